@@ -1,0 +1,69 @@
+/**
+ * What a transport (fuse-native today) asks of the file system: operations on inodes, not paths, so that two
+ * versions of one path can be two inodes. The file system is read-only; a transport answers EROFS itself.
+ *
+ * Every operation reports failure by throwing an {@link FsError}; anything else that is thrown is a bug and reaches
+ * the caller as EIO. Only `read` may wait for the network, and it has a deadline of its own.
+ */
+
+/** The errors a reader can get; `errno.ts` has their numbers. Never EAGAIN, EINTR, ENOMEM or ENOBUFS. */
+export type Errno = "ENOENT" | "EIO" | "EROFS" | "ENOTDIR" | "EISDIR" | "EINVAL" | "EBADF" | "ENODATA" | "ENOTSUP";
+
+export class FsError extends Error {
+  readonly errno: Errno;
+  constructor(errno: Errno, message: string) {
+    super(`${errno}: ${message}`);
+    this.name = "FsError";
+    this.errno = errno;
+  }
+}
+
+/** Inode numbers are positive and below 2^32 (fuse-native's st_ino has 32 bits). */
+export type Inode = number;
+export const ROOT_INODE: Inode = 1;
+
+export type Kind = "file" | "directory" | "symlink";
+
+export interface Attributes {
+  readonly inode: Inode;
+  readonly kind: Kind;
+  /** In bytes: a file's length, a symlink's target in UTF-8, 0 for a directory. */
+  readonly size: number;
+  readonly executable: boolean;
+  /** Milliseconds since 1970. */
+  readonly modified: number;
+  /** Hard link count: 1, or 2 + subdirectories. */
+  readonly links: number;
+}
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly inode: Inode;
+  readonly kind: Kind;
+}
+
+export interface FileSystemStatistics {
+  /** Bytes of all files together. */
+  readonly bytes: number;
+  /** Files, directories and symlinks. */
+  readonly entries: number;
+}
+
+export interface FileSystem {
+  /** @throws FsError ENOENT (there is no such name in the verified tree), ENOTDIR */
+  lookup(parent: Inode, name: string): Inode;
+  getattr(inode: Inode): Attributes;
+  /** @throws FsError EINVAL when `inode` is no symlink */
+  readlink(inode: Inode): string;
+  /** Without `.` and `..`. @throws FsError ENOTDIR */
+  readdir(inode: Inode): readonly DirectoryEntry[];
+  statfs(): FileSystemStatistics;
+  /** Returns a handle for `read` and `release`. @throws FsError EISDIR */
+  open(inode: Inode): number;
+  /**
+   * Resolves to exactly the bytes [offset, offset + length) cut off at the end of the file: short only there, empty
+   * past it. Never rejects later than the read deadline. @throws FsError EIO, EBADF
+   */
+  read(handle: number, offset: number, length: number): Promise<Uint8Array>;
+  release(handle: number): void;
+}
