@@ -12,7 +12,9 @@ import { fileURLToPath } from "node:url";
 import type motokoModule from "motoko";
 
 const require = createRequire(import.meta.url);
-const shrinkTool = fileURLToPath(new URL("../node_modules/@icp-sdk/ic-wasm-linux-x64/bin/ic-wasm", import.meta.url));
+const shrinkTool = fileURLToPath(
+  new URL("../node_modules/@icp-sdk/ic-wasm-linux-x64/bin/ic-wasm", import.meta.url),
+);
 
 export interface CompiledCanister {
   wasm: Uint8Array;
@@ -55,7 +57,15 @@ if (import.meta.main) {
     console.error("usage: node canister/compile.ts MAIN.mo OUT.wasm");
     process.exit(2);
   }
-  const { wasm, candid } = compileMotoko(main);
+  let compiled: CompiledCanister;
+  try {
+    compiled = compileMotoko(main);
+  } catch (error) {
+    // Not the stack: Node would print the compiler's one line of 2.6 MB with it.
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  }
+  const { wasm, candid } = compiled;
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, wasm);
   execFileSync(shrinkTool, [out, "-o", out, "shrink"]);

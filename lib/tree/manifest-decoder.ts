@@ -1,0 +1,166 @@
+/**
+ * Bytes → manifest. For exactly one type, with limits, in linear time: the bytes come from a canister that is not
+ * trusted, even where their hash is certified. Checks everything that canister/manifest.mo checks.
+ */
+import { CandidReader, FormatError } from "./candid-reader.ts";
+import {
+  type ChunkReference,
+  comparePaths,
+  type Entry,
+  type Extent,
+  KIND_DIRECTORY,
+  KIND_SYMLINK,
+  MANIFEST_PREFIX,
+  MAX_CHUNK_BYTES,
+  MAX_ENTRIES,
+  MAX_EXTENTS,
+  MAX_MANIFEST_BYTES,
+  type Manifest,
+} from "./manifest.ts";
+import { type LinkStep, linkProblem, parentPath, pathProblem } from "./rules.ts";
+
+// Fewest bytes that an element can take: what bounds a vector's length by the size of its input.
+const ENTRY_BYTES = 8 + 1 + 1;
+const EXTENT_BYTES = 12;
+const CHUNK_BYTES = 33 + 4;
+
+/** Decodes and checks a manifest. @throws FormatError that says what is wrong, with the path where there is one */
+export function decodeManifest(bytes: Uint8Array): Manifest {
+  if (bytes.length > MAX_MANIFEST_BYTES) throw new FormatError("the manifest is larger than 32 MiB");
+  const reader = new CandidReader(bytes, 0);
+  reader.expect(MANIFEST_PREFIX, "an icfs manifest of version 1");
+  const count = reader.vecLength(ENTRY_BYTES);
+  if (count > MAX_ENTRIES) {
+    throw new FormatError(`the manifest has ${count} entries, over the limit of ${MAX_ENTRIES}`);
+  }
+  const extents = new ExtentReader(reader);
+  const entries: Entry[] = [];
+  for (let i = 0; i < count; i++) entries.push(readEntry(reader, extents));
+  const chunks = readChunks(reader);
+  reader.end();
+  if (extents.named < chunks.length) throw new FormatError("the manifest lists a chunk that no file uses");
+  checkTree(entries);
+  checkExtents(entries, chunks);
+  return { chunks, entries };
+}
+
+function readEntry(reader: CandidReader, extents: ExtentReader): Entry {
+  const modified = reader.nat64();
+  switch (reader.variant(3)) {
+    case KIND_DIRECTORY:
+      return { kind: "directory", path: reader.text(), modified };
+    case KIND_SYMLINK: {
+      const target = reader.text();
+      return { kind: "symlink", path: reader.text(), modified, target };
+    }
+    default: {
+      const sha256 = reader.hash();
+      const executable = reader.bool();
+      const size = Number(reader.nat64());
+      const found = extents.read();
+      return { kind: "file", path: reader.text(), modified, size, sha256, executable, extents: found };
+    }
+  }
+}
+
+/** Turns `back`, which counts from the chunks named so far, into indexes of the table. */
+class ExtentReader {
+  readonly #reader: CandidReader;
+  #total = 0;
+  /** How many chunks of the table have been named. */
+  named = 0;
+
+  constructor(reader: CandidReader) {
+    this.#reader = reader;
+  }
+
+  read(): Extent[] {
+    const count = this.#reader.vecLength(EXTENT_BYTES);
+    this.#total += count;
+    if (this.#total > MAX_EXTENTS) throw new FormatError(`the manifest has more than ${MAX_EXTENTS} extents`);
+    const extents: Extent[] = [];
+    for (let i = 0; i < count; i++) {
+      const back = this.#reader.nat32();
+      const offset = this.#reader.nat32();
+      const length = this.#reader.nat32();
+      if (back > this.named) throw new FormatError("a file names a chunk before the first");
+      extents.push({ chunk: back === 0 ? this.named++ : this.named - back, offset, length });
+    }
+    return extents;
+  }
+}
+
+function readChunks(reader: CandidReader): ChunkReference[] {
+  const count = reader.vecLength(CHUNK_BYTES);
+  const chunks: ChunkReference[] = [];
+  for (let i = 0; i < count; i++) {
+    const sha256 = reader.hash();
+    const size = reader.nat32();
+    if (size === 0 || size > MAX_CHUNK_BYTES) {
+      throw new FormatError(`chunk ${i} of the table has a size outside 1 to ${MAX_CHUNK_BYTES}`);
+    }
+    chunks.push({ sha256, size });
+  }
+  return chunks;
+}
+
+/** Checks paths, order, parents and symlinks. @throws FormatError */
+export function checkTree(entries: readonly Entry[]): void {
+  const steps = new Map<string, LinkStep>();
+  let previous: string | undefined;
+  for (const entry of entries) {
+    const { path } = entry;
+    const problem = pathProblem(path);
+    if (problem !== undefined) throw new FormatError(`${path}: ${problem}`);
+    if (previous !== undefined && comparePaths(previous, path) >= 0) {
+      throw new FormatError(`${path}: the path is out of order or there twice`);
+    }
+    previous = path;
+    const parent = parentPath(path);
+    if (parent !== "") {
+      const found = steps.get(parent);
+      if (found === undefined) throw new FormatError(`${path}: its directory ${parent} is not listed`);
+      if (found !== "directory") throw new FormatError(`${path}: ${parent} is not a directory`);
+    }
+    steps.set(path, entry.kind === "symlink" ? { target: entry.target } : entry.kind);
+  }
+  const lookup = countedLookup(steps);
+  for (const entry of entries) {
+    if (entry.kind !== "symlink") continue;
+    const problem = linkProblem(entry.path, entry.target, lookup);
+    if (problem !== undefined) throw new FormatError(`${entry.path}: ${problem}`);
+  }
+}
+
+/** Enough for 100,000 links of a hundred components each; links made to be slow could ask for 10^10. */
+const MAX_LINK_STEPS = 10_000_000;
+
+function countedLookup(steps: Map<string, LinkStep>): (path: string) => LinkStep | undefined {
+  let count = 0;
+  return (path) => {
+    count += 1;
+    if (count > MAX_LINK_STEPS) throw new FormatError("the symlinks take too many steps to follow");
+    return steps.get(path);
+  };
+}
+
+function checkExtents(entries: readonly Entry[], chunks: readonly ChunkReference[]): void {
+  for (const entry of entries) {
+    if (entry.kind !== "file") continue;
+    let covered = 0;
+    for (const { chunk, offset, length } of entry.extents) {
+      const reference = chunks[chunk];
+      if (reference === undefined) {
+        throw new FormatError(`${entry.path}: the file names a chunk that is not in the table`);
+      }
+      if (length === 0) throw new FormatError(`${entry.path}: the file has an extent of no bytes`);
+      if (offset + length > reference.size) {
+        throw new FormatError(`${entry.path}: the file runs past the end of a chunk`);
+      }
+      covered += length;
+    }
+    if (covered !== entry.size) {
+      throw new FormatError(`${entry.path}: the file's size is not the sum of its extents`);
+    }
+  }
+}

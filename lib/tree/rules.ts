@@ -1,0 +1,86 @@
+/**
+ * The rules a path and a symlink must keep (docs/PROTOCOL.md, "Paths"). The canister enforces them when a release is
+ * published (canister/paths.mo is this module's twin); readers check again, because a canister is not trusted: a
+ * link to /etc/shadow would make the host's TFTP server hand it out.
+ */
+
+export const MAX_PATH_BYTES = 4096;
+export const MAX_COMPONENT_BYTES = 255;
+/** What Linux follows before it answers ELOOP (MAXSYMLINKS). */
+export const MAX_HOPS = 40;
+
+/** What stands at a path, as far as following a symlink needs to know. */
+export type LinkStep = "directory" | "file" | { readonly target: string };
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+/** What is wrong with `path`, or undefined. */
+export function pathProblem(path: string): string | undefined {
+  if (path === "") return "the path is empty";
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) return "the path is longer than 4096 bytes";
+  if (CONTROL.test(path)) return "the path has a control character";
+  if (path.startsWith("/")) return "the path is absolute";
+  for (const component of path.split("/")) {
+    if (component === "") return "the path has an empty component";
+    if (component === "." || component === "..") return "the path has a component . or ..";
+    if (Buffer.byteLength(component) > MAX_COMPONENT_BYTES) {
+      return "the path has a component longer than 255 bytes";
+    }
+  }
+  return undefined;
+}
+
+/** The directory that holds `path`; "" is the root. */
+export function parentPath(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
+}
+
+/** The last component of `path`. */
+export function baseName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+/**
+ * What is wrong with the symlink at `path` that points to `target`, or undefined. It is followed as the kernel does,
+ * component by component and through other links: a look at the text alone would let `p/q/r/up/../outside` pass
+ * where `up` points to `../../..`.
+ *
+ * @param lookup what stands at a path of the tree, never called with "" (the root)
+ */
+export function linkProblem(
+  path: string,
+  target: string,
+  lookup: (path: string) => LinkStep | undefined,
+): string | undefined {
+  if (target === "") return "the symlink's target is empty";
+  if (Buffer.byteLength(target) > MAX_PATH_BYTES) return "the symlink's target is longer than 4096 bytes";
+  if (CONTROL.test(target)) return "the symlink's target has a control character";
+  if (target.startsWith("/")) return "the symlink is absolute";
+  let hops = 1;
+  let current = parentPath(path);
+  // What is left to walk, the next component last.
+  const pending = target.split("/").reverse();
+  for (let component = pending.pop(); component !== undefined; component = pending.pop()) {
+    if (component === "" || component === ".") continue;
+    if (component === "..") {
+      if (current === "") return "the symlink leaves the tree";
+      current = parentPath(current);
+      continue;
+    }
+    const next = current === "" ? component : `${current}/${component}`;
+    const found = lookup(next);
+    if (found === undefined) return `the symlink leads to ${next}, which is not in the tree`;
+    if (found === "directory") {
+      current = next;
+    } else if (found === "file") {
+      if (pending.length > 0) return `the symlink goes through ${next}, which is a file`;
+    } else {
+      hops += 1;
+      if (hops > MAX_HOPS) return "the symlink takes more than 40 hops";
+      if (found.target.startsWith("/")) return "the symlink leads to an absolute one";
+      pending.push(...found.target.split("/").reverse());
+    }
+  }
+  return undefined;
+}
