@@ -1,0 +1,182 @@
+/**
+ * The whole story on one machine: a local network, a canister with Debian's netboot tree in it, the canister mounted,
+ * stock dnsmasq serving the mount, and a virtual machine that boots from it to the installer's first screen.
+ *
+ *     node demo/demo.ts                    as root, on Debian; `make demo` installs what it needs
+ *     node demo/demo.ts --directory DIR    the same boot from a plain directory, for comparison
+ *
+ * Exits 0 only when the installer's first screen was reached; whatever happens, nothing is left behind.
+ */
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { filesSent, startDnsmasq } from "./dnsmasq.ts";
+import { deploy, type Mount, mount, publish, type Statistics, startLocalnet } from "./icfs.ts";
+import { BOOT_FAILURE, STAGES, startMachine } from "./machine.ts";
+import { GUEST_ADDRESS, makeNamespace } from "./namespace.ts";
+import type { Process } from "./process.ts";
+import { megabytes, Report, secondsSince } from "./report.ts";
+import { DEBIAN_TREE, makeTree } from "./tree.ts";
+import { makeWorkspace, type Workspace } from "./workspace.ts";
+
+/** The id that the examples mount; a local network lets us choose it. */
+const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
+/** Lines shown of each log when something fails. */
+const TAIL_LINES = 20;
+
+interface Run {
+  workspace: Workspace;
+  /** Ends what has been started, newest first. */
+  stack: AsyncDisposableStack;
+  /** What has been started, for its output when something fails. */
+  processes: Process[];
+  report: Report;
+  signal: AbortSignal;
+}
+
+/** Everything the demo needs from its host, or an error that names what is missing. */
+function checkHost(directory: string | undefined): void {
+  const missing = [];
+  if (process.getuid?.() !== 0) missing.push("root (it makes a network namespace and a mount)");
+  for (const path of ["/dev/fuse", "/dev/net/tun"]) if (!existsSync(path)) missing.push(path);
+  if (directory === undefined && !existsSync(DEBIAN_TREE)) missing.push(`${DEBIAN_TREE} (make setup)`);
+  if (missing.length > 0) throw new Error(`this needs ${missing.join(", ")}`);
+}
+
+/** From the local network to the mount: the canister's tree at `mountpoint`. */
+async function mountCanister(
+  mountpoint: string,
+  { workspace, stack, processes, report, signal }: Run,
+): Promise<Mount> {
+  const { directory, env } = workspace;
+  const options = { env, signal };
+  const tree = join(directory, "tree");
+  await report.stage(
+    "tree",
+    () => makeTree(tree),
+    () => `Debian 12's netboot tree, for a serial console`,
+  );
+  const { localnet, url } = await report.stage(
+    "local network",
+    () => startLocalnet(options),
+    ({ url }) => url,
+  );
+  stack.use(localnet);
+  processes.push(localnet);
+  const canister = await report.stage(
+    "deploy",
+    () => deploy(CANISTER, url, options),
+    (id) => `canister ${id}`,
+  );
+  await report.stage(
+    "publish",
+    () => publish(tree, canister, url, options),
+    ({ release, files, bytes, chunks }) =>
+      `release ${release}: ${files} files, ${megabytes(bytes)} in ${chunks} chunks`,
+  );
+  await mkdir(mountpoint);
+  const mounted = await report.stage(
+    "mount",
+    () => mount(canister, mountpoint, join(directory, "statistics.json"), url, options),
+    () => mountpoint,
+  );
+  return stack.use(mounted);
+}
+
+/** Boots the machine from `root`, to the installer's first screen. */
+async function boot(root: string, { workspace, stack, processes, report, signal }: Run): Promise<void> {
+  const options = { env: workspace.env, signal };
+  const name = `icfs-demo-${process.pid}`;
+  const namespace = stack.use(await makeNamespace(name, signal));
+  const dnsmasq = await report.stage(
+    "dnsmasq",
+    () => startDnsmasq(namespace, root, options),
+    () => `DHCP and TFTP in the network namespace ${name}`,
+  );
+  stack.use(dnsmasq);
+  processes.push(dnsmasq);
+  const switchedOn = performance.now();
+  const machine = stack.use(startMachine(namespace, options));
+  processes.push(machine);
+  for (const { name, pattern, seconds } of STAGES) {
+    await report.stage(
+      name,
+      () => machine.until(pattern, { seconds, signal, refuse: BOOT_FAILURE }),
+      ([found, detail]) => detail ?? found,
+    );
+  }
+  const { names, bytes } = filesSent(dnsmasq.output, root);
+  report.line();
+  report.line(
+    `The installer's first screen, ${secondsSince(switchedOn).toFixed(1)} s after switching the machine on.`,
+  );
+  report.line(`TFTP: ${names.length} files, ${megabytes(bytes)} to ${GUEST_ADDRESS}`);
+  await machine.stop();
+  await dnsmasq.stop();
+}
+
+function tellStatistics(report: Report, statistics: Statistics): void {
+  const { release, header, chunksVerified, bytesVerified, cacheHits, cacheMisses } = statistics;
+  report.line(`From the canister: release ${release}, ${header}`);
+  report.line(`${chunksVerified} chunks, ${megabytes(bytesVerified)} verified`);
+  report.line(`The cache answered ${cacheHits} of ${cacheHits + cacheMisses} reads`);
+}
+
+/** The end of each log, newest process last. */
+function tellLogs({ processes, report }: Run): void {
+  for (const process of processes) {
+    report.line(`\n--- ${process.name}, the end of its output:\n${process.tail(TAIL_LINES)}`);
+  }
+}
+
+async function demo(directory: string | undefined, report: Report, signal: AbortSignal): Promise<void> {
+  checkHost(directory);
+  await using stack = new AsyncDisposableStack();
+  const workspace = stack.use(await makeWorkspace("icfs-demo"));
+  const all: Run = { workspace, stack, processes: [], report, signal };
+  try {
+    if (directory !== undefined) {
+      await boot(resolve(directory), all);
+    } else {
+      const mountpoint = join(workspace.directory, "mnt");
+      const mounted = await mountCanister(mountpoint, all);
+      await boot(mountpoint, all);
+      tellStatistics(report, await mounted.end());
+    }
+  } catch (error) {
+    if (!signal.aborted) tellLogs(all);
+    throw error;
+  }
+}
+
+/** What went wrong, a line for each error: what failed first, and then what failed in cleaning up. */
+function messages(error: unknown): string[] {
+  if (error instanceof SuppressedError) return [...messages(error.suppressed), ...messages(error.error)];
+  return [error instanceof Error ? error.message : String(error)];
+}
+
+const { values } = parseArgs({ options: { directory: { type: "string" } } });
+const interruption = new AbortController();
+let exitCode = 1;
+const interrupt = (why: string, code: number) => {
+  if (interruption.signal.aborted) return;
+  exitCode = code;
+  interruption.abort(new Error(`interrupted (${why})`));
+};
+// The customary exit codes: 128 + the signal's number. Further ones do not disturb the cleaning up.
+process.on("SIGHUP", () => interrupt("SIGHUP", 129));
+process.on("SIGINT", () => interrupt("SIGINT", 130));
+process.on("SIGTERM", () => interrupt("SIGTERM", 143));
+// Nobody reads on, as in `make demo | head`.
+process.stdout.on("error", () => interrupt("stdout is closed", 141));
+
+try {
+  const started = performance.now();
+  const report = new Report();
+  await demo(values.directory, report, interruption.signal);
+  report.line(`Everything is cleaned up. ${secondsSince(started).toFixed(1)} s in all.`);
+} catch (error) {
+  for (const message of messages(error)) console.error(`demo: ${message}`);
+  process.exitCode = exitCode;
+}

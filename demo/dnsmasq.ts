@@ -1,0 +1,55 @@
+/** Stock dnsmasq as a boot server: DHCP for one machine, and TFTP from a directory, as user nobody. */
+import { statSync } from "node:fs";
+import { relative } from "node:path";
+import { GUEST_ADDRESS, GUEST_MAC, HOST_ADDRESS, IPV6_PREFIX, type Namespace, TAP } from "./namespace.ts";
+import { Process, type RunOptions } from "./process.ts";
+
+/**
+ * Starts dnsmasq in the namespace, with `root` as TFTP root and pxelinux.0 as boot file, and returns when it serves.
+ * Nothing of the host's own dnsmasq configuration is read or written.
+ *
+ * @throws Error with dnsmasq's own words, e.g. when user nobody cannot open `root`.
+ */
+export async function startDnsmasq(
+  namespace: Namespace,
+  root: string,
+  { env, signal }: RunOptions = {},
+): Promise<Process> {
+  const options = [
+    "--keep-in-foreground",
+    "--conf-file=/dev/null",
+    "--log-facility=-",
+    "--pid-file=",
+    "--leasefile-ro",
+    "--user=nobody",
+    "--group=nogroup",
+    "--port=0", // no DNS
+    `--interface=${TAP}`,
+    "--bind-dynamic",
+    // A static host is not pinged before it gets its address, which would take 3 s.
+    `--dhcp-range=${HOST_ADDRESS},static`,
+    `--dhcp-host=${GUEST_MAC},${GUEST_ADDRESS}`,
+    "--enable-ra",
+    `--dhcp-range=${IPV6_PREFIX},ra-only`,
+    "--dhcp-boot=pxelinux.0",
+    "--enable-tftp",
+    `--tftp-root=${root}`,
+  ];
+  const dnsmasq = new Process(...namespace.inside("dnsmasq", options), env);
+  try {
+    await dnsmasq.until(/TFTP root is/, { seconds: 20, signal });
+  } catch (error) {
+    await dnsmasq.stop();
+    throw error;
+  }
+  return dnsmasq;
+}
+
+/** The files below `root` that dnsmasq has sent whole, by name, in order (one sent twice is there twice), and their bytes. */
+export function filesSent(log: string, root: string): { names: string[]; bytes: number } {
+  const paths = [...log.matchAll(/: sent (.+) to [0-9a-f.:]+$/gm)].map((match) => match[1]!);
+  return {
+    names: paths.map((path) => relative(root, path)),
+    bytes: paths.reduce((sum, path) => sum + statSync(path).size, 0),
+  };
+}

@@ -1,0 +1,91 @@
+/** icfs as its user calls it: the commands that bring a directory into a canister and mount it. */
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { mountsBelow, Process, type RunOptions, run } from "./process.ts";
+
+const ICFS = fileURLToPath(new URL("../bin/icfs", import.meta.url));
+
+/** What `icfs publish --json` prints. */
+export interface Published {
+  release: number;
+  /** SHA-256 of the release's header, in hexadecimal. */
+  header: string;
+  files: number;
+  bytes: number;
+  chunks: number;
+}
+
+/** What a mount writes to its --stats-file when it ends. */
+export interface Statistics {
+  release: number;
+  header: string;
+  chunksVerified: number;
+  bytesVerified: number;
+  cacheHits: number;
+  cacheMisses: number;
+}
+
+/** Starts a local network on a free port; returns it and its URL when it is ready. */
+export async function startLocalnet({
+  env,
+  signal,
+}: RunOptions): Promise<{ localnet: Process; url: string }> {
+  const localnet = new Process(ICFS, ["localnet", "--port", "0"], env);
+  try {
+    const [url] = await localnet.until(/http:\/\/[\d.]+:\d+/, { seconds: 30, signal });
+    return { localnet, url };
+  } catch (error) {
+    await localnet.stop();
+    throw error;
+  }
+}
+
+/** Creates our canister under the id `canister` on the local network `url`; returns the id it printed. */
+export async function deploy(canister: string, url: string, options: RunOptions): Promise<string> {
+  const args = ["deploy", "--specified-id", canister, "--network", url];
+  const output = await run(ICFS, args, { ...options, seconds: 60 });
+  return output.trim().split("\n").at(-1)!;
+}
+
+/** Publishes a directory as the canister's next release. */
+export async function publish(
+  directory: string,
+  canister: string,
+  url: string,
+  options: RunOptions,
+): Promise<Published> {
+  const args = ["publish", directory, canister, "--network", url, "--json"];
+  return JSON.parse(await run(ICFS, args, { ...options, seconds: 120 }));
+}
+
+export interface Mount extends AsyncDisposable {
+  /** Unmounts and returns what the mount counted; disposing afterwards does nothing. */
+  end(): Promise<Statistics>;
+}
+
+/** Mounts the canister at `mountpoint`, an empty directory; its daemon will write its numbers to `statistics`. */
+export async function mount(
+  canister: string,
+  mountpoint: string,
+  statistics: string,
+  url: string,
+  options: RunOptions,
+): Promise<Mount> {
+  const args = ["mount", canister, mountpoint, "--network", url, "--stats-file", statistics];
+  const unmount = async () => {
+    if (mountsBelow(mountpoint).length > 0) await run(ICFS, ["umount", mountpoint], { env: options.env });
+  };
+  try {
+    await run(ICFS, args, { ...options, seconds: 60 });
+  } catch (error) {
+    await unmount();
+    throw error;
+  }
+  return {
+    end: async () => {
+      await unmount();
+      return JSON.parse(await readFile(statistics, "utf8"));
+    },
+    [Symbol.asyncDispose]: unmount,
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * A virtual machine without disks that boots from the network, and the stages of its boot, as its serial console shows
+ * them: iPXE (the network card's ROM) → pxelinux.0 → the Linux kernel → the Debian installer's first screen.
+ */
+import { GUEST_MAC, type Namespace, TAP } from "./namespace.ts";
+import { Process, type RunOptions } from "./process.ts";
+
+export interface Stage {
+  name: string;
+  /** What the console shows when the stage is reached; the first group is a detail worth telling. */
+  pattern: RegExp;
+  /** How long it may take after the stage before it: several times what it takes on two slow cores. */
+  seconds: number;
+}
+
+export const STAGES: Stage[] = [
+  { name: "iPXE", pattern: /(iPXE \d[\w.+-]*)[^\w.+-]/, seconds: 40 },
+  { name: "pxelinux.0", pattern: /(PXELINUX \d\S*)\s/, seconds: 60 },
+  { name: "kernel", pattern: /(Linux version \S+)\s/, seconds: 120 },
+  { name: "installer", pattern: /(Select a language)/, seconds: 120 },
+];
+
+/** What the console shows when the boot has failed for good. */
+export const BOOT_FAILURE = /(Kernel panic|No bootable device|No more network devices|Boot failed)[^\r\n]*/;
+
+/** Switches the machine on; its output is its serial console. A reset ends it. */
+export function startMachine(namespace: Namespace, { env }: RunOptions = {}): Process {
+  return new Process(
+    ...namespace.inside("qemu-system-x86_64", [
+      // Plain emulation: works everywhere, also inside virtual machines whose KVM does not.
+      ...["-accel", "tcg"],
+      // With less than 1 GiB the installer's first screen is one about low memory.
+      ...["-m", "1024"],
+      // Without graphics SeaBIOS, iPXE and pxelinux write to the serial port as well.
+      ...["-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot"],
+      ...["-netdev", `tap,id=net,ifname=${TAP},script=no,downscript=no`],
+      ...["-device", `virtio-net-pci,netdev=net,mac=${GUEST_MAC}`, "-boot", "n"],
+    ]),
+    env,
+  );
+}
