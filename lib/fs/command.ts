@@ -1,0 +1,49 @@
+/** Runs the small commands of the host: umount, fusermount and the like. */
+
+import { spawn } from "node:child_process";
+
+export interface CommandResult {
+  /** The exit code, or null when a signal or the time limit ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly timedOut: boolean;
+}
+
+/**
+ * Runs a command with messages in English. After `limitMs` milliseconds it is killed and no longer waited for: a
+ * process that hangs in a dead file system does not even die of SIGKILL.
+ *
+ * @throws Error when it cannot be started
+ */
+export function run(command: string, parameters: readonly string[], limitMs: number): Promise<CommandResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, parameters, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, LC_ALL: "C" },
+    });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      stderr += text;
+    });
+    const limit = setTimeout(() => {
+      child.kill("SIGKILL");
+      child.unref();
+      child.stdout.destroy();
+      child.stderr.destroy();
+      resolve({ code: null, stdout, stderr, timedOut: true });
+    }, limitMs);
+    child.once("error", (error) => {
+      clearTimeout(limit);
+      reject(error);
+    });
+    child.once("close", (code) => {
+      clearTimeout(limit);
+      resolve({ code, stdout, stderr, timedOut: false });
+    });
+  });
+}

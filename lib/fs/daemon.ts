@@ -1,0 +1,131 @@
+/**
+ * Running a command in the background: the parent starts a copy of the program in a session of its own and waits until
+ * that says over an IPC channel that it is ready, or that it failed, or ends without a word.
+ *
+ * In the parent: `runInBackground`. In the copy: `isBackgroundChild`, then `notifyReady` or `notifyFailed`.
+ */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, open } from "node:fs/promises";
+import { dirname } from "node:path";
+
+export interface BackgroundRequest {
+  /** The arguments after the node executable, the script first. Relative paths in them mean what they do now. */
+  readonly argv: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  /** Where the copy's stdout and stderr go, created if missing, appended to; /dev/null for nowhere. */
+  readonly logFile: string;
+}
+
+/** What the copy has to say once it is ready: anything that JSON can carry. */
+export type ReadyMessage = Record<string, unknown>;
+
+type Report = { readonly ready: ReadyMessage } | { readonly failed: string };
+
+/** The copy could not do what it was started for; the message is for the user. */
+export class BackgroundError extends Error {
+  override readonly name = "BackgroundError";
+}
+
+// Tells the copy that it is one. A channel alone does not: test runners and the like start programs with one, too.
+const CHILD_VARIABLE = "ICFS_BACKGROUND_CHILD";
+// How long a copy that was told to end may take to unmount what it has just mounted.
+const ENDING_LIMIT_MS = 5000;
+// How much of what a dead copy wrote is shown: its last words, not a whole log.
+const LAST_WORDS_BYTES = 4096;
+
+/**
+ * Starts the copy and waits for its word. When it is ready it goes on by itself, and `pid` is its process id.
+ *
+ * SIGINT and SIGTERM until then end the copy first, and this process by the same signal after it.
+ *
+ * @throws BackgroundError with the copy's reason, or with what it wrote before it died
+ */
+export async function runInBackground(
+  request: BackgroundRequest,
+): Promise<{ pid: number; message: ReadyMessage }> {
+  await mkdir(dirname(request.logFile), { recursive: true });
+  await using log = await open(request.logFile, "a+", 0o640);
+  const { size: logStart } = await log.stat();
+  const child = spawn(process.execPath, [...process.execArgv, ...request.argv], {
+    detached: true,
+    stdio: ["ignore", log.fd, log.fd, "ipc"],
+    env: { ...request.env, [CHILD_VARIABLE]: "1" },
+  });
+
+  let interrupted = false;
+  const interrupt = (signal: NodeJS.Signals) => {
+    interrupted = true;
+    child.kill("SIGTERM");
+    const limit = setTimeout(() => child.kill("SIGKILL"), ENDING_LIMIT_MS);
+    child.once("exit", () => {
+      clearTimeout(limit);
+      process.off(signal, interrupt);
+      process.kill(process.pid, signal);
+    });
+  };
+  process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+
+  try {
+    const report = await Promise.race([
+      once(child, "message").then(([message]) => message as Report),
+      // The last message may still be in the channel when the exit is known.
+      once(child, "close").then(
+        ([code, signal]) => ({ code, signal }) as { code: number | null; signal: string | null },
+      ),
+    ]);
+    // Ready or not, it is ending; and so will this process, by the signal.
+    if (interrupted) await new Promise(() => {});
+    if ("ready" in report) return { pid: child.pid!, message: report.ready };
+    if ("failed" in report) throw new BackgroundError(report.failed);
+    const how = report.signal === null ? `with exit code ${report.code}` : `by ${report.signal}`;
+    const words = await readFrom(log, logStart);
+    throw new BackgroundError(
+      `the background process ended ${how} before it was ready${words && `:\\n${words}`}`,
+    );
+  } finally {
+    process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+    if (child.connected) child.disconnect();
+    child.unref();
+  }
+}
+
+async function readFrom(log: Awaited<ReturnType<typeof open>>, start: number): Promise<string> {
+  const status = await log.stat();
+  if (!status.isFile()) return "";
+  const from = Math.max(start, status.size - LAST_WORDS_BYTES);
+  const { buffer, bytesRead } = await log.read(Buffer.alloc(LAST_WORDS_BYTES), 0, LAST_WORDS_BYTES, from);
+  return buffer.toString("utf8", 0, bytesRead).trim();
+}
+
+/** Tells whether this process is the copy. */
+export function isBackgroundChild(): boolean {
+  return process.env[CHILD_VARIABLE] === "1" && process.send !== undefined;
+}
+
+/**
+ * Tells the parent that all is well and cuts the ties to it: from here on the working directory is /, so that the copy
+ * keeps no file system busy. Does nothing in a process that was not started by `runInBackground`.
+ *
+ * @throws Error when the parent has gone: nobody would know of this process
+ */
+export async function notifyReady(message: ReadyMessage): Promise<void> {
+  if (!isBackgroundChild()) return;
+  process.chdir("/");
+  await send({ ready: message });
+  process.disconnect();
+}
+
+/** Tells the parent why the copy gives up; the caller exits then. Does nothing where `notifyReady` does not. */
+export async function notifyFailed(error: unknown): Promise<void> {
+  if (!isBackgroundChild() || !process.connected) return;
+  await send({ failed: error instanceof Error ? error.message : String(error) });
+  process.disconnect();
+}
+
+function send(report: Report): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.send!(report, undefined, undefined, (error: Error | null) => (error ? reject(error) : resolve()));
+  });
+}

@@ -1,0 +1,140 @@
+/**
+ * The transport over the npm package fuse-native (libfuse 2): mounts a FileSystem and answers the kernel's requests
+ * from it.
+ *
+ * The process that serves a mount must never touch it with a blocking call: it would wait for itself for ever.
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Reply } from "fuse-native";
+import type { Log } from "../log.ts";
+import { errnoNumber } from "./errno.ts";
+import type { FileSystem } from "./filesystem.ts";
+import { checkHost, loadFuseNative, MountError } from "./host.ts";
+import { fuseArgument, type MountOptions } from "./mount-options.ts";
+import { isMounted, MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
+import { prepareMountpoint } from "./mountpoint.ts";
+import { createOperations, type Operations } from "./operations.ts";
+import { detach } from "./unmount.ts";
+
+export interface MountRequest {
+  /** Must serve one immutable tree as long as it is mounted, see the page cache in mount-options.ts. */
+  readonly fileSystem: FileSystem;
+  readonly mountpoint: string;
+  readonly options: MountOptions;
+  readonly log: Log;
+}
+
+/** How a mount ended: by `unmount()`, or by somebody else's umount command. */
+export type EndReason = "unmounted" | "unmounted from outside";
+
+export interface MountedTransport {
+  /** As the kernel lists it; its mountpoint is absolute and without symlinks. */
+  readonly mount: Mount;
+  /** Resolves when the mount is gone and no reader is left. Nothing else is left to do then but to exit. */
+  readonly ended: Promise<EndReason>;
+  /**
+   * Takes the mount away at once, gives files that are open a moment to be read to their end, then answers EIO to
+   * what is still pending. Resolves when `ended` does. @throws MountError when it could not be unmounted
+   */
+  unmount(): Promise<void>;
+}
+
+// How often to look whether somebody else has unmounted: the process should end within a second or two.
+const WATCH_INTERVAL_MS = 500;
+// How long open files may hold up an unmount that was asked for: most TFTP transfers are over by then.
+const GRACE_MS = 1500;
+const GRACE_STEP_MS = 50;
+
+type FuseClass = typeof import("fuse-native").default;
+
+/**
+ * Mounts `fileSystem`. Resolves when readers can use it.
+ *
+ * @throws MountError when the host lacks something or the mountpoint does not suit
+ */
+export async function mountFuseNative({
+  fileSystem,
+  mountpoint,
+  options,
+  log,
+}: MountRequest): Promise<MountedTransport> {
+  await checkHost(options.allowOther);
+  const Fuse = await loadFuseNative();
+  const { path, entries } = await prepareMountpoint(mountpoint, log);
+  const operations = createOperations({ fileSystem, options, log });
+  const before = await readMounts();
+  try {
+    await start(Fuse, path, fuseArgument(options, entries > 0), operations);
+  } catch (error) {
+    // libfuse mounts first and looks at the rest afterwards: leave nothing behind that nobody serves.
+    const left = mountAt(await readMounts(), path);
+    if (left?.type === MOUNT_TYPE && !isMounted(before, left)) await detach(path, true);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new MountError(`cannot mount at ${mountpoint}: ${reason}`, { cause: error });
+  }
+  const mount = mountAt(await readMounts(), path);
+  if (mount?.type !== MOUNT_TYPE)
+    throw new MountError(`${mountpoint} was unmounted at once by somebody else`);
+  return serve(mount, operations, log);
+}
+
+function start(Fuse: FuseClass, path: string, argument: string, operations: Operations): Promise<void> {
+  class Transport extends Fuse {
+    protected override _fuseOptions(): string {
+      return argument;
+    }
+
+    // The package's own versions answer EIO where a value does not fit. There are no attributes yet.
+    protected override _op_getxattr(reply: Reply, _path: string, _name: string, value: Buffer): void {
+      reply(-errnoNumber("ENODATA"), value.buffer);
+    }
+
+    protected override _op_listxattr(reply: Reply, _path: string, list: Buffer): void {
+      reply(0, list.buffer);
+    }
+  }
+  // No time-outs of the package's own: metadata is answered within the call, and reads have the file system's deadline.
+  const transport = new Transport(path, operations.handlers, { timeout: false });
+  return new Promise((resolve, reject) => {
+    transport.mount((error) => (error ? reject(error) : resolve()));
+  });
+}
+
+function serve(mount: Mount, operations: Operations, log: Log): MountedTransport {
+  const { promise: ended, resolve: end } = Promise.withResolvers<EndReason>();
+  let asked = false;
+
+  // libfuse does not say when its mount is gone.
+  const watch = async () => {
+    do {
+      await sleep(WATCH_INTERVAL_MS);
+      // Looked at twice: a table that changes while it is being read can come with a line missing.
+    } while (isMounted(await readMounts(), mount) || isMounted(await readMounts(), mount));
+    if (asked) return;
+    const open = operations.openFiles();
+    if (open > 0) log.warn(`${mount.mountpoint} was lazily unmounted; ${open} open files are still served`);
+    while (operations.openFiles() > 0 && !asked) await sleep(WATCH_INTERVAL_MS);
+    if (!asked) end("unmounted from outside");
+  };
+  watch().catch((error) => log.error(`cannot watch the mount: ${error}`));
+
+  const unmount = async () => {
+    asked = true;
+    try {
+      await detach(mount.mountpoint, true);
+    } catch (error) {
+      // Somebody else may have been quicker.
+      if (isMounted(await readMounts(), mount)) throw error;
+    }
+    for (let waited = 0; waited < GRACE_MS && operations.openFiles() > 0; waited += GRACE_STEP_MS) {
+      await sleep(GRACE_STEP_MS);
+    }
+    operations.failPendingReads();
+    // Replies leave in a later turn of the event loop; the process must not exit before.
+    await sleep(GRACE_STEP_MS);
+    end("unmounted");
+  };
+
+  return { mount, ended, unmount };
+}

@@ -1,0 +1,77 @@
+/** What the host must have before anything can be mounted; each lack is reported with its remedy. */
+
+import { access, constants, readFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
+
+/** A mount that cannot be made or taken away, in words for the user who asked. */
+export class MountError extends Error {
+  override readonly name = "MountError";
+}
+
+export const isRoot = (): boolean => process.geteuid!() === 0;
+
+/**
+ * Throws a MountError for the first thing that is missing.
+ *
+ * @param allowOther whether other users shall be able to read
+ */
+export async function checkHost(allowOther: boolean): Promise<void> {
+  if (!(await exists("/dev/fuse"))) {
+    throw new MountError(
+      "there is no /dev/fuse: load the kernel's FUSE module (modprobe fuse), or give the container that device",
+    );
+  }
+  if (isRoot()) return;
+  if (!(await findInPath("fusermount"))) {
+    throw new MountError("users other than root need fusermount to mount: apt install fuse3");
+  }
+  if (allowOther && !(await userAllowOther())) {
+    throw new MountError(
+      "users other than root need a line user_allow_other in /etc/fuse.conf to mount with --allow-other",
+    );
+  }
+}
+
+/**
+ * Loads fuse-native, which brings libfuse 2 with it; done only when mounting, so that all other commands work without.
+ *
+ * @throws MountError
+ */
+export async function loadFuseNative(): Promise<typeof import("fuse-native").default> {
+  try {
+    return (await import("fuse-native")).default;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    // Debian 13 and Ubuntu 24.04 have renamed the package, with the change to 64-bit times.
+    const remedy = reason.includes("libfuse")
+      ? "apt install libfuse2 (libfuse2t64 on newer systems)"
+      : "npm rebuild fuse-native";
+    throw new MountError(`cannot load fuse-native: ${reason.split("\n")[0]}; try: ${remedy}`, {
+      cause: error,
+    });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function findInPath(command: string): Promise<boolean> {
+  for (const directory of (process.env.PATH ?? "").split(delimiter)) {
+    if (directory === "") continue;
+    const usable = await access(join(directory, command), constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (usable) return true;
+  }
+  return false;
+}
+
+async function userAllowOther(): Promise<boolean> {
+  const text = await readFile("/etc/fuse.conf", "utf8").catch(() => "");
+  return /^\s*user_allow_other\s*$/m.test(text);
+}

@@ -1,0 +1,88 @@
+/** The options of a mount: what the user may choose, and what libfuse is told. */
+
+import type { Attributes } from "./filesystem.ts";
+
+export interface MountOptions {
+  /** The canister as the user named it; /proc/mounts shows it as the source, which must equal the one in fstab. */
+  readonly source: string;
+  /** Lets users other than the one who mounts read: a TFTP server runs as nobody. */
+  readonly allowOther: boolean;
+  /** The owner of every file and directory. */
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits of files; executable ones get an x for each r. */
+  readonly fileMode: number;
+  /** Permission bits of directories. */
+  readonly dirMode: number;
+}
+
+/** World-readable and the mounting user's; root shares with everybody, others cannot without user_allow_other. */
+export function defaultMountOptions(source: string): MountOptions {
+  const uid = process.getuid!();
+  return { source, allowOther: uid === 0, uid, gid: process.getgid!(), fileMode: 0o444, dirMode: 0o555 };
+}
+
+const PERMISSION_BITS = 0o777;
+const TYPE_BITS = { file: 0o100000, directory: 0o040000, symlink: 0o120000 };
+
+/** The st_mode of an inode under these options. */
+export function modeOf(
+  { kind, executable }: Pick<Attributes, "kind" | "executable">,
+  options: MountOptions,
+): number {
+  // Nobody looks at a symlink's own permissions.
+  if (kind === "symlink") return TYPE_BITS.symlink | PERMISSION_BITS;
+  if (kind === "directory") return TYPE_BITS.directory | (options.dirMode & PERMISSION_BITS);
+  const mode = options.fileMode & PERMISSION_BITS;
+  return TYPE_BITS.file | mode | (executable ? (mode & 0o444) >> 2 : 0);
+}
+
+// fuse-native copies the option string into a buffer of 1024 bytes and cuts off what does not fit.
+const MAX_OPTIONS_BYTES = 1023;
+
+/**
+ * The argument for libfuse 2. Only options known to work stand here: one that libfuse refuses leaves a mount behind
+ * that nobody serves.
+ *
+ * @param hideFiles allows a mountpoint with files in it
+ */
+export function fuseArgument(options: MountOptions, hideFiles: boolean): string {
+  const list = [
+    "ro",
+    "nosuid",
+    "nodev",
+    "noexec",
+    // The kernel checks the modes, so that there is no `access` operation.
+    "default_permissions",
+    // Inode numbers are the file system's: dnsmasq tells files apart by them.
+    "use_ino",
+    "readdir_ino",
+    // Names and attributes are asked for every time: the answers come from memory, and nothing is ever outdated.
+    "attr_timeout=0",
+    "entry_timeout=0",
+    "negative_timeout=0",
+    // Page cache: libfuse 2 knows a file by its path. With kernel_cache its pages survive from one open to the next,
+    // so that reading again costs nothing; this is right because a mount serves one immutable release as long as it
+    // lives. It would mix the pages of two versions of a path if releases switched underneath, and so would
+    // auto_cache. With neither, every open throws the file's pages away, and waits behind a pending read of the same
+    // file to do so: one cold file would stall a TFTP server that opens it a second time.
+    "kernel_cache",
+    // Reads beyond this many wait in the kernel. Its default of 12 is fewer than the machines that boot at once, and
+    // a dozen slow reads would hold up those that the cache could answer.
+    "max_background=64",
+    `fsname=${escapeOption(options.source)}`,
+    "subtype=icfs",
+  ];
+  if (options.allowOther) list.push("allow_other");
+  if (hideFiles) list.push("nonempty");
+  const argument = `-o${list.join(",")}`;
+  if (Buffer.byteLength(argument) > MAX_OPTIONS_BYTES)
+    throw new Error("the canister's name is too long to mount it");
+  return argument;
+}
+
+// libfuse takes an unescaped comma for the next option: a source must not be able to add any.
+function escapeOption(value: string): string {
+  if (/\p{Cc}/u.test(value)) throw new Error("the canister's name has a control character in it");
+  return value.replace(/[\\,]/g, "\\$&");
+}

@@ -1,0 +1,72 @@
+/** What is mounted where, from /proc/self/mountinfo. Reading it never touches the mounted file systems. */
+
+import { readFile } from "node:fs/promises";
+
+/** The type under which the kernel lists our mounts. */
+export const MOUNT_TYPE = "fuse.icfs";
+
+export interface Mount {
+  readonly id: number;
+  /** The id of the mount this one lies on. */
+  readonly parent: number;
+  /** `MAJOR:MINOR`, the st_dev of its files. */
+  readonly device: string;
+  readonly mountpoint: string;
+  readonly options: readonly string[];
+  readonly type: string;
+  /** For our mounts the canister, as the user named it. */
+  readonly source: string;
+}
+
+/** All mounts this process sees. */
+export async function readMounts(): Promise<Mount[]> {
+  return parseMountinfo(await readFile("/proc/self/mountinfo", "utf8"));
+}
+
+/** Parses the text of a mountinfo file, see proc_pid_mountinfo(5); lines that do not fit the format are left out. */
+export function parseMountinfo(text: string): Mount[] {
+  const mounts: Mount[] = [];
+  for (const line of text.split("\n")) {
+    const mount = parseLine(line);
+    if (mount) mounts.push(mount);
+  }
+  return mounts;
+}
+
+function parseLine(line: string): Mount | undefined {
+  const fields = line.split(" ");
+  // Any number of optional fields stands between the options and a lone "-".
+  const separator = fields.indexOf("-", 6);
+  const [id, parent, device, , mountpoint, options] = fields;
+  if (separator < 0 || mountpoint === undefined || options === undefined) return undefined;
+  return {
+    id: Number(id),
+    parent: Number(parent),
+    device: device!,
+    mountpoint: unescapeOctal(mountpoint),
+    options: options.split(","),
+    type: unescapeOctal(fields[separator + 1] ?? ""),
+    source: unescapeOctal(fields[separator + 2] ?? ""),
+  };
+}
+
+// The kernel writes space, tab, newline, backslash and "#" as \ooo, each a byte.
+function unescapeOctal(text: string): string {
+  return text.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
+    String.fromCharCode(Number.parseInt(octal, 8)),
+  );
+}
+
+/** The mount one sees at `mountpoint` (an absolute path without symlinks), the topmost if several are stacked. */
+export function mountAt(mounts: readonly Mount[], mountpoint: string): Mount | undefined {
+  const stacked = mounts.filter((mount) => mount.mountpoint === mountpoint);
+  const covered = new Set(stacked.map((mount) => mount.parent));
+  return stacked.find((mount) => !covered.has(mount.id));
+}
+
+/** Tells whether `mount` is still among `mounts`; an id alone may have been given to another mount since. */
+export function isMounted(mounts: readonly Mount[], mount: Mount): boolean {
+  return mounts.some(
+    (other) => other.id === mount.id && other.device === mount.device && other.type === mount.type,
+  );
+}

@@ -1,0 +1,222 @@
+/**
+ * fuse-native's operations, on paths, over a FileSystem's, on inodes. Each answers exactly once whatever happens: an
+ * operation without an answer hangs its reader, and a second answer goes to somebody else's operation.
+ */
+
+import type { Reply } from "fuse-native";
+import type { Log } from "../log.ts";
+import { createErrorTranslator, errnoNumber } from "./errno.ts";
+import {
+  type Attributes,
+  type Errno,
+  type FileSystem,
+  type FileSystemStatistics,
+  FsError,
+  type Inode,
+  ROOT_INODE,
+} from "./filesystem.ts";
+import { type MountOptions, modeOf } from "./mount-options.ts";
+
+export interface Operations {
+  /** The table that fuse-native takes. */
+  readonly handlers: Record<string, (...parameters: never[]) => void>;
+  /** How many files readers hold open. */
+  openFiles(): number;
+  /** Answers EIO to every read that is still waiting. */
+  failPendingReads(): void;
+}
+
+interface OpenFile {
+  /** To tell a short read at the end of the file from one that lost bytes. */
+  readonly size: number;
+}
+
+// What the kernel asks for at most in one read, and so the best size for a reader's own buffer.
+const BLOCK_SIZE = 131072;
+// The longest name in the manifest, in bytes.
+const NAME_MAX = 255;
+const UINT32_MAX = 0xffffffff;
+
+// The kernel refuses writes to a `ro` mount by itself. These answer once an administrator has remounted it `rw`.
+const WRITES = [
+  "chmod",
+  "chown",
+  "create",
+  "link",
+  "mkdir",
+  "mknod",
+  "removexattr",
+  "rename",
+  "rmdir",
+  "setxattr",
+  "symlink",
+  "truncate",
+  "unlink",
+  "utimens",
+  "write",
+];
+const ACCESS_MODE = 0o3; // O_ACCMODE: the bits of the open flags that tell reading (0) from writing
+
+/** Makes the table for one mount of `fileSystem`. */
+export function createOperations(context: {
+  fileSystem: FileSystem;
+  options: MountOptions;
+  log: Log;
+}): Operations {
+  const { fileSystem, options, log } = context;
+  const translate = createErrorTranslator(log);
+  const openFiles = new Map<number, OpenFile>();
+  const pendingReads = new Set<(errno: Errno) => void>();
+
+  // All operations but read are answered from memory, within the call.
+  function answer(operation: string, reply: Reply, work: () => unknown[]): void {
+    let values: unknown[];
+    try {
+      values = work();
+    } catch (error) {
+      reply(-errnoNumber(translate(operation, error)));
+      return;
+    }
+    reply(0, ...values);
+  }
+
+  function read(
+    _path: string,
+    handle: number,
+    buffer: Buffer,
+    length: number,
+    offset: number,
+    reply: Reply,
+  ): void {
+    // The first of the two, the data or the end of the mount, answers; fuse-native detaches the buffer then.
+    const settle = (result: number) => {
+      if (pendingReads.delete(fail)) reply(result);
+    };
+    const fail = (errno: Errno) => settle(-errnoNumber(errno));
+    pendingReads.add(fail);
+    readExactly(handle, offset, length).then(
+      (bytes) => {
+        if (!pendingReads.has(fail)) return;
+        // Not Uint8Array.set: should the buffer be detached after all, it would throw, and copy() does nothing.
+        settle(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).copy(buffer));
+      },
+      (error) => fail(translate("read", error)),
+    );
+  }
+
+  // The kernel fills a short read up with zeros, and keeps them: whoever loses bytes must not get that far.
+  async function readExactly(handle: number, offset: number, length: number): Promise<Uint8Array> {
+    const file = openFiles.get(handle);
+    if (!file) throw new FsError("EBADF", "not open");
+    const bytes = await fileSystem.read(handle, offset, length);
+    const expected = Math.max(0, Math.min(length, file.size - offset));
+    if (bytes.length !== expected) {
+      throw new Error(
+        `${bytes.length} bytes instead of ${expected} at ${offset} of a file of ${file.size} bytes`,
+      );
+    }
+    return bytes;
+  }
+
+  const handlers = {
+    read,
+    getattr: (path: string, reply: Reply) =>
+      answer("getattr", reply, () => [statOf(fileSystem.getattr(resolve(fileSystem, path)), options)]),
+    readlink: (path: string, reply: Reply) =>
+      answer("readlink", reply, () => [fileSystem.readlink(resolve(fileSystem, path))]),
+    readdir: (path: string, reply: Reply) => answer("readdir", reply, () => list(fileSystem, path, options)),
+    statfs: (_path: string, reply: Reply) => answer("statfs", reply, () => [statfsOf(fileSystem.statfs())]),
+    open: (path: string, flags: number, reply: Reply) =>
+      answer("open", reply, () => {
+        if ((flags & ACCESS_MODE) !== 0) throw new FsError("EROFS", path);
+        const inode = resolve(fileSystem, path);
+        const { size } = fileSystem.getattr(inode);
+        const handle = fileSystem.open(inode);
+        openFiles.set(handle, { size });
+        return [handle];
+      }),
+    release: (_path: string, handle: number, reply: Reply) =>
+      answer("release", reply, () => {
+        openFiles.delete(handle);
+        fileSystem.release(handle);
+        return [];
+      }),
+    // Answered by the overridden methods in fuse-native.ts; listed so that fuse-native passes them on.
+    getxattr: () => {},
+    listxattr: () => {},
+    ...Object.fromEntries(
+      WRITES.map((name) => [
+        name,
+        (...parameters: unknown[]) => (parameters.at(-1) as Reply)(-errnoNumber("EROFS")),
+      ]),
+    ),
+  };
+
+  return {
+    handlers,
+    openFiles: () => openFiles.size,
+    failPendingReads: () => {
+      for (const fail of [...pendingReads]) fail("EIO");
+    },
+  };
+}
+
+// Walked each time: a few lookups in memory, less than fuse-native itself spends on an operation.
+function resolve(fileSystem: FileSystem, path: string): Inode {
+  let inode = ROOT_INODE;
+  for (const name of path.split("/")) {
+    if (name !== "") inode = fileSystem.lookup(inode, name);
+  }
+  return inode;
+}
+
+/** A directory's names and, in a second array, what stat would say of the type and inode of each. */
+function list(fileSystem: FileSystem, path: string, options: MountOptions): [string[], object[]] {
+  const inode = resolve(fileSystem, path);
+  const parent = resolve(fileSystem, path.slice(0, path.lastIndexOf("/")));
+  const directory = modeOf({ kind: "directory", executable: false }, options);
+  const names = [".", ".."];
+  // The times are not used; without a number fuse-native would ask the clock for each.
+  const none = { atime: 0, mtime: 0, ctime: 0 };
+  const stats = [
+    { mode: directory, ino: inode, ...none },
+    { mode: directory, ino: parent, ...none },
+  ];
+  for (const entry of fileSystem.readdir(inode)) {
+    names.push(entry.name);
+    stats.push({ mode: modeOf({ kind: entry.kind, executable: false }, options), ino: entry.inode, ...none });
+  }
+  return [names, stats];
+}
+
+function statOf(attributes: Attributes, options: MountOptions) {
+  const { inode, size, links } = attributes;
+  const modified = Math.max(0, Math.trunc(attributes.modified));
+  return {
+    mode: modeOf(attributes, options),
+    uid: options.uid,
+    gid: options.gid,
+    size,
+    nlink: links,
+    ino: inode,
+    blksize: BLOCK_SIZE,
+    blocks: Math.ceil(size / 512), // st_blocks counts in 512 bytes, whatever the block size
+    atime: modified,
+    mtime: modified,
+    ctime: modified,
+  };
+}
+
+/** A full file system of the size of its content. */
+function statfsOf({ bytes, entries }: FileSystemStatistics) {
+  // fuse-native cuts the counts to 32 bits: 16 TiB at the usual block size.
+  let blockSize = 4096;
+  while (Math.ceil(bytes / blockSize) > UINT32_MAX) blockSize *= 2;
+  return {
+    bsize: blockSize,
+    frsize: blockSize,
+    blocks: Math.ceil(bytes / blockSize),
+    files: Math.min(entries, UINT32_MAX),
+    namemax: NAME_MAX,
+  };
+}

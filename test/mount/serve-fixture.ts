@@ -1,0 +1,97 @@
+/**
+ * Mounts the tree that the mount tests read, as a process of its own: `serve-fixture.ts MOUNTPOINT [SOURCE]`. Prints
+ * `{"mountpoint": ...}` on stdout once it is mounted (or reports it, when started in the background); exits with 0 when
+ * the mount has come to its end, with 1 and the reason on stderr when it could not be made.
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { notifyFailed, notifyReady } from "../../lib/fs/daemon.ts";
+import { FsError } from "../../lib/fs/filesystem.ts";
+import { mountFuseNative } from "../../lib/fs/fuse-native.ts";
+import { serveUntilUnmounted } from "../../lib/fs/lifetime.ts";
+import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
+import { createLog } from "../../lib/log.ts";
+import { directory, file, MemoryFileSystem, type Node, pattern, symlink } from "./memory-filesystem.ts";
+
+const SLOW_READ_MS = 3000;
+
+const content = pattern(300_000);
+const slice = async (offset: number, length: number) => content.subarray(offset, offset + length);
+
+// Read-ahead is a read of its own, so "the first" is the first few: all until some time has passed.
+let brokenUntil: number | undefined;
+
+const special: Record<string, (offset: number, length: number) => Promise<Uint8Array>> = {
+  unreachable: async () => {
+    throw new FsError("EIO", "no network");
+  },
+  recovering: async (offset, length) => {
+    brokenUntil ??= Date.now() + 500;
+    if (Date.now() < brokenUntil) throw new FsError("EIO", "not yet");
+    return slice(offset, length);
+  },
+  buggy: async () => {
+    throw new TypeError("a bug in the file system");
+  },
+  short: async (offset, length) => slice(offset, length - 1),
+  slow: async (offset, length) => {
+    await sleep(SLOW_READ_MS);
+    return slice(offset, length);
+  },
+  never: () => new Promise(() => {}),
+};
+
+const tree = directory({
+  "hello.txt": file("hello\n"),
+  empty: file(""),
+  big: file(pattern(5_000_003)),
+  tool: file("#!/bin/sh\n", { executable: true }),
+  link: symlink("deep/er/file"),
+  deep: directory({ er: directory({ file: file("deep\n") }) }),
+  "größe-日本語-🥾": file("umlauts\n"),
+  ["n".repeat(255)]: file("long\n"),
+  many: directory(
+    Object.fromEntries(
+      Array.from({ length: 10_000 }, (_, i) => [`entry-${i}`, file(String(i))] as [string, Node]),
+    ),
+  ),
+  waiting: directory(
+    Object.fromEntries(
+      Array.from(
+        { length: 20 },
+        (_, i) => [`${i}`, { kind: "file", content, read: special.slow! }] as [string, Node],
+      ),
+    ),
+  ),
+  special: directory(
+    Object.fromEntries(
+      Object.entries(special).map(
+        ([name, read]) => [name, { kind: "file", content, read }] as [string, Node],
+      ),
+    ),
+  ),
+});
+
+const [mountpoint, source = "test"] = process.argv.slice(2);
+const log = createLog("info");
+try {
+  await serveUntilUnmounted({
+    mount: () =>
+      mountFuseNative({
+        fileSystem: new MemoryFileSystem(tree),
+        mountpoint: mountpoint!,
+        options: defaultMountOptions(source),
+        log,
+      }),
+    ready: async ({ mount }) => {
+      await notifyReady({ mountpoint: mount.mountpoint });
+      process.stdout.write(`${JSON.stringify({ mountpoint: mount.mountpoint })}\n`);
+    },
+    log,
+  });
+  process.exit(0);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  await notifyFailed(error);
+  process.exit(1);
+}
