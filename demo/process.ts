@@ -22,9 +22,17 @@ export interface RunOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** How a command is called in messages: by its name, icfs by its subcommand too, and nsenter by what it runs. */
+function nameOf(command: string, args: string[]): string {
+  const name = basename(command);
+  if (name === "icfs") return `icfs ${args[0]}`;
+  if (name === "nsenter") return basename(args[args.indexOf("--") + 1]!);
+  return name;
+}
+
 /** A started process. */
 export class Process implements AsyncDisposable {
-  /** How it is called in messages: the command and, for `icfs`, the subcommand. */
+  /** How it is called in messages. */
   readonly name: string;
   /** Resolves, never rejects, when it has ended: the code, or in words why there is none. */
   readonly exit: Promise<number | string>;
@@ -37,7 +45,7 @@ export class Process implements AsyncDisposable {
   #changed = new EventTarget();
 
   constructor(command: string, args: string[], env: NodeJS.ProcessEnv = process.env) {
-    this.name = basename(command) === "icfs" ? `icfs ${args[0]}` : basename(command);
+    this.name = nameOf(command, args);
     const child = spawn(command, args, { env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     const keep = (text: string) => {

@@ -1,0 +1,40 @@
+# icfs: what there is to do. `make` alone lists it. Each target installs what it needs first.
+
+SHELL := /bin/bash
+# Node 24 comes with the project, as the npm package `node`; the system's may be too old.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+CANISTER := build/icfs.wasm build/icfs.did
+
+.PHONY: help setup modules canister check format test demo clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Install what is missing: Debian packages (as root), npm packages, the compiled canister
+	@scripts/setup.sh all
+	@$(MAKE) --no-print-directory canister
+
+modules:
+	@scripts/setup.sh modules
+
+canister: $(CANISTER) ## Compile the canister, when its sources have changed
+
+$(CANISTER) &: $(wildcard canister/*.mo) canister/compile.ts | modules
+	node canister/compile.ts canister/main.mo build/icfs.wasm
+
+check: modules ## Lint, check the format and the types; takes seconds
+	biome check .
+	tsc
+
+format: modules ## Format the sources, and mend what the linter can
+	biome check --write .
+
+test: setup ## Run every test, as root; some boot virtual machines
+	tap
+
+demo: setup ## Boot a virtual machine from a canister, end to end, as root
+	@node demo/demo.ts
+
+clean: ## Remove what was built and installed here (Debian packages stay)
+	rm -rf build node_modules .tap
