@@ -5,6 +5,7 @@
  * The process that serves a mount must never touch it with a blocking call: it would wait for itself for ever.
  */
 
+import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Reply } from "fuse-native";
 import type { Log } from "../log.ts";
@@ -46,6 +47,11 @@ const WATCH_INTERVAL_MS = 500;
 const GRACE_MS = 1500;
 const GRACE_STEP_MS = 50;
 
+// How far the kernel reads ahead of a sequential reader: one chunk. Requests are 128 KiB at most, so it sends eight at
+// a time; with its default of one a file came through a seventh as fast (288 MB/s against 2 GB/s; with 20 ms for each
+// request, 12 against 88).
+const READ_AHEAD_KIB = 1024;
+
 type FuseClass = typeof import("fuse-native").default;
 
 /**
@@ -76,7 +82,17 @@ export async function mountFuseNative({
   const mount = mountAt(await readMounts(), path);
   if (mount?.type !== MOUNT_TYPE)
     throw new MountError(`${mountpoint} was unmounted at once by somebody else`);
+  await setReadAhead(mount, log);
   return serve(mount, operations, log);
+}
+
+// libfuse can only ask for less than the kernel's default. Not vital: users other than root may not, nor may containers.
+async function setReadAhead(mount: Mount, log: Log): Promise<void> {
+  try {
+    await writeFile(`/sys/class/bdi/${mount.device}/read_ahead_kb`, String(READ_AHEAD_KIB));
+  } catch (error) {
+    log.debug(`the kernel's read-ahead stays as it is: ${error}`);
+  }
 }
 
 function start(Fuse: FuseClass, path: string, argument: string, operations: Operations): Promise<void> {
@@ -130,7 +146,7 @@ function serve(mount: Mount, operations: Operations, log: Log): MountedTransport
     for (let waited = 0; waited < GRACE_MS && operations.openFiles() > 0; waited += GRACE_STEP_MS) {
       await sleep(GRACE_STEP_MS);
     }
-    operations.failPendingReads();
+    operations.failReads();
     // Replies leave in a later turn of the event loop; the process must not exit before.
     await sleep(GRACE_STEP_MS);
     end("unmounted");

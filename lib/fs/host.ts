@@ -16,9 +16,14 @@ export const isRoot = (): boolean => process.geteuid!() === 0;
  * @param allowOther whether other users shall be able to read
  */
 export async function checkHost(allowOther: boolean): Promise<void> {
-  if (!(await exists("/dev/fuse"))) {
+  if (!(await usable("/dev/fuse", constants.F_OK))) {
     throw new MountError(
       "there is no /dev/fuse: load the kernel's FUSE module (modprobe fuse), or give the container that device",
+    );
+  }
+  if (!(await usable("/dev/fuse", constants.R_OK | constants.W_OK))) {
+    throw new MountError(
+      "/dev/fuse is not for this user to open: chmod 666 /dev/fuse, as most systems have it",
     );
   }
   if (isRoot()) return;
@@ -52,8 +57,8 @@ export async function loadFuseNative(): Promise<typeof import("fuse-native").def
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
+async function usable(path: string, mode: number): Promise<boolean> {
+  return access(path, mode).then(
     () => true,
     () => false,
   );
@@ -61,12 +66,7 @@ async function exists(path: string): Promise<boolean> {
 
 async function findInPath(command: string): Promise<boolean> {
   for (const directory of (process.env.PATH ?? "").split(delimiter)) {
-    if (directory === "") continue;
-    const usable = await access(join(directory, command), constants.X_OK).then(
-      () => true,
-      () => false,
-    );
-    if (usable) return true;
+    if (directory !== "" && (await usable(join(directory, command), constants.X_OK))) return true;
   }
   return false;
 }

@@ -22,8 +22,8 @@ export interface Operations {
   readonly handlers: Record<string, (...parameters: never[]) => void>;
   /** How many files readers hold open. */
   openFiles(): number;
-  /** Answers EIO to every read that is still waiting. */
-  failPendingReads(): void;
+  /** Answers EIO to every read that is still waiting, and to every later one. */
+  failReads(): void;
 }
 
 interface OpenFile {
@@ -67,6 +67,7 @@ export function createOperations(context: {
   const translate = createErrorTranslator(log);
   const openFiles = new Map<number, OpenFile>();
   const pendingReads = new Set<(errno: Errno) => void>();
+  let failing = false;
 
   // All operations but read are answered from memory, within the call.
   function answer(operation: string, reply: Reply, work: () => unknown[]): void {
@@ -108,6 +109,8 @@ export function createOperations(context: {
   async function readExactly(handle: number, offset: number, length: number): Promise<Uint8Array> {
     const file = openFiles.get(handle);
     if (!file) throw new FsError("EBADF", "not open");
+    // After a failed read-ahead the kernel asks again, before it tells the reader.
+    if (failing) throw new FsError("EIO", "unmounted");
     const bytes = await fileSystem.read(handle, offset, length);
     const expected = Math.max(0, Math.min(length, file.size - offset));
     if (bytes.length !== expected) {
@@ -155,7 +158,8 @@ export function createOperations(context: {
   return {
     handlers,
     openFiles: () => openFiles.size,
-    failPendingReads: () => {
+    failReads: () => {
+      failing = true;
       for (const fail of [...pendingReads]) fail("EIO");
     },
   };

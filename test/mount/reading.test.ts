@@ -1,0 +1,230 @@
+/** What readers of a mount see: names, attributes, content, errors. */
+
+import { createHash } from "node:crypto";
+import t from "tap";
+import { MODIFIED, pattern } from "./memory-filesystem.ts";
+import { eventually, HUNG, mountedAt, mountpointFor, serve, sh } from "./mounts.ts";
+
+t.setTimeout(10 * HUNG);
+
+const mountpoint = await mountpointFor(t);
+const served = await serve(t, mountpoint, "ryjl3-tyaaa-aaaaa-aaaba-cai@12, or\\so");
+const at = (name: string) => `${mountpoint}/${name}`;
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+t.test("the kernel lists it read-only, under the name it was given", async (t) => {
+  const mount = await mountedAt(mountpoint);
+  t.equal(mount?.type, "fuse.icfs");
+  t.equal(mount?.source, "ryjl3-tyaaa-aaaaa-aaaba-cai@12, or\\so");
+  for (const option of ["ro", "nosuid", "nodev", "noexec"]) t.ok(mount?.options.includes(option), option);
+});
+
+t.test("writing is refused as on any read-only file system", async (t) => {
+  for (const command of [
+    ["touch", at("new")],
+    ["touch", at("hello.txt")],
+    ["rm", "-f", at("hello.txt")],
+    ["mkdir", at("new")],
+    ["mv", at("hello.txt"), at("other")],
+    ["chmod", "777", at("hello.txt")],
+    ["ln", "-s", "x", at("new")],
+    ["dd", "if=/dev/zero", `of=${at("hello.txt")}`, "count=1"],
+  ]) {
+    const { code, stderr } = await sh(command[0]!, ...command.slice(1));
+    t.not(code, 0, command.join(" "));
+    t.match(stderr, /Read-only file system/, command.join(" "));
+  }
+});
+
+t.test("a remount for writing still writes nothing", async (t) => {
+  // The kernel may refuse the remount itself, and then there is nothing more to see.
+  await sh("mount", "-i", "-o", "remount,rw", mountpoint);
+  for (const command of [
+    ["touch", at("new")],
+    ["mkdir", at("new")],
+    ["rm", "-f", at("hello.txt")],
+    ["chmod", "777", at("hello.txt")],
+    ["dd", "if=/dev/zero", `of=${at("hello.txt")}`, "count=1", "conv=notrunc"],
+  ]) {
+    t.match((await sh(command[0]!, ...command.slice(1))).stderr, /Read-only file system/, command.join(" "));
+  }
+  await sh("mount", "-i", "-o", "remount,ro", mountpoint);
+  t.equal((await sh("cat", at("hello.txt"))).stdout, "hello\n");
+});
+
+t.test("another user can read everything", async (t) => {
+  const asNobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+  const read = await sh("setpriv", ...asNobody, "cat", at("deep/er/file"));
+  t.same(read, { code: 0, stdout: "deep\n", stderr: "" });
+  t.equal((await sh("setpriv", ...asNobody, "ls", mountpoint)).code, 0);
+});
+
+t.test("attributes", async (t) => {
+  const stat = async (name: string, format: string) =>
+    (await sh("stat", "-c", format, at(name))).stdout.trim();
+  t.equal(await stat("hello.txt", "%F %s %a %u:%g %h"), "regular file 6 444 0:0 1");
+  t.equal(await stat("tool", "%F %s %a"), "regular file 10 555");
+  t.equal(await stat("empty", "%F %s %b"), "regular empty file 0 0");
+  t.equal(await stat("big", "%s %b %B"), "5000003 9766 512");
+  t.equal(await stat("deep", "%F %a"), "directory 555");
+  t.equal(await stat("link", "%F %s"), "symbolic link 12");
+  const modified = (MODIFIED / 1000).toFixed(3);
+  for (const field of ["%.3X", "%.3Y", "%.3Z"]) t.equal(await stat("hello.txt", field), modified, field);
+});
+
+t.test("inode numbers are the file system's, by stat and by readdir, and stay", async (t) => {
+  const names = ["hello.txt", "empty", "big", "tool", "link"];
+  const inodes = async () => (await sh("stat", "-c", "%i", ...names.map(at))).stdout;
+  const first = await inodes();
+  t.same(first.trim().split("\n"), ["2", "3", "4", "5", "6"]);
+  await sh("sh", "-c", "echo 2 > /proc/sys/vm/drop_caches");
+  t.equal(await inodes(), first);
+  t.equal((await sh("stat", "-c", "%i", mountpoint)).stdout.trim(), "1");
+  // `ls -i` alone takes the numbers from readdir.
+  const listed = (await sh("ls", "-U", "-i", "-a", "-1", mountpoint)).stdout;
+  for (const line of ["1 .", "2 hello.txt", "6 link"])
+    t.match(listed, new RegExp(`^ *${line.replace(".", "\\.")}$`, "m"));
+});
+
+t.test("symlinks", async (t) => {
+  t.equal((await sh("readlink", at("link"))).stdout, "deep/er/file\n");
+  t.equal((await sh("cat", at("link"))).stdout, "deep\n");
+});
+
+t.test("names: UTF-8, and as long as Linux allows", async (t) => {
+  t.equal((await sh("cat", at("größe-日本語-🥾"))).stdout, "umlauts\n");
+  t.equal((await sh("cat", at("n".repeat(255)))).stdout, "long\n");
+  const listed = (await sh("ls", mountpoint)).stdout.split("\n");
+  t.ok(listed.includes("größe-日本語-🥾"));
+  t.ok(listed.includes("n".repeat(255)));
+});
+
+t.test("what is not there", async (t) => {
+  for (const name of ["missing", "deep/missing", "missing/deep"]) {
+    t.match((await sh("cat", at(name))).stderr, /No such file or directory/, name);
+  }
+  t.match((await sh("cat", at("hello.txt/below"))).stderr, /Not a directory/);
+  t.match((await sh("cat", at("deep"))).stderr, /Is a directory/);
+});
+
+t.test("a directory of 10,000 entries", async (t) => {
+  const listed = (await sh("ls", "-a", at("many"))).stdout.trim().split("\n");
+  t.equal(listed.length, 10_002);
+  t.equal(new Set(listed).size, 10_002);
+  t.equal((await sh("cat", at("many/entry-9999"))).stdout, "9999");
+});
+
+t.test("statfs: as large as its content, and full", async (t) => {
+  const { code, stdout } = await sh("stat", "-f", "-c", "%S %b %f %a %l %T", mountpoint);
+  t.equal(code, 0);
+  const [block, blocks, free, available, nameMax] = stdout.split(" ").map(Number);
+  t.ok(block! * blocks! > 5_000_003);
+  t.same([free, available, nameMax], [0, 0, 255]);
+  t.match((await sh("df", "-B1", mountpoint)).stdout, / 100% /);
+  t.equal((await sh("df", "-i", mountpoint)).code, 0);
+});
+
+t.test("no extended attributes", async (t) => {
+  const script = `
+import errno, os, sys
+print(os.listxattr(sys.argv[1]))
+try:
+    os.getxattr(sys.argv[1], "user.icfs")
+except OSError as error:
+    print(errno.errorcode[error.errno])
+`;
+  const { stdout, stderr } = await sh("python3", "-c", script, at("hello.txt"));
+  t.equal(stderr, "");
+  t.equal(stdout, "[]\nENODATA\n");
+});
+
+t.test("a whole file, page by page and past the page cache", async (t) => {
+  const expected = sha256(pattern(5_000_003));
+  t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], expected);
+  t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], expected, "from the page cache");
+});
+
+t.test("pieces at any offset", async (t) => {
+  const content = pattern(5_000_003);
+  await sh("sh", "-c", "echo 1 > /proc/sys/vm/drop_caches");
+  let random = 12345;
+  const next = (limit: number) => {
+    random = (Math.imul(random, 1103515245) + 12345) >>> 0;
+    return random % limit;
+  };
+  const pieces = [
+    [0, 1],
+    [5_000_002, 1],
+    [5_000_000, 100],
+    [5_000_003, 10],
+    [6_000_000, 10],
+    [131_071, 2],
+    [0, 5_000_003],
+    ...Array.from({ length: 60 }, () => [next(5_000_003), next(400_000)]),
+  ] as [number, number][];
+  const script = `
+import hashlib, os, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+for piece in sys.argv[2:]:
+    offset, length = map(int, piece.split(","))
+    print(hashlib.sha256(os.pread(file, length, offset)).hexdigest())
+`;
+  const { stdout, stderr } = await sh("python3", "-c", script, at("big"), ...pieces.map(String));
+  t.equal(stderr, "");
+  const expected = pieces.map(([offset, length]) => sha256(content.subarray(offset, offset + length)));
+  t.same(stdout.trim().split("\n"), expected);
+});
+
+t.test("many readers at once", async (t) => {
+  const expected = sha256(pattern(5_000_003));
+  await sh("sh", "-c", "echo 1 > /proc/sys/vm/drop_caches");
+  const results = await Promise.all(Array.from({ length: 16 }, () => sh("sha256sum", at("big"))));
+  for (const { stdout } of results) t.equal(stdout.split(" ")[0], expected);
+});
+
+t.test("a file that cannot be read is an input/output error, and nothing else suffers", async (t) => {
+  for (const name of ["unreachable", "buggy", "short"]) {
+    const { code, stdout, stderr } = await sh("cat", at(`special/${name}`));
+    t.not(code, 0, name);
+    t.equal(stdout, "", name);
+    t.match(stderr, /Input\/output error/, name);
+    t.equal((await sh("cat", at("hello.txt"))).stdout, "hello\n", name);
+  }
+  t.match(served.stderr(), /TypeError: a bug in the file system/);
+  t.equal(served.stderr().match(/TypeError/g)?.length, 1, "a bug is logged once");
+  t.notMatch(served.stderr(), /no network/, "an expected error is not a bug");
+});
+
+t.test("a failed read is tried again", async (t) => {
+  t.match((await sh("cat", at("special/recovering"))).stderr, /Input\/output error/);
+  const expected = sha256(pattern(300_000));
+  await eventually("the file can be read", async () => {
+    const { code, stdout } = await sh("sha256sum", at("special/recovering"));
+    return code === 0 && stdout.startsWith(expected);
+  });
+});
+
+t.test("readers that wait hold up nobody else", async (t) => {
+  await sh("sh", "-c", "echo 1 > /proc/sys/vm/drop_caches");
+  let waiting = 20;
+  const slow = Array.from({ length: 20 }, (_, i) =>
+    sh("sha256sum", at(`waiting/${i}`)).then((result) => {
+      waiting--;
+      return result;
+    }),
+  );
+  t.equal((await sh("stat", "-c", "%s", at("waiting/0"), at("big"))).stdout, "300000\n5000003\n");
+  // The same file as well: a TFTP server opens what another client is just being sent.
+  t.equal((await sh("python3", "-c", "import os,sys; os.open(sys.argv[1], 0)", at("waiting/0"))).code, 0);
+  t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], sha256(pattern(5_000_003)));
+  t.equal(waiting, 20, "all the while they wait");
+  const expected = sha256(pattern(300_000));
+  for (const { stdout } of await Promise.all(slow)) t.equal(stdout.split(" ")[0], expected);
+});
+
+t.test("after all this it still serves", async (t) => {
+  t.equal((await sh("cat", at("hello.txt"))).stdout, "hello\n");
+  served.process.kill("SIGTERM");
+  t.equal(await served.ended, 0);
+  t.equal(await mountedAt(mountpoint), undefined);
+});
