@@ -1,0 +1,25 @@
+/** Whoever interrupts the demo, at whatever stage, finds nothing left of it. */
+import t from "tap";
+import { startDemo } from "../support/demo-run.ts";
+
+/** The stage whose line is waited for, what is sent then, while the next stage is under way, and the exit code. */
+const INTERRUPTIONS = [
+  ["tree", "SIGINT", 130],
+  ["local network", "SIGINT", 130],
+  ["deploy", "SIGTERM", 143],
+  ["publish", "SIGINT", 130],
+  ["mount", "SIGTERM", 143],
+  ["iPXE", "SIGINT", 130],
+] as const;
+
+for (const [stage, signal, code] of INTERRUPTIONS) {
+  t.test(`${signal} after "${stage}"`, async (t) => {
+    await using run = await startDemo();
+    await run.demo.until(new RegExp(` s  ${stage} .+\\n`), { seconds: 120 });
+    process.kill(run.demo.pid!, signal);
+    t.equal(await run.demo.exit, code, "exit code");
+    t.match(run.demo.output, `interrupted (${signal})`, "says so");
+    t.notMatch(run.demo.output, "by force", "everything ended when asked");
+    t.same(await run.leftovers(), [], "nothing is left");
+  });
+}
