@@ -77,7 +77,7 @@ t.test("inode numbers are the file system's, by stat and by readdir, and stay", 
   const inodes = async () => (await sh("stat", "-c", "%i", ...names.map(at))).stdout;
   const first = await inodes();
   t.same(first.trim().split("\n"), ["2", "3", "4", "5", "6"]);
-  await sh("sh", "-c", "echo 2 > /proc/sys/vm/drop_caches");
+  await sh("ls", "-lR", mountpoint);
   t.equal(await inodes(), first);
   t.equal((await sh("stat", "-c", "%i", mountpoint)).stdout.trim(), "1");
   // `ls -i` alone takes the numbers from readdir.
@@ -146,7 +146,6 @@ t.test("a whole file, page by page and past the page cache", async (t) => {
 
 t.test("pieces at any offset", async (t) => {
   const content = pattern(5_000_003);
-  await sh("sh", "-c", "echo 1 > /proc/sys/vm/drop_caches");
   let random = 12345;
   const next = (limit: number) => {
     random = (Math.imul(random, 1103515245) + 12345) >>> 0;
@@ -169,7 +168,7 @@ for piece in sys.argv[2:]:
     offset, length = map(int, piece.split(","))
     print(hashlib.sha256(os.pread(file, length, offset)).hexdigest())
 `;
-  const { stdout, stderr } = await sh("python3", "-c", script, at("big"), ...pieces.map(String));
+  const { stdout, stderr } = await sh("python3", "-c", script, at("pieces"), ...pieces.map(String));
   t.equal(stderr, "");
   const expected = pieces.map(([offset, length]) => sha256(content.subarray(offset, offset + length)));
   t.same(stdout.trim().split("\n"), expected);
@@ -177,8 +176,7 @@ for piece in sys.argv[2:]:
 
 t.test("many readers at once", async (t) => {
   const expected = sha256(pattern(5_000_003));
-  await sh("sh", "-c", "echo 1 > /proc/sys/vm/drop_caches");
-  const results = await Promise.all(Array.from({ length: 16 }, () => sh("sha256sum", at("big"))));
+  const results = await Promise.all(Array.from({ length: 16 }, () => sh("sha256sum", at("shared"))));
   for (const { stdout } of results) t.equal(stdout.split(" ")[0], expected);
 });
 
@@ -205,7 +203,6 @@ t.test("a failed read is tried again", async (t) => {
 });
 
 t.test("readers that wait hold up nobody else", async (t) => {
-  await sh("sh", "-c", "echo 1 > /proc/sys/vm/drop_caches");
   let waiting = 20;
   const slow = Array.from({ length: 20 }, (_, i) =>
     sh("sha256sum", at(`waiting/${i}`)).then((result) => {
@@ -218,6 +215,7 @@ t.test("readers that wait hold up nobody else", async (t) => {
   t.equal((await sh("python3", "-c", "import os,sys; os.open(sys.argv[1], 0)", at("waiting/0"))).code, 0);
   t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], sha256(pattern(5_000_003)));
   t.equal(waiting, 20, "all the while they wait");
+  served.process.kill("SIGUSR2");
   const expected = sha256(pattern(300_000));
   for (const { stdout } of await Promise.all(slow)) t.equal(stdout.split(" ")[0], expected);
 });

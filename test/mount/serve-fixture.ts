@@ -4,7 +4,7 @@
  * the mount has come to its end, with 1 and the reason on stderr when it could not be made.
  */
 
-import { setTimeout as sleep } from "node:timers/promises";
+import { once } from "node:events";
 import { notifyFailed, notifyReady } from "../../lib/fs/daemon.ts";
 import { FsError } from "../../lib/fs/filesystem.ts";
 import { mountFuseNative } from "../../lib/fs/fuse-native.ts";
@@ -13,7 +13,8 @@ import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
 import { createLog } from "../../lib/log.ts";
 import { directory, file, MemoryFileSystem, type Node, pattern, symlink } from "./memory-filesystem.ts";
 
-const SLOW_READ_MS = 3000;
+// SIGUSR2 lets the slow reads go on.
+const released = once(process, "SIGUSR2");
 
 const content = pattern(300_000);
 const slice = async (offset: number, length: number) => content.subarray(offset, offset + length);
@@ -35,7 +36,7 @@ const special: Record<string, (offset: number, length: number) => Promise<Uint8A
   },
   short: async (offset, length) => slice(offset, length - 1),
   slow: async (offset, length) => {
-    await sleep(SLOW_READ_MS);
+    await released;
     return slice(offset, length);
   },
   never: () => new Promise(() => {}),
@@ -63,6 +64,9 @@ const tree = directory({
       ),
     ),
   ),
+  // The same again, for tests that must find nothing of it in the page cache.
+  pieces: file(pattern(5_000_003)),
+  shared: file(pattern(5_000_003)),
   special: directory(
     Object.fromEntries(
       Object.entries(special).map(
