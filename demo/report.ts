@@ -25,8 +25,8 @@ export class Report {
       return result;
     } catch (error) {
       const seconds = `${secondsSince(started).toFixed(1).padStart(6)} s`;
-      if (this.#terminal) console.log(`\r\x1b[K\x1b[31m${seconds}  ${padded}  failed\x1b[0m`);
-      else console.log(`${seconds}  ${padded}  failed`);
+      if (this.#terminal) console.log(`\r\x1b[K\x1b[31m${seconds}  ${padded}  not reached\x1b[0m`);
+      else console.log(`${seconds}  ${padded}  not reached`);
       throw error;
     }
   }
