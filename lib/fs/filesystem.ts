@@ -7,7 +7,16 @@
  */
 
 /** The errors a reader can get; `errno.ts` has their numbers. Never EAGAIN, EINTR, ENOMEM or ENOBUFS. */
-export type Errno = "ENOENT" | "EIO" | "EROFS" | "ENOTDIR" | "EISDIR" | "EINVAL" | "EBADF" | "ENODATA" | "ENOTSUP";
+export type Errno =
+  | "ENOENT"
+  | "EIO"
+  | "EROFS"
+  | "ENOTDIR"
+  | "EISDIR"
+  | "EINVAL"
+  | "EBADF"
+  | "ENODATA"
+  | "ENOTSUP";
 
 export class FsError extends Error {
   readonly errno: Errno;
