@@ -6,11 +6,7 @@
  * Encoding: Candid specification, "Binary Format" (numbers little-endian, lengths in unsigned LEB128).
  */
 import { isUtf8 } from "node:buffer";
-
-/** The bytes are not what they should be. */
-export class FormatError extends Error {
-  override readonly name = "FormatError";
-}
+import { FormatError } from "../errors.ts";
 
 export class CandidReader {
   readonly #bytes: Buffer;
@@ -102,7 +98,7 @@ export class CandidReader {
   text(): string {
     const bytes = this.blob();
     if (!isUtf8(bytes)) throw new FormatError("a text is not UTF-8");
-    return bytes.utf8Slice(0, bytes.length);
+    return bytes.toString("utf8");
   }
 
   opt<T>(read: () => T): T | undefined {

@@ -2,7 +2,8 @@
  * Bytes → manifest. For exactly one type, with limits, in linear time: the bytes come from a canister that is not
  * trusted, even where their hash is certified. Checks everything that canister/manifest.mo checks.
  */
-import { CandidReader, FormatError } from "./candid-reader.ts";
+import { FormatError } from "../errors.ts";
+import { CandidReader } from "./candid-reader.ts";
 import {
   type ChunkReference,
   comparePaths,
@@ -39,7 +40,7 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
   const chunks = readChunks(reader);
   reader.end();
   if (extents.named < chunks.length) throw new FormatError("the manifest lists a chunk that no file uses");
-  checkTree(entries);
+  for (const problem of treeProblems(entries)) throw new FormatError(problem);
   checkExtents(entries, chunks);
   return { chunks, entries };
 }
@@ -104,23 +105,23 @@ function readChunks(reader: CandidReader): ChunkReference[] {
   return chunks;
 }
 
-/** Checks paths, order, parents and symlinks. @throws FormatError */
-export function checkTree(entries: readonly Entry[]): void {
+/** What is wrong with the paths, their order, their parents and the symlinks; ends at once where nothing is. */
+export function* treeProblems(entries: readonly Entry[]): Generator<string> {
   const steps = new Map<string, LinkStep>();
   let previous: string | undefined;
   for (const entry of entries) {
     const { path } = entry;
     const problem = pathProblem(path);
-    if (problem !== undefined) throw new FormatError(`${path}: ${problem}`);
+    if (problem !== undefined) yield `${path}: ${problem}`;
     if (previous !== undefined && comparePaths(previous, path) >= 0) {
-      throw new FormatError(`${path}: the path is out of order or there twice`);
+      yield `${path}: the path is out of order or there twice`;
     }
     previous = path;
     const parent = parentPath(path);
     if (parent !== "") {
       const found = steps.get(parent);
-      if (found === undefined) throw new FormatError(`${path}: its directory ${parent} is not listed`);
-      if (found !== "directory") throw new FormatError(`${path}: ${parent} is not a directory`);
+      if (found === undefined) yield `${path}: its directory ${parent} is not listed`;
+      else if (found !== "directory") yield `${path}: ${parent} is not a directory`;
     }
     steps.set(path, entry.kind === "symlink" ? { target: entry.target } : entry.kind);
   }
@@ -128,7 +129,7 @@ export function checkTree(entries: readonly Entry[]): void {
   for (const entry of entries) {
     if (entry.kind !== "symlink") continue;
     const problem = linkProblem(entry.path, entry.target, lookup);
-    if (problem !== undefined) throw new FormatError(`${entry.path}: ${problem}`);
+    if (problem !== undefined) yield `${entry.path}: ${problem}`;
   }
 }
 

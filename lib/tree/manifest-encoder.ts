@@ -15,7 +15,7 @@ import {
 } from "./manifest.ts";
 
 /** The encoded manifest; its bytes are the pieces one after the other. */
-export function encodeManifest(manifest: Manifest): Buffer[] {
+export function encodeManifest(manifest: Manifest): Buffer<ArrayBuffer>[] {
   const pieces = [Buffer.concat([MANIFEST_PREFIX, leb128(manifest.entries.length)])];
   let named = 0;
   for (const entry of manifest.entries) {
@@ -28,7 +28,7 @@ export function encodeManifest(manifest: Manifest): Buffer[] {
   return pieces;
 }
 
-function kind(entry: Entry, named: number): Buffer {
+function kind(entry: Entry, named: number): Buffer<ArrayBuffer> {
   switch (entry.kind) {
     case "directory":
       return Buffer.from([KIND_DIRECTORY]);
@@ -45,7 +45,7 @@ function kind(entry: Entry, named: number): Buffer {
   }
 }
 
-function extents(entry: FileEntry, named: number): Buffer {
+function extents(entry: FileEntry, named: number): Buffer<ArrayBuffer> {
   const parts = [leb128(entry.extents.length)];
   for (const { chunk, offset, length } of entry.extents) {
     const triple = Buffer.alloc(12);
@@ -65,28 +65,28 @@ function namedAfter(entry: FileEntry, named: number): number {
   return named;
 }
 
-function encodeChunk({ sha256, size }: ChunkReference): Buffer {
+function encodeChunk({ sha256, size }: ChunkReference): Buffer<ArrayBuffer> {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32LE(size);
   return Buffer.concat([blob(sha256), bytes]);
 }
 
-function leb128(value: number): Buffer {
+function leb128(value: number): Buffer<ArrayBuffer> {
   const bytes: number[] = [];
   for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value & 0x7f) | 0x80);
   return Buffer.from([...bytes, value]);
 }
 
-function nat64(value: bigint): Buffer {
+function nat64(value: bigint): Buffer<ArrayBuffer> {
   const bytes = Buffer.alloc(8);
   bytes.writeBigUInt64LE(value);
   return bytes;
 }
 
-function blob(bytes: Uint8Array): Buffer {
+function blob(bytes: Uint8Array): Buffer<ArrayBuffer> {
   return Buffer.concat([leb128(bytes.length), bytes]);
 }
 
-function text(value: string): Buffer {
+function text(value: string): Buffer<ArrayBuffer> {
   return blob(Buffer.from(value));
 }

@@ -1,0 +1,48 @@
+/** icfs publish: a directory becomes a canister's newest release. */
+import { Command } from "commander";
+import { createAgent } from "../ic/agent.ts";
+import { defaultIdentity } from "../ic/identity.ts";
+import { createProgress } from "../publish/progress.ts";
+import { describePublication, publish } from "../publish/publish.ts";
+import { openSource } from "../source/open.ts";
+import { addressOf, type NetworkOptions, option, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
+
+interface PublishCommandOptions extends NetworkOptions {
+  readonly note: string;
+  readonly json?: true;
+}
+
+export function publishCommand(): Command {
+  const command = new Command("publish")
+    .description(
+      "publish a directory as the canister's newest release; what is there already is not sent again",
+    )
+    .argument("<directory>", "what to publish")
+    .argument("<canister>", "canister id")
+    .addOption(option("--note <text>", "kept with the release, at most 1024 bytes").default(""))
+    .option(
+      "--json",
+      "print one object: release, header, files, bytes, chunks, chunksUploaded, bytesUploaded",
+    );
+  return withNetwork(command, "your own, made on first use (icfs identity)").action(publishDirectory);
+}
+
+async function publishDirectory(
+  directory: string,
+  canisterId: string,
+  options: PublishCommandOptions,
+): Promise<void> {
+  const address = await addressOf(canisterId, options);
+  const identity = address.identity ?? defaultIdentity();
+  const signed = { ...address, identity };
+  const publication = await publish({
+    directory,
+    canister: address.canister,
+    agent: createAgent({ ...signed, verifyQuerySignatures: true, requestTimeout: REQUEST_TIMEOUT_MS }),
+    source: openSource(signed, REQUEST_TIMEOUT_MS),
+    note: options.note,
+    progress: createProgress(process.stderr),
+  });
+  const { changed: _, ...result } = publication;
+  console.log(options.json ? JSON.stringify(result) : describePublication(publication));
+}

@@ -1,0 +1,53 @@
+/** What @dfinity/agent's errors mean: a sentence for the user, and whether trying again can help. */
+import {
+  AgentError,
+  CertifiedRejectErrorCode,
+  HttpErrorCode,
+  HttpFetchErrorCode,
+  IngressExpiryInvalidErrorCode,
+  UncertifiedRejectErrorCode,
+  UncertifiedRejectUpdateErrorCode,
+} from "@dfinity/agent";
+import { messageOf } from "../errors.ts";
+
+/** SYS_TRANSIENT (IC interface specification, "Reject codes"): the same call may pass later. */
+const REJECT_TRANSIENT = 2;
+
+/** The error in a sentence. Never the object: it carries whole certificates and many lines of context. */
+export function agentMessage(error: unknown): string {
+  if (!(error instanceof AgentError)) return messageOf(error);
+  const { code } = error;
+  if (isReject(code)) return rejectText(code.rejectMessage);
+  if (code instanceof HttpErrorCode) {
+    return `HTTP status ${code.status} ${code.statusText}: ${(code.bodyText ?? "").slice(0, 300)}`;
+  }
+  if (code instanceof HttpFetchErrorCode) return messageOf(code.error);
+  return messageOf(error);
+}
+
+/** Whether the same request may succeed later: no answer, too busy, or expired on the way. */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof AgentError)) return error instanceof Error && error.name === "TimeoutError";
+  const { code } = error;
+  if (isReject(code)) return code.rejectCode === REJECT_TRANSIENT;
+  if (code instanceof HttpErrorCode) {
+    return code.status === 429 || code.status >= 500 || /ingress.expiry/i.test(code.bodyText ?? "");
+  }
+  return code instanceof HttpFetchErrorCode || code instanceof IngressExpiryInvalidErrorCode;
+}
+
+function isReject(
+  code: unknown,
+): code is CertifiedRejectErrorCode | UncertifiedRejectErrorCode | UncertifiedRejectUpdateErrorCode {
+  return (
+    code instanceof CertifiedRejectErrorCode ||
+    code instanceof UncertifiedRejectErrorCode ||
+    code instanceof UncertifiedRejectUpdateErrorCode
+  );
+}
+
+/** The canister's own words where it trapped, without what the network puts around them. */
+function rejectText(message: string): string {
+  const own = /trapped explicitly: ([^\n]*)/.exec(message)?.[1];
+  return (own ?? message.split("\n")[0]!).slice(0, 500);
+}

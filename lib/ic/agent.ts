@@ -1,0 +1,130 @@
+/**
+ * @dfinity/agent, set up as icfs uses it, and the one kind of query a reader makes: arguments and reply are plain
+ * blobs, so that unverified bytes never meet a general decoder.
+ */
+import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@dfinity/agent";
+import { Principal } from "@dfinity/principal";
+import { FormatError, UserError } from "../errors.ts";
+import { agentMessage } from "./agent-error.ts";
+import type { Network } from "./network.ts";
+
+/** The IC's limit for a query's reply is 3 MiB; a certificate or a call's reply is far smaller. */
+const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
+
+export interface AgentOptions {
+  readonly network: Network;
+  readonly rootKey: Uint8Array;
+  /** Default: anonymous. */
+  readonly identity?: Identity;
+  /** Off only for what is verified in another way: hash-chained chunks, certified heads. */
+  readonly verifyQuerySignatures: boolean;
+  /** Milliseconds for one HTTP request with its reply, so that a socket that hangs in silence ends. */
+  readonly requestTimeout: number;
+  /** How often the agent itself tries again. Readers and uploads have their own retries: 0. */
+  readonly retryTimes?: number;
+}
+
+export function createAgent(options: AgentOptions): HttpAgent {
+  return HttpAgent.createSync({
+    host: options.network.url,
+    identity: options.identity ?? new AnonymousIdentity(),
+    rootKey: options.rootKey,
+    verifyQuerySignatures: options.verifyQuerySignatures,
+    retryTimes: options.retryTimes ?? 0,
+    fetch: (url, init) => boundedFetch(url, init, options.requestTimeout),
+  });
+}
+
+async function boundedFetch(
+  url: string | URL | Request,
+  init: RequestInit | undefined,
+  timeout: number,
+): Promise<Response> {
+  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(timeout) });
+  const length = Number(response.headers.get("content-length") ?? Number.NaN);
+  if (length <= MAX_RESPONSE_BYTES || response.body === null) return response;
+  if (length > MAX_RESPONSE_BYTES) throw new Error(`a reply of ${length} bytes is too large`);
+  // No length given: count.
+  const parts: Uint8Array[] = [];
+  let total = 0;
+  for await (const part of response.body) {
+    total += part.length;
+    if (total > MAX_RESPONSE_BYTES)
+      throw new Error(`a reply of over ${MAX_RESPONSE_BYTES} bytes is too large`);
+    parts.push(part);
+  }
+  return new Response(Buffer.concat(parts), { status: response.status, headers: response.headers });
+}
+
+/** @throws UserError when `text` is no canister id */
+export function parseCanisterId(text: string): Principal {
+  try {
+    return Principal.fromText(text);
+  } catch {
+    throw new UserError(
+      `"${text}" is no canister id: it looks like oeagv-5qaaa-aaaah-aar4q-cai, and \`icfs deploy\` prints it`,
+    );
+  }
+}
+
+/** The canister answered, with a rejection. */
+export class RejectError extends Error {
+  override readonly name = "RejectError";
+  readonly code: number;
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** A query's arguments without any. */
+export const NO_ARGUMENTS: Uint8Array = Buffer.from("4449444c0000", "hex");
+
+/** `DIDL`, one type (vec nat8), one argument of it: what the Candid of a single blob begins with. */
+const BLOB_PREFIX = Buffer.from("4449444c016d7b0100", "hex");
+
+/** The Candid of one blob of fewer than 128 bytes. */
+export function blobArgument(bytes: Uint8Array): Uint8Array {
+  return Buffer.concat([BLOB_PREFIX, Buffer.from([bytes.length]), bytes]);
+}
+
+/**
+ * Makes one query, whose reply is one blob, and returns the blob's bytes (a view). Nothing about them is verified.
+ *
+ * @throws RejectError when the canister (or the network for it) says no; FormatError when the reply is no blob;
+ *   Error when there is no answer
+ */
+export async function queryBlob(
+  agent: HttpAgent,
+  canister: Principal,
+  methodName: string,
+  arg: Uint8Array,
+): Promise<Uint8Array> {
+  let response: Awaited<ReturnType<HttpAgent["query"]>>;
+  try {
+    response = await agent.query(canister, { methodName, arg });
+  } catch (error) {
+    throw new Error(agentMessage(error));
+  }
+  if (response.status === QueryResponseStatus.Rejected) {
+    throw new RejectError(response.reject_code, response.reject_message);
+  }
+  return decodeBlob(response.reply.arg);
+}
+
+function decodeBlob(reply: Uint8Array): Uint8Array {
+  const at = BLOB_PREFIX.length;
+  if (BLOB_PREFIX.compare(reply, 0, at) !== 0) throw new FormatError("the reply is no blob");
+  let length = 0;
+  for (let i = 0; i < 5; i++) {
+    const byte = reply[at + i];
+    if (byte === undefined) break;
+    length += (byte & 0x7f) * 2 ** (7 * i);
+    if (byte < 0x80) {
+      const start = at + i + 1;
+      if (reply.length !== start + length) break;
+      return reply.subarray(start);
+    }
+  }
+  throw new FormatError("the reply's length is not the blob's");
+}

@@ -1,0 +1,60 @@
+/** What a subnet certifies about a canister's data, checked by @dfinity/agent against the root key. */
+import { Certificate, lookupResultToBuffer } from "@dfinity/agent";
+import type { Principal } from "@dfinity/principal";
+import { FormatError, messageOf } from "../errors.ts";
+import { checkCbor } from "./cbor-reader.ts";
+
+export interface CertifiedData {
+  readonly data: Uint8Array;
+  /** When the subnet certified it. */
+  readonly time: Date;
+}
+
+/** The certificate does not prove what it should. */
+export class VerificationError extends Error {
+  override readonly name = "VerificationError";
+}
+
+/**
+ * Verifies BLS signature, delegation, canister range, and that the certificate's time is within 5 minutes of this
+ * host's clock; returns the canister's certified data.
+ *
+ * The agent is never given to `Certificate.create`: with one, it takes the time from the same gateway when a
+ * certificate is stale, and accepts it.
+ *
+ * @throws VerificationError
+ */
+export async function verifyCertificate(
+  bytes: Uint8Array,
+  rootKey: Uint8Array,
+  canisterId: Principal,
+): Promise<CertifiedData> {
+  try {
+    checkCbor(bytes);
+    // A copy: the decoder returns empty leaves for views into a larger buffer.
+    const certificate = await Certificate.create({
+      certificate: Uint8Array.from(bytes),
+      rootKey,
+      canisterId,
+    });
+    const data = lookupResultToBuffer(
+      certificate.lookup_path(["canister", canisterId.toUint8Array(), "certified_data"]),
+    );
+    const time = lookupResultToBuffer(certificate.lookup_path(["time"]));
+    if (data === undefined || time === undefined) throw new FormatError("it has no certified data");
+    return { data, time: new Date(Number(decodeTime(time) / 1_000_000n)) };
+  } catch (error) {
+    throw new VerificationError(`the certificate is refused: ${explain(messageOf(error))}`);
+  }
+}
+
+/** Nanoseconds since 1970 in unsigned LEB128. */
+function decodeTime(bytes: Uint8Array): bigint {
+  if (bytes.length > 10) throw new FormatError("its time is no number");
+  return bytes.reduceRight((value, byte) => (value << 7n) | BigInt(byte & 0x7f), 0n);
+}
+
+function explain(message: string): string {
+  if (!/time|expired|more than \d+ minutes|in the (past|future)/i.test(message)) return message;
+  return `${message} (this host's clock says ${new Date().toISOString()}: if that is wrong, set it; otherwise the gateway replays an old answer)`;
+}

@@ -1,0 +1,79 @@
+/**
+ * IC hash trees (IC interface specification, "Certificate", "Encoding of certificates"): decoded from untrusted CBOR,
+ * their root hash, and a look-up of a path that is there. Absence is never concluded.
+ */
+
+import { createHash } from "node:crypto";
+import { FormatError } from "../errors.ts";
+import { CborReader } from "./cbor-reader.ts";
+
+export type HashTree =
+  | { readonly kind: "empty" }
+  | { readonly kind: "fork"; readonly left: HashTree; readonly right: HashTree }
+  | { readonly kind: "labelled"; readonly label: Buffer; readonly subtree: HashTree }
+  | { readonly kind: "leaf"; readonly value: Buffer }
+  | { readonly kind: "pruned"; readonly hash: Buffer };
+
+/** A witness for one path goes one level down for each label and fork. */
+const MAX_DEPTH = 100;
+
+/** @throws FormatError */
+export function decodeHashTree(cbor: Uint8Array): HashTree {
+  const reader = new CborReader(cbor);
+  const tree = readNode(reader, 0);
+  reader.end();
+  return tree;
+}
+
+function readNode(reader: CborReader, depth: number): HashTree {
+  if (depth > MAX_DEPTH) throw new FormatError("a hash tree nested too deeply");
+  const length = reader.array();
+  const tag = length > 0 ? reader.unsigned() : -1;
+  if (tag === 0 && length === 1) return { kind: "empty" };
+  if (tag === 1 && length === 3) {
+    return { kind: "fork", left: readNode(reader, depth + 1), right: readNode(reader, depth + 1) };
+  }
+  if (tag === 2 && length === 3) {
+    return { kind: "labelled", label: reader.bytes(), subtree: readNode(reader, depth + 1) };
+  }
+  if (tag === 3 && length === 2) return { kind: "leaf", value: reader.bytes() };
+  if (tag === 4 && length === 2) {
+    const hash = reader.bytes();
+    if (hash.length !== 32) throw new FormatError("a pruned hash tree without a hash");
+    return { kind: "pruned", hash };
+  }
+  throw new FormatError("an unknown kind of hash tree node");
+}
+
+/** The tree's root hash: what a canister sets as its certified data. */
+export function rootHash(tree: HashTree): Buffer {
+  switch (tree.kind) {
+    case "empty":
+      return digest("ic-hashtree-empty");
+    case "fork":
+      return digest("ic-hashtree-fork", rootHash(tree.left), rootHash(tree.right));
+    case "labelled":
+      return digest("ic-hashtree-labeled", tree.label, rootHash(tree.subtree));
+    case "leaf":
+      return digest("ic-hashtree-leaf", tree.value);
+    case "pruned":
+      return tree.hash;
+  }
+}
+
+function digest(domain: string, ...parts: Uint8Array[]): Buffer {
+  const hash = createHash("sha256");
+  hash.update(Buffer.from([domain.length])).update(domain);
+  for (const part of parts) hash.update(part);
+  return hash.digest();
+}
+
+/** The leaf at `path`, or undefined when the tree does not show one there (which proves nothing). */
+export function lookupLeaf(tree: HashTree, path: readonly string[]): Buffer | undefined {
+  const [label, ...rest] = path;
+  if (label === undefined) return tree.kind === "leaf" ? tree.value : undefined;
+  if (tree.kind === "fork") return lookupLeaf(tree.left, path) ?? lookupLeaf(tree.right, path);
+  if (tree.kind === "labelled" && tree.label.equals(Buffer.from(label)))
+    return lookupLeaf(tree.subtree, rest);
+  return undefined;
+}

@@ -1,0 +1,80 @@
+/** The management canister's methods that a deployment needs (IC interface specification, "The IC management canister"). */
+import { Actor, type ActorSubclass, type HttpAgent } from "@dfinity/agent";
+import type { IDL } from "@dfinity/candid";
+import { Principal } from "@dfinity/principal";
+
+const MANAGEMENT_CANISTER = Principal.fromText("aaaaa-aa");
+
+interface Management {
+  provisional_create_canister_with_cycles(request: {
+    amount: [];
+    settings: [];
+    specified_id: [] | [Principal];
+    sender_canister_version: [];
+  }): Promise<{ canister_id: Principal }>;
+  install_code(request: {
+    mode:
+      | { install: null }
+      | { upgrade: [{ wasm_memory_persistence: [{ keep: null }]; skip_pre_upgrade: [] }] };
+    canister_id: Principal;
+    wasm_module: Uint8Array;
+    arg: Uint8Array;
+    sender_canister_version: [];
+  }): Promise<void>;
+  canister_status(request: { canister_id: Principal }): Promise<{ module_hash: [] | [Uint8Array] }>;
+}
+
+/**
+ * The management canister for requests about `canister`: it is called through the subnet that holds that one.
+ * @param canister none for a canister that is yet to be made, anywhere
+ */
+export function managementCanister(agent: HttpAgent, canister?: Principal): ActorSubclass<Management> {
+  return Actor.createActor<Management>(managementInterface, {
+    agent,
+    canisterId: MANAGEMENT_CANISTER,
+    ...(canister === undefined ? {} : { effectiveCanisterId: canister }),
+  });
+}
+
+const managementInterface: IDL.InterfaceFactory = ({ IDL }) => {
+  const about = { canister_id: IDL.Principal };
+  const settings = IDL.Record({ controllers: IDL.Opt(IDL.Vec(IDL.Principal)) });
+  const upgrade = IDL.Opt(
+    IDL.Record({
+      skip_pre_upgrade: IDL.Opt(IDL.Bool),
+      wasm_memory_persistence: IDL.Opt(IDL.Variant({ keep: IDL.Null, replace: IDL.Null })),
+    }),
+  );
+  return IDL.Service({
+    provisional_create_canister_with_cycles: IDL.Func(
+      [
+        IDL.Record({
+          amount: IDL.Opt(IDL.Nat),
+          settings: IDL.Opt(settings),
+          specified_id: IDL.Opt(IDL.Principal),
+          sender_canister_version: IDL.Opt(IDL.Nat64),
+        }),
+      ],
+      [IDL.Record(about)],
+      [],
+    ),
+    install_code: IDL.Func(
+      [
+        IDL.Record({
+          ...about,
+          mode: IDL.Variant({ install: IDL.Null, upgrade }),
+          wasm_module: IDL.Vec(IDL.Nat8),
+          arg: IDL.Vec(IDL.Nat8),
+          sender_canister_version: IDL.Opt(IDL.Nat64),
+        }),
+      ],
+      [],
+      [],
+    ),
+    canister_status: IDL.Func(
+      [IDL.Record(about)],
+      [IDL.Record({ module_hash: IDL.Opt(IDL.Vec(IDL.Nat8)) })],
+      [],
+    ),
+  });
+};

@@ -1,0 +1,115 @@
+/** Which network to talk to, and the root key that everything it certifies is checked against. */
+import { readFileSync } from "node:fs";
+import { Cbor, IC_ROOT_KEY } from "@dfinity/agent";
+import { messageOf, UserError } from "../errors.ts";
+
+export interface Network {
+  /** As the user gave it: `ic`, `local` or a URL. */
+  readonly name: string;
+  /** Without a slash at its end. */
+  readonly url: string;
+  /** On this machine only, so that its root key may be fetched from it. */
+  readonly loopback: boolean;
+}
+
+/** The IC's API boundary nodes. */
+const IC_URL = "https://icp-api.io";
+/** Where `icfs localnet` (and dfx) listens. */
+export const LOCAL_PORT = 4943;
+
+/** What a DER-encoded BLS12-381 public key begins with (IC interface specification, "Root of trust"); 96 bytes follow. */
+const BLS_KEY_PREFIX = Buffer.from(
+  "308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100",
+  "hex",
+);
+const ROOT_KEY_BYTES = BLS_KEY_PREFIX.length + 96;
+
+/** How long to wait for a local network's status: it answers at once or is not there. */
+const STATUS_TIMEOUT_MS = 5000;
+
+/** @param name `ic`, `local` or an http(s) URL. @throws UserError */
+export function resolveNetwork(name: string): Network {
+  if (name === "ic") return { name, url: IC_URL, loopback: false };
+  if (name === "local") return { name, url: `http://127.0.0.1:${LOCAL_PORT}`, loopback: true };
+  const url = URL.canParse(name) ? new URL(name) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new UserError(`unknown network "${name}": use ic, local, or a URL such as http://127.0.0.1:4943`);
+  }
+  const { hostname } = url;
+  const loopback =
+    /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
+    hostname === "[::1]" ||
+    hostname === "localhost" ||
+    hostname.endsWith(".localhost");
+  return { name, url: url.href.replace(/\/+$/, ""), loopback };
+}
+
+/**
+ * The network's root key in DER. It is the IC's own, or the one given, or (on a loopback network) asked for: never
+ * silently fetched from anywhere else, because whoever hands out the root key can certify anything.
+ *
+ * @param given hexadecimal, or a file that holds it in hexadecimal or binary
+ * @throws UserError
+ */
+export async function rootKeyOf(network: Network, given: string | undefined): Promise<Uint8Array> {
+  if (given !== undefined) return parseRootKey(given);
+  if (network.name === "ic") return fromHex(IC_ROOT_KEY);
+  if (!network.loopback) {
+    throw new UserError(
+      `the root key of ${network.url} is not known: give it with --root-key HEX|FILE (it is fetched from loopback networks only)`,
+    );
+  }
+  return fetchRootKey(network.url);
+}
+
+function parseRootKey(given: string): Uint8Array {
+  if (isHexKey(given)) return checked(fromHex(given), "--root-key");
+  let content: Buffer;
+  try {
+    content = readFileSync(given);
+  } catch (error) {
+    throw new UserError(
+      `--root-key: "${given}" is neither a key in hexadecimal nor a file: ${messageOf(error)}`,
+    );
+  }
+  const text = content.toString("latin1").trim();
+  return checked(isHexKey(text) ? fromHex(text) : Uint8Array.from(content), given);
+}
+
+function isHexKey(text: string): boolean {
+  return /^[0-9a-fA-F]+$/.test(text) && text.length === 2 * ROOT_KEY_BYTES;
+}
+
+function checked(key: Uint8Array, where: string): Uint8Array {
+  if (key.length !== ROOT_KEY_BYTES || BLS_KEY_PREFIX.compare(key, 0, BLS_KEY_PREFIX.length) !== 0) {
+    throw new UserError(
+      `${where}: this is no root key: expected ${ROOT_KEY_BYTES} bytes, a DER-encoded BLS12-381 public key`,
+    );
+  }
+  return key;
+}
+
+function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(hex, "hex"));
+}
+
+async function fetchRootKey(url: string): Promise<Uint8Array> {
+  let body: Uint8Array<ArrayBuffer>;
+  try {
+    const response = await fetch(`${url}/api/v2/status`, { signal: AbortSignal.timeout(STATUS_TIMEOUT_MS) });
+    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+    body = new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    throw new UserError(
+      `no network answers at ${url} (${messageOf(error)}): start one with \`icfs localnet\``,
+    );
+  }
+  try {
+    const { root_key } = Cbor.decode<{ root_key: Uint8Array }>(body);
+    return checked(Uint8Array.from(root_key), `${url}/api/v2/status`);
+  } catch (error) {
+    throw error instanceof UserError
+      ? error
+      : new UserError(`${url} is no IC network: its status cannot be read (${messageOf(error)})`);
+  }
+}

@@ -1,0 +1,246 @@
+/**
+ * Cuts scanned files into chunks and hashes everything, reading each file once. A large file gets chunks of its own;
+ * small ones are packed together, in path order. The bytes are read again when a chunk is uploaded, so that a tree of
+ * any size takes no more memory than a chunk.
+ */
+import { createHash } from "node:crypto";
+import { type FileHandle, open } from "node:fs/promises";
+import { messageOf, UserError } from "../errors.ts";
+import { type ChunkReference, type Entry, MAX_CHUNK_BYTES, type Manifest } from "../tree/manifest.ts";
+import { encodeManifest } from "../tree/manifest-encoder.ts";
+import { endsPack, PACK_MAX_BYTES, PACK_TARGET_BYTES } from "./boundaries.ts";
+import type { Problems, Scanned, ScannedFile } from "./scan.ts";
+
+/** Bytes of a file: where a chunk's bytes come from. */
+interface Source {
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** A chunk that can be uploaded. */
+export interface Chunk extends ChunkReference {
+  /** Its bytes, read again and hashed again. @throws UserError when the file has changed since */
+  read(): Promise<Buffer>;
+}
+
+/** A chunk whose hash is known only when it is complete. */
+class OpenChunk {
+  sha256: Buffer | undefined;
+  size = 0;
+  readonly sources: Source[] = [];
+}
+
+interface OpenExtent {
+  readonly chunk: OpenChunk;
+  readonly offset: number;
+  readonly length: number;
+}
+
+interface HashedFile {
+  readonly size: number;
+  readonly sha256: Buffer;
+  readonly extents: readonly OpenExtent[];
+}
+
+export interface ChunkedTree {
+  readonly manifest: Manifest;
+  /** The files' chunks, in the manifest's order, then the manifest's own. */
+  readonly chunks: readonly Chunk[];
+  /** Hashes of the manifest's chunks. */
+  readonly manifestPieces: readonly Uint8Array[];
+  /** Bytes of all files together. */
+  readonly bytes: number;
+}
+
+/**
+ * @param problems gets the files that cannot be read
+ * @param hashed called with the number of bytes read, from time to time
+ */
+export async function chunkTree(
+  scanned: readonly Scanned[],
+  problems: Problems,
+  hashed: (bytes: number) => void,
+): Promise<ChunkedTree> {
+  const packer = new Packer();
+  const files = new Map<string, HashedFile>();
+  for (const entry of scanned) {
+    if (entry.kind !== "file") continue;
+    try {
+      const file = await withFile(entry.source, (handle) =>
+        entry.size < PACK_TARGET_BYTES ? packer.add(handle, entry) : chunkLarge(handle, entry.source, hashed),
+      );
+      files.set(entry.path, file);
+      if (entry.size < PACK_TARGET_BYTES) hashed(file.size);
+    } catch (error) {
+      problems.add(`${entry.path}: ${messageOf(error)}`);
+    }
+  }
+  packer.close();
+  return assemble(scanned, files);
+}
+
+async function withFile<T>(file: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
+  const handle = await open(file, "r");
+  try {
+    return await use(handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function chunkLarge(
+  handle: FileHandle,
+  source: string,
+  hashed: (bytes: number) => void,
+): Promise<HashedFile> {
+  const extents: OpenExtent[] = [];
+  const hash = createHash("sha256");
+  let size = 0;
+  for (;;) {
+    const bytes = await readAt(handle, size, MAX_CHUNK_BYTES);
+    if (bytes.length === 0) break;
+    hash.update(bytes);
+    const chunk = new OpenChunk();
+    chunk.sha256 = sha256Of(bytes);
+    chunk.size = bytes.length;
+    chunk.sources.push({ file: source, offset: size, length: bytes.length });
+    extents.push({ chunk, offset: 0, length: bytes.length });
+    size += bytes.length;
+    hashed(bytes.length);
+    if (bytes.length < MAX_CHUNK_BYTES) break;
+  }
+  return { size, sha256: hash.digest(), extents };
+}
+
+/** Puts small files one after the other into packs. */
+class Packer {
+  #pack = new OpenChunk();
+  #parts: Buffer[] = [];
+
+  async add(handle: FileHandle, { source }: ScannedFile): Promise<HashedFile> {
+    const bytes = await readAt(handle, 0, PACK_TARGET_BYTES);
+    const sha256 = sha256Of(bytes);
+    if (bytes.length === 0) return { size: 0, sha256, extents: [] };
+    if (this.#pack.size + bytes.length > PACK_MAX_BYTES) this.close();
+    const chunk = this.#pack;
+    const extent = { chunk, offset: chunk.size, length: bytes.length };
+    chunk.sources.push({ file: source, offset: 0, length: bytes.length });
+    chunk.size += bytes.length;
+    this.#parts.push(bytes);
+    if (endsPack(sha256, bytes.length)) this.close();
+    return { size: bytes.length, sha256, extents: [extent] };
+  }
+
+  close(): void {
+    this.#pack.sha256 = sha256Of(Buffer.concat(this.#parts));
+    this.#pack = new OpenChunk();
+    this.#parts = [];
+  }
+}
+
+/** Numbers the chunks in the order in which files name them, equal ones as one, and builds the manifest. */
+function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, HashedFile>): ChunkedTree {
+  const numbers = new Map<string, number>();
+  const chunks: Chunk[] = [];
+  const number = (chunk: OpenChunk): number => {
+    const key = chunk.sha256!.toString("hex");
+    let index = numbers.get(key);
+    if (index === undefined) {
+      index = chunks.length;
+      numbers.set(key, index);
+      chunks.push(fileChunk(chunk));
+    }
+    return index;
+  };
+  let bytes = 0;
+  const entries: Entry[] = [];
+  for (const entry of scanned) {
+    if (entry.kind === "symlink") {
+      entries.push({ kind: "symlink", path: entry.path, modified: entry.modified, target: entry.target });
+    } else if (entry.kind === "directory") {
+      entries.push({ kind: "directory", path: entry.path, modified: entry.modified });
+    } else {
+      const file = files.get(entry.path);
+      // Unreadable: reported already, and nothing is published.
+      if (file === undefined) continue;
+      bytes += file.size;
+      entries.push({
+        kind: "file",
+        path: entry.path,
+        modified: entry.modified,
+        size: file.size,
+        sha256: file.sha256,
+        executable: entry.executable,
+        extents: file.extents.map(({ chunk, offset, length }) => ({ chunk: number(chunk), offset, length })),
+      });
+    }
+  }
+  const manifest: Manifest = { chunks: chunks.slice(), entries };
+  const pieces = cutManifest(encodeManifest(manifest)).map(memoryChunk);
+  return {
+    manifest,
+    chunks: [...chunks, ...pieces],
+    manifestPieces: pieces.map(({ sha256 }) => sha256),
+    bytes,
+  };
+}
+
+/** Cuts an encoded manifest as files are packed: its entries are the small pieces. */
+function cutManifest(pieces: readonly Buffer[]): Buffer[] {
+  const chunks: Buffer[] = [];
+  let parts: Buffer[] = [];
+  let size = 0;
+  const close = () => {
+    if (size > 0) chunks.push(Buffer.concat(parts));
+    parts = [];
+    size = 0;
+  };
+  for (const piece of pieces) {
+    if (size + piece.length > PACK_MAX_BYTES) close();
+    parts.push(piece);
+    size += piece.length;
+    if (endsPack(sha256Of(piece), piece.length)) close();
+  }
+  close();
+  return chunks;
+}
+
+function memoryChunk(bytes: Buffer): Chunk {
+  return { sha256: sha256Of(bytes), size: bytes.length, read: () => Promise.resolve(bytes) };
+}
+
+function fileChunk({ sha256, size, sources }: OpenChunk): Chunk {
+  return {
+    sha256: sha256!,
+    size,
+    async read() {
+      const parts: Buffer[] = [];
+      for (const { file, offset, length } of sources) {
+        parts.push(await withFile(file, (handle) => readAt(handle, offset, length)));
+      }
+      const bytes = Buffer.concat(parts);
+      if (!sha256Of(bytes).equals(sha256!)) {
+        const names = [...new Set(sources.map(({ file }) => file))].slice(0, 3).join(", ");
+        throw new UserError(`a file changed while it was being published (${names}): publish again`);
+      }
+      return bytes;
+    },
+  };
+}
+
+/** Up to `length` bytes from `offset` on; fewer only at the end of the file. */
+async function readAt(handle: FileHandle, offset: number, length: number): Promise<Buffer> {
+  const buffer = Buffer.allocUnsafe(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return buffer.subarray(0, filled);
+}
+
+function sha256Of(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}

@@ -1,0 +1,150 @@
+/**
+ * A directory becomes a canister's newest release: scan, chunk, ask what is missing, upload that, publish. Until the
+ * last step nobody sees a difference, and a canister that has the tree already is left alone.
+ */
+import type { HttpAgent } from "@dfinity/agent";
+import type { Principal } from "@dfinity/principal";
+import { UserError } from "../errors.ts";
+import { agentMessage } from "../ic/agent-error.ts";
+import type { Head, Source } from "../source/source.ts";
+import { decodeHeader, headerHash } from "../tree/header.ts";
+import type { Entry } from "../tree/manifest.ts";
+import { treeProblems } from "../tree/manifest-decoder.ts";
+import { type PublishResult, publisherCanister } from "./canister.ts";
+import { chunkTree } from "./chunker.ts";
+import { megabytes, type Progress } from "./progress.ts";
+import { Problems, scan } from "./scan.ts";
+import { missingChunks, uploadChunks } from "./upload.ts";
+
+export interface Publication {
+  /** False when the canister had the tree already, and nothing was done. */
+  readonly changed: boolean;
+  /** The release that has the tree: a new one, or the newest when nothing changed. */
+  readonly release: number;
+  /** SHA-256 of its header, in hexadecimal. */
+  readonly header: string;
+  readonly files: number;
+  /** Bytes of all files together. */
+  readonly bytes: number;
+  /** Chunks of the release, the manifest's own included. */
+  readonly chunks: number;
+  readonly chunksUploaded: number;
+  readonly bytesUploaded: number;
+}
+
+export interface PublishOptions {
+  readonly directory: string;
+  readonly canister: Principal;
+  /** With the publisher's identity. */
+  readonly agent: HttpAgent;
+  /** To read what the canister has. */
+  readonly source: Source;
+  readonly note: string;
+  readonly progress: Progress;
+}
+
+/** @throws UserError; nothing has been published then */
+export async function publish(options: PublishOptions): Promise<Publication> {
+  const { directory, source, progress } = options;
+  const problems = new Problems();
+  const scanned = await scan(directory, problems);
+  progress.start(
+    "hashing",
+    scanned.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.size : 0), 0),
+  );
+  const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
+  progress.stop();
+  for (const problem of treeProblems(tree.manifest.entries)) problems.add(problem);
+  problems.throwIfAny(directory);
+
+  const head = await source.head();
+  const { entries } = tree.manifest;
+  const result = {
+    files: entries.filter(({ kind }) => kind === "file").length,
+    bytes: tree.bytes,
+    chunks: tree.chunks.length,
+  };
+  if (head !== undefined && sameTree((await source.manifest(head.header)).entries, entries)) {
+    return { changed: false, ...named(head), ...result, chunksUploaded: 0, bytesUploaded: 0 };
+  }
+
+  const canister = publisherCanister(options.agent, options.canister);
+  const missing = await missingChunks(canister, tree.chunks);
+  const bytesUploaded = missing.reduce((sum, { size }) => sum + size, 0);
+  progress.start("uploading", bytesUploaded);
+  await uploadChunks(canister, missing, (bytes) => progress.add(bytes));
+  progress.stop();
+  const release = await canister
+    .publish({
+      manifest: tree.manifestPieces,
+      parent: head === undefined ? [] : [head.hash],
+      note: options.note,
+    })
+    .then(releaseNumber, (error: unknown) => {
+      throw new UserError(`the canister did not publish: ${agentMessage(error)}`);
+    });
+  return {
+    changed: true,
+    release,
+    header: await headerOf(source, release),
+    ...result,
+    chunksUploaded: missing.length,
+    bytesUploaded,
+  };
+}
+
+/** The hash of a release that was just published. By now somebody may have published another on top. */
+async function headerOf(source: Source, release: number): Promise<string> {
+  const head = await source.head();
+  if (head?.header.number === release) return named(head).header;
+  const [header] = await source.headers(release, 1);
+  if (header === undefined || decodeHeader(header).number !== release) {
+    throw new UserError(`release ${release} was published, but the network does not show it yet`);
+  }
+  return headerHash(header).toString("hex");
+}
+
+function named({ header, hash }: Head): { release: number; header: string } {
+  return { release: header.number, header: hash.toString("hex") };
+}
+
+function releaseNumber(result: PublishResult): number {
+  if ("ok" in result) return Number(result.ok);
+  const { err } = result;
+  if ("conflict" in err) {
+    throw new UserError(
+      `conflict: somebody else published release ${err.conflict.number} meanwhile. Nothing was lost; publish again to put your tree on top of it`,
+    );
+  }
+  if ("missing" in err) {
+    throw new UserError(
+      `the canister has lost ${err.missing.length} chunks that were uploaded: publish again`,
+    );
+  }
+  throw new UserError(`the canister refused the release: ${err.invalid}`);
+}
+
+/** The same paths, kinds, bytes and executable bits: times do not count. */
+function sameTree(a: readonly Entry[], b: readonly Entry[]): boolean {
+  return a.length === b.length && a.every((entry, i) => sameEntry(entry, b[i]!));
+}
+
+function sameEntry(a: Entry, b: Entry): boolean {
+  if (a.path !== b.path || a.kind !== b.kind) return false;
+  if (a.kind === "symlink") return b.kind === "symlink" && a.target === b.target;
+  if (a.kind === "directory") return true;
+  return (
+    b.kind === "file" &&
+    a.size === b.size &&
+    a.executable === b.executable &&
+    Buffer.compare(a.sha256, b.sha256) === 0
+  );
+}
+
+/** The result in a sentence. */
+export function describePublication(publication: Publication): string {
+  const { changed, release, header, files, bytes, chunksUploaded, bytesUploaded } = publication;
+  const what = `${files} files, ${megabytes(bytes)}`;
+  if (!changed) return `nothing changed: release ${release} (${header}) has this tree, ${what}`;
+  return `published release ${release} (${header}): ${what}; uploaded ${chunksUploaded} chunks, ${megabytes(bytesUploaded)}`;
+}

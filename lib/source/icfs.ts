@@ -1,0 +1,121 @@
+/**
+ * The icfs canister as a source: certificate → header → manifest → chunk, each by the hash in the one before
+ * (docs/PROTOCOL.md).
+ */
+import { createHash } from "node:crypto";
+import type { HttpAgent } from "@dfinity/agent";
+import type { Principal } from "@dfinity/principal";
+import pLimit from "p-limit";
+import { FormatError } from "../errors.ts";
+import { blobArgument, NO_ARGUMENTS, queryBlob } from "../ic/agent.ts";
+import { CborReader } from "../ic/cbor-reader.ts";
+import { VerificationError, verifyCertificate } from "../ic/certificate.ts";
+import { decodeHashTree, lookupLeaf, rootHash } from "../ic/hash-tree.ts";
+import { decodeHeader, type Header, headerHash } from "../tree/header.ts";
+import type { ChunkReference, Manifest } from "../tree/manifest.ts";
+import { decodeManifest } from "../tree/manifest-decoder.ts";
+import type { Head, Source } from "./source.ts";
+
+/** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
+const PARALLEL_PIECES = 16;
+
+export class IcfsSource implements Source {
+  readonly #agent: HttpAgent;
+  readonly #canister: Principal;
+  readonly #rootKey: Uint8Array;
+
+  /** @param agent without query signatures: all that it fetches is certified or hash-chained */
+  constructor(agent: HttpAgent, canister: Principal, rootKey: Uint8Array) {
+    this.#agent = agent;
+    this.#canister = canister;
+    this.#rootKey = rootKey;
+  }
+
+  async head(): Promise<Head | undefined> {
+    const proof = decodeProof(await this.#query("release", NO_ARGUMENTS));
+    const certified = await verifyCertificate(proof.certificate, this.#rootKey, this.#canister);
+    const witness = decodeHashTree(proof.witness);
+    if (!rootHash(witness).equals(certified.data)) {
+      throw new VerificationError("the witness is not the tree that the certificate certifies");
+    }
+    const leaf = lookupLeaf(witness, ["icfs", "head"]);
+    if (leaf === undefined) throw new VerificationError("the certificate certifies no icfs release");
+    if (leaf.length === 0 && proof.header.length === 0) return undefined;
+    const hash = headerHash(proof.header);
+    if (!hash.equals(leaf)) throw new VerificationError("the header is not the one that is certified");
+    return { header: decodeHeader(proof.header), hash, certifiedAt: certified.time };
+  }
+
+  async headers(from: number, count: number): Promise<readonly Uint8Array[]> {
+    const reader = new CborReader(await this.#query("headers", headersArguments(from, count)));
+    const length = reader.array();
+    if (length > count) throw new FormatError("more headers than asked for");
+    const headers: Uint8Array[] = [];
+    for (let i = 0; i < length; i++) headers.push(reader.bytes());
+    reader.end();
+    return headers;
+  }
+
+  async manifest({ manifest }: Header): Promise<Manifest> {
+    const limit = pLimit(PARALLEL_PIECES);
+    const pieces = await Promise.all(
+      manifest.chunks.map((sha256) => limit(() => this.#verifiedChunk(sha256, "the manifest"))),
+    );
+    const bytes = Buffer.concat(pieces);
+    if (bytes.length !== manifest.size || !sha256Of(bytes).equals(manifest.sha256)) {
+      throw new VerificationError("the manifest is not the one in the header");
+    }
+    return decodeManifest(bytes);
+  }
+
+  async chunk({ sha256, size }: ChunkReference): Promise<Buffer> {
+    const bytes = await this.#verifiedChunk(sha256, "a file");
+    // The hash is right, so the manifest lies about the size.
+    if (bytes.length !== size) throw new VerificationError("a chunk has another size than the manifest says");
+    return bytes;
+  }
+
+  async #verifiedChunk(sha256: Uint8Array, part: string): Promise<Buffer> {
+    const bytes = await this.#query("chunk", blobArgument(sha256));
+    if (bytes.length === 0) {
+      throw new VerificationError(`the canister has not got chunk ${hex(sha256)} of ${part}`);
+    }
+    if (!sha256Of(bytes).equals(sha256)) {
+      throw new VerificationError(`chunk ${hex(sha256)} arrived with other bytes`);
+    }
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  #query(method: string, arg: Uint8Array): Promise<Uint8Array> {
+    return queryBlob(this.#agent, this.#canister, method, arg);
+  }
+}
+
+/** What `release()` answers: the CBOR map { header, witness, certificate }, in this order. */
+function decodeProof(reply: Uint8Array): { header: Buffer; witness: Buffer; certificate: Buffer } {
+  const reader = new CborReader(reply);
+  if (reader.map() !== 3) throw new FormatError("the proof has not three parts");
+  const part = (name: string): Buffer => {
+    if (reader.text() !== name) throw new FormatError(`the proof has no ${name} where it belongs`);
+    return reader.bytes();
+  };
+  const proof = { header: part("header"), witness: part("witness"), certificate: part("certificate") };
+  reader.end();
+  return proof;
+}
+
+/** Candid of (nat64, nat32). */
+function headersArguments(from: number, count: number): Uint8Array {
+  const bytes = Buffer.from("4449444c00027879000000000000000000000000", "hex");
+  bytes.writeBigUInt64LE(BigInt(from), 8);
+  bytes.writeUInt32LE(count, 16);
+  return bytes;
+}
+
+function sha256Of(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("hex");
+}

@@ -1,0 +1,33 @@
+/**
+ * Where releases come from. A source verifies, then and only then hands over; what carries the bytes (agent queries
+ * today) is its own business, because a chunk that hashes right is good whoever carries it.
+ */
+import type { Header } from "../tree/header.ts";
+import type { ChunkReference, Manifest } from "../tree/manifest.ts";
+
+/** A release's verified header. */
+export interface Head {
+  readonly header: Header;
+  /** SHA-256 of the header's bytes. */
+  readonly hash: Buffer;
+  /** When the subnet certified that this is the newest release. */
+  readonly certifiedAt: Date;
+}
+
+/** One attempt each; retries and deadlines are the caller's. */
+export interface Source {
+  /**
+   * The newest release, or undefined before the first one. Its certificate has been verified.
+   * @throws VerificationError, FormatError; RejectError and Error when there is no answer
+   */
+  head(): Promise<Head | undefined>;
+  /**
+   * The headers of releases `from`, `from` - 1, ... as many as the source likes to give, not verified: a caller walks
+   * the parents from a verified one.
+   */
+  headers(from: number, count: number): Promise<readonly Uint8Array[]>;
+  /** The verified tree of a verified header. @throws FormatError, VerificationError, ... as head() */
+  manifest(header: Header): Promise<Manifest>;
+  /** A chunk's bytes, whose hash and size have been checked. @throws VerificationError, ... as head() */
+  chunk(reference: ChunkReference): Promise<Buffer>;
+}

@@ -1,0 +1,155 @@
+/**
+ * What this host has accepted from a canister before. A certificate proves that a release was the newest one lately;
+ * that it is the successor of what was served here yesterday is proved by the chain of parents: a release with the same
+ * number must be the same, a higher one must lead back to the accepted one, a lower one is a replay.
+ *
+ * One small file a canister, kept with the host's state (not with the caches: clearing those must not forget this).
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { Principal } from "@dfinity/principal";
+import { messageOf, UserError } from "../errors.ts";
+import { VerificationError } from "../ic/certificate.ts";
+import { decodeHeader, headerHash } from "../tree/header.ts";
+import type { Head, Source } from "./source.ts";
+
+export interface AcceptedRelease {
+  readonly canister: string;
+  /** SHA-256 of the network's root key: the same canister id elsewhere is another canister. */
+  readonly network: string;
+  readonly number: number;
+  /** SHA-256 of the release's header, in hexadecimal. */
+  readonly header: string;
+}
+
+/** How many headers are asked for at once when a chain is walked. */
+const HEADERS_PAGE = 1000;
+
+function directory(): string {
+  const state = process.env.XDG_STATE_HOME;
+  if (state) return join(state, "icfs", "trust");
+  return process.getuid?.() === 0 ? "/var/lib/icfs/trust" : join(homedir(), ".local/state/icfs/trust");
+}
+
+/** What this host has accepted, canister by canister. */
+export function acceptedReleases(): AcceptedRelease[] {
+  let names: string[];
+  try {
+    names = readdirSync(directory());
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw new UserError(`cannot read what was accepted before: ${messageOf(error)}`);
+  }
+  return names.filter((name) => name.endsWith(".json")).map((name) => read(join(directory(), name))!);
+}
+
+/** Forgets what was accepted from a canister, on every network. Returns whether there was anything. */
+export function resetTrust(canister: Principal): boolean {
+  const found = acceptedReleases().filter((accepted) => accepted.canister === canister.toText());
+  for (const accepted of found) rmSync(fileOf(accepted), { force: true });
+  return found.length > 0;
+}
+
+/**
+ * Refuses `head` unless it is what was accepted before or descends from it, and remembers it.
+ * @throws VerificationError when it does not; UserError when the state cannot be read or written
+ */
+export async function checkTrust(
+  canister: Principal,
+  rootKey: Uint8Array,
+  head: Head,
+  source: Source,
+): Promise<void> {
+  const next: AcceptedRelease = {
+    canister: canister.toText(),
+    network: createHash("sha256").update(rootKey).digest("hex"),
+    number: head.header.number,
+    header: head.hash.toString("hex"),
+  };
+  const file = fileOf(next);
+  const before = read(file);
+  if (before !== undefined) {
+    try {
+      await mustDescend(head, before, source);
+    } catch (error) {
+      if (!(error instanceof VerificationError)) throw error;
+      throw new VerificationError(
+        `${error.message}. If the canister was reinstalled on purpose, run \`icfs trust reset ${next.canister}\``,
+      );
+    }
+    if (before.number === next.number) return;
+  }
+  write(file, next);
+}
+
+async function mustDescend({ header, hash }: Head, accepted: AcceptedRelease, source: Source): Promise<void> {
+  const { number } = header;
+  if (number < accepted.number) {
+    throw new VerificationError(
+      `release ${number} is older than release ${accepted.number}, which this host accepted before: an old answer is replayed, or history was rewritten`,
+    );
+  }
+  const ancestor =
+    number === accepted.number ? hash : await ancestorHash(header.parent, number, accepted.number, source);
+  if (ancestor.toString("hex") !== accepted.header) {
+    throw new VerificationError(
+      `release ${accepted.number} is not the one that this host accepted before: this is a fork`,
+    );
+  }
+}
+
+/** Walks from the parent of release `from` down to release `to`, and returns the latter's header hash. */
+async function ancestorHash(
+  parent: Buffer | undefined,
+  from: number,
+  to: number,
+  source: Source,
+): Promise<Buffer> {
+  let expected = parent;
+  let number = from - 1;
+  while (number > to) {
+    const headers = await source.headers(number, Math.min(HEADERS_PAGE, number - to));
+    if (headers.length === 0)
+      throw new VerificationError(`the canister does not give release ${number}'s header`);
+    for (const bytes of headers) {
+      if (expected === undefined || !headerHash(bytes).equals(expected)) {
+        throw new VerificationError(`release ${number} is not the parent of release ${number + 1}`);
+      }
+      const header = decodeHeader(bytes);
+      if (header.number !== number)
+        throw new VerificationError(`release ${number} calls itself ${header.number}`);
+      expected = header.parent;
+      number -= 1;
+    }
+  }
+  if (expected === undefined) throw new VerificationError(`release ${to + 1} has no parent`);
+  return expected;
+}
+
+function fileOf({ canister, network }: AcceptedRelease): string {
+  return join(directory(), `${canister}-${network.slice(0, 16)}.json`);
+}
+
+function read(file: string): AcceptedRelease | undefined {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as AcceptedRelease;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new UserError(`cannot read what was accepted before, ${file}: ${messageOf(error)}`);
+  }
+}
+
+function write(file: string, accepted: AcceptedRelease): void {
+  try {
+    mkdirSync(directory(), { recursive: true, mode: 0o700 });
+    const temporary = `${file}.${process.pid}`;
+    writeFileSync(temporary, `${JSON.stringify(accepted)}\n`);
+    renameSync(temporary, file);
+  } catch (error) {
+    throw new UserError(
+      `cannot remember which release was accepted: ${messageOf(error)}; make ${directory()} writable, or set XDG_STATE_HOME`,
+    );
+  }
+}

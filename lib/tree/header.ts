@@ -1,0 +1,95 @@
+/**
+ * A release's header (docs/PROTOCOL.md, "Header"): its number, its parent, which manifest. Its SHA-256 is what the
+ * subnet certifies.
+ *
+ *     record { number : nat64; parent : opt blob; manifest : record { sha256 : blob; size : nat64; chunks : vec blob };
+ *              published_at : nat64; publisher : principal; note : text;
+ *              totals : record { files, directories, symlinks, bytes, chunks, chunk_bytes : nat64 } }
+ */
+import { createHash } from "node:crypto";
+import { FormatError } from "../errors.ts";
+import { CandidReader } from "./candid-reader.ts";
+import { MAX_MANIFEST_BYTES, MAX_MANIFEST_PIECES } from "./manifest.ts";
+
+/** Magic and version, then `DIDL`, the type table as Motoko writes it, and the argument list, byte for byte. */
+export const HEADER_PREFIX: Uint8Array = Buffer.concat([
+  Buffer.from("ICFSHDR\x01", "latin1"),
+  Buffer.from("TODO", "hex"),
+]);
+
+const MAX_NOTE_BYTES = 1024;
+/** A vector's element of 32 bytes with its length. */
+const HASH_BYTES = 33;
+
+export interface Totals {
+  readonly files: number;
+  readonly directories: number;
+  readonly symlinks: number;
+  readonly bytes: number;
+  readonly chunks: number;
+  /** Bytes of the chunks; less than `bytes` when files share some. */
+  readonly chunkBytes: number;
+}
+
+export interface Header {
+  /** From 1. */
+  readonly number: number;
+  /** SHA-256 of the parent's header; none for release 1. */
+  readonly parent: Buffer | undefined;
+  readonly manifest: { readonly sha256: Buffer; readonly size: number; readonly chunks: readonly Buffer[] };
+  readonly publishedAt: Date;
+  /** A principal's bytes. */
+  readonly publisher: Buffer;
+  readonly note: string;
+  readonly totals: Totals;
+}
+
+/** What a release is named by, beside its number. */
+export function headerHash(header: Uint8Array): Buffer {
+  return createHash("sha256").update(header).digest();
+}
+
+/** @throws FormatError */
+export function decodeHeader(bytes: Uint8Array): Header {
+  const reader = new CandidReader(bytes, 0);
+  reader.expect(HEADER_PREFIX, "an icfs release header of version 1");
+  // Candid's order of fields is by the hash of their names.
+  const publisher = readPrincipal(reader);
+  const note = reader.text();
+  const publishedAt = new Date(Number(reader.nat64() / 1_000_000n));
+  const totals = readTotals(reader);
+  const number = Number(reader.nat64());
+  const manifest = readManifestReference(reader);
+  const parent = reader.opt(() => reader.hash());
+  reader.end();
+  if (Buffer.byteLength(note) > MAX_NOTE_BYTES) throw new FormatError("the note is longer than 1024 bytes");
+  if (!Number.isSafeInteger(number) || number < 1 || (number === 1) !== (parent === undefined)) {
+    throw new FormatError(
+      `a release numbered ${number} ${parent === undefined ? "without" : "with"} a parent`,
+    );
+  }
+  return { number, parent, manifest, publishedAt, publisher, note, totals };
+}
+
+function readPrincipal(reader: CandidReader): Buffer {
+  // Candid: a reference that is not opaque begins with 1.
+  if (reader.nat8() !== 1) throw new FormatError("an opaque principal");
+  return reader.blob();
+}
+
+function readTotals(reader: CandidReader): Totals {
+  const [files, chunkBytes, directories, symlinks, bytes, chunks] = Array.from({ length: 6 }, () =>
+    Number(reader.nat64()),
+  ) as [number, number, number, number, number, number];
+  return { files, directories, symlinks, bytes, chunks, chunkBytes };
+}
+
+function readManifestReference(reader: CandidReader): Header["manifest"] {
+  const sha256 = reader.hash();
+  const size = Number(reader.nat64());
+  const count = reader.vecLength(HASH_BYTES);
+  if (size > MAX_MANIFEST_BYTES || count > MAX_MANIFEST_PIECES) {
+    throw new FormatError(`a manifest of ${size} bytes in ${count} pieces is over the limits`);
+  }
+  return { sha256, size, chunks: Array.from({ length: count }, () => reader.hash()) };
+}
