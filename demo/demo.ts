@@ -88,7 +88,7 @@ async function mountCanister(
 async function boot(root: string, { workspace, stack, processes, report, signal }: Run): Promise<void> {
   const options = { env: workspace.env, signal };
   const name = `icfs-demo-${process.pid}`;
-  const namespace = stack.use(await makeNamespace(name, signal));
+  const namespace = stack.use(await makeNamespace(name));
   const dnsmasq = await report.stage(
     "dnsmasq",
     () => startDnsmasq(namespace, root, options),

@@ -24,8 +24,9 @@ export interface Namespace extends AsyncDisposable {
  *
  * @throws Error with what `ip` said; nothing is left then.
  */
-export async function makeNamespace(name: string, signal?: AbortSignal): Promise<Namespace> {
-  await run("ip", ["netns", "add", name], { signal });
+export async function makeNamespace(name: string): Promise<Namespace> {
+  // Nothing here takes long enough to be interrupted, and an interrupted `ip` may or may not have done its work.
+  await run("ip", ["netns", "add", name]);
   const remove = async () => void (await run("ip", ["netns", "delete", name]));
   try {
     for (const line of [
@@ -35,7 +36,7 @@ export async function makeNamespace(name: string, signal?: AbortSignal): Promise
       `address add ${IPV6_PREFIX}1/64 dev ${TAP} nodad`,
       `link set ${TAP} up`,
     ]) {
-      await run("ip", ["-n", name, ...line.split(" ")], { signal });
+      await run("ip", ["-n", name, ...line.split(" ")]);
     }
   } catch (error) {
     await remove();
