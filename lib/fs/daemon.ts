@@ -8,7 +8,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, open } from "node:fs/promises";
+import { constants } from "node:os";
 import { dirname } from "node:path";
+import { UserError } from "../errors.ts";
 
 export interface BackgroundRequest {
   /** The arguments after the node executable, the script first. Relative paths in them mean what they do now. */
@@ -23,11 +25,6 @@ export type ReadyMessage = Record<string, unknown>;
 
 type Report = { readonly ready: ReadyMessage } | { readonly failed: string };
 
-/** The copy could not do what it was started for; the message is for the user. */
-export class BackgroundError extends Error {
-  override readonly name = "BackgroundError";
-}
-
 // Tells the copy that it is one. A channel alone does not: test runners and the like start programs with one, too.
 const CHILD_VARIABLE = "ICFS_BACKGROUND_CHILD";
 // How long a copy that was told to end may take to unmount what it has just mounted.
@@ -38,9 +35,9 @@ const LAST_WORDS_BYTES = 4096;
 /**
  * Starts the copy and waits for its word. When it is ready it goes on by itself, and `pid` is its process id.
  *
- * SIGINT and SIGTERM until then end the copy first, and this process by the same signal after it.
+ * SIGINT and SIGTERM until then end the copy, and then this process.
  *
- * @throws BackgroundError with the copy's reason, or with what it wrote before it died
+ * @throws UserError with the copy's reason, or with what it wrote before it died
  */
 export async function runInBackground(
   request: BackgroundRequest,
@@ -61,8 +58,7 @@ export async function runInBackground(
     const limit = setTimeout(() => child.kill("SIGKILL"), ENDING_LIMIT_MS);
     child.once("exit", () => {
       clearTimeout(limit);
-      process.off(signal, interrupt);
-      process.kill(process.pid, signal);
+      process.exit(128 + constants.signals[signal]); // as shells report it
     });
   };
   process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
@@ -75,15 +71,13 @@ export async function runInBackground(
         ([code, signal]) => ({ code, signal }) as { code: number | null; signal: string | null },
       ),
     ]);
-    // Ready or not, it is ending; and so will this process, by the signal.
+    // Ready or not, it is ending, and so will this process.
     if (interrupted) await new Promise(() => {});
     if ("ready" in report) return { pid: child.pid!, message: report.ready };
-    if ("failed" in report) throw new BackgroundError(report.failed);
+    if ("failed" in report) throw new UserError(report.failed);
     const how = report.signal === null ? `with exit code ${report.code}` : `by ${report.signal}`;
     const words = await readFrom(log, logStart);
-    throw new BackgroundError(
-      `the background process ended ${how} before it was ready${words && `:\\n${words}`}`,
-    );
+    throw new UserError(`the background process ended ${how} before it was ready${words && `:\n${words}`}`);
   } finally {
     process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
     if (child.connected) child.disconnect();

@@ -67,7 +67,7 @@ export interface FileSystem {
   /** Without `.` and `..`. @throws FsError ENOTDIR */
   readdir(inode: Inode): readonly DirectoryEntry[];
   statfs(): FileSystemStatistics;
-  /** Returns a handle for `read` and `release`. @throws FsError EISDIR */
+  /** Returns a handle for `read` and `release`, a whole number below 2^32. @throws FsError EISDIR */
   open(inode: Inode): number;
   /**
    * Resolves to exactly the bytes [offset, offset + length) cut off at the end of the file: short only there, empty

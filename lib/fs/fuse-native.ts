@@ -8,10 +8,11 @@
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Reply } from "fuse-native";
+import { UserError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { errnoNumber } from "./errno.ts";
 import type { FileSystem } from "./filesystem.ts";
-import { checkHost, loadFuseNative, MountError } from "./host.ts";
+import { checkHost, loadFuseNative } from "./host.ts";
 import { fuseArgument, type MountOptions } from "./mount-options.ts";
 import { isMounted, MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
 import { prepareMountpoint } from "./mountpoint.ts";
@@ -36,7 +37,7 @@ export interface MountedTransport {
   readonly ended: Promise<EndReason>;
   /**
    * Takes the mount away at once, gives files that are open a moment to be read to their end, then answers EIO to
-   * what is still pending. Resolves when `ended` does. @throws MountError when it could not be unmounted
+   * what is still pending. Resolves when `ended` does. @throws UserError when it could not be unmounted
    */
   unmount(): Promise<void>;
 }
@@ -57,7 +58,7 @@ type FuseClass = typeof import("fuse-native").default;
 /**
  * Mounts `fileSystem`. Resolves when readers can use it.
  *
- * @throws MountError when the host lacks something or the mountpoint does not suit
+ * @throws UserError when the host lacks something or the mountpoint does not suit
  */
 export async function mountFuseNative({
   fileSystem,
@@ -77,11 +78,10 @@ export async function mountFuseNative({
     const left = mountAt(await readMounts(), path);
     if (left?.type === MOUNT_TYPE && !isMounted(before, left)) await detach(path, true);
     const reason = error instanceof Error ? error.message : String(error);
-    throw new MountError(`cannot mount at ${mountpoint}: ${reason}`, { cause: error });
+    throw new UserError(`cannot mount at ${mountpoint}: ${reason}`, { cause: error });
   }
   const mount = mountAt(await readMounts(), path);
-  if (mount?.type !== MOUNT_TYPE)
-    throw new MountError(`${mountpoint} was unmounted at once by somebody else`);
+  if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} was unmounted at once by somebody else`);
   await setReadAhead(mount, log);
   return serve(mount, operations, log);
 }

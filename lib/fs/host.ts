@@ -2,36 +2,32 @@
 
 import { access, constants, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-
-/** A mount that cannot be made or taken away, in words for the user who asked. */
-export class MountError extends Error {
-  override readonly name = "MountError";
-}
+import { UserError } from "../errors.ts";
 
 export const isRoot = (): boolean => process.geteuid!() === 0;
 
 /**
- * Throws a MountError for the first thing that is missing.
+ * Throws a UserError for the first thing that is missing.
  *
  * @param allowOther whether other users shall be able to read
  */
 export async function checkHost(allowOther: boolean): Promise<void> {
   if (!(await usable("/dev/fuse", constants.F_OK))) {
-    throw new MountError(
+    throw new UserError(
       "there is no /dev/fuse: load the kernel's FUSE module (modprobe fuse), or give the container that device",
     );
   }
   if (!(await usable("/dev/fuse", constants.R_OK | constants.W_OK))) {
-    throw new MountError(
+    throw new UserError(
       "/dev/fuse is not for this user to open: chmod 666 /dev/fuse, as most systems have it",
     );
   }
   if (isRoot()) return;
   if (!(await findInPath("fusermount"))) {
-    throw new MountError("users other than root need fusermount to mount: apt install fuse3");
+    throw new UserError("users other than root need fusermount to mount: apt install fuse3");
   }
   if (allowOther && !(await userAllowOther())) {
-    throw new MountError(
+    throw new UserError(
       "users other than root need a line user_allow_other in /etc/fuse.conf to mount with --allow-other",
     );
   }
@@ -40,7 +36,7 @@ export async function checkHost(allowOther: boolean): Promise<void> {
 /**
  * Loads fuse-native, which brings libfuse 2 with it; done only when mounting, so that all other commands work without.
  *
- * @throws MountError
+ * @throws UserError
  */
 export async function loadFuseNative(): Promise<typeof import("fuse-native").default> {
   try {
@@ -51,7 +47,7 @@ export async function loadFuseNative(): Promise<typeof import("fuse-native").def
     const remedy = reason.includes("libfuse")
       ? "apt install libfuse2 (libfuse2t64 on newer systems)"
       : "npm rebuild fuse-native";
-    throw new MountError(`cannot load fuse-native: ${reason.split("\n")[0]}; try: ${remedy}`, {
+    throw new UserError(`cannot load fuse-native: ${reason.split("\n")[0]}; try: ${remedy}`, {
       cause: error,
     });
   }

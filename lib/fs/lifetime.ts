@@ -6,8 +6,8 @@ import type { EndReason, MountedTransport } from "./fuse-native.ts";
 export interface Lifetime {
   /** Makes the mount; only from here on do signals unmount instead of just ending the process. */
   readonly mount: () => Promise<MountedTransport>;
-  /** Called once readers can use it; when this throws, the mount is taken away again. */
-  readonly ready: (mounted: MountedTransport) => void | Promise<void>;
+  /** Called once readers can use it, may take its time; when this fails, the mount is taken away again. */
+  readonly ready: (mounted: MountedTransport) => Promise<void>;
   readonly log: Log;
 }
 
@@ -40,14 +40,15 @@ export async function serveUntilUnmounted({ mount, ready, log }: Lifetime): Prom
       mounted.unmount().finally(() => process.exit(1));
     };
     process.on("uncaughtException", crash);
+    const over = Promise.race([stop.promise, mounted.ended]);
     try {
       // A signal while mounting: nobody is told of a mount that is about to go.
-      if (!stopping) await ready(mounted);
+      if (!stopping) await Promise.race([ready(mounted), over]);
     } catch (error) {
       await mounted.unmount();
       throw error;
     }
-    const first = await Promise.race([stop.promise, mounted.ended]);
+    const first = await over;
     if (first === "SIGTERM" || first === "SIGINT") {
       log.info(`${first}: unmounting ${mounted.mount.mountpoint}`);
       await mounted.unmount();

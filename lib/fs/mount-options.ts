@@ -1,5 +1,6 @@
 /** The options of a mount: what the user may choose, and what libfuse is told. */
 
+import { UserError } from "../errors.ts";
 import type { Attributes } from "./filesystem.ts";
 
 export interface MountOptions {
@@ -45,6 +46,7 @@ const MAX_OPTIONS_BYTES = 1023;
  * that nobody serves.
  *
  * @param hideFiles allows a mountpoint with files in it
+ * @throws UserError when the source cannot be passed on
  */
 export function fuseArgument(options: MountOptions, hideFiles: boolean): string {
   const list = [
@@ -77,12 +79,12 @@ export function fuseArgument(options: MountOptions, hideFiles: boolean): string 
   if (hideFiles) list.push("nonempty");
   const argument = `-o${list.join(",")}`;
   if (Buffer.byteLength(argument) > MAX_OPTIONS_BYTES)
-    throw new Error("the canister's name is too long to mount it");
+    throw new UserError("the canister's name is too long to mount it");
   return argument;
 }
 
 // libfuse takes an unescaped comma for the next option: a source must not be able to add any.
 function escapeOption(value: string): string {
-  if (/\p{Cc}/u.test(value)) throw new Error("the canister's name has a control character in it");
+  if (/\p{Cc}/u.test(value)) throw new UserError("the canister's name has a control character in it");
   return value.replace(/[\\,]/g, "\\$&");
 }

@@ -1,7 +1,7 @@
 /** Looks at a mountpoint before it is used: is it fit, is it taken, is a dead mount of ours still there. */
 
+import { UserError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { MountError } from "./host.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "./mountinfo.ts";
 import { inspect } from "./probe.ts";
 import { detach } from "./unmount.ts";
@@ -22,7 +22,7 @@ const MOST_DEAD = 16;
  * A directory with files in it is good, as it is for mount(8): the usual place is a TFTP server's root, which often
  * has some. They are out of sight until the mount goes; the log says so.
  *
- * @throws MountError when it is missing, no directory, taken, or does not answer
+ * @throws UserError when it is missing, no directory, taken, or does not answer
  */
 export async function prepareMountpoint(path: string, log: Log): Promise<Mountpoint> {
   for (let attempt = 0; attempt < MOST_DEAD; attempt++) {
@@ -31,22 +31,22 @@ export async function prepareMountpoint(path: string, log: Log): Promise<Mountpo
       await replaceDead(path, found.path, log);
       continue;
     }
-    if (found.code === "ENOENT") throw new MountError(`${path} does not exist: create the directory first`);
-    if (found.code === "ENOTDIR") throw new MountError(`${path} is not a directory`);
-    if (found.code !== undefined) throw new MountError(`cannot use ${path}: ${found.code}`);
+    if (found.code === "ENOENT") throw new UserError(`${path} does not exist: create the directory first`);
+    if (found.code === "ENOTDIR") throw new UserError(`${path} is not a directory`);
+    if (found.code !== undefined) throw new UserError(`cannot use ${path}: ${found.code}`);
     const mount = mountAt(await readMounts(), found.path);
     if (mount?.type === MOUNT_TYPE) {
-      throw new MountError(`${mount.source} is already mounted at ${path}; icfs umount takes it away`);
+      throw new UserError(`${mount.source} is already mounted at ${path}; icfs umount takes it away`);
     }
     if (mount) {
-      throw new MountError(
+      throw new UserError(
         `${path} is in use: a file system of type ${mount.type} (${mount.source}) is mounted there`,
       );
     }
     if (found.entries > 0) log.warn(`the mount hides ${found.entries} files that are in ${path}`);
     return { path: found.path, entries: found.entries };
   }
-  throw new MountError(
+  throw new UserError(
     `there are more than ${MOST_DEAD} dead mounts at ${path}; umount -l takes away one at a time`,
   );
 }
@@ -54,7 +54,7 @@ export async function prepareMountpoint(path: string, log: Log): Promise<Mountpo
 async function replaceDead(path: string, resolved: string, log: Log): Promise<void> {
   const mount = mountAt(await readMounts(), resolved);
   if (mount?.type !== MOUNT_TYPE) {
-    throw new MountError(`${path} is a dead mount of something else than icfs; umount -l takes it away`);
+    throw new UserError(`${path} is a dead mount of something else than icfs; umount -l takes it away`);
   }
   log.warn(`taking away a dead mount of ${mount.source} at ${path}: its process was killed`);
   await detach(resolved, true);

@@ -3,8 +3,8 @@
  * system call can neither be cancelled nor, always, be killed.
  */
 
+import { UserError } from "../errors.ts";
 import { run } from "./command.ts";
-import { MountError } from "./host.ts";
 
 export interface Inspection {
   /** Absolute, without symlinks, whether or not the last component exists. */
@@ -44,12 +44,12 @@ try {
 console.log(JSON.stringify(result));
 `;
 
-/** Resolves `path` without touching what is mounted there. @throws MountError when its directory does not answer */
+/** Resolves `path` without touching what is mounted there. @throws UserError when its directory does not answer */
 export async function locate(path: string): Promise<string> {
   return (await probe(path, "locate")).path;
 }
 
-/** Resolves `path` and looks into the directory. @throws MountError when it does not answer */
+/** Resolves `path` and looks into the directory. @throws UserError when it does not answer */
 export async function inspect(path: string): Promise<Inspection> {
   return probe(path, "inspect");
 }
@@ -60,7 +60,7 @@ async function probe(path: string, look: "locate" | "inspect"): Promise<Inspecti
     ["-e", SCRIPT, "--", path, look],
     LIMIT_MS,
   );
-  if (timedOut) throw new MountError(`${path} does not answer: the file system there, or above it, hangs`);
-  if (code !== 0) throw new MountError(`cannot look at ${path}: ${stderr.trim()}`);
+  if (timedOut) throw new UserError(`${path} does not answer: the file system there, or above it, hangs`);
+  if (code !== 0) throw new UserError(`cannot look at ${path}: ${stderr.trim()}`);
   return JSON.parse(stdout) as Inspection;
 }

@@ -1,8 +1,9 @@
 /** Takes mounts away: for `icfs umount`, for a process that ends its own mount, and for dead mounts. */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { UserError } from "../errors.ts";
 import { type CommandResult, run } from "./command.ts";
-import { isRoot, MountError } from "./host.ts";
+import { isRoot } from "./host.ts";
 import { isMounted, MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
 import { locate } from "./probe.ts";
 import { findServer } from "./server.ts";
@@ -25,19 +26,19 @@ const POLL_MS = 50;
  * Unmounts the icfs mount at `mountpoint` and waits until it is gone and its process has ended.
  *
  * @param lazy takes a busy mount away from new readers; those that have files open keep them
- * @throws MountError when nothing, or something else, is mounted there, or when it is busy
+ * @throws UserError when nothing, or something else, is mounted there, or when it is busy
  */
 export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): Promise<UnmountResult> {
   const path = await locate(mountpoint);
   const mount = mountAt(await readMounts(), path);
-  if (!mount) throw new MountError(`${mountpoint} is not an icfs mount: nothing is mounted there`);
+  if (!mount) throw new UserError(`${mountpoint} is not an icfs mount: nothing is mounted there`);
   if (mount.type !== MOUNT_TYPE) {
-    throw new MountError(`${mountpoint} is not an icfs mount, but of type ${mount.type} (${mount.source})`);
+    throw new UserError(`${mountpoint} is not an icfs mount, but of type ${mount.type} (${mount.source})`);
   }
   const pid = await findServer(mount);
   await detach(path, lazy);
   if (!(await until(async () => !isMounted(await readMounts(), mount)))) {
-    throw new MountError(`${mountpoint} is still mounted`);
+    throw new UserError(`${mountpoint} is still mounted`);
   }
   const serverEnded =
     pid === undefined ||
@@ -48,7 +49,7 @@ export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): 
 /**
  * Unmounts whatever is mounted at `path` (absolute, without symlinks).
  *
- * @throws MountError when that fails, above all because it is busy
+ * @throws UserError when that fails, above all because it is busy
  */
 export async function detach(path: string, lazy: boolean): Promise<void> {
   // Root's umount needs no package; others may only unmount through fusermount, and only what they have mounted.
@@ -59,16 +60,16 @@ export async function detach(path: string, lazy: boolean): Promise<void> {
   try {
     result = await run(command as string, parameters as string[], COMMAND_LIMIT_MS);
   } catch (error) {
-    throw new MountError(`cannot run ${command} to unmount ${path}`, { cause: error });
+    throw new UserError(`cannot run ${command} to unmount ${path}`, { cause: error });
   }
   if (result.code === 0) return;
-  if (result.timedOut) throw new MountError(`${command} ${path} does not come back`);
+  if (result.timedOut) throw new UserError(`${command} ${path} does not come back`);
   if (/busy/i.test(result.stderr)) {
-    throw new MountError(
+    throw new UserError(
       `${path} is busy: somebody has files open or works in it; --lazy unmounts all the same`,
     );
   }
-  throw new MountError(`cannot unmount ${path}: ${result.stderr.trim()}`);
+  throw new UserError(`cannot unmount ${path}: ${result.stderr.trim()}`);
 }
 
 function isRunning(pid: number): boolean {

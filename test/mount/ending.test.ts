@@ -45,15 +45,28 @@ t.test("SIGTERM ends it in spite of those who use the mount; a read that waits f
   const served = await serve(t, mountpoint);
   await occupy(t, `os.chdir("${mountpoint}")`);
   await occupy(t, `file = os.open("${mountpoint}/big", os.O_RDONLY)`);
-  const reading = sh("cat", `${mountpoint}/special/never`);
-  await eventually("cat has the file open", async () => {
-    return (await sh("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")).stdout.includes(
-      `cat ${mountpoint}/special/never`,
-    );
+  const reader = spawn("python3", [
+    "-c",
+    `
+import os
+file = os.open("${mountpoint}/special/never", os.O_RDONLY)
+print("open", flush=True)
+try:
+    os.read(file, 10)
+except OSError as error:
+    print(error.strerror)
+`,
+  ]);
+  let said = "";
+  reader.stdout.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
   });
+  const closed = once(reader, "close");
+  await eventually("the file is open", () => said !== "");
   served.process.kill("SIGTERM");
   t.equal(await served.ended, 0);
-  t.match((await reading).stderr, /Input\/output error|No such file/);
+  await closed;
+  t.equal(said, "open\nInput/output error\n");
   t.equal(await mountedAt(mountpoint), undefined);
 });
 
@@ -81,6 +94,15 @@ print(total)
   t.equal(stderr, "");
   t.equal(stdout, "5000003\n");
   t.equal(await served.ended, 0);
+});
+
+t.test("an error that nothing catches ends the process, and leaves no dead mount", async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const served = await serve(t, mountpoint);
+  await sh("cat", `${mountpoint}/special/crashing`);
+  t.equal(await served.ended, 1);
+  t.match(served.stderr(), /nobody catches this/);
+  t.equal(await mountedAt(mountpoint), undefined);
 });
 
 t.test("what kill -9 leaves behind is replaced", async (t) => {

@@ -1,5 +1,6 @@
 /**
- * Mounts the tree that the mount tests read, as a process of its own: `serve-fixture.ts MOUNTPOINT [SOURCE]`. Prints
+ * Mounts the tree that the mount tests read, as a process of its own: `serve-fixture.ts MOUNTPOINT [SOURCE [never]]`; with
+ * `never` it is mounted but never says so. Prints
  * `{"mountpoint": ...}` on stdout once it is mounted (or reports it, when started in the background); exits with 0 when
  * the mount has come to its end, with 1 and the reason on stderr when it could not be made.
  */
@@ -40,6 +41,12 @@ const special: Record<string, (offset: number, length: number) => Promise<Uint8A
     return slice(offset, length);
   },
   never: () => new Promise(() => {}),
+  crashing: async () => {
+    setImmediate(() => {
+      throw new Error("nobody catches this");
+    });
+    return content;
+  },
 };
 
 const tree = directory({
@@ -76,7 +83,7 @@ const tree = directory({
   ),
 });
 
-const [mountpoint, source = "test"] = process.argv.slice(2);
+const [mountpoint, source = "test", readiness] = process.argv.slice(2);
 const log = createLog("info");
 try {
   await serveUntilUnmounted({
@@ -88,6 +95,7 @@ try {
         log,
       }),
     ready: async ({ mount }) => {
+      if (readiness === "never") await new Promise(() => {});
       await notifyReady({ mountpoint: mount.mountpoint });
       process.stdout.write(`${JSON.stringify({ mountpoint: mount.mountpoint })}\n`);
     },

@@ -1,0 +1,54 @@
+/** A mount in the background, as `icfs mount` makes it: started by a process that has ended since. */
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { runInBackground } from "../../lib/fs/daemon.ts";
+import { eventually, FIXTURE, HUNG, mountedAt, mountpointFor, sh } from "./mounts.ts";
+
+t.setTimeout(3 * HUNG);
+
+const STARTER = fileURLToPath(new URL("../fs/background-fixture.ts", import.meta.url));
+
+const isRunning = (pid: number) =>
+  readFile(`/proc/${pid}/stat`, "utf8").then(
+    (stat) => !stat.includes(") Z "),
+    () => false,
+  );
+
+t.test("is live when the start says so, and ends by SIGTERM", async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const logFile = join(t.testdir(), "log");
+  const { pid, message } = await runInBackground({ argv: [FIXTURE, mountpoint], env: process.env, logFile });
+  t.teardown(() => sh("kill", "-9", String(pid)));
+  t.same(message, { mountpoint });
+  t.equal((await sh("cat", `${mountpoint}/hello.txt`)).stdout, "hello\n");
+  process.kill(pid, "SIGTERM");
+  await eventually("the process ends", async () => !(await isRunning(pid)));
+  t.equal(await mountedAt(mountpoint), undefined);
+  t.match(await readFile(logFile, "utf8"), /info SIGTERM: unmounting/);
+});
+
+t.test("the reason for a failure reaches the one who started it", async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const start = runInBackground({
+    argv: [FIXTURE, `${mountpoint}/missing`],
+    env: process.env,
+    logFile: join(t.testdir(), "log"),
+  });
+  await t.rejects(start, { name: "UserError", message: /missing does not exist/ });
+});
+
+t.test("Ctrl-C before it is ready leaves nothing mounted", async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const logFile = join(t.testdir(), "log");
+  const starter = spawn(process.execPath, [STARTER, "start", logFile, FIXTURE, mountpoint, "test", "never"]);
+  const ended = once(starter, "exit");
+  await eventually("it is mounted", async () => (await mountedAt(mountpoint)) !== undefined);
+  starter.kill("SIGINT");
+  t.same(await ended, [130, null]);
+  t.equal(await mountedAt(mountpoint), undefined);
+});
