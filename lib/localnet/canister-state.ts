@@ -1,0 +1,40 @@
+/**
+ * All that a canister keeps between messages, in one place: its module and its memories.
+ */
+import type { CanisterState, StateDelta } from "./message.ts";
+import type { RewrittenModule } from "./wasm-binary.ts";
+
+export interface InstalledModule {
+  /** SHA-256 of the module as it was given to install_code. */
+  readonly hash: Uint8Array;
+  readonly rewritten: RewrittenModule;
+  readonly functionExports: ReadonlySet<string>;
+}
+
+export function emptyState(): CanisterState {
+  return { heap: new SharedArrayBuffer(0), heapLength: 0, globals: [], stable: { pages: 0, segments: [] } };
+}
+
+/**
+ * A second state with the same contents, for an upgrade that may yet fail. Stable memory segments are shared: its
+ * user must copy a segment before writing to it. The heap is a copy, or empty when the upgrade does not keep it.
+ */
+export function forkState(state: CanisterState, withHeap: boolean): CanisterState {
+  const heap = new SharedArrayBuffer(withHeap ? state.heapLength : 0);
+  new Uint8Array(heap).set(new Uint8Array(state.heap, 0, heap.byteLength));
+  return {
+    heap,
+    heapLength: heap.byteLength,
+    globals: withHeap ? [...state.globals] : [],
+    stable: { pages: state.stable.pages, segments: [...state.stable.segments] },
+  };
+}
+
+/** Takes over what a committed message changed. */
+export function applyDelta(state: CanisterState, delta: StateDelta): void {
+  if (delta.heap !== undefined) state.heap = delta.heap;
+  state.heapLength = delta.heapLength;
+  state.globals = delta.globals;
+  state.stable.pages = delta.stable.pages;
+  for (const [index, segment] of delta.stable.segments) state.stable.segments[index] = segment;
+}

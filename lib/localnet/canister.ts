@@ -1,0 +1,401 @@
+/**
+ * One canister: its state, and the queue in which its messages run one after the other.
+ *
+ * A message that calls other canisters ends with the calls; their answers are messages of their own, which belong to
+ * the same call context. Whatever a message did stays when it ends without a trap, whatever becomes of its callbacks.
+ */
+import { Principal } from "@dfinity/principal";
+import { type CallContext, contextFor } from "./call-context.ts";
+import { applyDelta, type InstalledModule } from "./canister-state.ts";
+import type { CanisterState, Environment, Outcome, OutgoingCall, Task } from "./message.ts";
+import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
+import { CanisterRuntime, RuntimeEndedError } from "./runtime.ts";
+
+/** What a canister needs of its network. */
+export interface CanisterHost {
+  readonly subnet: Uint8Array;
+  readonly rootKey: Uint8Array;
+  /** Milliseconds one message may run. */
+  readonly timeLimit: number;
+  /** Nanoseconds since 1970. */
+  now(): bigint;
+  /** Carries a call to its callee. The refund are the cycles it did not take. */
+  call(caller: Canister, call: OutgoingCall): Promise<{ response: Response; refund: bigint }>;
+  /** A certificate over the canister's certified data. */
+  dataCertificate(canister: Canister): Uint8Array;
+  /** Something in a canister that its certificates show has changed. */
+  stateChanged(): void;
+  log(line: string): void;
+}
+
+export type Status = "running" | "stopping" | "stopped";
+const STATUS_NUMBER: Record<Status, number> = { running: 1, stopping: 2, stopped: 3 };
+const MANAGEMENT_CANISTER = new Uint8Array();
+const EMPTY = new Uint8Array();
+/** The IC beats once a round; a round of a busy subnet takes about this long. */
+const HEARTBEAT_INTERVAL_MS = 1000;
+/** setTimeout's longest delay; a timer beyond it is looked at again then. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+/** Limits on answers, in bytes: the IC's. */
+const MAX_UPDATE_REPLY = 2 * 1024 * 1024;
+const MAX_QUERY_REPLY = 3 * 1024 * 1024;
+
+export class Canister {
+  readonly id: Uint8Array;
+  readonly text: string;
+  controllers: Uint8Array[];
+  status: Status = "running";
+  cycles: bigint;
+  version = 0n;
+  certifiedData: Uint8Array = EMPTY;
+  module: InstalledModule | undefined;
+  state: CanisterState | undefined;
+  readonly #host: CanisterHost;
+  #runtime: CanisterRuntime | undefined;
+  /** Resolves when every message queued so far has run. */
+  #queue: Promise<unknown> = Promise.resolve();
+  readonly #openContexts = new Set<CallContext>();
+  #onIdle: (() => void)[] = [];
+  #globalTimer = 0n;
+  #timer: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  constructor(host: CanisterHost, id: Uint8Array, controllers: Uint8Array[], cycles: bigint) {
+    this.#host = host;
+    this.id = id;
+    this.text = Principal.fromUint8Array(id).toText();
+    this.controllers = controllers;
+    this.cycles = cycles;
+  }
+
+  /** Runs `job` when all that is queued before it is done. */
+  enqueue<T>(job: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(job);
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  /** Executes a query call. @throws RejectError */
+  query(method: string, argument: Uint8Array, caller: Uint8Array): Promise<Response> {
+    return this.enqueue(async () => {
+      this.requireRunning();
+      const kind = this.#methodKind(method);
+      if (kind !== "query") throw this.#error("IC0536", `Canister has no query method '${method}'.`);
+      const environment = { ...this.environment(), certificate: this.#host.dataCertificate(this) };
+      const outcome = await this.execute({
+        entry: "query",
+        method,
+        argument,
+        caller,
+        mayRespond: true,
+        environment,
+      });
+      return this.#answer(outcome, MAX_QUERY_REPLY);
+    });
+  }
+
+  /** Executes an update call (or a query method called as one) and waits for its answer. @throws RejectError */
+  async update(
+    method: string,
+    argument: Uint8Array,
+    caller: Uint8Array,
+    cycles: bigint,
+  ): Promise<{ response: Response; refund: bigint }> {
+    this.requireRunning();
+    return new Promise((resolve, reject) => {
+      const context = contextFor(cycles, (response, refund) => {
+        this.#close(context);
+        resolve({ response, refund });
+      });
+      this.#openContexts.add(context);
+      this.enqueue(async () => {
+        const kind = this.#methodKind(method);
+        if (kind === undefined) throw this.#error("IC0536", `Canister has no update method '${method}'.`);
+        await this.#run(context, { entry: kind, method, argument, caller });
+      }).catch((error: unknown) => {
+        this.#close(context);
+        reject(error);
+      });
+    });
+  }
+
+  /** Asks the canister whether it takes an ingress message. @throws RejectError when it does not */
+  inspect(method: string, argument: Uint8Array, caller: Uint8Array): Promise<void> {
+    return this.enqueue(async () => {
+      this.requireRunning();
+      if (this.#methodKind(method) === undefined) {
+        throw this.#error("IC0536", `Canister has no update method '${method}'.`);
+      }
+      if (!this.module?.functionExports.has("canister_inspect_message")) return;
+      const outcome = await this.execute({ entry: "inspect_message", method, argument, caller });
+      if (outcome.trap !== undefined) throw this.#error(outcome.trap.errorCode, outcome.trap.message);
+      if (!outcome.accepted) {
+        const message = `Error from Canister ${this.text}: Canister rejected the message`;
+        throw new RejectError(REJECT_CODE.canisterReject, "IC0406", message);
+      }
+    });
+  }
+
+  /** Stops taking calls, and resolves when every call the canister has taken is answered. */
+  async stop(): Promise<void> {
+    if (this.status === "running") this.status = "stopping";
+    if (this.#openContexts.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
+    if (this.status === "stopping") this.status = "stopped";
+  }
+
+  /** Puts a module that has been installed in place of what was there. */
+  async adopt(runtime: CanisterRuntime, module: InstalledModule, state: CanisterState): Promise<void> {
+    const old = this.#runtime;
+    this.#runtime = runtime;
+    this.module = module;
+    this.state = state;
+    this.version += 1n;
+    this.setTimer(0n);
+    clearInterval(this.#heartbeat);
+    if (module.functionExports.has("canister_heartbeat")) {
+      this.#heartbeat = setInterval(() => this.#system("heartbeat"), HEARTBEAT_INTERVAL_MS);
+    }
+    this.#host.stateChanged();
+    await old?.close();
+  }
+
+  /** Removes module and state; calls that wait for an answer get a reject. */
+  async clear(reason: string): Promise<void> {
+    this.setTimer(0n);
+    clearInterval(this.#heartbeat);
+    for (const context of this.#openContexts) {
+      context.abandoned = true;
+      context.respond({
+        reject: {
+          code: REJECT_CODE.canisterReject,
+          errorCode: "IC0301",
+          message: `Canister ${this.text} ${reason}`,
+        },
+      });
+    }
+    const old = this.#runtime;
+    this.#runtime = undefined;
+    this.module = undefined;
+    this.state = undefined;
+    this.certifiedData = EMPTY;
+    this.version += 1n;
+    this.#host.stateChanged();
+    await old?.close();
+  }
+
+  requireRunning(): void {
+    if (this.status === "stopped") throw this.#error("IC0508", `Canister ${this.text} is stopped`, "");
+    if (this.status === "stopping") throw this.#error("IC0509", `Canister ${this.text} is stopping`, "");
+    if (this.module === undefined) {
+      throw this.#error(
+        "IC0537",
+        "Attempted to execute a message, but the canister contains no Wasm module.",
+      );
+    }
+  }
+
+  environment(): Environment {
+    return {
+      self: this.id,
+      subnet: this.#host.subnet,
+      rootKey: this.#host.rootKey,
+      controllers: this.controllers,
+      time: this.#host.now(),
+      balance: this.cycles,
+      version: this.version,
+      status: STATUS_NUMBER[this.status],
+      globalTimer: this.#globalTimer,
+      certificate: undefined,
+    };
+  }
+
+  /** Runs one task in the canister's worker and applies its effects; it belongs into the queue. */
+  async execute(
+    given: Pick<Task, "entry"> & Partial<Task>,
+    runtime: CanisterRuntime | undefined = undefined,
+  ): Promise<Outcome> {
+    const task: Task = { ...taskDefaults, environment: this.environment(), ...given };
+    try {
+      const outcome = await (runtime ?? (await this.#liveRuntime())).execute(task);
+      for (const line of outcome.printed) this.#host.log(`[${this.text}] ${line}`);
+      return outcome;
+    } catch (error) {
+      if (!(error instanceof RuntimeEndedError)) throw error;
+      return { ...noOutcome, trap: { errorCode: error.errorCode, message: error.message } };
+    }
+  }
+
+  /** Takes over what a task that stays has done. */
+  apply(outcome: Outcome, balanceBefore: bigint): void {
+    if (outcome.delta !== undefined && this.state !== undefined) applyDelta(this.state, outcome.delta);
+    this.cycles += outcome.balance - balanceBefore;
+    if (outcome.certifiedData !== undefined) {
+      this.certifiedData = outcome.certifiedData;
+      this.#host.stateChanged();
+    }
+    if (outcome.globalTimer !== undefined) this.setTimer(outcome.globalTimer);
+  }
+
+  /** Sets the global timer; 0 deactivates it. */
+  setTimer(timestamp: bigint): void {
+    this.#globalTimer = timestamp;
+    clearTimeout(this.#timer);
+    if (timestamp === 0n) return;
+    const delay = Number(timestamp - this.#host.now()) / 1e6;
+    this.#timer = setTimeout(() => this.#timerDue(), Math.min(Math.max(delay, 0), MAX_DELAY_MS));
+  }
+
+  async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    clearInterval(this.#heartbeat);
+    const runtime = this.#runtime;
+    this.#runtime = undefined;
+    await runtime?.close();
+  }
+
+  #timerDue(): void {
+    if (this.#globalTimer > this.#host.now()) {
+      this.setTimer(this.#globalTimer);
+      return;
+    }
+    this.#globalTimer = 0n;
+    this.#system("global_timer");
+  }
+
+  /** Runs a task of the system's own, which nobody waits for. */
+  #system(entry: "global_timer" | "heartbeat"): void {
+    const context = contextFor(0n, () => this.#close(context));
+    context.isSystem = true;
+    this.#openContexts.add(context);
+    this.enqueue(async () => {
+      this.requireRunning();
+      await this.#run(context, { entry, caller: MANAGEMENT_CANISTER });
+    }).catch(() => this.#close(context));
+  }
+
+  /** Executes a message of a call context, and sends its answer and its calls on their way. */
+  async #run(context: CallContext, given: Pick<Task, "entry"> & Partial<Task>): Promise<void> {
+    if (context.abandoned) return;
+    const environment = this.environment();
+    const outcome = await this.execute({
+      ...given,
+      mayRespond: !context.isSystem && !context.responded,
+      cyclesAvailable: context.cycles,
+      environment,
+    });
+    if (outcome.trap === undefined) {
+      this.apply(outcome, environment.balance);
+      context.cycles -= outcome.cyclesAccepted;
+      for (const call of outcome.calls) this.#send(context, call);
+    } else if (context.isSystem) {
+      this.#host.log(`[${this.text}] ${given.entry}: ${outcome.trap.message}`);
+    }
+    if (outcome.trap !== undefined || outcome.response !== undefined || context.pending === 0) {
+      if (!context.responded) context.respond(this.#answer(outcome, MAX_UPDATE_REPLY));
+    }
+    if (outcome.trap !== undefined && given.callback !== undefined && context.cleanup !== undefined) {
+      const before = this.environment();
+      const cleanup = await this.execute({
+        entry: "cleanup",
+        callback: context.cleanup,
+        environment: before,
+      });
+      if (cleanup.trap === undefined) this.apply(cleanup, before.balance);
+    }
+    if (context.pending === 0) this.#close(context);
+  }
+
+  #send(context: CallContext, call: OutgoingCall): void {
+    context.pending += 1;
+    const answered = ({ response, refund }: { response: Response; refund: bigint }): Promise<void> =>
+      this.enqueue(async () => {
+        context.pending -= 1;
+        context.cleanup = call.onCleanup;
+        this.cycles += refund;
+        const failed = "reject" in response;
+        await this.#run(context, {
+          entry: failed ? "reject" : "reply",
+          callback: failed ? call.onReject : call.onReply,
+          argument: failed ? EMPTY : response.reply,
+          rejected: failed ? response.reject : undefined,
+          cyclesRefunded: refund,
+        });
+      });
+    this.#host
+      .call(this, call)
+      .catch((error: unknown) => ({ response: { reject: rejectOf(error) }, refund: call.cycles }))
+      .then(answered)
+      .catch((error: unknown) => this.#host.log(`[${this.text}] ${rejectOf(error).message}`));
+  }
+
+  #answer(outcome: Outcome, limit: number): Response {
+    if (outcome.trap !== undefined)
+      return { reject: this.#error(outcome.trap.errorCode, outcome.trap.message).reject };
+    if (outcome.response === undefined) {
+      return { reject: this.#error("IC0506", "Canister did not reply to the call").reject };
+    }
+    if ("reply" in outcome.response) {
+      const { reply } = outcome.response;
+      if (reply.length <= limit) return { reply };
+      const message = `Canister violated contract: the reply has ${reply.length} bytes, more than the limit of ${limit}`;
+      return { reject: this.#error("IC0504", message).reject };
+    }
+    return {
+      reject: { code: REJECT_CODE.canisterReject, errorCode: "IC0406", message: outcome.response.reject },
+    };
+  }
+
+  #close(context: CallContext): void {
+    if (context.pending > 0 && !context.abandoned) return;
+    this.#openContexts.delete(context);
+    if (this.#openContexts.size > 0) return;
+    for (const resolve of this.#onIdle.splice(0)) resolve();
+  }
+
+  #methodKind(method: string): "update" | "query" | undefined {
+    const exports = this.module?.functionExports;
+    if (exports?.has(`canister_update ${method}`)) return "update";
+    if (exports?.has(`canister_query ${method}`)) return "query";
+    if (exports?.has(`canister_composite_query ${method}`)) {
+      throw this.#error("IC0536", "composite queries are not supported by the local network");
+    }
+    return undefined;
+  }
+
+  /** A running worker: a new one from the committed state when the old one had to be ended. */
+  async #liveRuntime(): Promise<CanisterRuntime> {
+    if (this.#runtime !== undefined && !this.#runtime.ended) return this.#runtime;
+    if (this.module === undefined || this.state === undefined) throw new Error("no module to run");
+    this.#runtime = new CanisterRuntime(this.#host.timeLimit);
+    await this.#runtime.load(this.module.rewritten, this.state, "restore", false);
+    return this.#runtime;
+  }
+
+  #error(errorCode: string, message: string, prefix = `Error from Canister ${this.text}: `): RejectError {
+    return new RejectError(REJECT_CODE.canisterError, errorCode, prefix + message);
+  }
+}
+
+const taskDefaults = {
+  method: "",
+  caller: MANAGEMENT_CANISTER,
+  argument: EMPTY,
+  callback: undefined,
+  rejected: undefined,
+  mayRespond: false,
+  cyclesAvailable: 0n,
+  cyclesRefunded: 0n,
+};
+
+const noOutcome: Outcome = {
+  trap: undefined,
+  response: undefined,
+  accepted: false,
+  calls: [],
+  certifiedData: undefined,
+  globalTimer: undefined,
+  cyclesAccepted: 0n,
+  balance: 0n,
+  printed: [],
+  delta: undefined,
+};

@@ -1,0 +1,84 @@
+/**
+ * A small Internet Computer for one machine: real canisters, the real HTTP interface, real certificates under a root
+ * key of its own. It is for development and tests; docs/LOCALNET.md says what it does not do.
+ */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { httpHandler } from "./http.ts";
+import { Network } from "./network.ts";
+import { Weather, type WeatherOptions } from "./weather.ts";
+
+export interface LocalNetworkOptions extends Partial<WeatherOptions> {
+  /** 0: any that is free. */
+  port: number;
+  host?: string;
+  /** Milliseconds by which the network's clock is ahead of this machine's (negative: behind). */
+  timeOffset?: number;
+  /** Milliseconds one message of a canister may run before it is ended. */
+  messageTimeLimit?: number;
+  /** Gets a line for what canisters print and what fails without a caller. */
+  log?: (line: string) => void;
+}
+
+export interface LocalNetwork {
+  readonly url: string;
+  /** The root key, DER. */
+  readonly rootKey: Uint8Array;
+  /** Ends every connection and every canister. */
+  close(): Promise<void>;
+}
+
+/** The IC allows an update call 40 billion instructions, which take it about as long. */
+const MESSAGE_TIME_LIMIT_MS = 30_000;
+
+/**
+ * Starts a network with fresh keys and no canisters.
+ *
+ * @throws RangeError for an option that makes no sense
+ * @throws Error when the port cannot be had, with what to do about it
+ */
+export async function startLocalNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
+  const { port, host = "127.0.0.1", timeOffset = 0, messageTimeLimit = MESSAGE_TIME_LIMIT_MS } = options;
+  const { latency = 0, bandwidth = Number.POSITIVE_INFINITY, updateLatency = 0 } = options;
+  if (!Number.isInteger(port) || port < 0 || port > 65535)
+    throw new RangeError(`the port must be 0 to 65535, not ${port}`);
+  if (!(latency >= 0)) throw new RangeError(`the latency must be 0 ms or more, not ${latency}`);
+  if (!(updateLatency >= 0))
+    throw new RangeError(`the update latency must be 0 ms or more, not ${updateLatency}`);
+  if (!(bandwidth > 0)) throw new RangeError(`the bandwidth must be more than 0 MiB/s, not ${bandwidth}`);
+  const weather = new Weather({ latency, bandwidth, updateLatency });
+  const network = new Network(
+    messageTimeLimit,
+    timeOffset,
+    () => weather.consensus(),
+    options.log ?? (() => {}),
+  );
+  const server = createServer(httpHandler(network, weather));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+  return {
+    url: `http://${host}:${(server.address() as AddressInfo).port}`,
+    rootKey: network.rootKey,
+    async close() {
+      weather.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await network.close();
+    },
+  };
+}
+
+function explain(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const where = `${host}:${port}`;
+  if (error.code === "EADDRINUSE") {
+    const advice =
+      "Another local network may be running there: stop it, or give another port (0: any that is free).";
+    return new Error(`port ${port} is in use on ${host}. ${advice}`, { cause: error });
+  }
+  if (error.code === "EACCES") {
+    return new Error(`${where} is not allowed to this user. Give a port from 1024 on.`, { cause: error });
+  }
+  return new Error(`cannot listen on ${where}: ${error.message}`, { cause: error });
+}

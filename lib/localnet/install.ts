@@ -1,0 +1,146 @@
+/**
+ * install_code: a module is loaded and initialised in a new worker over a state of its own, which takes the canister's
+ * place only when everything went well. A failure therefore changes nothing.
+ */
+import { createHash } from "node:crypto";
+import type { Canister } from "./canister.ts";
+import { applyDelta, emptyState, forkState, type InstalledModule } from "./canister-state.ts";
+import type { CanisterState, EntryPoint, Outcome } from "./message.ts";
+import { REJECT_CODE, RejectError } from "./response.ts";
+import { CanisterRuntime } from "./runtime.ts";
+import { rewriteModule, unpackModule } from "./wasm-binary.ts";
+
+export interface Installation {
+  mode: "install" | "reinstall" | "upgrade";
+  /** The module, plain or compressed with gzip. */
+  wasm: Uint8Array;
+  argument: Uint8Array;
+  caller: Uint8Array;
+  skipPreUpgrade: boolean;
+  /** What an upgrade does with the main memory; undefined: not said. */
+  persistence: "keep" | "replace" | undefined;
+}
+
+/** Motoko's mark on modules whose main memory must be kept, or given up knowingly. */
+const KEEPS_MEMORY = "enhanced-orthogonal-persistence";
+
+/**
+ * Installs a module; must run in the canister's queue.
+ *
+ * @param timeLimit milliseconds that one entry point may run
+ * @throws RejectError when the module is invalid or one of its entry points traps
+ */
+export async function installCode(canister: Canister, given: Installation, timeLimit: number): Promise<void> {
+  const { mode } = given;
+  if (mode === "install" && canister.module !== undefined) {
+    const hint = "is not empty. Try installing with mode='reinstall' instead.";
+    throw failed("IC0514", `Canister ${canister.text} cannot be installed because the canister ${hint}`);
+  }
+  if (mode === "upgrade" && canister.module === undefined) {
+    throw failed("IC0537", `Canister ${canister.text} cannot be upgraded: it contains no Wasm module.`);
+  }
+  const marked = canister.module?.rewritten.metadata.has(KEEPS_MEMORY);
+  if (mode === "upgrade" && marked && given.persistence === undefined) {
+    const missing =
+      "Missing upgrade option: Enhanced orthogonal persistence requires the `wasm_memory_persistence`";
+    throw failed("IC0504", `Error from Canister ${canister.text}: ${missing} upgrade option.`);
+  }
+  const module = readModule(canister, given.wasm);
+  const runtime = new CanisterRuntime(timeLimit);
+  try {
+    if (mode === "upgrade") await upgrade(canister, given, module, runtime);
+    else await start(canister, given, module, runtime);
+  } catch (error) {
+    await runtime.close();
+    throw error;
+  }
+}
+
+async function start(
+  canister: Canister,
+  given: Installation,
+  module: InstalledModule,
+  runtime: CanisterRuntime,
+): Promise<void> {
+  const state = emptyState();
+  await load(canister, runtime, module, state, "fresh");
+  const [before, outcome] = await enter(canister, runtime, "init", given, state);
+  canister.certifiedData = new Uint8Array();
+  await canister.adopt(runtime, module, state);
+  canister.apply({ ...outcome, delta: undefined }, before);
+}
+
+async function upgrade(
+  canister: Canister,
+  given: Installation,
+  module: InstalledModule,
+  runtime: CanisterRuntime,
+): Promise<void> {
+  const old = canister.module!;
+  const withPreUpgrade = old.functionExports.has("canister_pre_upgrade") && !given.skipPreUpgrade;
+  const keep = given.persistence === "keep";
+  const state = forkState(canister.state!, keep || withPreUpgrade);
+  const outcomes: [bigint, Outcome][] = [];
+  if (withPreUpgrade) {
+    await load(canister, runtime, old, state, "restore");
+    outcomes.push(await enter(canister, runtime, "pre_upgrade", given, state));
+  }
+  await load(canister, runtime, module, state, keep ? "keep" : "fresh");
+  outcomes.push(await enter(canister, runtime, "post_upgrade", given, state));
+  await canister.adopt(runtime, module, state);
+  for (const [before, outcome] of outcomes) canister.apply({ ...outcome, delta: undefined }, before);
+}
+
+async function load(
+  canister: Canister,
+  runtime: CanisterRuntime,
+  module: InstalledModule,
+  state: CanisterState,
+  memory: "restore" | "fresh" | "keep",
+): Promise<void> {
+  try {
+    await runtime.load(module.rewritten, state, memory, true);
+  } catch (error) {
+    throw invalid(canister, error);
+  }
+}
+
+/** Runs an entry point and applies what it did to the new state. */
+async function enter(
+  canister: Canister,
+  runtime: CanisterRuntime,
+  entry: EntryPoint,
+  given: Installation,
+  state: CanisterState,
+): Promise<[balanceBefore: bigint, Outcome]> {
+  const environment = canister.environment();
+  const argument = entry === "pre_upgrade" ? new Uint8Array() : given.argument;
+  const outcome = await canister.execute({ entry, caller: given.caller, argument, environment }, runtime);
+  if (outcome.trap !== undefined) {
+    throw failed(outcome.trap.errorCode, `Error from Canister ${canister.text}: ${outcome.trap.message}`);
+  }
+  if (outcome.delta !== undefined) applyDelta(state, outcome.delta);
+  return [environment.balance, outcome];
+}
+
+function readModule(canister: Canister, wasm: Uint8Array): InstalledModule {
+  try {
+    const rewritten = rewriteModule(unpackModule(wasm));
+    const hash = new Uint8Array(createHash("sha256").update(wasm).digest());
+    return { hash, rewritten, functionExports: new Set(rewritten.functionExports) };
+  } catch (error) {
+    throw invalid(canister, error);
+  }
+}
+
+function invalid(canister: Canister, error: unknown): RejectError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return failed(
+    "IC0505",
+    `Error from Canister ${canister.text}: Canister's Wasm module is not valid: ${reason}`,
+  );
+}
+
+function failed(errorCode: string, message: string): RejectError {
+  return new RejectError(REJECT_CODE.canisterError, errorCode, message);
+}

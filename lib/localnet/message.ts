@@ -1,0 +1,144 @@
+/**
+ * What the main thread and a canister's worker say to each other: one task is one message to execute, and its
+ * outcome is everything the execution did. All of it can be cloned between threads.
+ */
+import type { StableDelta, StableState } from "./stable-memory.ts";
+import type { RewrittenModule } from "./wasm-binary.ts";
+
+/** A WebAssembly number as JavaScript sees it: i32 is a number, i64 a BigInt. */
+export type WasmValue = number | bigint;
+
+/** A canister's state between messages, in memory that threads share. */
+export interface CanisterState {
+  /** The main memory's bytes; only the first `heapLength` count. */
+  heap: SharedArrayBuffer;
+  heapLength: number;
+  /** The mutable globals, in the order of their indices. */
+  globals: WasmValue[];
+  stable: StableState;
+}
+
+/** What a committed message changed in a {@link CanisterState} besides the bytes of shared memory. */
+export interface StateDelta {
+  /** A larger buffer that replaces the old one, when the main memory outgrew it. */
+  heap: SharedArrayBuffer | undefined;
+  heapLength: number;
+  globals: WasmValue[];
+  stable: StableDelta;
+}
+
+/** The canister's entry points, named as in the interface specification. */
+export type EntryPoint =
+  | "init"
+  | "pre_upgrade"
+  | "post_upgrade"
+  | "update"
+  | "query"
+  | "inspect_message"
+  | "global_timer"
+  | "heartbeat"
+  | "reply"
+  | "reject"
+  | "cleanup";
+
+/** A function in the canister's table and the value it is called with. */
+export interface Callback {
+  fun: WasmValue;
+  env: WasmValue;
+}
+
+/** A call another canister (or this one) is to get. */
+export interface OutgoingCall {
+  callee: Uint8Array;
+  method: string;
+  argument: Uint8Array;
+  cycles: bigint;
+  onReply: Callback;
+  onReject: Callback;
+  onCleanup: Callback | undefined;
+}
+
+export interface Task {
+  entry: EntryPoint;
+  /** The exported method for `update` and `query`, the called one for `inspect_message`, else empty. */
+  method: string;
+  caller: Uint8Array;
+  argument: Uint8Array;
+  /** For `reply`, `reject` and `cleanup`. */
+  callback: Callback | undefined;
+  /** For the `reject` callback: why the call failed. */
+  rejected: { code: number; message: string } | undefined;
+  /** Whether the message's call still waits for an answer. */
+  mayRespond: boolean;
+  /** Cycles that came with the call, and those that came back with a response. */
+  cyclesAvailable: bigint;
+  cyclesRefunded: bigint;
+  environment: Environment;
+}
+
+/** What the system API tells a canister about itself and its network. Times are nanoseconds since 1970. */
+export interface Environment {
+  self: Uint8Array;
+  subnet: Uint8Array;
+  rootKey: Uint8Array;
+  controllers: Uint8Array[];
+  time: bigint;
+  balance: bigint;
+  version: bigint;
+  /** 1 running, 2 stopping, 3 stopped. */
+  status: number;
+  globalTimer: bigint;
+  /** The certificate over the canister's certified data; queries only. */
+  certificate: Uint8Array | undefined;
+}
+
+export interface Trap {
+  /** The IC's code, such as IC0502. */
+  errorCode: string;
+  message: string;
+}
+
+export interface Outcome {
+  /** When set, the message changed nothing, and of the rest only `printed` has a meaning. */
+  trap: Trap | undefined;
+  response: { reply: Uint8Array } | { reject: string } | undefined;
+  /** Whether `inspect_message` accepted the call. */
+  accepted: boolean;
+  calls: OutgoingCall[];
+  certifiedData: Uint8Array | undefined;
+  globalTimer: bigint | undefined;
+  cyclesAccepted: bigint;
+  balance: bigint;
+  printed: string[];
+  /** Absent when the execution leaves nothing behind (queries, inspection). */
+  delta: StateDelta | undefined;
+}
+
+/** Loads a module into the worker. */
+export interface LoadRequest {
+  kind: "load";
+  module: RewrittenModule;
+  state: CanisterState;
+  /** `restore`: as it was; `fresh`: a new main memory; `keep`: the main memory under a new module. */
+  memory: "restore" | "fresh" | "keep";
+  /** Do not write to the given stable memory segments. */
+  copyOnWrite: boolean;
+}
+
+export interface ExecuteRequest {
+  kind: "execute";
+  task: Task;
+}
+
+export type WorkerRequest = LoadRequest | ExecuteRequest;
+
+/** Why the module cannot be loaded, if it cannot. */
+export interface LoadResult {
+  error: string | undefined;
+}
+
+/**
+ * The one shared word between a worker and the main thread, which decides a race between a commit and an ended
+ * time limit: whoever changes it from `running` first wins.
+ */
+export const PHASE = { running: 0, committing: 1, condemned: 2 };

@@ -1,0 +1,191 @@
+/**
+ * The network itself: its canisters, the calls between them and from outside, and its certificates.
+ */
+import { Principal } from "@dfinity/principal";
+import { Canister, type CanisterHost } from "./canister.ts";
+import { Certification } from "./certification.ts";
+import type { Request } from "./ingress.ts";
+import { MANAGEMENT_CANISTER, ManagementCanister, type ManagementHost } from "./management.ts";
+import type { OutgoingCall } from "./message.ts";
+import { type CallRecord, RequestHistory } from "./request-history.ts";
+import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
+import { CANISTER, CERTIFIED_DATA, canistersTree } from "./state-tree.ts";
+
+type CallRequest = Extract<Request, { canister_id: Uint8Array }>;
+
+/**
+ * Where counted canister ids start: far from the low numbers of the IC's well-known canisters, and where other local
+ * networks start too (lxzze-o7777-77777-aaaaa-cai).
+ */
+const FIRST_ID = 0xffff_ffff_ffe0_0000n;
+/** The two bytes at the end of a canister's id. */
+const ID_MARK = Buffer.of(1, 1);
+/** How long a query may get the same data certificate, while the certified data stays the same. */
+const DATA_CERTIFICATE_MS = 1000;
+
+export class Network implements CanisterHost, ManagementHost {
+  readonly canisters = new Map<string, Canister>();
+  readonly certification: Certification;
+  readonly history: RequestHistory;
+  readonly timeLimit: number;
+  readonly log: (line: string) => void;
+  readonly #management: ManagementCanister;
+  readonly #timeOffset: bigint;
+  readonly #consensus: () => Promise<void>;
+  readonly #dataCertificates = new WeakMap<
+    Canister,
+    { data: Uint8Array; made: number; certificate: Uint8Array }
+  >();
+  /** Calls that are being looked at, by request id, so that the same one does not run twice. */
+  readonly #submitted = new Map<string, Promise<CallRecord>>();
+  #nextId = FIRST_ID;
+
+  /**
+   * @param timeLimit milliseconds one message may run
+   * @param timeOffset milliseconds by which the network's clock is ahead
+   * @param consensus resolves when an update call may run
+   */
+  constructor(
+    timeLimit: number,
+    timeOffset: number,
+    consensus: () => Promise<void>,
+    log: (line: string) => void,
+  ) {
+    this.timeLimit = timeLimit;
+    this.#timeOffset = BigInt(timeOffset) * 1_000_000n;
+    this.#consensus = consensus;
+    this.log = log;
+    this.#management = new ManagementCanister(this);
+    this.history = new RequestHistory(() => this.stateChanged());
+    this.certification = new Certification(
+      () => this.now(),
+      () => [
+        ["canister", canistersTree(this.canisters.values())],
+        ["request_status", this.history.tree()],
+      ],
+    );
+  }
+
+  get subnet(): Uint8Array {
+    return this.certification.subnet;
+  }
+
+  get rootKey(): Uint8Array {
+    return this.certification.rootKey;
+  }
+
+  now(): bigint {
+    return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n + this.#timeOffset;
+  }
+
+  stateChanged(): void {
+    this.certification.stateChanged();
+  }
+
+  canister(id: Uint8Array): Canister {
+    const text = Principal.fromUint8Array(id).toText();
+    const found = this.canisters.get(text);
+    if (found === undefined) {
+      throw new RejectError(REJECT_CODE.destinationInvalid, "IC0301", `Canister ${text} not found`);
+    }
+    return found;
+  }
+
+  createCanister(controllers: Uint8Array[], cycles: bigint, wanted: Uint8Array | undefined): Canister {
+    const canister = new Canister(this, wanted ?? this.#freeId(), controllers, cycles);
+    if (wanted !== undefined && (wanted.length !== 10 || Buffer.compare(wanted.subarray(8), ID_MARK) !== 0)) {
+      throw refusedId("IC0408", `The specified_id ${canister.text} is not a canister id.`);
+    }
+    if (this.canisters.has(canister.text))
+      throw refusedId("IC0205", `Canister ${canister.text} is already installed.`);
+    this.canisters.set(canister.text, canister);
+    this.stateChanged();
+    return canister;
+  }
+
+  removeCanister(canister: Canister): void {
+    this.canisters.delete(canister.text);
+    this.stateChanged();
+  }
+
+  dataCertificate(canister: Canister): Uint8Array {
+    const known = this.#dataCertificates.get(canister);
+    const data = canister.certifiedData;
+    const made = performance.now();
+    if (known?.data === data && made - known.made < DATA_CERTIFICATE_MS) return known.certificate;
+    const certificate = this.certification.certificate([[CANISTER, canister.id, CERTIFIED_DATA]]);
+    this.#dataCertificates.set(canister, { data, made, certificate });
+    return certificate;
+  }
+
+  async call(caller: Canister, call: OutgoingCall): Promise<{ response: Response; refund: bigint }> {
+    const { method, argument, cycles } = call;
+    if (call.callee.length === 0) {
+      const request = { method, argument, caller: caller.id, fromCanister: true, cycles };
+      return { response: { reply: await this.#management.execute(request) }, refund: 0n };
+    }
+    return this.canister(call.callee).update(method, argument, caller.id, cycles);
+  }
+
+  /** Executes a query from outside. */
+  async query(request: CallRequest): Promise<Response> {
+    try {
+      const callee = this.canister(request.canister_id);
+      return await callee.query(request.method_name, request.arg, request.sender);
+    } catch (error) {
+      return { reject: rejectOf(error) };
+    }
+  }
+
+  /**
+   * Takes an update call from outside. The same request again is the same call.
+   *
+   * @throws RejectError when the network or the canister does not take it
+   */
+  async submit(request: CallRequest): Promise<CallRecord> {
+    const known = this.history.find(request.id);
+    if (known !== undefined) return known;
+    const key = Buffer.from(request.id).toString("hex");
+    const submitted =
+      this.#submitted.get(key) ?? this.#take(request).finally(() => this.#submitted.delete(key));
+    this.#submitted.set(key, submitted);
+    return submitted;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(Array.from(this.canisters.values(), (canister) => canister.close()));
+  }
+
+  async #take(request: CallRequest): Promise<CallRecord> {
+    const { canister_id, method_name: method, arg: argument, sender: caller } = request;
+    let execute: () => Promise<Response>;
+    if (Buffer.compare(canister_id, MANAGEMENT_CANISTER) === 0) {
+      const call = { method, argument, caller, fromCanister: false, cycles: 0n };
+      this.#management.inspect(call);
+      execute = async () => ({ reply: await this.#management.execute(call) });
+    } else {
+      const canister = this.canister(canister_id);
+      await canister.inspect(method, argument, caller);
+      execute = async () => (await this.canister(canister_id).update(method, argument, caller, 0n)).response;
+    }
+    const answer = this.#consensus()
+      .then(execute)
+      .catch((error: unknown) => ({ reject: rejectOf(error) }));
+    return this.history.add(request.id, caller, answer);
+  }
+
+  #freeId(): Uint8Array {
+    for (;;) {
+      const id = Buffer.alloc(10);
+      id.writeBigUInt64BE(this.#nextId);
+      id.set(ID_MARK, 8);
+      this.#nextId += 1n;
+      const bytes = new Uint8Array(id);
+      if (!this.canisters.has(Principal.fromUint8Array(bytes).toText())) return bytes;
+    }
+  }
+}
+
+function refusedId(errorCode: string, message: string): RejectError {
+  return new RejectError(REJECT_CODE.canisterError, errorCode, message);
+}

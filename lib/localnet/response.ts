@@ -1,0 +1,38 @@
+/**
+ * The answer to a call: a reply or a reject, with the IC's codes.
+ */
+
+/** Reject codes of the interface specification. */
+export const REJECT_CODE = {
+  sysFatal: 1,
+  sysTransient: 2,
+  destinationInvalid: 3,
+  canisterReject: 4,
+  canisterError: 5,
+};
+
+export interface Reject {
+  code: number;
+  message: string;
+  /** The implementation's own code, such as IC0301. */
+  errorCode: string;
+}
+
+export type Response = { reply: Uint8Array } | { reject: Reject };
+
+/** A call that is refused; what carries a {@link Reject} through code that throws. */
+export class RejectError extends Error {
+  readonly reject: Reject;
+
+  constructor(code: number, errorCode: string, message: string) {
+    super(message);
+    this.reject = { code, errorCode, message };
+  }
+}
+
+/** Turns what a call has thrown into its answer; a bug in the network becomes a reject that says so. */
+export function rejectOf(error: unknown): Reject {
+  if (error instanceof RejectError) return error.reject;
+  const message = `the local network failed: ${error instanceof Error ? error.message : String(error)}`;
+  return { code: REJECT_CODE.sysFatal, errorCode: "IC0000", message };
+}

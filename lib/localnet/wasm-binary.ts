@@ -1,0 +1,294 @@
+/**
+ * Rewrites a canister's WebAssembly binary so that the host can save and restore everything a message may change.
+ *
+ * JavaScript reaches only what a module exports, and canister modules export neither their mutable globals nor,
+ * always, their memory and table. So the rewritten module exports all of them under names of our own, and its start
+ * function too: the `start` section is removed, because an instance that is only being restored must not run it.
+ * Everything else is copied byte for byte. The format: WebAssembly core specification, chapter 5.
+ */
+import { gunzipSync } from "node:zlib";
+
+export const MEMORY_EXPORT = "localnet:memory";
+export const TABLE_EXPORT = "localnet:table";
+export const START_EXPORT = "localnet:start";
+const GLOBAL_EXPORT = "localnet:global:";
+
+/** What a WebAssembly function takes or gives; canisters use only the first two with the system API. */
+export type ValueType = "i32" | "i64" | "other";
+
+export interface FunctionImport {
+  readonly module: string;
+  readonly name: string;
+  readonly parameters: readonly ValueType[];
+  readonly results: readonly ValueType[];
+}
+
+export interface Metadata {
+  readonly isPublic: boolean;
+  readonly content: Uint8Array;
+}
+
+export interface RewrittenModule {
+  readonly binary: Uint8Array;
+  readonly functionImports: readonly FunctionImport[];
+  /** The names under which the mutable globals are exported, in the order of their indices. */
+  readonly globalExports: readonly string[];
+  /** Whether the memory's and the table's sizes and indices are 64-bit, so BigInt in JavaScript. */
+  readonly memory64: boolean;
+  readonly table64: boolean;
+  readonly hasStart: boolean;
+  /** The names of the functions the canister itself exports. */
+  readonly functionExports: readonly string[];
+  /** Custom sections named `icp:public NAME` and `icp:private NAME`, by NAME. */
+  readonly metadata: ReadonlyMap<string, Metadata>;
+}
+
+/** The module cannot be read: not WebAssembly, cut short, or using a feature this reader does not know. */
+export class InvalidModuleError extends Error {
+  override name = "InvalidModuleError";
+}
+
+const SECTION = {
+  custom: 0,
+  type: 1,
+  import: 2,
+  table: 4,
+  memory: 5,
+  global: 6,
+  export: 7,
+  start: 8,
+  code: 10,
+};
+const KIND = { function: 0, table: 1, memory: 2, global: 3, tag: 4 };
+const MAGIC_AND_VERSION = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
+const GZIP_MAGIC = [0x1f, 0x8b];
+/** Sections that come before the export section, in the specification's order (13 is the tag section). */
+const BEFORE_EXPORTS = new Set([1, 2, 3, 4, 5, 13, 6]);
+/** The IC's own limit on an uncompressed module, so that a small archive cannot fill the machine. */
+const MAX_MODULE_BYTES = 100 * 1024 * 1024;
+
+class Reader {
+  readonly bytes: Uint8Array;
+  at: number;
+  readonly end: number;
+
+  constructor(bytes: Uint8Array, at: number, end: number) {
+    this.bytes = bytes;
+    this.at = at;
+    this.end = end;
+  }
+
+  byte(): number {
+    if (this.at >= this.end) throw new InvalidModuleError("the module ends too early");
+    return this.bytes[this.at++]!;
+  }
+
+  /** An unsigned LEB128 number; the upper bits of a 64-bit one beyond 2^53 lose precision, which no caller minds. */
+  number(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+    }
+  }
+
+  skip(count: number): void {
+    if (count > this.end - this.at) throw new InvalidModuleError("the module ends too early");
+    this.at += count;
+  }
+
+  take(count: number): Uint8Array {
+    this.skip(count);
+    return this.bytes.subarray(this.at - count, this.at);
+  }
+
+  name(): string {
+    return Buffer.from(this.take(this.number())).toString("utf8");
+  }
+}
+
+/** Unpacks a gzip-compressed module, as the IC does; other bytes are returned as they are. */
+export function unpackModule(bytes: Uint8Array): Uint8Array {
+  if (!GZIP_MAGIC.every((byte, index) => bytes[index] === byte)) return bytes;
+  try {
+    return new Uint8Array(gunzipSync(bytes, { maxOutputLength: MAX_MODULE_BYTES }));
+  } catch (error) {
+    throw new InvalidModuleError(`the compressed module cannot be unpacked: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * Rewrites an (unpacked) module.
+ *
+ * @throws InvalidModuleError when the bytes are no module. That the code itself is valid is left to the compiler.
+ */
+export function rewriteModule(bytes: Uint8Array): RewrittenModule {
+  if (!MAGIC_AND_VERSION.every((byte, index) => bytes[index] === byte)) {
+    throw new InvalidModuleError("not a WebAssembly module (version 1)");
+  }
+  const reader = new Reader(bytes, MAGIC_AND_VERSION.length, bytes.length);
+  const pieces: Uint8Array[] = [bytes.subarray(0, MAGIC_AND_VERSION.length)];
+  const types: { parameters: ValueType[]; results: ValueType[] }[] = [];
+  const functionImports: FunctionImport[] = [];
+  const functionExports: string[] = [];
+  const mutableGlobals: number[] = [];
+  const metadata = new Map<string, Metadata>();
+  const tables: boolean[] = [];
+  const memories: boolean[] = [];
+  let globals = 0;
+  let start: number | undefined;
+  let oldExports: Uint8Array = new Uint8Array();
+  let oldExportCount = 0;
+  /** Where the new export section goes: after the last piece that must stand before it. */
+  let exportPosition = 1;
+
+  while (reader.at < reader.end) {
+    const sectionStart = reader.at;
+    const id = reader.byte();
+    const length = reader.number();
+    const body = new Reader(bytes, reader.at, reader.at + length);
+    reader.skip(length);
+    if (id === SECTION.custom) {
+      const [, visibility, name] = /^icp:(public|private) (.*)$/s.exec(body.name()) ?? [];
+      if (name !== undefined) {
+        metadata.set(name, {
+          isPublic: visibility === "public",
+          content: body.take(body.end - body.at).slice(),
+        });
+      }
+    } else if (id === SECTION.type) {
+      for (let left = body.number(); left > 0; left--) types.push(functionType(body));
+    } else if (id === SECTION.import) {
+      for (let left = body.number(); left > 0; left--) {
+        const module = body.name();
+        const name = body.name();
+        const kind = body.byte();
+        if (kind === KIND.function) {
+          const type = types[body.number()];
+          if (type === undefined) throw new InvalidModuleError(`import ${module}.${name} has no type`);
+          functionImports.push({ module, name, ...type });
+        } else {
+          throw new InvalidModuleError(
+            `import ${module}.${name} is not a function; a canister may import nothing else`,
+          );
+        }
+      }
+    } else if (id === SECTION.table) {
+      for (let left = body.number(); left > 0; left--) tables.push(tableIs64(body));
+    } else if (id === SECTION.memory) {
+      for (let left = body.number(); left > 0; left--) memories.push(limitsAre64(body));
+    } else if (id === SECTION.global) {
+      globals = body.number();
+      for (let index = 0; index < globals; index++) {
+        if (globalIsMutable(body)) mutableGlobals.push(index);
+      }
+    } else if (id === SECTION.start) {
+      start = body.number();
+      continue;
+    } else if (id === SECTION.export) {
+      oldExportCount = body.number();
+      oldExports = bytes.subarray(body.at, body.end);
+      for (let left = oldExportCount; left > 0; left--) {
+        const name = body.name();
+        if (body.byte() === KIND.function) functionExports.push(name);
+        body.number();
+      }
+      continue;
+    }
+    pieces.push(bytes.subarray(sectionStart, reader.at));
+    if (BEFORE_EXPORTS.has(id)) exportPosition = pieces.length;
+  }
+
+  const added: Uint8Array[] = [];
+  const globalExports = mutableGlobals.map((index) => `${GLOBAL_EXPORT}${index}`);
+  if (memories.length > 0) added.push(exportEntry(MEMORY_EXPORT, KIND.memory, 0));
+  if (tables.length > 0) added.push(exportEntry(TABLE_EXPORT, KIND.table, 0));
+  if (start !== undefined) added.push(exportEntry(START_EXPORT, KIND.function, start));
+  for (const [at, index] of mutableGlobals.entries())
+    added.push(exportEntry(globalExports[at]!, KIND.global, index));
+  const exports = Buffer.concat([leb128(oldExportCount + added.length), oldExports, ...added]);
+  pieces.splice(
+    exportPosition,
+    0,
+    Buffer.concat([Buffer.of(SECTION.export), leb128(exports.length), exports]),
+  );
+  return {
+    binary: new Uint8Array(Buffer.concat(pieces)),
+    functionImports,
+    globalExports,
+    memory64: memories[0] ?? false,
+    table64: tables[0] ?? false,
+    hasStart: start !== undefined,
+    functionExports,
+    metadata,
+  };
+}
+
+function functionType(reader: Reader): { parameters: ValueType[]; results: ValueType[] } {
+  if (reader.byte() !== 0x60) throw new InvalidModuleError("a type other than a function's");
+  const parameters = Array.from({ length: reader.number() }, () => valueType(reader));
+  const results = Array.from({ length: reader.number() }, () => valueType(reader));
+  return { parameters, results };
+}
+
+function valueType(reader: Reader): ValueType {
+  const code = reader.byte();
+  if (code === 0x7f) return "i32";
+  if (code === 0x7e) return "i64";
+  // 0x63 and 0x64 are references to a heap type, which follows.
+  if (code === 0x63 || code === 0x64) reader.number();
+  return "other";
+}
+
+function tableIs64(reader: Reader): boolean {
+  const first = reader.byte();
+  if (first === 0x40) throw new InvalidModuleError("a table with an initial value");
+  if (first === 0x63 || first === 0x64) reader.number();
+  return limitsAre64(reader);
+}
+
+/** Reads the limits of a memory or table; bit 2 of their flags says that sizes and indices are 64-bit. */
+function limitsAre64(reader: Reader): boolean {
+  const flags = reader.byte();
+  reader.number();
+  if ((flags & 1) !== 0) reader.number();
+  return (flags & 4) !== 0;
+}
+
+/** Reads one global, its type and its initial value, and says whether it is mutable. */
+function globalIsMutable(reader: Reader): boolean {
+  valueType(reader);
+  const mutable = reader.byte() === 1;
+  for (;;) {
+    const code = reader.byte();
+    if (code === 0x0b) return mutable;
+    // i32.const, i64.const, global.get, ref.null, ref.func: one LEB128 number each (its sign does not matter here).
+    if (code === 0x41 || code === 0x42 || code === 0x23 || code === 0xd0 || code === 0xd2) reader.number();
+    else if (code === 0x43) reader.skip(4);
+    else if (code === 0x44) reader.skip(8);
+    // v128.const
+    else if (code === 0xfd && reader.number() === 12) reader.skip(16);
+    // i32 and i64 add, sub, mul of the extended constant expressions.
+    else if (!(code >= 0x6a && code <= 0x6c) && !(code >= 0x7c && code <= 0x7e)) {
+      throw new InvalidModuleError(`instruction 0x${code.toString(16)} in a global's initial value`);
+    }
+  }
+}
+
+function exportEntry(name: string, kind: number, index: number): Uint8Array {
+  const text = Buffer.from(name);
+  return Buffer.concat([leb128(text.length), text, Buffer.of(kind), leb128(index)]);
+}
+
+/** Encodes a number as unsigned LEB128. */
+export function leb128(value: number | bigint): Uint8Array {
+  const bytes: number[] = [];
+  let left = BigInt(value);
+  do {
+    const low = Number(left & 0x7fn);
+    left >>= 7n;
+    bytes.push(left === 0n ? low : low | 0x80);
+  } while (left !== 0n);
+  return Uint8Array.from(bytes);
+}
