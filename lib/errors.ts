@@ -1,7 +1,4 @@
-/**
- * An error that the user can do something about: its message is the whole story, says what to do next, and is printed
- * without a stack. Everything else that reaches the top is a bug and is printed with one.
- */
+/** An error that the user can do something about: its message is the whole story and says what to do next. */
 export class UserError extends Error {
   override readonly name = "UserError";
 }
@@ -14,6 +11,7 @@ export class FormatError extends Error {
 /** The message of anything thrown. Never the object itself: the agent's errors carry whole certificates. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  if (error instanceof UserError) return error.message;
   // fetch() says only "fetch failed"; why is in the cause.
   const cause = error.cause instanceof Error ? error.cause : undefined;
   const text = cause !== undefined && error.message === "fetch failed" ? causeMessage(cause) : error.message;

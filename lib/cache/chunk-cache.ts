@@ -5,6 +5,7 @@
 import { LRUCache } from "lru-cache";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { retrying } from "../retry.ts";
 import type { ChunkReference } from "../tree/manifest.ts";
 
 /** One attempt to get a chunk's verified bytes (lib/source). */
@@ -30,7 +31,7 @@ export interface ChunkCacheOptions {
   readonly log: Log;
 }
 
-/** The first pause after a failed attempt; doubles each time. */
+/** A flipped bit or a dropped connection is seldom there twice. */
 const FIRST_PAUSE_MS = 50;
 /** Longest pause between attempts, so that a network that comes back is noticed within a read's deadline. */
 const LONGEST_PAUSE_MS = 1000;
@@ -96,24 +97,19 @@ export class ChunkCache {
 
   async #fetchUntilDeadline(key: string, reference: ChunkReference): Promise<Buffer> {
     const deadline = performance.now() + this.#options.readTimeout;
-    for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      try {
-        const bytes = await this.#fetch(reference);
-        this.statistics.chunksVerified += 1;
-        this.statistics.bytesVerified += bytes.length;
-        this.#memory.set(key, bytes);
-        return bytes;
-      } catch (error) {
+    const bytes = await retrying(() => this.#fetch(reference), {
+      firstPause: FIRST_PAUSE_MS,
+      longestPause: LONGEST_PAUSE_MS,
+      again: (error, attempts, pause) => {
         this.statistics.failures += 1;
-        if (pause === FIRST_PAUSE_MS) {
-          this.#options.log.warn(`chunk ${key.slice(0, 16)}: ${messageOf(error)}; trying again`);
-        }
-        // Jitter, so that a rack of hosts does not come back all at once.
-        const wait = pause * (0.5 + Math.random());
-        if (performance.now() + wait >= deadline) throw error;
-        await new Promise((resolve) => setTimeout(resolve, wait));
-      }
-    }
+        if (attempts === 1) this.#options.log.warn(`chunk ${key.slice(0, 16)}: ${messageOf(error)}`);
+        return performance.now() + pause < deadline;
+      },
+    });
+    this.statistics.chunksVerified += 1;
+    this.statistics.bytesVerified += bytes.length;
+    this.#memory.set(key, bytes);
+    return bytes;
   }
 }
 

@@ -2,6 +2,7 @@
 import pLimit from "p-limit";
 import { UserError } from "../errors.ts";
 import { agentMessage, isTransient } from "../ic/agent-error.ts";
+import { retrying } from "../retry.ts";
 import { MAX_HASHES_ASKED, type PublisherCanister } from "./canister.ts";
 import type { Chunk } from "./chunker.ts";
 
@@ -9,9 +10,10 @@ import type { Chunk } from "./chunker.ts";
 const MAX_PUT_BYTES = 1_900_000;
 /** An update takes a second or more of consensus, so several are under way; a subnet takes in about 4 MiB/s. */
 const PARALLEL_PUTS = 6;
-/** With pauses that double from half a second: about half a minute of a network that is away or too busy. */
+/** With these pauses: about half a minute of a network that is away or too busy. */
 const ATTEMPTS = 7;
 const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 15_000;
 
 /** Those of `chunks` that the canister has not got. */
 export async function missingChunks(
@@ -73,16 +75,15 @@ function batches(chunks: readonly Chunk[]): Chunk[][] {
   return result;
 }
 
-/** Tries again, with growing pauses, while that can help. @throws UserError */
+/** Tries again while that can help. @throws UserError */
 async function attempt<T>(call: () => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await call();
-    } catch (error) {
-      if (tries === ATTEMPTS || !isTransient(error)) throw new UserError(agentMessage(error));
-      // Jitter, so that parallel uploads do not come back all at once.
-      const pause = FIRST_PAUSE_MS * 2 ** (tries - 1) * (0.5 + Math.random());
-      await new Promise((resolve) => setTimeout(resolve, pause));
-    }
+  try {
+    return await retrying(call, {
+      firstPause: FIRST_PAUSE_MS,
+      longestPause: LONGEST_PAUSE_MS,
+      again: (error, attempts) => attempts < ATTEMPTS && isTransient(error),
+    });
+  } catch (error) {
+    throw new UserError(agentMessage(error));
   }
 }

@@ -4,6 +4,7 @@ import type { Principal } from "@dfinity/principal";
 import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
 import type { Network } from "../ic/network.ts";
+import { retrying } from "../retry.ts";
 import { Tree } from "../tree/tree.ts";
 import { IcfsSource } from "./icfs.ts";
 import type { Head, Source } from "./source.ts";
@@ -29,9 +30,21 @@ export interface OpenRelease {
   readonly tree: Tree;
 }
 
+/** Few, since somebody waits for the mount or the answer; enough for a dropped connection or a flipped bit. */
+const ATTEMPTS = 3;
+const PAUSE_MS = 100;
+
+function fewAttempts<T>(attempt: () => Promise<T>): Promise<T> {
+  return retrying(attempt, {
+    firstPause: PAUSE_MS,
+    longestPause: 2 * PAUSE_MS,
+    again: (_, attempts) => attempts < ATTEMPTS,
+  });
+}
+
 /** The newest release. @throws UserError when there is none yet; VerificationError, FormatError, ... of the source */
 export async function openNewest(address: CanisterAddress, source: Source): Promise<OpenRelease> {
-  const head = await source.head();
+  const head = await fewAttempts(() => source.head());
   if (head === undefined) {
     throw new UserError(
       `canister ${address.canister.toText()} has no release yet: \`icfs publish DIR ${address.canister.toText()}\` makes one`,
@@ -39,6 +52,6 @@ export async function openNewest(address: CanisterAddress, source: Source): Prom
   }
   await checkTrust(address.canister, address.rootKey, head, source);
   const { header } = head;
-  const manifest = await source.manifest(header);
+  const manifest = await fewAttempts(() => source.manifest(header));
   return { head, tree: new Tree(manifest, BigInt(header.publishedAt.getTime()) * 1_000_000n) };
 }

@@ -1,0 +1,59 @@
+/** icfs localnet: a small Internet Computer on this machine. */
+import { Command, InvalidArgumentError, type Option } from "commander";
+import { LOCAL_PORT } from "../ic/network.ts";
+import { startLocalNetwork } from "../localnet/network.ts";
+import { option } from "./options.ts";
+
+interface LocalnetOptions {
+  readonly port: number;
+  readonly latency: number;
+  readonly bandwidth?: number;
+  readonly updateLatency: number;
+}
+
+export function localnetCommand(): Command {
+  return new Command("localnet")
+    .description("run a local network for development; Ctrl-C ends it, and its canisters are gone then")
+    .addOption(
+      option("--port <port>", "TCP port on 127.0.0.1; 0 takes a free one")
+        .default(LOCAL_PORT)
+        .argParser(port),
+    )
+    .addOption(amount("--latency <ms>", "round trip of every request").default(0))
+    .addOption(
+      amount("--bandwidth <MiB/s>", "what all replies share, and all requests").default(
+        undefined,
+        "no limit",
+      ),
+    )
+    .addOption(
+      amount("--update-latency <ms>", "in addition, for update calls: what consensus takes").default(0),
+    )
+    .action(localnet);
+}
+
+async function localnet(options: LocalnetOptions): Promise<void> {
+  const network = await startLocalNetwork(options);
+  console.log(`local network ready at ${network.url}`);
+  const signal = await new Promise<string>((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => resolve(name));
+  });
+  console.error(`${signal}: ending`);
+  await network.close();
+  process.exit(0);
+}
+
+function port(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) > 65_535) throw new InvalidArgumentError("Use a port, 0 to 65535.");
+  return Number(text);
+}
+
+function amount(flags: string, description: string): Option {
+  return option(flags, description).argParser((text) => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isFinite(value) || value < 0) {
+      throw new InvalidArgumentError("Use a number from 0.");
+    }
+    return value;
+  });
+}

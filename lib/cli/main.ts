@@ -1,0 +1,58 @@
+/** The icfs program: its commands, and how errors end it. Exit codes: 0 done, 1 failed, 2 wrong usage. */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { messageOf } from "../errors.ts";
+import { deployCommand } from "./deploy.ts";
+import { identityCommand } from "./identity.ts";
+import { localnetCommand } from "./localnet.ts";
+import { lsCommand } from "./ls.ts";
+import { mountCommand } from "./mount.ts";
+import { publishCommand } from "./publish.ts";
+import { trustCommand } from "./trust.ts";
+import { umountCommand } from "./umount.ts";
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+
+const program = new Command("icfs")
+  .description("Mounts an Internet Computer canister as a read-only directory, to boot machines from.")
+  .version(version)
+  .addHelpText("after", "\nEvery option with an environment variable shows it: icfs COMMAND --help");
+for (const command of [
+  mountCommand(),
+  umountCommand(),
+  publishCommand(),
+  lsCommand(),
+  deployCommand(),
+  identityCommand(),
+  trustCommand(),
+  localnetCommand(),
+]) {
+  program.addCommand(command);
+}
+throwUsageErrors(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = error instanceof CommanderError ? exitCodeOf(error) : EXIT_FAILED;
+  if (!(error instanceof CommanderError)) console.error(`icfs: ${describe(error)}`);
+}
+
+/** Makes commander throw what it would exit with: 1 for wrong usage, which is 2 here. */
+function throwUsageErrors(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) throwUsageErrors(child);
+}
+
+function exitCodeOf(error: CommanderError): number {
+  return error.exitCode === 0 ? 0 : EXIT_USAGE;
+}
+
+function describe(error: unknown): string {
+  // Errors of the language itself are bugs: where they come from is all there is to go by.
+  const bug = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  return bug ? `unexpected error, please report it: ${error.stack}` : messageOf(error);
+}

@@ -1,0 +1,29 @@
+/** Trying again, with pauses that double. */
+
+export interface Retries {
+  /** Milliseconds before the second attempt. */
+  readonly firstPause: number;
+  /** Pauses grow no longer than this. */
+  readonly longestPause: number;
+  /**
+   * Whether to try again after `error`, which ended attempt number `attempts`, when that begins in `pause`
+   * milliseconds.
+   */
+  readonly again: (error: unknown, attempts: number, pause: number) => boolean;
+}
+
+/** What `attempt` resolves to, once it does. @throws what the last attempt threw */
+export async function retrying<T>(attempt: () => Promise<T>, retries: Retries): Promise<T> {
+  let length = retries.firstPause;
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      // Jitter, so that a rack of hosts (or parallel uploads) do not come back all at once.
+      const pause = length * (0.5 + Math.random());
+      if (!retries.again(error, attempts, pause)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      length = Math.min(2 * length, retries.longestPause);
+    }
+  }
+}
