@@ -8,7 +8,7 @@
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Reply } from "fuse-native";
-import { UserError } from "../errors.ts";
+import { messageOf, UserError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { errnoNumber } from "./errno.ts";
 import type { FileSystem } from "./filesystem.ts";
@@ -77,7 +77,9 @@ export async function mountFuseNative({
     // libfuse mounts first and looks at the rest afterwards: leave nothing behind that nobody serves.
     const left = mountAt(await readMounts(), path);
     if (left?.type === MOUNT_TYPE && !isMounted(before, left)) await detach(path, true);
-    const reason = error instanceof Error ? error.message : String(error);
+    if (error instanceof UserError) throw error;
+    // All that fuse-native knows is "fuse failed".
+    const reason = `${messageOf(error)}; libfuse has said why on stderr or in the log`;
     throw new UserError(`cannot mount at ${mountpoint}: ${reason}`, { cause: error });
   }
   const mount = mountAt(await readMounts(), path);

@@ -1,7 +1,9 @@
 /** Looks at a mountpoint before it is used: is it fit, is it taken, is a dead mount of ours still there. */
 
+import { access, constants } from "node:fs/promises";
 import { UserError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { isRoot } from "./host.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "./mountinfo.ts";
 import { inspect } from "./probe.ts";
 import { detach } from "./unmount.ts";
@@ -43,6 +45,11 @@ export async function prepareMountpoint(path: string, log: Log): Promise<Mountpo
         `${path} is in use: a file system of type ${mount.type} (${mount.source}) is mounted there`,
       );
     }
+    if (!isRoot() && !(await writable(found.path))) {
+      throw new UserError(
+        `${path} is not this user's to mount at: it must be writable, or root must mount there`,
+      );
+    }
     if (found.entries > 0) log.warn(`the mount hides ${found.entries} files that are in ${path}`);
     return { path: found.path, entries: found.entries };
   }
@@ -58,4 +65,12 @@ async function replaceDead(path: string, resolved: string, log: Log): Promise<vo
   }
   log.warn(`taking away a dead mount of ${mount.source} at ${path}: its process was killed`);
   await detach(resolved, true);
+}
+
+// fusermount mounts only where the user may write. It has answered already, so that this call cannot hang.
+function writable(path: string): Promise<boolean> {
+  return access(path, constants.W_OK).then(
+    () => true,
+    () => false,
+  );
 }
