@@ -24,15 +24,18 @@ interface Management {
   canister_status(request: { canister_id: Principal }): Promise<{ module_hash: [] | [Uint8Array] }>;
 }
 
+/** Requests to make a canister go to the subnet that holds this one: the first of the IC's, and of any local network's. */
+const SOME_CANISTER = Principal.fromText("rwlgt-iiaaa-aaaaa-aaaaa-cai");
+
 /**
  * The management canister for requests about `canister`: it is called through the subnet that holds that one.
- * @param canister none for a canister that is yet to be made, anywhere
+ * @param canister undefined for one that is yet to be made
  */
 export function managementCanister(agent: HttpAgent, canister?: Principal): ActorSubclass<Management> {
   return Actor.createActor<Management>(managementInterface, {
     agent,
     canisterId: MANAGEMENT_CANISTER,
-    ...(canister === undefined ? {} : { effectiveCanisterId: canister }),
+    effectiveCanisterId: canister ?? SOME_CANISTER,
   });
 }
 

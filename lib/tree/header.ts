@@ -14,7 +14,11 @@ import { MAX_MANIFEST_BYTES, MAX_MANIFEST_PIECES } from "./manifest.ts";
 /** Magic and version, then `DIDL`, the type table as Motoko writes it, and the argument list, byte for byte. */
 export const HEADER_PREFIX: Uint8Array = Buffer.concat([
   Buffer.from("ICFSHDR\x01", "latin1"),
-  Buffer.from("TODO", "hex"),
+  Buffer.from(
+    "4449444c066c07bcf7d0c60468f2afa8c80471a4e0b8b40678aff0dbbe0905c98dea8b0a78aff7a7810d01aa8af8eb0e046c03e7c8ea" +
+      "e70103c1c1cee20478e6b2aba50c026d036d7b6e036c06f7bce30478d9cbf859788bb8b1890678d2b9da990678eb90e0ec0b78e6b2aba50c780100",
+    "hex",
+  ),
 ]);
 
 const MAX_NOTE_BYTES = 1024;
