@@ -31,8 +31,8 @@ interface Handle {
   readonly file: FileEntry;
   /** Where each extent begins in the file. */
   readonly starts: readonly number[];
-  /** Where a sequential reader would go on. */
-  next: number;
+  /** The last extent that a sequential reader has come to. */
+  reached: number;
 }
 
 export class TreeFileSystem implements FileSystem {
@@ -94,7 +94,7 @@ export class TreeFileSystem implements FileSystem {
       return start - length;
     });
     this.#lastHandle += 1;
-    this.#handles.set(this.#lastHandle, { file: entry, starts, next: 0 });
+    this.#handles.set(this.#lastHandle, { file: entry, starts, reached: -1 });
     return this.#lastHandle;
   }
 
@@ -109,11 +109,7 @@ export class TreeFileSystem implements FileSystem {
     while (last + 1 < starts.length && starts[last + 1]! < end) last += 1;
     const parts: Promise<Buffer>[] = [];
     for (let i = first; i <= last; i++) parts.push(this.#chunks.get(this.#chunkOf(file, i)));
-    if (offset === open.next) {
-      const ahead = Math.min(last + READAHEAD_CHUNKS, file.extents.length - 1);
-      for (let i = last + 1; i <= ahead; i++) this.#chunks.prefetch(this.#chunkOf(file, i));
-    }
-    open.next = end;
+    this.#readAhead(open, first, last);
     let chunks: Buffer[];
     try {
       chunks = await Promise.all(parts);
@@ -129,6 +125,19 @@ export class TreeFileSystem implements FileSystem {
       );
     });
     return slices.length === 1 ? slices[0]! : Buffer.concat(slices);
+  }
+
+  /**
+   * Judged by extents, not by offsets: the kernel's own readahead sends the reads of a sequential reader in parallel,
+   * and they arrive in any order.
+   */
+  #readAhead(open: Handle, first: number, last: number): void {
+    if (last <= open.reached) return;
+    const sequential = first <= open.reached + 1;
+    open.reached = last;
+    if (!sequential) return;
+    const end = Math.min(last + READAHEAD_CHUNKS, open.file.extents.length - 1);
+    for (let i = last + 1; i <= end; i++) this.#chunks.prefetch(this.#chunkOf(open.file, i));
   }
 
   release(handle: number): void {
