@@ -1,0 +1,181 @@
+import { gzipSync } from "node:zlib";
+import { Principal } from "@dfinity/principal";
+import t from "tap";
+import { assemble, TINY } from "./assemble.ts";
+import {
+  agentFor,
+  deploy,
+  management,
+  NO_ARGUMENT,
+  owner,
+  rejection,
+  startNetwork,
+  stranger,
+} from "./setup.ts";
+
+const network = await startNetwork(t);
+const agent = await agentFor(network);
+const ic = management(agent);
+const ICBOOT = "oeagv-5qaaa-aaaah-aar4q-cai";
+
+/** Calls a method of the tiny canister; its replies are 16 bytes that need no Candid. */
+async function update(id: Principal, method: string): Promise<Uint8Array> {
+  const { response, requestId } = await agent.call(id, { methodName: method, arg: NO_ARGUMENT });
+  const body = response.body as { certificate?: Uint8Array; reject_message?: string } | null;
+  if (body?.certificate === undefined) throw new Error(body?.reject_message ?? "no certificate");
+  const { Certificate } = await import("@dfinity/agent");
+  const { certificate } = body;
+  const verified = await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: id });
+  const value = (name: string) => {
+    const found = verified.lookup_path(
+      [Buffer.from("request_status"), requestId, Buffer.from(name)].map((l) => new Uint8Array(l)),
+    );
+    return found.status === "Found" ? found.value : undefined;
+  };
+  const rejected = value("reject_message");
+  if (rejected !== undefined) throw new Error(Buffer.from(rejected).toString());
+  return value("reply")!;
+}
+
+async function query(id: Principal, method: string): Promise<Uint8Array> {
+  const response = await agent.query(id, { methodName: method, arg: NO_ARGUMENT });
+  if (!("reply" in response)) throw new Error(response.reject_message);
+  return response.reply.arg;
+}
+
+const GLOBAL = 15;
+
+t.test("a wasm32 canister: start, init, state, traps", async (t) => {
+  const id = await deploy(agent, TINY);
+  const first = await query(id, "peek");
+  t.equal(first[1], 5, "start has run");
+  t.equal(Buffer.from(first.subarray(2, 6)).toString(), "DIDL", "and init after it");
+  t.equal(first[GLOBAL], 7);
+  t.equal((await update(id, "bump"))[GLOBAL], 8);
+  t.equal((await query(id, "bumpQuery"))[GLOBAL], 9);
+  t.equal((await query(id, "peek"))[GLOBAL], 8, "a query's globals are gone");
+  await t.rejects(update(id, "trap"), /Canister trapped: unreachable/);
+  t.equal((await query(id, "peek"))[GLOBAL], 8, "and a trap's");
+  await update(id, "stable");
+  t.equal((await query(id, "peekStable"))[0], 42);
+  await t.rejects(update(id, "silent"), /did not reply/);
+  await t.rejects(update(id, "unknown"), /ic0\.something_new/);
+  await t.rejects(update(id, "beyond"), /heap out of bounds/);
+  await t.rejects(update(id, "nothing"), /no update method 'nothing'/);
+  await t.rejects(query(id, "bump"), /no query method 'bump'/);
+  t.same(await update(id, "caller"), (await agent.getPrincipal()).toUint8Array());
+});
+
+t.test("memory that queries add is not there for updates", async (t) => {
+  const id = await deploy(agent, TINY);
+  t.equal((await update(id, "size"))[14], 1);
+  await query(id, "growQuery");
+  await query(id, "growQuery");
+  t.equal((await update(id, "size"))[14], 1);
+});
+
+t.test("canister ids", async (t) => {
+  const counted = await deploy(agent, TINY);
+  const next = await deploy(agent, TINY);
+  t.equal(counted.compareTo(next), "lt");
+  t.equal((await deploy(agent, TINY, ICBOOT)).toText(), ICBOOT);
+  t.equal((await query(Principal.fromText(ICBOOT), "peek"))[GLOBAL], 7);
+  const create = (id: Principal) =>
+    ic.provisional_create_canister_with_cycles!({ amount: [], settings: [], specified_id: [id] });
+  t.match(await rejection(create(Principal.fromText(ICBOOT))), { message: /already installed/ });
+  t.match(await rejection(create(owner.getPrincipal())), { message: /not a canister id/ });
+  t.match(await rejection(create(Principal.managementCanister())), { message: /not a canister id/ });
+});
+
+t.test("only controllers control", async (t) => {
+  const id = await deploy(agent, TINY);
+  const theirs = management(await agentFor(network, stranger));
+  const install = { mode: { reinstall: null }, canister_id: id, wasm_module: TINY, arg: NO_ARGUMENT };
+  for (const call of [
+    () => theirs.install_code!(install),
+    () => theirs.stop_canister!({ canister_id: id }),
+    () => theirs.canister_status!({ canister_id: id }),
+    () =>
+      theirs.update_settings!({ canister_id: id, settings: { controllers: [[stranger.getPrincipal()]] } }),
+    () => theirs.delete_canister!({ canister_id: id }),
+  ]) {
+    t.match(await rejection(call()), {
+      code: 5,
+      errorCode: "IC0512",
+      message: /Only controllers of canister/,
+    });
+  }
+  await ic.update_settings!({ canister_id: id, settings: { controllers: [[stranger.getPrincipal()]] } });
+  t.match(await rejection(ic.canister_status!({ canister_id: id })), { errorCode: "IC0512" });
+  const { settings } = (await theirs.canister_status!({ canister_id: id })) as {
+    settings: { controllers: Principal[] };
+  };
+  t.same(
+    settings.controllers.map((controller) => controller.toText()),
+    [stranger.getPrincipal().toText()],
+  );
+});
+
+t.test("installing, upgrading, uninstalling", async (t) => {
+  const id = await deploy(agent, TINY);
+  const install = { canister_id: id, arg: NO_ARGUMENT, wasm_module: TINY };
+  await update(id, "bump");
+  await update(id, "stable");
+  t.match(await rejection(ic.install_code!({ ...install, mode: { install: null } })), {
+    errorCode: "IC0514",
+  });
+
+  const failing = assemble({ imports: [], functions: [{ name: "canister_post_upgrade", body: [0x00] }] });
+  const broken = ic.install_code!({ ...install, wasm_module: failing, mode: { upgrade: [] } });
+  t.match(await rejection(broken), { errorCode: "IC0502", message: /unreachable/ });
+  t.equal((await query(id, "peek"))[GLOBAL], 8, "a failed upgrade changes nothing");
+
+  const compressed = new Uint8Array(gzipSync(TINY));
+  await ic.install_code!({ ...install, wasm_module: compressed, mode: { upgrade: [] } });
+  t.equal((await query(id, "peek"))[GLOBAL], 7, "fresh memory");
+  t.equal((await query(id, "peekStable"))[0], 42, "the same stable memory");
+
+  await ic.install_code!({ ...install, mode: { reinstall: null } });
+  await t.rejects(query(id, "peekStable"), /stable memory out of bounds/);
+
+  const nonsense = Uint8Array.from(Buffer.from("nonsense"));
+  t.match(
+    await rejection(ic.install_code!({ ...install, wasm_module: nonsense, mode: { reinstall: null } })),
+    {
+      errorCode: "IC0505",
+    },
+  );
+  await ic.uninstall_code!({ canister_id: id });
+  await t.rejects(query(id, "peek"), /contains no Wasm module/);
+  const { module_hash } = (await ic.canister_status!({ canister_id: id })) as { module_hash: unknown[] };
+  t.same(module_hash, []);
+});
+
+t.test("stopping, starting, deleting", async (t) => {
+  const id = await deploy(agent, TINY);
+  t.match(await rejection(ic.delete_canister!({ canister_id: id })), { errorCode: "IC0510" });
+  await ic.stop_canister!({ canister_id: id });
+  t.match(await ic.canister_status!({ canister_id: id }), { status: { stopped: null } });
+  await t.rejects(update(id, "bump"), /is stopped/);
+  await t.rejects(query(id, "peek"), /is stopped/);
+  await ic.start_canister!({ canister_id: id });
+  t.equal((await update(id, "bump"))[GLOBAL], 8, "its state is still there");
+  await ic.stop_canister!({ canister_id: id });
+  await ic.delete_canister!({ canister_id: id });
+  await t.rejects(query(id, "peek"), /not found/);
+  t.match(await rejection(ic.stop_canister!({ canister_id: id })), { code: 3, errorCode: "IC0301" });
+});
+
+t.test("cycles", async (t) => {
+  const id = await deploy(agent, TINY);
+  const cycles = async () => ((await ic.canister_status!({ canister_id: id })) as { cycles: bigint }).cycles;
+  const before = await cycles();
+  await ic.provisional_top_up_canister!({ canister_id: id, amount: 5n });
+  t.equal(await cycles(), before + 5n);
+});
+
+t.test("what users may not call", async (t) => {
+  t.match(await rejection(ic.create_canister!({ settings: [] })), {
+    message: /no method 'create_canister' for users/,
+  });
+});
