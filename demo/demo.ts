@@ -7,12 +7,12 @@
  *
  * Exits 0 only when the installer's first screen was reached; whatever happens, nothing is left behind.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { filesSent, startDnsmasq } from "./dnsmasq.ts";
-import { deploy, type Mount, mount, publish, type Statistics, startLocalnet } from "./icfs.ts";
+import { deploy, type Mount, mount, mountLog, publish, type Statistics, startLocalnet } from "./icfs.ts";
 import { BOOT_FAILURE, STAGES, startMachine } from "./machine.ts";
 import { GUEST_ADDRESS, makeNamespace } from "./namespace.ts";
 import type { Process } from "./process.ts";
@@ -78,7 +78,7 @@ async function mountCanister(
   await mkdir(mountpoint);
   const mounted = await report.stage(
     "mount",
-    () => mount(canister, mountpoint, join(directory, "statistics.json"), url, options),
+    () => mount(canister, mountpoint, url, options),
     () => mountpoint,
   );
   return stack.use(mounted);
@@ -123,8 +123,13 @@ function tellStatistics(report: Report, statistics: Statistics): void {
   report.line(`The cache answered ${cacheHits} of ${cacheHits + cacheMisses} reads`);
 }
 
-/** The end of each log, newest process last. */
-function tellLogs({ processes, report }: Run): void {
+/** The end of the mount's log, and of each process's output. */
+function tellLogs(mountpoint: string, { processes, report }: Run): void {
+  const log = mountLog(mountpoint);
+  if (existsSync(log)) {
+    const lines = readFileSync(log, "utf8").trimEnd().split("\n");
+    report.line(`\n--- the end of the mount's log:\n${lines.slice(-TAIL_LINES).join("\n")}`);
+  }
   for (const process of processes) {
     report.line(`\n--- ${process.name}, the end of its output:\n${process.tail(TAIL_LINES)}`);
   }
@@ -134,18 +139,18 @@ async function demo(directory: string | undefined, report: Report, signal: Abort
   checkHost(directory);
   await using stack = new AsyncDisposableStack();
   const workspace = stack.use(await makeWorkspace("icfs-demo"));
+  const mountpoint = join(workspace.directory, "mnt");
   const all: Run = { workspace, stack, processes: [], report, signal };
   try {
     if (directory !== undefined) {
       await boot(resolve(directory), all);
     } else {
-      const mountpoint = join(workspace.directory, "mnt");
       const mounted = await mountCanister(mountpoint, all);
       await boot(mountpoint, all);
       tellStatistics(report, await mounted.end());
     }
   } catch (error) {
-    if (!signal.aborted) tellLogs(all);
+    if (!signal.aborted) tellLogs(mountpoint, all);
     throw error;
   }
 }

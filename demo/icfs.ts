@@ -1,5 +1,6 @@
 /** icfs as its user calls it: the commands that bring a directory into a canister and mount it. */
 import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { mountsBelow, Process, type RunOptions, run } from "./process.ts";
 
@@ -32,8 +33,8 @@ export async function startLocalnet({
 }: RunOptions): Promise<{ localnet: Process; url: string }> {
   const localnet = new Process(ICFS, ["localnet", "--port", "0"], env);
   try {
-    const [url] = await localnet.until(/http:\/\/[\d.]+:\d+/, { seconds: 30, signal });
-    return { localnet, url };
+    const [, url] = await localnet.until(/(http:\/\/[\d.]+:\d+)\s/, { seconds: 30, signal });
+    return { localnet, url: url! };
   } catch (error) {
     await localnet.stop();
     throw error;
@@ -58,20 +59,29 @@ export async function publish(
   return JSON.parse(await run(ICFS, args, { ...options, seconds: 120 }));
 }
 
+/** The file that the daemon of the mount at `mountpoint` logs to. */
+export function mountLog(mountpoint: string): string {
+  return join(dirname(mountpoint), "mount.log");
+}
+
 export interface Mount extends AsyncDisposable {
   /** Unmounts and returns what the mount counted; disposing afterwards does nothing. */
   end(): Promise<Statistics>;
 }
 
-/** Mounts the canister at `mountpoint`, an empty directory; its daemon will write its numbers to `statistics`. */
+/**
+ * Mounts the canister at `mountpoint`, an empty directory. Beside it, its daemon will write `mount.log`, and its numbers
+ * to `statistics.json`.
+ */
 export async function mount(
   canister: string,
   mountpoint: string,
-  statistics: string,
   url: string,
   options: RunOptions,
 ): Promise<Mount> {
+  const statistics = join(dirname(mountpoint), "statistics.json");
   const args = ["mount", canister, mountpoint, "--network", url, "--stats-file", statistics];
+  args.push("--log-file", mountLog(mountpoint));
   const unmount = async () => {
     if (mountsBelow(mountpoint).length > 0) await run(ICFS, ["umount", mountpoint], { env: options.env });
   };

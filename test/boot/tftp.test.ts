@@ -57,7 +57,7 @@ t.test("dnsmasq serves a mount", async (t) => {
   await publish(tree, CANISTER, url, { env });
   const root = join(directory, "mnt");
   await mkdir(root);
-  stack.use(await mount(CANISTER, root, join(directory, "statistics.json"), url, { env }));
+  stack.use(await mount(CANISTER, root, url, { env }));
   const namespace = stack.use(await makeNamespace(`icfs-tftp-${process.pid}`));
   const dnsmasq = stack.use(await startDnsmasq(namespace, root, { env }));
 
