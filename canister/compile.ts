@@ -23,19 +23,22 @@ export interface CompiledCanister {
 }
 
 /**
- * Compiles the actor in `main`; imports are looked up among the .mo files of its directory and in `mo:core`.
+ * Compiles the actor in `main`; imports are looked up among the .mo files of its directory and of `libraries`, and in
+ * `mo:core`.
  *
  * @throws Error with the compiler's diagnostics, one a line (`file:line: message`).
  */
-export function compileMotoko(main: string): CompiledCanister {
+export function compileMotoko(main: string, libraries: readonly string[] = []): CompiledCanister {
   const motoko = (require("motoko") as { default?: typeof motokoModule }).default ?? require("motoko");
   motoko.clearPackages();
   motoko.loadPackage(require("motoko/packages/latest/core.json"));
   // Without this the Candid stays private and clients could not ask the canister for it.
   motoko.setPublicMetadata(["candid:service", "candid:args"]);
-  const directory = dirname(resolve(main));
-  for (const name of readdirSync(directory)) {
-    if (name.endsWith(".mo")) motoko.write(name, readFileSync(join(directory, name), "utf8"));
+  // The compiler has a file system of its own, and sees one flat directory.
+  for (const directory of [...libraries, dirname(resolve(main))]) {
+    for (const name of readdirSync(directory)) {
+      if (name.endsWith(".mo")) motoko.write(name, readFileSync(join(directory, name), "utf8"));
+    }
   }
   const entry = basename(main);
   const problems = motoko.check(entry).filter((found: { severity: number }) => found.severity === 1);

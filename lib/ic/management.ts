@@ -15,6 +15,7 @@ interface Management {
   install_code(request: {
     mode:
       | { install: null }
+      | { reinstall: null }
       | { upgrade: [{ wasm_memory_persistence: [{ keep: null }]; skip_pre_upgrade: [] }] };
     canister_id: Principal;
     wasm_module: Uint8Array;
@@ -65,7 +66,7 @@ const managementInterface: IDL.InterfaceFactory = ({ IDL }) => {
       [
         IDL.Record({
           ...about,
-          mode: IDL.Variant({ install: IDL.Null, upgrade }),
+          mode: IDL.Variant({ install: IDL.Null, reinstall: IDL.Null, upgrade }),
           wasm_module: IDL.Vec(IDL.Nat8),
           arg: IDL.Vec(IDL.Nat8),
           sender_canister_version: IDL.Opt(IDL.Nat64),

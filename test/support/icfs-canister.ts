@@ -1,0 +1,76 @@
+/** The icfs canister on a local network in the test's process, and its publisher's interface. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { ActorSubclass, SignIdentity } from "@dfinity/agent";
+import type { Principal } from "@dfinity/principal";
+import type { Test } from "tap";
+import { type PublisherCanister, type PublishResult, publisherCanister } from "../../lib/publish/canister.ts";
+import { openSource } from "../../lib/source/open.ts";
+import type { Source } from "../../lib/source/source.ts";
+import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
+import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
+import { type EmptyNetwork, NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "./networks.ts";
+
+export const ICFS_WASM = Uint8Array.from(readFileSync(new URL("../../build/icfs.wasm", import.meta.url)));
+
+export interface IcfsCanister {
+  readonly network: EmptyNetwork;
+  readonly id: Principal;
+  /** As its owner. */
+  readonly owner: ActorSubclass<PublisherCanister>;
+  as(identity: SignIdentity | undefined): ActorSubclass<PublisherCanister>;
+  readonly source: Source;
+  /** Stores a manifest and publishes it on top of the newest release. */
+  publish(manifest: Manifest | Uint8Array): Promise<PublishResult>;
+}
+
+export async function startIcfsCanister(t: Test): Promise<IcfsCanister> {
+  const network = await startEmptyNetwork(t);
+  const id = await network.install(ICFS_WASM, NO_INSTALL_ARGUMENTS);
+  const owner = publisherCanister(network.agent, id);
+  const { url, rootKey } = network;
+  const source = openSource({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000);
+  return {
+    network,
+    id,
+    owner,
+    as: (identity) => publisherCanister(network.agentFor(identity), id),
+    source,
+    async publish(manifest) {
+      const bytes = manifest instanceof Uint8Array ? manifest : Buffer.concat(encodeManifest(manifest));
+      const pieces: Uint8Array[] = [];
+      for (let at = 0; at < bytes.length; at += 1_000_000) {
+        pieces.push((await owner.put([bytes.subarray(at, at + 1_000_000)]))[0]!);
+      }
+      const head = await source.head();
+      return owner.publish({ manifest: pieces, parent: head === undefined ? [] : [head.hash], note: "" });
+    },
+  };
+}
+
+export function sha256(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
+}
+
+/** A manifest of files with these contents, each in a chunk of its own, and those chunks. */
+export function treeOf(contents: Readonly<Record<string, string>>): { manifest: Manifest; chunks: Buffer[] } {
+  const chunks: Buffer[] = [];
+  const entries: Entry[] = Object.entries(contents).map(([path, text]) => {
+    const bytes = Buffer.from(text);
+    chunks.push(bytes);
+    const extents = [{ chunk: chunks.length - 1, offset: 0, length: bytes.length }];
+    return {
+      kind: "file",
+      path,
+      modified: 1n,
+      size: bytes.length,
+      sha256: sha256(bytes),
+      executable: false,
+      extents,
+    };
+  });
+  return {
+    manifest: { chunks: chunks.map((c) => ({ sha256: sha256(c), size: c.length })), entries },
+    chunks,
+  };
+}

@@ -1,0 +1,77 @@
+/** A local network in the test's own process, and canisters installed through the management canister. */
+import { HttpAgent, type SignIdentity } from "@dfinity/agent";
+import { Ed25519KeyIdentity } from "@dfinity/identity";
+import type { Principal } from "@dfinity/principal";
+import type { Test } from "tap";
+import { managementCanister } from "../../lib/ic/management.ts";
+import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../lib/localnet/index.ts";
+
+/** Candid of a canister that is installed without arguments, or with a null. */
+export const NO_INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");
+
+export interface EmptyNetwork {
+  readonly url: string;
+  readonly rootKey: Uint8Array;
+  /** With the identity that owns what is installed. */
+  readonly agent: HttpAgent;
+  readonly identity: SignIdentity;
+  /** An agent for another identity. */
+  agentFor(identity?: SignIdentity): HttpAgent;
+  /** Installs `wasm` in a new canister. */
+  install(wasm: Uint8Array, args?: Uint8Array): Promise<Principal>;
+  /** Upgrades a canister, or throws away all that it has and installs it again. */
+  replace(canister: Principal, mode: "upgrade" | "reinstall", wasm: Uint8Array): Promise<void>;
+}
+
+/** Starts a network that ends with the test. */
+export async function startEmptyNetwork(
+  t: Test,
+  options: Partial<LocalNetworkOptions> = {},
+): Promise<EmptyNetwork> {
+  const network: LocalNetwork = await startLocalNetwork({ port: 0, ...options });
+  t.teardown(() => network.close());
+  const identity = Ed25519KeyIdentity.generate();
+  const agentFor = (signer?: SignIdentity) =>
+    HttpAgent.createSync({
+      host: network.url,
+      rootKey: network.rootKey,
+      retryTimes: 0,
+      ...(signer === undefined ? {} : { identity: signer }),
+    });
+  const agent = agentFor(identity);
+  return {
+    url: network.url,
+    rootKey: network.rootKey,
+    agent,
+    identity,
+    agentFor,
+    async install(wasm, args = new Uint8Array(Buffer.from("4449444c0000", "hex"))) {
+      const { canister_id } = await managementCanister(agent).provisional_create_canister_with_cycles({
+        amount: [],
+        settings: [],
+        specified_id: [],
+        sender_canister_version: [],
+      });
+      await managementCanister(agent, canister_id).install_code({
+        mode: { install: null },
+        canister_id,
+        wasm_module: wasm,
+        arg: args,
+        sender_canister_version: [],
+      });
+      return canister_id;
+    },
+    async replace(canister_id, mode, wasm) {
+      await managementCanister(agent, canister_id).install_code({
+        mode:
+          mode === "reinstall"
+            ? { reinstall: null }
+            : { upgrade: [{ wasm_memory_persistence: [{ keep: null }], skip_pre_upgrade: [] }] },
+        canister_id,
+        wasm_module: wasm,
+        arg: NO_INSTALL_ARGUMENTS,
+        sender_canister_version: [],
+      });
+    },
+  };
+}
