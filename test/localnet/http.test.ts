@@ -1,0 +1,322 @@
+import {
+  Certificate,
+  HttpAgent,
+  IC_REQUEST_DOMAIN_SEPARATOR,
+  requestIdOf,
+  type SignIdentity,
+} from "@dfinity/agent";
+import * as cbor from "@dfinity/cbor";
+import { DelegationChain, DelegationIdentity, ECDSAKeyIdentity, Ed25519KeyIdentity } from "@dfinity/identity";
+import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
+import { Principal } from "@dfinity/principal";
+import t from "tap";
+import { startLocalNetwork } from "../../lib/localnet/index.ts";
+import { TINY } from "./assemble.ts";
+import { agentFor, deploy, NO_ARGUMENT, owner, startNetwork, stranger } from "./setup.ts";
+
+const MINUTE_NS = 60_000_000_000n;
+const network = await startNetwork(t);
+const agent = await agentFor(network);
+const id = await deploy(agent, TINY);
+const GLOBAL = 15;
+
+type Content = Record<string, unknown>;
+
+function inMinutes(minutes: number): bigint {
+  return BigInt(Date.now()) * 1_000_000n + BigInt(minutes) * MINUTE_NS;
+}
+
+function callContent(method: string, changes: Content = {}): Content {
+  return {
+    request_type: "call",
+    canister_id: id.toUint8Array(),
+    method_name: method,
+    arg: NO_ARGUMENT,
+    sender: owner.getPrincipal().toUint8Array(),
+    ingress_expiry: inMinutes(3),
+    ...changes,
+  };
+}
+
+async function signed(content: Content, identity: SignIdentity = owner): Promise<Uint8Array> {
+  const message = Buffer.concat([IC_REQUEST_DOMAIN_SEPARATOR, requestIdOf(content)]);
+  return cbor.encodeWithSelfDescribedTag({
+    content,
+    sender_pubkey: identity.getPublicKey().toDer(),
+    sender_sig: await identity.sign(new Uint8Array(message)),
+  });
+}
+
+function anonymous(content: Content): Uint8Array {
+  return cbor.encodeWithSelfDescribedTag({ content: { ...content, sender: Uint8Array.of(4) } });
+}
+
+async function post(
+  path: string,
+  body: Uint8Array,
+): Promise<{ status: number; text: string; body: Content }> {
+  const response = await fetch(network.url + path, {
+    method: "POST",
+    headers: { "content-type": "application/cbor" },
+    body: Uint8Array.from(body),
+  });
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const isCbor = response.status === 200;
+  return {
+    status: response.status,
+    text: isCbor ? "" : Buffer.from(bytes).toString(),
+    body: isCbor ? (cbor.decode(bytes) as Content) : {},
+  };
+}
+
+const canisterPath = (version: number, endpoint: string) =>
+  `/api/v${version}/canister/${id.toText()}/${endpoint}`;
+
+async function counted(): Promise<number> {
+  const response = await agent.query(id, { methodName: "peek", arg: NO_ARGUMENT });
+  if (!("reply" in response)) throw new Error(response.reject_message);
+  return response.reply.arg[GLOBAL]!;
+}
+
+t.test("status", async (t) => {
+  const response = await fetch(`${network.url}/api/v2/status`);
+  t.equal(response.headers.get("content-type"), "application/cbor");
+  const status = cbor.decode(new Uint8Array(await response.arrayBuffer())) as { root_key: Uint8Array };
+  t.same(status.root_key, network.rootKey);
+  const fetching = await HttpAgent.create({ host: network.url, shouldFetchRootKey: true });
+  t.same(fetching.rootKey, network.rootKey);
+});
+
+t.test("every version of the endpoints", async (t) => {
+  const before = await counted();
+  for (const version of [2, 3]) {
+    const query = await post(
+      canisterPath(version, "query"),
+      anonymous(callContent("peek", { request_type: "query" })),
+    );
+    t.match(query.body, { status: "replied", signatures: [{ identity: Uint8Array }] });
+    const paths = [[new Uint8Array(Buffer.from("time"))]];
+    const content = { request_type: "read_state", paths, ingress_expiry: inMinutes(3) };
+    for (const where of [`canister/${id.toText()}`, "subnet/aaaaa-aa"]) {
+      const read = await post(`/api/v${version}/${where}/read_state`, anonymous(content));
+      const certificate = read.body.certificate as Uint8Array;
+      t.ok(await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: id }));
+    }
+  }
+  const asynchronous = await post(
+    canisterPath(2, "call"),
+    anonymous(callContent("bump", { nonce: Uint8Array.of(1) })),
+  );
+  t.equal(asynchronous.status, 202);
+  for (const version of [3, 4]) {
+    const nonce = Uint8Array.of(version);
+    const call = await post(canisterPath(version, "call"), anonymous(callContent("bump", { nonce })));
+    t.equal(call.body.status, "replied");
+  }
+  t.equal(await counted(), before + 3);
+});
+
+t.test("what is not there", async (t) => {
+  t.equal((await post("/api/v5/canister/aaaaa-aa/query", new Uint8Array())).status, 404);
+  t.equal((await post(canisterPath(4, "query"), new Uint8Array())).status, 404);
+  t.equal((await post("/api/v2/canister/nonsense/query", new Uint8Array())).status, 400);
+  t.equal((await post(canisterPath(2, "query"), Uint8Array.of(0xff, 0x00))).status, 400);
+  t.equal((await post(canisterPath(2, "query"), cbor.encode({ content: 1 }))).status, 400);
+  t.equal((await fetch(network.url + canisterPath(2, "query"))).status, 405);
+  const misaddressed = anonymous(
+    callContent("bump", { canister_id: Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 9, 1, 1]) }),
+  );
+  t.match(await post(canisterPath(2, "call"), misaddressed), { status: 400, text: /Effective canister id/ });
+});
+
+t.test("pre-consensus rejects", async (t) => {
+  for (const version of [2, 3, 4]) {
+    const { body } = await post(canisterPath(version, "call"), anonymous(callContent("nothing")));
+    t.match(body, {
+      status: "non_replicated_rejection",
+      reject_code: 5,
+      error_code: "IC0536",
+      reject_message: String,
+    });
+  }
+});
+
+t.test("requests expire", async (t) => {
+  const before = await counted();
+  for (const minutes of [-1, 10]) {
+    const call = await signed(callContent("bump", { ingress_expiry: inMinutes(minutes) }));
+    const { status, text } = await post(canisterPath(3, "call"), call);
+    t.equal(status, 400);
+    t.ok(text.startsWith("Invalid request expiry: "), text);
+    const query = callContent("peek", { request_type: "query", ingress_expiry: inMinutes(minutes) });
+    t.equal((await post(canisterPath(2, "query"), await signed(query))).status, 400);
+    t.equal(
+      (await post(canisterPath(2, "query"), anonymous(query))).status,
+      200,
+      "anonymous queries need not",
+    );
+  }
+  t.equal(await counted(), before);
+});
+
+t.test("signatures", async (t) => {
+  const before = await counted();
+  const content = callContent("bump");
+  const good = cbor.decode(await signed(content)) as Content;
+  const signature = good.sender_sig as Uint8Array;
+  const cases: [string, Content][] = [
+    [
+      "a signature of something else",
+      { sender_sig: signature.map((byte, index) => (index === 9 ? byte ^ 1 : byte)) },
+    ],
+    ["none", { sender_sig: undefined, sender_pubkey: undefined }],
+    ["another's key", { sender_pubkey: stranger.getPublicKey().toDer() }],
+    ["no key", { sender_pubkey: Uint8Array.of(1, 2, 3) }],
+    ["changed content", { content: { ...content, method_name: "stable" } }],
+    ["signed, but anonymous", { content: { ...content, sender: Uint8Array.of(4) } }],
+  ];
+  for (const [name, change] of cases) {
+    const envelope = Object.fromEntries(
+      Object.entries({ ...good, ...change }).filter(([, value]) => value !== undefined),
+    );
+    t.equal((await post(canisterPath(3, "call"), cbor.encode(envelope))).status, 400, name);
+  }
+  t.equal(await counted(), before);
+});
+
+t.test("kinds of keys", async (t) => {
+  const identities: [string, SignIdentity][] = [
+    ["Ed25519", Ed25519KeyIdentity.generate()],
+    ["secp256k1", Secp256k1KeyIdentity.generate()],
+    ["P-256", await ECDSAKeyIdentity.generate()],
+  ];
+  for (const [name, identity] of identities) {
+    const { response } = await (await agentFor(network, identity)).call(id, {
+      methodName: "caller",
+      arg: NO_ARGUMENT,
+    });
+    t.equal(response.status, 200, name);
+  }
+});
+
+t.test("delegations", async (t) => {
+  const session = Ed25519KeyIdentity.generate();
+  const call = async (expires: number, targets?: Principal[]) => {
+    const until = new Date(Date.now() + expires);
+    const chain = await DelegationChain.create(owner, session.getPublicKey(), until, targets && { targets });
+    const agent = await agentFor(network, DelegationIdentity.fromDelegation(session, chain));
+    return (await agent.call(id, { methodName: "caller", arg: NO_ARGUMENT })).response.status;
+  };
+  t.equal(await call(60_000), 200);
+  t.equal(await call(60_000, [id]), 200);
+  await t.rejects(call(-1000), /expired/);
+  await t.rejects(call(60_000, [Principal.managementCanister()]), /not one of the delegation targets/);
+});
+
+t.test("the same request runs once", async (t) => {
+  const before = await counted();
+  const body = await signed(callContent("bump", { nonce: Uint8Array.of(9) }));
+  const answers = await Promise.all([2, 3, 4, 3].map((version) => post(canisterPath(version, "call"), body)));
+  t.same(
+    answers.map(({ status }) => status),
+    [202, 200, 200, 200],
+  );
+  t.equal((await post(canisterPath(3, "call"), body)).body.status, "replied", "and again when it is done");
+  t.equal(await counted(), before + 1);
+});
+
+t.test("ingress of more than 2 MiB is refused", async (t) => {
+  const before = await counted();
+  const large = callContent("bump", { arg: new Uint8Array(2 * 1024 * 1024) });
+  t.match(await post(canisterPath(3, "call"), await signed(large)), {
+    status: 413,
+    text: /exceeds limit of 2097152/,
+  });
+  t.equal(await counted(), before);
+  const fits = callContent("bump", { arg: new Uint8Array(2 * 1024 * 1024 - 1024) });
+  t.equal((await post(canisterPath(3, "call"), await signed(fits))).status, 200);
+});
+
+async function readState(
+  labels: (string | Uint8Array)[],
+  sender = owner,
+): Promise<{ status: number; found: string }> {
+  const path = labels.map((label) => new Uint8Array(Buffer.from(label as string)));
+  const content = {
+    request_type: "read_state",
+    paths: [path],
+    sender: sender.getPrincipal().toUint8Array(),
+    ingress_expiry: inMinutes(3),
+  };
+  const { status, body } = await post(canisterPath(3, "read_state"), await signed(content, sender));
+  if (status !== 200) return { status, found: "" };
+  const certificate = body.certificate as Uint8Array;
+  const verified = await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: id });
+  return { status, found: verified.lookup_path(path).status };
+}
+
+t.test("who may read what", async (t) => {
+  const canister = id.toUint8Array();
+  t.match(await readState(["time"]), { status: 200, found: "Found" });
+  t.match(await readState(["canister", canister, "module_hash"]), { found: "Found" });
+  t.match(await readState(["canister", canister, "controllers"], stranger), { found: "Found" });
+  t.match(await readState(["canister", canister, "metadata", "candid:service"], stranger), {
+    found: "Found",
+  });
+  t.match(await readState(["canister", canister, "metadata", "secret"]), { found: "Found" });
+  t.match(await readState(["canister", canister, "metadata", "secret"], stranger), { status: 403 });
+  t.match(await readState(["canister", canister, "metadata", "none"]), { status: 200, found: "Absent" });
+  t.match(await readState(["canister", canister, "certified_data"]), { status: 404 });
+  t.match(await readState(["canister", canister]), { status: 404 });
+  t.match(await readState(["canister", Uint8Array.of(1, 1, 1), "controllers"]), { status: 400 });
+  t.match(await readState(["nonsense"]), { status: 404 });
+
+  const { requestId } = await agent.call(id, { methodName: "bump", arg: NO_ARGUMENT });
+  t.match(await readState(["request_status", requestId, "reply"]), { found: "Found" });
+  t.match(await readState(["request_status", requestId], stranger), { status: 403 });
+  t.match(await readState(["request_status", new Uint8Array(32), "status"]), {
+    status: 200,
+    found: "Absent",
+  });
+});
+
+t.test("a clock that is wrong", async (t) => {
+  const late = await startNetwork(t, { timeOffset: -10 * 60_000 });
+  const { certificate } = await (await agentFor(late))
+    .readState(Principal.managementCanister(), {
+      paths: [[new Uint8Array(Buffer.from("time"))]],
+    })
+    .catch(() => ({ certificate: undefined }));
+  t.equal(certificate, undefined, "requests of a correct clock expire too late for it");
+});
+
+t.test("weather changes nothing but the time", async (t) => {
+  const far = await startNetwork(t, { latency: 4, bandwidth: 20, updateLatency: 3 });
+  const agent = await agentFor(far);
+  const id = await deploy(agent, TINY);
+  const { response } = await agent.call(id, { methodName: "bump", arg: new Uint8Array(300_000) });
+  t.equal(response.status, 200);
+  t.match(await agent.query(id, { methodName: "peek", arg: NO_ARGUMENT }), { status: "replied" });
+});
+
+t.test("options that make no sense", async (t) => {
+  await t.rejects(startLocalNetwork({ port: -1 }), /port must be 0 to 65535/);
+  await t.rejects(startLocalNetwork({ port: 70000 }), /port must be 0 to 65535/);
+  await t.rejects(startLocalNetwork({ port: 0, latency: -1 }), /latency/);
+  await t.rejects(startLocalNetwork({ port: 0, bandwidth: 0 }), /bandwidth/);
+  await t.rejects(startLocalNetwork({ port: 0, updateLatency: Number.NaN }), /update latency/);
+  const port = Number(new URL(network.url).port);
+  await t.rejects(startLocalNetwork({ port }), new RegExp(`port ${port} is in use .* give another port`));
+});
+
+t.test("closing ends what is running", async (t) => {
+  const doomed = await startLocalNetwork({ port: 0 });
+  const agent = await agentFor(doomed);
+  const id = await deploy(agent, TINY);
+  const spinning = agent.call(id, { methodName: "spin", arg: NO_ARGUMENT });
+  const failed = t.rejects(spinning);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await doomed.close();
+  await failed;
+  await t.rejects(fetch(`${doomed.url}/api/v2/status`));
+});
