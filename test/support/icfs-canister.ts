@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import type { ActorSubclass, SignIdentity } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
+import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
 import { type PublisherCanister, type PublishResult, publisherCanister } from "../../lib/publish/canister.ts";
 import { openSource } from "../../lib/source/open.ts";
 import type { Source } from "../../lib/source/source.ts";
@@ -24,8 +25,11 @@ export interface IcfsCanister {
   publish(manifest: Manifest | Uint8Array): Promise<PublishResult>;
 }
 
-export async function startIcfsCanister(t: Test): Promise<IcfsCanister> {
-  const network = await startEmptyNetwork(t);
+export async function startIcfsCanister(
+  t: Test,
+  options: Partial<LocalNetworkOptions> = {},
+): Promise<IcfsCanister> {
+  const network = await startEmptyNetwork(t, options);
   const id = await network.install(ICFS_WASM, NO_INSTALL_ARGUMENTS);
   const owner = publisherCanister(network.agent, id);
   const { url, rootKey } = network;

@@ -1,0 +1,174 @@
+import { randomInt } from "node:crypto";
+import type { HttpAgent } from "@dfinity/agent";
+import t from "tap";
+import { createAgent, NO_ARGUMENTS } from "../../lib/ic/agent.ts";
+import { IcfsSource } from "../../lib/source/icfs.ts";
+import { ICFS_WASM, type IcfsCanister, sha256, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+import { NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "../support/networks.ts";
+
+/** What stands between the canister's reply (a method's Candid) and the reader. */
+type Tamper = (method: string, reply: Uint8Array) => Uint8Array;
+
+/** The source over an agent whose replies somebody changes on the way. */
+function tampered({ network, id }: IcfsCanister, tamper: Tamper): IcfsSource {
+  const { url, rootKey } = network;
+  const agent = createAgent({
+    network: { name: url, url, loopback: true },
+    rootKey,
+    verifyQuerySignatures: false,
+    requestTimeout: 10_000,
+  });
+  const query: HttpAgent["query"] = async (canister, fields) => {
+    const response = await agent.query(canister, fields);
+    if (response.status !== "replied") return response;
+    return { ...response, reply: { arg: tamper(fields.methodName, Uint8Array.from(response.reply.arg)) } };
+  };
+  return new IcfsSource({ query } as HttpAgent, id, rootKey);
+}
+
+const flipBit =
+  (method: string): Tamper =>
+  (called, reply) => {
+    if (called === method) reply[randomInt(reply.length)]! ^= 1 << randomInt(8);
+    return reply;
+  };
+
+/** Candid of one blob: a prefix of 9 bytes, the length in two bytes of LEB128 (128 to 16383), the bytes. */
+function withBlobLength(reply: Uint8Array): Uint8Array {
+  const length = reply.length - 11;
+  reply[9] = (length & 0x7f) | 0x80;
+  reply[10] = length >> 7;
+  return Uint8Array.from(reply);
+}
+
+/** Date on a host whose clock is off by so many milliseconds. */
+function clockOff(RealDate: DateConstructor, offset: number): DateConstructor {
+  const { now } = RealDate;
+  return class extends RealDate {
+    constructor(...parameters: [] | [number]) {
+      super(parameters[0] ?? now() + offset);
+    }
+    static override now(): number {
+      return now() + offset;
+    }
+  } as DateConstructor;
+}
+
+const REFUSAL = /^(VerificationError|FormatError)$/;
+
+t.test("flipped bits are never believed", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { manifest, chunks } = treeOf({ a: "some bytes", b: "x".repeat(1000) });
+  await canister.owner.put(chunks);
+  await canister.publish(manifest);
+  const head = (await canister.source.head())!;
+
+  const release = tampered(canister, flipBit("release"));
+  for (let i = 0; i < 150; i++) {
+    const result = await release.head().catch((error: unknown) => error);
+    if (result instanceof Error) t.match(result.name, REFUSAL, result.message);
+    // Some bits of a certificate mean nothing: then it is the same head that is believed.
+    else t.strictSame((result as typeof head).hash, head.hash);
+  }
+  const chunk = tampered(canister, flipBit("chunk"));
+  for (let i = 0; i < 100; i++) {
+    await t.rejects(chunk.manifest(head.header), { name: REFUSAL }, "manifest");
+    await t.rejects(chunk.chunk(manifest.chunks[i % 2]!), { name: REFUSAL }, "chunk");
+  }
+});
+
+t.test("what is not the canister's is refused", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { network, id, owner, publish } = canister;
+  const { manifest, chunks } = treeOf({ a: "some bytes" });
+  await owner.put(chunks);
+  await publish(manifest);
+  const head = (await canister.source.head())!;
+
+  t.test("another root key", async (t) => {
+    const other = await startEmptyNetwork(t);
+    const agent = createAgent({
+      network: { name: "x", url: network.url, loopback: true },
+      rootKey: other.rootKey,
+      verifyQuerySignatures: false,
+      requestTimeout: 10_000,
+    });
+    const source = new IcfsSource(agent, id, other.rootKey);
+    await t.rejects(source.head(), { name: "VerificationError", message: /certificate is refused/ });
+  });
+
+  t.test("another canister's proof", async (t) => {
+    const stranger = await network.install(ICFS_WASM, NO_INSTALL_ARGUMENTS);
+    const source = new IcfsSource(
+      { query: (_canister, fields) => network.agent.query(stranger, fields) } as HttpAgent,
+      id,
+      network.rootKey,
+    );
+    await t.rejects(source.head(), { name: "VerificationError", message: /no certified data/ });
+  });
+
+  t.test("an older header and witness beside the newest certificate", async (t) => {
+    let old: Uint8Array | undefined;
+    // Header and witness stand before the certificate, whose length is always the same.
+    const before = (reply: Uint8Array) => reply.subarray(0, Buffer.from(reply).indexOf("certificate"));
+    const replaying = tampered(canister, (method, reply) => {
+      if (method !== "release") return reply;
+      old ??= before(reply);
+      const replayed = Buffer.concat([old, reply.subarray(before(reply).length)]);
+      return withBlobLength(replayed);
+    });
+    t.strictSame((await replaying.head())!.hash, head.hash);
+    const second = treeOf({ b: "other bytes" });
+    await owner.put(second.chunks);
+    await publish(second.manifest);
+    await t.rejects(replaying.head(), {
+      message: /the witness is not the tree that the certificate certifies/,
+    });
+  });
+
+  t.test("a chunk of another size than the manifest says", async (t) => {
+    const [reference] = manifest.chunks;
+    const lying = { ...reference!, size: reference!.size + 1 };
+    await t.rejects(canister.source.chunk(lying), { message: /another size than the manifest says/ });
+  });
+
+  t.test("a chunk that is not there", async (t) => {
+    const absent = { sha256: sha256(Buffer.from("absent")), size: 1 };
+    await t.rejects(canister.source.chunk(absent), { message: /the canister has not got chunk/ });
+  });
+});
+
+t.test("a certificate counts for five minutes around this host's clock", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { manifest, chunks } = treeOf({ a: "some bytes" });
+  await canister.owner.put(chunks);
+  await canister.publish(manifest);
+  const { network, id } = canister;
+  // A gateway that always gives the same answer; it is asked for nothing else, the time least of all.
+  const answer = await network.agent.query(id, { methodName: "release", arg: NO_ARGUMENTS });
+  const asked: string[] = [];
+  const query = (_: unknown, { methodName }: { methodName: string }) => {
+    asked.push(methodName);
+    return Promise.resolve(answer);
+  };
+  const source = new IcfsSource({ query } as unknown as HttpAgent, id, network.rootKey);
+  const RealDate = Date;
+  t.teardown(() => {
+    globalThis.Date = RealDate;
+  });
+  for (const [minutes, accepted] of [
+    [0, true],
+    [4, true],
+    [6, false],
+    [60, false],
+    [-4, true],
+    [-6, false],
+  ] as const) {
+    globalThis.Date = clockOff(RealDate, minutes * 60_000);
+    const name = `${minutes} minutes later`;
+    if (accepted) t.equal((await source.head())!.header.number, 1, name);
+    else
+      await t.rejects(source.head(), { name: "VerificationError", message: /this host's clock says/ }, name);
+  }
+  t.strictSame([...new Set(asked)], ["release"]);
+});
