@@ -120,6 +120,8 @@ class Packer {
 
   async add(handle: FileHandle, { source }: ScannedFile): Promise<HashedFile> {
     const bytes = await readAt(handle, 0, PACK_TARGET_BYTES);
+    // It was smaller when it was scanned; this may be a piece of it only.
+    if (bytes.length === PACK_TARGET_BYTES) throw new Error("it changed while it was read: publish again");
     const sha256 = sha256Of(bytes);
     if (bytes.length === 0) return { size: 0, sha256, extents: [] };
     if (this.#pack.size + bytes.length > PACK_MAX_BYTES) this.close();
@@ -217,7 +219,13 @@ function fileChunk({ sha256, size, sources }: OpenChunk): Chunk {
     async read() {
       const parts: Buffer[] = [];
       for (const { file, offset, length } of sources) {
-        parts.push(await withFile(file, (handle) => readAt(handle, offset, length)));
+        try {
+          parts.push(await withFile(file, (handle) => readAt(handle, offset, length)));
+        } catch (error) {
+          throw new UserError(
+            `${file} was hashed, but cannot be read any more (${messageOf(error)}): publish again`,
+          );
+        }
       }
       const bytes = Buffer.concat(parts);
       if (!sha256Of(bytes).equals(sha256!)) {

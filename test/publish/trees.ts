@@ -1,0 +1,52 @@
+/** Directories to publish, with reproducible contents, and what comes out when they are chunked. */
+import { createCipheriv } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Chunk, type ChunkedTree, chunkTree } from "../../lib/publish/chunker.ts";
+import { Problems, scan } from "../../lib/publish/scan.ts";
+import type { FileEntry } from "../../lib/tree/manifest.ts";
+
+/** Bytes that look random and depend on `seed` alone. */
+export function bytesOf(seed: number, length: number): Buffer {
+  const key = Buffer.alloc(16);
+  key.writeUInt32BE(seed);
+  return createCipheriv("aes-128-ctr", key, Buffer.alloc(16)).update(Buffer.alloc(length));
+}
+
+/** Writes files, with the directories they need. */
+export async function writeTree(directory: string, files: Readonly<Record<string, Uint8Array | string>>) {
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(directory, path)), { recursive: true });
+    await writeFile(join(directory, path), content);
+  }
+}
+
+/** Scans and chunks a directory in which nothing is wrong. */
+export async function chunked(
+  directory: string,
+  hashed: (bytes: number) => void = () => {},
+): Promise<ChunkedTree> {
+  const problems = new Problems();
+  const tree = await chunkTree(await scan(directory, problems), problems, hashed);
+  problems.throwIfAny(directory);
+  return tree;
+}
+
+/** A file's bytes, put together from the chunks that are uploaded, as a reader does. */
+export async function reassembled(tree: ChunkedTree, { extents }: FileEntry): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for (const { chunk, offset, length } of extents) {
+    parts.push((await tree.chunks[chunk]!.read()).subarray(offset, offset + length));
+  }
+  return Buffer.concat(parts);
+}
+
+/** How many bytes of `after` a canister that has `before` has not got, manifest included. */
+export function bytesToSend(before: ChunkedTree, after: ChunkedTree): number {
+  const there = new Set(before.chunks.map(name));
+  return after.chunks.reduce((sum, chunk) => sum + (there.has(name(chunk)) ? 0 : chunk.size), 0);
+}
+
+function name({ sha256 }: Chunk): string {
+  return Buffer.from(sha256).toString("hex");
+}
