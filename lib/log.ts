@@ -30,9 +30,11 @@ function writeToStderr(line: string): void {
   process.stderr.write(line);
 }
 
-// Names and error texts come from strangers: a newline in one must not forge a second event, nor an escape sequence
-// reach the terminal.
-function oneLine(message: string): string {
+/**
+ * Names and error texts come from strangers: a newline in one must not forge a second event, nor an escape sequence
+ * reach the terminal.
+ */
+export function oneLine(message: string): string {
   return message.replace(/\p{Cc}/gu, (character) => {
     if (character === "\n") return "\\n";
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;

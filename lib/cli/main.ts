@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { messageOf } from "../errors.ts";
+import { oneLine } from "../log.ts";
 import { deployCommand } from "./deploy.ts";
 import { identityCommand } from "./identity.ts";
 import { localnetCommand } from "./localnet.ts";
@@ -38,7 +39,8 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = error instanceof CommanderError ? exitCodeOf(error) : EXIT_FAILED;
-  if (!(error instanceof CommanderError)) console.error(`icfs: ${describe(error)}`);
+  if (!(error instanceof CommanderError))
+    console.error(`icfs: ${describe(error).split("\n").map(oneLine).join("\n")}`);
 }
 
 /** Makes commander throw what it would exit with: 1 for wrong usage, which is 2 here. */

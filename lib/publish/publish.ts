@@ -7,7 +7,7 @@ import type { Principal } from "@dfinity/principal";
 import { UserError } from "../errors.ts";
 import { agentMessage } from "../ic/agent-error.ts";
 import type { Head, Source } from "../source/source.ts";
-import { decodeHeader, headerHash } from "../tree/header.ts";
+import { decodeHeader, headerHash, MAX_NOTE_BYTES } from "../tree/header.ts";
 import type { Entry } from "../tree/manifest.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
 import { type PublishResult, publisherCanister } from "./canister.ts";
@@ -45,7 +45,21 @@ export interface PublishOptions {
 
 /** @throws UserError; nothing has been published then */
 export async function publish(options: PublishOptions): Promise<Publication> {
+  const { progress } = options;
+  try {
+    return await publishTree(options);
+  } finally {
+    // A bar that is not stopped keeps the process alive, and the cursor hidden.
+    progress.stop();
+  }
+}
+
+async function publishTree(options: PublishOptions): Promise<Publication> {
   const { directory, source, progress } = options;
+  const noteBytes = Buffer.byteLength(options.note);
+  if (noteBytes > MAX_NOTE_BYTES) {
+    throw new UserError(`the note has ${noteBytes} bytes; ${MAX_NOTE_BYTES} is the limit`);
+  }
   const problems = new Problems();
   const scanned = await scan(directory, problems);
   progress.start(

@@ -5,6 +5,7 @@ import type { Stats } from "node:fs";
 import { lstat, readdir, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, UserError } from "../errors.ts";
+import { oneLine } from "../log.ts";
 import { comparePaths, MAX_ENTRIES } from "../tree/manifest.ts";
 
 interface ScannedBase {
@@ -38,7 +39,7 @@ export class Problems {
 
   add(problem: string): void {
     this.#count += 1;
-    if (this.#found.length < MAX_PROBLEMS) this.#found.push(problem);
+    if (this.#found.length < MAX_PROBLEMS) this.#found.push(oneLine(problem));
   }
 
   /** @throws UserError that lists them, when there are any */

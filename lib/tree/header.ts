@@ -21,7 +21,7 @@ export const HEADER_PREFIX: Uint8Array = Buffer.concat([
   ),
 ]);
 
-const MAX_NOTE_BYTES = 1024;
+export const MAX_NOTE_BYTES = 1024;
 /** A vector's element of 32 bytes with its length. */
 const HASH_BYTES = 33;
 

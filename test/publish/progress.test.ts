@@ -1,0 +1,33 @@
+import t from "tap";
+import { createProgress, megabytes } from "../../lib/publish/progress.ts";
+
+/** What is written to a stream that is no terminal. */
+function stream(): { stream: NodeJS.WriteStream; written: string[] } {
+  const written: string[] = [];
+  return { written, stream: { isTTY: false, write: (text: string) => written.push(text) } as never };
+}
+
+t.test("without a terminal: a line a stage, and one now and then", async (t) => {
+  let now = 1_000_000;
+  t.intercept(Date, "now", { value: () => now });
+  const { stream: output, written } = stream();
+  const progress = createProgress(output);
+  progress.start("hashing", 3_000_000);
+  for (let i = 0; i < 10; i++) progress.add(100_000);
+  now += 60_000;
+  progress.add(500_000);
+  progress.add(500_000);
+  progress.stop();
+  progress.start("uploading", 0);
+  progress.stop();
+  t.same(written, ["hashing: 3.0 MB\n", "hashing: 1.5 MB of 3.0 MB\n", "uploading: 0.0 kB\n"]);
+});
+
+t.test("sizes for people", async (t) => {
+  t.equal(megabytes(0), "0.0 kB");
+  t.equal(megabytes(1), "0.0 kB");
+  t.equal(megabytes(1_234), "1.2 kB");
+  t.equal(megabytes(999_949), "999.9 kB");
+  t.equal(megabytes(1_000_000), "1.0 MB");
+  t.equal(megabytes(36_550_000_000), "36550.0 MB");
+});

@@ -1,0 +1,103 @@
+/** What publish() decides before it talks to a canister's publisher side; test/cli/publish.test.ts has the rest. */
+
+import { symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { HttpAgent } from "@dfinity/agent";
+import { Principal } from "@dfinity/principal";
+import t from "tap";
+import type { Progress } from "../../lib/publish/progress.ts";
+import { describePublication, publish } from "../../lib/publish/publish.ts";
+import type { Source } from "../../lib/source/source.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+import { writeTree } from "./trees.ts";
+
+const CANISTER = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
+
+/** A source and an agent that must not be asked for anything, and a progress that keeps its stages. */
+function untouched() {
+  const stages: string[] = [];
+  const no = () => {
+    throw new Error("the network was asked");
+  };
+  const source: Source = { head: no, headers: no, manifest: no, chunk: no };
+  const progress: Progress = {
+    start: (stage) => stages.push(stage),
+    add: () => {},
+    stop: () => stages.push("stop"),
+  };
+  const agent = HttpAgent.createSync({ host: "http://127.0.0.1:9", fetch: no });
+  return { stages, options: { canister: CANISTER, agent, source, note: "", progress } };
+}
+
+t.test(
+  "symlinks that leave the tree, lead nowhere, are absolute or loop are refused by name, together",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    await writeTree(directory, { "p/q/r/file": "", "a/file": "" });
+    const links: Record<string, [target: string, problem: string]> = {
+      "a/absolute": ["/etc/shadow", "the symlink is absolute"],
+      "a/above": ["../../x", "the symlink leaves the tree"],
+      "a/dangling": ["nothing/here", "the symlink leads to a/nothing, which is not in the tree"],
+      "a/loop1": ["loop2", "the symlink takes more than 40 hops"],
+      "a/loop2": ["loop1", "the symlink takes more than 40 hops"],
+      "a/through": ["file/x", "the symlink goes through a/file, which is a file"],
+      // As text it stays inside; walked, `up` is the root.
+      "p/q/sneaky": ["r/up/../x", "the symlink leaves the tree"],
+    };
+    for (const [path, [target]] of Object.entries(links)) await symlink(target, join(directory, path));
+    await symlink("../../..", join(directory, "p/q/r/up"));
+    await symlink("../p/q", join(directory, "a/inside"));
+    const { options, stages } = untouched();
+    const error = await publish({ ...options, directory }).then(
+      () => t.fail("it was published"),
+      (error: Error) => error,
+    );
+    t.match(error, { name: "UserError" });
+    const lines = (error as Error).message.split("\n").slice(1);
+    t.same(
+      lines.sort(),
+      Object.entries(links)
+        .map(([path, [, problem]]) => `  ${path}: ${problem}`)
+        .sort(),
+      "and the good ones are not",
+    );
+    t.same(stages, ["hashing", "stop", "stop"], "nothing is under way any more");
+  },
+);
+
+t.test("names that the rules forbid", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeTree(directory, { "new\nline": "", fine: "" });
+  const { options } = untouched();
+  await t.rejects(publish({ ...options, directory }), /new\\nline: the path has a control character/);
+});
+
+t.test("a note that is too long is refused at once", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const { options } = untouched();
+  await t.rejects(publish({ ...options, directory, note: "ü".repeat(513) }), {
+    name: "UserError",
+    message: "the note has 1026 bytes; 1024 is the limit",
+  });
+});
+
+t.test("the result in a sentence", async (t) => {
+  const publication = {
+    changed: true,
+    release: 3,
+    header: "ab",
+    files: 2,
+    bytes: 1_500_000,
+    chunks: 4,
+    chunksUploaded: 3,
+    bytesUploaded: 999,
+  };
+  t.equal(
+    describePublication(publication),
+    "published release 3 (ab): 2 files, 1.5 MB; uploaded 3 chunks, 1.0 kB",
+  );
+  t.equal(
+    describePublication({ ...publication, changed: false }),
+    "nothing changed: release 3 (ab) has this tree, 2 files, 1.5 MB",
+  );
+});
