@@ -8,7 +8,7 @@ import * as cbor from "@dfinity/cbor";
 import { Principal } from "@dfinity/principal";
 import { encodeTree, type HashTree, labels, leaf, type Path, witness } from "./hash-tree.ts";
 import { type BlsKey, type NodeKey, newBlsKey, newNodeKey } from "./keys.ts";
-import { leb128 } from "./wasm-binary.ts";
+import { leb128 } from "./wasm-reader.ts";
 
 /** How old the time in a certificate may be when it is handed out. */
 const MAX_AGE_NS = 1_000_000_000n;

@@ -6,7 +6,7 @@ import { createPublicKey, hash, type KeyObject, verify } from "node:crypto";
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@dfinity/principal";
 import { domain } from "./hash-tree.ts";
-import { leb128 } from "./wasm-binary.ts";
+import { leb128 } from "./wasm-reader.ts";
 
 /** The request is answered with this HTTP status and text. */
 export class HttpError extends Error {

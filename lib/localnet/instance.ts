@@ -2,17 +2,22 @@
  * A running canister module: its WebAssembly instance, and beside it the committed state it can be brought back to.
  *
  * The committed main memory is one copy in shared memory. After a message that stays, the pages it changed are copied
- * there; after one that must leave nothing behind, they are copied back. Comparing a page costs less than a
- * microsecond, so both take a few milliseconds for a heap of tens of MiB, and no memory is allocated for either.
+ * there; after one that must leave nothing behind, they are copied back. Which pages those may be, the module has noted
+ * (write-tracking.ts); where it cannot, all of them are compared, which takes a millisecond for some 15 MiB.
  */
 import type { Callback, CanisterState, StateDelta, WasmValue } from "./message.ts";
 import type { MessageContext } from "./message-context.ts";
 import { StableMemory } from "./stable-memory.ts";
 import { bindImports } from "./system-api.ts";
-import { MEMORY_EXPORT, type RewrittenModule, START_EXPORT, TABLE_EXPORT } from "./wasm-binary.ts";
+import {
+  MEMORY_EXPORT,
+  NOTES_EXPORT,
+  type RewrittenModule,
+  START_EXPORT,
+  TABLE_EXPORT,
+} from "./wasm-binary.ts";
 
 const PAGE = 65536;
-const ZEROS = new Uint8Array(PAGE);
 /**
  * A memory cannot shrink. What discarded messages have added to it is only zeroed, as making a new instance takes long,
  * until it is more than this; before a message that stays, it goes in any case.
@@ -35,6 +40,10 @@ export class CanisterInstance {
   #exports: WebAssembly.Instance["exports"] = {};
   #memory: WebAssembly.Memory | undefined;
   #heapView = new Uint8Array();
+  /** A byte for each page of the heap that was written to since the last commit or restore. */
+  #notes = new Uint8Array();
+  /** Whether the notes say it all; not so for a new instance. */
+  #notesAreComplete = false;
   /** The table as instantiated: like the IC, every message starts with it. */
   #table: unknown[] = [];
   #context: MessageContext | undefined;
@@ -120,6 +129,7 @@ export class CanisterInstance {
   commit(): StateDelta {
     const heap = this.heap();
     let replaced: SharedArrayBuffer | undefined;
+    // What lies beyond the committed length, or everything in a new copy, is copied without a look.
     let compared = this.#heapLength;
     if (heap.length > this.#heapCopy.byteLength) {
       replaced = new SharedArrayBuffer(Math.ceil((heap.length * HEADROOM) / PAGE) * PAGE);
@@ -127,13 +137,15 @@ export class CanisterInstance {
       compared = 0;
     }
     const copy = Buffer.from(this.#heapCopy);
-    copyChangedPages(Buffer.from(heap.buffer, 0, heap.length), copy, compared);
-    copy.set(heap.subarray(compared), compared);
+    const source = Buffer.from(heap.buffer, 0, heap.length);
+    for (const page of this.#writtenPages(compared)) copyIfChanged(source, copy, page * PAGE);
+    source.copy(copy, compared, compared);
     this.#heapLength = heap.length;
     this.#globals = this.#module.globalExports.map(
       (name) => (this.#exports[name] as WebAssembly.Global).value,
     );
     this.#restoreTable();
+    this.#forgetNotes();
     this.#changed = false;
     this.#hasCommitted = true;
     return {
@@ -159,9 +171,13 @@ export class CanisterInstance {
       heap: () => this.heap(),
       context: () => this.context(),
       stable: this.stable,
+      willWrite: (at, size) => this.#notes.fill(1, Math.floor(at / PAGE), Math.floor((at + size) / PAGE) + 1),
     });
     this.#exports = new WebAssembly.Instance(this.#compiled, imports).exports;
     this.#memory = this.#exports[MEMORY_EXPORT] as WebAssembly.Memory | undefined;
+    const notes = this.#exports[NOTES_EXPORT] as WebAssembly.Memory | undefined;
+    this.#notes = new Uint8Array(notes?.buffer ?? new ArrayBuffer(0));
+    this.#notesAreComplete = false;
     const table = this.#exports[TABLE_EXPORT] as WebAssembly.Table | undefined;
     this.#table = Array.from({ length: Number(table?.length ?? 0) }, (_, index) =>
       table!.get(this.#tableIndex(index)),
@@ -174,10 +190,33 @@ export class CanisterInstance {
     if (missing > 0) this.#memory.grow(this.#module.memory64 ? BigInt(missing) : missing);
     const heap = this.heap();
     const target = Buffer.from(heap.buffer, 0, heap.length);
-    copyChangedPages(Buffer.from(this.#heapCopy), target, this.#heapLength);
-    for (let at = this.#heapLength; at < target.length; at += PAGE) {
-      if (target.compare(ZEROS, 0, PAGE, at, at + PAGE) !== 0) target.fill(0, at, at + PAGE);
+    const source = Buffer.from(this.#heapCopy, 0, this.#heapLength);
+    for (const page of this.#writtenPages(heap.length)) {
+      const at = page * PAGE;
+      if (at < source.length) copyIfChanged(source, target, at);
+      else target.fill(0, at, at + PAGE);
     }
+    this.#forgetNotes();
+  }
+
+  /** The pages below `end` (bytes) that may differ from the committed copy. */
+  *#writtenPages(end: number): Generator<number> {
+    const pages = end / PAGE;
+    if (!this.#notesAreComplete) {
+      for (let page = 0; page < pages; page++) yield page;
+      return;
+    }
+    let next = 0;
+    for (let noted = this.#notes.indexOf(1); noted !== -1; noted = this.#notes.indexOf(1, noted + 1)) {
+      // A write may have reached into the page after the one it is noted for.
+      for (let page = Math.max(noted, next); page <= noted + 1 && page < pages; page++) yield page;
+      next = noted + 2;
+    }
+  }
+
+  #forgetNotes(): void {
+    this.#notes.fill(0);
+    this.#notesAreComplete = this.#module.tracksWrites;
   }
 
   #restoreGlobals(): void {
@@ -195,10 +234,7 @@ export class CanisterInstance {
   }
 }
 
-/** Makes the first `length` bytes of `target` equal to those of `source`, writing only to pages that differ. */
-function copyChangedPages(source: Buffer, target: Buffer, length: number): void {
-  for (let at = 0; at < length; at += PAGE) {
-    const end = Math.min(at + PAGE, length);
-    if (source.compare(target, at, end, at, end) !== 0) source.copy(target, at, at, end);
-  }
+/** Makes the page at this offset of `target` equal to that of `source`, writing only if they differ. */
+function copyIfChanged(source: Buffer, target: Buffer, at: number): void {
+  if (source.compare(target, at, at + PAGE, at, at + PAGE) !== 0) source.copy(target, at, at, at + PAGE);
 }

@@ -5,7 +5,7 @@
 import { type HashTree, labels, leaf } from "./hash-tree.ts";
 import { LabeledMap } from "./labeled-map.ts";
 import type { Response } from "./response.ts";
-import { leb128 } from "./wasm-binary.ts";
+import { leb128 } from "./wasm-reader.ts";
 
 export interface CallRecord {
   readonly id: Uint8Array;

@@ -15,6 +15,8 @@ import type { FunctionImport } from "./wasm-binary.ts";
 /** What the API works on: the instance's memories and the message that is running. */
 export interface ApiHost {
   heap(): Uint8Array;
+  /** Says that the host is about to write to this range of the heap. */
+  willWrite(at: number, size: number): void;
   stable: StableMemory;
   context(): MessageContext;
 }
@@ -94,6 +96,11 @@ function systemApi(host: ApiHost): Record<string, ApiFunction> {
     if (at + size > heap.length) throw new TrapError("IC0502", "Canister trapped: heap out of bounds");
     return heap.subarray(at, at + size);
   };
+  const target = (at: number, size: number): Uint8Array => {
+    const found = view(at, size);
+    host.willWrite(at, size);
+    return found;
+  };
   const bytes = (at: number, size: number): Uint8Array => view(at, size).slice();
   const text = (at: number, size: number): string => Buffer.from(view(at, size)).toString("utf8");
 
@@ -104,12 +111,12 @@ function systemApi(host: ApiHost): Record<string, ApiFunction> {
   });
   const copy = (name: string, at: number, offset: number, size: number, source: Uint8Array): void => {
     if (offset + size > source.length) throw violation(`"${name}_copy" beyond the end of the data`);
-    view(at, size).set(source.subarray(offset, offset + size));
+    target(at, size).set(source.subarray(offset, offset + size));
   };
 
   const storeCycles = (at: number, cycles: bigint): void => {
-    const target = view(at, 16);
-    for (let index = 0; index < 16; index++) target[index] = Number((cycles >> BigInt(8 * index)) & 0xffn);
+    const words = target(at, 16);
+    for (let index = 0; index < 16; index++) words[index] = Number((cycles >> BigInt(8 * index)) & 0xffn);
   };
   const accept = (most: bigint): bigint => {
     const left = context().task.cyclesAvailable - context().cyclesAccepted;
@@ -142,7 +149,7 @@ function systemApi(host: ApiHost): Record<string, ApiFunction> {
   };
   const stableRead = (at: number, offset: number, size: number): void => {
     checkStable(offset, size);
-    host.stable.read(offset, view(at, size));
+    host.stable.read(offset, target(at, size));
   };
   const stableWrite = (offset: number, at: number, size: number): void => {
     checkStable(offset, size);

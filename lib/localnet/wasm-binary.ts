@@ -4,11 +4,16 @@
  * JavaScript reaches only what a module exports, and canister modules export neither their mutable globals nor,
  * always, their memory and table. So the rewritten module exports all of them under names of our own, and its start
  * function too: the `start` section is removed, because an instance that is only being restored must not run it.
- * Everything else is copied byte for byte. The format: WebAssembly core specification, chapter 5.
+ * Where it can, the module also gets to note which pages it writes to. Everything else is copied byte for byte. The
+ * format: WebAssembly core specification, chapter 5.
  */
 import { gunzipSync } from "node:zlib";
+import { InvalidModuleError, leb128, Reader } from "./wasm-reader.ts";
+import { trackWrites } from "./write-tracking.ts";
 
 export const MEMORY_EXPORT = "localnet:memory";
+/** The second memory, in which a module notes the pages it writes to; see write-tracking.ts. */
+export const NOTES_EXPORT = "localnet:notes";
 export const TABLE_EXPORT = "localnet:table";
 export const START_EXPORT = "localnet:start";
 const GLOBAL_EXPORT = "localnet:global:";
@@ -30,6 +35,8 @@ export interface Metadata {
 
 export interface RewrittenModule {
   readonly binary: Uint8Array;
+  /** Whether the module notes the pages it writes to. */
+  readonly tracksWrites: boolean;
   readonly functionImports: readonly FunctionImport[];
   /** The names under which the mutable globals are exported, in the order of their indices. */
   readonly globalExports: readonly string[];
@@ -41,11 +48,6 @@ export interface RewrittenModule {
   readonly functionExports: readonly string[];
   /** Custom sections named `icp:public NAME` and `icp:private NAME`, by NAME. */
   readonly metadata: ReadonlyMap<string, Metadata>;
-}
-
-/** The module cannot be read: not WebAssembly, cut short, or using a feature this reader does not know. */
-export class InvalidModuleError extends Error {
-  override name = "InvalidModuleError";
 }
 
 const SECTION = {
@@ -67,47 +69,6 @@ const BEFORE_EXPORTS = new Set([1, 2, 3, 4, 5, 13, 6]);
 /** The IC's own limit on an uncompressed module, so that a small archive cannot fill the machine. */
 const MAX_MODULE_BYTES = 100 * 1024 * 1024;
 
-class Reader {
-  readonly bytes: Uint8Array;
-  at: number;
-  readonly end: number;
-
-  constructor(bytes: Uint8Array, at: number, end: number) {
-    this.bytes = bytes;
-    this.at = at;
-    this.end = end;
-  }
-
-  byte(): number {
-    if (this.at >= this.end) throw new InvalidModuleError("the module ends too early");
-    return this.bytes[this.at++]!;
-  }
-
-  /** An unsigned LEB128 number; the upper bits of a 64-bit one beyond 2^53 lose precision, which no caller minds. */
-  number(): number {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  skip(count: number): void {
-    if (count > this.end - this.at) throw new InvalidModuleError("the module ends too early");
-    this.at += count;
-  }
-
-  take(count: number): Uint8Array {
-    this.skip(count);
-    return this.bytes.subarray(this.at - count, this.at);
-  }
-
-  name(): string {
-    return Buffer.from(this.take(this.number())).toString("utf8");
-  }
-}
-
 /** Unpacks a gzip-compressed module, as the IC does; other bytes are returned as they are. */
 export function unpackModule(bytes: Uint8Array): Uint8Array {
   if (!GZIP_MAGIC.every((byte, index) => bytes[index] === byte)) return bytes;
@@ -123,10 +84,12 @@ export function unpackModule(bytes: Uint8Array): Uint8Array {
  *
  * @throws InvalidModuleError when the bytes are no module. That the code itself is valid is left to the compiler.
  */
-export function rewriteModule(bytes: Uint8Array): RewrittenModule {
-  if (!MAGIC_AND_VERSION.every((byte, index) => bytes[index] === byte)) {
+export function rewriteModule(original: Uint8Array): RewrittenModule {
+  if (!MAGIC_AND_VERSION.every((byte, index) => original[index] === byte)) {
     throw new InvalidModuleError("not a WebAssembly module (version 1)");
   }
+  const tracked = trackWrites(original);
+  const bytes = tracked ?? original;
   const reader = new Reader(bytes, MAGIC_AND_VERSION.length, bytes.length);
   const pieces: Uint8Array[] = [bytes.subarray(0, MAGIC_AND_VERSION.length)];
   const types: { parameters: ValueType[]; results: ValueType[] }[] = [];
@@ -203,6 +166,7 @@ export function rewriteModule(bytes: Uint8Array): RewrittenModule {
   const added: Uint8Array[] = [];
   const globalExports = mutableGlobals.map((index) => `${GLOBAL_EXPORT}${index}`);
   if (memories.length > 0) added.push(exportEntry(MEMORY_EXPORT, KIND.memory, 0));
+  if (tracked !== undefined) added.push(exportEntry(NOTES_EXPORT, KIND.memory, 1));
   if (tables.length > 0) added.push(exportEntry(TABLE_EXPORT, KIND.table, 0));
   if (start !== undefined) added.push(exportEntry(START_EXPORT, KIND.function, start));
   for (const [at, index] of mutableGlobals.entries())
@@ -215,6 +179,7 @@ export function rewriteModule(bytes: Uint8Array): RewrittenModule {
   );
   return {
     binary: new Uint8Array(Buffer.concat(pieces)),
+    tracksWrites: tracked !== undefined,
     functionImports,
     globalExports,
     memory64: memories[0] ?? false,
@@ -279,16 +244,4 @@ function globalIsMutable(reader: Reader): boolean {
 function exportEntry(name: string, kind: number, index: number): Uint8Array {
   const text = Buffer.from(name);
   return Buffer.concat([leb128(text.length), text, Buffer.of(kind), leb128(index)]);
-}
-
-/** Encodes a number as unsigned LEB128. */
-export function leb128(value: number | bigint): Uint8Array {
-  const bytes: number[] = [];
-  let left = BigInt(value);
-  do {
-    const low = Number(left & 0x7fn);
-    left >>= 7n;
-    bytes.push(left === 0n ? low : low | 0x80);
-  } while (left !== 0n);
-  return Uint8Array.from(bytes);
 }

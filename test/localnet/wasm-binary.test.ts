@@ -1,14 +1,13 @@
 import { gzipSync } from "node:zlib";
 import t from "tap";
 import {
-  InvalidModuleError,
-  leb128,
   MEMORY_EXPORT,
   rewriteModule,
   START_EXPORT,
   TABLE_EXPORT,
   unpackModule,
 } from "../../lib/localnet/wasm-binary.ts";
+import { InvalidModuleError, leb128 } from "../../lib/localnet/wasm-reader.ts";
 import { assemble, I32, I64 } from "./assemble.ts";
 
 const store = [0x41, 0, 0x41, 5, 0x3a, 0, 0]; // memory[0] = 5

@@ -1,0 +1,288 @@
+/**
+ * Lets a module note which pages of its memory it writes to, so that undoing or keeping what a message did takes time
+ * for the pages it changed and not for the whole heap.
+ *
+ * Every instruction that writes to memory is replaced by a call of a small function that sets a byte for the page in a
+ * second memory and then does the same. Functions are added at the end, so that no index changes. A write may reach
+ * from the page it is noted for into the next: whoever reads the notes must look at that, too.
+ */
+import { leb128, Reader } from "./wasm-reader.ts";
+
+/** The pages (of 64 KiB) of the second memory: bytes for 8 GiB, more than the IC allows a heap. */
+const NOTES_PAGES = 2;
+const I32 = 0x7f;
+const I64 = 0x7e;
+const F32 = 0x7d;
+const F64 = 0x7c;
+/** The type of the value each store instruction takes. */
+const STORES = new Map([
+  [0x36, I32],
+  [0x37, I64],
+  [0x38, F32],
+  [0x39, F64],
+  [0x3a, I32],
+  [0x3b, I32],
+  [0x3c, I64],
+  [0x3d, I64],
+  [0x3e, I64],
+]);
+const LOCAL_GET = 0x20;
+const CALL = 0x10;
+
+/** An instruction whose writes cannot be tracked here: the module stays as it is. */
+class Untracked extends Error {}
+
+/** Functions to be added, one for each different instruction that writes. */
+class Helpers {
+  readonly #firstType: number;
+  readonly #firstFunction: number;
+  readonly #address: number;
+  readonly #indices = new Map<string, number>();
+  readonly types: Uint8Array[] = [];
+  readonly bodies: Uint8Array[] = [];
+
+  constructor(firstType: number, firstFunction: number, is64: boolean) {
+    this.#firstType = firstType;
+    this.#firstFunction = firstFunction;
+    this.#address = is64 ? I64 : I32;
+  }
+
+  /** The function that does what a store instruction does. @param memarg alignment and offset, as encoded */
+  store(opcode: number, memarg: Uint8Array, offset: number): number {
+    return this.#helper(
+      [opcode, ...memarg],
+      [this.#address, STORES.get(opcode)!],
+      [
+        ...this.#page([LOCAL_GET, 0, ...(offset === 0 ? [] : this.#plusConstant(offset))]),
+        // i32.const 1, i32.store8 to memory 1
+        ...[0x41, 1, 0x3a, 0x40, 1, 0],
+      ],
+    );
+  }
+
+  /** The function that does what memory.fill, memory.copy or memory.init does. */
+  bulk(instruction: Uint8Array, parameters: ("address" | "i32")[]): number {
+    const types = parameters.map((type) => (type === "address" ? this.#address : I32));
+    const size = [LOCAL_GET, 2, ...(types[2] === I32 && this.#address === I64 ? [0xad] : [])];
+    const first = this.#page([LOCAL_GET, 0]);
+    const last = this.#page([LOCAL_GET, 0, ...size, this.#address === I64 ? 0x7c : 0x6a]);
+    // memory.fill of memory 1: from `first`, with 1, for last - first + 1 bytes
+    const note = [...first, 0x41, 1, ...last, ...first, 0x6b, 0x41, 1, 0x6a, 0xfc, 11, 1];
+    return this.#helper([...instruction], types, note);
+  }
+
+  #helper(instruction: number[], parameters: number[], note: number[]): number {
+    const key = instruction.join();
+    const known = this.#indices.get(key);
+    if (known !== undefined) return known;
+    const index = this.#firstFunction + this.bodies.length;
+    this.#indices.set(key, index);
+    this.types.push(Uint8Array.from([0x60, parameters.length, ...parameters, 0]));
+    const gets = parameters.flatMap((_, local) => [LOCAL_GET, local]);
+    const body = [0, ...note, ...gets, ...instruction, 0x0b];
+    this.bodies.push(Uint8Array.from([...leb128(body.length), ...body]));
+    return index;
+  }
+
+  typeIndices(): Uint8Array {
+    return Buffer.concat(this.types.map((_, index) => leb128(this.#firstType + index)));
+  }
+
+  /** Code that turns an address into its page, an i32. */
+  #page(address: number[]): number[] {
+    // const 16, shr_u; and for 64 bits i32.wrap_i64
+    return this.#address === I64 ? [...address, 0x42, 16, 0x88, 0xa7] : [...address, 0x41, 16, 0x76];
+  }
+
+  #plusConstant(offset: number): number[] {
+    return this.#address === I64
+      ? [0x42, ...signedLeb128(offset), 0x7c]
+      : [0x41, ...signedLeb128(offset), 0x6a];
+  }
+}
+
+interface Section {
+  id: number;
+  /** The section's content, without its id and length. */
+  content: Uint8Array;
+}
+
+/**
+ * Adds the tracking to a module. Its notes are in memory 1.
+ *
+ * @returns undefined when the module has no memory, or an instruction whose writes cannot be tracked
+ * @throws InvalidModuleError when the bytes end too early
+ */
+export function trackWrites(bytes: Uint8Array): Uint8Array | undefined {
+  const reader = new Reader(bytes, 8, bytes.length);
+  const sections: Section[] = [];
+  while (reader.at < reader.end) {
+    const id = reader.byte();
+    sections.push({ id, content: reader.take(reader.number()) });
+  }
+  const section = (id: number): Section | undefined => sections.find((found) => found.id === id);
+  const count = (id: number): number => {
+    const content = section(id)?.content;
+    return content === undefined ? 0 : new Reader(content, 0, content.length).number();
+  };
+  const memory = section(5);
+  const code = section(10);
+  if (memory === undefined || code === undefined || count(5) !== 1) return undefined;
+  // A canister imports nothing but functions, so that these are all that come before its own.
+  const helpers = new Helpers(count(1), count(2) + count(3), (memory.content[1]! & 4) !== 0);
+  try {
+    code.content = rewriteCode(code.content, helpers);
+  } catch (error) {
+    if (error instanceof Untracked) return undefined;
+    throw error;
+  }
+  append(code, helpers.bodies.length, helpers.bodies);
+  append(section(1)!, helpers.types.length, helpers.types);
+  append(section(3)!, helpers.types.length, [helpers.typeIndices()]);
+  append(memory, 1, [Uint8Array.of(0, NOTES_PAGES)]);
+  const pieces = sections.map(({ id, content }) =>
+    Buffer.concat([Buffer.of(id), leb128(content.length), content]),
+  );
+  return new Uint8Array(Buffer.concat([bytes.subarray(0, 8), ...pieces]));
+}
+
+/** Adds items to a section that is a vector. */
+function append(section: Section, items: number, content: Uint8Array[]): void {
+  const reader = new Reader(section.content, 0, section.content.length);
+  const count = reader.number();
+  section.content = Buffer.concat([leb128(count + items), section.content.subarray(reader.at), ...content]);
+}
+
+function rewriteCode(content: Uint8Array, helpers: Helpers): Uint8Array {
+  const reader = new Reader(content, 0, content.length);
+  const count = reader.number();
+  const pieces: Uint8Array[] = [leb128(count)];
+  for (let left = count; left > 0; left--) {
+    const length = reader.number();
+    const body = rewriteBody(new Reader(content, reader.at, reader.at + length), helpers);
+    reader.skip(length);
+    pieces.push(leb128(body.length), body);
+  }
+  return Buffer.concat(pieces);
+}
+
+function rewriteBody(reader: Reader, helpers: Helpers): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  let copied = reader.at;
+  for (let groups = reader.number(); groups > 0; groups--) {
+    reader.number();
+    valueType(reader);
+  }
+  while (reader.at < reader.end) {
+    const start = reader.at;
+    const helper = helperFor(reader, helpers);
+    if (helper === undefined) continue;
+    pieces.push(reader.bytes.subarray(copied, start), Uint8Array.of(CALL), leb128(helper));
+    copied = reader.at;
+  }
+  pieces.push(reader.bytes.subarray(copied, reader.end));
+  return Buffer.concat(pieces);
+}
+
+/** Reads one instruction, and says which function does the same when it is one that writes to memory. */
+function helperFor(reader: Reader, helpers: Helpers): number | undefined {
+  const start = reader.at;
+  const opcode = reader.byte();
+  if (opcode >= 0x28 && opcode <= 0x3e) {
+    const argument = reader.at;
+    const offset = memarg(reader);
+    if (opcode < 0x36) return undefined;
+    return helpers.store(opcode, reader.bytes.subarray(argument, reader.at), offset);
+  }
+  // Neither operands nor effects on memory: parametric, numeric, conversions, sign extension, ref.is_null.
+  if (opcode <= 0x01 || opcode === 0x05 || opcode === 0x0b || opcode === 0x0f) return undefined;
+  if (opcode === 0x1a || opcode === 0x1b || (opcode >= 0x45 && opcode <= 0xc4) || opcode === 0xd1)
+    return undefined;
+  switch (opcode) {
+    case 0x0e:
+      for (let left = reader.number(); left >= 0; left--) reader.number();
+      return undefined;
+    case 0x11:
+    case 0x13:
+      reader.number();
+      reader.number();
+      return undefined;
+    case 0x1c:
+      for (let left = reader.number(); left > 0; left--) valueType(reader);
+      return undefined;
+    case 0x43:
+      reader.skip(4);
+      return undefined;
+    case 0x44:
+      reader.skip(8);
+      return undefined;
+    case 0xfc:
+      return bulk(reader, start, helpers);
+    case 0xfd:
+      simd(reader);
+      return undefined;
+  }
+  const oneNumber =
+    (opcode >= 0x02 && opcode <= 0x04) || // block, loop, if: a type
+    (opcode >= 0x0c && opcode <= 0x0d) || // br, br_if
+    opcode === 0x10 ||
+    opcode === 0x12 || // call, return_call
+    (opcode >= 0x20 && opcode <= 0x26) || // locals, globals, tables
+    (opcode >= 0x3f && opcode <= 0x42) || // memory.size, memory.grow, constants
+    opcode === 0xd0 ||
+    opcode === 0xd2; // ref.null, ref.func
+  if (!oneNumber) throw new Untracked();
+  const operand = reader.number();
+  // A block whose type is a reference to a heap type goes on, which nothing that compiles to canisters makes.
+  if (opcode <= 0x04 && (operand === 0x63 || operand === 0x64)) throw new Untracked();
+  return undefined;
+}
+
+function bulk(reader: Reader, start: number, helpers: Helpers): number | undefined {
+  const kind = reader.number();
+  if (kind <= 7) return undefined; // saturating conversions
+  const operands = kind === 8 || kind === 10 || kind === 12 || kind === 14 ? 2 : 1;
+  if (kind > 17) throw new Untracked();
+  for (let left = operands; left > 0; left--) reader.number();
+  const instruction = reader.bytes.subarray(start, reader.at);
+  if (kind === 8) return helpers.bulk(instruction, ["address", "i32", "i32"]);
+  if (kind === 10) return helpers.bulk(instruction, ["address", "address", "address"]);
+  if (kind === 11) return helpers.bulk(instruction, ["address", "i32", "address"]);
+  return undefined;
+}
+
+/** Skips a SIMD instruction; those that write to memory are rare, and not tracked. */
+function simd(reader: Reader): void {
+  const kind = reader.number();
+  if (kind === 11 || (kind >= 88 && kind <= 91)) throw new Untracked();
+  if (kind <= 10 || kind === 92 || kind === 93) memarg(reader);
+  else if (kind === 12 || kind === 13) reader.skip(16);
+  else if (kind >= 21 && kind <= 34) reader.skip(1);
+  else if (kind >= 84 && kind <= 87) {
+    memarg(reader);
+    reader.skip(1);
+  }
+}
+
+/** Reads alignment and offset of a memory instruction; returns the offset. */
+function memarg(reader: Reader): number {
+  if ((reader.number() & 0x40) !== 0) throw new Untracked();
+  const offset = reader.number();
+  if (!Number.isSafeInteger(offset)) throw new Untracked();
+  return offset;
+}
+
+function valueType(reader: Reader): void {
+  const code = reader.byte();
+  if (code === 0x63 || code === 0x64) reader.number();
+}
+
+function signedLeb128(value: number): number[] {
+  const bytes: number[] = [];
+  for (let left = BigInt(value); ; ) {
+    const low = Number(left & 0x7fn);
+    left >>= 7n;
+    if (left === 0n && (low & 0x40) === 0) return [...bytes, low];
+    bytes.push(low | 0x80);
+  }
+}

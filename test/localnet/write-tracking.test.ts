@@ -1,0 +1,153 @@
+import t from "tap";
+import { MEMORY_EXPORT, NOTES_EXPORT, rewriteModule } from "../../lib/localnet/wasm-binary.ts";
+import { leb128 } from "../../lib/localnet/wasm-reader.ts";
+import { assemble } from "./assemble.ts";
+
+const PAGE = 65536;
+const i32 = (value: number): number[] => [0x41, ...signed(value)];
+
+function signed(value: number): number[] {
+  const bytes: number[] = [];
+  for (let left = value; ; left >>= 7) {
+    const low = left & 0x7f;
+    if ((left >> 7 === 0 && low < 0x40) || (left >> 7 === -1 && low >= 0x40)) return [...bytes, low];
+    bytes.push(low | 0x80);
+  }
+}
+
+const VALUES: Record<string, number[]> = {
+  i32: i32(-2),
+  i64: [0x42, 0x7e],
+  f32: [0x43, 1, 2, 3, 4],
+  f64: [0x44, 1, 2, 3, 4, 5, 6, 7, 8],
+};
+const STORES: [opcode: number, type: string][] = [
+  [0x36, "i32"],
+  [0x37, "i64"],
+  [0x38, "f32"],
+  [0x39, "f64"],
+  [0x3a, "i32"],
+  [0x3b, "i32"],
+  [0x3c, "i64"],
+  [0x3d, "i64"],
+  [0x3e, "i64"],
+];
+const store = (opcode: number, type: string, address: number, offset: number): number[] => [
+  ...i32(address),
+  ...VALUES[type]!,
+  ...[opcode, 0, ...leb128(offset)],
+];
+const grow = [...i32(5), 0x40, 0, 0x1a];
+
+/** Runs a function that writes; returns the memory and the pages that were noted. */
+function run(body: number[]): { memory: Uint8Array; noted: number[] } {
+  const module = rewriteModule(
+    assemble({
+      imports: [],
+      functions: [
+        { name: "grow", body: grow },
+        { name: "write", body },
+      ],
+    }),
+  );
+  t.equal(module.tracksWrites, true);
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.binary), {});
+  (exports.grow as () => void)();
+  (exports.write as () => void)();
+  const notes = new Uint8Array((exports[NOTES_EXPORT] as WebAssembly.Memory).buffer);
+  return {
+    memory: new Uint8Array((exports[MEMORY_EXPORT] as WebAssembly.Memory).buffer),
+    noted: Array.from({ length: 6 }, (_, page) => page).filter((page) => notes[page] === 1),
+  };
+}
+
+/** What the function does to memory when the module is left as it is. */
+function reference(body: number[]): Uint8Array {
+  const bytes = assemble({ imports: [], functions: [{ name: "write", body: [...grow, ...body] }] });
+  // Its memory is not exported, so every byte is read through another rewriting: none of the code.
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(withMemoryExport(bytes)), {});
+  (exports.write as () => void)();
+  return new Uint8Array((exports.m as WebAssembly.Memory).buffer);
+}
+
+/** Adds an export of the memory, named m, to the assembler's export section, which has one entry, `write`. */
+function withMemoryExport(bytes: Uint8Array): Uint8Array {
+  const at = Buffer.from(bytes).indexOf(Buffer.from([7, 9, 1, 5]));
+  const end = at + 2 + 9;
+  return Uint8Array.from([
+    ...bytes.subarray(0, at),
+    7,
+    13,
+    2,
+    ...bytes.subarray(at + 3, end),
+    1,
+    0x6d,
+    2,
+    0,
+    ...bytes.subarray(end),
+  ]);
+}
+
+t.test("every store does what it did, and is noted", async (t) => {
+  for (const [opcode, type] of STORES) {
+    for (const [address, offset] of [
+      [3, 0],
+      [PAGE, 7],
+      [2, 4 * PAGE],
+      [3 * PAGE - 1, 0],
+      [100, 200],
+    ] as const) {
+      const body = store(opcode, type, address, offset);
+      const { memory, noted } = run(body);
+      t.equal(Buffer.compare(memory, reference(body)), 0, `${opcode.toString(16)} at ${address} + ${offset}`);
+      t.same(noted, [Math.floor((address + offset) / PAGE)]);
+    }
+  }
+});
+
+t.test("filling and copying", async (t) => {
+  const fill = [...i32(PAGE + 5), ...i32(77), ...i32(2 * PAGE), 0xfc, 11, 0];
+  const filled = run(fill);
+  t.equal(Buffer.compare(filled.memory, reference(fill)), 0);
+  t.same(filled.noted, [1, 2, 3]);
+  const copy = [...fill, ...i32(4 * PAGE + 100), ...i32(PAGE), ...i32(1000), 0xfc, 10, 0, 0];
+  const copied = run(copy);
+  t.equal(Buffer.compare(copied.memory, reference(copy)), 0);
+  t.same(copied.noted, [1, 2, 3, 4]);
+});
+
+t.test("stores inside control flow, between other instructions", async (t) => {
+  const body = [
+    ...[0x02, 0x40, 0x03, 0x40], // block, loop
+    ...[
+      ...i32(1),
+      0x04,
+      0x40,
+      ...store(0x36, "i32", PAGE, 0),
+      0x05,
+      ...store(0x36, "i32", 2 * PAGE, 0),
+      0x0b,
+    ],
+    ...[...i32(1), 0x0e, 1, 0, 1], // br_table: 1 is the default
+    ...[0x0b, 0x0b],
+    ...[...i32(16), 0x28, 2, 0, 0x1a], // a load
+    ...store(0x3a, "i32", 4 * PAGE, 0),
+  ];
+  const { memory, noted } = run(body);
+  t.equal(Buffer.compare(memory, reference(body)), 0);
+  t.same(noted, [1, 4]);
+});
+
+t.test("a store outside the memory still traps", async (t) => {
+  for (const address of [6 * PAGE, -1, -8]) {
+    t.throws(() => run(store(0x37, "i64", address, 0)), WebAssembly.RuntimeError);
+    t.throws(() => run(store(0x37, "i64", address, 16)), WebAssembly.RuntimeError);
+  }
+});
+
+t.test("a module whose writes cannot be tracked stays as it is", async (t) => {
+  const v128store = [...i32(0), 0xfd, 12, ...new Array<number>(16).fill(1), 0xfd, 11, 0, 0];
+  const module = rewriteModule(assemble({ imports: [], functions: [{ name: "write", body: v128store }] }));
+  t.equal(module.tracksWrites, false);
+  t.ok(new WebAssembly.Module(module.binary));
+});
