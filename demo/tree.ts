@@ -13,9 +13,9 @@ label install
   append initrd=debian-installer/amd64/initrd.gz console=ttyS0 loglevel=6 ---
 `;
 
-/** Copies Debian's tree to `directory` (which is made), symlinks as they are, and gives it our configuration. */
+/** Copies Debian's tree to `directory` (which is made), symlinks and times as they are, and gives it our configuration. */
 export async function makeTree(directory: string): Promise<void> {
-  await cp(DEBIAN_TREE, directory, { recursive: true, verbatimSymlinks: true });
+  await cp(DEBIAN_TREE, directory, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
   // At the top level, pxelinux.cfg is a symlink to this directory.
   await writeFile(join(directory, "debian-installer/amd64/pxelinux.cfg/default"), CONFIGURATION);
 }
