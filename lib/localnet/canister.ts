@@ -9,14 +9,14 @@ import { type CallContext, contextFor } from "./call-context.ts";
 import { applyDelta, type InstalledModule } from "./canister-state.ts";
 import type { CanisterState, Environment, Outcome, OutgoingCall, Task } from "./message.ts";
 import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
-import { CanisterRuntime, RuntimeEndedError } from "./runtime.ts";
+import { type CanisterRuntime, RuntimeEndedError } from "./runtime.ts";
 
 /** What a canister needs of its network. */
 export interface CanisterHost {
   readonly subnet: Uint8Array;
   readonly rootKey: Uint8Array;
-  /** Milliseconds one message may run. */
-  readonly timeLimit: number;
+  /** Starts a worker for a canister. @throws RejectError when the network is closing */
+  startRuntime(): CanisterRuntime;
   /** Nanoseconds since 1970. */
   now(): bigint;
   /** Carries a call to its callee. The refund are the cycles it did not take. */
@@ -153,7 +153,7 @@ export class Canister {
     this.setTimer(0n);
     clearInterval(this.#heartbeat);
     if (module.functionExports.has("canister_heartbeat")) {
-      this.#heartbeat = setInterval(() => this.#system("heartbeat"), HEARTBEAT_INTERVAL_MS);
+      this.#heartbeat = setInterval(() => this.#system("heartbeat"), HEARTBEAT_INTERVAL_MS).unref();
     }
     this.#host.stateChanged();
     await old?.close();
@@ -242,15 +242,13 @@ export class Canister {
     clearTimeout(this.#timer);
     if (timestamp === 0n) return;
     const delay = Number(timestamp - this.#host.now()) / 1e6;
-    this.#timer = setTimeout(() => this.#timerDue(), Math.min(Math.max(delay, 0), MAX_DELAY_MS));
+    this.#timer = setTimeout(() => this.#timerDue(), Math.min(Math.max(delay, 0), MAX_DELAY_MS)).unref();
   }
 
-  async close(): Promise<void> {
+  /** Ends what would run by itself. */
+  close(): void {
     clearTimeout(this.#timer);
     clearInterval(this.#heartbeat);
-    const runtime = this.#runtime;
-    this.#runtime = undefined;
-    await runtime?.close();
   }
 
   #timerDue(): void {
@@ -366,7 +364,7 @@ export class Canister {
   async #liveRuntime(): Promise<CanisterRuntime> {
     if (this.#runtime !== undefined && !this.#runtime.ended) return this.#runtime;
     if (this.module === undefined || this.state === undefined) throw new Error("no module to run");
-    this.#runtime = new CanisterRuntime(this.#host.timeLimit);
+    this.#runtime = this.#host.startRuntime();
     await this.#runtime.load(this.module.rewritten, this.state, "restore", false);
     return this.#runtime;
   }

@@ -15,6 +15,8 @@ import type { Weather } from "./weather.ts";
 const MAX_INGRESS_BYTES = 2 * 1024 * 1024;
 /** Any request's body: the limit of the IC's HTTP endpoint. */
 const MAX_BODY_BYTES = 5 * 1024 * 1024;
+/** How much of a body that is too large is read before the connection is given up. */
+const MAX_DROPPED_BYTES = 64 * 1024 * 1024;
 /** How long a synchronous call waits for its answer before the client is told to ask again. */
 const SYNC_CALL_MS = 10_000;
 
@@ -144,7 +146,7 @@ async function call(
     const record = await network.submit(request);
     if (!synchronous) return { status: 202, body: new Uint8Array() };
     const timeout = new AbortController();
-    const late = sleep(SYNC_CALL_MS, true, { signal: timeout.signal }).catch(() => true);
+    const late = sleep(SYNC_CALL_MS, true, { signal: timeout.signal, ref: false }).catch(() => true);
     const isLate = await Promise.race([record.done, late]);
     timeout.abort();
     if (isLate) return { status: 202, body: new Uint8Array() };
@@ -157,19 +159,22 @@ async function call(
   }
 }
 
-/** Reads a body up to a limit. @throws HttpError 413 */
+/**
+ * Reads a body up to a limit. A larger one is read as well, and dropped: a client that is still sending when the
+ * connection closes would not see the answer.
+ *
+ * @throws HttpError 413
+ */
 async function readBody(request: IncomingMessage, weather: Weather, limit: number): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
-  let length = Number(request.headers["content-length"] ?? 0);
-  const tooLarge = () =>
-    new HttpError(413, `Request has byte size ${length} which exceeds limit of ${limit}`);
-  if (length > limit) throw tooLarge();
-  length = 0;
+  let length = 0;
   for await (const piece of weather.upload(request)) {
     length += piece.length;
-    if (length > limit) throw tooLarge();
-    pieces.push(piece);
+    if (length <= limit) pieces.push(piece);
+    if (length > MAX_DROPPED_BYTES) break;
   }
+  if (length > limit)
+    throw new HttpError(413, `Request has byte size ${length} which exceeds limit of ${limit}`);
   return Buffer.concat(pieces);
 }
 

@@ -7,7 +7,7 @@ import type { Canister } from "./canister.ts";
 import { applyDelta, emptyState, forkState, type InstalledModule } from "./canister-state.ts";
 import type { CanisterState, EntryPoint, Outcome } from "./message.ts";
 import { REJECT_CODE, RejectError } from "./response.ts";
-import { CanisterRuntime } from "./runtime.ts";
+import type { CanisterRuntime } from "./runtime.ts";
 import { rewriteModule, unpackModule } from "./wasm-binary.ts";
 
 export interface Installation {
@@ -27,10 +27,14 @@ const KEEPS_MEMORY = "enhanced-orthogonal-persistence";
 /**
  * Installs a module; must run in the canister's queue.
  *
- * @param timeLimit milliseconds that one entry point may run
+ * @param startRuntime starts the worker in which the module will run
  * @throws RejectError when the module is invalid or one of its entry points traps
  */
-export async function installCode(canister: Canister, given: Installation, timeLimit: number): Promise<void> {
+export async function installCode(
+  canister: Canister,
+  given: Installation,
+  startRuntime: () => CanisterRuntime,
+): Promise<void> {
   const { mode } = given;
   if (mode === "install" && canister.module !== undefined) {
     const hint = "is not empty. Try installing with mode='reinstall' instead.";
@@ -46,7 +50,7 @@ export async function installCode(canister: Canister, given: Installation, timeL
     throw failed("IC0504", `Error from Canister ${canister.text}: ${missing} upgrade option.`);
   }
   const module = readModule(canister, given.wasm);
-  const runtime = new CanisterRuntime(timeLimit);
+  const runtime = startRuntime();
   try {
     if (mode === "upgrade") await upgrade(canister, given, module, runtime);
     else await start(canister, given, module, runtime);

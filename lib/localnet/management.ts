@@ -8,13 +8,14 @@ import type { Canister } from "./canister.ts";
 import { installCode } from "./install.ts";
 import * as types from "./management-types.ts";
 import { REJECT_CODE, RejectError } from "./response.ts";
+import type { CanisterRuntime } from "./runtime.ts";
 import { STABLE_PAGE } from "./stable-memory.ts";
 
 export const MANAGEMENT_CANISTER = new Uint8Array();
 
 /** What the management canister needs of the network. */
 export interface ManagementHost {
-  readonly timeLimit: number;
+  startRuntime(): CanisterRuntime;
   /** @throws RejectError when there is no such canister */
   canister(id: Uint8Array): Canister;
   /** @throws RejectError when the wanted id is taken or no canister's id */
@@ -139,7 +140,7 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
           skipPreUpgrade: options?.skip_pre_upgrade[0] ?? false,
           persistence: persistence === undefined ? undefined : "keep" in persistence ? "keep" : "replace",
         } as const;
-        return canister.enqueue(() => installCode(canister, installation, host.timeLimit));
+        return canister.enqueue(() => installCode(canister, installation, () => host.startRuntime()));
       },
     },
     uninstall_code: {

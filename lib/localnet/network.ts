@@ -9,6 +9,7 @@ import { MANAGEMENT_CANISTER, ManagementCanister, type ManagementHost } from "./
 import type { OutgoingCall } from "./message.ts";
 import { type CallRecord, RequestHistory } from "./request-history.ts";
 import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
+import { CanisterRuntime } from "./runtime.ts";
 import { CANISTER, CERTIFIED_DATA, canistersTree } from "./state-tree.ts";
 
 type CallRequest = Extract<Request, { canister_id: Uint8Array }>;
@@ -27,7 +28,6 @@ export class Network implements CanisterHost, ManagementHost {
   readonly canisters = new Map<string, Canister>();
   readonly certification: Certification;
   readonly history: RequestHistory;
-  readonly timeLimit: number;
   readonly log: (line: string) => void;
   readonly #management: ManagementCanister;
   readonly #timeOffset: bigint;
@@ -38,6 +38,9 @@ export class Network implements CanisterHost, ManagementHost {
   >();
   /** Calls that are being looked at, by request id, so that the same one does not run twice. */
   readonly #submitted = new Map<string, Promise<CallRecord>>();
+  readonly #timeLimit: number;
+  readonly #runtimes = new Set<CanisterRuntime>();
+  #closing = false;
   #nextId = FIRST_ID;
 
   /**
@@ -51,7 +54,7 @@ export class Network implements CanisterHost, ManagementHost {
     consensus: () => Promise<void>,
     log: (line: string) => void,
   ) {
-    this.timeLimit = timeLimit;
+    this.#timeLimit = timeLimit;
     this.#timeOffset = BigInt(timeOffset) * 1_000_000n;
     this.#consensus = consensus;
     this.log = log;
@@ -152,8 +155,19 @@ export class Network implements CanisterHost, ManagementHost {
     return submitted;
   }
 
+  startRuntime(): CanisterRuntime {
+    if (this.#closing) throw new RejectError(REJECT_CODE.sysFatal, "IC0000", "The local network is closing.");
+    for (const runtime of this.#runtimes) if (runtime.ended) this.#runtimes.delete(runtime);
+    const runtime = new CanisterRuntime(this.#timeLimit);
+    this.#runtimes.add(runtime);
+    return runtime;
+  }
+
+  /** Ends every worker; what waits for one gets a reject. */
   async close(): Promise<void> {
-    await Promise.all(Array.from(this.canisters.values(), (canister) => canister.close()));
+    this.#closing = true;
+    for (const canister of this.canisters.values()) canister.close();
+    await Promise.all(Array.from(this.#runtimes, (runtime) => runtime.close()));
   }
 
   async #take(request: CallRequest): Promise<CallRecord> {

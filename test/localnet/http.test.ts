@@ -232,6 +232,12 @@ t.test("ingress of more than 2 MiB is refused", async (t) => {
     status: 413,
     text: /exceeds limit of 2097152/,
   });
+  const huge = callContent("bump", { arg: new Uint8Array(20 * 1024 * 1024) });
+  t.match(await post(canisterPath(3, "call"), await signed(huge)), { status: 413 });
+  t.match(await post(canisterPath(3, "query"), anonymous(huge)), {
+    status: 413,
+    text: /exceeds limit of 5242880/,
+  });
   t.equal(await counted(), before);
   const fits = callContent("bump", { arg: new Uint8Array(2 * 1024 * 1024 - 1024) });
   t.equal((await post(canisterPath(3, "call"), await signed(fits))).status, 200);
@@ -313,8 +319,8 @@ t.test("closing ends what is running", async (t) => {
   const doomed = await startLocalNetwork({ port: 0 });
   const agent = await agentFor(doomed);
   const id = await deploy(agent, TINY);
-  const spinning = agent.call(id, { methodName: "spin", arg: NO_ARGUMENT });
-  const failed = t.rejects(spinning);
+  const spin = () => t.rejects(agent.call(id, { methodName: "spin", arg: NO_ARGUMENT }));
+  const failed = Promise.all([spin(), spin(), spin(), t.rejects(deploy(agent, TINY))]);
   await new Promise((resolve) => setTimeout(resolve, 100));
   await doomed.close();
   await failed;

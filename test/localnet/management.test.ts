@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
-import { assemble, TINY } from "./assemble.ts";
+import { assemble, I32, TINY } from "./assemble.ts";
 import {
   agentFor,
   deploy,
@@ -164,6 +164,26 @@ t.test("stopping, starting, deleting", async (t) => {
   await ic.delete_canister!({ canister_id: id });
   await t.rejects(query(id, "peek"), /not found/);
   t.match(await rejection(ic.stop_canister!({ canister_id: id })), { code: 3, errorCode: "IC0301" });
+});
+
+t.test("heartbeats", async (t) => {
+  const beating = assemble({
+    imports: [
+      ["msg_reply", [], []],
+      ["msg_reply_data_append", [I32, I32], []],
+    ],
+    globals: [0],
+    functions: [
+      { name: "canister_heartbeat", body: [0x23, 0, 0x41, 1, 0x6a, 0x24, 0] },
+      {
+        name: "canister_query peek",
+        body: [0x41, 0, 0x23, 0, 0x3a, 0, 0, 0x41, 0, 0x41, 1, 0x10, 1, 0x10, 0],
+      },
+    ],
+  });
+  const id = await deploy(agent, beating);
+  while ((await query(id, "peek"))[0]! < 2) await new Promise((resolve) => setTimeout(resolve, 50));
+  t.pass("two beats");
 });
 
 t.test("cycles", async (t) => {
