@@ -7,9 +7,18 @@
 import { Principal } from "@dfinity/principal";
 import { type CallContext, contextFor } from "./call-context.ts";
 import { applyDelta, type InstalledModule } from "./canister-state.ts";
-import type { CanisterState, Environment, Outcome, OutgoingCall, Task } from "./message.ts";
+import {
+  type CanisterState,
+  type Environment,
+  NO_OUTCOME,
+  type Outcome,
+  type OutgoingCall,
+  TASK_DEFAULTS,
+  type Task,
+} from "./message.ts";
 import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
 import { type CanisterRuntime, RuntimeEndedError } from "./runtime.ts";
+import { CanisterTimers } from "./timers.ts";
 
 /** What a canister needs of its network. */
 export interface CanisterHost {
@@ -32,10 +41,6 @@ export type Status = "running" | "stopping" | "stopped";
 const STATUS_NUMBER: Record<Status, number> = { running: 1, stopping: 2, stopped: 3 };
 const MANAGEMENT_CANISTER = new Uint8Array();
 const EMPTY = new Uint8Array();
-/** The IC beats once a round; a round of a busy subnet takes about this long. */
-const HEARTBEAT_INTERVAL_MS = 1000;
-/** setTimeout's longest delay; a timer beyond it is looked at again then. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
 /** Limits on answers, in bytes: the IC's. */
 const MAX_UPDATE_REPLY = 2 * 1024 * 1024;
 const MAX_QUERY_REPLY = 3 * 1024 * 1024;
@@ -56,12 +61,14 @@ export class Canister {
   #queue: Promise<unknown> = Promise.resolve();
   readonly #openContexts = new Set<CallContext>();
   #onIdle: (() => void)[] = [];
-  #globalTimer = 0n;
-  #timer: NodeJS.Timeout | undefined;
-  #heartbeat: NodeJS.Timeout | undefined;
+  readonly #timers: CanisterTimers;
 
   constructor(host: CanisterHost, id: Uint8Array, controllers: Uint8Array[], cycles: bigint) {
     this.#host = host;
+    this.#timers = new CanisterTimers(
+      () => host.now(),
+      (entry) => this.#system(entry),
+    );
     this.id = id;
     this.text = Principal.fromUint8Array(id).toText();
     this.controllers = controllers;
@@ -150,19 +157,14 @@ export class Canister {
     this.module = module;
     this.state = state;
     this.version += 1n;
-    this.setTimer(0n);
-    clearInterval(this.#heartbeat);
-    if (module.functionExports.has("canister_heartbeat")) {
-      this.#heartbeat = setInterval(() => this.#system("heartbeat"), HEARTBEAT_INTERVAL_MS).unref();
-    }
+    this.#timers.reset(module.functionExports.has("canister_heartbeat"));
     this.#host.stateChanged();
     await old?.close();
   }
 
   /** Removes module and state; calls that wait for an answer get a reject. */
   async clear(reason: string): Promise<void> {
-    this.setTimer(0n);
-    clearInterval(this.#heartbeat);
+    this.#timers.reset(false);
     for (const context of this.#openContexts) {
       context.abandoned = true;
       context.respond({
@@ -204,7 +206,7 @@ export class Canister {
       balance: this.cycles,
       version: this.version,
       status: STATUS_NUMBER[this.status],
-      globalTimer: this.#globalTimer,
+      globalTimer: this.#timers.globalTimer,
       certificate: undefined,
     };
   }
@@ -214,14 +216,14 @@ export class Canister {
     given: Pick<Task, "entry"> & Partial<Task>,
     runtime: CanisterRuntime | undefined = undefined,
   ): Promise<Outcome> {
-    const task: Task = { ...taskDefaults, environment: this.environment(), ...given };
+    const task: Task = { ...TASK_DEFAULTS, environment: this.environment(), ...given };
     try {
       const outcome = await (runtime ?? (await this.#liveRuntime())).execute(task);
       for (const line of outcome.printed) this.#host.log(`[${this.text}] ${line}`);
       return outcome;
     } catch (error) {
       if (!(error instanceof RuntimeEndedError)) throw error;
-      return { ...noOutcome, trap: { errorCode: error.errorCode, message: error.message } };
+      return { ...NO_OUTCOME, trap: { errorCode: error.errorCode, message: error.message } };
     }
   }
 
@@ -233,31 +235,12 @@ export class Canister {
       this.certifiedData = outcome.certifiedData;
       this.#host.stateChanged();
     }
-    if (outcome.globalTimer !== undefined) this.setTimer(outcome.globalTimer);
-  }
-
-  /** Sets the global timer; 0 deactivates it. */
-  setTimer(timestamp: bigint): void {
-    this.#globalTimer = timestamp;
-    clearTimeout(this.#timer);
-    if (timestamp === 0n) return;
-    const delay = Number(timestamp - this.#host.now()) / 1e6;
-    this.#timer = setTimeout(() => this.#timerDue(), Math.min(Math.max(delay, 0), MAX_DELAY_MS)).unref();
+    if (outcome.globalTimer !== undefined) this.#timers.globalTimer = outcome.globalTimer;
   }
 
   /** Ends what would run by itself. */
   close(): void {
-    clearTimeout(this.#timer);
-    clearInterval(this.#heartbeat);
-  }
-
-  #timerDue(): void {
-    if (this.#globalTimer > this.#host.now()) {
-      this.setTimer(this.#globalTimer);
-      return;
-    }
-    this.#globalTimer = 0n;
-    this.#system("global_timer");
+    this.#timers.reset(false);
   }
 
   /** Runs a task of the system's own, which nobody waits for. */
@@ -373,27 +356,3 @@ export class Canister {
     return new RejectError(REJECT_CODE.canisterError, errorCode, prefix + message);
   }
 }
-
-const taskDefaults = {
-  method: "",
-  caller: MANAGEMENT_CANISTER,
-  argument: EMPTY,
-  callback: undefined,
-  rejected: undefined,
-  mayRespond: false,
-  cyclesAvailable: 0n,
-  cyclesRefunded: 0n,
-};
-
-const noOutcome: Outcome = {
-  trap: undefined,
-  response: undefined,
-  accepted: false,
-  calls: [],
-  certifiedData: undefined,
-  globalTimer: undefined,
-  cyclesAccepted: 0n,
-  balance: 0n,
-  printed: [],
-  delta: undefined,
-};

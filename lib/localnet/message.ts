@@ -114,6 +114,32 @@ export interface Outcome {
   delta: StateDelta | undefined;
 }
 
+/** What a task has that needs nothing in particular; `entry` and `environment` are always given. */
+export const TASK_DEFAULTS = {
+  method: "",
+  caller: new Uint8Array(),
+  argument: new Uint8Array(),
+  callback: undefined,
+  rejected: undefined,
+  mayRespond: false,
+  cyclesAvailable: 0n,
+  cyclesRefunded: 0n,
+};
+
+/** What an execution has done that did nothing. */
+export const NO_OUTCOME: Outcome = {
+  trap: undefined,
+  response: undefined,
+  accepted: false,
+  calls: [],
+  certifiedData: undefined,
+  globalTimer: undefined,
+  cyclesAccepted: 0n,
+  balance: 0n,
+  printed: [],
+  delta: undefined,
+};
+
 /** Loads a module into the worker. */
 export interface LoadRequest {
   kind: "load";
