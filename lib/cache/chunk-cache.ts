@@ -38,6 +38,13 @@ const LONGEST_PAUSE_MS = 1000;
 /** Prefetching stops at so many fetches under way, so that a read does not queue behind guesses. */
 const MAX_PREFETCHES = 16;
 
+/** A chunk on its way, for all who ask for it meanwhile. */
+interface SharedFetch {
+  readonly bytes: Promise<Buffer>;
+  /** Until when (of performance.now()) it is tried again: the last asker's deadline. */
+  readonly time: { deadline: number };
+}
+
 export class ChunkCache {
   readonly statistics: CacheStatistics = {
     hits: 0,
@@ -49,7 +56,7 @@ export class ChunkCache {
   readonly #fetch: FetchChunk;
   readonly #options: ChunkCacheOptions;
   readonly #memory: LRUCache<string, Buffer>;
-  readonly #underWay = new Map<string, Promise<Buffer>>();
+  readonly #underWay = new Map<string, SharedFetch>();
 
   constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
     this.#fetch = fetch;
@@ -67,49 +74,48 @@ export class ChunkCache {
     }
     this.statistics.misses += 1;
     const deadline = performance.now() + this.#options.readTimeout;
-    for (;;) {
-      try {
-        return await before(deadline, this.#shared(key, reference));
-      } catch (error) {
-        // A fetch that began earlier, for somebody else, ends earlier: then this one still has time for its own.
-        if (performance.now() >= deadline) throw error;
-      }
-    }
+    return before(deadline, this.#shared(key, reference, deadline));
   }
 
   /** Fetches the chunk in the background, unless it is here or enough is under way. */
   prefetch(reference: ChunkReference): void {
     const key = keyOf(reference);
     if (this.#memory.has(key) || this.#underWay.has(key) || this.#underWay.size >= MAX_PREFETCHES) return;
-    this.#shared(key, reference).catch(() => {
+    this.#shared(key, reference, performance.now() + this.#options.readTimeout).catch(() => {
       // Already logged; whoever reads the chunk tries again and is told.
     });
   }
 
-  #shared(key: string, reference: ChunkReference): Promise<Buffer> {
-    let fetching = this.#underWay.get(key);
-    if (fetching === undefined) {
-      fetching = this.#fetchUntilDeadline(key, reference).finally(() => this.#underWay.delete(key));
-      this.#underWay.set(key, fetching);
+  /** The fetch that is under way, which goes on until the last asker's deadline, or a new one. */
+  #shared(key: string, reference: ChunkReference, deadline: number): Promise<Buffer> {
+    let shared = this.#underWay.get(key);
+    if (shared === undefined) {
+      const time = { deadline };
+      shared = { time, bytes: this.#fetchUntil(time, key, reference) };
+      this.#underWay.set(key, shared);
     }
-    return fetching;
+    shared.time.deadline = Math.max(shared.time.deadline, deadline);
+    return shared.bytes;
   }
 
-  async #fetchUntilDeadline(key: string, reference: ChunkReference): Promise<Buffer> {
-    const deadline = performance.now() + this.#options.readTimeout;
-    const bytes = await retrying(() => this.#fetch(reference), {
-      firstPause: FIRST_PAUSE_MS,
-      longestPause: LONGEST_PAUSE_MS,
-      again: (error, attempts, pause) => {
-        this.statistics.failures += 1;
-        if (attempts === 1) this.#options.log.warn(`chunk ${key.slice(0, 16)}: ${messageOf(error)}`);
-        return performance.now() + pause < deadline;
-      },
-    });
-    this.statistics.chunksVerified += 1;
-    this.statistics.bytesVerified += bytes.length;
-    this.#memory.set(key, bytes);
-    return bytes;
+  async #fetchUntil(time: SharedFetch["time"], key: string, reference: ChunkReference): Promise<Buffer> {
+    try {
+      const bytes = await retrying(() => this.#fetch(reference), {
+        firstPause: FIRST_PAUSE_MS,
+        longestPause: LONGEST_PAUSE_MS,
+        again: (error, attempts, pause) => {
+          this.statistics.failures += 1;
+          if (attempts === 1) this.#options.log.warn(`chunk ${key.slice(0, 16)}: ${messageOf(error)}`);
+          return performance.now() + pause < time.deadline;
+        },
+      });
+      this.statistics.chunksVerified += 1;
+      this.statistics.bytesVerified += bytes.length;
+      this.#memory.set(key, bytes);
+      return bytes;
+    } finally {
+      this.#underWay.delete(key);
+    }
   }
 }
 

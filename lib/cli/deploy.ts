@@ -69,7 +69,12 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
       console.log(result.canister);
     }
   } catch (error) {
-    throw error instanceof UserError ? error : new UserError(`cannot deploy: ${agentMessage(error)}`);
+    if (error instanceof UserError) throw error;
+    const message = agentMessage(error);
+    const hint = /only controllers/i.test(message)
+      ? `. You are ${identity.getPrincipal().toText()}: give a controller's key with --identity`
+      : "";
+    throw new UserError(`cannot deploy: ${message}${hint}`);
   }
 }
 

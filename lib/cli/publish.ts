@@ -35,13 +35,21 @@ async function publishDirectory(
   const address = await addressOf(canisterId, options);
   const identity = address.identity ?? defaultIdentity();
   const signed = { ...address, identity };
+  const progress = createProgress(process.stderr);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    // The bar hides the cursor. Nothing else needs an end: what was uploaded is used next time.
+    process.once(signal, () => {
+      progress.stop();
+      process.kill(process.pid, signal);
+    });
+  }
   const publication = await publish({
     directory,
     canister: address.canister,
     agent: createAgent({ ...signed, verifyQuerySignatures: true, requestTimeout: REQUEST_TIMEOUT_MS }),
     source: openSource(signed, REQUEST_TIMEOUT_MS),
     note: options.note,
-    progress: createProgress(process.stderr),
+    progress,
   });
   const { changed: _, ...result } = publication;
   console.log(options.json ? JSON.stringify(result) : describePublication(publication));

@@ -36,6 +36,12 @@ export function isTransient(error: unknown): boolean {
   return code instanceof HttpFetchErrorCode || code instanceof IngressExpiryInvalidErrorCode;
 }
 
+/** Whether the canister did not even take the message: its inspect_message said no, because of who sent it. */
+export function isRefusedSender(error: unknown): boolean {
+  if (!(error instanceof AgentError) || !isReject(error.code)) return false;
+  return /inspect_message|rejected the message/.test(error.code.rejectMessage);
+}
+
 function isReject(
   code: unknown,
 ): code is CertifiedRejectErrorCode | UncertifiedRejectErrorCode | UncertifiedRejectUpdateErrorCode {
@@ -48,6 +54,9 @@ function isReject(
 
 /** The canister's own words where it trapped, without what the network puts around them. */
 function rejectText(message: string): string {
-  const own = /trapped explicitly: ([^\n]*)/.exec(message)?.[1];
-  return (own ?? message.split("\n")[0]!).slice(0, 500);
+  // As the IC says it today, and as it did until 2024 (older local networks still do).
+  const own =
+    /called `ic0\.trap` with message: '(.*?)'\.?(?:\n|$)/s.exec(message) ??
+    /trapped explicitly: (.*)/.exec(message);
+  return (own?.[1] ?? message).split("\n")[0]!.slice(0, 500);
 }

@@ -6,10 +6,8 @@ import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from
 import { Principal } from "@dfinity/principal";
 import { FormatError, UserError } from "../errors.ts";
 import { agentMessage } from "./agent-error.ts";
+import { boundedFetch } from "./bounded-fetch.ts";
 import type { Network } from "./network.ts";
-
-/** The IC's limit for a query's reply is 3 MiB; a certificate or a call's reply is far smaller. */
-const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 
 export interface AgentOptions {
   readonly network: Network;
@@ -18,7 +16,7 @@ export interface AgentOptions {
   readonly identity?: Identity;
   /** Off only for what is verified in another way: hash-chained chunks, certified heads. */
   readonly verifyQuerySignatures: boolean;
-  /** Milliseconds for one HTTP request with its reply, so that a socket that hangs in silence ends. */
+  /** Milliseconds without a byte after which an HTTP request has failed, so that a socket that hangs in silence ends. */
   readonly requestTimeout: number;
   /** How often the agent itself tries again. Readers and uploads have their own retries: 0. */
   readonly retryTimes?: number;
@@ -33,27 +31,6 @@ export function createAgent(options: AgentOptions): HttpAgent {
     retryTimes: options.retryTimes ?? 0,
     fetch: (url, init) => boundedFetch(url, init, options.requestTimeout),
   });
-}
-
-async function boundedFetch(
-  url: string | URL | Request,
-  init: RequestInit | undefined,
-  timeout: number,
-): Promise<Response> {
-  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(timeout) });
-  const length = Number(response.headers.get("content-length") ?? Number.NaN);
-  if (length <= MAX_RESPONSE_BYTES || response.body === null) return response;
-  if (length > MAX_RESPONSE_BYTES) throw new Error(`a reply of ${length} bytes is too large`);
-  // No length given: count.
-  const parts: Uint8Array[] = [];
-  let total = 0;
-  for await (const part of response.body) {
-    total += part.length;
-    if (total > MAX_RESPONSE_BYTES)
-      throw new Error(`a reply of over ${MAX_RESPONSE_BYTES} bytes is too large`);
-    parts.push(part);
-  }
-  return new Response(Buffer.concat(parts), { status: response.status, headers: response.headers });
 }
 
 /** @throws UserError when `text` is no canister id */
@@ -109,12 +86,18 @@ export async function queryBlob(
   if (response.status === QueryResponseStatus.Rejected) {
     throw new RejectError(response.reject_code, response.reject_message);
   }
-  return decodeBlob(response.reply.arg);
+  const reply: unknown = response.reply?.arg;
+  if (!(reply instanceof Uint8Array)) throw new FormatError("the reply is no blob");
+  return decodeBlob(reply);
 }
 
-function decodeBlob(reply: Uint8Array): Uint8Array {
+/**
+ * The bytes (a view) of the one blob that a Candid message consists of. Its length must be the message's rest exactly,
+ * so that nothing is allocated for what a message claims. @throws FormatError
+ */
+export function decodeBlob(reply: Uint8Array): Uint8Array {
   const at = BLOB_PREFIX.length;
-  if (BLOB_PREFIX.compare(reply, 0, at) !== 0) throw new FormatError("the reply is no blob");
+  if (!BLOB_PREFIX.equals(reply.subarray(0, at))) throw new FormatError("the reply is no blob");
   let length = 0;
   for (let i = 0; i < 5; i++) {
     const byte = reply[at + i];

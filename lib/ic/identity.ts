@@ -2,7 +2,7 @@
  * Identities: who signs an update. A key comes from a PEM file, never from the command line, and only from one that
  * nobody else can read.
  */
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -32,17 +32,18 @@ export function loadIdentity(file: string): SignIdentity {
     if (error instanceof UserError) throw error;
     throw new UserError(`cannot read the identity: ${messageOf(error)}`);
   }
-  let key: KeyObject;
+  let jwk: JsonWebKey;
   try {
     // SEC1 files may begin with EC PARAMETERS, which are not a key.
     const block = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\s\S]*?-----END \1-----/.exec(pem)?.[0];
-    key = createPrivateKey(block ?? pem);
+    // Throws for kinds that JWK has no names for.
+    jwk = createPrivateKey(block ?? pem).export({ format: "jwk" });
   } catch (error) {
     throw new UserError(
       `${file} holds no private key that can be used (PEM, not encrypted): ${messageOf(error)}`,
     );
   }
-  const { kty, crv, d } = key.export({ format: "jwk" });
+  const { kty, crv, d } = jwk;
   const secret = Uint8Array.from(Buffer.from(d ?? "", "base64url"));
   if (kty === "OKP" && crv === "Ed25519") return Ed25519KeyIdentity.fromSecretKey(secret);
   if (kty === "EC" && crv === "secp256k1") return Secp256k1KeyIdentity.fromSecretKey(secret);

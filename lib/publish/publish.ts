@@ -5,7 +5,7 @@
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { UserError } from "../errors.ts";
-import { agentMessage } from "../ic/agent-error.ts";
+import { agentMessage, isRefusedSender, isTransient } from "../ic/agent-error.ts";
 import type { Head, Source } from "../source/source.ts";
 import { decodeHeader, headerHash, MAX_NOTE_BYTES } from "../tree/header.ts";
 import type { Entry } from "../tree/manifest.ts";
@@ -54,6 +54,20 @@ export async function publish(options: PublishOptions): Promise<Publication> {
   }
 }
 
+/** Errors of the canister, where they mean something to a publisher. */
+async function explained<T>(work: Promise<T>, { agent, canister }: PublishOptions): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    if (!isRefusedSender(error)) throw new UserError(`the canister did not publish: ${agentMessage(error)}`);
+    const principal = await agent.getPrincipal();
+    throw new UserError(
+      `${principal} may not publish to ${canister}: use its owner's key (--identity PEM). Nothing was published`,
+    );
+  }
+}
+
 async function publishTree(options: PublishOptions): Promise<Publication> {
   const { directory, source, progress } = options;
   const noteBytes = Buffer.byteLength(options.note);
@@ -83,20 +97,20 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
   }
 
   const canister = publisherCanister(options.agent, options.canister);
-  const missing = await missingChunks(canister, tree.chunks);
+  const missing = await explained(missingChunks(canister, tree.chunks), options);
   const bytesUploaded = missing.reduce((sum, { size }) => sum + size, 0);
   progress.start("uploading", bytesUploaded);
-  await uploadChunks(canister, missing, (bytes) => progress.add(bytes));
+  await explained(
+    uploadChunks(canister, missing, (bytes) => progress.add(bytes)),
+    options,
+  );
   progress.stop();
-  const release = await canister
-    .publish({
-      manifest: tree.manifestPieces,
-      parent: head === undefined ? [] : [head.hash],
-      note: options.note,
-    })
-    .then(releaseNumber, (error: unknown) => {
-      throw new UserError(`the canister did not publish: ${agentMessage(error)}`);
-    });
+  const publishing = canister.publish({
+    manifest: tree.manifestPieces,
+    parent: head === undefined ? [] : [head.hash],
+    note: options.note,
+  });
+  const release = releaseNumber(await explained(publishing.catch(orUnknown), options));
   return {
     changed: true,
     release,
@@ -105,6 +119,14 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
     chunksUploaded: missing.length,
     bytesUploaded,
   };
+}
+
+/** Without an answer nobody knows whether the release was made; publishing again finds out, and does no harm. */
+function orUnknown(error: unknown): never {
+  if (!isTransient(error)) throw error;
+  throw new UserError(
+    `no answer to the publication (${agentMessage(error)}): publish again, which changes nothing if it was made`,
+  );
 }
 
 /** The hash of a release that was just published. By now somebody may have published another on top. */

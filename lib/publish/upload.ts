@@ -1,7 +1,7 @@
 /** Sends the chunks that a canister has not got: several at a time, small ones together, each again when it fails. */
 import pLimit from "p-limit";
 import { UserError } from "../errors.ts";
-import { agentMessage, isTransient } from "../ic/agent-error.ts";
+import { isTransient } from "../ic/agent-error.ts";
 import { retrying } from "../retry.ts";
 import { MAX_HASHES_ASKED, type PublisherCanister } from "./canister.ts";
 import type { Chunk } from "./chunker.ts";
@@ -75,15 +75,11 @@ function batches(chunks: readonly Chunk[]): Chunk[][] {
   return result;
 }
 
-/** Tries again while that can help. @throws UserError */
-async function attempt<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await retrying(call, {
-      firstPause: FIRST_PAUSE_MS,
-      longestPause: LONGEST_PAUSE_MS,
-      again: (error, attempts) => attempts < ATTEMPTS && isTransient(error),
-    });
-  } catch (error) {
-    throw new UserError(agentMessage(error));
-  }
+/** Tries again while that can help. */
+function attempt<T>(call: () => Promise<T>): Promise<T> {
+  return retrying(call, {
+    firstPause: FIRST_PAUSE_MS,
+    longestPause: LONGEST_PAUSE_MS,
+    again: (error, attempts) => attempts < ATTEMPTS && isTransient(error),
+  });
 }

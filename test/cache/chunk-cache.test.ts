@@ -1,0 +1,193 @@
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import { ChunkCache, type FetchChunk } from "../../lib/cache/chunk-cache.ts";
+import { createLog } from "../../lib/log.ts";
+import type { ChunkReference } from "../../lib/tree/manifest.ts";
+
+function chunk(content: string): { reference: ChunkReference; bytes: Buffer } {
+  const bytes = Buffer.from(content);
+  return { bytes, reference: { sha256: createHash("sha256").update(bytes).digest(), size: bytes.length } };
+}
+
+const A = chunk("aaaa");
+
+interface Fixture {
+  readonly cache: ChunkCache;
+  /** What was asked of the source, in its order. */
+  readonly fetched: ChunkReference[];
+  readonly logged: string[];
+}
+
+function cacheOf(fetch: FetchChunk, { memory = 1000, readTimeout = 5000 } = {}): Fixture {
+  const fetched: ChunkReference[] = [];
+  const logged: string[] = [];
+  const log = createLog("debug", (line) => logged.push(line));
+  const counted: FetchChunk = (reference) => {
+    fetched.push(reference);
+    return fetch(reference);
+  };
+  return { fetched, logged, cache: new ChunkCache(counted, { memory, readTimeout, log }) };
+}
+
+/** Answers whatever chunk is asked for, from those given. */
+function answering(...chunks: { reference: ChunkReference; bytes: Buffer }[]): FetchChunk {
+  return async (reference) => chunks.find((chunk) => chunk.reference === reference)!.bytes;
+}
+
+t.test(
+  "one fetch serves all who ask for a chunk meanwhile, and later ones are served from memory",
+  async (t) => {
+    let answer = (_: Buffer) => {};
+    const { cache, fetched } = cacheOf(
+      () =>
+        new Promise<Buffer>((resolve) => {
+          answer = resolve;
+        }),
+    );
+    const readers = Array.from({ length: 50 }, () => cache.get(A.reference));
+    // The same chunk by another object: what counts is the hash.
+    readers.push(cache.get({ ...A.reference, sha256: Uint8Array.from(A.reference.sha256) }));
+    cache.prefetch(A.reference);
+    answer(A.bytes);
+    for (const bytes of await Promise.all(readers)) t.equal(bytes, A.bytes);
+    t.equal(await cache.get(A.reference), A.bytes);
+    cache.prefetch(A.reference);
+    t.equal(fetched.length, 1);
+    t.same(cache.statistics, { hits: 1, misses: 51, chunksVerified: 1, bytesVerified: 4, failures: 0 });
+  },
+);
+
+t.test("memory is bounded in bytes, and what was not used longest goes first", async (t) => {
+  const chunks = ["a", "b", "c", "d"].map((letter) => chunk(letter.repeat(300)));
+  const [a, b, c, d] = chunks as [typeof A, typeof A, typeof A, typeof A];
+  const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
+  for (const { reference } of [a, b, c, a, d]) await cache.get(reference);
+  t.equal(fetched.length, 4, "three fit");
+  for (const { reference } of [a, c, d]) await cache.get(reference);
+  t.equal(fetched.length, 4, "b is gone, the others are there");
+  await cache.get(b.reference);
+  t.equal(fetched.length, 5);
+  t.equal(cache.statistics.hits, 4);
+});
+
+t.test("a chunk larger than the memory is served all the same", async (t) => {
+  const large = chunk("x".repeat(2000));
+  const { cache, fetched } = cacheOf(answering(large, A), { memory: 1000 });
+  await cache.get(A.reference);
+  t.equal(await cache.get(large.reference), large.bytes);
+  t.equal(await cache.get(large.reference), large.bytes);
+  await cache.get(A.reference);
+  t.equal(fetched.length, 3, "and pushes nothing out");
+});
+
+t.test("failures are tried again, logged once, and nothing wrong is kept", async (t) => {
+  let attempts = 0;
+  const { cache, logged } = cacheOf(async () => {
+    attempts += 1;
+    if (attempts < 4) throw new Error(`chunk arrived with other bytes\x1b[2J ${attempts}`);
+    return A.bytes;
+  });
+  t.equal(await cache.get(A.reference), A.bytes);
+  t.equal(attempts, 4);
+  t.equal(logged.length, 1);
+  t.match(logged[0], /warn chunk [0-9a-f]{16}: chunk arrived with other bytes\\x1b\[2J 1/);
+  t.same(cache.statistics, { hits: 0, misses: 1, chunksVerified: 1, bytesVerified: 4, failures: 3 });
+});
+
+t.test("a fetch that throws instead of rejecting is a failure like any other", async (t) => {
+  let attempts = 0;
+  const { cache } = cacheOf(() => {
+    attempts += 1;
+    if (attempts === 1) throw new TypeError("not even a promise");
+    return Promise.resolve(A.bytes);
+  });
+  t.equal(await cache.get(A.reference), A.bytes);
+});
+
+t.test(
+  "what keeps failing is an error with the reason, after several attempts, and forgotten then",
+  async (t) => {
+    let broken = true;
+    const { cache, fetched } = cacheOf(
+      async () => {
+        if (broken) throw new Error("no route to host");
+        return A.bytes;
+      },
+      { readTimeout: 600 },
+    );
+    await t.rejects(Promise.all([cache.get(A.reference), cache.get(A.reference)]), {
+      message: "no route to host",
+    });
+    t.ok(fetched.length >= 3, `${fetched.length} attempts`);
+    const attempts = fetched.length;
+    await sleep(400);
+    t.equal(fetched.length, attempts, "nobody waits any more, and nothing goes on in the background");
+    broken = false;
+    t.equal(await cache.get(A.reference), A.bytes, "the next read tries again");
+  },
+);
+
+t.test("silence ends at the deadline", async (t) => {
+  const { cache } = cacheOf(() => new Promise(() => {}), { readTimeout: 100 });
+  await t.rejects(cache.get(A.reference), { message: "no answer within the read timeout" });
+});
+
+t.test("who joins an old fetch has the whole time, not what is left of the other's", async (t) => {
+  // The first attempt fails when the first asker's time is up; the joiner's own has hardly begun then.
+  let fail = (_: Error) => {};
+  let attempts = 0;
+  const { cache } = cacheOf(
+    () => {
+      attempts += 1;
+      if (attempts > 1) return Promise.resolve(A.bytes);
+      return new Promise<Buffer>((_, reject) => {
+        fail = reject;
+      });
+    },
+    { readTimeout: 1000 },
+  );
+  const first = cache.get(A.reference);
+  first.catch(() => {});
+  await sleep(990);
+  const joiner = cache.get(A.reference);
+  fail(new Error("too late for the first one"));
+  t.equal(await joiner, A.bytes);
+  await first.catch(() => {});
+});
+
+t.test("prefetching is bounded, and its failures harm nobody", async (t) => {
+  const chunks = Array.from({ length: 40 }, (_, i) => chunk(`chunk ${i}`));
+  const answers: ((error: Error) => void)[] = [];
+  const { cache, fetched } = cacheOf(() => new Promise((_, reject) => answers.push(reject)), {
+    readTimeout: 1,
+  });
+  for (const { reference } of chunks) cache.prefetch(reference);
+  t.equal(fetched.length, 16);
+  cache.get(chunks[39]!.reference).catch(() => {});
+  t.equal(fetched.length, 17, "a read does not wait for prefetches");
+  await sleep(10);
+  for (const reject of answers) reject(new Error("gone"));
+  await sleep(10);
+  t.equal(cache.statistics.failures, 17);
+  t.equal(cache.statistics.misses, 1, "prefetches are no reads");
+  cache.prefetch(chunks[30]!.reference);
+  t.equal(fetched.length, 18, "there is room again");
+});
+
+t.test("a prefetched chunk is a hit, and one under way is joined", async (t) => {
+  let answer = (_: Buffer) => {};
+  const { cache, fetched } = cacheOf(
+    () =>
+      new Promise<Buffer>((resolve) => {
+        answer = resolve;
+      }),
+  );
+  cache.prefetch(A.reference);
+  const read = cache.get(A.reference);
+  answer(A.bytes);
+  await read;
+  await cache.get(A.reference);
+  t.equal(fetched.length, 1);
+  t.match(cache.statistics, { hits: 1, misses: 1 });
+});

@@ -1,0 +1,150 @@
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Cbor } from "@dfinity/agent";
+import { IDL } from "@dfinity/candid";
+import { Principal } from "@dfinity/principal";
+import fc from "fast-check";
+import t from "tap";
+import { blobArgument, createAgent, decodeBlob, parseCanisterId, queryBlob } from "../../lib/ic/agent.ts";
+import { resolveNetwork } from "../../lib/ic/network.ts";
+import type { Test } from "../support/icfs.ts";
+
+const BLOB = IDL.Vec(IDL.Nat8);
+const CANISTER = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
+const PREFIX = "4449444c016d7b0100";
+
+t.test("a blob's Candid is what the general encoder writes, and is read again", async (t) => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 127 }), (bytes) => {
+      const general = Buffer.from(IDL.encode([BLOB], [bytes]));
+      if (!general.equals(blobArgument(bytes))) throw new Error("another encoding");
+    }),
+  );
+  for (const length of [0, 1, 127, 128, 16_383, 16_384, 1 << 20, 3 << 20]) {
+    const bytes = new Uint8Array(length).fill(7);
+    const encoded = new Uint8Array(IDL.encode([BLOB], [bytes]));
+    t.ok(Buffer.from(decodeBlob(encoded)).equals(bytes), `${length} bytes`);
+    t.throws(() => decodeBlob(encoded.subarray(0, encoded.length - 1)), { name: "FormatError" }, "cut off");
+    t.throws(
+      () => decodeBlob(Buffer.concat([encoded, Buffer.alloc(1)])),
+      { name: "FormatError" },
+      "with more",
+    );
+  }
+});
+
+t.test("hostile replies end in a FormatError", async (t) => {
+  const cases: Record<string, string> = {
+    nothing: "",
+    "half a prefix": "4449444c",
+    "a prefix alone": PREFIX,
+    "a length alone": `${PREFIX}05`,
+    "a length that never ends": `${PREFIX}${"80".repeat(100)}`,
+    "2^35 bytes": `${PREFIX}ffffffff7f00`,
+    "2^63 bytes": `${PREFIX}ffffffffffffffff7f00`,
+    "a text": "4449444c00017100",
+    "two blobs": "4449444c016d7b02000000",
+    "a vector of nulls, a billion of them": "4449444c016d7f01008094ebdc03",
+  };
+  for (const [name, bytes] of Object.entries(cases)) {
+    t.throws(() => decodeBlob(Buffer.from(bytes, "hex")), { name: "FormatError" }, name);
+  }
+});
+
+/** A gateway that answers every request in one way. */
+async function gateway(t: Test, answer: (response: ServerResponse) => void) {
+  const server = createServer((request, response) => {
+    request.resume();
+    answer(response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    return new Promise<void>((resolve) => server.close(() => resolve()));
+  });
+  const network = resolveNetwork(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const agent = createAgent({
+    network,
+    rootKey: new Uint8Array(),
+    verifyQuerySignatures: false,
+    requestTimeout: 1000,
+  });
+  return { query: () => queryBlob(agent, CANISTER, "chunk", blobArgument(new Uint8Array(32))) };
+}
+
+const replying = (body: unknown) => (response: ServerResponse) => response.end(Cbor.encode(body as never));
+
+t.test("a reply's bytes", async (t) => {
+  const { query } = await gateway(
+    t,
+    replying({ status: "replied", reply: { arg: blobArgument(Buffer.from("abc")) } }),
+  );
+  t.same(Buffer.from(await query()), Buffer.from("abc"));
+});
+
+t.test("a rejection", async (t) => {
+  const rejection = {
+    status: "rejected",
+    reject_code: 5,
+    reject_message: "no such method",
+    error_code: "IC0536",
+  };
+  const { query } = await gateway(t, replying(rejection));
+  await t.rejects(query(), { name: "RejectError", message: "no such method", code: 5 });
+});
+
+t.test("gateways that do not answer as they should", async (t) => {
+  const cases: Record<string, [answer: (response: ServerResponse) => void, message: RegExp]> = {
+    "no reply in it": [replying({ status: "replied" }), /no blob/],
+    "a reply of text": [replying({ status: "replied", reply: { arg: "abc" } }), /no blob/],
+    "another status": [replying({ status: "what" }), /./],
+    "no CBOR": [(response) => response.end("<html>"), /./],
+    "an error": [(response) => response.writeHead(503).end("overloaded"), /HTTP status 503 .*overloaded/],
+    "a closed connection": [(response) => response.destroy(), /other side closed|socket|fetch/],
+    silence: [() => {}, /timeout/],
+    "silence in the middle": [(response) => response.writeHead(200).write("x"), /./],
+    "a length over the limit": [
+      (response) => response.writeHead(200, { "content-length": 5 << 20 }).write("x"),
+      /a reply of 5242880 bytes is too large/,
+    ],
+    "bytes without end": [
+      (response) => {
+        const more = () => {
+          while (!response.destroyed && response.write(Buffer.alloc(1 << 16)));
+        };
+        response.on("drain", more);
+        more();
+      },
+      /too large/,
+    ],
+  };
+  for (const [name, [answer, message]] of Object.entries(cases)) {
+    await t.test(name, async (t) => {
+      const { query } = await gateway(t, answer);
+      const error = await query().then(
+        () => t.fail("it answered"),
+        (error: Error) => error,
+      );
+      t.match((error as Error).message, message);
+      t.ok((error as Error).message.length < 600, "in a sentence");
+      t.notMatch(error, TypeError, "not a bug of ours");
+    });
+  }
+});
+
+t.test("canister ids", async (t) => {
+  t.equal(parseCanisterId("oeagv-5qaaa-aaaah-aar4q-cai").toText(), "oeagv-5qaaa-aaaah-aar4q-cai");
+  for (const text of [
+    "",
+    "xx",
+    "oeagv-5qaaa-aaaah-aar4q-caj",
+    "/srv/tftp",
+    "https://oeagv-5qaaa-aaaah-aar4q-cai.icp0.io",
+  ]) {
+    t.throws(
+      () => parseCanisterId(text),
+      { name: "UserError", message: /is no canister id: it looks like/ },
+      text,
+    );
+  }
+});

@@ -1,0 +1,60 @@
+import t from "tap";
+import { retrying } from "../lib/retry.ts";
+
+t.test("the first success is the result", async (t) => {
+  let attempts = 0;
+  const result = await retrying(
+    async () => {
+      attempts += 1;
+      if (attempts < 3) throw new Error("again");
+      return "done";
+    },
+    { firstPause: 1, longestPause: 2, again: () => true },
+  );
+  t.equal(result, "done");
+  t.equal(attempts, 3);
+});
+
+t.test(
+  "`again` decides, and is told what happened; pauses double, with jitter, up to the longest",
+  async (t) => {
+    const pauses: number[] = [];
+    const errors: unknown[] = [];
+    let attempt = 0;
+    const work = retrying(
+      () => {
+        attempt += 1;
+        throw new Error(`attempt ${attempt}`);
+      },
+      {
+        firstPause: 2,
+        longestPause: 10,
+        again: (error, attempts, pause) => {
+          t.equal(attempts, attempt);
+          errors.push(error);
+          pauses.push(pause);
+          return attempts < 6;
+        },
+      },
+    );
+    await t.rejects(work, { message: "attempt 6" }, "the last error is the one that counts");
+    t.equal(errors.length, 6);
+    for (const [i, length] of [2, 4, 8, 10, 10, 10].entries()) {
+      t.ok(pauses[i]! >= length / 2 && pauses[i]! < length * 1.5, `pause ${i}: ${pauses[i]} of ${length}`);
+    }
+    t.not(new Set(pauses.slice(3)).size, 1, "hosts do not come back all at once");
+  },
+);
+
+t.test("no second attempt when none is wanted", async (t) => {
+  let attempts = 0;
+  const work = retrying(
+    async () => {
+      attempts += 1;
+      throw new Error("final");
+    },
+    { firstPause: 1, longestPause: 1, again: () => false },
+  );
+  await t.rejects(work, { message: "final" });
+  t.equal(attempts, 1);
+});
