@@ -20,12 +20,7 @@ export function localnetCommand(): Command {
         .argParser(port),
     )
     .addOption(amount("--latency <ms>", "round trip of every request").default(0))
-    .addOption(
-      amount("--bandwidth <MiB/s>", "what all replies share, and all requests").default(
-        undefined,
-        "no limit",
-      ),
-    )
+    .addOption(amount("--bandwidth <MiB/s>", "what all replies share, and all requests; default: no limit"))
     .addOption(
       amount("--update-latency <ms>", "in addition, for update calls: what consensus takes").default(0),
     )

@@ -1,0 +1,54 @@
+/** bin/icfs: where it is started from, and with which Node. */
+import { cp, mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
+
+/** A PATH whose node says it is old. */
+async function oldNode(directory: string): Promise<string> {
+  const path = join(directory, "old");
+  await mkdir(path);
+  await writeFile(join(path, "node"), "#!/bin/sh\necho v20.20.2\n", { mode: 0o755 });
+  return `${path}:/usr/bin:/bin`;
+}
+
+t.test("through symlinks, from another directory", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const env = cleanEnvironment(directory);
+  await mkdir(join(directory, "bin"));
+  await symlink(BIN, join(directory, "bin/one"));
+  await symlink("one", join(directory, "bin/icfs"));
+  t.match(await run("./bin/icfs", ["--version"], { env, cwd: directory }), {
+    code: 0,
+    stdout: /^\d+\.\d+\.\d+\n$/,
+  });
+  const path = { ...env, PATH: `${directory}/bin:/usr/bin:/bin` };
+  t.match(await run("icfs", ["--version"], { env: path, cwd: "/" }), { code: 0, stderr: "" });
+});
+
+t.test("with an old Node first in PATH it uses the project's", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const env = { ...cleanEnvironment(directory), PATH: await oldNode(directory) };
+  t.match(await run(BIN, ["--version"], { env }), { code: 0, stderr: "" });
+});
+
+t.test("without any PATH of use, as mount(8) starts it", async (t) => {
+  const directory = await temporaryDirectory(t);
+  t.match(await run(BIN, ["--version"], { env: { PATH: "/usr/bin:/bin" }, cwd: directory }), {
+    code: 0,
+    stderr: "",
+  });
+});
+
+t.test("with no Node that can run it, it says what to do", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const copy = join(directory, "a copy");
+  await mkdir(copy);
+  await cp(join(BIN, ".."), join(copy, "bin"), { recursive: true });
+  const env = { ...cleanEnvironment(directory), PATH: await oldNode(directory) };
+  t.same(await run(join(copy, "bin/icfs"), ["--version"], { env }), {
+    code: 1,
+    stdout: "",
+    stderr: `icfs: needs Node 24 or newer: run \`make setup\` in ${copy}, which installs one for icfs alone\n`,
+  });
+});

@@ -1,0 +1,108 @@
+import { readFileSync } from "node:fs";
+import t from "tap";
+import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
+
+const home = await temporaryDirectory(t);
+const env = cleanEnvironment(home);
+const icfs = (args: readonly string[], more: NodeJS.ProcessEnv = {}) =>
+  run(BIN, args, { env: { ...env, ...more } });
+
+t.test("--help of every command says what there is, with defaults and environment variables", async (t) => {
+  const program = await icfs(["--help"]);
+  t.match(program, { code: 0, stderr: "", stdout: /Usage: icfs/ });
+  const listed = program.stdout.split("Commands:")[1]!.split("\n\n")[0]!;
+  const commands = [...listed.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!);
+  t.same(commands.filter((name) => name !== "help").sort(), [
+    "deploy",
+    "identity",
+    "localnet",
+    "ls",
+    "mount",
+    "publish",
+    "trust",
+    "umount",
+  ]);
+  const expected: Record<string, RegExp[]> = {
+    mount: [
+      /--network <ic\|local\|URL>.*default:\s+"ic",\s+env:\s+ICFS_NETWORK/,
+      /--root-key <HEX\|FILE>.*env:\s+ICFS_ROOT_KEY/,
+      /--file-mode <octal>.*default:\s+0444/,
+      /--memory <MiB>.*default:\s+256/,
+      /--read-timeout <s>.*default:\s+10,\s+env:\s+ICFS_READ_TIMEOUT/,
+      /--foreground/,
+    ],
+    publish: [/--identity <PEM>.*made on first use.*env:\s+ICFS_IDENTITY/, /--note <text>/, /--json/],
+    deploy: [/--specified-id <id>/, /--wasm <file>.*default:\s+the one built by `make canister`/],
+    ls: [/-l, --long/, /-R, --recursive/, /--identity <PEM>.*default:\s+none/],
+    localnet: [
+      /--port <port>.*default:\s+4943/,
+      /--bandwidth.*default: no limit/,
+      /--update-latency.*default:\s+0/,
+    ],
+    identity: [/--identity <PEM>/],
+    umount: [/-l, --lazy/],
+    trust: [/show/, /reset/],
+  };
+  for (const [command, patterns] of Object.entries(expected)) {
+    const { code, stdout, stderr } = await icfs([command, "--help"]);
+    t.match({ code, stderr }, { code: 0, stderr: "" }, command);
+    const text = stdout.replace(/\s+/g, " ");
+    for (const pattern of patterns) t.match(text, pattern, `${command}: ${pattern}`);
+  }
+  t.match(await icfs(["trust", "reset", "--help"]), { code: 0, stdout: /<?canister>?/ });
+});
+
+t.test("--version", async (t) => {
+  t.same(await icfs(["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", async (t) => {
+  const cases: [args: string[], reason: RegExp, env?: NodeJS.ProcessEnv][] = [
+    [[], /Usage: icfs/],
+    [["moutn"], /unknown command 'moutn'[\s\S]*mount/],
+    [["ls", "--recusive", ID], /unknown option '--recusive'[\s\S]*--recursive/],
+    [["publish", "dir"], /missing required argument 'canister'/],
+    [["mount", ID], /missing required argument 'mountpoint'/],
+    [["umount"], /missing required argument 'mountpoint'/],
+    [["trust"], /Usage: icfs trust/],
+    [["trust", "reset"], /missing required argument 'canister'/],
+    [["ls", ID, "path", "another"], /too many arguments/],
+    [["ls", ID, "--network"], /argument missing/],
+    [["localnet", "--port", "http"], /'http' is invalid.*Use a port, 0 to 65535/],
+    [["localnet", "--port", "65536"], /Use a port, 0 to 65535/],
+    [["localnet", "--latency", "-1"], /Use a number from 0/],
+    [["localnet", "--bandwidth", ""], /Use a number from 0/],
+    [["localnet"], /ICFS_LATENCY.*Use a number from 0/, { ICFS_LATENCY: "fast" }],
+    [["mount", ID, "/mnt", "--memory", "0"], /Use a whole number from 1/],
+    [["mount", ID, "/mnt", "--read-timeout", "1.5"], /Use a whole number from 1/],
+    [["mount", ID, "/mnt", "--file-mode", "0999"], /Use permissions in octal/],
+    [["mount", ID, "/mnt", "--log-level", "loud"], /Use debug, info, warn or error/],
+  ];
+  for (const [args, reason, more] of cases) {
+    const { code, stdout, stderr } = await icfs(args, more);
+    t.match({ code, stdout }, { code: 2, stdout: "" }, `icfs ${args.join(" ")}`);
+    t.match(stderr, reason);
+  }
+});
+
+t.test("what is right as usage and cannot work: exit code 1", async (t) => {
+  const cases: [args: string[], reason: string][] = [
+    [
+      ["ls", "not-an-id"],
+      `icfs: "not-an-id" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
+    ],
+    [
+      ["ls", ID, "--network", "mainnet"],
+      'icfs: unknown network "mainnet": use ic, local, or a URL such as http://127.0.0.1:4943\n',
+    ],
+    [["trust", "reset", ID], `icfs: this host has not accepted anything from ${ID}\n`],
+    [["deploy", ID, "--specified-id", ID], "icfs: give a canister or --specified-id, not both\n"],
+  ];
+  for (const [args, stderr] of cases)
+    t.same(await icfs(args), { code: 1, stdout: "", stderr }, args.join(" "));
+  t.same(await icfs(["trust", "show"]), { code: 0, stdout: "", stderr: "" });
+  t.same(await icfs(["trust", "show", "--json"]), { code: 0, stdout: '{"accepted":[]}\n', stderr: "" });
+});

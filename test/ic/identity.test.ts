@@ -1,0 +1,141 @@
+import { execFileSync } from "node:child_process";
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { SignIdentity } from "@dfinity/agent";
+import { Ed25519KeyIdentity } from "@dfinity/identity";
+import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
+import t from "tap";
+import { defaultIdentity, defaultIdentityFile, loadIdentity } from "../../lib/ic/identity.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+
+const directory = await temporaryDirectory(t);
+
+/** What openssl writes, in a file that only its owner reads. */
+async function pem(name: string, command: string, input?: string): Promise<string> {
+  const file = join(directory, `${name}.pem`);
+  const [program, ...args] = command.split(" ");
+  await writeFile(file, execFileSync(program!, args, { input, stdio: ["pipe", "pipe", "ignore"] }), {
+    mode: 0o600,
+  });
+  return file;
+}
+
+const principal = (identity: SignIdentity) => identity.getPrincipal().toText();
+
+t.test("a secp256k1 key in SEC1, as dfx writes it", async (t) => {
+  const file = await pem("sec1", "openssl ecparam -name secp256k1 -genkey");
+  const text = await readFile(file, "utf8");
+  t.match(text, /BEGIN EC PARAMETERS[\s\S]*BEGIN EC PRIVATE KEY/);
+  const key = text.replace(/-----BEGIN EC PARAMETERS[\s\S]*END EC PARAMETERS-----\n/, "");
+  const expected = principal(Secp256k1KeyIdentity.fromPem(key));
+  t.equal(principal(loadIdentity(file)), expected);
+  await t.test("the same key without its parameters, and in PKCS#8", async (t) => {
+    const bare = join(directory, "bare.pem");
+    await writeFile(bare, key, { mode: 0o600 });
+    t.equal(principal(loadIdentity(bare)), expected);
+    const pkcs8 = await pem("pkcs8", "openssl pkcs8 -topk8 -nocrypt", text);
+    t.match(await readFile(pkcs8, "utf8"), /BEGIN PRIVATE KEY/);
+    t.equal(principal(loadIdentity(pkcs8)), expected);
+  });
+});
+
+t.test("an Ed25519 key in PKCS#8", async (t) => {
+  const file = await pem("ed25519", "openssl genpkey -algorithm ed25519");
+  const der = execFileSync("openssl", ["pkey", "-in", file, "-outform", "DER"]);
+  // The seed is the last 32 of the 48 bytes (RFC 8410).
+  const expected = Ed25519KeyIdentity.fromSecretKey(new Uint8Array(der.subarray(16)));
+  t.equal(principal(loadIdentity(file)), principal(expected));
+});
+
+t.test("signatures verify", async (t) => {
+  for (const name of ["sec1", "ed25519"]) {
+    const file = join(directory, `${name}.pem`);
+    const message = join(directory, "message");
+    await writeFile(message, "to sign");
+    const signature = await loadIdentity(file).sign(new Uint8Array(Buffer.from("to sign")));
+    t.equal(signature.length, 64, name);
+    if (name !== "ed25519") continue;
+    await writeFile(`${message}.sig`, signature);
+    const verify = `pkeyutl -verify -inkey ${file} -rawin -in ${message} -sigfile ${message}.sig`;
+    t.match(execFileSync("openssl", verify.split(" ")).toString(), /Verified Successfully/);
+  }
+});
+
+t.test("keys of other kinds, and what is no key", async (t) => {
+  const cases: Record<string, [file: string, message: RegExp]> = {
+    RSA: [
+      await pem("rsa", "openssl genrsa -traditional 2048"),
+      /holds a key of kind RSA: use Ed25519 or secp256k1/,
+    ],
+    "P-256": [
+      await pem("p256", "openssl ecparam -name prime256v1 -genkey"),
+      /holds a key of kind P-256: use/,
+    ],
+    X25519: [await pem("x25519", "openssl genpkey -algorithm x25519"), /holds a key of kind X25519: use/],
+    brainpool: [
+      await pem("brainpool", "openssl ecparam -name brainpoolP256r1 -genkey"),
+      /holds no private key/,
+    ],
+    "a public key": [
+      await pem("public", `openssl pkey -in ${join(directory, "ed25519.pem")} -pubout`),
+      /holds no private key that can be used/,
+    ],
+    "an encrypted key": [
+      await pem("encrypted", "openssl genpkey -algorithm ed25519 -aes256 -pass pass:secret"),
+      /holds no private key that can be used \(PEM, not encrypted\)/,
+    ],
+    garbage: [await pem("garbage", "echo hello"), /holds no private key/],
+    "an empty file": [await pem("empty", "true"), /holds no private key/],
+    "a broken block": [
+      await pem("broken", "cat", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+      /holds no private key/,
+    ],
+  };
+  for (const [name, [file, message]] of Object.entries(cases)) {
+    t.throws(() => loadIdentity(file), { name: "UserError", message }, name);
+    t.throws(() => loadIdentity(file), { message: new RegExp(file) }, "the file is named");
+  }
+  t.throws(() => loadIdentity(join(directory, "nowhere")), {
+    name: "UserError",
+    message: /cannot read the identity: ENOENT/,
+  });
+  const folder = join(directory, "folder");
+  await mkdir(folder, { mode: 0o700 });
+  t.throws(() => loadIdentity(folder), { name: "UserError", message: /cannot read the identity: EISDIR/ });
+});
+
+t.test("a file that others can read is refused, whatever is in it", async (t) => {
+  const file = await pem("shared", "openssl genpkey -algorithm ed25519");
+  for (const mode of [0o644, 0o640, 0o620, 0o601]) {
+    await chmod(file, mode);
+    t.throws(() => loadIdentity(file), {
+      name: "UserError",
+      message: `${file} can be read by others than its owner: run \`chmod 600 ${file}\``,
+    });
+  }
+  await chmod(file, 0o400);
+  t.ok(loadIdentity(file));
+});
+
+t.test("the default identity is made once, for its owner alone", async (t) => {
+  const umask = process.umask(0);
+  t.teardown(() => void process.umask(umask));
+  process.env.XDG_CONFIG_HOME = join(directory, "config");
+  const messages: string[] = [];
+  t.intercept(console, "error", { value: (text: string) => messages.push(text) });
+  const file = join(directory, "config/icfs/identity.pem");
+  t.equal(defaultIdentityFile(), file);
+  const first = principal(defaultIdentity());
+  t.equal((await stat(file)).mode & 0o777, 0o600);
+  t.equal((await stat(join(directory, "config/icfs"))).mode & 0o777, 0o700);
+  t.same(messages, [`icfs: made a new identity, ${file}: keep it, it is who owns what you deploy`]);
+  t.equal(principal(defaultIdentity()), first);
+  t.equal(messages.length, 1, "once");
+  await chmod(file, 0o644);
+  t.throws(() => defaultIdentity(), /can be read by others/);
+  process.env.XDG_CONFIG_HOME = join(file, "not-a-directory");
+  t.throws(() => defaultIdentity(), {
+    name: "UserError",
+    message: /cannot make an identity .*: give one with --identity/,
+  });
+});
