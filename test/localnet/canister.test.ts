@@ -200,6 +200,21 @@ t.test("the management canister answers canisters", async (t) => {
   t.not(Buffer.compare(first, Buffer.from(await counter.random!())), 0);
 });
 
+t.test("many calls at once", async (t) => {
+  const { counter } = await newCounter();
+  const calls = Array.from({ length: 60 }, (_, index) =>
+    index % 3 === 0 ? counter.increment!() : counter.touch!(),
+  );
+  const answers = (await Promise.all(calls)) as bigint[];
+  const counted = answers.filter((_, index) => index % 3 === 0).sort((a, b) => Number(a - b));
+  t.same(
+    counted,
+    Array.from({ length: 20 }, (_, index) => BigInt(index + 1)),
+    "each increment has its own result",
+  );
+  t.equal(await counter.get!(), 20n);
+});
+
 t.test("timers", async (t) => {
   await counter.startTimer!();
   while ((await counter.tickCount!()) === 0n) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -260,7 +275,7 @@ t.test("replies that are too large are rejects", async (t) => {
 });
 
 t.test("a canister that loops is ended and goes on from its last state", async (t) => {
-  const impatient = await startNetwork(t, { messageTimeLimit: 1000 });
+  const impatient = await startNetwork(t, { messageTimeLimit: 2000 });
   const agent = await agentFor(impatient);
   const counter = actorOn(await deploy(agent, wasm), agent);
   await counter.increment!();

@@ -11,7 +11,7 @@ import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
 import { startLocalNetwork } from "../../lib/localnet/index.ts";
-import { TINY } from "./assemble.ts";
+import { assemble, TINY } from "./assemble.ts";
 import { agentFor, deploy, NO_ARGUMENT, owner, startNetwork, stranger } from "./setup.ts";
 
 const MINUTE_NS = 60_000_000_000n;
@@ -286,6 +286,16 @@ t.test("who may read what", async (t) => {
   });
 });
 
+t.test("a canister that is not there has no module, provably", async (t) => {
+  const nobody = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
+  const path = ["canister", nobody.toUint8Array(), "module_hash"].map(
+    (label) => new Uint8Array(Buffer.from(label)),
+  );
+  const { certificate } = await agent.readState(nobody, { paths: [path] });
+  const verified = await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: nobody });
+  t.equal(verified.lookup_path(path).status, "Absent");
+});
+
 t.test("a clock that is wrong", async (t) => {
   const late = await startNetwork(t, { timeOffset: -10 * 60_000 });
   const { certificate } = await (await agentFor(late))
@@ -319,8 +329,12 @@ t.test("closing ends what is running", async (t) => {
   const doomed = await startLocalNetwork({ port: 0 });
   const agent = await agentFor(doomed);
   const id = await deploy(agent, TINY);
+  const stuck = assemble({
+    imports: [],
+    functions: [{ name: "canister_init", body: [0x03, 0x40, 0x0c, 0, 0x0b] }],
+  });
   const spin = () => t.rejects(agent.call(id, { methodName: "spin", arg: NO_ARGUMENT }));
-  const failed = Promise.all([spin(), spin(), spin(), t.rejects(deploy(agent, TINY))]);
+  const failed = Promise.all([spin(), spin(), spin(), t.rejects(deploy(agent, stuck))]);
   await new Promise((resolve) => setTimeout(resolve, 100));
   await doomed.close();
   await failed;
