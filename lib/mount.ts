@@ -52,7 +52,7 @@ export async function serveMount(
     await serveUntilUnmounted({
       mount: async () => {
         const address = await resolveAddress();
-        // Half of the deadline: a request that hangs leaves time for another.
+        // Half of the deadline: a request that hangs in silence leaves time for another.
         const source = openSource(address, options.readTimeout / 2);
         const release = await openNewest(address, source);
         const cache = new ChunkCache((reference) => source.chunk(reference), options);

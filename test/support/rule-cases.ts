@@ -20,7 +20,7 @@ export const PATH_CASES: readonly { path: string; problem: string | undefined }[
   { path: "n".repeat(256), problem: "the path has a component longer than 255 bytes" },
   // 128 characters, 256 bytes.
   { path: "ü".repeat(128), problem: "the path has a component longer than 255 bytes" },
-  { path: "d/".repeat(2048) + "x", problem: "the path is longer than 4096 bytes" },
+  { path: `${"d/".repeat(2048)}x`, problem: "the path is longer than 4096 bytes" },
 ];
 
 /** What stands at each path: "file", "directory", or a symlink's "->" and target. */
