@@ -151,6 +151,48 @@ t.test("installing, upgrading, uninstalling", async (t) => {
   t.same(module_hash, []);
 });
 
+t.test("a failed upgrade takes back what pre_upgrade wrote to stable memory", async (t) => {
+  const saving = assemble({
+    imports: [
+      ["msg_reply", [], []],
+      ["msg_reply_data_append", [I32, I32], []],
+      ["stable_grow", [I32], [I32]],
+      ["stable_write", [I32, I32, I32], []],
+      ["stable_read", [I32, I32, I32], []],
+    ],
+    functions: [
+      { name: "canister_init", body: [0x41, 1, 0x10, 2, 0x1a] },
+      // Adds 1 to the first byte of stable memory: stable_read(0, 0, 1), memory[0] += 1, stable_write(0, 0, 1).
+      {
+        name: "canister_pre_upgrade",
+        body: [
+          ...[0x41, 0, 0x41, 0, 0x41, 1, 0x10, 4],
+          ...[0x41, 0, 0x41, 0, 0x2d, 0, 0, 0x41, 1, 0x6a, 0x3a, 0, 0],
+          ...[0x41, 0, 0x41, 0, 0x41, 1, 0x10, 3],
+        ],
+      },
+      {
+        name: "canister_query peek",
+        body: [0x41, 0, 0x41, 0, 0x41, 1, 0x10, 4, 0x41, 0, 0x41, 1, 0x10, 1, 0x10, 0],
+      },
+    ],
+  });
+  const failing = assemble({ imports: [], functions: [{ name: "canister_post_upgrade", body: [0x00] }] });
+  const id = await deploy(agent, saving);
+  const upgrade = { canister_id: id, arg: NO_ARGUMENT, mode: { upgrade: [] } };
+  // Once with untouched stable memory and once over a page that is there.
+  for (const before of [0, 1]) {
+    await rejection(ic.install_code!({ ...upgrade, wasm_module: failing }));
+    t.equal((await query(id, "peek"))[0], before);
+    await ic.install_code!({ ...upgrade, wasm_module: saving });
+    t.equal((await query(id, "peek"))[0], before + 1);
+  }
+  const skip = { upgrade: [{ skip_pre_upgrade: [true], wasm_memory_persistence: [] }] };
+  const other = await deploy(agent, saving);
+  await ic.install_code!({ ...upgrade, canister_id: other, mode: skip, wasm_module: saving });
+  t.equal((await query(other, "peek"))[0], 0, "nothing is written when pre_upgrade is skipped");
+});
+
 t.test("stopping, starting, deleting", async (t) => {
   const id = await deploy(agent, TINY);
   t.match(await rejection(ic.delete_canister!({ canister_id: id })), { errorCode: "IC0510" });
