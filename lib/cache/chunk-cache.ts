@@ -7,6 +7,7 @@ import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { retrying } from "../retry.ts";
 import type { ChunkReference } from "../tree/manifest.ts";
+import { PrefetchWindow } from "./prefetch-window.ts";
 
 /** One attempt to get a chunk's verified bytes (lib/source). */
 export type FetchChunk = (reference: ChunkReference) => Promise<Buffer>;
@@ -35,8 +36,6 @@ export interface ChunkCacheOptions {
 const FIRST_PAUSE_MS = 50;
 /** Longest pause between attempts, so that a network that comes back is noticed within a read's deadline. */
 const LONGEST_PAUSE_MS = 1000;
-/** Prefetching stops at so many fetches under way, so that a read does not queue behind guesses. */
-const MAX_PREFETCHES = 16;
 
 /** A chunk on its way, for all who ask for it meanwhile. */
 interface SharedFetch {
@@ -57,11 +56,13 @@ export class ChunkCache {
   readonly #options: ChunkCacheOptions;
   readonly #memory: LRUCache<string, Buffer>;
   readonly #underWay = new Map<string, SharedFetch>();
+  readonly #window: PrefetchWindow;
 
   constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
     this.#fetch = fetch;
     this.#options = options;
     this.#memory = new LRUCache({ maxSize: options.memory, sizeCalculation: (bytes) => bytes.length });
+    this.#window = new PrefetchWindow(options.readTimeout);
   }
 
   /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
@@ -80,7 +81,8 @@ export class ChunkCache {
   /** Fetches the chunk in the background, unless it is here or enough is under way. */
   prefetch(reference: ChunkReference): void {
     const key = keyOf(reference);
-    if (this.#memory.has(key) || this.#underWay.has(key) || this.#underWay.size >= MAX_PREFETCHES) return;
+    if (this.#memory.has(key) || this.#underWay.has(key) || !this.#window.hasRoom(this.#underWay.size))
+      return;
     this.#shared(key, reference, performance.now() + this.#options.readTimeout).catch(() => {
       // Already logged; whoever reads the chunk tries again and is told.
     });
@@ -100,11 +102,12 @@ export class ChunkCache {
 
   async #fetchUntil(time: SharedFetch["time"], key: string, reference: ChunkReference): Promise<Buffer> {
     try {
-      const bytes = await retrying(() => this.#fetch(reference), {
+      const bytes = await retrying(() => this.#attempt(reference), {
         firstPause: FIRST_PAUSE_MS,
         longestPause: LONGEST_PAUSE_MS,
         again: (error, attempts, pause) => {
           this.statistics.failures += 1;
+          this.#window.failed();
           if (attempts === 1) this.#options.log.warn(`chunk ${key.slice(0, 16)}: ${messageOf(error)}`);
           return performance.now() + pause < time.deadline;
         },
@@ -116,6 +119,13 @@ export class ChunkCache {
     } finally {
       this.#underWay.delete(key);
     }
+  }
+
+  async #attempt(reference: ChunkReference): Promise<Buffer> {
+    const started = performance.now();
+    const bytes = await this.#fetch(reference);
+    this.#window.arrived(performance.now() - started);
+    return bytes;
   }
 }
 
