@@ -1,0 +1,111 @@
+/** icfs deploy, and whose canister it is then (icfs identity). */
+import { createHash } from "node:crypto";
+import { chmod, mkdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { writeTree } from "../publish/trees.ts";
+import { startCanister, startNetwork } from "../support/canister-network.ts";
+
+const SPECIFIED = "oeagv-5qaaa-aaaah-aar4q-cai";
+const WASM = new URL("../../build/icfs.wasm", import.meta.url);
+
+t.test(
+  "a new canister, its id as the last line of stdout, owned by an identity that is made on first use",
+  async (t) => {
+    const n = await startNetwork(t);
+    const pem = join(n.directory, "config/icfs/identity.pem");
+    const { code, stdout, stderr } = await n.icfs(["deploy"]);
+    t.equal(code, 0);
+    const id = stdout.trim().split("\n").at(-1)!;
+    t.match(id, /^[a-z0-9-]+-cai$/);
+    t.match(stderr, `icfs: made a new identity, ${pem}`);
+    t.equal((await stat(pem)).mode & 0o777, 0o600);
+    const principal = await n.icfs(["identity"]);
+    t.match(principal, { code: 0, stderr: "", stdout: /^[a-z0-9-]+\n$/ });
+    t.same(await n.icfs(["identity"]), principal, "it stays");
+    t.same(await n.icfs(["identity", "--identity", pem], { env: { PATH: process.env.PATH } }), principal);
+    t.match(stderr, `installed ${id} on ${n.url}, owned by ${principal.stdout.trim()}`);
+    t.not((await n.icfs(["deploy"])).stdout.trim(), id, "another one the next time");
+
+    await t.test("a key that others can read is refused", async (t) => {
+      await chmod(pem, 0o644);
+      for (const command of ["deploy", "identity"]) {
+        const { code, stdout, stderr } = await n.icfs([command]);
+        t.match({ code, stdout }, { code: 1, stdout: "" });
+        t.equal(stderr, `icfs: ${pem} can be read by others than its owner: run \`chmod 600 ${pem}\`\n`);
+      }
+      await chmod(pem, 0o600);
+    });
+  },
+);
+
+t.test("--json is one object", async (t) => {
+  const n = await startNetwork(t);
+  const { code, stdout } = await n.icfs(["deploy", "--specified-id", SPECIFIED, "--json"]);
+  t.equal(code, 0);
+  const moduleHash = createHash("sha256")
+    .update(await readFile(WASM))
+    .digest("hex");
+  const object = { canister: SPECIFIED, action: "installed", moduleHash, network: n.url };
+  t.equal(stdout, `${JSON.stringify(object)}\n`);
+  await t.test("a specified id again is an upgrade", async (t) => {
+    const again = await n.icfs(["deploy", "--specified-id", SPECIFIED, "--json"]);
+    t.same(JSON.parse(again.stdout), { ...object, action: "upgraded" });
+  });
+});
+
+t.test("an upgrade keeps the releases", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const tree = join(c.directory, "tree");
+  await mkdir(tree);
+  await writeTree(tree, { file: "content" });
+  const { header } = JSON.parse((await c.icfs(["publish", tree, id, "--json"])).stdout);
+  const { code, stdout, stderr } = await c.icfs(["deploy", id]);
+  t.match({ code, stdout }, { code: 0, stdout: `${id}\n` });
+  t.match(stderr, `upgraded ${id}`);
+  const head = await c.source().head();
+  t.match(head?.header, { number: 1 });
+  t.equal(head?.hash.toString("hex"), header);
+  t.match(await c.icfs(["ls", id]), { code: 0, stdout: "file\n" });
+  await writeTree(tree, { file: "other" });
+  t.match(await c.icfs(["publish", tree, id]), { code: 0, stdout: /^published release 2 / });
+
+  await t.test("somebody else cannot deploy over it", async (t) => {
+    const env = { ...c.env, XDG_CONFIG_HOME: join(c.directory, "other") };
+    const principal = (await c.icfs(["identity"], { env })).stdout.trim();
+    for (const args of [[id], ["--specified-id", id]]) {
+      const { code, stdout, stderr } = await c.icfs(["deploy", ...args], { env });
+      t.match({ code, stdout }, { code: 1, stdout: "" }, args.join(" "));
+      t.match(stderr, /^icfs: cannot deploy: Only (the )?controllers? of/i);
+      t.match(stderr, `You are ${principal}: give a controller's key with --identity\n`);
+    }
+    t.match((await c.source().head())?.header, { number: 2 }, "nothing has changed");
+  });
+});
+
+t.test("what cannot be deployed", async (t) => {
+  const n = await startNetwork(t);
+  const text = join(n.directory, "text.wasm");
+  await writeTree(n.directory, { "text.wasm": "not Wasm" });
+  const cases: [args: string[], message: RegExp][] = [
+    [["xx"], /"xx" is no canister id/],
+    [["--specified-id", "xx"], /"xx" is no canister id/],
+    [[SPECIFIED], new RegExp(`cannot deploy: Canister ${SPECIFIED} not found`)],
+    [
+      ["--wasm", "/nowhere.wasm"],
+      /no canister to deploy \(ENOENT.*nowhere.wasm'\): run `make canister` first/,
+    ],
+    [["--wasm", text], /cannot deploy: .*(Wasm|WebAssembly|module)/i],
+    [
+      ["--network", "ic"],
+      /canisters are created with cycles on https:\/\/icp-api.io: make one with icp or dfx/,
+    ],
+    [["--network", "ic", "--specified-id", SPECIFIED], /canisters are created with cycles on/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, stdout, stderr } = await n.icfs(["deploy", ...args]);
+    t.match({ code, stdout }, { code: 1, stdout: "" }, args.join(" "));
+    t.match(stderr.trim().split("\n").at(-1), message);
+  }
+});

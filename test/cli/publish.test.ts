@@ -1,0 +1,211 @@
+/** icfs publish, against a real canister on a local network. */
+import { chmod, mkdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { AnonymousIdentity } from "@dfinity/agent";
+import t from "tap";
+import { createAgent } from "../../lib/ic/agent.ts";
+import { publisherCanister } from "../../lib/publish/canister.ts";
+import { bytesOf, writeTree } from "../publish/trees.ts";
+import { startCanister, type TestCanister } from "../support/canister-network.ts";
+import { BIN, run } from "../support/icfs.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** A tree of its own below the test's directory. */
+async function treeOf(canister: TestCanister, name: string, files: Record<string, Uint8Array | string>) {
+  const tree = join(canister.directory, name);
+  await mkdir(tree);
+  await writeTree(tree, files);
+  return tree;
+}
+
+/** Publishes with --json, and expects it to work. */
+async function published(canister: TestCanister, tree: string) {
+  const { code, stdout, stderr } = await canister.icfs([
+    "publish",
+    tree,
+    canister.canister.toText(),
+    "--json",
+  ]);
+  if (code !== 0) throw new Error(stderr);
+  return JSON.parse(stdout) as Record<string, number> & { header: string };
+}
+
+t.test("one release after the other", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const files = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`d/f${i}`, bytesOf(i, 20 * KiB)]));
+  const tree = await treeOf(c, "tree", { ...files, large: bytesOf(99, 3 * MiB), empty: "" });
+  await symlink("d/f0", join(tree, "link"));
+  const bytes = 40 * 20 * KiB + 3 * MiB;
+
+  const first = await published(c, tree);
+  t.same(
+    Object.keys(first),
+    ["release", "header", "files", "bytes", "chunks", "chunksUploaded", "bytesUploaded"],
+    "exactly these",
+  );
+  t.match(first, { release: 1, header: /^[0-9a-f]{64}$/, files: 42, bytes });
+  t.equal(first.chunksUploaded, first.chunks);
+  t.ok(first.bytesUploaded! > bytes, "with the manifest");
+  t.equal((await c.source().head())?.hash.toString("hex"), first.header);
+
+  await t.test("an unchanged tree, and one with other times, is the old release", async (t) => {
+    const unchanged = { ...first, chunksUploaded: 0, bytesUploaded: 0 };
+    t.same(await published(c, tree), unchanged);
+    await utimes(join(tree, "large"), 1, 1);
+    await utimes(join(tree, "d"), 1, 1);
+    t.same(await published(c, tree), unchanged);
+    const { code, stdout } = await c.icfs(["publish", tree, id]);
+    t.match(
+      { code, stdout },
+      { code: 0, stdout: /^nothing changed: release 1 \([0-9a-f]{64}\) has this tree, 42 files, / },
+    );
+  });
+
+  await t.test("an executable bit makes a release and sends a manifest alone", async (t) => {
+    await chmod(join(tree, "large"), 0o755);
+    const second = await published(c, tree);
+    t.match(second, { release: 2, files: 42, bytes });
+    t.ok(second.bytesUploaded! < 20 * KiB, `${second.bytesUploaded} bytes`);
+    t.not(second.header, first.header);
+  });
+
+  await t.test("a changed file sends little", async (t) => {
+    await writeFile(join(tree, "d/f7"), bytesOf(777, 20 * KiB));
+    const third = await published(c, tree);
+    t.match(third, { release: 3 });
+    t.ok(third.chunksUploaded! <= 4, `${third.chunksUploaded} of ${third.chunks} chunks`);
+    t.ok(third.bytesUploaded! < 1.6 * MiB, `${third.bytesUploaded} bytes`);
+  });
+
+  await t.test("what is gone is gone, and chunks that are there already are not sent for it", async (t) => {
+    await rm(join(tree, "d"), { recursive: true });
+    await rm(join(tree, "link"));
+    await writeFile(join(tree, "copy"), bytesOf(99, 3 * MiB));
+    const { stdout } = await c.icfs(["publish", tree, id, "--note", "smaller"]);
+    t.match(
+      stdout,
+      /^published release 4 \([0-9a-f]{64}\): 3 files, 6\.3 MB; uploaded 1 chunks, 0\.\d kB\n$/,
+    );
+    t.equal((await c.source().head())?.header.note, "smaller");
+  });
+
+  await t.test("an empty directory is a release, too", async (t) => {
+    const empty = await treeOf(c, "empty", {});
+    t.match(await published(c, empty), { release: 5, files: 0, bytes: 0, chunks: 1 });
+  });
+});
+
+t.test("who may publish", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const tree = await treeOf(c, "tree", { file: "first" });
+  await published(c, tree);
+  await writeFile(join(tree, "file"), "second");
+  const other = { ...c.env, XDG_CONFIG_HOME: join(c.directory, "other") };
+
+  await t.test("a second identity may not, and is told so", async (t) => {
+    const { code, stdout, stderr } = await c.icfs(["publish", tree, id, "--json"], { env: other });
+    t.match({ code, stdout }, { code: 1, stdout: "" });
+    const principal = (await c.icfs(["identity"], { env: other })).stdout.trim();
+    t.match(
+      stderr,
+      `icfs: ${principal} may not publish to ${id}: use its owner's key (--identity PEM). Nothing was published\n`,
+    );
+    t.match((await c.source().head())?.header, { number: 1 });
+  });
+
+  await t.test("nor on a terminal, where a bar must not keep the command", async (t) => {
+    const command = `${BIN} publish ${tree} ${id}`;
+    const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], { env: other });
+    t.equal(code, 1);
+    t.match(stdout, "may not publish");
+    t.ok(stdout.lastIndexOf("\x1b[?25h") > stdout.lastIndexOf("\x1b[?25l"), "the cursor is back");
+  });
+
+  await t.test("nobody in particular may not put or publish anything", async (t) => {
+    const { network, rootKey } = c;
+    const identity = new AnonymousIdentity();
+    const agent = createAgent({
+      network,
+      rootKey,
+      identity,
+      verifyQuerySignatures: true,
+      requestTimeout: 30_000,
+    });
+    const anonymous = publisherCanister(agent, c.canister);
+    await t.rejects(anonymous.put([new Uint8Array(10)]), /inspect_message|not authorised/);
+    const release = { manifest: [], parent: [] as [], note: "" };
+    await t.rejects(anonymous.publish(release), /inspect_message|not authorised/);
+    const owner = publisherCanister(c.publisherAgent, c.canister);
+    t.equal((await owner.put([new Uint8Array(10)])).length, 1, "the owner may");
+  });
+
+  await t.test("the owner may, with the key named", async (t) => {
+    const pem = join(c.directory, "config/icfs/identity.pem");
+    t.match(await c.icfs(["publish", tree, id, "--identity", pem], { env: other }), { code: 0 });
+    t.match((await c.source().head())?.header, { number: 2 });
+  });
+});
+
+t.test("what cannot be published is refused before anything is sent", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const refused = async (tree: string, program = BIN, args: string[] = []) => {
+    const { code, stdout, stderr } = await run(program, [...args, "publish", tree, id], { env: c.env });
+    t.match({ code, stdout }, { code: 1, stdout: "" });
+    return stderr;
+  };
+  const tree = await treeOf(c, "bad", { "d/secret": "x", "d/good": "y", "locked/file": "z" });
+  await symlink("/etc/shadow", join(tree, "absolute"));
+  await symlink("gone", join(tree, "dangling"));
+  await run("mkfifo", [join(tree, "pipe")], { env: c.env });
+  await chmod(join(tree, "d/secret"), 0);
+  await chmod(join(tree, "locked"), 0);
+  // Root reads everything, unless it gives up the right to.
+  const powerless = [
+    "--bounding-set",
+    "-dac_override,-dac_read_search",
+    "--inh-caps",
+    "-dac_override,-dac_read_search",
+  ];
+  const message = await refused(tree, "setpriv", [...powerless, "--", BIN]);
+  for (const line of [
+    `icfs: ${tree} cannot be published; nothing was uploaded:`,
+    "  absolute: the symlink is absolute",
+    "  dangling: the symlink leads to gone, which is not in the tree",
+    /^ {2}d\/secret: EACCES: permission denied/m,
+    /^ {2}locked: EACCES: permission denied/m,
+    /^ {2}pipe: it is a named pipe/m,
+  ]) {
+    t.match(message, line);
+  }
+  t.notMatch(message, "good");
+  t.match(await refused(join(tree, "d/good")), /d\/good is not a directory/);
+  t.match(await refused(join(tree, "nowhere")), /cannot read .*nowhere: ENOENT/);
+  t.equal(await c.source().head(), undefined, "nothing was published");
+});
+
+t.test("on a terminal there is a bar, and stdout has the result alone", async (t) => {
+  const c = await startCanister(t, { bandwidth: 8 });
+  const tree = await treeOf(c, "tree", { large: bytesOf(1, 6 * MiB) });
+  const result = join(c.directory, "result");
+  const command = `${BIN} publish ${tree} ${c.canister.toText()} --json > ${result}`;
+  const { code, stdout: terminal } = await run("script", ["-qec", command, "/dev/null"], { env: c.env });
+  t.equal(code, 0);
+  t.match(terminal, /uploading \[.+\] +\d+% [\d.]+ .?B of 6\.\d MB/);
+  t.ok(terminal.lastIndexOf("\x1b[?25h") > terminal.lastIndexOf("\x1b[?25l"), "the cursor is back");
+  const { stdout } = await run("cat", [result], { env: c.env });
+  t.match(JSON.parse(stdout), { release: 1, bytes: 6 * MiB });
+  t.equal(stdout.trim().split("\n").length, 1);
+});
+
+t.test("without one there are plain lines", async (t) => {
+  const c = await startCanister(t);
+  const tree = await treeOf(c, "tree", { file: bytesOf(1, 100_000) });
+  const { stdout, stderr } = await c.icfs(["publish", tree, c.canister.toText()]);
+  t.match(stderr, /^hashing: 100\.0 kB\nuploading: 100\.\d kB\n$/);
+  t.match(stdout, /^published release 1 [^\n]*\n$/);
+});
