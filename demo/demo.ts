@@ -11,12 +11,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { megabytes } from "../lib/units.ts";
 import { filesSent, startDnsmasq } from "./dnsmasq.ts";
 import { deploy, type Mount, mount, mountLog, publish, type Statistics, startLocalnet } from "./icfs.ts";
 import { BOOT_FAILURE, STAGES, startMachine } from "./machine.ts";
 import { GUEST_ADDRESS, makeNamespace } from "./namespace.ts";
 import type { Process } from "./process.ts";
-import { megabytes, Report, secondsSince } from "./report.ts";
+import { Report, secondsSince } from "./report.ts";
 import { DEBIAN_TREE, makeTree } from "./tree.ts";
 import { makeWorkspace, type Workspace } from "./workspace.ts";
 

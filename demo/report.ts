@@ -36,8 +36,3 @@ export class Report {
 export function secondsSince(started: number): number {
   return (performance.now() - started) / 1000;
 }
-
-/** A number of bytes for people, in the decimal units that network speeds have. */
-export function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
-}

@@ -20,7 +20,9 @@ export function localnetCommand(): Command {
         .argParser(port),
     )
     .addOption(amount("--latency <ms>", "round trip of every request").default(0))
-    .addOption(amount("--bandwidth <MiB/s>", "what all replies share, and all requests; default: no limit"))
+    .addOption(
+      amount("--bandwidth <MiB/s>", "what all replies share, and all requests; default: no limit", 0.001),
+    )
     .addOption(
       amount("--update-latency <ms>", "in addition, for update calls: what consensus takes").default(0),
     )
@@ -43,11 +45,11 @@ function port(text: string): number {
   return Number(text);
 }
 
-function amount(flags: string, description: string): Option {
+function amount(flags: string, description: string, least = 0): Option {
   return option(flags, description).argParser((text) => {
     const value = Number(text);
-    if (text.trim() === "" || !Number.isFinite(value) || value < 0) {
-      throw new InvalidArgumentError("Use a number from 0.");
+    if (text.trim() === "" || !Number.isFinite(value) || value < least) {
+      throw new InvalidArgumentError(`Use a number from ${least}.`);
     }
     return value;
   });

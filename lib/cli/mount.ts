@@ -7,7 +7,7 @@ import { isBackgroundChild, notifyFailed, notifyReady, runInBackground } from ".
 import { defaultMountOptions } from "../fs/mount-options.ts";
 import { createLog, isLogLevel, type LogLevel } from "../log.ts";
 import { type MountDescription, serveMount } from "../mount.ts";
-import { megabytes } from "../publish/progress.ts";
+import { megabytes } from "../units.ts";
 import { addressOf, type NetworkOptions, option, withNetwork } from "./options.ts";
 
 interface MountCommandOptions extends NetworkOptions {

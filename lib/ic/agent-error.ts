@@ -18,6 +18,9 @@ export function agentMessage(error: unknown): string {
   if (!(error instanceof AgentError)) return messageOf(error);
   const { code } = error;
   if (isReject(code)) return rejectText(code.rejectMessage);
+  if (isWrongTime(error)) {
+    return `the network refuses the time of this request: set this host's clock, which says ${new Date().toISOString()}`;
+  }
   if (code instanceof HttpErrorCode) {
     return `HTTP status ${code.status} ${code.statusText}: ${(code.bodyText ?? "").slice(0, 300)}`;
   }
@@ -27,13 +30,17 @@ export function agentMessage(error: unknown): string {
 
 /** Whether the same request may succeed later: no answer, too busy, or expired on the way. */
 export function isTransient(error: unknown): boolean {
-  if (!(error instanceof AgentError)) return error instanceof Error && error.name === "TimeoutError";
+  if (!(error instanceof AgentError)) return false;
   const { code } = error;
   if (isReject(code)) return code.rejectCode === REJECT_TRANSIENT;
-  if (code instanceof HttpErrorCode) {
-    return code.status === 429 || code.status >= 500 || /ingress.expiry/i.test(code.bodyText ?? "");
-  }
-  return code instanceof HttpFetchErrorCode || code instanceof IngressExpiryInvalidErrorCode;
+  if (code instanceof HttpErrorCode) return code.status === 429 || code.status >= 500 || isWrongTime(error);
+  return code instanceof HttpFetchErrorCode || isWrongTime(error);
+}
+
+/** Whether a request came too late or too early by the network's clock. */
+function isWrongTime({ code }: AgentError): boolean {
+  if (code instanceof HttpErrorCode) return /ingress.expiry/i.test(code.bodyText ?? "");
+  return code instanceof IngressExpiryInvalidErrorCode;
 }
 
 /** Whether the canister did not even take the message: its inspect_message said no, because of who sent it. */

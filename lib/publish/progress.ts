@@ -1,5 +1,6 @@
 /** How far long work has come: a bar on a terminal, plain lines elsewhere. Always on stderr: stdout is for results. */
 import { SingleBar } from "cli-progress";
+import { megabytes } from "../units.ts";
 
 export interface Progress {
   /** Begins a stage of `total` bytes. */
@@ -75,9 +76,4 @@ class LineProgress implements Progress {
   }
 
   stop(): void {}
-}
-
-/** For people: 1.5 MB. */
-export function megabytes(bytes: number): string {
-  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }

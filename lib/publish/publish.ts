@@ -10,9 +10,10 @@ import type { Head, Source } from "../source/source.ts";
 import { decodeHeader, headerHash, MAX_NOTE_BYTES } from "../tree/header.ts";
 import type { Entry } from "../tree/manifest.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
+import { megabytes } from "../units.ts";
 import { type PublishResult, publisherCanister } from "./canister.ts";
 import { chunkTree } from "./chunker.ts";
-import { megabytes, type Progress } from "./progress.ts";
+import type { Progress } from "./progress.ts";
 import { Problems, scan } from "./scan.ts";
 import { missingChunks, uploadChunks } from "./upload.ts";
 

@@ -1,5 +1,5 @@
 import t from "tap";
-import { createProgress, megabytes } from "../../lib/publish/progress.ts";
+import { createProgress } from "../../lib/publish/progress.ts";
 
 /** What is written to a stream that is no terminal. */
 function stream(): { stream: NodeJS.WriteStream; written: string[] } {
@@ -21,13 +21,4 @@ t.test("without a terminal: a line a stage, and one now and then", async (t) => 
   progress.start("uploading", 0);
   progress.stop();
   t.same(written, ["hashing: 3.0 MB\n", "hashing: 1.5 MB of 3.0 MB\n", "uploading: 0.0 kB\n"]);
-});
-
-t.test("sizes for people", async (t) => {
-  t.equal(megabytes(0), "0.0 kB");
-  t.equal(megabytes(1), "0.0 kB");
-  t.equal(megabytes(1_234), "1.2 kB");
-  t.equal(megabytes(999_949), "999.9 kB");
-  t.equal(megabytes(1_000_000), "1.0 MB");
-  t.equal(megabytes(36_550_000_000), "36550.0 MB");
 });
