@@ -86,7 +86,7 @@ t.test("icfs ls", async (t) => {
     ["boot/größe/🥾"],
   );
 
-  for (const path of ["nothing", "boot/nothing", "z/below", "boot/pxelinux.0/.."]) {
+  for (const path of ["nothing", "boot/nothing", "z/below"]) {
     const { code, stdout, stderr } = await c.icfs(["ls", id, path]);
     t.same({ code, stdout, stderr }, { code: 1, stdout: "", stderr: `icfs: ${path}: not in release 1\n` });
   }

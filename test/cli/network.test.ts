@@ -1,0 +1,87 @@
+/** Which network, and whose word is taken for it: --network, --root-key and their environment variables. */
+import { mkdir, writeFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import t from "tap";
+import { writeTree } from "../publish/trees.ts";
+import { startCanister, startNetwork } from "../support/canister-network.ts";
+
+t.test("networks and root keys", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const tree = join(c.directory, "tree");
+  await mkdir(tree);
+  await writeTree(tree, { file: "content" });
+  t.match(await c.icfs(["publish", tree, id]), { code: 0 }, "ICFS_NETWORK");
+
+  const { ICFS_NETWORK: _, ...bare } = c.env;
+  const hex = Buffer.from(c.rootKey).toString("hex");
+  const file = join(c.directory, "root.key");
+  await writeFile(file, c.rootKey);
+  // The same network, by an address that is no loopback one.
+  const elsewhere = c.url.replace("127.0.0.1", "0.0.0.0");
+  const other = await startNetwork(t);
+  const otherKey = Buffer.from(other.rootKey).toString("hex");
+
+  const works: [args: string[], env?: NodeJS.ProcessEnv][] = [
+    [["--network", c.url]],
+    [["--network", c.url, "--root-key", hex]],
+    [["--network", elsewhere, "--root-key", hex]],
+    [["--network", elsewhere, "--root-key", file]],
+    [[], { ICFS_NETWORK: elsewhere, ICFS_ROOT_KEY: file }],
+    [["--network", c.url, "--root-key", hex], { ICFS_NETWORK: "nonsense", ICFS_ROOT_KEY: "nonsense" }],
+  ];
+  for (const [args, env] of works) {
+    const result = await c.icfs(["ls", id, ...args], { env: { ...bare, ...env } });
+    t.same(result, { code: 0, stdout: "file\n", stderr: "" }, args.join(" ").replace(hex, "HEX"));
+  }
+
+  const refused: [args: string[], message: RegExp][] = [
+    [
+      ["ls", id, "--network", elsewhere],
+      /the root key of .*0\.0\.0\.0.* is not known: give it with --root-key/,
+    ],
+    [["ls", id, "--network", c.url, "--root-key", otherKey], /the certificate is refused: /],
+    [["deploy", "--network", c.url, "--root-key", otherKey], /cannot deploy: .*(certificate|signature)/i],
+    [["publish", tree, id, "--network", c.url, "--root-key", otherKey], /certificate is refused/],
+    [
+      ["ls", id, "--network", c.url, "--root-key", hex.slice(2)],
+      /is neither a key in hexadecimal nor a file/,
+    ],
+    [["ls", id, "--network", other.url], new RegExp(`${id} not found`)],
+  ];
+  for (const [args, message] of refused) {
+    const { code, stdout, stderr } = await c.icfs(args, { env: bare });
+    t.match({ code, stdout }, { code: 1, stdout: "" }, `${message}`);
+    const [line, ...more] = stderr
+      .trim()
+      .split("\n")
+      .filter((line) => !line.startsWith("hashing"));
+    t.match(line, message);
+    t.match(line, /^icfs: /);
+    t.same(more, [], "in one line");
+  }
+});
+
+t.test("no network there: an error at once, with what to do", async (t) => {
+  // A port that was free a moment ago.
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  const n = await startNetwork(t);
+  const url = `http://127.0.0.1:${port}`;
+  const key = Buffer.from(n.rootKey).toString("hex");
+  const id = "oeagv-5qaaa-aaaah-aar4q-cai";
+  for (const args of [["ls", id], ["deploy"], ["mount", id, n.directory]]) {
+    const { code, stdout, stderr } = await n.icfs([...args, "--network", url]);
+    t.match({ code, stdout }, { code: 1, stdout: "" }, args[0]!);
+    t.match(
+      stderr,
+      `icfs: no network answers at ${url} (connect ECONNREFUSED 127.0.0.1:${port}): start one with \`icfs localnet\`\n`,
+    );
+  }
+  const given = await n.icfs(["ls", id, "--network", url, "--root-key", key]);
+  t.match(given, { code: 1, stdout: "", stderr: /^icfs: .*ECONNREFUSED/ });
+});

@@ -1,0 +1,98 @@
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import t, { type Test } from "tap";
+import { boundedFetch } from "../../lib/ic/bounded-fetch.ts";
+
+/** CBOR: a byte string of so many bytes. */
+function byteString(length: number): Buffer {
+  const bytes = Buffer.alloc(5 + length);
+  bytes[0] = 0x5a;
+  bytes.writeUInt32BE(length, 1);
+  return bytes;
+}
+
+async function serve(t: Test, answer: (response: ServerResponse) => unknown): Promise<string> {
+  const server = createServer((_, response) => answer(response));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+t.test("an answer passes with its status and headers", async (t) => {
+  const body = byteString(100_000);
+  const url = await serve(t, (response) => response.writeHead(200, { "x-test": "yes" }).end(body));
+  const response = await boundedFetch(url, undefined, 1000);
+  t.equal(response.headers.get("x-test"), "yes");
+  t.ok(Buffer.from(await response.arrayBuffer()).equals(body));
+  const refusing = await serve(t, (response) => response.writeHead(503, "Busy").end("later"));
+  const refused = await boundedFetch(refusing, undefined, 1000);
+  t.match([refused.status, refused.statusText, await refused.text()], [503, "Busy", "later"]);
+  const accepting = await serve(t, (response) => response.writeHead(202).end());
+  t.equal((await boundedFetch(accepting, undefined, 1000)).status, 202);
+});
+
+t.test("a slow answer passes: it is silence that ends a request", async (t) => {
+  const url = await serve(t, async (response) => {
+    const body = byteString(45);
+    for (let i = 0; i < 5; i++) {
+      await sleep(150);
+      response.write(body.subarray(10 * i, 10 * i + 10));
+    }
+    response.end();
+  });
+  const response = await boundedFetch(url, undefined, 400);
+  t.equal((await response.arrayBuffer()).byteLength, 50);
+});
+
+t.test("silence before, in and at the end of an answer", async (t) => {
+  for (const sent of [undefined, 0, 10] as const) {
+    const url = await serve(t, (response) => {
+      if (sent === undefined) return;
+      response.writeHead(200, { "content-length": 100 });
+      response.write(byteString(100).subarray(0, sent));
+      response.flushHeaders();
+    });
+    await t.rejects(boundedFetch(url, undefined, 100), { message: /no answer within 0.1 s/ });
+  }
+});
+
+t.test("a trickle ends as well", async (t) => {
+  let open = true;
+  const url = await serve(t, async (response) => {
+    response.on("close", () => {
+      open = false;
+    });
+    while (open) {
+      response.write("x");
+      await sleep(20);
+    }
+  });
+  await t.rejects(boundedFetch(url, undefined, 100), { message: /no answer within/ });
+  await sleep(100);
+  t.equal(open, false, "and the connection is closed");
+});
+
+t.test("answers that are too large, packed or not", async (t) => {
+  const large = byteString(5 * 1024 * 1024);
+  const plain = await serve(t, (response) => response.end(large));
+  await t.rejects(boundedFetch(plain, undefined, 5000), { message: /too large/ });
+  const packed = await serve(t, (response) =>
+    response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(Buffer.alloc(200_000_000))),
+  );
+  await t.rejects(boundedFetch(packed, undefined, 5000), { message: /too large/ });
+});
+
+t.test("what is no CBOR", async (t) => {
+  const html = await serve(t, (response) => response.end("<html>please log in</html>"));
+  await t.rejects(boundedFetch(html, undefined, 1000), { name: "FormatError" });
+  // An array of 2^32 - 1 elements in five bytes, and one in another 1,000 deep.
+  for (const hostile of [Buffer.from("9affffffff", "hex"), Buffer.alloc(1000, 0x81)]) {
+    const url = await serve(t, (response) => response.end(hostile));
+    await t.rejects(boundedFetch(url, undefined, 1000), { name: "FormatError" });
+  }
+});

@@ -1,0 +1,155 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { Cbor, IC_ROOT_KEY } from "@dfinity/agent";
+import t from "tap";
+import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
+import { type Test, temporaryDirectory } from "../support/icfs.ts";
+
+const IC_KEY = Buffer.from(IC_ROOT_KEY, "hex");
+
+/** A server on this machine, and what it was asked for. */
+async function server(t: Test, answer: (response: ServerResponse) => void) {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(request.url!);
+    answer(response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    return new Promise<void>((resolve) => server.close(() => resolve()));
+  });
+  const { port } = server.address() as AddressInfo;
+  return { asked, port, url: `http://127.0.0.1:${port}` };
+}
+
+t.test("names and URLs", async (t) => {
+  t.same(resolveNetwork("ic"), { name: "ic", url: "https://icp-api.io", loopback: false });
+  t.same(resolveNetwork("local"), { name: "local", url: "http://127.0.0.1:4943", loopback: true });
+  const cases: [url: string, resolved: string, loopback: boolean][] = [
+    ["http://127.0.0.1:8080/", "http://127.0.0.1:8080", true],
+    ["http://127.9.8.7", "http://127.9.8.7", true],
+    ["http://127.1:8080", "http://127.0.0.1:8080", true],
+    ["http://[::1]:4943", "http://[::1]:4943", true],
+    ["http://localhost:4943", "http://localhost:4943", true],
+    ["http://canister.localhost:4943//", "http://canister.localhost:4943", true],
+    ["https://gateway.example/ic/", "https://gateway.example/ic", false],
+    ["http://127.0.0.1.example", "http://127.0.0.1.example", false],
+    ["http://localhost.example", "http://localhost.example", false],
+    ["http://notlocalhost", "http://notlocalhost", false],
+    ["http://localhost@192.0.2.1", "http://localhost@192.0.2.1", false],
+    ["http://0.0.0.0:4943", "http://0.0.0.0:4943", false],
+    ["http://192.168.1.10:4943", "http://192.168.1.10:4943", false],
+  ];
+  for (const [name, url, loopback] of cases) t.same(resolveNetwork(name), { name, url, loopback });
+  for (const name of [
+    "",
+    "mainnet",
+    "IC",
+    "127.0.0.1:4943",
+    "ftp://127.0.0.1",
+    "file:///etc/passwd",
+    "http://",
+  ]) {
+    t.throws(() => resolveNetwork(name), {
+      name: "UserError",
+      message: `unknown network "${name}": use ic, local, or a URL such as http://127.0.0.1:4943`,
+    });
+  }
+});
+
+t.test("the IC's key is built in, a loopback network's is asked for", async (t) => {
+  t.same(Buffer.from(await rootKeyOf(resolveNetwork("ic"), undefined)), IC_KEY);
+  const { url, asked } = await server(t, (response) =>
+    response.end(Cbor.encode({ root_key: new Uint8Array(IC_KEY) } as never)),
+  );
+  t.same(Buffer.from(await rootKeyOf(resolveNetwork(url), undefined)), IC_KEY);
+  t.same(asked, ["/api/v2/status"]);
+  t.same(Buffer.from(await rootKeyOf(resolveNetwork(url), IC_ROOT_KEY)), IC_KEY);
+  t.equal(asked.length, 1, "not when it is given");
+});
+
+t.test("any other network's is never asked for", async (t) => {
+  const { port, asked } = await server(t, (response) => response.end());
+  // Reaches the server, but is no loopback address.
+  const network = resolveNetwork(`http://0.0.0.0:${port}`);
+  t.equal((await fetch(network.url)).status, 200);
+  asked.length = 0;
+  await t.rejects(rootKeyOf(network, undefined), {
+    name: "UserError",
+    message: `the root key of ${network.url} is not known: give it with --root-key HEX|FILE (it is fetched from loopback networks only)`,
+  });
+  t.same(asked, []);
+});
+
+t.test("a given key: hexadecimal, or a file of hexadecimal or binary", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const network = resolveNetwork("https://gateway.example");
+  const files: Record<string, Buffer | string> = {
+    hex: IC_ROOT_KEY,
+    "with a newline": `${IC_ROOT_KEY}\n`,
+    "in capitals": `  ${IC_ROOT_KEY.toUpperCase()}\r\n`,
+    binary: IC_KEY,
+  };
+  t.same(Buffer.from(await rootKeyOf(network, IC_ROOT_KEY.toUpperCase())), IC_KEY);
+  for (const [name, content] of Object.entries(files)) {
+    const file = join(directory, name);
+    await writeFile(file, content);
+    t.same(Buffer.from(await rootKeyOf(network, file)), IC_KEY, name);
+  }
+});
+
+t.test("what is no key", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const network = resolveNetwork("https://gateway.example");
+  await mkdir(join(directory, "directory"));
+  const cases: [given: string | Buffer, message: RegExp][] = [
+    [IC_ROOT_KEY.slice(2), /is neither a key in hexadecimal nor a file/],
+    ["", /is neither a key in hexadecimal nor a file/],
+    [join(directory, "nowhere"), /nor a file: ENOENT/],
+    [join(directory, "directory"), /nor a file: EISDIR/],
+    [
+      "00".repeat(133),
+      /--root-key: this is no root key: expected 133 bytes, a DER-encoded BLS12-381 public key/,
+    ],
+    [IC_KEY.subarray(0, 132), /this is no root key/],
+    [Buffer.concat([IC_KEY, Buffer.alloc(1)]), /this is no root key/],
+    [Buffer.alloc(0), /this is no root key/],
+    // The bare key, without its DER.
+    [IC_KEY.subarray(37), /this is no root key/],
+  ];
+  for (const [i, [given, message]] of cases.entries()) {
+    const file = join(directory, String(i));
+    if (typeof given !== "string") await writeFile(file, given);
+    await t.rejects(rootKeyOf(network, typeof given === "string" ? given : file), {
+      name: "UserError",
+      message,
+    });
+  }
+});
+
+t.test("a loopback network that does not answer as one", async (t) => {
+  const cases: Record<string, [answer: (response: ServerResponse) => void, message: RegExp]> = {
+    "an error": [
+      (response) => response.writeHead(500).end(),
+      /no network answers at .*HTTP status 500.*icfs localnet/,
+    ],
+    "another server": [(response) => response.end("<html>"), /is no IC network: its status cannot be read/],
+    "a status without a key": [
+      (response) => response.end(Cbor.encode({ a: 1 } as never)),
+      /is no IC network/,
+    ],
+    "a key of another kind": [
+      (response) => response.end(Cbor.encode({ root_key: new Uint8Array(133) } as never)),
+      /this is no root key/,
+    ],
+    "a closed connection": [(response) => response.destroy(), /no network answers at/],
+    silence: [() => {}, /no network answers at .*timeout/],
+  };
+  for (const [name, [answer, message]] of Object.entries(cases)) {
+    const { url } = await server(t, answer);
+    await t.rejects(rootKeyOf(resolveNetwork(url), undefined), { name: "UserError", message }, name);
+  }
+});
