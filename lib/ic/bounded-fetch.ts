@@ -26,7 +26,8 @@ export async function boundedFetch(
   const longest = setTimeout(expire, idle * MAX_IDLE_TIMES);
   const silence = setTimeout(expire, idle);
   try {
-    const response = await fetch(url, { ...init, signal: controller.signal });
+    // Gateways have no reason to send a request elsewhere.
+    const response = await fetch(url, { ...init, signal: controller.signal, redirect: "error" });
     const parts: Uint8Array[] = [];
     let total = 0;
     for await (const part of response.body ?? []) {
