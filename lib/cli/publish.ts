@@ -7,6 +7,11 @@ import { describePublication, publish } from "../publish/publish.ts";
 import { openSource } from "../source/open.ts";
 import { addressOf, type NetworkOptions, option, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
 
+/**
+ * How long a `put` may take until its answer: six of nearly 2 MB share the uplink, of which 100 kB/s are enough then.
+ */
+const PUT_TIMEOUT_MS = 120_000;
+
 interface PublishCommandOptions extends NetworkOptions {
   readonly note: string;
   readonly json?: true;
@@ -46,7 +51,7 @@ async function publishDirectory(
   const publication = await publish({
     directory,
     canister: address.canister,
-    agent: createAgent({ ...signed, verifyQuerySignatures: true, requestTimeout: REQUEST_TIMEOUT_MS }),
+    agent: createAgent({ ...signed, verifyQuerySignatures: true, requestTimeout: PUT_TIMEOUT_MS }),
     source: openSource(signed, REQUEST_TIMEOUT_MS),
     note: options.note,
     progress,

@@ -46,9 +46,18 @@ t.test("with no Node that can run it, it says what to do", async (t) => {
   await mkdir(copy);
   await cp(join(BIN, ".."), join(copy, "bin"), { recursive: true });
   const env = { ...cleanEnvironment(directory), PATH: await oldNode(directory) };
-  t.same(await run(join(copy, "bin/icfs"), ["--version"], { env }), {
+  const expected = {
     code: 1,
     stdout: "",
     stderr: `icfs: needs Node 24 or newer: run \`make setup\` in ${copy}, which installs one for icfs alone\n`,
-  });
+  };
+  t.same(await run(join(copy, "bin/icfs"), ["--version"], { env }), expected, "an old one");
+  const tools = join(directory, "tools");
+  await mkdir(tools);
+  for (const tool of ["dirname", "readlink", "sed"]) await symlink(`/usr/bin/${tool}`, join(tools, tool));
+  t.same(
+    await run(join(copy, "bin/icfs"), ["--version"], { env: { ...env, PATH: tools } }),
+    expected,
+    "none",
+  );
 });
