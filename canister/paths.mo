@@ -29,11 +29,11 @@ module {
     null;
   };
 
-  /// U+0000 to U+001F and U+007F.
+  /// U+0000 to U+001F and U+007F to U+009F: a terminal that shows a name must not obey it.
   func hasControl(text : Text) : Bool {
     for (c in text.chars()) {
       let code = Char.toNat32(c);
-      if (code < 0x20 or code == 0x7f) return true;
+      if (code < 0x20 or (code >= 0x7f and code < 0xa0)) return true;
     };
     false;
   };

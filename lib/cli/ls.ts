@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { openNewest, openSource } from "../source/open.ts";
+import { entrySize } from "../tree/manifest.ts";
 import type { TreeNode } from "../tree/tree.ts";
 import { addressOf, type NetworkOptions, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
 
@@ -57,7 +58,7 @@ function* below(directory: TreeNode, recursive: boolean): Generator<TreeNode> {
 function longLine(entry: TreeNode["entry"], name: string): string {
   const kind = { directory: "dr-xr-xr-x", symlink: "lrwxrwxrwx", file: "-r--r--r--" }[entry.kind];
   const mode = entry.kind === "file" && entry.executable ? "-r-xr-xr-x" : kind;
-  const size = entry.kind === "file" ? entry.size : 0;
+  const size = entrySize(entry);
   const target = entry.kind === "symlink" ? ` -> ${entry.target}` : "";
   return `${mode} ${String(size).padStart(11)} ${isoTime(entry.modified).slice(0, 19)} ${name}${target}`;
 }

@@ -3,14 +3,18 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { messageOf } from "../errors.ts";
 import { oneLine } from "../log.ts";
-import { deployCommand } from "./deploy.ts";
-import { identityCommand } from "./identity.ts";
-import { localnetCommand } from "./localnet.ts";
-import { lsCommand } from "./ls.ts";
-import { mountCommand } from "./mount.ts";
-import { publishCommand } from "./publish.ts";
-import { trustCommand } from "./trust.ts";
-import { umountCommand } from "./umount.ts";
+
+/** In the order of the help. Loaded when named, or when all are to be listed: most are not needed, and large. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  mount: async () => (await import("./mount.ts")).mountCommand(),
+  umount: async () => (await import("./umount.ts")).umountCommand(),
+  publish: async () => (await import("./publish.ts")).publishCommand(),
+  ls: async () => (await import("./ls.ts")).lsCommand(),
+  deploy: async () => (await import("./deploy.ts")).deployCommand(),
+  identity: async () => (await import("./identity.ts")).identityCommand(),
+  trust: async () => (await import("./trust.ts")).trustCommand(),
+  localnet: async () => (await import("./localnet.ts")).localnetCommand(),
+};
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -21,18 +25,8 @@ const program = new Command("icfs")
   .description("Mounts an Internet Computer canister as a read-only directory, to boot machines from.")
   .version(version)
   .addHelpText("after", "\nEvery option with an environment variable shows it: icfs COMMAND --help");
-for (const command of [
-  mountCommand(),
-  umountCommand(),
-  publishCommand(),
-  lsCommand(),
-  deployCommand(),
-  identityCommand(),
-  trustCommand(),
-  localnetCommand(),
-]) {
-  program.addCommand(command);
-}
+const named = COMMANDS[process.argv[2] ?? ""];
+for (const load of named === undefined ? Object.values(COMMANDS) : [named]) program.addCommand(await load());
 throwUsageErrors(program);
 
 try {

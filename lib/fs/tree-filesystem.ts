@@ -2,7 +2,7 @@
  * A verified tree as a file system: answers a transport's operations. All but `read` are answered from the tree at
  * once; `read` gets chunks from the cache, and asks for the next ones ahead of a sequential reader.
  */
-import type { ChunkReference, Entry, FileEntry } from "../tree/manifest.ts";
+import { type ChunkReference, entrySize, type FileEntry } from "../tree/manifest.ts";
 import type { Tree, TreeNode } from "../tree/tree.ts";
 import {
   type Attributes,
@@ -59,7 +59,7 @@ export class TreeFileSystem implements FileSystem {
     return {
       inode,
       kind: entry.kind,
-      size: sizeOf(entry),
+      size: entrySize(entry),
       executable: entry.kind === "file" && entry.executable,
       modified: Number(entry.modified / 1_000_000n),
       links: entry.kind === "directory" ? 2 + node.subdirectories : 1,
@@ -163,11 +163,6 @@ export class TreeFileSystem implements FileSystem {
 
 function inodeOf(node: TreeNode): Inode {
   return node.index + ROOT_INODE;
-}
-
-function sizeOf(entry: Entry): number {
-  if (entry.kind === "file") return entry.size;
-  return entry.kind === "symlink" ? Buffer.byteLength(entry.target) : 0;
 }
 
 /** The index of the last start that is not past `offset`. */

@@ -36,11 +36,8 @@ export function resolveNetwork(name: string): Network {
     throw new UserError(`unknown network "${name}": use ic, local, or a URL such as http://127.0.0.1:4943`);
   }
   const { hostname } = url;
-  const loopback =
-    /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
-    hostname === "[::1]" ||
-    hostname === "localhost" ||
-    hostname.endsWith(".localhost");
+  // Names below localhost are left to the resolver, which may ask a server for them.
+  const loopback = /^127\.\d+\.\d+\.\d+$/.test(hostname) || hostname === "[::1]" || hostname === "localhost";
   return { name, url: url.href.replace(/\/+$/, ""), loopback };
 }
 

@@ -13,7 +13,7 @@ export const MAX_HOPS = 40;
 export type LinkStep = "directory" | "file" | { readonly target: string };
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
-const CONTROL = /[\u0000-\u001f\u007f]/;
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** What is wrong with `path`, or undefined. */
 export function pathProblem(path: string): string | undefined {

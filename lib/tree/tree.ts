@@ -59,8 +59,8 @@ export class Tree {
   }
 
   /**
-   * The node at `path`, relative to the root ("" is the root; slashes around it do not matter). Symlinks on the way are
-   * followed, as is the last one.
+   * The node at `path`, relative to the root ("" is the root; slashes in front do not matter), found as the kernel does:
+   * symlinks are followed, the last one too, and a file has nothing below it, not even `.`.
    */
   find(path: string): TreeNode | undefined {
     // From the root down, so that ".." is the one before.
@@ -68,6 +68,7 @@ export class Tree {
     const pending = path.split("/").reverse();
     for (let hops = 0; pending.length > 0; ) {
       const name = pending.pop()!;
+      if (way.at(-1)!.entry.kind === "file") return undefined;
       if (name === "" || name === ".") continue;
       if (name === "..") {
         if (way.length > 1) way.pop();

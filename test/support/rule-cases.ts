@@ -17,6 +17,8 @@ export const PATH_CASES: readonly { path: string; problem: string | undefined }[
   { path: "a\0b", problem: "the path has a control character" },
   { path: "a\nb", problem: "the path has a control character" },
   { path: "a\x7f", problem: "the path has a control character" },
+  { path: "a\x9b31m", problem: "the path has a control character" },
+  { path: "a\xa0b", problem: undefined },
   { path: "n".repeat(256), problem: "the path has a component longer than 255 bytes" },
   // 128 characters, 256 bytes.
   { path: "ü".repeat(128), problem: "the path has a component longer than 255 bytes" },
