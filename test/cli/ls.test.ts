@@ -63,7 +63,7 @@ t.test("icfs ls", async (t) => {
       `-r--r--r--           0 ${TIME} z`,
     ],
   );
-  t.match(long[2], /^lrwxrwxrwx +0 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d link -> boot\/größe$/);
+  t.match(long[2], /^lrwxrwxrwx +12 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d link -> boot\/größe$/);
   t.same(await ls("-lR", id, "boot/größe"), [`-r--r--r--           0 ${TIME} 🥾`]);
 
   const json = await ls("--json", id);
