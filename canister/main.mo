@@ -3,20 +3,29 @@
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import CertifiedData "mo:core/CertifiedData";
+import Cycles "mo:core/Cycles";
 import Int "mo:core/Int";
+import Iter "mo:core/Iter";
 import List "mo:core/List";
+import Map "mo:core/Map";
 import Nat "mo:core/Nat";
 import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
 import Principal "mo:core/Principal";
 import Region "mo:core/Region";
 import Runtime "mo:core/Runtime";
+import Set "mo:core/Set";
 import Text "mo:core/Text";
 import Time "mo:core/Time";
+import Timer "mo:core/Timer";
 
 import Certified "certified";
+import Chunks "chunks";
 import Manifest "manifest";
+import Retention "retention";
+import Roles "roles";
 import Sha256 "sha256";
+import Space "space";
 import Store "store";
 
 shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?Principal }) {
@@ -37,8 +46,45 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     #conflict : { number : Nat64; newest : ?Hash };
     /// These chunks are not here.
     #missing : [Hash];
-    /// What is wrong with the manifest or the note.
+    /// What is wrong with the manifest, the note or the number.
     #invalid : Text;
+  };
+
+  public type PublishResult = { #ok : Nat64; #err : PublishError };
+
+  public type Status = {
+    owner : Principal;
+    /// Only those with a role may read.
+    is_private : Bool;
+    cycles : Nat;
+    /// The newest release's number; 0 before the first.
+    newest : Nat64;
+    /// Releases whose trees are here, and those among them that an owner keeps.
+    held : [Nat64];
+    kept : [Nat64];
+    /// Releases whose trees were dropped, and chunks that were freed, since the canister was installed.
+    dropped : Nat64;
+    freed_chunks : Nat64;
+    chunks : Nat64;
+    chunk_bytes : Nat64;
+    /// Chunks that no release uses yet.
+    loose_chunks : Nat64;
+    /// Bytes in holes between chunks, to be used again.
+    hole_bytes : Nat64;
+    /// Bytes of stable memory that chunks and holes take.
+    region_bytes : Nat64;
+    settings : Settings;
+  };
+
+  public type Settings = {
+    /// Bytes of chunks the canister stores at most.
+    quota : Nat64;
+    /// Bytes of chunks that each publisher may have stored and not yet published.
+    loose_quota : Nat64;
+    /// So many of the newest releases are held, ...
+    hold_newest : Nat32;
+    /// ... and all that are younger than this.
+    hold_nanoseconds : Nat64;
   };
 
   transient let headerMagic : Blob = "ICFSHDR\01";
@@ -50,8 +96,14 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let maxManifestChunks = 1_000;
   /// A reply of `headers` stops after so many bytes, well below the IC's limit of 3 MiB for a query's reply.
   transient let maxPageBytes = 1_000_000;
+  /// Chunks freed in one slice of work: some 10 million instructions, far below the limit.
+  transient let sliceChunks = 1_000;
+  /// How often to look for what is due to be freed: a day and a week are long.
+  transient let lookSeconds = 600;
+  /// Roles are few, and each is one entry of a reply.
+  transient let maxRoles = 1_000;
 
-  /// Who may publish. Chosen at the first installation; an upgrade does not change it.
+  /// Who owns, besides the controllers. Chosen at the first installation; an upgrade does not change it.
   let owner = switch init {
     case (?{ owner = ?chosen }) chosen;
     case _ installer;
@@ -63,6 +115,20 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   let scratch = Region.new();
   /// Release n stands at index n - 1.
   let releases = List.empty<{ header : Blob; hash : Hash }>();
+
+  let holes = Space.empty();
+  let references = Map.empty<Hash, Nat32>();
+  let loose = Map.empty<Hash, Chunks.Loose>();
+  let looseBytes = Map.empty<Principal, Nat64>();
+  let retention = Retention.empty();
+  let roles = Roles.empty();
+  var settings : Settings = {
+    quota = 107_374_182_400; // 100 GiB, a fifth of what a canister can hold
+    loose_quota = 34_359_738_368; // 32 GiB: a large tree that is published for the first time
+    hold_newest = Retention.standard.newest;
+    hold_nanoseconds = Retention.standard.nanoseconds;
+  };
+  transient let chunks : Chunks.Chunks = { store; holes; references; loose; looseBytes };
 
   func certify() {
     CertifiedData.set(
@@ -76,8 +142,27 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
   certify(); // after an upgrade as well
 
-  func authorise(caller : Principal) {
-    if (caller != owner) Runtime.trap("not authorised: only the owner " # Principal.toText(owner) # " may publish");
+  func now() : Nat64 = Nat64.fromNat(Int.abs(Time.now()));
+
+  func newestNumber() : Nat64 = Nat64.fromNat(List.size(releases));
+
+  func newestHash() : ?Hash {
+    switch (List.last(releases)) {
+      case null null;
+      case (?{ hash }) ?hash;
+    };
+  };
+
+  func authoriseOwner(caller : Principal) {
+    if (not Roles.isOwner(owner, caller)) Runtime.trap("not authorised: only an owner may do that, and " # Principal.toText(caller) # " is none");
+  };
+
+  func authorisePublisher(caller : Principal) {
+    if (not Roles.mayPublish(roles, owner, caller)) Runtime.trap("not authorised: " # Principal.toText(caller) # " is no publisher");
+  };
+
+  func authoriseReader(caller : Principal) {
+    if (not Roles.mayRead(roles, owner, caller)) Runtime.trap("not authorised: this canister is private, and " # Principal.toText(caller) # " is no reader");
   };
 
   /// Default-deny, query methods included: anyone may send a query as an update, which costs the canister cycles.
@@ -86,22 +171,34 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     caller : Principal;
     msg : {
       #chunk : () -> Hash;
+      #configure : () -> Settings;
+      #grant : () -> (Principal, Roles.Role);
       #headers : () -> (Nat64, Nat32);
+      #keep : () -> (Nat64, Bool);
       #missing : () -> [Hash];
       #publish : () -> { manifest : [Hash]; parent : ?Hash; note : Text };
       #put : () -> [Blob];
       #release : () -> ();
+      #restrict : () -> Bool;
+      #revoke : () -> Principal;
+      #roles_granted : () -> ();
+      #rollback : () -> { to : Nat64; parent : ?Hash; note : Text };
+      #status : () -> ();
     };
   }) : Bool {
     switch msg {
-      case (#put _ or #publish _) caller == owner;
+      case (#put _ or #publish _ or #rollback _) Roles.mayPublish(roles, owner, caller);
+      case (#grant _ or #revoke _ or #restrict _ or #keep _ or #configure _) Roles.isOwner(owner, caller);
       case _ false;
     };
   };
 
+  // --- reading ---
+
   /// The newest release: the CBOR map { header, witness, certificate }. Before the first release the header is empty
   /// and so is the certified leaf. Traps when called as an update: only a query has a certificate.
-  public query func release() : async Blob {
+  public shared query ({ caller }) func release() : async Blob {
+    authoriseReader(caller);
     let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call release as a query: an update has no certificate");
     switch (List.last(releases)) {
       case null Certified.proof("", "", certificate);
@@ -110,7 +207,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
 
   /// Headers from release `from` down, at most `count`, at most so many as fit a reply: a CBOR array of byte strings.
-  public query func headers(from : Nat64, count : Nat32) : async Blob {
+  public shared query ({ caller }) func headers(from : Nat64, count : Nat32) : async Blob {
+    authoriseReader(caller);
     let page = List.empty<Blob>();
     var bytes = 0;
     var number = Nat.min(Nat64.toNat(from), List.size(releases));
@@ -124,15 +222,19 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
 
   /// A chunk's bytes; empty when it is not here.
-  public query func chunk(hash : Hash) : async Blob {
+  public shared query ({ caller }) func chunk(hash : Hash) : async Blob {
+    authoriseReader(caller);
     switch (Store.get(store, hash)) {
       case null "";
       case (?bytes) bytes;
     };
   };
 
+  // --- publishing ---
+
   /// Which of these chunks are not here, by index. A hint: `publish` checks again.
-  public query func missing(hashes : [Hash]) : async [Nat32] {
+  public shared query ({ caller }) func missing(hashes : [Hash]) : async [Nat32] {
+    authoriseReader(caller);
     if (hashes.size() > maxHashesAsked) Runtime.trap("missing: ask for at most " # Nat.toText(maxHashesAsked) # " chunks at once");
     let absent = List.empty<Nat32>();
     for (i in hashes.keys()) {
@@ -142,52 +244,84 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
 
   /// Stores chunks and returns their hashes, in order. Storing one again changes nothing.
-  public shared ({ caller }) func put(chunks : [Blob]) : async [Hash] {
-    authorise(caller);
-    Array.map<Blob, Hash>(chunks, func(chunk) = Store.put(store, chunk));
+  public shared ({ caller }) func put(bytes : [Blob]) : async [Hash] {
+    authorisePublisher(caller);
+    let limits = { quota = settings.quota; looseQuota = settings.loose_quota };
+    Array.map<Blob, Hash>(bytes, func(chunk) = Chunks.put(chunks, chunk, caller, now(), limits));
   };
 
   /// Makes the tree in `manifest` (the hashes of its pieces) the newest release, whole or not at all, and returns its
   /// number. Traps when the manifest is no Candid.
-  public shared ({ caller }) func publish({ manifest; parent; note } : { manifest : [Hash]; parent : ?Hash; note : Text }) : async {
-    #ok : Nat64;
-    #err : PublishError;
-  } {
-    authorise(caller);
-    let newest = switch (List.last(releases)) {
-      case null null;
-      case (?{ hash }) ?hash;
+  public shared ({ caller }) func publish({ manifest; parent; note } : { manifest : [Hash]; parent : ?Hash; note : Text }) : async PublishResult {
+    authorisePublisher(caller);
+    switch (refusal(parent, note)) {
+      case (?error) return #err(error);
+      case null {};
     };
-    if (parent != newest) return #err(#conflict({ number = Nat64.fromNat(List.size(releases)); newest }));
-    if (Text.encodeUtf8(note).size() > maxNoteBytes) return #err(#invalid("the note is longer than 1024 bytes"));
     let bytes = switch (assemble(manifest)) {
       case (#ok bytes) bytes;
       case (#err error) return #err(error);
     };
-    let decoded : ?Manifest.Manifest = from_candid (Region.loadBlob(scratch, Nat64.fromNat(Manifest.magicBytes), bytes.size() - Manifest.magicBytes));
-    let ?tree = decoded else return #err(#invalid("the manifest is of another Candid type"));
+    let ?tree = decode(bytes) else return #err(#invalid("the manifest is of another Candid type"));
     let totals = switch (Manifest.check(tree, func(hash) = Store.size(store, hash), Store.maxChunkBytes)) {
       case (#ok totals) totals;
       case (#invalid problem) return #err(#invalid problem);
       case (#missing hashes) return #err(#missing hashes);
     };
-    let number = Nat64.fromNat(List.size(releases) + 1);
-    let details : Header = {
-      number;
-      parent;
-      manifest = { sha256 = Sha256.ofBlob(bytes); size = Nat64.fromNat(bytes.size()); chunks = manifest };
-      published_at = Nat64.fromNat(Int.abs(Time.now()));
-      publisher = caller;
-      note;
-      totals;
-    };
-    let header = Blob.fromArray(Array.concat(Blob.toArray(headerMagic), Blob.toArray(to_candid (details))));
-    List.add(releases, { header; hash = Sha256.ofBlob(header) });
-    certify();
+    let reference = { sha256 = Sha256.ofBlob(bytes); size = Nat64.fromNat(bytes.size()); chunks = manifest };
+    let number = append(reference, totals, parent, note, caller);
+    hold(number, hashesOf(tree, manifest), now());
+    tidy<system>();
     #ok number;
   };
 
-  /// The manifest as one blob, if its chunks are here and it begins as a manifest does.
+  /// Makes the tree of release `to`, which must still be held, the newest one's.
+  public shared ({ caller }) func rollback({ to; parent; note } : { to : Nat64; parent : ?Hash; note : Text }) : async PublishResult {
+    authorisePublisher(caller);
+    switch (refusal(parent, note)) {
+      case (?error) return #err(error);
+      case null {};
+    };
+    let ?{ hashes } = Map.get(retention.held, Nat64.compare, to) else return #err(#invalid("release " # Nat64.toText(to) # " is not held (any more)"));
+    let old = headerOf(to);
+    let number = append(old.manifest, old.totals, parent, note, caller);
+    hold(number, hashes, now());
+    tidy<system>();
+    #ok number;
+  };
+
+  /// Why nothing can be published now with these, or null.
+  func refusal(parent : ?Hash, note : Text) : ?PublishError {
+    if (parent != newestHash()) return ?#conflict({ number = newestNumber(); newest = newestHash() });
+    if (Text.encodeUtf8(note).size() > maxNoteBytes) return ?#invalid("the note is longer than 1024 bytes");
+    null;
+  };
+
+  /// Adds a release to the chain, certified, and returns its number.
+  func append(
+    manifest : { sha256 : Hash; size : Nat64; chunks : [Hash] },
+    totals : Manifest.Totals,
+    parent : ?Hash,
+    note : Text,
+    publisher : Principal,
+  ) : Nat64 {
+    let number = newestNumber() + 1;
+    let details : Header = { number; parent; manifest; published_at = now(); publisher; note; totals };
+    let header = Blob.fromArray(Array.concat(Blob.toArray(headerMagic), Blob.toArray(to_candid (details))));
+    List.add(releases, { header; hash = Sha256.ofBlob(header) });
+    certify();
+    number;
+  };
+
+  func headerOf(number : Nat64) : Header {
+    let { header } = List.at(releases, Nat64.toNat(number) - 1 : Nat);
+    let magic = headerMagic.size();
+    let candid = Blob.fromArray(Array.tabulate<Nat8>(header.size() - magic, func i = header[magic + i]));
+    let ?details : ?Header = from_candid candid else Runtime.unreachable();
+    details;
+  };
+
+  /// The manifest as one blob, if its chunks are here and it begins as a manifest does. Left in `scratch`.
   func assemble(pieces : [Hash]) : { #ok : Blob; #err : PublishError } {
     if (pieces.size() > maxManifestChunks) return #err(#invalid("the manifest has more than 1000 pieces"));
     let absent = Array.filter<Hash>(pieces, func(hash) = Store.size(store, hash) == null);
@@ -196,7 +330,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     for (hash in pieces.vals()) {
       let ?piece = Store.get(store, hash) else Runtime.unreachable();
       if (size + piece.size() > Manifest.maxBytes) return #err(#invalid("the manifest is larger than 32 MiB"));
-      Store.append(scratch, Nat64.fromNat(size), piece);
+      Store.write(scratch, Nat64.fromNat(size), piece);
       size += piece.size();
     };
     let prefixBytes = Manifest.prefix.size();
@@ -206,4 +340,106 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     #ok(Region.loadBlob(scratch, 0, size));
   };
 
+  /// The manifest that `assemble` has left in `scratch`.
+  func decode(bytes : Blob) : ?Manifest.Manifest {
+    from_candid (Region.loadBlob(scratch, Nat64.fromNat(Manifest.magicBytes), bytes.size() - Manifest.magicBytes));
+  };
+
+  func hashesOf(tree : Manifest.Manifest, pieces : [Hash]) : [Hash] {
+    Array.concat(Array.map<{ sha256 : Hash; size : Nat32 }, Hash>(tree.chunks, func(chunk) = chunk.sha256), pieces);
+  };
+
+  // --- retention ---
+
+  func hold(number : Nat64, hashes : [Hash], publishedAt : Nat64) {
+    Retention.hold(retention, chunks, number, { hashes; publishedAt });
+  };
+
+  /// Lets go of what is no longer held, and frees chunks in slices for as long as there are any.
+  func tidy<system>() {
+    let rules = { newest = settings.hold_newest; nanoseconds = settings.hold_nanoseconds };
+    Retention.retire(retention, newestNumber(), now(), rules);
+    Retention.expire(retention, chunks, now());
+    if (Retention.sweep(retention, chunks, sliceChunks)) {
+      ignore Timer.setTimer<system>(#seconds 0, func() : async () { tidy<system>() });
+    };
+  };
+
+  /// A canister from before releases were held and chunks counted: all that it has is held, or loose.
+  func adopt() {
+    for (i in Nat.range(0, List.size(releases))) {
+      let number = Nat64.fromNat(i + 1);
+      let { manifest; published_at } = headerOf(number);
+      let #ok bytes = assemble(manifest.chunks) else Runtime.unreachable();
+      let ?tree = decode(bytes) else Runtime.unreachable();
+      hold(number, hashesOf(tree, manifest.chunks), published_at);
+    };
+    Chunks.adopt(chunks, owner, now());
+  };
+  if (Map.size(references) + Map.size(loose) < Map.size(store.slots)) adopt();
+
+  // Armed again after an upgrade, because the actor's body runs again.
+  ignore Timer.recurringTimer<system>(#seconds lookSeconds, func() : async () { tidy<system>() });
+
+  // --- owning ---
+
+  /// Gives a role, in place of another one that it may have.
+  public shared ({ caller }) func grant(who : Principal, role : Roles.Role) : async () {
+    authoriseOwner(caller);
+    if (Principal.isAnonymous(who)) Runtime.trap("the anonymous principal cannot have a role: it is everybody");
+    if (Map.size(roles.granted) == maxRoles and Roles.of(roles, who) == null) Runtime.trap("there are 1000 roles already");
+    Map.add(roles.granted, Principal.compare, who, role);
+  };
+
+  /// Takes away the role that `who` has, if any.
+  public shared ({ caller }) func revoke(who : Principal) : async () {
+    authoriseOwner(caller);
+    Map.remove(roles.granted, Principal.compare, who);
+  };
+
+  public shared query ({ caller }) func roles_granted() : async [(Principal, Roles.Role)] {
+    authoriseReader(caller);
+    Iter.toArray(Map.entries(roles.granted));
+  };
+
+  /// Lets only those with a role read, or everybody again.
+  public shared ({ caller }) func restrict(isPrivate : Bool) : async () {
+    authoriseOwner(caller);
+    roles.isPrivate := isPrivate;
+  };
+
+  /// Marks a release to be held whatever the rules say, or takes the mark away. Traps when it is not held.
+  public shared ({ caller }) func keep(number : Nat64, kept : Bool) : async () {
+    authoriseOwner(caller);
+    if (not Retention.isHeld(retention, number)) Runtime.trap("release " # Nat64.toText(number) # " is not held (any more)");
+    if (kept) Set.add(retention.kept, Nat64.compare, number) else Set.remove(retention.kept, Nat64.compare, number);
+    tidy<system>();
+  };
+
+  public shared ({ caller }) func configure(chosen : Settings) : async () {
+    authoriseOwner(caller);
+    if (chosen.hold_newest == 0) Runtime.trap("the newest release is always held: hold_newest is at least 1");
+    settings := chosen;
+    tidy<system>();
+  };
+
+  public shared query ({ caller }) func status() : async Status {
+    authoriseReader(caller);
+    {
+      owner;
+      is_private = roles.isPrivate;
+      cycles = Cycles.balance();
+      newest = newestNumber();
+      held = Iter.toArray(Map.keys(retention.held));
+      kept = Iter.toArray(Set.values(retention.kept));
+      dropped = retention.dropped;
+      freed_chunks = retention.freed;
+      chunks = Nat64.fromNat(Map.size(store.slots));
+      chunk_bytes = Chunks.bytes(chunks);
+      loose_chunks = Nat64.fromNat(Map.size(loose));
+      hole_bytes = holes.bytes;
+      region_bytes = store.end;
+      settings;
+    };
+  };
 };

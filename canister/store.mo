@@ -1,4 +1,4 @@
-/// Chunks by their SHA-256: the bytes in a stable region, one after the other; where each one lies in a stable map.
+/// Chunks by their SHA-256: the bytes in a stable region; where each one lies in a stable map.
 import Blob "mo:core/Blob";
 import Map "mo:core/Map";
 import Nat32 "mo:core/Nat32";
@@ -6,7 +6,7 @@ import Nat64 "mo:core/Nat64";
 import Region "mo:core/Region";
 import Runtime "mo:core/Runtime";
 
-import Sha256 "sha256";
+import Space "space";
 
 module {
   /// 1 MiB: a `put` (ingress limit 2 MiB) and a `chunk` reply (query limit 3 MiB) fit with room to spare.
@@ -18,27 +18,37 @@ module {
 
   public type Store = {
     region : Region.Region;
-    /// Bytes of the region in use; the next chunk goes here.
+    /// Where the used part of the region ends.
     var end : Nat64;
     slots : Map.Map<Blob, Slot>;
   };
 
   public func empty() : Store = { region = Region.new(); var end = 0; slots = Map.empty() };
 
-  /// Stores a chunk and returns its hash; one that is there already costs only the hashing.
-  /// Traps when it is empty, too large, or stable memory is full.
-  public func put(store : Store, chunk : Blob) : Blob {
-    if (chunk.size() == 0) Runtime.trap("put: a chunk is empty");
-    if (chunk.size() > maxChunkBytes) {
-      Runtime.trap("put: a chunk of " # debug_show (chunk.size()) # " bytes is over the limit of " # debug_show maxChunkBytes);
+  /// Stores a chunk under its hash, in a hole where one fits. Traps when stable memory is full.
+  public func add(store : Store, holes : Space.Space, hash : Blob, chunk : Blob) {
+    let size = Nat64.fromNat(chunk.size());
+    let offset = switch (Space.take(holes, size)) {
+      case (?hole) hole;
+      case null {
+        let end = store.end;
+        store.end += size;
+        end;
+      };
     };
-    let hash = Sha256.ofBlob(chunk);
-    if (not Map.containsKey(store.slots, Blob.compare, hash)) {
-      append(store.region, store.end, chunk);
-      Map.add(store.slots, Blob.compare, hash, { offset = store.end; size = Nat32.fromNat(chunk.size()) });
-      store.end += Nat64.fromNat(chunk.size());
+    write(store.region, offset, chunk);
+    Map.add(store.slots, Blob.compare, hash, { offset; size = Nat32.fromNat(chunk.size()) });
+  };
+
+  /// Forgets a chunk; its bytes become a hole. Does nothing when it is not here.
+  public func remove(store : Store, holes : Space.Space, hash : Blob) {
+    switch (Map.take(store.slots, Blob.compare, hash)) {
+      case (?{ offset; size }) {
+        Space.give(holes, offset, Nat64.fromNat32(size));
+        store.end := Space.trim(holes, store.end);
+      };
+      case null {};
     };
-    hash;
   };
 
   /// The chunk's bytes, or null when it is not here.
@@ -58,7 +68,7 @@ module {
   };
 
   /// Writes `bytes` at `offset`, growing the region as needed.
-  public func append(region : Region.Region, offset : Nat64, bytes : Blob) {
+  public func write(region : Region.Region, offset : Nat64, bytes : Blob) {
     let end = offset + Nat64.fromNat(bytes.size());
     let pages = (end + pageBytes - 1) / pageBytes;
     let present = Region.size(region);

@@ -4,6 +4,7 @@
  */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
+import { icfsCanister, type PublishResult } from "../canister.ts";
 import { UserError } from "../errors.ts";
 import { agentMessage, isRefusedSender, isTransient } from "../ic/agent-error.ts";
 import type { Head, Source } from "../source/source.ts";
@@ -11,7 +12,6 @@ import { decodeHeader, headerHash, MAX_NOTE_BYTES } from "../tree/header.ts";
 import type { Entry } from "../tree/manifest.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
 import { megabytes } from "../units.ts";
-import { type PublishResult, publisherCanister } from "./canister.ts";
 import { chunkTree } from "./chunker.ts";
 import type { Progress } from "./progress.ts";
 import { Problems, scan } from "./scan.ts";
@@ -97,7 +97,7 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
     return { changed: false, ...named(head), ...result, chunksUploaded: 0, bytesUploaded: 0 };
   }
 
-  const canister = publisherCanister(options.agent, options.canister);
+  const canister = icfsCanister(options.agent, options.canister);
   const missing = await explained(missingChunks(canister, tree.chunks), options);
   const bytesUploaded = missing.reduce((sum, { size }) => sum + size, 0);
   progress.start("uploading", bytesUploaded);

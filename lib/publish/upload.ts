@@ -1,9 +1,9 @@
 /** Sends the chunks that a canister has not got: several at a time, small ones together, each again when it fails. */
 import pLimit from "p-limit";
+import { type IcfsCanister, MAX_HASHES_ASKED } from "../canister.ts";
 import { UserError } from "../errors.ts";
 import { isTransient } from "../ic/agent-error.ts";
 import { retrying } from "../retry.ts";
-import { MAX_HASHES_ASKED, type PublisherCanister } from "./canister.ts";
 import type { Chunk } from "./chunker.ts";
 
 /** Bytes of chunks in one `put`: the IC's ingress limit is 2 MiB, with room for the envelope. */
@@ -17,7 +17,7 @@ const LONGEST_PAUSE_MS = 15_000;
 
 /** Those of `chunks` that the canister has not got. */
 export async function missingChunks(
-  canister: PublisherCanister,
+  canister: IcfsCanister,
   chunks: readonly Chunk[],
 ): Promise<readonly Chunk[]> {
   const missing: Chunk[] = [];
@@ -34,7 +34,7 @@ export async function missingChunks(
  * @param uploaded called with the number of bytes that have arrived, from time to time
  */
 export async function uploadChunks(
-  canister: PublisherCanister,
+  canister: IcfsCanister,
   chunks: readonly Chunk[],
   uploaded: (bytes: number) => void,
 ): Promise<void> {

@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { IDL } from "@dfinity/candid";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import t from "tap";
+import { icfsCanister } from "../../lib/canister.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
 import { agentMessage } from "../../lib/ic/agent-error.ts";
-import { publisherCanister } from "../../lib/publish/canister.ts";
 import { decodeHeader, headerHash } from "../../lib/tree/header.ts";
 import { MANIFEST_PREFIX } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
@@ -206,6 +206,6 @@ t.test("an owner can be named when it is installed", async (t) => {
     ICFS_WASM,
     new Uint8Array(IDL.encode([type], [[{ owner: [owner.getPrincipal()] }]])),
   );
-  t.equal((await publisherCanister(network.agentFor(owner), id).put([randomBytes(10)])).length, 1);
-  t.match(await failure(publisherCanister(network.agent, id).put([randomBytes(10)])), /rejected|refused/i);
+  t.equal((await icfsCanister(network.agentFor(owner), id).put([randomBytes(10)])).length, 1);
+  t.match(await failure(icfsCanister(network.agent, id).put([randomBytes(10)])), /rejected|refused/i);
 });

@@ -6,7 +6,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { publisherCanister } from "../../lib/publish/canister.ts";
+import { icfsCanister } from "../../lib/canister.ts";
 import { bytesOf, writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
 import { BIN } from "../support/icfs.ts";
@@ -20,7 +20,7 @@ t.test("it ends the command, publishes nothing, and the next publication goes on
   await mkdir(tree);
   await writeTree(tree, { large: bytesOf(1, 18 * MiB) });
   const sha256 = createHash("sha256").update(bytesOf(1, MiB)).digest();
-  const owner = publisherCanister(c.publisherAgent, c.canister);
+  const owner = icfsCanister(c.publisherAgent, c.canister);
   const interrupted = await c.icfs(["publish", tree, id], {
     started: async (child) => {
       // Once the first chunk has arrived.

@@ -3,8 +3,8 @@ import { chmod, mkdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AnonymousIdentity } from "@dfinity/agent";
 import t from "tap";
+import { icfsCanister } from "../../lib/canister.ts";
 import { createAgent } from "../../lib/ic/agent.ts";
-import { publisherCanister } from "../../lib/publish/canister.ts";
 import { bytesOf, writeTree } from "../publish/trees.ts";
 import { startCanister, type TestCanister } from "../support/canister-network.ts";
 import { BIN, run } from "../support/icfs.ts";
@@ -135,11 +135,11 @@ t.test("who may publish", async (t) => {
       verifyQuerySignatures: true,
       requestTimeout: 30_000,
     });
-    const anonymous = publisherCanister(agent, c.canister);
+    const anonymous = icfsCanister(agent, c.canister);
     await t.rejects(anonymous.put([new Uint8Array(10)]), /inspect_message|not authorised/);
     const release = { manifest: [], parent: [] as [], note: "" };
     await t.rejects(anonymous.publish(release), /inspect_message|not authorised/);
-    const owner = publisherCanister(c.publisherAgent, c.canister);
+    const owner = icfsCanister(c.publisherAgent, c.canister);
     t.equal((await owner.put([new Uint8Array(10)])).length, 1, "the owner may");
   });
 

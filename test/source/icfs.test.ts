@@ -3,14 +3,20 @@ import type { HttpAgent } from "@dfinity/agent";
 import t from "tap";
 import { createAgent, NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import { IcfsSource } from "../../lib/source/icfs.ts";
-import { ICFS_WASM, type IcfsCanister, sha256, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+import {
+  ICFS_WASM,
+  type StartedCanister,
+  sha256,
+  startIcfsCanister,
+  treeOf,
+} from "../support/icfs-canister.ts";
 import { NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "../support/networks.ts";
 
 /** What stands between the canister's reply (a method's Candid) and the reader. */
 type Tamper = (method: string, reply: Uint8Array) => Uint8Array;
 
 /** The source over an agent whose replies somebody changes on the way. */
-function tampered({ network, id }: IcfsCanister, tamper: Tamper): IcfsSource {
+function tampered({ network, id }: StartedCanister, tamper: Tamper): IcfsSource {
   const { url, rootKey } = network;
   const agent = createAgent({
     network: { name: url, url, loopback: true },

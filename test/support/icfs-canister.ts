@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import type { ActorSubclass, SignIdentity } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
+import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/canister.ts";
 import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
-import { type PublisherCanister, type PublishResult, publisherCanister } from "../../lib/publish/canister.ts";
 import { openSource } from "../../lib/source/open.ts";
 import type { Source } from "../../lib/source/source.ts";
 import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
@@ -14,12 +14,12 @@ import { type EmptyNetwork, NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "./ne
 
 export const ICFS_WASM = Uint8Array.from(readFileSync(new URL("../../build/icfs.wasm", import.meta.url)));
 
-export interface IcfsCanister {
+export interface StartedCanister {
   readonly network: EmptyNetwork;
   readonly id: Principal;
   /** As its owner. */
-  readonly owner: ActorSubclass<PublisherCanister>;
-  as(identity: SignIdentity | undefined): ActorSubclass<PublisherCanister>;
+  readonly owner: ActorSubclass<IcfsCanister>;
+  as(identity: SignIdentity | undefined): ActorSubclass<IcfsCanister>;
   readonly source: Source;
   /** Stores a manifest and publishes it on top of the newest release. */
   publish(manifest: Manifest | Uint8Array): Promise<PublishResult>;
@@ -28,17 +28,18 @@ export interface IcfsCanister {
 export async function startIcfsCanister(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
-): Promise<IcfsCanister> {
+  wasm = ICFS_WASM,
+): Promise<StartedCanister> {
   const network = await startEmptyNetwork(t, options);
-  const id = await network.install(ICFS_WASM, NO_INSTALL_ARGUMENTS);
-  const owner = publisherCanister(network.agent, id);
+  const id = await network.install(wasm, NO_INSTALL_ARGUMENTS);
+  const owner = icfsCanister(network.agent, id);
   const { url, rootKey } = network;
   const source = openSource({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000);
   return {
     network,
     id,
     owner,
-    as: (identity) => publisherCanister(network.agentFor(identity), id),
+    as: (identity) => icfsCanister(network.agentFor(identity), id),
     source,
     async publish(manifest) {
       const bytes = manifest instanceof Uint8Array ? manifest : Buffer.concat(encodeManifest(manifest));

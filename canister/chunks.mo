@@ -1,0 +1,139 @@
+/// Which chunks are here, and for how long: those of a held release are counted by references and freed with the last;
+/// those that nobody has published yet ("loose") are freed after a day.
+import Blob "mo:core/Blob";
+import List "mo:core/List";
+import Map "mo:core/Map";
+import Nat32 "mo:core/Nat32";
+import Nat64 "mo:core/Nat64";
+import Principal "mo:core/Principal";
+import Runtime "mo:core/Runtime";
+
+import Sha256 "sha256";
+import Space "space";
+import Store "store";
+
+module {
+  /// How long a loose chunk is kept: an upload that was interrupted can be resumed the next morning.
+  public let looseNanoseconds : Nat64 = 86_400_000_000_000;
+
+  public type Loose = { by : Principal; at : Nat64 };
+
+  public type Chunks = {
+    store : Store.Store;
+    holes : Space.Space;
+    /// By how many held releases each chunk is used; loose ones are not here.
+    references : Map.Map<Blob, Nat32>;
+    loose : Map.Map<Blob, Loose>;
+    /// Bytes of each publisher's loose chunks.
+    looseBytes : Map.Map<Principal, Nat64>;
+  };
+
+  public type Limits = { quota : Nat64; looseQuota : Nat64 };
+
+  /// Bytes of all chunks that are here.
+  public func bytes({ store; holes } : Chunks) : Nat64 = store.end - holes.bytes;
+
+  /// Stores a chunk, loose, and returns its hash. One that is here already costs only the hashing; if it is loose, its day
+  /// begins anew. Traps when it is empty or too large, or would go over a limit.
+  public func put(chunks : Chunks, chunk : Blob, by : Principal, now : Nat64, limits : Limits) : Blob {
+    if (chunk.size() == 0) Runtime.trap("put: a chunk is empty");
+    if (chunk.size() > Store.maxChunkBytes) {
+      Runtime.trap("put: a chunk of " # debug_show (chunk.size()) # " bytes is over the limit of " # debug_show (Store.maxChunkBytes));
+    };
+    let hash = Sha256.ofBlob(chunk);
+    switch (Store.size(chunks.store, hash), Map.get(chunks.loose, Blob.compare, hash)) {
+      case (null, _) {
+        let size = Nat64.fromNat(chunk.size());
+        if (bytes(chunks) + size > limits.quota) {
+          Runtime.trap("over quota: the canister stores at most " # debug_show (limits.quota) # " bytes");
+        };
+        if (looseOf(chunks, by) + size > limits.looseQuota) {
+          Runtime.trap("over quota: at most " # debug_show (limits.looseQuota) # " bytes may wait to be published");
+        };
+        Store.add(chunks.store, chunks.holes, hash, chunk);
+        addLoose(chunks, hash, { by; at = now });
+      };
+      case (_, ?{ by }) Map.add(chunks.loose, Blob.compare, hash, { by; at = now });
+      case _ {};
+    };
+    hash;
+  };
+
+  /// Counts one more use of each of these, which must be here.
+  public func hold(chunks : Chunks, hashes : [Blob]) {
+    for (hash in hashes.vals()) {
+      let count = switch (Map.get(chunks.references, Blob.compare, hash)) {
+        case (?count) count;
+        case null {
+          removeLoose(chunks, hash);
+          0 : Nat32;
+        };
+      };
+      Map.add(chunks.references, Blob.compare, hash, count + 1);
+    };
+  };
+
+  /// Counts one use less, and frees the chunk with the last; tells whether it was.
+  public func release(chunks : Chunks, hash : Blob) : Bool {
+    switch (Map.get(chunks.references, Blob.compare, hash)) {
+      case (?count) {
+        if (count > 1) {
+          Map.add(chunks.references, Blob.compare, hash, count - 1);
+          return false;
+        };
+        Map.remove(chunks.references, Blob.compare, hash);
+        Store.remove(chunks.store, chunks.holes, hash);
+        true;
+      };
+      case null false;
+    };
+  };
+
+  /// Frees loose chunks from before `before`, and returns how many.
+  public func expire(chunks : Chunks, before : Nat64) : Nat {
+    let old = List.empty<Blob>();
+    for ((hash, { at }) in Map.entries(chunks.loose)) if (at < before) List.add(old, hash);
+    for (hash in List.values(old)) {
+      removeLoose(chunks, hash);
+      Store.remove(chunks.store, chunks.holes, hash);
+    };
+    List.size(old);
+  };
+
+  /// Takes stored chunks that nothing accounts for as loose: those of a canister from before chunks were counted.
+  public func adopt(chunks : Chunks, by : Principal, now : Nat64) {
+    for (hash in Map.keys(chunks.store.slots)) {
+      let counted = Map.containsKey(chunks.references, Blob.compare, hash) or Map.containsKey(chunks.loose, Blob.compare, hash);
+      if (not counted) addLoose(chunks, hash, { by; at = now });
+    };
+  };
+
+  func looseOf({ looseBytes } : Chunks, by : Principal) : Nat64 {
+    switch (Map.get(looseBytes, Principal.compare, by)) {
+      case (?bytes) bytes;
+      case null 0;
+    };
+  };
+
+  func sizeOf(chunks : Chunks, hash : Blob) : Nat64 {
+    switch (Store.size(chunks.store, hash)) {
+      case (?size) Nat64.fromNat32(size);
+      case null 0;
+    };
+  };
+
+  func addLoose(chunks : Chunks, hash : Blob, loose : Loose) {
+    Map.add(chunks.loose, Blob.compare, hash, loose);
+    Map.add(chunks.looseBytes, Principal.compare, loose.by, looseOf(chunks, loose.by) + sizeOf(chunks, hash));
+  };
+
+  func removeLoose(chunks : Chunks, hash : Blob) {
+    switch (Map.take(chunks.loose, Blob.compare, hash)) {
+      case (?{ by }) {
+        let left = looseOf(chunks, by) - sizeOf(chunks, hash);
+        if (left == 0) Map.remove(chunks.looseBytes, Principal.compare, by) else Map.add(chunks.looseBytes, Principal.compare, by, left);
+      };
+      case null {};
+    };
+  };
+};

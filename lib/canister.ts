@@ -1,0 +1,123 @@
+/**
+ * The icfs canister as its publishers and owners call it (canister/main.mo). The agent checks what it answers: updates by
+ * their certificates, queries by the nodes' signatures. Readers do not come this way (lib/source/icfs.ts).
+ */
+import { Actor, type ActorSubclass, type HttpAgent } from "@dfinity/agent";
+import type { IDL } from "@dfinity/candid";
+import type { Principal } from "@dfinity/principal";
+
+export type PublishResult =
+  | { readonly ok: bigint }
+  | {
+      readonly err:
+        | { readonly conflict: { readonly number: bigint; readonly newest: [] | [Uint8Array] } }
+        | { readonly missing: readonly Uint8Array[] }
+        | { readonly invalid: string };
+    };
+
+export type Role = { readonly publisher: null } | { readonly reader: null };
+
+export interface Settings {
+  readonly quota: bigint;
+  readonly loose_quota: bigint;
+  readonly hold_newest: number;
+  readonly hold_nanoseconds: bigint;
+}
+
+/** Field by field as in canister/main.mo, where each is described. */
+export interface CanisterStatus {
+  readonly owner: Principal;
+  readonly is_private: boolean;
+  readonly cycles: bigint;
+  readonly newest: bigint;
+  readonly held: BigUint64Array;
+  readonly kept: BigUint64Array;
+  readonly dropped: bigint;
+  readonly freed_chunks: bigint;
+  readonly chunks: bigint;
+  readonly chunk_bytes: bigint;
+  readonly loose_chunks: bigint;
+  readonly hole_bytes: bigint;
+  readonly region_bytes: bigint;
+  readonly settings: Settings;
+}
+
+export interface IcfsCanister {
+  /** Indexes of the hashes (at most MAX_HASHES_ASKED) whose chunks are not there. */
+  missing(hashes: readonly Uint8Array[]): Promise<Uint32Array>;
+  put(chunks: readonly Uint8Array[]): Promise<readonly Uint8Array[]>;
+  publish(release: {
+    readonly manifest: readonly Uint8Array[];
+    readonly parent: [] | [Uint8Array];
+    readonly note: string;
+  }): Promise<PublishResult>;
+  rollback(release: {
+    readonly to: bigint;
+    readonly parent: [] | [Uint8Array];
+    readonly note: string;
+  }): Promise<PublishResult>;
+  grant(who: Principal, role: Role): Promise<void>;
+  revoke(who: Principal): Promise<void>;
+  roles_granted(): Promise<readonly [Principal, Role][]>;
+  restrict(isPrivate: boolean): Promise<void>;
+  keep(release: bigint, kept: boolean): Promise<void>;
+  configure(settings: Settings): Promise<void>;
+  status(): Promise<CanisterStatus>;
+}
+
+/** What `missing` takes at once (canister/main.mo). */
+export const MAX_HASHES_ASKED = 10_000;
+
+export function icfsCanister(agent: HttpAgent, canisterId: Principal): ActorSubclass<IcfsCanister> {
+  return Actor.createActor<IcfsCanister>(icfsInterface, { agent, canisterId });
+}
+
+const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
+  const hash = IDL.Vec(IDL.Nat8);
+  const error = IDL.Variant({
+    conflict: IDL.Record({ number: IDL.Nat64, newest: IDL.Opt(hash) }),
+    missing: IDL.Vec(hash),
+    invalid: IDL.Text,
+  });
+  const result = IDL.Variant({ ok: IDL.Nat64, err: error });
+  const role = IDL.Variant({ publisher: IDL.Null, reader: IDL.Null });
+  const settings = IDL.Record({
+    quota: IDL.Nat64,
+    loose_quota: IDL.Nat64,
+    hold_newest: IDL.Nat32,
+    hold_nanoseconds: IDL.Nat64,
+  });
+  const status = IDL.Record({
+    owner: IDL.Principal,
+    is_private: IDL.Bool,
+    cycles: IDL.Nat,
+    newest: IDL.Nat64,
+    held: IDL.Vec(IDL.Nat64),
+    kept: IDL.Vec(IDL.Nat64),
+    dropped: IDL.Nat64,
+    freed_chunks: IDL.Nat64,
+    chunks: IDL.Nat64,
+    chunk_bytes: IDL.Nat64,
+    loose_chunks: IDL.Nat64,
+    hole_bytes: IDL.Nat64,
+    region_bytes: IDL.Nat64,
+    settings,
+  });
+  return IDL.Service({
+    missing: IDL.Func([IDL.Vec(hash)], [IDL.Vec(IDL.Nat32)], ["query"]),
+    put: IDL.Func([IDL.Vec(hash)], [IDL.Vec(hash)], []),
+    publish: IDL.Func(
+      [IDL.Record({ manifest: IDL.Vec(hash), parent: IDL.Opt(hash), note: IDL.Text })],
+      [result],
+      [],
+    ),
+    rollback: IDL.Func([IDL.Record({ to: IDL.Nat64, parent: IDL.Opt(hash), note: IDL.Text })], [result], []),
+    grant: IDL.Func([IDL.Principal, role], [], []),
+    revoke: IDL.Func([IDL.Principal], [], []),
+    roles_granted: IDL.Func([], [IDL.Vec(IDL.Tuple(IDL.Principal, role))], ["query"]),
+    restrict: IDL.Func([IDL.Bool], [], []),
+    keep: IDL.Func([IDL.Nat64, IDL.Bool], [], []),
+    configure: IDL.Func([settings], [], []),
+    status: IDL.Func([], [status], ["query"]),
+  });
+};

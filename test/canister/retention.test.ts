@@ -1,0 +1,258 @@
+/** What the canister holds, frees and uses again, against a model that does the same in sets. */
+import { randomBytes, randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import type { CanisterStatus, Settings } from "../../lib/canister.ts";
+import { agentMessage } from "../../lib/ic/agent-error.ts";
+import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
+import {
+  ICFS_WASM,
+  type StartedCanister,
+  sha256,
+  startIcfsCanister,
+  treeOf,
+} from "../support/icfs-canister.ts";
+
+const WEEK = 604_800_000_000_000n;
+
+/** Rules under which only numbers count. */
+const newestOnly = (settings: Settings, hold_newest: number): Settings => ({
+  ...settings,
+  hold_newest,
+  hold_nanoseconds: 0n,
+});
+
+/** Waits until the canister has freed what it will: it works in slices, on a timer. */
+async function settled({ owner }: StartedCanister, chunks: number): Promise<CanisterStatus> {
+  for (let i = 0; ; i++) {
+    const status = await owner.status();
+    if (Number(status.chunks) === chunks || i === 100) return status;
+    await sleep(100);
+  }
+}
+
+async function publishTree(canister: StartedCanister, contents: Record<string, string>): Promise<string[]> {
+  const { manifest, chunks } = treeOf(contents);
+  await canister.owner.put(chunks);
+  const result = await canister.publish(manifest);
+  if (!("ok" in result)) throw new Error(JSON.stringify(result));
+  const pieces = [Buffer.concat(encodeManifest(manifest))];
+  return [...chunks, ...pieces].map((chunk) => sha256(chunk).toString("hex"));
+}
+
+const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "none", agentMessage);
+
+t.test("by default the newest eight and the last week's are held", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { settings } = await canister.owner.status();
+  t.match(settings, { hold_newest: 8, hold_nanoseconds: WEEK });
+  for (let i = 1; i <= 12; i++) await publishTree(canister, { a: `release ${i}` });
+  t.equal((await canister.owner.status()).held.length, 12, "a looping publisher pushes nothing out");
+  await canister.owner.configure(newestOnly(settings, 8));
+  const { held, dropped } = await canister.owner.status();
+  t.strictSame([...held].map(Number), [5, 6, 7, 8, 9, 10, 11, 12]);
+  t.equal(dropped, 4n, "what is dropped is counted");
+  t.equal((await canister.source.headers(12, 20)).length, 12, "headers are kept for ever");
+});
+
+t.test("a kept release stays, its chunks are there, and it can be rolled back to", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { owner, source } = canister;
+  const { settings } = await owner.status();
+  const first = treeOf({ a: "the good one" });
+  await publishTree(canister, { a: "the good one" });
+  await owner.keep(1n, true);
+  await owner.configure(newestOnly(settings, 1));
+  for (let i = 0; i < 5; i++) await publishTree(canister, { a: `bad ${i}` });
+  const status = await settled(canister, 4);
+  t.strictSame([[...status.held], [...status.kept]], [[1n, 6n], [1n]]);
+  const parent = (await source.head())!.hash;
+  t.match(await owner.rollback({ to: 3n, parent: [parent], note: "" }), {
+    err: { invalid: "release 3 is not held (any more)" },
+  });
+  t.match(await owner.rollback({ to: 9n, parent: [parent], note: "" }), {
+    err: { invalid: /release 9 is not held/ },
+  });
+  t.match(await owner.rollback({ to: 1n, parent: [], note: "" }), { err: { conflict: { number: 6n } } });
+  t.strictSame(await owner.rollback({ to: 1n, parent: [parent], note: "back" }), { ok: 7n });
+  const head = (await source.head())!;
+  t.match(head.header, { number: 7, note: "back", parent });
+  t.strictSame(await source.manifest(head.header), first.manifest);
+  t.ok((await source.chunk(first.manifest.chunks[0]!)).equals(first.chunks[0]!));
+  await owner.keep(1n, false);
+  t.strictSame(
+    [...(await owner.status()).held],
+    [7n],
+    "without the mark it goes, and its chunks stay for release 7",
+  );
+  t.ok((await source.chunk(first.manifest.chunks[0]!)).equals(first.chunks[0]!));
+  t.match(await failure(owner.keep(1n, true)), /release 1 is not held/);
+  t.match(await failure(owner.configure({ ...settings, hold_newest: 0 })), /at least 1/);
+});
+
+t.test("quotas refuse, and lose nothing", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { owner } = canister;
+  const { settings } = await owner.status();
+  await owner.configure({ ...settings, quota: 5000n, loose_quota: 2000n });
+  const chunk = randomBytes(1500);
+  await owner.put([chunk]);
+  t.match(
+    await failure(owner.put([randomBytes(600)])),
+    /over quota: at most 2_?000 bytes may wait to be published/,
+  );
+  t.equal((await owner.put([chunk])).length, 1, "one that is there already is no more");
+  await owner.configure({ ...settings, quota: 2000n });
+  t.match(
+    await failure(owner.put([randomBytes(600)])),
+    /over quota: the canister stores at most 2_?000 bytes/,
+  );
+  t.equal((await owner.status()).chunks, 1n);
+});
+
+t.test("a canister of an earlier build is upgraded with all it has", async (t) => {
+  const before = Uint8Array.from(readFileSync(new URL("before/first.wasm", import.meta.url)));
+  const canister = await startIcfsCanister(t, {}, before);
+  const { owner, network, id, source } = canister;
+  const one = await publishTree(canister, { a: "one", b: "both" });
+  const two = await publishTree(canister, { a: "two", b: "both" });
+  await owner.put([Buffer.from("never published")]);
+  const head = (await source.head())!;
+  await network.replace(id, "upgrade", ICFS_WASM);
+  t.strictSame((await source.head())!.hash, head.hash);
+  const status = await owner.status();
+  t.strictSame([...status.held], [1n, 2n]);
+  t.equal(Number(status.chunks), new Set([...one, ...two]).size + 1);
+  t.equal(status.loose_chunks, 1n);
+  await owner.configure(newestOnly(status.settings, 1));
+  await settled(canister, new Set(two).size + 1);
+  t.equal(Number((await owner.status()).chunks), new Set(two).size + 1, "and counts from there");
+});
+
+t.test("a random sequence leaves just what a model says, whole", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { owner, network, id, source } = canister;
+  const { settings } = await owner.status();
+  let rules = newestOnly(settings, 3);
+  await owner.configure(rules);
+  // The model: which chunks each held release has, which are kept, which are loose; and every chunk's bytes.
+  const held = new Map<number, Set<string>>();
+  const kept = new Set<number>();
+  const loose = new Set<string>();
+  const bytes = new Map<string, Buffer>();
+  let newest = 0;
+  const retire = () => {
+    for (const number of held.keys()) {
+      if (number + rules.hold_newest <= newest && !kept.has(number)) held.delete(number);
+    }
+  };
+  const expected = () => new Set([...loose, ...[...held.values()].flatMap((hashes) => [...hashes])]);
+  const remember = (chunk: Buffer) => {
+    const hash = sha256(chunk).toString("hex");
+    bytes.set(hash, chunk);
+    return hash;
+  };
+  const steps = {
+    async put() {
+      const chunk = randomBytes(randomInt(1, 200_000));
+      await owner.put([chunk]);
+      loose.add(remember(chunk));
+    },
+    async publish() {
+      // Some of what is there, some new, of very different sizes.
+      const old = [...expected()].filter(() => randomInt(4) === 0).map((hash) => bytes.get(hash)!);
+      const fresh = Array.from({ length: randomInt(5) }, () =>
+        randomBytes(randomInt(1, 10 ** randomInt(1, 6))),
+      );
+      const { manifest, chunks } = treeOfChunks([...old, ...fresh]);
+      for (const chunk of chunks) await owner.put([chunk]);
+      const result = await canister.publish(manifest);
+      if (!("ok" in result)) throw new Error(JSON.stringify(result));
+      newest += 1;
+      const encoded = Buffer.concat(encodeManifest(manifest));
+      const hashes = new Set([...chunks, encoded].map(remember));
+      for (const hash of hashes) loose.delete(hash);
+      held.set(newest, hashes);
+      retire();
+    },
+    async rollback() {
+      const to = [...held.keys()][randomInt(held.size || 1)];
+      if (to === undefined) return;
+      const parent = (await source.head())!.hash;
+      t.match(await owner.rollback({ to: BigInt(to), parent: [parent], note: "" }), {
+        ok: BigInt(newest + 1),
+      });
+      newest += 1;
+      held.set(newest, held.get(to)!);
+      retire();
+    },
+    async keep() {
+      const number = [...held.keys()][randomInt(held.size || 1)];
+      if (number === undefined) return;
+      if (kept.has(number)) kept.delete(number);
+      else kept.add(number);
+      await owner.keep(BigInt(number), kept.has(number));
+      retire();
+    },
+    async configure() {
+      rules = newestOnly(settings, randomInt(1, 5));
+      await owner.configure(rules);
+      retire();
+    },
+    async upgrade() {
+      await network.replace(id, "upgrade", ICFS_WASM);
+    },
+  };
+  const often = [
+    "put",
+    "put",
+    "publish",
+    "publish",
+    "publish",
+    "rollback",
+    "keep",
+    "configure",
+    "upgrade",
+  ] as const;
+  for (let i = 0; i < 60; i++) {
+    const step = often[randomInt(often.length)]!;
+    await steps[step]();
+    const model = expected();
+    const status = await settled(canister, model.size);
+    const size = [...model].reduce((sum, hash) => sum + bytes.get(hash)!.length, 0);
+    t.match(
+      { ...status, held: [...status.held].map(Number), loose: Number(status.loose_chunks) },
+      { chunks: BigInt(model.size), chunk_bytes: BigInt(size), held: [...held.keys()], loose: loose.size },
+      `${i}: ${step}`,
+    );
+    t.equal(status.region_bytes - status.hole_bytes, status.chunk_bytes, "holes and chunks are all there is");
+  }
+  for (const hash of expected()) {
+    const chunk = bytes.get(hash)!;
+    const got = await source.chunk({ sha256: Buffer.from(hash, "hex"), size: chunk.length });
+    if (!got.equals(chunk)) t.fail(`chunk ${hash} has other bytes`);
+  }
+  const gone = [...bytes.keys()]
+    .filter((hash) => !expected().has(hash))
+    .map((hash) => Buffer.from(hash, "hex"));
+  t.equal((await owner.missing(gone)).length, gone.length, `${gone.length} chunks are gone`);
+});
+
+/** A manifest of one file for each different chunk. */
+function treeOfChunks(all: readonly Buffer[]): ReturnType<typeof treeOf> {
+  const unique = [...new Map(all.map((chunk) => [sha256(chunk).toString("hex"), chunk])).values()];
+  const entries = unique.map((chunk, i) => ({
+    kind: "file" as const,
+    path: `f${String(i).padStart(4, "0")}`,
+    modified: 0n,
+    size: chunk.length,
+    sha256: sha256(chunk),
+    executable: false,
+    extents: [{ chunk: i, offset: 0, length: chunk.length }],
+  }));
+  return {
+    manifest: { chunks: unique.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length })), entries },
+    chunks: unique,
+  };
+}
