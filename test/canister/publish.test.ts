@@ -1,9 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { IDL } from "@dfinity/candid";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
 import t from "tap";
-import { icfsCanister } from "../../lib/canister.ts";
-import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
+import { blobArgument, queryBlob } from "../../lib/ic/agent.ts";
 import { agentMessage } from "../../lib/ic/agent-error.ts";
 import { decodeHeader, headerHash } from "../../lib/tree/header.ts";
 import { MANIFEST_PREFIX } from "../../lib/tree/manifest.ts";
@@ -169,43 +166,4 @@ t.test("notes", async (t) => {
   t.strictSame(await owner.publish({ manifest: pieces, parent: [], note: "ü".repeat(512) }), { ok: 1n });
   t.equal((await source.head())!.header.note, "ü".repeat(512));
   t.strictSame(await publish(manifest), { ok: 2n });
-});
-
-t.test("only the owner may put and publish", async (t) => {
-  const canister = await startIcfsCanister(t);
-  for (const [who, identity] of [
-    ["anonymous", undefined],
-    ["a stranger", Ed25519KeyIdentity.generate()],
-  ] as const) {
-    const publisher = canister.as(identity);
-    // inspect_message: refused before it costs the canister anything.
-    t.match(await failure(publisher.put([randomBytes(10)])), /rejected|refused/i, `${who} puts`);
-    const call = publisher.publish({ manifest: [], parent: [], note: "" });
-    t.match(await failure(call), /rejected|refused/i, `${who} publishes`);
-  }
-  const { network, id } = canister;
-  for (const method of ["release", "chunk", "headers", "missing", "no_such_method"]) {
-    const { response } = await network.agent.call(id, {
-      methodName: method,
-      arg: NO_ARGUMENTS,
-      effectiveCanisterId: id,
-    });
-    t.match(
-      response.body,
-      { reject_code: Number },
-      `${method} as an update is not taken, even from the owner`,
-    );
-  }
-});
-
-t.test("an owner can be named when it is installed", async (t) => {
-  const { network } = await startIcfsCanister(t);
-  const owner = Ed25519KeyIdentity.generate();
-  const type = IDL.Opt(IDL.Record({ owner: IDL.Opt(IDL.Principal) }));
-  const id = await network.install(
-    ICFS_WASM,
-    new Uint8Array(IDL.encode([type], [[{ owner: [owner.getPrincipal()] }]])),
-  );
-  t.equal((await icfsCanister(network.agentFor(owner), id).put([randomBytes(10)])).length, 1);
-  t.match(await failure(icfsCanister(network.agent, id).put([randomBytes(10)])), /rejected|refused/i);
 });

@@ -1,0 +1,144 @@
+/** Who may do what: owners, publishers, readers, strangers and nobody in particular. */
+import { randomBytes } from "node:crypto";
+import { IDL } from "@dfinity/candid";
+import { Ed25519KeyIdentity } from "@dfinity/identity";
+import { Principal } from "@dfinity/principal";
+import t from "tap";
+import { type IcfsCanister, icfsCanister } from "../../lib/canister.ts";
+import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
+import { agentMessage } from "../../lib/ic/agent-error.ts";
+import { ICFS_WASM, sha256, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+
+const failure = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => "it succeeded",
+    (error) => agentMessage(error),
+  );
+/** inspect_message: refused before it costs the canister anything. */
+const NOT_TAKEN = /rejected|refused|inspect/i;
+
+/** A call of each method that only publishers may make, and of each that only owners may. */
+const publishing = (canister: IcfsCanister): Record<string, () => Promise<unknown>> => ({
+  put: () => canister.put([randomBytes(10)]),
+  publish: () => canister.publish({ manifest: [], parent: [], note: "" }),
+  rollback: () => canister.rollback({ to: 1n, parent: [], note: "" }),
+});
+const owning = (canister: IcfsCanister): Record<string, () => Promise<unknown>> => ({
+  grant: () => canister.grant(Ed25519KeyIdentity.generate().getPrincipal(), { reader: null }),
+  revoke: () => canister.revoke(Ed25519KeyIdentity.generate().getPrincipal()),
+  restrict: () => canister.restrict(false),
+  keep: () => canister.keep(1n, true),
+  configure: async () => canister.configure((await canister.status()).settings),
+});
+
+t.test("strangers may read, and nothing else", async (t) => {
+  const canister = await startIcfsCanister(t);
+  for (const [who, identity] of [
+    ["anonymous", undefined],
+    ["a stranger", Ed25519KeyIdentity.generate()],
+  ] as const) {
+    const stranger = canister.as(identity);
+    for (const [name, call] of Object.entries({ ...publishing(stranger), ...owning(stranger) })) {
+      t.match(await failure(call()), NOT_TAKEN, `${who}: ${name}`);
+    }
+    t.strictSame([...(await stranger.missing([]))], [], `${who} may ask`);
+  }
+  const { network, id } = canister;
+  const queries = ["release", "chunk", "headers", "missing", "status", "roles_granted", "no_such_method"];
+  for (const method of queries) {
+    const { response } = await network.agent.call(id, {
+      methodName: method,
+      arg: NO_ARGUMENTS,
+      effectiveCanisterId: id,
+    });
+    t.match(
+      response.body,
+      { reject_code: Number },
+      `${method} as an update is not taken, even from the owner`,
+    );
+  }
+});
+
+t.test("a publisher publishes and owns nothing; revoked, it does neither", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const identity = Ed25519KeyIdentity.generate();
+  const who = identity.getPrincipal();
+  const publisher = canister.as(identity);
+  await canister.owner.grant(who, { publisher: null });
+  t.strictSame(
+    (await canister.owner.roles_granted()).map(([principal, role]) => [principal.toText(), role]),
+    [[who.toText(), { publisher: null }]],
+  );
+  for (const [name, call] of Object.entries(publishing(publisher))) {
+    t.notMatch(await failure(call()), NOT_TAKEN, name);
+  }
+  for (const [name, call] of Object.entries(owning(publisher)))
+    t.match(await failure(call()), NOT_TAKEN, name);
+  await canister.owner.revoke(who);
+  for (const [name, call] of Object.entries(publishing(publisher))) {
+    t.match(await failure(call()), NOT_TAKEN, `${name} once revoked`);
+  }
+  t.strictSame(await canister.owner.roles_granted(), []);
+  await canister.network.replace(canister.id, "upgrade", ICFS_WASM);
+  t.match(await failure(canister.owner.grant(Principal.anonymous(), { reader: null })), /it is everybody/);
+});
+
+t.test("a private canister answers only those with a role", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { owner, network, id } = canister;
+  const { manifest, chunks } = treeOf({ a: "secret" });
+  await owner.put(chunks);
+  await canister.publish(manifest);
+  const reader = Ed25519KeyIdentity.generate();
+  const publisher = Ed25519KeyIdentity.generate();
+  await owner.grant(reader.getPrincipal(), { reader: null });
+  await owner.grant(publisher.getPrincipal(), { publisher: null });
+  await owner.restrict(true);
+  await network.replace(id, "upgrade", ICFS_WASM);
+  const queries: [string, Uint8Array][] = [
+    ["release", NO_ARGUMENTS],
+    ["headers", Buffer.from("4449444c00027879010000000000000001000000", "hex")],
+    ["chunk", blobArgument(sha256(chunks[0]!))],
+    ["missing", Buffer.from("4449444c026d016d7b010000", "hex")],
+    ["status", NO_ARGUMENTS],
+    ["roles_granted", NO_ARGUMENTS],
+  ];
+  for (const [method, arg] of queries) {
+    for (const identity of [undefined, Ed25519KeyIdentity.generate()]) {
+      const asked = network.agentFor(identity).query(id, { methodName: method, arg });
+      t.match(await asked, { status: "rejected", reject_message: /this canister is private/ }, method);
+    }
+    for (const identity of [network.identity, reader, publisher]) {
+      t.match(
+        await network.agentFor(identity).query(id, { methodName: method, arg }),
+        { status: "replied" },
+        method,
+      );
+    }
+  }
+  t.match(await failure(canister.as(reader).put([randomBytes(10)])), NOT_TAKEN, "a reader only reads");
+  await owner.restrict(false);
+  const anybody = await queryBlob(network.agentFor(), id, "chunk", blobArgument(sha256(chunks[0]!)));
+  t.ok(Buffer.from(anybody).equals(chunks[0]!), "and open again");
+});
+
+t.test("an owner can be named at the installation, and stays it; controllers own as well", async (t) => {
+  const { network } = await startIcfsCanister(t);
+  const named = Ed25519KeyIdentity.generate();
+  const type = IDL.Opt(IDL.Record({ owner: IDL.Opt(IDL.Principal) }));
+  const naming = (owner: Principal) => new Uint8Array(IDL.encode([type], [[{ owner: [owner] }]]));
+  const id = await network.install(ICFS_WASM, naming(named.getPrincipal()));
+  const owner = icfsCanister(network.agentFor(named), id);
+  t.equal((await owner.put([randomBytes(10)])).length, 1);
+  t.equal((await icfsCanister(network.agent, id).put([randomBytes(10)])).length, 1, "the controller");
+  await network.replace(id, "upgrade", ICFS_WASM);
+  t.equal(
+    (await owner.status()).owner.toText(),
+    named.getPrincipal().toText(),
+    "an upgrade does not change it",
+  );
+  await t.rejects(
+    network.install(ICFS_WASM, naming(Principal.anonymous())),
+    "nobody in particular cannot own",
+  );
+});
