@@ -13,6 +13,7 @@ all_packages=(
   libfuse2 fuse3 mount util-linux             # mounting
   iproute2 dnsmasq-base curl procps           # a boot server and its clients
   qemu-system-x86 ipxe-qemu                   # a machine to boot
+  libdbus-1-3                                 # icp, another client of the canister
   debian-installer-12-netboot-amd64           # what it boots
 )
 

@@ -37,6 +37,12 @@ export const installCode = IDL.Record({
   arg: blob,
 });
 
+const visibility = IDL.Variant({
+  controllers: IDL.Null,
+  public: IDL.Null,
+  allowed_viewers: IDL.Vec(IDL.Principal),
+});
+
 export const canisterStatus = IDL.Record({
   status: IDL.Variant({ running: IDL.Null, stopping: IDL.Null, stopped: IDL.Null }),
   settings: IDL.Record({
@@ -45,13 +51,13 @@ export const canisterStatus = IDL.Record({
     memory_allocation: IDL.Nat,
     freezing_threshold: IDL.Nat,
     reserved_cycles_limit: IDL.Nat,
-    log_visibility: IDL.Variant({
-      controllers: IDL.Null,
-      public: IDL.Null,
-      allowed_viewers: IDL.Vec(IDL.Principal),
-    }),
+    minimum_incoming_canister_call_cycles: IDL.Nat,
+    log_visibility: visibility,
+    snapshot_visibility: visibility,
+    status_visibility: visibility,
     wasm_memory_limit: IDL.Nat,
     wasm_memory_threshold: IDL.Nat,
+    log_memory_limit: IDL.Nat,
     environment_variables: IDL.Vec(IDL.Record({ name: IDL.Text, value: IDL.Text })),
   }),
   module_hash: IDL.Opt(blob),
@@ -65,6 +71,7 @@ export const canisterStatus = IDL.Record({
     canister_history_size: IDL.Nat,
     wasm_chunk_store_size: IDL.Nat,
     snapshots_size: IDL.Nat,
+    log_memory_store_size: IDL.Nat,
   }),
   cycles: IDL.Nat,
   reserved_cycles: IDL.Nat,
