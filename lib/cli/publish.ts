@@ -2,7 +2,8 @@
 import { Command } from "commander";
 import { createAgent } from "../ic/agent.ts";
 import { defaultIdentity } from "../ic/identity.ts";
-import { createProgress } from "../publish/progress.ts";
+import { describeDryRun, dryRun } from "../publish/dry-run.ts";
+import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { describePublication, publish } from "../publish/publish.ts";
 import { openSource } from "../source/open.ts";
 import { addressOf, type NetworkOptions, option, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
@@ -14,6 +15,7 @@ const PUT_TIMEOUT_MS = 120_000;
 
 interface PublishCommandOptions extends NetworkOptions {
   readonly note: string;
+  readonly dryRun?: true;
   readonly json?: true;
 }
 
@@ -25,9 +27,10 @@ export function publishCommand(): Command {
     .argument("<directory>", "what to publish")
     .argument("<canister>", "canister id")
     .addOption(option("--note <text>", "kept with the release, at most 1024 bytes").default(""))
+    .option("--dry-run", "print what would be added, changed, removed and uploaded; needs no identity")
     .option(
       "--json",
-      "print one object: release, header, files, bytes, chunks, chunksUploaded, bytesUploaded",
+      "print one object: release, header, files, bytes, chunks, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences",
     );
   return withNetwork(command, "your own, made on first use (icfs identity)").action(publishDirectory);
 }
@@ -38,16 +41,21 @@ async function publishDirectory(
   options: PublishCommandOptions,
 ): Promise<void> {
   const address = await addressOf(canisterId, options);
-  const identity = address.identity ?? defaultIdentity();
-  const signed = { ...address, identity };
+  // What was uploaded when a signal comes is used next time.
   const progress = createProgress(process.stderr);
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    // The bar hides the cursor. Nothing else needs an end: what was uploaded is used next time.
-    process.once(signal, () => {
-      progress.stop();
-      process.kill(process.pid, signal);
+  stopOnSignals(progress);
+  if (options.dryRun) {
+    const result = await dryRun({
+      directory,
+      canister: address.canister,
+      agent: createAgent({ ...address, verifyQuerySignatures: true, requestTimeout: REQUEST_TIMEOUT_MS }),
+      source: openSource(address, REQUEST_TIMEOUT_MS),
+      progress,
     });
+    console.log(options.json ? JSON.stringify(result) : describeDryRun(result));
+    return;
   }
+  const signed = { ...address, identity: address.identity ?? defaultIdentity() };
   const publication = await publish({
     directory,
     canister: address.canister,

@@ -17,6 +17,16 @@ export function createProgress(stream: NodeJS.WriteStream): Progress {
   return stream.isTTY ? new BarProgress(stream) : new LineProgress(stream);
 }
 
+/** Ends the bar, which hides the cursor, before SIGINT or SIGTERM ends this process. */
+export function stopOnSignals(progress: Progress): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      progress.stop();
+      process.kill(process.pid, signal);
+    });
+  }
+}
+
 class BarProgress implements Progress {
   readonly #bar: SingleBar;
 

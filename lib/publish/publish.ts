@@ -8,13 +8,11 @@ import { icfsCanister, type PublishResult } from "../canister.ts";
 import { UserError } from "../errors.ts";
 import { agentMessage, isRefusedSender, isTransient } from "../ic/agent-error.ts";
 import type { Head, Source } from "../source/source.ts";
+import { areNone } from "../tree/diff.ts";
 import { decodeHeader, headerHash, MAX_NOTE_BYTES } from "../tree/header.ts";
-import type { Entry } from "../tree/manifest.ts";
-import { treeProblems } from "../tree/manifest-decoder.ts";
 import { megabytes } from "../units.ts";
-import { chunkTree } from "./chunker.ts";
+import { planPublication } from "./plan.ts";
 import type { Progress } from "./progress.ts";
-import { Problems, scan } from "./scan.ts";
 import { missingChunks, uploadChunks } from "./upload.ts";
 
 export interface Publication {
@@ -75,26 +73,9 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
   if (noteBytes > MAX_NOTE_BYTES) {
     throw new UserError(`the note has ${noteBytes} bytes; ${MAX_NOTE_BYTES} is the limit`);
   }
-  const problems = new Problems();
-  const scanned = await scan(directory, problems);
-  progress.start(
-    "hashing",
-    scanned.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.size : 0), 0),
-  );
-  const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
-  progress.stop();
-  for (const problem of treeProblems(tree.manifest.entries)) problems.add(problem);
-  problems.throwIfAny(directory);
-
-  const head = await source.head();
-  const { entries } = tree.manifest;
-  const result = {
-    files: entries.filter(({ kind }) => kind === "file").length,
-    bytes: tree.bytes,
-    chunks: tree.chunks.length,
-  };
-  if (head !== undefined && sameTree((await source.manifest(head.header)).entries, entries)) {
-    return { changed: false, ...named(head), ...result, chunksUploaded: 0, bytesUploaded: 0 };
+  const { tree, head, differences, totals } = await planPublication(directory, source, progress);
+  if (head !== undefined && areNone(differences)) {
+    return { changed: false, ...named(head), ...totals, chunksUploaded: 0, bytesUploaded: 0 };
   }
 
   const canister = icfsCanister(options.agent, options.canister);
@@ -116,7 +97,7 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
     changed: true,
     release,
     header: await headerOf(source, release),
-    ...result,
+    ...totals,
     chunksUploaded: missing.length,
     bytesUploaded,
   };
@@ -159,23 +140,6 @@ function releaseNumber(result: PublishResult): number {
     );
   }
   throw new UserError(`the canister refused the release: ${err.invalid}`);
-}
-
-/** The same paths, kinds, bytes and executable bits: times do not count. */
-function sameTree(a: readonly Entry[], b: readonly Entry[]): boolean {
-  return a.length === b.length && a.every((entry, i) => sameEntry(entry, b[i]!));
-}
-
-function sameEntry(a: Entry, b: Entry): boolean {
-  if (a.path !== b.path || a.kind !== b.kind) return false;
-  if (a.kind === "symlink") return b.kind === "symlink" && a.target === b.target;
-  if (a.kind === "directory") return true;
-  return (
-    b.kind === "file" &&
-    a.size === b.size &&
-    a.executable === b.executable &&
-    Buffer.compare(a.sha256, b.sha256) === 0
-  );
 }
 
 /** The result in a sentence. */

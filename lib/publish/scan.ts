@@ -29,31 +29,34 @@ export type Scanned =
   | (ScannedBase & { readonly kind: "directory" })
   | (ScannedBase & { readonly kind: "symlink"; readonly target: string });
 
-/** So many problems are worth listing; whoever has more knows by then what is wrong. */
+/** So many problems are worth showing; whoever has more knows by then what is wrong. */
 const MAX_PROBLEMS = 20;
 
 /** Collects what is wrong with a tree, so that all of it is said at once. */
 export class Problems {
-  readonly #found: string[] = [];
-  #count = 0;
+  readonly found: string[] = [];
 
   add(problem: string): void {
-    this.#count += 1;
-    if (this.#found.length < MAX_PROBLEMS) this.#found.push(oneLine(problem));
+    this.found.push(oneLine(problem));
   }
 
   /** @throws UserError that lists them, when there are any */
   throwIfAny(directory: string): void {
-    if (this.#count === 0) return;
-    const more = this.#count - this.#found.length;
+    if (this.found.length === 0) return;
+    const more = this.found.length - MAX_PROBLEMS;
     throw new UserError(
       [
         `${directory} cannot be published; nothing was uploaded:`,
-        ...this.#found.map((problem) => `  ${problem}`),
+        ...this.found.slice(0, MAX_PROBLEMS).map((problem) => `  ${problem}`),
         ...(more > 0 ? [`  and ${more} more`] : []),
       ].join("\n"),
     );
   }
+}
+
+/** Bytes of all files together, when they were looked at. */
+export function bytesOf(scanned: readonly Scanned[]): number {
+  return scanned.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.size : 0), 0);
 }
 
 /**

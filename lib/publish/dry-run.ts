@@ -1,0 +1,75 @@
+/** What publishing a directory would do, found out by queries alone. */
+import type { HttpAgent } from "@dfinity/agent";
+import type { Principal } from "@dfinity/principal";
+import { icfsCanister } from "../canister.ts";
+import { UserError } from "../errors.ts";
+import { agentMessage } from "../ic/agent-error.ts";
+import type { Source } from "../source/source.ts";
+import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
+import { megabytes } from "../units.ts";
+import { planPublication } from "./plan.ts";
+import type { Progress } from "./progress.ts";
+import { missingChunks } from "./upload.ts";
+
+export interface DryRun {
+  /** The release that it would go on top of; null when it would be the first. */
+  readonly newest: number | null;
+  readonly files: number;
+  /** Bytes of all files together. */
+  readonly bytes: number;
+  /** Chunks of the release, the manifest's own included. */
+  readonly chunks: number;
+  readonly chunksToUpload: number;
+  readonly bytesToUpload: number;
+  readonly differences: Differences;
+}
+
+export interface DryRunOptions {
+  readonly directory: string;
+  readonly canister: Principal;
+  /** Anybody's: only queries are made. */
+  readonly agent: HttpAgent;
+  readonly source: Source;
+  readonly progress: Progress;
+}
+
+/** @throws UserError, as publishing would */
+export async function dryRun(options: DryRunOptions): Promise<DryRun> {
+  const { progress } = options;
+  try {
+    const { tree, head, differences, totals } = await planPublication(
+      options.directory,
+      options.source,
+      progress,
+    );
+    // As when publishing: the same tree makes no release, and sends nothing.
+    const same = head !== undefined && areNone(differences);
+    const missing = same
+      ? []
+      : await missingChunks(icfsCanister(options.agent, options.canister), tree.chunks);
+    return {
+      newest: head === undefined ? null : head.header.number,
+      ...totals,
+      chunksToUpload: missing.length,
+      bytesToUpload: missing.reduce((sum, { size }) => sum + size, 0),
+      differences,
+    };
+  } catch (error) {
+    throw error instanceof UserError ? error : new UserError(agentMessage(error), { cause: error });
+  } finally {
+    progress.stop();
+  }
+}
+
+/** What would change, a line each, and the result in a sentence. */
+export function describeDryRun(result: DryRun): string {
+  const { newest, files, bytes, chunksToUpload, bytesToUpload } = result;
+  const what = `${files} files, ${megabytes(bytes)}`;
+  if (newest !== null && areNone(result.differences)) {
+    return `nothing would change: release ${newest} has this tree, ${what}`;
+  }
+  return [
+    ...differenceLines(result.differences),
+    `would publish release ${(newest ?? 0) + 1}: ${what}; to upload: ${chunksToUpload} chunks, ${megabytes(bytesToUpload)}`,
+  ].join("\n");
+}

@@ -1,0 +1,47 @@
+/** What a publication comes to, before anything is sent: the directory as chunks and manifest, beside the newest release. */
+import type { Head, Source } from "../source/source.ts";
+import { type Differences, differences } from "../tree/diff.ts";
+import { treeProblems } from "../tree/manifest-decoder.ts";
+import { type ChunkedTree, chunkTree } from "./chunker.ts";
+import type { Progress } from "./progress.ts";
+import { bytesOf, Problems, scan } from "./scan.ts";
+
+export interface Plan {
+  readonly tree: ChunkedTree;
+  /** The newest release, unless there is none yet. */
+  readonly head: Head | undefined;
+  /** From the newest release's tree, or from nothing, to this one. */
+  readonly differences: Differences;
+  readonly totals: {
+    readonly files: number;
+    /** Bytes of all files together. */
+    readonly bytes: number;
+    /** Chunks of the release, the manifest's own included. */
+    readonly chunks: number;
+  };
+}
+
+/** @throws UserError that names all that cannot be published */
+export async function planPublication(directory: string, source: Source, progress: Progress): Promise<Plan> {
+  const problems = new Problems();
+  const scanned = await scan(directory, problems);
+  progress.start("hashing", bytesOf(scanned));
+  const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
+  progress.stop();
+  for (const problem of treeProblems(tree.manifest.entries)) problems.add(problem);
+  problems.throwIfAny(directory);
+
+  const head = await source.head();
+  const { entries } = tree.manifest;
+  const before = head === undefined ? [] : (await source.manifest(head.header)).entries;
+  return {
+    tree,
+    head,
+    differences: differences(before, entries),
+    totals: {
+      files: entries.filter(({ kind }) => kind === "file").length,
+      bytes: tree.bytes,
+      chunks: tree.chunks.length,
+    },
+  };
+}
