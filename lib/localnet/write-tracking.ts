@@ -6,6 +6,7 @@
  * second memory and then does the same. Functions are added at the end, so that no index changes. A write may reach
  * from the page it is noted for into the next: whoever reads the notes must look at that, too.
  */
+import { readInstruction, skipValueType, UnknownInstructionError } from "./wasm-instructions.ts";
 import { leb128, Reader } from "./wasm-reader.ts";
 
 /** The pages (of 64 KiB) of the second memory: bytes for 8 GiB, more than the IC allows a heap. */
@@ -28,9 +29,6 @@ const STORES = new Map([
 ]);
 const LOCAL_GET = 0x20;
 const CALL = 0x10;
-
-/** An instruction whose writes cannot be tracked here: the module stays as it is. */
-class Untracked extends Error {}
 
 /** Functions to be added, one for each different instruction that writes. */
 class Helpers {
@@ -133,7 +131,7 @@ export function trackWrites(bytes: Uint8Array): Uint8Array | undefined {
   try {
     code.content = rewriteCode(code.content, helpers);
   } catch (error) {
-    if (error instanceof Untracked) return undefined;
+    if (error instanceof UnknownInstructionError) return undefined;
     throw error;
   }
   append(code, helpers.bodies.length, helpers.bodies);
@@ -171,7 +169,7 @@ function rewriteBody(reader: Reader, helpers: Helpers): Uint8Array {
   let copied = reader.at;
   for (let groups = reader.number(); groups > 0; groups--) {
     reader.number();
-    valueType(reader);
+    skipValueType(reader);
   }
   while (reader.at < reader.end) {
     const start = reader.at;
@@ -187,94 +185,17 @@ function rewriteBody(reader: Reader, helpers: Helpers): Uint8Array {
 /** Reads one instruction, and says which function does the same when it is one that writes to memory. */
 function helperFor(reader: Reader, helpers: Helpers): number | undefined {
   const start = reader.at;
-  const opcode = reader.byte();
-  if (opcode >= 0x28 && opcode <= 0x3e) {
-    const argument = reader.at;
-    const offset = memarg(reader);
-    if (opcode < 0x36) return undefined;
-    return helpers.store(opcode, reader.bytes.subarray(argument, reader.at), offset);
-  }
-  // Neither operands nor effects on memory: parametric, numeric, conversions, sign extension, ref.is_null.
-  if (opcode <= 0x01 || opcode === 0x05 || opcode === 0x0b || opcode === 0x0f) return undefined;
-  if (opcode === 0x1a || opcode === 0x1b || (opcode >= 0x45 && opcode <= 0xc4) || opcode === 0xd1)
-    return undefined;
-  switch (opcode) {
-    case 0x0e:
-      for (let left = reader.number(); left >= 0; left--) reader.number();
-      return undefined;
-    case 0x11:
-    case 0x13:
-      reader.number();
-      reader.number();
-      return undefined;
-    case 0x1c:
-      for (let left = reader.number(); left > 0; left--) valueType(reader);
-      return undefined;
-    case 0x43:
-      reader.skip(4);
-      return undefined;
-    case 0x44:
-      reader.skip(8);
-      return undefined;
-    case 0xfc:
-      return bulk(reader, start, helpers);
-    case 0xfd:
-      simd(reader);
-      return undefined;
-  }
-  const oneNumber =
-    (opcode >= 0x02 && opcode <= 0x04) || // block, loop, if: a type
-    (opcode >= 0x0c && opcode <= 0x0d) || // br, br_if
-    opcode === 0x10 ||
-    opcode === 0x12 || // call, return_call
-    (opcode >= 0x20 && opcode <= 0x26) || // locals, globals, tables
-    (opcode >= 0x3f && opcode <= 0x42) || // memory.size, memory.grow, constants
-    opcode === 0xd0 ||
-    opcode === 0xd2; // ref.null, ref.func
-  if (!oneNumber) throw new Untracked();
-  const operand = reader.number();
-  // A block whose type is a reference to a heap type goes on, which nothing that compiles to canisters makes.
-  if (opcode <= 0x04 && (operand === 0x63 || operand === 0x64)) throw new Untracked();
-  return undefined;
-}
-
-function bulk(reader: Reader, start: number, helpers: Helpers): number | undefined {
-  const kind = reader.number();
-  if (kind <= 7) return undefined; // saturating conversions
-  const operands = kind === 8 || kind === 10 || kind === 12 || kind === 14 ? 2 : 1;
-  if (kind > 17) throw new Untracked();
-  for (let left = operands; left > 0; left--) reader.number();
+  const { opcode, kind = 0, offset = 0 } = readInstruction(reader);
+  if (STORES.has(opcode)) return helpers.store(opcode, reader.bytes.subarray(start + 1, reader.at), offset);
+  // SIMD stores are rare, and not tracked.
+  if (opcode === 0xfd && (kind === 11 || (kind >= 88 && kind <= 91)))
+    throw new UnknownInstructionError("SIMD");
+  if (opcode !== 0xfc) return undefined;
   const instruction = reader.bytes.subarray(start, reader.at);
   if (kind === 8) return helpers.bulk(instruction, ["address", "i32", "i32"]);
   if (kind === 10) return helpers.bulk(instruction, ["address", "address", "address"]);
   if (kind === 11) return helpers.bulk(instruction, ["address", "i32", "address"]);
   return undefined;
-}
-
-/** Skips a SIMD instruction; those that write to memory are rare, and not tracked. */
-function simd(reader: Reader): void {
-  const kind = reader.number();
-  if (kind === 11 || (kind >= 88 && kind <= 91)) throw new Untracked();
-  if (kind <= 10 || kind === 92 || kind === 93) memarg(reader);
-  else if (kind === 12 || kind === 13) reader.skip(16);
-  else if (kind >= 21 && kind <= 34) reader.skip(1);
-  else if (kind >= 84 && kind <= 87) {
-    memarg(reader);
-    reader.skip(1);
-  }
-}
-
-/** Reads alignment and offset of a memory instruction; returns the offset. */
-function memarg(reader: Reader): number {
-  if ((reader.number() & 0x40) !== 0) throw new Untracked();
-  const offset = reader.number();
-  if (!Number.isSafeInteger(offset)) throw new Untracked();
-  return offset;
-}
-
-function valueType(reader: Reader): void {
-  const code = reader.byte();
-  if (code === 0x63 || code === 0x64) reader.number();
 }
 
 function signedLeb128(value: number): number[] {
