@@ -1,0 +1,110 @@
+/**
+ * What the canister's updates cost in instructions, counted, beside the IC's limits: `make bench`.
+ *
+ *     node bench/instructions.ts
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { HttpAgent } from "@dfinity/agent";
+import { Ed25519KeyIdentity } from "@dfinity/identity";
+import { icfsCanister, type PublishResult } from "../lib/canister.ts";
+import { NO_ARGUMENTS } from "../lib/ic/agent.ts";
+import { managementCanister } from "../lib/ic/management.ts";
+import { startLocalNetwork } from "../lib/localnet/index.ts";
+import { IcfsSource } from "../lib/source/icfs.ts";
+import type { Entry } from "../lib/tree/manifest.ts";
+import { encodeManifest } from "../lib/tree/manifest-encoder.ts";
+import { countInstructions } from "./instruction-count.ts";
+
+/** The IC's limit for one update call. */
+const UPDATE_LIMIT = 40_000_000_000n;
+const MIB = 1024 * 1024;
+
+const wasm = countInstructions(readFileSync(new URL("../build/icfs.wasm", import.meta.url)));
+const network = await startLocalNetwork({ port: 0, messageTimeLimit: 300_000 });
+const agent = HttpAgent.createSync({
+  host: network.url,
+  rootKey: network.rootKey,
+  identity: Ed25519KeyIdentity.generate(),
+});
+const { canister_id } = await managementCanister(agent).provisional_create_canister_with_cycles({
+  amount: [],
+  settings: [],
+  specified_id: [],
+  sender_canister_version: [],
+});
+await managementCanister(agent, canister_id).install_code({
+  mode: { install: null },
+  canister_id,
+  wasm_module: wasm,
+  arg: Buffer.from("4449444c00017f", "hex"),
+  sender_canister_version: [],
+});
+const canister = icfsCanister(agent, canister_id);
+const source = new IcfsSource(agent, canister_id, network.rootKey);
+
+async function counted(): Promise<bigint> {
+  const response = await agent.query(canister_id, { methodName: "__instructions", arg: NO_ARGUMENTS });
+  if (response.status !== "replied") throw new Error(response.reject_message);
+  return Buffer.from(response.reply.arg).readBigInt64LE();
+}
+
+async function measure<T>(what: string, call: () => Promise<T>): Promise<T> {
+  const before = await counted();
+  const result = await call();
+  const instructions = (await counted()) - before;
+  const share = Number((instructions * 10_000n) / UPDATE_LIMIT) / 100;
+  console.log(
+    `${what.padEnd(58)} ${(Number(instructions) / 1e6).toFixed(1).padStart(9)} M  ${share.toFixed(2).padStart(6)} %`,
+  );
+  return result;
+}
+
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
+
+/** Publishes a tree of so many files, 60 to a directory and 20 to a chunk, as GRUB's modules might be. */
+async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8Array> {
+  const perChunk = 20;
+  const chunks: Buffer[] = [];
+  const entries: Entry[] = [];
+  for (let i = 0; i < files; i++) {
+    const directory = `directory-${String(Math.floor(i / 60)).padStart(5, "0")}`;
+    if (i % 60 === 0) entries.push({ kind: "directory", path: directory, modified: 0n });
+    if (i % perChunk === 0) chunks.push(randomBytes(200));
+    const extents = [{ chunk: chunks.length - 1, offset: 10 * (i % perChunk), length: 10 }];
+    const path = `${directory}/some-module-${String(i).padStart(6, "0")}.mod`;
+    entries.push({
+      kind: "file",
+      path,
+      modified: 0n,
+      size: 10,
+      sha256: sha256(randomBytes(4)),
+      executable: false,
+      extents,
+    });
+  }
+  for (let at = 0; at < chunks.length; at += 1000) await canister.put(chunks.slice(at, at + 1000));
+  const table = chunks.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length }));
+  const bytes = Buffer.concat(encodeManifest({ chunks: table, entries }));
+  const manifest: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += MIB)
+    manifest.push(...(await canister.put([bytes.subarray(at, at + MIB)])));
+  const name = `publish, ${entries.length} entries, ${chunks.length} chunks, ${(bytes.length / MIB).toFixed(2)} MiB manifest`;
+  const result: PublishResult = await measure(name, () => canister.publish({ manifest, parent, note: "" }));
+  if (!("ok" in result)) throw new Error(JSON.stringify(result));
+  const head = await source.head();
+  if (head === undefined) throw new Error("there is no release");
+  return head.hash;
+}
+
+console.log("instructions, and their share of what one update call may take\n");
+await measure("put of 1 MiB", () => canister.put([randomBytes(MIB)]));
+await measure("put of 256 KiB", () => canister.put([randomBytes(MIB / 4)]));
+await measure("put of 1 byte", () => canister.put([randomBytes(1)]));
+const known = randomBytes(MIB);
+await canister.put([known]);
+await measure("put of 1 MiB that is there already", () => canister.put([known]));
+let head: [] | [Uint8Array] = [];
+for (const files of [10, 300, 10_000, 98_000]) head = [await publish(files, head)];
+await network.close();
+process.exit(0);
