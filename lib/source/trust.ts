@@ -12,7 +12,7 @@ import { join } from "node:path";
 import type { Principal } from "@dfinity/principal";
 import { messageOf, UserError } from "../errors.ts";
 import { VerificationError } from "../ic/certificate.ts";
-import { decodeHeader, headerHash } from "../tree/header.ts";
+import { ancestors } from "./chain.ts";
 import type { Head, Source } from "./source.ts";
 
 export interface AcceptedRelease {
@@ -23,9 +23,6 @@ export interface AcceptedRelease {
   /** SHA-256 of the release's header, in hexadecimal. */
   readonly header: string;
 }
-
-/** How many headers are asked for at once when a chain is walked. */
-const HEADERS_PAGE = 1000;
 
 function directory(): string {
   const state = process.env.XDG_STATE_HOME;
@@ -84,48 +81,28 @@ export async function checkTrust(
   write(file, next);
 }
 
-async function mustDescend({ header, hash }: Head, accepted: AcceptedRelease, source: Source): Promise<void> {
-  const { number } = header;
+async function mustDescend(head: Head, accepted: AcceptedRelease, source: Source): Promise<void> {
+  const { number } = head.header;
   if (number < accepted.number) {
     throw new VerificationError(
       `release ${number} is older than release ${accepted.number}, which this host accepted before: an old answer is replayed, or history was rewritten`,
     );
   }
-  const ancestor =
-    number === accepted.number ? hash : await ancestorHash(header.parent, number, accepted.number, source);
-  if (ancestor.toString("hex") !== accepted.header) {
+  if ((await hashOf(accepted.number, head, source)).toString("hex") !== accepted.header) {
     throw new VerificationError(
       `release ${accepted.number} is not the one that this host accepted before: this is a fork`,
     );
   }
 }
 
-/** Walks from the parent of release `from` down to release `to`, and returns the latter's header hash. */
-async function ancestorHash(
-  parent: Buffer | undefined,
-  from: number,
-  to: number,
-  source: Source,
-): Promise<Buffer> {
-  let expected = parent;
-  let number = from - 1;
-  while (number > to) {
-    const headers = await source.headers(number, Math.min(HEADERS_PAGE, number - to));
-    if (headers.length === 0)
-      throw new VerificationError(`the canister does not give release ${number}'s header`);
-    for (const bytes of headers) {
-      if (expected === undefined || !headerHash(bytes).equals(expected)) {
-        throw new VerificationError(`release ${number} is not the parent of release ${number + 1}`);
-      }
-      const header = decodeHeader(bytes);
-      if (header.number !== number)
-        throw new VerificationError(`release ${number} calls itself ${header.number}`);
-      expected = header.parent;
-      number -= 1;
-    }
-  }
-  if (expected === undefined) throw new VerificationError(`release ${to + 1} has no parent`);
-  return expected;
+/** The header hash of release `number`, which is the head or below it. */
+async function hashOf(number: number, head: Head, source: Source): Promise<Buffer> {
+  if (number === head.header.number) return head.hash;
+  let child = head.header;
+  // The header itself is not needed: the one above has its hash.
+  for await (const { header } of ancestors(head, source, number + 1)) child = header;
+  // Only release 1 has no parent (decodeHeader), and `child` is above `number`.
+  return child.parent!;
 }
 
 function fileOf({ canister, network }: AcceptedRelease): string {

@@ -1,0 +1,48 @@
+/**
+ * The chain of releases, walked from a verified head downwards: each header must hash to what the one above calls its
+ * parent, so that every release is proved by the newest one's certificate.
+ */
+import { VerificationError } from "../ic/certificate.ts";
+import { decodeHeader, type Header, headerHash } from "../tree/header.ts";
+import type { Source } from "./source.ts";
+
+/** A release whose header is proved. */
+export interface VerifiedHeader {
+  readonly header: Header;
+  /** SHA-256 of the header's bytes. */
+  readonly hash: Buffer;
+}
+
+/** How many headers are asked for at once. */
+const HEADERS_PAGE = 1000;
+
+/**
+ * The releases below `head`, newest first, down to release `last`. They are fetched in pages as the caller goes on.
+ *
+ * @throws VerificationError, FormatError where the chain breaks; RejectError and Error when there is no answer
+ */
+export async function* ancestors(
+  head: VerifiedHeader,
+  source: Pick<Source, "headers">,
+  last = 1,
+): AsyncGenerator<VerifiedHeader> {
+  let { parent } = head.header;
+  let number = head.header.number - 1;
+  while (number >= last) {
+    const headers = await source.headers(number, Math.min(HEADERS_PAGE, number - last + 1));
+    if (headers.length === 0)
+      throw new VerificationError(`the canister does not give release ${number}'s header`);
+    for (const bytes of headers) {
+      const hash = headerHash(bytes);
+      if (parent === undefined || !hash.equals(parent)) {
+        throw new VerificationError(`release ${number} is not the parent of release ${number + 1}`);
+      }
+      const header = decodeHeader(bytes);
+      if (header.number !== number)
+        throw new VerificationError(`release ${number} calls itself ${header.number}`);
+      yield { header, hash };
+      ({ parent } = header);
+      number -= 1;
+    }
+  }
+}
