@@ -7,7 +7,7 @@ import { serveUntilUnmounted } from "./fs/lifetime.ts";
 import type { MountOptions } from "./fs/mount-options.ts";
 import { TreeFileSystem } from "./fs/tree-filesystem.ts";
 import type { Log } from "./log.ts";
-import { type CanisterAddress, type OpenRelease, openNewest, openSource } from "./source/open.ts";
+import { type OpenRelease, openRelease, openSource, type ReleaseAddress } from "./source/open.ts";
 
 export interface CanisterMountOptions {
   readonly mountpoint: string;
@@ -34,14 +34,14 @@ export interface MountDescription {
 }
 
 /**
- * Mounts the canister's newest release and serves it until it is unmounted. The address is asked for inside, so that a
+ * Mounts a release and serves it until it is unmounted. The address is asked for inside, so that a
  * signal ends that as well.
  *
  * @param ready told once readers can use the mount
  * @throws UserError, VerificationError, ... when the mount cannot be made
  */
 export async function serveMount(
-  resolveAddress: () => Promise<CanisterAddress>,
+  resolveAddress: () => Promise<ReleaseAddress>,
   options: CanisterMountOptions,
   ready: (mounted: MountDescription) => Promise<void>,
 ): Promise<void> {
@@ -54,7 +54,7 @@ export async function serveMount(
         const address = await resolveAddress();
         // Half of the deadline: a request that hangs in silence leaves time for another.
         const source = openSource(address, options.readTimeout / 2);
-        const release = await openNewest(address, source);
+        const release = await openRelease(address, source);
         const cache = new ChunkCache((reference) => source.chunk(reference), options);
         if (statsFile !== undefined) {
           writeStatistics = () => writeStatisticsFile(statsFile, release, cache, log);
@@ -70,7 +70,7 @@ export async function serveMount(
           canister: address.canister.toText(),
           mountpoint: mounted.mount.mountpoint,
           ...named(release),
-          files: release.head.header.totals.files,
+          files: release.header.totals.files,
           bytes: release.tree.bytes,
         };
         return mounted;
@@ -87,8 +87,8 @@ export async function serveMount(
   }
 }
 
-function named({ head }: OpenRelease): { release: number; header: string } {
-  return { release: head.header.number, header: head.hash.toString("hex") };
+function named({ header, hash }: OpenRelease): { release: number; header: string } {
+  return { release: header.number, header: hash.toString("hex") };
 }
 
 function writeStatisticsFile(file: string, release: OpenRelease, cache: ChunkCache, log: Log): void {

@@ -1,10 +1,16 @@
-/** icfs ls: what is in a canister's newest release. */
+/** icfs ls: what is in a release. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
-import { openNewest, openSource } from "../source/open.ts";
+import { openRelease, openSource } from "../source/open.ts";
 import { entrySize } from "../tree/manifest.ts";
 import type { TreeNode } from "../tree/tree.ts";
-import { addressOf, type NetworkOptions, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
+import {
+  type NetworkOptions,
+  RELEASE_ARGUMENT,
+  REQUEST_TIMEOUT_MS,
+  releaseAddressOf,
+  withNetwork,
+} from "./options.ts";
 
 interface LsOptions extends NetworkOptions {
   readonly long?: true;
@@ -15,7 +21,7 @@ interface LsOptions extends NetworkOptions {
 export function lsCommand(): Command {
   const command = new Command("ls")
     .description("list a canister's newest release, or a path in it")
-    .argument("<canister>", "canister id")
+    .argument("<canister>", RELEASE_ARGUMENT)
     .argument("[path]", "relative to the root", "")
     .option("-l, --long", "kind, size in bytes, time, and where symlinks point")
     .option("-R, --recursive", "with everything below")
@@ -23,11 +29,11 @@ export function lsCommand(): Command {
   return withNetwork(command, "none, anonymous").action(ls);
 }
 
-async function ls(canisterId: string, path: string, options: LsOptions): Promise<void> {
-  const address = await addressOf(canisterId, options);
-  const { head, tree } = await openNewest(address, openSource(address, REQUEST_TIMEOUT_MS));
+async function ls(canister: string, path: string, options: LsOptions): Promise<void> {
+  const address = await releaseAddressOf(canister, options);
+  const { header, hash, tree } = await openRelease(address, openSource(address, REQUEST_TIMEOUT_MS));
   const start = tree.find(path);
-  if (start === undefined) throw new UserError(`${path}: not in release ${head.header.number}`);
+  if (start === undefined) throw new UserError(`${path}: not in release ${header.number}`);
   const nodes = start.entry.kind === "directory" ? [...below(start, options.recursive === true)] : [start];
   if (options.json) {
     const entries = nodes.map(({ entry }) => ({
@@ -37,7 +43,7 @@ async function ls(canisterId: string, path: string, options: LsOptions): Promise
         ? { sha256: Buffer.from(entry.sha256).toString("hex"), extents: undefined }
         : {}),
     }));
-    console.log(JSON.stringify({ release: head.header.number, header: head.hash.toString("hex"), entries }));
+    console.log(JSON.stringify({ release: header.number, header: hash.toString("hex"), entries }));
     return;
   }
   const prefix = start.entry.kind === "directory" && start.entry.path !== "" ? `${start.entry.path}/` : "";

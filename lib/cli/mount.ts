@@ -1,4 +1,4 @@
-/** icfs mount: a canister's newest release as a read-only directory. */
+/** icfs mount: a release as a read-only directory. */
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError, type Option } from "commander";
@@ -8,7 +8,7 @@ import { defaultMountOptions } from "../fs/mount-options.ts";
 import { createLog, isLogLevel, type LogLevel } from "../log.ts";
 import { type MountDescription, serveMount } from "../mount.ts";
 import { megabytes } from "../units.ts";
-import { addressOf, type NetworkOptions, option, withNetwork } from "./options.ts";
+import { type NetworkOptions, option, RELEASE_ARGUMENT, releaseAddressOf, withNetwork } from "./options.ts";
 
 interface MountCommandOptions extends NetworkOptions {
   readonly foreground?: true;
@@ -34,7 +34,7 @@ const DEFAULT_READ_TIMEOUT_S = 10;
 export function mountCommand(): Command {
   const command = new Command("mount")
     .description("mount a canister's newest release, verified, as a read-only directory")
-    .argument("<canister>", "canister id")
+    .argument("<canister>", RELEASE_ARGUMENT)
     .argument("<mountpoint>", "an existing directory")
     .option(
       "-f, --foreground",
@@ -81,7 +81,7 @@ async function mount(canister: string, mountpoint: string, options: MountCommand
 async function serve(canister: string, mountpoint: string, options: MountCommandOptions): Promise<void> {
   try {
     await serveMount(
-      () => addressOf(canister, options),
+      () => releaseAddressOf(canister, options),
       {
         mountpoint,
         mount: { ...options, source: canister },

@@ -50,6 +50,7 @@ async function publishDirectory(
       canister: address.canister,
       agent: createAgent({ ...address, verifyQuerySignatures: true, requestTimeout: REQUEST_TIMEOUT_MS }),
       source: openSource(address, REQUEST_TIMEOUT_MS),
+      note: options.note,
       progress,
     });
     console.log(options.json ? JSON.stringify(result) : describeDryRun(result));

@@ -7,7 +7,8 @@ import { agentMessage } from "../ic/agent-error.ts";
 import type { Source } from "../source/source.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
-import { planPublication } from "./plan.ts";
+import type { Chunk } from "./chunker.ts";
+import { checkNote, planPublication } from "./plan.ts";
 import type { Progress } from "./progress.ts";
 import { missingChunks } from "./upload.ts";
 
@@ -30,12 +31,14 @@ export interface DryRunOptions {
   /** Anybody's: only queries are made. */
   readonly agent: HttpAgent;
   readonly source: Source;
+  readonly note: string;
   readonly progress: Progress;
 }
 
 /** @throws UserError, as publishing would */
 export async function dryRun(options: DryRunOptions): Promise<DryRun> {
   const { progress } = options;
+  checkNote(options.note);
   try {
     const { tree, head, differences, totals } = await planPublication(
       options.directory,
@@ -44,9 +47,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
     );
     // As when publishing: the same tree makes no release, and sends nothing.
     const same = head !== undefined && areNone(differences);
-    const missing = same
-      ? []
-      : await missingChunks(icfsCanister(options.agent, options.canister), tree.chunks);
+    const missing = same ? [] : await missingFrom(options, tree.chunks);
     return {
       newest: head === undefined ? null : head.header.number,
       ...totals,
@@ -54,10 +55,19 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
       bytesToUpload: missing.reduce((sum, { size }) => sum + size, 0),
       differences,
     };
-  } catch (error) {
-    throw error instanceof UserError ? error : new UserError(agentMessage(error), { cause: error });
   } finally {
     progress.stop();
+  }
+}
+
+async function missingFrom(
+  { agent, canister }: DryRunOptions,
+  chunks: readonly Chunk[],
+): Promise<readonly Chunk[]> {
+  try {
+    return await missingChunks(icfsCanister(agent, canister), chunks);
+  } catch (error) {
+    throw new UserError(`cannot find out what the canister has: ${agentMessage(error)}`, { cause: error });
   }
 }
 

@@ -1,6 +1,8 @@
 /** What a publication comes to, before anything is sent: the directory as chunks and manifest, beside the newest release. */
+import { UserError } from "../errors.ts";
 import type { Head, Source } from "../source/source.ts";
 import { type Differences, differences } from "../tree/diff.ts";
+import { MAX_NOTE_BYTES } from "../tree/header.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";
 import type { Progress } from "./progress.ts";
@@ -19,6 +21,14 @@ export interface Plan {
     /** Chunks of the release, the manifest's own included. */
     readonly chunks: number;
   };
+}
+
+/** @throws UserError when a release cannot have this note */
+export function checkNote(note: string): void {
+  const bytes = Buffer.byteLength(note);
+  if (bytes > MAX_NOTE_BYTES) {
+    throw new UserError(`the note has ${bytes} bytes; ${MAX_NOTE_BYTES} is the limit`);
+  }
 }
 
 /** @throws UserError that names all that cannot be published */

@@ -9,9 +9,9 @@ import { UserError } from "../errors.ts";
 import { agentMessage, isRefusedSender, isTransient } from "../ic/agent-error.ts";
 import type { Head, Source } from "../source/source.ts";
 import { areNone } from "../tree/diff.ts";
-import { decodeHeader, headerHash, MAX_NOTE_BYTES } from "../tree/header.ts";
+import { decodeHeader, headerHash } from "../tree/header.ts";
 import { megabytes } from "../units.ts";
-import { planPublication } from "./plan.ts";
+import { checkNote, planPublication } from "./plan.ts";
 import type { Progress } from "./progress.ts";
 import { missingChunks, uploadChunks } from "./upload.ts";
 
@@ -69,10 +69,7 @@ async function explained<T>(work: Promise<T>, { agent, canister }: PublishOption
 
 async function publishTree(options: PublishOptions): Promise<Publication> {
   const { directory, source, progress } = options;
-  const noteBytes = Buffer.byteLength(options.note);
-  if (noteBytes > MAX_NOTE_BYTES) {
-    throw new UserError(`the note has ${noteBytes} bytes; ${MAX_NOTE_BYTES} is the limit`);
-  }
+  checkNote(options.note);
   const { tree, head, differences, totals } = await planPublication(directory, source, progress);
   if (head !== undefined && areNone(differences)) {
     return { changed: false, ...named(head), ...totals, chunksUploaded: 0, bytesUploaded: 0 };

@@ -14,7 +14,7 @@ import { decodeHashTree, lookupLeaf, rootHash } from "../ic/hash-tree.ts";
 import { decodeHeader, type Header, headerHash } from "../tree/header.ts";
 import type { ChunkReference, Manifest } from "../tree/manifest.ts";
 import { decodeManifest } from "../tree/manifest-decoder.ts";
-import type { Head, Source } from "./source.ts";
+import { type Head, MissingChunkError, type Source } from "./source.ts";
 
 /** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
 const PARALLEL_PIECES = 16;
@@ -78,7 +78,7 @@ export class IcfsSource implements Source {
   async #verifiedChunk(sha256: Uint8Array, part: string): Promise<Buffer> {
     const bytes = await this.#query("chunk", blobArgument(sha256));
     if (bytes.length === 0) {
-      throw new VerificationError(`the canister has not got chunk ${hex(sha256)} of ${part}`);
+      throw new MissingChunkError(`the canister has not got chunk ${hex(sha256)} of ${part}`);
     }
     if (!sha256Of(bytes).equals(sha256)) {
       throw new VerificationError(`chunk ${hex(sha256)} arrived with other bytes`);

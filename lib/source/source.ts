@@ -2,14 +2,16 @@
  * Where releases come from. A source verifies, then and only then hands over; what carries the bytes (agent queries
  * today) is its own business, because a chunk that hashes right is good whoever carries it.
  */
+import { VerificationError } from "../ic/certificate.ts";
 import type { Header } from "../tree/header.ts";
 import type { ChunkReference, Manifest } from "../tree/manifest.ts";
+import type { VerifiedHeader } from "./chain.ts";
 
-/** A release's verified header. */
-export interface Head {
-  readonly header: Header;
-  /** SHA-256 of the header's bytes. */
-  readonly hash: Buffer;
+/** The source answers that it has not got a chunk: that of a release whose tree is not held any more, or it lies. */
+export class MissingChunkError extends VerificationError {}
+
+/** The newest release's verified header. */
+export interface Head extends VerifiedHeader {
   /** When the subnet certified that this is the newest release. */
   readonly certifiedAt: Date;
 }
