@@ -61,6 +61,7 @@ module {
       case (?problem) return #invalid(problem);
       case null {};
     };
+    var lastParent = ""; // was there: the entries of a directory mostly follow one another
     var named = 0; // chunks of the table that an extent has named so far
     var extentsSeen = 0;
     var files = 0;
@@ -77,7 +78,8 @@ module {
         return invalid(path, "the path is out of order or there twice");
       };
       let parent = Paths.parent(path);
-      if (parent != "") {
+      if (parent != "" and parent != lastParent) {
+        lastParent := parent;
         switch (find(entries, parent)) {
           case (?#directory) {};
           case (?_) return invalid(path, parent # " is not a directory");
