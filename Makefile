@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 CANISTER := build/icfs.wasm build/icfs.did
 
-.PHONY: help setup modules canister check format test demo clean
+.PHONY: help setup modules canister check format test demo bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ test: setup ## Run every test, as root; some boot virtual machines
 
 demo: setup ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts
+
+bench: setup ## Measure: the canister's instructions, beside the IC's limits
+	@node bench/instructions.ts
 
 clean: ## Remove what was built and installed here (Debian packages stay)
 	rm -rf build node_modules .tap
