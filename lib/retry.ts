@@ -1,4 +1,5 @@
 /** Trying again, with pauses that double. */
+import { setTimeout as sleep } from "node:timers/promises";
 
 export interface Retries {
   /** Milliseconds before the second attempt. */
@@ -10,19 +11,23 @@ export interface Retries {
    * milliseconds.
    */
   readonly again: (error: unknown, attempts: number, pause: number) => boolean;
+  /** The least pause that `error` asks for. Default: none. */
+  readonly leastPause?: (error: unknown) => number;
+  /** Ends a pause, and with it all attempts. */
+  readonly signal?: AbortSignal;
 }
 
-/** What `attempt` resolves to, once it does. @throws what the last attempt threw */
+/** What `attempt` resolves to, once it does. @throws what the last attempt threw; AbortError */
 export async function retrying<T>(attempt: () => Promise<T>, retries: Retries): Promise<T> {
   let length = retries.firstPause;
   for (let attempts = 1; ; attempts++) {
     try {
       return await attempt();
     } catch (error) {
-      // Jitter, so that a rack of hosts (or parallel uploads) do not come back all at once.
-      const pause = length * (0.5 + Math.random());
+      // Jitter, so that a rack of hosts (or parallel uploads) do not come back all at once, not even when told when.
+      const pause = Math.max(length, retries.leastPause?.(error) ?? 0) * (0.5 + Math.random());
       if (!retries.again(error, attempts, pause)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      await sleep(pause, undefined, { signal: retries.signal });
       length = Math.min(2 * length, retries.longestPause);
     }
   }

@@ -3,11 +3,11 @@
  * asker's deadline. What is in here has been verified; what fails verification never gets in.
  */
 import { LRUCache } from "lru-cache";
+import { AdaptiveWindow } from "../adaptive-window.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { retrying } from "../retry.ts";
 import type { ChunkReference } from "../tree/manifest.ts";
-import { PrefetchWindow } from "./prefetch-window.ts";
 
 /** One attempt to get a chunk's verified bytes (lib/source). */
 export type FetchChunk = (reference: ChunkReference) => Promise<Buffer>;
@@ -29,6 +29,8 @@ export interface ChunkCacheOptions {
   readonly memory: number;
   /** Milliseconds until a read gives up. */
   readonly readTimeout: number;
+  /** Whether to give up on a chunk earlier than that, after an error that ended so many attempts. Default: never. */
+  readonly giveUp?: (error: unknown, attempts: number) => boolean;
   readonly log: Log;
 }
 
@@ -36,6 +38,10 @@ export interface ChunkCacheOptions {
 const FIRST_PAUSE_MS = 50;
 /** Longest pause between attempts, so that a network that comes back is noticed within a read's deadline. */
 const LONGEST_PAUSE_MS = 1000;
+/** Readahead: enough to fill a first round trip, and at 1 MiB/s still in time for the first reader. */
+const FIRST_PREFETCHES = 4;
+/** 16 MiB on their way: more than a link of 100 MiB/s holds in 100 ms, and few enough for a gateway's rate limit. */
+const MOST_PREFETCHES = 16;
 
 /** A chunk on its way, for all who ask for it meanwhile. */
 interface SharedFetch {
@@ -56,13 +62,18 @@ export class ChunkCache {
   readonly #options: ChunkCacheOptions;
   readonly #memory: LRUCache<string, Buffer>;
   readonly #underWay = new Map<string, SharedFetch>();
-  readonly #window: PrefetchWindow;
+  /** At 1, nothing is asked for ahead while a reader's own chunk is on its way. */
+  readonly #window: AdaptiveWindow;
 
   constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
     this.#fetch = fetch;
     this.#options = options;
     this.#memory = new LRUCache({ maxSize: options.memory, sizeCalculation: (bytes) => bytes.length });
-    this.#window = new PrefetchWindow(options.readTimeout);
+    this.#window = new AdaptiveWindow({
+      deadline: options.readTimeout,
+      first: FIRST_PREFETCHES,
+      most: MOST_PREFETCHES,
+    });
   }
 
   /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
@@ -109,6 +120,7 @@ export class ChunkCache {
           this.statistics.failures += 1;
           this.#window.failed();
           if (attempts === 1) this.#options.log.warn(`chunk ${key.slice(0, 16)}: ${messageOf(error)}`);
+          if (this.#options.giveUp?.(error, attempts)) return false;
           return performance.now() + pause < time.deadline;
         },
       });

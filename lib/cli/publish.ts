@@ -5,13 +5,9 @@ import { defaultIdentity } from "../ic/identity.ts";
 import { describeDryRun, dryRun } from "../publish/dry-run.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { describePublication, publish } from "../publish/publish.ts";
+import { PUT_TIMEOUT_MS } from "../publish/upload.ts";
 import { openSource } from "../source/open.ts";
 import { addressOf, type NetworkOptions, option, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
-
-/**
- * How long a `put` may take until its answer: six of nearly 2 MB share the uplink, of which 100 kB/s are enough then.
- */
-const PUT_TIMEOUT_MS = 120_000;
 
 interface PublishCommandOptions extends NetworkOptions {
   readonly note: string;

@@ -28,13 +28,26 @@ export function agentMessage(error: unknown): string {
   return messageOf(error);
 }
 
-/** Whether the same request may succeed later: no answer, too busy, or expired on the way. */
+/**
+ * Whether the same request may succeed later: no answer, none that can be believed (a bit was flipped on the way), too
+ * busy, or expired on the way. Then nobody knows whether the canister has executed it.
+ */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof AgentError)) return false;
   const { code } = error;
   if (isReject(code)) return code.rejectCode === REJECT_TRANSIENT;
-  if (code instanceof HttpErrorCode) return code.status === 429 || code.status >= 500 || isWrongTime(error);
-  return code instanceof HttpFetchErrorCode || isWrongTime(error);
+  return !(code instanceof HttpErrorCode) || code.status === 429 || code.status >= 500 || isWrongTime(error);
+}
+
+/** A gateway that asks for more gets this; an upload must not be put to sleep by one that is not trusted. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
+
+/** How many milliseconds whoever answered wants to be left alone (HTTP's Retry-After); 0 when it does not say. */
+export function retryAfter(error: unknown): number {
+  if (!(error instanceof AgentError) || !(error.code instanceof HttpErrorCode)) return 0;
+  const value = error.code.headers.find(([name]) => name.toLowerCase() === "retry-after")?.[1] ?? "";
+  const wanted = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isNaN(wanted) ? 0 : Math.min(Math.max(0, wanted), LONGEST_RETRY_AFTER_MS);
 }
 
 /** Whether a request came too late or too early by the network's clock. */

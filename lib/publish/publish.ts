@@ -4,15 +4,18 @@
  */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { icfsCanister, type PublishResult } from "../canister.ts";
+import { icfsCanister } from "../canister.ts";
 import { UserError } from "../errors.ts";
-import { agentMessage, isRefusedSender, isTransient } from "../ic/agent-error.ts";
-import type { Head, Source } from "../source/source.ts";
+import { agentMessage, isRefusedSender } from "../ic/agent-error.ts";
+import type { VerifiedHeader } from "../source/chain.ts";
+import type { Source } from "../source/source.ts";
 import { areNone } from "../tree/diff.ts";
-import { decodeHeader, headerHash } from "../tree/header.ts";
 import { megabytes } from "../units.ts";
+import type { Chunk } from "./chunker.ts";
+import { patientSource } from "./patience.ts";
 import { checkNote, planPublication } from "./plan.ts";
 import type { Progress } from "./progress.ts";
+import { makeRelease } from "./release.ts";
 import { missingChunks, uploadChunks } from "./upload.ts";
 
 export interface Publication {
@@ -68,7 +71,8 @@ async function explained<T>(work: Promise<T>, { agent, canister }: PublishOption
 }
 
 async function publishTree(options: PublishOptions): Promise<Publication> {
-  const { directory, source, progress } = options;
+  const { directory, progress } = options;
+  const source = patientSource(options.source);
   checkNote(options.note);
   const { tree, head, differences, totals } = await planPublication(directory, source, progress);
   if (head !== undefined && areNone(differences)) {
@@ -76,67 +80,32 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
   }
 
   const canister = icfsCanister(options.agent, options.canister);
-  const missing = await explained(missingChunks(canister, tree.chunks), options);
-  const bytesUploaded = missing.reduce((sum, { size }) => sum + size, 0);
-  progress.start("uploading", bytesUploaded);
-  await explained(
-    uploadChunks(canister, missing, (bytes) => progress.add(bytes)),
-    options,
-  );
-  progress.stop();
-  const publishing = canister.publish({
-    manifest: tree.manifestPieces,
-    parent: head === undefined ? [] : [head.hash],
-    note: options.note,
-  });
-  const release = releaseNumber(await explained(publishing.catch(orUnknown), options));
+  let chunksUploaded = 0;
+  let bytesUploaded = 0;
+  const upload = async (chunks: readonly Chunk[]) => {
+    const bytes = chunks.reduce((sum, { size }) => sum + size, 0);
+    progress.start("uploading", bytes);
+    await uploadChunks(canister, chunks, (sent) => progress.add(sent));
+    progress.stop();
+    chunksUploaded += chunks.length;
+    bytesUploaded += bytes;
+  };
+  const work = async () => {
+    await upload(await missingChunks(canister, tree.chunks));
+    const publisher = await options.agent.getPrincipal();
+    return makeRelease({ canister, source, publisher, tree, parent: head, note: options.note, upload });
+  };
   return {
     changed: true,
-    release,
-    header: await headerOf(source, release),
+    ...named(await explained(work(), options)),
     ...totals,
-    chunksUploaded: missing.length,
+    chunksUploaded,
     bytesUploaded,
   };
 }
 
-/** Without an answer nobody knows whether the release was made; publishing again finds out, and does no harm. */
-function orUnknown(error: unknown): never {
-  if (!isTransient(error)) throw error;
-  throw new UserError(
-    `no answer to the publication (${agentMessage(error)}): publish again, which changes nothing if it was made`,
-  );
-}
-
-/** The hash of a release that was just published. By now somebody may have published another on top. */
-async function headerOf(source: Source, release: number): Promise<string> {
-  const head = await source.head();
-  if (head?.header.number === release) return named(head).header;
-  const [header] = await source.headers(release, 1);
-  if (header === undefined || decodeHeader(header).number !== release) {
-    throw new UserError(`release ${release} was published, but the network does not show it yet`);
-  }
-  return headerHash(header).toString("hex");
-}
-
-function named({ header, hash }: Head): { release: number; header: string } {
+function named({ header, hash }: VerifiedHeader): { release: number; header: string } {
   return { release: header.number, header: hash.toString("hex") };
-}
-
-function releaseNumber(result: PublishResult): number {
-  if ("ok" in result) return Number(result.ok);
-  const { err } = result;
-  if ("conflict" in err) {
-    throw new UserError(
-      `conflict: somebody else published release ${err.conflict.number} meanwhile. Nothing was lost; publish again to put your tree on top of it`,
-    );
-  }
-  if ("missing" in err) {
-    throw new UserError(
-      `the canister has lost ${err.missing.length} chunks that were uploaded: publish again`,
-    );
-  }
-  throw new UserError(`the canister refused the release: ${err.invalid}`);
 }
 
 /** The result in a sentence. */

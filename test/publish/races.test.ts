@@ -39,8 +39,15 @@ t.test("races", async (t) => {
   await t.test("somebody else publishes in between: a conflict, and theirs stays", async (t) => {
     const theirs = await options.source.head();
     await writeTree(directory, { file: "mine" });
-    // What this publisher saw before.
-    const source = { ...options.source, head: async () => undefined };
+    const real = options.source;
+    let asked = 0;
+    const source = {
+      headers: real.headers.bind(real),
+      manifest: real.manifest.bind(real),
+      chunk: real.chunk.bind(real),
+      // What this publisher saw first is from before.
+      head: async () => (asked++ === 0 ? undefined : real.head()),
+    };
     await t.rejects(publish({ ...options, source }), {
       name: "UserError",
       message: /^conflict: somebody else published release 1 meanwhile\. Nothing was lost; publish again/,

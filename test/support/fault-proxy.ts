@@ -7,28 +7,46 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from "node:net";
 import type { Test } from "tap";
 
-/** What happens to an answer. `silence`: it never comes, and the connection stays open. */
-export type Fault = "none" | "flip" | "silence" | "drop" | "truncate" | { readonly status: number };
+/**
+ * What happens to a request. `silence`: nothing, and the connection stays open. `drop`: the connection ends instead.
+ * `lost`: it is carried out, and the connection ends instead of the answer. A status: it is not carried out. A function
+ * makes another answer of the true one.
+ */
+export type Fault =
+  | "none"
+  | "flip"
+  | "silence"
+  | "drop"
+  | "lost"
+  | "truncate"
+  | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }
+  | ((answer: Buffer) => Buffer);
+
+type FaultName = Exclude<Fault, (answer: Buffer) => Buffer>;
 
 export interface FaultProxy {
   readonly url: string;
-  /** Decides for each query that comes in, given the request's path and bytes; everything else passes. */
+  /** Decides for each query and each call that comes in, given the request's path and bytes; everything else passes. */
   fault: (path: string, body: Buffer) => Fault;
   /** Queries that came in. */
   queries: number;
+  /** Update calls that came in. */
+  calls: number;
 }
 
-/** A fault for queries of one method of a canister, none for others. A method's name stands in its request as it is. */
-export function faultFor(method: string, fault: Fault | (() => Fault)): FaultProxy["fault"] {
+/** A fault for requests to one method of a canister, none for others. A method's name stands in its request as it is. */
+export function faultFor(method: string, fault: FaultName | (() => Fault)): FaultProxy["fault"] {
+  // In CBOR a text of up to 23 bytes follows a byte with its length.
+  const name = Buffer.from([0x60 + method.length, ...Buffer.from(method)]);
   return (_, body) => {
-    if (!body.includes(method)) return "none";
+    if (!body.includes(name)) return "none";
     return typeof fault === "function" ? fault() : fault;
   };
 }
 
 /** Starts a proxy in front of `target`, without faults; it ends with the test. */
 export async function startFaultProxy(t: Test, target: string): Promise<FaultProxy> {
-  const proxy: FaultProxy = { url: "", fault: () => "none", queries: 0 };
+  const proxy: FaultProxy = { url: "", fault: () => "none", queries: 0, calls: 0 };
   const server = createServer((incoming, outgoing) => {
     forward(proxy, target, incoming, outgoing).catch(() => outgoing.destroy());
   });
@@ -49,22 +67,31 @@ async function forward(
   const path = incoming.url ?? "/";
   const body = await collect(incoming);
   const isQuery = path.endsWith("/query");
+  const isCall = path.endsWith("/call");
   if (isQuery) proxy.queries += 1;
-  const fault = isQuery ? proxy.fault(path, body) : "none";
+  if (isCall) proxy.calls += 1;
+  const fault = isQuery || isCall ? proxy.fault(path, body) : "none";
   if (fault === "silence") return;
   if (fault === "drop") {
     outgoing.destroy();
     return;
   }
   if (typeof fault === "object") {
-    outgoing.writeHead(fault.status).end("so says the fault proxy");
+    outgoing.writeHead(fault.status, fault.headers).end(fault.body ?? "so says the fault proxy");
     return;
   }
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     const { method, headers } = incoming;
     request(`${target}${path}`, { method, headers }, resolve).on("error", reject).end(body);
   });
-  const bytes = await collect(answer);
+  if (fault === "lost") {
+    // The answer has begun: it has been carried out.
+    answer.destroy();
+    outgoing.destroy();
+    return;
+  }
+  const whole = await collect(answer);
+  const bytes = typeof fault === "function" ? fault(whole) : whole;
   // Behind the envelope, so that it is the canister's reply that is wrong.
   if (fault === "flip") bytes[randomInt(bytes.length >> 1, bytes.length)]! ^= 1 << randomInt(8);
   outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, "content-length": bytes.length });

@@ -1,24 +1,26 @@
 import t from "tap";
-import { PrefetchWindow } from "../../lib/cache/prefetch-window.ts";
+import { AdaptiveWindow } from "../lib/adaptive-window.ts";
+
+const OPTIONS = { deadline: 10_000, first: 4, most: 16 };
 
 /** How many fit. */
-const sizeOf = (window: PrefetchWindow): number => {
+const sizeOf = (window: AdaptiveWindow): number => {
   let underWay = 0;
   while (window.hasRoom(underWay)) underWay += 1;
   return underWay;
 };
 
-t.test("the window grows while chunks come quickly, to a limit", async (t) => {
-  const window = new PrefetchWindow(10_000);
-  const first = sizeOf(window);
+t.test("the window grows while transfers are quick, to a limit", async (t) => {
+  const window = new AdaptiveWindow(OPTIONS);
+  t.equal(sizeOf(window), 4);
   window.arrived(80);
-  t.equal(sizeOf(window), first + 1);
+  t.equal(sizeOf(window), 5);
   for (let i = 0; i < 100; i++) window.arrived(80);
   t.equal(sizeOf(window), 16);
 });
 
-t.test("chunks that take long, and failures, shrink it to one", async (t) => {
-  const window = new PrefetchWindow(10_000);
+t.test("those that take long, and failures, shrink it to one", async (t) => {
+  const window = new AdaptiveWindow(OPTIONS);
   for (let i = 0; i < 100; i++) window.arrived(80);
   window.arrived(2000);
   t.equal(sizeOf(window), 16, "neither quick nor slow");

@@ -1,0 +1,49 @@
+/**
+ * How many transfers may be under way at once, when nobody knows what the link and the other side can take. On a fast
+ * link many are needed to keep it busy; on a slow one each takes time from the others, until none arrives before its
+ * deadline. So the window grows by one with each that is done quickly, and is halved by one that takes long or fails.
+ */
+
+/** Parts of the deadline: what takes less is quick, what takes more than the second is slow. */
+const QUICK = 1 / 8;
+const SLOW = 1 / 4;
+
+export interface WindowOptions {
+  /** Milliseconds after which a transfer has failed. */
+  readonly deadline: number;
+  /** Transfers at once, to begin with. */
+  readonly first: number;
+  /** Never more than this. */
+  readonly most: number;
+}
+
+export class AdaptiveWindow {
+  readonly #options: WindowOptions;
+  #size: number;
+
+  constructor(options: WindowOptions) {
+    this.#options = options;
+    this.#size = options.first;
+  }
+
+  /** Whether there is room for another, with so many under way. There always is for one alone. */
+  hasRoom(underWay: number): boolean {
+    return underWay < this.#size;
+  }
+
+  /** A transfer is done. @param milliseconds that it took */
+  arrived(milliseconds: number): void {
+    const { deadline, most } = this.#options;
+    if (milliseconds < QUICK * deadline) this.#size = Math.min(this.#size + 1, most);
+    else if (milliseconds > SLOW * deadline) this.#shrink();
+  }
+
+  /** An attempt has failed: what makes it fail may be too much at once. */
+  failed(): void {
+    this.#shrink();
+  }
+
+  #shrink(): void {
+    this.#size = Math.max(1, Math.floor(this.#size / 2));
+  }
+}

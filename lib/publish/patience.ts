@@ -1,0 +1,52 @@
+/** How publishing bears with a bad network: what is tried again, and for how long. */
+import { FormatError } from "../errors.ts";
+import { RejectError } from "../ic/agent.ts";
+import { isTransient, retryAfter } from "../ic/agent-error.ts";
+import { VerificationError } from "../ic/certificate.ts";
+import { retrying } from "../retry.ts";
+import type { Source } from "../source/source.ts";
+
+/** With these pauses: about half a minute of a network that is away or too busy. */
+const ATTEMPTS = 7;
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 15_000;
+/** An answer that does not verify may have a flipped bit; if it comes again and again, it is wrong. */
+const ATTEMPTS_TO_VERIFY = 3;
+
+export interface Patience {
+  /** Whether more attempts than usual are in order. */
+  readonly goOn?: () => boolean;
+  /** Ends the attempts. */
+  readonly signal?: AbortSignal;
+}
+
+/** Calls the canister until it answers. */
+export function patiently<T>(call: () => Promise<T>, { goOn, signal }: Patience = {}): Promise<T> {
+  return retrying(call, {
+    ...(signal === undefined ? {} : { signal }),
+    firstPause: FIRST_PAUSE_MS,
+    longestPause: LONGEST_PAUSE_MS,
+    leastPause: retryAfter,
+    again: (error, attempts) => isTransient(error) && (attempts < ATTEMPTS || goOn?.() === true),
+  });
+}
+
+/** A source that asks again when it gets no answer, or none that verifies. */
+export function patientSource(source: Source): Source {
+  const again = <T>(attempt: () => Promise<T>): Promise<T> =>
+    retrying(attempt, {
+      firstPause: FIRST_PAUSE_MS,
+      longestPause: LONGEST_PAUSE_MS,
+      again: (error, attempts) => attempts < (isAnswer(error) ? ATTEMPTS_TO_VERIFY : ATTEMPTS),
+    });
+  return {
+    head: () => again(() => source.head()),
+    headers: (from, count) => again(() => source.headers(from, count)),
+    manifest: (header) => again(() => source.manifest(header)),
+    chunk: (reference) => again(() => source.chunk(reference)),
+  };
+}
+
+function isAnswer(error: unknown): boolean {
+  return error instanceof VerificationError || error instanceof FormatError || error instanceof RejectError;
+}
