@@ -10,6 +10,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   umount: async () => (await import("./umount.ts")).umountCommand(),
   publish: async () => (await import("./publish.ts")).publishCommand(),
   ls: async () => (await import("./ls.ts")).lsCommand(),
+  cat: async () => (await import("./cat.ts")).catCommand(),
+  verify: async () => (await import("./verify.ts")).verifyCommand(),
   deploy: async () => (await import("./deploy.ts")).deployCommand(),
   identity: async () => (await import("./identity.ts")).identityCommand(),
   trust: async () => (await import("./trust.ts")).trustCommand(),

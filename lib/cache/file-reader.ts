@@ -1,0 +1,89 @@
+/**
+ * Reads files whole, one after the other: the chunks that come next, of later files too, are asked for ahead, and each
+ * file's own SHA-256 is checked.
+ */
+import { createHash } from "node:crypto";
+import { FormatError } from "../errors.ts";
+import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
+
+/** Where chunks come from: a ChunkCache. */
+export interface Chunks {
+  get(reference: ChunkReference): Promise<Buffer>;
+  prefetch(reference: ChunkReference): void;
+}
+
+/** So many chunks are asked for ahead; a cache has room for them, the one that is read, and a few more. */
+export const CHUNKS_AHEAD = 8;
+
+export class FileReader {
+  readonly #files: readonly FileEntry[];
+  readonly #table: readonly ChunkReference[];
+  readonly #chunks: Chunks;
+  /** The chunks in the order in which they are needed; neighbours in a pack need one once. */
+  readonly #order: number[] = [];
+  /** Where in that order each file begins. */
+  readonly #starts: number[] = [];
+  /** What was wrong with a chunk: a pack of many files is not asked for again for each of them. */
+  readonly #bad = new Map<number, unknown>();
+  #reached = -1;
+
+  /**
+   * @param files in the order in which they will be read
+   * @param table of the manifest that the files are from
+   */
+  constructor(files: readonly FileEntry[], table: readonly ChunkReference[], chunks: Chunks) {
+    this.#files = files;
+    this.#table = table;
+    this.#chunks = chunks;
+    for (const { extents } of files) {
+      const shared = extents.length > 0 && extents[0]!.chunk === this.#order.at(-1);
+      this.#starts.push(this.#order.length - (shared ? 1 : 0));
+      for (const { chunk } of extents) if (chunk !== this.#order.at(-1)) this.#order.push(chunk);
+    }
+  }
+
+  /**
+   * The bytes of `files[index]`, piece by piece. The last piece comes only when all of them have the file's hash.
+   *
+   * @throws FormatError when they have not; what `get` throws when a chunk cannot be had
+   */
+  async *read(index: number): AsyncGenerator<Buffer, void, undefined> {
+    const { extents, sha256 } = this.#files[index]!;
+    const hash = createHash("sha256");
+    let held: Buffer | undefined;
+    let position = this.#starts[index]!;
+    for (const [i, { chunk, offset, length }] of extents.entries()) {
+      if (i > 0 && chunk !== extents[i - 1]!.chunk) position += 1;
+      const whole = this.#chunk(chunk);
+      this.#askAhead(position);
+      const bytes = (await whole).subarray(offset, offset + length);
+      hash.update(bytes);
+      if (held !== undefined) yield held;
+      held = bytes;
+    }
+    const actual = hash.digest("hex");
+    const expected = Buffer.from(sha256).toString("hex");
+    if (actual !== expected) {
+      throw new FormatError(`the file's SHA-256 is ${actual}, and the manifest says ${expected}`);
+    }
+    if (held !== undefined) yield held;
+  }
+
+  async #chunk(chunk: number): Promise<Buffer> {
+    if (this.#bad.has(chunk)) throw this.#bad.get(chunk);
+    try {
+      return await this.#chunks.get(this.#table[chunk]!);
+    } catch (error) {
+      this.#bad.set(chunk, error);
+      throw error;
+    }
+  }
+
+  #askAhead(position: number): void {
+    if (position === this.#reached) return;
+    this.#reached = position;
+    for (const chunk of this.#order.slice(position + 1, position + 1 + CHUNKS_AHEAD)) {
+      if (!this.#bad.has(chunk)) this.#chunks.prefetch(this.#table[chunk]!);
+    }
+  }
+}

@@ -1,0 +1,40 @@
+/** icfs cat: a file's verified bytes. */
+import { constants } from "node:os";
+import { pipeline } from "node:stream/promises";
+import { Command } from "commander";
+import { FileReader } from "../cache/file-reader.ts";
+import { messageOf, UserError } from "../errors.ts";
+import { openRelease, openSource } from "../source/open.ts";
+import { readingCache } from "./chunks.ts";
+import {
+  type NetworkOptions,
+  RELEASE_ARGUMENT,
+  REQUEST_TIMEOUT_MS,
+  releaseAddressOf,
+  withNetwork,
+} from "./options.ts";
+
+export function catCommand(): Command {
+  const command = new Command("cat")
+    .description("write a file of a canister's newest release to stdout, verified")
+    .argument("<canister>", RELEASE_ARGUMENT)
+    .argument("<path>", "relative to the root; symlinks are followed");
+  return withNetwork(command, "none, anonymous").action(cat);
+}
+
+async function cat(canister: string, path: string, options: NetworkOptions): Promise<void> {
+  const address = await releaseAddressOf(canister, options);
+  const source = openSource(address, REQUEST_TIMEOUT_MS);
+  const { header, tree } = await openRelease(address, source);
+  const entry = tree.find(path)?.entry;
+  if (entry === undefined) throw new UserError(`${path}: not in release ${header.number}`);
+  if (entry.kind !== "file") throw new UserError(`${path}: is a directory`);
+  const bytes = new FileReader([entry], tree.chunks, readingCache(source)).read(0);
+  try {
+    await pipeline(bytes, process.stdout, { end: false });
+  } catch (error) {
+    // Whoever read has enough. Other programs die of the signal then, and say nothing.
+    if ((error as NodeJS.ErrnoException).code === "EPIPE") process.exit(128 + constants.signals.SIGPIPE);
+    throw new UserError(`${path}: ${messageOf(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,24 @@
+/** The chunk cache of commands that read files whole and end: cat and verify. */
+import { ChunkCache } from "../cache/chunk-cache.ts";
+import { CHUNKS_AHEAD } from "../cache/file-reader.ts";
+import { createLog } from "../log.ts";
+import type { Source } from "../source/source.ts";
+import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { isWrong } from "../verify.ts";
+import { REQUEST_TIMEOUT_MS } from "./options.ts";
+
+/** What is read, what is asked for ahead, and some of what was read: files next to each other share chunks. */
+const MEMORY = 3 * CHUNKS_AHEAD * MAX_CHUNK_BYTES;
+/** A flipped bit is gone the second time; bytes that never verify are to be reported, not asked for all minute. */
+const ATTEMPTS = 3;
+
+export function readingCache(source: Source): ChunkCache {
+  return new ChunkCache((reference) => source.chunk(reference), {
+    memory: MEMORY,
+    // A network that is away for a moment is waited for.
+    readTimeout: 2 * REQUEST_TIMEOUT_MS,
+    giveUp: (error, attempts) => isWrong(error) && attempts >= ATTEMPTS,
+    // Whoever reads the chunk is told.
+    log: createLog("error"),
+  });
+}

@@ -1,0 +1,106 @@
+/**
+ * Checks a release as its readers would, all of it: every chunk, every file's own hash, what the header says of them;
+ * then, if asked to, a directory or a mount beside it. Nothing ends at the first thing that is wrong, so that all of it
+ * is known in the end.
+ */
+import { type Chunks, FileReader } from "./cache/file-reader.ts";
+import { FormatError, messageOf } from "./errors.ts";
+import { VerificationError } from "./ic/certificate.ts";
+import { readLocalTree } from "./publish/local-tree.ts";
+import type { Progress } from "./publish/progress.ts";
+import type { OpenRelease } from "./source/open.ts";
+import { type Comparable, type Differences, differenceLines, differences } from "./tree/diff.ts";
+import type { Totals } from "./tree/header.ts";
+import type { FileEntry } from "./tree/manifest.ts";
+import type { Tree } from "./tree/tree.ts";
+
+/** What arrived is wrong; other errors mean that nothing did. */
+export function isWrong(error: unknown): boolean {
+  return error instanceof VerificationError || error instanceof FormatError;
+}
+
+/** What is wrong with the release's files, by path, and with what its header says of them. */
+export async function releaseProblems(
+  { header, tree }: OpenRelease,
+  chunks: Chunks,
+  progress: Progress,
+): Promise<string[]> {
+  const problems = totalsProblems(header.totals, totalsOf(tree));
+  const files = filesOf(tree);
+  const reader = new FileReader(files, tree.chunks, chunks);
+  progress.start("verifying", tree.bytes);
+  for (const [i, { path }] of files.entries()) {
+    try {
+      for await (const bytes of reader.read(i)) progress.add(bytes.length);
+    } catch (error) {
+      problems.push(`${path}: ${messageOf(error)}`);
+      if (isWrong(error)) continue;
+      const left = files.length - i - 1;
+      if (left > 0) problems.push(`the network does not answer: ${left} more files were not checked`);
+      break;
+    }
+  }
+  progress.stop();
+  return problems;
+}
+
+/** What publishing the directory would change in the release, and what in it cannot be compared. */
+export async function compareDirectory(
+  { tree }: Pick<OpenRelease, "tree">,
+  directory: string,
+  progress: Progress,
+): Promise<{ differences: Differences; problems: string[] }> {
+  const local = await readLocalTree(directory, "comparing", progress);
+  const found = differences(entriesOf(tree), local.entries);
+  return {
+    differences: { ...found, removed: found.removed.filter(({ path }) => !local.unreadable.has(path)) },
+    problems: local.problems.map((problem) => `${directory}: ${problem}`),
+  };
+}
+
+/** What a mount of the release serves otherwise than it should. */
+export async function mountProblems(
+  { tree }: Pick<OpenRelease, "tree">,
+  mountpoint: string,
+  progress: Progress,
+): Promise<string[]> {
+  const served = await readLocalTree(mountpoint, "reading", progress);
+  // Modes are the mount's options: with --file-mode 0555 everything is executable.
+  const found = differences(withoutModes(entriesOf(tree)), withoutModes(served.entries));
+  const removed = found.removed.filter(({ path }) => !served.unreadable.has(path));
+  return [...served.problems, ...differenceLines({ ...found, removed })].map(
+    (problem) => `${mountpoint}: ${problem}`,
+  );
+}
+
+function entriesOf({ nodes }: Tree): Comparable[] {
+  // All but the root.
+  return nodes.slice(1).map(({ entry }) => entry);
+}
+
+function filesOf({ nodes }: Tree): FileEntry[] {
+  return nodes.map(({ entry }) => entry).filter((entry) => entry.kind === "file");
+}
+
+function withoutModes(entries: readonly Comparable[]): Comparable[] {
+  return entries.map((entry) => (entry.kind === "file" ? { ...entry, executable: false } : entry));
+}
+
+function totalsOf(tree: Tree): Totals {
+  const entries = entriesOf(tree);
+  const count = (kind: Comparable["kind"]) => entries.filter((entry) => entry.kind === kind).length;
+  return {
+    files: count("file"),
+    directories: count("directory"),
+    symlinks: count("symlink"),
+    bytes: tree.bytes,
+    chunks: tree.chunks.length,
+    chunkBytes: tree.chunks.reduce((sum, { size }) => sum + size, 0),
+  };
+}
+
+function totalsProblems(claimed: Totals, actual: Totals): string[] {
+  return (Object.keys(actual) as (keyof Totals)[])
+    .filter((name) => claimed[name] !== actual[name])
+    .map((name) => `the header says ${name}: ${claimed[name]}, and the manifest has ${actual[name]}`);
+}

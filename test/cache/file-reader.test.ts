@@ -1,0 +1,108 @@
+import { createHash } from "node:crypto";
+import t from "tap";
+import { type Chunks, FileReader } from "../../lib/cache/file-reader.ts";
+import type { ChunkReference, FileEntry } from "../../lib/tree/manifest.ts";
+
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
+
+/** Chunks in memory that keep what was asked for. */
+function chunksOf(contents: readonly string[]) {
+  const table = contents.map((text) => ({ sha256: sha256(Buffer.from(text)), size: text.length }));
+  const got: string[] = [];
+  const ahead: string[] = [];
+  const text = (reference: ChunkReference) => contents[table.indexOf(reference as (typeof table)[0])]!;
+  const chunks: Chunks = {
+    get: async (reference) => {
+      got.push(text(reference));
+      if (text(reference).startsWith("bad")) throw new Error(`no ${text(reference)}`);
+      return Buffer.from(text(reference));
+    },
+    prefetch: (reference) => {
+      ahead.push(text(reference));
+    },
+  };
+  return { table, chunks, got, ahead };
+}
+
+function fileOf(content: string, extents: [chunk: number, offset: number, length: number][]): FileEntry {
+  return {
+    kind: "file",
+    path: "x",
+    modified: 0n,
+    size: content.length,
+    sha256: sha256(Buffer.from(content)),
+    executable: false,
+    extents: extents.map(([chunk, offset, length]) => ({ chunk, offset, length })),
+  };
+}
+
+async function read(reader: FileReader, index: number): Promise<string[]> {
+  const pieces: string[] = [];
+  for await (const bytes of reader.read(index)) pieces.push(bytes.toString());
+  return pieces;
+}
+
+t.test("files that share chunks, in order, and what comes next asked for ahead", async (t) => {
+  const { table, chunks, got, ahead } = chunksOf(["aabb", "cc", "dd", "e"]);
+  const files = [
+    fileOf("aa", [[0, 0, 2]]),
+    fileOf("", []),
+    fileOf("bbccd", [
+      [0, 2, 2],
+      [1, 0, 2],
+      [2, 0, 1],
+    ]),
+    fileOf("de", [
+      [2, 1, 1],
+      [3, 0, 1],
+    ]),
+  ];
+  const reader = new FileReader(files, table, chunks);
+  t.same(await read(reader, 0), ["aa"]);
+  t.same(ahead, ["cc", "dd", "e"], "of later files, too");
+  t.same(await read(reader, 1), []);
+  t.same(await read(reader, 2), ["bb", "cc", "d"]);
+  t.same(await read(reader, 3), ["d", "e"]);
+  t.same(got, ["aabb", "aabb", "cc", "dd", "dd", "e"]);
+});
+
+t.test("at most so many ahead", async (t) => {
+  const contents = Array.from({ length: 30 }, (_, i) => String.fromCharCode(65 + i));
+  const { table, chunks, ahead } = chunksOf(contents);
+  const file = fileOf(
+    contents.join(""),
+    contents.map((_, i) => [i, 0, 1]),
+  );
+  const pieces = new FileReader([file], table, chunks).read(0);
+  await pieces.next();
+  t.same(
+    [...new Set(ahead)],
+    contents.slice(1, 10),
+    "8 from the second on, which is read before the first is out",
+  );
+  await pieces.return();
+});
+
+t.test("a file that has not the hash that the manifest says: its last piece is never seen", async (t) => {
+  const { table, chunks } = chunksOf(["aa", "bb"]);
+  const file = fileOf("aacc", [
+    [0, 0, 2],
+    [1, 0, 2],
+  ]);
+  const pieces = new FileReader([file, fileOf("b", [[1, 0, 1]])], table, chunks).read(0);
+  t.match(await pieces.next(), { value: Buffer.from("aa") });
+  await t.rejects(pieces.next(), { name: "FormatError", message: /the file's SHA-256 is [0-9a-f]{64}, and/ });
+  const empty = { ...fileOf("", []), sha256: sha256(Buffer.from("x")) };
+  await t.rejects(read(new FileReader([empty], table, chunks), 0), { name: "FormatError" });
+});
+
+t.test("a bad chunk fails every file in it, is asked for once, and the others are read", async (t) => {
+  const { table, chunks, got, ahead } = chunksOf(["ok", "bad", "fine"]);
+  const files = [fileOf("b", [[1, 0, 1]]), fileOf("a", [[1, 1, 1]]), fileOf("fine", [[2, 0, 4]])];
+  const reader = new FileReader(files, table, chunks);
+  await t.rejects(read(reader, 0), /no bad/);
+  await t.rejects(read(reader, 1), /no bad/);
+  t.same(await read(reader, 2), ["fine"]);
+  t.same(got, ["bad", "fine"]);
+  t.same(ahead, ["fine"]);
+});
