@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 CANISTER := build/icfs.wasm build/icfs.did
 
-.PHONY: help setup modules canister check format test demo bench clean
+.PHONY: help setup modules canister check format test test-long demo bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ format: modules ## Format the sources, and mend what the linter can
 
 test: setup ## Run every test, as root; some boot virtual machines
 	tap
+
+test-long: setup ## Run the tests that take minutes each
+	tap $$(find test -name '*.long.ts')
 
 demo: setup ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts

@@ -25,6 +25,8 @@ export interface RunOptions {
   /** The whole environment. */
   readonly env: NodeJS.ProcessEnv;
   readonly cwd?: string;
+  /** Milliseconds after which it hangs. Default: HUNG. */
+  readonly limit?: number;
   /** Gets the child once it runs. */
   readonly started?: (child: ChildProcess) => void;
 }
@@ -36,7 +38,7 @@ export function run(program: string, args: readonly string[], options: RunOption
       env: options.env,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: HUNG,
+      timeout: options.limit ?? HUNG,
       killSignal: "SIGKILL",
     });
     let stdout = "";
