@@ -16,6 +16,7 @@ t.test("--help of every command says what there is, with defaults and environmen
   const listed = program.stdout.split("Commands:")[1]!.split("\n\n")[0]!;
   const commands = [...listed.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!);
   t.same(commands.filter((name) => name !== "help").sort(), [
+    "cat",
     "deploy",
     "identity",
     "localnet",
@@ -24,6 +25,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     "publish",
     "trust",
     "umount",
+    "verify",
   ]);
   const expected: Record<string, RegExp[]> = {
     mount: [
@@ -34,7 +36,14 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--read-timeout <s>.*default:\s+10,\s+env:\s+ICFS_READ_TIMEOUT/,
       /--foreground/,
     ],
-    publish: [/--identity <PEM>.*made on first use.*env:\s+ICFS_IDENTITY/, /--note <text>/, /--json/],
+    publish: [
+      /--identity <PEM>.*made on first use.*env:\s+ICFS_IDENTITY/,
+      /--note <text>/,
+      /--json/,
+      /--dry-run/,
+    ],
+    cat: [/<canister> <path>/, /--identity <PEM>.*default:\s+none/],
+    verify: [/<canister\|mountpoint> \[directory\]/, /--json/],
     deploy: [/--specified-id <id>/, /--wasm <file>.*default:\s+the one built by `make canister`/],
     ls: [/-l, --long/, /-R, --recursive/, /--identity <PEM>.*default:\s+none/],
     localnet: [
@@ -70,6 +79,8 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["trust"], /Usage: icfs trust/],
     [["trust", "reset"], /missing required argument 'canister'/],
     [["ls", ID, "path", "another"], /too many arguments/],
+    [["cat", ID], /missing required argument 'path'/],
+    [["verify"], /missing required argument 'canister\|mountpoint'/],
     [["ls", ID, "--network"], /argument missing/],
     [["localnet", "--port", "http"], /'http' is invalid.*Use a port, 0 to 65535/],
     [["localnet", "--port", "65536"], /Use a port, 0 to 65535/],
@@ -94,6 +105,15 @@ t.test("what is right as usage and cannot work: exit code 1", async (t) => {
       ["ls", "not-an-id"],
       `icfs: "not-an-id" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
     ],
+    [
+      ["ls", `${ID}@zero`],
+      `icfs: "zero" is no release: give a number from 1 behind the @, such as ${ID}@3\n`,
+    ],
+    [
+      ["cat", `${ID}@0`, "x"],
+      `icfs: "0" is no release: give a number from 1 behind the @, such as ${ID}@3\n`,
+    ],
+    [["verify", "/nowhere"], "icfs: /nowhere is neither a canister id nor an icfs mount\n"],
     [
       ["ls", ID, "--network", "mainnet"],
       'icfs: unknown network "mainnet": use ic, local, or a URL such as http://127.0.0.1:4943\n',
