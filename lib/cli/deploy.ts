@@ -11,7 +11,14 @@ import { agentMessage } from "../ic/agent-error.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { managementCanister } from "../ic/management.ts";
 import type { Network } from "../ic/network.ts";
-import { connect, type NetworkOptions, option, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
+import {
+  connect,
+  type NetworkOptions,
+  OWN_IDENTITY,
+  option,
+  REQUEST_TIMEOUT_MS,
+  withNetwork,
+} from "./options.ts";
 
 interface DeployOptions extends NetworkOptions {
   readonly specifiedId?: string;
@@ -33,7 +40,7 @@ export function deployCommand(): Command {
       option("--wasm <file>", "the canister's Wasm").default(WASM, "the one built by `make canister`"),
     )
     .option("--json", "print one object: canister, action, moduleHash, network");
-  return withNetwork(command, "your own, made on first use (icfs identity)").action(deploy);
+  return withNetwork(command, OWN_IDENTITY).action(deploy);
 }
 
 async function deploy(existing: string | undefined, options: DeployOptions): Promise<void> {

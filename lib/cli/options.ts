@@ -1,6 +1,7 @@
 /** Options that several commands share, each with its environment variable and default, and what they mean. */
 import type { SignIdentity } from "@dfinity/agent";
-import { type Command, Option } from "commander";
+import { Principal } from "@dfinity/principal";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../errors.ts";
 import { parseCanisterId } from "../ic/agent.ts";
 import { loadIdentity } from "../ic/identity.ts";
@@ -18,6 +19,9 @@ export function option(flags: string, description: string): Option {
   const made = new Option(flags, description);
   return made.env(`ICFS_${made.name().toUpperCase().replaceAll("-", "_")}`);
 }
+
+/** The default of --identity for commands that sign. */
+export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 
 /** Adds --network, --root-key and --identity. */
 export function withNetwork(command: Command, identity: string): Command {
@@ -51,13 +55,31 @@ export async function addressOf(canisterId: string, options: NetworkOptions): Pr
 export const RELEASE_ARGUMENT =
   "canister id; with @NUMBER an older release, such as oeagv-5qaaa-aaaah-aar4q-cai@3";
 
+/** From 1, and with so few digits that it is exact. */
+const RELEASE_NUMBER = /^[1-9]\d{0,14}$/;
+
+/** For arguments that are a release of a canister given before. @throws InvalidArgumentError, which is wrong usage */
+export function parseReleaseNumber(text: string): number {
+  if (!RELEASE_NUMBER.test(text)) throw new InvalidArgumentError("Use a release's number, from 1.");
+  return Number(text);
+}
+
+/** Somebody, by their principal. @throws UserError */
+export function parsePrincipal(text: string): Principal {
+  try {
+    return Principal.fromText(text);
+  } catch {
+    throw new UserError(`"${text}" is no principal: \`icfs identity\` prints one's own`);
+  }
+}
+
 /** A canister, or one release of it: `CANISTER` or `CANISTER@NUMBER`. @throws UserError */
 export function parseRelease(text: string): Pick<ReleaseAddress, "canister" | "release"> {
   const at = text.lastIndexOf("@");
   if (at < 0) return { canister: parseCanisterId(text) };
   const canister = parseCanisterId(text.slice(0, at));
   const number = text.slice(at + 1);
-  if (!/^[1-9]\d{0,14}$/.test(number)) {
+  if (!RELEASE_NUMBER.test(number)) {
     throw new UserError(
       `"${number}" is no release: give a number from 1 behind the @, such as ${canister}@3`,
     );

@@ -7,7 +7,14 @@ import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { describePublication, publish } from "../publish/publish.ts";
 import { PUT_TIMEOUT_MS } from "../publish/upload.ts";
 import { openSource } from "../source/open.ts";
-import { addressOf, type NetworkOptions, option, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
+import {
+  addressOf,
+  type NetworkOptions,
+  OWN_IDENTITY,
+  option,
+  REQUEST_TIMEOUT_MS,
+  withNetwork,
+} from "./options.ts";
 
 interface PublishCommandOptions extends NetworkOptions {
   readonly note: string;
@@ -28,7 +35,7 @@ export function publishCommand(): Command {
       "--json",
       "print one object: release, header, files, bytes, chunks, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences",
     );
-  return withNetwork(command, "your own, made on first use (icfs identity)").action(publishDirectory);
+  return withNetwork(command, OWN_IDENTITY).action(publishDirectory);
 }
 
 async function publishDirectory(

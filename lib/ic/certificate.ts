@@ -17,7 +17,7 @@ export class VerificationError extends Error {
 
 /**
  * Verifies BLS signature, delegation, canister range, and that the certificate's time is within 5 minutes of this
- * host's clock; returns the canister's certified data.
+ * host's clock; returns what it says of the canister: the data that the canister certifies, or another item.
  *
  * The agent is never given to `Certificate.create`: with one, it takes the time from the same gateway when a
  * certificate is stale, and accepts it.
@@ -28,6 +28,7 @@ export async function verifyCertificate(
   bytes: Uint8Array,
   rootKey: Uint8Array,
   canisterId: Principal,
+  item: "certified_data" | "controllers" = "certified_data",
 ): Promise<CertifiedData> {
   try {
     checkCbor(bytes);
@@ -37,11 +38,11 @@ export async function verifyCertificate(
       rootKey,
       canisterId,
     });
-    const data = lookupResultToBuffer(
-      certificate.lookup_path(["canister", canisterId.toUint8Array(), "certified_data"]),
-    );
+    const data = lookupResultToBuffer(certificate.lookup_path(["canister", canisterId.toUint8Array(), item]));
     const time = lookupResultToBuffer(certificate.lookup_path(["time"]));
-    if (data === undefined || time === undefined) throw new FormatError("it has no certified data");
+    if (data === undefined || time === undefined) {
+      throw new FormatError(`it has no ${item.replace("_", " ")}`);
+    }
     return { data, time: new Date(Number(decodeTime(time) / 1_000_000n)) };
   } catch (error) {
     throw new VerificationError(`the certificate is refused: ${explain(messageOf(error))}`);

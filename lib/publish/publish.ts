@@ -5,8 +5,7 @@
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { icfsCanister } from "../canister.ts";
-import { UserError } from "../errors.ts";
-import { agentMessage, isRefusedSender } from "../ic/agent-error.ts";
+import { type Deed, explained } from "../refusals.ts";
 import type { VerifiedHeader } from "../source/chain.ts";
 import type { Source } from "../source/source.ts";
 import { areNone } from "../tree/diff.ts";
@@ -45,6 +44,8 @@ export interface PublishOptions {
   readonly progress: Progress;
 }
 
+const PUBLISHING: Deed = { what: "publish", by: "publisher" };
+
 /** @throws UserError; nothing has been published then */
 export async function publish(options: PublishOptions): Promise<Publication> {
   const { progress } = options;
@@ -53,20 +54,6 @@ export async function publish(options: PublishOptions): Promise<Publication> {
   } finally {
     // A bar that is not stopped keeps the process alive, and the cursor hidden.
     progress.stop();
-  }
-}
-
-/** Errors of the canister, where they mean something to a publisher. */
-async function explained<T>(work: Promise<T>, { agent, canister }: PublishOptions): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    if (!isRefusedSender(error)) throw new UserError(`the canister did not publish: ${agentMessage(error)}`);
-    const principal = await agent.getPrincipal();
-    throw new UserError(
-      `${principal} may not publish to ${canister}: use its owner's key (--identity PEM). Nothing was published`,
-    );
   }
 }
 
@@ -97,7 +84,7 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
   };
   return {
     changed: true,
-    ...named(await explained(work(), options)),
+    ...named(await explained(work(), options.agent, options.canister, PUBLISHING)),
     ...totals,
     chunksUploaded,
     bytesUploaded,

@@ -1,5 +1,5 @@
 /**
- * The last step of a publication: the canister makes the release, exactly once. The call may get no answer, and then
+ * The last step of a publication or rollback: the canister makes the release, exactly once. The call may get no answer, and then
  * nobody knows whether it was executed, or will be; but a release goes on top of one parent only. So what stands on the
  * parent afterwards says it: nothing yet (then the call is made again, and at most one of the two is executed), our own
  * release, or somebody else's.
@@ -10,22 +10,41 @@ import type { IcfsCanister, PublishResult } from "../canister.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { agentMessage, isTransient } from "../ic/agent-error.ts";
 import { ancestors, type VerifiedHeader } from "../source/chain.ts";
-import type { Head, Source } from "../source/source.ts";
+import type { Source } from "../source/source.ts";
 import type { Header } from "../tree/header.ts";
 import type { Chunk, ChunkedTree } from "./chunker.ts";
 import { patiently } from "./patience.ts";
 
-export interface ReleaseRequest {
-  readonly canister: Pick<IcfsCanister, "publish">;
+/** What every request for a release has. */
+interface CommonRequest {
   readonly source: Source;
   readonly publisher: Principal;
+  /** What it goes on top of. */
+  readonly parent: VerifiedHeader | undefined;
+  readonly note: string;
+}
+
+export interface ReleaseRequest extends CommonRequest {
+  readonly canister: Pick<IcfsCanister, "publish">;
   /** All of its chunks have been uploaded. */
   readonly tree: ChunkedTree;
-  /** What it goes on top of. */
-  readonly parent: Head | undefined;
-  readonly note: string;
   /** Uploads chunks that are gone again. */
   readonly upload: (chunks: readonly Chunk[]) => Promise<void>;
+}
+
+export interface RollbackRequest extends CommonRequest {
+  readonly canister: Pick<IcfsCanister, "rollback">;
+  /** The release whose tree the new one is to have. */
+  readonly to: VerifiedHeader;
+}
+
+interface Request extends CommonRequest {
+  readonly call: (parent: [] | [Uint8Array]) => Promise<PublishResult>;
+  /** The hashes of the manifest's pieces. */
+  readonly manifest: readonly Uint8Array[];
+  readonly upload: (hashes: readonly Uint8Array[]) => Promise<void>;
+  /** What to do when somebody else was quicker, and when nobody knows. */
+  readonly advice: { readonly conflict: string; readonly unanswered: string };
 }
 
 /** Chunks that wait to be published are kept for a day, so more rounds than this mean that something else is wrong. */
@@ -35,7 +54,36 @@ const LOOKS = 6;
 const LOOK_PAUSE_MS = 500;
 
 /** Makes the release and returns its header. @throws UserError, or what the canister's rejection throws */
-export async function makeRelease(request: ReleaseRequest): Promise<VerifiedHeader> {
+export function makeRelease({ canister, tree, upload, ...common }: ReleaseRequest): Promise<VerifiedHeader> {
+  const manifest = tree.manifestPieces;
+  return make({
+    ...common,
+    call: (parent) => canister.publish({ manifest, parent, note: common.note }),
+    manifest,
+    upload: (hashes) => upload(named(hashes, tree.chunks)),
+    advice: {
+      conflict: "Nothing was lost; publish again to put your tree on top of it",
+      unanswered: "publish again, which changes nothing if it was made",
+    },
+  });
+}
+
+/** makeRelease() with the tree of a release that is held. @throws as that */
+export function rollBack({ canister, to, ...common }: RollbackRequest): Promise<VerifiedHeader> {
+  return make({
+    ...common,
+    call: (parent) => canister.rollback({ to: BigInt(to.header.number), parent, note: common.note }),
+    manifest: to.header.manifest.chunks,
+    // A held release has all its chunks.
+    upload: async () => {},
+    advice: {
+      conflict: "Nothing was changed; look at `icfs releases`, and roll back again if that is still right",
+      unanswered: "`icfs releases` shows whether it was made",
+    },
+  });
+}
+
+async function make(request: Request): Promise<VerifiedHeader> {
   for (let round = 1; ; round++) {
     const answer = await askOnce(request);
     if ("header" in answer) return answer;
@@ -45,7 +93,7 @@ export async function makeRelease(request: ReleaseRequest): Promise<VerifiedHead
       const found = await standsOnParent(request, Number(err.conflict.number));
       if (found !== undefined && isOurs(found.header, request)) return found;
       throw new UserError(
-        `conflict: somebody else published release ${err.conflict.number} meanwhile. Nothing was lost; publish again to put your tree on top of it`,
+        `conflict: somebody else published release ${err.conflict.number} meanwhile. ${request.advice.conflict}`,
       );
     }
     if ("invalid" in err) throw new UserError(`the canister refused the release: ${err.invalid}`);
@@ -54,19 +102,13 @@ export async function makeRelease(request: ReleaseRequest): Promise<VerifiedHead
         `the canister has lost ${err.missing.length} chunks that were uploaded: publish again`,
       );
     }
-    await request.upload(named(err.missing, request.tree.chunks));
+    await request.upload(err.missing);
   }
 }
 
 /** The canister's answer; or our release, found without one. */
-async function askOnce(request: ReleaseRequest): Promise<PublishResult | VerifiedHeader> {
-  const { canister, tree, parent, note } = request;
-  const publish = () =>
-    canister.publish({
-      manifest: tree.manifestPieces,
-      parent: parent === undefined ? [] : [parent.hash],
-      note,
-    });
+async function askOnce(request: Request): Promise<PublishResult | VerifiedHeader> {
+  const { call, parent, advice } = request;
   let unanswered = false;
   try {
     return await patiently(async () => {
@@ -76,25 +118,25 @@ async function askOnce(request: ReleaseRequest): Promise<PublishResult | Verifie
         if (found !== undefined && isOurs(found.header, request)) return found;
       }
       unanswered = true;
-      return publish();
+      return call(parent === undefined ? [] : [parent.hash]);
     });
   } catch (error) {
     if (!isTransient(error)) throw error;
     throw new UserError(
-      `no answer to the publication (${agentMessage(error)}): publish again, which changes nothing if it was made`,
+      `no answer to the request for a release (${agentMessage(error)}): ${advice.unanswered}`,
     );
   }
 }
 
 /** The release that was made, once the network shows it. */
-async function published(request: ReleaseRequest, number: number): Promise<VerifiedHeader> {
+async function published(request: Request, number: number): Promise<VerifiedHeader> {
   try {
     const found = await standsOnParent(request, number);
     if (found !== undefined && isOurs(found.header, request)) return found;
   } catch (error) {
-    throw new UserError(`release ${number} was published, but cannot be read: ${messageOf(error)}`);
+    throw new UserError(`release ${number} was made, but cannot be read: ${messageOf(error)}`);
   }
-  throw new UserError(`release ${number} was published, but the network does not show it yet`);
+  throw new UserError(`release ${number} was made, but the network does not show it yet`);
 }
 
 /**
@@ -102,7 +144,7 @@ async function published(request: ReleaseRequest, number: number): Promise<Verif
  * the number `newest` at least; undefined when nothing stands on the parent.
  */
 async function standsOnParent(
-  { source, parent }: ReleaseRequest,
+  { source, parent }: CommonRequest,
   newest: number,
 ): Promise<VerifiedHeader | undefined> {
   let head = await source.head();
@@ -119,11 +161,11 @@ async function standsOnParent(
 }
 
 /** Whether a release is what the request asks for. */
-function isOurs(header: Header, { tree, publisher, parent, note }: ReleaseRequest): boolean {
+function isOurs(header: Header, { manifest, publisher, parent, note }: Request): boolean {
   return (
     sameBytes(header.parent, parent?.hash) &&
-    header.manifest.chunks.length === tree.manifestPieces.length &&
-    header.manifest.chunks.every((piece, i) => sameBytes(piece, tree.manifestPieces[i])) &&
+    header.manifest.chunks.length === manifest.length &&
+    header.manifest.chunks.every((piece, i) => sameBytes(piece, manifest[i])) &&
     sameBytes(header.publisher, publisher.toUint8Array()) &&
     header.note === note
   );

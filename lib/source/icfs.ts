@@ -7,10 +7,11 @@ import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import pLimit from "p-limit";
 import { FormatError } from "../errors.ts";
-import { blobArgument, NO_ARGUMENTS, queryBlob } from "../ic/agent.ts";
+import { blobArgument, NO_ARGUMENTS, queryBlob, RejectError } from "../ic/agent.ts";
 import { CborReader } from "../ic/cbor-reader.ts";
 import { VerificationError, verifyCertificate } from "../ic/certificate.ts";
 import { decodeHashTree, lookupLeaf, rootHash } from "../ic/hash-tree.ts";
+import { refusalToRead } from "../refusals.ts";
 import { decodeHeader, type Header, headerHash } from "../tree/header.ts";
 import type { ChunkReference, Manifest } from "../tree/manifest.ts";
 import { decodeManifest } from "../tree/manifest-decoder.ts";
@@ -86,8 +87,17 @@ export class IcfsSource implements Source {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  #query(method: string, arg: Uint8Array): Promise<Uint8Array> {
-    return queryBlob(this.#agent, this.#canister, method, arg);
+  async #query(method: string, arg: Uint8Array): Promise<Uint8Array> {
+    try {
+      return await queryBlob(this.#agent, this.#canister, method, arg);
+    } catch (error) {
+      if (!(error instanceof RejectError)) throw error;
+      const reader = await this.#agent.getPrincipal();
+      throw new RejectError(
+        error.code,
+        refusalToRead(error.message, reader, this.#canister) ?? error.message,
+      );
+    }
   }
 }
 

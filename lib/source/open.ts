@@ -81,8 +81,8 @@ export function notHeld(canister: Principal, number: number): UserError {
   );
 }
 
-/** The named release's header, proved by the head's certificate through the parents in between. */
-async function releaseBelow(
+/** The named release's header, proved by the head's certificate through the parents in between. One attempt. */
+export async function releaseBelow(
   head: Head,
   { canister, release = head.header.number }: ReleaseAddress,
   source: Source,

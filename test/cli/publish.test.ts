@@ -112,7 +112,7 @@ t.test("who may publish", async (t) => {
     const principal = (await c.icfs(["identity"], { env: other })).stdout.trim();
     t.match(
       stderr,
-      `icfs: ${principal} may not publish to ${id}: use its owner's key (--identity PEM). Nothing was published\n`,
+      `icfs: ${principal} may not publish on ${id}: give a publisher's or an owner's key with --identity PEM, or have an owner run \`icfs grant ${id} ${principal} publisher\`\n`,
     );
     t.match((await c.source().head())?.header, { number: 1 });
   });

@@ -1,0 +1,113 @@
+/** icfs configure: how much a canister stores, what it holds, and whether anybody may read it. */
+import { Command, InvalidArgumentError } from "commander";
+import type { Settings } from "../canister.ts";
+import { megabytes, parseBytes } from "../units.ts";
+import { reader, signer } from "./calls.ts";
+import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
+
+interface Changes {
+  readonly private?: true;
+  readonly public?: true;
+  readonly quota?: number;
+  readonly unpublishedQuota?: number;
+  readonly holdNewest?: number;
+  readonly holdDays?: number;
+}
+
+interface ConfigureOptions extends NetworkOptions, Changes {
+  readonly json?: true;
+}
+
+const NANOSECONDS_A_DAY = 86_400_000_000_000;
+/** In nat32 and, as nanoseconds, in nat64. */
+const MOST_RELEASES = 2 ** 32 - 1;
+const MOST_DAYS = 200_000;
+
+export function configureCommand(): Command {
+  // No environment variables: with one set, looking would be changing.
+  const command = new Command("configure")
+    .description("change a canister's settings (owners may), and print them; without changes only print")
+    .argument("<canister>", "canister id")
+    .option(
+      "--private",
+      "only owners, publishers and readers may read (this hides nothing from the IC's nodes)",
+    )
+    .option("--public", "anybody may read")
+    .option("--quota <size>", "bytes of chunks to store at most, such as 20GiB", size)
+    .option(
+      "--unpublished-quota <size>",
+      "how many of them each publisher may have sent and not published",
+      size,
+    )
+    .option(
+      "--hold-newest <n>",
+      "hold the trees of so many of the newest releases",
+      wholeNumber(1, MOST_RELEASES),
+    )
+    .option("--hold-days <n>", "and of all that are younger", wholeNumber(0, MOST_DAYS))
+    .option("--json", "print one object: private, quota, unpublishedQuota, holdNewest, holdDays");
+  return withNetwork(command, `${OWN_IDENTITY}, to change something`).action(configure);
+}
+
+async function configure(canisterId: string, options: ConfigureOptions, command: Command): Promise<void> {
+  if (options.private && options.public) command.error("error: give --private or --public, not both");
+  const changesSettings = [
+    options.quota,
+    options.unpublishedQuota,
+    options.holdNewest,
+    options.holdDays,
+  ].some((value) => value !== undefined);
+  const changesReaders = options.private ?? options.public ?? false;
+  const connect = changesSettings || changesReaders ? signer : reader;
+  const { canister, explained } = await connect(canisterId, options);
+  const deed = { what: "change the settings", by: "owner" } as const;
+  const status = await explained(canister.status(), { what: "tell its settings", by: "reader" });
+  const settings = changed(status.settings, options);
+  // First, so that what is to be hidden is, whatever becomes of the rest.
+  if (changesReaders) await explained(canister.restrict(options.private === true), deed);
+  if (changesSettings) await explained(canister.configure(settings), deed);
+  const result = {
+    private: changesReaders ? options.private === true : status.is_private,
+    quota: Number(settings.quota),
+    unpublishedQuota: Number(settings.loose_quota),
+    holdNewest: settings.hold_newest,
+    holdDays: Number(settings.hold_nanoseconds) / NANOSECONDS_A_DAY,
+  };
+  console.log(options.json ? JSON.stringify(result) : describe(result));
+}
+
+function changed(settings: Settings, { quota, unpublishedQuota, holdNewest, holdDays }: Changes): Settings {
+  return {
+    quota: quota === undefined ? settings.quota : BigInt(quota),
+    loose_quota: unpublishedQuota === undefined ? settings.loose_quota : BigInt(unpublishedQuota),
+    hold_newest: holdNewest ?? settings.hold_newest,
+    hold_nanoseconds:
+      holdDays === undefined ? settings.hold_nanoseconds : BigInt(holdDays) * BigInt(NANOSECONDS_A_DAY),
+  };
+}
+
+function describe(settings: Required<Omit<Changes, "private" | "public">> & { private: boolean }): string {
+  const { private: isPrivate, quota, unpublishedQuota, holdNewest, holdDays } = settings;
+  return [
+    `may read           ${isPrivate ? "owners, publishers and readers (private)" : "anybody"}`,
+    `quota              ${megabytes(quota)}`,
+    `unpublished quota  ${megabytes(unpublishedQuota)} for each publisher`,
+    `held releases      the newest ${holdNewest}, those of the last ${holdDays} days, and those that are kept`,
+  ].join("\n");
+}
+
+function size(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes === undefined) throw new InvalidArgumentError("Use bytes, or a size such as 500MB or 20GiB.");
+  return bytes;
+}
+
+function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(`Use a whole number from ${least} to ${most}.`);
+    }
+    return value;
+  };
+}

@@ -1,0 +1,30 @@
+/** icfs grant: who may publish to a canister, or read it when it is private. */
+import { Argument, Command } from "commander";
+import { signer } from "./calls.ts";
+import { type NetworkOptions, OWN_IDENTITY, parsePrincipal, withNetwork } from "./options.ts";
+
+export function grantCommand(): Command {
+  const command = new Command("grant")
+    .description("give somebody a role on a canister, in place of the one they may have; owners may")
+    .argument("<canister>", "canister id")
+    .argument("<principal>", "whom: what `icfs identity` prints for them")
+    .addArgument(
+      new Argument("<role>", "publishers publish, roll back and read; readers read").choices([
+        "publisher",
+        "reader",
+      ]),
+    );
+  return withNetwork(command, OWN_IDENTITY).action(grant);
+}
+
+async function grant(
+  canisterId: string,
+  principal: string,
+  role: "publisher" | "reader",
+  options: NetworkOptions,
+): Promise<void> {
+  const who = parsePrincipal(principal);
+  const { canister, explained } = await signer(canisterId, options);
+  const granted = role === "publisher" ? { publisher: null } : { reader: null };
+  await explained(canister.grant(who, granted), { what: "grant roles", by: "owner" });
+}

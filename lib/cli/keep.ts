@@ -1,0 +1,25 @@
+/** icfs keep: marks a release that the canister must not drop. */
+import { Command } from "commander";
+import { signer } from "./calls.ts";
+import { type NetworkOptions, OWN_IDENTITY, parseReleaseNumber, withNetwork } from "./options.ts";
+
+interface KeepOptions extends NetworkOptions {
+  readonly no?: true;
+}
+
+export function keepCommand(): Command {
+  const command = new Command("keep")
+    .description("have a canister hold a release for good, however many come after it; owners may")
+    .argument("<canister>", "canister id")
+    .argument("<release>", "its number (icfs releases)", parseReleaseNumber)
+    .option("--no", "take the mark away: the release goes when the canister's settings say so");
+  return withNetwork(command, OWN_IDENTITY).action(keep);
+}
+
+async function keep(canisterId: string, release: number, options: KeepOptions): Promise<void> {
+  const { canister, explained } = await signer(canisterId, options);
+  await explained(canister.keep(BigInt(release), options.no !== true), {
+    what: options.no ? "take the mark away" : "keep the release",
+    by: "owner",
+  });
+}

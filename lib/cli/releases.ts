@@ -1,0 +1,86 @@
+/**
+ * icfs releases: a canister's history. The releases are proved by the newest one's certificate, through the chain of
+ * parents; which of them are still held is the canister's own word.
+ */
+import { Principal } from "@dfinity/principal";
+import { Command } from "commander";
+import type { CanisterStatus } from "../canister.ts";
+import { oneLine } from "../log.ts";
+import { patientSource } from "../publish/patience.ts";
+import { ancestors, type VerifiedHeader } from "../source/chain.ts";
+import { openHead, openSource } from "../source/open.ts";
+import { megabytes } from "../units.ts";
+import { reader } from "./calls.ts";
+import { type NetworkOptions, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
+
+interface ReleasesOptions extends NetworkOptions {
+  readonly json?: true;
+}
+
+/** Whether the release's tree is there: for good, for now, or not any more. */
+type State = "kept" | "held" | "dropped";
+
+interface Release {
+  readonly release: number;
+  /** SHA-256 of its header, in hexadecimal. */
+  readonly header: string;
+  readonly state: State;
+  readonly publishedAt: string;
+  readonly publisher: string;
+  readonly files: number;
+  readonly bytes: number;
+  readonly note: string;
+}
+
+export function releasesCommand(): Command {
+  const command = new Command("releases")
+    .description(
+      "list a canister's releases, newest first, each proved by the newest one's certificate; whether one is held, kept or dropped is the canister's own word",
+    )
+    .argument("<canister>", "canister id")
+    .option(
+      "--json",
+      "print one object: releases, each with release, header, state, publishedAt, publisher, files, bytes, note",
+    );
+  return withNetwork(command, "none, anonymous").action(releases);
+}
+
+async function releases(canisterId: string, options: ReleasesOptions): Promise<void> {
+  const { address, canister, explained } = await reader(canisterId, options);
+  const source = patientSource(openSource(address, REQUEST_TIMEOUT_MS));
+  const head = await openHead(address, source);
+  const status = await explained(canister.status(), { what: "tell its status", by: "reader" });
+  const list = [releaseOf(head, status)];
+  for await (const ancestor of ancestors(head, source)) list.push(releaseOf(ancestor, status));
+  console.log(options.json ? JSON.stringify({ releases: list }) : list.map(describe).join("\n"));
+}
+
+function releaseOf({ header, hash }: VerifiedHeader, status: CanisterStatus): Release {
+  const { number, publishedAt, publisher, totals, note } = header;
+  return {
+    release: number,
+    header: hash.toString("hex"),
+    state: stateOf(BigInt(number), status),
+    publishedAt: publishedAt.toISOString(),
+    publisher: Principal.fromUint8Array(Uint8Array.from(publisher)).toText(),
+    files: totals.files,
+    bytes: totals.bytes,
+    note,
+  };
+}
+
+function stateOf(number: bigint, { newest, held, kept }: CanisterStatus): State {
+  if (kept.includes(number)) return "kept";
+  // The status may be from just before the newest release.
+  return number >= newest || held.includes(number) ? "held" : "dropped";
+}
+
+function describe({ release, header, state, publishedAt, publisher, files, bytes, note }: Release): string {
+  return [
+    `release ${release} (${state})`,
+    `  header     ${header}`,
+    `  published  ${publishedAt} by ${publisher}`,
+    `  tree       ${files} files, ${megabytes(bytes)}`,
+    ...(note === "" ? [] : [`  note       ${oneLine(note)}`]),
+  ].join("\n");
+}

@@ -1,0 +1,54 @@
+/** icfs roles: who may do what with a canister. Its controllers are certified; the rest the canister says of itself. */
+import { Command } from "commander";
+import { controllersOf } from "../ic/controllers.ts";
+import { reader } from "./calls.ts";
+import { type NetworkOptions, withNetwork } from "./options.ts";
+
+interface RolesOptions extends NetworkOptions {
+  readonly json?: true;
+}
+
+export function rolesCommand(): Command {
+  const command = new Command("roles")
+    .description("list who owns a canister, who may publish to it, and who may read it when it is private")
+    .argument("<canister>", "canister id")
+    .option("--json", "print one object: private, controllers, owner, publishers, readers");
+  return withNetwork(command, "none, anonymous").action(roles);
+}
+
+async function roles(canisterId: string, options: RolesOptions): Promise<void> {
+  const { address, agent, canister, explained } = await reader(canisterId, options);
+  const controllers = await controllersOf(agent, address.canister, address.rootKey);
+  const deed = { what: "tell its roles", by: "reader" } as const;
+  const { owner, is_private } = await explained(canister.status(), deed);
+  const granted = await explained(canister.roles_granted(), deed);
+  const having = (role: "publisher" | "reader") =>
+    granted.filter(([, has]) => role in has).map(([who]) => who.toText());
+  const result = {
+    private: is_private,
+    controllers: controllers.map((controller) => controller.toText()),
+    owner: owner.toText(),
+    publishers: having("publisher"),
+    readers: having("reader"),
+  };
+  console.log(options.json ? JSON.stringify(result) : describe(result));
+}
+
+interface Roles {
+  readonly private: boolean;
+  readonly controllers: readonly string[];
+  /** Who installed the canister, or was named then. */
+  readonly owner: string;
+  readonly publishers: readonly string[];
+  readonly readers: readonly string[];
+}
+
+function describe({ private: isPrivate, controllers, owner, publishers, readers }: Roles): string {
+  return [
+    ...controllers.map((who) => `owner      ${who} (controller)`),
+    ...(controllers.includes(owner) ? [] : [`owner      ${owner}`]),
+    ...publishers.map((who) => `publisher  ${who}`),
+    ...readers.map((who) => `reader     ${who}`),
+    isPrivate ? "private: nobody else may read" : "anybody may read",
+  ].join("\n");
+}

@@ -1,0 +1,54 @@
+/** icfs rollback: a new release with an old one's tree. Nothing is uploaded, and the history stays whole. */
+import { Command } from "commander";
+import { UserError } from "../errors.ts";
+import { patientSource } from "../publish/patience.ts";
+import { checkNote } from "../publish/plan.ts";
+import { rollBack } from "../publish/release.ts";
+import { openHead, openSource, releaseBelow } from "../source/open.ts";
+import { signer } from "./calls.ts";
+import {
+  type NetworkOptions,
+  OWN_IDENTITY,
+  option,
+  parseReleaseNumber,
+  REQUEST_TIMEOUT_MS,
+  withNetwork,
+} from "./options.ts";
+
+interface RollbackOptions extends NetworkOptions {
+  readonly note?: string;
+  readonly json?: true;
+}
+
+export function rollbackCommand(): Command {
+  const command = new Command("rollback")
+    .description("make a new release that has the tree of an old one; publishers may")
+    .argument("<canister>", "canister id")
+    .argument("<release>", "the old one's number (icfs releases)", parseReleaseNumber)
+    .addOption(
+      option("--note <text>", 'kept with the release, at most 1024 bytes; default: "rollback to RELEASE"'),
+    )
+    .option("--json", "print one object: release, header");
+  return withNetwork(command, OWN_IDENTITY).action(rollback);
+}
+
+async function rollback(canisterId: string, number: number, options: RollbackOptions): Promise<void> {
+  const note = options.note ?? `rollback to ${number}`;
+  checkNote(note);
+  const { address, agent, canister, explained } = await signer(canisterId, options);
+  const source = patientSource(openSource(address, REQUEST_TIMEOUT_MS));
+  const parent = await openHead(address, source);
+  if (number === parent.header.number) throw new UserError(`release ${number} is the newest one already`);
+  const to = await releaseBelow(parent, { ...address, release: number }, source);
+  const publisher = await agent.getPrincipal();
+  const made = await explained(rollBack({ canister, source, publisher, to, parent, note }), {
+    what: "roll back",
+    by: "publisher",
+  });
+  const result = { release: made.header.number, header: made.hash.toString("hex") };
+  console.log(
+    options.json
+      ? JSON.stringify(result)
+      : `release ${result.release} (${result.header}) has the tree of release ${number}`,
+  );
+}
