@@ -25,7 +25,8 @@ export async function retrying<T>(attempt: () => Promise<T>, retries: Retries): 
       return await attempt();
     } catch (error) {
       // Jitter, so that a rack of hosts (or parallel uploads) do not come back all at once, not even when told when.
-      const pause = Math.max(length, retries.leastPause?.(error) ?? 0) * (0.5 + Math.random());
+      const least = (retries.leastPause?.(error) ?? 0) * (1 + Math.random() / 2);
+      const pause = Math.max(least, length * (0.5 + Math.random()));
       if (!retries.again(error, attempts, pause)) throw error;
       await sleep(pause, undefined, { signal: retries.signal });
       length = Math.min(2 * length, retries.longestPause);

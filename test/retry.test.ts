@@ -58,3 +58,40 @@ t.test("no second attempt when none is wanted", async (t) => {
   await t.rejects(work, { message: "final" });
   t.equal(attempts, 1);
 });
+
+t.test("an error may ask for a longer pause", async (t) => {
+  const pauses: number[] = [];
+  const work = retrying(
+    async () => {
+      throw new Error(pauses.length === 1 ? "longer" : "as usual");
+    },
+    {
+      firstPause: 2,
+      longestPause: 2,
+      leastPause: (error) => ((error as Error).message === "longer" ? 20 : 0),
+      again: (_, attempts, pause) => {
+        pauses.push(pause);
+        return attempts < 3;
+      },
+    },
+  );
+  await t.rejects(work, { message: "as usual" });
+  t.ok(pauses[0]! < 3);
+  t.ok(pauses[1]! >= 20 && pauses[1]! <= 30, `${pauses[1]} of 20 at least`);
+  t.ok(pauses[2]! < 3, "once");
+});
+
+t.test("a signal ends a pause", async (t) => {
+  const ending = new AbortController();
+  let attempts = 0;
+  const work = retrying(
+    async () => {
+      attempts += 1;
+      setImmediate(() => ending.abort());
+      throw new Error("again");
+    },
+    { firstPause: 1e8, longestPause: 1e8, again: () => true, signal: ending.signal },
+  );
+  await t.rejects(work, { name: "AbortError" });
+  t.equal(attempts, 1);
+});

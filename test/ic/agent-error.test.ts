@@ -1,15 +1,17 @@
 import {
   type AgentError,
+  CertificateVerificationErrorCode,
   HttpErrorCode,
   HttpFetchErrorCode,
   ProtocolError,
   RejectError,
   type RequestId,
   TransportError,
+  TrustError,
   UncertifiedRejectErrorCode,
 } from "@dfinity/agent";
 import t from "tap";
-import { agentMessage, isRefusedSender, isTransient } from "../../lib/ic/agent-error.ts";
+import { agentMessage, isRefusedSender, isTransient, retryAfter } from "../../lib/ic/agent-error.ts";
 
 const rejected = (message: string, code = 5) =>
   new RejectError(
@@ -60,6 +62,7 @@ t.test("what is worth another attempt", async (t) => {
     ["expired on the way", http(400, "Specified ingress_expiry not within expected range")],
     ["no connection", new TransportError(new HttpFetchErrorCode(new Error("no answer within 30 s")))],
     ["a transient rejection", rejected("queue full", 2)],
+    ["an answer with a flipped bit", new TrustError(new CertificateVerificationErrorCode("signature"))],
   ];
   for (const [name, error] of again) t.ok(isTransient(error), name);
   const final: [string, unknown][] = [
@@ -81,4 +84,18 @@ t.test("a sender whom the canister does not take messages from", async (t) => {
   t.notOk(isRefusedSender(rejected(`${PREFIX}Canister called \`ic0.trap\` with message: 'quota'`)));
   t.notOk(isRefusedSender(http(403, "inspect_message")));
   t.notOk(isRefusedSender(new Error("inspect_message")));
+});
+
+t.test("how long to stay away", async (t) => {
+  const asks = (value: string) => new ProtocolError(new HttpErrorCode(429, "", [["retry-after", value]], ""));
+  t.equal(retryAfter(asks("2")), 2000);
+  t.equal(retryAfter(asks("0")), 0);
+  t.equal(retryAfter(asks("86400")), 60_000, "a gateway cannot put an upload to sleep");
+  t.equal(retryAfter(asks(new Date(Date.now() + 3_600_000).toUTCString())), 60_000, "a date");
+  t.equal(retryAfter(asks(new Date(0).toUTCString())), 0, "one that has passed");
+  for (const value of ["", "soon", "-1", "1e9", "99999999999999999999999 s"]) {
+    t.equal(retryAfter(asks(value)), 0, value);
+  }
+  t.equal(retryAfter(http(503)), 0);
+  t.equal(retryAfter(new Error("other")), 0);
 });
