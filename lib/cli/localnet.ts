@@ -9,11 +9,14 @@ interface LocalnetOptions {
   readonly latency: number;
   readonly bandwidth?: number;
   readonly updateLatency: number;
+  readonly state?: string;
 }
 
 export function localnetCommand(): Command {
   return new Command("localnet")
-    .description("run a local network for development; Ctrl-C ends it, and its canisters are gone then")
+    .description(
+      "run a local network for development; Ctrl-C ends it, and its canisters are gone then, but for --state",
+    )
     .addOption(
       option("--port <port>", "TCP port on 127.0.0.1; 0 takes a free one")
         .default(LOCAL_PORT)
@@ -26,16 +29,23 @@ export function localnetCommand(): Command {
     .addOption(
       amount("--update-latency <ms>", "in addition, for update calls: what consensus takes").default(0),
     )
+    .addOption(option("--state <dir>", "keep keys and canisters there, for the next start with it"))
     .action(localnet);
 }
 
 async function localnet(options: LocalnetOptions): Promise<void> {
   const network = await startLocalNetwork(options);
   console.log(`local network ready at ${network.url}`);
-  const signal = await new Promise<string>((resolve) => {
+  const signal = new Promise<string>((resolve) => {
     for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => resolve(name));
   });
-  console.error(`${signal}: ending`);
+  const reason = await Promise.race([signal, network.failed]);
+  if (reason instanceof Error) {
+    // Not in order: what is under way must not be answered any more, and what was answered is kept.
+    console.error(`icfs: ${reason.message}`);
+    process.exit(1);
+  }
+  console.error(`${reason}: ending`);
   await network.close();
   process.exit(0);
 }

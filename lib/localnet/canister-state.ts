@@ -1,14 +1,22 @@
 /**
  * All that a canister keeps between messages, in one place: its module and its memories.
  */
+import { createHash } from "node:crypto";
 import type { CanisterState, StateDelta } from "./message.ts";
-import type { RewrittenModule } from "./wasm-binary.ts";
+import { type RewrittenModule, rewriteModule, unpackModule } from "./wasm-binary.ts";
 
 export interface InstalledModule {
   /** SHA-256 of the module as it was given to install_code. */
   readonly hash: Uint8Array;
   readonly rewritten: RewrittenModule;
   readonly functionExports: ReadonlySet<string>;
+}
+
+/** @param wasm plain, or compressed with gzip @throws InvalidModuleError */
+export function installedModule(wasm: Uint8Array): InstalledModule {
+  const rewritten = rewriteModule(unpackModule(wasm));
+  const hash = new Uint8Array(createHash("sha256").update(wasm).digest());
+  return { hash, rewritten, functionExports: new Set(rewritten.functionExports) };
 }
 
 export function emptyState(): CanisterState {

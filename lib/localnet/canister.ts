@@ -5,8 +5,12 @@
  * the same call context. Whatever a message did stays when it ends without a trap, whatever becomes of its callbacks.
  */
 import { Principal } from "@dfinity/principal";
+import { answerOf, MAX_QUERY_REPLY, MAX_UPDATE_REPLY } from "./answer.ts";
 import { type CallContext, contextFor } from "./call-context.ts";
+import type { Adoption, CanisterHost } from "./canister-host.ts";
 import { applyDelta, type InstalledModule } from "./canister-state.ts";
+import { ALL_GONE, type KeptCanister, NO_CHANGE, type SavedCanister } from "./canister-store.ts";
+import { Keeper } from "./keeper.ts";
 import {
   type CanisterState,
   type Environment,
@@ -20,30 +24,10 @@ import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts
 import { type CanisterRuntime, RuntimeEndedError } from "./runtime.ts";
 import { CanisterTimers } from "./timers.ts";
 
-/** What a canister needs of its network. */
-export interface CanisterHost {
-  readonly subnet: Uint8Array;
-  readonly rootKey: Uint8Array;
-  /** Starts a worker for a canister. @throws RejectError when the network is closing */
-  startRuntime(): CanisterRuntime;
-  /** Nanoseconds since 1970. */
-  now(): bigint;
-  /** Carries a call to its callee. The refund are the cycles it did not take. */
-  call(caller: Canister, call: OutgoingCall): Promise<{ response: Response; refund: bigint }>;
-  /** A certificate over the canister's certified data. */
-  dataCertificate(canister: Canister): Uint8Array;
-  /** Something in a canister that its certificates show has changed. */
-  stateChanged(): void;
-  log(line: string): void;
-}
-
 export type Status = "running" | "stopping" | "stopped";
 const STATUS_NUMBER: Record<Status, number> = { running: 1, stopping: 2, stopped: 3 };
 const MANAGEMENT_CANISTER = new Uint8Array();
 const EMPTY = new Uint8Array();
-/** Limits on answers, in bytes: the IC's. */
-const MAX_UPDATE_REPLY = 2 * 1024 * 1024;
-const MAX_QUERY_REPLY = 3 * 1024 * 1024;
 
 export class Canister {
   readonly id: Uint8Array;
@@ -62,9 +46,11 @@ export class Canister {
   readonly #openContexts = new Set<CallContext>();
   #onIdle: (() => void)[] = [];
   readonly #timers: CanisterTimers;
+  readonly keeper: Keeper;
 
   constructor(host: CanisterHost, id: Uint8Array, controllers: Uint8Array[], cycles: bigint) {
     this.#host = host;
+    this.keeper = new Keeper((error) => host.storeFailed(error));
     this.#timers = new CanisterTimers(
       () => host.now(),
       (entry) => this.#system(entry),
@@ -73,6 +59,41 @@ export class Canister {
     this.text = Principal.fromUint8Array(id).toText();
     this.controllers = controllers;
     this.cycles = cycles;
+  }
+
+  /** Takes over what was kept when the network ended. */
+  restore({ kept, module, state }: SavedCanister): void {
+    this.controllers = kept.controllers;
+    // The calls that a stopping canister waited for are gone.
+    this.status = kept.status === "stopping" ? "stopped" : kept.status;
+    this.cycles = kept.cycles;
+    this.version = kept.version;
+    this.certifiedData = kept.certifiedData;
+    this.module = module;
+    this.state = state;
+    this.#timers.reset(module?.functionExports.has("canister_heartbeat") ?? false);
+    this.#timers.globalTimer = kept.globalTimer;
+  }
+
+  /** What is to be kept, besides module and memories. */
+  kept(): KeptCanister {
+    return {
+      controllers: this.controllers,
+      status: this.status,
+      cycles: this.cycles,
+      version: this.version,
+      certifiedData: this.certifiedData,
+      globalTimer: this.#timers.globalTimer,
+      moduleHash: this.module?.hash,
+      heapLength: this.state?.heapLength ?? 0,
+      globals: this.state?.globals ?? [],
+      stablePages: this.state?.stable.pages ?? 0,
+    };
+  }
+
+  /** Keeps what has changed, before anybody is told. @throws Error when that is not possible */
+  save(change = NO_CHANGE): void {
+    this.keeper.append(this.kept(), change, this.state);
   }
 
   /** Runs `job` when all that is queued before it is done. */
@@ -97,7 +118,7 @@ export class Canister {
         mayRespond: true,
         environment,
       });
-      return this.#answer(outcome, MAX_QUERY_REPLY);
+      return answerOf(outcome, MAX_QUERY_REPLY, this.text);
     });
   }
 
@@ -148,17 +169,22 @@ export class Canister {
     if (this.status === "running") this.status = "stopping";
     if (this.#openContexts.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
     if (this.status === "stopping") this.status = "stopped";
+    this.save();
   }
 
   /** Puts a module that has been installed in place of what was there. */
-  async adopt(runtime: CanisterRuntime, module: InstalledModule, state: CanisterState): Promise<void> {
+  async adopt({ runtime, module, wasm, state, change, outcomes }: Adoption): Promise<void> {
     const old = this.#runtime;
+    this.keeper.addModule(wasm, module.hash);
     this.#runtime = runtime;
     this.module = module;
     this.state = state;
     this.version += 1n;
     this.#timers.reset(module.functionExports.has("canister_heartbeat"));
+    for (const [before, outcome] of outcomes) this.#applyEffects(outcome, before);
     this.#host.stateChanged();
+    this.save(change);
+    this.keeper.compact(this.state);
     await old?.close();
   }
 
@@ -182,6 +208,7 @@ export class Canister {
     this.certifiedData = EMPTY;
     this.version += 1n;
     this.#host.stateChanged();
+    this.save(ALL_GONE);
     await old?.close();
   }
 
@@ -229,7 +256,17 @@ export class Canister {
 
   /** Takes over what a task that stays has done. */
   apply(outcome: Outcome, balanceBefore: bigint): void {
-    if (outcome.delta !== undefined && this.state !== undefined) applyDelta(this.state, outcome.delta);
+    const { delta } = outcome;
+    if (delta !== undefined && this.state !== undefined) applyDelta(this.state, delta);
+    this.#applyEffects(outcome, balanceBefore);
+    this.save({
+      heap: { isFresh: false, pages: delta?.heapPages ?? [] },
+      stable: { isFresh: false, pages: delta?.stable.written ?? [] },
+    });
+    this.keeper.compact(this.state);
+  }
+
+  #applyEffects(outcome: Outcome, balanceBefore: bigint): void {
     this.cycles += outcome.balance - balanceBefore;
     if (outcome.certifiedData !== undefined) {
       this.certifiedData = outcome.certifiedData;
@@ -272,7 +309,7 @@ export class Canister {
       this.#host.log(`[${this.text}] ${given.entry}: ${outcome.trap.message}`);
     }
     if (outcome.trap !== undefined || outcome.response !== undefined || context.pending === 0) {
-      if (!context.responded) context.respond(this.#answer(outcome, MAX_UPDATE_REPLY));
+      if (!context.responded) context.respond(answerOf(outcome, MAX_UPDATE_REPLY, this.text));
     }
     if (outcome.trap !== undefined && given.callback !== undefined && context.cleanup !== undefined) {
       const before = this.environment();
@@ -307,23 +344,6 @@ export class Canister {
       .catch((error: unknown) => ({ response: { reject: rejectOf(error) }, refund: call.cycles }))
       .then(answered)
       .catch((error: unknown) => this.#host.log(`[${this.text}] ${rejectOf(error).message}`));
-  }
-
-  #answer(outcome: Outcome, limit: number): Response {
-    if (outcome.trap !== undefined)
-      return { reject: this.#error(outcome.trap.errorCode, outcome.trap.message).reject };
-    if (outcome.response === undefined) {
-      return { reject: this.#error("IC0506", "Canister did not reply to the call").reject };
-    }
-    if ("reply" in outcome.response) {
-      const { reply } = outcome.response;
-      if (reply.length <= limit) return { reply };
-      const message = `Canister violated contract: the reply has ${reply.length} bytes, more than the limit of ${limit}`;
-      return { reject: this.#error("IC0504", message).reject };
-    }
-    return {
-      reject: { code: REJECT_CODE.canisterReject, errorCode: "IC0406", message: outcome.response.reject },
-    };
   }
 
   #close(context: CallContext): void {

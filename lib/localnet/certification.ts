@@ -7,7 +7,7 @@
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@dfinity/principal";
 import { encodeTree, type HashTree, labels, leaf, type Path, witness } from "./hash-tree.ts";
-import { type BlsKey, type NodeKey, newBlsKey, newNodeKey } from "./keys.ts";
+import type { BlsKey, NetworkKeys, NodeKey } from "./keys.ts";
 import { leb128 } from "./wasm-reader.ts";
 
 /** How old the time in a certificate may be when it is handed out. */
@@ -19,10 +19,10 @@ const LAST_CANISTER = Uint8Array.from([255, 255, 255, 255, 255, 255, 255, 255, 1
 export const TIME = Buffer.from("time");
 
 export class Certification {
-  readonly node: NodeKey = newNodeKey();
+  readonly node: NodeKey;
   readonly subnet: Uint8Array;
-  readonly #root: BlsKey = newBlsKey();
-  readonly #key: BlsKey = newBlsKey();
+  readonly #root: BlsKey;
+  readonly #key: BlsKey;
   readonly #delegation: { subnet_id: Uint8Array; certificate: Uint8Array };
   readonly #now: () => bigint;
   readonly #state: () => (readonly [string, HashTree])[];
@@ -32,7 +32,10 @@ export class Certification {
    * @param now nanoseconds since 1970
    * @param state the parts of the state tree that the canisters and their calls make up, by their first label
    */
-  constructor(now: () => bigint, state: () => (readonly [string, HashTree])[]) {
+  constructor(keys: NetworkKeys, now: () => bigint, state: () => (readonly [string, HashTree])[]) {
+    this.node = keys.node;
+    this.#root = keys.root;
+    this.#key = keys.subnet;
     this.#now = now;
     this.#state = state;
     this.subnet = Principal.selfAuthenticating(this.#key.publicKey).toUint8Array();

@@ -6,6 +6,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { httpHandler } from "./http.ts";
 import { Network } from "./network.ts";
+import { StateDirectory } from "./state-directory.ts";
 import { Weather, type WeatherOptions } from "./weather.ts";
 
 export interface LocalNetworkOptions extends Partial<WeatherOptions> {
@@ -16,6 +17,8 @@ export interface LocalNetworkOptions extends Partial<WeatherOptions> {
   timeOffset?: number;
   /** Milliseconds one message of a canister may run before it is ended. */
   messageTimeLimit?: number;
+  /** A directory in which keys and canisters are kept for the next start, and in which a former start kept them. */
+  state?: string;
   /** Gets a line for what canisters print and what fails without a caller. */
   log?: (line: string) => void;
 }
@@ -24,6 +27,8 @@ export interface LocalNetwork {
   readonly url: string;
   /** The root key, DER. */
   readonly rootKey: Uint8Array;
+  /** Resolves, with why, when the state can no longer be kept: the network is of no more use. */
+  readonly failed: Promise<Error>;
   /** Ends every connection and every canister. */
   close(): Promise<void>;
 }
@@ -32,10 +37,10 @@ export interface LocalNetwork {
 const MESSAGE_TIME_LIMIT_MS = 30_000;
 
 /**
- * Starts a network with fresh keys and no canisters.
+ * Starts a network, with fresh keys and no canisters unless a state directory has some.
  *
  * @throws RangeError for an option that makes no sense
- * @throws Error when the port cannot be had, with what to do about it
+ * @throws Error when the port cannot be had, with what to do about it, or the state directory is in use or damaged
  */
 export async function startLocalNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
   const { port, host = "127.0.0.1", timeOffset = 0, messageTimeLimit = MESSAGE_TIME_LIMIT_MS } = options;
@@ -47,20 +52,25 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
     throw new RangeError(`the update latency must be 0 ms or more, not ${updateLatency}`);
   if (!(bandwidth > 0)) throw new RangeError(`the bandwidth must be more than 0 MiB/s, not ${bandwidth}`);
   const weather = new Weather({ latency, bandwidth, updateLatency });
-  const network = new Network(
-    messageTimeLimit,
-    timeOffset,
-    () => weather.consensus(),
-    options.log ?? (() => {}),
-  );
+  const directory = options.state === undefined ? undefined : await StateDirectory.open(options.state);
+  const consensus = () => weather.consensus();
+  const log = options.log ?? (() => {});
+  const network = new Network(messageTimeLimit, timeOffset, consensus, log, directory);
   const server = createServer(httpHandler(network, weather));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
-    server.listen(port, host, resolve);
-  });
+  try {
+    network.restoreCanisters();
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
+      server.listen(port, host, resolve);
+    });
+  } catch (error) {
+    await network.close();
+    throw error;
+  }
   return {
     url: `http://${host}:${(server.address() as AddressInfo).port}`,
     rootKey: network.rootKey,
+    failed: network.failed,
     async close() {
       weather.close();
       server.closeAllConnections();

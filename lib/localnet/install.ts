@@ -2,13 +2,17 @@
  * install_code: a module is loaded and initialised in a new worker over a state of its own, which takes the canister's
  * place only when everything went well. A failure therefore changes nothing.
  */
-import { createHash } from "node:crypto";
 import type { Canister } from "./canister.ts";
-import { applyDelta, emptyState, forkState, type InstalledModule } from "./canister-state.ts";
+import {
+  applyDelta,
+  emptyState,
+  forkState,
+  type InstalledModule,
+  installedModule,
+} from "./canister-state.ts";
 import type { CanisterState, EntryPoint, Outcome } from "./message.ts";
 import { REJECT_CODE, RejectError } from "./response.ts";
 import type { CanisterRuntime } from "./runtime.ts";
-import { rewriteModule, unpackModule } from "./wasm-binary.ts";
 
 export interface Installation {
   mode: "install" | "reinstall" | "upgrade";
@@ -70,8 +74,11 @@ async function start(
   await load(canister, runtime, module, state, "fresh");
   const [before, outcome] = await enter(canister, runtime, "init", given, state);
   canister.certifiedData = new Uint8Array();
-  await canister.adopt(runtime, module, state);
-  canister.apply({ ...outcome, delta: undefined }, before);
+  const change = {
+    heap: { isFresh: true, pages: outcome.delta?.heapPages ?? [] },
+    stable: { isFresh: true, pages: outcome.delta?.stable.written ?? [] },
+  };
+  await canister.adopt({ runtime, module, wasm: given.wasm, state, change, outcomes: [[before, outcome]] });
 }
 
 async function upgrade(
@@ -91,8 +98,13 @@ async function upgrade(
   }
   await load(canister, runtime, module, state, keep ? "keep" : "fresh");
   outcomes.push(await enter(canister, runtime, "post_upgrade", given, state));
-  await canister.adopt(runtime, module, state);
-  for (const [before, outcome] of outcomes) canister.apply({ ...outcome, delta: undefined }, before);
+  const deltas = outcomes.map(([, outcome]) => outcome.delta);
+  const heapPages = keep ? deltas.flatMap((delta) => delta?.heapPages ?? []) : deltas.at(-1)?.heapPages;
+  const change = {
+    heap: { isFresh: !keep, pages: [...new Set(heapPages)] },
+    stable: { isFresh: false, pages: [...new Set(deltas.flatMap((delta) => delta?.stable.written ?? []))] },
+  };
+  await canister.adopt({ runtime, module, wasm: given.wasm, state, change, outcomes });
 }
 
 async function load(
@@ -129,9 +141,7 @@ async function enter(
 
 function readModule(canister: Canister, wasm: Uint8Array): InstalledModule {
   try {
-    const rewritten = rewriteModule(unpackModule(wasm));
-    const hash = new Uint8Array(createHash("sha256").update(wasm).digest());
-    return { hash, rewritten, functionExports: new Set(rewritten.functionExports) };
+    return installedModule(wasm);
   } catch (error) {
     throw invalid(canister, error);
   }

@@ -18,6 +18,7 @@ import {
 } from "./wasm-binary.ts";
 
 const PAGE = 65536;
+const ZEROS = Buffer.alloc(PAGE);
 /**
  * A memory cannot shrink. What discarded messages have added to it is only zeroed, as making a new instance takes long,
  * until it is more than this; before a message that stays, it goes in any case.
@@ -128,18 +129,23 @@ export class CanisterInstance {
   /** Makes what the message did the committed state. */
   commit(): StateDelta {
     const heap = this.heap();
+    const committed = this.#heapLength;
     let replaced: SharedArrayBuffer | undefined;
-    // What lies beyond the committed length, or everything in a new copy, is copied without a look.
-    let compared = this.#heapLength;
     if (heap.length > this.#heapCopy.byteLength) {
       replaced = new SharedArrayBuffer(Math.ceil((heap.length * HEADROOM) / PAGE) * PAGE);
+      new Uint8Array(replaced).set(new Uint8Array(this.#heapCopy, 0, committed));
       this.#heapCopy = replaced;
-      compared = 0;
     }
     const copy = Buffer.from(this.#heapCopy);
     const source = Buffer.from(heap.buffer, 0, heap.length);
-    for (const page of this.#writtenPages(compared)) copyIfChanged(source, copy, page * PAGE);
-    source.copy(copy, compared, compared);
+    const changed: number[] = [];
+    for (const page of this.#writtenPages(committed)) {
+      if (copyIfChanged(source, copy, page * PAGE)) changed.push(page);
+    }
+    source.copy(copy, committed, committed);
+    for (let at = committed; at < heap.length; at += PAGE) {
+      if (source.compare(ZEROS, 0, PAGE, at, at + PAGE) !== 0) changed.push(at / PAGE);
+    }
     this.#heapLength = heap.length;
     this.#globals = this.#module.globalExports.map(
       (name) => (this.#exports[name] as WebAssembly.Global).value,
@@ -151,6 +157,7 @@ export class CanisterInstance {
     return {
       heap: replaced,
       heapLength: this.#heapLength,
+      heapPages: changed,
       globals: this.#globals,
       stable: this.stable.commit(),
     };
@@ -234,7 +241,9 @@ export class CanisterInstance {
   }
 }
 
-/** Makes the page at this offset of `target` equal to that of `source`, writing only if they differ. */
-function copyIfChanged(source: Buffer, target: Buffer, at: number): void {
-  if (source.compare(target, at, at + PAGE, at, at + PAGE) !== 0) source.copy(target, at, at, at + PAGE);
+/** Makes the page at this offset of `target` equal to that of `source`. Returns, and writes, only if they differed. */
+function copyIfChanged(source: Buffer, target: Buffer, at: number): boolean {
+  const differs = source.compare(target, at, at + PAGE, at, at + PAGE) !== 0;
+  if (differs) source.copy(target, at, at, at + PAGE);
+  return differs;
 }

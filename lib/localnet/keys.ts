@@ -1,7 +1,7 @@
 /**
  * The network's keys: a BLS key for the root and one for the subnet, and the Ed25519 key of its only node.
  */
-import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { Principal } from "@dfinity/principal";
 import { bls12_381 } from "@noble/curves/bls12-381";
 import { domain } from "./hash-tree.ts";
@@ -30,8 +30,34 @@ export interface NodeKey {
   signResponse(responseHash: Uint8Array): Uint8Array;
 }
 
-export function newBlsKey(): BlsKey {
-  const secret = bls12_381.utils.randomSecretKey();
+/** What a network's keys are made of, as it can be kept. */
+export interface NetworkSecrets {
+  readonly root: Uint8Array;
+  readonly subnet: Uint8Array;
+  /** PKCS#8, DER. */
+  readonly node: Uint8Array;
+}
+
+export interface NetworkKeys {
+  readonly root: BlsKey;
+  readonly subnet: BlsKey;
+  readonly node: NodeKey;
+}
+
+export function newSecrets(): NetworkSecrets {
+  const { privateKey } = generateKeyPairSync("ed25519") as { privateKey: KeyObject };
+  return {
+    root: bls12_381.utils.randomSecretKey(),
+    subnet: bls12_381.utils.randomSecretKey(),
+    node: new Uint8Array(privateKey.export({ type: "pkcs8", format: "der" })),
+  };
+}
+
+export function keysOf(secrets: NetworkSecrets): NetworkKeys {
+  return { root: blsKey(secrets.root), subnet: blsKey(secrets.subnet), node: nodeKey(secrets.node) };
+}
+
+function blsKey(secret: Uint8Array): BlsKey {
   const publicKey = bls12_381.getPublicKeyForShortSignatures(secret);
   return {
     publicKey: new Uint8Array(Buffer.concat([BLS_DER_PREFIX, publicKey])),
@@ -40,12 +66,9 @@ export function newBlsKey(): BlsKey {
   };
 }
 
-export function newNodeKey(): NodeKey {
-  const { privateKey, publicKey } = generateKeyPairSync("ed25519") as {
-    privateKey: KeyObject;
-    publicKey: KeyObject;
-  };
-  const der = new Uint8Array(publicKey.export({ type: "spki", format: "der" }));
+function nodeKey(pkcs8: Uint8Array): NodeKey {
+  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), type: "pkcs8", format: "der" });
+  const der = new Uint8Array(createPublicKey(privateKey).export({ type: "spki", format: "der" }));
   return {
     id: Principal.selfAuthenticating(der).toUint8Array(),
     publicKey: der,

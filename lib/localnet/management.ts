@@ -161,6 +161,7 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
         canister.controllers = controllersOf(settings) ?? canister.controllers;
         canister.version += 1n;
         host.stateChanged();
+        canister.save();
       },
     },
     start_canister: {
@@ -168,7 +169,9 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       result: undefined,
       callers: "controllers",
       run({ canister_id }) {
-        find(canister_id).status = "running";
+        const canister = find(canister_id);
+        canister.status = "running";
+        canister.save();
       },
     },
     stop_canister: {
@@ -215,7 +218,7 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       result: undefined,
       callers: "anyone",
       run({ canister_id, amount }) {
-        find(canister_id).cycles += amount;
+        addCycles(find(canister_id), amount);
       },
     },
     deposit_cycles: {
@@ -223,7 +226,7 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       result: undefined,
       callers: "canisters",
       run({ canister_id }, { cycles }) {
-        find(canister_id).cycles += cycles;
+        addCycles(find(canister_id), cycles);
       },
     },
     raw_rand: {
@@ -233,6 +236,11 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       run: () => new Uint8Array(randomBytes(32)),
     },
   };
+}
+
+function addCycles(canister: Canister, cycles: bigint): void {
+  canister.cycles += cycles;
+  canister.save();
 }
 
 function statusOf(canister: Canister): Record<string, unknown> {

@@ -23,6 +23,8 @@ export interface StateDelta {
   /** A larger buffer that replaces the old one, when the main memory outgrew it. */
   heap: SharedArrayBuffer | undefined;
   heapLength: number;
+  /** The main memory's pages that changed. Of those it grew by, the ones that are not zeros. */
+  heapPages: number[];
   globals: WasmValue[];
   stable: StableDelta;
 }

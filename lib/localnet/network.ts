@@ -2,14 +2,17 @@
  * The network itself: its canisters, the calls between them and from outside, and its certificates.
  */
 import { Principal } from "@dfinity/principal";
-import { Canister, type CanisterHost } from "./canister.ts";
+import { Canister } from "./canister.ts";
+import type { CanisterHost } from "./canister-host.ts";
 import { Certification } from "./certification.ts";
 import type { Request } from "./ingress.ts";
+import { keysOf, newSecrets } from "./keys.ts";
 import { MANAGEMENT_CANISTER, ManagementCanister, type ManagementHost } from "./management.ts";
 import type { OutgoingCall } from "./message.ts";
 import { type CallRecord, RequestHistory } from "./request-history.ts";
 import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
 import { CanisterRuntime } from "./runtime.ts";
+import type { StateDirectory } from "./state-directory.ts";
 import { CANISTER, CERTIFIED_DATA, canistersTree } from "./state-tree.ts";
 
 type CallRequest = Extract<Request, { canister_id: Uint8Array }>;
@@ -40,19 +43,23 @@ export class Network implements CanisterHost, ManagementHost {
   readonly #submitted = new Map<string, Promise<CallRecord>>();
   readonly #timeLimit: number;
   readonly #runtimes = new Set<CanisterRuntime>();
+  readonly #directory: StateDirectory | undefined;
+  readonly #failed = Promise.withResolvers<Error>();
   #closing = false;
-  #nextId = FIRST_ID;
+  #nextId: bigint;
 
   /**
    * @param timeLimit milliseconds one message may run
    * @param timeOffset milliseconds by which the network's clock is ahead
    * @param consensus resolves when an update call may run
+   * @param directory where keys and canisters are kept, if they outlive the network; the network closes it
    */
   constructor(
     timeLimit: number,
     timeOffset: number,
     consensus: () => Promise<void>,
     log: (line: string) => void,
+    directory: StateDirectory | undefined,
   ) {
     this.#timeLimit = timeLimit;
     this.#timeOffset = BigInt(timeOffset) * 1_000_000n;
@@ -61,12 +68,15 @@ export class Network implements CanisterHost, ManagementHost {
     this.#management = new ManagementCanister(this);
     this.history = new RequestHistory(() => this.stateChanged());
     this.certification = new Certification(
+      keysOf(directory?.secrets ?? newSecrets()),
       () => this.now(),
       () => [
         ["canister", canistersTree(this.canisters.values())],
         ["request_status", this.history.tree()],
       ],
     );
+    this.#directory = directory;
+    this.#nextId = directory?.nextId ?? FIRST_ID;
   }
 
   get subnet(): Uint8Array {
@@ -85,6 +95,28 @@ export class Network implements CanisterHost, ManagementHost {
     this.certification.stateChanged();
   }
 
+  /** Brings back the canisters that were kept. @throws Error when what is kept is damaged */
+  restoreCanisters(): void {
+    for (const [id, store] of this.#directory?.openCanisters() ?? []) {
+      const saved = store.load();
+      const { controllers, cycles } = saved.kept;
+      const canister = new Canister(this, Principal.fromText(id).toUint8Array(), controllers, cycles);
+      canister.restore(saved);
+      canister.keeper.store = store;
+      this.canisters.set(id, canister);
+    }
+  }
+
+  /** Resolves when the network's state cannot be kept any more, and it must end. */
+  get failed(): Promise<Error> {
+    return this.#failed.promise;
+  }
+
+  storeFailed(error: unknown): void {
+    const reason = (error as Error).message;
+    this.#failed.resolve(new Error(`the state in ${this.#directory?.path} cannot be kept: ${reason}`));
+  }
+
   canister(id: Uint8Array): Canister {
     const text = Principal.fromUint8Array(id).toText();
     const found = this.canisters.get(text);
@@ -101,6 +133,7 @@ export class Network implements CanisterHost, ManagementHost {
     }
     if (this.canisters.has(canister.text))
       throw refusedId("IC0205", `Canister ${canister.text} is already installed.`);
+    canister.keeper.store = this.#directory?.createCanister(canister.text, canister.kept());
     this.canisters.set(canister.text, canister);
     this.stateChanged();
     return canister;
@@ -108,6 +141,9 @@ export class Network implements CanisterHost, ManagementHost {
 
   removeCanister(canister: Canister): void {
     this.canisters.delete(canister.text);
+    const { store } = canister.keeper;
+    canister.keeper.store = undefined;
+    if (store !== undefined) this.#directory?.removeCanister(store);
     this.stateChanged();
   }
 
@@ -168,6 +204,7 @@ export class Network implements CanisterHost, ManagementHost {
     this.#closing = true;
     for (const canister of this.canisters.values()) canister.close();
     await Promise.all(Array.from(this.#runtimes, (runtime) => runtime.close()));
+    this.#directory?.close();
   }
 
   async #take(request: CallRequest): Promise<CallRecord> {
@@ -195,7 +232,9 @@ export class Network implements CanisterHost, ManagementHost {
       id.set(ID_MARK, 8);
       this.#nextId += 1n;
       const bytes = new Uint8Array(id);
-      if (!this.canisters.has(Principal.fromUint8Array(bytes).toText())) return bytes;
+      if (this.canisters.has(Principal.fromUint8Array(bytes).toText())) continue;
+      if (this.#directory !== undefined) this.#directory.nextId = this.#nextId;
+      return bytes;
     }
   }
 }

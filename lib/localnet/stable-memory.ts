@@ -8,7 +8,7 @@
 
 export const STABLE_PAGE = 65536;
 /** Pages to a segment: 4 MiB, few enough segments for a large canister and little waste for a small one. */
-const SEGMENT_PAGES = 64;
+export const SEGMENT_PAGES = 64;
 /** The IC's limit: 500 GiB. */
 const MAX_PAGES = 500 * 16384;
 
@@ -22,6 +22,8 @@ export interface StableState {
 export interface StableDelta {
   pages: number;
   segments: [index: number, segment: SharedArrayBuffer][];
+  /** The pages that were written. */
+  written: number[];
 }
 
 export class StableMemory {
@@ -97,9 +99,11 @@ export class StableMemory {
       }
       new Uint8Array(segment).set(bytes, (page % SEGMENT_PAGES) * STABLE_PAGE);
     }
+    const written = [...this.#written.keys()];
     this.#written.clear();
     this.#committedPages = this.#pages;
-    return { pages: this.#pages, segments: [...added].map((index) => [index, this.#segments[index]!]) };
+    const segments = [...added].map((index): [number, SharedArrayBuffer] => [index, this.#segments[index]!]);
+    return { pages: this.#pages, segments, written };
   }
 
   #committed(page: number): Uint8Array | undefined {

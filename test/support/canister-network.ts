@@ -59,6 +59,7 @@ export async function startNetwork(
   return {
     url: local.url,
     rootKey: local.rootKey,
+    failed: local.failed,
     close,
     network: resolveNetwork(local.url),
     directory,

@@ -1,0 +1,270 @@
+/**
+ * One canister in the state directory: a checkpoint, the journal of what changed since, the two memories as they were at
+ * the checkpoint, and the module.
+ *
+ * Each change costs what it changed, twice: once in the journal, at once, and once at the next checkpoint. Nothing calls
+ * fsync: what a process has written is there after it was killed, whatever happens to it; a machine that loses power is
+ * another matter, and out of scope. Everything is synchronous, so that an answer cannot overtake its record.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { emptyState, type InstalledModule, installedModule } from "./canister-state.ts";
+import { Journal } from "./journal.ts";
+import type { CanisterState, WasmValue } from "./message.ts";
+import { type MemoryChange, PAGE_BYTES, PageFile } from "./page-file.ts";
+import { damaged, FILE_MODE, readSealed, replaceFile, UNFINISHED, writeSealed } from "./sealed-file.ts";
+import { SEGMENT_PAGES } from "./stable-memory.ts";
+
+/** What is kept of a canister besides the bytes of its memories and its module. */
+export interface KeptCanister {
+  readonly controllers: Uint8Array[];
+  readonly status: "running" | "stopping" | "stopped";
+  readonly cycles: bigint;
+  readonly version: bigint;
+  readonly certifiedData: Uint8Array;
+  readonly globalTimer: bigint;
+  /** SHA-256 of the module, as it was given. */
+  readonly moduleHash: Uint8Array | undefined;
+  readonly heapLength: number;
+  readonly globals: WasmValue[];
+  readonly stablePages: number;
+}
+
+export interface SavedCanister {
+  readonly kept: KeptCanister;
+  readonly module: InstalledModule | undefined;
+  readonly state: CanisterState | undefined;
+}
+
+export interface StateChange {
+  readonly heap: MemoryChange;
+  readonly stable: MemoryChange;
+}
+
+export const NO_CHANGE: StateChange = {
+  heap: { isFresh: false, pages: [] },
+  stable: { isFresh: false, pages: [] },
+};
+export const ALL_GONE: StateChange = {
+  heap: { isFresh: true, pages: [] },
+  stable: { isFresh: true, pages: [] },
+};
+
+interface Checkpoint {
+  /** The last record that is in it. */
+  readonly number: number;
+  readonly kept: KeptCanister;
+  readonly heap: Uint32Array;
+  readonly stable: Uint32Array;
+}
+
+interface RecordValue {
+  readonly kept: KeptCanister;
+  readonly heap: { isFresh: boolean; pages: Uint32Array };
+  readonly stable: { isFresh: boolean; pages: Uint32Array };
+}
+
+/**
+ * A longer journal becomes a checkpoint. It bounds the disk space (beside the memories themselves), and what a start has
+ * to read twice; writing so much takes a tenth of a second, in which the network answers nobody.
+ */
+const MAX_JOURNAL_BYTES = 64 * 1024 * 1024;
+const CHECKPOINT = "checkpoint";
+const JOURNAL = "journal";
+
+export class CanisterStore {
+  readonly #directory: string;
+  readonly #journal: Journal;
+  readonly #heap: PageFile;
+  readonly #stable: PageFile;
+  /** Why nothing more can be kept, if so. */
+  #ended: Error | undefined;
+  #number: number;
+  #kept: KeptCanister;
+
+  /** Opens what {@link createStore} has made. @throws Error when it is damaged */
+  constructor(directory: string) {
+    this.#directory = directory;
+    const file = join(directory, CHECKPOINT);
+    const checkpoint = readSealed(file) as Checkpoint | undefined;
+    if (checkpoint === undefined) throw damaged(file, "it is missing");
+    this.#number = checkpoint.number;
+    this.#kept = checkpoint.kept;
+    this.#heap = new PageFile(join(directory, "heap"), checkpoint.heap);
+    this.#stable = new PageFile(join(directory, "stable"), checkpoint.stable);
+    this.#journal = new Journal(join(directory, JOURNAL));
+    try {
+      this.#replay();
+    } catch (error) {
+      this.#journal.close();
+      throw error;
+    }
+  }
+
+  /** Reads the canister; for once, right after it was opened. @throws Error when it is damaged */
+  load(): SavedCanister {
+    const { moduleHash, heapLength, globals, stablePages } = this.#kept;
+    if (moduleHash === undefined) return { kept: this.#kept, module: undefined, state: undefined };
+    const state = emptyState();
+    state.heap = new SharedArrayBuffer(heapLength);
+    state.heapLength = heapLength;
+    state.globals = globals;
+    state.stable.pages = stablePages;
+    const readJournal = (into: Uint8Array, position: number) => this.#journal.read(into, position);
+    this.#heap.load((page) => heapPage(state, page), readJournal);
+    this.#stable.load((page) => stablePage(state, page), readJournal);
+    return { kept: this.#kept, module: this.#readModule(moduleHash), state };
+  }
+
+  /** Keeps a module, which the next record will say is the canister's. */
+  addModule(wasm: Uint8Array, hash: Uint8Array): void {
+    replaceFile(this.#moduleFile(hash), wasm);
+  }
+
+  /**
+   * Records a change. May come while the canister runs another message, as long as no memory is in the change.
+   *
+   * @param state as it is with the change
+   */
+  append(kept: KeptCanister, change: StateChange, state: CanisterState | undefined): void {
+    if (this.#ended !== undefined) throw this.#ended;
+    const { heap, stable } = change;
+    const value: RecordValue = {
+      kept,
+      heap: { isFresh: heap.isFresh, pages: Uint32Array.from(heap.pages) },
+      stable: { isFresh: stable.isFresh, pages: Uint32Array.from(stable.pages) },
+    };
+    const pages = [
+      ...heap.pages.map((page) => heapPage(state!, page)),
+      ...stable.pages.map((page) => stablePage(state!, page)),
+    ];
+    this.#finish(() => this.#journal.append(this.#number + 1, value, pages));
+    this.#number += 1;
+    const pagesAt = this.#journal.length - pages.length * PAGE_BYTES;
+    this.#noteChange(value, pagesAt);
+    const { moduleHash: before } = this.#kept;
+    this.#kept = kept;
+    if (before !== undefined && hex(before) !== hex(kept.moduleHash)) rmSync(this.#moduleFile(before));
+  }
+
+  /** Makes a checkpoint if it is time to. Only while the canister is not running: its memories are read. */
+  compact(state: CanisterState | undefined): void {
+    if (this.#ended !== undefined || this.#journal.length < MAX_JOURNAL_BYTES) return;
+    this.#finish(() => {
+      this.#heap.writeBack((page) => heapPage(state!, page));
+      this.#stable.writeBack((page) => stablePage(state!, page));
+      const { checksums: heap } = this.#heap;
+      const { checksums: stable } = this.#stable;
+      const checkpoint: Checkpoint = { number: this.#number, kept: this.#kept, heap, stable };
+      writeSealed(join(this.#directory, CHECKPOINT), checkpoint);
+      this.#journal.empty();
+    });
+    this.#heap.journalEmptied();
+    this.#stable.journalEmptied();
+  }
+
+  close(): void {
+    this.#ended ??= new Error("the network has ended");
+    this.#journal.close();
+  }
+
+  /** Removes the canister from the state directory. */
+  remove(): void {
+    this.close();
+    removeStore(this.#directory);
+  }
+
+  /** Does what must not be followed by anything if it fails. */
+  #finish(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#ended = error as Error;
+      throw error;
+    }
+  }
+
+  #replay(): void {
+    let checkpointed = true;
+    let previous: number | undefined;
+    for (const { number, value, pagesAt, pagesLength } of this.#journal.records()) {
+      const isNext = number === (previous ?? this.#number) + 1;
+      // A checkpoint that was interrupted at its very end has not emptied the journal.
+      const isOld = number <= this.#number && (previous === undefined || isNext);
+      if (!isNext && !isOld) throw damaged(this.#journal.file, `record ${number} is out of order`);
+      previous = number;
+      if (number <= this.#number) continue;
+      const record = value as RecordValue;
+      const pages = record.heap.pages.length + record.stable.pages.length;
+      if (pagesLength !== pages * PAGE_BYTES) throw damaged(this.#journal.file, "a record lacks pages");
+      this.#noteChange(record, pagesAt);
+      this.#kept = record.kept;
+      this.#number = number;
+      checkpointed = false;
+    }
+    if (checkpointed) this.#journal.empty();
+    this.#forgetModules();
+  }
+
+  #noteChange({ heap, stable }: RecordValue, pagesAt: number): void {
+    this.#heap.changed({ isFresh: heap.isFresh, pages: Array.from(heap.pages) }, pagesAt);
+    const stableAt = pagesAt + heap.pages.length * PAGE_BYTES;
+    this.#stable.changed({ isFresh: stable.isFresh, pages: Array.from(stable.pages) }, stableAt);
+  }
+
+  #moduleFile(hash: Uint8Array): string {
+    return join(this.#directory, `module-${hex(hash)}.wasm`);
+  }
+
+  #readModule(hash: Uint8Array): InstalledModule {
+    const file = this.#moduleFile(hash);
+    if (!existsSync(file)) throw damaged(file, "it is missing");
+    const wasm = new Uint8Array(readFileSync(file));
+    if (Buffer.compare(createHash("sha256").update(wasm).digest(), hash) !== 0) throw damaged(file);
+    return installedModule(wasm);
+  }
+
+  /** Removes modules that are not in use: what was interrupted has left them. */
+  #forgetModules(): void {
+    const current = `module-${hex(this.#kept.moduleHash)}.wasm`;
+    for (const name of readdirSync(this.#directory)) {
+      if (name.startsWith("module-") && name !== current) rmSync(join(this.#directory, name));
+    }
+  }
+}
+
+/** Makes a canister's directory, complete or not at all. */
+export function createStore(directory: string, kept: KeptCanister): CanisterStore {
+  const unfinished = directory + UNFINISHED;
+  rmSync(unfinished, { recursive: true, force: true });
+  mkdirSync(unfinished, { mode: 0o700 });
+  const nothing = new Uint32Array();
+  const checkpoint: Checkpoint = { number: 0, kept, heap: nothing, stable: nothing };
+  writeSealed(join(unfinished, CHECKPOINT), checkpoint);
+  writeFileSync(join(unfinished, JOURNAL), "", { mode: FILE_MODE });
+  renameSync(unfinished, directory);
+  return new CanisterStore(directory);
+}
+
+/** Removes a canister's directory; what is interrupted has removed it, all but the rubbish. */
+function removeStore(directory: string): void {
+  const unfinished = directory + UNFINISHED;
+  renameSync(directory, unfinished);
+  rmSync(unfinished, { recursive: true });
+}
+
+function hex(hash: Uint8Array | undefined): string {
+  return Buffer.from(hash ?? []).toString("hex");
+}
+
+function heapPage(state: CanisterState, page: number): Uint8Array {
+  return new Uint8Array(state.heap, page * PAGE_BYTES, PAGE_BYTES);
+}
+
+/** A page of stable memory, with its segment. */
+function stablePage({ stable }: CanisterState, page: number): Uint8Array {
+  const index = Math.floor(page / SEGMENT_PAGES);
+  stable.segments[index] ??= new SharedArrayBuffer(SEGMENT_PAGES * PAGE_BYTES);
+  return new Uint8Array(stable.segments[index], (page % SEGMENT_PAGES) * PAGE_BYTES, PAGE_BYTES);
+}

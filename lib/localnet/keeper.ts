@@ -1,0 +1,44 @@
+/**
+ * Between a canister and its store: what changed is kept before anybody is told, and when that fails the network ends, as
+ * the next start could not go on from what its clients have seen. Without a store nothing is kept.
+ */
+import type { CanisterStore, KeptCanister, StateChange } from "./canister-store.ts";
+import type { CanisterState } from "./message.ts";
+
+export class Keeper {
+  store: CanisterStore | undefined;
+  readonly #failed: (error: unknown) => void;
+
+  /** @param failed ends the network */
+  constructor(failed: (error: unknown) => void) {
+    this.#failed = failed;
+  }
+
+  /** @throws Error when it cannot be kept */
+  addModule(wasm: Uint8Array, hash: Uint8Array): void {
+    this.#try(() => this.store?.addModule(wasm, hash));
+  }
+
+  /** @throws Error when it cannot be kept */
+  append(kept: KeptCanister, change: StateChange, state: CanisterState | undefined): void {
+    this.#try(() => this.store?.append(kept, change, state));
+  }
+
+  /** Only while the canister is not running. What is kept already can be answered, even if this fails. */
+  compact(state: CanisterState | undefined): void {
+    try {
+      this.#try(() => this.store?.compact(state));
+    } catch {
+      // The network is told.
+    }
+  }
+
+  #try(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#failed(error);
+      throw error;
+    }
+  }
+}
