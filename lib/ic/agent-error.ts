@@ -8,7 +8,7 @@ import {
   UncertifiedRejectErrorCode,
   UncertifiedRejectUpdateErrorCode,
 } from "@dfinity/agent";
-import { messageOf } from "../errors.ts";
+import { messageOf, UserError } from "../errors.ts";
 
 /** SYS_TRANSIENT (IC interface specification, "Reject codes"): the same call may pass later. */
 const REJECT_TRANSIENT = 2;
@@ -22,10 +22,15 @@ export function agentMessage(error: unknown): string {
     return `the network refuses the time of this request: set this host's clock, which says ${new Date().toISOString()}`;
   }
   if (code instanceof HttpErrorCode) {
-    return `HTTP status ${code.status} ${code.statusText}: ${(code.bodyText ?? "").slice(0, 300)}`;
+    return `HTTP status ${code.status} ${code.statusText}: ${oneSentence(code.bodyText ?? "")}`;
   }
   if (code instanceof HttpFetchErrorCode) return messageOf(code.error);
   return messageOf(error);
+}
+
+/** A gateway's own words, which may be a page of HTML. */
+function oneSentence(text: string): string {
+  return text.replace(/\s+/g, " ").trim().slice(0, 300);
 }
 
 /**
@@ -33,7 +38,8 @@ export function agentMessage(error: unknown): string {
  * busy, or expired on the way. Then nobody knows whether the canister has executed it.
  */
 export function isTransient(error: unknown): boolean {
-  if (!(error instanceof AgentError)) return false;
+  // The agent's decoders choke on some answers with errors that are not its own.
+  if (!(error instanceof AgentError)) return error instanceof Error && !(error instanceof UserError);
   const { code } = error;
   if (isReject(code)) return code.rejectCode === REJECT_TRANSIENT;
   return !(code instanceof HttpErrorCode) || code.status === 429 || code.status >= 500 || isWrongTime(error);

@@ -1,5 +1,4 @@
 import {
-  type AgentError,
   CertificateVerificationErrorCode,
   HttpErrorCode,
   HttpFetchErrorCode,
@@ -11,6 +10,7 @@ import {
   UncertifiedRejectErrorCode,
 } from "@dfinity/agent";
 import t from "tap";
+import { UserError } from "../../lib/errors.ts";
 import { agentMessage, isRefusedSender, isTransient, retryAfter } from "../../lib/ic/agent-error.ts";
 
 const rejected = (message: string, code = 5) =>
@@ -56,12 +56,13 @@ t.test("errors of HTTP, of the connection, and of others", async (t) => {
 });
 
 t.test("what is worth another attempt", async (t) => {
-  const again: [string, AgentError][] = [
+  const again: [string, Error][] = [
     ["too busy", http(429)],
     ["gateway down", http(502)],
     ["expired on the way", http(400, "Specified ingress_expiry not within expected range")],
     ["no connection", new TransportError(new HttpFetchErrorCode(new Error("no answer within 30 s")))],
     ["a transient rejection", rejected("queue full", 2)],
+    ["an answer that the agent's decoders choke on", new TypeError("Uint8Array expected")],
     ["an answer with a flipped bit", new TrustError(new CertificateVerificationErrorCode("signature"))],
   ];
   for (const [name, error] of again) t.ok(isTransient(error), name);
@@ -70,7 +71,7 @@ t.test("what is worth another attempt", async (t) => {
     ["not found", http(404)],
     ["no such canister", rejected("Canister not found", 3)],
     ["a trap", rejected("trapped", 5)],
-    ["a bug", new TypeError("x is undefined")],
+    ["what the user has to do something about", new UserError("a file changed")],
     ["nothing", undefined],
   ];
   for (const [name, error] of final) t.notOk(isTransient(error), name);
