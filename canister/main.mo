@@ -263,6 +263,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case (#err error) return #err(error);
     };
     let ?tree = decode(bytes) else return #err(#invalid("the manifest is of another Candid type"));
+    if (not isShortest(tree, bytes)) return #err(#invalid("the manifest is not in Candid's shortest form"));
     let totals = switch (Manifest.check(tree, func(hash) = Store.size(store, hash), Store.maxChunkBytes)) {
       case (#ok totals) totals;
       case (#invalid problem) return #err(#invalid problem);
@@ -343,6 +344,18 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// The manifest that `assemble` has left in `scratch`.
   func decode(bytes : Blob) : ?Manifest.Manifest {
     from_candid (Region.loadBlob(scratch, Nat64.fromNat(Manifest.magicBytes), bytes.size() - Manifest.magicBytes));
+  };
+
+  /// Candid lets numbers be written longer than they need be, and readers take that only so far. What Motoko encodes again
+  /// differs from `bytes` in front alone, where its type table stands.
+  func isShortest(tree : Manifest.Manifest, bytes : Blob) : Bool {
+    let encoded = to_candid (tree);
+    let length : Nat = bytes.size() - Manifest.prefix.size();
+    if (encoded.size() < length) return false;
+    Store.write(scratch, 0, encoded);
+    let again = Region.loadBlob(scratch, Nat64.fromNat(encoded.size() - length), length);
+    Store.write(scratch, 0, bytes);
+    again == Region.loadBlob(scratch, Nat64.fromNat(Manifest.prefix.size()), length);
   };
 
   func hashesOf(tree : Manifest.Manifest, pieces : [Hash]) : [Hash] {

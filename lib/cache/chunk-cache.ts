@@ -43,6 +43,12 @@ const FIRST_PREFETCHES = 4;
 /** 16 MiB on their way: more than a link of 100 MiB/s holds in 100 ms, and few enough for a gateway's rate limit. */
 const MOST_PREFETCHES = 16;
 
+/**
+ * When reading ahead has failed, the kernel asks at once for the page that it needs: without this, one read() would wait
+ * for two deadlines. Whoever reads again later gets a new one.
+ */
+const KERNEL_RETRY_MS = 100;
+
 /** A chunk on its way, for all who ask for it meanwhile. */
 interface SharedFetch {
   readonly bytes: Promise<Buffer>;
@@ -62,6 +68,8 @@ export class ChunkCache {
   readonly #options: ChunkCacheOptions;
   readonly #memory: LRUCache<string, Buffer>;
   readonly #underWay = new Map<string, SharedFetch>();
+  /** Why chunks could not be had, a moment ago. */
+  readonly #late = new LRUCache<string, Error>({ max: 1000, ttl: KERNEL_RETRY_MS });
   /** At 1, nothing is asked for ahead while a reader's own chunk is on its way. */
   readonly #window: AdaptiveWindow;
 
@@ -85,8 +93,15 @@ export class ChunkCache {
       return cached;
     }
     this.statistics.misses += 1;
+    const late = this.#late.get(key);
+    if (late !== undefined) throw late;
     const deadline = performance.now() + this.#options.readTimeout;
-    return before(deadline, this.#shared(key, reference, deadline));
+    try {
+      return await before(deadline, this.#shared(key, reference, deadline));
+    } catch (error) {
+      this.#late.set(key, error as Error);
+      throw error;
+    }
   }
 
   /** Fetches the chunk in the background, unless it is here or enough is under way. */

@@ -41,9 +41,12 @@ throwUsageErrors(program);
 try {
   await program.parseAsync();
 } catch (error) {
-  process.exitCode = error instanceof CommanderError ? exitCodeOf(error) : EXIT_FAILED;
-  if (!(error instanceof CommanderError))
+  if (!(error instanceof CommanderError)) {
     console.error(`icfs: ${describe(error).split("\n").map(oneLine).join("\n")}`);
+    // At once: whatever still runs, as libfuse's threads may, would keep the process for ever.
+    process.exit(EXIT_FAILED);
+  }
+  process.exitCode = exitCodeOf(error);
 }
 
 /** Makes commander throw what it would exit with: 1 for wrong usage, which is 2 here. */

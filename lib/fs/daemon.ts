@@ -7,10 +7,10 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, open } from "node:fs/promises";
+import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { constants } from "node:os";
 import { dirname } from "node:path";
-import { UserError } from "../errors.ts";
+import { messageOf, UserError } from "../errors.ts";
 
 export interface BackgroundRequest {
   /** The arguments after the node executable, the script first. Relative paths in them mean what they do now. */
@@ -42,8 +42,7 @@ const LAST_WORDS_BYTES = 4096;
 export async function runInBackground(
   request: BackgroundRequest,
 ): Promise<{ pid: number; message: ReadyMessage }> {
-  await mkdir(dirname(request.logFile), { recursive: true });
-  await using log = await open(request.logFile, "a+", 0o640);
+  await using log = await openLog(request.logFile);
   const { size: logStart } = await log.stat();
   const child = spawn(process.execPath, [...process.execArgv, ...request.argv], {
     detached: true,
@@ -82,6 +81,17 @@ export async function runInBackground(
     process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
     if (child.connected) child.disconnect();
     child.unref();
+  }
+}
+
+async function openLog(file: string): Promise<FileHandle> {
+  try {
+    await mkdir(dirname(file), { recursive: true });
+    return await open(file, "a+", 0o640);
+  } catch (error) {
+    throw new UserError(
+      `cannot write the daemon's log (${messageOf(error)}): choose another with --log-file`,
+    );
   }
 }
 

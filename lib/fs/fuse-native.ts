@@ -139,11 +139,17 @@ function serve(mount: Mount, operations: Operations, log: Log): MountedTransport
 
   const unmount = async () => {
     asked = true;
-    try {
-      await detach(mount.mountpoint, true);
-    } catch (error) {
-      // Somebody else may have been quicker.
-      if (isMounted(await readMounts(), mount)) throw error;
+    // By now something else may be mounted here: ours was lazily unmounted, or lies below. That is not ours to take away.
+    const isOurs = (mounts: readonly Mount[]) => mountAt(mounts, mount.mountpoint)?.id === mount.id;
+    if (isOurs(await readMounts())) {
+      try {
+        await detach(mount.mountpoint, true);
+      } catch (error) {
+        // Somebody else may have been quicker.
+        if (isMounted(await readMounts(), mount)) throw error;
+      }
+    } else {
+      log.warn(`${mount.mountpoint}: something else is mounted here now, and stays`);
     }
     for (let waited = 0; waited < GRACE_MS && operations.openFiles() > 0; waited += GRACE_STEP_MS) {
       await sleep(GRACE_STEP_MS);

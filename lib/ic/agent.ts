@@ -84,7 +84,13 @@ export async function queryBlob(
     throw new Error(agentMessage(error));
   }
   if (response.status === QueryResponseStatus.Rejected) {
-    throw new RejectError(response.reject_code, response.reject_message);
+    const hint = /no query method|has no method|did not find/i.test(response.reject_message)
+      ? " (this is no icfs canister)"
+      : "";
+    throw new RejectError(
+      response.reject_code,
+      `canister ${canister.toText()} rejects "${methodName}": ${response.reject_message}${hint}`,
+    );
   }
   const reply: unknown = response.reply?.arg;
   if (!(reply instanceof Uint8Array)) throw new FormatError("the reply is no blob");

@@ -2,6 +2,7 @@
  * fetch() for answers from gateways that are not trusted: bounded in time and size, and well-formed before anybody
  * decodes them.
  */
+import { FormatError, messageOf } from "../errors.ts";
 import { checkCbor } from "./cbor-reader.ts";
 
 /** The IC's limit for a query's reply is 3 MiB; a certificate or a call's reply is far smaller. */
@@ -40,7 +41,7 @@ export async function boundedFetch(
     }
     const { status, statusText, headers } = response;
     const bytes = Buffer.concat(parts);
-    if (status === 200) checkCbor(bytes);
+    if (status === 200) checkAnswer(bytes, url);
     // No body at all where there may be none, as with 204.
     return new Response(total === 0 ? null : bytes, { status, statusText, headers });
   } finally {
@@ -48,5 +49,15 @@ export async function boundedFetch(
     clearTimeout(silence);
     // Ends what is left of an answer that was refused.
     controller.abort();
+  }
+}
+
+/** A captive portal's page, for one, comes with status 200. @throws FormatError */
+function checkAnswer(bytes: Uint8Array, url: string | URL | Request): void {
+  try {
+    checkCbor(bytes);
+  } catch (error) {
+    const { origin } = new URL(url instanceof Request ? url.url : url);
+    throw new FormatError(`what answers at ${origin} is no IC network: ${messageOf(error)}`);
   }
 }

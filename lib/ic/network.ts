@@ -1,7 +1,9 @@
 /** Which network to talk to, and the root key that everything it certifies is checked against. */
 import { readFileSync } from "node:fs";
-import { Cbor, IC_ROOT_KEY } from "@dfinity/agent";
-import { messageOf, UserError } from "../errors.ts";
+import { IC_ROOT_KEY } from "@dfinity/agent";
+import { FormatError, messageOf, UserError } from "../errors.ts";
+import { boundedFetch } from "./bounded-fetch.ts";
+import { CborReader } from "./cbor-reader.ts";
 
 export interface Network {
   /** As the user gave it: `ic`, `local` or a URL. */
@@ -23,6 +25,11 @@ const BLS_KEY_PREFIX = Buffer.from(
   "hex",
 );
 const ROOT_KEY_BYTES = BLS_KEY_PREFIX.length + 96;
+
+// CBOR (RFC 8949): major types, and the tag that says "this is CBOR".
+const MAP = 5;
+const TAG = 6;
+const SELF_DESCRIBED = 55_799;
 
 /** How long to wait for a local network's status: it answers at once or is not there. */
 const STATUS_TIMEOUT_MS = 5000;
@@ -91,22 +98,29 @@ function fromHex(hex: string): Uint8Array {
 }
 
 async function fetchRootKey(url: string): Promise<Uint8Array> {
-  let body: Uint8Array<ArrayBuffer>;
   try {
-    const response = await fetch(`${url}/api/v2/status`, { signal: AbortSignal.timeout(STATUS_TIMEOUT_MS) });
+    const response = await boundedFetch(`${url}/api/v2/status`, undefined, STATUS_TIMEOUT_MS);
     if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-    body = new Uint8Array(await response.arrayBuffer());
+    return checked(decodeRootKey(new Uint8Array(await response.arrayBuffer())), `${url}/api/v2/status`);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(
-      `no network answers at ${url} (${messageOf(error)}): start one with \`icfs localnet\``,
+      error instanceof FormatError
+        ? `${url} is no IC network: its status cannot be read (${messageOf(error)})`
+        : `no network answers at ${url} (${messageOf(error)}): start one with \`icfs localnet\``,
     );
   }
-  try {
-    const { root_key } = Cbor.decode<{ root_key: Uint8Array }>(body);
-    return checked(Uint8Array.from(root_key), `${url}/api/v2/status`);
-  } catch (error) {
-    throw error instanceof UserError
-      ? error
-      : new UserError(`${url} is no IC network: its status cannot be read (${messageOf(error)})`);
+}
+
+/** `root_key` in the status (IC interface specification, "Status endpoint"): a CBOR map of plain values, maybe tagged. */
+function decodeRootKey(status: Uint8Array): Uint8Array {
+  const reader = new CborReader(status);
+  let { major, argument } = reader.head();
+  if (major === TAG && argument === SELF_DESCRIBED) ({ major, argument } = reader.head());
+  if (major !== MAP) throw new FormatError("it is no CBOR map");
+  for (let left = argument; left > 0; left--) {
+    if (reader.text() === "root_key") return Uint8Array.from(reader.bytes());
+    reader.skipScalar();
   }
+  throw new FormatError("it has no root key");
 }

@@ -6,7 +6,15 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { messageOf, UserError } from "../errors.ts";
-import { type ChunkReference, type Entry, MAX_CHUNK_BYTES, type Manifest } from "../tree/manifest.ts";
+import {
+  type ChunkReference,
+  type Entry,
+  MAX_CHUNK_BYTES,
+  MAX_EXTENTS,
+  MAX_MANIFEST_BYTES,
+  MAX_MANIFEST_PIECES,
+  type Manifest,
+} from "../tree/manifest.ts";
 import { encodeManifest } from "../tree/manifest-encoder.ts";
 import { endsPack, PACK_MAX_BYTES, PACK_TARGET_BYTES } from "./boundaries.ts";
 import type { Problems, Scanned, ScannedFile } from "./scan.ts";
@@ -180,6 +188,7 @@ function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, Hashed
   }
   const manifest: Manifest = { chunks: chunks.slice(), entries };
   const pieces = cutManifest(encodeManifest(manifest)).map(memoryChunk);
+  checkLimits(manifest, pieces);
   return {
     manifest,
     chunks: [...chunks, ...pieces],
@@ -189,7 +198,7 @@ function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, Hashed
 }
 
 /** Cuts an encoded manifest as files are packed: its entries are the small pieces. */
-function cutManifest(pieces: readonly Buffer[]): Buffer[] {
+export function cutManifest(pieces: readonly Buffer[]): Buffer[] {
   const chunks: Buffer[] = [];
   let parts: Buffer[] = [];
   let size = 0;
@@ -198,7 +207,7 @@ function cutManifest(pieces: readonly Buffer[]): Buffer[] {
     parts = [];
     size = 0;
   };
-  for (const piece of pieces) {
+  for (const piece of pieces.flatMap(splitLarge)) {
     if (size + piece.length > PACK_MAX_BYTES) close();
     parts.push(piece);
     size += piece.length;
@@ -206,6 +215,30 @@ function cutManifest(pieces: readonly Buffer[]): Buffer[] {
   }
   close();
   return chunks;
+}
+
+/** An entry of a file of 85 GiB is larger than a chunk. */
+function splitLarge(piece: Buffer): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < piece.length; at += MAX_CHUNK_BYTES)
+    parts.push(piece.subarray(at, at + MAX_CHUNK_BYTES));
+  return parts;
+}
+
+/** What the canister would refuse, said before anything is uploaded. @throws UserError */
+function checkLimits({ entries }: Manifest, pieces: readonly Chunk[]): void {
+  const extents = entries.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.extents.length : 0), 0);
+  if (extents > MAX_EXTENTS) {
+    throw new UserError(
+      `the tree has ${extents} pieces of files, over the limit of ${MAX_EXTENTS}: publish less at once`,
+    );
+  }
+  const bytes = pieces.reduce((sum, { size }) => sum + size, 0);
+  if (bytes > MAX_MANIFEST_BYTES || pieces.length > MAX_MANIFEST_PIECES) {
+    throw new UserError(
+      `the tree's manifest has ${bytes} bytes in ${pieces.length} pieces, over the limit of ${MAX_MANIFEST_BYTES} in ${MAX_MANIFEST_PIECES}: use shorter paths, or publish less at once`,
+    );
+  }
 }
 
 function memoryChunk(bytes: Buffer): Chunk {

@@ -110,8 +110,7 @@ async function mustBeDirectory(directory: string): Promise<void> {
 async function look(source: string, path: string, problems: Problems): Promise<Scanned | undefined> {
   try {
     const stats = await lstat(source, { bigint: true });
-    // Times before 1970 do not fit the format.
-    const modified = stats.mtimeNs > 0n ? stats.mtimeNs : 0n;
+    const modified = clamp(stats.mtimeNs);
     if (stats.isDirectory()) return { kind: "directory", path, modified };
     if (stats.isSymbolicLink()) {
       const target = await readlink(source, { encoding: "buffer" });
@@ -129,6 +128,14 @@ async function look(source: string, path: string, problems: Problems): Promise<S
     problems.add(`${path}: ${messageOf(error)}`);
   }
   return undefined;
+}
+
+const MAX_NAT64 = 2n ** 64n - 1n;
+
+/** What fits the format, 64 bits without a sign: from 1970 to 2554. */
+function clamp(nanoseconds: bigint): bigint {
+  if (nanoseconds < 0n) return 0n;
+  return nanoseconds > MAX_NAT64 ? MAX_NAT64 : nanoseconds;
 }
 
 function specialKind(stats: {

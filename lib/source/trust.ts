@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
 import { messageOf, UserError } from "../errors.ts";
 import { VerificationError } from "../ic/certificate.ts";
@@ -30,23 +30,26 @@ function directory(): string {
   return process.getuid?.() === 0 ? "/var/lib/icfs/trust" : join(homedir(), ".local/state/icfs/trust");
 }
 
-/** What this host has accepted, canister by canister. */
+/** What this host has accepted, canister by canister. @throws UserError */
 export function acceptedReleases(): AcceptedRelease[] {
-  let names: string[];
+  return files().map((name) => read(join(directory(), name))!);
+}
+
+/** Forgets what was accepted from a canister, on every network. Returns whether there was anything. @throws UserError */
+export function resetTrust(canister: Principal): boolean {
+  // By name: a file that cannot be read any more is what somebody may want to be rid of.
+  const found = files().filter((name) => name.startsWith(`${canister.toText()}-`));
+  for (const name of found) rmSync(join(directory(), name), { force: true });
+  return found.length > 0;
+}
+
+function files(): string[] {
   try {
-    names = readdirSync(directory());
+    return readdirSync(directory()).filter((name) => name.endsWith(".json"));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw new UserError(`cannot read what was accepted before: ${messageOf(error)}`);
   }
-  return names.filter((name) => name.endsWith(".json")).map((name) => read(join(directory(), name))!);
-}
-
-/** Forgets what was accepted from a canister, on every network. Returns whether there was anything. */
-export function resetTrust(canister: Principal): boolean {
-  const found = acceptedReleases().filter((accepted) => accepted.canister === canister.toText());
-  for (const accepted of found) rmSync(fileOf(accepted), { force: true });
-  return found.length > 0;
 }
 
 /**
@@ -111,20 +114,30 @@ function fileOf({ canister, network }: AcceptedRelease): string {
 
 function read(file: string): AcceptedRelease | undefined {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as AcceptedRelease;
+    const accepted = JSON.parse(readFileSync(file, "utf8"));
+    if (!Number.isSafeInteger(accepted.number) || typeof accepted.header !== "string") {
+      throw new Error("it does not say which release");
+    }
+    return accepted;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new UserError(`cannot read what was accepted before, ${file}: ${messageOf(error)}`);
+    const canister = basename(file).split("-").slice(0, -1).join("-");
+    throw new UserError(
+      `${file}, which says what this host accepted before, cannot be read: ${messageOf(error)}; ` +
+        `if it is damaged, \`icfs trust reset ${canister}\` forgets it`,
+    );
   }
 }
 
 function write(file: string, accepted: AcceptedRelease): void {
+  const temporary = `${file}.${process.pid}`;
   try {
     mkdirSync(directory(), { recursive: true, mode: 0o700 });
-    const temporary = `${file}.${process.pid}`;
-    writeFileSync(temporary, `${JSON.stringify(accepted)}\n`);
+    // On disk before it gets its name: a power cut must not leave an empty file behind.
+    writeFileSync(temporary, `${JSON.stringify(accepted)}\n`, { flush: true });
     renameSync(temporary, file);
   } catch (error) {
+    rmSync(temporary, { force: true });
     throw new UserError(
       `cannot remember which release was accepted: ${messageOf(error)}; make ${directory()} writable, or set XDG_STATE_HOME`,
     );

@@ -18,7 +18,7 @@ import {
   MAX_MANIFEST_BYTES,
   type Manifest,
 } from "./manifest.ts";
-import { type LinkStep, linkProblem, parentPath, pathProblem } from "./rules.ts";
+import { LINK_STEPS, type LinkStep, linkProblem, parentPath, pathProblem } from "./rules.ts";
 
 // Fewest bytes that an element can take: what bounds a vector's length by the size of its input.
 const ENTRY_BYTES = 8 + 1 + 1;
@@ -125,24 +125,12 @@ export function* treeProblems(entries: readonly Entry[]): Generator<string> {
     }
     steps.set(path, entry.kind === "symlink" ? { target: entry.target } : entry.kind);
   }
-  const lookup = countedLookup(steps);
+  const budget = { steps: LINK_STEPS };
   for (const entry of entries) {
     if (entry.kind !== "symlink") continue;
-    const problem = linkProblem(entry.path, entry.target, lookup);
+    const problem = linkProblem(entry.path, entry.target, (path) => steps.get(path), budget);
     if (problem !== undefined) yield `${entry.path}: ${problem}`;
   }
-}
-
-/** Enough for 100,000 links of a hundred components each; links made to be slow could ask for 10^10. */
-const MAX_LINK_STEPS = 10_000_000;
-
-function countedLookup(steps: Map<string, LinkStep>): (path: string) => LinkStep | undefined {
-  let count = 0;
-  return (path) => {
-    count += 1;
-    if (count > MAX_LINK_STEPS) throw new FormatError("the symlinks take too many steps to follow");
-    return steps.get(path);
-  };
 }
 
 function checkExtents(entries: readonly Entry[], chunks: readonly ChunkReference[]): void {

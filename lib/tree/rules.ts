@@ -41,17 +41,27 @@ export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
+/** How many components may be walked, in all, to check a tree's links. */
+export interface LinkBudget {
+  steps: number;
+}
+
+/** Enough for 100,000 links of a hundred components each. Links made to be slow could ask for 10^10. */
+export const LINK_STEPS = 10_000_000;
+
 /**
  * What is wrong with the symlink at `path` that points to `target`, or undefined. It is followed as the kernel does,
  * component by component and through other links: a look at the text alone would let `p/q/r/up/../outside` pass
  * where `up` points to `../../..`.
  *
  * @param lookup what stands at a path of the tree, never called with "" (the root)
+ * @param budget for all links of the tree together
  */
 export function linkProblem(
   path: string,
   target: string,
   lookup: (path: string) => LinkStep | undefined,
+  budget: LinkBudget = { steps: LINK_STEPS },
 ): string | undefined {
   if (target === "") return "the symlink's target is empty";
   if (Buffer.byteLength(target) > MAX_PATH_BYTES) return "the symlink's target is longer than 4096 bytes";
@@ -62,6 +72,8 @@ export function linkProblem(
   // What is left to walk, the next component last.
   const pending = target.split("/").reverse();
   for (let component = pending.pop(); component !== undefined; component = pending.pop()) {
+    budget.steps -= 1;
+    if (budget.steps < 0) return "the symlinks take too many steps to follow";
     if (component === "" || component === ".") continue;
     if (component === "..") {
       if (current === "") return "the symlink leaves the tree";

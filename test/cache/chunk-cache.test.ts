@@ -191,3 +191,27 @@ t.test("a prefetched chunk is a hit, and one under way is joined", async (t) => 
   t.equal(fetched.length, 1);
   t.match(cache.statistics, { hits: 1, misses: 1 });
 });
+
+t.test("what was late a moment ago is not waited for again, and soon it is", async (t) => {
+  let answer = (_: Buffer) => {};
+  const { cache, fetched } = cacheOf(
+    () =>
+      new Promise<Buffer>((resolve) => {
+        answer = resolve;
+      }),
+    { readTimeout: 50 },
+  );
+  await t.rejects(cache.get(A.reference), { message: /read timeout/ });
+  const started = fetched.length;
+  let again: unknown = "waiting";
+  cache.get(A.reference).catch((error: Error) => {
+    again = error.message;
+  });
+  await sleep(0);
+  t.match(again, /read timeout/, "at once");
+  t.equal(fetched.length, started);
+  await sleep(150);
+  const later = cache.get(A.reference);
+  answer(A.bytes);
+  t.equal(await later, A.bytes);
+});

@@ -131,6 +131,10 @@ t.test("bad manifests are refused by name, and change nothing", async (t) => {
   });
   const version2 = Buffer.concat([Buffer.from("ICFSMAN\x02", "latin1"), good.subarray(8)]);
   t.match(await publish(version2), { err: { invalid: /this is no icfs manifest of version 1/ } });
+  // One entry, counted in two bytes of LEB128 instead of one.
+  const at = MANIFEST_PREFIX.length;
+  const overlong = Buffer.concat([good.subarray(0, at), Buffer.of(0x81, 0x00), good.subarray(at + 1)]);
+  t.match(await publish(overlong), { err: { invalid: "the manifest is not in Candid's shortest form" } });
   const longer = Buffer.concat([MANIFEST_PREFIX, Buffer.from("ffffffff0f", "hex")]);
   t.match(await failure(publish(longer)), /IDL error|Canister.*trapped/, "undecodable: traps");
   t.match(await failure(publish(good.subarray(0, -1))), /IDL error|Canister.*trapped/, "cut off: traps");

@@ -237,3 +237,18 @@ t.test("a mount that is hung does not hang the next one", async (t) => {
   t.equal(await second.ended, 1);
   t.match(second.stderr(), /does not answer/);
 });
+
+t.test("a mount that is gone already does not take away what has come in its place", async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const first = await serve(t, mountpoint);
+  // Somebody holds a file open, so that the process lives on when its mount is lazily taken away.
+  const holder = spawn("sh", ["-c", `exec 7<${mountpoint}/hello.txt; echo open; sleep 60`]);
+  t.teardown(() => void holder.kill("SIGKILL"));
+  await once(holder.stdout, "data");
+  t.equal((await sh("umount", "-l", mountpoint)).code, 0);
+  t.equal((await sh("mount", "-t", "tmpfs", "tmpfs", mountpoint)).code, 0);
+  t.equal((await sh("touch", `${mountpoint}/precious`)).code, 0);
+  first.process.kill("SIGTERM");
+  t.equal(await first.ended, 0);
+  t.equal((await sh("ls", mountpoint)).stdout, "precious\n");
+});

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
@@ -121,4 +121,22 @@ t.test("a directory that is none", async (t) => {
     await symlink("real", join(directory, "behind"));
     t.match(await scanned("behind"), [{ path: "inside" }]);
   });
+});
+
+t.test("times that do not fit the format are brought to what does", async (t) => {
+  // Not every file system can hold the year 9999: /dev/shm can.
+  const directory = await mkdtemp("/dev/shm/icfs-test-");
+  t.teardown(() => rm(directory, { recursive: true }));
+  for (const [name, date] of [
+    ["early", "@-100"],
+    ["late", "9999-01-01"],
+  ] as const) {
+    await writeFile(join(directory, name), "");
+    execFileSync("touch", [`--date=${date}`, join(directory, name)]);
+  }
+  const scanned = await scan(directory, new Problems());
+  t.match(
+    scanned.map(({ modified }) => modified),
+    [0n, 2n ** 64n - 1n],
+  );
 });

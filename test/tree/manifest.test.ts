@@ -150,3 +150,17 @@ t.test("no flipped byte makes the decoder do anything but refuse or decode", asy
   }
   t.ok(refused > 3 * MANIFEST_PREFIX.length, `${refused} refused`);
 });
+
+t.test("links made to be slow are refused, and soon", async (t) => {
+  // Each leads through the one before, and every component of "./" costs a step.
+  const slow = "./".repeat(2040);
+  const entries: Entry[] = [file("0", [{ chunk: 0, offset: 0, length: 5 }], 5)];
+  for (let i = 0; i < 38; i++) {
+    const target = i === 0 ? "0" : `${slow}l${String(i - 1).padStart(2, "0")}`;
+    entries.push({ kind: "symlink", path: `l${String(i).padStart(2, "0")}`, modified: 0n, target });
+  }
+  for (let i = 0; i < 5000; i++) {
+    entries.push({ kind: "symlink", path: `m${String(i).padStart(4, "0")}`, modified: 0n, target: "l37" });
+  }
+  t.throws(() => decodeManifest(bytesOf(manifestOf(entries))), { message: /too many steps to follow/ });
+});
