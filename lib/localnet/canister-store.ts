@@ -93,7 +93,9 @@ export class CanisterStore {
     this.#kept = checkpoint.kept;
     this.#heap = new PageFile(join(directory, "heap"), checkpoint.heap);
     this.#stable = new PageFile(join(directory, "stable"), checkpoint.stable);
-    this.#journal = new Journal(join(directory, JOURNAL));
+    const journal = join(directory, JOURNAL);
+    if (!existsSync(journal)) throw damaged(journal, "it is missing");
+    this.#journal = new Journal(journal);
     try {
       this.#replay();
     } catch (error) {

@@ -5,7 +5,7 @@
  * file is neither the old memory nor the new one, but every page that may be wrong is still in the journal, which is read
  * over it. Pages that were never written are not in the file, and are zeros.
  */
-import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { damaged, FILE_MODE } from "./sealed-file.ts";
 
@@ -63,6 +63,7 @@ export class PageFile {
       .map((checksum, page) => ({ checksum, page }))
       .filter(({ checksum, page }) => checksum !== ABSENT && !this.#journalled.has(page));
     if (inFile.length > 0) {
+      if (!existsSync(this.#file)) throw damaged(this.#file, "it is missing");
       const fd = openSync(this.#file, "r");
       try {
         for (const { checksum, page } of inFile) {

@@ -89,7 +89,7 @@ export class StateDirectory {
   close(): void {
     for (const store of this.#stores) store.close();
     this.#stores.clear();
-    this.#lock.close();
+    if (this.#lock.isOpen) this.#lock.close();
   }
 
   get #canisters(): string {
@@ -130,14 +130,18 @@ function checkFormat(path: string): void {
  */
 async function takeLock(path: string): Promise<DatabaseSync> {
   const { DatabaseSync } = await import("node:sqlite");
-  const lock = new DatabaseSync(join(path, LOCK));
+  const file = join(path, LOCK);
+  // Not opened when it is there: closing it would free the lock that another network in this process may have.
+  if (!existsSync(file)) writeFileSync(file, "", { mode: FILE_MODE });
+  const lock = new DatabaseSync(file);
   try {
-    lock.exec("BEGIN EXCLUSIVE");
+    // Nothing is ever written to it, and no second file is needed.
+    lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
   } catch (error) {
     lock.close();
-    if (!/locked/.test((error as Error).message)) throw damaged(join(path, LOCK), (error as Error).message);
-    const file = join(path, PROCESS);
-    const holder = existsSync(file) ? ` (process ${readFileSync(file, "utf8").trim()})` : "";
+    if (!/locked/.test((error as Error).message)) throw damaged(file, (error as Error).message);
+    const holderFile = join(path, PROCESS);
+    const holder = existsSync(holderFile) ? ` (process ${readFileSync(holderFile, "utf8").trim()})` : "";
     throw new Error(`${path} is in use by another local network${holder}`, { cause: error });
   }
   writeFileSync(join(path, PROCESS), `${process.pid}\n`, { mode: FILE_MODE });
