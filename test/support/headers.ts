@@ -1,32 +1,39 @@
-/** Headers of releases, encoded as the canister does: for tests of who reads them. */
-import { HEADER_PREFIX, headerHash } from "../../lib/tree/header.ts";
+/** Headers of releases, encoded as the canister does, good ones and others: for tests of who reads them. */
+import { HEADER_PREFIX, type Header, headerHash, type Totals } from "../../lib/tree/header.ts";
 
 export interface HeaderFields {
-  readonly number: number;
-  readonly parent: Uint8Array | undefined;
+  readonly number?: number;
+  readonly parent?: Uint8Array | undefined;
   readonly note?: string;
+  readonly publisher?: Uint8Array;
+  readonly totals?: Partial<Totals>;
+  readonly manifest?: Header["manifest"];
 }
 
-/** A header of an empty tree. */
-export function encodeHeader({ number, parent, note = "" }: HeaderFields): Buffer {
-  const nat64 = (value: number) => {
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigUInt64LE(BigInt(value));
-    return bytes;
-  };
-  // Lengths below 128 only.
-  const blob = (bytes: Uint8Array) => Buffer.concat([Buffer.from([bytes.length]), bytes]);
+const NO_MANIFEST = { sha256: Buffer.alloc(32), size: 0, chunks: [] };
+
+/** A header, of release 1 and of no tree unless told otherwise. */
+export function encodeHeader(fields: HeaderFields): Buffer {
+  const { number = 1, parent, note = "", publisher = Buffer.from([4]), manifest = NO_MANIFEST } = fields;
+  const {
+    files = 0,
+    chunkBytes = 0,
+    directories = 0,
+    symlinks = 0,
+    bytes = 0,
+    chunks = 0,
+  } = fields.totals ?? {};
   return Buffer.concat([
     HEADER_PREFIX,
     Buffer.from([1]),
-    blob(Buffer.from([4])),
+    blob(publisher),
     blob(Buffer.from(note)),
     nat64(1_000_000),
-    ...Array.from({ length: 6 }, () => nat64(0)),
-    nat64(number),
-    blob(Buffer.alloc(32)),
-    nat64(0),
-    Buffer.from([0]),
+    ...[files, chunkBytes, directories, symlinks, bytes, chunks, number].map(nat64),
+    blob(manifest.sha256),
+    nat64(manifest.size),
+    leb128(manifest.chunks.length),
+    ...manifest.chunks.map(blob),
     ...(parent === undefined ? [Buffer.from([0])] : [Buffer.from([1]), blob(parent)]),
   ]);
 }
@@ -39,4 +46,20 @@ export function encodeChain(length: number, note = ""): Buffer[] {
     headers.push(encodeHeader({ number, parent: below === undefined ? undefined : headerHash(below), note }));
   }
   return headers;
+}
+
+function leb128(value: number): Buffer {
+  const bytes: number[] = [];
+  for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value & 0x7f) | 0x80);
+  return Buffer.from([...bytes, value]);
+}
+
+function blob(bytes: Uint8Array): Buffer {
+  return Buffer.concat([leb128(bytes.length), bytes]);
+}
+
+function nat64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
 }

@@ -1,0 +1,46 @@
+/// A canister that certifies whatever header it is told to, and serves any chunks: for tests of readers, who do not trust
+/// a canister.
+import Blob "mo:core/Blob";
+import CertifiedData "mo:core/CertifiedData";
+import Map "mo:core/Map";
+import Nat32 "mo:core/Nat32";
+import Runtime "mo:core/Runtime";
+
+import Certified "certified";
+import Sha256 "sha256";
+
+persistent actor Liar {
+  var header : Blob = "";
+  var older : [Blob] = [];
+  let chunks = Map.empty<Blob, Blob>();
+
+  func head() : Blob = if (header == "") "" else Sha256.ofBlob(header);
+
+  /// The newest header; and what `headers` answers, whatever it is asked.
+  public func tell(newest : Blob, page : [Blob]) : async () {
+    header := newest;
+    older := page;
+    CertifiedData.set(Certified.root(head()));
+  };
+
+  /// Serves a chunk under a hash that need not be its own.
+  public func serve(hash : Blob, bytes : Blob) : async () {
+    Map.add(chunks, Blob.compare, hash, bytes);
+  };
+
+  public query func release() : async Blob {
+    let ?certificate = CertifiedData.getCertificate() else Runtime.trap("no certificate");
+    Certified.proof(header, head(), certificate);
+  };
+
+  public query func headers(_from : Nat64, _count : Nat32) : async Blob {
+    Certified.page(older);
+  };
+
+  public query func chunk(hash : Blob) : async Blob {
+    switch (Map.get(chunks, Blob.compare, hash)) {
+      case null "";
+      case (?bytes) bytes;
+    };
+  };
+};

@@ -1,0 +1,76 @@
+/** A lying canister (liar.mo) on a local network: what it certifies and serves is up to the test. */
+import { fileURLToPath } from "node:url";
+import { Actor } from "@dfinity/agent";
+import type { IDL } from "@dfinity/candid";
+import type { Principal } from "@dfinity/principal";
+import type { Test } from "tap";
+import { compileMotoko } from "../../canister/compile.ts";
+import { openSource } from "../../lib/source/open.ts";
+import type { Source } from "../../lib/source/source.ts";
+import type { Manifest } from "../../lib/tree/manifest.ts";
+import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
+import { encodeHeader, type HeaderFields } from "./headers.ts";
+import { sha256 } from "./icfs-canister.ts";
+import { type EmptyNetwork, startEmptyNetwork } from "./networks.ts";
+
+const MAIN = fileURLToPath(new URL("liar.mo", import.meta.url));
+const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
+/** Bytes of a manifest's piece; most of what the network takes at once. */
+const PIECE_BYTES = 1024 * 1024;
+
+let compiled: Uint8Array | undefined;
+
+interface LiarCanister {
+  tell(newest: Uint8Array, older: readonly Uint8Array[]): Promise<void>;
+  serve(hash: Uint8Array, bytes: Uint8Array): Promise<void>;
+}
+
+export interface Liar extends LiarCanister {
+  readonly network: EmptyNetwork;
+  readonly id: Principal;
+  readonly source: Source;
+  /**
+   * Makes a manifest, good or bad, the newest release; its pieces are served, its files' chunks are not.
+   * @param fields of the header, in place of the right ones. Returns the header's bytes.
+   */
+  release(manifest: Manifest | Uint8Array, fields?: HeaderFields): Promise<Buffer>;
+}
+
+export async function startLiar(t: Test): Promise<Liar> {
+  compiled ??= compileMotoko(MAIN, LIBRARIES).wasm;
+  const network = await startEmptyNetwork(t);
+  const { url, rootKey, agent } = network;
+  const id = await network.install(compiled);
+  const { tell, serve } = Actor.createActor<LiarCanister>(candid, { agent, canisterId: id });
+  return {
+    network,
+    id,
+    tell,
+    serve,
+    source: openSource({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000),
+    async release(manifest, fields = {}) {
+      const bytes = manifest instanceof Uint8Array ? manifest : Buffer.concat(encodeManifest(manifest));
+      const chunks: Buffer[] = [];
+      for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+        const piece = bytes.subarray(at, at + PIECE_BYTES);
+        const hash = sha256(piece);
+        chunks.push(hash);
+        await serve(hash, piece);
+      }
+      const header = encodeHeader({
+        manifest: { sha256: sha256(bytes), size: bytes.length, chunks },
+        ...fields,
+      });
+      await tell(header, []);
+      return header;
+    },
+  };
+}
+
+const candid: IDL.InterfaceFactory = ({ IDL }) => {
+  const blob = IDL.Vec(IDL.Nat8);
+  return IDL.Service({
+    tell: IDL.Func([blob, IDL.Vec(blob)], [], []),
+    serve: IDL.Func([blob, blob], [], []),
+  });
+};
