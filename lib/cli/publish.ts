@@ -6,7 +6,8 @@ import { describeDryRun, dryRun } from "../publish/dry-run.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { describePublication, publish } from "../publish/publish.ts";
 import { PUT_TIMEOUT_MS } from "../publish/upload.ts";
-import { openSource } from "../source/open.ts";
+import { type CanisterAddress, openSource } from "../source/open.ts";
+import { trustingSource } from "../source/trust.ts";
 import {
   addressOf,
   type NetworkOptions,
@@ -44,6 +45,9 @@ async function publishDirectory(
   options: PublishCommandOptions,
 ): Promise<void> {
   const address = await addressOf(canisterId, options);
+  // A publisher is a reader first: a replayed head would pass for "nothing changed".
+  const source = (from: CanisterAddress) =>
+    trustingSource(openSource(from, REQUEST_TIMEOUT_MS), from.canister, from.rootKey);
   // What was uploaded when a signal comes is used next time.
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
@@ -52,7 +56,7 @@ async function publishDirectory(
       directory,
       canister: address.canister,
       agent: createAgent({ ...address, verifyQuerySignatures: true, requestTimeout: REQUEST_TIMEOUT_MS }),
-      source: openSource(address, REQUEST_TIMEOUT_MS),
+      source: source(address),
       note: options.note,
       progress,
     });
@@ -64,7 +68,7 @@ async function publishDirectory(
     directory,
     canister: address.canister,
     agent: createAgent({ ...signed, verifyQuerySignatures: true, requestTimeout: PUT_TIMEOUT_MS }),
-    source: openSource(signed, REQUEST_TIMEOUT_MS),
+    source: source(signed),
     note: options.note,
     progress,
   });

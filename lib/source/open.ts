@@ -9,7 +9,7 @@ import { Tree } from "../tree/tree.ts";
 import { ancestors, type VerifiedHeader } from "./chain.ts";
 import { IcfsSource } from "./icfs.ts";
 import { type Head, MissingChunkError, type Source } from "./source.ts";
-import { checkTrust } from "./trust.ts";
+import { trustingSource } from "./trust.ts";
 
 export interface CanisterAddress {
   readonly network: Network;
@@ -50,13 +50,13 @@ function fewAttempts<T>(attempt: () => Promise<T>): Promise<T> {
 
 /** The newest release. @throws UserError when there is none yet; VerificationError, FormatError, ... of the source */
 export async function openHead(address: CanisterAddress, source: Source): Promise<Head> {
-  const head = await fewAttempts(() => source.head());
+  const trusting = trustingSource(source, address.canister, address.rootKey);
+  const head = await fewAttempts(() => trusting.head());
   if (head === undefined) {
     throw new UserError(
       `canister ${address.canister.toText()} has no release yet: \`icfs publish DIR ${address.canister.toText()}\` makes one`,
     );
   }
-  await checkTrust(address.canister, address.rootKey, head, source);
   return head;
 }
 

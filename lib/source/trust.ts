@@ -53,22 +53,31 @@ function files(): string[] {
 }
 
 /**
- * Refuses `head` unless it is what was accepted before or descends from it, and remembers it.
- * @throws VerificationError when it does not; UserError when the state cannot be read or written
+ * A source whose head is refused unless it is what this host accepted before or descends from it, and is remembered.
+ * Its head() throws VerificationError when it does not, and UserError when the host's state cannot be read or written.
  */
-export async function checkTrust(
+export function trustingSource(source: Source, canister: Principal, rootKey: Uint8Array): Source {
+  return {
+    async head() {
+      const head = await source.head();
+      await checkTrust(canister, rootKey, head, source);
+      return head;
+    },
+    headers: (from, count) => source.headers(from, count),
+    manifest: (header) => source.manifest(header),
+    chunk: (reference) => source.chunk(reference),
+  };
+}
+
+/** @param head undefined before the first release */
+async function checkTrust(
   canister: Principal,
   rootKey: Uint8Array,
-  head: Head,
+  head: Head | undefined,
   source: Source,
 ): Promise<void> {
-  const next: AcceptedRelease = {
-    canister: canister.toText(),
-    network: createHash("sha256").update(rootKey).digest("hex"),
-    number: head.header.number,
-    header: head.hash.toString("hex"),
-  };
-  const file = fileOf(next);
+  const place = { canister: canister.toText(), network: createHash("sha256").update(rootKey).digest("hex") };
+  const file = fileOf(place);
   const before = read(file);
   if (before !== undefined) {
     try {
@@ -76,15 +85,20 @@ export async function checkTrust(
     } catch (error) {
       if (!(error instanceof VerificationError)) throw error;
       throw new VerificationError(
-        `${error.message}. If the canister was reinstalled on purpose, run \`icfs trust reset ${next.canister}\``,
+        `${error.message}. If the canister was reinstalled on purpose, run \`icfs trust reset ${place.canister}\``,
       );
     }
-    if (before.number === next.number) return;
   }
-  write(file, next);
+  if (head === undefined || before?.number === head.header.number) return;
+  write(file, { ...place, number: head.header.number, header: head.hash.toString("hex") });
 }
 
-async function mustDescend(head: Head, accepted: AcceptedRelease, source: Source): Promise<void> {
+async function mustDescend(head: Head | undefined, accepted: AcceptedRelease, source: Source): Promise<void> {
+  if (head === undefined) {
+    throw new VerificationError(
+      `the canister has no release, but this host accepted release ${accepted.number} before`,
+    );
+  }
   const { number } = head.header;
   if (number < accepted.number) {
     throw new VerificationError(
@@ -108,7 +122,7 @@ async function hashOf(number: number, head: Head, source: Source): Promise<Buffe
   return child.parent!;
 }
 
-function fileOf({ canister, network }: AcceptedRelease): string {
+function fileOf({ canister, network }: Pick<AcceptedRelease, "canister" | "network">): string {
   return join(directory(), `${canister}-${network.slice(0, 16)}.json`);
 }
 

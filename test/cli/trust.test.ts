@@ -1,5 +1,5 @@
 /** icfs trust: what this host has accepted, and what happens when a canister shows something else. */
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { writeTree } from "../publish/trees.ts";
@@ -16,7 +16,10 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
   await mkdir(tree);
   const publish = async (content: string) => {
     await writeTree(tree, { file: content });
-    const { code, stdout, stderr } = await c.icfs(["publish", tree, id, "--json"]);
+    // On another host, whose owner knows what was done to the canister.
+    const env = { ...c.env, XDG_STATE_HOME: join(c.directory, "publisher") };
+    await c.icfs(["trust", "reset", id], { env });
+    const { code, stdout, stderr } = await c.icfs(["publish", tree, id, "--json"], { env });
     t.equal(code, 0, stderr);
     return JSON.parse(stdout) as { release: number; header: string };
   };
@@ -30,7 +33,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
 
   await publish("1");
   await publish("2");
-  t.same(await accepted(), [], "publishing accepts nothing");
+  t.same(await accepted(), [], "this host has accepted nothing yet");
   t.match(await c.icfs(["ls", id]), { code: 0 });
   const third = await publish("3");
   t.match(await c.icfs(["ls", id]), { code: 0 }, "a successor");
@@ -85,4 +88,51 @@ t.test("mount makes no identity", async (t) => {
   const args = ["mount", c.canister.toText(), c.directory];
   t.match(await c.icfs(args, { env }), { code: 1, stderr: /no release yet/ });
   t.match(await run("ls", ["-A", join(c.directory, "fresh")], { env }), { stderr: /No such file/ });
+});
+
+t.test("a publisher believes no less: what it published is what comes before the next", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const tree = join(c.directory, "tree");
+  await mkdir(tree);
+  await writeTree(tree, { file: "1" });
+  t.match(await c.icfs(["publish", tree, id]), { code: 0 });
+  t.match((await c.icfs(["trust", "show"])).stdout, `${id} 1 `, "its own release is accepted");
+  await reinstall(
+    c.publisherAgent,
+    c.canister,
+    await readFile(new URL("../../build/icfs.wasm", import.meta.url)),
+  );
+  for (const args of [
+    ["publish", tree, id],
+    ["ls", id],
+  ]) {
+    t.match(await c.icfs(args), {
+      code: 1,
+      stderr: /the canister has no release, but this host accepted release 1 before.*icfs trust reset/,
+    });
+  }
+  t.match(await c.icfs(["trust", "reset", id]), { code: 0 });
+  t.match(await c.icfs(["publish", tree, id]), { code: 0 });
+});
+
+t.test("a damaged file names itself and the way out, and stands in nobody else's way", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const tree = join(c.directory, "tree");
+  await mkdir(tree);
+  t.match(await c.icfs(["publish", tree, id]), { code: 0 });
+  const trust = join(c.env.XDG_STATE_HOME!, "icfs", "trust");
+  const [name] = await readdir(trust);
+  await writeFile(join(trust, name!), "");
+  const damaged = { code: 1, stderr: new RegExp(`${name}.*cannot be read.*icfs trust reset ${id}`) };
+  for (const args of [
+    ["ls", id],
+    ["trust", "show"],
+  ])
+    t.match(await c.icfs(args), damaged);
+  const other = (await c.icfs(["deploy"])).stdout.trim();
+  t.match(await c.icfs(["publish", tree, other]), { code: 0 }, "another canister");
+  t.match(await c.icfs(["trust", "reset", id]), { code: 0 });
+  t.match(await c.icfs(["ls", id]), { code: 0 });
 });
