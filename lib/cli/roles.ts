@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { controllersOf } from "../ic/controllers.ts";
 import { reader } from "./calls.ts";
-import { type NetworkOptions, withNetwork } from "./options.ts";
+import { flag, type NetworkOptions, withNetwork } from "./options.ts";
 
 interface RolesOptions extends NetworkOptions {
   readonly json?: true;
@@ -12,16 +12,16 @@ export function rolesCommand(): Command {
   const command = new Command("roles")
     .description("list who owns a canister, who may publish to it, and who may read it when it is private")
     .argument("<canister>", "canister id")
-    .option("--json", "print one object: private, controllers, owner, publishers, readers");
+    .addOption(flag("--json", "print one object: private, controllers, owner, publishers, readers"));
   return withNetwork(command, "none, anonymous").action(roles);
 }
 
 async function roles(canisterId: string, options: RolesOptions): Promise<void> {
   const { address, agent, canister, explained } = await reader(canisterId, options);
-  const controllers = await controllersOf(agent, address.canister, address.rootKey);
   const deed = { what: "tell its roles", by: "reader" } as const;
   const { owner, is_private } = await explained(canister.status(), deed);
   const granted = await explained(canister.roles_granted(), deed);
+  const controllers = await controllersOf(agent, address.canister, address.rootKey);
   const having = (role: "publisher" | "reader") =>
     granted.filter(([, has]) => role in has).map(([who]) => who.toText());
   const result = {
