@@ -3,11 +3,11 @@ import { Command, InvalidArgumentError } from "commander";
 import type { Settings } from "../canister.ts";
 import { megabytes, parseBytes } from "../units.ts";
 import { reader, signer } from "./calls.ts";
-import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
+import { flag, type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 
 interface Changes {
-  readonly private?: true;
-  readonly public?: true;
+  readonly private?: boolean;
+  readonly public?: boolean;
   readonly quota?: number;
   readonly unpublishedQuota?: number;
   readonly holdNewest?: number;
@@ -15,7 +15,7 @@ interface Changes {
 }
 
 interface ConfigureOptions extends NetworkOptions, Changes {
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 const NANOSECONDS_A_DAY = 86_400_000_000_000;
@@ -45,7 +45,7 @@ export function configureCommand(): Command {
       wholeNumber(1, MOST_RELEASES),
     )
     .option("--hold-days <n>", "and of all that are younger", wholeNumber(0, MOST_DAYS))
-    .option("--json", "print one object: private, quota, unpublishedQuota, holdNewest, holdDays");
+    .addOption(flag("--json", "print one object: private, quota, unpublishedQuota, holdNewest, holdDays"));
   return withNetwork(command, `${OWN_IDENTITY}, to change something`).action(configure);
 }
 

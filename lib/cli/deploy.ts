@@ -13,6 +13,7 @@ import { managementCanister } from "../ic/management.ts";
 import type { Network } from "../ic/network.ts";
 import {
   connect,
+  flag,
   type NetworkOptions,
   OWN_IDENTITY,
   option,
@@ -23,7 +24,7 @@ import {
 interface DeployOptions extends NetworkOptions {
   readonly specifiedId?: string;
   readonly wasm: string;
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 const WASM = fileURLToPath(new URL("../../build/icfs.wasm", import.meta.url));
@@ -39,7 +40,7 @@ export function deployCommand(): Command {
     .addOption(
       option("--wasm <file>", "the canister's Wasm").default(WASM, "the one built by `make canister`"),
     )
-    .option("--json", "print one object: canister, action, moduleHash, network");
+    .addOption(flag("--json", "print one object: canister, action, moduleHash, network"));
   return withNetwork(command, OWN_IDENTITY).action(deploy);
 }
 

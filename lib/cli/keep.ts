@@ -4,7 +4,7 @@ import { signer } from "./calls.ts";
 import { type NetworkOptions, OWN_IDENTITY, parseReleaseNumber, withNetwork } from "./options.ts";
 
 interface KeepOptions extends NetworkOptions {
-  readonly no?: true;
+  readonly no?: boolean;
 }
 
 export function keepCommand(): Command {

@@ -5,6 +5,7 @@ import { openRelease, openSource } from "../source/open.ts";
 import { entrySize } from "../tree/manifest.ts";
 import type { TreeNode } from "../tree/tree.ts";
 import {
+  flag,
   type NetworkOptions,
   RELEASE_ARGUMENT,
   REQUEST_TIMEOUT_MS,
@@ -13,9 +14,9 @@ import {
 } from "./options.ts";
 
 interface LsOptions extends NetworkOptions {
-  readonly long?: true;
-  readonly recursive?: true;
-  readonly json?: true;
+  readonly long?: boolean;
+  readonly recursive?: boolean;
+  readonly json?: boolean;
 }
 
 export function lsCommand(): Command {
@@ -23,9 +24,9 @@ export function lsCommand(): Command {
     .description("list a canister's newest release, or a path in it")
     .argument("<canister>", RELEASE_ARGUMENT)
     .argument("[path]", "relative to the root", "")
-    .option("-l, --long", "kind, size in bytes, time, and where symlinks point")
-    .option("-R, --recursive", "with everything below")
-    .option("--json", "one object: release, header, entries");
+    .addOption(flag("-l, --long", "kind, size in bytes, time, and where symlinks point"))
+    .addOption(flag("-R, --recursive", "with everything below"))
+    .addOption(flag("--json", "one object: release, header, entries"));
   return withNetwork(command, "none, anonymous").action(ls);
 }
 

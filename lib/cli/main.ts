@@ -35,10 +35,11 @@ const program = new Command("icfs")
   .version(version)
   .addHelpText("after", "\nEvery option with an environment variable shows it: icfs COMMAND --help");
 const named = COMMANDS[process.argv[2] ?? ""];
-for (const load of named === undefined ? Object.values(COMMANDS) : [named]) program.addCommand(await load());
-throwUsageErrors(program);
 
 try {
+  for (const load of named === undefined ? Object.values(COMMANDS) : [named])
+    program.addCommand(await load());
+  throwUsageErrors(program);
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) {

@@ -8,10 +8,17 @@ import { defaultMountOptions } from "../fs/mount-options.ts";
 import { createLog, isLogLevel, type LogLevel } from "../log.ts";
 import { type MountDescription, serveMount } from "../mount.ts";
 import { megabytes } from "../units.ts";
-import { type NetworkOptions, option, RELEASE_ARGUMENT, releaseAddressOf, withNetwork } from "./options.ts";
+import {
+  flag,
+  type NetworkOptions,
+  option,
+  RELEASE_ARGUMENT,
+  releaseAddressOf,
+  withNetwork,
+} from "./options.ts";
 
 interface MountCommandOptions extends NetworkOptions {
-  readonly foreground?: true;
+  readonly foreground?: boolean;
   readonly allowOther: boolean;
   readonly uid: number;
   readonly gid: number;
@@ -22,7 +29,7 @@ interface MountCommandOptions extends NetworkOptions {
   readonly logLevel: LogLevel;
   readonly logFile: string;
   readonly statsFile?: string;
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 const DEFAULTS = defaultMountOptions("");
@@ -36,15 +43,15 @@ export function mountCommand(): Command {
     .description("mount a canister's newest release, verified, as a read-only directory")
     .argument("<canister>", RELEASE_ARGUMENT)
     .argument("<mountpoint>", "an existing directory")
-    .option(
-      "-f, --foreground",
-      "stay, and log to stderr; else return when it is live and leave a daemon behind",
+    .addOption(
+      flag(
+        "-f, --foreground",
+        "stay, and log to stderr; else return when it is live and leave a daemon behind",
+      ),
     );
   return withNetwork(command, "none, anonymous")
-    .addOption(
-      option("--allow-other", "let other users read, as TFTP servers must").default(DEFAULTS.allowOther),
-    )
-    .addOption(option("--no-allow-other", "only the user who mounts can read"))
+    .addOption(flag("--allow-other", "let other users read, as TFTP servers must", DEFAULTS.allowOther))
+    .option("--no-allow-other", "only the user who mounts can read")
     .addOption(number("--uid <uid>", "owner of all files", DEFAULTS.uid, 0))
     .addOption(number("--gid <gid>", "group of all files", DEFAULTS.gid, 0))
     .addOption(
@@ -60,7 +67,7 @@ export function mountCommand(): Command {
     )
     .addOption(option("--log-file <file>", "where the daemon logs").default(defaultLogFile()))
     .addOption(option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end"))
-    .option("--json", "print one object: canister, mountpoint, release, header, files, bytes, pid")
+    .addOption(flag("--json", "print one object: canister, mountpoint, release, header, files, bytes, pid"))
     .action(mount);
 }
 

@@ -17,7 +17,26 @@ export interface NetworkOptions {
 /** An option whose environment variable is ICFS_ and its long name. */
 export function option(flags: string, description: string): Option {
   const made = new Option(flags, description);
-  return made.env(`ICFS_${made.name().toUpperCase().replaceAll("-", "_")}`);
+  return made.env(environmentVariable(made));
+}
+
+/**
+ * An option without a value, whose environment variable says yes or no. (Commander takes any value for yes.)
+ * @throws UserError when it says something else
+ */
+export function flag(flags: string, description: string, standard?: boolean): Option {
+  const made = new Option(flags, description);
+  const variable = environmentVariable(made);
+  const set = process.env[variable];
+  if (set !== undefined && set !== "" && !/^(yes|no|true|false|1|0)$/.test(set)) {
+    throw new UserError(`${variable} is "${set}": set it to yes or no`);
+  }
+  made.description += ` (env: ${variable}=yes|no)`;
+  return made.default(set ? /^(yes|true|1)$/.test(set) : standard);
+}
+
+function environmentVariable(option: Option): string {
+  return `ICFS_${option.name().toUpperCase().replaceAll("-", "_")}`;
 }
 
 /** The default of --identity for commands that sign. */

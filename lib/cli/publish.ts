@@ -10,6 +10,7 @@ import { type CanisterAddress, openSource } from "../source/open.ts";
 import { trustingSource } from "../source/trust.ts";
 import {
   addressOf,
+  flag,
   type NetworkOptions,
   OWN_IDENTITY,
   option,
@@ -19,8 +20,8 @@ import {
 
 interface PublishCommandOptions extends NetworkOptions {
   readonly note: string;
-  readonly dryRun?: true;
-  readonly json?: true;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
 }
 
 export function publishCommand(): Command {
@@ -31,10 +32,14 @@ export function publishCommand(): Command {
     .argument("<directory>", "what to publish")
     .argument("<canister>", "canister id")
     .addOption(option("--note <text>", "kept with the release, at most 1024 bytes").default(""))
-    .option("--dry-run", "print what would be added, changed, removed and uploaded; needs no identity")
-    .option(
-      "--json",
-      "print one object: release, header, files, bytes, chunks, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences",
+    .addOption(
+      flag("--dry-run", "print what would be added, changed, removed and uploaded; needs no identity"),
+    )
+    .addOption(
+      flag(
+        "--json",
+        "print one object: release, header, files, bytes, chunks, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences",
+      ),
     );
   return withNetwork(command, OWN_IDENTITY).action(publishDirectory);
 }

@@ -11,10 +11,10 @@ import { ancestors, type VerifiedHeader } from "../source/chain.ts";
 import { openHead, openSource } from "../source/open.ts";
 import { megabytes } from "../units.ts";
 import { reader } from "./calls.ts";
-import { type NetworkOptions, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
+import { flag, type NetworkOptions, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
 
 interface ReleasesOptions extends NetworkOptions {
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 /** Whether the release's tree is there: for good, for now, or not any more. */
@@ -38,9 +38,11 @@ export function releasesCommand(): Command {
       "list a canister's releases, newest first, each proved by the newest one's certificate; whether one is held, kept or dropped is the canister's own word",
     )
     .argument("<canister>", "canister id")
-    .option(
-      "--json",
-      "print one object: releases, each with release, header, state, publishedAt, publisher, files, bytes, note",
+    .addOption(
+      flag(
+        "--json",
+        "print one object: releases, each with release, header, state, publishedAt, publisher, files, bytes, note",
+      ),
     );
   return withNetwork(command, "none, anonymous").action(releases);
 }

@@ -5,7 +5,7 @@ import { reader } from "./calls.ts";
 import { flag, type NetworkOptions, withNetwork } from "./options.ts";
 
 interface RolesOptions extends NetworkOptions {
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 export function rolesCommand(): Command {

@@ -7,6 +7,7 @@ import { rollBack } from "../publish/release.ts";
 import { openHead, openSource, releaseBelow } from "../source/open.ts";
 import { signer } from "./calls.ts";
 import {
+  flag,
   type NetworkOptions,
   OWN_IDENTITY,
   option,
@@ -17,7 +18,7 @@ import {
 
 interface RollbackOptions extends NetworkOptions {
   readonly note?: string;
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 export function rollbackCommand(): Command {
@@ -28,7 +29,7 @@ export function rollbackCommand(): Command {
     .addOption(
       option("--note <text>", 'kept with the release, at most 1024 bytes; default: "rollback to RELEASE"'),
     )
-    .option("--json", "print one object: release, header");
+    .addOption(flag("--json", "print one object: release, header"));
   return withNetwork(command, OWN_IDENTITY).action(rollback);
 }
 

@@ -3,14 +3,15 @@ import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { parseCanisterId } from "../ic/agent.ts";
 import { acceptedReleases, resetTrust } from "../source/trust.ts";
+import { flag } from "./options.ts";
 
 export function trustCommand(): Command {
   const command = new Command("trust").description("the releases that this host has accepted");
   command
     .command("show")
     .description("print the newest accepted release of each canister")
-    .option("--json", "print one object: accepted")
-    .action(({ json }: { json?: true }) => {
+    .addOption(flag("--json", "print one object: accepted"))
+    .action(({ json }: { json?: boolean }) => {
       const accepted = acceptedReleases();
       if (json) console.log(JSON.stringify({ accepted }));
       else

@@ -2,13 +2,14 @@
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { unmount } from "../fs/unmount.ts";
+import { flag } from "./options.ts";
 
 export function umountCommand(): Command {
   return new Command("umount")
     .description("unmount, and wait until the mount's daemon has ended; plain umount does as well")
     .argument("<mountpoint>", "where a canister is mounted")
-    .option("-l, --lazy", "also when it is busy: files that are open stay readable")
-    .action(async (mountpoint: string, { lazy }: { lazy?: true }) => {
+    .addOption(flag("-l, --lazy", "also when it is busy: files that are open stay readable"))
+    .action(async (mountpoint: string, { lazy }: { lazy?: boolean }) => {
       const { pid, serverEnded } = await unmount(mountpoint, { lazy: lazy === true });
       // After a lazy unmount it lives on for as long as files are open.
       if (!serverEnded && !lazy) {

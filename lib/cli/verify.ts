@@ -14,6 +14,7 @@ import { megabytes } from "../units.ts";
 import { compareDirectory, mountProblems, releaseProblems } from "../verify.ts";
 import { readingCache } from "./chunks.ts";
 import {
+  flag,
   type NetworkOptions,
   parseRelease,
   REQUEST_TIMEOUT_MS,
@@ -22,7 +23,7 @@ import {
 } from "./options.ts";
 
 interface VerifyOptions extends NetworkOptions {
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 /** What --json prints. */
@@ -49,9 +50,11 @@ export function verifyCommand(): Command {
       "canister id, also with @NUMBER; or where one is mounted: what is served is read as well",
     )
     .argument("[directory]", "compare with this directory; times do not count")
-    .option(
-      "--json",
-      "print one object: canister, release, header, files, bytes, chunks, problems, differences",
+    .addOption(
+      flag(
+        "--json",
+        "print one object: canister, release, header, files, bytes, chunks, problems, differences",
+      ),
     );
   return withNetwork(command, "none, anonymous").action(verify);
 }
