@@ -59,8 +59,20 @@ export class IcfsSource implements Source {
 
   async manifest({ manifest }: Header): Promise<Manifest> {
     const limit = pLimit(PARALLEL_PIECES);
+    let total = 0;
     const pieces = await Promise.all(
-      manifest.chunks.map((sha256) => limit(() => this.#verifiedChunk(sha256, "the manifest"))),
+      manifest.chunks.map((sha256) =>
+        limit(async () => {
+          const piece = await this.#verifiedChunk(sha256, "the manifest");
+          total += piece.length;
+          // At once: a thousand pieces could be 4 GB.
+          if (total > manifest.size) {
+            limit.clearQueue();
+            throw new VerificationError("the manifest is longer than its header says");
+          }
+          return piece;
+        }),
+      ),
     );
     const bytes = Buffer.concat(pieces);
     if (bytes.length !== manifest.size || !sha256Of(bytes).equals(manifest.sha256)) {

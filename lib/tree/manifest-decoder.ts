@@ -18,7 +18,7 @@ import {
   MAX_MANIFEST_BYTES,
   type Manifest,
 } from "./manifest.ts";
-import { LINK_STEPS, type LinkStep, linkProblem, parentPath, pathProblem } from "./rules.ts";
+import { LINK_CHARACTERS, type LinkStep, linkProblem, parentPath, pathProblem } from "./rules.ts";
 
 // Fewest bytes that an element can take: what bounds a vector's length by the size of its input.
 const ENTRY_BYTES = 8 + 1 + 1;
@@ -125,7 +125,7 @@ export function* treeProblems(entries: readonly Entry[]): Generator<string> {
     }
     steps.set(path, entry.kind === "symlink" ? { target: entry.target } : entry.kind);
   }
-  const budget = { steps: LINK_STEPS };
+  const budget = { characters: LINK_CHARACTERS };
   for (const entry of entries) {
     if (entry.kind !== "symlink") continue;
     const problem = linkProblem(entry.path, entry.target, (path) => steps.get(path), budget);

@@ -41,13 +41,16 @@ export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** How many components may be walked, in all, to check a tree's links. */
+/** What checking a tree's links may cost, in all: characters of the paths that are looked up and the targets that are read. */
 export interface LinkBudget {
-  steps: number;
+  characters: number;
 }
 
-/** Enough for 100,000 links of a hundred components each. Links made to be slow could ask for 10^10. */
-export const LINK_STEPS = 10_000_000;
+/**
+ * Enough for 100,000 links of ten components each, through directories with names of 200 characters in all, and less
+ * than a second's work. Links made to be slow could ask for 10^12.
+ */
+export const LINK_CHARACTERS = 200_000_000;
 
 /**
  * What is wrong with the symlink at `path` that points to `target`, or undefined. It is followed as the kernel does,
@@ -61,7 +64,7 @@ export function linkProblem(
   path: string,
   target: string,
   lookup: (path: string) => LinkStep | undefined,
-  budget: LinkBudget = { steps: LINK_STEPS },
+  budget: LinkBudget = { characters: LINK_CHARACTERS },
 ): string | undefined {
   if (target === "") return "the symlink's target is empty";
   if (Buffer.byteLength(target) > MAX_PATH_BYTES) return "the symlink's target is longer than 4096 bytes";
@@ -72,8 +75,8 @@ export function linkProblem(
   // What is left to walk, the next component last.
   const pending = target.split("/").reverse();
   for (let component = pending.pop(); component !== undefined; component = pending.pop()) {
-    budget.steps -= 1;
-    if (budget.steps < 0) return "the symlinks take too many steps to follow";
+    budget.characters -= 1 + current.length + component.length;
+    if (budget.characters < 0) return "the symlinks take too many steps to follow";
     if (component === "" || component === ".") continue;
     if (component === "..") {
       if (current === "") return "the symlink leaves the tree";
@@ -91,6 +94,8 @@ export function linkProblem(
       hops += 1;
       if (hops > MAX_HOPS) return "the symlink takes more than 40 hops";
       if (found.target.startsWith("/")) return "the symlink leads to an absolute one";
+      // Read again each time that a link leads here, even if what comes next ends the walk.
+      budget.characters -= found.target.length;
       pending.push(...found.target.split("/").reverse());
     }
   }

@@ -10,6 +10,7 @@ import type { Source } from "../../lib/source/source.ts";
 import type { Manifest } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { encodeHeader, type HeaderFields } from "./headers.ts";
+import { BIN, cleanEnvironment, type Result, run, temporaryDirectory } from "./icfs.ts";
 import { sha256 } from "./icfs-canister.ts";
 import { type EmptyNetwork, startEmptyNetwork } from "./networks.ts";
 
@@ -65,6 +66,18 @@ export async function startLiar(t: Test): Promise<Liar> {
       return header;
     },
   };
+}
+
+export interface Reader {
+  /** bin/icfs, on a host of its own that has accepted nothing yet. */
+  icfs(...args: string[]): Promise<Result>;
+  /** The canister. */
+  readonly id: string;
+}
+
+export async function readerOf(t: Test, { network, id }: Liar): Promise<Reader> {
+  const env = { ...cleanEnvironment(await temporaryDirectory(t)), ICFS_NETWORK: network.url };
+  return { icfs: (...args) => run(BIN, args, { env }), id: id.toText() };
 }
 
 const candid: IDL.InterfaceFactory = ({ IDL }) => {
