@@ -5,7 +5,7 @@
  * Each instruction counts one. The IC weighs calls and divisions more, and charges memory.copy and memory.fill by the
  * byte; what it charges in the end is of the same order.
  */
-import { readInstruction, skipValueType } from "../lib/localnet/wasm-instructions.ts";
+import { readInstruction, rewriteFunctions, skipLocals } from "../lib/localnet/wasm-instructions.ts";
 import { leb128, Reader } from "../lib/localnet/wasm-reader.ts";
 
 const I64 = 0x7e;
@@ -41,7 +41,7 @@ export function countInstructions(module: Uint8Array): Uint8Array {
   const type = count(1);
   const index = imports.length + count(3);
   const name = Buffer.from("canister_query __instructions");
-  section(10).content = rewriteCode(section(10).content, counter);
+  section(10).content = rewriteFunctions(section(10).content, (body) => rewriteBody(body, counter));
   append(section(1), Uint8Array.of(0x60, 0, 0));
   append(section(3), leb128(type));
   append(section(6), Uint8Array.of(I64, 1, 0x42, 0, 0x0b));
@@ -85,25 +85,9 @@ function append(section: Section, item: Uint8Array): void {
   section.content = Buffer.concat([leb128(count + 1), section.content.subarray(reader.at), item]);
 }
 
-function rewriteCode(content: Uint8Array, counter: number): Uint8Array {
-  const reader = new Reader(content, 0, content.length);
-  const count = reader.number();
-  const pieces: Uint8Array[] = [leb128(count)];
-  for (let left = count; left > 0; left--) {
-    const length = reader.number();
-    const body = rewriteBody(new Reader(content, reader.at, reader.at + length), counter);
-    reader.skip(length);
-    pieces.push(leb128(body.length), body);
-  }
-  return Buffer.concat(pieces);
-}
-
 function rewriteBody(reader: Reader, counter: number): Uint8Array {
   const start = reader.at;
-  for (let groups = reader.number(); groups > 0; groups--) {
-    reader.number();
-    skipValueType(reader);
-  }
+  skipLocals(reader);
   const pieces: Uint8Array[] = [reader.bytes.subarray(start, reader.at)];
   let block = reader.at;
   let length = 0;

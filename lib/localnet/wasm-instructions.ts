@@ -2,7 +2,7 @@
  * Steps over WebAssembly instructions (core specification, "Instructions" of the binary format), for those who rewrite a
  * function's code and must know where each one begins and ends.
  */
-import type { Reader } from "./wasm-reader.ts";
+import { leb128, Reader } from "./wasm-reader.ts";
 
 /** An instruction that is not stepped over here: none that compilers to canisters make today. */
 export class UnknownInstructionError extends Error {
@@ -67,8 +67,33 @@ export function readInstruction(reader: Reader): Instruction {
   return { opcode };
 }
 
+/**
+ * Rewrites the functions of a code section.
+ * @param rewrite gets a reader of a function's body, locals first, and returns the new body
+ */
+export function rewriteFunctions(code: Uint8Array, rewrite: (body: Reader) => Uint8Array): Uint8Array {
+  const reader = new Reader(code, 0, code.length);
+  const count = reader.number();
+  const pieces: Uint8Array[] = [leb128(count)];
+  for (let left = count; left > 0; left--) {
+    const length = reader.number();
+    const body = rewrite(new Reader(code, reader.at, reader.at + length));
+    reader.skip(length);
+    pieces.push(leb128(body.length), body);
+  }
+  return Buffer.concat(pieces);
+}
+
+/** Steps over the declaration of a function's locals. */
+export function skipLocals(reader: Reader): void {
+  for (let groups = reader.number(); groups > 0; groups--) {
+    reader.number();
+    skipValueType(reader);
+  }
+}
+
 /** Steps over a value type. */
-export function skipValueType(reader: Reader): void {
+function skipValueType(reader: Reader): void {
   const code = reader.byte();
   if (code === 0x63 || code === 0x64) reader.number();
 }

@@ -6,7 +6,12 @@
  * second memory and then does the same. Functions are added at the end, so that no index changes. A write may reach
  * from the page it is noted for into the next: whoever reads the notes must look at that, too.
  */
-import { readInstruction, skipValueType, UnknownInstructionError } from "./wasm-instructions.ts";
+import {
+  readInstruction,
+  rewriteFunctions,
+  skipLocals,
+  UnknownInstructionError,
+} from "./wasm-instructions.ts";
 import { leb128, Reader } from "./wasm-reader.ts";
 
 /** The pages (of 64 KiB) of the second memory: bytes for 8 GiB, more than the IC allows a heap. */
@@ -129,7 +134,7 @@ export function trackWrites(bytes: Uint8Array): Uint8Array | undefined {
   // A canister imports nothing but functions, so that these are all that come before its own.
   const helpers = new Helpers(count(1), count(2) + count(3), (memory.content[1]! & 4) !== 0);
   try {
-    code.content = rewriteCode(code.content, helpers);
+    code.content = rewriteFunctions(code.content, (body) => rewriteBody(body, helpers));
   } catch (error) {
     if (error instanceof UnknownInstructionError) return undefined;
     throw error;
@@ -151,26 +156,10 @@ function append(section: Section, items: number, content: Uint8Array[]): void {
   section.content = Buffer.concat([leb128(count + items), section.content.subarray(reader.at), ...content]);
 }
 
-function rewriteCode(content: Uint8Array, helpers: Helpers): Uint8Array {
-  const reader = new Reader(content, 0, content.length);
-  const count = reader.number();
-  const pieces: Uint8Array[] = [leb128(count)];
-  for (let left = count; left > 0; left--) {
-    const length = reader.number();
-    const body = rewriteBody(new Reader(content, reader.at, reader.at + length), helpers);
-    reader.skip(length);
-    pieces.push(leb128(body.length), body);
-  }
-  return Buffer.concat(pieces);
-}
-
 function rewriteBody(reader: Reader, helpers: Helpers): Uint8Array {
   const pieces: Uint8Array[] = [];
   let copied = reader.at;
-  for (let groups = reader.number(); groups > 0; groups--) {
-    reader.number();
-    skipValueType(reader);
-  }
+  skipLocals(reader);
   while (reader.at < reader.end) {
     const start = reader.at;
     const helper = helperFor(reader, helpers);
