@@ -3,7 +3,7 @@
  * nobody else can read.
  */
 import { createPrivateKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { SignIdentity } from "@dfinity/agent";
@@ -54,16 +54,23 @@ export function loadIdentity(file: string): SignIdentity {
 export function defaultIdentity(): SignIdentity {
   const file = defaultIdentityFile();
   if (existsSync(file)) return loadIdentity(file);
+  const temporary = `${file}.${process.pid}`;
   try {
     const { privateKey } = generateKeyPairSync("ed25519");
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    // "wx": of two that make it at the same time one wins, and the other reads the winner's.
-    writeFileSync(file, privateKey.export({ type: "pkcs8", format: "pem" }), { mode: 0o600, flag: "wx" });
+    writeFileSync(temporary, privateKey.export({ type: "pkcs8", format: "pem" }), {
+      mode: 0o600,
+      flush: true,
+    });
+    // Whole or not at all; and of two that make one at the same time one wins, and both read the winner's.
+    linkSync(temporary, file);
     console.error(`icfs: made a new identity, ${file}: keep it, it is who owns what you deploy`);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
       throw new UserError(`cannot make an identity (${messageOf(error)}): give one with --identity PEM`);
     }
+  } finally {
+    rmSync(temporary, { force: true });
   }
   return loadIdentity(file);
 }
