@@ -54,23 +54,30 @@ export function loadIdentity(file: string): SignIdentity {
 export function defaultIdentity(): SignIdentity {
   const file = defaultIdentityFile();
   if (existsSync(file)) return loadIdentity(file);
-  const temporary = `${file}.${process.pid}`;
   try {
-    const { privateKey } = generateKeyPairSync("ed25519");
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeIdentity(file);
+    console.error(`icfs: made a new identity, ${file}: keep it, it is who owns what you deploy`);
+  } catch (error) {
+    // Of two that make one at the same time one wins, and both read the winner's.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
+      throw new UserError(`cannot make an identity (${messageOf(error)}): give one with --identity PEM`);
+    }
+  }
+  return loadIdentity(file);
+}
+
+/** Writes a new key to `file`, whole or not at all. @throws an error of code EEXIST when there is one */
+function makeIdentity(file: string): void {
+  const temporary = `${file}.${process.pid}`;
+  const { privateKey } = generateKeyPairSync("ed25519");
+  try {
     writeFileSync(temporary, privateKey.export({ type: "pkcs8", format: "pem" }), {
       mode: 0o600,
       flush: true,
     });
-    // Whole or not at all; and of two that make one at the same time one wins, and both read the winner's.
     linkSync(temporary, file);
-    console.error(`icfs: made a new identity, ${file}: keep it, it is who owns what you deploy`);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
-      throw new UserError(`cannot make an identity (${messageOf(error)}): give one with --identity PEM`);
-    }
   } finally {
     rmSync(temporary, { force: true });
   }
-  return loadIdentity(file);
 }

@@ -144,16 +144,24 @@ function read(file: string): AcceptedRelease | undefined {
 }
 
 function write(file: string, accepted: AcceptedRelease): void {
-  const temporary = `${file}.${process.pid}`;
   try {
     mkdirSync(directory(), { recursive: true, mode: 0o700 });
-    // On disk before it gets its name: a power cut must not leave an empty file behind.
-    writeFileSync(temporary, `${JSON.stringify(accepted)}\n`, { flush: true });
-    renameSync(temporary, file);
+    replace(file, `${JSON.stringify(accepted)}\n`);
   } catch (error) {
-    rmSync(temporary, { force: true });
     throw new UserError(
       `cannot remember which release was accepted: ${messageOf(error)}; make ${directory()} writable, or set XDG_STATE_HOME`,
     );
+  }
+}
+
+/** Replaces a file as a whole. It is on disk before it gets its name: a power cut must not leave an empty one behind. */
+function replace(file: string, content: string): void {
+  const temporary = `${file}.${process.pid}`;
+  try {
+    writeFileSync(temporary, content, { flush: true });
+    renameSync(temporary, file);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
 }
