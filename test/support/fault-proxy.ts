@@ -19,7 +19,7 @@ export type Fault =
   | "drop"
   | "lost"
   | "truncate"
-  | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }
+  | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string | Buffer }
   | ((answer: Buffer) => Buffer);
 
 type FaultName = Exclude<Fault, (answer: Buffer) => Buffer>;

@@ -28,7 +28,8 @@ export function sourceOfReply(reply: Uint8Array, canister: Principal, rootKey: U
   return new IcfsSource({ query } as unknown as HttpAgent, canister, rootKey);
 }
 
-function candidBlob(bytes: Uint8Array): Buffer {
+/** A reply of one blob, in Candid. */
+export function candidBlob(bytes: Uint8Array): Buffer {
   const length: number[] = [];
   let rest = bytes.length;
   for (; rest >= 0x80; rest >>= 7) length.push((rest & 0x7f) | 0x80);
