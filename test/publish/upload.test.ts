@@ -1,0 +1,88 @@
+/** How many puts are under way at once, and what is tried again; test/fault/publishing.test.ts has the real ones. */
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { HttpErrorCode, ProtocolError } from "@dfinity/agent";
+import t from "tap";
+import type { IcfsCanister } from "../../lib/canister.ts";
+import { UserError } from "../../lib/errors.ts";
+import type { Chunk } from "../../lib/publish/chunker.ts";
+import { uploadChunks } from "../../lib/publish/upload.ts";
+import { bytesOf } from "./trees.ts";
+
+const MiB = 1024 * 1024;
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
+const busy = () => new ProtocolError(new HttpErrorCode(503, "Busy", [], ""));
+
+/** Chunks of their own put each. */
+function chunksOf(count: number): Chunk[] {
+  return Array.from({ length: count }, (_, i) => {
+    const bytes = bytesOf(i, MiB);
+    return { sha256: sha256(bytes), size: bytes.length, read: async () => bytes };
+  });
+}
+
+/** A canister whose puts take a moment and then do what `answer` says, given how many came before. */
+function canisterOf(answer: (before: number) => void) {
+  const seen = { puts: 0, underWay: 0, most: 0, stored: new Set<string>() };
+  const put: IcfsCanister["put"] = async (chunks) => {
+    const before = seen.puts++;
+    seen.underWay += 1;
+    seen.most = Math.max(seen.most, seen.underWay);
+    await sleep(5);
+    seen.underWay -= 1;
+    answer(before);
+    return chunks.map((bytes) => {
+      const hash = sha256(bytes);
+      seen.stored.add(hash.toString("hex"));
+      return hash;
+    });
+  };
+  return { seen, canister: { put } as unknown as IcfsCanister };
+}
+
+t.test("more at once while they go well, to a limit", async (t) => {
+  const { seen, canister } = canisterOf(() => {});
+  let told = 0;
+  await uploadChunks(canister, chunksOf(24), (bytes) => {
+    told += bytes;
+  });
+  t.equal(seen.stored.size, 24);
+  t.equal(seen.puts, 24, "each once");
+  t.equal(told, 24 * MiB);
+  t.equal(seen.most, 8);
+});
+
+t.test("one at a time when many have failed, and nothing is left out", async (t) => {
+  const { seen, canister } = canisterOf((before) => {
+    if (before < 4) throw busy();
+    // From here on.
+    if (before === 4) seen.most = 0;
+  });
+  await uploadChunks(canister, chunksOf(4), () => {});
+  t.equal(seen.stored.size, 4);
+  t.equal(seen.puts, 8);
+  t.ok(seen.most <= 2, `${seen.most} at once`);
+});
+
+t.test("an error that is final ends the upload, and what waits is not sent", async (t) => {
+  const { seen, canister } = canisterOf((before) => {
+    if (before === 1) throw new UserError("over quota");
+    if (before < 4) throw busy();
+  });
+  await t.rejects(
+    uploadChunks(canister, chunksOf(30), () => {}),
+    { message: "over quota" },
+  );
+  const { puts } = seen;
+  await sleep(1500);
+  t.equal(seen.puts, puts, "not even after a pause");
+  t.ok(puts < 10, `${puts} puts`);
+});
+
+t.test("other hashes than were sent", async (t) => {
+  const canister = { put: async () => [Buffer.alloc(32)] } as unknown as IcfsCanister;
+  await t.rejects(
+    uploadChunks(canister, chunksOf(1), () => {}),
+    { message: /stored other bytes than were sent/ },
+  );
+});
