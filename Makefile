@@ -34,7 +34,7 @@ test: setup ## Run every test, as root; some boot virtual machines
 	tap
 
 test-long: setup ## Run the tests that take minutes each
-	tap $$(find test -name '*.long.ts')
+	tap --timeout=1800 --jobs=1 $$(find test -name '*.long.ts')
 
 demo: setup ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts
