@@ -1,4 +1,4 @@
-/** How many puts are under way at once, and what is tried again; test/fault/publishing.test.ts has the real ones. */
+/** How many puts are under way at once, and what is tried again; test/fault/publishing.long.ts has the real ones. */
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HttpErrorCode, ProtocolError } from "@dfinity/agent";
