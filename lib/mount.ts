@@ -61,7 +61,11 @@ export async function serveMount(
           process.on("SIGUSR1", writeStatistics);
         }
         const mounted = await mountFuseNative({
-          fileSystem: new TreeFileSystem(release.tree, cache),
+          fileSystem: new TreeFileSystem(
+            { tree: release.tree, number: release.header.number, certifiedAt: release.header.publishedAt },
+            cache,
+            { canister: address.canister.toText() },
+          ),
           mountpoint: options.mountpoint,
           options: options.mount,
           log,

@@ -14,6 +14,7 @@ const NUMBERS: Record<Errno, number> = {
   EBADF: constants.errno.EBADF,
   ENODATA: constants.errno.ENODATA,
   ENOTSUP: constants.errno.ENOTSUP,
+  ERANGE: constants.errno.ERANGE,
 };
 
 // A bug that throws a new text each time must not grow the memory of those already logged for ever.

@@ -1,9 +1,12 @@
 /**
- * What a transport (fuse-native today) asks of the file system: operations on inodes, not paths, so that two
- * versions of one path can be two inodes. The file system is read-only; a transport answers EROFS itself.
+ * What a transport asks of the file system: operations on inodes, not paths, so that two versions of one path can be
+ * two inodes. The file system is read-only; a transport answers EROFS itself.
+ *
+ * An inode stands for one path with one content, for ever: pages that the kernel keeps of it are never outdated. When
+ * the release is switched, an unchanged file keeps its inode, a changed one gets a new one, and directories keep theirs.
  *
  * Every operation reports failure by throwing an {@link FsError}; anything else that is thrown is a bug and reaches
- * the caller as EIO. Only `read` may wait for the network, and it has a deadline of its own.
+ * the caller as EIO. Only `read`, and `open` where the user asked for it, may wait for the network; both have deadlines.
  */
 
 /** The errors a reader can get; `errno.ts` has their numbers. Never EAGAIN, EINTR, ENOMEM or ENOBUFS. */
@@ -16,7 +19,8 @@ export type Errno =
   | "EINVAL"
   | "EBADF"
   | "ENODATA"
-  | "ENOTSUP";
+  | "ENOTSUP"
+  | "ERANGE";
 
 export class FsError extends Error {
   readonly errno: Errno;
@@ -39,8 +43,8 @@ export interface Attributes {
   /** In bytes: a file's length, a symlink's target in UTF-8, 0 for a directory. */
   readonly size: number;
   readonly executable: boolean;
-  /** Milliseconds since 1970. */
-  readonly modified: number;
+  /** Nanoseconds since 1970. */
+  readonly modified: bigint;
   /** Hard link count: 1, or 2 + subdirectories. */
   readonly links: number;
 }
@@ -67,12 +71,24 @@ export interface FileSystem {
   /** Without `.` and `..`. @throws FsError ENOTDIR */
   readdir(inode: Inode): readonly DirectoryEntry[];
   statfs(): FileSystemStatistics;
-  /** Returns a handle for `read` and `release`, a whole number below 2^32. @throws FsError EISDIR */
-  open(inode: Inode): number;
+  /**
+   * Returns a handle for `read` and `release`, a whole number below 2^32; a promise only when files are to be whole
+   * before they are open (`--open whole`). @throws FsError EISDIR, EIO
+   */
+  open(inode: Inode): number | Promise<number>;
   /**
    * Resolves to exactly the bytes [offset, offset + length) cut off at the end of the file: short only there, empty
    * past it. Never rejects later than the read deadline. @throws FsError EIO, EBADF
    */
   read(handle: number, offset: number, length: number): Promise<Uint8Array>;
   release(handle: number): void;
+  /** An extended attribute's value. @throws FsError ENODATA when there is no such attribute */
+  getxattr(inode: Inode, name: string): Uint8Array;
+  listxattr(inode: Inode): readonly string[];
+  /**
+   * The transport knows this inode (the kernel does) until `forget`: it is answered for even when a switch takes it out
+   * of the tree. Calls do not add up: one `forget` ends it.
+   */
+  retain(inode: Inode): void;
+  forget(inode: Inode): void;
 }

@@ -10,37 +10,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Reply } from "fuse-native";
 import { messageOf, UserError } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { errnoNumber } from "./errno.ts";
-import type { FileSystem } from "./filesystem.ts";
 import { checkHost, loadFuseNative } from "./host.ts";
-import { fuseArgument, type MountOptions } from "./mount-options.ts";
+import { fuseArgument } from "./mount-options.ts";
 import { isMounted, MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
 import { prepareMountpoint } from "./mountpoint.ts";
 import { createOperations, type Operations } from "./operations.ts";
+import type { EndReason, MountedTransport, MountRequest } from "./transport.ts";
 import { detach } from "./unmount.ts";
-
-export interface MountRequest {
-  /** Must serve one immutable tree as long as it is mounted, see the page cache in mount-options.ts. */
-  readonly fileSystem: FileSystem;
-  readonly mountpoint: string;
-  readonly options: MountOptions;
-  readonly log: Log;
-}
-
-/** How a mount ended: by `unmount()`, or by somebody else's umount command. */
-export type EndReason = "unmounted" | "unmounted from outside";
-
-export interface MountedTransport {
-  /** As the kernel lists it; its mountpoint is absolute and without symlinks. */
-  readonly mount: Mount;
-  /** Resolves when the mount is gone and no reader is left. Nothing else is left to do then but to exit. */
-  readonly ended: Promise<EndReason>;
-  /**
-   * Takes the mount away at once, gives files that are open a moment to be read to their end, then answers EIO to
-   * what is still pending. Resolves when `ended` does. @throws UserError when it could not be unmounted
-   */
-  unmount(): Promise<void>;
-}
 
 // How often to look whether somebody else has unmounted: the process should end within a second or two.
 const WATCH_INTERVAL_MS = 500;
@@ -103,13 +79,13 @@ function start(Fuse: FuseClass, path: string, argument: string, operations: Oper
       return argument;
     }
 
-    // The package's own versions answer EIO where a value does not fit. There are no attributes yet.
-    protected override _op_getxattr(reply: Reply, _path: string, _name: string, value: Buffer): void {
-      reply(-errnoNumber("ENODATA"), value.buffer);
+    // The package's own versions answer EIO where a value does not fit.
+    protected override _op_getxattr(reply: Reply, path: string, name: string, value: Buffer): void {
+      operations.getxattr(path, name, value, (result) => reply(result, value.buffer));
     }
 
-    protected override _op_listxattr(reply: Reply, _path: string, list: Buffer): void {
-      reply(0, list.buffer);
+    protected override _op_listxattr(reply: Reply, path: string, list: Buffer): void {
+      operations.listxattr(path, list, (result) => reply(result, list.buffer));
     }
   }
   // No time-outs of the package's own: metadata is answered within the call, and reads have the file system's deadline.
@@ -160,5 +136,12 @@ function serve(mount: Mount, operations: Operations, log: Log): MountedTransport
     end("unmounted");
   };
 
-  return { mount, ended, unmount };
+  return {
+    mount,
+    ended,
+    unmount,
+    openFiles: () => operations.openFiles(),
+    // Nothing to tell libfuse: it caches no names, and operations.ts keeps a path in use at its old version.
+    switchTo: async (swap) => swap(),
+  };
 }

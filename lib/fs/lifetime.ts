@@ -1,7 +1,7 @@
 /** A mount from its start to its end within one process: signals, and what happens to the mount when things go wrong. */
 
 import type { Log } from "../log.ts";
-import type { EndReason, MountedTransport } from "./fuse-native.ts";
+import type { EndReason, MountedTransport } from "./transport.ts";
 
 export interface Lifetime {
   /** Makes the mount; only from here on do signals unmount instead of just ending the process. */

@@ -63,12 +63,12 @@ export function fuseArgument(options: MountOptions, hideFiles: boolean): string 
     "attr_timeout=0",
     "entry_timeout=0",
     "negative_timeout=0",
-    // Page cache: libfuse 2 knows a file by its path. With kernel_cache its pages survive from one open to the next,
-    // so that reading again costs nothing; this is right because a mount serves one immutable release as long as it
-    // lives. It would mix the pages of two versions of a path if releases switched underneath, and so would
-    // auto_cache. With neither, every open throws the file's pages away, and waits behind a pending read of the same
-    // file to do so: one cold file would stall a TFTP server that opens it a second time.
-    "kernel_cache",
+    // Page cache: libfuse 2 knows a file by its path. With auto_cache a path's pages survive from one open to the next
+    // unless its time or size has changed, so that reading again costs nothing; open-paths.ts sees to it that this is
+    // enough. With kernel_cache the pages of two versions of a path would mix when releases are switched. With neither,
+    // every open throws the file's pages away, and waits behind a pending read of the same file to do so: one cold file
+    // would stall a TFTP server that opens it a second time.
+    "auto_cache",
     // Reads beyond this many wait in the kernel. Its default of 12 is fewer than the machines that boot at once, and
     // a dozen slow reads would hold up those that the cache could answer.
     "max_background=64",

@@ -1,6 +1,9 @@
 /**
  * fuse-native's operations, on paths, over a FileSystem's, on inodes. Each answers exactly once whatever happens: an
  * operation without an answer hangs its reader, and a second answer goes to somebody else's operation.
+ *
+ * libfuse 2 gives the kernel one inode for a path, whatever its content. So a path that is open stays at the version
+ * that was opened, until it is closed everywhere (open-paths.ts).
  */
 
 import type { Reply } from "fuse-native";
@@ -12,14 +15,16 @@ import {
   type FileSystem,
   type FileSystemStatistics,
   FsError,
-  type Inode,
-  ROOT_INODE,
 } from "./filesystem.ts";
 import { type MountOptions, modeOf } from "./mount-options.ts";
+import { OpenPaths } from "./open-paths.ts";
 
 export interface Operations {
   /** The table that fuse-native takes. */
   readonly handlers: Record<string, (...parameters: never[]) => void>;
+  /** Both fill `buffer` and reply with how many bytes there are; an empty buffer asks for the number alone. */
+  getxattr(path: string, name: string, buffer: Buffer, reply: Reply): void;
+  listxattr(path: string, buffer: Buffer, reply: Reply): void;
   /** How many files readers hold open. */
   openFiles(): number;
   /** Answers EIO to every read that is still waiting, and to every later one. */
@@ -29,6 +34,7 @@ export interface Operations {
 interface OpenFile {
   /** To tell a short read at the end of the file from one that lost bytes. */
   readonly size: number;
+  readonly path: string;
 }
 
 // What the kernel asks for at most in one read, and so the best size for a reader's own buffer.
@@ -66,6 +72,7 @@ export function createOperations(context: {
   const { fileSystem, options, log } = context;
   const translate = createErrorTranslator(log);
   const openFiles = new Map<number, OpenFile>();
+  const paths = new OpenPaths(fileSystem);
   const pendingReads = new Set<(errno: Errno) => void>();
   let failing = false;
 
@@ -121,26 +128,39 @@ export function createOperations(context: {
     return bytes;
   }
 
+  async function open(path: string, flags: number): Promise<number> {
+    if ((flags & ACCESS_MODE) !== 0) throw new FsError("EROFS", path);
+    const inode = paths.opening(path);
+    try {
+      const handle = await fileSystem.open(inode);
+      openFiles.set(handle, { path, size: fileSystem.getattr(inode).size });
+      return handle;
+    } catch (error) {
+      paths.closed(path);
+      throw error;
+    }
+  }
+
   const handlers = {
     read,
     getattr: (path: string, reply: Reply) =>
-      answer("getattr", reply, () => [statOf(fileSystem.getattr(resolve(fileSystem, path)), options)]),
+      answer("getattr", reply, () => [statOf(paths.getattr(path), options)]),
     readlink: (path: string, reply: Reply) =>
-      answer("readlink", reply, () => [fileSystem.readlink(resolve(fileSystem, path))]),
-    readdir: (path: string, reply: Reply) => answer("readdir", reply, () => list(fileSystem, path, options)),
+      answer("readlink", reply, () => [fileSystem.readlink(paths.resolve(path))]),
+    readdir: (path: string, reply: Reply) =>
+      answer("readdir", reply, () => list(fileSystem, paths, path, options)),
     statfs: (_path: string, reply: Reply) => answer("statfs", reply, () => [statfsOf(fileSystem.statfs())]),
-    open: (path: string, flags: number, reply: Reply) =>
-      answer("open", reply, () => {
-        if ((flags & ACCESS_MODE) !== 0) throw new FsError("EROFS", path);
-        const inode = resolve(fileSystem, path);
-        const { size } = fileSystem.getattr(inode);
-        const handle = fileSystem.open(inode);
-        openFiles.set(handle, { size });
-        return [handle];
-      }),
+    open: (path: string, flags: number, reply: Reply) => {
+      open(path, flags).then(
+        (handle) => reply(0, handle),
+        (error) => reply(-errnoNumber(translate("open", error))),
+      );
+    },
     release: (_path: string, handle: number, reply: Reply) =>
       answer("release", reply, () => {
+        const file = openFiles.get(handle);
         openFiles.delete(handle);
+        if (file !== undefined) paths.closed(file.path);
         fileSystem.release(handle);
         return [];
       }),
@@ -155,8 +175,28 @@ export function createOperations(context: {
     ),
   };
 
+  // The result is a length here, and so stands in the place of the error.
+  function fill(operation: string, buffer: Buffer, reply: Reply, work: () => Uint8Array): void {
+    let length: number;
+    try {
+      const bytes = work();
+      length = bytes.length;
+      if (buffer.length > 0) {
+        if (length > buffer.length) throw new FsError("ERANGE", operation);
+        buffer.set(bytes);
+      }
+    } catch (error) {
+      length = -errnoNumber(translate(operation, error));
+    }
+    reply(length);
+  }
+
   return {
     handlers,
+    getxattr: (path, name, buffer, reply) =>
+      fill("getxattr", buffer, reply, () => fileSystem.getxattr(paths.resolve(path), name)),
+    listxattr: (path, buffer, reply) =>
+      fill("listxattr", buffer, reply, () => attributeList(fileSystem.listxattr(paths.resolve(path)))),
     openFiles: () => openFiles.size,
     failReads: () => {
       failing = true;
@@ -165,19 +205,15 @@ export function createOperations(context: {
   };
 }
 
-// Walked each time: a few lookups in memory, less than fuse-native itself spends on an operation.
-function resolve(fileSystem: FileSystem, path: string): Inode {
-  let inode = ROOT_INODE;
-  for (const name of path.split("/")) {
-    if (name !== "") inode = fileSystem.lookup(inode, name);
-  }
-  return inode;
-}
-
 /** A directory's names and, in a second array, what stat would say of the type and inode of each. */
-function list(fileSystem: FileSystem, path: string, options: MountOptions): [string[], object[]] {
-  const inode = resolve(fileSystem, path);
-  const parent = resolve(fileSystem, path.slice(0, path.lastIndexOf("/")));
+function list(
+  fileSystem: FileSystem,
+  paths: OpenPaths,
+  path: string,
+  options: MountOptions,
+): [string[], object[]] {
+  const inode = paths.resolve(path);
+  const parent = paths.resolve(path.slice(0, path.lastIndexOf("/")));
   const directory = modeOf({ kind: "directory", executable: false }, options);
   const names = [".", ".."];
   // The times are not used; without a number fuse-native would ask the clock for each.
@@ -193,9 +229,14 @@ function list(fileSystem: FileSystem, path: string, options: MountOptions): [str
   return [names, stats];
 }
 
+/** Names as listxattr(2) has them. */
+export function attributeList(names: readonly string[]): Buffer {
+  return Buffer.from(names.map((name) => `${name}\0`).join(""));
+}
+
 function statOf(attributes: Attributes, options: MountOptions) {
   const { inode, size, links } = attributes;
-  const modified = Math.max(0, Math.trunc(attributes.modified));
+  const modified = Number(attributes.modified / 1_000_000n);
   return {
     mode: modeOf(attributes, options),
     uid: options.uid,

@@ -1,9 +1,10 @@
 /**
- * A verified tree as a file system: answers a transport's operations. All but `read` are answered from the tree at
+ * Verified releases as a file system: answers a transport's operations. All but `read` are answered from the tree at
  * once; `read` gets chunks from the cache, and asks for the next ones ahead of a sequential reader.
  */
+import { messageOf } from "../errors.ts";
 import { type ChunkReference, entrySize, type FileEntry } from "../tree/manifest.ts";
-import type { Tree, TreeNode } from "../tree/tree.ts";
+import type { Tree } from "../tree/tree.ts";
 import {
   type Attributes,
   type DirectoryEntry,
@@ -11,14 +12,34 @@ import {
   type FileSystemStatistics,
   FsError,
   type Inode,
-  ROOT_INODE,
 } from "./filesystem.ts";
+import { Inodes, type Located, type ServedRelease } from "./inodes.ts";
+import { attributeNames, attributeValue } from "./xattrs.ts";
 
 /** Where chunks come from, as seen from here (lib/cache). */
 export interface Chunks {
   /** Rejects when the bytes cannot be had in time. */
   get(reference: ChunkReference): Promise<Buffer>;
   prefetch(reference: ChunkReference): void;
+}
+
+export interface TreeFileSystemOptions {
+  /** As the attribute user.icfs.canister says it. */
+  readonly canister: string;
+  /** Told of each file that is opened. */
+  readonly onOpen?: (file: FileEntry, tree: Tree) => void;
+  /** What `open` waits for. Default: nothing. Rejects when the file cannot be had. */
+  readonly beforeOpen?: (file: FileEntry, tree: Tree) => Promise<void>;
+}
+
+/** What readers have done since the mount. */
+export interface ReaderStatistics {
+  opens: number;
+  reads: number;
+  /** Bytes given to the kernel. */
+  bytes: number;
+  /** Reads and opens that failed. */
+  errors: number;
 }
 
 /**
@@ -29,6 +50,8 @@ const READAHEAD_CHUNKS = 8;
 
 interface Handle {
   readonly file: FileEntry;
+  /** Of the release that the file was opened in; it is read to its end from that. */
+  readonly tree: Tree;
   /** Where each extent begins in the file. */
   readonly starts: readonly number[];
   /** The last extent that a sequential reader has come to. */
@@ -36,65 +59,96 @@ interface Handle {
 }
 
 export class TreeFileSystem implements FileSystem {
-  readonly #tree: Tree;
+  readonly statistics: ReaderStatistics = { opens: 0, reads: 0, bytes: 0, errors: 0 };
+  /** Of the last error a reader got. */
+  lastError: { readonly at: Date; readonly message: string } | undefined;
+  readonly #inodes: Inodes;
   readonly #chunks: Chunks;
+  readonly #options: TreeFileSystemOptions;
   readonly #handles = new Map<number, Handle>();
   #lastHandle = 0;
 
-  constructor(tree: Tree, chunks: Chunks) {
-    this.#tree = tree;
+  constructor(release: ServedRelease, chunks: Chunks, options: TreeFileSystemOptions) {
+    this.#inodes = new Inodes(release);
     this.#chunks = chunks;
+    this.#options = options;
+  }
+
+  /** What new readers get. */
+  get served(): ServedRelease {
+    return this.#inodes.release;
+  }
+
+  /** As Inodes.prepare(): what it returns is for the transport's `switchTo`. */
+  prepare(next: ServedRelease): Generator<void, () => void> {
+    return this.#inodes.prepare(next);
   }
 
   lookup(parent: Inode, name: string): Inode {
     const directory = this.#directory(parent);
-    const node = directory.children.get(name);
+    const node = this.#inodes.isCurrent(parent) ? directory.children.get(name) : undefined;
     if (node === undefined) throw new FsError("ENOENT", `${directory.entry.path}/${name}`);
-    return inodeOf(node);
+    return this.#inodes.of(node);
   }
 
   getattr(inode: Inode): Attributes {
-    const node = this.#node(inode);
+    const { node } = this.#located(inode);
     const { entry } = node;
     return {
       inode,
       kind: entry.kind,
       size: entrySize(entry),
       executable: entry.kind === "file" && entry.executable,
-      modified: Number(entry.modified / 1_000_000n),
+      modified: entry.modified,
       links: entry.kind === "directory" ? 2 + node.subdirectories : 1,
     };
   }
 
   readlink(inode: Inode): string {
-    const { entry } = this.#node(inode);
+    const { entry } = this.#located(inode).node;
     if (entry.kind !== "symlink") throw new FsError("EINVAL", `${entry.path} is no symlink`);
     return entry.target;
   }
 
   readdir(inode: Inode): readonly DirectoryEntry[] {
-    return Array.from(this.#directory(inode).children, ([name, node]) => ({
+    const { children } = this.#directory(inode);
+    // As a directory that was removed while somebody works in it.
+    if (!this.#inodes.isCurrent(inode)) return [];
+    return Array.from(children, ([name, node]) => ({
       name,
-      inode: inodeOf(node),
+      inode: this.#inodes.of(node),
       kind: node.entry.kind,
     }));
   }
 
   statfs(): FileSystemStatistics {
-    return { bytes: this.#tree.bytes, entries: this.#tree.nodes.length };
+    const { tree } = this.#inodes.release;
+    return { bytes: tree.bytes, entries: tree.nodes.length };
   }
 
-  open(inode: Inode): number {
-    const { entry } = this.#node(inode);
+  open(inode: Inode): number | Promise<number> {
+    const { node, release } = this.#located(inode);
+    const { entry } = node;
     if (entry.kind === "directory") throw new FsError("EISDIR", entry.path);
     if (entry.kind !== "file") throw new FsError("EINVAL", `${entry.path} is a symlink`);
+    this.statistics.opens += 1;
+    this.#options.onOpen?.(entry, release.tree);
+    const whole = this.#options.beforeOpen?.(entry, release.tree);
+    if (whole === undefined) return this.#opened(entry, release.tree);
+    return whole.then(
+      () => this.#opened(entry, release.tree),
+      (error) => this.#fail(entry, error),
+    );
+  }
+
+  #opened(file: FileEntry, tree: Tree): number {
     let start = 0;
-    const starts = entry.extents.map(({ length }) => {
+    const starts = file.extents.map(({ length }) => {
       start += length;
       return start - length;
     });
     this.#lastHandle += 1;
-    this.#handles.set(this.#lastHandle, { file: entry, starts, reached: -1 });
+    this.#handles.set(this.#lastHandle, { file, tree, starts, reached: -1 });
     return this.#lastHandle;
   }
 
@@ -102,19 +156,20 @@ export class TreeFileSystem implements FileSystem {
     const open = this.#handles.get(handle);
     if (open === undefined) throw new FsError("EBADF", `no handle ${handle}`);
     const { file, starts } = open;
+    this.statistics.reads += 1;
     const end = Math.min(offset + length, file.size);
     if (offset >= end) return new Uint8Array(0);
     const first = extentAt(starts, offset);
     let last = first;
     while (last + 1 < starts.length && starts[last + 1]! < end) last += 1;
     const parts: Promise<Buffer>[] = [];
-    for (let i = first; i <= last; i++) parts.push(this.#chunks.get(this.#chunkOf(file, i)));
+    for (let i = first; i <= last; i++) parts.push(this.#chunks.get(chunkOf(open, i)));
     this.#readAhead(open, first, last);
     let chunks: Buffer[];
     try {
       chunks = await Promise.all(parts);
     } catch (error) {
-      throw new FsError("EIO", `${file.path}: ${error instanceof Error ? error.message : error}`);
+      this.#fail(file, error);
     }
     const slices = chunks.map((chunk, i) => {
       const extent = file.extents[first + i]!;
@@ -124,7 +179,16 @@ export class TreeFileSystem implements FileSystem {
         extent.offset + Math.min(extent.length, end - start),
       );
     });
-    return slices.length === 1 ? slices[0]! : Buffer.concat(slices);
+    const bytes = slices.length === 1 ? slices[0]! : Buffer.concat(slices);
+    this.statistics.bytes += bytes.length;
+    return bytes;
+  }
+
+  #fail({ path }: FileEntry, error: unknown): never {
+    const message = `${path}: ${messageOf(error)}`;
+    this.statistics.errors += 1;
+    this.lastError = { at: new Date(), message };
+    throw new FsError("EIO", message);
   }
 
   /**
@@ -137,32 +201,46 @@ export class TreeFileSystem implements FileSystem {
     open.reached = last;
     if (!sequential) return;
     const end = Math.min(last + READAHEAD_CHUNKS, open.file.extents.length - 1);
-    for (let i = last + 1; i <= end; i++) this.#chunks.prefetch(this.#chunkOf(open.file, i));
+    for (let i = last + 1; i <= end; i++) this.#chunks.prefetch(chunkOf(open, i));
   }
 
   release(handle: number): void {
     this.#handles.delete(handle);
   }
 
-  #node(inode: Inode): TreeNode {
-    const node = this.#tree.nodes[inode - ROOT_INODE];
-    if (node === undefined) throw new FsError("ENOENT", `no inode ${inode}`);
-    return node;
+  getxattr(inode: Inode, name: string): Uint8Array {
+    const value = attributeValue(this.#located(inode), name, this.#options.canister);
+    if (value === undefined) throw new FsError("ENODATA", name);
+    return value;
   }
 
-  #directory(inode: Inode): TreeNode {
-    const node = this.#node(inode);
+  listxattr(inode: Inode): readonly string[] {
+    return attributeNames(this.#located(inode));
+  }
+
+  retain(inode: Inode): void {
+    this.#inodes.retain(inode);
+  }
+
+  forget(inode: Inode): void {
+    this.#inodes.forget(inode);
+  }
+
+  #located(inode: Inode): Located {
+    const located = this.#inodes.get(inode);
+    if (located === undefined) throw new FsError("ENOENT", `no inode ${inode}`);
+    return located;
+  }
+
+  #directory(inode: Inode): Located["node"] {
+    const { node } = this.#located(inode);
     if (node.entry.kind !== "directory") throw new FsError("ENOTDIR", node.entry.path);
     return node;
   }
-
-  #chunkOf(file: FileEntry, extent: number): ChunkReference {
-    return this.#tree.chunks[file.extents[extent]!.chunk]!;
-  }
 }
 
-function inodeOf(node: TreeNode): Inode {
-  return node.index + ROOT_INODE;
+function chunkOf({ file, tree }: Handle, extent: number): ChunkReference {
+  return tree.chunks[file.extents[extent]!.chunk]!;
 }
 
 /** The index of the last start that is not past `offset`. */

@@ -30,8 +30,8 @@ export const file = (content: Uint8Array | string, more: { executable?: boolean 
   ...more,
 });
 
-/** The time of last change of everything in the tree, in milliseconds; with a fraction of a second. */
-export const MODIFIED = Date.UTC(2024, 1, 29, 12, 34, 56, 789);
+/** The time of last change of everything in the tree, in nanoseconds; with a fraction of a second. */
+export const MODIFIED = BigInt(Date.UTC(2024, 1, 29, 12, 34, 56, 789)) * 1_000_000n;
 
 /** The content of files to compare: no two pages alike, and the same in every process. */
 export function pattern(size: number): Buffer {
@@ -126,6 +126,20 @@ export class MemoryFileSystem implements FileSystem {
   release(handle: number): void {
     this.#handles.delete(handle);
   }
+
+  getxattr(inode: Inode, name: string): Uint8Array {
+    if (name === "user.test.inode") return Buffer.from(String(inode));
+    if (name === "user.test.empty") return new Uint8Array(0);
+    throw new FsError("ENODATA", name);
+  }
+
+  listxattr(): readonly string[] {
+    return ["user.test.inode", "user.test.empty"];
+  }
+
+  // The tree never changes.
+  retain(): void {}
+  forget(): void {}
 }
 
 const contentSize = (node: { content: Uint8Array }) => node.content.length;

@@ -1,0 +1,25 @@
+/** Extended attributes: what a script on the host can ask about a file, `getfattr -n user.icfs.sha256 FILE`. */
+
+import type { Located } from "./inodes.ts";
+
+const VALUES: Record<string, (located: Located, canister: string) => string | undefined> = {
+  /** Of the file's bytes, in hexadecimal, as the manifest has it. */
+  "user.icfs.sha256": ({ node: { entry } }) =>
+    entry.kind === "file" ? Buffer.from(entry.sha256).toString("hex") : undefined,
+  /** The number of the release that this is from. */
+  "user.icfs.release": ({ release }) => String(release.number),
+  "user.icfs.canister": (_, canister) => canister,
+  /** When the subnet last certified that release, in ISO 8601. */
+  "user.icfs.certified_at": ({ release }) => release.certifiedAt.toISOString(),
+};
+
+/** The names of those that an inode has. */
+export function attributeNames(located: Located): string[] {
+  return Object.keys(VALUES).filter((name) => VALUES[name]!(located, "") !== undefined);
+}
+
+/** The value of one; undefined when there is none of that name. */
+export function attributeValue(located: Located, name: string, canister: string): Uint8Array | undefined {
+  const value = Object.hasOwn(VALUES, name) ? VALUES[name]!(located, canister) : undefined;
+  return value === undefined ? undefined : Buffer.from(value);
+}
