@@ -15,7 +15,7 @@ t.test("a mount that serves other bytes, names, kinds or targets; modes are its 
   await writeTree(directory, { "d/a": "a", b: "b", c: "c" });
   await symlink("b", join(directory, "link"));
   const { manifest } = await chunked(directory);
-  const release = { tree: new Tree(manifest, 0n) };
+  const release = { tree: Tree.of(manifest, 0n) };
   t.same(await mountProblems(release, directory, silent), []);
   await chmod(join(directory, "b"), 0o755);
   t.same(await mountProblems(release, directory, silent), []);

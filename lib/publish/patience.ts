@@ -42,7 +42,8 @@ export function patientSource(source: Source): Source {
   return {
     head: () => again(() => source.head()),
     headers: (from, count) => again(() => source.headers(from, count)),
-    manifest: (header) => again(() => source.manifest(header)),
+    restore: (proof) => source.restore(proof),
+    manifest: (header, pieces) => again(() => source.manifest(header, pieces)),
     chunk: (reference) => again(() => source.chunk(reference)),
   };
 }

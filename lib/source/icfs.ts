@@ -12,10 +12,11 @@ import { CborReader } from "../ic/cbor-reader.ts";
 import { VerificationError, verifyCertificate } from "../ic/certificate.ts";
 import { decodeHashTree, lookupLeaf, rootHash } from "../ic/hash-tree.ts";
 import { refusalToRead } from "../refusals.ts";
+import { inSteps } from "../steps.ts";
 import { decodeHeader, type Header, headerHash } from "../tree/header.ts";
 import type { ChunkReference, Manifest } from "../tree/manifest.ts";
-import { decodeManifest } from "../tree/manifest-decoder.ts";
-import { type Head, MissingChunkError, type Source } from "./source.ts";
+import { decodingManifest } from "../tree/manifest-decoder.ts";
+import { type Head, MissingChunkError, type Pieces, type Source } from "./source.ts";
 
 /** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
 const PARALLEL_PIECES = 16;
@@ -33,8 +34,24 @@ export class IcfsSource implements Source {
   }
 
   async head(): Promise<Head | undefined> {
-    const proof = decodeProof(await this.#query("release", NO_ARGUMENTS));
-    const certified = await verifyCertificate(proof.certificate, this.#rootKey, this.#canister);
+    return this.#verified(await this.#query("release", NO_ARGUMENTS), "fresh");
+  }
+
+  async restore(proof: Uint8Array): Promise<Head> {
+    const head = await this.#verified(proof, "any");
+    if (head === undefined) throw new FormatError("the proof is of no release");
+    return head;
+  }
+
+  async #verified(reply: Uint8Array, age: "fresh" | "any"): Promise<Head | undefined> {
+    const proof = decodeProof(reply);
+    const certified = await verifyCertificate(
+      proof.certificate,
+      this.#rootKey,
+      this.#canister,
+      "certified_data",
+      age,
+    );
     const witness = decodeHashTree(proof.witness);
     if (!rootHash(witness).equals(certified.data)) {
       throw new VerificationError("the witness is not the tree that the certificate certifies");
@@ -44,7 +61,7 @@ export class IcfsSource implements Source {
     if (leaf.length === 0 && proof.header.length === 0) return undefined;
     const hash = headerHash(proof.header);
     if (!hash.equals(leaf)) throw new VerificationError("the header is not the one that is certified");
-    return { header: decodeHeader(proof.header), hash, certifiedAt: certified.time };
+    return { header: decodeHeader(proof.header), hash, certifiedAt: certified.time, proof: reply };
   }
 
   async headers(from: number, count: number): Promise<readonly Uint8Array[]> {
@@ -57,13 +74,13 @@ export class IcfsSource implements Source {
     return headers;
   }
 
-  async manifest({ manifest }: Header): Promise<Manifest> {
+  async manifest({ manifest }: Header, kept?: Pieces): Promise<Manifest> {
     const limit = pLimit(PARALLEL_PIECES);
     let total = 0;
     const pieces = await Promise.all(
       manifest.chunks.map((sha256) =>
         limit(async () => {
-          const piece = await this.#verifiedChunk(sha256, "the manifest");
+          const piece = await this.#piece(sha256, kept);
           total += piece.length;
           // At once: a thousand pieces could be 4 GB.
           if (total > manifest.size) {
@@ -78,7 +95,15 @@ export class IcfsSource implements Source {
     if (bytes.length !== manifest.size || !sha256Of(bytes).equals(manifest.sha256)) {
       throw new VerificationError("the manifest is not the one in the header");
     }
-    return decodeManifest(bytes);
+    return inSteps(decodingManifest(bytes));
+  }
+
+  async #piece(sha256: Uint8Array, kept: Pieces | undefined): Promise<Buffer> {
+    const found = await kept?.read(hex(sha256));
+    if (found !== undefined) return found;
+    const piece = await this.#verifiedChunk(sha256, "the manifest");
+    await kept?.write(hex(sha256), piece);
+    return piece;
   }
 
   async chunk({ sha256, size }: ChunkReference): Promise<Buffer> {

@@ -5,10 +5,11 @@ import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
 import type { Network } from "../ic/network.ts";
 import { retrying } from "../retry.ts";
+import { inSteps } from "../steps.ts";
 import { Tree } from "../tree/tree.ts";
 import { ancestors, type VerifiedHeader } from "./chain.ts";
 import { IcfsSource } from "./icfs.ts";
-import { type Head, MissingChunkError, type Source } from "./source.ts";
+import { type Head, MissingChunkError, type Pieces, type Source } from "./source.ts";
 import { trustingSource } from "./trust.ts";
 
 export interface CanisterAddress {
@@ -32,19 +33,38 @@ export function openSource(address: CanisterAddress, requestTimeout: number): So
   return new IcfsSource(agent, address.canister, address.rootKey);
 }
 
-export interface OpenRelease extends VerifiedHeader {
+/** A release that the subnet's certificate proves, directly or through its successors. */
+export interface ProvenRelease extends VerifiedHeader {
+  /** When the subnet certified it, or the newest of its successors. */
+  readonly certifiedAt: Date;
+  readonly evidence: Evidence;
+}
+
+/** What proves a release without asking again (kept.ts). */
+export interface Evidence {
+  /** Of the newest release. */
+  readonly proof: Uint8Array;
+  /** The headers below the newest release's, newest first, down to the one that is proved. */
+  readonly headers: readonly Uint8Array[];
+}
+
+export interface OpenRelease extends ProvenRelease {
   readonly tree: Tree;
 }
 
 /** Few, since somebody waits for the mount or the answer; enough for a dropped connection or a flipped bit. */
 const ATTEMPTS = 3;
 const PAUSE_MS = 100;
+/** Beyond this another attempt at a network that says nothing only makes somebody wait longer for the same error. */
+const PATIENCE_MS = 5000;
 
 function fewAttempts<T>(attempt: () => Promise<T>): Promise<T> {
+  const until = performance.now() + PATIENCE_MS;
   return retrying(attempt, {
     firstPause: PAUSE_MS,
     longestPause: 2 * PAUSE_MS,
-    again: (error, attempts) => attempts < ATTEMPTS && !(error instanceof UserError),
+    again: (error, attempts) =>
+      attempts < ATTEMPTS && !(error instanceof UserError) && performance.now() < until,
   });
 }
 
@@ -62,14 +82,64 @@ export async function openHead(address: CanisterAddress, source: Source): Promis
 
 /** The release that the address names, with its tree. @throws as openHead(); UserError when it cannot be had */
 export async function openRelease(address: ReleaseAddress, source: Source): Promise<OpenRelease> {
+  const release = await proveRelease(address, source);
+  return { ...release, tree: await openTree(address, release, source) };
+}
+
+/** The release that the address names, or the newest. @throws as openHead(); UserError when it was never made */
+export async function proveRelease(address: ReleaseAddress, source: Source): Promise<ProvenRelease> {
   const head = await openHead(address, source);
-  const { header, hash } = await fewAttempts(() => releaseBelow(head, address, source));
+  return fewAttempts(() => proven(head, address, source));
+}
+
+/** proveRelease(), from what proved it once. @throws VerificationError, FormatError; UserError when it is of another */
+export async function restoreRelease(
+  address: ReleaseAddress,
+  { proof, headers }: Evidence,
+  source: Source,
+): Promise<ProvenRelease> {
+  const head = await trustingSource(source, address.canister, address.rootKey).restore(proof);
+  const newest = head.header.number - 1;
+  return proven(head, address, {
+    headers: async (from, count) => headers.slice(newest - from, newest - from + count),
+  });
+}
+
+async function proven(
+  head: Head,
+  address: ReleaseAddress,
+  source: Pick<Source, "headers">,
+): Promise<ProvenRelease> {
+  const headers: Uint8Array[] = [];
+  const release = await releaseBelow(head, address, {
+    async headers(from, count) {
+      const page = await source.headers(from, count);
+      headers.push(...page);
+      return page;
+    },
+  });
+  const { certifiedAt, proof } = head;
+  return { ...release, certifiedAt, evidence: { proof, headers } };
+}
+
+/**
+ * A proven release's tree.
+ *
+ * @param pieces where what makes it up may be kept
+ * @throws as openHead(); UserError when the canister does not hold it any more
+ */
+export async function openTree(
+  address: ReleaseAddress,
+  { header, evidence }: ProvenRelease,
+  source: Source,
+  pieces?: Pieces,
+): Promise<Tree> {
   try {
-    const manifest = await fewAttempts(() => source.manifest(header));
-    return { header, hash, tree: new Tree(manifest, BigInt(header.publishedAt.getTime()) * 1_000_000n) };
+    const manifest = await fewAttempts(() => source.manifest(header, pieces));
+    return await inSteps(Tree.growing(manifest, BigInt(header.publishedAt.getTime()) * 1_000_000n));
   } catch (error) {
     // The newest is always held: a canister that has not got that is broken, or what stands before it lies.
-    if (!(error instanceof MissingChunkError) || header.number === head.header.number) throw error;
+    if (!(error instanceof MissingChunkError) || evidence.headers.length === 0) throw error;
     throw notHeld(address.canister, header.number);
   }
 }
@@ -85,10 +155,10 @@ export function notHeld(canister: Principal, number: number): UserError {
 export async function releaseBelow(
   head: Head,
   { canister, release = head.header.number }: ReleaseAddress,
-  source: Source,
+  source: Pick<Source, "headers">,
 ): Promise<VerifiedHeader> {
   const newest = head.header.number;
-  if (release === newest) return head;
+  if (release === newest) return { header: head.header, hash: head.hash };
   if (release > newest) {
     throw new UserError(
       `${canister} has no release ${release}: the newest is ${newest}; \`icfs releases ${canister}\` lists them`,
@@ -96,5 +166,5 @@ export async function releaseBelow(
   }
   let last: VerifiedHeader = head;
   for await (const ancestor of ancestors(head, source, release)) last = ancestor;
-  return last;
+  return { header: last.header, hash: last.hash };
 }

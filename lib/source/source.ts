@@ -14,6 +14,15 @@ export class MissingChunkError extends VerificationError {}
 export interface Head extends VerifiedHeader {
   /** When the subnet certified that this is the newest release. */
   readonly certifiedAt: Date;
+  /** What proves it, for `restore`. */
+  readonly proof: Uint8Array;
+}
+
+/** Where verified pieces of manifests are kept, by their SHA-256 in hexadecimal (lib/cache). */
+export interface Pieces {
+  read(sha256: string): Promise<Buffer | undefined>;
+  /** Never rejects. */
+  write(sha256: string, bytes: Buffer): Promise<void>;
 }
 
 /** One attempt each; retries and deadlines are the caller's. */
@@ -24,12 +33,21 @@ export interface Source {
    */
   head(): Promise<Head | undefined>;
   /**
+   * What head() returned once, from its `proof`, without the network: verified again, but for its age.
+   * @throws VerificationError, FormatError
+   */
+  restore(proof: Uint8Array): Promise<Head>;
+  /**
    * The headers of releases `from`, `from` - 1, ... as many as the source likes to give, not verified: a caller walks
    * the parents from a verified one.
    */
   headers(from: number, count: number): Promise<readonly Uint8Array[]>;
-  /** The verified tree of a verified header. @throws FormatError, VerificationError, ... as head() */
-  manifest(header: Header): Promise<Manifest>;
+  /**
+   * The verified tree of a verified header.
+   * @param pieces asked first, and given what they have not got
+   * @throws FormatError, VerificationError, ... as head()
+   */
+  manifest(header: Header, pieces?: Pieces): Promise<Manifest>;
   /** A chunk's bytes, whose hash and size have been checked. @throws VerificationError, ... as head() */
   chunk(reference: ChunkReference): Promise<Buffer>;
 }

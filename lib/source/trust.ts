@@ -63,10 +63,32 @@ export function trustingSource(source: Source, canister: Principal, rootKey: Uin
       await checkTrust(canister, rootKey, head, source);
       return head;
     },
+    async restore(proof) {
+      const head = await source.restore(proof);
+      checkKept(canister, rootKey, head);
+      return head;
+    },
     headers: (from, count) => source.headers(from, count),
-    manifest: (header) => source.manifest(header),
+    manifest: (header, pieces) => source.manifest(header, pieces),
     chunk: (reference) => source.chunk(reference),
   };
+}
+
+/**
+ * What was kept may be older than what was accepted since, as when that was only listed: this host has accepted it once,
+ * and walking the chain would need the network. After `icfs trust reset` nothing that was kept is known any more.
+ */
+function checkKept(canister: Principal, rootKey: Uint8Array, { header, hash }: Head): void {
+  const before = read(fileOf(placeOf(canister, rootKey)));
+  const isKnown =
+    before !== undefined &&
+    (header.number < before.number ||
+      (header.number === before.number && hash.toString("hex") === before.header));
+  if (!isKnown) {
+    throw new VerificationError(
+      `release ${header.number} was kept on this host, and is not what it has accepted; \`icfs trust show\` says what that is`,
+    );
+  }
 }
 
 /** @param head undefined before the first release */
@@ -76,7 +98,7 @@ async function checkTrust(
   head: Head | undefined,
   source: Source,
 ): Promise<void> {
-  const place = { canister: canister.toText(), network: createHash("sha256").update(rootKey).digest("hex") };
+  const place = placeOf(canister, rootKey);
   const file = fileOf(place);
   const before = read(file);
   if (before !== undefined) {
@@ -120,6 +142,10 @@ async function hashOf(number: number, head: Head, source: Source): Promise<Buffe
   for await (const { header } of ancestors(head, source, number + 1)) child = header;
   // Only release 1 has no parent (decodeHeader), and `child` is above `number`.
   return child.parent!;
+}
+
+function placeOf(canister: Principal, rootKey: Uint8Array): Pick<AcceptedRelease, "canister" | "network"> {
+  return { canister: canister.toText(), network: createHash("sha256").update(rootKey).digest("hex") };
 }
 
 function fileOf({ canister, network }: Pick<AcceptedRelease, "canister" | "network">): string {

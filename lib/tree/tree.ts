@@ -1,4 +1,5 @@
 /** A release's tree, for looking things up: nodes by number, names in directories. Made from a checked manifest. */
+import { atOnce } from "../steps.ts";
 import type { ChunkReference, Entry, Manifest } from "./manifest.ts";
 import { baseName, MAX_HOPS, parentPath } from "./rules.ts";
 
@@ -28,6 +29,9 @@ class MutableNode implements TreeNode {
 /** Shared by all that are no directory, and never added to. */
 const NO_CHILDREN: Map<string, TreeNode> = new Map();
 
+/** Between two pauses: about a millisecond. */
+const ENTRIES_PER_STEP = 1000;
+
 export class Tree {
   readonly root: TreeNode;
   readonly nodes: readonly TreeNode[];
@@ -35,8 +39,20 @@ export class Tree {
   /** Bytes of all files together. */
   readonly bytes: number;
 
+  private constructor(nodes: readonly TreeNode[], chunks: readonly ChunkReference[], bytes: number) {
+    this.root = nodes[0]!;
+    this.nodes = nodes;
+    this.chunks = chunks;
+    this.bytes = bytes;
+  }
+
   /** @param modified the root's time in nanoseconds since 1970: no manifest lists the root */
-  constructor(manifest: Manifest, modified: bigint) {
+  static of(manifest: Manifest, modified: bigint): Tree {
+    return atOnce(Tree.growing(manifest, modified));
+  }
+
+  /** of(), in steps. */
+  static *growing(manifest: Manifest, modified: bigint): Generator<void, Tree> {
     const root = new MutableNode(0, { kind: "directory", path: "", modified });
     const directories = new Map([["", root]]);
     const nodes = [root];
@@ -51,11 +67,9 @@ export class Tree {
         parent.subdirectories += 1;
         directories.set(entry.path, node);
       }
+      if (nodes.length % ENTRIES_PER_STEP === 0) yield;
     }
-    this.root = root;
-    this.nodes = nodes;
-    this.chunks = manifest.chunks;
-    this.bytes = bytes;
+    return new Tree(nodes, manifest.chunks, bytes);
   }
 
   /**

@@ -126,7 +126,7 @@ t.test("a manifest", async (t) => {
   const refused = fuzz(t, good.subarray(behind), (bytes) => {
     const manifest = decodeManifest(Buffer.concat([MANIFEST_PREFIX, bytes]));
     // What is accepted can be used: every path is found where it is.
-    const tree = new Tree(manifest, 0n);
+    const tree = Tree.of(manifest, 0n);
     for (const { kind, path } of manifest.entries) {
       if (tree.find(path) === undefined) throw new Error(`${kind} ${path} is not found`);
     }
@@ -260,7 +260,7 @@ t.test("limits", async (t) => {
     ),
   );
   const last = file("e", [{ chunk: 0, offset: 0, length: 1 }], 1);
-  const tree = new Tree(decodeManifest(encoded([...deep, last])), 0n);
+  const tree = Tree.of(decodeManifest(encoded([...deep, last])), 0n);
   t.ok(tree.find(Array(2048).fill("d").join("/")), "2,048 directories in one another: 4,095 bytes");
   refused(
     encoded([...deep, directory(Array(2049).fill("d").join("/")), last]),

@@ -164,6 +164,7 @@ t.test("the answer to `publish` gets lost", AT_ONCE, async (t) => {
       });
       let heads = 0;
       const source = {
+        restore: real.restore.bind(real),
         headers: real.headers.bind(real),
         manifest: real.manifest.bind(real),
         chunk: real.chunk.bind(real),

@@ -29,7 +29,7 @@ class Store implements Chunks {
 }
 
 function fileSystemOver(manifest: Manifest, chunks: Chunks): TreeFileSystem {
-  const release = { tree: new Tree(manifest, 7_000_000n), number: 1, certifiedAt: new Date(0) };
+  const release = { tree: Tree.of(manifest, 7_000_000n), number: 1, certifiedAt: new Date(0) };
   return new TreeFileSystem(release, chunks, { canister: "aaaaa-aa" });
 }
 

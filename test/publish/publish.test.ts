@@ -19,7 +19,7 @@ function untouched() {
   const no = () => {
     throw new Error("the network was asked");
   };
-  const source: Source = { head: no, headers: no, manifest: no, chunk: no };
+  const source: Source = { head: no, restore: no, headers: no, manifest: no, chunk: no };
   const progress: Progress = {
     start: (stage) => stages.push(stage),
     add: () => {},

@@ -42,6 +42,7 @@ t.test("races", async (t) => {
     const real = options.source;
     let asked = 0;
     const source = {
+      restore: real.restore.bind(real),
       headers: real.headers.bind(real),
       manifest: real.manifest.bind(real),
       chunk: real.chunk.bind(real),
@@ -64,6 +65,7 @@ t.test("races", async (t) => {
     const real = options.source;
     let asked = 0;
     const source = {
+      restore: real.restore.bind(real),
       headers: real.headers.bind(real),
       manifest: real.manifest.bind(real),
       chunk: real.chunk.bind(real),

@@ -14,7 +14,7 @@ const entries = [
   symlink("d/up", "../a"),
   symlink("l", "d/e"),
 ];
-const tree = new Tree({ chunks: [{ sha256: HASH, size: 5 }], entries }, 7n);
+const tree = Tree.of({ chunks: [{ sha256: HASH, size: 5 }], entries }, 7n);
 
 t.test("nodes have the manifest's order behind the root, and know their children", async (t) => {
   t.strictSame(
