@@ -18,3 +18,27 @@ export function parseBytes(text: string): number | undefined {
   const bytes = Number(number) * UNITS[unit!.toLowerCase()]!;
   return Number.isSafeInteger(Math.round(bytes)) ? Math.round(bytes) : undefined;
 }
+
+/** A number of bytes that may also be given as a plain number of MiB: `64`, `64MiB`, `1.5 GB`; undefined when it is none. */
+export function parseMebibytes(text: string): number | undefined {
+  return /^\d+$/.test(text) ? parseBytes(`${text}MiB`) : parseBytes(text);
+}
+
+const SECONDS: Readonly<Record<string, number>> = { "": 1, s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** Milliseconds: `30`, `2.5`, `30s`, `10m`, `2h`, `7d`; undefined when it is no duration. */
+export function parseDuration(text: string): number | undefined {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([smhd]?)$/.exec(text) ?? [];
+  if (number === undefined) return undefined;
+  const milliseconds = Math.round(Number(number) * SECONDS[unit!]! * 1000);
+  return Number.isSafeInteger(milliseconds) ? milliseconds : undefined;
+}
+
+/** 12 s, 3 min, 5 h, 2 d: how long ago, for people. @param milliseconds negative: 0 s */
+export function ageText(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 2 * 3600) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 2 * 86_400) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} d`;
+}

@@ -1,5 +1,5 @@
 import t from "tap";
-import { megabytes, parseBytes } from "../lib/units.ts";
+import { ageText, megabytes, parseBytes, parseDuration, parseMebibytes } from "../lib/units.ts";
 
 t.test("sizes for people", async (t) => {
   t.equal(megabytes(0), "0.0 kB");
@@ -31,4 +31,37 @@ t.test("sizes as people write them", async (t) => {
     [".5GB", undefined],
   ];
   for (const [text, bytes] of cases) t.equal(parseBytes(text), bytes, text);
+});
+
+t.test("memory: a plain number is MiB", async (t) => {
+  t.equal(parseMebibytes("64"), 64 * 2 ** 20);
+  t.equal(parseMebibytes("64MiB"), 64 * 2 ** 20);
+  t.equal(parseMebibytes("1.5GB"), 1_500_000_000);
+  t.equal(parseMebibytes("64 M"), undefined);
+  t.equal(parseMebibytes(""), undefined);
+});
+
+t.test("durations", async (t) => {
+  const cases: [string, number | undefined][] = [
+    ["30", 30_000],
+    ["0", 0],
+    ["0.25", 250],
+    ["30s", 30_000],
+    ["10m", 600_000],
+    ["2h", 7_200_000],
+    ["7d", 604_800_000],
+    ["", undefined],
+    ["-1", undefined],
+    ["1w", undefined],
+    ["1 m", undefined],
+    ["9".repeat(20), undefined],
+  ];
+  for (const [text, milliseconds] of cases) t.equal(parseDuration(text), milliseconds, text);
+  t.same([-5000, 119_000, 600_000, 7_200_000, 86_400_000 * 3].map(ageText), [
+    "0 s",
+    "119 s",
+    "10 min",
+    "2 h",
+    "3 d",
+  ]);
 });

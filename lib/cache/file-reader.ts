@@ -12,6 +12,9 @@ export interface Chunks {
   prefetch(reference: ChunkReference): void;
 }
 
+/** A file's chunks are those that the manifest names, and the file is not: the release was made wrongly. */
+export class WrongFileError extends FormatError {}
+
 /** So many chunks are asked for ahead; a cache has room for them, the one that is read, and a few more. */
 export const CHUNKS_AHEAD = 8;
 
@@ -45,7 +48,7 @@ export class FileReader {
   /**
    * The bytes of `files[index]`, piece by piece. The last piece comes only when all of them have the file's hash.
    *
-   * @throws FormatError when they have not; what `get` throws when a chunk cannot be had
+   * @throws WrongFileError when they have not; what `get` throws when a chunk cannot be had
    */
   async *read(index: number): AsyncGenerator<Buffer, void, undefined> {
     const { extents, sha256 } = this.#files[index]!;
@@ -64,7 +67,7 @@ export class FileReader {
     const actual = hash.digest("hex");
     const expected = Buffer.from(sha256).toString("hex");
     if (actual !== expected) {
-      throw new FormatError(`the file's SHA-256 is ${actual}, and the manifest says ${expected}`);
+      throw new WrongFileError(`the file's SHA-256 is ${actual}, and the manifest says ${expected}`);
     }
     if (held !== undefined) yield held;
   }

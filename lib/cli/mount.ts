@@ -1,13 +1,21 @@
-/** icfs mount: a release as a read-only directory. */
+/** icfs mount: a canister's releases as a read-only directory. */
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { Command, InvalidArgumentError, type Option } from "commander";
-import { messageOf } from "../errors.ts";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { defaultCacheDirectory } from "../cache/cache-directory.ts";
+import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
+import { messageOf, UserError } from "../errors.ts";
 import { isBackgroundChild, notifyFailed, notifyReady, runInBackground } from "../fs/daemon.ts";
 import { defaultMountOptions } from "../fs/mount-options.ts";
-import { createLog, isLogLevel, type LogLevel } from "../log.ts";
-import { type MountDescription, serveMount } from "../mount.ts";
-import { megabytes } from "../units.ts";
+import { chooseTransport, type TransportName } from "../fs/select.ts";
+import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
+import { createLog, isLogLevel, type Log, type LogLevel } from "../log.ts";
+import type { MountDescription } from "../mount/canister-mount.ts";
+import type { Prefetch } from "../mount/options.ts";
+import { serveMount } from "../mount/serve.ts";
+import { keepRootKey, keptRootKey } from "../source/kept.ts";
+import type { ReleaseAddress } from "../source/open.ts";
+import { megabytes, parseDuration, parseMebibytes } from "../units.ts";
 import {
   flag,
   type NetworkOptions,
@@ -19,13 +27,27 @@ import {
 
 interface MountCommandOptions extends NetworkOptions {
   readonly foreground?: boolean;
+  readonly transport?: TransportName;
   readonly allowOther: boolean;
   readonly uid: number;
   readonly gid: number;
   readonly fileMode: number;
   readonly dirMode: number;
+  /** Bytes. */
   readonly memory: number;
+  readonly cacheDir?: string;
+  /** Bytes; 0: no disk cache. */
+  readonly maxCacheSize: number;
+  /** Durations in milliseconds, here and below. */
   readonly readTimeout: number;
+  readonly open: "now" | "whole";
+  readonly openTimeout: number;
+  readonly prefetch: Prefetch;
+  readonly ready: "verified" | "hydrated";
+  readonly refresh: number;
+  readonly quiet: number;
+  readonly maxStale: number;
+  readonly offline?: boolean;
   readonly logLevel: LogLevel;
   readonly logFile: string;
   readonly statsFile?: string;
@@ -33,14 +55,27 @@ interface MountCommandOptions extends NetworkOptions {
 }
 
 const DEFAULTS = defaultMountOptions("");
+const MIB = 1024 * 1024;
 /** A boot's working set, kernel and initrd, several times over. */
-const DEFAULT_MEMORY_MIB = 256;
+const DEFAULT_MEMORY = 256 * MIB;
+/** Less does not hold a chunk and those that are read ahead. */
+const LEAST_MEMORY = MIB;
+/** Some dozen installers. */
+const DEFAULT_CACHE_SIZE = 4096 * MIB;
 /** A TFTP server that waits longer keeps the whole site's DHCP waiting. */
 const DEFAULT_READ_TIMEOUT_S = 10;
+/** Before this tftp clients give up. */
+const DEFAULT_OPEN_TIMEOUT_S = 30;
+/** A minute's delay is nothing to a publisher, and a query a minute nothing to a canister. */
+const DEFAULT_REFRESH_S = 60;
+/** Between a boot loader's files, and while a person looks at its menu. */
+const DEFAULT_QUIET_S = 30;
 
 export function mountCommand(): Command {
   const command = new Command("mount")
-    .description("mount a canister's newest release, verified, as a read-only directory")
+    .description(
+      "mount a canister's newest release, verified, as a read-only directory that follows new ones",
+    )
     .argument("<canister>", RELEASE_ARGUMENT)
     .argument("<mountpoint>", "an existing directory")
     .addOption(
@@ -49,32 +84,81 @@ export function mountCommand(): Command {
         "stay, and log to stderr; else return when it is live and leave a daemon behind",
       ),
     );
-  return withNetwork(command, "none, anonymous")
-    .addOption(flag("--allow-other", "let other users read, as TFTP servers must", DEFAULTS.allowOther))
-    .option("--no-allow-other", "only the user who mounts can read")
-    .addOption(number("--uid <uid>", "owner of all files", DEFAULTS.uid, 0))
-    .addOption(number("--gid <gid>", "group of all files", DEFAULTS.gid, 0))
-    .addOption(
-      mode("--file-mode <octal>", "permissions of files; executables get x where r is", DEFAULTS.fileMode),
-    )
-    .addOption(mode("--dir-mode <octal>", "permissions of directories", DEFAULTS.dirMode))
-    .addOption(number("--memory <MiB>", "memory for verified chunks", DEFAULT_MEMORY_MIB, 1))
-    .addOption(
-      number("--read-timeout <s>", "a read that takes longer fails with EIO", DEFAULT_READ_TIMEOUT_S, 1),
-    )
-    .addOption(
-      option("--log-level <level>", "debug, info, warn or error").default("info").argParser(logLevel),
-    )
-    .addOption(option("--log-file <file>", "where the daemon logs").default(defaultLogFile()))
-    .addOption(option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end"))
-    .addOption(flag("--json", "print one object: canister, mountpoint, release, header, files, bytes, pid"))
-    .action(mount);
+  withNetwork(command, "none, anonymous");
+  addGroup(command, "Who may read:", [
+    flag("--allow-other", "let other users read, as TFTP servers must", DEFAULTS.allowOther),
+    new Option("--no-allow-other", "only the user who mounts can read"),
+    number("--uid <uid>", "owner of all files", DEFAULTS.uid),
+    number("--gid <gid>", "group of all files", DEFAULTS.gid),
+    mode("--file-mode <octal>", "permissions of files; executables get x where r is", DEFAULTS.fileMode),
+    mode("--dir-mode <octal>", "permissions of directories", DEFAULTS.dirMode),
+  ]);
+  addGroup(command, "Caches:", [
+    size(
+      "--memory <size>",
+      "memory for verified chunks; a plain number is MiB",
+      DEFAULT_MEMORY,
+      LEAST_MEMORY,
+    ),
+    option("--cache-dir <dir>", "where verified chunks are kept").default(undefined, defaultCacheDirectory()),
+    size("--max-cache-size <size>", "disk for them; 0: none", DEFAULT_CACHE_SIZE, 0),
+    option("--prefetch <what>", "fetch before it is asked for: all, what a boot configuration names, or none")
+      .choices(["all", "boot", "none"])
+      .default("all"),
+    option("--ready <when>", "be ready when the release is verified, or when all of it has been fetched")
+      .choices(["verified", "hydrated"])
+      .default("verified"),
+  ]);
+  addGroup(command, "Reading:", [
+    duration("--read-timeout <time>", "a read that takes longer fails with EIO", DEFAULT_READ_TIMEOUT_S, 1),
+    option("--open <when>", "open a file now, or when it is whole and verified; whole is for tftpd-hpa")
+      .choices(["now", "whole"])
+      .default("now"),
+    duration(
+      "--open-timeout <time>",
+      "with --open whole: opening fails after this",
+      DEFAULT_OPEN_TIMEOUT_S,
+      1,
+    ),
+  ]);
+  addGroup(command, "Releases:", [
+    duration(
+      "--refresh <time>",
+      "look for a new release this often, and on SIGHUP; 0: only then",
+      DEFAULT_REFRESH_S,
+    ),
+    duration("--quiet <time>", "a new release waits until nothing was opened for this long", DEFAULT_QUIET_S),
+    option("--max-stale <time>", "open no file by a proof that is older, such as 12h or 7d")
+      .default(Number.POSITIVE_INFINITY, "no limit")
+      .argParser(parsedDuration(0)),
+    flag("--offline", "serve what is kept on this host, and never ask the network"),
+  ]);
+  addGroup(command, "The daemon:", [
+    option("--transport <name>", "how to talk to the kernel: kernel or fuse-native")
+      .choices(["kernel", "fuse-native"])
+      .default(undefined, "kernel for root on Linux, else fuse-native"),
+    option("--log-level <level>", "debug, info, warn or error").default("info").argParser(logLevel),
+    option("--log-file <file>", "where the daemon logs").default(defaultLogFile()),
+    option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end"),
+    flag(
+      "--json",
+      "print one object: canister, mountpoint, release, header, files, bytes, certifiedAt, warning, pid",
+    ),
+  ]);
+  return command.action(mount);
+}
+
+function addGroup(command: Command, heading: string, options: readonly Option[]): void {
+  for (const one of options) command.addOption(one.helpGroup(heading));
 }
 
 async function mount(canister: string, mountpoint: string, options: MountCommandOptions): Promise<void> {
+  if (options.ready === "hydrated" && options.prefetch !== "all") {
+    throw new UserError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
+  }
   if (options.foreground || isBackgroundChild()) {
     await serve(canister, mountpoint, options);
-    // libfuse's threads would keep the process.
+    // A transport's threads would keep the process.
     process.exit(0);
   }
   const { pid, message } = await runInBackground({
@@ -87,16 +171,21 @@ async function mount(canister: string, mountpoint: string, options: MountCommand
 
 async function serve(canister: string, mountpoint: string, options: MountCommandOptions): Promise<void> {
   try {
+    const log = createLog(options.logLevel);
+    const store = await openStore(options, log);
     await serveMount(
-      () => releaseAddressOf(canister, options),
+      () => addressOf(canister, options, store),
       {
+        ...options,
         mountpoint,
         mount: { ...options, source: canister },
-        memory: options.memory * 1024 * 1024,
-        readTimeout: options.readTimeout * 1000,
+        transport: chooseTransport(options.transport),
+        store,
+        openWhole: options.open === "whole" ? options.openTimeout : undefined,
+        offline: options.offline === true,
         // The daemon leaves this directory.
-        ...(options.statsFile === undefined ? {} : { statsFile: resolve(options.statsFile) }),
-        log: createLog(options.logLevel),
+        statsFile: options.statsFile === undefined ? undefined : resolve(options.statsFile),
+        log,
       },
       async (mounted) => {
         if (options.foreground) report(mounted, process.pid, options);
@@ -109,8 +198,42 @@ async function serve(canister: string, mountpoint: string, options: MountCommand
   }
 }
 
+async function openStore(
+  { cacheDir, maxCacheSize }: MountCommandOptions,
+  log: Log,
+): Promise<DiskStore | undefined> {
+  if (maxCacheSize === 0) return undefined;
+  return openDiskStore(cacheDir, maxCacheSize, log);
+}
+
+/**
+ * The canister's address. A loopback network's root key is fetched from it; when that does not answer, what it was the
+ * last time will do: whatever it is, only what it has certified is served.
+ */
+async function addressOf(
+  text: string,
+  options: MountCommandOptions,
+  store: DiskStore | undefined,
+): Promise<ReleaseAddress> {
+  const network = resolveNetwork(options.network);
+  const isFetched = network.loopback && options.rootKey === undefined;
+  const kept = isFetched && store !== undefined ? await keptRootKey(store, network.url) : undefined;
+  if (kept !== undefined && options.offline) {
+    return releaseAddressOf(text, { ...options, rootKey: kept });
+  }
+  try {
+    const address = await releaseAddressOf(text, options);
+    if (isFetched && store !== undefined) await keepRootKey(store, network.url, address.rootKey);
+    return address;
+  } catch (error) {
+    if (kept === undefined || !(error instanceof NetworkUnreachableError)) throw error;
+    return releaseAddressOf(text, { ...options, rootKey: kept });
+  }
+}
+
 function report(mounted: MountDescription, pid: number, { json }: MountCommandOptions): void {
-  const { canister, mountpoint, release, files, bytes } = mounted;
+  const { canister, mountpoint, release, files, bytes, warning } = mounted;
+  if (warning !== undefined && !json) console.error(`icfs: ${warning}`);
   console.log(
     json
       ? JSON.stringify({ ...mounted, pid })
@@ -118,16 +241,45 @@ function report(mounted: MountDescription, pid: number, { json }: MountCommandOp
   );
 }
 
-function number(flags: string, description: string, standard: number, least: number): Option {
+function number(flags: string, description: string, standard: number): Option {
   return option(flags, description)
     .default(standard)
     .argParser((text) => {
       const value = Number(text);
-      if (!/^\d+$/.test(text) || value < least || value > 2 ** 31) {
-        throw new InvalidArgumentError(`Use a whole number from ${least}.`);
-      }
+      if (!/^\d+$/.test(text) || value > 2 ** 31)
+        throw new InvalidArgumentError("Use a whole number from 0.");
       return value;
     });
+}
+
+function size(flags: string, description: string, standard: number, least: number): Option {
+  return option(flags, description)
+    .default(standard, `${standard / MIB} MiB`)
+    .argParser((text) => {
+      const bytes = parseMebibytes(text);
+      if (bytes === undefined || bytes < least) {
+        throw new InvalidArgumentError(`Use a size from ${least / MIB} MiB, such as 64MiB or 4GiB.`);
+      }
+      return bytes;
+    });
+}
+
+/** @param standard in seconds, as is @param least */
+function duration(flags: string, description: string, standard: number, least = 0): Option {
+  return option(flags, description)
+    .default(standard * 1000, `${standard} s`)
+    .argParser(parsedDuration(least));
+}
+
+/** @param least in seconds */
+function parsedDuration(least: number): (text: string) => number {
+  return (text) => {
+    const milliseconds = parseDuration(text);
+    if (milliseconds === undefined || milliseconds < 1000 * least) {
+      throw new InvalidArgumentError(`Use a time from ${least} s, such as 10, 90s, 5m, 12h or 7d.`);
+    }
+    return milliseconds;
+  };
 }
 
 function mode(flags: string, description: string, standard: number): Option {

@@ -28,8 +28,10 @@ export interface TreeFileSystemOptions {
   readonly canister: string;
   /** Told of each file that is opened. */
   readonly onOpen?: (file: FileEntry, tree: Tree) => void;
-  /** What `open` waits for. Default: nothing. Rejects when the file cannot be had. */
-  readonly beforeOpen?: (file: FileEntry, tree: Tree) => Promise<void>;
+  /** What `open` waits for, if anything. Throws or rejects when the file cannot be opened: EIO. */
+  readonly beforeOpen?: (file: FileEntry, tree: Tree) => Promise<void> | undefined;
+  /** Told when a file that was opened is closed. */
+  readonly onClose?: (file: FileEntry) => void;
 }
 
 /** What readers have done since the mount. */
@@ -133,9 +135,14 @@ export class TreeFileSystem implements FileSystem {
     if (entry.kind !== "file") throw new FsError("EINVAL", `${entry.path} is a symlink`);
     this.statistics.opens += 1;
     this.#options.onOpen?.(entry, release.tree);
-    const whole = this.#options.beforeOpen?.(entry, release.tree);
-    if (whole === undefined) return this.#opened(entry, release.tree);
-    return whole.then(
+    let waiting: Promise<void> | undefined;
+    try {
+      waiting = this.#options.beforeOpen?.(entry, release.tree);
+    } catch (error) {
+      this.#fail(entry, error);
+    }
+    if (waiting === undefined) return this.#opened(entry, release.tree);
+    return waiting.then(
       () => this.#opened(entry, release.tree),
       (error) => this.#fail(entry, error),
     );
@@ -205,7 +212,10 @@ export class TreeFileSystem implements FileSystem {
   }
 
   release(handle: number): void {
+    const open = this.#handles.get(handle);
+    if (open === undefined) return;
     this.#handles.delete(handle);
+    this.#options.onClose?.(open.file);
   }
 
   getxattr(inode: Inode, name: string): Uint8Array {

@@ -34,6 +34,9 @@ const SELF_DESCRIBED = 55_799;
 /** How long to wait for a local network's status: it answers at once or is not there. */
 const STATUS_TIMEOUT_MS = 5000;
 
+/** No network answers at its URL. */
+export class NetworkUnreachableError extends UserError {}
+
 /** @param name `ic`, `local` or an http(s) URL. @throws UserError */
 export function resolveNetwork(name: string): Network {
   if (name === "ic") return { name, url: IC_URL, loopback: false };
@@ -104,10 +107,11 @@ async function fetchRootKey(url: string): Promise<Uint8Array> {
     return checked(decodeRootKey(new Uint8Array(await response.arrayBuffer())), `${url}/api/v2/status`);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(
-      error instanceof FormatError
-        ? `${url} is no IC network: its status cannot be read (${messageOf(error)})`
-        : `no network answers at ${url} (${messageOf(error)}): start one with \`icfs localnet\``,
+    if (error instanceof FormatError) {
+      throw new UserError(`${url} is no IC network: its status cannot be read (${messageOf(error)})`);
+    }
+    throw new NetworkUnreachableError(
+      `no network answers at ${url} (${messageOf(error)}): start one with \`icfs localnet\``,
     );
   }
 }

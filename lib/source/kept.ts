@@ -55,6 +55,20 @@ export async function newestCertifiedTime(keeper: Keeper): Promise<Date> {
   return Number.isNaN(time.getTime()) ? new Date(0) : time;
 }
 
+/** Keeps the root key that a loopback network said it has. */
+export async function keepRootKey(keeper: Keeper, url: string, rootKey: Uint8Array): Promise<void> {
+  await keeper.writeBlob(rootKeyName(url), rootKey);
+}
+
+/** The root key that a loopback network had, in hexadecimal. */
+export async function keptRootKey(keeper: Keeper, url: string): Promise<string | undefined> {
+  return (await keeper.readBlob(rootKeyName(url)))?.toString("hex");
+}
+
+function rootKeyName(url: string): string {
+  return `root-key-${createHash("sha256").update(url).digest("hex").slice(0, 16)}`;
+}
+
 /** By root key: the same canister id elsewhere is another canister. */
 function nameOf({ canister, rootKey, release }: ReleaseAddress): string {
   const network = createHash("sha256").update(rootKey).digest("hex").slice(0, 16);

@@ -1,0 +1,35 @@
+/** The directory that holds a host's disk cache: where it is, and that it is private. */
+import { mkdirSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { messageOf, UserError } from "../errors.ts";
+
+/** Where root's cache is, and everybody else's. */
+export function defaultCacheDirectory(): string {
+  const cache = process.env.XDG_CACHE_HOME;
+  if (cache) return join(cache, "icfs");
+  return process.getuid!() === 0 ? "/var/cache/icfs" : join(homedir(), ".cache/icfs");
+}
+
+/**
+ * Makes the directory, if need be, and makes sure that it is this user's alone: what a private canister's files say is
+ * not for others to read, nor is it theirs to take away.
+ *
+ * @throws UserError
+ */
+export function prepareCacheDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new UserError(
+      `cannot make the cache directory (${messageOf(error)}): choose another with --cache-dir, or do without by --max-cache-size 0`,
+    );
+  }
+  const { uid, mode } = statSync(directory);
+  if (uid !== process.geteuid!()) {
+    throw new UserError(`${directory} belongs to another user: choose a cache directory with --cache-dir`);
+  }
+  if ((mode & 0o022) !== 0) {
+    throw new UserError(`others may write in ${directory}: chmod 700 it, or choose another with --cache-dir`);
+  }
+}

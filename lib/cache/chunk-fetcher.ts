@@ -1,0 +1,189 @@
+/**
+ * Chunks from the network: one fetch for all who ask for the same one, tried again until the last asker's deadline, and a
+ * breaker (breaker.ts) that spares them an outage. Bytes come verified (lib/source), or not at all.
+ */
+import { AdaptiveWindow } from "../adaptive-window.ts";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { retrying } from "../retry.ts";
+import type { ChunkReference } from "../tree/manifest.ts";
+import { Breaker } from "./breaker.ts";
+
+/** One attempt to get a chunk's verified bytes (lib/source). */
+export type FetchChunk = (reference: ChunkReference) => Promise<Buffer>;
+
+/** What has been fetched. Bytes and chunks are counted once they are verified. */
+export interface FetchStatistics {
+  chunksVerified: number;
+  bytesVerified: number;
+  /** Attempts that failed: no answer, or bytes that did not verify. */
+  failures: number;
+}
+
+export interface FetcherOptions {
+  /** Milliseconds until a reader gives up. */
+  readonly readTimeout: number;
+  /** Whether to give up on a chunk earlier than that, after an error that ended so many attempts. Default: never. */
+  readonly giveUp?: (error: unknown, attempts: number) => boolean;
+  readonly log: Log;
+}
+
+/** A flipped bit or a dropped connection is seldom there twice. */
+const FIRST_PAUSE_MS = 50;
+/** Longest pause between attempts, so that a network that comes back is noticed within a read's deadline. */
+const LONGEST_PAUSE_MS = 1000;
+/** Readahead: enough to fill a first round trip, and at 1 MiB/s still in time for the first reader. */
+const FIRST_PREFETCHES = 4;
+/** 16 MiB on their way: more than a link of 100 MiB/s holds in 100 ms, and few enough for a gateway's rate limit. */
+const MOST_PREFETCHES = 16;
+/** In the background: on a slow link a reader must not find many before it, and on a fast one they soon grow. */
+const FIRST_LOADS = 1;
+const MOST_LOADS = 8;
+/** How often to look whether the background's turn has come. */
+const TURN_MS = 20;
+
+/** A chunk on its way, for all who ask for it meanwhile. */
+interface SharedFetch {
+  readonly bytes: Promise<Buffer>;
+  /** Until when (of performance.now()) it is tried again: the last asker's deadline. */
+  readonly time: { deadline: number };
+}
+
+export class ChunkFetcher {
+  readonly statistics: FetchStatistics = { chunksVerified: 0, bytesVerified: 0, failures: 0 };
+  readonly breaker: Breaker;
+  readonly #fetch: FetchChunk;
+  readonly #options: FetcherOptions;
+  readonly #underWay = new Map<string, SharedFetch>();
+  /** At 1, nothing is asked for ahead while a reader's own chunk is on its way. */
+  readonly #ahead: AdaptiveWindow;
+  readonly #background: AdaptiveWindow;
+  #readers = 0;
+  #loads = 0;
+  /** When (of performance.now()) the network last gave anything. */
+  #lastArrival = Number.NEGATIVE_INFINITY;
+
+  constructor(fetch: FetchChunk, options: FetcherOptions) {
+    this.#fetch = fetch;
+    this.#options = options;
+    this.breaker = new Breaker(options.log);
+    const deadline = options.readTimeout;
+    this.#ahead = new AdaptiveWindow({ deadline, first: FIRST_PREFETCHES, most: MOST_PREFETCHES });
+    this.#background = new AdaptiveWindow({ deadline, first: FIRST_LOADS, most: MOST_LOADS });
+  }
+
+  /** How many chunks are on their way. */
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
+  /** Whether something may be asked for that nobody waits for yet, beside so many that may be asked for soon. */
+  hasRoom(key: string, soon: number): boolean {
+    return !this.#underWay.has(key) && this.#ahead.hasRoom(this.#underWay.size + soon);
+  }
+
+  /** For a reader, who waits until `deadline` (of performance.now()). @throws Error when it cannot be had, never later */
+  async forReader(key: string, reference: ChunkReference, deadline: number): Promise<Buffer> {
+    this.breaker.check();
+    const start = performance.now();
+    this.#readers += 1;
+    try {
+      return await this.#before(deadline, this.#shared(key, reference, deadline));
+    } catch (error) {
+      // An answer that came meanwhile, to whomever, shows that there is a network.
+      if (performance.now() >= deadline && this.#lastArrival < start) {
+        this.breaker.open(error, () => this.#attempt(reference));
+      }
+      throw error;
+    } finally {
+      this.#readers -= 1;
+    }
+  }
+
+  /** For nobody yet. @throws Error when it cannot be had within the read timeout */
+  ahead(key: string, reference: ChunkReference): Promise<Buffer> {
+    return this.#shared(key, reference, performance.now() + this.#options.readTimeout);
+  }
+
+  /** For the background, which lets readers go first. @throws Error as ahead(), which it may have to wait for a turn for */
+  async inBackground(key: string, reference: ChunkReference): Promise<Buffer> {
+    while (!this.#underWay.has(key) && (this.#readers > 0 || !this.#background.hasRoom(this.#loads))) {
+      await new Promise((resolve) => setTimeout(resolve, TURN_MS));
+    }
+    this.breaker.check();
+    const start = performance.now();
+    this.#loads += 1;
+    try {
+      const bytes = await this.ahead(key, reference);
+      this.#background.arrived(performance.now() - start);
+      return bytes;
+    } catch (error) {
+      this.#background.failed();
+      throw error;
+    } finally {
+      this.#loads -= 1;
+    }
+  }
+
+  /** The fetch that is under way, which goes on until the last asker's deadline, or a new one. */
+  #shared(key: string, reference: ChunkReference, deadline: number): Promise<Buffer> {
+    let shared = this.#underWay.get(key);
+    if (shared === undefined) {
+      const time = { deadline };
+      shared = { time, bytes: this.#fetchUntil(time, key, reference) };
+      this.#underWay.set(key, shared);
+    }
+    shared.time.deadline = Math.max(shared.time.deadline, deadline);
+    return shared.bytes;
+  }
+
+  async #fetchUntil(time: SharedFetch["time"], key: string, reference: ChunkReference): Promise<Buffer> {
+    try {
+      return await retrying(() => this.#attempt(reference), {
+        firstPause: FIRST_PAUSE_MS,
+        longestPause: LONGEST_PAUSE_MS,
+        again: (error, attempts, pause) => {
+          if (attempts === 1) this.#options.log.warn(`chunk ${key.slice(0, 16)}: ${messageOf(error)}`);
+          if (this.#options.giveUp?.(error, attempts) || this.breaker.openSince !== undefined) return false;
+          return performance.now() + pause < time.deadline;
+        },
+      });
+    } finally {
+      this.#underWay.delete(key);
+    }
+  }
+
+  async #attempt(reference: ChunkReference): Promise<Buffer> {
+    const started = performance.now();
+    let bytes: Buffer;
+    try {
+      bytes = await this.#fetch(reference);
+    } catch (error) {
+      this.statistics.failures += 1;
+      this.#ahead.failed();
+      throw error;
+    }
+    this.#lastArrival = performance.now();
+    this.#ahead.arrived(this.#lastArrival - started);
+    this.statistics.chunksVerified += 1;
+    this.statistics.bytesVerified += bytes.length;
+    this.breaker.close();
+    return bytes;
+  }
+
+  /** `work`, or an error once `deadline` (of performance.now()) has passed, or the breaker opens. */
+  async #before<T>(deadline: number, work: Promise<T>): Promise<T> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const watch = this.breaker.watch(reject);
+    const timer = setTimeout(
+      () => reject(new Error("no answer within the read timeout")),
+      Math.max(0, deadline - performance.now()),
+    );
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
+      watch.done();
+    }
+  }
+}

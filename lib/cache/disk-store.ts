@@ -1,0 +1,205 @@
+/**
+ * Verified chunks on disk, a file each, named by their SHA-256, for all mounts of a host. What is read is hashed again: a
+ * disk may rot, and a power cut may leave half a file. Nothing here can fail a reader: a disk that is full, read-only or
+ * broken is gone without, with a warning.
+ *
+ *     DIRECTORY/chunks/ab/ab12...   chunks
+ *     DIRECTORY/proofs/NAME         small files: what proves a release (lib/source/kept.ts)
+ *     DIRECTORY/pins/...            what live mounts need (pins.ts)
+ *
+ * Any number of processes may share a directory; none is in charge. Files appear under their names whole, or not at all,
+ * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
+ * room: together they may be over the limit by what the others have written since (disk-space.ts).
+ */
+import { createHash } from "node:crypto";
+import { mkdir, open, rename, rm, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { defaultCacheDirectory, prepareCacheDirectory } from "./cache-directory.ts";
+import { DiskSpace } from "./disk-space.ts";
+import { Pins } from "./pins.ts";
+
+export interface DiskStatistics {
+  /** Chunks read from disk, and their bytes. */
+  reads: number;
+  bytesRead: number;
+  writes: number;
+  bytesWritten: number;
+  /** Files that were not what their names say. */
+  corrupt: number;
+}
+
+/** What is kept beside the chunks is smaller by far; a file that has grown is damaged. */
+const MOST_BLOB_BYTES = 4 * 1024 * 1024;
+/** A file's time says when it was last used; so much later it is told again. */
+const TOUCH_MS = 60_000;
+/** After a disk has refused to be written to, until the next attempt: somebody may have made room. */
+const BROKEN_MS = 60_000;
+
+/** Opens the store, private to this user. @throws UserError when it cannot be used at all */
+export function openDiskStore(directory: string | undefined, capacity: number, log: Log): DiskStore {
+  const path = directory ?? defaultCacheDirectory();
+  prepareCacheDirectory(path);
+  return new DiskStore(path, capacity, log);
+}
+
+export class DiskStore {
+  readonly statistics: DiskStatistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0, corrupt: 0 };
+  readonly directory: string;
+  /** Bytes that chunks may take. */
+  readonly capacity: number;
+  readonly #log: Log;
+  readonly #pins: Pins;
+  readonly #space: DiskSpace;
+  #lastTemporary = 0;
+  /** Until when (of performance.now()) nothing is written. */
+  #brokenUntil = 0;
+  #problem: string | undefined;
+
+  constructor(directory: string, capacity: number, log: Log) {
+    this.directory = directory;
+    this.capacity = capacity;
+    this.#log = log;
+    this.#pins = new Pins(directory);
+    this.#space = new DiskSpace(directory, capacity, this.#pins);
+  }
+
+  /** Why nothing can be written at the moment, if so. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /** A chunk's bytes, which have its hash; undefined when they are not here. Never throws. */
+  async read(key: string): Promise<Buffer | undefined> {
+    const path = this.#pathOf(key);
+    let bytes: Buffer;
+    try {
+      await using file = await open(path, "r");
+      const { mtimeMs } = await file.stat();
+      bytes = await file.readFile();
+      if (Date.now() - mtimeMs > TOUCH_MS) touch(path);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      return this.#damaged(key, messageOf(error));
+    }
+    if (createHash("sha256").update(bytes).digest("hex") !== key) {
+      return this.#damaged(key, "its bytes are not those of its name");
+    }
+    this.statistics.reads += 1;
+    this.statistics.bytesRead += bytes.length;
+    return bytes;
+  }
+
+  /** Whether a chunk of that size is here. (Its bytes are looked at when they are read.) */
+  async has(key: string, size: number): Promise<boolean> {
+    const status = await stat(this.#pathOf(key)).catch(() => undefined);
+    return status?.isFile() === true && status.size === size;
+  }
+
+  /** Keeps a chunk, if that is possible. Never rejects. */
+  async write(key: string, bytes: Buffer): Promise<void> {
+    if (performance.now() < this.#brokenUntil) return;
+    try {
+      if (await this.has(key, bytes.length)) return;
+      if (!(await this.#space.makeRoom(bytes.length))) {
+        this.#problem = "all of it is pinned by mounts";
+        this.#broken("is too small for all that is mounted (--max-cache-size)");
+        return;
+      }
+      await this.#replace(this.#pathOf(key), bytes);
+      this.#space.add(bytes.length);
+      this.statistics.writes += 1;
+      this.statistics.bytesWritten += bytes.length;
+      this.#works();
+    } catch (error) {
+      this.#problem = messageOf(error);
+      this.#broken(`cannot be written to: ${this.#problem}`);
+    }
+  }
+
+  /** Keeps these chunks from being evicted by any process, in place of those pinned under the name before. Never rejects. */
+  async pin(name: string, keys: Iterable<string>): Promise<void> {
+    try {
+      await this.#pins.pin(name, keys);
+    } catch (error) {
+      this.#log.warn(`disk cache: cannot say what is needed: ${messageOf(error)}`);
+    }
+  }
+
+  async unpin(name: string): Promise<void> {
+    await this.#pins.unpin(name).catch(() => {});
+  }
+
+  /** A small file that was kept; undefined when there is none. Never throws. */
+  async readBlob(name: string): Promise<Buffer | undefined> {
+    try {
+      await using file = await open(join(this.directory, "proofs", name), "r");
+      const { size } = await file.stat();
+      return size > MOST_BLOB_BYTES ? undefined : await file.readFile();
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Keeps a small file, in place of what it was. Never rejects. */
+  async writeBlob(name: string, bytes: Uint8Array): Promise<void> {
+    if (bytes.length > MOST_BLOB_BYTES) return;
+    try {
+      await this.#replace(join(this.directory, "proofs", name), bytes);
+    } catch (error) {
+      this.#log.warn(`disk cache: cannot keep ${name}: ${messageOf(error)}`);
+    }
+  }
+
+  /** Gives up what this process has pinned. */
+  async close(): Promise<void> {
+    await this.#pins.close();
+  }
+
+  #pathOf(key: string): string {
+    return join(this.directory, "chunks", key.slice(0, 2), key);
+  }
+
+  /** On disk before it has its name: after a power cut the name would stand for an empty file. */
+  async #replace(path: string, bytes: Uint8Array): Promise<void> {
+    this.#lastTemporary += 1;
+    const temporary = `${path}.${process.pid}.${this.#lastTemporary}.new`;
+    await mkdir(join(path, ".."), { recursive: true, mode: 0o700 });
+    try {
+      await using file = await open(temporary, "wx", 0o600);
+      await file.writeFile(bytes);
+      await file.datasync();
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #damaged(key: string, why: string): Promise<undefined> {
+    this.statistics.corrupt += 1;
+    this.#log.warn(`disk cache: chunk ${key.slice(0, 16)} is fetched again: ${why}`);
+    await rm(this.#pathOf(key), { recursive: true, force: true }).catch(() => {});
+    return undefined;
+  }
+
+  #broken(what: string): void {
+    this.#brokenUntil = performance.now() + BROKEN_MS;
+    this.#log.warn(`disk cache: ${this.directory} ${what}; goes on without`);
+  }
+
+  #works(): void {
+    if (this.#problem !== undefined) this.#log.info(`disk cache: ${this.directory} can be written to again`);
+    this.#problem = undefined;
+  }
+}
+
+function touch(path: string): void {
+  const now = new Date();
+  utimes(path, now, now).catch(() => {});
+}
+
+function isAbsent(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOENT";
+}

@@ -1,0 +1,18 @@
+/** Which of the two transports a mount goes over. */
+
+import { platform } from "node:os";
+import { UserError } from "../errors.ts";
+import { mountFuseNative } from "./fuse-native.ts";
+import { isRoot } from "./host.ts";
+import type { MountTransport } from "./transport.ts";
+
+export type TransportName = "kernel" | "fuse-native";
+
+/** Default: the kernel's own, where that can be had. @throws UserError when the one that is named cannot be had here */
+export function chooseTransport(name: TransportName | undefined): MountTransport {
+  const possible = platform() === "linux" && isRoot();
+  if (name === "kernel" && !possible) {
+    throw new UserError("the kernel transport is for root on Linux: use --transport fuse-native");
+  }
+  return mountFuseNative;
+}

@@ -1,0 +1,295 @@
+/**
+ * Follows a canister's releases: asks for the newest again and again, fetches what is new, and has it go live when all of
+ * it is here and no boot is under way. Whatever goes wrong, what has been verified goes on being served.
+ */
+import { WrongFileError } from "../cache/file-reader.ts";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { ProvenRelease } from "../source/open.ts";
+import type { Tree } from "../tree/tree.ts";
+import { type Hydration, type Hydrator, startOf } from "./hydrator.ts";
+import type { Quiet } from "./quiet.ts";
+
+/** What the follower works on; serve.ts puts it together. */
+export interface Following {
+  /** Asks the network. One call takes some seconds at most. */
+  prove(): Promise<ProvenRelease>;
+  openTree(release: ProvenRelease): Promise<Tree>;
+  /** Lets new readers have it. */
+  switchTo(release: ProvenRelease, tree: Tree): Promise<void>;
+  /** The live release is proved anew, or another one is live: what proves it is to be kept. */
+  renewed(release: ProvenRelease): Promise<void>;
+  /** Keeps the chunks of these from being evicted; whether they all fit. */
+  reserve(releases: readonly Reserved[]): Promise<boolean>;
+  /** Whether all of the tree can be read without the network. */
+  isLocal(tree: Tree): Promise<boolean>;
+}
+
+export interface Reserved {
+  readonly release: ProvenRelease;
+  readonly tree: Tree;
+}
+
+export interface FollowerOptions {
+  /** Milliseconds between two looks at the canister; 0: never look. */
+  readonly refresh: number;
+  /** Whether releases are fetched whole, before they go live. */
+  readonly hydrate: boolean;
+  readonly hydrator: Hydrator;
+  readonly quiet: Quiet;
+  readonly log: Log;
+}
+
+/** What a release that is not live yet waits for. */
+export type NextState = "reading" | "hydrating" | "waiting for quiet";
+
+export interface FollowerStatus {
+  readonly live: ProvenRelease;
+  /** Of the live tree; undefined when it is read on demand. */
+  readonly hydration: Hydration | undefined;
+  readonly hydrated: boolean;
+  readonly next:
+    | { readonly release: number; readonly state: NextState; readonly hydration: Hydration | undefined }
+    | undefined;
+  /** When the network was last asked with success; undefined: not since the mount, which is from what was kept. */
+  readonly checkedAt: Date | undefined;
+  /** Why it could not be asked, if the last attempt failed. */
+  readonly problem: string | undefined;
+}
+
+/** A hundred hosts that were switched on together should not ask together for ever. */
+const JITTER = 0.1;
+
+interface Next {
+  /** The newest proof of it. */
+  release: ProvenRelease;
+  state: NextState;
+  hydration: Hydration | undefined;
+}
+
+export class Follower {
+  readonly #work: Following;
+  readonly #options: FollowerOptions;
+  readonly #ended = new AbortController();
+  #live: ProvenRelease;
+  #tree: Tree;
+  #hydration: Hydration | undefined;
+  #next: Next | undefined;
+  /** Ends what is being fetched: a newer release makes it worthless. */
+  #fetching = new AbortController();
+  #checkedAt: Date | undefined;
+  #problem: { readonly message: string; readonly since: Date } | undefined;
+  /** The hash of a release that is not what it says. */
+  #refused: string | undefined;
+  /** Since when (of performance.now()) a release has been ready to go live, whichever it was. */
+  #readySince: number | undefined;
+  #wake: () => void = () => {};
+  readonly #hydrated = Promise.withResolvers<void>();
+
+  /** @param checked whether the network has just said that `live` is the newest */
+  constructor(live: ProvenRelease, tree: Tree, checked: boolean, work: Following, options: FollowerOptions) {
+    this.#live = live;
+    this.#tree = tree;
+    this.#work = work;
+    this.#options = options;
+    if (checked) this.#checkedAt = new Date();
+  }
+
+  /** Resolves when the release that was mounted is all here, or is known not to fit. */
+  get hydrated(): Promise<void> {
+    return this.#hydrated.promise;
+  }
+
+  status(): FollowerStatus {
+    const next = this.#next;
+    return {
+      live: this.#live,
+      hydration: this.#hydration,
+      hydrated: isDone(this.#hydration),
+      next: next && { release: next.release.header.number, state: next.state, hydration: next.hydration },
+      checkedAt: this.#checkedAt,
+      problem: this.#problem?.message,
+    };
+  }
+
+  /** Goes on until end(). */
+  async run(): Promise<void> {
+    void this.#hydrateLive();
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      await this.#pause();
+      if (!signal.aborted) await this.#look();
+    }
+  }
+
+  /** Looks at the canister now. */
+  refresh(): void {
+    this.#wake();
+  }
+
+  end(): void {
+    this.#ended.abort();
+    this.#fetching.abort();
+    this.#wake();
+  }
+
+  #served(): Reserved {
+    return { release: this.#live, tree: this.#tree };
+  }
+
+  async #pause(): Promise<void> {
+    const woken = Promise.withResolvers<void>();
+    this.#wake = woken.resolve;
+    const { refresh } = this.#options;
+    if (refresh === 0) return woken.promise;
+    const timer = setTimeout(woken.resolve, refresh * (1 - JITTER + 2 * JITTER * Math.random()));
+    await woken.promise;
+    clearTimeout(timer);
+  }
+
+  async #look(): Promise<void> {
+    let found: ProvenRelease;
+    try {
+      found = await this.#work.prove();
+    } catch (error) {
+      this.#cannotLook(error);
+      return;
+    }
+    this.#canLook();
+    if (found.hash.equals(this.#live.hash)) {
+      this.#live = found;
+      await this.#work.renewed(found);
+      this.#abandonNext();
+    } else if (this.#next?.release.hash.equals(found.hash)) {
+      this.#next.release = found;
+    } else if (found.hash.toString("hex") !== this.#refused) {
+      this.#abandonNext();
+      void this.#bringLive(found);
+    }
+  }
+
+  #cannotLook(error: unknown): void {
+    const message = messageOf(error);
+    // Once an outage, not once a minute.
+    if (this.#problem?.message !== message) {
+      const { header, certifiedAt } = this.#live;
+      this.#options.log.warn(
+        `cannot ask for the newest release: ${message}; goes on with release ${header.number}, certified ${certifiedAt.toISOString()}`,
+      );
+    }
+    this.#problem = { message, since: this.#problem?.since ?? new Date() };
+  }
+
+  #canLook(): void {
+    this.#checkedAt = new Date();
+    if (this.#problem === undefined) return;
+    this.#options.log.info(
+      `the newest release can be asked for again, after ${secondsSince(this.#problem.since)} s`,
+    );
+    this.#problem = undefined;
+  }
+
+  #abandonNext(): void {
+    if (this.#next === undefined) return;
+    this.#options.log.info(`release ${this.#next.release.header.number} is outdated before it went live`);
+    this.#next = undefined;
+    this.#fetching.abort();
+  }
+
+  async #bringLive(release: ProvenRelease): Promise<void> {
+    const { log, quiet } = this.#options;
+    const { number } = release.header;
+    const next: Next = { release, state: "reading", hydration: undefined };
+    this.#next = next;
+    // What is live was being fetched until now; the next release has most of it as well.
+    this.#fetching.abort();
+    this.#fetching = new AbortController();
+    const { signal } = this.#fetching;
+    log.info(`release ${number} (${release.hash.toString("hex")}) is out`);
+    try {
+      const tree = await this.#work.openTree(release);
+      signal.throwIfAborted();
+      const local = await this.#fetchWhole(next, tree, signal);
+      next.state = "waiting for quiet";
+      this.#readySince ??= performance.now();
+      const { quiet: isQuiet, waited } = await quiet.wait(this.#readySince, signal);
+      signal.throwIfAborted();
+      await this.#work.switchTo(next.release, tree);
+      this.#readySince = undefined;
+      this.#live = next.release;
+      this.#tree = tree;
+      this.#hydration = next.hydration;
+      if (this.#next === next) this.#next = undefined;
+      const how = local ? "all of it is here" : "it is read on demand";
+      const when = isQuiet
+        ? `after ${seconds(waited)} s of waiting for quiet`
+        : `though files go on being opened, after ${seconds(waited)} s`;
+      log.info(`release ${number} is live (${how}), ${when}`);
+      await this.#work.reserve([this.#served()]);
+      await this.#work.renewed(this.#live);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (this.#next === next) this.#next = undefined;
+      if (error instanceof WrongFileError) this.#refused = release.hash.toString("hex");
+      log.error(`release ${number} does not go live: ${messageOf(error)}`);
+      await this.#work.reserve([this.#served()]);
+    }
+  }
+
+  /** Whether the tree is here whole. @throws WrongFileError; AbortError */
+  async #fetchWhole(next: Next, tree: Tree, signal: AbortSignal): Promise<boolean> {
+    const { hydrate, hydrator, log } = this.#options;
+    const fits = await this.#work.reserve([this.#served(), { release: next.release, tree }]);
+    if (!hydrate) return false;
+    if (!fits) {
+      log.warn(
+        `release ${next.release.header.number} and the live one do not fit the cache together: it will be read on demand; --max-cache-size makes room`,
+      );
+      return false;
+    }
+    next.state = "hydrating";
+    next.hydration = startOf(tree);
+    await hydrator.hydrate(tree, next.hydration, signal);
+    if (await this.#work.isLocal(tree)) return true;
+    next.hydration = undefined;
+    log.warn(`not all of release ${next.release.header.number} could be kept in the cache`);
+    return false;
+  }
+
+  async #hydrateLive(): Promise<void> {
+    const { hydrate, hydrator, log } = this.#options;
+    const { signal } = this.#fetching;
+    const { number } = this.#live.header;
+    try {
+      const fits = await this.#work.reserve([this.#served()]);
+      if (!hydrate) return;
+      if (!fits) {
+        log.warn(
+          `release ${number} is larger than the cache: it is read on demand; --max-cache-size makes room`,
+        );
+        return;
+      }
+      const hydration = startOf(this.#tree);
+      this.#hydration = hydration;
+      const start = new Date();
+      await hydrator.hydrate(this.#tree, hydration, signal);
+      log.info(`all of release ${number} is here, after ${secondsSince(start)} s: it needs no network`);
+    } catch (error) {
+      if (!signal.aborted) log.error(`release ${number} cannot be fetched whole: ${messageOf(error)}`);
+    } finally {
+      this.#hydrated.resolve();
+    }
+  }
+}
+
+function isDone(hydration: Hydration | undefined): boolean {
+  return hydration !== undefined && hydration.filesDone === hydration.files;
+}
+
+function secondsSince(date: Date): string {
+  return seconds(Date.now() - date.getTime());
+}
+
+function seconds(milliseconds: number): string {
+  return (milliseconds / 1000).toFixed(1);
+}

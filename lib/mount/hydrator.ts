@@ -1,0 +1,112 @@
+/**
+ * Fetches a whole release before anybody asks for it: every chunk ends up on disk, and every file's own SHA-256 is
+ * checked. It goes on, file by file, through any outage; what readers ask for goes first (lib/cache).
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { CHUNKS_AHEAD, FileReader, WrongFileError } from "../cache/file-reader.ts";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
+import type { Tree } from "../tree/tree.ts";
+
+/** Chunks for somebody who is in no hurry, as seen from here (lib/cache). */
+export interface BackgroundChunks {
+  /** @param keep in memory as well as on disk */
+  load(reference: ChunkReference, options: { keep: boolean }): Promise<Buffer>;
+}
+
+/** How far it has got, in files and bytes of them. */
+export interface Hydration {
+  readonly files: number;
+  readonly bytes: number;
+  filesDone: number;
+  bytesDone: number;
+}
+
+/** After a failure, before the next attempt: the network is away, and somebody else will notice when it is back. */
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 30_000;
+
+export class Hydrator {
+  readonly #chunks: BackgroundChunks;
+  readonly #keep: boolean;
+  readonly #log: Log;
+
+  /** @param keep in memory: there is no disk */
+  constructor(chunks: BackgroundChunks, keep: boolean, log: Log) {
+    this.#chunks = chunks;
+    this.#keep = keep;
+    this.#log = log;
+  }
+
+  /**
+   * Resolves when all of the tree is here.
+   *
+   * @param progress counted up as it goes on
+   * @throws WrongFileError when a file is not what the manifest says; AbortError
+   */
+  async hydrate(tree: Tree, progress: Hydration, signal: AbortSignal): Promise<void> {
+    const files = filesOf(tree);
+    let pause = FIRST_PAUSE_MS;
+    while (progress.filesDone < files.length) {
+      const rest = files.slice(progress.filesDone);
+      const reader = new FileReader(rest, tree.chunks, new Window(this.#chunks, this.#keep));
+      try {
+        for (const [i, { size }] of rest.entries()) {
+          await readWhole(reader, i, signal);
+          progress.filesDone += 1;
+          progress.bytesDone += size;
+          pause = FIRST_PAUSE_MS;
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        const { path } = files[progress.filesDone]!;
+        if (error instanceof WrongFileError) throw new WrongFileError(`${path}: ${error.message}`);
+        this.#log.debug(`hydration waits: ${path}: ${messageOf(error)}`);
+        await sleep(pause * (0.5 + Math.random()), undefined, { signal });
+        pause = Math.min(2 * pause, LONGEST_PAUSE_MS);
+      }
+    }
+  }
+}
+
+export function startOf(tree: Tree): Hydration {
+  return { files: filesOf(tree).length, bytes: tree.bytes, filesDone: 0, bytesDone: 0 };
+}
+
+async function readWhole(reader: FileReader, index: number, signal: AbortSignal): Promise<void> {
+  for await (const _ of reader.read(index)) signal.throwIfAborted();
+}
+
+function filesOf(tree: Tree): FileEntry[] {
+  return tree.nodes.map(({ entry }) => entry).filter((entry) => entry.kind === "file");
+}
+
+/** The chunks that were asked for lately: neighbours in a pack share one, and it is not loaded for each of them. */
+class Window {
+  readonly #chunks: BackgroundChunks;
+  readonly #keep: boolean;
+  readonly #loads = new Map<ChunkReference, Promise<Buffer>>();
+
+  constructor(chunks: BackgroundChunks, keep: boolean) {
+    this.#chunks = chunks;
+    this.#keep = keep;
+  }
+
+  get(reference: ChunkReference): Promise<Buffer> {
+    let load = this.#loads.get(reference);
+    if (load === undefined) {
+      load = this.#chunks.load(reference, { keep: this.#keep });
+      this.#loads.set(reference, load);
+      const [oldest] = this.#loads.keys();
+      if (this.#loads.size > CHUNKS_AHEAD + 2) this.#loads.delete(oldest!);
+    }
+    return load;
+  }
+
+  prefetch(reference: ChunkReference): void {
+    this.get(reference).catch(() => {
+      // Whoever reads it is told.
+    });
+  }
+}

@@ -1,0 +1,36 @@
+/** What a mount is told to do; lib/cli/mount.ts has the defaults. */
+import type { DiskStore } from "../cache/disk-store.ts";
+import type { MountOptions } from "../fs/mount-options.ts";
+import type { MountTransport } from "../fs/transport.ts";
+import type { Log } from "../log.ts";
+
+export type Prefetch = "all" | "boot" | "none";
+
+export interface CanisterMountOptions {
+  readonly mountpoint: string;
+  readonly mount: MountOptions;
+  readonly transport: MountTransport;
+  /** Bytes of memory for verified chunks. */
+  readonly memory: number;
+  /** Where verified chunks are kept, and what proves the release; undefined: in memory only. */
+  readonly store: DiskStore | undefined;
+  /** Milliseconds until a read gives up with EIO. */
+  readonly readTimeout: number;
+  /** Milliseconds between two looks at the canister; 0: only on SIGHUP. */
+  readonly refresh: number;
+  /** Milliseconds without an open before a new release goes live. */
+  readonly quiet: number;
+  /** Milliseconds after which a proof is too old to open files by; Infinity: never. */
+  readonly maxStale: number;
+  /** What is fetched before it is asked for: everything, what boot configurations name, or nothing. */
+  readonly prefetch: Prefetch;
+  /** What the mount command waits for. */
+  readonly ready: "verified" | "hydrated";
+  /** Milliseconds that opening a file may take, to have all of it first; undefined: it takes none. */
+  readonly openWhole: number | undefined;
+  /** Never asks the network. */
+  readonly offline: boolean;
+  /** Where to write the counters on SIGUSR1 and at the end. */
+  readonly statsFile: string | undefined;
+  readonly log: Log;
+}

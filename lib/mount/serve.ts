@@ -1,0 +1,49 @@
+/** `icfs mount` from its start to its end: the first release, the mount, the signals. */
+import { serveUntilUnmounted } from "../fs/lifetime.ts";
+import { openSource, type ReleaseAddress } from "../source/open.ts";
+import { CanisterMount, type MountDescription } from "./canister-mount.ts";
+import { openFirst } from "./first-release.ts";
+import type { CanisterMountOptions } from "./options.ts";
+
+/**
+ * Mounts a canister and serves it until it is unmounted. The address is asked for inside, so that a signal ends that as
+ * well.
+ *
+ * @param ready told once readers can use the mount
+ * @throws UserError, VerificationError, ... when the mount cannot be made
+ */
+export async function serveMount(
+  resolveAddress: () => Promise<ReleaseAddress>,
+  options: CanisterMountOptions,
+  ready: (mounted: MountDescription) => Promise<void>,
+): Promise<void> {
+  const { log, store } = options;
+  let mount: CanisterMount | undefined;
+  const writeStatistics = () => mount?.writeStatistics();
+  process.on("SIGUSR1", writeStatistics);
+  // From a terminal it says that this is closed.
+  process.on("SIGHUP", () => (process.stdin.isTTY ? process.kill(process.pid, "SIGTERM") : mount?.refresh()));
+  try {
+    await serveUntilUnmounted({
+      mount: async () => {
+        const address = await resolveAddress();
+        // Half of the deadline: a request that hangs in silence leaves time for another.
+        const source = openSource(address, options.readTimeout / 2);
+        mount = new CanisterMount(address, source, await openFirst(address, source, options), options);
+        return mount.mount();
+      },
+      ready: async () => {
+        const { mountpoint, canister, release, header } = mount!.describe();
+        log.info(`${mountpoint}: release ${release} (${header}) of ${canister} is mounted`);
+        mount!.follow();
+        if (options.ready === "hydrated") await mount!.hydrated;
+        await ready(mount!.describe());
+      },
+      log,
+    });
+  } finally {
+    mount?.end();
+    writeStatistics();
+    await store?.close();
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * `--open whole`: a file can be opened once all of it is here and has its SHA-256. Some TFTP servers (tftpd-hpa) tell
+ * their client that all went well when a read fails in the middle; once a file is open here, none can.
+ */
+import { FileReader } from "../cache/file-reader.ts";
+import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
+import type { Tree } from "../tree/tree.ts";
+
+/** The cache, as seen from here. */
+export interface HoldingChunks {
+  get(reference: ChunkReference): Promise<Buffer>;
+  prefetch(reference: ChunkReference): void;
+  /** Whether a chunk can be read without the network. */
+  holds(reference: ChunkReference): Promise<boolean>;
+}
+
+/** Keeps chunks from being evicted, under a name of the caller's. */
+export interface Pins {
+  pin(name: string, keys: Iterable<string>): Promise<void>;
+  unpin(name: string): Promise<void>;
+}
+
+export class WholeFiles {
+  readonly #chunks: HoldingChunks;
+  readonly #pins: Pins | undefined;
+  readonly #deadline: number;
+  /** Files that are open, and how often. */
+  readonly #open = new Map<FileEntry, { readonly pin: string; count: number }>();
+  #lastPin = 0;
+
+  /** @param deadline milliseconds that opening may take */
+  constructor(chunks: HoldingChunks, pins: Pins | undefined, deadline: number) {
+    this.#chunks = chunks;
+    this.#pins = pins;
+    this.#deadline = deadline;
+  }
+
+  /** Resolves when all of the file is here; to be undone by `closed`. @throws Error when it cannot be had in time */
+  async opening(file: FileEntry, tree: Tree): Promise<void> {
+    const references = file.extents.map(({ chunk }) => tree.chunks[chunk]!);
+    await this.#hold(file, references);
+    try {
+      await this.#fetch(file, tree, references);
+    } catch (error) {
+      this.closed(file);
+      throw error;
+    }
+  }
+
+  closed(file: FileEntry): void {
+    const open = this.#open.get(file);
+    if (open === undefined) return;
+    open.count -= 1;
+    if (open.count > 0) return;
+    this.#open.delete(file);
+    // Nobody waits for it; a pin that stays goes with this process.
+    void this.#pins?.unpin(open.pin);
+  }
+
+  async #hold(file: FileEntry, references: readonly ChunkReference[]): Promise<void> {
+    const open = this.#open.get(file);
+    if (open !== undefined) {
+      open.count += 1;
+      return;
+    }
+    this.#lastPin += 1;
+    const pin = `open-${this.#lastPin}`;
+    this.#open.set(file, { pin, count: 1 });
+    await this.#pins?.pin(pin, references.map(hexOf));
+  }
+
+  async #fetch(file: FileEntry, tree: Tree, references: readonly ChunkReference[]): Promise<void> {
+    const until = performance.now() + this.#deadline;
+    const reader = new FileReader([file], tree.chunks, this.#chunks);
+    const pieces = reader.read(0);
+    for (;;) {
+      const piece = await within(until - performance.now(), pieces.next());
+      if (piece.done) break;
+    }
+    const held = await Promise.all(references.map((reference) => this.#chunks.holds(reference)));
+    if (!held.every(Boolean)) {
+      throw new Error("it is larger than the cache has room for: raise --max-cache-size, or --memory");
+    }
+  }
+}
+
+/** `work`, or an error when it takes more than so many milliseconds. */
+async function within<T>(limit: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("not all of it is here within --open-timeout")), limit);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function hexOf({ sha256 }: ChunkReference): string {
+  return Buffer.from(sha256).toString("hex");
+}
