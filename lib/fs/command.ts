@@ -14,27 +14,33 @@ export interface CommandResult {
  * Runs a command with messages in English. After `limitMs` milliseconds it is killed and no longer waited for: a
  * process that hangs in a dead file system does not even die of SIGKILL.
  *
+ * @param descriptor an open file, which the command has as its descriptor 3
  * @throws Error when it cannot be started
  */
-export function run(command: string, parameters: readonly string[], limitMs: number): Promise<CommandResult> {
+export function run(
+  command: string,
+  parameters: readonly string[],
+  limitMs: number,
+  descriptor?: number,
+): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, parameters, {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
       env: { ...process.env, LC_ALL: "C" },
     });
     let stdout = "";
     let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    child.stdout!.setEncoding("utf8").on("data", (text: string) => {
       stdout += text;
     });
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });
     const limit = setTimeout(() => {
       child.kill("SIGKILL");
       child.unref();
-      child.stdout.destroy();
-      child.stderr.destroy();
+      child.stdout!.destroy();
+      child.stderr!.destroy();
       resolve({ code: null, stdout, stderr, timedOut: true });
     }, limitMs);
     child.once("error", (error) => {

@@ -9,15 +9,11 @@
 import type { Reply } from "fuse-native";
 import type { Log } from "../log.ts";
 import { createErrorTranslator, errnoNumber } from "./errno.ts";
-import {
-  type Attributes,
-  type Errno,
-  type FileSystem,
-  type FileSystemStatistics,
-  FsError,
-} from "./filesystem.ts";
+import { type Attributes, type Errno, type FileSystem, FsError } from "./filesystem.ts";
 import { type MountOptions, modeOf } from "./mount-options.ts";
+import { OpenFiles } from "./open-files.ts";
 import { OpenPaths } from "./open-paths.ts";
+import { BLOCK_SIZE, blocksOf, statfsOf } from "./stat.ts";
 
 export interface Operations {
   /** The table that fuse-native takes. */
@@ -30,18 +26,6 @@ export interface Operations {
   /** Answers EIO to every read that is still waiting, and to every later one. */
   failReads(): void;
 }
-
-interface OpenFile {
-  /** To tell a short read at the end of the file from one that lost bytes. */
-  readonly size: number;
-  readonly path: string;
-}
-
-// What the kernel asks for at most in one read, and so the best size for a reader's own buffer.
-const BLOCK_SIZE = 131072;
-// The longest name in the manifest, in bytes.
-const NAME_MAX = 255;
-const UINT32_MAX = 0xffffffff;
 
 // The kernel refuses writes to a `ro` mount by itself. These answer once an administrator has remounted it `rw`.
 const WRITES = [
@@ -71,10 +55,10 @@ export function createOperations(context: {
 }): Operations {
   const { fileSystem, options, log } = context;
   const translate = createErrorTranslator(log);
-  const openFiles = new Map<number, OpenFile>();
+  const openFiles = new OpenFiles(fileSystem);
+  const pathsOf = new Map<number, string>();
   const paths = new OpenPaths(fileSystem);
   const pendingReads = new Set<(errno: Errno) => void>();
-  let failing = false;
 
   // All operations but read are answered from memory, within the call.
   function answer(operation: string, reply: Reply, work: () => unknown[]): void {
@@ -102,7 +86,7 @@ export function createOperations(context: {
     };
     const fail = (errno: Errno) => settle(-errnoNumber(errno));
     pendingReads.add(fail);
-    readExactly(handle, offset, length).then(
+    openFiles.read(handle, offset, length).then(
       (bytes) => {
         if (!pendingReads.has(fail)) return;
         // Not Uint8Array.set: should the buffer be detached after all, it would throw, and copy() does nothing.
@@ -112,28 +96,13 @@ export function createOperations(context: {
     );
   }
 
-  // The kernel fills a short read up with zeros, and keeps them: whoever loses bytes must not get that far.
-  async function readExactly(handle: number, offset: number, length: number): Promise<Uint8Array> {
-    const file = openFiles.get(handle);
-    if (!file) throw new FsError("EBADF", "not open");
-    // After a failed read-ahead the kernel asks again, before it tells the reader.
-    if (failing) throw new FsError("EIO", "unmounted");
-    const bytes = await fileSystem.read(handle, offset, length);
-    const expected = Math.max(0, Math.min(length, file.size - offset));
-    if (bytes.length !== expected) {
-      throw new Error(
-        `${bytes.length} bytes instead of ${expected} at ${offset} of a file of ${file.size} bytes`,
-      );
-    }
-    return bytes;
-  }
-
   async function open(path: string, flags: number): Promise<number> {
     if ((flags & ACCESS_MODE) !== 0) throw new FsError("EROFS", path);
     const inode = paths.opening(path);
     try {
       const handle = await fileSystem.open(inode);
-      openFiles.set(handle, { path, size: fileSystem.getattr(inode).size });
+      openFiles.opened(handle, fileSystem.getattr(inode).size);
+      pathsOf.set(handle, path);
       return handle;
     } catch (error) {
       paths.closed(path);
@@ -158,10 +127,10 @@ export function createOperations(context: {
     },
     release: (_path: string, handle: number, reply: Reply) =>
       answer("release", reply, () => {
-        const file = openFiles.get(handle);
-        openFiles.delete(handle);
-        if (file !== undefined) paths.closed(file.path);
-        fileSystem.release(handle);
+        openFiles.released(handle);
+        const path = pathsOf.get(handle);
+        pathsOf.delete(handle);
+        if (path !== undefined) paths.closed(path);
         return [];
       }),
     // Answered by the overridden methods in fuse-native.ts; listed so that fuse-native passes them on.
@@ -197,9 +166,9 @@ export function createOperations(context: {
       fill("getxattr", buffer, reply, () => fileSystem.getxattr(paths.resolve(path), name)),
     listxattr: (path, buffer, reply) =>
       fill("listxattr", buffer, reply, () => attributeList(fileSystem.listxattr(paths.resolve(path)))),
-    openFiles: () => openFiles.size,
+    openFiles: () => openFiles.count,
     failReads: () => {
-      failing = true;
+      openFiles.fail();
       for (const fail of [...pendingReads]) fail("EIO");
     },
   };
@@ -245,23 +214,9 @@ function statOf(attributes: Attributes, options: MountOptions) {
     nlink: links,
     ino: inode,
     blksize: BLOCK_SIZE,
-    blocks: Math.ceil(size / 512), // st_blocks counts in 512 bytes, whatever the block size
+    blocks: blocksOf(size),
     atime: modified,
     mtime: modified,
     ctime: modified,
-  };
-}
-
-/** A full file system of the size of its content. */
-function statfsOf({ bytes, entries }: FileSystemStatistics) {
-  // fuse-native cuts the counts to 32 bits: 16 TiB at the usual block size.
-  let blockSize = 4096;
-  while (Math.ceil(bytes / blockSize) > UINT32_MAX) blockSize *= 2;
-  return {
-    bsize: blockSize,
-    frsize: blockSize,
-    blocks: Math.ceil(bytes / blockSize),
-    files: Math.min(entries, UINT32_MAX),
-    namemax: NAME_MAX,
   };
 }

@@ -4,6 +4,7 @@ import { platform } from "node:os";
 import { UserError } from "../errors.ts";
 import { mountFuseNative } from "./fuse-native.ts";
 import { isRoot } from "./host.ts";
+import { mountKernel } from "./kernel/mount.ts";
 import type { MountTransport } from "./transport.ts";
 
 export type TransportName = "kernel" | "fuse-native";
@@ -14,5 +15,5 @@ export function chooseTransport(name: TransportName | undefined): MountTransport
   if (name === "kernel" && !possible) {
     throw new UserError("the kernel transport is for root on Linux: use --transport fuse-native");
   }
-  return mountFuseNative;
+  return (name ?? (possible ? "kernel" : "fuse-native")) === "kernel" ? mountKernel : mountFuseNative;
 }

@@ -8,10 +8,11 @@
 import { once } from "node:events";
 import { notifyFailed, notifyReady } from "../../lib/fs/daemon.ts";
 import { FsError } from "../../lib/fs/filesystem.ts";
-import { mountFuseNative } from "../../lib/fs/fuse-native.ts";
 import { serveUntilUnmounted } from "../../lib/fs/lifetime.ts";
 import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
+import { chooseTransport } from "../../lib/fs/select.ts";
 import { createLog } from "../../lib/log.ts";
+import { TRANSPORT } from "../support/transport.ts";
 import { directory, file, MemoryFileSystem, type Node, pattern, symlink } from "./memory-filesystem.ts";
 
 // SIGUSR2 lets the slow reads go on.
@@ -88,7 +89,7 @@ const log = createLog("info");
 try {
   await serveUntilUnmounted({
     mount: () =>
-      mountFuseNative({
+      chooseTransport(TRANSPORT)({
         fileSystem: new MemoryFileSystem(tree),
         mountpoint: mountpoint!,
         options: defaultMountOptions(source),

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { TRANSPORT } from "./transport.ts";
 
 export interface Test {
   teardown(work: () => Promise<void> | void): void;
@@ -64,7 +65,7 @@ export async function temporaryDirectory(t: Test): Promise<string> {
   return directory;
 }
 
-/** An environment without any option of icfs in it, with `home` in place of the user's directories. */
+/** An environment without any option of icfs in it but the transport, with `home` in place of the user's directories. */
 export function cleanEnvironment(home: string): NodeJS.ProcessEnv {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ICFS_")));
   return {
@@ -74,5 +75,6 @@ export function cleanEnvironment(home: string): NodeJS.ProcessEnv {
     XDG_CONFIG_HOME: join(home, "config"),
     XDG_STATE_HOME: join(home, "state"),
     XDG_CACHE_HOME: join(home, "cache"),
+    ICFS_TRANSPORT: TRANSPORT,
   };
 }

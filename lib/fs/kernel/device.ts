@@ -1,0 +1,77 @@
+/**
+ * /dev/fuse: requests come out of it, one a read, and answers go into it. Several reads wait at once, each in a thread of
+ * Node's pool, so that the next request is there while one is answered.
+ */
+
+import { close, openSync, read, write, writevSync } from "node:fs";
+import { messageOf } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+
+/** One waits while another's request is answered; more gained nothing. */
+const READS = 2;
+/** FUSE_MIN_READ_BUFFER is 8 KiB; with more, inodes are forgotten more at a time. */
+const BUFFER_BYTES = 64 * 1024;
+/** Go on: a signal came, or the request was taken back. */
+const TRANSIENT = new Set(["EINTR", "EAGAIN", "ENOENT"]);
+
+export class Device {
+  readonly descriptor: number;
+  /** Resolves when the kernel has nothing more to ask: the mount is gone, and nobody has a file of it open. */
+  readonly disconnected: Promise<void>;
+  readonly #log: Log;
+  #disconnect: () => void;
+  #waiting = 0;
+
+  /** @throws Error when it cannot be opened */
+  constructor(log: Log) {
+    this.descriptor = openSync("/dev/fuse", "r+");
+    this.#log = log;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.disconnected = promise;
+    this.#disconnect = resolve;
+  }
+
+  /** Hands each request to `handle`, which is done with its bytes when it returns. Not before it is mounted: EPERM. */
+  listen(handle: (request: Buffer) => void): void {
+    for (let i = 0; i < READS; i++) this.#next(Buffer.alloc(BUFFER_BYTES), handle);
+  }
+
+  #next(buffer: Buffer, handle: (request: Buffer) => void): void {
+    this.#waiting += 1;
+    read(this.descriptor, buffer, 0, buffer.length, null, (error, bytes) => {
+      this.#waiting -= 1;
+      if (error === null) handle(buffer.subarray(0, bytes));
+      else if (!TRANSIENT.has(error.code ?? "")) {
+        this.#ended(error);
+        return;
+      }
+      this.#next(buffer, handle);
+    });
+  }
+
+  #ended(error: NodeJS.ErrnoException): void {
+    if (error.code !== "ENODEV") this.#log.error(`/dev/fuse: ${messageOf(error)}`);
+    if (this.#waiting > 0) return;
+    close(this.descriptor, () => this.#disconnect());
+  }
+
+  /** Answers. What nobody waits for any more is no error: the request was taken back, or the mount is gone. */
+  send(parts: Uint8Array[]): void {
+    try {
+      writevSync(this.descriptor, parts);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ENOENT" && code !== "ENODEV") this.#log.error(`/dev/fuse: ${messageOf(error)}`);
+    }
+  }
+
+  /**
+   * Tells the kernel something that it has not asked for, out of the way: where that waits for a read of the same inode,
+   * this process must be able to answer it. @throws Error EINVAL where the kernel does not know what it is told
+   */
+  notify(message: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      write(this.descriptor, message, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Which inodes the kernel knows, and how often it has looked each up: it says so many times that it has forgotten one. An
+ * inode that it knows must be answered for.
+ */
+
+import { type FileSystem, type Inode, ROOT_INODE } from "../filesystem.ts";
+
+export class Lookups {
+  readonly #fileSystem: Pick<FileSystem, "retain" | "forget">;
+  readonly #counts = new Map<Inode, number>();
+
+  constructor(fileSystem: Pick<FileSystem, "retain" | "forget">) {
+    this.#fileSystem = fileSystem;
+  }
+
+  /** How many inodes the kernel knows, beside the root. */
+  get size(): number {
+    return this.#counts.size;
+  }
+
+  /** The kernel is told of an inode. */
+  add(inode: Inode): void {
+    const count = this.#counts.get(inode) ?? 0;
+    if (count === 0) this.#fileSystem.retain(inode);
+    this.#counts.set(inode, count + 1);
+  }
+
+  /** The kernel has forgotten what it was told so many times. */
+  forget(inode: Inode, times: number): void {
+    const count = this.#counts.get(inode);
+    // It never forgets the root, nor what it was not told.
+    if (inode === ROOT_INODE || count === undefined) return;
+    if (count > times) {
+      this.#counts.set(inode, count - times);
+    } else {
+      this.#counts.delete(inode);
+      this.#fileSystem.forget(inode);
+    }
+  }
+}

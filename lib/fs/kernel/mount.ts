@@ -1,0 +1,88 @@
+/**
+ * The transport that speaks the kernel's own protocol, without libfuse: for root on Linux. Unlike over libfuse 2 an inode
+ * here stands for one content, so that releases can be switched atomically while files are open and pages are kept.
+ *
+ * The process that serves a mount must never touch it with a blocking call: it would wait for itself for ever.
+ */
+
+import { messageOf, UserError } from "../../errors.ts";
+import { run } from "../command.ts";
+import { ROOT_INODE } from "../filesystem.ts";
+import { checkHost } from "../host.ts";
+import { MOUNT_TYPE, mountAt, readMounts } from "../mountinfo.ts";
+import { prepareMountpoint } from "../mountpoint.ts";
+import { serve, setReadAhead } from "../serving.ts";
+import type { MountedTransport, MountRequest } from "../transport.ts";
+import { detach } from "../unmount.ts";
+import { Device } from "./device.ts";
+import { attributesOutdated, Notify, notification } from "./protocol.ts";
+import { Session } from "./session.ts";
+
+/** mount(8) answers at once; beyond this the command itself hangs. */
+const COMMAND_LIMIT_MS = 10_000;
+/** So much later names are taken back once more after a switch, see `switchTo`. */
+const AGAIN_MS = 1000;
+/** What makes the kernel take back all names that it knows; new in Linux 6.16, EINVAL before. */
+const TAKE_NAMES_BACK = notification(Notify.INC_EPOCH, Buffer.alloc(0));
+
+/**
+ * Mounts `fileSystem`. Resolves when readers can use it.
+ *
+ * @throws UserError when the host lacks something or the mountpoint does not suit
+ */
+export async function mountKernel({
+  fileSystem,
+  mountpoint,
+  options,
+  log,
+}: MountRequest): Promise<MountedTransport> {
+  await checkHost(options.allowOther);
+  const { path } = await prepareMountpoint(mountpoint, log);
+  const device = new Device(log);
+  const session = new Session({ fileSystem, options, log, send: (parts) => device.send(parts) });
+  const parameters = [
+    "fd=3",
+    "rootmode=40000",
+    "user_id=0",
+    "group_id=0",
+    ...["ro", "nosuid", "nodev", "noexec", "default_permissions"],
+    ...(options.allowOther ? ["allow_other"] : []),
+  ];
+  const command = ["-i", "-t", MOUNT_TYPE, "-o", parameters.join(","), "--", options.source, path];
+  const { code, stderr } = await run("mount", command, COMMAND_LIMIT_MS, device.descriptor).catch(
+    (error) => ({ code: -1, stderr: messageOf(error) }),
+  );
+  if (code !== 0) throw new UserError(`cannot mount at ${mountpoint}: ${stderr.trim()}`);
+  device.listen((request) => session.handle(request));
+  const mount = mountAt(await readMounts(), path);
+  if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} was unmounted at once by somebody else`);
+  try {
+    await session.greeted;
+  } catch (error) {
+    await detach(path, true);
+    throw new UserError(`cannot mount at ${mountpoint}: ${messageOf(error)}; try --transport fuse-native`);
+  }
+  await setReadAhead(mount, log);
+  const takeNamesBack = () => device.notify(TAKE_NAMES_BACK);
+  const keepsNames = await takeNamesBack().then(
+    () => true,
+    () => false,
+  );
+  if (keepsNames) session.keepNames();
+  else log.debug("this kernel cannot take all names back at once: it asks for each name every time");
+
+  return serve(mount, log, {
+    openFiles: () => session.openFiles,
+    failReads: () => session.failReads(),
+    disconnected: device.disconnected,
+    async switchTo(swap) {
+      await session.switching(async () => {
+        if (keepsNames) await takeNamesBack();
+      }, swap);
+      // The root has no name through which its attributes would be asked for again.
+      await device.notify(attributesOutdated(ROOT_INODE)).catch(() => {});
+      // The kernel dates what a listing says when it has read it, which may be after names were taken back.
+      if (keepsNames) setTimeout(() => takeNamesBack().catch(() => {}), AGAIN_MS).unref();
+    },
+  });
+}

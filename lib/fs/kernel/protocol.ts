@@ -1,0 +1,350 @@
+/**
+ * What the kernel and a file system say to each other over /dev/fuse, version 7 (linux/fuse.h): numbers and structures,
+ * as bytes. Everything is in the byte order of the machine, which is little-endian wherever Node runs on Linux but for
+ * s390x.
+ */
+
+import type { Attributes, Kind } from "../filesystem.ts";
+import { type MountOptions, modeOf } from "../mount-options.ts";
+import { BLOCK_SIZE, blocksOf, type statfsOf } from "../stat.ts";
+
+export const VERSION = 7;
+/** Linux 3.15: from there on the answer to INIT has its present size. */
+export const LEAST_MINOR = 23;
+/** The newest whose structures are those here. The kernel speaks the older of the two sides'. */
+export const MINOR = 41;
+
+export const Opcode = {
+  LOOKUP: 1,
+  FORGET: 2,
+  GETATTR: 3,
+  SETATTR: 4,
+  READLINK: 5,
+  SYMLINK: 6,
+  MKNOD: 8,
+  MKDIR: 9,
+  UNLINK: 10,
+  RMDIR: 11,
+  RENAME: 12,
+  LINK: 13,
+  OPEN: 14,
+  READ: 15,
+  WRITE: 16,
+  STATFS: 17,
+  RELEASE: 18,
+  SETXATTR: 21,
+  GETXATTR: 22,
+  LISTXATTR: 23,
+  REMOVEXATTR: 24,
+  INIT: 26,
+  OPENDIR: 27,
+  READDIR: 28,
+  RELEASEDIR: 29,
+  CREATE: 35,
+  INTERRUPT: 36,
+  DESTROY: 38,
+  NOTIFY_REPLY: 41,
+  BATCH_FORGET: 42,
+  FALLOCATE: 43,
+  READDIRPLUS: 44,
+  RENAME2: 45,
+  COPY_FILE_RANGE: 47,
+  TMPFILE: 51,
+} as const;
+
+/** FUSE_ASYNC_READ, ...: what is asked for in INIT, where the kernel has it. */
+export const InitFlag = {
+  ASYNC_READ: 1 << 0,
+  DO_READDIRPLUS: 1 << 13,
+  READDIRPLUS_AUTO: 1 << 14,
+  ASYNC_DIO: 1 << 15,
+  PARALLEL_DIROPS: 1 << 18,
+  MAX_PAGES: 1 << 22,
+} as const;
+
+export const FOPEN_KEEP_CACHE = 1 << 1;
+
+export const Notify = { INVAL_INODE: 2, INC_EPOCH: 8 } as const;
+
+const IN_HEADER_BYTES = 40;
+const OUT_HEADER_BYTES = 16;
+const ENTRY_BYTES = 128;
+const ATTR_AT_IN_ENTRY = 40;
+const DIRENT_BYTES = 24;
+
+export interface Request {
+  readonly opcode: number;
+  readonly unique: bigint;
+  /** 0 for requests about no inode, and for numbers that no inode can have. */
+  readonly nodeid: number;
+  readonly pid: number;
+  /** What comes behind the header. */
+  readonly body: Buffer;
+}
+
+/** struct fuse_in_header; undefined when there is not even that, or it speaks of another length. */
+export function decodeRequest(bytes: Buffer): Request | undefined {
+  if (bytes.length < IN_HEADER_BYTES || bytes.readUInt32LE(0) !== bytes.length) return undefined;
+  return {
+    opcode: bytes.readUInt32LE(4),
+    unique: bytes.readBigUInt64LE(8),
+    nodeid: numberAt(bytes, 16),
+    pid: bytes.readUInt32LE(32),
+    body: bytes.subarray(IN_HEADER_BYTES),
+  };
+}
+
+/** struct fuse_out_header. @param error 0, or an errno (positive) */
+export function replyHeader(unique: bigint, error: number, bytes: number): Buffer {
+  const header = Buffer.alloc(OUT_HEADER_BYTES);
+  header.writeUInt32LE(OUT_HEADER_BYTES + bytes, 0);
+  header.writeInt32LE(-error, 4);
+  header.writeBigUInt64LE(unique, 8);
+  return header;
+}
+
+/** A message that answers nothing: its code stands in the place of the error, and is positive. */
+export function notification(code: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(OUT_HEADER_BYTES);
+  header.writeUInt32LE(OUT_HEADER_BYTES + body.length, 0);
+  header.writeInt32LE(code, 4);
+  return Buffer.concat([header, body]);
+}
+
+/** struct fuse_notify_inval_inode_out, for an inode's attributes alone. */
+export function attributesOutdated(inode: number): Buffer {
+  const body = Buffer.alloc(24);
+  body.writeBigUInt64LE(BigInt(inode), 0);
+  // A negative offset: not the pages.
+  body.writeBigInt64LE(-1n, 8);
+  return notification(Notify.INVAL_INODE, body);
+}
+
+/** struct fuse_init_in. */
+export interface InitRequest {
+  readonly major: number;
+  readonly minor: number;
+  /** Bytes. */
+  readonly maxReadahead: number;
+  readonly flags: number;
+}
+
+export function decodeInit(body: Buffer): InitRequest | undefined {
+  if (body.length < 8) return undefined;
+  const [maxReadahead, flags] = body.length < 16 ? [0, 0] : [body.readUInt32LE(8), body.readUInt32LE(12)];
+  return { major: body.readUInt32LE(0), minor: body.readUInt32LE(4), maxReadahead, flags };
+}
+
+/** struct fuse_init_out. @param maxPages of 4 KiB, in a request */
+export function initReply(answer: {
+  readonly flags: number;
+  readonly maxReadahead: number;
+  readonly maxBackground: number;
+  readonly maxWrite: number;
+  readonly maxPages: number;
+}): Buffer {
+  const reply = Buffer.alloc(64);
+  reply.writeUInt32LE(VERSION, 0);
+  reply.writeUInt32LE(MINOR, 4);
+  reply.writeUInt32LE(answer.maxReadahead, 8);
+  reply.writeUInt32LE(answer.flags >>> 0, 12);
+  reply.writeUInt16LE(answer.maxBackground, 16);
+  // Above this many the kernel holds back readahead: not before it holds back everything.
+  reply.writeUInt16LE(answer.maxBackground, 18);
+  reply.writeUInt32LE(answer.maxWrite, 20);
+  reply.writeUInt32LE(1, 24); // times are exact to the nanosecond
+  reply.writeUInt16LE(answer.maxPages, 28);
+  return reply;
+}
+
+/** Seconds for which the kernel may go on without asking again. */
+export interface Validity {
+  readonly entry: number;
+  readonly attributes: number;
+}
+
+/** struct fuse_attr: 88 bytes at `at`. */
+function writeAttributes(target: Buffer, at: number, attributes: Attributes, options: MountOptions): void {
+  const { inode, size, modified, links } = attributes;
+  target.writeBigUInt64LE(BigInt(inode), at);
+  target.writeBigUInt64LE(BigInt(size), at + 8);
+  target.writeBigUInt64LE(BigInt(blocksOf(size)), at + 16);
+  const seconds = modified / 1_000_000_000n;
+  const nanoseconds = Number(modified % 1_000_000_000n);
+  for (const time of [0, 1, 2]) {
+    target.writeBigUInt64LE(seconds, at + 24 + 8 * time);
+    target.writeUInt32LE(nanoseconds, at + 48 + 4 * time);
+  }
+  target.writeUInt32LE(modeOf(attributes, options), at + 60);
+  target.writeUInt32LE(links, at + 64);
+  target.writeUInt32LE(options.uid, at + 68);
+  target.writeUInt32LE(options.gid, at + 72);
+  target.writeUInt32LE(BLOCK_SIZE, at + 80);
+}
+
+/** struct fuse_attr_out. */
+export function attributesReply(attributes: Attributes, options: MountOptions, seconds: number): Buffer {
+  const reply = Buffer.alloc(104);
+  reply.writeBigUInt64LE(BigInt(seconds), 0);
+  writeAttributes(reply, 16, attributes, options);
+  return reply;
+}
+
+/** struct fuse_entry_out. */
+export function entryReply(attributes: Attributes, options: MountOptions, valid: Validity): Buffer {
+  const reply = Buffer.alloc(ENTRY_BYTES);
+  writeEntry(reply, 0, attributes, options, valid);
+  return reply;
+}
+
+function writeEntry(
+  target: Buffer,
+  at: number,
+  attributes: Attributes,
+  options: MountOptions,
+  valid: Validity,
+): void {
+  target.writeBigUInt64LE(BigInt(attributes.inode), at);
+  target.writeBigUInt64LE(BigInt(valid.entry), at + 16);
+  target.writeBigUInt64LE(BigInt(valid.attributes), at + 24);
+  writeAttributes(target, at + ATTR_AT_IN_ENTRY, attributes, options);
+}
+
+/** struct fuse_entry_out that says that there is no such name. @param seconds for which that may be taken for granted */
+export function absentEntryReply(seconds: number): Buffer {
+  const reply = Buffer.alloc(ENTRY_BYTES);
+  reply.writeBigUInt64LE(BigInt(seconds), 16);
+  return reply;
+}
+
+/** struct fuse_open_out. */
+export function openReply(handle: number, flags: number): Buffer {
+  const reply = Buffer.alloc(16);
+  reply.writeBigUInt64LE(BigInt(handle), 0);
+  reply.writeUInt32LE(flags, 8);
+  return reply;
+}
+
+/** struct fuse_statfs_out. What is not set is free, which is nothing. */
+export function statfsReply({ blocks, files, bsize, frsize, namemax }: ReturnType<typeof statfsOf>): Buffer {
+  const reply = Buffer.alloc(80);
+  reply.writeBigUInt64LE(BigInt(blocks), 0);
+  reply.writeBigUInt64LE(BigInt(files), 24);
+  reply.writeUInt32LE(bsize, 40);
+  reply.writeUInt32LE(namemax, 44);
+  reply.writeUInt32LE(frsize, 48);
+  return reply;
+}
+
+/** struct fuse_getxattr_out: how many bytes there are. */
+export function xattrSizeReply(bytes: number): Buffer {
+  const reply = Buffer.alloc(8);
+  reply.writeUInt32LE(bytes, 0);
+  return reply;
+}
+
+/** What is to be listed of one name. */
+export interface DirectoryItem {
+  readonly name: Buffer;
+  readonly inode: number;
+  readonly kind: Kind;
+  /** Where a listing goes on behind it. */
+  readonly next: number;
+}
+
+/** DT_REG and the like. */
+const TYPES: Record<Kind, number> = { file: 8, directory: 4, symlink: 10 };
+
+/** How many bytes struct fuse_dirent takes, or with `plus` struct fuse_direntplus. */
+export function itemBytes(name: Buffer, plus: boolean): number {
+  return (plus ? ENTRY_BYTES : 0) + align(DIRENT_BYTES + name.length);
+}
+
+/**
+ * Writes one at `at`.
+ * @param plus the attributes, for fuse_direntplus; null leaves them empty, as is right for . and ..
+ */
+export function writeItem(
+  target: Buffer,
+  at: number,
+  { name, inode, kind, next }: DirectoryItem,
+  plus?: {
+    readonly attributes: Attributes | null;
+    readonly options: MountOptions;
+    readonly valid: Validity;
+  },
+): void {
+  if (plus?.attributes) writeEntry(target, at, plus.attributes, plus.options, plus.valid);
+  const start = plus === undefined ? at : at + ENTRY_BYTES;
+  target.writeBigUInt64LE(BigInt(inode), start);
+  target.writeBigUInt64LE(BigInt(next), start + 8);
+  target.writeUInt32LE(name.length, start + 16);
+  target.writeUInt32LE(TYPES[kind], start + 20);
+  name.copy(target, start + DIRENT_BYTES);
+}
+
+function align(bytes: number): number {
+  return Math.ceil(bytes / 8) * 8;
+}
+
+/** struct fuse_read_in, for files and directories. */
+export interface ReadRequest {
+  readonly handle: number;
+  readonly offset: number;
+  /** Bytes. */
+  readonly size: number;
+}
+
+// Offsets beyond what JavaScript counts exactly are behind the end of any file.
+export function decodeRead(body: Buffer): ReadRequest | undefined {
+  if (body.length < 24) return undefined;
+  return { handle: numberAt(body, 0), offset: Number(body.readBigUInt64LE(8)), size: body.readUInt32LE(16) };
+}
+
+/** The handle that struct fuse_release_in begins with. */
+export function decodeRelease(body: Buffer): number | undefined {
+  return body.length < 8 ? undefined : numberAt(body, 0);
+}
+
+/** The open(2) flags of struct fuse_open_in. */
+export function decodeOpenFlags(body: Buffer): number | undefined {
+  return body.length < 4 ? undefined : body.readUInt32LE(0);
+}
+
+/** struct fuse_getxattr_in, and for GETXATTR the name behind it. */
+export function decodeGetxattr(body: Buffer): { readonly size: number; readonly rest: Buffer } | undefined {
+  return body.length < 8 ? undefined : { size: body.readUInt32LE(0), rest: body.subarray(8) };
+}
+
+/** The request that struct fuse_interrupt_in is about. */
+export function decodeInterrupt(body: Buffer): bigint | undefined {
+  return body.length < 8 ? undefined : body.readBigUInt64LE(0);
+}
+
+/** struct fuse_forget_in: how often the inode was looked up. */
+export function decodeForget(body: Buffer): number | undefined {
+  return body.length < 8 ? undefined : numberAt(body, 0);
+}
+
+/** struct fuse_batch_forget_in with its fuse_forget_one: inodes, and how often each was looked up. */
+export function decodeBatchForget(body: Buffer): (readonly [inode: number, count: number])[] {
+  if (body.length < 8) return [];
+  const count = Math.min(body.readUInt32LE(0), Math.floor((body.length - 8) / 16));
+  return Array.from({ length: count }, (_, i) => [numberAt(body, 8 + 16 * i), numberAt(body, 16 + 16 * i)]);
+}
+
+/** A name up to its NUL; undefined when it has none, or is no UTF-8, as no name in a tree is. */
+export function decodeName(bytes: Buffer): string | undefined {
+  const end = bytes.indexOf(0);
+  if (end < 0) return undefined;
+  const name = bytes.toString("utf8", 0, end);
+  return Buffer.byteLength(name) === end && bytes.subarray(0, end).equals(Buffer.from(name))
+    ? name
+    : undefined;
+}
+
+/** An unsigned number of 64 bits; what JavaScript cannot count to becomes 0, which no inode and no handle is. */
+function numberAt(bytes: Buffer, at: number): number {
+  const value = bytes.readBigUInt64LE(at);
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : 0;
+}

@@ -1,0 +1,376 @@
+/**
+ * The kernel's requests, answered from a FileSystem. Nothing here knows where requests come from: `handle` takes bytes, and
+ * answers go to `send`. Each request is answered once, whatever happens, but for those that have no answer.
+ */
+
+import type { Log } from "../../log.ts";
+import { createErrorTranslator, errnoNumber } from "../errno.ts";
+import { type Errno, type FileSystem, FsError } from "../filesystem.ts";
+import type { MountOptions } from "../mount-options.ts";
+import { OpenFiles } from "../open-files.ts";
+import { attributeList } from "../operations.ts";
+import { statfsOf } from "../stat.ts";
+import { Directories } from "./directories.ts";
+import { isBeingKilled } from "./killed.ts";
+import { Lookups } from "./lookups.ts";
+import {
+  absentEntryReply,
+  attributesReply,
+  decodeBatchForget,
+  decodeForget,
+  decodeGetxattr,
+  decodeInit,
+  decodeInterrupt,
+  decodeName,
+  decodeOpenFlags,
+  decodeRead,
+  decodeRelease,
+  decodeRequest,
+  entryReply,
+  FOPEN_KEEP_CACHE,
+  InitFlag,
+  initReply,
+  LEAST_MINOR,
+  Opcode,
+  openReply,
+  type Request,
+  replyHeader,
+  statfsReply,
+  type Validity,
+  VERSION,
+  xattrSizeReply,
+} from "./protocol.ts";
+
+export interface SessionOptions {
+  readonly fileSystem: FileSystem;
+  readonly options: MountOptions;
+  readonly log: Log;
+  /** Takes a message to the kernel, in parts. */
+  readonly send: (parts: Uint8Array[]) => void;
+}
+
+/** An hour: what an inode is never changes, and at a switch all names are taken back at once (`switching`). */
+const LONG_S = 3600;
+/** Reads beyond this many wait in the kernel: more than the machines that boot at once. */
+const MAX_BACKGROUND = 64;
+/** 1 MiB, a chunk. */
+const MAX_PAGES = 256;
+/** The least that the kernel takes; nothing is ever written. Requests with their names fit the same buffer. */
+const MAX_WRITE = 4096;
+/** ENOSYS: answered to what is not implemented; for some requests the kernel never asks again. */
+const ENOSYS = 38;
+/** EAGAIN, for an interrupt: it came before its request, and is to be sent again. */
+const EAGAIN = 11;
+const EINTR = 4;
+/** O_ACCMODE: the bits of the open flags that tell reading (0) from writing. */
+const ACCESS_MODE = 0o3;
+
+const WANTED =
+  InitFlag.ASYNC_READ |
+  InitFlag.DO_READDIRPLUS |
+  InitFlag.READDIRPLUS_AUTO |
+  InitFlag.ASYNC_DIO |
+  InitFlag.PARALLEL_DIROPS |
+  InitFlag.MAX_PAGES;
+
+/** They change something. The kernel refuses them on a `ro` mount by itself, until an administrator remounts it `rw`. */
+const WRITES: ReadonlySet<number> = new Set([
+  Opcode.SETATTR,
+  Opcode.SYMLINK,
+  Opcode.MKNOD,
+  Opcode.MKDIR,
+  Opcode.UNLINK,
+  Opcode.RMDIR,
+  Opcode.RENAME,
+  Opcode.LINK,
+  Opcode.WRITE,
+  Opcode.SETXATTR,
+  Opcode.REMOVEXATTR,
+  Opcode.CREATE,
+  Opcode.FALLOCATE,
+  Opcode.RENAME2,
+  Opcode.COPY_FILE_RANGE,
+  Opcode.TMPFILE,
+]);
+const WITHOUT_ANSWER: ReadonlySet<number> = new Set([
+  Opcode.FORGET,
+  Opcode.BATCH_FORGET,
+  Opcode.NOTIFY_REPLY,
+  Opcode.INTERRUPT,
+]);
+/** Those that say what a name means: during a switch they wait. */
+const NAMES: ReadonlySet<number> = new Set([
+  Opcode.LOOKUP,
+  Opcode.GETATTR,
+  Opcode.OPENDIR,
+  Opcode.READDIR,
+  Opcode.READDIRPLUS,
+]);
+
+export class Session {
+  readonly #fileSystem: FileSystem;
+  readonly #options: MountOptions;
+  readonly #send: SessionOptions["send"];
+  readonly #translate: (operation: string, error: unknown) => Errno;
+  readonly #lookups: Lookups;
+  readonly #directories: Directories;
+  readonly #files: OpenFiles;
+  /** Requests that wait for the file system. */
+  readonly #pending = new Map<bigint, Request>();
+  #held: Request[] | undefined;
+  #valid: Validity = { entry: 0, attributes: LONG_S };
+  readonly #greeting = Promise.withResolvers<void>();
+
+  constructor({ fileSystem, options, log, send }: SessionOptions) {
+    this.#fileSystem = fileSystem;
+    this.#options = options;
+    this.#send = send;
+    this.#translate = createErrorTranslator(log);
+    this.#lookups = new Lookups(fileSystem);
+    this.#directories = new Directories(fileSystem, options, this.#lookups);
+    this.#files = new OpenFiles(fileSystem);
+  }
+
+  get openFiles(): number {
+    return this.#files.count;
+  }
+
+  /** How many inodes the kernel knows, and how many directories it has open. */
+  get known(): { inodes: number; directories: number } {
+    return { inodes: this.#lookups.size, directories: this.#directories.count };
+  }
+
+  /** Resolves when the kernel has said what it can. Rejects with an Error when that is not enough. */
+  get greeted(): Promise<void> {
+    return this.#greeting.promise;
+  }
+
+  /** The kernel takes all names back at once when it is told to: it may keep them until then. */
+  keepNames(): void {
+    this.#valid = { entry: LONG_S, attributes: LONG_S };
+  }
+
+  /**
+   * Makes names mean something else, atomically: what is asked from here on is answered once `takeBack` has had the kernel
+   * forget all names, and `swap` has changed them. What it asked before is answered as of before.
+   */
+  async switching(takeBack: () => Promise<void>, swap: () => void): Promise<void> {
+    this.#held = [];
+    try {
+      await takeBack();
+      this.#directories.switched();
+      swap();
+    } finally {
+      const held = this.#held;
+      this.#held = undefined;
+      for (const request of held) this.#answer(request);
+    }
+  }
+
+  /** Fails what waits, and every read from now on. */
+  failReads(): void {
+    this.#files.fail();
+    for (const request of [...this.#pending.values()]) this.#fail(request, "EIO");
+  }
+
+  /** Takes one request. The bytes may be overwritten afterwards. */
+  handle(bytes: Buffer): void {
+    const request = decodeRequest(bytes);
+    if (request === undefined) return;
+    if (this.#held !== undefined && NAMES.has(request.opcode)) {
+      this.#held.push({ ...request, body: Buffer.from(request.body) });
+    } else {
+      this.#answer(request);
+    }
+  }
+
+  #answer(request: Request): void {
+    try {
+      this.#dispatch(request);
+    } catch (error) {
+      if (WITHOUT_ANSWER.has(request.opcode)) return;
+      this.#fail(request, this.#translate(`request ${request.opcode}`, error));
+    }
+  }
+
+  /** What is done with each; those that are not here are not implemented. */
+  readonly #handlers: Readonly<Record<number, (request: Request) => void>> = {
+    [Opcode.INIT]: (request) => this.#init(request),
+    [Opcode.LOOKUP]: (request) => this.#lookup(request),
+    [Opcode.FORGET]: ({ nodeid, body }) => this.#lookups.forget(nodeid, decodeForget(body) ?? 0),
+    [Opcode.BATCH_FORGET]: ({ body }) => {
+      for (const [inode, count] of decodeBatchForget(body)) this.#lookups.forget(inode, count);
+    },
+    [Opcode.GETATTR]: (request) => {
+      const attributes = this.#fileSystem.getattr(request.nodeid);
+      this.#reply(request, attributesReply(attributes, this.#options, this.#valid.attributes));
+    },
+    [Opcode.READLINK]: (request) =>
+      this.#reply(request, Buffer.from(this.#fileSystem.readlink(request.nodeid))),
+    [Opcode.OPEN]: (request) => this.#open(request),
+    [Opcode.READ]: (request) => this.#read(request),
+    [Opcode.RELEASE]: (request) => {
+      this.#files.released(wellFormed(decodeRelease(request.body)));
+      this.#reply(request);
+    },
+    [Opcode.OPENDIR]: (request) => this.#reply(request, openReply(this.#directories.open(request.nodeid), 0)),
+    [Opcode.READDIR]: (request) => this.#readdir(request, undefined),
+    [Opcode.READDIRPLUS]: (request) => this.#readdir(request, this.#valid),
+    [Opcode.RELEASEDIR]: (request) => {
+      this.#directories.release(wellFormed(decodeRelease(request.body)));
+      this.#reply(request);
+    },
+    [Opcode.STATFS]: (request) => this.#reply(request, statfsReply(statfsOf(this.#fileSystem.statfs()))),
+    [Opcode.GETXATTR]: (request) => this.#xattr(request),
+    [Opcode.LISTXATTR]: (request) => this.#xattr(request),
+    [Opcode.INTERRUPT]: (request) => this.#interrupt(request),
+    [Opcode.DESTROY]: (request) => this.#reply(request),
+    [Opcode.NOTIFY_REPLY]: () => {},
+  };
+
+  #dispatch(request: Request): void {
+    const handler = this.#handlers[request.opcode];
+    if (handler !== undefined) handler(request);
+    else if (WRITES.has(request.opcode)) this.#fail(request, "EROFS");
+    else this.#send([replyHeader(request.unique, ENOSYS, 0)]);
+  }
+
+  #init(request: Request): void {
+    const init = wellFormed(decodeInit(request.body));
+    if (init.major < VERSION || (init.major === VERSION && init.minor < LEAST_MINOR)) {
+      this.#greeting.reject(
+        new Error(
+          `this kernel speaks FUSE ${init.major}.${init.minor}, and ${VERSION}.${LEAST_MINOR} is the least`,
+        ),
+      );
+      this.#fail(request, "EIO");
+      return;
+    }
+    // Of a newer major version the kernel comes back with this one.
+    this.#reply(
+      request,
+      initReply({
+        flags: init.flags & WANTED,
+        maxReadahead: init.maxReadahead,
+        maxBackground: MAX_BACKGROUND,
+        maxWrite: MAX_WRITE,
+        maxPages: MAX_PAGES,
+      }),
+    );
+    if (init.major === VERSION) this.#greeting.resolve();
+  }
+
+  #lookup(request: Request): void {
+    const name = decodeName(request.body);
+    let inode: number;
+    try {
+      // No name in a tree is like this.
+      if (name === undefined) throw new FsError("ENOENT", "not UTF-8");
+      inode = this.#fileSystem.lookup(request.nodeid, name);
+    } catch (error) {
+      if (!(error instanceof FsError) || error.errno !== "ENOENT" || this.#valid.entry === 0) throw error;
+      this.#reply(request, absentEntryReply(this.#valid.entry));
+      return;
+    }
+    const attributes = this.#fileSystem.getattr(inode);
+    this.#lookups.add(inode);
+    this.#reply(request, entryReply(attributes, this.#options, this.#valid));
+  }
+
+  #open(request: Request): void {
+    if ((wellFormed(decodeOpenFlags(request.body)) & ACCESS_MODE) !== 0) {
+      throw new FsError("EROFS", "open for writing");
+    }
+    const { size } = this.#fileSystem.getattr(request.nodeid);
+    const handle = this.#fileSystem.open(request.nodeid);
+    if (typeof handle === "number") {
+      this.#opened(request, handle, size);
+    } else {
+      this.#wait(
+        request,
+        "open",
+        handle,
+        (opened) => this.#opened(request, opened, size),
+        // Nobody is there any more to close it.
+        (opened) => this.#fileSystem.release(opened),
+      );
+    }
+  }
+
+  #opened(request: Request, handle: number, size: number): void {
+    this.#files.opened(handle, size);
+    // The inode's pages are right for ever.
+    this.#reply(request, openReply(handle, FOPEN_KEEP_CACHE));
+  }
+
+  #read(request: Request): void {
+    const { handle, offset, size } = wellFormed(decodeRead(request.body));
+    this.#wait(request, "read", this.#files.read(handle, offset, size), (bytes) =>
+      this.#reply(request, bytes),
+    );
+  }
+
+  /** Answers when `work` is done, unless the request has been answered meanwhile. */
+  #wait<T>(
+    request: Request,
+    operation: string,
+    work: Promise<T>,
+    done: (result: T) => void,
+    tooLate: (result: T) => void = () => {},
+  ): void {
+    this.#pending.set(request.unique, request);
+    work.then(
+      (result) => (this.#pending.delete(request.unique) ? done(result) : tooLate(result)),
+      (error) => {
+        if (this.#pending.has(request.unique)) this.#fail(request, this.#translate(operation, error));
+      },
+    );
+  }
+
+  #readdir(request: Request, valid: Validity | undefined): void {
+    const listed = this.#directories.read(wellFormed(decodeRead(request.body)), valid);
+    if (listed === undefined) throw new FsError("EBADF", "not open");
+    this.#reply(request, listed);
+  }
+
+  #xattr(request: Request): void {
+    const { size, rest } = wellFormed(decodeGetxattr(request.body));
+    const value =
+      request.opcode === Opcode.LISTXATTR
+        ? attributeList(this.#fileSystem.listxattr(request.nodeid))
+        : this.#fileSystem.getxattr(request.nodeid, decodeName(rest) ?? "");
+    if (size > 0 && value.length > size) throw new FsError("ERANGE", "xattr");
+    this.#reply(request, size === 0 ? xattrSizeReply(value.length) : value);
+  }
+
+  /**
+   * A signal has come for somebody who waits. One that ends them is obeyed: they would wait for the read's deadline, and
+   * nothing could end them. Any other is not: read() does not fail with EINTR here.
+   */
+  #interrupt(request: Request): void {
+    const unique = wellFormed(decodeInterrupt(request.body));
+    const pending = this.#pending.get(unique);
+    if (pending === undefined) {
+      // Answered by now, or not yet here: then the kernel is to say it again, else it does not find what it is about.
+      this.#send([replyHeader(request.unique, EAGAIN, 0)]);
+    } else if (isBeingKilled(pending.pid)) {
+      this.#pending.delete(unique);
+      this.#send([replyHeader(unique, EINTR, 0)]);
+    }
+  }
+
+  #reply(request: Request, bytes: Uint8Array = new Uint8Array(0)): void {
+    this.#send([replyHeader(request.unique, 0, bytes.length), bytes]);
+  }
+
+  #fail({ unique }: Request, errno: Errno): void {
+    this.#pending.delete(unique);
+    this.#send([replyHeader(unique, errnoNumber(errno), 0)]);
+  }
+}
+
+/** @throws FsError when a request is not what it should be */
+function wellFormed<T>(decoded: T | undefined): T {
+  if (decoded === undefined) throw new FsError("EINVAL", "malformed request");
+  return decoded;
+}

@@ -1,0 +1,49 @@
+/** Files that readers hold open, over either transport: the last check between the file system and the kernel. */
+
+import { type FileSystem, FsError } from "./filesystem.ts";
+
+export class OpenFiles {
+  readonly #fileSystem: FileSystem;
+  /** Each handle's size, to tell a short read at the end of the file from one that lost bytes. */
+  readonly #sizes = new Map<number, number>();
+  #failing = false;
+
+  constructor(fileSystem: FileSystem) {
+    this.#fileSystem = fileSystem;
+  }
+
+  get count(): number {
+    return this.#sizes.size;
+  }
+
+  opened(handle: number, size: number): void {
+    this.#sizes.set(handle, size);
+  }
+
+  released(handle: number): void {
+    if (!this.#sizes.delete(handle)) return;
+    this.#fileSystem.release(handle);
+  }
+
+  /** From now on every read fails. */
+  fail(): void {
+    this.#failing = true;
+  }
+
+  /**
+   * Reads exactly what is there. The kernel fills a short read up with zeros, and keeps them: whoever loses bytes must not
+   * get that far. @throws FsError; Error when bytes are missing
+   */
+  async read(handle: number, offset: number, length: number): Promise<Uint8Array> {
+    const size = this.#sizes.get(handle);
+    if (size === undefined) throw new FsError("EBADF", "not open");
+    // After a failed read-ahead the kernel asks again, before it tells the reader.
+    if (this.#failing) throw new FsError("EIO", "unmounted");
+    const bytes = await this.#fileSystem.read(handle, offset, length);
+    const expected = Math.max(0, Math.min(length, size - offset));
+    if (bytes.length !== expected) {
+      throw new Error(`${bytes.length} bytes instead of ${expected} at ${offset} of a file of ${size} bytes`);
+    }
+    return bytes;
+  }
+}

@@ -1,0 +1,28 @@
+/** Numbers that stat(2) and statfs(2) show, over either transport. */
+
+import type { FileSystemStatistics } from "./filesystem.ts";
+
+/** The best size for a reader's own buffer: what the kernel asks for at most in one read over libfuse 2. */
+export const BLOCK_SIZE = 131072;
+/** The longest name in the manifest, in bytes. */
+const NAME_MAX = 255;
+const UINT32_MAX = 0xffffffff;
+
+/** st_blocks: in 512 bytes, whatever the block size. */
+export function blocksOf(size: number): number {
+  return Math.ceil(size / 512);
+}
+
+/** A full file system of the size of its content. */
+export function statfsOf({ bytes, entries }: FileSystemStatistics) {
+  // fuse-native cuts the counts to 32 bits: 16 TiB at the usual block size.
+  let blockSize = 4096;
+  while (Math.ceil(bytes / blockSize) > UINT32_MAX) blockSize *= 2;
+  return {
+    bsize: blockSize,
+    frsize: blockSize,
+    blocks: Math.ceil(bytes / blockSize),
+    files: Math.min(entries, UINT32_MAX),
+    namemax: NAME_MAX,
+  };
+}

@@ -1,0 +1,3 @@
+/** background.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./background.test.ts");

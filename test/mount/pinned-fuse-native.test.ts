@@ -1,0 +1,3 @@
+/** pinned.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./pinned.test.ts");

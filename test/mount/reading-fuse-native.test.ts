@@ -1,0 +1,3 @@
+/** reading.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./reading.test.ts");
