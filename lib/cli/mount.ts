@@ -6,6 +6,7 @@ import { defaultCacheDirectory } from "../cache/cache-directory.ts";
 import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { isBackgroundChild, notifyFailed, notifyReady, runInBackground } from "../fs/daemon.ts";
+import { exitProcess } from "../fs/exit.ts";
 import { defaultMountOptions } from "../fs/mount-options.ts";
 import { chooseTransport, type TransportName } from "../fs/select.ts";
 import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
@@ -158,8 +159,7 @@ async function mount(canister: string, mountpoint: string, options: MountCommand
   }
   if (options.foreground || isBackgroundChild()) {
     await serve(canister, mountpoint, options);
-    // A transport's threads would keep the process.
-    process.exit(0);
+    exitProcess(0);
   }
   const { pid, message } = await runInBackground({
     argv: process.argv.slice(1),

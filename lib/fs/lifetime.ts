@@ -1,6 +1,7 @@
 /** A mount from its start to its end within one process: signals, and what happens to the mount when things go wrong. */
 
 import type { Log } from "../log.ts";
+import { exitProcess } from "./exit.ts";
 import type { EndReason, MountedTransport } from "./transport.ts";
 
 export interface Lifetime {
@@ -17,7 +18,7 @@ const IMPATIENT_EXIT_CODE = 1;
 
 /**
  * Mounts, and resolves when the mount has come to its end: by SIGTERM, SIGINT or somebody's umount. The caller then
- * exits with 0: libfuse's threads keep the process alive otherwise.
+ * ends by exitProcess(): a transport's threads may keep the process alive otherwise.
  *
  * An error that nothing catches takes the mount away as well, and exits with 1: a dead mount would answer "Transport
  * endpoint is not connected" until somebody cleans up.
@@ -28,7 +29,7 @@ export async function serveUntilUnmounted({ mount, ready, log }: Lifetime): Prom
   const stop = Promise.withResolvers<NodeJS.Signals>();
   let stopping = false;
   const onSignal = (signal: NodeJS.Signals) => {
-    if (stopping) process.exit(IMPATIENT_EXIT_CODE);
+    if (stopping) exitProcess(IMPATIENT_EXIT_CODE);
     stopping = true;
     stop.resolve(signal);
   };
@@ -37,7 +38,7 @@ export async function serveUntilUnmounted({ mount, ready, log }: Lifetime): Prom
     const mounted = await mount();
     const crash = (error: unknown) => {
       log.error(`unexpected error, unmounting: ${error instanceof Error ? error.stack : error}`);
-      mounted.unmount().finally(() => process.exit(1));
+      mounted.unmount().finally(() => exitProcess(1));
     };
     process.on("uncaughtException", crash);
     const over = Promise.race([stop.promise, mounted.ended]);

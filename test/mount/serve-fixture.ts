@@ -7,6 +7,7 @@
 
 import { once } from "node:events";
 import { notifyFailed, notifyReady } from "../../lib/fs/daemon.ts";
+import { exitProcess } from "../../lib/fs/exit.ts";
 import { FsError } from "../../lib/fs/filesystem.ts";
 import { serveUntilUnmounted } from "../../lib/fs/lifetime.ts";
 import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
@@ -102,7 +103,7 @@ try {
     },
     log,
   });
-  process.exit(0);
+  exitProcess(0);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   await notifyFailed(error);

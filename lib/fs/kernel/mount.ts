@@ -48,7 +48,8 @@ export async function mountKernel({
     ...["ro", "nosuid", "nodev", "noexec", "default_permissions"],
     ...(options.allowOther ? ["allow_other"] : []),
   ];
-  const command = ["-i", "-t", MOUNT_TYPE, "-o", parameters.join(","), "--", options.source, path];
+  // A source that happens to be a file's name is not to be made an absolute path (-c).
+  const command = ["-i", "-c", "-t", MOUNT_TYPE, "-o", parameters.join(","), "--", options.source, path];
   const { code, stderr } = await run("mount", command, COMMAND_LIMIT_MS, device.descriptor).catch(
     (error) => ({ code: -1, stderr: messageOf(error) }),
   );
