@@ -26,6 +26,17 @@ export function defaultMountOptions(source: string): MountOptions {
 const PERMISSION_BITS = 0o777;
 const TYPE_BITS = { file: 0o100000, directory: 0o040000, symlink: 0o120000 };
 
+// More than any canister's name has; fuse-native's buffer takes no more beside the other options.
+const MAX_SOURCE_BYTES = 500;
+
+/** @throws UserError when the source could not be shown as it is in /proc/mounts */
+export function checkSource({ source }: MountOptions): void {
+  if (/\p{Cc}/u.test(source)) throw new UserError("the canister's name has a control character in it");
+  if (Buffer.byteLength(source) > MAX_SOURCE_BYTES) {
+    throw new UserError("the canister's name is too long to mount it");
+  }
+}
+
 /** The st_mode of an inode under these options. */
 export function modeOf(
   { kind, executable }: Pick<Attributes, "kind" | "executable">,
@@ -49,6 +60,7 @@ const MAX_OPTIONS_BYTES = 1023;
  * @throws UserError when the source cannot be passed on
  */
 export function fuseArgument(options: MountOptions, hideFiles: boolean): string {
+  checkSource(options);
   const list = [
     "ro",
     "nosuid",
@@ -85,6 +97,5 @@ export function fuseArgument(options: MountOptions, hideFiles: boolean): string 
 
 // libfuse takes an unescaped comma for the next option: a source must not be able to add any.
 function escapeOption(value: string): string {
-  if (/\p{Cc}/u.test(value)) throw new UserError("the canister's name has a control character in it");
   return value.replace(/[\\,]/g, "\\$&");
 }

@@ -9,6 +9,7 @@ import { messageOf, UserError } from "../../errors.ts";
 import { run } from "../command.ts";
 import { ROOT_INODE } from "../filesystem.ts";
 import { checkHost } from "../host.ts";
+import { checkSource } from "../mount-options.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../mountinfo.ts";
 import { prepareMountpoint } from "../mountpoint.ts";
 import { serve, setReadAhead } from "../serving.ts";
@@ -36,6 +37,7 @@ export async function mountKernel({
   options,
   log,
 }: MountRequest): Promise<MountedTransport> {
+  checkSource(options);
   await checkHost(options.allowOther);
   const { path } = await prepareMountpoint(mountpoint, log);
   const device = new Device(log);
