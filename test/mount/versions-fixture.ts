@@ -1,0 +1,108 @@
+/**
+ * Mounts a tree that flips between versions: `versions-fixture.ts MOUNTPOINT INTERVAL_MS`. Each version has the same paths;
+ * every byte of a file says which version it is of, so that a reader notices a mix. Sizes and times differ between some
+ * versions and not between others. Prints `{"version": N}` whenever one has become live.
+ */
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { exitProcess } from "../../lib/fs/exit.ts";
+import type { ServedRelease } from "../../lib/fs/inodes.ts";
+import { serveUntilUnmounted } from "../../lib/fs/lifetime.ts";
+import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
+import { chooseTransport } from "../../lib/fs/select.ts";
+import type { MountedTransport } from "../../lib/fs/transport.ts";
+import { TreeFileSystem } from "../../lib/fs/tree-filesystem.ts";
+import { createLog } from "../../lib/log.ts";
+import { atOnce } from "../../lib/steps.ts";
+import type { ChunkReference, Entry, Manifest } from "../../lib/tree/manifest.ts";
+import { Tree } from "../../lib/tree/tree.ts";
+import { TRANSPORT } from "../support/transport.ts";
+
+const CHUNK = 256 * 1024;
+const chunks = new Map<ChunkReference, Buffer>();
+
+function file(path: string, version: number, size: number): { entry: Entry; references: ChunkReference[] } {
+  const references: ChunkReference[] = [];
+  const extents = [];
+  for (let at = 0; at < size; at += CHUNK) {
+    const length = Math.min(CHUNK, size - at);
+    const bytes = Buffer.alloc(length, version % 256);
+    const reference = {
+      sha256: createHash("sha256").update(`${path} ${version} ${at}`).digest(),
+      size: length,
+    };
+    chunks.set(reference, bytes);
+    references.push(reference);
+    extents.push({ chunk: at / CHUNK, offset: 0, length });
+  }
+  const entry: Entry = {
+    kind: "file",
+    path,
+    // The same time for two versions in a row.
+    modified: BigInt(Math.floor(version / 2)) * 1_000_000_000n,
+    size,
+    sha256: Buffer.alloc(32, version),
+    executable: false,
+    extents,
+  };
+  return { entry, references };
+}
+
+/** Version 0 has a file that never changes as well as those that do. */
+function release(version: number): ServedRelease {
+  const manifest: { chunks: ChunkReference[]; entries: Entry[] } = { chunks: [], entries: [] };
+  const add = ({ entry, references }: ReturnType<typeof file>) => {
+    if (entry.kind !== "file") return;
+    const extents = entry.extents.map((extent) => ({
+      ...extent,
+      chunk: extent.chunk + manifest.chunks.length,
+    }));
+    manifest.chunks.push(...references);
+    manifest.entries.push({ ...entry, extents });
+  };
+  // In three of four versions the size is the same as in the one before.
+  const size = 1_500_000 + (Math.floor(version / 4) % 3) * 100_000;
+  add(file("changing", version, size));
+  add(file("constant", 0, 700_000));
+  manifest.entries.push({ kind: "directory", path: "dir", modified: 0n });
+  add(file("dir/changing", version, size));
+  return {
+    tree: Tree.of(manifest as Manifest, BigInt(version) * 1_000_000n),
+    number: version,
+    certifiedAt: new Date(0),
+  };
+}
+
+const [mountpoint, interval] = process.argv.slice(2);
+const log = createLog("info");
+const fileSystem = new TreeFileSystem(
+  release(0),
+  { get: async (reference) => chunks.get(reference)!, prefetch: () => {} },
+  { canister: "aaaaa-aa" },
+);
+
+async function flip(mounted: MountedTransport): Promise<void> {
+  for (let version = 1; ; version++) {
+    await sleep(Number(interval));
+    await mounted.switchTo(atOnce(fileSystem.prepare(release(version))));
+    console.log(JSON.stringify({ version }));
+    // Chunks of versions that nobody can have open any more; readers close their files within seconds.
+    if (chunks.size > 4000) for (const old of [...chunks.keys()].slice(0, 1000)) chunks.delete(old);
+  }
+}
+
+await serveUntilUnmounted({
+  mount: () =>
+    chooseTransport(TRANSPORT)({
+      fileSystem,
+      mountpoint: mountpoint!,
+      options: defaultMountOptions("versions"),
+      log,
+    }),
+  ready: async (mounted) => {
+    console.log(JSON.stringify({ version: 0 }));
+    void flip(mounted);
+  },
+  log,
+});
+exitProcess(0);

@@ -1,0 +1,3 @@
+/** versions.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./versions.test.ts");
