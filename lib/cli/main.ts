@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { messageOf } from "../errors.ts";
+import { exitProcess } from "../fs/exit.ts";
 import { oneLine } from "../log.ts";
 
 /** In the order of the help. Loaded when named, or when all are to be listed: most are not needed, and large. */
@@ -21,6 +22,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   configure: async () => (await import("./configure.ts")).configureCommand(),
   deploy: async () => (await import("./deploy.ts")).deployCommand(),
   identity: async () => (await import("./identity.ts")).identityCommand(),
+  status: async () => (await import("./status.ts")).statusCommand(),
+  cache: async () => (await import("./cache.ts")).cacheCommand(),
   trust: async () => (await import("./trust.ts")).trustCommand(),
   localnet: async () => (await import("./localnet.ts")).localnetCommand(),
 };
@@ -44,8 +47,8 @@ try {
 } catch (error) {
   if (!(error instanceof CommanderError)) {
     console.error(`icfs: ${describe(error).split("\n").map(oneLine).join("\n")}`);
-    // At once: whatever still runs, as libfuse's threads may, would keep the process for ever.
-    process.exit(EXIT_FAILED);
+    // At once: whatever still runs, as a transport's threads may, would keep the process for ever.
+    exitProcess(EXIT_FAILED);
   }
   process.exitCode = exitCodeOf(error);
 }

@@ -1,10 +1,13 @@
-/** Ends a process that has served a mount. */
+/** Ends a process, whatever still runs in it. */
+
+import { flushCompileCache } from "node:module";
 
 /**
  * Ends this process at once. process.exit() waits for the threads of Node's pool, and one that reads /dev/fuse waits for
  * the last user of a mount that was busy: it need not ever come. Becoming another program ends all threads.
  */
 export function exitProcess(code: number): never {
+  flushCompileCache();
   if (process.execve !== undefined) process.execve("/bin/sh", ["sh", "-c", `exit ${code}`], {});
   process.exit(code);
 }

@@ -14,11 +14,13 @@ import { inSteps } from "../steps.ts";
 import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
 import type { Tree } from "../tree/tree.ts";
 import { filesNamedIn, isBootConfiguration } from "./boot-files.ts";
+import { serveControl } from "./control.ts";
 import { ageOf, type FirstRelease } from "./first-release.ts";
 import { Follower, type Reserved } from "./follower.ts";
 import { Hydrator } from "./hydrator.ts";
 import type { CanisterMountOptions } from "./options.ts";
 import { Quiet } from "./quiet.ts";
+import type { MountStatus } from "./status.ts";
 import { WholeFiles } from "./whole-files.ts";
 
 /** What can be said of a mount that is live. */
@@ -52,6 +54,7 @@ export class CanisterMount {
   /** Configurations whose files have been asked for. */
   readonly #raised = new WeakSet<FileEntry>();
   #transport: MountedTransport | undefined;
+  #control: ReturnType<typeof serveControl> | undefined;
   /** Of all certificates seen: what a clock that is behind it is compared with. */
   #newestTime: Date;
   #tooStale = false;
@@ -110,6 +113,7 @@ export class CanisterMount {
   async mount(): Promise<MountedTransport> {
     const { mountpoint, mount, transport, log } = this.#options;
     this.#transport = await transport({ fileSystem: this.#fileSystem, mountpoint, options: mount, log });
+    this.#control = serveControl(this.#transport.mount, () => this.status(), log);
     return this.#transport;
   }
 
@@ -143,8 +147,50 @@ export class CanisterMount {
     };
   }
 
+  status(): MountStatus {
+    const { checkedAt, problem, hydrated, hydration, next, live } = this.#follower.status();
+    const { store, memory } = this.#options;
+    const { openSince } = this.#cache.breaker;
+    const { lastError } = this.#fileSystem;
+    return {
+      ...this.describe(),
+      pid: process.pid,
+      proofAge: Math.round(ageOf(live.certifiedAt, this.#newestTime) / 1000),
+      ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
+      ...(problem !== undefined && { problem }),
+      hydrated,
+      ...(hydration && { hydration }),
+      ...(next && {
+        next: {
+          release: next.release,
+          state: next.state,
+          ...(next.hydration && { hydration: next.hydration }),
+        },
+      }),
+      openFiles: this.#transport!.openFiles(),
+      readers: this.#fileSystem.statistics,
+      cache: {
+        ...this.#cache.statistics,
+        memoryUsed: this.#cache.memoryUsed,
+        memory,
+        underWay: this.#cache.underWay,
+        ...(openSince && { failingSince: openSince.toISOString() }),
+      },
+      ...(store && {
+        disk: {
+          ...store.statistics,
+          directory: store.directory,
+          capacity: store.capacity,
+          ...(store.problem !== undefined && { problem: store.problem }),
+        },
+      }),
+      ...(lastError && { lastError: { at: lastError.at.toISOString(), message: lastError.message } }),
+    };
+  }
+
   end(): void {
     this.#follower.end();
+    this.#control?.close();
   }
 
   writeStatistics(): void {

@@ -16,6 +16,7 @@ t.test("--help of every command says what there is, with defaults and environmen
   const listed = program.stdout.split("Commands:")[1]!.split("\n\n")[0]!;
   const commands = [...listed.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!);
   t.same(commands.filter((name) => name !== "help").sort(), [
+    "cache",
     "cat",
     "configure",
     "deploy",
@@ -30,6 +31,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     "revoke",
     "roles",
     "rollback",
+    "status",
     "trust",
     "umount",
     "verify",
@@ -39,8 +41,16 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--network <ic\|local\|URL>.*default:\s+"ic",\s+env:\s+ICFS_NETWORK/,
       /--root-key <HEX\|FILE>.*env:\s+ICFS_ROOT_KEY/,
       /--file-mode <octal>.*default:\s+0444/,
-      /--memory <MiB>.*default:\s+256/,
-      /--read-timeout <s>.*default:\s+10,\s+env:\s+ICFS_READ_TIMEOUT/,
+      /--memory <size>.*default:\s+256 MiB/,
+      /--read-timeout <time>.*default:\s+10 s,\s+env:\s+ICFS_READ_TIMEOUT/,
+      /--cache-dir <dir>.*default:\s+\S+\/icfs,\s+env:\s+ICFS_CACHE_DIR/,
+      /--max-cache-size <size>.*default:\s+4096 MiB/,
+      /--prefetch <what>.*choices:\s+"all",\s+"boot",\s+"none",\s+default:\s+"all"/,
+      /--open <when>.*choices:\s+"now",\s+"whole",\s+default:\s+"now"/,
+      /--refresh <time>.*default:\s+60 s/,
+      /--quiet <time>.*default:\s+30 s/,
+      /--max-stale <time>.*default:\s+no\s+limit/,
+      /--transport <name>.*default:\s+kernel\s+for\s+root/,
       /--foreground/,
     ],
     publish: [
@@ -105,8 +115,11 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["localnet", "--latency", "-1"], /Use a number from 0/],
     [["localnet", "--bandwidth", ""], /Use a number from 0/],
     [["localnet"], /ICFS_LATENCY.*Use a number from 0/, { ICFS_LATENCY: "fast" }],
-    [["mount", ID, "/mnt", "--memory", "0"], /Use a whole number from 1/],
-    [["mount", ID, "/mnt", "--read-timeout", "1.5"], /Use a whole number from 1/],
+    [["mount", ID, "/mnt", "--memory", "0"], /Use a size from 1 MiB/],
+    [["mount", ID, "/mnt", "--max-cache-size", "much"], /Use a size from 0 MiB/],
+    [["mount", ID, "/mnt", "--read-timeout", "0.5"], /Use a time from 1 s/],
+    [["mount", ID, "/mnt", "--refresh", "often"], /Use a time from 0 s/],
+    [["mount", ID, "/mnt", "--prefetch", "some"], /Allowed choices are all, boot, none/],
     [["mount", ID, "/mnt", "--file-mode", "0999"], /Use permissions in octal/],
     [["mount", ID, "/mnt", "--log-level", "loud"], /Use debug, info, warn or error/],
   ];

@@ -31,6 +31,8 @@ async function startPublished(t: Test): Promise<Published> {
   const proxy = await startFaultProxy(t as never, c.url);
   const mountpoint = await mountpointFor(t as never);
   const args = ["mount", c.canister.toText(), mountpoint, "--network", proxy.url, "--read-timeout", "2"];
+  // Cold: what was kept would be served instead.
+  args.push("--max-cache-size", "0");
   return { ...c, proxy, tree, mountpoint, mount: () => c.icfs(args) };
 }
 

@@ -28,7 +28,9 @@ t.test("an older release", async (t) => {
   };
   const mount = async (name: string, ...options: string[]) => {
     const mountpoint = await mountpointFor(t);
-    const { code, stdout, stderr } = await icfs(["mount", name, mountpoint, "--json", ...options]);
+    // What it serves stays what it was, and comes from the network.
+    const still = ["--refresh", "0", "--prefetch", "none", "--max-cache-size", "0"];
+    const { code, stdout, stderr } = await icfs(["mount", name, mountpoint, "--json", ...still, ...options]);
     t.equal(code, 0, stderr);
     return { mountpoint, ...(JSON.parse(stdout) as { release: number; header: string }) };
   };

@@ -1,0 +1,96 @@
+/** icfs cache: what this host keeps of canisters on disk. */
+import { rm } from "node:fs/promises";
+import { Command } from "commander";
+import { defaultCacheDirectory } from "../cache/cache-directory.ts";
+import { storedChunks } from "../cache/disk-space.ts";
+import { DiskStore } from "../cache/disk-store.ts";
+import { Pins } from "../cache/pins.ts";
+import { UserError } from "../errors.ts";
+import { createLog } from "../log.ts";
+import { createProgress, stopOnSignals } from "../publish/progress.ts";
+import { megabytes } from "../units.ts";
+import { flag, option } from "./options.ts";
+
+interface CacheOptions {
+  readonly cacheDir: string;
+  readonly json?: boolean;
+}
+
+export function cacheCommand(): Command {
+  const command = new Command("cache").description("look after what this host keeps of canisters on disk");
+  const add = (
+    name: string,
+    description: string,
+    json: string,
+    action: (options: CacheOptions) => Promise<void>,
+  ) =>
+    command.addCommand(
+      new Command(name)
+        .description(description)
+        .addOption(option("--cache-dir <dir>", "the cache").default(defaultCacheDirectory()))
+        .addOption(flag("--json", `print one object: ${json}`))
+        .action(action),
+    );
+  add("ls", "say how much is kept, and what mounts have pinned", "directory, chunks, bytes, pins", list);
+  add("clear", "throw away what no live mount has pinned", "chunks, bytes", clear);
+  add(
+    "verify",
+    "read everything, and throw away what is damaged; exit code 1 when something was",
+    "chunks, bytes, corrupt",
+    verify,
+  );
+  return command;
+}
+
+async function list({ cacheDir, json }: CacheOptions): Promise<void> {
+  const chunks = await storedChunks(cacheDir);
+  const bytes = sum(chunks.map(({ size }) => size));
+  const sizes = new Map(chunks.map(({ key, size }) => [key, size]));
+  const pins = (await new Pins(cacheDir).read()).map(({ pid, keys }) => ({
+    pid,
+    chunks: keys.size,
+    bytes: sum([...keys].map((key) => sizes.get(key) ?? 0)),
+  }));
+  if (json) {
+    console.log(JSON.stringify({ directory: cacheDir, chunks: chunks.length, bytes, pins }));
+    return;
+  }
+  console.log(`${cacheDir}: ${chunks.length} chunks, ${megabytes(bytes)}`);
+  for (const pin of pins) {
+    console.log(`pinned by process ${pin.pid}: ${pin.chunks} chunks, ${megabytes(pin.bytes)} of them here`);
+  }
+}
+
+async function clear({ cacheDir, json }: CacheOptions): Promise<void> {
+  const pinned = new Set((await new Pins(cacheDir).read()).flatMap(({ keys }) => [...keys]));
+  const chunks = (await storedChunks(cacheDir)).filter(({ key }) => !pinned.has(key));
+  for (const { path } of chunks) await rm(path, { force: true });
+  const bytes = sum(chunks.map(({ size }) => size));
+  if (json) console.log(JSON.stringify({ chunks: chunks.length, bytes }));
+  else console.log(`threw away ${chunks.length} chunks, ${megabytes(bytes)}`);
+}
+
+async function verify({ cacheDir, json }: CacheOptions): Promise<void> {
+  const chunks = await storedChunks(cacheDir);
+  const bytes = sum(chunks.map(({ size }) => size));
+  // Each damaged chunk has a line of its own.
+  const store = new DiskStore(cacheDir, Number.POSITIVE_INFINITY, createLog("warn"));
+  const progress = createProgress(process.stderr);
+  stopOnSignals(progress);
+  progress.start("verifying", bytes);
+  for (const { key, size } of chunks) {
+    await store.read(key);
+    progress.add(size);
+  }
+  progress.stop();
+  const { corrupt } = store.statistics;
+  if (json) console.log(JSON.stringify({ chunks: chunks.length, bytes, corrupt }));
+  else if (corrupt === 0)
+    console.log(`all ${chunks.length} chunks, ${megabytes(bytes)}, are what they should be`);
+  if (corrupt > 0)
+    throw new UserError(`${corrupt} of ${chunks.length} chunks were damaged, and were thrown away`);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

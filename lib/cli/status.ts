@@ -1,0 +1,79 @@
+/** icfs status: what a mount serves, how old its proof is, and how it does. */
+import { Command } from "commander";
+import { messageOf, UserError } from "../errors.ts";
+import { MOUNT_TYPE, type Mount, mountAt, readMounts } from "../fs/mountinfo.ts";
+import { locate } from "../fs/probe.ts";
+import { oneLine } from "../log.ts";
+import { askStatus } from "../mount/control.ts";
+import type { MountStatus } from "../mount/status.ts";
+import { ageText, megabytes } from "../units.ts";
+import { flag } from "./options.ts";
+
+export function statusCommand(): Command {
+  return new Command("status")
+    .description("say what mounts serve and how they do; exit code 1 when one does not answer")
+    .argument("[mountpoint]", "default: every icfs mount")
+    .addOption(flag("--json", "print an array with an object for each mount"))
+    .action(status);
+}
+
+async function status(mountpoint: string | undefined, { json }: { json?: boolean }): Promise<void> {
+  const found: MountStatus[] = [];
+  const problems: string[] = [];
+  for (const mount of await mountsOf(mountpoint)) {
+    try {
+      found.push(await askStatus(mount));
+    } catch (error) {
+      problems.push(messageOf(error));
+    }
+  }
+  if (json) console.log(JSON.stringify(found));
+  else if (found.length > 0) console.log(found.map(text).join("\n\n"));
+  else if (problems.length === 0) console.log("nothing is mounted");
+  if (problems.length > 0) throw new UserError(problems.join("; "));
+}
+
+/** @throws UserError when no mount of ours is there */
+async function mountsOf(mountpoint: string | undefined): Promise<Mount[]> {
+  const mounts = await readMounts();
+  if (mountpoint === undefined) return mounts.filter(({ type }) => type === MOUNT_TYPE);
+  const mount = mountAt(mounts, await locate(mountpoint));
+  if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} is not an icfs mount`);
+  return [mount];
+}
+
+function text(status: MountStatus): string {
+  const { readers, cache, disk, next, hydration, lastError } = status;
+  const lines: [string, string | undefined][] = [
+    ["release", `${status.release} of ${status.canister} (${status.header})`],
+    ["content", `${status.files} files, ${megabytes(status.bytes)}${status.hydrated ? ", all here" : ""}`],
+    ["hydration", hydration && !status.hydrated ? progressText(hydration) : undefined],
+    ["proof", `certified ${ageText(1000 * status.proofAge)} ago`],
+    ["network", status.problem ?? (status.checkedAt ? "answers" : "not asked since the mount")],
+    ["next", next && `release ${next.release}: ${next.state}`],
+    [
+      "readers",
+      `${status.openFiles} files open, ${readers.opens} opens, ${megabytes(readers.bytes)} read, ${readers.errors} errors`,
+    ],
+    [
+      "cache",
+      `${cache.hits} hits in memory, ${cache.diskHits} on disk, ${cache.misses} misses; ${megabytes(cache.memoryUsed)} of ${megabytes(cache.memory)} in memory`,
+    ],
+    [
+      "fetched",
+      `${cache.chunksVerified} chunks, ${megabytes(cache.bytesVerified)} verified, ${cache.failures} failures, ${cache.underWay} under way`,
+    ],
+    ["outage", cache.failingSince && `cold reads fail at once since ${cache.failingSince}`],
+    ["disk", disk ? (disk.problem ?? `${disk.directory}: ${disk.corrupt} corrupt chunks found`) : "none"],
+    ["last error", lastError && `${lastError.at} ${lastError.message}`],
+    ["process", String(status.pid)],
+  ];
+  const shown = lines.filter((line): line is [string, string] => line[1] !== undefined);
+  return [status.mountpoint, ...shown.map(([name, value]) => `  ${name.padEnd(10)} ${value}`)]
+    .map(oneLine)
+    .join("\n");
+}
+
+function progressText({ files, filesDone, bytes, bytesDone }: NonNullable<MountStatus["hydration"]>): string {
+  return `${filesDone} of ${files} files, ${megabytes(bytesDone)} of ${megabytes(bytes)}`;
+}
