@@ -109,7 +109,7 @@ t.test("gateways that do not answer as they should", async (t) => {
     "silence in the middle": [(response) => response.writeHead(200).write("x"), /./],
     "a small answer that is a huge one, compressed": [
       (response) => response.writeHead(200, { "content-encoding": "gzip" }).end(PACKED),
-      /too large/,
+      /packed/,
     ],
     "what a decoder would choke on": [
       (response) => response.end(Buffer.alloc(1 << 20, 0x81)),

@@ -77,14 +77,47 @@ t.test("a trickle ends as well", async (t) => {
   t.equal(open, false, "and the connection is closed");
 });
 
-t.test("answers that are too large, packed or not", async (t) => {
+t.test("answers that are too large, or packed", async (t) => {
   const large = byteString(5 * 1024 * 1024);
   const plain = await serve(t, (response) => response.end(large));
   await t.rejects(boundedFetch(plain, undefined, 5000), { message: /too large/ });
   const packed = await serve(t, (response) =>
     response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(Buffer.alloc(200_000_000))),
   );
-  await t.rejects(boundedFetch(packed, undefined, 5000), { message: /too large/ });
+  await t.rejects(boundedFetch(packed, undefined, 5000), { message: /packed/ });
+});
+
+t.test("an answer's length may be wrong, or not be told", async (t) => {
+  const body = byteString(300_000);
+  const streamed = await serve(t, (response) => {
+    response.write(body.subarray(0, 70_000));
+    response.end(body.subarray(70_000));
+  });
+  t.ok(Buffer.from(await (await boundedFetch(streamed, undefined, 1000)).arrayBuffer()).equals(body));
+  const boasting = await serve(t, (response) => {
+    response.writeHead(200, { "content-length": 1_000_000_000_000 });
+    response.write(body, () => response.destroy());
+  });
+  await t.rejects(boundedFetch(boasting, undefined, 1000), { message: /closed before the end/ });
+});
+
+t.test("a request is not sent elsewhere", async (t) => {
+  let asked = 0;
+  const elsewhere = await serve(t, (response) => {
+    asked += 1;
+    response.end(byteString(1));
+  });
+  const url = await serve(t, (response) => response.writeHead(307, { location: elsewhere }).end());
+  await t.rejects(boundedFetch(url, undefined, 1000), { message: /sent elsewhere/ });
+  t.equal(asked, 0);
+});
+
+t.test("what is read twice, as the agent does", async (t) => {
+  const body = byteString(10);
+  const url = await serve(t, (response) => response.end(body));
+  const response = await boundedFetch(url, undefined, 1000);
+  t.ok(Buffer.from(await response.clone().arrayBuffer()).equals(body));
+  t.ok(Buffer.from(await response.arrayBuffer()).equals(body));
 });
 
 t.test("what is no CBOR", async (t) => {
