@@ -90,8 +90,8 @@ export class ChunkFetcher {
     try {
       return await this.#before(deadline, this.#shared(key, reference, deadline));
     } catch (error) {
-      // An answer that came meanwhile, to whomever, shows that there is a network.
-      if (performance.now() >= deadline && this.#lastArrival < start) {
+      // Whoever gives up early knows what is wrong. And an answer that came meanwhile, to whomever, shows a network.
+      if (this.#options.giveUp === undefined && this.#lastArrival < start) {
         this.breaker.open(error, () => this.#attempt(reference));
       }
       throw error;

@@ -16,7 +16,7 @@ import { mkdir, open, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { defaultCacheDirectory, prepareCacheDirectory } from "./cache-directory.ts";
+import { prepareCacheDirectory } from "./cache-directory.ts";
 import { DiskSpace } from "./disk-space.ts";
 import { Pins } from "./pins.ts";
 
@@ -38,10 +38,9 @@ const TOUCH_MS = 60_000;
 const BROKEN_MS = 60_000;
 
 /** Opens the store, private to this user. @throws UserError when it cannot be used at all */
-export function openDiskStore(directory: string | undefined, capacity: number, log: Log): DiskStore {
-  const path = directory ?? defaultCacheDirectory();
-  prepareCacheDirectory(path);
-  return new DiskStore(path, capacity, log);
+export function openDiskStore(directory: string, capacity: number, log: Log): DiskStore {
+  prepareCacheDirectory(directory);
+  return new DiskStore(directory, capacity, log);
 }
 
 export class DiskStore {

@@ -36,7 +36,7 @@ interface MountCommandOptions extends NetworkOptions {
   readonly dirMode: number;
   /** Bytes. */
   readonly memory: number;
-  readonly cacheDir?: string;
+  readonly cacheDir: string;
   /** Bytes; 0: no disk cache. */
   readonly maxCacheSize: number;
   /** Durations in milliseconds, here and below. */
@@ -101,7 +101,7 @@ export function mountCommand(): Command {
       DEFAULT_MEMORY,
       LEAST_MEMORY,
     ),
-    option("--cache-dir <dir>", "where verified chunks are kept").default(undefined, defaultCacheDirectory()),
+    option("--cache-dir <dir>", "where verified chunks are kept").default(defaultCacheDirectory()),
     size("--max-cache-size <size>", "disk for them; 0: none", DEFAULT_CACHE_SIZE, 0),
     option("--prefetch <what>", "fetch before it is asked for: all, what a boot configuration names, or none")
       .choices(["all", "boot", "none"])
@@ -135,9 +135,10 @@ export function mountCommand(): Command {
     flag("--offline", "serve what is kept on this host, and never ask the network"),
   ]);
   addGroup(command, "The daemon:", [
-    option("--transport <name>", "how to talk to the kernel: kernel or fuse-native")
-      .choices(["kernel", "fuse-native"])
-      .default(undefined, "kernel for root on Linux, else fuse-native"),
+    option(
+      "--transport <name>",
+      "how to talk to the kernel; default: kernel for root on Linux, else fuse-native",
+    ).choices(["kernel", "fuse-native"]),
     option("--log-level <level>", "debug, info, warn or error").default("info").argParser(logLevel),
     option("--log-file <file>", "where the daemon logs").default(defaultLogFile()),
     option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end"),
@@ -163,7 +164,8 @@ async function mount(canister: string, mountpoint: string, options: MountCommand
   }
   const { pid, message } = await runInBackground({
     argv: process.argv.slice(1),
-    env: process.env,
+    // Read before the pool's first use: two of its threads wait in /dev/fuse, and the disk and resolver need others.
+    env: { UV_THREADPOOL_SIZE: "8", ...process.env },
     logFile: options.logFile,
   });
   report(message as unknown as MountDescription, pid, options);
@@ -203,7 +205,8 @@ async function openStore(
   log: Log,
 ): Promise<DiskStore | undefined> {
   if (maxCacheSize === 0) return undefined;
-  return openDiskStore(cacheDir, maxCacheSize, log);
+  // The daemon leaves this directory.
+  return openDiskStore(resolve(cacheDir), maxCacheSize, log);
 }
 
 /**
