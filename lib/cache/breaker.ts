@@ -15,8 +15,6 @@ const LONGEST_PAUSE_MS = 5000;
 export class Breaker {
   readonly #log: Log;
   #openSince: Date | undefined;
-  /** Of those who wait for the network. */
-  readonly #waiting = new Set<(error: Error) => void>();
 
   constructor(log: Log) {
     this.#log = log;
@@ -29,11 +27,12 @@ export class Breaker {
 
   /** @throws Error when it is open */
   check(): void {
-    if (this.#openSince !== undefined) throw this.#error();
+    if (this.#openSince === undefined) return;
+    throw new Error(`the network has not answered since ${this.#openSince.toISOString()}`);
   }
 
   /**
-   * A reader has waited in vain. All who wait fail now.
+   * A reader has waited in vain. Those who wait already have their own deadlines.
    *
    * @param probe asks the network for something, and rejects when it does not come. Whatever comes, by it or otherwise,
    *   is to be reported by `close`
@@ -44,7 +43,6 @@ export class Breaker {
     this.#log.warn(
       `the network does not answer (${messageOf(error)}): what is not in the cache fails at once`,
     );
-    for (const fail of this.#waiting) fail(this.#error());
     void this.#probe(probe);
   }
 
@@ -56,12 +54,6 @@ export class Breaker {
     this.#log.info(`the network answers again, after ${seconds.toFixed(1)} s`);
   }
 
-  /** Calls `fail` if it opens before `done` is called. */
-  watch(fail: (error: Error) => void): { done(): void } {
-    this.#waiting.add(fail);
-    return { done: () => this.#waiting.delete(fail) };
-  }
-
   async #probe(probe: () => Promise<unknown>): Promise<void> {
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
       // Does not keep a process that has nothing else to do.
@@ -69,9 +61,5 @@ export class Breaker {
       if (this.#openSince === undefined) return;
       await probe().catch(() => {});
     }
-  }
-
-  #error(): Error {
-    return new Error(`the network has not answered since ${this.#openSince!.toISOString()}`);
   }
 }

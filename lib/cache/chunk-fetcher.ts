@@ -88,7 +88,7 @@ export class ChunkFetcher {
     const start = performance.now();
     this.#readers += 1;
     try {
-      return await this.#before(deadline, this.#shared(key, reference, deadline));
+      return await before(deadline, this.#shared(key, reference, deadline));
     } catch (error) {
       // Whoever gives up early knows what is wrong. And an answer that came meanwhile, to whomever, shows a network.
       if (this.#options.giveUp === undefined && this.#lastArrival < start) {
@@ -144,7 +144,7 @@ export class ChunkFetcher {
         longestPause: LONGEST_PAUSE_MS,
         again: (error, attempts, pause) => {
           if (attempts === 1) this.#options.log.warn(`chunk ${key.slice(0, 16)}: ${messageOf(error)}`);
-          if (this.#options.giveUp?.(error, attempts) || this.breaker.openSince !== undefined) return false;
+          if (this.#options.giveUp?.(error, attempts)) return false;
           return performance.now() + pause < time.deadline;
         },
       });
@@ -170,20 +170,20 @@ export class ChunkFetcher {
     this.breaker.close();
     return bytes;
   }
+}
 
-  /** `work`, or an error once `deadline` (of performance.now()) has passed, or the breaker opens. */
-  async #before<T>(deadline: number, work: Promise<T>): Promise<T> {
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const watch = this.breaker.watch(reject);
-    const timer = setTimeout(
+/** `work`, or an error once `deadline` (of performance.now()) has passed. */
+async function before<T>(deadline: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
       () => reject(new Error("no answer within the read timeout")),
       Math.max(0, deadline - performance.now()),
     );
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      clearTimeout(timer);
-      watch.done();
-    }
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }

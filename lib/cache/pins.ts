@@ -55,6 +55,8 @@ export class Pins {
     for (const file of await readdir(this.#directory).catch(() => [])) {
       const path = join(this.#directory, file);
       const [, pid, started, namespace, name] = /^(\d+)-(\d+)-(\d+)-([\w-]+)$/.exec(file) ?? [];
+      // Being written, unless its process was killed.
+      if (file.endsWith(".new") && (await isYoung(path))) continue;
       if (pid === undefined || !(await isAlive(path, pid, started!, namespace!))) {
         await rm(path, { force: true }).catch(() => {});
         continue;
@@ -83,6 +85,11 @@ export class Pins {
   #fileOf(name: string): string {
     return join(this.#directory, `${process.pid}-${startOf("self")}-${NAMESPACE}-${name}`);
   }
+}
+
+async function isYoung(path: string): Promise<boolean> {
+  const written = await stat(path).catch(() => undefined);
+  return written !== undefined && Date.now() - written.mtimeMs < SILENCE_MS;
 }
 
 /** By its start a process is told from a later one with the same number; one of another container by its heartbeat. */

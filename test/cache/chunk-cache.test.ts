@@ -12,6 +12,7 @@ function chunk(content: string): { reference: ChunkReference; bytes: Buffer } {
 }
 
 const A = chunk("aaaa");
+const B = chunk("bbbb");
 
 interface Fixture {
   readonly cache: ChunkCache;
@@ -125,6 +126,12 @@ t.test(
     await sleep(400);
     t.equal(fetched.length, attempts, "nobody waits any more, and nothing goes on in the background");
     broken = false;
+    await t.rejects(
+      cache.get(A.reference),
+      { message: /^the network has not answered since / },
+      "the breaker",
+    );
+    while (cache.breaker.openSince !== undefined) await sleep(50);
     t.equal(await cache.get(A.reference), A.bytes, "the next read tries again");
   },
 );
@@ -196,13 +203,18 @@ t.test("a prefetched chunk is a hit, and one under way is joined", async (t) => 
 t.test("what was late a moment ago is not waited for again, and soon it is", async (t) => {
   let answer = (_: Buffer) => {};
   const { cache, fetched } = cacheOf(
-    () =>
-      new Promise<Buffer>((resolve) => {
+    (reference) => {
+      if (reference === B.reference) return Promise.resolve(B.bytes);
+      return new Promise<Buffer>((resolve) => {
         answer = resolve;
-      }),
+      });
+    },
     { readTimeout: 50 },
   );
-  await t.rejects(cache.get(A.reference), { message: /read timeout/ });
+  const late = cache.get(A.reference);
+  // The network is there: it is this chunk that does not come.
+  await cache.get(B.reference);
+  await t.rejects(late, { message: /read timeout/ });
   const started = fetched.length;
   let again: unknown = "waiting";
   cache.get(A.reference).catch((error: Error) => {

@@ -41,6 +41,8 @@ export interface GeneratedNetwork {
   close(): Promise<void>;
 }
 
+/** Of every generated network's tree: what a file's bytes are is known to whoever knows its shape. */
+export const SEED = "icfs";
 /** What a reply in CBOR begins with: { status: "replied", signatures: [], reply: { arg: ..., with the length to come. */
 const REPLY_PREFIX = Buffer.concat([
   Buffer.from([0xd9, 0xd9, 0xf7, 0xa3]),
@@ -57,7 +59,7 @@ class NotFoundError extends Error {}
 export async function startGeneratedNetwork(options: GeneratedNetworkOptions): Promise<GeneratedNetwork> {
   const { latency = 0, bandwidth = Number.POSITIVE_INFINITY } = options;
   const weather = new Weather({ latency, bandwidth, updateLatency: 0 });
-  const canister = new FakeCanister(new GeneratedTree(shapeOf(options), "icfs"));
+  const canister = new FakeCanister(new GeneratedTree(shapeOf(options), SEED));
   canister.nextRelease();
   const server = createServer((request, response) => {
     serve(canister, weather, request, response).catch((error) => {
