@@ -39,8 +39,8 @@ function words(text: string): string[] {
   return text
     .split("\n")
     .filter((line) => !/^\s*#/.test(line))
-    .flatMap((line) => line.split(/[\s=,"']+/))
-    .map((word) => word.replace(/^(\([^)]*\)|[a-z]+:\/\/[^/]*|\$\{?[a-z_]+\}?)/i, ""))
+    .flatMap((line) => line.replace(/\([^)\s]*\)/g, "").split(/[\s=,"']+/))
+    .map((word) => word.replace(/^([a-z]+:\/\/[^/]*|\$\{?[a-z_]+\}?)/i, ""))
     .filter((word) => /[^/.]/.test(word));
 }
 

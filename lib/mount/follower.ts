@@ -225,14 +225,17 @@ export class Follower {
         ? `after ${seconds(waited)} s of waiting for quiet`
         : `though files go on being opened, after ${seconds(waited)} s`;
       log.info(`release ${number} is live (${how}), ${when}`);
-      await this.#work.reserve([this.#served()]);
       await this.#work.renewed(this.#live);
+      // Alone it may fit; else this only gives up what the one before had reserved.
+      if (local) await this.#work.reserve([this.#served()]);
+      else await this.#hydrateLive();
     } catch (error) {
       if (signal.aborted) return;
       if (this.#next === next) this.#next = undefined;
       if (error instanceof WrongFileError) this.#refused = release.hash.toString("hex");
       log.error(`release ${number} does not go live: ${messageOf(error)}`);
-      await this.#work.reserve([this.#served()]);
+      // Which was interrupted for it.
+      if (!isDone(this.#hydration)) await this.#hydrateLive();
     }
   }
 
