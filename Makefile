@@ -8,7 +8,7 @@ export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/icfs
 
 CANISTER := build/icfs.wasm build/icfs.did
 
-.PHONY: help setup modules canister check format test test-long demo bench clean
+.PHONY: help setup modules canister check format test test-long demo bench bench-dnsmasq clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ demo: setup ## Boot a virtual machine from a canister, end to end, as root
 
 bench: setup ## Measure: the canister's instructions, beside the IC's limits
 	@node bench/instructions.ts
+
+bench-dnsmasq: setup ## Measure: how long dnsmasq takes for DHCP and DNS while it serves a mount, as root; 5 minutes
+	@node bench/dnsmasq.ts
 
 clean: ## Remove what was built and installed here (Debian packages stay)
 	rm -rf build node_modules .tap

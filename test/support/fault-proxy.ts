@@ -5,7 +5,7 @@
 import { randomInt } from "node:crypto";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Test } from "tap";
+import type { Test } from "./icfs.ts";
 
 /**
  * What happens to a request. `silence`: nothing, and the connection stays open. `drop`: the connection ends instead.
@@ -53,7 +53,7 @@ export async function startFaultProxy(t: Test, target: string): Promise<FaultPro
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.teardown(() => {
     server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
+    return new Promise<void>((resolve) => server.close(() => resolve()));
   });
   return Object.assign(proxy, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
 }

@@ -1,0 +1,91 @@
+/**
+ * How long a live dnsmasq takes to answer DHCP and DNS while it serves TFTP: from a local directory, and from icfs mounts in
+ * good and in bad times. It does all three in one loop with blocking reads, so a read that hangs is felt by the whole site.
+ *
+ *     node bench/dnsmasq.ts [--seconds 15] [--only TEXT] [--json]     as root; `make bench-dnsmasq`
+ *
+ * `--only` takes the scenarios whose names contain TEXT, and the first, which they are compared with. Everything happens
+ * in network namespaces of its own; whatever happens, nothing is left behind.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Report } from "../demo/report.ts";
+import { makeWorkspace } from "../demo/workspace.ts";
+import { type PublishedTree, startNetwork } from "./dnsmasq/icfs.ts";
+import { makeLan } from "./dnsmasq/lan.ts";
+import { type Measured, measure, type Place } from "./dnsmasq/measure.ts";
+import { NETWORKS, SCENARIOS, type Scenario } from "./dnsmasq/scenarios.ts";
+import { table } from "./dnsmasq/table.ts";
+import { makeTree, renewBoot } from "./dnsmasq/tree.ts";
+
+/** How long clients read in each scenario: twice what a read may take, and so long enough for an outage to be over. */
+const LOAD_SECONDS = "20";
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: LOAD_SECONDS },
+    only: { type: "string", default: "" },
+    json: { type: "boolean", default: false },
+  },
+});
+
+async function bench(signal: AbortSignal): Promise<Measured[]> {
+  if (process.getuid?.() !== 0) throw new Error("this needs root: it makes network namespaces and mounts");
+  await using stack = new AsyncDisposableStack();
+  const workspace = stack.use(await makeWorkspace("icfs-bench"));
+  const lan = stack.use(await makeLan(`icfs-bench-${process.pid}`));
+  const { directory, env } = workspace;
+  const tree = join(directory, "tree");
+  await mkdir(tree);
+  await makeTree(tree);
+  const networks = new Map<Scenario["network"], Promise<PublishedTree>>();
+  const place: Place = {
+    ...{ workspace, lan, tree, env, signal, loadSeconds: Number(values.seconds) },
+    renew: () => renewBoot(tree),
+    network(name) {
+      const network = networks.get(name) ?? startNetwork(tree, NETWORKS[name], stack, { env, signal });
+      networks.set(name, network);
+      return network;
+    },
+  };
+  const results: Measured[] = [];
+  const report = values.json ? undefined : new Report();
+  for (const [i, scenario] of SCENARIOS.entries()) {
+    if (i > 0 && !scenario.name.includes(values.only)) continue;
+    const work = () => measure(scenario, place);
+    const tell = ({ dhcp, dns }: Measured) =>
+      `${scenario.name}: at worst DHCP ${dhcp.worst.toFixed(0)} ms, DNS ${dns.worst.toFixed(0)} ms`;
+    results.push(report === undefined ? await work() : await report.stage("measured", work, tell));
+  }
+  return results;
+}
+
+/** What went wrong, a line for each error. */
+function messages(error: unknown): string[] {
+  if (error instanceof SuppressedError) return [...messages(error.suppressed), ...messages(error.error)];
+  return [error instanceof Error ? error.message : String(error)];
+}
+
+const interruption = new AbortController();
+let exitCode = 1;
+// The customary exit codes: 128 + the signal's number. Further ones do not disturb the cleaning up.
+for (const [name, code] of [
+  ["SIGHUP", 129],
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  process.on(name, () => {
+    if (interruption.signal.aborted) return;
+    exitCode = code;
+    interruption.abort(new Error(`interrupted (${name})`));
+  });
+}
+
+try {
+  const results = await bench(interruption.signal);
+  console.log(values.json ? JSON.stringify(results) : `\n${table(results)}`);
+} catch (error) {
+  for (const message of messages(error)) console.error(`bench: ${message}`);
+  process.exitCode = exitCode;
+}

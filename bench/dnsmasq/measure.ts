@@ -1,0 +1,107 @@
+/** One scenario, from an empty mount to its numbers. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Process, type RunOptions, run } from "../../demo/process.ts";
+import type { Workspace } from "../../demo/workspace.ts";
+import { startFaultProxy } from "../../test/support/fault-proxy.ts";
+import { mountTree, type PublishedTree } from "./icfs.ts";
+import { DHCP_MAC, type Lan, SERVER_ADDRESS } from "./lan.ts";
+import type { LoadOptions, LoadResult } from "./load.ts";
+import type { ProbeOptions, ProbeResult, Times } from "./probe.ts";
+import type { Scenario } from "./scenarios.ts";
+import { DNS_NAME, startDnsmasq } from "./server.ts";
+
+const PROBE = fileURLToPath(new URL("probe.ts", import.meta.url));
+const LOAD = fileURLToPath(new URL("load.ts", import.meta.url));
+/** A load may take so much longer than it should; then it hangs. */
+const LOAD_MORE_SECONDS = 120;
+
+export interface Summary {
+  /** Questions that were answered. */
+  readonly answered: number;
+  readonly unanswered: number;
+  /** In milliseconds, as all below; of questions without an answer, how long they had waited. */
+  readonly median: number;
+  readonly percentile99: number;
+  readonly worst: number;
+}
+
+export interface Measured {
+  readonly name: string;
+  readonly dhcp: Summary;
+  readonly dns: Summary;
+  readonly tftp: LoadResult;
+  /** The release that was served at the end; none from a directory. */
+  readonly release?: number;
+}
+
+export interface Place extends RunOptions {
+  readonly workspace: Workspace;
+  readonly lan: Lan;
+  /** The tree as a directory. */
+  readonly tree: string;
+  /** How long clients read. */
+  readonly loadSeconds: number;
+  network(name: Scenario["network"]): Promise<PublishedTree>;
+  /** Makes the tree another one. */
+  renew(): Promise<void>;
+}
+
+export async function measure(scenario: Scenario, place: Place): Promise<Measured> {
+  const { workspace, lan, tree, loadSeconds, env, signal } = place;
+  const options = { env, signal };
+  await using stack = new AsyncDisposableStack();
+  const network = scenario.mount === undefined ? undefined : await place.network(scenario.network);
+  const proxy =
+    network && (await startFaultProxy({ teardown: (end) => stack.defer(async () => end()) }, network.url));
+  const url = scenario.event === "outage" ? proxy!.url : network?.url;
+  const mounted =
+    network && (await mountTree({ ...network, url: url! }, scenario.mount!, workspace, stack, options));
+  const dnsmasq = stack.use(await startDnsmasq(lan.server, mounted?.mountpoint ?? tree, options));
+  const probing: ProbeOptions = { server: SERVER_ADDRESS, mac: DHCP_MAC, name: DNS_NAME };
+  const probe = stack.use(
+    new Process(...lan.client.inside(process.execPath, [PROBE, JSON.stringify(probing)]), env),
+  );
+  await probe.until(/answered/, { seconds: 20, signal });
+
+  if (scenario.event === "outage") proxy!.fault = () => "silence";
+  const { clients, once } = scenario;
+  const loading: LoadOptions = { server: SERVER_ADDRESS, clients, ...(once ? {} : { seconds: loadSeconds }) };
+  const load = run(...lan.client.inside(process.execPath, [LOAD, JSON.stringify(loading)]), {
+    ...options,
+    seconds: loadSeconds + LOAD_MORE_SECONDS,
+  });
+  const releasing = scenario.event === "release" ? release(place, network!) : undefined;
+  const [loaded] = await Promise.all([load, releasing]);
+  await probe.stop();
+  const { dhcp, dns }: ProbeResult = JSON.parse(probe.stdout.trim().split("\n").at(-1)!);
+  await dnsmasq.stop();
+  const last = await mounted?.end();
+  return {
+    name: scenario.name,
+    dhcp: summaryOf(dhcp),
+    dns: summaryOf(dns),
+    tftp: JSON.parse(loaded),
+    ...(last === undefined ? {} : { release: last }),
+  };
+}
+
+/** Publishes another tree when clients have read for a while. */
+async function release(place: Place, network: PublishedTree): Promise<void> {
+  await sleep((place.loadSeconds * 1000) / 5, undefined, { signal: place.signal });
+  await place.renew();
+  await network.publish();
+}
+
+function summaryOf({ answered, unanswered }: Times): Summary {
+  const sorted = [...answered, ...unanswered].sort((a, b) => a - b);
+  const at = (share: number) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+  return {
+    answered: answered.length,
+    unanswered: unanswered.length,
+    median: at(0.5),
+    percentile99: at(0.99),
+    worst: at(1),
+  };
+}
