@@ -87,7 +87,7 @@ async function flip(mounted: MountedTransport): Promise<void> {
     await mounted.switchTo(atOnce(fileSystem.prepare(release(version))));
     console.log(JSON.stringify({ version }));
     // Chunks of versions that nobody can have open any more; readers close their files within seconds.
-    if (chunks.size > 4000) for (const old of [...chunks.keys()].slice(0, 1000)) chunks.delete(old);
+    if (chunks.size > 1600) for (const old of [...chunks.keys()].slice(0, 600)) chunks.delete(old);
   }
 }
 
