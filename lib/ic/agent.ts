@@ -29,25 +29,8 @@ export function createAgent(options: AgentOptions): HttpAgent {
     rootKey: options.rootKey,
     verifyQuerySignatures: options.verifyQuerySignatures,
     retryTimes: options.retryTimes ?? 0,
-    fetch: async (url, init) => {
-      const response = await boundedFetch(url, init, options.requestTimeout);
-      return isQuery(url) ? withoutCopy(response) : response;
-    },
+    fetch: (url, init) => boundedFetch(url, init, options.requestTimeout),
   });
-}
-
-/** Only a query's reply is large, and has nothing in it that the agent decodes once more. */
-function isQuery(url: string | URL | Request): boolean {
-  return String(url instanceof Request ? url.url : url).endsWith("/query");
-}
-
-/**
- * The agent's decoder copies what it cuts out of a Uint8Array, and gives views of a Buffer: for a mount that is another
- * megabyte of garbage for each chunk. The agent takes both, though not by its types.
- */
-function withoutCopy(response: Response): Response {
-  const bytes = response.arrayBuffer();
-  return Object.assign(response, { arrayBuffer: async () => Buffer.from(await bytes) });
 }
 
 /** @throws UserError when `text` is no canister id */
