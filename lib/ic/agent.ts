@@ -14,7 +14,7 @@ export interface AgentOptions {
   readonly rootKey: Uint8Array;
   /** Default: anonymous. */
   readonly identity?: Identity;
-  /** Off only for what is verified in another way: hash-chained chunks, certified heads; then replies are views. */
+  /** Off only for what is verified in another way: hash-chained chunks, certified heads. */
   readonly verifyQuerySignatures: boolean;
   /** Milliseconds without a byte after which an HTTP request has failed, so that a socket that hangs in silence ends. */
   readonly requestTimeout: number;
