@@ -2,6 +2,7 @@
 
 import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { isMounted, type Mount, mountAt, readMounts } from "./mountinfo.ts";
 import type { EndReason, MountedTransport } from "./transport.ts";
@@ -41,6 +42,8 @@ export async function setReadAhead(mount: Mount, log: Log): Promise<void> {
 export function serve(mount: Mount, log: Log, served: Served): MountedTransport {
   const { promise: ended, resolve: end } = Promise.withResolvers<EndReason>();
   let asked = false;
+  // Something else may be mounted here by now: ours was lazily unmounted, or lies below.
+  const isOurs = (mounts: readonly Mount[]) => mountAt(mounts, mount.mountpoint)?.id === mount.id;
 
   const watch = async () => {
     do {
@@ -54,14 +57,18 @@ export function serve(mount: Mount, log: Log, served: Served): MountedTransport 
     if (!asked) end("unmounted from outside");
   };
   watch().catch((error) => log.error(`cannot watch the mount: ${error}`));
-  served.disconnected?.then(() => {
-    if (!asked) end("unmounted from outside");
+  served.disconnected?.then(async () => {
+    if (asked) return;
+    // An administrator can cut a mount off without taking it away: nobody serves what is left.
+    if (isOurs(await readMounts())) {
+      log.warn(`${mount.mountpoint} was cut off; taking it away`);
+      await detach(mount.mountpoint, true).catch((error) => log.error(messageOf(error)));
+    }
+    end("unmounted from outside");
   });
 
   const unmount = async () => {
     asked = true;
-    // By now something else may be mounted here: ours was lazily unmounted, or lies below. That is not ours to take away.
-    const isOurs = (mounts: readonly Mount[]) => mountAt(mounts, mount.mountpoint)?.id === mount.id;
     if (isOurs(await readMounts())) {
       try {
         await detach(mount.mountpoint, true);

@@ -3,11 +3,13 @@
  * inode that it knows must be answered for.
  */
 
-import { type FileSystem, type Inode, ROOT_INODE } from "../filesystem.ts";
+import { type Attributes, type FileSystem, type Inode, ROOT_INODE } from "../filesystem.ts";
 
 export class Lookups {
   readonly #fileSystem: Pick<FileSystem, "retain" | "forget">;
   readonly #counts = new Map<Inode, number>();
+  /** What is above each of them that is a directory. */
+  readonly #parents = new Map<Inode, Inode>();
 
   constructor(fileSystem: Pick<FileSystem, "retain" | "forget">) {
     this.#fileSystem = fileSystem;
@@ -18,10 +20,23 @@ export class Lookups {
     return this.#counts.size;
   }
 
+  /** Those that are directories, the root among them. */
+  get directories(): Inode[] {
+    return [ROOT_INODE, ...this.#parents.keys()];
+  }
+
+  /** The directory that a directory is in; the root's is itself. */
+  parentOf(inode: Inode): Inode {
+    return this.#parents.get(inode) ?? ROOT_INODE;
+  }
+
   /** The kernel is told of an inode. */
-  add(inode: Inode): void {
+  add({ inode, kind }: Pick<Attributes, "inode" | "kind">, parent: Inode): void {
     const count = this.#counts.get(inode) ?? 0;
-    if (count === 0) this.#fileSystem.retain(inode);
+    if (count === 0) {
+      this.#fileSystem.retain(inode);
+      if (kind === "directory") this.#parents.set(inode, parent);
+    }
     this.#counts.set(inode, count + 1);
   }
 
@@ -34,6 +49,7 @@ export class Lookups {
       this.#counts.set(inode, count - times);
     } else {
       this.#counts.delete(inode);
+      this.#parents.delete(inode);
       this.#fileSystem.forget(inode);
     }
   }

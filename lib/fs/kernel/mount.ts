@@ -7,7 +7,6 @@
 
 import { messageOf, UserError } from "../../errors.ts";
 import { run } from "../command.ts";
-import { ROOT_INODE } from "../filesystem.ts";
 import { checkHost } from "../host.ts";
 import { checkSource } from "../mount-options.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../mountinfo.ts";
@@ -21,8 +20,6 @@ import { Session } from "./session.ts";
 
 /** mount(8) answers at once; beyond this the command itself hangs. */
 const COMMAND_LIMIT_MS = 10_000;
-/** So much later names are taken back once more after a switch, see `switchTo`. */
-const AGAIN_MS = 1000;
 /** What makes the kernel take back all names that it knows; new in Linux 6.16, EINVAL before. */
 const TAKE_NAMES_BACK = notification(Notify.INC_EPOCH, Buffer.alloc(0));
 
@@ -55,12 +52,18 @@ export async function mountKernel({
   const { code, stderr } = await run("mount", command, COMMAND_LIMIT_MS, device.descriptor).catch(
     (error) => ({ code: -1, stderr: messageOf(error) }),
   );
-  if (code !== 0) throw new UserError(`cannot mount at ${mountpoint}: ${stderr.trim()}`);
+  if (code !== 0) {
+    device.close();
+    throw new UserError(`cannot mount at ${mountpoint}: ${stderr.trim()}`);
+  }
   device.listen((request) => session.handle(request));
   const mount = mountAt(await readMounts(), path);
   if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} was unmounted at once by somebody else`);
   try {
-    await session.greeted;
+    await Promise.race([
+      session.greeted,
+      device.disconnected.then(() => Promise.reject(new Error("cut off"))),
+    ]);
   } catch (error) {
     await detach(path, true);
     throw new UserError(`cannot mount at ${mountpoint}: ${messageOf(error)}; try --transport fuse-native`);
@@ -82,10 +85,11 @@ export async function mountKernel({
       await session.switching(async () => {
         if (keepsNames) await takeNamesBack();
       }, swap);
-      // The root has no name through which its attributes would be asked for again.
-      await device.notify(attributesOutdated(ROOT_INODE)).catch(() => {});
-      // The kernel dates what a listing says when it has read it, which may be after names were taken back.
-      if (keepsNames) setTimeout(() => takeNamesBack().catch(() => {}), AGAIN_MS).unref();
+      // Their times have changed, and their inodes have not. Who looks one up is told anew; the root has no name to be
+      // looked up by, nor has a directory that somebody works in.
+      for (const directory of session.directories) {
+        await device.notify(attributesOutdated(directory)).catch(() => {});
+      }
     },
   });
 }

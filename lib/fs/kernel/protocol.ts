@@ -46,7 +46,6 @@ export const Opcode = {
   NOTIFY_REPLY: 41,
   BATCH_FORGET: 42,
   FALLOCATE: 43,
-  READDIRPLUS: 44,
   RENAME2: 45,
   COPY_FILE_RANGE: 47,
   TMPFILE: 51,
@@ -55,11 +54,9 @@ export const Opcode = {
 /** FUSE_ASYNC_READ, ...: what is asked for in INIT, where the kernel has it. */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
-  DO_READDIRPLUS: 1 << 13,
-  READDIRPLUS_AUTO: 1 << 14,
-  ASYNC_DIO: 1 << 15,
   PARALLEL_DIROPS: 1 << 18,
   MAX_PAGES: 1 << 22,
+  CACHE_SYMLINKS: 1 << 23,
 } as const;
 
 export const FOPEN_KEEP_CACHE = 1 << 1;
@@ -193,21 +190,11 @@ export function attributesReply(attributes: Attributes, options: MountOptions, s
 /** struct fuse_entry_out. */
 export function entryReply(attributes: Attributes, options: MountOptions, valid: Validity): Buffer {
   const reply = Buffer.alloc(ENTRY_BYTES);
-  writeEntry(reply, 0, attributes, options, valid);
+  reply.writeBigUInt64LE(BigInt(attributes.inode), 0);
+  reply.writeBigUInt64LE(BigInt(valid.entry), 16);
+  reply.writeBigUInt64LE(BigInt(valid.attributes), 24);
+  writeAttributes(reply, ATTR_AT_IN_ENTRY, attributes, options);
   return reply;
-}
-
-function writeEntry(
-  target: Buffer,
-  at: number,
-  attributes: Attributes,
-  options: MountOptions,
-  valid: Validity,
-): void {
-  target.writeBigUInt64LE(BigInt(attributes.inode), at);
-  target.writeBigUInt64LE(BigInt(valid.entry), at + 16);
-  target.writeBigUInt64LE(BigInt(valid.attributes), at + 24);
-  writeAttributes(target, at + ATTR_AT_IN_ENTRY, attributes, options);
 }
 
 /** struct fuse_entry_out that says that there is no such name. @param seconds for which that may be taken for granted */
@@ -255,36 +242,17 @@ export interface DirectoryItem {
 /** DT_REG and the like. */
 const TYPES: Record<Kind, number> = { file: 8, directory: 4, symlink: 10 };
 
-/** How many bytes struct fuse_dirent takes, or with `plus` struct fuse_direntplus. */
-export function itemBytes(name: Buffer, plus: boolean): number {
-  return (plus ? ENTRY_BYTES : 0) + align(DIRENT_BYTES + name.length);
-}
-
-/**
- * Writes one at `at`.
- * @param plus the attributes, for fuse_direntplus; null leaves them empty, as is right for . and ..
- */
-export function writeItem(
-  target: Buffer,
-  at: number,
-  { name, inode, kind, next }: DirectoryItem,
-  plus?: {
-    readonly attributes: Attributes | null;
-    readonly options: MountOptions;
-    readonly valid: Validity;
-  },
-): void {
-  if (plus?.attributes) writeEntry(target, at, plus.attributes, plus.options, plus.valid);
-  const start = plus === undefined ? at : at + ENTRY_BYTES;
-  target.writeBigUInt64LE(BigInt(inode), start);
-  target.writeBigUInt64LE(BigInt(next), start + 8);
-  target.writeUInt32LE(name.length, start + 16);
-  target.writeUInt32LE(TYPES[kind], start + 20);
-  name.copy(target, start + DIRENT_BYTES);
-}
-
-function align(bytes: number): number {
-  return Math.ceil(bytes / 8) * 8;
+/** Writes a struct fuse_dirent at `at`. Returns where the next one goes; `at` when it does not fit. */
+export function writeItem(target: Buffer, at: number, { name, inode, kind, next }: DirectoryItem): number {
+  // Its length is aligned to 8 bytes.
+  const end = at + Math.ceil((DIRENT_BYTES + name.length) / 8) * 8;
+  if (end > target.length) return at;
+  target.writeBigUInt64LE(BigInt(inode), at);
+  target.writeBigUInt64LE(BigInt(next), at + 8);
+  target.writeUInt32LE(name.length, at + 16);
+  target.writeUInt32LE(TYPES[kind], at + 20);
+  name.copy(target, at + DIRENT_BYTES);
+  return end;
 }
 
 /** struct fuse_read_in, for files and directories. */

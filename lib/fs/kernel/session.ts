@@ -5,7 +5,7 @@
 
 import type { Log } from "../../log.ts";
 import { createErrorTranslator, errnoNumber } from "../errno.ts";
-import { type Errno, type FileSystem, FsError } from "../filesystem.ts";
+import { type Errno, type FileSystem, FsError, type Inode } from "../filesystem.ts";
 import type { MountOptions } from "../mount-options.ts";
 import { OpenFiles } from "../open-files.ts";
 import { attributeList } from "../operations.ts";
@@ -51,6 +51,8 @@ export interface SessionOptions {
 
 /** An hour: what an inode is never changes, and at a switch all names are taken back at once (`switching`). */
 const LONG_S = 3600;
+/** After a signal that ends nobody, until its reader is looked at again: another may have come. */
+const LOOK_AGAIN_MS = 200;
 /** Reads beyond this many wait in the kernel: more than the machines that boot at once. */
 const MAX_BACKGROUND = 64;
 /** 1 MiB, a chunk. */
@@ -59,19 +61,18 @@ const MAX_PAGES = 256;
 const MAX_WRITE = 4096;
 /** ENOSYS: answered to what is not implemented; for some requests the kernel never asks again. */
 const ENOSYS = 38;
-/** EAGAIN, for an interrupt: it came before its request, and is to be sent again. */
+/** EAGAIN, for an interrupt: it is to be sent again, if anybody still waits. */
 const EAGAIN = 11;
 const EINTR = 4;
 /** O_ACCMODE: the bits of the open flags that tell reading (0) from writing. */
 const ACCESS_MODE = 0o3;
 
-const WANTED =
-  InitFlag.ASYNC_READ |
-  InitFlag.DO_READDIRPLUS |
-  InitFlag.READDIRPLUS_AUTO |
-  InitFlag.ASYNC_DIO |
-  InitFlag.PARALLEL_DIROPS |
-  InitFlag.MAX_PAGES;
+/**
+ * Not READDIRPLUS, which would save a lookup for each name that `ls -l` lists: the kernel takes such names for as new as the
+ * moment when it has read the answer, which may be after a switch that the answer is older than. Not ASYNC_DIO: who reads
+ * with O_DIRECT could not be killed while he waits.
+ */
+const WANTED = InitFlag.ASYNC_READ | InitFlag.PARALLEL_DIROPS | InitFlag.MAX_PAGES | InitFlag.CACHE_SYMLINKS;
 
 /** They change something. The kernel refuses them on a `ro` mount by itself, until an administrator remounts it `rw`. */
 const WRITES: ReadonlySet<number> = new Set([
@@ -99,13 +100,7 @@ const WITHOUT_ANSWER: ReadonlySet<number> = new Set([
   Opcode.INTERRUPT,
 ]);
 /** Those that say what a name means: during a switch they wait. */
-const NAMES: ReadonlySet<number> = new Set([
-  Opcode.LOOKUP,
-  Opcode.GETATTR,
-  Opcode.OPENDIR,
-  Opcode.READDIR,
-  Opcode.READDIRPLUS,
-]);
+const NAMES: ReadonlySet<number> = new Set([Opcode.LOOKUP, Opcode.GETATTR, Opcode.OPENDIR]);
 
 export class Session {
   readonly #fileSystem: FileSystem;
@@ -113,7 +108,7 @@ export class Session {
   readonly #send: SessionOptions["send"];
   readonly #translate: (operation: string, error: unknown) => Errno;
   readonly #lookups: Lookups;
-  readonly #directories: Directories;
+  readonly #directories = new Directories();
   readonly #files: OpenFiles;
   /** Requests that wait for the file system. */
   readonly #pending = new Map<bigint, Request>();
@@ -127,7 +122,6 @@ export class Session {
     this.#send = send;
     this.#translate = createErrorTranslator(log);
     this.#lookups = new Lookups(fileSystem);
-    this.#directories = new Directories(fileSystem, options, this.#lookups);
     this.#files = new OpenFiles(fileSystem);
   }
 
@@ -158,13 +152,17 @@ export class Session {
     this.#held = [];
     try {
       await takeBack();
-      this.#directories.switched();
       swap();
     } finally {
       const held = this.#held;
       this.#held = undefined;
       for (const request of held) this.#answer(request);
     }
+  }
+
+  /** The directories that the kernel knows: what it thinks of their times is outdated after a switch. */
+  get directories(): Inode[] {
+    return this.#lookups.directories;
   }
 
   /** Fails what waits, and every read from now on. */
@@ -213,9 +211,17 @@ export class Session {
       this.#files.released(wellFormed(decodeRelease(request.body)));
       this.#reply(request);
     },
-    [Opcode.OPENDIR]: (request) => this.#reply(request, openReply(this.#directories.open(request.nodeid), 0)),
-    [Opcode.READDIR]: (request) => this.#readdir(request, undefined),
-    [Opcode.READDIRPLUS]: (request) => this.#readdir(request, this.#valid),
+    [Opcode.OPENDIR]: (request) => {
+      const { nodeid } = request;
+      const entries = this.#fileSystem.readdir(nodeid);
+      const handle = this.#directories.open(nodeid, this.#lookups.parentOf(nodeid), entries);
+      this.#reply(request, openReply(handle, 0));
+    },
+    [Opcode.READDIR]: (request) => {
+      const listed = this.#directories.read(wellFormed(decodeRead(request.body)));
+      if (listed === undefined) throw new FsError("EBADF", "not open");
+      this.#reply(request, listed);
+    },
     [Opcode.RELEASEDIR]: (request) => {
       this.#directories.release(wellFormed(decodeRelease(request.body)));
       this.#reply(request);
@@ -273,7 +279,7 @@ export class Session {
       return;
     }
     const attributes = this.#fileSystem.getattr(inode);
-    this.#lookups.add(inode);
+    this.#lookups.add(attributes, request.nodeid);
     this.#reply(request, entryReply(attributes, this.#options, this.#valid));
   }
 
@@ -327,12 +333,6 @@ export class Session {
     );
   }
 
-  #readdir(request: Request, valid: Validity | undefined): void {
-    const listed = this.#directories.read(wellFormed(decodeRead(request.body)), valid);
-    if (listed === undefined) throw new FsError("EBADF", "not open");
-    this.#reply(request, listed);
-  }
-
   #xattr(request: Request): void {
     const { size, rest } = wellFormed(decodeGetxattr(request.body));
     const value =
@@ -345,17 +345,19 @@ export class Session {
 
   /**
    * A signal has come for somebody who waits. One that ends them is obeyed: they would wait for the read's deadline, and
-   * nothing could end them. Any other is not: read() does not fail with EINTR here.
+   * nothing could end them. Any other is not: read() does not fail with EINTR here. The kernel says it once, and again
+   * when it is asked to; that is done after a while, for a reader may be killed later, and for a request that is not
+   * here yet because its interrupt has overtaken it.
    */
   #interrupt(request: Request): void {
     const unique = wellFormed(decodeInterrupt(request.body));
     const pending = this.#pending.get(unique);
-    if (pending === undefined) {
-      // Answered by now, or not yet here: then the kernel is to say it again, else it does not find what it is about.
-      this.#send([replyHeader(request.unique, EAGAIN, 0)]);
-    } else if (isBeingKilled(pending.pid)) {
+    if (pending !== undefined && isBeingKilled(pending.pid)) {
       this.#pending.delete(unique);
       this.#send([replyHeader(unique, EINTR, 0)]);
+    } else {
+      // Where the request has been answered meanwhile, the kernel does not know what this is about, and that is all.
+      setTimeout(() => this.#send([replyHeader(request.unique, EAGAIN, 0)]), LOOK_AGAIN_MS).unref();
     }
   }
 

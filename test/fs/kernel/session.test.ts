@@ -1,4 +1,5 @@
 /** The kernel's requests, without a kernel: what is malformed gets an error, and everything exactly one answer. */
+import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import t from "tap";
 import { type Attributes, type FileSystem, FsError, ROOT_INODE } from "../../../lib/fs/filesystem.ts";
@@ -11,6 +12,7 @@ const CONTENT = Buffer.from("the file's content");
 const FILE = 2;
 const EINVAL = 22;
 const ENOENT = 2;
+const EAGAIN = 11;
 
 /** A root with one file in it. */
 class OneFile implements FileSystem {
@@ -139,11 +141,10 @@ t.test("an inode is retained until it has been forgotten as often as it was look
   for (let i = 0; i < 3; i++) session.handle(request(Opcode.LOOKUP, ROOT_INODE, Buffer.from("file\0")));
   session.handle(request(Opcode.OPENDIR, ROOT_INODE, numbers(0)));
   const handle = answers.at(-1)!.body.readBigUInt64LE(0);
-  session.handle(request(Opcode.READDIRPLUS, ROOT_INODE, numbers(handle, 0, 4096, 0, 0)));
   session.handle(request(Opcode.READDIR, ROOT_INODE, numbers(handle, 0, 4096, 0, 0)));
   const before = answers.length;
   session.handle(request(Opcode.FORGET, FILE, numbers(2)));
-  t.ok(fileSystem.retained.has(FILE), "four less two");
+  t.ok(fileSystem.retained.has(FILE), "three less two: listing counts for nothing");
   session.handle(request(Opcode.BATCH_FORGET, 0, numbers(2, FILE, 1, FILE, 1)));
   t.same([fileSystem.retained.size, session.known.inodes], [0, 0]);
   session.handle(request(Opcode.FORGET, FILE, numbers(5)));
@@ -254,7 +255,11 @@ t.test("an interrupt ends nothing unless its reader is being killed", async (t) 
   session.handle(request(Opcode.INTERRUPT, 0, numbers(9), 10n));
   t.same(answers, [], "this process lives: the read goes on");
   session.handle(request(Opcode.INTERRUPT, 0, numbers(77), 12n));
-  t.match(answers, [{ unique: 12n, error: 11 }], "of what is not here yet, it is to be said again");
+  while (answers.length < 2) await sleep(50);
+  t.match(answers, [
+    { unique: 10n, error: EAGAIN },
+    { unique: 12n, error: EAGAIN },
+  ]);
   reading.resolve(CONTENT.subarray(0, 3));
   await settled();
   t.match(answers.at(-1), { unique: 9n, error: 0 });
