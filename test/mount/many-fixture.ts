@@ -1,0 +1,41 @@
+/**
+ * Mounts and unmounts again and again in one process, with a reader each time: `many-fixture.ts MOUNTPOINT TIMES`, with node
+ * --expose-gc. Prints what the process takes, after a tenth of it and at the end, as JSON.
+ */
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { promisify } from "node:util";
+import { mountKernel } from "../../lib/fs/kernel/mount.ts";
+import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
+import { createLog } from "../../lib/log.ts";
+import { directory, file, MemoryFileSystem } from "./memory-filesystem.ts";
+
+const [mountpoint, times] = process.argv.slice(2) as [string, string];
+const fileSystem = new MemoryFileSystem(directory({ "hello.txt": file("hello\n") }));
+const log = createLog("warn");
+const options = defaultMountOptions("many");
+/** A program of the host reads the mount this often: starting one takes longer than a mount. */
+const READ_EVERY = 20;
+
+function usage(mounts: number): string {
+  globalThis.gc!();
+  const status = readFileSync("/proc/self/status", "utf8");
+  const number = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1]);
+  return JSON.stringify({
+    mounts,
+    descriptors: readdirSync("/proc/self/fd").length,
+    threads: number("Threads"),
+    rssMiB: Math.round(number("VmRSS") / 1024),
+  });
+}
+
+for (let i = 1; i <= Number(times); i++) {
+  const mounted = await mountKernel({ fileSystem, mountpoint, options, log });
+  if (i % READ_EVERY === 0) {
+    const { stdout } = await promisify(execFile)("cat", [`${mountpoint}/hello.txt`]);
+    if (stdout !== "hello\n") throw new Error(`mount ${i}: ${stdout}`);
+  }
+  await mounted.unmount();
+  await mounted.ended;
+  if (i === Number(times) / 10 || i === Number(times)) console.log(usage(i));
+}

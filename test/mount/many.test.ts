@@ -1,0 +1,45 @@
+/** Many mounts in one process, one after the other: none leaves a descriptor, a thread or memory behind. Over the kernel transport. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { HUNG, mountedAt, mountpointFor } from "./mounts.ts";
+
+t.setTimeout(20 * HUNG);
+
+const FIXTURE = fileURLToPath(new URL("many-fixture.ts", import.meta.url));
+/** many.long.ts has a thousand. */
+const MOUNTS = Number(process.env.TEST_MOUNTS ?? 50);
+/** What the heap may have grown by, in MiB, when garbage has been collected: a mount that is kept has buffers of 128 KiB. */
+const MOST_GROWTH_MIB = 20;
+
+interface Usage {
+  readonly mounts: number;
+  readonly descriptors: number;
+  readonly threads: number;
+  readonly rssMiB: number;
+}
+
+t.test(`${MOUNTS} mounts, one after the other`, async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const child = spawn(process.execPath, ["--expose-gc", FIXTURE, mountpoint, String(MOUNTS)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.teardown(() => void child.kill("SIGKILL"));
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  t.same(await once(child, "close"), [0, null]);
+  const usages: Usage[] = said
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const [early, late] = [usages[0]!, usages.at(-1)!];
+  t.comment(said);
+  t.equal(late.mounts, MOUNTS);
+  t.equal(late.descriptors, early.descriptors, "descriptors");
+  t.equal(late.threads, early.threads, "threads");
+  t.ok(late.rssMiB < early.rssMiB + MOST_GROWTH_MIB, `${early.rssMiB} MiB before, ${late.rssMiB} after`);
+  t.equal(await mountedAt(mountpoint), undefined);
+});
