@@ -12,6 +12,8 @@ const FIXTURE = fileURLToPath(new URL("many-fixture.ts", import.meta.url));
 const MOUNTS = Number(process.env.TEST_MOUNTS ?? 50);
 /** What the heap may have grown by, in MiB, when garbage has been collected: a mount that is kept has buffers of 128 KiB. */
 const MOST_GROWTH_MIB = 20;
+/** Descriptors and threads that come and go: the mounts' table is being read, say. */
+const FEW = 3;
 
 interface Usage {
   readonly mounts: number;
@@ -38,8 +40,11 @@ t.test(`${MOUNTS} mounts, one after the other`, async (t) => {
   const [early, late] = [usages[0]!, usages.at(-1)!];
   t.comment(said);
   t.equal(late.mounts, MOUNTS);
-  t.equal(late.descriptors, early.descriptors, "descriptors");
-  t.equal(late.threads, early.threads, "threads");
+  t.ok(
+    late.descriptors <= early.descriptors + FEW,
+    `${early.descriptors} descriptors, and ${late.descriptors}`,
+  );
+  t.ok(late.threads <= early.threads + FEW, `${early.threads} threads, and ${late.threads}`);
   t.ok(late.rssMiB < early.rssMiB + MOST_GROWTH_MIB, `${early.rssMiB} MiB before, ${late.rssMiB} after`);
   t.equal(await mountedAt(mountpoint), undefined);
 });
