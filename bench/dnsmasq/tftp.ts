@@ -32,7 +32,7 @@ export function readFile(
   let received = 0;
   let bytes = 0;
   let progress = performance.now();
-  const send = () => socket.send(last, port, server);
+  const send = (sent?: () => void) => socket.send(last, port, server, sent);
   const timer = setInterval(() => {
     if (performance.now() - progress > silence) finish(new Error(`nothing came for ${silence / 1000} s`));
     else send();
@@ -48,9 +48,9 @@ export function readFile(
     if (result instanceof Error) reject(result);
     else resolve(result);
   };
-  const acknowledge = (block: number) => {
+  const acknowledge = (block: number, sent?: () => void) => {
     last = Buffer.from([0, OP_ACKNOWLEDGE, block >> 8, block & 0xff]);
-    send();
+    send(sent);
     timer.refresh();
     progress = performance.now();
   };
@@ -64,8 +64,9 @@ export function readFile(
     } else if (operation === OP_DATA && packet.readUInt16BE(2) === ((received + 1) & 0xffff)) {
       received += 1;
       bytes += packet.length - 4;
-      acknowledge(received & 0xffff);
-      if (packet.length < 4 + BLOCK_BYTES) finish(bytes);
+      const isLast = packet.length < 4 + BLOCK_BYTES;
+      // Not before the last acknowledgement is on its way: dnsmasq would wait for it, and take 50 transfers at most.
+      acknowledge(received & 0xffff, isLast ? () => finish(bytes) : undefined);
     }
   });
   signal.addEventListener("abort", abort);
