@@ -4,6 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { mountKernel } from "../../lib/fs/kernel/mount.ts";
 import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
@@ -17,14 +18,19 @@ const options = defaultMountOptions("many");
 /** A program of the host reads the mount this often: starting one takes longer than a mount. */
 const READ_EVERY = 20;
 
-function usage(mounts: number): string {
+async function usage(mounts: number): Promise<string> {
+  // Buffers are given back a moment after they have been collected.
+  globalThis.gc!();
+  await sleep(1000);
   globalThis.gc!();
   const status = readFileSync("/proc/self/status", "utf8");
   const number = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1]);
+  const { heapUsed, external } = process.memoryUsage();
   return JSON.stringify({
     mounts,
     descriptors: readdirSync("/proc/self/fd").length,
     threads: number("Threads"),
+    memoryMiB: Math.round((heapUsed + external) / 1024 / 1024),
     rssMiB: Math.round(number("VmRSS") / 1024),
   });
 }
@@ -37,5 +43,5 @@ for (let i = 1; i <= Number(times); i++) {
   }
   await mounted.unmount();
   await mounted.ended;
-  if (i === Number(times) / 10 || i === Number(times)) console.log(usage(i));
+  if (i === Number(times) / 10 || i === Number(times)) console.log(await usage(i));
 }
