@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { mkdir, rmdir, symlink, unlink, writeFile } from "node:fs/promises";
 import t from "tap";
 import { unmount } from "../../lib/fs/unmount.ts";
+import { TRANSPORT } from "../support/transport.ts";
 import { eventually, HUNG, mountedAt, mountpointFor, serve, sh } from "./mounts.ts";
 
 t.setTimeout(5 * HUNG);
@@ -69,6 +70,19 @@ except OSError as error:
   t.equal(said, "open\nInput/output error\n");
   t.equal(await mountedAt(mountpoint), undefined);
 });
+
+// libfuse does not say that this has happened.
+if (TRANSPORT === "kernel") {
+  t.test("a mount that is cut off is taken away", async (t) => {
+    const mountpoint = await mountpointFor(t);
+    const served = await serve(t, mountpoint);
+    await occupy(t, `os.chdir("${mountpoint}")`);
+    t.match((await sh("umount", "-f", mountpoint)).stderr, /busy/);
+    t.equal(await served.ended, 0);
+    t.match(served.stderr(), /was cut off/);
+    t.equal(await mountedAt(mountpoint), undefined);
+  });
+}
 
 t.test("an umount by somebody else ends the process", async (t) => {
   const mountpoint = await mountpointFor(t);

@@ -114,6 +114,41 @@ t.test("a directory of 10,000 entries", async (t) => {
   t.equal((await sh("cat", at("many/entry-9999"))).stdout, "9999");
 });
 
+t.test("a listing is gone back in", async (t) => {
+  const script = `
+import ctypes, sys
+libc = ctypes.CDLL(None)
+class Entry(ctypes.Structure):
+    _fields_ = [("inode", ctypes.c_uint64), ("offset", ctypes.c_int64), ("length", ctypes.c_uint16),
+                ("type", ctypes.c_uint8), ("name", ctypes.c_char * 256)]
+libc.opendir.restype = libc.telldir.restype = ctypes.c_void_p
+libc.readdir.restype = ctypes.POINTER(Entry)
+directory = ctypes.c_void_p(libc.opendir(sys.argv[1].encode()))
+def rest():
+    names = []
+    while entry := libc.readdir(directory):
+        names.append(entry.contents.name)
+    return names
+first = [libc.readdir(directory).contents.name for _ in range(5000)]
+place = libc.telldir(directory)
+end = rest()
+libc.seekdir(directory, ctypes.c_long(place))
+again = rest()
+libc.rewinddir(directory)
+everything = rest()
+print(len(first), len(end), end == again, everything == first + end)
+`;
+  const { stdout, stderr } = await sh("python3", "-c", script, at("many"));
+  t.same([stdout, stderr], ["5000 5002 True True\n", ""]);
+});
+
+t.test("what is above a directory", async (t) => {
+  const inodeOf = async (name: string) => (await sh("stat", "-c", "%i", at(name))).stdout.trim();
+  const listed = (await sh("ls", "-U", "-i", "-a", "-1", at("deep/er"))).stdout;
+  t.match(listed, new RegExp(`^ *${await inodeOf("deep/er")} \\.$`, "m"));
+  t.match(listed, new RegExp(`^ *${await inodeOf("deep")} \\.\\.$`, "m"));
+});
+
 t.test("statfs: as large as its content, and full", async (t) => {
   const { code, stdout } = await sh("stat", "-f", "-c", "%S %b %f %a %l %T", mountpoint);
   t.equal(code, 0);

@@ -19,6 +19,11 @@ import { Tree } from "../../lib/tree/tree.ts";
 import { TRANSPORT } from "../support/transport.ts";
 
 const CHUNK = 256 * 1024;
+const SECOND = 1_000_000_000n;
+/** How many names a directory has that are others in each version: more than fit one answer. */
+const NAMES = 2000;
+/** Of the greatest of them; so they are sorted. */
+const NAME_DIGITS = 4;
 const chunks = new Map<ChunkReference, Buffer>();
 
 function file(path: string, version: number, size: number): { entry: Entry; references: ChunkReference[] } {
@@ -39,7 +44,7 @@ function file(path: string, version: number, size: number): { entry: Entry; refe
     kind: "file",
     path,
     // The same time for two versions in a row.
-    modified: BigInt(Math.floor(version / 2)) * 1_000_000_000n,
+    modified: BigInt(Math.floor(version / 2)) * SECOND,
     size,
     sha256: Buffer.alloc(32, version),
     executable: false,
@@ -64,10 +69,15 @@ function release(version: number): ServedRelease {
   const size = 1_500_000 + (Math.floor(version / 4) % 3) * 100_000;
   add(file("changing", version, size));
   add(file("constant", 0, 700_000));
-  manifest.entries.push({ kind: "directory", path: "dir", modified: 0n });
+  // A directory keeps its inode, and its time changes.
+  manifest.entries.push({ kind: "directory", path: "dir", modified: BigInt(version) * SECOND });
   add(file("dir/changing", version, size));
+  manifest.entries.push({ kind: "directory", path: "names", modified: 0n });
+  for (let i = 0; i < NAMES; i++) {
+    add(file(`names/${version}-${String(i).padStart(NAME_DIGITS, "0")}`, version, 0));
+  }
   return {
-    tree: Tree.of(manifest as Manifest, BigInt(version) * 1_000_000n),
+    tree: Tree.of(manifest as Manifest, BigInt(version) * SECOND),
     number: version,
     certifiedAt: new Date(0),
   };

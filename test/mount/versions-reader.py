@@ -5,6 +5,9 @@ root, seconds, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(seed)
 end = time.monotonic() + seconds
 seen, reads, problems = set(), 0, []
+# The version that each path was last, and how many names a directory has whose names all say the version.
+newest = {}
+NAMES = 2000
 
 
 def check(what, data, version):
@@ -52,6 +55,10 @@ def read_some(name):
                 time.sleep(chance.random() * 0.2)
         if version is not None:
             seen.add(version)
+            # Versions are counted modulo 256.
+            if name != "constant" and (version - newest.setdefault(name, version)) % 256 > 128:
+                problems.append(f"{name}: version {version}, and it has been {newest[name]} before")
+            newest[name] = version
         if name == "constant" and version not in (0, None):
             problems.append(f"constant has changed to {version}")
         if area:
@@ -60,6 +67,16 @@ def read_some(name):
         os.close(file)
 
 
+def list_names():
+    names = os.listdir(os.path.join(root, "names"))
+    versions = {name.split("-")[0] for name in names}
+    if len(names) != NAMES or len(versions) != 1:
+        problems.append(f"{len(names)} names of the versions {sorted(versions)} in one listing")
+
+
 while time.monotonic() < end and len(problems) < 5:
-    read_some(chance.choice(["changing", "dir/changing", "constant"]))
+    if chance.random() < 0.05:
+        list_names()
+    else:
+        read_some(chance.choice(["changing", "dir/changing", "constant"]))
 print(json.dumps({"reads": reads, "versions": len(seen), "problems": problems}))

@@ -1,5 +1,6 @@
 /** Releases that flip under readers: every handle reads one version to its end, and no page is ever of two. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { TRANSPORT } from "../support/transport.ts";
@@ -57,6 +58,40 @@ t.test("who opens a path that nobody has open gets the live version", async (t) 
     const version = Buffer.from(stdout, "latin1")[0]!;
     t.ok(version >= before && version <= live() + 1, `${version}, and live were ${before} to ${live()}`);
     await sh("sleep", "0.3");
+  }
+});
+
+t.test("a listing that has begun is of one version to its end", async (t) => {
+  const { mountpoint } = await flipping(t, 200);
+  const script = `
+import os, sys, time
+with os.scandir(sys.argv[1] + "/names") as listing:
+    names = [next(listing).name]
+    time.sleep(1)
+    names += [entry.name for entry in listing]
+print(len(names), len({name.split("-")[0] for name in names}))
+`;
+  t.same(await sh("python3", "-c", script, mountpoint), { code: 0, stdout: "2000 1\n", stderr: "" });
+});
+
+t.test("directories tell their new times, also to somebody who works in one", async (t) => {
+  const { mountpoint, live } = await flipping(t, 1500);
+  const script = `
+import os, sys
+os.chdir(sys.argv[1] + "/dir")
+for line in sys.stdin:
+    print(int(os.stat(".").st_mtime), int(os.stat("..").st_mtime), int(os.stat(sys.argv[1]).st_mtime), flush=True)
+`;
+  const child = spawn("python3", ["-c", script, mountpoint], { stdio: ["pipe", "pipe", "inherit"] });
+  t.teardown(() => void child.kill("SIGKILL"));
+  for (let i = 0; i < 4; i++) {
+    const before = live();
+    child.stdin.write("\n");
+    const [said] = await once(child.stdout, "data");
+    for (const time of String(said).trim().split(" ").map(Number)) {
+      t.ok(time >= before && time <= live() + 1, `${time}, and live were ${before} to ${live()}`);
+    }
+    await eventually("the next version", () => live() > before);
   }
 });
 
