@@ -256,7 +256,7 @@ t.test("a mount that is gone already does not take away what has come in its pla
   const mountpoint = await mountpointFor(t);
   const first = await serve(t, mountpoint);
   // Somebody holds a file open, so that the process lives on when its mount is lazily taken away.
-  const holder = spawn("sh", ["-c", `exec 7<${mountpoint}/hello.txt; echo open; sleep 60`]);
+  const holder = spawn("sh", ["-c", `exec 7<${mountpoint}/hello.txt; echo open; exec sleep 60`]);
   t.teardown(() => void holder.kill("SIGKILL"));
   await once(holder.stdout, "data");
   t.equal((await sh("umount", "-l", mountpoint)).code, 0);
