@@ -8,7 +8,7 @@ export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/icfs
 
 CANISTER := build/icfs.wasm build/icfs.did
 
-.PHONY: help setup modules canister check format test test-long demo bench bench-dnsmasq clean
+.PHONY: help setup modules canister check format test test-long demo bench bench-dnsmasq bench-transports soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,12 @@ bench: setup ## Measure: the canister's instructions, beside the IC's limits
 
 bench-dnsmasq: setup ## Measure: how long dnsmasq takes for DHCP and DNS while it serves a mount, as root; 5 minutes
 	@node bench/dnsmasq.ts
+
+bench-transports: setup ## Measure: the kernel transport beside fuse-native, as root; a minute
+	@node bench/transports.ts
+
+soak: setup ## Ten minutes of 32 readers, over each transport in turn, as root: does it stay as fast and as small?
+	@node bench/soak.ts
 
 clean: ## Remove what was built and installed here (Debian packages stay)
 	rm -rf build node_modules .tap

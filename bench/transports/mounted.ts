@@ -1,0 +1,82 @@
+/** A mount for a measurement, served by a process of its own, and what that process takes. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rmdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { TransportName } from "../../lib/fs/select.ts";
+
+const SERVER = fileURLToPath(new URL("serve.ts", import.meta.url));
+const LOAD = fileURLToPath(new URL("load.ts", import.meta.url));
+/** As the daemon's (lib/cli/mount.ts). */
+const SERVER_THREADS = "8";
+/** Each reader of the load waits in one. */
+const LOAD_THREADS = "40";
+
+export const TRANSPORTS: readonly TransportName[] = ["kernel", "fuse-native"];
+
+export interface Usage {
+  readonly rssMiB: number;
+  readonly threads: number;
+  readonly descriptors: number;
+}
+
+/** What a load has done: operations, and in how many seconds. */
+export interface Work {
+  readonly count: number;
+  readonly seconds: number;
+}
+
+export class Mounted implements AsyncDisposable {
+  readonly #mountpoint: string;
+  readonly #server: ChildProcess;
+
+  private constructor(mountpoint: string, server: ChildProcess) {
+    this.#mountpoint = mountpoint;
+    this.#server = server;
+  }
+
+  /** @param mostDelay milliseconds; each read takes a random time up to that */
+  static async start(transport: TransportName, mostDelay: number): Promise<Mounted> {
+    const mountpoint = await mkdtemp(join(tmpdir(), "icfs-bench-"));
+    const server = spawn(process.execPath, [SERVER, mountpoint, transport, String(mostDelay)], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, UV_THREADPOOL_SIZE: SERVER_THREADS },
+    });
+    const mounted = new Mounted(mountpoint, server);
+    await Promise.race([once(server.stdout!, "data"), once(server, "exit")]);
+    if (server.exitCode !== null) throw new Error(`cannot mount over ${transport}`);
+    return mounted;
+  }
+
+  /** Of the process that serves the mount. */
+  async usage(): Promise<Usage> {
+    const { pid } = this.#server;
+    const status = await readFile(`/proc/${pid}/status`, "utf8");
+    const number = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1]);
+    const { length: descriptors } = await readdir(`/proc/${pid}/fd`);
+    return { rssMiB: Math.round(number("VmRSS") / 1024), threads: number("Threads"), descriptors };
+  }
+
+  /**
+   * Puts a load (load.ts) on the mount.
+   * @throws Error when a read failed, or was wrong, or `signal` came
+   */
+  async load(kind: string, seconds: number, signal: AbortSignal): Promise<Work> {
+    const parameters = [LOAD, kind, this.#mountpoint, String(seconds)];
+    const env = { ...process.env, UV_THREADPOOL_SIZE: LOAD_THREADS };
+    const { stdout } = await promisify(execFile)(process.execPath, parameters, { env, signal });
+    return JSON.parse(stdout);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#server.exitCode === null && this.#server.signalCode === null) {
+      const ended = once(this.#server, "exit");
+      this.#server.kill("SIGTERM");
+      await ended;
+    }
+    await rmdir(this.#mountpoint);
+  }
+}
