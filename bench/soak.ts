@@ -3,6 +3,7 @@
  * as small? `node bench/soak.ts [--minutes 10]` in all, as root; `make soak`. It ends by itself, and leaves nothing.
  */
 import { parseArgs } from "node:util";
+import { interruptible } from "./transports/interruptible.ts";
 import { Mounted, TRANSPORTS, type Usage } from "./transports/mounted.ts";
 
 /** Milliseconds: a read takes up to that. Slow ones and fast ones overtake each other. */
@@ -13,10 +14,6 @@ const PARTS = 6;
 const { values } = parseArgs({ options: { minutes: { type: "string", default: "10" } } });
 const seconds = (Number(values.minutes) * 60) / TRANSPORTS.length / PARTS;
 if (!(seconds > 0)) throw new Error(`--minutes ${values.minutes}: not a number of minutes`);
-const interrupted = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => interrupted.abort(new Error(signal)));
-}
 
 const line = (cells: readonly (string | number)[]) =>
   console.log(
@@ -24,16 +21,18 @@ const line = (cells: readonly (string | number)[]) =>
   );
 const cellsOf = ({ rssMiB, threads, descriptors }: Usage) => [rssMiB, threads, descriptors];
 
-line(["", "reads/s", "MiB", "threads", "descriptors"]);
-for (const transport of TRANSPORTS) {
-  await using mounted = await Mounted.start(transport, MOST_DELAY_MS);
-  line([transport, "", ...cellsOf(await mounted.usage())]);
-  for (let part = 1; part <= PARTS; part++) {
-    const work = await mounted.load("random", seconds, interrupted.signal);
-    line([
-      `${Math.round(part * seconds)} s`,
-      Math.round(work.count / work.seconds),
-      ...cellsOf(await mounted.usage()),
-    ]);
+await interruptible(async (signal) => {
+  line(["", "reads/s", "MiB", "threads", "descriptors"]);
+  for (const transport of TRANSPORTS) {
+    await using mounted = await Mounted.start(transport, MOST_DELAY_MS);
+    line([transport, "", ...cellsOf(await mounted.usage())]);
+    for (let part = 1; part <= PARTS; part++) {
+      const work = await mounted.load("random", seconds, signal);
+      line([
+        `${Math.round(part * seconds)} s`,
+        Math.round(work.count / work.seconds),
+        ...cellsOf(await mounted.usage()),
+      ]);
+    }
   }
-}
+});

@@ -3,6 +3,7 @@
  * bench-transports`. Each line is measured on fresh mounts, which are taken away again.
  */
 import { parseArgs } from "node:util";
+import { interruptible } from "./transports/interruptible.ts";
 import { Mounted, TRANSPORTS } from "./transports/mounted.ts";
 
 /** Kinds of load.ts, and what they count. */
@@ -17,24 +18,22 @@ const LOADS = {
 };
 
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "5" } } });
-const interrupted = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => interrupted.abort(new Error(signal)));
-}
 
-console.log(`${"a second".padStart(20)}${TRANSPORTS[1]!.padStart(14)}${"ratio".padStart(8)}`);
-for (const [kind, what] of Object.entries(LOADS)) {
-  const rates: number[] = [];
-  for (const transport of TRANSPORTS) {
-    await using mounted = await Mounted.start(transport, 0);
-    const { count, seconds } = await mounted.load(kind, Number(values.seconds), interrupted.signal);
-    rates.push(count / seconds);
+await interruptible(async (signal) => {
+  console.log(`${"a second".padStart(20)}${TRANSPORTS[1]!.padStart(14)}${"ratio".padStart(8)}`);
+  for (const [kind, what] of Object.entries(LOADS)) {
+    const rates: number[] = [];
+    for (const transport of TRANSPORTS) {
+      await using mounted = await Mounted.start(transport, 0);
+      const { count, seconds } = await mounted.load(kind, Number(values.seconds), signal);
+      rates.push(count / seconds);
+    }
+    const [kernel, native] = rates as [number, number];
+    const cells = [
+      kernel.toFixed(0).padStart(20),
+      native.toFixed(0).padStart(14),
+      (kernel / native).toFixed(1).padStart(8),
+    ];
+    console.log(`${cells.join("")}  ${what}`);
   }
-  const [kernel, native] = rates as [number, number];
-  const cells = [
-    kernel.toFixed(0).padStart(20),
-    native.toFixed(0).padStart(14),
-    (kernel / native).toFixed(1).padStart(8),
-  ];
-  console.log(`${cells.join("")}  ${what}`);
-}
+});

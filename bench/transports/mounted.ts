@@ -43,6 +43,8 @@ export class Mounted implements AsyncDisposable {
     const mountpoint = await mkdtemp(join(tmpdir(), "icfs-bench-"));
     const server = spawn(process.execPath, [SERVER, mountpoint, transport, String(mostDelay)], {
       stdio: ["ignore", "pipe", "inherit"],
+      // Ctrl-C in a terminal is for this process, which ends that one.
+      detached: true,
       env: { ...process.env, UV_THREADPOOL_SIZE: SERVER_THREADS },
     });
     const mounted = new Mounted(mountpoint, server);
