@@ -245,6 +245,24 @@ t.test("whatever comes, there is one answer, or none where none is due", async (
   t.pass("in 500 conversations");
 });
 
+t.test("bytes that are no requests", async (t) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.uint8Array({ maxLength: 200 }), { maxLength: 20 }), async (messages) => {
+      const { session, answers } = start();
+      for (const message of messages) {
+        const bytes = Buffer.from(message);
+        // Half of them speak of the right length.
+        if (bytes.length >= 4 && bytes[0]! % 2 === 0) bytes.writeUInt32LE(bytes.length, 0);
+        session.handle(bytes);
+      }
+      await settled();
+      if (answers.length > messages.length) throw new Error("more answers than requests");
+    }),
+    { numRuns: 500 },
+  );
+  t.pass("in 500 conversations");
+});
+
 t.test("an interrupt ends nothing unless its reader is being killed", async (t) => {
   const { session, answers, fileSystem } = start();
   session.handle(request(Opcode.OPEN, FILE, numbers(0)));
