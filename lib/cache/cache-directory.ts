@@ -1,15 +1,6 @@
-/** The directory that holds a host's disk cache: where it is, and that it is private. */
+/** The directory that holds a host's disk cache: that it is private. */
 import { mkdirSync, statSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { messageOf, UserError } from "../errors.ts";
-
-/** Where root's cache is, and everybody else's. */
-export function defaultCacheDirectory(): string {
-  const cache = process.env.XDG_CACHE_HOME;
-  if (cache) return join(cache, "icfs");
-  return process.getuid!() === 0 ? "/var/cache/icfs" : join(homedir(), ".cache/icfs");
-}
 
 /**
  * Makes the directory, if need be, and makes sure that it is this user's alone: what a private canister's files say is

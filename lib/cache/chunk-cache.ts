@@ -3,6 +3,7 @@
  * fails verification never gets in.
  */
 import { LRUCache } from "lru-cache";
+import { hexOf } from "../tree/hash.ts";
 import type { ChunkReference } from "../tree/manifest.ts";
 import type { Breaker } from "./breaker.ts";
 import { ChunkFetcher, type FetchChunk, type FetcherOptions, type FetchStatistics } from "./chunk-fetcher.ts";
@@ -77,7 +78,7 @@ export class ChunkCache {
 
   /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
   async get(reference: ChunkReference): Promise<Buffer> {
-    const key = keyOf(reference);
+    const key = hexOf(reference.sha256);
     const cached = this.#memory.get(key);
     if (cached !== undefined) {
       this.#reads.hits += 1;
@@ -102,7 +103,7 @@ export class ChunkCache {
 
   /** Fetches the chunk in the background, unless it is here or enough is under way. */
   prefetch(reference: ChunkReference): void {
-    const key = keyOf(reference);
+    const key = hexOf(reference.sha256);
     if (this.#memory.has(key) || this.#diskReads.has(key)) return;
     if (!this.#fetcher.hasRoom(key, this.#diskReads.size)) return;
     this.#ahead(key, reference).catch(() => {
@@ -117,7 +118,7 @@ export class ChunkCache {
    * @throws Error when it cannot be had within the read timeout
    */
   async load(reference: ChunkReference, { keep }: { keep: boolean }): Promise<Buffer> {
-    const key = keyOf(reference);
+    const key = hexOf(reference.sha256);
     const { disk } = this.#options;
     const bytes =
       this.#memory.peek(key) ?? (await disk?.read(key)) ?? (await this.#fetcher.inBackground(key, reference));
@@ -128,7 +129,7 @@ export class ChunkCache {
 
   /** Whether the chunk can be read without the network. */
   async holds(reference: ChunkReference): Promise<boolean> {
-    const key = keyOf(reference);
+    const key = hexOf(reference.sha256);
     return this.#memory.has(key) || (await this.#options.disk?.has(key, reference.size)) === true;
   }
 
@@ -174,8 +175,4 @@ export class ChunkCache {
       this.#writing -= bytes.length;
     });
   }
-}
-
-function keyOf({ sha256 }: ChunkReference): string {
-  return Buffer.from(sha256.buffer, sha256.byteOffset, sha256.byteLength).toString("hex");
 }

@@ -33,8 +33,7 @@ export class DiskSpace {
   /** Bytes; undefined: not counted yet. */
   #used: number | undefined;
   #sinceCount = 0;
-  /** One at a time. */
-  #making: Promise<boolean> = Promise.resolve(true);
+  readonly #oneEviction = pLimit(1);
 
   constructor(directory: string, capacity: number, pins: Pins) {
     this.#directory = directory;
@@ -52,11 +51,10 @@ export class DiskSpace {
   makeRoom(bytes: number): Promise<boolean> {
     const fits = () => (this.#used ?? Number.POSITIVE_INFINITY) + bytes <= this.#capacity;
     if (fits() && this.#sinceCount < COUNT_EVERY_BYTES) return Promise.resolve(true);
-    this.#making = this.#making.then(async () => {
+    return this.#oneEviction(async () => {
       if (fits() && this.#sinceCount < COUNT_EVERY_BYTES) return true;
       return this.#evict(bytes);
     });
-    return this.#making;
   }
 
   async #evict(bytes: number): Promise<boolean> {
@@ -69,8 +67,8 @@ export class DiskSpace {
       for (const chunk of chunks.sort((a, b) => a.used - b.used)) {
         if (used + bytes <= FILL * this.#capacity) break;
         if (pinned.has(chunk.key)) continue;
-        // Another process may have been quicker: gone is gone.
-        await rm(chunk.path, { force: true });
+        // Another process may have been quicker: gone is gone. Whatever has a chunk's name goes.
+        await rm(chunk.path, { recursive: true, force: true });
         used -= chunk.size;
       }
     }

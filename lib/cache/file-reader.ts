@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { FormatError } from "../errors.ts";
+import { hexOf } from "../tree/hash.ts";
 import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
 
 /** Where chunks come from: a ChunkCache. */
@@ -65,7 +66,7 @@ export class FileReader {
       held = bytes;
     }
     const actual = hash.digest("hex");
-    const expected = Buffer.from(sha256).toString("hex");
+    const expected = hexOf(sha256);
     if (actual !== expected) {
       throw new WrongFileError(`the file's SHA-256 is ${actual}, and the manifest says ${expected}`);
     }

@@ -1,10 +1,10 @@
 /** icfs cache: what this host keeps of canisters on disk. */
 import { rm } from "node:fs/promises";
 import { Command } from "commander";
-import { defaultCacheDirectory } from "../cache/cache-directory.ts";
 import { storedChunks } from "../cache/disk-space.ts";
 import { DiskStore } from "../cache/disk-store.ts";
 import { Pins } from "../cache/pins.ts";
+import { cacheDirectory } from "../directories.ts";
 import { UserError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
@@ -27,7 +27,7 @@ export function cacheCommand(): Command {
     command.addCommand(
       new Command(name)
         .description(description)
-        .addOption(option("--cache-dir <dir>", "the cache").default(defaultCacheDirectory()))
+        .addOption(option("--cache-dir <dir>", "the cache").default(cacheDirectory()))
         .addOption(flag("--json", `print one object: ${json}`))
         .action(action),
     );

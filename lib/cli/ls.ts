@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { openRelease, openSource } from "../source/open.ts";
+import { hexOf } from "../tree/hash.ts";
 import { entrySize } from "../tree/manifest.ts";
 import type { TreeNode } from "../tree/tree.ts";
 import {
@@ -40,9 +41,7 @@ async function ls(canister: string, path: string, options: LsOptions): Promise<v
     const entries = nodes.map(({ entry }) => ({
       ...entry,
       modified: isoTime(entry.modified),
-      ...(entry.kind === "file"
-        ? { sha256: Buffer.from(entry.sha256).toString("hex"), extents: undefined }
-        : {}),
+      ...(entry.kind === "file" ? { sha256: hexOf(entry.sha256), extents: undefined } : {}),
     }));
     console.log(JSON.stringify({ release: header.number, header: hash.toString("hex"), entries }));
     return;

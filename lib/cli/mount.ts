@@ -1,16 +1,15 @@
 /** icfs mount: a canister's releases as a read-only directory. */
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { defaultCacheDirectory } from "../cache/cache-directory.ts";
 import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
+import { cacheDirectory, stateDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { isBackgroundChild, notifyFailed, notifyReady, runInBackground } from "../fs/daemon.ts";
 import { exitProcess } from "../fs/exit.ts";
 import { defaultMountOptions } from "../fs/mount-options.ts";
 import { chooseTransport, type TransportName } from "../fs/select.ts";
 import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
-import { createLog, isLogLevel, type Log, type LogLevel } from "../log.ts";
+import { createLog, isLogLevel, type LogLevel } from "../log.ts";
 import type { MountDescription } from "../mount/canister-mount.ts";
 import type { Prefetch } from "../mount/options.ts";
 import { serveMount } from "../mount/serve.ts";
@@ -101,7 +100,7 @@ export function mountCommand(): Command {
       DEFAULT_MEMORY,
       LEAST_MEMORY,
     ),
-    option("--cache-dir <dir>", "where verified chunks are kept").default(defaultCacheDirectory()),
+    option("--cache-dir <dir>", "where verified chunks are kept").default(cacheDirectory()),
     size("--max-cache-size <size>", "disk for them; 0: none", DEFAULT_CACHE_SIZE, 0),
     option("--prefetch <what>", "fetch before it is asked for: all, what a boot configuration names, or none")
       .choices(["all", "boot", "none"])
@@ -140,7 +139,9 @@ export function mountCommand(): Command {
       "how to talk to the kernel; default: kernel for root on Linux, else fuse-native",
     ).choices(["kernel", "fuse-native"]),
     option("--log-level <level>", "debug, info, warn or error").default("info").argParser(logLevel),
-    option("--log-file <file>", "where the daemon logs").default(defaultLogFile()),
+    option("--log-file <file>", "where the daemon logs").default(
+      join(stateDirectory("/var/log"), "icfs.log"),
+    ),
     option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end"),
     flag(
       "--json",
@@ -174,7 +175,11 @@ async function mount(canister: string, mountpoint: string, options: MountCommand
 async function serve(canister: string, mountpoint: string, options: MountCommandOptions): Promise<void> {
   try {
     const log = createLog(options.logLevel);
-    const store = await openStore(options, log);
+    const store =
+      options.maxCacheSize === 0
+        ? undefined
+        : // The daemon leaves this directory.
+          openDiskStore(resolve(options.cacheDir), options.maxCacheSize, log);
     await serveMount(
       () => addressOf(canister, options, store),
       {
@@ -198,15 +203,6 @@ async function serve(canister: string, mountpoint: string, options: MountCommand
     await notifyFailed(new Error(messageOf(error)));
     throw error;
   }
-}
-
-async function openStore(
-  { cacheDir, maxCacheSize }: MountCommandOptions,
-  log: Log,
-): Promise<DiskStore | undefined> {
-  if (maxCacheSize === 0) return undefined;
-  // The daemon leaves this directory.
-  return openDiskStore(resolve(cacheDir), maxCacheSize, log);
 }
 
 /**
@@ -298,10 +294,4 @@ function mode(flags: string, description: string, standard: number): Option {
 function logLevel(text: string): LogLevel {
   if (!isLogLevel(text)) throw new InvalidArgumentError("Use debug, info, warn or error.");
   return text;
-}
-
-function defaultLogFile(): string {
-  const state = process.env.XDG_STATE_HOME;
-  if (state) return join(state, "icfs", "icfs.log");
-  return process.getuid!() === 0 ? "/var/log/icfs.log" : join(homedir(), ".local/state/icfs/icfs.log");
 }

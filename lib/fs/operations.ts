@@ -14,6 +14,7 @@ import { type MountOptions, modeOf } from "./mount-options.ts";
 import { OpenFiles } from "./open-files.ts";
 import { OpenPaths } from "./open-paths.ts";
 import { BLOCK_SIZE, blocksOf, statfsOf } from "./stat.ts";
+import { attributeList } from "./xattrs.ts";
 
 export interface Operations {
   /** The table that fuse-native takes. */
@@ -196,11 +197,6 @@ function list(
     stats.push({ mode: modeOf({ kind: entry.kind, executable: false }, options), ino: entry.inode, ...none });
   }
   return [names, stats];
-}
-
-/** Names as listxattr(2) has them. */
-export function attributeList(names: readonly string[]): Buffer {
-  return Buffer.from(names.map((name) => `${name}\0`).join(""));
 }
 
 function statOf(attributes: Attributes, options: MountOptions) {

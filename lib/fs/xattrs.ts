@@ -1,11 +1,11 @@
 /** Extended attributes: what a script on the host can ask about a file, `getfattr -n user.icfs.sha256 FILE`. */
 
+import { hexOf } from "../tree/hash.ts";
 import type { Located } from "./inodes.ts";
 
 const VALUES: Record<string, (located: Located, canister: string) => string | undefined> = {
   /** Of the file's bytes, in hexadecimal, as the manifest has it. */
-  "user.icfs.sha256": ({ node: { entry } }) =>
-    entry.kind === "file" ? Buffer.from(entry.sha256).toString("hex") : undefined,
+  "user.icfs.sha256": ({ node: { entry } }) => (entry.kind === "file" ? hexOf(entry.sha256) : undefined),
   /** The number of the release that this is from. */
   "user.icfs.release": ({ release }) => String(release.number),
   "user.icfs.canister": (_, canister) => canister,
@@ -22,4 +22,9 @@ export function attributeNames(located: Located): string[] {
 export function attributeValue(located: Located, name: string, canister: string): Uint8Array | undefined {
   const value = Object.hasOwn(VALUES, name) ? VALUES[name]!(located, canister) : undefined;
   return value === undefined ? undefined : Buffer.from(value);
+}
+
+/** Names as listxattr(2) has them. */
+export function attributeList(names: readonly string[]): Buffer {
+  return Buffer.from(names.map((name) => `${name}\0`).join(""));
 }

@@ -6,7 +6,7 @@ import type { FileEntry } from "../tree/manifest.ts";
 import type { Tree } from "../tree/tree.ts";
 
 /** Configurations are text for people; whatever is larger is something else. */
-export const MAX_CONFIGURATION_BYTES = 64 * 1024;
+const MAX_CONFIGURATION_BYTES = 64 * 1024;
 /** A menu may name every installer there is. The first ones are those at the top. */
 const MOST_FILES = 16;
 

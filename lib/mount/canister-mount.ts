@@ -11,7 +11,8 @@ import { keepRelease } from "../source/kept.ts";
 import { openTree, type ProvenRelease, proveRelease, type ReleaseAddress } from "../source/open.ts";
 import type { Source } from "../source/source.ts";
 import { inSteps } from "../steps.ts";
-import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
+import { hexOf } from "../tree/hash.ts";
+import type { FileEntry } from "../tree/manifest.ts";
 import type { Tree } from "../tree/tree.ts";
 import { filesNamedIn, isBootConfiguration } from "./boot-files.ts";
 import { serveControl } from "./control.ts";
@@ -58,8 +59,7 @@ export class CanisterMount {
   /** Of all certificates seen: what a clock that is behind it is compared with. */
   #newestTime: Date;
   #tooStale = false;
-  /** One switch after the other. */
-  #switching: Promise<void> = Promise.resolve();
+  readonly #oneSwitch = pLimit(1);
 
   constructor(
     address: ReleaseAddress,
@@ -139,7 +139,7 @@ export class CanisterMount {
       canister: this.#address.canister.toText(),
       mountpoint: this.#transport!.mount.mountpoint,
       release: header.number,
-      header: hash.toString("hex"),
+      header: hexOf(hash),
       files: header.totals.files,
       bytes: tree.bytes,
       certifiedAt: certifiedAt.toISOString(),
@@ -200,7 +200,7 @@ export class CanisterMount {
     const { hits, diskHits, misses, ...statistics } = this.#cache.statistics;
     const content = {
       release: header.number,
-      header: hash.toString("hex"),
+      header: hexOf(hash),
       ...statistics,
       cacheHits: hits + diskHits,
       cacheMisses: misses,
@@ -246,28 +246,22 @@ export class CanisterMount {
     const { maxStale, log } = this.#options;
     const { number, certifiedAt } = this.#fileSystem.served;
     const age = ageOf(certifiedAt, this.#newestTime);
-    const message = `release ${number} was certified ${Math.round(age / 1000)} s ago, more than --max-stale allows`;
     if (age <= maxStale) {
       if (this.#tooStale) log.info(`release ${number} is proved anew: files can be opened again`);
       this.#tooStale = false;
       return;
     }
+    const message = `release ${number} was certified ${Math.round(age / 1000)} s ago, more than --max-stale allows`;
     if (!this.#tooStale) log.error(`${message}: no file can be opened until the network says what is newest`);
     this.#tooStale = true;
     throw new Error(message);
   }
 
   async #switchTo(release: ProvenRelease, tree: Tree): Promise<void> {
-    const before = this.#switching;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#switching = promise;
-    try {
-      await before;
+    await this.#oneSwitch(async () => {
       const commit = await inSteps(this.#fileSystem.prepare(servedOf(release, tree)));
       await this.#transport!.switchTo(commit);
-    } finally {
-      resolve();
-    }
+    });
   }
 
   async #renewed(release: ProvenRelease): Promise<void> {
@@ -282,12 +276,12 @@ export class CanisterMount {
     const { store, memory } = this.#options;
     const sizes = new Map<string, number>();
     for (const { tree } of releases)
-      for (const chunk of tree.chunks) sizes.set(keyOf(chunk.sha256), chunk.size);
+      for (const chunk of tree.chunks) sizes.set(hexOf(chunk.sha256), chunk.size);
     const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
     if (store === undefined) return bytes <= memory;
     const fits = bytes <= store.capacity;
     // Manifests are what a mount without the network needs first; they are small.
-    const manifests = releases.flatMap(({ release }) => release.header.manifest.chunks.map(keyOf));
+    const manifests = releases.flatMap(({ release }) => release.header.manifest.chunks.map(hexOf));
     await store.pin("trees", fits ? [...manifests, ...sizes.keys()] : manifests);
     return fits;
   }
@@ -300,8 +294,4 @@ export class CanisterMount {
 
 function servedOf({ header, certifiedAt }: ProvenRelease, tree: Tree): ServedRelease {
   return { tree, number: header.number, certifiedAt };
-}
-
-function keyOf(sha256: ChunkReference["sha256"]): string {
-  return Buffer.from(sha256).toString("hex");
 }

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** A rack that never stops booting must not keep its release for ever. */
-export const LONGEST_WAIT_MS = 10 * 60 * 1000;
+const LONGEST_WAIT_MS = 10 * 60 * 1000;
 
 export class Quiet {
   readonly #length: number;

@@ -3,6 +3,7 @@
  * their client that all went well when a read fails in the middle; once a file is open here, none can.
  */
 import { FileReader } from "../cache/file-reader.ts";
+import { hexOf } from "../tree/hash.ts";
 import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
 import type { Tree } from "../tree/tree.ts";
 
@@ -66,7 +67,10 @@ export class WholeFiles {
     this.#lastPin += 1;
     const pin = `open-${this.#lastPin}`;
     this.#open.set(file, { pin, count: 1 });
-    await this.#pins?.pin(pin, references.map(hexOf));
+    await this.#pins?.pin(
+      pin,
+      references.map(({ sha256 }) => hexOf(sha256)),
+    );
   }
 
   async #fetch(file: FileEntry, tree: Tree, references: readonly ChunkReference[]): Promise<void> {
@@ -95,8 +99,4 @@ async function within<T>(limit: number, work: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-function hexOf({ sha256 }: ChunkReference): string {
-  return Buffer.from(sha256).toString("hex");
 }

@@ -11,6 +11,7 @@ import { messageOf, UserError } from "../errors.ts";
 import { agentMessage, isTransient } from "../ic/agent-error.ts";
 import { ancestors, type VerifiedHeader } from "../source/chain.ts";
 import type { Source } from "../source/source.ts";
+import { hexOf } from "../tree/hash.ts";
 import type { Header } from "../tree/header.ts";
 import type { Chunk, ChunkedTree } from "./chunker.ts";
 import { patiently } from "./patience.ts";
@@ -177,7 +178,6 @@ function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolea
 
 /** The tree's chunks with these hashes. */
 function named(hashes: readonly Uint8Array[], chunks: readonly Chunk[]): Chunk[] {
-  const key = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
-  const wanted = new Set(hashes.map(key));
-  return chunks.filter(({ sha256 }) => wanted.has(key(sha256)));
+  const wanted = new Set(hashes.map(hexOf));
+  return chunks.filter(({ sha256 }) => wanted.has(hexOf(sha256)));
 }

@@ -13,6 +13,7 @@ import { VerificationError, verifyCertificate } from "../ic/certificate.ts";
 import { decodeHashTree, lookupLeaf, rootHash } from "../ic/hash-tree.ts";
 import { refusalToRead } from "../refusals.ts";
 import { inSteps } from "../steps.ts";
+import { hexOf } from "../tree/hash.ts";
 import { decodeHeader, type Header, headerHash } from "../tree/header.ts";
 import type { ChunkReference, Manifest } from "../tree/manifest.ts";
 import { decodingManifest } from "../tree/manifest-decoder.ts";
@@ -99,10 +100,10 @@ export class IcfsSource implements Source {
   }
 
   async #piece(sha256: Uint8Array, kept: Pieces | undefined): Promise<Buffer> {
-    const found = await kept?.read(hex(sha256));
+    const found = await kept?.read(hexOf(sha256));
     if (found !== undefined) return found;
     const piece = await this.#verifiedChunk(sha256, "the manifest");
-    await kept?.write(hex(sha256), piece);
+    await kept?.write(hexOf(sha256), piece);
     return piece;
   }
 
@@ -116,10 +117,10 @@ export class IcfsSource implements Source {
   async #verifiedChunk(sha256: Uint8Array, part: string): Promise<Buffer> {
     const bytes = await this.#query("chunk", blobArgument(sha256));
     if (bytes.length === 0) {
-      throw new MissingChunkError(`the canister has not got chunk ${hex(sha256)} of ${part}`);
+      throw new MissingChunkError(`the canister has not got chunk ${hexOf(sha256)} of ${part}`);
     }
     if (!sha256Of(bytes).equals(sha256)) {
-      throw new VerificationError(`chunk ${hex(sha256)} arrived with other bytes`);
+      throw new VerificationError(`chunk ${hexOf(sha256)} arrived with other bytes`);
     }
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -161,8 +162,4 @@ function headersArguments(from: number, count: number): Uint8Array {
 
 function sha256Of(bytes: Uint8Array): Buffer {
   return createHash("sha256").update(bytes).digest();
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("hex");
 }

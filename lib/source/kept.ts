@@ -1,12 +1,11 @@
 /**
  * What a host keeps of a release so that it can prove it again without the network: the proof of the newest release, and
  * for an older one the headers in between. It is verified again, signature and all, each time it is read: only its age
- * does not count then. One small file beside the chunks; clearing the cache takes it away.
+ * does not count then. One small file beside the chunks, which `icfs cache clear` leaves.
  */
 import { createHash } from "node:crypto";
 import { FormatError } from "../errors.ts";
-import type { Evidence, ProvenRelease, ReleaseAddress } from "./open.ts";
-import { restoreRelease } from "./open.ts";
+import { type Evidence, type ProvenRelease, type ReleaseAddress, restoreRelease } from "./open.ts";
 import type { Source } from "./source.ts";
 
 /** A place for small files (lib/cache/disk-store.ts). */

@@ -7,9 +7,9 @@
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
+import { stateDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { VerificationError } from "../ic/certificate.ts";
 import { ancestors } from "./chain.ts";
@@ -25,9 +25,7 @@ export interface AcceptedRelease {
 }
 
 function directory(): string {
-  const state = process.env.XDG_STATE_HOME;
-  if (state) return join(state, "icfs", "trust");
-  return process.getuid?.() === 0 ? "/var/lib/icfs/trust" : join(homedir(), ".local/state/icfs/trust");
+  return join(stateDirectory("/var/lib/icfs"), "trust");
 }
 
 /** What this host has accepted, canister by canister. @throws UserError */

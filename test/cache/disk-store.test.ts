@@ -108,6 +108,19 @@ t.test("what was used longest ago goes first, and what is pinned stays", async (
   t.ok(left.length <= 10, "within the limit");
 });
 
+t.test("room is made also where something else has a chunk's name", async (t) => {
+  const { store, pathOf } = await open(t, 30 * KiB);
+  const { key } = chunk();
+  await mkdir(join(pathOf(key), "in it"), { recursive: true });
+  await utimes(pathOf(key), 1000, 1000);
+  for (let i = 0; i < 5; i++) {
+    const { key, bytes } = chunk();
+    await store.write(key, bytes);
+    t.ok(await store.has(key, bytes.length));
+  }
+  t.equal(store.problem, undefined);
+});
+
 t.test("when all is pinned nothing more is kept, and that is said once", async (t) => {
   const { store, logged } = await open(t, 30 * KiB);
   const chunks = Array.from({ length: 3 }, () => chunk());

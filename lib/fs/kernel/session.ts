@@ -3,13 +3,14 @@
  * answers go to `send`. Each request is answered once, whatever happens, but for those that have no answer.
  */
 
+import { constants } from "node:os";
 import type { Log } from "../../log.ts";
 import { createErrorTranslator, errnoNumber } from "../errno.ts";
 import { type Errno, type FileSystem, FsError, type Inode } from "../filesystem.ts";
 import type { MountOptions } from "../mount-options.ts";
 import { OpenFiles } from "../open-files.ts";
-import { attributeList } from "../operations.ts";
 import { statfsOf } from "../stat.ts";
+import { attributeList } from "../xattrs.ts";
 import { Directories } from "./directories.ts";
 import { isBeingKilled } from "./killed.ts";
 import { Lookups } from "./lookups.ts";
@@ -59,11 +60,11 @@ const MAX_BACKGROUND = 64;
 const MAX_PAGES = 256;
 /** The least that the kernel takes; nothing is ever written. Requests with their names fit the same buffer. */
 const MAX_WRITE = 4096;
-/** ENOSYS: answered to what is not implemented; for some requests the kernel never asks again. */
-const ENOSYS = 38;
-/** EAGAIN, for an interrupt: it is to be sent again, if anybody still waits. */
-const EAGAIN = 11;
-const EINTR = 4;
+/**
+ * What no reader ever gets to see. ENOSYS: not implemented; for some requests the kernel never asks again. EAGAIN: an
+ * interrupt is to be sent again, if anybody still waits. EINTR: for one who is being killed.
+ */
+const { ENOSYS, EAGAIN, EINTR } = constants.errno;
 /** O_ACCMODE: the bits of the open flags that tell reading (0) from writing. */
 const ACCESS_MODE = 0o3;
 
