@@ -161,21 +161,18 @@ t.test("whatever happens to a path, the kernel has pages of one version", async 
     ),
     { maxLength: 60 },
   );
-  fc.assert(
-    fc.property(fitting, steps, (first, steps) => {
-      const { fileSystem, libfuse } = start(first);
-      for (const step of steps) {
-        if (step.do === "switch") fileSystem.set(step.version);
-        else if (step.do === "open") libfuse.openAndRead();
-        else if (step.do === "close") libfuse.close();
-        else libfuse.getattr();
-        if (libfuse.pages.size > 1) throw new Error(`pages of ${[...libfuse.pages]}`);
-        if (new Set(libfuse.open).size > 1) throw new Error(`open at once: ${libfuse.open}`);
-      }
-      while (libfuse.open.length > 0) libfuse.close();
-      if (fileSystem.retained.size > 0) throw new Error("something is retained for ever");
-    }),
-    { numRuns: 3000 },
-  );
-  t.pass("in 3000 histories");
+  const ofOneVersion = fc.property(fitting, steps, (first, steps) => {
+    const { fileSystem, libfuse } = start(first);
+    for (const step of steps) {
+      if (step.do === "switch") fileSystem.set(step.version);
+      else if (step.do === "open") libfuse.openAndRead();
+      else if (step.do === "close") libfuse.close();
+      else libfuse.getattr();
+      if (libfuse.pages.size > 1) throw new Error(`pages of ${[...libfuse.pages]}`);
+      if (new Set(libfuse.open).size > 1) throw new Error(`open at once: ${libfuse.open}`);
+    }
+    while (libfuse.open.length > 0) libfuse.close();
+    if (fileSystem.retained.size > 0) throw new Error("something is retained for ever");
+  });
+  t.doesNotThrow(() => fc.assert(ofOneVersion, { numRuns: 3000 }));
 });
