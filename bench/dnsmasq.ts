@@ -10,6 +10,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { interruptible } from "../demo/interruptible.ts";
 import { Report } from "../demo/report.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
 import { type PublishedTree, startNetwork } from "./dnsmasq/icfs.ts";
@@ -61,31 +62,7 @@ async function bench(signal: AbortSignal): Promise<Measured[]> {
   return results;
 }
 
-/** What went wrong, a line for each error. */
-function messages(error: unknown): string[] {
-  if (error instanceof SuppressedError) return [...messages(error.suppressed), ...messages(error.error)];
-  return [error instanceof Error ? error.message : String(error)];
-}
-
-const interruption = new AbortController();
-let exitCode = 1;
-// The customary exit codes: 128 + the signal's number. Further ones do not disturb the cleaning up.
-for (const [name, code] of [
-  ["SIGHUP", 129],
-  ["SIGINT", 130],
-  ["SIGTERM", 143],
-] as const) {
-  process.on(name, () => {
-    if (interruption.signal.aborted) return;
-    exitCode = code;
-    interruption.abort(new Error(`interrupted (${name})`));
-  });
-}
-
-try {
-  const results = await bench(interruption.signal);
+await interruptible("bench", async (signal) => {
+  const results = await bench(signal);
   console.log(values.json ? JSON.stringify(results) : `\n${table(results)}`);
-} catch (error) {
-  for (const message of messages(error)) console.error(`bench: ${message}`);
-  process.exitCode = exitCode;
-}
+});

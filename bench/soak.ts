@@ -3,7 +3,7 @@
  * as small? `node bench/soak.ts [--minutes 10]` in all, as root; `make soak`. It ends by itself, and leaves nothing.
  */
 import { parseArgs } from "node:util";
-import { interruptible } from "./transports/interruptible.ts";
+import { interruptible } from "../demo/interruptible.ts";
 import { Mounted, TRANSPORTS, type Usage } from "./transports/mounted.ts";
 
 /** Milliseconds: a read takes up to that. Slow ones and fast ones overtake each other. */
@@ -21,7 +21,7 @@ const line = (cells: readonly (string | number)[]) =>
   );
 const cellsOf = ({ rssMiB, threads, descriptors }: Usage) => [rssMiB, threads, descriptors];
 
-await interruptible(async (signal) => {
+await interruptible("bench", async (signal) => {
   line(["", "reads/s", "MiB", "threads", "descriptors"]);
   for (const transport of TRANSPORTS) {
     await using mounted = await Mounted.start(transport, MOST_DELAY_MS);

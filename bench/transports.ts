@@ -3,7 +3,7 @@
  * bench-transports`. Each line is measured on fresh mounts, which are taken away again.
  */
 import { parseArgs } from "node:util";
-import { interruptible } from "./transports/interruptible.ts";
+import { interruptible } from "../demo/interruptible.ts";
 import { Mounted, TRANSPORTS } from "./transports/mounted.ts";
 
 /** Kinds of load.ts, and what they count. */
@@ -19,7 +19,7 @@ const LOADS = {
 
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "5" } } });
 
-await interruptible(async (signal) => {
+await interruptible("bench", async (signal) => {
   console.log(`${"a second".padStart(20)}${TRANSPORTS[1]!.padStart(14)}${"ratio".padStart(8)}`);
   for (const [kind, what] of Object.entries(LOADS)) {
     const rates: number[] = [];

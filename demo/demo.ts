@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import { megabytes } from "../lib/units.ts";
 import { filesSent, startDnsmasq } from "./dnsmasq.ts";
 import { deploy, type Mount, mount, mountLog, publish, type Statistics, startLocalnet } from "./icfs.ts";
+import { interruptible } from "./interruptible.ts";
 import { BOOT_FAILURE, STAGES, startMachine } from "./machine.ts";
 import { GUEST_ADDRESS, makeNamespace } from "./namespace.ts";
 import type { Process } from "./process.ts";
@@ -156,33 +157,11 @@ async function demo(directory: string | undefined, report: Report, signal: Abort
   }
 }
 
-/** What went wrong, a line for each error: what failed first, and then what failed in cleaning up. */
-function messages(error: unknown): string[] {
-  if (error instanceof SuppressedError) return [...messages(error.suppressed), ...messages(error.error)];
-  return [error instanceof Error ? error.message : String(error)];
-}
-
 const { values } = parseArgs({ options: { directory: { type: "string" } } });
-const interruption = new AbortController();
-let exitCode = 1;
-const interrupt = (why: string, code: number) => {
-  if (interruption.signal.aborted) return;
-  exitCode = code;
-  interruption.abort(new Error(`interrupted (${why})`));
-};
-// The customary exit codes: 128 + the signal's number. Further ones do not disturb the cleaning up.
-process.on("SIGHUP", () => interrupt("SIGHUP", 129));
-process.on("SIGINT", () => interrupt("SIGINT", 130));
-process.on("SIGTERM", () => interrupt("SIGTERM", 143));
-// Nobody reads on, as in `make demo | head`.
-process.stdout.on("error", () => interrupt("stdout is closed", 141));
 
-try {
+await interruptible("demo", async (signal) => {
   const started = performance.now();
   const report = new Report();
-  await demo(values.directory, report, interruption.signal);
+  await demo(values.directory, report, signal);
   report.line(`Everything is cleaned up. ${secondsSince(started).toFixed(1)} s in all.`);
-} catch (error) {
-  for (const message of messages(error)) console.error(`demo: ${message}`);
-  process.exitCode = exitCode;
-}
+});

@@ -6,7 +6,6 @@ import { Process, type RunOptions } from "./process.ts";
 
 /**
  * Starts dnsmasq in the namespace, with `root` as TFTP root and pxelinux.0 as boot file, and returns when it serves.
- * Nothing of the host's own dnsmasq configuration is read or written.
  *
  * @throws Error with dnsmasq's own words, e.g. when user nobody cannot open `root`.
  */
@@ -16,13 +15,6 @@ export async function startDnsmasq(
   { env, signal }: RunOptions = {},
 ): Promise<Process> {
   const options = [
-    "--keep-in-foreground",
-    "--conf-file=/dev/null",
-    "--log-facility=-",
-    "--pid-file=",
-    "--leasefile-ro",
-    "--user=nobody",
-    "--group=nogroup",
     "--port=0", // no DNS
     `--interface=${TAP}`,
     "--bind-dynamic",
@@ -31,11 +23,26 @@ export async function startDnsmasq(
     `--dhcp-host=${GUEST_MAC},${GUEST_ADDRESS}`,
     "--enable-ra",
     `--dhcp-range=${IPV6_PREFIX},ra-only`,
-    "--dhcp-boot=pxelinux.0",
-    "--enable-tftp",
-    `--tftp-root=${root}`,
   ];
-  const dnsmasq = new Process(...namespace.inside("dnsmasq", options), env);
+  return runDnsmasq(namespace, root, options, { env, signal });
+}
+
+/**
+ * dnsmasq with the options that every boot server has, and others. Nothing of the host's own configuration is read or
+ * written. Returns when it serves `root`. @throws Error with dnsmasq's own words
+ */
+export async function runDnsmasq(
+  place: Pick<Namespace, "inside">,
+  root: string,
+  more: readonly string[],
+  { env, signal }: RunOptions,
+): Promise<Process> {
+  const options = [
+    ...["--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=-", "--pid-file=", "--leasefile-ro"],
+    ...["--user=nobody", "--group=nogroup", ...more],
+    ...["--dhcp-boot=pxelinux.0", "--enable-tftp", `--tftp-root=${root}`],
+  ];
+  const dnsmasq = new Process(...place.inside("dnsmasq", options), env);
   try {
     await dnsmasq.until(/TFTP root is/, { seconds: 20, signal });
   } catch (error) {

@@ -69,8 +69,14 @@ export class Mounted implements AsyncDisposable {
   async load(kind: string, seconds: number, signal: AbortSignal): Promise<Work> {
     const parameters = [LOAD, kind, this.#mountpoint, String(seconds)];
     const env = { ...process.env, UV_THREADPOOL_SIZE: LOAD_THREADS };
-    const { stdout } = await promisify(execFile)(process.execPath, parameters, { env, signal });
-    return JSON.parse(stdout);
+    try {
+      const { stdout } = await promisify(execFile)(process.execPath, parameters, { env, signal });
+      return JSON.parse(stdout);
+    } catch (error) {
+      // The program says only that it was aborted.
+      signal.throwIfAborted();
+      throw error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
