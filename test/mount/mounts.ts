@@ -84,7 +84,9 @@ export async function mountedAt(mountpoint: string): Promise<Mount | undefined> 
 
 /** Waits for something that happens in another process. @throws Error when it does not */
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let waited = 0; waited < HUNG; waited += 50) {
+  // By the clock: to look may take longer than the pauses.
+  const end = performance.now() + HUNG;
+  while (performance.now() < end) {
     if (await condition()) return;
     await sleep(50);
   }
