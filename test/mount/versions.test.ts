@@ -3,8 +3,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import t from "tap";
+import { run } from "../support/icfs.ts";
 import { TRANSPORT } from "../support/transport.ts";
-import { eventually, mountpointFor, sh } from "./mounts.ts";
+import { eventually, HUNG, mountpointFor, sh } from "./mounts.ts";
 
 const FIXTURE = fileURLToPath(new URL("versions-fixture.ts", import.meta.url));
 const READER = fileURLToPath(new URL("versions-reader.py", import.meta.url));
@@ -37,7 +38,10 @@ t.test("readers with random offsets, by read, O_DIRECT and mmap", async (t) => {
   const { mountpoint, live } = await flipping(t, 300);
   const results = await Promise.all(
     Array.from({ length: READERS }, (_, seed) =>
-      sh("timeout", String(SECONDS + 30), "python3", READER, mountpoint, String(SECONDS), String(seed)),
+      run("python3", [READER, mountpoint, String(SECONDS), String(seed)], {
+        env: process.env,
+        limit: SECONDS * 1000 + HUNG,
+      }),
     ),
   );
   for (const { stdout, stderr } of results) {
