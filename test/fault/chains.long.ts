@@ -1,4 +1,7 @@
-/** Releases that do not descend from what a host has accepted: refused, whenever it mounts again, until it is told otherwise. */
+/**
+ * Releases that do not descend from what a host has accepted: refused, whenever it mounts again, until it is told otherwise.
+ * What it has kept of the accepted one it goes on serving.
+ */
 import { join } from "node:path";
 import t from "tap";
 import { headerHash } from "../../lib/tree/header.ts";
@@ -29,7 +32,8 @@ t.test("chains that do not reach what this host has accepted", async (t) => {
   const fourth = header(4, headerHash(third));
   await liar.tell(second, [first]);
   const mountpoint = await mountpointFor(t);
-  const mount = () => icfs("mount", id, mountpoint);
+  const mount = (...options: string[]) => icfs("mount", id, mountpoint, ...options);
+  const withoutKept = ["--max-cache-size", "0"];
   t.match(await mount(), { code: 0 });
   t.match(await icfs("umount", mountpoint), { code: 0 });
 
@@ -57,18 +61,31 @@ t.test("chains that do not reach what this host has accepted", async (t) => {
   };
   for (const [name, [newest, page, message]] of Object.entries(cases)) {
     await liar.tell(newest, page);
-    const refused = await mount();
+    const refused = await mount(...withoutKept);
     t.match(refused, { code: 1, stdout: "", stderr: message }, name);
     t.match(await icfs("trust", "show"), { stdout: `${id} 2 ${headerHash(second).toString("hex")}\n` });
   }
   t.equal((await sh("grep", mountpoint, "/proc/mounts")).stdout, "", "nothing is mounted");
+
+  await liar.tell(fork, [first]);
+  t.match(
+    await mount(),
+    {
+      code: 0,
+      stdout: /^mounted release 2 /,
+      stderr: /from what was kept on this host, .*: release 2 is not the one/,
+    },
+    "with what it has kept",
+  );
+  t.match(await sh("cat", join(mountpoint, "a")), { stdout: "hello" });
+  t.match(await icfs("umount", mountpoint), { code: 0 });
 
   await liar.tell(fourth, [third]);
   t.match(await mount(), { code: 0 }, "its successor is welcome");
   t.match(await sh("cat", join(mountpoint, "a")), { stdout: "hello" });
   t.match(await icfs("umount", mountpoint), { code: 0 });
   await liar.tell(fork, [first]);
-  t.match(await mount(), { code: 1, stderr: /icfs trust reset/ });
+  t.match(await mount(...withoutKept), { code: 1, stderr: /icfs trust reset/ });
   t.match(await icfs("trust", "reset", id), { code: 0 });
   t.match(await mount(), { code: 0 }, "and after a reset so is anything");
   t.match(await icfs("umount", mountpoint), { code: 0 });
