@@ -9,7 +9,7 @@ import { exitProcess } from "../fs/exit.ts";
 import { defaultMountOptions } from "../fs/mount-options.ts";
 import { chooseTransport, type TransportName } from "../fs/select.ts";
 import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
-import { createLog, isLogLevel, type LogLevel } from "../log.ts";
+import { createLog, isLogLevel, type LogLevel, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/canister-mount.ts";
 import type { Prefetch } from "../mount/options.ts";
 import { serveMount } from "../mount/serve.ts";
@@ -46,6 +46,7 @@ interface MountCommandOptions extends NetworkOptions {
   readonly ready: "verified" | "hydrated";
   readonly refresh: number;
   readonly quiet: number;
+  readonly switchWithin: number;
   readonly maxStale: number;
   readonly offline?: boolean;
   readonly logLevel: LogLevel;
@@ -70,6 +71,8 @@ const DEFAULT_OPEN_TIMEOUT_S = 30;
 const DEFAULT_REFRESH_S = 60;
 /** Between a boot loader's files, and while a person looks at its menu. */
 const DEFAULT_QUIET_S = 30;
+/** Longer than any boot; a rack that never stops booting must not keep its release for ever. */
+const DEFAULT_SWITCH_WITHIN_S = 600;
 
 export function mountCommand(): Command {
   const command = new Command("mount")
@@ -128,6 +131,11 @@ export function mountCommand(): Command {
       DEFAULT_REFRESH_S,
     ),
     duration("--quiet <time>", "a new release waits until nothing was opened for this long", DEFAULT_QUIET_S),
+    duration(
+      "--switch-within <time>",
+      "it goes live at the latest this long after it is ready, though files go on being opened",
+      DEFAULT_SWITCH_WITHIN_S,
+    ),
     option("--max-stale <time>", "open no file by a proof that is older, such as 12h or 7d")
       .default(Number.POSITIVE_INFINITY, "no limit")
       .argParser(parsedDuration(0)),
@@ -174,7 +182,7 @@ async function mount(canister: string, mountpoint: string, options: MountCommand
 
 async function serve(canister: string, mountpoint: string, options: MountCommandOptions): Promise<void> {
   try {
-    const log = createLog(options.logLevel);
+    const log = limitRepeats(createLog(options.logLevel));
     const store =
       options.maxCacheSize === 0
         ? undefined

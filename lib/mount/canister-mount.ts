@@ -76,7 +76,7 @@ export class CanisterMount {
       ...options,
       ...(store === undefined ? {} : { disk: store }),
     });
-    this.#quiet = new Quiet(options.quiet);
+    this.#quiet = new Quiet(options.quiet, options.switchWithin);
     const whole = openWhole === undefined ? undefined : new WholeFiles(this.#cache, store, openWhole);
     this.#fileSystem = new TreeFileSystem(servedOf(release, tree), this.#cache, {
       canister: address.canister.toText(),

@@ -20,6 +20,8 @@ export interface CanisterMountOptions {
   readonly refresh: number;
   /** Milliseconds without an open before a new release goes live. */
   readonly quiet: number;
+  /** Milliseconds after which it does so all the same. */
+  readonly switchWithin: number;
   /** Milliseconds after which a proof is too old to open files by; Infinity: never. */
   readonly maxStale: number;
   /** What is fetched before it is asked for: everything, what boot configurations name, or nothing. */

@@ -4,16 +4,18 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** A rack that never stops booting must not keep its release for ever. */
-const LONGEST_WAIT_MS = 10 * 60 * 1000;
-
 export class Quiet {
   readonly #length: number;
+  readonly #longestWait: number;
   #lastOpen = Number.NEGATIVE_INFINITY;
 
-  /** @param length milliseconds without an open that make it quiet */
-  constructor(length: number) {
+  /**
+   * @param length milliseconds without an open that make it quiet
+   * @param longestWait milliseconds: a rack that never stops booting must not keep its release for ever
+   */
+  constructor(length: number, longestWait: number) {
     this.#length = length;
+    this.#longestWait = longestWait;
   }
 
   /** A file was opened. */
@@ -22,7 +24,7 @@ export class Quiet {
   }
 
   /**
-   * Resolves when it is quiet, at the latest LONGEST_WAIT_MS after `start` (of performance.now()): whether it is, and how
+   * Resolves when it is quiet, at the latest the longest wait after `start` (of performance.now()): whether it is, and how
    * many milliseconds have passed since.
    * @throws AbortError
    */
@@ -31,8 +33,8 @@ export class Quiet {
       const now = performance.now();
       const left = this.#lastOpen + this.#length - now;
       const waited = now - start;
-      if (left <= 0 || waited >= LONGEST_WAIT_MS) return { quiet: left <= 0, waited };
-      await sleep(Math.min(left, LONGEST_WAIT_MS - waited), undefined, { signal });
+      if (left <= 0 || waited >= this.#longestWait) return { quiet: left <= 0, waited };
+      await sleep(Math.min(left, this.#longestWait - waited), undefined, { signal });
     }
   }
 }

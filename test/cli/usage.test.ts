@@ -49,6 +49,7 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--open <when>.*choices:\s+"now",\s+"whole",\s+default:\s+"now"/,
       /--refresh <time>.*default:\s+60 s/,
       /--quiet <time>.*default:\s+30 s/,
+      /--switch-within <time>.*default:\s+600 s/,
       /--max-stale <time>.*default:\s+no\s+limit/,
       /--transport <name>.*default:\s+kernel\s+for\s+root/,
       /--foreground/,
