@@ -8,6 +8,10 @@ import { flushCompileCache } from "node:module";
  */
 export function exitProcess(code: number): never {
   flushCompileCache();
-  if (process.execve !== undefined) process.execve("/bin/sh", ["sh", "-c", `exit ${code}`], {});
+  if (process.execve !== undefined) {
+    // As process.exit() does: the log has something to say yet.
+    process.emit("exit", code);
+    process.execve("/bin/sh", ["sh", "-c", `exit ${code}`], {});
+  }
   process.exit(code);
 }

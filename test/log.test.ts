@@ -1,0 +1,193 @@
+/** The log of a daemon: lines, levels, and what it makes of the same thing a thousand times. */
+import { mock } from "node:test";
+import fc from "fast-check";
+import t from "tap";
+import { createLog, isLogLevel, type LogLevel, limitRepeats } from "../lib/log.ts";
+import { run } from "./support/icfs.ts";
+
+function written(level: LogLevel, work: (log: ReturnType<typeof createLog>) => void): string[] {
+  const lines: string[] = [];
+  work(createLog(level, (line) => lines.push(line)));
+  return lines;
+}
+
+/** Milliseconds: as lib/log.ts has it. */
+const PERIOD = 60_000;
+
+/** A limited log whose lines can be looked at, without the time. */
+function limited() {
+  const lines: string[] = [];
+  const log = limitRepeats(createLog("debug", (line) => lines.push(line.trim().replace(/^\S+ /, ""))));
+  return { lines, log };
+}
+
+/** How many events the lines stand for. */
+function eventsIn(lines: readonly string[]): number {
+  return lines.reduce((sum, line) => sum + Number(/^\w+ (\d+) more /.exec(line)?.[1] ?? 1), 0);
+}
+
+t.test("one line an event, with the time and the level", async (t) => {
+  const [line] = written("info", (log) => log.warn("hello"));
+  t.match(line, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z warn hello\n$/);
+});
+
+t.test("levels", async (t) => {
+  const all = (log: ReturnType<typeof createLog>) => {
+    for (const level of ["debug", "info", "warn", "error"] as const) log[level]("x");
+  };
+  t.equal(written("debug", all).length, 4);
+  t.equal(written("info", all).length, 3);
+  t.equal(written("error", all).length, 1);
+  t.equal(isLogLevel("warn"), true);
+  t.equal(isLogLevel("loud"), false);
+});
+
+t.test("a message cannot forge a line or reach the terminal", async (t) => {
+  const [line] = written("info", (log) => log.info("a\nb\u001b[31m\r\u0085"));
+  t.match(line, / info a\\nb\\x1b\[31m\\x0d\\x85\n$/);
+});
+
+t.test("the first three of a kind are written at once, the others are counted", async (t) => {
+  const { lines, log } = limited();
+  for (let i = 1; i <= 60; i++) log.warn(`chunk ${(i * 0x123456789ab).toString(16)}: no answer in ${i} s`);
+  t.equal(lines.length, 3);
+  t.match(lines[2], /^warn chunk [0-9a-f]+: no answer in 3 s$/);
+  log.end();
+  t.equal(lines.length, 4);
+  t.match(lines[3], /^warn 57 more like this in the last \d+ s: chunk [0-9a-f]+: no answer in 60 s$/);
+});
+
+t.test("what is different is written at once, between a thousand that are the same", async (t) => {
+  const { lines, log } = limited();
+  t.teardown(() => log.end());
+  const same = () => {
+    for (let i = 0; i < 1000; i++) log.warn(`chunk ${i}: no answer`);
+  };
+  same();
+  const others = [
+    () => log.warn("chunk 5: arrived with other bytes"),
+    () => log.error("chunk 5: no answer"),
+    () => log.warn("chunk 5: no answer", "a kind of its own"),
+    () => log.warn("disk cache: cannot be written to"),
+  ];
+  for (const other of others) {
+    const before = lines.length;
+    other();
+    same();
+    t.equal(lines.length, before + 1, lines[before] ?? "nothing");
+  }
+});
+
+t.test("info and debug are not limited", async (t) => {
+  const { lines, log } = limited();
+  for (let i = 0; i < 100; i++) {
+    log.info("file 1 is read");
+    log.debug("file 1 is read");
+  }
+  log.end();
+  t.equal(lines.length, 200);
+});
+
+t.test(
+  "whatever comes, the log is bounded, each event is counted, and each kind's first is there",
+  async (t) => {
+    const event = fc.record({
+      level: fc.constantFrom("warn" as const, "error" as const),
+      what: fc.constantFrom("cannot read", "cannot write", "no answer from", "it is wrong:"),
+      number: fc.nat(),
+      times: fc.integer({ min: 1, max: 300 }),
+    });
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 30 }), (events) => {
+        const { lines, log } = limited();
+        let sum = 0;
+        const kinds = new Set<string>();
+        for (const { level, what, number, times } of events) {
+          const isNew = !kinds.has(`${level} ${what}`);
+          kinds.add(`${level} ${what}`);
+          const before = lines.length;
+          for (let i = 0; i < times; i++) log[level](`${what} ${number + i}`);
+          sum += times;
+          if (isNew) t.equal(lines[before], `${level} ${what} ${number}`);
+        }
+        log.end();
+        t.ok(lines.length <= 4 * kinds.size, `${sum} events are ${lines.length} lines`);
+        t.equal(eventsIn(lines), sum);
+      }),
+    );
+  },
+);
+
+t.test("a stranger who makes up kinds gets a bounded log as well", async (t) => {
+  const { lines, log } = limited();
+  const word = (i: number) =>
+    i.toString(26).replace(/./g, (digit) => "ghijklmnopqrstuvwxyzGHIJKL"[Number.parseInt(digit, 26)]!);
+  for (let i = 0; i < 10_000; i++) log.warn(`rejected: ${word(i)} ${"x".repeat(500)}`);
+  t.equal(lines.length, 100 + 3, "a hundred kinds, and one of all the others");
+  for (let i = 0; i < 10; i++) log.warn(`rejected: ${word(0)} ${"x".repeat(500)}`);
+  t.equal(lines.length, 100 + 3 + 2, "which does not take away from those that are known");
+  log.end();
+  t.equal(eventsIn(lines), 10_010);
+  t.match(
+    lines.find((line) => / of yet other kinds in the last /.test(line)),
+    /^warn 9897 more of .{1,250}$/,
+  );
+});
+
+t.test(
+  "the sum is written though nothing else happens; once there is nothing to sum up, all is as at first",
+  async (t) => {
+    mock.timers.enable({ apis: ["setInterval"] });
+    t.teardown(() => mock.timers.reset());
+    const { lines, log } = limited();
+    t.teardown(() => log.end());
+    for (let i = 0; i < 10; i++) log.error("no answer");
+    mock.timers.tick(PERIOD);
+    t.match(lines.slice(3), [/^error 7 more like this in the last \d+ s: no answer$/]);
+    log.error("no answer");
+    mock.timers.tick(PERIOD);
+    t.match(lines.slice(4), [/^error 1 more like this/], "it goes on");
+    mock.timers.tick(PERIOD);
+    t.equal(lines.length, 5);
+    log.error("no answer");
+    t.equal(lines[5], "error no answer");
+  },
+);
+
+t.test("a day of it is a line a minute", async (t) => {
+  mock.timers.enable({ apis: ["setInterval"] });
+  t.teardown(() => mock.timers.reset());
+  const { lines, log } = limited();
+  const minutes = 24 * 60;
+  for (let minute = 0; minute < minutes; minute++) {
+    for (let i = 0; i < 100; i++) log.warn(`chunk ${minute * i}: no answer`);
+    mock.timers.tick(PERIOD);
+  }
+  log.end();
+  t.equal(lines.length, 3 + minutes);
+  t.equal(eventsIn(lines), 100 * minutes);
+});
+
+t.test("a process that ends says what it has held back, and is not kept by it", async (t) => {
+  const module = new URL("../lib/log.ts", import.meta.url);
+  const exit = new URL("../lib/fs/exit.ts", import.meta.url);
+  for (const [how, code] of [
+    ["", 0],
+    ["process.exit(3)", 3],
+    ["exitProcess(4)", 4],
+  ] as const) {
+    const script = `
+      import { createLog, limitRepeats } from "${module}";
+      import { exitProcess } from "${exit}";
+      const log = limitRepeats(createLog("info"));
+      for (let i = 0; i < 10; i++) log.warn("no answer");
+      ${how}`;
+    const ended = await run(process.execPath, ["--input-type=module-typescript", "-e", script], {
+      env: { PATH: process.env.PATH },
+    });
+    t.equal(ended.code, code, how);
+    const lines = ended.stderr.trim().split("\n");
+    t.equal(lines.length, 4, ended.stderr);
+    t.match(lines[3], / warn 7 more like this in the last \d+ s: no answer$/);
+  }
+});
