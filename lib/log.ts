@@ -8,12 +8,8 @@ const LEVELS = ["debug", "info", "warn", "error"] as const;
 
 export type LogLevel = (typeof LEVELS)[number];
 
-/**
- * What modules take to report events. Messages never contain keys, PEM files or other secrets.
- *
- * @param kind says which events are the same again; default: the message without its numbers and hashes
- */
-export type Log = Record<LogLevel, (message: string, kind?: string) => void>;
+/** What modules take to report events. Messages never contain keys, PEM files or other secrets. */
+export type Log = Record<LogLevel, (message: string) => void>;
 
 /** So many of a kind are written as they are: what differs between them may matter. */
 const FIRST_OF_A_KIND = 3;
@@ -55,8 +51,8 @@ export function limitRepeats(log: Log): Log & { end(): void } {
   process.on("exit", end);
   return {
     ...log,
-    warn: (message, kind) => warnings.add(message, kind),
-    error: (message, kind) => errors.add(message, kind),
+    warn: (message) => warnings.add(message),
+    error: (message) => errors.add(message),
     end,
   };
 }
@@ -79,8 +75,8 @@ class Repeats {
     this.#write = write;
   }
 
-  add(message: string, kind = kindOf(message)): void {
-    const own = kind.slice(0, EXAMPLE_LENGTH);
+  add(message: string): void {
+    const own = kindOf(message);
     const key = this.#kinds.has(own) || this.#kinds.size < MOST_KINDS ? own : OTHERS;
     const repeated = this.#kinds.get(key) ?? this.#begin(key);
     if (repeated.written < FIRST_OF_A_KIND) {
@@ -126,9 +122,9 @@ class Repeats {
   }
 }
 
-/** Numbers, hashes and times are particulars of an event. */
+/** Events are the same but for their numbers, hashes and times. */
 function kindOf(message: string): string {
-  return message.replace(/\b(0x)?[0-9a-f]+\b|\d+/gi, "#");
+  return message.replace(/\b(0x)?[0-9a-f]+\b|\d+/gi, "#").slice(0, EXAMPLE_LENGTH);
 }
 
 /** Tells whether `text` names a level, as an option or environment variable may. */

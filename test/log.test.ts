@@ -67,7 +67,6 @@ t.test("what is different is written at once, between a thousand that are the sa
   const others = [
     () => log.warn("chunk 5: arrived with other bytes"),
     () => log.error("chunk 5: no answer"),
-    () => log.warn("chunk 5: no answer", "a kind of its own"),
     () => log.warn("disk cache: cannot be written to"),
   ];
   for (const other of others) {

@@ -17,6 +17,9 @@ const NUMBERS: Record<Errno, number> = {
   ERANGE: constants.errno.ERANGE,
 };
 
+// A bug that throws a new text each time must not grow the memory of those already logged for ever.
+const MOST_REMEMBERED = 100;
+
 /** The kernel's (positive) number of `errno`. */
 export function errnoNumber(errno: Errno): number {
   return NUMBERS[errno];
@@ -24,19 +27,21 @@ export function errnoNumber(errno: Errno): number {
 
 /**
  * Makes the function that turns whatever an operation threw into the error its caller gets. An FsError is answered as
- * it says; anything else is a bug, answered EIO, and logged.
+ * it says; anything else is a bug, answered EIO, and logged the first time it is seen: a reader that retries must not
+ * fill the log.
  */
 export function createErrorTranslator(log: Log): (operation: string, error: unknown) => Errno {
+  const logged = new Set<string>();
   return (operation, error) => {
     // Checked against the table as well: an errno outside it must never reach a reader.
     if (error instanceof FsError && Object.hasOwn(NUMBERS, error.errno)) return error.errno;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    // The same bug by where it was thrown: the message may hold a name, and so be another one each time.
-    const place = /\n\s+at .*/.exec(text)?.[0];
-    log.error(
-      `unexpected error, answered with EIO: ${operation}: ${text}`,
-      place && `${operation}: ${place.trim()}`,
-    );
+    // By where it was thrown: the message may hold an offset, and so be another one each time.
+    const place = `${operation}: ${/\n\s+at .*/.exec(text)?.[0] ?? text}`;
+    if (!logged.has(place) && logged.size < MOST_REMEMBERED) {
+      logged.add(place);
+      log.error(`unexpected error, answered with EIO: ${operation}: ${text}`);
+    }
     return "EIO";
   };
 }
