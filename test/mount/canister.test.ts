@@ -6,7 +6,7 @@ import t from "tap";
 import { startCanister, type TestCanister } from "../support/canister-network.ts";
 import { type FaultProxy, faultFor, startFaultProxy } from "../support/fault-proxy.ts";
 import type { Test } from "../support/icfs.ts";
-import { eventually, mountpointFor, sh } from "./mounts.ts";
+import { mountpointFor, sh } from "./mounts.ts";
 
 const MiB = 1024 * 1024;
 
@@ -181,45 +181,4 @@ t.test("bytes that are wrong on the way are fetched again", async (t) => {
   const compared = await sh("cmp", join(tree, "file"), join(mountpoint, "file"));
   t.equal(compared.code, 0, "the reader gets the right bytes", { compared });
   t.ok(queries > 6, `${queries} queries for 6 chunks`);
-});
-
-t.test("when every answer is wrong, readers get EIO and never a wrong byte", async (t) => {
-  const canister = await publishTree(t, (root) => writeFile(join(root, "file"), randomBytes(3 * MiB)));
-  const { proxy, tree } = canister;
-  const mountpoint = await mount(t, canister, "--read-timeout", "2");
-  proxy.fault = faultFor("chunk", "flip");
-  const read = await sh("cat", join(mountpoint, "file"));
-  t.match(read.stderr, /Input\/output error/);
-  t.equal(read.stdout, "", "not a byte came through");
-  proxy.fault = () => "none";
-  // Once a probe has got through (lib/cache/breaker.ts).
-  await eventually(
-    "all is well afterwards",
-    async () => (await sh("cmp", join(tree, "file"), join(mountpoint, "file"))).code === 0,
-  );
-});
-
-t.test("a network that falls silent", async (t) => {
-  const canister = await publishTree(t, async (root) => {
-    await writeFile(join(root, "read"), randomBytes(2 * MiB));
-    await writeFile(join(root, "unread"), randomBytes(2 * MiB));
-  });
-  const { proxy, tree } = canister;
-  const mountpoint = await mount(t, canister, "--read-timeout", "2");
-  t.equal((await sh("cmp", join(tree, "read"), join(mountpoint, "read"))).code, 0);
-  proxy.fault = () => "silence";
-  const cold = sh("cat", join(mountpoint, "unread"));
-  // While that waits:
-  t.match((await sh("ls", "-l", mountpoint)).stdout, /unread/, "metadata does not need it");
-  t.match(
-    (await sh("cat", join(mountpoint, "absent"))).stderr,
-    /No such file/,
-    "what is not there is not there",
-  );
-  t.equal(
-    (await sh("cmp", join(tree, "read"), join(mountpoint, "read"))).code,
-    0,
-    "nor does what was read before",
-  );
-  t.match((await cold).stderr, /Input\/output error/, "a cold read fails at its deadline");
 });

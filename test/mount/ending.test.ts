@@ -6,28 +6,9 @@ import { mkdir, rmdir, symlink, unlink, writeFile } from "node:fs/promises";
 import t from "tap";
 import { unmount } from "../../lib/fs/unmount.ts";
 import { TRANSPORT } from "../support/transport.ts";
-import { eventually, HUNG, mountedAt, mountpointFor, serve, sh } from "./mounts.ts";
+import { eventually, HUNG, mountedAt, mountpointFor, occupy, serve, sh } from "./mounts.ts";
 
 t.setTimeout(5 * HUNG);
-
-interface Test {
-  teardown(work: () => void): void;
-}
-
-/** A process that has a file of the mount open, or works in it, until the test ends. Resolves when it does. */
-async function occupy(t: Test, script: string): Promise<void> {
-  const child = spawn(
-    "python3",
-    ["-c", `import os, sys, time\n${script}\nprint("ready", flush=True)\ntime.sleep(600)`],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
-  t.teardown(() => {
-    child.kill("SIGKILL");
-  });
-  await once(child.stdout, "data");
-}
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   t.test(`${signal} unmounts and ends the process`, async (t) => {

@@ -1,11 +1,11 @@
 /**
- * Helpers for tests over real mounts. The tests' own process never touches a mount with a call of its own: `sh` and
- * `serve` use processes, asynchronously. Whatever a test leaves is taken away in its teardown.
+ * Helpers for tests over real mounts. The tests' own process never touches a mount with a call of its own: `sh`, `serve` and
+ * the readers use processes, asynchronously. Whatever a test leaves is taken away in its teardown.
  */
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, realpath, rmdir } from "node:fs/promises";
+import { mkdtemp, readFile, realpath, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -91,4 +91,102 @@ export async function eventually(what: string, condition: () => boolean | Promis
     await sleep(50);
   }
   throw new Error(`waited in vain: ${what}`);
+}
+
+/** How a file is read, as waitingReader() takes it: through the page cache, page by page, and past it. */
+export const WAYS_TO_READ = {
+  "read()": "os.read(os.open(path, os.O_RDONLY), 4096)",
+  "read() of much": "os.read(os.open(path, os.O_RDONLY), 300000)",
+  O_DIRECT: "os.preadv(os.open(path, os.O_RDONLY | os.O_DIRECT), [mmap.mmap(-1, 4096)], 0)",
+  mmap: "mmap.mmap(os.open(path, os.O_RDONLY), 300000, prot=mmap.PROT_READ)[0]",
+};
+
+export interface WaitingReader {
+  readonly child: ChildProcess;
+  /** Resolves to its exit code, or the signal that has ended it. */
+  readonly ended: Promise<[number | null, string | null]>;
+  /** `reading`, and what it has read once it has. */
+  said(): string;
+}
+
+/**
+ * A process that waits in a read of `path`, in the kernel.
+ *
+ * @param how it reads, in Python
+ * @param before what it does before, in Python
+ */
+export async function waitingReader(t: Test, path: string, how: string, before = ""): Promise<WaitingReader> {
+  const script = `
+import mmap, os, signal, sys
+path = sys.argv[1]
+${before}
+print("reading", flush=True)
+got = ${how}
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(len(got) if isinstance(got, bytes) else got, flush=True)
+`;
+  const child = spawn("python3", ["-c", script, path], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(child, "exit") as Promise<[number | null, string | null]>;
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  t.teardown(async () => void child.kill("SIGKILL"));
+  await eventually("it reads", () => said !== "");
+  // Asleep: it waits for the answer.
+  await eventually("it waits", async () =>
+    /\) [SD] /.test(await readFile(`/proc/${child.pid}/stat`, "utf8")),
+  );
+  return { child, ended, said: () => said };
+}
+
+/** A process that has a file of the mount open, or works in it, until the test ends. Resolves when it does. */
+export async function occupy(t: Test, script: string): Promise<void> {
+  const child = spawn(
+    "python3",
+    ["-c", `import os, sys, time\n${script}\nprint("ready", flush=True)\ntime.sleep(600)`],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  t.teardown(async () => void child.kill("SIGKILL"));
+  await once(child.stdout, "data");
+}
+
+export interface Holder {
+  /** Lets it read the file to its end; the SHA-256 of all of it, or the error's name. */
+  rest(): Promise<string>;
+}
+
+/** A process that has a file open and has read its first byte. Resolves when it has. */
+export async function holding(t: Test, path: string): Promise<Holder> {
+  const script = `
+import errno, hashlib, os, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+whole = hashlib.sha256(os.read(file, 1))
+print("open", flush=True)
+sys.stdin.readline()
+try:
+    while piece := os.read(file, 100000):
+        whole.update(piece)
+    print(whole.hexdigest(), flush=True)
+except OSError as error:
+    print(errno.errorcode[error.errno], flush=True)
+`;
+  const child = spawn("python3", ["-c", script, path], { stdio: ["pipe", "pipe", "inherit"] });
+  t.teardown(async () => void child.kill("SIGKILL"));
+  const lines = child.stdout.setEncoding("utf8");
+  const said = once(lines, "data");
+  const ended = once(child, "exit").then(([code, signal]) => {
+    throw new Error(`who was to hold ${path} has ended: ${signal ?? code}`);
+  });
+  await Promise.race([said, ended]);
+  ended.catch(() => {});
+  return {
+    async rest() {
+      const answer = once(lines, "data");
+      child.stdin.write("\n");
+      return String((await answer)[0]).trim();
+    },
+  };
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import type { MountStatus } from "../../lib/mount/status.ts";
 import { startCanister } from "../support/canister-network.ts";
-import { faultFor, startFaultProxy } from "../support/fault-proxy.ts";
+import { startFaultProxy } from "../support/fault-proxy.ts";
 import { eventually, mountpointFor, sh } from "./mounts.ts";
 
 const MiB = 1024 * 1024;
@@ -110,25 +110,6 @@ t.test("what was mounted once is mounted and read without the network", async (t
   });
 });
 
-t.test(
-  "an outage: what is here is served, what is not fails at once after the first, until the network is back",
-  async (t) => {
-    const c = await setUp(t);
-    await c.publish({ read: randomBytes(MiB), one: randomBytes(MiB), two: randomBytes(MiB) });
-    const { mountpoint, status } = await c.mount("--prefetch", "none", "--read-timeout", "2");
-    await sh("cat", join(mountpoint, "read"));
-    c.proxy.fault = () => "silence";
-    t.match((await sh("cat", join(mountpoint, "one"))).stderr, /Input\/output error/);
-    t.ok((await status()).cache.failingSince, "the breaker is open");
-    t.match((await sh("cat", join(mountpoint, "two"))).stderr, /Input\/output error/);
-    t.equal((await sh("cmp", join(c.tree, "read"), join(mountpoint, "read"))).code, 0);
-    t.match((await status()).lastError?.message, /^(one|two): /);
-    c.proxy.fault = () => "none";
-    await eventually("all of it can be read", () => c.same(mountpoint));
-    t.notOk((await status()).cache.failingSince);
-  },
-);
-
 t.test("damage on disk is found and fetched again", async (t) => {
   const c = await setUp(t);
   await c.publish({ file: randomBytes(2 * MiB) });
@@ -154,25 +135,6 @@ t.test("damage on disk is found and fetched again", async (t) => {
   );
   await c.icfs(["umount", again.mountpoint]);
   t.match(JSON.parse((await c.icfs(["cache", "clear", "--json"])).stdout), { chunks: 3 });
-});
-
-t.test("--open whole: a file opens once it is all here, or not at all", async (t) => {
-  const c = await setUp(t);
-  await c.publish({ small: "small\n", large: randomBytes(4 * MiB) });
-  const options = ["--prefetch", "none", "--open", "whole", "--open-timeout", "2", "--read-timeout", "2"];
-  const { mountpoint, status } = await c.mount(...options);
-  let chunks = 0;
-  c.proxy.fault = faultFor("chunk", () => (chunks++ < 2 ? "none" : "silence"));
-  const opened = await sh(
-    "python3",
-    "-c",
-    "import os, sys; os.open(sys.argv[1], 0)",
-    join(mountpoint, "large"),
-  );
-  t.match(opened.stderr, /Input\/output error/, "the error is open()'s");
-  c.proxy.fault = () => "none";
-  await eventually("it can be opened", () => c.same(mountpoint));
-  t.equal((await status()).openFiles, 0);
 });
 
 t.test("a boot configuration's files are fetched before they are asked for", async (t) => {

@@ -73,8 +73,7 @@ const tree = directory({
       ),
     ),
   ),
-  // The same again, for tests that must find nothing of it in the page cache.
-  pieces: file(pattern(5_000_003)),
+  // The same again, for a test that must find nothing of it in the page cache.
   shared: file(pattern(5_000_003)),
   special: directory(
     Object.fromEntries(

@@ -8,7 +8,8 @@ import type { AddressInfo } from "node:net";
 import type { Test } from "./icfs.ts";
 
 /**
- * What happens to a request. `silence`: nothing, and the connection stays open. `drop`: the connection ends instead.
+ * What happens to a request. `silence`: nothing, and the connection stays open. `stall`: half of the answer, and then
+ * silence. `drop`: the connection ends instead.
  * `lost`: it is carried out, and the connection ends instead of the answer. A status: it is not carried out. A function
  * makes another answer of the true one.
  */
@@ -16,6 +17,7 @@ export type Fault =
   | "none"
   | "flip"
   | "silence"
+  | "stall"
   | "drop"
   | "lost"
   | "truncate"
@@ -32,6 +34,8 @@ export interface FaultProxy {
   queries: number;
   /** Update calls that came in. */
   calls: number;
+  /** Ends the connections of those who wait in silence: they may try again at once. */
+  hangUp(): void;
 }
 
 /** A fault for requests to one method of a canister, none for others. A method's name stands in its request as it is. */
@@ -46,9 +50,14 @@ export function faultFor(method: string, fault: FaultName | (() => Fault)): Faul
 
 /** Starts a proxy in front of `target`, without faults; it ends with the test. */
 export async function startFaultProxy(t: Test, target: string): Promise<FaultProxy> {
-  const proxy: FaultProxy = { url: "", fault: () => "none", queries: 0, calls: 0 };
+  const silent = new Set<ServerResponse>();
+  const hangUp = () => {
+    for (const response of silent) response.destroy();
+    silent.clear();
+  };
+  const proxy: FaultProxy = { url: "", fault: () => "none", queries: 0, calls: 0, hangUp };
   const server = createServer((incoming, outgoing) => {
-    forward(proxy, target, incoming, outgoing).catch(() => outgoing.destroy());
+    forward(proxy, target, silent, incoming, outgoing).catch(() => outgoing.destroy());
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.teardown(() => {
@@ -61,6 +70,7 @@ export async function startFaultProxy(t: Test, target: string): Promise<FaultPro
 async function forward(
   proxy: FaultProxy,
   target: string,
+  silent: Set<ServerResponse>,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
@@ -71,7 +81,10 @@ async function forward(
   if (isQuery) proxy.queries += 1;
   if (isCall) proxy.calls += 1;
   const fault = isQuery || isCall ? proxy.fault(path, body) : "none";
-  if (fault === "silence") return;
+  if (fault === "silence") {
+    silent.add(outgoing);
+    return;
+  }
   if (fault === "drop") {
     outgoing.destroy();
     return;
@@ -97,6 +110,9 @@ async function forward(
   outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, "content-length": bytes.length });
   if (fault === "truncate") {
     outgoing.write(bytes.subarray(0, bytes.length >> 1), () => outgoing.destroy());
+  } else if (fault === "stall") {
+    silent.add(outgoing);
+    outgoing.write(bytes.subarray(0, bytes.length >> 1));
   } else {
     outgoing.end(bytes);
   }

@@ -1,0 +1,3 @@
+/** errors.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./errors.test.ts");

@@ -1,0 +1,3 @@
+/** time.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./time.test.ts");

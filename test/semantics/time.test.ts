@@ -1,0 +1,191 @@
+/** docs/SEMANTICS.md, "Time": what waits for the network, and for how long. */
+import { createHash, randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import {
+  eventually,
+  HUNG,
+  holding,
+  mountpointFor,
+  serve,
+  sh,
+  WAYS_TO_READ,
+  waitingReader,
+} from "../mount/mounts.ts";
+import { faultFor } from "../support/fault-proxy.ts";
+import { startMountable } from "../support/mountable.ts";
+import { TRANSPORT } from "../support/transport.ts";
+
+t.setTimeout(5 * HUNG);
+
+const MiB = 1024 * 1024;
+/** Everything comes from the network, when it is asked for. */
+const COLD = ["--prefetch", "none", "--max-cache-size", "0", "--refresh", "0"];
+
+const c = await startMountable(t);
+/** In chunks of their own: one for each read that is to be cold. */
+const COLD_FILES = ["a", "b", "c", "d", "e", "f", "g", "h", "one", "slow", "two"];
+await c.publish({
+  ...Object.fromEntries(COLD_FILES.map((name) => [name, randomBytes(300_000)])),
+  large: randomBytes(4 * MiB),
+  warm: randomBytes(MiB),
+});
+const mounted = await c.mount(...COLD, "--read-timeout", "2");
+
+t.test("7. metadata and opening do not wait for the network", async (t) => {
+  const patient = await c.mount(...COLD, "--read-timeout", "60");
+  c.proxy.fault = () => "silence";
+  const slow = await waitingReader(
+    t,
+    patient.at("slow"),
+    "hashlib.sha256(open(path, 'rb').read()).hexdigest()",
+    "import hashlib",
+  );
+  const script = `
+import os, sys
+root = sys.argv[1]
+for name in sorted(os.listdir(root)):
+    path = os.path.join(root, name)
+    for work in (os.stat, os.lstat, os.listxattr, os.statvfs):
+        work(path)
+    os.getxattr(path, "user.icfs.sha256")
+    file = os.open(path, os.O_RDONLY)
+    os.fstat(file)
+    os.close(file)
+    print(name)
+os.path.exists(root + "/absent")
+`;
+  const looked = await sh("python3", "-c", script, patient.mountpoint);
+  t.same(looked.stdout.trim().split("\n"), [...COLD_FILES, "large", "warm"].sort());
+  t.equal((await sh("ls", "-lR", patient.mountpoint)).code, 0);
+  t.equal(slow.said(), "reading\n", "somebody has been waiting all the time");
+  c.proxy.fault = () => "none";
+  c.proxy.hangUp();
+  t.same(await slow.ended, [0, null]);
+  t.equal(slow.said(), `reading\n${sha256(await readFile(join(c.tree, "slow")))}\n`);
+  await patient.umount();
+});
+
+t.test("8. a read ends within --read-timeout, also when a socket is silent", async (t) => {
+  const read = (name: string, how: string) =>
+    sh(
+      "sh",
+      "-c",
+      `python3 -c "$1" "$2"; echo $?`,
+      "sh",
+      `import mmap, os, sys; path = sys.argv[1]; ${how}`,
+      mounted.at(name),
+    );
+  for (const [fault, names] of [
+    ["silence", ["a", "b", "c", "d"]],
+    ["stall", ["e", "f", "g", "h"]],
+  ] as const) {
+    c.proxy.fault = () => fault;
+    const results = await Promise.all(Object.values(WAYS_TO_READ).map((how, i) => read(names[i]!, how)));
+    for (const [i, way] of Object.keys(WAYS_TO_READ).entries()) {
+      const { stdout, stderr } = results[i]!;
+      if (way === "mmap") t.equal(stdout, "135\n", `${fault}, ${way}: SIGBUS`);
+      else t.match(stderr, /Input\/output error/, `${fault}, ${way}`);
+    }
+    c.proxy.fault = () => "none";
+    await eventually("it has recovered", async () => (await sh("cat", mounted.at("warm"))).code === 0);
+  }
+  t.match(await mounted.log(), /no answer within the read timeout/);
+});
+
+t.test("9. signals do not make a read fail, and who is killed ends", async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const served = await serve(t, mountpoint);
+  let file = 0;
+  const waiting = (how: string, before?: string) => {
+    file += 1;
+    return waitingReader(t, `${mountpoint}/waiting/${file}`, how, before);
+  };
+  // Python would read again after EINTR; the C library's function does not.
+  const before = `
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+def read(flags, size):
+    area = mmap.mmap(-1, size)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    got = libc.read(os.open(path, os.O_RDONLY | flags), ctypes.c_void_p(address), ctypes.c_size_t(size))
+    return (got, ctypes.get_errno())
+calls = 0
+def count(*_):
+    global calls
+    calls += 1
+signal.signal(signal.SIGALRM, count)
+signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+`;
+  const calls: Record<keyof typeof WAYS_TO_READ, string> = {
+    "read()": "str(read(0, 4096))",
+    "read() of much": "str(read(0, 300000))",
+    O_DIRECT: "str(read(os.O_DIRECT, 4096))",
+    mmap: WAYS_TO_READ.mmap,
+  };
+  const alarmed = await Promise.all(Object.values(calls).map((how) => waiting(how, before)));
+  const killed = await Promise.all(Object.values(WAYS_TO_READ).map((how) => waiting(how)));
+  // A signal that it has no handler for ends it as well.
+  const ended = await Promise.all(Object.values(WAYS_TO_READ).map((how) => waiting(how)));
+  await sleep(1000);
+  for (const { said } of alarmed) t.equal(said(), "reading\n", "it waits through twenty signals");
+  for (const { child } of killed) child.kill("SIGKILL");
+  for (const { child } of ended) child.kill("SIGTERM");
+  // Over fuse-native, when the read does.
+  if (TRANSPORT === "fuse-native") served.process.kill("SIGUSR2");
+  for (const one of killed) t.same(await one.ended, [null, "SIGKILL"]);
+  for (const one of ended) t.same(await one.ended, [null, "SIGTERM"]);
+  t.equal((await sh("cat", `${mountpoint}/hello.txt`)).stdout, "hello\n", "others are served");
+  served.process.kill("SIGUSR2");
+  for (const [i, one] of alarmed.entries()) {
+    t.same(await one.ended, [0, null]);
+    const got = ["(4096, 0)", "(300000, 0)", "(4096, 0)", /^\d+$/][i]!;
+    t.match(one.said().split("\n")[1] ?? "", got, Object.keys(calls)[i]!);
+  }
+});
+
+t.test("10. after a missed deadline other cold reads fail at once, until a probe gets through", async (t) => {
+  const { at, status } = mounted;
+  await sh("cat", at("warm"));
+  c.proxy.fault = () => "silence";
+  t.match((await sh("cat", at("one"))).stderr, /Input\/output error/);
+  t.ok((await status()).cache.failingSince, "the status says so");
+  t.match((await sh("cat", at("two"))).stderr, /Input\/output error/);
+  t.match(
+    (await status()).lastError?.message,
+    /^two: the network has not answered since /,
+    "it was not asked",
+  );
+  t.equal((await sh("cmp", join(c.tree, "warm"), at("warm"))).code, 0, "what is here is read as ever");
+  c.proxy.fault = () => "none";
+  await eventually("all of it can be read", () => c.same(mounted.mountpoint));
+  t.notOk((await status()).cache.failingSince);
+});
+
+t.test("11. with --open whole a file that is open is here, and verified; else open() fails", async (t) => {
+  const whole = ["--open", "whole", "--open-timeout", "2", "--read-timeout", "2"];
+  const { at, status, umount } = await c.mount(...COLD, ...whole);
+  const open = (name: string) => sh("python3", "-c", "import os, sys; os.open(sys.argv[1], 0)", at(name));
+  let chunks = 0;
+  c.proxy.fault = faultFor("chunk", () => (chunks++ < 2 ? "none" : "silence"));
+  t.match((await open("large")).stderr, /Input\/output error/, "the error is open()'s");
+  t.equal((await status()).openFiles, 0);
+  c.proxy.fault = () => "none";
+  c.proxy.hangUp();
+  await eventually("it can be opened", async () => (await open("large")).code === 0);
+  const holder = await holding(t, at("large"));
+  c.proxy.fault = () => "drop";
+  t.equal(
+    await holder.rest(),
+    sha256(await readFile(join(c.tree, "large"))),
+    "nothing is asked for any more",
+  );
+  c.proxy.fault = () => "none";
+  await umount();
+});
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
