@@ -1,4 +1,5 @@
 /** icfs mount: a canister's releases as a read-only directory. */
+import { isIPv6 } from "node:net";
 import { join, resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
@@ -11,7 +12,7 @@ import { chooseTransport, type TransportName } from "../fs/select.ts";
 import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
 import { createLog, isLogLevel, type LogLevel, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/canister-mount.ts";
-import type { Prefetch } from "../mount/options.ts";
+import type { ListenAddress, Prefetch } from "../mount/options.ts";
 import { serveMount } from "../mount/serve.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
 import type { ReleaseAddress } from "../source/open.ts";
@@ -52,6 +53,7 @@ interface MountCommandOptions extends NetworkOptions {
   readonly logLevel: LogLevel;
   readonly logFile: string;
   readonly statsFile?: string;
+  readonly metrics?: ListenAddress;
   readonly json?: boolean;
 }
 
@@ -151,6 +153,10 @@ export function mountCommand(): Command {
       join(stateDirectory("/var/log"), "icfs.log"),
     ),
     option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end"),
+    option(
+      "--metrics <addr>",
+      "serve metrics for Prometheus at http://ADDR/metrics: HOST:PORT, [::1]:PORT, or PORT, which is 127.0.0.1's and only this host's; default: none",
+    ).argParser(listenAddress),
     flag(
       "--json",
       "print one object: canister, mountpoint, release, header, files, bytes, certifiedAt, warning, pid",
@@ -200,6 +206,7 @@ async function serve(canister: string, mountpoint: string, options: MountCommand
         offline: options.offline === true,
         // The daemon leaves this directory.
         statsFile: options.statsFile === undefined ? undefined : resolve(options.statsFile),
+        metrics: options.metrics,
         log,
       },
       async (mounted) => {
@@ -297,6 +304,16 @@ function mode(flags: string, description: string, standard: number): Option {
         throw new InvalidArgumentError("Use permissions in octal, such as 0444.");
       return Number.parseInt(text, 8);
     });
+}
+
+/** @throws InvalidArgumentError */
+function listenAddress(text: string): ListenAddress {
+  const [, ipv6, name, port] = /^(?:\[([^\]]*)\]:|([\w.-]*):)?(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535 || (ipv6 !== undefined && !isIPv6(ipv6))) {
+    throw new InvalidArgumentError("Use HOST:PORT, [IPV6]:PORT, or PORT for 127.0.0.1.");
+  }
+  // Whoever names no host has not said that others may ask.
+  return { host: ipv6 ?? (name || "127.0.0.1"), port: Number(port) };
 }
 
 function logLevel(text: string): LogLevel {

@@ -6,6 +6,12 @@ import type { Log } from "../log.ts";
 
 export type Prefetch = "all" | "boot" | "none";
 
+/** Where to listen. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface CanisterMountOptions {
   readonly mountpoint: string;
   readonly mount: MountOptions;
@@ -34,5 +40,7 @@ export interface CanisterMountOptions {
   readonly offline: boolean;
   /** Where to write the counters on SIGUSR1 and at the end. */
   readonly statsFile: string | undefined;
+  /** Where to serve metrics; undefined: nowhere. */
+  readonly metrics: ListenAddress | undefined;
   readonly log: Log;
 }

@@ -19,6 +19,8 @@ export async function serveMount(
 ): Promise<void> {
   const { log, store } = options;
   let mount: CanisterMount | undefined;
+  let metrics: { close(): void } | undefined;
+  let isMounted = false;
   const writeStatistics = () => mount?.writeStatistics();
   process.on("SIGUSR1", writeStatistics);
   // From a terminal it says that this is closed.
@@ -26,6 +28,11 @@ export async function serveMount(
   try {
     await serveUntilUnmounted({
       mount: async () => {
+        // First: what is wrong with it is known at once, and nothing has to be undone.
+        if (options.metrics !== undefined) {
+          const { serveMetrics } = await import("./metrics.ts");
+          metrics = await serveMetrics(options.metrics, () => (isMounted ? mount?.status() : undefined), log);
+        }
         const address = await resolveAddress();
         // Half of the deadline: a request that hangs in silence leaves time for another.
         const source = openSource(address, options.readTimeout / 2);
@@ -33,6 +40,7 @@ export async function serveMount(
         return mount.mount();
       },
       ready: async () => {
+        isMounted = true;
         const { mountpoint, canister, release, header } = mount!.describe();
         log.info(`${mountpoint}: release ${release} (${header}) of ${canister} is mounted`);
         mount!.follow();
@@ -42,6 +50,7 @@ export async function serveMount(
       log,
     });
   } finally {
+    metrics?.close();
     mount?.end();
     writeStatistics();
     await store?.close();
