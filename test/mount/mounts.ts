@@ -156,6 +156,8 @@ export async function occupy(t: Test, script: string): Promise<void> {
 export interface Holder {
   /** Lets it read the file to its end; the SHA-256 of all of it, or the error's name. */
   rest(): Promise<string>;
+  /** Ends it. */
+  close(): Promise<void>;
 }
 
 /** A process that has a file open and has read its first byte. Resolves when it has. */
@@ -172,6 +174,7 @@ try:
     print(whole.hexdigest(), flush=True)
 except OSError as error:
     print(errno.errorcode[error.errno], flush=True)
+sys.stdin.readline()
 `;
   const child = spawn("python3", ["-c", script, path], { stdio: ["pipe", "pipe", "inherit"] });
   t.teardown(async () => void child.kill("SIGKILL"));
@@ -187,6 +190,10 @@ except OSError as error:
       const answer = once(lines, "data");
       child.stdin.write("\n");
       return String((await answer)[0]).trim();
+    },
+    async close() {
+      child.kill("SIGKILL");
+      await ended.catch(() => {});
     },
   };
 }

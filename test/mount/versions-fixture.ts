@@ -1,9 +1,11 @@
 /**
- * Mounts a tree that flips between versions: `versions-fixture.ts MOUNTPOINT INTERVAL_MS`. Each version has the same paths;
+ * Mounts a tree that flips between versions: `versions-fixture.ts MOUNTPOINT INTERVAL_MS`; with an interval of
+ * 0, each time it gets SIGUSR2. Each version has the same paths;
  * every byte of a file says which version it is of, so that a reader notices a mix. Sizes and times differ between some
  * versions and not between others. Prints `{"version": N}` whenever one has become live.
  */
 import { createHash } from "node:crypto";
+import { on } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { exitProcess } from "../../lib/fs/exit.ts";
 import type { ServedRelease } from "../../lib/fs/inodes.ts";
@@ -91,9 +93,12 @@ const fileSystem = new TreeFileSystem(
   { canister: "aaaaa-aa" },
 );
 
+// Listened to from the start: before that it would end the process.
+const asked = on(process, "SIGUSR2");
+
 async function flip(mounted: MountedTransport): Promise<void> {
   for (let version = 1; ; version++) {
-    await sleep(Number(interval));
+    await (Number(interval) > 0 ? sleep(Number(interval)) : asked.next());
     await mounted.switchTo(atOnce(fileSystem.prepare(release(version))));
     console.log(JSON.stringify({ version }));
     // Chunks of versions that nobody can have open any more; readers close their files within seconds.

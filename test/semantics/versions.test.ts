@@ -1,0 +1,168 @@
+/** docs/SEMANTICS.md, "Versions": releases that change under readers. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { eventually, HUNG, holding, mountpointFor, sh } from "../mount/mounts.ts";
+import { run } from "../support/icfs.ts";
+import { TRANSPORT } from "../support/transport.ts";
+
+const FIXTURE = fileURLToPath(new URL("../mount/versions-fixture.ts", import.meta.url));
+const READER = fileURLToPath(new URL("versions-reader.py", import.meta.url));
+/** Seconds of reading; versions.long.ts has minutes. */
+const SECONDS = Number(process.env.TEST_VERSIONS_SECONDS ?? 15);
+const READERS = 6;
+/** What the fixture's files have in versions 0 to 3. */
+const SIZE = 1_500_000;
+
+t.setTimeout(SECONDS * 1000 + 5 * HUNG);
+
+type Test = Parameters<typeof mountpointFor>[0];
+
+/** Mounts the flipping tree; which version is live, as it says. @param interval milliseconds; 0: `next` makes the next one live */
+async function flipping(t: Test, interval: number) {
+  const mountpoint = await mountpointFor(t);
+  const child = spawn(process.execPath, [FIXTURE, mountpoint, String(interval)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  t.teardown(async () => void child.kill("SIGKILL"));
+  let live = -1;
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    for (const [, version] of text.matchAll(/"version":(\d+)/g)) live = Number(version);
+  });
+  await eventually("it is mounted", () => live >= 0);
+  const next = async () => {
+    const before = live;
+    child.kill("SIGUSR2");
+    await eventually("the next version is live", () => live > before);
+  };
+  return { mountpoint, live: () => live, next };
+}
+
+/** What one of the fixture's files says of its version. */
+async function versionOf(path: string): Promise<number> {
+  const { stdout } = await sh("od", "-An", "-N1", "-tu1", path);
+  return Number(stdout);
+}
+
+t.test("12. a handle reads one version to its end, and no page is of two", async (t) => {
+  const { mountpoint, live } = await flipping(t, 300);
+  const results = await Promise.all(
+    Array.from({ length: READERS }, (_, seed) =>
+      run("python3", [READER, mountpoint, String(SECONDS), String(seed)], {
+        env: process.env,
+        limit: SECONDS * 1000 + HUNG,
+      }),
+    ),
+  );
+  for (const { stdout, stderr } of results) {
+    t.equal(stderr, "");
+    const { reads, versions, problems } = JSON.parse(stdout);
+    t.same(problems, []);
+    t.ok(reads > 20, `${reads} reads`);
+    t.ok(versions > 3, `${versions} versions`);
+  }
+  t.ok(live() > 10, `${live()} flips`);
+});
+
+t.test("13. a listing is of one version, however late its end is read", async (t) => {
+  const { mountpoint } = await flipping(t, 200);
+  const script = `
+import os, sys, time
+with os.scandir(sys.argv[1] + "/names") as listing:
+    names = [next(listing).name]
+    time.sleep(1)
+    names += [entry.name for entry in listing]
+print(len(names), len({name.split("-")[0] for name in names}))
+`;
+  t.same(await sh("python3", "-c", script, mountpoint), { code: 0, stdout: "2000 1\n", stderr: "" });
+});
+
+t.test("14. what is opened after a switch is new; over fuse-native, unless its path is in use", async (t) => {
+  const { mountpoint, live, next } = await flipping(t, 0);
+  const held = await holding(t, `${mountpoint}/changing`);
+  await next();
+  t.equal(await versionOf(`${mountpoint}/dir/changing`), 1, "nobody has it open");
+  t.equal(await versionOf(`${mountpoint}/changing`), TRANSPORT === "kernel" ? 1 : 0, "somebody has it open");
+  t.equal(await held.rest(), sha256(Buffer.alloc(SIZE, 0)), "which stays what it was");
+  await held.close();
+  await eventually("it is new", async () => (await versionOf(`${mountpoint}/changing`)) === 1);
+  for (let i = 0; i < 5; i++) {
+    await next();
+    t.equal(await versionOf(`${mountpoint}/changing`), live());
+    t.equal(await versionOf(`${mountpoint}/dir/changing`), live());
+  }
+
+  // All names at one moment: whoever has seen a new one sees no old one any more.
+  const quickly = await flipping(t, 50);
+  const script = `
+import os, sys, time
+root, end, times, seen = sys.argv[1], time.monotonic() + 3, 0, set()
+def version(name):
+    file = os.open(os.path.join(root, name), os.O_RDONLY)
+    try:
+        return os.read(file, 1)[0]
+    finally:
+        os.close(file)
+while time.monotonic() < end:
+    first, second = version("changing"), version("dir/changing")
+    if (second - first) % 256 > 128:
+        print(f"version {second} after {first}")
+    times += 1
+    seen.add(first)
+print(times > 50, len(seen) > 5)
+`;
+  t.same(await sh("python3", "-c", script, quickly.mountpoint), {
+    code: 0,
+    stdout: "True True\n",
+    stderr: "",
+  });
+});
+
+t.test("15. an inode number is one path with one content; directories keep theirs", async (t) => {
+  const { mountpoint, next } = await flipping(t, 0);
+  const script = `
+import json, os, sys
+os.chdir(sys.argv[1] + "/dir")
+for line in sys.stdin:
+    seen = {}
+    for name in ("../changing", "../constant", ".", ".."):
+        if name.startswith("../c"):
+            with open(name, "rb") as file:
+                file.read()
+        status = os.stat(name)
+        seen[name] = [status.st_ino, status.st_size, status.st_mtime_ns]
+    print(json.dumps(seen), flush=True)
+`;
+  // One who works in a directory all the time.
+  const child = spawn("python3", ["-c", script, mountpoint], { stdio: ["pipe", "pipe", "inherit"] });
+  t.teardown(async () => void child.kill("SIGKILL"));
+  const look = async (): Promise<Record<string, [inode: number, size: number, time: number]>> => {
+    child.stdin.write("\n");
+    const [said] = await once(child.stdout, "data");
+    return JSON.parse(String(said));
+  };
+  const versions = [];
+  for (let version = 0; version < 6; version++) {
+    if (version > 0) await next();
+    versions.push(await look());
+  }
+  const [first] = versions as [(typeof versions)[0]];
+  const inodes = versions.map((seen) => seen["../changing"]![0]);
+  t.equal(new Set(inodes).size, 6, "a content that is new has a number that is new");
+  for (const [version, seen] of versions.entries()) {
+    for (const name of ["../constant", ".", ".."]) t.equal(seen[name]![0], first[name]![0], name);
+    for (const name of [".", ".."])
+      t.equal(seen[name]![2], version * 1e9, "directories tell their new times");
+    const [, size, time] = seen["../changing"]!;
+    // Versions 0 and 1, 2 and 3, ... have the same size and time.
+    t.equal(size, version < 4 ? SIZE : SIZE + 100_000);
+    const younger = TRANSPORT === "fuse-native" && version % 2 === 1 ? 1e6 : 0;
+    t.equal(time, Math.floor(version / 2) * 1e9 + younger, `the time of version ${version}`);
+  }
+});
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
