@@ -61,17 +61,24 @@ function text(status: MountStatus): string {
     ],
     [
       "fetched",
-      `${cache.chunksVerified} chunks, ${megabytes(cache.bytesVerified)} verified, ${cache.failures} failures, ${cache.underWay} under way`,
+      `${cache.chunksVerified} chunks, ${megabytes(cache.bytesVerified)}, all verified; ${cache.failures} attempts failed`,
     ],
+    ["queue", `${cache.underWay} chunks under way`],
     ["outage", cache.failingSince && `cold reads fail at once since ${cache.failingSince}`],
-    ["disk", disk ? (disk.problem ?? `${disk.directory}: ${disk.corrupt} corrupt chunks found`) : "none"],
-    ["last error", lastError && `${lastError.at} ${lastError.message}`],
+    ["disk", disk ? diskText(disk) : "none"],
+    ["last error", lastError ? `${lastError.at} ${lastError.message}` : "none"],
     ["process", String(status.pid)],
   ];
   const shown = lines.filter((line): line is [string, string] => line[1] !== undefined);
   return [status.mountpoint, ...shown.map(([name, value]) => `  ${name.padEnd(10)} ${value}`)]
     .map(oneLine)
     .join("\n");
+}
+
+function diskText(disk: NonNullable<MountStatus["disk"]>): string {
+  const counts = `${megabytes(disk.bytesRead)} read, ${megabytes(disk.bytesWritten)} written, ${disk.corrupt} corrupt chunks found`;
+  const problem = disk.problem === undefined ? "" : `; cannot be written to: ${disk.problem}`;
+  return `${disk.directory}: ${counts}${problem}`;
 }
 
 function progressText({ files, filesDone, bytes, bytesDone }: NonNullable<MountStatus["hydration"]>): string {

@@ -52,6 +52,7 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--switch-within <time>.*default:\s+600 s/,
       /--max-stale <time>.*default:\s+no\s+limit/,
       /--transport <name>.*default:\s+kernel\s+for\s+root/,
+      /--metrics <addr>.*PORT, which is 127\.0\.0\.1's.*default:\s+none\s+\(env:\s+ICFS_METRICS/,
       /--foreground/,
     ],
     publish: [
