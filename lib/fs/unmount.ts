@@ -1,5 +1,6 @@
 /** Takes mounts away: for `icfs umount`, for a process that ends its own mount, and for dead mounts. */
 
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../errors.ts";
 import { type CommandResult, run } from "./command.ts";
@@ -72,13 +73,14 @@ export async function detach(path: string, lazy: boolean): Promise<void> {
   throw new UserError(`cannot unmount ${path}: ${result.stderr.trim()}`);
 }
 
-function isRunning(pid: number): boolean {
+/** A zombie has ended: in a container the process that is to take note of it may do so late, or never. */
+export function isRunning(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    // EPERM: it is there, and another user's.
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    const status = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The state is behind the name, which stands in parentheses and may have some in it (proc_pid_stat(5)).
+    return !/^ [ZX] /.test(status.slice(status.lastIndexOf(")") + 1));
+  } catch {
+    return false;
   }
 }
 
