@@ -75,6 +75,8 @@ export class CanisterMount {
     this.#cache = new ChunkCache((reference) => source.chunk(reference), {
       ...options,
       ...(store === undefined ? {} : { disk: store }),
+      // To wait for what is not asked for helps nobody.
+      ...(options.offline ? { giveUp: () => true } : {}),
     });
     this.#quiet = new Quiet(options.quiet, options.switchWithin);
     const whole = openWhole === undefined ? undefined : new WholeFiles(this.#cache, store, openWhole);

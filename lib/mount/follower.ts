@@ -276,6 +276,13 @@ export class Follower {
       this.#hydration = hydration;
       const start = new Date();
       await hydrator.hydrate(this.#tree, hydration, signal);
+      const isLocal = await this.#work.isLocal(this.#tree);
+      signal.throwIfAborted();
+      if (!isLocal) {
+        this.#hydration = undefined;
+        log.warn(`not all of release ${number} could be kept in the cache: it is read on demand`);
+        return;
+      }
       log.info(`all of release ${number} is here, after ${secondsSince(start)} s: it needs no network`);
     } catch (error) {
       if (!signal.aborted) log.error(`release ${number} cannot be fetched whole: ${messageOf(error)}`);

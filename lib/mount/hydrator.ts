@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CHUNKS_AHEAD, FileReader, WrongFileError } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { OfflineError } from "../source/offline.ts";
 import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
 import type { Tree } from "../tree/tree.ts";
 
@@ -43,7 +44,7 @@ export class Hydrator {
    * Resolves when all of the tree is here.
    *
    * @param progress counted up as it goes on
-   * @throws WrongFileError when a file is not what the manifest says; AbortError
+   * @throws WrongFileError when a file is not what the manifest says; OfflineError; AbortError
    */
   async hydrate(tree: Tree, progress: Hydration, signal: AbortSignal): Promise<void> {
     const files = filesOf(tree);
@@ -61,6 +62,7 @@ export class Hydrator {
       } catch (error) {
         signal.throwIfAborted();
         const { path } = files[progress.filesDone]!;
+        if (error instanceof OfflineError) throw error;
         if (error instanceof WrongFileError) throw new WrongFileError(`${path}: ${error.message}`);
         this.#log.debug(`hydration waits: ${path}: ${messageOf(error)}`);
         await sleep(pause * (0.5 + Math.random()), undefined, { signal });

@@ -1,5 +1,6 @@
 /** `icfs mount` from its start to its end: the first release, the mount, the signals. */
 import { serveUntilUnmounted } from "../fs/lifetime.ts";
+import { offlineSource } from "../source/offline.ts";
 import { openSource, type ReleaseAddress } from "../source/open.ts";
 import { CanisterMount, type MountDescription } from "./canister-mount.ts";
 import { openFirst } from "./first-release.ts";
@@ -35,7 +36,8 @@ export async function serveMount(
         }
         const address = await resolveAddress();
         // Half of the deadline: a request that hangs in silence leaves time for another.
-        const source = openSource(address, options.readTimeout / 2);
+        const online = openSource(address, options.readTimeout / 2);
+        const source = options.offline ? offlineSource(online) : online;
         mount = new CanisterMount(address, source, await openFirst(address, source, options), options);
         return mount.mount();
       },

@@ -30,6 +30,8 @@ export interface FaultProxy {
   readonly url: string;
   /** Decides for each query and each call that comes in, given the request's path and bytes; everything else passes. */
   fault: (path: string, body: Buffer) => Fault;
+  /** Ends every connection, whatever is asked for: there is no network. */
+  down: boolean;
   /** Queries that came in. */
   queries: number;
   /** Update calls that came in. */
@@ -55,7 +57,7 @@ export async function startFaultProxy(t: Test, target: string): Promise<FaultPro
     for (const response of silent) response.destroy();
     silent.clear();
   };
-  const proxy: FaultProxy = { url: "", fault: () => "none", queries: 0, calls: 0, hangUp };
+  const proxy: FaultProxy = { url: "", fault: () => "none", down: false, queries: 0, calls: 0, hangUp };
   const server = createServer((incoming, outgoing) => {
     forward(proxy, target, silent, incoming, outgoing).catch(() => outgoing.destroy());
   });
@@ -74,6 +76,10 @@ async function forward(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
+  if (proxy.down) {
+    outgoing.destroy();
+    return;
+  }
   const path = incoming.url ?? "/";
   const body = await collect(incoming);
   const isQuery = path.endsWith("/query");

@@ -24,6 +24,8 @@ export interface Mountable extends TestCanister {
   /** What is published. */
   readonly tree: string;
   readonly proxy: FaultProxy;
+  /** The environment of the host that publishes: what that has accepted is not what the mounting one has. */
+  readonly publisher: NodeJS.ProcessEnv;
   /** Writes files into the tree and publishes it, from another host; the release's number. */
   publish(files: Readonly<Record<string, string | Buffer>>): Promise<number>;
   /** Mounts it through the proxy. @throws Error with what icfs has said when that fails */
@@ -45,6 +47,7 @@ export async function startMountable(
   const tree = join(directory, "tree");
   await mkdir(tree);
   const proxy = await startFaultProxy(t, canister.url);
+  const publisher = { ...env, XDG_STATE_HOME: join(directory, "publisher") };
   let mounts = 0;
 
   const mountAt = async (mountpoint: string, logFile: string, more: readonly string[]) => {
@@ -61,14 +64,13 @@ export async function startMountable(
     id,
     tree,
     proxy,
+    publisher,
     async publish(files) {
       for (const [name, content] of Object.entries(files)) {
         await mkdir(dirname(join(tree, name)), { recursive: true });
         await writeFile(join(tree, name), content);
       }
-      // What a publisher has accepted is not what the mounting host has.
-      const elsewhere = { ...env, XDG_STATE_HOME: join(directory, "publisher") };
-      const { code, stdout, stderr } = await icfs(["publish", tree, id, "--json"], { env: elsewhere });
+      const { code, stdout, stderr } = await icfs(["publish", tree, id, "--json"], { env: publisher });
       if (code !== 0) throw new Error(stderr);
       return JSON.parse(stdout).release;
     },

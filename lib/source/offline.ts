@@ -1,0 +1,28 @@
+/** A source that asks nobody: it has what was kept on this host, and nothing else. */
+import { UserError } from "../errors.ts";
+import type { Pieces, Source } from "./source.ts";
+
+/** What is not kept on this host cannot be had. */
+export class OfflineError extends UserError {}
+
+/** @param source knows what was kept when it sees it */
+export function offlineSource(source: Source): Source {
+  return {
+    head: refuse,
+    restore: (proof) => source.restore(proof),
+    headers: refuse,
+    manifest: (header, pieces) => source.manifest(header, pieces && keptAlone(pieces)),
+    chunk: refuse,
+  };
+}
+
+function keptAlone(pieces: Pieces): Pieces {
+  return {
+    read: async (sha256) => (await pieces.read(sha256)) ?? refuse(),
+    write: (sha256, bytes) => pieces.write(sha256, bytes),
+  };
+}
+
+async function refuse(): Promise<never> {
+  throw new OfflineError("it is not kept on this host, and --offline asks nobody");
+}

@@ -1,0 +1,3 @@
+/** offline.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./offline.test.ts");

@@ -1,0 +1,3 @@
+/** releases.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./releases.test.ts");
