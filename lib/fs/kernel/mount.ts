@@ -7,6 +7,7 @@
 
 import { messageOf, UserError } from "../../errors.ts";
 import { run } from "../command.ts";
+import type { Inode } from "../filesystem.ts";
 import { checkHost } from "../host.ts";
 import { checkSource } from "../mount-options.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../mountinfo.ts";
@@ -15,11 +16,18 @@ import { serve, setReadAhead } from "../serving.ts";
 import type { MountedTransport, MountRequest } from "../transport.ts";
 import { detach } from "../unmount.ts";
 import { Device } from "./device.ts";
-import { attributesOutdated, Notify, notification } from "./protocol.ts";
+import { attributesOutdated, Notify, nameOutdated, notification } from "./protocol.ts";
 import { Session } from "./session.ts";
 
 /** mount(8) answers at once; beyond this the command itself hangs. */
 const COMMAND_LIMIT_MS = 10_000;
+/**
+ * A name that is in no tree. To look for it the kernel takes the directory's lock, which it holds while it reads a listing:
+ * once it has answered (that there is no such name), it has read them all.
+ */
+const NO_NAME = "\x01";
+/** There is no such name, there is no such directory any more, or there is no mount. */
+const ANSWERS = new Set(["ENOENT", "ENOTDIR", "ENODEV"]);
 /** What makes the kernel take back all names that it knows; new in Linux 6.16, EINVAL before. */
 const TAKE_NAMES_BACK = notification(Notify.INC_EPOCH, Buffer.alloc(0));
 
@@ -82,9 +90,18 @@ export async function mountKernel({
     failReads: () => session.failReads(),
     disconnected: device.disconnected,
     async switchTo(swap) {
-      await session.switching(async () => {
-        if (keepsNames) await takeNamesBack();
-      }, swap);
+      const settle = async (directory: Inode) => {
+        await device.notify(nameOutdated(directory, NO_NAME)).catch((error) => {
+          if (!ANSWERS.has(error.code)) throw error;
+        });
+      };
+      await session.switching(
+        settle,
+        async () => {
+          if (keepsNames) await takeNamesBack();
+        },
+        swap,
+      );
       // Their times have changed, and their inodes have not. Who looks one up is told anew; the root has no name to be
       // looked up by, nor has a directory that somebody works in.
       for (const directory of session.directories) {

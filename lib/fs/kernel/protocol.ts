@@ -46,6 +46,7 @@ export const Opcode = {
   NOTIFY_REPLY: 41,
   BATCH_FORGET: 42,
   FALLOCATE: 43,
+  READDIRPLUS: 44,
   RENAME2: 45,
   COPY_FILE_RANGE: 47,
   TMPFILE: 51,
@@ -54,6 +55,7 @@ export const Opcode = {
 /** FUSE_ASYNC_READ, ...: what is asked for in INIT, where the kernel has it. */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
+  DO_READDIRPLUS: 1 << 13,
   PARALLEL_DIROPS: 1 << 18,
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
@@ -61,7 +63,7 @@ export const InitFlag = {
 
 export const FOPEN_KEEP_CACHE = 1 << 1;
 
-export const Notify = { INVAL_INODE: 2, INC_EPOCH: 8 } as const;
+export const Notify = { INVAL_INODE: 2, INVAL_ENTRY: 3, INC_EPOCH: 8 } as const;
 
 const IN_HEADER_BYTES = 40;
 const OUT_HEADER_BYTES = 16;
@@ -115,6 +117,15 @@ export function attributesOutdated(inode: number): Buffer {
   // A negative offset: not the pages.
   body.writeBigInt64LE(-1n, 8);
   return notification(Notify.INVAL_INODE, body);
+}
+
+/** struct fuse_notify_inval_entry_out: a name in a directory. */
+export function nameOutdated(parent: number, name: string): Buffer {
+  const bytes = Buffer.from(`${name}\0`);
+  const body = Buffer.alloc(16);
+  body.writeBigUInt64LE(BigInt(parent), 0);
+  body.writeUInt32LE(bytes.length - 1, 8);
+  return notification(Notify.INVAL_ENTRY, Buffer.concat([body, bytes]));
 }
 
 /** struct fuse_init_in. */
@@ -187,13 +198,25 @@ export function attributesReply(attributes: Attributes, options: MountOptions, s
   return reply;
 }
 
+/** What the kernel is told of a name. */
+export interface Entry {
+  readonly attributes: Attributes;
+  readonly options: MountOptions;
+  readonly valid: Validity;
+}
+
+/** struct fuse_entry_out: 128 bytes at `at`. */
+function writeEntry(target: Buffer, at: number, { attributes, options, valid }: Entry): void {
+  target.writeBigUInt64LE(BigInt(attributes.inode), at);
+  target.writeBigUInt64LE(BigInt(valid.entry), at + 16);
+  target.writeBigUInt64LE(BigInt(valid.attributes), at + 24);
+  writeAttributes(target, at + ATTR_AT_IN_ENTRY, attributes, options);
+}
+
 /** struct fuse_entry_out. */
-export function entryReply(attributes: Attributes, options: MountOptions, valid: Validity): Buffer {
+export function entryReply(entry: Entry): Buffer {
   const reply = Buffer.alloc(ENTRY_BYTES);
-  reply.writeBigUInt64LE(BigInt(attributes.inode), 0);
-  reply.writeBigUInt64LE(BigInt(valid.entry), 16);
-  reply.writeBigUInt64LE(BigInt(valid.attributes), 24);
-  writeAttributes(reply, ATTR_AT_IN_ENTRY, attributes, options);
+  writeEntry(reply, 0, entry);
   return reply;
 }
 
@@ -244,8 +267,7 @@ const TYPES: Record<Kind, number> = { file: 8, directory: 4, symlink: 10 };
 
 /** Writes a struct fuse_dirent at `at`. Returns where the next one goes; `at` when it does not fit. */
 export function writeItem(target: Buffer, at: number, { name, inode, kind, next }: DirectoryItem): number {
-  // Its length is aligned to 8 bytes.
-  const end = at + Math.ceil((DIRENT_BYTES + name.length) / 8) * 8;
+  const end = endOfItem(at + DIRENT_BYTES + name.length);
   if (end > target.length) return at;
   target.writeBigUInt64LE(BigInt(inode), at);
   target.writeBigUInt64LE(BigInt(next), at + 8);
@@ -253,6 +275,28 @@ export function writeItem(target: Buffer, at: number, { name, inode, kind, next 
   target.writeUInt32LE(TYPES[kind], at + 20);
   name.copy(target, at + DIRENT_BYTES);
   return end;
+}
+
+/**
+ * Writes a struct fuse_direntplus at `at`, in a target of zeros: writeItem()'s, and before it what LOOKUP would say of the name.
+ * Without an entry it says nothing of it, and the kernel asks when it needs to.
+ */
+export function writeItemPlus(
+  target: Buffer,
+  at: number,
+  item: DirectoryItem,
+  entry: () => Entry | undefined,
+): number {
+  const end = writeItem(target, at + ENTRY_BYTES, item);
+  if (end === at + ENTRY_BYTES) return at;
+  const known = entry();
+  if (known !== undefined) writeEntry(target, at, known);
+  return end;
+}
+
+/** Each is aligned to 8 bytes. */
+function endOfItem(end: number): number {
+  return Math.ceil(end / 8) * 8;
 }
 
 /** struct fuse_read_in, for files and directories. */
