@@ -1,119 +1,13 @@
-/** How mounts end, and what is found at a mountpoint before one begins. */
+/** What is found at a mountpoint before a mount begins, and what `icfs umount` does; test/semantics/ending.test.ts has more ends. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, rmdir, symlink, unlink, writeFile } from "node:fs/promises";
 import t from "tap";
 import { unmount } from "../../lib/fs/unmount.ts";
-import { TRANSPORT } from "../support/transport.ts";
-import { eventually, HUNG, mountedAt, mountpointFor, occupy, serve, sh } from "./mounts.ts";
+import { HUNG, mountedAt, mountpointFor, occupy, serve, sh } from "./mounts.ts";
 
 t.setTimeout(5 * HUNG);
-
-for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  t.test(`${signal} unmounts and ends the process`, async (t) => {
-    const mountpoint = await mountpointFor(t);
-    const served = await serve(t, mountpoint);
-    t.ok(await mountedAt(mountpoint));
-    served.process.kill(signal);
-    t.equal(await served.ended, 0);
-    t.equal(await mountedAt(mountpoint), undefined);
-    t.equal((await sh("ls", "-a", mountpoint)).stdout, ".\n..\n");
-  });
-}
-
-t.test("SIGTERM ends it in spite of those who use the mount; a read that waits fails", async (t) => {
-  const mountpoint = await mountpointFor(t);
-  const served = await serve(t, mountpoint);
-  await occupy(t, `os.chdir("${mountpoint}")`);
-  await occupy(t, `file = os.open("${mountpoint}/big", os.O_RDONLY)`);
-  const reader = spawn("python3", [
-    "-c",
-    `
-import os
-file = os.open("${mountpoint}/special/never", os.O_RDONLY)
-print("open", flush=True)
-try:
-    os.read(file, 10)
-except OSError as error:
-    print(error.strerror)
-`,
-  ]);
-  let said = "";
-  reader.stdout.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-  });
-  const closed = once(reader, "close");
-  await eventually("the file is open", () => said !== "");
-  served.process.kill("SIGTERM");
-  t.equal(await served.ended, 0);
-  await closed;
-  t.equal(said, "open\nInput/output error\n");
-  t.equal(await mountedAt(mountpoint), undefined);
-});
-
-// libfuse does not say that this has happened.
-if (TRANSPORT === "kernel") {
-  t.test("a mount that is cut off is taken away", async (t) => {
-    const mountpoint = await mountpointFor(t);
-    const served = await serve(t, mountpoint);
-    await occupy(t, `os.chdir("${mountpoint}")`);
-    t.match((await sh("umount", "-f", mountpoint)).stderr, /busy/);
-    t.equal(await served.ended, 0);
-    t.match(served.stderr(), /was cut off/);
-    t.equal(await mountedAt(mountpoint), undefined);
-  });
-}
-
-t.test("an umount by somebody else ends the process", async (t) => {
-  const mountpoint = await mountpointFor(t);
-  const served = await serve(t, mountpoint);
-  t.equal((await sh("umount", mountpoint)).code, 0);
-  t.equal(await served.ended, 0);
-});
-
-t.test("after somebody's lazy umount an open file can be read to its end", async (t) => {
-  const mountpoint = await mountpointFor(t);
-  const served = await serve(t, mountpoint);
-  const script = `
-import hashlib, os, subprocess, sys, time
-file = os.open(sys.argv[1] + "/big", os.O_RDONLY)
-subprocess.check_call(["umount", "-l", sys.argv[1]])
-time.sleep(2)
-total = 0
-while piece := os.read(file, 100000):
-    total += len(piece)
-print(total)
-`;
-  const { stdout, stderr } = await sh("python3", "-c", script, mountpoint);
-  t.equal(stderr, "");
-  t.equal(stdout, "5000003\n");
-  t.equal(await served.ended, 0);
-});
-
-t.test("an error that nothing catches ends the process, and leaves no dead mount", async (t) => {
-  const mountpoint = await mountpointFor(t);
-  const served = await serve(t, mountpoint);
-  await sh("cat", `${mountpoint}/special/crashing`);
-  t.equal(await served.ended, 1);
-  t.match(served.stderr(), /nobody catches this/);
-  t.equal(await mountedAt(mountpoint), undefined);
-});
-
-t.test("what kill -9 leaves behind is replaced", async (t) => {
-  const mountpoint = await mountpointFor(t);
-  const killed = await serve(t, mountpoint, "first");
-  killed.process.kill("SIGKILL");
-  await killed.ended;
-  t.match((await sh("ls", mountpoint)).stderr, /Transport endpoint is not connected/);
-  const served = await serve(t, mountpoint, "second");
-  t.match(served.stderr(), /taking away a dead mount of first/);
-  t.equal((await mountedAt(mountpoint))?.source, "second");
-  t.equal((await sh("cat", `${mountpoint}/hello.txt`)).stdout, "hello\n");
-  served.process.kill("SIGTERM");
-  t.equal(await served.ended, 0);
-  t.equal(await mountedAt(mountpoint), undefined, "nothing lies below");
-});
 
 t.test("a mountpoint in use is left alone", async (t) => {
   const mountpoint = await mountpointFor(t);

@@ -1,0 +1,3 @@
+/** attributes.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./attributes.test.ts");

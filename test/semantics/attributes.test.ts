@@ -1,0 +1,153 @@
+/** docs/SEMANTICS.md, "Content and attributes": what readers see of a tree, and what it costs to see it again. */
+import { createHash, randomBytes, randomInt } from "node:crypto";
+import { chmod, mkdir, readFile, symlink, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { eventually, HUNG, holding, sh } from "../mount/mounts.ts";
+import { startMountable } from "../support/mountable.ts";
+import { TRANSPORT } from "../support/transport.ts";
+
+t.setTimeout(5 * HUNG);
+
+const MiB = 1024 * 1024;
+/** Numbers of a user and a group, of whom nothing else is known. */
+const [USER, GROUP] = [12_345, 54_321];
+
+/** A tree with everything in it that has a boundary somewhere. */
+async function writeTree(root: string): Promise<void> {
+  await mkdir(join(root, "deep/er/and/deeper"), { recursive: true });
+  await mkdir(join(root, "empty directory"));
+  await mkdir(join(root, "many"));
+  for (const size of [0, 1, 511, 512, 513, MiB - 1, MiB, MiB + 1, 40_000_000]) {
+    await writeFile(join(root, `size-${size}`), randomBytes(size));
+  }
+  for (let i = 0; i < 300; i++) await writeFile(join(root, `many/${i}.mod`), randomBytes(randomInt(20_000)));
+  await writeFile(join(root, "größe-日本語-🥾"), "names are UTF-8\n");
+  await writeFile(join(root, "n".repeat(255)), "the longest name\n");
+  await writeFile(join(root, "deep/er/and/deeper/file"), "deep\n");
+  await writeFile(join(root, "tool"), "#!/bin/sh\n");
+  await chmod(join(root, "tool"), 0o755);
+  await symlink("size-1", join(root, "link"));
+  await symlink("deep/er", join(root, "link to a directory"));
+  await symlink("../../tool", join(root, "deep/er/up"));
+  await utimes(join(root, "size-512"), 1_000_000_000, 1_000_000_000);
+}
+
+const c = await startMountable(t);
+await writeTree(c.tree);
+await c.publish({});
+const mounted = await c.mount("--refresh", "0.3", "--quiet", "0");
+
+/** Runs a program as somebody who owns nothing. */
+function as(user: number, group: number, ...command: string[]) {
+  return sh("setpriv", `--reuid=${user}`, `--regid=${group}`, "--clear-groups", ...command);
+}
+
+t.test(
+  "26. what is read is what was published: names, bytes, links, times, what can be executed",
+  async (t) => {
+    const { mountpoint, at } = mounted;
+    const difference = await sh("diff", "-r", "--no-dereference", c.tree, mountpoint);
+    t.equal(difference.code, 0, "diff -r finds nothing", { difference });
+    const listing = ["-printf", "%P %y %s %l %T@\\n"];
+    const [ours, theirs] = await Promise.all(
+      [mountpoint, c.tree].map((root) => sh("find", root, "-mindepth", "1", "!", "-type", "d", ...listing)),
+    );
+    const sorted = (text: string) =>
+      text
+        .split("\n")
+        // The mount has milliseconds.
+        .map((line) => line.replace(/(\.\d{3})\d*$/, "$1"))
+        .sort();
+    t.ok(sorted(ours!.stdout).length > 300);
+    t.strictSame(sorted(ours!.stdout), sorted(theirs!.stdout), "names, kinds, sizes, targets and times");
+    const modes = ["tool", "link", "size-1", "deep"].map(at);
+    const { stdout } = await sh("stat", "-c", "%A", ...modes);
+    t.equal(stdout, "-r-xr-xr-x\nlrwxrwxrwx\n-r--r--r--\ndr-xr-xr-x\n", "executables are, others are not");
+  },
+);
+
+t.test("27. it is mounted ro, nosuid, nodev, noexec, default_permissions, allow_other", async (t) => {
+  const optionsOf = async (mountpoint: string) => {
+    const { stdout } = await sh("grep", "-F", ` ${mountpoint} `, "/proc/mounts");
+    const [source, , type, options] = stdout.split(" ");
+    t.same([source, type], [c.id, "fuse.icfs"]);
+    return options!.split(",");
+  };
+  const always = ["ro", "nosuid", "nodev", "noexec", "default_permissions"];
+  const options = await optionsOf(mounted.mountpoint);
+  for (const option of [...always, "allow_other"]) t.ok(options.includes(option), option);
+  const { code, stderr } = await sh(mounted.at("tool"));
+  t.not(code, 0, `nothing is executed: ${stderr}`);
+  const alone = await c.mount("--no-allow-other");
+  const fewer = await optionsOf(alone.mountpoint);
+  for (const option of always) t.ok(fewer.includes(option), `${option}, with --no-allow-other`);
+  t.notOk(fewer.includes("allow_other"), "--no-allow-other");
+  t.match((await as(USER, GROUP, "cat", alone.at("tool"))).stderr, /Permission denied/);
+  await alone.umount();
+});
+
+t.test("28. owner, group and permissions are what the options say; by default anybody reads", async (t) => {
+  const stat = async (path: string) => (await sh("stat", "-c", "%u:%g %a", path)).stdout.trim();
+  t.equal(await stat(mounted.at("size-1")), "0:0 444");
+  t.equal(await stat(mounted.mountpoint), "0:0 555");
+  t.equal((await as(USER, GROUP, "cat", mounted.at("tool"))).stdout, "#!/bin/sh\n");
+  t.equal((await as(USER, GROUP, "ls", mounted.at("many"))).stdout.split("\n").length, 301);
+
+  const ids = ["--uid", String(USER), "--gid", String(GROUP)];
+  const { at, mountpoint, umount } = await c.mount(...ids, "--file-mode", "0440", "--dir-mode", "0500");
+  t.equal(await stat(at("size-1")), `${USER}:${GROUP} 440`);
+  t.equal(await stat(at("tool")), `${USER}:${GROUP} 550`, "x where r is");
+  t.equal(await stat(at("deep")), `${USER}:${GROUP} 500`);
+  t.equal((await as(USER, 1, "cat", at("tool"))).stdout, "#!/bin/sh\n", "the owner");
+  t.match((await as(1, GROUP, "cat", at("tool"))).stderr, /Permission denied/, "the group may not enter");
+  t.match((await as(1, 1, "ls", mountpoint)).stderr, /Permission denied/, "nor may others");
+  await umount();
+});
+
+t.test("29. extended attributes: user.icfs.sha256, .release, .canister, .certified_at", async (t) => {
+  const script = `
+import json, os, sys
+print(json.dumps({name: os.getxattr(sys.argv[1], name).decode() for name in os.listxattr(sys.argv[1])}))
+`;
+  const xattrs = async (path: string) => JSON.parse((await sh("python3", "-c", script, path)).stdout);
+  const of = { "user.icfs.release": "1", "user.icfs.canister": c.id };
+  const { "user.icfs.certified_at": certifiedAt, ...file } = await xattrs(mounted.at("size-1048577"));
+  const sha256 = createHash("sha256")
+    .update(await readFile(join(c.tree, "size-1048577")))
+    .digest("hex");
+  t.same(file, { "user.icfs.sha256": sha256, ...of });
+  t.match(certifiedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  t.ok(Math.abs(Date.parse(certifiedAt) - Date.now()) < 5 * HUNG, certifiedAt);
+  const { "user.icfs.certified_at": _, ...directory } = await xattrs(mounted.at("deep"));
+  t.same(directory, of, "a directory has no hash");
+});
+
+t.test(
+  "30. reading again costs nothing in user space, also after a switch that leaves the file alone",
+  async (t) => {
+    const { at, status } = mounted;
+    const reads = async () => (await status()).readers.reads;
+    const path = at("size-1048576");
+    const map =
+      "import mmap, sys; f = open(sys.argv[1], 'rb'); print(len(bytes(mmap.mmap(f.fileno(), 0, prot=1))))";
+    const again = async (when: string) => {
+      const before = await reads();
+      for (let i = 0; i < 3; i++) t.equal((await sh("cat", path)).code, 0);
+      t.equal((await as(USER, GROUP, "sha256sum", path)).code, 0);
+      t.equal((await sh("cmp", path, join(c.tree, "size-1048576"))).code, 0);
+      t.equal((await sh("python3", "-c", map, path)).stdout, `${MiB}\n`);
+      t.equal(await reads(), before, when);
+    };
+    await again("it has been read before");
+    // Over the kernel transport, pages of what nobody has open go with its name, where the kernel takes all names back.
+    const holder = TRANSPORT === "kernel" ? await holding(t, path) : undefined;
+    await c.publish({ "size-1048577": randomBytes(MiB) });
+    await eventually("release 2 is live", async () => (await status()).release === 2);
+    await again("after a switch");
+    const before = await reads();
+    t.equal((await sh("cmp", at("size-1048577"), join(c.tree, "size-1048577"))).code, 0);
+    t.ok((await reads()) > before, "what has changed is read");
+    await holder?.close();
+  },
+);

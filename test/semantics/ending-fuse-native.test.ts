@@ -1,0 +1,3 @@
+/** ending.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./ending.test.ts");

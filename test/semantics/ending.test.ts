@@ -1,0 +1,101 @@
+/** docs/SEMANTICS.md, "Ending": how mounts end, and what is left. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import t from "tap";
+import { eventually, HUNG, mountedAt, mountpointFor, occupy, serve, sh } from "../mount/mounts.ts";
+import { TRANSPORT } from "../support/transport.ts";
+
+t.setTimeout(5 * HUNG);
+
+t.test("31. SIGTERM and SIGINT unmount, also with a reader in the way", async (t) => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    const mountpoint = await mountpointFor(t);
+    const served = await serve(t, mountpoint);
+    await occupy(t, `os.chdir("${mountpoint}")`);
+    await occupy(t, `file = os.open("${mountpoint}/big", os.O_RDONLY)`);
+    const reader = spawn("python3", [
+      "-c",
+      `
+import os
+file = os.open("${mountpoint}/special/never", os.O_RDONLY)
+print("open", flush=True)
+try:
+    os.read(file, 10)
+except OSError as error:
+    print(error.strerror)
+`,
+    ]);
+    let said = "";
+    reader.stdout.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+    });
+    const closed = once(reader, "close");
+    await eventually("the file is open", () => said !== "");
+    t.ok(await mountedAt(mountpoint));
+    served.process.kill(signal);
+    t.equal(await served.ended, 0, signal);
+    await closed;
+    t.equal(said, "open\nInput/output error\n", "a read that waits fails");
+    t.equal(await mountedAt(mountpoint), undefined);
+    t.equal((await sh("ls", "-A", mountpoint)).stdout, "");
+  }
+});
+
+t.test("32. what SIGKILL leaves behind is replaced by the next mount", async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const killed = await serve(t, mountpoint, "first");
+  killed.process.kill("SIGKILL");
+  await killed.ended;
+  t.match((await sh("ls", mountpoint)).stderr, /Transport endpoint is not connected/);
+  const served = await serve(t, mountpoint, "second");
+  t.match(served.stderr(), /taking away a dead mount of first/);
+  t.equal((await mountedAt(mountpoint))?.source, "second");
+  t.equal((await sh("cat", `${mountpoint}/hello.txt`)).stdout, "hello\n");
+  served.process.kill("SIGTERM");
+  t.equal(await served.ended, 0);
+  t.equal(await mountedAt(mountpoint), undefined, "nothing lies below");
+});
+
+t.test("33. when somebody unmounts it the process ends; what is open is read to its end", async (t) => {
+  const unmounted = await mountpointFor(t);
+  const idle = await serve(t, unmounted);
+  t.equal((await sh("umount", unmounted)).code, 0);
+  t.equal(await idle.ended, 0);
+
+  const mountpoint = await mountpointFor(t);
+  const served = await serve(t, mountpoint);
+  const script = `
+import hashlib, os, subprocess, sys, time
+file = os.open(sys.argv[1] + "/big", os.O_RDONLY)
+subprocess.check_call(["umount", "-l", sys.argv[1]])
+time.sleep(2)
+total = 0
+while piece := os.read(file, 100000):
+    total += len(piece)
+print(total)
+`;
+  const { stdout, stderr } = await sh("python3", "-c", script, mountpoint);
+  t.equal(stderr, "");
+  t.equal(stdout, "5000003\n");
+  t.equal(await served.ended, 0);
+
+  // Cut off, it serves nobody any more. (libfuse does not say that this has happened.)
+  if (TRANSPORT === "kernel") {
+    const cutOff = await mountpointFor(t);
+    const third = await serve(t, cutOff);
+    await occupy(t, `os.chdir("${cutOff}")`);
+    t.match((await sh("umount", "-f", cutOff)).stderr, /busy/);
+    t.equal(await third.ended, 0);
+    t.match(third.stderr(), /was cut off/);
+    t.equal(await mountedAt(cutOff), undefined);
+  }
+});
+
+t.test("34. a crash is logged with its reason, and leaves no dead mount", async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const served = await serve(t, mountpoint);
+  await sh("cat", `${mountpoint}/special/crashing`);
+  t.equal(await served.ended, 1);
+  t.match(served.stderr(), /nobody catches this/);
+  t.equal(await mountedAt(mountpoint), undefined);
+});
