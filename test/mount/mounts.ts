@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { mkdtemp, readFile, realpath, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Mount, mountAt, readMounts } from "../../lib/fs/mountinfo.ts";
@@ -126,7 +127,7 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 print(len(got) if isinstance(got, bytes) else got, flush=True)
 `;
   const child = spawn("python3", ["-c", script, path], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(child, "exit") as Promise<[number | null, string | null]>;
+  const ended = once(child, "close") as Promise<[number | null, string | null]>;
   let said = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     said += text;
@@ -178,8 +179,9 @@ sys.stdin.readline()
 `;
   const child = spawn("python3", ["-c", script, path], { stdio: ["pipe", "pipe", "inherit"] });
   t.teardown(async () => void child.kill("SIGKILL"));
-  const lines = child.stdout.setEncoding("utf8");
-  const said = once(lines, "data");
+  // Python may write a line in two pieces.
+  const lines = createInterface({ input: child.stdout });
+  const said = once(lines, "line");
   const ended = once(child, "exit").then(([code, signal]) => {
     throw new Error(`who was to hold ${path} has ended: ${signal ?? code}`);
   });
@@ -187,9 +189,9 @@ sys.stdin.readline()
   ended.catch(() => {});
   return {
     async rest() {
-      const answer = once(lines, "data");
+      const answer = once(lines, "line");
       child.stdin.write("\n");
-      return String((await answer)[0]).trim();
+      return String((await answer)[0]);
     },
     async close() {
       child.kill("SIGKILL");

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import t from "tap";
 import { eventually, HUNG, type mountpointFor, sh } from "../mount/mounts.ts";
 import type { Fault } from "../support/fault-proxy.ts";
@@ -32,7 +33,7 @@ while True:
   const stop = () => void child.kill("SIGKILL");
   t.teardown(async () => stop());
   const read: string[] = [];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => void read.push(...text.trim().split("\n")));
+  createInterface({ input: child.stdout }).on("line", (line) => void read.push(line));
   return { read, stop };
 }
 

@@ -182,6 +182,7 @@ t.test("11. with --open whole a file that is open is here, and verified; else op
     sha256(await readFile(join(c.tree, "large"))),
     "nothing is asked for any more",
   );
+  await holder.close();
   c.proxy.fault = () => "none";
   await umount();
 });

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { eventually, HUNG, holding, mountpointFor, sh } from "../mount/mounts.ts";
@@ -138,10 +139,11 @@ for line in sys.stdin:
   // One who works in a directory all the time.
   const child = spawn("python3", ["-c", script, mountpoint], { stdio: ["pipe", "pipe", "inherit"] });
   t.teardown(async () => void child.kill("SIGKILL"));
+  const lines = createInterface({ input: child.stdout });
   const look = async (): Promise<Record<string, [inode: number, size: number, time: number]>> => {
     child.stdin.write("\n");
-    const [said] = await once(child.stdout, "data");
-    return JSON.parse(String(said));
+    const [said] = await once(lines, "line");
+    return JSON.parse(said);
   };
   const versions = [];
   for (let version = 0; version < 6; version++) {
