@@ -72,16 +72,19 @@ export interface Mount extends AsyncDisposable {
 /**
  * Mounts the canister at `mountpoint`, an empty directory. Beside it, its daemon will write `mount.log`, and its numbers
  * to `statistics.json`.
+ *
+ * @param more options of `icfs mount`
  */
 export async function mount(
   canister: string,
   mountpoint: string,
   url: string,
   options: RunOptions,
+  more: readonly string[] = [],
 ): Promise<Mount> {
   const statistics = join(dirname(mountpoint), "statistics.json");
   const args = ["mount", canister, mountpoint, "--network", url, "--stats-file", statistics];
-  args.push("--log-file", mountLog(mountpoint));
+  args.push("--log-file", mountLog(mountpoint), ...more);
   const unmount = async () => {
     if (mountsBelow(mountpoint).length > 0) await run(ICFS, ["umount", mountpoint], { env: options.env });
   };

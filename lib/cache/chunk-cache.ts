@@ -7,6 +7,7 @@ import { hexOf } from "../tree/hash.ts";
 import type { ChunkReference } from "../tree/manifest.ts";
 import type { Breaker } from "./breaker.ts";
 import { ChunkFetcher, type FetchChunk, type FetcherOptions, type FetchStatistics } from "./chunk-fetcher.ts";
+import { Garbage } from "./garbage.ts";
 
 /** Where chunks are kept beyond memory, as seen from here (disk-store.ts). Keys are SHA-256 in hexadecimal. */
 export interface Disk {
@@ -28,8 +29,6 @@ export interface CacheStatistics extends FetchStatistics {
 }
 
 export interface ChunkCacheOptions extends FetcherOptions {
-  /** Bytes of memory for chunks. */
-  readonly memory: number;
   readonly disk?: Disk;
 }
 
@@ -38,13 +37,16 @@ export interface ChunkCacheOptions extends FetcherOptions {
  * for two deadlines. Whoever reads again later gets a new one.
  */
 const KERNEL_RETRY_MS = 100;
-/** Chunks on their way to a slow disk take memory. What is over this is not kept this time. */
+/** Of the memory, for chunks on their way to a slow disk, beside those in use. What is over this is not kept this time. */
+const SHARE_WRITING = 1 / 8;
+const LEAST_WRITING_BYTES = 4 * 1024 * 1024;
 const MOST_WRITING_BYTES = 16 * 1024 * 1024;
 
 export class ChunkCache {
   readonly #fetcher: ChunkFetcher;
   readonly #options: ChunkCacheOptions;
   readonly #memory: LRUCache<string, Buffer>;
+  readonly #garbage: Garbage;
   /** What is being looked for on disk: the kernel asks for a chunk in several pieces at once. */
   readonly #diskReads = new Map<string, Promise<Buffer | undefined>>();
   readonly #reads = { hits: 0, diskHits: 0, misses: 0 };
@@ -55,7 +57,12 @@ export class ChunkCache {
   constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
     this.#options = options;
     this.#fetcher = new ChunkFetcher(fetch, options);
-    this.#memory = new LRUCache({ maxSize: options.memory, sizeCalculation: (bytes) => bytes.length });
+    this.#garbage = new Garbage(options.memory);
+    this.#memory = new LRUCache({
+      maxSize: options.memory,
+      sizeCalculation: (bytes) => bytes.length,
+      dispose: (bytes) => this.#garbage.letGo(bytes.length),
+    });
   }
 
   get statistics(): CacheStatistics {
@@ -120,9 +127,11 @@ export class ChunkCache {
   async load(reference: ChunkReference, { keep }: { keep: boolean }): Promise<Buffer> {
     const key = hexOf(reference.sha256);
     const { disk } = this.#options;
-    const bytes =
-      this.#memory.peek(key) ?? (await disk?.read(key)) ?? (await this.#fetcher.inBackground(key, reference));
+    const here = this.#memory.peek(key) ?? (await disk?.read(key));
+    const bytes = here ?? (await this.#fetcher.inBackground(key, reference));
+    if (here === undefined) this.#garbage.arrived(bytes.length);
     if (keep) this.#memory.set(key, bytes);
+    else if (!this.#memory.has(key)) this.#garbage.letGo(bytes.length);
     await disk?.write(key, bytes);
     return bytes;
   }
@@ -161,6 +170,7 @@ export class ChunkCache {
   /** Of all who have waited for a chunk, the first keeps it. */
   #arrived(key: string, bytes: Buffer): Buffer {
     if (!this.#memory.has(key)) {
+      this.#garbage.arrived(bytes.length);
       this.#memory.set(key, bytes);
       const { disk } = this.#options;
       if (disk !== undefined) this.#keep(disk, key, bytes);
@@ -169,7 +179,8 @@ export class ChunkCache {
   }
 
   #keep(disk: Disk, key: string, bytes: Buffer): void {
-    if (this.#writing + bytes.length > MOST_WRITING_BYTES) return;
+    const most = Math.min(MOST_WRITING_BYTES, SHARE_WRITING * this.#options.memory);
+    if (this.#writing + bytes.length > Math.max(LEAST_WRITING_BYTES, most)) return;
     this.#writing += bytes.length;
     void disk.write(key, bytes).finally(() => {
       this.#writing -= bytes.length;

@@ -6,7 +6,7 @@ import { AdaptiveWindow } from "../adaptive-window.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { retrying } from "../retry.ts";
-import type { ChunkReference } from "../tree/manifest.ts";
+import { type ChunkReference, MAX_CHUNK_BYTES } from "../tree/manifest.ts";
 import { Breaker } from "./breaker.ts";
 
 /** One attempt to get a chunk's verified bytes (lib/source). */
@@ -21,6 +21,8 @@ export interface FetchStatistics {
 }
 
 export interface FetcherOptions {
+  /** Bytes of memory for chunks, of which those on their way are a part. */
+  readonly memory: number;
   /** Milliseconds until a reader gives up. */
   readonly readTimeout: number;
   /** Whether to give up on a chunk earlier than that, after an error that ended so many attempts. Default: never. */
@@ -39,6 +41,9 @@ const MOST_PREFETCHES = 16;
 /** In the background: on a slow link a reader must not find many before it, and on a fast one they soon grow. */
 const FIRST_LOADS = 1;
 const MOST_LOADS = 8;
+/** Of the memory, for what is on its way: half of that in the background. */
+const SHARE_AHEAD = 1 / 8;
+const SHARE_BACKGROUND = 1 / 16;
 /** How often to look whether the background's turn has come. */
 const TURN_MS = 20;
 
@@ -68,8 +73,12 @@ export class ChunkFetcher {
     this.#options = options;
     this.breaker = new Breaker(options.log);
     const deadline = options.readTimeout;
-    this.#ahead = new AdaptiveWindow({ deadline, first: FIRST_PREFETCHES, most: MOST_PREFETCHES });
-    this.#background = new AdaptiveWindow({ deadline, first: FIRST_LOADS, most: MOST_LOADS });
+    const window = (first: number, most: number, share: number) => {
+      const room = Math.floor((share * options.memory) / MAX_CHUNK_BYTES);
+      return new AdaptiveWindow({ deadline, first, most: Math.max(first, Math.min(most, room)) });
+    };
+    this.#ahead = window(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
+    this.#background = window(FIRST_LOADS, MOST_LOADS, SHARE_BACKGROUND);
   }
 
   /** How many chunks are on their way. */

@@ -179,8 +179,7 @@ async function mount(canister: string, mountpoint: string, options: MountCommand
   }
   const { pid, message } = await runInBackground({
     argv: process.argv.slice(1),
-    // Read before the pool's first use: two of its threads wait in /dev/fuse, and the disk and resolver need others.
-    env: { UV_THREADPOOL_SIZE: "8", ...process.env },
+    env: process.env,
     logFile: options.logFile,
   });
   report(message as unknown as MountDescription, pid, options);
