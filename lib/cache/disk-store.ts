@@ -11,11 +11,11 @@
  * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
-import { createHash } from "node:crypto";
 import { mkdir, open, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { hexOf, sha256 } from "../tree/hash.ts";
 import { prepareCacheDirectory } from "./cache-directory.ts";
 import { DiskSpace } from "./disk-space.ts";
 import { Pins } from "./pins.ts";
@@ -82,7 +82,7 @@ export class DiskStore {
       if (isAbsent(error)) return undefined;
       return this.#damaged(key, messageOf(error));
     }
-    if (createHash("sha256").update(bytes).digest("hex") !== key) {
+    if (hexOf(await sha256(bytes)) !== key) {
       return this.#damaged(key, "its bytes are not those of its name");
     }
     this.statistics.reads += 1;

@@ -1,31 +1,30 @@
 /**
  * Chunks that were let go still take memory until the garbage is collected, and so do the pieces in which they came; Node is
- * in no hurry: 64 MiB of them may pile up beside those that are in use. So it is asked to, where `--expose-gc` lets it be
- * asked (bin/icfs).
+ * in no hurry: 64 MiB of them may pile up beside those that are in use. Where the memory is to be small, Node is asked to,
+ * if `--expose-gc` lets it be asked (bin/icfs).
  */
 
-/** A part of the memory for chunks: whoever wants it small wants it to be small in all. */
-const SHARE = 1 / 4;
+/** Parts of the memory for chunks. With 256 MiB Node is quicker by itself, and does most of it on other threads. */
+const SHARE_OF_CHUNKS = 1 / 4;
+/** They are young, and to collect those takes a millisecond. */
+const SHARE_OF_PIECES = 1 / 8;
+/** A collection takes some milliseconds: not for every chunk. */
 const LEAST_BYTES = 8 * 1024 * 1024;
-/** A collection takes some milliseconds, and a link of 100 MiB/s makes three a second necessary: enough. */
-const MOST_BYTES = 32 * 1024 * 1024;
-/** Of pieces. They are young, and to collect those takes a millisecond. */
-const PIECES_BYTES = 8 * 1024 * 1024;
 
 export class Garbage {
-  readonly #most: number;
+  readonly #memory: number;
   #chunks = 0;
   #pieces = 0;
 
   /** @param memory bytes for chunks that are in use */
   constructor(memory: number) {
-    this.#most = Math.max(LEAST_BYTES, Math.min(MOST_BYTES, SHARE * memory));
+    this.#memory = memory;
   }
 
   /** A chunk of so many bytes is not in use any more. */
   letGo(bytes: number): void {
     this.#chunks += bytes;
-    if (this.#chunks < this.#most) return;
+    if (this.#chunks < Math.max(LEAST_BYTES, SHARE_OF_CHUNKS * this.#memory)) return;
     this.#chunks = 0;
     this.#pieces = 0;
     globalThis.gc?.();
@@ -34,7 +33,7 @@ export class Garbage {
   /** A chunk of so many bytes has come from the network. */
   arrived(bytes: number): void {
     this.#pieces += bytes;
-    if (this.#pieces < PIECES_BYTES) return;
+    if (this.#pieces < Math.max(LEAST_BYTES, SHARE_OF_PIECES * this.#memory)) return;
     this.#pieces = 0;
     globalThis.gc?.({ type: "minor" });
   }

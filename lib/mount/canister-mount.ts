@@ -104,7 +104,7 @@ export class CanisterMount {
       {
         refresh: options.offline ? 0 : options.refresh,
         hydrate: options.prefetch === "all",
-        hydrator: new Hydrator(this.#cache, store === undefined, log),
+        hydrator: new Hydrator(this.#cache, (tree) => this.#keepsInMemory(tree), log),
         quiet: this.#quiet,
         log,
       },
@@ -286,6 +286,12 @@ export class CanisterMount {
     const manifests = releases.flatMap(({ release }) => release.header.manifest.chunks.map(hexOf));
     await store.pin("trees", fits ? [...manifests, ...sizes.keys()] : manifests);
     return fits;
+  }
+
+  /** With no disk everything; else what leaves room for the next release: readers then wait for no disk either. */
+  #keepsInMemory(tree: Tree): boolean {
+    const { store, memory } = this.#options;
+    return store === undefined || tree.chunks.reduce((sum, { size }) => sum + size, 0) <= memory / 2;
   }
 
   async #isLocal(tree: Tree): Promise<boolean> {

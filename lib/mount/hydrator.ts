@@ -30,11 +30,11 @@ const LONGEST_PAUSE_MS = 30_000;
 
 export class Hydrator {
   readonly #chunks: BackgroundChunks;
-  readonly #keep: boolean;
+  readonly #keep: (tree: Tree) => boolean;
   readonly #log: Log;
 
-  /** @param keep in memory: there is no disk */
-  constructor(chunks: BackgroundChunks, keep: boolean, log: Log) {
+  /** @param keep whether a tree's chunks stay in memory as well */
+  constructor(chunks: BackgroundChunks, keep: (tree: Tree) => boolean, log: Log) {
     this.#chunks = chunks;
     this.#keep = keep;
     this.#log = log;
@@ -48,10 +48,11 @@ export class Hydrator {
    */
   async hydrate(tree: Tree, progress: Hydration, signal: AbortSignal): Promise<void> {
     const files = filesOf(tree);
+    const keep = this.#keep(tree);
     let pause = FIRST_PAUSE_MS;
     while (progress.filesDone < files.length) {
       const rest = files.slice(progress.filesDone);
-      const reader = new FileReader(rest, tree.chunks, new Window(this.#chunks, this.#keep));
+      const reader = new FileReader(rest, tree.chunks, new Window(this.#chunks, keep));
       try {
         for (const [i, { size }] of rest.entries()) {
           await readWhole(reader, i, signal);

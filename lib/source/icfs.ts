@@ -2,7 +2,6 @@
  * The icfs canister as a source: certificate → header → manifest → chunk, each by the hash in the one before
  * (docs/PROTOCOL.md).
  */
-import { createHash } from "node:crypto";
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import pLimit from "p-limit";
@@ -13,7 +12,7 @@ import { VerificationError, verifyCertificate } from "../ic/certificate.ts";
 import { decodeHashTree, lookupLeaf, rootHash } from "../ic/hash-tree.ts";
 import { refusalToRead } from "../refusals.ts";
 import { inSteps } from "../steps.ts";
-import { hexOf } from "../tree/hash.ts";
+import { hexOf, sha256 } from "../tree/hash.ts";
 import { decodeHeader, type Header, headerHash } from "../tree/header.ts";
 import type { ChunkReference, Manifest } from "../tree/manifest.ts";
 import { decodingManifest } from "../tree/manifest-decoder.ts";
@@ -79,9 +78,9 @@ export class IcfsSource implements Source {
     const limit = pLimit(PARALLEL_PIECES);
     let total = 0;
     const pieces = await Promise.all(
-      manifest.chunks.map((sha256) =>
+      manifest.chunks.map((hash) =>
         limit(async () => {
-          const piece = await this.#piece(sha256, kept);
+          const piece = await this.#piece(hash, kept);
           total += piece.length;
           // At once: a thousand pieces could be 4 GB.
           if (total > manifest.size) {
@@ -93,34 +92,34 @@ export class IcfsSource implements Source {
       ),
     );
     const bytes = Buffer.concat(pieces);
-    if (bytes.length !== manifest.size || !sha256Of(bytes).equals(manifest.sha256)) {
+    if (bytes.length !== manifest.size || !(await sha256(bytes)).equals(manifest.sha256)) {
       throw new VerificationError("the manifest is not the one in the header");
     }
     return inSteps(decodingManifest(bytes));
   }
 
-  async #piece(sha256: Uint8Array, kept: Pieces | undefined): Promise<Buffer> {
-    const found = await kept?.read(hexOf(sha256));
+  async #piece(hash: Uint8Array, kept: Pieces | undefined): Promise<Buffer> {
+    const found = await kept?.read(hexOf(hash));
     if (found !== undefined) return found;
-    const piece = await this.#verifiedChunk(sha256, "the manifest");
-    await kept?.write(hexOf(sha256), piece);
+    const piece = await this.#verifiedChunk(hash, "the manifest");
+    await kept?.write(hexOf(hash), piece);
     return piece;
   }
 
-  async chunk({ sha256, size }: ChunkReference): Promise<Buffer> {
-    const bytes = await this.#verifiedChunk(sha256, "a file");
+  async chunk({ sha256: hash, size }: ChunkReference): Promise<Buffer> {
+    const bytes = await this.#verifiedChunk(hash, "a file");
     // The hash is right, so the manifest lies about the size.
     if (bytes.length !== size) throw new VerificationError("a chunk has another size than the manifest says");
     return bytes;
   }
 
-  async #verifiedChunk(sha256: Uint8Array, part: string): Promise<Buffer> {
-    const bytes = await this.#query("chunk", blobArgument(sha256));
+  async #verifiedChunk(hash: Uint8Array, part: string): Promise<Buffer> {
+    const bytes = await this.#query("chunk", blobArgument(hash));
     if (bytes.length === 0) {
-      throw new MissingChunkError(`the canister has not got chunk ${hexOf(sha256)} of ${part}`);
+      throw new MissingChunkError(`the canister has not got chunk ${hexOf(hash)} of ${part}`);
     }
-    if (!sha256Of(bytes).equals(sha256)) {
-      throw new VerificationError(`chunk ${hexOf(sha256)} arrived with other bytes`);
+    if (!(await sha256(bytes)).equals(hash)) {
+      throw new VerificationError(`chunk ${hexOf(hash)} arrived with other bytes`);
     }
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -158,8 +157,4 @@ function headersArguments(from: number, count: number): Uint8Array {
   bytes.writeBigUInt64LE(BigInt(from), 8);
   bytes.writeUInt32LE(count, 16);
   return bytes;
-}
-
-function sha256Of(bytes: Uint8Array): Buffer {
-  return createHash("sha256").update(bytes).digest();
 }

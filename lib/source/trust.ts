@@ -6,7 +6,8 @@
  * One small file a canister, kept with the host's state (not with the caches: clearing those must not forget this).
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
 import { stateDirectory } from "../directories.ts";
@@ -110,7 +111,7 @@ async function checkTrust(
     }
   }
   if (head === undefined || before?.number === head.header.number) return;
-  write(file, { ...place, number: head.header.number, header: head.hash.toString("hex") });
+  await write(file, { ...place, number: head.header.number, header: head.hash.toString("hex") });
 }
 
 async function mustDescend(head: Head | undefined, accepted: AcceptedRelease, source: Source): Promise<void> {
@@ -167,10 +168,10 @@ function read(file: string): AcceptedRelease | undefined {
   }
 }
 
-function write(file: string, accepted: AcceptedRelease): void {
+async function write(file: string, accepted: AcceptedRelease): Promise<void> {
   try {
-    mkdirSync(directory(), { recursive: true, mode: 0o700 });
-    replace(file, `${JSON.stringify(accepted)}\n`);
+    await mkdir(directory(), { recursive: true, mode: 0o700 });
+    await replace(file, `${JSON.stringify(accepted)}\n`);
   } catch (error) {
     throw new UserError(
       `cannot remember which release was accepted: ${messageOf(error)}; make ${directory()} writable, or set XDG_STATE_HOME`,
@@ -179,13 +180,13 @@ function write(file: string, accepted: AcceptedRelease): void {
 }
 
 /** Replaces a file as a whole. It is on disk before it gets its name: a power cut must not leave an empty one behind. */
-function replace(file: string, content: string): void {
+async function replace(file: string, content: string): Promise<void> {
   const temporary = `${file}.${process.pid}`;
   try {
-    writeFileSync(temporary, content, { flush: true });
-    renameSync(temporary, file);
+    await writeFile(temporary, content, { flush: true });
+    await rename(temporary, file);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    await rm(temporary, { force: true });
     throw error;
   }
 }
