@@ -10,6 +10,13 @@ export interface CertifiedData {
   readonly time: Date;
 }
 
+/** Checks a BLS signature; @dfinity/agent's own by default. */
+export type BlsVerify = (
+  publicKey: Uint8Array,
+  signature: Uint8Array,
+  message: Uint8Array,
+) => Promise<boolean> | boolean;
+
 /** The certificate does not prove what it should. */
 export class VerificationError extends Error {
   override readonly name = "VerificationError";
@@ -17,7 +24,8 @@ export class VerificationError extends Error {
 
 /**
  * Verifies BLS signature, delegation, canister range, and that the certificate's time is within 5 minutes of this
- * host's clock (unless any age will do, as for what this host has verified before); returns what it says of the canister: the data that the canister certifies, or another item.
+ * host's clock (unless any age will do, as for what this host has verified before); returns what it says of the canister:
+ * the data that the canister certifies, or another item.
  *
  * The agent is never given to `Certificate.create`: with one, it takes the time from the same gateway when a
  * certificate is stale, and accepts it.
@@ -30,6 +38,7 @@ export async function verifyCertificate(
   canisterId: Principal,
   item: "certified_data" | "controllers" = "certified_data",
   age: "fresh" | "any" = "fresh",
+  blsVerify?: BlsVerify,
 ): Promise<CertifiedData> {
   try {
     checkCbor(bytes);
@@ -39,6 +48,7 @@ export async function verifyCertificate(
       rootKey,
       canisterId,
       disableTimeVerification: age === "any",
+      ...(blsVerify && { blsVerify }),
     });
     const data = lookupResultToBuffer(certificate.lookup_path(["canister", canisterId.toUint8Array(), item]));
     const time = lookupResultToBuffer(certificate.lookup_path(["time"]));

@@ -8,7 +8,7 @@ import pLimit from "p-limit";
 import { FormatError } from "../errors.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob, RejectError } from "../ic/agent.ts";
 import { CborReader } from "../ic/cbor-reader.ts";
-import { VerificationError, verifyCertificate } from "../ic/certificate.ts";
+import { type BlsVerify, VerificationError, verifyCertificate } from "../ic/certificate.ts";
 import { decodeHashTree, lookupLeaf, rootHash } from "../ic/hash-tree.ts";
 import { refusalToRead } from "../refusals.ts";
 import { inSteps } from "../steps.ts";
@@ -21,16 +21,26 @@ import { type Head, MissingChunkError, type Pieces, type Source } from "./source
 /** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
 const PARALLEL_PIECES = 16;
 
+/** What is to check the next certificate's signatures; undefined: @dfinity/agent's own. */
+export type BlsVerifier = () => BlsVerify | undefined;
+
 export class IcfsSource implements Source {
   readonly #agent: HttpAgent;
   readonly #canister: Principal;
   readonly #rootKey: Uint8Array;
+  readonly #blsVerify: BlsVerifier;
 
   /** @param agent without query signatures: all that it fetches is certified or hash-chained */
-  constructor(agent: HttpAgent, canister: Principal, rootKey: Uint8Array) {
+  constructor(
+    agent: HttpAgent,
+    canister: Principal,
+    rootKey: Uint8Array,
+    blsVerify: BlsVerifier = () => undefined,
+  ) {
     this.#agent = agent;
     this.#canister = canister;
     this.#rootKey = rootKey;
+    this.#blsVerify = blsVerify;
   }
 
   async head(): Promise<Head | undefined> {
@@ -51,6 +61,7 @@ export class IcfsSource implements Source {
       this.#canister,
       "certified_data",
       age,
+      this.#blsVerify(),
     );
     const witness = decodeHashTree(proof.witness);
     if (!rootHash(witness).equals(certified.data)) {

@@ -8,7 +8,7 @@ import { retrying } from "../retry.ts";
 import { inSteps } from "../steps.ts";
 import { Tree } from "../tree/tree.ts";
 import { ancestors, type VerifiedHeader } from "./chain.ts";
-import { IcfsSource } from "./icfs.ts";
+import { type BlsVerifier, IcfsSource } from "./icfs.ts";
 import { type Head, MissingChunkError, type Pieces, type Source } from "./source.ts";
 import { trustingSource } from "./trust.ts";
 
@@ -27,10 +27,14 @@ export interface ReleaseAddress extends CanisterAddress {
 }
 
 /** @param requestTimeout milliseconds for one request */
-export function openSource(address: CanisterAddress, requestTimeout: number): Source {
+export function openSource(
+  address: CanisterAddress,
+  requestTimeout: number,
+  blsVerify?: BlsVerifier,
+): Source {
   // Query signatures are off: whatever this agent fetches is certified or hash-chained, which is stronger.
   const agent = createAgent({ ...address, verifyQuerySignatures: false, requestTimeout });
-  return new IcfsSource(agent, address.canister, address.rootKey);
+  return new IcfsSource(agent, address.canister, address.rootKey, blsVerify);
 }
 
 /** A release that the subnet's certificate proves, directly or through its successors. */

@@ -1,0 +1,44 @@
+/**
+ * BLS signatures checked on another thread: one takes 25 ms and more, in which a process that serves a mount would answer
+ * nobody. The thread is started when it is first needed (half a second), and takes some 30 MiB.
+ */
+import { Worker } from "node:worker_threads";
+import type { Answer, Task } from "./bls-worker.ts";
+import type { BlsVerify } from "./certificate.ts";
+
+export class BlsThread {
+  #worker: Worker | undefined;
+  #last = 0;
+  readonly #waiting = new Map<number, PromiseWithResolvers<boolean>>();
+
+  /** Whether the signature is valid. @throws Error when it is none, or the thread cannot be had */
+  readonly verify: BlsVerify = (...parameters) => {
+    this.#worker ??= this.#start();
+    this.#last += 1;
+    const answer = Promise.withResolvers<boolean>();
+    this.#waiting.set(this.#last, answer);
+    const task: Task = { number: this.#last, parameters };
+    this.#worker.postMessage(task);
+    return answer.promise;
+  };
+
+  #start(): Worker {
+    const worker = new Worker(new URL("bls-worker.ts", import.meta.url));
+    worker.on("message", (answer: Answer) => {
+      const waiting = this.#waiting.get(answer.number);
+      this.#waiting.delete(answer.number);
+      if ("error" in answer) waiting?.reject(new Error(answer.error));
+      else waiting?.resolve(answer.valid);
+    });
+    const ended = (why: Error) => {
+      this.#worker = undefined;
+      for (const { reject } of this.#waiting.values()) reject(why);
+      this.#waiting.clear();
+    };
+    worker.on("error", ended);
+    worker.on("exit", () => ended(new Error("the thread that checks signatures has ended")));
+    // The mount keeps the process, not this.
+    worker.unref();
+    return worker;
+  }
+}
