@@ -4,8 +4,8 @@
  *
  *     node bench/dnsmasq.ts [--seconds 15] [--only TEXT] [--json]     as root; `make bench-dnsmasq`
  *
- * `--only` takes the scenarios whose names contain TEXT, and the first, which they are compared with. Everything happens
- * in network namespaces of its own; whatever happens, nothing is left behind.
+ * `--only` takes the scenarios whose names contain TEXT, and what they are compared with. Everything happens in network
+ * namespaces of its own; whatever happens, nothing is left behind.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -52,8 +52,10 @@ async function bench(signal: AbortSignal): Promise<Measured[]> {
   };
   const results: Measured[] = [];
   const report = values.json ? undefined : new Report();
-  for (const [i, scenario] of SCENARIOS.entries()) {
-    if (i > 0 && !scenario.name.includes(values.only)) continue;
+  const asked = SCENARIOS.filter(({ name }) => name.includes(values.only));
+  const wanted = new Set(asked.flatMap(({ name, local }) => [name, local]));
+  for (const scenario of SCENARIOS) {
+    if (!wanted.has(scenario.name)) continue;
     const work = () => measure(scenario, place);
     const tell = ({ dhcp, dns }: Measured) =>
       `${scenario.name}: at worst DHCP ${dhcp.worst.toFixed(0)} ms, DNS ${dns.worst.toFixed(0)} ms`;

@@ -1,4 +1,6 @@
 /** One scenario, from an empty mount to its numbers. */
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Process, type RunOptions, run } from "../../demo/process.ts";
@@ -28,6 +30,8 @@ export interface Summary {
 
 export interface Measured {
   readonly name: string;
+  /** What it is to be compared with, unless it is that itself. */
+  readonly local?: string;
   readonly dhcp: Summary;
   readonly dns: Summary;
   readonly tftp: LoadResult;
@@ -51,13 +55,18 @@ export async function measure(scenario: Scenario, place: Place): Promise<Measure
   const { workspace, lan, tree, loadSeconds, env, signal } = place;
   const options = { env, signal };
   await using stack = new AsyncDisposableStack();
-  const network = scenario.mount === undefined ? undefined : await place.network(scenario.network);
+  const releases = scenario.event === "release";
+  const network = scenario.mount || releases ? await place.network(scenario.network) : undefined;
   const proxy =
     network && (await startFaultProxy({ teardown: (end) => stack.defer(async () => end()) }, network.url));
   const url = scenario.event === "outage" ? proxy!.url : network?.url;
   const mounted =
-    network && (await mountTree({ ...network, url: url! }, scenario.mount!, workspace, stack, options));
-  const dnsmasq = stack.use(await startDnsmasq(lan.server, mounted?.mountpoint ?? tree, options));
+    scenario.mount &&
+    (await mountTree({ ...network!, url: url! }, scenario.mount, workspace, stack, options));
+  // The tree itself is made another one when there is a release.
+  const local = join(workspace.directory, "local");
+  if (mounted === undefined) await cp(tree, local, { recursive: true });
+  const dnsmasq = stack.use(await startDnsmasq(lan.server, mounted?.mountpoint ?? local, options));
   const probing: ProbeOptions = { server: SERVER_ADDRESS, mac: DHCP_MAC, name: DNS_NAME };
   const probe = stack.use(
     new Process(...lan.client.inside(process.execPath, [PROBE, JSON.stringify(probing)]), env),
@@ -71,7 +80,7 @@ export async function measure(scenario: Scenario, place: Place): Promise<Measure
     ...options,
     seconds: loadSeconds + LOAD_MORE_SECONDS,
   });
-  const releasing = scenario.event === "release" ? release(place, network!) : undefined;
+  const releasing = releases ? release(place, network!) : undefined;
   const [loaded] = await Promise.all([load, releasing]);
   await probe.stop();
   const { dhcp, dns }: ProbeResult = JSON.parse(probe.stdout.trim().split("\n").at(-1)!);
@@ -79,6 +88,7 @@ export async function measure(scenario: Scenario, place: Place): Promise<Measure
   const last = await mounted?.end();
   return {
     name: scenario.name,
+    ...(scenario.local === undefined ? {} : { local: scenario.local }),
     dhcp: summaryOf(dhcp),
     dns: summaryOf(dns),
     tftp: JSON.parse(loaded),

@@ -10,6 +10,8 @@ export const NETWORKS = {
 
 export interface Scenario {
   readonly name: string;
+  /** What it is compared with: a local directory under the same load; undefined: it is one. */
+  readonly local?: string;
   /** Options of `icfs mount`; undefined: dnsmasq serves the directory itself. */
   readonly mount: readonly string[] | undefined;
   readonly network: keyof typeof NETWORKS;
@@ -30,37 +32,29 @@ const ON_DEMAND = ["--prefetch", "none"];
 /** A new release goes live as soon as it can, in the middle of everything. */
 const AT_ONCE = ["--refresh", "1", "--quiet", "0"];
 
-const PLAIN = { network: "near", clients: BOOTS } as const;
+const PLAIN = { local: "local, two boots", network: "near", clients: BOOTS } as const;
+const OUTAGE = {
+  local: "local, three clients",
+  network: "near",
+  clients: COLD_READS,
+  event: "outage",
+} as const;
+const RELEASE = { local: "local, a release made", network: "far", clients: BOOTS, event: "release" } as const;
 
-/** The first one is what the others are compared with. */
+/** What each is compared with comes before it. */
 export const SCENARIOS: readonly Scenario[] = [
-  { ...PLAIN, name: "local directory", mount: undefined },
+  { name: PLAIN.local, network: "near", clients: BOOTS, mount: undefined },
   { ...PLAIN, name: "warm", mount: FETCHED },
   { ...PLAIN, name: "warm, over libfuse", mount: [...FETCHED, "--transport", "fuse-native"] },
-  { ...PLAIN, name: "outage, all fetched", mount: FETCHED, clients: COLD_READS, event: "outage" },
-  { ...PLAIN, name: "outage, nothing fetched", mount: ON_DEMAND, clients: COLD_READS, event: "outage" },
-  {
-    ...PLAIN,
-    name: "outage, reads of 2 s",
-    mount: [...ON_DEMAND, "--read-timeout", "2"],
-    clients: COLD_READS,
-    event: "outage",
-  },
+  { name: OUTAGE.local, network: "near", clients: COLD_READS, mount: undefined },
+  { ...OUTAGE, name: "outage, all fetched", mount: FETCHED },
+  { ...OUTAGE, name: "outage, nothing fetched", mount: ON_DEMAND },
+  { ...OUTAGE, name: "outage, reads of 2 s", mount: [...ON_DEMAND, "--read-timeout", "2"] },
   { ...PLAIN, name: "cold boot, fetching all", network: "far", mount: ["--prefetch", "all"], once: true },
   { ...PLAIN, name: "cold boot, fetching boots", network: "far", mount: ["--prefetch", "boot"], once: true },
   { ...PLAIN, name: "cold boot, on demand", network: "far", mount: ON_DEMAND, once: true },
-  {
-    ...PLAIN,
-    name: "switch, fetched before",
-    network: "far",
-    mount: [...FETCHED, ...AT_ONCE],
-    event: "release",
-  },
-  {
-    ...PLAIN,
-    name: "switch, on demand",
-    network: "far",
-    mount: [...ON_DEMAND, ...AT_ONCE],
-    event: "release",
-  },
+  // Publishing takes a processor from everybody, whoever serves.
+  { name: RELEASE.local, network: "far", clients: BOOTS, event: "release", mount: undefined },
+  { ...RELEASE, name: "switch, fetched before", mount: [...FETCHED, ...AT_ONCE] },
+  { ...RELEASE, name: "switch, on demand", mount: [...ON_DEMAND, ...AT_ONCE] },
 ];

@@ -11,9 +11,10 @@ const SECOND_HEADINGS = [
   ...["bytes", "files", "failed", "served"],
 ];
 
-/** A line a scenario; worst times are compared with the first one's. */
+/** A line a scenario; worst times are compared with those of a local directory. */
 export function table(results: readonly Measured[]): string {
-  const lines = [HEADINGS, SECOND_HEADINGS, ...results.map((result) => cells(result, results[0]!))];
+  const baseOf = (result: Measured) => results.find(({ name }) => name === result.local) ?? result;
+  const lines = [HEADINGS, SECOND_HEADINGS, ...results.map((result) => cells(result, baseOf(result)))];
   const widths = SECOND_HEADINGS.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
   const rows = lines.map((line) =>
     line
