@@ -1,4 +1,7 @@
 /** The thread of bls-thread.ts: checks signatures as @dfinity/agent does, by its own function, without loading the rest of it. */
+import { readlinkSync } from "node:fs";
+import { constants, setPriority } from "node:os";
+import { basename } from "node:path";
 import { parentPort } from "node:worker_threads";
 import type { blsVerify } from "@dfinity/agent";
 
@@ -10,6 +13,10 @@ export interface Task {
 
 export type Answer = { readonly number: number } & ({ readonly valid: boolean } | { readonly error: string });
 
+// Nobody waits for it, and readers may for the processor. Linux has priorities for threads.
+if (process.platform === "linux") {
+  setPriority(Number(basename(readlinkSync("/proc/thread-self"))), constants.priority.PRIORITY_LOW);
+}
 const agent = import.meta.resolve("@dfinity/agent");
 const check: { blsVerify: typeof blsVerify } = await import(new URL("utils/bls.js", agent).href);
 
