@@ -294,8 +294,13 @@ export class CanisterMount {
     return store === undefined || tree.chunks.reduce((sum, { size }) => sum + size, 0) <= memory / 2;
   }
 
+  /** Where there is a disk it must be there: what is in memory alone is gone with this process, or for something else. */
   async #isLocal(tree: Tree): Promise<boolean> {
-    for (const chunk of tree.chunks) if (!(await this.#cache.holds(chunk))) return false;
+    const { store } = this.#options;
+    for (const chunk of tree.chunks) {
+      const { sha256, size } = chunk;
+      if (!(await (store?.has(hexOf(sha256), size) ?? this.#cache.holds(chunk)))) return false;
+    }
     return true;
   }
 }
