@@ -44,7 +44,10 @@ def read_some(name):
         if got is None:
             continue
         reads += 1
-        if area[:got] != want[offset : offset + length]:
+        # Where a later page cannot be had, the kernel gives those before it; who asks for the rest gets the error.
+        cut = 0 < got and (offset + got) % 4096 == 0
+        expected = want[offset : offset + length]
+        if area[:got] != (expected[:got] if cut else expected):
             problems.append(f"{name}: {got} bytes of {length} at {offset}, flags {flags}")
     # So that not everything is in the page cache soon.
     libc.posix_fadvise(file, ctypes.c_long(0), ctypes.c_long(0), os.POSIX_FADV_DONTNEED)
