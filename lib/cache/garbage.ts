@@ -8,23 +8,28 @@
 const SHARE_OF_CHUNKS = 1 / 4;
 /** They are young, and to collect those takes a millisecond. */
 const SHARE_OF_PIECES = 1 / 8;
+/** Below this the memory is to be small, and as little as possible is to lie about. */
+const SMALL_BYTES = 128 * 1024 * 1024;
 /** A collection takes some milliseconds: not for every chunk. */
 const LEAST_BYTES = 8 * 1024 * 1024;
 
 export class Garbage {
-  readonly #memory: number;
+  readonly #mostChunks: number;
+  readonly #mostPieces: number;
   #chunks = 0;
   #pieces = 0;
 
   /** @param memory bytes for chunks that are in use */
   constructor(memory: number) {
-    this.#memory = memory;
+    const most = (share: number) => (memory < SMALL_BYTES ? LEAST_BYTES : share * memory);
+    this.#mostChunks = most(SHARE_OF_CHUNKS);
+    this.#mostPieces = most(SHARE_OF_PIECES);
   }
 
   /** A chunk of so many bytes is not in use any more. */
   letGo(bytes: number): void {
     this.#chunks += bytes;
-    if (this.#chunks < Math.max(LEAST_BYTES, SHARE_OF_CHUNKS * this.#memory)) return;
+    if (this.#chunks < this.#mostChunks) return;
     this.#chunks = 0;
     this.#pieces = 0;
     globalThis.gc?.();
@@ -33,7 +38,7 @@ export class Garbage {
   /** A chunk of so many bytes has come from the network. */
   arrived(bytes: number): void {
     this.#pieces += bytes;
-    if (this.#pieces < Math.max(LEAST_BYTES, SHARE_OF_PIECES * this.#memory)) return;
+    if (this.#pieces < this.#mostPieces) return;
     this.#pieces = 0;
     globalThis.gc?.({ type: "minor" });
   }
