@@ -1,7 +1,7 @@
 /**
  * Chunks that were let go still take memory until the garbage is collected, and so do the pieces in which they came; Node is
- * in no hurry: 64 MiB of them may pile up beside those that are in use. Where the memory is to be small, Node is asked to,
- * if `--expose-gc` lets it be asked (bin/icfs).
+ * in no hurry: 64 MiB of them may pile up beside those that are in use. So it is asked to, the sooner the smaller the memory
+ * is to be, if `--expose-gc` lets it be asked (bin/icfs).
  */
 
 /** Parts of the memory for chunks. With 256 MiB Node is quicker by itself, and does most of it on other threads. */

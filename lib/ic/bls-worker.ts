@@ -13,10 +13,11 @@ export interface Task {
 
 export type Answer = { readonly number: number } & ({ readonly valid: boolean } | { readonly error: string });
 
-// Nobody waits for it, and readers may for the processor. Linux has priorities for threads.
-if (process.platform === "linux") {
+// Nobody waits for it, and readers may for the processor. Linux has priorities for threads; where it gives none, it goes on.
+try {
   setPriority(Number(basename(readlinkSync("/proc/thread-self"))), constants.priority.PRIORITY_LOW);
-}
+} catch {}
+
 const agent = import.meta.resolve("@dfinity/agent");
 const check: { blsVerify: typeof blsVerify } = await import(new URL("utils/bls.js", agent).href);
 
