@@ -22,18 +22,25 @@ export interface CompiledCanister {
   candid: string;
 }
 
+/** Which custom sections are public. Without them the Candid stays private, and clients cannot ask the canister for it. */
+const CANDID = ["candid:service", "candid:args"];
+
 /**
  * Compiles the actor in `main`; imports are looked up among the .mo files of its directory and of `libraries`, and in
  * `mo:core`.
  *
+ * @param metadata the custom sections that anyone may read
  * @throws Error with the compiler's diagnostics, one a line (`file:line: message`).
  */
-export function compileMotoko(main: string, libraries: readonly string[] = []): CompiledCanister {
+export function compileMotoko(
+  main: string,
+  libraries: readonly string[] = [],
+  metadata: readonly string[] = CANDID,
+): CompiledCanister {
   const motoko = (require("motoko") as { default?: typeof motokoModule }).default ?? require("motoko");
   motoko.clearPackages();
   motoko.loadPackage(require("motoko/packages/latest/core.json"));
-  // Without this the Candid stays private and clients could not ask the canister for it.
-  motoko.setPublicMetadata(["candid:service", "candid:args"]);
+  motoko.setPublicMetadata([...metadata]);
   // The compiler has a file system of its own, and sees one flat directory.
   for (const directory of [...libraries, dirname(resolve(main))]) {
     for (const name of readdirSync(directory)) {

@@ -45,33 +45,48 @@ export async function startEmptyNetwork(
     agent,
     identity,
     agentFor,
-    async install(wasm, args = new Uint8Array(Buffer.from("4449444c0000", "hex"))) {
-      const { canister_id } = await managementCanister(agent).provisional_create_canister_with_cycles({
-        amount: [],
-        settings: [],
-        specified_id: [],
-        sender_canister_version: [],
-      });
-      await managementCanister(agent, canister_id).install_code({
-        mode: { install: null },
-        canister_id,
-        wasm_module: wasm,
-        arg: args,
-        sender_canister_version: [],
-      });
-      return canister_id;
-    },
-    async replace(canister_id, mode, wasm) {
-      await managementCanister(agent, canister_id).install_code({
-        mode:
-          mode === "reinstall"
-            ? { reinstall: null }
-            : { upgrade: [{ wasm_memory_persistence: [{ keep: null }], skip_pre_upgrade: [] }] },
-        canister_id,
-        wasm_module: wasm,
-        arg: NO_INSTALL_ARGUMENTS,
-        sender_canister_version: [],
-      });
-    },
+    install: (wasm, args) => installCanister(agent, wasm, args),
+    replace: (canister, mode, wasm) => replaceCanister(agent, canister, mode, wasm),
   };
+}
+
+/** Installs `wasm` in a new canister, which whoever signs for `agent` controls. */
+export async function installCanister(
+  agent: HttpAgent,
+  wasm: Uint8Array,
+  args: Uint8Array = new Uint8Array(Buffer.from("4449444c0000", "hex")),
+): Promise<Principal> {
+  const { canister_id } = await managementCanister(agent).provisional_create_canister_with_cycles({
+    amount: [],
+    settings: [],
+    specified_id: [],
+    sender_canister_version: [],
+  });
+  await managementCanister(agent, canister_id).install_code({
+    mode: { install: null },
+    canister_id,
+    wasm_module: wasm,
+    arg: args,
+    sender_canister_version: [],
+  });
+  return canister_id;
+}
+
+/** Upgrades a canister, or throws away all that it has and installs it again. */
+export async function replaceCanister(
+  agent: HttpAgent,
+  canister_id: Principal,
+  mode: "upgrade" | "reinstall",
+  wasm: Uint8Array,
+): Promise<void> {
+  await managementCanister(agent, canister_id).install_code({
+    mode:
+      mode === "reinstall"
+        ? { reinstall: null }
+        : { upgrade: [{ wasm_memory_persistence: [{ keep: null }], skip_pre_upgrade: [] }] },
+    canister_id,
+    wasm_module: wasm,
+    arg: NO_INSTALL_ARGUMENTS,
+    sender_canister_version: [],
+  });
 }

@@ -1,0 +1,134 @@
+/// A twin of the canister that icfs replaces, which is on mainnet as oeagv-5qaaa-aaaah-aar4q-cai: its interface, and its
+/// quirks. Files are sectors of 512 bytes by name, and lengths by name, which know nothing of each other.
+///
+/// Sectors lie in pages of 64 KiB, so that a tree of some 40 MB goes up in seconds; nobody can tell from outside.
+import Blob "mo:core/Blob";
+import Debug "mo:core/Debug";
+import Iter "mo:core/Iter";
+import Map "mo:core/Map";
+import Nat "mo:core/Nat";
+import Nat32 "mo:core/Nat32";
+import Nat64 "mo:core/Nat64";
+import Order "mo:core/Order";
+import Region "mo:core/Region";
+import Runtime "mo:core/Runtime";
+import Text "mo:core/Text";
+import VarArray "mo:core/VarArray";
+
+persistent actor Icboot {
+  transient let sectorBytes : Nat = 512;
+  transient let pageBytes : Nat = 65_536;
+  /// What the IC takes as the reply of a query.
+  transient let maxReplyBytes : Nat = 3_145_728;
+
+  // Nothing here is stable: an upgrade loses everything.
+  transient let region = Region.new();
+  /// Where what is read or written is put together.
+  transient let scratch = Region.new();
+  transient var pages : Nat64 = 0;
+  /// Numbers of pages in `region`, by name and by which page of the file it is. Pages never written are zeros.
+  transient let files = Map.empty<Text, Map.Map<Nat, Nat64>>();
+  transient let lengths = Map.empty<Text, Nat>();
+
+  /// As a hash map has its keys: in no order that a reader may rely on.
+  func byHash(a : Text, b : Text) : Order.Order {
+    switch (Nat32.compare(Blob.hash(Text.encodeUtf8(a)), Blob.hash(Text.encodeUtf8(b)))) {
+      case (#equal) Text.compare(a, b);
+      case unequal unequal;
+    };
+  };
+
+  /// Makes sure that a region has so many bytes; new ones are zeros.
+  func grow(which : Region.Region, bytes : Nat64) {
+    let wanted = (bytes + 65_535) / 65_536;
+    let present = Region.size(which);
+    if (wanted > present and Region.grow(which, wanted - present) == 0xffff_ffff_ffff_ffff) Runtime.trap("out of memory");
+  };
+
+  func zeros(count : Nat) : Blob = Blob.fromVarArray(VarArray.repeat<Nat8>(0, count));
+
+  /// Calls `part` for each piece of `length` bytes from `offset` on that lies in one page: with the page's number, where in
+  /// the page and where in the whole it begins, and its length.
+  func inPages(offset : Nat, length : Nat, part : (page : Nat, within : Nat, at : Nat, size : Nat) -> ()) {
+    var at = 0;
+    while (at < length) {
+      let within = (offset + at) % pageBytes;
+      let size = Nat.min(length - at, pageBytes - within);
+      part((offset + at) / pageBytes, within, at, size);
+      at += size;
+    };
+  };
+
+  public query func print() : async () {
+    for ((name, length) in Map.entries(lengths)) Debug.print(name # " " # Nat.toText(length));
+  };
+
+  /// `sector_no` is the offset in bytes, whatever it is called: that of the sector in which `data_vec` begins to be. A whole
+  /// sector of zeros follows data that fill their last one.
+  public func put({ filename; sector_no; data_vec } : { filename : Text; sector_no : Nat; data_vec : Blob }) : async () {
+    let offset = sector_no / sectorBytes * sectorBytes;
+    let padded = (data_vec.size() / sectorBytes + 1) * sectorBytes;
+    grow(scratch, Nat64.fromNat(padded));
+    Region.storeBlob(scratch, 0, data_vec);
+    Region.storeBlob(scratch, Nat64.fromNat(data_vec.size()), zeros(padded - data_vec.size()));
+    let file = switch (Map.get(files, byHash, filename)) {
+      case (?known) known;
+      case null {
+        let new = Map.empty<Nat, Nat64>();
+        Map.add(files, byHash, filename, new);
+        new;
+      };
+    };
+    inPages(
+      offset,
+      padded,
+      func(page, within, at, size) {
+        let number = switch (Map.get(file, Nat.compare, page)) {
+          case (?known) known;
+          case null {
+            let new = pages;
+            pages += 1;
+            grow(region, pages * Nat64.fromNat(pageBytes));
+            Map.add(file, Nat.compare, page, new);
+            new;
+          };
+        };
+        let bytes = Region.loadBlob(scratch, Nat64.fromNat(at), size);
+        Region.storeBlob(region, number * Nat64.fromNat(pageBytes) + Nat64.fromNat(within), bytes);
+      },
+    );
+  };
+
+  public func setlen({ filename; len } : { filename : Text; len : Nat }) : async () {
+    Map.add(lengths, byHash, filename, len);
+  };
+
+  public query func get({ filename; sector_no; count } : { filename : Text; sector_no : Nat; count : Nat }) : async Blob {
+    let ?length = Map.get(lengths, byHash, filename) else return "";
+    let offset = sector_no * sectorBytes;
+    if (offset >= length) return "";
+    let wanted = Nat.min(count * sectorBytes, length - offset);
+    if (wanted > maxReplyBytes) Runtime.trap("the reply is too large");
+    grow(scratch, Nat64.fromNat(wanted));
+    let file = switch (Map.get(files, byHash, filename)) {
+      case (?known) known;
+      case null Map.empty<Nat, Nat64>();
+    };
+    inPages(
+      offset,
+      wanted,
+      func(page, within, at, size) {
+        let bytes = switch (Map.get(file, Nat.compare, page)) {
+          case (?number) Region.loadBlob(region, number * Nat64.fromNat(pageBytes) + Nat64.fromNat(within), size);
+          case null zeros(size);
+        };
+        Region.storeBlob(scratch, Nat64.fromNat(at), bytes);
+      },
+    );
+    Region.loadBlob(scratch, 0, wanted);
+  };
+
+  public query func listing() : async [(Text, Nat)] {
+    Iter.toArray(Map.entries(lengths));
+  };
+};

@@ -1,0 +1,102 @@
+/** The canister that icfs replaces, as its twin (icboot.mo), on a local network; and its uploader's way to fill it. */
+import { fileURLToPath } from "node:url";
+import { Actor, type HttpAgent } from "@dfinity/agent";
+import type { IDL } from "@dfinity/candid";
+import { Ed25519KeyIdentity } from "@dfinity/identity";
+import type { Principal } from "@dfinity/principal";
+import { compileMotoko } from "../../canister/compile.ts";
+import { createAgent } from "../../lib/ic/agent.ts";
+import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
+import { startNetwork, type TestNetwork } from "./canister-network.ts";
+import type { Test } from "./icfs.ts";
+import { installCanister, replaceCanister } from "./networks.ts";
+
+const MAIN = fileURLToPath(new URL("icboot.mo", import.meta.url));
+/** Milliseconds for one request of the test's own agent. */
+const REQUEST_TIMEOUT = 30_000;
+/** What the original's uploader reads of a file and sends at once. */
+const UPLOAD_BYTES = 1024 * 1024;
+
+let compiled: Uint8Array | undefined;
+
+/** The canister's methods, field by field as in icboot.mo. */
+export interface IcbootActor {
+  print(): Promise<void>;
+  get(range: { filename: string; sector_no: bigint; count: bigint }): Promise<Uint8Array>;
+  put(part: { filename: string; sector_no: bigint; data_vec: Uint8Array }): Promise<void>;
+  setlen(length: { filename: string; len: bigint }): Promise<void>;
+  listing(): Promise<[string, bigint][]>;
+}
+
+export interface IcbootCanister extends TestNetwork {
+  readonly canister: Principal;
+  /** Signs as the canister's controller, who has no more rights here than anybody. */
+  readonly agent: HttpAgent;
+  /** Uploads a file as the original's uploader does: its parts in ascending order, then its length. */
+  put(name: string, content: Uint8Array): Promise<void>;
+  /** One call of the canister's `put`. */
+  rawPut(name: string, byteOffset: number, bytes: Uint8Array): Promise<void>;
+  setlen(name: string, length: number): Promise<void>;
+  get(name: string, sector: number | bigint, count: number | bigint): Promise<Uint8Array>;
+  listing(): Promise<[string, bigint][]>;
+  /** Upgrades the canister, which loses everything. */
+  upgrade(): Promise<void>;
+}
+
+/** A network with the twin, empty; it ends with the test. */
+export async function startIcboot(
+  t: Test,
+  options: Partial<LocalNetworkOptions> = {},
+): Promise<IcbootCanister> {
+  // The original has no public Candid either.
+  compiled ??= compileMotoko(MAIN, [], []).wasm;
+  const wasm = compiled;
+  const started = await startNetwork(t, options);
+  const { network, rootKey } = started;
+  const identity = Ed25519KeyIdentity.generate();
+  const agent = createAgent({
+    network,
+    rootKey,
+    identity,
+    requestTimeout: REQUEST_TIMEOUT,
+    verifyQuerySignatures: true,
+  });
+  const canister = await installCanister(agent, wasm);
+  const actor = icbootActor(agent, canister);
+  const rawPut = (filename: string, byteOffset: number, data_vec: Uint8Array) =>
+    actor.put({ filename, sector_no: BigInt(byteOffset), data_vec });
+  const setlen = (filename: string, length: number) => actor.setlen({ filename, len: BigInt(length) });
+  return {
+    ...started,
+    canister,
+    agent,
+    rawPut,
+    setlen,
+    async put(name, content) {
+      for (let at = 0; at < content.length; at += UPLOAD_BYTES)
+        await rawPut(name, at, content.subarray(at, at + UPLOAD_BYTES));
+      await setlen(name, content.length);
+    },
+    get: (filename, sector, count) =>
+      actor.get({ filename, sector_no: BigInt(sector), count: BigInt(count) }),
+    listing: () => actor.listing(),
+    upgrade: () => replaceCanister(agent, canister, "upgrade", wasm),
+  };
+}
+
+/** The canister's interface for whoever signs for `agent`. */
+export function icbootActor(agent: HttpAgent, canisterId: Principal): IcbootActor {
+  return Actor.createActor<IcbootActor>(candid, { agent, canisterId });
+}
+
+const candid: IDL.InterfaceFactory = ({ IDL }) => {
+  const blob = IDL.Vec(IDL.Nat8);
+  const filename = IDL.Text;
+  return IDL.Service({
+    print: IDL.Func([], [], ["query"]),
+    get: IDL.Func([IDL.Record({ filename, sector_no: IDL.Nat, count: IDL.Nat })], [blob], ["query"]),
+    put: IDL.Func([IDL.Record({ filename, sector_no: IDL.Nat, data_vec: blob })], [], []),
+    setlen: IDL.Func([IDL.Record({ filename, len: IDL.Nat })], [], []),
+    listing: IDL.Func([], [IDL.Vec(IDL.Tuple(IDL.Text, IDL.Nat))], ["query"]),
+  });
+};
