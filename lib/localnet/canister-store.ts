@@ -1,22 +1,22 @@
 /**
  * One canister in the state directory: a checkpoint, the journal of what changed since, the two memories as they were at
- * the checkpoint, and the module.
+ * the checkpoint, the module, and the chunk store.
  *
  * Each change costs what it changed, twice: once in the journal, at once, and once at the next checkpoint. Nothing calls
  * fsync: what a process has written is there after it was killed, whatever happens to it; a machine that loses power is
  * another matter, and out of scope. Everything is synchronous, so that an answer cannot overtake its record.
  */
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { emptyState, type InstalledModule, installedModule } from "./canister-state.ts";
+import { HashedFiles } from "./hashed-files.ts";
 import { Journal } from "./journal.ts";
 import type { CanisterState, WasmValue } from "./message.ts";
 import { type MemoryChange, PAGE_BYTES, PageFile } from "./page-file.ts";
-import { damaged, FILE_MODE, readSealed, replaceFile, UNFINISHED, writeSealed } from "./sealed-file.ts";
+import { damaged, FILE_MODE, readSealed, UNFINISHED, writeSealed } from "./sealed-file.ts";
 import { SEGMENT_PAGES } from "./stable-memory.ts";
 
-/** What is kept of a canister besides the bytes of its memories and its module. */
+/** What is kept of a canister besides the bytes of its memories, its module and its chunks. */
 export interface KeptCanister {
   readonly controllers: Uint8Array[];
   readonly status: "running" | "stopping" | "stopped";
@@ -26,6 +26,8 @@ export interface KeptCanister {
   readonly globalTimer: bigint;
   /** SHA-256 of the module, as it was given. */
   readonly moduleHash: Uint8Array | undefined;
+  /** SHA-256 of what its chunk store has, in hexadecimal; not there in directories that are older than chunk stores. */
+  readonly chunks?: readonly string[];
   readonly heapLength: number;
   readonly globals: WasmValue[];
   readonly stablePages: number;
@@ -35,6 +37,7 @@ export interface SavedCanister {
   readonly kept: KeptCanister;
   readonly module: InstalledModule | undefined;
   readonly state: CanisterState | undefined;
+  readonly chunks: Uint8Array[];
 }
 
 export interface StateChange {
@@ -78,6 +81,8 @@ export class CanisterStore {
   readonly #journal: Journal;
   readonly #heap: PageFile;
   readonly #stable: PageFile;
+  readonly #modules: HashedFiles;
+  readonly #chunks: HashedFiles;
   /** Why nothing more can be kept, if so. */
   #ended: Error | undefined;
   #number: number;
@@ -93,6 +98,8 @@ export class CanisterStore {
     this.#kept = checkpoint.kept;
     this.#heap = new PageFile(join(directory, "heap"), checkpoint.heap);
     this.#stable = new PageFile(join(directory, "stable"), checkpoint.stable);
+    this.#modules = new HashedFiles(directory, "module-", ".wasm");
+    this.#chunks = new HashedFiles(directory, "chunk-", "");
     const journal = join(directory, JOURNAL);
     if (!existsSync(journal)) throw damaged(journal, "it is missing");
     this.#journal = new Journal(journal);
@@ -107,7 +114,8 @@ export class CanisterStore {
   /** Reads the canister; for once, right after it was opened. @throws Error when it is damaged */
   load(): SavedCanister {
     const { moduleHash, heapLength, globals, stablePages } = this.#kept;
-    if (moduleHash === undefined) return { kept: this.#kept, module: undefined, state: undefined };
+    const chunks = (this.#kept.chunks ?? []).map((hash) => this.#chunks.read(hash));
+    if (moduleHash === undefined) return { kept: this.#kept, module: undefined, state: undefined, chunks };
     const state = emptyState();
     state.heap = new SharedArrayBuffer(heapLength);
     state.heapLength = heapLength;
@@ -116,12 +124,18 @@ export class CanisterStore {
     const readJournal = (into: Uint8Array, position: number) => this.#journal.read(into, position);
     this.#heap.load((page) => heapPage(state, page), readJournal);
     this.#stable.load((page) => stablePage(state, page), readJournal);
-    return { kept: this.#kept, module: this.#readModule(moduleHash), state };
+    const module = installedModule(this.#modules.read(hex(moduleHash)));
+    return { kept: this.#kept, module, state, chunks };
   }
 
   /** Keeps a module, which the next record will say is the canister's. */
   addModule(wasm: Uint8Array, hash: Uint8Array): void {
-    replaceFile(this.#moduleFile(hash), wasm);
+    this.#modules.write(hex(hash), wasm);
+  }
+
+  /** Keeps a chunk, which the next record will say is in the chunk store. */
+  addChunk(chunk: Uint8Array, hash: string): void {
+    this.#chunks.write(hash, chunk);
   }
 
   /**
@@ -145,9 +159,10 @@ export class CanisterStore {
     this.#number += 1;
     const pagesAt = this.#journal.length - pages.length * PAGE_BYTES;
     this.#noteChange(value, pagesAt);
-    const { moduleHash: before } = this.#kept;
+    const before = this.#kept;
     this.#kept = kept;
-    if (before !== undefined && hex(before) !== hex(kept.moduleHash)) rmSync(this.#moduleFile(before));
+    if (hex(before.moduleHash) !== hex(kept.moduleHash)) this.#modules.keepOnly([hex(kept.moduleHash)]);
+    if (before.chunks !== kept.chunks) this.#chunks.keepOnly(kept.chunks ?? []);
   }
 
   /** Makes a checkpoint if it is time to. Only while the canister is not running: its memories are read. */
@@ -206,33 +221,14 @@ export class CanisterStore {
       checkpointed = false;
     }
     if (checkpointed) this.#journal.empty();
-    this.#forgetModules();
+    this.#modules.keepOnly([hex(this.#kept.moduleHash)]);
+    this.#chunks.keepOnly(this.#kept.chunks ?? []);
   }
 
   #noteChange({ heap, stable }: RecordValue, pagesAt: number): void {
     this.#heap.changed({ isFresh: heap.isFresh, pages: Array.from(heap.pages) }, pagesAt);
     const stableAt = pagesAt + heap.pages.length * PAGE_BYTES;
     this.#stable.changed({ isFresh: stable.isFresh, pages: Array.from(stable.pages) }, stableAt);
-  }
-
-  #moduleFile(hash: Uint8Array): string {
-    return join(this.#directory, `module-${hex(hash)}.wasm`);
-  }
-
-  #readModule(hash: Uint8Array): InstalledModule {
-    const file = this.#moduleFile(hash);
-    if (!existsSync(file)) throw damaged(file, "it is missing");
-    const wasm = new Uint8Array(readFileSync(file));
-    if (Buffer.compare(createHash("sha256").update(wasm).digest(), hash) !== 0) throw damaged(file);
-    return installedModule(wasm);
-  }
-
-  /** Removes modules that are not in use: what was interrupted has left them. */
-  #forgetModules(): void {
-    const current = `module-${hex(this.#kept.moduleHash)}.wasm`;
-    for (const name of readdirSync(this.#directory)) {
-      if (name.startsWith("module-") && name !== current) rmSync(join(this.#directory, name));
-    }
   }
 }
 

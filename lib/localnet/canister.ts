@@ -10,6 +10,7 @@ import { type CallContext, contextFor } from "./call-context.ts";
 import type { Adoption, CanisterHost } from "./canister-host.ts";
 import { applyDelta, type InstalledModule } from "./canister-state.ts";
 import { ALL_GONE, type KeptCanister, NO_CHANGE, type SavedCanister } from "./canister-store.ts";
+import { ChunkStore } from "./chunk-store.ts";
 import { Keeper } from "./keeper.ts";
 import {
   type CanisterState,
@@ -39,6 +40,7 @@ export class Canister {
   certifiedData: Uint8Array = EMPTY;
   module: InstalledModule | undefined;
   state: CanisterState | undefined;
+  readonly chunks = new ChunkStore();
   readonly #host: CanisterHost;
   #runtime: CanisterRuntime | undefined;
   /** Resolves when every message queued so far has run. */
@@ -62,7 +64,7 @@ export class Canister {
   }
 
   /** Takes over what was kept when the network ended. */
-  restore({ kept, module, state }: SavedCanister): void {
+  restore({ kept, module, state, chunks }: SavedCanister): void {
     this.controllers = kept.controllers;
     // The calls that a stopping canister waited for are gone.
     this.status = kept.status === "stopping" ? "stopped" : kept.status;
@@ -71,6 +73,7 @@ export class Canister {
     this.certifiedData = kept.certifiedData;
     this.module = module;
     this.state = state;
+    for (const chunk of chunks) this.chunks.add(chunk);
     this.#timers.reset(module?.functionExports.has("canister_heartbeat") ?? false);
     this.#timers.globalTimer = kept.globalTimer;
   }
@@ -85,6 +88,7 @@ export class Canister {
       certifiedData: this.certifiedData,
       globalTimer: this.#timers.globalTimer,
       moduleHash: this.module?.hash,
+      chunks: this.chunks.hashes,
       heapLength: this.state?.heapLength ?? 0,
       globals: this.state?.globals ?? [],
       stablePages: this.state?.stable.pages ?? 0,
@@ -188,7 +192,7 @@ export class Canister {
     await old?.close();
   }
 
-  /** Removes module and state; calls that wait for an answer get a reject. */
+  /** Removes module, state and chunk store; calls that wait for an answer get a reject. */
   async clear(reason: string): Promise<void> {
     this.#timers.reset(false);
     for (const context of this.#openContexts) {
@@ -205,6 +209,7 @@ export class Canister {
     this.#runtime = undefined;
     this.module = undefined;
     this.state = undefined;
+    this.chunks.clear();
     this.certifiedData = EMPTY;
     this.version += 1n;
     this.#host.stateChanged();

@@ -11,7 +11,7 @@ import {
   installedModule,
 } from "./canister-state.ts";
 import type { CanisterState, EntryPoint, Outcome } from "./message.ts";
-import { REJECT_CODE, RejectError } from "./response.ts";
+import { canisterError, type RejectError } from "./response.ts";
 import type { CanisterRuntime } from "./runtime.ts";
 
 export interface Installation {
@@ -42,16 +42,22 @@ export async function installCode(
   const { mode } = given;
   if (mode === "install" && canister.module !== undefined) {
     const hint = "is not empty. Try installing with mode='reinstall' instead.";
-    throw failed("IC0514", `Canister ${canister.text} cannot be installed because the canister ${hint}`);
+    throw canisterError(
+      "IC0514",
+      `Canister ${canister.text} cannot be installed because the canister ${hint}`,
+    );
   }
   if (mode === "upgrade" && canister.module === undefined) {
-    throw failed("IC0537", `Canister ${canister.text} cannot be upgraded: it contains no Wasm module.`);
+    throw canisterError(
+      "IC0537",
+      `Canister ${canister.text} cannot be upgraded: it contains no Wasm module.`,
+    );
   }
   const marked = canister.module?.rewritten.metadata.has(KEEPS_MEMORY);
   if (mode === "upgrade" && marked && given.persistence === undefined) {
     const missing =
       "Missing upgrade option: Enhanced orthogonal persistence requires the `wasm_memory_persistence`";
-    throw failed("IC0504", `Error from Canister ${canister.text}: ${missing} upgrade option.`);
+    throw canisterError("IC0504", `Error from Canister ${canister.text}: ${missing} upgrade option.`);
   }
   const module = readModule(canister, given.wasm);
   const runtime = startRuntime();
@@ -133,7 +139,10 @@ async function enter(
   const argument = entry === "pre_upgrade" ? new Uint8Array() : given.argument;
   const outcome = await canister.execute({ entry, caller: given.caller, argument, environment }, runtime);
   if (outcome.trap !== undefined) {
-    throw failed(outcome.trap.errorCode, `Error from Canister ${canister.text}: ${outcome.trap.message}`);
+    throw canisterError(
+      outcome.trap.errorCode,
+      `Error from Canister ${canister.text}: ${outcome.trap.message}`,
+    );
   }
   if (outcome.delta !== undefined) applyDelta(state, outcome.delta);
   return [environment.balance, outcome];
@@ -149,12 +158,8 @@ function readModule(canister: Canister, wasm: Uint8Array): InstalledModule {
 
 function invalid(canister: Canister, error: unknown): RejectError {
   const reason = error instanceof Error ? error.message : String(error);
-  return failed(
+  return canisterError(
     "IC0505",
     `Error from Canister ${canister.text}: Canister's Wasm module is not valid: ${reason}`,
   );
-}
-
-function failed(errorCode: string, message: string): RejectError {
-  return new RejectError(REJECT_CODE.canisterError, errorCode, message);
 }

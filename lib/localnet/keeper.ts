@@ -19,6 +19,11 @@ export class Keeper {
     this.#try(() => this.store?.addModule(wasm, hash));
   }
 
+  /** @param hash its SHA-256, in hexadecimal @throws Error when it cannot be kept */
+  addChunk(chunk: Uint8Array, hash: string): void {
+    this.#try(() => this.store?.addChunk(chunk, hash));
+  }
+
   /** @throws Error when it cannot be kept */
   append(kept: KeptCanister, change: StateChange, state: CanisterState | undefined): void {
     this.#try(() => this.store?.append(kept, change, state));

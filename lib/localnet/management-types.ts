@@ -21,19 +21,36 @@ export const updateSettings = IDL.Record({ canister_id: IDL.Principal, settings 
 
 export const topUp = IDL.Record({ canister_id: IDL.Principal, amount: IDL.Nat });
 
+const mode = IDL.Variant({
+  install: IDL.Null,
+  reinstall: IDL.Null,
+  upgrade: IDL.Opt(
+    IDL.Record({
+      skip_pre_upgrade: IDL.Opt(IDL.Bool),
+      wasm_memory_persistence: IDL.Opt(IDL.Variant({ keep: IDL.Null, replace: IDL.Null })),
+    }),
+  ),
+});
+
 export const installCode = IDL.Record({
-  mode: IDL.Variant({
-    install: IDL.Null,
-    reinstall: IDL.Null,
-    upgrade: IDL.Opt(
-      IDL.Record({
-        skip_pre_upgrade: IDL.Opt(IDL.Bool),
-        wasm_memory_persistence: IDL.Opt(IDL.Variant({ keep: IDL.Null, replace: IDL.Null })),
-      }),
-    ),
-  }),
+  mode,
   canister_id: IDL.Principal,
   wasm_module: blob,
+  arg: blob,
+});
+
+export const chunkHash = IDL.Record({ hash: blob });
+
+export const chunkHashes = IDL.Vec(chunkHash);
+
+export const uploadChunk = IDL.Record({ canister_id: IDL.Principal, chunk: blob });
+
+export const installChunkedCode = IDL.Record({
+  mode,
+  target_canister: IDL.Principal,
+  store_canister: IDL.Opt(IDL.Principal),
+  chunk_hashes_list: chunkHashes,
+  wasm_module_hash: blob,
   arg: blob,
 });
 

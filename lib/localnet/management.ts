@@ -5,11 +5,11 @@ import { randomBytes } from "node:crypto";
 import { IDL } from "@dfinity/candid";
 import { Principal } from "@dfinity/principal";
 import type { Canister } from "./canister.ts";
-import { installCode } from "./install.ts";
+import { statusOf } from "./canister-status.ts";
+import { installMethods, requireControl } from "./management-install.ts";
 import * as types from "./management-types.ts";
-import { REJECT_CODE, RejectError } from "./response.ts";
+import { canisterError, REJECT_CODE, RejectError } from "./response.ts";
 import type { CanisterRuntime } from "./runtime.ts";
-import { STABLE_PAGE } from "./stable-memory.ts";
 
 export const MANAGEMENT_CANISTER = new Uint8Array();
 
@@ -33,11 +33,11 @@ export interface ManagementCall {
   cycles: bigint;
 }
 
-interface Method {
+export interface Method {
   argument: IDL.Type | undefined;
   result: IDL.Type | undefined;
-  /** Who may call it: the controllers of the canister it is about, only canisters, or anyone. */
-  callers: "controllers" | "canisters" | "anyone";
+  /** Who may call it: the controllers of the canister it is about, these and that canister, only canisters, or anyone. */
+  callers: "controllers" | "controllers and itself" | "canisters" | "anyone";
   // biome-ignore lint/suspicious/noExplicitAny: what Candid has decoded has the type that `argument` describes.
   run(argument: any, call: ManagementCall): Promise<unknown> | unknown;
 }
@@ -46,8 +46,6 @@ interface Method {
 const DEFAULT_CYCLES = 100_000_000_000_000n;
 /** The IC's limit on a canister's controllers. */
 const MAX_CONTROLLERS = 10;
-/** The IC's default, 30 days; it has no effect here. */
-const FREEZING_THRESHOLD_S = 2_592_000n;
 
 export class ManagementCanister {
   readonly #host: ManagementHost;
@@ -85,14 +83,14 @@ export class ManagementCanister {
       );
     }
     const argument = method.argument === undefined ? undefined : decode(method.argument, call.argument);
-    if (method.callers === "controllers") {
-      const canister = this.#host.canister(
-        (argument as { canister_id: Principal }).canister_id.toUint8Array(),
+    if (method.callers === "controllers" || method.callers === "controllers and itself") {
+      const about = argument as { canister_id: Principal } | { target_canister: Principal };
+      const id = "canister_id" in about ? about.canister_id : about.target_canister;
+      requireControl(
+        this.#host.canister(id.toUint8Array()),
+        call,
+        method.callers === "controllers and itself",
       );
-      if (!isController(canister, call.caller)) {
-        const message = `Only controllers of canister ${canister.text} can call ic00 method ${call.method}`;
-        throw failed("IC0512", message);
-      }
     }
     return { method, argument };
   }
@@ -101,6 +99,7 @@ export class ManagementCanister {
 function methodsOn(host: ManagementHost): Record<string, Method> {
   const find = (id: Principal) => host.canister(id.toUint8Array());
   return {
+    ...installMethods(host),
     provisional_create_canister_with_cycles: {
       argument: types.provisionalCreate,
       result: types.onCanister,
@@ -122,25 +121,6 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       run({ settings }, { caller, cycles }) {
         const canister = host.createCanister(controllersOf(settings[0]) ?? [caller], cycles, undefined);
         return { canister_id: Principal.fromUint8Array(canister.id) };
-      },
-    },
-    install_code: {
-      argument: types.installCode,
-      result: undefined,
-      callers: "controllers",
-      run({ canister_id, mode, wasm_module, arg }, { caller }) {
-        const canister = find(canister_id);
-        const options = mode.upgrade?.[0];
-        const persistence = options?.wasm_memory_persistence[0];
-        const installation = {
-          mode: Object.keys(mode)[0] as "install" | "reinstall" | "upgrade",
-          wasm: Uint8Array.from(wasm_module),
-          argument: Uint8Array.from(arg),
-          caller,
-          skipPreUpgrade: options?.skip_pre_upgrade[0] ?? false,
-          persistence: persistence === undefined ? undefined : "keep" in persistence ? "keep" : "replace",
-        } as const;
-        return canister.enqueue(() => installCode(canister, installation, () => host.startRuntime()));
       },
     },
     uninstall_code: {
@@ -187,7 +167,7 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       async run({ canister_id }) {
         const canister = find(canister_id);
         if (canister.status !== "stopped") {
-          throw failed("IC0510", `Canister ${canister.text} must be stopped before it is deleted.`);
+          throw canisterError("IC0510", `Canister ${canister.text} must be stopped before it is deleted.`);
         }
         host.removeCanister(canister);
         await canister.clear("has been deleted");
@@ -243,74 +223,21 @@ function addCycles(canister: Canister, cycles: bigint): void {
   canister.save();
 }
 
-function statusOf(canister: Canister): Record<string, unknown> {
-  const wasmMemory = BigInt(canister.state?.heapLength ?? 0);
-  const stableMemory = BigInt((canister.state?.stable.pages ?? 0) * STABLE_PAGE);
-  const binary = BigInt(canister.module?.rewritten.binary.length ?? 0);
-  return {
-    status: { [canister.status]: null },
-    settings: {
-      controllers: canister.controllers.map((id) => Principal.fromUint8Array(id)),
-      compute_allocation: 0n,
-      memory_allocation: 0n,
-      freezing_threshold: FREEZING_THRESHOLD_S,
-      reserved_cycles_limit: 0n,
-      minimum_incoming_canister_call_cycles: 0n,
-      log_visibility: { controllers: null },
-      snapshot_visibility: { controllers: null },
-      status_visibility: { controllers: null },
-      wasm_memory_limit: 0n,
-      wasm_memory_threshold: 0n,
-      log_memory_limit: 0n,
-      environment_variables: [],
-    },
-    module_hash: canister.module === undefined ? [] : [canister.module.hash],
-    memory_size: wasmMemory + stableMemory + binary,
-    memory_metrics: {
-      wasm_memory_size: wasmMemory,
-      stable_memory_size: stableMemory,
-      global_memory_size: 0n,
-      wasm_binary_size: binary,
-      custom_sections_size: 0n,
-      canister_history_size: 0n,
-      wasm_chunk_store_size: 0n,
-      snapshots_size: 0n,
-      log_memory_store_size: 0n,
-    },
-    cycles: canister.cycles,
-    reserved_cycles: 0n,
-    idle_cycles_burned_per_day: 0n,
-    query_stats: {
-      num_calls_total: 0n,
-      num_instructions_total: 0n,
-      request_payload_bytes_total: 0n,
-      response_payload_bytes_total: 0n,
-    },
-    version: canister.version,
-    ready_for_migration: false,
-  };
-}
-
 function decode(type: IDL.Type, argument: Uint8Array): unknown {
   try {
     return IDL.decode([type], argument)[0];
   } catch (error) {
-    throw failed("IC0408", `Error decoding candid: ${(error as Error).message}`);
+    throw canisterError("IC0408", `Error decoding candid: ${(error as Error).message}`);
   }
 }
 
 function controllersOf(settings: { controllers: [] | [Principal[]] } | undefined): Uint8Array[] | undefined {
   const given = settings?.controllers[0];
   if (given !== undefined && given.length > MAX_CONTROLLERS) {
-    throw failed("IC0408", `Error decoding candid: a canister has at most ${MAX_CONTROLLERS} controllers`);
+    throw canisterError(
+      "IC0408",
+      `Error decoding candid: a canister has at most ${MAX_CONTROLLERS} controllers`,
+    );
   }
   return given?.map((controller) => controller.toUint8Array());
-}
-
-function isController(canister: Canister, caller: Uint8Array): boolean {
-  return canister.controllers.some((controller) => Buffer.compare(controller, caller) === 0);
-}
-
-function failed(errorCode: string, message: string): RejectError {
-  return new RejectError(REJECT_CODE.canisterError, errorCode, message);
 }

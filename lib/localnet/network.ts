@@ -10,7 +10,7 @@ import { keysOf, newSecrets } from "./keys.ts";
 import { MANAGEMENT_CANISTER, ManagementCanister, type ManagementHost } from "./management.ts";
 import type { OutgoingCall } from "./message.ts";
 import { type CallRecord, RequestHistory } from "./request-history.ts";
-import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
+import { canisterError, REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
 import { CanisterRuntime } from "./runtime.ts";
 import type { StateDirectory } from "./state-directory.ts";
 import { CANISTER, CERTIFIED_DATA, canistersTree } from "./state-tree.ts";
@@ -129,10 +129,10 @@ export class Network implements CanisterHost, ManagementHost {
   createCanister(controllers: Uint8Array[], cycles: bigint, wanted: Uint8Array | undefined): Canister {
     const canister = new Canister(this, wanted ?? this.#freeId(), controllers, cycles);
     if (wanted !== undefined && (wanted.length !== 10 || Buffer.compare(wanted.subarray(8), ID_MARK) !== 0)) {
-      throw refusedId("IC0408", `The specified_id ${canister.text} is not a canister id.`);
+      throw canisterError("IC0408", `The specified_id ${canister.text} is not a canister id.`);
     }
     if (this.canisters.has(canister.text))
-      throw refusedId("IC0205", `Canister ${canister.text} is already installed.`);
+      throw canisterError("IC0205", `Canister ${canister.text} is already installed.`);
     canister.keeper.store = this.#directory?.createCanister(canister.text, canister.kept());
     this.canisters.set(canister.text, canister);
     this.stateChanged();
@@ -237,8 +237,4 @@ export class Network implements CanisterHost, ManagementHost {
       return bytes;
     }
   }
-}
-
-function refusedId(errorCode: string, message: string): RejectError {
-  return new RejectError(REJECT_CODE.canisterError, errorCode, message);
 }

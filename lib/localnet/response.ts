@@ -30,6 +30,11 @@ export class RejectError extends Error {
   }
 }
 
+/** The refusal of a call that is the caller's fault. @param errorCode the implementation's own, such as IC0301 */
+export function canisterError(errorCode: string, message: string): RejectError {
+  return new RejectError(REJECT_CODE.canisterError, errorCode, message);
+}
+
 /** Turns what a call has thrown into its answer; a bug in the network becomes a reject that says so. */
 export function rejectOf(error: unknown): Reject {
   if (error instanceof RejectError) return error.reject;

@@ -67,7 +67,7 @@ const GZIP_MAGIC = [0x1f, 0x8b];
 /** Sections that come before the export section, in the specification's order (13 is the tag section). */
 const BEFORE_EXPORTS = new Set([1, 2, 3, 4, 5, 13, 6]);
 /** The IC's own limit on an uncompressed module, so that a small archive cannot fill the machine. */
-const MAX_MODULE_BYTES = 100 * 1024 * 1024;
+export const MAX_MODULE_BYTES = 100 * 1024 * 1024;
 
 /** Unpacks a gzip-compressed module, as the IC does; other bytes are returned as they are. */
 export function unpackModule(bytes: Uint8Array): Uint8Array {

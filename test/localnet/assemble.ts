@@ -17,6 +17,8 @@ export interface ModuleParts {
   globals?: number[];
   /** Index of a function to put into a table of one element. */
   element?: number;
+  /** What is in memory from the beginning. */
+  data?: [address: number, content: string][];
   custom?: [name: string, content: string][];
 }
 
@@ -42,6 +44,10 @@ export function assemble(parts: ModuleParts): Uint8Array<ArrayBuffer> {
     return [...leb128(bytes.length), ...bytes];
   });
   const globals = (parts.globals ?? []).map((value) => [I32, 0x01, 0x41, value, 0x0b]);
+  const data = (parts.data ?? []).map(([address, content]) => [
+    ...[0x00, 0x41, address, 0x0b],
+    ...text(content),
+  ]);
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     ...(parts.custom ?? []).flatMap(([name, content]) =>
@@ -59,6 +65,7 @@ export function assemble(parts: ModuleParts): Uint8Array<ArrayBuffer> {
       ? []
       : section(9, vector([[0x00, 0x41, 0, 0x0b, 1, ...leb128(parts.element)]]))),
     ...section(10, vector(code)),
+    ...section(11, vector(data)),
   ]);
 }
 

@@ -1,0 +1,57 @@
+/** What canister_status answers (interface specification): what there is here of it, and the IC's defaults for the rest. */
+import { Principal } from "@dfinity/principal";
+import type { Canister } from "./canister.ts";
+import { STABLE_PAGE } from "./stable-memory.ts";
+
+/** The IC's default, 30 days; it has no effect here. */
+const FREEZING_THRESHOLD_S = 2_592_000n;
+
+/** @returns a value of the type `canisterStatus` */
+export function statusOf(canister: Canister): Record<string, unknown> {
+  const wasmMemory = BigInt(canister.state?.heapLength ?? 0);
+  const stableMemory = BigInt((canister.state?.stable.pages ?? 0) * STABLE_PAGE);
+  const chunks = BigInt(canister.chunks.byteLength);
+  const binary = BigInt(canister.module?.rewritten.binary.length ?? 0);
+  return {
+    status: { [canister.status]: null },
+    settings: {
+      controllers: canister.controllers.map((id) => Principal.fromUint8Array(id)),
+      compute_allocation: 0n,
+      memory_allocation: 0n,
+      freezing_threshold: FREEZING_THRESHOLD_S,
+      reserved_cycles_limit: 0n,
+      minimum_incoming_canister_call_cycles: 0n,
+      log_visibility: { controllers: null },
+      snapshot_visibility: { controllers: null },
+      status_visibility: { controllers: null },
+      wasm_memory_limit: 0n,
+      wasm_memory_threshold: 0n,
+      log_memory_limit: 0n,
+      environment_variables: [],
+    },
+    module_hash: canister.module === undefined ? [] : [canister.module.hash],
+    memory_size: wasmMemory + stableMemory + binary + chunks,
+    memory_metrics: {
+      wasm_memory_size: wasmMemory,
+      stable_memory_size: stableMemory,
+      global_memory_size: 0n,
+      wasm_binary_size: binary,
+      custom_sections_size: 0n,
+      canister_history_size: 0n,
+      wasm_chunk_store_size: chunks,
+      snapshots_size: 0n,
+      log_memory_store_size: 0n,
+    },
+    cycles: canister.cycles,
+    reserved_cycles: 0n,
+    idle_cycles_burned_per_day: 0n,
+    query_stats: {
+      num_calls_total: 0n,
+      num_instructions_total: 0n,
+      request_payload_bytes_total: 0n,
+      response_payload_bytes_total: 0n,
+    },
+    version: canister.version,
+    ready_for_migration: false,
+  };
+}
