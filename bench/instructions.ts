@@ -11,7 +11,7 @@ import { icfsCanister, type PublishResult } from "../lib/canister.ts";
 import { NO_ARGUMENTS } from "../lib/ic/agent.ts";
 import { managementCanister } from "../lib/ic/management.ts";
 import { startLocalNetwork } from "../lib/localnet/index.ts";
-import { IcfsSource } from "../lib/source/icfs.ts";
+import { IcfsReader } from "../lib/source/icfs/reader.ts";
 import type { Entry } from "../lib/tree/manifest.ts";
 import { encodeManifest } from "../lib/tree/manifest-encoder.ts";
 import { countInstructions } from "./instruction-count.ts";
@@ -41,7 +41,7 @@ await managementCanister(agent, canister_id).install_code({
   sender_canister_version: [],
 });
 const canister = icfsCanister(agent, canister_id);
-const source = new IcfsSource(agent, canister_id, network.rootKey);
+const source = new IcfsReader(agent, canister_id, network.rootKey);
 
 async function counted(): Promise<bigint> {
   const response = await agent.query(canister_id, { methodName: "__instructions", arg: NO_ARGUMENTS });

@@ -8,24 +8,26 @@ import { FormatError, messageOf } from "./errors.ts";
 import { VerificationError } from "./ic/certificate.ts";
 import { readLocalTree } from "./publish/local-tree.ts";
 import type { Progress } from "./publish/progress.ts";
-import type { OpenRelease } from "./source/open.ts";
 import { type Comparable, type Differences, differenceLines, differences } from "./tree/diff.ts";
 import type { Totals } from "./tree/header.ts";
-import type { FileEntry } from "./tree/manifest.ts";
-import type { Tree } from "./tree/tree.ts";
+import type { Tree, TreeFile } from "./tree/tree.ts";
 
 /** What arrived is wrong; other errors mean that nothing did. */
 export function isWrong(error: unknown): boolean {
   return error instanceof VerificationError || error instanceof FormatError;
 }
 
-/** What is wrong with the release's files, by path, and with what its header says of them. */
-export async function releaseProblems(
-  { header, tree }: OpenRelease,
-  chunks: Chunks,
-  progress: Progress,
-): Promise<string[]> {
-  const problems = totalsProblems(header.totals, totalsOf(tree));
+/** What is wrong with what a release's header says of its files. */
+export function totalsProblems(claimed: Totals, tree: Tree): string[] {
+  const actual = totalsOf(tree);
+  return (Object.keys(actual) as (keyof Totals)[])
+    .filter((name) => claimed[name] !== actual[name])
+    .map((name) => `the header says ${name}: ${claimed[name]}, and the manifest has ${actual[name]}`);
+}
+
+/** What is wrong with a tree's files, by path. */
+export async function fileProblems(tree: Tree, chunks: Chunks, progress: Progress): Promise<string[]> {
+  const problems: string[] = [];
   const files = filesOf(tree);
   const reader = new FileReader(files, tree.chunks, chunks);
   progress.start("verifying", tree.bytes);
@@ -46,7 +48,7 @@ export async function releaseProblems(
 
 /** What publishing the directory would change in the release, and what in it cannot be compared. */
 export async function compareDirectory(
-  { tree }: Pick<OpenRelease, "tree">,
+  tree: Tree,
   directory: string,
   progress: Progress,
 ): Promise<{ differences: Differences; problems: string[] }> {
@@ -59,11 +61,7 @@ export async function compareDirectory(
 }
 
 /** What a mount of the release serves otherwise than it should. */
-export async function mountProblems(
-  { tree }: Pick<OpenRelease, "tree">,
-  mountpoint: string,
-  progress: Progress,
-): Promise<string[]> {
+export async function mountProblems(tree: Tree, mountpoint: string, progress: Progress): Promise<string[]> {
   const served = await readLocalTree(mountpoint, "reading", progress);
   // Modes are the mount's options: with --file-mode 0555 everything is executable.
   const found = differences(withoutModes(entriesOf(tree)), withoutModes(served.entries));
@@ -78,7 +76,7 @@ function entriesOf({ nodes }: Tree): Comparable[] {
   return nodes.slice(1).map(({ entry }) => entry);
 }
 
-function filesOf({ nodes }: Tree): FileEntry[] {
+function filesOf({ nodes }: Tree): TreeFile[] {
   return nodes.map(({ entry }) => entry).filter((entry) => entry.kind === "file");
 }
 
@@ -90,17 +88,11 @@ function totalsOf(tree: Tree): Totals {
   const entries = entriesOf(tree);
   const count = (kind: Comparable["kind"]) => entries.filter((entry) => entry.kind === kind).length;
   return {
-    files: count("file"),
+    files: tree.files,
     directories: count("directory"),
     symlinks: count("symlink"),
     bytes: tree.bytes,
     chunks: tree.chunks.length,
     chunkBytes: tree.chunks.reduce((sum, { size }) => sum + size, 0),
   };
-}
-
-function totalsProblems(claimed: Totals, actual: Totals): string[] {
-  return (Object.keys(actual) as (keyof Totals)[])
-    .filter((name) => claimed[name] !== actual[name])
-    .map((name) => `the header says ${name}: ${claimed[name]}, and the manifest has ${actual[name]}`);
 }

@@ -15,10 +15,10 @@ t.test("a mount that serves other bytes, names, kinds or targets; modes are its 
   await writeTree(directory, { "d/a": "a", b: "b", c: "c" });
   await symlink("b", join(directory, "link"));
   const { manifest } = await chunked(directory);
-  const release = { tree: Tree.of(manifest, 0n) };
-  t.same(await mountProblems(release, directory, silent), []);
+  const tree = Tree.of(manifest, 0n);
+  t.same(await mountProblems(tree, directory, silent), []);
   await chmod(join(directory, "b"), 0o755);
-  t.same(await mountProblems(release, directory, silent), []);
+  t.same(await mountProblems(tree, directory, silent), []);
 
   await writeTree(directory, { "d/a": "A", "d/new": "" });
   await rm(join(directory, "link"));
@@ -26,7 +26,7 @@ t.test("a mount that serves other bytes, names, kinds or targets; modes are its 
   await rm(join(directory, "c"));
   await mkdir(join(directory, "c"));
   await rm(join(directory, "b"));
-  t.same(await mountProblems(release, directory, silent), [
+  t.same(await mountProblems(tree, directory, silent), [
     `${directory}: removed file      b`,
     `${directory}: changed directory c (was a file)`,
     `${directory}: changed file      d/a (bytes)`,

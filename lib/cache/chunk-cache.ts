@@ -3,8 +3,7 @@
  * fails verification never gets in.
  */
 import { LRUCache } from "lru-cache";
-import { hexOf } from "../tree/hash.ts";
-import type { ChunkReference } from "../tree/manifest.ts";
+import { type Chunk, keyOf } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
 import { ChunkFetcher, type FetchChunk, type FetcherOptions, type FetchStatistics } from "./chunk-fetcher.ts";
 import { Garbage } from "./garbage.ts";
@@ -84,14 +83,15 @@ export class ChunkCache {
   }
 
   /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
-  async get(reference: ChunkReference): Promise<Buffer> {
-    const key = hexOf(reference.sha256);
+  async get(reference: Chunk): Promise<Buffer> {
+    const key = keyOf(reference);
     const cached = this.#memory.get(key);
     if (cached !== undefined) {
       this.#reads.hits += 1;
       return cached;
     }
-    const kept = this.#options.disk && (await this.#fromDisk(key, this.#options.disk));
+    const read = this.#fromDisk(reference);
+    const kept = read && (await read);
     if (kept !== undefined) {
       this.#reads.diskHits += 1;
       return kept;
@@ -101,7 +101,7 @@ export class ChunkCache {
     if (late !== undefined) throw late;
     const deadline = performance.now() + this.#options.readTimeout;
     try {
-      return this.#arrived(key, await this.#fetcher.forReader(key, reference, deadline));
+      return this.#arrived(reference, await this.#fetcher.forReader(key, reference, deadline));
     } catch (error) {
       this.#late.set(key, error as Error);
       throw error;
@@ -109,11 +109,11 @@ export class ChunkCache {
   }
 
   /** Fetches the chunk in the background, unless it is here or enough is under way. */
-  prefetch(reference: ChunkReference): void {
-    const key = hexOf(reference.sha256);
+  prefetch(reference: Chunk): void {
+    const key = keyOf(reference);
     if (this.#memory.has(key) || this.#diskReads.has(key)) return;
     if (!this.#fetcher.hasRoom(key, this.#diskReads.size)) return;
-    this.#ahead(key, reference).catch(() => {
+    this.#ahead(reference).catch(() => {
       // Already logged; whoever reads the chunk tries again and is told.
     });
   }
@@ -124,11 +124,12 @@ export class ChunkCache {
    * @param keep in memory as well; else it does not push out what readers use
    * @throws Error when it cannot be had within the read timeout
    */
-  async load(reference: ChunkReference, { keep }: { keep: boolean }): Promise<Buffer> {
-    const key = hexOf(reference.sha256);
+  async load(reference: Chunk, { keep }: { keep: boolean }): Promise<Buffer> {
     const { disk } = this.#options;
-    const here = this.#memory.peek(key) ?? (await disk?.read(key));
-    const bytes = here ?? (await this.#fetcher.inBackground(key, reference));
+    const here = this.#memory.peek(keyOf(reference)) ?? (await this.#onDisk(reference));
+    const bytes = here ?? (await this.#fetcher.inBackground(keyOf(reference), reference));
+    // By now its hash is known.
+    const key = keyOf(reference);
     if (here === undefined) this.#garbage.arrived(bytes.length);
     if (keep) this.#memory.set(key, bytes);
     else if (!this.#memory.has(key)) this.#garbage.letGo(bytes.length);
@@ -137,21 +138,30 @@ export class ChunkCache {
   }
 
   /** Whether the chunk can be read without the network. */
-  async holds(reference: ChunkReference): Promise<boolean> {
-    const key = hexOf(reference.sha256);
+  async holds(reference: Chunk): Promise<boolean> {
+    if (reference.sha256 === undefined) return false;
+    const key = keyOf(reference);
     return this.#memory.has(key) || (await this.#options.disk?.has(key, reference.size)) === true;
   }
 
-  async #ahead(key: string, reference: ChunkReference): Promise<void> {
-    const { disk } = this.#options;
-    if (disk !== undefined && (await this.#fromDisk(key, disk)) !== undefined) return;
-    this.#arrived(key, await this.#fetcher.ahead(key, reference));
+  async #ahead(reference: Chunk): Promise<void> {
+    const read = this.#fromDisk(reference);
+    if (read !== undefined && (await read) !== undefined) return;
+    this.#arrived(reference, await this.#fetcher.ahead(keyOf(reference), reference));
   }
 
-  #fromDisk(key: string, disk: Disk): Promise<Buffer | undefined> {
+  /** One that has no hash yet is not there: it would have one. */
+  async #onDisk(reference: Chunk): Promise<Buffer | undefined> {
+    return reference.sha256 === undefined ? undefined : this.#options.disk?.read(keyOf(reference));
+  }
+
+  /** Undefined when there is no need to look. */
+  #fromDisk(reference: Chunk): Promise<Buffer | undefined> | undefined {
+    if (this.#options.disk === undefined || reference.sha256 === undefined) return undefined;
+    const key = keyOf(reference);
     let read = this.#diskReads.get(key);
     if (read === undefined) {
-      read = this.#readDisk(key, disk);
+      read = this.#readDisk(key, this.#options.disk);
       this.#diskReads.set(key, read);
     }
     return read;
@@ -168,7 +178,8 @@ export class ChunkCache {
   }
 
   /** Of all who have waited for a chunk, the first keeps it. */
-  #arrived(key: string, bytes: Buffer): Buffer {
+  #arrived(reference: Chunk, bytes: Buffer): Buffer {
+    const key = keyOf(reference);
     if (!this.#memory.has(key)) {
       this.#garbage.arrived(bytes.length);
       this.#memory.set(key, bytes);

@@ -6,11 +6,16 @@ import { AdaptiveWindow } from "../adaptive-window.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { retrying } from "../retry.ts";
-import { type ChunkReference, MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { type Chunk, keyOf } from "../tree/tree.ts";
 import { Breaker } from "./breaker.ts";
 
-/** One attempt to get a chunk's verified bytes (lib/source). */
-export type FetchChunk = (reference: ChunkReference) => Promise<Buffer>;
+/**
+ * One attempt to get a chunk's verified bytes (lib/source). A chunk without a hash has one afterwards.
+ *
+ * @param arrived called when a part has come, where more is needed than the chunk alone
+ */
+export type FetchChunk = (reference: Chunk, arrived: () => void) => Promise<Buffer>;
 
 /** What has been fetched. Bytes and chunks are counted once they are verified. */
 export interface FetchStatistics {
@@ -92,7 +97,7 @@ export class ChunkFetcher {
   }
 
   /** For a reader, who waits until `deadline` (of performance.now()). @throws Error when it cannot be had, never later */
-  async forReader(key: string, reference: ChunkReference, deadline: number): Promise<Buffer> {
+  async forReader(key: string, reference: Chunk, deadline: number): Promise<Buffer> {
     this.breaker.check();
     const start = performance.now();
     this.#readers += 1;
@@ -100,7 +105,7 @@ export class ChunkFetcher {
       return await before(deadline, this.#shared(key, reference, deadline));
     } catch (error) {
       // Whoever gives up early knows what is wrong. And an answer that came meanwhile, to whomever, shows a network.
-      if (this.#options.giveUp === undefined && this.#lastArrival < start) {
+      if (!this.#options.giveUp?.(error, Number.POSITIVE_INFINITY) && this.#lastArrival < start) {
         this.breaker.open(error, () => this.#attempt(reference));
       }
       throw error;
@@ -110,12 +115,12 @@ export class ChunkFetcher {
   }
 
   /** For nobody yet. @throws Error when it cannot be had within the read timeout */
-  ahead(key: string, reference: ChunkReference): Promise<Buffer> {
+  ahead(key: string, reference: Chunk): Promise<Buffer> {
     return this.#shared(key, reference, performance.now() + this.#options.readTimeout);
   }
 
   /** For the background, which lets readers go first. @throws Error as ahead(), which it may have to wait for a turn for */
-  async inBackground(key: string, reference: ChunkReference): Promise<Buffer> {
+  async inBackground(key: string, reference: Chunk): Promise<Buffer> {
     while (!this.#underWay.has(key) && (this.#readers > 0 || !this.#background.hasRoom(this.#loads))) {
       await new Promise((resolve) => setTimeout(resolve, TURN_MS));
     }
@@ -135,7 +140,7 @@ export class ChunkFetcher {
   }
 
   /** The fetch that is under way, which goes on until the last asker's deadline, or a new one. */
-  #shared(key: string, reference: ChunkReference, deadline: number): Promise<Buffer> {
+  #shared(key: string, reference: Chunk, deadline: number): Promise<Buffer> {
     let shared = this.#underWay.get(key);
     if (shared === undefined) {
       const time = { deadline };
@@ -146,13 +151,13 @@ export class ChunkFetcher {
     return shared.bytes;
   }
 
-  async #fetchUntil(time: SharedFetch["time"], key: string, reference: ChunkReference): Promise<Buffer> {
+  async #fetchUntil(time: SharedFetch["time"], key: string, reference: Chunk): Promise<Buffer> {
     try {
       return await retrying(() => this.#attempt(reference), {
         firstPause: FIRST_PAUSE_MS,
         longestPause: LONGEST_PAUSE_MS,
         again: (error, attempts, pause) => {
-          if (attempts === 1) this.#options.log.warn(`chunk ${key.slice(0, 16)}: ${messageOf(error)}`);
+          if (attempts === 1) this.#options.log.warn(`${sayWhich(reference)}: ${messageOf(error)}`);
           if (this.#options.giveUp?.(error, attempts)) return false;
           return performance.now() + pause < time.deadline;
         },
@@ -162,11 +167,13 @@ export class ChunkFetcher {
     }
   }
 
-  async #attempt(reference: ChunkReference): Promise<Buffer> {
+  async #attempt(reference: Chunk): Promise<Buffer> {
     const started = performance.now();
     let bytes: Buffer;
     try {
-      bytes = await this.#fetch(reference);
+      bytes = await this.#fetch(reference, () => {
+        this.#lastArrival = performance.now();
+      });
     } catch (error) {
       this.statistics.failures += 1;
       this.#ahead.failed();
@@ -195,4 +202,8 @@ async function before<T>(deadline: number, work: Promise<T>): Promise<T> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+function sayWhich(chunk: Chunk): string {
+  return chunk.sha256 === undefined ? chunk.name! : `chunk ${keyOf(chunk).slice(0, 16)}`;
 }

@@ -5,12 +5,12 @@
 import { createHash } from "node:crypto";
 import { FormatError } from "../errors.ts";
 import { hexOf } from "../tree/hash.ts";
-import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
+import type { Chunk, TreeFile } from "../tree/tree.ts";
 
 /** Where chunks come from: a ChunkCache. */
 export interface Chunks {
-  get(reference: ChunkReference): Promise<Buffer>;
-  prefetch(reference: ChunkReference): void;
+  get(reference: Chunk): Promise<Buffer>;
+  prefetch(reference: Chunk): void;
 }
 
 /** A file's chunks are those that the manifest names, and the file is not: the release was made wrongly. */
@@ -20,8 +20,8 @@ export class WrongFileError extends FormatError {}
 export const CHUNKS_AHEAD = 8;
 
 export class FileReader {
-  readonly #files: readonly FileEntry[];
-  readonly #table: readonly ChunkReference[];
+  readonly #files: readonly TreeFile[];
+  readonly #table: readonly Chunk[];
   readonly #chunks: Chunks;
   /** The chunks in the order in which they are needed; neighbours in a pack need one once. */
   readonly #order: number[] = [];
@@ -35,7 +35,7 @@ export class FileReader {
    * @param files in the order in which they will be read
    * @param table of the manifest that the files are from
    */
-  constructor(files: readonly FileEntry[], table: readonly ChunkReference[], chunks: Chunks) {
+  constructor(files: readonly TreeFile[], table: readonly Chunk[], chunks: Chunks) {
     this.#files = files;
     this.#table = table;
     this.#chunks = chunks;
@@ -65,10 +65,12 @@ export class FileReader {
       if (held !== undefined) yield held;
       held = bytes;
     }
-    const actual = hash.digest("hex");
-    const expected = hexOf(sha256);
-    if (actual !== expected) {
-      throw new WrongFileError(`the file's SHA-256 is ${actual}, and the manifest says ${expected}`);
+    const actual = hash.digest();
+    if (sha256 === undefined) this.#files[index]!.learn?.(actual);
+    else if (!actual.equals(sha256)) {
+      throw new WrongFileError(
+        `the file's SHA-256 is ${hexOf(actual)}, and the manifest says ${hexOf(sha256)}`,
+      );
     }
     if (held !== undefined) yield held;
   }

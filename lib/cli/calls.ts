@@ -4,7 +4,7 @@ import { type IcfsCanister, icfsCanister } from "../canister.ts";
 import { createAgent } from "../ic/agent.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { type Deed, explained } from "../refusals.ts";
-import type { CanisterAddress } from "../source/open.ts";
+import type { CanisterAddress } from "../source/address.ts";
 import { addressOf, type NetworkOptions, REQUEST_TIMEOUT_MS } from "./options.ts";
 
 export interface Caller {

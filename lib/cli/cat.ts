@@ -4,30 +4,23 @@ import { pipeline } from "node:stream/promises";
 import { Command } from "commander";
 import { FileReader } from "../cache/file-reader.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { openRelease, openSource } from "../source/open.ts";
+import { nameOf } from "../source/source.ts";
 import { readingCache } from "./chunks.ts";
-import {
-  type NetworkOptions,
-  RELEASE_ARGUMENT,
-  REQUEST_TIMEOUT_MS,
-  releaseAddressOf,
-  withNetwork,
-} from "./options.ts";
+import { RELEASE_ARGUMENT } from "./options.ts";
+import { openForReading, type ReadingOptions, withSource } from "./reading.ts";
 
 export function catCommand(): Command {
   const command = new Command("cat")
     .description("write a file of a canister's newest release to stdout, verified")
     .argument("<canister>", RELEASE_ARGUMENT)
     .argument("<path>", "relative to the root; symlinks are followed");
-  return withNetwork(command, "none, anonymous").action(cat);
+  return withSource(command).action(cat);
 }
 
-async function cat(canister: string, path: string, options: NetworkOptions): Promise<void> {
-  const address = await releaseAddressOf(canister, options);
-  const source = openSource(address, REQUEST_TIMEOUT_MS);
-  const { header, tree } = await openRelease(address, source);
+async function cat(canister: string, path: string, options: ReadingOptions): Promise<void> {
+  const { release, source, tree } = await openForReading(canister, options);
   const entry = tree.find(path)?.entry;
-  if (entry === undefined) throw new UserError(`${path}: not in release ${header.number}`);
+  if (entry === undefined) throw new UserError(`${path}: not in ${nameOf(release)}`);
   if (entry.kind !== "file") throw new UserError(`${path}: is a directory`);
   const bytes = new FileReader([entry], tree.chunks, readingCache(source)).read(0);
   try {

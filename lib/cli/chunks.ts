@@ -2,7 +2,7 @@
 import { ChunkCache } from "../cache/chunk-cache.ts";
 import { CHUNKS_AHEAD } from "../cache/file-reader.ts";
 import { createLog } from "../log.ts";
-import type { Source } from "../source/source.ts";
+import { ChangedError, type Source } from "../source/source.ts";
 import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
 import { isWrong } from "../verify.ts";
 import { REQUEST_TIMEOUT_MS } from "./options.ts";
@@ -13,11 +13,11 @@ const MEMORY = 3 * CHUNKS_AHEAD * MAX_CHUNK_BYTES;
 const ATTEMPTS = 3;
 
 export function readingCache(source: Source): ChunkCache {
-  return new ChunkCache((reference) => source.chunk(reference), {
+  return new ChunkCache((chunk, arrived) => source.chunk(chunk, arrived), {
     memory: MEMORY,
     // A network that is away for a moment is waited for.
     readTimeout: 2 * REQUEST_TIMEOUT_MS,
-    giveUp: (error, attempts) => isWrong(error) && attempts >= ATTEMPTS,
+    giveUp: (error, attempts) => error instanceof ChangedError || (isWrong(error) && attempts >= ATTEMPTS),
     // Whoever reads the chunk is told.
     log: createLog("error"),
   });

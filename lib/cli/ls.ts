@@ -1,20 +1,13 @@
 /** icfs ls: what is in a release. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
-import { openRelease, openSource } from "../source/open.ts";
+import { nameOf, namesOf } from "../source/source.ts";
 import { hexOf } from "../tree/hash.ts";
-import { entrySize } from "../tree/manifest.ts";
-import type { TreeNode } from "../tree/tree.ts";
-import {
-  flag,
-  type NetworkOptions,
-  RELEASE_ARGUMENT,
-  REQUEST_TIMEOUT_MS,
-  releaseAddressOf,
-  withNetwork,
-} from "./options.ts";
+import { entrySize, type TreeNode } from "../tree/tree.ts";
+import { flag, RELEASE_ARGUMENT } from "./options.ts";
+import { openForReading, type ReadingOptions, withSource } from "./reading.ts";
 
-interface LsOptions extends NetworkOptions {
+interface LsOptions extends ReadingOptions {
   readonly long?: boolean;
   readonly recursive?: boolean;
   readonly json?: boolean;
@@ -27,23 +20,25 @@ export function lsCommand(): Command {
     .argument("[path]", "relative to the root", "")
     .addOption(flag("-l, --long", "kind, size in bytes, time, and where symlinks point"))
     .addOption(flag("-R, --recursive", "with everything below"))
-    .addOption(flag("--json", "one object: release, header, entries"));
-  return withNetwork(command, "none, anonymous").action(ls);
+    .addOption(flag("--json", "one object: source, release and header, or snapshot, verified, entries"));
+  return withSource(command).action(ls);
 }
 
 async function ls(canister: string, path: string, options: LsOptions): Promise<void> {
-  const address = await releaseAddressOf(canister, options);
-  const { header, hash, tree } = await openRelease(address, openSource(address, REQUEST_TIMEOUT_MS));
+  const { release, source, tree } = await openForReading(canister, options);
   const start = tree.find(path);
-  if (start === undefined) throw new UserError(`${path}: not in release ${header.number}`);
+  if (start === undefined) throw new UserError(`${path}: not in ${nameOf(release)}`);
   const nodes = start.entry.kind === "directory" ? [...below(start, options.recursive === true)] : [start];
   if (options.json) {
     const entries = nodes.map(({ entry }) => ({
       ...entry,
       modified: isoTime(entry.modified),
-      ...(entry.kind === "file" ? { sha256: hexOf(entry.sha256), extents: undefined } : {}),
+      ...(entry.kind === "file"
+        ? { sha256: entry.sha256 && hexOf(entry.sha256), extents: undefined, learn: undefined }
+        : {}),
     }));
-    console.log(JSON.stringify({ release: header.number, header: hash.toString("hex"), entries }));
+    const { verified } = release;
+    console.log(JSON.stringify({ source: source.kind, ...namesOf(release), verified, entries }));
     return;
   }
   const prefix = start.entry.kind === "directory" && start.entry.path !== "" ? `${start.entry.path}/` : "";

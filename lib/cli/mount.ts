@@ -14,19 +14,14 @@ import { createLog, isLogLevel, type LogLevel, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/canister-mount.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
 import { serveMount } from "../mount/serve.ts";
+import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
-import type { ReleaseAddress } from "../source/open.ts";
+import { namedInWords } from "../source/source.ts";
 import { megabytes, parseDuration, parseMebibytes } from "../units.ts";
-import {
-  flag,
-  type NetworkOptions,
-  option,
-  RELEASE_ARGUMENT,
-  releaseAddressOf,
-  withNetwork,
-} from "./options.ts";
+import { flag, option, RELEASE_ARGUMENT, releaseAddressOf } from "./options.ts";
+import { type ReadingOptions, warnOfTrust, withSource } from "./reading.ts";
 
-interface MountCommandOptions extends NetworkOptions {
+interface MountCommandOptions extends ReadingOptions {
   readonly foreground?: boolean;
   readonly transport?: TransportName;
   readonly allowOther: boolean;
@@ -89,7 +84,7 @@ export function mountCommand(): Command {
         "stay, and log to stderr; else return when it is live and leave a daemon behind",
       ),
     );
-  withNetwork(command, "none, anonymous");
+  withSource(command);
   addGroup(command, "Who may read:", [
     flag("--allow-other", "let other users read, as TFTP servers must", DEFAULTS.allowOther),
     new Option("--no-allow-other", "only the user who mounts can read"),
@@ -159,7 +154,7 @@ export function mountCommand(): Command {
     ).argParser(listenAddress),
     flag(
       "--json",
-      "print one object: canister, mountpoint, release, header, files, bytes, certifiedAt, warning, pid",
+      "print one object: canister, mountpoint, source, release and header, or snapshot, verified, files, bytes, certifiedAt, warning, pid",
     ),
   ]);
   return command.action(mount);
@@ -199,6 +194,7 @@ async function serve(canister: string, mountpoint: string, options: MountCommand
         ...options,
         mountpoint,
         mount: { ...options, source: canister },
+        source: options.source,
         transport: chooseTransport(options.transport),
         store,
         openWhole: options.open === "whole" ? options.openTimeout : undefined,
@@ -245,12 +241,15 @@ async function addressOf(
 }
 
 function report(mounted: MountDescription, pid: number, { json }: MountCommandOptions): void {
-  const { canister, mountpoint, release, files, bytes, warning } = mounted;
-  if (warning !== undefined && !json) console.error(`icfs: ${warning}`);
+  const { canister, mountpoint, verified, files, bytes, warning } = mounted;
+  if (!json) {
+    if (warning !== undefined) console.error(`icfs: ${warning}`);
+    warnOfTrust(canister, verified);
+  }
   console.log(
     json
       ? JSON.stringify({ ...mounted, pid })
-      : `mounted release ${release} of ${canister} at ${mountpoint}: ${files} files, ${megabytes(bytes)}`,
+      : `mounted ${namedInWords(mounted)} of ${canister} at ${mountpoint}: ${files} files, ${megabytes(bytes)}`,
   );
 }
 

@@ -6,7 +6,7 @@ import { UserError } from "../errors.ts";
 import { parseCanisterId } from "../ic/agent.ts";
 import { loadIdentity } from "../ic/identity.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
-import type { CanisterAddress, ReleaseAddress } from "../source/open.ts";
+import type { CanisterAddress, ReleaseAddress } from "../source/address.ts";
 
 export interface NetworkOptions {
   readonly network: string;

@@ -6,8 +6,9 @@ import { describeDryRun, dryRun } from "../publish/dry-run.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { describePublication, publish } from "../publish/publish.ts";
 import { PUT_TIMEOUT_MS } from "../publish/upload.ts";
-import { type CanisterAddress, openSource } from "../source/open.ts";
-import { trustingSource } from "../source/trust.ts";
+import type { CanisterAddress } from "../source/address.ts";
+import { openReader } from "../source/icfs/open.ts";
+import { trustingReader } from "../source/icfs/trust.ts";
 import {
   addressOf,
   flag,
@@ -52,7 +53,7 @@ async function publishDirectory(
   const address = await addressOf(canisterId, options);
   // A publisher is a reader first: a replayed head would pass for "nothing changed".
   const source = (from: CanisterAddress) =>
-    trustingSource(openSource(from, REQUEST_TIMEOUT_MS), from.canister, from.rootKey);
+    trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from.canister, from.rootKey);
   // What was uploaded when a signal comes is used next time.
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);

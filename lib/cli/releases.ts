@@ -6,9 +6,9 @@ import { Principal } from "@dfinity/principal";
 import { Command } from "commander";
 import type { CanisterStatus } from "../canister.ts";
 import { oneLine } from "../log.ts";
-import { patientSource } from "../publish/patience.ts";
-import { ancestors, type VerifiedHeader } from "../source/chain.ts";
-import { openHead, openSource } from "../source/open.ts";
+import { patientReader } from "../publish/patience.ts";
+import { ancestors, type VerifiedHeader } from "../source/icfs/chain.ts";
+import { openHead, openReader } from "../source/icfs/open.ts";
 import { megabytes } from "../units.ts";
 import { reader } from "./calls.ts";
 import { flag, type NetworkOptions, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
@@ -49,7 +49,7 @@ export function releasesCommand(): Command {
 
 async function releases(canisterId: string, options: ReleasesOptions): Promise<void> {
   const { address, canister, explained } = await reader(canisterId, options);
-  const source = patientSource(openSource(address, REQUEST_TIMEOUT_MS));
+  const source = patientReader(openReader(address, REQUEST_TIMEOUT_MS));
   const head = await openHead(address, source);
   const status = await explained(canister.status(), { what: "tell its status", by: "reader" });
   const list = [releaseOf(head, status)];

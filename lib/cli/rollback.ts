@@ -1,10 +1,10 @@
 /** icfs rollback: a new release with an old one's tree. Nothing is uploaded, and the history stays whole. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
-import { patientSource } from "../publish/patience.ts";
+import { patientReader } from "../publish/patience.ts";
 import { checkNote } from "../publish/plan.ts";
 import { rollBack } from "../publish/release.ts";
-import { openHead, openSource, releaseBelow } from "../source/open.ts";
+import { openHead, openReader, releaseBelow } from "../source/icfs/open.ts";
 import { signer } from "./calls.ts";
 import {
   flag,
@@ -37,7 +37,7 @@ async function rollback(canisterId: string, number: number, options: RollbackOpt
   const note = options.note ?? `rollback to ${number}`;
   checkNote(note);
   const { address, agent, canister, explained } = await signer(canisterId, options);
-  const source = patientSource(openSource(address, REQUEST_TIMEOUT_MS));
+  const source = patientReader(openReader(address, REQUEST_TIMEOUT_MS));
   const parent = await openHead(address, source);
   if (number === parent.header.number) throw new UserError(`release ${number} is the newest one already`);
   const to = await releaseBelow(parent, { ...address, release: number }, source);

@@ -6,8 +6,10 @@ import { locate } from "../fs/probe.ts";
 import { oneLine } from "../log.ts";
 import { askStatus } from "../mount/control.ts";
 import type { MountStatus } from "../mount/status.ts";
+import { namedInWords } from "../source/source.ts";
 import { ageText, megabytes } from "../units.ts";
 import { flag } from "./options.ts";
+import { VOUCHED } from "./reading.ts";
 
 export function statusCommand(): Command {
   return new Command("status")
@@ -45,12 +47,19 @@ async function mountsOf(mountpoint: string | undefined): Promise<Mount[]> {
 function text(status: MountStatus): string {
   const { readers, cache, disk, next, hydration, lastError } = status;
   const lines: [string, string | undefined][] = [
-    ["release", `${status.release} of ${status.canister} (${status.header})`],
+    [
+      status.release === undefined ? "snapshot" : "release",
+      `${status.release ?? status.snapshot?.slice(0, 16)} of ${status.canister} (${status.header ?? status.snapshot})`,
+    ],
+    ["verified", VOUCHED[status.verified]],
     ["content", `${status.files} files, ${megabytes(status.bytes)}${status.hydrated ? ", all here" : ""}`],
     ["hydration", hydration && !status.hydrated ? progressText(hydration) : undefined],
-    ["proof", `certified ${ageText(1000 * status.proofAge)} ago`],
+    [
+      "proof",
+      `${status.verified === "certified" ? "certified" : "read"} ${ageText(1000 * status.proofAge)} ago`,
+    ],
     ["network", status.problem ?? (status.checkedAt ? "answers" : "not asked since the mount")],
-    ["next", next && `release ${next.release}: ${next.state}`],
+    ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",
       `${status.openFiles} files open, ${readers.opens} opens, ${megabytes(readers.bytes)} read, ${readers.errors} errors`,

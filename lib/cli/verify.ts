@@ -6,32 +6,33 @@ import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mountinfo.ts";
 import { inspect } from "../fs/probe.ts";
 import { oneLine } from "../log.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
-import { ancestors, type VerifiedHeader } from "../source/chain.ts";
-import { openHead, openRelease, openSource, type ReleaseAddress } from "../source/open.ts";
-import type { Source } from "../source/source.ts";
+import { ancestors, type VerifiedHeader } from "../source/icfs/chain.ts";
+import { openHead, openReader } from "../source/icfs/open.ts";
+import { IcfsRelease } from "../source/icfs/source.ts";
+import {
+  nameOf,
+  namesOf,
+  type Release,
+  type ReleaseNames,
+  type SourceKind,
+  type Verification,
+} from "../source/source.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
-import { compareDirectory, mountProblems, releaseProblems } from "../verify.ts";
+import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
 import { readingCache } from "./chunks.ts";
-import {
-  flag,
-  type NetworkOptions,
-  parseRelease,
-  REQUEST_TIMEOUT_MS,
-  releaseAddressOf,
-  withNetwork,
-} from "./options.ts";
+import { flag, parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./options.ts";
+import { openForReading, openSourceOf, type ReadingOptions, VOUCHED, withSource } from "./reading.ts";
 
-interface VerifyOptions extends NetworkOptions {
+interface VerifyOptions extends ReadingOptions {
   readonly json?: boolean;
 }
 
 /** What --json prints. */
-interface Verification {
+interface Result extends ReleaseNames {
   readonly canister: string;
-  readonly release: number;
-  /** SHA-256 of the release's header, in hexadecimal. */
-  readonly header: string;
+  readonly source: SourceKind;
+  readonly verified: Verification;
   readonly files: number;
   /** Bytes of all files together. */
   readonly bytes: number;
@@ -53,62 +54,65 @@ export function verifyCommand(): Command {
     .addOption(
       flag(
         "--json",
-        "print one object: canister, release, header, files, bytes, chunks, problems, differences",
+        "print one object: canister, source, release and header, or snapshot, verified, files, bytes, chunks, problems, differences",
       ),
     );
-  return withNetwork(command, "none, anonymous").action(verify);
+  return withSource(command).action(verify);
 }
 
 async function verify(name: string, directory: string | undefined, options: VerifyOptions): Promise<void> {
   const mount = isRelease(name) ? undefined : await findMount(name);
-  const named = await releaseAddressOf(mount?.source ?? name, options);
-  const source = openSource(named, REQUEST_TIMEOUT_MS);
-  const address = mount === undefined ? named : await served(named, source, mount.mountpoint);
-  const release = await openRelease(address, source);
+  const text = mount?.source ?? name;
+  const { address, source, release, tree } = await openForReading(
+    mount === undefined ? text : await served(text, mount.mountpoint, options),
+    options,
+  );
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
-  let result: Verification;
+  let result: Result;
   try {
-    const problems = await releaseProblems(release, readingCache(source), progress);
-    if (mount !== undefined) problems.push(...(await mountProblems(release, mount.mountpoint, progress)));
-    const compared =
-      directory === undefined ? undefined : await compareDirectory(release, directory, progress);
-    const { header, hash, tree } = release;
+    const problems = release instanceof IcfsRelease ? totalsProblems(release.header.totals, tree) : [];
+    problems.push(...(await fileProblems(tree, readingCache(source), progress)));
+    if (mount !== undefined) problems.push(...(await mountProblems(tree, mount.mountpoint, progress)));
+    const compared = directory === undefined ? undefined : await compareDirectory(tree, directory, progress);
     result = {
       canister: address.canister.toText(),
-      release: header.number,
-      header: hash.toString("hex"),
-      files: header.totals.files,
+      source: source.kind,
+      ...namesOf(release),
+      verified: release.verified,
+      files: tree.files,
       bytes: tree.bytes,
-      chunks: tree.chunks.length + header.manifest.chunks.length,
+      chunks: tree.chunks.length + source.piecesOf(release).length,
       problems: [...problems, ...(compared?.problems ?? [])],
       ...(compared === undefined ? {} : { differences: compared.differences }),
     };
   } finally {
     progress.stop();
   }
-  report(result, options, [mount?.mountpoint, directory]);
+  report(result, release, options, [mount?.mountpoint, directory]);
 }
 
 /** @throws UserError when not all is well, after printing what is wrong */
 function report(
-  result: Verification,
+  result: Result,
+  release: Release,
   { json }: VerifyOptions,
   others: readonly (string | undefined)[],
 ): void {
-  const { canister, release, header, files, bytes, chunks, problems, differences } = result;
+  const { canister, verified, files, bytes, chunks, problems, differences } = result;
+  const name = `${nameOf(release)} of ${canister}`;
   const lines = differences === undefined ? [] : differenceLines(differences);
   const same = others.filter((other) => other !== undefined).map((other) => `; ${other} is the same`);
   if (json) console.log(JSON.stringify(result));
   else if (problems.length + lines.length > 0) console.log([...problems.map(oneLine), ...lines].join("\n"));
   else {
     console.log(
-      `release ${release} of ${canister} (${header}) is all right: ${files} files, ${megabytes(bytes)}, ${chunks} chunks verified${same.join("")}`,
+      `${name} (${release.hash.toString("hex")}) is all right: ${files} files, ${megabytes(bytes)}, ${chunks} chunks verified, ${VOUCHED[verified]}${same.join("")}`,
     );
   }
   if (problems.length > 0 || (differences !== undefined && !areNone(differences))) {
     const found = [counted(problems.length, "problem"), counted(lines.length, "difference")];
-    throw new UserError(`release ${release} of ${canister}: ${found.filter(Boolean).join(", ")}`);
+    throw new UserError(`${name}: ${found.filter(Boolean).join(", ")}`);
   }
 }
 
@@ -146,18 +150,23 @@ async function findMount(name: string): Promise<IcfsMount> {
 }
 
 /**
- * The release that a mount serves: the one that was the newest when it was made, which it shows as the time of its root.
+ * The release that a mount serves, which it shows as the time of its root: `CANISTER@NUMBER`. Of canisters without numbers
+ * it can only be what they have now.
  *
  * @throws UserError when the canister never had it
  */
-async function served(address: ReleaseAddress, source: Source, mountpoint: string): Promise<ReleaseAddress> {
-  if (address.release !== undefined) return address;
-  const head = await openHead(address, source);
+async function served(text: string, mountpoint: string, options: ReadingOptions): Promise<string> {
+  const address = await releaseAddressOf(text, options);
+  if (address.release !== undefined) return text;
+  const source = await openSourceOf(address, options);
+  if (source.kind !== "icfs") return text;
+  const reader = openReader(address, REQUEST_TIMEOUT_MS);
+  const head = await openHead(address, reader);
   const { mtimeMs } = await stat(mountpoint);
   const isIt = ({ header }: VerifiedHeader) => header.publishedAt.getTime() === Math.round(mtimeMs);
-  if (isIt(head)) return address;
-  for await (const release of ancestors(head, source)) {
-    if (isIt(release)) return { ...address, release: release.header.number };
+  if (isIt(head)) return `${text}@${head.header.number}`;
+  for await (const { header, hash } of ancestors(head, reader)) {
+    if (isIt({ header, hash })) return `${text}@${header.number}`;
   }
   throw new UserError(
     `what is mounted at ${mountpoint} is no release of ${address.canister}: is --network the one it was mounted from?`,

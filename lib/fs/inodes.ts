@@ -6,28 +6,27 @@
  * What a switch takes out of the tree is still answered for as long as the transport retains it: somebody has it open.
  */
 
-import type { FileEntry } from "../tree/manifest.ts";
-import type { Tree, TreeNode } from "../tree/tree.ts";
+import type { Release } from "../source/source.ts";
+import type { Chunk, Tree, TreeFile, TreeNode } from "../tree/tree.ts";
 import { type Inode, ROOT_INODE } from "./filesystem.ts";
 
 /** A verified release as it is served. */
 export interface ServedRelease {
   readonly tree: Tree;
-  readonly number: number;
-  /** When the subnet last certified it, or one that descends from it. */
-  certifiedAt: Date;
+  /** Proved anew from time to time. */
+  release: Release;
 }
 
 export interface Located {
   readonly node: TreeNode;
-  readonly release: ServedRelease;
+  readonly served: ServedRelease;
 }
 
 /** Between two pauses of `prepare`: a millisecond or two. */
 const NODES_PER_STEP = 2000;
 
 export class Inodes {
-  #release: ServedRelease;
+  #served: ServedRelease;
   /** The inode of each node of the current tree, by the node's index. */
   #numbers: Float64Array;
   /** The current tree's nodes. */
@@ -37,16 +36,16 @@ export class Inodes {
   /** What is retained and in the current tree no more. */
   readonly #gone = new Map<Inode, Located>();
 
-  constructor(release: ServedRelease) {
-    const { nodes } = release.tree;
-    this.#release = release;
+  constructor(served: ServedRelease) {
+    const { nodes } = served.tree;
+    this.#served = served;
     this.#numbers = Float64Array.from(nodes, ({ index }) => index + ROOT_INODE);
     this.#current = new Map(nodes.map((node) => [node.index + ROOT_INODE, node]));
     this.#last = nodes.length - 1 + ROOT_INODE;
   }
 
-  get release(): ServedRelease {
-    return this.#release;
+  get served(): ServedRelease {
+    return this.#served;
   }
 
   /** How many inodes are held that are in no current tree. */
@@ -61,7 +60,7 @@ export class Inodes {
 
   get(inode: Inode): Located | undefined {
     const node = this.#current.get(inode);
-    return node === undefined ? this.#gone.get(inode) : { node, release: this.#release };
+    return node === undefined ? this.#gone.get(inode) : { node, served: this.#served };
   }
 
   isCurrent(inode: Inode): boolean {
@@ -91,13 +90,13 @@ export class Inodes {
     };
     add(next.tree.root, ROOT_INODE);
     const pending: [after: TreeNode, before: TreeNode | undefined][] = [
-      [next.tree.root, this.#release.tree.root],
+      [next.tree.root, this.#served.tree.root],
     ];
     for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
       const [after, before] = pair;
       for (const [name, node] of after.children) {
         const old = before?.children.get(name);
-        const same = old !== undefined && isSame(old, this.#release.tree, node, next.tree);
+        const same = old !== undefined && isSame(old, this.#served.tree, node, next.tree);
         if (!same) last += 1;
         add(node, same ? this.of(old) : last);
         if (node.entry.kind === "directory") pending.push([node, same ? old : undefined]);
@@ -108,10 +107,10 @@ export class Inodes {
       for (const inode of this.#retained) {
         const node = this.#current.get(inode);
         if (node !== undefined && !current.has(inode)) {
-          this.#gone.set(inode, { node, release: this.#release });
+          this.#gone.set(inode, { node, served: this.#served });
         }
       }
-      this.#release = next;
+      this.#served = next;
       this.#numbers = numbers;
       this.#current = current;
       this.#last = last;
@@ -127,7 +126,7 @@ function isSame(a: TreeNode, treeA: Tree, b: TreeNode, treeB: Tree): boolean {
 }
 
 /** By the extents: a file's own SHA-256 is the publisher's word until all of it has been read. */
-function haveSameBytes(a: FileEntry, treeA: Tree, b: FileEntry, treeB: Tree): boolean {
+function haveSameBytes(a: TreeFile, treeA: Tree, b: TreeFile, treeB: Tree): boolean {
   return (
     a.size === b.size &&
     a.extents.length === b.extents.length &&
@@ -136,8 +135,14 @@ function haveSameBytes(a: FileEntry, treeA: Tree, b: FileEntry, treeB: Tree): bo
       return (
         extent.offset === other.offset &&
         extent.length === other.length &&
-        Buffer.compare(treeA.chunks[extent.chunk]!.sha256, treeB.chunks[other.chunk]!.sha256) === 0
+        isSameChunk(treeA.chunks[extent.chunk]!, treeB.chunks[other.chunk]!)
       );
     })
   );
+}
+
+/** One whose hash is not known is the same as itself only: sources go on using the chunks of what has not changed. */
+function isSameChunk(a: Chunk, b: Chunk): boolean {
+  if (a === b) return true;
+  return a.sha256 !== undefined && b.sha256 !== undefined && Buffer.compare(a.sha256, b.sha256) === 0;
 }

@@ -3,8 +3,7 @@
  * once; `read` gets chunks from the cache, and asks for the next ones ahead of a sequential reader.
  */
 import { messageOf } from "../errors.ts";
-import { type ChunkReference, entrySize, type FileEntry } from "../tree/manifest.ts";
-import type { Tree } from "../tree/tree.ts";
+import { type Chunk, entrySize, type Tree, type TreeFile } from "../tree/tree.ts";
 import {
   type Attributes,
   type DirectoryEntry,
@@ -19,19 +18,19 @@ import { attributeNames, attributeValue } from "./xattrs.ts";
 /** Where chunks come from, as seen from here (lib/cache). */
 export interface Chunks {
   /** Rejects when the bytes cannot be had in time. */
-  get(reference: ChunkReference): Promise<Buffer>;
-  prefetch(reference: ChunkReference): void;
+  get(reference: Chunk): Promise<Buffer>;
+  prefetch(reference: Chunk): void;
 }
 
 export interface TreeFileSystemOptions {
   /** As the attribute user.icfs.canister says it. */
   readonly canister: string;
   /** Told of each file that is opened. */
-  readonly onOpen?: (file: FileEntry, tree: Tree) => void;
+  readonly onOpen?: (file: TreeFile, tree: Tree) => void;
   /** What `open` waits for, if anything. Throws or rejects when the file cannot be opened: EIO. */
-  readonly beforeOpen?: (file: FileEntry, tree: Tree) => Promise<void> | undefined;
+  readonly beforeOpen?: (file: TreeFile, tree: Tree) => Promise<void> | undefined;
   /** Told when a file that was opened is closed. */
-  readonly onClose?: (file: FileEntry) => void;
+  readonly onClose?: (file: TreeFile) => void;
 }
 
 /** What readers have done since the mount. */
@@ -51,7 +50,7 @@ export interface ReaderStatistics {
 const READAHEAD_CHUNKS = 8;
 
 interface Handle {
-  readonly file: FileEntry;
+  readonly file: TreeFile;
   /** Of the release that the file was opened in; it is read to its end from that. */
   readonly tree: Tree;
   /** Where each extent begins in the file. */
@@ -70,15 +69,15 @@ export class TreeFileSystem implements FileSystem {
   readonly #handles = new Map<number, Handle>();
   #lastHandle = 0;
 
-  constructor(release: ServedRelease, chunks: Chunks, options: TreeFileSystemOptions) {
-    this.#inodes = new Inodes(release);
+  constructor(served: ServedRelease, chunks: Chunks, options: TreeFileSystemOptions) {
+    this.#inodes = new Inodes(served);
     this.#chunks = chunks;
     this.#options = options;
   }
 
   /** What new readers get. */
   get served(): ServedRelease {
-    return this.#inodes.release;
+    return this.#inodes.served;
   }
 
   /** As Inodes.prepare(): what it returns is for the transport's `switchTo`. */
@@ -124,31 +123,31 @@ export class TreeFileSystem implements FileSystem {
   }
 
   statfs(): FileSystemStatistics {
-    const { tree } = this.#inodes.release;
+    const { tree } = this.#inodes.served;
     return { bytes: tree.bytes, entries: tree.nodes.length };
   }
 
   open(inode: Inode): number | Promise<number> {
-    const { node, release } = this.#located(inode);
+    const { node, served } = this.#located(inode);
     const { entry } = node;
     if (entry.kind === "directory") throw new FsError("EISDIR", entry.path);
     if (entry.kind !== "file") throw new FsError("EINVAL", `${entry.path} is a symlink`);
     this.statistics.opens += 1;
-    this.#options.onOpen?.(entry, release.tree);
+    this.#options.onOpen?.(entry, served.tree);
     let waiting: Promise<void> | undefined;
     try {
-      waiting = this.#options.beforeOpen?.(entry, release.tree);
+      waiting = this.#options.beforeOpen?.(entry, served.tree);
     } catch (error) {
       this.#fail(entry, error);
     }
-    if (waiting === undefined) return this.#opened(entry, release.tree);
+    if (waiting === undefined) return this.#opened(entry, served.tree);
     return waiting.then(
-      () => this.#opened(entry, release.tree),
+      () => this.#opened(entry, served.tree),
       (error) => this.#fail(entry, error),
     );
   }
 
-  #opened(file: FileEntry, tree: Tree): number {
+  #opened(file: TreeFile, tree: Tree): number {
     let start = 0;
     const starts = file.extents.map(({ length }) => {
       start += length;
@@ -191,7 +190,7 @@ export class TreeFileSystem implements FileSystem {
     return bytes;
   }
 
-  #fail({ path }: FileEntry, error: unknown): never {
+  #fail({ path }: TreeFile, error: unknown): never {
     const message = `${path}: ${messageOf(error)}`;
     this.statistics.errors += 1;
     this.lastError = { at: new Date(), message };
@@ -249,7 +248,7 @@ export class TreeFileSystem implements FileSystem {
   }
 }
 
-function chunkOf({ file, tree }: Handle, extent: number): ChunkReference {
+function chunkOf({ file, tree }: Handle, extent: number): Chunk {
   return tree.chunks[file.extents[extent]!.chunk]!;
 }
 

@@ -4,13 +4,16 @@ import { hexOf } from "../tree/hash.ts";
 import type { Located } from "./inodes.ts";
 
 const VALUES: Record<string, (located: Located, canister: string) => string | undefined> = {
-  /** Of the file's bytes, in hexadecimal, as the manifest has it. */
-  "user.icfs.sha256": ({ node: { entry } }) => (entry.kind === "file" ? hexOf(entry.sha256) : undefined),
-  /** The number of the release that this is from. */
-  "user.icfs.release": ({ release }) => String(release.number),
+  /** Of the file's bytes, in hexadecimal, as the manifest has it; where there is none, once all of the file has been read. */
+  "user.icfs.sha256": ({ node: { entry } }) =>
+    entry.kind === "file" && entry.sha256 !== undefined ? hexOf(entry.sha256) : undefined,
+  /** The number of the release that this is from, where releases have numbers. */
+  "user.icfs.release": ({ served: { release } }) => release.number?.toString(),
+  /** What vouches for the bytes: certified, replicated or node-signature (docs/SEMANTICS.md). */
+  "user.icfs.verified": ({ served: { release } }) => release.verified,
   "user.icfs.canister": (_, canister) => canister,
   /** When the subnet last certified that release, in ISO 8601. */
-  "user.icfs.certified_at": ({ release }) => release.certifiedAt.toISOString(),
+  "user.icfs.certified_at": ({ served: { release } }) => release.certifiedAt.toISOString(),
 };
 
 /** The names of those that an inode has. */

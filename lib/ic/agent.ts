@@ -81,10 +81,24 @@ export function blobArgument(bytes: Uint8Array): Uint8Array {
 /**
  * Makes one query, whose reply is one blob, and returns the blob's bytes (a view). Nothing about them is verified.
  *
- * @throws RejectError when the canister (or the network for it) says no; FormatError when the reply is no blob;
- *   Error when there is no answer
+ * @throws as queryReply()
  */
 export async function queryBlob(
+  agent: HttpAgent,
+  canister: Principal,
+  methodName: string,
+  arg: Uint8Array,
+): Promise<Uint8Array> {
+  return decodeBlob(await queryReply(agent, canister, methodName, arg));
+}
+
+/**
+ * Makes one query, and returns the reply's Candid.
+ *
+ * @throws RejectError when the canister (or the network for it) says no; FormatError when the reply is none; Error when
+ *   there is no answer
+ */
+export async function queryReply(
   agent: HttpAgent,
   canister: Principal,
   methodName: string,
@@ -107,7 +121,7 @@ export async function queryBlob(
   }
   const reply: unknown = response.reply?.arg;
   if (!(reply instanceof Uint8Array)) throw new FormatError("the reply is no blob");
-  return decodeBlob(reply);
+  return reply;
 }
 
 /**

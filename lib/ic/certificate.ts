@@ -40,22 +40,59 @@ export async function verifyCertificate(
   age: "fresh" | "any" = "fresh",
   blsVerify?: BlsVerify,
 ): Promise<CertifiedData> {
-  try {
-    checkCbor(bytes);
-    // A copy: the decoder returns empty leaves for views into a larger buffer.
-    const certificate = await Certificate.create({
-      certificate: Uint8Array.from(bytes),
-      rootKey,
-      canisterId,
-      disableTimeVerification: age === "any",
-      ...(blsVerify && { blsVerify }),
-    });
+  return accepted(async () => {
+    const certificate = await checked(bytes, rootKey, canisterId, age, blsVerify);
     const data = lookupResultToBuffer(certificate.lookup_path(["canister", canisterId.toUint8Array(), item]));
     const time = lookupResultToBuffer(certificate.lookup_path(["time"]));
     if (data === undefined || time === undefined) {
       throw new FormatError(`it has no ${item.replace("_", " ")}`);
     }
     return { data, time: new Date(Number(decodeTime(time) / 1_000_000n)) };
+  });
+}
+
+/**
+ * A section of the canister's Wasm that is public, such as `candid:service`; undefined when the certificate does not show it,
+ * which proves nothing.
+ *
+ * @throws VerificationError
+ */
+export async function verifyMetadata(
+  bytes: Uint8Array,
+  rootKey: Uint8Array,
+  canisterId: Principal,
+  section: string,
+): Promise<string | undefined> {
+  return accepted(async () => {
+    const certificate = await checked(bytes, rootKey, canisterId, "fresh");
+    const path = ["canister", canisterId.toUint8Array(), "metadata", section];
+    const content = lookupResultToBuffer(certificate.lookup_path(path));
+    return content && Buffer.from(content).toString();
+  });
+}
+
+async function checked(
+  bytes: Uint8Array,
+  rootKey: Uint8Array,
+  canisterId: Principal,
+  age: "fresh" | "any",
+  blsVerify?: BlsVerify,
+): Promise<Certificate> {
+  checkCbor(bytes);
+  return Certificate.create({
+    // A copy: the decoder returns empty leaves for views into a larger buffer.
+    certificate: Uint8Array.from(bytes),
+    rootKey,
+    canisterId,
+    disableTimeVerification: age === "any",
+    ...(blsVerify && { blsVerify }),
+  });
+}
+
+/** @throws VerificationError */
+async function accepted<T>(look: () => Promise<T>): Promise<T> {
+  try {
+    return await look();
   } catch (error) {
     throw new VerificationError(`the certificate is refused: ${explain(messageOf(error))}`);
   }

@@ -27,7 +27,7 @@ export function statusOf(canister: Canister): Record<string, unknown> {
       wasm_memory_limit: 0n,
       wasm_memory_threshold: 0n,
       log_memory_limit: 0n,
-      environment_variables: [],
+      environment_variables: canister.variables,
     },
     module_hash: canister.module === undefined ? [] : [canister.module.hash],
     memory_size: wasmMemory + stableMemory + binary + chunks,

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { emptyState, type InstalledModule, installedModule } from "./canister-state.ts";
 import { HashedFiles } from "./hashed-files.ts";
 import { Journal } from "./journal.ts";
-import type { CanisterState, WasmValue } from "./message.ts";
+import type { CanisterState, Variable, WasmValue } from "./message.ts";
 import { type MemoryChange, PAGE_BYTES, PageFile } from "./page-file.ts";
 import { damaged, FILE_MODE, readSealed, UNFINISHED, writeSealed } from "./sealed-file.ts";
 import { SEGMENT_PAGES } from "./stable-memory.ts";
@@ -24,6 +24,8 @@ export interface KeptCanister {
   readonly version: bigint;
   readonly certifiedData: Uint8Array;
   readonly globalTimer: bigint;
+  /** Not there in directories that are older than environment variables. */
+  readonly variables?: Variable[];
   /** SHA-256 of the module, as it was given. */
   readonly moduleHash: Uint8Array | undefined;
   /** SHA-256 of what its chunk store has, in hexadecimal; not there in directories that are older than chunk stores. */

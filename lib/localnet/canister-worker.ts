@@ -36,7 +36,7 @@ function load(request: Extract<WorkerRequest, { kind: "load" }>): LoadResult {
 function execute(task: Task): Outcome {
   if (instance === undefined) throw new Error("a task before a module");
   const context = new MessageContext(task);
-  const stays = task.entry !== "query" && task.entry !== "inspect_message";
+  const stays = context.isLasting;
   try {
     instance.restore(stays);
     if (task.callback !== undefined) instance.runCallback(context, task.callback);
@@ -72,7 +72,6 @@ function outcomeOf(context: MessageContext): Outcome {
 
 /** The name under which the module exports what the task is to run. */
 function exportOf(task: Task): string {
-  return task.entry === "update" || task.entry === "query"
-    ? `canister_${task.entry} ${task.method}`
-    : `canister_${task.entry}`;
+  const isMethod = task.entry === "update" || task.entry === "query" || task.entry === "composite_query";
+  return isMethod ? `canister_${task.entry} ${task.method}` : `canister_${task.entry}`;
 }

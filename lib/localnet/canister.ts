@@ -20,6 +20,7 @@ import {
   type OutgoingCall,
   TASK_DEFAULTS,
   type Task,
+  type Variable,
 } from "./message.ts";
 import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
 import { type CanisterRuntime, RuntimeEndedError } from "./runtime.ts";
@@ -35,6 +36,7 @@ export class Canister {
   readonly text: string;
   controllers: Uint8Array[];
   status: Status = "running";
+  variables: Variable[] = [];
   cycles: bigint;
   version = 0n;
   certifiedData: Uint8Array = EMPTY;
@@ -66,6 +68,7 @@ export class Canister {
   /** Takes over what was kept when the network ended. */
   restore({ kept, module, state, chunks }: SavedCanister): void {
     this.controllers = kept.controllers;
+    this.variables = kept.variables ?? [];
     // The calls that a stopping canister waited for are gone.
     this.status = kept.status === "stopping" ? "stopped" : kept.status;
     this.cycles = kept.cycles;
@@ -82,6 +85,7 @@ export class Canister {
   kept(): KeptCanister {
     return {
       controllers: this.controllers,
+      variables: this.variables,
       status: this.status,
       cycles: this.cycles,
       version: this.version,
@@ -112,10 +116,11 @@ export class Canister {
     return this.enqueue(async () => {
       this.requireRunning();
       const kind = this.#methodKind(method);
-      if (kind !== "query") throw this.#error("IC0536", `Canister has no query method '${method}'.`);
+      if (kind !== "query" && kind !== "composite_query")
+        throw this.#error("IC0536", `Canister has no query method '${method}'.`);
       const environment = { ...this.environment(), certificate: this.#host.dataCertificate(this) };
       const outcome = await this.execute({
-        entry: "query",
+        entry: kind,
         method,
         argument,
         caller,
@@ -143,6 +148,8 @@ export class Canister {
       this.enqueue(async () => {
         const kind = this.#methodKind(method);
         if (kind === undefined) throw this.#error("IC0536", `Canister has no update method '${method}'.`);
+        if (kind === "composite_query")
+          throw this.#error("IC0527", `Composite query '${method}' cannot be called as an update.`);
         await this.#run(context, { entry: kind, method, argument, caller });
       }).catch((error: unknown) => {
         this.#close(context);
@@ -234,6 +241,7 @@ export class Canister {
       subnet: this.#host.subnet,
       rootKey: this.#host.rootKey,
       controllers: this.controllers,
+      variables: this.variables,
       time: this.#host.now(),
       balance: this.cycles,
       version: this.version,
@@ -358,13 +366,11 @@ export class Canister {
     for (const resolve of this.#onIdle.splice(0)) resolve();
   }
 
-  #methodKind(method: string): "update" | "query" | undefined {
+  #methodKind(method: string): "update" | "query" | "composite_query" | undefined {
     const exports = this.module?.functionExports;
     if (exports?.has(`canister_update ${method}`)) return "update";
     if (exports?.has(`canister_query ${method}`)) return "query";
-    if (exports?.has(`canister_composite_query ${method}`)) {
-      throw this.#error("IC0536", "composite queries are not supported by the local network");
-    }
+    if (exports?.has(`canister_composite_query ${method}`)) return "composite_query";
     return undefined;
   }
 

@@ -4,6 +4,9 @@
  * The committed main memory is one copy in shared memory. After a message that stays, the pages it changed are copied
  * there; after one that must leave nothing behind, they are copied back. Which pages those may be, the module has noted
  * (write-tracking.ts); where it cannot, all of them are compared, which takes a millisecond for some 15 MiB.
+ *
+ * What is neither memory nor a number in a global, such as a table, is at the start of each message as the module makes
+ * it. A module whose code can change that gets a new instance for each message.
  */
 import type { Callback, CanisterState, StateDelta, WasmValue } from "./message.ts";
 import type { MessageContext } from "./message-context.ts";
@@ -45,8 +48,8 @@ export class CanisterInstance {
   #notes = new Uint8Array();
   /** Whether the notes say it all; not so for a new instance. */
   #notesAreComplete = false;
-  /** The table as instantiated: like the IC, every message starts with it. */
-  #table: unknown[] = [];
+  /** Whether a message has run that may have changed what is not saved, such as a table. */
+  #isUsedUp = false;
   #context: MessageContext | undefined;
   /** Whether memory and globals may differ from the committed state. */
   #changed = false;
@@ -117,11 +120,10 @@ export class CanisterInstance {
     if (!this.#hasCommitted) return;
     const leftover = this.heap().length - this.#heapLength;
     const tooLong = leftover > (exactly ? 0 : MAX_LEFTOVER_BYTES);
-    if (!this.#changed && !tooLong) return;
-    if (tooLong) this.#instantiate();
+    if (!this.#changed && !tooLong && !this.#isUsedUp) return;
+    if (tooLong || this.#isUsedUp) this.#instantiate();
     this.#restoreHeap();
     this.#restoreGlobals();
-    this.#restoreTable();
     this.stable.rollback();
     this.#changed = false;
   }
@@ -150,7 +152,6 @@ export class CanisterInstance {
     this.#globals = this.#module.globalExports.map(
       (name) => (this.#exports[name] as WebAssembly.Global).value,
     );
-    this.#restoreTable();
     this.#forgetNotes();
     this.#changed = false;
     this.#hasCommitted = true;
@@ -166,6 +167,7 @@ export class CanisterInstance {
   #execute(context: MessageContext, body: () => void): void {
     this.#context = context;
     this.#changed = true;
+    this.#isUsedUp = !this.#module.isReusable;
     try {
       body();
     } finally {
@@ -185,10 +187,7 @@ export class CanisterInstance {
     const notes = this.#exports[NOTES_EXPORT] as WebAssembly.Memory | undefined;
     this.#notes = new Uint8Array(notes?.buffer ?? new ArrayBuffer(0));
     this.#notesAreComplete = false;
-    const table = this.#exports[TABLE_EXPORT] as WebAssembly.Table | undefined;
-    this.#table = Array.from({ length: Number(table?.length ?? 0) }, (_, index) =>
-      table!.get(this.#tableIndex(index)),
-    );
+    this.#isUsedUp = false;
   }
 
   #restoreHeap(): void {
@@ -229,14 +228,6 @@ export class CanisterInstance {
   #restoreGlobals(): void {
     this.#module.globalExports.forEach((name, index) => {
       (this.#exports[name] as WebAssembly.Global).value = this.#globals[index]!;
-    });
-  }
-
-  #restoreTable(): void {
-    const table = this.#exports[TABLE_EXPORT] as WebAssembly.Table | undefined;
-    this.#table.forEach((entry, index) => {
-      const at = this.#tableIndex(index);
-      if (table!.get(at) !== entry) table!.set(at, entry);
     });
   }
 }

@@ -5,7 +5,11 @@
 import { IDL } from "@dfinity/candid";
 
 const blob = IDL.Vec(IDL.Nat8);
-const settings = IDL.Record({ controllers: IDL.Opt(IDL.Vec(IDL.Principal)) });
+const variables = IDL.Vec(IDL.Record({ name: IDL.Text, value: IDL.Text }));
+const settings = IDL.Record({
+  controllers: IDL.Opt(IDL.Vec(IDL.Principal)),
+  environment_variables: IDL.Opt(variables),
+});
 
 export const onCanister = IDL.Record({ canister_id: IDL.Principal });
 
@@ -75,7 +79,7 @@ export const canisterStatus = IDL.Record({
     wasm_memory_limit: IDL.Nat,
     wasm_memory_threshold: IDL.Nat,
     log_memory_limit: IDL.Nat,
-    environment_variables: IDL.Vec(IDL.Record({ name: IDL.Text, value: IDL.Text })),
+    environment_variables: variables,
   }),
   module_hash: IDL.Opt(blob),
   memory_size: IDL.Nat,

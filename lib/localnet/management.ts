@@ -8,6 +8,7 @@ import type { Canister } from "./canister.ts";
 import { statusOf } from "./canister-status.ts";
 import { installMethods, requireControl } from "./management-install.ts";
 import * as types from "./management-types.ts";
+import type { Variable } from "./message.ts";
 import { canisterError, REJECT_CODE, RejectError } from "./response.ts";
 import type { CanisterRuntime } from "./runtime.ts";
 
@@ -42,10 +43,19 @@ export interface Method {
   run(argument: any, call: ManagementCall): Promise<unknown> | unknown;
 }
 
+/** A value of the type `settings`, decoded. */
+interface Settings {
+  readonly controllers: [] | [Principal[]];
+  readonly environment_variables: [] | [Variable[]];
+}
+
 /** Cycles of a new canister when none are asked for: 100 T, enough never to matter. */
 const DEFAULT_CYCLES = 100_000_000_000_000n;
 /** The IC's limit on a canister's controllers. */
 const MAX_CONTROLLERS = 10;
+/** The IC's limits on environment variables: how many, and the bytes of a name or a value. */
+const MAX_VARIABLES = 20;
+const MAX_VARIABLE_BYTES = 128;
 
 export class ManagementCanister {
   readonly #host: ManagementHost;
@@ -98,6 +108,15 @@ export class ManagementCanister {
 
 function methodsOn(host: ManagementHost): Record<string, Method> {
   const find = (id: Principal) => host.canister(id.toUint8Array());
+  const create = (given: Settings | undefined, caller: Uint8Array, cycles: bigint, id?: Uint8Array) => {
+    const { controllers, variables } = settingsOf(given);
+    const canister = host.createCanister(controllers ?? [caller], cycles, id);
+    if (variables !== undefined) {
+      canister.variables = variables;
+      canister.save();
+    }
+    return canister;
+  };
   return {
     ...installMethods(host),
     provisional_create_canister_with_cycles: {
@@ -105,12 +124,8 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       result: types.onCanister,
       callers: "anyone",
       run({ amount, settings, specified_id }, { caller }) {
-        const controllers = controllersOf(settings[0]) ?? [caller];
-        const canister = host.createCanister(
-          controllers,
-          amount[0] ?? DEFAULT_CYCLES,
-          specified_id[0]?.toUint8Array(),
-        );
+        const id = specified_id[0]?.toUint8Array();
+        const canister = create(settings[0], caller, amount[0] ?? DEFAULT_CYCLES, id);
         return { canister_id: Principal.fromUint8Array(canister.id) };
       },
     },
@@ -119,7 +134,7 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       result: types.onCanister,
       callers: "canisters",
       run({ settings }, { caller, cycles }) {
-        const canister = host.createCanister(controllersOf(settings[0]) ?? [caller], cycles, undefined);
+        const canister = create(settings[0], caller, cycles, undefined);
         return { canister_id: Principal.fromUint8Array(canister.id) };
       },
     },
@@ -138,7 +153,9 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       callers: "controllers",
       run({ canister_id, settings }) {
         const canister = find(canister_id);
-        canister.controllers = controllersOf(settings) ?? canister.controllers;
+        const { controllers, variables } = settingsOf(settings);
+        canister.controllers = controllers ?? canister.controllers;
+        canister.variables = variables ?? canister.variables;
         canister.version += 1n;
         host.stateChanged();
         canister.save();
@@ -231,13 +248,20 @@ function decode(type: IDL.Type, argument: Uint8Array): unknown {
   }
 }
 
-function controllersOf(settings: { controllers: [] | [Principal[]] } | undefined): Uint8Array[] | undefined {
-  const given = settings?.controllers[0];
-  if (given !== undefined && given.length > MAX_CONTROLLERS) {
-    throw canisterError(
-      "IC0408",
-      `Error decoding candid: a canister has at most ${MAX_CONTROLLERS} controllers`,
-    );
+/** Reads settings, as far as they mean something here. @throws RejectError when the IC would not take them */
+function settingsOf(settings: Settings | undefined): { controllers?: Uint8Array[]; variables?: Variable[] } {
+  const invalid = (problem: string) => canisterError("IC0408", `Error decoding candid: ${problem}`);
+  const controllers = settings?.controllers[0]?.map((controller) => controller.toUint8Array());
+  if ((controllers?.length ?? 0) > MAX_CONTROLLERS)
+    throw invalid(`a canister has at most ${MAX_CONTROLLERS} controllers`);
+  const variables = settings?.environment_variables[0];
+  if ((variables?.length ?? 0) > MAX_VARIABLES)
+    throw invalid(`a canister has at most ${MAX_VARIABLES} environment variables`);
+  if (new Set(variables?.map(({ name }) => name)).size < (variables?.length ?? 0))
+    throw invalid("an environment variable is given twice");
+  for (const text of variables?.flatMap(({ name, value }) => [name, value]) ?? []) {
+    if (Buffer.byteLength(text) > MAX_VARIABLE_BYTES)
+      throw invalid(`an environment variable's name or value is longer than ${MAX_VARIABLE_BYTES} bytes`);
   }
-  return given?.map((controller) => controller.toUint8Array());
+  return { controllers, variables };
 }

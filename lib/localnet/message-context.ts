@@ -19,7 +19,7 @@ export function violation(message: string): TrapError {
 }
 
 /** The entry points whose effects last. */
-const REPLICATED = new Set<EntryPoint>([
+const LASTING = new Set<EntryPoint>([
   "init",
   "pre_upgrade",
   "post_upgrade",
@@ -53,8 +53,8 @@ export class MessageContext {
     this.balance = task.environment.balance;
   }
 
-  requireReplicated(name: string): void {
-    if (!REPLICATED.has(this.task.entry)) throw this.#forbidden(name);
+  requireLasting(name: string): void {
+    if (!this.isLasting) throw this.#forbidden(name);
   }
 
   requireCalling(name: string): void {
@@ -70,8 +70,15 @@ export class MessageContext {
     if (this.task.entry !== entry) throw this.#forbidden(name);
   }
 
+  /** Whether what the message does stays. */
+  get isLasting(): boolean {
+    return LASTING.has(this.task.entry);
+  }
+
+  /** Whether every node of a subnet would run the message; so it is with a query that is called as an update. */
   get isReplicated(): boolean {
-    return REPLICATED.has(this.task.entry);
+    const { entry, environment } = this.task;
+    return this.isLasting || (entry === "query" && environment.certificate === undefined);
   }
 
   /** The call being built. */

@@ -36,6 +36,7 @@ export type EntryPoint =
   | "post_upgrade"
   | "update"
   | "query"
+  | "composite_query"
   | "inspect_message"
   | "global_timer"
   | "heartbeat"
@@ -62,7 +63,7 @@ export interface OutgoingCall {
 
 export interface Task {
   entry: EntryPoint;
-  /** The exported method for `update` and `query`, the called one for `inspect_message`, else empty. */
+  /** The exported method for `update`, `query` and `composite_query`, the called one for `inspect_message`, else empty. */
   method: string;
   caller: Uint8Array;
   argument: Uint8Array;
@@ -78,12 +79,19 @@ export interface Task {
   environment: Environment;
 }
 
+/** An environment variable of a canister. */
+export interface Variable {
+  readonly name: string;
+  readonly value: string;
+}
+
 /** What the system API tells a canister about itself and its network. Times are nanoseconds since 1970. */
 export interface Environment {
   self: Uint8Array;
   subnet: Uint8Array;
   rootKey: Uint8Array;
   controllers: Uint8Array[];
+  variables: Variable[];
   time: bigint;
   balance: bigint;
   version: bigint;

@@ -18,8 +18,8 @@ export const TABLE_EXPORT = "localnet:table";
 export const START_EXPORT = "localnet:start";
 const GLOBAL_EXPORT = "localnet:global:";
 
-/** What a WebAssembly function takes or gives; canisters use only the first two with the system API. */
-export type ValueType = "i32" | "i64" | "other";
+/** The types of values; canisters use only the first two with the system API. */
+export type ValueType = "i32" | "i64" | "f32" | "f64" | "v128" | "reference";
 
 export interface FunctionImport {
   readonly module: string;
@@ -37,8 +37,10 @@ export interface RewrittenModule {
   readonly binary: Uint8Array;
   /** Whether the module notes the pages it writes to. */
   readonly tracksWrites: boolean;
+  /** Whether memory and exported globals are all that a message may change; else each message needs a new instance. */
+  readonly isReusable: boolean;
   readonly functionImports: readonly FunctionImport[];
-  /** The names under which the mutable globals are exported, in the order of their indices. */
+  /** The names under which the mutable globals that hold numbers are exported, in the order of their indices. */
   readonly globalExports: readonly string[];
   /** Whether the memory's and the table's sizes and indices are 64-bit, so BigInt in JavaScript. */
   readonly memory64: boolean;
@@ -50,6 +52,13 @@ export interface RewrittenModule {
   readonly metadata: ReadonlyMap<string, Metadata>;
 }
 
+const NUMBER_TYPES = new Map<number, ValueType>([
+  [0x7f, "i32"],
+  [0x7e, "i64"],
+  [0x7d, "f32"],
+  [0x7c, "f64"],
+  [0x7b, "v128"],
+]);
 const SECTION = {
   custom: 0,
   type: 1,
@@ -89,7 +98,7 @@ export function rewriteModule(original: Uint8Array): RewrittenModule {
     throw new InvalidModuleError("not a WebAssembly module (version 1)");
   }
   const tracked = trackWrites(original);
-  const bytes = tracked ?? original;
+  const bytes = tracked?.binary ?? original;
   const reader = new Reader(bytes, MAGIC_AND_VERSION.length, bytes.length);
   const pieces: Uint8Array[] = [bytes.subarray(0, MAGIC_AND_VERSION.length)];
   const types: { parameters: ValueType[]; results: ValueType[] }[] = [];
@@ -99,7 +108,7 @@ export function rewriteModule(original: Uint8Array): RewrittenModule {
   const metadata = new Map<string, Metadata>();
   const tables: boolean[] = [];
   const memories: boolean[] = [];
-  let globals = 0;
+  let isReusable = tracked?.isReusable ?? false;
   let start: number | undefined;
   let oldExports: Uint8Array = new Uint8Array();
   let oldExportCount = 0;
@@ -141,10 +150,17 @@ export function rewriteModule(original: Uint8Array): RewrittenModule {
       for (let left = body.number(); left > 0; left--) tables.push(tableIs64(body));
     } else if (id === SECTION.memory) {
       for (let left = body.number(); left > 0; left--) memories.push(limitsAre64(body));
+      if (memories.length > (tracked === undefined ? 1 : 2))
+        throw new InvalidModuleError("more than one memory; a canister has one");
     } else if (id === SECTION.global) {
-      globals = body.number();
+      const globals = body.number();
       for (let index = 0; index < globals; index++) {
-        if (globalIsMutable(body)) mutableGlobals.push(index);
+        const type = mutableGlobalType(body);
+        if (type === undefined) continue;
+        if (type === "v128")
+          throw new InvalidModuleError("a mutable global of type v128, which the local network cannot save");
+        if (type === "reference") isReusable = false;
+        else mutableGlobals.push(index);
       }
     } else if (id === SECTION.start) {
       start = body.number();
@@ -180,6 +196,7 @@ export function rewriteModule(original: Uint8Array): RewrittenModule {
   return {
     binary: new Uint8Array(Buffer.concat(pieces)),
     tracksWrites: tracked !== undefined,
+    isReusable,
     functionImports,
     globalExports,
     memory64: memories[0] ?? false,
@@ -199,11 +216,11 @@ function functionType(reader: Reader): { parameters: ValueType[]; results: Value
 
 function valueType(reader: Reader): ValueType {
   const code = reader.byte();
-  if (code === 0x7f) return "i32";
-  if (code === 0x7e) return "i64";
+  const number = NUMBER_TYPES.get(code);
+  if (number !== undefined) return number;
   // 0x63 and 0x64 are references to a heap type, which follows.
   if (code === 0x63 || code === 0x64) reader.number();
-  return "other";
+  return "reference";
 }
 
 function tableIs64(reader: Reader): boolean {
@@ -216,18 +233,19 @@ function tableIs64(reader: Reader): boolean {
 /** Reads the limits of a memory or table; bit 2 of their flags says that sizes and indices are 64-bit. */
 function limitsAre64(reader: Reader): boolean {
   const flags = reader.byte();
+  if ((flags & 2) !== 0) throw new InvalidModuleError("memory that threads share; a canister has one thread");
   reader.number();
   if ((flags & 1) !== 0) reader.number();
   return (flags & 4) !== 0;
 }
 
-/** Reads one global, its type and its initial value, and says whether it is mutable. */
-function globalIsMutable(reader: Reader): boolean {
-  valueType(reader);
-  const mutable = reader.byte() === 1;
+/** Reads one global, its type and its initial value. @returns its type if it is mutable */
+function mutableGlobalType(reader: Reader): ValueType | undefined {
+  const type = valueType(reader);
+  const isMutable = reader.byte() === 1;
   for (;;) {
     const code = reader.byte();
-    if (code === 0x0b) return mutable;
+    if (code === 0x0b) return isMutable ? type : undefined;
     // i32.const, i64.const, global.get, ref.null, ref.func: one LEB128 number each (its sign does not matter here).
     if (code === 0x41 || code === 0x42 || code === 0x23 || code === 0xd0 || code === 0xd2) reader.number();
     else if (code === 0x43) reader.skip(4);

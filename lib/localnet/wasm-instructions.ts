@@ -47,7 +47,7 @@ export function readInstruction(reader: Reader): Instruction {
     case 0xfc:
       return { opcode, kind: bulkOrConversion(reader) };
     case 0xfd:
-      return { opcode, kind: simd(reader) };
+      return { opcode, ...simd(reader) };
   }
   const oneNumber =
     (opcode >= 0x02 && opcode <= 0x04) || // block, loop, if: a type
@@ -107,16 +107,17 @@ function bulkOrConversion(reader: Reader): number {
   return kind;
 }
 
-function simd(reader: Reader): number {
+function simd(reader: Reader): { kind: number; offset?: number } {
   const kind = reader.number();
-  if (kind <= 11 || kind === 92 || kind === 93) memarg(reader);
-  else if (kind === 12 || kind === 13) reader.skip(16);
-  else if (kind >= 21 && kind <= 34) reader.skip(1);
-  else if (kind >= 84 && kind <= 91) {
-    memarg(reader);
+  if (kind <= 11 || kind === 92 || kind === 93) return { kind, offset: memarg(reader) };
+  if (kind >= 84 && kind <= 91) {
+    const offset = memarg(reader);
     reader.skip(1);
+    return { kind, offset };
   }
-  return kind;
+  if (kind === 12 || kind === 13) reader.skip(16);
+  else if (kind >= 21 && kind <= 34) reader.skip(1);
+  return { kind };
 }
 
 /** Reads alignment and offset of a memory instruction; returns the offset. */

@@ -20,6 +20,7 @@ const I32 = 0x7f;
 const I64 = 0x7e;
 const F32 = 0x7d;
 const F64 = 0x7c;
+const V128 = 0x7b;
 /** The type of the value each store instruction takes. */
 const STORES = new Map([
   [0x36, I32],
@@ -32,6 +33,13 @@ const STORES = new Map([
   [0x3d, I64],
   [0x3e, I64],
 ]);
+const SIMD = 0xfd;
+/** Those of the SIMD instructions that store: all of a vector, or a lane of 8, 16, 32 or 64 bits. */
+const SIMD_STORES = new Set([11, 88, 89, 90, 91]);
+const BULK = 0xfc;
+const TABLE_SET = 0x26;
+/** Of opcode 0xfc: data.drop, table.init, elem.drop, table.copy, table.grow, table.fill. */
+const OTHER_CHANGES = new Set([9, 12, 13, 14, 15, 17]);
 const LOCAL_GET = 0x20;
 const CALL = 0x10;
 
@@ -43,6 +51,8 @@ class Helpers {
   readonly #indices = new Map<string, number>();
   readonly types: Uint8Array[] = [];
   readonly bodies: Uint8Array[] = [];
+  /** Whether some instruction changes what is neither memory nor a global: a table, or a segment that is dropped. */
+  changesMore = false;
 
   constructor(firstType: number, firstFunction: number, is64: boolean) {
     this.#firstType = firstType;
@@ -50,11 +60,11 @@ class Helpers {
     this.#address = is64 ? I64 : I32;
   }
 
-  /** The function that does what a store instruction does. @param memarg alignment and offset, as encoded */
-  store(opcode: number, memarg: Uint8Array, offset: number): number {
+  /** The function that does what a store instruction does. @param value the type of what it stores */
+  store(instruction: Uint8Array, value: number, offset: number): number {
     return this.#helper(
-      [opcode, ...memarg],
-      [this.#address, STORES.get(opcode)!],
+      [...instruction],
+      [this.#address, value],
       [
         ...this.#page([LOCAL_GET, 0, ...(offset === 0 ? [] : this.#plusConstant(offset))]),
         // i32.const 1, i32.store8 to memory 1
@@ -104,6 +114,12 @@ class Helpers {
   }
 }
 
+export interface TrackedModule {
+  readonly binary: Uint8Array;
+  /** Whether no code changes anything but memory and globals (tables, segments that are dropped). */
+  readonly isReusable: boolean;
+}
+
 interface Section {
   id: number;
   /** The section's content, without its id and length. */
@@ -116,7 +132,7 @@ interface Section {
  * @returns undefined when the module has no memory, or an instruction whose writes cannot be tracked
  * @throws InvalidModuleError when the bytes end too early
  */
-export function trackWrites(bytes: Uint8Array): Uint8Array | undefined {
+export function trackWrites(bytes: Uint8Array): TrackedModule | undefined {
   const reader = new Reader(bytes, 8, bytes.length);
   const sections: Section[] = [];
   while (reader.at < reader.end) {
@@ -130,7 +146,11 @@ export function trackWrites(bytes: Uint8Array): Uint8Array | undefined {
   };
   const memory = section(5);
   const code = section(10);
-  if (memory === undefined || code === undefined || count(5) !== 1) return undefined;
+  const types = section(1);
+  const functions = section(3);
+  if (memory === undefined || code === undefined || types === undefined || functions === undefined)
+    return undefined;
+  if (count(5) !== 1) return undefined;
   // A canister imports nothing but functions, so that these are all that come before its own.
   const helpers = new Helpers(count(1), count(2) + count(3), (memory.content[1]! & 4) !== 0);
   try {
@@ -140,13 +160,14 @@ export function trackWrites(bytes: Uint8Array): Uint8Array | undefined {
     throw error;
   }
   append(code, helpers.bodies.length, helpers.bodies);
-  append(section(1)!, helpers.types.length, helpers.types);
-  append(section(3)!, helpers.types.length, [helpers.typeIndices()]);
+  append(types, helpers.types.length, helpers.types);
+  append(functions, helpers.types.length, [helpers.typeIndices()]);
   append(memory, 1, [Uint8Array.of(0, NOTES_PAGES)]);
   const pieces = sections.map(({ id, content }) =>
     Buffer.concat([Buffer.of(id), leb128(content.length), content]),
   );
-  return new Uint8Array(Buffer.concat([bytes.subarray(0, 8), ...pieces]));
+  const binary = new Uint8Array(Buffer.concat([bytes.subarray(0, 8), ...pieces]));
+  return { binary, isReusable: !helpers.changesMore };
 }
 
 /** Adds items to a section that is a vector. */
@@ -175,12 +196,12 @@ function rewriteBody(reader: Reader, helpers: Helpers): Uint8Array {
 function helperFor(reader: Reader, helpers: Helpers): number | undefined {
   const start = reader.at;
   const { opcode, kind = 0, offset = 0 } = readInstruction(reader);
-  if (STORES.has(opcode)) return helpers.store(opcode, reader.bytes.subarray(start + 1, reader.at), offset);
-  // SIMD stores are rare, and not tracked.
-  if (opcode === 0xfd && (kind === 11 || (kind >= 88 && kind <= 91)))
-    throw new UnknownInstructionError("SIMD");
-  if (opcode !== 0xfc) return undefined;
   const instruction = reader.bytes.subarray(start, reader.at);
+  const value = STORES.get(opcode);
+  if (value !== undefined) return helpers.store(instruction, value, offset);
+  if (opcode === SIMD && SIMD_STORES.has(kind)) return helpers.store(instruction, V128, offset);
+  if (opcode === TABLE_SET || (opcode === BULK && OTHER_CHANGES.has(kind))) helpers.changesMore = true;
+  if (opcode !== BULK) return undefined;
   if (kind === 8) return helpers.bulk(instruction, ["address", "i32", "i32"]);
   if (kind === 10) return helpers.bulk(instruction, ["address", "address", "address"]);
   if (kind === 11) return helpers.bulk(instruction, ["address", "i32", "address"]);

@@ -4,16 +4,20 @@ import pLimit from "p-limit";
 import { ChunkCache } from "../cache/chunk-cache.ts";
 import { FileReader } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
-import type { ServedRelease } from "../fs/inodes.ts";
 import type { MountedTransport } from "../fs/transport.ts";
 import { TreeFileSystem } from "../fs/tree-filesystem.ts";
-import { keepRelease } from "../source/kept.ts";
-import { openTree, type ProvenRelease, proveRelease, type ReleaseAddress } from "../source/open.ts";
-import type { Source } from "../source/source.ts";
+import { type KeptBy, keepRelease } from "../source/kept.ts";
+import {
+  ChangedError,
+  nameOf,
+  namesOf,
+  type Release,
+  type ReleaseNames,
+  type SourceKind,
+  type Verification,
+} from "../source/source.ts";
 import { inSteps } from "../steps.ts";
-import { hexOf } from "../tree/hash.ts";
-import type { FileEntry } from "../tree/manifest.ts";
-import type { Tree } from "../tree/tree.ts";
+import { keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 import { filesNamedIn, isBootConfiguration } from "./boot-files.ts";
 import { serveControl } from "./control.ts";
 import { ageOf, type FirstRelease } from "./first-release.ts";
@@ -25,16 +29,15 @@ import type { MountStatus } from "./status.ts";
 import { WholeFiles } from "./whole-files.ts";
 
 /** What can be said of a mount that is live. */
-export interface MountDescription {
+export interface MountDescription extends ReleaseNames {
   readonly canister: string;
   readonly mountpoint: string;
-  readonly release: number;
-  /** SHA-256 of the release's header, in hexadecimal. */
-  readonly header: string;
+  readonly source: SourceKind;
+  readonly verified: Verification;
   readonly files: number;
   /** Bytes of all files together. */
   readonly bytes: number;
-  /** When the subnet certified the release. */
+  /** When the subnet certified the release; without certificates, when the canister said so. */
   readonly certifiedAt: string;
   /** Why the release is one that was kept on this host, if it is. */
   readonly warning?: string;
@@ -44,7 +47,7 @@ export interface MountDescription {
 const BOOT_LOADS = 8;
 
 export class CanisterMount {
-  readonly #address: ReleaseAddress;
+  readonly #from: KeptBy;
   readonly #options: CanisterMountOptions;
   readonly #cache: ChunkCache;
   readonly #fileSystem: TreeFileSystem;
@@ -53,7 +56,7 @@ export class CanisterMount {
   readonly #quiet: Quiet;
   readonly #bootLoads = pLimit(BOOT_LOADS);
   /** Configurations whose files have been asked for. */
-  readonly #raised = new WeakSet<FileEntry>();
+  readonly #raised = new WeakSet<TreeFile>();
   #transport: MountedTransport | undefined;
   #control: ReturnType<typeof serveControl> | undefined;
   /** Of all certificates seen: what a clock that is behind it is compared with. */
@@ -61,26 +64,22 @@ export class CanisterMount {
   #tooStale = false;
   readonly #oneSwitch = pLimit(1);
 
-  constructor(
-    address: ReleaseAddress,
-    source: Source,
-    { release, tree, warning }: FirstRelease,
-    options: CanisterMountOptions,
-  ) {
+  constructor(from: KeptBy, { release, tree, warning }: FirstRelease, options: CanisterMountOptions) {
     const { store, log, openWhole } = options;
-    this.#address = address;
+    const { address, source } = from;
+    this.#from = from;
     this.#options = options;
     this.#warning = warning;
     this.#newestTime = release.certifiedAt;
-    this.#cache = new ChunkCache((reference) => source.chunk(reference), {
+    this.#cache = new ChunkCache((chunk, arrived) => source.chunk(chunk, arrived), {
       ...options,
       ...(store === undefined ? {} : { disk: store }),
-      // To wait for what is not asked for helps nobody.
-      ...(options.offline ? { giveUp: () => true } : {}),
+      // To wait for what is not asked for helps nobody, nor for bytes that are not there any more.
+      giveUp: (error) => options.offline || error instanceof ChangedError,
     });
     this.#quiet = new Quiet(options.quiet, options.switchWithin);
     const whole = openWhole === undefined ? undefined : new WholeFiles(this.#cache, store, openWhole);
-    this.#fileSystem = new TreeFileSystem(servedOf(release, tree), this.#cache, {
+    this.#fileSystem = new TreeFileSystem({ release, tree }, this.#cache, {
       canister: address.canister.toText(),
       onOpen: (file, opened) => this.#opened(file, opened),
       beforeOpen: (file, opened) => {
@@ -94,8 +93,8 @@ export class CanisterMount {
       tree,
       warning === undefined,
       {
-        prove: () => proveRelease(address, source),
-        openTree: (next) => openTree(address, next, source, store),
+        newest: (thorough) => source.newest(thorough),
+        openTree: (next) => source.tree(next, store),
         switchTo: (next, nextTree) => this.#switchTo(next, nextTree),
         renewed: (proven) => this.#renewed(proven),
         reserve: (releases) => this.#reserve(releases),
@@ -134,17 +133,25 @@ export class CanisterMount {
     return this.#follower.hydrated;
   }
 
+  /** What is live, in words. */
+  get name(): string {
+    const { live } = this.#follower.status();
+    return `${nameOf(live)} (${live.hash.toString("hex")})`;
+  }
+
   describe(): MountDescription {
     const { tree } = this.#fileSystem.served;
-    const { header, hash, certifiedAt } = this.#follower.status().live;
+    const { live } = this.#follower.status();
+    const { address, source } = this.#from;
     return {
-      canister: this.#address.canister.toText(),
+      canister: address.canister.toText(),
       mountpoint: this.#transport!.mount.mountpoint,
-      release: header.number,
-      header: hexOf(hash),
-      files: header.totals.files,
+      source: source.kind,
+      ...namesOf(live),
+      verified: live.verified,
+      files: tree.files,
       bytes: tree.bytes,
-      certifiedAt: certifiedAt.toISOString(),
+      certifiedAt: live.certifiedAt.toISOString(),
       ...(this.#warning === undefined ? {} : { warning: this.#warning }),
     };
   }
@@ -164,7 +171,7 @@ export class CanisterMount {
       ...(hydration && { hydration }),
       ...(next && {
         next: {
-          release: next.release,
+          ...namesOf(next.release),
           state: next.state,
           ...(next.hydration && { hydration: next.hydration }),
         },
@@ -198,11 +205,9 @@ export class CanisterMount {
   writeStatistics(): void {
     const { statsFile, log } = this.#options;
     if (statsFile === undefined) return;
-    const { header, hash } = this.#follower.status().live;
     const { hits, diskHits, misses, ...statistics } = this.#cache.statistics;
     const content = {
-      release: header.number,
-      header: hexOf(hash),
+      ...namesOf(this.#follower.status().live),
       ...statistics,
       cacheHits: hits + diskHits,
       cacheMisses: misses,
@@ -216,7 +221,7 @@ export class CanisterMount {
     }
   }
 
-  #opened(file: FileEntry, tree: Tree): void {
+  #opened(file: TreeFile, tree: Tree): void {
     this.#quiet.disturb();
     const { prefetch, log } = this.#options;
     if (prefetch === "none" || this.#raised.has(file) || !isBootConfiguration(file)) return;
@@ -225,7 +230,7 @@ export class CanisterMount {
   }
 
   /** Fetches what a configuration names, in its order, while the boot loader still reads it. */
-  async #fetchNamed(configuration: FileEntry, tree: Tree): Promise<void> {
+  async #fetchNamed(configuration: TreeFile, tree: Tree): Promise<void> {
     const pieces: Buffer[] = [];
     for await (const piece of new FileReader([configuration], tree.chunks, this.#cache).read(0)) {
       pieces.push(piece);
@@ -246,45 +251,50 @@ export class CanisterMount {
   /** @throws Error when the proof is older than the user allows */
   #mustBeFresh(): void {
     const { maxStale, log } = this.#options;
-    const { number, certifiedAt } = this.#fileSystem.served;
-    const age = ageOf(certifiedAt, this.#newestTime);
+    const { release } = this.#fileSystem.served;
+    const age = ageOf(release.certifiedAt, this.#newestTime);
     if (age <= maxStale) {
-      if (this.#tooStale) log.info(`release ${number} is proved anew: files can be opened again`);
+      if (this.#tooStale) log.info(`${nameOf(release)} is proved anew: files can be opened again`);
       this.#tooStale = false;
       return;
     }
-    const message = `release ${number} was certified ${Math.round(age / 1000)} s ago, more than --max-stale allows`;
+    const message = `${nameOf(release)} was certified ${Math.round(age / 1000)} s ago, more than --max-stale allows`;
     if (!this.#tooStale) log.error(`${message}: no file can be opened until the network says what is newest`);
     this.#tooStale = true;
     throw new Error(message);
   }
 
-  async #switchTo(release: ProvenRelease, tree: Tree): Promise<void> {
+  async #switchTo(release: Release, tree: Tree): Promise<void> {
     await this.#oneSwitch(async () => {
-      const commit = await inSteps(this.#fileSystem.prepare(servedOf(release, tree)));
+      const commit = await inSteps(this.#fileSystem.prepare({ release, tree }));
       await this.#transport!.switchTo(commit);
     });
   }
 
-  async #renewed(release: ProvenRelease): Promise<void> {
+  async #renewed(release: Release): Promise<void> {
     const { certifiedAt } = release;
     if (certifiedAt > this.#newestTime) this.#newestTime = certifiedAt;
-    this.#fileSystem.served.certifiedAt = certifiedAt;
+    this.#fileSystem.served.release = release;
     const { store } = this.#options;
-    if (store !== undefined) await keepRelease(store, this.#address, release);
+    if (store !== undefined) await keepRelease(store, this.#from, release);
   }
 
   async #reserve(releases: readonly Reserved[]): Promise<boolean> {
     const { store, memory } = this.#options;
     const sizes = new Map<string, number>();
-    for (const { tree } of releases)
-      for (const chunk of tree.chunks) sizes.set(hexOf(chunk.sha256), chunk.size);
+    const known: string[] = [];
+    for (const { release, tree } of releases) {
+      known.push(...this.#from.source.piecesOf(release));
+      for (const chunk of tree.chunks) sizes.set(keyOf(chunk), chunk.size);
+    }
     const bytes = [...sizes.values()].reduce((sum, size) => sum + size, 0);
     if (store === undefined) return bytes <= memory;
     const fits = bytes <= store.capacity;
-    // Manifests are what a mount without the network needs first; they are small.
-    const manifests = releases.flatMap(({ release }) => release.header.manifest.chunks.map(hexOf));
-    await store.pin("trees", fits ? [...manifests, ...sizes.keys()] : manifests);
+    if (fits) {
+      for (const { tree } of releases)
+        for (const chunk of tree.chunks) if (chunk.sha256 !== undefined) known.push(keyOf(chunk));
+    }
+    await store.pin("trees", new Set(known));
     return fits;
   }
 
@@ -298,13 +308,9 @@ export class CanisterMount {
   async #isLocal(tree: Tree): Promise<boolean> {
     const { store } = this.#options;
     for (const chunk of tree.chunks) {
-      const { sha256, size } = chunk;
-      if (!(await (store?.has(hexOf(sha256), size) ?? this.#cache.holds(chunk)))) return false;
+      if (chunk.sha256 === undefined) return false;
+      if (!(await (store?.has(keyOf(chunk), chunk.size) ?? this.#cache.holds(chunk)))) return false;
     }
     return true;
   }
-}
-
-function servedOf({ header, certifiedAt }: ProvenRelease, tree: Tree): ServedRelease {
-  return { tree, number: header.number, certifiedAt };
 }

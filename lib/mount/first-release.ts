@@ -1,15 +1,15 @@
 /** The release that a mount begins with: the newest one, or what was kept on this host when the network does not say. */
+import type { Principal } from "@dfinity/principal";
 import { messageOf, UserError } from "../errors.ts";
-import { keepRelease, keptRelease, newestCertifiedTime } from "../source/kept.ts";
-import { openTree, type ProvenRelease, proveRelease, type ReleaseAddress } from "../source/open.ts";
-import type { Source } from "../source/source.ts";
+import { type KeptBy, keepRelease, keptRelease, newestCertifiedTime } from "../source/kept.ts";
+import type { Release } from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
 import { ageText } from "../units.ts";
 import type { CanisterMountOptions } from "./options.ts";
 
 /** A release with its tree. */
 export interface FirstRelease {
-  readonly release: ProvenRelease;
+  readonly release: Release;
   readonly tree: Tree;
   /** Why it is one that was kept, if it is. */
   readonly warning: string | undefined;
@@ -19,25 +19,27 @@ export interface FirstRelease {
  * From the network; from what was kept on this host when that does not answer, or has nothing to say that can be accepted:
  * what was verified goes on being served, and the log says why.
  *
+ * @param from the source, and where it keeps what it has
  * @throws UserError, VerificationError, ... when there is neither
  */
 export async function openFirst(
-  address: ReleaseAddress,
-  source: Source,
+  from: KeptBy,
   { store, offline, maxStale, log }: CanisterMountOptions,
 ): Promise<FirstRelease> {
+  const { source } = from;
+  const { canister } = from.address;
   const kept =
     store &&
-    (await keptRelease(store, address, source).catch((error) => {
-      log.warn(`what was kept of ${address.canister} is of no use: ${messageOf(error)}`);
+    (await keptRelease(store, from).catch((error) => {
+      log.warn(`what was kept of ${canister} is of no use: ${messageOf(error)}`);
       return undefined;
     }));
   let reason = "--offline";
   if (!offline) {
     try {
-      const release = await proveRelease(address, source);
-      const tree = await openTree(address, release, source, store);
-      if (store) await keepRelease(store, address, release);
+      const release = await source.newest();
+      const tree = await source.tree(release, store);
+      if (store) await keepRelease(store, from, release);
       return { release, tree, warning: undefined };
     } catch (error) {
       if (kept === undefined) throw error;
@@ -45,22 +47,27 @@ export async function openFirst(
     }
   }
   if (store === undefined || kept === undefined) {
-    throw new UserError(
-      `nothing of ${address.canister} is kept on this host: mount it once without --offline, and with a disk cache`,
-    );
+    throw nothingKept(canister);
   }
   const age = ageOf(kept.certifiedAt, await newestCertifiedTime(store));
   if (age > maxStale) {
     throw new UserError(
-      `what is kept of ${address.canister} was certified ${ageText(age)} ago, which --max-stale does not allow, and there is nothing newer: ${reason}`,
+      `what is kept of ${canister} was certified ${ageText(age)} ago, which --max-stale does not allow, and there is nothing newer: ${reason}`,
     );
   }
   const warning = `mounted from what was kept on this host, certified ${ageText(age)} ago: ${reason}`;
   log.warn(warning);
-  return { release: kept, tree: await openTree(address, kept, source, store), warning };
+  return { release: kept, tree: await source.tree(kept, store), warning };
 }
 
 /** Milliseconds since a time, by the clock, or by the newest certificate when the clock is behind that. */
 export function ageOf(certifiedAt: Date, newest: Date): number {
   return Math.max(Date.now(), newest.getTime()) - certifiedAt.getTime();
+}
+
+/** What to say to whoever wants a canister without the network, of which nothing is here. */
+export function nothingKept(canister: Principal): UserError {
+  return new UserError(
+    `nothing of ${canister} is kept on this host: mount it once without --offline, and with a disk cache`,
+  );
 }

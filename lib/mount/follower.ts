@@ -5,20 +5,20 @@
 import { WrongFileError } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type { ProvenRelease } from "../source/open.ts";
+import { nameOf, type Release } from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
 import { type Hydration, type Hydrator, startOf } from "./hydrator.ts";
 import type { Quiet } from "./quiet.ts";
 
 /** What the follower works on; serve.ts puts it together. */
 export interface Following {
-  /** Asks the network. One call takes some seconds at most. */
-  prove(): Promise<ProvenRelease>;
-  openTree(release: ProvenRelease): Promise<Tree>;
+  /** Asks the network. @param thorough as Source.newest() */
+  newest(thorough: boolean): Promise<Release>;
+  openTree(release: Release): Promise<Tree>;
   /** Lets new readers have it. */
-  switchTo(release: ProvenRelease, tree: Tree): Promise<void>;
+  switchTo(release: Release, tree: Tree): Promise<void>;
   /** The live release is proved anew, or another one is live: what proves it is to be kept. */
-  renewed(release: ProvenRelease): Promise<void>;
+  renewed(release: Release): Promise<void>;
   /** Keeps the chunks of these from being evicted; whether they all fit. */
   reserve(releases: readonly Reserved[]): Promise<boolean>;
   /** Whether all of the tree can be read without the network. */
@@ -26,7 +26,7 @@ export interface Following {
 }
 
 export interface Reserved {
-  readonly release: ProvenRelease;
+  readonly release: Release;
   readonly tree: Tree;
 }
 
@@ -44,12 +44,12 @@ export interface FollowerOptions {
 export type NextState = "reading" | "hydrating" | "waiting for quiet";
 
 export interface FollowerStatus {
-  readonly live: ProvenRelease;
+  readonly live: Release;
   /** Of the live tree; undefined when it is read on demand. */
   readonly hydration: Hydration | undefined;
   readonly hydrated: boolean;
   readonly next:
-    | { readonly release: number; readonly state: NextState; readonly hydration: Hydration | undefined }
+    | { readonly release: Release; readonly state: NextState; readonly hydration: Hydration | undefined }
     | undefined;
   /** When the network was last asked with success; undefined: not since the mount, which is from what was kept. */
   readonly checkedAt: Date | undefined;
@@ -62,7 +62,7 @@ const JITTER = 0.1;
 
 interface Next {
   /** The newest proof of it. */
-  release: ProvenRelease;
+  release: Release;
   state: NextState;
   hydration: Hydration | undefined;
 }
@@ -71,7 +71,7 @@ export class Follower {
   readonly #work: Following;
   readonly #options: FollowerOptions;
   readonly #ended = new AbortController();
-  #live: ProvenRelease;
+  #live: Release;
   #tree: Tree;
   #hydration: Hydration | undefined;
   #next: Next | undefined;
@@ -84,10 +84,12 @@ export class Follower {
   /** Since when (of performance.now()) a release has been ready to go live, whichever it was. */
   #readySince: number | undefined;
   #wake: () => void = () => {};
+  /** Somebody has asked for a look. */
+  #asked = false;
   readonly #hydrated = Promise.withResolvers<void>();
 
   /** @param checked whether the network has just said that `live` is the newest */
-  constructor(live: ProvenRelease, tree: Tree, checked: boolean, work: Following, options: FollowerOptions) {
+  constructor(live: Release, tree: Tree, checked: boolean, work: Following, options: FollowerOptions) {
     this.#live = live;
     this.#tree = tree;
     this.#work = work;
@@ -106,7 +108,7 @@ export class Follower {
       live: this.#live,
       hydration: this.#hydration,
       hydrated: isDone(this.#hydration),
-      next: next && { release: next.release.header.number, state: next.state, hydration: next.hydration },
+      next: next && { release: next.release, state: next.state, hydration: next.hydration },
       checkedAt: this.#checkedAt,
       problem: this.#problem?.message,
     };
@@ -122,8 +124,9 @@ export class Follower {
     }
   }
 
-  /** Looks at the canister now. */
+  /** Looks at the canister now, thoroughly. */
   refresh(): void {
+    this.#asked = true;
     this.#wake();
   }
 
@@ -148,9 +151,11 @@ export class Follower {
   }
 
   async #look(): Promise<void> {
-    let found: ProvenRelease;
+    const thorough = this.#asked;
+    this.#asked = false;
+    let found: Release;
     try {
-      found = await this.#work.prove();
+      found = await this.#work.newest(thorough);
     } catch (error) {
       this.#cannotLook(error);
       return;
@@ -172,9 +177,9 @@ export class Follower {
     const message = messageOf(error);
     // Once an outage, not once a minute.
     if (this.#problem?.message !== message) {
-      const { header, certifiedAt } = this.#live;
+      const { certifiedAt } = this.#live;
       this.#options.log.warn(
-        `cannot ask for the newest release: ${message}; goes on with release ${header.number}, certified ${certifiedAt.toISOString()}`,
+        `cannot ask for the newest release: ${message}; goes on with ${nameOf(this.#live)}, of ${certifiedAt.toISOString()}`,
       );
     }
     this.#problem = { message, since: this.#problem?.since ?? new Date() };
@@ -191,21 +196,21 @@ export class Follower {
 
   #abandonNext(): void {
     if (this.#next === undefined) return;
-    this.#options.log.info(`release ${this.#next.release.header.number} is outdated before it went live`);
+    this.#options.log.info(`${nameOf(this.#next.release)} is outdated before it went live`);
     this.#next = undefined;
     this.#fetching.abort();
   }
 
-  async #bringLive(release: ProvenRelease): Promise<void> {
+  async #bringLive(release: Release): Promise<void> {
     const { log, quiet } = this.#options;
-    const { number } = release.header;
+    const name = nameOf(release);
     const next: Next = { release, state: "reading", hydration: undefined };
     this.#next = next;
     // What is live was being fetched until now; the next release has most of it as well.
     this.#fetching.abort();
     this.#fetching = new AbortController();
     const { signal } = this.#fetching;
-    log.info(`release ${number} (${release.hash.toString("hex")}) is out`);
+    log.info(`${name} (${release.hash.toString("hex")}) is out`);
     try {
       const tree = await this.#work.openTree(release);
       signal.throwIfAborted();
@@ -224,7 +229,7 @@ export class Follower {
       const when = isQuiet
         ? `after ${seconds(waited)} s of waiting for quiet`
         : `though files go on being opened, after ${seconds(waited)} s`;
-      log.info(`release ${number} is live (${how}), ${when}`);
+      log.info(`${name} is live (${how}), ${when}`);
       await this.#work.renewed(this.#live);
       // Alone it may fit; else this only gives up what the one before had reserved.
       if (local) await this.#work.reserve([this.#served()]);
@@ -233,7 +238,7 @@ export class Follower {
       if (signal.aborted) return;
       if (this.#next === next) this.#next = undefined;
       if (error instanceof WrongFileError) this.#refused = release.hash.toString("hex");
-      log.error(`release ${number} does not go live: ${messageOf(error)}`);
+      log.error(`${name} does not go live: ${messageOf(error)}`);
       // Which was interrupted for it.
       if (!isDone(this.#hydration)) await this.#hydrateLive();
     }
@@ -246,46 +251,48 @@ export class Follower {
     if (!hydrate) return false;
     if (!fits) {
       log.warn(
-        `release ${next.release.header.number} and the live one do not fit the cache together: it will be read on demand; --max-cache-size makes room`,
+        `${nameOf(next.release)} and the live one do not fit the cache together: it will be read on demand; --max-cache-size makes room`,
       );
       return false;
     }
     next.state = "hydrating";
     next.hydration = startOf(tree);
     await hydrator.hydrate(tree, next.hydration, signal);
+    // Chunks whose hashes were not known before are.
+    await this.#work.reserve([this.#served(), { release: next.release, tree }]);
     if (await this.#work.isLocal(tree)) return true;
     next.hydration = undefined;
-    log.warn(`not all of release ${next.release.header.number} could be kept in the cache`);
+    log.warn(`not all of ${nameOf(next.release)} could be kept in the cache`);
     return false;
   }
 
   async #hydrateLive(): Promise<void> {
     const { hydrate, hydrator, log } = this.#options;
     const { signal } = this.#fetching;
-    const { number } = this.#live.header;
+    const name = nameOf(this.#live);
     try {
       const fits = await this.#work.reserve([this.#served()]);
       if (!hydrate) return;
       if (!fits) {
-        log.warn(
-          `release ${number} is larger than the cache: it is read on demand; --max-cache-size makes room`,
-        );
+        log.warn(`${name} is larger than the cache: it is read on demand; --max-cache-size makes room`);
         return;
       }
       const hydration = startOf(this.#tree);
       this.#hydration = hydration;
       const start = new Date();
       await hydrator.hydrate(this.#tree, hydration, signal);
+      await this.#work.reserve([this.#served()]);
       const isLocal = await this.#work.isLocal(this.#tree);
       signal.throwIfAborted();
       if (!isLocal) {
         this.#hydration = undefined;
-        log.warn(`not all of release ${number} could be kept in the cache: it is read on demand`);
+        log.warn(`not all of ${name} could be kept in the cache: it is read on demand`);
         return;
       }
-      log.info(`all of release ${number} is here, after ${secondsSince(start)} s: it needs no network`);
+      await this.#work.renewed(this.#live);
+      log.info(`all of ${name} is here, after ${secondsSince(start)} s: it needs no network`);
     } catch (error) {
-      if (!signal.aborted) log.error(`release ${number} cannot be fetched whole: ${messageOf(error)}`);
+      if (!signal.aborted) log.error(`${name} cannot be fetched whole: ${messageOf(error)}`);
     } finally {
       this.#hydrated.resolve();
     }

@@ -7,13 +7,12 @@ import { CHUNKS_AHEAD, FileReader, WrongFileError } from "../cache/file-reader.t
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { OfflineError } from "../source/offline.ts";
-import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
-import type { Tree } from "../tree/tree.ts";
+import type { Chunk, Tree, TreeFile } from "../tree/tree.ts";
 
 /** Chunks for somebody who is in no hurry, as seen from here (lib/cache). */
 export interface BackgroundChunks {
   /** @param keep in memory as well as on disk */
-  load(reference: ChunkReference, options: { keep: boolean }): Promise<Buffer>;
+  load(reference: Chunk, options: { keep: boolean }): Promise<Buffer>;
 }
 
 /** How far it has got, in files and bytes of them. */
@@ -81,7 +80,7 @@ async function readWhole(reader: FileReader, index: number, signal: AbortSignal)
   for await (const _ of reader.read(index)) signal.throwIfAborted();
 }
 
-function filesOf(tree: Tree): FileEntry[] {
+function filesOf(tree: Tree): TreeFile[] {
   return tree.nodes.map(({ entry }) => entry).filter((entry) => entry.kind === "file");
 }
 
@@ -89,14 +88,14 @@ function filesOf(tree: Tree): FileEntry[] {
 class Window {
   readonly #chunks: BackgroundChunks;
   readonly #keep: boolean;
-  readonly #loads = new Map<ChunkReference, Promise<Buffer>>();
+  readonly #loads = new Map<Chunk, Promise<Buffer>>();
 
   constructor(chunks: BackgroundChunks, keep: boolean) {
     this.#chunks = chunks;
     this.#keep = keep;
   }
 
-  get(reference: ChunkReference): Promise<Buffer> {
+  get(reference: Chunk): Promise<Buffer> {
     let load = this.#loads.get(reference);
     if (load === undefined) {
       load = this.#chunks.load(reference, { keep: this.#keep });
@@ -107,7 +106,7 @@ class Window {
     return load;
   }
 
-  prefetch(reference: ChunkReference): void {
+  prefetch(reference: Chunk): void {
     this.get(reference).catch(() => {
       // Whoever reads it is told.
     });

@@ -3,6 +3,8 @@ import type { DiskStore } from "../cache/disk-store.ts";
 import type { MountOptions } from "../fs/mount-options.ts";
 import type { MountTransport } from "../fs/transport.ts";
 import type { Log } from "../log.ts";
+import type { Trust } from "../source/icboot/source.ts";
+import type { SourceKind } from "../source/source.ts";
 
 export type Prefetch = "all" | "boot" | "none";
 
@@ -15,6 +17,10 @@ export interface ListenAddress {
 export interface CanisterMountOptions {
   readonly mountpoint: string;
   readonly mount: MountOptions;
+  /** What kind of canister it is; undefined: find out. */
+  readonly source: SourceKind | undefined;
+  /** How an icboot canister is read. */
+  readonly trust: Trust;
   readonly transport: MountTransport;
   /** Bytes of memory for verified chunks. */
   readonly memory: number;

@@ -1,10 +1,14 @@
 /** `icfs mount` from its start to its end: the first release, the mount, the signals. */
+import { messageOf, UserError } from "../errors.ts";
 import { serveUntilUnmounted } from "../fs/lifetime.ts";
 import { BlsThread } from "../ic/bls-thread.ts";
-import { offlineSource } from "../source/offline.ts";
-import { openSource, type ReleaseAddress } from "../source/open.ts";
+import type { BlsVerify } from "../ic/certificate.ts";
+import type { ReleaseAddress } from "../source/address.ts";
+import { keptKind } from "../source/kept.ts";
+import { openSource } from "../source/open.ts";
+import type { Source, SourceKind } from "../source/source.ts";
 import { CanisterMount, type MountDescription } from "./canister-mount.ts";
-import { openFirst } from "./first-release.ts";
+import { nothingKept, openFirst } from "./first-release.ts";
 import type { CanisterMountOptions } from "./options.ts";
 
 /** Who wants the memory to be small does not want a thread's 30 MiB either. */
@@ -41,16 +45,15 @@ export async function serveMount(
           metrics = await serveMetrics(options.metrics, () => (isMounted ? mount?.status() : undefined), log);
         }
         const address = await resolveAddress();
-        // Half of the deadline: a request that hangs in silence leaves time for another.
-        const online = openSource(address, options.readTimeout / 2, () => (isMounted ? verify : undefined));
-        const source = options.offline ? offlineSource(online) : online;
-        mount = new CanisterMount(address, source, await openFirst(address, source, options), options);
+        const source = await openKnown(address, options, () => (isMounted ? verify : undefined));
+        const from = { address, source };
+        mount = new CanisterMount(from, await openFirst(from, options), options);
         return mount.mount();
       },
       ready: async () => {
         isMounted = true;
-        const { mountpoint, canister, release, header } = mount!.describe();
-        log.info(`${mountpoint}: release ${release} (${header}) of ${canister} is mounted`);
+        const { mountpoint, canister, source, verified } = mount!.describe();
+        log.info(`${mountpoint}: ${mount!.name} of ${canister} (${source}, ${verified}) is mounted`);
         mount!.follow();
         if (options.ready === "hydrated") await mount!.hydrated;
         await ready(mount!.describe());
@@ -62,5 +65,42 @@ export async function serveMount(
     mount?.end();
     writeStatistics();
     await store?.close();
+  }
+}
+
+/**
+ * The canister as a source. When the network does not say what kind of canister it is, it is what it was when something of
+ * it was last kept here.
+ *
+ * @throws UserError, Error
+ */
+async function openKnown(
+  address: ReleaseAddress,
+  options: CanisterMountOptions,
+  blsVerify: () => BlsVerify | undefined,
+): Promise<Source> {
+  const { store, offline, log } = options;
+  const open = (kind: SourceKind | undefined) =>
+    // Half of the deadline: a request that hangs in silence leaves time for another.
+    openSource(address, {
+      kind,
+      trust: options.trust,
+      requestTimeout: options.readTimeout / 2,
+      offline,
+      blsVerify,
+      log,
+    });
+  if (options.source !== undefined) return open(options.source);
+  const kept = store && (await keptKind(store, address));
+  if (offline) {
+    if (kept === undefined) throw nothingKept(address.canister);
+    return open(kept);
+  }
+  try {
+    return await open(undefined);
+  } catch (error) {
+    if (kept === undefined || error instanceof UserError) throw error;
+    log.warn(`cannot find out what ${address.canister} is: ${messageOf(error)}; it was ${kept} before`);
+    return open(kept);
   }
 }

@@ -2,6 +2,7 @@
 import type { CacheStatistics } from "../cache/chunk-cache.ts";
 import type { DiskStatistics } from "../cache/disk-store.ts";
 import type { ReaderStatistics } from "../fs/tree-filesystem.ts";
+import type { ReleaseNames } from "../source/source.ts";
 import type { MountDescription } from "./canister-mount.ts";
 import type { Hydration } from "./hydrator.ts";
 
@@ -17,7 +18,7 @@ export interface MountStatus extends MountDescription {
   readonly hydrated: boolean;
   readonly hydration?: Hydration;
   /** A release that is not live yet. */
-  readonly next?: { readonly release: number; readonly state: string; readonly hydration?: Hydration };
+  readonly next?: ReleaseNames & { readonly state: string; readonly hydration?: Hydration };
   readonly openFiles: number;
   readonly readers: ReaderStatistics;
   readonly cache: CacheStatistics & {

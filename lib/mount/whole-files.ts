@@ -3,16 +3,14 @@
  * their client that all went well when a read fails in the middle; once a file is open here, none can.
  */
 import { FileReader } from "../cache/file-reader.ts";
-import { hexOf } from "../tree/hash.ts";
-import type { ChunkReference, FileEntry } from "../tree/manifest.ts";
-import type { Tree } from "../tree/tree.ts";
+import { type Chunk, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 
 /** The cache, as seen from here. */
 export interface HoldingChunks {
-  get(reference: ChunkReference): Promise<Buffer>;
-  prefetch(reference: ChunkReference): void;
+  get(reference: Chunk): Promise<Buffer>;
+  prefetch(reference: Chunk): void;
   /** Whether a chunk can be read without the network. */
-  holds(reference: ChunkReference): Promise<boolean>;
+  holds(reference: Chunk): Promise<boolean>;
 }
 
 /** Keeps chunks from being evicted, under a name of the caller's. */
@@ -26,7 +24,7 @@ export class WholeFiles {
   readonly #pins: Pins | undefined;
   readonly #deadline: number;
   /** Files that are open, and how often. */
-  readonly #open = new Map<FileEntry, { readonly pin: string; count: number }>();
+  readonly #open = new Map<TreeFile, { readonly pin: string; count: number }>();
   #lastPin = 0;
 
   /** @param deadline milliseconds that opening may take */
@@ -37,7 +35,7 @@ export class WholeFiles {
   }
 
   /** Resolves when all of the file is here; to be undone by `closed`. @throws Error when it cannot be had in time */
-  async opening(file: FileEntry, tree: Tree): Promise<void> {
+  async opening(file: TreeFile, tree: Tree): Promise<void> {
     const references = file.extents.map(({ chunk }) => tree.chunks[chunk]!);
     await this.#hold(file, references);
     try {
@@ -48,7 +46,7 @@ export class WholeFiles {
     }
   }
 
-  closed(file: FileEntry): void {
+  closed(file: TreeFile): void {
     const open = this.#open.get(file);
     if (open === undefined) return;
     open.count -= 1;
@@ -58,7 +56,7 @@ export class WholeFiles {
     void this.#pins?.unpin(open.pin);
   }
 
-  async #hold(file: FileEntry, references: readonly ChunkReference[]): Promise<void> {
+  async #hold(file: TreeFile, references: readonly Chunk[]): Promise<void> {
     const open = this.#open.get(file);
     if (open !== undefined) {
       open.count += 1;
@@ -67,13 +65,14 @@ export class WholeFiles {
     this.#lastPin += 1;
     const pin = `open-${this.#lastPin}`;
     this.#open.set(file, { pin, count: 1 });
-    await this.#pins?.pin(
-      pin,
-      references.map(({ sha256 }) => hexOf(sha256)),
-    );
+    await this.#pin(pin, references);
   }
 
-  async #fetch(file: FileEntry, tree: Tree, references: readonly ChunkReference[]): Promise<void> {
+  async #pin(name: string, references: readonly Chunk[]): Promise<void> {
+    await this.#pins?.pin(name, references.filter(({ sha256 }) => sha256 !== undefined).map(keyOf));
+  }
+
+  async #fetch(file: TreeFile, tree: Tree, references: readonly Chunk[]): Promise<void> {
     const until = performance.now() + this.#deadline;
     const reader = new FileReader([file], tree.chunks, this.#chunks);
     const pieces = reader.read(0);
@@ -81,6 +80,8 @@ export class WholeFiles {
       const piece = await within(until - performance.now(), pieces.next());
       if (piece.done) break;
     }
+    // Hashes that were not known before are.
+    await this.#pin(this.#open.get(file)!.pin, references);
     const held = await Promise.all(references.map((reference) => this.#chunks.holds(reference)));
     if (!held.every(Boolean)) {
       throw new Error("it is larger than the cache has room for: raise --max-cache-size, or --memory");

@@ -4,7 +4,7 @@ import type { Principal } from "@dfinity/principal";
 import { icfsCanister } from "../canister.ts";
 import { UserError } from "../errors.ts";
 import { agentMessage } from "../ic/agent-error.ts";
-import type { Source } from "../source/source.ts";
+import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import type { Chunk } from "./chunker.ts";
@@ -30,7 +30,7 @@ export interface DryRunOptions {
   readonly canister: Principal;
   /** Anybody's: only queries are made. */
   readonly agent: HttpAgent;
-  readonly source: Source;
+  readonly source: ReleaseReader;
   readonly note: string;
   readonly progress: Progress;
 }

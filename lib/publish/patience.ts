@@ -4,7 +4,7 @@ import { RejectError } from "../ic/agent.ts";
 import { isTransient, retryAfter } from "../ic/agent-error.ts";
 import { VerificationError } from "../ic/certificate.ts";
 import { retrying } from "../retry.ts";
-import type { Source } from "../source/source.ts";
+import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 
 /** With these pauses: about half a minute of a network that is away or too busy. */
 const ATTEMPTS = 7;
@@ -32,7 +32,7 @@ export function patiently<T>(call: () => Promise<T>, { goOn, signal }: Patience 
 }
 
 /** A source that asks again when it gets no answer, or none that verifies. */
-export function patientSource(source: Source): Source {
+export function patientReader(source: ReleaseReader): ReleaseReader {
   const again = <T>(attempt: () => Promise<T>): Promise<T> =>
     retrying(attempt, {
       firstPause: FIRST_PAUSE_MS,

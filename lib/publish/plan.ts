@@ -1,6 +1,6 @@
 /** What a publication comes to, before anything is sent: the directory as chunks and manifest, beside the newest release. */
 import { UserError } from "../errors.ts";
-import type { Head, Source } from "../source/source.ts";
+import type { Head, ReleaseReader } from "../source/icfs/release-reader.ts";
 import { type Differences, differences } from "../tree/diff.ts";
 import { MAX_NOTE_BYTES } from "../tree/header.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
@@ -32,7 +32,11 @@ export function checkNote(note: string): void {
 }
 
 /** @throws UserError that names all that cannot be published */
-export async function planPublication(directory: string, source: Source, progress: Progress): Promise<Plan> {
+export async function planPublication(
+  directory: string,
+  source: ReleaseReader,
+  progress: Progress,
+): Promise<Plan> {
   const problems = new Problems();
   const scanned = await scan(directory, problems);
   progress.start("hashing", bytesOf(scanned));

@@ -6,12 +6,12 @@ import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { icfsCanister } from "../canister.ts";
 import { type Deed, explained } from "../refusals.ts";
-import type { VerifiedHeader } from "../source/chain.ts";
-import type { Source } from "../source/source.ts";
+import type { VerifiedHeader } from "../source/icfs/chain.ts";
+import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import type { Chunk } from "./chunker.ts";
-import { patientSource } from "./patience.ts";
+import { patientReader } from "./patience.ts";
 import { checkNote, planPublication } from "./plan.ts";
 import type { Progress } from "./progress.ts";
 import { makeRelease } from "./release.ts";
@@ -39,7 +39,7 @@ export interface PublishOptions {
   /** With the publisher's identity. */
   readonly agent: HttpAgent;
   /** To read what the canister has. */
-  readonly source: Source;
+  readonly source: ReleaseReader;
   readonly note: string;
   readonly progress: Progress;
 }
@@ -59,7 +59,7 @@ export async function publish(options: PublishOptions): Promise<Publication> {
 
 async function publishTree(options: PublishOptions): Promise<Publication> {
   const { directory, progress } = options;
-  const source = patientSource(options.source);
+  const source = patientReader(options.source);
   checkNote(options.note);
   const { tree, head, differences, totals } = await planPublication(directory, source, progress);
   if (head !== undefined && areNone(differences)) {

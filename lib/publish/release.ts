@@ -9,8 +9,8 @@ import type { Principal } from "@dfinity/principal";
 import type { IcfsCanister, PublishResult } from "../canister.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { agentMessage, isTransient } from "../ic/agent-error.ts";
-import { ancestors, type VerifiedHeader } from "../source/chain.ts";
-import type { Source } from "../source/source.ts";
+import { ancestors, type VerifiedHeader } from "../source/icfs/chain.ts";
+import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { hexOf } from "../tree/hash.ts";
 import type { Header } from "../tree/header.ts";
 import type { Chunk, ChunkedTree } from "./chunker.ts";
@@ -18,7 +18,7 @@ import { patiently } from "./patience.ts";
 
 /** What every request for a release has. */
 interface CommonRequest {
-  readonly source: Source;
+  readonly source: ReleaseReader;
   readonly publisher: Principal;
   /** What it goes on top of. */
   readonly parent: VerifiedHeader | undefined;

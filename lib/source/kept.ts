@@ -1,12 +1,11 @@
 /**
- * What a host keeps of a release so that it can prove it again without the network: the proof of the newest release, and
- * for an older one the headers in between. It is verified again, signature and all, each time it is read: only its age
- * does not count then. One small file beside the chunks, which `icfs cache clear` leaves.
+ * What a host keeps of a release so that it can have it again without the network: what its source calls evidence, verified
+ * again, signature and all, each time it is read; only its age does not count then. One small file beside the chunks, which
+ * `icfs cache clear` leaves.
  */
 import { createHash } from "node:crypto";
-import { FormatError } from "../errors.ts";
-import { type Evidence, type ProvenRelease, type ReleaseAddress, restoreRelease } from "./open.ts";
-import type { Source } from "./source.ts";
+import type { ReleaseAddress } from "./address.ts";
+import type { Release, Source, SourceKind } from "./source.ts";
 
 /** A place for small files (lib/cache/disk-store.ts). */
 export interface Keeper {
@@ -15,22 +14,24 @@ export interface Keeper {
   writeBlob(name: string, bytes: Uint8Array): Promise<void>;
 }
 
+/** What one source keeps of the release that an address names. */
+export interface KeptBy {
+  readonly address: ReleaseAddress;
+  readonly source: Source;
+}
+
 /** The newest time that any certificate seen on this host has said: a clock that is behind it is wrong. */
 const NEWEST_TIME = "newest-certified-time";
 
-/** Keeps what proves the release that an address names. */
+/** Keeps what proves the release. */
 export async function keepRelease(
   keeper: Keeper,
-  address: ReleaseAddress,
-  { evidence, certifiedAt }: ProvenRelease,
+  { address, source }: KeptBy,
+  release: Release,
 ): Promise<void> {
-  const { proof, headers } = evidence;
-  await keeper.writeBlob(
-    nameOf(address),
-    Buffer.from(JSON.stringify({ proof: base64(proof), headers: headers.map(base64) })),
-  );
-  if (certifiedAt > (await newestCertifiedTime(keeper))) {
-    await keeper.writeBlob(NEWEST_TIME, Buffer.from(certifiedAt.toISOString()));
+  await keeper.writeBlob(nameOf(address, source.kind), source.evidence(release));
+  if (release.certifiedAt > (await newestCertifiedTime(keeper))) {
+    await keeper.writeBlob(NEWEST_TIME, Buffer.from(release.certifiedAt.toISOString()));
   }
 }
 
@@ -38,13 +39,17 @@ export async function keepRelease(
  * What was kept of it, verified; undefined when there is nothing.
  * @throws FormatError, VerificationError when what is there proves nothing
  */
-export async function keptRelease(
-  keeper: Keeper,
-  address: ReleaseAddress,
-  source: Source,
-): Promise<ProvenRelease | undefined> {
-  const bytes = await keeper.readBlob(nameOf(address));
-  return bytes === undefined ? undefined : restoreRelease(address, decode(bytes), source);
+export async function keptRelease(keeper: Keeper, { address, source }: KeptBy): Promise<Release | undefined> {
+  const bytes = await keeper.readBlob(nameOf(address, source.kind));
+  return bytes === undefined ? undefined : source.restore(bytes);
+}
+
+/** What kind of canister the address was when something of it was last kept; undefined: nothing is. */
+export async function keptKind(keeper: Keeper, address: ReleaseAddress): Promise<SourceKind | undefined> {
+  for (const kind of ["icfs", "assets", "icboot"] as const) {
+    if ((await keeper.readBlob(nameOf(address, kind))) !== undefined) return kind;
+  }
+  return undefined;
 }
 
 /** The newest time that a certificate kept here has said; 1970 when there is none. */
@@ -69,20 +74,8 @@ function rootKeyName(url: string): string {
 }
 
 /** By root key: the same canister id elsewhere is another canister. */
-function nameOf({ canister, rootKey, release }: ReleaseAddress): string {
+function nameOf({ canister, rootKey, release }: ReleaseAddress, kind: SourceKind): string {
   const network = createHash("sha256").update(rootKey).digest("hex").slice(0, 16);
-  return `${canister.toText()}-${network}${release === undefined ? "" : `@${release}`}`;
-}
-
-function decode(bytes: Buffer): Evidence {
-  try {
-    const { proof, headers } = JSON.parse(bytes.toString()) as { proof: string; headers: string[] };
-    return { proof: Buffer.from(proof, "base64"), headers: headers.map((h) => Buffer.from(h, "base64")) };
-  } catch {
-    throw new FormatError("what was kept of the release cannot be read");
-  }
-}
-
-function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+  const what = release === undefined ? "" : `@${release}`;
+  return `${canister.toText()}-${network}${what}${kind === "icfs" ? "" : `.${kind}`}`;
 }

@@ -1,17 +1,18 @@
-/** A source that asks nobody: it has what was kept on this host, and nothing else. */
+/** A reader that asks nobody: it has what was kept on this host, and nothing else. */
 import { UserError } from "../errors.ts";
-import type { Pieces, Source } from "./source.ts";
+import type { ReleaseReader } from "./icfs/release-reader.ts";
+import type { Pieces } from "./source.ts";
 
 /** What is not kept on this host cannot be had. */
 export class OfflineError extends UserError {}
 
-/** @param source knows what was kept when it sees it */
-export function offlineSource(source: Source): Source {
+/** @param reader knows what was kept when it sees it */
+export function offlineReader(reader: ReleaseReader): ReleaseReader {
   return {
     head: refuse,
-    restore: (proof) => source.restore(proof),
+    restore: (proof) => reader.restore(proof),
     headers: refuse,
-    manifest: (header, pieces) => source.manifest(header, pieces && keptAlone(pieces)),
+    manifest: (header, pieces) => reader.manifest(header, pieces && keptAlone(pieces)),
     chunk: refuse,
   };
 }
@@ -23,6 +24,7 @@ function keptAlone(pieces: Pieces): Pieces {
   };
 }
 
-async function refuse(): Promise<never> {
+/** @throws OfflineError */
+export async function refuse(): Promise<never> {
   throw new OfflineError("it is not kept on this host, and --offline asks nobody");
 }

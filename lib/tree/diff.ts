@@ -13,7 +13,8 @@ export type Comparable =
       readonly kind: "file";
       readonly path: string;
       readonly size: number;
-      readonly sha256: Uint8Array;
+      /** Undefined when it could not be read. */
+      readonly sha256: Uint8Array | undefined;
       readonly executable: boolean;
     };
 
@@ -85,9 +86,14 @@ function change(old: Comparable, now: Comparable): string | undefined {
   }
   if (old.kind === "file" && now.kind === "file") {
     const what: string[] = [];
-    if (old.size !== now.size || Buffer.compare(old.sha256, now.sha256) !== 0) what.push("bytes");
+    if (old.size !== now.size || !isSameHash(old.sha256, now.sha256)) what.push("bytes");
     if (old.executable !== now.executable) what.push("executable bit");
     return what.length === 0 ? undefined : what.join(", ");
   }
   return old.kind === now.kind ? undefined : `was a ${old.kind}`;
+}
+
+/** Of what could not be read nothing is said here: whoever could not read it has said so. */
+function isSameHash(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  return a === undefined || b === undefined || Buffer.compare(a, b) === 0;
 }

@@ -81,12 +81,6 @@ export interface Manifest {
   readonly entries: readonly Entry[];
 }
 
-/** Bytes, as stat has them: a file's length, a symlink's target in UTF-8, 0 for a directory. */
-export function entrySize(entry: Entry): number {
-  if (entry.kind === "file") return entry.size;
-  return entry.kind === "symlink" ? Buffer.byteLength(entry.target) : 0;
-}
-
 /** Orders paths by their UTF-8 bytes (JavaScript's own order is by UTF-16 units). */
 export function comparePaths(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));

@@ -1,12 +1,60 @@
-/** A release's tree, for looking things up: nodes by number, names in directories. Made from a checked manifest. */
+/** A release's tree, for looking things up: nodes by number, names in directories. */
 import { atOnce } from "../steps.ts";
-import type { ChunkReference, Entry, Manifest } from "./manifest.ts";
+import { hexOf } from "./hash.ts";
+import type { DirectoryEntry, Extent, SymlinkEntry } from "./manifest.ts";
 import { baseName, MAX_HOPS, parentPath } from "./rules.ts";
 
+/** A piece of a tree's bytes, which files' extents point into: a manifest's chunk, or a part of one file. */
+export interface Chunk {
+  /** Undefined where no manifest says it, until the chunk has been fetched once. */
+  readonly sha256: Uint8Array | undefined;
+  /** Tells chunks apart whose hashes are not known yet. */
+  readonly name?: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** What a chunk is called in caches: its SHA-256 in hexadecimal, or its name while that is not known. */
+export function keyOf({ sha256, name }: Chunk): string {
+  return sha256 === undefined ? name! : hexOf(sha256);
+}
+
+/** A file in a tree: a manifest's file entry is one. */
+export interface TreeFile {
+  readonly kind: "file";
+  /** Relative to the root, with `/`. */
+  readonly path: string;
+  /** Nanoseconds since 1970. */
+  readonly modified: bigint;
+  /** Bytes. */
+  readonly size: number;
+  /** Undefined where nothing says it, until all of the file has been read. */
+  readonly sha256: Uint8Array | undefined;
+  readonly executable: boolean;
+  readonly extents: readonly Extent[];
+  /** Told the hash, where `sha256` is undefined, by whoever has read all of it. */
+  readonly learn?: (sha256: Buffer) => void;
+}
+
+export type TreeEntry = DirectoryEntry | SymlinkEntry | TreeFile;
+
+/** Bytes, as stat has them: a file's length, a symlink's target in UTF-8, 0 for a directory. */
+export function entrySize(entry: TreeEntry): number {
+  if (entry.kind === "file") return entry.size;
+  return entry.kind === "symlink" ? Buffer.byteLength(entry.target) : 0;
+}
+
+/** What a tree is made from: a checked manifest, or what other canisters list. */
+export interface TreeContent {
+  readonly chunks: readonly Chunk[];
+  /** Sorted by the UTF-8 bytes of their paths, so that a directory comes before what is in it. */
+  readonly entries: readonly TreeEntry[];
+}
+
 export interface TreeNode {
-  /** The node's number: 0 for the root, then in the manifest's order. */
+  /** The node's number: 0 for the root, then in the order of the entries. */
   readonly index: number;
-  readonly entry: Entry;
+  readonly entry: TreeEntry;
   /** A directory's nodes by name, in path order; empty for what is none. */
   readonly children: ReadonlyMap<string, TreeNode>;
   /** How many of the children are directories. */
@@ -15,11 +63,11 @@ export interface TreeNode {
 
 class MutableNode implements TreeNode {
   readonly index: number;
-  readonly entry: Entry;
+  readonly entry: TreeEntry;
   readonly children: Map<string, TreeNode>;
   subdirectories = 0;
 
-  constructor(index: number, entry: Entry) {
+  constructor(index: number, entry: TreeEntry) {
     this.index = index;
     this.entry = entry;
     this.children = entry.kind === "directory" ? new Map() : NO_CHILDREN;
@@ -35,41 +83,50 @@ const ENTRIES_PER_STEP = 1000;
 export class Tree {
   readonly root: TreeNode;
   readonly nodes: readonly TreeNode[];
-  readonly chunks: readonly ChunkReference[];
+  readonly chunks: readonly Chunk[];
+  readonly files: number;
   /** Bytes of all files together. */
   readonly bytes: number;
 
-  private constructor(nodes: readonly TreeNode[], chunks: readonly ChunkReference[], bytes: number) {
+  private constructor(
+    nodes: readonly TreeNode[],
+    chunks: readonly Chunk[],
+    { files, bytes }: { files: number; bytes: number },
+  ) {
     this.root = nodes[0]!;
     this.nodes = nodes;
     this.chunks = chunks;
+    this.files = files;
     this.bytes = bytes;
   }
 
-  /** @param modified the root's time in nanoseconds since 1970: no manifest lists the root */
-  static of(manifest: Manifest, modified: bigint): Tree {
-    return atOnce(Tree.growing(manifest, modified));
+  /** @param modified the root's time in nanoseconds since 1970: no listing has the root */
+  static of(content: TreeContent, modified: bigint): Tree {
+    return atOnce(Tree.growing(content, modified));
   }
 
   /** of(), in steps. */
-  static *growing(manifest: Manifest, modified: bigint): Generator<void, Tree> {
+  static *growing(content: TreeContent, modified: bigint): Generator<void, Tree> {
     const root = new MutableNode(0, { kind: "directory", path: "", modified });
     const directories = new Map([["", root]]);
     const nodes = [root];
-    let bytes = 0;
-    for (const entry of manifest.entries) {
+    const totals = { files: 0, bytes: 0 };
+    for (const entry of content.entries) {
       const node = new MutableNode(nodes.length, entry);
       nodes.push(node);
       const parent = directories.get(parentPath(entry.path))!;
       parent.children.set(baseName(entry.path), node);
-      if (entry.kind === "file") bytes += entry.size;
+      if (entry.kind === "file") {
+        totals.files += 1;
+        totals.bytes += entry.size;
+      }
       if (entry.kind === "directory") {
         parent.subdirectories += 1;
         directories.set(entry.path, node);
       }
       if (nodes.length % ENTRIES_PER_STEP === 0) yield;
     }
-    return new Tree(nodes, manifest.chunks, bytes);
+    return new Tree(nodes, content.chunks, totals);
   }
 
   /**

@@ -4,9 +4,9 @@ import t from "tap";
 import { ChunkCache } from "../../lib/cache/chunk-cache.ts";
 import type { FetchChunk } from "../../lib/cache/chunk-fetcher.ts";
 import { createLog } from "../../lib/log.ts";
-import type { ChunkReference } from "../../lib/tree/manifest.ts";
+import type { Chunk } from "../../lib/tree/tree.ts";
 
-function chunk(content: string): { reference: ChunkReference; bytes: Buffer } {
+function chunk(content: string): { reference: Chunk; bytes: Buffer } {
   const bytes = Buffer.from(content);
   return { bytes, reference: { sha256: createHash("sha256").update(bytes).digest(), size: bytes.length } };
 }
@@ -17,23 +17,23 @@ const B = chunk("bbbb");
 interface Fixture {
   readonly cache: ChunkCache;
   /** What was asked of the source, in its order. */
-  readonly fetched: ChunkReference[];
+  readonly fetched: Chunk[];
   readonly logged: string[];
 }
 
 function cacheOf(fetch: FetchChunk, { memory = 1000, readTimeout = 5000 } = {}): Fixture {
-  const fetched: ChunkReference[] = [];
+  const fetched: Chunk[] = [];
   const logged: string[] = [];
   const log = createLog("debug", (line) => logged.push(line));
-  const counted: FetchChunk = (reference) => {
+  const counted: FetchChunk = (reference, arrived) => {
     fetched.push(reference);
-    return fetch(reference);
+    return fetch(reference, arrived);
   };
   return { fetched, logged, cache: new ChunkCache(counted, { memory, readTimeout, log }) };
 }
 
 /** Answers whatever chunk is asked for, from those given. */
-function answering(...chunks: { reference: ChunkReference; bytes: Buffer }[]): FetchChunk {
+function answering(...chunks: { reference: Chunk; bytes: Buffer }[]): FetchChunk {
   return async (reference) => chunks.find((chunk) => chunk.reference === reference)!.bytes;
 }
 
@@ -49,7 +49,7 @@ t.test(
     );
     const readers = Array.from({ length: 50 }, () => cache.get(A.reference));
     // The same chunk by another object: what counts is the hash.
-    readers.push(cache.get({ ...A.reference, sha256: Uint8Array.from(A.reference.sha256) }));
+    readers.push(cache.get({ ...A.reference, sha256: Uint8Array.from(A.reference.sha256!) }));
     cache.prefetch(A.reference);
     answer(A.bytes);
     for (const bytes of await Promise.all(readers)) t.equal(bytes, A.bytes);

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import t from "tap";
 import { type Chunks, FileReader } from "../../lib/cache/file-reader.ts";
-import type { ChunkReference, FileEntry } from "../../lib/tree/manifest.ts";
+import type { FileEntry } from "../../lib/tree/manifest.ts";
+import type { Chunk } from "../../lib/tree/tree.ts";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
@@ -10,7 +11,7 @@ function chunksOf(contents: readonly string[]) {
   const table = contents.map((text) => ({ sha256: sha256(Buffer.from(text)), size: text.length }));
   const got: string[] = [];
   const ahead: string[] = [];
-  const text = (reference: ChunkReference) => contents[table.indexOf(reference as (typeof table)[0])]!;
+  const text = (reference: Chunk) => contents[table.indexOf(reference as (typeof table)[0])]!;
   const chunks: Chunks = {
     get: async (reference) => {
       got.push(text(reference));

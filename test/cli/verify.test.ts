@@ -36,22 +36,24 @@ t.test("a release, and a directory beside it", async (t) => {
   const { header, chunks } = published;
   t.match(await c.icfs(["verify", id]), {
     code: 0,
-    stdout: `release 1 of ${id} (${header}) is all right: 4 files, 3.1 MB, ${chunks} chunks verified\n`,
+    stdout: `release 1 of ${id} (${header}) is all right: 4 files, 3.1 MB, ${chunks} chunks verified, certified by the subnet\n`,
     stderr: "verifying: 3.1 MB\n",
   });
   const { code, stdout } = await c.icfs(["verify", id, tree, "--json"]);
   t.equal(code, 0);
   t.same(JSON.parse(stdout), {
     canister: id,
+    source: "icfs",
     release: 1,
     header,
+    verified: "certified",
     files: 4,
     bytes: 3 * MiB + 3,
     chunks,
     problems: [],
     differences: { added: [], changed: [], removed: [] },
   });
-  t.match(await c.icfs(["verify", id, tree]), { code: 0, stdout: /verified; .*\/tree is the same\n$/ });
+  t.match(await c.icfs(["verify", id, tree]), { code: 0, stdout: /by the subnet; .*\/tree is the same\n$/ });
 
   await t.test("times do not count, all else does", async (t) => {
     await utimes(join(tree, "z"), 1, 1);
@@ -90,7 +92,7 @@ t.test("a release, and a directory beside it", async (t) => {
     t.match(await c.icfs(["verify", id, tree]), { code: 0, stdout: /^release 2 of / });
     t.match(await c.icfs(["verify", `${id}@1`]), {
       code: 0,
-      stdout: `release 1 of ${id} (${header}) is all right: 4 files, 3.1 MB, ${chunks} chunks verified\n`,
+      stdout: `release 1 of ${id} (${header}) is all right: 4 files, 3.1 MB, ${chunks} chunks verified, certified by the subnet\n`,
     });
     t.match(await c.icfs(["verify", `${id}@1`, tree]), { code: 1, stdout: /removed file {6}z\n/ });
   });

@@ -8,7 +8,7 @@ import { resolveNetwork } from "../../lib/ic/network.ts";
 import type { Progress } from "../../lib/publish/progress.ts";
 import { type Publication, publish } from "../../lib/publish/publish.ts";
 import { makeRelease } from "../../lib/publish/release.ts";
-import { openSource } from "../../lib/source/open.ts";
+import { openReader } from "../../lib/source/icfs/open.ts";
 import { bytesOf, chunked, reassembled, writeTree } from "../publish/trees.ts";
 import { startCanister, type TestCanister } from "../support/canister-network.ts";
 import { type Fault, type FaultProxy, faultFor, startFaultProxy } from "../support/fault-proxy.ts";
@@ -43,7 +43,7 @@ async function startPublisher(t: Test): Promise<Publisher> {
     verifyQuerySignatures: true,
     requestTimeout: TIMEOUT,
   });
-  const source = openSource({ network, rootKey, canister }, TIMEOUT);
+  const source = openReader({ network, rootKey, canister }, TIMEOUT);
   return {
     ...c,
     proxy,

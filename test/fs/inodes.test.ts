@@ -7,6 +7,7 @@ import { Inodes, type ServedRelease } from "../../lib/fs/inodes.ts";
 import { atOnce } from "../../lib/steps.ts";
 import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
 import { Tree } from "../../lib/tree/tree.ts";
+import { served } from "../support/served.ts";
 
 /** Files by path: their content in a letter. */
 type Files = Readonly<Record<string, string>>;
@@ -34,12 +35,12 @@ function release(files: Files, number: number): ServedRelease {
     });
   }
   entries.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
-  return { tree: Tree.of({ chunks, entries }, 0n), number, certifiedAt: new Date(0) };
+  return served(Tree.of({ chunks, entries }, 0n), number);
 }
 
 const switchTo = (inodes: Inodes, next: ServedRelease) => atOnce(inodes.prepare(next))();
 const inodeOf = (inodes: Inodes, path: string) => {
-  const node = inodes.release.tree.find(path);
+  const node = inodes.served.tree.find(path);
   return node && inodes.of(node);
 };
 
@@ -65,7 +66,7 @@ t.test("across random releases", async (t) => {
         if (i > 0 && before[path] === content && numbers.get(path) !== inode) {
           throw new Error(`${path} has not changed, and its inode has`);
         }
-        if (inodes.get(inode)?.release.number !== i) throw new Error("it is of the current release");
+        if (inodes.get(inode)?.served.release.number !== i) throw new Error("it is of the current release");
       }
       if (new Set(now.values()).size !== now.size) throw new Error("one inode for two files");
       before = files;
@@ -82,14 +83,14 @@ t.test("what is retained outlives its release, and no longer", async (t) => {
   inodes.retain(held);
   inodes.retain(gone);
   switchTo(inodes, release({ "d/held": "y", "d/left": "y" }, 2));
-  t.equal(inodes.get(held)?.release.number, 1, "the old content is there");
+  t.equal(inodes.get(held)?.served.release.number, 1, "the old content is there");
   t.notOk(inodes.isCurrent(held));
   t.equal(inodes.get(left), undefined, "nobody has it");
   t.equal(inodeOf(inodes, "d"), directory, "directories keep theirs");
   t.equal(inodes.get(gone)?.node.entry.path, "gone");
   t.not(inodeOf(inodes, "d/held"), held);
   switchTo(inodes, release({ "d/held": "x" }, 3));
-  t.equal(inodes.get(held)?.release.number, 1, "over more than one switch");
+  t.equal(inodes.get(held)?.served.release.number, 1, "over more than one switch");
   t.equal(inodes.outdated, 2);
   inodes.forget(held);
   inodes.forget(gone);

@@ -3,34 +3,34 @@ import fc from "fast-check";
 import t from "tap";
 import { type FileSystem, FsError, ROOT_INODE } from "../../lib/fs/filesystem.ts";
 import { type Chunks, TreeFileSystem } from "../../lib/fs/tree-filesystem.ts";
-import type { ChunkReference, Entry, Manifest } from "../../lib/tree/manifest.ts";
-import { Tree } from "../../lib/tree/tree.ts";
+import type { Entry } from "../../lib/tree/manifest.ts";
+import { type Chunk, Tree, type TreeContent } from "../../lib/tree/tree.ts";
+import { served } from "../support/served.ts";
 
 /** The chunks of a manifest, by their references. */
 class Store implements Chunks {
-  readonly prefetched: ChunkReference[] = [];
-  readonly asked: ChunkReference[] = [];
+  readonly prefetched: Chunk[] = [];
+  readonly asked: Chunk[] = [];
   broken = false;
-  readonly #bytes: ReadonlyMap<ChunkReference, Buffer>;
+  readonly #bytes: ReadonlyMap<Chunk, Buffer>;
 
-  constructor(bytes: ReadonlyMap<ChunkReference, Buffer>) {
+  constructor(bytes: ReadonlyMap<Chunk, Buffer>) {
     this.#bytes = bytes;
   }
 
-  async get(reference: ChunkReference): Promise<Buffer> {
+  async get(reference: Chunk): Promise<Buffer> {
     this.asked.push(reference);
     if (this.broken) throw new Error("no answer within the read timeout");
     return this.#bytes.get(reference)!;
   }
 
-  prefetch(reference: ChunkReference): void {
+  prefetch(reference: Chunk): void {
     this.prefetched.push(reference);
   }
 }
 
-function fileSystemOver(manifest: Manifest, chunks: Chunks): TreeFileSystem {
-  const release = { tree: Tree.of(manifest, 7_000_000n), number: 1, certifiedAt: new Date(0) };
-  return new TreeFileSystem(release, chunks, { canister: "aaaaa-aa" });
+function fileSystemOver(manifest: TreeContent, chunks: Chunks): TreeFileSystem {
+  return new TreeFileSystem(served(Tree.of(manifest, 7_000_000n), 1), chunks, { canister: "aaaaa-aa" });
 }
 
 /** What opening a file gives where it waits for nothing. */
@@ -43,13 +43,13 @@ function open(fileSystem: FileSystem, inode: number): number {
 interface Made {
   readonly fileSystem: FileSystem;
   readonly store: Store;
-  readonly manifest: Manifest;
+  readonly manifest: TreeContent;
 }
 
 /** Files cut into extents of the given lengths; each extent lies in a chunk with other bytes around it. */
 function make(files: Readonly<Record<string, readonly Buffer[]>>, others: readonly Entry[] = []): Made {
-  const bytes = new Map<ChunkReference, Buffer>();
-  const chunks: ChunkReference[] = [];
+  const bytes = new Map<Chunk, Buffer>();
+  const chunks: Chunk[] = [];
   const entries: Entry[] = Object.entries(files).map(([path, pieces]) => {
     const extents = pieces.map((piece, i) => {
       const before = Buffer.alloc((i * 7 + path.length) % 5, 0xee);
@@ -71,7 +71,7 @@ function make(files: Readonly<Record<string, readonly Buffer[]>>, others: readon
     };
   });
   const all = [...entries, ...others].sort((a, b) => (a.path < b.path ? -1 : 1));
-  const manifest: Manifest = { chunks, entries: all };
+  const manifest: TreeContent = { chunks, entries: all };
   const store = new Store(bytes);
   return { fileSystem: fileSystemOver(manifest, store), store, manifest };
 }

@@ -16,8 +16,9 @@ import type { MountedTransport } from "../../lib/fs/transport.ts";
 import { TreeFileSystem } from "../../lib/fs/tree-filesystem.ts";
 import { createLog } from "../../lib/log.ts";
 import { atOnce } from "../../lib/steps.ts";
-import type { ChunkReference, Entry, Manifest } from "../../lib/tree/manifest.ts";
-import { Tree } from "../../lib/tree/tree.ts";
+import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
+import { type Chunk, Tree } from "../../lib/tree/tree.ts";
+import { served } from "../support/served.ts";
 import { TRANSPORT } from "../support/transport.ts";
 
 const CHUNK = 256 * 1024;
@@ -26,10 +27,10 @@ const SECOND = 1_000_000_000n;
 const NAMES = 2000;
 /** Of the greatest of them; so they are sorted. */
 const NAME_DIGITS = 4;
-const chunks = new Map<ChunkReference, Buffer>();
+const chunks = new Map<Chunk, Buffer>();
 
-function file(path: string, version: number, size: number): { entry: Entry; references: ChunkReference[] } {
-  const references: ChunkReference[] = [];
+function file(path: string, version: number, size: number): { entry: Entry; references: Chunk[] } {
+  const references: Chunk[] = [];
   const extents = [];
   for (let at = 0; at < size; at += CHUNK) {
     const length = Math.min(CHUNK, size - at);
@@ -57,7 +58,7 @@ function file(path: string, version: number, size: number): { entry: Entry; refe
 
 /** Version 0 has a file that never changes as well as those that do. */
 function release(version: number): ServedRelease {
-  const manifest: { chunks: ChunkReference[]; entries: Entry[] } = { chunks: [], entries: [] };
+  const manifest: { chunks: Chunk[]; entries: Entry[] } = { chunks: [], entries: [] };
   const add = ({ entry, references }: ReturnType<typeof file>) => {
     if (entry.kind !== "file") return;
     const extents = entry.extents.map((extent) => ({
@@ -78,11 +79,7 @@ function release(version: number): ServedRelease {
   for (let i = 0; i < NAMES; i++) {
     add(file(`names/${version}-${String(i).padStart(NAME_DIGITS, "0")}`, version, 0));
   }
-  return {
-    tree: Tree.of(manifest as Manifest, BigInt(version) * SECOND),
-    number: version,
-    certifiedAt: new Date(0),
-  };
+  return served(Tree.of(manifest as Manifest, BigInt(version) * SECOND), version);
 }
 
 const [mountpoint, interval] = process.argv.slice(2);

@@ -7,7 +7,7 @@ import { Principal } from "@dfinity/principal";
 import t from "tap";
 import type { Progress } from "../../lib/publish/progress.ts";
 import { describePublication, publish } from "../../lib/publish/publish.ts";
-import type { Source } from "../../lib/source/source.ts";
+import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { writeTree } from "./trees.ts";
 
@@ -19,7 +19,7 @@ function untouched() {
   const no = () => {
     throw new Error("the network was asked");
   };
-  const source: Source = { head: no, restore: no, headers: no, manifest: no, chunk: no };
+  const source: ReleaseReader = { head: no, restore: no, headers: no, manifest: no, chunk: no };
   const progress: Progress = {
     start: (stage) => stages.push(stage),
     add: () => {},

@@ -6,8 +6,8 @@ import { createAgent, parseCanisterId } from "../../lib/ic/agent.ts";
 import { loadIdentity } from "../../lib/ic/identity.ts";
 import { type Network, resolveNetwork } from "../../lib/ic/network.ts";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../lib/localnet/index.ts";
-import { openSource } from "../../lib/source/open.ts";
-import type { Source } from "../../lib/source/source.ts";
+import { openReader } from "../../lib/source/icfs/open.ts";
+import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import {
   BIN,
   cleanEnvironment,
@@ -38,7 +38,7 @@ export interface TestCanister extends TestNetwork {
   /** Signs as the owner. */
   readonly publisherAgent: HttpAgent;
   /** Reads the canister as nobody in particular. */
-  source(): Source;
+  source(): ReleaseReader;
 }
 
 /** A network without canisters; it ends with the test. This process gets its XDG_STATE_HOME, for trust, as well. */
@@ -85,6 +85,6 @@ export async function startCanister(
     canister,
     identity,
     publisherAgent: createAgent({ ...common, identity, verifyQuerySignatures: true }),
-    source: () => openSource({ network, rootKey, canister }, REQUEST_TIMEOUT),
+    source: () => openReader({ network, rootKey, canister }, REQUEST_TIMEOUT),
   };
 }

@@ -6,8 +6,8 @@ import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
 import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/canister.ts";
 import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
-import { openSource } from "../../lib/source/open.ts";
-import type { Source } from "../../lib/source/source.ts";
+import { openReader } from "../../lib/source/icfs/open.ts";
+import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { type EmptyNetwork, NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "./networks.ts";
@@ -20,7 +20,7 @@ export interface StartedCanister {
   /** As its owner. */
   readonly owner: ActorSubclass<IcfsCanister>;
   as(identity: SignIdentity | undefined): ActorSubclass<IcfsCanister>;
-  readonly source: Source;
+  readonly source: ReleaseReader;
   /** Stores a manifest and publishes it on top of the newest release. */
   publish(manifest: Manifest | Uint8Array): Promise<PublishResult>;
 }
@@ -34,7 +34,7 @@ export async function startIcfsCanister(
   const id = await network.install(wasm, NO_INSTALL_ARGUMENTS);
   const owner = icfsCanister(network.agent, id);
   const { url, rootKey } = network;
-  const source = openSource({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000);
+  const source = openReader({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000);
   return {
     network,
     id,

@@ -5,8 +5,8 @@ import type { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
 import { compileMotoko } from "../../canister/compile.ts";
-import { openSource } from "../../lib/source/open.ts";
-import type { Source } from "../../lib/source/source.ts";
+import { openReader } from "../../lib/source/icfs/open.ts";
+import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Manifest } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { encodeHeader, type HeaderFields } from "./headers.ts";
@@ -29,7 +29,7 @@ interface LiarCanister {
 export interface Liar extends LiarCanister {
   readonly network: EmptyNetwork;
   readonly id: Principal;
-  readonly source: Source;
+  readonly source: ReleaseReader;
   /**
    * Makes a manifest, good or bad, the newest release; its pieces are served, its files' chunks are not.
    * @param fields of the header, in place of the right ones. Returns the header's bytes.
@@ -48,7 +48,7 @@ export async function startLiar(t: Test): Promise<Liar> {
     id,
     tell,
     serve,
-    source: openSource({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000),
+    source: openReader({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000),
     async release(manifest, fields = {}) {
       const bytes = manifest instanceof Uint8Array ? manifest : Buffer.concat(encodeManifest(manifest));
       const chunks: Buffer[] = [];

@@ -1,7 +1,7 @@
 /** What `release()` answers, made by the test instead of a canister, and a source that is given it. */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { IcfsSource } from "../../lib/source/icfs.ts";
+import { IcfsReader } from "../../lib/source/icfs/reader.ts";
 import { headerHash } from "../../lib/tree/header.ts";
 
 /** A witness, in CBOR, of a header at icfs/head. */
@@ -23,9 +23,9 @@ export function proofOf(parts: {
 }
 
 /** A source for which every query is answered with this blob. */
-export function sourceOfReply(reply: Uint8Array, canister: Principal, rootKey: Uint8Array): IcfsSource {
+export function sourceOfReply(reply: Uint8Array, canister: Principal, rootKey: Uint8Array): IcfsReader {
   const query = async () => ({ status: "replied", reply: { arg: candidBlob(reply) } });
-  return new IcfsSource({ query } as unknown as HttpAgent, canister, rootKey);
+  return new IcfsReader({ query } as unknown as HttpAgent, canister, rootKey);
 }
 
 /** A reply of one blob, in Candid. */

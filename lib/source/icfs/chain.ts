@@ -2,9 +2,9 @@
  * The chain of releases, walked from a verified head downwards: each header must hash to what the one above calls its
  * parent, so that every release is proved by the newest one's certificate.
  */
-import { VerificationError } from "../ic/certificate.ts";
-import { decodeHeader, type Header, headerHash } from "../tree/header.ts";
-import type { Source } from "./source.ts";
+import { VerificationError } from "../../ic/certificate.ts";
+import { decodeHeader, type Header, headerHash } from "../../tree/header.ts";
+import type { ReleaseReader } from "./release-reader.ts";
 
 /** A release whose header is proved. */
 export interface VerifiedHeader {
@@ -23,13 +23,13 @@ const HEADERS_PAGE = 1000;
  */
 export async function* ancestors(
   head: VerifiedHeader,
-  source: Pick<Source, "headers">,
+  reader: Pick<ReleaseReader, "headers">,
   last = 1,
 ): AsyncGenerator<VerifiedHeader> {
   let { parent } = head.header;
   let number = head.header.number - 1;
   while (number >= last) {
-    const headers = await source.headers(number, Math.min(HEADERS_PAGE, number - last + 1));
+    const headers = await reader.headers(number, Math.min(HEADERS_PAGE, number - last + 1));
     if (headers.length === 0)
       throw new VerificationError(`the canister does not give release ${number}'s header`);
     for (const bytes of headers) {

@@ -1,40 +1,26 @@
 /** From a canister id to a release, verified and not from before what this host has seen: what every reader does first. */
-import type { Identity } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { UserError } from "../errors.ts";
-import { createAgent } from "../ic/agent.ts";
-import type { Network } from "../ic/network.ts";
-import { retrying } from "../retry.ts";
-import { inSteps } from "../steps.ts";
-import { Tree } from "../tree/tree.ts";
+import { UserError } from "../../errors.ts";
+import { createAgent } from "../../ic/agent.ts";
+import { inSteps } from "../../steps.ts";
+import { Tree } from "../../tree/tree.ts";
+import type { CanisterAddress, ReleaseAddress } from "../address.ts";
+import { fewAttempts } from "../few-attempts.ts";
+import type { Pieces } from "../source.ts";
 import { ancestors, type VerifiedHeader } from "./chain.ts";
-import { type BlsVerifier, IcfsSource } from "./icfs.ts";
-import { type Head, MissingChunkError, type Pieces, type Source } from "./source.ts";
-import { trustingSource } from "./trust.ts";
-
-export interface CanisterAddress {
-  readonly network: Network;
-  readonly rootKey: Uint8Array;
-  readonly canister: Principal;
-  /** Default: anonymous. */
-  readonly identity?: Identity;
-}
-
-/** A canister, or one release of it. */
-export interface ReleaseAddress extends CanisterAddress {
-  /** The release's number. Default: the newest. */
-  readonly release?: number;
-}
+import { type BlsVerifier, IcfsReader } from "./reader.ts";
+import { type Head, MissingChunkError, type ReleaseReader } from "./release-reader.ts";
+import { trustingReader } from "./trust.ts";
 
 /** @param requestTimeout milliseconds for one request */
-export function openSource(
+export function openReader(
   address: CanisterAddress,
   requestTimeout: number,
   blsVerify?: BlsVerifier,
-): Source {
+): ReleaseReader {
   // Query signatures are off: whatever this agent fetches is certified or hash-chained, which is stronger.
   const agent = createAgent({ ...address, verifyQuerySignatures: false, requestTimeout });
-  return new IcfsSource(agent, address.canister, address.rootKey, blsVerify);
+  return new IcfsReader(agent, address.canister, address.rootKey, blsVerify);
 }
 
 /** A release that the subnet's certificate proves, directly or through its successors. */
@@ -56,25 +42,9 @@ export interface OpenRelease extends ProvenRelease {
   readonly tree: Tree;
 }
 
-/** Few, since somebody waits for the mount or the answer; enough for a dropped connection or a flipped bit. */
-const ATTEMPTS = 3;
-const PAUSE_MS = 100;
-/** Beyond this another attempt at a network that says nothing only makes somebody wait longer for the same error. */
-const PATIENCE_MS = 5000;
-
-function fewAttempts<T>(attempt: () => Promise<T>): Promise<T> {
-  const until = performance.now() + PATIENCE_MS;
-  return retrying(attempt, {
-    firstPause: PAUSE_MS,
-    longestPause: 2 * PAUSE_MS,
-    again: (error, attempts) =>
-      attempts < ATTEMPTS && !(error instanceof UserError) && performance.now() < until,
-  });
-}
-
-/** The newest release. @throws UserError when there is none yet; VerificationError, FormatError, ... of the source */
-export async function openHead(address: CanisterAddress, source: Source): Promise<Head> {
-  const trusting = trustingSource(source, address.canister, address.rootKey);
+/** The newest release. @throws UserError when there is none yet; VerificationError, FormatError, ... of the reader */
+export async function openHead(address: CanisterAddress, reader: ReleaseReader): Promise<Head> {
+  const trusting = trustingReader(reader, address.canister, address.rootKey);
   const head = await fewAttempts(() => trusting.head());
   if (head === undefined) {
     throw new UserError(
@@ -85,24 +55,24 @@ export async function openHead(address: CanisterAddress, source: Source): Promis
 }
 
 /** The release that the address names, with its tree. @throws as openHead(); UserError when it cannot be had */
-export async function openRelease(address: ReleaseAddress, source: Source): Promise<OpenRelease> {
-  const release = await proveRelease(address, source);
-  return { ...release, tree: await openTree(address, release, source) };
+export async function openRelease(address: ReleaseAddress, reader: ReleaseReader): Promise<OpenRelease> {
+  const release = await proveRelease(address, reader);
+  return { ...release, tree: await openTree(address, release, reader) };
 }
 
 /** The release that the address names, or the newest. @throws as openHead(); UserError when it was never made */
-export async function proveRelease(address: ReleaseAddress, source: Source): Promise<ProvenRelease> {
-  const head = await openHead(address, source);
-  return fewAttempts(() => proven(head, address, source));
+export async function proveRelease(address: ReleaseAddress, reader: ReleaseReader): Promise<ProvenRelease> {
+  const head = await openHead(address, reader);
+  return fewAttempts(() => proven(head, address, reader));
 }
 
 /** proveRelease(), from what proved it once. @throws VerificationError, FormatError; UserError when it is of another */
 export async function restoreRelease(
   address: ReleaseAddress,
   { proof, headers }: Evidence,
-  source: Source,
+  reader: ReleaseReader,
 ): Promise<ProvenRelease> {
-  const head = await trustingSource(source, address.canister, address.rootKey).restore(proof);
+  const head = await trustingReader(reader, address.canister, address.rootKey).restore(proof);
   const newest = head.header.number - 1;
   return proven(head, address, {
     headers: async (from, count) => headers.slice(newest - from, newest - from + count),
@@ -112,12 +82,12 @@ export async function restoreRelease(
 async function proven(
   head: Head,
   address: ReleaseAddress,
-  source: Pick<Source, "headers">,
+  reader: Pick<ReleaseReader, "headers">,
 ): Promise<ProvenRelease> {
   const headers: Uint8Array[] = [];
   const release = await releaseBelow(head, address, {
     async headers(from, count) {
-      const page = await source.headers(from, count);
+      const page = await reader.headers(from, count);
       headers.push(...page);
       return page;
     },
@@ -135,11 +105,11 @@ async function proven(
 export async function openTree(
   address: ReleaseAddress,
   { header, evidence }: ProvenRelease,
-  source: Source,
+  reader: ReleaseReader,
   pieces?: Pieces,
 ): Promise<Tree> {
   try {
-    const manifest = await fewAttempts(() => source.manifest(header, pieces));
+    const manifest = await fewAttempts(() => reader.manifest(header, pieces));
     return await inSteps(Tree.growing(manifest, BigInt(header.publishedAt.getTime()) * 1_000_000n));
   } catch (error) {
     // The newest is always held: a canister that has not got that is broken, or what stands before it lies.
@@ -159,7 +129,7 @@ export function notHeld(canister: Principal, number: number): UserError {
 export async function releaseBelow(
   head: Head,
   { canister, release = head.header.number }: ReleaseAddress,
-  source: Pick<Source, "headers">,
+  reader: Pick<ReleaseReader, "headers">,
 ): Promise<VerifiedHeader> {
   const newest = head.header.number;
   if (release === newest) return { header: head.header, hash: head.hash };
@@ -169,6 +139,6 @@ export async function releaseBelow(
     );
   }
   let last: VerifiedHeader = head;
-  for await (const ancestor of ancestors(head, source, release)) last = ancestor;
+  for await (const ancestor of ancestors(head, reader, release)) last = ancestor;
   return { header: last.header, hash: last.hash };
 }

@@ -5,18 +5,19 @@
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import pLimit from "p-limit";
-import { FormatError } from "../errors.ts";
-import { blobArgument, NO_ARGUMENTS, queryBlob, RejectError } from "../ic/agent.ts";
-import { CborReader } from "../ic/cbor-reader.ts";
-import { type BlsVerify, VerificationError, verifyCertificate } from "../ic/certificate.ts";
-import { decodeHashTree, lookupLeaf, rootHash } from "../ic/hash-tree.ts";
-import { refusalToRead } from "../refusals.ts";
-import { inSteps } from "../steps.ts";
-import { hexOf, sha256 } from "../tree/hash.ts";
-import { decodeHeader, type Header, headerHash } from "../tree/header.ts";
-import type { ChunkReference, Manifest } from "../tree/manifest.ts";
-import { decodingManifest } from "../tree/manifest-decoder.ts";
-import { type Head, MissingChunkError, type Pieces, type Source } from "./source.ts";
+import { FormatError } from "../../errors.ts";
+import { blobArgument, NO_ARGUMENTS, queryBlob, RejectError } from "../../ic/agent.ts";
+import { CborReader } from "../../ic/cbor-reader.ts";
+import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate.ts";
+import { decodeHashTree, lookupLeaf, rootHash } from "../../ic/hash-tree.ts";
+import { refusalToRead } from "../../refusals.ts";
+import { inSteps } from "../../steps.ts";
+import { hexOf, sha256 } from "../../tree/hash.ts";
+import { decodeHeader, type Header, headerHash } from "../../tree/header.ts";
+import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
+import { decodingManifest } from "../../tree/manifest-decoder.ts";
+import type { Pieces } from "../source.ts";
+import { type Head, MissingChunkError, type ReleaseReader } from "./release-reader.ts";
 
 /** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
 const PARALLEL_PIECES = 16;
@@ -24,7 +25,7 @@ const PARALLEL_PIECES = 16;
 /** What is to check the next certificate's signatures; undefined: @dfinity/agent's own. */
 export type BlsVerifier = () => BlsVerify | undefined;
 
-export class IcfsSource implements Source {
+export class IcfsReader implements ReleaseReader {
   readonly #agent: HttpAgent;
   readonly #canister: Principal;
   readonly #rootKey: Uint8Array;

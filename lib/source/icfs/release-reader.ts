@@ -1,10 +1,8 @@
-/**
- * Where releases come from. A source verifies, then and only then hands over; what carries the bytes (agent queries
- * today) is its own business, because a chunk that hashes right is good whoever carries it.
- */
-import { VerificationError } from "../ic/certificate.ts";
-import type { Header } from "../tree/header.ts";
-import type { ChunkReference, Manifest } from "../tree/manifest.ts";
+/** What is read of an icfs canister: the newest release's proof, the chain of headers below it, manifests, chunks. */
+import { VerificationError } from "../../ic/certificate.ts";
+import type { Header } from "../../tree/header.ts";
+import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
+import type { Pieces } from "../source.ts";
 import type { VerifiedHeader } from "./chain.ts";
 
 /** The source answers that it has not got a chunk: that of a release whose tree is not held any more, or it lies. */
@@ -18,15 +16,8 @@ export interface Head extends VerifiedHeader {
   readonly proof: Uint8Array;
 }
 
-/** Where verified pieces of manifests are kept, by their SHA-256 in hexadecimal (lib/cache). */
-export interface Pieces {
-  read(sha256: string): Promise<Buffer | undefined>;
-  /** Never rejects. */
-  write(sha256: string, bytes: Buffer): Promise<void>;
-}
-
 /** One attempt each; retries and deadlines are the caller's. */
-export interface Source {
+export interface ReleaseReader {
   /**
    * The newest release, or undefined before the first one. Its certificate has been verified.
    * @throws VerificationError, FormatError; RejectError and Error when there is no answer

@@ -10,11 +10,11 @@ import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
-import { stateDirectory } from "../directories.ts";
-import { messageOf, UserError } from "../errors.ts";
-import { VerificationError } from "../ic/certificate.ts";
+import { stateDirectory } from "../../directories.ts";
+import { messageOf, UserError } from "../../errors.ts";
+import { VerificationError } from "../../ic/certificate.ts";
 import { ancestors } from "./chain.ts";
-import type { Head, Source } from "./source.ts";
+import type { Head, ReleaseReader } from "./release-reader.ts";
 
 export interface AcceptedRelease {
   readonly canister: string;
@@ -32,6 +32,11 @@ function directory(): string {
 /** What this host has accepted, canister by canister. @throws UserError */
 export function acceptedReleases(): AcceptedRelease[] {
   return files().map((name) => read(join(directory(), name))!);
+}
+
+/** Whether this host has accepted a release from a canister on the network of that root key. @throws UserError */
+export function hasAccepted(canister: Principal, rootKey: Uint8Array): boolean {
+  return read(fileOf(placeOf(canister, rootKey))) !== undefined;
 }
 
 /** Forgets what was accepted from a canister, on every network. Returns whether there was anything. @throws UserError */
@@ -52,24 +57,28 @@ function files(): string[] {
 }
 
 /**
- * A source whose head is refused unless it is what this host accepted before or descends from it, and is remembered.
+ * A reader whose head is refused unless it is what this host accepted before or descends from it, and is remembered.
  * Its head() throws VerificationError when it does not, and UserError when the host's state cannot be read or written.
  */
-export function trustingSource(source: Source, canister: Principal, rootKey: Uint8Array): Source {
+export function trustingReader(
+  reader: ReleaseReader,
+  canister: Principal,
+  rootKey: Uint8Array,
+): ReleaseReader {
   return {
     async head() {
-      const head = await source.head();
-      await checkTrust(canister, rootKey, head, source);
+      const head = await reader.head();
+      await checkTrust(canister, rootKey, head, reader);
       return head;
     },
     async restore(proof) {
-      const head = await source.restore(proof);
+      const head = await reader.restore(proof);
       checkKept(canister, rootKey, head);
       return head;
     },
-    headers: (from, count) => source.headers(from, count),
-    manifest: (header, pieces) => source.manifest(header, pieces),
-    chunk: (reference) => source.chunk(reference),
+    headers: (from, count) => reader.headers(from, count),
+    manifest: (header, pieces) => reader.manifest(header, pieces),
+    chunk: (reference) => reader.chunk(reference),
   };
 }
 
@@ -95,14 +104,14 @@ async function checkTrust(
   canister: Principal,
   rootKey: Uint8Array,
   head: Head | undefined,
-  source: Source,
+  reader: ReleaseReader,
 ): Promise<void> {
   const place = placeOf(canister, rootKey);
   const file = fileOf(place);
   const before = read(file);
   if (before !== undefined) {
     try {
-      await mustDescend(head, before, source);
+      await mustDescend(head, before, reader);
     } catch (error) {
       if (!(error instanceof VerificationError)) throw error;
       throw new VerificationError(
@@ -114,7 +123,11 @@ async function checkTrust(
   await write(file, { ...place, number: head.header.number, header: head.hash.toString("hex") });
 }
 
-async function mustDescend(head: Head | undefined, accepted: AcceptedRelease, source: Source): Promise<void> {
+async function mustDescend(
+  head: Head | undefined,
+  accepted: AcceptedRelease,
+  reader: ReleaseReader,
+): Promise<void> {
   if (head === undefined) {
     throw new VerificationError(
       `the canister has no release, but this host accepted release ${accepted.number} before`,
@@ -126,7 +139,7 @@ async function mustDescend(head: Head | undefined, accepted: AcceptedRelease, so
       `release ${number} is older than release ${accepted.number}, which this host accepted before: an old answer is replayed, or history was rewritten`,
     );
   }
-  if ((await hashOf(accepted.number, head, source)).toString("hex") !== accepted.header) {
+  if ((await hashOf(accepted.number, head, reader)).toString("hex") !== accepted.header) {
     throw new VerificationError(
       `release ${accepted.number} is not the one that this host accepted before: this is a fork`,
     );
@@ -134,11 +147,11 @@ async function mustDescend(head: Head | undefined, accepted: AcceptedRelease, so
 }
 
 /** The header hash of release `number`, which is the head or below it. */
-async function hashOf(number: number, head: Head, source: Source): Promise<Buffer> {
+async function hashOf(number: number, head: Head, reader: ReleaseReader): Promise<Buffer> {
   if (number === head.header.number) return head.hash;
   let child = head.header;
   // The header itself is not needed: the one above has its hash.
-  for await (const { header } of ancestors(head, source, number + 1)) child = header;
+  for await (const { header } of ancestors(head, reader, number + 1)) child = header;
   // Only release 1 has no parent (decodeHeader), and `child` is above `number`.
   return child.parent!;
 }

@@ -1,8 +1,8 @@
 /** The walk from a verified head down: whole, in pages, and refused wherever somebody changes a header. */
 import t from "tap";
-import { ancestors, type VerifiedHeader } from "../../lib/source/chain.ts";
-import { decodeHeader, headerHash } from "../../lib/tree/header.ts";
-import { encodeChain, encodeHeader } from "../support/headers.ts";
+import { ancestors, type VerifiedHeader } from "../../../lib/source/icfs/chain.ts";
+import { decodeHeader, headerHash } from "../../../lib/tree/header.ts";
+import { encodeChain, encodeHeader } from "../../support/headers.ts";
 
 const verified = (bytes: Uint8Array): VerifiedHeader => ({
   header: decodeHeader(bytes),

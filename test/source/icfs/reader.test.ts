@@ -1,22 +1,22 @@
 import { randomInt } from "node:crypto";
 import type { HttpAgent } from "@dfinity/agent";
 import t from "tap";
-import { createAgent, NO_ARGUMENTS } from "../../lib/ic/agent.ts";
-import { IcfsSource } from "../../lib/source/icfs.ts";
+import { createAgent, NO_ARGUMENTS } from "../../../lib/ic/agent.ts";
+import { IcfsReader } from "../../../lib/source/icfs/reader.ts";
 import {
   ICFS_WASM,
   type StartedCanister,
   sha256,
   startIcfsCanister,
   treeOf,
-} from "../support/icfs-canister.ts";
-import { NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "../support/networks.ts";
+} from "../../support/icfs-canister.ts";
+import { NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "../../support/networks.ts";
 
 /** What stands between the canister's reply (a method's Candid) and the reader. */
 type Tamper = (method: string, reply: Uint8Array) => Uint8Array;
 
 /** The source over an agent whose replies somebody changes on the way. */
-function tampered({ network, id }: StartedCanister, tamper: Tamper): IcfsSource {
+function tampered({ network, id }: StartedCanister, tamper: Tamper): IcfsReader {
   const { url, rootKey } = network;
   const agent = createAgent({
     network: { name: url, url, loopback: true },
@@ -29,7 +29,7 @@ function tampered({ network, id }: StartedCanister, tamper: Tamper): IcfsSource 
     if (response.status !== "replied") return response;
     return { ...response, reply: { arg: tamper(fields.methodName, Uint8Array.from(response.reply.arg)) } };
   };
-  return new IcfsSource({ query } as HttpAgent, id, rootKey);
+  return new IcfsReader({ query } as HttpAgent, id, rootKey);
 }
 
 const flipBit =
@@ -99,13 +99,13 @@ t.test("what is not the canister's is refused", async (t) => {
       verifyQuerySignatures: false,
       requestTimeout: 10_000,
     });
-    const source = new IcfsSource(agent, id, other.rootKey);
+    const source = new IcfsReader(agent, id, other.rootKey);
     await t.rejects(source.head(), { name: "VerificationError", message: /certificate is refused/ });
   });
 
   t.test("another canister's proof", async (t) => {
     const stranger = await network.install(ICFS_WASM, NO_INSTALL_ARGUMENTS);
-    const source = new IcfsSource(
+    const source = new IcfsReader(
       { query: (_canister, fields) => network.agent.query(stranger, fields) } as HttpAgent,
       id,
       network.rootKey,
@@ -157,7 +157,7 @@ t.test("a certificate counts for five minutes around this host's clock", async (
     asked.push(methodName);
     return Promise.resolve(answer);
   };
-  const source = new IcfsSource({ query } as unknown as HttpAgent, id, network.rootKey);
+  const source = new IcfsReader({ query } as unknown as HttpAgent, id, network.rootKey);
   const RealDate = Date;
   t.teardown(() => {
     globalThis.Date = RealDate;

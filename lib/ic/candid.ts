@@ -1,0 +1,319 @@
+/**
+ * Decodes Candid of any type from untrusted bytes, for canisters whose types are not ours and differ by version. The work
+ * and the memory are linear in the bytes: numbers are of bounded length, and values that take no bytes do not count as
+ * many. (A general decoder can be kept busy for seconds by 14 bytes.)
+ *
+ * Encoding: Candid specification, "Binary Format".
+ */
+import { isUtf8 } from "node:buffer";
+import { idlLabelToId } from "@dfinity/candid";
+import { FormatError } from "../errors.ts";
+
+/** A decoded value; `opt`'s nothing and `null` are undefined. */
+export type CandidValue =
+  | undefined
+  | boolean
+  | bigint
+  | number
+  | string
+  | Buffer
+  | readonly CandidValue[]
+  | CandidRecord
+  | CandidVariant;
+
+/** Fields by the hash of their names. */
+export class CandidRecord {
+  readonly #fields: ReadonlyMap<number, CandidValue>;
+
+  constructor(fields: ReadonlyMap<number, CandidValue>) {
+    this.#fields = fields;
+  }
+
+  /** A field's value; undefined when it is not there. @param name a name, or a tuple's index */
+  get(name: string | number): CandidValue {
+    return this.#fields.get(typeof name === "number" ? name : idlLabelToId(name));
+  }
+
+  text(name: string | number): string {
+    return this.#typed(name, "a text", (value) => (typeof value === "string" ? value : undefined));
+  }
+
+  blob(name: string | number): Buffer {
+    return this.#typed(name, "a blob", (value) => (Buffer.isBuffer(value) ? value : undefined));
+  }
+
+  /** A whole number from 0 that is exact. */
+  size(name: string | number): number {
+    return this.#typed(name, "a size", (value) => {
+      const number = typeof value === "bigint" || typeof value === "number" ? Number(value) : -1;
+      return Number.isSafeInteger(number) && number >= 0 ? number : undefined;
+    });
+  }
+
+  records(name: string | number): readonly CandidRecord[] {
+    return this.#typed(name, "a list of records", recordsIn);
+  }
+
+  #typed<T>(name: string | number, what: string, convert: (value: CandidValue) => T | undefined): T {
+    const value = convert(this.get(name));
+    if (value === undefined) throw new FormatError(`field ${name} is not ${what}`);
+    return value;
+  }
+}
+
+export class CandidVariant {
+  /** The hash of the case's name. */
+  readonly tag: number;
+  readonly value: CandidValue;
+
+  constructor(tag: number, value: CandidValue) {
+    this.tag = tag;
+    this.value = value;
+  }
+}
+
+/** The records that a value is a vector of; undefined when it is none. */
+function recordsIn(value: CandidValue): readonly CandidRecord[] | undefined {
+  return Array.isArray(value) && value.every((one) => one instanceof CandidRecord) ? value : undefined;
+}
+
+/** The one argument of a message, which is a vector of records. @throws FormatError */
+export function decodeRecords(message: Uint8Array): readonly CandidRecord[] {
+  const records = recordsIn(onlyArgument(message));
+  if (records === undefined) throw new FormatError("the reply is no list of records");
+  return records;
+}
+
+/** The one argument of a message, which is a record. @throws FormatError */
+export function decodeRecord(message: Uint8Array): CandidRecord {
+  const value = onlyArgument(message);
+  if (!(value instanceof CandidRecord)) throw new FormatError("the reply is no record");
+  return value;
+}
+
+function onlyArgument(message: Uint8Array): CandidValue {
+  const values = new Decoder(message).message();
+  if (values.length !== 1) throw new FormatError(`the reply has ${values.length} values`);
+  return values[0];
+}
+
+/** Types in the table have their index; primitive ones are negative. */
+type TypeReference = number;
+
+interface VectorType {
+  readonly kind: "vec" | "opt";
+  readonly of: TypeReference;
+}
+
+interface FieldsType {
+  readonly kind: "record" | "variant";
+  readonly fields: readonly (readonly [hash: number, type: TypeReference])[];
+}
+
+type TableType = VectorType | FieldsType;
+
+const NULL = -1;
+const BOOL = -2;
+const NAT = -3;
+const INT = -4;
+const NAT8 = -5;
+/** nat8 to nat64, int8 to int64, float32, float64: bytes of each. */
+const FIXED_BYTES: Readonly<Record<TypeReference, number>> = {
+  [NAT8]: 1,
+  [-6]: 2,
+  [-7]: 4,
+  [-8]: 8,
+  [-9]: 1,
+  [-10]: 2,
+  [-11]: 4,
+  [-12]: 8,
+  [-13]: 4,
+  [-14]: 8,
+};
+const TEXT = -15;
+const RESERVED = -16;
+const PRINCIPAL = -24;
+const OPT = -18;
+const VEC = -19;
+const RECORD = -20;
+const VARIANT = -21;
+
+/** The replies that are read have a dozen types. */
+const MOST_TYPES = 1000;
+const MOST_FIELDS = 10_000;
+const MOST_ARGUMENTS = 10;
+/** A record may hold itself, and take no bytes. */
+const MOST_DEPTH = 50;
+/** A nat of so many bytes of LEB128 fits 64 bits and more. */
+const MOST_NUMBER_BYTES = 10;
+
+class Decoder {
+  readonly #bytes: Buffer;
+  #at = 0;
+  readonly #types: TableType[] = [];
+  /** How many values that take no bytes of their own may still come. */
+  #free: number;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#free = bytes.length;
+  }
+
+  message(): CandidValue[] {
+    if (this.#bytes.toString("latin1", 0, 4) !== "DIDL") throw new FormatError("the reply is no Candid");
+    this.#at = 4;
+    const types = this.#count(MOST_TYPES, "types");
+    for (let i = 0; i < types; i++) this.#types.push(this.#tableType());
+    const argumentTypes = Array.from({ length: this.#count(MOST_ARGUMENTS, "values") }, () =>
+      this.#reference(),
+    );
+    for (const type of argumentTypes) this.#mustExist(type);
+    for (const type of this.#types) {
+      const parts = "fields" in type ? type.fields.map(([, of]) => of) : [type.of];
+      for (const part of parts) this.#mustExist(part);
+    }
+    const values = argumentTypes.map((type) => this.#value(type, 0));
+    if (this.#at !== this.#bytes.length) throw new FormatError("the reply is longer than its values");
+    return values;
+  }
+
+  #tableType(): TableType {
+    const code = this.#signed();
+    if (code === OPT) return { kind: "opt", of: this.#reference() };
+    if (code === VEC) return { kind: "vec", of: this.#reference() };
+    if (code !== RECORD && code !== VARIANT) throw new FormatError(`the reply has a type ${code}`);
+    const fields = Array.from(
+      { length: this.#count(MOST_FIELDS, "fields") },
+      () => [this.#unsigned(), this.#reference()] as const,
+    );
+    return { kind: code === RECORD ? "record" : "variant", fields };
+  }
+
+  #reference(): TypeReference {
+    return this.#signed();
+  }
+
+  #mustExist(type: TypeReference): void {
+    const exists =
+      type >= 0
+        ? type < this.#types.length
+        : FIXED_BYTES[type] !== undefined || [NULL, BOOL, NAT, INT, TEXT, RESERVED, PRINCIPAL].includes(type);
+    if (!exists) throw new FormatError(`the reply has a type ${type}`);
+  }
+
+  #value(type: TypeReference, depth: number): CandidValue {
+    if (depth > MOST_DEPTH) throw new FormatError("the reply is nested too deeply");
+    if (type >= 0) return this.#composite(this.#types[type]!, depth);
+    const fixed = FIXED_BYTES[type];
+    if (fixed !== undefined) return this.#fixed(type, this.#take(fixed));
+    switch (type) {
+      case NULL:
+      case RESERVED:
+        this.#free -= 1;
+        if (this.#free < 0) throw new FormatError("the reply has more values than bytes");
+        return undefined;
+      case BOOL:
+        return this.#flag();
+      case NAT:
+        return this.#nat();
+      case INT:
+        return this.#int();
+      case TEXT: {
+        const bytes = this.#lengthPrefixed();
+        if (!isUtf8(bytes)) throw new FormatError("a text is not UTF-8");
+        return bytes.toString("utf8");
+      }
+      default:
+        if (!this.#flag()) throw new FormatError("an opaque principal");
+        return this.#lengthPrefixed();
+    }
+  }
+
+  #composite(type: TableType, depth: number): CandidValue {
+    switch (type.kind) {
+      case "opt":
+        return this.#flag() ? this.#value(type.of, depth + 1) : undefined;
+      case "vec":
+        return type.of === NAT8 ? this.#lengthPrefixed() : this.#vector(type.of, depth);
+      case "record":
+        this.#free -= 1;
+        if (this.#free < 0) throw new FormatError("the reply has more values than bytes");
+        return new CandidRecord(new Map(type.fields.map(([hash, of]) => [hash, this.#value(of, depth + 1)])));
+      case "variant": {
+        const chosen = type.fields[this.#unsigned()];
+        if (chosen === undefined) throw new FormatError("a variant has not so many cases");
+        return new CandidVariant(chosen[0], this.#value(chosen[1], depth + 1));
+      }
+    }
+  }
+
+  #vector(of: TypeReference, depth: number): CandidValue[] {
+    const values: CandidValue[] = [];
+    // No length is believed: it ends with the bytes, or with #free.
+    for (let left = this.#unsigned(); left > 0; left--) values.push(this.#value(of, depth + 1));
+    return values;
+  }
+
+  #fixed(type: TypeReference, bytes: Buffer): CandidValue {
+    if (type === -13) return bytes.readFloatLE(0);
+    if (type === -14) return bytes.readDoubleLE(0);
+    if (type === -8) return bytes.readBigUInt64LE(0);
+    if (type === -12) return bytes.readBigInt64LE(0);
+    return type > -9 ? bytes.readUIntLE(0, bytes.length) : bytes.readIntLE(0, bytes.length);
+  }
+
+  #flag(): boolean {
+    const byte = this.#take(1)[0]!;
+    if (byte > 1) throw new FormatError(`${byte} is no bool`);
+    return byte === 1;
+  }
+
+  #lengthPrefixed(): Buffer {
+    return this.#take(this.#unsigned());
+  }
+
+  #count(most: number, what: string): number {
+    const count = this.#unsigned();
+    if (count > most) throw new FormatError(`the reply has ${count} ${what}`);
+    return count;
+  }
+
+  /** A length, a tag or a hash. */
+  #unsigned(): number {
+    const value = this.#nat();
+    if (value > 0xffff_ffffn) throw new FormatError("a length over 32 bits");
+    return Number(value);
+  }
+
+  #signed(): number {
+    const value = this.#int();
+    if (value < -1000n || value > BigInt(MOST_TYPES)) throw new FormatError(`the reply has a type ${value}`);
+    return Number(value);
+  }
+
+  #nat(): bigint {
+    return this.#leb128().value;
+  }
+
+  #int(): bigint {
+    const { value, bits } = this.#leb128();
+    return BigInt.asIntN(bits, value);
+  }
+
+  #leb128(): { value: bigint; bits: number } {
+    let value = 0n;
+    for (let i = 0; i < MOST_NUMBER_BYTES; i++) {
+      const byte = this.#take(1)[0]!;
+      value |= BigInt(byte & 0x7f) << BigInt(7 * i);
+      if (byte < 0x80) return { value, bits: 7 * (i + 1) };
+    }
+    throw new FormatError("a number of more than 70 bits");
+  }
+
+  #take(length: number): Buffer {
+    const from = this.#at;
+    if (length > this.#bytes.length - from) throw new FormatError("the reply ends too early");
+    this.#at = from + length;
+    return this.#bytes.subarray(from, this.#at);
+  }
+}

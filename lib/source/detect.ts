@@ -1,0 +1,128 @@
+/**
+ * What kind of canister it is. A canister that this host has accepted releases from is an icfs canister and no other: no
+ * gateway may say that it is one whose bytes are less well proved. Else the canister's interface tells, which is certified, if
+ * it is public; else queries that only one kind answers. A query runs no update method, whatever it names.
+ */
+import type { HttpAgent } from "@dfinity/agent";
+import { IDL } from "@dfinity/candid";
+import { messageOf, UserError } from "../errors.ts";
+import { createAgent, decodeBlob, NO_ARGUMENTS, RejectError } from "../ic/agent.ts";
+import { agentMessage } from "../ic/agent-error.ts";
+import { decodeRecord, decodeRecords } from "../ic/candid.ts";
+import { type Call, queries } from "../ic/canister-calls.ts";
+import { verifyMetadata } from "../ic/certificate.ts";
+import { oneLine } from "../log.ts";
+import type { ReleaseAddress } from "./address.ts";
+import { fewAttempts } from "./few-attempts.ts";
+import { hasAccepted } from "./icfs/trust.ts";
+import type { SourceKind } from "./source.ts";
+
+interface Kind {
+  readonly kind: SourceKind;
+  /** Methods that all canisters of the kind have, and those of the kinds behind it have not. */
+  readonly methods: readonly string[];
+  readonly probe: { readonly method: string; readonly arg: Uint8Array };
+  /** Throws when the probe's reply is of another shape. */
+  readonly check: (reply: Uint8Array) => unknown;
+}
+
+/** In this order: the icfs canister answers as the original's does, too. */
+const KINDS: readonly Kind[] = [
+  {
+    kind: "icfs",
+    methods: ["release", "headers", "chunk"],
+    probe: { method: "release", arg: NO_ARGUMENTS },
+    check: decodeBlob,
+  },
+  {
+    kind: "assets",
+    methods: ["list", "get", "get_chunk", "certified_tree"],
+    probe: { method: "certified_tree", arg: IDL.encode([IDL.Record({})], [{}]) },
+    check: (reply) => decodeRecord(reply).blob("certificate"),
+  },
+  {
+    kind: "icboot",
+    methods: ["listing", "get"],
+    probe: { method: "listing", arg: NO_ARGUMENTS },
+    check: (reply) => decodeRecords(reply).map((record) => [record.text(0), record.size(1)]),
+  },
+];
+
+/** @param requestTimeout milliseconds. @throws UserError when it is of no kind; Error when it cannot be asked */
+export async function detectSource(address: ReleaseAddress, requestTimeout: number): Promise<SourceKind> {
+  const { canister, rootKey } = address;
+  if (hasAccepted(canister, rootKey)) return "icfs";
+  const agent = createAgent({ ...address, verifyQuerySignatures: true, requestTimeout });
+  const candid = await fewAttempts(() => publicInterface(agent, address));
+  if (candid !== undefined) {
+    const methods = methodsIn(candid);
+    const found = KINDS.find((kind) => kind.methods.every((method) => methods.has(method)));
+    if (found !== undefined) return found.kind;
+    throw unknown(address, [`its certified interface has only ${[...methods].join(", ") || "no methods"}`]);
+  }
+  const tried = ["its interface is not public"];
+  const call = queries(agent, canister);
+  for (const kind of KINDS) {
+    const answer = await fewAttempts(() => probe(kind, call));
+    if (answer === "yes") return kind.kind;
+    tried.push(`as ${kind.kind}: ${answer}`);
+  }
+  throw unknown(address, tried);
+}
+
+function unknown({ canister }: ReleaseAddress, tried: readonly string[]): UserError {
+  return new UserError(
+    `${canister} is no canister that icfs can read. Tried: ${tried.map(oneLine).join("; ")}. If you know better, say --source icfs, icboot or assets`,
+  );
+}
+
+/** The canister's Candid, certified; undefined when it is not public. @throws VerificationError; Error */
+async function publicInterface(
+  agent: HttpAgent,
+  { canister, rootKey }: ReleaseAddress,
+): Promise<string | undefined> {
+  const path = [
+    Buffer.from("canister"),
+    canister.toUint8Array(),
+    Buffer.from("metadata"),
+    Buffer.from("candid:service"),
+  ];
+  let certificate: Uint8Array;
+  try {
+    ({ certificate } = await agent.readState(canister, {
+      paths: [path.map((label) => Uint8Array.from(label))],
+    }));
+  } catch (error) {
+    const message = agentMessage(error);
+    // The section is private (IC interface specification, "Request: Read state"). If the gateway lies, signatures tell.
+    if (/^HTTP status (403|404)/.test(message)) return undefined;
+    throw new Error(message);
+  }
+  return verifyMetadata(certificate, rootKey, canister, "candid:service");
+}
+
+/** Names of methods: what stands before a colon and a parenthesis, or a function's type. Comments do not count. */
+function methodsIn(candid: string): Set<string> {
+  const text = candid.replace(/\/\/[^\n]*|\/\*.*?\*\//gs, "");
+  const service = text.slice(Math.max(0, text.lastIndexOf("service")));
+  return new Set(Array.from(service.matchAll(/([A-Za-z_]\w*)"?\s*:\s*(?:\(|func\b)/g), ([, name]) => name!));
+}
+
+/** "yes", or what it answers instead. @throws Error when it does not answer */
+async function probe({ kind, probe: { method, arg }, check }: Kind, call: Call): Promise<string> {
+  let reply: Uint8Array;
+  try {
+    reply = await call(method, arg);
+  } catch (error) {
+    if (!(error instanceof RejectError)) throw error;
+    // A private icfs canister, or an asset canister whose tree is larger than a reply.
+    const isKnown = kind === "icfs" ? /canister is private/ : /larger than|too large|exceed/i;
+    return kind !== "icboot" && isKnown.test(error.message) ? "yes" : error.message;
+  }
+  try {
+    check(reply);
+    return "yes";
+  } catch (error) {
+    return `${method} answers something else (${messageOf(error)})`;
+  }
+}

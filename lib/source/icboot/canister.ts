@@ -1,0 +1,32 @@
+/**
+ * The canister that icfs replaces, as it stands on mainnet: names, lengths, and bytes in sectors of 512.
+ *
+ *     listing : () -> (vec record { text; nat }) query;
+ *     get     : (record { filename : text; sector_no : nat; count : nat }) -> (blob) query;
+ *
+ * `get` answers with less than `count` sectors at a file's end, with nothing past it or for a name that it does not know,
+ * and with zeros where nothing was ever written.
+ */
+import { IDL } from "@dfinity/candid";
+import { decodeBlob, NO_ARGUMENTS } from "../../ic/agent.ts";
+import { decodeRecords } from "../../ic/candid.ts";
+import type { Call } from "../../ic/canister-calls.ts";
+import type { Listed } from "../listed-tree.ts";
+
+export const SECTOR_BYTES = 512;
+
+const GET = [IDL.Record({ filename: IDL.Text, sector_no: IDL.Nat, count: IDL.Nat })];
+
+/** All names with their lengths, in no order. @throws FormatError, and what `call` throws */
+export async function listing(call: Call): Promise<Listed[]> {
+  return decodeRecords(await call("listing", NO_ARGUMENTS)).map((record) => ({
+    path: record.text(0),
+    size: record.size(1),
+  }));
+}
+
+/** What the canister has of a file from `offset`, a multiple of 512, on: so many bytes, rounded up to sectors. */
+export async function get(call: Call, filename: string, offset: number, bytes: number): Promise<Uint8Array> {
+  const range = { filename, sector_no: offset / SECTOR_BYTES, count: Math.ceil(bytes / SECTOR_BYTES) };
+  return decodeBlob(await call("get", IDL.encode(GET, [range])));
+}

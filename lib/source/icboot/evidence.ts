@@ -1,0 +1,63 @@
+/** What is kept of a snapshot: its list, and what its files' parts hashed to when they were read. */
+import { hexOf } from "../../tree/hash.ts";
+import { ListedFile } from "../listed-file.ts";
+import { seal, unseal } from "../sealed.ts";
+import type { Trust } from "./source.ts";
+
+export interface Evidence {
+  readonly trust: Trust;
+  /** When the canister listed it. */
+  readonly at: Date;
+  readonly files: readonly ListedFile[];
+}
+
+/** As it is written: hashes in hexadecimal, null where they are not known; times in nanoseconds, as text. */
+interface Written {
+  readonly trust: Trust;
+  readonly at: string;
+  readonly files: readonly (readonly [
+    path: string,
+    size: number,
+    modified: string,
+    changes: number,
+    sha256: string | null,
+    chunks: readonly (string | null)[],
+  ])[];
+}
+
+export function encodeEvidence({ trust, at, files }: Evidence): Buffer {
+  const written: Written = {
+    trust,
+    at: at.toISOString(),
+    files: files.map(({ path, size, modified, changes, sha256, chunks }) => [
+      path,
+      size,
+      modified.toString(),
+      changes,
+      toHex(sha256),
+      chunks.map((chunk) => toHex(chunk.sha256)),
+    ]),
+  };
+  return seal(written);
+}
+
+/** @throws FormatError when it is damaged */
+export function decodeEvidence(bytes: Buffer): Evidence {
+  const { trust, at, files } = unseal(bytes) as Written;
+  return {
+    trust,
+    at: new Date(at),
+    files: files.map(([path, size, modified, changes, sha256, chunks]) => {
+      const fields = { path, size, modified: BigInt(modified), changes, sha256: fromHex(sha256) };
+      return new ListedFile(fields, chunks.map(fromHex));
+    }),
+  };
+}
+
+function toHex(hash: Uint8Array | undefined): string | null {
+  return hash === undefined ? null : hexOf(hash);
+}
+
+function fromHex(hex: string | null): Buffer | undefined {
+  return hex === null ? undefined : Buffer.from(hex, "hex");
+}

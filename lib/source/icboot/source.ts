@@ -1,0 +1,170 @@
+/**
+ * The original's canister as a source. It has no releases and certifies nothing, and anybody may write to it, file by file,
+ * while somebody reads. So a snapshot is what it listed; a part of a file is what it was when it was first read; and whatever
+ * was read is looked at again from time to time, since a list does not say when bytes change and lengths do not.
+ */
+import { createHash } from "node:crypto";
+import pLimit from "p-limit";
+import type { Call } from "../../ic/canister-calls.ts";
+import { VerificationError } from "../../ic/certificate.ts";
+import type { Log } from "../../log.ts";
+import { sha256 } from "../../tree/hash.ts";
+import type { Chunk, Tree } from "../../tree/tree.ts";
+import { fewAttempts } from "../few-attempts.ts";
+import { type ListedChunk, ListedFile } from "../listed-file.ts";
+import { LeftOut, listedTree, possible } from "../listed-tree.ts";
+import { ChangedError, type Release, type Source } from "../source.ts";
+import { get, listing } from "./canister.ts";
+import { decodeEvidence, encodeEvidence } from "./evidence.ts";
+
+/** `query`: one node's signature; `replicated`: the subnet's consensus, which takes seconds for each read. */
+export type Trust = "query" | "replicated";
+
+interface Snapshot extends Release {
+  readonly files: readonly ListedFile[];
+}
+
+/** What a look at the canister reads again, at most: a mount that looks once a minute costs 140 KB/s. */
+const LOOK_BYTES = 8 * 1024 * 1024;
+const LOOK_CHUNKS = 64;
+/** Enough for a long link, few enough for a boundary node's rate limit. */
+const PARALLEL_READS = 8;
+
+export class IcbootSource implements Source {
+  readonly kind = "icboot";
+  readonly #call: Call;
+  readonly #trust: Trust;
+  readonly #log: Log;
+  readonly #leftOut: LeftOut;
+  /** By path: the version that is known. */
+  #files = new Map<string, ListedFile>();
+  /** When (of performance.now()) a part of a file was last read. */
+  readonly #looked = new WeakMap<ListedChunk, number>();
+
+  /** @param call by query or replicated, as `trust` says */
+  constructor(call: Call, trust: Trust, log: Log) {
+    this.#call = call;
+    this.#trust = trust;
+    this.#log = log;
+    this.#leftOut = new LeftOut(log);
+  }
+
+  async newest(thorough = false): Promise<Snapshot> {
+    const listed = await fewAttempts(() => listing(this.#call));
+    const seen = new Date();
+    const files = new Map<string, ListedFile>();
+    for (const { path, size } of possible(listed, this.#leftOut)) {
+      const known = this.#files.get(path);
+      const isKnown = known !== undefined && known.size === size;
+      files.set(path, isKnown ? known : new ListedFile({ path, size, modified: nanoseconds(seen) }));
+    }
+    this.#files = files;
+    await this.#lookAgain(thorough);
+    return this.#snapshot(seen);
+  }
+
+  tree({ files }: Snapshot): Promise<Tree> {
+    return listedTree(files);
+  }
+
+  async chunk(chunk: Chunk): Promise<Buffer> {
+    const wanted = chunk as ListedChunk;
+    const bytes = await this.#read(wanted);
+    const hash = await sha256(bytes);
+    if (wanted.sha256 !== undefined && !hash.equals(wanted.sha256)) throw this.#changed(wanted.file);
+    wanted.sha256 = hash;
+    return bytes;
+  }
+
+  evidence({ files, certifiedAt }: Snapshot): Buffer {
+    return encodeEvidence({ trust: this.#trust, at: certifiedAt, files });
+  }
+
+  async restore(evidence: Buffer): Promise<Snapshot> {
+    const { trust, at, files } = decodeEvidence(evidence);
+    if (trust !== this.#trust) throw new VerificationError(`it was read with --trust ${trust}`);
+    this.#files = new Map(files.map((file) => [file.path, file]));
+    return this.#snapshot(at);
+  }
+
+  piecesOf(): readonly string[] {
+    return [];
+  }
+
+  #snapshot(certifiedAt: Date): Snapshot {
+    const files = [...this.#files.values()];
+    const verified = this.#trust === "query" ? "node-signature" : "replicated";
+    return { number: undefined, hash: hashOf(files), certifiedAt, verified, files };
+  }
+
+  /** @throws ChangedError when it is not as long as it was listed */
+  async #read({ file, offset, size }: ListedChunk): Promise<Buffer> {
+    const bytes = await get(this.#call, file.path, offset, size);
+    if (bytes.length !== size) throw this.#changed(file);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Has the next snapshot take the file anew. */
+  #changed(file: ListedFile): ChangedError {
+    if (this.#files.get(file.path) === file) {
+      this.#log.warn(`${file.path}: the canister has other bytes than before`);
+      const { path, size, changes } = file;
+      this.#files.set(
+        path,
+        new ListedFile({ path, size, modified: nanoseconds(new Date()), changes: changes + 1 }),
+      );
+    }
+    return new ChangedError(
+      `${file.path} has changed on the canister; the next look at it takes the new bytes`,
+    );
+  }
+
+  /** Finds what has changed without its length: some of what was read, what was not looked at for longest first. */
+  async #lookAgain(thorough: boolean): Promise<void> {
+    const read = [...this.#files.values()].flatMap(({ chunks }) => chunks).filter((chunk) => chunk.sha256);
+    const due = read.sort((a, b) => this.#lookedAt(a) - this.#lookedAt(b) || a.size - b.size);
+    let bytes = 0;
+    const some = due.filter(({ size }, i) => {
+      bytes += size;
+      return i === 0 || (i < LOOK_CHUNKS && bytes <= LOOK_BYTES);
+    });
+    // One change is seldom alone: then what goes live is to be of one time, as far as that can be had here.
+    if (thorough || (await this.#haveChanged(some))) await this.#haveChanged(due);
+  }
+
+  #lookedAt(chunk: ListedChunk): number {
+    return this.#looked.get(chunk) ?? 0;
+  }
+
+  async #haveChanged(chunks: readonly ListedChunk[]): Promise<boolean> {
+    const limit = pLimit(PARALLEL_READS);
+    const changed = await Promise.all(
+      chunks.map((chunk) =>
+        limit(async () => {
+          // A part that has changed makes another version of all of the file.
+          if (this.#files.get(chunk.file.path) !== chunk.file) return true;
+          try {
+            await fewAttempts(() => this.chunk(chunk));
+            this.#looked.set(chunk, performance.now());
+            return false;
+          } catch (error) {
+            if (error instanceof ChangedError) return true;
+            throw error;
+          }
+        }),
+      ),
+    );
+    return changed.includes(true);
+  }
+}
+
+/** Names a snapshot: by what is listed, and by how often bytes were seen to change under it. */
+function hashOf(files: readonly ListedFile[]): Buffer {
+  const hash = createHash("sha256");
+  for (const { path, size, changes } of files) hash.update(`${path}\0${size}\0${changes}\n`);
+  return hash.digest();
+}
+
+function nanoseconds(time: Date): bigint {
+  return BigInt(time.getTime()) * 1_000_000n;
+}

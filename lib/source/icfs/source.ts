@@ -1,0 +1,87 @@
+/** The icfs canister as a source: what is served is certified, and not from before what this host has accepted. */
+import { FormatError } from "../../errors.ts";
+import { hexOf } from "../../tree/hash.ts";
+import type { Header } from "../../tree/header.ts";
+import type { ChunkReference } from "../../tree/manifest.ts";
+import type { Chunk, Tree } from "../../tree/tree.ts";
+import type { ReleaseAddress } from "../address.ts";
+import type { Pieces, Release, Source } from "../source.ts";
+import { type Evidence, openTree, type ProvenRelease, proveRelease, restoreRelease } from "./open.ts";
+import type { ReleaseReader } from "./release-reader.ts";
+
+/** A proven release, as sources know them. */
+export class IcfsRelease implements Release {
+  readonly proven: ProvenRelease;
+  readonly verified = "certified";
+
+  constructor(proven: ProvenRelease) {
+    this.proven = proven;
+  }
+
+  get header(): Header {
+    return this.proven.header;
+  }
+
+  get number(): number {
+    return this.header.number;
+  }
+
+  get hash(): Buffer {
+    return this.proven.hash;
+  }
+
+  get certifiedAt(): Date {
+    return this.proven.certifiedAt;
+  }
+}
+
+export class IcfsSource implements Source {
+  readonly kind = "icfs";
+  readonly #address: ReleaseAddress;
+  readonly #reader: ReleaseReader;
+
+  constructor(address: ReleaseAddress, reader: ReleaseReader) {
+    this.#address = address;
+    this.#reader = reader;
+  }
+
+  async newest(): Promise<IcfsRelease> {
+    return new IcfsRelease(await proveRelease(this.#address, this.#reader));
+  }
+
+  tree({ proven }: IcfsRelease, pieces?: Pieces): Promise<Tree> {
+    return openTree(this.#address, proven, this.#reader, pieces);
+  }
+
+  chunk(chunk: Chunk): Promise<Buffer> {
+    // A manifest's chunks have hashes.
+    return this.#reader.chunk(chunk as ChunkReference);
+  }
+
+  evidence({ proven }: IcfsRelease): Buffer {
+    const { proof, headers } = proven.evidence;
+    return Buffer.from(JSON.stringify({ proof: base64(proof), headers: headers.map(base64) }));
+  }
+
+  async restore(evidence: Buffer): Promise<IcfsRelease> {
+    return new IcfsRelease(await restoreRelease(this.#address, decode(evidence), this.#reader));
+  }
+
+  /** Manifests are what a mount without the network needs first; they are small. */
+  piecesOf({ header }: IcfsRelease): string[] {
+    return header.manifest.chunks.map(hexOf);
+  }
+}
+
+function decode(bytes: Buffer): Evidence {
+  try {
+    const { proof, headers } = JSON.parse(bytes.toString()) as { proof: string; headers: string[] };
+    return { proof: Buffer.from(proof, "base64"), headers: headers.map((h) => Buffer.from(h, "base64")) };
+  } catch {
+    throw new FormatError("what was kept of the release cannot be read");
+  }
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+}

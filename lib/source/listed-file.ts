@@ -1,0 +1,63 @@
+/**
+ * A file of a canister that lists files, and not what their parts hash to. It is read in parts of a chunk's size, each of which
+ * has a hash from when it was first accepted: what comes later must be the same, or it is another version of the file.
+ */
+import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import type { Chunk } from "../tree/tree.ts";
+
+export interface ListedChunk extends Chunk {
+  readonly name: string;
+  readonly file: ListedFile;
+  /** Of the chunk in the file, in bytes. */
+  readonly offset: number;
+  sha256: Uint8Array | undefined;
+}
+
+export interface ListedFileFields extends Pick<ListedFile, "path" | "size" | "modified"> {
+  readonly changes?: number;
+  readonly sha256?: Uint8Array | undefined;
+}
+
+let lastVersion = 0;
+
+export class ListedFile {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Nanoseconds since 1970. */
+  readonly modified: bigint;
+  readonly chunks: readonly ListedChunk[];
+  /** How often its bytes were seen to change while its length did not. */
+  readonly changes: number;
+  /** Undefined until somebody has read all of it, where nothing says it. */
+  sha256: Uint8Array | undefined;
+
+  /** @param hashes of its chunks, as far as they are known */
+  constructor(
+    { path, size, modified, changes = 0, sha256 }: ListedFileFields,
+    hashes: readonly (Uint8Array | undefined)[] = [],
+  ) {
+    this.path = path;
+    this.size = size;
+    this.modified = modified;
+    this.changes = changes;
+    this.sha256 = sha256;
+    lastVersion += 1;
+    const version = lastVersion;
+    this.chunks = Array.from({ length: chunksIn(size) }, (_, i) => {
+      const offset = i * MAX_CHUNK_BYTES;
+      return {
+        name: `${path}, version ${version}, from byte ${offset}`,
+        file: this,
+        offset,
+        size: Math.min(MAX_CHUNK_BYTES, size - offset),
+        sha256: hashes[i],
+      };
+    });
+  }
+}
+
+/** How many chunks a file of so many bytes is read in. */
+export function chunksIn(size: number): number {
+  return Math.ceil(size / MAX_CHUNK_BYTES);
+}

@@ -1,0 +1,107 @@
+/**
+ * The tree that a canister's list of names makes. Names are anybody's: those that cannot be files of one tree are left out,
+ * and each is named in the log, once.
+ */
+import type { Log } from "../log.ts";
+import { oneLine } from "../log.ts";
+import { inSteps } from "../steps.ts";
+import { comparePaths, MAX_ENTRIES } from "../tree/manifest.ts";
+import { parentPath, pathProblem } from "../tree/rules.ts";
+import { Tree, type TreeContent, type TreeEntry } from "../tree/tree.ts";
+import { chunksIn, type ListedFile } from "./listed-file.ts";
+
+/** A name in a list, and how long what it names is, in bytes. */
+export interface Listed {
+  readonly path: string;
+  readonly size: number;
+}
+
+/** Of all files together: 100 GiB. A list may say that a file has any length, and each chunk takes memory. */
+const MOST_CHUNKS = 100_000;
+/** After so many names it is clear what is wrong. */
+const MOST_NAMED = 1000;
+
+/** Says what is left out of a tree, once for each name. */
+export class LeftOut {
+  readonly #log: Log;
+  readonly #said = new Set<string>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  say(name: string, why: string): void {
+    const line = `left out: ${oneLine(JSON.stringify(name))}: ${why}`;
+    if (this.#said.has(line) || this.#said.size > MOST_NAMED) return;
+    this.#said.add(line);
+    this.#log.warn(this.#said.size > MOST_NAMED ? "more is left out, which is not listed here" : line);
+  }
+}
+
+/** Those that can be files of one tree, sorted by path. Where a file and a directory have one name, the file stays. */
+export function possible<T extends Listed>(listed: readonly T[], leftOut: LeftOut): T[] {
+  const files = new Map<string, T>();
+  const directories = new Set<string>();
+  let chunks = 0;
+  for (const one of [...listed].sort((a, b) => comparePaths(a.path, b.path))) {
+    const problem =
+      pathProblem(one.path) ??
+      clash(one.path, files) ??
+      (chunks + chunksIn(one.size) > MOST_CHUNKS ? "the files take more than 100 GiB" : undefined) ??
+      (files.size + directories.size >= MAX_ENTRIES
+        ? `there are more than ${MAX_ENTRIES} entries`
+        : undefined);
+    if (problem !== undefined) {
+      leftOut.say(one.path, problem);
+      continue;
+    }
+    chunks += chunksIn(one.size);
+    files.set(one.path, one);
+    for (const directory of parents(one.path)) directories.add(directory);
+  }
+  return [...files.values()];
+}
+
+function clash(path: string, files: ReadonlyMap<string, unknown>): string | undefined {
+  if (files.has(path)) return "it is listed twice";
+  for (const directory of parents(path)) if (files.has(directory)) return `${directory} is a file`;
+  return undefined;
+}
+
+function* parents(path: string): Generator<string> {
+  for (let at = parentPath(path); at !== ""; at = parentPath(at)) yield at;
+}
+
+/** The tree of files that are possible together. */
+export async function listedTree(files: readonly ListedFile[]): Promise<Tree> {
+  const newest = files.reduce((latest, { modified }) => (modified > latest ? modified : latest), 0n);
+  const entries: TreeEntry[] = [];
+  const chunks: TreeContent["chunks"][number][] = [];
+  const directories = new Set<string>();
+  for (const file of files) {
+    for (const path of parents(file.path)) directories.add(path);
+    entries.push(entryOf(file, chunks.length));
+    chunks.push(...file.chunks);
+  }
+  for (const path of directories) entries.push({ kind: "directory", path, modified: newest });
+  entries.sort((a, b) => comparePaths(a.path, b.path));
+  return inSteps(Tree.growing({ chunks, entries }, newest));
+}
+
+/** @param first index of the file's first chunk among all */
+function entryOf(file: ListedFile, first: number): TreeEntry {
+  return {
+    kind: "file",
+    path: file.path,
+    modified: file.modified,
+    size: file.size,
+    get sha256() {
+      return file.sha256;
+    },
+    executable: false,
+    extents: file.chunks.map(({ size }, i) => ({ chunk: first + i, offset: 0, length: size })),
+    learn(sha256) {
+      file.sha256 = sha256;
+    },
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * What the rest needs of a canister that has files in it: the tree as it is now, and each chunk of its files. A source
+ * verifies as well as its kind of canister allows, then and only then hands over; what carries the bytes (agent queries
+ * today) is its own business.
+ */
+import { VerificationError } from "../ic/certificate.ts";
+import type { Chunk, Tree } from "../tree/tree.ts";
+
+export type SourceKind = "icfs" | "icboot" | "assets";
+
+/**
+ * What vouches for a tree's bytes: a certificate of the subnet over what they hash to; the subnet's consensus, read by read;
+ * or the signature of the one node that answered.
+ */
+export type Verification = "certified" | "replicated" | "node-signature";
+
+/** A canister's tree at one moment: a release, or, where the canister has none, a snapshot. */
+export interface Release {
+  /** From 1; undefined where the canister does not number them. */
+  readonly number: number | undefined;
+  /** Names it: of the release's header, or of the snapshot's listing. */
+  readonly hash: Buffer;
+  /** When the subnet certified that it is the newest; without certificates, when the canister said so. */
+  readonly certifiedAt: Date;
+  readonly verified: Verification;
+}
+
+/** A file is not what it was when it was first read, where nothing but that says what it is: to try again is of no use. */
+export class ChangedError extends VerificationError {}
+
+/** Where verified pieces are kept, by their SHA-256 in hexadecimal (lib/cache). */
+export interface Pieces {
+  read(sha256: string): Promise<Buffer | undefined>;
+  /** Never rejects. */
+  write(sha256: string, bytes: Buffer): Promise<void>;
+}
+
+export interface Source {
+  readonly kind: SourceKind;
+  /**
+   * The newest release, or the one that was asked for. Tries a few times.
+   *
+   * @param thorough somebody has asked for it: whatever can be looked at is
+   * @throws UserError when there is none; VerificationError, FormatError, RejectError, Error
+   */
+  newest(thorough?: boolean): Promise<Release>;
+  /** A release's tree. @param pieces asked first, and given what they have not got. @throws as newest() */
+  tree(release: Release, pieces?: Pieces): Promise<Tree>;
+  /**
+   * A chunk's verified bytes; a chunk without a hash has one afterwards. One attempt.
+   *
+   * @param arrived called as parts arrive, where it takes more than one answer
+   * @throws VerificationError, FormatError, RejectError, Error
+   */
+  chunk(chunk: Chunk, arrived?: () => void): Promise<Buffer>;
+  /** What proves the release without asking again, for restore(). */
+  evidence(release: Release): Buffer;
+  /** What evidence() was made of, verified again, but for its age. @throws VerificationError, FormatError */
+  restore(evidence: Buffer): Promise<Release>;
+  /** SHA-256, in hexadecimal, of the pieces that tree() reads. */
+  piecesOf(release: Release): readonly string[];
+}
+
+/** A release in words: "release 3", "snapshot 0123456789abcdef". */
+export function nameOf({ number, hash }: Pick<Release, "number" | "hash">): string {
+  return number === undefined ? `snapshot ${hash.toString("hex", 0, 8)}` : `release ${number}`;
+}
+
+/** A release as --json has it: `header` is SHA-256 of the release's header, `snapshot` of the listing. In hexadecimal. */
+export interface ReleaseNames {
+  readonly release?: number;
+  readonly header?: string;
+  readonly snapshot?: string;
+}
+
+/** nameOf(), of what --json has. */
+export function namedInWords({ release, snapshot }: ReleaseNames): string {
+  return release === undefined ? `snapshot ${snapshot?.slice(0, 16)}` : `release ${release}`;
+}
+
+export function namesOf({ number, hash }: Pick<Release, "number" | "hash">): ReleaseNames {
+  const hex = hash.toString("hex");
+  return number === undefined ? { snapshot: hex } : { release: number, header: hex };
+}
