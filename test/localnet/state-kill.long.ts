@@ -17,7 +17,7 @@ import t from "tap";
 import { compileMotoko } from "../../canister/compile.ts";
 import { icfsCanister } from "../../lib/canister.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
-import { openSource } from "../../lib/source/open.ts";
+import { openReader } from "../../lib/source/icfs/open.ts";
 import type { ChunkReference } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
@@ -88,7 +88,7 @@ async function install(agent: HttpAgent, wasm: Uint8Array): Promise<Principal> {
 }
 
 const sourceOf = ({ url, agent }: Running, canister: Principal) =>
-  openSource({ network: resolveNetwork(url), rootKey: agent.rootKey!, canister }, HUNG);
+  openReader({ network: resolveNetwork(url), rootKey: agent.rootKey!, canister }, HUNG);
 
 // biome-ignore lint/suspicious/noExplicitAny: the test's own assertions check what it returns
 const counterOn = (agent: HttpAgent, canisterId: Principal): any =>
