@@ -18,173 +18,89 @@ import Region "mo:core/Region";
 import Runtime "mo:core/Runtime";
 import Set "mo:core/Set";
 import Text "mo:core/Text";
-import Time "mo:core/Time";
 import VarArray "mo:core/VarArray";
 
+import AssetStore "asset-store";
 import HashTree "hash-tree";
 import Sha256 "sha256";
+import Store "store";
 
 persistent actor Assets {
-  type Header = (Text, Text);
-  type Slot = { offset : Nat64; size : Nat };
-  type Encoding = { chunks : [Slot]; length : Nat; sha256 : Blob; modified : Int };
-  type Asset = {
-    var contentType : Text;
-    var isAliased : ?Bool;
-    var maxAge : ?Nat64;
-    var headers : ?[Header];
-    var allowRawAccess : ?Bool;
-    encodings : Map.Map<Text, Encoding>;
-  };
-  type CreateAsset = {
-    key : Text;
-    content_type : Text;
-    max_age : ?Nat64;
-    headers : ?[Header];
-    enable_aliasing : ?Bool;
-    allow_raw_access : ?Bool;
-  };
-  type SetAssetContent = {
-    key : Text;
-    content_encoding : Text;
-    chunk_ids : [Nat];
-    last_chunk : ?Blob;
-    sha256 : ?Blob;
-  };
-  type UnsetAssetContent = { key : Text; content_encoding : Text };
-  type Operation = {
-    #CreateAsset : CreateAsset;
-    #SetAssetContent : SetAssetContent;
-    #UnsetAssetContent : UnsetAssetContent;
-    #DeleteAsset : { key : Text };
-  };
   type Details = {
     key : Text;
     content_type : Text;
     encodings : [{ content_encoding : Text; sha256 : ?Blob; length : Nat; modified : Int }];
     max_age : ?Nat64;
-    headers : ?[Header];
+    headers : ?[AssetStore.Header];
     allow_raw_access : ?Bool;
     is_aliased : ?Bool;
   };
+  type Operation = {
+    #CreateAsset : {
+      key : Text;
+      content_type : Text;
+      max_age : ?Nat64;
+      headers : ?[AssetStore.Header];
+      enable_aliasing : ?Bool;
+      allow_raw_access : ?Bool;
+    };
+    #SetAssetContent : {
+      key : Text;
+      content_encoding : Text;
+      chunk_ids : [Nat];
+      last_chunk : ?Blob;
+      sha256 : ?Blob;
+    };
+    #UnsetAssetContent : { key : Text; content_encoding : Text };
+    #DeleteAsset : { key : Text };
+  };
 
   transient let pageSize = 100;
-  /// The encoding whose content is certified is the first of these that an asset has.
-  transient let order = ["identity", "gzip", "compress", "deflate", "br"];
-  /// What is larger is not hashed here.
-  transient let maxHashedBytes = 2_097_152;
 
-  let region = Region.new();
-  var used : Nat64 = 0;
+  let assets = AssetStore.empty();
   /// Where replies are put together.
   let scratch = Region.new();
-  let assets = Map.empty<Text, Asset>();
-  let chunks = Map.empty<Nat, Slot>();
+  /// Chunks that are uploaded and not yet any asset's.
+  let chunks = Map.empty<Nat, AssetStore.Slot>();
   var nextId = 1;
-  /// What is under `http_assets`.
-  var certified : HashTree.Labels = null;
 
+  // What a test has switched.
   var listsAll = false;
   let hidden = Set.empty<Text>();
-  let corrupt = Map.empty<Text, Nat>();
-  let claims = Map.empty<Text, Nat>();
+  let corrupt = Map.empty<Nat64, Nat>();
+  let claims = Map.empty<Nat64, Nat>();
   var padding : Blob = "";
   var withoutAssets = false;
 
-  // --- certification ---
-
-  /// Empty until something has been certified.
+  /// Empty until something has been certified. `http_expr` looks as in the real one, but for a constant.
   func tree() : HashTree.Tree {
-    if (certified == null and padding == "") return #labels null;
-    let responses = HashTree.put(null, "<*>", #labels(HashTree.put(null, Sha256.ofBlob("a certificate expression"), #labels(HashTree.put(null, "", #labels(HashTree.put(null, Sha256.ofBlob("a response"), #leaf "")))))));
-    let expressions = HashTree.put(null, "http_expr", #labels(if (padding == "") responses else HashTree.put(responses, "padding", #leaf padding)));
-    #labels(if (withoutAssets) expressions else HashTree.put(expressions, "http_assets", #labels certified));
+    if (assets.certified == null and padding == "") return #labels null;
+    func only(name : Blob, child : HashTree.Tree) : HashTree.Tree = #labels(HashTree.put(null, name, child));
+    let response = only(Sha256.ofBlob("expression"), only("", only(Sha256.ofBlob("response"), #leaf "")));
+    let responses = HashTree.put(null, "<*>", response);
+    let padded = if (padding == "") responses else HashTree.put(responses, "padding", #leaf padding);
+    let expressions = HashTree.put(null, "http_expr", #labels padded);
+    #labels(if (withoutAssets) expressions else HashTree.put(expressions, "http_assets", #labels(assets.certified)));
   };
 
   func certify() = CertifiedData.set(HashTree.hash(tree()));
-  if (certified != null) certify(); // after an upgrade
-
-  /// Where in the tree an asset is: with a slash in front, even if its key has none.
-  func place(key : Text) : Blob = Text.encodeUtf8(if (Text.startsWith(key, #char '/')) key else "/" # key);
-
-  func certifyAt(key : Text, leaf : HashTree.Tree) {
-    certified := HashTree.put(certified, place(key), leaf);
-  };
-
-  /// What is certified at `key` no longer is; its label stays, and nothing is under it.
-  func uncertify(key : Text) {
-    if (HashTree.get(certified, place(key)) != null) certifyAt(key, #labels null);
-  };
-
-  /// The other keys under which `key` is served and certified.
-  func aliases(key : Text) : [Text] {
-    if (isAliased(key)) Array.filter<Text>(aliasedBy(key), func(alias) = not Map.containsKey(assets, Text.compare, alias)) else [];
-  };
-
-  func isAliased(key : Text) : Bool {
-    let ?asset = Map.get(assets, Text.compare, key) else return true;
-    asset.isAliased != ?false;
-  };
-
-  func aliasedBy(key : Text) : [Text] {
-    let ?page = Text.stripEnd(key, #text ".html") else return [];
-    let ?directory = Text.stripEnd(key, #text "/index.html") else return [page];
-    if (directory == "") [page, "/"] else [page, directory # "/", directory];
-  };
-
-  func changed(key : Text, asset : Asset) {
-    let keys = Array.concat(aliases(key), [key]);
-    for (affected in keys.vals()) {
-      switch (first(asset)) {
-        case null uncertify(affected);
-        case (?{ sha256 }) certifyAt(affected, #leaf sha256);
-      };
-    };
-  };
-
-  func first({ encodings } : Asset) : ?Encoding {
-    for (name in order.vals()) {
-      let found = Map.get(encodings, Text.compare, name);
-      if (found != null) return found;
-    };
-    Iter.toArray(Map.values(encodings)) |> (if (_.size() == 0) null else ?_[0]);
-  };
-
-  /// The assets of which `key` can be an alias.
-  func originals(key : Text) : [Text] {
-    if (Text.endsWith(key, #char '/')) [key # "index.html"] else if (Text.endsWith(key, #text ".html")) [] else [key # ".html", key # "/index.html"];
-  };
+  if (assets.certified != null) certify(); // after an upgrade
 
   // --- reading ---
 
-  func find(key : Text) : Asset {
-    switch (Map.get(assets, Text.compare, key)) {
-      case (?asset) return asset;
-      case null {};
-    };
-    for (original in originals(key).vals()) {
-      switch (Map.get(assets, Text.compare, original)) {
-        case (?asset) if (asset.isAliased != ?false) return asset else Runtime.trap("asset not found");
-        case null {};
-      };
-    };
-    Runtime.trap("asset not found");
-  };
-
-  func load(encoding : Encoding, index : Nat) : Blob {
-    let { offset; size } = encoding.chunks[index];
-    let bytes = Region.loadBlob(region, offset, size);
-    if (Map.get(corrupt, Text.compare, identity(encoding)) != ?index) return bytes;
+  func load(encoding : AssetStore.Encoding, index : Nat) : Blob {
+    let bytes = AssetStore.load(assets, encoding.chunks[index]);
+    if (Map.get(corrupt, Nat64.compare, identity(encoding)) != ?index) return bytes;
     let wrong = Blob.toVarArray(bytes);
     wrong[0] ^= 1;
     Blob.fromVarArray(wrong);
   };
 
   /// Tells encodings apart for the switches: content that is there twice is two.
-  func identity({ chunks } : Encoding) : Text = Nat64.toText(chunks[0].offset);
+  func identity({ chunks } : AssetStore.Encoding) : Nat64 = chunks[0].offset;
 
-  func claimedLength(encoding : Encoding) : Nat {
-    switch (Map.get(claims, Text.compare, identity(encoding))) {
+  func claimedLength(encoding : AssetStore.Encoding) : Nat {
+    switch (Map.get(claims, Nat64.compare, identity(encoding))) {
       case (?claimed) claimed;
       case null encoding.length;
     };
@@ -197,7 +113,7 @@ persistent actor Assets {
     sha256 : ?Blob;
     total_length : Nat;
   } {
-    let asset = find(key);
+    let asset = AssetStore.find(assets, key);
     for (name in accept_encodings.vals()) {
       switch (Map.get(asset.encodings, Text.compare, name)) {
         case (?encoding) return {
@@ -216,7 +132,7 @@ persistent actor Assets {
   public query func get_chunk({ key; content_encoding; index; sha256 } : { key : Text; content_encoding : Text; index : Nat; sha256 : ?Blob }) : async {
     content : Blob;
   } {
-    let ?encoding = Map.get(find(key).encodings, Text.compare, content_encoding) else Runtime.trap("no such encoding");
+    let ?encoding = Map.get(AssetStore.find(assets, key).encodings, Text.compare, content_encoding) else Runtime.trap("no such encoding");
     let ?expected = sha256 else Runtime.trap("sha256 required");
     if (expected != encoding.sha256) Runtime.trap("sha256 mismatch");
     if (index >= encoding.chunks.size()) Runtime.trap("chunk index out of bounds");
@@ -225,19 +141,15 @@ persistent actor Assets {
 
   /// A page, in the order of the keys; or everything, in no order, as until 2025.
   public query func list({ start; length } : { start : ?Nat; length : ?Nat }) : async [Details] {
-    let shown = List.empty<Details>();
     if (listsAll) {
-      let keys = Array.sort(Iter.toArray(listed()), byHash);
-      for (key in keys.vals()) show(key, shown);
-      return Array.map<Details, Details>(List.toArray(shown), func details = { details with max_age = null; headers = null; allow_raw_access = null; is_aliased = null });
+      func older(key : Text) : Details = { details(key) with max_age = null; headers = null; allow_raw_access = null; is_aliased = null };
+      return Array.map(Array.sort(Iter.toArray(listed()), byHash), older);
     };
-    let from = small(start, 0);
-    let keys = Iter.take(Iter.drop(listed(), from), Nat.min(small(length, pageSize), pageSize));
-    for (key in keys) show(key, shown);
-    List.toArray(shown);
+    let page = Iter.take(Iter.drop(listed(), small(start, 0)), Nat.min(small(length, pageSize), pageSize));
+    Array.map(Iter.toArray(page), details);
   };
 
-  func listed() : Iter.Iter<Text> = Iter.filter<Text>(Map.keys(assets), func key = not Set.contains(hidden, Text.compare, key));
+  func listed() : Iter.Iter<Text> = Iter.filter<Text>(Map.keys(assets.byKey), func key = not Set.contains(hidden, Text.compare, key));
 
   /// A number that is too large for the real one's 32 bits counts as none.
   func small(number : ?Nat, otherwise : Nat) : Nat {
@@ -249,9 +161,9 @@ persistent actor Assets {
 
   func byHash(a : Text, b : Text) : Order.Order = Nat32.compare(Blob.hash(Text.encodeUtf8(a)), Blob.hash(Text.encodeUtf8(b)));
 
-  func show(key : Text, shown : List.List<Details>) {
-    let ?asset = Map.get(assets, Text.compare, key) else return;
-    let encodings = Array.map<(Text, Encoding), { content_encoding : Text; sha256 : ?Blob; length : Nat; modified : Int }>(
+  func details(key : Text) : Details {
+    let asset = AssetStore.existing(assets, key);
+    let encodings = Array.map<(Text, AssetStore.Encoding), { content_encoding : Text; sha256 : ?Blob; length : Nat; modified : Int }>(
       Iter.toArray(Map.entries(asset.encodings)),
       func(content_encoding, encoding) = {
         content_encoding;
@@ -260,25 +172,22 @@ persistent actor Assets {
         modified = encoding.modified;
       },
     );
-    List.add(
-      shown,
-      {
-        key;
-        content_type = asset.contentType;
-        encodings;
-        max_age = asset.maxAge;
-        headers = asset.headers;
-        allow_raw_access = asset.allowRawAccess;
-        is_aliased = asset.isAliased;
-      },
-    );
+    {
+      key;
+      content_type = asset.contentType;
+      encodings;
+      max_age = asset.maxAge;
+      headers = asset.headers;
+      allow_raw_access = asset.allowRawAccess;
+      is_aliased = asset.isAliased;
+    };
   };
 
   public query func certified_tree(_ : {}) : async { certificate : Blob; tree : Blob } {
     let ?certificate = CertifiedData.getCertificate() else Runtime.trap("no data certificate available");
     var size : Nat64 = 0;
     func out(bytes : Blob) {
-      write(scratch, size, bytes);
+      Store.write(scratch, size, bytes);
       size += Nat64.fromNat(bytes.size());
     };
     out("\d9\d9\f7"); // "what follows is CBOR"
@@ -288,71 +197,6 @@ persistent actor Assets {
 
   // --- filling ---
 
-  func write(which : Region.Region, offset : Nat64, bytes : Blob) {
-    let pages = (offset + Nat64.fromNat(bytes.size()) + 65_535) / 65_536;
-    let present = Region.size(which);
-    if (pages > present and Region.grow(which, pages - present) == 0xffff_ffff_ffff_ffff) Runtime.trap("out of memory");
-    Region.storeBlob(which, offset, bytes);
-  };
-
-  func keep(bytes : Blob) : Slot {
-    let slot = { offset = used; size = bytes.size() };
-    write(region, used, bytes);
-    // One byte more, so that empty ones have places of their own.
-    used += Nat64.fromNat(bytes.size() + 1);
-    slot;
-  };
-
-  func created(key : Text) : Asset {
-    switch (Map.get(assets, Text.compare, key)) {
-      case (?asset) asset;
-      case null {
-        let asset : Asset = {
-          var contentType = "";
-          var isAliased = null;
-          var maxAge = null;
-          var headers = null;
-          var allowRawAccess = null;
-          encodings = Map.empty();
-        };
-        Map.add(assets, Text.compare, key, asset);
-        asset;
-      };
-    };
-  };
-
-  func existing(key : Text) : Asset {
-    let ?asset = Map.get(assets, Text.compare, key) else Runtime.trap("asset not found");
-    asset;
-  };
-
-  func setContent(key : Text, asset : Asset, name : Text, slots : [Slot], claimed : ?Blob) {
-    var length = 0;
-    for ({ size } in slots.vals()) length += size;
-    let sha256 = switch claimed {
-      case (?given) {
-        if (given.size() != 32) Runtime.trap("invalid SHA-256");
-        if (length <= maxHashedBytes and given != hashed(slots)) Runtime.trap("sha256 mismatch");
-        given;
-      };
-      case null hashed(slots);
-    };
-    Map.add(asset.encodings, Text.compare, name, { chunks = slots; length; sha256; modified = Time.now() });
-    changed(key, asset);
-  };
-
-  func hashed(slots : [Slot]) : Blob {
-    Sha256.ofParts(Array.map<Slot, Blob>(slots, func({ offset; size }) = Region.loadBlob(region, offset, size)));
-  };
-
-  public func store({ key; content_type; content_encoding; content; sha256; aliased } : { key : Text; content_type : Text; content_encoding : Text; content : Blob; sha256 : ?Blob; aliased : ?Bool }) : async () {
-    let asset = created(key);
-    asset.contentType := content_type;
-    asset.isAliased := aliased;
-    setContent(key, asset, content_encoding, [keep(content)], sha256);
-    certify();
-  };
-
   public func create_batch(_ : {}) : async { batch_id : Nat } {
     nextId += 1;
     { batch_id = nextId };
@@ -360,7 +204,7 @@ persistent actor Assets {
 
   public func create_chunk({ content } : { batch_id : Nat; content : Blob }) : async { chunk_id : Nat } {
     nextId += 1;
-    Map.add(chunks, Nat.compare, nextId, keep(content));
+    Map.add(chunks, Nat.compare, nextId, AssetStore.keep(assets, content));
     { chunk_id = nextId };
   };
 
@@ -368,8 +212,7 @@ persistent actor Assets {
     for (operation in operations.vals()) {
       switch operation {
         case (#CreateAsset { key; content_type; max_age; headers; enable_aliasing; allow_raw_access }) {
-          if (Map.containsKey(assets, Text.compare, key)) Runtime.trap("asset already exists");
-          let asset = created(key);
+          let asset = AssetStore.create(assets, key);
           asset.contentType := content_type;
           asset.maxAge := max_age;
           asset.headers := headers;
@@ -377,43 +220,22 @@ persistent actor Assets {
           asset.allowRawAccess := allow_raw_access;
         };
         case (#SetAssetContent { key; content_encoding; chunk_ids; last_chunk; sha256 }) {
-          let asset = existing(key);
-          let slots = List.empty<Slot>();
+          let slots = List.empty<AssetStore.Slot>();
           for (id in chunk_ids.vals()) {
             let ?slot = Map.take(chunks, Nat.compare, id) else Runtime.trap("chunk not found");
             List.add(slots, slot);
           };
           switch last_chunk {
-            case (?content) List.add(slots, keep(content));
+            case (?content) List.add(slots, AssetStore.keep(assets, content));
             case null {};
           };
-          if (List.isEmpty(slots)) Runtime.trap("encoding must have at least one chunk or contain last_chunk");
-          setContent(key, asset, content_encoding, List.toArray(slots), sha256);
+          AssetStore.set(assets, key, content_encoding, List.toArray(slots), sha256);
         };
-        case (#UnsetAssetContent { key; content_encoding }) {
-          let asset = existing(key);
-          Map.remove(asset.encodings, Text.compare, content_encoding);
-          changed(key, asset);
-        };
-        case (#DeleteAsset { key }) delete(key);
+        case (#UnsetAssetContent { key; content_encoding }) AssetStore.unset(assets, key, content_encoding);
+        case (#DeleteAsset { key }) AssetStore.delete(assets, key);
       };
     };
     certify();
-  };
-
-  /// What is certified at the key itself stays, as in the real one.
-  func delete(key : Text) {
-    if (Map.containsKey(assets, Text.compare, key)) {
-      for (alias in aliases(key).vals()) uncertify(alias);
-      Map.remove(assets, Text.compare, key);
-    };
-    // Another one's alias may have been hidden by this key.
-    for (original in originals(key).vals()) {
-      switch (Map.get(assets, Text.compare, original)) {
-        case (?asset) changed(original, asset);
-        case null {};
-      };
-    };
   };
 
   // --- a test's ---
@@ -436,11 +258,11 @@ persistent actor Assets {
     switchFor(claims, key, content_encoding, length);
   };
 
-  func switchFor(which : Map.Map<Text, Nat>, key : Text, content_encoding : Text, value : ?Nat) {
-    let ?encoding = Map.get(existing(key).encodings, Text.compare, content_encoding) else Runtime.trap("no such encoding");
+  func switchFor(which : Map.Map<Nat64, Nat>, key : Text, content_encoding : Text, value : ?Nat) {
+    let ?encoding = Map.get(AssetStore.existing(assets, key).encodings, Text.compare, content_encoding) else Runtime.trap("no such encoding");
     switch value {
-      case (?number) Map.add(which, Text.compare, identity(encoding), number);
-      case null Map.remove(which, Text.compare, identity(encoding));
+      case (?number) Map.add(which, Nat64.compare, identity(encoding), number);
+      case null Map.remove(which, Nat64.compare, identity(encoding));
     };
   };
 

@@ -15,6 +15,8 @@ import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 import VarArray "mo:core/VarArray";
 
+import Store "store";
+
 persistent actor Icboot {
   transient let sectorBytes : Nat = 512;
   transient let pageBytes : Nat = 65_536;
@@ -36,13 +38,6 @@ persistent actor Icboot {
       case (#equal) Text.compare(a, b);
       case unequal unequal;
     };
-  };
-
-  /// Makes sure that a region has so many bytes; new ones are zeros.
-  func grow(which : Region.Region, bytes : Nat64) {
-    let wanted = (bytes + 65_535) / 65_536;
-    let present = Region.size(which);
-    if (wanted > present and Region.grow(which, wanted - present) == 0xffff_ffff_ffff_ffff) Runtime.trap("out of memory");
   };
 
   func zeros(count : Nat) : Blob = Blob.fromVarArray(VarArray.repeat<Nat8>(0, count));
@@ -68,9 +63,8 @@ persistent actor Icboot {
   public func put({ filename; sector_no; data_vec } : { filename : Text; sector_no : Nat; data_vec : Blob }) : async () {
     let offset = sector_no / sectorBytes * sectorBytes;
     let padded = (data_vec.size() / sectorBytes + 1) * sectorBytes;
-    grow(scratch, Nat64.fromNat(padded));
-    Region.storeBlob(scratch, 0, data_vec);
-    Region.storeBlob(scratch, Nat64.fromNat(data_vec.size()), zeros(padded - data_vec.size()));
+    Store.write(scratch, 0, data_vec);
+    Store.write(scratch, Nat64.fromNat(data_vec.size()), zeros(padded - data_vec.size()));
     let file = switch (Map.get(files, byHash, filename)) {
       case (?known) known;
       case null {
@@ -88,13 +82,12 @@ persistent actor Icboot {
           case null {
             let new = pages;
             pages += 1;
-            grow(region, pages * Nat64.fromNat(pageBytes));
             Map.add(file, Nat.compare, page, new);
             new;
           };
         };
         let bytes = Region.loadBlob(scratch, Nat64.fromNat(at), size);
-        Region.storeBlob(region, number * Nat64.fromNat(pageBytes) + Nat64.fromNat(within), bytes);
+        Store.write(region, number * Nat64.fromNat(pageBytes) + Nat64.fromNat(within), bytes);
       },
     );
   };
@@ -109,7 +102,6 @@ persistent actor Icboot {
     if (offset >= length) return "";
     let wanted = Nat.min(count * sectorBytes, length - offset);
     if (wanted > maxReplyBytes) Runtime.trap("the reply is too large");
-    grow(scratch, Nat64.fromNat(wanted));
     let file = switch (Map.get(files, byHash, filename)) {
       case (?known) known;
       case null Map.empty<Nat, Nat64>();
@@ -122,7 +114,7 @@ persistent actor Icboot {
           case (?number) Region.loadBlob(region, number * Nat64.fromNat(pageBytes) + Nat64.fromNat(within), size);
           case null zeros(size);
         };
-        Region.storeBlob(scratch, Nat64.fromNat(at), bytes);
+        Store.write(scratch, Nat64.fromNat(at), bytes);
       },
     );
     Region.loadBlob(scratch, 0, wanted);

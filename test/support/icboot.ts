@@ -12,6 +12,7 @@ import type { Test } from "./icfs.ts";
 import { installCanister, replaceCanister } from "./networks.ts";
 
 const MAIN = fileURLToPath(new URL("icboot.mo", import.meta.url));
+const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
 /** Milliseconds for one request of the test's own agent. */
 const REQUEST_TIMEOUT = 30_000;
 /** What the original's uploader reads of a file and sends at once. */
@@ -49,7 +50,7 @@ export async function startIcboot(
   options: Partial<LocalNetworkOptions> = {},
 ): Promise<IcbootCanister> {
   // The original has no public Candid either.
-  compiled ??= compileMotoko(MAIN, [], []).wasm;
+  compiled ??= compileMotoko(MAIN, LIBRARIES, []).wasm;
   const wasm = compiled;
   const started = await startNetwork(t, options);
   const { network, rootKey } = started;
