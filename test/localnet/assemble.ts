@@ -6,6 +6,9 @@ import { leb128 } from "../../lib/localnet/wasm-reader.ts";
 export const I32 = 0x7f;
 export const I64 = 0x7e;
 
+/** Section 12 says how many data segments there are, and comes before the code, which names them. */
+const SECTION_ORDER = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11];
+
 export interface ModuleParts {
   /** Functions imported from `ic0`: name, parameters, results. They come first in the function index space. */
   imports: [name: string, parameters: number[], results: number[]][];
@@ -20,6 +23,8 @@ export interface ModuleParts {
   /** What is in memory from the beginning. */
   data?: [address: number, content: string][];
   custom?: [name: string, content: string][];
+  /** The contents of sections, in place of what is assembled for them: by their ids. */
+  sections?: Record<number, number[]>;
 }
 
 export function assemble(parts: ModuleParts): Uint8Array<ArrayBuffer> {
@@ -48,24 +53,28 @@ export function assemble(parts: ModuleParts): Uint8Array<ArrayBuffer> {
     ...[0x00, 0x41, address, 0x0b],
     ...text(content),
   ]);
+  const sections: Record<number, number[]> = {
+    1: vector(types),
+    2: vector(imports),
+    3: vector(parts.functions.map(() => [...leb128(own)])),
+    5: vector([[0x00, 1]]),
+    6: vector(globals),
+    7: vector(exports),
+    10: vector(code),
+    11: vector(data),
+  };
+  if (parts.element !== undefined) {
+    sections[4] = vector([[0x70, 0x00, 1]]);
+    sections[9] = vector([[0x00, 0x41, 0, 0x0b, 1, ...leb128(parts.element)]]);
+  }
+  if (parts.start !== undefined) sections[8] = [...leb128(parts.start)];
+  Object.assign(sections, parts.sections);
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     ...(parts.custom ?? []).flatMap(([name, content]) =>
       section(0, [...text(name), ...Buffer.from(content)]),
     ),
-    ...section(1, vector(types)),
-    ...section(2, vector(imports)),
-    ...section(3, vector(parts.functions.map(() => [...leb128(own)]))),
-    ...(parts.element === undefined ? [] : section(4, vector([[0x70, 0x00, 1]]))),
-    ...section(5, vector([[0x00, 1]])),
-    ...section(6, vector(globals)),
-    ...section(7, vector(exports)),
-    ...(parts.start === undefined ? [] : section(8, [...leb128(parts.start)])),
-    ...(parts.element === undefined
-      ? []
-      : section(9, vector([[0x00, 0x41, 0, 0x0b, 1, ...leb128(parts.element)]]))),
-    ...section(10, vector(code)),
-    ...section(11, vector(data)),
+    ...SECTION_ORDER.flatMap((id) => (sections[id] === undefined ? [] : section(id, sections[id]))),
   ]);
 }
 
@@ -73,11 +82,11 @@ function section(id: number, content: number[]): number[] {
   return [id, ...leb128(content.length), ...content];
 }
 
-function vector(items: number[][]): number[] {
+export function vector(items: number[][]): number[] {
   return [...leb128(items.length), ...items.flat()];
 }
 
-function text(value: string): number[] {
+export function text(value: string): number[] {
   return [...leb128(Buffer.byteLength(value)), ...Buffer.from(value)];
 }
 

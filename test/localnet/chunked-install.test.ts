@@ -12,6 +12,7 @@ import { assemble, I32, TINY } from "./assemble.ts";
 import {
   type AnyActor,
   agentFor,
+  controlledBy,
   deploy,
   management,
   NO_ARGUMENT,
@@ -125,7 +126,7 @@ t.test("the store of another canister", async (t) => {
 
   await ic.update_settings!({
     canister_id: store,
-    settings: { controllers: [[stranger.getPrincipal()]] },
+    settings: controlledBy(stranger.getPrincipal()),
   });
   const again = { ...given, mode: { reinstall: null }, store_canister: [store] };
   t.match(await rejection(ic.install_chunked_code!(again)), {

@@ -4,13 +4,16 @@ import t from "tap";
 import { assemble, I32, TINY } from "./assemble.ts";
 import {
   agentFor,
+  controlledBy,
   deploy,
   management,
   NO_ARGUMENT,
   owner,
+  queryBytes,
   rejection,
   startNetwork,
   stranger,
+  updateBytes,
 } from "./setup.ts";
 
 const network = await startNetwork(t);
@@ -18,30 +21,8 @@ const agent = await agentFor(network);
 const ic = management(agent);
 const ICBOOT = "oeagv-5qaaa-aaaah-aar4q-cai";
 
-/** Calls a method of the tiny canister; its replies are 16 bytes that need no Candid. */
-async function update(id: Principal, method: string): Promise<Uint8Array> {
-  const { response, requestId } = await agent.call(id, { methodName: method, arg: NO_ARGUMENT });
-  const body = response.body as { certificate?: Uint8Array; reject_message?: string } | null;
-  if (body?.certificate === undefined) throw new Error(body?.reject_message ?? "no certificate");
-  const { Certificate } = await import("@dfinity/agent");
-  const { certificate } = body;
-  const verified = await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: id });
-  const value = (name: string) => {
-    const found = verified.lookup_path(
-      [Buffer.from("request_status"), requestId, Buffer.from(name)].map((l) => new Uint8Array(l)),
-    );
-    return found.status === "Found" ? found.value : undefined;
-  };
-  const rejected = value("reject_message");
-  if (rejected !== undefined) throw new Error(Buffer.from(rejected).toString());
-  return value("reply")!;
-}
-
-async function query(id: Principal, method: string): Promise<Uint8Array> {
-  const response = await agent.query(id, { methodName: method, arg: NO_ARGUMENT });
-  if (!("reply" in response)) throw new Error(response.reject_message);
-  return response.reply.arg;
-}
+const update = (id: Principal, method: string) => updateBytes(agent, id, method);
+const query = (id: Principal, method: string) => queryBytes(agent, id, method);
 
 const GLOBAL = 15;
 
@@ -63,7 +44,7 @@ t.test("a wasm32 canister: start, init, state, traps", async (t) => {
   await t.rejects(update(id, "beyond"), /heap out of bounds/);
   await t.rejects(update(id, "nothing"), /no update method 'nothing'/);
   await t.rejects(query(id, "bump"), /no query method 'bump'/);
-  t.same(await update(id, "caller"), (await agent.getPrincipal()).toUint8Array());
+  t.same(await update(id, "caller"), Buffer.from((await agent.getPrincipal()).toUint8Array()));
 });
 
 t.test("memory that queries add is not there for updates", async (t) => {
@@ -95,8 +76,7 @@ t.test("only controllers control", async (t) => {
     () => theirs.install_code!(install),
     () => theirs.stop_canister!({ canister_id: id }),
     () => theirs.canister_status!({ canister_id: id }),
-    () =>
-      theirs.update_settings!({ canister_id: id, settings: { controllers: [[stranger.getPrincipal()]] } }),
+    () => theirs.update_settings!({ canister_id: id, settings: controlledBy(stranger.getPrincipal()) }),
     () => theirs.delete_canister!({ canister_id: id }),
   ]) {
     t.match(await rejection(call()), {
@@ -105,7 +85,7 @@ t.test("only controllers control", async (t) => {
       message: /Only controllers of canister/,
     });
   }
-  await ic.update_settings!({ canister_id: id, settings: { controllers: [[stranger.getPrincipal()]] } });
+  await ic.update_settings!({ canister_id: id, settings: controlledBy(stranger.getPrincipal()) });
   t.match(await rejection(ic.canister_status!({ canister_id: id })), { errorCode: "IC0512" });
   const { settings } = (await theirs.canister_status!({ canister_id: id })) as {
     settings: { controllers: Principal[] };

@@ -5,6 +5,7 @@
 import {
   Actor,
   type ActorSubclass,
+  Certificate,
   type CertifiedRejectErrorCode,
   HttpAgent,
   type Identity,
@@ -19,6 +20,11 @@ import * as types from "../../lib/localnet/management-types.ts";
 export const NO_ARGUMENT = new Uint8Array(IDL.encode([], []));
 /** The `upgrade` mode that Motoko canisters need. */
 export const KEEP = { upgrade: [{ skip_pre_upgrade: [], wasm_memory_persistence: [{ keep: null }] }] };
+/** Settings with these controllers, and no others. */
+export const controlledBy = (...controllers: Principal[]) => ({
+  controllers: [controllers],
+  environment_variables: [],
+});
 export const owner = Ed25519KeyIdentity.generate(new Uint8Array(32).fill(1));
 export const stranger = Ed25519KeyIdentity.generate(new Uint8Array(32).fill(2));
 
@@ -78,6 +84,48 @@ export async function deploy(agent: HttpAgent, wasm: Uint8Array, specifiedId?: s
     arg: NO_ARGUMENT,
   });
   return canister_id;
+}
+
+/** Calls a query method whose argument and reply are bytes, not Candid. @throws Error with the reject's code and message */
+export async function queryBytes(
+  agent: HttpAgent,
+  id: Principal,
+  methodName: string,
+  argument: string | Uint8Array = NO_ARGUMENT,
+): Promise<Buffer> {
+  const answer = await agent.query(id, { methodName, arg: new Uint8Array(Buffer.from(argument)) });
+  if (answer.status !== "replied") throw new Error(`${answer.error_code}: ${answer.reject_message}`);
+  return Buffer.from(answer.reply.arg);
+}
+
+/** Calls an update method whose argument and reply are bytes; the reply is verified. @throws Error, likewise */
+export async function updateBytes(
+  agent: HttpAgent,
+  id: Principal,
+  methodName: string,
+  argument: string | Uint8Array = NO_ARGUMENT,
+): Promise<Buffer> {
+  const arg = new Uint8Array(Buffer.from(argument));
+  const { response, requestId } = await agent.call(id, { methodName, arg });
+  const body = response.body as {
+    certificate?: Uint8Array;
+    reject_message?: string;
+    error_code?: string;
+  } | null;
+  if (body?.certificate === undefined) throw new Error(`${body?.error_code}: ${body?.reject_message}`);
+  const certificate = await Certificate.create({
+    certificate: body.certificate,
+    rootKey: agent.rootKey!,
+    canisterId: id,
+  });
+  const value = (name: string) => {
+    const path = [Buffer.from("request_status"), requestId, Buffer.from(name)];
+    const found = certificate.lookup_path(path.map((label) => new Uint8Array(label)));
+    return found.status === "Found" ? Buffer.from(found.value) : undefined;
+  };
+  const reply = value("reply");
+  if (reply === undefined) throw new Error(`${value("error_code")}: ${value("reject_message")}`);
+  return reply;
 }
 
 export interface Rejection {

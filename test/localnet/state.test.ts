@@ -14,6 +14,7 @@ import { assemble, I32, I64, TINY } from "./assemble.ts";
 import {
   type AnyActor,
   agentFor,
+  controlledBy,
   deploy,
   KEEP,
   management,
@@ -86,7 +87,7 @@ t.test("a restart keeps keys, canisters and everything in them", async (t) => {
   await update(network, other, "bump");
   await update(network, other, "stable");
   const controllers = [owner.getPrincipal(), stranger.getPrincipal()];
-  await management(agent).update_settings!({ canister_id: other, settings: { controllers: [controllers] } });
+  await management(agent).update_settings!({ canister_id: other, settings: controlledBy(...controllers) });
   await management(agent).provisional_top_up_canister!({ canister_id: other, amount: 12_345n });
   await management(agent).stop_canister!({ canister_id: other });
   const statusOf = async (of: Principal) =>

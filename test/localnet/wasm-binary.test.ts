@@ -1,6 +1,7 @@
 import { gzipSync } from "node:zlib";
 import t from "tap";
 import {
+  MAX_MODULE_BYTES,
   MEMORY_EXPORT,
   rewriteModule,
   START_EXPORT,
@@ -66,11 +67,28 @@ t.test("what is no module is refused", async (t) => {
   }
 });
 
+t.test("what no canister may have is refused, and said", async (t) => {
+  const refused: [section: Record<number, number[]>, reason: RegExp][] = [
+    [{ 5: [2, 0, 1, 0, 1] }, /more than one memory/],
+    [{ 5: [1, 3, 1, 1] }, /memory that threads share/],
+    [{ 2: [1, 3, 0x65, 0x6e, 0x76, 1, 0x6d, 2, 0, 1] }, /import env\.m is not a function/],
+    [{ 6: [1, 0x7b, 1, 0xfd, 12, ...new Array<number>(16).fill(0), 0x0b] }, /global of type v128/],
+  ];
+  for (const [sections, message] of refused) {
+    const bytes = assemble({ imports: [], functions: [{ name: "f", body: [] }], sections });
+    t.throws(() => rewriteModule(bytes), { name: "InvalidModuleError", message });
+  }
+});
+
 t.test("compressed modules are unpacked", async (t) => {
   const bytes = assemble({ imports: [], functions: [] });
   t.same(unpackModule(gzipSync(bytes)), bytes);
   t.equal(unpackModule(bytes), bytes);
   t.throws(() => unpackModule(Uint8Array.of(0x1f, 0x8b, 1, 2, 3)), InvalidModuleError);
+  t.equal(unpackModule(gzipSync(new Uint8Array(MAX_MODULE_BYTES))).length, MAX_MODULE_BYTES);
+  const bomb = gzipSync(new Uint8Array(MAX_MODULE_BYTES + 1));
+  t.ok(bomb.length < 200_000);
+  t.throws(() => unpackModule(bomb), InvalidModuleError, "a small one that becomes too large");
 });
 
 t.test("LEB128", async (t) => {

@@ -145,9 +145,50 @@ t.test("a store outside the memory still traps", async (t) => {
   }
 });
 
+t.test("SIMD stores: a vector, and its lanes", async (t) => {
+  const vector = [0xfd, 12, ...Array.from({ length: 16 }, (_, index) => index + 1)];
+  const stores: [kind: number, lane: number[]][] = [
+    [11, []],
+    [88, [15]],
+    [89, [7]],
+    [90, [3]],
+    [91, [1]],
+  ];
+  for (const [kind, lane] of stores) {
+    const body = [...i32(PAGE), ...vector, 0xfd, kind, 0, ...leb128(2 * PAGE + 3), ...lane];
+    const { memory, noted } = run(body);
+    t.equal(Buffer.compare(memory, reference(body)), 0, `0xfd ${kind}`);
+    t.same(noted, [3]);
+  }
+});
+
 t.test("a module whose writes cannot be tracked stays as it is", async (t) => {
-  const v128store = [...i32(0), 0xfd, 12, ...new Array<number>(16).fill(1), 0xfd, 11, 0, 0];
-  const module = rewriteModule(assemble({ imports: [], functions: [{ name: "write", body: v128store }] }));
+  const fence = [0xfe, 3, 0]; // atomic.fence
+  const module = rewriteModule(assemble({ imports: [], functions: [{ name: "write", body: fence }] }));
   t.equal(module.tracksWrites, false);
+  t.equal(module.isReusable, false);
   t.ok(new WebAssembly.Module(module.binary));
+});
+
+t.test("instances are reusable as long as code changes memory and numbers only", async (t) => {
+  const isReusable = (body: number[]) =>
+    rewriteModule(
+      assemble({
+        imports: [],
+        functions: [{ body }],
+        element: 0,
+        sections: { 11: [1, 1, 0], 12: [1] },
+      }),
+    ).isReusable;
+  t.equal(isReusable([...store(0x36, "i32", 0, 0), ...grow]), true);
+  const changes: Record<string, number[]> = {
+    "table.set": [...i32(0), 0xd0, 0x70, 0x26, 0],
+    "data.drop": [0xfc, 9, 0],
+    "elem.drop": [0xfc, 13, 0],
+    "table.init": [...i32(0), ...i32(0), ...i32(0), 0xfc, 12, 0, 0],
+    "table.copy": [...i32(0), ...i32(0), ...i32(0), 0xfc, 14, 0, 0],
+    "table.grow": [0xd0, 0x70, ...i32(0), 0xfc, 15, 0, 0x1a],
+    "table.fill": [...i32(0), 0xd0, 0x70, ...i32(0), 0xfc, 17, 0],
+  };
+  for (const [name, body] of Object.entries(changes)) t.equal(isReusable(body), false, name);
 });
