@@ -10,6 +10,8 @@ const MAJOR_ARRAY = 4;
 const MAJOR_MAP = 5;
 const MAJOR_TAG = 6;
 const MAJOR_SIMPLE = 7;
+/** Tag 55799. */
+const SELF_DESCRIBED = Buffer.from("d9d9f7", "hex");
 
 export class CborReader {
   readonly #bytes: Buffer;
@@ -44,6 +46,13 @@ export class CborReader {
     if (head.major !== major)
       throw new FormatError(`CBOR of major type ${head.major} where ${major} belongs`);
     return head.argument;
+  }
+
+  /** Steps over the tag that says "this is CBOR" (RFC 8949, 3.4.6), if it is there. */
+  selfDescribed(): void {
+    if (SELF_DESCRIBED.equals(this.#bytes.subarray(this.#at, this.#at + SELF_DESCRIBED.length))) {
+      this.#at += SELF_DESCRIBED.length;
+    }
   }
 
   /** The number of elements of an array, each of which takes at least one byte. */

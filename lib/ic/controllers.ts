@@ -1,14 +1,10 @@
 /** Who controls a canister: certified by its subnet, and not asked of the canister. */
 import type { HttpAgent } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
-import { FormatError, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import { agentMessage } from "./agent-error.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { verifyCertificate } from "./certificate.ts";
-
-/** "This is CBOR", before the IC's own data (RFC 8949, 3.4.6). */
-const MAJOR_TAG = 6;
-const SELF_DESCRIBED = 55799;
 
 /** @throws UserError when there is no answer; VerificationError, FormatError when it is not what it should be */
 export async function controllersOf(
@@ -31,9 +27,7 @@ export async function controllersOf(
 /** @throws FormatError */
 export function decodeControllers(cbor: Uint8Array): Principal[] {
   const reader = new CborReader(cbor);
-  const { major, argument } = reader.head();
-  if (major !== MAJOR_TAG || argument !== SELF_DESCRIBED)
-    throw new FormatError("the controllers are no CBOR");
+  reader.selfDescribed();
   const controllers = Array.from({ length: reader.array() }, () => Principal.fromUint8Array(reader.bytes()));
   reader.end();
   return controllers;

@@ -26,11 +26,6 @@ const BLS_KEY_PREFIX = Buffer.from(
 );
 const ROOT_KEY_BYTES = BLS_KEY_PREFIX.length + 96;
 
-// CBOR (RFC 8949): major types, and the tag that says "this is CBOR".
-const MAP = 5;
-const TAG = 6;
-const SELF_DESCRIBED = 55_799;
-
 /** How long to wait for a local network's status: it answers at once or is not there. */
 const STATUS_TIMEOUT_MS = 5000;
 
@@ -119,10 +114,8 @@ async function fetchRootKey(url: string): Promise<Uint8Array> {
 /** `root_key` in the status (IC interface specification, "Status endpoint"): a CBOR map of plain values, maybe tagged. */
 function decodeRootKey(status: Uint8Array): Uint8Array {
   const reader = new CborReader(status);
-  let { major, argument } = reader.head();
-  if (major === TAG && argument === SELF_DESCRIBED) ({ major, argument } = reader.head());
-  if (major !== MAP) throw new FormatError("it is no CBOR map");
-  for (let left = argument; left > 0; left--) {
+  reader.selfDescribed();
+  for (let left = reader.map(); left > 0; left--) {
     if (reader.text() === "root_key") return Uint8Array.from(reader.bytes());
     reader.skipScalar();
   }

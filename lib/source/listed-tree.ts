@@ -17,7 +17,7 @@ export interface Listed {
 }
 
 /** Of all files together: 100 GiB. A list may say that a file has any length, and each chunk takes memory. */
-const MOST_CHUNKS = 100_000;
+export const MOST_CHUNKS = 100_000;
 /** After so many names it is clear what is wrong. */
 const MOST_NAMED = 1000;
 

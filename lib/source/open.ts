@@ -6,6 +6,7 @@ import { type Call, queries, replicatedCalls } from "../ic/canister-calls.ts";
 import type { BlsVerify } from "../ic/certificate.ts";
 import type { Log } from "../log.ts";
 import type { ReleaseAddress } from "./address.ts";
+import { AssetsSource } from "./assets/source.ts";
 import { detectSource } from "./detect.ts";
 import { IcbootSource, type Trust } from "./icboot/source.ts";
 import { openReader } from "./icfs/open.ts";
@@ -16,7 +17,7 @@ import type { Source, SourceKind } from "./source.ts";
 export interface SourceOptions {
   /** What kind of canister it is; undefined: find out. */
   readonly kind: SourceKind | undefined;
-  /** How an icboot canister is read. */
+  /** How an icboot canister is read, and an asset canister's list. */
   readonly trust: Trust;
   /** Milliseconds for one request. */
   readonly requestTimeout: number;
@@ -46,26 +47,27 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
       return new IcbootSource(trust === "query" ? calls.signed : calls.replicated, trust, log);
     }
     case "assets":
-      throw new UserError("not yet");
+      return new AssetsSource(
+        callsOf(address, options),
+        { ...address, blsVerify: options.blsVerify ?? (() => undefined) },
+        options.trust === "replicated",
+        options.log,
+      );
   }
 }
 
 interface Calls {
-  /** By query, with the node's signature. */
+  /** By query, with the node's signature checked: what is read in this way is not hash-chained, or only as a whole. */
   readonly signed: Call;
-  /** By query, and whoever asks has something stronger than a signature. */
-  readonly plain: Call;
   readonly replicated: Call;
 }
 
 function callsOf(address: ReleaseAddress, { requestTimeout, offline, blsVerify }: SourceOptions): Calls {
-  if (offline) return { signed: refuse, plain: refuse, replicated: refuse };
+  if (offline) return { signed: refuse, replicated: refuse };
   const { canister, rootKey } = address;
-  const agent = (verifyQuerySignatures: boolean) =>
-    createAgent({ ...address, verifyQuerySignatures, requestTimeout });
+  const agent = createAgent({ ...address, verifyQuerySignatures: true, requestTimeout });
   return {
-    signed: queries(agent(true), canister),
-    plain: queries(agent(false), canister),
-    replicated: replicatedCalls(agent(true), canister, rootKey, blsVerify),
+    signed: queries(agent, canister),
+    replicated: replicatedCalls(agent, canister, rootKey, blsVerify),
   };
 }

@@ -1,0 +1,107 @@
+/**
+ * What an asset canister has, as far as one node's list and the subnet's certificate agree: the list says which assets there
+ * are, how long and since when; the certified tree what each hashes to. The tree may have more: aliases, and what was deleted.
+ */
+import type { Principal } from "@dfinity/principal";
+import type { Call } from "../../ic/canister-calls.ts";
+import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate.ts";
+import { inSteps } from "../../steps.ts";
+import { fewAttempts } from "../few-attempts.ts";
+import type { LeftOut } from "../listed-tree.ts";
+import { certifiedTree, type ListedAsset } from "./canister.ts";
+import { type CertifiedAssets, walkingTree } from "./certified-tree.ts";
+import { listAll } from "./listing.ts";
+import { certifiedEncoding, labelOf } from "./snapshot.ts";
+
+export interface Certifying {
+  readonly canister: Principal;
+  readonly rootKey: Uint8Array;
+  readonly blsVerify: () => BlsVerify | undefined;
+}
+
+/** The reply of certified_tree, verified. */
+export interface Proof {
+  readonly certificate: Buffer;
+  readonly tree: Buffer;
+  readonly certifiedAt: Date;
+  /** SHA-256 by label. */
+  readonly hashes: ReadonlyMap<string, Buffer>;
+}
+
+/** While somebody stores assets, list and tree are of different moments. */
+const ATTEMPTS = 3;
+
+export class CertifiedList {
+  readonly #call: Call;
+  readonly #by: Certifying;
+  readonly #leftOut: LeftOut;
+  /** What the last tree said: a large one takes a while to walk, and seldom changes. */
+  #last: { readonly tree: Buffer; readonly walked: CertifiedAssets } | undefined;
+  #listed: { readonly tree: Buffer; readonly assets: readonly ListedAsset[] } | undefined;
+
+  /** @param call by query, with signatures checked */
+  constructor(call: Call, by: Certifying, leftOut: LeftOut) {
+    this.#call = call;
+    this.#by = by;
+    this.#leftOut = leftOut;
+  }
+
+  /** The assets whose certified encoding is the one that is listed. @throws VerificationError; what `call` throws */
+  async newest(): Promise<{ proof: Proof; assets: ListedAsset[] }> {
+    for (let attempt = 1; ; attempt++) {
+      const proof = await fewAttempts(async () => this.verified(await certifiedTree(this.#call), "fresh"));
+      if (this.#listed?.tree.equals(proof.tree) !== true || attempt > 1) {
+        this.#listed = { tree: proof.tree, assets: await listAll(this.#call) };
+      }
+      const wrong = this.#listed.assets.filter((asset) => !isCertified(asset, proof));
+      if (wrong.length > 0 && attempt < ATTEMPTS) continue;
+      for (const { key } of wrong)
+        this.#leftOut.say(key, "the subnet certifies other content for it, or none");
+      return { proof, assets: this.#listed.assets.filter((asset) => isCertified(asset, proof)) };
+    }
+  }
+
+  /** @throws VerificationError, FormatError */
+  async verified(
+    { certificate, tree }: Pick<Proof, "certificate" | "tree">,
+    age: "fresh" | "any",
+  ): Promise<Proof> {
+    const { canister, rootKey, blsVerify } = this.#by;
+    const certified = await verifyCertificate(
+      certificate,
+      rootKey,
+      canister,
+      "certified_data",
+      age,
+      blsVerify(),
+    );
+    const walked = await this.#walk(tree);
+    const isNothing = walked.isEmpty && certified.data.length === 0;
+    if (!isNothing && !walked.root.equals(certified.data)) {
+      throw new VerificationError(
+        "the tree is not the one that the certificate certifies; if assets are being stored, it will be",
+      );
+    }
+    if (walked.hashes === undefined && !walked.isEmpty) {
+      throw new VerificationError(
+        "the canister certifies HTTP responses only, and not what its assets hash to; with --trust replicated its list is read through consensus",
+      );
+    }
+    return { certificate, tree, certifiedAt: certified.time, hashes: walked.hashes ?? new Map() };
+  }
+
+  async #walk(tree: Buffer): Promise<CertifiedAssets> {
+    if (this.#last?.tree.equals(tree) !== true) {
+      this.#last = { tree, walked: await inSteps(walkingTree(tree)) };
+    }
+    return this.#last.walked;
+  }
+}
+
+/** What has no content is in no tree. */
+function isCertified(asset: ListedAsset, { hashes }: Proof): boolean {
+  const encoding = certifiedEncoding(asset);
+  if (encoding === undefined) return true;
+  const certified = hashes.get(labelOf(asset.key));
+  return encoding.sha256 !== undefined && certified?.equals(encoding.sha256) === true;
+}

@@ -1,0 +1,98 @@
+/**
+ * The hash tree of an asset canister, in one walk: its root hash, which the subnet certifies, and what it says of assets,
+ * `http_assets / KEY` = SHA-256 of the content. Most of it is about HTTP responses; of that only the hashes count.
+ *
+ * Encoding: IC interface specification, "Certificate", "Encoding of certificates".
+ */
+import { hash } from "node:crypto";
+import { FormatError } from "../../errors.ts";
+import { CborReader } from "../../ic/cbor-reader.ts";
+
+export interface CertifiedAssets {
+  readonly root: Buffer;
+  /** SHA-256 by key; undefined when the canister certifies no assets in this way. */
+  readonly hashes: ReadonlyMap<string, Buffer> | undefined;
+  /** There is nothing in the tree, as before anything was ever stored. */
+  readonly isEmpty: boolean;
+}
+
+const ASSETS = "http_assets";
+/** Balanced trees of a million labels are 40 deep, two nodes a level; paths of HTTP responses have trees in trees. */
+const MAX_DEPTH = 2000;
+/** Between two pauses: a millisecond or two. */
+const NODES_PER_STEP = 500;
+
+/** Where the walk is: at the top, below http_assets, below one key there, or elsewhere. */
+type Place = "top" | "assets" | { readonly key: string } | "elsewhere";
+
+/** In steps. @throws FormatError */
+export function* walkingTree(cbor: Uint8Array): Generator<void, CertifiedAssets> {
+  const walk = new Walk(cbor);
+  const root = yield* walk.node("top", 0);
+  walk.end();
+  return { root, hashes: walk.hashes, isEmpty: walk.nodes === 1 };
+}
+
+class Walk {
+  hashes: Map<string, Buffer> | undefined;
+  nodes = 0;
+  readonly #reader: CborReader;
+
+  constructor(cbor: Uint8Array) {
+    this.#reader = new CborReader(cbor);
+    this.#reader.selfDescribed();
+  }
+
+  end(): void {
+    this.#reader.end();
+  }
+
+  /** The hash of the next node. */
+  *node(place: Place, depth: number): Generator<void, Buffer> {
+    if (depth > MAX_DEPTH) throw new FormatError("a hash tree nested too deeply");
+    this.nodes += 1;
+    if (this.nodes % NODES_PER_STEP === 0) yield;
+    const reader = this.#reader;
+    const length = reader.array();
+    const tag = length > 0 ? reader.unsigned() : -1;
+    if (tag === 0 && length === 1) return digest("ic-hashtree-empty");
+    if (tag === 1 && length === 3) {
+      const left = yield* this.node(place, depth + 1);
+      return digest("ic-hashtree-fork", left, yield* this.node(place, depth + 1));
+    }
+    if (tag === 2 && length === 3) {
+      const label = reader.bytes();
+      const below = yield* this.node(this.#below(place, label), depth + 1);
+      return digest("ic-hashtree-labeled", label, below);
+    }
+    if (tag === 3 && length === 2) return this.#leaf(place, reader.bytes());
+    if (tag === 4 && length === 2) {
+      const pruned = reader.bytes();
+      if (pruned.length !== 32) throw new FormatError("a pruned hash tree without a hash");
+      return pruned;
+    }
+    throw new FormatError("an unknown kind of hash tree node");
+  }
+
+  #below(place: Place, label: Buffer): Place {
+    if (place === "top" && label.toString() === ASSETS) {
+      this.hashes ??= new Map();
+      return "assets";
+    }
+    return place === "assets" ? { key: label.toString() } : "elsewhere";
+  }
+
+  /** A key without a leaf is that of an asset that is gone. */
+  #leaf(place: Place, value: Buffer): Buffer {
+    if (typeof place === "object" && value.length === 32) this.hashes!.set(place.key, value);
+    return digest("ic-hashtree-leaf", value);
+  }
+}
+
+function digest(domain: string, ...parts: Buffer[]): Buffer {
+  return hash(
+    "sha256",
+    Buffer.concat([Buffer.from([domain.length]), Buffer.from(domain), ...parts]),
+    "buffer",
+  );
+}

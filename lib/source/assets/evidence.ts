@@ -1,0 +1,85 @@
+/** What is kept of an asset canister's snapshot: the proof, the list, and what files were found to be once they were read. */
+import { hexOf } from "../../tree/hash.ts";
+import type { ListedFile } from "../listed-file.ts";
+import { seal, unseal } from "../sealed.ts";
+import type { Verification } from "../source.ts";
+import { type AssetFile, type AssetsSnapshot, snapshotOf } from "./snapshot.ts";
+import type { WholeFile } from "./whole-file.ts";
+
+/** As it is written: hashes in hexadecimal, other bytes in base64; times in nanoseconds, as text. */
+interface Written {
+  readonly at: string;
+  readonly verified: Verification;
+  readonly proof: { readonly certificate: string; readonly tree: string } | null;
+  readonly files: readonly {
+    readonly path: string;
+    readonly key: string;
+    readonly encoding: string;
+    readonly sha256: string;
+    readonly size: number;
+    readonly modified: string;
+    readonly whole: {
+      readonly size: number;
+      readonly sha256: string;
+      readonly chunks: readonly string[];
+    } | null;
+  }[];
+}
+
+/** @param known the file that an asset is */
+export function encodeEvidence(
+  { certifiedAt, verified, proof, files }: AssetsSnapshot,
+  known: (file: AssetFile) => ListedFile | undefined,
+): Buffer {
+  const written: Written = {
+    at: certifiedAt.toISOString(),
+    verified,
+    proof: proof === undefined ? null : { certificate: base64(proof.certificate), tree: base64(proof.tree) },
+    files: files.map((file) => ({
+      ...file,
+      sha256: hexOf(file.sha256),
+      modified: file.modified.toString(),
+      whole: wholeOf(known(file)),
+    })),
+  };
+  return seal(written);
+}
+
+/** Null until all of its chunks have hashes. */
+function wholeOf(file: ListedFile | undefined): Written["files"][number]["whole"] {
+  if (file?.sha256 === undefined) return null;
+  const chunks = file.chunks.map(({ sha256 }) => sha256);
+  if (!chunks.every((hash) => hash !== undefined)) return null;
+  return { size: file.size, sha256: hexOf(file.sha256), chunks: chunks.map(hexOf) };
+}
+
+/** Nothing of it is verified but that it is what was written. @throws FormatError when it is not */
+export function decodeEvidence(bytes: Buffer): {
+  snapshot: AssetsSnapshot;
+  learned: [file: AssetFile, whole: WholeFile][];
+} {
+  const written = unseal(bytes) as Written;
+  const { at, verified, proof } = written;
+  const learned: [AssetFile, WholeFile][] = [];
+  const files = written.files.map(({ path, key, encoding, sha256, size, modified, whole }) => {
+    const file = { path, key, encoding, sha256: fromHex(sha256), size, modified: BigInt(modified) };
+    if (whole !== null) {
+      const { size, sha256, chunks } = whole;
+      learned.push([file, { size, sha256: fromHex(sha256), chunks: chunks.map(fromHex) }]);
+    }
+    return file;
+  });
+  const kept = proof && {
+    certificate: Buffer.from(proof.certificate, "base64"),
+    tree: Buffer.from(proof.tree, "base64"),
+  };
+  return { snapshot: snapshotOf(files, new Date(at), verified, kept ?? undefined), learned };
+}
+
+function base64(bytes: Buffer): string {
+  return bytes.toString("base64");
+}
+
+function fromHex(hex: string): Buffer {
+  return Buffer.from(hex, "hex");
+}

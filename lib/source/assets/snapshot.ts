@@ -1,0 +1,71 @@
+/** Which assets a canister has at one moment, as files, and what vouches for each: SHA-256 of its content in one encoding. */
+import { createHash } from "node:crypto";
+import { hexOf } from "../../tree/hash.ts";
+import { type LeftOut, type Listed, possible } from "../listed-tree.ts";
+import type { Release, Verification } from "../source.ts";
+import type { Content, Encoding, ListedAsset } from "./canister.ts";
+import { canDecode } from "./whole-file.ts";
+
+/** An asset that is shown as a file. */
+export interface AssetFile extends Content, Listed {
+  /** Bytes, encoded; of the file, unless the encoding is identity, only a guess. */
+  readonly size: number;
+  readonly modified: bigint;
+}
+
+export interface AssetsSnapshot extends Release {
+  readonly number: undefined;
+  /** Sorted by path. */
+  readonly files: readonly AssetFile[];
+  /** The reply of certified_tree, unless the list is by consensus. */
+  readonly proof: { readonly certificate: Buffer; readonly tree: Buffer } | undefined;
+}
+
+/** In this order the canister certifies the first that an asset has. */
+const CERTIFIED_FIRST = ["identity", "gzip", "compress", "deflate", "br"];
+
+/** An asset's key as its label in the tree. */
+export function labelOf(key: string): string {
+  return key.startsWith("/") ? key : `/${key}`;
+}
+
+/** The encoding that the canister certifies; undefined when the asset has no content. */
+export function certifiedEncoding({ encodings }: ListedAsset): Encoding | undefined {
+  const rank = ({ name }: Encoding) => (CERTIFIED_FIRST.indexOf(name) + 6) % 6;
+  return [...encodings].sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1))[0];
+}
+
+/**
+ * The files that assets make, sorted by path. `/dir/` is what a web server shows of a directory: its index.html, unless there
+ * is one.
+ */
+export function filesOf(assets: readonly ListedAsset[], leftOut: LeftOut): AssetFile[] {
+  const keys = new Set(assets.map(({ key }) => labelOf(key)));
+  const files: AssetFile[] = [];
+  for (const asset of assets) {
+    const { key } = asset;
+    const encoding = certifiedEncoding(asset);
+    // Made, and not filled yet.
+    if (encoding === undefined) continue;
+    const { name, length: size, sha256, modified } = encoding;
+    const label = labelOf(key);
+    const shown = label.endsWith("/") ? `${label}index.html` : label;
+    if (sha256 === undefined) leftOut.say(key, "the canister does not say what it hashes to");
+    else if (!canDecode(name)) leftOut.say(key, `icfs cannot decode ${name}`);
+    else if (shown === label || !keys.has(shown)) {
+      files.push({ key, encoding: name, sha256, size, modified, path: shown.slice(1) });
+    } else leftOut.say(key, `${shown} is there as well`);
+  }
+  return possible(files, leftOut);
+}
+
+export function snapshotOf(
+  files: readonly AssetFile[],
+  certifiedAt: Date,
+  verified: Verification,
+  proof: AssetsSnapshot["proof"],
+): AssetsSnapshot {
+  const hash = createHash("sha256");
+  for (const { path, encoding, sha256 } of files) hash.update(`${path}\0${encoding}\0${hexOf(sha256)}\n`);
+  return { number: undefined, hash: hash.digest(), certifiedAt, verified, files, proof };
+}

@@ -1,0 +1,99 @@
+/**
+ * The IC's standard asset canister as a source. What a file hashes to is certified, or, where that does not fit a reply or is
+ * not wanted, agreed on by consensus; its length and whether it is there at all are one node's word in the first case. Only a
+ * whole file has a hash, so nothing of one is handed over before all of it has been read once and found right; from then on
+ * its chunks have hashes of their own.
+ */
+import { messageOf } from "../../errors.ts";
+import { RejectError } from "../../ic/agent.ts";
+import type { Call } from "../../ic/canister-calls.ts";
+import { VerificationError } from "../../ic/certificate.ts";
+import type { Log } from "../../log.ts";
+import { hexOf } from "../../tree/hash.ts";
+import type { Chunk, Tree } from "../../tree/tree.ts";
+import type { ListedChunk, ListedFile } from "../listed-file.ts";
+import { LeftOut, listedTree } from "../listed-tree.ts";
+import type { Pieces, Source } from "../source.ts";
+import { CertifiedList, type Certifying } from "./certified-list.ts";
+import { decodeEvidence, encodeEvidence } from "./evidence.ts";
+import { Files } from "./files.ts";
+import { ReplicatedList } from "./replicated-list.ts";
+import { type AssetsSnapshot, filesOf, labelOf, snapshotOf } from "./snapshot.ts";
+
+export interface AssetsCalls {
+  /** By query, with the node's signature checked. */
+  readonly signed: Call;
+  readonly replicated: Call;
+}
+
+export class AssetsSource implements Source {
+  readonly kind = "assets";
+  readonly #log: Log;
+  readonly #leftOut: LeftOut;
+  readonly #certified: CertifiedList;
+  readonly #replicated: ReplicatedList;
+  readonly #files: Files;
+  #byConsensus: boolean;
+
+  /** @param byConsensus whether the list is to be agreed on by consensus, even if there is a certified tree */
+  constructor(calls: AssetsCalls, by: Certifying, byConsensus: boolean, log: Log) {
+    this.#log = log;
+    this.#leftOut = new LeftOut(log);
+    this.#certified = new CertifiedList(calls.signed, by, this.#leftOut);
+    this.#replicated = new ReplicatedList(calls);
+    this.#files = new Files(calls.signed, this.#leftOut);
+    this.#byConsensus = byConsensus;
+  }
+
+  async newest(thorough = false): Promise<AssetsSnapshot> {
+    if (!this.#byConsensus) {
+      try {
+        const { proof, assets } = await this.#certified.newest();
+        return snapshotOf(filesOf(assets, this.#leftOut), proof.certifiedAt, "certified", proof);
+      } catch (error) {
+        if (!isTooLarge(error)) throw error;
+        this.#log.info(`certified_tree: ${messageOf(error)}; the list is read through consensus`);
+        this.#byConsensus = true;
+      }
+    }
+    const { assets, at } = await this.#replicated.newest(thorough);
+    return snapshotOf(filesOf(assets, this.#leftOut), at, "replicated", undefined);
+  }
+
+  async tree({ files }: AssetsSnapshot, pieces?: Pieces): Promise<Tree> {
+    this.#files.keepIn(pieces);
+    return listedTree(await this.#files.of(files));
+  }
+
+  chunk(chunk: Chunk, arrived: () => void = () => {}): Promise<Buffer> {
+    return this.#files.chunk(chunk as ListedChunk, arrived);
+  }
+
+  evidence(snapshot: AssetsSnapshot): Buffer {
+    return encodeEvidence(snapshot, (file): ListedFile | undefined => this.#files.known(file));
+  }
+
+  async restore(evidence: Buffer): Promise<AssetsSnapshot> {
+    const { snapshot, learned } = decodeEvidence(evidence);
+    if (snapshot.proof !== undefined) {
+      const { hashes } = await this.#certified.verified(snapshot.proof, "any");
+      for (const { key, sha256 } of snapshot.files) {
+        if (hashes.get(labelOf(key))?.equals(sha256) !== true) {
+          throw new VerificationError(`asset ${key} is not what is certified: ${hexOf(sha256)}`);
+        }
+      }
+    }
+    for (const [file, whole] of learned) this.#files.remember(file, whole);
+    return snapshot;
+  }
+
+  /** A snapshot is no chunks. */
+  piecesOf(): readonly string[] {
+    return [];
+  }
+}
+
+/** IC0504: a reply over 3 MiB. */
+function isTooLarge(error: unknown): boolean {
+  return error instanceof RejectError && /larger than|too large|limit of \d+/i.test(error.message);
+}
