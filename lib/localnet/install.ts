@@ -60,6 +60,12 @@ export async function installCode(
     throw canisterError("IC0504", `Error from Canister ${canister.text}: ${missing} upgrade option.`);
   }
   const module = readModule(canister, given.wasm);
+  if (mode === "upgrade" && given.persistence === "keep" && !module.rewritten.metadata.has(KEEPS_MEMORY)) {
+    const invalid =
+      "Invalid upgrade option: The `wasm_memory_persistence: opt Keep` upgrade option requires that the new canister module";
+    const message = `${invalid} supports enhanced orthogonal persistence.`;
+    throw canisterError("IC0504", `Error from Canister ${canister.text}: ${message}`);
+  }
   const runtime = startRuntime();
   try {
     if (mode === "upgrade") await upgrade(canister, given, module, runtime);

@@ -10,10 +10,12 @@ import { compileAssemblyScript } from "./assemblyscript.ts";
 import {
   agentFor,
   deploy,
+  KEEP,
   management,
   NO_ARGUMENT,
   owner,
   queryBytes,
+  rejection,
   startNetwork,
   updateBytes,
 } from "./setup.ts";
@@ -123,6 +125,10 @@ t.test("upgrades keep what is in stable memory, and --state all of it", async (t
   for (const note of ["a=1", "b=2", `long=${"x".repeat(200_000)}`]) await updateBytes(agent, id, "put", note);
   await updateBytes(agent, id, "plain");
   const upgrade = { mode: { upgrade: [] }, canister_id: id, wasm_module: wasm, arg: NO_ARGUMENT };
+  t.match(await rejection(management(agent).install_code!({ ...upgrade, mode: KEEP })), {
+    errorCode: "IC0504",
+    message: /requires that the new canister module supports enhanced orthogonal persistence/,
+  });
   await management(agent).install_code!(upgrade);
   t.equal((await queryBytes(agent, id, "get", "b")).toString(), "<2>", "in a fresh memory");
   t.equal((await queryBytes(agent, id, "get", "long")).length, 200_002);
