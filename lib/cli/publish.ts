@@ -3,9 +3,9 @@ import { Command } from "commander";
 import { createAgent } from "../ic/agent.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { describeDryRun, dryRun } from "../publish/dry-run.ts";
+import { CALL_TIMEOUT_MS } from "../publish/lane.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { describePublication, publish } from "../publish/publish.ts";
-import { PUT_TIMEOUT_MS } from "../publish/upload.ts";
 import type { CanisterAddress } from "../source/address.ts";
 import { openReader } from "../source/icfs/open.ts";
 import { trustingReader } from "../source/icfs/trust.ts";
@@ -73,7 +73,7 @@ async function publishDirectory(
   const publication = await publish({
     directory,
     canister: address.canister,
-    agent: createAgent({ ...signed, verifyQuerySignatures: true, requestTimeout: PUT_TIMEOUT_MS }),
+    agent: createAgent({ ...signed, verifyQuerySignatures: true, requestTimeout: CALL_TIMEOUT_MS }),
     source: source(signed),
     note: options.note,
     progress,

@@ -1,5 +1,5 @@
 /** How publishing bears with a bad network: what is tried again, and for how long. */
-import { FormatError } from "../errors.ts";
+import { FormatError, UserError } from "../errors.ts";
 import { RejectError } from "../ic/agent.ts";
 import { isTransient, retryAfter } from "../ic/agent-error.ts";
 import { VerificationError } from "../ic/certificate.ts";
@@ -31,20 +31,24 @@ export function patiently<T>(call: () => Promise<T>, { goOn, signal }: Patience 
   });
 }
 
+/** Asks again when it gets no answer, or none that verifies: for what changes nothing. */
+export function askedAgain<T>(ask: () => Promise<T>): Promise<T> {
+  return retrying(ask, {
+    firstPause: FIRST_PAUSE_MS,
+    longestPause: LONGEST_PAUSE_MS,
+    again: (error, attempts) =>
+      !(error instanceof UserError) && attempts < (isAnswer(error) ? ATTEMPTS_TO_VERIFY : ATTEMPTS),
+  });
+}
+
 /** A source that asks again when it gets no answer, or none that verifies. */
 export function patientReader(source: ReleaseReader): ReleaseReader {
-  const again = <T>(attempt: () => Promise<T>): Promise<T> =>
-    retrying(attempt, {
-      firstPause: FIRST_PAUSE_MS,
-      longestPause: LONGEST_PAUSE_MS,
-      again: (error, attempts) => attempts < (isAnswer(error) ? ATTEMPTS_TO_VERIFY : ATTEMPTS),
-    });
   return {
-    head: () => again(() => source.head()),
-    headers: (from, count) => again(() => source.headers(from, count)),
+    head: () => askedAgain(() => source.head()),
+    headers: (from, count) => askedAgain(() => source.headers(from, count)),
     restore: (proof) => source.restore(proof),
-    manifest: (header, pieces) => again(() => source.manifest(header, pieces)),
-    chunk: (reference) => again(() => source.chunk(reference)),
+    manifest: (header, pieces) => askedAgain(() => source.manifest(header, pieces)),
+    chunk: (reference) => askedAgain(() => source.chunk(reference)),
   };
 }
 

@@ -121,13 +121,18 @@ function readChunks(reader: CandidReader): ChunkReference[] {
   return chunks;
 }
 
+/** What of an entry says whether a tree is possible. */
+export type Placed =
+  | { readonly kind: "file" | "directory"; readonly path: string }
+  | { readonly kind: "symlink"; readonly path: string; readonly target: string };
+
 /** What is wrong with the paths, their order, their parents and the symlinks; ends at once where nothing is. */
-export function* treeProblems(entries: readonly Entry[]): Generator<string> {
+export function* treeProblems(entries: readonly Placed[]): Generator<string> {
   for (const problem of checkingTree(entries)) if (problem !== undefined) yield problem;
 }
 
 /** treeProblems(), with undefined for each pause. */
-function* checkingTree(entries: readonly Entry[]): Generator<string | undefined> {
+function* checkingTree(entries: readonly Placed[]): Generator<string | undefined> {
   const steps = new Map<string, LinkStep>();
   let previous: string | undefined;
   for (const [i, entry] of entries.entries()) {
