@@ -49,13 +49,14 @@ module {
 
   public func keep(assets : Assets, bytes : Blob) : Slot {
     let slot = { offset = assets.used; size = bytes.size() };
-    Store.write(assets.region, assets.used, bytes);
+    // Where nothing was ever written there is no place, not even for nothing.
+    if (bytes.size() > 0) Store.write(assets.region, assets.used, bytes);
     // One byte more, so that empty ones have places of their own.
     assets.used += Nat64.fromNat(bytes.size() + 1);
     slot;
   };
 
-  public func load({ region } : Assets, { offset; size } : Slot) : Blob = Region.loadBlob(region, offset, size);
+  public func load({ region } : Assets, { offset; size } : Slot) : Blob = if (size == 0) "" else Region.loadBlob(region, offset, size);
 
   /// A new asset without content.
   public func create({ byKey } : Assets, key : Text) : Asset {

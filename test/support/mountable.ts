@@ -1,10 +1,13 @@
-/** A canister behind a fault proxy, and ways to publish to it and to mount it. */
+/** A canister behind a fault proxy, and ways to fill it and to mount it. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { Principal } from "@dfinity/principal";
 import type { MountStatus } from "../../lib/mount/status.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
-import { startCanister, type TestCanister } from "./canister-network.ts";
+import { startAssets } from "./assets.ts";
+import { startCanister, type TestCanister, type TestNetwork } from "./canister-network.ts";
 import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
+import { startIcboot } from "./icboot.ts";
 import type { Result, Test } from "./icfs.ts";
 
 export interface Mounted {
@@ -19,21 +22,30 @@ export interface Mounted {
   umount(): Promise<void>;
 }
 
-export interface Mountable extends TestCanister {
+type Files = Readonly<Record<string, string | Buffer>>;
+
+/** A canister of any kind, behind a proxy. */
+export interface AnyMountable extends TestNetwork {
   readonly id: string;
-  /** What is published. */
+  /** What the canister has. */
   readonly tree: string;
   readonly proxy: FaultProxy;
-  /** The environment of the host that publishes: what that has accepted is not what the mounting one has. */
-  readonly publisher: NodeJS.ProcessEnv;
-  /** Writes files into the tree and publishes it, from another host; the release's number. */
-  publish(files: Readonly<Record<string, string | Buffer>>): Promise<number>;
+  /** Writes files into the tree, and gives them to the canister. */
+  fill(files: Files): Promise<void>;
   /** Mounts it through the proxy. @throws Error with what icfs has said when that fails */
   mount(...options: string[]): Promise<Mounted>;
   /** The same, for those that may fail. */
   tryMount(...options: string[]): Promise<Result & { readonly mountpoint: string }>;
   /** Whether what is mounted is the tree. */
   same(mountpoint: string): Promise<boolean>;
+}
+
+/** An icfs canister. */
+export interface Mountable extends AnyMountable, TestCanister {
+  /** The environment of the host that publishes: what that has accepted is not what the mounting one has. */
+  readonly publisher: NodeJS.ProcessEnv;
+  /** Writes files into the tree and publishes it, from another host; the release's number. */
+  publish(files: Files): Promise<number>;
 }
 
 /** @param options of the local network */
@@ -43,11 +55,78 @@ export async function startMountable(
 ): Promise<Mountable> {
   const canister = await startCanister(t, options);
   const { directory, icfs, env } = canister;
+  const publisher = { ...env, XDG_STATE_HOME: join(directory, "publisher") };
+  const { tree, ...mountable } = await behindProxy(t, canister);
+  const id = canister.canister.toText();
+  const publish = async (files: Files): Promise<number> => {
+    await writeFiles(tree, files);
+    const { code, stdout, stderr } = await icfs(["publish", tree, id, "--json"], { env: publisher });
+    if (code !== 0) throw new Error(stderr);
+    return JSON.parse(stdout).release;
+  };
+  return {
+    ...canister,
+    ...mountable,
+    id,
+    tree,
+    publisher,
+    publish,
+    async fill(files) {
+      await publish(files);
+    },
+  };
+}
+
+/** The twin of the original's canister. */
+export async function startMountableIcboot(t: Test): Promise<AnyMountable & Pick<Icboot, "put" | "setlen">> {
+  const canister = await startIcboot(t);
+  const mountable = await behindProxy(t, canister);
+  return {
+    ...canister,
+    ...mountable,
+    async fill(files) {
+      await writeFiles(mountable.tree, files);
+      for (const [name, content] of Object.entries(files)) await canister.put(name, Buffer.from(content));
+    },
+  };
+}
+
+type Icboot = Awaited<ReturnType<typeof startIcboot>>;
+
+/** The twin of the standard asset canister. */
+export async function startMountableAssets(
+  t: Test,
+): Promise<AnyMountable & Omit<Awaited<ReturnType<typeof startAssets>>, "canister">> {
+  const canister = await startAssets(t);
+  const mountable = await behindProxy(t, canister);
+  return {
+    ...canister,
+    ...mountable,
+    async fill(files) {
+      await writeFiles(mountable.tree, files);
+      for (const [name, content] of Object.entries(files)) {
+        await canister.store(`/${name}`, Buffer.from(content));
+      }
+    },
+  };
+}
+
+async function writeFiles(tree: string, files: Files): Promise<void> {
+  for (const [name, content] of Object.entries(files)) {
+    await mkdir(dirname(join(tree, name)), { recursive: true });
+    await writeFile(join(tree, name), content);
+  }
+}
+
+async function behindProxy(
+  t: Test,
+  canister: TestNetwork & { readonly canister: Principal },
+): Promise<Pick<AnyMountable, "id" | "tree" | "proxy" | "mount" | "tryMount" | "same">> {
+  const { directory, icfs } = canister;
   const id = canister.canister.toText();
   const tree = join(directory, "tree");
   await mkdir(tree);
   const proxy = await startFaultProxy(t, canister.url);
-  const publisher = { ...env, XDG_STATE_HOME: join(directory, "publisher") };
   let mounts = 0;
 
   const mountAt = async (mountpoint: string, logFile: string, more: readonly string[]) => {
@@ -60,20 +139,9 @@ export async function startMountable(
   };
 
   return {
-    ...canister,
     id,
     tree,
     proxy,
-    publisher,
-    async publish(files) {
-      for (const [name, content] of Object.entries(files)) {
-        await mkdir(dirname(join(tree, name)), { recursive: true });
-        await writeFile(join(tree, name), content);
-      }
-      const { code, stdout, stderr } = await icfs(["publish", tree, id, "--json"], { env: publisher });
-      if (code !== 0) throw new Error(stderr);
-      return JSON.parse(stdout).release;
-    },
     async mount(...more) {
       const logFile = nextLog();
       const said = await mountAt(await mountpointFor(t), logFile, more);

@@ -1,0 +1,281 @@
+/**
+ * What readers of a mount are promised, whatever kind of canister it is of: the same tests over each. docs/SEMANTICS.md has
+ * the promises; test/semantics/ tests them clause by clause over an icfs canister.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { open, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { eventually, HUNG, holding, sh } from "../mount/mounts.ts";
+import { type Fault, type FaultProxy, faultFor } from "../support/fault-proxy.ts";
+import {
+  type AnyMountable,
+  startMountable,
+  startMountableAssets,
+  startMountableIcboot,
+} from "../support/mountable.ts";
+
+t.setTimeout(5 * HUNG);
+
+const MiB = 1024 * 1024;
+
+interface Kind {
+  start(): Promise<AnyMountable>;
+  readonly source: string;
+  readonly verified: string;
+  /** What every command and mount is told. */
+  readonly options: readonly string[];
+  /** The methods that files' bytes come by. */
+  readonly methods: readonly string[];
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  icfs: {
+    start: () => startMountable(t),
+    source: "icfs",
+    verified: "certified",
+    options: [],
+    methods: ["chunk"],
+  },
+  icboot: {
+    start: () => startMountableIcboot(t),
+    source: "icboot",
+    verified: "node-signature",
+    options: [],
+    methods: ["get"],
+  },
+  "icboot-replicated": {
+    start: () => startMountableIcboot(t),
+    source: "icboot",
+    verified: "replicated",
+    options: ["--trust", "replicated"],
+    methods: ["get"],
+  },
+  assets: {
+    start: () => startMountableAssets(t),
+    source: "assets",
+    verified: "certified",
+    options: [],
+    methods: ["get", "get_chunk"],
+  },
+  "assets-replicated": {
+    start: () => startMountableAssets(t),
+    source: "assets",
+    verified: "replicated",
+    options: ["--trust", "replicated"],
+    methods: ["get", "get_chunk"],
+  },
+};
+
+const kind = KINDS[process.env.TEST_SOURCE ?? "icfs"]!;
+const { options, verified, source } = kind;
+const c = await kind.start();
+/** Everything comes from the network, when it is asked for. */
+const COLD = [...options, "--prefetch", "none", "--max-cache-size", "0", "--refresh", "0"];
+/** What is new is live soon. */
+const PROMPT = [...options, "--refresh", "1", "--quiet", "0"];
+
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+const path = (name: string) => join(c.tree, name);
+
+/** A fault for every answer that brings files' bytes. */
+function faulty(fault: () => Fault): FaultProxy["fault"] {
+  const faults = kind.methods.map((method) => faultFor(method, fault));
+  return (path, body) => faults.map((one) => one(path, body)).find((one) => one !== "none") ?? "none";
+}
+
+t.beforeEach(() => {
+  c.proxy.fault = () => "none";
+  c.proxy.down = false;
+});
+
+const SIZES = [0, 1, 511, 512, 513, MiB - 1, MiB, MiB + 1, 1_900_000, 1_900_001, 5_000_003];
+await c.fill({
+  ...Object.fromEntries(SIZES.map((size) => [`sizes/${size}`, randomBytes(size)])),
+  "pxelinux.cfg/default": "default linux\n",
+  "deep/er/still/menu é 1.cfg": "label a\n",
+});
+
+t.test("every byte, by way of ls, cat and verify as well", async (t) => {
+  const mounted = await c.mount(...options);
+  t.ok(await c.same(mounted.mountpoint), "diff -r");
+  const status = await mounted.status();
+  t.match(status, { source, verified, files: SIZES.length + 2 });
+  const xattr = `import os, sys; print(os.getxattr(sys.argv[1], sys.argv[2]).decode())`;
+  const file = mounted.at("sizes/5000003");
+  const { stdout: sum } = await sh("sha256sum", path("sizes/5000003"));
+  t.equal((await sh("python3", "-c", xattr, file, "user.icfs.verified")).stdout, `${verified}\n`);
+  await eventually("all is here", async () => (await mounted.status()).hydrated);
+  t.equal((await sh("python3", "-c", xattr, file, "user.icfs.sha256")).stdout.trim(), sum.split(" ")[0]);
+
+  const listed = await c.icfs(["ls", c.id, "-R", "--json", ...options]);
+  t.match(JSON.parse(listed.stdout), { source, verified });
+  const files = JSON.parse(listed.stdout).entries.filter((entry: { kind: string }) => entry.kind === "file");
+  t.equal(files.length, SIZES.length + 2);
+  const cat = await c.icfs(["cat", c.id, "deep/er/still/menu é 1.cfg", ...options]);
+  t.match(cat, { code: 0, stdout: "label a\n" });
+  const result = await c.icfs(["verify", c.id, c.tree, "--json", ...options]);
+  t.equal(result.code, 0, result.stderr);
+  t.match(JSON.parse(result.stdout), { source, verified, problems: [], differences: { changed: [] } });
+  t.match(await c.icfs(["verify", mounted.mountpoint, ...options]), { code: 0 });
+  await mounted.umount();
+});
+
+t.test("bytes that are wrong on the way, or do not come, are fetched again", async (t) => {
+  const mounted = await c.mount(...COLD);
+  let answers = 0;
+  const faults: readonly Fault[] = [
+    "flip",
+    "none",
+    "drop",
+    "none",
+    "truncate",
+    "none",
+    { status: 503 },
+    "none",
+  ];
+  c.proxy.fault = faulty(() => faults[answers++ % faults.length]!);
+  for (const name of ["sizes/5000003", "sizes/1900001", "sizes/513"]) {
+    t.equal((await sh("cmp", path(name), mounted.at(name))).code, 0, name);
+  }
+  t.ok(answers > 8, `${answers} answers`);
+  await mounted.umount();
+});
+
+t.test("what never verifies is never served", async (t) => {
+  const mounted = await c.mount(...COLD, "--read-timeout", "2");
+  c.proxy.fault = faulty(() => "flip");
+  const { code, stdout } = await sh("cat", mounted.at("sizes/1048577"));
+  t.same({ code, stdout }, { code: 1, stdout: "" });
+  c.proxy.fault = () => "none";
+  await eventually(
+    "the bytes come",
+    async () => (await sh("cmp", path("sizes/1048577"), mounted.at("sizes/1048577"))).code === 0,
+  );
+  await mounted.umount();
+});
+
+t.test("reads end at their deadline with EIO, and metadata does not wait", async (t) => {
+  const mounted = await c.mount(...COLD, "--read-timeout", "1");
+  const outcome = (expression: string) =>
+    sh(
+      "python3",
+      "-c",
+      `import errno, os, sys\nroot = sys.argv[1]\ntry:\n    ${expression}\n    print("OK")\nexcept OSError as e:\n    print(errno.errorcode[e.errno])`,
+      mounted.mountpoint,
+    ).then(({ stdout }) => stdout.trim());
+  for (const fault of ["silence", "stall", "drop", { status: 503 }] as const) {
+    c.proxy.fault = () => fault;
+    const said = JSON.stringify(fault);
+    t.equal(await outcome('open(root + "/sizes/1048576", "rb").read()'), "EIO", said);
+    t.equal(await outcome('os.stat(root + "/sizes/1048576")'), "OK", said);
+    t.equal(await outcome('os.listdir(root + "/sizes")'), "OK", said);
+    t.equal(await outcome('os.stat(root + "/absent")'), "ENOENT", said);
+  }
+  c.proxy.fault = () => "none";
+  c.proxy.hangUp();
+  await eventually(
+    "the bytes come",
+    async () => (await sh("cmp", path("sizes/1048576"), mounted.at("sizes/1048576"))).code === 0,
+  );
+  await mounted.umount();
+});
+
+t.test("a file larger than the memory, without a disk and with one", async (t) => {
+  const small = [...options, "--prefetch", "none", "--memory", "1MiB", "--refresh", "0"];
+  for (const more of [
+    ["--max-cache-size", "0"],
+    ["--cache-dir", join(c.directory, "small-cache")],
+  ]) {
+    const mounted = await c.mount(...small, ...more);
+    for (let i = 0; i < 2; i++) {
+      t.equal((await sh("cmp", path("sizes/5000003"), mounted.at("sizes/5000003"))).code, 0, more.join(" "));
+    }
+    const file = await open(path("sizes/5000003"));
+    const expected = (await file.read(Buffer.alloc(1000), 0, 1000, 4_500_000)).buffer;
+    await file.close();
+    const tail = await sh(
+      "sh",
+      "-c",
+      `tail -c +4500001 '${mounted.at("sizes/5000003")}' | head -c 1000 | sha256sum`,
+    );
+    t.equal(tail.stdout.split(" ")[0], sha256(expected), "from the middle");
+    await mounted.umount();
+  }
+});
+
+t.test("what is here needs no network, and damage to it is found", async (t) => {
+  const cache = join(c.directory, "kept-cache");
+  const first = await c.mount(...options, "--cache-dir", cache, "--ready", "hydrated");
+  await first.umount();
+
+  c.proxy.down = true;
+  const away = await c.mount(...options, "--cache-dir", cache);
+  t.match(away.said.stderr, /mounted from what was kept on this host/);
+  t.ok(await c.same(away.mountpoint), "the network is away");
+  await away.umount();
+  const offline = await c.mount(...options, "--cache-dir", cache, "--offline");
+  t.ok(await c.same(offline.mountpoint), "--offline");
+  t.match(await offline.status(), { source, verified, hydrated: true });
+  await offline.umount();
+
+  c.proxy.down = false;
+  const at = join(cache, "chunks");
+  for (const name of await readdir(at, { recursive: true })) {
+    const file = join(at, name);
+    const bytes = await readFile(file).catch(() => undefined);
+    if (bytes === undefined || bytes.length === 0) continue;
+    bytes[bytes.length >> 1]! ^= 1;
+    await writeFile(file, bytes);
+  }
+  const damaged = await c.mount(...options, "--cache-dir", cache);
+  t.ok(await c.same(damaged.mountpoint), "every chunk on disk was damaged");
+  t.ok((await damaged.status()).disk!.corrupt > 0, "which was noticed");
+  await damaged.umount();
+});
+
+t.test("a second mount fetches nothing again", async (t) => {
+  const cache = join(c.directory, "warm-cache");
+  const first = await c.mount(...options, "--cache-dir", cache, "--ready", "hydrated");
+  await first.umount();
+  let bytes = 0;
+  c.proxy.fault = faulty(() => (answer) => {
+    bytes += answer.length;
+    return answer;
+  });
+  const second = await c.mount(...options, "--cache-dir", cache, "--refresh", "0");
+  t.ok(await c.same(second.mountpoint));
+  // Of what certifies nothing some is read again, to see whether it is still the same.
+  if (source !== "icboot") t.equal(bytes, 0);
+  await second.umount();
+});
+
+t.test(
+  "what changes, grows, shrinks, comes: whoever has it open reads it to its end as it was",
+  async (t) => {
+    await c.fill({
+      "v/same-length": Buffer.alloc(2_500_000, 1),
+      "v/grows": Buffer.alloc(1_200_000, 1),
+      "v/shrinks": Buffer.alloc(1_200_000, 1),
+      "v/config": "one\n",
+    });
+    const before = new Map<string, Buffer>();
+    for (const name of await readdir(path("v"))) before.set(name, await readFile(path(`v/${name}`)));
+    const mounted = await c.mount(...PROMPT, "--ready", "hydrated");
+    t.ok(await c.same(mounted.mountpoint));
+    const held = await Promise.all([...before.keys()].map((name) => holding(t, mounted.at(`v/${name}`))));
+    await c.fill({
+      "v/same-length": Buffer.alloc(2_500_000, 2),
+      "v/grows": Buffer.alloc(2_200_000, 2),
+      "v/shrinks": Buffer.alloc(700_000, 2),
+      "v/config": "two\n",
+      "v/new": "new\n",
+    });
+    await eventually("the change is live", () => c.same(mounted.mountpoint));
+    for (const [i, [name, content]] of [...before].entries()) {
+      t.equal(await held[i]!.rest(), sha256(content), `${name} as it was`);
+    await held[i]!.close();
+    }
+    await mounted.umount();
+  },
+);
