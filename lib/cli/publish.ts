@@ -1,14 +1,26 @@
-/** icfs publish: a directory becomes a canister's newest release. */
+/** icfs publish: a directory becomes a canister's newest release; or its files go to a canister that has no releases. */
 import { Command } from "commander";
+import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
+import { queries } from "../ic/canister-calls.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { describeDryRun, dryRun } from "../publish/dry-run.ts";
+import { icbootWriter } from "../publish/icboot/canister.ts";
+import {
+  describeDryRunOfFiles,
+  describeFiles,
+  dryRunFiles,
+  publishFiles,
+} from "../publish/icboot/publish.ts";
 import { CALL_TIMEOUT_MS } from "../publish/lane.ts";
-import { createProgress, stopOnSignals } from "../publish/progress.ts";
+import { askedAgain } from "../publish/patience.ts";
+import { createProgress, type Progress, stopOnSignals } from "../publish/progress.ts";
 import { describePublication, publish } from "../publish/publish.ts";
 import type { CanisterAddress } from "../source/address.ts";
+import { detectSource } from "../source/detect.ts";
 import { openReader } from "../source/icfs/open.ts";
 import { trustingReader } from "../source/icfs/trust.ts";
+import type { SourceKind } from "../source/source.ts";
 import {
   addressOf,
   flag,
@@ -18,8 +30,10 @@ import {
   REQUEST_TIMEOUT_MS,
   withNetwork,
 } from "./options.ts";
+import { sourceOption } from "./reading.ts";
 
 interface PublishCommandOptions extends NetworkOptions {
+  readonly source?: SourceKind;
   readonly note: string;
   readonly dryRun?: boolean;
   readonly json?: boolean;
@@ -28,21 +42,25 @@ interface PublishCommandOptions extends NetworkOptions {
 export function publishCommand(): Command {
   const command = new Command("publish")
     .description(
-      "publish a directory as the canister's newest release; what is there already is not sent again",
+      "publish a directory as the canister's newest release; what is there already is not sent again. An icboot canister gets the files, one by one, and has no releases",
     )
     .argument("<directory>", "what to publish")
     .argument("<canister>", "canister id")
-    .addOption(option("--note <text>", "kept with the release, at most 1024 bytes").default(""))
+    .addOption(
+      option("--note <text>", "kept with the release, at most 1024 bytes; not by icboot canisters").default(
+        "",
+      ),
+    )
     .addOption(
       flag("--dry-run", "print what would be added, changed, removed and uploaded; needs no identity"),
     )
     .addOption(
       flag(
         "--json",
-        "print one object: release, header, files, bytes, chunks, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences",
+        "print one object: release, header, files, bytes, chunks, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences. For an icboot canister: source, files, bytes, stale, filesUploaded, bytesUploaded; with --dry-run: source, files, bytes, stale, filesToUpload, bytesToUpload, differences",
       ),
     );
-  return withNetwork(command, OWN_IDENTITY).action(publishDirectory);
+  return withNetwork(command, OWN_IDENTITY).addOption(sourceOption()).action(publishDirectory);
 }
 
 async function publishDirectory(
@@ -51,33 +69,82 @@ async function publishDirectory(
   options: PublishCommandOptions,
 ): Promise<void> {
   const address = await addressOf(canisterId, options);
-  // A publisher is a reader first: a replayed head would pass for "nothing changed".
-  const source = (from: CanisterAddress) =>
-    trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from.canister, from.rootKey);
+  // As patiently as all that follows.
+  const kind = options.source ?? (await askedAgain(() => detectSource(address, REQUEST_TIMEOUT_MS)));
   // What was uploaded when a signal comes is used next time.
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
+  switch (kind) {
+    case "icfs":
+      return publishRelease(directory, address, options, progress);
+    case "icboot":
+      return publishToIcboot(directory, address, options, progress);
+    case "assets":
+      throw new UserError(
+        `${canisterId} is an asset canister, which icfs reads and does not write to: use its own tools, dfx, icp or icx-asset`,
+      );
+  }
+}
+
+async function publishRelease(
+  directory: string,
+  address: CanisterAddress,
+  { note, json, ...options }: PublishCommandOptions,
+  progress: Progress,
+): Promise<void> {
+  // A publisher is a reader first: a replayed head would pass for "nothing changed".
+  const source = (from: CanisterAddress) =>
+    trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from.canister, from.rootKey);
+  const { canister } = address;
   if (options.dryRun) {
-    const result = await dryRun({
-      directory,
-      canister: address.canister,
-      agent: createAgent({ ...address, verifyQuerySignatures: true, requestTimeout: REQUEST_TIMEOUT_MS }),
-      source: source(address),
-      note: options.note,
-      progress,
-    });
-    console.log(options.json ? JSON.stringify(result) : describeDryRun(result));
+    const agent = agentFor(address, REQUEST_TIMEOUT_MS);
+    const result = await dryRun({ directory, canister, agent, source: source(address), note, progress });
+    console.log(json ? JSON.stringify(result) : describeDryRun(result));
     return;
   }
-  const signed = { ...address, identity: address.identity ?? defaultIdentity() };
+  const signed = withIdentity(address);
+  const agent = agentFor(signed, CALL_TIMEOUT_MS);
   const publication = await publish({
     directory,
-    canister: address.canister,
-    agent: createAgent({ ...signed, verifyQuerySignatures: true, requestTimeout: CALL_TIMEOUT_MS }),
+    canister,
+    agent,
     source: source(signed),
-    note: options.note,
+    note,
     progress,
   });
   const { changed: _, ...result } = publication;
-  console.log(options.json ? JSON.stringify(result) : describePublication(publication));
+  console.log(json ? JSON.stringify(result) : describePublication(publication));
+}
+
+async function publishToIcboot(
+  directory: string,
+  address: CanisterAddress,
+  { note, json, ...options }: PublishCommandOptions,
+  progress: Progress,
+): Promise<void> {
+  const { canister } = address;
+  if (note !== "")
+    throw new UserError(`${canister} is an icboot canister, which keeps no notes: leave out --note`);
+  const warn = (message: string) => console.error(`icfs: ${message}`);
+  warn(
+    `${canister} is an icboot canister. It has no releases: readers see each file as it is uploaded, and half of a tree too. It certifies nothing, anybody may write to it, nothing in it can be deleted, and an upgrade loses everything. Executable bits, symlinks and times are not kept`,
+  );
+  const call = queries(agentFor(address, REQUEST_TIMEOUT_MS), canister);
+  const common = { directory, call, progress, warn };
+  if (options.dryRun) {
+    const result = await dryRunFiles(common);
+    console.log(json ? JSON.stringify(result) : describeDryRunOfFiles(result));
+    return;
+  }
+  const writer = icbootWriter(agentFor(withIdentity(address), CALL_TIMEOUT_MS), canister);
+  const result = await publishFiles({ ...common, canister: writer });
+  console.log(json ? JSON.stringify(result) : describeFiles(result));
+}
+
+function withIdentity(address: CanisterAddress): CanisterAddress {
+  return { ...address, identity: address.identity ?? defaultIdentity() };
+}
+
+function agentFor(address: CanisterAddress, requestTimeout: number) {
+  return createAgent({ ...address, verifyQuerySignatures: true, requestTimeout });
 }

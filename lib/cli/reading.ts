@@ -1,5 +1,5 @@
 /** Options of commands that read canisters of any kind, and what they open. */
-import type { Command } from "commander";
+import type { Command, Option } from "commander";
 import { createLog } from "../log.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import type { Trust } from "../source/icboot/source.ts";
@@ -13,16 +13,19 @@ export interface ReadingOptions extends NetworkOptions {
   readonly trust: Trust;
 }
 
+/** --source, for commands that take canisters of several kinds. */
+export function sourceOption(): Option {
+  return option("--source <kind>", "what kind of canister it is; default: icfs finds out").choices([
+    "icfs",
+    "icboot",
+    "assets",
+  ]);
+}
+
 /** Adds --source and --trust, and those of withNetwork(). */
 export function withSource(command: Command): Command {
   return withNetwork(command, "none, anonymous")
-    .addOption(
-      option("--source <kind>", "what kind of canister it is; default: icfs finds out").choices([
-        "icfs",
-        "icboot",
-        "assets",
-      ]),
-    )
+    .addOption(sourceOption())
     .addOption(
       option(
         "--trust <how>",

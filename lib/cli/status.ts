@@ -51,8 +51,8 @@ function text(status: MountStatus): string {
       status.release === undefined ? "snapshot" : "release",
       `${status.release ?? status.snapshot?.slice(0, 16)} of ${status.canister} (${status.header ?? status.snapshot})`,
     ],
-    ["verified", VOUCHED[status.verified]],
     ["content", `${status.files} files, ${megabytes(status.bytes)}${status.hydrated ? ", all here" : ""}`],
+    ["verified", VOUCHED[status.verified]],
     ["hydration", hydration && !status.hydrated ? progressText(hydration) : undefined],
     [
       "proof",

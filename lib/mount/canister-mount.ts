@@ -45,6 +45,8 @@ export interface MountDescription extends ReleaseNames {
 
 /** Chunks of a boot's next files on their way at once, beside what readers ask for. */
 const BOOT_LOADS = 8;
+/** How often to keep a snapshot that has not changed: its age is told by what was kept. */
+const KEEP_AGAIN_MS = 10 * 60_000;
 
 export class CanisterMount {
   readonly #from: KeptBy;
@@ -63,6 +65,8 @@ export class CanisterMount {
   #newestTime: Date;
   #tooStale = false;
   readonly #oneSwitch = pLimit(1);
+  /** When (of performance.now()) the release was last kept. */
+  #keptAt = performance.now();
 
   constructor(from: KeptBy, { release, tree, warning }: FirstRelease, options: CanisterMountOptions) {
     const { store, log, openWhole } = options;
@@ -97,6 +101,7 @@ export class CanisterMount {
         openTree: (next) => source.tree(next, store),
         switchTo: (next, nextTree) => this.#switchTo(next, nextTree),
         renewed: (proven) => this.#renewed(proven),
+        keep: (proven) => this.#keep(proven),
         reserve: (releases) => this.#reserve(releases),
         isLocal: (nextTree) => this.#isLocal(nextTree),
       },
@@ -265,16 +270,27 @@ export class CanisterMount {
   }
 
   async #switchTo(release: Release, tree: Tree): Promise<void> {
+    this.#sawTime(release);
     await this.#oneSwitch(async () => {
       const commit = await inSteps(this.#fileSystem.prepare({ release, tree }));
       await this.#transport!.switchTo(commit);
     });
   }
 
-  async #renewed(release: Release): Promise<void> {
-    const { certifiedAt } = release;
+  #sawTime({ certifiedAt }: Release): void {
     if (certifiedAt > this.#newestTime) this.#newestTime = certifiedAt;
+  }
+
+  async #renewed(release: Release): Promise<void> {
+    this.#sawTime(release);
     this.#fileSystem.served.release = release;
+    // A snapshot's evidence is all of its list, and may be some megabytes.
+    const isSmall = release.number !== undefined;
+    if (isSmall || performance.now() - this.#keptAt > KEEP_AGAIN_MS) await this.#keep(release);
+  }
+
+  async #keep(release: Release): Promise<void> {
+    this.#keptAt = performance.now();
     const { store } = this.#options;
     if (store !== undefined) await keepRelease(store, this.#from, release);
   }

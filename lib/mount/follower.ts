@@ -17,8 +17,10 @@ export interface Following {
   openTree(release: Release): Promise<Tree>;
   /** Lets new readers have it. */
   switchTo(release: Release, tree: Tree): Promise<void>;
-  /** The live release is proved anew, or another one is live: what proves it is to be kept. */
+  /** The live release is proved anew. */
   renewed(release: Release): Promise<void>;
+  /** Another release is live, or more is known of it: what proves it is to be kept. */
+  keep(release: Release): Promise<void>;
   /** Keeps the chunks of these from being evicted; whether they all fit. */
   reserve(releases: readonly Reserved[]): Promise<boolean>;
   /** Whether all of the tree can be read without the network. */
@@ -230,7 +232,7 @@ export class Follower {
         ? `after ${seconds(waited)} s of waiting for quiet`
         : `though files go on being opened, after ${seconds(waited)} s`;
       log.info(`${name} is live (${how}), ${when}`);
-      await this.#work.renewed(this.#live);
+      await this.#work.keep(this.#live);
       // Alone it may fit; else this only gives up what the one before had reserved.
       if (local) await this.#work.reserve([this.#served()]);
       else await this.#hydrateLive();
@@ -289,7 +291,7 @@ export class Follower {
         log.warn(`not all of ${name} could be kept in the cache: it is read on demand`);
         return;
       }
-      await this.#work.renewed(this.#live);
+      await this.#work.keep(this.#live);
       log.info(`all of ${name} is here, after ${secondsSince(start)} s: it needs no network`);
     } catch (error) {
       if (!signal.aborted) log.error(`${name} cannot be fetched whole: ${messageOf(error)}`);

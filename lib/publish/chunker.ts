@@ -4,7 +4,7 @@
  * any size takes no more memory than a chunk.
  */
 import { createHash } from "node:crypto";
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { messageOf, UserError } from "../errors.ts";
 import {
   type ChunkReference,
@@ -17,6 +17,7 @@ import {
 } from "../tree/manifest.ts";
 import { encodeManifest } from "../tree/manifest-encoder.ts";
 import { endsPack, PACK_MAX_BYTES, PACK_TARGET_BYTES } from "./boundaries.ts";
+import { readAt, withFile } from "./file-bytes.ts";
 import type { Problems, Scanned, ScannedFile } from "./scan.ts";
 
 /** Bytes of a file: where a chunk's bytes come from. */
@@ -86,15 +87,6 @@ export async function chunkTree(
   }
   packer.close();
   return assemble(scanned, files);
-}
-
-async function withFile<T>(file: string, use: (handle: FileHandle) => Promise<T>): Promise<T> {
-  const handle = await open(file, "r");
-  try {
-    return await use(handle);
-  } finally {
-    await handle.close();
-  }
 }
 
 async function chunkLarge(
@@ -268,18 +260,6 @@ function fileChunk({ sha256, size, sources }: OpenChunk): Chunk {
       return bytes;
     },
   };
-}
-
-/** Up to `length` bytes from `offset` on; fewer only at the end of the file. */
-async function readAt(handle: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return buffer.subarray(0, filled);
 }
 
 function sha256Of(bytes: Uint8Array): Buffer {

@@ -12,6 +12,9 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
 /** An answer that does not verify may have a flipped bit; if it comes again and again, it is wrong. */
 const ATTEMPTS_TO_VERIFY = 3;
+/** How often, and how long apart, what was just changed is looked for: a query may be answered by a node that is a few blocks behind. */
+export const LOOKS = 6;
+export const LOOK_PAUSE_MS = 500;
 
 export interface Patience {
   /** Whether more attempts than usual are in order. */

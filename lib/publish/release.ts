@@ -14,7 +14,7 @@ import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { hexOf } from "../tree/hash.ts";
 import type { Header } from "../tree/header.ts";
 import type { Chunk, ChunkedTree } from "./chunker.ts";
-import { patiently } from "./patience.ts";
+import { LOOK_PAUSE_MS, LOOKS, patiently } from "./patience.ts";
 
 /** What every request for a release has. */
 interface CommonRequest {
@@ -50,10 +50,6 @@ interface Request extends CommonRequest {
 
 /** Chunks that wait to be published are kept for a day, so more rounds than this mean that something else is wrong. */
 const UPLOAD_ROUNDS = 3;
-/** A query may be answered by a node that is a few blocks behind. */
-const LOOKS = 6;
-const LOOK_PAUSE_MS = 500;
-
 /** Makes the release and returns its header. @throws UserError, or what the canister's rejection throws */
 export function makeRelease({ canister, tree, upload, ...common }: ReleaseRequest): Promise<VerifiedHeader> {
   const manifest = tree.manifestPieces;

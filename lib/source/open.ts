@@ -14,6 +14,9 @@ import { IcfsSource } from "./icfs/source.ts";
 import { offlineReader, refuse } from "./offline.ts";
 import type { Source, SourceKind } from "./source.ts";
 
+/** A gateway holds an update call for ten seconds before it says that it goes on; whoever reads has a deadline of their own. */
+const CONSENSUS_TIMEOUT_MS = 30_000;
+
 export interface SourceOptions {
   /** What kind of canister it is; undefined: find out. */
   readonly kind: SourceKind | undefined;
@@ -65,9 +68,10 @@ interface Calls {
 function callsOf(address: ReleaseAddress, { requestTimeout, offline, blsVerify }: SourceOptions): Calls {
   if (offline) return { signed: refuse, replicated: refuse };
   const { canister, rootKey } = address;
-  const agent = createAgent({ ...address, verifyQuerySignatures: true, requestTimeout });
+  const agent = (timeout: number) =>
+    createAgent({ ...address, verifyQuerySignatures: true, requestTimeout: timeout });
   return {
-    signed: queries(agent, canister),
-    replicated: replicatedCalls(agent, canister, rootKey, blsVerify),
+    signed: queries(agent(requestTimeout), canister),
+    replicated: replicatedCalls(agent(CONSENSUS_TIMEOUT_MS), canister, rootKey, blsVerify),
   };
 }

@@ -27,6 +27,8 @@ interface Snapshot extends Release {
 /** What a look at the canister reads again, at most: a mount that looks once a minute costs 140 KB/s. */
 const LOOK_BYTES = 8 * 1024 * 1024;
 const LOOK_CHUNKS = 64;
+/** And the first, for which somebody waits: boot configurations are among the smallest files. */
+const FIRST_LOOK_BYTES = 1024 * 1024;
 /** Enough for a long link, few enough for a boundary node's rate limit. */
 const PARALLEL_READS = 8;
 
@@ -40,6 +42,7 @@ export class IcbootSource implements Source {
   #files = new Map<string, ListedFile>();
   /** When (of performance.now()) a part of a file was last read. */
   readonly #looked = new WeakMap<ListedChunk, number>();
+  #isFirstLook = true;
 
   /** @param call by query or replicated, as `trust` says */
   constructor(call: Call, trust: Trust, log: Log) {
@@ -123,10 +126,12 @@ export class IcbootSource implements Source {
   async #lookAgain(thorough: boolean): Promise<void> {
     const read = [...this.#files.values()].flatMap(({ chunks }) => chunks).filter((chunk) => chunk.sha256);
     const due = read.sort((a, b) => this.#lookedAt(a) - this.#lookedAt(b) || a.size - b.size);
+    const most = this.#isFirstLook ? FIRST_LOOK_BYTES : LOOK_BYTES;
+    this.#isFirstLook = false;
     let bytes = 0;
     const some = due.filter(({ size }, i) => {
       bytes += size;
-      return i === 0 || (i < LOOK_CHUNKS && bytes <= LOOK_BYTES);
+      return i === 0 || (i < LOOK_CHUNKS && bytes <= most);
     });
     // One change is seldom alone: then what goes live is to be of one time, as far as that can be had here.
     if (thorough || (await this.#haveChanged(some))) await this.#haveChanged(due);

@@ -1,0 +1,41 @@
+/** The parts in which a file goes to the canister, and is read back. */
+import { messageOf, UserError } from "../../errors.ts";
+import { readAt, withFile } from "../file-bytes.ts";
+import type { PlainFile } from "./plain-files.ts";
+
+/** Whole sectors, and well under the IC's 2 MiB for a message. */
+const PART_BYTES = 1024 * 1024;
+
+export interface Part {
+  readonly file: PlainFile;
+  /** In the file, in bytes: a multiple of 512. */
+  readonly offset: number;
+  /** Bytes: a multiple of 512, but for the last part's. */
+  readonly size: number;
+}
+
+/** In ascending order; none of an empty file. */
+export function partsOf(file: PlainFile): Part[] {
+  return Array.from({ length: Math.ceil(file.size / PART_BYTES) }, (_, i) => {
+    const offset = i * PART_BYTES;
+    return { file, offset, size: Math.min(PART_BYTES, file.size - offset) };
+  });
+}
+
+/** @throws UserError when the file cannot be read, or is not as long as it was */
+export async function readPart({ file, offset, size }: Part): Promise<Buffer> {
+  let bytes: Buffer;
+  let length: number;
+  try {
+    [bytes, length] = await withFile(file.source, async (handle) => [
+      await readAt(handle, offset, size),
+      (await handle.stat()).size,
+    ]);
+  } catch (error) {
+    throw new UserError(`cannot read ${file.source}: ${messageOf(error)}`);
+  }
+  if (bytes.length !== size || length !== file.size) {
+    throw new UserError(`a file changed while it was being published (${file.source}): publish again`);
+  }
+  return bytes;
+}

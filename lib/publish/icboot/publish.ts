@@ -1,0 +1,144 @@
+/**
+ * A directory's files go to the original's canister, one by one: it has no releases, so whoever reads meanwhile sees some of
+ * the new ones and some of the old. What is there already is not sent, and what was sent is read back.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { UserError } from "../../errors.ts";
+import type { Call } from "../../ic/canister-calls.ts";
+import { oneLine } from "../../log.ts";
+import { areNone, type Differences, differenceLines } from "../../tree/diff.ts";
+import { megabytes } from "../../units.ts";
+import { LOOK_PAUSE_MS, LOOKS } from "../patience.ts";
+import type { Progress } from "../progress.ts";
+import type { IcbootWriter } from "./canister.ts";
+import { listedLengths, unlike } from "./compare.ts";
+import type { PlainFile } from "./plain-files.ts";
+import { type IcbootPlan, planFiles } from "./plan.ts";
+import { uploadFiles } from "./upload.ts";
+
+interface Common {
+  readonly source: "icboot";
+  readonly files: number;
+  /** Bytes of all files together. */
+  readonly bytes: number;
+  /** Names of what is on the canister and not in the directory, and stays there. */
+  readonly stale: readonly string[];
+}
+
+export interface IcbootPublication extends Common {
+  readonly filesUploaded: number;
+  readonly bytesUploaded: number;
+}
+
+export interface IcbootDryRun extends Common {
+  readonly filesToUpload: number;
+  readonly bytesToUpload: number;
+  readonly differences: Differences;
+}
+
+export interface IcbootOptions {
+  readonly directory: string;
+  /** By query. */
+  readonly call: Call;
+  readonly progress: Progress;
+  /** Gets what else the publisher should know, in sentences. */
+  readonly warn: (message: string) => void;
+}
+
+/** So many names are worth showing; --json has all. */
+const NAMES_SHOWN = 5;
+
+/** @throws UserError; some files may have been uploaded then, and the next attempt goes on from there */
+export async function publishFiles(
+  options: IcbootOptions & { readonly canister: IcbootWriter },
+): Promise<IcbootPublication> {
+  const { directory, call, canister, progress, warn } = options;
+  try {
+    const plan = await planFiles(directory, call, progress);
+    const { missing, stale } = plan;
+    if (missing.length > 0) {
+      progress.start("uploading", bytesOf(missing));
+      await uploadFiles(canister, missing, (bytes) => progress.add(bytes));
+      progress.stop();
+      await readBack(call, missing, progress);
+    }
+    warnOfLoops(plan, warn);
+    if (stale.length > 0) {
+      warn(`${stale.length} of the canister's files are not in ${directory}, and stay: ${shown(stale)}`);
+    }
+    return { ...common(plan), filesUploaded: missing.length, bytesUploaded: bytesOf(missing) };
+  } finally {
+    progress.stop();
+  }
+}
+
+/** What publishFiles() would do. @throws UserError, as that */
+export async function dryRunFiles(options: IcbootOptions): Promise<IcbootDryRun> {
+  const { directory, call, progress, warn } = options;
+  try {
+    const plan = await planFiles(directory, call, progress);
+    const { missing, differences } = plan;
+    progress.stop();
+    warnOfLoops(plan, warn);
+    return {
+      ...common(plan),
+      filesToUpload: missing.length,
+      bytesToUpload: bytesOf(missing),
+      differences,
+    };
+  } finally {
+    progress.stop();
+  }
+}
+
+/** @throws UserError when the canister has something else than was sent */
+async function readBack(call: Call, sent: readonly PlainFile[], progress: Progress): Promise<void> {
+  let wrong = sent;
+  for (let looks = 1; ; looks++) {
+    wrong = await unlike(call, wrong, await listedLengths(call), "verifying", progress);
+    if (wrong.length === 0) return;
+    if (looks === LOOKS) break;
+    await sleep(LOOK_PAUSE_MS);
+  }
+  throw new UserError(
+    `the canister has other bytes than were sent of ${shown(wrong.map(({ path }) => path))}: somebody else writes to it, or a file changed meanwhile; publish again`,
+  );
+}
+
+/** The result in a sentence. */
+export function describeFiles({ files, bytes, filesUploaded, bytesUploaded }: IcbootPublication): string {
+  const what = `${files} files, ${megabytes(bytes)}`;
+  if (filesUploaded === 0) return `nothing changed: the canister has this tree, ${what}`;
+  return `published ${what}; uploaded ${filesUploaded} files, ${megabytes(bytesUploaded)}`;
+}
+
+/** What would change and what stays, a line each, and the result in a sentence. */
+export function describeDryRunOfFiles(result: IcbootDryRun): string {
+  const { files, bytes, filesToUpload, bytesToUpload, differences, stale } = result;
+  const what = `${files} files, ${megabytes(bytes)}`;
+  return [
+    ...differenceLines(differences),
+    ...stale.map((name) => `stays   file      ${oneLine(name)}`),
+    areNone(differences)
+      ? `nothing would change: the canister has this tree, ${what}`
+      : `would publish ${what}; to upload: ${filesToUpload} files, ${megabytes(bytesToUpload)}`,
+  ].join("\n");
+}
+
+function common({ files, stale }: IcbootPlan): Common {
+  return { source: "icboot", files: files.length, bytes: bytesOf(files), stale };
+}
+
+function warnOfLoops({ loops }: IcbootPlan, warn: IcbootOptions["warn"]): void {
+  if (loops.length === 0) return;
+  warn(`not entered, since they lead to a directory that they are in: ${shown(loops)}`);
+}
+
+function shown(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).map(oneLine).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+function bytesOf(files: readonly PlainFile[]): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
+}

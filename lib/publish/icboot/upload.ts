@@ -1,0 +1,47 @@
+/**
+ * Sends files to the original's canister: a file's parts one after the other, in ascending order, and then its length, since
+ * each part overwrites the beginning of the one behind it (canister.ts). Several files are under way at a time.
+ *
+ * A call that gets no answer is made again, which is harmless unless the first is executed late, after the next part's. So
+ * what was sent is read back when all has been sent.
+ */
+import pLimit from "p-limit";
+import { UserError } from "../../errors.ts";
+import { agentMessage } from "../../ic/agent-error.ts";
+import { Lane, MOST_CALLS } from "../lane.ts";
+import type { IcbootWriter } from "./canister.ts";
+import { partsOf, readPart } from "./parts.ts";
+import type { PlainFile } from "./plain-files.ts";
+
+/**
+ * @param uploaded called with the number of bytes that have arrived, from time to time
+ * @throws UserError
+ */
+export async function uploadFiles(
+  canister: IcbootWriter,
+  files: readonly PlainFile[],
+  uploaded: (bytes: number) => void,
+): Promise<void> {
+  const lane = new Lane();
+  // Of each file one call is under way.
+  const limit = pLimit(MOST_CALLS);
+  const send = async (file: PlainFile) => {
+    const { path, size } = file;
+    try {
+      for (const part of partsOf(file)) {
+        await lane.send(async () => canister.put(path, part.offset, await readPart(part)));
+        uploaded(part.size);
+      }
+      await lane.send(() => canister.setlen(path, size));
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      throw new UserError(`the canister did not take ${path}: ${agentMessage(error)}`);
+    }
+  };
+  try {
+    await Promise.all(files.map((file) => limit(send, file)));
+  } finally {
+    limit.clearQueue();
+    lane.end();
+  }
+}
