@@ -1,0 +1,317 @@
+/** icfs publish to the original's canister, as its twin on a local network. */
+import { existsSync } from "node:fs";
+import { chmod, mkdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { HttpErrorCode, ProtocolError } from "@dfinity/agent";
+import { IDL } from "@dfinity/candid";
+import t from "tap";
+import { queries } from "../../lib/ic/canister-calls.ts";
+import { type IcbootWriter, icbootWriter } from "../../lib/publish/icboot/canister.ts";
+import { publishFiles } from "../../lib/publish/icboot/publish.ts";
+import { type IcbootCanister, startIcboot } from "../support/icboot.ts";
+import { type Result, run } from "../support/icfs.ts";
+import { bytesOf, writeTree } from "./trees.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+/** Around sectors, and around the parts in which files go up. */
+const SIZES = [0, 1, 511, 512, 513, MiB - 512, MiB - 1, MiB, MiB + 1, 2 * MiB, 2 * MiB + 512];
+/** What a query answers at most. */
+const SECTORS = 4096n;
+
+async function treeIn(c: IcbootCanister, name: string): Promise<string> {
+  const tree = join(c.directory, name);
+  await mkdir(tree);
+  return tree;
+}
+
+/** What is in a directory for whoever follows links, by path. */
+async function filesIn(directory: string): Promise<Map<string, Buffer>> {
+  // Says on stderr which links it does not enter, and exits with 1 then.
+  const { stdout } = await run("find", ["-L", directory, "-type", "f", "-printf", "%P\\n"], {
+    env: process.env,
+  });
+  const names = stdout.trim().split("\n").sort();
+  return new Map(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name))] as const)),
+  );
+}
+
+/** All that the canister has, read as the original's TFTP server does. */
+async function filesOf(c: IcbootCanister): Promise<Map<string, Buffer>> {
+  const files = new Map<string, Buffer>();
+  for (const [name, length] of (await c.listing()).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const parts: Uint8Array[] = [];
+    for (let sector = 0n; sector * 512n < length; sector += SECTORS) {
+      parts.push(await c.get(name, sector, SECTORS));
+    }
+    files.set(name, Buffer.concat(parts));
+  }
+  return files;
+}
+
+/** The names of what differs between two sets of files. */
+function differing(a: Map<string, Buffer>, b: Map<string, Buffer>): string[] {
+  const names = new Set([...a.keys(), ...b.keys()]);
+  return [...names].filter((name) => !a.get(name)?.equals(b.get(name) ?? Buffer.from("nothing")));
+}
+
+/** Publishes, and expects it to work. */
+async function published(c: IcbootCanister, tree: string, ...more: string[]): Promise<Result> {
+  const result = await c.icfs(["publish", tree, c.canister.toText(), ...more]);
+  if (result.code !== 0) throw new Error(result.stderr);
+  return result;
+}
+
+async function publishedJson(c: IcbootCanister, tree: string) {
+  return JSON.parse((await published(c, tree, "--json")).stdout);
+}
+
+t.test("a tree, and what becomes of it", async (t) => {
+  const c = await startIcboot(t);
+  const id = c.canister.toText();
+  const tree = await treeIn(c, "tree");
+  const sizes = Object.fromEntries(SIZES.map((size, i) => [`sizes/${size}`, bytesOf(i, size)]));
+  await writeTree(tree, {
+    ...sizes,
+    "deep/er/menu é 1.cfg": "menu",
+    "deep/er/run": "#!/bin/sh",
+    "deep/file": "",
+  });
+  await chmod(join(tree, "deep/er/run"), 0o755);
+  await mkdir(join(tree, "empty"));
+  for (const [name, target] of [
+    ["default.cfg", "sizes/511"],
+    ["again.cfg", "default.cfg"],
+    ["boot.d", "deep/er"],
+    ["deep/er/up", ".."],
+    ["deep/er/all", "../.."],
+  ] as const) {
+    await symlink(target, join(tree, name));
+  }
+  const expected = await filesIn(tree);
+  const names = expected.size;
+  const bytes = [...expected.values()].reduce((sum, { length }) => sum + length, 0);
+
+  await t.test("a dry run says what would be uploaded, and uploads nothing", async (t) => {
+    const nobody = { ...c.env, XDG_CONFIG_HOME: join(c.directory, "nobody") };
+    const { code, stdout, stderr } = await c.icfs(["publish", tree, id, "--dry-run"], { env: nobody });
+    t.equal(code, 0, stderr);
+    t.match(stdout, /^added {3}file {6}again\.cfg\nadded {3}file {6}boot\.d\/menu é 1\.cfg\n/);
+    t.match(stdout, new RegExp(`\nwould publish ${names} files, .* MB; to upload: ${names} files, .* MB\n$`));
+    t.match(await c.listing(), []);
+    t.notOk(existsSync(join(c.directory, "nobody")), "and no identity was made");
+  });
+
+  await t.test("links are followed, and each byte arrives", async (t) => {
+    const { stdout, stderr } = await published(c, tree, "--json");
+    t.same(JSON.parse(stdout), {
+      source: "icboot",
+      files: names,
+      bytes,
+      stale: [],
+      filesUploaded: names,
+      bytesUploaded: bytes,
+    });
+    for (const said of [
+      `icfs: ${id} is an icboot canister. It has no releases: `,
+      "It certifies nothing, anybody may write to it, nothing in it can be deleted, and an upgrade loses everything",
+      "Executable bits, symlinks and times are not kept",
+      "icfs: not entered, since they lead to a directory that they are in: ",
+    ]) {
+      t.match(stderr, said);
+    }
+    t.ok(expected.has("boot.d/up/file"), "find has what lies behind links");
+    t.same(differing(await filesOf(c), expected), []);
+  });
+
+  await t.test("what is there already is not sent again", async (t) => {
+    t.match(await publishedJson(c, tree), { files: names, bytes, filesUploaded: 0, bytesUploaded: 0 });
+    t.match(
+      (await published(c, tree)).stdout,
+      `nothing changed: the canister has this tree, ${names} files, `,
+    );
+  });
+
+  await t.test("of a changed file all is sent, and of no other", async (t) => {
+    const changed = bytesOf(SIZES.indexOf(2 * MiB), 2 * MiB);
+    changed[MiB + 700]! ^= 1;
+    await writeFile(join(tree, `sizes/${2 * MiB}`), changed);
+    t.match(
+      (await published(c, tree, "--dry-run")).stdout,
+      /^changed file {6}sizes\/2097152 \(bytes\)\nwould /,
+    );
+    t.match(await publishedJson(c, tree), { filesUploaded: 1, bytesUploaded: 2 * MiB });
+    t.same(differing(await filesOf(c), await filesIn(tree)), []);
+  });
+
+  await t.test("shorter files after longer ones, and the other way round", async (t) => {
+    await truncate(join(tree, `sizes/${2 * MiB + 512}`), MiB);
+    await truncate(join(tree, `sizes/${MiB}`), 0);
+    await writeFile(join(tree, "sizes/0"), bytesOf(50, MiB + 3));
+    await writeFile(join(tree, `sizes/${MiB + 1}`), bytesOf(51, 3 * MiB));
+    t.match(await publishedJson(c, tree), { filesUploaded: 4 });
+    t.same(differing(await filesOf(c), await filesIn(tree)), []);
+    // Where it was cut off, it has its old bytes: they must not come back.
+    await writeFile(join(tree, `sizes/${MiB}`), Buffer.alloc(600));
+    t.match(await publishedJson(c, tree), { filesUploaded: 1, bytesUploaded: 600 });
+    t.same(differing(await filesOf(c), await filesIn(tree)), []);
+  });
+
+  await t.test("what is gone stays on the canister, and is named", async (t) => {
+    await rm(join(tree, "boot.d"));
+    await rm(join(tree, "again.cfg"));
+    const dry = await published(c, tree, "--dry-run");
+    t.match(dry.stdout, /^stays {3}file {6}again\.cfg\nstays {3}file {6}boot\.d\/menu é 1\.cfg\n/);
+    const { stale, filesUploaded } = await publishedJson(c, tree);
+    t.match(stale, ["again.cfg", "boot.d/menu é 1.cfg"]);
+    t.equal(filesUploaded, 0);
+    const count = stale.length;
+    t.match(
+      (await published(c, tree)).stderr,
+      `icfs: ${count} of the canister's files are not in ${tree}, and stay: again.cfg, boot.d/menu é 1.cfg, boot.d/run`,
+    );
+    t.equal((await filesOf(c)).size, (await filesIn(tree)).size + count);
+  });
+
+  await t.test("what cannot be published is refused by name, and nothing is sent", async (t) => {
+    const bad = await treeIn(c, "bad");
+    await writeTree(bad, { good: "good", "default.cfg/file": "x" });
+    t.match(await c.icfs(["publish", bad, id]), {
+      code: 1,
+      stdout: "",
+      stderr: /nothing was uploaded:\n {2}default\.cfg\/file: on the canister default\.cfg is a file, which /,
+    });
+    await symlink("/etc/shadow", join(bad, "absolute"));
+    await symlink("gone", join(bad, "dangling"));
+    await symlink("../tree", join(bad, "outside"));
+    await symlink("round", join(bad, "round"));
+    const { code, stderr } = await c.icfs(["publish", bad, id]);
+    t.equal(code, 1);
+    for (const line of [
+      "  absolute: the symlink is absolute",
+      "  dangling: the symlink leads to gone, which is not in the tree",
+      "  outside: the symlink leaves the tree",
+      "  round: the symlink takes more than 40 hops",
+    ]) {
+      t.match(stderr, line);
+    }
+    t.match(await c.icfs(["publish", tree, id, "--note", "first"]), {
+      code: 1,
+      stderr: /is an icboot canister, which keeps no notes: leave out --note/,
+    });
+    t.notOk((await filesOf(c)).has("good"));
+  });
+});
+
+t.test("an interrupted publication goes on from there", async (t) => {
+  const c = await startIcboot(t, { bandwidth: 8 });
+  const tree = await treeIn(c, "tree");
+  for (let i = 0; i < 10; i++) await writeTree(tree, { [`file-${i}`]: bytesOf(i, MiB) });
+  const interrupted = await c.icfs(["publish", tree, c.canister.toText()], {
+    started: async (child) => {
+      while ((await c.listing()).length < 2 && child.exitCode === null) await sleep(50);
+      child.kill("SIGINT");
+    },
+  });
+  t.match(interrupted, { code: 130, stdout: "" });
+  t.notMatch(interrupted.stderr, /unexpected error|Error:/);
+  const { filesUploaded } = await publishedJson(c, tree);
+  t.ok(filesUploaded > 0 && filesUploaded <= 8, `${filesUploaded} of 10 files were left`);
+  t.same(differing(await filesOf(c), await filesIn(tree)), []);
+});
+
+t.test("while things go wrong", async (t) => {
+  const c = await startIcboot(t);
+  const tree = await treeIn(c, "tree");
+  const files = { large: 3 * MiB, other: MiB, small: 5, empty: 0 };
+  for (const [name, size] of Object.entries(files)) await writeTree(tree, { [name]: bytesOf(size, size) });
+  const real = icbootWriter(c.agent, c.canister);
+  const call = queries(c.agent, c.canister);
+  const progress = { start() {}, add() {}, stop() {} };
+  const publishWith = (canister: IcbootWriter, reading = call) =>
+    publishFiles({ directory: tree, call: reading, canister, progress, warn: t.fail });
+
+  await t.test("what somebody else overwrites meanwhile is an error that names the file", async (t) => {
+    const disturbed: IcbootWriter = {
+      put: real.put,
+      async setlen(name, length) {
+        if (name === "other") await c.rawPut(name, 1024, Buffer.from("mine"));
+        await real.setlen(name, length);
+      },
+    };
+    await t.rejects(publishWith(disturbed), {
+      message: /^the canister has other bytes than were sent of other: somebody else writes to it/,
+    });
+    t.match(await publishWith(real), { filesUploaded: 1, bytesUploaded: MiB }, "the next attempt mends it");
+  });
+
+  await t.test("so is a length that is not what it was", async (t) => {
+    await writeFile(join(tree, "empty"), "");
+    await writeFile(join(tree, "small"), "12345678");
+    const disturbed: IcbootWriter = {
+      put: real.put,
+      setlen: (name, length) => real.setlen(name, length + 512),
+    };
+    await t.rejects(publishWith(disturbed), { message: /than were sent of small: / });
+    await publishWith(real);
+  });
+
+  await t.test("answers that get lost", async (t) => {
+    await writeFile(join(tree, "large"), bytesOf(60, 3 * MiB));
+    await writeFile(join(tree, "other"), bytesOf(61, MiB + 1));
+    let calls = 0;
+    const underWay = new Set<string>();
+    const losing = async (name: string, work: Promise<void>) => {
+      t.notOk(underWay.has(name), "one call at a time for a file");
+      underWay.add(name);
+      await work;
+      underWay.delete(name);
+      calls += 1;
+      if (calls % 2 === 1) throw new Error("fetch failed");
+    };
+    const canister: IcbootWriter = {
+      put: (name, offset, bytes) => losing(name, real.put(name, offset, bytes)),
+      setlen: (name, length) => losing(name, real.setlen(name, length)),
+    };
+    t.match(await publishWith(canister), { filesUploaded: 2 });
+    t.ok(calls > 7, `${calls} calls`);
+    t.same(differing(await filesOf(c), await filesIn(tree)), []);
+  });
+
+  await t.test("a node that is behind", async (t) => {
+    await writeFile(join(tree, "small"), "87654321");
+    const answers: Uint8Array[] = [];
+    const behind = async (method: string, arg: Uint8Array) => {
+      const reply = await call(method, arg);
+      if (method !== "get" || reply.length > 100) return reply;
+      answers.push(reply);
+      return answers.length <= 3 ? answers[0]! : reply;
+    };
+    t.match(await publishWith(real, behind), { filesUploaded: 1 });
+    t.equal(answers.length, 4, "was asked before, and three times after");
+  });
+
+  await t.test("more names than the canister could list", async (t) => {
+    const names = Array.from({ length: 40_000 }, (_, i): [string, bigint] => [`${"n".repeat(40)}${i}`, 1n]);
+    const listing = IDL.encode([IDL.Vec(IDL.Tuple(IDL.Text, IDL.Nat))], [names]);
+    await t.rejects(
+      publishWith(real, async () => listing),
+      { message: /^the canister could not list its files any more, with 40004 names of \d+ bytes in all/ },
+    );
+  });
+
+  await t.test("a refusal is final, and what waits is not sent", async (t) => {
+    for (let i = 0; i < 20; i++) await writeTree(tree, { [`new-${i}`]: "x" });
+    let puts = 0;
+    const refuse = async () => {
+      puts += 1;
+      throw new ProtocolError(new HttpErrorCode(400, "Bad Request", [], "no such thing"));
+    };
+    await t.rejects(publishWith({ put: refuse, setlen: refuse }), {
+      message: /^the canister did not take new-\d+: HTTP status 400 Bad Request: no such thing$/,
+    });
+    t.ok(puts <= 8, `${puts} were sent`);
+  });
+});
