@@ -274,7 +274,7 @@ t.test(
     await eventually("the change is live", () => c.same(mounted.mountpoint));
     for (const [i, [name, content]] of [...before].entries()) {
       t.equal(await held[i]!.rest(), sha256(content), `${name} as it was`);
-    await held[i]!.close();
+      await held[i]!.close();
     }
     await mounted.umount();
   },

@@ -14,6 +14,7 @@ import { FormatError } from "../../errors.ts";
 import { RejectError } from "../../ic/agent.ts";
 import { type CandidRecord, decodeRecord, decodeRecords } from "../../ic/candid.ts";
 import type { Call } from "../../ic/canister-calls.ts";
+import { VerificationError } from "../../ic/certificate.ts";
 import { ChangedError } from "../source.ts";
 
 /** An asset's content in one encoding. */
@@ -97,12 +98,15 @@ export async function certifiedTree(call: Call): Promise<{ certificate: Buffer; 
   return { certificate: reply.blob("certificate"), tree: reply.blob("tree") };
 }
 
-/** What the canister traps with when the asset is not what it was when it was listed. */
+/** What the canister traps with says when the asset is not what it was when it was listed. */
 async function unlessChanged<T>(key: string, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
     if (!(error instanceof RejectError)) throw error;
+    if (/chunk index out of bounds/.test(error.message)) {
+      throw new VerificationError(`asset ${key} has fewer bytes than are listed`);
+    }
     if (!/asset not found|no such encoding|sha256 mismatch/.test(error.message)) throw error;
     throw changed(key);
   }

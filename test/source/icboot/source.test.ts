@@ -1,0 +1,159 @@
+/** The original's canister as a source: what it lists, what it hides, and what changes under its readers. */
+import { randomBytes } from "node:crypto";
+import t from "tap";
+import { type FaultProxy, startFaultProxy } from "../../support/fault-proxy.ts";
+import { startIcboot } from "../../support/icboot.ts";
+import { contentOf, fileAt, filesIn, sourceOf } from "../../support/sources.ts";
+
+const MiB = 1024 * 1024;
+
+const c = await startIcboot(t);
+const before = new Set<string>();
+
+/** What is new since the last time it was asked. */
+async function newFiles(paths: readonly string[]): Promise<string[]> {
+  const found = paths.filter((path) => !before.has(path));
+  for (const path of found) before.add(path);
+  return found;
+}
+
+t.test(
+  "it is found out what it is, and names that cannot be files are left out, each named once",
+  async (t) => {
+    const names = [
+      "a",
+      "a/b",
+      "a/b/c",
+      "d/e",
+      "d",
+      "/absolute",
+      "up/../x",
+      "./here",
+      "x//y",
+      "",
+      "ctrl\u0001",
+      "é",
+      "x".repeat(256),
+    ];
+    for (const name of names) await c.put(name, Buffer.from(name));
+    const { source, logged } = await sourceOf(c);
+    t.equal(source.kind, "icboot");
+    for (let i = 0; i < 3; i++) {
+      const tree = await source.tree(await source.newest());
+      t.same(filesIn(tree), ["a", "d", "é"], "a file stays, and what would be below it goes");
+      t.equal(String(await contentOf(source, tree, "é")), "é");
+      if (i === 0) await newFiles(filesIn(tree));
+    }
+    const leftOut = logged.filter((line) => line.includes("left out"));
+    t.equal(leftOut.length, names.length - 3);
+    t.equal(new Set(leftOut).size, leftOut.length);
+    t.ok(leftOut.some((line) => line.includes('"a/b": a is a file')));
+    t.ok(leftOut.some((line) => line.includes('"d/e": d is a file')));
+  },
+);
+
+t.test("sectors that were never written are zeros, and a length is what was set", async (t) => {
+  await c.rawPut("sparse", 2 * MiB, Buffer.from("here"));
+  await c.setlen("sparse", 3 * MiB + 7);
+  await c.setlen("only-length", 600);
+  await c.rawPut("no-length", 0, Buffer.from("nobody knows how long"));
+  await c.put("empty", Buffer.alloc(0));
+  const { source } = await sourceOf(c);
+  const tree = await source.tree(await source.newest());
+  t.same(await newFiles(filesIn(tree)), ["empty", "only-length", "sparse"]);
+  const expected = Buffer.alloc(3 * MiB + 7);
+  expected.write("here", 2 * MiB);
+  t.ok((await contentOf(source, tree, "sparse")).equals(expected));
+  t.ok((await contentOf(source, tree, "only-length")).equals(Buffer.alloc(600)));
+  t.equal((await contentOf(source, tree, "empty")).length, 0);
+});
+
+t.test(
+  "a snapshot is named by its list; what changes without its length is seen when it is looked at again",
+  async (t) => {
+    const old = randomBytes(2 * MiB + 100);
+    await c.put("changes", old);
+    const { source, logged } = await sourceOf(c);
+    const first = await source.newest();
+    const tree = await source.tree(first);
+    t.ok((await contentOf(source, tree, "changes")).equals(old));
+    t.match(fileAt(tree, "changes").sha256, Buffer, "who has read all of it knows its hash");
+    const other = await sourceOf(c);
+    t.ok((await other.source.newest()).hash.equals(first.hash), "another host names it the same");
+    t.ok((await source.newest()).hash.equals(first.hash), "nothing has changed");
+
+    const now = Buffer.from(old);
+    now[2 * MiB + 50]! ^= 1;
+    await c.put("changes", now);
+    const second = await source.newest();
+    t.notOk(second.hash.equals(first.hash));
+    t.equal(logged.filter((line) => line.includes("changes: the canister has other bytes")).length, 1);
+    t.ok((await contentOf(source, await source.tree(second), "changes")).equals(now));
+    await t.rejects(contentOf(source, tree, "changes"), { message: /changes has changed on the canister/ });
+    t.ok((await source.newest()).hash.equals(second.hash));
+
+    await c.put("changes", now.subarray(0, 1000));
+    const third = await source.tree(await source.newest());
+    t.ok((await contentOf(source, third, "changes")).equals(now.subarray(0, 1000)), "it shrinks");
+    await c.put("changes", Buffer.concat([now, now]));
+    await t.rejects(
+      contentOf(source, third, "changes"),
+      { message: /has changed/ },
+      "longer than it was listed",
+    );
+    const fourth = await source.tree(await source.newest());
+    t.ok((await contentOf(source, fourth, "changes")).equals(Buffer.concat([now, now])), "it grows");
+  },
+);
+
+t.test("only some of what is large is looked at again each time, until all has been", async (t) => {
+  const large = randomBytes(20 * MiB);
+  await c.put("large", large);
+  const proxy = await startFaultProxy(t, c.url);
+  const { source } = await sourceOf(c, {}, proxy.url);
+  await contentOf(source, await source.tree(await source.newest()), "large");
+  const look = async () => {
+    const before = proxy.queries;
+    const { hash } = await source.newest();
+    return { hash: hash.toString("hex"), queries: proxy.queries - before };
+  };
+  const first = await look();
+  t.ok(first.queries < 12, `${first.queries} queries`);
+  large[19 * MiB] = large[19 * MiB]! ^ 1;
+  await c.put("large", large);
+  const seen = [await look(), await look(), await look()].findIndex(({ hash }) => hash !== first.hash);
+  t.ok(seen >= 0, `in look ${seen + 1}`);
+});
+
+t.test("--trust replicated: every read is an update call, and certified", async (t) => {
+  const proxy = await startFaultProxy(t, c.url);
+  const { source } = await sourceOf(c, { kind: "icboot", trust: "replicated" }, proxy.url);
+  const release = await source.newest();
+  t.equal(release.verified, "replicated");
+  const tree = await source.tree(release);
+  t.equal(String(await contentOf(source, tree, "é")), "é");
+  t.same([proxy.queries, proxy.calls], [0, 2]);
+  const flipped = async () => {
+    proxy.fault = ((path) => (path.endsWith("/call") ? "flip" : "none")) as FaultProxy["fault"];
+    await contentOf(source, tree, "d");
+  };
+  await t.rejects(flipped(), "a certificate that is not right");
+});
+
+t.test("what was kept is the same again, and of another trust or damaged it is refused", async (t) => {
+  const { source } = await sourceOf(c);
+  const release = await source.newest();
+  await contentOf(source, await source.tree(release), "changes");
+  const evidence = source.evidence(release);
+  const offline = (await sourceOf(c, { kind: "icboot", offline: true })).source;
+  const restored = await offline.restore(evidence);
+  t.ok(restored.hash.equals(release.hash));
+  const tree = await offline.tree(restored);
+  t.match(fileAt(tree, "changes").sha256, Buffer);
+  const chunk = tree.chunks[fileAt(tree, "changes").extents[0]!.chunk]!;
+  t.match(chunk.sha256, Buffer, "the cache can have it without asking");
+  const replicated = (await sourceOf(c, { kind: "icboot", trust: "replicated" })).source;
+  await t.rejects(replicated.restore(evidence), { message: /--trust query/ });
+  evidence[evidence.length >> 1]! ^= 1;
+  await t.rejects(offline.restore(evidence), { message: /damaged/ });
+});

@@ -1,0 +1,68 @@
+/** Sources of canisters, opened as commands open them, and what they say. */
+import { FileReader } from "../../lib/cache/file-reader.ts";
+import { createLog } from "../../lib/log.ts";
+import { openSource, type SourceOptions } from "../../lib/source/open.ts";
+import type { Pieces, Source } from "../../lib/source/source.ts";
+import type { Chunk, Tree, TreeFile } from "../../lib/tree/tree.ts";
+import type { TestNetwork } from "./canister-network.ts";
+
+const REQUEST_TIMEOUT = 30_000;
+
+export interface OpenedSource {
+  readonly source: Source;
+  /** What it has logged. */
+  readonly logged: string[];
+}
+
+/** @param through another URL of the network, such as a fault proxy's */
+export async function sourceOf(
+  {
+    network,
+    rootKey,
+    canister,
+  }: TestNetwork & { readonly canister: Parameters<typeof openSource>[0]["canister"] },
+  options: Partial<SourceOptions> = {},
+  through?: string,
+): Promise<OpenedSource> {
+  const logged: string[] = [];
+  const log = createLog("debug", (line) => logged.push(line));
+  const reached = through === undefined ? network : { ...network, url: through };
+  const source = await openSource(
+    { network: reached, rootKey, canister },
+    { kind: undefined, trust: "query", requestTimeout: REQUEST_TIMEOUT, log, ...options },
+  );
+  return { source, logged };
+}
+
+/** A tree's file. @throws Error when there is none */
+export function fileAt(tree: Tree, path: string): TreeFile {
+  const entry = tree.find(path)?.entry;
+  if (entry?.kind !== "file") throw new Error(`${path} is no file`);
+  return entry;
+}
+
+/** All of a file, straight from the source. */
+export async function contentOf(source: Source, tree: Tree, path: string): Promise<Buffer> {
+  const chunks = { get: (chunk: Chunk) => source.chunk(chunk), prefetch: () => {} };
+  const parts: Buffer[] = [];
+  for await (const part of new FileReader([fileAt(tree, path)], tree.chunks, chunks).read(0))
+    parts.push(part);
+  return Buffer.concat(parts);
+}
+
+/** Paths of all files, in order. */
+export function filesIn(tree: Tree): string[] {
+  return tree.nodes.filter(({ entry }) => entry.kind === "file").map(({ entry }) => entry.path);
+}
+
+/** A disk in memory. */
+export function piecesInMemory(): Pieces & { readonly held: Map<string, Buffer> } {
+  const held = new Map<string, Buffer>();
+  return {
+    held,
+    read: async (sha256) => held.get(sha256),
+    async write(sha256, bytes) {
+      held.set(sha256, Buffer.from(bytes));
+    },
+  };
+}
