@@ -22,7 +22,7 @@ modules:
 
 canister: $(CANISTER) ## Compile the canister, when its sources have changed
 
-$(CANISTER) &: $(wildcard canister/*.mo) canister/compile.ts | modules
+$(CANISTER) &: $(wildcard canister/*.mo) canister/compile.ts canister/compiler.ts | modules
 	node canister/compile.ts canister/main.mo build/icfs.wasm
 
 check: modules ## Lint, check the format and the types; takes seconds

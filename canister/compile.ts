@@ -6,12 +6,11 @@
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import type motokoModule from "motoko";
+import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
+import type { Job, Outcome } from "./compiler.ts";
 
-const require = createRequire(import.meta.url);
 const shrinkTool = fileURLToPath(
   new URL("../node_modules/@icp-sdk/ic-wasm-linux-x64/bin/ic-wasm", import.meta.url),
 );
@@ -21,6 +20,11 @@ export interface CompiledCanister {
   /** The service description in Candid's textual form. */
   candid: string;
 }
+
+/** The compiler's stack, in MiB. The canister takes nearly 1, which is all that a main thread has. */
+const STACK_MB = 16;
+/** Milliseconds after which the compiler has failed; it takes seconds. */
+const TIME_LIMIT = 300_000;
 
 /** Which custom sections are public. Without them the Candid stays private, and clients cannot ask the canister for it. */
 const CANDID = ["candid:service", "candid:args"];
@@ -37,28 +41,27 @@ export function compileMotoko(
   libraries: readonly string[] = [],
   metadata: readonly string[] = CANDID,
 ): CompiledCanister {
-  const motoko = (require("motoko") as { default?: typeof motokoModule }).default ?? require("motoko");
-  motoko.clearPackages();
-  motoko.loadPackage(require("motoko/packages/latest/core.json"));
-  motoko.setPublicMetadata([...metadata]);
-  // The compiler has a file system of its own, and sees one flat directory.
+  const sources = new Map<string, string>();
   for (const directory of [...libraries, dirname(resolve(main))]) {
     for (const name of readdirSync(directory)) {
-      if (name.endsWith(".mo")) motoko.write(name, readFileSync(join(directory, name), "utf8"));
+      if (name.endsWith(".mo")) sources.set(name, readFileSync(join(directory, name), "utf8"));
     }
   }
-  const entry = basename(main);
-  const problems = motoko.check(entry).filter((found: { severity: number }) => found.severity === 1);
-  if (problems.length > 0) {
-    throw new Error(
-      problems
-        .map((found: { source: string; range: { start: { line: number } }; message: string }) => {
-          return `${found.source}:${found.range.start.line + 1}: ${found.message}`;
-        })
-        .join("\n"),
-    );
-  }
-  return { wasm: motoko.wasm(entry, "ic").wasm, candid: motoko.candid(entry) };
+  const { port1, port2 } = new MessageChannel();
+  const done = new Int32Array(new SharedArrayBuffer(4));
+  const workerData: Job = { entry: basename(main), sources, metadata, port: port2, done };
+  const worker = new Worker(new URL("compiler.ts", import.meta.url), {
+    workerData,
+    transferList: [port2],
+    resourceLimits: { stackSizeMb: STACK_MB },
+  });
+  Atomics.wait(done, 0, 0, TIME_LIMIT);
+  const outcome = receiveMessageOnPort(port1)?.message as Outcome | undefined;
+  worker.unref();
+  port1.close();
+  if (outcome === undefined) throw new Error(`${main}: the compiler has not come to an end`);
+  if ("problems" in outcome) throw new Error(outcome.problems);
+  return outcome;
 }
 
 if (import.meta.main) {
@@ -71,7 +74,6 @@ if (import.meta.main) {
   try {
     compiled = compileMotoko(main);
   } catch (error) {
-    // Not the stack: Node would print the compiler's one line of 2.6 MB with it.
     console.error(error instanceof Error ? error.message : error);
     process.exit(1);
   }

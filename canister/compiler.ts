@@ -1,0 +1,50 @@
+/**
+ * The thread on which compile.ts has the Motoko compiler run: it needs more stack for the canister than V8 gives a main thread.
+ */
+import { createRequire } from "node:module";
+import { type MessagePort, workerData } from "node:worker_threads";
+import type motokoModule from "motoko";
+
+export interface Job {
+  /** The main file's name. */
+  readonly entry: string;
+  /** The sources by their names: the compiler has a file system of its own, and sees one flat directory. */
+  readonly sources: ReadonlyMap<string, string>;
+  /** The custom sections that anyone may read. */
+  readonly metadata: readonly string[];
+  /** Where the result goes. */
+  readonly port: MessagePort;
+  /** Woken when it has gone there. */
+  readonly done: Int32Array;
+}
+
+/** What is wrong with the sources, a line each; or what they were compiled to. */
+export type Outcome = { readonly problems: string } | { readonly wasm: Uint8Array; readonly candid: string };
+
+function compile({ entry, sources, metadata }: Job): Outcome {
+  const require = createRequire(import.meta.url);
+  const motoko = (require("motoko") as { default?: typeof motokoModule }).default ?? require("motoko");
+  motoko.loadPackage(require("motoko/packages/latest/core.json"));
+  motoko.setPublicMetadata([...metadata]);
+  for (const [name, source] of sources) motoko.write(name, source);
+  const problems = motoko.check(entry).filter((found: { severity: number }) => found.severity === 1);
+  if (problems.length > 0) {
+    const lines = problems.map(
+      (found: { source: string; range: { start: { line: number } }; message: string }) =>
+        `${found.source}:${found.range.start.line + 1}: ${found.message}`,
+    );
+    return { problems: lines.join("\n") };
+  }
+  return { wasm: motoko.wasm(entry, "ic").wasm, candid: motoko.candid(entry) };
+}
+
+const job = workerData as Job;
+let outcome: Outcome;
+try {
+  outcome = compile(job);
+} catch (error) {
+  outcome = { problems: error instanceof Error ? error.message : String(error) };
+}
+job.port.postMessage(outcome);
+Atomics.store(job.done, 0, 1);
+Atomics.notify(job.done, 0);
