@@ -21,6 +21,8 @@ import Timer "mo:core/Timer";
 
 import Certified "certified";
 import Chunks "chunks";
+import Files "files";
+import Index "index";
 import Manifest "manifest";
 import Retention "retention";
 import Roles "roles";
@@ -72,6 +74,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   let looseBytes = Map.empty<Principal, Nat64>();
   let retention = Retention.empty();
   let roles = Roles.empty();
+  /// Of the newest release's tree.
+  let index = Index.empty();
   var settings : Settings = {
     quota = 107_374_182_400; // 100 GiB, a fifth of what a canister can hold
     loose_quota = 34_359_738_368; // 32 GiB: a large tree that is published for the first time
@@ -122,9 +126,11 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     msg : {
       #chunk : () -> Hash;
       #configure : () -> Settings;
+      #get : () -> { filename : Text; sector_no : Nat; count : Nat };
       #grant : () -> (Principal, Roles.Role);
       #headers : () -> (Nat64, Nat32);
       #keep : () -> (Nat64, Bool);
+      #listing : () -> ();
       #missing : () -> [Hash];
       #publish : () -> { manifest : [Hash]; parent : ?Hash; note : Text };
       #put : () -> [Blob];
@@ -180,6 +186,21 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     };
   };
 
+  // --- reading, as from the canister that this one replaces ---
+
+  /// The paths and sizes of the newest release's files, those behind symlinks as well. Traps when they do not fit a reply.
+  public shared query ({ caller }) func listing() : async [(Text, Nat)] {
+    authoriseReader(caller);
+    Files.listing(index);
+  };
+
+  /// Up to `count` sectors of 512 bytes of a file of the newest release, from sector `sector_no` on: less at its end, nothing
+  /// behind that, and nothing when there is no such file. Traps when so much does not fit a reply.
+  public shared query ({ caller }) func get({ filename; sector_no; count } : { filename : Text; sector_no : Nat; count : Nat }) : async Blob {
+    authoriseReader(caller);
+    Files.get(index, store, scratch, filename, sector_no, count);
+  };
+
   // --- publishing ---
 
   /// Which of these chunks are not here, by index. A hint: `publish` checks again.
@@ -222,6 +243,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let reference = { sha256 = Sha256.ofBlob(bytes); size = Nat64.fromNat(bytes.size()); chunks = manifest };
     let number = append(reference, totals, parent, note, caller);
     hold(number, hashesOf(tree, manifest), now());
+    Index.build(index, tree);
     tidy<system>();
     #ok number;
   };
@@ -237,6 +259,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let old = headerOf(to);
     let number = append(old.manifest, old.totals, parent, note, caller);
     hold(number, hashes, now());
+    Index.build(index, treeOf(old));
     tidy<system>();
     #ok number;
   };
@@ -308,6 +331,13 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     again == Region.loadBlob(scratch, Nat64.fromNat(Manifest.prefix.size()), length);
   };
 
+  /// The tree of a release that is held.
+  func treeOf({ manifest } : Header) : Manifest.Manifest {
+    let #ok bytes = assemble(manifest.chunks) else Runtime.unreachable();
+    let ?tree = decode(bytes) else Runtime.unreachable();
+    tree;
+  };
+
   func hashesOf(tree : Manifest.Manifest, pieces : [Hash]) : [Hash] {
     Array.concat(Array.map<{ sha256 : Hash; size : Nat32 }, Hash>(tree.chunks, func(chunk) = chunk.sha256), pieces);
   };
@@ -332,14 +362,15 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func adopt() {
     for (i in Nat.range(0, List.size(releases))) {
       let number = Nat64.fromNat(i + 1);
-      let { manifest; published_at } = headerOf(number);
-      let #ok bytes = assemble(manifest.chunks) else Runtime.unreachable();
-      let ?tree = decode(bytes) else Runtime.unreachable();
-      hold(number, hashesOf(tree, manifest.chunks), published_at);
+      let header = headerOf(number);
+      hold(number, hashesOf(treeOf(header), header.manifest.chunks), header.published_at);
     };
     Chunks.adopt(chunks, owner, now());
   };
   if (Map.size(references) + Map.size(loose) < Map.size(store.slots)) adopt();
+
+  // After an upgrade: this version may lay it out in another way than the one that made it.
+  if (newestNumber() > 0) Index.build(index, treeOf(headerOf(newestNumber())));
 
   // Armed again after an upgrade, because the actor's body runs again.
   ignore Timer.recurringTimer<system>(#seconds lookSeconds, func() : async () { tidy<system>() });

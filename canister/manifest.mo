@@ -90,9 +90,9 @@ module {
         case (#directory) directories += 1;
         case (#symlink target) {
           symlinks += 1;
-          switch (Paths.linkProblem(path, target, func(at) = find(entries, at))) {
-            case (?problem) return invalid(path, problem);
-            case null {};
+          switch (Paths.follow(path, target, func(at) = find(entries, at))) {
+            case (#problem problem) return invalid(path, problem);
+            case (#at _) {};
           };
         };
         case (#file { size; sha256; extents }) {
@@ -156,9 +156,21 @@ module {
     null;
   };
 
-  /// What stands at `path`: a binary search, since the entries are sorted. (Where they are not, a wrong answer does no
+  /// What stands at `path`.
+  public func find(entries : [Entry], path : Text) : ?Paths.Node {
+    let ?at = position(entries, path) else return null;
+    ?(
+      switch (entries[at].kind) {
+        case (#directory) #directory;
+        case (#file _) #file;
+        case (#symlink target) #symlink target;
+      }
+    );
+  };
+
+  /// Which entry stands at `path`: a binary search, since they are sorted. (Where they are not, a wrong answer does no
   /// harm: the check fails for that.)
-  func find(entries : [Entry], path : Text) : ?Paths.Node {
+  public func position(entries : [Entry], path : Text) : ?Nat {
     var low = 0;
     var high = entries.size();
     while (low < high) {
@@ -166,15 +178,7 @@ module {
       switch (Text.compare(entries[middle].path, path)) {
         case (#less) low := middle + 1;
         case (#greater) high := middle;
-        case (#equal) {
-          return ?(
-            switch (entries[middle].kind) {
-              case (#directory) #directory;
-              case (#file _) #file;
-              case (#symlink target) #symlink target;
-            }
-          );
-        };
+        case (#equal) return ?middle;
       };
     };
     null;

@@ -78,37 +78,38 @@ module {
 
   func components(target : Text) : List.List<Text> = List.fromIter(Text.split(target, #char '/'));
 
-  /// What is wrong with the symlink at `path` that points to `target`, or null. It is followed as the kernel does,
-  /// component by component and through other links: a look at the text alone would let `p/q/r/up/../outside` pass
-  /// where `up` points to `../../..`.
-  public func linkProblem(path : Text, target : Text, lookup : Text -> ?Node) : ?Text {
-    if (target == "") return ?"the symlink's target is empty";
-    if (bytes(target) > maxPathBytes) return ?"the symlink's target is longer than 4096 bytes";
-    if (hasControl(target)) return ?"the symlink's target has a control character";
+  /// Where the symlink at `path` that points to `target` leads, through so many links, itself included; or what is wrong
+  /// with it. It is followed as the kernel does, component by component and through other links: a look at the text alone
+  /// would let `p/q/r/up/../outside` pass where `up` points to `../../..`.
+  public func follow(path : Text, target : Text, lookup : Text -> ?Node) : { #at : (Text, Nat); #problem : Text } {
+    if (target == "") return #problem("the symlink's target is empty");
+    if (bytes(target) > maxPathBytes) return #problem("the symlink's target is longer than 4096 bytes");
+    if (hasControl(target)) return #problem("the symlink's target has a control character");
     var hops = 1;
     var current = parent(path);
-    if (Text.startsWith(target, #char '/')) return ?"the symlink is absolute";
+    if (Text.startsWith(target, #char '/')) return #problem("the symlink is absolute");
     var pending = components(target);
     loop {
       switch (List.popFront(pending)) {
-        case (null, _) return null;
+        case (null, _) return #at(current, hops);
         case (?component, rest) {
           pending := rest;
           if (component == "..") {
-            if (current == "") return ?"the symlink leaves the tree";
+            if (current == "") return #problem("the symlink leaves the tree");
             current := parent(current);
           } else if (component != "" and component != ".") {
             let next = if (current == "") component else current # "/" # component;
             switch (lookup(next)) {
-              case null return ?("the symlink leads to " # next # ", which is not in the tree");
+              case null return #problem("the symlink leads to " # next # ", which is not in the tree");
               case (?#directory) current := next;
               case (?#file) {
-                if (not List.isEmpty(pending)) return ?("the symlink goes through " # next # ", which is a file");
+                if (not List.isEmpty(pending)) return #problem("the symlink goes through " # next # ", which is a file");
+                current := next;
               };
               case (?#symlink through) {
                 hops += 1;
-                if (hops > maxHops) return ?"the symlink takes more than 40 hops";
-                if (Text.startsWith(through, #char '/')) return ?"the symlink leads to an absolute one";
+                if (hops > maxHops) return #problem("the symlink takes more than 40 hops");
+                if (Text.startsWith(through, #char '/')) return #problem("the symlink leads to an absolute one");
                 pending := List.concat(components(through), pending);
               };
             };

@@ -59,6 +59,12 @@ module {
     };
   };
 
+  /// So many bytes from `offset` on of a chunk that is here.
+  public func part(store : Store, hash : Blob, offset : Nat, bytes : Nat) : Blob {
+    let ?slot = Map.get(store.slots, Blob.compare, hash) else Runtime.unreachable();
+    Region.loadBlob(store.region, slot.offset + Nat64.fromNat(offset), bytes);
+  };
+
   /// The chunk's size in bytes, or null when it is not here.
   public func size(store : Store, hash : Blob) : ?Nat32 {
     switch (Map.get(store.slots, Blob.compare, hash)) {
@@ -69,12 +75,17 @@ module {
 
   /// Writes `bytes` at `offset`, growing the region as needed.
   public func write(region : Region.Region, offset : Nat64, bytes : Blob) {
-    let end = offset + Nat64.fromNat(bytes.size());
-    let pages = (end + pageBytes - 1) / pageBytes;
+    reserve(region, offset + Nat64.fromNat(bytes.size()));
+    // Of a region that has no page yet, not even nothing can be written.
+    if (bytes.size() > 0) Region.storeBlob(region, offset, bytes);
+  };
+
+  /// Grows a region to so many bytes, if it has fewer. Traps when stable memory is full.
+  public func reserve(region : Region.Region, bytes : Nat64) {
+    let pages = (bytes + pageBytes - 1) / pageBytes;
     let present = Region.size(region);
     if (pages > present and Region.grow(region, pages - present) == 0xffff_ffff_ffff_ffff) {
       Runtime.trap("stable memory is full");
     };
-    Region.storeBlob(region, offset, bytes);
   };
 };

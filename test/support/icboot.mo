@@ -101,6 +101,7 @@ persistent actor Icboot {
     let offset = sector_no * sectorBytes;
     if (offset >= length) return "";
     let wanted = Nat.min(count * sectorBytes, length - offset);
+    if (wanted == 0) return "";
     if (wanted > maxReplyBytes) Runtime.trap("the reply is too large");
     let file = switch (Map.get(files, byHash, filename)) {
       case (?known) known;
