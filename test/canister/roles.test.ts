@@ -44,7 +44,8 @@ t.test("strangers may read, and nothing else", async (t) => {
     t.strictSame([...(await stranger.missing([]))], [], `${who} may ask`);
   }
   const { network, id } = canister;
-  const queries = ["release", "chunk", "headers", "missing", "status", "roles_granted", "no_such_method"];
+  const queries = ["release", "chunk", "headers", "missing", "status", "roles_granted", "listing", "get"];
+  queries.push("no_such_method");
   for (const method of queries) {
     const { response } = await network.agent.call(id, {
       methodName: method,
@@ -95,6 +96,7 @@ t.test("a private canister answers only those with a role", async (t) => {
   await owner.grant(publisher.getPrincipal(), { publisher: null });
   await owner.restrict(true);
   await network.replace(id, "upgrade", ICFS_WASM);
+  const range = IDL.Record({ filename: IDL.Text, sector_no: IDL.Nat, count: IDL.Nat });
   const queries: [string, Uint8Array][] = [
     ["release", NO_ARGUMENTS],
     ["headers", Buffer.from("4449444c00027879010000000000000001000000", "hex")],
@@ -102,6 +104,8 @@ t.test("a private canister answers only those with a role", async (t) => {
     ["missing", Buffer.from("4449444c026d016d7b010000", "hex")],
     ["status", NO_ARGUMENTS],
     ["roles_granted", NO_ARGUMENTS],
+    ["listing", NO_ARGUMENTS],
+    ["get", new Uint8Array(IDL.encode([range], [{ filename: "a", sector_no: 0n, count: 1n }]))],
   ];
   for (const [method, arg] of queries) {
     for (const identity of [undefined, Ed25519KeyIdentity.generate()]) {

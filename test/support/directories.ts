@@ -1,0 +1,28 @@
+/** Directories on this machine, made by a test, and what the original's uploader would find in them. */
+import { execFile } from "node:child_process";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+/** Files by their paths; symlinks' targets behind an arrow; null for a directory. */
+export type Tree = Readonly<Record<string, Buffer | `->${string}` | null>>;
+
+export async function makeTree(directory: string, tree: Tree): Promise<void> {
+  for (const [path, what] of Object.entries(tree)) {
+    const at = join(directory, path);
+    await mkdir(what === null ? at : dirname(at), { recursive: true });
+    if (what instanceof Buffer) await writeFile(at, what);
+    else if (what !== null) await symlink(what.slice(2), at);
+  }
+}
+
+/** All files, with those behind symlinks under each path that leads to them, and their sizes: what `find -L` finds. */
+export async function filesFound(directory: string): Promise<[string, bigint][]> {
+  const find = promisify(execFile)("find", ["-L", directory, "-type", "f", "-printf", "%P\\0%s\\0"], {
+    maxBuffer: 2 ** 28,
+  });
+  // It complains about circles, and finds the rest.
+  const { stdout } = (await find.catch((error: unknown) => error)) as { stdout: string };
+  const fields = stdout.split("\0").slice(0, -1);
+  return Array.from({ length: fields.length / 2 }, (_, i) => [fields[2 * i]!, BigInt(fields[2 * i + 1]!)]);
+}
