@@ -1,12 +1,16 @@
 /**
- * What the canister's updates cost in instructions, counted, beside the IC's limits: `make bench`.
+ * What the canister's methods cost in instructions, counted, beside the IC's limits: `make bench`.
  *
  *     node bench/instructions.ts
  */
 import { createHash, randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { HttpAgent } from "@dfinity/agent";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Actor, HttpAgent } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
+import { compileMotoko } from "../canister/compile.ts";
 import { icfsCanister, type PublishResult } from "../lib/canister.ts";
 import { NO_ARGUMENTS } from "../lib/ic/agent.ts";
 import { managementCanister } from "../lib/ic/management.ts";
@@ -16,11 +20,13 @@ import type { Entry } from "../lib/tree/manifest.ts";
 import { encodeManifest } from "../lib/tree/manifest-encoder.ts";
 import { countInstructions } from "./instruction-count.ts";
 
-/** The IC's limit for one update call. */
+/** The IC's limits for one call. */
 const UPDATE_LIMIT = 40_000_000_000n;
+const QUERY_LIMIT = 5_000_000_000n;
 const MIB = 1024 * 1024;
+const CANISTER = fileURLToPath(new URL("../canister", import.meta.url));
 
-const wasm = countInstructions(readFileSync(new URL("../build/icfs.wasm", import.meta.url)));
+const wasm = countInstructions(await compileCountable());
 const network = await startLocalNetwork({ port: 0, messageTimeLimit: 300_000 });
 const agent = HttpAgent.createSync({
   host: network.url,
@@ -42,6 +48,35 @@ await managementCanister(agent, canister_id).install_code({
 });
 const canister = icfsCanister(agent, canister_id);
 const source = new IcfsReader(agent, canister_id, network.rootKey);
+const original = Actor.createActor<{
+  listing(): Promise<[string, bigint][]>;
+  get(range: { filename: string; sector_no: bigint; count: bigint }): Promise<Uint8Array>;
+}>(
+  ({ IDL }) => {
+    const range = IDL.Record({ filename: IDL.Text, sector_no: IDL.Nat, count: IDL.Nat });
+    return IDL.Service({
+      listing: IDL.Func([], [IDL.Vec(IDL.Tuple(IDL.Text, IDL.Nat))], []),
+      get: IDL.Func([range], [IDL.Vec(IDL.Nat8)], []),
+    });
+  },
+  { agent, canisterId: canister_id },
+);
+
+/** The canister with `listing` and `get` as updates: what a query counts is undone with the rest of what it does. */
+async function compileCountable(): Promise<Uint8Array> {
+  const directory = await mkdtemp(join(tmpdir(), "icfs-bench-"));
+  try {
+    await cp(CANISTER, directory, { recursive: true });
+    const main = join(directory, "main.mo");
+    const source = (await readFile(main, "utf8"))
+      .replace(/public shared query (\(\{ caller \}\) func (listing|get)\()/g, "public shared $1")
+      .replace("case _ false;", "case _ true;");
+    await writeFile(main, source);
+    return compileMotoko(main).wasm;
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
 
 async function counted(): Promise<bigint> {
   const response = await agent.query(canister_id, { methodName: "__instructions", arg: NO_ARGUMENTS });
@@ -49,11 +84,11 @@ async function counted(): Promise<bigint> {
   return Buffer.from(response.reply.arg).readBigInt64LE();
 }
 
-async function measure<T>(what: string, call: () => Promise<T>): Promise<T> {
+async function measure<T>(what: string, call: () => Promise<T>, limit = UPDATE_LIMIT): Promise<T> {
   const before = await counted();
   const result = await call();
   const instructions = (await counted()) - before;
-  const share = Number((instructions * 10_000n) / UPDATE_LIMIT) / 100;
+  const share = Number((instructions * 10_000n) / limit) / 100;
   console.log(
     `${what.padEnd(58)} ${(Number(instructions) / 1e6).toFixed(1).padStart(9)} M  ${share.toFixed(2).padStart(6)} %`,
   );
@@ -97,7 +132,7 @@ async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8A
   return head.hash;
 }
 
-console.log("instructions, and their share of what one update call may take\n");
+console.log("instructions, and their share of what one update call (or query) may take\n");
 await measure("put of 1 MiB", () => canister.put([randomBytes(MIB)]));
 await measure("put of 256 KiB", () => canister.put([randomBytes(MIB / 4)]));
 await measure("put of 1 byte", () => canister.put([randomBytes(1)]));
@@ -105,6 +140,12 @@ const known = randomBytes(MIB);
 await canister.put([known]);
 await measure("put of 1 MiB that is there already", () => canister.put([known]));
 let head: [] | [Uint8Array] = [];
-for (const files of [10, 300, 10_000, 98_000]) head = [await publish(files, head)];
+for (const files of [10, 300, 10_000, 40_000, 98_000]) {
+  head = [await publish(files, head)];
+  // More do not fit the reply of an update.
+  if (files <= 40_000) await measure(`listing of ${files} files`, () => original.listing(), QUERY_LIMIT);
+  const sector = { filename: "directory-00000/some-module-000007.mod", sector_no: 0n, count: 1n };
+  await measure(`get of a sector of one of ${files} files`, () => original.get(sector), QUERY_LIMIT);
+}
 await network.close();
 process.exit(0);
