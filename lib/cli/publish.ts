@@ -47,12 +47,16 @@ export function publishCommand(): Command {
     .argument("<directory>", "what to publish")
     .argument("<canister>", "canister id")
     .addOption(
-      option("--note <text>", "kept with the release, at most 1024 bytes; not by icboot canisters").default(
-        "",
-      ),
+      option(
+        "--note <text>",
+        "kept with the release, at most 1024 bytes; an icboot canister keeps none",
+      ).default(""),
     )
     .addOption(
-      flag("--dry-run", "print what would be added, changed, removed and uploaded; needs no identity"),
+      flag(
+        "--dry-run",
+        "print what would be added, changed, removed and uploaded, and what stays; needs no identity",
+      ),
     )
     .addOption(
       flag(

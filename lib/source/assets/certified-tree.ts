@@ -18,7 +18,7 @@ export interface CertifiedAssets {
 
 const ASSETS = "http_assets";
 /** Balanced trees of a million labels are 40 deep, two nodes a level; paths of HTTP responses have trees in trees. */
-const MAX_DEPTH = 2000;
+const MAX_DEPTH = 1000;
 /** Between two pauses: a millisecond or two. */
 const NODES_PER_STEP = 500;
 

@@ -1,0 +1,108 @@
+/** What kind of canister it is: found out by what is certified, else by queries, and never by an update. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Actor, type HttpAgent } from "@dfinity/agent";
+import { Ed25519KeyIdentity } from "@dfinity/identity";
+import type { Principal } from "@dfinity/principal";
+import t from "tap";
+import { compileMotoko } from "../../canister/compile.ts";
+import { createAgent } from "../../lib/ic/agent.ts";
+import { detectSource } from "../../lib/source/detect.ts";
+import { startAssets } from "../support/assets.ts";
+import { startCanister } from "../support/canister-network.ts";
+import { icbootWasm, startIcboot } from "../support/icboot.ts";
+import { installCanister, replaceCanister } from "../support/networks.ts";
+
+const REQUEST_TIMEOUT = 30_000;
+
+const c = await startCanister(t);
+const { network, rootKey } = c;
+const agent = createAgent({
+  network,
+  rootKey,
+  identity: Ed25519KeyIdentity.generate(),
+  verifyQuerySignatures: true,
+  requestTimeout: REQUEST_TIMEOUT,
+}) as HttpAgent;
+
+/** Compiles and installs an actor. @param isPublic whether its interface can be asked for */
+async function install(name: string, source: string, isPublic: boolean): Promise<Principal> {
+  const directory = join(c.directory, name);
+  await mkdir(directory, { recursive: true });
+  const main = join(directory, `${name}.mo`);
+  await writeFile(main, source);
+  return installCanister(agent, compileMotoko(main, [], isPublic ? ["candid:service"] : []).wasm);
+}
+
+const detect = (canister: Principal) => detectSource({ network, rootKey, canister }, REQUEST_TIMEOUT);
+
+t.test("each kind is known, whether its interface is public or not", async (t) => {
+  t.equal(await detect(c.canister), "icfs");
+  const icboot = await startIcboot(t);
+  const assets = await startAssets(t);
+  for (const [other, kind] of [
+    [icboot, "icboot"],
+    [assets, "assets"],
+  ] as const) {
+    const address = { network: other.network, rootKey: other.rootKey, canister: other.canister };
+    t.equal(await detectSource(address, REQUEST_TIMEOUT), kind);
+  }
+});
+
+t.test("update methods of the names that are probed are never called", async (t) => {
+  const source = `persistent actor {
+    var called = 0;
+    public func release() : async Blob { called += 1; "" };
+    public func certified_tree(_ : {}) : async { certificate : Blob; tree : Blob } { called += 1; { certificate = ""; tree = "" } };
+    public func listing() : async [(Text, Nat)] { called += 1; [] };
+    public query func calls() : async Nat { called };
+  }`;
+  for (const isPublic of [false, true]) {
+    const canister = await install(`updates${isPublic}`, source, isPublic);
+    const error = await detect(canister).catch((error: Error) => error);
+    t.match(error, { name: "UserError", message: /is no canister that icfs can read. Tried: / });
+    if (isPublic) t.match((error as Error).message, /its certified interface has only .*listing/);
+    else
+      for (const tried of ["as icfs: ", "as assets: ", "as icboot: ", "not public"])
+        t.match((error as Error).message, tried);
+    const actor = Actor.createActor<{ calls(): Promise<bigint> }>(
+      ({ IDL }) => IDL.Service({ calls: IDL.Func([], [IDL.Nat], ["query"]) }),
+      { agent, canisterId: canister },
+    );
+    t.equal(await actor.calls(), 0n);
+  }
+});
+
+t.test("what answers in another shape is not taken for it", async (t) => {
+  const source = `persistent actor {
+    public query func release() : async Text { "mine" };
+    public query func listing() : async [Text] { ["a"] };
+  }`;
+  const canister = await install("shapes", source, false);
+  await t.rejects(detect(canister), {
+    message: /as icfs: release answers something else.*as icboot: listing answers/,
+  });
+  const { code, stderr } = await c.icfs(["ls", canister.toText()]);
+  t.match({ code, stderr }, { code: 1, stderr: /Tried: .*--source icfs, icboot or assets/ });
+  t.match(await c.icfs(["ls", canister.toText(), "--source", "icboot"]), {
+    code: 1,
+    stderr: /no list of records/,
+  });
+});
+
+t.test(
+  "a canister that this host has accepted releases from is an icfs canister, whatever answers now",
+  async (t) => {
+    const tree = join(c.directory, "tree");
+    await mkdir(tree, { recursive: true });
+    await writeFile(join(tree, "a"), "a");
+    const id = c.canister.toText();
+    t.match(await c.icfs(["publish", tree, id]), { code: 0 });
+    t.match(await c.icfs(["ls", id]), { code: 0 });
+    await replaceCanister(c.publisherAgent, c.canister, "reinstall", icbootWasm());
+    t.equal(await detect(c.canister), "icfs");
+    t.match(await c.icfs(["ls", id]), { code: 1, stderr: /rejects "release"/ });
+    t.match(await c.icfs(["trust", "reset", id]), { code: 0 });
+    t.equal(await detect(c.canister), "icboot", "until somebody says that it is to be so");
+  },
+);
