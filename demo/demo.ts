@@ -12,11 +12,10 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { megabytes } from "../lib/units.ts";
-import { filesSent, startDnsmasq } from "./dnsmasq.ts";
+import { boot } from "./boot.ts";
 import { deploy, type Mount, mount, mountLog, publish, type Statistics, startLocalnet } from "./icfs.ts";
 import { interruptible } from "./interruptible.ts";
-import { BOOT_FAILURE, STAGES, startMachine } from "./machine.ts";
-import { GUEST_ADDRESS, makeNamespace } from "./namespace.ts";
+import { GUEST_ADDRESS } from "./namespace.ts";
 import type { Process } from "./process.ts";
 import { Report, secondsSince } from "./report.ts";
 import { DEBIAN_TREE, makeTree } from "./tree.ts";
@@ -86,36 +85,18 @@ async function mountCanister(
   return stack.use(mounted);
 }
 
-/** Boots the machine from `root`, to the installer's first screen. */
-async function boot(root: string, { workspace, stack, processes, report, signal }: Run): Promise<void> {
-  const options = { env: workspace.env, signal };
-  const name = `icfs-demo-${process.pid}`;
-  const namespace = stack.use(await makeNamespace(name));
-  const dnsmasq = await report.stage(
-    "dnsmasq",
-    () => startDnsmasq(namespace, root, options),
-    () => `DHCP and TFTP in the network namespace ${name}`,
-  );
-  stack.use(dnsmasq);
-  processes.push(dnsmasq);
-  const switchedOn = performance.now();
-  const machine = stack.use(startMachine(namespace, options));
-  processes.push(machine);
-  for (const { name, pattern, seconds } of STAGES) {
-    await report.stage(
-      name,
-      () => machine.until(pattern, { seconds, signal, refuse: BOOT_FAILURE }),
-      ([found, detail]) => detail ?? found,
-    );
-  }
-  const { names, bytes } = filesSent(dnsmasq.output, root);
+/** Boots the machine from `root`, and tells how that went. */
+async function bootFrom(root: string, { workspace, processes, report, signal }: Run): Promise<void> {
+  const { names, bytes, seconds } = await boot(root, {
+    namespace: `icfs-demo-${process.pid}`,
+    stage: (name, work, tell) => report.stage(name, work, tell),
+    started: (process) => processes.push(process),
+    env: workspace.env,
+    signal,
+  });
   report.line();
-  report.line(
-    `The installer's first screen, ${secondsSince(switchedOn).toFixed(1)} s after switching the machine on.`,
-  );
+  report.line(`The installer's first screen, ${seconds.toFixed(1)} s after switching the machine on.`);
   report.line(`TFTP: ${names.length} files, ${megabytes(bytes)} to ${GUEST_ADDRESS}`);
-  await machine.stop();
-  await dnsmasq.stop();
 }
 
 function tellStatistics(report: Report, statistics: Statistics): void {
@@ -145,10 +126,10 @@ async function demo(directory: string | undefined, report: Report, signal: Abort
   const all: Run = { workspace, stack, processes: [], report, signal };
   try {
     if (directory !== undefined) {
-      await boot(resolve(directory), all);
+      await bootFrom(resolve(directory), all);
     } else {
       const mounted = await mountCanister(mountpoint, all);
-      await boot(mountpoint, all);
+      await bootFrom(mountpoint, all);
       tellStatistics(report, await mounted.end());
     }
   } catch (error) {

@@ -41,9 +41,18 @@ export async function startLocalnet({
   }
 }
 
-/** Creates our canister under the id `canister` on the local network `url`; returns the id it printed. */
-export async function deploy(canister: string, url: string, options: RunOptions): Promise<string> {
-  const args = ["deploy", "--specified-id", canister, "--network", url];
+/**
+ * Creates our canister under the id `canister` on the local network `url`; returns the id it printed.
+ *
+ * @param more options of `icfs deploy`
+ */
+export async function deploy(
+  canister: string,
+  url: string,
+  options: RunOptions,
+  more: readonly string[] = [],
+): Promise<string> {
+  const args = ["deploy", "--specified-id", canister, "--network", url, ...more];
   const output = await run(ICFS, args, { ...options, seconds: 60 });
   return output.trim().split("\n").at(-1)!;
 }

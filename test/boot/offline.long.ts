@@ -2,14 +2,13 @@
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { filesSent, startDnsmasq } from "../../demo/dnsmasq.ts";
+import { boot } from "../../demo/boot.ts";
 import { deploy, mount, mountLog, publish, startLocalnet } from "../../demo/icfs.ts";
-import { BOOT_FAILURE, STAGES, startMachine } from "../../demo/machine.ts";
-import { makeNamespace } from "../../demo/namespace.ts";
 import { run } from "../../demo/process.ts";
 import { makeTree } from "../../demo/tree.ts";
 import { makeWorkspace } from "../../demo/workspace.ts";
 import { BIN } from "../support/icfs.ts";
+import { reporting } from "./stages.ts";
 
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 
@@ -35,18 +34,12 @@ t.test("from mount to installer, with a warm cache and no network", { timeout: 6
   );
   const [status] = JSON.parse(await run(BIN, ["status", mountpoint, "--json"], { env }));
   t.match(status, { release: 1, warning: /kept on this host/, mountpoint });
-  const namespace = stack.use(await makeNamespace(`icfs-test-${process.pid}`));
-  const dnsmasq = stack.use(await startDnsmasq(namespace, mountpoint, { env }));
-  const machine = stack.use(startMachine(namespace, { env }));
-  for (const { name, pattern, seconds } of STAGES) {
-    t.ok(await machine.until(pattern, { seconds, refuse: BOOT_FAILURE }), name);
-  }
-  t.ok(
-    filesSent(dnsmasq.output, mountpoint).bytes > 40_000_000,
-    "the kernel and the initrd went through the mount",
-  );
-  await machine.stop();
-  await dnsmasq.stop();
+  const { bytes } = await boot(mountpoint, {
+    namespace: `icfs-test-${process.pid}`,
+    stage: reporting(t),
+    env,
+  });
+  t.ok(bytes > 40_000_000, "the kernel and the initrd went through the mount");
   const { chunksVerified } = await mounted.end();
   t.equal(chunksVerified, 0, "nothing came from the network");
 });

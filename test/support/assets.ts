@@ -130,7 +130,7 @@ export interface AssetsCanister extends TestNetwork {
 }
 
 /** The twin; or the real canister, to compare, where ICFS_ASSETS_WASM names a file. */
-function assetsWasm(): Uint8Array {
+export function assetsWasm(): Uint8Array {
   const real = process.env.ICFS_ASSETS_WASM;
   compiled ??= real === undefined ? compileMotoko(MAIN, LIBRARIES).wasm : Uint8Array.from(readFileSync(real));
   return compiled;
@@ -153,14 +153,19 @@ export async function startAssets(
     verifyQuerySignatures: true,
   });
   const canister = await installCanister(agent, wasm);
-  const actor = Actor.createActor<AssetsActor>(candid, { agent, canisterId: canister });
+  const actor = assetsActor(agent, canister);
   return { ...started, canister, agent, actor, ...filling(actor), ...switches(actor) };
+}
+
+/** The canister's interface for whoever signs for `agent`. */
+export function assetsActor(agent: HttpAgent, canisterId: Principal): AssetsActor {
+  return Actor.createActor<AssetsActor>(candid, { agent, canisterId });
 }
 
 type Filling = Pick<AssetsCanister, "store" | "storeAll" | "create" | "unset" | "remove">;
 
 /** Through the real canister's own methods, so that all of this is possible there too. */
-function filling(actor: AssetsActor): Filling {
+export function filling(actor: AssetsActor): Filling {
   const present = new Set<string>();
   /** What makes the asset, unless it is there. */
   const creation = (key: string, { contentType, aliased }: StoreOptions = {}): Operation[] => {

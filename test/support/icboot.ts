@@ -44,14 +44,18 @@ export interface IcbootCanister extends TestNetwork {
   upgrade(): Promise<void>;
 }
 
+export function icbootWasm(): Uint8Array {
+  // The original has no public Candid either.
+  compiled ??= compileMotoko(MAIN, LIBRARIES, []).wasm;
+  return compiled;
+}
+
 /** A network with the twin, empty; it ends with the test. */
 export async function startIcboot(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
 ): Promise<IcbootCanister> {
-  // The original has no public Candid either.
-  compiled ??= compileMotoko(MAIN, LIBRARIES, []).wasm;
-  const wasm = compiled;
+  const wasm = icbootWasm();
   const started = await startNetwork(t, options);
   const { network, rootKey } = started;
   const identity = Ed25519KeyIdentity.generate();

@@ -1,0 +1,53 @@
+/** A boot from a directory, as a whole: a network of its own, stock dnsmasq that serves the directory, and a machine that boots from it. */
+import { filesSent, startDnsmasq } from "./dnsmasq.ts";
+import { BOOT_FAILURE, STAGES, startMachine } from "./machine.ts";
+import { makeNamespace } from "./namespace.ts";
+import type { Process, RunOptions } from "./process.ts";
+import { secondsSince } from "./report.ts";
+
+/** Does `work`, a stage of the boot, for whoever wants to know of it. @param tell the result in words */
+export type DoStage = <T>(name: string, work: () => Promise<T>, tell: (result: T) => string) => Promise<T>;
+
+export interface BootOptions extends RunOptions {
+  /** The network namespace's name. */
+  readonly namespace: string;
+  readonly stage: DoStage;
+  /** Gets what is started, for its output when something fails. */
+  readonly started?: (process: Process) => void;
+}
+
+export interface Boot {
+  /** Of the files that were sent whole, relative to the root: each once for each time. */
+  readonly names: readonly string[];
+  readonly bytes: number;
+  /** From switching the machine on to the installer's first screen. */
+  readonly seconds: number;
+}
+
+/** Boots the machine from `root`, to the installer's first screen. Nothing is left running. @throws Error */
+export async function boot(
+  root: string,
+  { namespace: name, stage, started = () => {}, env = process.env, signal }: BootOptions,
+): Promise<Boot> {
+  const options = { env, signal };
+  await using stack = new AsyncDisposableStack();
+  const namespace = stack.use(await makeNamespace(name));
+  const dnsmasq = await stage(
+    "dnsmasq",
+    () => startDnsmasq(namespace, root, options),
+    () => `DHCP and TFTP in the network namespace ${name}`,
+  );
+  stack.use(dnsmasq);
+  started(dnsmasq);
+  const switchedOn = performance.now();
+  const machine = stack.use(startMachine(namespace, options));
+  started(machine);
+  for (const { name, pattern, seconds } of STAGES) {
+    await stage(
+      name,
+      () => machine.until(pattern, { seconds, signal, refuse: BOOT_FAILURE }),
+      ([found, detail]) => detail ?? found,
+    );
+  }
+  return { ...filesSent(dnsmasq.output, root), seconds: secondsSince(switchedOn) };
+}
