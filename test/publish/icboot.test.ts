@@ -220,6 +220,18 @@ t.test("an interrupted publication goes on from there", async (t) => {
   const { filesUploaded } = await publishedJson(c, tree);
   t.ok(filesUploaded > 0 && filesUploaded <= 8, `${filesUploaded} of 10 files were left`);
   t.same(differing(await filesOf(c), await filesIn(tree)), []);
+
+  await t.test("as verify says, beside a copy of what the canister can keep", async (t) => {
+    await symlink("file-0", join(tree, "link"));
+    await chmod(join(tree, "file-1"), 0o755);
+    await published(c, tree);
+    const copy = join(c.directory, "copy");
+    await run("cp", ["-rL", "--no-preserve=mode", tree, copy], { env: c.env });
+    t.match(await c.icfs(["verify", c.canister.toText(), copy]), {
+      code: 0,
+      stdout: /11 files, .*, and .*copy is the same/,
+    });
+  });
 });
 
 t.test("while things go wrong", async (t) => {
