@@ -19,6 +19,7 @@ import Text "mo:core/Text";
 import Time "mo:core/Time";
 import Timer "mo:core/Timer";
 
+import Assembly "assembly";
 import Certified "certified";
 import Chunks "chunks";
 import Files "files";
@@ -44,8 +45,6 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let maxNoteBytes = 1_024;
   /// `missing` takes so many hashes at once: 330 KB of arguments, far below the instruction limit of a query.
   transient let maxHashesAsked = 10_000;
-  /// The manifest's pieces. 33 bytes each in every header, of which many go into one reply of `headers`.
-  transient let maxManifestChunks = 1_000;
   /// A reply of `headers` stops after so many bytes, well below the IC's limit of 3 MiB for a query's reply.
   transient let maxPageBytes = 1_000_000;
   /// Chunks freed in one slice of work: some 10 million instructions, far below the limit.
@@ -229,12 +228,12 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case (?error) return #err(error);
       case null {};
     };
-    let bytes = switch (assemble(manifest)) {
+    let bytes = switch (Assembly.assemble(store, scratch, manifest)) {
       case (#ok bytes) bytes;
       case (#err error) return #err(error);
     };
-    let ?tree = decode(bytes) else return #err(#invalid("the manifest is of another Candid type"));
-    if (not isShortest(tree, bytes)) return #err(#invalid("the manifest is not in Candid's shortest form"));
+    let ?tree = Assembly.decode(scratch, bytes) else return #err(#invalid("the manifest is of another Candid type"));
+    if (not Assembly.isShortest(scratch, tree, bytes)) return #err(#invalid("the manifest is not in Candid's shortest form"));
     let totals = switch (Manifest.check(tree, func(hash) = Store.size(store, hash), Store.maxChunkBytes)) {
       case (#ok totals) totals;
       case (#invalid problem) return #err(#invalid problem);
@@ -259,7 +258,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let old = headerOf(to);
     let number = append(old.manifest, old.totals, parent, note, caller);
     hold(number, hashes, now());
-    Index.build(index, treeOf(old));
+    Index.build(index, treeOf(old.manifest.chunks));
     tidy<system>();
     #ok number;
   };
@@ -295,48 +294,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     details;
   };
 
-  /// The manifest as one blob, if its chunks are here and it begins as a manifest does. Left in `scratch`.
-  func assemble(pieces : [Hash]) : { #ok : Blob; #err : PublishError } {
-    if (pieces.size() > maxManifestChunks) return #err(#invalid("the manifest has more than 1000 pieces"));
-    let absent = Array.filter<Hash>(pieces, func(hash) = Store.size(store, hash) == null);
-    if (absent.size() > 0) return #err(#missing absent);
-    var size : Nat = 0;
-    for (hash in pieces.vals()) {
-      let ?piece = Store.get(store, hash) else Runtime.unreachable();
-      if (size + piece.size() > Manifest.maxBytes) return #err(#invalid("the manifest is larger than 32 MiB"));
-      Store.write(scratch, Nat64.fromNat(size), piece);
-      size += piece.size();
-    };
-    let prefixBytes = Manifest.prefix.size();
-    if (size < prefixBytes or Region.loadBlob(scratch, 0, prefixBytes) != Manifest.prefix) {
-      return #err(#invalid("this is no icfs manifest of version 1: its first " # Nat.toText(prefixBytes) # " bytes are others"));
-    };
-    #ok(Region.loadBlob(scratch, 0, size));
-  };
-
-  /// The manifest that `assemble` has left in `scratch`.
-  func decode(bytes : Blob) : ?Manifest.Manifest {
-    from_candid (Region.loadBlob(scratch, Nat64.fromNat(Manifest.magicBytes), bytes.size() - Manifest.magicBytes));
-  };
-
-  /// Candid lets numbers be written longer than they need be, and readers take that only so far. What Motoko encodes again
-  /// differs from `bytes` in front alone, where its type table stands.
-  func isShortest(tree : Manifest.Manifest, bytes : Blob) : Bool {
-    let encoded = to_candid (tree);
-    let length : Nat = bytes.size() - Manifest.prefix.size();
-    if (encoded.size() < length) return false;
-    Store.write(scratch, 0, encoded);
-    let again = Region.loadBlob(scratch, Nat64.fromNat(encoded.size() - length), length);
-    Store.write(scratch, 0, bytes);
-    again == Region.loadBlob(scratch, Nat64.fromNat(Manifest.prefix.size()), length);
-  };
-
   /// The tree of a release that is held.
-  func treeOf({ manifest } : Header) : Manifest.Manifest {
-    let #ok bytes = assemble(manifest.chunks) else Runtime.unreachable();
-    let ?tree = decode(bytes) else Runtime.unreachable();
-    tree;
-  };
+  func treeOf(pieces : [Hash]) : Manifest.Manifest = Assembly.tree(store, scratch, pieces);
 
   func hashesOf(tree : Manifest.Manifest, pieces : [Hash]) : [Hash] {
     Array.concat(Array.map<{ sha256 : Hash; size : Nat32 }, Hash>(tree.chunks, func(chunk) = chunk.sha256), pieces);
@@ -362,15 +321,15 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func adopt() {
     for (i in Nat.range(0, List.size(releases))) {
       let number = Nat64.fromNat(i + 1);
-      let header = headerOf(number);
-      hold(number, hashesOf(treeOf(header), header.manifest.chunks), header.published_at);
+      let { manifest; published_at } = headerOf(number);
+      hold(number, hashesOf(treeOf(manifest.chunks), manifest.chunks), published_at);
     };
     Chunks.adopt(chunks, owner, now());
   };
   if (Map.size(references) + Map.size(loose) < Map.size(store.slots)) adopt();
 
   // After an upgrade: this version may lay it out in another way than the one that made it.
-  if (newestNumber() > 0) Index.build(index, treeOf(headerOf(newestNumber())));
+  if (newestNumber() > 0) Index.build(index, treeOf(headerOf(newestNumber()).manifest.chunks));
 
   // Armed again after an upgrade, because the actor's body runs again.
   ignore Timer.recurringTimer<system>(#seconds lookSeconds, func() : async () { tidy<system>() });
