@@ -40,8 +40,10 @@ module {
       let extent = Index.extent(index, at);
       at += 1;
       let end = if (at == file.first + file.extents) file.size else Index.startOf(index, at);
-      let skipped : Nat = from + done - extent.start;
-      let length = Nat.min(wanted - done, end - extent.start - skipped);
+      let position = from + done;
+      let skipped : Nat = position - extent.start;
+      let left : Nat = end - position;
+      let length = Nat.min(wanted - done, left);
       let part = Store.part(store, extent.chunk, extent.offset + skipped, length);
       if (length == wanted) return part;
       Store.write(scratch, Nat64.fromNat(done), part);
