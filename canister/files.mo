@@ -42,8 +42,9 @@ module {
       let end = if (at == file.first + file.extents) file.size else Index.startOf(index, at);
       let position = from + done;
       let skipped : Nat = position - extent.start;
-      let left : Nat = end - position;
-      let length = Nat.min(wanted - done, left);
+      let inExtent : Nat = end - position;
+      let missing : Nat = wanted - done;
+      let length = Nat.min(missing, inExtent);
       let part = Store.part(store, extent.chunk, extent.offset + skipped, length);
       if (length == wanted) return part;
       Store.write(scratch, Nat64.fromNat(done), part);
