@@ -2,7 +2,7 @@
 import { ChunkCache } from "../cache/chunk-cache.ts";
 import { CHUNKS_AHEAD } from "../cache/file-reader.ts";
 import { createLog } from "../log.ts";
-import { ChangedError, type Source } from "../source/source.ts";
+import { LastingError, type Source } from "../source/source.ts";
 import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
 import { isWrong } from "../verify.ts";
 import { REQUEST_TIMEOUT_MS } from "./options.ts";
@@ -17,7 +17,7 @@ export function readingCache(source: Source): ChunkCache {
     memory: MEMORY,
     // A network that is away for a moment is waited for.
     readTimeout: 2 * REQUEST_TIMEOUT_MS,
-    giveUp: (error, attempts) => error instanceof ChangedError || (isWrong(error) && attempts >= ATTEMPTS),
+    giveUp: (error, attempts) => error instanceof LastingError || (isWrong(error) && attempts >= ATTEMPTS),
     // Whoever reads the chunk is told.
     log: createLog("error"),
   });

@@ -8,7 +8,7 @@ import type { MountedTransport } from "../fs/transport.ts";
 import { TreeFileSystem } from "../fs/tree-filesystem.ts";
 import { type KeptBy, keepRelease } from "../source/kept.ts";
 import {
-  ChangedError,
+  LastingError,
   nameOf,
   namesOf,
   type Release,
@@ -79,7 +79,7 @@ export class CanisterMount {
       ...options,
       ...(store === undefined ? {} : { disk: store }),
       // To wait for what is not asked for helps nobody, nor for bytes that are not there any more.
-      giveUp: (error) => options.offline || error instanceof ChangedError,
+      giveUp: (error) => options.offline || error instanceof LastingError,
     });
     this.#quiet = new Quiet(options.quiet, options.switchWithin);
     const whole = openWhole === undefined ? undefined : new WholeFiles(this.#cache, store, openWhole);

@@ -7,6 +7,7 @@ import { CHUNKS_AHEAD, FileReader, WrongFileError } from "../cache/file-reader.t
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { OfflineError } from "../source/offline.ts";
+import { WrongContentError } from "../source/source.ts";
 import type { Chunk, Tree, TreeFile } from "../tree/tree.ts";
 
 /** Chunks for somebody who is in no hurry, as seen from here (lib/cache). */
@@ -40,7 +41,7 @@ export class Hydrator {
   }
 
   /**
-   * Resolves when all of the tree is here.
+   * Resolves when all of the tree is here that can be had.
    *
    * @param progress counted up as it goes on
    * @throws WrongFileError when a file is not what the manifest says; OfflineError; AbortError
@@ -61,7 +62,14 @@ export class Hydrator {
         }
       } catch (error) {
         signal.throwIfAborted();
-        const { path } = files[progress.filesDone]!;
+        const { path, size } = files[progress.filesDone]!;
+        if (error instanceof WrongContentError) {
+          // One such file must not keep all others waiting.
+          this.#log.error(`${path} cannot be read: ${messageOf(error)}`);
+          progress.filesDone += 1;
+          progress.bytesDone += size;
+          continue;
+        }
         if (error instanceof OfflineError) throw error;
         if (error instanceof WrongFileError) throw new WrongFileError(`${path}: ${error.message}`);
         this.#log.debug(`hydration waits: ${path}: ${messageOf(error)}`);

@@ -1,7 +1,7 @@
 /** Trying again while somebody waits for the answer to a command, or for a mount. */
 import { UserError } from "../errors.ts";
 import { retrying } from "../retry.ts";
-import { ChangedError } from "./source.ts";
+import { LastingError } from "./source.ts";
 
 /** Few, since somebody waits for the mount or the answer; enough for a dropped connection or a flipped bit. */
 const ATTEMPTS = 3;
@@ -18,7 +18,7 @@ export function fewAttempts<T>(attempt: () => Promise<T>): Promise<T> {
     again: (error, attempts) =>
       attempts < ATTEMPTS &&
       !(error instanceof UserError) &&
-      !(error instanceof ChangedError) &&
+      !(error instanceof LastingError) &&
       performance.now() < until,
   });
 }

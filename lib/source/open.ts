@@ -36,7 +36,7 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
   const kind = options.kind ?? (await detectSource(address, options.requestTimeout));
   if (kind !== "icfs" && address.release !== undefined) {
     throw new UserError(
-      `${address.canister} is an ${kind} canister, which has no releases: leave out @${address.release}`,
+      `${address.canister} has no releases, as it is no icfs canister: leave out @${address.release}`,
     );
   }
   switch (kind) {
@@ -44,11 +44,8 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
       const reader = openReader(address, options.requestTimeout, options.blsVerify);
       return new IcfsSource(address, options.offline ? offlineReader(reader) : reader);
     }
-    case "icboot": {
-      const calls = callsOf(address, options);
-      const { trust, log } = options;
-      return new IcbootSource(trust === "query" ? calls.signed : calls.replicated, trust, log);
-    }
+    case "icboot":
+      return new IcbootSource(callsOf(address, options), options.trust, options.log);
     case "assets":
       return new AssetsSource(
         callsOf(address, options),

@@ -25,8 +25,14 @@ export interface Release {
   readonly verified: Verification;
 }
 
-/** A file is not what it was when it was first read, where nothing but that says what it is: to try again is of no use. */
-export class ChangedError extends VerificationError {}
+/** What arrived is wrong, and will be the next time: to try again is of no use. */
+export class LastingError extends VerificationError {}
+
+/** A file is not what it was when it was listed or first read; the next release has it as it is now. */
+export class ChangedError extends LastingError {}
+
+/** The canister has a file with other bytes than it, or the subnet, says. */
+export class WrongContentError extends LastingError {}
 
 /** Where verified pieces are kept, by their SHA-256 in hexadecimal (lib/cache). */
 export interface Pieces {

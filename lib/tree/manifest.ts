@@ -81,7 +81,10 @@ export interface Manifest {
   readonly entries: readonly Entry[];
 }
 
-/** Orders paths by their UTF-8 bytes (JavaScript's own order is by UTF-16 units). */
+const SURROGATE = /[\ud800-\udfff]/;
+
+/** Orders paths by their UTF-8 bytes. JavaScript's own order, by UTF-16 units, is the same but for what takes two of them. */
 export function comparePaths(a: string, b: string): number {
+  if (!SURROGATE.test(a) && !SURROGATE.test(b)) return a < b ? -1 : Number(a > b);
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

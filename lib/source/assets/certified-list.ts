@@ -28,6 +28,10 @@ export interface Proof {
   readonly hashes: ReadonlyMap<string, Buffer>;
 }
 
+/** So many assets are listed anew at each look: ten pages. What is deleted stays in the tree. */
+const MANY = 1000;
+/** And more than those when the tree has changed, or after so long. */
+const LIST_MANY_MS = 10 * 60_000;
 /** While somebody stores assets, list and tree are of different moments. */
 const ATTEMPTS = 3;
 
@@ -37,7 +41,10 @@ export class CertifiedList {
   readonly #leftOut: LeftOut;
   /** What the last tree said: a large one takes a while to walk, and seldom changes. */
   #last: { readonly tree: Buffer; readonly walked: CertifiedAssets } | undefined;
-  #listed: { readonly tree: Buffer; readonly assets: readonly ListedAsset[] } | undefined;
+  /** What was listed when that was the tree, and is certified. */
+  #listed:
+    | { readonly tree: Buffer; readonly assets: readonly ListedAsset[]; readonly until: number }
+    | undefined;
 
   /** @param call by query, with signatures checked */
   constructor(call: Call, by: Certifying, leftOut: LeftOut) {
@@ -46,18 +53,29 @@ export class CertifiedList {
     this.#leftOut = leftOut;
   }
 
-  /** The assets whose certified encoding is the one that is listed. @throws VerificationError; what `call` throws */
-  async newest(): Promise<{ proof: Proof; assets: ListedAsset[] }> {
+  /**
+   * The assets whose certified encoding is the one that is listed.
+   *
+   * @param thorough lists them again, even if there are many
+   * @throws VerificationError; what `call` throws
+   */
+  async newest(thorough: boolean): Promise<{ proof: Proof; assets: readonly ListedAsset[] }> {
     for (let attempt = 1; ; attempt++) {
       const proof = await fewAttempts(async () => this.verified(await certifiedTree(this.#call), "fresh"));
-      if (this.#listed?.tree.equals(proof.tree) !== true || attempt > 1) {
-        this.#listed = { tree: proof.tree, assets: await listAll(this.#call) };
+      const listed = this.#listed;
+      if (!thorough && listed?.tree.equals(proof.tree) && performance.now() < listed.until) {
+        return { proof, assets: listed.assets };
       }
-      const wrong = this.#listed.assets.filter((asset) => !isCertified(asset, proof));
-      if (wrong.length > 0 && attempt < ATTEMPTS) continue;
-      for (const { key } of wrong)
-        this.#leftOut.say(key, "the subnet certifies other content for it, or none");
-      return { proof, assets: this.#listed.assets.filter((asset) => isCertified(asset, proof)) };
+      const all = await listAll(this.#call);
+      const assets = all.filter((asset) => isCertified(asset, proof));
+      if (assets.length < all.length && attempt < ATTEMPTS) continue;
+      for (const asset of all) {
+        if (isCertified(asset, proof)) continue;
+        this.#leftOut.say(asset.key, "the subnet certifies other content for it, or none");
+      }
+      const until = performance.now() + (all.length > MANY ? LIST_MANY_MS : 0);
+      this.#listed = { tree: proof.tree, assets, until };
+      return { proof, assets };
     }
   }
 

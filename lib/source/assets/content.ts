@@ -50,21 +50,20 @@ export async function* contentOf(call: Call, content: Content, length: number): 
 /**
  * A part of the content, from the pieces that it lies in.
  *
- * @param pieces bytes of each
- * @throws ChangedError; what `call` throws
+ * @param sizes bytes of each piece
+ * @param get fetches one, by its index
  */
 export async function rangeOf(
-  call: Call,
-  content: Content,
-  pieces: readonly number[],
+  sizes: readonly number[],
   offset: number,
   length: number,
+  get: (index: number) => Promise<Buffer>,
 ): Promise<Buffer> {
   const parts: Promise<Buffer>[] = [];
   let start = 0;
-  for (const [index, bytes] of pieces.entries()) {
+  for (const [index, bytes] of sizes.entries()) {
     const [from, to] = [Math.max(0, offset - start), Math.min(bytes, offset + length - start)];
-    if (from < to) parts.push(getChunk(call, content, index).then((piece) => piece.subarray(from, to)));
+    if (from < to) parts.push(get(index).then((piece) => piece.subarray(from, to)));
     start += bytes;
   }
   return Buffer.concat(await Promise.all(parts));

@@ -2,6 +2,7 @@
  * The files of an asset canister, and their chunks: each file is read whole once, and known from then on by its chunks' hashes,
  * for as long as the asset stays the same.
  */
+import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
 import { FormatError, messageOf } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
@@ -11,7 +12,8 @@ import { MAX_CHUNK_BYTES } from "../../tree/manifest.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import { type ListedChunk, ListedFile } from "../listed-file.ts";
 import { type LeftOut, MOST_CHUNKS } from "../listed-tree.ts";
-import { ChangedError, type Pieces } from "../source.ts";
+import { ChangedError, type Pieces, WrongContentError } from "../source.ts";
+import { getChunk } from "./canister.ts";
 import { contentOf, rangeOf } from "./content.ts";
 import type { AssetFile } from "./snapshot.ts";
 import { readWhole, type TakeChunk, type WholeFile } from "./whole-file.ts";
@@ -19,6 +21,12 @@ import { readWhole, type TakeChunk, type WholeFile } from "./whole-file.ts";
 /** Bytes of chunks that have come with a whole file, until they are asked for: what is not on disk is fetched again else. */
 const HELD_BYTES = 32 * 1024 * 1024;
 const HELD_BESIDE_DISK_BYTES = 8 * 1024 * 1024;
+/** For those who read one chunk after the other: each lies in two pieces or three. */
+const RECENT_PIECES = 8;
+/** After so long a file that was wrong is read again: perhaps only nodes were. */
+const WRONG_MS = 10 * 60_000;
+/** How often a file may be wrong before it is not read again. */
+const MOST_WRONG = 2;
 /** Files that have to be read to know how long they are, decoded: at once. */
 const PARALLEL_DECODINGS = 4;
 
@@ -48,6 +56,12 @@ export class Files {
   /** By chunk, oldest first. */
   readonly #held = new Map<ListedChunk, Buffer>();
   #heldBytes = 0;
+  readonly #recent = new LRUCache<string, Promise<Buffer>>({ max: RECENT_PIECES });
+  /** Files that were not what is certified. */
+  readonly #wrong = new LRUCache<ListedFile, { readonly times: number; readonly message: string }>({
+    max: 1000,
+    ttl: WRONG_MS,
+  });
   #pieces: Pieces | undefined;
 
   /** @param call by query, with signatures checked: one flipped bit is to cost one chunk, and not the file */
@@ -154,6 +168,8 @@ export class Files {
     };
     const kept = hints && (await this.#fromHints(asset, hints, file, take));
     if (kept !== undefined) return kept;
+    const wrong = this.#wrong.get(file);
+    if (wrong !== undefined && wrong.times >= MOST_WRONG) throw new WrongContentError(wrong.message);
     try {
       const pieces: number[] = [];
       const whole = await this.#fetch(asset, file.size, take, (bytes) => {
@@ -164,6 +180,9 @@ export class Files {
       return whole;
     } catch (error) {
       for (const chunk of file.chunks) this.#take(chunk);
+      if (isWrong(error) && !(error instanceof ChangedError)) {
+        this.#wrong.set(file, { times: (wrong?.times ?? 0) + 1, message: messageOf(error) });
+      }
       throw error;
     }
   }
@@ -213,12 +232,25 @@ export class Files {
     const { asset, pieces } = this.#assets.get(chunk.file)!;
     const found =
       pieces !== undefined && asset.encoding === "identity"
-        ? await rangeOf(this.#call, asset, pieces, chunk.offset, chunk.size)
+        ? await rangeOf(pieces, chunk.offset, chunk.size, (index) => this.#piece(asset, index))
         : await this.#throughFile(chunk, asset, arrived);
     if (found === undefined || !(await sha256(found)).equals(chunk.sha256!)) {
+      this.#recent.clear();
       throw new VerificationError(`${chunk.name}: it is not what it was`);
     }
     return found;
+  }
+
+  /** One of the canister's pieces, which neighbouring chunks share. Not verified. */
+  #piece(asset: AssetFile, index: number): Promise<Buffer> {
+    const key = `${identityOf(asset)}\0${index}`;
+    let piece = this.#recent.get(key);
+    if (piece === undefined) {
+      piece = getChunk(this.#call, asset, index);
+      piece.catch(() => this.#recent.delete(key));
+      this.#recent.set(key, piece);
+    }
+    return piece;
   }
 
   /** Where the canister's pieces are not known, or encoded, there is no other way to a part than through the whole. */

@@ -14,11 +14,12 @@ import type { Chunk, Tree } from "../../tree/tree.ts";
 import type { ListedChunk, ListedFile } from "../listed-file.ts";
 import { LeftOut, listedTree } from "../listed-tree.ts";
 import type { Pieces, Source } from "../source.ts";
+import type { ListedAsset } from "./canister.ts";
 import { CertifiedList, type Certifying } from "./certified-list.ts";
 import { decodeEvidence, encodeEvidence } from "./evidence.ts";
 import { Files } from "./files.ts";
 import { ReplicatedList } from "./replicated-list.ts";
-import { type AssetsSnapshot, filesOf, labelOf, snapshotOf } from "./snapshot.ts";
+import { type AssetFile, type AssetsSnapshot, filesOf, labelOf, snapshotOf } from "./snapshot.ts";
 
 export interface AssetsCalls {
   /** By query, with the node's signature checked. */
@@ -34,6 +35,7 @@ export class AssetsSource implements Source {
   readonly #replicated: ReplicatedList;
   readonly #files: Files;
   #byConsensus: boolean;
+  #last: { readonly assets: readonly ListedAsset[]; readonly files: readonly AssetFile[] } | undefined;
 
   /** @param byConsensus whether the list is to be agreed on by consensus, even if there is a certified tree */
   constructor(calls: AssetsCalls, by: Certifying, byConsensus: boolean, log: Log) {
@@ -48,8 +50,8 @@ export class AssetsSource implements Source {
   async newest(thorough = false): Promise<AssetsSnapshot> {
     if (!this.#byConsensus) {
       try {
-        const { proof, assets } = await this.#certified.newest();
-        return snapshotOf(filesOf(assets, this.#leftOut), proof.certifiedAt, "certified", proof);
+        const { proof, assets } = await this.#certified.newest(thorough);
+        return snapshotOf(this.#filesOf(assets), proof.certifiedAt, "certified", proof);
       } catch (error) {
         if (!isTooLarge(error)) throw error;
         this.#log.info(`certified_tree: ${messageOf(error)}; the list is read through consensus`);
@@ -57,7 +59,13 @@ export class AssetsSource implements Source {
       }
     }
     const { assets, at } = await this.#replicated.newest(thorough);
-    return snapshotOf(filesOf(assets, this.#leftOut), at, "replicated", undefined);
+    return snapshotOf(this.#filesOf(assets), at, "replicated", undefined);
+  }
+
+  /** Of a list that is the same as the last time the files are, too. */
+  #filesOf(assets: readonly ListedAsset[]): readonly AssetFile[] {
+    if (this.#last?.assets !== assets) this.#last = { assets, files: filesOf(assets, this.#leftOut) };
+    return this.#last.files;
   }
 
   async tree({ files }: AssetsSnapshot, pieces?: Pieces): Promise<Tree> {

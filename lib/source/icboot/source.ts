@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import pLimit from "p-limit";
+import { UserError } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
@@ -34,7 +35,10 @@ const PARALLEL_READS = 8;
 
 export class IcbootSource implements Source {
   readonly kind = "icboot";
+  /** As `trust` says. */
   readonly #call: Call;
+  /** By query: what is looked at again costs the canister nothing. */
+  readonly #signed: Call;
   readonly #trust: Trust;
   readonly #log: Log;
   readonly #leftOut: LeftOut;
@@ -44,9 +48,9 @@ export class IcbootSource implements Source {
   readonly #looked = new WeakMap<ListedChunk, number>();
   #isFirstLook = true;
 
-  /** @param call by query or replicated, as `trust` says */
-  constructor(call: Call, trust: Trust, log: Log) {
-    this.#call = call;
+  constructor(calls: { readonly signed: Call; readonly replicated: Call }, trust: Trust, log: Log) {
+    this.#call = trust === "query" ? calls.signed : calls.replicated;
+    this.#signed = calls.signed;
     this.#trust = trust;
     this.#log = log;
     this.#leftOut = new LeftOut(log);
@@ -54,6 +58,13 @@ export class IcbootSource implements Source {
 
   async newest(thorough = false): Promise<Snapshot> {
     const listed = await fewAttempts(() => listing(this.#call));
+    if (listed.length === 0) {
+      throw new UserError(
+        this.#files.size === 0
+          ? "the canister has no files yet: `icfs publish DIR CANISTER` uploads some"
+          : "the canister has no files any more: whoever upgraded it has lost them, and has to upload them again",
+      );
+    }
     const seen = new Date();
     const files = new Map<string, ListedFile>();
     for (const { path, size } of possible(listed, this.#leftOut)) {
@@ -98,6 +109,10 @@ export class IcbootSource implements Source {
     const files = [...this.#files.values()];
     const verified = this.#trust === "query" ? "node-signature" : "replicated";
     return { number: undefined, hash: hashOf(files), certifiedAt, verified, files };
+  }
+
+  async #isStill({ file, offset, size, sha256: known }: ListedChunk): Promise<boolean> {
+    return (await sha256(await get(this.#signed, file.path, offset, size))).equals(known!);
   }
 
   /** @throws ChangedError when it is not as long as it was listed */
@@ -149,7 +164,8 @@ export class IcbootSource implements Source {
           // A part that has changed makes another version of all of the file.
           if (this.#files.get(chunk.file.path) !== chunk.file) return true;
           try {
-            await fewAttempts(() => this.chunk(chunk));
+            // One node may say that something has changed. If more is wanted, all of them have to say so.
+            if (!(await fewAttempts(() => this.#isStill(chunk)))) await fewAttempts(() => this.chunk(chunk));
             this.#looked.set(chunk, performance.now());
             return false;
           } catch (error) {

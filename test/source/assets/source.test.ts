@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import t from "tap";
+import { WrongContentError } from "../../../lib/source/source.ts";
 import { startAssets } from "../../support/assets.ts";
 import { type FaultProxy, startFaultProxy } from "../../support/fault-proxy.ts";
 import { contentOf, fileAt, filesIn, piecesInMemory, sourceOf } from "../../support/sources.ts";
@@ -92,6 +93,16 @@ t.test("pieces of any size, and a file is handed over only when all of it is rig
   t.equal(first.sha256, undefined, "not even the pieces that are right");
   await c.corrupt("/wrong", undefined);
   t.ok((await contentOf(source, tree, "wrong")).equals(large), "later it is right");
+  await c.store("/always-wrong", large);
+  await c.corrupt("/always-wrong", 1);
+  const proxy = await startFaultProxy(t, c.url);
+  const patient = (await sourceOf(c, {}, proxy.url)).source;
+  const other = await patient.tree(await patient.newest());
+  for (let i = 0; i < 2; i++)
+    await t.rejects(contentOf(patient, other, "always-wrong"), { message: /SHA-256/ });
+  const queries = proxy.queries;
+  await t.rejects(contentOf(patient, other, "always-wrong"), WrongContentError);
+  t.equal(proxy.queries, queries, "and is not fetched again and again");
 
   for (const length of [large.length - 1, large.length + 1]) {
     await c.claimLength("/long", length);
@@ -114,8 +125,12 @@ t.test("what has been read once is had again chunk by chunk, each checked", asyn
   const before = proxy.queries;
   t.ok((await source.chunk(chunk)).equals(large.subarray(MiB, 2 * MiB)));
   t.ok(proxy.queries - before <= 2, "only the pieces that it lies in");
-  await c.corrupt("/large", 1);
-  await t.rejects(source.chunk(chunk), { name: "VerificationError" });
+  // The first byte of piece 11 lies in chunk 19.
+  await c.corrupt("/large", 11);
+  const damaged = tree.chunks[extents[19]!.chunk]!;
+  await t.rejects(source.chunk(damaged), { name: "VerificationError" });
+  await c.corrupt("/large", undefined);
+  t.ok((await source.chunk(damaged)).equals(large.subarray(19 * MiB, 20 * MiB)), "nothing of it was kept");
 });
 
 t.test("an asset that is replaced: the old one is not to be had any more, the new one is", async (t) => {
