@@ -42,9 +42,7 @@ module {
       let end = if (at == file.first + file.extents) file.size else Index.startOf(index, at);
       let position = from + done;
       let skipped : Nat = position - extent.start;
-      let inExtent : Nat = end - position;
-      let missing : Nat = wanted - done;
-      let length = Nat.min(missing, inExtent);
+      let length = Nat.min(wanted - done, end - position);
       let part = Store.part(store, extent.chunk, extent.offset + skipped, length);
       if (length == wanted) return part;
       Store.write(scratch, Nat64.fromNat(done), part);
@@ -56,8 +54,8 @@ module {
   /// The number of the extent that has a file's byte `at`: the last that begins there or before.
   func extentWith(index : Index.Index, { first; extents } : { first : Nat; extents : Nat }, at : Nat) : Nat {
     var low = first;
-    var high : Nat = first + extents;
-    while (high - low > 1) {
+    var high = first + extents;
+    while (low + 1 < high) {
       let middle = (low + high) / 2;
       if (Index.startOf(index, middle) <= at) low := middle else high := middle;
     };
