@@ -134,21 +134,24 @@ t.test(
   },
 );
 
-t.test("30. extended attributes: user.icfs.sha256, .release, .canister, .certified_at", async (t) => {
-  const script = `
+t.test(
+  "30. extended attributes: user.icfs.sha256, .release, .canister, .verified, .certified_at",
+  async (t) => {
+    const script = `
 import json, os, sys
 print(json.dumps({name: os.getxattr(sys.argv[1], name).decode() for name in os.listxattr(sys.argv[1])}))
 `;
-  const xattrs = async (path: string) => JSON.parse((await sh("python3", "-c", script, path)).stdout);
-  // The file is of release 1 already.
-  const of = { "user.icfs.release": "2", "user.icfs.canister": c.id };
-  const { "user.icfs.certified_at": certifiedAt, ...file } = await xattrs(mounted.at("size-1048576"));
-  const sha256 = createHash("sha256")
-    .update(await readFile(join(c.tree, "size-1048576")))
-    .digest("hex");
-  t.same(file, { "user.icfs.sha256": sha256, ...of });
-  t.match(certifiedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-  t.ok(Math.abs(Date.parse(certifiedAt) - Date.now()) < 5 * HUNG, certifiedAt);
-  const { "user.icfs.certified_at": _, ...directory } = await xattrs(mounted.at("deep"));
-  t.same(directory, of, "a directory has no hash");
-});
+    const xattrs = async (path: string) => JSON.parse((await sh("python3", "-c", script, path)).stdout);
+    // The file is of release 1 already.
+    const of = { "user.icfs.release": "2", "user.icfs.canister": c.id, "user.icfs.verified": "certified" };
+    const { "user.icfs.certified_at": certifiedAt, ...file } = await xattrs(mounted.at("size-1048576"));
+    const sha256 = createHash("sha256")
+      .update(await readFile(join(c.tree, "size-1048576")))
+      .digest("hex");
+    t.same(file, { "user.icfs.sha256": sha256, ...of });
+    t.match(certifiedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    t.ok(Math.abs(Date.parse(certifiedAt) - Date.now()) < 5 * HUNG, certifiedAt);
+    const { "user.icfs.certified_at": _, ...directory } = await xattrs(mounted.at("deep"));
+    t.same(directory, of, "a directory has no hash");
+  },
+);
