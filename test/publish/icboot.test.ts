@@ -1,72 +1,17 @@
 /** icfs publish to the original's canister, as its twin on a local network. */
 import { existsSync } from "node:fs";
-import { chmod, mkdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { HttpErrorCode, ProtocolError } from "@dfinity/agent";
-import { IDL } from "@dfinity/candid";
 import t from "tap";
-import { queries } from "../../lib/ic/canister-calls.ts";
-import { type IcbootWriter, icbootWriter } from "../../lib/publish/icboot/canister.ts";
-import { publishFiles } from "../../lib/publish/icboot/publish.ts";
-import { type IcbootCanister, startIcboot } from "../support/icboot.ts";
-import { type Result, run } from "../support/icfs.ts";
+import { startIcboot } from "../support/icboot.ts";
+import { run } from "../support/icfs.ts";
+import { differing, filesIn, filesOf, published, publishedJson, treeIn } from "./icboot-trees.ts";
 import { bytesOf, writeTree } from "./trees.ts";
 
-const KiB = 1024;
-const MiB = 1024 * KiB;
+const MiB = 1024 * 1024;
 /** Around sectors, and around the parts in which files go up. */
 const SIZES = [0, 1, 511, 512, 513, MiB - 512, MiB - 1, MiB, MiB + 1, 2 * MiB, 2 * MiB + 512];
-/** What a query answers at most. */
-const SECTORS = 4096n;
-
-async function treeIn(c: IcbootCanister, name: string): Promise<string> {
-  const tree = join(c.directory, name);
-  await mkdir(tree);
-  return tree;
-}
-
-/** What is in a directory for whoever follows links, by path. */
-async function filesIn(directory: string): Promise<Map<string, Buffer>> {
-  // Says on stderr which links it does not enter, and exits with 1 then.
-  const { stdout } = await run("find", ["-L", directory, "-type", "f", "-printf", "%P\\n"], {
-    env: process.env,
-  });
-  const names = stdout.trim().split("\n").sort();
-  return new Map(
-    await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name))] as const)),
-  );
-}
-
-/** All that the canister has, read as the original's TFTP server does. */
-async function filesOf(c: IcbootCanister): Promise<Map<string, Buffer>> {
-  const files = new Map<string, Buffer>();
-  for (const [name, length] of (await c.listing()).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const parts: Uint8Array[] = [];
-    for (let sector = 0n; sector * 512n < length; sector += SECTORS) {
-      parts.push(await c.get(name, sector, SECTORS));
-    }
-    files.set(name, Buffer.concat(parts));
-  }
-  return files;
-}
-
-/** The names of what differs between two sets of files. */
-function differing(a: Map<string, Buffer>, b: Map<string, Buffer>): string[] {
-  const names = new Set([...a.keys(), ...b.keys()]);
-  return [...names].filter((name) => !a.get(name)?.equals(b.get(name) ?? Buffer.from("nothing")));
-}
-
-/** Publishes, and expects it to work. */
-async function published(c: IcbootCanister, tree: string, ...more: string[]): Promise<Result> {
-  const result = await c.icfs(["publish", tree, c.canister.toText(), ...more]);
-  if (result.code !== 0) throw new Error(result.stderr);
-  return result;
-}
-
-async function publishedJson(c: IcbootCanister, tree: string) {
-  return JSON.parse((await published(c, tree, "--json")).stdout);
-}
 
 t.test("a tree, and what becomes of it", async (t) => {
   const c = await startIcboot(t);
@@ -231,99 +176,5 @@ t.test("an interrupted publication goes on from there", async (t) => {
       code: 0,
       stdout: /11 files, .*, and .*copy is the same/,
     });
-  });
-});
-
-t.test("while things go wrong", async (t) => {
-  const c = await startIcboot(t);
-  const tree = await treeIn(c, "tree");
-  const files = { large: 3 * MiB, other: MiB, small: 5, empty: 0 };
-  for (const [name, size] of Object.entries(files)) await writeTree(tree, { [name]: bytesOf(size, size) });
-  const real = icbootWriter(c.agent, c.canister);
-  const call = queries(c.agent, c.canister);
-  const progress = { start() {}, add() {}, stop() {} };
-  const publishWith = (canister: IcbootWriter, reading = call) =>
-    publishFiles({ directory: tree, call: reading, canister, progress, warn: t.fail });
-
-  await t.test("what somebody else overwrites meanwhile is an error that names the file", async (t) => {
-    const disturbed: IcbootWriter = {
-      put: real.put,
-      async setlen(name, length) {
-        if (name === "other") await c.rawPut(name, 1024, Buffer.from("mine"));
-        await real.setlen(name, length);
-      },
-    };
-    await t.rejects(publishWith(disturbed), {
-      message: /^the canister has other bytes than were sent of other: somebody else writes to it/,
-    });
-    t.match(await publishWith(real), { filesUploaded: 1, bytesUploaded: MiB }, "the next attempt mends it");
-  });
-
-  await t.test("so is a length that is not what it was", async (t) => {
-    await writeFile(join(tree, "empty"), "");
-    await writeFile(join(tree, "small"), "12345678");
-    const disturbed: IcbootWriter = {
-      put: real.put,
-      setlen: (name, length) => real.setlen(name, length + 512),
-    };
-    await t.rejects(publishWith(disturbed), { message: /than were sent of small: / });
-    await publishWith(real);
-  });
-
-  await t.test("answers that get lost", async (t) => {
-    await writeFile(join(tree, "large"), bytesOf(60, 3 * MiB));
-    await writeFile(join(tree, "other"), bytesOf(61, MiB + 1));
-    let calls = 0;
-    const underWay = new Set<string>();
-    const losing = async (name: string, work: Promise<void>) => {
-      t.notOk(underWay.has(name), "one call at a time for a file");
-      underWay.add(name);
-      await work;
-      underWay.delete(name);
-      calls += 1;
-      if (calls % 2 === 1) throw new Error("fetch failed");
-    };
-    const canister: IcbootWriter = {
-      put: (name, offset, bytes) => losing(name, real.put(name, offset, bytes)),
-      setlen: (name, length) => losing(name, real.setlen(name, length)),
-    };
-    t.match(await publishWith(canister), { filesUploaded: 2 });
-    t.ok(calls > 7, `${calls} calls`);
-    t.same(differing(await filesOf(c), await filesIn(tree)), []);
-  });
-
-  await t.test("a node that is behind", async (t) => {
-    await writeFile(join(tree, "small"), "87654321");
-    const answers: Uint8Array[] = [];
-    const behind = async (method: string, arg: Uint8Array) => {
-      const reply = await call(method, arg);
-      if (method !== "get" || reply.length > 100) return reply;
-      answers.push(reply);
-      return answers.length <= 3 ? answers[0]! : reply;
-    };
-    t.match(await publishWith(real, behind), { filesUploaded: 1 });
-    t.equal(answers.length, 4, "was asked before, and three times after");
-  });
-
-  await t.test("more names than the canister could list", async (t) => {
-    const names = Array.from({ length: 40_000 }, (_, i): [string, bigint] => [`${"n".repeat(40)}${i}`, 1n]);
-    const listing = IDL.encode([IDL.Vec(IDL.Tuple(IDL.Text, IDL.Nat))], [names]);
-    await t.rejects(
-      publishWith(real, async () => listing),
-      { message: /^the canister could not list its files any more, with 40004 names of \d+ bytes in all/ },
-    );
-  });
-
-  await t.test("a refusal is final, and what waits is not sent", async (t) => {
-    for (let i = 0; i < 20; i++) await writeTree(tree, { [`new-${i}`]: "x" });
-    let puts = 0;
-    const refuse = async () => {
-      puts += 1;
-      throw new ProtocolError(new HttpErrorCode(400, "Bad Request", [], "no such thing"));
-    };
-    await t.rejects(publishWith({ put: refuse, setlen: refuse }), {
-      message: /^the canister did not take new-\d+: HTTP status 400 Bad Request: no such thing$/,
-    });
-    t.ok(puts <= 8, `${puts} were sent`);
   });
 });

@@ -1,0 +1,57 @@
+/** Directories that are published to the original's canister, and what it has of them. */
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { IcbootCanister } from "../support/icboot.ts";
+import { type Result, run } from "../support/icfs.ts";
+
+/** What a query answers at most. */
+const SECTORS = 4096n;
+
+/** An empty directory. */
+export async function treeIn(c: IcbootCanister, name: string): Promise<string> {
+  const tree = join(c.directory, name);
+  await mkdir(tree);
+  return tree;
+}
+
+/** What is in a directory for whoever follows links, by path. */
+export async function filesIn(directory: string): Promise<Map<string, Buffer>> {
+  // Says on stderr which links it does not enter, and exits with 1 then.
+  const { stdout } = await run("find", ["-L", directory, "-type", "f", "-printf", "%P\\n"], {
+    env: process.env,
+  });
+  const names = stdout.trim().split("\n").sort();
+  return new Map(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name))] as const)),
+  );
+}
+
+/** All that the canister has, read as the original's TFTP server does. */
+export async function filesOf(c: IcbootCanister): Promise<Map<string, Buffer>> {
+  const files = new Map<string, Buffer>();
+  for (const [name, length] of (await c.listing()).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const parts: Uint8Array[] = [];
+    for (let sector = 0n; sector * 512n < length; sector += SECTORS) {
+      parts.push(await c.get(name, sector, SECTORS));
+    }
+    files.set(name, Buffer.concat(parts));
+  }
+  return files;
+}
+
+/** The names of what differs between two sets of files. */
+export function differing(a: Map<string, Buffer>, b: Map<string, Buffer>): string[] {
+  const names = new Set([...a.keys(), ...b.keys()]);
+  return [...names].filter((name) => !a.get(name)?.equals(b.get(name) ?? Buffer.from("nothing")));
+}
+
+/** Publishes, and expects it to work. */
+export async function published(c: IcbootCanister, tree: string, ...more: string[]): Promise<Result> {
+  const result = await c.icfs(["publish", tree, c.canister.toText(), ...more]);
+  if (result.code !== 0) throw new Error(result.stderr);
+  return result;
+}
+
+export async function publishedJson(c: IcbootCanister, tree: string) {
+  return JSON.parse((await published(c, tree, "--json")).stdout);
+}
