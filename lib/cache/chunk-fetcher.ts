@@ -30,6 +30,8 @@ export interface FetcherOptions {
   readonly memory: number;
   /** Milliseconds until a reader gives up. */
   readonly readTimeout: number;
+  /** Each chunk takes seconds, however few are under way: many are to be, from the start. Default: no. */
+  readonly slow?: boolean;
   /** Whether to give up on a chunk earlier than that, after an error that ended so many attempts. Default: never. */
   readonly giveUp?: (error: unknown, attempts: number) => boolean;
   readonly log: Log;
@@ -46,6 +48,8 @@ const MOST_PREFETCHES = 16;
 /** In the background: on a slow link a reader must not find many before it, and on a fast one they soon grow. */
 const FIRST_LOADS = 1;
 const MOST_LOADS = 8;
+/** What goes by consensus takes two seconds, and ten where that is busy: nothing is to be made of that. */
+const SLOW_DEADLINE_MS = 80_000;
 /** Of the memory, for what is on its way: half of that in the background. */
 const SHARE_AHEAD = 1 / 8;
 const SHARE_BACKGROUND = 1 / 16;
@@ -77,10 +81,12 @@ export class ChunkFetcher {
     this.#fetch = fetch;
     this.#options = options;
     this.breaker = new Breaker(options.log);
-    const deadline = options.readTimeout;
+    const { slow = false, readTimeout, memory } = options;
+    const deadline = slow ? SLOW_DEADLINE_MS : readTimeout;
     const window = (first: number, most: number, share: number) => {
-      const room = Math.floor((share * options.memory) / MAX_CHUNK_BYTES);
-      return new AdaptiveWindow({ deadline, first, most: Math.max(first, Math.min(most, room)) });
+      const room = Math.floor((share * memory) / MAX_CHUNK_BYTES);
+      const largest = Math.max(first, Math.min(most, room));
+      return new AdaptiveWindow({ deadline, first: slow ? largest : first, most: largest });
     };
     this.#ahead = window(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
     this.#background = window(FIRST_LOADS, MOST_LOADS, SHARE_BACKGROUND);

@@ -15,6 +15,7 @@ const ATTEMPTS = 3;
 export function readingCache(source: Source): ChunkCache {
   return new ChunkCache((chunk, arrived) => source.chunk(chunk, arrived), {
     memory: MEMORY,
+    slow: source.slow,
     // A network that is away for a moment is waited for.
     readTimeout: 2 * REQUEST_TIMEOUT_MS,
     giveUp: (error, attempts) => error instanceof LastingError || (isWrong(error) && attempts >= ATTEMPTS),

@@ -146,6 +146,8 @@ const MOST_ARGUMENTS = 10;
 const MOST_DEPTH = 50;
 /** A nat of so many bytes of LEB128 fits 64 bits and more. */
 const MOST_NUMBER_BYTES = 10;
+/** What a nat with more counts as: it is too much for whatever it is. */
+const TOO_MUCH = 2n ** 70n;
 
 class Decoder {
   readonly #bytes: Buffer;
@@ -292,22 +294,24 @@ class Decoder {
   }
 
   #nat(): bigint {
-    return this.#leb128().value;
+    return this.#leb128()?.value ?? TOO_MUCH;
   }
 
   #int(): bigint {
-    const { value, bits } = this.#leb128();
-    return BigInt.asIntN(bits, value);
+    const number = this.#leb128();
+    if (number === undefined) throw new FormatError("a number of more than 70 bits");
+    return BigInt.asIntN(number.bits, number.value);
   }
 
-  #leb128(): { value: bigint; bits: number } {
+  /** Undefined when it is longer than is looked at. */
+  #leb128(): { value: bigint; bits: number } | undefined {
     let value = 0n;
-    for (let i = 0; i < MOST_NUMBER_BYTES; i++) {
+    for (let i = 0; ; i++) {
       const byte = this.#take(1)[0]!;
-      value |= BigInt(byte & 0x7f) << BigInt(7 * i);
-      if (byte < 0x80) return { value, bits: 7 * (i + 1) };
+      const counts = i < MOST_NUMBER_BYTES;
+      if (counts) value |= BigInt(byte & 0x7f) << BigInt(7 * i);
+      if (byte < 0x80) return counts ? { value, bits: 7 * (i + 1) } : undefined;
     }
-    throw new FormatError("a number of more than 70 bits");
   }
 
   #take(length: number): Buffer {

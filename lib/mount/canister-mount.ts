@@ -77,6 +77,7 @@ export class CanisterMount {
     this.#newestTime = release.certifiedAt;
     this.#cache = new ChunkCache((chunk, arrived) => source.chunk(chunk, arrived), {
       ...options,
+      slow: source.slow,
       ...(store === undefined ? {} : { disk: store }),
       // To wait for what is not asked for helps nobody, nor for bytes that are not there any more.
       giveUp: (error) => options.offline || error instanceof LastingError,

@@ -8,12 +8,13 @@ import { IDL } from "@dfinity/candid";
 import { messageOf, UserError } from "../errors.ts";
 import { createAgent, decodeBlob, NO_ARGUMENTS, RejectError } from "../ic/agent.ts";
 import { agentMessage } from "../ic/agent-error.ts";
-import { decodeRecord, decodeRecords } from "../ic/candid.ts";
+import { decodeRecord } from "../ic/candid.ts";
 import { type Call, queries } from "../ic/canister-calls.ts";
 import { verifyMetadata } from "../ic/certificate.ts";
 import { oneLine } from "../log.ts";
 import type { ReleaseAddress } from "./address.ts";
 import { fewAttempts } from "./few-attempts.ts";
+import { decodeListing } from "./icboot/canister.ts";
 import { hasAccepted } from "./icfs/trust.ts";
 import type { SourceKind } from "./source.ts";
 
@@ -44,7 +45,7 @@ const KINDS: readonly Kind[] = [
     kind: "icboot",
     methods: ["listing", "get"],
     probe: { method: "listing", arg: NO_ARGUMENTS },
-    check: (reply) => decodeRecords(reply).map((record) => [record.text(0), record.size(1)]),
+    check: decodeListing,
   },
 ];
 

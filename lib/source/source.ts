@@ -43,6 +43,8 @@ export interface Pieces {
 
 export interface Source {
   readonly kind: SourceKind;
+  /** A chunk takes seconds, however few are asked for at once. */
+  readonly slow: boolean;
   /**
    * The newest release, or the one that was asked for. Tries a few times.
    *

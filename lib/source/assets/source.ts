@@ -29,6 +29,7 @@ export interface AssetsCalls {
 
 export class AssetsSource implements Source {
   readonly kind = "assets";
+  readonly slow = false;
   readonly #log: Log;
   readonly #leftOut: LeftOut;
   readonly #certified: CertifiedList;

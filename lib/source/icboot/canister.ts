@@ -8,6 +8,7 @@
  * and with zeros where nothing was ever written.
  */
 import { IDL } from "@dfinity/candid";
+import { FormatError } from "../../errors.ts";
 import { decodeBlob, NO_ARGUMENTS } from "../../ic/agent.ts";
 import { decodeRecords } from "../../ic/candid.ts";
 import type { Call } from "../../ic/canister-calls.ts";
@@ -19,10 +20,17 @@ const GET = [IDL.Record({ filename: IDL.Text, sector_no: IDL.Nat, count: IDL.Nat
 
 /** All names with their lengths, in no order. @throws FormatError, and what `call` throws */
 export async function listing(call: Call): Promise<Listed[]> {
-  return decodeRecords(await call("listing", NO_ARGUMENTS)).map((record) => ({
-    path: record.text(0),
-    size: record.size(1),
-  }));
+  return decodeListing(await call("listing", NO_ARGUMENTS));
+}
+
+/** @throws FormatError */
+export function decodeListing(reply: Uint8Array): Listed[] {
+  return decodeRecords(reply).map((record) => {
+    const size = record.get(1);
+    if (typeof size !== "bigint") throw new FormatError("the reply is no listing");
+    // Anybody may set any length: one that nothing can have must not hide the other files.
+    return { path: record.text(0), size: Math.min(Number(size), Number.MAX_SAFE_INTEGER) };
+  });
 }
 
 /** What the canister has of a file from `offset`, a multiple of 512, on: so many bytes, rounded up to sectors. */

@@ -35,6 +35,7 @@ const PARALLEL_READS = 8;
 
 export class IcbootSource implements Source {
   readonly kind = "icboot";
+  readonly slow: boolean;
   /** As `trust` says. */
   readonly #call: Call;
   /** By query: what is looked at again costs the canister nothing. */
@@ -52,6 +53,7 @@ export class IcbootSource implements Source {
     this.#call = trust === "query" ? calls.signed : calls.replicated;
     this.#signed = calls.signed;
     this.#trust = trust;
+    this.slow = trust === "replicated";
     this.#log = log;
     this.#leftOut = new LeftOut(log);
   }

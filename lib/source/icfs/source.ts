@@ -37,6 +37,7 @@ export class IcfsRelease implements Release {
 
 export class IcfsSource implements Source {
   readonly kind = "icfs";
+  readonly slow = false;
   readonly #address: ReleaseAddress;
   readonly #reader: ReleaseReader;
 

@@ -36,6 +36,7 @@ t.test(
       "x".repeat(256),
     ];
     for (const name of names) await c.put(name, Buffer.from(name));
+    for (const length of [2 ** 53, 2 ** 60, 2 ** 900]) await c.setlen(`length ${length}`, length);
     const { source, logged } = await sourceOf(c);
     t.equal(source.kind, "icboot");
     for (let i = 0; i < 3; i++) {
@@ -45,7 +46,12 @@ t.test(
       if (i === 0) await newFiles(filesIn(tree));
     }
     const leftOut = logged.filter((line) => line.includes("left out"));
-    t.equal(leftOut.length, names.length - 3);
+    t.equal(leftOut.length, names.length - 3 + 3);
+    t.equal(
+      leftOut.filter((line) => line.includes("more than 100 GiB")).length,
+      3,
+      "lengths that nothing has",
+    );
     t.equal(new Set(leftOut).size, leftOut.length);
     t.ok(leftOut.some((line) => line.includes('"a/b": a is a file')));
     t.ok(leftOut.some((line) => line.includes('"d/e": d is a file')));
