@@ -2,6 +2,7 @@
  * The IC's HTTP interface (interface specification, "HTTPS interface"): CBOR in, CBOR out.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@dfinity/principal";
@@ -69,16 +70,11 @@ async function serve(
     // What is left of a body that was refused must not be taken for the next request.
     ...(request.complete ? {} : { connection: "close" }),
   });
-  for await (const piece of weather.download(body)) {
-    if (response.destroyed) return;
-    if (!response.write(piece)) {
-      await new Promise((resolve) => {
-        response.once("drain", resolve);
-        response.once("close", resolve);
-      });
-    }
+  try {
+    await pipeline(weather.download(body), response);
+  } catch {
+    // Whoever asked has gone.
   }
-  response.end();
 }
 
 async function route(network: Network, weather: Weather, request: IncomingMessage): Promise<Answer> {

@@ -6,7 +6,6 @@ import { createHash, randomBytes } from "node:crypto";
 import { open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { eventually, HUNG, holding, sh } from "../mount/mounts.ts";
 import { type Fault, type FaultProxy, faultFor } from "../support/fault-proxy.ts";
 import {
   type AnyMountable,
@@ -14,6 +13,7 @@ import {
   startMountableAssets,
   startMountableIcboot,
 } from "../support/mountable.ts";
+import { eventually, HUNG, holding, sh } from "./mounts.ts";
 
 t.setTimeout(5 * HUNG);
 

@@ -1,0 +1,3 @@
+/** kinds.long.ts over the standard asset canister. */
+process.env.TEST_SOURCE = "assets";
+await import("./kinds.long.ts");

@@ -1,0 +1,3 @@
+/** kinds.long.ts over the original's canister. */
+process.env.TEST_SOURCE = "icboot";
+await import("./kinds.long.ts");
