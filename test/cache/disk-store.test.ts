@@ -205,7 +205,7 @@ t.test("small files", async (t) => {
   await store.writeBlob("name", Buffer.from("first"));
   await store.writeBlob("name", Buffer.from("second"));
   t.same(await store.readBlob("name"), Buffer.from("second"));
-  await store.writeBlob("large", Buffer.alloc(5 * 1024 * KiB));
+  await store.writeBlob("large", Buffer.alloc(33 * 1024 * KiB));
   t.equal(await store.readBlob("large"), undefined, "is not kept");
   t.same(await readFile(join(directory, "proofs/name")), Buffer.from("second"));
 });

@@ -3,19 +3,14 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Actor, type HttpAgent } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
 import type { Principal } from "@dfinity/principal";
 import { compileMotoko } from "../../canister/compile.ts";
-import { createAgent } from "../../lib/ic/agent.ts";
 import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
-import { startNetwork, type TestNetwork } from "./canister-network.ts";
+import { type InstalledCanister, startInstalled } from "./canister-network.ts";
 import type { Test } from "./icfs.ts";
-import { installCanister } from "./networks.ts";
 
 const MAIN = fileURLToPath(new URL("assets.mo", import.meta.url));
 const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
-/** Milliseconds for one request of the test's own agent. */
-const REQUEST_TIMEOUT = 60_000;
 /** The pieces in which the IC's own uploader sends content. */
 const CHUNK_BYTES = 1_900_000;
 /** Content of one `commit_batch` at most, which has to fit the IC's 2 MiB. */
@@ -101,10 +96,7 @@ export interface AssetsActor {
   twin_without_http_assets(on: boolean): Promise<void>;
 }
 
-export interface AssetsCanister extends TestNetwork {
-  readonly canister: Principal;
-  /** Signs as the canister's controller. */
-  readonly agent: HttpAgent;
+export interface AssetsCanister extends InstalledCanister {
   /** All methods, as they are. */
   readonly actor: AssetsActor;
   /** Makes an asset, or gives one that is there (more) content in one encoding. */
@@ -141,20 +133,10 @@ export async function startAssets(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
 ): Promise<AssetsCanister> {
-  const wasm = assetsWasm();
-  const started = await startNetwork(t, options);
-  const { network, rootKey } = started;
-  const identity = Ed25519KeyIdentity.generate();
-  const agent = createAgent({
-    network,
-    rootKey,
-    identity,
-    requestTimeout: REQUEST_TIMEOUT,
-    verifyQuerySignatures: true,
-  });
-  const canister = await installCanister(agent, wasm);
+  const started = await startInstalled(t, assetsWasm(), options);
+  const { canister, agent } = started;
   const actor = assetsActor(agent, canister);
-  return { ...started, canister, agent, actor, ...filling(actor), ...switches(actor) };
+  return { ...started, actor, ...filling(actor), ...switches(actor) };
 }
 
 /** The canister's interface for whoever signs for `agent`. */

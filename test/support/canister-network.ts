@@ -1,6 +1,7 @@
 /** What most tests over a network need: a local one, an identity, and an icfs canister deployed by bin/icfs. */
 import { join } from "node:path";
 import type { HttpAgent, SignIdentity } from "@dfinity/agent";
+import { Ed25519KeyIdentity } from "@dfinity/identity";
 import type { Principal } from "@dfinity/principal";
 import { createAgent, parseCanisterId } from "../../lib/ic/agent.ts";
 import { loadIdentity } from "../../lib/ic/identity.ts";
@@ -17,9 +18,10 @@ import {
   type Test,
   temporaryDirectory,
 } from "./icfs.ts";
+import { installCanister } from "./networks.ts";
 
 /** Milliseconds for one request of the test's own agents. */
-const REQUEST_TIMEOUT = 30_000;
+const REQUEST_TIMEOUT = 60_000;
 
 export interface TestNetwork extends LocalNetwork {
   readonly network: Network;
@@ -66,6 +68,31 @@ export async function startNetwork(
     env,
     icfs: (args, changed = {}) => run(BIN, args, { env, ...changed }),
   };
+}
+
+/** A network with a canister that is not ours. */
+export interface InstalledCanister extends TestNetwork {
+  readonly canister: Principal;
+  /** Signs as the canister's controller. */
+  readonly agent: HttpAgent;
+}
+
+/** startNetwork(), with a canister of any Wasm. */
+export async function startInstalled(
+  t: Test,
+  wasm: Uint8Array,
+  options: Partial<LocalNetworkOptions> = {},
+): Promise<InstalledCanister> {
+  const started = await startNetwork(t, options);
+  const { network, rootKey } = started;
+  const agent = createAgent({
+    network,
+    rootKey,
+    identity: Ed25519KeyIdentity.generate(),
+    requestTimeout: REQUEST_TIMEOUT,
+    verifyQuerySignatures: true,
+  });
+  return { ...started, agent, canister: await installCanister(agent, wasm) };
 }
 
 /** startNetwork(), with a canister that has no release yet. */

@@ -2,19 +2,15 @@
 import { fileURLToPath } from "node:url";
 import { Actor, type HttpAgent } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
 import type { Principal } from "@dfinity/principal";
 import { compileMotoko } from "../../canister/compile.ts";
-import { createAgent } from "../../lib/ic/agent.ts";
 import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
-import { startNetwork, type TestNetwork } from "./canister-network.ts";
+import { type InstalledCanister, startInstalled } from "./canister-network.ts";
 import type { Test } from "./icfs.ts";
-import { installCanister, replaceCanister } from "./networks.ts";
+import { replaceCanister } from "./networks.ts";
 
 const MAIN = fileURLToPath(new URL("icboot.mo", import.meta.url));
 const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
-/** Milliseconds for one request of the test's own agent. */
-const REQUEST_TIMEOUT = 30_000;
 /** What the original's uploader reads of a file and sends at once. */
 const UPLOAD_BYTES = 1024 * 1024;
 
@@ -29,10 +25,7 @@ export interface IcbootActor {
   listing(): Promise<[string, bigint][]>;
 }
 
-export interface IcbootCanister extends TestNetwork {
-  readonly canister: Principal;
-  /** Signs as the canister's controller, who has no more rights here than anybody. */
-  readonly agent: HttpAgent;
+export interface IcbootCanister extends InstalledCanister {
   /** Uploads a file as the original's uploader does: its parts in ascending order, then its length. */
   put(name: string, content: Uint8Array): Promise<void>;
   /** One call of the canister's `put`. */
@@ -55,26 +48,14 @@ export async function startIcboot(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
 ): Promise<IcbootCanister> {
-  const wasm = icbootWasm();
-  const started = await startNetwork(t, options);
-  const { network, rootKey } = started;
-  const identity = Ed25519KeyIdentity.generate();
-  const agent = createAgent({
-    network,
-    rootKey,
-    identity,
-    requestTimeout: REQUEST_TIMEOUT,
-    verifyQuerySignatures: true,
-  });
-  const canister = await installCanister(agent, wasm);
+  const started = await startInstalled(t, icbootWasm(), options);
+  const { canister, agent } = started;
   const actor = icbootActor(agent, canister);
   const rawPut = (filename: string, byteOffset: number, data_vec: Uint8Array) =>
     actor.put({ filename, sector_no: BigInt(byteOffset), data_vec });
   const setlen = (filename: string, length: number) => actor.setlen({ filename, len: BigInt(length) });
   return {
     ...started,
-    canister,
-    agent,
     rawPut,
     setlen,
     async put(name, content) {
@@ -85,7 +66,7 @@ export async function startIcboot(
     get: (filename, sector, count) =>
       actor.get({ filename, sector_no: BigInt(sector), count: BigInt(count) }),
     listing: () => actor.listing(),
-    upgrade: () => replaceCanister(agent, canister, "upgrade", wasm),
+    upgrade: () => replaceCanister(agent, canister, "upgrade", icbootWasm()),
   };
 }
 

@@ -80,15 +80,7 @@ export async function startMountable(
 /** The twin of the original's canister. */
 export async function startMountableIcboot(t: Test): Promise<AnyMountable & Pick<Icboot, "put" | "setlen">> {
   const canister = await startIcboot(t);
-  const mountable = await behindProxy(t, canister);
-  return {
-    ...canister,
-    ...mountable,
-    async fill(files) {
-      await writeFiles(mountable.tree, files);
-      for (const [name, content] of Object.entries(files)) await canister.put(name, Buffer.from(content));
-    },
-  };
+  return filledBy(t, canister, canister.put);
 }
 
 type Icboot = Awaited<ReturnType<typeof startIcboot>>;
@@ -98,15 +90,22 @@ export async function startMountableAssets(
   t: Test,
 ): Promise<AnyMountable & Omit<Awaited<ReturnType<typeof startAssets>>, "canister">> {
   const canister = await startAssets(t);
+  return filledBy(t, canister, (name, content) => canister.store(`/${name}`, content));
+}
+
+/** @param store gives the canister a file */
+async function filledBy<T extends TestNetwork & { readonly canister: Principal }>(
+  t: Test,
+  canister: T,
+  store: (name: string, content: Buffer) => Promise<void>,
+) {
   const mountable = await behindProxy(t, canister);
   return {
     ...canister,
     ...mountable,
-    async fill(files) {
+    async fill(files: Files) {
       await writeFiles(mountable.tree, files);
-      for (const [name, content] of Object.entries(files)) {
-        await canister.store(`/${name}`, Buffer.from(content));
-      }
+      for (const [name, content] of Object.entries(files)) await store(name, Buffer.from(content));
     },
   };
 }
