@@ -278,8 +278,9 @@ export class CanisterMount {
     });
   }
 
-  #sawTime({ certifiedAt }: Release): void {
-    if (certifiedAt > this.#newestTime) this.#newestTime = certifiedAt;
+  /** What is not certified tells this host's own clock. */
+  #sawTime({ certifiedAt, verified }: Release): void {
+    if (verified === "certified" && certifiedAt > this.#newestTime) this.#newestTime = certifiedAt;
   }
 
   async #renewed(release: Release): Promise<void> {

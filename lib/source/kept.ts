@@ -30,7 +30,9 @@ export async function keepRelease(
   release: Release,
 ): Promise<void> {
   await keeper.writeBlob(nameOf(address, source.kind), source.evidence(release));
-  if (release.certifiedAt > (await newestCertifiedTime(keeper))) {
+  // Without a certificate it is only this host's clock.
+  const isCertified = release.verified === "certified";
+  if (isCertified && release.certifiedAt > (await newestCertifiedTime(keeper))) {
     await keeper.writeBlob(NEWEST_TIME, Buffer.from(release.certifiedAt.toISOString()));
   }
 }
