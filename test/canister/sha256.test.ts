@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomInt } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { Actor, type ActorSubclass } from "@dfinity/agent";
 import t, { type Test } from "tap";
-import { compileMotoko } from "../../canister/compile.ts";
+import { compiled } from "../support/compiled.ts";
 import { startEmptyNetwork } from "../support/networks.ts";
 
 interface Hasher {
@@ -15,7 +15,7 @@ let hasher: ActorSubclass<Hasher>;
 t.before(async () => {
   const network = await startEmptyNetwork(t);
   const main = fileURLToPath(new URL("./sha256/main.mo", import.meta.url));
-  const { wasm } = compileMotoko(main, [fileURLToPath(new URL("../../canister", import.meta.url))]);
+  const wasm = compiled(main, [fileURLToPath(new URL("../../canister", import.meta.url))]);
   const canisterId = await network.install(wasm);
   hasher = Actor.createActor<Hasher>(
     ({ IDL }) =>

@@ -3,7 +3,7 @@ import { Actor, Certificate, HttpAgent } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
-import { compileMotoko } from "../../canister/compile.ts";
+import { compiled } from "../support/compiled.ts";
 import {
   type AnyActor,
   agentFor,
@@ -15,7 +15,7 @@ import {
   startNetwork,
 } from "./setup.ts";
 
-const { wasm } = compileMotoko(fileURLToPath(new URL("./canisters/counter/main.mo", import.meta.url)));
+const wasm = compiled(fileURLToPath(new URL("./canisters/counter/main.mo", import.meta.url)));
 const MIB = 1024 * 1024;
 
 const blob = IDL.Vec(IDL.Nat8);

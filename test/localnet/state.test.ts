@@ -7,8 +7,8 @@ import { Actor, Certificate } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
 import t from "tap";
-import { compileMotoko } from "../../canister/compile.ts";
 import { type LocalNetwork, startLocalNetwork } from "../../lib/localnet/index.ts";
+import { compiled } from "../support/compiled.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 import { assemble, I32, I64, TINY } from "./assemble.ts";
 import {
@@ -25,7 +25,7 @@ import {
   stranger,
 } from "./setup.ts";
 
-const { wasm } = compileMotoko(fileURLToPath(new URL("./canisters/counter/main.mo", import.meta.url)));
+const wasm = compiled(fileURLToPath(new URL("./canisters/counter/main.mo", import.meta.url)));
 const blob = IDL.Vec(IDL.Nat8);
 const service = IDL.Service({
   get: IDL.Func([], [IDL.Nat], ["query"]),

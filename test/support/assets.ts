@@ -4,9 +4,9 @@ import { fileURLToPath } from "node:url";
 import { Actor, type HttpAgent } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
-import { compileMotoko } from "../../canister/compile.ts";
 import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
 import { type InstalledCanister, startInstalled } from "./canister-network.ts";
+import { compiled } from "./compiled.ts";
 import type { Test } from "./icfs.ts";
 
 const MAIN = fileURLToPath(new URL("assets.mo", import.meta.url));
@@ -15,8 +15,6 @@ const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
 const CHUNK_BYTES = 1_900_000;
 /** Content of one `commit_batch` at most, which has to fit the IC's 2 MiB. */
 const BATCH_BYTES = 1_500_000;
-
-let compiled: Uint8Array | undefined;
 
 export interface StoreOptions {
   /** Default: identity. */
@@ -124,8 +122,7 @@ export interface AssetsCanister extends InstalledCanister {
 /** The twin; or the real canister, to compare, where ICFS_ASSETS_WASM names a file. */
 export function assetsWasm(): Uint8Array {
   const real = process.env.ICFS_ASSETS_WASM;
-  compiled ??= real === undefined ? compileMotoko(MAIN, LIBRARIES).wasm : Uint8Array.from(readFileSync(real));
-  return compiled;
+  return real === undefined ? compiled(MAIN, LIBRARIES) : Uint8Array.from(readFileSync(real));
 }
 
 /** A network with the twin, empty; it ends with the test. */

@@ -3,9 +3,9 @@ import { fileURLToPath } from "node:url";
 import { Actor, type HttpAgent } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
-import { compileMotoko } from "../../canister/compile.ts";
 import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
 import { type InstalledCanister, startInstalled } from "./canister-network.ts";
+import { compiled } from "./compiled.ts";
 import type { Test } from "./icfs.ts";
 import { replaceCanister } from "./networks.ts";
 
@@ -13,8 +13,6 @@ const MAIN = fileURLToPath(new URL("icboot.mo", import.meta.url));
 const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
 /** What the original's uploader reads of a file and sends at once. */
 const UPLOAD_BYTES = 1024 * 1024;
-
-let compiled: Uint8Array | undefined;
 
 /** The canister's methods, field by field as in icboot.mo. */
 export interface IcbootActor {
@@ -39,8 +37,7 @@ export interface IcbootCanister extends InstalledCanister {
 
 export function icbootWasm(): Uint8Array {
   // The original has no public Candid either.
-  compiled ??= compileMotoko(MAIN, LIBRARIES, []).wasm;
-  return compiled;
+  return compiled(MAIN, LIBRARIES, []);
 }
 
 /** A network with the twin, empty; it ends with the test. */

@@ -4,11 +4,11 @@ import { Actor } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
-import { compileMotoko } from "../../canister/compile.ts";
 import { openReader } from "../../lib/source/icfs/open.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Manifest } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
+import { compiled } from "./compiled.ts";
 import { encodeHeader, type HeaderFields } from "./headers.ts";
 import { BIN, cleanEnvironment, type Result, run, temporaryDirectory } from "./icfs.ts";
 import { sha256 } from "./icfs-canister.ts";
@@ -18,8 +18,6 @@ const MAIN = fileURLToPath(new URL("liar.mo", import.meta.url));
 const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
 /** Bytes of a manifest's piece; most of what the network takes at once. */
 const PIECE_BYTES = 1024 * 1024;
-
-let compiled: Uint8Array | undefined;
 
 interface LiarCanister {
   tell(newest: Uint8Array, older: readonly Uint8Array[]): Promise<void>;
@@ -38,10 +36,9 @@ export interface Liar extends LiarCanister {
 }
 
 export async function startLiar(t: Test): Promise<Liar> {
-  compiled ??= compileMotoko(MAIN, LIBRARIES).wasm;
   const network = await startEmptyNetwork(t);
   const { url, rootKey, agent } = network;
-  const id = await network.install(compiled);
+  const id = await network.install(compiled(MAIN, LIBRARIES));
   const { tell, serve } = Actor.createActor<LiarCanister>(candid, { agent, canisterId: id });
   return {
     network,
