@@ -48,11 +48,12 @@ export class CborReader {
     return head.argument;
   }
 
-  /** Steps over the tag that says "this is CBOR" (RFC 8949, 3.4.6), if it is there. */
-  selfDescribed(): void {
-    if (SELF_DESCRIBED.equals(this.#bytes.subarray(this.#at, this.#at + SELF_DESCRIBED.length))) {
-      this.#at += SELF_DESCRIBED.length;
-    }
+  /** Steps over the tag that says "this is CBOR" (RFC 8949, 3.4.6), if it is there; whether it is. */
+  selfDescribed(): boolean {
+    const end = this.#at + SELF_DESCRIBED.length;
+    if (!SELF_DESCRIBED.equals(this.#bytes.subarray(this.#at, end))) return false;
+    this.#at = end;
+    return true;
   }
 
   /** The number of elements of an array, each of which takes at least one byte. */

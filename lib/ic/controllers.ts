@@ -1,7 +1,7 @@
 /** Who controls a canister: certified by its subnet, and not asked of the canister. */
 import type { HttpAgent } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
-import { UserError } from "../errors.ts";
+import { FormatError, UserError } from "../errors.ts";
 import { agentMessage } from "./agent-error.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { verifyCertificate } from "./certificate.ts";
@@ -27,7 +27,7 @@ export async function controllersOf(
 /** @throws FormatError */
 export function decodeControllers(cbor: Uint8Array): Principal[] {
   const reader = new CborReader(cbor);
-  reader.selfDescribed();
+  if (!reader.selfDescribed()) throw new FormatError("the controllers are no CBOR");
   const controllers = Array.from({ length: reader.array() }, () => Principal.fromUint8Array(reader.bytes()));
   reader.end();
   return controllers;
