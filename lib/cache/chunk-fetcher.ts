@@ -179,10 +179,13 @@ export class ChunkFetcher {
     try {
       bytes = await this.#fetch(reference, () => {
         this.#lastArrival = performance.now();
+        this.breaker.close();
       });
     } catch (error) {
       this.statistics.failures += 1;
       this.#ahead.failed();
+      // The network has answered, and will always say the same of this chunk: a probe for another would go through.
+      if (this.#options.giveUp?.(error, Number.POSITIVE_INFINITY)) this.breaker.close();
       throw error;
     }
     this.#lastArrival = performance.now();

@@ -143,7 +143,10 @@ export class DiskStore {
 
   /** Keeps a small file, in place of what it was. Never rejects. */
   async writeBlob(name: string, bytes: Uint8Array): Promise<void> {
-    if (bytes.length > MOST_BLOB_BYTES) return;
+    if (bytes.length > MOST_BLOB_BYTES) {
+      this.#log.warn(`disk cache: ${name} is not kept: it has ${bytes.length} bytes`);
+      return;
+    }
     try {
       await this.#replace(join(this.directory, "proofs", name), bytes);
     } catch (error) {

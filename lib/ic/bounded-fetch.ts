@@ -6,7 +6,7 @@
 import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { FormatError, messageOf } from "../errors.ts";
-import { checkCbor } from "./cbor-reader.ts";
+import { CborReader, checkCbor } from "./cbor-reader.ts";
 
 /** The IC's limit for a query's reply is 3 MiB; a certificate or a call's reply is far smaller. */
 const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
@@ -138,10 +138,21 @@ class Answer extends Response {
 }
 
 /** A captive portal's page, for one, comes with status 200. @throws FormatError */
-function checkAnswer(bytes: Uint8Array, { origin }: URL): void {
+function checkAnswer(bytes: Uint8Array, { origin, pathname }: URL): void {
   try {
     checkCbor(bytes);
+    if (/\/(read_state|call)$/.test(pathname)) checkCertificate(bytes);
   } catch (error) {
     throw new FormatError(`what answers at ${origin} is no IC network: ${messageOf(error)}`);
+  }
+}
+
+/** Answers with a certificate are a map with CBOR in CBOR, and the agent decodes both. @throws FormatError */
+function checkCertificate(bytes: Uint8Array): void {
+  const reader = new CborReader(bytes);
+  reader.selfDescribed();
+  for (let left = reader.map(); left > 0; left--) {
+    if (reader.text() === "certificate") checkCbor(reader.bytes());
+    else reader.skip();
   }
 }

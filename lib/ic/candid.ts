@@ -142,6 +142,8 @@ const VARIANT = -21;
 const MOST_TYPES = 1000;
 const MOST_FIELDS = 10_000;
 const MOST_ARGUMENTS = 10;
+/** No list that is read has more, and each may be an object. */
+const MOST_ELEMENTS = 100_001;
 /** A record may hold itself, and take no bytes. */
 const MOST_DEPTH = 50;
 /** A nat of so many bytes of LEB128 fits 64 bits and more. */
@@ -252,7 +254,9 @@ class Decoder {
   #vector(of: TypeReference, depth: number): CandidValue[] {
     const values: CandidValue[] = [];
     // No length is believed: it ends with the bytes, or with #free.
-    for (let left = this.#unsigned(); left > 0; left--) values.push(this.#value(of, depth + 1));
+    for (let left = this.#count(MOST_ELEMENTS, "elements in a vector"); left > 0; left--) {
+      values.push(this.#value(of, depth + 1));
+    }
     return values;
   }
 
@@ -265,7 +269,7 @@ class Decoder {
   }
 
   #flag(): boolean {
-    const byte = this.#take(1)[0]!;
+    const byte = this.#byte();
     if (byte > 1) throw new FormatError(`${byte} is no bool`);
     return byte === 1;
   }
@@ -280,11 +284,23 @@ class Decoder {
     return count;
   }
 
-  /** A length, a tag or a hash. */
+  /** A length, a tag or a hash: LEB128 of at most 32 bits. */
   #unsigned(): number {
-    const value = this.#nat();
-    if (value > 0xffff_ffffn) throw new FormatError("a length over 32 bits");
-    return Number(value);
+    let value = 0;
+    for (let i = 0; i < 5; i++) {
+      const byte = this.#byte();
+      value += (byte & 0x7f) * 2 ** (7 * i);
+      if (byte < 0x80 && value <= 0xffff_ffff) return value;
+      if (byte < 0x80) break;
+    }
+    throw new FormatError("a length over 32 bits");
+  }
+
+  #byte(): number {
+    const byte = this.#bytes[this.#at];
+    if (byte === undefined) throw new FormatError("the reply ends too early");
+    this.#at += 1;
+    return byte;
   }
 
   #signed(): number {
@@ -305,12 +321,15 @@ class Decoder {
 
   /** Undefined when it is longer than is looked at. */
   #leb128(): { value: bigint; bits: number } | undefined {
-    let value = 0n;
+    // Most numbers fit what is exact without BigInt.
+    let low = 0;
+    let high = 0n;
     for (let i = 0; ; i++) {
-      const byte = this.#take(1)[0]!;
-      const counts = i < MOST_NUMBER_BYTES;
-      if (counts) value |= BigInt(byte & 0x7f) << BigInt(7 * i);
-      if (byte < 0x80) return counts ? { value, bits: 7 * (i + 1) } : undefined;
+      const byte = this.#byte();
+      if (i < 7) low += (byte & 0x7f) * 2 ** (7 * i);
+      else if (i < MOST_NUMBER_BYTES) high |= BigInt(byte & 0x7f) << BigInt(7 * i);
+      if (byte >= 0x80) continue;
+      return i < MOST_NUMBER_BYTES ? { value: BigInt(low) + high, bits: 7 * (i + 1) } : undefined;
     }
   }
 

@@ -93,6 +93,17 @@ export class CborReader {
       throw new FormatError("CBOR nested where it is not");
   }
 
+  /** Steps over one item, nested or not, of what checkCbor() has walked. */
+  skip(): void {
+    for (let left = 1; left > 0; left--) {
+      const { major, argument } = this.head();
+      if (major === MAJOR_BYTES || major === MAJOR_TEXT) this.#take(argument);
+      else if (major === MAJOR_ARRAY) left += argument;
+      else if (major === MAJOR_MAP) left += 2 * argument;
+      else if (major === MAJOR_TAG) left += 1;
+    }
+  }
+
   skipString(length: number): void {
     this.#take(length);
   }

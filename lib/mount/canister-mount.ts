@@ -67,6 +67,7 @@ export class CanisterMount {
   readonly #oneSwitch = pLimit(1);
   /** When (of performance.now()) the release was last kept. */
   #keptAt = performance.now();
+  #keptLearned = 0;
 
   constructor(from: KeptBy, { release, tree, warning }: FirstRelease, options: CanisterMountOptions) {
     const { store, log, openWhole } = options;
@@ -288,11 +289,18 @@ export class CanisterMount {
     this.#fileSystem.served.release = release;
     // A snapshot's evidence is all of its list, and may be some megabytes.
     const isSmall = release.number !== undefined;
-    if (isSmall || performance.now() - this.#keptAt > KEEP_AGAIN_MS) await this.#keep(release);
+    const isOld = performance.now() - this.#keptAt > KEEP_AGAIN_MS;
+    if (isSmall || isOld || this.#from.source.learned > this.#keptLearned) await this.#keep(release);
+  }
+
+  /** Keeps what was learned since the last time. */
+  async keepLearned(): Promise<void> {
+    if (this.#from.source.learned > this.#keptLearned) await this.#keep(this.#follower.status().live);
   }
 
   async #keep(release: Release): Promise<void> {
     this.#keptAt = performance.now();
+    this.#keptLearned = this.#from.source.learned;
     const { store } = this.#options;
     if (store !== undefined) await keepRelease(store, this.#from, release);
   }

@@ -167,6 +167,11 @@ export class Follower {
       this.#live = found;
       await this.#work.renewed(found);
       this.#abandonNext();
+      // Which was interrupted for it.
+      if (this.#fetching.signal.aborted) {
+        this.#fetching = new AbortController();
+        if (!isDone(this.#hydration)) void this.#hydrateLive();
+      }
     } else if (this.#next?.release.hash.equals(found.hash)) {
       this.#next.release = found;
     } else if (found.hash.toString("hex") !== this.#refused) {
@@ -233,6 +238,7 @@ export class Follower {
         : `though files go on being opened, after ${seconds(waited)} s`;
       log.info(`${name} is live (${how}), ${when}`);
       await this.#work.keep(this.#live);
+      this.#hydrated.resolve();
       // Alone it may fit; else this only gives up what the one before had reserved.
       if (local) await this.#work.reserve([this.#served()]);
       else await this.#hydrateLive();
@@ -288,6 +294,7 @@ export class Follower {
       signal.throwIfAborted();
       if (!isLocal) {
         this.#hydration = undefined;
+        await this.#work.keep(this.#live);
         log.warn(`not all of ${name} could be kept in the cache: it is read on demand`);
         return;
       }
@@ -296,7 +303,8 @@ export class Follower {
     } catch (error) {
       if (!signal.aborted) log.error(`${name} cannot be fetched whole: ${messageOf(error)}`);
     } finally {
-      this.#hydrated.resolve();
+      // Whoever has interrupted it goes on with it, or with a newer one.
+      if (!signal.aborted || this.#ended.signal.aborted) this.#hydrated.resolve();
     }
   }
 }

@@ -7,7 +7,7 @@ import { CHUNKS_AHEAD, FileReader, WrongFileError } from "../cache/file-reader.t
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { OfflineError } from "../source/offline.ts";
-import { WrongContentError } from "../source/source.ts";
+import { ChangedError, WrongContentError } from "../source/source.ts";
 import type { Chunk, Tree, TreeFile } from "../tree/tree.ts";
 
 /** Chunks for somebody who is in no hurry, as seen from here (lib/cache). */
@@ -27,6 +27,8 @@ export interface Hydration {
 /** After a failure, before the next attempt: the network is away, and somebody else will notice when it is back. */
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
+/** A file that has changed is in the next release, which ends this: if that does not come, the others go on. */
+const MOST_CHANGES = 5;
 
 export class Hydrator {
   readonly #chunks: BackgroundChunks;
@@ -50,6 +52,8 @@ export class Hydrator {
     const files = filesOf(tree);
     const keep = this.#keep(tree);
     let pause = FIRST_PAUSE_MS;
+    let failing: string | undefined;
+    let failures = 0;
     while (progress.filesDone < files.length) {
       const rest = files.slice(progress.filesDone);
       const reader = new FileReader(rest, tree.chunks, new Window(this.#chunks, keep));
@@ -63,7 +67,12 @@ export class Hydrator {
       } catch (error) {
         signal.throwIfAborted();
         const { path, size } = files[progress.filesDone]!;
-        if (error instanceof WrongContentError) {
+        failures = failing === path ? failures + 1 : 1;
+        failing = path;
+        if (
+          error instanceof WrongContentError ||
+          (error instanceof ChangedError && failures > MOST_CHANGES)
+        ) {
           // One such file must not keep all others waiting.
           this.#log.error(`${path} cannot be read: ${messageOf(error)}`);
           progress.filesDone += 1;

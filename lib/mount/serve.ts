@@ -64,6 +64,7 @@ export async function serveMount(
     metrics?.close();
     mount?.end();
     writeStatistics();
+    await mount?.keepLearned();
     await store?.close();
   }
 }
@@ -97,10 +98,16 @@ async function openKnown(
     return open(kept);
   }
   try {
-    return await open(undefined);
+    const source = await open(undefined);
+    if (kept === "assets" && source.kind === "icboot") {
+      throw new UserError("an asset canister does not become one that certifies nothing");
+    }
+    return source;
   } catch (error) {
-    if (kept === undefined || error instanceof UserError) throw error;
-    log.warn(`cannot find out what ${address.canister} is: ${messageOf(error)}; it was ${kept} before`);
+    if (kept === undefined) throw error;
+    log.warn(
+      `cannot find out what ${address.canister} is: ${messageOf(error)}; it was ${kept} before, and --source says so if it is not any more`,
+    );
     return open(kept);
   }
 }

@@ -18,6 +18,9 @@ import { decodeListing } from "./icboot/canister.ts";
 import { hasAccepted } from "./icfs/trust.ts";
 import type { SourceKind } from "./source.ts";
 
+/** Characters of an interface: the largest that people write have some ten thousand. */
+const MOST_CANDID = 256 * 1024;
+
 interface Kind {
   readonly kind: SourceKind;
   /** Methods that all canisters of the kind have, and those of the kinds behind it have not. */
@@ -99,14 +102,31 @@ async function publicInterface(
     if (/^HTTP status (403|404)/.test(message)) return undefined;
     throw new Error(message);
   }
-  return verifyMetadata(certificate, rootKey, canister, "candid:service");
+  const candid = await verifyMetadata(certificate, rootKey, canister, "candid:service");
+  return candid !== undefined && candid.length > MOST_CANDID ? undefined : candid;
 }
 
-/** Names of methods: what stands before a colon and a parenthesis, or a function's type. Comments do not count. */
+/** Names of methods: what stands before a colon and a parenthesis, or a function's type. */
 function methodsIn(candid: string): Set<string> {
-  const text = candid.replace(/\/\/[^\n]*|\/\*.*?\*\//gs, "");
+  const text = withoutComments(candid);
   const service = text.slice(Math.max(0, text.lastIndexOf("service")));
-  return new Set(Array.from(service.matchAll(/([A-Za-z_]\w*)"?\s*:\s*(?:\(|func\b)/g), ([, name]) => name!));
+  const methods = service.matchAll(/(?<!\w)([A-Za-z_]\w{0,200})"?\s{0,20}:\s{0,20}(?:\(|func\b)/g);
+  return new Set(Array.from(methods, ([, name]) => name!));
+}
+
+/** In one walk: a comment that has no end must not be looked for from each of its beginnings. */
+function withoutComments(candid: string): string {
+  let text = "";
+  let at = 0;
+  for (const { 0: opening, index } of candid.matchAll(/\/\/|\/\*/g)) {
+    if (index < at) continue;
+    text += candid.slice(at, index);
+    const closing = opening === "//" ? "\n" : "*/";
+    const end = candid.indexOf(closing, index + 2);
+    if (end < 0) return text;
+    at = end + closing.length;
+  }
+  return text + candid.slice(at);
 }
 
 /** "yes", or what it answers instead. @throws Error when it does not answer */
@@ -116,6 +136,8 @@ async function probe({ kind, probe: { method, arg }, check }: Kind, call: Call):
     reply = await call(method, arg);
   } catch (error) {
     if (!(error instanceof RejectError)) throw error;
+    // It says nothing of what it is.
+    if (/\bstopp(ed|ing)\b|out of cycles|frozen|freezing/i.test(error.message)) throw error;
     // A private icfs canister, or an asset canister whose tree is larger than a reply.
     const isKnown = kind === "icfs" ? /canister is private/ : /larger than|too large|exceed/i;
     return kind !== "icboot" && isKnown.test(error.message) ? "yes" : error.message;

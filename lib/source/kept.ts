@@ -1,7 +1,7 @@
 /**
- * What a host keeps of a release so that it can have it again without the network: what its source calls evidence, verified
- * again, signature and all, each time it is read; only its age does not count then. One small file beside the chunks, which
- * `icfs cache clear` leaves.
+ * What a host keeps of a release so that it can have it again without the network: what its source calls evidence. Where there
+ * are certificates it is verified again, signature and all, each time it is read; only its age does not count then. One file
+ * beside the chunks, which `icfs cache clear` leaves.
  */
 import { createHash } from "node:crypto";
 import type { ReleaseAddress } from "./address.ts";
@@ -46,7 +46,7 @@ export async function keptRelease(keeper: Keeper, { address, source }: KeptBy): 
   return bytes === undefined ? undefined : source.restore(bytes);
 }
 
-/** What kind of canister the address was when something of it was last kept; undefined: nothing is. */
+/** What kind of canister the address is by what is kept of it, the best proved first; undefined: nothing is. */
 export async function keptKind(keeper: Keeper, address: ReleaseAddress): Promise<SourceKind | undefined> {
   for (const kind of ["icfs", "assets", "icboot"] as const) {
     if ((await keeper.readBlob(nameOf(address, kind))) !== undefined) return kind;

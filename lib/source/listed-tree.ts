@@ -17,9 +17,13 @@ export interface Listed {
 }
 
 /** Of all files together: 100 GiB. A list may say that a file has any length, and each chunk takes memory. */
-export const MOST_CHUNKS = 100_000;
+const MOST_CHUNKS = 100_000;
 /** After so many names it is clear what is wrong. */
 const MOST_NAMED = 1000;
+/** Characters that are shown of one: names may be megabytes. */
+const LONGEST_NAME = 200;
+/** Directories in one another. */
+const MOST_DEPTH = 100;
 
 /** Says what is left out of a tree, once for each name. */
 export class LeftOut {
@@ -31,7 +35,8 @@ export class LeftOut {
   }
 
   say(name: string, why: string): void {
-    const line = `left out: ${oneLine(JSON.stringify(name))}: ${why}`;
+    const shown = name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME)}...` : name;
+    const line = `left out: ${oneLine(JSON.stringify(shown))}: ${why}`;
     if (this.#said.has(line) || this.#said.size > MOST_NAMED) return;
     this.#said.add(line);
     this.#log.warn(this.#said.size > MOST_NAMED ? "more is left out, which is not listed here" : line);
@@ -42,24 +47,43 @@ export class LeftOut {
 export function possible<T extends Listed>(listed: readonly T[], leftOut: LeftOut): T[] {
   const files = new Map<string, T>();
   const directories = new Set<string>();
-  let chunks = 0;
+  const large = tooLarge(listed);
   for (const one of [...listed].sort((a, b) => comparePaths(a.path, b.path))) {
+    const isFull = files.size + directories.size >= MAX_ENTRIES;
     const problem =
+      (isFull ? `there are more than ${MAX_ENTRIES} entries` : undefined) ??
       pathProblem(one.path) ??
+      (isDeep(one.path) ? `it lies in more than ${MOST_DEPTH} directories` : undefined) ??
       clash(one.path, files) ??
-      (chunks + chunksIn(one.size) > MOST_CHUNKS ? "the files take more than 100 GiB" : undefined) ??
-      (files.size + directories.size >= MAX_ENTRIES
-        ? `there are more than ${MAX_ENTRIES} entries`
-        : undefined);
+      (large.has(one) ? "the files take more than 100 GiB" : undefined);
     if (problem !== undefined) {
       leftOut.say(one.path, problem);
       continue;
     }
-    chunks += chunksIn(one.size);
     files.set(one.path, one);
-    for (const directory of parents(one.path)) directories.add(directory);
+    for (const directory of parents(one.path)) {
+      if (directories.has(directory)) break;
+      directories.add(directory);
+    }
   }
   return [...files.values()];
+}
+
+/** Those for which there is no room when the smallest come first: one length that somebody makes up must not hide all else. */
+function tooLarge<T extends Listed>(listed: readonly T[]): Set<T> {
+  let chunks = 0;
+  const large = new Set<T>();
+  for (const one of [...listed].sort((a, b) => a.size - b.size)) {
+    chunks += chunksIn(one.size);
+    if (chunks > MOST_CHUNKS) large.add(one);
+  }
+  return large;
+}
+
+function isDeep(path: string): boolean {
+  let depth = 0;
+  for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1)) depth += 1;
+  return depth > MOST_DEPTH;
 }
 
 function clash(path: string, files: ReadonlyMap<string, unknown>): string | undefined {

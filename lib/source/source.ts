@@ -45,6 +45,8 @@ export interface Source {
   readonly kind: SourceKind;
   /** A chunk takes seconds, however few are asked for at once. */
   readonly slow: boolean;
+  /** Grows when more is known of what was read, and evidence() says more. */
+  readonly learned: number;
   /**
    * The newest release, or the one that was asked for. Tries a few times.
    *

@@ -234,6 +234,28 @@ t.test("what is here needs no network, and damage to it is found", async (t) => 
   await damaged.umount();
 });
 
+t.test(
+  "of what was read on demand, all is here again; what was not is an error, and stays alone with that",
+  async (t) => {
+    const cache = join(c.directory, "partly-cache");
+    const demand = [...options, "--cache-dir", cache, "--prefetch", "none", "--read-timeout", "2"];
+    const first = await c.mount(...demand);
+    for (const name of ["sizes/1900001", "sizes/513"]) {
+      t.equal((await sh("cmp", path(name), first.at(name))).code, 0, name);
+    }
+    await first.umount();
+    for (const away of [["--offline"], []]) {
+      c.proxy.down = true;
+      const second = await c.mount(...demand, ...away);
+      t.equal((await sh("cat", second.at("sizes/5000003"))).code, 1, "not here");
+      for (const name of ["sizes/1900001", "sizes/513"]) {
+        t.equal((await sh("cmp", path(name), second.at(name))).code, 0, `${name}, ${away[0] ?? "away"}`);
+      }
+      await second.umount();
+    }
+  },
+);
+
 t.test("a second mount fetches nothing again", async (t) => {
   const cache = join(c.directory, "warm-cache");
   const first = await c.mount(...options, "--cache-dir", cache, "--ready", "hydrated");

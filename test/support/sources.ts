@@ -1,4 +1,5 @@
 /** Sources of canisters, opened as commands open them, and what they say. */
+import { createHash } from "node:crypto";
 import { FileReader } from "../../lib/cache/file-reader.ts";
 import { createLog } from "../../lib/log.ts";
 import { openSource, type SourceOptions } from "../../lib/source/open.ts";
@@ -55,12 +56,16 @@ export function filesIn(tree: Tree): string[] {
   return tree.nodes.filter(({ entry }) => entry.kind === "file").map(({ entry }) => entry.path);
 }
 
-/** A disk in memory. */
+/** A disk in memory, which finds out what is damaged as the real one does. */
 export function piecesInMemory(): Pieces & { readonly held: Map<string, Buffer> } {
   const held = new Map<string, Buffer>();
   return {
     held,
-    read: async (sha256) => held.get(sha256),
+    async read(sha256) {
+      const bytes = held.get(sha256);
+      const isRight = bytes && createHash("sha256").update(bytes).digest("hex") === sha256;
+      return isRight ? bytes : undefined;
+    },
     async write(sha256, bytes) {
       held.set(sha256, Buffer.from(bytes));
     },

@@ -69,7 +69,8 @@ function encodingOf(record: CandidRecord): Encoding {
   }
   return {
     name: record.text("content_encoding"),
-    sha256,
+    // A copy: the view would keep all of the reply.
+    sha256: sha256 && Buffer.from(sha256),
     length: record.size("length"),
     modified: BigInt.asUintN(64, modified < 0n ? 0n : modified),
   };

@@ -2,6 +2,7 @@
  * What an asset canister has, as far as one node's list and the subnet's certificate agree: the list says which assets there
  * are, how long and since when; the certified tree what each hashes to. The tree may have more: aliases, and what was deleted.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "@dfinity/principal";
 import type { Call } from "../../ic/canister-calls.ts";
 import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate.ts";
@@ -11,7 +12,7 @@ import type { LeftOut } from "../listed-tree.ts";
 import { certifiedTree, type ListedAsset } from "./canister.ts";
 import { type CertifiedAssets, walkingTree } from "./certified-tree.ts";
 import { listAll } from "./listing.ts";
-import { certifiedEncoding, labelOf } from "./snapshot.ts";
+import { certifiedEncoding, isPossible, labelOf } from "./snapshot.ts";
 
 export interface Certifying {
   readonly canister: Principal;
@@ -34,6 +35,7 @@ const MANY = 1000;
 const LIST_MANY_MS = 10 * 60_000;
 /** While somebody stores assets, list and tree are of different moments. */
 const ATTEMPTS = 3;
+const PAUSE_MS = 500;
 
 export class CertifiedList {
   readonly #call: Call;
@@ -68,7 +70,10 @@ export class CertifiedList {
       }
       const all = await listAll(this.#call);
       const assets = all.filter((asset) => isCertified(asset, proof));
-      if (assets.length < all.length && attempt < ATTEMPTS) continue;
+      if (assets.length < all.length && attempt < ATTEMPTS) {
+        await sleep(PAUSE_MS * attempt);
+        continue;
+      }
       for (const asset of all) {
         if (isCertified(asset, proof)) continue;
         this.#leftOut.say(asset.key, "the subnet certifies other content for it, or none");
@@ -121,5 +126,5 @@ function isCertified(asset: ListedAsset, { hashes }: Proof): boolean {
   const encoding = certifiedEncoding(asset);
   if (encoding === undefined) return true;
   const certified = hashes.get(labelOf(asset.key));
-  return encoding.sha256 !== undefined && certified?.equals(encoding.sha256) === true;
+  return isPossible(encoding) && certified?.equals(encoding.sha256!) === true;
 }

@@ -21,12 +21,19 @@ export interface AssetsSnapshot extends Release {
   readonly proof: { readonly certificate: Buffer; readonly tree: Buffer } | undefined;
 }
 
+const HASH_OF_NOTHING = createHash("sha256").digest();
+
 /** In this order the canister certifies the first that an asset has. */
 const CERTIFIED_FIRST = ["identity", "gzip", "compress", "deflate", "br"];
 
 /** An asset's key as its label in the tree. */
 export function labelOf(key: string): string {
   return key.startsWith("/") ? key : `/${key}`;
+}
+
+/** Whether length and hash can both be right. Of nothing nothing is read, so that its length would never be found out. */
+export function isPossible({ length, sha256 }: Encoding): boolean {
+  return sha256 !== undefined && (length === 0) === sha256.equals(HASH_OF_NOTHING);
 }
 
 /** The encoding that the canister certifies; undefined when the asset has no content. */
@@ -47,10 +54,11 @@ export function filesOf(assets: readonly ListedAsset[], leftOut: LeftOut): Asset
     const encoding = certifiedEncoding(asset);
     // Made, and not filled yet.
     if (encoding === undefined) continue;
-    const { name, length: size, sha256, modified } = encoding;
+    const { name, length: size, modified } = encoding;
+    const sha256 = isPossible(encoding) ? encoding.sha256 : undefined;
     const label = labelOf(key);
     const shown = label.endsWith("/") ? `${label}index.html` : label;
-    if (sha256 === undefined) leftOut.say(key, "the canister does not say what it hashes to");
+    if (sha256 === undefined) leftOut.say(key, "its length and its hash are not of one content");
     else if (!canDecode(name)) leftOut.say(key, `icfs cannot decode ${name}`);
     else if (shown === label || !keys.has(shown)) {
       files.push({ key, encoding: name, sha256, size, modified, path: shown.slice(1) });
@@ -66,6 +74,8 @@ export function snapshotOf(
   proof: AssetsSnapshot["proof"],
 ): AssetsSnapshot {
   const hash = createHash("sha256");
-  for (const { path, encoding, sha256 } of files) hash.update(`${path}\0${encoding}\0${hexOf(sha256)}\n`);
+  for (const { path, key, encoding, sha256, size } of files) {
+    hash.update(`${path}\0${key}\0${encoding}\0${hexOf(sha256)}\0${size}\n`);
+  }
   return { number: undefined, hash: hash.digest(), certifiedAt, verified, files, proof };
 }

@@ -74,6 +74,10 @@ export class AssetsSource implements Source {
     return listedTree(await this.#files.of(files));
   }
 
+  get learned(): number {
+    return this.#files.learned;
+  }
+
   chunk(chunk: Chunk, arrived: () => void = () => {}): Promise<Buffer> {
     return this.#files.chunk(chunk as ListedChunk, arrived);
   }
@@ -84,6 +88,9 @@ export class AssetsSource implements Source {
 
   async restore(evidence: Buffer): Promise<AssetsSnapshot> {
     const { snapshot, learned } = decodeEvidence(evidence);
+    if (this.#byConsensus && snapshot.verified !== "replicated") {
+      throw new VerificationError("it was read with --trust query");
+    }
     if (snapshot.proof !== undefined) {
       const { hashes } = await this.#certified.verified(snapshot.proof, "any");
       for (const { key, sha256 } of snapshot.files) {

@@ -4,12 +4,14 @@
  * was read is looked at again from time to time, since a list does not say when bytes change and lengths do not.
  */
 import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
 import { UserError } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
 import { sha256 } from "../../tree/hash.ts";
+import { MAX_ENTRIES } from "../../tree/manifest.ts";
 import type { Chunk, Tree } from "../../tree/tree.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import { type ListedChunk, ListedFile } from "../listed-file.ts";
@@ -30,12 +32,15 @@ const LOOK_BYTES = 8 * 1024 * 1024;
 const LOOK_CHUNKS = 64;
 /** And the first, for which somebody waits: boot configurations are among the smallest files. */
 const FIRST_LOOK_BYTES = 1024 * 1024;
+/** A file that changes every minute must not have all others read every minute. */
+const LOOK_AT_ALL_MS = 10 * 60_000;
 /** Enough for a long link, few enough for a boundary node's rate limit. */
 const PARALLEL_READS = 8;
 
 export class IcbootSource implements Source {
   readonly kind = "icboot";
   readonly slow: boolean;
+  learned = 0;
   /** As `trust` says. */
   readonly #call: Call;
   /** By query: what is looked at again costs the canister nothing. */
@@ -48,6 +53,10 @@ export class IcbootSource implements Source {
   /** When (of performance.now()) a part of a file was last read. */
   readonly #looked = new WeakMap<ListedChunk, number>();
   #isFirstLook = true;
+  /** By path, of those that are gone as well. */
+  readonly #changes = new LRUCache<string, number>({ max: MAX_ENTRIES });
+  /** When (of performance.now()) all that was read was last read again. */
+  #lookedAtAll = Number.NEGATIVE_INFINITY;
 
   constructor(calls: { readonly signed: Call; readonly replicated: Call }, trust: Trust, log: Log) {
     this.#call = trust === "query" ? calls.signed : calls.replicated;
@@ -71,8 +80,7 @@ export class IcbootSource implements Source {
     const files = new Map<string, ListedFile>();
     for (const { path, size } of possible(listed, this.#leftOut)) {
       const known = this.#files.get(path);
-      const isKnown = known !== undefined && known.size === size;
-      files.set(path, isKnown ? known : new ListedFile({ path, size, modified: nanoseconds(seen) }));
+      files.set(path, known?.size === size ? known : this.#newVersion(path, size, seen));
     }
     this.#files = files;
     await this.#lookAgain(thorough);
@@ -85,9 +93,12 @@ export class IcbootSource implements Source {
 
   async chunk(chunk: Chunk): Promise<Buffer> {
     const wanted = chunk as ListedChunk;
+    this.#mustBeOne(wanted);
     const bytes = await this.#read(wanted);
     const hash = await sha256(bytes);
+    this.#mustBeOne(wanted);
     if (wanted.sha256 !== undefined && !hash.equals(wanted.sha256)) throw this.#changed(wanted.file);
+    if (wanted.sha256 === undefined) this.learned += 1;
     wanted.sha256 = hash;
     return bytes;
   }
@@ -100,6 +111,7 @@ export class IcbootSource implements Source {
     const { trust, at, files } = decodeEvidence(evidence);
     if (trust !== this.#trust) throw new VerificationError(`it was read with --trust ${trust}`);
     this.#files = new Map(files.map((file) => [file.path, file]));
+    for (const { path, changes } of files) this.#changes.set(path, changes);
     return this.#snapshot(at);
   }
 
@@ -124,19 +136,27 @@ export class IcbootSource implements Source {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
+  /** A part that was not read before the file changed would be one of the new file. @throws ChangedError */
+  #mustBeOne({ file, sha256 }: ListedChunk): void {
+    if (sha256 !== undefined || file.chunks.length === 1 || this.#files.get(file.path) === file) return;
+    throw changed(file);
+  }
+
   /** Has the next snapshot take the file anew. */
   #changed(file: ListedFile): ChangedError {
     if (this.#files.get(file.path) === file) {
       this.#log.warn(`${file.path}: the canister has other bytes than before`);
-      const { path, size, changes } = file;
-      this.#files.set(
-        path,
-        new ListedFile({ path, size, modified: nanoseconds(new Date()), changes: changes + 1 }),
-      );
+      this.#files.set(file.path, this.#newVersion(file.path, file.size, new Date()));
     }
-    return new ChangedError(
-      `${file.path} has changed on the canister; the next look at it takes the new bytes`,
-    );
+    return changed(file);
+  }
+
+  /** What has once been there counts: when it comes back with the same length it need not be the same. */
+  #newVersion(path: string, size: number, seen: Date): ListedFile {
+    const before = this.#files.get(path)?.changes ?? this.#changes.get(path);
+    const changes = before === undefined ? 0 : before + 1;
+    this.#changes.set(path, changes);
+    return new ListedFile({ path, size, modified: nanoseconds(seen), changes });
   }
 
   /** Finds what has changed without its length: some of what was read, what was not looked at for longest first. */
@@ -151,7 +171,11 @@ export class IcbootSource implements Source {
       return i === 0 || (i < LOOK_CHUNKS && bytes <= most);
     });
     // One change is seldom alone: then what goes live is to be of one time, as far as that can be had here.
-    if (thorough || (await this.#haveChanged(some))) await this.#haveChanged(due);
+    const isDue = performance.now() - this.#lookedAtAll > LOOK_AT_ALL_MS;
+    if (thorough || ((await this.#haveChanged(some)) && isDue)) {
+      this.#lookedAtAll = performance.now();
+      await this.#haveChanged(due);
+    }
   }
 
   #lookedAt(chunk: ListedChunk): number {
@@ -179,6 +203,10 @@ export class IcbootSource implements Source {
     );
     return changed.includes(true);
   }
+}
+
+function changed({ path }: ListedFile): ChangedError {
+  return new ChangedError(`${path} has changed on the canister; the next look at it takes the new bytes`);
 }
 
 /** Names a snapshot: by what is listed, and by how often bytes were seen to change under it. */

@@ -38,6 +38,7 @@ export class IcfsRelease implements Release {
 export class IcfsSource implements Source {
   readonly kind = "icfs";
   readonly slow = false;
+  readonly learned = 0;
   readonly #address: ReleaseAddress;
   readonly #reader: ReleaseReader;
 

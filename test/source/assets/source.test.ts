@@ -244,3 +244,44 @@ function otherKey(key: Uint8Array): Uint8Array {
   other[other.length - 1]! ^= 1;
   return other;
 }
+
+t.test("what one node says of a length is found out", async (t) => {
+  const c = await startAssets(t);
+  await c.store("/default", Buffer.from("kernel good\n"));
+  await c.store("/empty", Buffer.alloc(0));
+  const { source, logged } = await sourceOf(c);
+  await c.claimLength("/default", 0);
+  const lied = await source.newest();
+  t.same(filesIn(await source.tree(lied)), ["empty"], "of nothing there is nothing to be verified");
+  t.ok(logged.some((line) => line.includes('"/default"')));
+  await c.claimLength("/default", 3);
+  const short = await source.tree(await source.newest());
+  await t.rejects(contentOf(source, short, "default"), { name: "VerificationError" });
+  await c.claimLength("/default", undefined);
+  const right = await source.newest();
+  t.notOk(right.hash.equals(lied.hash));
+  t.equal(String(await contentOf(source, await source.tree(right), "default")), "kernel good\n");
+});
+
+t.test("the same content under another key, and in other pieces", async (t) => {
+  const c = await startAssets(t);
+  const large = randomBytes(16 * MiB);
+  const options = { sha256: sha256(large) };
+  await c.store("moved", large, options);
+  const { source } = await sourceOf(c);
+  const first = await source.newest();
+  const tree = await source.tree(first);
+  t.ok((await contentOf(source, tree, "moved")).equals(large));
+  const chunk = tree.chunks[fileAt(tree, "moved").extents[12]!.chunk]!;
+  const part = large.subarray(12 * MiB, 13 * MiB);
+  await c.store("moved", large, { ...options, chunkBytes: 700_000 });
+  await t.rejects(source.chunk(chunk), "by the old pieces");
+  t.ok((await source.chunk(chunk)).equals(part), "then through the file");
+  t.ok((await source.chunk(chunk)).equals(part), "and by the new ones");
+
+  await c.remove("moved");
+  await c.store("/moved", large, options);
+  const second = await source.newest();
+  t.notOk(second.hash.equals(first.hash));
+  t.ok((await contentOf(source, await source.tree(second), "moved")).equals(large));
+});

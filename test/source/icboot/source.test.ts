@@ -163,3 +163,33 @@ t.test("what was kept is the same again, and of another trust or damaged it is r
   evidence[evidence.length >> 1]! ^= 1;
   await t.rejects(offline.restore(evidence), { message: /damaged/ });
 });
+
+t.test("what was not read before a file changed is not read as part of it", async (t) => {
+  const [old, now] = [randomBytes(2 * MiB), randomBytes(3 * MiB)];
+  await c.put("initrd", old);
+  const { source } = await sourceOf(c);
+  const tree = await source.tree(await source.newest());
+  const chunks = fileAt(tree, "initrd").extents.map(({ chunk }) => tree.chunks[chunk]!);
+  t.ok((await source.chunk(chunks[0]!)).equals(old.subarray(0, MiB)));
+  await c.put("initrd", now);
+  const next = await source.tree(await source.newest());
+  await t.rejects(source.chunk(chunks[1]!), { message: /initrd has changed/ });
+  t.ok((await contentOf(source, next, "initrd")).equals(now));
+});
+
+t.test("a file that was gone and comes back with the same length is another one", async (t) => {
+  const other = await startIcboot(t);
+  await other.put("config", Buffer.from("old"));
+  await other.put("other", Buffer.from("x"));
+  const { source } = await sourceOf(other);
+  const first = await source.newest();
+  t.equal(String(await contentOf(source, await source.tree(first), "config")), "old");
+  await other.upgrade();
+  await t.rejects(source.newest(), { message: /has lost them/ });
+  await other.put("other", Buffer.from("x"));
+  t.notOk((await source.newest()).hash.equals(first.hash));
+  await other.put("config", Buffer.from("new"));
+  const third = await source.newest();
+  t.notOk(third.hash.equals(first.hash));
+  t.equal(String(await contentOf(source, await source.tree(third), "config")), "new");
+});

@@ -1,0 +1,148 @@
+/**
+ * Assets' contents, in the pieces in which they were uploaded: of any sizes, and nobody says how many. They are asked for ahead,
+ * as many at once as the link carries, and each again when it fails: a file must not begin anew for one of them. What is
+ * read here is not verified yet.
+ */
+import { LRUCache } from "lru-cache";
+import pLimit from "p-limit";
+import { AdaptiveWindow } from "../../adaptive-window.ts";
+import { UserError } from "../../errors.ts";
+import type { Call } from "../../ic/canister-calls.ts";
+import { VerificationError } from "../../ic/certificate.ts";
+import { retrying } from "../../retry.ts";
+import { hexOf } from "../../tree/hash.ts";
+import { LastingError } from "../source.ts";
+import { type Content, getChunk, getFirst } from "./canister.ts";
+
+/** Pieces are up to 3 MiB, most of them 1.9 MB: two are enough to begin with on a slow link, and eight for a long one. */
+const FIRST_AHEAD = 2;
+const MOST_AHEAD = 8;
+/** Milliseconds in which a piece should have come; the window of pieces goes by that. */
+const DEADLINE_MS = 20_000;
+const ATTEMPTS = 4;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 2000;
+/** Pieces may be empty, but not for ever. */
+const MOST_EMPTY = 100;
+/** For those who read one part after the other: each lies in two pieces or three. */
+const RECENT_PIECES = 8;
+/** Somebody may have uploaded a file byte by byte. */
+const PARALLEL_PIECES = 8;
+
+export class Contents {
+  readonly #call: Call;
+  /** For all that is read at a time. */
+  readonly #window = new AdaptiveWindow({ deadline: DEADLINE_MS, first: FIRST_AHEAD, most: MOST_AHEAD });
+  #underWay = 0;
+  readonly #recent = new LRUCache<string, Promise<Buffer>>({ max: RECENT_PIECES });
+
+  /** @param call by query, with signatures checked: one flipped bit is to cost one piece, and not the file */
+  constructor(call: Call) {
+    this.#call = call;
+  }
+
+  /**
+   * All pieces in order, until there are as many bytes as were listed.
+   *
+   * @param length bytes that were listed
+   * @throws VerificationError when there are more or fewer; ChangedError; what calls throw
+   */
+  async *all(content: Content, length: number): AsyncGenerator<Buffer> {
+    const { key } = content;
+    const first = await this.#persistently(() => getFirst(this.#call, content));
+    if (first.total !== length) throw wrongLength(key, first.total, length);
+    const expected = first.content.length === 0 ? 1 : Math.ceil(length / first.content.length);
+    const pending: Promise<Buffer>[] = [];
+    let asked = 1;
+    let received = first.content.length;
+    let empty = 0;
+    if (received > length) throw wrongLength(key, received, length);
+    yield first.content;
+    while (received < length) {
+      // Beyond what is expected, one at a time.
+      while (pending.length === 0 || (asked < expected && this.#hasRoom(pending.length))) {
+        const index = asked;
+        const piece = this.#persistently(() => getChunk(this.#call, content, index));
+        // Whoever waits for it is told.
+        piece.catch(() => {});
+        pending.push(piece);
+        asked += 1;
+      }
+      const piece = await pending.shift()!;
+      received += piece.length;
+      empty = piece.length === 0 ? empty + 1 : 0;
+      if (received > length || empty > MOST_EMPTY) throw wrongLength(key, received, length);
+      yield piece;
+    }
+  }
+
+  /**
+   * A part of a content, from the pieces that it lies in.
+   *
+   * @param sizes bytes of each piece
+   * @throws ChangedError; what calls throw
+   */
+  async range(content: Content, sizes: readonly number[], offset: number, length: number): Promise<Buffer> {
+    const limit = pLimit(PARALLEL_PIECES);
+    const parts: Promise<Buffer>[] = [];
+    let start = 0;
+    for (const [index, bytes] of sizes.entries()) {
+      const [from, to] = [Math.max(0, offset - start), Math.min(bytes, offset + length - start)];
+      if (from < to) {
+        parts.push(limit(async () => (await this.#piece(content, index)).subarray(from, to)));
+      }
+      start += bytes;
+    }
+    return Buffer.concat(await Promise.all(parts));
+  }
+
+  /** Pieces that were read lately are not what they should be. */
+  forget(): void {
+    this.#recent.clear();
+  }
+
+  #piece(content: Content, index: number): Promise<Buffer> {
+    const key = `${hexOf(content.sha256)}\0${content.key}\0${index}`;
+    let piece = this.#recent.get(key);
+    if (piece === undefined) {
+      piece = getChunk(this.#call, content, index);
+      piece.catch(() => this.#recent.delete(key));
+      this.#recent.set(key, piece);
+    }
+    return piece;
+  }
+
+  #hasRoom(pending: number): boolean {
+    return pending < MOST_AHEAD && this.#window.hasRoom(this.#underWay);
+  }
+
+  async #persistently<T>(ask: () => Promise<T>): Promise<T> {
+    this.#underWay += 1;
+    try {
+      return await retrying(() => this.#timed(ask), {
+        firstPause: FIRST_PAUSE_MS,
+        longestPause: LONGEST_PAUSE_MS,
+        again: (error, attempts) =>
+          attempts < ATTEMPTS && !(error instanceof LastingError) && !(error instanceof UserError),
+      });
+    } finally {
+      this.#underWay -= 1;
+    }
+  }
+
+  async #timed<T>(ask: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      const result = await ask();
+      this.#window.arrived(performance.now() - start);
+      return result;
+    } catch (error) {
+      this.#window.failed();
+      throw error;
+    }
+  }
+}
+
+function wrongLength(key: string, actual: number, listed: number): VerificationError {
+  return new VerificationError(`asset ${key} is listed with ${listed} bytes, and has ${actual}`);
+}

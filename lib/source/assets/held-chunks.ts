@@ -1,0 +1,32 @@
+/** Chunks that have come with a whole file before anybody asked for them, until somebody does. */
+import type { ListedChunk, ListedFile } from "../listed-file.ts";
+
+export class HeldChunks {
+  readonly #held = new Map<ListedChunk, Buffer>();
+  #bytes = 0;
+
+  /** Holds it, if there is room: other files' chunks make way, the file's own first ones do not. @param most bytes of all */
+  hold(chunk: ListedChunk, bytes: Buffer, most: number): void {
+    this.take(chunk);
+    for (const [held] of this.#held) {
+      if (this.#bytes + bytes.length <= most) break;
+      if (held.file !== chunk.file) this.take(held);
+    }
+    if (this.#bytes + bytes.length > most) return;
+    this.#held.set(chunk, bytes);
+    this.#bytes += bytes.length;
+  }
+
+  take(chunk: ListedChunk): Buffer | undefined {
+    const bytes = this.#held.get(chunk);
+    if (bytes === undefined) return undefined;
+    this.#held.delete(chunk);
+    this.#bytes -= bytes.length;
+    return bytes;
+  }
+
+  /** All of a file's are of no use. */
+  drop(file: ListedFile): void {
+    for (const chunk of file.chunks) this.take(chunk);
+  }
+}

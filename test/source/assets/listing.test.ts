@@ -1,0 +1,59 @@
+/** All pages of a list, while it changes. */
+import { IDL } from "@dfinity/candid";
+import t from "tap";
+import { listAll } from "../../../lib/source/assets/listing.ts";
+
+const ENCODING = IDL.Record({
+  content_encoding: IDL.Text,
+  sha256: IDL.Opt(IDL.Vec(IDL.Nat8)),
+  length: IDL.Nat,
+  modified: IDL.Int,
+});
+const LIST = IDL.Vec(IDL.Record({ key: IDL.Text, encodings: IDL.Vec(ENCODING) }));
+const PAGE = IDL.Record({ start: IDL.Opt(IDL.Nat), length: IDL.Opt(IDL.Nat) });
+
+/** Answers as the canister does, a hundred at a time. @param after called when a page has been made */
+function paging(keys: () => readonly string[], after: (pages: number) => void = () => {}) {
+  let pages = 0;
+  return async (_: string, arg: Uint8Array) => {
+    const [{ start }] = IDL.decode([PAGE], new Uint8Array(arg)) as unknown as [{ start: [] | [bigint] }];
+    const from = Number(start[0] ?? 0n);
+    const page = keys()
+      .slice(from, from + 100)
+      .map((key) => ({ key, encodings: [] }));
+    pages += 1;
+    after(pages);
+    return new Uint8Array(IDL.encode([LIST], [page]));
+  };
+}
+
+const names = (count: number) => Array.from({ length: count }, (_, i) => `/${String(i).padStart(6, "0")}`);
+
+t.test("any number of assets", async (t) => {
+  for (const count of [0, 1, 2, 99, 100, 101, 199, 200, 298, 1000, 1234]) {
+    const found = await listAll(paging(() => names(count)));
+    t.same(found.map(({ key }) => key).sort(), names(count), `${count} assets`);
+  }
+});
+
+t.test("an asset is deleted between two pages: none of the others is missed", async (t) => {
+  let keys = names(250);
+  const call = paging(
+    () => keys,
+    (pages) => {
+      if (pages === 1) keys = keys.filter((key) => key !== "/000005");
+    },
+  );
+  t.same((await listAll(call)).map(({ key }) => key).sort(), keys);
+});
+
+t.test("a list that never stays the same is an error", async (t) => {
+  let keys = names(250);
+  const call = paging(
+    () => keys,
+    () => {
+      keys = keys.slice(1);
+    },
+  );
+  await t.rejects(listAll(call), { message: "its list changes while it is read" });
+});
