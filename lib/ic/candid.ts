@@ -8,6 +8,7 @@
 import { isUtf8 } from "node:buffer";
 import { idlLabelToId } from "@dfinity/candid";
 import { FormatError } from "../errors.ts";
+import { atOnce } from "../steps.ts";
 
 /** A decoded value; `opt`'s nothing and `null` are undefined. */
 export type CandidValue =
@@ -77,24 +78,23 @@ function recordsIn(value: CandidValue): readonly CandidRecord[] | undefined {
   return Array.isArray(value) && value.every((one) => one instanceof CandidRecord) ? value : undefined;
 }
 
-/** The one argument of a message, which is a vector of records. @throws FormatError */
-export function decodeRecords(message: Uint8Array): readonly CandidRecord[] {
-  const records = recordsIn(onlyArgument(message));
+/** The one argument of a message, which is a vector of records: in steps, since there may be many. @throws FormatError */
+export function* decodingRecords(message: Uint8Array): Generator<void, readonly CandidRecord[]> {
+  const records = recordsIn(yield* new Decoder(message).list());
   if (records === undefined) throw new FormatError("the reply is no list of records");
   return records;
 }
 
-/** The one argument of a message, which is a record. @throws FormatError */
-export function decodeRecord(message: Uint8Array): CandidRecord {
-  const value = onlyArgument(message);
-  if (!(value instanceof CandidRecord)) throw new FormatError("the reply is no record");
-  return value;
+/** decodingRecords(), for a reply that has few. @throws FormatError */
+export function decodeRecords(message: Uint8Array): readonly CandidRecord[] {
+  return atOnce(decodingRecords(message));
 }
 
-function onlyArgument(message: Uint8Array): CandidValue {
-  const values = new Decoder(message).message();
-  if (values.length !== 1) throw new FormatError(`the reply has ${values.length} values`);
-  return values[0];
+/** The one argument of a message, which is a record. @throws FormatError */
+export function decodeRecord(message: Uint8Array): CandidRecord {
+  const value = new Decoder(message).only();
+  if (!(value instanceof CandidRecord)) throw new FormatError("the reply is no record");
+  return value;
 }
 
 /** Types in the table have their index; primitive ones are negative. */
@@ -144,6 +144,8 @@ const MOST_FIELDS = 10_000;
 const MOST_ARGUMENTS = 10;
 /** No list that is read has more, and each may be an object. */
 const MOST_ELEMENTS = 100_001;
+/** Between two pauses: some milliseconds for large records. */
+const ELEMENTS_PER_STEP = 200;
 /** A record may hold itself, and take no bytes. */
 const MOST_DEPTH = 50;
 /** A nat of so many bytes of LEB128 fits 64 bits and more. */
@@ -163,7 +165,28 @@ class Decoder {
     this.#free = bytes.length;
   }
 
-  message(): CandidValue[] {
+  /** The only value. */
+  only(): CandidValue {
+    const value = this.#value(this.#onlyType(), 0);
+    this.#end();
+    return value;
+  }
+
+  /** The only value, which is a vector, in steps; undefined when it is none. */
+  *list(): Generator<void, CandidValue[] | undefined> {
+    const type = this.#types[this.#onlyType()];
+    if (type?.kind !== "vec") return undefined;
+    const values: CandidValue[] = [];
+    for (let left = this.#elements(); left > 0; left--) {
+      values.push(this.#value(type.of, 1));
+      if (values.length % ELEMENTS_PER_STEP === 0) yield;
+    }
+    this.#end();
+    return values;
+  }
+
+  /** Reads the types, and that of the only value. */
+  #onlyType(): TypeReference {
     if (this.#bytes.toString("latin1", 0, 4) !== "DIDL") throw new FormatError("the reply is no Candid");
     this.#at = 4;
     const types = this.#count(MOST_TYPES, "types");
@@ -176,9 +199,17 @@ class Decoder {
       const parts = "fields" in type ? type.fields.map(([, of]) => of) : [type.of];
       for (const part of parts) this.#mustExist(part);
     }
-    const values = argumentTypes.map((type) => this.#value(type, 0));
+    if (argumentTypes.length !== 1) throw new FormatError(`the reply has ${argumentTypes.length} values`);
+    return argumentTypes[0]!;
+  }
+
+  #end(): void {
     if (this.#at !== this.#bytes.length) throw new FormatError("the reply is longer than its values");
-    return values;
+  }
+
+  /** How many a vector has. No length is believed: it ends with the bytes, or with #free. */
+  #elements(): number {
+    return this.#count(MOST_ELEMENTS, "elements in a vector");
   }
 
   #tableType(): TableType {
@@ -253,10 +284,7 @@ class Decoder {
 
   #vector(of: TypeReference, depth: number): CandidValue[] {
     const values: CandidValue[] = [];
-    // No length is believed: it ends with the bytes, or with #free.
-    for (let left = this.#count(MOST_ELEMENTS, "elements in a vector"); left > 0; left--) {
-      values.push(this.#value(of, depth + 1));
-    }
+    for (let left = this.#elements(); left > 0; left--) values.push(this.#value(of, depth + 1));
     return values;
   }
 

@@ -12,9 +12,10 @@
 import { IDL } from "@dfinity/candid";
 import { FormatError } from "../../errors.ts";
 import { RejectError } from "../../ic/agent.ts";
-import { type CandidRecord, decodeRecord, decodeRecords } from "../../ic/candid.ts";
+import { type CandidRecord, decodeRecord, decodingRecords } from "../../ic/candid.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
+import { inSteps } from "../../steps.ts";
 import { ChangedError } from "../source.ts";
 
 /** An asset's content in one encoding. */
@@ -55,7 +56,8 @@ export const NOTHING: Uint8Array = IDL.encode([IDL.Record({})], [{}]);
 /** Assets from `start` on, as many as the canister likes to give; older ones give all, whatever they are asked for. */
 export async function listPage(call: Call, start: number): Promise<ListedAsset[]> {
   const page = { start: [start], length: [] };
-  return decodeRecords(await call("list", IDL.encode(LIST, [page]))).map((record) => ({
+  const records = await inSteps(decodingRecords(await call("list", IDL.encode(LIST, [page]))));
+  return records.map((record) => ({
     key: record.text("key"),
     encodings: record.records("encodings").map(encodingOf),
   }));

@@ -10,8 +10,9 @@
 import { IDL } from "@dfinity/candid";
 import { FormatError } from "../../errors.ts";
 import { decodeBlob, NO_ARGUMENTS } from "../../ic/agent.ts";
-import { decodeRecords } from "../../ic/candid.ts";
+import { type CandidRecord, decodeRecords, decodingRecords } from "../../ic/candid.ts";
 import type { Call } from "../../ic/canister-calls.ts";
+import { inSteps } from "../../steps.ts";
 import type { Listed } from "../listed-tree.ts";
 
 export const SECTOR_BYTES = 512;
@@ -20,12 +21,16 @@ const GET = [IDL.Record({ filename: IDL.Text, sector_no: IDL.Nat, count: IDL.Nat
 
 /** All names with their lengths, in no order. @throws FormatError, and what `call` throws */
 export async function listing(call: Call): Promise<Listed[]> {
-  return decodeListing(await call("listing", NO_ARGUMENTS));
+  return listedIn(await inSteps(decodingRecords(await call("listing", NO_ARGUMENTS))));
 }
 
-/** @throws FormatError */
+/** What a reply of `listing` says. @throws FormatError */
 export function decodeListing(reply: Uint8Array): Listed[] {
-  return decodeRecords(reply).map((record) => {
+  return listedIn(decodeRecords(reply));
+}
+
+function listedIn(records: readonly CandidRecord[]): Listed[] {
+  return records.map((record) => {
     const size = record.get(1);
     if (typeof size !== "bigint") throw new FormatError("the reply is no listing");
     // Anybody may set any length: one that nothing can have must not hide the other files.
