@@ -2,9 +2,8 @@
 import type { Command, Option } from "commander";
 import { createLog } from "../log.ts";
 import type { ReleaseAddress } from "../source/address.ts";
-import type { Trust } from "../source/icboot/source.ts";
 import { openSource } from "../source/open.ts";
-import type { Release, Source, SourceKind, Verification } from "../source/source.ts";
+import type { Release, Source, SourceKind, Trust, Verification } from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
 import { type NetworkOptions, option, REQUEST_TIMEOUT_MS, releaseAddressOf, withNetwork } from "./options.ts";
 

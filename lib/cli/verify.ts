@@ -6,8 +6,9 @@ import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mountinfo.ts";
 import { inspect } from "../fs/probe.ts";
 import { oneLine } from "../log.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
-import { ancestors, type VerifiedHeader } from "../source/icfs/chain.ts";
+import { ancestors } from "../source/icfs/chain.ts";
 import { openHead, openReader } from "../source/icfs/open.ts";
+import type { VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { IcfsRelease } from "../source/icfs/source.ts";
 import {
   nameOf,

@@ -21,6 +21,14 @@ import type { BlsVerify } from "./certificate.ts";
 /** Calls a method; the reply's bytes. @throws RejectError; FormatError; Error when there is no answer */
 export type Call = (method: string, arg: Uint8Array) => Promise<Uint8Array>;
 
+/** The two ways to call a canister. */
+export interface CanisterCalls {
+  /** By query, with the node's signature checked. */
+  readonly signed: Call;
+  /** By update call. */
+  readonly replicated: Call;
+}
+
 /** By query: one node answers. Its signature is checked if the agent checks signatures. */
 export function queries(agent: HttpAgent, canister: Principal): Call {
   return (method, arg) => queryReply(agent, canister, method, arg);

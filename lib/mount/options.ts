@@ -3,8 +3,7 @@ import type { DiskStore } from "../cache/disk-store.ts";
 import type { MountOptions } from "../fs/mount-options.ts";
 import type { MountTransport } from "../fs/transport.ts";
 import type { Log } from "../log.ts";
-import type { Trust } from "../source/icboot/source.ts";
-import type { SourceKind } from "../source/source.ts";
+import type { SourceKind, Trust } from "../source/source.ts";
 
 export type Prefetch = "all" | "boot" | "none";
 

@@ -2,17 +2,17 @@
 
 import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
-import { type Call, queries, replicatedCalls } from "../ic/canister-calls.ts";
+import { type CanisterCalls, queries, replicatedCalls } from "../ic/canister-calls.ts";
 import type { BlsVerify } from "../ic/certificate.ts";
 import type { Log } from "../log.ts";
 import type { ReleaseAddress } from "./address.ts";
 import { AssetsSource } from "./assets/source.ts";
 import { detectSource } from "./detect.ts";
-import { IcbootSource, type Trust } from "./icboot/source.ts";
+import { IcbootSource } from "./icboot/source.ts";
 import { openReader } from "./icfs/open.ts";
 import { IcfsSource } from "./icfs/source.ts";
 import { offlineReader, refuse } from "./offline.ts";
-import type { Source, SourceKind } from "./source.ts";
+import type { Source, SourceKind, Trust } from "./source.ts";
 
 /** A gateway holds an update call for ten seconds before it says that it goes on; whoever reads has a deadline of their own. */
 const CONSENSUS_TIMEOUT_MS = 30_000;
@@ -56,13 +56,11 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
   }
 }
 
-interface Calls {
-  /** By query, with the node's signature checked: what is read in this way is not hash-chained, or only as a whole. */
-  readonly signed: Call;
-  readonly replicated: Call;
-}
-
-function callsOf(address: ReleaseAddress, { requestTimeout, offline, blsVerify }: SourceOptions): Calls {
+/** With signatures checked: what is read in these ways is not hash-chained, or only as a whole. */
+function callsOf(
+  address: ReleaseAddress,
+  { requestTimeout, offline, blsVerify }: SourceOptions,
+): CanisterCalls {
   if (offline) return { signed: refuse, replicated: refuse };
   const { canister, rootKey } = address;
   const agent = (timeout: number) =>

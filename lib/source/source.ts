@@ -14,6 +14,12 @@ export type SourceKind = "icfs" | "icboot" | "assets";
  */
 export type Verification = "certified" | "replicated" | "node-signature";
 
+/**
+ * How to read what no certificate vouches for: `query`, with one node's signature, or `replicated`, through the subnet's
+ * consensus, which takes seconds for each read.
+ */
+export type Trust = "query" | "replicated";
+
 /** A canister's tree at one moment: a release, or, where the canister has none, a snapshot. */
 export interface Release {
   /** From 1; undefined where the canister does not number them. */

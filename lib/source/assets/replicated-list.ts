@@ -3,10 +3,10 @@
  * cycles for every hundred assets, so one node is asked first whether anything is new.
  */
 import { createHash } from "node:crypto";
+import type { CanisterCalls } from "../../ic/canister-calls.ts";
 import { hexOf } from "../../tree/hash.ts";
 import type { ListedAsset } from "./canister.ts";
 import { listAll } from "./listing.ts";
-import type { AssetsCalls } from "./source.ts";
 
 /** A node that hides what is new can do so for so long, in milliseconds. */
 const LONGEST_BELIEF_MS = 60 * 60 * 1000;
@@ -18,10 +18,10 @@ interface Listing {
 }
 
 export class ReplicatedList {
-  readonly #calls: AssetsCalls;
+  readonly #calls: CanisterCalls;
   #last: (Listing & { readonly identity: string }) | undefined;
 
-  constructor(calls: AssetsCalls) {
+  constructor(calls: CanisterCalls) {
     this.#calls = calls;
   }
 

@@ -6,7 +6,7 @@
  */
 import { messageOf } from "../../errors.ts";
 import { RejectError } from "../../ic/agent.ts";
-import type { Call } from "../../ic/canister-calls.ts";
+import type { CanisterCalls } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
 import { hexOf } from "../../tree/hash.ts";
@@ -21,12 +21,6 @@ import { Files } from "./files.ts";
 import { ReplicatedList } from "./replicated-list.ts";
 import { type AssetFile, type AssetsSnapshot, filesOf, labelOf, snapshotOf } from "./snapshot.ts";
 
-export interface AssetsCalls {
-  /** By query, with the node's signature checked. */
-  readonly signed: Call;
-  readonly replicated: Call;
-}
-
 export class AssetsSource implements Source {
   readonly kind = "assets";
   readonly slow = false;
@@ -39,7 +33,7 @@ export class AssetsSource implements Source {
   #last: { readonly assets: readonly ListedAsset[]; readonly files: readonly AssetFile[] } | undefined;
 
   /** @param byConsensus whether the list is to be agreed on by consensus, even if there is a certified tree */
-  constructor(calls: AssetsCalls, by: Certifying, byConsensus: boolean, log: Log) {
+  constructor(calls: CanisterCalls, by: Certifying, byConsensus: boolean, log: Log) {
     this.#log = log;
     this.#leftOut = new LeftOut(log);
     this.#certified = new CertifiedList(calls.signed, by, this.#leftOut);

@@ -2,7 +2,7 @@
 import { hexOf } from "../../tree/hash.ts";
 import { ListedFile } from "../listed-file.ts";
 import { seal, unseal } from "../sealed.ts";
-import type { Trust } from "./source.ts";
+import type { Trust } from "../source.ts";
 
 export interface Evidence {
   readonly trust: Trust;

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
 import { UserError } from "../../errors.ts";
-import type { Call } from "../../ic/canister-calls.ts";
+import type { Call, CanisterCalls } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
 import { sha256 } from "../../tree/hash.ts";
@@ -16,12 +16,9 @@ import type { Chunk, Tree } from "../../tree/tree.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import { type ListedChunk, ListedFile } from "../listed-file.ts";
 import { LeftOut, listedTree, possible } from "../listed-tree.ts";
-import { ChangedError, type Release, type Source } from "../source.ts";
+import { ChangedError, type Release, type Source, type Trust } from "../source.ts";
 import { get, listing } from "./canister.ts";
 import { decodeEvidence, encodeEvidence } from "./evidence.ts";
-
-/** `query`: one node's signature; `replicated`: the subnet's consensus, which takes seconds for each read. */
-export type Trust = "query" | "replicated";
 
 interface Snapshot extends Release {
   readonly files: readonly ListedFile[];
@@ -58,7 +55,7 @@ export class IcbootSource implements Source {
   /** When (of performance.now()) all that was read was last read again. */
   #lookedAtAll = Number.NEGATIVE_INFINITY;
 
-  constructor(calls: { readonly signed: Call; readonly replicated: Call }, trust: Trust, log: Log) {
+  constructor(calls: CanisterCalls, trust: Trust, log: Log) {
     this.#call = trust === "query" ? calls.signed : calls.replicated;
     this.#signed = calls.signed;
     this.#trust = trust;

@@ -3,15 +3,8 @@
  * parent, so that every release is proved by the newest one's certificate.
  */
 import { VerificationError } from "../../ic/certificate.ts";
-import { decodeHeader, type Header, headerHash } from "../../tree/header.ts";
-import type { ReleaseReader } from "./release-reader.ts";
-
-/** A release whose header is proved. */
-export interface VerifiedHeader {
-  readonly header: Header;
-  /** SHA-256 of the header's bytes. */
-  readonly hash: Buffer;
-}
+import { decodeHeader, headerHash } from "../../tree/header.ts";
+import type { ReleaseReader, VerifiedHeader } from "./release-reader.ts";
 
 /** How many headers are asked for at once. */
 const HEADERS_PAGE = 1000;

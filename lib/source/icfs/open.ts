@@ -7,9 +7,9 @@ import { Tree } from "../../tree/tree.ts";
 import type { CanisterAddress, ReleaseAddress } from "../address.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import type { Pieces } from "../source.ts";
-import { ancestors, type VerifiedHeader } from "./chain.ts";
+import { ancestors } from "./chain.ts";
 import { type BlsVerifier, IcfsReader } from "./reader.ts";
-import { type Head, MissingChunkError, type ReleaseReader } from "./release-reader.ts";
+import { type Head, MissingChunkError, type ReleaseReader, type VerifiedHeader } from "./release-reader.ts";
 import { trustingReader } from "./trust.ts";
 
 /** @param requestTimeout milliseconds for one request */

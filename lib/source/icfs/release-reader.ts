@@ -3,10 +3,16 @@ import { VerificationError } from "../../ic/certificate.ts";
 import type { Header } from "../../tree/header.ts";
 import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import type { Pieces } from "../source.ts";
-import type { VerifiedHeader } from "./chain.ts";
 
 /** The source answers that it has not got a chunk: that of a release whose tree is not held any more, or it lies. */
 export class MissingChunkError extends VerificationError {}
+
+/** A release whose header is proved. */
+export interface VerifiedHeader {
+  readonly header: Header;
+  /** SHA-256 of the header's bytes. */
+  readonly hash: Buffer;
+}
 
 /** The newest release's verified header. */
 export interface Head extends VerifiedHeader {

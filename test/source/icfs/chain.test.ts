@@ -1,6 +1,7 @@
 /** The walk from a verified head down: whole, in pages, and refused wherever somebody changes a header. */
 import t from "tap";
-import { ancestors, type VerifiedHeader } from "../../../lib/source/icfs/chain.ts";
+import { ancestors } from "../../../lib/source/icfs/chain.ts";
+import type { VerifiedHeader } from "../../../lib/source/icfs/release-reader.ts";
 import { decodeHeader, headerHash } from "../../../lib/tree/header.ts";
 import { encodeChain, encodeHeader } from "../../support/headers.ts";
 
