@@ -65,8 +65,10 @@ export async function detectSource(address: ReleaseAddress, requestTimeout: numb
     throw unknown(address, [`its certified interface has only ${[...methods].join(", ") || "no methods"}`]);
   }
   const tried = ["its interface is not public"];
-  const call = queries(agent, canister);
+  // What an icfs canister says of itself is certified, or believed in nothing: no node need have signed it.
+  const unsigned = createAgent({ ...address, verifyQuerySignatures: false, requestTimeout });
   for (const kind of KINDS) {
+    const call = queries(kind.kind === "icfs" ? unsigned : agent, canister);
     const answer = await fewAttempts(() => probe(kind, call));
     if (answer === "yes") return kind.kind;
     tried.push(`as ${kind.kind}: ${answer}`);

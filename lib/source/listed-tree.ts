@@ -2,8 +2,7 @@
  * The tree that a canister's list of names makes. Names are anybody's: those that cannot be files of one tree are left out,
  * and each is named in the log, once.
  */
-import type { Log } from "../log.ts";
-import { oneLine } from "../log.ts";
+import { type Log, oneLine } from "../log.ts";
 import { inSteps } from "../steps.ts";
 import { comparePaths, MAX_ENTRIES } from "../tree/manifest.ts";
 import { parentPath, pathProblem } from "../tree/rules.ts";
