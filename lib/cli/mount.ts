@@ -19,7 +19,7 @@ import { keepRootKey, keptRootKey } from "../source/kept.ts";
 import { namedInWords } from "../source/source.ts";
 import { megabytes, parseDuration, parseMebibytes } from "../units.ts";
 import { flag, option, RELEASE_ARGUMENT, releaseAddressOf } from "./options.ts";
-import { type ReadingOptions, warnOfTrust, withSource } from "./reading.ts";
+import { type ReadingOptions, VOUCHED, warnOfTrust, withSource } from "./reading.ts";
 
 interface MountCommandOptions extends ReadingOptions {
   readonly foreground?: boolean;
@@ -249,7 +249,7 @@ function report(mounted: MountDescription, pid: number, { json }: MountCommandOp
   console.log(
     json
       ? JSON.stringify({ ...mounted, pid })
-      : `mounted ${namedInWords(mounted)} of ${canister} at ${mountpoint}: ${files} files, ${megabytes(bytes)}`,
+      : `mounted ${namedInWords(mounted)} of ${canister} at ${mountpoint}: ${files} files, ${megabytes(bytes)}, ${VOUCHED[verified]}`,
   );
 }
 

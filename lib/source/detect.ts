@@ -30,14 +30,15 @@ interface Kind {
   readonly check: (reply: Uint8Array) => unknown;
 }
 
-/** In this order: the icfs canister answers as the original's does, too. */
-const KINDS: readonly Kind[] = [
-  {
-    kind: "icfs",
-    methods: ["release", "headers", "chunk"],
-    probe: { method: "release", arg: NO_ARGUMENTS },
-    check: decodeBlob,
-  },
+/** First of all: it answers as the original's does, too. */
+const ICFS: Kind = {
+  kind: "icfs",
+  methods: ["release", "headers", "chunk"],
+  probe: { method: "release", arg: NO_ARGUMENTS },
+  check: decodeBlob,
+};
+
+const OTHERS: readonly Kind[] = [
   {
     kind: "assets",
     methods: ["list", "get", "get_chunk", "certified_tree"],
@@ -57,23 +58,34 @@ export async function detectSource(address: ReleaseAddress, requestTimeout: numb
   const { canister, rootKey } = address;
   if (hasAccepted(canister, rootKey)) return "icfs";
   const agent = createAgent({ ...address, verifyQuerySignatures: true, requestTimeout });
-  const candid = await fewAttempts(() => publicInterface(agent, address));
-  if (candid !== undefined) {
-    const methods = methodsIn(candid);
-    const found = KINDS.find((kind) => kind.methods.every((method) => methods.has(method)));
-    if (found !== undefined) return found.kind;
-    throw unknown(address, [`its certified interface has only ${[...methods].join(", ") || "no methods"}`]);
-  }
-  const tried = ["its interface is not public"];
   // What an icfs canister says of itself is certified, or believed in nothing: no node need have signed it.
   const unsigned = createAgent({ ...address, verifyQuerySignatures: false, requestTimeout });
-  for (const kind of KINDS) {
-    const call = queries(kind.kind === "icfs" ? unsigned : agent, canister);
-    const answer = await fewAttempts(() => probe(kind, call));
+  const ask = (kind: Kind) =>
+    fewAttempts(() => probe(kind, queries(kind === ICFS ? unsigned : agent, canister)));
+  // Together: most canisters are of this kind, and a gateway may have nothing but queries.
+  const [told, icfs] = await Promise.allSettled([
+    fewAttempts(() => publicInterface(agent, address)),
+    ask(ICFS),
+  ]);
+  if (told.status === "fulfilled" && told.value !== undefined) return kindOf(address, told.value);
+  if (icfs.status === "fulfilled" && icfs.value === "yes") return "icfs";
+  if (told.status === "rejected") throw told.reason;
+  if (icfs.status === "rejected") throw icfs.reason;
+  const tried = ["its interface is not public", `as icfs: ${icfs.value}`];
+  for (const kind of OTHERS) {
+    const answer = await ask(kind);
     if (answer === "yes") return kind.kind;
     tried.push(`as ${kind.kind}: ${answer}`);
   }
   throw unknown(address, tried);
+}
+
+/** By its certified interface. @throws UserError */
+function kindOf(address: ReleaseAddress, candid: string): SourceKind {
+  const methods = methodsIn(candid);
+  const found = [ICFS, ...OTHERS].find((kind) => kind.methods.every((method) => methods.has(method)));
+  if (found !== undefined) return found.kind;
+  throw unknown(address, [`its certified interface has only ${[...methods].join(", ") || "no methods"}`]);
 }
 
 function unknown({ canister }: ReleaseAddress, tried: readonly string[]): UserError {

@@ -109,17 +109,16 @@ t.test("a gateway that lives in another time", async (t) => {
     const certificate = certify({ canister, data, root, time: Date.now() + minutes * 60_000 });
     const arg = Uint8Array.from(candidBlob(proofOf({ header, witness, certificate })));
     const body = Buffer.from(Cbor.encode({ status: "replied", reply: { arg } }));
-    // Everything else, such as what time it is or what kind of canister, gets no answer.
+    // Everything else, such as what time it is, gets no answer.
     proxy.fault = (path) => (path.endsWith("/query") ? { status: 200, body } : "drop");
     const id = canister.toText();
-    const rootKey = Buffer.from(root.publicKey).toString("hex");
-    const options = ["--network", proxy.url, "--root-key", rootKey, "--source", "icfs"];
+    const rootKey = ["--network", proxy.url, "--root-key", Buffer.from(root.publicKey).toString("hex")];
     for (const args of [
       ["ls", id],
       ["mount", id, mountpoint],
       ["publish", directory, id],
     ]) {
-      const { code, stdout, stderr } = await run(BIN, [...args, ...options], {
+      const { code, stdout, stderr } = await run(BIN, [...args, ...rootKey], {
         env: cleanEnvironment(directory),
       });
       t.match({ code, stdout }, { code: 1, stdout: "" });
