@@ -1,4 +1,4 @@
-/** Comparing a release with what a mount serves, here a directory in its place; test/mount/pinned.test.ts has mounts. */
+/** Comparing a release with what a mount serves, here a directory in its place; test/mount/pinned.long.ts has mounts. */
 import { chmod, mkdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";

@@ -1,4 +1,4 @@
-/** icfs verify of releases and directories, against a real canister; of mounts: test/mount/pinned.test.ts. */
+/** icfs verify of releases and directories, against a real canister; of mounts: test/mount/pinned.long.ts. */
 import { createHash } from "node:crypto";
 import { chmod, mkdir, rm, symlink, utimes } from "node:fs/promises";
 import { join } from "node:path";

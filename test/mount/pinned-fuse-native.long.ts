@@ -1,3 +1,3 @@
-/** pinned.test.ts over the other transport. */
+/** pinned.long.ts over the other transport. */
 process.env.TEST_TRANSPORT = "fuse-native";
-await import("./pinned.test.ts");
+await import("./pinned.long.ts");
