@@ -1,9 +1,8 @@
 /** The icfs program: its commands, and how errors end it. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { messageOf } from "../errors.ts";
 import { exitProcess } from "../fs/exit.ts";
-import { oneLine } from "../log.ts";
+import { describe } from "./failure.ts";
 
 /** In the order of the help. Loaded when named, or when all are to be listed: most are not needed, and large. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -48,7 +47,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) {
-    console.error(`icfs: ${describe(error).split("\n").map(oneLine).join("\n")}`);
+    console.error(`icfs: ${describe(error)}`);
     // At once: whatever still runs, as a transport's threads may, would keep the process for ever.
     exitProcess(EXIT_FAILED);
   }
@@ -63,10 +62,4 @@ function throwUsageErrors(command: Command): void {
 
 function exitCodeOf(error: CommanderError): number {
   return error.exitCode === 0 ? 0 : EXIT_USAGE;
-}
-
-function describe(error: unknown): string {
-  // Errors of the language itself are bugs: where they come from is all there is to go by.
-  const bug = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
-  return bug ? `unexpected error, please report it: ${error.stack}` : messageOf(error);
 }

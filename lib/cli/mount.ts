@@ -44,7 +44,9 @@ interface MountCommandOptions extends ReadingOptions {
   readonly quiet: number;
   readonly switchWithin: number;
   readonly maxStale: number;
+  readonly retry: number;
   readonly offline?: boolean;
+  readonly context?: string;
   readonly logLevel: LogLevel;
   readonly logFile: string;
   readonly statsFile?: string;
@@ -71,7 +73,8 @@ const DEFAULT_QUIET_S = 30;
 /** Longer than any boot; a rack that never stops booting must not keep its release for ever. */
 const DEFAULT_SWITCH_WITHIN_S = 600;
 
-export function mountCommand(): Command {
+/** @param announce gets what is said of a mount that was made */
+export function mountCommand(announce: (text: string) => void = console.log): Command {
   const command = new Command("mount")
     .description(
       "mount a canister's newest release, verified, as a read-only directory that follows new ones",
@@ -92,6 +95,10 @@ export function mountCommand(): Command {
     number("--gid <gid>", "group of all files", DEFAULTS.gid),
     mode("--file-mode <octal>", "permissions of files; executables get x where r is", DEFAULTS.fileMode),
     mode("--dir-mode <octal>", "permissions of directories", DEFAULTS.dirMode),
+    option(
+      "--context <label>",
+      "SELinux label of all files, such as system_u:object_r:tftpdir_t:s0",
+    ).argParser(securityLabel),
   ]);
   addGroup(command, "Caches:", [
     size(
@@ -136,6 +143,12 @@ export function mountCommand(): Command {
     option("--max-stale <time>", "open no file by a proof that is older, such as 12h or 7d")
       .default(Number.POSITIVE_INFINITY, "no limit")
       .argParser(parsedDuration(0)),
+    option(
+      "--retry <time>",
+      "when the network does not answer, and nothing is kept, go on trying for this long; a plain number is minutes, as for NFS",
+    )
+      .default(0, "0, or 2 minutes for mount(8)")
+      .argParser(minutes),
     flag("--offline", "serve what is kept on this host, and never ask the network"),
   ]);
   addGroup(command, "The daemon:", [
@@ -157,19 +170,26 @@ export function mountCommand(): Command {
       "print one object: canister, mountpoint, source, release and header, or snapshot, verified, files, bytes, certifiedAt, warning, pid",
     ),
   ]);
-  return command.action(mount);
+  return command.action((canister: string, mountpoint: string, options: MountCommandOptions) =>
+    mount(canister, mountpoint, options, announce),
+  );
 }
 
 function addGroup(command: Command, heading: string, options: readonly Option[]): void {
   for (const one of options) command.addOption(one.helpGroup(heading));
 }
 
-async function mount(canister: string, mountpoint: string, options: MountCommandOptions): Promise<void> {
+async function mount(
+  canister: string,
+  mountpoint: string,
+  options: MountCommandOptions,
+  announce: (text: string) => void,
+): Promise<void> {
   if (options.ready === "hydrated" && options.prefetch !== "all") {
     throw new UserError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
   }
   if (options.foreground || isBackgroundChild()) {
-    await serve(canister, mountpoint, options);
+    await serve(canister, mountpoint, options, announce);
     exitProcess(0);
   }
   const { pid, message } = await runInBackground({
@@ -177,10 +197,15 @@ async function mount(canister: string, mountpoint: string, options: MountCommand
     env: process.env,
     logFile: options.logFile,
   });
-  report(message as unknown as MountDescription, pid, options);
+  report(message as unknown as MountDescription, pid, options, announce);
 }
 
-async function serve(canister: string, mountpoint: string, options: MountCommandOptions): Promise<void> {
+async function serve(
+  canister: string,
+  mountpoint: string,
+  options: MountCommandOptions,
+  announce: (text: string) => void,
+): Promise<void> {
   try {
     const log = limitRepeats(createLog(options.logLevel));
     const store =
@@ -205,7 +230,7 @@ async function serve(canister: string, mountpoint: string, options: MountCommand
         log,
       },
       async (mounted) => {
-        if (options.foreground) report(mounted, process.pid, options);
+        if (options.foreground) report(mounted, process.pid, options, announce);
         else await notifyReady({ ...mounted });
       },
     );
@@ -240,13 +265,18 @@ async function addressOf(
   }
 }
 
-function report(mounted: MountDescription, pid: number, { json }: MountCommandOptions): void {
+function report(
+  mounted: MountDescription,
+  pid: number,
+  { json }: MountCommandOptions,
+  announce: (text: string) => void,
+): void {
   const { canister, mountpoint, verified, files, bytes, warning } = mounted;
   if (!json) {
     if (warning !== undefined) console.error(`icfs: ${warning}`);
     warnOfTrust(canister, verified);
   }
-  console.log(
+  announce(
     json
       ? JSON.stringify({ ...mounted, pid })
       : `mounted ${namedInWords(mounted)} of ${canister} at ${mountpoint}: ${files} files, ${megabytes(bytes)}, ${VOUCHED[verified]}`,
@@ -283,6 +313,13 @@ function duration(flags: string, description: string, standard: number, least = 
     .argParser(parsedDuration(least));
 }
 
+/** @throws InvalidArgumentError */
+function minutes(text: string): number {
+  const milliseconds = parseDuration(/^[\d.]+$/.test(text) ? `${text}m` : text);
+  if (milliseconds === undefined) throw new InvalidArgumentError("Use minutes, or a time such as 90s or 5m.");
+  return milliseconds;
+}
+
 /** @param least in seconds */
 function parsedDuration(least: number): (text: string) => number {
   return (text) => {
@@ -312,6 +349,14 @@ function listenAddress(text: string): ListenAddress {
   }
   // Whoever names no host has not said that others may ask.
   return { host: ipv6 ?? (name || "127.0.0.1"), port: Number(port) };
+}
+
+/** @throws InvalidArgumentError when it is more than a label: it becomes part of a list of options */
+function securityLabel(text: string): string {
+  if (!/^[\w:.,-]+$/.test(text)) {
+    throw new InvalidArgumentError("Use a label such as system_u:object_r:tftpdir_t:s0.");
+  }
+  return text;
 }
 
 function logLevel(text: string): LogLevel {

@@ -5,8 +5,12 @@ import { exitProcess } from "./exit.ts";
 import type { EndReason, MountedTransport } from "./transport.ts";
 
 export interface Lifetime {
-  /** Makes the mount; only from here on do signals unmount instead of just ending the process. */
-  readonly mount: () => Promise<MountedTransport>;
+  /**
+   * Makes the mount; only from here on do signals unmount instead of just ending the process.
+   *
+   * @param stopped a signal has come meanwhile: what still waits need not
+   */
+  readonly mount: (stopped: AbortSignal) => Promise<MountedTransport>;
   /** Called once readers can use it, may take its time; when this fails, the mount is taken away again. */
   readonly ready: (mounted: MountedTransport) => Promise<void>;
   readonly log: Log;
@@ -27,15 +31,15 @@ const IMPATIENT_EXIT_CODE = 1;
  */
 export async function serveUntilUnmounted({ mount, ready, log }: Lifetime): Promise<EndReason> {
   const stop = Promise.withResolvers<NodeJS.Signals>();
-  let stopping = false;
+  const stopping = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => {
-    if (stopping) exitProcess(IMPATIENT_EXIT_CODE);
-    stopping = true;
+    if (stopping.signal.aborted) exitProcess(IMPATIENT_EXIT_CODE);
+    stopping.abort();
     stop.resolve(signal);
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
   try {
-    const mounted = await mount();
+    const mounted = await mount(stopping.signal);
     const crash = (error: unknown) => {
       log.error(`unexpected error, unmounting: ${error instanceof Error ? error.stack : error}`);
       mounted.unmount().finally(() => exitProcess(1));
@@ -44,7 +48,7 @@ export async function serveUntilUnmounted({ mount, ready, log }: Lifetime): Prom
     const over = Promise.race([stop.promise, mounted.ended]);
     try {
       // A signal while mounting: nobody is told of a mount that is about to go.
-      if (!stopping) await Promise.race([ready(mounted), over]);
+      if (!stopping.signal.aborted) await Promise.race([ready(mounted), over]);
     } catch (error) {
       await mounted.unmount();
       throw error;

@@ -15,6 +15,8 @@ export interface MountOptions {
   readonly fileMode: number;
   /** Permission bits of directories. */
   readonly dirMode: number;
+  /** The SELinux label of all files; default: the policy's for FUSE. Only over the kernel transport. */
+  readonly context?: string;
 }
 
 /** World-readable and the mounting user's; root shares with everybody, others cannot without user_allow_other. */
@@ -61,6 +63,7 @@ const MAX_OPTIONS_BYTES = 1023;
  */
 export function fuseArgument(options: MountOptions, hideFiles: boolean): string {
   checkSource(options);
+  if (options.context !== undefined) throw new UserError("--context needs --transport kernel");
   const list = [
     "ro",
     "nosuid",

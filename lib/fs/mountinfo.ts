@@ -50,8 +50,8 @@ function parseLine(line: string): Mount | undefined {
   };
 }
 
-// The kernel writes space, tab, newline, backslash and "#" as \ooo, each a byte.
-function unescapeOctal(text: string): string {
+/** The kernel writes space, tab, newline, backslash and "#" as \ooo, each a byte; so do people in fstab(5). */
+export function unescapeOctal(text: string): string {
   return text.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
   );

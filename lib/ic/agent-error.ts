@@ -10,8 +10,8 @@ import {
 } from "@dfinity/agent";
 import { messageOf, UserError } from "../errors.ts";
 
-/** SYS_TRANSIENT (IC interface specification, "Reject codes"): the same call may pass later. */
-const REJECT_TRANSIENT = 2;
+/** A reject code (IC interface specification, "Reject codes"): the same call may pass later. */
+export const SYS_TRANSIENT = 2;
 
 /** The error in a sentence. Never the object: it carries whole certificates and many lines of context. */
 export function agentMessage(error: unknown): string {
@@ -41,7 +41,7 @@ export function isTransient(error: unknown): boolean {
   // The agent's decoders choke on some answers with errors that are not its own.
   if (!(error instanceof AgentError)) return error instanceof Error && !(error instanceof UserError);
   const { code } = error;
-  if (isReject(code)) return code.rejectCode === REJECT_TRANSIENT;
+  if (isReject(code)) return code.rejectCode === SYS_TRANSIENT;
   return !(code instanceof HttpErrorCode) || code.status === 429 || code.status >= 500 || isWrongTime(error);
 }
 

@@ -41,6 +41,8 @@ export interface CanisterMountOptions {
   readonly ready: "verified" | "hydrated";
   /** Milliseconds that opening a file may take, to have all of it first; undefined: it takes none. */
   readonly openWhole: number | undefined;
+  /** Milliseconds for which the mount goes on trying while the network does not answer, and nothing is kept; 0: no time. */
+  readonly retry: number;
   /** Never asks the network. */
   readonly offline: boolean;
   /** Where to write the counters on SIGUSR1 and at the end. */

@@ -10,6 +10,7 @@ import type { Source, SourceKind } from "../source/source.ts";
 import { CanisterMount, type MountDescription } from "./canister-mount.ts";
 import { nothingKept, openFirst } from "./first-release.ts";
 import type { CanisterMountOptions } from "./options.ts";
+import { untilNetworkAnswers } from "./outage.ts";
 
 /** Who wants the memory to be small does not want a thread's 30 MiB either. */
 const LEAST_MEMORY_FOR_THREAD = 128 * 1024 * 1024;
@@ -38,16 +39,20 @@ export async function serveMount(
   process.on("SIGHUP", () => (process.stdin.isTTY ? process.kill(process.pid, "SIGTERM") : mount?.refresh()));
   try {
     await serveUntilUnmounted({
-      mount: async () => {
+      mount: async (stopped) => {
         // First: what is wrong with it is known at once, and nothing has to be undone.
         if (options.metrics !== undefined) {
           const { serveMetrics } = await import("./metrics.ts");
           metrics = await serveMetrics(options.metrics, () => (isMounted ? mount?.status() : undefined), log);
         }
         const address = await resolveAddress();
-        const source = await openKnown(address, options, () => (isMounted ? verify : undefined));
-        const from = { address, source };
-        mount = new CanisterMount(from, await openFirst(from, options), options);
+        const open = async () => {
+          const source = await openKnown(address, options, () => (isMounted ? verify : undefined));
+          const from = { address, source };
+          return { from, first: await openFirst(from, options) };
+        };
+        const { from, first } = await untilNetworkAnswers(open, options, stopped);
+        mount = new CanisterMount(from, first, options);
         return mount.mount();
       },
       ready: async () => {

@@ -52,6 +52,8 @@ t.test("with no Node that can run it, it says what to do", async (t) => {
     stderr: `icfs: needs Node 24 or newer: run \`make setup\` in ${copy}, which installs one for icfs alone\n`,
   };
   t.same(await run(join(copy, "bin/icfs"), ["--version"], { env }), expected, "an old one");
+  await symlink(join(copy, "bin/icfs"), join(copy, "mount.icfs"));
+  t.same(await run(join(copy, "mount.icfs"), [], { env }), { ...expected, code: 2 }, "as mount(8) counts");
   const tools = join(directory, "tools");
   await mkdir(tools);
   for (const tool of ["dirname", "readlink", "sed"]) await symlink(`/usr/bin/${tool}`, join(tools, tool));

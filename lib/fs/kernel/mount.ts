@@ -54,6 +54,8 @@ export async function mountKernel({
     "group_id=0",
     ...["ro", "nosuid", "nodev", "noexec", "default_permissions"],
     ...(options.allowOther ? ["allow_other"] : []),
+    // In quotes: a label may have commas in it.
+    ...(options.context === undefined ? [] : [`context="${options.context}"`]),
   ];
   // A source that happens to be a file's name is not to be made an absolute path (-c).
   const command = ["-i", "-c", "-t", MOUNT_TYPE, "-o", parameters.join(","), "--", options.source, path];

@@ -1,0 +1,88 @@
+/**
+ * The program that mount(8) starts for type icfs: bin/icfs under the name mount.icfs or mount.fuse.icfs. It is `icfs mount` with
+ * the arguments, the exit codes and the silence that mount(8) expects; and it never asks a network for its root key, since any
+ * local user may listen on a loopback port before whoever should.
+ */
+import { CommanderError } from "commander";
+import { UserError } from "../errors.ts";
+import { isBackgroundChild } from "../fs/daemon.ts";
+import { exitProcess } from "../fs/exit.ts";
+import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mountinfo.ts";
+import { locate } from "../fs/probe.ts";
+import { resolveNetwork } from "../ic/network.ts";
+import { describe, isBug } from "./failure.ts";
+import { mountCommand } from "./mount.ts";
+import { type HelperRequest, parseHelperArguments, UsageError } from "./mount-helper.ts";
+import { wroteRw } from "./mount-written.ts";
+import { type NetworkOptions, parseRelease } from "./options.ts";
+
+/** Exit codes, see mount(8). */
+const INCORRECT_INVOCATION = 1;
+const INTERNAL_BUG = 4;
+const MOUNT_FAILURE = 32;
+
+/** As mount.nfs has it in the foreground. */
+const DEFAULT_RETRY_MS = 120_000;
+
+const PREFIX = "mount.icfs: ";
+
+// The agent warns of what it throws as well.
+console.warn = () => {};
+
+try {
+  await mountAsAsked(process.argv.slice(2));
+} catch (error) {
+  // Commander has said what is wrong.
+  if (!(error instanceof CommanderError)) console.error(PREFIX + describe(error));
+  exitProcess(exitCodeOf(error));
+}
+
+async function mountAsAsked(args: readonly string[]): Promise<void> {
+  let announce: (text: string) => void = () => {};
+  const command = mountCommand((text) => announce(text));
+  const request = parseHelperArguments(args, command.options);
+  if (request.verbose) announce = console.log;
+  // The copy in the background has another parent, and is asked for nothing that this process was not.
+  if (!isBackgroundChild()) {
+    if (request.rw && (await wroteRw(process.ppid, request))) {
+      throw new UsageError(
+        `${request.spec} cannot be mounted to be written to: releases are made by \`icfs publish\`; say ro instead of rw`,
+      );
+    }
+    if (request.remount && !request.fake) return checkMounted(request);
+  }
+  command
+    .name("mount.icfs")
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, PREFIX)) })
+    .setOptionValueWithSource("retry", DEFAULT_RETRY_MS, "default")
+    .hook("preAction", (parsed) => {
+      checkRootKey(parsed.opts());
+      parseRelease(request.spec);
+    });
+  if (request.fake) command.action(() => {});
+  await command.parseAsync(request.argv, { from: "user" });
+}
+
+/** @throws UsageError when the root key would have to be fetched */
+function checkRootKey({ network, rootKey }: NetworkOptions): void {
+  const { name, loopback, url } = resolveNetwork(network);
+  if (name === "ic" || rootKey !== undefined) return;
+  const why = loopback ? "; mount(8) is not to ask for it where any local user could answer" : "";
+  throw new UsageError(`the root key of ${url} is needed: root-key=FILE or root-key=HEX${why}`);
+}
+
+/**
+ * Options of a live mount stay what they are. Those who remount everything, as at shutdown, want it read-only, which it is.
+ * @throws UserError when it is not mounted
+ */
+async function checkMounted({ spec, directory }: HelperRequest): Promise<void> {
+  const mount = mountAt(await readMounts(), await locate(directory));
+  if (mount?.type === MOUNT_TYPE && mount.source === spec) return;
+  throw new UserError(`${spec} is not mounted at ${directory}, so that it cannot be remounted`);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError || error instanceof UsageError) return INCORRECT_INVOCATION;
+  return isBug(error) ? INTERNAL_BUG : MOUNT_FAILURE;
+}

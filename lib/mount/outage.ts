@@ -1,0 +1,56 @@
+/**
+ * Waiting for a network that is not there yet, as mount.nfs does: at boot a host may mount before its links, its routes or its
+ * clock are ready, and nobody mounts a second time what has failed then.
+ */
+import { FormatError, messageOf, UserError } from "../errors.ts";
+import { RejectError } from "../ic/agent.ts";
+import { SYS_TRANSIENT } from "../ic/agent-error.ts";
+import { VerificationError } from "../ic/certificate.ts";
+import { retrying } from "../retry.ts";
+import type { CanisterMountOptions } from "./options.ts";
+
+const FIRST_PAUSE_MS = 500;
+/** A boot waits no longer than this for a network that has arrived. */
+const LONGEST_PAUSE_MS = 4000;
+
+/**
+ * What `attempt` resolves to; while it fails because the network does not answer, it is made again for as long as `retry` says.
+ *
+ * @param stopped ends the wait
+ * @throws what the last attempt threw; UserError when the wait was ended
+ */
+export async function untilNetworkAnswers<T>(
+  attempt: () => Promise<T>,
+  { retry, log }: Pick<CanisterMountOptions, "retry" | "log">,
+  stopped: AbortSignal,
+): Promise<T> {
+  const until = performance.now() + retry;
+  try {
+    return await retrying(attempt, {
+      firstPause: FIRST_PAUSE_MS,
+      longestPause: LONGEST_PAUSE_MS,
+      again: (error, _, pause) => {
+        if (!isOutage(error) || performance.now() + pause > until) return false;
+        log.warn(`the network does not answer, trying again: ${messageOf(error)}`);
+        return true;
+      },
+      signal: stopped,
+    });
+  } catch (error) {
+    if (stopped.aborted) throw new UserError("ended by a signal while it waited for the network");
+    throw error;
+  }
+}
+
+/**
+ * Whether it may be over soon: no answer, one by somebody in between who is not ready, or one that this host's clock is wrong,
+ * which is set once there is a network. Not what a canister, or a certificate, says no to.
+ */
+export function isOutage(error: unknown): boolean {
+  if (error instanceof RejectError) return error.code === SYS_TRANSIENT;
+  if (error instanceof UserError || error instanceof VerificationError || error instanceof FormatError) {
+    return false;
+  }
+  // Too busy, or too slow; any other of these would be answered in the same way again.
+  return !/^HTTP status 4(?!08|29)/.test(messageOf(error));
+}

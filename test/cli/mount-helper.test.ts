@@ -1,0 +1,216 @@
+/** What mount(8) asks of its helper, and what it gets for an answer; nothing is mounted here (test/mount/fstab.test.ts does). */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { mountCommand } from "../../lib/cli/mount.ts";
+import { parseHelperArguments, splitOptions } from "../../lib/cli/mount-helper.ts";
+import { wroteRw } from "../../lib/cli/mount-written.ts";
+import { BIN, run, temporaryDirectory } from "../support/icfs.ts";
+
+const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
+const KEY = `308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100${"00".repeat(96)}`;
+
+const parse = (...args: string[]) => parseHelperArguments(args, mountCommand().options);
+/** What `icfs mount` is told for a list of options. */
+const told = (list: string) => parse(ID, "/srv/tftp", "-o", list).argv.slice(0, -3);
+
+t.test("the command line", async (t) => {
+  const plain = { spec: ID, directory: "/srv/tftp", fake: false, verbose: false, remount: false, rw: false };
+  t.same(parse(ID, "/srv/tftp"), { ...plain, argv: ["--", ID, "/srv/tftp"] });
+  t.same(parse(ID, "/srv/tftp", "-sfnv", "-o", "ro", "-t", "fuse.icfs"), {
+    ...plain,
+    fake: true,
+    verbose: true,
+    argv: ["--", ID, "/srv/tftp"],
+  });
+  t.same(parse("-n", "-o", "offline", ID, "/srv/tftp", "-o", "memory=64").argv, [
+    "--offline",
+    "--memory=64",
+    "--",
+    ID,
+    "/srv/tftp",
+  ]);
+  for (const args of [[], [ID], [ID, "/srv/tftp", "more"]]) {
+    t.throws(() => parse(...args), { name: "UserError", message: /^usage: mount\.icfs CANISTER DIR/ });
+  }
+  t.throws(() => parse(ID, "/srv/tftp", "-x"), { message: /-x/ });
+  t.throws(() => parse(ID, "/srv/tftp", "-o"), { message: /-o/ });
+});
+
+t.test("what concerns others, and what a mount is anyway, is ignored", async (t) => {
+  const lists = [
+    "ro,_netdev,nofail,noauto,user,x-systemd.automount,x-systemd.before=libvirtd.service,X-mount.mkdir,comment=boot files",
+    "ro,noexec,nosuid,nodev,_netdev,nofail,users,owner,group,nouser,auto,defaults",
+    "noatime,relatime,nodiratime,lazytime,strictatime,silent,mand,sync,async,dirsync",
+    "",
+    ",,",
+  ];
+  for (const list of lists) t.same(told(list), [], list);
+});
+
+t.test("the command's own options, by their names", async (t) => {
+  const values: Record<string, string> = {
+    network: "https://icp-api.io/",
+    "root-key": "/etc/icfs/root.key",
+    identity: "/etc/icfs/reader.pem",
+    uid: "65534",
+    gid: "65534",
+    "file-mode": "0444",
+    "dir-mode": "0555",
+    "cache-dir": "/var/cache/icfs",
+    "max-cache-size": "4GiB",
+    memory: "64",
+    refresh: "60",
+    quiet: "30s",
+    "switch-within": "10m",
+    "read-timeout": "10",
+    "max-stale": "7d",
+    prefetch: "boot",
+    ready: "hydrated",
+    open: "whole",
+    "open-timeout": "30",
+    transport: "kernel",
+    "log-level": "debug",
+    "log-file": "/var/log/a=b",
+    metrics: "[::1]:9469",
+    source: "icfs",
+    trust: "replicated",
+    retry: "2",
+    context: "system_u:object_r:tftpdir_t:s0",
+  };
+  for (const [name, value] of Object.entries(values))
+    t.same(told(`ro,${name}=${value}`), [`--${name}=${value}`]);
+  for (const name of ["allow-other", "no-allow-other", "offline"]) t.same(told(`${name},ro`), [`--${name}`]);
+  t.same(told('context="system_u:object_r:tftpdir_t:s0:c1,c2",log-file="/a,b"'), [
+    "--context=system_u:object_r:tftpdir_t:s0:c1,c2",
+    "--log-file=/a,b",
+  ]);
+  t.same(splitOptions('a="b,c,d=e'), ["a=b", "c", "d=e"], "a quote without an end");
+});
+
+t.test("what is wrong is named", async (t) => {
+  const cases: [list: string, message: string][] = [
+    ["ro,colour=blue", 'unknown option "colour"'],
+    ["suid", 'unknown option "suid"'],
+    ["foreground", 'unknown option "foreground"'],
+    ["json", 'unknown option "json"'],
+    ["help", 'unknown option "help"'],
+    ["offline=yes", 'option "offline" takes no value'],
+    ["memory", 'option "memory" needs a value: memory=...'],
+  ];
+  for (const [list, message] of cases) t.throws(() => told(list), { name: "UserError", message }, list);
+  t.same(parse(ID, "/srv/tftp", "-s", "-o", "colour=blue,memory=64").argv[0], "--memory=64", "-s");
+});
+
+t.test("rw and remount: the last word counts", async (t) => {
+  const asked = (list: string) => parse(ID, "/srv/tftp", "-o", list);
+  t.match(asked("rw,_netdev"), { rw: true, remount: false });
+  t.match(asked("rw,ro"), { rw: false });
+  t.match(asked("ro,remount"), { rw: false, remount: true });
+});
+
+t.test("whether anybody has written rw", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const fstab = join(directory, "fstab");
+  await writeFile(
+    fstab,
+    [
+      "# a comment",
+      "",
+      `${ID} /srv/default icfs defaults 0 0`,
+      `${ID} /srv/ro icfs ro 0 0`,
+      ` ${ID}\t/srv/a\\040b/ icfs noauto,rw 0 0`,
+      "cut short",
+    ].join("\n"),
+  );
+  const wrote = async (args: string[], at = "/srv/other", program = "mount") =>
+    wroteRw(await callerWith(t, program, args), { spec: ID, directory: at });
+  t.equal(await wrote(["-t", "icfs", ID, "/srv/other"]), false, "nothing was said");
+  t.equal(await wrote(["-t", "icfs", ID, "/srv/other", "-o", "_netdev,network=local"]), false);
+  for (const args of [
+    ["-w"],
+    ["-vw"],
+    ["--rw"],
+    ["--read-write"],
+    ["-o", "a,rw"],
+    ["-oa,rw,b"],
+    ["--options=rw"],
+  ]) {
+    t.equal(await wrote(["-t", "icfs", ID, "/srv/other", ...args]), true, args.join(" "));
+  }
+  t.equal(await wrote(["-aT", fstab], "/srv/default"), false);
+  t.equal(await wrote(["-a", "--fstab", fstab], "/srv/ro"), false);
+  t.equal(await wrote(["-a", "--fstab", fstab], "/srv/a b"), true);
+  t.equal(await wrote(["-a", "-T", join(directory, "absent")], "/srv/a b"), false);
+  t.equal(await wrote([], "/srv/other", "sh"), true, "by hand");
+  t.equal(await wroteRw(2 ** 22 + 1, { spec: ID, directory: "/srv/other" }), false, "nobody knows");
+});
+
+/** A process that looks like `program` with these arguments. */
+async function callerWith(t: Test, program: string, args: readonly string[]): Promise<number> {
+  const child = spawn("sh", ["-c", "echo; read line", ...args], {
+    argv0: `/usr/bin/${program}`,
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  t.teardown(async () => void child.kill());
+  await once(child.stdout, "data");
+  return child.pid!;
+}
+
+t.test(
+  "the program: -f checks everything, with mount's exit codes, an empty HOME and a bare PATH",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const helper = join(directory, "mount.icfs");
+    await symlink(BIN, helper);
+    await symlink(BIN, join(directory, "mount.fuse.icfs"));
+    const state = { XDG_STATE_HOME: join(directory, "state"), XDG_CACHE_HOME: join(directory, "cache") };
+    const bare = { HOME: "", PATH: "/usr/bin:/bin", ...state };
+    const at = join(directory, "mountpoint");
+    await mkdir(at);
+    const fake = (list: string, env: NodeJS.ProcessEnv = bare) =>
+      run(helper, [ID, at, "-f", "-o", list], { env, cwd: "/" });
+    const silent = { code: 0, stdout: "", stderr: "" };
+    t.same(await fake("ro,_netdev,nofail"), silent);
+    t.same(await fake("ro", state), silent, "no PATH at all");
+    t.same(await fake(`ro,network=local,root-key=${KEY}`), silent);
+    t.same(await run(join(directory, "mount.fuse.icfs"), [ID, at, "-f", "-o", "ro"], { env: bare }), silent);
+    const usage: [list: string, stderr: RegExp, env?: NodeJS.ProcessEnv][] = [
+      ["rw", /^mount\.icfs: oeagv-\S+ cannot be mounted to be written to: .*say ro instead of rw\n$/],
+      ["ro,colour=blue", /^mount\.icfs: unknown option "colour"\n$/],
+      ["ro,memory=0", /^mount\.icfs: .*'--memory <size>'.*Use a size from 1 MiB/],
+      ["ro,prefetch=some", /^mount\.icfs: .*'--prefetch <what>'.*Allowed choices are all, boot, none/],
+      ["ro,retry=soon", /^mount\.icfs: .*'--retry <time>'.*Use minutes, or a time such as 90s/],
+      ["ro,context=a b", /^mount\.icfs: .*'--context <label>'.*Use a label/],
+      [
+        "ro,network=local",
+        /^mount\.icfs: the root key of http:\/\/127\.0\.0\.1:4943 is needed: root-key=.*not to ask/,
+      ],
+      [
+        "ro,network=http://10.1.2.3",
+        /^mount\.icfs: the root key of http:\/\/10\.1\.2\.3 is needed: root-key=FILE or root-key=HEX\n$/,
+      ],
+      ["ro", /the root key of http:\/\/127\.0\.0\.1:4943 is needed/, { ...bare, ICFS_NETWORK: "local" }],
+    ];
+    for (const [list, stderr, env] of usage) {
+      const said = await fake(list, env);
+      t.match(said, { code: 1, stdout: "", stderr }, list);
+    }
+    const failures: [args: string[], stderr: RegExp][] = [
+      [["not-an-id", at, "-f"], /^mount\.icfs: "not-an-id" is no canister id/],
+      [
+        [ID, at, "-o", "remount,ro"],
+        /^mount\.icfs: oeagv-\S+ is not mounted at .*, so that it cannot be remounted\n$/,
+      ],
+      [
+        [ID, join(directory, "absent"), "-o", "offline"],
+        /^mount\.icfs: nothing of oeagv-\S+ is kept on this host/,
+      ],
+    ];
+    for (const [args, stderr] of failures) {
+      t.match(await run(helper, args, { env: bare }), { code: 32, stdout: "", stderr }, args.join(" "));
+    }
+  },
+);

@@ -1,0 +1,192 @@
+/**
+ * The real mount(8), umount(8) and findmnt(8) over mounts of type icfs, in a mount namespace of their own, in which /sbin has the
+ * helper: this machine's own is left alone. Nothing that mount(8) takes away is in the environment.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import t, { type Test } from "tap";
+import { processesWith } from "../../demo/process.ts";
+import { readMounts } from "../../lib/fs/mountinfo.ts";
+import { BIN, type Result, run } from "../support/icfs.ts";
+import { startMountable } from "../support/mountable.ts";
+import { eventually, HUNG } from "./mounts.ts";
+
+t.setTimeout(5 * HUNG);
+
+const c = await startMountable(t);
+const { id, directory, tree, proxy } = c;
+await c.publish({ "pxelinux.0": "loader\n", "pxelinux.cfg/default": "menu\n" });
+const keyFile = join(directory, "root.key");
+await writeFile(keyFile, c.rootKey);
+const NETWORK = `network=${proxy.url},root-key=${keyFile}`;
+const within = await namespace(t);
+
+/** A namespace with the helper under both names; runs commands in it. Whatever is mounted there is taken away with the test. */
+async function namespace(t: Test): Promise<(program: string, ...args: string[]) => Promise<Result>> {
+  const helpers = join(directory, "sbin");
+  await mkdir(helpers);
+  for (const name of ["mount.icfs", "mount.fuse.icfs"]) await symlink(BIN, join(helpers, name));
+  const sbin = await realpath("/sbin");
+  const script = `mount -t overlay overlay -o lowerdir=${helpers}:${sbin} ${sbin} && echo ready && read line`;
+  const holder = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  await Promise.race([once(holder.stdout, "data"), once(holder, "exit")]);
+  const env = {
+    PATH: "/usr/bin:/bin:/usr/sbin:/sbin",
+    HOME: "",
+    LC_ALL: "C.UTF-8",
+    XDG_STATE_HOME: join(directory, "host-state"),
+    XDG_CACHE_HOME: join(directory, "host-cache"),
+  };
+  const within = (program: string, ...args: string[]) =>
+    run("nsenter", ["--mount", "--target", String(holder.pid), "--", program, ...args], { env });
+  t.teardown(async () => {
+    await within("umount", "--all", "--types", "fuse.icfs", "--lazy");
+    holder.kill();
+  });
+  return within;
+}
+
+async function mountpoint(name: string): Promise<string> {
+  const path = join(directory, name);
+  await mkdir(path);
+  return path;
+}
+
+async function fstab(...lines: string[]): Promise<string> {
+  const file = join(directory, "fstab");
+  await writeFile(file, lines.map((line) => `${line}\n`).join(""));
+  return file;
+}
+
+const silent = { code: 0, stdout: "", stderr: "" };
+/** Where icfs is mounted in the namespace, by findmnt. */
+const found = async () =>
+  (await within("findmnt", "-rn", "-t", "fuse.icfs", "-o", "SOURCE,TARGET")).stdout
+    .split("\n")
+    .filter((line) => line !== "");
+const isTree = async (path: string) => (await within("diff", "-r", tree, path)).code === 0;
+const daemonOf = (path: string) =>
+  processesWith(path).filter(({ command }) => command.includes("mount-helper-main"));
+
+/** umount(8), and nobody serves it any more. */
+async function umount(t: Test, path: string): Promise<void> {
+  t.same(await within("umount", path), silent);
+  await eventually("its daemon has ended", () => daemonOf(path).length === 0);
+}
+
+t.test("mount -a, again, mount DIR, remount, umount DIR", async (t) => {
+  const [a, b, later] = [await mountpoint("a"), await mountpoint("b"), await mountpoint("later")];
+  const file = await fstab(
+    "# boot files",
+    `${id} ${a} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`,
+    `${id}@1 ${b} fuse.icfs _netdev,nofail,comment=older,allow-other,source=icfs,trust=query,${NETWORK} 0 0`,
+    `${id} ${later} icfs ro,noauto,user,context="system_u:object_r:tftpdir_t:s0:c1,c2",${NETWORK} 0 0`,
+  );
+  t.same(await within("mount", "-a", "-T", file), silent);
+  t.same(await found(), [`${id} ${a}`, `${id}@1 ${b}`]);
+  const { stdout } = await within("findmnt", "-n", "-o", "SOURCE,FSTYPE,VFS-OPTIONS", a);
+  t.match(stdout, new RegExp(`^${id} +fuse\\.icfs +ro,nosuid,nodev,noexec`));
+  t.ok(await isTree(a));
+  t.ok(await isTree(b));
+  t.match(await within("touch", join(a, "x")), { code: 1, stderr: /Read-only file system/ });
+  t.same(
+    (await readMounts()).filter(({ mountpoint: at }) => at.startsWith(directory)),
+    [],
+    "in the namespace only",
+  );
+
+  t.same(await within("mount", "-a", "-T", file), silent, "again");
+  t.equal((await found()).length, 2, "nothing is mounted twice");
+  t.same(await within("mount", "-T", file, "-o", "remount", a), silent);
+  t.same(await within("mount", "-o", "remount,ro", a), silent);
+  t.equal((await found()).length, 2, "nor by remount");
+  t.match(await within("mount", "-o", "remount,rw", a), { code: 1, stderr: /say ro instead of rw/ });
+  t.ok(await isTree(a));
+
+  t.same(await within("mount", "-T", file, later), silent, "mount DIR");
+  t.equal((await found()).length, 3);
+  t.ok(await isTree(later));
+  for (const path of [a, b, later]) await umount(t, path);
+  t.same(await found(), []);
+  t.same(await within("mount", "-T", file, a), silent, "and again after umount");
+  await umount(t, a);
+});
+
+t.test(
+  "mount -t icfs: read-only when nothing is said, refused when rw is, and mount's own exit codes",
+  async (t) => {
+    const path = await mountpoint("by-hand");
+    const mount = (...args: string[]) => within("mount", ...args);
+    t.same(await mount("-t", "icfs", id, path, "-o", NETWORK), silent);
+    t.match((await within("findmnt", "-n", "-o", "VFS-OPTIONS", path)).stdout, /^ro,/);
+    t.match(await mount("-t", "icfs", id, path, "-o", NETWORK), {
+      code: 32,
+      stderr: /is already mounted at/,
+    });
+    await umount(t, path);
+    t.match(await mount("-v", "-t", "fuse.icfs", id, path, "-o", NETWORK), {
+      code: 0,
+      stdout: new RegExp(`^mounted release 1 of ${id} at ${path}: 2 files`),
+    });
+    await umount(t, path);
+    t.same(await mount("-f", "-t", "icfs", id, path, "-o", NETWORK), silent, "-f");
+
+    const file = await fstab(`${id} ${path} icfs rw,${NETWORK} 0 0`);
+    const refused: [args: string[], code: number, stderr: RegExp][] = [
+      [["-t", "icfs", id, path, "-o", `rw,${NETWORK}`], 1, /say ro instead of rw/],
+      [["-w", "-t", "icfs", id, path, "-o", NETWORK], 1, /say ro instead of rw/],
+      [["-T", file, path], 1, /say ro instead of rw/],
+      [["-T", file, "-a"], 32, /say ro instead of rw/],
+      [["-t", "icfs", id, path, "-o", `ro,colour=blue,${NETWORK}`], 1, /unknown option "colour"/],
+      [
+        ["-t", "icfs", id, path, "-o", `ro,network=${proxy.url}`],
+        1,
+        /the root key of .* is needed: root-key=FILE/,
+      ],
+      [
+        ["-t", "icfs", "rwlgt-iiaaa-aaaaa-aaaaa-cai", path, "-o", `ro,${NETWORK}`],
+        32,
+        /rwlgt-iiaaa-aaaaa-aaaaa-cai/,
+      ],
+    ];
+    for (const [args, code, stderr] of refused) {
+      const began = performance.now();
+      t.match(await mount(...args), { code, stderr }, args.join(" "));
+      t.ok(performance.now() - began < 10_000, "at once");
+    }
+    t.same(await found(), []);
+  },
+);
+
+t.test("a network that arrives later, with a cold cache", async (t) => {
+  const path = await mountpoint("early");
+  proxy.down = true;
+  t.teardown(() => {
+    proxy.down = false;
+  });
+  const cold = `cache-dir=${join(directory, "cold")},${NETWORK}`;
+  const line = (retry: string) => fstab(`${id} ${path} icfs ro,_netdev,nofail,retry=${retry},${cold} 0 0`);
+  const began = performance.now();
+  t.match(await within("mount", "-T", await line("0"), path), { code: 32, stderr: /closed|hang up|reset/ });
+  t.ok(performance.now() - began < 6000, "no patience");
+  const mounting = within("mount", "-T", await line("1"), "-a");
+  await sleep(6000);
+  t.same(await found(), []);
+  proxy.down = false;
+  t.same(await mounting, silent);
+  t.ok(await isTree(path));
+  await umount(t, path);
+
+  proxy.down = true;
+  const again = performance.now();
+  const said = await within("mount", "-T", await line("1"), path);
+  t.match(said, { code: 0, stderr: /mounted from what was kept on this host/ });
+  t.ok(performance.now() - again < 10_000, "at once");
+  t.ok(await isTree(path));
+  await umount(t, path);
+});

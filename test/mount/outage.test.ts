@@ -1,0 +1,101 @@
+/** Waiting for a network that is late (--retry): for what, how long, and until a signal. */
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import { FormatError, UserError } from "../../lib/errors.ts";
+import { RejectError } from "../../lib/ic/agent.ts";
+import { VerificationError } from "../../lib/ic/certificate.ts";
+import { isOutage, untilNetworkAnswers } from "../../lib/mount/outage.ts";
+import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
+import { mountpointFor } from "./mounts.ts";
+
+const never = new AbortController().signal;
+
+/** What is logged of an attempt that succeeds when it is made the nth time. */
+async function attempts(n: number, retry: number, error: Error) {
+  const warnings: string[] = [];
+  const nothing = () => {};
+  const log = { debug: nothing, info: nothing, warn: (text: string) => warnings.push(text), error: nothing };
+  let made = 0;
+  const attempt = async () => {
+    made += 1;
+    if (made < n) throw error;
+    return "open";
+  };
+  const result = await untilNetworkAnswers(attempt, { retry, log }, never).catch((thrown) => thrown);
+  return { result, made, warnings };
+}
+
+t.test("it goes on for as long as it may, and says so", async (t) => {
+  const refused = new Error("connect ECONNREFUSED 192.0.2.1:443");
+  const warning = "the network does not answer, trying again: connect ECONNREFUSED 192.0.2.1:443";
+  t.same(await attempts(1, 0, refused), { result: "open", made: 1, warnings: [] });
+  t.same(await attempts(3, 60_000, refused), { result: "open", made: 3, warnings: [warning, warning] });
+  t.same(await attempts(3, 0, refused), { result: refused, made: 1, warnings: [] });
+  const began = performance.now();
+  const { result, made } = await attempts(1000, 2000, refused);
+  t.equal(result, refused);
+  t.ok(made >= 2 && made <= 10, `${made} attempts`);
+  t.ok(performance.now() - began < 2500);
+});
+
+t.test("only for what may be over soon", async (t) => {
+  const soon = [
+    new Error("no answer within 5 s"),
+    new Error("getaddrinfo EAI_AGAIN icp-api.io"),
+    new Error("HTTP status 503 Service Unavailable: "),
+    new Error("HTTP status 429 Too Many Requests: "),
+    new Error("the network refuses the time of this request: set this host's clock"),
+    new RejectError(2, "the subnet is busy"),
+  ];
+  const lasting = [
+    new UserError("canister has no release yet"),
+    new VerificationError("the certificate is refused"),
+    new FormatError("what answers is no IC network"),
+    new RejectError(3, "canister not found"),
+    new Error("HTTP status 400 Bad Request: canister_not_found"),
+  ];
+  for (const error of soon) t.equal(isOutage(error), true, error.message);
+  for (const error of lasting) {
+    t.equal(isOutage(error), false, error.message);
+    t.match(await attempts(2, 60_000, error), { result: error, made: 1 });
+  }
+});
+
+t.test("a signal ends the wait", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const env = cleanEnvironment(directory);
+  const mountpoint = await mountpointFor(t);
+  const key = `308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100${"00".repeat(96)}`;
+  const args = [
+    "oeagv-5qaaa-aaaah-aar4q-cai",
+    mountpoint,
+    "--network",
+    "http://127.0.0.1:1",
+    "--root-key",
+    key,
+  ];
+  for (const more of [["--foreground"], ["--log-file", join(directory, "log")]]) {
+    const { code, stderr, seconds } = await ended(["mount", ...args, "--retry", "1", ...more]);
+    // In the background it is the copy that has waited, and who started it ends as shells expect.
+    t.equal(code, more.length === 1 ? 1 : 128 + 15);
+    if (more.length === 1)
+      t.match(stderr, /trying again[\s\S]*icfs: ended by a signal while it waited for the network\n$/);
+    t.ok(seconds < 8);
+  }
+
+  async function ended(command: string[]) {
+    let began = 0;
+    const said = await run(BIN, command, {
+      env,
+      started: async (child) => {
+        if (command.includes("--foreground")) await once(child.stderr!, "data");
+        else await sleep(4000);
+        began = performance.now();
+        child.kill("SIGTERM");
+      },
+    });
+    return { ...said, seconds: (performance.now() - began) / 1000 };
+  }
+});
