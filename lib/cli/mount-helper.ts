@@ -44,14 +44,15 @@ export function parseHelperArguments(args: readonly string[], known: readonly Op
   if (spec === undefined || directory === undefined || more.length > 0) {
     throw new UsageError("usage: mount.icfs CANISTER DIR [-sfnv] [-t TYPE] [-o OPTIONS]");
   }
-  const written = (values.o ?? []).flatMap(splitOptions).filter((one) => one !== "");
+  const written = (values.o ?? []).flatMap(splitOptions);
+  // Then mount(8) passes on what /proc/mounts says as well: options of FUSE, which nobody has written.
+  const remount = written.includes("remount");
   const argv: string[] = [];
-  let [rw, remount] = [false, false];
+  let rw = false;
   for (const one of written) {
     // The last one counts, as with mount(8).
     if (one === "rw" || one === "ro") rw = one === "rw";
-    else if (one === "remount") remount = true;
-    else if (!ELSEWHERE.test(one) && !ANYWAY.test(one)) {
+    else if (!remount && !ELSEWHERE.test(one) && !ANYWAY.test(one)) {
       const argument = argumentFor(one, known);
       if (argument !== undefined) argv.push(argument);
       else if (!values.s) throw new UsageError(`unknown option "${nameIn(one)}"`);
@@ -92,7 +93,7 @@ function parseCommandLine(args: readonly string[]) {
 
 /** The options in a list with commas, of which those within double quotes belong to a value. The quotes go. */
 export function splitOptions(list: string): string[] {
-  return [...list.matchAll(/((?:"[^"]*"|[^,])*)(?:,|$)/g)].map(([, one]) => one!.replaceAll('"', ""));
+  return [...list.matchAll(/(?:"[^"]*"|[^,])+/g)].map(([one]) => one.replaceAll('"', ""));
 }
 
 /** `max-stale=7d` as `--max-stale=7d`; undefined when there is no such option. @throws UsageError */

@@ -109,6 +109,7 @@ t.test("rw and remount: the last word counts", async (t) => {
   t.match(asked("rw,_netdev"), { rw: true, remount: false });
   t.match(asked("rw,ro"), { rw: false });
   t.match(asked("ro,remount"), { rw: false, remount: true });
+  t.match(asked("rw,remount,user_id=0,group_id=0,allow_other"), { rw: true, remount: true });
 });
 
 t.test("whether anybody has written rw", async (t) => {

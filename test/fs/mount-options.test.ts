@@ -29,5 +29,6 @@ t.test("what libfuse is told", async (t) => {
 t.test("the source cannot smuggle in an option, nor be cut off", async (t) => {
   t.match(fuseArgument({ ...options, source: "a,rw\\" }, false), ",fsname=a\\,rw\\\\,");
   t.throws(() => fuseArgument({ ...options, source: "a\nb" }, false), /control character/);
+  t.throws(() => fuseArgument({ ...options, context: "a:b:c" }, false), /--context needs --transport kernel/);
   t.throws(() => fuseArgument({ ...options, source: "ö".repeat(450) }, false), /too long/);
 });

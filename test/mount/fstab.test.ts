@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, realpath, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
@@ -15,6 +15,10 @@ import { startMountable } from "../support/mountable.ts";
 import { eventually, HUNG } from "./mounts.ts";
 
 t.setTimeout(5 * HUNG);
+
+/** Who must be able to reach this checkout, and somebody else. */
+const NOBODY = 65534;
+const ANOTHER = 12345;
 
 const c = await startMountable(t);
 const { id, directory, tree, proxy } = c;
@@ -30,7 +34,15 @@ async function namespace(t: Test): Promise<(program: string, ...args: string[]) 
   await mkdir(helpers);
   for (const name of ["mount.icfs", "mount.fuse.icfs"]) await symlink(BIN, join(helpers, name));
   const sbin = await realpath("/sbin");
-  const script = `mount -t overlay overlay -o lowerdir=${helpers}:${sbin} ${sbin} && echo ready && read line`;
+  const device = join(directory, "fuse");
+  // Without the machine's own mounts: a namespace that has them, too, would keep them from ending. mount(8) remembers in /run/mount
+  // what /proc/mounts does not say; users can name no other fstab, and need a /dev/fuse.
+  const script = `umount --all --types fuse.icfs --lazy
+    mkdir -p /run/mount && mount -t tmpfs tmpfs /run/mount &&
+    mount -t overlay overlay -o lowerdir=${helpers}:${sbin} ${sbin} &&
+    mount --bind ${await fstab()} /etc/fstab &&
+    mknod -m 666 ${device} c 10 229 && mount --bind ${device} /dev/fuse &&
+    echo ready && read line`;
   const holder = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
     stdio: ["pipe", "pipe", "inherit"],
   });
@@ -73,7 +85,7 @@ const isTree = async (path: string) => (await within("diff", "-r", tree, path)).
 const daemonOf = (path: string) =>
   processesWith(path).filter(({ command }) => command.includes("mount-helper-main"));
 
-/** umount(8), and nobody serves it any more. */
+/** umount(8), and no process serves it any more. */
 async function umount(t: Test, path: string): Promise<void> {
   t.same(await within("umount", path), silent);
   await eventually("its daemon has ended", () => daemonOf(path).length === 0);
@@ -115,6 +127,26 @@ t.test("mount -a, again, mount DIR, remount, umount DIR", async (t) => {
   t.same(await found(), []);
   t.same(await within("mount", "-T", file, a), silent, "and again after umount");
   await umount(t, a);
+});
+
+t.test("a user's own mount, by the option `user`", async (t) => {
+  const home = await mountpoint("home");
+  const path = join(home, "mnt");
+  await chmod(directory, 0o755);
+  await mkdir(path);
+  for (const own of [home, path]) await chown(own, NOBODY, NOBODY);
+  const options = `ro,noauto,user,no-allow-other,cache-dir=${home}/cache,log-file=${home}/log,${NETWORK}`;
+  await fstab(`${id} ${path} icfs ${options} 0 0`);
+  const as = (user: number, ...command: string[]) => {
+    const identity = ["--reuid", `${user}`, "--regid", `${user}`, "--clear-groups"];
+    return within("setpriv", ...identity, "env", `XDG_STATE_HOME=${home}/state`, ...command);
+  };
+  t.same(await as(NOBODY, "mount", path), silent);
+  t.match(await as(NOBODY, "cat", join(path, "pxelinux.0")), { code: 0, stdout: "loader\n" });
+  t.not((await as(ANOTHER, "umount", path)).code, 0, "not another's to take away");
+  t.same(await as(NOBODY, "umount", path), silent);
+  t.same(await found(), []);
+  await eventually("its daemon has ended", () => daemonOf(path).length === 0);
 });
 
 t.test(
