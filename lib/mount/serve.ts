@@ -1,6 +1,7 @@
 /** `icfs mount` from its start to its end: the first release, the mount, the signals. */
 import { messageOf, UserError } from "../errors.ts";
 import { serveUntilUnmounted } from "../fs/lifetime.ts";
+import { prepareMountpoint } from "../fs/mountpoint.ts";
 import { BlsThread } from "../ic/bls-thread.ts";
 import type { BlsVerify } from "../ic/certificate.ts";
 import type { ReleaseAddress } from "../source/address.ts";
@@ -46,7 +47,11 @@ export async function serveMount(
           metrics = await serveMetrics(options.metrics, () => (isMounted ? mount?.status() : undefined), log);
         }
         const address = await resolveAddress();
+        let isAgain = false;
         const open = async () => {
+          // What is wrong with it should not be found out only when the network has come.
+          if (isAgain) await prepareMountpoint(options.mountpoint, log);
+          isAgain = true;
           const source = await openKnown(address, options, () => (isMounted ? verify : undefined));
           const from = { address, source };
           return { from, first: await openFirst(from, options) };

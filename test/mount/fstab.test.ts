@@ -220,5 +220,12 @@ t.test("a network that arrives later, with a cold cache", async (t) => {
   t.match(said, { code: 0, stderr: /mounted from what was kept on this host/ });
   t.ok(performance.now() - again < 10_000, "at once");
   t.ok(await isTree(path));
+  const colder = `retry=1,cache-dir=${join(directory, "colder")},${NETWORK}`;
+  const taken = performance.now();
+  t.match(await within("mount", "-t", "icfs", id, path, "-o", colder), {
+    code: 32,
+    stderr: /already mounted at/,
+  });
+  t.ok(performance.now() - taken < 15_000, "nobody waits for what cannot be");
   await umount(t, path);
 });
