@@ -5,6 +5,7 @@ import t from "tap";
 import type { Examined } from "../../lib/doctor/check.ts";
 import { hasAccepted } from "../../lib/source/icfs/trust.ts";
 import { eventually, sh } from "../mount/mounts.ts";
+import { BIN, run } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 
 t.test("icfs doctor", async (t) => {
@@ -49,7 +50,7 @@ t.test("icfs doctor", async (t) => {
     for (const line of stdout.trimEnd().split("\n"))
       t.match(line, /^((ok {3}|warn|fail) {1,2}[a-z ]+: | {6}\S)/);
     const { of } = await doctor(mountpoint);
-    t.match(of("mount").length, 2, "a mountpoint alone");
+    t.equal(of("mount").length, 2, "a mountpoint alone");
     t.same(of("canister"), []);
   });
 
@@ -67,6 +68,16 @@ t.test("icfs doctor", async (t) => {
     t.equal(code, 1);
     t.match(stdout, /^fail {2}mount: .* is a stale mount.*\n {6}mount it again/m);
     await mounted.umount();
+  });
+
+  await t.test("beside a TFTP server, in a network of their own", async (t) => {
+    const server = [
+      "dnsmasq --conf-file=/dev/null --keep-in-foreground --port=0 --user=root --log-facility=/dev/null",
+      `--pid-file= --enable-tftp --tftp-root='${c.directory}'`,
+    ].join(" ");
+    const script = `ip link set lo up; ${server} & until grep -q :0045 /proc/net/udp; do sleep 0.1; done; "$1" doctor; kill $!`;
+    const { stdout } = await run("unshare", ["--net", "sh", "-c", script, "sh", BIN], { env: c.env });
+    t.match(stdout, /^ok {4}tftp: dnsmasq \(process \d+\) has UDP port 69$/m);
   });
 
   await t.test("of what is not there", async (t) => {
