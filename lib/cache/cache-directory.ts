@@ -1,5 +1,5 @@
 /** The directory that holds a host's disk cache: that it is private. */
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, type Stats, statSync } from "node:fs";
 import { messageOf, UserError } from "../errors.ts";
 
 /**
@@ -16,7 +16,11 @@ export function prepareCacheDirectory(directory: string): void {
       `cannot make the cache directory (${messageOf(error)}): choose another with --cache-dir, or do without by --max-cache-size 0`,
     );
   }
-  const { uid, mode } = statSync(directory);
+  checkPrivate(directory, statSync(directory));
+}
+
+/** Whether a directory with that owner and mode is this user's alone. @throws UserError when it is not */
+export function checkPrivate(directory: string, { uid, mode }: Pick<Stats, "uid" | "mode">): void {
   if (uid !== process.geteuid!()) {
     throw new UserError(`${directory} belongs to another user: choose a cache directory with --cache-dir`);
   }

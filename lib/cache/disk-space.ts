@@ -77,16 +77,20 @@ export class DiskSpace {
   }
 }
 
-/** What is in a cache directory. What killed processes have left half written is taken away. */
-export async function storedChunks(directory: string): Promise<StoredChunk[]> {
+/**
+ * What is in a cache directory. What killed processes have left half written is taken away.
+ *
+ * @param tidy false: only looks, and leaves that
+ */
+export async function storedChunks(directory: string, tidy = true): Promise<StoredChunk[]> {
   const chunks = join(directory, "chunks");
   const limit = pLimit(PARALLEL);
   const prefixes = await readdir(chunks).catch(() => []);
-  const lists = await Promise.all(prefixes.map((prefix) => limit(() => listOf(join(chunks, prefix)))));
+  const lists = await Promise.all(prefixes.map((prefix) => limit(() => listOf(join(chunks, prefix), tidy))));
   return lists.flat();
 }
 
-async function listOf(directory: string): Promise<StoredChunk[]> {
+async function listOf(directory: string, tidy: boolean): Promise<StoredChunk[]> {
   const found: StoredChunk[] = [];
   for (const name of await readdir(directory).catch(() => [])) {
     const path = join(directory, name);
@@ -94,7 +98,7 @@ async function listOf(directory: string): Promise<StoredChunk[]> {
     if (status === undefined) continue;
     if (/^[0-9a-f]{64}$/.test(name)) {
       found.push({ key: name, path, size: status.size, used: status.mtimeMs });
-    } else if (name.endsWith(".new") && Date.now() - status.mtimeMs > ABANDONED_MS) {
+    } else if (tidy && name.endsWith(".new") && Date.now() - status.mtimeMs > ABANDONED_MS) {
       await rm(path, { force: true }).catch(() => {});
     }
   }

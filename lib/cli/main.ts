@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   deploy: async () => (await import("./deploy.ts")).deployCommand(),
   identity: async () => (await import("./identity.ts")).identityCommand(),
   status: async () => (await import("./status.ts")).statusCommand(),
+  doctor: async () => (await import("./doctor.ts")).doctorCommand(),
   cache: async () => (await import("./cache.ts")).cacheCommand(),
   trust: async () => (await import("./trust.ts")).trustCommand(),
   localnet: async () => (await import("./localnet.ts")).localnetCommand(),

@@ -16,10 +16,10 @@ import type { ListenAddress, Prefetch } from "../mount/options.ts";
 import { serveMount } from "../mount/serve.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
-import { namedInWords } from "../source/source.ts";
+import { namedInWords, VOUCHED } from "../source/source.ts";
 import { megabytes, parseDuration, parseMebibytes } from "../units.ts";
 import { flag, option, RELEASE_ARGUMENT, releaseAddressOf } from "./options.ts";
-import { type ReadingOptions, VOUCHED, warnOfTrust, withSource } from "./reading.ts";
+import { type ReadingOptions, warnOfTrust, withSource } from "./reading.ts";
 
 interface MountCommandOptions extends ReadingOptions {
   readonly foreground?: boolean;
@@ -61,7 +61,7 @@ const DEFAULT_MEMORY = 256 * MIB;
 /** Less does not hold a chunk and those that are read ahead. */
 const LEAST_MEMORY = MIB;
 /** Some dozen installers. */
-const DEFAULT_CACHE_SIZE = 4096 * MIB;
+export const DEFAULT_CACHE_SIZE = 4096 * MIB;
 /** A TFTP server that waits longer keeps the whole site's DHCP waiting. */
 const DEFAULT_READ_TIMEOUT_S = 10;
 /** Before this tftp clients give up. */

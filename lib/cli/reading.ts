@@ -3,7 +3,14 @@ import type { Command, Option } from "commander";
 import { createLog } from "../log.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { openSource } from "../source/open.ts";
-import type { Release, Source, SourceKind, Trust, Verification } from "../source/source.ts";
+import {
+  type Release,
+  type Source,
+  type SourceKind,
+  type Trust,
+  type Verification,
+  VOUCHED,
+} from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
 import { type NetworkOptions, option, REQUEST_TIMEOUT_MS, releaseAddressOf, withNetwork } from "./options.ts";
 
@@ -67,10 +74,3 @@ export function warnOfTrust(canister: string, verified: Verification): void {
     `icfs: what ${canister} serves is ${VOUCHED[verified]}, and anybody may write to it; --trust replicated reads it through consensus`,
   );
 }
-
-/** What vouches for bytes, for people. */
-export const VOUCHED: Readonly<Record<Verification, string>> = {
-  certified: "certified by the subnet",
-  replicated: "read through the subnet's consensus",
-  "node-signature": "signed by the node that answered, and certified by nobody",
-};

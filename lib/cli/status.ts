@@ -6,10 +6,9 @@ import { locate } from "../fs/probe.ts";
 import { oneLine } from "../log.ts";
 import { askStatus } from "../mount/control.ts";
 import type { MountStatus } from "../mount/status.ts";
-import { namedInWords } from "../source/source.ts";
+import { namedInWords, VOUCHED } from "../source/source.ts";
 import { ageText, megabytes } from "../units.ts";
 import { flag } from "./options.ts";
-import { VOUCHED } from "./reading.ts";
 
 export function statusCommand(): Command {
   return new Command("status")

@@ -17,13 +17,14 @@ import {
   type ReleaseNames,
   type SourceKind,
   type Verification,
+  VOUCHED,
 } from "../source/source.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
 import { readingCache } from "./chunks.ts";
 import { flag, parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./options.ts";
-import { openForReading, openSourceOf, type ReadingOptions, VOUCHED, withSource } from "./reading.ts";
+import { openForReading, openSourceOf, type ReadingOptions, withSource } from "./reading.ts";
 
 interface VerifyOptions extends ReadingOptions {
   readonly json?: boolean;

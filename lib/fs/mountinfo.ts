@@ -13,6 +13,8 @@ export interface Mount {
   readonly device: string;
   readonly mountpoint: string;
   readonly options: readonly string[];
+  /** Of the file system, not of this mount of it: where FUSE's own are. */
+  readonly superOptions: readonly string[];
   readonly type: string;
   /** For our mounts the canister, as the user named it. */
   readonly source: string;
@@ -47,6 +49,7 @@ function parseLine(line: string): Mount | undefined {
     options: options.split(","),
     type: unescapeOctal(fields[separator + 1] ?? ""),
     source: unescapeOctal(fields[separator + 2] ?? ""),
+    superOptions: (fields[separator + 3] ?? "").split(","),
   };
 }
 

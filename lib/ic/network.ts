@@ -95,11 +95,27 @@ function fromHex(hex: string): Uint8Array {
   return Uint8Array.from(Buffer.from(hex, "hex"));
 }
 
+/** What a network says of itself. Nothing about it is verified. */
+export interface NetworkStatus {
+  readonly rootKey: Uint8Array;
+  /** What time it is there, to the second, by the Date of its answer. */
+  readonly time: Date | undefined;
+}
+
+/** Asks a network for its status. @throws FormatError when what answers is no network; Error when nothing does */
+export async function networkStatus(url: string): Promise<NetworkStatus> {
+  const response = await boundedFetch(`${url}/api/v2/status`, undefined, STATUS_TIMEOUT_MS);
+  if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+  const time = new Date(response.headers.get("date") ?? Number.NaN);
+  return {
+    rootKey: decodeRootKey(new Uint8Array(await response.arrayBuffer())),
+    time: Number.isNaN(time.getTime()) ? undefined : time,
+  };
+}
+
 async function fetchRootKey(url: string): Promise<Uint8Array> {
   try {
-    const response = await boundedFetch(`${url}/api/v2/status`, undefined, STATUS_TIMEOUT_MS);
-    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-    return checked(decodeRootKey(new Uint8Array(await response.arrayBuffer())), `${url}/api/v2/status`);
+    return checked((await networkStatus(url)).rootKey, `${url}/api/v2/status`);
   } catch (error) {
     if (error instanceof UserError) throw error;
     if (error instanceof FormatError) {

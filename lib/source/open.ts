@@ -26,6 +26,8 @@ export interface SourceOptions {
   readonly requestTimeout: number;
   /** Never asks the network; `kind` is given then. */
   readonly offline?: boolean;
+  /** False: what this host accepts is not written down. */
+  readonly remember?: boolean;
   /** What is to check the next certificate's signatures; default: @dfinity/agent's own. */
   readonly blsVerify?: () => BlsVerify | undefined;
   readonly log: Log;
@@ -42,7 +44,7 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
   switch (kind) {
     case "icfs": {
       const reader = openReader(address, options.requestTimeout, options.blsVerify);
-      return new IcfsSource(address, options.offline ? offlineReader(reader) : reader);
+      return new IcfsSource(address, options.offline ? offlineReader(reader) : reader, options.remember);
     }
     case "icboot":
       return new IcbootSource(callsOf(address, options), options.trust, options.log);

@@ -14,6 +14,13 @@ export type SourceKind = "icfs" | "icboot" | "assets";
  */
 export type Verification = "certified" | "replicated" | "node-signature";
 
+/** What vouches for bytes, for people. */
+export const VOUCHED: Readonly<Record<Verification, string>> = {
+  certified: "certified by the subnet",
+  replicated: "read through the subnet's consensus",
+  "node-signature": "signed by the node that answered, and certified by nobody",
+};
+
 /**
  * How to read what no certificate vouches for: `query`, with one node's signature, or `replicated`, through the subnet's
  * consensus, which takes seconds for each read.

@@ -20,6 +20,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     "cat",
     "configure",
     "deploy",
+    "doctor",
     "grant",
     "identity",
     "keep",
@@ -80,6 +81,12 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--update-latency.*default:\s+0/,
     ],
     identity: [/--identity <PEM>/],
+    doctor: [
+      /\[canister\] \[mountpoint\]/,
+      /--root-key <HEX\|FILE>/,
+      /--cache-dir <dir>.*env:\s+ICFS_CACHE_DIR/,
+      /--json/,
+    ],
     umount: [/-l, --lazy/],
     trust: [/show/, /reset/],
   };

@@ -21,6 +21,7 @@ t.test("parses what the kernel writes", async (t) => {
     options: ["rw", "relatime"],
     type: "ext4",
     source: "/dev/sda1",
+    superOptions: ["rw", "errors=remount-ro"],
   });
   t.same(mounts[2], {
     id: 43,
@@ -30,6 +31,7 @@ t.test("parses what the kernel writes", async (t) => {
     options: ["ro", "nosuid", "nodev", "noexec", "relatime"],
     type: "fuse.icfs",
     source: "aaaaa-aa 12",
+    superOptions: ["rw", "user_id=0"],
   });
   t.match(mounts[5], { mountpoint: "/größe", source: "#" });
   t.same(parseMountinfo(""), []);

@@ -42,9 +42,18 @@ export interface OpenRelease extends ProvenRelease {
   readonly tree: Tree;
 }
 
-/** The newest release. @throws UserError when there is none yet; VerificationError, FormatError, ... of the reader */
-export async function openHead(address: CanisterAddress, reader: ReleaseReader): Promise<Head> {
-  const trusting = trustingReader(reader, address.canister, address.rootKey);
+/**
+ * The newest release.
+ *
+ * @param remember as of trustingReader()
+ * @throws UserError when there is none yet; VerificationError, FormatError, ... of the reader
+ */
+export async function openHead(
+  address: CanisterAddress,
+  reader: ReleaseReader,
+  remember = true,
+): Promise<Head> {
+  const trusting = trustingReader(reader, address.canister, address.rootKey, remember);
   const head = await fewAttempts(() => trusting.head());
   if (head === undefined) {
     throw new UserError(
@@ -60,9 +69,18 @@ export async function openRelease(address: ReleaseAddress, reader: ReleaseReader
   return { ...release, tree: await openTree(address, release, reader) };
 }
 
-/** The release that the address names, or the newest. @throws as openHead(); UserError when it was never made */
-export async function proveRelease(address: ReleaseAddress, reader: ReleaseReader): Promise<ProvenRelease> {
-  const head = await openHead(address, reader);
+/**
+ * The release that the address names, or the newest.
+ *
+ * @param remember as of trustingReader()
+ * @throws as openHead(); UserError when it was never made
+ */
+export async function proveRelease(
+  address: ReleaseAddress,
+  reader: ReleaseReader,
+  remember = true,
+): Promise<ProvenRelease> {
+  const head = await openHead(address, reader, remember);
   return fewAttempts(() => proven(head, address, reader));
 }
 

@@ -41,14 +41,17 @@ export class IcfsSource implements Source {
   readonly learned = 0;
   readonly #address: ReleaseAddress;
   readonly #reader: ReleaseReader;
+  readonly #remember: boolean;
 
-  constructor(address: ReleaseAddress, reader: ReleaseReader) {
+  /** @param remember as of trustingReader() */
+  constructor(address: ReleaseAddress, reader: ReleaseReader, remember = true) {
     this.#address = address;
     this.#reader = reader;
+    this.#remember = remember;
   }
 
   async newest(): Promise<IcfsRelease> {
-    return new IcfsRelease(await proveRelease(this.#address, this.#reader));
+    return new IcfsRelease(await proveRelease(this.#address, this.#reader, this.#remember));
   }
 
   tree({ proven }: IcfsRelease, pieces?: Pieces): Promise<Tree> {

@@ -59,16 +59,19 @@ function files(): string[] {
 /**
  * A reader whose head is refused unless it is what this host accepted before or descends from it, and is remembered.
  * Its head() throws VerificationError when it does not, and UserError when the host's state cannot be read or written.
+ *
+ * @param remember false: only looks, and leaves what this host has accepted as it is
  */
 export function trustingReader(
   reader: ReleaseReader,
   canister: Principal,
   rootKey: Uint8Array,
+  remember = true,
 ): ReleaseReader {
   return {
     async head() {
       const head = await reader.head();
-      await checkTrust(canister, rootKey, head, reader);
+      await checkTrust(canister, rootKey, head, reader, remember);
       return head;
     },
     async restore(proof) {
@@ -105,6 +108,7 @@ async function checkTrust(
   rootKey: Uint8Array,
   head: Head | undefined,
   reader: ReleaseReader,
+  remember: boolean,
 ): Promise<void> {
   const place = placeOf(canister, rootKey);
   const file = fileOf(place);
@@ -119,7 +123,7 @@ async function checkTrust(
       );
     }
   }
-  if (head === undefined || before?.number === head.header.number) return;
+  if (!remember || head === undefined || before?.number === head.header.number) return;
   await write(file, { ...place, number: head.header.number, header: head.hash.toString("hex") });
 }
 

@@ -1,0 +1,68 @@
+/** icfs doctor: whether this host can mount, read and serve, and what to do where not. */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Command } from "commander";
+import { cacheDirectory, stateDirectory } from "../directories.ts";
+import { type Examined, examine } from "../doctor/check.ts";
+import { CHECKS } from "../doctor/checks.ts";
+import { contextOf } from "../doctor/context.ts";
+import { exitProcess } from "../fs/exit.ts";
+import { loadIdentity } from "../ic/identity.ts";
+import { resolveNetwork } from "../ic/network.ts";
+import { oneLine } from "../log.ts";
+import { DEFAULT_CACHE_SIZE } from "./mount.ts";
+import { flag, type NetworkOptions, option, parseRelease, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
+
+interface DoctorOptions extends NetworkOptions {
+  readonly cacheDir: string;
+  readonly json?: boolean;
+}
+
+export function doctorCommand(): Command {
+  const command = new Command("doctor")
+    .description(
+      "look whether this host can mount, read and serve, and say what to do where not; changes nothing; exit code 1 when something fails",
+    )
+    .argument("[canister]", `${RELEASE_ARGUMENT}; default: none is looked at`)
+    .argument("[mountpoint]", "where it is, or is to be; default: every icfs mount");
+  return withNetwork(command, "none, anonymous")
+    .addOption(option("--cache-dir <dir>", "where verified chunks are kept").default(cacheDirectory()))
+    .addOption(flag("--json", "print an array of objects: check, level (ok, warn, fail), message, advice"))
+    .action(doctor);
+}
+
+async function doctor(
+  first: string | undefined,
+  second: string | undefined,
+  { network, rootKey, identity, cacheDir, json }: DoctorOptions,
+): Promise<void> {
+  // A mountpoint alone will do: no canister's id has a slash.
+  const isPath = second === undefined && first?.includes("/");
+  const canister = isPath ? undefined : first;
+  const mountpoint = isPath ? first : second;
+  const context = contextOf({
+    network: resolveNetwork(network),
+    cacheDirectory: resolve(cacheDir),
+    cacheCapacity: DEFAULT_CACHE_SIZE,
+    stateDirectory: stateDirectory("/var/lib/icfs"),
+    program: fileURLToPath(new URL("../../bin/icfs", import.meta.url)),
+    ...(rootKey === undefined ? {} : { rootKey }),
+    ...(identity === undefined ? {} : { identity: loadIdentity(identity) }),
+    ...(canister === undefined ? {} : { canister: parseRelease(canister) }),
+    ...(mountpoint === undefined ? {} : { mountpoint }),
+  });
+  const found: Examined[] = [];
+  for await (const one of examine(CHECKS, context)) {
+    found.push(one);
+    if (!json) console.log(text(one));
+  }
+  if (json) console.log(JSON.stringify(found));
+  // At once: what has not answered in time may keep a thread for ever.
+  exitProcess(found.some(({ level }) => level === "fail") ? 1 : 0);
+}
+
+function text({ check, level, message, advice }: Examined): string {
+  const lines = [`${level.padEnd(5)} ${check}: ${message}`];
+  if (advice !== undefined) lines.push(`      ${advice}`);
+  return lines.map(oneLine).join("\n");
+}

@@ -1,0 +1,26 @@
+/** All checks, in the order in which a host gets ready: what mounting takes, the network, the mounts, their readers. */
+import { canister } from "./canister.ts";
+import type { Check } from "./check.ts";
+import { apparmor, selinux } from "./confinement.ts";
+import { cache, state } from "./directories.ts";
+import { device, fusermount, libfuse, mountHelper } from "./fuse.ts";
+import { mounts } from "./mounts.ts";
+import { clock, reachable, rootKey } from "./network.ts";
+import { tftp } from "./tftp.ts";
+
+export const CHECKS: readonly Check[] = [
+  device,
+  libfuse,
+  fusermount,
+  mountHelper,
+  cache,
+  state,
+  reachable,
+  rootKey,
+  clock,
+  canister,
+  mounts,
+  apparmor,
+  selinux,
+  tftp,
+];

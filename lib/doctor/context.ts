@@ -1,0 +1,69 @@
+/** What the checks look at: a host, a network, and what somebody wants of them. */
+import type { Identity } from "@dfinity/agent";
+import { type Host, thisHost } from "../fs/host.ts";
+import { MOUNT_TYPE, type Mount, readMounts } from "../fs/mountinfo.ts";
+import { locate } from "../fs/probe.ts";
+import { type Network, type NetworkStatus, networkStatus } from "../ic/network.ts";
+import type { ReleaseAddress } from "../source/address.ts";
+
+/** What is asked for. */
+export interface Question {
+  readonly network: Network;
+  /** As --root-key has it. */
+  readonly rootKey?: string;
+  readonly identity?: Identity;
+  /** Default: none is looked at. */
+  readonly canister?: Pick<ReleaseAddress, "canister" | "release">;
+  /** Default: where anything of icfs is mounted. */
+  readonly mountpoint?: string;
+  readonly cacheDirectory: string;
+  /** Bytes that the cache may take. */
+  readonly cacheCapacity: number;
+  readonly stateDirectory: string;
+  /** The program's file, which mount(8) is to find. */
+  readonly program: string;
+}
+
+export interface Context extends Question {
+  readonly host: Host;
+  /** What the network says, asked once for all checks. @throws as networkStatus() */
+  status(): Promise<TimedStatus>;
+  /** The directories that it is about, absolute and without symlinks. @throws UserError when that cannot be found out */
+  places(): Promise<readonly string[]>;
+  /** All mounts of this host. */
+  mounts(): Promise<readonly Mount[]>;
+}
+
+export interface TimedStatus extends NetworkStatus {
+  /** This host's time in the middle between question and answer. */
+  readonly askedAt: Date;
+}
+
+/** @param host in tests another than this one */
+export function contextOf(question: Question, host: Host = thisHost()): Context {
+  return {
+    ...question,
+    host,
+    status: once(() => timedStatus(question.network)),
+    places: once(async () => {
+      if (question.mountpoint !== undefined) return [await locate(question.mountpoint)];
+      const ours = (await readMounts()).filter(({ type }) => type === MOUNT_TYPE);
+      return [...new Set(ours.map(({ mountpoint }) => mountpoint))];
+    }),
+    mounts: once(readMounts),
+  };
+}
+
+async function timedStatus({ url }: Network): Promise<TimedStatus> {
+  const before = Date.now();
+  const status = await networkStatus(url);
+  return { ...status, askedAt: new Date((before + Date.now()) / 2) };
+}
+
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let result: Promise<T> | undefined;
+  return () => {
+    result ??= work();
+    return result;
+  };
+}

@@ -1,0 +1,82 @@
+/** The directories that a mount keeps things in: can they be had, are they private, and is there room. */
+import { access, constants, stat, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import { checkPrivate } from "../cache/cache-directory.ts";
+import { storedChunks } from "../cache/disk-space.ts";
+import { messageOf } from "../errors.ts";
+import { megabytes } from "../units.ts";
+import { type Check, type Finding, fail, ok, warn } from "./check.ts";
+
+/** statfs(2)'s numbers for file systems that are gone with the next boot. */
+const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
+
+export const cache: Check = {
+  name: "cache",
+  async run({ cacheDirectory, cacheCapacity }) {
+    const place = await placeFor(cacheDirectory);
+    const advice = "choose another with --cache-dir, or do without by --max-cache-size 0";
+    if (place.problem !== undefined) return [fail(place.problem, advice)];
+    // Its message says what to do.
+    if (place.exists) checkPrivate(cacheDirectory, await stat(cacheDirectory));
+    return [ok(place.found), await room(cacheDirectory, place.existing, cacheCapacity)];
+  },
+};
+
+export const state: Check = {
+  name: "state",
+  async run({ stateDirectory }) {
+    const place = await placeFor(stateDirectory);
+    if (place.problem === undefined) return [ok(place.found)];
+    return [fail(place.problem, "which releases this host accepts is kept there: set XDG_STATE_HOME")];
+  },
+};
+
+interface Place {
+  readonly exists: boolean;
+  /** The directory, or the lowest one above it that there is. */
+  readonly existing: string;
+  readonly found: string;
+  readonly problem?: string;
+}
+
+/** Whether a directory is there to be written to, or could be made. */
+async function placeFor(directory: string): Promise<Place> {
+  let existing = directory;
+  while (!(await isThere(existing))) existing = dirname(existing);
+  const exists = existing === directory;
+  const found = exists ? `${directory} can be written to` : `${directory} is not there yet, and can be made`;
+  try {
+    if (!(await stat(existing)).isDirectory()) throw new Error("it is no directory");
+    await access(existing, constants.W_OK | constants.X_OK);
+    return { exists, existing, found };
+  } catch (error) {
+    const what = exists ? "cannot be written to" : `cannot be made in ${existing}`;
+    return { exists, existing, found, problem: `${directory} ${what}: ${messageOf(error)}` };
+  }
+}
+
+/** What it is not allowed to see is there all the same. */
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== "ENOENT" && error.code !== "ENOTDIR",
+  );
+}
+
+/** @param existing a directory on the file system that the cache is, or will be, on */
+async function room(directory: string, existing: string, capacity: number): Promise<Finding> {
+  const { type, bavail, bsize } = await statfs(existing);
+  const used = (await storedChunks(directory, false)).reduce((sum, { size }) => sum + size, 0);
+  const free = bavail * bsize;
+  const numbers = `${megabytes(used)} kept, ${megabytes(free)} free, and at most ${megabytes(capacity)} are kept (--max-cache-size)`;
+  if (used + free < capacity) {
+    return warn(`${numbers}: the disk would be full before`, "make room there, or lower --max-cache-size");
+  }
+  if (IN_MEMORY.has(type)) {
+    return warn(
+      `${numbers}; it is in memory (tmpfs), and after a restart of this host nothing can be mounted without the network`,
+      "choose a directory on a disk with --cache-dir",
+    );
+  }
+  return ok(numbers);
+}

@@ -1,0 +1,106 @@
+/** Whether mounts answer, and who may read them. A mount is only ever touched by child processes with a time limit. */
+import { messageOf } from "../errors.ts";
+import { type CommandResult, run } from "../fs/command.ts";
+import { MOUNT_TYPE, type Mount, mountAt } from "../fs/mountinfo.ts";
+import { type Inspection, inspect } from "../fs/probe.ts";
+import { type Check, type Finding, fail, ok, warn } from "./check.ts";
+import type { Context } from "./context.ts";
+
+/** nobody, on every system. */
+const NOBODY = 65534;
+/** Milliseconds; the names of a directory come from a mount's memory. */
+const LIMIT_MS = 4000;
+
+export const mounts: Check = {
+  name: "mount",
+  async run(context) {
+    const places = await context.places();
+    if (places.length === 0) return [ok("nothing is mounted")];
+    const findings = places.map((place) =>
+      findingsOf(place, context).catch((error) => [
+        fail(
+          messageOf(error),
+          "its process hangs, or waits for something that does: look at its log, end it, and mount again",
+        ),
+      ]),
+    );
+    return (await Promise.all(findings)).flat();
+  },
+};
+
+async function findingsOf(place: string, context: Context): Promise<Finding[]> {
+  const mount = mountAt(await context.mounts(), place);
+  const found = await inspect(place);
+  if (mount?.type !== MOUNT_TYPE) return [await mountable(place, mount, found, context)];
+  const { source } = mount;
+  switch (found.code) {
+    case undefined:
+      return [ok(`${place} (${source}) answers`), await readers(mount, context)];
+    case "ENOTCONN":
+      return [
+        fail(
+          `${place} (${source}) is a stale mount, whose process was killed: "Transport endpoint is not connected"`,
+          `mount it again, which takes it away, or \`icfs umount ${place}\``,
+        ),
+      ];
+    case "EACCES":
+      return [
+        warn(
+          `${place} (${source}) is another user's, and only that user may look into it`,
+          "mount it as root, or with --allow-other, when a TFTP server is to read it",
+        ),
+      ];
+    default:
+      return [fail(`${place} (${source}) cannot be looked into: ${found.code}`, "its log says why")];
+  }
+}
+
+/** A place where nothing of icfs is mounted yet. */
+async function mountable(
+  place: string,
+  mount: Mount | undefined,
+  { code }: Inspection,
+  { host }: Context,
+): Promise<Finding> {
+  if (code === "ENOENT") return fail(`${place} does not exist`, `mkdir -p ${place}`);
+  if (code !== undefined) return fail(`${place} is no directory that can be used: ${code}`, "choose another");
+  if (mount !== undefined) {
+    return fail(
+      `${place} is in use: a file system of type ${mount.type} (${mount.source}) is mounted there`,
+      "unmount that, or choose another directory",
+    );
+  }
+  return warn(
+    `nothing is mounted at ${place}`,
+    host.isRoot ? `icfs mount CANISTER ${place}` : `icfs mount CANISTER ${place}, if you may write there`,
+  );
+}
+
+/** Who may read a mount: tried as nobody, where that can be; else by its options. */
+async function readers({ mountpoint, superOptions }: Mount, { host }: Context): Promise<Finding> {
+  if (!superOptions.includes("allow_other")) {
+    const user = superOptions.find((option) => option.startsWith("user_id="))?.slice("user_id=".length);
+    return warn(
+      `${mountpoint} can be read by its user only (${user}), not by a TFTP server that runs as nobody or dnsmasq`,
+      "mount it as root, or with --allow-other",
+    );
+  }
+  const tried = host.isRoot ? await readAsNobody(mountpoint) : undefined;
+  if (tried === undefined) return ok(`${mountpoint} can be read by others, by its options (allow_other)`);
+  if (tried.code === 0) return ok(`${mountpoint} can be read by nobody, tried`);
+  return warn(
+    `${mountpoint} cannot be read by nobody: ${tried.timedOut ? "no answer" : tried.stderr.trim()}`,
+    "TFTP servers run as nobody or dnsmasq: let others into each directory above it (chmod o+x), and mount it without --file-mode and --dir-mode",
+  );
+}
+
+/** Undefined where the host has no setpriv(1) that could become nobody. */
+async function readAsNobody(mountpoint: string): Promise<CommandResult | undefined> {
+  const become = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--"];
+  try {
+    const result = await run("setpriv", [...become, "ls", "-A", "--", mountpoint], LIMIT_MS);
+    return /^setpriv:/.test(result.stderr) ? undefined : result;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,91 @@
+/** Whether the network answers, by what key it is believed, and whether it goes by the same clock. */
+import { FormatError, messageOf } from "../errors.ts";
+import { rootKeyOf } from "../ic/network.ts";
+import { ageText } from "../units.ts";
+import { type Check, type Finding, fail, ok, warn } from "./check.ts";
+
+/** Milliseconds. Certificates that are older or younger than five minutes are refused (lib/ic/certificate.ts). */
+const MOST_SKEW = 5 * 60_000;
+/** From here on it is no accident: somebody sets one of the two clocks by hand, or nobody does. */
+const NOTABLE_SKEW = 30_000;
+/** An HTTP Date is cut off to the second. */
+const HALF_A_SECOND = 500;
+
+export const reachable: Check = {
+  name: "network",
+  async run({ network, status }) {
+    try {
+      await status();
+    } catch (error) {
+      if (error instanceof FormatError) {
+        return [
+          fail(
+            `${network.url} is no IC network: ${messageOf(error)}`,
+            "a captive portal or a proxy may answer in its place; else correct --network",
+          ),
+        ];
+      }
+      return [
+        fail(
+          `no network answers at ${network.url} (${messageOf(error)})`,
+          network.loopback
+            ? "start one with `icfs localnet`"
+            : "look at this host's resolver, routes and firewall: it must get there, and nowhere else. What has been fetched is served meanwhile",
+        ),
+      ];
+    }
+    return [ok(`${network.url} answers`)];
+  },
+};
+
+export const rootKey: Check = {
+  name: "root key",
+  async run({ network, rootKey: given, status }) {
+    // Its message says what to do.
+    const key = await rootKeyOf(network, given);
+    const origin =
+      given !== undefined
+        ? "given with --root-key"
+        : network.loopback
+          ? "fetched from the network, as it is on this host"
+          : "built in";
+    const theirs = await status().catch(() => undefined);
+    if (theirs !== undefined && !Buffer.from(key).equals(theirs.rootKey)) {
+      return [
+        fail(
+          `it is ${origin}, but ${network.url} says that it has another one: nothing from there will verify`,
+          "correct --network or --root-key: they do not belong together",
+        ),
+      ];
+    }
+    return [ok(origin)];
+  },
+};
+
+export const clock: Check = {
+  name: "clock",
+  async run({ status }) {
+    const answer = await status().catch(() => undefined);
+    // That it does not answer is said already.
+    if (answer === undefined) return [];
+    if (answer.time === undefined) {
+      return [
+        warn(
+          "the network's answers have no Date to compare this host's clock with",
+          "look at it: date; timedatectl",
+        ),
+      ];
+    }
+    return [compared(answer.askedAt.getTime() - answer.time.getTime() - HALF_A_SECOND)];
+  },
+};
+
+/** @param ahead milliseconds by which this host's clock is ahead of the network's */
+function compared(ahead: number): Finding {
+  const off = Math.abs(ahead);
+  const source = "by the Date of its answer";
+  if (off <= NOTABLE_SKEW) return ok(`within ${ageText(Math.max(1000, off))} of the network's, ${source}`);
+  const message = `this host's clock is ${ageText(off)} ${ahead > 0 ? "ahead of" : "behind"} the network's, ${source}`;
+  const advice = "set it, and keep it set: timedatectl set-ntp true, or chronyd";
+  return off > MOST_SKEW ? fail(`${message}: no certificate is accepted`, advice) : warn(message, advice);
+}

@@ -1,0 +1,95 @@
+/** icfs doctor, on this host: lines for people, --json, exit codes; with a mount, and with one whose process was killed. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import type { Examined } from "../../lib/doctor/check.ts";
+import { hasAccepted } from "../../lib/source/icfs/trust.ts";
+import { eventually, sh } from "../mount/mounts.ts";
+import { BIN, run } from "../support/icfs.ts";
+import { startMountable } from "../support/mountable.ts";
+
+t.test("icfs doctor", async (t) => {
+  const c = await startMountable(t);
+  await c.publish({ file: "content" });
+  const doctor = async (...args: string[]) => {
+    const { code, stdout, stderr } = await c.icfs(["doctor", ...args, "--json"]);
+    t.equal(stderr, "");
+    const found: Examined[] = JSON.parse(stdout);
+    t.equal(code, found.some(({ level }) => level === "fail") ? 1 : 0, "the exit code");
+    return { code, of: (name: string) => found.filter(({ check }) => check === name) };
+  };
+
+  await t.test("before the mount: what is there, and nothing is changed", async (t) => {
+    const { of } = await doctor(c.id);
+    t.match(of("fuse"), [{ level: "ok", message: "/dev/fuse can be opened" }]);
+    t.match(of("network"), [{ level: "ok", message: `${c.url} answers` }]);
+    t.match(of("root key"), [{ level: "ok" }]);
+    t.match(of("clock"), [{ level: "ok" }]);
+    const kind = "release 1, of kind icfs, certified by the subnet";
+    t.match(of("canister"), [{ level: "ok", message: `${c.id} can be read: ${kind}` }]);
+    t.match(of("cache"), [
+      { level: "ok", message: `${c.env.XDG_CACHE_HOME}/icfs is not there yet, and can be made` },
+      {},
+    ]);
+    t.equal(hasAccepted(c.canister, c.rootKey), false, "nothing is accepted by looking");
+    t.notOk((await readdir(c.directory)).includes("cache"));
+  });
+
+  const mounted = await c.mount();
+  const { mountpoint } = mounted;
+
+  await t.test("while it is mounted: lines for people", async (t) => {
+    const { code, stdout, stderr } = await c.icfs(["doctor", c.id, mountpoint]);
+    t.match({ code, stderr }, { code: 0, stderr: "" });
+    t.match(stdout, "ok    fuse: /dev/fuse can be opened\n");
+    t.match(
+      stdout,
+      `ok    mount: ${mountpoint} (${c.id}) answers\nok    mount: ${mountpoint} can be read by nobody, tried\n`,
+    );
+    t.match(stdout, /^(ok|warn) +tftp: /m);
+    for (const line of stdout.trimEnd().split("\n"))
+      t.match(line, /^((ok {3}|warn|fail) {1,2}[a-z ]+: | {6}\S)/);
+    const { of } = await doctor(mountpoint);
+    t.equal(of("mount").length, 2, "a mountpoint alone");
+    t.same(of("canister"), []);
+  });
+
+  await t.test("when its process was killed", async (t) => {
+    const [{ pid }] = JSON.parse((await c.icfs(["status", mountpoint, "--json"])).stdout);
+    process.kill(pid, "SIGKILL");
+    await eventually("it is dead", async () => /not connected/.test((await sh("ls", mountpoint)).stderr));
+    for (const args of [[c.id, mountpoint], []]) {
+      const { code, of } = await doctor(...args);
+      t.equal(code, 1);
+      const [stale] = of("mount").filter(({ message }) => message.startsWith(mountpoint));
+      t.match(stale, { level: "fail", message: /is a stale mount/, advice: /icfs umount/ });
+    }
+    const { code, stdout } = await c.icfs(["doctor", c.id, mountpoint]);
+    t.equal(code, 1);
+    t.match(stdout, /^fail {2}mount: .* is a stale mount.*\n {6}mount it again/m);
+    await mounted.umount();
+  });
+
+  await t.test("beside a TFTP server, in a network of their own", async (t) => {
+    const server = [
+      "dnsmasq --conf-file=/dev/null --keep-in-foreground --port=0 --user=root --log-facility=/dev/null",
+      `--pid-file= --enable-tftp --tftp-root='${c.directory}'`,
+    ].join(" ");
+    const script = `ip link set lo up; ${server} & until grep -q :0045 /proc/net/udp; do sleep 0.1; done; "$1" doctor; kill $!`;
+    const { stdout } = await run("unshare", ["--net", "sh", "-c", script, "sh", BIN], { env: c.env });
+    t.match(stdout, /^ok {4}tftp: dnsmasq \(process \d+\) has UDP port 69$/m);
+  });
+
+  await t.test("of what is not there", async (t) => {
+    const absent = "oeagv-5qaaa-aaaah-aar4q-cai";
+    t.match((await doctor(absent)).of("canister"), [{ level: "fail", message: /not found/ }]);
+    const { of } = await doctor(c.id, "--network", "http://127.0.0.1:1");
+    t.match(of("network"), [{ level: "fail", message: /ECONNREFUSED/, advice: /icfs localnet/ }]);
+    t.match(of("canister"), [{ level: "fail", message: /no network answers/ }]);
+    t.match(await c.icfs(["doctor", "no canister"]), { code: 1, stdout: "", stderr: /is no canister id/ });
+    t.match(await c.icfs(["doctor", join(c.directory, "no-such-directory")]), {
+      code: 1,
+      stdout: /^fail {2}mount: .* does not exist\n {6}mkdir -p /m,
+    });
+  });
+});

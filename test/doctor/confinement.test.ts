@@ -1,0 +1,84 @@
+/** AppArmor and SELinux, as the kernel's files and those in /etc would say it. */
+import t from "tap";
+import { apparmor, selinux } from "../../lib/doctor/confinement.ts";
+import { hostWith } from "../support/hosts.ts";
+
+const PROFILES = "sys/kernel/security/apparmor/profiles";
+const loaded = (text: string) => ({ [PROFILES]: Buffer.from(text) });
+const ENFORCED = loaded("man_filter (enforce)\ndnsmasq (enforce)\ndnsmasq//libvirt_leaseshelper (enforce)\n");
+
+t.test("AppArmor: not there, not for dnsmasq, and not enforced", async (t) => {
+  const cases: [files: Record<string, Buffer>, message: RegExp][] = [
+    [{}, /^not in use$/],
+    [loaded("man_filter (enforce)\n"), /does not confine dnsmasq/],
+    [loaded("/usr/sbin/dnsmasq (complain)\n"), /in complain mode/],
+  ];
+  for (const [files, message] of cases) {
+    t.match(await apparmor.run(await hostWith(t, files, { mountpoint: "/mnt" })), [{ level: "ok", message }]);
+  }
+  t.match(
+    await apparmor.run(await hostWith(t, { [`${PROFILES}/x`]: Buffer.alloc(0) })),
+    [{ level: "warn", message: /only root may see/ }],
+    "what cannot be read",
+  );
+});
+
+t.test("AppArmor: where dnsmasq may read", async (t) => {
+  const at = async (mountpoint: string, files = {}) =>
+    apparmor.run(await hostWith(t, { ...ENFORCED, ...files }, { mountpoint }));
+  for (const allowed of ["/srv/tftp", "/var/tftp/of/one"]) {
+    t.match(await at(allowed), [
+      { level: "ok", message: "it confines dnsmasq, which may read /var/tftp, /srv/tftp" },
+    ]);
+  }
+  for (const forbidden of ["/mnt/boot", "/srv/tftp2", "/srv"]) {
+    t.match(await at(forbidden), [
+      {
+        level: "warn",
+        message: `it confines dnsmasq, which may not read ${forbidden}, but /var/tftp, /srv/tftp`,
+        advice: new RegExp(`"${forbidden}/\\*\\* r," to /etc/apparmor.d/local/usr.sbin.dnsmasq`),
+      },
+    ]);
+  }
+  const profile = {
+    "etc/apparmor.d/usr.sbin.dnsmasq": Buffer.from("abi <abi/3.0>,\n\n@{TFTP_DIR}=/var/tftp /boot\n"),
+  };
+  t.match(await at("/boot/x", profile), [{ level: "ok" }]);
+  t.match(await at("/srv/tftp", profile), [{ level: "warn" }], "what the profile says counts");
+  const local = {
+    "etc/apparmor.d/local/usr.sbin.dnsmasq": Buffer.from(
+      "# mine\n/mnt/boot/ r,\n/mnt/boot/** r,\n/mnt/other/** w,\n",
+    ),
+  };
+  t.match(await at("/mnt/boot", local), [{ level: "ok" }]);
+  t.match(await at("/mnt/other", local), [{ level: "warn" }]);
+});
+
+t.test("SELinux", async (t) => {
+  const at = async (files: Record<string, Buffer>) =>
+    selinux.run(await hostWith(t, files, { mountpoint: "/mnt/boot" }));
+  const enforce = (text: string) => ({ "sys/fs/selinux/enforce": Buffer.from(text) });
+  t.match(await at({}), [{ level: "ok", message: "not in use" }]);
+  t.match(await at(enforce("0")), [{ level: "ok", message: "it is not enforcing" }]);
+  t.match(await at(enforce("1")), [
+    {
+      level: "warn",
+      message: /^it is enforcing, and \/mnt\/boot/,
+      advice: /context=system_u:object_r:tftpdir_t:s0/,
+    },
+  ]);
+  const host = await hostWith(t, enforce("1"), { mountpoint: "/mnt/boot" });
+  const labelled = {
+    id: 2,
+    parent: 1,
+    device: "0:9",
+    mountpoint: "/mnt/boot",
+    options: ["ro"],
+    superOptions: ["rw", "context=system_u:object_r:tftpdir_t:s0"],
+    type: "fuse.icfs",
+    source: "x",
+  };
+  t.match(await selinux.run({ ...host, mounts: async () => [labelled] }), [
+    { level: "ok", message: /no mount is without/ },
+  ]);
+});

@@ -1,0 +1,79 @@
+/** The cache's directory and the state's: there or not, private or not, with room or without. */
+import { chmod, chown, mkdir, readdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { cache, state } from "../../lib/doctor/directories.ts";
+import { sh } from "../mount/mounts.ts";
+import { hostWith } from "../support/hosts.ts";
+
+t.test("what is not there can be made, and is not", async (t) => {
+  const host = await hostWith(t, {});
+  t.match(await cache.run(host), [
+    { level: "ok", message: /cache is not there yet, and can be made$/ },
+    { level: "ok" },
+  ]);
+  t.match(await state.run(host), [{ level: "ok", message: /state is not there yet, and can be made$/ }]);
+  t.same(await readdir(host.directory), []);
+});
+
+t.test("what is there must be this user's alone", async (t) => {
+  const host = await hostWith(t, { cache: null, state: null });
+  const { cacheDirectory } = host;
+  await chmod(cacheDirectory, 0o700);
+  t.match(await cache.run(host), [
+    { level: "ok", message: `${cacheDirectory} can be written to` },
+    { level: "ok" },
+  ]);
+  t.match(await state.run(host), [{ level: "ok", message: `${host.stateDirectory} can be written to` }]);
+  await chmod(cacheDirectory, 0o770);
+  await t.rejects(cache.run(host), { message: /others may write in .*: chmod 700 it/ });
+  await chmod(cacheDirectory, 0o700);
+  await chown(cacheDirectory, 65534, 65534);
+  await t.rejects(cache.run(host), { message: /belongs to another user/ });
+});
+
+t.test("a file in the way, and a file system that is read-only", async (t) => {
+  const host = await hostWith(t, { file: Buffer.from("x"), readonly: null });
+  const below = join(host.directory, "file/cache");
+  t.match(await cache.run({ ...host, cacheDirectory: below }), [
+    {
+      level: "fail",
+      message: /file\/cache cannot be made in .*file: it is no directory/,
+      advice: /--cache-dir/,
+    },
+  ]);
+  t.match(await state.run({ ...host, stateDirectory: below }), [{ level: "fail", advice: /XDG_STATE_HOME/ }]);
+  const readonly = join(host.directory, "readonly");
+  t.teardown(() => sh("umount", readonly));
+  t.equal((await sh("mount", "-t", "tmpfs", "-o", "ro", "icfs-test", readonly)).code, 0);
+  t.match(await state.run({ ...host, stateDirectory: join(readonly, "state") }), [
+    { level: "fail", message: /cannot be made in .*readonly: EROFS/ },
+  ]);
+});
+
+t.test("room: what is kept counts, and what killed processes have left stays", async (t) => {
+  const host = await hostWith(t, {});
+  const chunks = join(host.cacheDirectory, "chunks/ab");
+  await mkdir(chunks, { recursive: true, mode: 0o700 });
+  const abandoned = `${"a".repeat(64)}.1.new`;
+  await writeFile(join(chunks, "b".repeat(64)), Buffer.alloc(3_000_000));
+  await writeFile(join(chunks, abandoned), "half");
+  await sh("touch", "-d", "yesterday", join(chunks, abandoned));
+  t.match(await cache.run(host), [{ level: "ok" }, { level: "ok", message: /^3\.0 MB kept/ }]);
+  t.match(await cache.run({ ...host, cacheCapacity: Number.MAX_SAFE_INTEGER }), [
+    { level: "ok" },
+    { level: "warn", message: /the disk would be full before$/, advice: /--max-cache-size/ },
+  ]);
+  t.same((await readdir(chunks)).length, 2);
+});
+
+t.test("a cache in memory", async (t) => {
+  const host = await hostWith(t, { memory: null });
+  const memory = join(host.directory, "memory");
+  t.teardown(() => sh("umount", memory));
+  t.equal((await sh("mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "icfs-test", memory)).code, 0);
+  t.match(await cache.run({ ...host, cacheDirectory: memory }), [
+    { level: "ok" },
+    { level: "warn", message: /it is in memory \(tmpfs\)/, advice: /--cache-dir/ },
+  ]);
+});

@@ -1,0 +1,71 @@
+/** /dev/fuse, libfuse, fusermount and the mount helper, on hosts that have them and on hosts that have not. */
+import { chmod } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { device, fusermount, libfuse, mountHelper } from "../../lib/doctor/fuse.ts";
+import type { Tree } from "../support/directories.ts";
+import { hostWith } from "../support/hosts.ts";
+
+const EMPTY = Buffer.alloc(0);
+const LOADED = { "proc/filesystems": Buffer.from("nodev\tproc\n\tfuseblk\nnodev\tfuse\nnodev\tfusectl\n") };
+
+t.test("the device", async (t) => {
+  t.same(await device.run(await hostWith(t, { ...LOADED, "dev/fuse": EMPTY })), [
+    { level: "ok", message: "/dev/fuse can be opened" },
+  ]);
+  t.match(await device.run(await hostWith(t, LOADED)), [
+    { level: "fail", message: "there is no /dev/fuse", advice: /modprobe fuse/ },
+  ]);
+  t.match(await device.run(await hostWith(t, { ...LOADED, "dev/fuse/x": EMPTY })), [
+    { level: "fail", message: /^\/dev\/fuse cannot be opened: EISDIR/, advice: /--device \/dev\/fuse/ },
+  ]);
+  const without = await hostWith(t, { "proc/filesystems": Buffer.from("\tfuseblk\n"), "dev/fuse": EMPTY });
+  t.match(await device.run(without), [
+    { level: "warn", message: /module is not loaded/, advice: /modprobe fuse/ },
+  ]);
+});
+
+t.test("this host's, which the tests mount with", async (t) => {
+  t.match(await device.run(await hostWith(t, {}, { files: "/" })), [{ level: "ok" }]);
+});
+
+t.test("libfuse: loaded for users other than root, who need it", async (t) => {
+  t.match(await libfuse.run(await hostWith(t, {})), [{ level: "ok", message: /^not needed/ }]);
+  t.match(await libfuse.run(await hostWith(t, {}, { isRoot: false })), [
+    { level: "ok", message: /can be loaded/ },
+  ]);
+});
+
+t.test("fusermount, and who may let others in: not asked of root", async (t) => {
+  t.same(await fusermount.run(await hostWith(t, {})), []);
+  t.match(await fusermount.run(await hostWith(t, {}, { isRoot: false })), [
+    { level: "fail", message: /need fusermount/, advice: "apt install fuse3" },
+  ]);
+  const host = await hostWith(
+    t,
+    { "bin/fusermount": EMPTY, "etc/fuse.conf": Buffer.from("#user_allow_other\n") },
+    { isRoot: false },
+  );
+  await chmod(join(host.directory, "bin/fusermount"), 0o755);
+  t.match(await fusermount.run(host), [
+    { level: "warn", message: /need a line user_allow_other/, advice: /\/etc\/fuse.conf/ },
+  ]);
+  const open = await hostWith(
+    t,
+    { "bin/fusermount": EMPTY, "etc/fuse.conf": Buffer.from("user_allow_other\n") },
+    { isRoot: false },
+  );
+  await chmod(join(open.directory, "bin/fusermount"), 0o755);
+  t.match(await fusermount.run(open), [{ level: "ok", message: /user_allow_other/ }]);
+});
+
+t.test("the mount helper: a file that cannot be run, or a link that leads nowhere, is none", async (t) => {
+  const advice = "ln -s /opt/icfs/bin/icfs /sbin/mount.icfs";
+  const none: Tree[] = [{}, { "sbin/mount.icfs": EMPTY }, { "sbin/mount.icfs": "->/nowhere/bin/icfs" }];
+  for (const files of none) {
+    t.match(await mountHelper.run(await hostWith(t, files)), [{ level: "warn", advice }]);
+  }
+  const host = await hostWith(t, { "sbin/mount.icfs": EMPTY });
+  await chmod(join(host.directory, "sbin/mount.icfs"), 0o755);
+  t.same(await mountHelper.run(host), [{ level: "ok", message: "/sbin/mount.icfs is there" }]);
+});

@@ -1,0 +1,25 @@
+/** docs/TROUBLESHOOTING.md: that each message in it is one that icfs has. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+t.test("each message is one of the program's", async (t) => {
+  const names = await readdir(join(ROOT, "lib"), { recursive: true });
+  const sources = names.filter((name) => name.endsWith(".ts") && !name.startsWith("localnet/"));
+  const program = (await Promise.all(sources.map((name) => readFile(join(ROOT, "lib", name), "utf8")))).join(
+    "\n",
+  );
+  // As they are when they are printed.
+  const said = program.replaceAll("\\`", "`");
+  const text = await readFile(join(ROOT, "docs/TROUBLESHOOTING.md"), "utf8");
+  const messages = [...text.matchAll(/^\| `([^`]+)` \|/gm)].map(([, message]) => message!);
+  t.ok(messages.length > 40);
+  for (const message of messages) {
+    const parts = message.split("…").map((part) => part.trim().replace(/^[;,:] |: *$/g, ""));
+    for (const part of parts.filter((part) => part !== ""))
+      t.ok(said.includes(part), `${message}: "${part}"`);
+  }
+});
