@@ -6,7 +6,7 @@ import type { Principal } from "@dfinity/principal";
 import type { Canister } from "./canister.ts";
 import { hashOf } from "./chunk-store.ts";
 import { type Installation, installCode } from "./install.ts";
-import type { ManagementCall, ManagementHost, Method } from "./management.ts";
+import type { ManagementCall, ManagementHost, Method } from "./management-method.ts";
 import * as types from "./management-types.ts";
 import { canisterError } from "./response.ts";
 

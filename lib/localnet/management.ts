@@ -7,41 +7,12 @@ import { Principal } from "@dfinity/principal";
 import type { Canister } from "./canister.ts";
 import { statusOf } from "./canister-status.ts";
 import { installMethods, requireControl } from "./management-install.ts";
+import type { ManagementCall, ManagementHost, Method } from "./management-method.ts";
 import * as types from "./management-types.ts";
 import type { Variable } from "./message.ts";
 import { canisterError, REJECT_CODE, RejectError } from "./response.ts";
-import type { CanisterRuntime } from "./runtime.ts";
 
 export const MANAGEMENT_CANISTER = new Uint8Array();
-
-/** What the management canister needs of the network. */
-export interface ManagementHost {
-  startRuntime(): CanisterRuntime;
-  /** @throws RejectError when there is no such canister */
-  canister(id: Uint8Array): Canister;
-  /** @throws RejectError when the wanted id is taken or no canister's id */
-  createCanister(controllers: Uint8Array[], cycles: bigint, id: Uint8Array | undefined): Canister;
-  removeCanister(canister: Canister): void;
-  stateChanged(): void;
-}
-
-export interface ManagementCall {
-  method: string;
-  argument: Uint8Array;
-  caller: Uint8Array;
-  /** Whether it comes from a canister, and not from a user. */
-  fromCanister: boolean;
-  cycles: bigint;
-}
-
-export interface Method {
-  argument: IDL.Type | undefined;
-  result: IDL.Type | undefined;
-  /** Who may call it: the controllers of the canister it is about, these and that canister, only canisters, or anyone. */
-  callers: "controllers" | "controllers and itself" | "canisters" | "anyone";
-  // biome-ignore lint/suspicious/noExplicitAny: what Candid has decoded has the type that `argument` describes.
-  run(argument: any, call: ManagementCall): Promise<unknown> | unknown;
-}
 
 /** A value of the type `settings`, decoded. */
 interface Settings {
