@@ -76,7 +76,8 @@ t.test("while things go wrong", async (t) => {
     const answers: Uint8Array[] = [];
     const behind = async (method: string, arg: Uint8Array) => {
       const reply = await call(method, arg);
-      if (method !== "get" || reply.length > 100) return reply;
+      // Others' parts may be as small, and come at any time.
+      if (method !== "get" || !Buffer.from(arg).includes("small")) return reply;
       answers.push(reply);
       return answers.length <= 3 ? answers[0]! : reply;
     };
