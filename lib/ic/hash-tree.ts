@@ -3,7 +3,7 @@
  * their root hash, and a look-up of a path that is there. Absence is never concluded.
  */
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { FormatError } from "../errors.ts";
 import { CborReader } from "./cbor-reader.ts";
 
@@ -61,11 +61,13 @@ export function rootHash(tree: HashTree): Buffer {
   }
 }
 
-function digest(domain: string, ...parts: Uint8Array[]): Buffer {
-  const hash = createHash("sha256");
-  hash.update(Buffer.from([domain.length])).update(domain);
-  for (const part of parts) hash.update(part);
-  return hash.digest();
+/** SHA-256 of what stands in a node, under the name of its kind. */
+export function digest(domain: string, ...parts: Uint8Array[]): Buffer {
+  return hash(
+    "sha256",
+    Buffer.concat([Buffer.from([domain.length]), Buffer.from(domain), ...parts]),
+    "buffer",
+  );
 }
 
 /** The leaf at `path`, or undefined when the tree does not show one there (which proves nothing). */

@@ -4,9 +4,9 @@
  *
  * Encoding: IC interface specification, "Certificate", "Encoding of certificates".
  */
-import { hash } from "node:crypto";
 import { FormatError } from "../../errors.ts";
 import { CborReader } from "../../ic/cbor-reader.ts";
+import { digest } from "../../ic/hash-tree.ts";
 
 export interface CertifiedAssets {
   readonly root: Buffer;
@@ -87,12 +87,4 @@ class Walk {
     if (typeof place === "object" && value.length === 32) this.hashes!.set(place.key, value);
     return digest("ic-hashtree-leaf", value);
   }
-}
-
-function digest(domain: string, ...parts: Buffer[]): Buffer {
-  return hash(
-    "sha256",
-    Buffer.concat([Buffer.from([domain.length]), Buffer.from(domain), ...parts]),
-    "buffer",
-  );
 }
