@@ -65,10 +65,8 @@ export function verifyCommand(): Command {
 async function verify(name: string, directory: string | undefined, options: VerifyOptions): Promise<void> {
   const mount = isRelease(name) ? undefined : await findMount(name);
   const text = mount?.source ?? name;
-  const { address, source, release, tree } = await openForReading(
-    mount === undefined ? text : await served(text, mount.mountpoint, options),
-    options,
-  );
+  const named = mount === undefined ? { text, options } : await served(text, mount.mountpoint, options);
+  const { address, source, release, tree } = await openForReading(named.text, named.options);
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
   let result: Result;
@@ -151,24 +149,33 @@ async function findMount(name: string): Promise<IcfsMount> {
   return { mountpoint: path, source: mount.source };
 }
 
+/** What to open, and how. */
+interface Named {
+  /** `CANISTER` or `CANISTER@NUMBER`. */
+  readonly text: string;
+  readonly options: ReadingOptions;
+}
+
 /**
- * The release that a mount serves, which it shows as the time of its root: `CANISTER@NUMBER`. Of canisters without numbers
- * it can only be what they have now.
+ * The release that a mount serves, which it shows as the time of its root, and what kind of canister it is of. Of canisters
+ * without numbers it can only be what they have now.
  *
  * @throws UserError when the canister never had it
  */
-async function served(text: string, mountpoint: string, options: ReadingOptions): Promise<string> {
-  const address = await releaseAddressOf(text, options);
-  if (address.release !== undefined) return text;
-  const source = await openSourceOf(address, options);
-  if (source.kind !== "icfs") return text;
+async function served(text: string, mountpoint: string, given: ReadingOptions): Promise<Named> {
+  const address = await releaseAddressOf(text, given);
+  if (address.release !== undefined) return { text, options: given };
+  const { kind } = await openSourceOf(address, given);
+  // So that it is not found out again.
+  const options = { ...given, source: kind };
+  if (kind !== "icfs") return { text, options };
   const reader = openReader(address, REQUEST_TIMEOUT_MS);
   const head = await openHead(address, reader);
   const { mtimeMs } = await stat(mountpoint);
   const isIt = ({ header }: VerifiedHeader) => header.publishedAt.getTime() === Math.round(mtimeMs);
-  if (isIt(head)) return `${text}@${head.header.number}`;
+  if (isIt(head)) return { text: `${text}@${head.header.number}`, options };
   for await (const { header, hash } of ancestors(head, reader)) {
-    if (isIt({ header, hash })) return `${text}@${header.number}`;
+    if (isIt({ header, hash })) return { text: `${text}@${header.number}`, options };
   }
   throw new UserError(
     `what is mounted at ${mountpoint} is no release of ${address.canister}: is --network the one it was mounted from?`,
