@@ -26,9 +26,6 @@ const DEFAULT_RETRY_MS = 120_000;
 
 const PREFIX = "mount.icfs: ";
 
-// The agent warns of what it throws as well.
-console.warn = () => {};
-
 try {
   await mountAsAsked(process.argv.slice(2));
 } catch (error) {
