@@ -46,11 +46,7 @@ export async function bootFrom(
   const file = join(directory, "canister.wasm");
   await writeFile(file, wasm);
   await deploy(CANISTER, url, { env }, ["--wasm", file]);
-  await stage(
-    "fill",
-    () => fill({ tree, flat, canister: CANISTER, url, env }),
-    () => kind,
-  );
+  await fill({ tree, flat, canister: CANISTER, url, env });
   const mounted = await stage(
     "mount",
     () => mount(CANISTER, mountpoint, url, { env }),
