@@ -13,11 +13,11 @@ import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { compileMotoko } from "../canister/compile.ts";
 import { icfsCanister, type PublishResult } from "../lib/canister.ts";
 import { NO_ARGUMENTS } from "../lib/ic/agent.ts";
-import { managementCanister } from "../lib/ic/management.ts";
 import { startLocalNetwork } from "../lib/localnet/index.ts";
 import { IcfsReader } from "../lib/source/icfs/reader.ts";
 import type { Entry } from "../lib/tree/manifest.ts";
 import { encodeManifest } from "../lib/tree/manifest-encoder.ts";
+import { installCanister, NO_INSTALL_ARGUMENTS } from "../test/support/networks.ts";
 import { countInstructions } from "./instruction-count.ts";
 
 /** The IC's limits for one call. */
@@ -33,19 +33,7 @@ const agent = HttpAgent.createSync({
   rootKey: network.rootKey,
   identity: Ed25519KeyIdentity.generate(),
 });
-const { canister_id } = await managementCanister(agent).provisional_create_canister_with_cycles({
-  amount: [],
-  settings: [],
-  specified_id: [],
-  sender_canister_version: [],
-});
-await managementCanister(agent, canister_id).install_code({
-  mode: { install: null },
-  canister_id,
-  wasm_module: wasm,
-  arg: Buffer.from("4449444c00017f", "hex"),
-  sender_canister_version: [],
-});
+const canister_id = await installCanister(agent, wasm, NO_INSTALL_ARGUMENTS);
 const canister = icfsCanister(agent, canister_id);
 const source = new IcfsReader(agent, canister_id, network.rootKey);
 const original = Actor.createActor<{
