@@ -102,6 +102,8 @@ t.test("hostile bytes cost nothing", async (t) => {
     "a vector of 2^31 nulls": "4449444c 01 6d7f 01 00 ffffffff07",
     "a vector of 2^31 empty records": "4449444c 02 6d01 6c00 01 00 ffffffff07",
     "vectors of vectors of nulls": "4449444c 03 6d01 6d02 6d7f 01 00 ffffffff07 ffffffff07 ffffffff07",
+    "a thousand vectors of 100,000 nulls": `4449444c 02 6d01 6d7f 01 00 e807 ${"a08d06".repeat(1000)}`,
+    "a thousand vectors of 100,000 empty records": `4449444c 03 6d01 6d02 6c00 01 00 e807 ${"a08d06".repeat(1000)}`,
     "a record that holds itself": "4449444c 01 6c01 0000 01 00",
     "a type that is not there": "4449444c 01 6d05 01 00 01",
     "an opt of opts of itself": `4449444c 01 6e00 01 00 ${"01".repeat(1000)}`,
