@@ -106,7 +106,7 @@ t.test("hostile bytes cost nothing", async (t) => {
     "a thousand vectors of 100,000 empty records": `4449444c 03 6d01 6d02 6c00 01 00 e807 ${"a08d06".repeat(1000)}`,
     "a record that holds itself": "4449444c 01 6c01 0000 01 00",
     "a type that is not there": "4449444c 01 6d05 01 00 01",
-    "an opt of opts of itself": `4449444c 01 6e00 01 00 ${"01".repeat(1000)}`,
+    "an opt of opts of itself": `4449444c 01 6e00 01 00 ${"01".repeat(1_000_000)}`,
     "a number without end": `4449444c 00 01 7d ${"ff".repeat(1_000_000)}`,
     "a million types": "4449444c c0843d",
     "a text longer than the message": "4449444c 00 01 71 ffffffff07 61",
