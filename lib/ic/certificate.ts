@@ -1,5 +1,5 @@
 /** What a subnet certifies about a canister's data, checked by @dfinity/agent against the root key. */
-import { Certificate, lookupResultToBuffer } from "@dfinity/agent";
+import { AgentError, Certificate, CertificateTimeErrorCode, lookupResultToBuffer } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { FormatError, messageOf } from "../errors.ts";
 import { checkCbor } from "./cbor-reader.ts";
@@ -21,6 +21,9 @@ export type BlsVerify = (
 export class VerificationError extends Error {
   override readonly name = "VerificationError";
 }
+
+/** It is of another time than this host's clock shows: the clock is wrong, or somebody replays what is old. */
+export class UntimelyError extends VerificationError {}
 
 /**
  * Verifies BLS signature, delegation, canister range, and that the certificate's time is within 5 minutes of this
@@ -94,7 +97,13 @@ async function accepted<T>(look: () => Promise<T>): Promise<T> {
   try {
     return await look();
   } catch (error) {
-    throw new VerificationError(`the certificate is refused: ${explain(messageOf(error))}`);
+    const message = `the certificate is refused: ${messageOf(error)}`;
+    if (!(error instanceof AgentError && error.code instanceof CertificateTimeErrorCode)) {
+      throw new VerificationError(message);
+    }
+    throw new UntimelyError(
+      `${message} (this host's clock says ${new Date().toISOString()}: if that is wrong, set it; otherwise the gateway replays an old answer)`,
+    );
   }
 }
 
@@ -102,9 +111,4 @@ async function accepted<T>(look: () => Promise<T>): Promise<T> {
 function decodeTime(bytes: Uint8Array): bigint {
   if (bytes.length > 10) throw new FormatError("its time is no number");
   return bytes.reduceRight((value, byte) => (value << 7n) | BigInt(byte & 0x7f), 0n);
-}
-
-function explain(message: string): string {
-  if (!/time|expired|more than \d+ minutes|in the (past|future)/i.test(message)) return message;
-  return `${message} (this host's clock says ${new Date().toISOString()}: if that is wrong, set it; otherwise the gateway replays an old answer)`;
 }

@@ -5,7 +5,7 @@
 import { FormatError, messageOf, UserError } from "../errors.ts";
 import { RejectError } from "../ic/agent.ts";
 import { SYS_TRANSIENT } from "../ic/agent-error.ts";
-import { VerificationError } from "../ic/certificate.ts";
+import { UntimelyError, VerificationError } from "../ic/certificate.ts";
 import { retrying } from "../retry.ts";
 import type { CanisterMountOptions } from "./options.ts";
 
@@ -31,7 +31,7 @@ export async function untilNetworkAnswers<T>(
       longestPause: LONGEST_PAUSE_MS,
       again: (error, _, pause) => {
         if (!isOutage(error) || performance.now() + pause > until) return false;
-        log.warn(`the network does not answer, trying again: ${messageOf(error)}`);
+        log.warn(`the network has no answer that counts yet, trying again: ${messageOf(error)}`);
         return true;
       },
       signal: stopped,
@@ -43,10 +43,11 @@ export async function untilNetworkAnswers<T>(
 }
 
 /**
- * Whether it may be over soon: no answer, one by somebody in between who is not ready, or one that this host's clock is wrong,
- * which is set once there is a network. Not what a canister, or a certificate, says no to.
+ * Whether it may be over soon: no answer, one by somebody in between who is not ready, or one that shows that this host's clock is
+ * wrong, which is set once there is a network. Not what a canister, or a certificate, says no to.
  */
 export function isOutage(error: unknown): boolean {
+  if (error instanceof UntimelyError) return true;
   if (error instanceof RejectError) return error.code === SYS_TRANSIENT;
   if (error instanceof UserError || error instanceof VerificationError || error instanceof FormatError) {
     return false;

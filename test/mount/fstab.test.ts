@@ -1,17 +1,12 @@
-/**
- * The real mount(8), umount(8) and findmnt(8) over mounts of type icfs, in a mount namespace of their own, in which /sbin has the
- * helper: this machine's own is left alone. Nothing that mount(8) takes away is in the environment.
- */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { chmod, chown, mkdir, realpath, symlink, writeFile } from "node:fs/promises";
+/** The real mount(8), umount(8) and findmnt(8) over mounts of type icfs. */
+import { chmod, chown, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { processesWith } from "../../demo/process.ts";
 import { readMounts } from "../../lib/fs/mountinfo.ts";
-import { BIN, type Result, run } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
+import { mountNamespace, writeFstab } from "./mount-namespace.ts";
 import { eventually, HUNG } from "./mounts.ts";
 
 t.setTimeout(5 * HUNG);
@@ -26,42 +21,7 @@ await c.publish({ "pxelinux.0": "loader\n", "pxelinux.cfg/default": "menu\n" });
 const keyFile = join(directory, "root.key");
 await writeFile(keyFile, c.rootKey);
 const NETWORK = `network=${proxy.url},root-key=${keyFile}`;
-const within = await namespace(t);
-
-/** A namespace with the helper under both names; runs commands in it. Whatever is mounted there is taken away with the test. */
-async function namespace(t: Test): Promise<(program: string, ...args: string[]) => Promise<Result>> {
-  const helpers = join(directory, "sbin");
-  await mkdir(helpers);
-  for (const name of ["mount.icfs", "mount.fuse.icfs"]) await symlink(BIN, join(helpers, name));
-  const sbin = await realpath("/sbin");
-  const device = join(directory, "fuse");
-  // Without the machine's own mounts: a namespace that has them, too, would keep them from ending. mount(8) remembers in /run/mount
-  // what /proc/mounts does not say; users can name no other fstab, and need a /dev/fuse.
-  const script = `umount --all --types fuse.icfs --lazy
-    mkdir -p /run/mount && mount -t tmpfs tmpfs /run/mount &&
-    mount -t overlay overlay -o lowerdir=${helpers}:${sbin} ${sbin} &&
-    mount --bind ${await fstab()} /etc/fstab &&
-    mknod -m 666 ${device} c 10 229 && mount --bind ${device} /dev/fuse &&
-    echo ready && read line`;
-  const holder = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  await Promise.race([once(holder.stdout, "data"), once(holder, "exit")]);
-  const env = {
-    PATH: "/usr/bin:/bin:/usr/sbin:/sbin",
-    HOME: "",
-    LC_ALL: "C.UTF-8",
-    XDG_STATE_HOME: join(directory, "host-state"),
-    XDG_CACHE_HOME: join(directory, "host-cache"),
-  };
-  const within = (program: string, ...args: string[]) =>
-    run("nsenter", ["--mount", "--target", String(holder.pid), "--", program, ...args], { env });
-  t.teardown(async () => {
-    await within("umount", "--all", "--types", "fuse.icfs", "--lazy");
-    holder.kill();
-  });
-  return within;
-}
+const within = await mountNamespace(t, directory);
 
 async function mountpoint(name: string): Promise<string> {
   const path = join(directory, name);
@@ -69,11 +29,7 @@ async function mountpoint(name: string): Promise<string> {
   return path;
 }
 
-async function fstab(...lines: string[]): Promise<string> {
-  const file = join(directory, "fstab");
-  await writeFile(file, lines.map((line) => `${line}\n`).join(""));
-  return file;
-}
+const fstab = (...lines: string[]) => writeFstab(directory, ...lines);
 
 const silent = { code: 0, stdout: "", stderr: "" };
 /** Where icfs is mounted in the namespace, by findmnt. */

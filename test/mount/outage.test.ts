@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { FormatError, UserError } from "../../lib/errors.ts";
 import { RejectError } from "../../lib/ic/agent.ts";
-import { VerificationError } from "../../lib/ic/certificate.ts";
+import { UntimelyError, VerificationError } from "../../lib/ic/certificate.ts";
 import { isOutage, untilNetworkAnswers } from "../../lib/mount/outage.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 import { mountpointFor } from "./mounts.ts";
@@ -29,7 +29,8 @@ async function attempts(n: number, retry: number, error: Error) {
 
 t.test("it goes on for as long as it may, and says so", async (t) => {
   const refused = new Error("connect ECONNREFUSED 192.0.2.1:443");
-  const warning = "the network does not answer, trying again: connect ECONNREFUSED 192.0.2.1:443";
+  const warning =
+    "the network has no answer that counts yet, trying again: connect ECONNREFUSED 192.0.2.1:443";
   t.same(await attempts(1, 0, refused), { result: "open", made: 1, warnings: [] });
   t.same(await attempts(3, 60_000, refused), { result: "open", made: 3, warnings: [warning, warning] });
   t.same(await attempts(3, 0, refused), { result: refused, made: 1, warnings: [] });
@@ -47,6 +48,7 @@ t.test("only for what may be over soon", async (t) => {
     new Error("HTTP status 503 Service Unavailable: "),
     new Error("HTTP status 429 Too Many Requests: "),
     new Error("the network refuses the time of this request: set this host's clock"),
+    new UntimelyError("the certificate is refused: it is more than 5 minutes in the future"),
     new RejectError(2, "the subnet is busy"),
   ];
   const lasting = [

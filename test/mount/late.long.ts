@@ -1,0 +1,62 @@
+/** Mounting when the network, or the host's clock, is late: what a host finds at boot. */
+
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import { startLocalNetwork } from "../../lib/localnet/index.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+import { startMountable } from "../support/mountable.ts";
+import { mountNamespace, writeFstab } from "./mount-namespace.ts";
+import { eventually, HUNG, mountpointFor } from "./mounts.ts";
+
+t.setTimeout(10 * HUNG);
+
+/** In which the first attempts fail, and several later ones. */
+const LATE_MS = 60_000;
+
+const state = await temporaryDirectory(t);
+const c = await startMountable(t, { state });
+const { id, directory, tree, proxy, rootKey } = c;
+await c.publish({ "pxelinux.0": "loader\n", "pxelinux.cfg/default": "menu\n" });
+const keyFile = join(directory, "root.key");
+await writeFile(keyFile, rootKey);
+
+t.test("mount -a with a cold cache, and a network that arrives after a minute", async (t) => {
+  const within = await mountNamespace(t, directory);
+  const path = await mountpointFor(t);
+  const options = `ro,_netdev,nofail,x-systemd.automount,network=${proxy.url},root-key=${keyFile}`;
+  const file = await writeFstab(directory, `${id} ${path} icfs ${options} 0 0`);
+  proxy.down = true;
+  const mounting = within("mount", "-a", "-T", file);
+  await sleep(LATE_MS);
+  t.equal((await within("findmnt", path)).code, 1, "not yet");
+  proxy.down = false;
+  t.same(await mounting, { code: 0, stdout: "", stderr: "" });
+  t.equal((await within("diff", "-r", tree, path)).code, 0);
+  t.same(await within("umount", path), { code: 0, stdout: "", stderr: "" });
+});
+
+t.test("a clock that is an hour wrong at first", async (t) => {
+  const port = Number(new URL(c.url).port);
+  await c.close();
+  const log = join(directory, "clock.log");
+  const cold = ["--cache-dir", join(directory, "cold"), "--log-file", log, "--retry", "2"];
+  // It is the network's that is wrong, not this machine's: the difference is what counts.
+  const wrong = await startLocalNetwork({ port, state, timeOffset: -3_600_000 });
+  const mounting = c.tryMount(...cold);
+  try {
+    await eventually("it tries again", async () =>
+      /has no answer that counts yet, trying again: .*this host's clock says/.test(
+        await readFile(log, "utf8").catch(() => ""),
+      ),
+    );
+  } finally {
+    await wrong.close();
+  }
+  const right = await startLocalNetwork({ port, state });
+  t.teardown(() => right.close());
+  const { code, stderr, mountpoint } = await mounting;
+  t.equal(code, 0, stderr);
+  t.ok(await c.same(mountpoint));
+});

@@ -1,0 +1,60 @@
+/**
+ * A mount namespace for mount(8), umount(8) and findmnt(8) over mounts of type icfs, in which /sbin has the helper: this machine's
+ * own is left alone. Nothing that mount(8) takes away is in the environment.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { BIN, HUNG, type Result, run, type Test } from "../support/icfs.ts";
+
+/** mount(8) may have to wait for a network, of its own accord for two minutes. */
+const PATIENCE = 3 * HUNG;
+
+/** In `directory`, the namespace's /etc/fstab from when it is started: its path. */
+export async function writeFstab(directory: string, ...lines: string[]): Promise<string> {
+  const file = join(directory, "fstab");
+  await writeFile(file, lines.map((line) => `${line}\n`).join(""));
+  return file;
+}
+
+/** A namespace with the helper under both names; runs commands in it. Whatever is mounted there is taken away with the test. */
+export async function mountNamespace(
+  t: Test,
+  directory: string,
+): Promise<(program: string, ...args: string[]) => Promise<Result>> {
+  const helpers = join(directory, "sbin");
+  await mkdir(helpers);
+  for (const name of ["mount.icfs", "mount.fuse.icfs"]) await symlink(BIN, join(helpers, name));
+  const sbin = await realpath("/sbin");
+  const device = join(directory, "fuse");
+  // Without the machine's own mounts: a namespace that has them, too, would keep them from ending. mount(8) remembers in /run/mount
+  // what /proc/mounts does not say; users can name no other fstab, and need a /dev/fuse.
+  const script = `umount --all --types fuse.icfs --lazy
+    mkdir -p /run/mount && mount -t tmpfs tmpfs /run/mount &&
+    mount -t overlay overlay -o lowerdir=${helpers}:${sbin} ${sbin} &&
+    mount --bind ${await writeFstab(directory)} /etc/fstab &&
+    mknod -m 666 ${device} c 10 229 && mount --bind ${device} /dev/fuse &&
+    echo ready && read line`;
+  const holder = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  await Promise.race([once(holder.stdout, "data"), once(holder, "exit")]);
+  const env = {
+    PATH: "/usr/bin:/bin:/usr/sbin:/sbin",
+    HOME: "",
+    LC_ALL: "C.UTF-8",
+    XDG_STATE_HOME: join(directory, "host-state"),
+    XDG_CACHE_HOME: join(directory, "host-cache"),
+  };
+  const within = (program: string, ...args: string[]) =>
+    run("nsenter", ["--mount", "--target", String(holder.pid), "--", program, ...args], {
+      env,
+      limit: PATIENCE,
+    });
+  t.teardown(async () => {
+    await within("umount", "--all", "--types", "fuse.icfs", "--lazy");
+    holder.kill();
+  });
+  return within;
+}
