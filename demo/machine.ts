@@ -24,7 +24,7 @@ export const STAGES: Stage[] = [
 export const BOOT_FAILURE = /(Kernel panic|No bootable device|No more network devices|Boot failed)[^\r\n]*/;
 
 /** Switches the machine on; its output is its serial console. A reset ends it. */
-export function startMachine(namespace: Namespace, { env }: RunOptions = {}): Process {
+export function startMachine(namespace: Pick<Namespace, "inside">, { env }: RunOptions = {}): Process {
   return new Process(
     ...namespace.inside("qemu-system-x86_64", [
       // Plain emulation: works everywhere, also inside virtual machines whose KVM does not.

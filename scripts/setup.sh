@@ -14,6 +14,7 @@ all_packages=(
   iproute2 dnsmasq-base curl procps           # a boot server and its clients
   qemu-system-x86 ipxe-qemu                   # a machine to boot
   libdbus-1-3                                 # icp, another client of the canister
+  jq                                          # named in docs/OPERATIONS.md
   debian-installer-12-netboot-amd64           # what it boots
 )
 

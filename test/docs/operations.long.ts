@@ -1,0 +1,130 @@
+/**
+ * docs/OPERATIONS.md, from nothing to a machine that boots, and what is done from then on: its commands as they stand, one section after
+ * the other, on one host. What stands in for the main network is a local one.
+ */
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t, { type Test } from "tap";
+import { BOOT_FAILURE, STAGES, startMachine } from "../../demo/machine.ts";
+import { HOST_ADDRESS, TAP } from "../../demo/namespace.ts";
+import { DEBIAN_TREE, makeTree } from "../../demo/tree.ts";
+import { documented } from "../support/documented.ts";
+import { HUNG, run } from "../support/icfs.ts";
+import { startSandbox } from "../support/sandbox.ts";
+
+t.setTimeout(10 * HUNG);
+// What comes later needs what came before.
+t.bail = true;
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
+/** Building the package installs npm packages; fetching all of a release takes seconds. */
+const LONG = 5 * HUNG;
+
+const environment: NodeJS.ProcessEnv = { CANISTER, ICFS_NETWORK: "local" };
+const host = await startSandbox(t, () => environment);
+
+// Who types these commands says yes, and has a network. What they install is on this machine, so that it need not be newer.
+await writeFile(
+  join(host.root, "etc/apt/apt.conf.d/90test"),
+  'APT::Get::Assume-Yes "true"; APT::Get::Upgrade "false";',
+);
+
+/** Runs a section's commands on the host; what they have printed. */
+async function done(t: Test, commands: string): Promise<string> {
+  const { code, stdout, stderr } = await host.sh(commands, LONG);
+  t.equal(code, 0, commands, { stdout, stderr });
+  return stdout;
+}
+
+t.test("Build the package", async (t) => {
+  const commands = await documented("OPERATIONS.md", "Build the package");
+  const built = await run("bash", ["-ec", commands], { env: process.env, cwd: ROOT, limit: LONG });
+  t.equal(built.code, 0, commands, { stderr: built.stderr });
+  await cp(join(ROOT, "build"), join(host.root, "root/build"), {
+    recursive: true,
+    filter: (path) => path.endsWith("build") || /\/icfs_[^/]*\.deb$/.test(path),
+  });
+});
+
+t.test("Install", async (t) => {
+  const commands = await documented("OPERATIONS.md", "Install");
+  // The network comes with icfs.
+  const [install, look] = commands.split(/(?<=^apt install .*\n)/m);
+  await done(t, install!);
+  await done(
+    t,
+    "icfs localnet >/var/log/localnet 2>&1 &\nuntil grep -q http: /var/log/localnet; do sleep 0.2; done",
+  );
+  const status = await done(
+    t,
+    "curl --silent http://127.0.0.1:4943/api/v2/status | od -An -v -tx1 | tr -d ' \\n'",
+  );
+  const key = /308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100[0-9a-f]{192}/;
+  environment.ICFS_ROOT_KEY = key.exec(status)![0];
+  const said = await done(t, look!);
+  t.match(said, JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")).version);
+  t.match(said, /^ok +mount helper/m);
+});
+
+t.test("Publish", async (t) => {
+  // As Debian has it, but with the installer on the serial console, where it can be seen.
+  const tree = join(host.root, DEBIAN_TREE);
+  await rm(tree, { recursive: true });
+  await makeTree(tree);
+  await done(t, "icfs deploy --specified-id $CANISTER");
+  const said = await done(t, await documented("OPERATIONS.md", "Publish"));
+  t.match(said, /^[a-z0-9]{5}(-[a-z0-9]{1,5})+$/m, "a principal");
+});
+
+t.test("Mount", async (t) => {
+  const said = await done(t, await documented("OPERATIONS.md", "Mount"));
+  t.match(said, new RegExp(`/srv/tftp +${CANISTER} +fuse\\.icfs +ro`));
+  t.equal((await host.sh(`diff -r --no-dereference ${DEBIAN_TREE} /srv/tftp`)).code, 0);
+});
+
+t.test("Serve it with dnsmasq", async (t) => {
+  const conf = await documented("OPERATIONS.md", "Serve it with dnsmasq", "conf");
+  const path = join(host.root, "etc/dnsmasq.d/netboot.conf");
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, conf.replace("boot0", TAP));
+  for (const command of [
+    `ip tuntap add ${TAP} mode tap`,
+    `ip address add ${HOST_ADDRESS}/24 dev ${TAP}`,
+    `ip link set ${TAP} up`,
+  ]) {
+    await done(t, command);
+  }
+  await done(t, await documented("OPERATIONS.md", "Serve it with dnsmasq"));
+  // As Debian's unit starts it, but for the rest of Debian's configuration.
+  await done(
+    t,
+    "dnsmasq --conf-file=/etc/dnsmasq.d/netboot.conf --log-facility=/var/log/dnsmasq --user=nobody",
+  );
+  await using machine = startMachine(host);
+  for (const { pattern, seconds } of STAGES) {
+    await machine.until(pattern, { seconds, refuse: BOOT_FAILURE });
+  }
+  const log = await readFile(join(host.root, "var/log/dnsmasq"), "utf8");
+  for (const file of ["pxelinux.0", "linux", "initrd.gz"])
+    t.match(log, new RegExp(`sent /srv/tftp/\\S*${file} to`));
+});
+
+t.test("New releases", async (t) => {
+  await done(t, `mkdir DIRECTORY && cp -L ${DEBIAN_TREE}/pxelinux.0 DIRECTORY/`);
+  const said = await done(t, await documented("OPERATIONS.md", "New releases"));
+  t.match(said, /kernel 6\.1\.0-40/);
+  t.match(await done(t, "icfs releases $CANISTER"), /^release 3 /m, "rolled back");
+});
+
+t.test("Look after the canister", async (t) => {
+  environment.PRINCIPAL = "aaaaa-aa";
+  const said = await done(t, await documented("OPERATIONS.md", "Look after the canister"));
+  t.match(said, /publisher/);
+});
+
+t.test("Watch a mount", async (t) => {
+  const said = await done(t, await documented("OPERATIONS.md", "Watch a mount"));
+  t.match(said, new RegExp(CANISTER));
+});

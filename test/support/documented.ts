@@ -1,0 +1,45 @@
+/**
+ * The commands of docs/, as somebody would copy them: a section's blocks of shell, and what stands in code spans. Tests run them;
+ * test/docs/commands.test.ts sees to it that none is left out.
+ */
+import { readFile } from "node:fs/promises";
+
+/** A fenced block of a document. */
+export interface Block {
+  /** Of the section that it stands in. */
+  readonly heading: string;
+  /** What is behind the fence: sh for commands. */
+  readonly language: string;
+  readonly text: string;
+}
+
+function read(document: string): Promise<string> {
+  return readFile(new URL(`../../docs/${document}`, import.meta.url), "utf8");
+}
+
+/** The fenced blocks of docs/DOCUMENT, in order. */
+export async function blocksOf(document: string): Promise<Block[]> {
+  const blocks: Block[] = [];
+  let heading = "";
+  const pattern = /^#+ (.+)$|^```(\w*)\n([\s\S]*?)^```$/gm;
+  for (const [, title, language, text] of (await read(document)).matchAll(pattern)) {
+    if (title !== undefined) heading = title;
+    else blocks.push({ heading, language: language!, text: text! });
+  }
+  return blocks;
+}
+
+/** The blocks in `language` of the section under `heading`, in one. @throws Error when there are none */
+export async function documented(document: string, heading: string, language = "sh"): Promise<string> {
+  const found = (await blocksOf(document)).filter(
+    (block) => block.heading === heading && block.language === language,
+  );
+  if (found.length === 0) throw new Error(`docs/${document} has no ${language} under "${heading}"`);
+  return found.map(({ text }) => text).join("");
+}
+
+/** The code spans of docs/DOCUMENT outside of its blocks, each once. */
+export async function spansOf(document: string): Promise<string[]> {
+  const text = (await read(document)).replace(/^```[\s\S]*?^```$/gm, "");
+  return [...new Set([...text.matchAll(/`([^`\n]+)`/g)].map(([, span]) => span!))];
+}

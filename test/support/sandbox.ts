@@ -1,0 +1,79 @@
+/**
+ * A host to try things on, which is thrown away: this machine's own files under an overlay, with mounts, network, devices and processes
+ * of its own. What is installed, written or mounted in it is gone with the test, and so is whatever still runs.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Result, run, type Test, temporaryDirectory } from "./icfs.ts";
+
+export interface Sandbox {
+  /** Its files, as this machine sees them while the test runs: to put something there, or to look. */
+  readonly root: string;
+  /** Runs bash on `script` in it, to its end. @param limit milliseconds */
+  sh(script: string, limit?: number): Promise<Result>;
+  /** The command line that runs `command` in its network, with this machine's files. */
+  inside(command: string, args: string[]): [string, string[]];
+}
+
+/** Nothing of this machine's environment, but for these. */
+const BARE = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  HOME: "/root",
+  LC_ALL: "C.UTF-8",
+};
+
+/** @param env what commands have in their environment besides */
+export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () => ({})): Promise<Sandbox> {
+  const directory = await temporaryDirectory(t);
+  const [layers, root] = [join(directory, "layers"), join(directory, "root")];
+  await Promise.all([mkdir(layers), mkdir(root)]);
+  // /dev is its own: who makes /dev/fuse readable for all in it changes nothing here.
+  const script = `set -e
+    mount -t tmpfs tmpfs ${layers}
+    mkdir ${layers}/upper ${layers}/work
+    mount -t overlay overlay -o lowerdir=/,upperdir=${layers}/upper,workdir=${layers}/work ${root}
+    cd ${root}
+    mount -t proc proc proc
+    mount -t sysfs -o ro sysfs sys
+    for own in run tmp var/tmp srv dev; do mount -t tmpfs -o mode=755 tmpfs $own; done
+    chmod 1777 tmp var/tmp
+    mkdir -p run/lock dev/pts dev/shm dev/net
+    mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
+    while read name mode major minor; do mknod -m $mode dev/$name c $major $minor; done <<-'END'
+	null 666 1 3
+	zero 666 1 5
+	full 666 1 7
+	random 666 1 8
+	urandom 666 1 9
+	tty 666 5 0
+	fuse 600 10 229
+	net/tun 666 10 200
+	END
+    ln -s pts/ptmx dev/ptmx
+    ln -s /proc/self/fd dev/fd
+    ip link set lo up
+    echo ready
+    exec chroot . sh -c 'read line'`;
+  const flags = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"];
+  const holder = spawn("unshare", [...flags, "bash", "-c", script], { stdio: ["pipe", "pipe", "inherit"] });
+  t.teardown(async () => {
+    if (holder.exitCode !== null) return;
+    holder.kill("SIGKILL");
+    await once(holder, "exit");
+  });
+  const [first] = await Promise.race([once(holder.stdout, "data"), once(holder, "exit")]);
+  if (String(first) !== "ready\n") throw new Error("the sandbox could not be made");
+  const init = (await readFile(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8")).trim();
+  const within = ["--target", init, "--mount", "--net", "--pid", "--root", "--wdns=/root"];
+  return {
+    root: `/proc/${init}/root`,
+    sh: (text, limit) =>
+      run("nsenter", [...within, "--", "bash", "-euo", "pipefail", "-c", text], {
+        env: { ...BARE, ...env() },
+        ...(limit !== undefined && { limit }),
+      }),
+    inside: (command, args) => ["nsenter", ["--target", init, "--net", "--", command, ...args]],
+  };
+}
