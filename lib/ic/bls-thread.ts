@@ -2,7 +2,8 @@
  * BLS signatures checked on another thread: one takes 25 ms and more, in which a process that serves a mount would answer
  * nobody. The thread is started when it is first needed (half a second), and takes some 30 MiB.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
+import { startWorker } from "../worker.ts";
 import type { Answer, Task } from "./bls-worker.ts";
 import type { BlsVerify } from "./certificate.ts";
 
@@ -23,7 +24,7 @@ export class BlsThread {
   };
 
   #start(): Worker {
-    const worker = new Worker(new URL("bls-worker.ts", import.meta.url));
+    const worker = startWorker(import.meta.url, "bls-worker");
     worker.on("message", (answer: Answer) => {
       const waiting = this.#waiting.get(answer.number);
       this.#waiting.delete(answer.number);
