@@ -38,8 +38,17 @@ export async function documented(document: string, heading: string, language = "
   return found.map(({ text }) => text).join("");
 }
 
-/** The code spans of docs/DOCUMENT outside of its blocks, each once. */
-export async function spansOf(document: string): Promise<string[]> {
-  const text = (await read(document)).replace(/^```[\s\S]*?^```$/gm, "");
-  return [...new Set([...text.matchAll(/`([^`\n]+)`/g)].map(([, span]) => span!))];
+/**
+ * The code spans of docs/DOCUMENT outside of its blocks that begin with a program's name, each once; not those in the first cells of
+ * tables, which are messages and names.
+ *
+ * @param isProgram of a word
+ */
+export async function commandsIn(
+  document: string,
+  isProgram: (word: string) => boolean,
+): Promise<readonly string[]> {
+  const text = (await read(document)).replace(/^```[\s\S]*?^```$/gm, "").replace(/^\| [^|]* \|/gm, "");
+  const spans = [...text.matchAll(/`([^`\n]+)`/g)].map(([, span]) => span!);
+  return [...new Set(spans)].filter((span) => isProgram(span.split(" ")[0]!));
 }

@@ -1,12 +1,16 @@
 /**
  * A host to try things on, which is thrown away: this machine's own files under an overlay, with mounts, network, devices and processes
- * of its own. What is installed, written or mounted in it is gone with the test, and so is whatever still runs.
+ * of its own. What is installed, written or mounted in it is gone with the test, and so is whatever still runs. This checkout is in
+ * /opt/icfs.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Result, run, type Test, temporaryDirectory } from "./icfs.ts";
+
+const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 
 export interface Sandbox {
   /** Its files, as this machine sees them while the test runs: to put something there, or to look. */
@@ -39,6 +43,7 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
     mount -t sysfs -o ro sysfs sys
     for own in run tmp var/tmp srv dev; do mount -t tmpfs -o mode=755 tmpfs $own; done
     chmod 1777 tmp var/tmp
+    mkdir -p opt/icfs && mount --bind ${CHECKOUT} opt/icfs
     mkdir -p run/lock dev/pts dev/shm dev/net
     mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
     while read name mode major minor; do mknod -m $mode dev/$name c $major $minor; done <<-'END'

@@ -1,0 +1,112 @@
+/**
+ * docs/TROUBLESHOOTING.md: each command in it, on a host that has the trouble; and that the trouble is over then, where a command can end it.
+ */
+import t, { type Test } from "tap";
+import { commandsIn, documented } from "../support/documented.ts";
+import { HUNG } from "../support/icfs.ts";
+import { startSandbox } from "../support/sandbox.ts";
+
+t.setTimeout(5 * HUNG);
+
+/** Something to do about a trouble. Shell, in a host that has a release mounted at $DIR, is run before the command and after it. */
+interface Case {
+  readonly command: string;
+  readonly before?: string;
+  readonly after?: string;
+}
+
+const NOT_MOUNTED = "fails findmnt $DIR";
+const KILLED = "kill -9 $(icfs status $DIR --json | jq '.[].pid'); sleep 0.2; fails ls $DIR";
+const BUSY = "(cd $DIR && exec sleep 60 >/dev/null 2>&1) & sleep 0.2";
+
+const CASES: readonly Case[] = [
+  { command: "icfs status", after: "ls $DIR/file" },
+  { command: "icfs doctor" },
+  { command: "icfs umount DIR", before: KILLED, after: NOT_MOUNTED },
+  { command: "icfs ls -R CANISTER" },
+  {
+    command: "chmod 666 /dev/fuse",
+    before: "chmod 600 /dev/fuse",
+    after: "su -s /bin/sh nobody -c '< /dev/fuse'",
+  },
+  { command: "apt install fuse3" },
+  { command: "apt install libfuse2" },
+  { command: "mkdir -p DIR", before: "umount $DIR; rmdir $DIR", after: "icfs mount $CANISTER $DIR" },
+  { command: "findmnt -T DIR" },
+  {
+    command: "umount -l DIR",
+    before: `umount $DIR; mount -t tmpfs other $DIR; ${BUSY}; fails umount $DIR`,
+    after: NOT_MOUNTED,
+  },
+  { command: "fuser -vm DIR", before: BUSY },
+  { command: "icfs umount --lazy DIR", before: `${BUSY}; fails icfs umount $DIR`, after: NOT_MOUNTED },
+  { command: "icfs publish DIR CANISTER", before: "umount $DIR; echo new > $DIR/file" },
+  { command: "icfs grant CANISTER PRINCIPAL reader" },
+  {
+    command: "chmod 600 PEM",
+    before: "chmod 644 $PEM; fails icfs ls $CANISTER --identity $PEM",
+    after: "icfs ls $CANISTER --identity $PEM",
+  },
+  { command: "icfs releases CANISTER" },
+  { command: "icfs keep CANISTER NUMBER" },
+  { command: "icfs trust reset CANISTER" },
+  {
+    command: "chmod 700 /var/cache/icfs",
+    before: "umount $DIR; chmod 777 /var/cache/icfs; fails icfs mount $CANISTER $DIR",
+    after: "icfs mount $CANISTER $DIR",
+  },
+  { command: "icfs cache verify" },
+];
+
+/** These two need what only a whole machine has: test/boot/host.long.ts runs them. */
+const ON_A_MACHINE = ["modprobe fuse", "timedatectl set-ntp true"];
+/** Goes on until it is ended. */
+const NETWORK = "icfs localnet";
+
+const environment: NodeJS.ProcessEnv = {
+  ICFS_NETWORK: "local",
+  CANISTER: "oeagv-5qaaa-aaaah-aar4q-cai",
+  DIR: "/srv/tftp",
+  PEM: "/root/.config/icfs/identity.pem",
+  PRINCIPAL: "aaaaa-aa",
+  NUMBER: "1",
+};
+const host = await startSandbox(t, () => environment);
+
+async function done(t: Test, commands: string): Promise<void> {
+  const { code, stdout, stderr } = await host.sh(`fails() { ! "$@"; }\n${commands}`);
+  t.equal(code, 0, commands, { stdout, stderr });
+}
+
+const MOUNTED = "findmnt $DIR || icfs mount $CANISTER $DIR";
+
+await done(
+  t,
+  `for name in bin/icfs sbin/mount.icfs sbin/mount.fuse.icfs; do ln -s /opt/icfs/bin/icfs /usr/$name; done
+  echo 'APT::Get::Assume-Yes "true"; APT::Get::Upgrade "false";' > /etc/apt/apt.conf.d/90test
+  ${NETWORK} > /var/log/localnet 2>&1 &
+  until grep -q http: /var/log/localnet; do sleep 0.2; done
+  mkdir -p $DIR /root/tree && echo file > /root/tree/file
+  icfs deploy --specified-id $CANISTER && icfs publish /root/tree $CANISTER`,
+);
+
+t.test("the commands to ask a host with", async (t) => {
+  await done(t, MOUNTED);
+  await done(t, await documented("TROUBLESHOOTING.md", "Troubleshooting"));
+});
+
+t.test("no command is left out", async (t) => {
+  const { stdout } = await host.sh("ls $(tr : ' ' <<< $PATH)");
+  const programs = new Set([...stdout.split("\n"), "modprobe"]);
+  const commands = await commandsIn("TROUBLESHOOTING.md", (word) => programs.has(word));
+  t.same([...commands].sort(), [NETWORK, ...ON_A_MACHINE, ...CASES.map(({ command }) => command)].sort());
+});
+
+for (const { command, before = "true", after = "true" } of CASES) {
+  t.test(command, async (t) => {
+    await done(t, MOUNTED);
+    await done(t, before);
+    await done(t, command.replace(/\b(DIR|CANISTER|PRINCIPAL|NUMBER|PEM)\b/g, "$$$1"));
+    await done(t, after);
+  });
+}
