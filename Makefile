@@ -69,6 +69,9 @@ bench: setup ## Measure: the canister's instructions, beside the IC's limits
 bench-dnsmasq: setup ## Measure: how long dnsmasq takes for DHCP and DNS while it serves a mount, as root; 5 minutes
 	@node bench/dnsmasq.ts
 
+bench-cold: setup ## Measure: reading a far tree for the first time, beside rclone, httpdirfs and the original's way, as root; 25 minutes
+	@node bench/cold.ts
+
 bench-transports: setup ## Measure: the kernel transport beside fuse-native, as root; a minute
 	@node bench/transports.ts
 
