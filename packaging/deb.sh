@@ -37,7 +37,7 @@ changelog() {
   echo " -- $maintainer  $(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")"
 }
 changelog | gzip -9n >"$doc/changelog.gz"
-find "$tree/usr/share/man" -type f -exec gzip -9n {} + 2>/dev/null || true
+find "$tree/usr/share/man" -type f -exec gzip -9n {} +
 
 for script in postinst prerm postrm; do
   install -m 755 "packaging/debian/$script" "$tree/DEBIAN/$script"

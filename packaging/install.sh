@@ -86,7 +86,7 @@ install_all() {
     link "$program/bin/icfs" "$sbindir/$helper"
   done
   for target in "${!files[@]}"; do
-    [[ -e ${files[$target]} ]] || continue
+    [[ -e ${files[$target]} || $target != *.service ]] || continue
     install -D -m 644 "${files[$target]}" "$destdir$target"
     # Those are written for a package.
     [[ $target != *.service ]] || sed -i "s|/usr/\(bin\|share\)/|$prefix/\1/|g" "$destdir$target"
