@@ -37,6 +37,7 @@ t.test("install", async (t) => {
       "opt/boot/share/doc/icfs/TROUBLESHOOTING.md",
       "opt/boot/share/fish/vendor_completions.d/icfs.fish",
       "opt/boot/share/man/man1/icfs.1",
+      "opt/boot/share/man/man8/mount.fuse.icfs.8",
       "opt/boot/share/man/man8/mount.icfs.8",
       "opt/boot/share/zsh/site-functions/_icfs",
       ...HELPERS,

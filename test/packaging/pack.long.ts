@@ -43,6 +43,7 @@ t.test("it has what is needed, and nothing else", async (t) => {
   const expected = [
     ...["package.json", "LICENSE", "README.md", "CHANGELOG.md", "bin/icfs"],
     ...["build/icfs.wasm", "build/icfs.did", "build/man/icfs.1", "build/man/mount.icfs.8"],
+    "build/man/mount.fuse.icfs.8",
     ...sources.map((name) => join("dist", name.replace(/\.ts$/, ".js"))),
   ];
   t.same(packed.files.map(({ path }: { path: string }) => path).sort(), expected.sort());
