@@ -39,7 +39,8 @@ const bare = (...command: string[]) => debian.run(command, {});
 const silent = { code: 0, stdout: "", stderr: "" };
 const MOUNTPOINT = "/srv/tftp";
 const fstab = join(root, "etc/fstab");
-const isTree = async () => (await debian.outside("diff", "-r", c.tree, join(root, MOUNTPOINT))).code === 0;
+const isTree = async (at = MOUNTPOINT) =>
+  (await debian.outside("diff", "-r", c.tree, join(root, at))).code === 0;
 
 /** Builds a package, puts it where apt in there can take it from, and returns its path there. */
 async function build(...parameters: string[]): Promise<string> {
@@ -92,7 +93,7 @@ t.test("over either transport, for root without an environment", async (t) => {
 /** A release that only what runs now can have fetched, verified and put in place. */
 async function followed(name: string): Promise<void> {
   await c.publish({ [name]: `${name}\n` });
-  await eventually(`the mount has ${name}`, isTree);
+  await eventually(`the mount has ${name}`, () => isTree());
 }
 
 t.test("a mount outlives an upgrade, and follows releases", async (t) => {
@@ -108,9 +109,22 @@ t.test("a mount outlives an upgrade, and follows releases", async (t) => {
 });
 
 t.test("it outlives the package's removal, which says so", async (t) => {
-  t.match(await apt("remove", "icfs"), { code: 0, stderr: new RegExp(`still serving ${MOUNTPOINT} until`) });
+  // One that has done nothing but to begin.
+  const later = "/srv/later";
+  t.same(await bare("/bin/mkdir", later), silent);
+  const how = options.replace("refresh=1", "refresh=0");
+  t.same(await bare("/bin/mount", "-t", "icfs", c.id, later, "-o", how), silent);
+  const [{ pid }] = JSON.parse((await bare("/usr/bin/icfs", "status", later, "--json")).stdout);
+  t.match(await apt("remove", "icfs"), {
+    code: 0,
+    stderr: new RegExp(`still serving ${MOUNTPOINT} ${later} until`),
+  });
   t.match(await debian.run(["ls", "/usr/lib/icfs"]), { code: 2 }, "nothing of the program is left");
   await followed("after-the-removal");
+  t.same(await bare("/bin/sh", "-c", `kill -HUP ${pid}`), silent);
+  await eventually("the other one has it, too", () => isTree(later));
+  t.same(await bare("/bin/umount", later), silent);
+  t.same(await bare("/bin/rmdir", later), silent);
 });
 
 t.test("a purge takes nobody's files away", async (t) => {
