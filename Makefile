@@ -7,6 +7,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/icfs
 
 CANISTER := build/icfs.wasm build/icfs.did
+MANUALS := build/man/icfs.1 build/man/mount.icfs.8 build/man/mount.fuse.icfs.8
 
 # Where `make install` installs to; see packaging/install.sh.
 PREFIX ?= /usr/local
@@ -31,12 +32,17 @@ canister: $(CANISTER) ## Compile the canister, when its sources have changed
 $(CANISTER) &: $(wildcard canister/*.mo) canister/compile.ts canister/compiler.ts | modules
 	node canister/compile.ts canister/main.mo build/icfs.wasm
 
-dist: dist/cli/main.js $(CANISTER) ## Compile what is packed and installed
+dist: dist/cli/main.js $(CANISTER) $(MANUALS) ## Compile what is packed and installed
 
 # Compiled, since Node reads no TypeScript below a node_modules. `find` lists directories as well: they are newer when a file is gone.
 dist/cli/main.js: $(shell find lib) packaging/tsconfig.json tsconfig.json | modules
 	rm -rf dist
 	tsc -p packaging/tsconfig.json
+
+# Read off the program, all at once; the completions with them.
+$(MANUALS) &: $(shell find lib/cli packaging) package.json | modules
+	node packaging/man.ts build/man
+	node packaging/completions.ts build/completions
 
 install: dist ## Install the program with its own Node: PREFIX=/usr/local, SBINDIR=/sbin, DESTDIR=
 	@packaging/install.sh install

@@ -17,6 +17,8 @@ all_packages=(
   jq                                          # named in docs/OPERATIONS.md
   rclone httpdirfs                            # what icfs is measured beside
   debian-installer-12-netboot-amd64           # what it boots
+  debootstrap                                 # a clean Debian to install the package in
+  man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
 )
 
 fail() {

@@ -1,6 +1,6 @@
 /**
  * BLS signatures checked on another thread: one takes 25 ms and more, in which a process that serves a mount would answer
- * nobody. The thread is started when it is first needed (half a second), and takes some 30 MiB.
+ * nobody. The thread takes half a second to start, and some 30 MiB.
  */
 import type { Worker } from "node:worker_threads";
 import { startWorker } from "../worker.ts";
@@ -14,16 +14,22 @@ export class BlsThread {
 
   /** Whether the signature is valid. @throws Error when it is none, or the thread cannot be had */
   readonly verify: BlsVerify = (...parameters) => {
-    this.#worker ??= this.#start();
+    const worker = this.start();
     this.#last += 1;
     const answer = Promise.withResolvers<boolean>();
     this.#waiting.set(this.#last, answer);
     const task: Task = { number: this.#last, parameters };
-    this.#worker.postMessage(task);
+    worker.postMessage(task);
     return answer.promise;
   };
 
-  #start(): Worker {
+  /** Starts the thread, if need be: before somebody puts another version of the program in the place of this one. */
+  start(): Worker {
+    this.#worker ??= this.#started();
+    return this.#worker;
+  }
+
+  #started(): Worker {
     const worker = startWorker(import.meta.url, "bls-worker");
     worker.on("message", (answer: Answer) => {
       const waiting = this.#waiting.get(answer.number);
