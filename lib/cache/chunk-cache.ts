@@ -51,6 +51,8 @@ export class ChunkCache {
   readonly #reads = { hits: 0, diskHits: 0, misses: 0 };
   /** Why chunks could not be had, a moment ago. */
   readonly #late = new LRUCache<string, Error>({ max: 1000, ttl: KERNEL_RETRY_MS });
+  /** What is on its way to disk, where it could not be found yet. */
+  readonly #writes = new Map<string, { readonly bytes: Buffer; readonly done: Promise<void> }>();
   #writing = 0;
 
   constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
@@ -85,16 +87,24 @@ export class ChunkCache {
   /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
   async get(reference: Chunk): Promise<Buffer> {
     const key = keyOf(reference);
-    const cached = this.#memory.get(key);
+    const cached = this.#memory.get(key) ?? this.#here(key);
     if (cached !== undefined) {
       this.#reads.hits += 1;
       return cached;
     }
     const read = this.#fromDisk(reference);
-    const kept = read && (await read);
-    if (kept !== undefined) {
-      this.#reads.diskHits += 1;
-      return kept;
+    if (read !== undefined) {
+      const kept = await read;
+      if (kept !== undefined) {
+        this.#reads.diskHits += 1;
+        return kept;
+      }
+      // Somebody else's fetch may have ended while there was nothing on disk yet.
+      const arrived = this.#here(key);
+      if (arrived !== undefined) {
+        this.#reads.hits += 1;
+        return arrived;
+      }
     }
     this.#reads.misses += 1;
     const late = this.#late.get(key);
@@ -111,7 +121,7 @@ export class ChunkCache {
   /** Fetches the chunk in the background, unless it is here or enough is under way. */
   prefetch(reference: Chunk): void {
     const key = keyOf(reference);
-    if (this.#memory.has(key) || this.#diskReads.has(key)) return;
+    if (this.#here(key) !== undefined || this.#diskReads.has(key)) return;
     if (!this.#fetcher.hasRoom(key, this.#diskReads.size)) return;
     this.#ahead(reference).catch(() => {
       // Already logged; whoever reads the chunk tries again and is told.
@@ -126,14 +136,16 @@ export class ChunkCache {
    */
   async load(reference: Chunk, { keep }: { keep: boolean }): Promise<Buffer> {
     const { disk } = this.#options;
-    const here = this.#memory.peek(keyOf(reference)) ?? (await this.#onDisk(reference));
-    const bytes = here ?? (await this.#fetcher.inBackground(keyOf(reference), reference));
+    const here = () => this.#here(keyOf(reference));
+    const kept = here() ?? (await this.#onDisk(reference)) ?? here();
+    const bytes = kept ?? (await this.#fetcher.inBackground(keyOf(reference), reference, here));
     // By now its hash is known.
     const key = keyOf(reference);
-    if (here === undefined) this.#garbage.arrived(bytes.length);
+    const another = this.#memory.has(key);
+    if (kept === undefined && !another) this.#garbage.arrived(bytes.length);
     if (keep) this.#memory.set(key, bytes);
-    else if (!this.#memory.has(key)) this.#garbage.letGo(bytes.length);
-    await disk?.write(key, bytes);
+    else if (!another) this.#garbage.letGo(bytes.length);
+    if (disk !== undefined) await this.#write(disk, key, bytes);
     return bytes;
   }
 
@@ -147,7 +159,13 @@ export class ChunkCache {
   async #ahead(reference: Chunk): Promise<void> {
     const read = this.#fromDisk(reference);
     if (read !== undefined && (await read) !== undefined) return;
+    if (this.#here(keyOf(reference)) !== undefined) return;
     this.#arrived(reference, await this.#fetcher.ahead(keyOf(reference), reference));
+  }
+
+  /** Without looking on disk, and without counting as a use. */
+  #here(key: string): Buffer | undefined {
+    return this.#memory.peek(key) ?? this.#writes.get(key)?.bytes;
   }
 
   /** One that has no hash yet is not there: it would have one. */
@@ -193,8 +211,17 @@ export class ChunkCache {
     const most = Math.min(MOST_WRITING_BYTES, SHARE_WRITING * this.#options.memory);
     if (this.#writing + bytes.length > Math.max(LEAST_WRITING_BYTES, most)) return;
     this.#writing += bytes.length;
-    void disk.write(key, bytes).finally(() => {
+    void this.#write(disk, key, bytes).finally(() => {
       this.#writing -= bytes.length;
     });
+  }
+
+  /** Once, whoever else wants it meanwhile. */
+  #write(disk: Disk, key: string, bytes: Buffer): Promise<void> {
+    const write = this.#writes.get(key);
+    if (write !== undefined) return write.done;
+    const done = disk.write(key, bytes).finally(() => this.#writes.delete(key));
+    this.#writes.set(key, { bytes, done });
+    return done;
   }
 }
