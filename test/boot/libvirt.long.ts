@@ -16,6 +16,7 @@ import { type Firmware, startDomain, UEFI_FAILURE, uefiStages } from "./domain.t
 import { startPrivateHost } from "./private-host.ts";
 import { publishTree } from "./published-tree.ts";
 import { reporting } from "./stages.ts";
+import { NOT_FOUND, tftpUrl } from "./tftp-client.ts";
 
 /** As the original's instructions have it: its root is /srv/tftp, and nothing in it knows of icfs. */
 const NETWORK = join(import.meta.dirname, "seed-network.xml");
@@ -33,8 +34,6 @@ const KERNEL = ["debian-installer/amd64/linux", "debian-installer/amd64/initrd.g
 const BIOS_FILES = ["pxelinux.0", "ldlinux.c32", "pxelinux.cfg/default", ...KERNEL];
 const UEFI_FILES = [UEFI_BOOT_FILE, "debian-installer/amd64/grubx64.efi", `${GRUB}/grub.cfg`, ...KERNEL];
 const SUMS = `${GRUB}/SHA256SUMS`;
-/** curl's exit code for TFTP's error "file not found". */
-const NOT_FOUND = 68;
 
 /** Has GRUB fetch each of its modules, and compare the SHA-256 of what has come with that of what was published. Returns their names. */
 async function checkModules(tree: string): Promise<string[]> {
@@ -152,16 +151,9 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
     async (t) => {
       // libvirt's own address is answered on this host, too.
       const fetch = (name: string) =>
-        run(
-          ...host.inside("curl", [
-            "--silent",
-            "--show-error",
-            "--max-time",
-            "20",
-            `tftp://${SERVER}/${name}`,
-          ]),
-          { env },
-        );
+        run(...host.inside("curl", ["--silent", "--show-error", "--max-time", "20", tftpUrl(SERVER, name)]), {
+          env,
+        });
       t.equal(await fetch("version.info"), await readFile(join(tree, "version.info"), "utf8"));
       await online(BIN, "umount", ROOT);
       await t.rejects(fetch("version.info"), { message: new RegExp(`^curl failed \\(${NOT_FOUND}\\)`) });
