@@ -75,10 +75,10 @@ async function eightClients(
   runs += 1;
   asked = new Map();
   const mount = await c.mount("--cache-dir", join(c.directory, `cache-${runs}`), ...options);
-  const namespace = await makeNamespace(`icfs-clients-${process.pid}-${runs}`);
-  t.teardown(() => namespace[Symbol.asyncDispose]());
-  const server = await start(namespace, mount.mountpoint);
-  t.teardown(() => server.stop());
+  const stack = new AsyncDisposableStack();
+  t.teardown(() => stack.disposeAsync());
+  const namespace = stack.use(await makeNamespace(`icfs-clients-${process.pid}-${runs}`));
+  stack.use(await start(namespace, mount.mountpoint));
 
   const got = Array.from({ length: CLIENTS }, (_, client) => join(c.directory, `client-${runs}-${client}`));
   await Promise.all(
@@ -100,6 +100,6 @@ async function eightClients(
   const { cache, readers } = await mount.status();
   t.equal(cache.chunksVerified, chunks.length, "which the mount says, too");
   t.equal(readers.errors, 0);
-  await server.stop();
+  await stack.disposeAsync();
   await mount.umount();
 }
