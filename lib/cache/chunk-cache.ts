@@ -7,6 +7,7 @@ import { type Chunk, keyOf } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
 import { ChunkFetcher, type FetchChunk, type FetcherOptions, type FetchStatistics } from "./chunk-fetcher.ts";
 import { Garbage } from "./garbage.ts";
+import { HeldChunks } from "./held-chunks.ts";
 
 /** Where chunks are kept beyond memory, as seen from here (disk-store.ts). Keys are SHA-256 in hexadecimal. */
 export interface Disk {
@@ -15,6 +16,18 @@ export interface Disk {
   has(key: string, size: number): Promise<boolean>;
   /** Never rejects. */
   write(key: string, bytes: Buffer): Promise<void>;
+}
+
+/** Chunks that can be read without the network until they are let go of. */
+export interface Hold {
+  /**
+   * Takes a chunk in. What is on disk is left to the caller to pin; what is not is held in memory.
+   *
+   * @returns false when there is no room for it, or all has been let go of meanwhile
+   * @throws Error when it cannot be had within the read timeout
+   */
+  keep(reference: Chunk): Promise<boolean>;
+  letGo(): void;
 }
 
 /** What the cache has done since it was made. */
@@ -53,12 +66,15 @@ export class ChunkCache {
   readonly #late = new LRUCache<string, Error>({ max: 1000, ttl: KERNEL_RETRY_MS });
   /** What is on its way to disk, where it could not be found yet. */
   readonly #writes = new Map<string, { readonly bytes: Buffer; readonly done: Promise<void> }>();
+  /** As much as there is memory for chunks: they are a part of it until what is read later pushes them out. */
+  readonly #held: HeldChunks;
   #writing = 0;
 
   constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
     this.#options = options;
     this.#fetcher = new ChunkFetcher(fetch, options);
     this.#garbage = new Garbage(options.memory);
+    this.#held = new HeldChunks(options.memory);
     this.#memory = new LRUCache({
       maxSize: options.memory,
       sizeCalculation: (bytes) => bytes.length,
@@ -152,8 +168,39 @@ export class ChunkCache {
   /** Whether the chunk can be read without the network. */
   async holds(reference: Chunk): Promise<boolean> {
     if (reference.sha256 === undefined) return false;
-    const key = keyOf(reference);
-    return this.#memory.has(key) || (await this.#options.disk?.has(key, reference.size)) === true;
+    return this.#memory.has(keyOf(reference)) || (await this.#isOnDisk(reference));
+  }
+
+  hold(): Hold {
+    const keys = new Set<string>();
+    let over = false;
+    return {
+      keep: async (reference) => {
+        const { disk } = this.#options;
+        if (await this.#isOnDisk(reference)) return true;
+        const bytes = this.#here(keyOf(reference)) ?? (await this.get(reference));
+        // By now its hash is known.
+        const key = keyOf(reference);
+        // It may not have been written, as too much was on its way to disk.
+        if (disk !== undefined) await this.#write(disk, key, bytes);
+        if (await this.#isOnDisk(reference)) return true;
+        if (over) return false;
+        if (keys.has(key)) return true;
+        if (!this.#held.add(key, bytes)) return false;
+        keys.add(key);
+        return true;
+      },
+      letGo: () => {
+        over = true;
+        for (const key of keys) this.#held.remove(key);
+        keys.clear();
+      },
+    };
+  }
+
+  async #isOnDisk(reference: Chunk): Promise<boolean> {
+    if (reference.sha256 === undefined) return false;
+    return (await this.#options.disk?.has(keyOf(reference), reference.size)) === true;
   }
 
   async #ahead(reference: Chunk): Promise<void> {
@@ -165,7 +212,7 @@ export class ChunkCache {
 
   /** Without looking on disk, and without counting as a use. */
   #here(key: string): Buffer | undefined {
-    return this.#memory.peek(key) ?? this.#writes.get(key)?.bytes;
+    return this.#memory.peek(key) ?? this.#held.get(key) ?? this.#writes.get(key)?.bytes;
   }
 
   /** One that has no hash yet is not there: it would have one. */

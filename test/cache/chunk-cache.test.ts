@@ -356,3 +356,54 @@ t.test("the background does not fetch what a reader got before its turn came", a
   t.equal(await load, A.bytes);
   t.equal(fetched.length, 2);
 });
+
+t.test("what is held stays in memory until it is let go of, and there is a limit to that", async (t) => {
+  const chunks = ["a", "b", "c", "d"].map((letter) => chunk(letter.repeat(400)));
+  const [a, b, c, d] = chunks as [typeof A, typeof A, typeof A, typeof A];
+  const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
+  const [hold, another] = [cache.hold(), cache.hold()];
+  t.ok(await hold.keep(a.reference));
+  t.ok(await hold.keep(a.reference), "again, which counts once");
+  t.ok(await another.keep(a.reference));
+  t.ok(await another.keep(b.reference));
+  t.notOk(await hold.keep(c.reference), "no room");
+  await cache.get(d.reference);
+  t.equal(fetched.length, 4);
+  const read = async () => [await cache.get(a.reference), await cache.get(b.reference)];
+  t.same(await read(), [a.bytes, b.bytes]);
+  t.equal(fetched.length, 4, "though c and d have pushed them out");
+  another.letGo();
+  t.ok(await hold.keep(c.reference), "now there is room");
+  await cache.get(d.reference);
+  t.equal(await cache.get(a.reference), a.bytes);
+  const before = fetched.length;
+  hold.letGo();
+  for (const { reference } of [c, d, a]) await cache.get(reference);
+  t.ok(fetched.length > before, "now it is fetched again");
+  t.notOk(await hold.keep(a.reference), "who has let go keeps nothing");
+});
+
+t.test("what is held and was not written to disk, is; if it cannot be, it is held in memory", async (t) => {
+  let works = true;
+  const files = new Map<string, Buffer>();
+  const disk: Disk = {
+    read: async (key) => files.get(key),
+    has: async (key) => files.has(key),
+    async write(key, bytes) {
+      if (works) files.set(key, bytes);
+    },
+  };
+  const big = chunk("x".repeat(900));
+  const { cache, fetched } = cacheOf(answering(A, B, big), { disk });
+  const hold = cache.hold();
+  t.ok(await hold.keep(A.reference));
+  t.same([...files.values()], [A.bytes]);
+  works = false;
+  t.ok(await hold.keep(B.reference));
+  for (let i = 0; i < 2; i++) {
+    await cache.get(big.reference);
+    await cache.get(A.reference);
+    await cache.get(B.reference);
+  }
+  t.equal(fetched.filter((one) => one === A.reference || one === B.reference).length, 2);
+});
