@@ -76,6 +76,7 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
     refuse?: RegExp,
   ): Promise<Process> => {
     const began = performance.now();
+    const last = stages.at(-1)!.name;
     const report = reporting(t);
     const stage: DoStage = (name, work, tell) => report(`${firmware}: ${name}`, work, tell);
     const console = await startDomain(host, firmware, directory);
@@ -89,7 +90,7 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
       await host.virsh("destroy", firmware);
     }
     t.comment(
-      `${firmware}: ${((performance.now() - began) / 1000).toFixed(1)} s from virsh create to the installer`,
+      `${firmware}: ${((performance.now() - began) / 1000).toFixed(1)} s from virsh create to ${last}`,
     );
     return console;
   };
@@ -99,10 +100,10 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
 
   await t.test("the network as it stands starts over the mount, and starts again", async (t) => {
     await mount();
-    t.match(await host.virsh("net-define", NETWORK), /Network default defined/);
-    t.match(await host.virsh("net-start", "default"), /Network default started/);
-    t.match(await host.virsh("net-destroy", "default"), /Network default destroyed/);
-    t.match(await host.virsh("net-start", "default"), /Network default started/);
+    t.match(await host.virsh("net-define", NETWORK), /Network default defined/, "net-define");
+    t.match(await host.virsh("net-start", "default"), /Network default started/, "net-start");
+    t.match(await host.virsh("net-destroy", "default"), /Network default destroyed/, "net-destroy");
+    t.match(await host.virsh("net-start", "default"), /Network default started/, "net-start, again");
     const pid = (await run(...host.inside("cat", ["/run/libvirt/network/default.pid"]), { env })).trim();
     const user = (await run(...host.inside("ps", ["-o", "user=", "-p", pid]), { env })).trim();
     t.match(user, /^(?!root$)./, `dnsmasq is unprivileged: ${user}`);
@@ -116,18 +117,34 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
     t.same(sent(from), [...BIOS_FILES].sort(), "dnsmasq has sent these files");
   });
 
-  await t.test("BIOS and UEFI at once, by one network", async (t) => {
+  /** What `virsh net-edit` and a restart of the network do. */
+  const changeNetwork = async (change: (xml: string) => string) => {
+    const file = join(directory, "network.xml");
+    await writeFile(file, change(await readFile(NETWORK, "utf8")));
     await host.virsh("net-destroy", "default");
-    const both = join(directory, "both.xml");
-    const xml = await readFile(NETWORK, "utf8");
-    await writeFile(
-      both,
+    await host.virsh("net-define", file);
+    await host.virsh("net-start", "default");
+  };
+
+  await t.test("UEFI, by the network with another boot file", async (t) => {
+    await changeNetwork((xml) => xml.replace("pxelinux.0", UEFI_BOOT_FILE));
+    const from = now();
+    // To GRUB: from there on, what machines do does not depend on the network's description.
+    await boot(t, "uefi", uefiStages().slice(0, 3), UEFI_FAILURE);
+    const names = sent(from);
+    t.same(
+      UEFI_FILES.slice(0, 2).filter((name) => !names.includes(name)),
+      [],
+      "dnsmasq has sent shim and GRUB",
+    );
+  });
+
+  await t.test("BIOS and UEFI at once, by one network", async (t) => {
+    await changeNetwork((xml) =>
       xml
         .replace("<network>", `<network ${NAMESPACE}>`)
         .replace("</network>", ` ${BY_ARCHITECTURE}\n</network>`),
     );
-    await host.virsh("net-define", both);
-    await host.virsh("net-start", "default");
     const from = now();
     const [, uefi] = await Promise.all([
       // How it goes on has just been seen, and two installers at once are much for two cores.
@@ -146,23 +163,20 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
     await isTree(t);
   });
 
-  await t.test(
-    "a mount that comes later: not found until then, and the network stays as it is",
-    async (t) => {
-      // libvirt's own address is answered on this host, too.
-      const fetch = (name: string) =>
-        run(...host.inside("curl", ["--silent", "--show-error", "--max-time", "20", tftpUrl(SERVER, name)]), {
-          env,
-        });
-      t.equal(await fetch("version.info"), await readFile(join(tree, "version.info"), "utf8"));
-      await online(BIN, "umount", ROOT);
-      await t.rejects(fetch("version.info"), { message: new RegExp(`^curl failed \\(${NOT_FOUND}\\)`) });
-      await host.virsh("net-destroy", "default");
-      await host.virsh("net-start", "default");
-      await t.rejects(fetch("version.info"), { message: new RegExp(`^curl failed \\(${NOT_FOUND}\\)`) });
-      await mount();
-      t.equal(await fetch("version.info"), await readFile(join(tree, "version.info"), "utf8"));
-      await online(BIN, "umount", ROOT);
-    },
-  );
+  await t.test("a mount that goes, and comes later than the network", async (t) => {
+    // libvirt's own address is answered on this host, too.
+    const fetch = (name: string) =>
+      run(...host.inside("curl", ["--silent", "--show-error", "--max-time", "20", tftpUrl(SERVER, name)]), {
+        env,
+      });
+    t.equal(await fetch("version.info"), await readFile(join(tree, "version.info"), "utf8"));
+    await online(BIN, "umount", ROOT);
+    await t.rejects(fetch("version.info"), { message: new RegExp(`^curl failed \\(${NOT_FOUND}\\)`) });
+    await host.virsh("net-destroy", "default");
+    await host.virsh("net-start", "default");
+    await t.rejects(fetch("version.info"), { message: new RegExp(`^curl failed \\(${NOT_FOUND}\\)`) });
+    await mount();
+    t.equal(await fetch("version.info"), await readFile(join(tree, "version.info"), "utf8"));
+    await online(BIN, "umount", ROOT);
+  });
 });

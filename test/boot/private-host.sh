@@ -49,6 +49,8 @@ stdio_handler = "file"
 CONFIGURATION
 
 ip link set lo up
+# The first process of a namespace gets no signal that it has not asked for.
+trap exit TERM
 echo ready
 # Not exec: bash also waits for those whose parents have ended. libvirt takes a machine that nobody waits for to be running.
 sleep infinity &

@@ -38,7 +38,9 @@ export interface PrivateHost extends AsyncDisposable {
 export async function startPrivateHost({ env }: RunOptions): Promise<PrivateHost> {
   await using starting = new AsyncDisposableStack();
   const namespaces = ["--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child"];
-  const holder = starting.use(new Process("unshare", [...namespaces, "--", "bash", SCRIPT], env));
+  // Nothing of it stays when the test is killed.
+  const ending = ["--pdeathsig", "KILL", "--", "unshare"];
+  const holder = starting.use(new Process("setpriv", [...ending, ...namespaces, "--", "bash", SCRIPT], env));
   await holder.until(/ready/, { seconds: START_SECONDS });
   const [first] = (await readFile(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8")).split(" ");
   const enter =
