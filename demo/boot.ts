@@ -1,6 +1,6 @@
 /** A boot from a directory, as a whole: a network of its own, stock dnsmasq that serves the directory, and a machine that boots from it. */
 import { filesSent, startDnsmasq } from "./dnsmasq.ts";
-import { BOOT_FAILURE, STAGES, startMachine } from "./machine.ts";
+import { BOOT_FAILURE, STAGES, type Stage, startMachine } from "./machine.ts";
 import { makeNamespace } from "./namespace.ts";
 import type { Process, RunOptions } from "./process.ts";
 import { secondsSince } from "./report.ts";
@@ -42,12 +42,22 @@ export async function boot(
   const switchedOn = performance.now();
   const machine = stack.use(startMachine(namespace, options));
   started(machine);
-  for (const { name, pattern, seconds } of STAGES) {
+  await reach(STAGES, machine, stage, { signal });
+  return { ...filesSent(dnsmasq.output, root), seconds: secondsSince(switchedOn) };
+}
+
+/** Waits for one stage after the other. @throws Error when one is not reached in its time, or a boot has failed for good */
+export async function reach(
+  stages: readonly Stage[],
+  console: Process,
+  stage: DoStage,
+  { refuse = BOOT_FAILURE, signal }: { refuse?: RegExp; signal?: AbortSignal | undefined } = {},
+): Promise<void> {
+  for (const { name, pattern, seconds } of stages) {
     await stage(
       name,
-      () => machine.until(pattern, { seconds, signal, refuse: BOOT_FAILURE }),
+      () => console.until(pattern, { seconds, signal, refuse }),
       ([found, detail]) => detail ?? found,
     );
   }
-  return { ...filesSent(dnsmasq.output, root), seconds: secondsSince(switchedOn) };
 }

@@ -1,17 +1,18 @@
 /** Stock dnsmasq as a boot server: DHCP for one machine, and TFTP from a directory, as user nobody. */
 import { statSync } from "node:fs";
-import { relative } from "node:path";
+import { join, relative } from "node:path";
 import { GUEST_ADDRESS, GUEST_MAC, HOST_ADDRESS, IPV6_PREFIX, type Namespace, TAP } from "./namespace.ts";
 import { Process, type RunOptions } from "./process.ts";
 
 /**
  * Starts dnsmasq in the namespace, with `root` as TFTP root and pxelinux.0 as boot file, and returns when it serves.
  *
+ * @param root undefined when another server at the same address has the files
  * @throws Error with dnsmasq's own words, e.g. when user nobody cannot open `root`.
  */
 export async function startDnsmasq(
   namespace: Namespace,
-  root: string,
+  root: string | undefined,
   { env, signal }: RunOptions = {},
 ): Promise<Process> {
   const options = [
@@ -29,22 +30,24 @@ export async function startDnsmasq(
 
 /**
  * dnsmasq with the options that every boot server has, and others. Nothing of the host's own configuration is read or
- * written. Returns when it serves `root`. @throws Error with dnsmasq's own words
+ * written. Returns when it serves. @throws Error with dnsmasq's own words
  */
 export async function runDnsmasq(
   place: Pick<Namespace, "inside">,
-  root: string,
+  root: string | undefined,
   more: readonly string[],
   { env, signal }: RunOptions,
 ): Promise<Process> {
   const options = [
     ...["--keep-in-foreground", "--conf-file=/dev/null", "--log-facility=-", "--pid-file=", "--leasefile-ro"],
     ...["--user=nobody", "--group=nogroup", ...more],
-    ...["--dhcp-boot=pxelinux.0", "--enable-tftp", `--tftp-root=${root}`],
+    "--dhcp-boot=pxelinux.0",
+    ...(root === undefined ? [] : ["--enable-tftp", `--tftp-root=${root}`]),
   ];
+  const serves = root === undefined ? /DHCP, static leases/ : /TFTP root is/;
   const dnsmasq = new Process(...place.inside("dnsmasq", options), env);
   try {
-    await dnsmasq.until(/TFTP root is/, { seconds: 20, signal });
+    await dnsmasq.until(serves, { seconds: 20, signal });
   } catch (error) {
     await dnsmasq.stop();
     throw error;
@@ -54,9 +57,11 @@ export async function runDnsmasq(
 
 /** The files below `root` that dnsmasq has sent whole, by name, in order (one sent twice is there twice), and their bytes. */
 export function filesSent(log: string, root: string): { names: string[]; bytes: number } {
-  const paths = [...log.matchAll(/: sent (.+) to [0-9a-f.:]+$/gm)].map((match) => match[1]!);
-  return {
-    names: paths.map((path) => relative(root, path)),
-    bytes: paths.reduce((sum, path) => sum + statSync(path).size, 0),
-  };
+  const names = namesSent(log, root);
+  return { names, bytes: names.reduce((sum, name) => sum + statSync(join(root, name)).size, 0) };
+}
+
+/** Their names alone. @param root as dnsmasq sees it, which may be elsewhere for us */
+export function namesSent(log: string, root: string): string[] {
+  return [...log.matchAll(/: sent (.+) to [0-9a-f.:]+$/gm)].map((match) => relative(root, match[1]!));
 }

@@ -23,17 +23,29 @@ export const STAGES: Stage[] = [
 /** What the console shows when the boot has failed for good. */
 export const BOOT_FAILURE = /(Kernel panic|No bootable device|No more network devices|Boot failed)[^\r\n]*/;
 
-/** Switches the machine on; its output is its serial console. A reset ends it. */
-export function startMachine(namespace: Pick<Namespace, "inside">, { env }: RunOptions = {}): Process {
+/** The network card's other end, in QEMU's words, for a machine in a namespace of namespace.ts. */
+const TAP_NETWORK = `tap,ifname=${TAP},script=no,downscript=no`;
+
+/**
+ * Switches the machine on; its output is its serial console. A reset ends it.
+ *
+ * @param place where it runs
+ * @param network what its card is connected to, as `-netdev` takes it, without an id
+ */
+export function startMachine(
+  place: Pick<Namespace, "inside">,
+  { env }: RunOptions = {},
+  network = TAP_NETWORK,
+): Process {
   return new Process(
-    ...namespace.inside("qemu-system-x86_64", [
+    ...place.inside("qemu-system-x86_64", [
       // Plain emulation: works everywhere, also inside virtual machines whose KVM does not.
       ...["-accel", "tcg"],
       // With less than 1 GiB the installer's first screen is one about low memory.
       ...["-m", "1024"],
       // Without graphics SeaBIOS, iPXE and pxelinux write to the serial port as well.
       ...["-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot"],
-      ...["-netdev", `tap,id=net,ifname=${TAP},script=no,downscript=no`],
+      ...["-netdev", `${network},id=net`],
       ...["-device", `virtio-net-pci,netdev=net,mac=${GUEST_MAC}`, "-boot", "n"],
     ]),
     env,

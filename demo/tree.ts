@@ -1,21 +1,36 @@
-/** The tree to boot from: Debian 12's netboot files, with the installer on the serial console. */
+/** The tree to boot from, by BIOS or by UEFI: Debian 12's netboot files, with the installer on the serial console. */
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Where the package debian-installer-12-netboot-amd64 puts its text-mode tree. */
 export const DEBIAN_TREE = "/usr/lib/debian-installer/images/12/amd64/text";
 
-/** Boots at once, without a menu; loglevel=6 lets the kernel print its version. */
+/** What UEFI firmware loads first, in place of pxelinux.0: shim, which loads GRUB from beside it. */
+export const UEFI_BOOT_FILE = "debian-installer/amd64/bootnetx64.efi";
+/** Where GRUB has its configuration and its modules; it is built to look there. */
+export const GRUB = "debian-installer/amd64/grub";
+
+/** loglevel=6 lets the kernel print its version. */
+const KERNEL_OPTIONS = "console=ttyS0 loglevel=6 ---";
+
+/** For pxelinux. Boots at once, without a menu. */
 const CONFIGURATION = `default install
 prompt 0
 label install
   kernel debian-installer/amd64/linux
-  append initrd=debian-installer/amd64/initrd.gz console=ttyS0 loglevel=6 ---
+  append initrd=debian-installer/amd64/initrd.gz ${KERNEL_OPTIONS}
 `;
 
-/** Copies Debian's tree to `directory` (which is made), symlinks and times as they are, and gives it our configuration. */
+/** For GRUB, the same. What GRUB prints goes where the firmware prints, and that has the serial port as well. */
+const GRUB_CONFIGURATION = `linux /debian-installer/amd64/linux ${KERNEL_OPTIONS}
+initrd /debian-installer/amd64/initrd.gz
+boot
+`;
+
+/** Copies Debian's tree to `directory` (which is made), symlinks and times as they are, and gives it our configurations. */
 export async function makeTree(directory: string): Promise<void> {
   await cp(DEBIAN_TREE, directory, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
   // At the top level, pxelinux.cfg is a symlink to this directory.
   await writeFile(join(directory, "debian-installer/amd64/pxelinux.cfg/default"), CONFIGURATION);
+  await writeFile(join(directory, GRUB, "grub.cfg"), GRUB_CONFIGURATION);
 }

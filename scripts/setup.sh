@@ -19,7 +19,13 @@ all_packages=(
   debian-installer-12-netboot-amd64           # what it boots
   debootstrap                                 # a clean Debian to install the package in
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
+  libvirt-daemon libvirt-clients iptables     # libvirtd (without what would start it here), and what its networks need
+  ovmf                                        # a machine with UEFI
+  python3                                     # readers and loggers, for what Node has no calls
+  libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
 )
+# Installed, this one would serve on port 69 of this machine at once.
+unpacked_package=tftpd-hpa
 
 fail() {
   echo "setup: $*" >&2
@@ -58,6 +64,21 @@ install_packages() {
   quietly $command || fail "failed: $command"
 }
 
+# Unpacks a package below build/, and runs nothing of it.
+unpack_package() {
+  local to=build/$1
+  if [[ -e $to ]]; then
+    return 0
+  fi
+  echo "setup: unpacking $1"
+  quietly apt-get update || fail "apt-get update failed"
+  rm -rf "$to.part"
+  mkdir -p "$to.part"
+  (cd "$to.part" && quietly apt-get download "$1" && dpkg-deb --extract ./*.deb . && rm ./*.deb) ||
+    fail "$1 could not be downloaded and unpacked"
+  mv "$to.part" "$to"
+}
+
 # Installs the npm packages when there are none or the lock file has changed since; npm itself writes the stamp.
 install_modules() {
   local stamp=node_modules/.package-lock.json
@@ -78,6 +99,7 @@ case "${1-}" in
   modules) install_modules ;;
   all)
     install_packages "${all_packages[@]}"
+    unpack_package "$unpacked_package"
     install_modules
     echo "setup: every package is there"
     ;;

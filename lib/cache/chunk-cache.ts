@@ -7,6 +7,7 @@ import { type Chunk, keyOf } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
 import { ChunkFetcher, type FetchChunk, type FetcherOptions, type FetchStatistics } from "./chunk-fetcher.ts";
 import { Garbage } from "./garbage.ts";
+import { HeldChunks } from "./held-chunks.ts";
 
 /** Where chunks are kept beyond memory, as seen from here (disk-store.ts). Keys are SHA-256 in hexadecimal. */
 export interface Disk {
@@ -15,6 +16,18 @@ export interface Disk {
   has(key: string, size: number): Promise<boolean>;
   /** Never rejects. */
   write(key: string, bytes: Buffer): Promise<void>;
+}
+
+/** Chunks that can be read without the network until they are let go of. */
+export interface Hold {
+  /**
+   * Takes a chunk in. What is on disk is left to the caller to pin; what is not is held in memory.
+   *
+   * @returns false when there is no room for it, or all has been let go of meanwhile
+   * @throws Error when it cannot be had within the read timeout
+   */
+  keep(reference: Chunk): Promise<boolean>;
+  letGo(): void;
 }
 
 /** What the cache has done since it was made. */
@@ -51,12 +64,17 @@ export class ChunkCache {
   readonly #reads = { hits: 0, diskHits: 0, misses: 0 };
   /** Why chunks could not be had, a moment ago. */
   readonly #late = new LRUCache<string, Error>({ max: 1000, ttl: KERNEL_RETRY_MS });
+  /** What is on its way to disk, where it could not be found yet. */
+  readonly #writes = new Map<string, { readonly bytes: Buffer; readonly done: Promise<void> }>();
+  /** As much as there is memory for chunks: they are a part of it until what is read later pushes them out. */
+  readonly #held: HeldChunks;
   #writing = 0;
 
   constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
     this.#options = options;
     this.#fetcher = new ChunkFetcher(fetch, options);
     this.#garbage = new Garbage(options.memory);
+    this.#held = new HeldChunks(options.memory);
     this.#memory = new LRUCache({
       maxSize: options.memory,
       sizeCalculation: (bytes) => bytes.length,
@@ -85,16 +103,24 @@ export class ChunkCache {
   /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
   async get(reference: Chunk): Promise<Buffer> {
     const key = keyOf(reference);
-    const cached = this.#memory.get(key);
+    const cached = this.#memory.get(key) ?? this.#here(key);
     if (cached !== undefined) {
       this.#reads.hits += 1;
       return cached;
     }
     const read = this.#fromDisk(reference);
-    const kept = read && (await read);
-    if (kept !== undefined) {
-      this.#reads.diskHits += 1;
-      return kept;
+    if (read !== undefined) {
+      const kept = await read;
+      if (kept !== undefined) {
+        this.#reads.diskHits += 1;
+        return kept;
+      }
+      // Somebody else's fetch may have ended while there was nothing on disk yet.
+      const arrived = this.#here(key);
+      if (arrived !== undefined) {
+        this.#reads.hits += 1;
+        return arrived;
+      }
     }
     this.#reads.misses += 1;
     const late = this.#late.get(key);
@@ -111,7 +137,7 @@ export class ChunkCache {
   /** Fetches the chunk in the background, unless it is here or enough is under way. */
   prefetch(reference: Chunk): void {
     const key = keyOf(reference);
-    if (this.#memory.has(key) || this.#diskReads.has(key)) return;
+    if (this.#here(key) !== undefined || this.#diskReads.has(key)) return;
     if (!this.#fetcher.hasRoom(key, this.#diskReads.size)) return;
     this.#ahead(reference).catch(() => {
       // Already logged; whoever reads the chunk tries again and is told.
@@ -126,28 +152,67 @@ export class ChunkCache {
    */
   async load(reference: Chunk, { keep }: { keep: boolean }): Promise<Buffer> {
     const { disk } = this.#options;
-    const here = this.#memory.peek(keyOf(reference)) ?? (await this.#onDisk(reference));
-    const bytes = here ?? (await this.#fetcher.inBackground(keyOf(reference), reference));
+    const here = () => this.#here(keyOf(reference));
+    const kept = here() ?? (await this.#onDisk(reference)) ?? here();
+    const bytes = kept ?? (await this.#fetcher.inBackground(keyOf(reference), reference, here));
     // By now its hash is known.
     const key = keyOf(reference);
-    if (here === undefined) this.#garbage.arrived(bytes.length);
+    const another = this.#memory.has(key);
+    if (kept === undefined && !another) this.#garbage.arrived(bytes.length);
     if (keep) this.#memory.set(key, bytes);
-    else if (!this.#memory.has(key)) this.#garbage.letGo(bytes.length);
-    await disk?.write(key, bytes);
+    else if (!another) this.#garbage.letGo(bytes.length);
+    if (disk !== undefined) await this.#write(disk, key, bytes);
     return bytes;
   }
 
   /** Whether the chunk can be read without the network. */
   async holds(reference: Chunk): Promise<boolean> {
     if (reference.sha256 === undefined) return false;
-    const key = keyOf(reference);
-    return this.#memory.has(key) || (await this.#options.disk?.has(key, reference.size)) === true;
+    return this.#memory.has(keyOf(reference)) || (await this.#isOnDisk(reference));
+  }
+
+  hold(): Hold {
+    const keys = new Set<string>();
+    let over = false;
+    return {
+      keep: async (reference) => {
+        const { disk } = this.#options;
+        if (await this.#isOnDisk(reference)) return true;
+        const bytes = this.#here(keyOf(reference)) ?? (await this.get(reference));
+        // By now its hash is known.
+        const key = keyOf(reference);
+        // It may not have been written, as too much was on its way to disk.
+        if (disk !== undefined) await this.#write(disk, key, bytes);
+        if (await this.#isOnDisk(reference)) return true;
+        if (over) return false;
+        if (keys.has(key)) return true;
+        if (!this.#held.add(key, bytes)) return false;
+        keys.add(key);
+        return true;
+      },
+      letGo: () => {
+        over = true;
+        for (const key of keys) this.#held.remove(key);
+        keys.clear();
+      },
+    };
+  }
+
+  async #isOnDisk(reference: Chunk): Promise<boolean> {
+    if (reference.sha256 === undefined) return false;
+    return (await this.#options.disk?.has(keyOf(reference), reference.size)) === true;
   }
 
   async #ahead(reference: Chunk): Promise<void> {
     const read = this.#fromDisk(reference);
     if (read !== undefined && (await read) !== undefined) return;
+    if (this.#here(keyOf(reference)) !== undefined) return;
     this.#arrived(reference, await this.#fetcher.ahead(keyOf(reference), reference));
+  }
+
+  /** Without looking on disk, and without counting as a use. */
+  #here(key: string): Buffer | undefined {
+    return this.#memory.peek(key) ?? this.#held.get(key) ?? this.#writes.get(key)?.bytes;
   }
 
   /** One that has no hash yet is not there: it would have one. */
@@ -193,8 +258,17 @@ export class ChunkCache {
     const most = Math.min(MOST_WRITING_BYTES, SHARE_WRITING * this.#options.memory);
     if (this.#writing + bytes.length > Math.max(LEAST_WRITING_BYTES, most)) return;
     this.#writing += bytes.length;
-    void disk.write(key, bytes).finally(() => {
+    void this.#write(disk, key, bytes).finally(() => {
       this.#writing -= bytes.length;
     });
+  }
+
+  /** Once, whoever else wants it meanwhile. */
+  #write(disk: Disk, key: string, bytes: Buffer): Promise<void> {
+    const write = this.#writes.get(key);
+    if (write !== undefined) return write.done;
+    const done = disk.write(key, bytes).finally(() => this.#writes.delete(key));
+    this.#writes.set(key, { bytes, done });
+    return done;
   }
 }

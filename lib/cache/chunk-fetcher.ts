@@ -125,10 +125,17 @@ export class ChunkFetcher {
     return this.#shared(key, reference, performance.now() + this.#options.readTimeout);
   }
 
-  /** For the background, which lets readers go first. @throws Error as ahead(), which it may have to wait for a turn for */
-  async inBackground(key: string, reference: Chunk): Promise<Buffer> {
+  /**
+   * For the background, which lets readers go first.
+   *
+   * @param here the chunk's bytes, when a reader has got it before its turn came
+   * @throws Error as ahead(), which it may have to wait for a turn for
+   */
+  async inBackground(key: string, reference: Chunk, here: () => Buffer | undefined): Promise<Buffer> {
     while (!this.#underWay.has(key) && (this.#readers > 0 || !this.#background.hasRoom(this.#loads))) {
       await new Promise((resolve) => setTimeout(resolve, TURN_MS));
+      const bytes = here();
+      if (bytes !== undefined) return bytes;
     }
     this.breaker.check();
     const start = performance.now();

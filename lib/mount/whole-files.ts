@@ -2,6 +2,7 @@
  * `--open whole`: a file can be opened once all of it is here and has its SHA-256. Some TFTP servers (tftpd-hpa) tell
  * their client that all went well when a read fails in the middle; once a file is open here, none can.
  */
+import type { Hold } from "../cache/chunk-cache.ts";
 import { FileReader } from "../cache/file-reader.ts";
 import { type Chunk, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 
@@ -9,8 +10,7 @@ import { type Chunk, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 export interface HoldingChunks {
   get(reference: Chunk): Promise<Buffer>;
   prefetch(reference: Chunk): void;
-  /** Whether a chunk can be read without the network. */
-  holds(reference: Chunk): Promise<boolean>;
+  hold(): Hold;
 }
 
 /** Keeps chunks from being evicted, under a name of the caller's. */
@@ -24,7 +24,7 @@ export class WholeFiles {
   readonly #pins: Pins | undefined;
   readonly #deadline: number;
   /** Files that are open, and how often. */
-  readonly #open = new Map<TreeFile, { readonly pin: string; count: number }>();
+  readonly #open = new Map<TreeFile, { readonly pin: string; readonly hold: Hold; count: number }>();
   #lastPin = 0;
 
   /** @param deadline milliseconds that opening may take */
@@ -52,6 +52,7 @@ export class WholeFiles {
     open.count -= 1;
     if (open.count > 0) return;
     this.#open.delete(file);
+    open.hold.letGo();
     // Nobody waits for it; a pin that stays goes with this process.
     void this.#pins?.unpin(open.pin);
   }
@@ -64,7 +65,7 @@ export class WholeFiles {
     }
     this.#lastPin += 1;
     const pin = `open-${this.#lastPin}`;
-    this.#open.set(file, { pin, count: 1 });
+    this.#open.set(file, { pin, hold: this.#chunks.hold(), count: 1 });
     await this.#pin(pin, references);
   }
 
@@ -81,9 +82,10 @@ export class WholeFiles {
       if (piece.done) break;
     }
     // Hashes that were not known before are.
-    await this.#pin(this.#open.get(file)!.pin, references);
-    const held = await Promise.all(references.map((reference) => this.#chunks.holds(reference)));
-    if (!held.every(Boolean)) {
+    const { pin, hold } = this.#open.get(file)!;
+    await this.#pin(pin, references);
+    for (const reference of references) {
+      if (await within(until - performance.now(), hold.keep(reference))) continue;
       throw new Error("it is larger than the cache has room for: raise --max-cache-size, or --memory");
     }
   }

@@ -5,15 +5,12 @@ import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { startDnsmasq } from "../../demo/dnsmasq.ts";
 import { deploy, mount, publish, startLocalnet } from "../../demo/icfs.ts";
-import { HOST_ADDRESS, makeNamespace } from "../../demo/namespace.ts";
-import { run } from "../../demo/process.ts";
+import { makeNamespace } from "../../demo/namespace.ts";
 import { makeWorkspace } from "../../demo/workspace.ts";
+import { fetchFiles, LARGE_BLOCKS, NOT_FOUND, PLAIN } from "./tftp-client.ts";
 
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 const MIB = 1024 * 1024;
-/** TFTP as it was first, in blocks of 512, and with options, in blocks that fill an Ethernet frame, as boot ROMs ask. */
-const PLAIN = ["--tftp-no-options"];
-const LARGE_BLOCKS = ["--tftp-blksize", "1468"];
 /** Around TFTP's blocks, where the last one may be empty, and around icfs's largest chunk. */
 const SIZES = [0, 1, 511, 512, 513, 1467, 1468, 1469, MIB - 1, MIB, MIB + 1, 5_000_000];
 /** Links and what they point to. */
@@ -23,8 +20,6 @@ const LINKS = {
   "boot.d": "deep/er",
   "again.cfg": "default.cfg",
 };
-/** curl's exit code for TFTP's error "file not found". */
-const NOT_FOUND = 68;
 
 /** Bytes without a pattern, different for each name and the same in every run. */
 function bytesFor(name: string, size: number): Buffer {
@@ -65,12 +60,8 @@ t.test("dnsmasq serves a mount", async (t) => {
   /** Fetches `name` as a client on the network would, and returns what came. */
   const fetchFile = async (name: string, tftp: string[]): Promise<Buffer> => {
     const to = join(directory, `download-${downloads++}`);
-    // curl makes no file when no byte comes.
-    await writeFile(to, "");
-    const address = `tftp://${HOST_ADDRESS}/${name.split("/").map(encodeURIComponent).join("/")}`;
-    const options = ["--silent", "--show-error", "--max-time", "60", ...tftp];
-    await run(...namespace.inside("curl", [...options, "--output", to, address]), { env, seconds: 70 });
-    return await readFile(to);
+    await fetchFiles(namespace, [name], to, { tftp, env, seconds: 60 });
+    return await readFile(join(to, name));
   };
 
   await t.test("dnsmasq runs as nobody", async (t) => {

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { ChunkCache } from "../../lib/cache/chunk-cache.ts";
+import { ChunkCache, type Disk } from "../../lib/cache/chunk-cache.ts";
 import type { FetchChunk } from "../../lib/cache/chunk-fetcher.ts";
 import { createLog } from "../../lib/log.ts";
-import type { Chunk } from "../../lib/tree/tree.ts";
+import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
 
 function chunk(content: string): { reference: Chunk; bytes: Buffer } {
   const bytes = Buffer.from(content);
@@ -21,7 +21,10 @@ interface Fixture {
   readonly logged: string[];
 }
 
-function cacheOf(fetch: FetchChunk, { memory = 1000, readTimeout = 5000 } = {}): Fixture {
+function cacheOf(
+  fetch: FetchChunk,
+  { memory = 1000, readTimeout = 5000, disk }: { memory?: number; readTimeout?: number; disk?: Disk } = {},
+): Fixture {
   const fetched: Chunk[] = [];
   const logged: string[] = [];
   const log = createLog("debug", (line) => logged.push(line));
@@ -29,7 +32,11 @@ function cacheOf(fetch: FetchChunk, { memory = 1000, readTimeout = 5000 } = {}):
     fetched.push(reference);
     return fetch(reference, arrived);
   };
-  return { fetched, logged, cache: new ChunkCache(counted, { memory, readTimeout, log }) };
+  return {
+    fetched,
+    logged,
+    cache: new ChunkCache(counted, { memory, readTimeout, log, ...(disk && { disk }) }),
+  };
 }
 
 /** Answers whatever chunk is asked for, from those given. */
@@ -227,4 +234,176 @@ t.test("what was late a moment ago is not waited for again, and soon it is", asy
   const later = cache.get(A.reference);
   answer(A.bytes);
   t.equal(await later, A.bytes);
+});
+
+/** A disk that answers when it is told to. */
+function slowDisk() {
+  const files = new Map<string, Buffer>();
+  const waiting: { readonly what: string; readonly go: () => void }[] = [];
+  const turn = (what: string) =>
+    new Promise<void>((resolve) => {
+      waiting.push({ what, go: resolve });
+    });
+  const disk: Disk = {
+    async read(key) {
+      // As with open(): what it will find is decided before it has answered.
+      const found = files.get(key);
+      await turn("read");
+      return found;
+    },
+    has: async (key) => files.has(key),
+    async write(key, bytes) {
+      await turn("write");
+      files.set(key, bytes);
+    },
+  };
+  /** Lets a read or write go on, the oldest or one after it, and what waits for it. */
+  const answer = async (what: "read" | "write", which = 0) => {
+    const chosen = waiting.filter((one) => one.what === what)[which]!;
+    waiting.splice(waiting.indexOf(chosen), 1);
+    chosen.go();
+    await sleep(1);
+  };
+  const waits = (what: string) => waiting.filter((one) => one.what === what).length;
+  return { disk, files, answer, waits };
+}
+
+/** A network that answers the oldest query when it is told to. */
+function slowNetwork() {
+  const waiting: (() => void)[] = [];
+  const fetch: FetchChunk = (reference) =>
+    new Promise((resolve) => {
+      waiting.push(() => resolve([A, B].find((chunk) => keyOf(chunk.reference) === keyOf(reference))!.bytes));
+    });
+  const answer = async () => {
+    waiting.shift()!();
+    await sleep(1);
+  };
+  return { fetch, answer };
+}
+
+t.test("nothing is fetched again that arrives while it is looked for on disk", async (t) => {
+  const asks: [how: string, ask: (cache: ChunkCache) => Promise<unknown>][] = [
+    ["get", (cache) => cache.get(A.reference)],
+    ["load", (cache) => cache.load(A.reference, { keep: true })],
+    ["load, not kept in memory", (cache) => cache.load(A.reference, { keep: false })],
+  ];
+  for (const [how, ask] of asks) {
+    const { disk, answer, waits } = slowDisk();
+    const network = slowNetwork();
+    const { cache, fetched } = cacheOf(network.fetch, { disk });
+    // load() looks for itself, the others share one look: so that they do not, the second comes while the network is asked.
+    const first = cache.load(A.reference, { keep: true });
+    await answer("read");
+    const second = ask(cache);
+    await sleep(1);
+    t.equal(waits("read"), 1, `${how} looks on disk`);
+    await network.answer();
+    await answer("read");
+    await answer("write");
+    if (waits("write") > 0) await answer("write");
+    await Promise.all([first, second]);
+    t.equal(fetched.length, 1, how);
+  }
+});
+
+t.test("nor by a prefetch that has begun to look before the fetch began", async (t) => {
+  const { disk, answer } = slowDisk();
+  const network = slowNetwork();
+  const { cache, fetched } = cacheOf(network.fetch, { disk });
+  cache.prefetch(A.reference);
+  const load = cache.load(A.reference, { keep: true });
+  await answer("read", 1);
+  await network.answer();
+  await answer("read");
+  await answer("write");
+  await load;
+  t.equal(fetched.length, 1);
+});
+
+t.test("what is on its way to disk, and not kept in memory, is served, and written once", async (t) => {
+  const { disk, files, answer, waits } = slowDisk();
+  const { cache, fetched } = cacheOf(answering(A), { disk });
+  const load = cache.load(A.reference, { keep: false });
+  await sleep(1);
+  await answer("read");
+  t.equal(waits("write"), 1);
+  t.equal(await cache.get(A.reference), A.bytes, "to readers");
+  const another = cache.load(A.reference, { keep: false });
+  cache.prefetch(A.reference);
+  await sleep(1);
+  t.equal(waits("read"), 0, "which is not looked for on disk");
+  t.equal(waits("write"), 1);
+  await answer("write");
+  await Promise.all([load, another]);
+  t.equal(fetched.length, 1);
+  t.equal(files.size, 1);
+});
+
+t.test("the background does not fetch what a reader got before its turn came", async (t) => {
+  const network = slowNetwork();
+  const { cache, fetched } = cacheOf(network.fetch);
+  const other = cache.get(B.reference);
+  const load = cache.load(A.reference, { keep: true });
+  await sleep(1);
+  t.same(fetched, [B.reference], "it waits while somebody reads");
+  const reader = cache.get(A.reference);
+  await sleep(1);
+  t.same(fetched, [B.reference, A.reference]);
+  // In one go: there is no moment at which the fetch could be joined.
+  await Promise.all([network.answer(), network.answer()]);
+  await Promise.all([other, reader]);
+  t.equal(await load, A.bytes);
+  t.equal(fetched.length, 2);
+});
+
+t.test("what is held stays in memory until it is let go of, and there is a limit to that", async (t) => {
+  const chunks = ["a", "b", "c", "d"].map((letter) => chunk(letter.repeat(400)));
+  const [a, b, c, d] = chunks as [typeof A, typeof A, typeof A, typeof A];
+  const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
+  const [hold, another] = [cache.hold(), cache.hold()];
+  t.ok(await hold.keep(a.reference));
+  t.ok(await hold.keep(a.reference), "again, which counts once");
+  t.ok(await another.keep(a.reference));
+  t.ok(await another.keep(b.reference));
+  t.notOk(await hold.keep(c.reference), "no room");
+  await cache.get(d.reference);
+  t.equal(fetched.length, 4);
+  const read = async () => [await cache.get(a.reference), await cache.get(b.reference)];
+  t.same(await read(), [a.bytes, b.bytes]);
+  t.equal(fetched.length, 4, "though c and d have pushed them out");
+  another.letGo();
+  t.ok(await hold.keep(c.reference), "now there is room");
+  await cache.get(d.reference);
+  t.equal(await cache.get(a.reference), a.bytes);
+  const before = fetched.length;
+  hold.letGo();
+  for (const { reference } of [c, d, a]) await cache.get(reference);
+  t.ok(fetched.length > before, "now it is fetched again");
+  t.notOk(await hold.keep(a.reference), "who has let go keeps nothing");
+});
+
+t.test("what is held and was not written to disk, is; if it cannot be, it is held in memory", async (t) => {
+  let works = true;
+  const files = new Map<string, Buffer>();
+  const disk: Disk = {
+    read: async (key) => files.get(key),
+    has: async (key) => files.has(key),
+    async write(key, bytes) {
+      if (works) files.set(key, bytes);
+    },
+  };
+  const big = chunk("x".repeat(900));
+  const { cache, fetched } = cacheOf(answering(A, B, big), { disk });
+  const hold = cache.hold();
+  t.ok(await hold.keep(A.reference));
+  t.same([...files.values()], [A.bytes]);
+  works = false;
+  t.ok(await hold.keep(B.reference));
+  for (let i = 0; i < 2; i++) {
+    await cache.get(big.reference);
+    await cache.get(A.reference);
+    await cache.get(B.reference);
+  }
+  t.equal(fetched.filter((one) => one === A.reference || one === B.reference).length, 2);
 });

@@ -1,0 +1,37 @@
+/** Chunks in memory that no eviction takes: those of files that are open and must stay here (--open whole), where no disk keeps them. */
+export class HeldChunks {
+  readonly #most: number;
+  readonly #chunks = new Map<string, { readonly bytes: Buffer; holders: number }>();
+  #bytes = 0;
+
+  /** @param most bytes that all of them may have */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get(key: string): Buffer | undefined {
+    return this.#chunks.get(key)?.bytes;
+  }
+
+  /** Holds a chunk once more; false when there is no room for it. */
+  add(key: string, bytes: Buffer): boolean {
+    const held = this.#chunks.get(key);
+    if (held !== undefined) {
+      held.holders += 1;
+      return true;
+    }
+    if (this.#bytes + bytes.length > this.#most) return false;
+    this.#chunks.set(key, { bytes, holders: 1 });
+    this.#bytes += bytes.length;
+    return true;
+  }
+
+  /** Undoes one `add`. */
+  remove(key: string): void {
+    const held = this.#chunks.get(key)!;
+    held.holders -= 1;
+    if (held.holders > 0) return;
+    this.#chunks.delete(key);
+    this.#bytes -= held.bytes.length;
+  }
+}

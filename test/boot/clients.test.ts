@@ -1,0 +1,105 @@
+/**
+ * Eight machines at once, by one server, from a mount that has nothing yet: each gets every byte of every file, and
+ * nothing comes from the network twice.
+ */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { startDnsmasq } from "../../demo/dnsmasq.ts";
+import { makeNamespace, type Namespace } from "../../demo/namespace.ts";
+import type { Process } from "../../demo/process.ts";
+import { keyOf } from "../../lib/tree/tree.ts";
+import { sh } from "../mount/mounts.ts";
+import { startMountable } from "../support/mountable.ts";
+import { fetchFiles, LARGE_BLOCKS, PLAIN } from "./tftp-client.ts";
+import { startTftpdHpa } from "./tftpd-hpa.ts";
+
+const CLIENTS = 8;
+const MIB = 1024 * 1024;
+/** Bytes of the files: some have a chunk, some several, and some share one with others. */
+const SIZES = [1, 512, 1468, 40_000, 300_000, MIB + 1, 2 * MIB];
+
+/** The argument of a query for a chunk, in Candid: a blob of 32 bytes, which follow. */
+const HASH_ARGUMENT = Buffer.from("4449444c016d7b010020", "hex");
+
+const c = await startMountable(t);
+const files = Object.fromEntries(SIZES.map((size) => [`files/${size}`, randomBytes(size)]));
+files["boot/copy"] = files["files/300000"]!;
+await c.publish(files);
+const names = Object.keys(files);
+const { header } = (await c.source().head())!;
+/** What there is to fetch. */
+const chunks = (await c.source().manifest(header)).chunks.map(keyOf);
+
+/** How often the network has been asked for a chunk, or a piece of the manifest, by its hash. */
+let asked = new Map<string, number>();
+c.proxy.fault = (_, body) => {
+  const at = body.indexOf(HASH_ARGUMENT);
+  if (at >= 0) {
+    const start = at + HASH_ARGUMENT.length;
+    const hash = body.subarray(start, start + 32).toString("hex");
+    asked.set(hash, (asked.get(hash) ?? 0) + 1);
+  }
+  return "none";
+};
+
+let runs = 0;
+
+const SERVERS: [
+  name: string,
+  start: (namespace: Namespace, root: string) => Promise<Process>,
+  ...options: string[],
+][] = [
+  ["dnsmasq", (namespace, root) => startDnsmasq(namespace, root), "--prefetch", "none"],
+  ["dnsmasq, while all is being fetched", (namespace, root) => startDnsmasq(namespace, root)],
+  [
+    "tftpd-hpa",
+    (namespace, root) => startTftpdHpa(namespace, root, {}),
+    "--prefetch",
+    "none",
+    "--open",
+    "whole",
+  ],
+];
+for (const [name, start, ...options] of SERVERS) {
+  await t.test(name, async (t) => {
+    await eightClients(t, start, options);
+  });
+}
+
+async function eightClients(
+  t: Test,
+  start: (namespace: Namespace, root: string) => Promise<Process>,
+  options: string[],
+): Promise<void> {
+  runs += 1;
+  asked = new Map();
+  const mount = await c.mount("--cache-dir", join(c.directory, `cache-${runs}`), ...options);
+  const stack = new AsyncDisposableStack();
+  t.teardown(() => stack.disposeAsync());
+  const namespace = stack.use(await makeNamespace(`icfs-clients-${process.pid}-${runs}`));
+  stack.use(await start(namespace, mount.mountpoint));
+
+  const got = Array.from({ length: CLIENTS }, (_, client) => join(c.directory, `client-${runs}-${client}`));
+  await Promise.all(
+    got.map((directory, client) => {
+      // Two each begin with the same file, the others elsewhere; every other one asks as the oldest ROMs do.
+      const first = (client >> 1) * 2;
+      const order = [...names.slice(first), ...names.slice(0, first)];
+      return fetchFiles(namespace, order, directory, { tftp: client % 4 < 2 ? LARGE_BLOCKS : PLAIN });
+    }),
+  );
+  for (const directory of got) {
+    t.equal((await sh("diff", "-r", c.tree, directory)).code, 0, "a client has every byte of every file");
+  }
+  t.same(
+    chunks.map((key) => asked.get(key)),
+    chunks.map(() => 1),
+    `each of ${chunks.length} chunks was fetched once`,
+  );
+  const { cache, readers } = await mount.status();
+  t.equal(cache.chunksVerified, chunks.length, "which the mount says, too");
+  t.equal(readers.errors, 0);
+  await stack.disposeAsync();
+  await mount.umount();
+}

@@ -1,0 +1,38 @@
+/** The tree that machines boot from, in an icfs canister on a network of its own. */
+import { join } from "node:path";
+import type { Test } from "tap";
+import { deploy, type Published, publish, startLocalnet } from "../../demo/icfs.ts";
+import { makeTree } from "../../demo/tree.ts";
+import { makeWorkspace, type Workspace } from "../../demo/workspace.ts";
+
+/** The original's canister, on the main network. */
+const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
+
+export interface PublishedTree extends Workspace {
+  readonly tree: string;
+  readonly canister: string;
+  readonly url: string;
+  readonly published: Published;
+  /** What ends with the test, before the network and the directory do. */
+  readonly stack: AsyncDisposableStack;
+}
+
+/** @param change makes the tree another one before it is published */
+export async function publishTree(
+  t: Test,
+  change: (tree: string) => Promise<void> = async () => {},
+): Promise<PublishedTree> {
+  const stack = new AsyncDisposableStack();
+  // Not `await using`: a test that times out never leaves its block.
+  t.teardown(() => stack.disposeAsync());
+  const workspace = stack.use(await makeWorkspace("icfs-test"));
+  const { directory, env } = workspace;
+  const tree = join(directory, "tree");
+  await makeTree(tree);
+  await change(tree);
+  const { localnet, url } = await startLocalnet({ env });
+  stack.use(localnet);
+  const canister = await deploy(CANISTER, url, { env });
+  const published = await publish(tree, canister, url, { env });
+  return { ...workspace, tree, canister, url, published, stack };
+}

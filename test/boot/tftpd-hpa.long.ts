@@ -1,0 +1,123 @@
+/**
+ * The real tftpd-hpa over a mount with `--open whole`: a machine boots from it, every file of the tree arrives, and when a
+ * file cannot be had whole, no client is told that it has been sent. Without the option, one is.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { reach } from "../../demo/boot.ts";
+import { startDnsmasq } from "../../demo/dnsmasq.ts";
+import { mount } from "../../demo/icfs.ts";
+import { STAGES, startMachine } from "../../demo/machine.ts";
+import { makeNamespace, type Namespace } from "../../demo/namespace.ts";
+import { run } from "../../demo/process.ts";
+import { eventually } from "../mount/mounts.ts";
+import { type FaultProxy, faultFor } from "../support/fault-proxy.ts";
+import { startMountable } from "../support/mountable.ts";
+import { publishTree } from "./published-tree.ts";
+import { reporting } from "./stages.ts";
+import { fetchFiles, LARGE_BLOCKS, PLAIN } from "./tftp-client.ts";
+import { startTftpdHpa } from "./tftpd-hpa.ts";
+
+let namespaces = 0;
+/** A network for one test, and tftpd-hpa in it. */
+async function serveFrom(root: string, stack: AsyncDisposableStack): Promise<Namespace> {
+  namespaces += 1;
+  const namespace = stack.use(await makeNamespace(`icfs-tftpd-${process.pid}-${namespaces}`));
+  stack.use(await startTftpdHpa(namespace, root, {}));
+  return namespace;
+}
+
+t.test("to the installer's first screen, and every file", { timeout: 600_000 }, async (t) => {
+  const { directory, env, tree, canister, url, stack } = await publishTree(t);
+  const root = join(directory, "mnt");
+  await mkdir(root);
+  stack.use(await mount(canister, root, url, { env }, ["--open", "whole"]));
+  const namespace = await serveFrom(root, stack);
+  stack.use(await startDnsmasq(namespace, undefined, { env }));
+
+  const began = performance.now();
+  const machine = stack.use(startMachine(namespace, { env }));
+  await reach(STAGES, machine, reporting(t));
+  t.comment(`${((performance.now() - began) / 1000).toFixed(1)} s from switching on to the installer`);
+  await machine.stop();
+
+  const flat = join(directory, "flat");
+  const got = join(directory, "got");
+  await run("cp", ["-rL", tree, flat]);
+  const find = async (...which: string[]) =>
+    (await run("find", [flat, "-type", "f", ...which, "-printf", "%P\\n"])).trim().split("\n");
+  const names = await find();
+  await fetchFiles(namespace, await find("-size", "+0"), got, { tftp: LARGE_BLOCKS, env, seconds: 200 });
+  // curl takes a size of 0 in the server's answer for an error.
+  await fetchFiles(namespace, await find("-empty"), got, { tftp: PLAIN, env });
+  await t.resolves(run("diff", ["-r", flat, got]), `${names.length} files came, every byte of them`);
+});
+
+const SIZE = 6 * 1024 * 1024;
+const c = await startMountable(t);
+const bytes = randomBytes(SIZE);
+await c.publish({ large: bytes });
+
+/** The first chunks come, and then none for a while. */
+function failAfter(proxy: FaultProxy, chunks: number): void {
+  let queries = 0;
+  proxy.fault = faultFor("chunk", () => (queries++ < chunks ? "none" : "drop"));
+}
+
+/** Fetches the file. @param options of the mount @returns curl's complaint, and how many bytes came */
+async function fetchLarge(t: Test, name: string, options: readonly string[]) {
+  const mounted = await c.mount(
+    "--prefetch",
+    "none",
+    "--cache-dir",
+    join(c.directory, `cache-${name}`),
+    ...options,
+  );
+  const stack = new AsyncDisposableStack();
+  t.teardown(() => stack.disposeAsync());
+  const namespace = await serveFrom(mounted.mountpoint, stack);
+  let attempts = 0;
+  return async (): Promise<{ error: Error | undefined; got: Buffer }> => {
+    const to = join(c.directory, `got-${name}-${attempts++}`);
+    const error = await fetchFiles(namespace, ["large"], to, { tftp: LARGE_BLOCKS }).then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    return { error, got: await readFile(join(to, "large")) };
+  };
+}
+
+t.test("a file that cannot be had whole is an error to the client, and later it is there", async (t) => {
+  failAfter(c.proxy, 4);
+  const fetch = await fetchLarge(t, "whole", [
+    "--open",
+    "whole",
+    "--open-timeout",
+    "3",
+    "--read-timeout",
+    "2",
+  ]);
+  const failed = await fetch();
+  t.match(failed.error, { message: /^curl failed \(71\)/ }, "TFTP's error 0");
+  t.equal(failed.got.length, 0, "nothing of it has been sent");
+  c.proxy.fault = () => "none";
+  let later = failed;
+  // For a moment after an outage nobody waits for the network (lib/cache/breaker.ts).
+  await eventually("it can be had", async () => {
+    later = await fetch();
+    return later.error === undefined;
+  });
+  t.ok(later.got.equals(bytes));
+});
+
+t.test("without --open whole, a client is told that half a file is the file", async (t) => {
+  failAfter(c.proxy, 4);
+  const fetch = await fetchLarge(t, "now", ["--read-timeout", "2"]);
+  const { error, got } = await fetch();
+  // It is tftpd-hpa that says so: when this changes, so may what README.md says of it.
+  t.equal(error, undefined);
+  t.ok(got.length > 0 && got.length < SIZE, `${got.length} bytes of ${SIZE}`);
+  t.ok(got.equals(bytes.subarray(0, got.length)));
+});

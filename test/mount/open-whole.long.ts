@@ -1,0 +1,42 @@
+/** `--open whole`: what is open stays here, whatever else is read meanwhile, and whether or not there is a network. */
+import { createHash, randomBytes } from "node:crypto";
+import t from "tap";
+import { startMountable } from "../support/mountable.ts";
+import { eventually, HUNG, holding, sh } from "./mounts.ts";
+
+t.setTimeout(5 * HUNG);
+
+const MIB = 1024 * 1024;
+const c = await startMountable(t);
+const wanted = randomBytes(4 * MIB);
+const others = Array.from({ length: 3 }, (_, i) => `other-${i}`);
+await c.publish({
+  wanted,
+  ...Object.fromEntries(others.map((name) => [name, randomBytes(6 * MIB)])),
+  larger: randomBytes(10 * MIB),
+});
+
+t.test("without a disk cache, in a memory that does not hold all that is read", async (t) => {
+  const mounted = await c.mount(
+    ...["--open", "whole", "--prefetch", "none", "--max-cache-size", "0", "--memory", "8MiB"],
+    ...["--read-timeout", "2"],
+  );
+  const readAll = (name: string) => sh("cat", mounted.at(name));
+  const holder = await holding(t, mounted.at("wanted"));
+  t.match(
+    await readAll("other-0"),
+    { code: 1, stderr: /Input\/output error/ },
+    "no room for two that are open",
+  );
+  t.match(await readAll("larger"), { code: 1, stderr: /Input\/output error/ }, "nor ever for this one");
+  t.match((await mounted.status()).lastError?.message, /larger than the cache has room for/);
+  c.proxy.down = true;
+  t.equal(await holder.rest(), createHash("sha256").update(wanted).digest("hex"), "what is open is here");
+  c.proxy.down = false;
+  await holder.close();
+  await eventually("it is closed", async () => (await mounted.status()).openFiles === 0);
+  for (const name of others) {
+    await eventually(`${name} can be read`, async () => (await readAll(name)).code === 0);
+  }
+  await mounted.umount();
+});
