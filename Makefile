@@ -12,7 +12,7 @@ MANUALS := build/man/icfs.1 build/man/mount.icfs.8 build/man/mount.fuse.icfs.8
 # Where `make install` installs to; see packaging/install.sh.
 PREFIX ?= /usr/local
 SBINDIR ?= /sbin
-export PREFIX SBINDIR DESTDIR
+export PREFIX SBINDIR ZSHDIR DESTDIR
 
 .PHONY: help setup modules canister dist install uninstall deb check format test test-long demo bench bench-dnsmasq \
   bench-transports soak clean

@@ -72,9 +72,35 @@ t.test("it installs, with what it depends on", async (t) => {
   t.ok(again[0]!.equals(again[1]!), "the same sources give the same package");
   t.match(await apt("install", "--no-install-recommends", now), { code: 0 });
   t.same(await bare("/usr/bin/icfs", "--version"), { ...silent, stdout: `${version}\n` });
+  const { stdout: owned } = await debian.run(["dpkg-query", "-L", "icfs"]);
+  for (const path of [
+    ...[
+      "sbin/mount.icfs",
+      "sbin/mount.fuse.icfs",
+      "share/man/man1/icfs.1.gz",
+      "share/man/man8/mount.icfs.8.gz",
+    ],
+    ...["share/bash-completion/completions/icfs", "share/fish/vendor_completions.d/icfs.fish"],
+    ...["share/zsh/vendor-completions/_icfs", "share/doc/icfs/copyright"],
+  ]) {
+    t.ok(owned.split("\n").includes(`/usr/${path}`), path);
+  }
   t.same(await debian.run(["dpkg", "--verify", "icfs"]), silent, "every file is as it was packed");
-  t.ok((await readdir(join(root, "var/cache/icfs-node"))).length > 0, "the next start is quicker");
   await writeFile(join(root, "etc/icfs/root.key"), c.rootKey);
+});
+
+t.test("what Node compiles for root comes from nobody else", async (t) => {
+  const compiled = join(root, "var/cache/icfs-node");
+  await rm(compiled, { recursive: true });
+  const home = { HOME: "/tmp/home", XDG_CACHE_HOME: "/tmp/home/cache" };
+  const version = ["/usr/bin/icfs", "--version"];
+  t.match(await debian.run(version, home), { code: 0 });
+  t.same(await readdir(join(root, "tmp")), [], "root's is not in a home");
+  t.ok((await readdir(compiled)).length > 0, "but where only root writes");
+  const user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  t.match(await debian.run([...user, ...version], { ...home, PATH: "/usr/bin:/bin" }), { code: 0 });
+  t.same(await readdir(join(root, "tmp/home/cache")), ["icfs-node"], "a user's is");
+  await rm(join(root, "tmp/home"), { recursive: true });
 });
 
 t.test("over either transport, for root without an environment", async (t) => {
