@@ -93,7 +93,7 @@ install_all() {
     [[ -e ${files[$target]} || $target != *.service ]] || continue
     install -D -m 644 "${files[$target]}" "$destdir$target"
     # Those are written for a package.
-    [[ $target != *.service ]] || sed -i "s|/usr/\(bin\|share\)/|$prefix/\1/|g" "$destdir$target"
+    [[ $target != *.service ]] || sed -i -E "s#/usr/(bin|share)/#$prefix/\1/#g" "$destdir$target"
   done
 }
 
