@@ -2,7 +2,7 @@
  * The Debian package in a clean Debian: it installs with what it depends on, and mounts for root without an environment; a mount
  * outlives an upgrade and the removal of its package; a purge leaves nothing behind, and nobody without their files.
  */
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -38,6 +38,8 @@ const apt = (...args: string[]) => debian.run(["apt-get", "--yes", ...args]);
 const bare = (...command: string[]) => debian.run(command, {});
 const silent = { code: 0, stdout: "", stderr: "" };
 const MOUNTPOINT = "/srv/tftp";
+/** Where `systemctl enable` makes its links. */
+const WANTS = "/etc/systemd/system/multi-user.target.wants";
 const fstab = join(root, "etc/fstab");
 const isTree = async (at = MOUNTPOINT) =>
   (await debian.outside("diff", "-r", c.tree, join(root, at))).code === 0;
@@ -55,7 +57,7 @@ const now = await build();
 const again = [await readFile(join(root, now)), await readFile(join(root, await build()))];
 const newer = await build(`VERSION=${NEWER}`);
 
-await mkdir(join(root, MOUNTPOINT), { recursive: true });
+for (const path of [MOUNTPOINT, WANTS]) await mkdir(join(root, path), { recursive: true });
 await c.publish({
   "pxelinux.0": "loader\n",
   "pxelinux.cfg/default": "menu\n",
@@ -166,6 +168,7 @@ t.test("a purge takes nobody's files away", async (t) => {
 });
 
 t.test("a purge leaves nothing behind", async (t) => {
+  await symlink("/usr/lib/systemd/system/icfs@.service", join(root, WANTS, "icfs@tftp.service"));
   t.match(await apt("purge", "icfs"), { code: 0 });
   t.match(await apt("autoremove", "--purge"), { code: 0 });
   t.same(await listing(), before);
