@@ -48,8 +48,8 @@ const isTree = async (at = MOUNTPOINT) =>
 async function build(...parameters: string[]): Promise<string> {
   const file = (await make("deb", ...parameters)).trim().split("\n").at(-1)!;
   const built = fileURLToPath(new URL(`../../${file}`, import.meta.url));
+  if (parameters.length > 0) t.teardown(() => rm(built));
   await copyFile(built, join(root, "mnt", basename(file)));
-  if (parameters.length > 0) await rm(built);
   return join("/mnt", basename(file));
 }
 
