@@ -89,18 +89,29 @@ async function make(
 
 /** Debian's own repositories in apt's configuration, the release's first. @throws Error when there are none */
 async function debianRepositories(): Promise<readonly [Repository, ...Repository[]]> {
+  let found = await knownRepositories();
+  if (found.length === 0) {
+    // It knows whose they are once it has asked.
+    await run("apt-get", ["update"], { seconds: LONG });
+    found = await knownRepositories();
+  }
+  const [first, ...more] = found;
+  if (first === undefined) throw new Error("apt has no repository of Debian's");
+  return [first, ...more];
+}
+
+async function knownRepositories(): Promise<Repository[]> {
   const format = "$(ORIGIN) $(COMPONENT) $(REPO_URI) $(RELEASE)";
   const listed = await run("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]);
-  const found = listed
-    .split("\n")
-    .map((line) => line.split(" "))
-    .filter(([origin, component]) => origin === "Debian" && component === "main")
-    .map(([, component, uri, suite]) => ({ component: component!, uri: uri!, suite: suite! }))
-    // bookworm, and not bookworm-updates.
-    .sort((a, b) => Number(a.suite.includes("-")) - Number(b.suite.includes("-")));
-  const [first, ...more] = found;
-  if (first === undefined) throw new Error("apt knows no Debian: run `apt-get update` first");
-  return [first, ...more];
+  return (
+    listed
+      .split("\n")
+      .map((line) => line.split(" "))
+      .filter(([origin, component]) => origin === "Debian" && component === "main")
+      .map(([, component, uri, suite]) => ({ component: component!, uri: uri!, suite: suite! }))
+      // bookworm, and not bookworm-updates.
+      .sort((a, b) => Number(a.suite.includes("-")) - Number(b.suite.includes("-")))
+  );
 }
 
 async function exists(path: string): Promise<boolean> {
