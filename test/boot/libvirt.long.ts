@@ -11,6 +11,7 @@ import { namesSent } from "../../demo/dnsmasq.ts";
 import { STAGES, type Stage } from "../../demo/machine.ts";
 import { mountsBelow, type Process, run } from "../../demo/process.ts";
 import { GRUB, UEFI_BOOT_FILE } from "../../demo/tree.ts";
+import { documented } from "../support/documented.ts";
 import { BIN } from "../support/icfs.ts";
 import { type Firmware, startDomain, UEFI_FAILURE, uefiStages } from "./domain.ts";
 import { startPrivateHost } from "./private-host.ts";
@@ -109,6 +110,20 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
     t.match(user, /^(?!root$)./, `dnsmasq is unprivileged: ${user}`);
     t.same(mountsBelow(ROOT), before, "this machine's own directory is as it was");
     await isTree(t);
+
+    const commands = await documented("OPERATIONS.md", "Serve it with libvirt");
+    const [xml] = (await documented("OPERATIONS.md", "Serve it with libvirt", "xml")).split(
+      /(?<=<\/network>\n)/,
+    );
+    await host.virsh("net-destroy", "default");
+    await host.virsh("net-undefine", "default");
+    await writeFile(join(directory, "network.xml"), xml!);
+    const said = await run(...host.inside("sh", ["-ec", `cd ${directory}\n${commands}`]), { env });
+    t.match(said, /<tftp root='\/srv\/tftp'\/>/, "as the documentation has it");
+    await host.virsh("net-destroy", "default");
+    await host.virsh("net-undefine", "default");
+    await host.virsh("net-define", NETWORK);
+    await host.virsh("net-start", "default");
   });
 
   await t.test("BIOS, by the network as it stands", async (t) => {

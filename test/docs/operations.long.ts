@@ -111,6 +111,11 @@ t.test("Serve it with dnsmasq", async (t) => {
     t.match(log, new RegExp(`sent /srv/tftp/\\S*${file} to`));
 });
 
+t.test("Serve it with tftpd-hpa", async (t) => {
+  await done(t, await documented("OPERATIONS.md", "Serve it with tftpd-hpa"));
+  t.equal((await host.sh(`diff -r --no-dereference ${DEBIAN_TREE} /srv/tftp`)).code, 0);
+});
+
 t.test("New releases", async (t) => {
   await done(t, `mkdir DIRECTORY && cp -L ${DEBIAN_TREE}/pxelinux.0 DIRECTORY/`);
   const said = await done(t, await documented("OPERATIONS.md", "New releases"));
@@ -127,4 +132,9 @@ t.test("Look after the canister", async (t) => {
 t.test("Watch a mount", async (t) => {
   const said = await done(t, await documented("OPERATIONS.md", "Watch a mount"));
   t.match(said, new RegExp(CANISTER));
+});
+
+t.test("Upgrade it, or take it away", async (t) => {
+  await done(t, await documented("OPERATIONS.md", "Upgrade it, or take it away"));
+  t.match(await host.sh("ls /var/cache/icfs /usr/bin/icfs"), { code: 2, stdout: "" });
 });

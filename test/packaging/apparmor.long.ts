@@ -8,6 +8,7 @@ import t from "tap";
 import { apparmor } from "../../lib/doctor/confinement.ts";
 import { chroot } from "../support/chroot.ts";
 import { debianRoot } from "../support/debian-root.ts";
+import { documented } from "../support/documented.ts";
 import { hostWith } from "../support/hosts.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 
@@ -46,6 +47,14 @@ t.test("the doctor's advice", async (t) => {
   t.match(await loads(), { code: 0 });
   for (const line of lines) t.ok((await rules()).includes(line), line);
   t.match(await apparmor.run(host), [{ level: "ok" }], "and the doctor is content");
+
+  const documentation = await documented("OPERATIONS.md", "AppArmor");
+  t.ok(documentation.includes(command!), "as the documentation has it");
+  // What the parser is told with --skip-... above.
+  await writeFile(join(root, "etc/apparmor/parser.conf"), "skip-kernel-load\nskip-cache\n");
+  await writeFile(join(root, file!), "");
+  t.match(await debian.run(["sh", "-ec", documentation]), { code: 0 });
+  for (const line of lines) t.ok((await rules()).includes(line), line);
 
   await appendFile(join(root, file!), "not a rule\n");
   t.not((await loads()).code, 0, "the parser reads that file");
