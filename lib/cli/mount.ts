@@ -14,6 +14,7 @@ import { createLog, isLogLevel, type LogLevel, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/canister-mount.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
 import { serveMount } from "../mount/serve.ts";
+import { takeNotifySocket } from "../mount/service.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
 import { namedInWords, VOUCHED } from "../source/source.ts";
@@ -188,8 +189,9 @@ async function mount(
   if (options.ready === "hydrated" && options.prefetch !== "all") {
     throw new UserError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
   }
+  const notifySocket = takeNotifySocket();
   if (options.foreground || isBackgroundChild()) {
-    await serve(canister, mountpoint, options, announce);
+    await serve(canister, mountpoint, options, notifySocket, announce);
     exitProcess(0);
   }
   const { pid, message } = await runInBackground({
@@ -204,6 +206,7 @@ async function serve(
   canister: string,
   mountpoint: string,
   options: MountCommandOptions,
+  notifySocket: string | undefined,
   announce: (text: string) => void,
 ): Promise<void> {
   try {
@@ -227,6 +230,7 @@ async function serve(
         // The daemon leaves this directory.
         statsFile: options.statsFile === undefined ? undefined : resolve(options.statsFile),
         metrics: options.metrics,
+        notifySocket,
         log,
       },
       async (mounted) => {

@@ -10,23 +10,29 @@ export interface CommandResult {
   readonly timedOut: boolean;
 }
 
+export interface CommandOptions {
+  /** An open file, which the command has as its descriptor 3. */
+  readonly descriptor?: number;
+  /** What the command has in its environment beside this process's. */
+  readonly environment?: NodeJS.ProcessEnv;
+}
+
 /**
  * Runs a command with messages in English. After `limitMs` milliseconds it is killed and no longer waited for: a
  * process that hangs in a dead file system does not even die of SIGKILL.
  *
- * @param descriptor an open file, which the command has as its descriptor 3
  * @throws Error when it cannot be started
  */
 export function run(
   command: string,
   parameters: readonly string[],
   limitMs: number,
-  descriptor?: number,
+  { descriptor, environment = {} }: CommandOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, parameters, {
       stdio: ["ignore", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
-      env: { ...process.env, LC_ALL: "C" },
+      env: { ...process.env, LC_ALL: "C", ...environment },
     });
     let stdout = "";
     let stderr = "";
