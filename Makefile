@@ -7,8 +7,15 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/icfs
 
 CANISTER := build/icfs.wasm build/icfs.did
+MANUALS := build/man/icfs.1 build/man/mount.icfs.8
 
-.PHONY: help setup modules canister check format test test-long demo bench bench-dnsmasq bench-transports soak clean
+# Where `make install` installs to; see packaging/install.sh.
+PREFIX ?= /usr/local
+SBINDIR ?= /sbin
+export PREFIX SBINDIR DESTDIR
+
+.PHONY: help setup modules canister dist install uninstall deb check format test test-long demo bench bench-dnsmasq \
+  bench-transports soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -24,6 +31,27 @@ canister: $(CANISTER) ## Compile the canister, when its sources have changed
 
 $(CANISTER) &: $(wildcard canister/*.mo) canister/compile.ts canister/compiler.ts | modules
 	node canister/compile.ts canister/main.mo build/icfs.wasm
+
+dist: dist/cli/main.js $(CANISTER) $(MANUALS) ## Compile what is packed and installed
+
+# Compiled, since Node reads no TypeScript below a node_modules. `find` lists directories as well: they are newer when a file is gone.
+dist/cli/main.js: $(shell find lib) packaging/tsconfig.json tsconfig.json | modules
+	rm -rf dist
+	tsc -p packaging/tsconfig.json
+
+# Read off the program, all at once; the completions with them.
+$(MANUALS) &: $(shell find lib/cli packaging) package.json | modules
+	node packaging/man.ts build/man
+	node packaging/completions.ts build/completions
+
+install: dist ## Install the program with its own Node: PREFIX=/usr/local, SBINDIR=/sbin, DESTDIR=
+	@packaging/install.sh install
+
+uninstall: ## Take away what `make install` has installed; PREFIX, SBINDIR and DESTDIR as they were then
+	@packaging/install.sh uninstall
+
+deb: dist ## Build a Debian package: build/icfs_VERSION_ARCH.deb
+	@packaging/deb.sh
 
 check: modules ## Lint, check the format and the types; takes seconds
 	biome check .
@@ -54,4 +82,4 @@ soak: setup ## Ten minutes of 32 readers, over each transport in turn, as root: 
 	@node bench/soak.ts
 
 clean: ## Remove what was built and installed here (Debian packages stay)
-	rm -rf build node_modules .tap
+	rm -rf build dist node_modules .tap

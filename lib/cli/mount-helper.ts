@@ -33,6 +33,11 @@ const ANYWAY =
 /** Of the command itself, not of the mount: mount(8) waits until it is live, and reads no output. */
 const NOT_FOR_FSTAB = new Set(["foreground", "json"]);
 
+/** Whether an option of `icfs mount` is one of mount(8)'s as well. @param name without dashes, as Option.name() has it */
+export function isForFstab(name: string): boolean {
+  return !NOT_FOR_FSTAB.has(name);
+}
+
 /**
  * @param args what stands behind the helper's name
  * @param known the options of `icfs mount`
@@ -100,7 +105,7 @@ export function splitOptions(list: string): string[] {
 function argumentFor(written: string, known: readonly Option[]): string | undefined {
   const name = nameIn(written);
   const option = known.find(({ long }) => long === `--${name}`);
-  if (option === undefined || NOT_FOR_FSTAB.has(name)) return undefined;
+  if (option === undefined || !isForFstab(name)) return undefined;
   const hasValue = written.length > name.length;
   if (hasValue && !option.required) throw new UsageError(`option "${name}" takes no value`);
   if (!hasValue && option.required) throw new UsageError(`option "${name}" needs a value: ${name}=...`);

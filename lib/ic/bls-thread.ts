@@ -1,8 +1,9 @@
 /**
  * BLS signatures checked on another thread: one takes 25 ms and more, in which a process that serves a mount would answer
- * nobody. The thread is started when it is first needed (half a second), and takes some 30 MiB.
+ * nobody. The thread takes half a second to start, and some 30 MiB.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
+import { startWorker } from "../worker.ts";
 import type { Answer, Task } from "./bls-worker.ts";
 import type { BlsVerify } from "./certificate.ts";
 
@@ -13,17 +14,23 @@ export class BlsThread {
 
   /** Whether the signature is valid. @throws Error when it is none, or the thread cannot be had */
   readonly verify: BlsVerify = (...parameters) => {
-    this.#worker ??= this.#start();
+    const worker = this.start();
     this.#last += 1;
     const answer = Promise.withResolvers<boolean>();
     this.#waiting.set(this.#last, answer);
     const task: Task = { number: this.#last, parameters };
-    this.#worker.postMessage(task);
+    worker.postMessage(task);
     return answer.promise;
   };
 
-  #start(): Worker {
-    const worker = new Worker(new URL("bls-worker.ts", import.meta.url));
+  /** Starts the thread, if need be: before somebody puts another version of the program in the place of this one. */
+  start(): Worker {
+    this.#worker ??= this.#started();
+    return this.#worker;
+  }
+
+  #started(): Worker {
+    const worker = startWorker(import.meta.url, "bls-worker");
     worker.on("message", (answer: Answer) => {
       const waiting = this.#waiting.get(answer.number);
       this.#waiting.delete(answer.number);

@@ -1,7 +1,8 @@
 /**
  * The main thread's handle on a canister's worker: one request at a time, each within a time limit.
  */
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
+import { startWorker } from "../worker.ts";
 import {
   type CanisterState,
   type LoadRequest,
@@ -33,7 +34,7 @@ export class CanisterRuntime {
   /** @param timeLimit milliseconds that one message may run */
   constructor(timeLimit: number) {
     this.#timeLimit = timeLimit;
-    this.#worker = new Worker(new URL("./canister-worker.ts", import.meta.url), {
+    this.#worker = startWorker(import.meta.url, "canister-worker", {
       workerData: { phase: this.#phase.buffer },
     });
     this.#worker.on("message", (answer) => this.#pending?.resolve(answer));

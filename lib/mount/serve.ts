@@ -35,7 +35,7 @@ export async function serveMount(
   let metrics: { close(): void } | undefined;
   let isMounted = false;
   // Not before: nobody waits yet, and the thread takes longer to start than a certificate to check.
-  const verify = options.memory < LEAST_MEMORY_FOR_THREAD ? undefined : new BlsThread().verify;
+  const thread = options.memory < LEAST_MEMORY_FOR_THREAD ? undefined : new BlsThread();
   const writeStatistics = () => mount?.writeStatistics();
   process.on("SIGUSR1", writeStatistics);
   // From a terminal it says that this is closed.
@@ -55,7 +55,7 @@ export async function serveMount(
           // What is wrong with it should not be found out only when the network has come.
           if (isAgain) await prepareMountpoint(options.mountpoint, log);
           isAgain = true;
-          const source = await openKnown(address, options, () => (isMounted ? verify : undefined));
+          const source = await openKnown(address, options, () => (isMounted ? thread?.verify : undefined));
           const from = { address, source };
           return { from, first: await openFirst(from, options) };
         };
@@ -65,6 +65,7 @@ export async function serveMount(
       },
       ready: async () => {
         isMounted = true;
+        thread?.start();
         const { mountpoint, canister, source, verified } = mount!.describe();
         log.info(`${mountpoint}: ${mount!.name} of ${canister} (${source}, ${verified}) is mounted`);
         mount!.follow();

@@ -1,0 +1,40 @@
+/** What icfs understands: its commands, for those who run it, and for those who describe it (packaging/commands.ts). */
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+
+/** In the order of the help. Loaded when named, or when all are to be listed: most are not needed, and large. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  mount: async () => (await import("./mount.ts")).mountCommand(),
+  umount: async () => (await import("./umount.ts")).umountCommand(),
+  publish: async () => (await import("./publish.ts")).publishCommand(),
+  ls: async () => (await import("./ls.ts")).lsCommand(),
+  cat: async () => (await import("./cat.ts")).catCommand(),
+  verify: async () => (await import("./verify.ts")).verifyCommand(),
+  releases: async () => (await import("./releases.ts")).releasesCommand(),
+  rollback: async () => (await import("./rollback.ts")).rollbackCommand(),
+  keep: async () => (await import("./keep.ts")).keepCommand(),
+  grant: async () => (await import("./grant.ts")).grantCommand(),
+  revoke: async () => (await import("./revoke.ts")).revokeCommand(),
+  roles: async () => (await import("./roles.ts")).rolesCommand(),
+  configure: async () => (await import("./configure.ts")).configureCommand(),
+  deploy: async () => (await import("./deploy.ts")).deployCommand(),
+  identity: async () => (await import("./identity.ts")).identityCommand(),
+  status: async () => (await import("./status.ts")).statusCommand(),
+  doctor: async () => (await import("./doctor.ts")).doctorCommand(),
+  cache: async () => (await import("./cache.ts")).cacheCommand(),
+  trust: async () => (await import("./trust.ts")).trustCommand(),
+  localnet: async () => (await import("./localnet.ts")).localnetCommand(),
+};
+
+const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+
+/** @param named when that is one of the commands, the others are not there */
+export async function icfsProgram(named = ""): Promise<Command> {
+  const program = new Command("icfs")
+    .description("Mounts an Internet Computer canister as a read-only directory, to boot machines from.")
+    .version(version)
+    .addHelpText("after", "\nEvery option with an environment variable shows it: icfs COMMAND --help");
+  const load = Object.hasOwn(COMMANDS, named) ? COMMANDS[named] : undefined;
+  for (const one of load === undefined ? Object.values(COMMANDS) : [load]) program.addCommand(await one());
+  return program;
+}

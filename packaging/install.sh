@@ -1,0 +1,122 @@
+#!/bin/bash
+# Installs the program for a host, or takes it away again. Run by make, in a checkout whose packages are installed.
+#
+#   packaging/install.sh install     what `npm pack` packs, the packages it needs, its own Node, and links to it
+#   packaging/install.sh uninstall   takes away what install has made
+#
+# From the environment: DESTDIR (before every path, for packages), PREFIX (/usr/local), and SBINDIR (/sbin), where mount(8) looks
+# for its helpers, and nowhere else.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+umask 022
+
+destdir=${DESTDIR-} prefix=${PREFIX:-/usr/local} sbindir=${SBINDIR:-/sbin}
+program=$prefix/lib/icfs
+helpers=(mount.icfs mount.fuse.icfs)
+
+# All that is installed outside of $program, and what it is made from.
+declare -A files=(
+  ["$prefix/share/man/man1/icfs.1"]=build/man/icfs.1
+  ["$prefix/share/man/man8/mount.icfs.8"]=build/man/mount.icfs.8
+  ["$prefix/share/bash-completion/completions/icfs"]=build/completions/icfs.bash
+  ["$prefix/share/zsh/site-functions/_icfs"]=build/completions/icfs.zsh
+  ["$prefix/share/fish/vendor_completions.d/icfs.fish"]=build/completions/icfs.fish
+  ["$prefix/share/doc/icfs/README.md"]=README.md
+  ["$prefix/share/doc/icfs/OPERATIONS.md"]=docs/OPERATIONS.md
+  ["$prefix/share/doc/icfs/TROUBLESHOOTING.md"]=docs/TROUBLESHOOTING.md
+  ["$prefix/lib/systemd/system/icfs@.service"]=packaging/systemd/icfs@.service
+)
+
+# The directories of the npm packages that the program needs, below node_modules: as they are installed here, for this machine.
+modules() {
+  npm ls --omit=dev --all --parseable | sed -n 's|^.*/node_modules/|node_modules/|p' | sort
+}
+
+# Takes away what no program reads: sources, types, tests, and what was built for other machines. Licences stay.
+prune() {
+  local here
+  here=linux-$(node --print process.arch)
+  find "$1" -type f \( -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \) -delete
+  rm -rf "$1"/node-linux-*/{include,share,README.md,CHANGELOG.md}
+  # The addon takes the system's libfuse; what lies beside it is another.
+  rm -rf "$1"/fuse-native/{test,.travis.yml,binding.gyp,example.js} "$1"/fuse-native/*.[ch]
+  find "$1"/fuse-native/prebuilds -mindepth 1 -maxdepth 1 ! -name "$here" -exec rm -rf {} +
+  find "$1"/fuse-native/prebuilds -type f ! -name node.napi.node -delete
+  rm -rf "$1"/fuse-shared-library-{darwin,linux-arm} "$1"/fuse-shared-library-linux/{libfuse,example}
+  rm -rf "$1"/{nanoresource,bintrees}/test "$1"/bintrees/examples
+}
+
+install_program() {
+  local to=$destdir$program new directory
+  new=$to.new
+  rm -rf "$new"
+  mkdir -p "$new"
+  npm pack --ignore-scripts --silent --pack-destination "$new" >/dev/null
+  tar --extract --gzip --no-same-owner --strip-components=1 --directory "$new" --file "$new"/icfs-*.tgz
+  rm "$new"/icfs-*.tgz
+  while read -r directory; do
+    mkdir -p "$new/$(dirname "$directory")"
+    cp -R --no-dereference "$directory" "$new/$directory"
+  done < <(modules)
+  prune "$new/node_modules"
+  chmod -R u=rwX,go=rX "$new"
+  mkdir "$new/node_modules/.bin"
+  ln -s "../$(cd "$new/node_modules" && echo node-linux-*)/bin/node" "$new/node_modules/.bin/node"
+  # At once: who starts the program meanwhile finds the old one or the new one.
+  rm -rf "$to.old"
+  [[ ! -e $to ]] || mv "$to" "$to.old"
+  mv "$new" "$to"
+  rm -rf "$to.old"
+}
+
+# Makes a link that holds wherever DESTDIR ends up. Outside of the prefix it is absolute: /sbin may be a link itself.
+link() {
+  local to=$1 from
+  from=$(dirname "$2")
+  [[ $from != "$prefix"/* ]] || to=$(realpath --no-symlinks --canonicalize-missing --relative-to="$from" "$to")
+  mkdir -p "$destdir$from"
+  ln -sfn "$to" "$destdir$2"
+}
+
+install_all() {
+  local target helper
+  install_program
+  link "$program/bin/icfs" "$prefix/bin/icfs"
+  for helper in "${helpers[@]}"; do
+    link "$program/bin/icfs" "$sbindir/$helper"
+  done
+  for target in "${!files[@]}"; do
+    [[ -e ${files[$target]} || $target != *.service ]] || continue
+    install -D -m 644 "${files[$target]}" "$destdir$target"
+    # Those are written for a package.
+    [[ $target != *.service ]] || sed -i "s|/usr/\(bin\|share\)/|$prefix/\1/|g" "$destdir$target"
+  done
+}
+
+# Removes what is named, and the directories above it that are empty then, but for those that every prefix has.
+remove() {
+  local directory
+  rm -rf "$destdir$1"
+  directory=$(dirname "$1")
+  while [[ $directory == "$prefix"/*/* ]] && rmdir "$destdir$directory" 2>/dev/null; do
+    directory=$(dirname "$directory")
+  done
+}
+
+uninstall_all() {
+  local target
+  for target in "${helpers[@]/#/$sbindir/}" "$prefix/bin/icfs" "${!files[@]}" "$program"; do
+    remove "$target"
+  done
+  # What Node has compiled for root.
+  rm -rf "$destdir/var/cache/icfs-node"
+}
+
+case "${1-}" in
+  install) install_all ;;
+  uninstall) uninstall_all ;;
+  *)
+    echo "usage: packaging/install.sh install|uninstall" >&2
+    exit 2
+    ;;
+esac
