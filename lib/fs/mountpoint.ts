@@ -4,7 +4,7 @@ import { access, constants } from "node:fs/promises";
 import { UserError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { isRoot } from "./host.ts";
-import { MOUNT_TYPE, mountAt, readMounts } from "./mountinfo.ts";
+import { MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
 import { inspect } from "./probe.ts";
 import { detach } from "./unmount.ts";
 
@@ -15,6 +15,9 @@ export interface Mountpoint {
   readonly entries: number;
 }
 
+/** What has us mount when somebody opens the directory: x-systemd.automount, or automount(8). */
+const AUTOMOUNT_TYPE = "autofs";
+
 // Dead mounts can lie on top of each other, if each was made without noticing the one below.
 const MOST_DEAD = 16;
 
@@ -22,13 +25,13 @@ const MOST_DEAD = 16;
  * Makes sure that `path` can be mounted on, taking away what a killed icfs has left there.
  *
  * A directory with files in it is good, as it is for mount(8): the usual place is a TFTP server's root, which often
- * has some. They are out of sight until the mount goes; the log says so.
+ * has some. They are out of sight until the mount goes; the log says so. One that an automount has made is not looked into.
  *
  * @throws UserError when it is missing, no directory, taken, or does not answer
  */
 export async function prepareMountpoint(path: string, log: Log): Promise<Mountpoint> {
   for (let attempt = 0; attempt < MOST_DEAD; attempt++) {
-    const found = await inspect(path);
+    const found = await inspect(path, automounts(await readMounts()));
     if (found.code === "ENOTCONN") {
       await replaceDead(path, found.path, log);
       continue;
@@ -40,7 +43,7 @@ export async function prepareMountpoint(path: string, log: Log): Promise<Mountpo
     if (mount?.type === MOUNT_TYPE) {
       throw new UserError(`${mount.source} is already mounted at ${path}; icfs umount takes it away`);
     }
-    if (mount) {
+    if (mount !== undefined && mount.type !== AUTOMOUNT_TYPE) {
       throw new UserError(
         `${path} is in use: a file system of type ${mount.type} (${mount.source}) is mounted there`,
       );
@@ -56,6 +59,16 @@ export async function prepareMountpoint(path: string, log: Log): Promise<Mountpo
   throw new UserError(
     `there are more than ${MOST_DEAD} dead mounts at ${path}; umount -l takes away one at a time`,
   );
+}
+
+/**
+ * The directories that wait for a mount. Who opens one, or asks for its type as Node does (by statx(2), without AT_NO_AUTOMOUNT),
+ * waits for the mount, too: this process would be waiting for itself.
+ */
+function automounts(mounts: readonly Mount[]): string[] {
+  return mounts
+    .filter((mount) => mount.type === AUTOMOUNT_TYPE && mountAt(mounts, mount.mountpoint) === mount)
+    .map(({ mountpoint }) => mountpoint);
 }
 
 async function replaceDead(path: string, resolved: string, log: Log): Promise<void> {

@@ -23,7 +23,7 @@ const LIMIT_MS = 5000;
 const SCRIPT = `
 const fs = require("node:fs");
 const { basename, dirname, join, resolve } = require("node:path");
-const [name, look] = process.argv.slice(1);
+const [name, look, closed] = process.argv.slice(1);
 let path = resolve(name);
 const result = { path, entries: 0 };
 try {
@@ -35,7 +35,8 @@ try {
   }
   result.path = path;
   if (look === "inspect") {
-    if (fs.statSync(path).isDirectory()) result.entries = fs.readdirSync(path).length;
+    if (JSON.parse(closed).includes(path)) {}
+    else if (fs.statSync(path).isDirectory()) result.entries = fs.readdirSync(path).length;
     else result.code = "ENOTDIR";
   }
 } catch (error) {
@@ -49,17 +50,23 @@ export async function locate(path: string): Promise<string> {
   return (await probe(path, "locate")).path;
 }
 
-/** Resolves `path` and looks into the directory. @throws UserError when it does not answer */
-export async function inspect(path: string): Promise<Inspection> {
-  return probe(path, "inspect");
+/**
+ * Resolves `path` and looks into the directory.
+ *
+ * @param closed directories that are not to be touched, absolute and without symlinks: taken for empty
+ * @throws UserError when it does not answer
+ */
+export async function inspect(path: string, closed: readonly string[] = []): Promise<Inspection> {
+  return probe(path, "inspect", closed);
 }
 
-async function probe(path: string, look: "locate" | "inspect"): Promise<Inspection> {
-  const { code, stdout, stderr, timedOut } = await run(
-    process.execPath,
-    ["-e", SCRIPT, "--", path, look],
-    LIMIT_MS,
-  );
+async function probe(
+  path: string,
+  look: "locate" | "inspect",
+  closed: readonly string[] = [],
+): Promise<Inspection> {
+  const parameters = ["-e", SCRIPT, "--", path, look, JSON.stringify(closed)];
+  const { code, stdout, stderr, timedOut } = await run(process.execPath, parameters, LIMIT_MS);
   if (timedOut) throw new UserError(`${path} does not answer: the file system there, or above it, hangs`);
   if (code !== 0) throw new UserError(`cannot look at ${path}: ${stderr.trim()}`);
   return JSON.parse(stdout) as Inspection;
