@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/icfs
 
 CANISTER := build/icfs.wasm build/icfs.did
-MANUALS := build/man/icfs.1 build/man/mount.icfs.8
+MANUALS := build/man/icfs.1 build/man/mount.icfs.8 build/man/mount.fuse.icfs.8
 
 # Where `make install` installs to; see packaging/install.sh.
 PREFIX ?= /usr/local

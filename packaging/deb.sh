@@ -27,12 +27,13 @@ DESTDIR=$tree PREFIX=/usr SBINDIR=/usr/sbin packaging/install.sh install
 
 doc=$tree/usr/share/doc/icfs
 mkdir -p "$doc" "$tree/DEBIAN" "$tree/etc/icfs" "$tree/var/cache/icfs-node"
+install -D -m 644 packaging/debian/lintian-overrides "$tree/usr/share/lintian/overrides/icfs"
 node packaging/copyright.ts "$tree/usr/lib/icfs" >"$doc/copyright"
 changelog() {
   echo "icfs ($version) stable; urgency=medium"
   echo
-  # Its list; a line that goes on is indented as it is there.
-  sed -n 's/^- /  * /p; s/^  \([^ ]\)/    \1/p' CHANGELOG.md
+  # Its list, in lines of this format's width.
+  sed -n 's/^- /  * /p; t; s/^  \([^ ]\)/    \1/p' CHANGELOG.md | fold --spaces --width=78 | sed 's/^[^ ]/    &/; s/ *$//'
   echo
   echo " -- $maintainer  $(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")"
 }
@@ -48,5 +49,5 @@ sed -e "s|@VERSION@|$version|; s|@ARCHITECTURE@|$architecture|; s|@MAINTAINER@|$
   packaging/debian/control >"$tree/DEBIAN/control"
 find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 mkdir -p build
-dpkg-deb --root-owner-group -Zzstd -z9 --build "$tree" "$package" >/dev/null
+dpkg-deb --root-owner-group -Zxz --build "$tree" "$package" >/dev/null
 echo "$package"

@@ -18,6 +18,7 @@ helpers=(mount.icfs mount.fuse.icfs)
 declare -A files=(
   ["$prefix/share/man/man1/icfs.1"]=build/man/icfs.1
   ["$prefix/share/man/man8/mount.icfs.8"]=build/man/mount.icfs.8
+  ["$prefix/share/man/man8/mount.fuse.icfs.8"]=build/man/mount.fuse.icfs.8
   ["$prefix/share/bash-completion/completions/icfs"]=build/completions/icfs.bash
   ["$prefix/share/zsh/site-functions/_icfs"]=build/completions/icfs.zsh
   ["$prefix/share/fish/vendor_completions.d/icfs.fish"]=build/completions/icfs.fish
@@ -37,11 +38,12 @@ prune() {
   local here
   here=linux-$(node --print process.arch)
   find "$1" -type f \( -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' \) -delete
+  find "$1" -type f -name '.*' -delete
   rm -rf "$1"/node-linux-*/{include,share,README.md,CHANGELOG.md}
   # The addon takes the system's libfuse; what lies beside it is another.
-  rm -rf "$1"/fuse-native/{test,.travis.yml,binding.gyp,example.js} "$1"/fuse-native/*.[ch]
-  find "$1"/fuse-native/prebuilds -mindepth 1 -maxdepth 1 ! -name "$here" -exec rm -rf {} +
-  find "$1"/fuse-native/prebuilds -type f ! -name node.napi.node -delete
+  rm -rf "$1"/fuse-native/{test,binding.gyp,example.js} "$1"/fuse-native/*.[ch]
+  find "$1" -path '*/fuse-native/prebuilds/*' -type f ! -path "*/$here/node.napi.node" -delete
+  find "$1" -depth -type d -empty -delete
   rm -rf "$1"/fuse-shared-library-{darwin,linux-arm} "$1"/fuse-shared-library-linux/{libfuse,example}
   rm -rf "$1"/{nanoresource,bintrees}/test "$1"/bintrees/examples
 }
@@ -60,6 +62,7 @@ install_program() {
   done < <(modules)
   prune "$new/node_modules"
   chmod -R u=rwX,go=rX "$new"
+  find "$new" -type f ! -path '*/bin/node' ! -path "$new/bin/icfs" -exec chmod 644 {} +
   mkdir "$new/node_modules/.bin"
   ln -s "../$(cd "$new/node_modules" && echo node-linux-*)/bin/node" "$new/node_modules/.bin/node"
   # At once: who starts the program meanwhile finds the old one or the new one.

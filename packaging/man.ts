@@ -97,7 +97,7 @@ const directory = process.argv[2];
 if (directory === undefined) throw new Error("usage: man.ts DIRECTORY");
 mkdirSync(directory, { recursive: true });
 const made: Record<string, () => string> = { COMMANDS: commandSections, OPTIONS: mountOptions };
-for (const page of ["icfs.1", "mount.icfs.8"]) {
+for (const page of ["icfs.1", "mount.icfs.8", "mount.fuse.icfs.8"]) {
   const source = readFileSync(new URL(`man/${page}`, import.meta.url), "utf8");
   const text = source
     .replaceAll("@VERSION@", roff(program.version()!))

@@ -15,6 +15,8 @@ all_packages=(
   qemu-system-x86 ipxe-qemu                   # a machine to boot
   libdbus-1-3                                 # icp, another client of the canister
   debian-installer-12-netboot-amd64           # what it boots
+  debootstrap                                 # a clean Debian to install the package in
+  man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
 )
 
 fail() {

@@ -37,9 +37,7 @@ export function deployCommand(): Command {
     .description("create an icfs canister, or upgrade one; its id is the last line of stdout")
     .argument("[canister]", "an existing canister: empty, or an icfs canister to upgrade; default: a new one")
     .option("--specified-id <id>", "create it with this id (local network), or upgrade it if it is there")
-    .addOption(
-      option("--wasm <file>", "the canister's Wasm").default(WASM, "the one built by `make canister`"),
-    )
+    .addOption(option("--wasm <file>", "the canister's Wasm").default(WASM, "the one that comes with icfs"))
     .addOption(flag("--json", "print one object: canister, action, moduleHash, network"));
   return withNetwork(command, OWN_IDENTITY).action(deploy);
 }

@@ -66,7 +66,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     ],
     cat: [/<canister> <path>/, /--identity <PEM>.*default:\s+none/],
     verify: [/<canister\|mountpoint> \[directory\]/, /--json/],
-    deploy: [/--specified-id <id>/, /--wasm <file>.*default:\s+the one built by `make canister`/],
+    deploy: [/--specified-id <id>/, /--wasm <file>.*default:\s+the one that comes with\s+icfs/],
     ls: [/-l, --long/, /-R, --recursive/, /--identity <PEM>.*default:\s+none/],
     releases: [/held, kept or dropped is the canister's own word/, /--json/],
     rollback: [/<canister> <release>/, /--note <text>.*env:\s+ICFS_NOTE/, /--json/],

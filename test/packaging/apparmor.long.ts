@@ -1,0 +1,52 @@
+/**
+ * What `icfs doctor` advises where AppArmor keeps dnsmasq from a mountpoint is understood by Debian's own profile and its parser. The
+ * kernel loads nothing.
+ */
+import { appendFile, mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import t from "tap";
+import { apparmor } from "../../lib/doctor/confinement.ts";
+import { chroot } from "../support/chroot.ts";
+import { debianRoot } from "../support/debian-root.ts";
+import { hostWith } from "../support/hosts.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+
+t.setTimeout(600_000);
+
+const root = join(await temporaryDirectory(t), "root");
+await debianRoot(root);
+const debian = await chroot(t, root);
+const PLACE = "/mnt/boot";
+
+t.test("the doctor's advice", async (t) => {
+  t.match(await debian.run(["apt-get", "update"]), { code: 0 });
+  const packages = ["apparmor", "apparmor-profiles"];
+  t.match(await debian.run(["apt-get", "install", "--yes", "--no-install-recommends", ...packages]), {
+    code: 0,
+  });
+  const profiles = join(root, "sys/kernel/security/apparmor/profiles");
+  await mkdir(dirname(profiles), { recursive: true });
+  await writeFile(profiles, "dnsmasq (enforce)\n");
+  const host = await hostWith(t, {}, { mountpoint: PLACE, files: root });
+
+  const [{ level, advice } = {}] = await apparmor.run(host);
+  t.equal(level, "warn");
+  const lines = [...advice!.matchAll(/"(\/[^"]*)"/g)].map(([, line]) => line!);
+  const [, file] = /to (\/etc\/apparmor\.d\/local\/\S+)/.exec(advice!)!;
+  const [, command] = /run: (apparmor_parser -r \S+)$/.exec(advice!)!;
+  t.same(lines, [`${PLACE}/ r,`, `${PLACE}/** r,`]);
+  const [parser, , profile] = command!.split(" ") as [string, string, string];
+  // Without the kernel, and as it reads it: with everything included.
+  const loads = () => debian.run([parser, "--skip-kernel-load", "--skip-cache", "--replace", profile]);
+  const rules = async () => (await debian.run([parser, "--preprocess", profile])).stdout;
+  t.match(await loads(), { code: 0 });
+  t.notMatch(await rules(), PLACE);
+
+  await appendFile(join(root, file!), lines.map((line) => `${line}\n`).join(""));
+  t.match(await loads(), { code: 0 });
+  for (const line of lines) t.ok((await rules()).includes(line), line);
+  t.match(await apparmor.run(host), [{ level: "ok" }], "and the doctor is content");
+
+  await appendFile(join(root, file!), "not a rule\n");
+  t.not((await loads()).code, 0, "the parser reads that file");
+});

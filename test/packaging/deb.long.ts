@@ -1,0 +1,146 @@
+/**
+ * The Debian package in a clean Debian: it installs with what it depends on, and mounts for root without an environment; a mount
+ * outlives an upgrade and the removal of its package; a purge leaves nothing behind, and nobody without their files.
+ */
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { eventually } from "../mount/mounts.ts";
+import { chroot } from "../support/chroot.ts";
+import { debianRoot } from "../support/debian-root.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+import { make } from "../support/make.ts";
+import { startMountable } from "../support/mountable.ts";
+
+t.setTimeout(900_000);
+
+/** Newer than any. */
+const NEWER = "99.0.0";
+/** What apt and dpkg write for themselves, and the kernel's. */
+const NOT_THE_PACKAGE =
+  /^\/(proc|dev|sys|run|mnt)(\/|$)|^\/var\/(lib|cache|log)\/(apt|dpkg)(\/|$)|^\/var\/log\/(dpkg|alternatives)\.log$|^\/(etc\/ld\.so\.cache|var\/cache\/(ldconfig|debconf))(\/|$)/;
+
+const c = await startMountable(t);
+const work = await temporaryDirectory(t);
+const root = join(work, "root");
+await debianRoot(root);
+const debian = await chroot(t, root);
+const listing = async () => {
+  const { stdout } = await debian.run(["find", "/", "-mount", "-print0"]);
+  return stdout
+    .split("\0")
+    .filter((path) => path !== "" && !NOT_THE_PACKAGE.test(path))
+    .sort();
+};
+const apt = (...args: string[]) => debian.run(["apt-get", "--yes", ...args]);
+/** As at boot: without a PATH, a HOME, or anything. */
+const bare = (...command: string[]) => debian.run(command, {});
+const silent = { code: 0, stdout: "", stderr: "" };
+const MOUNTPOINT = "/srv/tftp";
+const fstab = join(root, "etc/fstab");
+const isTree = async (at = MOUNTPOINT) =>
+  (await debian.outside("diff", "-r", c.tree, join(root, at))).code === 0;
+
+/** Builds a package, puts it where apt in there can take it from, and returns its path there. */
+async function build(...parameters: string[]): Promise<string> {
+  const file = (await make("deb", ...parameters)).trim().split("\n").at(-1)!;
+  const built = fileURLToPath(new URL(`../../${file}`, import.meta.url));
+  await copyFile(built, join(root, "mnt", basename(file)));
+  if (parameters.length > 0) await rm(built);
+  return join("/mnt", basename(file));
+}
+
+const now = await build();
+const again = [await readFile(join(root, now)), await readFile(join(root, await build()))];
+const newer = await build(`VERSION=${NEWER}`);
+
+await mkdir(join(root, MOUNTPOINT), { recursive: true });
+await c.publish({
+  "pxelinux.0": "loader\n",
+  "pxelinux.cfg/default": "menu\n",
+  initrd: Buffer.alloc(3_000_000, "x"),
+});
+const { version } = JSON.parse(
+  await readFile(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8"),
+);
+if ((await apt("update")).code !== 0) throw new Error("apt-get update failed");
+const before = await listing();
+const options = `network=${c.proxy.url},root-key=/etc/icfs/root.key,refresh=1,quiet=0`;
+
+t.test("it installs, with what it depends on", async (t) => {
+  t.ok(again[0]!.equals(again[1]!), "the same sources give the same package");
+  t.match(await apt("install", "--no-install-recommends", now), { code: 0 });
+  t.same(await bare("/usr/bin/icfs", "--version"), { ...silent, stdout: `${version}\n` });
+  t.same(await debian.run(["dpkg", "--verify", "icfs"]), silent, "every file is as it was packed");
+  t.ok((await readdir(join(root, "var/cache/icfs-node"))).length > 0, "the next start is quicker");
+  await writeFile(join(root, "etc/icfs/root.key"), c.rootKey);
+});
+
+t.test("over either transport, for root without an environment", async (t) => {
+  for (const transport of ["fuse-native", "kernel"]) {
+    const how = `${options},transport=${transport}`;
+    t.same(await bare("/bin/mount", "-t", "icfs", c.id, MOUNTPOINT, "-o", how), silent);
+    t.ok(await isTree(), `${transport}: every byte`);
+    t.same(await bare("/bin/umount", MOUNTPOINT), silent);
+  }
+  const empty = await readFile(fstab);
+  await writeFile(fstab, `${c.id} ${MOUNTPOINT} icfs ro,_netdev,nofail,${options} 0 0\n`);
+  t.same(await bare("/bin/mount", "-a"), silent, "mount -a");
+  await writeFile(fstab, empty);
+});
+
+/** A release that only what runs now can have fetched, verified and put in place. */
+async function followed(name: string): Promise<void> {
+  await c.publish({ [name]: `${name}\n` });
+  await eventually(`the mount has ${name}`, () => isTree());
+}
+
+t.test("a mount outlives an upgrade, and follows releases", async (t) => {
+  t.match(await apt("install", newer), { code: 0 });
+  t.same(await bare("/usr/bin/icfs", "--version"), { ...silent, stdout: `${version}\n` });
+  t.match((await debian.run(["dpkg-query", "-W", "icfs"])).stdout, NEWER);
+  await followed("after-the-upgrade");
+  t.match(
+    (await bare("/usr/bin/icfs", "status", MOUNTPOINT)).stdout,
+    /release +2 of/,
+    "and answers the new one",
+  );
+});
+
+t.test("it outlives the package's removal, which says so", async (t) => {
+  // One that has done nothing but to begin.
+  const later = "/srv/later";
+  t.same(await bare("/bin/mkdir", later), silent);
+  const how = options.replace("refresh=1", "refresh=0");
+  t.same(await bare("/bin/mount", "-t", "icfs", c.id, later, "-o", how), silent);
+  const [{ pid }] = JSON.parse((await bare("/usr/bin/icfs", "status", later, "--json")).stdout);
+  t.match(await apt("remove", "icfs"), {
+    code: 0,
+    stderr: new RegExp(`still serving ${MOUNTPOINT} ${later} until`),
+  });
+  t.match(await debian.run(["ls", "/usr/lib/icfs"]), { code: 2 }, "nothing of the program is left");
+  await followed("after-the-removal");
+  t.same(await bare("/bin/sh", "-c", `kill -HUP ${pid}`), silent);
+  await eventually("the other one has it, too", () => isTree(later));
+  t.same(await bare("/bin/umount", later), silent);
+  t.same(await bare("/bin/rmdir", later), silent);
+});
+
+t.test("a purge takes nobody's files away", async (t) => {
+  t.match(await apt("purge", "icfs"), {
+    code: 100,
+    stderr: new RegExp(`still serving ${MOUNTPOINT} from its cache`),
+  });
+  await followed("after-the-purge");
+  t.same(await bare("/bin/umount", MOUNTPOINT), silent);
+  const running = async () =>
+    (await debian.run(["find", "/proc", "-maxdepth", "2", "-name", "exe", "-lname", "*icfs*"])).stdout;
+  await eventually("its daemon has ended", async () => (await running()) === "");
+});
+
+t.test("a purge leaves nothing behind", async (t) => {
+  t.match(await apt("purge", "icfs"), { code: 0 });
+  t.match(await apt("autoremove", "--purge"), { code: 0 });
+  t.same(await listing(), before);
+});

@@ -1,0 +1,68 @@
+/** `make install` puts the program where it is told to, with all that it needs, and `make uninstall` takes all of it away. */
+import { readdir, readlink, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { run, temporaryDirectory } from "../support/icfs.ts";
+import { make } from "../support/make.ts";
+
+t.setTimeout(300_000);
+
+const HELPERS = ["sbin/mount.icfs", "sbin/mount.fuse.icfs"];
+
+const destination = await temporaryDirectory(t);
+const compiled = join(await temporaryDirectory(t), "compiled");
+const to = [`DESTDIR=${destination}`, "PREFIX=/opt/boot", "SBINDIR=/sbin"];
+
+/** What is there, but for directories. */
+async function files(): Promise<string[]> {
+  const all = await readdir(destination, { recursive: true, withFileTypes: true });
+  return all
+    .filter((one) => !one.isDirectory())
+    .map((one) => join(one.parentPath, one.name).slice(destination.length + 1))
+    .sort();
+}
+
+t.test("install", async (t) => {
+  await make("install", ...to);
+  await make("install", ...to);
+  const all = await files();
+  const program = all.filter((name) => name.startsWith("opt/boot/lib/icfs/"));
+  t.same(
+    all.filter((name) => !program.includes(name) && !name.endsWith(".service")),
+    [
+      "opt/boot/bin/icfs",
+      "opt/boot/share/bash-completion/completions/icfs",
+      "opt/boot/share/doc/icfs/OPERATIONS.md",
+      "opt/boot/share/doc/icfs/README.md",
+      "opt/boot/share/doc/icfs/TROUBLESHOOTING.md",
+      "opt/boot/share/fish/vendor_completions.d/icfs.fish",
+      "opt/boot/share/man/man1/icfs.1",
+      "opt/boot/share/man/man8/mount.fuse.icfs.8",
+      "opt/boot/share/man/man8/mount.icfs.8",
+      "opt/boot/share/zsh/site-functions/_icfs",
+      ...HELPERS,
+    ].sort(),
+    "again is the same as once",
+  );
+  t.same(
+    program.filter((name) => /\.(ts|map)$|\/test\/|darwin|\/include\//.test(name)),
+    [],
+    "nothing that nobody reads",
+  );
+  for (const helper of HELPERS) {
+    t.equal(await readlink(join(destination, helper)), "/opt/boot/lib/icfs/bin/icfs");
+  }
+  const bin = join(destination, "opt/boot/bin/icfs");
+  t.equal(
+    await realpath(bin),
+    await realpath(join(destination, "opt/boot/lib/icfs/bin/icfs")),
+    "a link that moves with it",
+  );
+  const env = { NODE_COMPILE_CACHE: compiled };
+  t.match(await run(bin, ["--version"], { env }), { code: 0, stdout: /^\d+\.\d+\.\d+\n$/, stderr: "" });
+});
+
+t.test("uninstall", async (t) => {
+  await make("uninstall", ...to);
+  t.same(await files(), []);
+});

@@ -1,0 +1,95 @@
+/**
+ * What `npm pack` packs is what is needed and nothing else, and does, installed by npm: for a whole host, and for a project, where no
+ * other Node is new enough, or there is none at all.
+ */
+import { chmod, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { Process, run } from "../../demo/process.ts";
+import { mountpointFor, sh } from "../mount/mounts.ts";
+import { cleanEnvironment, run as result, temporaryDirectory } from "../support/icfs.ts";
+import { make } from "../support/make.ts";
+
+t.setTimeout(600_000);
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+/** Without this checkout's Node in it. */
+const SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin";
+/** Seconds: npm may have to wait for its registry. */
+const LONG = 300;
+
+const directory = await temporaryDirectory(t);
+const { NODE_OPTIONS: _, NODE_COMPILE_CACHE: __, ...clean } = cleanEnvironment(directory);
+/** Node's compiled code would go where the host's does. */
+const env = { ...clean, PATH: SYSTEM, NODE_COMPILE_CACHE: join(directory, "compiled") };
+/** With npm's own configuration: where its registry and its cache are. */
+const npm = (...args: string[]) => {
+  const { NODE_OPTIONS: _, ...own } = process.env;
+  return run("npm", [...args, "--no-audit", "--no-fund"], { env: { ...own, PATH: SYSTEM }, seconds: LONG });
+};
+
+await make("dist");
+const [packed] = JSON.parse(
+  await npm("pack", ROOT, "--ignore-scripts", "--json", "--pack-destination", directory),
+);
+const tarball = join(directory, packed.filename);
+const host = join(directory, "host");
+
+t.test("it has what is needed, and nothing else", async (t) => {
+  const sources = (await readdir(join(ROOT, "lib"), { recursive: true })).filter(
+    (name) => name.endsWith(".ts") && !name.endsWith(".d.ts"),
+  );
+  const expected = [
+    ...["package.json", "LICENSE", "README.md", "CHANGELOG.md", "bin/icfs"],
+    ...["build/icfs.wasm", "build/icfs.did", "build/man/icfs.1", "build/man/mount.icfs.8"],
+    "build/man/mount.fuse.icfs.8",
+    ...sources.map((name) => join("dist", name.replace(/\.ts$/, ".js"))),
+  ];
+  t.same(packed.files.map(({ path }: { path: string }) => path).sort(), expected.sort());
+});
+
+t.test("installed for a host, it does all of its work", async (t) => {
+  await npm("install", "--global", "--prefix", host, tarball);
+  const bin = join(host, "bin/icfs");
+  const icfs = (...args: string[]) => run(bin, args, { env });
+  t.equal(await icfs("--version"), `${packed.version}\n`);
+  await using network = new Process(bin, ["localnet", "--port", "0"], env);
+  const [url] = await network.until(/http:\/\/127\.0\.0\.1:\d+/, { seconds: 60 });
+  const to = ["--network", url];
+  const id = (await icfs("deploy", ...to)).trim();
+  const tree = join(directory, "tree");
+  await mkdir(join(tree, "pxelinux.cfg"), { recursive: true });
+  await writeFile(join(tree, "pxelinux.0"), Buffer.alloc(3_000_000, "loader"));
+  await writeFile(join(tree, "pxelinux.cfg/default"), "menu\n");
+  await icfs("publish", tree, id, ...to);
+  const mountpoint = await mountpointFor(t);
+  await icfs("mount", id, mountpoint, ...to, "--log-file", join(directory, "log"));
+  t.match(await sh("diff", "-r", tree, mountpoint), { code: 0, stdout: "" }, "every byte");
+  await icfs("umount", mountpoint);
+  t.match(await sh("mountpoint", mountpoint), { code: 32 });
+});
+
+t.test("with no Node at all it has its own", async (t) => {
+  const tools = join(directory, "tools");
+  await mkdir(tools);
+  for (const tool of ["dirname", "readlink", "sed", "id"])
+    await symlink(`/usr/bin/${tool}`, join(tools, tool));
+  const bare = { PATH: tools, NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE };
+  const expected = { code: 0, stdout: `${packed.version}\n`, stderr: "" };
+  t.same(await result(join(host, "bin/icfs"), ["--version"], { env: bare }), expected);
+});
+
+t.test("in a project, beside a Node that is too old", async (t) => {
+  const project = join(directory, "project");
+  await mkdir(project);
+  await writeFile(join(project, "package.json"), "{}");
+  await npm("install", "--prefix", project, tarball);
+  const old = join(directory, "old");
+  await mkdir(old);
+  await writeFile(join(old, "node"), "#!/bin/sh\necho v20.20.2\n");
+  await chmod(join(old, "node"), 0o755);
+  const program = join(project, "node_modules/.bin/icfs");
+  const expected = { code: 0, stdout: `${packed.version}\n`, stderr: "" };
+  t.same(await result(program, ["--version"], { env: { ...env, PATH: `${old}:${SYSTEM}` } }), expected);
+});
