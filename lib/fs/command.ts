@@ -15,6 +15,11 @@ export interface CommandOptions {
   readonly descriptor?: number;
   /** What the command has in its environment beside this process's. */
   readonly environment?: NodeJS.ProcessEnv;
+  /**
+   * Milliseconds that it may take until it writes something; the limit counts from then. For commands that take long to start where a
+   * host has much to do, as at boot. Default: the limit counts from the start.
+   */
+  readonly startMs?: number;
 }
 
 /**
@@ -27,7 +32,7 @@ export function run(
   command: string,
   parameters: readonly string[],
   limitMs: number,
-  { descriptor, environment = {} }: CommandOptions = {},
+  { descriptor, environment = {}, startMs }: CommandOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, parameters, {
@@ -37,18 +42,23 @@ export function run(
     let stdout = "";
     let stderr = "";
     child.stdout!.setEncoding("utf8").on("data", (text: string) => {
+      if (startMs !== undefined && stdout === "") {
+        clearTimeout(limit);
+        limit = setTimeout(giveUp, limitMs);
+      }
       stdout += text;
     });
     child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });
-    const limit = setTimeout(() => {
+    const giveUp = () => {
       child.kill("SIGKILL");
       child.unref();
       child.stdout!.destroy();
       child.stderr!.destroy();
       resolve({ code: null, stdout, stderr, timedOut: true });
-    }, limitMs);
+    };
+    let limit = setTimeout(giveUp, startMs ?? limitMs);
     child.once("error", (error) => {
       clearTimeout(limit);
       reject(error);
