@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
 import { cacheDirectory, stateDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { isOfAutomounter } from "../fs/automount.ts";
 import { isBackgroundChild, notifyFailed, notifyReady, runInBackground } from "../fs/daemon.ts";
 import { exitProcess } from "../fs/exit.ts";
 import { defaultMountOptions } from "../fs/mount-options.ts";
@@ -198,6 +199,7 @@ async function mount(
     argv: process.argv.slice(1),
     env: process.env,
     logFile: options.logFile,
+    sameGroup: await isOfAutomounter(),
   });
   report(message as unknown as MountDescription, pid, options, announce);
 }

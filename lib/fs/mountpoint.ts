@@ -3,8 +3,9 @@
 import { access, constants } from "node:fs/promises";
 import { UserError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { AUTOMOUNT_TYPE, automounts } from "./automount.ts";
 import { isRoot } from "./host.ts";
-import { MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
+import { MOUNT_TYPE, mountAt, readMounts } from "./mountinfo.ts";
 import { inspect } from "./probe.ts";
 import { detach } from "./unmount.ts";
 
@@ -14,9 +15,6 @@ export interface Mountpoint {
   /** How many files the mount will hide. */
   readonly entries: number;
 }
-
-/** What has us mount when somebody opens the directory: x-systemd.automount, or automount(8). */
-const AUTOMOUNT_TYPE = "autofs";
 
 // Dead mounts can lie on top of each other, if each was made without noticing the one below.
 const MOST_DEAD = 16;
@@ -59,16 +57,6 @@ export async function prepareMountpoint(path: string, log: Log): Promise<Mountpo
   throw new UserError(
     `there are more than ${MOST_DEAD} dead mounts at ${path}; umount -l takes away one at a time`,
   );
-}
-
-/**
- * The directories that wait for a mount. Who opens one, or asks for its type as Node does (by statx(2), without AT_NO_AUTOMOUNT),
- * waits for the mount, too: this process would be waiting for itself.
- */
-function automounts(mounts: readonly Mount[]): string[] {
-  return mounts
-    .filter((mount) => mount.type === AUTOMOUNT_TYPE && mountAt(mounts, mount.mountpoint) === mount)
-    .map(({ mountpoint }) => mountpoint);
 }
 
 async function replaceDead(path: string, resolved: string, log: Log): Promise<void> {
