@@ -10,7 +10,7 @@ import t, { type Test } from "tap";
 import { createLog } from "../../lib/log.ts";
 import { ServiceManager, statusLine, takeNotifySocket } from "../../lib/mount/service.ts";
 import type { MountStatus } from "../../lib/mount/status.ts";
-import { eventually, mountpointFor, sh } from "../mount/mounts.ts";
+import { eventually, mountpointFor, sh } from "./mounts.ts";
 import { BIN, temporaryDirectory } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 
