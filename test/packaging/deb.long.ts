@@ -2,7 +2,7 @@
  * The Debian package in a clean Debian: it installs with what it depends on, and mounts for root without an environment; a mount
  * outlives an upgrade and the removal of its package; a purge leaves nothing behind, and nobody without their files.
  */
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -38,6 +38,8 @@ const apt = (...args: string[]) => debian.run(["apt-get", "--yes", ...args]);
 const bare = (...command: string[]) => debian.run(command, {});
 const silent = { code: 0, stdout: "", stderr: "" };
 const MOUNTPOINT = "/srv/tftp";
+/** Where `systemctl enable` makes its links. */
+const WANTS = "/etc/systemd/system/multi-user.target.wants";
 const fstab = join(root, "etc/fstab");
 const isTree = async (at = MOUNTPOINT) =>
   (await debian.outside("diff", "-r", c.tree, join(root, at))).code === 0;
@@ -55,7 +57,7 @@ const now = await build();
 const again = [await readFile(join(root, now)), await readFile(join(root, await build()))];
 const newer = await build(`VERSION=${NEWER}`);
 
-await mkdir(join(root, MOUNTPOINT), { recursive: true });
+for (const path of [MOUNTPOINT, WANTS]) await mkdir(join(root, path), { recursive: true });
 await c.publish({
   "pxelinux.0": "loader\n",
   "pxelinux.cfg/default": "menu\n",
@@ -72,9 +74,35 @@ t.test("it installs, with what it depends on", async (t) => {
   t.ok(again[0]!.equals(again[1]!), "the same sources give the same package");
   t.match(await apt("install", "--no-install-recommends", now), { code: 0 });
   t.same(await bare("/usr/bin/icfs", "--version"), { ...silent, stdout: `${version}\n` });
+  const { stdout: owned } = await debian.run(["dpkg-query", "-L", "icfs"]);
+  for (const path of [
+    ...[
+      "sbin/mount.icfs",
+      "sbin/mount.fuse.icfs",
+      "share/man/man1/icfs.1.gz",
+      "share/man/man8/mount.icfs.8.gz",
+    ],
+    ...["share/bash-completion/completions/icfs", "share/fish/vendor_completions.d/icfs.fish"],
+    ...["share/zsh/vendor-completions/_icfs", "share/doc/icfs/copyright"],
+  ]) {
+    t.ok(owned.split("\n").includes(`/usr/${path}`), path);
+  }
   t.same(await debian.run(["dpkg", "--verify", "icfs"]), silent, "every file is as it was packed");
-  t.ok((await readdir(join(root, "var/cache/icfs-node"))).length > 0, "the next start is quicker");
   await writeFile(join(root, "etc/icfs/root.key"), c.rootKey);
+});
+
+t.test("what Node compiles for root comes from nobody else", async (t) => {
+  const compiled = join(root, "var/cache/icfs-node");
+  await rm(compiled, { recursive: true });
+  const home = { HOME: "/tmp/home", XDG_CACHE_HOME: "/tmp/home/cache" };
+  const version = ["/usr/bin/icfs", "--version"];
+  t.match(await debian.run(version, home), { code: 0 });
+  t.same(await readdir(join(root, "tmp")), [], "root's is not in a home");
+  t.ok((await readdir(compiled)).length > 0, "but where only root writes");
+  const user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  t.match(await debian.run([...user, ...version], { ...home, PATH: "/usr/bin:/bin" }), { code: 0 });
+  t.same(await readdir(join(root, "tmp/home/cache")), ["icfs-node"], "a user's is");
+  await rm(join(root, "tmp/home"), { recursive: true });
 });
 
 t.test("over either transport, for root without an environment", async (t) => {
@@ -140,6 +168,7 @@ t.test("a purge takes nobody's files away", async (t) => {
 });
 
 t.test("a purge leaves nothing behind", async (t) => {
+  await symlink("/usr/lib/systemd/system/icfs@.service", join(root, WANTS, "icfs@tftp.service"));
   t.match(await apt("purge", "icfs"), { code: 0 });
   t.match(await apt("autoremove", "--purge"), { code: 0 });
   t.same(await listing(), before);

@@ -1,5 +1,5 @@
 /** `make install` puts the program where it is told to, with all that it needs, and `make uninstall` takes all of it away. */
-import { readdir, readlink, realpath } from "node:fs/promises";
+import { readdir, readFile, readlink, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { run, temporaryDirectory } from "../support/icfs.ts";
@@ -44,6 +44,11 @@ t.test("install", async (t) => {
     ].sort(),
     "again is the same as once",
   );
+  for (const unit of all.filter((name) => name.endsWith(".service"))) {
+    const text = await readFile(join(destination, unit), "utf8");
+    t.match(text, "ExecStart=/opt/boot/bin/icfs mount");
+    t.notMatch(text, /\/usr\//, "it starts what is installed here");
+  }
   t.same(
     program.filter((name) => /\.(ts|map)$|\/test\/|darwin|\/include\//.test(name)),
     [],
