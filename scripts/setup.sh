@@ -15,7 +15,8 @@ all_packages=(
   qemu-system-x86 ipxe-qemu                   # a machine to boot
   libdbus-1-3                                 # icp, another client of the canister
   debian-installer-12-netboot-amd64           # what it boots
-  debootstrap                                 # a clean Debian to install the package in
+  debootstrap e2fsprogs                       # a clean Debian to install the package in, and a disk of it to boot
+  systemd python3                             # its verifier and its generator; who listens to what a service tells it
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
 )
 
