@@ -10,9 +10,9 @@ import t, { type Test } from "tap";
 import { createLog } from "../../lib/log.ts";
 import { ServiceManager, statusLine, takeNotifySocket } from "../../lib/mount/service.ts";
 import type { MountStatus } from "../../lib/mount/status.ts";
-import { eventually, mountpointFor, sh } from "./mounts.ts";
 import { BIN, temporaryDirectory } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
+import { eventually, mountpointFor, sh } from "./mounts.ts";
 
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 
