@@ -290,6 +290,9 @@ t.test("a host that mounts at boot", { timeout: 1_500_000 }, async (t) => {
     await cable("down");
     const guest = await boot();
     await guest.ask("systemctl is-system-running --wait", LATE);
+    for (const mountpoint of MOUNTPOINTS)
+      t.equal(await guest.ask(sums(mountpoint)), await expected(), mountpoint);
+    // For the client of TFTP.
     await cable("up");
     await isWell(t, guest);
     t.match(await guest.ask("journalctl -b -u icfs@pxe"), /mounted from what was kept on this host/);
