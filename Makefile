@@ -14,7 +14,7 @@ PREFIX ?= /usr/local
 SBINDIR ?= /sbin
 export PREFIX SBINDIR ZSHDIR DESTDIR
 
-.PHONY: help setup modules canister dist install uninstall deb check format test test-long demo bench bench-dnsmasq \
+.PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench bench-dnsmasq \
   bench-transports soak clean
 
 help: ## List the targets
@@ -65,6 +65,9 @@ test: setup ## Run every test, as root; some boot virtual machines
 
 test-long: setup ## Run the tests that take minutes each
 	tap --timeout=1800 --jobs=1 $$(find test -name '*.long.ts')
+
+test-boot: setup ## Boot a Debian host that mounts at boot, with the package, as root; some ten minutes
+	tap --timeout=1800 test/boot/host.long.ts
 
 demo: setup ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts

@@ -17,7 +17,8 @@ all_packages=(
   jq                                          # named in docs/OPERATIONS.md
   rclone httpdirfs                            # what icfs is measured beside
   debian-installer-12-netboot-amd64           # what it boots
-  debootstrap                                 # a clean Debian to install the package in
+  debootstrap e2fsprogs                       # a clean Debian to install the package in, and a disk of it to boot
+  systemd python3                             # its verifier and its generator; who listens to what a service tells it
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
   libvirt-daemon libvirt-clients iptables     # libvirtd (without what would start it here), and what its networks need
   ovmf                                        # a machine with UEFI

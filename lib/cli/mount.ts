@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
 import { cacheDirectory, stateDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { isOfAutomounter } from "../fs/automount.ts";
 import { isBackgroundChild, notifyFailed, notifyReady, runInBackground } from "../fs/daemon.ts";
 import { exitProcess } from "../fs/exit.ts";
 import { defaultMountOptions } from "../fs/mount-options.ts";
@@ -14,6 +15,7 @@ import { createLog, isLogLevel, type LogLevel, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/canister-mount.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
 import { serveMount } from "../mount/serve.ts";
+import { takeNotifySocket } from "../mount/service.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
 import { namedInWords, VOUCHED } from "../source/source.ts";
@@ -188,14 +190,16 @@ async function mount(
   if (options.ready === "hydrated" && options.prefetch !== "all") {
     throw new UserError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
   }
+  const notifySocket = takeNotifySocket();
   if (options.foreground || isBackgroundChild()) {
-    await serve(canister, mountpoint, options, announce);
+    await serve(canister, mountpoint, options, notifySocket, announce);
     exitProcess(0);
   }
   const { pid, message } = await runInBackground({
     argv: process.argv.slice(1),
     env: process.env,
     logFile: options.logFile,
+    sameGroup: await isOfAutomounter(),
   });
   report(message as unknown as MountDescription, pid, options, announce);
 }
@@ -204,6 +208,7 @@ async function serve(
   canister: string,
   mountpoint: string,
   options: MountCommandOptions,
+  notifySocket: string | undefined,
   announce: (text: string) => void,
 ): Promise<void> {
   try {
@@ -227,6 +232,7 @@ async function serve(
         // The daemon leaves this directory.
         statsFile: options.statsFile === undefined ? undefined : resolve(options.statsFile),
         metrics: options.metrics,
+        notifySocket,
         log,
       },
       async (mounted) => {

@@ -10,39 +10,55 @@ export interface CommandResult {
   readonly timedOut: boolean;
 }
 
+export interface CommandOptions {
+  /** An open file, which the command has as its descriptor 3. */
+  readonly descriptor?: number;
+  /** What the command has in its environment beside this process's. */
+  readonly environment?: NodeJS.ProcessEnv;
+  /**
+   * Milliseconds that it may take until it writes something; the limit counts from then. For commands that take long to start where a
+   * host has much to do, as at boot. Default: the limit counts from the start.
+   */
+  readonly startMs?: number;
+}
+
 /**
  * Runs a command with messages in English. After `limitMs` milliseconds it is killed and no longer waited for: a
  * process that hangs in a dead file system does not even die of SIGKILL.
  *
- * @param descriptor an open file, which the command has as its descriptor 3
  * @throws Error when it cannot be started
  */
 export function run(
   command: string,
   parameters: readonly string[],
   limitMs: number,
-  descriptor?: number,
+  { descriptor, environment = {}, startMs }: CommandOptions = {},
 ): Promise<CommandResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, parameters, {
       stdio: ["ignore", "pipe", "pipe", ...(descriptor === undefined ? [] : [descriptor])],
-      env: { ...process.env, LC_ALL: "C" },
+      env: { ...process.env, LC_ALL: "C", ...environment },
     });
     let stdout = "";
     let stderr = "";
     child.stdout!.setEncoding("utf8").on("data", (text: string) => {
+      if (startMs !== undefined && stdout === "") {
+        clearTimeout(limit);
+        limit = setTimeout(giveUp, limitMs);
+      }
       stdout += text;
     });
     child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       stderr += text;
     });
-    const limit = setTimeout(() => {
+    const giveUp = () => {
       child.kill("SIGKILL");
       child.unref();
       child.stdout!.destroy();
       child.stderr!.destroy();
       resolve({ code: null, stdout, stderr, timedOut: true });
-    }, limitMs);
+    };
+    let limit = setTimeout(giveUp, startMs ?? limitMs);
     child.once("error", (error) => {
       clearTimeout(limit);
       reject(error);

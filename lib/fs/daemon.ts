@@ -18,6 +18,8 @@ export interface BackgroundRequest {
   readonly env: NodeJS.ProcessEnv;
   /** Where the copy's stdout and stderr go, created if missing, appended to; /dev/null for nowhere. */
   readonly logFile: string;
+  /** Whether the copy stays in this process group. Default: it has a session of its own. */
+  readonly sameGroup?: boolean;
 }
 
 /** What the copy has to say once it is ready: anything that JSON can carry. */
@@ -45,7 +47,7 @@ export async function runInBackground(
   await using log = await openLog(request.logFile);
   const { size: logStart } = await log.stat();
   const child = spawn(process.execPath, [...process.execArgv, ...request.argv], {
-    detached: true,
+    detached: request.sameGroup !== true,
     stdio: ["ignore", log.fd, log.fd, "ipc"],
     env: { ...request.env, [CHILD_VARIABLE]: "1" },
   });

@@ -3,6 +3,7 @@
 import { access, constants } from "node:fs/promises";
 import { UserError } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { AUTOMOUNT_TYPE, automounts } from "./automount.ts";
 import { isRoot } from "./host.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "./mountinfo.ts";
 import { inspect } from "./probe.ts";
@@ -22,13 +23,13 @@ const MOST_DEAD = 16;
  * Makes sure that `path` can be mounted on, taking away what a killed icfs has left there.
  *
  * A directory with files in it is good, as it is for mount(8): the usual place is a TFTP server's root, which often
- * has some. They are out of sight until the mount goes; the log says so.
+ * has some. They are out of sight until the mount goes; the log says so. One that an automount has made is not looked into.
  *
  * @throws UserError when it is missing, no directory, taken, or does not answer
  */
 export async function prepareMountpoint(path: string, log: Log): Promise<Mountpoint> {
   for (let attempt = 0; attempt < MOST_DEAD; attempt++) {
-    const found = await inspect(path);
+    const found = await inspect(path, automounts(await readMounts()));
     if (found.code === "ENOTCONN") {
       await replaceDead(path, found.path, log);
       continue;
@@ -40,7 +41,7 @@ export async function prepareMountpoint(path: string, log: Log): Promise<Mountpo
     if (mount?.type === MOUNT_TYPE) {
       throw new UserError(`${mount.source} is already mounted at ${path}; icfs umount takes it away`);
     }
-    if (mount) {
+    if (mount !== undefined && mount.type !== AUTOMOUNT_TYPE) {
       throw new UserError(
         `${path} is in use: a file system of type ${mount.type} (${mount.source}) is mounted there`,
       );

@@ -12,6 +12,7 @@ import { CanisterMount, type MountDescription } from "./canister-mount.ts";
 import { nothingKept, openFirst } from "./first-release.ts";
 import type { CanisterMountOptions } from "./options.ts";
 import { untilNetworkAnswers } from "./outage.ts";
+import { ServiceManager } from "./service.ts";
 
 /** Who wants the memory to be small does not want a thread's 30 MiB either. */
 const LEAST_MEMORY_FOR_THREAD = 128 * 1024 * 1024;
@@ -28,7 +29,8 @@ export async function serveMount(
   options: CanisterMountOptions,
   ready: (mounted: MountDescription) => Promise<void>,
 ): Promise<void> {
-  const { log, store } = options;
+  const { log, store, notifySocket } = options;
+  const manager = notifySocket === undefined ? undefined : new ServiceManager(notifySocket, log);
   let mount: CanisterMount | undefined;
   let metrics: { close(): void } | undefined;
   let isMounted = false;
@@ -38,6 +40,7 @@ export async function serveMount(
   process.on("SIGUSR1", writeStatistics);
   // From a terminal it says that this is closed.
   process.on("SIGHUP", () => (process.stdin.isTTY ? process.kill(process.pid, "SIGTERM") : mount?.refresh()));
+  manager?.follow(() => (isMounted ? mount?.status() : undefined));
   try {
     await serveUntilUnmounted({
       mount: async (stopped) => {
@@ -68,10 +71,13 @@ export async function serveMount(
         mount!.follow();
         if (options.ready === "hydrated") await mount!.hydrated;
         await ready(mount!.describe());
+        await manager?.ready(mount!.status());
       },
       log,
     });
+    await manager?.stopping();
   } finally {
+    manager?.end();
     metrics?.close();
     mount?.end();
     writeStatistics();

@@ -194,3 +194,47 @@ t.test("a network that arrives later, with a cold cache", async (t) => {
   t.ok(performance.now() - taken < 15_000, "nobody waits for what cannot be");
   await umount(t, path);
 });
+
+t.test(
+  "by hand on an automount, which keeps whoever opens the directory waiting until it is mounted",
+  async (t) => {
+    const path = await mountpoint("automounted");
+    const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
+    const [pipe, over] = [join(directory, "automount"), join(directory, "over")];
+    const script = `mkfifo ${pipe} ${over} && exec 4<>${pipe} &&
+    mount -i -t autofs systemd-1 ${path} -o fd=4,pgrp=$$,minproto=5,maxproto=5,direct && read line <${over}`;
+    const automount = within("setsid", "sh", "-c", script);
+    t.teardown(async () => {
+      await within("umount", "--all-targets", "--recursive", "--lazy", path);
+      await within("sh", "-c", `echo over >${over}`);
+      await automount;
+    });
+    const types = async () => (await within("findmnt", "-rn", "-o", "FSTYPE", path)).stdout.split("\n");
+    await eventually("it is an automount", async () => (await types()).includes("autofs"));
+
+    t.same(await within("mount", "-T", file, path), silent);
+    t.same(await types(), ["autofs", "fuse.icfs", ""]);
+    t.ok(await isTree(path));
+    t.match(await within("mount", "-t", "icfs", id, path, "-o", NETWORK), {
+      code: 32,
+      stderr: /already mounted at/,
+    });
+    await umount(t, path);
+    t.same(await types(), ["autofs", ""]);
+  },
+);
+
+t.test("by an automounter, while somebody waits", async (t) => {
+  const path = await mountpoint("awaited");
+  const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
+  const pipe = join(directory, "awaiting");
+  // As systemd's, which has mount(8) in its own process group: only that may pass. What comes through the pipe is that somebody waits.
+  const script = `mkfifo ${pipe} && exec 4<>${pipe} &&
+    mount -i -t autofs systemd-1 ${path} -o fd=4,pgrp=$$,minproto=5,maxproto=5,direct || exit
+    setsid cat ${path}/pxelinux.0 >/dev/null 2>&1 4>&- &
+    head -c 1 <&4 >/dev/null
+    mount -T ${file} ${path} && diff -r ${tree} ${path} && findmnt -rn -o FSTYPE ${path} && umount ${path}`;
+  t.teardown(() => within("umount", "--all-targets", "--recursive", "--lazy", path));
+  t.same(await within("setsid", "sh", "-c", script), { ...silent, stdout: "autofs\nfuse.icfs\n" });
+  await eventually("its daemon has ended", () => daemonOf(path).length === 0);
+});

@@ -1,0 +1,301 @@
+/**
+ * A Debian host that mounts at boot, with the package as it is installed there: by lines of fstab, with an automount and without, and
+ * by icfs@.service. Its network comes late, later it does not come at all; what serves a mount is killed; dnsmasq, as Debian starts
+ * it, serves files from it to a client on the network.
+ */
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { cp, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import t, { type Test } from "tap";
+import { deploy, publish, startLocalnet } from "../../demo/icfs.ts";
+import { GUEST_ADDRESS, HOST_ADDRESS, makeNamespace, type Namespace, TAP } from "../../demo/namespace.ts";
+import { Process, run } from "../../demo/process.ts";
+import { makeWorkspace } from "../../demo/workspace.ts";
+import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
+import { debianRoot } from "../support/debian-root.ts";
+import { make } from "../support/make.ts";
+import { configure, type Files, Guest, makeDisk } from "./guest.ts";
+import { relay } from "./relay.ts";
+
+/** The id in the documentation's line for fstab. */
+const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
+/** Where the guest finds the network. */
+const PORT = 4943;
+const KEY = "/etc/icfs/root.key";
+const NETWORK = `network=http://${HOST_ADDRESS}:${PORT},root-key=${KEY}`;
+/** A kernel for virtual machines, and what the package depends on. */
+const PACKAGES = [
+  ...["systemd-sysv", "udev", "dbus", "iproute2", "initramfs-tools", "linux-image-cloud-amd64"],
+  ...["mount", "fuse3", "libfuse2", "libstdc++6", "dnsmasq"],
+];
+/** Seconds for what starts Node, some times at once: it takes ten seconds on an emulated processor. */
+const LATE = 300;
+/** Where all three ways mount. */
+const MOUNTPOINTS = ["/srv/tftp", "/srv/early", "/srv/pxe"];
+
+const service = (mountpoint: string, ...more: string[]) =>
+  [
+    `CANISTER=${CANISTER}`,
+    `MOUNTPOINT=${mountpoint}`,
+    `ICFS_NETWORK=http://${HOST_ADDRESS}:${PORT}`,
+    `ICFS_ROOT_KEY=${KEY}`,
+    ...more,
+    "",
+  ].join("\n");
+
+const FILES: Files = {
+  // The first line is the documentation's, but for the network.
+  "/etc/fstab": `/dev/vda / ext4 defaults 0 1
+${CANISTER} /srv/tftp icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0
+${CANISTER} /srv/early icfs ro,_netdev,nofail,x-systemd.before=dnsmasq.service,x-systemd.mount-timeout=5min,retry=4,${NETWORK} 0 0
+`,
+  "/etc/icfs/pxe.conf": service("/srv/pxe", "ICFS_READY=hydrated", "ICFS_REFRESH=0", "ICFS_QUIET=1s"),
+  "/etc/icfs/cold.conf": service("/srv/cold", "ICFS_CACHE_DIR=/var/cache/icfs-cold", "ICFS_RETRY=5s"),
+  "/etc/dnsmasq.d/tftp.conf": "port=0\nenable-tftp\ntftp-root=/srv/tftp\n",
+};
+
+function bytesFor(seed: string, size: number): Buffer {
+  const blocks = Array.from({ length: Math.ceil(size / 32) }, (_, at) =>
+    createHash("sha256").update(`${seed} ${at}`).digest(),
+  );
+  return Buffer.concat(blocks).subarray(0, size);
+}
+
+async function makeTree(tree: string, seed: string): Promise<void> {
+  const sizes = {
+    "pxelinux.0": 42_000,
+    "pxelinux.cfg/default": 100,
+    "images/linux": 3_500_000,
+    "images/é 1": 0,
+  };
+  for (const [name, size] of Object.entries(sizes)) {
+    await mkdir(dirname(join(tree, name)), { recursive: true });
+    await writeFile(join(tree, name), bytesFor(seed + name, size));
+  }
+}
+
+/** A script for the sums of all files in a directory, as whoever runs TFTP servers sees them. */
+const sums = (directory: string) =>
+  `cd ${directory} && setpriv --reuid 65534 --regid 65534 --clear-groups find -L . -type f -exec sha256sum {} + | LC_ALL=C sort -k 2`;
+const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+/** A line of sha256sum(1). */
+const sumIn = async (directory: string, name: string) =>
+  `${sha256(await readFile(join(directory, name)))}  ${name}`;
+
+/** A script for what systemd says of a unit. */
+const property = (unit: string, name: string) => `systemctl show --value --property ${name} ${unit}`;
+
+/** The Debian of the test, with the package in it. */
+async function makeHost(root: string, rootKey: Uint8Array): Promise<void> {
+  await debianRoot(root, { packages: PACKAGES });
+  const [deb] = (await make("deb")).trim().split("\n").slice(-1);
+  await cp(join(import.meta.dirname, "../..", deb!), join(root, "icfs.deb"));
+  const chroot = ["--mount", "--propagation", "private", "chroot", root];
+  await run("unshare", [...chroot, "dpkg", "--install", "/icfs.deb"], { seconds: 120 });
+  for (const mountpoint of [...MOUNTPOINTS, "/srv/cold"]) await mkdir(join(root, mountpoint));
+  await configure(root, FILES, ["dnsmasq", "icfs@pxe"]);
+  await writeFile(join(root, KEY), rootKey);
+}
+
+/** Lets the guest reach the local network, and it alone. */
+async function connectNetwork(
+  stack: AsyncDisposableStack,
+  namespace: Namespace,
+  directory: string,
+  url: string,
+) {
+  const path = join(directory, "relay");
+  const { hostname, port } = new URL(url);
+  const outside = relay({ host: hostname, port: Number(port) }).listen(path);
+  stack.defer(() => void outside.close());
+  await once(outside, "listening");
+  const script = join(import.meta.dirname, "relay.ts");
+  const inside = stack.use(
+    new Process(...namespace.inside(process.execPath, [script, HOST_ADDRESS, String(PORT), path])),
+  );
+  await inside.until(/relays/, { seconds: 30 });
+}
+
+t.test("a host that mounts at boot", { timeout: 1_500_000 }, async (t) => {
+  // Also when the time is up, and nothing of this has come to its end.
+  const stack = new AsyncDisposableStack();
+  t.teardown(() => stack.disposeAsync());
+  const { directory, env } = stack.use(await makeWorkspace("icfs-host"));
+  const tree = join(directory, "tree");
+  await makeTree(tree, "first");
+  await symlink("images/linux", join(tree, "latest"));
+  const { localnet, url } = await startLocalnet({ env });
+  stack.use(localnet);
+  await deploy(CANISTER, url, { env });
+  await publish(tree, CANISTER, url, { env });
+  const expected = async () => (await run("sh", ["-c", sums(tree)])).trim();
+
+  const [root, disk] = [join(directory, "root"), join(directory, "disk")];
+  await makeHost(root, await rootKeyOf(resolveNetwork(url), undefined));
+  await makeDisk(root, disk);
+  const namespace = stack.use(await makeNamespace(`icfs-host-${process.pid}`));
+  await connectNetwork(stack, namespace, directory, url);
+  const cable = (state: "up" | "down") => run("ip", ["-n", namespace.name, "link", "set", TAP, state]);
+  const boot = async () => stack.use(await Guest.start(namespace, { root, disk, env }));
+  let downloads = 0;
+  /** Fetches a file as a client on the network. */
+  const tftp = async (name: string) => {
+    downloads += 1;
+    const to = join(directory, `download-${downloads}`);
+    const args = [
+      "--silent",
+      "--show-error",
+      "--max-time",
+      "60",
+      "--output",
+      to,
+      `tftp://${GUEST_ADDRESS}/${name}`,
+    ];
+    await run(...namespace.inside("curl", args), { env, seconds: 70 });
+    return readFile(to);
+  };
+  const isMounted = async (guest: Guest) =>
+    (await guest.ask(`awk '$3 == "fuse.icfs" { print $2, $1 }' /proc/mounts | sort`)).split("\n");
+  const ALL = MOUNTPOINTS.toSorted().map((mountpoint) => `${mountpoint} ${CANISTER}`);
+  /** That the host has booted, all is well, and every mount has what is expected. */
+  const isWell = async (t: Test, guest: Guest) => {
+    const { output } = await guest.run(
+      "systemctl is-system-running --wait; systemctl --failed --no-legend",
+      LATE,
+    );
+    t.equal(output.trim(), "running", "nothing has failed");
+    t.same(await isMounted(guest), ALL);
+    for (const mountpoint of MOUNTPOINTS)
+      t.equal(await guest.ask(sums(mountpoint)), await expected(), mountpoint);
+    const order = ["srv-early.mount", "icfs@pxe", "dnsmasq"];
+    const times = order.map((unit) => property(unit, "ActiveEnterTimestampMonotonic")).join(" && ");
+    const [early, pxe] = (await guest.ask(times)).split("\n").map(Number);
+    const began = Number(await guest.ask(property("dnsmasq", "InactiveExitTimestampMonotonic")));
+    t.ok(early! < began && pxe! < began, "dnsmasq was started after what is ordered before it");
+    const online = Number(
+      await guest.ask(property("network-online.target", "ActiveEnterTimestampMonotonic")),
+    );
+    t.ok(online > 0 && online < Math.min(early!, pxe!), "and these after the network");
+    t.equal(sha256(await tftp("pxelinux.0")), sha256(await readFile(join(tree, "pxelinux.0"))), "TFTP");
+    t.equal(sha256(await tftp("latest")), sha256(await readFile(join(tree, "latest"))), "TFTP, a link");
+  };
+
+  await t.test("with nothing kept, and a network that comes late", async (t) => {
+    await cable("down");
+    const guest = await boot();
+    // Somebody looks, and waits; and looks again when systemd has lost patience, as it does after 90 s.
+    const look = `until cd /srv/tftp; do sleep 1; done; ${sums(".")} >/run/found && mv /run/found /run/looked`;
+    await guest.ask(`( ${look} ) 2>/dev/null &`);
+    await guest.until("journalctl -u icfs@pxe | grep -q 'trying again'");
+    await guest.until("test $(grep -c 'trying again' /var/log/icfs.log) -gt 1");
+    t.same(await isMounted(guest), [""]);
+    t.match(await guest.ask("systemctl list-jobs"), /dnsmasq\.service +start +waiting/);
+    t.equal(await guest.ask(property("icfs@pxe", "StatusText")), "asking the network for the newest release");
+    await cable("up");
+    await isWell(t, guest);
+    await guest.until("test -e /run/looked");
+    t.equal(await guest.ask("cat /run/looked"), await expected(), "who looked before there was a network");
+
+    await t.test("the service", async (t) => {
+      const status = `release 1 of ${CANISTER} at /srv/pxe; all of it is here`;
+      t.equal(await guest.ask(property("icfs@pxe", "StatusText")), status);
+      const pid = await guest.ask(property("icfs@pxe", "MainPID"));
+      t.equal(
+        await guest.ask(`readlink /proc/${pid}/ns/mnt`),
+        await guest.ask("readlink /proc/1/ns/mnt"),
+        "in the host's mount namespace",
+      );
+      t.match(
+        await guest.ask(`cat /proc/${pid}/status`),
+        /^NoNewPrivs:\s1\n(.*\n)*Seccomp:\s2$/m,
+        "confined",
+      );
+
+      await t.test("reload brings a new release", async (t) => {
+        await makeTree(tree, "second");
+        await publish(tree, CANISTER, url, { env });
+        await guest.ask("systemctl reload icfs@pxe");
+        await guest.until(
+          `test "$(cd /srv/pxe && sha256sum images/linux)" = "${await sumIn(tree, "images/linux")}"`,
+          LATE,
+        );
+        t.equal(await guest.ask(sums("/srv/pxe")), await expected());
+      });
+
+      await t.test("killed, it comes again, and dnsmasq goes on", async (t) => {
+        await guest.ask("sed -i s,/srv/tftp,/srv/pxe, /etc/dnsmasq.d/tftp.conf && systemctl restart dnsmasq");
+        const dnsmasq = await guest.ask(property("dnsmasq", "MainPID"));
+        await guest.ask(`kill -KILL ${pid}`);
+        t.match(
+          await guest.run("ls /srv/pxe"),
+          { output: /Transport endpoint is not connected/ },
+          "no empty directory",
+        );
+        await guest.until(
+          `systemctl is-active icfs@pxe && test $(${property("icfs@pxe", "MainPID")}) -ne ${pid}`,
+          LATE,
+        );
+        t.same(await isMounted(guest), ALL, "nothing is mounted twice");
+        t.equal(await guest.ask(sums("/srv/pxe")), await expected());
+        t.equal(sha256(await tftp("images/linux")), sha256(await readFile(join(tree, "images/linux"))));
+        t.equal(await guest.ask(property("dnsmasq", "MainPID")), dnsmasq);
+        await guest.ask("sed -i s,/srv/pxe,/srv/tftp, /etc/dnsmasq.d/tftp.conf && systemctl restart dnsmasq");
+      });
+
+      await t.test("stopped, it leaves nothing; started, it is there", async (t) => {
+        await guest.ask("systemctl stop icfs@pxe");
+        t.same(
+          await isMounted(guest),
+          ALL.filter((line) => !line.startsWith("/srv/pxe ")),
+        );
+        t.equal(await guest.ask(property("icfs@pxe", "Result")), "success");
+        await guest.ask("systemctl start icfs@pxe", LATE);
+        t.equal(await guest.ask(sums("/srv/pxe")), await expected(), "when start returns");
+      });
+
+      await t.test("unmounted by hand, it has ended, and stays so", async (t) => {
+        await guest.ask("umount /srv/pxe");
+        await guest.until("test $(systemctl is-active icfs@pxe) = inactive");
+        t.equal(await guest.ask(property("icfs@pxe", "Result")), "success");
+        await guest.ask("systemctl start icfs@pxe", LATE);
+      });
+
+      await t.test("it fails when the network does not come in time, and tries again for ever", async (t) => {
+        await cable("down");
+        t.not((await guest.run("systemctl start icfs@cold", LATE)).code, 0, "nobody waits longer for it");
+        await guest.until(`test $(${property("icfs@cold", "NRestarts")}) -gt 0`, LATE);
+        await cable("up");
+        await guest.until("systemctl is-active icfs@cold", LATE);
+        t.equal(await guest.ask(sums("/srv/cold")), await expected());
+        await guest.ask("systemctl stop icfs@cold");
+      });
+    });
+
+    await t.test("a mount by fstab whose process was killed: restarted", async (t) => {
+      await guest.ask(
+        "kill -KILL $(systemctl show --value --property ControlGroup srv-early.mount | sed 's,^,/sys/fs/cgroup,; s,$,/cgroup.procs,' | xargs cat)",
+      );
+      await guest.until("! ls /srv/early");
+      await guest.ask("systemctl restart srv-early.mount", LATE);
+      t.equal(await guest.ask(sums("/srv/early")), await expected());
+    });
+
+    const console = await guest.powerOff();
+    t.notMatch(console, /Failed unmounting|stop job is running/i);
+    t.match(console, /Unmounted .*\/srv\/early/);
+  });
+
+  await t.test("with what was kept, and no network at all", async (t) => {
+    await cable("down");
+    const guest = await boot();
+    await guest.ask("systemctl is-system-running --wait", LATE);
+    for (const mountpoint of MOUNTPOINTS)
+      t.equal(await guest.ask(sums(mountpoint)), await expected(), mountpoint);
+    // For the client of TFTP.
+    await cable("up");
+    await isWell(t, guest);
+    t.match(await guest.ask("journalctl -b -u icfs@pxe"), /mounted from what was kept on this host/);
+    await guest.powerOff();
+  });
+});
