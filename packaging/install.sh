@@ -25,6 +25,7 @@ declare -A files=(
   ["$prefix/share/fish/vendor_completions.d/icfs.fish"]=build/completions/icfs.fish
   ["$prefix/share/doc/icfs/README.md"]=README.md
   ["$prefix/share/doc/icfs/OPERATIONS.md"]=docs/OPERATIONS.md
+  ["$prefix/share/doc/icfs/COSTS.md"]=docs/COSTS.md
   ["$prefix/share/doc/icfs/TROUBLESHOOTING.md"]=docs/TROUBLESHOOTING.md
   ["$prefix/lib/systemd/system/icfs@.service"]=packaging/systemd/icfs@.service
 )
@@ -90,7 +91,6 @@ install_all() {
     link "$program/bin/icfs" "$sbindir/$helper"
   done
   for target in "${!files[@]}"; do
-    [[ -e ${files[$target]} || $target != *.service ]] || continue
     install -D -m 644 "${files[$target]}" "$destdir$target"
     # Those are written for a package.
     [[ $target != *.service ]] || sed -i -E "s#/usr/(bin|share)/#$prefix/\1/#g" "$destdir$target"

@@ -14,6 +14,7 @@ import { Process, run } from "../../demo/process.ts";
 import { makeWorkspace } from "../../demo/workspace.ts";
 import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
 import { debianRoot } from "../support/debian-root.ts";
+import { documented, ON_A_MACHINE } from "../support/documented.ts";
 import { make } from "../support/make.ts";
 import { configure, type Files, Guest, makeDisk } from "./guest.ts";
 import { relay } from "./relay.ts";
@@ -27,7 +28,7 @@ const NETWORK = `network=http://${HOST_ADDRESS}:${PORT},root-key=${KEY}`;
 /** A kernel for virtual machines, and what the package depends on. */
 const PACKAGES = [
   ...["systemd-sysv", "udev", "dbus", "iproute2", "initramfs-tools", "linux-image-cloud-amd64"],
-  ...["mount", "fuse3", "libfuse2", "libstdc++6", "dnsmasq"],
+  ...["mount", "fuse3", "libfuse2", "libstdc++6", "dnsmasq", "systemd-timesyncd"],
 ];
 /** Seconds for what starts Node, some times at once: it takes ten seconds on an emulated processor. */
 const LATE = 300;
@@ -270,6 +271,18 @@ t.test("a host that mounts at boot", { timeout: 1_500_000 }, async (t) => {
         t.equal(await guest.ask(sums("/srv/cold")), await expected());
         await guest.ask("systemctl stop icfs@cold");
       });
+    });
+
+    await t.test("the documentation's commands", async (t) => {
+      const conf = await documented("OPERATIONS.md", "As a service", "conf");
+      const network = service("", "").split("\n").slice(2).join("\n");
+      const file = conf.replace("/srv/tftp", "/srv/cold") + network;
+      await guest.ask(`cat > /etc/icfs/tftp.conf <<'END'\n${file}\nEND`);
+      await guest.ask(`set -e\n${await documented("OPERATIONS.md", "As a service")}`, LATE);
+      t.equal(await guest.ask(sums("/srv/cold")), await expected());
+      await guest.ask("systemctl disable --now icfs@tftp");
+      await guest.ask(`set -e\n${await documented("OPERATIONS.md", "At boot")}`, LATE);
+      for (const command of ON_A_MACHINE) t.equal((await guest.run(command)).code, 0, command);
     });
 
     await t.test("a mount by fstab whose process was killed: restarted", async (t) => {

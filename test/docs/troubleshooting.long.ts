@@ -2,7 +2,7 @@
  * docs/TROUBLESHOOTING.md: each command in it, on a host that has the trouble; and that the trouble is over then, where a command can end it.
  */
 import t, { type Test } from "tap";
-import { commandsIn, documented } from "../support/documented.ts";
+import { commandsIn, documented, ON_A_MACHINE } from "../support/documented.ts";
 import { HUNG } from "../support/icfs.ts";
 import { startSandbox } from "../support/sandbox.ts";
 
@@ -58,8 +58,6 @@ const CASES: readonly Case[] = [
   { command: "icfs cache verify" },
 ];
 
-/** These two need what only a whole machine has: test/boot/host.long.ts runs them. */
-const ON_A_MACHINE = ["modprobe fuse", "timedatectl set-ntp true"];
 /** Goes on until it is ended. */
 const NETWORK = "icfs localnet";
 
