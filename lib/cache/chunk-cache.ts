@@ -66,7 +66,7 @@ export class ChunkCache {
   readonly #late = new LRUCache<string, Error>({ max: 1000, ttl: KERNEL_RETRY_MS });
   /** What is on its way to disk, where it could not be found yet. */
   readonly #writes = new Map<string, { readonly bytes: Buffer; readonly done: Promise<void> }>();
-  /** As much as there is memory for chunks: they are a part of it until what is read later pushes them out. */
+  /** They take of the same memory: what is held is not in #memory, and leaves that less room. */
   readonly #held: HeldChunks;
   #writing = 0;
 
@@ -78,7 +78,10 @@ export class ChunkCache {
     this.#memory = new LRUCache({
       maxSize: options.memory,
       sizeCalculation: (bytes) => bytes.length,
-      dispose: (bytes) => this.#garbage.letGo(bytes.length),
+      dispose: (bytes, _, reason) => {
+        // Deleted, it is held instead.
+        if (reason !== "delete") this.#garbage.letGo(bytes.length);
+      },
     });
   }
 
@@ -97,7 +100,7 @@ export class ChunkCache {
 
   /** Bytes of chunks in memory. */
   get memoryUsed(): number {
-    return this.#memory.calculatedSize;
+    return this.#memory.calculatedSize + this.#held.bytes;
   }
 
   /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
@@ -157,9 +160,9 @@ export class ChunkCache {
     const bytes = kept ?? (await this.#fetcher.inBackground(keyOf(reference), reference, here));
     // By now its hash is known.
     const key = keyOf(reference);
-    const another = this.#memory.has(key);
+    const another = this.#inMemory(key) !== undefined;
     if (kept === undefined && !another) this.#garbage.arrived(bytes.length);
-    if (keep) this.#memory.set(key, bytes);
+    if (keep) this.#remember(key, bytes);
     else if (!another) this.#garbage.letGo(bytes.length);
     if (disk !== undefined) await this.#write(disk, key, bytes);
     return bytes;
@@ -168,7 +171,7 @@ export class ChunkCache {
   /** Whether the chunk can be read without the network. */
   async holds(reference: Chunk): Promise<boolean> {
     if (reference.sha256 === undefined) return false;
-    return this.#memory.has(keyOf(reference)) || (await this.#isOnDisk(reference));
+    return this.#inMemory(keyOf(reference)) !== undefined || (await this.#isOnDisk(reference));
   }
 
   hold(): Hold {
@@ -187,12 +190,18 @@ export class ChunkCache {
         if (over) return false;
         if (keys.has(key)) return true;
         if (!this.#held.add(key, bytes)) return false;
+        this.#memory.delete(key);
+        this.#makeRoom();
         keys.add(key);
         return true;
       },
       letGo: () => {
         over = true;
-        for (const key of keys) this.#held.remove(key);
+        for (const key of keys) {
+          const bytes = this.#held.remove(key);
+          // It may be wanted again soon: now it goes when others are wanted more.
+          if (bytes !== undefined) this.#remember(key, bytes);
+        }
         keys.clear();
       },
     };
@@ -212,7 +221,23 @@ export class ChunkCache {
 
   /** Without looking on disk, and without counting as a use. */
   #here(key: string): Buffer | undefined {
-    return this.#memory.peek(key) ?? this.#held.get(key) ?? this.#writes.get(key)?.bytes;
+    return this.#inMemory(key) ?? this.#writes.get(key)?.bytes;
+  }
+
+  #inMemory(key: string): Buffer | undefined {
+    return this.#memory.peek(key) ?? this.#held.get(key);
+  }
+
+  /** Keeps it until others are wanted more. */
+  #remember(key: string, bytes: Buffer): void {
+    if (this.#held.get(key) !== undefined) return;
+    this.#memory.set(key, bytes);
+    this.#makeRoom();
+  }
+
+  /** Lets go of what was used longest ago, until all takes what it may. What is held never takes more than that. */
+  #makeRoom(): void {
+    while (this.memoryUsed > this.#options.memory) this.#memory.pop();
   }
 
   /** One that has no hash yet is not there: it would have one. */
@@ -235,7 +260,7 @@ export class ChunkCache {
   async #readDisk(key: string, disk: Disk): Promise<Buffer | undefined> {
     try {
       const bytes = await disk.read(key);
-      if (bytes !== undefined) this.#memory.set(key, bytes);
+      if (bytes !== undefined) this.#remember(key, bytes);
       return bytes;
     } finally {
       this.#diskReads.delete(key);
@@ -245,9 +270,9 @@ export class ChunkCache {
   /** Of all who have waited for a chunk, the first keeps it. */
   #arrived(reference: Chunk, bytes: Buffer): Buffer {
     const key = keyOf(reference);
-    if (!this.#memory.has(key)) {
+    if (this.#inMemory(key) === undefined) {
       this.#garbage.arrived(bytes.length);
-      this.#memory.set(key, bytes);
+      this.#remember(key, bytes);
       const { disk } = this.#options;
       if (disk !== undefined) this.#keep(disk, key, bytes);
     }

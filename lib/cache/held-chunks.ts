@@ -9,6 +9,11 @@ export class HeldChunks {
     this.#most = most;
   }
 
+  /** Of all of them, each counted once. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   get(key: string): Buffer | undefined {
     return this.#chunks.get(key)?.bytes;
   }
@@ -26,12 +31,13 @@ export class HeldChunks {
     return true;
   }
 
-  /** Undoes one `add`. */
-  remove(key: string): void {
+  /** Undoes one `add`. The chunk, when nobody holds it any more. */
+  remove(key: string): Buffer | undefined {
     const held = this.#chunks.get(key)!;
     held.holders -= 1;
-    if (held.holders > 0) return;
+    if (held.holders > 0) return undefined;
     this.#chunks.delete(key);
     this.#bytes -= held.bytes.length;
+    return held.bytes;
   }
 }

@@ -368,6 +368,7 @@ t.test("what is held stays in memory until it is let go of, and there is a limit
   t.ok(await another.keep(b.reference));
   t.notOk(await hold.keep(c.reference), "no room");
   await cache.get(d.reference);
+  t.equal(cache.memoryUsed, 800, "what is held takes of the memory");
   t.equal(fetched.length, 4);
   const read = async () => [await cache.get(a.reference), await cache.get(b.reference)];
   t.same(await read(), [a.bytes, b.bytes]);
@@ -406,4 +407,22 @@ t.test("what is held and was not written to disk, is; if it cannot be, it is hel
     await cache.get(B.reference);
   }
   t.equal(fetched.filter((one) => one === A.reference || one === B.reference).length, 2);
+});
+
+t.test("what is held is let go of into memory, and is there once", async (t) => {
+  const chunks = ["a", "b", "c"].map((letter) => chunk(letter.repeat(400)));
+  const [a, b, c] = chunks as [typeof A, typeof A, typeof A];
+  const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
+  const hold = cache.hold();
+  t.ok(await hold.keep(a.reference));
+  t.equal(cache.memoryUsed, 400);
+  t.ok(await cache.holds(a.reference), "without the network");
+  await cache.load(a.reference, { keep: true });
+  t.equal(cache.memoryUsed, 400);
+  for (const { reference } of [b, c]) await cache.get(reference);
+  t.equal(cache.memoryUsed, 800, "beside it there is room for one");
+  hold.letGo();
+  t.equal(cache.memoryUsed, 800);
+  for (const { reference } of [c, a]) await cache.get(reference);
+  t.equal(fetched.length, 3, "the next reader finds it");
 });
