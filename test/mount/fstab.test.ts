@@ -14,6 +14,9 @@ t.setTimeout(5 * HUNG);
 /** Who must be able to reach this checkout, and somebody else. */
 const NOBODY = 65534;
 const ANOTHER = 12345;
+/** What an automounter says to the kernel, by ioctl(2) on its directory (<linux/auto_fs.h>). */
+const AUTOFS_IOC_READY = "0x9360";
+const AUTOFS_IOC_CATATONIC = "0x9362";
 
 const c = await startMountable(t);
 const { id, directory, tree, proxy } = c;
@@ -228,13 +231,18 @@ t.test("by an automounter, while somebody waits", async (t) => {
   const path = await mountpoint("awaited");
   const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
   const pipe = join(directory, "awaiting");
-  // As systemd's, which has mount(8) in its own process group: only that may pass. What comes through the pipe is that somebody waits.
-  const script = `mkfifo ${pipe} && exec 4<>${pipe} &&
-    mount -i -t autofs systemd-1 ${path} -o fd=4,pgrp=$$,minproto=5,maxproto=5,direct || exit
-    setsid cat ${path}/pxelinux.0 >/dev/null 2>&1 4>&- &
-    head -c 1 <&4 >/dev/null
-    mount -T ${file} ${path} && diff -r ${tree} ${path} && findmnt -rn -o FSTYPE ${path} && umount ${path}`;
+  // As systemd's, which has mount(8) in its own process group: only that may pass. What comes through the pipe is that somebody waits
+  // (autofs(5), <linux/auto_fs.h>: the token is behind two words), until the automounter says that it is done, or that it gives up:
+  // whoever waits then would do so for ever.
+  const script = `say() { python3 -c 'import fcntl, sys; fcntl.ioctl(5, int(sys.argv[1], 16), int(sys.argv[2]))' "$@"; }
+    mkfifo ${pipe} && exec 4<>${pipe} &&
+    mount -i -t autofs systemd-1 ${path} -o fd=4,pgrp=$$,minproto=5,maxproto=5,direct && exec 5<${path} || exit
+    trap 'say ${AUTOFS_IOC_CATATONIC} 0' EXIT
+    setsid cat ${path}/pxelinux.0 4>&- 5>&- &
+    token=$(head -c 12 <&4 | od -An -tu4 -j8)
+    mount -T ${file} ${path} && diff -r ${tree} ${path} && findmnt -rn -o FSTYPE ${path} &&
+    say ${AUTOFS_IOC_READY} $token && wait $! && umount ${path}`;
   t.teardown(() => within("umount", "--all-targets", "--recursive", "--lazy", path));
-  t.same(await within("setsid", "sh", "-c", script), { ...silent, stdout: "autofs\nfuse.icfs\n" });
+  t.same(await within("setsid", "sh", "-c", script), { ...silent, stdout: "autofs\nfuse.icfs\nloader\n" });
   await eventually("its daemon has ended", () => daemonOf(path).length === 0);
 });
