@@ -21,13 +21,18 @@ export function automounts(mounts: readonly Mount[]): string[] {
 
 /** Whether this process is of an automounter's group: it was started to mount what somebody waits for. */
 export async function isOfAutomounter(): Promise<boolean> {
-  const group = `pgrp=${processGroup(await readFile("/proc/self/stat", "utf8"))}`;
-  return (await readMounts()).some(
-    ({ type, superOptions }) => type === AUTOMOUNT_TYPE && superOptions.includes(group),
+  return isAutomounters(processGroup(await readFile("/proc/self/stat", "utf8")), await readMounts());
+}
+
+/** @param group 0: of another process namespace, of which this one sees none; so it does the automounters there (pid_namespaces(7)) */
+export function isAutomounters(group: number, mounts: readonly Mount[]): boolean {
+  return (
+    group !== 0 &&
+    mounts.some(({ type, superOptions }) => type === AUTOMOUNT_TYPE && superOptions.includes(`pgrp=${group}`))
   );
 }
 
 /** @param stat behind the name, which stands in parentheses and may have some in it, are state, parent and group (proc_pid_stat(5)) */
-function processGroup(stat: string): string | undefined {
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2];
+export function processGroup(stat: string): number {
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2]);
 }
