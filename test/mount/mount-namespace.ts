@@ -2,11 +2,10 @@
  * A mount namespace for mount(8), umount(8) and findmnt(8) over mounts of type icfs, in which /sbin has the helper: this machine's
  * own is left alone. Nothing that mount(8) takes away is in the environment.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BIN, HUNG, type Result, run, type Test } from "../support/icfs.ts";
+import { makeNamespaces } from "../support/namespaces.ts";
 
 /** mount(8) may have to wait for a network, of its own accord for two minutes. */
 const PATIENCE = 3 * HUNG;
@@ -28,18 +27,17 @@ export async function mountNamespace(
   for (const name of ["mount.icfs", "mount.fuse.icfs"]) await symlink(BIN, join(helpers, name));
   const sbin = await realpath("/sbin");
   const device = join(directory, "fuse");
-  // Without the machine's own mounts: a namespace that has them, too, would keep them from ending. mount(8) remembers in /run/mount
-  // what /proc/mounts does not say; users can name no other fstab, and need a /dev/fuse.
-  const script = `umount --all --types fuse.icfs --lazy
-    mkdir -p /run/mount && mount -t tmpfs tmpfs /run/mount &&
-    mount -t overlay overlay -o lowerdir=${helpers}:${sbin} ${sbin} &&
-    mount --bind ${await writeFstab(directory)} /etc/fstab &&
-    mknod -m 666 ${device} c 10 229 && mount --bind ${device} /dev/fuse &&
-    echo ready && read line`;
-  const holder = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  await Promise.race([once(holder.stdout, "data"), once(holder, "exit")]);
+  // mount(8) remembers in /run/mount what /proc/mounts does not say; users can name no other fstab, and need a /dev/fuse.
+  const init = await makeNamespaces(
+    t,
+    `mount -t proc proc /proc
+    mkdir -p /run/mount
+    mount -t tmpfs tmpfs /run/mount
+    mount -t overlay overlay -o lowerdir=${helpers}:${sbin} ${sbin}
+    mount --bind ${await writeFstab(directory)} /etc/fstab
+    mknod -m 666 ${device} c 10 229
+    mount --bind ${device} /dev/fuse`,
+  );
   const env = {
     PATH: "/usr/bin:/bin:/usr/sbin:/sbin",
     HOME: "",
@@ -48,13 +46,9 @@ export async function mountNamespace(
     XDG_CACHE_HOME: join(directory, "host-cache"),
   };
   const within = (program: string, ...args: string[]) =>
-    run("nsenter", ["--mount", "--target", String(holder.pid), "--", program, ...args], {
+    run("nsenter", ["--mount", "--pid", "--target", init, "--", program, ...args], {
       env,
       limit: PATIENCE,
     });
-  t.teardown(async () => {
-    await within("umount", "--all", "--types", "fuse.icfs", "--lazy");
-    holder.kill();
-  });
   return within;
 }

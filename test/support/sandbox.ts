@@ -3,12 +3,11 @@
  * of its own. What is installed, written or mounted in it is gone with the test, and so is whatever still runs. This checkout is in
  * /opt/icfs.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Result, run, type Test, temporaryDirectory } from "./icfs.ts";
+import { makeNamespaces } from "./namespaces.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -34,8 +33,7 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
   const [layers, root] = [join(directory, "layers"), join(directory, "root")];
   await Promise.all([mkdir(layers), mkdir(root)]);
   // /dev is its own: who makes /dev/fuse readable for all in it changes nothing here.
-  const script = `set -e
-    mount -t tmpfs tmpfs ${layers}
+  const script = `mount -t tmpfs tmpfs ${layers}
     mkdir ${layers}/upper ${layers}/work
     mount -t overlay overlay -o lowerdir=/,upperdir=${layers}/upper,workdir=${layers}/work ${root}
     cd ${root}
@@ -58,19 +56,9 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
 	END
     ln -s pts/ptmx dev/ptmx
     ln -s /proc/self/fd dev/fd
-    ip link set lo up
-    echo ready
-    exec chroot . sh -c 'read line'`;
-  const flags = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"];
-  const holder = spawn("unshare", [...flags, "bash", "-c", script], { stdio: ["pipe", "pipe", "inherit"] });
-  t.teardown(async () => {
-    if (holder.exitCode !== null) return;
-    holder.kill("SIGKILL");
-    await once(holder, "exit");
-  });
-  const [first] = await Promise.race([once(holder.stdout, "data"), once(holder, "exit")]);
-  if (String(first) !== "ready\n") throw new Error("the sandbox could not be made");
-  const init = (await readFile(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8")).trim();
+    ip link set lo up`;
+  const wait = "exec chroot . sh -c 'read line'";
+  const init = await makeNamespaces(t, script, { more: ["--net"], wait });
   const within = ["--target", init, "--mount", "--net", "--pid", "--root", "--wdns=/root"];
   return {
     root: `/proc/${init}/root`,

@@ -1,0 +1,42 @@
+/**
+ * Namespaces that are a test's own: a first process makes what is in them, and waits. With it everything in them ends, and it ends with
+ * the test, also with one that is killed.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import type { Test } from "./icfs.ts";
+
+/**
+ * Namespaces for mounts and processes, and those that are asked for besides.
+ *
+ * @param script bash, which prepares them, to its first error
+ * @param wait what the first process does from then on: it reads a line that never comes
+ * @returns the first process's id, as nsenter takes it
+ */
+export async function makeNamespaces(
+  t: Test,
+  script: string,
+  { more = [], wait = "read line" }: { more?: readonly string[]; wait?: string } = {},
+): Promise<string> {
+  // The machine's own mounts of ours would be kept from ending by a namespace that has them, too.
+  const all = `umount --all --types fuse.icfs --lazy || :
+    set -e
+    ${script}
+    echo ready
+    ${wait}`;
+  const flags = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", ...more];
+  const holder = spawn("unshare", [...flags, "bash", "-c", all], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = once(holder, "exit");
+  let isMade = false;
+  t.teardown(async () => {
+    // The first process finds that there is no line; unshare(1) ends when all that was in there has ended, and not before.
+    if (isMade) holder.stdin.end();
+    else holder.kill("SIGKILL");
+    await ended;
+  });
+  const [said] = await Promise.race([once(holder.stdout, "data"), ended]);
+  if (String(said) !== "ready\n") throw new Error("the namespaces could not be made");
+  isMade = true;
+  return (await readFile(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8")).trim();
+}
