@@ -43,7 +43,10 @@ export function serve(mount: Mount, log: Log, served: Served): MountedTransport 
   const { promise: ended, resolve: end } = Promise.withResolvers<EndReason>();
   let asked = false;
   // Something else may be mounted here by now: ours was lazily unmounted, or lies below.
-  const isOurs = (mounts: readonly Mount[]) => mountAt(mounts, mount.mountpoint)?.id === mount.id;
+  const isOurs = (mounts: readonly Mount[]) => {
+    const top = mountAt(mounts, mount.mountpoint);
+    return top !== undefined && isMounted([top], mount);
+  };
 
   const watch = async () => {
     do {
