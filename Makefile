@@ -14,8 +14,8 @@ PREFIX ?= /usr/local
 SBINDIR ?= /sbin
 export PREFIX SBINDIR ZSHDIR DESTDIR
 
-.PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench bench-dnsmasq \
-  bench-transports soak clean
+.PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench bench-cold \
+  bench-dnsmasq bench-transports soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

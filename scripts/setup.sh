@@ -18,11 +18,11 @@ all_packages=(
   rclone httpdirfs                            # what icfs is measured beside
   debian-installer-12-netboot-amd64           # what it boots
   debootstrap e2fsprogs                       # a clean Debian to install the package in, and a disk of it to boot
-  systemd python3                             # its verifier and its generator; who listens to what a service tells it
+  systemd                                     # its verifier and its generator
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
   libvirt-daemon libvirt-clients iptables     # libvirtd (without what would start it here), and what its networks need
   ovmf                                        # a machine with UEFI
-  python3                                     # readers and loggers, for what Node has no calls
+  python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
   libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
 )
 # Installed, this one would serve on port 69 of this machine at once.

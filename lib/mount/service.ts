@@ -38,6 +38,7 @@ export class ServiceManager {
   #timer: NodeJS.Timeout | undefined;
   /** What is being said: one thing after the other. */
   #saying: Promise<void> = Promise.resolve();
+  #unsaid = 0;
 
   /** @param socket what takeNotifySocket() found */
   constructor(socket: string, log: Log) {
@@ -70,6 +71,8 @@ export class ServiceManager {
   }
 
   #look(status: MountStatus | undefined): void {
+    // It does not listen: when it does again, it is told what is new by then.
+    if (this.#unsaid > 0) return;
     const news: string[] = [];
     const line = statusLine(status);
     if (line !== this.#said) news.push(`STATUS=${line}`);
@@ -82,6 +85,7 @@ export class ServiceManager {
 
   /** Never rejects: a mount is of use to its readers whoever knows of it. */
   #say(...assignments: string[]): Promise<void> {
+    this.#unsaid += 1;
     this.#saying = this.#saying.then(async () => {
       try {
         const environment = { [VARIABLE]: this.#socket };
@@ -91,6 +95,8 @@ export class ServiceManager {
         if (code !== 0) throw new Error(stderr.trim() || `systemd-notify ends with ${code}`);
       } catch (error) {
         this.#log.warn(`the service manager cannot be told ${assignments.join(", ")}: ${messageOf(error)}`);
+      } finally {
+        this.#unsaid -= 1;
       }
     });
     return this.#saying;

@@ -107,12 +107,17 @@ t.test("what is new, in order, and more time for a start that gets on", async (t
   manager.follow(() => now);
   t.equal(looks().length, 1);
   const look = t.context.look as () => void;
-  look();
+  // As long as it has not taken in what was said before, nothing more is.
+  const isTold = (count: number) =>
+    eventually(`it is told ${count} things`, () => {
+      look();
+      return told.length === count;
+    });
+  await isTold(1);
   now = status({ hydration: hydration(0) }, 100);
-  look();
+  await isTold(2);
   now = status({ hydration: hydration(0) }, 200);
-  look();
-  look();
+  await isTold(3);
   await manager.ready(status({ hydrated: true }));
   now = status({ hydrated: true }, 300);
   look();
@@ -125,6 +130,29 @@ t.test("what is new, in order, and more time for a start that gets on", async (t
     "STOPPING=1\nSTATUS=unmounted",
   ]);
   t.same(lines, []);
+});
+
+t.test("one that is slow to listen is told how it is by then, not all that has been", async (t) => {
+  const { socket, told } = await listen(t);
+  const manager = new ServiceManager(
+    socket,
+    createLog("debug", () => {}),
+  );
+  let bytesDone = 0;
+  let look = () => {};
+  t.capture(globalThis, "setInterval", (work: () => void) => {
+    look = work;
+    return { unref: () => undefined };
+  });
+  manager.follow(() => status({ hydration: hydration(bytesDone) }));
+  for (bytesDone = 10; bytesDone < 500; bytesDone += 10) look();
+  await eventually("it is told of the last", () => {
+    look();
+    return told.length > 1;
+  });
+  await manager.stopping();
+  t.match(told, [/ 0 % of it is here/, / 50 % of it is here/, /^STOPPING=1/]);
+  t.equal(told.length, 3);
 });
 
 t.test("nobody listens: the log says so, and all goes on", async (t) => {
