@@ -5,6 +5,8 @@
 set -euo pipefail
 
 mount -t proc proc /proc
+# This machine's own mounts of ours would be kept from ending by a namespace that has them, too.
+umount --all --types fuse.icfs --lazy || :
 # The network devices in /sys are those of whoever mounts it.
 mount -t sysfs sysfs /sys
 
