@@ -67,7 +67,7 @@ test-long: setup ## Run the tests that take minutes each
 	tap --timeout=1800 --jobs=1 $$(find test -name '*.long.ts')
 
 test-boot: setup ## Boot a Debian host that mounts at boot, with the package, as root; some ten minutes
-	tap --timeout=1800 test/boot/host.long.ts
+	tap --timeout=1800 test/boot/host.boot.ts
 
 demo: setup ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts

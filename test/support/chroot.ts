@@ -1,6 +1,7 @@
 /** Commands in a directory that holds a Debian, as on a host of its own: with its own mounts and processes, and our network. */
 import { type Result, run, type Test } from "./icfs.ts";
 import { makeNamespaces } from "./namespaces.ts";
+import { plain } from "./plain.ts";
 
 /** Milliseconds: apt may have to wait for a mirror. */
 const LONG = 300_000;
@@ -28,7 +29,10 @@ export async function chroot(t: Test, directory: string): Promise<Chroot> {
     mount -t tmpfs tmpfs ${directory}/run`,
   );
   const within = (command: readonly string[], env: NodeJS.ProcessEnv) =>
-    run("/usr/bin/nsenter", ["--mount", "--pid", "--target", init, "--", ...command], { env, limit: LONG });
+    run(...plain("/usr/bin/nsenter", ["--mount", "--pid", "--target", init, "--", ...command]), {
+      env,
+      limit: LONG,
+    });
   return {
     run: (command, env = ENVIRONMENT) => within(["/usr/sbin/chroot", directory, ...command], env),
     outside: (...command) => within(command, ENVIRONMENT),

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Result, run, type Test, temporaryDirectory } from "./icfs.ts";
 import { makeNamespaces } from "./namespaces.ts";
+import { plain } from "./plain.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -63,7 +64,7 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
   return {
     root: `/proc/${init}/root`,
     sh: (text, limit) =>
-      run("nsenter", [...within, "--", "bash", "-euo", "pipefail", "-c", text], {
+      run(...plain("nsenter", [...within, "--", "bash", "-euo", "pipefail", "-c", text]), {
         env: { ...BARE, ...env() },
         ...(limit !== undefined && { limit }),
       }),
