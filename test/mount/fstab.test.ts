@@ -233,9 +233,11 @@ t.test("by an automounter, while somebody waits", async (t) => {
   const file = await fstab(`${id} ${path} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`);
   const pipe = join(directory, "awaiting");
   // As systemd's, which has mount(8) in its own process group: only that may pass. What comes through the pipe is that somebody waits.
+  // Nobody tells the kernel that it is mounted: who waits would do so for ever, and so would an umount of another group's.
   const script = `mkfifo ${pipe} && exec 4<>${pipe} &&
     mount -i -t autofs systemd-1 ${path} -o fd=4,pgrp=$$,minproto=5,maxproto=5,direct || exit
     setsid cat ${path}/pxelinux.0 >/dev/null 2>&1 4>&- &
+    trap 'kill -KILL $!; umount --lazy ${path}' EXIT
     head -c 1 <&4 >/dev/null
     mount -T ${file} ${path} && diff -r ${tree} ${path} && findmnt -rn -o FSTYPE ${path} && umount ${path}`;
   t.teardown(() => within("umount", "--all-targets", "--recursive", "--lazy", path));
