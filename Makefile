@@ -14,8 +14,8 @@ PREFIX ?= /usr/local
 SBINDIR ?= /sbin
 export PREFIX SBINDIR ZSHDIR DESTDIR
 
-.PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench bench-dnsmasq \
-  bench-transports soak clean
+.PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench bench-cold \
+  bench-dnsmasq bench-transports soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,7 +67,7 @@ test-long: setup ## Run the tests that take minutes each
 	tap --timeout=1800 --jobs=1 $$(find test -name '*.long.ts')
 
 test-boot: setup ## Boot a Debian host that mounts at boot, with the package, as root; some ten minutes
-	tap --timeout=1800 test/boot/host.long.ts
+	tap --timeout=1800 test/boot/host.boot.ts
 
 demo: setup ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts

@@ -32,6 +32,8 @@ Description=The test's shell
 # Were stderr this line, too, the shell would take it for a person's, and prompt.
 StandardError=journal
 ExecStart=/bin/sh -c 'exec <${PORT} >${PORT}; stty raw -echo clocal; echo "${SHELL_IS_THERE}" >/dev/ttyS0; exec /bin/sh'
+# It need not be asked whether it may end.
+TimeoutStopSec=2s
 [Install]
 WantedBy=multi-user.target
 `;

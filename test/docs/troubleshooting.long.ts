@@ -16,8 +16,9 @@ interface Case {
 }
 
 const NOT_MOUNTED = "fails findmnt $DIR";
-const KILLED = "kill -9 $(icfs status $DIR --json | jq '.[].pid'); sleep 0.2; fails ls $DIR";
-const BUSY = "(cd $DIR && exec sleep 60 >/dev/null 2>&1) & sleep 0.2";
+const KILLED = "kill -9 $(icfs status $DIR --json | jq '.[].pid'); while ls $DIR; do sleep 0.1; done";
+const BUSY =
+  "(cd $DIR && exec sleep 60 >/dev/null 2>&1) & until [ $(readlink /proc/$!/cwd) = $DIR ]; do sleep 0.1; done";
 
 const CASES: readonly Case[] = [
   { command: "icfs status", after: "ls $DIR/file" },

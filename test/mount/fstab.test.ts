@@ -7,6 +7,7 @@ import { processesWith } from "../../demo/process.ts";
 import { readMounts } from "../../lib/fs/mountinfo.ts";
 import { BIN } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
+import { plain } from "../support/plain.ts";
 import { mountNamespace, writeFstab } from "./mount-namespace.ts";
 import { eventually, HUNG } from "./mounts.ts";
 
@@ -96,16 +97,8 @@ t.test("a user's own mount, by the option `user`", async (t) => {
   await fstab(`${id} ${path} icfs ${options} 0 0`);
   const as = (user: number, ...command: string[]) => {
     const identity = ["--reuid", `${user}`, "--regid", `${user}`, "--clear-groups"];
-    // Without what tap has Node load: it writes where this user must not.
-    return within(
-      "setpriv",
-      ...identity,
-      "env",
-      "-u",
-      "NODE_OPTIONS",
-      `XDG_STATE_HOME=${home}/state`,
-      ...command,
-    );
+    const [program, args] = plain(`XDG_STATE_HOME=${home}/state`, command);
+    return within("setpriv", ...identity, program, ...args);
   };
   t.same(await as(NOBODY, "mount", path), silent);
   t.match(await as(NOBODY, "cat", join(path, "pxelinux.0")), { code: 0, stdout: "loader\n" });

@@ -1,6 +1,6 @@
 /**
  * What a mount tells a service manager, by systemd's own systemd-notify; who listens here is a datagram socket of the test's. The
- * unit itself runs in a virtual machine (test/boot/host.long.ts).
+ * unit itself runs in a virtual machine (test/boot/host.boot.ts).
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

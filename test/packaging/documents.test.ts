@@ -10,18 +10,20 @@ import { mountCommand } from "../../lib/cli/mount.ts";
 import { parseHelperArguments } from "../../lib/cli/mount-helper.ts";
 import { icfsProgram } from "../../lib/cli/program.ts";
 import { type Result, run, temporaryDirectory } from "../support/icfs.ts";
+import { plain } from "../support/plain.ts";
 
 const PACKAGING = fileURLToPath(new URL("../../packaging/", import.meta.url));
 const COMPLETE_ZSH = fileURLToPath(new URL("complete.zsh", import.meta.url));
-const { NODE_OPTIONS: _, ...env } = { ...process.env, LC_ALL: "C.UTF-8", TERM: "dumb" } as NodeJS.ProcessEnv;
+const env = { ...process.env, LC_ALL: "C.UTF-8", TERM: "dumb" };
 
 const directory = await temporaryDirectory(t);
 const generate = (script: string, to: string) =>
-  promisify(execFile)(process.execPath, [join(PACKAGING, script), join(directory, to)], { env });
+  promisify(execFile)(...plain(process.execPath, [join(PACKAGING, script), join(directory, to)]), { env });
 await Promise.all([generate("man.ts", "man"), generate("completions.ts", "completions")]);
 // As zsh looks for it.
 await copyFile(join(directory, "completions/icfs.zsh"), join(directory, "completions/_icfs"));
-const sh = (...command: [string, ...string[]]): Promise<Result> => run(command[0], command.slice(1), { env });
+const sh = (...command: [string, ...string[]]): Promise<Result> =>
+  run(...plain(command[0], command.slice(1)), { env });
 
 /** The page as it is read, without its hyphenation and its line breaks. */
 async function page(name: string): Promise<string> {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import t from "tap";
 import { run, temporaryDirectory } from "../support/icfs.ts";
 import { make } from "../support/make.ts";
+import { plain } from "../support/plain.ts";
 
 t.setTimeout(300_000);
 
@@ -65,7 +66,11 @@ t.test("install", async (t) => {
     "a link that moves with it",
   );
   const env = { NODE_COMPILE_CACHE: compiled };
-  t.match(await run(bin, ["--version"], { env }), { code: 0, stdout: /^\d+\.\d+\.\d+\n$/, stderr: "" });
+  t.match(await run(...plain(bin, ["--version"]), { env }), {
+    code: 0,
+    stdout: /^\d+\.\d+\.\d+\n$/,
+    stderr: "",
+  });
 });
 
 t.test("uninstall", async (t) => {

@@ -10,6 +10,7 @@ import { Process, run } from "../../demo/process.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
 import { cleanEnvironment, run as result, temporaryDirectory } from "../support/icfs.ts";
 import { make } from "../support/make.ts";
+import { plain } from "../support/plain.ts";
 
 t.setTimeout(600_000);
 
@@ -20,13 +21,13 @@ const SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin";
 const LONG = 300;
 
 const directory = await temporaryDirectory(t);
-const { NODE_OPTIONS: _, NODE_COMPILE_CACHE: __, ...clean } = cleanEnvironment(directory);
+const { NODE_COMPILE_CACHE: _, ...clean } = cleanEnvironment(directory);
 /** Node's compiled code would go where the host's does. */
 const env = { ...clean, PATH: SYSTEM, NODE_COMPILE_CACHE: join(directory, "compiled") };
 /** With npm's own configuration: where its registry and its cache are. */
 const npm = (...args: string[]) => {
-  const { NODE_OPTIONS: _, ...own } = process.env;
-  return run("npm", [...args, "--no-audit", "--no-fund"], { env: { ...own, PATH: SYSTEM }, seconds: LONG });
+  const env = { ...process.env, PATH: SYSTEM };
+  return run(...plain("npm", [...args, "--no-audit", "--no-fund"]), { env, seconds: LONG });
 };
 
 await make("dist");
@@ -52,9 +53,9 @@ t.test("it has what is needed, and nothing else", async (t) => {
 t.test("installed for a host, it does all of its work", async (t) => {
   await npm("install", "--global", "--prefix", host, tarball);
   const bin = join(host, "bin/icfs");
-  const icfs = (...args: string[]) => run(bin, args, { env });
+  const icfs = (...args: string[]) => run(...plain(bin, args), { env });
   t.equal(await icfs("--version"), `${packed.version}\n`);
-  await using network = new Process(bin, ["localnet", "--port", "0"], env);
+  await using network = new Process(...plain(bin, ["localnet", "--port", "0"]), env);
   const [url] = await network.until(/http:\/\/127\.0\.0\.1:\d+/, { seconds: 60 });
   const to = ["--network", url];
   const id = (await icfs("deploy", ...to)).trim();
@@ -77,7 +78,7 @@ t.test("with no Node at all it has its own", async (t) => {
     await symlink(`/usr/bin/${tool}`, join(tools, tool));
   const bare = { PATH: tools, NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE };
   const expected = { code: 0, stdout: `${packed.version}\n`, stderr: "" };
-  t.same(await result(join(host, "bin/icfs"), ["--version"], { env: bare }), expected);
+  t.same(await result(...plain(join(host, "bin/icfs"), ["--version"]), { env: bare }), expected);
 });
 
 t.test("in a project, beside a Node that is too old", async (t) => {
@@ -91,5 +92,8 @@ t.test("in a project, beside a Node that is too old", async (t) => {
   await chmod(join(old, "node"), 0o755);
   const program = join(project, "node_modules/.bin/icfs");
   const expected = { code: 0, stdout: `${packed.version}\n`, stderr: "" };
-  t.same(await result(program, ["--version"], { env: { ...env, PATH: `${old}:${SYSTEM}` } }), expected);
+  t.same(
+    await result(...plain(program, ["--version"]), { env: { ...env, PATH: `${old}:${SYSTEM}` } }),
+    expected,
+  );
 });

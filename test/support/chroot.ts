@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { type Result, run, type Test } from "./icfs.ts";
+import { plain } from "./plain.ts";
 
 /** Milliseconds: apt may have to wait for a mirror. */
 const LONG = 300_000;
@@ -42,7 +43,10 @@ export async function chroot(t: Test, directory: string): Promise<Chroot> {
   // The first process in there; the namespace's own end is its end.
   const init = (await readFile(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8")).trim();
   const within = (command: readonly string[], env: NodeJS.ProcessEnv) =>
-    run("/usr/bin/nsenter", ["--mount", "--pid", "--target", init, "--", ...command], { env, limit: LONG });
+    run(...plain("/usr/bin/nsenter", ["--mount", "--pid", "--target", init, "--", ...command]), {
+      env,
+      limit: LONG,
+    });
   return {
     run: (command, env = ENVIRONMENT) => within(["/usr/sbin/chroot", directory, ...command], env),
     outside: (...command) => within(command, ENVIRONMENT),

@@ -4,7 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 
-/** Those of docs/TROUBLESHOOTING.md that need what only a whole machine has: test/boot/host.long.ts runs them in one. */
+/** Those of docs/TROUBLESHOOTING.md that need what only a whole machine has: test/boot/host.boot.ts runs them in one. */
 export const ON_A_MACHINE = ["modprobe fuse", "timedatectl set-ntp true"];
 
 /** A fenced block of a document. */

@@ -9,6 +9,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Result, run, type Test, temporaryDirectory } from "./icfs.ts";
+import { plain } from "./plain.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -75,7 +76,7 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
   return {
     root: `/proc/${init}/root`,
     sh: (text, limit) =>
-      run("nsenter", [...within, "--", "bash", "-euo", "pipefail", "-c", text], {
+      run(...plain("nsenter", [...within, "--", "bash", "-euo", "pipefail", "-c", text]), {
         env: { ...BARE, ...env() },
         ...(limit !== undefined && { limit }),
       }),

@@ -1,6 +1,6 @@
 /**
  * icfs@.service by systemd's own verifier, and what systemd makes of the documentation's lines for fstab. Nothing is started here;
- * test/boot/host.long.ts boots with them.
+ * test/boot/host.boot.ts boots with them.
  */
 import { chmod, copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
