@@ -74,13 +74,28 @@ install_program() {
   rm -rf "$to.old"
 }
 
-# Makes a link that holds wherever DESTDIR ends up. Outside of the prefix it is absolute: /sbin may be a link itself.
-link() {
-  local to=$1 from
+# Where the link $2 to the file $1 leads: it holds wherever DESTDIR ends up. Outside of the prefix it is absolute: /sbin may be a link
+# itself.
+leads_to() {
+  local from
   from=$(dirname "$2")
-  [[ $from != "$prefix"/* ]] || to=$(realpath --no-symlinks --canonicalize-missing --relative-to="$from" "$to")
-  mkdir -p "$destdir$from"
-  ln -sfn "$to" "$destdir$2"
+  if [[ $from == "$prefix"/* ]]; then
+    realpath --no-symlinks --canonicalize-missing --relative-to="$from" "$1"
+  else
+    printf '%s\n' "$1"
+  fi
+}
+
+link() {
+  mkdir -p "$destdir$(dirname "$2")"
+  ln -sfn "$(leads_to "$1" "$2")" "$destdir$2"
+}
+
+# Has a unit start what is below the prefix, whatever the prefix has in it: systemd takes % for its own.
+move_unit() {
+  local to
+  to=$(printf '%s' "$prefix" | sed 's/%/%%/g; s/[\\&#]/\\&/g')
+  sed -i -E "s#/usr/(bin|share)/#$to/\\1/#g" "$1"
 }
 
 install_all() {
@@ -93,7 +108,7 @@ install_all() {
   for target in "${!files[@]}"; do
     install -D -m 644 "${files[$target]}" "$destdir$target"
     # Those are written for a package.
-    [[ $target != *.service ]] || sed -i -E "s#/usr/(bin|share)/#$prefix/\1/#g" "$destdir$target"
+    [[ $target != *.service ]] || move_unit "$destdir$target"
   done
 }
 
@@ -109,7 +124,11 @@ remove() {
 
 uninstall_all() {
   local target
-  for target in "${helpers[@]/#/$sbindir/}" "$prefix/bin/icfs" "${!files[@]}" "$program"; do
+  # A package or another prefix may have put its own in the place of these.
+  for target in "${helpers[@]/#/$sbindir/}"; do
+    [[ $(readlink "$destdir$target") != "$(leads_to "$program/bin/icfs" "$target")" ]] || remove "$target"
+  done
+  for target in "$prefix/bin/icfs" "${!files[@]}" "$program"; do
     remove "$target"
   done
   # What Node has compiled for root.

@@ -82,7 +82,7 @@ export function mountCommand(announce: (text: string) => void = console.log): Co
       "mount a canister's newest release, verified, as a read-only directory that follows new ones",
     )
     .argument("<canister>", RELEASE_ARGUMENT)
-    .argument("<mountpoint>", "an existing directory")
+    .argument("<mountpoint>", "an existing directory", named)
     .addOption(
       flag(
         "-f, --foreground",
@@ -110,7 +110,7 @@ export function mountCommand(announce: (text: string) => void = console.log): Co
       LEAST_MEMORY,
     ),
     option("--cache-dir <dir>", "where verified chunks are kept").default(cacheDirectory()),
-    size("--max-cache-size <size>", "disk for them; 0: none", DEFAULT_CACHE_SIZE, 0),
+    size("--max-cache-size <size>", "disk for them; a plain number is MiB; 0: none", DEFAULT_CACHE_SIZE, 0),
     option("--prefetch <what>", "fetch before it is asked for: all, what a boot configuration names, or none")
       .choices(["all", "boot", "none"])
       .default("all"),
@@ -355,6 +355,12 @@ function listenAddress(text: string): ListenAddress {
   }
   // Whoever names no host has not said that others may ask.
   return { host: ipv6 ?? (name || "127.0.0.1"), port: Number(port) };
+}
+
+/** @throws InvalidArgumentError for what a variable that is not set leaves: it would be the working directory */
+function named(path: string): string {
+  if (path === "") throw new InvalidArgumentError("Name a directory.");
+  return path;
 }
 
 /** @throws InvalidArgumentError when it is more than a label: it becomes part of a list of options */

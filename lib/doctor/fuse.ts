@@ -64,7 +64,7 @@ export const mountHelper: Check = {
       return [
         warn(
           "there is no /sbin/mount.icfs that can be run, which lines of type icfs in /etc/fstab need",
-          `ln -s ${program} /sbin/mount.icfs`,
+          `ln -sf ${program} /sbin/mount.icfs`,
         ),
       ];
     }

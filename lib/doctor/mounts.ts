@@ -1,5 +1,6 @@
 /** Whether mounts answer, and who may read them. A mount is only ever touched by child processes with a time limit. */
 import { messageOf } from "../errors.ts";
+import { automounts } from "../fs/automount.ts";
 import { type CommandResult, run } from "../fs/command.ts";
 import { MOUNT_TYPE, type Mount, mountAt } from "../fs/mountinfo.ts";
 import { type Inspection, inspect } from "../fs/probe.ts";
@@ -29,7 +30,10 @@ export const mounts: Check = {
 };
 
 async function findingsOf(place: string, context: Context): Promise<Finding[]> {
-  const mount = mountAt(await context.mounts(), place);
+  const all = await context.mounts();
+  const mount = mountAt(all, place);
+  // To look into an automount mounts what it is for, and the doctor changes nothing.
+  if (automounts(all).includes(place)) return [awaited(place)];
   const found = await inspect(place);
   if (mount?.type !== MOUNT_TYPE) return [await mountable(place, mount, found, context)];
   const { source } = mount;
@@ -53,6 +57,14 @@ async function findingsOf(place: string, context: Context): Promise<Finding[]> {
     default:
       return [fail(`${place} (${source}) cannot be looked into: ${found.code}`, "its log says why")];
   }
+}
+
+/** A place where something is mounted when somebody looks. */
+function awaited(place: string): Finding {
+  return warn(
+    `nothing is mounted at ${place} yet: an automount waits there until somebody looks`,
+    `ls ${place}, and ask again; when that fails, \`systemctl status $(systemd-escape --path --suffix=mount ${place})\` says why`,
+  );
 }
 
 /** A place where nothing of icfs is mounted yet. */

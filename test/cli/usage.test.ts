@@ -127,6 +127,7 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["localnet", "--bandwidth", ""], /Use a number from 0/],
     [["localnet"], /ICFS_LATENCY.*Use a number from 0/, { ICFS_LATENCY: "fast" }],
     [["mount", ID, "/mnt", "--memory", "0"], /Use a size from 1 MiB/],
+    [["mount", ID, ""], /Name a directory/],
     [["mount", ID, "/mnt", "--max-cache-size", "much"], /Use a size from 0 MiB/],
     [["mount", ID, "/mnt", "--read-timeout", "0.5"], /Use a time from 1 s/],
     [["mount", ID, "/mnt", "--refresh", "often"], /Use a time from 0 s/],

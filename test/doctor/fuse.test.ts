@@ -60,7 +60,7 @@ t.test("fusermount, and who may let others in: not asked of root", async (t) => 
 });
 
 t.test("the mount helper: a file that cannot be run, or a link that leads nowhere, is none", async (t) => {
-  const advice = "ln -s /opt/icfs/bin/icfs /sbin/mount.icfs";
+  const advice = "ln -sf /opt/icfs/bin/icfs /sbin/mount.icfs";
   const none: Tree[] = [{}, { "sbin/mount.icfs": EMPTY }, { "sbin/mount.icfs": "->/nowhere/bin/icfs" }];
   for (const files of none) {
     t.match(await mountHelper.run(await hostWith(t, files)), [{ level: "warn", advice }]);

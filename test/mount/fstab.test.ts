@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { processesWith } from "../../demo/process.ts";
 import { readMounts } from "../../lib/fs/mountinfo.ts";
+import { BIN } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 import { plain } from "../support/plain.ts";
 import { mountNamespace, writeFstab } from "./mount-namespace.ts";
@@ -208,6 +209,9 @@ t.test(
     const types = async () => (await within("findmnt", "-rn", "-o", "FSTYPE", path)).stdout.split("\n");
     await eventually("it is an automount", async () => (await types()).includes("autofs"));
 
+    const asked = await within(BIN, "doctor", path, "--network", proxy.url, "--root-key", keyFile);
+    t.match(asked.stdout, new RegExp(`^warn +mount: nothing is mounted at ${path} yet: an automount`, "m"));
+    t.same(await types(), ["autofs", ""], "the doctor changes nothing");
     t.same(await within("mount", "-T", file, path), silent);
     t.same(await types(), ["autofs", "fuse.icfs", ""]);
     t.ok(await isTree(path));

@@ -1,5 +1,5 @@
 /** `make install` puts the program where it is told to, with all that it needs, and `make uninstall` takes all of it away. */
-import { readdir, readFile, readlink, realpath } from "node:fs/promises";
+import { readdir, readFile, readlink, realpath, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { run, temporaryDirectory } from "../support/icfs.ts";
@@ -49,7 +49,7 @@ t.test("install", async (t) => {
     "again is the same as once",
   );
   const unit = await readFile(join(destination, UNIT), "utf8");
-  t.match(unit, "ExecStart=/opt/boot/bin/icfs mount");
+  t.match(unit, 'ExecStart="/opt/boot/bin/icfs" mount');
   t.notMatch(unit, /\/usr\//, "it starts what is installed here");
   t.same(
     program.filter((name) => /\.(ts|map)$|\/test\/|darwin|\/include\//.test(name)),
@@ -74,6 +74,22 @@ t.test("install", async (t) => {
 });
 
 t.test("uninstall", async (t) => {
+  const others = join(destination, HELPERS[0]!);
+  await rm(others);
+  await symlink("../lib/icfs/bin/icfs", others);
   await make("uninstall", ...to);
+  t.same(await files(), [HELPERS[0]], "a helper that something else has put there since stays");
+  await rm(others);
+});
+
+t.test("a prefix with blanks, and with what sed and systemd take for something else", async (t) => {
+  const odd = [`DESTDIR=${destination}`, "PREFIX=/opt/boot & 100% #1"];
+  await make("install", ...odd);
+  const prefix = join(destination, "opt/boot & 100% #1");
+  const env = { NODE_COMPILE_CACHE: compiled };
+  t.match(await run(join(prefix, "bin/icfs"), ["--version"], { env }), { code: 0, stderr: "" });
+  const unit = await readFile(join(prefix, "lib/systemd/system/icfs@.service"), "utf8");
+  t.match(unit, 'ExecStart="/opt/boot & 100%% #1/bin/icfs" mount');
+  await make("uninstall", ...odd);
   t.same(await files(), []);
 });
