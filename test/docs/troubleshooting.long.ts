@@ -24,6 +24,7 @@ const CASES: readonly Case[] = [
   { command: "icfs status", after: "ls $DIR/file" },
   { command: "icfs doctor" },
   { command: "icfs umount DIR", before: KILLED, after: NOT_MOUNTED },
+  { command: "icfs mount CANISTER DIR", before: KILLED, after: "ls $DIR/file" },
   { command: "icfs ls -R CANISTER" },
   {
     command: "chmod 666 /dev/fuse",
