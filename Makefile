@@ -15,10 +15,10 @@ SBINDIR ?= /sbin
 export PREFIX SBINDIR ZSHDIR DESTDIR
 
 .PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench bench-cold \
-  bench-dnsmasq bench-transports soak clean
+  bench-dnsmasq bench-publish bench-ready bench-transports bench-warm soak clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Install what is missing: Debian packages (as root), npm packages, the compiled canister
 	@scripts/setup.sh all
@@ -81,8 +81,17 @@ bench-dnsmasq: setup ## Measure: how long dnsmasq takes for DHCP and DNS while i
 bench-cold: setup ## Measure: reading a far tree for the first time, beside rclone, httpdirfs and the original's way, as root; 25 minutes
 	@node bench/cold.ts
 
+bench-publish: setup ## Measure: publishing over a line as the main network's; four minutes
+	@node bench/publish.ts
+
+bench-ready: setup ## Measure: from `icfs mount` to a mount that can be read, as root; two minutes
+	@node bench/ready.ts
+
 bench-transports: setup ## Measure: the kernel transport beside fuse-native, as root; a minute
 	@node bench/transports.ts
+
+bench-warm: setup ## Measure: what is on the host already, beside tmpfs and a file system in C, as root; two minutes
+	@node bench/warm.ts
 
 soak: setup ## Ten minutes of 32 readers, over each transport in turn, as root: does it stay as fast and as small?
 	@node bench/soak.ts

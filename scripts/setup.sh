@@ -15,7 +15,7 @@ all_packages=(
   qemu-system-x86 ipxe-qemu                   # a machine to boot
   libdbus-1-3                                 # icp, another client of the canister
   jq                                          # named in docs/OPERATIONS.md
-  rclone httpdirfs                            # what icfs is measured beside
+  rclone httpdirfs bindfs                     # what icfs is measured beside
   debian-installer-12-netboot-amd64           # what it boots
   debootstrap e2fsprogs                       # a clean Debian to install the package in, and a disk of it to boot
   systemd                                     # its verifier and its generator

@@ -1,0 +1,139 @@
+/**
+ * From `icfs mount` to a mount that can be read, in seconds and in round trips: `node bench/ready.ts [--runs 5] [--json]`, as root; `make
+ * bench-ready`. With nothing kept on the host (cold), with what an earlier mount has kept (warm), and with --offline; trees of three
+ * sizes, from a network (test/support/generated-network.ts) that is near, and from one that is 80 ms away.
+ *
+ * A round trip is what 80 ms more of them take: what the program itself takes is in both.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { interruptible } from "../demo/interruptible.ts";
+import { run } from "../demo/process.ts";
+import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
+
+const ICFS = fileURLToPath(new URL("../bin/icfs", import.meta.url));
+const NETWORK = fileURLToPath(new URL("../test/support/generated-network.ts", import.meta.url));
+const LATENCY_MS = 80;
+/** Trees by how many entries they have. */
+const TREES = {
+  "1,000": { directories: 10, filesEach: 99 },
+  "10,000": { directories: 100, filesEach: 99 },
+  "100,000": { directories: 100, filesEach: 999 },
+};
+const WAYS = ["cold", "warm", "offline"] as const;
+
+const { values } = parseArgs({
+  options: { runs: { type: "string", default: "5" }, json: { type: "boolean", default: false } },
+});
+
+interface Network extends AsyncDisposable {
+  readonly url: string;
+  readonly rootKey: string;
+  readonly canister: string;
+}
+
+/** Ends with its stdin. */
+async function startNetwork(small: (typeof TREES)["1,000"], latency: number): Promise<Network> {
+  const child = spawn(process.execPath, [NETWORK, JSON.stringify({ small, latency })], {
+    // Ctrl-C in a terminal is for this process, which ends that one.
+    detached: true,
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const ended = once(child, "exit");
+  const [line] = (await Promise.race([once(child.stdout, "data"), ended])) as [Buffer | number | null];
+  if (!(line instanceof Buffer)) throw new Error("the generated network has ended");
+  return {
+    ...JSON.parse(line.toString()),
+    async [Symbol.asyncDispose]() {
+      child.stdin.end();
+      await ended;
+    },
+  };
+}
+
+/** Mounts it in each way, one after the other. The seconds that each took. */
+async function mounts(
+  network: Network,
+  { directory, env }: Workspace,
+  signal: AbortSignal,
+): Promise<number[]> {
+  const host = await mkdtemp(join(directory, "host-"));
+  const mountpoint = join(host, "mnt");
+  await mkdir(mountpoint);
+  const own = { ...env, XDG_STATE_HOME: join(host, "state") };
+  const taken: number[] = [];
+  for (const way of WAYS) {
+    const options = [
+      "--cache-dir",
+      join(host, "cache"),
+      "--log-file",
+      join(host, "log"),
+      "--prefetch",
+      "none",
+    ];
+    if (way === "offline") options.push("--offline");
+    const started = performance.now();
+    await run(
+      ICFS,
+      [
+        ...["mount", network.canister, mountpoint, "--network", network.url],
+        ...["--root-key", network.rootKey, ...options],
+      ],
+      { env: own, signal, seconds: 60 },
+    );
+    taken.push((performance.now() - started) / 1000);
+    await run(ICFS, ["umount", mountpoint], { env: own });
+  }
+  await rm(host, { recursive: true });
+  return taken;
+}
+
+interface Line {
+  readonly entries: string;
+  readonly way: (typeof WAYS)[number];
+  /** Seconds, sorted. */
+  readonly near: readonly number[];
+  readonly far: readonly number[];
+}
+
+const median = (sorted: readonly number[]) => sorted[sorted.length >> 1]!;
+
+await interruptible("bench", async (signal) => {
+  await using workspace = await makeWorkspace("icfs-bench");
+  const lines: Line[] = [];
+  for (const [entries, small] of Object.entries(TREES)) {
+    await using near = await startNetwork(small, 0);
+    await using far = await startNetwork(small, LATENCY_MS);
+    const taken = { near: [] as number[][], far: [] as number[][] };
+    for (let i = 0; i < Number(values.runs); i++) {
+      taken.near.push(await mounts(near, workspace, signal));
+      taken.far.push(await mounts(far, workspace, signal));
+      if (!values.json)
+        console.error(
+          `${entries} entries: ${taken.far
+            .at(-1)!
+            .map((s) => s.toFixed(2))
+            .join(" ")}`,
+        );
+    }
+    for (const [i, way] of WAYS.entries()) {
+      const sorted = (all: number[][]) => all.map((one) => one[i]!).sort((a, b) => a - b);
+      lines.push({ entries, way, near: sorted(taken.near), far: sorted(taken.far) });
+    }
+  }
+  if (values.json) {
+    console.log(JSON.stringify(lines));
+    return;
+  }
+  console.log(`| entries | mount | s, near | s, ${LATENCY_MS} ms away | least | most | round trips |`);
+  console.log("|---|---|---|---|---|---|---|");
+  for (const { entries, way, near, far } of lines) {
+    const figures = [median(near), median(far), far[0]!, far.at(-1)!].map((value) => value.toFixed(2));
+    const trips = ((median(far) - median(near)) * 1000) / LATENCY_MS;
+    console.log(`| ${entries} | ${way} | ${figures.join(" | ")} | ${trips.toFixed(1)} |`);
+  }
+});

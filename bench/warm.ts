@@ -1,0 +1,114 @@
+/**
+ * What is on the host already, beside a plain directory in memory (tmpfs), and the same through a file system in C that does nothing
+ * but pass on (bindfs, libfuse): `node bench/warm.ts [--runs 9] [--json]`, as root; `make bench-warm`. All in turn, in each run:
+ *
+ * - by TFTP: a file of 32 MiB from one dnsmasq, in blocks of 1468 bytes, as boot ROMs ask
+ * - read: a file of 256 MiB that is in the page cache
+ * - cold: the same when it is not, and icfs has it in its own memory
+ */
+import { randomBytes } from "node:crypto";
+import { mkdir, open } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { startDnsmasq } from "../demo/dnsmasq.ts";
+import { deploy, mount, publish, startLocalnet } from "../demo/icfs.ts";
+import { interruptible } from "../demo/interruptible.ts";
+import { HOST_ADDRESS, makeNamespace } from "../demo/namespace.ts";
+import { mountsBelow, run } from "../demo/process.ts";
+import { makeWorkspace } from "../demo/workspace.ts";
+
+const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
+const READER = fileURLToPath(new URL("cold/read.ts", import.meta.url));
+const MIB = 1024 * 1024;
+/** TFTP's blocks are counted in 16 bits. */
+const FILES = { small: 32 * MIB, large: 256 * MIB };
+const PLACES = ["tmpfs", "bindfs", "icfs"] as const;
+type Place = (typeof PLACES)[number];
+
+const { values } = parseArgs({
+  options: { runs: { type: "string", default: "9" }, json: { type: "boolean", default: false } },
+});
+
+await interruptible("bench", async (signal) => {
+  await using stack = new AsyncDisposableStack();
+  const { directory, env } = stack.use(await makeWorkspace("icfs-bench"));
+  const root = join(directory, "root");
+  await mkdir(root);
+  const at = (place: Place, file = "") => join(root, place, file);
+  for (const place of PLACES) await mkdir(at(place));
+  await run("mount", ["-t", "tmpfs", "-o", "mode=755", "tmpfs", at("tmpfs")]);
+  stack.defer(async () => {
+    for (const one of mountsBelow(root).reverse()) await run("umount", [one], { env });
+  });
+  for (const [name, bytes] of Object.entries(FILES)) {
+    await using file = await open(at("tmpfs", name), "wx", 0o644);
+    for (let i = 0; i < bytes; i += MIB) await file.write(randomBytes(MIB));
+  }
+  await run("bindfs", ["-r", "--no-allow-other", "-o", "allow_other", at("tmpfs"), at("bindfs")], { env });
+
+  const options = { env, signal };
+  const { localnet, url } = await startLocalnet(options);
+  stack.use(localnet);
+  await deploy(CANISTER, url, options);
+  await publish(at("tmpfs"), CANISTER, url, options);
+  stack.use(await mount(CANISTER, at("icfs"), url, options, ["--ready", "hydrated", "--memory", "512MiB"]));
+
+  const namespace = stack.use(await makeNamespace(`icfs-bench-${process.pid}`));
+  stack.use(await startDnsmasq(namespace, root, options));
+
+  const read = async (place: Place) =>
+    JSON.parse(await run(process.execPath, [READER, at(place, "large")], { env, signal, seconds: 60 }))
+      .seconds;
+  const forget = (place: Place) =>
+    run("dd", [`if=${at(place, "large")}`, "iflag=nocache", "count=0", "status=none"], { env });
+  const measures: Record<
+    string,
+    { bytes: number; places: readonly Place[]; by(place: Place): Promise<number> }
+  > = {
+    "by TFTP": {
+      bytes: FILES.small,
+      places: ["tmpfs", "icfs"],
+      async by(place) {
+        const url = `tftp://${HOST_ADDRESS}/${place}/small`;
+        const parameters = ["--silent", "--show-error", "--tftp-blksize", "1468", "--output", "/dev/null"];
+        const curl = [...parameters, "--write-out", "%{time_total}", url];
+        return Number(await run(...namespace.inside("curl", curl), { env, signal, seconds: 60 }));
+      },
+    },
+    read: { bytes: FILES.large, places: PLACES, by: read },
+    cold: {
+      bytes: FILES.large,
+      places: ["bindfs", "icfs"],
+      async by(place) {
+        await forget(place);
+        return read(place);
+      },
+    },
+  };
+  const lines: { what: string; place: Place; rates: number[] }[] = [];
+  for (const [what, { bytes, places, by }] of Object.entries(measures)) {
+    const rates = new Map<Place, number[]>(places.map((place) => [place, []]));
+    // The first is not counted: it fills caches.
+    for (let i = 0; i <= Number(values.runs); i++) {
+      for (const place of places) {
+        const rate = bytes / MIB / (await by(place));
+        if (i > 0) rates.get(place)!.push(rate);
+      }
+    }
+    for (const place of places) lines.push({ what, place, rates: rates.get(place)!.sort((a, b) => a - b) });
+  }
+  if (values.json) {
+    console.log(JSON.stringify(lines));
+    return;
+  }
+  const median = (sorted: readonly number[]) => sorted[sorted.length >> 1]!;
+  console.log("| | from | MiB/s, median | least | most | of the first |");
+  console.log("|---|---|---|---|---|---|");
+  for (const { what, place, rates } of lines) {
+    const first = lines.find((line) => line.what === what)!;
+    const figures = [median(rates), rates[0]!, rates.at(-1)!].map((value) => value.toFixed(0));
+    const ratio = (median(rates) / median(first.rates)).toFixed(2);
+    console.log(`| ${what} | ${place} | ${figures.join(" | ")} | ${ratio} |`);
+  }
+});
