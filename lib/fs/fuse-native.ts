@@ -5,6 +5,8 @@
  * The process that serves a mount must never touch it with a blocking call: it would wait for itself for ever.
  */
 
+import { readdir, readlink } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Reply } from "fuse-native";
 import { messageOf, UserError } from "../errors.ts";
 import { checkHost, loadFuseNative } from "./host.ts";
@@ -17,6 +19,11 @@ import type { MountedTransport, MountRequest } from "./transport.ts";
 import { detach } from "./unmount.ts";
 
 type FuseClass = typeof import("fuse-native").default;
+
+const DEVICE = "/dev/fuse";
+const DESCRIPTORS = "/proc/self/fd";
+/** How often to look whether libfuse has closed the device. */
+const LOOK_MS = 500;
 
 /**
  * Mounts `fileSystem`. Resolves when readers can use it.
@@ -34,6 +41,7 @@ export async function mountFuseNative({
   const { path, entries } = await prepareMountpoint(mountpoint, log);
   const operations = createOperations({ fileSystem, options, log });
   const before = await readMounts();
+  const others = await openDevices();
   try {
     await start(Fuse, path, fuseArgument(options, entries > 0), operations);
   } catch (error) {
@@ -48,14 +56,33 @@ export async function mountFuseNative({
   const mount = mountAt(await readMounts(), path);
   if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} was unmounted at once by somebody else`);
   await setReadAhead(mount, log);
+  const [device] = (await openDevices()).filter((descriptor) => !others.includes(descriptor));
   return serve(mount, log, {
     openFiles: () => operations.openFiles(),
     failReads: () => operations.failReads(),
-    // libfuse does not say when its mount is gone; serving.ts looks.
-    disconnected: undefined,
+    disconnected: device === undefined ? undefined : closed(device),
     // Nothing to tell libfuse: it caches no names, and open-paths.ts keeps a path in use at its old version.
     switchTo: async (swap) => swap(),
   });
+}
+
+/** The descriptors by which this process has the device open. */
+async function openDevices(): Promise<string[]> {
+  const descriptors = await readdir(DESCRIPTORS);
+  const open = await Promise.all(descriptors.map(isDevice));
+  return descriptors.filter((_, i) => open[i]);
+}
+
+async function isDevice(descriptor: string): Promise<boolean> {
+  return (await readlink(`${DESCRIPTORS}/${descriptor}`).catch(() => "")) === DEVICE;
+}
+
+/**
+ * Resolves when libfuse has closed the device, which it does not say. The kernel does not tell it of the last close() of a file in a
+ * mount that went with that: whoever waits for it would do so for ever.
+ */
+async function closed(descriptor: string): Promise<void> {
+  while (await isDevice(descriptor)) await sleep(LOOK_MS, undefined, { ref: false });
 }
 
 function start(Fuse: FuseClass, path: string, argument: string, operations: Operations): Promise<void> {

@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import t from "tap";
 import { eventually, HUNG, mountedAt, mountpointFor, occupy, serve, sh } from "../mount/mounts.ts";
-import { TRANSPORT } from "../support/transport.ts";
 
 t.setTimeout(5 * HUNG);
 
@@ -79,16 +78,14 @@ print(total)
   t.equal(stdout, "5000003\n");
   t.equal(await served.ended, 0);
 
-  // Cut off, it serves nobody any more. (libfuse does not say that this has happened.)
-  if (TRANSPORT === "kernel") {
-    const cutOff = await mountpointFor(t);
-    const third = await serve(t, cutOff);
-    await occupy(t, `os.chdir("${cutOff}")`);
-    t.match((await sh("umount", "-f", cutOff)).stderr, /busy/);
-    t.equal(await third.ended, 0);
-    t.match(third.stderr(), /was cut off/);
-    t.equal(await mountedAt(cutOff), undefined);
-  }
+  // Cut off, it serves nobody any more.
+  const cutOff = await mountpointFor(t);
+  const third = await serve(t, cutOff);
+  await occupy(t, `os.chdir("${cutOff}")`);
+  t.match((await sh("umount", "-f", cutOff)).stderr, /busy/);
+  t.equal(await third.ended, 0);
+  t.match(third.stderr(), /was cut off/);
+  t.equal(await mountedAt(cutOff), undefined);
 });
 
 t.test("34. a crash is logged with its reason, and leaves no dead mount", async (t) => {
