@@ -112,19 +112,10 @@ export const WAYS: Readonly<Record<string, Way>> = {
   icfs: icfs("--prefetch", "none"),
   "icfs, prefetching": icfs("--prefetch", "all"),
   curl,
-  rclone: overHttp((web, mountpoint) => [
-    ...([
-      "rclone",
-      "mount",
-      "--config",
-      "/dev/null",
-      "--read-only",
-      "--http-url",
-      web,
-      ":http:",
-      mountpoint,
-    ] as const),
-  ]),
+  rclone: overHttp((web, mountpoint) => {
+    const options = ["--config", "/dev/null", "--read-only", "--http-url", web];
+    return ["rclone", "mount", ...options, ":http:", mountpoint];
+  }),
   httpdirfs: overHttp((web, mountpoint) => ["httpdirfs", "-f", web, mountpoint]),
   "1 MiB after 1 MiB": onePieceAtATime(MIB),
   "sector after sector": onePieceAtATime(SECTOR),
