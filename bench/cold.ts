@@ -11,6 +11,7 @@ import { Process } from "../demo/process.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
 import { type Far, WAYS } from "./cold/ways.ts";
 import { startNetwork } from "./dnsmasq/icfs.ts";
+import { median } from "./median.ts";
 
 const MIB = 1024 * 1024;
 const LATENCY_MS = "80";
@@ -73,7 +74,6 @@ await interruptible("bench", async (signal) => {
 });
 
 function table(lines: readonly Line[]): string {
-  const median = (sorted: readonly number[]) => sorted[sorted.length >> 1]!;
   const rows = ["| read | by | median, s | least | most | times icfs |", "|---|---|---|---|---|---|"];
   for (const { load, way, seconds } of lines) {
     const first = lines.find((line) => line.load === load)!;

@@ -11,6 +11,7 @@ import { deploy, publish } from "../demo/icfs.ts";
 import { interruptible } from "../demo/interruptible.ts";
 import { Process } from "../demo/process.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
+import { median } from "./median.ts";
 
 const ICFS = new URL("../bin/icfs", import.meta.url).pathname;
 const MIB = 1024 * 1024;
@@ -66,8 +67,8 @@ await interruptible("bench", async (signal) => {
   for (const [i, way] of WAYS.entries()) {
     const of = (runs: number[][]) => runs.map((run) => run[i]!).sort((a, b) => a - b);
     const sorted = of(far);
-    const figures = [sorted[sorted.length >> 1]!, sorted[0]!, sorted.at(-1)!, sent[i]! / MIB_PER_SECOND];
-    const cells = [...figures, of(near)[near.length >> 1]!].map((value) => value.toFixed(2));
+    const figures = [median(sorted), sorted[0]!, sorted.at(-1)!, sent[i]! / MIB_PER_SECOND];
+    const cells = [...figures, median(of(near))].map((value) => value.toFixed(2));
     console.log(`| ${way} | ${cells.join(" | ")} |`);
   }
 });

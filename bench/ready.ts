@@ -14,6 +14,7 @@ import { parseArgs } from "node:util";
 import { interruptible } from "../demo/interruptible.ts";
 import { run } from "../demo/process.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
+import { median } from "./median.ts";
 
 const ICFS = fileURLToPath(new URL("../bin/icfs", import.meta.url));
 const NETWORK = fileURLToPath(new URL("../test/support/generated-network.ts", import.meta.url));
@@ -99,8 +100,6 @@ interface Line {
   readonly near: readonly number[];
   readonly far: readonly number[];
 }
-
-const median = (sorted: readonly number[]) => sorted[sorted.length >> 1]!;
 
 await interruptible("bench", async (signal) => {
   await using workspace = await makeWorkspace("icfs-bench");

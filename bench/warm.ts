@@ -17,6 +17,7 @@ import { interruptible } from "../demo/interruptible.ts";
 import { HOST_ADDRESS, makeNamespace } from "../demo/namespace.ts";
 import { mountsBelow, run } from "../demo/process.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
+import { median } from "./median.ts";
 
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 const READER = fileURLToPath(new URL("cold/read.ts", import.meta.url));
@@ -45,7 +46,7 @@ await interruptible("bench", async (signal) => {
     await using file = await open(at("tmpfs", name), "wx", 0o644);
     for (let i = 0; i < bytes; i += MIB) await file.write(randomBytes(MIB));
   }
-  await run("bindfs", ["-r", "--no-allow-other", "-o", "allow_other", at("tmpfs"), at("bindfs")], { env });
+  await run("bindfs", ["-r", at("tmpfs"), at("bindfs")], { env });
 
   const options = { env, signal };
   const { localnet, url } = await startLocalnet(options);
@@ -102,7 +103,6 @@ await interruptible("bench", async (signal) => {
     console.log(JSON.stringify(lines));
     return;
   }
-  const median = (sorted: readonly number[]) => sorted[sorted.length >> 1]!;
   console.log("| | from | MiB/s, median | least | most | of the first |");
   console.log("|---|---|---|---|---|---|");
   for (const { what, place, rates } of lines) {

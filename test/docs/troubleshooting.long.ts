@@ -60,7 +60,7 @@ const CASES: readonly Case[] = [
   { command: "icfs cache verify" },
 ];
 
-/** Goes on until it is ended. */
+/** Goes on until it is ended: the sandbox starts it. */
 const NETWORK = "icfs localnet";
 
 const environment: NodeJS.ProcessEnv = {
@@ -80,15 +80,18 @@ async function done(t: Test, commands: string): Promise<void> {
 
 const MOUNTED = "findmnt $DIR || icfs mount $CANISTER $DIR";
 
-await done(
-  t,
-  `for name in bin/icfs sbin/mount.icfs sbin/mount.fuse.icfs; do ln -s /opt/icfs/bin/icfs /usr/$name; done
-  echo 'APT::Get::Assume-Yes "true"; APT::Get::Upgrade "false";' > /etc/apt/apt.conf.d/90test
-  ${NETWORK} > /var/log/localnet 2>&1 &
-  until grep -q http: /var/log/localnet; do sleep 0.2; done
-  mkdir -p $DIR /root/tree && echo file > /root/tree/file
-  icfs deploy --specified-id $CANISTER && icfs publish /root/tree $CANISTER`,
-);
+t.test("a host, and a network with a release", async (t) => {
+  await done(
+    t,
+    "for name in bin/icfs sbin/mount.icfs sbin/mount.fuse.icfs; do ln -s /opt/icfs/bin/icfs /usr/$name; done",
+  );
+  t.match(await host.startNetwork(), { code: 0 });
+  await done(
+    t,
+    `mkdir -p $DIR /root/tree && echo file > /root/tree/file
+    icfs deploy --specified-id $CANISTER && icfs publish /root/tree $CANISTER`,
+  );
+});
 
 t.test("the commands to ask a host with", async (t) => {
   await done(t, MOUNTED);

@@ -17,6 +17,8 @@ export interface Sandbox {
   readonly root: string;
   /** Runs bash on `script` in it, to its end. @param limit milliseconds */
   sh(script: string, limit?: number): Promise<Result>;
+  /** Starts `icfs localnet` in it, by what icfs it has. */
+  startNetwork(): Promise<Result>;
   /** The command line that runs `command` in its network, with this machine's files. */
   inside(command: string, args: string[]): [string, string[]];
 }
@@ -33,7 +35,7 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
   const directory = await temporaryDirectory(t);
   const [layers, root] = [join(directory, "layers"), join(directory, "root")];
   await Promise.all([mkdir(layers), mkdir(root)]);
-  // /dev is its own: who makes /dev/fuse readable for all in it changes nothing here.
+  // Who types commands in it says yes to apt, but has no network: what is installed on this machine is new enough. /dev is its own: who makes /dev/fuse readable for all in it changes nothing here.
   const script = `mount -t tmpfs tmpfs ${layers}
     mkdir ${layers}/upper ${layers}/work
     mount -t overlay overlay -o lowerdir=/,upperdir=${layers}/upper,workdir=${layers}/work ${root}
@@ -57,17 +59,23 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
 	END
     ln -s pts/ptmx dev/ptmx
     ln -s /proc/self/fd dev/fd
+    echo 'APT::Get::Assume-Yes "true"; APT::Get::Upgrade "false";' >etc/apt/apt.conf.d/90test
     ip link set lo up`;
   const wait = "exec chroot . sh -c 'read line'";
   const init = await makeNamespaces(t, script, { more: ["--net"], wait });
   const within = ["--target", init, "--mount", "--net", "--pid", "--root", "--wdns=/root"];
+  const sh: Sandbox["sh"] = (text, limit) =>
+    run(...plain("nsenter", [...within, "--", "bash", "-euo", "pipefail", "-c", text]), {
+      env: { ...BARE, ...env() },
+      ...(limit !== undefined && { limit }),
+    });
   return {
     root: `/proc/${init}/root`,
-    sh: (text, limit) =>
-      run(...plain("nsenter", [...within, "--", "bash", "-euo", "pipefail", "-c", text]), {
-        env: { ...BARE, ...env() },
-        ...(limit !== undefined && { limit }),
-      }),
+    sh,
+    startNetwork: () =>
+      sh(
+        "icfs localnet >/var/log/localnet 2>&1 &\nuntil grep -q http: /var/log/localnet; do sleep 0.2; done",
+      ),
     inside: (command, args) => ["nsenter", ["--target", init, "--net", "--", command, ...args]],
   };
 }
