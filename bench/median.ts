@@ -2,3 +2,13 @@
 export function median(sorted: readonly number[]): number {
   return sorted[sorted.length >> 1]!;
 }
+
+/** Smallest first. */
+export function sorted(values: readonly number[]): number[] {
+  return values.toSorted((a, b) => a - b);
+}
+
+/** Cells of a table: the median, the least and the most. @param values sorted */
+export function spread(values: readonly number[], digits: number): string[] {
+  return [median(values), values[0]!, values.at(-1)!].map((value) => value.toFixed(digits));
+}
