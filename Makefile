@@ -14,11 +14,10 @@ PREFIX ?= /usr/local
 SBINDIR ?= /sbin
 export PREFIX SBINDIR ZSHDIR DESTDIR
 
-.PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench bench-cold \
-  bench-dnsmasq bench-publish bench-ready bench-transports bench-warm soak clean
+.PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench soak clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Install what is missing: Debian packages (as root), npm packages, the compiled canister
 	@scripts/setup.sh all
@@ -72,29 +71,14 @@ test-boot: setup ## Boot a Debian host that mounts at boot, with the package, as
 demo: setup ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts
 
-bench: setup ## Measure: the canister's instructions, beside the IC's limits
-	@node bench/instructions.ts
+bench: setup ## Measure everything, beside what others would use, as root: bench/RESULTS.md; two hours, 30 minutes of them a soak
+	@node bench/all.ts
 
-bench-dnsmasq: setup ## Measure: how long dnsmasq takes for DHCP and DNS while it serves a mount, as root; 5 minutes
-	@node bench/dnsmasq.ts
+# Not a name for each: bench/NAME.ts says what it measures, and takes options.
+bench-%: setup ## Measure one thing: make bench-cold, -warm, -boot, ... (bench/NAME.ts), as root
+	@node bench/$*.ts
 
-bench-cold: setup ## Measure: reading a far tree for the first time, beside rclone, httpdirfs and the original's way, as root; 25 minutes
-	@node bench/cold.ts
-
-bench-publish: setup ## Measure: publishing over a line as the main network's; four minutes
-	@node bench/publish.ts
-
-bench-ready: setup ## Measure: from `icfs mount` to a mount that can be read, as root; two minutes
-	@node bench/ready.ts
-
-bench-transports: setup ## Measure: the kernel transport beside fuse-native, as root; a minute
-	@node bench/transports.ts
-
-bench-warm: setup ## Measure: what is on the host already, beside tmpfs and a file system in C, as root; two minutes
-	@node bench/warm.ts
-
-soak: setup ## Ten minutes of 32 readers, over each transport in turn, as root: does it stay as fast and as small?
-	@node bench/soak.ts
+soak: bench-soak ## Half an hour of readers, releases and faults: does a mount grow?
 
 clean: ## Remove what was built and installed here (Debian packages stay)
 	rm -rf build dist node_modules .tap

@@ -1,5 +1,5 @@
 /**
- * What the canister's methods cost in instructions, counted, beside the IC's limits: `make bench`.
+ * What the canister's methods cost in instructions, counted, beside the IC's limits: `make bench-instructions`.
  *
  *     node bench/instructions.ts
  */

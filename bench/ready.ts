@@ -14,7 +14,8 @@ import { parseArgs } from "node:util";
 import { interruptible } from "../demo/interruptible.ts";
 import { run } from "../demo/process.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
-import { median } from "./median.ts";
+import { median, sorted, spread } from "./median.ts";
+import { type Goal, print, type Table } from "./result.ts";
 
 const ICFS = fileURLToPath(new URL("../bin/icfs", import.meta.url));
 const NETWORK = fileURLToPath(new URL("../test/support/generated-network.ts", import.meta.url));
@@ -120,19 +121,77 @@ await interruptible("bench", async (signal) => {
         );
     }
     for (const [i, way] of WAYS.entries()) {
-      const sorted = (all: number[][]) => all.map((one) => one[i]!).sort((a, b) => a - b);
-      lines.push({ entries, way, near: sorted(taken.near), far: sorted(taken.far) });
+      const of = (all: number[][]) => sorted(all.map((one) => one[i]!));
+      lines.push({ entries, way, near: of(taken.near), far: of(taken.far) });
     }
   }
-  if (values.json) {
-    console.log(JSON.stringify(lines));
-    return;
-  }
-  console.log(`| entries | mount | s, near | s, ${LATENCY_MS} ms away | least | most | round trips |`);
-  console.log("|---|---|---|---|---|---|---|");
-  for (const { entries, way, near, far } of lines) {
-    const figures = [median(near), median(far), far[0]!, far.at(-1)!].map((value) => value.toFixed(2));
-    const trips = ((median(far) - median(near)) * 1000) / LATENCY_MS;
-    console.log(`| ${entries} | ${way} | ${figures.join(" | ")} | ${trips.toFixed(1)} |`);
-  }
+  print(
+    {
+      title: "From `icfs mount` to a mount that can be read",
+      about: `With nothing kept on the host (cold), with what an earlier mount has kept (warm), and with --offline, at ${LATENCY_MS} ms. A round trip is what ${LATENCY_MS} ms more of them take. ${values.runs} runs, near and far in turn.`,
+      tables: [table(lines)],
+      goals: goals(lines),
+    },
+    values.json,
+  );
 });
+
+function table(lines: readonly Line[]): Table {
+  return {
+    columns: ["entries", "mount", "s, near", `s, ${LATENCY_MS} ms away`, "least", "most", "round trips"],
+    rows: lines.map((line) => [
+      line.entries,
+      line.way,
+      median(line.near).toFixed(2),
+      ...spread(line.far, 2),
+      roundTrips(line).toFixed(1),
+    ]),
+  };
+}
+
+function roundTrips({ near, far }: Line): number {
+  return ((median(far) - median(near)) * 1000) / LATENCY_MS;
+}
+
+function goals(lines: readonly Line[]): Goal[] {
+  const [small, middle, large] = Object.keys(TREES).map((entries) => ({
+    count: Number(entries.replace(",", "")),
+    entries,
+    of: (way: Line["way"]) => lines.find((line) => line.entries === entries && line.way === way)!,
+  })) as [Tree, Tree, Tree];
+  const most = (way: Line["way"], trips: number): Goal => ({
+    what: `mount to ready, ${way}, ${small.entries} entries: round trips`,
+    goal: `at most ${trips}`,
+    measured: roundTrips(small.of(way)).toFixed(1),
+    // A count, from times that vary by a few milliseconds.
+    met: Math.round(roundTrips(small.of(way))) <= trips,
+  });
+  const warm = median(large.of("warm").far);
+  /** Seconds for each entry more. */
+  const slope = (from: Tree, to: Tree) =>
+    (median(to.of("warm").near) - median(from.of("warm").near)) / (to.count - from.count);
+  const times = slope(middle, large) / slope(small, middle);
+  return [
+    most("cold", 6),
+    most("warm", 1),
+    most("offline", 0),
+    {
+      what: `mount to ready, warm, ${large.entries} entries: seconds`,
+      goal: "at most 3",
+      measured: warm.toFixed(2),
+      met: warm <= 3,
+    },
+    {
+      what: `time for each entry more: from ${middle.entries} to ${large.entries}, beside that from ${small.entries} to ${middle.entries}`,
+      goal: "linear: at most 1.5 times",
+      measured: times.toFixed(2),
+      met: times > 0 && times <= 1.5,
+    },
+  ];
+}
+
+interface Tree {
+  readonly count: number;
+  readonly entries: string;
+  of(way: Line["way"]): Line;
+}

@@ -4,7 +4,7 @@
  *
  * - by TFTP: a file of 32 MiB from one dnsmasq, in blocks of 1468 bytes, as boot ROMs ask
  * - read: a file of 256 MiB that is in the page cache
- * - cold: the same when it is not, and icfs has it in its own memory
+ * - cold in the page cache: the same when it is not there, and icfs has it in its own memory
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
@@ -17,7 +17,8 @@ import { interruptible } from "../demo/interruptible.ts";
 import { HOST_ADDRESS, makeNamespace } from "../demo/namespace.ts";
 import { mountsBelow, run } from "../demo/process.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
-import { median } from "./median.ts";
+import { median, sorted, spread } from "./median.ts";
+import { type Goal, print } from "./result.ts";
 
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 const READER = fileURLToPath(new URL("cold/read.ts", import.meta.url));
@@ -78,7 +79,7 @@ await interruptible("bench", async (signal) => {
       },
     },
     read: { bytes: FILES.large, places: PLACES, by: read },
-    cold: {
+    "cold in the page cache": {
       bytes: FILES.large,
       places: ["bindfs", "icfs"],
       async by(place) {
@@ -97,18 +98,39 @@ await interruptible("bench", async (signal) => {
         if (i > 0) rates.get(place)!.push(rate);
       }
     }
-    for (const place of places) lines.push({ what, place, rates: rates.get(place)!.sort((a, b) => a - b) });
+    for (const place of places) lines.push({ what, place, rates: sorted(rates.get(place)!) });
   }
-  if (values.json) {
-    console.log(JSON.stringify(lines));
-    return;
-  }
-  console.log("| | from | MiB/s, median | least | most | of the first |");
-  console.log("|---|---|---|---|---|---|");
-  for (const { what, place, rates } of lines) {
-    const first = lines.find((line) => line.what === what)!;
-    const figures = [median(rates), rates[0]!, rates.at(-1)!].map((value) => value.toFixed(0));
-    const ratio = (median(rates) / median(first.rates)).toFixed(2);
-    console.log(`| ${what} | ${place} | ${figures.join(" | ")} | ${ratio} |`);
-  }
+  const of = (what: string, place: Place) =>
+    lines.find((line) => line.what === what && line.place === place)!;
+  const ratio = (what: string, place: Place) =>
+    median(of(what, "icfs").rates) / median(of(what, place).rates);
+  const goal = (what: string, place: Place, least: number): Goal => ({
+    what: `warm, ${what}: the rate, of that from ${place}`,
+    goal: `at least ${least}`,
+    measured: ratio(what, place).toFixed(2),
+    met: ratio(what, place) >= least,
+  });
+  print(
+    {
+      title: "What is on the host already",
+      about: `A file of ${FILES.small / MIB} MiB by TFTP from one dnsmasq, in blocks of 1468 bytes; one of ${FILES.large / MIB} MiB read through the page cache, and read when icfs has it in its own memory and the page cache has not. bindfs is a file system in C (libfuse) that only passes on. ${values.runs} runs, each of all.`,
+      tables: [
+        {
+          columns: ["", "from", "MiB/s, median", "least", "most", "icfs, of this"],
+          rows: lines.map(({ what, place, rates }) => [
+            what,
+            place,
+            ...spread(rates, 0),
+            ratio(what, place).toFixed(2),
+          ]),
+        },
+      ],
+      goals: [
+        goal("by TFTP", "tmpfs", 0.95),
+        goal("read", "tmpfs", 1),
+        goal("cold in the page cache", "bindfs", 0.8),
+      ],
+    },
+    values.json,
+  );
 });

@@ -1,0 +1,82 @@
+/**
+ * Every measurement, one after the other, into bench/RESULTS.md: `node bench/all.ts [--runs N] [NAME...]`, as root; `make bench`. With names,
+ * only those, and the page keeps what was measured of the others before. What each found is kept in bench/results, with the machine,
+ * the commit and the command.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { interruptible } from "../demo/interruptible.ts";
+import { commitOf, describeMachine } from "./machine.ts";
+import type { Result } from "./result.ts";
+import { type Measurement, resultsPage } from "./results-page.ts";
+
+/** In the order of the page: each is bench/NAME.ts, which says what it measures. */
+const NAMES = ["cold", "warm", "boot", "ready", "publish", "cpu", "memory", "soak", "costs"] as const;
+/** These do not take `--runs`: they count, or take the time that they take. */
+const ONCE: readonly string[] = ["soak", "costs"];
+
+const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const kept = (name: string) => at(`results/${name}.json`);
+
+const { values, positionals } = parseArgs({
+  options: { runs: { type: "string" } },
+  allowPositionals: true,
+});
+const unknown = positionals.find((name) => !(NAMES as readonly string[]).includes(name));
+if (unknown !== undefined) throw new Error(`there is no ${unknown}: ${NAMES.join(", ")}`);
+
+/** @throws Error when it fails; the signal's reason, once it has cleaned up */
+async function measure(name: string, signal: AbortSignal): Promise<Measurement> {
+  const options = values.runs === undefined || ONCE.includes(name) ? [] : ["--runs", values.runs];
+  const started = new Date();
+  // Ctrl-C in a terminal is for this process, which ends that one and waits for it.
+  const child = spawn(process.execPath, [at(`${name}.ts`), ...options, "--json"], {
+    detached: true,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const interrupt = () => child.kill("SIGINT");
+  signal.addEventListener("abort", interrupt);
+  let stdout = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  const [code] = await once(child, "close");
+  signal.removeEventListener("abort", interrupt);
+  signal.throwIfAborted();
+  if (code !== 0) throw new Error(`${name} has failed (${code})`);
+  return {
+    command: ["node", `bench/${name}.ts`, ...options].join(" "),
+    date: started.toISOString().slice(0, 10),
+    minutes: Math.ceil((Date.now() - started.getTime()) / 60_000),
+    commit: await commitOf(),
+    machine: await describeMachine(),
+    result: JSON.parse(stdout) as Result,
+  };
+}
+
+/** What is known of each, in the page's order. */
+async function keptMeasurements(): Promise<Measurement[]> {
+  const texts = await Promise.all(NAMES.map((name) => readFile(kept(name), "utf8").catch(() => undefined)));
+  return texts.flatMap((text) => (text === undefined ? [] : [JSON.parse(text) as Measurement]));
+}
+
+await interruptible("bench", async (signal) => {
+  await mkdir(at("results"), { recursive: true });
+  const failed: string[] = [];
+  for (const name of positionals.length > 0 ? positionals : NAMES) {
+    console.error(`\n== ${name}`);
+    try {
+      await writeFile(kept(name), `${JSON.stringify(await measure(name, signal), null, 2)}\n`);
+      await writeFile(at("RESULTS.md"), resultsPage(await keptMeasurements()));
+    } catch (error) {
+      signal.throwIfAborted();
+      console.error(String(error));
+      failed.push(name);
+    }
+  }
+  console.error(`\n${at("RESULTS.md")}`);
+  if (failed.length > 0) throw new Error(`not measured: ${failed.join(", ")}`);
+});

@@ -1,0 +1,48 @@
+/** On what something was measured: the machine, the versions of all that takes part, and the commit. */
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { arch, cpus, release, totalmem } from "node:os";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** Debian's packages that are measured, or measured with. */
+const DEBIAN = ["bindfs", "curl", "dnsmasq-base", "httpdirfs", "qemu-system-x86", "rclone"];
+const NPM = ["@dfinity/agent", "fuse-native", "motoko"];
+/** What a measurement is of. */
+const MEASURED = ["bench/*.ts", "bench/**/*.ts", "bin", "canister", "lib", "package-lock.json"];
+
+export interface Machine {
+  readonly processors: string;
+  readonly memory: string;
+  readonly kernel: string;
+  /** Names and versions. */
+  readonly versions: readonly string[];
+}
+
+const output = async (command: string, args: readonly string[]) =>
+  (await promisify(execFile)(command, args, { cwd: ROOT })).stdout.trim();
+
+/** @throws Error when a package is not installed */
+export async function describeMachine(): Promise<Machine> {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own
+  const format = "${Package} ${Version}\n";
+  const debian = (await output("dpkg-query", ["--show", `--showformat=${format}`, ...DEBIAN])).split("\n");
+  const npm = NPM.map(async (name) => {
+    const text = await readFile(new URL(`../node_modules/${name}/package.json`, import.meta.url), "utf8");
+    return `${name} ${JSON.parse(text).version}`;
+  });
+  return {
+    processors: `${cpus().length} × ${cpus()[0]!.model.trim()}`,
+    memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
+    kernel: `Linux ${release()}, ${arch()}`,
+    versions: [`Node ${process.versions.node}`, ...(await Promise.all(npm)), ...debian],
+  };
+}
+
+/** The commit's short name; with a word when what is measured has been changed since. */
+export async function commitOf(): Promise<string> {
+  const name = await output("git", ["rev-parse", "--short", "HEAD"]);
+  const changed = await output("git", ["status", "--porcelain", "--", ...MEASURED]);
+  return changed === "" ? name : `${name}, and changes`;
+}
