@@ -154,7 +154,7 @@ function report(runs: ReadonlyMap<string, readonly Phases[]>): void {
         `MiB, ${values.runs} runs: medians of what is resident, the least and the most, and the highest peak of any run (since the mount began,`,
         `or since the readers began); of the resident, what belongs to no file (anonymous), and with shared pages divided (PSS). A tree of ${FILES * FILE_MIB} MiB,`,
         `${READERS} readers, on loopback without delays. What is not said is as it is without options: icfs keeps 256 MiB in memory`,
-        "and fetches everything ahead, to disk; rclone keeps nothing on disk, and buffers 16 MiB for each open file.",
+        "and fetches everything ahead, to disk, also in the first pause; rclone keeps nothing on disk, and buffers 16 MiB for each open file.",
       ].join(" "),
       tables: [
         {
