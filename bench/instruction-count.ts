@@ -5,6 +5,9 @@
  * Each instruction counts one. The IC weighs calls and divisions more, and charges memory.copy and memory.fill by the
  * byte; what it charges in the end is of the same order.
  */
+import type { HttpAgent } from "@dfinity/agent";
+import type { Principal } from "@dfinity/principal";
+import { NO_ARGUMENTS } from "../lib/ic/agent.ts";
 import { readInstruction, rewriteFunctions, skipLocals } from "../lib/localnet/wasm-instructions.ts";
 import { leb128, Reader } from "../lib/localnet/wasm-reader.ts";
 
@@ -51,6 +54,13 @@ export function countInstructions(module: Uint8Array): Uint8Array {
     Buffer.concat([Uint8Array.of(id), leb128(content.length), content]),
   );
   return new Uint8Array(Buffer.concat([module.subarray(0, 8), ...pieces]));
+}
+
+/** What such a canister has executed since it was installed. @throws Error when it does not count */
+export async function instructionsOf(agent: HttpAgent, canister: Principal): Promise<bigint> {
+  const response = await agent.query(canister, { methodName: "__instructions", arg: NO_ARGUMENTS });
+  if (response.status !== "replied") throw new Error(response.reject_message);
+  return Buffer.from(response.reply.arg).readBigInt64LE();
 }
 
 /** Names of the imported functions: a canister imports nothing else. */

@@ -12,13 +12,12 @@ import { Actor, HttpAgent } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { compileMotoko } from "../canister/compile.ts";
 import { icfsCanister, type PublishResult } from "../lib/canister.ts";
-import { NO_ARGUMENTS } from "../lib/ic/agent.ts";
 import { startLocalNetwork } from "../lib/localnet/index.ts";
 import { IcfsReader } from "../lib/source/icfs/reader.ts";
 import type { Entry } from "../lib/tree/manifest.ts";
 import { encodeManifest } from "../lib/tree/manifest-encoder.ts";
 import { installCanister, NO_INSTALL_ARGUMENTS } from "../test/support/networks.ts";
-import { countInstructions } from "./instruction-count.ts";
+import { countInstructions, instructionsOf } from "./instruction-count.ts";
 
 /** The IC's limits for one call. */
 const UPDATE_LIMIT = 40_000_000_000n;
@@ -66,16 +65,10 @@ async function compileCountable(): Promise<Uint8Array> {
   }
 }
 
-async function counted(): Promise<bigint> {
-  const response = await agent.query(canister_id, { methodName: "__instructions", arg: NO_ARGUMENTS });
-  if (response.status !== "replied") throw new Error(response.reject_message);
-  return Buffer.from(response.reply.arg).readBigInt64LE();
-}
-
 async function measure<T>(what: string, call: () => Promise<T>, limit = UPDATE_LIMIT): Promise<T> {
-  const before = await counted();
+  const before = await instructionsOf(agent, canister_id);
   const result = await call();
-  const instructions = (await counted()) - before;
+  const instructions = (await instructionsOf(agent, canister_id)) - before;
   const share = Number((instructions * 10_000n) / limit) / 100;
   console.log(
     `${what.padEnd(58)} ${(Number(instructions) / 1e6).toFixed(1).padStart(9)} M  ${share.toFixed(2).padStart(6)} %`,

@@ -24,7 +24,7 @@ await interruptible("bench", async (signal) => {
   for (const [kind, what] of Object.entries(LOADS)) {
     const rates: number[] = [];
     for (const transport of TRANSPORTS) {
-      await using mounted = await Mounted.start(transport, 0);
+      await using mounted = await Mounted.start(transport);
       const { count, seconds } = await mounted.load(kind, Number(values.seconds), signal);
       rates.push(count / seconds);
     }

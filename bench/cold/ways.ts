@@ -2,20 +2,17 @@
  * The ways to read a far tree, side by side: icfs, what others would take in its place, and the original's. Each is started anew for each
  * measurement, with nothing in any cache, and taken away again.
  */
-import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { mountsBelow, Process, run } from "../../demo/process.ts";
+import { run } from "../../demo/process.ts";
 import type { Workspace } from "../../demo/workspace.ts";
 import { mountTree, type PublishedTree } from "../dnsmasq/icfs.ts";
+import { type HttpMountCommand, mountOverHttp, RCLONE } from "./http-mount.ts";
 
 const MIB = 1024 * 1024;
 /** Of TFTP, and what the original's server asked its canister for. */
 const SECTOR = 512;
 /** Of the original's way, that many sectors are read; the rest would take as long for each. */
 const SECTORS = 50;
-/** How often it is looked whether something is mounted. */
-const LOOK_MS = 20;
 
 export interface Far {
   readonly workspace: Workspace;
@@ -55,22 +52,12 @@ export function icfs(...more: string[]): Way {
   };
 }
 
-/** A FUSE file system over HTTP. @param command of its foreground process, for a URL and a mountpoint */
-export function overHttp(command: (web: string, mountpoint: string) => [string, ...string[]]): Way {
+/** A FUSE file system over HTTP. */
+export function overHttp(command: HttpMountCommand): Way {
   return async (far, files) => {
-    const mountpoint = await mkdtemp(join(far.workspace.directory, "http-"));
-    const [program, ...args] = command(far.web, mountpoint);
-    await using server = new Process(program, args, far.workspace.env);
-    try {
-      while (mountsBelow(mountpoint).length === 0) {
-        far.signal.throwIfAborted();
-        const ended = await Promise.race([server.exit, sleep(LOOK_MS)]);
-        if (ended !== undefined) throw new Error(`${program} has ended: ${server.tail(5)}`);
-      }
-      return await readBelow(mountpoint, files, far);
-    } finally {
-      if (mountsBelow(mountpoint).length > 0) await run("umount", [mountpoint], { env: far.workspace.env });
-    }
+    await using stack = new AsyncDisposableStack();
+    const { mountpoint } = await mountOverHttp(command, far.web, far.workspace, stack, far.signal);
+    return await readBelow(mountpoint, files, far);
   };
 }
 
@@ -112,10 +99,7 @@ export const WAYS: Readonly<Record<string, Way>> = {
   icfs: icfs("--prefetch", "none"),
   "icfs, prefetching": icfs("--prefetch", "all"),
   curl,
-  rclone: overHttp((web, mountpoint) => {
-    const options = ["--config", "/dev/null", "--read-only", "--http-url", web];
-    return ["rclone", "mount", ...options, ":http:", mountpoint];
-  }),
+  rclone: overHttp(RCLONE),
   httpdirfs: overHttp((web, mountpoint) => ["httpdirfs", "-f", web, mountpoint]),
   "1 MiB after 1 MiB": onePieceAtATime(MIB),
   "sector after sector": onePieceAtATime(SECTOR),

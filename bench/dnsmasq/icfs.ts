@@ -14,6 +14,8 @@ const MOUNT_SECONDS = 120;
 
 export interface PublishedTree {
   readonly url: string;
+  /** The process that is the network. */
+  readonly pid: number;
   readonly canister: string;
   /** Publishes what the directory now is. Returns the release's number. */
   publish(): Promise<number>;
@@ -31,6 +33,7 @@ export async function startNetwork(
   const canister = await deploy(CANISTER, url!, options);
   const tree: PublishedTree = {
     url: url!,
+    pid: localnet.pid!,
     canister,
     publish: async () => (await publish(directory, canister, url!, options)).release,
   };
@@ -40,6 +43,10 @@ export async function startNetwork(
 
 export interface Mount {
   readonly mountpoint: string;
+  /** The process that serves it. */
+  readonly pid: number;
+  /** Of this mount alone: its `cache`, its `state`, its `log`. */
+  readonly directory: string;
   /** Unmounts. Returns the number of the release that was served last. */
   end(): Promise<number>;
 }
@@ -61,16 +68,18 @@ export async function mountTree(
     if (mountsBelow(mountpoint).length > 0) await run(ICFS, ["umount", mountpoint], { env });
   };
   stack.defer(unmount);
-  await run(
+  const mounted = await run(
     ICFS,
     [
-      ...["mount", canister, mountpoint, "--network", url, "--cache-dir", join(own, "cache")],
+      ...["mount", "--json", canister, mountpoint, "--network", url, "--cache-dir", join(own, "cache")],
       ...["--log-file", join(own, "log"), "--stats-file", statistics, ...more],
     ],
     { env: { ...env, XDG_STATE_HOME: join(own, "state") }, seconds: MOUNT_SECONDS, signal },
   );
   return {
     mountpoint,
+    pid: JSON.parse(mounted).pid,
+    directory: own,
     async end() {
       await unmount();
       return JSON.parse(await readFile(statistics, "utf8")).release;

@@ -1,7 +1,7 @@
-/** A mount for a measurement, served by a process of its own, and what that process takes. */
+/** A mount for a measurement, served by a process of its own. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rmdir } from "node:fs/promises";
+import { mkdtemp, rmdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -16,12 +16,6 @@ const SERVER_THREADS = "8";
 const LOAD_THREADS = "40";
 
 export const TRANSPORTS: readonly TransportName[] = ["kernel", "fuse-native"];
-
-export interface Usage {
-  readonly rssMiB: number;
-  readonly threads: number;
-  readonly descriptors: number;
-}
 
 /** What a load has done: operations, and in how many seconds. */
 export interface Work {
@@ -38,10 +32,9 @@ export class Mounted implements AsyncDisposable {
     this.#server = server;
   }
 
-  /** @param mostDelay milliseconds; each read takes a random time up to that */
-  static async start(transport: TransportName, mostDelay: number): Promise<Mounted> {
+  static async start(transport: TransportName): Promise<Mounted> {
     const mountpoint = await mkdtemp(join(tmpdir(), "icfs-bench-"));
-    const server = spawn(process.execPath, [SERVER, mountpoint, transport, String(mostDelay)], {
+    const server = spawn(process.execPath, [SERVER, mountpoint, transport], {
       stdio: ["ignore", "pipe", "inherit"],
       // Ctrl-C in a terminal is for this process, which ends that one.
       detached: true,
@@ -51,15 +44,6 @@ export class Mounted implements AsyncDisposable {
     await Promise.race([once(server.stdout!, "data"), once(server, "exit")]);
     if (server.exitCode !== null) throw new Error(`cannot mount over ${transport}`);
     return mounted;
-  }
-
-  /** Of the process that serves the mount. */
-  async usage(): Promise<Usage> {
-    const { pid } = this.#server;
-    const status = await readFile(`/proc/${pid}/status`, "utf8");
-    const number = (name: string) => Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1]);
-    const { length: descriptors } = await readdir(`/proc/${pid}/fd`);
-    return { rssMiB: Math.round(number("VmRSS") / 1024), threads: number("Threads"), descriptors };
   }
 
   /**

@@ -1,8 +1,6 @@
 /**
- * Mounts a tree that is made up: `serve.ts MOUNTPOINT kernel|fuse-native MOST_DELAY_MS`. Every read takes a random time up to
- * that; 0: none. Prints `mounted` when it is, and ends with the mount.
+ * Mounts a tree that is made up: `serve.ts MOUNTPOINT kernel|fuse-native`. Prints `mounted` when it is, and ends with the mount.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { exitProcess } from "../../lib/fs/exit.ts";
 import { serveUntilUnmounted } from "../../lib/fs/lifetime.ts";
 import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
@@ -11,17 +9,9 @@ import { createLog } from "../../lib/log.ts";
 import { directory, MemoryFileSystem, type Node } from "../../test/mount/memory-filesystem.ts";
 import { BIG_BYTES, BIG_FILES, byteAt, FILE_BYTES, FILES, SMALL_FILES } from "./tree.ts";
 
-const [mountpoint, transport, delay] = process.argv.slice(2);
-const mostDelay = Number(delay);
+const [mountpoint, transport] = process.argv.slice(2);
 const big = Buffer.alloc(BIG_BYTES, byteAt(0));
-const file = (content: Buffer): Node => ({
-  kind: "file",
-  content,
-  read: async (offset, length) => {
-    if (mostDelay > 0) await sleep(Math.random() * mostDelay);
-    return content.subarray(offset, offset + length);
-  },
-});
+const file = (content: Buffer): Node => ({ kind: "file", content });
 const many = (count: number, node: (i: number) => Node) =>
   directory(Object.fromEntries(Array.from({ length: count }, (_, i) => [String(i), node(i)])));
 

@@ -1,0 +1,50 @@
+/** FUSE file systems over HTTP, in the foreground. */
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { mountsBelow, Process, run } from "../../demo/process.ts";
+import type { Workspace } from "../../demo/workspace.ts";
+
+/** How often it is looked whether something is mounted. */
+const LOOK_MS = 20;
+
+/** The command of the foreground process, for a URL and a mountpoint. */
+export type HttpMountCommand = (web: string, mountpoint: string) => [string, ...string[]];
+
+/** As it is without options: `--vfs-cache-mode off`, 16 MiB of buffer for each open file. */
+export const RCLONE: HttpMountCommand = (web, mountpoint) => {
+  const options = ["--config", "/dev/null", "--read-only", "--http-url", web];
+  return ["rclone", "mount", ...options, ":http:", mountpoint];
+};
+
+export interface HttpMount {
+  readonly mountpoint: string;
+  /** The process that serves it. */
+  readonly pid: number;
+}
+
+/**
+ * Mounts `web` at a new directory of the workspace; it ends with the stack.
+ *
+ * @throws Error when the command ends before something is mounted; the signal's reason
+ */
+export async function mountOverHttp(
+  command: HttpMountCommand,
+  web: string,
+  { directory, env }: Workspace,
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<HttpMount> {
+  const mountpoint = await mkdtemp(join(directory, "http-"));
+  const [program, ...args] = command(web, mountpoint);
+  const server = stack.use(new Process(program, args, env));
+  stack.defer(async () => {
+    if (mountsBelow(mountpoint).length > 0) await run("umount", [mountpoint], { env });
+  });
+  while (mountsBelow(mountpoint).length === 0) {
+    signal.throwIfAborted();
+    const ended = await Promise.race([server.exit, sleep(LOOK_MS)]);
+    if (ended !== undefined) throw new Error(`${program} has ended: ${server.tail(5)}`);
+  }
+  return { mountpoint, pid: server.pid! };
+}

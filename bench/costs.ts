@@ -1,0 +1,195 @@
+/**
+ * What a release costs on the IC, in cycles: `node bench/costs.ts [--json]`; `make bench-costs`; a minute or two. Debian's netboot tree in an icfs canister,
+ * and in an asset canister: the first release, one with another kernel and another initrd, and one with another line in a
+ * configuration.
+ *
+ * Counted: update calls and their bytes as they were sent, and instructions as bench/instruction-count.ts counts them. Computed: cycles,
+ * with the prices of bench/costs/prices.ts.
+ */
+import { randomBytes } from "node:crypto";
+import { appendFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { compileMotoko } from "../canister/compile.ts";
+import { deploy, publish } from "../demo/icfs.ts";
+import { interruptible } from "../demo/interruptible.ts";
+import { run } from "../demo/process.ts";
+import { makeTree } from "../demo/tree.ts";
+import { makeWorkspace } from "../demo/workspace.ts";
+import { parseCanisterId } from "../lib/ic/agent.ts";
+import { loadIdentity } from "../lib/ic/identity.ts";
+import { assetsWasm } from "../test/support/assets.ts";
+import { installCanister } from "../test/support/networks.ts";
+import { assetsOf, filesOf } from "./costs/assets.ts";
+import { type Counted, startCountingNetwork } from "./costs/counting.ts";
+import { cyclesFor, cyclesForAYear, PRICES, USD_PER_T, type Work } from "./costs/prices.ts";
+import { countInstructions } from "./instruction-count.ts";
+import { print } from "./result.ts";
+
+const ICFS = new URL("../bin/icfs", import.meta.url).pathname;
+const MAIN = new URL("../canister/main.mo", import.meta.url).pathname;
+const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
+const BOOT = "debian-installer/amd64";
+const T = 1e12;
+const MB = 1e6;
+/** Debian's point updates, about. */
+const UPDATES_A_YEAR = 6;
+
+const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+
+/** Changes the tree. Returns the keys of the files that are no longer what they were. */
+type Change = (tree: string) => Promise<readonly string[]>;
+
+/** What of a gzip file comes after the first difference is another: nothing of them is shared. */
+const renew =
+  (...names: string[]): Change =>
+  async (tree) => {
+    for (const name of names) {
+      const path = join(tree, BOOT, name);
+      await writeFile(path, randomBytes((await stat(path)).size));
+    }
+    return names.map((name) => `/${BOOT}/${name}`);
+  };
+
+const RELEASES: Readonly<Record<string, Change>> = {
+  "the first": async (tree) => [...(await filesOf(tree)).keys()],
+  "another kernel and initrd": renew("linux", "initrd.gz"),
+  "a line in a configuration": async (tree) => {
+    await appendFile(join(tree, BOOT, "pxelinux.cfg/default"), "# another line\n");
+    // Also by the link at the top.
+    return [`/${BOOT}/pxelinux.cfg/default`, "/pxelinux.cfg/default"];
+  },
+};
+
+interface Line {
+  readonly release: string;
+  readonly icfs: Counted;
+  readonly assets: Counted;
+  /** Bytes of the canisters' memory afterwards. Of the asset canister: of its files, that it can be no less than. */
+  readonly stored: { readonly icfs: number; readonly assets: number };
+}
+
+await interruptible("bench", async (signal) => {
+  await using stack = new AsyncDisposableStack();
+  const { directory, env } = stack.use(await makeWorkspace("icfs-bench"));
+  const tree = join(directory, "tree");
+  await makeTree(tree);
+  // It makes one, and owns what it deploys.
+  await run(ICFS, ["identity"], { env, signal });
+  const identity = loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem"));
+  const network = await startCountingNetwork(identity, stack);
+  const wasm = join(directory, "counting.wasm");
+  await writeFile(wasm, countInstructions(compileMotoko(MAIN).wasm));
+  await deploy(CANISTER, network.url, { env, signal }, ["--wasm", wasm]);
+  const icfs = parseCanisterId(CANISTER);
+  const assets = await installCanister(network.agent, countInstructions(assetsWasm()));
+  const { upload } = assetsOf(tree, network.agent, assets);
+
+  const lines: Line[] = [];
+  for (const [release, change] of Object.entries(RELEASES)) {
+    signal.throwIfAborted();
+    const changed = await change(tree);
+    const line = {
+      release,
+      icfs: await network.count(icfs, () => publish(tree, CANISTER, network.url, { env, signal })),
+      assets: await network.count(assets, () => upload(changed)),
+      stored: { icfs: await network.memoryOf(icfs), assets: sum((await filesOf(tree)).values()) },
+    };
+    console.error(`${release}: icfs: ${line.icfs.methods}; assets: ${line.assets.methods}`);
+    lines.push(line);
+  }
+  report(lines);
+});
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}
+
+function cyclesOf(work: Work): number {
+  return sum(Object.values(cyclesFor(work)));
+}
+
+function tera(cycles: number): string {
+  return (cycles / T).toFixed(4);
+}
+
+function report(lines: readonly Line[]): void {
+  const [first, update] = lines as [Line, Line, Line];
+  const updates = lines.flatMap(({ release, icfs, assets }) => {
+    const ways: [string, Work & { methods: string }][] = [
+      ["icfs", icfs],
+      ["assets, the files that differ", assets],
+    ];
+    // The same files again, but for what has changed in them.
+    if (release !== first.release)
+      ways.push(["assets, every file", { ...first.assets, methods: "as the first" }]);
+    return ways.map(([way, work]) => {
+      const { ingress, execution } = cyclesFor(work);
+      const figures = [work.messages, (work.bytes / MB).toFixed(2), (work.instructions / MB).toFixed(0)];
+      const cycles = [ingress, execution, ingress + execution].map(tera);
+      return [release, way, ...figures, ...cycles, work.methods];
+    });
+  });
+  const stored = lines.map(({ release, stored: { icfs, assets } }) => [
+    release,
+    ...[icfs, assets].flatMap((bytes) => [(bytes / MB).toFixed(1), tera(cyclesForAYear(bytes))]),
+  ]);
+  // icfs holds the newest eight releases; an asset canister the newest.
+  const grown = update.stored.icfs - first.stored.icfs;
+  const year: [string, number, number][] = [
+    [
+      "icfs",
+      cyclesOf(first.icfs) + UPDATES_A_YEAR * cyclesOf(update.icfs),
+      cyclesForAYear(first.stored.icfs + (UPDATES_A_YEAR / 2) * grown),
+    ],
+    [
+      "assets, the files that differ",
+      cyclesOf(first.assets) + UPDATES_A_YEAR * cyclesOf(update.assets),
+      cyclesForAYear(update.stored.assets),
+    ],
+    [
+      "assets, every file",
+      cyclesOf(first.assets) * (1 + UPDATES_A_YEAR),
+      cyclesForAYear(update.stored.assets),
+    ],
+  ];
+  const about = [
+    "Debian's netboot tree in a canister of ours, and in an asset canister; then with another kernel and another initrd of the same",
+    "size, nothing of which is as before; then with a line more in a configuration. Calls, their bytes and instructions were",
+    "counted, on a local network; cycles are computed from them, at the prices of a 13-node subnet as far as we know them",
+    `(${PRICES.ingressMessage / MB} M for taking in a call and ${PRICES.ingressByte} a byte, ${PRICES.execution / MB} M for executing one and ${PRICES.instruction} an instruction,`,
+    `${PRICES.gibSecond} for a GiB and second; look them up). Each instruction counts one; the IC weighs some more. The asset canister is a twin in`,
+    "Motoko that hashes as ours does; the real one is in Rust, and makes more of each file (HTTP headers, their certificates).",
+  ];
+  print(
+    {
+      title: "Cycles for Debian's netboot tree",
+      about: about.join(" "),
+      tables: [
+        {
+          columns: [
+            ...["release", "stored as", "update calls", "MB sent", "M instructions"],
+            ...["T cycles, ingress", "execution", "together", "calls"],
+          ],
+          rows: updates,
+        },
+        {
+          columns: ["after", "icfs, MB of memory", "T a year", "assets, MB of files", "T a year"],
+          rows: stored,
+        },
+        {
+          columns: [`a year with ${UPDATES_A_YEAR} kernels`, "T, releases", "T, storage", "T", "USD"],
+          rows: year.map(([way, releases, storage]) => [
+            way,
+            ...[releases, storage, releases + storage].map(tera),
+            (((releases + storage) / T) * USD_PER_T).toFixed(2),
+          ]),
+        },
+      ],
+      goals: [],
+    },
+    values.json,
+  );
+}

@@ -1,0 +1,91 @@
+/** A local network whose canisters count instructions, behind a proxy that counts the update calls sent to them. */
+import { Actor, HttpAgent, type SignIdentity } from "@dfinity/agent";
+import * as cbor from "@dfinity/cbor";
+import type { Principal } from "@dfinity/principal";
+import { startLocalNetwork } from "../../lib/localnet/index.ts";
+import { startFaultProxy } from "../../test/support/fault-proxy.ts";
+import { instructionsOf } from "../instruction-count.ts";
+import type { Work } from "./prices.ts";
+
+/** Canisters that count take several times as long, and an asset canister hashes a whole file in one message. */
+const MESSAGE_LIMIT_MS = 600_000;
+const MANAGEMENT = "aaaaa-aa";
+
+export interface Counted extends Work {
+  /** Calls by the name of their method: "put 55, publish 1". */
+  readonly methods: string;
+}
+
+export interface CountingNetwork {
+  /** Of the proxy: what is sent there is counted. */
+  readonly url: string;
+  readonly agent: HttpAgent;
+  /** What the canister has been sent, and has executed, while `work` was done. */
+  count(canister: Principal, work: () => Promise<unknown>): Promise<Counted>;
+  /** Bytes of the canister's heap and stable memory together. `identity` has to be its controller. */
+  memoryOf(canister: Principal): Promise<number>;
+}
+
+/** It ends with the stack. @param identity signs for `agent` */
+export async function startCountingNetwork(
+  identity: SignIdentity,
+  stack: AsyncDisposableStack,
+): Promise<CountingNetwork> {
+  const network = await startLocalNetwork({ port: 0, messageTimeLimit: MESSAGE_LIMIT_MS });
+  stack.defer(() => network.close());
+  const proxy = await startFaultProxy(
+    { teardown: (work) => stack.defer(async () => void (await work())) },
+    network.url,
+  );
+  let [messages, bytes] = [0, 0];
+  let methods = new Map<string, number>();
+  proxy.fault = (path, body) => {
+    if (!path.endsWith("/call") || path.includes(MANAGEMENT)) return "none";
+    const { content } = cbor.decode<{ content: { method_name: string } }>(body);
+    messages += 1;
+    bytes += body.length;
+    methods.set(content.method_name, (methods.get(content.method_name) ?? 0) + 1);
+    return "none";
+  };
+  const agent = HttpAgent.createSync({
+    host: proxy.url,
+    rootKey: network.rootKey,
+    retryTimes: 0,
+    identity,
+  });
+  return {
+    url: proxy.url,
+    agent,
+    async count(canister, work) {
+      [messages, bytes, methods] = [0, 0, new Map()];
+      const before = await instructionsOf(agent, canister);
+      await work();
+      const instructions = Number((await instructionsOf(agent, canister)) - before);
+      const named = [...methods].map(([name, count]) => `${name} ${count}`);
+      return { messages, bytes, instructions, methods: named.join(", ") };
+    },
+    memoryOf: (canister) => memoryOf(agent, canister),
+  };
+}
+
+interface Status {
+  canister_status(request: { canister_id: Principal }): Promise<{
+    memory_metrics: { wasm_memory_size: bigint; stable_memory_size: bigint };
+  }>;
+}
+
+/** The program itself is left out: one that counts is larger. */
+async function memoryOf(agent: HttpAgent, canister_id: Principal): Promise<number> {
+  const management = Actor.createActor<Status>(
+    ({ IDL }) => {
+      const memory_metrics = IDL.Record({ wasm_memory_size: IDL.Nat, stable_memory_size: IDL.Nat });
+      const status = IDL.Record({ memory_metrics });
+      return IDL.Service({
+        canister_status: IDL.Func([IDL.Record({ canister_id: IDL.Principal })], [status], []),
+      });
+    },
+    { agent, canisterId: MANAGEMENT, effectiveCanisterId: canister_id },
+  );
+  const { memory_metrics } = await management.canister_status({ canister_id });
+  return Number(memory_metrics.wasm_memory_size + memory_metrics.stable_memory_size);
+}

@@ -1,0 +1,40 @@
+/** What a process takes of its host, as the kernel counts it (proc(5)). */
+import { readdir, readFile, writeFile } from "node:fs/promises";
+
+/** Memory in MiB. */
+export interface Usage {
+  /** Resident, with pages of files and libraries that it shares with others. */
+  readonly resident: number;
+  /** Of that, what belongs to no file: heap, buffers, stacks. */
+  readonly anonymous: number;
+  /** Resident, where a page that n processes have counts an nth. */
+  readonly proportional: number;
+  /** The most that was resident, since it began or since forgetPeak(). */
+  readonly peak: number;
+  readonly threads: number;
+  readonly descriptors: number;
+}
+
+/** @throws Error when there is no such process, or it is somebody else's and we are not root */
+export async function usageOf(pid: number): Promise<Usage> {
+  const [status, rollup, { length: descriptors }] = await Promise.all([
+    readFile(`/proc/${pid}/status`, "utf8"),
+    readFile(`/proc/${pid}/smaps_rollup`, "utf8"),
+    readdir(`/proc/${pid}/fd`),
+  ]);
+  const number = (text: string, name: string) =>
+    Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(text)![1]);
+  return {
+    resident: number(status, "VmRSS") / 1024,
+    anonymous: number(status, "RssAnon") / 1024,
+    proportional: number(rollup, "Pss") / 1024,
+    peak: number(status, "VmHWM") / 1024,
+    threads: number(status, "Threads"),
+    descriptors,
+  };
+}
+
+/** From now on, `peak` is the most since now. */
+export async function forgetPeak(pid: number): Promise<void> {
+  await writeFile(`/proc/${pid}/clear_refs`, "5");
+}
