@@ -131,6 +131,7 @@ function resultOf(taken: ReadonlyMap<string, Taken[]>): Result {
     tables: [
       table("a whole boot, to the installer's screen", taken, ({ whole }) => whole),
       table("of it, TFTP", taken, ({ tftp }) => tftp),
+      table("after it, which is the machine alone", taken, ({ after }) => after),
       table("the same files read by curl", taken, ({ curl }) => curl),
       mounting,
     ],
@@ -156,9 +157,12 @@ await interruptible("bench", async (signal) => {
   for (let i = 0; i < Number(values.runs); i++) {
     for (const [name, way] of Object.entries(WAYS)) {
       const one = await take(way, { workspace, local, published, signal });
+      const first = taken.get(LOCAL)![0] ?? one;
+      if (one.names.join() !== first.names.join())
+        throw new Error(`${name}: ${one.names}, and not ${first.names}`);
       taken.get(name)!.push(one);
-      const seconds = [one.whole, one.before, one.tftp, one.curl].map((value) => value.toFixed(2));
-      console.error(`${name}: whole, before, TFTP, curl: ${seconds.join(", ")} s`);
+      const seconds = [one.whole, one.before, one.tftp, one.after, one.curl].map((value) => value.toFixed(2));
+      console.error(`${name}: whole, before, TFTP, after, curl: ${seconds.join(", ")} s`);
     }
   }
   print(resultOf(taken), values.json);

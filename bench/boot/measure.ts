@@ -22,6 +22,8 @@ export interface BootTimes {
   readonly before: number;
   /** From then until its last file is sent. */
   readonly tftp: number;
+  /** From then to the screen: the machine alone, whatever it was booted from. */
+  readonly after: number;
 }
 
 /**
@@ -36,16 +38,14 @@ export async function bootFrom(
   { namespace, last, ...options }: RunOptions & { namespace: string; last: string },
 ): Promise<BootTimes> {
   const processes: Process[] = [];
-  const times: Promise<number>[] = [];
+  const times: Promise<number | undefined>[] = [];
   let switchedOn = 0;
-  /** When dnsmasq has written it. A boot that fails says why itself. */
-  const written = async (dnsmasq: Process, pattern: RegExp) => {
-    const wait = { seconds: BOOT_SECONDS, signal: options.signal };
-    return dnsmasq.until(pattern, wait).then(
+  /** When dnsmasq has written it; undefined: never. A boot that fails says why itself. */
+  const written = (dnsmasq: Process, pattern: RegExp) =>
+    dnsmasq.until(pattern, { seconds: BOOT_SECONDS, signal: options.signal }).then(
       () => secondsSince(switchedOn),
-      () => Number.NaN,
+      () => undefined,
     );
-  };
   const { names, bytes, seconds } = await boot(root, {
     ...options,
     namespace,
@@ -61,8 +61,10 @@ export async function bootFrom(
       );
     },
   });
-  const [before, sent] = (await Promise.all(times)) as [number, number];
-  return { names, bytes, whole: seconds, before, tftp: sent - before };
+  const [before, sent] = await Promise.all(times);
+  if (before === undefined || sent === undefined)
+    throw new Error(`dnsmasq has not said that it sent ${last}`);
+  return { names, bytes, whole: seconds, before, tftp: sent - before, after: seconds - sent };
 }
 
 /** Reads files from `root` by TFTP, one after the other, with curl. @returns seconds */
