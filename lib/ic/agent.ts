@@ -7,6 +7,7 @@ import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from
 import { Principal } from "@dfinity/principal";
 import { FormatError, UserError } from "../errors.ts";
 import { agentMessage } from "./agent-error.ts";
+import "./bls-generator.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import type { Network } from "./network.ts";
 
