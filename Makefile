@@ -15,7 +15,7 @@ SBINDIR ?= /sbin
 export PREFIX SBINDIR ZSHDIR DESTDIR
 
 .PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench bench-cold \
-  bench-dnsmasq bench-publish bench-ready bench-transports bench-warm soak clean
+  bench-cpu bench-dnsmasq bench-publish bench-ready bench-transports bench-warm soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -80,6 +80,9 @@ bench-dnsmasq: setup ## Measure: how long dnsmasq takes for DHCP and DNS while i
 
 bench-cold: setup ## Measure: reading a far tree for the first time, beside rclone, httpdirfs and the original's way, as root; 25 minutes
 	@node bench/cold.ts
+
+bench-cpu: setup ## Measure: what a verified MiB costs the processor, beside @dfinity/agent by itself; two minutes
+	@node bench/cpu.ts
 
 bench-publish: setup ## Measure: publishing over a line as the main network's; four minutes
 	@node bench/publish.ts

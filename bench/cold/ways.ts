@@ -110,7 +110,7 @@ export function onePieceAtATime(bytes: typeof SECTOR | typeof MIB): Way {
 
 export const WAYS: Readonly<Record<string, Way>> = {
   icfs: icfs("--prefetch", "none"),
-  "icfs, prefetching": icfs("--prefetch", "all"),
+  "icfs prefetching": icfs("--prefetch", "all"),
   curl,
   rclone: overHttp((web, mountpoint) => {
     const options = ["--config", "/dev/null", "--read-only", "--http-url", web];
