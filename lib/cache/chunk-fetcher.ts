@@ -92,6 +92,7 @@ export class ChunkFetcher {
   /** At 1, nothing is asked for ahead while a reader's own chunk is on its way. */
   readonly #ahead: AdaptiveWindow;
   readonly #background: AdaptiveWindow;
+  readonly #mostAhead: number;
   #readers = 0;
   #loads = 0;
   /** When (of performance.now()) the network last gave anything. */
@@ -105,13 +106,13 @@ export class ChunkFetcher {
     this.breaker = new Breaker(options.log);
     const { slow = false, readTimeout, memory } = options;
     const deadline = slow ? SLOW_DEADLINE_MS : readTimeout;
-    const window = (first: number, most: number, share: number) => {
-      const room = Math.floor((share * memory) / MAX_CHUNK_BYTES);
-      const largest = Math.max(first, Math.min(most, room));
-      return new AdaptiveWindow({ deadline, first: slow ? largest : first, most: largest });
-    };
-    this.#ahead = window(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
-    this.#background = window(FIRST_LOADS, MOST_LOADS, SHARE_BACKGROUND);
+    const largest = (first: number, most: number, share: number) =>
+      Math.max(first, Math.min(most, Math.floor((share * memory) / MAX_CHUNK_BYTES)));
+    const window = (first: number, most: number) =>
+      new AdaptiveWindow({ deadline, first: slow ? most : first, most });
+    this.#mostAhead = largest(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
+    this.#ahead = window(FIRST_PREFETCHES, this.#mostAhead);
+    this.#background = window(FIRST_LOADS, largest(FIRST_LOADS, MOST_LOADS, SHARE_BACKGROUND));
   }
 
   /** How many chunks are on their way. */
@@ -125,6 +126,8 @@ export class ChunkFetcher {
 
   /** Whether something may be asked for that nobody waits for yet, beside so many that may be asked for soon. */
   hasRoom(soon: number): boolean {
+    // Each takes its memory from the start.
+    if (this.#underWay.size + soon >= this.#mostAhead) return false;
     let left = soon;
     for (const { state } of this.#underWay.values()) left += state.left;
     return this.#ahead.hasRoom(Math.ceil(left));
@@ -205,7 +208,8 @@ export class ChunkFetcher {
       });
     } finally {
       this.#underWay.delete(key);
-      this.#changed("arrival");
+      // When whoever has waited for it has put it where it is found.
+      setImmediate(() => this.#changed("arrival"));
     }
   }
 

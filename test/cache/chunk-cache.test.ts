@@ -213,6 +213,22 @@ t.test("what found no room is fetched while others are still arriving, if they c
   );
 });
 
+t.test("what found no room, and a reader has got meanwhile, is not fetched again", async (t) => {
+  const chunks = Array.from({ length: 5 }, (_, i) => chunk(`chunk ${i}`));
+  const answers: ((bytes: Buffer) => void)[] = [];
+  const { cache, fetched } = cacheOf(() => new Promise((resolve) => answers.push(resolve)), {
+    memory: 256 * 1024 * 1024,
+  });
+  for (const { reference } of chunks) cache.prefetch(reference);
+  const last = chunks[4]!;
+  const read = cache.get(last.reference);
+  answers[4]!(last.bytes);
+  t.equal(await read, last.bytes);
+  for (const [i, { bytes }] of chunks.slice(0, 4).entries()) answers[i]!(bytes);
+  await sleep(20);
+  t.equal(fetched.length, 5);
+});
+
 t.test("what arrives slowly makes no room for more", async (t) => {
   const chunks = Array.from({ length: 10 }, (_, i) => chunk(`100 bytes, ${i} `.padEnd(100, "x")));
   const receivers: ((bytes: number) => void)[] = [];
