@@ -52,9 +52,11 @@ const FIRST_PREFETCHES = 4;
 const MOST_PREFETCHES = 16;
 /**
  * So much of a chunk tells how long it will take. Those under way share the link and end at about the same time: if the
- * next were asked for only then, the link would be idle for a round trip.
+ * next were asked for only then, the link would be idle for a round trip. On a slower one that costs less than a first reader
+ * who waits for more that is under way: only what is expected to be twice as quick as it must be counts so early.
  */
 const TELLING_SHARE = 1 / 4;
+const TELLING_QUICKNESS = 2;
 /** In the background: on a slow link a reader must not find many before it, and on a fast one they soon grow. */
 const FIRST_LOADS = 1;
 const MOST_LOADS = 8;
@@ -220,16 +222,17 @@ export class ChunkFetcher {
       this.breaker.close();
     };
     let received = 0;
-    let isPromising = false;
+    let isPromising: boolean | undefined;
     const receive = (length: number) => {
       received += length;
       const share = Math.min(received / reference.size, 1);
-      if (state !== undefined) state.left = 1 - share;
-      const expected = (performance.now() - started) / share;
-      if (!isPromising && share >= TELLING_SHARE && this.#ahead.isQuick(expected)) {
-        isPromising = true;
-        this.#ahead.arrived(expected);
+      if (isPromising === undefined && share >= TELLING_SHARE) {
+        const expected = (performance.now() - started) / share;
+        isPromising = this.#ahead.isQuick(TELLING_QUICKNESS * expected);
+        if (isPromising) this.#ahead.arrived(expected);
       }
+      if (!isPromising || state === undefined) return;
+      state.left = 1 - share;
       this.#changed("arrival");
     };
     let bytes: Buffer;
