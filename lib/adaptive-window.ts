@@ -31,10 +31,15 @@ export class AdaptiveWindow {
     return underWay < this.#size;
   }
 
+  /** Whether a transfer that takes so many milliseconds lets the window grow. */
+  isQuick(milliseconds: number): boolean {
+    return milliseconds < QUICK * this.#options.deadline;
+  }
+
   /** A transfer is done. @param milliseconds that it took */
   arrived(milliseconds: number): void {
     const { deadline, most } = this.#options;
-    if (milliseconds < QUICK * deadline) this.#size = Math.min(this.#size + 1, most);
+    if (this.isQuick(milliseconds)) this.#size = Math.min(this.#size + 1, most);
     else if (milliseconds > SLOW * deadline) this.#shrink();
   }
 

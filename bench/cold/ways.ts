@@ -97,7 +97,7 @@ export function onePieceAtATime(bytes: typeof SECTOR | typeof MIB): Way {
 
 export const WAYS: Readonly<Record<string, Way>> = {
   icfs: icfs("--prefetch", "none"),
-  "icfs, prefetching": icfs("--prefetch", "all"),
+  "icfs prefetching": icfs("--prefetch", "all"),
   curl,
   rclone: overHttp(RCLONE),
   httpdirfs: overHttp((web, mountpoint) => ["httpdirfs", "-f", web, mountpoint]),

@@ -5,7 +5,13 @@
 import { LRUCache } from "lru-cache";
 import { type Chunk, keyOf } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
-import { ChunkFetcher, type FetchChunk, type FetcherOptions, type FetchStatistics } from "./chunk-fetcher.ts";
+import {
+  type Change,
+  ChunkFetcher,
+  type FetchChunk,
+  type FetcherOptions,
+  type FetchStatistics,
+} from "./chunk-fetcher.ts";
 import { Garbage } from "./garbage.ts";
 import { HeldChunks } from "./held-chunks.ts";
 
@@ -49,6 +55,9 @@ export interface ChunkCacheOptions extends FetcherOptions {
  * for two deadlines. Whoever reads again later gets a new one.
  */
 const KERNEL_RETRY_MS = 100;
+/** Of what was to be fetched ahead, and found no room: the latest, for so long. A reader who goes on asks again. */
+const MOST_WANTED = 16;
+const WANTED_MS = 1000;
 /** Of the memory, for chunks on their way to a slow disk, beside those in use. What is over this is not kept this time. */
 const SHARE_WRITING = 1 / 8;
 const LEAST_WRITING_BYTES = 4 * 1024 * 1024;
@@ -64,6 +73,8 @@ export class ChunkCache {
   readonly #reads = { hits: 0, diskHits: 0, misses: 0 };
   /** Why chunks could not be had, a moment ago. */
   readonly #late = new LRUCache<string, Error>({ max: 1000, ttl: KERNEL_RETRY_MS });
+  /** What is to be fetched ahead as soon as there is room. */
+  readonly #wanted = new LRUCache<string, Chunk>({ max: MOST_WANTED, ttl: WANTED_MS });
   /** What is on its way to disk, where it could not be found yet. */
   readonly #writes = new Map<string, { readonly bytes: Buffer; readonly done: Promise<void> }>();
   /** They take of the same memory: what is held is not in #memory, and leaves that less room. */
@@ -72,7 +83,7 @@ export class ChunkCache {
 
   constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
     this.#options = options;
-    this.#fetcher = new ChunkFetcher(fetch, options);
+    this.#fetcher = new ChunkFetcher(fetch, options, (change) => this.#fetchWanted(change));
     this.#garbage = new Garbage(options.memory);
     this.#held = new HeldChunks(options.memory);
     this.#memory = new LRUCache({
@@ -101,6 +112,18 @@ export class ChunkCache {
   /** Bytes of chunks in memory. */
   get memoryUsed(): number {
     return this.#memory.calculatedSize + this.#held.bytes;
+  }
+
+  #fetchWanted(change: Change): void {
+    // What fails may fail because it is too much.
+    if (change === "failure") this.#wanted.clear();
+    // The oldest first.
+    for (const key of [...this.#wanted.rkeys()]) {
+      if (!this.#fetcher.hasRoom(this.#diskReads.size)) return;
+      const reference = this.#wanted.peek(key);
+      this.#wanted.delete(key);
+      if (reference !== undefined) this.prefetch(reference);
+    }
   }
 
   /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
@@ -137,11 +160,15 @@ export class ChunkCache {
     }
   }
 
-  /** Fetches the chunk in the background, unless it is here or enough is under way. */
+  /** Fetches the chunk in the background, unless it is here; where enough is under way, a moment later or not at all. */
   prefetch(reference: Chunk): void {
     const key = keyOf(reference);
-    if (this.#here(key) !== undefined || this.#diskReads.has(key)) return;
-    if (!this.#fetcher.hasRoom(key, this.#diskReads.size)) return;
+    if (this.#here(key) !== undefined || this.#diskReads.has(key) || this.#fetcher.isUnderWay(key)) return;
+    if (!this.#fetcher.hasRoom(this.#diskReads.size)) {
+      this.#wanted.set(key, reference);
+      return;
+    }
+    this.#wanted.delete(key);
     this.#ahead(reference).catch(() => {
       // Already logged; whoever reads the chunk tries again and is told.
     });

@@ -14,8 +14,13 @@ import { Breaker } from "./breaker.ts";
  * One attempt to get a chunk's verified bytes (lib/source). A chunk without a hash has one afterwards.
  *
  * @param arrived called when a part has come, where more is needed than the chunk alone
+ * @param received told of the chunk's bytes, unverified, as they arrive, where the source counts them
  */
-export type FetchChunk = (reference: Chunk, arrived: () => void) => Promise<Buffer>;
+export type FetchChunk = (
+  reference: Chunk,
+  arrived: () => void,
+  received: (bytes: number) => void,
+) => Promise<Buffer>;
 
 /** What has been fetched. Bytes and chunks are counted once they are verified. */
 export interface FetchStatistics {
@@ -45,6 +50,13 @@ const LONGEST_PAUSE_MS = 1000;
 const FIRST_PREFETCHES = 4;
 /** 16 MiB on their way: more than a link of 100 MiB/s holds in 100 ms, and few enough for a gateway's rate limit. */
 const MOST_PREFETCHES = 16;
+/**
+ * So much of a chunk tells how long it will take. Those under way share the link and end at about the same time: if the
+ * next were asked for only then, the link would be idle for a round trip. On a slower one that costs less than a first reader
+ * who waits for more that is under way: only what is expected to be twice as quick as it must be counts so early.
+ */
+const TELLING_SHARE = 1 / 4;
+const TELLING_QUICKNESS = 2;
 /** In the background: on a slow link a reader must not find many before it, and on a fast one they soon grow. */
 const FIRST_LOADS = 1;
 const MOST_LOADS = 8;
@@ -59,37 +71,50 @@ const TURN_MS = 20;
 /** A chunk on its way, for all who ask for it meanwhile. */
 interface SharedFetch {
   readonly bytes: Promise<Buffer>;
-  /** Until when (of performance.now()) it is tried again: the last asker's deadline. */
-  readonly time: { deadline: number };
+  readonly state: FetchState;
 }
+
+interface FetchState {
+  /** Until when (of performance.now()) it is tried again: the last asker's deadline. */
+  deadline: number;
+  /** What is still to come of it: 1 is all. */
+  left: number;
+}
+
+/** What may make room for a chunk that nobody waits for yet. */
+export type Change = "arrival" | "failure";
 
 export class ChunkFetcher {
   readonly statistics: FetchStatistics = { chunksVerified: 0, bytesVerified: 0, failures: 0 };
   readonly breaker: Breaker;
   readonly #fetch: FetchChunk;
   readonly #options: FetcherOptions;
+  readonly #changed: (change: Change) => void;
   readonly #underWay = new Map<string, SharedFetch>();
   /** At 1, nothing is asked for ahead while a reader's own chunk is on its way. */
   readonly #ahead: AdaptiveWindow;
   readonly #background: AdaptiveWindow;
+  readonly #mostAhead: number;
   #readers = 0;
   #loads = 0;
   /** When (of performance.now()) the network last gave anything. */
   #lastArrival = Number.NEGATIVE_INFINITY;
 
-  constructor(fetch: FetchChunk, options: FetcherOptions) {
+  /** @param changed called when hasRoom() may have changed */
+  constructor(fetch: FetchChunk, options: FetcherOptions, changed: (change: Change) => void) {
     this.#fetch = fetch;
+    this.#changed = changed;
     this.#options = options;
     this.breaker = new Breaker(options.log);
     const { slow = false, readTimeout, memory } = options;
     const deadline = slow ? SLOW_DEADLINE_MS : readTimeout;
-    const window = (first: number, most: number, share: number) => {
-      const room = Math.floor((share * memory) / MAX_CHUNK_BYTES);
-      const largest = Math.max(first, Math.min(most, room));
-      return new AdaptiveWindow({ deadline, first: slow ? largest : first, most: largest });
-    };
-    this.#ahead = window(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
-    this.#background = window(FIRST_LOADS, MOST_LOADS, SHARE_BACKGROUND);
+    const largest = (first: number, most: number, share: number) =>
+      Math.max(first, Math.min(most, Math.floor((share * memory) / MAX_CHUNK_BYTES)));
+    const window = (first: number, most: number) =>
+      new AdaptiveWindow({ deadline, first: slow ? most : first, most });
+    this.#mostAhead = largest(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
+    this.#ahead = window(FIRST_PREFETCHES, this.#mostAhead);
+    this.#background = window(FIRST_LOADS, largest(FIRST_LOADS, MOST_LOADS, SHARE_BACKGROUND));
   }
 
   /** How many chunks are on their way. */
@@ -97,9 +122,17 @@ export class ChunkFetcher {
     return this.#underWay.size;
   }
 
+  isUnderWay(key: string): boolean {
+    return this.#underWay.has(key);
+  }
+
   /** Whether something may be asked for that nobody waits for yet, beside so many that may be asked for soon. */
-  hasRoom(key: string, soon: number): boolean {
-    return !this.#underWay.has(key) && this.#ahead.hasRoom(this.#underWay.size + soon);
+  hasRoom(soon: number): boolean {
+    // Each takes its memory from the start.
+    if (this.#underWay.size + soon >= this.#mostAhead) return false;
+    let left = soon;
+    for (const { state } of this.#underWay.values()) left += state.left;
+    return this.#ahead.hasRoom(Math.ceil(left));
   }
 
   /** For a reader, who waits until `deadline` (of performance.now()). @throws Error when it cannot be had, never later */
@@ -156,47 +189,68 @@ export class ChunkFetcher {
   #shared(key: string, reference: Chunk, deadline: number): Promise<Buffer> {
     let shared = this.#underWay.get(key);
     if (shared === undefined) {
-      const time = { deadline };
-      shared = { time, bytes: this.#fetchUntil(time, key, reference) };
+      const state = { deadline, left: 1 };
+      shared = { state, bytes: this.#fetchUntil(state, key, reference) };
       this.#underWay.set(key, shared);
     }
-    shared.time.deadline = Math.max(shared.time.deadline, deadline);
+    shared.state.deadline = Math.max(shared.state.deadline, deadline);
     return shared.bytes;
   }
 
-  async #fetchUntil(time: SharedFetch["time"], key: string, reference: Chunk): Promise<Buffer> {
+  async #fetchUntil(state: FetchState, key: string, reference: Chunk): Promise<Buffer> {
     try {
-      return await retrying(() => this.#attempt(reference), {
+      return await retrying(() => this.#attempt(reference, state), {
         firstPause: FIRST_PAUSE_MS,
         longestPause: LONGEST_PAUSE_MS,
         again: (error, attempts, pause) => {
           if (attempts === 1) this.#options.log.warn(`${sayWhich(reference)}: ${messageOf(error)}`);
           if (this.#options.giveUp?.(error, attempts)) return false;
-          return performance.now() + pause < time.deadline;
+          return performance.now() + pause < state.deadline;
         },
       });
     } finally {
       this.#underWay.delete(key);
+      // When whoever has waited for it has put it where it is found.
+      setImmediate(() => this.#changed("arrival"));
     }
   }
 
-  async #attempt(reference: Chunk): Promise<Buffer> {
+  async #attempt(reference: Chunk, state?: FetchState): Promise<Buffer> {
     const started = performance.now();
+    const arrived = () => {
+      this.#lastArrival = performance.now();
+      this.breaker.close();
+    };
+    let received = 0;
+    let isPromising: boolean | undefined;
+    const receive = (length: number) => {
+      received += length;
+      const share = Math.min(received / reference.size, 1);
+      if (isPromising === undefined && share >= TELLING_SHARE) {
+        const expected = (performance.now() - started) / share;
+        isPromising = this.#ahead.isQuick(TELLING_QUICKNESS * expected);
+        if (isPromising) this.#ahead.arrived(expected);
+      }
+      if (!isPromising || state === undefined) return;
+      state.left = 1 - share;
+      this.#changed("arrival");
+    };
     let bytes: Buffer;
     try {
-      bytes = await this.#fetch(reference, () => {
-        this.#lastArrival = performance.now();
-        this.breaker.close();
-      });
+      bytes = await this.#fetch(reference, arrived, receive);
     } catch (error) {
       this.statistics.failures += 1;
+      if (state !== undefined) state.left = 1;
       this.#ahead.failed();
+      this.#changed("failure");
       // The network has answered, and will always say the same of this chunk: a probe for another would go through.
       if (this.#options.giveUp?.(error, Number.POSITIVE_INFINITY)) this.breaker.close();
       throw error;
     }
     this.#lastArrival = performance.now();
-    this.#ahead.arrived(this.#lastArrival - started);
+    const taken = this.#lastArrival - started;
+    // The window has grown by what was expected of it.
+    if (!(isPromising && this.#ahead.isQuick(taken))) this.#ahead.arrived(taken);
     this.statistics.chunksVerified += 1;
     this.statistics.bytesVerified += bytes.length;
     this.breaker.close();

@@ -13,7 +13,7 @@ const MEMORY = 3 * CHUNKS_AHEAD * MAX_CHUNK_BYTES;
 const ATTEMPTS = 3;
 
 export function readingCache(source: Source): ChunkCache {
-  return new ChunkCache((chunk, arrived) => source.chunk(chunk, arrived), {
+  return new ChunkCache((...fetched) => source.chunk(...fetched), {
     memory: MEMORY,
     slow: source.slow,
     // A network that is away for a moment is waited for.

@@ -2,10 +2,12 @@
  * @dfinity/agent, set up as icfs uses it, and the one kind of query a reader makes: arguments and reply are plain
  * blobs, so that unverified bytes never meet a general decoder.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
 import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
 import { FormatError, UserError } from "../errors.ts";
 import { agentMessage } from "./agent-error.ts";
+import "./bls-generator.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import type { Network } from "./network.ts";
 
@@ -25,6 +27,12 @@ export interface AgentOptions {
   readonly retryTimes?: number;
 }
 
+/** Told of the answer's bytes, unverified, as they arrive. */
+export type Received = (bytes: number) => void;
+
+/** Whom to tell of the answer to the query that is made: the agent takes nothing along to its fetch(). */
+const receiver = new AsyncLocalStorage<Received>();
+
 export function createAgent(options: AgentOptions): HttpAgent {
   return HttpAgent.createSync({
     host: options.network.url,
@@ -33,7 +41,7 @@ export function createAgent(options: AgentOptions): HttpAgent {
     verifyQuerySignatures: options.verifyQuerySignatures,
     retryTimes: options.retryTimes ?? 0,
     fetch: async (url, init) => {
-      const response = await boundedFetch(url, init, options.requestTimeout);
+      const response = await boundedFetch(url, init, options.requestTimeout, receiver.getStore());
       return options.verifyQuerySignatures ? response : withoutCopies(response);
     },
   });
@@ -91,8 +99,10 @@ export async function queryBlob(
   canister: Principal,
   methodName: string,
   arg: Uint8Array,
+  received?: Received,
 ): Promise<Uint8Array> {
-  return decodeBlob(await queryReply(agent, canister, methodName, arg));
+  const query = () => queryReply(agent, canister, methodName, arg);
+  return decodeBlob(await (received === undefined ? query() : receiver.run(received, query)));
 }
 
 /**

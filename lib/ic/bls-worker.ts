@@ -4,6 +4,7 @@ import { constants, setPriority } from "node:os";
 import { basename } from "node:path";
 import { parentPort } from "node:worker_threads";
 import type { blsVerify } from "@dfinity/agent";
+import "./bls-generator.ts";
 
 /** What is to be checked, and the number of the answer. */
 export interface Task {

@@ -19,12 +19,14 @@ const MAX_IDLE_TIMES = 6;
  *
  * @param init its method, headers and body; the body is bytes
  * @param idle milliseconds without a byte after which the request has failed
+ * @param received told of each piece of the answer, in bytes, as it arrives
  * @throws Error when time or size is exceeded, or the answer is no plain one; FormatError when one of status 200 is no CBOR
  */
 export async function boundedFetch(
   url: string | URL | Request,
   init: RequestInit | undefined,
   idle: number,
+  received: (bytes: number) => void = () => {},
 ): Promise<Response> {
   const target = new URL(url instanceof Request ? url.url : url);
   const controller = new AbortController();
@@ -39,6 +41,7 @@ export async function boundedFetch(
     for await (const part of incoming) {
       silence.refresh();
       body.add(part);
+      received(part.length);
     }
     const bytes = body.end();
     if (incoming.statusCode === 200) checkAnswer(bytes, target);

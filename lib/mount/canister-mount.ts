@@ -76,7 +76,7 @@ export class CanisterMount {
     this.#options = options;
     this.#warning = warning;
     this.#newestTime = release.certifiedAt;
-    this.#cache = new ChunkCache((chunk, arrived) => source.chunk(chunk, arrived), {
+    this.#cache = new ChunkCache((...fetched) => source.chunk(...fetched), {
       ...options,
       slow: source.slow,
       ...(store === undefined ? {} : { disk: store }),

@@ -73,9 +73,10 @@ export interface Source {
    * A chunk's verified bytes; a chunk without a hash has one afterwards. One attempt.
    *
    * @param arrived called as parts arrive, where it takes more than one answer
+   * @param received told of the one answer's bytes as they arrive, where somebody counts them
    * @throws VerificationError, FormatError, RejectError, Error
    */
-  chunk(chunk: Chunk, arrived?: () => void): Promise<Buffer>;
+  chunk(chunk: Chunk, arrived?: () => void, received?: (bytes: number) => void): Promise<Buffer>;
   /** What proves the release without asking again, for restore(). */
   evidence(release: Release): Buffer;
   /** What evidence() was made of, verified again, but for its age. @throws VerificationError, FormatError */

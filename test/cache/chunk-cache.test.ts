@@ -28,9 +28,9 @@ function cacheOf(
   const fetched: Chunk[] = [];
   const logged: string[] = [];
   const log = createLog("debug", (line) => logged.push(line));
-  const counted: FetchChunk = (reference, arrived) => {
+  const counted: FetchChunk = (reference, ...told) => {
     fetched.push(reference);
-    return fetch(reference, arrived);
+    return fetch(reference, ...told);
   };
   return {
     fetched,
@@ -188,6 +188,62 @@ t.test("prefetching is bounded, and its failures harm nobody", async (t) => {
   t.equal(cache.statistics.misses, 1, "prefetches are no reads");
   cache.prefetch(chunks[30]!.reference);
   t.equal(fetched.length, 6, "there is room again");
+});
+
+t.test("what found no room is fetched while others are still arriving, if they come quickly", async (t) => {
+  const chunks = Array.from({ length: 10 }, (_, i) => chunk(`100 bytes, ${i} `.padEnd(100, "x")));
+  const receivers: ((bytes: number) => void)[] = [];
+  const { cache, fetched } = cacheOf(
+    (_reference, _arrived, received) => {
+      receivers.push(received);
+      return new Promise(() => {});
+    },
+    { memory: 256 * 1024 * 1024 },
+  );
+  for (const { reference } of chunks) cache.prefetch(reference);
+  t.equal(fetched.length, 4);
+  for (const received of receivers.slice()) received(24);
+  t.equal(fetched.length, 4, "too little to tell");
+  for (const received of receivers.slice()) received(1);
+  // There is room for eight by now, and of four only three quarters are still to come.
+  t.same(
+    fetched,
+    chunks.slice(0, 9).map(({ reference }) => reference),
+    "in the order in which they were asked for",
+  );
+});
+
+t.test("what found no room, and a reader has got meanwhile, is not fetched again", async (t) => {
+  const chunks = Array.from({ length: 5 }, (_, i) => chunk(`chunk ${i}`));
+  const answers: ((bytes: Buffer) => void)[] = [];
+  const { cache, fetched } = cacheOf(() => new Promise((resolve) => answers.push(resolve)), {
+    memory: 256 * 1024 * 1024,
+  });
+  for (const { reference } of chunks) cache.prefetch(reference);
+  const last = chunks[4]!;
+  const read = cache.get(last.reference);
+  answers[4]!(last.bytes);
+  t.equal(await read, last.bytes);
+  for (const [i, { bytes }] of chunks.slice(0, 4).entries()) answers[i]!(bytes);
+  await sleep(20);
+  t.equal(fetched.length, 5);
+});
+
+t.test("what arrives slowly makes no room for more", async (t) => {
+  const chunks = Array.from({ length: 10 }, (_, i) => chunk(`100 bytes, ${i} `.padEnd(100, "x")));
+  const receivers: ((bytes: number) => void)[] = [];
+  const { cache, fetched } = cacheOf(
+    (_reference, _arrived, received) => {
+      receivers.push(received);
+      return new Promise(() => {});
+    },
+    { readTimeout: 400, memory: 256 * 1024 * 1024 },
+  );
+  for (const { reference } of chunks) cache.prefetch(reference);
+  await sleep(50);
+  // All of it would take 200 ms, which is half of the deadline.
+  for (const received of receivers.slice()) received(25);
+  t.equal(fetched.length, 4);
 });
 
 t.test("a prefetched chunk is a hit, and one under way is joined", async (t) => {

@@ -247,9 +247,10 @@ t.test("a sequential reader is read ahead for, one who jumps is not", async (t) 
   const inode = fileSystem.lookup(ROOT_INODE, "file");
   const handle = open(fileSystem, inode);
   await fileSystem.read(handle, 0, 10);
-  t.same(numbers(), [1, 2, 3, 4, 5, 6, 7, 8]);
+  const ahead = Array.from({ length: 16 }, (_, i) => i + 1);
+  t.same(numbers(), ahead);
   await fileSystem.read(handle, 10, 10);
-  t.ok(numbers().includes(9), "the window moves on");
+  t.ok(numbers().includes(17), "the window moves on");
   await fileSystem.read(handle, 200, 10);
   t.same(numbers(), [], "a jump");
   await fileSystem.read(handle, 280, 20);
@@ -257,4 +258,26 @@ t.test("a sequential reader is read ahead for, one who jumps is not", async (t) 
   const other = open(fileSystem, inode);
   await fileSystem.read(other, 0, 300);
   t.same(numbers(), [], "there is nothing behind the end");
+});
+
+t.test("who reads files one after the other is read ahead for past their ends", async (t) => {
+  const names = Array.from({ length: 30 }, (_, i) => `file-${String(i).padStart(2, "0")}`);
+  const { fileSystem, store, manifest } = make(
+    Object.fromEntries(names.map((name) => [name, [Buffer.from(name)]])),
+  );
+  const ahead = async (i: number) => {
+    const handle = open(fileSystem, fileSystem.lookup(ROOT_INODE, names[i]!));
+    await fileSystem.read(handle, 0, 10);
+    fileSystem.release(handle);
+    return store.prefetched.splice(0).map((reference) => manifest.chunks.indexOf(reference));
+  };
+  t.same([await ahead(4), await ahead(5)], [[], []], "two neighbours may be all");
+  t.same(
+    await ahead(6),
+    Array.from({ length: 16 }, (_, i) => 7 + i),
+  );
+  t.same(await ahead(20), [], "a jump");
+  t.ok((await ahead(7)).includes(23), "another reader does not end it");
+  for (let i = 8; i < 29; i++) await ahead(i);
+  t.same(await ahead(29), [], "there is nothing behind the last");
 });

@@ -6,7 +6,7 @@ import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import pLimit from "p-limit";
 import { FormatError } from "../../errors.ts";
-import { blobArgument, NO_ARGUMENTS, queryBlob, RejectError } from "../../ic/agent.ts";
+import { blobArgument, NO_ARGUMENTS, queryBlob, type Received, RejectError } from "../../ic/agent.ts";
 import { CborReader } from "../../ic/cbor-reader.ts";
 import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate.ts";
 import { decodeHashTree, lookupLeaf, rootHash } from "../../ic/hash-tree.ts";
@@ -118,15 +118,15 @@ export class IcfsReader implements ReleaseReader {
     return piece;
   }
 
-  async chunk({ sha256: hash, size }: ChunkReference): Promise<Buffer> {
-    const bytes = await this.#verifiedChunk(hash, "a file");
+  async chunk({ sha256: hash, size }: ChunkReference, received?: Received): Promise<Buffer> {
+    const bytes = await this.#verifiedChunk(hash, "a file", received);
     // The hash is right, so the manifest lies about the size.
     if (bytes.length !== size) throw new VerificationError("a chunk has another size than the manifest says");
     return bytes;
   }
 
-  async #verifiedChunk(hash: Uint8Array, part: string): Promise<Buffer> {
-    const bytes = await this.#query("chunk", blobArgument(hash));
+  async #verifiedChunk(hash: Uint8Array, part: string, received?: Received): Promise<Buffer> {
+    const bytes = await this.#query("chunk", blobArgument(hash), received);
     if (bytes.length === 0) {
       throw new MissingChunkError(`the canister has not got chunk ${hexOf(hash)} of ${part}`);
     }
@@ -136,9 +136,9 @@ export class IcfsReader implements ReleaseReader {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  async #query(method: string, arg: Uint8Array): Promise<Uint8Array> {
+  async #query(method: string, arg: Uint8Array, received?: Received): Promise<Uint8Array> {
     try {
-      return await queryBlob(this.#agent, this.#canister, method, arg);
+      return await queryBlob(this.#agent, this.#canister, method, arg, received);
     } catch (error) {
       if (!(error instanceof RejectError)) throw error;
       const reader = await this.#agent.getPrincipal();

@@ -45,6 +45,10 @@ export interface ReleaseReader {
    * @throws FormatError, VerificationError, ... as head()
    */
   manifest(header: Header, pieces?: Pieces): Promise<Manifest>;
-  /** A chunk's bytes, whose hash and size have been checked. @throws VerificationError, ... as head() */
-  chunk(reference: ChunkReference): Promise<Buffer>;
+  /**
+   * A chunk's bytes, whose hash and size have been checked.
+   * @param received told of its bytes as they arrive, before they are
+   * @throws VerificationError, ... as head()
+   */
+  chunk(reference: ChunkReference, received?: (bytes: number) => void): Promise<Buffer>;
 }

@@ -58,9 +58,9 @@ export class IcfsSource implements Source {
     return openTree(this.#address, proven, this.#reader, pieces);
   }
 
-  chunk(chunk: Chunk): Promise<Buffer> {
+  chunk(chunk: Chunk, _arrived?: () => void, received?: (bytes: number) => void): Promise<Buffer> {
     // A manifest's chunks have hashes.
-    return this.#reader.chunk(chunk as ChunkReference);
+    return this.#reader.chunk(chunk as ChunkReference, received);
   }
 
   evidence({ proven }: IcfsRelease): Buffer {

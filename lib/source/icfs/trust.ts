@@ -81,7 +81,7 @@ export function trustingReader(
     },
     headers: (from, count) => reader.headers(from, count),
     manifest: (header, pieces) => reader.manifest(header, pieces),
-    chunk: (reference) => reader.chunk(reference),
+    chunk: (reference, received) => reader.chunk(reference, received),
   };
 }
 

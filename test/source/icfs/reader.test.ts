@@ -138,6 +138,21 @@ t.test("what is not the canister's is refused", async (t) => {
     await t.rejects(canister.source.chunk(lying), { message: /another size than the manifest says/ });
   });
 
+  t.test("whoever asks for a chunk is told of its bytes as they arrive", async (t) => {
+    const received = manifest.chunks.map(() => 0);
+    await Promise.all(
+      manifest.chunks.map((reference, i) =>
+        canister.source.chunk(reference, (bytes) => {
+          received[i]! += bytes;
+        }),
+      ),
+    );
+    // Beside the chunk an answer has a signature, and what says what is what.
+    for (const [i, { size }] of manifest.chunks.entries()) {
+      t.ok(received[i]! > size && received[i]! < size + 1000, `${received[i]} bytes for ${size}`);
+    }
+  });
+
   t.test("a chunk that is not there", async (t) => {
     const absent = { sha256: sha256(Buffer.from("absent")), size: 1 };
     await t.rejects(canister.source.chunk(absent), { message: /the canister has not got chunk/ });
