@@ -89,10 +89,10 @@ export class Lane {
     this.#pace = Math.min(FIRST_PACE_MS, PACE * taken);
     this.#lastArrival = now;
     this.#least = Math.min(this.#least, taken);
-    // The last one will take as long as this.
-    const left = this.#lastStart + taken - now;
-    const hasBegun = this.#waiting.length === 0 && this.#underWay > 1;
-    if (hasBegun && !this.#hasFailed && left <= BEHIND_SENDING * this.#least) this.#nearEnd.resolve();
+    // One that began so little before the last one: that will be answered as much later, and has arrived long before.
+    const isNear = this.#lastStart - started <= BEHIND_SENDING * this.#least;
+    const isLeft = this.#waiting.length === 0 && this.#underWay > 1;
+    if (isNear && isLeft && !this.#hasFailed) this.#nearEnd.resolve();
   }
 
   #admit(): void {
