@@ -5,20 +5,21 @@
 import { AdaptiveWindow } from "../adaptive-window.ts";
 import { patiently } from "./patience.ts";
 
-/** How long a call may take until its answer: the first seven of a megabyte share the uplink, of which 64 kB/s are enough then. */
+/** How long a call may take until its answer: seven of a megabyte share the uplink, of which 64 kB/s are enough then. */
 export const CALL_TIMEOUT_MS = 120_000;
 /**
  * An update takes one or two seconds of consensus, in which a subnet takes in 4 MiB/s: so that the line is never idle, that
- * much is under way, and as much again, because answers do not come evenly.
+ * much is under way, and as much again, because answers do not come evenly. To begin with one less than a slow uplink can
+ * bear: the first answer may be to a small call, tells nothing of the line, and lets in one more.
  */
-const FIRST_CALLS = 7;
+const FIRST_CALLS = 6;
 export const MOST_CALLS = 16;
 /**
  * Calls that begin together share the line and are answered together, and so are those that take their places: again and
  * again a round trip would pass in which nothing is sent. So there is a time between two beginnings. Until the first answer
- * it is a bit less than what a subnet takes for a megabyte; then as much as spreads the calls over half the time of one.
+ * it is what a subnet takes for a megabyte; then as much as spreads the calls over half the time of one.
  */
-const FIRST_PACE_MS = 200;
+const FIRST_PACE_MS = 250;
 const PACE = 1 / 2 / MOST_CALLS;
 /** While others arrive, one that fails is tried for longer: the network is bad, but not away. */
 const PROGRESS_MS = 60_000;
