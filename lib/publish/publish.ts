@@ -80,7 +80,8 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
   const work = async () => {
     const missing = await missingChunks(canister, tree.chunks);
     // The manifest's pieces, which stand behind the others, go ahead: the first answer comes soon, and the last is a usual one.
-    const first = startUpload(missing.toReversed());
+    const pieces = new Set(tree.chunks.slice(tree.manifest.chunks.length));
+    const first = startUpload(missing.toSorted((a, b) => Number(pieces.has(b)) - Number(pieces.has(a))));
     const publisher = await agent.getPrincipal();
     const isEarly = await Promise.race([first.done.then(() => false), first.nearEnd.then(() => true)]);
     // What was asked for too early is asked for again when all has been answered.
