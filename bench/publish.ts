@@ -1,74 +1,174 @@
 /**
- * Publishing over a line as the main network's: 80 ms away, 1.5 s for each update call, 4 MiB/s, which is about what a subnet takes in: `node
- * bench/publish.ts [--runs 3] [--json]`, as any user; `make bench-publish`. A tree of 64 MiB, the same again with a sixteenth of it
- * changed, and again with nothing changed; and the first over a line without limits, to see what else bounds it.
+ * Publishing over a line as the main network's: 80 ms away, 1.5 s for each update call, 4 MiB/s, which is about what a subnet takes
+ * in: `node bench/publish.ts [--runs 3] [--json]`, as any user; `make bench-publish`. A tree of 64 MiB, the same again with a
+ * sixteenth of it changed, and again with nothing changed; and the same over a line without limits, to see what else bounds it.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { deploy, publish } from "../demo/icfs.ts";
+import { deploy } from "../demo/icfs.ts";
 import { interruptible } from "../demo/interruptible.ts";
-import { Process } from "../demo/process.ts";
+import { Process, run } from "../demo/process.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
-import { median } from "./median.ts";
+import { median, sorted, spread } from "./median.ts";
+import { countingProxy } from "./publish/counting-proxy.ts";
+import { print, type Result } from "./result.ts";
 
 const ICFS = new URL("../bin/icfs", import.meta.url).pathname;
 const MIB = 1024 * 1024;
 const LATENCY_MS = 80;
+const UPDATE_MS = 1500;
 const MIB_PER_SECOND = 4;
-const FAR = ["--latency", `${LATENCY_MS}`, "--update-latency", "1500", "--bandwidth", `${MIB_PER_SECOND}`];
+const FAR = [
+  ["--latency", LATENCY_MS],
+  ["--update-latency", UPDATE_MS],
+  ["--bandwidth", MIB_PER_SECOND],
+].flatMap(([name, value]) => [`${name}`, `${value}`]);
 const FILES = 16;
 const FILE_MIB = 4;
 const WAYS = ["all of it", "a sixteenth", "nothing"] as const;
+const SENT_MIB = [FILES * FILE_MIB, FILE_MIB, 0] as const;
+/** Goals: of the line, and round trips of a publication of what is there. */
+const SHARE = 0.8;
+const ROUND_TRIPS = 3;
+/** Clock ticks a second in /proc. */
+const TICKS = 100;
+
+interface Taken {
+  readonly seconds: number;
+  /** Seconds of processor time, of `icfs publish` and of the network. */
+  readonly publisher: number;
+  readonly network: number;
+}
+
+interface Publications {
+  /** For each of WAYS. */
+  readonly taken: readonly Taken[];
+  /** Of one more, of what is there. */
+  readonly roundTrips: number;
+}
 
 const { values } = parseArgs({
   options: { runs: { type: "string", default: "3" }, json: { type: "boolean", default: false } },
 });
 
-/** Publishes a tree, changes a file and publishes, and publishes again. The seconds that each took. */
+/** Publishes a tree, changes a file and publishes, and publishes again. */
 async function publications(
   weather: readonly string[],
-  workspace: Workspace,
+  { directory, env }: Workspace,
   signal: AbortSignal,
-): Promise<number[]> {
-  const { directory, env } = workspace;
+): Promise<Publications> {
   await using localnet = new Process(ICFS, ["localnet", "--port", "0", ...weather], env);
   const [, url] = await localnet.until(/(http:\/\/[\d.]+:\d+)\s/, { seconds: 30, signal });
+  await using proxy = await countingProxy(url!);
   const canister = await deploy("oeagv-5qaaa-aaaah-aar4q-cai", url!, { env, signal });
   const tree = join(directory, "tree");
   await mkdir(tree, { recursive: true });
   const renew = (file: number) => writeFile(join(tree, `file-${file}`), randomBytes(FILE_MIB * MIB));
   for (let file = 0; file < FILES; file++) await renew(file);
-  const taken: number[] = [];
+
+  const publish = async (network: string): Promise<Taken> => {
+    const before = await processorTime(localnet.pid!);
+    const started = performance.now();
+    // The shell tells how much processor time its children have taken, on the last line.
+    const command = [ICFS, "publish", tree, canister, "--network", network, "--json"];
+    const script = ['"$@" && times', "sh", ...command];
+    const output = await run("sh", ["-c", ...script], { env, signal, seconds: 180 });
+    const seconds = (performance.now() - started) / 1000;
+    return {
+      seconds,
+      publisher: secondsIn(output.trim().split("\n").at(-1)!),
+      network: (await processorTime(localnet.pid!)) - before,
+    };
+  };
+  const taken: Taken[] = [];
   for (const way of WAYS) {
     if (way === "a sixteenth") await renew(0);
-    const started = performance.now();
-    await publish(tree, canister, url!, { env, signal });
-    taken.push((performance.now() - started) / 1000);
+    taken.push(await publish(url!));
   }
-  return taken;
+  await publish(proxy.url);
+  return { taken, roundTrips: proxy.roundTrips() };
+}
+
+/** Of a process, in seconds. */
+async function processorTime(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13);
+  return (Number(user) + Number(system)) / TICKS;
+}
+
+/** "0m1.23s 0m0.45s", as `times` of a shell prints it, together. */
+function secondsIn(times: string): number {
+  return Array.from(times.matchAll(/(\d+)m([\d.]+)s/g)).reduce(
+    (sum, [, minutes, seconds]) => sum + 60 * Number(minutes) + Number(seconds),
+    0,
+  );
+}
+
+function resultOf(far: readonly Publications[], near: readonly Publications[]): Result {
+  const of = (runs: readonly Publications[], way: number, what: keyof Taken) =>
+    sorted(runs.map(({ taken }) => taken[way]![what]));
+  const shares = SENT_MIB.map((mib, way) => mib / MIB_PER_SECOND / median(of(far, way, "seconds")));
+  const trips = Math.max(...far.map(({ roundTrips }) => roundTrips));
+  const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
+  return {
+    title: "Publishing",
+    about: `A tree of ${FILES} files of ${FILE_MIB} MiB is published from another process on this machine, the program's start included, over a line of ${MIB_PER_SECOND} MiB/s, ${LATENCY_MS} ms away, where an update call takes ${UPDATE_MS / 1000} s (what a subnet of the main network takes in), and over a line without limits; medians of ${far.length}, in turn. How large the tree is matters: the program's start and the hashing, the last chunk's update call and the one that makes the release take the same for every tree, and of a small change they are nearly all.`,
+    tables: [
+      {
+        columns: ["published", "s, median", "least", "most", "the line's own time, s", "share of the line"],
+        rows: WAYS.map((way, i) => [
+          way,
+          ...spread(of(far, i, "seconds"), 2),
+          (SENT_MIB[i]! / MIB_PER_SECOND).toFixed(2),
+          SENT_MIB[i] === 0 ? "" : percent(shares[i]!),
+        ]),
+      },
+      {
+        columns: [
+          "without a line",
+          "s, median",
+          "least",
+          "most",
+          "processor time of the publisher, s",
+          "of the network, s",
+        ],
+        rows: WAYS.map((way, i) => [
+          way,
+          ...spread(of(near, i, "seconds"), 2),
+          median(of(near, i, "publisher")).toFixed(2),
+          median(of(near, i, "network")).toFixed(2),
+        ]),
+      },
+    ],
+    goals: [
+      {
+        what: `a tree of ${SENT_MIB[0]} MiB, of which nothing is there: share of the line, from the program's start to its end`,
+        goal: `at least ${percent(SHARE)}`,
+        measured: percent(shares[0]!),
+        met: shares[0]! >= SHARE,
+      },
+      {
+        what: "a tree that is there: round trips, one after the other, the root key's of a local network included",
+        goal: `at most ${ROUND_TRIPS}`,
+        measured: `${trips}`,
+        met: trips <= ROUND_TRIPS,
+      },
+    ],
+  };
 }
 
 await interruptible("bench", async (signal) => {
   await using workspace = await makeWorkspace("icfs-bench");
-  const [far, near]: [number[][], number[][]] = [[], []];
-  for (let i = 0; i < Number(values.runs); i++) {
+  const [far, near]: [Publications[], Publications[]] = [[], []];
+  for (let i = 1; i <= Number(values.runs); i++) {
+    console.error(`run ${i} of ${values.runs}`);
     far.push(await publications(FAR, workspace, signal));
     near.push(await publications([], workspace, signal));
   }
-  if (values.json) {
-    console.log(JSON.stringify({ ways: WAYS, far, near }));
-    return;
-  }
-  const sent = [FILES * FILE_MIB, FILE_MIB, 0];
-  console.log("| published | s, median | least | most | the line's own time | s without a line |");
-  console.log("|---|---|---|---|---|---|");
-  for (const [i, way] of WAYS.entries()) {
-    const of = (runs: number[][]) => runs.map((run) => run[i]!).sort((a, b) => a - b);
-    const sorted = of(far);
-    const figures = [median(sorted), sorted[0]!, sorted.at(-1)!, sent[i]! / MIB_PER_SECOND];
-    const cells = [...figures, median(of(near))].map((value) => value.toFixed(2));
-    console.log(`| ${way} | ${cells.join(" | ")} |`);
-  }
+  print(resultOf(far, near), values.json);
 });

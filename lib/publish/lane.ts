@@ -5,20 +5,41 @@
 import { AdaptiveWindow } from "../adaptive-window.ts";
 import { patiently } from "./patience.ts";
 
-/** How long a call may take until its answer: the first four share the uplink, of which 64 kB/s are enough then. */
+/** How long a call may take until its answer: seven of a megabyte share the uplink, of which 64 kB/s are enough then. */
 export const CALL_TIMEOUT_MS = 120_000;
-/** An update takes a second or more of consensus, so several are under way; a subnet takes in about 4 MiB/s. */
-const FIRST_CALLS = 4;
-export const MOST_CALLS = 8;
+/**
+ * An update takes one or two seconds of consensus, in which a subnet takes in 4 MiB/s: so that the line is never idle, that
+ * much is under way, and as much again, because answers do not come evenly. To begin with one less than a slow uplink can
+ * bear: the first answer may be to a small call, tells nothing of the line, and lets in one more.
+ */
+const FIRST_CALLS = 6;
+export const MOST_CALLS = 16;
+/**
+ * Calls that begin together share the line and are answered together, and so are those that take their places: again and
+ * again a round trip would pass in which nothing is sent. So there is a time between two beginnings. Until the first answer
+ * it is what a subnet takes for a megabyte; then as much as spreads the calls over half the time of one.
+ */
+const FIRST_PACE_MS = 250;
+const PACE = 1 / 2 / MOST_CALLS;
 /** While others arrive, one that fails is tried for longer: the network is bad, but not away. */
 const PROGRESS_MS = 60_000;
+/** Of the time that the quickest answer took, as much is surely what comes behind the sending. */
+const BEHIND_SENDING = 2 / 3;
 
 export class Lane {
   readonly #window = new AdaptiveWindow({ deadline: CALL_TIMEOUT_MS, first: FIRST_CALLS, most: MOST_CALLS });
   readonly #waiting: (() => void)[] = [];
   readonly #ending = new AbortController();
+  readonly #nearEnd = Promise.withResolvers<void>();
   #underWay = 0;
+  #lastStart = Number.NEGATIVE_INFINITY;
   #lastArrival = Number.NEGATIVE_INFINITY;
+  /** Milliseconds that the quickest call took. */
+  #least = Number.POSITIVE_INFINITY;
+  /** Milliseconds between two beginnings. */
+  #pace = FIRST_PACE_MS;
+  #hasFailed = false;
+  #timer: NodeJS.Timeout | undefined;
 
   /** @param attempt is made until it goes well. @throws what the last attempt threw; AbortError after end() */
   send<T>(attempt: () => Promise<T>): Promise<T> {
@@ -26,6 +47,14 @@ export class Lane {
       goOn: () => performance.now() - this.#lastArrival < PROGRESS_MS,
       signal: this.#ending.signal,
     });
+  }
+
+  /**
+   * Resolves when nothing waits and, as answers have come so far, the last call has arrived, while its answer is still to
+   * come. Never, when a call has failed or nothing can be told.
+   */
+  get nearEnd(): Promise<void> {
+    return this.#nearEnd.promise;
   }
 
   /** When one has failed for good, the others that wait have no use any more: turns away whoever waits, or comes later. */
@@ -43,10 +72,10 @@ export class Lane {
     try {
       this.#ending.signal.throwIfAborted();
       const result = await attempt();
-      this.#lastArrival = performance.now();
-      this.#window.arrived(this.#lastArrival - started);
+      this.#arrived(performance.now(), started);
       return result;
     } catch (error) {
+      this.#hasFailed = true;
       this.#window.failed();
       throw error;
     } finally {
@@ -55,11 +84,34 @@ export class Lane {
     }
   }
 
+  #arrived(now: number, started: number): void {
+    const taken = now - started;
+    this.#window.arrived(taken);
+    this.#pace = Math.min(FIRST_PACE_MS, PACE * taken);
+    this.#lastArrival = now;
+    this.#least = Math.min(this.#least, taken);
+    // One that began so little before the last one: that will be answered as much later, and has arrived long before.
+    const isNear = this.#lastStart - started <= BEHIND_SENDING * this.#least;
+    const isLeft = this.#waiting.length === 0 && this.#underWay > 1;
+    if (isNear && isLeft && !this.#hasFailed) this.#nearEnd.resolve();
+  }
+
   #admit(): void {
     const { aborted } = this.#ending.signal;
     while (this.#waiting.length > 0 && (aborted || this.#window.hasRoom(this.#underWay))) {
+      if (!aborted && this.#isTooSoon()) return;
       this.#underWay += 1;
+      this.#lastStart = performance.now();
       this.#waiting.shift()!();
     }
+  }
+
+  /** Whether the next call is to wait for its time; admits it then. */
+  #isTooSoon(): boolean {
+    clearTimeout(this.#timer);
+    const rest = this.#lastStart + this.#pace - performance.now();
+    if (rest < 1) return false;
+    this.#timer = setTimeout(() => this.#admit(), rest);
+    return true;
   }
 }

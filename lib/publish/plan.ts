@@ -3,6 +3,7 @@ import { UserError } from "../errors.ts";
 import type { Head, ReleaseReader } from "../source/icfs/release-reader.ts";
 import { type Differences, differences } from "../tree/diff.ts";
 import { MAX_NOTE_BYTES } from "../tree/header.ts";
+import type { Entry } from "../tree/manifest.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";
 import type { Progress } from "./progress.ts";
@@ -37,6 +38,9 @@ export async function planPublication(
   source: ReleaseReader,
   progress: Progress,
 ): Promise<Plan> {
+  // Asked while the directory is read; if that fails, nobody waits for the answer.
+  const asked = newestRelease(source);
+  asked.catch(() => {});
   const problems = new Problems();
   const scanned = await scan(directory, problems);
   progress.start("hashing", bytesOf(scanned));
@@ -45,17 +49,23 @@ export async function planPublication(
   for (const problem of treeProblems(tree.manifest.entries)) problems.add(problem);
   problems.throwIfAny(directory);
 
-  const head = await source.head();
   const { entries } = tree.manifest;
-  const before = head === undefined ? [] : (await source.manifest(head.header)).entries;
+  const newest = await asked;
   return {
     tree,
-    head,
-    differences: differences(before, entries),
+    head: newest?.head,
+    differences: differences(newest?.entries ?? [], entries),
     totals: {
       files: entries.filter(({ kind }) => kind === "file").length,
       bytes: tree.bytes,
       chunks: tree.chunks.length,
     },
   };
+}
+
+async function newestRelease(
+  source: ReleaseReader,
+): Promise<{ head: Head; entries: readonly Entry[] } | undefined> {
+  const head = await source.head();
+  return head && { head, entries: (await source.manifest(head.header)).entries };
 }

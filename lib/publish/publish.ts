@@ -13,6 +13,7 @@ import type { Chunk } from "./chunker.ts";
 import { patientReader } from "./patience.ts";
 import { checkNote, planPublication } from "./plan.ts";
 import type { Progress } from "./progress.ts";
+import { withQuickPut } from "./put.ts";
 import { makeRelease } from "./release.ts";
 import { missingChunks, uploadChunks } from "./upload.ts";
 
@@ -65,25 +66,48 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
     return { changed: false, ...named(head), ...totals, chunksUploaded: 0, bytesUploaded: 0 };
   }
 
-  const canister = icfsCanister(options.agent, options.canister);
+  const { agent } = options;
+  const canister = withQuickPut(icfsCanister(agent, options.canister), agent, options.canister);
   let chunksUploaded = 0;
   let bytesUploaded = 0;
-  const upload = async (chunks: readonly Chunk[]) => {
+  const startUpload = (chunks: readonly Chunk[]) => {
     const bytes = chunks.reduce((sum, { size }) => sum + size, 0);
     progress.start("uploading", bytes);
-    await uploadChunks(canister, chunks, (sent) => progress.add(sent));
-    progress.stop();
     chunksUploaded += chunks.length;
     bytesUploaded += bytes;
+    return uploadChunks(canister, chunks, (sent) => progress.add(sent));
   };
   const work = async () => {
-    await upload(await missingChunks(canister, tree.chunks));
-    const publisher = await options.agent.getPrincipal();
-    return makeRelease({ canister, source, publisher, tree, parent: head, note: options.note, upload });
+    const missing = await missingChunks(canister, tree.chunks);
+    // The manifest's pieces, which stand behind the others, go ahead: the first answer comes soon, and the last is a usual one.
+    const pieces = new Set(tree.chunks.slice(tree.manifest.chunks.length));
+    const first = startUpload(missing.toSorted((a, b) => Number(pieces.has(b)) - Number(pieces.has(a))));
+    const publisher = await agent.getPrincipal();
+    const isEarly = await Promise.race([first.done.then(() => false), first.nearEnd.then(() => true)]);
+    // What was asked for too early is asked for again when all has been answered.
+    let underWay = isEarly ? first : undefined;
+    const upload = async (chunks: readonly Chunk[]) => {
+      const { done } = underWay ?? startUpload(chunks);
+      underWay = undefined;
+      await done;
+    };
+    try {
+      return await makeRelease({
+        canister,
+        source,
+        publisher,
+        tree,
+        parent: head,
+        note: options.note,
+        upload,
+      });
+    } finally {
+      first.end();
+    }
   };
   return {
     changed: true,
-    ...named(await explained(work(), options.agent, options.canister, PUBLISHING)),
+    ...named(await explained(work(), agent, options.canister, PUBLISHING)),
     ...totals,
     chunksUploaded,
     bytesUploaded,

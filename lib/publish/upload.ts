@@ -1,16 +1,17 @@
 /** Sends the chunks that a canister has not got, small ones together. */
 import { type IcfsCanister, MAX_HASHES_ASKED } from "../canister.ts";
 import { UserError } from "../errors.ts";
+import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
 import type { Chunk } from "./chunker.ts";
 import { Lane } from "./lane.ts";
 import { patiently } from "./patience.ts";
 
-/** Bytes of chunks in one `put`: the IC's ingress limit is 2 MiB, with room for the envelope. */
-const MAX_PUT_BYTES = 1_900_000;
+/** Bytes of chunks in one `put`: as many as the largest chunk has, so that all calls are alike. The IC takes 2 MiB. */
+const MAX_PUT_BYTES = MAX_CHUNK_BYTES;
 
 /** Those of `chunks` that the canister has not got. */
 export async function missingChunks(
-  canister: IcfsCanister,
+  canister: Pick<IcfsCanister, "missing">,
   chunks: readonly Chunk[],
 ): Promise<readonly Chunk[]> {
   const missing: Chunk[] = [];
@@ -22,16 +23,30 @@ export async function missingChunks(
   return missing;
 }
 
+export interface Upload {
+  /** Resolves when all has been stored. @throws UserError, or what a call throws */
+  readonly done: Promise<void>;
+  /** Resolves when all is probably there, though the last answers are still to come; perhaps never. */
+  readonly nearEnd: Promise<void>;
+  /** Sends no more of what waits, and tells of nothing more. */
+  end(): void;
+}
+
 /**
  * Uploads `chunks`.
  * @param uploaded called with the number of bytes that have arrived, from time to time
  */
-export async function uploadChunks(
-  canister: IcfsCanister,
+export function uploadChunks(
+  canister: Pick<IcfsCanister, "put">,
   chunks: readonly Chunk[],
   uploaded: (bytes: number) => void,
-): Promise<void> {
+): Upload {
   const lane = new Lane();
+  let isOver = false;
+  const end = () => {
+    isOver = true;
+    lane.end();
+  };
   const send = async (batch: readonly Chunk[]) => {
     const hashes = await lane.send(async () =>
       canister.put(await Promise.all(batch.map((chunk) => chunk.read()))),
@@ -41,13 +56,10 @@ export async function uploadChunks(
         throw new UserError("the canister stored other bytes than were sent: publish again");
       }
     }
-    uploaded(batch.reduce((sum, { size }) => sum + size, 0));
+    if (!isOver) uploaded(batch.reduce((sum, { size }) => sum + size, 0));
   };
-  try {
-    await Promise.all(batches(chunks).map(send));
-  } finally {
-    lane.end();
-  }
+  const done = Promise.all(batches(chunks).map(send)).then(() => {});
+  return { done: done.finally(end), nearEnd: lane.nearEnd, end };
 }
 
 function batches(chunks: readonly Chunk[]): Chunk[][] {

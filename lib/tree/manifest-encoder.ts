@@ -71,7 +71,8 @@ function encodeChunk({ sha256, size }: ChunkReference): Buffer<ArrayBuffer> {
   return Buffer.concat([blob(sha256), bytes]);
 }
 
-function leb128(value: number): Buffer<ArrayBuffer> {
+/** A number as Candid writes lengths: unsigned LEB128. */
+export function leb128(value: number): Buffer<ArrayBuffer> {
   const bytes: number[] = [];
   for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value & 0x7f) | 0x80);
   return Buffer.from([...bytes, value]);

@@ -43,13 +43,13 @@ function canisterOf(answer: (before: number) => void) {
 t.test("more at once while they go well, to a limit", async (t) => {
   const { seen, canister } = canisterOf(() => {});
   let told = 0;
-  await uploadChunks(canister, chunksOf(24), (bytes) => {
+  await uploadChunks(canister, chunksOf(40), (bytes) => {
     told += bytes;
-  });
-  t.equal(seen.stored.size, 24);
-  t.equal(seen.puts, 24, "each once");
-  t.equal(told, 24 * MiB);
-  t.equal(seen.most, 8);
+  }).done;
+  t.equal(seen.stored.size, 40);
+  t.equal(seen.puts, 40, "each once");
+  t.equal(told, 40 * MiB);
+  t.equal(seen.most, 16);
 });
 
 t.test("one at a time when many have failed, and nothing is left out", async (t) => {
@@ -58,7 +58,7 @@ t.test("one at a time when many have failed, and nothing is left out", async (t)
     // From here on.
     if (before === 4) seen.most = 0;
   });
-  await uploadChunks(canister, chunksOf(4), () => {});
+  await uploadChunks(canister, chunksOf(4), () => {}).done;
   t.equal(seen.stored.size, 4);
   t.equal(seen.puts, 8);
   t.ok(seen.most <= 2, `${seen.most} at once`);
@@ -69,10 +69,7 @@ t.test("an error that is final ends the upload, and what waits is not sent", asy
     if (before === 1) throw new UserError("over quota");
     if (before < 4) throw busy();
   });
-  await t.rejects(
-    uploadChunks(canister, chunksOf(30), () => {}),
-    { message: "over quota" },
-  );
+  await t.rejects(uploadChunks(canister, chunksOf(30), () => {}).done, { message: "over quota" });
   const { puts } = seen;
   await sleep(1500);
   t.equal(seen.puts, puts, "not even after a pause");
@@ -81,8 +78,29 @@ t.test("an error that is final ends the upload, and what waits is not sent", asy
 
 t.test("other hashes than were sent", async (t) => {
   const canister = { put: async () => [Buffer.alloc(32)] } as unknown as IcfsCanister;
-  await t.rejects(
-    uploadChunks(canister, chunksOf(1), () => {}),
-    { message: /stored other bytes than were sent/ },
+  await t.rejects(uploadChunks(canister, chunksOf(1), () => {}).done, {
+    message: /stored other bytes than were sent/,
+  });
+});
+
+t.test("near the end: when nothing waits, and no answer has failed to come", async (t) => {
+  const isNear = async (answer: (before: number) => void) => {
+    let done = false;
+    let near: "before the end" | "after it" | "never" = "never";
+    const upload = uploadChunks(canisterOf(answer).canister, chunksOf(30), () => {});
+    void upload.nearEnd.then(() => {
+      near = done ? "after it" : "before the end";
+    });
+    await upload.done;
+    done = true;
+    await sleep(0);
+    return near;
+  };
+  t.equal(await isNear(() => {}), "before the end");
+  t.equal(
+    await isNear((before) => {
+      if (before === 0) throw busy();
+    }),
+    "never",
   );
 });

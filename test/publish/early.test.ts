@@ -1,0 +1,68 @@
+/** The release is asked for while the answers to the last chunks are still to come. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { HttpAgent } from "@dfinity/agent";
+import t from "tap";
+import type { Progress } from "../../lib/publish/progress.ts";
+import { publish } from "../../lib/publish/publish.ts";
+import { startCanister } from "../support/canister-network.ts";
+import { bytesOf, writeTree } from "./trees.ts";
+
+const MiB = 1024 * 1024;
+/** Puts take as long behind the sending, so that all have begun when the first is answered. */
+const PUT_MS = 800;
+const PUTS = 5;
+const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
+
+t.test("early", async (t) => {
+  const c = await startCanister(t);
+  const directory = join(c.directory, "tree");
+  await mkdir(directory);
+  const agent = c.publisherAgent;
+  const call = agent.call.bind(agent);
+
+  /** Publishes a new file of four chunks, with `last` in the place of the last put's call. */
+  async function published(
+    last: (put: () => ReturnType<HttpAgent["call"]>, asked: Promise<void>) => unknown,
+  ) {
+    await writeTree(directory, { file: bytesOf(Math.floor(Math.random() * 1e6), (PUTS - 1) * MiB) });
+    const asked = Promise.withResolvers<void>();
+    const calls: Record<string, number> = {};
+    agent.call = async (...parameters) => {
+      const { methodName } = parameters[1];
+      calls[methodName] = (calls[methodName] ?? 0) + 1;
+      const go = () => call(...parameters);
+      if (methodName === "put") {
+        if (calls.put === PUTS) return (await last(go, asked.promise)) as ReturnType<typeof go>;
+        const answer = await go();
+        await sleep(PUT_MS);
+        return answer;
+      }
+      const answer = await go();
+      asked.resolve();
+      return answer;
+    };
+    const source = c.source();
+    const options = { directory, canister: c.canister, agent, source, note: "", progress: silent };
+    const { release, chunksUploaded } = await publish(options);
+    return { release, chunksUploaded, calls };
+  }
+
+  await t.test("too early: it is asked for again when all has been answered", async (t) => {
+    const result = await published(async (put, asked) => {
+      await asked;
+      return put();
+    });
+    t.same(result, { release: 1, chunksUploaded: PUTS, calls: { put: PUTS, publish: 2 } });
+  });
+
+  await t.test("in time: nobody waits for the last answer", async (t) => {
+    const result = await published(async (put, asked) => {
+      const answer = await put();
+      await asked;
+      return answer;
+    });
+    t.same(result, { release: 2, chunksUploaded: PUTS, calls: { put: PUTS, publish: 1 } });
+  });
+});

@@ -1,0 +1,60 @@
+/** What `put` believes of an answer, and what it does with the others. */
+import { createHash } from "node:crypto";
+import type { HttpAgent } from "@dfinity/agent";
+import { IDL } from "@dfinity/candid";
+import { Principal } from "@dfinity/principal";
+import t from "tap";
+import type { IcfsCanister } from "../../lib/canister.ts";
+import { isTransient, SYS_TRANSIENT } from "../../lib/ic/agent-error.ts";
+import { putArgument, withQuickPut } from "../../lib/publish/put.ts";
+import { bytesOf } from "./trees.ts";
+
+const BLOBS = IDL.Vec(IDL.Vec(IDL.Nat8));
+const id = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
+const chunks = [bytesOf(1, 200), bytesOf(2, 300_000)];
+const hashes = chunks.map((bytes) => createHash("sha256").update(bytes).digest());
+
+/** Puts when the network answers with `body`; returns what came of it, and how often the agent's own `put` was called. */
+async function putAnswered(body: unknown, status = 200) {
+  let again = 0;
+  const real = {
+    put: async () => {
+      again += 1;
+      return hashes;
+    },
+  } as unknown as IcfsCanister;
+  const agent = { call: async () => ({ requestId: new Uint8Array(32), response: { status, body } }) };
+  const put = withQuickPut(real, agent as unknown as HttpAgent, id).put(chunks);
+  return { stored: await put.catch((error: unknown) => error), again };
+}
+
+t.test("the argument is what the agent's encoder makes of it", async (t) => {
+  for (const blobs of [chunks, [], [new Uint8Array(127)], [new Uint8Array(128)]]) {
+    t.ok(putArgument(blobs).equals(IDL.encode([BLOBS], [blobs])), `${blobs.length} blobs`);
+  }
+});
+
+t.test("an answer that names what was sent is enough", async (t) => {
+  const reply = IDL.encode([BLOBS], [hashes]);
+  const certificate = Buffer.concat([Buffer.alloc(100, 1), reply, Buffer.alloc(50, 2)]);
+  t.same(await putAnswered({ certificate }), { stored: hashes, again: 0 });
+});
+
+t.test("any other has the agent call again, which verifies", async (t) => {
+  const swapped = Buffer.from(IDL.encode([BLOBS], [hashes.toReversed()]));
+  const flipped = Buffer.from(IDL.encode([BLOBS], [hashes]));
+  flipped[flipped.length - 1]! ^= 1;
+  for (const certificate of [swapped, flipped, Buffer.alloc(0)]) {
+    t.same(await putAnswered({ certificate }), { stored: hashes, again: 1 });
+  }
+  t.same(await putAnswered(null), { stored: hashes, again: 1 });
+});
+
+t.test("a call that is not taken fails as the agent's does", async (t) => {
+  const rejected = async (reject_code: number) =>
+    putAnswered({ reject_code, reject_message: "busy", error_code: "" });
+  const busy = await rejected(SYS_TRANSIENT);
+  t.equal(busy.again, 0);
+  t.ok(isTransient(busy.stored));
+  t.notOk(isTransient((await rejected(SYS_TRANSIENT + 1)).stored));
+});
