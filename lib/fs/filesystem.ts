@@ -77,10 +77,10 @@ export interface FileSystem {
    */
   open(inode: Inode): number | Promise<number>;
   /**
-   * Resolves to exactly the bytes [offset, offset + length) cut off at the end of the file: short only there, empty
-   * past it. Never rejects later than the read deadline. @throws FsError EIO, EBADF
+   * Resolves to exactly the bytes [offset, offset + length) cut off at the end of the file, in a few pieces, one after the
+   * other: short only there, none past it. Never rejects later than the read deadline. @throws FsError EIO, EBADF
    */
-  read(handle: number, offset: number, length: number): Promise<Uint8Array>;
+  read(handle: number, offset: number, length: number): Promise<readonly Uint8Array[]>;
   release(handle: number): void;
   /** An extended attribute's value. @throws FsError ENODATA when there is no such attribute */
   getxattr(inode: Inode, name: string): Uint8Array;

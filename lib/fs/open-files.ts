@@ -34,16 +34,17 @@ export class OpenFiles {
    * Reads exactly what is there. The kernel fills a short read up with zeros, and keeps them: whoever loses bytes must not
    * get that far. @throws FsError; Error when bytes are missing
    */
-  async read(handle: number, offset: number, length: number): Promise<Uint8Array> {
+  async read(handle: number, offset: number, length: number): Promise<readonly Uint8Array[]> {
     const size = this.#sizes.get(handle);
     if (size === undefined) throw new FsError("EBADF", "not open");
     // After a failed read-ahead the kernel asks again, before it tells the reader.
     if (this.#failing) throw new FsError("EIO", "unmounted");
-    const bytes = await this.#fileSystem.read(handle, offset, length);
+    const pieces = await this.#fileSystem.read(handle, offset, length);
+    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
     const expected = Math.max(0, Math.min(length, size - offset));
-    if (bytes.length !== expected) {
-      throw new Error(`${bytes.length} bytes instead of ${expected} at ${offset} of a file of ${size} bytes`);
+    if (bytes !== expected) {
+      throw new Error(`${bytes} bytes instead of ${expected} at ${offset} of a file of ${size} bytes`);
     }
-    return bytes;
+    return pieces;
   }
 }

@@ -88,10 +88,14 @@ export function createOperations(context: {
     const fail = (errno: Errno) => settle(-errnoNumber(errno));
     pendingReads.add(fail);
     openFiles.read(handle, offset, length).then(
-      (bytes) => {
+      (pieces) => {
         if (!pendingReads.has(fail)) return;
-        // Not Uint8Array.set: should the buffer be detached after all, it would throw, and copy() does nothing.
-        settle(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).copy(buffer));
+        let copied = 0;
+        for (const { buffer: memory, byteOffset, byteLength } of pieces) {
+          // Not Uint8Array.set: should the buffer be detached after all, it would throw, and copy() does nothing.
+          copied += Buffer.from(memory, byteOffset, byteLength).copy(buffer, copied);
+        }
+        settle(copied);
       },
       (error) => fail(translate("read", error)),
     );

@@ -1,13 +1,25 @@
 /** SHA-256 hashes: made, and as text. */
-import { createHash, webcrypto } from "node:crypto";
+import { createHash } from "node:crypto";
+import { inSteps } from "../steps.ts";
 
-/** Above this a thread of Node's pool is worth its while: 64 KiB take some 40 microseconds. */
-const LARGE_BYTES = 64 * 1024;
+/** Hashed in one go: 0.2 ms, or 0.8 where the processor has no instructions for it. */
+const STEP_BYTES = 256 * 1024;
 
-/** SHA-256. Of a chunk it takes most of a millisecond: out of the way, so that readers who need nothing hashed go on. */
-export async function sha256(bytes: Uint8Array): Promise<Buffer> {
-  if (bytes.length < LARGE_BYTES) return createHash("sha256").update(bytes).digest();
-  return Buffer.from(await webcrypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
+/**
+ * SHA-256. In steps, so that readers who need nothing hashed go on. Not on a thread of Node's pool: for that, WebCrypto first copies
+ * everything, which takes the main thread longer than hashing it.
+ */
+export function sha256(bytes: Uint8Array): Promise<Buffer> {
+  return inSteps(hashing(bytes));
+}
+
+function* hashing(bytes: Uint8Array): Generator<void, Buffer> {
+  const hash = createHash("sha256");
+  for (let at = 0; at < bytes.length; at += STEP_BYTES) {
+    if (at > 0) yield;
+    hash.update(bytes.subarray(at, at + STEP_BYTES));
+  }
+  return hash.digest();
 }
 
 /** In hexadecimal, as chunks are named on disk, in logs and in reports. */

@@ -117,10 +117,11 @@ export class MemoryFileSystem implements FileSystem {
     return this.#nextHandle++;
   }
 
-  async read(handle: number, offset: number, length: number): Promise<Uint8Array> {
+  async read(handle: number, offset: number, length: number): Promise<Uint8Array[]> {
     const node = this.#node(this.#handles.get(handle)!, "file", "EINVAL");
-    if (node.read) return node.read(offset, length);
-    return node.content.subarray(offset, offset + length);
+    if (node.read) return [await node.read(offset, length)];
+    const middle = offset + Math.floor(length / 2);
+    return [node.content.subarray(offset, middle), node.content.subarray(middle, offset + length)];
   }
 
   release(handle: number): void {

@@ -344,8 +344,8 @@ export class Session {
 
   #read(request: Request): void {
     const { handle, offset, size } = wellFormed(decodeRead(request.body));
-    this.#wait(request, "read", this.#files.read(handle, offset, size), (bytes) =>
-      this.#reply(request, bytes),
+    this.#wait(request, "read", this.#files.read(handle, offset, size), (pieces) =>
+      this.#reply(request, ...pieces),
     );
   }
 
@@ -394,8 +394,9 @@ export class Session {
     }
   }
 
-  #reply(request: Request, bytes: Uint8Array = new Uint8Array(0)): void {
-    this.#send([replyHeader(request.unique, 0, bytes.length), bytes]);
+  #reply(request: Request, ...parts: readonly Uint8Array[]): void {
+    const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+    this.#send([replyHeader(request.unique, 0, bytes), ...parts]);
   }
 
   #fail({ unique }: Request, errno: Errno): void {

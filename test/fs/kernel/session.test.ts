@@ -45,8 +45,8 @@ class OneFile implements FileSystem {
     if (inode !== FILE) throw new FsError("EISDIR", "a directory");
     return 7;
   }
-  async read(_: number, offset: number, length: number): Promise<Uint8Array> {
-    return this.reading ?? CONTENT.subarray(offset, offset + length);
+  async read(_: number, offset: number, length: number): Promise<Uint8Array[]> {
+    return [(await this.reading) ?? CONTENT.subarray(offset, offset + length)];
   }
   release(): void {
     this.released += 1;
