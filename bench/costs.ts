@@ -19,6 +19,7 @@ import { makeWorkspace } from "../demo/workspace.ts";
 import { parseCanisterId } from "../lib/ic/agent.ts";
 import { loadIdentity } from "../lib/ic/identity.ts";
 import { assetsWasm } from "../test/support/assets.ts";
+import type { CanisterMemory } from "../test/support/canister-memory.ts";
 import { installCanister } from "../test/support/networks.ts";
 import { assetsOf, filesOf } from "./costs/assets.ts";
 import { type Counted, startCountingNetwork } from "./costs/counting.ts";
@@ -66,7 +67,7 @@ interface Line {
   readonly icfs: Counted;
   readonly assets: Counted;
   /** Bytes of the canisters' memory afterwards. Of the asset canister: of its files, that it can be no less than. */
-  readonly stored: { readonly icfs: number; readonly assets: number };
+  readonly stored: { readonly icfs: CanisterMemory; readonly assets: number };
 }
 
 await interruptible("bench", async (signal) => {
@@ -107,6 +108,10 @@ function sum(numbers: Iterable<number>): number {
   return total;
 }
 
+function bytesOf({ heap, stable }: CanisterMemory): number {
+  return heap + stable;
+}
+
 function cyclesOf(work: Work): number {
   return sum(Object.values(cyclesFor(work)));
 }
@@ -132,17 +137,21 @@ function report(lines: readonly Line[]): void {
       return [release, way, ...figures, ...cycles, work.methods];
     });
   });
+  const megabytes = (bytes: number) => (bytes / MB).toFixed(1);
   const stored = lines.map(({ release, stored: { icfs, assets } }) => [
     release,
-    ...[icfs, assets].flatMap((bytes) => [(bytes / MB).toFixed(1), tera(cyclesForAYear(bytes))]),
+    ...[icfs.heap, icfs.stable].map(megabytes),
+    tera(cyclesForAYear(bytesOf(icfs))),
+    megabytes(assets),
+    tera(cyclesForAYear(assets)),
   ]);
   // icfs holds the newest eight releases; an asset canister the newest.
-  const grown = update.stored.icfs - first.stored.icfs;
+  const grown = bytesOf(update.stored.icfs) - bytesOf(first.stored.icfs);
   const year: [string, number, number][] = [
     [
       "icfs",
       cyclesOf(first.icfs) + UPDATES_A_YEAR * cyclesOf(update.icfs),
-      cyclesForAYear(first.stored.icfs + (UPDATES_A_YEAR / 2) * grown),
+      cyclesForAYear(bytesOf(first.stored.icfs) + (UPDATES_A_YEAR / 2) * grown),
     ],
     [
       "assets, the files that differ",
@@ -176,7 +185,10 @@ function report(lines: readonly Line[]): void {
           rows: updates,
         },
         {
-          columns: ["after", "icfs, MB of memory", "T a year", "assets, MB of files", "T a year"],
+          columns: [
+            ...["after", "icfs, MB of heap", "MB of stable memory", "T a year"],
+            ...["assets, MB of files", "T a year"],
+          ],
           rows: stored,
         },
         {

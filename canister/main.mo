@@ -23,6 +23,7 @@ import Assembly "assembly";
 import Certified "certified";
 import Chunks "chunks";
 import Files "files";
+import Garbage "garbage";
 import Index "index";
 import Manifest "manifest";
 import Retention "retention";
@@ -32,7 +33,7 @@ import Space "space";
 import Store "store";
 import Types "types";
 
-shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?Principal }) {
+shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?Principal }) = self {
   public type Hash = Types.Hash;
   public type Header = Types.Header;
   public type PublishError = Types.PublishError;
@@ -82,6 +83,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     hold_nanoseconds = Retention.standard.nanoseconds;
   };
   transient let chunks : Chunks.Chunks = { store; holes; references; loose; looseBytes };
+  transient let collector : Garbage.Collector = actor (Principal.toText(Principal.fromActor(self)));
+  transient let collected = { var since = 0 };
 
   func certify() {
     CertifiedData.set(
@@ -216,6 +219,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// Stores chunks and returns their hashes, in order. Storing one again changes nothing.
   public shared ({ caller }) func put(bytes : [Blob]) : async [Hash] {
     authorisePublisher(caller);
+    // Nobody waits for that, and a put does not fail because it cannot be sent.
+    if (Garbage.isDue(collected)) try ignore collector.__motoko_gc_trigger() catch _ {};
     let limits = { quota = settings.quota; looseQuota = settings.loose_quota };
     Array.map<Blob, Hash>(bytes, func(chunk) = Chunks.put(chunks, chunk, caller, now(), limits));
   };

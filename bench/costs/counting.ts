@@ -1,8 +1,9 @@
 /** A local network whose canisters count instructions, behind a proxy that counts the update calls sent to them. */
-import { Actor, HttpAgent, type SignIdentity } from "@dfinity/agent";
+import { HttpAgent, type SignIdentity } from "@dfinity/agent";
 import * as cbor from "@dfinity/cbor";
 import type { Principal } from "@dfinity/principal";
 import { startLocalNetwork } from "../../lib/localnet/index.ts";
+import { type CanisterMemory, memoryOf } from "../../test/support/canister-memory.ts";
 import { startFaultProxy } from "../../test/support/fault-proxy.ts";
 import { instructionsOf } from "../instruction-count.ts";
 import type { Work } from "./prices.ts";
@@ -22,8 +23,8 @@ export interface CountingNetwork {
   readonly agent: HttpAgent;
   /** What the canister has been sent, and has executed, while `work` was done. */
   count(canister: Principal, work: () => Promise<unknown>): Promise<Counted>;
-  /** Bytes of the canister's heap and stable memory together. `identity` has to be its controller. */
-  memoryOf(canister: Principal): Promise<number>;
+  /** `identity` has to be the canister's controller. */
+  memoryOf(canister: Principal): Promise<CanisterMemory>;
 }
 
 /** It ends with the stack. @param identity signs for `agent` */
@@ -66,26 +67,4 @@ export async function startCountingNetwork(
     },
     memoryOf: (canister) => memoryOf(agent, canister),
   };
-}
-
-interface Status {
-  canister_status(request: { canister_id: Principal }): Promise<{
-    memory_metrics: { wasm_memory_size: bigint; stable_memory_size: bigint };
-  }>;
-}
-
-/** The program itself is left out: one that counts is larger. */
-async function memoryOf(agent: HttpAgent, canister_id: Principal): Promise<number> {
-  const management = Actor.createActor<Status>(
-    ({ IDL }) => {
-      const memory_metrics = IDL.Record({ wasm_memory_size: IDL.Nat, stable_memory_size: IDL.Nat });
-      const status = IDL.Record({ memory_metrics });
-      return IDL.Service({
-        canister_status: IDL.Func([IDL.Record({ canister_id: IDL.Principal })], [status], []),
-      });
-    },
-    { agent, canisterId: MANAGEMENT, effectiveCanisterId: canister_id },
-  );
-  const { memory_metrics } = await management.canister_status({ canister_id });
-  return Number(memory_metrics.wasm_memory_size + memory_metrics.stable_memory_size);
 }
