@@ -52,8 +52,9 @@ const FIRST_PREFETCHES = 4;
 const MOST_PREFETCHES = 16;
 /**
  * So much of a chunk tells how long it will take. Those under way share the link and end at about the same time: if the
- * next were asked for only then, the link would be idle for a round trip. On a slower one that costs less than a first reader
- * who waits for more that is under way: only what is expected to be twice as quick as it must be counts so early.
+ * next were asked for only then, the link would be idle for a round trip. So it is asked for when what is left takes no longer
+ * than the first byte did: earlier, it would take from the link what a reader waits for. And only what is expected to be
+ * twice as quick as it must be counts so early.
  */
 const TELLING_SHARE = 1 / 4;
 const TELLING_QUICKNESS = 2;
@@ -222,12 +223,16 @@ export class ChunkFetcher {
       this.breaker.close();
     };
     let received = 0;
+    let begun: number | undefined;
     let isPromising: boolean | undefined;
     const receive = (length: number) => {
       received += length;
       const share = Math.min(received / reference.size, 1);
-      if (isPromising === undefined && share >= TELLING_SHARE) {
-        const expected = (performance.now() - started) / share;
+      const now = performance.now();
+      begun ??= now;
+      const left = ((now - begun) / share) * (1 - share);
+      if (isPromising === undefined && share >= TELLING_SHARE && left <= begun - started) {
+        const expected = (now - started) / share;
         isPromising = this.#ahead.isQuick(TELLING_QUICKNESS * expected);
         if (isPromising) this.#ahead.arrived(expected);
       }
