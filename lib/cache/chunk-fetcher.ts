@@ -95,7 +95,8 @@ export class ChunkFetcher {
   /** At 1, nothing is asked for ahead while a reader's own chunk is on its way. */
   readonly #ahead: AdaptiveWindow;
   readonly #background: AdaptiveWindow;
-  readonly #mostAhead: number;
+  /** Chunks on their way, when more are asked for ahead: their memory is taken from the start. */
+  readonly mostAhead: number;
   #readers = 0;
   #loads = 0;
   /** When (of performance.now()) the network last gave anything. */
@@ -113,8 +114,8 @@ export class ChunkFetcher {
       Math.max(first, Math.min(most, Math.floor((share * memory) / MAX_CHUNK_BYTES)));
     const window = (first: number, most: number) =>
       new AdaptiveWindow({ deadline, first: slow ? most : first, most });
-    this.#mostAhead = largest(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
-    this.#ahead = window(FIRST_PREFETCHES, this.#mostAhead);
+    this.mostAhead = largest(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
+    this.#ahead = window(FIRST_PREFETCHES, this.mostAhead);
     this.#background = window(FIRST_LOADS, largest(FIRST_LOADS, MOST_LOADS, SHARE_BACKGROUND));
   }
 
@@ -129,8 +130,7 @@ export class ChunkFetcher {
 
   /** Whether something may be asked for that nobody waits for yet, beside so many that may be asked for soon. */
   hasRoom(soon: number): boolean {
-    // Each takes its memory from the start.
-    if (this.#underWay.size + soon >= this.#mostAhead) return false;
+    if (this.#underWay.size + soon >= this.mostAhead) return false;
     let left = soon;
     for (const { state } of this.#underWay.values()) left += state.left;
     return this.#ahead.hasRoom(Math.ceil(left));

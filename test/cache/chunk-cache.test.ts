@@ -234,6 +234,23 @@ t.test("what is to come later than a first byte did makes no room yet", async (t
   t.ok(fetched.length > 4, "all of it is here");
 });
 
+t.test("of what found no room only as much is kept in mind as memory takes, the nearest", async (t) => {
+  const chunks = Array.from({ length: 12 }, (_, i) => chunk(`chunk ${i}`));
+  const answers: ((bytes: Buffer) => void)[] = [];
+  const { cache, fetched } = cacheOf(() => new Promise((resolve) => answers.push(resolve)), {
+    memory: 16 * 1024 * 1024,
+  });
+  for (const { reference } of chunks) cache.prefetch(reference);
+  for (let i = 0; i < answers.length; i++) {
+    answers[i]!(chunks[i]!.bytes);
+    await sleep(10);
+  }
+  t.same(
+    fetched,
+    chunks.slice(0, 8).map(({ reference }) => reference),
+  );
+});
+
 t.test("what found no room, and a reader has got meanwhile, is not fetched again", async (t) => {
   const chunks = Array.from({ length: 5 }, (_, i) => chunk(`chunk ${i}`));
   const answers: ((bytes: Buffer) => void)[] = [];
