@@ -55,8 +55,7 @@ export interface ChunkCacheOptions extends FetcherOptions {
  * for two deadlines. Whoever reads again later gets a new one.
  */
 const KERNEL_RETRY_MS = 100;
-/** Of what was to be fetched ahead, and found no room: the latest, for so long. A reader who goes on asks again. */
-const MOST_WANTED = 16;
+/** What was to be fetched ahead, and found no room, is kept in mind so long. A reader who goes on asks again. */
 const WANTED_MS = 1000;
 /** Of the memory, for chunks on their way to a slow disk, beside those in use. What is over this is not kept this time. */
 const SHARE_WRITING = 1 / 8;
@@ -73,8 +72,8 @@ export class ChunkCache {
   readonly #reads = { hits: 0, diskHits: 0, misses: 0 };
   /** Why chunks could not be had, a moment ago. */
   readonly #late = new LRUCache<string, Error>({ max: 1000, ttl: KERNEL_RETRY_MS });
-  /** What is to be fetched ahead as soon as there is room. */
-  readonly #wanted = new LRUCache<string, Chunk>({ max: MOST_WANTED, ttl: WANTED_MS });
+  /** What is to be fetched ahead as soon as there is room: no more than memory has room for, or some would push out others. */
+  readonly #wanted: LRUCache<string, Chunk>;
   /** What is on its way to disk, where it could not be found yet. */
   readonly #writes = new Map<string, { readonly bytes: Buffer; readonly done: Promise<void> }>();
   /** They take of the same memory: what is held is not in #memory, and leaves that less room. */
@@ -84,6 +83,7 @@ export class ChunkCache {
   constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
     this.#options = options;
     this.#fetcher = new ChunkFetcher(fetch, options, (change) => this.#fetchWanted(change));
+    this.#wanted = new LRUCache({ max: this.#fetcher.mostAhead, ttl: WANTED_MS });
     this.#garbage = new Garbage(options.memory);
     this.#held = new HeldChunks(options.memory);
     this.#memory = new LRUCache({
@@ -165,13 +165,19 @@ export class ChunkCache {
     const key = keyOf(reference);
     if (this.#here(key) !== undefined || this.#diskReads.has(key) || this.#fetcher.isUnderWay(key)) return;
     if (!this.#fetcher.hasRoom(this.#diskReads.size)) {
-      this.#wanted.set(key, reference);
+      this.#want(key, reference);
       return;
     }
     this.#wanted.delete(key);
     this.#ahead(reference).catch(() => {
       // Already logged; whoever reads the chunk tries again and is told.
     });
+  }
+
+  #want(key: string, reference: Chunk): void {
+    if (this.#wanted.size >= this.#wanted.max) this.#wanted.purgeStale();
+    // Of what a reader wants the nearest is asked for first, and is not to make room for the farthest.
+    if (this.#wanted.has(key) || this.#wanted.size < this.#wanted.max) this.#wanted.set(key, reference);
   }
 
   /**

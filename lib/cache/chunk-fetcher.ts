@@ -52,8 +52,9 @@ const FIRST_PREFETCHES = 4;
 const MOST_PREFETCHES = 16;
 /**
  * So much of a chunk tells how long it will take. Those under way share the link and end at about the same time: if the
- * next were asked for only then, the link would be idle for a round trip. On a slower one that costs less than a first reader
- * who waits for more that is under way: only what is expected to be twice as quick as it must be counts so early.
+ * next were asked for only then, the link would be idle for a round trip. So it is asked for when what is left takes no longer
+ * than the first byte did: earlier, it would take from the link what a reader waits for. And only what is expected to be
+ * twice as quick as it must be counts so early.
  */
 const TELLING_SHARE = 1 / 4;
 const TELLING_QUICKNESS = 2;
@@ -94,7 +95,8 @@ export class ChunkFetcher {
   /** At 1, nothing is asked for ahead while a reader's own chunk is on its way. */
   readonly #ahead: AdaptiveWindow;
   readonly #background: AdaptiveWindow;
-  readonly #mostAhead: number;
+  /** Chunks on their way, when more are asked for ahead: their memory is taken from the start. */
+  readonly mostAhead: number;
   #readers = 0;
   #loads = 0;
   /** When (of performance.now()) the network last gave anything. */
@@ -112,8 +114,8 @@ export class ChunkFetcher {
       Math.max(first, Math.min(most, Math.floor((share * memory) / MAX_CHUNK_BYTES)));
     const window = (first: number, most: number) =>
       new AdaptiveWindow({ deadline, first: slow ? most : first, most });
-    this.#mostAhead = largest(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
-    this.#ahead = window(FIRST_PREFETCHES, this.#mostAhead);
+    this.mostAhead = largest(FIRST_PREFETCHES, MOST_PREFETCHES, SHARE_AHEAD);
+    this.#ahead = window(FIRST_PREFETCHES, this.mostAhead);
     this.#background = window(FIRST_LOADS, largest(FIRST_LOADS, MOST_LOADS, SHARE_BACKGROUND));
   }
 
@@ -128,8 +130,7 @@ export class ChunkFetcher {
 
   /** Whether something may be asked for that nobody waits for yet, beside so many that may be asked for soon. */
   hasRoom(soon: number): boolean {
-    // Each takes its memory from the start.
-    if (this.#underWay.size + soon >= this.#mostAhead) return false;
+    if (this.#underWay.size + soon >= this.mostAhead) return false;
     let left = soon;
     for (const { state } of this.#underWay.values()) left += state.left;
     return this.#ahead.hasRoom(Math.ceil(left));
@@ -222,12 +223,16 @@ export class ChunkFetcher {
       this.breaker.close();
     };
     let received = 0;
+    let begun: number | undefined;
     let isPromising: boolean | undefined;
     const receive = (length: number) => {
       received += length;
       const share = Math.min(received / reference.size, 1);
-      if (isPromising === undefined && share >= TELLING_SHARE) {
-        const expected = (performance.now() - started) / share;
+      const now = performance.now();
+      begun ??= now;
+      const left = ((now - begun) / share) * (1 - share);
+      if (isPromising === undefined && share >= TELLING_SHARE && left <= begun - started) {
+        const expected = (now - started) / share;
         isPromising = this.#ahead.isQuick(TELLING_QUICKNESS * expected);
         if (isPromising) this.#ahead.arrived(expected);
       }

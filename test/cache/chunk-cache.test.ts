@@ -198,10 +198,11 @@ t.test("what found no room is fetched while others are still arriving, if they c
       receivers.push(received);
       return new Promise(() => {});
     },
-    { memory: 256 * 1024 * 1024 },
+    { memory: 256 * 1024 * 1024, readTimeout: 60_000 },
   );
   for (const { reference } of chunks) cache.prefetch(reference);
   t.equal(fetched.length, 4);
+  await sleep(100);
   for (const received of receivers.slice()) received(24);
   t.equal(fetched.length, 4, "too little to tell");
   for (const received of receivers.slice()) received(1);
@@ -210,6 +211,43 @@ t.test("what found no room is fetched while others are still arriving, if they c
     fetched,
     chunks.slice(0, 9).map(({ reference }) => reference),
     "in the order in which they were asked for",
+  );
+});
+
+t.test("what is to come later than a first byte did makes no room yet", async (t) => {
+  const chunks = Array.from({ length: 10 }, (_, i) => chunk(`100 bytes, ${i} `.padEnd(100, "x")));
+  const receivers: ((bytes: number) => void)[] = [];
+  const { cache, fetched } = cacheOf(
+    (_reference, _arrived, received) => {
+      receivers.push(received);
+      return new Promise(() => {});
+    },
+    { memory: 256 * 1024 * 1024, readTimeout: 60_000 },
+  );
+  for (const { reference } of chunks) cache.prefetch(reference);
+  const four = receivers.slice();
+  for (const received of four) received(1);
+  await sleep(50);
+  for (const received of four) received(49);
+  t.equal(fetched.length, 4, "half of it has taken 50 ms, and the first byte none");
+  for (const received of four) received(50);
+  t.ok(fetched.length > 4, "all of it is here");
+});
+
+t.test("of what found no room only as much is kept in mind as memory takes, the nearest", async (t) => {
+  const chunks = Array.from({ length: 12 }, (_, i) => chunk(`chunk ${i}`));
+  const answers: ((bytes: Buffer) => void)[] = [];
+  const { cache, fetched } = cacheOf(() => new Promise((resolve) => answers.push(resolve)), {
+    memory: 16 * 1024 * 1024,
+  });
+  for (const { reference } of chunks) cache.prefetch(reference);
+  for (let i = 0; i < answers.length; i++) {
+    answers[i]!(chunks[i]!.bytes);
+    await sleep(10);
+  }
+  t.same(
+    fetched,
+    chunks.slice(0, 8).map(({ reference }) => reference),
   );
 });
 

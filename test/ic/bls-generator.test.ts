@@ -1,4 +1,7 @@
-/** That checking a signature for the first time makes no table of the generator's multiples: some thousand additions. */
+/**
+ * That checking a signature for the first time makes no table of the generator's multiples (some thousand additions), and
+ * that nothing else has become of it.
+ */
 import { blsVerify } from "@dfinity/agent";
 import { bls12_381 } from "@noble/curves/bls12-381";
 import t from "tap";
@@ -30,4 +33,24 @@ t.test("the first signature is checked with hardly more additions than the secon
   const [first, second] = [check(), check()];
   t.ok(second > 0, "they are counted");
   t.ok(first < second + 300, `${first} and ${second} additions`);
+});
+
+t.test("signatures and keys that are wrong, or in no group, are refused as before", (t) => {
+  const bytes = (hex: string) => Buffer.from(hex, "hex");
+  const check = (publicKey: string, signature: string, message = MESSAGE) =>
+    blsVerify(bytes(publicKey), bytes(signature), message);
+  t.equal(check(PUBLIC_KEY, SIGNATURE), true);
+  t.equal(check(PUBLIC_KEY, SIGNATURE, Buffer.alloc(32, 8)), false, "of another message");
+  const { G1, G2 } = bls12_381;
+  const generator = G2.Point.BASE.toHex(true);
+  t.equal(check(generator, SIGNATURE), false, "by another key");
+  t.equal(check(PUBLIC_KEY, G1.Point.BASE.toHex(true)), false, "another signature");
+  // With 1 as a secret key a message's own point is its signature: the generator itself is multiplied and paired rightly.
+  const own = bls12_381.shortSignatures.hash(MESSAGE).toHex(true);
+  t.equal(check(generator, own), true);
+  t.ok(G2.Point.BASE.isTorsionFree());
+  // On the curve, but not in the group of prime order.
+  const outside = `${"80".padEnd(96, "0")}${"2".padStart(96, "0")}`;
+  t.throws(() => check(outside, SIGNATURE), /prime-order subgroup/, "a key outside of the group");
+  t.end();
 });
