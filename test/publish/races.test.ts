@@ -57,32 +57,6 @@ t.test("races", async (t) => {
     t.match(await publish(options), { release: 2, chunksUploaded: 0 }, "what was uploaded is not sent again");
   });
 
-  await t.test(
-    "somebody else published while the directory was read: the canister is asked again",
-    async (t) => {
-      await writeTree(directory, { file: "read for long" });
-      const real = options.source;
-      let asked = 0;
-      const source = {
-        restore: real.restore.bind(real),
-        headers: real.headers.bind(real),
-        manifest: real.manifest.bind(real),
-        chunk: real.chunk.bind(real),
-        head: async () => (asked++ === 0 ? undefined : real.head()),
-      };
-      // Which takes a minute.
-      const now = performance.now.bind(performance);
-      const start = (stage: string) => {
-        if (stage === "hashing") performance.now = () => now() + 60_000;
-      };
-      t.teardown(() => {
-        performance.now = now;
-      });
-      const publication = await publish({ ...options, source, progress: { ...silent, start } });
-      t.match(publication, { release: 3, changed: true });
-    },
-  );
-
   await t.test("others publish on top at once: the header is that of the own release", async (t) => {
     await writeTree(directory, { file: "third" });
     const above = join(c.directory, "above");
