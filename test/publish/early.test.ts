@@ -75,7 +75,7 @@ t.test("early", async (t) => {
     agent.call = async (...parameters) => {
       const { methodName, arg } = parameters[1];
       if (methodName !== "put" || ++puts > 2) return call(...parameters);
-      const [chunks] = IDL.decode([BLOBS], arg) as unknown as [Uint8Array[]];
+      const [chunks] = IDL.decode([BLOBS], new Uint8Array(arg)) as unknown as [Uint8Array[]];
       const hashes = chunks.map((bytes) => createHash("sha256").update(bytes).digest());
       const response = { status: 200, body: { certificate: IDL.encode([BLOBS], [hashes]) } };
       return { requestId: new Uint8Array(32), response } as unknown as ReturnType<typeof call>;
