@@ -221,7 +221,7 @@ t.test(
         rounds += 1;
       };
       await t.rejects(makeRelease({ ...request, upload }), { message: /^the canister has lost 1 chunks/ });
-      t.equal(rounds, 2);
+      t.equal(rounds, 3);
       t.equal(await p.source().head(), undefined);
     });
 
