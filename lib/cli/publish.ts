@@ -1,6 +1,7 @@
 /** icfs publish: a directory becomes a canister's newest release; or its files go to a canister that has no releases. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
+import { exitProcess } from "../fs/exit.ts";
 import { createAgent } from "../ic/agent.ts";
 import { queries } from "../ic/canister-calls.ts";
 import { defaultIdentity } from "../ic/identity.ts";
@@ -118,6 +119,8 @@ async function publishRelease(
   });
   const { changed: _, ...result } = publication;
   console.log(json ? JSON.stringify(result) : describePublication(publication));
+  // Chunks' answers that nobody waits for any more, and that need never come, would keep the process.
+  exitProcess(0);
 }
 
 async function publishToIcboot(

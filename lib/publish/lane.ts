@@ -60,6 +60,8 @@ export class Lane {
   /** When one has failed for good, the others that wait have no use any more: turns away whoever waits, or comes later. */
   end(): void {
     this.#ending.abort();
+    // It would keep the process alive.
+    clearTimeout(this.#timer);
     this.#admit();
   }
 

@@ -34,9 +34,10 @@ export function patiently<T>(call: () => Promise<T>, { goOn, signal }: Patience 
   });
 }
 
-/** Asks again when it gets no answer, or none that verifies: for what changes nothing. */
-export function askedAgain<T>(ask: () => Promise<T>): Promise<T> {
+/** Asks again when it gets no answer, or none that verifies: for what changes nothing. @param signal ends the attempts */
+export function askedAgain<T>(ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   return retrying(ask, {
+    ...(signal === undefined ? {} : { signal }),
     firstPause: FIRST_PAUSE_MS,
     longestPause: LONGEST_PAUSE_MS,
     again: (error, attempts) =>
@@ -44,14 +45,15 @@ export function askedAgain<T>(ask: () => Promise<T>): Promise<T> {
   });
 }
 
-/** A source that asks again when it gets no answer, or none that verifies. */
-export function patientReader(source: ReleaseReader): ReleaseReader {
+/** A source that asks again when it gets no answer, or none that verifies. @param signal ends the attempts */
+export function patientReader(source: ReleaseReader, signal?: AbortSignal): ReleaseReader {
+  const patient = <T>(ask: () => Promise<T>) => askedAgain(ask, signal);
   return {
-    head: () => askedAgain(() => source.head()),
-    headers: (from, count) => askedAgain(() => source.headers(from, count)),
+    head: () => patient(() => source.head()),
+    headers: (from, count) => patient(() => source.headers(from, count)),
     restore: (proof) => source.restore(proof),
-    manifest: (header, pieces) => askedAgain(() => source.manifest(header, pieces)),
-    chunk: (reference) => askedAgain(() => source.chunk(reference)),
+    manifest: (header, pieces) => patient(() => source.manifest(header, pieces)),
+    chunk: (reference) => patient(() => source.chunk(reference)),
   };
 }
 

@@ -24,6 +24,9 @@ export interface Plan {
   };
 }
 
+/** Reading a large tree takes minutes, in which others may publish: what the canister said before so long is asked again. */
+const STALE_MS = 2000;
+
 /** @throws UserError when a release cannot have this note */
 export function checkNote(note: string): void {
   const bytes = Buffer.byteLength(note);
@@ -39,6 +42,7 @@ export async function planPublication(
   progress: Progress,
 ): Promise<Plan> {
   // Asked while the directory is read; if that fails, nobody waits for the answer.
+  const began = performance.now();
   const asked = newestRelease(source);
   asked.catch(() => {});
   const problems = new Problems();
@@ -50,7 +54,8 @@ export async function planPublication(
   problems.throwIfAny(directory);
 
   const { entries } = tree.manifest;
-  const newest = await asked;
+  let newest = await asked;
+  if (performance.now() - began > STALE_MS) newest = await newestRelease(source, newest);
   return {
     tree,
     head: newest?.head,
@@ -63,9 +68,14 @@ export async function planPublication(
   };
 }
 
-async function newestRelease(
-  source: ReleaseReader,
-): Promise<{ head: Head; entries: readonly Entry[] } | undefined> {
+interface Newest {
+  readonly head: Head;
+  readonly entries: readonly Entry[];
+}
+
+/** @param known is returned when it still is the newest */
+async function newestRelease(source: ReleaseReader, known?: Newest): Promise<Newest | undefined> {
   const head = await source.head();
-  return head && { head, entries: (await source.manifest(head.header)).entries };
+  if (head === undefined || known?.head.hash.equals(head.hash)) return head && known;
+  return { head, entries: (await source.manifest(head.header)).entries };
 }

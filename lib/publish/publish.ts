@@ -4,7 +4,7 @@
  */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { icfsCanister } from "../canister.ts";
+import { type IcfsCanister, icfsCanister } from "../canister.ts";
 import { type Deed, explained } from "../refusals.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { areNone } from "../tree/diff.ts";
@@ -49,17 +49,20 @@ const PUBLISHING: Deed = { what: "publish", by: "publisher" };
 /** @throws UserError; nothing has been published then */
 export async function publish(options: PublishOptions): Promise<Publication> {
   const { progress } = options;
+  const over = new AbortController();
   try {
-    return await publishTree(options);
+    return await publishTree(options, over.signal);
   } finally {
+    // What the canister is asked while a directory is read that turns out to be no good.
+    over.abort();
     // A bar that is not stopped keeps the process alive, and the cursor hidden.
     progress.stop();
   }
 }
 
-async function publishTree(options: PublishOptions): Promise<Publication> {
+async function publishTree(options: PublishOptions, over: AbortSignal): Promise<Publication> {
   const { directory, progress } = options;
-  const source = patientReader(options.source);
+  const source = patientReader(options.source, over);
   checkNote(options.note);
   const { tree, head, differences, totals } = await planPublication(directory, source, progress);
   if (head !== undefined && areNone(differences)) {
@@ -67,29 +70,36 @@ async function publishTree(options: PublishOptions): Promise<Publication> {
   }
 
   const { agent } = options;
-  const canister = withQuickPut(icfsCanister(agent, options.canister), agent, options.canister);
+  const canister = icfsCanister(agent, options.canister);
+  const quick = withQuickPut(canister, agent, options.canister);
   let chunksUploaded = 0;
   let bytesUploaded = 0;
-  const startUpload = (chunks: readonly Chunk[]) => {
+  const startUpload = (to: IcfsCanister, chunks: readonly Chunk[]) => {
     const bytes = chunks.reduce((sum, { size }) => sum + size, 0);
     progress.start("uploading", bytes);
     chunksUploaded += chunks.length;
     bytesUploaded += bytes;
-    return uploadChunks(canister, chunks, (sent) => progress.add(sent));
+    return uploadChunks(to, chunks, (sent) => progress.add(sent));
   };
   const work = async () => {
+    const publisher = await agent.getPrincipal();
     const missing = await missingChunks(canister, tree.chunks);
     // The manifest's pieces, which stand behind the others, go ahead: the first answer comes soon, and the last is a usual one.
     const pieces = new Set(tree.chunks.slice(tree.manifest.chunks.length));
-    const first = startUpload(missing.toSorted((a, b) => Number(pieces.has(b)) - Number(pieces.has(a))));
-    const publisher = await agent.getPrincipal();
+    const first = startUpload(
+      quick,
+      missing.toSorted((a, b) => Number(pieces.has(b)) - Number(pieces.has(a))),
+    );
     const isEarly = await Promise.race([first.done.then(() => false), first.nearEnd.then(() => true)]);
     // What was asked for too early is asked for again when all has been answered.
     let underWay = isEarly ? first : undefined;
+    if (!isEarly) progress.stop();
     const upload = async (chunks: readonly Chunk[]) => {
-      const { done } = underWay ?? startUpload(chunks);
+      // What is missing though it was answered goes up again in calls whose answers are verified.
+      const { done } = underWay ?? startUpload(canister, chunks);
       underWay = undefined;
       await done;
+      progress.stop();
     };
     try {
       return await makeRelease({

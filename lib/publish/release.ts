@@ -27,9 +27,9 @@ interface CommonRequest {
 
 export interface ReleaseRequest extends CommonRequest {
   readonly canister: Pick<IcfsCanister, "publish">;
-  /** All of its chunks have been uploaded. */
+  /** Its chunks have been uploaded, or are about to arrive. */
   readonly tree: ChunkedTree;
-  /** Uploads chunks that are gone again. */
+  /** Uploads chunks that are gone again, or waits for those that were not there yet. */
   readonly upload: (chunks: readonly Chunk[]) => Promise<void>;
 }
 
@@ -48,8 +48,12 @@ interface Request extends CommonRequest {
   readonly advice: { readonly conflict: string; readonly unanswered: string };
 }
 
-/** Chunks that wait to be published are kept for a day, so more rounds than this mean that something else is wrong. */
-const UPLOAD_ROUNDS = 3;
+/**
+ * Asked for too early; then the manifest's pieces are gone, then chunks that they name: more rounds than this mean that
+ * something else is wrong, for chunks that wait to be published are kept for a day.
+ */
+const ROUNDS = 4;
+
 /** Makes the release and returns its header. @throws UserError, or what the canister's rejection throws */
 export function makeRelease({ canister, tree, upload, ...common }: ReleaseRequest): Promise<VerifiedHeader> {
   const manifest = tree.manifestPieces;
@@ -94,7 +98,7 @@ async function make(request: Request): Promise<VerifiedHeader> {
       );
     }
     if ("invalid" in err) throw new UserError(`the canister refused the release: ${err.invalid}`);
-    if (round === UPLOAD_ROUNDS) {
+    if (round === ROUNDS) {
       throw new UserError(
         `the canister has lost ${err.missing.length} chunks that were uploaded: publish again`,
       );

@@ -5,6 +5,7 @@ import t from "tap";
 import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/canister.ts";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
+import { CALL_TIMEOUT_MS } from "../../lib/publish/lane.ts";
 import type { Progress } from "../../lib/publish/progress.ts";
 import { type Publication, publish } from "../../lib/publish/publish.ts";
 import { makeRelease } from "../../lib/publish/release.ts";
@@ -220,7 +221,7 @@ t.test(
         rounds += 1;
       };
       await t.rejects(makeRelease({ ...request, upload }), { message: /^the canister has lost 1 chunks/ });
-      t.equal(rounds, 2);
+      t.equal(rounds, 3);
       t.equal(await p.source().head(), undefined);
     });
 
@@ -278,5 +279,29 @@ t.test(
       message: /did not publish: HTTP status 503.*overloaded/,
     });
     t.match((await p.source().head())?.header, { number: 1 });
+  },
+);
+
+t.test(
+  "the last answers never come, and the release is made: the command ends without them",
+  AT_ONCE,
+  async (t) => {
+    const p = await startPublisher(t);
+    const puts = 8;
+    await writeTree(p.tree, { large: bytesOf(5, (puts - 1) * MiB) });
+    let begun = 0;
+    // It is carried out, and half of its answer comes.
+    p.proxy.fault = faultFor("put", () => (++begun === puts ? "stall" : "none"));
+    let hasWaited = false;
+    const givingUp = setTimeout(() => {
+      hasWaited = true;
+      p.proxy.hangUp();
+    }, CALL_TIMEOUT_MS / 4);
+    t.teardown(() => clearTimeout(givingUp));
+    const { code, stdout } = await p.icfs(["publish", p.tree, p.canister.toText(), "--network", p.proxy.url]);
+    t.equal(code, 0);
+    t.match(stdout, /^published release 1 /);
+    t.notOk(hasWaited, "nor did it wait for them");
+    t.equal(await published(p), "as it is");
   },
 );

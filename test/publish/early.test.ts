@@ -1,8 +1,10 @@
 /** The release is asked for while the answers to the last chunks are still to come. */
+import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HttpAgent } from "@dfinity/agent";
+import { IDL } from "@dfinity/candid";
 import t from "tap";
 import type { Progress } from "../../lib/publish/progress.ts";
 import { publish } from "../../lib/publish/publish.ts";
@@ -13,6 +15,7 @@ const MiB = 1024 * 1024;
 /** Puts take as long behind the sending, so that all have begun when the first is answered. */
 const PUT_MS = 800;
 const PUTS = 5;
+const BLOBS = IDL.Vec(IDL.Vec(IDL.Nat8));
 const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
 
 t.test("early", async (t) => {
@@ -64,5 +67,22 @@ t.test("early", async (t) => {
       return answer;
     });
     t.same(result, { release: 2, chunksUploaded: PUTS, calls: { put: PUTS, publish: 1 } });
+  });
+
+  await t.test("a gateway that claims to have passed on what it has not", async (t) => {
+    await writeTree(directory, { file: bytesOf(7, MiB) });
+    let puts = 0;
+    agent.call = async (...parameters) => {
+      const { methodName, arg } = parameters[1];
+      if (methodName !== "put" || ++puts > 2) return call(...parameters);
+      const [chunks] = IDL.decode([BLOBS], new Uint8Array(arg)) as unknown as [Uint8Array[]];
+      const hashes = chunks.map((bytes) => createHash("sha256").update(bytes).digest());
+      const response = { status: 200, body: { certificate: IDL.encode([BLOBS], [hashes]) } };
+      return { requestId: new Uint8Array(32), response } as unknown as ReturnType<typeof call>;
+    };
+    const source = c.source();
+    const options = { directory, canister: c.canister, agent, source, note: "", progress: silent };
+    t.match(await publish(options), { release: 3, chunksUploaded: 4 }, "is found out: all is sent again");
+    t.equal(puts, 4);
   });
 });

@@ -2,6 +2,7 @@
 
 import { symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { HttpAgent } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
@@ -13,20 +14,25 @@ import { writeTree } from "./trees.ts";
 
 const CANISTER = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
 
-/** A source and an agent that must not be asked for anything, and a progress that keeps its stages. */
+/** A source and an agent that answer nothing, and a progress that keeps its stages. */
 function untouched() {
   const stages: string[] = [];
   const no = () => {
     throw new Error("the network was asked");
   };
-  const source: ReleaseReader = { head: no, restore: no, headers: no, manifest: no, chunk: no };
+  const heads: unknown[] = [];
+  const head = () => {
+    heads.push(head);
+    return no();
+  };
+  const source: ReleaseReader = { head, restore: no, headers: no, manifest: no, chunk: no };
   const progress: Progress = {
     start: (stage) => stages.push(stage),
     add: () => {},
     stop: () => stages.push("stop"),
   };
   const agent = HttpAgent.createSync({ host: "http://127.0.0.1:9", fetch: no });
-  return { stages, options: { canister: CANISTER, agent, source, note: "", progress } };
+  return { stages, heads, options: { canister: CANISTER, agent, source, note: "", progress } };
 }
 
 t.test(
@@ -68,8 +74,11 @@ t.test(
 t.test("names that the rules forbid", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { "new\nline": "", fine: "" });
-  const { options } = untouched();
+  const { options, heads } = untouched();
   await t.rejects(publish({ ...options, directory }), /new\\nline: the path has a control character/);
+  const { length } = heads;
+  await sleep(1000);
+  t.equal(heads.length, length, "then the canister is not asked again");
 });
 
 t.test("a note that is too long is refused at once", async (t) => {

@@ -1,0 +1,54 @@
+/** When the canister is asked for its newest release, and when again. */
+import t from "tap";
+import { planPublication } from "../../lib/publish/plan.ts";
+import type { Progress } from "../../lib/publish/progress.ts";
+import type { Head, ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
+import type { Entry } from "../../lib/tree/manifest.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+import { writeTree } from "./trees.ts";
+
+const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
+const DIRECTORY: Entry = { kind: "directory", path: "d", modified: 0n };
+
+/** A canister whose newest release is number `numbers[i]` when it is asked for the i-th time (0: none); counts. */
+function canisterWith(numbers: readonly number[]) {
+  const asked = { heads: 0, manifests: 0 };
+  const source = {
+    head: async () => {
+      const number = numbers[asked.heads++]!;
+      return number === 0 ? undefined : { hash: Buffer.of(number), header: { number } };
+    },
+    manifest: async ({ number }: Head["header"]) => {
+      asked.manifests += 1;
+      return { chunks: [], entries: number === 1 ? [] : [DIRECTORY] };
+    },
+  };
+  return { asked, source: source as unknown as ReleaseReader };
+}
+
+t.test("the newest release", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeTree(directory, { file: "" });
+  const now = performance.now.bind(performance);
+  let minutes = 0;
+  t.intercept(performance, "now", { value: () => now() + minutes * 60_000 });
+
+  /** @param reading how many minutes it takes */
+  const planned = async (numbers: readonly number[], reading: number) => {
+    const { asked, source } = canisterWith(numbers);
+    const start = () => {
+      minutes += reading;
+    };
+    const { head, differences } = await planPublication(directory, source, { ...silent, start });
+    return { ...asked, newest: head?.header.number, removed: differences.removed.length };
+  };
+
+  const quick = await planned([1, 2], 0);
+  t.same(quick, { heads: 1, manifests: 1, newest: 1, removed: 0 }, "read at once: it is asked for once");
+  const first = await planned([0, 2], 1);
+  t.same(first, { heads: 2, manifests: 1, newest: 2, removed: 1 }, "the first one is published meanwhile");
+  const second = await planned([1, 2], 1);
+  t.same(second, { heads: 2, manifests: 2, newest: 2, removed: 1 }, "another is");
+  const same = await planned([2, 2], 1);
+  t.same(same, { heads: 2, manifests: 1, newest: 2, removed: 1 }, "none is: its manifest is not read again");
+});

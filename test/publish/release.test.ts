@@ -1,0 +1,49 @@
+/** How often a release is asked for when chunks are missing; test/fault/publishing.long.ts has answers that get lost. */
+import { Principal } from "@dfinity/principal";
+import t from "tap";
+import type { PublishResult } from "../../lib/canister.ts";
+import { makeRelease } from "../../lib/publish/release.ts";
+import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
+import { hexOf } from "../../lib/tree/hash.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+import { chunked, writeTree } from "./trees.ts";
+
+t.test("chunks that are missing are uploaded, and the release is asked for again", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeTree(directory, { file: "content" });
+  const tree = await chunked(directory);
+  const publisher = Principal.anonymous();
+  const made = { number: 1, manifest: { chunks: tree.manifestPieces }, publisher: publisher.toUint8Array() };
+  const head = { header: { ...made, parent: undefined, note: "" }, hash: Buffer.alloc(32) };
+  const [chunk, piece] = tree.chunks.map(({ sha256 }) => sha256);
+
+  /** Asks for the release; the canister says in turn that `missing` are, and then makes it. */
+  const released = async (missing: readonly (readonly Uint8Array[])[]) => {
+    const uploaded: string[][] = [];
+    let calls = 0;
+    const publish = async (): Promise<PublishResult> => {
+      const absent = missing[calls++];
+      return absent === undefined ? { ok: 1n } : { err: { missing: absent } };
+    };
+    const source = { head: async () => head } as unknown as ReleaseReader;
+    const upload = async (chunks: readonly { sha256: Uint8Array }[]) => {
+      uploaded.push(chunks.map(({ sha256 }) => hexOf(sha256)));
+    };
+    const request = { canister: { publish }, source, publisher, tree, parent: undefined, note: "", upload };
+    const { header } = await makeRelease(request);
+    return { number: header.number, calls, uploaded };
+  };
+
+  t.same(await released([]), { number: 1, calls: 1, uploaded: [] });
+  const both = [hexOf(chunk!), hexOf(piece!)];
+  // Too early; then the piece was gone after all, and what it names.
+  t.same(await released([[chunk!, piece!], [piece!], [chunk!]]), {
+    number: 1,
+    calls: 4,
+    uploaded: [both, [both[1]], [both[0]]],
+  });
+  await t.rejects(released(Array(4).fill([piece!])), {
+    name: "UserError",
+    message: "the canister has lost 1 chunks that were uploaded: publish again",
+  });
+});
