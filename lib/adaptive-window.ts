@@ -36,11 +36,17 @@ export class AdaptiveWindow {
     return milliseconds < QUICK * this.#options.deadline;
   }
 
-  /** A transfer is done. @param milliseconds that it took */
-  arrived(milliseconds: number): void {
+  /**
+   * A transfer is done. That one was quick while most of the window was empty says nothing of a full one.
+   *
+   * @param milliseconds that it took
+   * @param underWay this one included
+   */
+  arrived(milliseconds: number, underWay: number): void {
     const { deadline, most } = this.#options;
-    if (this.isQuick(milliseconds)) this.#size = Math.min(this.#size + 1, most);
-    else if (milliseconds > SLOW * deadline) this.#shrink();
+    if (this.isQuick(milliseconds)) {
+      if (2 * underWay >= this.#size) this.#size = Math.min(this.#size + 1, most);
+    } else if (milliseconds > SLOW * deadline) this.#shrink();
   }
 
   /** An attempt has failed: what makes it fail may be too much at once. */

@@ -13,23 +13,33 @@ const sizeOf = (window: AdaptiveWindow): number => {
 t.test("the window grows while transfers are quick, to a limit", async (t) => {
   const window = new AdaptiveWindow(OPTIONS);
   t.equal(sizeOf(window), 4);
-  window.arrived(80);
+  window.arrived(80, sizeOf(window));
   t.equal(sizeOf(window), 5);
-  for (let i = 0; i < 100; i++) window.arrived(80);
+  for (let i = 0; i < 100; i++) window.arrived(80, sizeOf(window));
   t.equal(sizeOf(window), 16);
 });
 
 t.test("those that take long, and failures, shrink it to one", async (t) => {
   const window = new AdaptiveWindow(OPTIONS);
-  for (let i = 0; i < 100; i++) window.arrived(80);
-  window.arrived(2000);
+  for (let i = 0; i < 100; i++) window.arrived(80, sizeOf(window));
+  window.arrived(2000, sizeOf(window));
   t.equal(sizeOf(window), 16, "neither quick nor slow");
-  window.arrived(3000);
+  window.arrived(3000, sizeOf(window));
   t.equal(sizeOf(window), 8);
   window.failed();
   t.equal(sizeOf(window), 4);
-  for (let i = 0; i < 10; i++) window.arrived(5000);
+  for (let i = 0; i < 10; i++) window.arrived(5000, sizeOf(window));
   t.equal(sizeOf(window), 1);
-  window.arrived(80);
+  window.arrived(80, sizeOf(window));
   t.equal(sizeOf(window), 2, "and it recovers");
+});
+
+t.test("it does not grow while most of it is empty", async (t) => {
+  const window = new AdaptiveWindow(OPTIONS);
+  for (let i = 0; i < 100; i++) window.arrived(80, 1);
+  t.equal(sizeOf(window), 4);
+  window.arrived(80, 2);
+  t.equal(sizeOf(window), 5);
+  window.arrived(80, 2);
+  t.equal(sizeOf(window), 5, "two are less than half of five");
 });

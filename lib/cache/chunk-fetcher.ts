@@ -176,7 +176,7 @@ export class ChunkFetcher {
     this.#loads += 1;
     try {
       const bytes = await this.ahead(key, reference);
-      this.#background.arrived(performance.now() - start);
+      this.#background.arrived(performance.now() - start, this.#loads);
       return bytes;
     } catch (error) {
       this.#background.failed();
@@ -234,7 +234,7 @@ export class ChunkFetcher {
       if (isPromising === undefined && share >= TELLING_SHARE && left <= begun - started) {
         const expected = (now - started) / share;
         isPromising = this.#ahead.isQuick(TELLING_QUICKNESS * expected);
-        if (isPromising) this.#ahead.arrived(expected);
+        if (isPromising) this.#ahead.arrived(expected, this.underWay);
       }
       if (!isPromising || state === undefined) return;
       state.left = 1 - share;
@@ -255,7 +255,7 @@ export class ChunkFetcher {
     this.#lastArrival = performance.now();
     const taken = this.#lastArrival - started;
     // The window has grown by what was expected of it.
-    if (!(isPromising && this.#ahead.isQuick(taken))) this.#ahead.arrived(taken);
+    if (!(isPromising && this.#ahead.isQuick(taken))) this.#ahead.arrived(taken, this.underWay);
     this.statistics.chunksVerified += 1;
     this.statistics.bytesVerified += bytes.length;
     this.breaker.close();

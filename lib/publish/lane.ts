@@ -88,7 +88,7 @@ export class Lane {
 
   #arrived(now: number, started: number): void {
     const taken = now - started;
-    this.#window.arrived(taken);
+    this.#window.arrived(taken, this.#underWay);
     this.#pace = Math.min(FIRST_PACE_MS, PACE * taken);
     this.#lastArrival = now;
     this.#least = Math.min(this.#least, taken);

@@ -134,7 +134,7 @@ export class Contents {
     const start = performance.now();
     try {
       const result = await ask();
-      this.#window.arrived(performance.now() - start);
+      this.#window.arrived(performance.now() - start, this.#underWay);
       return result;
     } catch (error) {
       this.#window.failed();
