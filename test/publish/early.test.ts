@@ -13,7 +13,7 @@ import { bytesOf, writeTree } from "./trees.ts";
 
 const MiB = 1024 * 1024;
 /** Puts take as long behind the sending, so that all have begun when the first is answered. */
-const PUT_MS = 800;
+const PUT_MS = 1500;
 const PUTS = 5;
 const BLOBS = IDL.Vec(IDL.Vec(IDL.Nat8));
 const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };

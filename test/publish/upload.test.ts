@@ -21,14 +21,14 @@ function chunksOf(count: number): Chunk[] {
   });
 }
 
-/** A canister whose puts take a moment and then do what `answer` says, given how many came before. */
-function canisterOf(answer: (before: number) => void) {
+/** A canister whose puts take a moment, in milliseconds, and then do what `answer` says, given how many came before. */
+function canisterOf(answer: (before: number) => void, moment = 5) {
   const seen = { puts: 0, underWay: 0, most: 0, stored: new Set<string>() };
   const put: IcfsCanister["put"] = async (chunks) => {
     const before = seen.puts++;
     seen.underWay += 1;
     seen.most = Math.max(seen.most, seen.underWay);
-    await sleep(5);
+    await sleep(moment);
     seen.underWay -= 1;
     answer(before);
     return chunks.map((bytes) => {
@@ -87,7 +87,9 @@ t.test("near the end: when nothing waits, and no answer has failed to come", asy
   const isNear = async (answer: (before: number) => void) => {
     let done = false;
     let near: "before the end" | "after it" | "never" = "never";
-    const upload = uploadChunks(canisterOf(answer).canister, chunksOf(30), () => {});
+    // Long beside what a busy machine puts between two beginnings.
+    const { canister } = canisterOf(answer, 300);
+    const upload = uploadChunks(canister, chunksOf(12), () => {});
     void upload.nearEnd.then(() => {
       near = done ? "after it" : "before the end";
     });
