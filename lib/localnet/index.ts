@@ -35,6 +35,8 @@ export interface LocalNetwork {
 
 /** The IC allows an update call 40 billion instructions, which take it about as long. */
 const MESSAGE_TIME_LIMIT_MS = 30_000;
+/** As gateways do. Node's five seconds end just when a client that was busy for as long takes the connection again. */
+const KEEP_ALIVE_MS = 75_000;
 
 /**
  * Starts a network, with fresh keys and no canisters unless a state directory has some.
@@ -56,7 +58,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
   const consensus = () => weather.consensus();
   const log = options.log ?? (() => {});
   const network = new Network(messageTimeLimit, timeOffset, consensus, log, directory);
-  const server = createServer(httpHandler(network, weather));
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, httpHandler(network, weather));
   try {
     network.restoreCanisters();
     await new Promise<void>((resolve, reject) => {
