@@ -8,9 +8,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { interruptible } from "../demo/interruptible.ts";
-import { Process } from "../demo/process.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
 import { goalsOf } from "./cold/goals.ts";
+import { startWebServer } from "./cold/http-mount.ts";
 import { type Far, WAYS } from "./cold/ways.ts";
 import { startNetwork } from "./dnsmasq/icfs.ts";
 import { median, sorted, spread } from "./median.ts";
@@ -59,12 +59,9 @@ await interruptible("bench", async (signal) => {
     const weather = ["--latency", String(LATENCY_MS), "--bandwidth", String(MIB_PER_SECOND)];
     await using servers = new AsyncDisposableStack();
     const published = await startNetwork(tree, weather, servers, { env, signal });
-    const script = new URL("cold/web-server.ts", import.meta.url).pathname;
-    const server = servers.use(
-      new Process(process.execPath, [script, tree, String(LATENCY_MS), String(MIB_PER_SECOND)], env),
-    );
-    const [, web] = await server.until(/(http:\S+)\s/, { seconds: 10, signal });
-    const far: Far = { workspace, signal, published, web: web! };
+    const line = { latencyMs: LATENCY_MS, mibPerSecond: MIB_PER_SECOND };
+    const { url: web } = await startWebServer(tree, workspace, servers, signal, line);
+    const far: Far = { workspace, signal, published, web };
     const seconds = new Map<string, number[]>(ways.map((way) => [way, []]));
     for (let i = 0; i < Number(values.runs); i++) {
       for (const [way, all] of seconds) {

@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { interruptible } from "../demo/interruptible.ts";
-import { Process, run } from "../demo/process.ts";
+import { run } from "../demo/process.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
-import { mountOverHttp, RCLONE } from "./cold/http-mount.ts";
+import { mountOverHttp, RCLONE, startWebServer } from "./cold/http-mount.ts";
 import { mountTree, type PublishedTree, startNetwork } from "./dnsmasq/icfs.ts";
 import { median, sorted } from "./median.ts";
 import { print } from "./result.ts";
@@ -116,10 +116,8 @@ await interruptible("bench", async (signal) => {
   await mkdir(tree);
   for (let i = 0; i < FILES; i++) await writeFile(join(tree, `${i}`), randomBytes(FILE_MIB * MIB));
   const published = await startNetwork(tree, [], stack, { env, signal });
-  const script = new URL("cold/web-server.ts", import.meta.url).pathname;
-  const server = stack.use(new Process(process.execPath, [script, tree, "0", "Infinity"], env));
-  const [, web] = await server.until(/(http:\S+)\s/, { seconds: 10, signal });
-  const servers = { workspace, published, web: web!, signal };
+  const { url: web } = await startWebServer(tree, workspace, stack, signal);
+  const servers = { workspace, published, web, signal };
   const runs = new Map<string, Phases[]>(Object.keys(WAYS).map((way) => [way, []]));
   for (let i = 0; i < Number(values.runs); i++) {
     for (const [name, way] of Object.entries(WAYS)) {

@@ -13,9 +13,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import pLimit from "p-limit";
 import { interruptible } from "../demo/interruptible.ts";
-import { Process } from "../demo/process.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
-import { mountOverHttp, RCLONE } from "./cold/http-mount.ts";
+import { mountOverHttp, RCLONE, startWebServer } from "./cold/http-mount.ts";
 import { mountTree, startNetwork } from "./dnsmasq/icfs.ts";
 import { type Goal, print } from "./result.ts";
 import { growthOf, RULE } from "./soak/growth.ts";
@@ -86,16 +85,14 @@ await interruptible("bench", async (signal) => {
   await mkdir(tree);
   await writeFiles(tree, [...LARGE, ...SMALL], 1);
   const network = await startNetwork(tree, [], stack, { env, signal });
-  const script = new URL("cold/web-server.ts", import.meta.url).pathname;
-  const server = stack.use(new Process(process.execPath, [script, tree, "0", "Infinity"], env));
-  const [, web] = await server.until(/(http:\S+)\s/, { seconds: 10, signal });
+  const web = await startWebServer(tree, workspace, stack, signal);
 
   const mounts = [];
   for (const transport of TRANSPORTS) {
     const more = [...OPTIONS, "--transport", transport];
     mounts.push(await mountTree(network, more, workspace, stack, { env, signal }));
   }
-  const rclone = await mountOverHttp(RCLONE, web!, workspace, stack, signal);
+  const rclone = await mountOverHttp(RCLONE, web.url, workspace, stack, signal);
   const watched = [
     ...mounts.map((mount, i) => new Watched(`icfs, ${TRANSPORTS[i]}`, mount, "releases", stack, env)),
     new Watched("rclone", rclone, "files", stack, env),
@@ -125,7 +122,7 @@ await interruptible("bench", async (signal) => {
     }),
     every(Math.min(MOST_FAULT_SECONDS, tenth), ending, async (turn) => {
       const seconds = SILENCES_SECONDS[turn % SILENCES_SECONDS.length]!;
-      outages.push(await alone(() => silence([network.pid, server.pid!], seconds, ending)));
+      outages.push(await alone(() => silence([network.pid, web.pid], seconds, ending)));
     }),
   ];
   try {

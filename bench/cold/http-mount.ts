@@ -1,12 +1,38 @@
-/** FUSE file systems over HTTP, in the foreground. */
+/** A web server, and FUSE file systems over HTTP that read from it, in the foreground. */
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { mountsBelow, Process, run } from "../../demo/process.ts";
 import type { Workspace } from "../../demo/workspace.ts";
 
 /** How often it is looked whether something is mounted. */
 const LOOK_MS = 20;
+
+const SERVER = fileURLToPath(new URL("web-server.ts", import.meta.url));
+
+export interface WebServer {
+  /** With a slash at its end. */
+  readonly url: string;
+  readonly pid: number;
+}
+
+/** Serves a directory; it ends with the stack. @param line as far away as this: near and without limits unless given */
+export async function startWebServer(
+  directory: string,
+  { env }: Workspace,
+  stack: AsyncDisposableStack,
+  signal: AbortSignal,
+  line: { latencyMs: number; mibPerSecond: number } = {
+    latencyMs: 0,
+    mibPerSecond: Number.POSITIVE_INFINITY,
+  },
+): Promise<WebServer> {
+  const parameters = [SERVER, directory, String(line.latencyMs), String(line.mibPerSecond)];
+  const server = stack.use(new Process(process.execPath, parameters, env));
+  const [, url] = await server.until(/(http:\S+)\s/, { seconds: 10, signal });
+  return { url: url!, pid: server.pid! };
+}
 
 /** The command of the foreground process, for a URL and a mountpoint. */
 export type HttpMountCommand = (web: string, mountpoint: string) => [string, ...string[]];

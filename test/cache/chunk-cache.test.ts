@@ -190,7 +190,8 @@ t.test("prefetching is bounded, and its failures harm nobody", async (t) => {
   t.equal(fetched.length, 6, "there is room again");
 });
 
-t.test("what found no room is fetched while others are still arriving, if they come quickly", async (t) => {
+/** Ten chunks of 100 bytes asked for ahead, with plenty of memory: their bytes are what `receivers` are told, and they never end. */
+function arriving(readTimeout: number) {
   const chunks = Array.from({ length: 10 }, (_, i) => chunk(`100 bytes, ${i} `.padEnd(100, "x")));
   const receivers: ((bytes: number) => void)[] = [];
   const { cache, fetched } = cacheOf(
@@ -198,9 +199,14 @@ t.test("what found no room is fetched while others are still arriving, if they c
       receivers.push(received);
       return new Promise(() => {});
     },
-    { memory: 256 * 1024 * 1024, readTimeout: 60_000 },
+    { memory: 256 * 1024 * 1024, readTimeout },
   );
   for (const { reference } of chunks) cache.prefetch(reference);
+  return { chunks, receivers, fetched };
+}
+
+t.test("what found no room is fetched while others are still arriving, if they come quickly", async (t) => {
+  const { chunks, receivers, fetched } = arriving(60_000);
   t.equal(fetched.length, 4);
   await sleep(100);
   for (const received of receivers.slice()) received(24);
@@ -215,16 +221,7 @@ t.test("what found no room is fetched while others are still arriving, if they c
 });
 
 t.test("what is to come later than a first byte did makes no room yet", async (t) => {
-  const chunks = Array.from({ length: 10 }, (_, i) => chunk(`100 bytes, ${i} `.padEnd(100, "x")));
-  const receivers: ((bytes: number) => void)[] = [];
-  const { cache, fetched } = cacheOf(
-    (_reference, _arrived, received) => {
-      receivers.push(received);
-      return new Promise(() => {});
-    },
-    { memory: 256 * 1024 * 1024, readTimeout: 60_000 },
-  );
-  for (const { reference } of chunks) cache.prefetch(reference);
+  const { receivers, fetched } = arriving(60_000);
   const four = receivers.slice();
   for (const received of four) received(1);
   await sleep(50);
@@ -268,16 +265,7 @@ t.test("what found no room, and a reader has got meanwhile, is not fetched again
 });
 
 t.test("what arrives slowly makes no room for more", async (t) => {
-  const chunks = Array.from({ length: 10 }, (_, i) => chunk(`100 bytes, ${i} `.padEnd(100, "x")));
-  const receivers: ((bytes: number) => void)[] = [];
-  const { cache, fetched } = cacheOf(
-    (_reference, _arrived, received) => {
-      receivers.push(received);
-      return new Promise(() => {});
-    },
-    { readTimeout: 400, memory: 256 * 1024 * 1024 },
-  );
-  for (const { reference } of chunks) cache.prefetch(reference);
+  const { receivers, fetched } = arriving(400);
   await sleep(50);
   // All of it would take 200 ms, which is half of the deadline.
   for (const received of receivers.slice()) received(25);
