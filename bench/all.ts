@@ -14,7 +14,18 @@ import type { Result } from "./result.ts";
 import { type Measurement, resultsPage } from "./results-page.ts";
 
 /** In the order of the page: each is bench/NAME.ts, which says what it measures. */
-const NAMES = ["cold", "warm", "boot", "ready", "publish", "cpu", "memory", "soak", "costs"] as const;
+const NAMES = [
+  "cold",
+  "warm",
+  "boot",
+  "ready",
+  "publish",
+  "cpu",
+  "memory",
+  "soak",
+  "costs",
+  "before",
+] as const;
 /** These do not take `--runs`: they count, or take the time that they take. */
 const ONCE: readonly string[] = ["soak", "costs"];
 
