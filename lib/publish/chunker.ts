@@ -71,13 +71,17 @@ export async function chunkTree(
   problems: Problems,
   hashed: (bytes: number) => void,
 ): Promise<ChunkedTree> {
-  const packer = new Packer();
+  // One for all: as many new ones as there are megabytes take longer than the reading.
+  const buffer = Buffer.allocUnsafe(MAX_CHUNK_BYTES);
+  const packer = new Packer(buffer);
   const files = new Map<string, HashedFile>();
   for (const entry of scanned) {
     if (entry.kind !== "file") continue;
     try {
       const file = await withFile(entry.source, (handle) =>
-        entry.size < PACK_TARGET_BYTES ? packer.add(handle, entry) : chunkLarge(handle, entry.source, hashed),
+        entry.size < PACK_TARGET_BYTES
+          ? packer.add(handle, entry)
+          : chunkLarge(handle, entry.source, buffer, hashed),
       );
       files.set(entry.path, file);
       if (entry.size < PACK_TARGET_BYTES) hashed(file.size);
@@ -92,13 +96,14 @@ export async function chunkTree(
 async function chunkLarge(
   handle: FileHandle,
   source: string,
+  buffer: Buffer,
   hashed: (bytes: number) => void,
 ): Promise<HashedFile> {
   const extents: OpenExtent[] = [];
   const hash = createHash("sha256");
   let size = 0;
   for (;;) {
-    const bytes = await readAt(handle, size, MAX_CHUNK_BYTES);
+    const bytes = await readAt(handle, size, buffer);
     if (bytes.length === 0) break;
     hash.update(bytes);
     const chunk = new OpenChunk();
@@ -117,9 +122,15 @@ async function chunkLarge(
 class Packer {
   #pack = new OpenChunk();
   #parts: Buffer[] = [];
+  readonly #buffer: Buffer;
+
+  /** @param buffer to read into, of PACK_TARGET_BYTES or more */
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer.subarray(0, PACK_TARGET_BYTES);
+  }
 
   async add(handle: FileHandle, { source }: ScannedFile): Promise<HashedFile> {
-    const bytes = await readAt(handle, 0, PACK_TARGET_BYTES);
+    const bytes = await readAt(handle, 0, this.#buffer);
     // It was smaller when it was scanned; this may be a piece of it only.
     if (bytes.length === PACK_TARGET_BYTES) throw new Error("it changed while it was read: publish again");
     const sha256 = sha256Of(bytes);
@@ -129,7 +140,7 @@ class Packer {
     const extent = { chunk, offset: chunk.size, length: bytes.length };
     chunk.sources.push({ file: source, offset: 0, length: bytes.length });
     chunk.size += bytes.length;
-    this.#parts.push(bytes);
+    this.#parts.push(Buffer.from(bytes));
     if (endsPack(sha256, bytes.length)) this.close();
     return { size: bytes.length, sha256, extents: [extent] };
   }
@@ -245,7 +256,8 @@ function fileChunk({ sha256, size, sources }: OpenChunk): Chunk {
       const parts: Buffer[] = [];
       for (const { file, offset, length } of sources) {
         try {
-          parts.push(await withFile(file, (handle) => readAt(handle, offset, length)));
+          const part = Buffer.allocUnsafe(length);
+          parts.push(await withFile(file, (handle) => readAt(handle, offset, part)));
         } catch (error) {
           throw new UserError(
             `${file} was hashed, but cannot be read any more (${messageOf(error)}): publish again`,

@@ -10,12 +10,11 @@ export async function withFile<T>(file: string, use: (handle: FileHandle) => Pro
   }
 }
 
-/** Up to `length` bytes from `offset` on; fewer only at the end of the file. */
-export async function readAt(handle: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length);
+/** Fills `buffer` with what is from `offset` on. Returns what it has got: less only at the end of the file. */
+export async function readAt(handle: FileHandle, offset: number, buffer: Buffer): Promise<Buffer> {
   let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await handle.read(buffer, filled, length - filled, offset + filled);
+  while (filled < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, offset + filled);
     if (bytesRead === 0) break;
     filled += bytesRead;
   }

@@ -1,6 +1,6 @@
 /**
- * Mounts and unmounts again and again in one process, with a reader each time: `many-fixture.ts MOUNTPOINT TIMES`, with node
- * --expose-gc. Prints what the process takes, after a tenth of it and at the end, as JSON.
+ * Mounts and unmounts again and again in one process, at all mountpoints at once, with a reader now and then: `many-fixture.ts
+ * TIMES MOUNTPOINT...`, with node --expose-gc. Prints what the process takes, after a tenth of it and at the end, as JSON.
  */
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
 import { createLog } from "../../lib/log.ts";
 import { directory, file, MemoryFileSystem } from "./memory-filesystem.ts";
 
-const [mountpoint, times] = process.argv.slice(2) as [string, string];
+const [times, ...mountpoints] = process.argv.slice(2) as [string, ...string[]];
 const fileSystem = new MemoryFileSystem(directory({ "hello.txt": file("hello\n") }));
 const log = createLog("warn");
 const options = defaultMountOptions("many");
@@ -35,13 +35,23 @@ async function usage(mounts: number): Promise<string> {
   });
 }
 
-for (let i = 1; i <= Number(times); i++) {
-  const mounted = await mountKernel({ fileSystem, mountpoint, options, log });
-  if (i % READ_EVERY === 0) {
-    const { stdout } = await promisify(execFile)("cat", [`${mountpoint}/hello.txt`]);
-    if (stdout !== "hello\n") throw new Error(`mount ${i}: ${stdout}`);
+let mounts = 0;
+
+/** Goes on until there were so many mounts, here and elsewhere. */
+async function mountUntil(most: number, mountpoint: string): Promise<void> {
+  while (mounts < most) {
+    const isRead = ++mounts % READ_EVERY === 0;
+    const mounted = await mountKernel({ fileSystem, mountpoint, options, log });
+    if (isRead) {
+      const { stdout } = await promisify(execFile)("cat", [`${mountpoint}/hello.txt`]);
+      if (stdout !== "hello\n") throw new Error(stdout);
+    }
+    await mounted.unmount();
+    await mounted.ended;
   }
-  await mounted.unmount();
-  await mounted.ended;
-  if (i === Number(times) / 10 || i === Number(times)) console.log(await usage(i));
+}
+
+for (const most of [Number(times) / 10, Number(times)]) {
+  await Promise.all(mountpoints.map((mountpoint) => mountUntil(most, mountpoint)));
+  console.log(await usage(mounts));
 }

@@ -28,7 +28,7 @@ export async function readPart({ file, offset, size }: Part): Promise<Buffer> {
   let length: number;
   try {
     [bytes, length] = await withFile(file.source, async (handle) => [
-      await readAt(handle, offset, size),
+      await readAt(handle, offset, Buffer.allocUnsafe(size)),
       (await handle.stat()).size,
     ]);
   } catch (error) {
