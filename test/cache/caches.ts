@@ -1,0 +1,96 @@
+/** Chunk caches for tests, over networks and disks that answer as a test wants. */
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ChunkCache, type Disk } from "../../lib/cache/chunk-cache.ts";
+import type { FetchChunk } from "../../lib/cache/chunk-fetcher.ts";
+import { createLog } from "../../lib/log.ts";
+import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
+
+export interface TestChunk {
+  readonly reference: Chunk;
+  readonly bytes: Buffer;
+}
+
+export function chunk(content: string): TestChunk {
+  const bytes = Buffer.from(content);
+  return { bytes, reference: { sha256: createHash("sha256").update(bytes).digest(), size: bytes.length } };
+}
+
+export const A = chunk("aaaa");
+export const B = chunk("bbbb");
+
+export interface Fixture {
+  readonly cache: ChunkCache;
+  /** What was asked of the source, in its order. */
+  readonly fetched: Chunk[];
+  readonly logged: string[];
+}
+
+export function cacheOf(
+  fetch: FetchChunk,
+  { memory = 1000, readTimeout = 5000, disk }: { memory?: number; readTimeout?: number; disk?: Disk } = {},
+): Fixture {
+  const fetched: Chunk[] = [];
+  const logged: string[] = [];
+  const log = createLog("debug", (line) => logged.push(line));
+  const counted: FetchChunk = (reference, ...told) => {
+    fetched.push(reference);
+    return fetch(reference, ...told);
+  };
+  return {
+    fetched,
+    logged,
+    cache: new ChunkCache(counted, { memory, readTimeout, log, ...(disk && { disk }) }),
+  };
+}
+
+/** Answers whatever chunk is asked for, from those given. */
+export function answering(...chunks: TestChunk[]): FetchChunk {
+  return async (reference) => chunks.find((chunk) => chunk.reference === reference)!.bytes;
+}
+
+/** A disk that answers when it is told to. */
+export function slowDisk() {
+  const files = new Map<string, Buffer>();
+  const waiting: { readonly what: string; readonly go: () => void }[] = [];
+  const turn = (what: string) =>
+    new Promise<void>((resolve) => {
+      waiting.push({ what, go: resolve });
+    });
+  const disk: Disk = {
+    async read(key) {
+      // As with open(): what it will find is decided before it has answered.
+      const found = files.get(key);
+      await turn("read");
+      return found;
+    },
+    has: async (key) => files.has(key),
+    async write(key, bytes) {
+      await turn("write");
+      files.set(key, bytes);
+    },
+  };
+  /** Lets a read or write go on, the oldest or one after it, and what waits for it. */
+  const answer = async (what: "read" | "write", which = 0) => {
+    const chosen = waiting.filter((one) => one.what === what)[which]!;
+    waiting.splice(waiting.indexOf(chosen), 1);
+    chosen.go();
+    await sleep(1);
+  };
+  const waits = (what: string) => waiting.filter((one) => one.what === what).length;
+  return { disk, files, answer, waits };
+}
+
+/** A network that answers the oldest query when it is told to. */
+export function slowNetwork() {
+  const waiting: (() => void)[] = [];
+  const fetch: FetchChunk = (reference) =>
+    new Promise((resolve) => {
+      waiting.push(() => resolve([A, B].find((chunk) => keyOf(chunk.reference) === keyOf(reference))!.bytes));
+    });
+  const answer = async () => {
+    waiting.shift()!();
+    await sleep(1);
+  };
+  return { fetch, answer };
+}

@@ -1,0 +1,122 @@
+/** What is fetched ahead of readers: how much at a time, in which order, and when there is room for more. */
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import { A, cacheOf, chunk } from "./caches.ts";
+
+t.test("prefetching is bounded, and its failures harm nobody", async (t) => {
+  const chunks = Array.from({ length: 40 }, (_, i) => chunk(`chunk ${i}`));
+  const answers: ((error: Error) => void)[] = [];
+  const { cache, fetched } = cacheOf(() => new Promise((_, reject) => answers.push(reject)), {
+    readTimeout: 1,
+  });
+  for (const { reference } of chunks) cache.prefetch(reference);
+  t.equal(fetched.length, 4);
+  cache.get(chunks[39]!.reference).catch(() => {});
+  t.equal(fetched.length, 5, "a read does not wait for prefetches");
+  await sleep(10);
+  for (const reject of answers) reject(new Error("gone"));
+  await sleep(10);
+  t.equal(cache.statistics.failures, 5);
+  t.equal(cache.statistics.misses, 1, "prefetches are no reads");
+  cache.prefetch(chunks[30]!.reference);
+  t.equal(fetched.length, 6, "there is room again");
+});
+
+/** Ten chunks of 100 bytes asked for ahead, with plenty of memory: their bytes are what `receivers` are told, and they never end. */
+function arriving(readTimeout: number) {
+  const chunks = Array.from({ length: 10 }, (_, i) => chunk(`100 bytes, ${i} `.padEnd(100, "x")));
+  const receivers: ((bytes: number) => void)[] = [];
+  const { cache, fetched } = cacheOf(
+    (_reference, _arrived, received) => {
+      receivers.push(received);
+      return new Promise(() => {});
+    },
+    { memory: 256 * 1024 * 1024, readTimeout },
+  );
+  for (const { reference } of chunks) cache.prefetch(reference);
+  return { chunks, receivers, fetched };
+}
+
+t.test("what found no room is fetched while others are still arriving, if they come quickly", async (t) => {
+  const { chunks, receivers, fetched } = arriving(60_000);
+  t.equal(fetched.length, 4);
+  await sleep(100);
+  for (const received of receivers.slice()) received(24);
+  t.equal(fetched.length, 4, "too little to tell");
+  for (const received of receivers.slice()) received(1);
+  // There is room for eight by now, and of four only three quarters are still to come.
+  t.same(
+    fetched,
+    chunks.slice(0, 9).map(({ reference }) => reference),
+    "in the order in which they were asked for",
+  );
+});
+
+t.test("what is to come later than a first byte did makes no room yet", async (t) => {
+  const { receivers, fetched } = arriving(60_000);
+  const four = receivers.slice();
+  for (const received of four) received(1);
+  await sleep(50);
+  for (const received of four) received(49);
+  t.equal(fetched.length, 4, "half of it has taken 50 ms, and the first byte none");
+  for (const received of four) received(50);
+  t.ok(fetched.length > 4, "all of it is here");
+});
+
+t.test("of what found no room only as much is kept in mind as memory takes, the nearest", async (t) => {
+  const chunks = Array.from({ length: 12 }, (_, i) => chunk(`chunk ${i}`));
+  const answers: ((bytes: Buffer) => void)[] = [];
+  const { cache, fetched } = cacheOf(() => new Promise((resolve) => answers.push(resolve)), {
+    memory: 16 * 1024 * 1024,
+  });
+  for (const { reference } of chunks) cache.prefetch(reference);
+  for (let i = 0; i < answers.length; i++) {
+    answers[i]!(chunks[i]!.bytes);
+    await sleep(10);
+  }
+  t.same(
+    fetched,
+    chunks.slice(0, 8).map(({ reference }) => reference),
+  );
+});
+
+t.test("what found no room, and a reader has got meanwhile, is not fetched again", async (t) => {
+  const chunks = Array.from({ length: 5 }, (_, i) => chunk(`chunk ${i}`));
+  const answers: ((bytes: Buffer) => void)[] = [];
+  const { cache, fetched } = cacheOf(() => new Promise((resolve) => answers.push(resolve)), {
+    memory: 256 * 1024 * 1024,
+  });
+  for (const { reference } of chunks) cache.prefetch(reference);
+  const last = chunks[4]!;
+  const read = cache.get(last.reference);
+  answers[4]!(last.bytes);
+  t.equal(await read, last.bytes);
+  for (const [i, { bytes }] of chunks.slice(0, 4).entries()) answers[i]!(bytes);
+  await sleep(20);
+  t.equal(fetched.length, 5);
+});
+
+t.test("what arrives slowly makes no room for more", async (t) => {
+  const { receivers, fetched } = arriving(400);
+  await sleep(50);
+  // All of it would take 200 ms, which is half of the deadline.
+  for (const received of receivers.slice()) received(25);
+  t.equal(fetched.length, 4);
+});
+
+t.test("a prefetched chunk is a hit, and one under way is joined", async (t) => {
+  let answer = (_: Buffer) => {};
+  const { cache, fetched } = cacheOf(
+    () =>
+      new Promise<Buffer>((resolve) => {
+        answer = resolve;
+      }),
+  );
+  cache.prefetch(A.reference);
+  const read = cache.get(A.reference);
+  answer(A.bytes);
+  await read;
+  await cache.get(A.reference);
+  t.equal(fetched.length, 1);
+  t.match(cache.statistics, { hits: 1, misses: 1 });
+});
