@@ -63,7 +63,7 @@ test: setup ## Run every test, as root; some boot virtual machines
 	tap
 
 test-long: setup ## Run the tests that take minutes each
-	tap --timeout=1800 --jobs=1 $$(find test -name '*.long.ts')
+	tap --timeout=1800 $$(find test -name '*.long.ts')
 
 test-boot: setup ## Boot a Debian host that mounts at boot, with the package, as root; some ten minutes
 	tap --timeout=1800 test/boot/host.boot.ts

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
+import { type Command, CommanderError } from "commander";
 import t from "tap";
+import { icfsProgram } from "../../lib/cli/program.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -9,6 +11,40 @@ const home = await temporaryDirectory(t);
 const env = cleanEnvironment(home);
 const icfs = (args: readonly string[], more: NodeJS.ProcessEnv = {}) =>
   run(BIN, args, { env: { ...env, ...more } });
+
+interface Said {
+  /** What commander would end with: 0 for help, 1 for what is wrong usage. */
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** What the program says of its usage, in this process: to start it takes a second. @throws Error when it would do something */
+async function parsed(args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Said> {
+  const before = process.env;
+  process.env = { ...env, ...more };
+  try {
+    const program = await icfsProgram(args[0]);
+    let [stdout, stderr] = ["", ""];
+    const capture = (command: Command): void => {
+      command.exitOverride().configureOutput({
+        writeOut: (text) => {
+          stdout += text;
+        },
+        writeErr: (text) => {
+          stderr += text;
+        },
+      });
+      for (const child of command.commands) capture(child);
+    };
+    capture(program);
+    const ended = await program.parseAsync(args, { from: "user" }).catch((error: unknown) => error);
+    if (!(ended instanceof CommanderError)) throw new Error(`icfs ${args.join(" ")} is right`);
+    return { code: ended.exitCode, stdout, stderr };
+  } finally {
+    process.env = before;
+  }
+}
 
 t.test("--help of every command says what there is, with defaults and environment variables", async (t) => {
   const program = await icfs(["--help"]);
@@ -91,12 +127,12 @@ t.test("--help of every command says what there is, with defaults and environmen
     trust: [/show/, /reset/],
   };
   for (const [command, patterns] of Object.entries(expected)) {
-    const { code, stdout, stderr } = await icfs([command, "--help"]);
+    const { code, stdout, stderr } = await parsed([command, "--help"]);
     t.match({ code, stderr }, { code: 0, stderr: "" }, command);
     const text = stdout.replace(/\s+/g, " ");
     for (const pattern of patterns) t.match(text, pattern, `${command}: ${pattern}`);
   }
-  t.match(await icfs(["trust", "reset", "--help"]), { code: 0, stdout: /<?canister>?/ });
+  t.match(await parsed(["trust", "reset", "--help"]), { code: 0, stdout: /<?canister>?/ });
 });
 
 t.test("--version", async (t) => {
@@ -138,9 +174,12 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["mount", ID, "/mnt", "--log-level", "loud"], /Use debug, info, warn or error/],
   ];
   for (const [args, reason, more] of cases) {
-    const { code, stdout, stderr } = await icfs(args, more);
-    t.match({ code, stdout }, { code: 2, stdout: "" }, `icfs ${args.join(" ")}`);
+    const { code, stdout, stderr } = await parsed(args, more);
+    t.match({ code, stdout }, { code: 1, stdout: "" }, `icfs ${args.join(" ")}`);
     t.match(stderr, reason);
+  }
+  for (const [args, reason] of cases.slice(0, 4)) {
+    t.match(await icfs(args), { code: 2, stdout: "", stderr: reason }, `icfs ${args.join(" ")}, started`);
   }
 });
 

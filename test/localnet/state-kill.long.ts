@@ -29,7 +29,7 @@ import { management, owner } from "./setup.ts";
 
 t.setTimeout(5 * HUNG);
 
-const KILLS = 15;
+const KILLS = 10;
 /** Milliseconds after which, at the latest, the network is killed. */
 const LONGEST_RUN = 1500;
 const MiB = 1024 * 1024;
