@@ -5,7 +5,8 @@ import { createAgent } from "../ic/agent.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { type Deed, explained } from "../refusals.ts";
 import type { CanisterAddress } from "../source/address.ts";
-import { addressOf, type NetworkOptions, REQUEST_TIMEOUT_MS } from "./options.ts";
+import { addressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import type { NetworkOptions } from "./options.ts";
 
 export interface Caller {
   readonly address: CanisterAddress;

@@ -4,10 +4,10 @@ import { pipeline } from "node:stream/promises";
 import { Command } from "commander";
 import { FileReader } from "../cache/file-reader.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { nameOf } from "../source/source.ts";
+import { nameOf } from "../source/words.ts";
 import { readingCache } from "./chunks.ts";
-import { RELEASE_ARGUMENT } from "./options.ts";
-import { openForReading, type ReadingOptions, withSource } from "./reading.ts";
+import { RELEASE_ARGUMENT, type ReadingOptions, withSource } from "./options.ts";
+import { openForReading } from "./reading.ts";
 
 export function catCommand(): Command {
   const command = new Command("cat")

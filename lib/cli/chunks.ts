@@ -5,7 +5,7 @@ import { createLog } from "../log.ts";
 import { LastingError, type Source } from "../source/source.ts";
 import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
 import { isWrong } from "../verify.ts";
-import { REQUEST_TIMEOUT_MS } from "./options.ts";
+import { REQUEST_TIMEOUT_MS } from "./addresses.ts";
 
 /** What is read, what is asked for ahead, and some of what was read: files next to each other share chunks. */
 const MEMORY = 3 * CHUNKS_AHEAD * MAX_CHUNK_BYTES;

@@ -11,15 +11,8 @@ import { agentMessage } from "../ic/agent-error.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { managementCanister } from "../ic/management.ts";
 import type { Network } from "../ic/network.ts";
-import {
-  connect,
-  flag,
-  type NetworkOptions,
-  OWN_IDENTITY,
-  option,
-  REQUEST_TIMEOUT_MS,
-  withNetwork,
-} from "./options.ts";
+import { connect, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
 
 interface DeployOptions extends NetworkOptions {
   readonly specifiedId?: string;

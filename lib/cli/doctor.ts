@@ -10,8 +10,9 @@ import { exitProcess } from "../fs/exit.ts";
 import { loadIdentity } from "../ic/identity.ts";
 import { resolveNetwork } from "../ic/network.ts";
 import { oneLine } from "../log.ts";
+import { parseRelease } from "./addresses.ts";
 import { DEFAULT_CACHE_SIZE } from "./mount.ts";
-import { flag, type NetworkOptions, option, parseRelease, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
+import { flag, type NetworkOptions, option, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
 
 interface DoctorOptions extends NetworkOptions {
   readonly cacheDir: string;

@@ -1,7 +1,8 @@
 /** icfs grant: who may publish to a canister, or read it when it is private. */
 import { Argument, Command } from "commander";
+import { parsePrincipal } from "./addresses.ts";
 import { signer } from "./calls.ts";
-import { type NetworkOptions, OWN_IDENTITY, parsePrincipal, withNetwork } from "./options.ts";
+import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 
 export function grantCommand(): Command {
   const command = new Command("grant")

@@ -1,7 +1,8 @@
 /** icfs keep: marks a release that the canister must not drop. */
 import { Command } from "commander";
+import { parseReleaseNumber } from "./addresses.ts";
 import { signer } from "./calls.ts";
-import { type NetworkOptions, OWN_IDENTITY, parseReleaseNumber, withNetwork } from "./options.ts";
+import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 
 interface KeepOptions extends NetworkOptions {
   readonly no?: boolean;

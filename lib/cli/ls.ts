@@ -1,11 +1,11 @@
 /** icfs ls: what is in a release. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
-import { nameOf, namesOf } from "../source/source.ts";
+import { nameOf, namesOf } from "../source/words.ts";
 import { hexOf } from "../tree/hash.ts";
 import { entrySize, type TreeNode } from "../tree/tree.ts";
-import { flag, RELEASE_ARGUMENT } from "./options.ts";
-import { openForReading, type ReadingOptions, withSource } from "./reading.ts";
+import { flag, RELEASE_ARGUMENT, type ReadingOptions, withSource } from "./options.ts";
+import { openForReading } from "./reading.ts";
 
 interface LsOptions extends ReadingOptions {
   readonly long?: boolean;

@@ -14,7 +14,7 @@ import { describe, isBug } from "./failure.ts";
 import { mountCommand } from "./mount.ts";
 import { type HelperRequest, parseHelperArguments, UsageError } from "./mount-helper.ts";
 import { wroteRw } from "./mount-written.ts";
-import { type NetworkOptions, parseRelease } from "./options.ts";
+import type { NetworkOptions } from "./options.ts";
 
 /** Exit codes, see mount(8). */
 const INCORRECT_INVOCATION = 1;
@@ -53,11 +53,10 @@ async function mountAsAsked(args: readonly string[]): Promise<void> {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, PREFIX)) })
     .setOptionValueWithSource("retry", DEFAULT_RETRY_MS, "default")
-    .hook("preAction", (parsed) => {
-      checkRootKey(parsed.opts());
-      parseRelease(request.spec);
-    });
-  if (request.fake) command.action(() => {});
+    .hook("preAction", (parsed) => checkRootKey(parsed.opts()));
+  // Whoever mounts will say what is wrong with the id.
+  if (request.fake)
+    command.action(async () => void (await import("./addresses.ts")).parseRelease(request.spec));
   await command.parseAsync(request.argv, { from: "user" });
 }
 

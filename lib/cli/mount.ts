@@ -1,29 +1,24 @@
 /** icfs mount: a canister's releases as a read-only directory. */
 import { isIPv6 } from "node:net";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
-import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
 import { cacheDirectory, stateDirectory } from "../directories.ts";
-import { messageOf, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import { isOfAutomounter } from "../fs/automount.ts";
-import { isBackgroundChild, notifyFailed, notifyReady, runInBackground } from "../fs/daemon.ts";
+import { isBackgroundChild, notifyReady, runInBackground } from "../fs/daemon.ts";
 import { exitProcess } from "../fs/exit.ts";
 import { defaultMountOptions } from "../fs/mount-options.ts";
-import { chooseTransport, type TransportName } from "../fs/select.ts";
-import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
-import { createLog, isLogLevel, type LogLevel, limitRepeats } from "../log.ts";
+import type { TransportName } from "../fs/select.ts";
+import { isLogLevel, type LogLevel } from "../log.ts";
 import type { MountDescription } from "../mount/canister-mount.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
-import { serveMount } from "../mount/serve.ts";
 import { takeNotifySocket } from "../mount/service.ts";
-import type { ReleaseAddress } from "../source/address.ts";
-import { keepRootKey, keptRootKey } from "../source/kept.ts";
-import { namedInWords, VOUCHED } from "../source/source.ts";
+import { namedInWords, VOUCHED } from "../source/words.ts";
 import { megabytes, parseDuration, parseMebibytes } from "../units.ts";
-import { flag, option, RELEASE_ARGUMENT, releaseAddressOf } from "./options.ts";
-import { type ReadingOptions, warnOfTrust, withSource } from "./reading.ts";
+import { flag, option, RELEASE_ARGUMENT, type ReadingOptions, withSource } from "./options.ts";
+import { warnOfTrust } from "./warnings.ts";
 
-interface MountCommandOptions extends ReadingOptions {
+export interface MountCommandOptions extends ReadingOptions {
   readonly foreground?: boolean;
   readonly transport?: TransportName;
   readonly allowOther: boolean;
@@ -192,7 +187,12 @@ async function mount(
   }
   const notifySocket = takeNotifySocket();
   if (options.foreground || isBackgroundChild()) {
-    await serve(canister, mountpoint, options, notifySocket, announce);
+    // Loaded here alone: all that serves a mount takes as long to load as the rest of a start.
+    const { serve } = await import("./mount-serve.ts");
+    await serve(canister, mountpoint, options, notifySocket, async (mounted) => {
+      if (options.foreground) report(mounted, process.pid, options, announce);
+      else await notifyReady({ ...mounted });
+    });
     exitProcess(0);
   }
   const { pid, message } = await runInBackground({
@@ -202,73 +202,6 @@ async function mount(
     sameGroup: await isOfAutomounter(),
   });
   report(message as unknown as MountDescription, pid, options, announce);
-}
-
-async function serve(
-  canister: string,
-  mountpoint: string,
-  options: MountCommandOptions,
-  notifySocket: string | undefined,
-  announce: (text: string) => void,
-): Promise<void> {
-  try {
-    const log = limitRepeats(createLog(options.logLevel));
-    const store =
-      options.maxCacheSize === 0
-        ? undefined
-        : // The daemon leaves this directory.
-          openDiskStore(resolve(options.cacheDir), options.maxCacheSize, log);
-    await serveMount(
-      () => addressOf(canister, options, store),
-      {
-        ...options,
-        mountpoint,
-        mount: { ...options, source: canister },
-        source: options.source,
-        transport: chooseTransport(options.transport),
-        store,
-        openWhole: options.open === "whole" ? options.openTimeout : undefined,
-        offline: options.offline === true,
-        // The daemon leaves this directory.
-        statsFile: options.statsFile === undefined ? undefined : resolve(options.statsFile),
-        metrics: options.metrics,
-        notifySocket,
-        log,
-      },
-      async (mounted) => {
-        if (options.foreground) report(mounted, process.pid, options, announce);
-        else await notifyReady({ ...mounted });
-      },
-    );
-  } catch (error) {
-    await notifyFailed(new Error(messageOf(error)));
-    throw error;
-  }
-}
-
-/**
- * The canister's address. A loopback network's root key is fetched from it; when that does not answer, what it was the
- * last time will do: whatever it is, only what it has certified is served.
- */
-async function addressOf(
-  text: string,
-  options: MountCommandOptions,
-  store: DiskStore | undefined,
-): Promise<ReleaseAddress> {
-  const network = resolveNetwork(options.network);
-  const isFetched = network.loopback && options.rootKey === undefined;
-  const kept = isFetched && store !== undefined ? await keptRootKey(store, network.url) : undefined;
-  if (kept !== undefined && options.offline) {
-    return releaseAddressOf(text, { ...options, rootKey: kept });
-  }
-  try {
-    const address = await releaseAddressOf(text, options);
-    if (isFetched && store !== undefined) await keepRootKey(store, network.url, address.rootKey);
-    return address;
-  } catch (error) {
-    if (kept === undefined || !(error instanceof NetworkUnreachableError)) throw error;
-    return releaseAddressOf(text, { ...options, rootKey: kept });
-  }
 }
 
 function report(

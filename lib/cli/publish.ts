@@ -22,16 +22,8 @@ import { detectSource } from "../source/detect.ts";
 import { openReader } from "../source/icfs/open.ts";
 import { trustingReader } from "../source/icfs/trust.ts";
 import type { SourceKind } from "../source/source.ts";
-import {
-  addressOf,
-  flag,
-  type NetworkOptions,
-  OWN_IDENTITY,
-  option,
-  REQUEST_TIMEOUT_MS,
-  withNetwork,
-} from "./options.ts";
-import { sourceOption } from "./reading.ts";
+import { addressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { flag, type NetworkOptions, OWN_IDENTITY, option, sourceOption, withNetwork } from "./options.ts";
 
 interface PublishCommandOptions extends NetworkOptions {
   readonly source?: SourceKind;

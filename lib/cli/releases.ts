@@ -11,8 +11,9 @@ import { ancestors } from "../source/icfs/chain.ts";
 import { openHead, openReader } from "../source/icfs/open.ts";
 import type { VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { megabytes } from "../units.ts";
+import { REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { reader } from "./calls.ts";
-import { flag, type NetworkOptions, REQUEST_TIMEOUT_MS, withNetwork } from "./options.ts";
+import { flag, type NetworkOptions, withNetwork } from "./options.ts";
 
 interface ReleasesOptions extends NetworkOptions {
   readonly json?: boolean;

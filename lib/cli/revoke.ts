@@ -1,8 +1,9 @@
 /** icfs revoke: takes a role away. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
+import { parsePrincipal } from "./addresses.ts";
 import { signer } from "./calls.ts";
-import { type NetworkOptions, OWN_IDENTITY, parsePrincipal, withNetwork } from "./options.ts";
+import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 
 export function revokeCommand(): Command {
   const command = new Command("revoke")

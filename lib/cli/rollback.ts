@@ -5,16 +5,9 @@ import { patientReader } from "../publish/patience.ts";
 import { checkNote } from "../publish/plan.ts";
 import { rollBack } from "../publish/release.ts";
 import { openHead, openReader, releaseBelow } from "../source/icfs/open.ts";
+import { parseReleaseNumber, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { signer } from "./calls.ts";
-import {
-  flag,
-  type NetworkOptions,
-  OWN_IDENTITY,
-  option,
-  parseReleaseNumber,
-  REQUEST_TIMEOUT_MS,
-  withNetwork,
-} from "./options.ts";
+import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
 
 interface RollbackOptions extends NetworkOptions {
   readonly note?: string;

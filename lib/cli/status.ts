@@ -6,7 +6,7 @@ import { locate } from "../fs/probe.ts";
 import { oneLine } from "../log.ts";
 import { askStatus } from "../mount/control.ts";
 import type { MountStatus } from "../mount/status.ts";
-import { namedInWords, VOUCHED } from "../source/source.ts";
+import { namedInWords, VOUCHED } from "../source/words.ts";
 import { ageText, megabytes } from "../units.ts";
 import { flag } from "./options.ts";
 

@@ -10,21 +10,15 @@ import { ancestors } from "../source/icfs/chain.ts";
 import { openHead, openReader } from "../source/icfs/open.ts";
 import type { VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { IcfsRelease } from "../source/icfs/source.ts";
-import {
-  nameOf,
-  namesOf,
-  type Release,
-  type ReleaseNames,
-  type SourceKind,
-  type Verification,
-  VOUCHED,
-} from "../source/source.ts";
+import type { Release, SourceKind, Verification } from "../source/source.ts";
+import { nameOf, namesOf, type ReleaseNames, VOUCHED } from "../source/words.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
+import { parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
 import { readingCache } from "./chunks.ts";
-import { flag, parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./options.ts";
-import { openForReading, openSourceOf, type ReadingOptions, withSource } from "./reading.ts";
+import { flag, type ReadingOptions, withSource } from "./options.ts";
+import { openForReading, openSourceOf } from "./reading.ts";
 
 interface VerifyOptions extends ReadingOptions {
   readonly json?: boolean;

@@ -3,7 +3,7 @@
 import { rootKeyOf } from "../ic/network.ts";
 import { createLog } from "../log.ts";
 import { openSource } from "../source/open.ts";
-import { nameOf, VOUCHED } from "../source/source.ts";
+import { nameOf, VOUCHED } from "../source/words.ts";
 import { type Check, ok, warn } from "./check.ts";
 
 /** Milliseconds: there are a few requests, and somebody waits for all of them. */

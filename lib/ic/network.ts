@@ -1,6 +1,5 @@
 /** Which network to talk to, and the root key that everything it certifies is checked against. */
 import { readFileSync } from "node:fs";
-import { IC_ROOT_KEY } from "@dfinity/agent";
 import { FormatError, messageOf, UserError } from "../errors.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import { CborReader } from "./cbor-reader.ts";
@@ -55,7 +54,11 @@ export function resolveNetwork(name: string): Network {
  */
 export async function rootKeyOf(network: Network, given: string | undefined): Promise<Uint8Array> {
   if (given !== undefined) return parseRootKey(given);
-  if (network.name === "ic") return fromHex(IC_ROOT_KEY);
+  if (network.name === "ic") {
+    // Not loaded with this module, which programs need that only look at a network's name.
+    const { IC_ROOT_KEY } = await import("@dfinity/agent");
+    return fromHex(IC_ROOT_KEY);
+  }
   if (!network.loopback) {
     throw new UserError(
       `the root key of ${network.url} is not known: give it with --root-key HEX|FILE (it is fetched from loopback networks only)`,

@@ -7,6 +7,9 @@
  *
  * What is neither memory nor a number in a global, such as a table, is at the start of each message as the module makes
  * it. A module whose code can change that gets a new instance for each message.
+ *
+ * A memory cannot shrink. So what a discarded message has added to it is zeroed, and where the module believes what it is told of
+ * its size (write-tracking.ts), that is not part of it any more: to copy a heap of 100 MB into a new instance takes 100 ms.
  */
 import type { Callback, CanisterState, StateDelta, WasmValue } from "./message.ts";
 import type { MessageContext } from "./message-context.ts";
@@ -19,16 +22,14 @@ import {
   START_EXPORT,
   TABLE_EXPORT,
 } from "./wasm-binary.ts";
+import { NOTES_BYTES, SIZE_AT } from "./write-tracking.ts";
 
 const PAGE = 65536;
 const ZEROS = Buffer.alloc(PAGE);
-/**
- * A memory cannot shrink. What discarded messages have added to it is only zeroed, as making a new instance takes long,
- * until it is more than this; before a message that stays, it goes in any case.
- */
+/** What discarded messages have added is kept until it is more than this; where the module sees it, until the next message that stays. */
 const MAX_LEFTOVER_BYTES = 64 * 1024 * 1024;
-/** Room in the committed copy for the heap to grow without a new copy each time. */
-const HEADROOM = 1.25;
+/** Room in the committed copy for the heap to grow without a new copy each time. It takes no memory until it is written to. */
+const HEADROOM_BYTES = 256 * 1024 * 1024;
 
 type WasmFunction = (...values: WasmValue[]) => unknown;
 
@@ -46,6 +47,10 @@ export class CanisterInstance {
   #heapView = new Uint8Array();
   /** A byte for each page of the heap that was written to since the last commit or restore. */
   #notes = new Uint8Array();
+  /** How many pages the module believes that its heap has; without that, none. */
+  #believed = new Uint32Array();
+  /** Bytes of the heap that a new instance has. */
+  #initialLength = 0;
   /** Whether the notes say it all; not so for a new instance. */
   #notesAreComplete = false;
   /** Whether a message has run that may have changed what is not saved, such as a table. */
@@ -84,8 +89,13 @@ export class CanisterInstance {
   /** The main memory's bytes; a view is valid until the canister runs again. */
   heap(): Uint8Array {
     if (this.#memory === undefined) return this.#heapView;
+    const { buffer } = this.#memory;
+    const [pages] = this.#believed;
+    const length = pages === undefined ? buffer.byteLength : pages * PAGE;
     // Growing a memory detaches its old buffer.
-    if (this.#heapView.buffer !== this.#memory.buffer) this.#heapView = new Uint8Array(this.#memory.buffer);
+    if (this.#heapView.buffer !== buffer || this.#heapView.length !== length) {
+      this.#heapView = new Uint8Array(buffer, 0, length);
+    }
     return this.#heapView;
   }
 
@@ -118,8 +128,9 @@ export class CanisterInstance {
    */
   restore(exactly: boolean): void {
     if (!this.#hasCommitted) return;
-    const leftover = this.heap().length - this.#heapLength;
-    const tooLong = leftover > (exactly ? 0 : MAX_LEFTOVER_BYTES);
+    const leftover = (this.#memory?.buffer.byteLength ?? 0) - this.#heapLength;
+    const isSeen = exactly && !this.#module.tracksWrites;
+    const tooLong = leftover > (isSeen ? 0 : MAX_LEFTOVER_BYTES);
     if (!this.#changed && !tooLong && !this.#isUsedUp) return;
     if (tooLong || this.#isUsedUp) this.#instantiate();
     this.#restoreHeap();
@@ -134,19 +145,18 @@ export class CanisterInstance {
     const committed = this.#heapLength;
     let replaced: SharedArrayBuffer | undefined;
     if (heap.length > this.#heapCopy.byteLength) {
-      replaced = new SharedArrayBuffer(Math.ceil((heap.length * HEADROOM) / PAGE) * PAGE);
+      replaced = new SharedArrayBuffer(heap.length + HEADROOM_BYTES);
       new Uint8Array(replaced).set(new Uint8Array(this.#heapCopy, 0, committed));
       this.#heapCopy = replaced;
     }
     const copy = Buffer.from(this.#heapCopy);
     const source = Buffer.from(heap.buffer, 0, heap.length);
     const changed: number[] = [];
-    for (const page of this.#writtenPages(committed)) {
-      if (copyIfChanged(source, copy, page * PAGE)) changed.push(page);
-    }
-    source.copy(copy, committed, committed);
-    for (let at = committed; at < heap.length; at += PAGE) {
-      if (source.compare(ZEROS, 0, PAGE, at, at + PAGE) !== 0) changed.push(at / PAGE);
+    for (const page of this.#writtenPages(heap.length)) {
+      const at = page * PAGE;
+      // What is new is zero in the copy, and stays untouched where it is zero in the heap: its memory is not there yet.
+      if (at >= committed && source.compare(ZEROS, 0, PAGE, at, at + PAGE) === 0) continue;
+      if (copyIfChanged(source, copy, at)) changed.push(page);
     }
     this.#heapLength = heap.length;
     this.#globals = this.#module.globalExports.map(
@@ -185,19 +195,22 @@ export class CanisterInstance {
     this.#exports = new WebAssembly.Instance(this.#compiled, imports).exports;
     this.#memory = this.#exports[MEMORY_EXPORT] as WebAssembly.Memory | undefined;
     const notes = this.#exports[NOTES_EXPORT] as WebAssembly.Memory | undefined;
-    this.#notes = new Uint8Array(notes?.buffer ?? new ArrayBuffer(0));
+    this.#notes = new Uint8Array(notes?.buffer ?? new ArrayBuffer(0), 0, notes && NOTES_BYTES);
+    this.#believed = new Uint32Array(notes?.buffer ?? new ArrayBuffer(0), notes && SIZE_AT, notes && 1);
+    this.#initialLength = this.#memory?.buffer.byteLength ?? 0;
+    this.#believed.fill(this.#initialLength / PAGE);
     this.#notesAreComplete = false;
     this.#isUsedUp = false;
   }
 
   #restoreHeap(): void {
     if (this.#memory === undefined) return;
-    const missing = (this.#heapLength - this.heap().length) / PAGE;
+    const missing = (this.#heapLength - this.#memory.buffer.byteLength) / PAGE;
     if (missing > 0) this.#memory.grow(this.#module.memory64 ? BigInt(missing) : missing);
-    const heap = this.heap();
-    const target = Buffer.from(heap.buffer, 0, heap.length);
+    this.#believed.fill(Math.max(this.#initialLength, this.#heapLength) / PAGE);
+    const target = Buffer.from(this.#memory.buffer);
     const source = Buffer.from(this.#heapCopy, 0, this.#heapLength);
-    for (const page of this.#writtenPages(heap.length)) {
+    for (const page of this.#writtenPages(target.length)) {
       const at = page * PAGE;
       if (at < source.length) copyIfChanged(source, target, at);
       else target.fill(0, at, at + PAGE);

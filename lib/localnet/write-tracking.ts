@@ -1,10 +1,12 @@
 /**
  * Lets a module note which pages of its memory it writes to, so that undoing or keeping what a message did takes time
- * for the pages it changed and not for the whole heap.
+ * for the pages it changed and not for the whole heap; and how large its memory is, so that a message that has made it
+ * larger can be undone, though a memory cannot shrink: the module believes what is written there.
  *
  * Every instruction that writes to memory is replaced by a call of a small function that sets a byte for the page in a
  * second memory and then does the same. Functions are added at the end, so that no index changes. A write may reach
- * from the page it is noted for into the next: whoever reads the notes must look at that, too.
+ * from the page it is noted for into the next: whoever reads the notes must look at that, too. The instructions for the
+ * memory's size become calls as well.
  */
 import {
   readInstruction,
@@ -14,8 +16,12 @@ import {
 } from "./wasm-instructions.ts";
 import { leb128, Reader } from "./wasm-reader.ts";
 
-/** The pages (of 64 KiB) of the second memory: bytes for 8 GiB, more than the IC allows a heap. */
-const NOTES_PAGES = 2;
+/** The notes at the beginning of the second memory: bytes for 8 GiB in pages of 64 KiB, more than the IC allows a heap. */
+export const NOTES_BYTES = 2 * 65536;
+/** Behind them, as a number of 32 bits: how many pages the memory has. To be set before any code runs. */
+export const SIZE_AT = NOTES_BYTES;
+/** Pages of the second memory. */
+const NOTES_PAGES = 3;
 const I32 = 0x7f;
 const I64 = 0x7e;
 const F32 = 0x7d;
@@ -38,10 +44,17 @@ const SIMD = 0xfd;
 const SIMD_STORES = new Set([11, 88, 89, 90, 91]);
 const BULK = 0xfc;
 const TABLE_SET = 0x26;
+const MEMORY_SIZE = 0x3f;
+const MEMORY_GROW = 0x40;
 /** Of opcode 0xfc: data.drop, table.init, elem.drop, table.copy, table.grow, table.fill. */
 const OTHER_CHANGES = new Set([9, 12, 13, 14, 15, 17]);
 const LOCAL_GET = 0x20;
+const LOCAL_SET = 0x21;
 const CALL = 0x10;
+const RETURN = 0x0f;
+const END = 0x0b;
+/** A block without parameters or results. */
+const IF = [0x04, 0x40];
 
 /** Functions to be added, one for each different instruction that writes. */
 class Helpers {
@@ -84,16 +97,65 @@ class Helpers {
     return this.#helper([...instruction], types, note);
   }
 
+  /** The function that stands for memory.size. */
+  size(): number {
+    return this.#function([MEMORY_SIZE], [], [this.#address], [0, ...this.#noted()]);
+  }
+
+  /** The function that stands for memory.grow: what an undone message has left behind is taken first. */
+  grow(): number {
+    const is64 = this.#address === I64;
+    const [add, subtract, greater, equal] = is64 ? [0x7c, 0x7d, 0x56, 0x51] : [0x6a, 0x6b, 0x4b, 0x46];
+    const minusOne = [is64 ? 0x42 : 0x41, 0x7f];
+    const [delta, before] = [
+      [LOCAL_GET, 0],
+      [LOCAL_GET, 1],
+    ];
+    const left = [MEMORY_SIZE, 0, ...before, subtract];
+    return this.#function(
+      [MEMORY_GROW],
+      [this.#address],
+      [this.#address],
+      [
+        // A local beside the parameter.
+        ...[1, 1, this.#address],
+        ...[...this.#noted(), LOCAL_SET, 1],
+        ...[...delta, ...left, greater, ...IF],
+        ...[...delta, ...left, subtract, MEMORY_GROW, 0, ...minusOne, equal, ...IF],
+        ...[...minusOne, RETURN, END],
+        END,
+        ...[...this.#sizeAt(), ...before, ...delta, add, ...(is64 ? [0xa7] : [])],
+        // i32.store to memory 1
+        ...[0x36, 0x42, 1, 0],
+        ...before,
+      ],
+    );
+  }
+
+  /** Code that reads the memory's size as it is noted. */
+  #noted(): number[] {
+    // i32.load from memory 1; and for 64 bits i64.extend_i32_u
+    return [...this.#sizeAt(), 0x28, 0x42, 1, 0, ...(this.#address === I64 ? [0xad] : [])];
+  }
+
+  #sizeAt(): number[] {
+    return [0x41, ...signedLeb128(SIZE_AT)];
+  }
+
   #helper(instruction: number[], parameters: number[], note: number[]): number {
+    const gets = parameters.flatMap((_, local) => [LOCAL_GET, local]);
+    return this.#function(instruction, parameters, [], [0, ...note, ...gets, ...instruction]);
+  }
+
+  /** The function for an instruction, made when it is first wanted. @param code its locals and what it does */
+  #function(instruction: number[], parameters: number[], results: number[], code: number[]): number {
     const key = instruction.join();
     const known = this.#indices.get(key);
     if (known !== undefined) return known;
     const index = this.#firstFunction + this.bodies.length;
     this.#indices.set(key, index);
-    this.types.push(Uint8Array.from([0x60, parameters.length, ...parameters, 0]));
-    const gets = parameters.flatMap((_, local) => [LOCAL_GET, local]);
-    const body = [0, ...note, ...gets, ...instruction, 0x0b];
-    this.bodies.push(Uint8Array.from([...leb128(body.length), ...body]));
+    this.types.push(Uint8Array.from([0x60, parameters.length, ...parameters, results.length, ...results]));
+    this.bodies.push(Uint8Array.from([...leb128(code.length + 1), ...code, END]));
     return index;
   }
 
@@ -192,7 +254,7 @@ function rewriteBody(reader: Reader, helpers: Helpers): Uint8Array {
   return Buffer.concat(pieces);
 }
 
-/** Reads one instruction, and says which function does the same when it is one that writes to memory. */
+/** Reads one instruction, and says which function does the same when it is one that writes to memory, or is about its size. */
 function helperFor(reader: Reader, helpers: Helpers): number | undefined {
   const start = reader.at;
   const { opcode, kind = 0, offset = 0 } = readInstruction(reader);
@@ -200,6 +262,8 @@ function helperFor(reader: Reader, helpers: Helpers): number | undefined {
   const value = STORES.get(opcode);
   if (value !== undefined) return helpers.store(instruction, value, offset);
   if (opcode === SIMD && SIMD_STORES.has(kind)) return helpers.store(instruction, V128, offset);
+  if (opcode === MEMORY_SIZE) return helpers.size();
+  if (opcode === MEMORY_GROW) return helpers.grow();
   if (opcode === TABLE_SET || (opcode === BULK && OTHER_CHANGES.has(kind))) helpers.changesMore = true;
   if (opcode !== BULK) return undefined;
   if (kind === 8) return helpers.bulk(instruction, ["address", "i32", "i32"]);

@@ -7,15 +7,8 @@ import { messageOf } from "../errors.ts";
 import type { MountedTransport } from "../fs/transport.ts";
 import { TreeFileSystem } from "../fs/tree-filesystem.ts";
 import { type KeptBy, keepRelease } from "../source/kept.ts";
-import {
-  LastingError,
-  nameOf,
-  namesOf,
-  type Release,
-  type ReleaseNames,
-  type SourceKind,
-  type Verification,
-} from "../source/source.ts";
+import { LastingError, type Release, type SourceKind, type Verification } from "../source/source.ts";
+import { nameOf, namesOf, type ReleaseNames } from "../source/words.ts";
 import { inSteps } from "../steps.ts";
 import { keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 import { filesNamedIn, isBootConfiguration } from "./boot-files.ts";

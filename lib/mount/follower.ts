@@ -5,7 +5,8 @@
 import { WrongFileError } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { nameOf, type Release } from "../source/source.ts";
+import type { Release } from "../source/source.ts";
+import { nameOf } from "../source/words.ts";
 import type { Tree } from "../tree/tree.ts";
 import { type Hydration, type Hydrator, startOf } from "./hydrator.ts";
 import type { Quiet } from "./quiet.ts";

@@ -6,7 +6,7 @@
 import { messageOf } from "../errors.ts";
 import { run } from "../fs/command.ts";
 import { type Log, oneLine } from "../log.ts";
-import { namedInWords } from "../source/source.ts";
+import { namedInWords } from "../source/words.ts";
 import type { MountStatus } from "./status.ts";
 
 /** Where the service manager listens. */

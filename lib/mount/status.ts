@@ -2,7 +2,7 @@
 import type { CacheStatistics } from "../cache/chunk-cache.ts";
 import type { DiskStatistics } from "../cache/disk-store.ts";
 import type { ReaderStatistics } from "../fs/tree-filesystem.ts";
-import type { ReleaseNames } from "../source/source.ts";
+import type { ReleaseNames } from "../source/words.ts";
 import type { MountDescription } from "./canister-mount.ts";
 import type { Hydration } from "./hydrator.ts";
 

@@ -5,14 +5,15 @@
 import { AdaptiveWindow } from "../adaptive-window.ts";
 import { patiently } from "./patience.ts";
 
-/** How long a call may take until its answer: seven of a megabyte share the uplink, of which 64 kB/s are enough then. */
+/** How long a call may take until its answer: nine of a megabyte share the uplink, of which 80 kB/s are enough then. */
 export const CALL_TIMEOUT_MS = 120_000;
 /**
  * An update takes one or two seconds of consensus, in which a subnet takes in 4 MiB/s: so that the line is never idle, that
- * much is under way, and as much again, because answers do not come evenly. To begin with one less than a slow uplink can
- * bear: the first answer may be to a small call, tells nothing of the line, and lets in one more.
+ * much is under way, and as much again, because answers do not come evenly. To begin with, what fills the line until the first
+ * answer, and one less than a slow uplink can bear: that answer may be to a small call, tells nothing of the line, and lets in one
+ * more.
  */
-const FIRST_CALLS = 6;
+const FIRST_CALLS = 8;
 export const MOST_CALLS = 16;
 /**
  * Calls that begin together share the line and are answered together, and so are those that take their places: again and
@@ -21,14 +22,16 @@ export const MOST_CALLS = 16;
  */
 const FIRST_PACE_MS = 250;
 const PACE = 1 / 2 / MOST_CALLS;
+/** Bytes of the calls that this is said of; behind one that carries less, the next begins sooner. */
+const USUAL_BYTES = 1024 * 1024;
 /** While others arrive, one that fails is tried for longer: the network is bad, but not away. */
 const PROGRESS_MS = 60_000;
-/** Of the time that the quickest answer took, as much is surely what comes behind the sending. */
-const BEHIND_SENDING = 2 / 3;
+/** Of the time that the quickest answer took, as much comes behind the sending at least: that may have been to a small call. */
+const BEHIND_SENDING = 0.85;
 
 export class Lane {
   readonly #window = new AdaptiveWindow({ deadline: CALL_TIMEOUT_MS, first: FIRST_CALLS, most: MOST_CALLS });
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: { readonly bytes: number; readonly go: () => void }[] = [];
   readonly #ending = new AbortController();
   readonly #nearEnd = Promise.withResolvers<void>();
   #underWay = 0;
@@ -36,14 +39,20 @@ export class Lane {
   #lastArrival = Number.NEGATIVE_INFINITY;
   /** Milliseconds that the quickest call took. */
   #least = Number.POSITIVE_INFINITY;
-  /** Milliseconds between two beginnings. */
+  /** Milliseconds from the beginning of a usual call to the next. */
   #pace = FIRST_PACE_MS;
+  /** Bytes that the last one carries. */
+  #lastBytes = 0;
   #hasFailed = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param attempt is made until it goes well. @throws what the last attempt threw; AbortError after end() */
-  send<T>(attempt: () => Promise<T>): Promise<T> {
-    return patiently(() => this.#pass(attempt), {
+  /**
+   * @param attempt is made until it goes well
+   * @param bytes that it carries
+   * @throws what the last attempt threw; AbortError after end()
+   */
+  send<T>(attempt: () => Promise<T>, bytes: number): Promise<T> {
+    return patiently(() => this.#pass(attempt, bytes), {
       goOn: () => performance.now() - this.#lastArrival < PROGRESS_MS,
       signal: this.#ending.signal,
     });
@@ -65,9 +74,9 @@ export class Lane {
     this.#admit();
   }
 
-  async #pass<T>(attempt: () => Promise<T>): Promise<T> {
-    await new Promise<void>((resolve) => {
-      this.#waiting.push(resolve);
+  async #pass<T>(attempt: () => Promise<T>, bytes: number): Promise<T> {
+    await new Promise<void>((go) => {
+      this.#waiting.push({ bytes, go });
       this.#admit();
     });
     const started = performance.now();
@@ -104,14 +113,17 @@ export class Lane {
       if (!aborted && this.#isTooSoon()) return;
       this.#underWay += 1;
       this.#lastStart = performance.now();
-      this.#waiting.shift()!();
+      const { bytes, go } = this.#waiting.shift()!;
+      this.#lastBytes = bytes;
+      go();
     }
   }
 
   /** Whether the next call is to wait for its time; admits it then. */
   #isTooSoon(): boolean {
     clearTimeout(this.#timer);
-    const rest = this.#lastStart + this.#pace - performance.now();
+    const pace = this.#pace * (this.#lastBytes / USUAL_BYTES);
+    const rest = this.#lastStart + pace - performance.now();
     if (rest < 1) return false;
     this.#timer = setTimeout(() => this.#admit(), rest);
     return true;

@@ -48,15 +48,17 @@ export function uploadChunks(
     lane.end();
   };
   const send = async (batch: readonly Chunk[]) => {
-    const hashes = await lane.send(async () =>
-      canister.put(await Promise.all(batch.map((chunk) => chunk.read()))),
+    const bytes = batch.reduce((sum, { size }) => sum + size, 0);
+    const hashes = await lane.send(
+      async () => canister.put(await Promise.all(batch.map((chunk) => chunk.read()))),
+      bytes,
     );
     for (const [i, { sha256 }] of batch.entries()) {
       if (Buffer.compare(hashes[i] ?? new Uint8Array(), sha256) !== 0) {
         throw new UserError("the canister stored other bytes than were sent: publish again");
       }
     }
-    if (!isOver) uploaded(batch.reduce((sum, { size }) => sum + size, 0));
+    if (!isOver) uploaded(bytes);
   };
   const done = Promise.all(batches(chunks).map(send)).then(() => {});
   return { done: done.finally(end), nearEnd: lane.nearEnd, end };

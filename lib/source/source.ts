@@ -14,13 +14,6 @@ export type SourceKind = "icfs" | "icboot" | "assets";
  */
 export type Verification = "certified" | "replicated" | "node-signature";
 
-/** What vouches for bytes, for people. */
-export const VOUCHED: Readonly<Record<Verification, string>> = {
-  certified: "certified by the subnet",
-  replicated: "read through the subnet's consensus",
-  "node-signature": "signed by the node that answered, and certified by nobody",
-};
-
 /**
  * How to read what no certificate vouches for: `query`, with one node's signature, or `replicated`, through the subnet's
  * consensus, which takes seconds for each read.
@@ -83,26 +76,4 @@ export interface Source {
   restore(evidence: Buffer): Promise<Release>;
   /** SHA-256, in hexadecimal, of the pieces that tree() reads. */
   piecesOf(release: Release): readonly string[];
-}
-
-/** A release in words: "release 3", "snapshot 0123456789abcdef". */
-export function nameOf({ number, hash }: Pick<Release, "number" | "hash">): string {
-  return number === undefined ? `snapshot ${hash.toString("hex", 0, 8)}` : `release ${number}`;
-}
-
-/** A release as --json has it: `header` is SHA-256 of the release's header, `snapshot` of the listing. In hexadecimal. */
-export interface ReleaseNames {
-  readonly release?: number;
-  readonly header?: string;
-  readonly snapshot?: string;
-}
-
-/** nameOf(), of what --json has. */
-export function namedInWords({ release, snapshot }: ReleaseNames): string {
-  return release === undefined ? `snapshot ${snapshot?.slice(0, 16)}` : `release ${release}`;
-}
-
-export function namesOf({ number, hash }: Pick<Release, "number" | "hash">): ReleaseNames {
-  const hex = hash.toString("hex");
-  return number === undefined ? { snapshot: hex } : { release: number, header: hex };
 }

@@ -107,3 +107,35 @@ t.test("tables, segments that are used once, references and numbers in globals",
   agent = await agentFor(network);
   await look(CHANGED, "after a restart");
 });
+
+t.test("what a message that leaves nothing behind has added to memory is not there", async (t) => {
+  const PAGE = [0x41, 0x80, 0x80, 4];
+  const size = store(0, [0x3f, 0]);
+  const grow = [...i32(1), 0x40, 0, 0x1a];
+  const added = store(1, [...PAGE, 0x2d, 0, 0]);
+  const write = [...PAGE, ...i32(9), 0x3a, 0, 0];
+  const agent = await agentFor(await startNetwork(t));
+  const id = await deploy(
+    agent,
+    assemble({
+      imports: [
+        ["msg_reply", [], []],
+        ["msg_reply_data_append", [I32, I32], []],
+      ],
+      functions: [
+        { name: "canister_query growQuery", body: [...grow, ...write, ...size, ...added, ...reply] },
+        { name: "canister_update growAndTrap", body: [...grow, ...write, 0x00] },
+        { name: "canister_update size", body: [...size, ...reply] },
+        { name: "canister_update grow", body: [...grow, ...size, ...added, ...reply] },
+      ],
+    }),
+  );
+  const bytes = async (answer: Promise<Uint8Array>) => [...(await answer).subarray(0, 2)];
+  for (let i = 0; i < 2; i++) t.same(await bytes(queryBytes(agent, id, "growQuery")), [2, 9]);
+  t.same(await bytes(updateBytes(agent, id, "size")), [1, 0], "after a query");
+  await t.rejects(updateBytes(agent, id, "growAndTrap"), /unreachable/);
+  t.same(await bytes(updateBytes(agent, id, "size")), [1, 0], "after a trap");
+  t.same(await bytes(updateBytes(agent, id, "grow")), [2, 0], "what is added is zero");
+  t.same(await bytes(queryBytes(agent, id, "growQuery")), [3, 9]);
+  t.same(await bytes(updateBytes(agent, id, "size")), [2, 0], "what an update has added stays");
+});

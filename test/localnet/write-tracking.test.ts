@@ -1,6 +1,7 @@
 import t from "tap";
 import { MEMORY_EXPORT, NOTES_EXPORT, rewriteModule } from "../../lib/localnet/wasm-binary.ts";
 import { leb128 } from "../../lib/localnet/wasm-reader.ts";
+import { SIZE_AT } from "../../lib/localnet/write-tracking.ts";
 import { assemble } from "./assemble.ts";
 
 const PAGE = 65536;
@@ -39,6 +40,11 @@ const store = (opcode: number, type: string, address: number, offset: number): n
 ];
 const grow = [...i32(5), 0x40, 0, 0x1a];
 
+/** Tells a module how many pages its memory has. */
+function believe(exports: WebAssembly.Instance["exports"], pages: number): void {
+  new Uint32Array((exports[NOTES_EXPORT] as WebAssembly.Memory).buffer, SIZE_AT)[0] = pages;
+}
+
 /** Runs a function that writes; returns the memory and the pages that were noted. */
 function run(body: number[]): { memory: Uint8Array; noted: number[] } {
   const module = rewriteModule(
@@ -52,6 +58,7 @@ function run(body: number[]): { memory: Uint8Array; noted: number[] } {
   );
   t.equal(module.tracksWrites, true);
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.binary), {});
+  believe(exports, 1);
   (exports.grow as () => void)();
   (exports.write as () => void)();
   const notes = new Uint8Array((exports[NOTES_EXPORT] as WebAssembly.Memory).buffer);
@@ -168,6 +175,53 @@ t.test("a module whose writes cannot be tracked stays as it is", async (t) => {
   t.equal(module.tracksWrites, false);
   t.equal(module.isReusable, false);
   t.ok(new WebAssembly.Module(module.binary));
+});
+
+t.test("the memory's size is what the module is told, and grows from there", async (t) => {
+  // Each leaves what it is told at address 0.
+  const sizes = (is64: boolean) => {
+    const [constant, stored] = is64 ? [0x42, 0x37] : [0x41, 0x36];
+    const address = [constant, 0];
+    const kept = [stored, 0, 0];
+    const module = rewriteModule(
+      assemble({
+        imports: [],
+        functions: [
+          { name: "size", body: [...address, 0x3f, 0, ...kept] },
+          { name: "grow", body: [...address, constant, 3, 0x40, 0, ...kept] },
+          { name: "growTooMuch", body: [...address, constant, ...signed(1000), 0x40, 0, ...kept] },
+        ],
+        sections: { 5: [1, is64 ? 5 : 1, 1, 10] },
+      }),
+    );
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(module.binary), {});
+    const memory = exports[MEMORY_EXPORT] as WebAssembly.Memory;
+    const call = (name: string) => {
+      (exports[name] as () => void)();
+      const view = new DataView(memory.buffer);
+      return is64 ? Number(view.getBigInt64(0, true)) : view.getInt32(0, true);
+    };
+    return { call, exports, actual: () => memory.buffer.byteLength / PAGE };
+  };
+  for (const is64 of [false, true]) {
+    const { call, exports, actual } = sizes(is64);
+    believe(exports, 1);
+    t.equal(call("size"), 1);
+    t.equal(call("grow"), 1);
+    t.equal(call("size"), 4);
+    t.equal(actual(), 4);
+    believe(exports, 2);
+    t.equal(call("size"), 2);
+    t.equal(call("grow"), 2, "two of the three are there");
+    t.equal(call("size"), 5);
+    t.equal(actual(), 5);
+    believe(exports, 1);
+    t.equal(call("grow"), 1, "all are there");
+    t.equal(call("size"), 4);
+    t.equal(actual(), 5);
+    t.equal(call("growTooMuch"), -1);
+    t.equal(call("size"), 4);
+  }
 });
 
 t.test("instances are reusable as long as code changes memory and numbers only", async (t) => {

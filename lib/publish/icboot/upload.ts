@@ -29,10 +29,10 @@ export async function uploadFiles(
     const { path, size } = file;
     try {
       for (const part of partsOf(file)) {
-        await lane.send(async () => canister.put(path, part.offset, await readPart(part)));
+        await lane.send(async () => canister.put(path, part.offset, await readPart(part)), part.size);
         uploaded(part.size);
       }
-      await lane.send(() => canister.setlen(path, size));
+      await lane.send(() => canister.setlen(path, size), 0);
     } catch (error) {
       if (error instanceof UserError) throw error;
       throw new UserError(`the canister did not take ${path}: ${agentMessage(error)}`);

@@ -1,0 +1,66 @@
+/** What options and arguments name: a network with its root key, an identity, a canister, a release of it, somebody. */
+import type { SignIdentity } from "@dfinity/agent";
+import { Principal } from "@dfinity/principal";
+import { InvalidArgumentError } from "commander";
+import { UserError } from "../errors.ts";
+import { parseCanisterId } from "../ic/agent.ts";
+import { loadIdentity } from "../ic/identity.ts";
+import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
+import type { CanisterAddress, ReleaseAddress } from "../source/address.ts";
+import type { NetworkOptions } from "./options.ts";
+
+/** Resolves what the options say. The root key of a loopback network is fetched. @throws UserError */
+export async function connect(options: NetworkOptions): Promise<Omit<CanisterAddress, "canister">> {
+  const network = resolveNetwork(options.network);
+  const identity: SignIdentity | undefined =
+    options.identity === undefined ? undefined : loadIdentity(options.identity);
+  const rootKey = await rootKeyOf(network, options.rootKey);
+  return { network, rootKey, ...(identity === undefined ? {} : { identity }) };
+}
+
+/** connect(), for one canister. @throws UserError */
+export async function addressOf(canisterId: string, options: NetworkOptions): Promise<CanisterAddress> {
+  const canister = parseCanisterId(canisterId);
+  return { ...(await connect(options)), canister };
+}
+
+/** From 1, and with so few digits that it is exact. */
+const RELEASE_NUMBER = /^[1-9]\d{0,14}$/;
+
+/** For arguments that are a release of a canister given before. @throws InvalidArgumentError, which is wrong usage */
+export function parseReleaseNumber(text: string): number {
+  if (!RELEASE_NUMBER.test(text)) throw new InvalidArgumentError("Use a release's number, from 1.");
+  return Number(text);
+}
+
+/** Somebody, by their principal. @throws UserError */
+export function parsePrincipal(text: string): Principal {
+  try {
+    return Principal.fromText(text);
+  } catch {
+    throw new UserError(`"${text}" is no principal: \`icfs identity\` prints one's own`);
+  }
+}
+
+/** A canister, or one release of it: `CANISTER` or `CANISTER@NUMBER`. @throws UserError */
+export function parseRelease(text: string): Pick<ReleaseAddress, "canister" | "release"> {
+  const at = text.lastIndexOf("@");
+  if (at < 0) return { canister: parseCanisterId(text) };
+  const canister = parseCanisterId(text.slice(0, at));
+  const number = text.slice(at + 1);
+  if (!RELEASE_NUMBER.test(number)) {
+    throw new UserError(
+      `"${number}" is no release: give a number from 1 behind the @, such as ${canister}@3`,
+    );
+  }
+  return { canister, release: Number(number) };
+}
+
+/** connect(), for one release. @throws UserError */
+export async function releaseAddressOf(text: string, options: NetworkOptions): Promise<ReleaseAddress> {
+  const parsed = parseRelease(text);
+  return { ...(await connect(options)), ...parsed };
+}
+
+/** How long interactive commands wait for one answer: a chunk of 1 MiB at 32 KiB/s. */
+export const REQUEST_TIMEOUT_MS = 30_000;

@@ -1,0 +1,31 @@
+/** Releases, and what vouches for them, in words: for people, and for --json. */
+import type { Release, Verification } from "./source.ts";
+
+/** What vouches for bytes, for people. */
+export const VOUCHED: Readonly<Record<Verification, string>> = {
+  certified: "certified by the subnet",
+  replicated: "read through the subnet's consensus",
+  "node-signature": "signed by the node that answered, and certified by nobody",
+};
+
+/** A release in words: "release 3", "snapshot 0123456789abcdef". */
+export function nameOf({ number, hash }: Pick<Release, "number" | "hash">): string {
+  return number === undefined ? `snapshot ${hash.toString("hex", 0, 8)}` : `release ${number}`;
+}
+
+/** A release as --json has it: `header` is SHA-256 of the release's header, `snapshot` of the listing. In hexadecimal. */
+export interface ReleaseNames {
+  readonly release?: number;
+  readonly header?: string;
+  readonly snapshot?: string;
+}
+
+/** nameOf(), of what --json has. */
+export function namedInWords({ release, snapshot }: ReleaseNames): string {
+  return release === undefined ? `snapshot ${snapshot?.slice(0, 16)}` : `release ${release}`;
+}
+
+export function namesOf({ number, hash }: Pick<Release, "number" | "hash">): ReleaseNames {
+  const hex = hash.toString("hex");
+  return number === undefined ? { snapshot: hex } : { release: number, header: hex };
+}
