@@ -5,6 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { deploy } from "../demo/icfs.ts";
@@ -114,6 +115,16 @@ function resultOf(far: readonly Publications[], near: readonly Publications[]): 
     sorted(runs.map(({ taken }) => taken[way]![what]));
   const shares = SENT_MIB.map((mib, way) => mib / MIB_PER_SECOND / median(of(far, way, "seconds")));
   const trips = Math.max(...far.map(({ roundTrips }) => roundTrips));
+  /** Of what the machine's processors can do. */
+  const busy = (runs: readonly Publications[], way: number) =>
+    median(
+      sorted(
+        runs.map(({ taken }) => {
+          const { seconds, publisher, network } = taken[way]!;
+          return (publisher + network) / (seconds * cpus().length);
+        }),
+      ),
+    );
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
   return {
     title: "Publishing",
@@ -136,12 +147,14 @@ function resultOf(far: readonly Publications[], near: readonly Publications[]): 
           "most",
           "processor time of the publisher, s",
           "of the network, s",
+          "together, of the processors'",
         ],
         rows: WAYS.map((way, i) => [
           way,
           ...spread(of(near, i, "seconds"), 2),
           median(of(near, i, "publisher")).toFixed(2),
           median(of(near, i, "network")).toFixed(2),
+          percent(busy(near, i)),
         ]),
       },
     ],
