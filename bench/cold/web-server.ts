@@ -38,11 +38,23 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   response.setHeader("Accept-Ranges", "bytes");
   response.setHeader("Content-Type", "application/octet-stream");
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
-  const content = await readFile(path);
+  const content = await contentOf(path);
   if (range === null) return send(request, response, 200, content);
   const [from, to] = [Number(range[1]), range[2] === "" ? size - 1 : Math.min(Number(range[2]), size - 1)];
   response.setHeader("Content-Range", `bytes ${from}-${to}/${size}`);
   return send(request, response, 206, content.subarray(from, to + 1));
+}
+
+/** Files as they were when they were first asked for: to read all of one for each range would be the server's own slowness. */
+const contents = new Map<string, Promise<Buffer>>();
+
+function contentOf(path: string): Promise<Buffer> {
+  let content = contents.get(path);
+  if (content === undefined) {
+    content = readFile(path);
+    contents.set(path, content);
+  }
+  return content;
 }
 
 async function send(
