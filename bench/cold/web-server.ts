@@ -38,23 +38,23 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   response.setHeader("Accept-Ranges", "bytes");
   response.setHeader("Content-Type", "application/octet-stream");
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
-  const content = await contentOf(path);
+  const content = await contentOf(path, mtime.getTime());
   if (range === null) return send(request, response, 200, content);
   const [from, to] = [Number(range[1]), range[2] === "" ? size - 1 : Math.min(Number(range[2]), size - 1)];
   response.setHeader("Content-Range", `bytes ${from}-${to}/${size}`);
   return send(request, response, 206, content.subarray(from, to + 1));
 }
 
-/** Files as they were when they were first asked for: to read all of one for each range would be the server's own slowness. */
-const contents = new Map<string, Promise<Buffer>>();
+/** Files in memory, while they do not change: to read all of one for each range would be the server's own slowness. */
+const contents = new Map<string, { readonly changed: number; readonly bytes: Promise<Buffer> }>();
 
-function contentOf(path: string): Promise<Buffer> {
+function contentOf(path: string, changed: number): Promise<Buffer> {
   let content = contents.get(path);
-  if (content === undefined) {
-    content = readFile(path);
+  if (content?.changed !== changed) {
+    content = { changed, bytes: readFile(path) };
     contents.set(path, content);
   }
-  return content;
+  return content.bytes;
 }
 
 async function send(
