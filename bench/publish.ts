@@ -115,16 +115,13 @@ function resultOf(far: readonly Publications[], near: readonly Publications[]): 
     sorted(runs.map(({ taken }) => taken[way]![what]));
   const shares = SENT_MIB.map((mib, way) => mib / MIB_PER_SECOND / median(of(far, way, "seconds")));
   const trips = Math.max(...far.map(({ roundTrips }) => roundTrips));
-  /** Of what the machine's processors can do. */
-  const busy = (runs: readonly Publications[], way: number) =>
-    median(
-      sorted(
-        runs.map(({ taken }) => {
-          const { seconds, publisher, network } = taken[way]!;
-          return (publisher + network) / (seconds * cpus().length);
-        }),
-      ),
+  /** Without a line, of what the machine's processors can do. */
+  const busy = (way: number) => {
+    const all = near.map(({ taken }) => taken[way]!);
+    return median(
+      sorted(all.map(({ seconds, publisher, network }) => (publisher + network) / seconds / cpus().length)),
     );
+  };
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
   return {
     title: "Publishing",
@@ -154,7 +151,7 @@ function resultOf(far: readonly Publications[], near: readonly Publications[]): 
           ...spread(of(near, i, "seconds"), 2),
           median(of(near, i, "publisher")).toFixed(2),
           median(of(near, i, "network")).toFixed(2),
-          percent(busy(near, i)),
+          percent(busy(i)),
         ]),
       },
     ],

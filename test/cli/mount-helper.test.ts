@@ -201,6 +201,11 @@ t.test(
     }
     const failures: [args: string[], stderr: RegExp][] = [
       [["not-an-id", at, "-f"], /^mount\.icfs: "not-an-id" is no canister id/],
+      // Found by the copy that would serve it, which does not wait for a network first.
+      [
+        ["not-an-id", at, "-o", `network=local,root-key=${KEY}`],
+        /^mount\.icfs: "not-an-id" is no canister id/,
+      ],
       [
         [ID, at, "-o", "remount,ro"],
         /^mount\.icfs: oeagv-\S+ is not mounted at .*, so that it cannot be remounted\n$/,
