@@ -8,8 +8,8 @@
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { NO_ARGUMENTS } from "../lib/ic/agent.ts";
-import { readInstruction, rewriteFunctions, skipLocals } from "../lib/localnet/wasm-instructions.ts";
-import { leb128, Reader } from "../lib/localnet/wasm-reader.ts";
+import { readInstruction, rewriteFunctions, skipLocals } from "../localnet/wasm-instructions.ts";
+import { leb128, Reader } from "../localnet/wasm-reader.ts";
 
 const I64 = 0x7e;
 /** Instructions behind which another basic block begins; `end` and `else` join blocks. */

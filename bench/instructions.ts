@@ -11,11 +11,11 @@ import { fileURLToPath } from "node:url";
 import { Actor, HttpAgent } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { compileMotoko } from "../canister/compile.ts";
-import { icfsCanister, type PublishResult } from "../lib/canister.ts";
-import { startLocalNetwork } from "../lib/localnet/index.ts";
+import { icfsCanister, type PublishResult } from "../lib/icfs-canister.ts";
 import { IcfsReader } from "../lib/source/icfs/reader.ts";
 import type { Entry } from "../lib/tree/manifest.ts";
 import { encodeManifest } from "../lib/tree/manifest-encoder.ts";
+import { startLocalNetwork } from "../localnet/index.ts";
 import { installCanister, NO_INSTALL_ARGUMENTS } from "../test/support/networks.ts";
 import { countInstructions, instructionsOf } from "./instruction-count.ts";
 

@@ -169,7 +169,7 @@ t.test("a day of it is a line a minute", async (t) => {
 
 t.test("a process that ends says what it has held back, and is not kept by it", async (t) => {
   const module = new URL("../lib/log.ts", import.meta.url);
-  const exit = new URL("../lib/fs/exit.ts", import.meta.url);
+  const exit = new URL("../lib/process/exit.ts", import.meta.url);
   for (const [how, code] of [
     ["", 0],
     ["process.exit(3)", 3],

@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { join, normalize } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { Weather } from "../../lib/localnet/weather.ts";
+import { Weather } from "../../localnet/weather.ts";
 
 const [root, latency, bandwidth] = process.argv.slice(2) as [string, string, string];
 const weather = new Weather({ latency: Number(latency), bandwidth: Number(bandwidth), updateLatency: 0 });

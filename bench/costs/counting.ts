@@ -2,7 +2,7 @@
 import { HttpAgent, type SignIdentity } from "@dfinity/agent";
 import * as cbor from "@dfinity/cbor";
 import type { Principal } from "@dfinity/principal";
-import { startLocalNetwork } from "../../lib/localnet/index.ts";
+import { startLocalNetwork } from "../../localnet/index.ts";
 import { type CanisterMemory, memoryOf } from "../../test/support/canister-memory.ts";
 import { startFaultProxy } from "../../test/support/fault-proxy.ts";
 import { instructionsOf } from "../instruction-count.ts";

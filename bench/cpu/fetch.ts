@@ -7,7 +7,7 @@ import pLimit from "p-limit";
 import { parseCanisterId } from "../../lib/ic/agent.ts";
 import type { BlsVerify } from "../../lib/ic/certificate.ts";
 import { networkStatus } from "../../lib/ic/network.ts";
-import { openReader, openTree, proveRelease } from "../../lib/source/icfs/open.ts";
+import { openReader, openTree, proveRelease } from "../../lib/source/icfs/open-release.ts";
 import { sha256 } from "../../lib/tree/hash.ts";
 import type { ChunkReference } from "../../lib/tree/manifest.ts";
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { TransportName } from "../../lib/fs/select.ts";
+import type { TransportName } from "../../lib/fs/choose-transport.ts";
 
 const SERVER = fileURLToPath(new URL("serve.ts", import.meta.url));
 const LOAD = fileURLToPath(new URL("load.ts", import.meta.url));

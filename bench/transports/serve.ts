@@ -1,11 +1,12 @@
 /**
  * Mounts a tree that is made up: `serve.ts MOUNTPOINT kernel|fuse-native`. Prints `mounted` when it is, and ends with the mount.
  */
-import { exitProcess } from "../../lib/fs/exit.ts";
-import { serveUntilUnmounted } from "../../lib/fs/lifetime.ts";
-import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
-import { chooseTransport, type TransportName } from "../../lib/fs/select.ts";
+
+import { chooseTransport, type TransportName } from "../../lib/fs/choose-transport.ts";
+import { defaultMountOptions } from "../../lib/fs/mounting/mount-options.ts";
 import { createLog } from "../../lib/log.ts";
+import { exitProcess } from "../../lib/process/exit.ts";
+import { serveUntilUnmounted } from "../../lib/process/lifetime.ts";
 import { directory, MemoryFileSystem, type Node } from "../../test/mount/memory-filesystem.ts";
 import { BIG_BYTES, BIG_FILES, byteAt, FILE_BYTES, FILES, SMALL_FILES } from "./tree.ts";
 

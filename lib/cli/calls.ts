@@ -1,8 +1,8 @@
 /** A canister's own interface, for the commands of those who have a role on it. */
 import type { HttpAgent } from "@dfinity/agent";
-import { type IcfsCanister, icfsCanister } from "../canister.ts";
 import { createAgent } from "../ic/agent.ts";
 import { defaultIdentity } from "../ic/identity.ts";
+import { type IcfsCanister, icfsCanister } from "../icfs-canister.ts";
 import { type Deed, explained } from "../refusals.ts";
 import type { CanisterAddress } from "../source/address.ts";
 import { addressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";

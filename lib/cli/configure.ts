@@ -1,6 +1,6 @@
 /** icfs configure: how much a canister stores, what it holds, and whether anybody may read it. */
 import { Command, InvalidArgumentError } from "commander";
-import type { Settings } from "../canister.ts";
+import type { Settings } from "../icfs-canister.ts";
 import { megabytes, parseBytes } from "../units.ts";
 import { reader, signer } from "./calls.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";

@@ -1,7 +1,7 @@
 /** icfs localnet: a small Internet Computer on this machine. */
 import { Command, InvalidArgumentError, type Option } from "commander";
+import { startLocalNetwork } from "../../localnet/index.ts";
 import { LOCAL_PORT } from "../ic/network.ts";
-import { startLocalNetwork } from "../localnet/index.ts";
 import { option } from "./options.ts";
 
 interface LocalnetOptions {

@@ -1,6 +1,6 @@
 /** The icfs program: how errors end it. Exit codes: 0 done, 1 failed, 2 wrong usage. */
 import { type Command, CommanderError } from "commander";
-import { exitProcess } from "../fs/exit.ts";
+import { exitProcess } from "../process/exit.ts";
 import { describe } from "./failure.ts";
 import { icfsProgram } from "./program.ts";
 

@@ -5,15 +5,15 @@
  */
 import { CommanderError } from "commander";
 import { UserError } from "../errors.ts";
-import { isBackgroundChild } from "../fs/daemon.ts";
-import { exitProcess } from "../fs/exit.ts";
-import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mountinfo.ts";
-import { locate } from "../fs/probe.ts";
+import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
+import { locate } from "../fs/mounting/probe.ts";
 import { resolveNetwork } from "../ic/network.ts";
+import { isBackgroundChild } from "../process/daemon.ts";
+import { exitProcess } from "../process/exit.ts";
 import { describe, isBug } from "./failure.ts";
 import { mountCommand } from "./mount.ts";
 import { type HelperRequest, parseHelperArguments, UsageError } from "./mount-helper.ts";
-import { wroteRw } from "./mount-written.ts";
+import { wroteRw } from "./mount-helper-rw.ts";
 import type { NetworkOptions } from "./options.ts";
 
 /** Exit codes, see mount(8). */

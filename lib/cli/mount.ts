@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { cacheDirectory, stateDirectory } from "../directories.ts";
 import { UserError } from "../errors.ts";
-import { isOfAutomounter } from "../fs/automount.ts";
-import { isBackgroundChild, notifyReady, runInBackground } from "../fs/daemon.ts";
-import { exitProcess } from "../fs/exit.ts";
-import { defaultMountOptions } from "../fs/mount-options.ts";
-import type { TransportName } from "../fs/select.ts";
+import type { TransportName } from "../fs/choose-transport.ts";
+import { isOfAutomounter } from "../fs/mounting/automount.ts";
+import { defaultMountOptions } from "../fs/mounting/mount-options.ts";
 import { isLogLevel, type LogLevel } from "../log.ts";
-import type { MountDescription } from "../mount/canister-mount.ts";
+import type { MountDescription } from "../mount/mount.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
-import { takeNotifySocket } from "../mount/service.ts";
+import { takeNotifySocket } from "../mount/report/systemd.ts";
+import { isBackgroundChild, notifyReady, runInBackground } from "../process/daemon.ts";
+import { exitProcess } from "../process/exit.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
 import { megabytes, parseDuration, parseMebibytes } from "../units.ts";
 import { flag, option, RELEASE_ARGUMENT, type ReadingOptions, withSource } from "./options.ts";
@@ -188,7 +188,7 @@ async function mount(
   const notifySocket = takeNotifySocket();
   if (options.foreground || isBackgroundChild()) {
     // Loaded here alone: all that serves a mount takes as long to load as the rest of a start.
-    const { serve } = await import("./mount-serve.ts");
+    const { serve } = await import("./mount-daemon.ts");
     await serve(canister, mountpoint, options, notifySocket, async (mounted) => {
       if (options.foreground) report(mounted, process.pid, options, announce);
       else await notifyReady({ ...mounted });

@@ -1,12 +1,12 @@
 /** icfs publish: a directory becomes a canister's newest release; or its files go to a canister that has no releases. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
-import { exitProcess } from "../fs/exit.ts";
 import { createAgent } from "../ic/agent.ts";
 import { queries } from "../ic/canister-calls.ts";
 import { defaultIdentity } from "../ic/identity.ts";
+import { exitProcess } from "../process/exit.ts";
 import { describeDryRun, dryRun } from "../publish/dry-run.ts";
-import { icbootWriter } from "../publish/icboot/canister.ts";
+import { icbootWriter } from "../publish/icboot/icboot-updates.ts";
 import {
   describeDryRunOfFiles,
   describeFiles,
@@ -19,7 +19,7 @@ import { createProgress, type Progress, stopOnSignals } from "../publish/progres
 import { describePublication, publish } from "../publish/publish.ts";
 import type { CanisterAddress } from "../source/address.ts";
 import { detectSource } from "../source/detect.ts";
-import { openReader } from "../source/icfs/open.ts";
+import { openReader } from "../source/icfs/open-release.ts";
 import { trustingReader } from "../source/icfs/trust.ts";
 import type { SourceKind } from "../source/source.ts";
 import { addressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";

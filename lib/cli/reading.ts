@@ -1,7 +1,7 @@
 /** What commands open that read canisters of any kind. */
 import { createLog } from "../log.ts";
 import type { ReleaseAddress } from "../source/address.ts";
-import { openSource } from "../source/open.ts";
+import { openSource } from "../source/open-source.ts";
 import type { Release, Source } from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
 import { REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";

@@ -4,11 +4,11 @@
  */
 import { Principal } from "@dfinity/principal";
 import { Command } from "commander";
-import type { CanisterStatus } from "../canister.ts";
+import type { CanisterStatus } from "../icfs-canister.ts";
 import { oneLine } from "../log.ts";
 import { patientReader } from "../publish/patience.ts";
 import { ancestors } from "../source/icfs/chain.ts";
-import { openHead, openReader } from "../source/icfs/open.ts";
+import { openHead, openReader } from "../source/icfs/open-release.ts";
 import type { VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { megabytes } from "../units.ts";
 import { REQUEST_TIMEOUT_MS } from "./addresses.ts";

@@ -4,7 +4,7 @@ import { UserError } from "../errors.ts";
 import { patientReader } from "../publish/patience.ts";
 import { checkNote } from "../publish/plan.ts";
 import { rollBack } from "../publish/release.ts";
-import { openHead, openReader, releaseBelow } from "../source/icfs/open.ts";
+import { openHead, openReader, releaseBelow } from "../source/icfs/open-release.ts";
 import { parseReleaseNumber, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { signer } from "./calls.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";

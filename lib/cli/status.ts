@@ -1,11 +1,11 @@
 /** icfs status: what a mount serves, how old its proof is, and how it does. */
 import { Command } from "commander";
 import { messageOf, UserError } from "../errors.ts";
-import { MOUNT_TYPE, type Mount, mountAt, readMounts } from "../fs/mountinfo.ts";
-import { locate } from "../fs/probe.ts";
+import { MOUNT_TYPE, type Mount, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
+import { locate } from "../fs/mounting/probe.ts";
 import { oneLine } from "../log.ts";
-import { askStatus } from "../mount/control.ts";
-import type { MountStatus } from "../mount/status.ts";
+import { askStatus } from "../mount/report/control.ts";
+import type { MountStatus } from "../mount/report/status.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
 import { ageText, megabytes } from "../units.ts";
 import { flag } from "./options.ts";

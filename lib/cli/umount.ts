@@ -1,7 +1,7 @@
 /** icfs umount: takes a mount away and waits for its daemon to end. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
-import { unmount } from "../fs/unmount.ts";
+import { unmount } from "../fs/mounting/unmount.ts";
 import { flag } from "./options.ts";
 
 export function umountCommand(): Command {

@@ -2,12 +2,12 @@
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
-import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mountinfo.ts";
-import { inspect } from "../fs/probe.ts";
+import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
+import { inspect } from "../fs/mounting/probe.ts";
 import { oneLine } from "../log.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { ancestors } from "../source/icfs/chain.ts";
-import { openHead, openReader } from "../source/icfs/open.ts";
+import { openHead, openReader } from "../source/icfs/open-release.ts";
 import type { VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { IcfsRelease } from "../source/icfs/source.ts";
 import type { Release, SourceKind, Verification } from "../source/source.ts";

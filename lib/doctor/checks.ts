@@ -1,5 +1,5 @@
 /** All checks, in the order in which a host gets ready: what mounting takes, the network, the mounts, their readers. */
-import { canister } from "./canister.ts";
+import { canister } from "./canister-check.ts";
 import type { Check } from "./check.ts";
 import { apparmor, selinux } from "./confinement.ts";
 import { cache, state } from "./directories.ts";

@@ -1,7 +1,7 @@
 /** AppArmor and SELinux: whether what confines TFTP servers lets them at the directories that are mounted. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { mountAt } from "../fs/mountinfo.ts";
+import { mountAt } from "../fs/mounting/mountinfo.ts";
 import { type Check, ok, warn } from "./check.ts";
 
 /** Where the profile lets dnsmasq read, when it does not say itself: as Debian and Ubuntu have it. */

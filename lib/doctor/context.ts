@@ -1,8 +1,8 @@
 /** What the checks look at: a host, a network, and what somebody wants of them. */
 import type { Identity } from "@dfinity/agent";
-import { type Host, thisHost } from "../fs/host.ts";
-import { MOUNT_TYPE, type Mount, readMounts } from "../fs/mountinfo.ts";
-import { locate } from "../fs/probe.ts";
+import { type Host, thisHost } from "../fs/mounting/host.ts";
+import { MOUNT_TYPE, type Mount, readMounts } from "../fs/mounting/mountinfo.ts";
+import { locate } from "../fs/mounting/probe.ts";
 import { type Network, type NetworkStatus, networkStatus } from "../ic/network.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 

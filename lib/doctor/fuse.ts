@@ -2,7 +2,7 @@
 import { access, constants, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../errors.ts";
-import { allowOtherLack, deviceLack, fusermountLack, loadFuseNative } from "../fs/host.ts";
+import { allowOtherLack, deviceLack, fusermountLack, loadFuseNative } from "../fs/mounting/host.ts";
 import { type Check, fail, ok, warn } from "./check.ts";
 
 export const device: Check = {

@@ -1,9 +1,9 @@
 /** Whether mounts answer, and who may read them. A mount is only ever touched by child processes with a time limit. */
 import { messageOf } from "../errors.ts";
-import { automounts } from "../fs/automount.ts";
-import { type CommandResult, run } from "../fs/command.ts";
-import { MOUNT_TYPE, type Mount, mountAt } from "../fs/mountinfo.ts";
-import { type Inspection, inspect } from "../fs/probe.ts";
+import { automounts } from "../fs/mounting/automount.ts";
+import { MOUNT_TYPE, type Mount, mountAt } from "../fs/mounting/mountinfo.ts";
+import { type Inspection, inspect } from "../fs/mounting/probe.ts";
+import { type CommandResult, run } from "../process/command.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 import type { Context } from "./context.ts";
 

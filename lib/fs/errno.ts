@@ -2,7 +2,7 @@
 
 import { constants } from "node:os";
 import type { Log } from "../log.ts";
-import { type Errno, FsError } from "./filesystem.ts";
+import { type Errno, FsError } from "./view/filesystem.ts";
 
 const NUMBERS: Record<Errno, number> = {
   ENOENT: constants.errno.ENOENT,

@@ -1,6 +1,6 @@
 /** Files that readers hold open, over either transport: the last check between the file system and the kernel. */
 
-import { type FileSystem, FsError } from "./filesystem.ts";
+import { type FileSystem, FsError } from "./view/filesystem.ts";
 
 export class OpenFiles {
   readonly #fileSystem: FileSystem;

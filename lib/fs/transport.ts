@@ -1,9 +1,9 @@
 /** What the two transports (kernel, fuse-native) have in common: what they are given, and what a live mount can do. */
 
 import type { Log } from "../log.ts";
-import type { FileSystem } from "./filesystem.ts";
-import type { MountOptions } from "./mount-options.ts";
-import type { Mount } from "./mountinfo.ts";
+import type { MountOptions } from "./mounting/mount-options.ts";
+import type { Mount } from "./mounting/mountinfo.ts";
+import type { FileSystem } from "./view/filesystem.ts";
 
 export interface MountRequest {
   readonly fileSystem: FileSystem;

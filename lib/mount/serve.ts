@@ -1,18 +1,18 @@
 /** `icfs mount` from its start to its end: the first release, the mount, the signals. */
 import { messageOf, UserError } from "../errors.ts";
-import { serveUntilUnmounted } from "../fs/lifetime.ts";
-import { prepareMountpoint } from "../fs/mountpoint.ts";
+import { prepareMountpoint } from "../fs/mounting/mountpoint.ts";
 import { BlsThread } from "../ic/bls-thread.ts";
 import type { BlsVerify } from "../ic/certificate.ts";
+import { serveUntilUnmounted } from "../process/lifetime.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keptKind } from "../source/kept.ts";
-import { openSource } from "../source/open.ts";
+import { openSource } from "../source/open-source.ts";
 import type { Source, SourceKind } from "../source/source.ts";
-import { CanisterMount, type MountDescription } from "./canister-mount.ts";
 import { nothingKept, openFirst } from "./first-release.ts";
+import { CanisterMount, type MountDescription } from "./mount.ts";
 import type { CanisterMountOptions } from "./options.ts";
 import { untilNetworkAnswers } from "./outage.ts";
-import { ServiceManager } from "./service.ts";
+import { ServiceManager } from "./report/systemd.ts";
 
 /** Who wants the memory to be small does not want a thread's 30 MiB either. */
 const LEAST_MEMORY_FOR_THREAD = 128 * 1024 * 1024;
@@ -46,7 +46,7 @@ export async function serveMount(
       mount: async (stopped) => {
         // First: what is wrong with it is known at once, and nothing has to be undone.
         if (options.metrics !== undefined) {
-          const { serveMetrics } = await import("./metrics.ts");
+          const { serveMetrics } = await import("./report/metrics.ts");
           metrics = await serveMetrics(options.metrics, () => (isMounted ? mount?.status() : undefined), log);
         }
         const address = await resolveAddress();

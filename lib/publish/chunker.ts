@@ -16,8 +16,8 @@ import {
   type Manifest,
 } from "../tree/manifest.ts";
 import { encodeManifest } from "../tree/manifest-encoder.ts";
-import { endsPack, PACK_MAX_BYTES, PACK_TARGET_BYTES } from "./boundaries.ts";
 import { readAt, withFile } from "./file-bytes.ts";
+import { endsPack, PACK_MAX_BYTES, PACK_TARGET_BYTES } from "./pack-boundaries.ts";
 import type { Problems, Scanned, ScannedFile } from "./scan.ts";
 
 /** Bytes of a file: where a chunk's bytes come from. */

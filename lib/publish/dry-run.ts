@@ -1,9 +1,9 @@
 /** What publishing a directory would do, found out by queries alone. */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { icfsCanister } from "../canister.ts";
 import { UserError } from "../errors.ts";
 import { agentMessage } from "../ic/agent-error.ts";
+import { icfsCanister } from "../icfs-canister.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";

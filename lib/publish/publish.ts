@@ -4,7 +4,7 @@
  */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { type IcfsCanister, icfsCanister } from "../canister.ts";
+import { type IcfsCanister, icfsCanister } from "../icfs-canister.ts";
 import { type Deed, explained } from "../refusals.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { areNone } from "../tree/diff.ts";

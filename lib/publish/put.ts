@@ -15,7 +15,7 @@ import {
   UncertifiedRejectUpdateErrorCode,
 } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import type { IcfsCanister } from "../canister.ts";
+import type { IcfsCanister } from "../icfs-canister.ts";
 import { sha256 } from "../tree/hash.ts";
 import { leb128 } from "../tree/manifest-encoder.ts";
 

@@ -6,9 +6,9 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "@dfinity/principal";
-import type { IcfsCanister, PublishResult } from "../canister.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { agentMessage, isTransient } from "../ic/agent-error.ts";
+import type { IcfsCanister, PublishResult } from "../icfs-canister.ts";
 import { ancestors } from "../source/icfs/chain.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { hexOf } from "../tree/hash.ts";

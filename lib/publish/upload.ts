@@ -1,6 +1,7 @@
 /** Sends the chunks that a canister has not got, small ones together. */
-import { type IcfsCanister, MAX_HASHES_ASKED } from "../canister.ts";
+
 import { UserError } from "../errors.ts";
+import { type IcfsCanister, MAX_HASHES_ASKED } from "../icfs-canister.ts";
 import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
 import type { Chunk } from "./chunker.ts";
 import { Lane } from "./lane.ts";

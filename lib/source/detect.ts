@@ -14,7 +14,7 @@ import { verifyMetadata } from "../ic/certificate.ts";
 import { oneLine } from "../log.ts";
 import type { ReleaseAddress } from "./address.ts";
 import { fewAttempts } from "./few-attempts.ts";
-import { decodeListing } from "./icboot/canister.ts";
+import { decodeListing } from "./icboot/icboot-canister.ts";
 import { hasAccepted } from "./icfs/trust.ts";
 import type { SourceKind } from "./source.ts";
 

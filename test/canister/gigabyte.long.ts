@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { icfsCanister } from "../../lib/canister.ts";
+import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
 import { startCanister } from "../support/canister-network.ts";
 

@@ -3,8 +3,8 @@ import { randomBytes, randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import type { CanisterStatus, Settings } from "../../lib/canister.ts";
 import { agentMessage } from "../../lib/ic/agent-error.ts";
+import type { CanisterStatus, Settings } from "../../lib/icfs-canister.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import {
   ICFS_WASM,

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { chmod, mkdir, rm, symlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { icfsCanister } from "../../lib/canister.ts";
+import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { bytesOf, writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
 

@@ -6,7 +6,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { icfsCanister } from "../../lib/canister.ts";
+import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { bytesOf, writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
 import { BIN } from "../support/icfs.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { chmod, mkdir, rm, symlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { icfsCanister } from "../../lib/canister.ts";
+import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { bytesOf, writeTree } from "../publish/trees.ts";
 import { startCanister, type TestCanister } from "../support/canister-network.ts";

@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { icfsCanister } from "../../lib/canister.ts";
+import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { missingChunks } from "../../lib/publish/upload.ts";
 import { areNone, differences } from "../../lib/tree/diff.ts";
 import { bytesOf, chunked, writeTree } from "../publish/trees.ts";

@@ -2,14 +2,14 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/canister.ts";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
+import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/icfs-canister.ts";
 import { CALL_TIMEOUT_MS } from "../../lib/publish/lane.ts";
 import type { Progress } from "../../lib/publish/progress.ts";
 import { type Publication, publish } from "../../lib/publish/publish.ts";
 import { makeRelease } from "../../lib/publish/release.ts";
-import { openReader } from "../../lib/source/icfs/open.ts";
+import { openReader } from "../../lib/source/icfs/open-release.ts";
 import { bytesOf, chunked, reassembled, writeTree } from "../publish/trees.ts";
 import { startCanister, type TestCanister } from "../support/canister-network.ts";
 import { type Fault, type FaultProxy, faultFor, startFaultProxy } from "../support/fault-proxy.ts";

@@ -1,6 +1,6 @@
 import t from "tap";
 import { createErrorTranslator, errnoNumber } from "../../lib/fs/errno.ts";
-import { type Errno, FsError } from "../../lib/fs/filesystem.ts";
+import { type Errno, FsError } from "../../lib/fs/view/filesystem.ts";
 import { createLog } from "../../lib/log.ts";
 
 t.test("the numbers are Linux's", async (t) => {

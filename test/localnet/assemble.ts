@@ -1,7 +1,7 @@
 /**
  * Assembles small WebAssembly modules (wasm32) for tests, from function bodies given as bytes.
  */
-import { leb128 } from "../../lib/localnet/wasm-reader.ts";
+import { leb128 } from "../../localnet/wasm-reader.ts";
 
 export const I32 = 0x7f;
 export const I64 = 0x7e;

@@ -6,7 +6,7 @@ import { gzipSync } from "node:zlib";
 import { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
 import t from "tap";
-import { uploadChunk } from "../../lib/localnet/management-types.ts";
+import { uploadChunk } from "../../localnet/management-types.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { assemble, I32, TINY } from "./assemble.ts";
 import {

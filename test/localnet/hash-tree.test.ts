@@ -2,16 +2,8 @@ import { type HashTree as AgentTree, LookupPathStatus, lookup_path, reconstruct 
 import * as cbor from "@dfinity/cbor";
 import fc from "fast-check";
 import t from "tap";
-import {
-  EMPTY,
-  encodeTree,
-  type HashTree,
-  labels,
-  leaf,
-  lookup,
-  witness,
-} from "../../lib/localnet/hash-tree.ts";
-import { LabeledMap } from "../../lib/localnet/labeled-map.ts";
+import { EMPTY, encodeTree, type HashTree, labels, leaf, lookup, witness } from "../../localnet/hash-tree.ts";
+import { LabeledMap } from "../../localnet/labeled-map.ts";
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));
 

@@ -10,7 +10,7 @@ import { DelegationChain, DelegationIdentity, ECDSAKeyIdentity, Ed25519KeyIdenti
 import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
-import { startLocalNetwork } from "../../lib/localnet/index.ts";
+import { startLocalNetwork } from "../../localnet/index.ts";
 import { assemble, TINY } from "./assemble.ts";
 import { agentFor, deploy, NO_ARGUMENT, owner, startNetwork, stranger } from "./setup.ts";
 

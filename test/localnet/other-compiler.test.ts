@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { Certificate } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import t from "tap";
-import { rewriteModule } from "../../lib/localnet/wasm-binary.ts";
+import { rewriteModule } from "../../localnet/wasm-binary.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { compileAssemblyScript } from "./assemblyscript.ts";
 import {

@@ -14,8 +14,8 @@ import {
 import { IDL } from "@dfinity/candid";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Principal } from "@dfinity/principal";
-import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../lib/localnet/index.ts";
-import * as types from "../../lib/localnet/management-types.ts";
+import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
+import * as types from "../../localnet/management-types.ts";
 
 export const NO_ARGUMENT = new Uint8Array(IDL.encode([], []));
 /** The `upgrade` mode that Motoko canisters need. */

@@ -4,9 +4,9 @@ import { appendFile, cp, mkdir, readFile, rename, rm, truncate, writeFile } from
 import { join } from "node:path";
 import type { Principal } from "@dfinity/principal";
 import t from "tap";
-import { emptyState } from "../../lib/localnet/canister-state.ts";
-import { CanisterStore, createStore, type KeptCanister } from "../../lib/localnet/canister-store.ts";
-import { startLocalNetwork } from "../../lib/localnet/index.ts";
+import { emptyState } from "../../localnet/canister-state.ts";
+import { CanisterStore, createStore, type KeptCanister } from "../../localnet/canister-store.ts";
+import { startLocalNetwork } from "../../localnet/index.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { TINY } from "./assemble.ts";
 import { agentFor, deploy, NO_ARGUMENT } from "./setup.ts";

@@ -7,7 +7,7 @@ import { Actor, Certificate } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
 import t from "tap";
-import { type LocalNetwork, startLocalNetwork } from "../../lib/localnet/index.ts";
+import { type LocalNetwork, startLocalNetwork } from "../../localnet/index.ts";
 import { compiled } from "../support/compiled.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 import { assemble, I32, I64, TINY } from "./assemble.ts";

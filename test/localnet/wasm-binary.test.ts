@@ -7,8 +7,8 @@ import {
   START_EXPORT,
   TABLE_EXPORT,
   unpackModule,
-} from "../../lib/localnet/wasm-binary.ts";
-import { InvalidModuleError, leb128 } from "../../lib/localnet/wasm-reader.ts";
+} from "../../localnet/wasm-binary.ts";
+import { InvalidModuleError, leb128 } from "../../localnet/wasm-reader.ts";
 import { assemble, I32, I64 } from "./assemble.ts";
 
 const store = [0x41, 0, 0x41, 5, 0x3a, 0, 0]; // memory[0] = 5

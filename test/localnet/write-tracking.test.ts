@@ -1,7 +1,7 @@
 import t from "tap";
-import { MEMORY_EXPORT, NOTES_EXPORT, rewriteModule } from "../../lib/localnet/wasm-binary.ts";
-import { leb128 } from "../../lib/localnet/wasm-reader.ts";
-import { SIZE_AT } from "../../lib/localnet/write-tracking.ts";
+import { MEMORY_EXPORT, NOTES_EXPORT, rewriteModule } from "../../localnet/wasm-binary.ts";
+import { leb128 } from "../../localnet/wasm-reader.ts";
+import { SIZE_AT } from "../../localnet/write-tracking.ts";
 import { assemble } from "./assemble.ts";
 
 const PAGE = 65536;

@@ -6,12 +6,12 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { runInBackground } from "../../lib/fs/daemon.ts";
+import { runInBackground } from "../../lib/process/daemon.ts";
 import { eventually, FIXTURE, HUNG, mountedAt, mountpointFor, sh } from "./mounts.ts";
 
 t.setTimeout(3 * HUNG);
 
-const STARTER = fileURLToPath(new URL("../fs/background-fixture.ts", import.meta.url));
+const STARTER = fileURLToPath(new URL("../process/background-fixture.ts", import.meta.url));
 
 const isRunning = (pid: number) =>
   readFile(`/proc/${pid}/stat`, "utf8").then(

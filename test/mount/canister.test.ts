@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { isRunning } from "../../lib/fs/unmount.ts";
+import { isRunning } from "../../lib/fs/mounting/unmount.ts";
 import { faultFor } from "../support/fault-proxy.ts";
 import { startMountable } from "../support/mountable.ts";
 import { HUNG, mountpointFor, sh } from "./mounts.ts";

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, rmdir, symlink, unlink, writeFile } from "node:fs/promises";
 import t from "tap";
-import { unmount } from "../../lib/fs/unmount.ts";
+import { unmount } from "../../lib/fs/mounting/unmount.ts";
 import { HUNG, mountedAt, mountpointFor, occupy, serve, sh } from "./mounts.ts";
 
 t.setTimeout(5 * HUNG);

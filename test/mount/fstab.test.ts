@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { processesWith } from "../../demo/process.ts";
-import { readMounts } from "../../lib/fs/mountinfo.ts";
+import { readMounts } from "../../lib/fs/mounting/mountinfo.ts";
 import { BIN } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 import { plain } from "../support/plain.ts";

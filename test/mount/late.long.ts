@@ -4,7 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { startLocalNetwork } from "../../lib/localnet/index.ts";
+import { startLocalNetwork } from "../../localnet/index.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 import { mountNamespace, writeFstab } from "./mount-namespace.ts";

@@ -9,7 +9,7 @@ import {
   type Inode,
   type Kind,
   ROOT_INODE,
-} from "../../lib/fs/filesystem.ts";
+} from "../../lib/fs/view/filesystem.ts";
 
 export type Node =
   | { readonly kind: "directory"; readonly entries: Record<string, Node> }

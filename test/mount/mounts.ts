@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { type Mount, mountAt, readMounts } from "../../lib/fs/mountinfo.ts";
+import { type Mount, mountAt, readMounts } from "../../lib/fs/mounting/mountinfo.ts";
 
 interface Test {
   teardown(work: () => Promise<void>): void;

@@ -6,13 +6,13 @@
  */
 
 import { once } from "node:events";
-import { notifyFailed, notifyReady } from "../../lib/fs/daemon.ts";
-import { exitProcess } from "../../lib/fs/exit.ts";
-import { FsError } from "../../lib/fs/filesystem.ts";
-import { serveUntilUnmounted } from "../../lib/fs/lifetime.ts";
-import { defaultMountOptions } from "../../lib/fs/mount-options.ts";
-import { chooseTransport } from "../../lib/fs/select.ts";
+import { chooseTransport } from "../../lib/fs/choose-transport.ts";
+import { defaultMountOptions } from "../../lib/fs/mounting/mount-options.ts";
+import { FsError } from "../../lib/fs/view/filesystem.ts";
 import { createLog } from "../../lib/log.ts";
+import { notifyFailed, notifyReady } from "../../lib/process/daemon.ts";
+import { exitProcess } from "../../lib/process/exit.ts";
+import { serveUntilUnmounted } from "../../lib/process/lifetime.ts";
 import { TRANSPORT } from "../support/transport.ts";
 import { directory, file, MemoryFileSystem, type Node, pattern, symlink } from "./memory-filesystem.ts";
 

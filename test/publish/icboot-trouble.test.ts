@@ -5,7 +5,7 @@ import { HttpErrorCode, ProtocolError } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import t from "tap";
 import { queries } from "../../lib/ic/canister-calls.ts";
-import { type IcbootWriter, icbootWriter } from "../../lib/publish/icboot/canister.ts";
+import { type IcbootWriter, icbootWriter } from "../../lib/publish/icboot/icboot-updates.ts";
 import { publishFiles } from "../../lib/publish/icboot/publish.ts";
 import { startIcboot } from "../support/icboot.ts";
 import { differing, filesIn, filesOf, treeIn } from "./icboot-trees.ts";

@@ -4,8 +4,8 @@ import type { HttpAgent } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
-import type { IcfsCanister } from "../../lib/canister.ts";
 import { isTransient, SYS_TRANSIENT } from "../../lib/ic/agent-error.ts";
+import type { IcfsCanister } from "../../lib/icfs-canister.ts";
 import { putArgument, withQuickPut } from "../../lib/publish/put.ts";
 import { bytesOf } from "./trees.ts";
 

@@ -1,7 +1,7 @@
 /** How often a release is asked for when chunks are missing; test/fault/publishing.long.ts has answers that get lost. */
 import { Principal } from "@dfinity/principal";
 import t from "tap";
-import type { PublishResult } from "../../lib/canister.ts";
+import type { PublishResult } from "../../lib/icfs-canister.ts";
 import { makeRelease } from "../../lib/publish/release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import { hexOf } from "../../lib/tree/hash.ts";

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { type LocalNetwork, startLocalNetwork } from "../../lib/localnet/index.ts";
+import { type LocalNetwork, startLocalNetwork } from "../../localnet/index.ts";
 import { eventually, HUNG, holding, sh } from "../mount/mounts.ts";
 import { type Fault, faultFor } from "../support/fault-proxy.ts";
 import { temporaryDirectory } from "../support/icfs.ts";

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Actor, type HttpAgent } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
-import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
+import type { LocalNetworkOptions } from "../../localnet/index.ts";
 import { type InstalledCanister, startInstalled } from "./canister-network.ts";
 import { compiled } from "./compiled.ts";
 import type { Test } from "./icfs.ts";

@@ -6,9 +6,9 @@ import type { Principal } from "@dfinity/principal";
 import { createAgent, parseCanisterId } from "../../lib/ic/agent.ts";
 import { loadIdentity } from "../../lib/ic/identity.ts";
 import { type Network, resolveNetwork } from "../../lib/ic/network.ts";
-import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../lib/localnet/index.ts";
-import { openReader } from "../../lib/source/icfs/open.ts";
+import { openReader } from "../../lib/source/icfs/open-release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
+import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 import {
   BIN,
   cleanEnvironment,

@@ -1,9 +1,9 @@
 /** Certificates as a network makes them, and as none should: of any keys, times, canister ranges and data. */
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@dfinity/principal";
-import { encodeTree, type HashTree, labels, leaf, type Path, witness } from "../../lib/localnet/hash-tree.ts";
-import { type BlsKey, keysOf, newSecrets } from "../../lib/localnet/keys.ts";
-import { leb128 } from "../../lib/localnet/wasm-reader.ts";
+import { encodeTree, type HashTree, labels, leaf, type Path, witness } from "../../localnet/hash-tree.ts";
+import { type BlsKey, keysOf, newSecrets } from "../../localnet/keys.ts";
+import { leb128 } from "../../localnet/wasm-reader.ts";
 
 /** A key of nobody else. */
 export const newBlsKey = (): BlsKey => keysOf(newSecrets()).root;

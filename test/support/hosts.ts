@@ -1,7 +1,7 @@
 /** Hosts that are made of files, for the checks of `icfs doctor`. */
 import { join } from "node:path";
 import { type Context, contextOf, type Question } from "../../lib/doctor/context.ts";
-import type { Host } from "../../lib/fs/host.ts";
+import type { Host } from "../../lib/fs/mounting/host.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { makeTree, type Tree } from "./directories.ts";
 import { type Test, temporaryDirectory } from "./icfs.ts";

@@ -4,12 +4,12 @@ import { readFileSync } from "node:fs";
 import type { ActorSubclass, SignIdentity } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
-import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/canister.ts";
-import type { LocalNetworkOptions } from "../../lib/localnet/index.ts";
-import { openReader } from "../../lib/source/icfs/open.ts";
+import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/icfs-canister.ts";
+import { openReader } from "../../lib/source/icfs/open-release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
+import type { LocalNetworkOptions } from "../../localnet/index.ts";
 import { type EmptyNetwork, NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "./networks.ts";
 
 export const ICFS_WASM = Uint8Array.from(readFileSync(new URL("../../build/icfs.wasm", import.meta.url)));

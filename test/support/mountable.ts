@@ -2,7 +2,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
-import type { MountStatus } from "../../lib/mount/status.ts";
+import type { MountStatus } from "../../lib/mount/report/status.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
 import { startAssets } from "./assets.ts";
 import { startCanister, type TestCanister, type TestNetwork } from "./canister-network.ts";

@@ -4,7 +4,7 @@ import { Ed25519KeyIdentity } from "@dfinity/identity";
 import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
 import { managementCanister } from "../../lib/ic/management.ts";
-import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../lib/localnet/index.ts";
+import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 
 /** Candid of a canister that is installed without arguments, or with a null. */
 export const NO_INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");

@@ -1,5 +1,5 @@
 /** A tree as a mount serves it, for tests of what lies above sources. */
-import type { ServedRelease } from "../../lib/fs/inodes.ts";
+import type { ServedRelease } from "../../lib/fs/view/inodes.ts";
 import type { Tree } from "../../lib/tree/tree.ts";
 
 export function served(tree: Tree, number: number): ServedRelease {

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { FileReader } from "../../lib/cache/file-reader.ts";
 import { createLog } from "../../lib/log.ts";
-import { openSource, type SourceOptions } from "../../lib/source/open.ts";
+import { openSource, type SourceOptions } from "../../lib/source/open-source.ts";
 import type { Pieces, Source } from "../../lib/source/source.ts";
 import type { Chunk, Tree, TreeFile } from "../../lib/tree/tree.ts";
 import type { TestNetwork } from "./canister-network.ts";

@@ -6,7 +6,7 @@
  * switch it must have taken note of what it was told: `unread` says where it may not have.
  */
 
-import type { DirectoryEntry, Inode } from "../filesystem.ts";
+import type { DirectoryEntry, Inode } from "../view/filesystem.ts";
 import { type Entry, type ReadRequest, writeItem, writeItemPlus } from "./protocol.ts";
 
 /** The most that one answer takes, whatever the kernel has room for. */

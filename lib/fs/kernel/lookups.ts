@@ -3,7 +3,7 @@
  * inode that it knows must be answered for.
  */
 
-import { type Attributes, type FileSystem, type Inode, ROOT_INODE } from "../filesystem.ts";
+import { type Attributes, type FileSystem, type Inode, ROOT_INODE } from "../view/filesystem.ts";
 
 export class Lookups {
   readonly #fileSystem: Pick<FileSystem, "retain" | "forget">;

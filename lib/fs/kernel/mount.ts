@@ -6,15 +6,15 @@
  */
 
 import { messageOf, UserError } from "../../errors.ts";
-import { run } from "../command.ts";
-import type { Inode } from "../filesystem.ts";
-import { checkHost } from "../host.ts";
-import { checkSource } from "../mount-options.ts";
-import { MOUNT_TYPE, mountAt, readMounts } from "../mountinfo.ts";
-import { prepareMountpoint } from "../mountpoint.ts";
-import { serve, setReadAhead } from "../serving.ts";
+import { run } from "../../process/command.ts";
+import { serve, setReadAhead } from "../live-mount.ts";
+import { checkHost } from "../mounting/host.ts";
+import { checkSource } from "../mounting/mount-options.ts";
+import { MOUNT_TYPE, mountAt, readMounts } from "../mounting/mountinfo.ts";
+import { prepareMountpoint } from "../mounting/mountpoint.ts";
+import { detach } from "../mounting/unmount.ts";
 import type { MountedTransport, MountRequest } from "../transport.ts";
-import { detach } from "../unmount.ts";
+import type { Inode } from "../view/filesystem.ts";
 import { Device } from "./device.ts";
 import { attributesOutdated, Notify, nameOutdated, notification } from "./protocol.ts";
 import { Session } from "./session.ts";

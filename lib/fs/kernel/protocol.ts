@@ -4,9 +4,9 @@
  * s390x.
  */
 
-import type { Attributes, Kind } from "../filesystem.ts";
-import { type MountOptions, modeOf } from "../mount-options.ts";
-import { BLOCK_SIZE, blocksOf, type statfsOf } from "../stat.ts";
+import { type MountOptions, modeOf } from "../mounting/mount-options.ts";
+import type { Attributes, Kind } from "../view/filesystem.ts";
+import { BLOCK_SIZE, blocksOf, type statfsOf } from "../view/stat.ts";
 
 export const VERSION = 7;
 /** Linux 3.15: from there on the answer to INIT has its present size. */

@@ -6,11 +6,11 @@
 import { constants } from "node:os";
 import type { Log } from "../../log.ts";
 import { createErrorTranslator, errnoNumber } from "../errno.ts";
-import { type Attributes, type Errno, type FileSystem, FsError, type Inode } from "../filesystem.ts";
-import type { MountOptions } from "../mount-options.ts";
+import type { MountOptions } from "../mounting/mount-options.ts";
 import { OpenFiles } from "../open-files.ts";
-import { statfsOf } from "../stat.ts";
-import { attributeList } from "../xattrs.ts";
+import { type Attributes, type Errno, type FileSystem, FsError, type Inode } from "../view/filesystem.ts";
+import { statfsOf } from "../view/stat.ts";
+import { attributeList } from "../view/xattrs.ts";
 import { Directories } from "./directories.ts";
 import { isBeingKilled } from "./killed.ts";
 import { Lookups } from "./lookups.ts";

@@ -2,7 +2,7 @@
 import pLimit from "p-limit";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
-import { get, listing } from "../../source/icboot/canister.ts";
+import { get, listing } from "../../source/icboot/icboot-canister.ts";
 import { askedAgain } from "../patience.ts";
 import type { Progress } from "../progress.ts";
 import { type Part, partsOf, readPart } from "./parts.ts";

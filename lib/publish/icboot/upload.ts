@@ -9,7 +9,7 @@ import pLimit from "p-limit";
 import { UserError } from "../../errors.ts";
 import { agentMessage } from "../../ic/agent-error.ts";
 import { Lane, MOST_CALLS } from "../lane.ts";
-import type { IcbootWriter } from "./canister.ts";
+import type { IcbootWriter } from "./icboot-updates.ts";
 import { partsOf, readPart } from "./parts.ts";
 import type { PlainFile } from "./plain-files.ts";
 

@@ -9,7 +9,7 @@ import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/c
 import { inSteps } from "../../steps.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import type { LeftOut } from "../listed-tree.ts";
-import { certifiedTree, type ListedAsset } from "./canister.ts";
+import { certifiedTree, type ListedAsset } from "./asset-canister.ts";
 import { type CertifiedAssets, walkingTree } from "./certified-tree.ts";
 import { listAll } from "./listing.ts";
 import { certifiedEncoding, isPossible, labelOf } from "./snapshot.ts";

@@ -12,7 +12,7 @@ import { VerificationError } from "../../ic/certificate.ts";
 import { retrying } from "../../retry.ts";
 import { hexOf } from "../../tree/hash.ts";
 import { LastingError } from "../source.ts";
-import { type Content, getChunk, getFirst } from "./canister.ts";
+import { type Content, getChunk, getFirst } from "./asset-canister.ts";
 
 /** Pieces are up to 3 MiB, most of them 1.9 MB: two are enough to begin with on a slow link, and eight for a long one. */
 const FIRST_AHEAD = 2;

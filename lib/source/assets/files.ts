@@ -12,8 +12,8 @@ import { type ListedChunk, ListedFile } from "../listed-file.ts";
 import type { LeftOut } from "../listed-tree.ts";
 import { ChangedError, type Pieces, WrongContentError } from "../source.ts";
 import { Contents } from "./contents.ts";
-import { HeldChunks } from "./held-chunks.ts";
 import type { AssetFile } from "./snapshot.ts";
+import { HeldChunks } from "./unclaimed-chunks.ts";
 import { readWhole, type TakeChunk, type WholeFile } from "./whole-file.ts";
 
 /** Bytes of chunks that have come with a whole file, until they are asked for: what is not on disk is fetched again else. */

@@ -3,7 +3,7 @@ import { FormatError } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import { MAX_ENTRIES } from "../../tree/manifest.ts";
 import { fewAttempts } from "../few-attempts.ts";
-import { type ListedAsset, listPage } from "./canister.ts";
+import { type ListedAsset, listPage } from "./asset-canister.ts";
 
 /** A page is 100 assets, and a round trip or a round of consensus. */
 const PARALLEL_PAGES = 8;

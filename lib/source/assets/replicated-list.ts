@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import type { CanisterCalls } from "../../ic/canister-calls.ts";
 import { hexOf } from "../../tree/hash.ts";
-import type { ListedAsset } from "./canister.ts";
+import type { ListedAsset } from "./asset-canister.ts";
 import { listAll } from "./listing.ts";
 
 /** A node that hides what is new can do so for so long, in milliseconds. */

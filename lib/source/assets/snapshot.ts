@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { hexOf } from "../../tree/hash.ts";
 import { type LeftOut, type Listed, possible } from "../listed-tree.ts";
 import type { Release, Verification } from "../source.ts";
-import type { Content, Encoding, ListedAsset } from "./canister.ts";
+import type { Content, Encoding, ListedAsset } from "./asset-canister.ts";
 import { canDecode } from "./whole-file.ts";
 
 /** An asset that is shown as a file. */

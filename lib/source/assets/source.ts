@@ -14,7 +14,7 @@ import type { Chunk, Tree } from "../../tree/tree.ts";
 import type { ListedChunk, ListedFile } from "../listed-file.ts";
 import { LeftOut, listedTree } from "../listed-tree.ts";
 import type { Pieces, Source } from "../source.ts";
-import type { ListedAsset } from "./canister.ts";
+import type { ListedAsset } from "./asset-canister.ts";
 import { CertifiedList, type Certifying } from "./certified-list.ts";
 import { decodeEvidence, encodeEvidence } from "./evidence.ts";
 import { Files } from "./files.ts";

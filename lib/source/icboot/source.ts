@@ -17,8 +17,8 @@ import { fewAttempts } from "../few-attempts.ts";
 import { type ListedChunk, ListedFile } from "../listed-file.ts";
 import { LeftOut, listedTree, possible } from "../listed-tree.ts";
 import { ChangedError, type Release, type Source, type Trust } from "../source.ts";
-import { get, listing } from "./canister.ts";
 import { decodeEvidence, encodeEvidence } from "./evidence.ts";
+import { get, listing } from "./icboot-canister.ts";
 
 interface Snapshot extends Release {
   readonly files: readonly ListedFile[];

@@ -6,7 +6,7 @@ import type { ChunkReference } from "../../tree/manifest.ts";
 import type { Chunk, Tree } from "../../tree/tree.ts";
 import type { ReleaseAddress } from "../address.ts";
 import type { Pieces, Release, Source } from "../source.ts";
-import { type Evidence, openTree, type ProvenRelease, proveRelease, restoreRelease } from "./open.ts";
+import { type Evidence, openTree, type ProvenRelease, proveRelease, restoreRelease } from "./open-release.ts";
 import type { ReleaseReader } from "./release-reader.ts";
 
 /** A proven release, as sources know them. */

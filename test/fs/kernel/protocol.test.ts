@@ -1,7 +1,6 @@
 /** The kernel's structures as bytes: what is written can be read again at the places that linux/fuse.h says, and nothing that is read can throw. */
 import fc from "fast-check";
 import t from "tap";
-import type { Attributes } from "../../../lib/fs/filesystem.ts";
 import {
   attributesReply,
   decodeBatchForget,
@@ -21,7 +20,8 @@ import {
   writeItem,
   writeItemPlus,
 } from "../../../lib/fs/kernel/protocol.ts";
-import { defaultMountOptions } from "../../../lib/fs/mount-options.ts";
+import { defaultMountOptions } from "../../../lib/fs/mounting/mount-options.ts";
+import type { Attributes } from "../../../lib/fs/view/filesystem.ts";
 
 const options = { ...defaultMountOptions("test"), uid: 12, gid: 34 };
 

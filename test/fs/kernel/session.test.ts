@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import t from "tap";
-import { type Attributes, type FileSystem, FsError, ROOT_INODE } from "../../../lib/fs/filesystem.ts";
 import { Opcode, replyHeader } from "../../../lib/fs/kernel/protocol.ts";
 import { Session } from "../../../lib/fs/kernel/session.ts";
-import { defaultMountOptions } from "../../../lib/fs/mount-options.ts";
+import { defaultMountOptions } from "../../../lib/fs/mounting/mount-options.ts";
+import { type Attributes, type FileSystem, FsError, ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
 import { createLog } from "../../../lib/log.ts";
 
 const CONTENT = Buffer.from("the file's content");

@@ -1,0 +1,108 @@
+/**
+ * The transport over the npm package fuse-native (libfuse 2): mounts a FileSystem and answers the kernel's requests
+ * from it.
+ *
+ * The process that serves a mount must never touch it with a blocking call: it would wait for itself for ever.
+ */
+
+import { readdir, readlink } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Reply } from "fuse-native";
+import { messageOf, UserError } from "../../errors.ts";
+import { serve, setReadAhead } from "../live-mount.ts";
+import { checkHost, loadFuseNative } from "../mounting/host.ts";
+import { fuseArgument } from "../mounting/mount-options.ts";
+import { isMounted, MOUNT_TYPE, mountAt, readMounts } from "../mounting/mountinfo.ts";
+import { prepareMountpoint } from "../mounting/mountpoint.ts";
+import { detach } from "../mounting/unmount.ts";
+import type { MountedTransport, MountRequest } from "../transport.ts";
+import { createOperations, type Operations } from "./operations.ts";
+
+type FuseClass = typeof import("fuse-native").default;
+
+const DEVICE = "/dev/fuse";
+const DESCRIPTORS = "/proc/self/fd";
+/** How often to look whether libfuse has closed the device. */
+const LOOK_MS = 500;
+
+/**
+ * Mounts `fileSystem`. Resolves when readers can use it.
+ *
+ * @throws UserError when the host lacks something or the mountpoint does not suit
+ */
+export async function mountFuseNative({
+  fileSystem,
+  mountpoint,
+  options,
+  log,
+}: MountRequest): Promise<MountedTransport> {
+  await checkHost(options.allowOther);
+  const Fuse = await loadFuseNative();
+  const { path, entries } = await prepareMountpoint(mountpoint, log);
+  const operations = createOperations({ fileSystem, options, log });
+  const before = await readMounts();
+  const others = await openDevices();
+  try {
+    await start(Fuse, path, fuseArgument(options, entries > 0), operations);
+  } catch (error) {
+    // libfuse mounts first and looks at the rest afterwards: leave nothing behind that nobody serves.
+    const left = mountAt(await readMounts(), path);
+    if (left?.type === MOUNT_TYPE && !isMounted(before, left)) await detach(path, true);
+    if (error instanceof UserError) throw error;
+    // All that fuse-native knows is "fuse failed".
+    const reason = `${messageOf(error)}; libfuse has said why on stderr or in the log`;
+    throw new UserError(`cannot mount at ${mountpoint}: ${reason}`, { cause: error });
+  }
+  const mount = mountAt(await readMounts(), path);
+  if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} was unmounted at once by somebody else`);
+  await setReadAhead(mount, log);
+  const [device] = (await openDevices()).filter((descriptor) => !others.includes(descriptor));
+  return serve(mount, log, {
+    openFiles: () => operations.openFiles(),
+    failReads: () => operations.failReads(),
+    disconnected: device === undefined ? undefined : closed(device),
+    // Nothing to tell libfuse: it caches no names, and open-paths.ts keeps a path in use at its old version.
+    switchTo: async (swap) => swap(),
+  });
+}
+
+/** The descriptors by which this process has the device open. */
+async function openDevices(): Promise<string[]> {
+  const descriptors = await readdir(DESCRIPTORS);
+  const open = await Promise.all(descriptors.map(isDevice));
+  return descriptors.filter((_, i) => open[i]);
+}
+
+async function isDevice(descriptor: string): Promise<boolean> {
+  return (await readlink(`${DESCRIPTORS}/${descriptor}`).catch(() => "")) === DEVICE;
+}
+
+/**
+ * Resolves when libfuse has closed the device, which it does not say. The kernel does not tell it of the last close() of a file in a
+ * mount that went with that: whoever waits for it would do so for ever.
+ */
+async function closed(descriptor: string): Promise<void> {
+  while (await isDevice(descriptor)) await sleep(LOOK_MS, undefined, { ref: false });
+}
+
+function start(Fuse: FuseClass, path: string, argument: string, operations: Operations): Promise<void> {
+  class Transport extends Fuse {
+    protected override _fuseOptions(): string {
+      return argument;
+    }
+
+    // The package's own versions answer EIO where a value does not fit.
+    protected override _op_getxattr(reply: Reply, path: string, name: string, value: Buffer): void {
+      operations.getxattr(path, name, value, (result) => reply(result, value.buffer));
+    }
+
+    protected override _op_listxattr(reply: Reply, path: string, list: Buffer): void {
+      operations.listxattr(path, list, (result) => reply(result, list.buffer));
+    }
+  }
+  // No time-outs of the package's own: metadata is answered within the call, and reads have the file system's deadline.
+  const transport = new Transport(path, operations.handlers, { timeout: false });
+  return new Promise((resolve, reject) => {
+    transport.mount((error) => (error ? reject(error) : resolve()));
+  });
+}

@@ -1,0 +1,93 @@
+/** Takes mounts away: for `icfs umount`, for a process that ends its own mount, and for dead mounts. */
+
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { UserError } from "../../errors.ts";
+import { type CommandResult, run } from "../../process/command.ts";
+import { isRoot } from "./host.ts";
+import { isMounted, MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
+import { locate } from "./probe.ts";
+import { findServer } from "./serving-process.ts";
+
+export interface UnmountResult {
+  readonly mount: Mount;
+  /** The process that served it, where the system lets one find out. */
+  readonly pid: number | undefined;
+  /** False when it was still running after some seconds, as one does whose files are open after a lazy unmount. */
+  readonly serverEnded: boolean;
+}
+
+// umount answers at once; beyond this the command itself hangs.
+const COMMAND_LIMIT_MS = 10_000;
+// A server looks for its mount twice a second, and may give open files a moment.
+const SERVER_LIMIT_MS = 5000;
+const POLL_MS = 50;
+
+/**
+ * Unmounts the icfs mount at `mountpoint` and waits until it is gone and its process has ended.
+ *
+ * @param lazy takes a busy mount away from new readers; those that have files open keep them
+ * @throws UserError when nothing, or something else, is mounted there, or when it is busy
+ */
+export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): Promise<UnmountResult> {
+  const path = await locate(mountpoint);
+  const mount = mountAt(await readMounts(), path);
+  if (!mount) throw new UserError(`${mountpoint} is not an icfs mount: nothing is mounted there`);
+  if (mount.type !== MOUNT_TYPE) {
+    throw new UserError(`${mountpoint} is not an icfs mount, but of type ${mount.type} (${mount.source})`);
+  }
+  const pid = await findServer(mount);
+  await detach(path, lazy);
+  if (!(await until(async () => !isMounted(await readMounts(), mount)))) {
+    throw new UserError(`${mountpoint} is still mounted`);
+  }
+  const serverEnded =
+    pid === undefined ||
+    (await until(async () => (await findServer(mount)) === undefined && !isRunning(pid)));
+  return { mount, pid, serverEnded };
+}
+
+/**
+ * Unmounts whatever is mounted at `path` (absolute, without symlinks).
+ *
+ * @throws UserError when that fails, above all because it is busy
+ */
+export async function detach(path: string, lazy: boolean): Promise<void> {
+  // Root's umount needs no package; others may only unmount through fusermount, and only what they have mounted.
+  const [command, parameters] = isRoot()
+    ? ["umount", lazy ? ["-l", "--", path] : ["--", path]]
+    : ["fusermount", ["-u", ...(lazy ? ["-z"] : []), "--", path]];
+  let result: CommandResult;
+  try {
+    result = await run(command as string, parameters as string[], COMMAND_LIMIT_MS);
+  } catch (error) {
+    throw new UserError(`cannot run ${command} to unmount ${path}`, { cause: error });
+  }
+  if (result.code === 0) return;
+  if (result.timedOut) throw new UserError(`${command} ${path} does not come back`);
+  if (/busy/i.test(result.stderr)) {
+    throw new UserError(
+      `${path} is busy: somebody has files open or works in it; --lazy unmounts all the same`,
+    );
+  }
+  throw new UserError(`cannot unmount ${path}: ${result.stderr.trim()}`);
+}
+
+/** A zombie has ended: in a container the process that is to take note of it may do so late, or never. */
+export function isRunning(pid: number): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The state is behind the name, which stands in parentheses and may have some in it (proc_pid_stat(5)).
+    return !/^ [ZX] /.test(status.slice(status.lastIndexOf(")") + 1));
+  } catch {
+    return false;
+  }
+}
+
+async function until(condition: () => Promise<boolean>): Promise<boolean> {
+  for (let waited = 0; waited < SERVER_LIMIT_MS; waited += POLL_MS) {
+    if (await condition()) return true;
+    await sleep(POLL_MS);
+  }
+  return condition();
+}

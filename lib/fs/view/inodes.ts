@@ -1,0 +1,148 @@
+/**
+ * Which inode is which node of which release. An inode stands for one path with one content: when the release is
+ * switched, what has not changed keeps its number, and what has gets a new one, so that the kernel never has pages of
+ * two contents under one number. Directories keep theirs.
+ *
+ * What a switch takes out of the tree is still answered for as long as the transport retains it: somebody has it open.
+ */
+
+import type { Release } from "../../source/source.ts";
+import type { Chunk, Tree, TreeFile, TreeNode } from "../../tree/tree.ts";
+import { type Inode, ROOT_INODE } from "./filesystem.ts";
+
+/** A verified release as it is served. */
+export interface ServedRelease {
+  readonly tree: Tree;
+  /** Proved anew from time to time. */
+  release: Release;
+}
+
+export interface Located {
+  readonly node: TreeNode;
+  readonly served: ServedRelease;
+}
+
+/** Between two pauses of `prepare`: a millisecond or two. */
+const NODES_PER_STEP = 2000;
+
+export class Inodes {
+  #served: ServedRelease;
+  /** The inode of each node of the current tree, by the node's index. */
+  #numbers: Float64Array;
+  /** The current tree's nodes. */
+  #current: Map<Inode, TreeNode>;
+  #last: Inode;
+  readonly #retained = new Set<Inode>();
+  /** What is retained and in the current tree no more. */
+  readonly #gone = new Map<Inode, Located>();
+
+  constructor(served: ServedRelease) {
+    const { nodes } = served.tree;
+    this.#served = served;
+    this.#numbers = Float64Array.from(nodes, ({ index }) => index + ROOT_INODE);
+    this.#current = new Map(nodes.map((node) => [node.index + ROOT_INODE, node]));
+    this.#last = nodes.length - 1 + ROOT_INODE;
+  }
+
+  get served(): ServedRelease {
+    return this.#served;
+  }
+
+  /** How many inodes are held that are in no current tree. */
+  get outdated(): number {
+    return this.#gone.size;
+  }
+
+  /** @param node of the current tree */
+  of(node: TreeNode): Inode {
+    return this.#numbers[node.index]!;
+  }
+
+  get(inode: Inode): Located | undefined {
+    const node = this.#current.get(inode);
+    return node === undefined ? this.#gone.get(inode) : { node, served: this.#served };
+  }
+
+  isCurrent(inode: Inode): boolean {
+    return this.#current.has(inode);
+  }
+
+  retain(inode: Inode): void {
+    this.#retained.add(inode);
+  }
+
+  forget(inode: Inode): void {
+    this.#retained.delete(inode);
+    this.#gone.delete(inode);
+  }
+
+  /**
+   * Finds out what `next` has in common with the current tree, in steps, so that readers need not wait; returns what
+   * makes it the current one, all at once. There must be no other switch in between.
+   */
+  *prepare(next: ServedRelease): Generator<void, () => void> {
+    const numbers = new Float64Array(next.tree.nodes.length);
+    const current = new Map<Inode, TreeNode>();
+    let last = this.#last;
+    const add = (node: TreeNode, inode: Inode) => {
+      numbers[node.index] = inode;
+      current.set(inode, node);
+    };
+    add(next.tree.root, ROOT_INODE);
+    const pending: [after: TreeNode, before: TreeNode | undefined][] = [
+      [next.tree.root, this.#served.tree.root],
+    ];
+    for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
+      const [after, before] = pair;
+      for (const [name, node] of after.children) {
+        const old = before?.children.get(name);
+        const same = old !== undefined && isSame(old, this.#served.tree, node, next.tree);
+        if (!same) last += 1;
+        add(node, same ? this.of(old) : last);
+        if (node.entry.kind === "directory") pending.push([node, same ? old : undefined]);
+        if (current.size % NODES_PER_STEP === 0) yield;
+      }
+    }
+    return () => {
+      for (const inode of this.#retained) {
+        const node = this.#current.get(inode);
+        if (node !== undefined && !current.has(inode)) {
+          this.#gone.set(inode, { node, served: this.#served });
+        }
+      }
+      this.#served = next;
+      this.#numbers = numbers;
+      this.#current = current;
+      this.#last = last;
+    };
+  }
+}
+
+/** Whether two nodes of one path have the same content; times and the executable bit are not content. */
+function isSame(a: TreeNode, treeA: Tree, b: TreeNode, treeB: Tree): boolean {
+  if (a.entry.kind === "directory") return b.entry.kind === "directory";
+  if (a.entry.kind === "symlink") return b.entry.kind === "symlink" && a.entry.target === b.entry.target;
+  return b.entry.kind === "file" && haveSameBytes(a.entry, treeA, b.entry, treeB);
+}
+
+/** By the extents: a file's own SHA-256 is the publisher's word until all of it has been read. */
+function haveSameBytes(a: TreeFile, treeA: Tree, b: TreeFile, treeB: Tree): boolean {
+  return (
+    a.size === b.size &&
+    a.extents.length === b.extents.length &&
+    a.extents.every((extent, i) => {
+      const other = b.extents[i]!;
+      return (
+        extent.offset === other.offset &&
+        extent.length === other.length &&
+        isSameChunk(treeA.chunks[extent.chunk]!, treeB.chunks[other.chunk]!)
+      );
+    })
+  );
+}
+
+/** One whose hash is not known is the same as itself only: sources go on using the chunks of what has not changed. */
+function isSameChunk(a: Chunk, b: Chunk): boolean {
+  if (a === b) return true;
+  return a.sha256 !== undefined && b.sha256 !== undefined && Buffer.compare(a.sha256, b.sha256) === 0;
+}

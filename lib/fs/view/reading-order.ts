@@ -1,0 +1,31 @@
+/** Tells who reads a tree's files one after the other, as `cp -r`, `tar` and installers do, from who opens just some. */
+import type { Tree } from "../../tree/tree.ts";
+
+/** A boot's kernel and initrd may be neighbours, and nobody wants what comes behind them. */
+const LEAST_FILES = 3;
+/** Directories and symlinks between two files, at most. */
+const FARTHEST = 16;
+/** Readers who are known at once. */
+const MOST_READERS = 16;
+
+export class ReadingOrder {
+  /** Of the files that were opened last: how many were opened before each, one after the other, and itself. By their numbers. */
+  readonly #runs = new WeakMap<Tree, Map<number, number>>();
+
+  /** Takes note that a file is opened. @returns whether it is one of several in the tree's order */
+  opened(tree: Tree, index: number): boolean {
+    let runs = this.#runs.get(tree);
+    if (runs === undefined) {
+      runs = new Map<number, number>();
+      this.#runs.set(tree, runs);
+    }
+    let before = index - 1;
+    while (before > index - FARTHEST && tree.nodes[before]?.entry.kind !== "file") before -= 1;
+    const run = Math.max((runs.get(before) ?? 0) + 1, runs.get(index) ?? 0);
+    runs.delete(before);
+    runs.delete(index);
+    runs.set(index, run);
+    if (runs.size > MOST_READERS) runs.delete(runs.keys().next().value!);
+    return run >= LEAST_FILES;
+  }
+}

@@ -1,0 +1,282 @@
+/**
+ * Verified releases as a file system: answers a transport's operations. All but `read` are answered from the tree at
+ * once; `read` gets chunks from the cache, and asks for the next ones ahead of a sequential reader.
+ */
+import { messageOf } from "../../errors.ts";
+import { type Chunk, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
+import {
+  type Attributes,
+  type DirectoryEntry,
+  type FileSystem,
+  type FileSystemStatistics,
+  FsError,
+  type Inode,
+} from "./filesystem.ts";
+import { Inodes, type Located, type ServedRelease } from "./inodes.ts";
+import { ReadingOrder } from "./reading-order.ts";
+import { attributeNames, attributeValue } from "./xattrs.ts";
+
+/** Where chunks come from, as seen from here (lib/cache). */
+export interface Chunks {
+  /** Rejects when the bytes cannot be had in time. */
+  get(reference: Chunk): Promise<Buffer>;
+  prefetch(reference: Chunk): void;
+}
+
+export interface TreeFileSystemOptions {
+  /** As the attribute user.icfs.canister says it. */
+  readonly canister: string;
+  /** Told of each file that is opened. */
+  readonly onOpen?: (file: TreeFile, tree: Tree) => void;
+  /** What `open` waits for, if anything. Throws or rejects when the file cannot be opened: EIO. */
+  readonly beforeOpen?: (file: TreeFile, tree: Tree) => Promise<void> | undefined;
+  /** Told when a file that was opened is closed. */
+  readonly onClose?: (file: TreeFile) => void;
+}
+
+/** What readers have done since the mount. */
+export interface ReaderStatistics {
+  opens: number;
+  reads: number;
+  /** Bytes given to the kernel. */
+  bytes: number;
+  /** Reads and opens that failed. */
+  errors: number;
+}
+
+/**
+ * How many chunks are asked for ahead of a sequential reader, if there is room. A link of 50 MiB/s holds 4 MiB at a round trip of
+ * 80 ms; but chunks that share it arrive together, and until the first is here the reader asks for no more.
+ */
+const READAHEAD_CHUNKS = 16;
+/** What is read is handed on where it lies: a copy costs memory that is new each time. Of a thousand tiny pieces one is made. */
+const MOST_PIECES = 16;
+
+interface Handle {
+  readonly file: TreeFile;
+  /** Of the release that the file was opened in; it is read to its end from that. */
+  readonly tree: Tree;
+  /** Where each extent begins in the file. */
+  readonly starts: readonly number[];
+  /** The last extent that a sequential reader has come to. */
+  reached: number;
+  /** Whoever reads this file has read the files before it, and will read those behind it. */
+  readonly inOrder: boolean;
+}
+
+export class TreeFileSystem implements FileSystem {
+  readonly statistics: ReaderStatistics = { opens: 0, reads: 0, bytes: 0, errors: 0 };
+  /** Of the last error a reader got. */
+  lastError: { readonly at: Date; readonly message: string } | undefined;
+  readonly #inodes: Inodes;
+  readonly #chunks: Chunks;
+  readonly #options: TreeFileSystemOptions;
+  readonly #handles = new Map<number, Handle>();
+  readonly #order = new ReadingOrder();
+  #lastHandle = 0;
+
+  constructor(served: ServedRelease, chunks: Chunks, options: TreeFileSystemOptions) {
+    this.#inodes = new Inodes(served);
+    this.#chunks = chunks;
+    this.#options = options;
+  }
+
+  /** What new readers get. */
+  get served(): ServedRelease {
+    return this.#inodes.served;
+  }
+
+  /** As Inodes.prepare(): what it returns is for the transport's `switchTo`. */
+  prepare(next: ServedRelease): Generator<void, () => void> {
+    return this.#inodes.prepare(next);
+  }
+
+  lookup(parent: Inode, name: string): Inode {
+    const directory = this.#directory(parent);
+    const node = this.#inodes.isCurrent(parent) ? directory.children.get(name) : undefined;
+    if (node === undefined) throw new FsError("ENOENT", `${directory.entry.path}/${name}`);
+    return this.#inodes.of(node);
+  }
+
+  getattr(inode: Inode): Attributes {
+    const { node } = this.#located(inode);
+    const { entry } = node;
+    return {
+      inode,
+      kind: entry.kind,
+      size: entrySize(entry),
+      executable: entry.kind === "file" && entry.executable,
+      modified: entry.modified,
+      links: entry.kind === "directory" ? 2 + node.subdirectories : 1,
+    };
+  }
+
+  readlink(inode: Inode): string {
+    const { entry } = this.#located(inode).node;
+    if (entry.kind !== "symlink") throw new FsError("EINVAL", `${entry.path} is no symlink`);
+    return entry.target;
+  }
+
+  readdir(inode: Inode): readonly DirectoryEntry[] {
+    const { children } = this.#directory(inode);
+    // As a directory that was removed while somebody works in it.
+    if (!this.#inodes.isCurrent(inode)) return [];
+    return Array.from(children, ([name, node]) => ({
+      name,
+      inode: this.#inodes.of(node),
+      kind: node.entry.kind,
+    }));
+  }
+
+  statfs(): FileSystemStatistics {
+    const { tree } = this.#inodes.served;
+    return { bytes: tree.bytes, entries: tree.nodes.length };
+  }
+
+  open(inode: Inode): number | Promise<number> {
+    const { node, served } = this.#located(inode);
+    const { entry } = node;
+    if (entry.kind === "directory") throw new FsError("EISDIR", entry.path);
+    if (entry.kind !== "file") throw new FsError("EINVAL", `${entry.path} is a symlink`);
+    this.statistics.opens += 1;
+    this.#options.onOpen?.(entry, served.tree);
+    let waiting: Promise<void> | undefined;
+    try {
+      waiting = this.#options.beforeOpen?.(entry, served.tree);
+    } catch (error) {
+      this.#fail(entry, error);
+    }
+    if (waiting === undefined) return this.#opened(entry, served.tree, node.index);
+    return waiting.then(
+      () => this.#opened(entry, served.tree, node.index),
+      (error) => this.#fail(entry, error),
+    );
+  }
+
+  #opened(file: TreeFile, tree: Tree, index: number): number {
+    let start = 0;
+    const starts = file.extents.map(({ length }) => {
+      start += length;
+      return start - length;
+    });
+    this.#lastHandle += 1;
+    this.#handles.set(this.#lastHandle, {
+      file,
+      tree,
+      starts,
+      reached: -1,
+      inOrder: this.#order.opened(tree, index),
+    });
+    return this.#lastHandle;
+  }
+
+  async read(handle: number, offset: number, length: number): Promise<readonly Uint8Array[]> {
+    const open = this.#handles.get(handle);
+    if (open === undefined) throw new FsError("EBADF", `no handle ${handle}`);
+    const { file, starts } = open;
+    this.statistics.reads += 1;
+    const end = Math.min(offset + length, file.size);
+    if (offset >= end) return [];
+    const first = extentAt(starts, offset);
+    let last = first;
+    while (last + 1 < starts.length && starts[last + 1]! < end) last += 1;
+    const parts: Promise<Buffer>[] = [];
+    for (let i = first; i <= last; i++) parts.push(this.#chunks.get(chunkOf(open, i)));
+    this.#readAhead(open, first, last);
+    let chunks: Buffer[];
+    try {
+      chunks = await Promise.all(parts);
+    } catch (error) {
+      this.#fail(file, error);
+    }
+    const slices = chunks.map((chunk, i) => {
+      const extent = file.extents[first + i]!;
+      const start = starts[first + i]!;
+      return chunk.subarray(
+        extent.offset + Math.max(0, offset - start),
+        extent.offset + Math.min(extent.length, end - start),
+      );
+    });
+    this.statistics.bytes += end - offset;
+    return slices.length <= MOST_PIECES ? slices : [Buffer.concat(slices)];
+  }
+
+  #fail({ path }: TreeFile, error: unknown): never {
+    const message = `${path}: ${messageOf(error)}`;
+    this.statistics.errors += 1;
+    this.lastError = { at: new Date(), message };
+    throw new FsError("EIO", message);
+  }
+
+  /**
+   * Judged by extents, not by offsets: the kernel's own readahead sends the reads of a sequential reader in parallel,
+   * and they arrive in any order.
+   */
+  #readAhead(open: Handle, first: number, last: number): void {
+    if (last <= open.reached) return;
+    const sequential = first <= open.reached + 1;
+    open.reached = last;
+    if (!sequential) return;
+    const { extents } = open.file;
+    const end = Math.min(last + READAHEAD_CHUNKS, extents.length - 1);
+    for (let i = last + 1; i <= end; i++) this.#chunks.prefetch(chunkOf(open, i));
+    if (!open.inOrder) return;
+    // The table has the chunks in the order in which files need them.
+    const next = extents[end]!.chunk + 1;
+    const more = open.tree.chunks.slice(next, next + READAHEAD_CHUNKS - (end - last));
+    for (const chunk of more) this.#chunks.prefetch(chunk);
+  }
+
+  release(handle: number): void {
+    const open = this.#handles.get(handle);
+    if (open === undefined) return;
+    this.#handles.delete(handle);
+    this.#options.onClose?.(open.file);
+  }
+
+  getxattr(inode: Inode, name: string): Uint8Array {
+    const value = attributeValue(this.#located(inode), name, this.#options.canister);
+    if (value === undefined) throw new FsError("ENODATA", name);
+    return value;
+  }
+
+  listxattr(inode: Inode): readonly string[] {
+    return attributeNames(this.#located(inode));
+  }
+
+  retain(inode: Inode): void {
+    this.#inodes.retain(inode);
+  }
+
+  forget(inode: Inode): void {
+    this.#inodes.forget(inode);
+  }
+
+  #located(inode: Inode): Located {
+    const located = this.#inodes.get(inode);
+    if (located === undefined) throw new FsError("ENOENT", `no inode ${inode}`);
+    return located;
+  }
+
+  #directory(inode: Inode): Located["node"] {
+    const { node } = this.#located(inode);
+    if (node.entry.kind !== "directory") throw new FsError("ENOTDIR", node.entry.path);
+    return node;
+  }
+}
+
+function chunkOf({ file, tree }: Handle, extent: number): Chunk {
+  return tree.chunks[file.extents[extent]!.chunk]!;
+}
+
+/** The index of the last start that is not past `offset`. */
+function extentAt(starts: readonly number[], offset: number): number {
+  let low = 0;
+  let high = starts.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (starts[middle]! <= offset) low = middle;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,176 @@
+/**
+ * What a mount says of itself, for Prometheus: GET /metrics. It is MountStatus in other words, taken from that when somebody
+ * asks: nothing is counted here. No file's name is in it, since anybody who can reach the address may ask.
+ *
+ * Loaded only by mounts with --metrics. prom-client's own metrics of the process are left out: they look at the event loop
+ * every 10 ms, whether anybody asks or not.
+ */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Counter, Gauge, Registry } from "prom-client";
+import { messageOf, UserError } from "../../errors.ts";
+import type { Log } from "../../log.ts";
+import type { ListenAddress } from "../options.ts";
+import type { MountStatus } from "./status.ts";
+
+/** A few scrapers and people with curl: whoever holds connections open must not take all descriptors. */
+const MOST_CONNECTIONS = 32;
+/** Milliseconds for a request to come: it is a line and some headers. */
+const REQUEST_TIMEOUT_MS = 10_000;
+
+/** Name, meaning, value; undefined where the mount has none. What ends in _total is a counter, all else a gauge. */
+const METRICS: readonly [name: string, help: string, value: (status: MountStatus) => number | undefined][] = [
+  ["icfs_release", "The release that new readers get.", (s) => s.release],
+  ["icfs_release_files", "Files of the release.", (s) => s.files],
+  ["icfs_release_bytes", "Bytes of all files of the release.", (s) => s.bytes],
+  ["icfs_proof_age_seconds", "Since the release, or one that follows it, was certified.", (s) => s.proofAge],
+  [
+    "icfs_release_check_failing",
+    "1 when the last attempt to ask for the newest release failed.",
+    (s) => Number(s.problem !== undefined),
+  ],
+  [
+    "icfs_next_release_pending",
+    "1 while a newer release is fetched, or waits to go live.",
+    (s) => Number(s.next !== undefined),
+  ],
+  ["icfs_hydrated", "1 when all of the release can be read without the network.", (s) => Number(s.hydrated)],
+  [
+    "icfs_hydration_bytes",
+    "Bytes of files that are fetched before they are asked for.",
+    (s) => s.hydration?.bytes,
+  ],
+  [
+    "icfs_hydration_done_bytes",
+    "Those of icfs_hydration_bytes that are here, and were checked.",
+    (s) => s.hydration?.bytesDone,
+  ],
+  ["icfs_open_files", "Files that readers have open.", (s) => s.openFiles],
+  ["icfs_opens_total", "Files that were opened.", (s) => s.readers.opens],
+  ["icfs_reads_total", "Reads that the kernel asked for.", (s) => s.readers.reads],
+  ["icfs_read_bytes_total", "Bytes given to the kernel.", (s) => s.readers.bytes],
+  ["icfs_read_errors_total", "Reads and opens that failed.", (s) => s.readers.errors],
+  ["icfs_memory_used_bytes", "Verified chunks in memory.", (s) => s.cache.memoryUsed],
+  ["icfs_memory_limit_bytes", "The most that verified chunks take in memory.", (s) => s.cache.memory],
+  ["icfs_fetched_chunks_total", "Chunks that were fetched and verified.", (s) => s.cache.chunksVerified],
+  ["icfs_fetched_bytes_total", "Bytes that were fetched and verified.", (s) => s.cache.bytesVerified],
+  [
+    "icfs_fetch_failures_total",
+    "Attempts to fetch a chunk that got no answer, or one that did not verify.",
+    (s) => s.cache.failures,
+  ],
+  ["icfs_fetches_under_way", "Chunks on their way from the network.", (s) => s.cache.underWay],
+  [
+    "icfs_breaker_open",
+    "1 while reads of what is not in the cache fail at once, as the network does not answer.",
+    (s) => Number(s.cache.failingSince !== undefined),
+  ],
+  ["icfs_disk_read_chunks_total", "Chunks read from the disk cache.", (s) => s.disk?.reads],
+  ["icfs_disk_read_bytes_total", "Bytes read from the disk cache.", (s) => s.disk?.bytesRead],
+  ["icfs_disk_written_chunks_total", "Chunks written to the disk cache.", (s) => s.disk?.writes],
+  ["icfs_disk_written_bytes_total", "Bytes written to the disk cache.", (s) => s.disk?.bytesWritten],
+  [
+    "icfs_disk_corrupt_chunks_total",
+    "Chunks in the disk cache that were damaged, and fetched again.",
+    (s) => s.disk?.corrupt,
+  ],
+  ["icfs_disk_capacity_bytes", "The most that chunks take in the disk cache.", (s) => s.disk?.capacity],
+  [
+    "icfs_disk_problem",
+    "1 while the disk cache cannot be written to.",
+    (s) => s.disk && Number(s.disk.problem !== undefined),
+  ],
+  ["process_resident_memory_bytes", "Memory of the process.", () => process.memoryUsage.rss()],
+  ["process_cpu_seconds_total", "Time that the process has spent on processors.", () => cpuSeconds()],
+  [
+    "process_start_time_seconds",
+    "When the process began, in seconds since 1970.",
+    () => performance.timeOrigin / 1000,
+  ],
+];
+
+/**
+ * Answers at the address, until `close`.
+ *
+ * @param status undefined while nothing is mounted yet
+ * @throws UserError when it cannot listen there
+ */
+export async function serveMetrics(
+  { host, port }: ListenAddress,
+  status: () => MountStatus | undefined,
+  log: Log,
+): Promise<{ close(): void }> {
+  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+    answer(request, response, status).catch((error) => {
+      log.error(`metrics: ${messageOf(error)}`);
+      response.writeHead(500).end();
+    });
+  });
+  server.maxConnections = MOST_CONNECTIONS;
+  try {
+    await once(server.listen(port, host), "listening");
+  } catch (error) {
+    throw new UserError(`cannot serve metrics (${messageOf(error)}): choose another address with --metrics`);
+  }
+  server.on("error", (error) => log.warn(`metrics: ${messageOf(error)}`));
+  log.info(`metrics are at ${urlOf(server)}`);
+  return {
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+async function answer(
+  { method, url }: IncomingMessage,
+  response: ServerResponse,
+  status: () => MountStatus | undefined,
+): Promise<void> {
+  const refuse = (code: number, why: string, headers = {}) =>
+    response.writeHead(code, { "content-type": "text/plain", ...headers }).end(`${why}\n`);
+  if (url?.split("?")[0] !== "/metrics") return void refuse(404, "there is only /metrics");
+  if (method !== "GET" && method !== "HEAD") return void refuse(405, "GET or HEAD", { allow: "GET, HEAD" });
+  const now = status();
+  if (now === undefined) return void refuse(503, "not mounted yet");
+  const text = Buffer.from(await metricsOf(now));
+  const headers = { "content-type": Registry.PROMETHEUS_CONTENT_TYPE, "content-length": text.length };
+  response.writeHead(200, headers).end(text);
+}
+
+/** In Prometheus' text format. */
+export function metricsOf(status: MountStatus): Promise<string> {
+  // Made anew each time: nothing of what was said before can stay in it.
+  const registry = new Registry();
+  const registers = [registry];
+  // In each of them: a host may have many mounts, and an alert is to say which.
+  registry.setDefaultLabels({ canister: status.canister, mountpoint: status.mountpoint });
+  for (const [name, help, of] of METRICS) {
+    const value = of(status);
+    if (value === undefined) continue;
+    const Metric = name.endsWith("_total") ? Counter : Gauge;
+    new Metric({ name, help, registers }).inc(value);
+  }
+  const lookups = new Counter({
+    name: "icfs_cache_lookups_total",
+    help: "Chunks that readers asked for, by where they were; network: not here, so fetched if that went well.",
+    labelNames: ["tier"],
+    registers,
+  });
+  const { hits, diskHits, misses } = status.cache;
+  lookups.inc({ tier: "memory" }, hits);
+  lookups.inc({ tier: "disk" }, diskHits);
+  lookups.inc({ tier: "network" }, misses);
+  return registry.metrics();
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+function urlOf(server: Server): string {
+  const { address, family, port } = server.address() as AddressInfo;
+  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}/metrics`;
+}

@@ -1,0 +1,68 @@
+/** A mount from its start to its end within one process: signals, and what happens to the mount when things go wrong. */
+
+import type { EndReason, MountedTransport } from "../fs/transport.ts";
+import type { Log } from "../log.ts";
+import { exitProcess } from "./exit.ts";
+
+export interface Lifetime {
+  /**
+   * Makes the mount; only from here on do signals unmount instead of just ending the process.
+   *
+   * @param stopped a signal has come meanwhile: what still waits need not
+   */
+  readonly mount: (stopped: AbortSignal) => Promise<MountedTransport>;
+  /** Called once readers can use it, may take its time; when this fails, the mount is taken away again. */
+  readonly ready: (mounted: MountedTransport) => Promise<void>;
+  readonly log: Log;
+}
+
+const SIGNALS = ["SIGTERM", "SIGINT"] as const;
+// A second signal is from somebody who has lost patience with the first.
+const IMPATIENT_EXIT_CODE = 1;
+
+/**
+ * Mounts, and resolves when the mount has come to its end: by SIGTERM, SIGINT or somebody's umount. The caller then
+ * ends by exitProcess(): a transport's threads may keep the process alive otherwise.
+ *
+ * An error that nothing catches takes the mount away as well, and exits with 1: a dead mount would answer "Transport
+ * endpoint is not connected" until somebody cleans up.
+ *
+ * @throws what `mount` or `ready` throws, or when the mount cannot be taken away
+ */
+export async function serveUntilUnmounted({ mount, ready, log }: Lifetime): Promise<EndReason> {
+  const stop = Promise.withResolvers<NodeJS.Signals>();
+  const stopping = new AbortController();
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stopping.signal.aborted) exitProcess(IMPATIENT_EXIT_CODE);
+    stopping.abort();
+    stop.resolve(signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  try {
+    const mounted = await mount(stopping.signal);
+    const crash = (error: unknown) => {
+      log.error(`unexpected error, unmounting: ${error instanceof Error ? error.stack : error}`);
+      mounted.unmount().finally(() => exitProcess(1));
+    };
+    process.on("uncaughtException", crash);
+    const over = Promise.race([stop.promise, mounted.ended]);
+    try {
+      // A signal while mounting: nobody is told of a mount that is about to go.
+      if (!stopping.signal.aborted) await Promise.race([ready(mounted), over]);
+    } catch (error) {
+      await mounted.unmount();
+      throw error;
+    }
+    const first = await over;
+    if (first === "SIGTERM" || first === "SIGINT") {
+      log.info(`${first}: unmounting ${mounted.mount.mountpoint}`);
+      await mounted.unmount();
+    }
+    const reason = await mounted.ended;
+    log.info(`${mounted.mount.mountpoint}: ${reason}`);
+    process.off("uncaughtException", crash);
+    return reason;
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * How the original's canister is written to. (lib/source/icboot/icboot-canister.ts reads it.) Anybody may.
+ *
+ *     put    : (record { filename : text; sector_no : nat; data_vec : blob }) -> ();
+ *     setlen : (record { filename : text; len : nat }) -> ();
+ *
+ * `sector_no` is an offset in bytes, whatever it is called. Behind data that fill their last sector, `put` writes a whole
+ * sector of zeros: over what was put there before. So a file goes up from its beginning to its end, part by part. Its length
+ * comes last: without one it is not listed, and has no bytes to be read.
+ */
+import { Actor, type HttpAgent } from "@dfinity/agent";
+import type { IDL } from "@dfinity/candid";
+import type { Principal } from "@dfinity/principal";
+
+export interface IcbootWriter {
+  /** @param offset in bytes, a multiple of 512 */
+  put(filename: string, offset: number, bytes: Uint8Array): Promise<void>;
+  setlen(filename: string, length: number): Promise<void>;
+}
+
+interface Methods {
+  put(part: { filename: string; sector_no: bigint; data_vec: Uint8Array }): Promise<void>;
+  setlen(length: { filename: string; len: bigint }): Promise<void>;
+}
+
+export function icbootWriter(agent: HttpAgent, canisterId: Principal): IcbootWriter {
+  const actor = Actor.createActor<Methods>(candid, { agent, canisterId });
+  return {
+    put: (filename, offset, bytes) => actor.put({ filename, sector_no: BigInt(offset), data_vec: bytes }),
+    setlen: (filename, length) => actor.setlen({ filename, len: BigInt(length) }),
+  };
+}
+
+const candid: IDL.InterfaceFactory = ({ IDL }) => {
+  const filename = IDL.Text;
+  return IDL.Service({
+    put: IDL.Func([IDL.Record({ filename, sector_no: IDL.Nat, data_vec: IDL.Vec(IDL.Nat8) })], [], []),
+    setlen: IDL.Func([IDL.Record({ filename, len: IDL.Nat })], [], []),
+  });
+};

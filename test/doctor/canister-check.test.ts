@@ -1,0 +1,44 @@
+/** What is said of canisters: of which kind, what vouches for them, and why one cannot be read. */
+import t from "tap";
+import { canister } from "../../lib/doctor/canister-check.ts";
+import { hostWith } from "../support/hosts.ts";
+import { startIcboot } from "../support/icboot.ts";
+import { startOwnedCanister } from "../support/people.ts";
+
+t.test("none, where nobody asks for one", async (t) => {
+  t.same(await canister.run(await hostWith(t, {})), []);
+});
+
+t.test("the original's, for which one node vouches", async (t) => {
+  const { network, canister: id, put } = await startIcboot(t);
+  const host = await hostWith(t, {}, { network, canister: { canister: id } });
+  await t.rejects(canister.run(host), { message: /has no files yet/ });
+  await put("file", Buffer.from("content"));
+  t.match(await canister.run(host), [
+    {
+      level: "warn",
+      message: /of kind icboot, signed by the node that answered, and certified by nobody$/,
+      advice: /^--trust replicated/,
+    },
+  ]);
+});
+
+t.test("ours: before its first release, an older one, and a private one", async (t) => {
+  const c = await startOwnedCanister(t);
+  const at = async (more = {}, release?: number) =>
+    canister.run(
+      await hostWith(
+        t,
+        {},
+        { network: c.network, canister: { canister: c.canister, ...(release && { release }) }, ...more },
+      ),
+    );
+  await t.rejects(at(), { message: /has no release yet: `icfs publish/ });
+  await c.publish("first");
+  await c.publish("second");
+  t.match(await at({}, 1), [{ level: "ok", message: /can be read: release 1, of kind icfs, certified/ }]);
+  await t.rejects(at({}, 3), { message: /has no release 3: the newest is 2/ });
+  await c.owner("configure", c.id, "--private");
+  await t.rejects(at(), { message: /is private, and .* may not read it/ });
+  t.match(await at({ identity: c.identity }), [{ level: "ok", message: /release 2/ }]);
+});

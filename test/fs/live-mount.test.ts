@@ -1,0 +1,31 @@
+/** A mount that has ended, and what somebody else has mounted in its place at once: the kernel gives out its id again. */
+import t from "tap";
+import { serve } from "../../lib/fs/live-mount.ts";
+import { MOUNT_TYPE, mountAt, readMounts } from "../../lib/fs/mounting/mountinfo.ts";
+import { createLog } from "../../lib/log.ts";
+import { mountpointFor, sh } from "../mount/mounts.ts";
+
+t.test("what is mounted under the id of a mount that has ended is left alone", async (t) => {
+  const path = await mountpointFor(t);
+  t.match(await sh("mount", "-t", "tmpfs", "other", path), { code: 0 });
+  const { id, parent } = mountAt(await readMounts(), path)!;
+  const cutOff = Promise.withResolvers<void>();
+  const mounted = serve(
+    {
+      ...{ id, parent, mountpoint: path, type: MOUNT_TYPE, device: "0:1048575", source: "canister" },
+      ...{ options: [], superOptions: [] },
+    },
+    createLog("debug", () => {}),
+    {
+      openFiles: () => 0,
+      failReads: () => {},
+      disconnected: cutOff.promise,
+      switchTo: async () => {},
+    },
+  );
+  cutOff.resolve();
+  t.equal(await mounted.ended, "unmounted from outside");
+  t.equal(mountAt(await readMounts(), path)?.type, "tmpfs", "when it was cut off");
+  await mounted.unmount();
+  t.equal(mountAt(await readMounts(), path)?.type, "tmpfs", "when it is to be unmounted");
+});

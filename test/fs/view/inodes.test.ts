@@ -1,0 +1,99 @@
+/** Inodes across releases: what has not changed keeps its number, and what somebody holds is answered for. */
+import { createHash } from "node:crypto";
+import fc from "fast-check";
+import t from "tap";
+import { ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
+import { Inodes, type ServedRelease } from "../../../lib/fs/view/inodes.ts";
+import { atOnce } from "../../../lib/steps.ts";
+import type { Entry, Manifest } from "../../../lib/tree/manifest.ts";
+import { Tree } from "../../../lib/tree/tree.ts";
+import { served } from "../../support/served.ts";
+
+/** Files by path: their content in a letter. */
+type Files = Readonly<Record<string, string>>;
+
+function release(files: Files, number: number): ServedRelease {
+  const directories = new Set<string>();
+  for (const path of Object.keys(files)) {
+    const parts = path.split("/");
+    for (let i = 1; i < parts.length; i++) directories.add(parts.slice(0, i).join("/"));
+  }
+  const chunks: Manifest["chunks"][number][] = [];
+  const entries: Entry[] = [...directories].map((path) => ({ kind: "directory", path, modified: 0n }));
+  for (const [path, content] of Object.entries(files)) {
+    const sha256 = createHash("sha256").update(content).digest();
+    chunks.push({ sha256, size: 1 });
+    const extents = [{ chunk: chunks.length - 1, offset: 0, length: 1 }];
+    entries.push({
+      kind: "file",
+      path,
+      modified: BigInt(number),
+      size: 1,
+      sha256,
+      executable: false,
+      extents,
+    });
+  }
+  entries.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+  return served(Tree.of({ chunks, entries }, 0n), number);
+}
+
+const switchTo = (inodes: Inodes, next: ServedRelease) => atOnce(inodes.prepare(next))();
+const inodeOf = (inodes: Inodes, path: string) => {
+  const node = inodes.served.tree.find(path);
+  return node && inodes.of(node);
+};
+
+t.test("across random releases", async (t) => {
+  const path = fc.constantFrom("a", "b", "d/a", "d/b", "d/e/a", "f/a");
+  const files = fc.dictionary(path, fc.constantFrom("x", "y", "z"));
+  const numbersKeepTheirMeaning = fc.property(fc.array(files, { minLength: 2, maxLength: 8 }), (releases) => {
+    const inodes = new Inodes(release(releases[0]!, 0));
+    /** Which path and content a number has stood for. */
+    const meaning = new Map<number, string>();
+    let before: Files = {};
+    let numbers = new Map<string, number>();
+    for (const [i, files] of releases.entries()) {
+      if (i > 0) switchTo(inodes, release(files, i));
+      const now = new Map<string, number>();
+      for (const [path, content] of Object.entries(files)) {
+        const inode = inodeOf(inodes, path)!;
+        now.set(path, inode);
+        const means = `${path}=${content}`;
+        if ((meaning.get(inode) ?? means) !== means)
+          throw new Error(`${inode} was ${meaning.get(inode)}, is ${means}`);
+        meaning.set(inode, means);
+        if (i > 0 && before[path] === content && numbers.get(path) !== inode) {
+          throw new Error(`${path} has not changed, and its inode has`);
+        }
+        if (inodes.get(inode)?.served.release.number !== i) throw new Error("it is of the current release");
+      }
+      if (new Set(now.values()).size !== now.size) throw new Error("one inode for two files");
+      before = files;
+      numbers = now;
+    }
+  });
+  t.doesNotThrow(() => fc.assert(numbersKeepTheirMeaning));
+});
+
+t.test("what is retained outlives its release, and no longer", async (t) => {
+  const inodes = new Inodes(release({ "d/held": "x", "d/left": "x", "gone/file": "x" }, 1));
+  const [held, left] = [inodeOf(inodes, "d/held")!, inodeOf(inodes, "d/left")!];
+  const [directory, gone] = [inodeOf(inodes, "d")!, inodeOf(inodes, "gone")!];
+  inodes.retain(held);
+  inodes.retain(gone);
+  switchTo(inodes, release({ "d/held": "y", "d/left": "y" }, 2));
+  t.equal(inodes.get(held)?.served.release.number, 1, "the old content is there");
+  t.notOk(inodes.isCurrent(held));
+  t.equal(inodes.get(left), undefined, "nobody has it");
+  t.equal(inodeOf(inodes, "d"), directory, "directories keep theirs");
+  t.equal(inodes.get(gone)?.node.entry.path, "gone");
+  t.not(inodeOf(inodes, "d/held"), held);
+  switchTo(inodes, release({ "d/held": "x" }, 3));
+  t.equal(inodes.get(held)?.served.release.number, 1, "over more than one switch");
+  t.equal(inodes.outdated, 2);
+  inodes.forget(held);
+  inodes.forget(gone);
+  t.same([inodes.get(held), inodes.outdated], [undefined, 0]);
+  t.equal(inodeOf(inodes, ""), ROOT_INODE);
+});
