@@ -31,10 +31,10 @@ canister: $(CANISTER) ## Compile the canister, when its sources have changed
 $(CANISTER) &: $(wildcard canister/*.mo) canister/compile.ts canister/compiler.ts | modules
 	node canister/compile.ts canister/main.mo build/icfs.wasm
 
-dist: dist/cli/main.js $(CANISTER) $(MANUALS) ## Compile what is packed and installed
+dist: dist/lib/cli/main.js $(CANISTER) $(MANUALS) ## Compile what is packed and installed
 
 # Compiled, since Node reads no TypeScript below a node_modules. `find` lists directories as well: they are newer when a file is gone.
-dist/cli/main.js: $(shell find lib) packaging/tsconfig.json tsconfig.json | modules
+dist/lib/cli/main.js: $(shell find lib localnet) packaging/tsconfig.json tsconfig.json | modules
 	rm -rf dist
 	tsc -p packaging/tsconfig.json
 

@@ -1,7 +1,6 @@
 /** icfs deploy: creates a canister, or upgrades one. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { Command } from "commander";
@@ -11,6 +10,7 @@ import { agentMessage } from "../ic/agent-error.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { managementCanister } from "../ic/management.ts";
 import type { Network } from "../ic/network.ts";
+import { packageFile } from "../package-files.ts";
 import { connect, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
 
@@ -20,7 +20,7 @@ interface DeployOptions extends NetworkOptions {
   readonly json?: boolean;
 }
 
-const WASM = fileURLToPath(new URL("../../build/icfs.wasm", import.meta.url));
+const WASM = packageFile("build/icfs.wasm");
 
 /** Candid of (null : opt InitArgs): whoever installs owns. */
 const INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");

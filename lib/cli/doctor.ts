@@ -1,15 +1,15 @@
 /** icfs doctor: whether this host can mount, read and serve, and what to do where not. */
 import { resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { cacheDirectory, stateDirectory } from "../directories.ts";
 import { type Examined, examine } from "../doctor/check.ts";
 import { CHECKS } from "../doctor/checks.ts";
 import { contextOf } from "../doctor/context.ts";
-import { exitProcess } from "../fs/exit.ts";
 import { loadIdentity } from "../ic/identity.ts";
 import { resolveNetwork } from "../ic/network.ts";
 import { oneLine } from "../log.ts";
+import { packageFile } from "../package-files.ts";
+import { exitProcess } from "../process/exit.ts";
 import { parseRelease } from "./addresses.ts";
 import { DEFAULT_CACHE_SIZE } from "./mount.ts";
 import { flag, type NetworkOptions, option, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
@@ -46,7 +46,7 @@ async function doctor(
     cacheDirectory: resolve(cacheDir),
     cacheCapacity: DEFAULT_CACHE_SIZE,
     stateDirectory: stateDirectory("/var/lib/icfs"),
-    program: fileURLToPath(new URL("../../bin/icfs", import.meta.url)),
+    program: packageFile("bin/icfs"),
     ...(rootKey === undefined ? {} : { rootKey }),
     ...(identity === undefined ? {} : { identity: loadIdentity(identity) }),
     ...(canister === undefined ? {} : { canister: parseRelease(canister) }),

@@ -1,6 +1,7 @@
 /** What icfs understands: its commands, for those who run it, and for those who describe it (packaging/commands.ts). */
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { packageFile } from "../package-files.ts";
 
 /** In the order of the help. Loaded when named, or when all are to be listed: most are not needed, and large. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -26,7 +27,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   localnet: async () => (await import("./localnet.ts")).localnetCommand(),
 };
 
-const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+const { version } = JSON.parse(readFileSync(packageFile("package.json"), "utf8"));
 
 /** @param named when that is one of the commands, the others are not there */
 export async function icfsProgram(named = ""): Promise<Command> {

@@ -38,9 +38,12 @@ const tarball = join(directory, packed.filename);
 const host = join(directory, "host");
 
 t.test("it has what is needed, and nothing else", async (t) => {
-  const sources = (await readdir(join(ROOT, "lib"), { recursive: true })).filter(
-    (name) => name.endsWith(".ts") && !name.endsWith(".d.ts"),
+  const all = await Promise.all(
+    ["lib", "localnet"].map(async (room) =>
+      (await readdir(join(ROOT, room), { recursive: true })).map((name) => join(room, name)),
+    ),
   );
+  const sources = all.flat().filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"));
   const expected = [
     ...["package.json", "LICENSE", "README.md", "CHANGELOG.md", "bin/icfs"],
     ...["build/icfs.wasm", "build/icfs.did", "build/man/icfs.1", "build/man/mount.icfs.8"],
