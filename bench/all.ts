@@ -23,11 +23,12 @@ const NAMES = [
   "cpu",
   "memory",
   "soak",
+  "dnsmasq",
   "costs",
-  "before",
+  "instructions",
 ] as const;
 /** These do not take `--runs`: they count, or take the time that they take. */
-const ONCE: readonly string[] = ["soak", "costs"];
+const ONCE: readonly string[] = ["soak", "dnsmasq", "costs", "instructions"];
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const kept = (name: string) => at(`results/${name}.json`);

@@ -11,14 +11,14 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { interruptible } from "../demo/interruptible.ts";
-import { Report } from "../demo/report.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
 import { type PublishedTree, startNetwork } from "./dnsmasq/icfs.ts";
 import { makeLan } from "./dnsmasq/lan.ts";
 import { type Measured, measure, type Place } from "./dnsmasq/measure.ts";
 import { NETWORKS, SCENARIOS, type Scenario } from "./dnsmasq/scenarios.ts";
-import { table } from "./dnsmasq/table.ts";
+import { countsOf, scenarioTable } from "./dnsmasq/table.ts";
 import { makeTree, renewBoot } from "./dnsmasq/tree.ts";
+import { print } from "./result.ts";
 
 /** How long clients read in each scenario: twice what a read may take, and so long enough for an outage to be over. */
 const LOAD_SECONDS = "20";
@@ -51,20 +51,27 @@ async function bench(signal: AbortSignal): Promise<Measured[]> {
     },
   };
   const results: Measured[] = [];
-  const report = values.json ? undefined : new Report();
   const asked = SCENARIOS.filter(({ name }) => name.includes(values.only));
   const wanted = new Set(asked.flatMap(({ name, local }) => [name, local]));
   for (const scenario of SCENARIOS) {
     if (!wanted.has(scenario.name)) continue;
-    const work = () => measure(scenario, place);
-    const tell = ({ dhcp, dns }: Measured) =>
-      `${scenario.name}: at worst DHCP ${dhcp.worst.toFixed(0)} ms, DNS ${dns.worst.toFixed(0)} ms`;
-    results.push(report === undefined ? await work() : await report.stage("measured", work, tell));
+    const measured = await measure(scenario, place);
+    const [dhcp, dns] = [measured.dhcp.worst, measured.dns.worst].map((ms) => ms.toFixed(0));
+    console.error(`${scenario.name}: at worst DHCP ${dhcp} ms, DNS ${dns} ms`);
+    results.push(measured);
   }
   return results;
 }
 
 await interruptible("bench", async (signal) => {
   const results = await bench(signal);
-  console.log(values.json ? JSON.stringify(results) : `\n${table(results)}`);
+  print(
+    {
+      title: "DHCP and DNS beside TFTP",
+      about: `A live dnsmasq is asked for DHCP and DNS fifty times a second while clients read by TFTP for ${values.seconds} s, from a local directory and from mounts. One run of each. ${countsOf(results)}`,
+      tables: [scenarioTable(results)],
+      goals: [],
+    },
+    values.json,
+  );
 });

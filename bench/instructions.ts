@@ -1,13 +1,14 @@
 /**
  * What the canister's methods cost in instructions, counted, beside the IC's limits: `make bench-instructions`.
  *
- *     node bench/instructions.ts
+ *     node bench/instructions.ts [--json]
  */
 import { createHash, randomBytes } from "node:crypto";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { Actor, HttpAgent } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { compileMotoko } from "../canister/compile.ts";
@@ -18,12 +19,17 @@ import { encodeManifest } from "../lib/tree/manifest-encoder.ts";
 import { startLocalNetwork } from "../localnet/index.ts";
 import { installCanister, NO_INSTALL_ARGUMENTS } from "../test/support/networks.ts";
 import { countInstructions, instructionsOf } from "./instruction-count.ts";
+import { print } from "./result.ts";
 
 /** The IC's limits for one call. */
 const UPDATE_LIMIT = 40_000_000_000n;
 const QUERY_LIMIT = 5_000_000_000n;
 const MIB = 1024 * 1024;
 const CANISTER = fileURLToPath(new URL("../canister", import.meta.url));
+
+const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+/** Call, millions of instructions, percent of the limit. */
+const rows: string[][] = [];
 
 const wasm = countInstructions(await compileCountable());
 const network = await startLocalNetwork({ port: 0, messageTimeLimit: 300_000 });
@@ -70,9 +76,9 @@ async function measure<T>(what: string, call: () => Promise<T>, limit = UPDATE_L
   const result = await call();
   const instructions = (await instructionsOf(agent, canister_id)) - before;
   const share = Number((instructions * 10_000n) / limit) / 100;
-  console.log(
-    `${what.padEnd(58)} ${(Number(instructions) / 1e6).toFixed(1).padStart(9)} M  ${share.toFixed(2).padStart(6)} %`,
-  );
+  const row = [what, (Number(instructions) / 1e6).toFixed(1), share.toFixed(2)];
+  console.error(row.join(", "));
+  rows.push(row);
   return result;
 }
 
@@ -113,7 +119,6 @@ async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8A
   return head.hash;
 }
 
-console.log("instructions, and their share of what one update call (or query) may take\n");
 await measure("put of 1 MiB", () => canister.put([randomBytes(MIB)]));
 await measure("put of 256 KiB", () => canister.put([randomBytes(MIB / 4)]));
 await measure("put of 1 byte", () => canister.put([randomBytes(1)]));
@@ -129,4 +134,15 @@ for (const files of [10, 300, 10_000, 40_000, 98_000]) {
   await measure(`get of a sector of one of ${files} files`, () => original.get(sector), QUERY_LIMIT);
 }
 await network.close();
+print(
+  {
+    title: "Instructions",
+    about:
+      "What the canister's calls execute, counted in a build of it that counts (bench/instruction-count.ts), and the share of what the IC " +
+      "lets an update call (of listing and get: a query) execute.",
+    tables: [{ columns: ["call", "million instructions", "% of the limit"], rows }],
+    goals: [],
+  },
+  values.json,
+);
 process.exit(0);

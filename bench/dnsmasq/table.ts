@@ -1,27 +1,31 @@
-/** The results as people read them. */
+/** The scenarios as a result that people read. */
 import { megabytes } from "../../lib/units.ts";
+import type { Table } from "../result.ts";
 import type { Measured, Summary } from "./measure.ts";
 
-const HEADINGS = [
-  ...["", "DHCP ms", "", "", "", "DNS ms", "", "", "", "un-"],
-  ...["TFTP", "", "", "release"],
-];
-const SECOND_HEADINGS = [
-  ...["scenario", "median", "99 %", "worst", "× local", "median", "99 %", "worst", "× local", "answered"],
-  ...["bytes", "files", "failed", "served"],
+const COLUMNS = [
+  ...[
+    "scenario",
+    "DHCP ms, median",
+    "99 %",
+    "worst",
+    "× local",
+    "DNS ms, median",
+    "99 %",
+    "worst",
+    "× local",
+  ],
+  ...["unanswered", "TFTP bytes", "files", "failed", "release"],
 ];
 
-/** A line a scenario; worst times are compared with those of a local directory. */
-export function table(results: readonly Measured[]): string {
+/** A row a scenario; worst times are compared with those of a local directory. */
+export function scenarioTable(results: readonly Measured[]): Table {
   const baseOf = (result: Measured) => results.find(({ name }) => name === result.local) ?? result;
-  const lines = [HEADINGS, SECOND_HEADINGS, ...results.map((result) => cells(result, baseOf(result)))];
-  const widths = SECOND_HEADINGS.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
-  const rows = lines.map((line) =>
-    line
-      .map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
-      .join("  ")
-      .trimEnd(),
-  );
+  return { columns: COLUMNS, rows: results.map((result) => cells(result, baseOf(result))) };
+}
+
+/** How many questions were asked, and which transfers failed how. */
+export function countsOf(results: readonly Measured[]): string {
   const asked = results.reduce(
     (sum, { dhcp, dns }) => sum + dhcp.answered + dns.answered + lost(dhcp, dns),
     0,
@@ -29,7 +33,9 @@ export function table(results: readonly Measured[]): string {
   const failures = results.flatMap(({ name, tftp }) =>
     Object.entries(tftp.failures).map(([message, count]) => `${name}: ${count} × ${message}`),
   );
-  return [...rows, "", `${asked} questions were asked`, ...failures].join("\n");
+  const failed =
+    failures.length === 0 ? "No transfer failed." : `Transfers that failed: ${failures.join("; ")}.`;
+  return `${asked} questions were asked. ${failed}`;
 }
 
 function cells({ name, dhcp, dns, tftp, release }: Measured, local: Measured): string[] {

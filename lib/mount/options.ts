@@ -49,7 +49,7 @@ export interface CanisterMountOptions {
   readonly statsFile: string | undefined;
   /** Where to serve metrics; undefined: nowhere. */
   readonly metrics: ListenAddress | undefined;
-  /** Where a service manager listens that is to know how the mount does (service.ts); undefined: nowhere. */
+  /** Where a service manager listens that is to know how the mount does (lib/mount/report/systemd.ts); undefined: nowhere. */
   readonly notifySocket: string | undefined;
   readonly log: Log;
 }

@@ -1,18 +1,26 @@
 /** A mount from its start to its end within one process: signals, and what happens to the mount when things go wrong. */
 
-import type { EndReason, MountedTransport } from "../fs/transport.ts";
 import type { Log } from "../log.ts";
 import { exitProcess } from "./exit.ts";
 
-export interface Lifetime {
+/** A live mount, as seen from here (lib/fs/transport.ts). */
+export interface Mounted {
+  readonly mount: { readonly mountpoint: string };
+  /** Resolves, with why, when the mount is gone and no reader is left. */
+  readonly ended: Promise<string>;
+  /** Takes the mount away. */
+  unmount(): Promise<void>;
+}
+
+export interface Lifetime<M extends Mounted> {
   /**
    * Makes the mount; only from here on do signals unmount instead of just ending the process.
    *
    * @param stopped a signal has come meanwhile: what still waits need not
    */
-  readonly mount: (stopped: AbortSignal) => Promise<MountedTransport>;
+  readonly mount: (stopped: AbortSignal) => Promise<M>;
   /** Called once readers can use it, may take its time; when this fails, the mount is taken away again. */
-  readonly ready: (mounted: MountedTransport) => Promise<void>;
+  readonly ready: (mounted: M) => Promise<void>;
   readonly log: Log;
 }
 
@@ -29,7 +37,11 @@ const IMPATIENT_EXIT_CODE = 1;
  *
  * @throws what `mount` or `ready` throws, or when the mount cannot be taken away
  */
-export async function serveUntilUnmounted({ mount, ready, log }: Lifetime): Promise<EndReason> {
+export async function serveUntilUnmounted<M extends Mounted>({
+  mount,
+  ready,
+  log,
+}: Lifetime<M>): Promise<Awaited<M["ended"]>> {
   const stop = Promise.withResolvers<NodeJS.Signals>();
   const stopping = new AbortController();
   const onSignal = (signal: NodeJS.Signals) => {
@@ -58,7 +70,7 @@ export async function serveUntilUnmounted({ mount, ready, log }: Lifetime): Prom
       log.info(`${first}: unmounting ${mounted.mount.mountpoint}`);
       await mounted.unmount();
     }
-    const reason = await mounted.ended;
+    const reason = (await mounted.ended) as Awaited<M["ended"]>;
     log.info(`${mounted.mount.mountpoint}: ${reason}`);
     process.off("uncaughtException", crash);
     return reason;

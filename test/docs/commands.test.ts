@@ -27,7 +27,7 @@ for (const document of ["OPERATIONS.md", "TROUBLESHOOTING.md"]) {
   });
 }
 
-// Those in TROUBLESHOOTING.md are run as they stand there: troubleshooting.long.ts.
+// Those in docs/TROUBLESHOOTING.md are run as they stand there: troubleshooting.long.ts.
 t.test("OPERATIONS.md: what its sentences name is in a block", async (t) => {
   const programs = new Set([...commands].map((command) => command.split(" ")[0]!));
   const named = await commandsIn("OPERATIONS.md", (word) => programs.has(word));

@@ -55,7 +55,7 @@ export class Device {
         this.close();
         return;
       }
-      // Nothing else is known to come: it takes the mount away, as what nobody catches does (lifetime.ts).
+      // Nothing else is known to come: it takes the mount away, as what nobody catches does (lib/process/lifetime.ts).
       if (error !== null && !TRANSIENT.has(error.code!)) throw error;
       if (error === null) handle(buffer.subarray(0, bytes));
       this.#next(buffer, handle);

@@ -79,7 +79,7 @@ export function fuseArgument(options: MountOptions, hideFiles: boolean): string 
     "entry_timeout=0",
     "negative_timeout=0",
     // Page cache: libfuse 2 knows a file by its path. With auto_cache a path's pages survive from one open to the next
-    // unless its time or size has changed, so that reading again costs nothing; open-paths.ts sees to it that this is
+    // unless its time or size has changed, so that reading again costs nothing; lib/fs/libfuse/open-paths.ts sees to it that this is
     // enough. With kernel_cache the pages of two versions of a path would mix when releases are switched. With neither,
     // every open throws the file's pages away, and waits behind a pending read of the same file to do so: one cold file
     // would stall a TFTP server that opens it a second time.

@@ -9,7 +9,7 @@
  * the caller as EIO. Only `read`, and `open` where the user asked for it, may wait for the network; both have deadlines.
  */
 
-/** The errors a reader can get; `errno.ts` has their numbers. Never EAGAIN, EINTR, ENOMEM or ENOBUFS. */
+/** The errors a reader can get; lib/fs/errno.ts has their numbers. Never EAGAIN, EINTR, ENOMEM or ENOBUFS. */
 export type Errno =
   | "ENOENT"
   | "EIO"

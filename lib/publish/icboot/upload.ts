@@ -1,6 +1,6 @@
 /**
  * Sends files to the original's canister: a file's parts one after the other, in ascending order, and then its length, since
- * each part overwrites the beginning of the one behind it (canister.ts). Several files are under way at a time.
+ * each part overwrites the beginning of the one behind it (icboot-updates.ts). Several files are under way at a time.
  *
  * A call that gets no answer is made again, which is harmless unless the first is executed late, after the next part's. So
  * what was sent is read back when all has been sent.

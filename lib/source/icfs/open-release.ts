@@ -30,7 +30,7 @@ export interface ProvenRelease extends VerifiedHeader {
   readonly evidence: Evidence;
 }
 
-/** What proves a release without asking again (kept.ts). */
+/** What proves a release without asking again (lib/source/kept.ts). */
 export interface Evidence {
   /** Of the newest release. */
   readonly proof: Uint8Array;
