@@ -17,7 +17,7 @@ import {
 } from "../tree/manifest.ts";
 import { encodeManifest } from "../tree/manifest-encoder.ts";
 import { readAt, withFile } from "./file-bytes.ts";
-import { endsPack, PACK_MAX_BYTES, PACK_TARGET_BYTES } from "./pack-boundaries.ts";
+import { endsPack, PACK_MAX_BYTES, PACK_TARGET_BYTES } from "./packing.ts";
 import type { Problems, Scanned, ScannedFile } from "./scan.ts";
 
 /** Bytes of a file: where a chunk's bytes come from. */

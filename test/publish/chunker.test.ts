@@ -4,7 +4,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import t from "tap";
 import { chunkTree, cutManifest } from "../../lib/publish/chunker.ts";
-import { PACK_MAX_BYTES, PACK_TARGET_BYTES } from "../../lib/publish/pack-boundaries.ts";
+import { PACK_MAX_BYTES, PACK_TARGET_BYTES } from "../../lib/publish/packing.ts";
 import { Problems, scan } from "../../lib/publish/scan.ts";
 import type { FileEntry } from "../../lib/tree/manifest.ts";
 import { decodeManifest } from "../../lib/tree/manifest-decoder.ts";
