@@ -13,7 +13,7 @@
  * of the memory, and lets readers go first: it looks for its turn every TURN_MS. An asset canister's files are read whole, in pieces
  * of the canister's own (lib/source/assets/contents.ts): for those there is a third window.
  */
-import { MAX_CHUNK_BYTES } from "./tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "./tree/limits.ts";
 
 // --- the kernel
 

@@ -18,7 +18,7 @@ import {
   TURN_MS,
 } from "../readahead.ts";
 import { retrying } from "../retry.ts";
-import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import { type Chunk, keyOf } from "../tree/tree.ts";
 import { Breaker } from "./breaker.ts";
 

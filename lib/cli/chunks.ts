@@ -3,7 +3,7 @@ import { ChunkCache } from "../cache/chunk-cache.ts";
 import { createLog } from "../log.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { LastingError, type Source } from "../source/source.ts";
-import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import { isWrong } from "../verify.ts";
 import { REQUEST_TIMEOUT_MS } from "./addresses.ts";
 

@@ -7,15 +7,8 @@ import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { messageOf, UserError } from "../errors.ts";
 import { hexOf } from "../tree/hash.ts";
-import {
-  type ChunkReference,
-  type Entry,
-  MAX_CHUNK_BYTES,
-  MAX_EXTENTS,
-  MAX_MANIFEST_BYTES,
-  MAX_MANIFEST_PIECES,
-  type Manifest,
-} from "../tree/manifest.ts";
+import { MAX_CHUNK_BYTES, MAX_EXTENTS, MAX_MANIFEST_BYTES, MAX_MANIFEST_PIECES } from "../tree/limits.ts";
+import type { ChunkReference, Entry, Manifest } from "../tree/manifest.ts";
 import { encodeManifest } from "../tree/manifest-encoder.ts";
 import { readAt, withFile } from "./file-bytes.ts";
 import { cutManifest, PACK_TARGET_BYTES, Packer, type Piece, packOf } from "./packing.ts";

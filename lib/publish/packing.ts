@@ -4,7 +4,7 @@
  * boundaries next to it, and those further on stay: only its own pack is sent again.
  */
 import { createHash } from "node:crypto";
-import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 
 /**
  * How large packs are on average; a file from this size on is not packed. Small enough to be cheap to send again, large enough

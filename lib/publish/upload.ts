@@ -2,7 +2,7 @@
 
 import { UserError } from "../errors.ts";
 import { type IcfsCanister, MAX_HASHES_ASKED } from "../icfs-canister.ts";
-import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import type { Chunk } from "./chunker.ts";
 import { Lane } from "./lane.ts";
 import { patiently } from "./patience.ts";

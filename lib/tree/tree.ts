@@ -1,8 +1,9 @@
 /** A release's tree, for looking things up: nodes by number, names in directories. */
 import { atOnce } from "../steps.ts";
 import { hexOf } from "./hash.ts";
+import { MAX_HOPS } from "./limits.ts";
 import type { DirectoryEntry, Extent, SymlinkEntry } from "./manifest.ts";
-import { baseName, MAX_HOPS, parentPath } from "./rules.ts";
+import { baseName, parentPath } from "./rules.ts";
 
 /** A piece of a tree's bytes, which files' extents point into: a manifest's chunk, or a part of one file. */
 export interface Chunk {
