@@ -6,13 +6,7 @@ import { createHash } from "node:crypto";
 import { FormatError } from "../errors.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { hexOf } from "../tree/hash.ts";
-import type { Chunk, TreeFile } from "../tree/tree.ts";
-
-/** Where chunks come from: a ChunkCache. */
-export interface Chunks {
-  get(reference: Chunk): Promise<Buffer>;
-  prefetch(reference: Chunk): void;
-}
+import type { Chunk, Chunks, TreeFile } from "../tree/tree.ts";
 
 /** A file's chunks are those that the manifest names, and the file is not: the release was made wrongly. */
 export class WrongFileError extends FormatError {}

@@ -15,21 +15,21 @@ import { cutManifest, PACK_TARGET_BYTES, Packer, type Piece, packOf } from "./pa
 import type { Problems, Scanned } from "./scan.ts";
 
 /** Bytes of a file: where a chunk's bytes come from. */
-interface Source {
+interface ByteRange {
   readonly file: string;
   readonly offset: number;
   readonly length: number;
 }
 
 /** A chunk that can be uploaded. */
-export interface Chunk extends ChunkReference {
+export interface UploadChunk extends ChunkReference {
   /** Its bytes, read again and hashed again. @throws UserError when the file has changed since */
   read(): Promise<Buffer>;
 }
 
 /** A chunk of which nothing is kept but where its bytes come from. */
 interface HashedChunk extends ChunkReference {
-  readonly sources: readonly Source[];
+  readonly sources: readonly ByteRange[];
 }
 
 interface HashedExtent {
@@ -54,7 +54,7 @@ interface SmallFile extends Piece {
 export interface ChunkedTree {
   readonly manifest: Manifest;
   /** The files' chunks, in the manifest's order, then the manifest's own. */
-  readonly chunks: readonly Chunk[];
+  readonly chunks: readonly UploadChunk[];
   /** Hashes of the manifest's chunks. */
   readonly manifestPieces: readonly Uint8Array[];
   /** Bytes of all files together. */
@@ -146,7 +146,7 @@ function chunkPack(files: readonly SmallFile[]): void {
 /** Numbers the chunks in the order in which files name them, equal ones as one, and builds the manifest. */
 function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, HashedFile>): ChunkedTree {
   const numbers = new Map<string, number>();
-  const chunks: Chunk[] = [];
+  const chunks: UploadChunk[] = [];
   const number = (chunk: HashedChunk): number => {
     const key = hexOf(chunk.sha256);
     let index = numbers.get(key);
@@ -192,7 +192,7 @@ function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, Hashed
 }
 
 /** What the canister would refuse, said before anything is uploaded. @throws UserError */
-function checkLimits({ entries }: Manifest, pieces: readonly Chunk[]): void {
+function checkLimits({ entries }: Manifest, pieces: readonly UploadChunk[]): void {
   const extents = entries.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.extents.length : 0), 0);
   if (extents > MAX_EXTENTS) {
     throw new UserError(
@@ -207,11 +207,11 @@ function checkLimits({ entries }: Manifest, pieces: readonly Chunk[]): void {
   }
 }
 
-function memoryChunk(bytes: Buffer): Chunk {
+function memoryChunk(bytes: Buffer): UploadChunk {
   return { sha256: sha256Of(bytes), size: bytes.length, read: () => Promise.resolve(bytes) };
 }
 
-function fileChunk({ sha256, size, sources }: HashedChunk): Chunk {
+function fileChunk({ sha256, size, sources }: HashedChunk): UploadChunk {
   return {
     sha256,
     size,

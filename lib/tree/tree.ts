@@ -20,6 +20,14 @@ export function keyOf({ sha256, name }: Chunk): string {
   return sha256 === undefined ? name! : hexOf(sha256);
 }
 
+/** Chunks for readers (lib/cache). */
+export interface Chunks {
+  /** The chunk's verified bytes. Rejects when they cannot be had in time. */
+  get(reference: Chunk): Promise<Buffer>;
+  /** Asks for a chunk that will probably be read soon. */
+  prefetch(reference: Chunk): void;
+}
+
 /** A file in a tree: a manifest's file entry is one. */
 export interface TreeFile {
   readonly kind: "file";

@@ -4,7 +4,7 @@
  */
 import { messageOf } from "../../errors.ts";
 import { READAHEAD_CHUNKS } from "../../readahead.ts";
-import { type Chunk, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
+import { type Chunk, type Chunks, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
 import {
   type Attributes,
   type DirectoryEntry,
@@ -16,13 +16,6 @@ import {
 import { Inodes, type Located, type ServedRelease } from "./inodes.ts";
 import { ReadingOrder } from "./reading-order.ts";
 import { attributeNames, attributeValue } from "./xattrs.ts";
-
-/** Where chunks come from, as seen from here (lib/cache). */
-export interface Chunks {
-  /** Rejects when the bytes cannot be had in time. */
-  get(reference: Chunk): Promise<Buffer>;
-  prefetch(reference: Chunk): void;
-}
 
 export interface TreeFileSystemOptions {
   /** As the attribute user.icfs.canister says it. */
