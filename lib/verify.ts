@@ -3,14 +3,14 @@
  * then, if asked to, a directory or a mount beside it. Nothing ends at the first thing that is wrong, so that all of it
  * is known in the end.
  */
-import { type Chunks, FileReader } from "./cache/file-reader.ts";
+import { FileReader } from "./cache/file-reader.ts";
 import { FormatError, messageOf } from "./errors.ts";
 import { VerificationError } from "./ic/certificate.ts";
 import { readLocalTree } from "./publish/local-tree.ts";
 import type { Progress } from "./publish/progress.ts";
 import { type Comparable, type Differences, differenceLines, differences } from "./tree/diff.ts";
 import type { Totals } from "./tree/header.ts";
-import type { Tree, TreeFile } from "./tree/tree.ts";
+import type { Chunks, Tree, TreeFile } from "./tree/tree.ts";
 
 /** What arrived is wrong; other errors mean that nothing did. */
 export function isWrong(error: unknown): boolean {

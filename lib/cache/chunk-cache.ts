@@ -3,6 +3,7 @@
  * fails verification never gets in.
  */
 import { LRUCache } from "lru-cache";
+import { WANTED_MS } from "../readahead.ts";
 import { type Chunk, keyOf } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
 import {
@@ -55,8 +56,6 @@ export interface ChunkCacheOptions extends FetcherOptions {
  * for two deadlines. Whoever reads again later gets a new one.
  */
 const KERNEL_RETRY_MS = 100;
-/** What was to be fetched ahead, and found no room, is kept in mind so long. A reader who goes on asks again. */
-const WANTED_MS = 1000;
 /** Of the memory, for chunks on their way to a slow disk, beside those in use. What is over this is not kept this time. */
 const SHARE_WRITING = 1 / 8;
 const LEAST_WRITING_BYTES = 4 * 1024 * 1024;

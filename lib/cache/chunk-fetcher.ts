@@ -5,8 +5,20 @@
 import { AdaptiveWindow } from "../adaptive-window.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import {
+  FIRST_LOADS,
+  FIRST_PREFETCHES,
+  MOST_LOADS,
+  MOST_PREFETCHES,
+  SHARE_AHEAD,
+  SHARE_BACKGROUND,
+  SLOW_DEADLINE_MS,
+  TELLING_QUICKNESS,
+  TELLING_SHARE,
+  TURN_MS,
+} from "../readahead.ts";
 import { retrying } from "../retry.ts";
-import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import { type Chunk, keyOf } from "../tree/tree.ts";
 import { Breaker } from "./breaker.ts";
 
@@ -46,28 +58,6 @@ export interface FetcherOptions {
 const FIRST_PAUSE_MS = 50;
 /** Longest pause between attempts, so that a network that comes back is noticed within a read's deadline. */
 const LONGEST_PAUSE_MS = 1000;
-/** Readahead: enough to fill a first round trip, and at 1 MiB/s still in time for the first reader. */
-const FIRST_PREFETCHES = 4;
-/** 16 MiB on their way: more than a link of 100 MiB/s holds in 100 ms, and few enough for a gateway's rate limit. */
-const MOST_PREFETCHES = 16;
-/**
- * So much of a chunk tells how long it will take. Those under way share the link and end at about the same time: if the
- * next were asked for only then, the link would be idle for a round trip. So it is asked for when what is left takes no longer
- * than the first byte did: earlier, it would take from the link what a reader waits for. And only what is expected to be
- * twice as quick as it must be counts so early.
- */
-const TELLING_SHARE = 1 / 4;
-const TELLING_QUICKNESS = 2;
-/** In the background: on a slow link a reader must not find many before it, and on a fast one they soon grow. */
-const FIRST_LOADS = 1;
-const MOST_LOADS = 8;
-/** What goes by consensus takes two seconds, and ten where that is busy: nothing is to be made of that. */
-const SLOW_DEADLINE_MS = 80_000;
-/** Of the memory, for what is on its way: half of that in the background. */
-const SHARE_AHEAD = 1 / 8;
-const SHARE_BACKGROUND = 1 / 16;
-/** How often to look whether the background's turn has come. */
-const TURN_MS = 20;
 
 /** A chunk on its way, for all who ask for it meanwhile. */
 interface SharedFetch {

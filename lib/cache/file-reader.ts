@@ -4,20 +4,12 @@
  */
 import { createHash } from "node:crypto";
 import { FormatError } from "../errors.ts";
+import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { hexOf } from "../tree/hash.ts";
-import type { Chunk, TreeFile } from "../tree/tree.ts";
-
-/** Where chunks come from: a ChunkCache. */
-export interface Chunks {
-  get(reference: Chunk): Promise<Buffer>;
-  prefetch(reference: Chunk): void;
-}
+import type { Chunk, Chunks, TreeFile } from "../tree/tree.ts";
 
 /** A file's chunks are those that the manifest names, and the file is not: the release was made wrongly. */
 export class WrongFileError extends FormatError {}
-
-/** So many chunks are asked for ahead; a cache has room for them, the one that is read, and a few more. */
-export const CHUNKS_AHEAD = 8;
 
 export class FileReader {
   readonly #files: readonly TreeFile[];
@@ -88,7 +80,7 @@ export class FileReader {
   #askAhead(position: number): void {
     if (position === this.#reached) return;
     this.#reached = position;
-    for (const chunk of this.#order.slice(position + 1, position + 1 + CHUNKS_AHEAD)) {
+    for (const chunk of this.#order.slice(position + 1, position + 1 + FILE_READER_CHUNKS)) {
       if (!this.#bad.has(chunk)) this.#chunks.prefetch(this.#table[chunk]!);
     }
   }

@@ -1,14 +1,14 @@
 /** The chunk cache of commands that read files whole and end: cat and verify. */
 import { ChunkCache } from "../cache/chunk-cache.ts";
-import { CHUNKS_AHEAD } from "../cache/file-reader.ts";
 import { createLog } from "../log.ts";
+import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { LastingError, type Source } from "../source/source.ts";
-import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import { isWrong } from "../verify.ts";
 import { REQUEST_TIMEOUT_MS } from "./addresses.ts";
 
 /** What is read, what is asked for ahead, and some of what was read: files next to each other share chunks. */
-const MEMORY = 3 * CHUNKS_AHEAD * MAX_CHUNK_BYTES;
+const MEMORY = 3 * FILE_READER_CHUNKS * MAX_CHUNK_BYTES;
 /** A flipped bit is gone the second time; bytes that never verify are to be reported, not asked for all minute. */
 const ATTEMPTS = 3;
 

@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { KERNEL_READAHEAD_KIB } from "../readahead.ts";
 import { isMounted, type Mount, mountAt, readMounts } from "./mounting/mountinfo.ts";
 import { detach } from "./mounting/unmount.ts";
 import type { EndReason, MountedTransport } from "./transport.ts";
@@ -24,15 +25,10 @@ const WATCH_INTERVAL_MS = 500;
 const GRACE_MS = 1500;
 const GRACE_STEP_MS = 50;
 
-// How far the kernel reads ahead of a sequential reader: one chunk. Over libfuse requests are 128 KiB at most, so it sends
-// eight at a time; with its default of one a file came through a seventh as fast (288 MB/s against 2 GB/s; with 20 ms for
-// each request, 12 against 88).
-const READ_AHEAD_KIB = 1024;
-
 /** Not vital: users other than root may not, nor may containers. */
 export async function setReadAhead(mount: Mount, log: Log): Promise<void> {
   try {
-    await writeFile(`/sys/class/bdi/${mount.device}/read_ahead_kb`, String(READ_AHEAD_KIB));
+    await writeFile(`/sys/class/bdi/${mount.device}/read_ahead_kb`, String(KERNEL_READAHEAD_KIB));
   } catch (error) {
     log.debug(`the kernel's read-ahead stays as it is: ${error}`);
   }

@@ -3,9 +3,10 @@
  * checked. It goes on, file by file, through any outage; what readers ask for goes first (lib/cache).
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { CHUNKS_AHEAD, FileReader, WrongFileError } from "../cache/file-reader.ts";
+import { FileReader, WrongFileError } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { OfflineError } from "../source/offline.ts";
 import { ChangedError, WrongContentError } from "../source/source.ts";
 import type { Chunk, Tree, TreeFile } from "../tree/tree.ts";
@@ -118,7 +119,7 @@ class Window {
       load = this.#chunks.load(reference, { keep: this.#keep });
       this.#loads.set(reference, load);
       const [oldest] = this.#loads.keys();
-      if (this.#loads.size > CHUNKS_AHEAD + 2) this.#loads.delete(oldest!);
+      if (this.#loads.size > FILE_READER_CHUNKS + 2) this.#loads.delete(oldest!);
     }
     return load;
   }

@@ -6,6 +6,7 @@ import { FileReader } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
 import type { MountedTransport } from "../fs/transport.ts";
 import { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
+import { BOOT_LOADS } from "../readahead.ts";
 import { type KeptBy, keepRelease } from "../source/kept.ts";
 import { LastingError, type Release, type SourceKind, type Verification } from "../source/source.ts";
 import { nameOf, namesOf, type ReleaseNames } from "../source/words.ts";
@@ -36,8 +37,6 @@ export interface MountDescription extends ReleaseNames {
   readonly warning?: string;
 }
 
-/** Chunks of a boot's next files on their way at once, beside what readers ask for. */
-const BOOT_LOADS = 8;
 /** How often to keep a snapshot that has not changed: its age is told by what was kept. */
 const KEEP_AGAIN_MS = 10 * 60_000;
 

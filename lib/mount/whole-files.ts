@@ -4,12 +4,10 @@
  */
 import type { Hold } from "../cache/chunk-cache.ts";
 import { FileReader } from "../cache/file-reader.ts";
-import { type Chunk, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
+import { type Chunk, type Chunks, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 
 /** The cache, as seen from here. */
-export interface HoldingChunks {
-  get(reference: Chunk): Promise<Buffer>;
-  prefetch(reference: Chunk): void;
+export interface HoldingChunks extends Chunks {
   hold(): Hold;
 }
 

@@ -6,42 +6,34 @@
 import { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { messageOf, UserError } from "../errors.ts";
-import {
-  type ChunkReference,
-  type Entry,
-  MAX_CHUNK_BYTES,
-  MAX_EXTENTS,
-  MAX_MANIFEST_BYTES,
-  MAX_MANIFEST_PIECES,
-  type Manifest,
-} from "../tree/manifest.ts";
+import { hexOf } from "../tree/hash.ts";
+import { MAX_CHUNK_BYTES, MAX_EXTENTS, MAX_MANIFEST_BYTES, MAX_MANIFEST_PIECES } from "../tree/limits.ts";
+import type { ChunkReference, Entry, Manifest } from "../tree/manifest.ts";
 import { encodeManifest } from "../tree/manifest-encoder.ts";
 import { readAt, withFile } from "./file-bytes.ts";
-import { endsPack, PACK_MAX_BYTES, PACK_TARGET_BYTES } from "./pack-boundaries.ts";
-import type { Problems, Scanned, ScannedFile } from "./scan.ts";
+import { cutManifest, PACK_TARGET_BYTES, Packer, type Piece, packOf } from "./packing.ts";
+import type { Problems, Scanned } from "./scan.ts";
 
 /** Bytes of a file: where a chunk's bytes come from. */
-interface Source {
+interface ByteRange {
   readonly file: string;
   readonly offset: number;
   readonly length: number;
 }
 
 /** A chunk that can be uploaded. */
-export interface Chunk extends ChunkReference {
+export interface UploadChunk extends ChunkReference {
   /** Its bytes, read again and hashed again. @throws UserError when the file has changed since */
   read(): Promise<Buffer>;
 }
 
-/** A chunk whose hash is known only when it is complete. */
-class OpenChunk {
-  sha256: Buffer | undefined;
-  size = 0;
-  readonly sources: Source[] = [];
+/** A chunk of which nothing is kept but where its bytes come from. */
+interface HashedChunk extends ChunkReference {
+  readonly sources: readonly ByteRange[];
 }
 
-interface OpenExtent {
-  readonly chunk: OpenChunk;
+interface HashedExtent {
+  readonly chunk: HashedChunk;
   readonly offset: number;
   readonly length: number;
 }
@@ -49,13 +41,20 @@ interface OpenExtent {
 interface HashedFile {
   readonly size: number;
   readonly sha256: Buffer;
-  readonly extents: readonly OpenExtent[];
+  readonly extents: readonly HashedExtent[];
+}
+
+/** A small file, on its way into a pack. */
+interface SmallFile extends Piece {
+  readonly source: string;
+  /** Gets its extent once the pack is complete, and so has a hash. */
+  readonly extents: HashedExtent[];
 }
 
 export interface ChunkedTree {
   readonly manifest: Manifest;
   /** The files' chunks, in the manifest's order, then the manifest's own. */
-  readonly chunks: readonly Chunk[];
+  readonly chunks: readonly UploadChunk[];
   /** Hashes of the manifest's chunks. */
   readonly manifestPieces: readonly Uint8Array[];
   /** Bytes of all files together. */
@@ -73,14 +72,14 @@ export async function chunkTree(
 ): Promise<ChunkedTree> {
   // One for all: as many new ones as there are megabytes take longer than the reading.
   const buffer = Buffer.allocUnsafe(MAX_CHUNK_BYTES);
-  const packer = new Packer(buffer);
+  const packer = new Packer(chunkPack);
   const files = new Map<string, HashedFile>();
   for (const entry of scanned) {
     if (entry.kind !== "file") continue;
     try {
       const file = await withFile(entry.source, (handle) =>
         entry.size < PACK_TARGET_BYTES
-          ? packer.add(handle, entry)
+          ? packSmall(handle, entry.source, buffer, packer)
           : chunkLarge(handle, entry.source, buffer, hashed),
       );
       files.set(entry.path, file);
@@ -99,65 +98,57 @@ async function chunkLarge(
   buffer: Buffer,
   hashed: (bytes: number) => void,
 ): Promise<HashedFile> {
-  const extents: OpenExtent[] = [];
+  const extents: HashedExtent[] = [];
   const hash = createHash("sha256");
   let size = 0;
   for (;;) {
     const bytes = await readAt(handle, size, buffer);
-    if (bytes.length === 0) break;
+    const { length } = bytes;
+    if (length === 0) break;
     hash.update(bytes);
-    const chunk = new OpenChunk();
-    chunk.sha256 = sha256Of(bytes);
-    chunk.size = bytes.length;
-    chunk.sources.push({ file: source, offset: size, length: bytes.length });
-    extents.push({ chunk, offset: 0, length: bytes.length });
-    size += bytes.length;
-    hashed(bytes.length);
-    if (bytes.length < MAX_CHUNK_BYTES) break;
+    const sources = [{ file: source, offset: size, length }];
+    extents.push({ chunk: { sha256: sha256Of(bytes), size: length, sources }, offset: 0, length });
+    size += length;
+    hashed(length);
+    if (length < MAX_CHUNK_BYTES) break;
   }
   return { size, sha256: hash.digest(), extents };
 }
 
-/** Puts small files one after the other into packs. */
-class Packer {
-  #pack = new OpenChunk();
-  #parts: Buffer[] = [];
-  readonly #buffer: Buffer;
+/** @throws Error when the file is not small any more */
+async function packSmall(
+  handle: FileHandle,
+  source: string,
+  buffer: Buffer,
+  packer: Packer<SmallFile>,
+): Promise<HashedFile> {
+  const bytes = await readAt(handle, 0, buffer.subarray(0, PACK_TARGET_BYTES));
+  // It was smaller when it was scanned; this may be a piece of it only.
+  if (bytes.length === PACK_TARGET_BYTES) throw new Error("it changed while it was read: publish again");
+  const sha256 = sha256Of(bytes);
+  const extents: HashedExtent[] = [];
+  if (bytes.length > 0) packer.add({ bytes: Buffer.from(bytes), sha256, source, extents });
+  return { size: bytes.length, sha256, extents };
+}
 
-  /** @param buffer to read into, of PACK_TARGET_BYTES or more */
-  constructor(buffer: Buffer) {
-    this.#buffer = buffer.subarray(0, PACK_TARGET_BYTES);
-  }
-
-  async add(handle: FileHandle, { source }: ScannedFile): Promise<HashedFile> {
-    const bytes = await readAt(handle, 0, this.#buffer);
-    // It was smaller when it was scanned; this may be a piece of it only.
-    if (bytes.length === PACK_TARGET_BYTES) throw new Error("it changed while it was read: publish again");
-    const sha256 = sha256Of(bytes);
-    if (bytes.length === 0) return { size: 0, sha256, extents: [] };
-    if (this.#pack.size + bytes.length > PACK_MAX_BYTES) this.close();
-    const chunk = this.#pack;
-    const extent = { chunk, offset: chunk.size, length: bytes.length };
-    chunk.sources.push({ file: source, offset: 0, length: bytes.length });
-    chunk.size += bytes.length;
-    this.#parts.push(Buffer.from(bytes));
-    if (endsPack(sha256, bytes.length)) this.close();
-    return { size: bytes.length, sha256, extents: [extent] };
-  }
-
-  close(): void {
-    this.#pack.sha256 = sha256Of(Buffer.concat(this.#parts));
-    this.#pack = new OpenChunk();
-    this.#parts = [];
+/** Makes a chunk of a pack of small files. */
+function chunkPack(files: readonly SmallFile[]): void {
+  const bytes = packOf(files);
+  const sources = files.map(({ source, bytes: { length } }) => ({ file: source, offset: 0, length }));
+  const chunk = { sha256: sha256Of(bytes), size: bytes.length, sources };
+  let offset = 0;
+  for (const { bytes, extents } of files) {
+    extents.push({ chunk, offset, length: bytes.length });
+    offset += bytes.length;
   }
 }
 
 /** Numbers the chunks in the order in which files name them, equal ones as one, and builds the manifest. */
 function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, HashedFile>): ChunkedTree {
   const numbers = new Map<string, number>();
-  const chunks: Chunk[] = [];
-  const number = (chunk: OpenChunk): number => {
-    const key = chunk.sha256!.toString("hex");
+  const chunks: UploadChunk[] = [];
+  const number = (chunk: HashedChunk): number => {
+    const key = hexOf(chunk.sha256);
     let index = numbers.get(key);
     if (index === undefined) {
       index = chunks.length;
@@ -200,36 +191,8 @@ function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, Hashed
   };
 }
 
-/** Cuts an encoded manifest as files are packed: its entries are the small pieces. */
-export function cutManifest(pieces: readonly Buffer[]): Buffer[] {
-  const chunks: Buffer[] = [];
-  let parts: Buffer[] = [];
-  let size = 0;
-  const close = () => {
-    if (size > 0) chunks.push(Buffer.concat(parts));
-    parts = [];
-    size = 0;
-  };
-  for (const piece of pieces.flatMap(splitLarge)) {
-    if (size + piece.length > PACK_MAX_BYTES) close();
-    parts.push(piece);
-    size += piece.length;
-    if (endsPack(sha256Of(piece), piece.length)) close();
-  }
-  close();
-  return chunks;
-}
-
-/** An entry of a file of 85 GiB is larger than a chunk. */
-function splitLarge(piece: Buffer): Buffer[] {
-  const parts: Buffer[] = [];
-  for (let at = 0; at < piece.length; at += MAX_CHUNK_BYTES)
-    parts.push(piece.subarray(at, at + MAX_CHUNK_BYTES));
-  return parts;
-}
-
 /** What the canister would refuse, said before anything is uploaded. @throws UserError */
-function checkLimits({ entries }: Manifest, pieces: readonly Chunk[]): void {
+function checkLimits({ entries }: Manifest, pieces: readonly UploadChunk[]): void {
   const extents = entries.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.extents.length : 0), 0);
   if (extents > MAX_EXTENTS) {
     throw new UserError(
@@ -244,13 +207,13 @@ function checkLimits({ entries }: Manifest, pieces: readonly Chunk[]): void {
   }
 }
 
-function memoryChunk(bytes: Buffer): Chunk {
+function memoryChunk(bytes: Buffer): UploadChunk {
   return { sha256: sha256Of(bytes), size: bytes.length, read: () => Promise.resolve(bytes) };
 }
 
-function fileChunk({ sha256, size, sources }: OpenChunk): Chunk {
+function fileChunk({ sha256, size, sources }: HashedChunk): UploadChunk {
   return {
-    sha256: sha256!,
+    sha256,
     size,
     async read() {
       const parts: Buffer[] = [];
@@ -265,7 +228,7 @@ function fileChunk({ sha256, size, sources }: OpenChunk): Chunk {
         }
       }
       const bytes = Buffer.concat(parts);
-      if (!sha256Of(bytes).equals(sha256!)) {
+      if (!sha256Of(bytes).equals(sha256)) {
         const names = [...new Set(sources.map(({ file }) => file))].slice(0, 3).join(", ");
         throw new UserError(`a file changed while it was being published (${names}): publish again`);
       }

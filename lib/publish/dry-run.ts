@@ -7,7 +7,7 @@ import { icfsCanister } from "../icfs-canister.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
-import type { Chunk } from "./chunker.ts";
+import type { UploadChunk } from "./chunker.ts";
 import { checkNote, planPublication } from "./plan.ts";
 import type { Progress } from "./progress.ts";
 import { missingChunks } from "./upload.ts";
@@ -62,8 +62,8 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
 
 async function missingFrom(
   { agent, canister }: DryRunOptions,
-  chunks: readonly Chunk[],
-): Promise<readonly Chunk[]> {
+  chunks: readonly UploadChunk[],
+): Promise<readonly UploadChunk[]> {
   try {
     return await missingChunks(icfsCanister(agent, canister), chunks);
   } catch (error) {

@@ -2,7 +2,7 @@
 import { UserError } from "../errors.ts";
 import type { Head, ReleaseReader } from "../source/icfs/release-reader.ts";
 import { type Differences, differences } from "../tree/diff.ts";
-import { MAX_NOTE_BYTES } from "../tree/header.ts";
+import { MAX_NOTE_BYTES } from "../tree/limits.ts";
 import type { Entry } from "../tree/manifest.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";

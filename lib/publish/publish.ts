@@ -9,7 +9,7 @@ import { type Deed, explained } from "../refusals.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { areNone } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
-import type { Chunk } from "./chunker.ts";
+import type { UploadChunk } from "./chunker.ts";
 import { patientReader } from "./patience.ts";
 import { checkNote, planPublication } from "./plan.ts";
 import type { Progress } from "./progress.ts";
@@ -74,7 +74,7 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
   const quick = withQuickPut(canister, agent, options.canister);
   let chunksUploaded = 0;
   let bytesUploaded = 0;
-  const startUpload = (to: IcfsCanister, chunks: readonly Chunk[]) => {
+  const startUpload = (to: IcfsCanister, chunks: readonly UploadChunk[]) => {
     const bytes = chunks.reduce((sum, { size }) => sum + size, 0);
     progress.start("uploading", bytes);
     chunksUploaded += chunks.length;
@@ -94,7 +94,7 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
     // What was asked for too early is asked for again when all has been answered.
     let underWay = isEarly ? first : undefined;
     if (!isEarly) progress.stop();
-    const upload = async (chunks: readonly Chunk[]) => {
+    const upload = async (chunks: readonly UploadChunk[]) => {
       // What is missing though it was answered goes up again in calls whose answers are verified.
       const { done } = underWay ?? startUpload(canister, chunks);
       underWay = undefined;

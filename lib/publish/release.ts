@@ -13,7 +13,7 @@ import { ancestors } from "../source/icfs/chain.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { hexOf } from "../tree/hash.ts";
 import type { Header } from "../tree/header.ts";
-import type { Chunk, ChunkedTree } from "./chunker.ts";
+import type { ChunkedTree, UploadChunk } from "./chunker.ts";
 import { LOOK_PAUSE_MS, LOOKS, patiently } from "./patience.ts";
 
 /** What every request for a release has. */
@@ -30,7 +30,7 @@ export interface ReleaseRequest extends CommonRequest {
   /** Its chunks have been uploaded, or are about to arrive. */
   readonly tree: ChunkedTree;
   /** Uploads chunks that are gone again, or waits for those that were not there yet. */
-  readonly upload: (chunks: readonly Chunk[]) => Promise<void>;
+  readonly upload: (chunks: readonly UploadChunk[]) => Promise<void>;
 }
 
 export interface RollbackRequest extends CommonRequest {
@@ -177,7 +177,7 @@ function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolea
 }
 
 /** The tree's chunks with these hashes. */
-function named(hashes: readonly Uint8Array[], chunks: readonly Chunk[]): Chunk[] {
+function named(hashes: readonly Uint8Array[], chunks: readonly UploadChunk[]): UploadChunk[] {
   const wanted = new Set(hashes.map(hexOf));
   return chunks.filter(({ sha256 }) => wanted.has(hexOf(sha256)));
 }

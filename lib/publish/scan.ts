@@ -6,7 +6,8 @@ import { lstat, readdir, readlink, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, UserError } from "../errors.ts";
 import { oneLine } from "../log.ts";
-import { comparePaths, MAX_ENTRIES } from "../tree/manifest.ts";
+import { MAX_ENTRIES } from "../tree/limits.ts";
+import { comparePaths } from "../tree/manifest.ts";
 
 interface ScannedBase {
   /** Relative to the directory, with `/`. */

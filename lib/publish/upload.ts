@@ -2,8 +2,8 @@
 
 import { UserError } from "../errors.ts";
 import { type IcfsCanister, MAX_HASHES_ASKED } from "../icfs-canister.ts";
-import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
-import type { Chunk } from "./chunker.ts";
+import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
+import type { UploadChunk } from "./chunker.ts";
 import { Lane } from "./lane.ts";
 import { patiently } from "./patience.ts";
 
@@ -13,9 +13,9 @@ const MAX_PUT_BYTES = MAX_CHUNK_BYTES;
 /** Those of `chunks` that the canister has not got. */
 export async function missingChunks(
   canister: Pick<IcfsCanister, "missing">,
-  chunks: readonly Chunk[],
-): Promise<readonly Chunk[]> {
-  const missing: Chunk[] = [];
+  chunks: readonly UploadChunk[],
+): Promise<readonly UploadChunk[]> {
+  const missing: UploadChunk[] = [];
   for (let start = 0; start < chunks.length; start += MAX_HASHES_ASKED) {
     const page = chunks.slice(start, start + MAX_HASHES_ASKED);
     const indexes = await patiently(() => canister.missing(page.map(({ sha256 }) => sha256)));
@@ -39,7 +39,7 @@ export interface Upload {
  */
 export function uploadChunks(
   canister: Pick<IcfsCanister, "put">,
-  chunks: readonly Chunk[],
+  chunks: readonly UploadChunk[],
   uploaded: (bytes: number) => void,
 ): Upload {
   const lane = new Lane();
@@ -48,7 +48,7 @@ export function uploadChunks(
     isOver = true;
     lane.end();
   };
-  const send = async (batch: readonly Chunk[]) => {
+  const send = async (batch: readonly UploadChunk[]) => {
     const bytes = batch.reduce((sum, { size }) => sum + size, 0);
     const hashes = await lane.send(
       async () => canister.put(await Promise.all(batch.map((chunk) => chunk.read()))),
@@ -65,8 +65,8 @@ export function uploadChunks(
   return { done: done.finally(end), nearEnd: lane.nearEnd, end };
 }
 
-function batches(chunks: readonly Chunk[]): Chunk[][] {
-  const result: Chunk[][] = [];
+function batches(chunks: readonly UploadChunk[]): UploadChunk[][] {
+  const result: UploadChunk[][] = [];
   let bytes = Number.POSITIVE_INFINITY;
   for (const chunk of chunks) {
     if (bytes + chunk.size > MAX_PUT_BYTES) {

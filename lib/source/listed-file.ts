@@ -2,7 +2,7 @@
  * A file of a canister that lists files, and not what their parts hash to. It is read in parts of a chunk's size, each of which
  * has a hash from when it was first accepted: what comes later must be the same, or it is another version of the file.
  */
-import { MAX_CHUNK_BYTES } from "../tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import type { Chunk } from "../tree/tree.ts";
 
 export interface ListedChunk extends Chunk {

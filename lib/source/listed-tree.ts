@@ -4,7 +4,8 @@
  */
 import { type Log, oneLine } from "../log.ts";
 import { inSteps } from "../steps.ts";
-import { comparePaths, MAX_ENTRIES } from "../tree/manifest.ts";
+import { MAX_ENTRIES } from "../tree/limits.ts";
+import { comparePaths } from "../tree/manifest.ts";
 import { parentPath, pathProblem } from "../tree/rules.ts";
 import { Tree, type TreeContent, type TreeEntry } from "../tree/tree.ts";
 import { chunksIn, type ListedFile } from "./listed-file.ts";

@@ -9,7 +9,7 @@
 import { createHash } from "node:crypto";
 import { FormatError } from "../errors.ts";
 import { CandidReader } from "./candid-reader.ts";
-import { MAX_MANIFEST_BYTES, MAX_MANIFEST_PIECES } from "./manifest.ts";
+import { MAX_MANIFEST_BYTES, MAX_MANIFEST_PIECES, MAX_NOTE_BYTES } from "./limits.ts";
 
 /** Magic and version, then `DIDL`, the type table as Motoko writes it, and the argument list, byte for byte. */
 export const HEADER_PREFIX: Uint8Array = Buffer.concat([
@@ -21,7 +21,6 @@ export const HEADER_PREFIX: Uint8Array = Buffer.concat([
   ),
 ]);
 
-export const MAX_NOTE_BYTES = 1024;
 /** A vector's element of 32 bytes with its length. */
 const HASH_BYTES = 33;
 
@@ -66,7 +65,8 @@ export function decodeHeader(bytes: Uint8Array): Header {
   const manifest = readManifestReference(reader);
   const parent = reader.opt(() => reader.hash());
   reader.end();
-  if (Buffer.byteLength(note) > MAX_NOTE_BYTES) throw new FormatError("the note is longer than 1024 bytes");
+  if (Buffer.byteLength(note) > MAX_NOTE_BYTES)
+    throw new FormatError(`the note is longer than ${MAX_NOTE_BYTES} bytes`);
   if (!Number.isSafeInteger(number) || number < 1 || (number === 1) !== (parent === undefined)) {
     throw new FormatError(
       `a release numbered ${number} ${parent === undefined ? "without" : "with"} a parent`,

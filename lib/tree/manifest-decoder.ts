@@ -5,6 +5,7 @@
 import { FormatError } from "../errors.ts";
 import { atOnce } from "../steps.ts";
 import { CandidReader } from "./candid-reader.ts";
+import { MAX_CHUNK_BYTES, MAX_ENTRIES, MAX_EXTENTS, MAX_MANIFEST_BYTES } from "./limits.ts";
 import {
   type ChunkReference,
   comparePaths,
@@ -13,10 +14,6 @@ import {
   KIND_DIRECTORY,
   KIND_SYMLINK,
   MANIFEST_PREFIX,
-  MAX_CHUNK_BYTES,
-  MAX_ENTRIES,
-  MAX_EXTENTS,
-  MAX_MANIFEST_BYTES,
   type Manifest,
 } from "./manifest.ts";
 import { LINK_CHARACTERS, type LinkStep, linkProblem, parentPath, pathProblem } from "./rules.ts";
@@ -36,7 +33,8 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
 
 /** decodeManifest(), in steps: 100,000 entries take a third of a second. */
 export function* decodingManifest(bytes: Uint8Array): Generator<void, Manifest> {
-  if (bytes.length > MAX_MANIFEST_BYTES) throw new FormatError("the manifest is larger than 32 MiB");
+  if (bytes.length > MAX_MANIFEST_BYTES)
+    throw new FormatError(`the manifest is larger than ${MAX_MANIFEST_BYTES / 2 ** 20} MiB`);
   const reader = new CandidReader(bytes, 0);
   reader.expect(MANIFEST_PREFIX, "an icfs manifest of version 1");
   const count = reader.vecLength(ENTRY_BYTES);

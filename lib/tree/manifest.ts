@@ -9,12 +9,6 @@
  *                    extents : vec record { back : nat32; offset : nat32; length : nat32 } } } } }
  */
 
-export const MAX_CHUNK_BYTES = 1024 * 1024;
-export const MAX_MANIFEST_BYTES = 32 * 1024 * 1024;
-export const MAX_MANIFEST_PIECES = 1000;
-export const MAX_ENTRIES = 100_000;
-export const MAX_EXTENTS = 1_000_000;
-
 /**
  * Magic and version, then `DIDL`, the type table of the type above and the argument list, byte for byte: fields in
  * Candid's order (by the hash of their names), so that `entries` come before `chunks`.

@@ -4,10 +4,7 @@
  * link to /etc/shadow would make the host's TFTP server hand it out.
  */
 
-export const MAX_PATH_BYTES = 4096;
-export const MAX_COMPONENT_BYTES = 255;
-/** What Linux follows before it answers ELOOP (MAXSYMLINKS). */
-export const MAX_HOPS = 40;
+import { MAX_COMPONENT_BYTES, MAX_HOPS, MAX_PATH_BYTES } from "./limits.ts";
 
 /** What stands at a path, as far as following a symlink needs to know. */
 export type LinkStep = "directory" | "file" | { readonly target: string };
@@ -18,14 +15,14 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 /** What is wrong with `path`, or undefined. */
 export function pathProblem(path: string): string | undefined {
   if (path === "") return "the path is empty";
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) return "the path is longer than 4096 bytes";
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) return `the path is longer than ${MAX_PATH_BYTES} bytes`;
   if (CONTROL.test(path)) return "the path has a control character";
   if (path.startsWith("/")) return "the path is absolute";
   for (const component of path.split("/")) {
     if (component === "") return "the path has an empty component";
     if (component === "." || component === "..") return "the path has a component . or ..";
     if (Buffer.byteLength(component) > MAX_COMPONENT_BYTES) {
-      return "the path has a component longer than 255 bytes";
+      return `the path has a component longer than ${MAX_COMPONENT_BYTES} bytes`;
     }
   }
   return undefined;
@@ -67,7 +64,8 @@ export function linkProblem(
   budget: LinkBudget = { characters: LINK_CHARACTERS },
 ): string | undefined {
   if (target === "") return "the symlink's target is empty";
-  if (Buffer.byteLength(target) > MAX_PATH_BYTES) return "the symlink's target is longer than 4096 bytes";
+  if (Buffer.byteLength(target) > MAX_PATH_BYTES)
+    return `the symlink's target is longer than ${MAX_PATH_BYTES} bytes`;
   if (CONTROL.test(target)) return "the symlink's target has a control character";
   if (target.startsWith("/")) return "the symlink is absolute";
   let hops = 1;
@@ -92,7 +90,7 @@ export function linkProblem(
       if (pending.length > 0) return `the symlink goes through ${next}, which is a file`;
     } else {
       hops += 1;
-      if (hops > MAX_HOPS) return "the symlink takes more than 40 hops";
+      if (hops > MAX_HOPS) return `the symlink takes more than ${MAX_HOPS} hops`;
       if (found.target.startsWith("/")) return "the symlink leads to an absolute one";
       // Read again each time that a link leads here, even if what comes next ends the walk.
       budget.characters -= found.target.length;

@@ -1,8 +1,9 @@
 /** A release's tree, for looking things up: nodes by number, names in directories. */
 import { atOnce } from "../steps.ts";
 import { hexOf } from "./hash.ts";
+import { MAX_HOPS } from "./limits.ts";
 import type { DirectoryEntry, Extent, SymlinkEntry } from "./manifest.ts";
-import { baseName, MAX_HOPS, parentPath } from "./rules.ts";
+import { baseName, parentPath } from "./rules.ts";
 
 /** A piece of a tree's bytes, which files' extents point into: a manifest's chunk, or a part of one file. */
 export interface Chunk {
@@ -17,6 +18,14 @@ export interface Chunk {
 /** What a chunk is called in caches: its SHA-256 in hexadecimal, or its name while that is not known. */
 export function keyOf({ sha256, name }: Chunk): string {
   return sha256 === undefined ? name! : hexOf(sha256);
+}
+
+/** Chunks for readers (lib/cache). */
+export interface Chunks {
+  /** The chunk's verified bytes. Rejects when they cannot be had in time. */
+  get(reference: Chunk): Promise<Buffer>;
+  /** Asks for a chunk that will probably be read soon. */
+  prefetch(reference: Chunk): void;
 }
 
 /** A file in a tree: a manifest's file entry is one. */

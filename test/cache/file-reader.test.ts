@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import t from "tap";
-import { type Chunks, FileReader } from "../../lib/cache/file-reader.ts";
+import { FileReader } from "../../lib/cache/file-reader.ts";
 import type { FileEntry } from "../../lib/tree/manifest.ts";
-import type { Chunk } from "../../lib/tree/tree.ts";
+import type { Chunk, Chunks } from "../../lib/tree/tree.ts";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 

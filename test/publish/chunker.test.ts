@@ -1,10 +1,10 @@
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { appendFile, mkdir, readFile, rm, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import t from "tap";
-import { chunkTree, cutManifest } from "../../lib/publish/chunker.ts";
-import { PACK_MAX_BYTES, PACK_TARGET_BYTES } from "../../lib/publish/pack-boundaries.ts";
+import { chunkTree } from "../../lib/publish/chunker.ts";
+import { PACK_MAX_BYTES, PACK_TARGET_BYTES } from "../../lib/publish/packing.ts";
 import { Problems, scan } from "../../lib/publish/scan.ts";
 import type { FileEntry } from "../../lib/tree/manifest.ts";
 import { decodeManifest } from "../../lib/tree/manifest-decoder.ts";
@@ -218,14 +218,4 @@ t.test("a tree of nothing", async (t) => {
   t.same(tree.manifest, { chunks: [], entries: [] });
   t.equal(tree.chunks.length, 1, "the manifest");
   t.equal(tree.bytes, 0);
-});
-
-t.test("an entry larger than a chunk is cut", async (t) => {
-  const large = randomBytes(2_500_000);
-  const chunks = cutManifest([Buffer.from("prefix"), large, Buffer.from("entry")]);
-  t.ok(Buffer.concat(chunks).equals(Buffer.concat([Buffer.from("prefix"), large, Buffer.from("entry")])));
-  t.ok(
-    chunks.every(({ length }) => length <= 1024 * 1024),
-    chunks.map(({ length }) => length).join(),
-  );
 });

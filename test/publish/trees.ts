@@ -2,7 +2,7 @@
 import { createCipheriv } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type Chunk, type ChunkedTree, chunkTree } from "../../lib/publish/chunker.ts";
+import { type ChunkedTree, chunkTree, type UploadChunk } from "../../lib/publish/chunker.ts";
 import { Problems, scan } from "../../lib/publish/scan.ts";
 import type { FileEntry } from "../../lib/tree/manifest.ts";
 
@@ -47,6 +47,6 @@ export function bytesToSend(before: ChunkedTree, after: ChunkedTree): number {
   return after.chunks.reduce((sum, chunk) => sum + (there.has(name(chunk)) ? 0 : chunk.size), 0);
 }
 
-function name({ sha256 }: Chunk): string {
+function name({ sha256 }: UploadChunk): string {
   return Buffer.from(sha256).toString("hex");
 }

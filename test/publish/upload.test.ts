@@ -5,7 +5,7 @@ import { HttpErrorCode, ProtocolError } from "@dfinity/agent";
 import t from "tap";
 import { UserError } from "../../lib/errors.ts";
 import type { IcfsCanister } from "../../lib/icfs-canister.ts";
-import type { Chunk } from "../../lib/publish/chunker.ts";
+import type { UploadChunk } from "../../lib/publish/chunker.ts";
 import { uploadChunks } from "../../lib/publish/upload.ts";
 import { bytesOf } from "./trees.ts";
 
@@ -14,7 +14,7 @@ const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest(
 const busy = () => new ProtocolError(new HttpErrorCode(503, "Busy", [], ""));
 
 /** Chunks of their own put each. */
-function chunksOf(count: number): Chunk[] {
+function chunksOf(count: number): UploadChunk[] {
   return Array.from({ length: count }, (_, i) => {
     const bytes = bytesOf(i, MiB);
     return { sha256: sha256(bytes), size: bytes.length, read: async () => bytes };

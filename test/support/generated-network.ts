@@ -16,7 +16,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import * as cbor from "@dfinity/cbor";
 import { headerHash } from "../../lib/tree/header.ts";
-import { MAX_CHUNK_BYTES, type Manifest } from "../../lib/tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../../lib/tree/limits.ts";
+import type { Manifest } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { entrySize } from "../../lib/tree/tree.ts";
 import { type HashTree, labels, leaf } from "../../localnet/hash-tree.ts";

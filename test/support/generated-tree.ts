@@ -3,7 +3,8 @@
  * What is kept of a release is its manifest, and of each chunk the hash and how to make it.
  */
 import { createCipheriv, createHash } from "node:crypto";
-import { type Entry, type FileEntry, MAX_CHUNK_BYTES, type Manifest } from "../../lib/tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../../lib/tree/limits.ts";
+import type { Entry, FileEntry, Manifest } from "../../lib/tree/manifest.ts";
 
 /** A file of a tree to be generated; it is not empty. */
 export interface FileShape {

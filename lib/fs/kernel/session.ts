@@ -5,6 +5,7 @@
 
 import { constants } from "node:os";
 import type { Log } from "../../log.ts";
+import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 import { createErrorTranslator, errnoNumber } from "../errno.ts";
 import type { MountOptions } from "../mounting/mount-options.ts";
 import { OpenFiles } from "../open-files.ts";
@@ -57,8 +58,8 @@ const LONG_S = 3600;
 const LOOK_AGAIN_MS = 200;
 /** Reads beyond this many wait in the kernel: more than the machines that boot at once. */
 const MAX_BACKGROUND = 64;
-/** 1 MiB, a chunk. */
-const MAX_PAGES = 256;
+/** Of one request, 4 KiB each: a chunk. */
+const MAX_PAGES = MAX_CHUNK_BYTES / 4096;
 /** The least that the kernel takes; nothing is ever written. Requests with their names fit the same buffer. */
 const MAX_WRITE = 4096;
 /**

@@ -1,8 +1,7 @@
 /** Tells who reads a tree's files one after the other, as `cp -r`, `tar` and installers do, from who opens just some. */
+import { FILES_IN_ORDER } from "../../readahead.ts";
 import type { Tree } from "../../tree/tree.ts";
 
-/** A boot's kernel and initrd may be neighbours, and nobody wants what comes behind them. */
-const LEAST_FILES = 3;
 /** Directories and symlinks between two files, at most. */
 const FARTHEST = 16;
 /** Readers who are known at once. */
@@ -26,6 +25,6 @@ export class ReadingOrder {
     runs.delete(index);
     runs.set(index, run);
     if (runs.size > MOST_READERS) runs.delete(runs.keys().next().value!);
-    return run >= LEAST_FILES;
+    return run >= FILES_IN_ORDER;
   }
 }

@@ -1,11 +1,10 @@
 /** Numbers that stat(2) and statfs(2) show, over either transport. */
 
+import { MAX_COMPONENT_BYTES } from "../../tree/limits.ts";
 import type { FileSystemStatistics } from "./filesystem.ts";
 
 /** The best size for a reader's own buffer: what the kernel asks for at most in one read over libfuse 2. */
 export const BLOCK_SIZE = 131072;
-/** The longest name in the manifest, in bytes. */
-const NAME_MAX = 255;
 const UINT32_MAX = 0xffffffff;
 
 /** st_blocks: in 512 bytes, whatever the block size. */
@@ -23,6 +22,6 @@ export function statfsOf({ bytes, entries }: FileSystemStatistics) {
     frsize: blockSize,
     blocks: Math.ceil(bytes / blockSize),
     files: Math.min(entries, UINT32_MAX),
-    namemax: NAME_MAX,
+    namemax: MAX_COMPONENT_BYTES,
   };
 }

@@ -3,7 +3,8 @@
  * once; `read` gets chunks from the cache, and asks for the next ones ahead of a sequential reader.
  */
 import { messageOf } from "../../errors.ts";
-import { type Chunk, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
+import { READAHEAD_CHUNKS } from "../../readahead.ts";
+import { type Chunk, type Chunks, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
 import {
   type Attributes,
   type DirectoryEntry,
@@ -15,13 +16,6 @@ import {
 import { Inodes, type Located, type ServedRelease } from "./inodes.ts";
 import { ReadingOrder } from "./reading-order.ts";
 import { attributeNames, attributeValue } from "./xattrs.ts";
-
-/** Where chunks come from, as seen from here (lib/cache). */
-export interface Chunks {
-  /** Rejects when the bytes cannot be had in time. */
-  get(reference: Chunk): Promise<Buffer>;
-  prefetch(reference: Chunk): void;
-}
 
 export interface TreeFileSystemOptions {
   /** As the attribute user.icfs.canister says it. */
@@ -44,11 +38,6 @@ export interface ReaderStatistics {
   errors: number;
 }
 
-/**
- * How many chunks are asked for ahead of a sequential reader, if there is room. A link of 50 MiB/s holds 4 MiB at a round trip of
- * 80 ms; but chunks that share it arrive together, and until the first is here the reader asks for no more.
- */
-const READAHEAD_CHUNKS = 16;
 /** What is read is handed on where it lies: a copy costs memory that is new each time. Of a thousand tiny pieces one is made. */
 const MOST_PIECES = 16;
 

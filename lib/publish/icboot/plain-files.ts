@@ -5,7 +5,7 @@
 import { realpath } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { UserError } from "../../errors.ts";
-import { MAX_ENTRIES } from "../../tree/manifest.ts";
+import { MAX_ENTRIES } from "../../tree/limits.ts";
 import { treeProblems } from "../../tree/manifest-decoder.ts";
 import { baseName, parentPath, pathProblem } from "../../tree/rules.ts";
 import { type Problems, type Scanned, scan } from "../scan.ts";

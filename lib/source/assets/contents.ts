@@ -9,16 +9,12 @@ import { AdaptiveWindow } from "../../adaptive-window.ts";
 import { UserError } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
+import { ASSET_PIECE_DEADLINE_MS, FIRST_ASSET_PIECES, MOST_ASSET_PIECES } from "../../readahead.ts";
 import { retrying } from "../../retry.ts";
 import { hexOf } from "../../tree/hash.ts";
 import { LastingError } from "../source.ts";
 import { type Content, getChunk, getFirst } from "./asset-canister.ts";
 
-/** Pieces are up to 3 MiB, most of them 1.9 MB: two are enough to begin with on a slow link, and eight for a long one. */
-const FIRST_AHEAD = 2;
-const MOST_AHEAD = 8;
-/** Milliseconds in which a piece should have come; the window of pieces goes by that. */
-const DEADLINE_MS = 20_000;
 const ATTEMPTS = 4;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
@@ -32,7 +28,11 @@ const PARALLEL_PIECES = 8;
 export class Contents {
   readonly #call: Call;
   /** For all that is read at a time. */
-  readonly #window = new AdaptiveWindow({ deadline: DEADLINE_MS, first: FIRST_AHEAD, most: MOST_AHEAD });
+  readonly #window = new AdaptiveWindow({
+    deadline: ASSET_PIECE_DEADLINE_MS,
+    first: FIRST_ASSET_PIECES,
+    most: MOST_ASSET_PIECES,
+  });
   #underWay = 0;
   readonly #recent = new LRUCache<string, Promise<Buffer>>({ max: RECENT_PIECES });
 
@@ -113,7 +113,7 @@ export class Contents {
   }
 
   #hasRoom(pending: number): boolean {
-    return pending < MOST_AHEAD && this.#window.hasRoom(this.#underWay);
+    return pending < MOST_ASSET_PIECES && this.#window.hasRoom(this.#underWay);
   }
 
   async #persistently<T>(ask: () => Promise<T>): Promise<T> {

@@ -13,7 +13,7 @@ import type { LeftOut } from "../listed-tree.ts";
 import { ChangedError, type Pieces, WrongContentError } from "../source.ts";
 import { Contents } from "./contents.ts";
 import type { AssetFile } from "./snapshot.ts";
-import { HeldChunks } from "./unclaimed-chunks.ts";
+import { UnclaimedChunks } from "./unclaimed-chunks.ts";
 import { readWhole, type TakeChunk, type WholeFile } from "./whole-file.ts";
 
 /** Bytes of chunks that have come with a whole file, until they are asked for: what is not on disk is fetched again else. */
@@ -49,7 +49,7 @@ export class Files {
   #known = new Map<string, Known>();
   readonly #assets = new WeakMap<ListedFile, Known>();
   readonly #readings = new Map<ListedFile, Reading>();
-  readonly #held = new HeldChunks();
+  readonly #held = new UnclaimedChunks();
   /** Files that were not what is certified. */
   readonly #wrong = new LRUCache<ListedFile, { readonly times: number; readonly message: string }>({
     max: 1000,

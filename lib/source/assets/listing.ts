@@ -1,7 +1,7 @@
 /** All assets of a canister, page by page. */
 import { FormatError } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
-import { MAX_ENTRIES } from "../../tree/manifest.ts";
+import { MAX_ENTRIES } from "../../tree/limits.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import { type ListedAsset, listPage } from "./asset-canister.ts";
 

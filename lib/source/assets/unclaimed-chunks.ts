@@ -1,7 +1,7 @@
 /** Chunks that have come with a whole file before anybody asked for them, until somebody does. */
 import type { ListedChunk, ListedFile } from "../listed-file.ts";
 
-export class HeldChunks {
+export class UnclaimedChunks {
   readonly #held = new Map<ListedChunk, Buffer>();
   #bytes = 0;
 

@@ -9,7 +9,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { FormatError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
-import { MAX_CHUNK_BYTES } from "../../tree/manifest.ts";
+import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 
 /** A file all of which has been read, and found right. */
 export interface WholeFile {

@@ -11,7 +11,7 @@ import type { Call, CanisterCalls } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
 import { sha256 } from "../../tree/hash.ts";
-import { MAX_ENTRIES } from "../../tree/manifest.ts";
+import { MAX_ENTRIES } from "../../tree/limits.ts";
 import type { Chunk, Tree } from "../../tree/tree.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import { type ListedChunk, ListedFile } from "../listed-file.ts";

@@ -2,9 +2,9 @@
 import fc from "fast-check";
 import t from "tap";
 import { type FileSystem, FsError, ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
-import { type Chunks, TreeFileSystem } from "../../../lib/fs/view/tree-filesystem.ts";
+import { TreeFileSystem } from "../../../lib/fs/view/tree-filesystem.ts";
 import type { Entry } from "../../../lib/tree/manifest.ts";
-import { type Chunk, Tree, type TreeContent } from "../../../lib/tree/tree.ts";
+import { type Chunk, type Chunks, Tree, type TreeContent } from "../../../lib/tree/tree.ts";
 import { served } from "../../support/served.ts";
 
 /** The chunks of a manifest, by their references. */

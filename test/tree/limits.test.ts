@@ -1,0 +1,53 @@
+/** Limits that the canister and its readers share stand twice, in Motoko and here: both must say the same. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { MAX_HASHES_ASKED } from "../../lib/icfs-canister.ts";
+import { PACK_MAX_BYTES, PACK_TARGET_BYTES } from "../../lib/publish/packing.ts";
+import * as limits from "../../lib/tree/limits.ts";
+
+const CANISTER = join(import.meta.dirname, "../../canister");
+
+/** Where the canister has each: FILE.NAME. */
+const SHARED = {
+  "store.maxChunkBytes": limits.MAX_CHUNK_BYTES,
+  "manifest.maxBytes": limits.MAX_MANIFEST_BYTES,
+  "manifest.maxEntries": limits.MAX_ENTRIES,
+  "manifest.maxExtents": limits.MAX_EXTENTS,
+  "assembly.maxPieces": limits.MAX_MANIFEST_PIECES,
+  "main.maxNoteBytes": limits.MAX_NOTE_BYTES,
+  "main.maxHashesAsked": MAX_HASHES_ASKED,
+  "paths.maxPathBytes": limits.MAX_PATH_BYTES,
+  "paths.maxComponentBytes": limits.MAX_COMPONENT_BYTES,
+  "paths.maxHops": limits.MAX_HOPS,
+};
+/** The canister's alone: how much it answers with, or does, at once. */
+const OWN = ["files.maxReplyBytes", "files.maxSteps", "main.maxPageBytes", "main.maxRoles"];
+
+/** `let maxName : Nat = 1_000;` of all modules. */
+async function limitsOfCanister(): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const file of (await readdir(CANISTER)).filter((name) => name.endsWith(".mo"))) {
+    const text = await readFile(join(CANISTER, file), "utf8");
+    for (const [, name, value] of text.matchAll(/\blet (max\w+)(?: : \w+)? = ([\d_]+);/g)) {
+      found.set(`${file.slice(0, -3)}.${name}`, Number(value!.replaceAll("_", "")));
+    }
+  }
+  return found;
+}
+
+t.test("the canister's limits are the readers'", async (t) => {
+  const found = await limitsOfCanister();
+  t.strictSame([...found.keys()].sort(), [...Object.keys(SHARED), ...OWN].sort(), "no limit is left out");
+  for (const [name, limit] of Object.entries(SHARED)) t.equal(found.get(name), limit, name);
+  t.strictSame(
+    Object.values(limits).filter((limit) => !Object.values(SHARED).includes(limit)),
+    [],
+    "and each of the readers' is one of the canister's",
+  );
+});
+
+t.test("a pack is a chunk", async (t) => {
+  t.ok(PACK_TARGET_BYTES < PACK_MAX_BYTES);
+  t.ok(PACK_MAX_BYTES <= limits.MAX_CHUNK_BYTES);
+});
