@@ -5,7 +5,7 @@ import { messageOf } from "../errors.ts";
 import { chooseTransport } from "../fs/choose-transport.ts";
 import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
 import { createLog, limitRepeats } from "../log.ts";
-import type { MountDescription } from "../mount/mount.ts";
+import type { MountDescription } from "../mount/report/status.ts";
 import { serveMount } from "../mount/serve.ts";
 import { notifyFailed } from "../process/daemon.ts";
 import type { ReleaseAddress } from "../source/address.ts";

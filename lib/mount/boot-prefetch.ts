@@ -2,12 +2,55 @@
  * What a boot configuration says will be read next: whoever opens pxelinux's or GRUB's configuration will soon open the
  * kernel and the initrd that it names. No grammar is needed for that: every word that names a file of the tree counts.
  */
-import type { Tree, TreeFile } from "../tree/tree.ts";
+import pLimit from "p-limit";
+import { FileReader } from "../cache/file-reader.ts";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { BOOT_LOADS } from "../readahead.ts";
+import type { Chunks, Tree, TreeFile } from "../tree/tree.ts";
+import type { BackgroundChunks } from "./hydrate.ts";
 
 /** Configurations are text for people; whatever is larger is something else. */
 const MAX_CONFIGURATION_BYTES = 64 * 1024;
 /** A menu may name every installer there is. The first ones are those at the top. */
 const MOST_FILES = 16;
+
+/** Fetches what configurations name, in their order, while the boot loader still reads them. */
+export class BootPrefetch {
+  readonly #chunks: Chunks & BackgroundChunks;
+  readonly #log: Log;
+  readonly #loads = pLimit(BOOT_LOADS);
+  /** Configurations whose files have been asked for. */
+  readonly #raised = new WeakSet<TreeFile>();
+
+  constructor(chunks: Chunks & BackgroundChunks, log: Log) {
+    this.#chunks = chunks;
+    this.#log = log;
+  }
+
+  /** A file of the tree is opened: perhaps a configuration. */
+  opened(file: TreeFile, tree: Tree): void {
+    if (this.#raised.has(file) || !isBootConfiguration(file)) return;
+    this.#raised.add(file);
+    this.#fetchNamed(file, tree).catch((error) => this.#log.debug(`${file.path}: ${messageOf(error)}`));
+  }
+
+  async #fetchNamed(configuration: TreeFile, tree: Tree): Promise<void> {
+    const pieces: Buffer[] = [];
+    for await (const piece of new FileReader([configuration], tree.chunks, this.#chunks).read(0)) {
+      pieces.push(piece);
+    }
+    const files = filesNamedIn(Buffer.concat(pieces).toString(), configuration.path, tree);
+    if (files.length === 0) return;
+    this.#log.debug(`${configuration.path} names ${files.map(({ path }) => path).join(", ")}`);
+    const references = new Set(
+      files.flatMap(({ extents }) => extents.map(({ chunk }) => tree.chunks[chunk]!)),
+    );
+    await Promise.all(
+      Array.from(references, (reference) => this.#loads(() => this.#chunks.load(reference, { keep: true }))),
+    );
+  }
+}
 
 /** Tells a boot loader's configuration by its path: pxelinux.cfg/default, grub.cfg, menu.ipxe. */
 export function isBootConfiguration({ path, size }: TreeFile): boolean {

@@ -1,45 +1,26 @@
 /**
- * Follows a canister's releases: asks for the newest again and again, fetches what is new, and has it go live when all of
- * it is here and no boot is under way. Whatever goes wrong, what has been verified goes on being served.
+ * Follows a canister's releases: asks for the newest again and again, fetches what is new, and has it go live (live-release.ts)
+ * when all of it is here and no boot is under way. Whatever goes wrong, what has been verified goes on being served.
  */
 import { WrongFileError } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
-import type { Release } from "../source/source.ts";
+import type { Pieces, Release, Source } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
 import type { Tree } from "../tree/tree.ts";
-import { type Hydration, type Hydrator, startOf } from "./hydrate.ts";
+import { type Hydration, type Hydrator, isDone, startOf } from "./hydrate.ts";
+import type { LiveRelease, MountedRelease } from "./live-release.ts";
 import type { Quiet } from "./quiet.ts";
-
-/** What the follower works on; serve.ts puts it together. */
-export interface Following {
-  /** Asks the network. @param thorough as Source.newest() */
-  newest(thorough: boolean): Promise<Release>;
-  openTree(release: Release): Promise<Tree>;
-  /** Lets new readers have it. */
-  switchTo(release: Release, tree: Tree): Promise<void>;
-  /** The live release is proved anew. */
-  renewed(release: Release): Promise<void>;
-  /** Another release is live, or more is known of it: what proves it is to be kept. */
-  keep(release: Release): Promise<void>;
-  /** Keeps the chunks of these from being evicted; whether they all fit. */
-  reserve(releases: readonly Reserved[]): Promise<boolean>;
-  /** Whether all of the tree can be read without the network. */
-  isLocal(tree: Tree): Promise<boolean>;
-}
-
-export interface Reserved {
-  readonly release: Release;
-  readonly tree: Tree;
-}
 
 export interface FollowerOptions {
   /** Milliseconds between two looks at the canister; 0: never look. */
   readonly refresh: number;
   /** Whether releases are fetched whole, before they go live. */
   readonly hydrate: boolean;
-  readonly hydrator: Hydrator;
-  readonly quiet: Quiet;
+  readonly hydrator: Pick<Hydrator, "hydrate">;
+  readonly quiet: Pick<Quiet, "wait">;
+  /** Where what makes up a tree may be kept. */
+  readonly pieces: Pieces | undefined;
   readonly log: Log;
 }
 
@@ -47,10 +28,7 @@ export interface FollowerOptions {
 export type NextState = "reading" | "hydrating" | "waiting for quiet";
 
 export interface FollowerStatus {
-  readonly live: Release;
-  /** Of the live tree; undefined when it is read on demand. */
-  readonly hydration: Hydration | undefined;
-  readonly hydrated: boolean;
+  /** A release that is not live yet. */
   readonly next:
     | { readonly release: Release; readonly state: NextState; readonly hydration: Hydration | undefined }
     | undefined;
@@ -63,20 +41,19 @@ export interface FollowerStatus {
 /** A hundred hosts that were switched on together should not ask together for ever. */
 const JITTER = 0.1;
 
-interface Next {
-  /** The newest proof of it. */
-  release: Release;
-  state: NextState;
-  hydration: Hydration | undefined;
+/** A release that is to be here whole, if that is possible: by the newest proof of it. */
+type Target = Pick<MountedRelease, "release" | "hydration">;
+
+interface Next extends Target {
+  /** It waits for quiet alone. */
+  isReady: boolean;
 }
 
 export class Follower {
-  readonly #work: Following;
+  readonly #source: Pick<Source, "newest" | "tree">;
+  readonly #live: LiveRelease;
   readonly #options: FollowerOptions;
   readonly #ended = new AbortController();
-  #live: Release;
-  #tree: Tree;
-  #hydration: Hydration | undefined;
   #next: Next | undefined;
   /** Ends what is being fetched: a newer release makes it worthless. */
   #fetching = new AbortController();
@@ -91,11 +68,15 @@ export class Follower {
   #asked = false;
   readonly #hydrated = Promise.withResolvers<void>();
 
-  /** @param checked whether the network has just said that `live` is the newest */
-  constructor(live: Release, tree: Tree, checked: boolean, work: Following, options: FollowerOptions) {
+  /** @param checked whether the network has just said that what is live is the newest */
+  constructor(
+    source: Pick<Source, "newest" | "tree">,
+    live: LiveRelease,
+    checked: boolean,
+    options: FollowerOptions,
+  ) {
+    this.#source = source;
     this.#live = live;
-    this.#tree = tree;
-    this.#work = work;
     this.#options = options;
     if (checked) this.#checkedAt = new Date();
   }
@@ -108,10 +89,7 @@ export class Follower {
   status(): FollowerStatus {
     const next = this.#next;
     return {
-      live: this.#live,
-      hydration: this.#hydration,
-      hydrated: isDone(this.#hydration),
-      next: next && { release: next.release, state: next.state, hydration: next.hydration },
+      next: next && { release: next.release, state: stateOf(next), hydration: next.hydration },
       checkedAt: this.#checkedAt,
       problem: this.#problem?.message,
     };
@@ -119,7 +97,7 @@ export class Follower {
 
   /** Goes on until end(). */
   async run(): Promise<void> {
-    void this.#hydrateLive();
+    void this.#fetchLive();
     const { signal } = this.#ended;
     while (!signal.aborted) {
       await this.#pause();
@@ -139,10 +117,6 @@ export class Follower {
     this.#wake();
   }
 
-  #served(): Reserved {
-    return { release: this.#live, tree: this.#tree };
-  }
-
   async #pause(): Promise<void> {
     const woken = Promise.withResolvers<void>();
     this.#wake = woken.resolve;
@@ -158,20 +132,20 @@ export class Follower {
     this.#asked = false;
     let found: Release;
     try {
-      found = await this.#work.newest(thorough);
+      found = await this.#source.newest(thorough);
     } catch (error) {
       this.#cannotLook(error);
       return;
     }
     this.#canLook();
-    if (found.hash.equals(this.#live.hash)) {
-      this.#live = found;
-      await this.#work.renewed(found);
+    const { now } = this.#live;
+    if (found.hash.equals(now.release.hash)) {
+      await this.#live.renew(found);
       this.#abandonNext();
       // Which was interrupted for it.
       if (this.#fetching.signal.aborted) {
         this.#fetching = new AbortController();
-        if (!isDone(this.#hydration)) void this.#hydrateLive();
+        if (!isDone(now.hydration)) void this.#fetchLive();
       }
     } else if (this.#next?.release.hash.equals(found.hash)) {
       this.#next.release = found;
@@ -185,9 +159,10 @@ export class Follower {
     const message = messageOf(error);
     // Once an outage, not once a minute.
     if (this.#problem?.message !== message) {
-      const { certifiedAt } = this.#live;
+      const { release } = this.#live.now;
+      const { certifiedAt } = release;
       this.#options.log.warn(
-        `cannot ask for the newest release: ${message}; goes on with ${nameOf(this.#live)}, of ${certifiedAt.toISOString()}`,
+        `cannot ask for the newest release: ${message}; goes on with ${nameOf(release)}, of ${certifiedAt.toISOString()}`,
       );
     }
     this.#problem = { message, since: this.#problem?.since ?? new Date() };
@@ -212,7 +187,7 @@ export class Follower {
   async #bringLive(release: Release): Promise<void> {
     const { log, quiet } = this.#options;
     const name = nameOf(release);
-    const next: Next = { release, state: "reading", hydration: undefined };
+    const next: Next = { release, hydration: undefined, isReady: false };
     this.#next = next;
     // What is live was being fetched until now; the next release has most of it as well.
     this.#fetching.abort();
@@ -220,87 +195,77 @@ export class Follower {
     const { signal } = this.#fetching;
     log.info(`${name} (${release.hash.toString("hex")}) is out`);
     try {
-      const tree = await this.#work.openTree(release);
+      const tree = await this.#source.tree(release, this.#options.pieces);
       signal.throwIfAborted();
-      const local = await this.#fetchWhole(next, tree, signal);
-      next.state = "waiting for quiet";
+      const isWhole = await this.#fetchWhole(next, tree, signal);
+      next.isReady = true;
       this.#readySince ??= performance.now();
       const { quiet: isQuiet, waited } = await quiet.wait(this.#readySince, signal);
       signal.throwIfAborted();
-      await this.#work.switchTo(next.release, tree);
-      this.#readySince = undefined;
-      this.#live = next.release;
-      this.#tree = tree;
-      this.#hydration = next.hydration;
-      if (this.#next === next) this.#next = undefined;
-      const how = local ? "all of it is here" : "it is read on demand";
-      const when = isQuiet
-        ? `after ${seconds(waited)} s of waiting for quiet`
-        : `though files go on being opened, after ${seconds(waited)} s`;
-      log.info(`${name} is live (${how}), ${when}`);
-      await this.#work.keep(this.#live);
+      const { hydration } = next;
+      await this.#live.switchTo({ release: next.release, tree, hydration }, () => {
+        this.#readySince = undefined;
+        if (this.#next === next) this.#next = undefined;
+        const how = isWhole ? "all of it is here" : "it is read on demand";
+        const when = isQuiet
+          ? `after ${seconds(waited)} s of waiting for quiet`
+          : `though files go on being opened, after ${seconds(waited)} s`;
+        log.info(`${name} is live (${how}), ${when}`);
+      });
       this.#hydrated.resolve();
-      // Alone it may fit; else this only gives up what the one before had reserved.
-      if (local) await this.#work.reserve([this.#served()]);
-      else await this.#hydrateLive();
+      if (!isWhole) await this.#fetchLive();
     } catch (error) {
       if (signal.aborted) return;
       if (this.#next === next) this.#next = undefined;
       if (error instanceof WrongFileError) this.#refused = release.hash.toString("hex");
       log.error(`${name} does not go live: ${messageOf(error)}`);
       // Which was interrupted for it.
-      if (!isDone(this.#hydration)) await this.#hydrateLive();
+      if (!isDone(this.#live.now.hydration)) await this.#fetchLive();
     }
   }
 
-  /** Whether the tree is here whole. @throws WrongFileError; AbortError */
-  async #fetchWhole(next: Next, tree: Tree, signal: AbortSignal): Promise<boolean> {
+  /**
+   * Fetches all of a release, and keeps it from being evicted, unless it is to be read on demand.
+   *
+   * @param target which is live, or is to be: then it has to fit beside what is live
+   * @returns whether all of it is here
+   * @throws WrongFileError; AbortError
+   */
+  async #fetchWhole(target: Target, tree: Tree, signal: AbortSignal): Promise<boolean> {
     const { hydrate, hydrator, log } = this.#options;
-    const fits = await this.#work.reserve([this.#served(), { release: next.release, tree }]);
+    const name = nameOf(target.release);
+    const isLive = target === this.#live.now;
+    const reserve = () => this.#live.reserve(isLive ? undefined : { release: target.release, tree });
+    const fits = await reserve();
     if (!hydrate) return false;
     if (!fits) {
-      log.warn(
-        `${nameOf(next.release)} and the live one do not fit the cache together: it will be read on demand; --max-cache-size makes room`,
-      );
+      const why = isLive
+        ? "is larger than the cache: it is"
+        : "and the live one do not fit the cache together: it will be";
+      log.warn(`${name} ${why} read on demand; --max-cache-size makes room`);
       return false;
     }
-    next.state = "hydrating";
-    next.hydration = startOf(tree);
-    await hydrator.hydrate(tree, next.hydration, signal);
+    target.hydration = startOf(tree);
+    await hydrator.hydrate(tree, target.hydration, signal);
     // Chunks whose hashes were not known before are.
-    await this.#work.reserve([this.#served(), { release: next.release, tree }]);
-    if (await this.#work.isLocal(tree)) return true;
-    next.hydration = undefined;
-    log.warn(`not all of ${nameOf(next.release)} could be kept in the cache`);
-    return false;
+    await reserve();
+    const isHere = await this.#live.isHere(tree);
+    signal.throwIfAborted();
+    if (!isHere) target.hydration = undefined;
+    if (isLive) await this.#live.keep();
+    if (!isHere) log.warn(`not all of ${name} could be kept in the cache: it is read on demand`);
+    return isHere;
   }
 
-  async #hydrateLive(): Promise<void> {
-    const { hydrate, hydrator, log } = this.#options;
+  async #fetchLive(): Promise<void> {
+    const { log } = this.#options;
     const { signal } = this.#fetching;
-    const name = nameOf(this.#live);
+    const { now } = this.#live;
+    const name = nameOf(now.release);
+    const start = new Date();
     try {
-      const fits = await this.#work.reserve([this.#served()]);
-      if (!hydrate) return;
-      if (!fits) {
-        log.warn(`${name} is larger than the cache: it is read on demand; --max-cache-size makes room`);
-        return;
-      }
-      const hydration = startOf(this.#tree);
-      this.#hydration = hydration;
-      const start = new Date();
-      await hydrator.hydrate(this.#tree, hydration, signal);
-      await this.#work.reserve([this.#served()]);
-      const isLocal = await this.#work.isLocal(this.#tree);
-      signal.throwIfAborted();
-      if (!isLocal) {
-        this.#hydration = undefined;
-        await this.#work.keep(this.#live);
-        log.warn(`not all of ${name} could be kept in the cache: it is read on demand`);
-        return;
-      }
-      await this.#work.keep(this.#live);
-      log.info(`all of ${name} is here, after ${secondsSince(start)} s: it needs no network`);
+      const isWhole = await this.#fetchWhole(now, now.tree, signal);
+      if (isWhole) log.info(`all of ${name} is here, after ${secondsSince(start)} s: it needs no network`);
     } catch (error) {
       if (!signal.aborted) log.error(`${name} cannot be fetched whole: ${messageOf(error)}`);
     } finally {
@@ -310,8 +275,9 @@ export class Follower {
   }
 }
 
-function isDone(hydration: Hydration | undefined): boolean {
-  return hydration !== undefined && hydration.filesDone === hydration.files;
+function stateOf({ isReady, hydration }: Next): NextState {
+  if (isReady) return "waiting for quiet";
+  return hydration === undefined ? "reading" : "hydrating";
 }
 
 function secondsSince(date: Date): string {

@@ -94,6 +94,10 @@ export function startOf(tree: Tree): Hydration {
   return { files: filesOf(tree).length, bytes: tree.bytes, filesDone: 0, bytesDone: 0 };
 }
 
+export function isDone(hydration: Hydration | undefined): boolean {
+  return hydration !== undefined && hydration.filesDone === hydration.files;
+}
+
 async function readWhole(reader: FileReader, index: number, signal: AbortSignal): Promise<void> {
   for await (const _ of reader.read(index)) signal.throwIfAborted();
 }

@@ -9,9 +9,10 @@ import { keptKind } from "../source/kept.ts";
 import { openSource } from "../source/open-source.ts";
 import type { Source, SourceKind } from "../source/source.ts";
 import { nothingKept, openFirst } from "./first-release.ts";
-import { CanisterMount, type MountDescription } from "./mount.ts";
+import { CanisterMount } from "./mount.ts";
 import type { CanisterMountOptions } from "./options.ts";
 import { untilNetworkAnswers } from "./outage.ts";
+import type { MountDescription } from "./report/status.ts";
 import { ServiceManager } from "./report/systemd.ts";
 
 /** Who wants the memory to be small does not want a thread's 30 MiB either. */

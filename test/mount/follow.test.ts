@@ -1,80 +1,96 @@
 /** The follower with sources and hydrators of the test's own, for what takes luck with real ones. */
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { createLog } from "../../lib/log.ts";
-import { Follower, type Following } from "../../lib/mount/follow.ts";
-import type { Hydration, Hydrator } from "../../lib/mount/hydrate.ts";
+import { WrongFileError } from "../../lib/cache/file-reader.ts";
+import { Follower, type FollowerOptions } from "../../lib/mount/follow.ts";
 import { Quiet } from "../../lib/mount/quiet.ts";
 import type { Release } from "../../lib/source/source.ts";
-import { Tree } from "../../lib/tree/tree.ts";
+import { keyOf } from "../../lib/tree/tree.ts";
+import { chunkOf, liveOf, mountedOf, releaseOf, treeOf } from "./live.ts";
 
-const release = (name: string): Release => ({
-  number: undefined,
-  hash: Buffer.alloc(32, name),
-  certifiedAt: new Date(),
-  verified: "certified",
-});
-const tree = Tree.of(
-  {
-    chunks: [{ sha256: Buffer.alloc(32), size: 1 }],
-    entries: [
-      {
-        kind: "file",
-        path: "file",
-        modified: 0n,
-        size: 1,
-        sha256: undefined,
-        executable: false,
-        extents: [{ chunk: 0, offset: 0, length: 1 }],
-      },
-    ],
-  },
-  0n,
-);
+const tree = treeOf(chunkOf("a"));
+const A = releaseOf("A");
+const B = releaseOf("B");
 
-t.test("what is live goes on being fetched when the next release is abandoned", async (t) => {
-  let newest = "A";
-  let begun = 0;
-  const mayEnd = Promise.withResolvers<void>();
-  const hydrator: Pick<Hydrator, "hydrate"> = {
-    async hydrate(_tree, progress: Hydration, signal) {
-      begun += 1;
-      const aborted = new Promise<never>((_, reject) => {
-        signal.addEventListener("abort", () => reject(signal.reason));
-      });
-      await Promise.race([mayEnd.promise, aborted]);
-      progress.filesDone = progress.files;
+/** Follows a source whose newest release is `newest.release`, from A on. */
+function following(hydrate: FollowerOptions["hydrator"]["hydrate"], fixture = {}) {
+  const newest = { release: A, looks: 0 };
+  const mounted = liveOf(mountedOf(A, tree), fixture);
+  const source = {
+    async newest(): Promise<Release> {
+      newest.looks += 1;
+      return newest.release;
     },
+    tree: async () => tree,
   };
-  const work: Following = {
-    newest: async () => release(newest),
-    openTree: async () => tree,
-    switchTo: async () => {},
-    renewed: async () => {},
-    keep: async () => {},
-    reserve: async () => true,
-    isLocal: async () => true,
-  };
-  const follower = new Follower(release("A"), tree, true, work, {
+  const follower = new Follower(source, mounted.live, true, {
     refresh: 20,
     hydrate: true,
-    hydrator: hydrator as Hydrator,
+    hydrator: { hydrate },
     quiet: new Quiet(0, 0),
-    log: createLog("error"),
+    pieces: undefined,
+    log: mounted.log,
+  });
+  t.teardown(() => follower.end());
+  return { ...mounted, newest, follower };
+}
+
+t.test("what is live goes on being fetched when the next release is abandoned", async (t) => {
+  let begun = 0;
+  const mayEnd = Promise.withResolvers<void>();
+  const { live, onDisk, newest, follower } = following(async (_tree, progress, signal) => {
+    begun += 1;
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
+    await Promise.race([mayEnd.promise, aborted]);
+    onDisk.add(keyOf(chunkOf("a")));
+    progress.filesDone = progress.files;
   });
   let isHydrated = false;
   void follower.hydrated.then(() => {
     isHydrated = true;
   });
   void follower.run();
-  newest = "B";
+  newest.release = B;
   while (begun < 2) await sleep(5);
-  newest = "A";
+  t.match(follower.status().next, { release: B, state: "hydrating" });
+  newest.release = A;
   while (begun < 3) await sleep(5);
-  await sleep(100);
+  const { looks } = newest;
+  while (newest.looks < looks + 3) await sleep(5);
   t.notOk(isHydrated, "nothing is here yet");
   mayEnd.resolve();
   await follower.hydrated;
-  t.equal(follower.status().live.hash.toString("latin1", 0, 1), "A");
-  follower.end();
+  t.match(live.now, { release: A, hydration: { filesDone: 1 } });
+});
+
+t.test("a release that is not what it says does not go live, and is not fetched again", async (t) => {
+  let fetched = 0;
+  const { live, logged, newest, follower } = following(async (_tree, progress) => {
+    fetched += 1;
+    if (fetched > 1) throw new WrongFileError("0: lies");
+    progress.filesDone = progress.files;
+  });
+  void follower.run();
+  await follower.hydrated;
+  newest.release = B;
+  while (!logged.some((line) => /does not go live: 0: lies/.test(line))) await sleep(5);
+  const { looks } = newest;
+  while (newest.looks < looks + 3) await sleep(5);
+  t.equal(logged.filter((line) => /is out/.test(line)).length, 1);
+  t.equal(live.now.release, A);
+  t.equal(follower.status().next, undefined);
+});
+
+t.test("what cannot be kept goes live all the same, to be read on demand", async (t) => {
+  const { live, logged, newest, follower } = following(async (_tree, progress) => {
+    progress.filesDone = progress.files;
+  });
+  void follower.run();
+  await follower.hydrated;
+  t.equal(live.now.hydration, undefined, "it is not here");
+  newest.release = B;
+  while (live.now.release !== B) await sleep(5);
+  t.ok(logged.some((line) => /is live \(it is read on demand\)/.test(line)));
 });

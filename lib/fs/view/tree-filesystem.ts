@@ -70,11 +70,6 @@ export class TreeFileSystem implements FileSystem {
     this.#options = options;
   }
 
-  /** What new readers get. */
-  get served(): ServedRelease {
-    return this.#inodes.served;
-  }
-
   /** As Inodes.prepare(): what it returns is for the transport's `switchTo`. */
   prepare(next: ServedRelease): Generator<void, () => void> {
     return this.#inodes.prepare(next);

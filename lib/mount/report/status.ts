@@ -1,10 +1,25 @@
-/** What can be asked of a live mount, as `icfs status --json` prints it. */
+/** What can be said of a live mount, as `icfs status --json` prints it. */
 import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import type { DiskStatistics } from "../../cache/disk-store.ts";
 import type { ReaderStatistics } from "../../fs/view/tree-filesystem.ts";
-import type { ReleaseNames } from "../../source/words.ts";
-import type { Hydration } from "../hydrate.ts";
-import type { MountDescription } from "../mount.ts";
+import type { Release, SourceKind, Verification } from "../../source/source.ts";
+import { namesOf, type ReleaseNames } from "../../source/words.ts";
+import { type Hydration, isDone } from "../hydrate.ts";
+
+/** What a mount command reports once it is live. */
+export interface MountDescription extends ReleaseNames {
+  readonly canister: string;
+  readonly mountpoint: string;
+  readonly source: SourceKind;
+  readonly verified: Verification;
+  readonly files: number;
+  /** Bytes of all files together. */
+  readonly bytes: number;
+  /** When the subnet certified the release; without certificates, when the canister said so. */
+  readonly certifiedAt: string;
+  /** Why the release is one that was kept on this host, if it is. */
+  readonly warning?: string;
+}
 
 export interface MountStatus extends MountDescription {
   readonly pid: number;
@@ -39,4 +54,110 @@ export interface MountStatus extends MountDescription {
   };
   /** The last error a reader got. */
   readonly lastError?: { readonly at: string; readonly message: string };
+}
+
+/** Of the parts of a mount, what its description is made of. */
+export interface Described {
+  readonly canister: string;
+  readonly mountpoint: string;
+  readonly source: SourceKind;
+  readonly warning: string | undefined;
+  readonly live: {
+    readonly now: {
+      readonly release: Release;
+      readonly tree: { readonly files: number; readonly bytes: number };
+      readonly hydration: Hydration | undefined;
+    };
+    /** Of its proof, in milliseconds. */
+    readonly age: number;
+  };
+}
+
+/** And what its status is made of. */
+export interface Reported extends Described {
+  readonly following: {
+    readonly checkedAt: Date | undefined;
+    readonly problem: string | undefined;
+    readonly next:
+      | { readonly release: Release; readonly state: string; readonly hydration: Hydration | undefined }
+      | undefined;
+  };
+  readonly openFiles: number;
+  readonly fileSystem: {
+    readonly statistics: ReaderStatistics;
+    readonly lastError: { readonly at: Date; readonly message: string } | undefined;
+  };
+  readonly cache: {
+    readonly statistics: CacheStatistics;
+    readonly memoryUsed: number;
+    readonly underWay: number;
+    readonly breaker: { readonly openSince: Date | undefined };
+  };
+  /** Bytes of chunks in memory, at most. */
+  readonly memory: number;
+  readonly disk:
+    | {
+        readonly statistics: DiskStatistics;
+        readonly directory: string;
+        readonly capacity: number;
+        readonly problem: string | undefined;
+      }
+    | undefined;
+}
+
+export function describe({ canister, mountpoint, source, warning, live }: Described): MountDescription {
+  const { release, tree } = live.now;
+  return {
+    canister,
+    mountpoint,
+    source,
+    ...namesOf(release),
+    verified: release.verified,
+    files: tree.files,
+    bytes: tree.bytes,
+    certifiedAt: release.certifiedAt.toISOString(),
+    ...(warning !== undefined && { warning }),
+  };
+}
+
+export function statusOf(mount: Reported): MountStatus {
+  const { live, following, fileSystem, cache, disk } = mount;
+  const { checkedAt, problem, next } = following;
+  const { hydration } = live.now;
+  const { openSince } = cache.breaker;
+  const { lastError } = fileSystem;
+  return {
+    ...describe(mount),
+    pid: process.pid,
+    proofAge: Math.round(live.age / 1000),
+    ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
+    ...(problem !== undefined && { problem }),
+    hydrated: isDone(hydration),
+    ...(hydration && { hydration }),
+    ...(next && {
+      next: {
+        ...namesOf(next.release),
+        state: next.state,
+        ...(next.hydration && { hydration: next.hydration }),
+      },
+    }),
+    openFiles: mount.openFiles,
+    readers: fileSystem.statistics,
+    cache: {
+      ...cache.statistics,
+      memoryUsed: cache.memoryUsed,
+      memory: mount.memory,
+      underWay: cache.underWay,
+      ...(openSince && { failingSince: openSince.toISOString() }),
+    },
+    ...(disk && {
+      disk: {
+        ...disk.statistics,
+        directory: disk.directory,
+        capacity: disk.capacity,
+        ...(disk.problem !== undefined && { problem: disk.problem }),
+      },
+    }),
+    ...(lastError && { lastError: { at: lastError.at.toISOString(), message: lastError.message } }),
+  };
 }

@@ -1,0 +1,209 @@
+/**
+ * The release that readers get: the one owner of what is live. Others look at it, and tell it what they have found out: that
+ * it is proved anew, or that another is to take its place. It keeps what proves the live release, and its chunks from being
+ * evicted.
+ */
+import pLimit from "p-limit";
+import type { MountedTransport } from "../fs/transport.ts";
+import type { ServedRelease } from "../fs/view/inodes.ts";
+import type { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
+import type { Log } from "../log.ts";
+import { type Keeper, type KeptBy, keepRelease } from "../source/kept.ts";
+import type { Release } from "../source/source.ts";
+import { nameOf } from "../source/words.ts";
+import { inSteps } from "../steps.ts";
+import { type Chunk, keyOf, type Tree } from "../tree/tree.ts";
+import { ageOf } from "./first-release.ts";
+import type { Hydration } from "./hydrate.ts";
+
+/** A release that is live, or is to be. */
+export interface MountedRelease extends ServedRelease {
+  /** How far all of it has been fetched; undefined while it is read on demand. */
+  hydration: Hydration | undefined;
+}
+
+/** Where chunks are kept for longer than this process lives, as seen from here (lib/cache/disk-store.ts). */
+export interface Disk extends Keeper {
+  /** Bytes that chunks may take. */
+  readonly capacity: number;
+  /** Whether a chunk is here. @param key SHA-256 in hexadecimal @param size in bytes */
+  has(key: string, size: number): Promise<boolean>;
+  /** Keeps these chunks from being evicted, in place of those of that name before. Never rejects. */
+  pin(name: string, keys: ReadonlySet<string>): Promise<void>;
+}
+
+/** Chunks in memory, as seen from here (lib/cache/chunk-cache.ts). */
+export interface HeldChunks {
+  /** Whether the chunk can be read without the network. */
+  holds(reference: Chunk): Promise<boolean>;
+}
+
+export interface LiveReleaseOptions {
+  /** Undefined: there is memory only. */
+  readonly store: Disk | undefined;
+  /** Bytes of memory for chunks. */
+  readonly memory: number;
+  /** Milliseconds after which a proof is too old to open files by. */
+  readonly maxStale: number;
+  readonly log: Log;
+}
+
+/** How often to keep a snapshot that has not changed: its age is told by what was kept. */
+const KEEP_AGAIN_MS = 10 * 60_000;
+/** Under which the chunks are pinned. */
+const PIN = "trees";
+
+export class LiveRelease {
+  readonly #from: KeptBy;
+  readonly #chunks: HeldChunks;
+  readonly #options: LiveReleaseOptions;
+  #now: MountedRelease;
+  #fileSystem: Pick<TreeFileSystem, "prepare"> | undefined;
+  #transport: Pick<MountedTransport, "switchTo"> | undefined;
+  /** Of all certificates seen: what a clock that is behind it is compared with. */
+  #newestTime: Date;
+  #tooStale = false;
+  readonly #oneSwitch = pLimit(1);
+  /** When (of performance.now()) the release was last kept. */
+  #keptAt = performance.now();
+  #keptLearned = 0;
+
+  /** @param first which was kept when it was opened */
+  constructor(
+    from: KeptBy,
+    { release, tree }: ServedRelease,
+    chunks: HeldChunks,
+    options: LiveReleaseOptions,
+  ) {
+    this.#from = from;
+    this.#chunks = chunks;
+    this.#options = options;
+    this.#now = { release, tree, hydration: undefined };
+    this.#newestTime = release.certifiedAt;
+  }
+
+  /** What new readers get. */
+  get now(): MountedRelease {
+    return this.#now;
+  }
+
+  /** Milliseconds since it, or one that follows it, was certified. */
+  get age(): number {
+    return ageOf(this.#now.release.certifiedAt, this.#newestTime);
+  }
+
+  /** Readers are served from now on: what switches have to change. */
+  mounted(fileSystem: Pick<TreeFileSystem, "prepare">, transport: Pick<MountedTransport, "switchTo">): void {
+    this.#fileSystem = fileSystem;
+    this.#transport = transport;
+  }
+
+  /** @throws Error when the proof is older than the user allows */
+  mustBeFresh(): void {
+    const { maxStale, log } = this.#options;
+    const { release } = this.#now;
+    const { age } = this;
+    if (age <= maxStale) {
+      if (this.#tooStale) log.info(`${nameOf(release)} is proved anew: files can be opened again`);
+      this.#tooStale = false;
+      return;
+    }
+    const message = `${nameOf(release)} was certified ${Math.round(age / 1000)} s ago, more than --max-stale allows`;
+    if (!this.#tooStale) log.error(`${message}: no file can be opened until the network says what is newest`);
+    this.#tooStale = true;
+    throw new Error(message);
+  }
+
+  /** Takes a newer proof of the live release. */
+  async renew(release: Release): Promise<void> {
+    this.#sawTime(release);
+    this.#now.release = release;
+    // A snapshot's evidence is all of its list, and may be some megabytes.
+    const isSmall = release.number !== undefined;
+    const isOld = performance.now() - this.#keptAt > KEEP_AGAIN_MS;
+    if (isSmall || isOld) await this.keep();
+    else await this.keepLearned();
+  }
+
+  /**
+   * Lets new readers have another release, and keeps that instead of the one before.
+   *
+   * @param switched called at the moment from which they get it
+   */
+  async switchTo(next: MountedRelease, switched: () => void): Promise<void> {
+    this.#sawTime(next.release);
+    await this.#oneSwitch(async () => {
+      const swap = await inSteps(this.#fileSystem!.prepare(next));
+      await this.#transport!.switchTo(() => {
+        swap();
+        this.#now = next;
+        switched();
+      });
+    });
+    await this.keep();
+    // Alone it may fit; else this only gives up what the one before had reserved.
+    await this.reserve();
+  }
+
+  /** Keeps what proves the live release, and what is known of it. */
+  async keep(): Promise<void> {
+    this.#keptAt = performance.now();
+    this.#keptLearned = this.#from.source.learned;
+    const { store } = this.#options;
+    if (store !== undefined) await keepRelease(store, this.#from, this.#now.release);
+  }
+
+  /** Keeps it when more is known of it than the last time. */
+  async keepLearned(): Promise<void> {
+    if (this.#from.source.learned > this.#keptLearned) await this.keep();
+  }
+
+  /**
+   * Keeps the chunks of the live release from being evicted, if all of them fit; whether they do. Where they do not, only what
+   * its tree is made of is kept.
+   *
+   * @param next which is to fit beside it, and is kept as well
+   */
+  async reserve(next?: ServedRelease): Promise<boolean> {
+    const { store, memory } = this.#options;
+    const releases = next === undefined ? [this.#now] : [this.#now, next];
+    const chunks = releases.flatMap(({ tree }) => tree.chunks);
+    const bytes = bytesOf(chunks);
+    if (store === undefined) return bytes <= memory;
+    const fits = bytes <= store.capacity;
+    const keys = new Set(releases.flatMap(({ release }) => this.#from.source.piecesOf(release)));
+    if (fits) for (const chunk of chunks) if (chunk.sha256 !== undefined) keys.add(keyOf(chunk));
+    await store.pin(PIN, keys);
+    return fits;
+  }
+
+  /** Whether a tree's chunks are to stay in memory: with no disk all; else what leaves room for the next, so that no reader waits for a disk. */
+  staysInMemory({ chunks }: Tree): boolean {
+    const { store, memory } = this.#options;
+    return store === undefined || chunks.reduce((sum, { size }) => sum + size, 0) <= memory / 2;
+  }
+
+  /**
+   * Whether all of a tree can be read without the network. Where there is a disk it must be there: what is in memory alone is gone
+   * with this process, or for something else.
+   */
+  async isHere({ chunks }: Tree): Promise<boolean> {
+    const { store } = this.#options;
+    for (const chunk of chunks) {
+      if (chunk.sha256 === undefined) return false;
+      if (!(await (store?.has(keyOf(chunk), chunk.size) ?? this.#chunks.holds(chunk)))) return false;
+    }
+    return true;
+  }
+
+  /** What is not certified tells this host's own clock. */
+  #sawTime({ certifiedAt, verified }: Release): void {
+    if (verified === "certified" && certifiedAt > this.#newestTime) this.#newestTime = certifiedAt;
+  }
+}
+
+/** Of all of them, each counted once. */
+function bytesOf(chunks: readonly Chunk[]): number {
+  const sizes = new Map(chunks.map((chunk) => [keyOf(chunk), chunk.size]));
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+}
