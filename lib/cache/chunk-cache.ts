@@ -4,7 +4,7 @@
  */
 import { LRUCache } from "lru-cache";
 import { WANTED_MS } from "../readahead.ts";
-import { type Chunk, keyOf } from "../tree/tree.ts";
+import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
 import {
   type Change,
@@ -23,6 +23,13 @@ export interface Disk {
   has(key: string, size: number): Promise<boolean>;
   /** Never rejects. */
   write(key: string, bytes: Buffer): Promise<void>;
+}
+
+/** Where chunks come from, as seen from here (lib/source/source.ts). */
+export interface ChunkSource {
+  readonly chunk: FetchChunk;
+  /** What a chunk is known to be by now: itself, or, of one that was listed without a hash and has been fetched, one with it. */
+  readonly known: (reference: Chunk) => Chunk;
 }
 
 /** Chunks that can be read without the network until they are let go of. */
@@ -62,6 +69,7 @@ const LEAST_WRITING_BYTES = 4 * 1024 * 1024;
 const MOST_WRITING_BYTES = 16 * 1024 * 1024;
 
 export class ChunkCache {
+  readonly #source: Pick<ChunkSource, "known">;
   readonly #fetcher: ChunkFetcher;
   readonly #options: ChunkCacheOptions;
   readonly #memory: LRUCache<string, Buffer>;
@@ -79,9 +87,14 @@ export class ChunkCache {
   readonly #held: HeldChunks;
   #writing = 0;
 
-  constructor(fetch: FetchChunk, options: ChunkCacheOptions) {
+  constructor(source: ChunkSource, options: ChunkCacheOptions) {
+    this.#source = source;
     this.#options = options;
-    this.#fetcher = new ChunkFetcher(fetch, options, (change) => this.#fetchWanted(change));
+    this.#fetcher = new ChunkFetcher(
+      (...fetched) => source.chunk(...fetched),
+      options,
+      (change) => this.#fetchWanted(change),
+    );
     this.#wanted = new LRUCache({ max: this.#fetcher.mostAhead, ttl: WANTED_MS });
     this.#garbage = new Garbage(options.memory);
     this.#held = new HeldChunks(options.memory);
@@ -127,13 +140,14 @@ export class ChunkCache {
 
   /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
   async get(reference: Chunk): Promise<Buffer> {
-    const key = keyOf(reference);
+    const chunk = this.#source.known(reference);
+    const key = keyOf(chunk);
     const cached = this.#memory.get(key) ?? this.#here(key);
     if (cached !== undefined) {
       this.#reads.hits += 1;
       return cached;
     }
-    const read = this.#fromDisk(reference);
+    const read = this.#fromDisk(chunk);
     if (read !== undefined) {
       const kept = await read;
       if (kept !== undefined) {
@@ -152,7 +166,7 @@ export class ChunkCache {
     if (late !== undefined) throw late;
     const deadline = performance.now() + this.#options.readTimeout;
     try {
-      return this.#arrived(reference, await this.#fetcher.forReader(key, reference, deadline));
+      return this.#arrived(await this.#fetcher.forReader(key, chunk, deadline));
     } catch (error) {
       this.#late.set(key, error as Error);
       throw error;
@@ -161,14 +175,15 @@ export class ChunkCache {
 
   /** Fetches the chunk in the background, unless it is here; where enough is under way, a moment later or not at all. */
   prefetch(reference: Chunk): void {
-    const key = keyOf(reference);
+    const chunk = this.#source.known(reference);
+    const key = keyOf(chunk);
     if (this.#here(key) !== undefined || this.#diskReads.has(key) || this.#fetcher.isUnderWay(key)) return;
     if (!this.#fetcher.hasRoom(this.#diskReads.size)) {
-      this.#want(key, reference);
+      this.#want(key, chunk);
       return;
     }
     this.#wanted.delete(key);
-    this.#ahead(reference).catch(() => {
+    this.#ahead(key, chunk).catch(() => {
       // Already logged; whoever reads the chunk tries again and is told.
     });
   }
@@ -187,11 +202,11 @@ export class ChunkCache {
    */
   async load(reference: Chunk, { keep }: { keep: boolean }): Promise<Buffer> {
     const { disk } = this.#options;
-    const here = () => this.#here(keyOf(reference));
-    const kept = here() ?? (await this.#onDisk(reference)) ?? here();
-    const bytes = kept ?? (await this.#fetcher.inBackground(keyOf(reference), reference, here));
-    // By now its hash is known.
-    const key = keyOf(reference);
+    const chunk = this.#source.known(reference);
+    const here = () => this.#found(reference);
+    const kept = here() ?? (await this.#onDisk(chunk)) ?? here();
+    const { chunk: known, bytes } = kept ?? (await this.#fetcher.inBackground(keyOf(chunk), chunk, here));
+    const key = keyOf(known);
     const another = this.#inMemory(key) !== undefined;
     if (kept === undefined && !another) this.#garbage.arrived(bytes.length);
     if (keep) this.#remember(key, bytes);
@@ -202,8 +217,9 @@ export class ChunkCache {
 
   /** Whether the chunk can be read without the network. */
   async holds(reference: Chunk): Promise<boolean> {
-    if (reference.sha256 === undefined) return false;
-    return this.#inMemory(keyOf(reference)) !== undefined || (await this.#isOnDisk(reference));
+    const chunk = this.#source.known(reference);
+    if (chunk.sha256 === undefined) return false;
+    return this.#inMemory(keyOf(chunk)) !== undefined || (await this.#isOnDisk(chunk));
   }
 
   hold(): Hold {
@@ -212,13 +228,14 @@ export class ChunkCache {
     return {
       keep: async (reference) => {
         const { disk } = this.#options;
-        if (await this.#isOnDisk(reference)) return true;
-        const bytes = this.#here(keyOf(reference)) ?? (await this.get(reference));
-        // By now its hash is known.
-        const key = keyOf(reference);
+        const before = this.#source.known(reference);
+        if (await this.#isOnDisk(before)) return true;
+        const bytes = this.#here(keyOf(before)) ?? (await this.get(reference));
+        const chunk = this.#source.known(reference);
+        const key = keyOf(chunk);
         // It may not have been written, as too much was on its way to disk.
         if (disk !== undefined) await this.#write(disk, key, bytes);
-        if (await this.#isOnDisk(reference)) return true;
+        if (await this.#isOnDisk(chunk)) return true;
         if (over) return false;
         if (keys.has(key)) return true;
         if (!this.#held.add(key, bytes)) return false;
@@ -239,16 +256,24 @@ export class ChunkCache {
     };
   }
 
-  async #isOnDisk(reference: Chunk): Promise<boolean> {
-    if (reference.sha256 === undefined) return false;
-    return (await this.#options.disk?.has(keyOf(reference), reference.size)) === true;
+  async #isOnDisk(chunk: Chunk): Promise<boolean> {
+    if (chunk.sha256 === undefined) return false;
+    return (await this.#options.disk?.has(keyOf(chunk), chunk.size)) === true;
   }
 
-  async #ahead(reference: Chunk): Promise<void> {
-    const read = this.#fromDisk(reference);
+  async #ahead(key: string, chunk: Chunk): Promise<void> {
+    const read = this.#fromDisk(chunk);
     if (read !== undefined && (await read) !== undefined) return;
-    if (this.#here(keyOf(reference)) !== undefined) return;
-    this.#arrived(reference, await this.#fetcher.ahead(keyOf(reference), reference));
+    if (this.#here(key) !== undefined) return;
+    this.#arrived(await this.#fetcher.ahead(key, chunk));
+  }
+
+  /** #here(), of a chunk whose hash is known by now. */
+  #found(reference: Chunk): VerifiedChunk | undefined {
+    const chunk = this.#source.known(reference);
+    if (chunk.sha256 === undefined) return undefined;
+    const bytes = this.#here(keyOf(chunk));
+    return bytes && { chunk, bytes };
   }
 
   /** Without looking on disk, and without counting as a use. */
@@ -272,15 +297,17 @@ export class ChunkCache {
     while (this.memoryUsed > this.#options.memory) this.#memory.pop();
   }
 
-  /** One that has no hash yet is not there: it would have one. */
-  async #onDisk(reference: Chunk): Promise<Buffer | undefined> {
-    return reference.sha256 === undefined ? undefined : this.#options.disk?.read(keyOf(reference));
+  /** What has no hash is not there: it would have one. */
+  async #onDisk(chunk: Chunk): Promise<VerifiedChunk | undefined> {
+    if (chunk.sha256 === undefined) return undefined;
+    const bytes = await this.#options.disk?.read(keyOf(chunk));
+    return bytes && { chunk, bytes };
   }
 
   /** Undefined when there is no need to look. */
-  #fromDisk(reference: Chunk): Promise<Buffer | undefined> | undefined {
-    if (this.#options.disk === undefined || reference.sha256 === undefined) return undefined;
-    const key = keyOf(reference);
+  #fromDisk(chunk: Chunk): Promise<Buffer | undefined> | undefined {
+    if (this.#options.disk === undefined || chunk.sha256 === undefined) return undefined;
+    const key = keyOf(chunk);
     let read = this.#diskReads.get(key);
     if (read === undefined) {
       read = this.#readDisk(key, this.#options.disk);
@@ -300,8 +327,8 @@ export class ChunkCache {
   }
 
   /** Of all who have waited for a chunk, the first keeps it. */
-  #arrived(reference: Chunk, bytes: Buffer): Buffer {
-    const key = keyOf(reference);
+  #arrived({ chunk, bytes }: VerifiedChunk): Buffer {
+    const key = keyOf(chunk);
     if (this.#inMemory(key) === undefined) {
       this.#garbage.arrived(bytes.length);
       this.#remember(key, bytes);

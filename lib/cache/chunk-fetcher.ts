@@ -19,11 +19,11 @@ import {
 } from "../readahead.ts";
 import { retrying } from "../retry.ts";
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
-import { type Chunk, keyOf } from "../tree/tree.ts";
+import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
 import { Breaker } from "./breaker.ts";
 
 /**
- * One attempt to get a chunk's verified bytes (lib/source). A chunk without a hash has one afterwards.
+ * One attempt to get a chunk's verified bytes (lib/source), and the chunk itself as it is known from then on: with its hash.
  *
  * @param arrived called when a part has come, where more is needed than the chunk alone
  * @param received told of the chunk's bytes, unverified, as they arrive, where the source counts them
@@ -32,7 +32,7 @@ export type FetchChunk = (
   reference: Chunk,
   arrived: () => void,
   received: (bytes: number) => void,
-) => Promise<Buffer>;
+) => Promise<VerifiedChunk>;
 
 /** What has been fetched. Bytes and chunks are counted once they are verified. */
 export interface FetchStatistics {
@@ -61,7 +61,7 @@ const LONGEST_PAUSE_MS = 1000;
 
 /** A chunk on its way, for all who ask for it meanwhile. */
 interface SharedFetch {
-  readonly bytes: Promise<Buffer>;
+  readonly chunk: Promise<VerifiedChunk>;
   readonly state: FetchState;
 }
 
@@ -127,7 +127,7 @@ export class ChunkFetcher {
   }
 
   /** For a reader, who waits until `deadline` (of performance.now()). @throws Error when it cannot be had, never later */
-  async forReader(key: string, reference: Chunk, deadline: number): Promise<Buffer> {
+  async forReader(key: string, reference: Chunk, deadline: number): Promise<VerifiedChunk> {
     this.breaker.check();
     const start = performance.now();
     this.#readers += 1;
@@ -145,29 +145,33 @@ export class ChunkFetcher {
   }
 
   /** For nobody yet. @throws Error when it cannot be had within the read timeout */
-  ahead(key: string, reference: Chunk): Promise<Buffer> {
+  ahead(key: string, reference: Chunk): Promise<VerifiedChunk> {
     return this.#shared(key, reference, performance.now() + this.#options.readTimeout);
   }
 
   /**
    * For the background, which lets readers go first.
    *
-   * @param here the chunk's bytes, when a reader has got it before its turn came
+   * @param here the chunk, when a reader has got it before its turn came
    * @throws Error as ahead(), which it may have to wait for a turn for
    */
-  async inBackground(key: string, reference: Chunk, here: () => Buffer | undefined): Promise<Buffer> {
+  async inBackground(
+    key: string,
+    reference: Chunk,
+    here: () => VerifiedChunk | undefined,
+  ): Promise<VerifiedChunk> {
     while (!this.#underWay.has(key) && (this.#readers > 0 || !this.#background.hasRoom(this.#loads))) {
       await new Promise((resolve) => setTimeout(resolve, TURN_MS));
-      const bytes = here();
-      if (bytes !== undefined) return bytes;
+      const found = here();
+      if (found !== undefined) return found;
     }
     this.breaker.check();
     const start = performance.now();
     this.#loads += 1;
     try {
-      const bytes = await this.ahead(key, reference);
+      const chunk = await this.ahead(key, reference);
       this.#background.arrived(performance.now() - start, this.#loads);
-      return bytes;
+      return chunk;
     } catch (error) {
       this.#background.failed();
       throw error;
@@ -177,18 +181,18 @@ export class ChunkFetcher {
   }
 
   /** The fetch that is under way, which goes on until the last asker's deadline, or a new one. */
-  #shared(key: string, reference: Chunk, deadline: number): Promise<Buffer> {
+  #shared(key: string, reference: Chunk, deadline: number): Promise<VerifiedChunk> {
     let shared = this.#underWay.get(key);
     if (shared === undefined) {
       const state = { deadline, left: 1 };
-      shared = { state, bytes: this.#fetchUntil(state, key, reference) };
+      shared = { state, chunk: this.#fetchUntil(state, key, reference) };
       this.#underWay.set(key, shared);
     }
     shared.state.deadline = Math.max(shared.state.deadline, deadline);
-    return shared.bytes;
+    return shared.chunk;
   }
 
-  async #fetchUntil(state: FetchState, key: string, reference: Chunk): Promise<Buffer> {
+  async #fetchUntil(state: FetchState, key: string, reference: Chunk): Promise<VerifiedChunk> {
     try {
       return await retrying(() => this.#attempt(reference, state), {
         firstPause: FIRST_PAUSE_MS,
@@ -206,7 +210,7 @@ export class ChunkFetcher {
     }
   }
 
-  async #attempt(reference: Chunk, state?: FetchState): Promise<Buffer> {
+  async #attempt(reference: Chunk, state?: FetchState): Promise<VerifiedChunk> {
     const started = performance.now();
     const arrived = () => {
       this.#lastArrival = performance.now();
@@ -230,9 +234,9 @@ export class ChunkFetcher {
       state.left = 1 - share;
       this.#changed("arrival");
     };
-    let bytes: Buffer;
+    let verified: VerifiedChunk;
     try {
-      bytes = await this.#fetch(reference, arrived, receive);
+      verified = await this.#fetch(reference, arrived, receive);
     } catch (error) {
       this.statistics.failures += 1;
       if (state !== undefined) state.left = 1;
@@ -247,9 +251,9 @@ export class ChunkFetcher {
     // The window has grown by what was expected of it.
     if (!(isPromising && this.#ahead.isQuick(taken))) this.#ahead.arrived(taken, this.underWay);
     this.statistics.chunksVerified += 1;
-    this.statistics.bytesVerified += bytes.length;
+    this.statistics.bytesVerified += verified.bytes.length;
     this.breaker.close();
-    return bytes;
+    return verified;
   }
 }
 
@@ -270,5 +274,5 @@ async function before<T>(deadline: number, work: Promise<T>): Promise<T> {
 }
 
 function sayWhich(chunk: Chunk): string {
-  return chunk.sha256 === undefined ? chunk.name! : `chunk ${keyOf(chunk).slice(0, 16)}`;
+  return chunk.sha256 === undefined ? chunk.name : `chunk ${keyOf(chunk).slice(0, 16)}`;
 }

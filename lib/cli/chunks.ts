@@ -13,7 +13,7 @@ const MEMORY = 3 * FILE_READER_CHUNKS * MAX_CHUNK_BYTES;
 const ATTEMPTS = 3;
 
 export function readingCache(source: Source): ChunkCache {
-  return new ChunkCache((...fetched) => source.chunk(...fetched), {
+  return new ChunkCache(source, {
     memory: MEMORY,
     slow: source.slow,
     // A network that is away for a moment is waited for.

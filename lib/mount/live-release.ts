@@ -167,7 +167,7 @@ export class LiveRelease {
   async reserve(next?: ServedRelease): Promise<boolean> {
     const { store, memory } = this.#options;
     const releases = next === undefined ? [this.#now] : [this.#now, next];
-    const chunks = releases.flatMap(({ tree }) => tree.chunks);
+    const chunks = releases.flatMap(({ tree }) => tree.chunks.map((chunk) => tree.known(chunk)));
     const bytes = bytesOf(chunks);
     if (store === undefined) return bytes <= memory;
     const fits = bytes <= store.capacity;
@@ -187,9 +187,10 @@ export class LiveRelease {
    * Whether all of a tree can be read without the network. Where there is a disk it must be there: what is in memory alone is gone
    * with this process, or for something else.
    */
-  async isHere({ chunks }: Tree): Promise<boolean> {
+  async isHere(tree: Tree): Promise<boolean> {
     const { store } = this.#options;
-    for (const chunk of chunks) {
+    for (const listed of tree.chunks) {
+      const chunk = tree.known(listed);
       if (chunk.sha256 === undefined) return false;
       if (!(await (store?.has(keyOf(chunk), chunk.size) ?? this.#chunks.holds(chunk)))) return false;
     }

@@ -40,7 +40,7 @@ export class CanisterMount {
     this.#from = from;
     this.#options = options;
     this.#warning = first.warning;
-    this.#cache = new ChunkCache((...fetched) => source.chunk(...fetched), {
+    this.#cache = new ChunkCache(source, {
       ...options,
       slow: source.slow,
       ...(store === undefined ? {} : { disk: store }),

@@ -35,7 +35,7 @@ export class WholeFiles {
   /** Resolves when all of the file is here; to be undone by `closed`. @throws Error when it cannot be had in time */
   async opening(file: TreeFile, tree: Tree): Promise<void> {
     const references = file.extents.map(({ chunk }) => tree.chunks[chunk]!);
-    await this.#hold(file, references);
+    await this.#hold(file, tree, references);
     try {
       await this.#fetch(file, tree, references);
     } catch (error) {
@@ -55,7 +55,7 @@ export class WholeFiles {
     void this.#pins?.unpin(open.pin);
   }
 
-  async #hold(file: TreeFile, references: readonly Chunk[]): Promise<void> {
+  async #hold(file: TreeFile, tree: Tree, references: readonly Chunk[]): Promise<void> {
     const open = this.#open.get(file);
     if (open !== undefined) {
       open.count += 1;
@@ -64,11 +64,13 @@ export class WholeFiles {
     this.#lastPin += 1;
     const pin = `open-${this.#lastPin}`;
     this.#open.set(file, { pin, hold: this.#chunks.hold(), count: 1 });
-    await this.#pin(pin, references);
+    await this.#pin(pin, tree, references);
   }
 
-  async #pin(name: string, references: readonly Chunk[]): Promise<void> {
-    await this.#pins?.pin(name, references.filter(({ sha256 }) => sha256 !== undefined).map(keyOf));
+  /** Those whose hashes are known by now. */
+  async #pin(name: string, tree: Tree, references: readonly Chunk[]): Promise<void> {
+    const known = references.map((reference) => tree.known(reference));
+    await this.#pins?.pin(name, known.filter(({ sha256 }) => sha256 !== undefined).map(keyOf));
   }
 
   async #fetch(file: TreeFile, tree: Tree, references: readonly Chunk[]): Promise<void> {
@@ -81,7 +83,7 @@ export class WholeFiles {
     }
     // Hashes that were not known before are.
     const { pin, hold } = this.#open.get(file)!;
-    await this.#pin(pin, references);
+    await this.#pin(pin, tree, references);
     for (const reference of references) {
       if (await within(until - performance.now(), hold.keep(reference))) continue;
       throw new Error("it is larger than the cache has room for: raise --max-cache-size, or --memory");

@@ -1,16 +1,39 @@
 /**
  * A file of a canister that lists files, and not what their parts hash to. It is read in parts of a chunk's size, each of which
- * has a hash from when it was first accepted: what comes later must be the same, or it is another version of the file.
+ * is known by its hash from when it was first accepted: what comes later must be the same, or it is another version of the file.
  */
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
+import type { ChunkReference } from "../tree/manifest.ts";
 import type { Chunk } from "../tree/tree.ts";
 
-export interface ListedChunk extends Chunk {
+interface Part {
   readonly name: string;
   readonly file: ListedFile;
   /** Of the chunk in the file, in bytes. */
   readonly offset: number;
-  sha256: Uint8Array | undefined;
+}
+
+/** A part of a file whose hash is known. */
+export type HashedPart = ChunkReference & Part;
+export type ListedChunk = Chunk & Part;
+
+/** What a source knows of the chunks that it has listed without a hash: which hash each has, once it has been accepted. */
+export class KnownChunks {
+  readonly #known = new WeakMap<Chunk, HashedPart>();
+
+  /** The chunk with its hash, if that is known; else the chunk as it is. */
+  of<C extends Chunk>(chunk: C): C | HashedPart {
+    return this.#known.get(chunk) ?? chunk;
+  }
+
+  /** The chunk with its hash, which is this one unless it is known already. */
+  learn(chunk: ListedChunk, sha256: Uint8Array): HashedPart {
+    const before = this.of(chunk);
+    if (before.sha256 !== undefined) return before;
+    const known = { ...chunk, sha256 };
+    this.#known.set(chunk, known);
+    return known;
+  }
 }
 
 export interface ListedFileFields extends Pick<ListedFile, "path" | "size" | "modified"> {

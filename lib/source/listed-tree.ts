@@ -8,7 +8,7 @@ import { MAX_ENTRIES } from "../tree/limits.ts";
 import { comparePaths } from "../tree/manifest.ts";
 import { parentPath, pathProblem } from "../tree/rules.ts";
 import { Tree, type TreeContent, type TreeEntry } from "../tree/tree.ts";
-import { chunksIn, type ListedFile } from "./listed-file.ts";
+import { chunksIn, type KnownChunks, type ListedFile } from "./listed-file.ts";
 
 /** A name in a list, and how long what it names is, in bytes. */
 export interface Listed {
@@ -96,8 +96,8 @@ function* parents(path: string): Generator<string> {
   for (let at = parentPath(path); at !== ""; at = parentPath(at)) yield at;
 }
 
-/** The tree of files that are possible together. */
-export async function listedTree(files: readonly ListedFile[]): Promise<Tree> {
+/** The tree of files that are possible together. @param known what becomes known of their chunks */
+export async function listedTree(files: readonly ListedFile[], known: KnownChunks): Promise<Tree> {
   const newest = files.reduce((latest, { modified }) => (modified > latest ? modified : latest), 0n);
   const entries: TreeEntry[] = [];
   const chunks: TreeContent["chunks"][number][] = [];
@@ -109,7 +109,7 @@ export async function listedTree(files: readonly ListedFile[]): Promise<Tree> {
   }
   for (const path of directories) entries.push({ kind: "directory", path, modified: newest });
   entries.sort((a, b) => comparePaths(a.path, b.path));
-  return inSteps(Tree.growing({ chunks, entries }, newest));
+  return inSteps(Tree.growing({ chunks, entries, known: (chunk) => known.of(chunk) }, newest));
 }
 
 /** @param first index of the file's first chunk among all */

@@ -4,7 +4,7 @@
  * today) is its own business.
  */
 import { VerificationError } from "../ic/certificate.ts";
-import type { Chunk, Tree } from "../tree/tree.ts";
+import type { Chunk, Tree, VerifiedChunk } from "../tree/tree.ts";
 
 export type SourceKind = "icfs" | "icboot" | "assets";
 
@@ -63,13 +63,15 @@ export interface Source {
   /** A release's tree. @param pieces asked first, and given what they have not got. @throws as newest() */
   tree(release: Release, pieces?: Pieces): Promise<Tree>;
   /**
-   * A chunk's verified bytes; a chunk without a hash has one afterwards. One attempt.
+   * A chunk's verified bytes, and the chunk as it is known from then on: with its hash. One attempt.
    *
    * @param arrived called as parts arrive, where it takes more than one answer
    * @param received told of the one answer's bytes as they arrive, where somebody counts them
    * @throws VerificationError, FormatError, RejectError, Error
    */
-  chunk(chunk: Chunk, arrived?: () => void, received?: (bytes: number) => void): Promise<Buffer>;
+  chunk(chunk: Chunk, arrived?: () => void, received?: (bytes: number) => void): Promise<VerifiedChunk>;
+  /** What a chunk is known to be by now, as Tree.known(). */
+  known(chunk: Chunk): Chunk;
   /** What proves the release without asking again, for restore(). */
   evidence(release: Release): Buffer;
   /** What evidence() was made of, verified again, but for its age. @throws VerificationError, FormatError */

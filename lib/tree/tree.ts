@@ -2,22 +2,32 @@
 import { atOnce } from "../steps.ts";
 import { hexOf } from "./hash.ts";
 import { MAX_HOPS } from "./limits.ts";
-import type { DirectoryEntry, Extent, SymlinkEntry } from "./manifest.ts";
+import type { ChunkReference, DirectoryEntry, Extent, SymlinkEntry } from "./manifest.ts";
 import { baseName, parentPath } from "./rules.ts";
 
-/** A piece of a tree's bytes, which files' extents point into: a manifest's chunk, or a part of one file. */
-export interface Chunk {
-  /** Undefined where no manifest says it, until the chunk has been fetched once. */
-  readonly sha256: Uint8Array | undefined;
-  /** Tells chunks apart whose hashes are not known yet. */
-  readonly name?: string;
+/**
+ * A piece of a tree's bytes, which files' extents point into: a manifest's chunk, or a part of one file. It never changes: where no
+ * manifest says what a chunk hashes to, it becomes known as another one, with its hash, once it has been fetched (Tree.known).
+ */
+export type Chunk = ChunkReference | NamedChunk;
+
+export interface NamedChunk {
+  readonly sha256: undefined;
+  /** Tells chunks apart whose hashes are not known. */
+  readonly name: string;
   /** Bytes. */
   readonly size: number;
 }
 
+/** A chunk's bytes, which have its hash. */
+export interface VerifiedChunk {
+  readonly chunk: ChunkReference;
+  readonly bytes: Buffer;
+}
+
 /** What a chunk is called in caches: its SHA-256 in hexadecimal, or its name while that is not known. */
-export function keyOf({ sha256, name }: Chunk): string {
-  return sha256 === undefined ? name! : hexOf(sha256);
+export function keyOf(chunk: Chunk): string {
+  return chunk.sha256 === undefined ? chunk.name : hexOf(chunk.sha256);
 }
 
 /** Chunks for readers (lib/cache). */
@@ -58,6 +68,8 @@ export interface TreeContent {
   readonly chunks: readonly Chunk[];
   /** Sorted by the UTF-8 bytes of their paths, so that a directory comes before what is in it. */
   readonly entries: readonly TreeEntry[];
+  /** As Tree.known(). Default: nothing more becomes known of any chunk. */
+  readonly known?: (chunk: Chunk) => Chunk;
 }
 
 export interface TreeNode {
@@ -89,6 +101,10 @@ const NO_CHILDREN: Map<string, TreeNode> = new Map();
 /** Between two pauses: about a millisecond. */
 const ENTRIES_PER_STEP = 1000;
 
+function itself(chunk: Chunk): Chunk {
+  return chunk;
+}
+
 export class Tree {
   readonly root: TreeNode;
   readonly nodes: readonly TreeNode[];
@@ -96,15 +112,18 @@ export class Tree {
   readonly files: number;
   /** Bytes of all files together. */
   readonly bytes: number;
+  /** What a chunk is known to be by now: itself, or, of one that was listed without a hash and has been fetched, one with it. */
+  readonly known: (chunk: Chunk) => Chunk;
 
   private constructor(
     nodes: readonly TreeNode[],
-    chunks: readonly Chunk[],
+    { chunks, known = itself }: TreeContent,
     { files, bytes }: { files: number; bytes: number },
   ) {
     this.root = nodes[0]!;
     this.nodes = nodes;
     this.chunks = chunks;
+    this.known = known;
     this.files = files;
     this.bytes = bytes;
   }
@@ -135,7 +154,7 @@ export class Tree {
       }
       if (nodes.length % ENTRIES_PER_STEP === 0) yield;
     }
-    return new Tree(nodes, content.chunks, totals);
+    return new Tree(nodes, content, totals);
   }
 
   /**

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ChunkCache, type Disk } from "../../lib/cache/chunk-cache.ts";
 import type { FetchChunk } from "../../lib/cache/chunk-fetcher.ts";
 import { createLog } from "../../lib/log.ts";
+import type { ChunkReference } from "../../lib/tree/manifest.ts";
 import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
 
 export interface TestChunk {
@@ -19,6 +20,9 @@ export function chunk(content: string): TestChunk {
 export const A = chunk("aaaa");
 export const B = chunk("bbbb");
 
+/** FetchChunk's bytes: the chunk is the one that was asked for. */
+export type FetchBytes = (...asked: Parameters<FetchChunk>) => Promise<Buffer>;
+
 export interface Fixture {
   readonly cache: ChunkCache;
   /** What was asked of the source, in its order. */
@@ -27,25 +31,41 @@ export interface Fixture {
 }
 
 export function cacheOf(
-  fetch: FetchChunk,
-  { memory = 1000, readTimeout = 5000, disk }: { memory?: number; readTimeout?: number; disk?: Disk } = {},
+  fetch: FetchBytes,
+  {
+    memory = 1000,
+    readTimeout = 5000,
+    disk,
+    known = new Map(),
+  }: {
+    memory?: number;
+    readTimeout?: number;
+    disk?: Disk;
+    /** Chunks that are listed without a hash, and what they are once they have been fetched. */
+    known?: Map<Chunk, ChunkReference>;
+  } = {},
 ): Fixture {
   const fetched: Chunk[] = [];
   const logged: string[] = [];
   const log = createLog("debug", (line) => logged.push(line));
-  const counted: FetchChunk = (reference, ...told) => {
+  const counted: FetchChunk = async (reference, ...told) => {
     fetched.push(reference);
-    return fetch(reference, ...told);
+    const bytes = await fetch(reference, ...told);
+    if (reference.sha256 !== undefined) return { chunk: reference, bytes };
+    const chunk = { sha256: createHash("sha256").update(bytes).digest(), size: bytes.length };
+    known.set(reference, chunk);
+    return { chunk, bytes };
   };
+  const source = { chunk: counted, known: (reference: Chunk) => known.get(reference) ?? reference };
   return {
     fetched,
     logged,
-    cache: new ChunkCache(counted, { memory, readTimeout, log, ...(disk && { disk }) }),
+    cache: new ChunkCache(source, { memory, readTimeout, log, ...(disk && { disk }) }),
   };
 }
 
 /** Answers whatever chunk is asked for, from those given. */
-export function answering(...chunks: TestChunk[]): FetchChunk {
+export function answering(...chunks: TestChunk[]): FetchBytes {
   return async (reference) => chunks.find((chunk) => chunk.reference === reference)!.bytes;
 }
 
@@ -84,7 +104,7 @@ export function slowDisk() {
 /** A network that answers the oldest query when it is told to. */
 export function slowNetwork() {
   const waiting: (() => void)[] = [];
-  const fetch: FetchChunk = (reference) =>
+  const fetch: FetchBytes = (reference) =>
     new Promise((resolve) => {
       waiting.push(() => resolve([A, B].find((chunk) => keyOf(chunk.reference) === keyOf(reference))!.bytes));
     });

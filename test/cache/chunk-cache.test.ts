@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import type { ChunkCache, Disk } from "../../lib/cache/chunk-cache.ts";
+import { keyOf } from "../../lib/tree/tree.ts";
 import { A, answering, B, cacheOf, chunk, slowDisk, slowNetwork } from "./caches.ts";
 
 t.test(
@@ -302,4 +303,48 @@ t.test("what is held is let go of into memory, and is there once", async (t) => 
   t.equal(cache.memoryUsed, 800);
   for (const { reference } of [c, a]) await cache.get(reference);
   t.equal(fetched.length, 3, "the next reader finds it");
+});
+
+t.test("a chunk that is listed without a hash is kept by the hash that it turns out to have", async (t) => {
+  const listed = { sha256: undefined, name: "listed", size: 4 };
+  const files = new Map<string, Buffer>();
+  const disk: Disk = {
+    read: async (key) => files.get(key),
+    has: async (key) => files.has(key),
+    async write(key, bytes) {
+      files.set(key, bytes);
+    },
+  };
+  const { cache, fetched } = cacheOf(async (chunk) => (chunk === B.reference ? B.bytes : A.bytes), {
+    disk,
+    memory: 4,
+  });
+  t.equal(await cache.holds(listed), false);
+  t.ok((await cache.get(listed)).equals(A.bytes));
+  t.ok((await cache.get(listed)).equals(A.bytes), "from memory, by the name that readers have for it");
+  t.ok((await cache.get(A.reference)).equals(A.bytes), "and by its hash");
+  t.equal(await cache.holds(listed), true);
+  t.strictSame([...files.keys()], [keyOf(A.reference)], "on disk by its hash alone");
+  // Which takes its place in memory.
+  await cache.load(B.reference, { keep: true });
+  cache.prefetch(listed);
+  t.ok((await cache.get(listed)).equals(A.bytes), "from disk");
+  t.ok((await cache.load(listed, { keep: true })).equals(A.bytes));
+  t.equal(fetched.filter((chunk) => chunk !== B.reference).length, 1, "fetched once");
+  const hold = cache.hold();
+  t.equal(await hold.keep(listed), true);
+  hold.letGo();
+});
+
+t.test("what is not known of yet is loaded, and held, by its hash as well", async (t) => {
+  const listed = { sha256: undefined, name: "listed", size: 4 };
+  const other = { sha256: undefined, name: "other", size: 4 };
+  const { cache, fetched } = cacheOf(async () => A.bytes, { memory: 4 });
+  t.ok((await cache.load(listed, { keep: true })).equals(A.bytes));
+  const hold = cache.hold();
+  t.equal(await hold.keep(other), true, "as it is the same chunk: there is room for one");
+  t.ok((await cache.get(A.reference)).equals(A.bytes));
+  t.equal(cache.memoryUsed, 4);
+  t.equal(fetched.length, 2);
+  hold.letGo();
 });

@@ -1,8 +1,8 @@
 /** The owner of what is live: what it promises to readers, and to whoever mounts again without a network. */
 import t from "tap";
 import { type FileSystem, ROOT_INODE } from "../../lib/fs/view/filesystem.ts";
-import { keyOf } from "../../lib/tree/tree.ts";
-import { chunkOf, liveOf, mountedOf, releaseOf, treeOf } from "./live.ts";
+import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
+import { chunkOf, knowingTree, liveOf, mountedOf, releaseOf, treeOf } from "./live.ts";
 
 const A = releaseOf("A", { number: 1 });
 const B = releaseOf("B", { number: 2 });
@@ -144,9 +144,15 @@ t.test("what is reserved", async (t) => {
   t.strictSame(pinned.keys, new Set([...pieces(A), ...tree.chunks.map(keyOf)]));
 
   const unknown = { sha256: undefined, name: "unknown", size: 100 };
-  const other = liveOf(mountedOf(A, treeOf(chunkOf("a"), unknown)));
+  let known: Chunk = unknown;
+  const listed = knowingTree([chunkOf("a"), unknown], (chunk) => (chunk === unknown ? known : chunk));
+  const other = liveOf(mountedOf(A, listed));
   t.equal(await other.live.reserve(), true);
   t.strictSame(other.pinned.keys, new Set([...other.pieces(A), keyOf(chunkOf("a"))]));
+  known = chunkOf("b");
+  t.equal(await other.live.reserve(), true);
+  const keys = [...other.pieces(A), keyOf(chunkOf("a")), keyOf(chunkOf("b"))];
+  t.strictSame(other.pinned.keys, new Set(keys), "and what has become known of it");
 
   t.equal(await liveOf(first(), { disk: false, memory: 200 }).live.reserve(), true, "without a disk: memory");
   t.equal(await liveOf(first(), { disk: false, memory: 199 }).live.reserve(), false);
@@ -161,7 +167,9 @@ t.test("what is here", async (t) => {
   t.equal(await live.isHere(tree), false);
   onDisk.add(keyOf(tree.chunks[1]!));
   t.equal(await live.isHere(tree), true);
-  t.equal(await live.isHere(treeOf({ sha256: undefined, name: "unknown", size: 100 })), false);
+  const unknown = { sha256: undefined, name: "unknown", size: 100 };
+  t.equal(await live.isHere(treeOf(unknown)), false);
+  t.equal(await live.isHere(knowingTree([unknown], () => chunkOf("a"))), true, "by what is known of it");
 
   const diskless = liveOf(mountedOf(A, tree), { disk: false });
   diskless.inMemory.add(keyOf(tree.chunks[0]!));

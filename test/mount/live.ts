@@ -21,6 +21,11 @@ export const chunkOf = (content: string): Chunk => ({
 
 /** A tree with a file for each chunk, called 0, 1, ... */
 export function treeOf(...chunks: Chunk[]): Tree {
+  return knowingTree(chunks, (chunk) => chunk);
+}
+
+/** treeOf(), with what is known of its chunks. */
+export function knowingTree(chunks: readonly Chunk[], known: (chunk: Chunk) => Chunk): Tree {
   const entries = chunks.map(({ size }, chunk) => ({
     kind: "file" as const,
     path: String(chunk),
@@ -30,7 +35,7 @@ export function treeOf(...chunks: Chunk[]): Tree {
     executable: false,
     extents: [{ chunk, offset: 0, length: size }],
   }));
-  return Tree.of({ chunks, entries }, 0n);
+  return Tree.of({ chunks, entries, known }, 0n);
 }
 
 export const mountedOf = (release: Release, tree: Tree): MountedRelease => ({

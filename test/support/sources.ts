@@ -44,7 +44,7 @@ export function fileAt(tree: Tree, path: string): TreeFile {
 
 /** All of a file, straight from the source. */
 export async function contentOf(source: Source, tree: Tree, path: string): Promise<Buffer> {
-  const chunks = { get: (chunk: Chunk) => source.chunk(chunk), prefetch: () => {} };
+  const chunks = { get: async (chunk: Chunk) => (await source.chunk(chunk)).bytes, prefetch: () => {} };
   const parts: Buffer[] = [];
   for await (const part of new FileReader([fileAt(tree, path)], tree.chunks, chunks).read(0))
     parts.push(part);

@@ -135,7 +135,7 @@ function haveSameBytes(a: TreeFile, treeA: Tree, b: TreeFile, treeB: Tree): bool
       return (
         extent.offset === other.offset &&
         extent.length === other.length &&
-        isSameChunk(treeA.chunks[extent.chunk]!, treeB.chunks[other.chunk]!)
+        isSameChunk(treeA.known(treeA.chunks[extent.chunk]!), treeB.known(treeB.chunks[other.chunk]!))
       );
     })
   );

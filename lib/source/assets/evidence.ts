@@ -1,6 +1,6 @@
 /** What is kept of an asset canister's snapshot: the proof, the list, and what files were found to be once they were read. */
 import { hexOf } from "../../tree/hash.ts";
-import type { ListedFile } from "../listed-file.ts";
+import type { KnownChunks, ListedFile } from "../listed-file.ts";
 import { seal, unseal } from "../sealed.ts";
 import type { Verification } from "../source.ts";
 import { type AssetFile, type AssetsSnapshot, snapshotOf } from "./snapshot.ts";
@@ -26,10 +26,14 @@ interface Written {
   }[];
 }
 
-/** @param known the file that an asset is */
+/**
+ * @param fileOf the file that an asset is
+ * @param known what is known of the files' chunks
+ */
 export function encodeEvidence(
   { certifiedAt, verified, proof, files }: AssetsSnapshot,
-  known: (file: AssetFile) => ListedFile | undefined,
+  fileOf: (file: AssetFile) => ListedFile | undefined,
+  known: KnownChunks,
 ): Buffer {
   const written: Written = {
     at: certifiedAt.toISOString(),
@@ -39,16 +43,16 @@ export function encodeEvidence(
       ...file,
       sha256: hexOf(file.sha256),
       modified: file.modified.toString(),
-      whole: wholeOf(known(file)),
+      whole: wholeOf(fileOf(file), known),
     })),
   };
   return seal(written);
 }
 
 /** Null until all of its chunks have hashes. */
-function wholeOf(file: ListedFile | undefined): Written["files"][number]["whole"] {
+function wholeOf(file: ListedFile | undefined, known: KnownChunks): Written["files"][number]["whole"] {
   if (file?.sha256 === undefined) return null;
-  const chunks = file.chunks.map(({ sha256 }) => sha256);
+  const chunks = file.chunks.map((chunk) => known.of(chunk).sha256);
   if (!chunks.every((hash) => hash !== undefined)) return null;
   return { size: file.size, sha256: hexOf(file.sha256), chunks: chunks.map(hexOf) };
 }

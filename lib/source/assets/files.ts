@@ -8,7 +8,9 @@ import { FormatError, messageOf } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
-import { type ListedChunk, ListedFile } from "../listed-file.ts";
+import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
+import type { VerifiedChunk } from "../../tree/tree.ts";
+import { type HashedPart, type KnownChunks, type ListedChunk, ListedFile } from "../listed-file.ts";
 import type { LeftOut } from "../listed-tree.ts";
 import { ChangedError, type Pieces, WrongContentError } from "../source.ts";
 import { Contents } from "./contents.ts";
@@ -44,6 +46,7 @@ interface Reading {
 
 export class Files {
   readonly #contents: Contents;
+  readonly #knownChunks: KnownChunks;
   readonly #leftOut: LeftOut;
   /** By what identityOf() says. */
   #known = new Map<string, Known>();
@@ -59,9 +62,13 @@ export class Files {
   /** How many files have been read whole. */
   learned = 0;
 
-  /** @param call by query, with signatures checked */
-  constructor(call: Call, leftOut: LeftOut) {
+  /**
+   * @param call by query, with signatures checked
+   * @param knownChunks is told of the hashes of chunks
+   */
+  constructor(call: Call, knownChunks: KnownChunks, leftOut: LeftOut) {
     this.#contents = new Contents(call);
+    this.#knownChunks = knownChunks;
     this.#leftOut = leftOut;
   }
 
@@ -102,12 +109,18 @@ export class Files {
     return files.filter((file) => file !== undefined);
   }
 
-  async chunk(chunk: ListedChunk, arrived: () => void): Promise<Buffer> {
-    if (chunk.sha256 === undefined) await this.#readFile(chunk.file, arrived);
-    const { sha256 } = chunk;
-    const bytes = this.#held.take(chunk) ?? (await this.#pieces?.read(hexOf(sha256!)));
-    if (bytes !== undefined) return bytes;
-    return this.#readAgain(chunk, arrived);
+  async chunk(listed: ListedChunk, arrived: () => void): Promise<VerifiedChunk> {
+    const chunk = await this.#hashed(listed, arrived);
+    const bytes = this.#held.take(chunk) ?? (await this.#pieces?.read(hexOf(chunk.sha256)));
+    return { chunk, bytes: bytes ?? (await this.#readAgain(chunk, arrived)) };
+  }
+
+  /** The chunk with its hash, for which all of its file may have to be read. */
+  async #hashed(chunk: ListedChunk, arrived: () => void): Promise<HashedPart> {
+    const before = this.#knownChunks.of(chunk);
+    if (before.sha256 !== undefined) return before;
+    const whole = await this.#readFile(chunk.file, arrived);
+    return this.#knownChunks.learn(chunk, whole.chunks[chunk.offset / MAX_CHUNK_BYTES]!);
   }
 
   #add(known: Known): ListedFile {
@@ -131,8 +144,8 @@ export class Files {
     }
   }
 
-  /** Reads all of a file, for all who ask for it meanwhile: then its chunks have hashes. */
-  async #readFile(file: ListedFile, arrived: () => void): Promise<void> {
+  /** Reads all of a file, for all who ask for it meanwhile: then the hashes of its chunks are known. */
+  async #readFile(file: ListedFile, arrived: () => void): Promise<WholeFile> {
     let reading = this.#readings.get(file);
     if (reading === undefined) {
       const callbacks = new Set<() => void>();
@@ -143,9 +156,10 @@ export class Files {
       this.#readings.set(file, reading);
     }
     reading.arrived.add(arrived);
-    const { chunks, sha256 } = await reading.done;
-    file.sha256 = sha256;
-    for (const [i, chunk] of file.chunks.entries()) chunk.sha256 = chunks[i];
+    const whole = await reading.done;
+    file.sha256 = whole.sha256;
+    for (const [i, chunk] of file.chunks.entries()) this.#knownChunks.learn(chunk, whole.chunks[i]!);
+    return whole;
   }
 
   async #whole(file: ListedFile, arrived: () => void): Promise<WholeFile> {
@@ -192,14 +206,14 @@ export class Files {
   }
 
   /** A chunk whose hash is known, and that is here no more. */
-  async #readAgain(chunk: ListedChunk, arrived: () => void): Promise<Buffer> {
+  async #readAgain(chunk: HashedPart, arrived: () => void): Promise<Buffer> {
     const known = this.#assets.get(chunk.file)!;
     const { asset, pieces } = known;
     const found =
       pieces !== undefined && asset.encoding === "identity"
         ? await this.#contents.range(asset, pieces, chunk.offset, chunk.size)
         : await this.#throughFile(chunk, asset, arrived);
-    if (found === undefined || !(await sha256(found)).equals(chunk.sha256!)) {
+    if (found === undefined || !(await sha256(found)).equals(chunk.sha256)) {
       // The same content may have been uploaded again, in other pieces: the next attempt goes through all of it.
       known.pieces = undefined;
       this.#contents.forget();
@@ -209,11 +223,11 @@ export class Files {
   }
 
   /** Where the canister's pieces are not known, or encoded, there is no other way to a part than through the whole. */
-  async #throughFile(chunk: ListedChunk, asset: AssetFile, arrived: () => void): Promise<Buffer | undefined> {
+  async #throughFile(chunk: HashedPart, asset: AssetFile, arrived: () => void): Promise<Buffer | undefined> {
     let found: Buffer | undefined;
     const keep: TakeChunk = async (_index, sha256, bytes) => {
       await this.#keep(sha256, bytes);
-      if (sha256.equals(chunk.sha256!)) found = bytes;
+      if (sha256.equals(chunk.sha256)) found = bytes;
     };
     const pieces: number[] = [];
     await this.#fetch(asset, chunk.file.size, keep, (bytes) => {

@@ -10,8 +10,8 @@ import type { CanisterCalls } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
 import { hexOf } from "../../tree/hash.ts";
-import type { Chunk, Tree } from "../../tree/tree.ts";
-import type { ListedChunk, ListedFile } from "../listed-file.ts";
+import type { Chunk, Tree, VerifiedChunk } from "../../tree/tree.ts";
+import { KnownChunks, type ListedChunk } from "../listed-file.ts";
 import { LeftOut, listedTree } from "../listed-tree.ts";
 import type { Pieces, Source } from "../source.ts";
 import type { ListedAsset } from "./asset-canister.ts";
@@ -29,6 +29,7 @@ export class AssetsSource implements Source {
   readonly #certified: CertifiedList;
   readonly #replicated: ReplicatedList;
   readonly #files: Files;
+  readonly #known = new KnownChunks();
   #byConsensus: boolean;
   #last: { readonly assets: readonly ListedAsset[]; readonly files: readonly AssetFile[] } | undefined;
 
@@ -38,7 +39,7 @@ export class AssetsSource implements Source {
     this.#leftOut = new LeftOut(log);
     this.#certified = new CertifiedList(calls.signed, by, this.#leftOut);
     this.#replicated = new ReplicatedList(calls);
-    this.#files = new Files(calls.signed, this.#leftOut);
+    this.#files = new Files(calls.signed, this.#known, this.#leftOut);
     this.#byConsensus = byConsensus;
   }
 
@@ -65,19 +66,23 @@ export class AssetsSource implements Source {
 
   async tree({ files }: AssetsSnapshot, pieces?: Pieces): Promise<Tree> {
     this.#files.keepIn(pieces);
-    return listedTree(await this.#files.of(files));
+    return listedTree(await this.#files.of(files), this.#known);
   }
 
   get learned(): number {
     return this.#files.learned;
   }
 
-  chunk(chunk: Chunk, arrived: () => void = () => {}): Promise<Buffer> {
+  chunk(chunk: Chunk, arrived: () => void = () => {}): Promise<VerifiedChunk> {
     return this.#files.chunk(chunk as ListedChunk, arrived);
   }
 
+  known(chunk: Chunk): Chunk {
+    return this.#known.of(chunk);
+  }
+
   evidence(snapshot: AssetsSnapshot): Buffer {
-    return encodeEvidence(snapshot, (file): ListedFile | undefined => this.#files.known(file));
+    return encodeEvidence(snapshot, (asset) => this.#files.known(asset), this.#known);
   }
 
   async restore(evidence: Buffer): Promise<AssetsSnapshot> {

@@ -2,25 +2,26 @@
 import type { ListedChunk, ListedFile } from "../listed-file.ts";
 
 export class UnclaimedChunks {
-  readonly #held = new Map<ListedChunk, Buffer>();
+  /** By the chunks' names, which they have from the start. */
+  readonly #held = new Map<string, { readonly chunk: ListedChunk; readonly bytes: Buffer }>();
   #bytes = 0;
 
   /** Holds it, if there is room: other files' chunks make way, the file's own first ones do not. @param most bytes of all */
   hold(chunk: ListedChunk, bytes: Buffer, most: number): void {
     this.take(chunk);
-    for (const [held] of this.#held) {
+    for (const { chunk: held } of this.#held.values()) {
       if (this.#bytes + bytes.length <= most) break;
       if (held.file !== chunk.file) this.take(held);
     }
     if (this.#bytes + bytes.length > most) return;
-    this.#held.set(chunk, bytes);
+    this.#held.set(chunk.name, { chunk, bytes });
     this.#bytes += bytes.length;
   }
 
   take(chunk: ListedChunk): Buffer | undefined {
-    const bytes = this.#held.get(chunk);
+    const bytes = this.#held.get(chunk.name)?.bytes;
     if (bytes === undefined) return undefined;
-    this.#held.delete(chunk);
+    this.#held.delete(chunk.name);
     this.#bytes -= bytes.length;
     return bytes;
   }

@@ -1,6 +1,6 @@
 /** What is kept of a snapshot: its list, and what its files' parts hashed to when they were read. */
 import { hexOf } from "../../tree/hash.ts";
-import { ListedFile } from "../listed-file.ts";
+import { type KnownChunks, ListedFile } from "../listed-file.ts";
 import { seal, unseal } from "../sealed.ts";
 import type { Trust } from "../source.ts";
 
@@ -25,7 +25,8 @@ interface Written {
   ])[];
 }
 
-export function encodeEvidence({ trust, at, files }: Evidence): Buffer {
+/** @param known what is known of the files' chunks */
+export function encodeEvidence({ trust, at, files }: Evidence, known: KnownChunks): Buffer {
   const written: Written = {
     trust,
     at: at.toISOString(),
@@ -35,7 +36,7 @@ export function encodeEvidence({ trust, at, files }: Evidence): Buffer {
       modified.toString(),
       changes,
       toHex(sha256),
-      chunks.map((chunk) => toHex(chunk.sha256)),
+      chunks.map((chunk) => toHex(known.of(chunk).sha256)),
     ]),
   };
   return seal(written);

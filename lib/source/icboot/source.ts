@@ -12,9 +12,9 @@ import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
 import { sha256 } from "../../tree/hash.ts";
 import { MAX_ENTRIES } from "../../tree/limits.ts";
-import type { Chunk, Tree } from "../../tree/tree.ts";
+import type { Chunk, Tree, VerifiedChunk } from "../../tree/tree.ts";
 import { fewAttempts } from "../few-attempts.ts";
-import { type ListedChunk, ListedFile } from "../listed-file.ts";
+import { KnownChunks, type ListedChunk, ListedFile } from "../listed-file.ts";
 import { LeftOut, listedTree, possible } from "../listed-tree.ts";
 import { ChangedError, type Release, type Source, type Trust } from "../source.ts";
 import { decodeEvidence, encodeEvidence } from "./evidence.ts";
@@ -47,6 +47,7 @@ export class IcbootSource implements Source {
   readonly #leftOut: LeftOut;
   /** By path: the version that is known. */
   #files = new Map<string, ListedFile>();
+  readonly #known = new KnownChunks();
   /** When (of performance.now()) a part of a file was last read. */
   readonly #looked = new WeakMap<ListedChunk, number>();
   #isFirstLook = true;
@@ -85,23 +86,27 @@ export class IcbootSource implements Source {
   }
 
   tree({ files }: Snapshot): Promise<Tree> {
-    return listedTree(files);
+    return listedTree(files, this.#known);
   }
 
-  async chunk(chunk: Chunk): Promise<Buffer> {
+  async chunk(chunk: Chunk): Promise<VerifiedChunk> {
     const wanted = chunk as ListedChunk;
     this.#mustBeOne(wanted);
     const bytes = await this.#read(wanted);
     const hash = await sha256(bytes);
     this.#mustBeOne(wanted);
-    if (wanted.sha256 !== undefined && !hash.equals(wanted.sha256)) throw this.#changed(wanted.file);
-    if (wanted.sha256 === undefined) this.learned += 1;
-    wanted.sha256 = hash;
-    return bytes;
+    const before = this.#known.of(wanted);
+    if (before.sha256 === undefined) this.learned += 1;
+    else if (!hash.equals(before.sha256)) throw this.#changed(wanted.file);
+    return { chunk: this.#known.learn(wanted, hash), bytes };
+  }
+
+  known(chunk: Chunk): Chunk {
+    return this.#known.of(chunk);
   }
 
   evidence({ files, certifiedAt }: Snapshot): Buffer {
-    return encodeEvidence({ trust: this.#trust, at: certifiedAt, files });
+    return encodeEvidence({ trust: this.#trust, at: certifiedAt, files }, this.#known);
   }
 
   async restore(evidence: Buffer): Promise<Snapshot> {
@@ -122,8 +127,11 @@ export class IcbootSource implements Source {
     return { number: undefined, hash: hashOf(files), certifiedAt, verified, files };
   }
 
-  async #isStill({ file, offset, size, sha256: known }: ListedChunk): Promise<boolean> {
-    return (await sha256(await get(this.#signed, file.path, offset, size))).equals(known!);
+  /** @param chunk whose hash is known */
+  async #isStill(chunk: ListedChunk): Promise<boolean> {
+    const { file, offset, size } = chunk;
+    const hash = await sha256(await get(this.#signed, file.path, offset, size));
+    return hash.equals(this.#known.of(chunk).sha256!);
   }
 
   /** @throws ChangedError when it is not as long as it was listed */
@@ -134,7 +142,8 @@ export class IcbootSource implements Source {
   }
 
   /** A part that was not read before the file changed would be one of the new file. @throws ChangedError */
-  #mustBeOne({ file, sha256 }: ListedChunk): void {
+  #mustBeOne(chunk: ListedChunk): void {
+    const { file, sha256 } = this.#known.of(chunk);
     if (sha256 !== undefined || file.chunks.length === 1 || this.#files.get(file.path) === file) return;
     throw changed(file);
   }
@@ -158,7 +167,8 @@ export class IcbootSource implements Source {
 
   /** Finds what has changed without its length: some of what was read, what was not looked at for longest first. */
   async #lookAgain(thorough: boolean): Promise<void> {
-    const read = [...this.#files.values()].flatMap(({ chunks }) => chunks).filter((chunk) => chunk.sha256);
+    const chunks = [...this.#files.values()].flatMap((file) => file.chunks);
+    const read = chunks.filter((chunk) => this.#known.of(chunk).sha256);
     const due = read.sort((a, b) => this.#lookedAt(a) - this.#lookedAt(b) || a.size - b.size);
     const most = this.#isFirstLook ? FIRST_LOOK_BYTES : LOOK_BYTES;
     this.#isFirstLook = false;

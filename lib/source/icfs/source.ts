@@ -3,7 +3,7 @@ import { FormatError } from "../../errors.ts";
 import { hexOf } from "../../tree/hash.ts";
 import type { Header } from "../../tree/header.ts";
 import type { ChunkReference } from "../../tree/manifest.ts";
-import type { Chunk, Tree } from "../../tree/tree.ts";
+import type { Chunk, Tree, VerifiedChunk } from "../../tree/tree.ts";
 import type { ReleaseAddress } from "../address.ts";
 import type { Pieces, Release, Source } from "../source.ts";
 import { type Evidence, openTree, type ProvenRelease, proveRelease, restoreRelease } from "./open-release.ts";
@@ -58,9 +58,18 @@ export class IcfsSource implements Source {
     return openTree(this.#address, proven, this.#reader, pieces);
   }
 
-  chunk(chunk: Chunk, _arrived?: () => void, received?: (bytes: number) => void): Promise<Buffer> {
+  async chunk(
+    chunk: Chunk,
+    _arrived?: () => void,
+    received?: (bytes: number) => void,
+  ): Promise<VerifiedChunk> {
     // A manifest's chunks have hashes.
-    return this.#reader.chunk(chunk as ChunkReference, received);
+    const reference = chunk as ChunkReference;
+    return { chunk: reference, bytes: await this.#reader.chunk(reference, received) };
+  }
+
+  known(chunk: Chunk): Chunk {
+    return chunk;
   }
 
   evidence({ proven }: IcfsRelease): Buffer {

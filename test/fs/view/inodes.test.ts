@@ -5,8 +5,8 @@ import t from "tap";
 import { ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
 import { Inodes, type ServedRelease } from "../../../lib/fs/view/inodes.ts";
 import { atOnce } from "../../../lib/steps.ts";
-import type { Entry, Manifest } from "../../../lib/tree/manifest.ts";
-import { Tree } from "../../../lib/tree/tree.ts";
+import type { ChunkReference, Entry, Manifest } from "../../../lib/tree/manifest.ts";
+import { type Chunk, Tree, type TreeFile } from "../../../lib/tree/tree.ts";
 import { served } from "../../support/served.ts";
 
 /** Files by path: their content in a letter. */
@@ -97,3 +97,45 @@ t.test("what is retained outlives its release, and no longer", async (t) => {
   t.same([inodes.get(held), inodes.outdated], [undefined, 0]);
   t.equal(inodeOf(inodes, ""), ROOT_INODE);
 });
+
+t.test(
+  "chunks that are listed without hashes are the same when they are the same one, or have the same hash by now",
+  async (t) => {
+    const known = new Map<Chunk, ChunkReference>();
+    const listed = (name: string): Chunk => ({ sha256: undefined, name, size: 1 });
+    const learn = (chunk: Chunk, content: string) =>
+      known.set(chunk, { sha256: createHash("sha256").update(content).digest(), size: 1 });
+    const release = (number: number, chunk: Chunk) => {
+      const file: TreeFile = {
+        kind: "file",
+        path: "file",
+        modified: 0n,
+        size: 1,
+        sha256: undefined,
+        executable: false,
+        extents: [{ chunk: 0, offset: 0, length: 1 }],
+      };
+      const content = { chunks: [chunk], entries: [file], known: (one: Chunk) => known.get(one) ?? one };
+      return served(Tree.of(content, 0n), number);
+    };
+    const [a, b, c, d] = ["a", "b", "c", "d"].map(listed);
+    const inodes = new Inodes(release(1, a!));
+    const first = inodeOf(inodes, "file");
+    switchTo(inodes, release(2, a!));
+    t.equal(inodeOf(inodes, "file"), first, "the same one");
+    switchTo(inodes, release(3, b!));
+    const second = inodeOf(inodes, "file");
+    t.not(second, first, "nothing is known of either");
+    learn(b!, "x");
+    switchTo(inodes, release(4, c!));
+    const third = inodeOf(inodes, "file");
+    t.not(third, second, "of one");
+    learn(c!, "x");
+    learn(d!, "x");
+    switchTo(inodes, release(5, d!));
+    t.equal(inodeOf(inodes, "file"), third, "both have turned out to be the same");
+    learn(a!, "y");
+    switchTo(inodes, release(6, a!));
+    t.not(inodeOf(inodes, "file"), third, "or not");
+  },
+);
