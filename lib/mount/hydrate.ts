@@ -94,6 +94,7 @@ export function startOf(tree: Tree): Hydration {
   return { files: filesOf(tree).length, bytes: tree.bytes, filesDone: 0, bytesDone: 0 };
 }
 
+/** Whether all is here. */
 export function isDone(hydration: Hydration | undefined): boolean {
   return hydration !== undefined && hydration.filesDone === hydration.files;
 }

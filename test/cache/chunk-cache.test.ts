@@ -341,6 +341,8 @@ t.test("what is not known of yet is loaded, and held, by its hash as well", asyn
   const other = { sha256: undefined, name: "other", size: 4 };
   const { cache, fetched } = cacheOf(async () => A.bytes, { memory: 4 });
   t.ok((await cache.load(listed, { keep: true })).equals(A.bytes));
+  t.ok((await cache.get(listed)).equals(A.bytes));
+  t.equal(fetched.length, 1, "it is found where it was put");
   const hold = cache.hold();
   t.equal(await hold.keep(other), true, "as it is the same chunk: there is room for one");
   t.ok((await cache.get(A.reference)).equals(A.bytes));
