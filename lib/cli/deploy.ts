@@ -36,6 +36,7 @@ export function deployCommand(): Command {
 }
 
 async function deploy(existing: string | undefined, options: DeployOptions): Promise<void> {
+  // Commander knows of conflicts between options only, not of an argument's with one.
   if (existing !== undefined && options.specifiedId !== undefined) {
     throw new UserError("give a canister or --specified-id, not both");
   }

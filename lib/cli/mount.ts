@@ -182,6 +182,7 @@ async function mount(
   options: MountCommandOptions,
   announce: (text: string) => void,
 ): Promise<void> {
+  // Commander knows of conflicts between options, whatever their values are; these two have some that go together.
   if (options.ready === "hydrated" && options.prefetch !== "all") {
     throw new UserError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
   }
