@@ -4,9 +4,9 @@
  */
 import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
-import { FormatError, messageOf } from "../../errors.ts";
+import { messageOf } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
-import { VerificationError } from "../../ic/certificate.ts";
+import { isWrong, VerificationError } from "../../ic/certificate.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
 import { type ListedChunk, ListedFile } from "../listed-file.ts";
 import type { LeftOut } from "../listed-tree.ts";
@@ -232,8 +232,4 @@ export class Files {
 /** By what a file is the same as another: not by its time. */
 function identityOf({ path, key, encoding, sha256, size }: AssetFile): string {
   return `${path}\0${key}\0${encoding}\0${hexOf(sha256)}\0${size}`;
-}
-
-function isWrong(error: unknown): boolean {
-  return error instanceof VerificationError || error instanceof FormatError;
 }
