@@ -12,14 +12,7 @@ export class FormatError extends Error {
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof UserError) return error.message;
-  // fetch() says only "fetch failed"; why is in the cause.
-  const cause = error.cause instanceof Error ? error.cause : undefined;
-  const text = cause !== undefined && error.message === "fetch failed" ? causeMessage(cause) : error.message;
-  return text.split("\n")[0]!.slice(0, 500);
-}
-
-function causeMessage(cause: Error): string {
   // Happy eyeballs: one error an address, and an empty message.
-  if (cause instanceof AggregateError && cause.errors.length > 0) return messageOf(cause.errors[0]);
-  return cause.message;
+  if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
+  return error.message.split("\n")[0]!.slice(0, 500);
 }

@@ -2,9 +2,10 @@
  * The icfs canister as its publishers and owners call it (canister/main.mo). The agent checks what it answers: updates by
  * their certificates, queries by the nodes' signatures. Readers do not come this way (lib/source/icfs/reader.ts).
  */
-import { Actor, type ActorSubclass, type HttpAgent } from "@dfinity/agent";
+import type { HttpAgent } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
+import { actorOf } from "./ic/actor.ts";
 
 export type PublishResult =
   | { readonly ok: bigint }
@@ -68,8 +69,8 @@ export interface IcfsCanister {
 /** What `missing` takes at once (canister/main.mo). */
 export const MAX_HASHES_ASKED = 10_000;
 
-export function icfsCanister(agent: HttpAgent, canisterId: Principal): ActorSubclass<IcfsCanister> {
-  return Actor.createActor<IcfsCanister>(icfsInterface, { agent, canisterId });
+export function icfsCanister(agent: HttpAgent, canisterId: Principal): IcfsCanister {
+  return actorOf<IcfsCanister>(icfsInterface, { agent, canisterId });
 }
 
 const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {

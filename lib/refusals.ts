@@ -1,8 +1,18 @@
 /** What an icfs canister's refusals (canister/main.mo) mean to whoever called it, and what to do then. */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { UserError } from "./errors.ts";
-import { agentMessage, isRefusedSender } from "./ic/agent-error.ts";
+import { messageOf, UserError } from "./errors.ts";
+import { RejectError } from "./ic/call-errors.ts";
+
+/**
+ * What the refusals say that are told apart: the canister traps, and a trap has only words. They are those of canister/main.mo; of
+ * Motoko's runtime, for a sender whom `inspect` turns away; and of the IC, where a canister takes no message without a trap.
+ */
+export const REFUSALS = {
+  private: "not authorised: this canister is private",
+  sender: "canister_inspect_message explicitly refused message",
+  message: "Canister rejected the message",
+} as const;
 
 export interface Deed {
   /** As in "the canister did not publish", "PRINCIPAL may not publish". */
@@ -11,7 +21,7 @@ export interface Deed {
   readonly by: "owner" | "publisher" | "reader";
 }
 
-/** Waits for a call of `canister` that `agent` signs. @throws UserError in place of the agent's errors */
+/** Waits for a call of `canister` that `agent` signs. @throws UserError in place of all others */
 export async function explained<T>(
   work: Promise<T>,
   agent: HttpAgent,
@@ -26,17 +36,30 @@ export async function explained<T>(
     if (isRefusedSender(error)) {
       throw new UserError(`${caller} may not ${what} on ${canister}: ${remedy(by, caller, canister)}`);
     }
-    const message = agentMessage(error);
     throw new UserError(
-      refusalToRead(message, caller, canister) ?? `the canister did not ${what}: ${message}`,
+      refusalToRead(error, caller, canister) ?? `the canister did not ${what}: ${messageOf(error)}`,
     );
   }
 }
 
-/** What to tell `caller` when `message` is how a private canister turns strangers away; undefined for other messages. */
-export function refusalToRead(message: string, caller: Principal, canister: Principal): string | undefined {
-  if (!/not authorised: this canister is private/.test(message)) return undefined;
+/** Whether the canister did not even take the message: its inspect_message said no, because of who sent it. */
+export function isRefusedSender(error: unknown): boolean {
+  return says(error, REFUSALS.sender) || says(error, REFUSALS.message);
+}
+
+/** Whether the error is how a private canister turns strangers away. */
+export function isRefusedReader(error: unknown): boolean {
+  return says(error, REFUSALS.private);
+}
+
+/** What to tell `caller` when a private canister has turned them away; undefined for other errors. */
+export function refusalToRead(error: unknown, caller: Principal, canister: Principal): string | undefined {
+  if (!isRefusedReader(error)) return undefined;
   return `${canister} is private, and ${caller} may not read it: ${remedy("reader", caller, canister)}`;
+}
+
+function says(error: unknown, refusal: string): boolean {
+  return error instanceof RejectError && error.reason.includes(refusal);
 }
 
 function remedy(by: Deed["by"], caller: Principal, canister: Principal): string {

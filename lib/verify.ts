@@ -4,18 +4,13 @@
  * is known in the end.
  */
 import { FileReader } from "./cache/file-reader.ts";
-import { FormatError, messageOf } from "./errors.ts";
-import { VerificationError } from "./ic/certificate.ts";
+import { messageOf } from "./errors.ts";
+import { isWrong } from "./ic/certificate.ts";
 import { readLocalTree } from "./publish/local-tree.ts";
 import type { Progress } from "./publish/progress.ts";
 import { type Comparable, type Differences, differenceLines, differences } from "./tree/diff.ts";
 import type { Totals } from "./tree/header.ts";
 import type { Chunks, Tree, TreeFile } from "./tree/tree.ts";
-
-/** What arrived is wrong; other errors mean that nothing did. */
-export function isWrong(error: unknown): boolean {
-  return error instanceof VerificationError || error instanceof FormatError;
-}
 
 /** What is wrong with what a release's header says of its files. */
 export function totalsProblems(claimed: Totals, tree: Tree): string[] {

@@ -1,10 +1,15 @@
 /** What a canister needs of its network, and what an installation hands to it. */
-import type { Canister } from "./canister.ts";
 import type { InstalledModule } from "./canister-state.ts";
 import type { StateChange } from "./canister-store.ts";
 import type { CanisterState, Outcome, OutgoingCall } from "./message.ts";
 import type { Response } from "./response.ts";
 import type { CanisterRuntime } from "./runtime.ts";
+
+/** What a certificate says of a canister. */
+export interface CertifiedCanister {
+  readonly id: Uint8Array;
+  readonly certifiedData: Uint8Array;
+}
 
 export interface CanisterHost {
   readonly subnet: Uint8Array;
@@ -13,10 +18,10 @@ export interface CanisterHost {
   startRuntime(): CanisterRuntime;
   /** Nanoseconds since 1970. */
   now(): bigint;
-  /** Carries a call to its callee. The refund are the cycles it did not take. */
-  call(caller: Canister, call: OutgoingCall): Promise<{ response: Response; refund: bigint }>;
+  /** Carries a call to its callee. The refund are the cycles it did not take. @param caller the id of who calls */
+  call(caller: Uint8Array, call: OutgoingCall): Promise<{ response: Response; refund: bigint }>;
   /** A certificate over the canister's certified data. */
-  dataCertificate(canister: Canister): Uint8Array;
+  dataCertificate(canister: CertifiedCanister): Uint8Array;
   /** Something in a canister that its certificates show has changed. */
   stateChanged(): void;
   /** The canister's state cannot be kept any more: the network must end. */

@@ -353,7 +353,7 @@ export class Canister {
         });
       });
     this.#host
-      .call(this, call)
+      .call(this.id, call)
       .catch((error: unknown) => ({ response: { reject: rejectOf(error) }, refund: call.cycles }))
       .then(answered)
       .catch((error: unknown) => this.#host.log(`[${this.text}] ${rejectOf(error).message}`));

@@ -7,7 +7,7 @@ import { canisterError, type RejectError } from "./response.ts";
 import { MAX_MODULE_BYTES } from "./wasm-binary.ts";
 
 /** Bytes; the IC's limit. */
-export const MAX_CHUNK_BYTES = 1024 * 1024;
+export const MAX_WASM_CHUNK_BYTES = 1024 * 1024;
 /** The IC's limit on the chunks of one canister. */
 export const MAX_CHUNKS = 100;
 
@@ -32,9 +32,9 @@ export class ChunkStore {
    * @throws RejectError when there is no room for it
    */
   accepts(chunk: Uint8Array): boolean {
-    if (chunk.length > MAX_CHUNK_BYTES) {
+    if (chunk.length > MAX_WASM_CHUNK_BYTES) {
       throw failed(
-        `Wasm chunk size ${chunk.length} exceeds the maximum chunk size of ${MAX_CHUNK_BYTES} bytes`,
+        `Wasm chunk size ${chunk.length} exceeds the maximum chunk size of ${MAX_WASM_CHUNK_BYTES} bytes`,
       );
     }
     if (this.#chunks.has(hashOf(chunk))) return false;

@@ -3,7 +3,7 @@
  */
 import { Principal } from "@dfinity/principal";
 import { Canister } from "./canister.ts";
-import type { CanisterHost } from "./canister-host.ts";
+import type { CanisterHost, CertifiedCanister } from "./canister-host.ts";
 import { Certification } from "./certification.ts";
 import type { Request } from "./ingress.ts";
 import { keysOf, newSecrets } from "./keys.ts";
@@ -37,7 +37,7 @@ export class Network implements CanisterHost, ManagementHost {
   readonly #timeOffset: bigint;
   readonly #consensus: () => Promise<void>;
   readonly #dataCertificates = new WeakMap<
-    Canister,
+    CertifiedCanister,
     { data: Uint8Array; made: number; certificate: Uint8Array }
   >();
   /** Calls that are being looked at, by request id, so that the same one does not run twice. */
@@ -148,7 +148,7 @@ export class Network implements CanisterHost, ManagementHost {
     this.stateChanged();
   }
 
-  dataCertificate(canister: Canister): Uint8Array {
+  dataCertificate(canister: CertifiedCanister): Uint8Array {
     const known = this.#dataCertificates.get(canister);
     const data = canister.certifiedData;
     const made = performance.now();
@@ -158,13 +158,13 @@ export class Network implements CanisterHost, ManagementHost {
     return certificate;
   }
 
-  async call(caller: Canister, call: OutgoingCall): Promise<{ response: Response; refund: bigint }> {
+  async call(caller: Uint8Array, call: OutgoingCall): Promise<{ response: Response; refund: bigint }> {
     const { method, argument, cycles } = call;
     if (call.callee.length === 0) {
-      const request = { method, argument, caller: caller.id, fromCanister: true, cycles };
+      const request = { method, argument, caller, fromCanister: true, cycles };
       return { response: { reply: await this.#management.execute(request) }, refund: 0n };
     }
-    return this.canister(call.callee).update(method, argument, caller.id, cycles);
+    return this.canister(call.callee).update(method, argument, caller, cycles);
   }
 
   /** Executes a query from outside. */

@@ -18,6 +18,8 @@ const FORMAT = 1;
 const MARK = /^icfs localnet state, format (\d+)\n$/;
 const LOCK = "lock";
 const PROCESS = "process";
+/** SQLite's result code of who finds a lock taken. */
+const SQLITE_BUSY = 5;
 /** What a start that was interrupted before it wrote the marker may have left. */
 const BEFORE_MARKER = new Set([LOCK, PROCESS, MARKER + UNFINISHED]);
 
@@ -139,7 +141,8 @@ async function takeLock(path: string): Promise<DatabaseSync> {
     lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
   } catch (error) {
     lock.close();
-    if (!/locked/.test((error as Error).message)) throw damaged(file, (error as Error).message);
+    const { errcode, message } = error as Error & { readonly errcode?: number };
+    if (errcode !== SQLITE_BUSY) throw damaged(file, message);
     const holderFile = join(path, PROCESS);
     const holder = existsSync(holderFile) ? ` (process ${readFileSync(holderFile, "utf8").trim()})` : "";
     throw new Error(`${path} is in use by another local network${holder}`, { cause: error });

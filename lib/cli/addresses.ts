@@ -19,7 +19,10 @@ export async function connect(options: NetworkOptions): Promise<Omit<CanisterAdd
 }
 
 /** connect(), for one canister. @throws UserError */
-export async function addressOf(canisterId: string, options: NetworkOptions): Promise<CanisterAddress> {
+export async function canisterAddressOf(
+  canisterId: string,
+  options: NetworkOptions,
+): Promise<CanisterAddress> {
   const canister = parseCanisterId(canisterId);
   return { ...(await connect(options)), canister };
 }

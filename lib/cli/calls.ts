@@ -5,7 +5,7 @@ import { defaultIdentity } from "../ic/identity.ts";
 import { type IcfsCanister, icfsCanister } from "../icfs-canister.ts";
 import { type Deed, explained } from "../refusals.ts";
 import type { CanisterAddress } from "../source/address.ts";
-import { addressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import type { NetworkOptions } from "./options.ts";
 
 export interface Caller {
@@ -19,12 +19,12 @@ export interface Caller {
 
 /** To ask: with the identity that is given, else as nobody in particular. @throws UserError */
 export async function reader(canisterId: string, options: NetworkOptions): Promise<Caller> {
-  return callerAt(await addressOf(canisterId, options));
+  return callerAt(await canisterAddressOf(canisterId, options));
 }
 
 /** To change something: with the identity that is given, else the user's own. @throws UserError */
 export async function signer(canisterId: string, options: NetworkOptions): Promise<Caller> {
-  const address = await addressOf(canisterId, options);
+  const address = await canisterAddressOf(canisterId, options);
   return callerAt({ ...address, identity: address.identity ?? defaultIdentity() });
 }
 

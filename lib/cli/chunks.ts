@@ -1,10 +1,10 @@
 /** The chunk cache of commands that read files whole and end: cat and verify. */
 import { ChunkCache } from "../cache/chunk-cache.ts";
+import { isWrong } from "../ic/certificate.ts";
 import { createLog } from "../log.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { LastingError, type Source } from "../source/source.ts";
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
-import { isWrong } from "../verify.ts";
 import { REQUEST_TIMEOUT_MS } from "./addresses.ts";
 
 /** What is read, what is asked for ahead, and some of what was read: files next to each other share chunks. */

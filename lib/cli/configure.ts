@@ -1,5 +1,5 @@
 /** icfs configure: how much a canister stores, what it holds, and whether anybody may read it. */
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { Settings } from "../icfs-canister.ts";
 import { megabytes, parseBytes } from "../units.ts";
 import { reader, signer } from "./calls.ts";
@@ -28,9 +28,11 @@ export function configureCommand(): Command {
   const command = new Command("configure")
     .description("change a canister's settings (owners may), and print them; without changes only print")
     .argument("<canister>", "canister id")
-    .option(
-      "--private",
-      "only owners, publishers and readers may read (this hides nothing from the IC's nodes)",
+    .addOption(
+      new Option(
+        "--private",
+        "only owners, publishers and readers may read (this hides nothing from the IC's nodes)",
+      ).conflicts("public"),
     )
     .option("--public", "anybody may read")
     .option("--quota <size>", "bytes of chunks to store at most, such as 20GiB", size)
@@ -49,8 +51,7 @@ export function configureCommand(): Command {
   return withNetwork(command, `${OWN_IDENTITY}, to change something`).action(configure);
 }
 
-async function configure(canisterId: string, options: ConfigureOptions, command: Command): Promise<void> {
-  if (options.private && options.public) command.error("error: give --private or --public, not both");
+async function configure(canisterId: string, options: ConfigureOptions): Promise<void> {
   const changesSettings = [
     options.quota,
     options.unpublishedQuota,

@@ -6,7 +6,7 @@ import type { Principal } from "@dfinity/principal";
 import { Command } from "commander";
 import { messageOf, UserError } from "../errors.ts";
 import { createAgent, parseCanisterId } from "../ic/agent.ts";
-import { agentMessage } from "../ic/agent-error.ts";
+import { ERROR_CODES, RejectError, UnknownCanisterError } from "../ic/call-errors.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { managementCanister } from "../ic/management.ts";
 import type { Network } from "../ic/network.ts";
@@ -36,6 +36,7 @@ export function deployCommand(): Command {
 }
 
 async function deploy(existing: string | undefined, options: DeployOptions): Promise<void> {
+  // Commander knows of conflicts between options only, not of an argument's with one.
   if (existing !== undefined && options.specifiedId !== undefined) {
     throw new UserError("give a canister or --specified-id, not both");
   }
@@ -69,11 +70,10 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
     }
   } catch (error) {
     if (error instanceof UserError) throw error;
-    const message = agentMessage(error);
-    const hint = /only controllers/i.test(message)
+    const hint = isRejectedWith(error, ERROR_CODES.invalidController)
       ? `. You are ${identity.getPrincipal().toText()}: give a controller's key with --identity`
       : "";
-    throw new UserError(`cannot deploy: ${message}${hint}`);
+    throw new UserError(`cannot deploy: ${messageOf(error)}${hint}`);
   }
 }
 
@@ -114,9 +114,14 @@ async function exists(agent: HttpAgent, id: Principal): Promise<boolean> {
     return true;
   } catch (error) {
     // Somebody else's canister exists as well; creating it again is then refused with the reason.
-    if (/not found|does not exist|not belong/i.test(agentMessage(error))) return false;
+    if (isRejectedWith(error, ERROR_CODES.canisterNotFound) || error instanceof UnknownCanisterError)
+      return false;
     throw error;
   }
+}
+
+function isRejectedWith(error: unknown, errorCode: string): boolean {
+  return error instanceof RejectError && error.errorCode === errorCode;
 }
 
 async function install(

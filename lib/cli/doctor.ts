@@ -11,7 +11,7 @@ import { oneLine } from "../log.ts";
 import { packageFile } from "../package-files.ts";
 import { exitProcess } from "../process/exit.ts";
 import { parseRelease } from "./addresses.ts";
-import { DEFAULT_CACHE_SIZE } from "./mount.ts";
+import { DEFAULT_CACHE_SIZE } from "./mount-options.ts";
 import { flag, type NetworkOptions, option, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
 
 interface DoctorOptions extends NetworkOptions {

@@ -3,10 +3,12 @@ import { type Command, CommanderError } from "commander";
 import { exitProcess } from "../process/exit.ts";
 import { describe } from "./failure.ts";
 import { icfsProgram } from "./program.ts";
+import { silenceAgent } from "./quiet.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
+silenceAgent();
 try {
   const program = await icfsProgram(process.argv[2]);
   throwUsageErrors(program);

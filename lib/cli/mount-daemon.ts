@@ -11,13 +11,13 @@ import { notifyFailed } from "../process/daemon.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
 import { releaseAddressOf } from "./addresses.ts";
-import type { MountCommandOptions } from "./mount.ts";
+import type { MountCommandOptions } from "./mount-options.ts";
 
 /**
  * Serves the mount until it ends. @param ready gets what was mounted, once readers can use it
  * @throws UserError, which the process that waits has been told of
  */
-export async function serve(
+export async function serveHere(
   canister: string,
   mountpoint: string,
   options: MountCommandOptions,
@@ -32,7 +32,7 @@ export async function serve(
         : // The daemon leaves this directory.
           openDiskStore(resolve(options.cacheDir), options.maxCacheSize, log);
     await serveMount(
-      () => addressOf(canister, options, store),
+      () => addressWithKeptKey(canister, options, store),
       {
         ...options,
         mountpoint,
@@ -60,7 +60,7 @@ export async function serve(
  * The canister's address. A loopback network's root key is fetched from it; when that does not answer, what it was the
  * last time will do: whatever it is, only what it has certified is served.
  */
-async function addressOf(
+async function addressWithKeptKey(
   text: string,
   options: MountCommandOptions,
   store: DiskStore | undefined,

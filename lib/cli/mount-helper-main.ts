@@ -15,6 +15,7 @@ import { mountCommand } from "./mount.ts";
 import { type HelperRequest, parseHelperArguments, UsageError } from "./mount-helper.ts";
 import { wroteRw } from "./mount-helper-rw.ts";
 import type { NetworkOptions } from "./options.ts";
+import { silenceAgent } from "./quiet.ts";
 
 /** Exit codes, see mount(8). */
 const INCORRECT_INVOCATION = 1;
@@ -26,6 +27,7 @@ const DEFAULT_RETRY_MS = 120_000;
 
 const PREFIX = "mount.icfs: ";
 
+silenceAgent();
 try {
   await mountAsAsked(process.argv.slice(2));
 } catch (error) {

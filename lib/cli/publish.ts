@@ -22,7 +22,7 @@ import { detectSource } from "../source/detect.ts";
 import { openReader } from "../source/icfs/open-release.ts";
 import { trustingReader } from "../source/icfs/trust.ts";
 import type { SourceKind } from "../source/source.ts";
-import { addressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, sourceOption, withNetwork } from "./options.ts";
 
 interface PublishCommandOptions extends NetworkOptions {
@@ -65,7 +65,7 @@ async function publishDirectory(
   canisterId: string,
   options: PublishCommandOptions,
 ): Promise<void> {
-  const address = await addressOf(canisterId, options);
+  const address = await canisterAddressOf(canisterId, options);
   // As patiently as all that follows.
   const kind = options.source ?? (await askedAgain(() => detectSource(address, REQUEST_TIMEOUT_MS)));
   // What was uploaded when a signal comes is used next time.

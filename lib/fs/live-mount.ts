@@ -35,7 +35,7 @@ export async function setReadAhead(mount: Mount, log: Log): Promise<void> {
 }
 
 /** What a transport returns once it is mounted. */
-export function serve(mount: Mount, log: Log, served: Served): MountedTransport {
+export function liveMount(mount: Mount, log: Log, served: Served): MountedTransport {
   const { promise: ended, resolve: end } = Promise.withResolvers<EndReason>();
   let asked = false;
   // Something else may be mounted here by now: ours was lazily unmounted, or lies below.

@@ -1,4 +1,7 @@
-/** What @dfinity/agent's errors mean: a sentence for the user, and whether trying again can help. */
+/**
+ * What @dfinity/agent throws, as the errors of call-errors.ts. Nobody else knows its classes, or reads what gateways and replicas
+ * say in nothing but a text.
+ */
 import {
   AgentError,
   CertifiedRejectErrorCode,
@@ -8,64 +11,29 @@ import {
   UncertifiedRejectErrorCode,
   UncertifiedRejectUpdateErrorCode,
 } from "@dfinity/agent";
-import { messageOf, UserError } from "../errors.ts";
+import { messageOf } from "../errors.ts";
+import {
+  ClockError,
+  HttpStatusError,
+  NoAnswerError,
+  RejectError,
+  UnknownCanisterError,
+} from "./call-errors.ts";
 
-/** A reject code (IC interface specification, "Reject codes"): the same call may pass later. */
-export const SYS_TRANSIENT = 2;
-
-/** The error in a sentence. Never the object: it carries whole certificates and many lines of context. */
-export function agentMessage(error: unknown): string {
-  if (!(error instanceof AgentError)) return messageOf(error);
-  const { code } = error;
-  if (isReject(code)) return rejectText(code.rejectMessage);
-  if (isWrongTime(error)) {
-    return `the network refuses the time of this request: set this host's clock, which says ${new Date().toISOString()}`;
-  }
-  if (code instanceof HttpErrorCode) {
-    return `HTTP status ${code.status} ${code.statusText}: ${oneSentence(code.bodyText ?? "")}`;
-  }
-  if (code instanceof HttpFetchErrorCode) return messageOf(code.error);
-  return messageOf(error);
-}
-
-/** A gateway's own words, which may be a page of HTML. */
-function oneSentence(text: string): string {
-  return text.replace(/\s+/g, " ").trim().slice(0, 300);
-}
-
-/**
- * Whether the same request may succeed later: no answer, none that can be believed (a bit was flipped on the way), too
- * busy, or expired on the way. Then nobody knows whether the canister has executed it.
- */
-export function isTransient(error: unknown): boolean {
+/** The error as one of ours, with a message in a sentence: the agent's own carry whole certificates and many lines of context. */
+export function fromAgent(error: unknown): Error {
   // The agent's decoders choke on some answers with errors that are not its own.
-  if (!(error instanceof AgentError)) return error instanceof Error && !(error instanceof UserError);
+  if (!(error instanceof AgentError)) return new Error(messageOf(error));
   const { code } = error;
-  if (isReject(code)) return code.rejectCode === SYS_TRANSIENT;
-  return !(code instanceof HttpErrorCode) || code.status === 429 || code.status >= 500 || isWrongTime(error);
-}
-
-/** A gateway that asks for more gets this; an upload must not be put to sleep by one that is not trusted. */
-const LONGEST_RETRY_AFTER_MS = 60_000;
-
-/** How many milliseconds whoever answered wants to be left alone (HTTP's Retry-After); 0 when it does not say. */
-export function retryAfter(error: unknown): number {
-  if (!(error instanceof AgentError) || !(error.code instanceof HttpErrorCode)) return 0;
-  const value = error.code.headers.find(([name]) => name.toLowerCase() === "retry-after")?.[1] ?? "";
-  const wanted = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isNaN(wanted) ? 0 : Math.min(Math.max(0, wanted), LONGEST_RETRY_AFTER_MS);
-}
-
-/** Whether a request came too late or too early by the network's clock. */
-function isWrongTime({ code }: AgentError): boolean {
-  if (code instanceof HttpErrorCode) return /ingress.expiry/i.test(code.bodyText ?? "");
-  return code instanceof IngressExpiryInvalidErrorCode;
-}
-
-/** Whether the canister did not even take the message: its inspect_message said no, because of who sent it. */
-export function isRefusedSender(error: unknown): boolean {
-  if (!(error instanceof AgentError) || !isReject(error.code)) return false;
-  return /inspect_message|rejected the message/.test(error.code.rejectMessage);
+  if (isReject(code)) {
+    const reason = rejectReason(code.rejectMessage);
+    return new RejectError(code.rejectCode, reason, code.rejectErrorCode, reason);
+  }
+  if (code instanceof IngressExpiryInvalidErrorCode) return wrongTime();
+  if (code instanceof HttpErrorCode) return httpError(code);
+  // Of any kind: a captive portal's page, which is no answer, may be gone soon.
+  if (code instanceof HttpFetchErrorCode) return new NoAnswerError(messageOf(code.error));
+  return new Error(messageOf(error));
 }
 
 function isReject(
@@ -78,11 +46,40 @@ function isReject(
   );
 }
 
-/** The canister's own words where it trapped, without what the network puts around them. */
-function rejectText(message: string): string {
+/** The canister's own words where it trapped, without what the network puts around them; else the network's first line. */
+export function rejectReason(message: string): string {
   // As the IC says it today, and as it did until 2024 (older local networks still do).
   const own =
     /called `ic0\.trap` with message: '(.*?)'\.?(?:\n|$)/s.exec(message) ??
     /trapped explicitly: (.*)/.exec(message);
   return (own?.[1] ?? message).split("\n")[0]!.slice(0, 500);
+}
+
+function httpError({ status, statusText, headers, bodyText = "" }: HttpErrorCode): Error {
+  if (/ingress.expiry/i.test(bodyText)) return wrongTime();
+  const message = `HTTP status ${status} ${statusText}: ${oneSentence(bodyText)}`;
+  // As the IC's boundary nodes say it, and PocketIC, which local networks are made of.
+  const isUnknown = /canister_not_found|does not belong to any subnet/i.test(bodyText);
+  return new (isUnknown ? UnknownCanisterError : HttpStatusError)(status, message, retryAfter(headers));
+}
+
+function wrongTime(): ClockError {
+  return new ClockError(
+    `the network refuses the time of this request: set this host's clock, which says ${new Date().toISOString()}`,
+  );
+}
+
+/** A gateway's own words, which may be a page of HTML. */
+function oneSentence(text: string): string {
+  return text.replace(/\s+/g, " ").trim().slice(0, 300);
+}
+
+/** A gateway that asks for more gets this; an upload must not be put to sleep by one that is not trusted. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
+
+/** What HTTP's Retry-After says, in milliseconds; 0 without one. */
+function retryAfter(headers: HttpErrorCode["headers"]): number {
+  const value = headers.find(([name]) => name.toLowerCase() === "retry-after")?.[1] ?? "";
+  const wanted = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isNaN(wanted) ? 0 : Math.min(Math.max(0, wanted), LONGEST_RETRY_AFTER_MS);
 }

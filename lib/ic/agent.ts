@@ -2,17 +2,14 @@
  * @dfinity/agent, set up as icfs uses it, and the one kind of query a reader makes: arguments and reply are plain
  * blobs, so that unverified bytes never meet a general decoder.
  */
-import { AsyncLocalStorage } from "node:async_hooks";
 import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
 import { FormatError, UserError } from "../errors.ts";
-import { agentMessage } from "./agent-error.ts";
+import { fromAgent, rejectReason } from "./agent-error.ts";
 import "./bls-generator.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
+import { ERROR_CODES, RejectError } from "./call-errors.ts";
 import type { Network } from "./network.ts";
-
-// The agent warns of what it throws as well, and prints whole certificates and stacks. Nothing here warns in this way.
-console.warn = () => {};
 
 export interface AgentOptions {
   readonly network: Network;
@@ -30,21 +27,31 @@ export interface AgentOptions {
 /** Told of the answer's bytes, unverified, as they arrive. */
 export type Received = (bytes: number) => void;
 
-/** Whom to tell of the answer to the query that is made: the agent takes nothing along to its fetch(). */
-const receiver = new AsyncLocalStorage<Received>();
+/** What an agent made here fetches with; the agent itself knows of the first two parameters only. */
+type Fetch = (url: string | URL | Request, init?: RequestInit, received?: Received) => Promise<Response>;
 
 export function createAgent(options: AgentOptions): HttpAgent {
+  const fetch: Fetch = async (url, init, received) => {
+    const response = await boundedFetch(url, init, options.requestTimeout, received);
+    return options.verifyQuerySignatures ? response : withoutCopies(response);
+  };
   return HttpAgent.createSync({
     host: options.network.url,
     identity: options.identity ?? new AnonymousIdentity(),
     rootKey: options.rootKey,
     verifyQuerySignatures: options.verifyQuerySignatures,
     retryTimes: options.retryTimes ?? 0,
-    fetch: async (url, init) => {
-      const response = await boundedFetch(url, init, options.requestTimeout, receiver.getStore());
-      return options.verifyQuerySignatures ? response : withoutCopies(response);
-    },
+    fetch,
   });
+}
+
+/**
+ * The same agent, but one that tells `received` of all that arrives. An agent takes nothing along from a query to its fetch(), so
+ * each query that is watched has an agent of its own (5 µs).
+ */
+function watched({ config }: HttpAgent, received: Received): HttpAgent {
+  const fetch: Fetch = config.fetch!;
+  return HttpAgent.createSync({ ...config, fetch: (url, init) => fetch(url, init, received) });
 }
 
 /**
@@ -68,16 +75,6 @@ export function parseCanisterId(text: string): Principal {
   }
 }
 
-/** The canister answered, with a rejection. */
-export class RejectError extends Error {
-  override readonly name = "RejectError";
-  readonly code: number;
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
 /** A query's arguments without any. */
 export const NO_ARGUMENTS: Uint8Array = Buffer.from("4449444c0000", "hex");
 
@@ -92,6 +89,7 @@ export function blobArgument(bytes: Uint8Array): Uint8Array {
 /**
  * Makes one query, whose reply is one blob, and returns the blob's bytes (a view). Nothing about them is verified.
  *
+ * @param agent made by createAgent()
  * @throws as queryReply()
  */
 export async function queryBlob(
@@ -101,15 +99,15 @@ export async function queryBlob(
   arg: Uint8Array,
   received?: Received,
 ): Promise<Uint8Array> {
-  const query = () => queryReply(agent, canister, methodName, arg);
-  return decodeBlob(await (received === undefined ? query() : receiver.run(received, query)));
+  const asked = received === undefined ? agent : watched(agent, received);
+  return decodeBlob(await queryReply(asked, canister, methodName, arg));
 }
 
 /**
  * Makes one query, and returns the reply's Candid.
  *
- * @throws RejectError when the canister (or the network for it) says no; FormatError when the reply is none; Error when
- *   there is no answer
+ * @throws RejectError when the canister (or the network for it) says no; FormatError when the reply is none; HttpStatusError,
+ *   ClockError, NoAnswerError, Error when there is no answer
  */
 export async function queryReply(
   agent: HttpAgent,
@@ -121,15 +119,16 @@ export async function queryReply(
   try {
     response = await agent.query(canister, { methodName, arg });
   } catch (error) {
-    throw new Error(agentMessage(error));
+    throw fromAgent(error);
   }
   if (response.status === QueryResponseStatus.Rejected) {
-    const hint = /no query method|has no method|did not find/i.test(response.reject_message)
-      ? " (this is no icfs canister)"
-      : "";
+    const { reject_code, reject_message, error_code } = response;
+    const hint = error_code === ERROR_CODES.methodNotFound ? " (this is no icfs canister)" : "";
     throw new RejectError(
-      response.reject_code,
-      `canister ${canister.toText()} rejects "${methodName}": ${response.reject_message}${hint}`,
+      reject_code,
+      `canister ${canister.toText()} rejects "${methodName}": ${reject_message}${hint}`,
+      error_code,
+      rejectReason(reject_message),
     );
   }
   const reply: unknown = response.reply?.arg;

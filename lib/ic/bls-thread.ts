@@ -4,7 +4,7 @@
  */
 import type { Worker } from "node:worker_threads";
 import { startWorker } from "../worker.ts";
-import type { Answer, Task } from "./bls-worker.ts";
+import type { BlsAnswer, BlsTask } from "./bls-worker.ts";
 import type { BlsVerify } from "./certificate.ts";
 
 export class BlsThread {
@@ -18,7 +18,7 @@ export class BlsThread {
     this.#last += 1;
     const answer = Promise.withResolvers<boolean>();
     this.#waiting.set(this.#last, answer);
-    const task: Task = { number: this.#last, parameters };
+    const task: BlsTask = { number: this.#last, parameters };
     worker.postMessage(task);
     return answer.promise;
   };
@@ -31,7 +31,7 @@ export class BlsThread {
 
   #started(): Worker {
     const worker = startWorker(import.meta.url, "bls-worker");
-    worker.on("message", (answer: Answer) => {
+    worker.on("message", (answer: BlsAnswer) => {
       const waiting = this.#waiting.get(answer.number);
       this.#waiting.delete(answer.number);
       if ("error" in answer) waiting?.reject(new Error(answer.error));

@@ -7,12 +7,15 @@ import type { blsVerify } from "@dfinity/agent";
 import "./bls-generator.ts";
 
 /** What is to be checked, and the number of the answer. */
-export interface Task {
+export interface BlsTask {
   readonly number: number;
   readonly parameters: readonly [publicKey: Uint8Array, signature: Uint8Array, message: Uint8Array];
 }
 
-export type Answer = { readonly number: number } & ({ readonly valid: boolean } | { readonly error: string });
+export type BlsAnswer = { readonly number: number } & (
+  | { readonly valid: boolean }
+  | { readonly error: string }
+);
 
 // Nobody waits for it, and readers may for the processor. Linux has priorities for threads; where it gives none, it goes on.
 try {
@@ -22,8 +25,8 @@ try {
 const agent = import.meta.resolve("@dfinity/agent");
 const check: { blsVerify: typeof blsVerify } = await import(new URL("utils/bls.js", agent).href);
 
-parentPort!.on("message", ({ number, parameters }: Task) => {
-  let answer: Answer;
+parentPort!.on("message", ({ number, parameters }: BlsTask) => {
+  let answer: BlsAnswer;
   try {
     answer = { number, valid: check.blsVerify(...parameters) };
   } catch (error) {

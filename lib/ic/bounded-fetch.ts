@@ -6,6 +6,7 @@
 import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { FormatError, messageOf } from "../errors.ts";
+import { NoAnswerError } from "./call-errors.ts";
 import { CborReader, checkCbor } from "./cbor-reader.ts";
 
 /** The IC's limit for a query's reply is 3 MiB; a certificate or a call's reply is far smaller. */
@@ -20,7 +21,8 @@ const MAX_IDLE_TIMES = 6;
  * @param init its method, headers and body; the body is bytes
  * @param idle milliseconds without a byte after which the request has failed
  * @param received told of each piece of the answer, in bytes, as it arrives
- * @throws Error when time or size is exceeded, or the answer is no plain one; FormatError when one of status 200 is no CBOR
+ * @throws NoAnswerError when there is none in time, or only a part of one; Error when it is too large, or no plain one; FormatError
+ *   when one of status 200 is no CBOR
  */
 export async function boundedFetch(
   url: string | URL | Request,
@@ -31,7 +33,7 @@ export async function boundedFetch(
   const target = new URL(url instanceof Request ? url.url : url);
   const controller = new AbortController();
   const { signal } = controller;
-  const expire = () => controller.abort(new Error(`no answer within ${idle / 1000} s`));
+  const expire = () => controller.abort(new NoAnswerError(`no answer within ${idle / 1000} s`));
   const longest = setTimeout(expire, idle * MAX_IDLE_TIMES);
   const silence = setTimeout(expire, idle);
   try {
@@ -50,7 +52,7 @@ export async function boundedFetch(
     // The stream says only that it was aborted.
     signal.throwIfAborted();
     if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
-    throw new Error("the connection was closed before the end of the answer", { cause: error });
+    throw new NoAnswerError("the connection was closed before the end of the answer", { cause: error });
   } finally {
     clearTimeout(longest);
     clearTimeout(silence);
@@ -75,8 +77,7 @@ function send(url: URL, init: RequestInit | undefined, signal: AbortSignal): Pro
     },
     resolve,
   );
-  // As fetch() says it: why is in the cause.
-  request.on("error", (cause) => reject(new TypeError("fetch failed", { cause })));
+  request.on("error", (cause) => reject(new NoAnswerError(messageOf(cause), { cause })));
   request.end(body ?? undefined);
   return promise;
 }

@@ -13,12 +13,16 @@ import {
 } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { FormatError } from "../errors.ts";
-import { queryReply, RejectError } from "./agent.ts";
-import { agentMessage } from "./agent-error.ts";
+import { queryReply } from "./agent.ts";
+import { fromAgent, rejectReason } from "./agent-error.ts";
+import { RejectError } from "./call-errors.ts";
 import { checkCbor } from "./cbor-reader.ts";
 import type { BlsVerify } from "./certificate.ts";
 
-/** Calls a method; the reply's bytes. @throws RejectError; FormatError; Error when there is no answer */
+/** HTTP's status of a call that goes on. */
+const ACCEPTED = 202;
+
+/** Calls a method; the reply's bytes. @throws RejectError, FormatError; others of call-errors.ts when there is no answer */
 export type Call = (method: string, arg: Uint8Array) => Promise<Uint8Array>;
 
 /** The two ways to call a canister. */
@@ -62,17 +66,49 @@ export function replicatedCalls(
         });
         return replyIn(certificate, requestId, canister, method);
       }
-      if (isV2ResponseBody(body)) throw rejection(canister, method, body.reject_code, body.reject_message);
-      if (response.status !== 202) throw new FormatError(`HTTP status ${response.status} without a reply`);
+      if (isV2ResponseBody(body)) {
+        throw rejection(canister, method, body.reject_code, body.reject_message, body.error_code);
+      }
+      if (response.status !== ACCEPTED)
+        throw new FormatError(`HTTP status ${response.status} without a reply`);
       const { reply } = await pollForResponse(agent, canister, requestId, {
         ...(verify && { blsVerify: verify }),
       });
       return Uint8Array.from(reply);
     } catch (error) {
       if (error instanceof RejectError || error instanceof FormatError) throw error;
-      throw new Error(agentMessage(error));
+      const known = fromAgent(error);
+      if (!(known instanceof RejectError)) throw known;
+      throw rejection(canister, method, known.code, known.reason, known.errorCode);
     }
   };
+}
+
+/**
+ * Makes an update call, and returns bytes in which the reply is, if there is one: the certificate, not verified. For whoever can tell
+ * by the reply itself that it is right.
+ *
+ * @throws RejectError when the call was not taken; others of call-errors.ts when there is no answer
+ */
+export async function unverifiedCall(
+  agent: HttpAgent,
+  canister: Principal,
+  methodName: string,
+  arg: Uint8Array,
+): Promise<Uint8Array> {
+  try {
+    const { requestId, response } = await agent.call(canister, { methodName, arg });
+    const { body, status } = response;
+    if (isV3ResponseBody(body)) return body.certificate;
+    if (isV2ResponseBody(body)) {
+      throw rejection(canister, methodName, body.reject_code, body.reject_message, body.error_code);
+    }
+    // It takes longer than a gateway waits. To send it all again would take longer still.
+    if (status === ACCEPTED) return (await pollForResponse(agent, canister, requestId)).reply;
+    return new Uint8Array();
+  } catch (error) {
+    throw error instanceof RejectError ? error : fromAgent(error);
+  }
 }
 
 /** The reply to a request (IC interface specification, "Request status"). */
@@ -87,13 +123,21 @@ function replyIn(
   const text = (name: string) => Buffer.from(item(name) ?? []).toString();
   const status = text("status");
   if (status === "rejected") {
-    throw rejection(canister, method, item("reject_code")?.[0] ?? 0, text("reject_message"));
+    const errorCode = item("error_code") && text("error_code");
+    throw rejection(canister, method, item("reject_code")?.[0] ?? 0, text("reject_message"), errorCode);
   }
   const reply = item("reply");
   if (status !== "replied" || reply === undefined) throw new FormatError("the certificate has no reply");
   return Uint8Array.from(reply);
 }
 
-function rejection(canister: Principal, method: string, code: number, message: string): RejectError {
-  return new RejectError(code, `canister ${canister.toText()} rejects "${method}": ${message}`);
+function rejection(
+  canister: Principal,
+  method: string,
+  code: number,
+  said: string,
+  errorCode: string | undefined,
+): RejectError {
+  const message = `canister ${canister.toText()} rejects "${method}": ${said}`;
+  return new RejectError(code, message, errorCode, rejectReason(said));
 }

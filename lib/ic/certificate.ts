@@ -25,6 +25,11 @@ export class VerificationError extends Error {
 /** It is of another time than this host's clock shows: the clock is wrong, or somebody replays what is old. */
 export class UntimelyError extends VerificationError {}
 
+/** Whether what arrived is wrong; other errors mean that nothing did. */
+export function isWrong(error: unknown): boolean {
+  return error instanceof VerificationError || error instanceof FormatError;
+}
+
 /**
  * Verifies BLS signature, delegation, canister range, and that the certificate's time is within 5 minutes of this
  * host's clock (unless any age will do, as for what this host has verified before); returns what it says of the canister:

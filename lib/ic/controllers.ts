@@ -1,10 +1,10 @@
 /** Who controls a canister: certified by its subnet, and not asked of the canister. */
 import type { HttpAgent } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
-import { FormatError, UserError } from "../errors.ts";
-import { agentMessage } from "./agent-error.ts";
+import { FormatError, messageOf, UserError } from "../errors.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { verifyCertificate } from "./certificate.ts";
+import { certificateOf } from "./read-state.ts";
 
 /** @throws UserError when there is no answer; VerificationError, FormatError when it is not what it should be */
 export async function controllersOf(
@@ -12,14 +12,11 @@ export async function controllersOf(
   canister: Principal,
   rootKey: Uint8Array,
 ): Promise<Principal[]> {
-  const path = [Buffer.from("canister"), canister.toUint8Array(), Buffer.from("controllers")];
   let certificate: Uint8Array;
   try {
-    ({ certificate } = await agent.readState(canister, {
-      paths: [path.map((label) => Uint8Array.from(label))],
-    }));
+    certificate = await certificateOf(agent, canister, ["controllers"]);
   } catch (error) {
-    throw new UserError(`cannot find out who controls ${canister}: ${agentMessage(error)}`);
+    throw new UserError(`cannot find out who controls ${canister}: ${messageOf(error)}`);
   }
   return decodeControllers((await verifyCertificate(certificate, rootKey, canister, "controllers")).data);
 }

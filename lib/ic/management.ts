@@ -1,7 +1,8 @@
 /** The management canister's methods that a deployment needs (IC interface specification, "The IC management canister"). */
-import { Actor, type ActorSubclass, type HttpAgent } from "@dfinity/agent";
+import type { HttpAgent } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
 import { Principal } from "@dfinity/principal";
+import { actorOf } from "./actor.ts";
 
 const MANAGEMENT_CANISTER = Principal.fromText("aaaaa-aa");
 
@@ -32,8 +33,8 @@ const SOME_CANISTER = Principal.fromText("rwlgt-iiaaa-aaaaa-aaaaa-cai");
  * The management canister for requests about `canister`: it is called through the subnet that holds that one.
  * @param canister undefined for one that is yet to be made
  */
-export function managementCanister(agent: HttpAgent, canister?: Principal): ActorSubclass<Management> {
-  return Actor.createActor<Management>(managementInterface, {
+export function managementCanister(agent: HttpAgent, canister?: Principal): Management {
+  return actorOf<Management>(managementInterface, {
     agent,
     canisterId: MANAGEMENT_CANISTER,
     effectiveCanisterId: canister ?? SOME_CANISTER,

@@ -8,7 +8,7 @@ import type { MountedTransport } from "../fs/transport.ts";
 import type { ServedRelease } from "../fs/view/inodes.ts";
 import type { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
 import type { Log } from "../log.ts";
-import { type Keeper, type KeptBy, keepRelease } from "../source/kept.ts";
+import { type BlobStore, type KeptBy, keepRelease } from "../source/kept.ts";
 import type { Release } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
 import { inSteps } from "../steps.ts";
@@ -23,7 +23,7 @@ export interface MountedRelease extends ServedRelease {
 }
 
 /** Where chunks are kept for longer than this process lives, as seen from here (lib/cache/disk-store.ts). */
-export interface Disk extends Keeper {
+export interface Disk extends BlobStore {
   /** Bytes that chunks may take. */
   readonly capacity: number;
   /** Whether a chunk is here. @param key SHA-256 in hexadecimal @param size in bytes */

@@ -3,8 +3,7 @@
  * clock are ready, and nobody mounts a second time what has failed then.
  */
 import { FormatError, messageOf, UserError } from "../errors.ts";
-import { RejectError } from "../ic/agent.ts";
-import { SYS_TRANSIENT } from "../ic/agent-error.ts";
+import { HttpStatusError, RejectError, SYS_TRANSIENT } from "../ic/call-errors.ts";
 import { UntimelyError, VerificationError } from "../ic/certificate.ts";
 import { retrying } from "../retry.ts";
 import type { CanisterMountOptions } from "./options.ts";
@@ -52,6 +51,10 @@ export function isOutage(error: unknown): boolean {
   if (error instanceof UserError || error instanceof VerificationError || error instanceof FormatError) {
     return false;
   }
-  // Too busy, or too slow; any other of these would be answered in the same way again.
-  return !/^HTTP status 4(?!08|29)/.test(messageOf(error));
+  return !(error instanceof HttpStatusError) || !isLasting(error.status);
+}
+
+/** Of those that are the fault of whoever asks, all but "too slow" and "too often" would be the answer again. */
+function isLasting(status: number): boolean {
+  return status >= 400 && status < 500 && status !== 408 && status !== 429;
 }

@@ -1,8 +1,7 @@
 /** What publishing a directory would do, found out by queries alone. */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { UserError } from "../errors.ts";
-import { agentMessage } from "../ic/agent-error.ts";
+import { messageOf, UserError } from "../errors.ts";
 import { icfsCanister } from "../icfs-canister.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
@@ -67,7 +66,7 @@ async function missingFrom(
   try {
     return await missingChunks(icfsCanister(agent, canister), chunks);
   } catch (error) {
-    throw new UserError(`cannot find out what the canister has: ${agentMessage(error)}`, { cause: error });
+    throw new UserError(`cannot find out what the canister has: ${messageOf(error)}`, { cause: error });
   }
 }
 

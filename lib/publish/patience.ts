@@ -1,7 +1,6 @@
 /** How publishing bears with a bad network: what is tried again, and for how long. */
 import { FormatError, UserError } from "../errors.ts";
-import { RejectError } from "../ic/agent.ts";
-import { isTransient, retryAfter } from "../ic/agent-error.ts";
+import { HttpStatusError, isTransient, RejectError } from "../ic/call-errors.ts";
 import { VerificationError } from "../ic/certificate.ts";
 import { retrying } from "../retry.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
@@ -29,7 +28,7 @@ export function patiently<T>(call: () => Promise<T>, { goOn, signal }: Patience 
     ...(signal === undefined ? {} : { signal }),
     firstPause: FIRST_PAUSE_MS,
     longestPause: LONGEST_PAUSE_MS,
-    leastPause: retryAfter,
+    leastPause: (error) => (error instanceof HttpStatusError ? error.retryAfter : 0),
     again: (error, attempts) => isTransient(error) && (attempts < ATTEMPTS || goOn?.() === true),
   });
 }

@@ -66,7 +66,7 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
   checkNote(options.note);
   const { tree, head, differences, totals } = await planPublication(directory, source, progress);
   if (head !== undefined && areNone(differences)) {
-    return { changed: false, ...named(head), ...totals, chunksUploaded: 0, bytesUploaded: 0 };
+    return { changed: false, ...releaseAndHeader(head), ...totals, chunksUploaded: 0, bytesUploaded: 0 };
   }
 
   const { agent } = options;
@@ -117,14 +117,14 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
   };
   return {
     changed: true,
-    ...named(await explained(work(), agent, options.canister, PUBLISHING)),
+    ...releaseAndHeader(await explained(work(), agent, options.canister, PUBLISHING)),
     ...totals,
     chunksUploaded,
     bytesUploaded,
   };
 }
 
-function named({ header, hash }: VerifiedHeader): { release: number; header: string } {
+function releaseAndHeader({ header, hash }: VerifiedHeader): { release: number; header: string } {
   return { release: header.number, header: hash.toString("hex") };
 }
 

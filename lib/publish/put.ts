@@ -4,17 +4,9 @@
  * hashes of what was sent? It is not even decoded. If it lies, `publish` says what is missing, in an answer that is
  * verified as all others are; and an answer that says anything else has the call made again, by the agent.
  */
-import {
-  type HttpAgent,
-  isV2ResponseBody,
-  isV3ResponseBody,
-  pollForResponse,
-  RejectError,
-  type RequestId,
-  type SubmitResponse,
-  UncertifiedRejectUpdateErrorCode,
-} from "@dfinity/agent";
+import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
+import { unverifiedCall } from "../ic/canister-calls.ts";
 import type { IcfsCanister } from "../icfs-canister.ts";
 import { sha256 } from "../tree/hash.ts";
 import { leb128 } from "../tree/manifest-encoder.ts";
@@ -23,7 +15,6 @@ import { leb128 } from "../tree/manifest-encoder.ts";
 const BLOBS_PREFIX = Buffer.from("4449444c026d7b6d000101", "hex");
 /** What stands before a hash in Candid: its length. */
 const HASH_LENGTH = Buffer.of(32);
-const ACCEPTED = 202;
 
 /** A canister whose `put` is quick. @param canister called for all else, and when an answer is not as expected */
 export function withQuickPut(canister: IcfsCanister, agent: HttpAgent, canisterId: Principal): IcfsCanister {
@@ -31,33 +22,10 @@ export function withQuickPut(canister: IcfsCanister, agent: HttpAgent, canisterI
     ...canister,
     put: async (chunks) => {
       const hashes = await Promise.all(chunks.map(sha256));
-      const { requestId, response } = await agent.call(canisterId, {
-        methodName: "put",
-        arg: putArgument(chunks),
-      });
-      const answer = await answerIn(response, requestId, agent, canisterId);
+      const answer = await unverifiedCall(agent, canisterId, "put", putArgument(chunks));
       return names(answer, hashes) ? hashes : canister.put(chunks);
     },
   };
-}
-
-/** Bytes in which the reply is, if there is one. @throws AgentError when the call was refused, as the agent does */
-async function answerIn(
-  { body, status }: SubmitResponse["response"],
-  requestId: RequestId,
-  agent: HttpAgent,
-  canisterId: Principal,
-): Promise<Uint8Array> {
-  if (isV3ResponseBody(body)) return body.certificate;
-  if (isV2ResponseBody(body)) {
-    const { reject_code, reject_message, error_code } = body;
-    throw RejectError.fromCode(
-      new UncertifiedRejectUpdateErrorCode(requestId, reject_code, reject_message, error_code),
-    );
-  }
-  // It takes longer than a gateway waits. To send it all again would take longer still.
-  if (status === ACCEPTED) return (await pollForResponse(agent, canisterId, requestId)).reply;
-  return new Uint8Array();
 }
 
 /** Candid of the argument (vec blob). */

@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "@dfinity/principal";
 import { messageOf, UserError } from "../errors.ts";
-import { agentMessage, isTransient } from "../ic/agent-error.ts";
+import { isTransient, NoAnswerError } from "../ic/call-errors.ts";
 import type { IcfsCanister, PublishResult } from "../icfs-canister.ts";
 import { ancestors } from "../source/icfs/chain.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
@@ -61,7 +61,7 @@ export function makeRelease({ canister, tree, upload, ...common }: ReleaseReques
     ...common,
     call: (parent) => canister.publish({ manifest, parent, note: common.note }),
     manifest,
-    upload: (hashes) => upload(named(hashes, tree.chunks)),
+    upload: (hashes) => upload(chunksOf(tree, hashes)),
     advice: {
       conflict: "Nothing was lost; publish again to put your tree on top of it",
       unanswered: "publish again, which changes nothing if it was made",
@@ -114,7 +114,7 @@ async function askOnce(request: Request): Promise<PublishResult | VerifiedHeader
   try {
     return await patiently(async () => {
       if (unanswered) {
-        const found = await standsOnParent(request, 0);
+        const found = await standsOnParent(request, 0).catch(asUnanswered);
         // Somebody else's: the canister says `conflict`.
         if (found !== undefined && isOurs(found.header, request)) return found;
       }
@@ -123,10 +123,13 @@ async function askOnce(request: Request): Promise<PublishResult | VerifiedHeader
     });
   } catch (error) {
     if (!isTransient(error)) throw error;
-    throw new UserError(
-      `no answer to the request for a release (${agentMessage(error)}): ${advice.unanswered}`,
-    );
+    throw new UserError(`no answer to the request for a release (${messageOf(error)}): ${advice.unanswered}`);
   }
+}
+
+/** What stands on the parent cannot be seen: whatever is the matter, nobody knows whether the release was made. */
+function asUnanswered(error: unknown): never {
+  throw error instanceof UserError ? error : new NoAnswerError(messageOf(error), { cause: error });
 }
 
 /** The release that was made, once the network shows it. */
@@ -177,7 +180,7 @@ function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolea
 }
 
 /** The tree's chunks with these hashes. */
-function named(hashes: readonly Uint8Array[], chunks: readonly UploadChunk[]): UploadChunk[] {
+function chunksOf({ chunks }: ChunkedTree, hashes: readonly Uint8Array[]): UploadChunk[] {
   const wanted = new Set(hashes.map(hexOf));
   return chunks.filter(({ sha256 }) => wanted.has(hexOf(sha256)));
 }

@@ -6,13 +6,16 @@
 import type { HttpAgent } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import { messageOf, UserError } from "../errors.ts";
-import { createAgent, decodeBlob, NO_ARGUMENTS, RejectError } from "../ic/agent.ts";
-import { agentMessage } from "../ic/agent-error.ts";
+import { createAgent, decodeBlob, NO_ARGUMENTS } from "../ic/agent.ts";
+import { ERROR_CODES, HttpStatusError, RejectError } from "../ic/call-errors.ts";
 import { decodeRecord } from "../ic/candid.ts";
 import { type Call, queries } from "../ic/canister-calls.ts";
 import { verifyMetadata } from "../ic/certificate.ts";
+import { certificateOf } from "../ic/read-state.ts";
 import { oneLine } from "../log.ts";
+import { isRefusedReader } from "../refusals.ts";
 import type { ReleaseAddress } from "./address.ts";
+import { isReplyTooLarge } from "./assets/asset-canister.ts";
 import { fewAttempts } from "./few-attempts.ts";
 import { decodeListing } from "./icboot/icboot-canister.ts";
 import { hasAccepted } from "./icfs/trust.ts";
@@ -21,6 +24,13 @@ import type { SourceKind } from "./source.ts";
 /** Characters of an interface: the largest that people write have some ten thousand. */
 const MOST_CANDID = 256 * 1024;
 
+/** Rejections of a canister that does not run: they say nothing of what it is. */
+const SILENT: ReadonlySet<string | undefined> = new Set([
+  ERROR_CODES.outOfCycles,
+  ERROR_CODES.stopped,
+  ERROR_CODES.stopping,
+]);
+
 interface Kind {
   readonly kind: SourceKind;
   /** Methods that all canisters of the kind have, and those of the kinds behind it have not. */
@@ -28,6 +38,8 @@ interface Kind {
   readonly probe: { readonly method: string; readonly arg: Uint8Array };
   /** Throws when the probe's reply is of another shape. */
   readonly check: (reply: Uint8Array) => unknown;
+  /** Whether a rejection of the probe is one of this kind's own. */
+  readonly rejects: (error: RejectError) => boolean;
 }
 
 /** First of all: it answers as the original's does, too. */
@@ -36,6 +48,7 @@ const ICFS: Kind = {
   methods: ["release", "headers", "chunk"],
   probe: { method: "release", arg: NO_ARGUMENTS },
   check: decodeBlob,
+  rejects: isRefusedReader,
 };
 
 const OTHERS: readonly Kind[] = [
@@ -44,12 +57,14 @@ const OTHERS: readonly Kind[] = [
     methods: ["list", "get", "get_chunk", "certified_tree"],
     probe: { method: "certified_tree", arg: IDL.encode([IDL.Record({})], [{}]) },
     check: (reply) => decodeRecord(reply).blob("certificate"),
+    rejects: isReplyTooLarge,
   },
   {
     kind: "icboot",
     methods: ["listing", "get"],
     probe: { method: "listing", arg: NO_ARGUMENTS },
     check: decodeListing,
+    rejects: () => false,
   },
 ];
 
@@ -99,22 +114,13 @@ async function publicInterface(
   agent: HttpAgent,
   { canister, rootKey }: ReleaseAddress,
 ): Promise<string | undefined> {
-  const path = [
-    Buffer.from("canister"),
-    canister.toUint8Array(),
-    Buffer.from("metadata"),
-    Buffer.from("candid:service"),
-  ];
   let certificate: Uint8Array;
   try {
-    ({ certificate } = await agent.readState(canister, {
-      paths: [path.map((label) => Uint8Array.from(label))],
-    }));
+    certificate = await certificateOf(agent, canister, ["metadata", "candid:service"]);
   } catch (error) {
-    const message = agentMessage(error);
     // The section is private (IC interface specification, "Request: Read state"). If the gateway lies, signatures tell.
-    if (/^HTTP status (403|404)/.test(message)) return undefined;
-    throw new Error(message);
+    if (error instanceof HttpStatusError && (error.status === 403 || error.status === 404)) return undefined;
+    throw error;
   }
   const candid = await verifyMetadata(certificate, rootKey, canister, "candid:service");
   return candid !== undefined && candid.length > MOST_CANDID ? undefined : candid;
@@ -144,17 +150,13 @@ function withoutComments(candid: string): string {
 }
 
 /** "yes", or what it answers instead. @throws Error when it does not answer */
-async function probe({ kind, probe: { method, arg }, check }: Kind, call: Call): Promise<string> {
+async function probe({ probe: { method, arg }, check, rejects }: Kind, call: Call): Promise<string> {
   let reply: Uint8Array;
   try {
     reply = await call(method, arg);
   } catch (error) {
-    if (!(error instanceof RejectError)) throw error;
-    // It says nothing of what it is.
-    if (/\bstopp(ed|ing)\b|out of cycles|frozen|freezing/i.test(error.message)) throw error;
-    // A private icfs canister, or an asset canister whose tree is larger than a reply.
-    const isKnown = kind === "icfs" ? /canister is private/ : /larger than|too large|exceed/i;
-    return kind !== "icboot" && isKnown.test(error.message) ? "yes" : error.message;
+    if (!(error instanceof RejectError) || SILENT.has(error.errorCode)) throw error;
+    return rejects(error) ? "yes" : error.message;
   }
   try {
     check(reply);

@@ -1,7 +1,7 @@
 /** What the twin of the standard asset canister does when a test makes it old, full or a liar (test/support/assets.mo). */
 import { createHash } from "node:crypto";
 import t from "tap";
-import { agentMessage } from "../../lib/ic/agent-error.ts";
+import { fromAgent } from "../../lib/ic/agent-error.ts";
 import { decodeHashTree, lookupLeaf } from "../../lib/ic/hash-tree.ts";
 import { startAssets } from "../support/assets.ts";
 
@@ -64,7 +64,7 @@ t.test("lies about a length", async (t) => {
 
 t.test("has a certified tree that is too large for a reply", async (t) => {
   await assets.padTree(3 * 1024 * 1024);
-  t.match(await tree().catch(agentMessage), /reply|payload|size|large/i);
+  t.match(await tree().catch((error) => fromAgent(error).message), /reply|payload|size|large/i);
   await assets.padTree(2 * 1024 * 1024);
   t.ok(lookupLeaf(await tree(), ["http_assets", "/a"])?.equals(hash), "or nearly");
   await assets.padTree(0);

@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import t, { type Test } from "tap";
-import { agentMessage } from "../../lib/ic/agent-error.ts";
+import { fromAgent } from "../../lib/ic/agent-error.ts";
 import { verifyCertificate } from "../../lib/ic/certificate.ts";
 import { decodeHashTree, type HashTree, lookupLeaf, rootHash } from "../../lib/ic/hash-tree.ts";
 import { type AssetsCanister, startAssets } from "../support/assets.ts";
@@ -14,7 +14,10 @@ const SELF_DESCRIBED = Buffer.from("d9d9f7", "hex");
 
 const sha256 = (content: Uint8Array | string) => createHash("sha256").update(content).digest();
 const failure = (call: Promise<unknown>): Promise<string> =>
-  call.then((value) => `succeeded with ${JSON.stringify(value)}`, agentMessage);
+  call.then(
+    (value) => `succeeded with ${JSON.stringify(value)}`,
+    (error) => fromAgent(error).message,
+  );
 const page = ({ actor }: AssetsCanister, start?: bigint, length?: bigint) =>
   actor.list({ start: start === undefined ? [] : [start], length: length === undefined ? [] : [length] });
 const keysOf = async (assets: AssetsCanister) => (await page(assets)).map(({ key }) => key);

@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join, posix } from "node:path";
 import fc from "fast-check";
 import t from "tap";
-import { agentMessage } from "../../lib/ic/agent-error.ts";
+import { fromAgent } from "../../lib/ic/agent-error.ts";
 import type { Entry } from "../../lib/tree/manifest.ts";
 import { filesFound, makeTree, type Tree } from "../support/directories.ts";
 import { icbootActor } from "../support/icboot.ts";
@@ -12,7 +12,10 @@ import { startIcfsCanister } from "../support/icfs-canister.ts";
 import { file, HASH } from "../support/manifests.ts";
 
 const failure = (call: Promise<unknown>): Promise<string> =>
-  call.then((value) => `succeeded with ${value}`, agentMessage);
+  call.then(
+    (value) => `succeeded with ${value}`,
+    (error) => fromAgent(error).message,
+  );
 const directory = (path: string): Entry => ({ kind: "directory", path, modified: 0n });
 const link = (path: string, target: string): Entry => ({ kind: "symlink", path, modified: 0n, target });
 

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { agentMessage } from "../../lib/ic/agent-error.ts";
+import { fromAgent } from "../../lib/ic/agent-error.ts";
 import { startCanister, type TestCanister } from "../support/canister-network.ts";
 import { filesFound, makeTree, type Tree } from "../support/directories.ts";
 import { type IcbootActor, icbootActor, startIcboot } from "../support/icboot.ts";
@@ -62,7 +62,10 @@ const asOriginal = ({ publisherAgent, canister }: TestCanister) => icbootActor(p
 const get = (actor: IcbootActor, filename: string, sector: number | bigint, count: number | bigint) =>
   actor.get({ filename, sector_no: BigInt(sector), count: BigInt(count) });
 const failure = (call: Promise<unknown>): Promise<string> =>
-  call.then((value) => `succeeded with ${value}`, agentMessage);
+  call.then(
+    (value) => `succeeded with ${value}`,
+    (error) => fromAgent(error).message,
+  );
 
 async function publish(canister: TestCanister, tree: Tree, name: string): Promise<string> {
   const directory = join(canister.directory, name);

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import t, { type Test } from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
-import { agentMessage } from "../../lib/ic/agent-error.ts";
+import { fromAgent } from "../../lib/ic/agent-error.ts";
 import { type IcbootCanister, icbootActor, startIcboot } from "../support/icboot.ts";
 
 const SECTOR = 512;
@@ -168,7 +168,7 @@ t.test("there is no Candid that anybody could ask it for", async (t) => {
 
 t.test("a reply that would be too large is none", async (t) => {
   await setlen("huge", 2 ** 52);
-  t.match(await get("huge", 5, 6145).catch(agentMessage), /the reply is too large/);
+  t.match(await get("huge", 5, 6145).catch((error) => fromAgent(error).message), /the reply is too large/);
   equal(t, await get("huge", 5, 6000), Buffer.alloc(6000 * SECTOR), "and what fits is there");
 });
 

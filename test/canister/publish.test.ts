@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import t from "tap";
+import { messageOf } from "../../lib/errors.ts";
 import { blobArgument, queryBlob } from "../../lib/ic/agent.ts";
-import { agentMessage } from "../../lib/ic/agent-error.ts";
 import { decodeHeader, headerHash } from "../../lib/tree/header.ts";
 import { MANIFEST_PREFIX } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
@@ -9,10 +9,7 @@ import { ICFS_WASM, sha256, startIcfsCanister, treeOf } from "../support/icfs-ca
 import { brokenManifests, CHUNK_SIZE, file, manifestOf } from "../support/manifests.ts";
 
 const failure = (call: Promise<unknown>): Promise<string> =>
-  call.then(
-    (value) => `succeeded with ${JSON.stringify(value)}`,
-    (error) => agentMessage(error),
-  );
+  call.then((value) => `succeeded with ${JSON.stringify(value)}`, messageOf);
 
 t.test("chunks", async (t) => {
   const { owner, network, id } = await startIcfsCanister(t);

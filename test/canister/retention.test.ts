@@ -3,7 +3,7 @@ import { randomBytes, randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { agentMessage } from "../../lib/ic/agent-error.ts";
+import { messageOf } from "../../lib/errors.ts";
 import type { CanisterStatus, Settings } from "../../lib/icfs-canister.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import {
@@ -41,7 +41,7 @@ async function publishTree(canister: StartedCanister, contents: Record<string, s
   return [...chunks, ...pieces].map((chunk) => sha256(chunk).toString("hex"));
 }
 
-const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "none", agentMessage);
+const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "none", messageOf);
 
 t.test("by default the newest eight and the last week's are held", async (t) => {
   const canister = await startIcfsCanister(t);

@@ -4,16 +4,12 @@ import { IDL } from "@dfinity/candid";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
+import { messageOf } from "../../lib/errors.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
-import { agentMessage } from "../../lib/ic/agent-error.ts";
 import { type IcfsCanister, icfsCanister } from "../../lib/icfs-canister.ts";
 import { ICFS_WASM, sha256, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
 
-const failure = (call: Promise<unknown>): Promise<string> =>
-  call.then(
-    () => "it succeeded",
-    (error) => agentMessage(error),
-  );
+const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "it succeeded", messageOf);
 /** inspect_message: refused before it costs the canister anything. */
 const NOT_TAKEN = /rejected|refused|inspect/i;
 

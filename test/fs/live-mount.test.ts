@@ -1,6 +1,6 @@
 /** A mount that has ended, and what somebody else has mounted in its place at once: the kernel gives out its id again. */
 import t from "tap";
-import { serve } from "../../lib/fs/live-mount.ts";
+import { liveMount } from "../../lib/fs/live-mount.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../../lib/fs/mounting/mountinfo.ts";
 import { createLog } from "../../lib/log.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
@@ -10,7 +10,7 @@ t.test("what is mounted under the id of a mount that has ended is left alone", a
   t.match(await sh("mount", "-t", "tmpfs", "other", path), { code: 0 });
   const { id, parent } = mountAt(await readMounts(), path)!;
   const cutOff = Promise.withResolvers<void>();
-  const mounted = serve(
+  const mounted = liveMount(
     {
       ...{ id, parent, mountpoint: path, type: MOUNT_TYPE, device: "0:1048575", source: "canister" },
       ...{ options: [], superOptions: [] },

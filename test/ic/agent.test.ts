@@ -6,7 +6,14 @@ import { IDL } from "@dfinity/candid";
 import { Principal } from "@dfinity/principal";
 import fc from "fast-check";
 import t from "tap";
-import { blobArgument, createAgent, decodeBlob, parseCanisterId, queryBlob } from "../../lib/ic/agent.ts";
+import {
+  blobArgument,
+  createAgent,
+  decodeBlob,
+  parseCanisterId,
+  queryBlob,
+  type Received,
+} from "../../lib/ic/agent.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import type { Test } from "../support/icfs.ts";
 
@@ -73,8 +80,13 @@ async function gateway(t: Test, answer: (response: ServerResponse) => void) {
     verifyQuerySignatures: false,
     requestTimeout: 1000,
   });
-  return { query: () => queryBlob(agent, CANISTER, "chunk", blobArgument(new Uint8Array(32))) };
+  return {
+    query: (received?: Received) =>
+      queryBlob(agent, CANISTER, "chunk", blobArgument(new Uint8Array(32)), received),
+  };
 }
+
+const blobOf = (bytes: number) => new Uint8Array(IDL.encode([BLOB], [new Uint8Array(bytes)]));
 
 const replying = (body: unknown) => (response: ServerResponse) => response.end(Cbor.encode(body as never));
 
@@ -86,15 +98,63 @@ t.test("a reply's bytes", async (t) => {
   t.same(Buffer.from(await query()), Buffer.from("abc"));
 });
 
+t.test(
+  "each query tells of its own answer's bytes as they arrive, though all are under way at once",
+  async (t) => {
+    const held: ServerResponse[] = [];
+    const all = Promise.withResolvers<void>();
+    const { query } = await gateway(t, (response) => {
+      held.push(response);
+      if (held.length === 3) all.resolve();
+    });
+    const counts = [0, 0];
+    const answers = [...counts.map((_, i) => query((bytes) => (counts[i]! += bytes))), query()];
+    await all.promise;
+    // In pieces, of which the last ones come only when all have had the first.
+    const bodies = [1000, 200_000, 30].map((size) =>
+      Buffer.from(Cbor.encode({ status: "replied", reply: { arg: blobOf(size) } } as never)),
+    );
+    for (const [i, response] of held.entries()) response.write(bodies[i]!.subarray(0, 20));
+    for (const [i, response] of held.entries()) response.end(bodies[i]!.subarray(20));
+    const sizes = (await Promise.all(answers)).map(({ length }) => length);
+    t.same([...sizes].sort(), [1000, 200_000, 30].sort());
+    // Which request came first at the gateway does not matter: what is told of is what arrived.
+    const whole = new Map(bodies.map((body, i) => [[1000, 200_000, 30][i], body.length]));
+    t.same(
+      counts,
+      sizes.slice(0, 2).map((size) => whole.get(size)),
+    );
+  },
+);
+
 t.test("a rejection", async (t) => {
   const rejection = {
     status: "rejected",
     reject_code: 5,
-    reject_message: "no such method",
-    error_code: "IC0536",
+    reject_message: "Error from Canister x: Canister called `ic0.trap` with message: 'over quota'.\nConsider",
+    error_code: "IC0503",
   };
-  const { query } = await gateway(t, replying(rejection));
-  await t.rejects(query(), { name: "RejectError", message: "no such method", code: 5 });
+  const trap = await gateway(t, replying(rejection));
+  await t.rejects(trap.query(), {
+    name: "RejectError",
+    message: /^canister oeagv-\S+ rejects "chunk": Error from Canister x: /,
+    code: 5,
+    errorCode: "IC0503",
+    reason: "over quota",
+  });
+  // By the code, whatever the words are, and not by the words.
+  for (const [error_code, hint] of [
+    ["IC0536", true],
+    ["IC0502", false],
+  ] as const) {
+    const reject_message = hint ? "what?" : "it has no query method";
+    const { query } = await gateway(t, replying({ ...rejection, reject_message, error_code }));
+    const { message } = await query().then(
+      () => t.fail("it answered") as never,
+      (error: Error) => error,
+    );
+    t.equal(message.endsWith(" (this is no icfs canister)"), hint, message);
+  }
 });
 
 t.test("gateways that do not answer as they should", async (t) => {

@@ -2,7 +2,7 @@
 
 import {
   type Attributes,
-  type DirectoryEntry,
+  type Dirent,
   type FileSystem,
   type FileSystemStatistics,
   FsError,
@@ -96,7 +96,7 @@ export class MemoryFileSystem implements FileSystem {
     return this.#node(inode, "symlink", "EINVAL").target;
   }
 
-  readdir(inode: Inode): DirectoryEntry[] {
+  readdir(inode: Inode): Dirent[] {
     this.#node(inode, "directory", "ENOTDIR");
     return [...this.#children.get(inode)!].map(([name, child]) => ({
       name,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { FormatError, UserError } from "../../lib/errors.ts";
-import { RejectError } from "../../lib/ic/agent.ts";
+import { ClockError, HttpStatusError, NoAnswerError, RejectError } from "../../lib/ic/call-errors.ts";
 import { UntimelyError, VerificationError } from "../../lib/ic/certificate.ts";
 import { isOutage, untilNetworkAnswers } from "../../lib/mount/outage.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
@@ -43,11 +43,15 @@ t.test("it goes on for as long as it may, and says so", async (t) => {
 
 t.test("only for what may be over soon", async (t) => {
   const soon = [
-    new Error("no answer within 5 s"),
-    new Error("getaddrinfo EAI_AGAIN icp-api.io"),
-    new Error("HTTP status 503 Service Unavailable: "),
-    new Error("HTTP status 429 Too Many Requests: "),
-    new Error("the network refuses the time of this request: set this host's clock"),
+    new NoAnswerError("no answer within 5 s"),
+    new NoAnswerError("getaddrinfo EAI_AGAIN icp-api.io"),
+    new Error("what the agent's decoders choke on"),
+    new HttpStatusError(503, "Service Unavailable"),
+    new HttpStatusError(429, "Too Many Requests"),
+    new HttpStatusError(408, "Request Timeout"),
+    // What it is is not said by its words.
+    new NoAnswerError("HTTP status 404 is what it was about"),
+    new ClockError("the network refuses the time of this request: set this host's clock"),
     new UntimelyError("the certificate is refused: it is more than 5 minutes in the future"),
     new RejectError(2, "the subnet is busy"),
   ];
@@ -56,7 +60,8 @@ t.test("only for what may be over soon", async (t) => {
     new VerificationError("the certificate is refused"),
     new FormatError("what answers is no IC network"),
     new RejectError(3, "canister not found"),
-    new Error("HTTP status 400 Bad Request: canister_not_found"),
+    new HttpStatusError(400, "Bad Request"),
+    new HttpStatusError(404, "Not Found"),
   ];
   for (const error of soon) t.equal(isOutage(error), true, error.message);
   for (const error of lasting) {

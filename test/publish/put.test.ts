@@ -4,7 +4,7 @@ import type { HttpAgent } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
-import { isTransient, SYS_TRANSIENT } from "../../lib/ic/agent-error.ts";
+import { isTransient, SYS_TRANSIENT } from "../../lib/ic/call-errors.ts";
 import type { IcfsCanister } from "../../lib/icfs-canister.ts";
 import { putArgument, withQuickPut } from "../../lib/publish/put.ts";
 import { bytesOf } from "./trees.ts";

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Actor, type HttpAgent } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
-import type { Principal } from "@dfinity/principal";
+import { Principal } from "@dfinity/principal";
 import t from "tap";
 import { compileMotoko } from "../../canister/compile.ts";
 import { createAgent } from "../../lib/ic/agent.ts";
@@ -89,6 +89,30 @@ t.test("what answers in another shape is not taken for it", async (t) => {
     stderr: /no list of records/,
   });
 });
+
+t.test("what the network says is told by its codes, and never by words of the canister's own", async (t) => {
+  const source = `import Runtime "mo:core/Runtime";
+  persistent actor {
+    public query func release() : async Blob { Runtime.trap("stopped: out of cycles, frozen; this canister is private") };
+    public query func certified_tree(_ : {}) : async { certificate : Blob; tree : Blob } { Runtime.trap("too large, larger than it may be") };
+    public query func listing() : async [(Text, Nat)] { Runtime.trap("stopping") };
+  }`;
+  const canister = await install("words", source, false);
+  const tried = /Tried: .*as icfs: .*out of cycles.*as assets: .*too large.*as icboot: .*stopping/;
+  await t.rejects(detect(canister), { name: "UserError", message: tried });
+  // It may be any kind: so it is asked again.
+  await stop(canister);
+  await t.rejects(detect(canister), { name: "RejectError", errorCode: "IC0508" });
+});
+
+async function stop(canister_id: Principal): Promise<void> {
+  const management = Actor.createActor<{ stop_canister(request: object): Promise<void> }>(
+    ({ IDL }) =>
+      IDL.Service({ stop_canister: IDL.Func([IDL.Record({ canister_id: IDL.Principal })], [], []) }),
+    { agent, canisterId: Principal.managementCanister(), effectiveCanisterId: canister_id },
+  );
+  await management.stop_canister({ canister_id });
+}
 
 t.test(
   "a canister that this host has accepted releases from is an icfs canister, whatever answers now",

@@ -1,7 +1,7 @@
 /** The icfs canister on a local network in the test's process, and its publisher's interface. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { ActorSubclass, SignIdentity } from "@dfinity/agent";
+import type { SignIdentity } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
 import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/icfs-canister.ts";
@@ -18,8 +18,8 @@ export interface StartedCanister {
   readonly network: EmptyNetwork;
   readonly id: Principal;
   /** As its owner. */
-  readonly owner: ActorSubclass<IcfsCanister>;
-  as(identity: SignIdentity | undefined): ActorSubclass<IcfsCanister>;
+  readonly owner: IcfsCanister;
+  as(identity: SignIdentity | undefined): IcfsCanister;
   readonly source: ReleaseReader;
   /** Stores a manifest and publishes it on top of the newest release. */
   publish(manifest: Manifest | Uint8Array): Promise<PublishResult>;

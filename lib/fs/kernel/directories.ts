@@ -6,8 +6,8 @@
  * switch it must have taken note of what it was told: `unread` says where it may not have.
  */
 
-import type { DirectoryEntry, Inode } from "../view/filesystem.ts";
-import { type Entry, type ReadRequest, writeItem, writeItemPlus } from "./protocol.ts";
+import type { Dirent, Inode } from "../view/filesystem.ts";
+import { type FuseEntry, type ReadRequest, writeItem, writeItemPlus } from "./protocol.ts";
 
 /** The most that one answer takes, whatever the kernel has room for. */
 const MOST_BYTES = 1024 * 1024;
@@ -16,7 +16,7 @@ const DOTS = 2;
 
 interface Listing {
   readonly inode: Inode;
-  readonly entries: readonly DirectoryEntry[];
+  readonly entries: readonly Dirent[];
   /** Whether the kernel may be told what names mean. */
   tells: boolean;
   /** The last answer told it, and it has not asked for more yet. */
@@ -50,7 +50,7 @@ export class Directories {
   }
 
   /** Returns a handle. @param above of the directory in which this one is; the root's is itself */
-  open(inode: Inode, above: Inode, entries: readonly DirectoryEntry[]): number {
+  open(inode: Inode, above: Inode, entries: readonly Dirent[]): number {
     this.#last += 1;
     this.#open.set(this.#last, {
       inode,
@@ -75,10 +75,7 @@ export class Directories {
   }
 
   /** read(), with what each name means. @param entry of a name in the directory; the kernel has looked it up then */
-  readPlus(
-    request: ReadRequest,
-    entry: (name: DirectoryEntry, directory: Inode) => Entry,
-  ): Buffer | undefined {
+  readPlus(request: ReadRequest, entry: (name: Dirent, directory: Inode) => FuseEntry): Buffer | undefined {
     return this.#fill(request, (target, at, item, i, listing) =>
       writeItemPlus(target, at, item, () => {
         if (i < DOTS || !listing.tells) return undefined;

@@ -7,7 +7,7 @@
 
 import { messageOf, UserError } from "../../errors.ts";
 import { run } from "../../process/command.ts";
-import { serve, setReadAhead } from "../live-mount.ts";
+import { liveMount, setReadAhead } from "../live-mount.ts";
 import { checkHost } from "../mounting/host.ts";
 import { checkSource } from "../mounting/mount-options.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../mounting/mountinfo.ts";
@@ -89,7 +89,7 @@ export async function mountKernel({
   if (keepsNames) session.keepNames();
   else log.debug("this kernel cannot take all names back at once: it asks for each name every time");
 
-  return serve(mount, log, {
+  return liveMount(mount, log, {
     openFiles: () => session.openFiles,
     failReads: () => session.failReads(),
     disconnected: device.disconnected,

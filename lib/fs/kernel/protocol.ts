@@ -199,14 +199,14 @@ export function attributesReply(attributes: Attributes, options: MountOptions, s
 }
 
 /** What the kernel is told of a name. */
-export interface Entry {
+export interface FuseEntry {
   readonly attributes: Attributes;
   readonly options: MountOptions;
   readonly valid: Validity;
 }
 
 /** struct fuse_entry_out: 128 bytes at `at`. */
-function writeEntry(target: Buffer, at: number, { attributes, options, valid }: Entry): void {
+function writeEntry(target: Buffer, at: number, { attributes, options, valid }: FuseEntry): void {
   target.writeBigUInt64LE(BigInt(attributes.inode), at);
   target.writeBigUInt64LE(BigInt(valid.entry), at + 16);
   target.writeBigUInt64LE(BigInt(valid.attributes), at + 24);
@@ -214,7 +214,7 @@ function writeEntry(target: Buffer, at: number, { attributes, options, valid }: 
 }
 
 /** struct fuse_entry_out. */
-export function entryReply(entry: Entry): Buffer {
+export function entryReply(entry: FuseEntry): Buffer {
   const reply = Buffer.alloc(ENTRY_BYTES);
   writeEntry(reply, 0, entry);
   return reply;
@@ -285,7 +285,7 @@ export function writeItemPlus(
   target: Buffer,
   at: number,
   item: DirectoryItem,
-  entry: () => Entry | undefined,
+  entry: () => FuseEntry | undefined,
 ): number {
   const end = writeItem(target, at + ENTRY_BYTES, item);
   if (end === at + ENTRY_BYTES) return at;

@@ -28,9 +28,9 @@ import {
   decodeRead,
   decodeRelease,
   decodeRequest,
-  type Entry,
   entryReply,
   FOPEN_KEEP_CACHE,
+  type FuseEntry,
   InitFlag,
   initReply,
   LEAST_MINOR,
@@ -313,7 +313,7 @@ export class Session {
     this.#reply(request, entryReply(this.#entry(attributes)));
   }
 
-  #entry(attributes: Attributes): Entry {
+  #entry(attributes: Attributes): FuseEntry {
     return { attributes, options: this.#options, valid: this.#valid };
   }
 

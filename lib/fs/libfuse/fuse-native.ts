@@ -9,7 +9,7 @@ import { readdir, readlink } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Reply } from "fuse-native";
 import { messageOf, UserError } from "../../errors.ts";
-import { serve, setReadAhead } from "../live-mount.ts";
+import { liveMount, setReadAhead } from "../live-mount.ts";
 import { checkHost, loadFuseNative } from "../mounting/host.ts";
 import { fuseArgument } from "../mounting/mount-options.ts";
 import { isMounted, MOUNT_TYPE, mountAt, readMounts } from "../mounting/mountinfo.ts";
@@ -57,7 +57,7 @@ export async function mountFuseNative({
   if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} was unmounted at once by somebody else`);
   await setReadAhead(mount, log);
   const [device] = (await openDevices()).filter((descriptor) => !others.includes(descriptor));
-  return serve(mount, log, {
+  return liveMount(mount, log, {
     openFiles: () => operations.openFiles(),
     failReads: () => operations.failReads(),
     disconnected: device === undefined ? undefined : closed(device),

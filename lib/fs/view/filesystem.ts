@@ -49,7 +49,7 @@ export interface Attributes {
   readonly links: number;
 }
 
-export interface DirectoryEntry {
+export interface Dirent {
   readonly name: string;
   readonly inode: Inode;
   readonly kind: Kind;
@@ -69,7 +69,7 @@ export interface FileSystem {
   /** @throws FsError EINVAL when `inode` is no symlink */
   readlink(inode: Inode): string;
   /** Without `.` and `..`. @throws FsError ENOTDIR */
-  readdir(inode: Inode): readonly DirectoryEntry[];
+  readdir(inode: Inode): readonly Dirent[];
   statfs(): FileSystemStatistics;
   /**
    * Returns a handle for `read` and `release`, a whole number below 2^32; a promise only when files are to be whole

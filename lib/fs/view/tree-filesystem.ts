@@ -7,7 +7,7 @@ import { READAHEAD_CHUNKS } from "../../readahead.ts";
 import { type Chunk, type Chunks, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
 import {
   type Attributes,
-  type DirectoryEntry,
+  type Dirent,
   type FileSystem,
   type FileSystemStatistics,
   FsError,
@@ -101,7 +101,7 @@ export class TreeFileSystem implements FileSystem {
     return entry.target;
   }
 
-  readdir(inode: Inode): readonly DirectoryEntry[] {
+  readdir(inode: Inode): readonly Dirent[] {
     const { children } = this.#directory(inode);
     // As a directory that was removed while somebody works in it.
     if (!this.#inodes.isCurrent(inode)) return [];

@@ -8,9 +8,10 @@
  * sector of zeros: over what was put there before. So a file goes up from its beginning to its end, part by part. Its length
  * comes last: without one it is not listed, and has no bytes to be read.
  */
-import { Actor, type HttpAgent } from "@dfinity/agent";
+import type { HttpAgent } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
+import { actorOf } from "../../ic/actor.ts";
 
 export interface IcbootWriter {
   /** @param offset in bytes, a multiple of 512 */
@@ -24,7 +25,7 @@ interface Methods {
 }
 
 export function icbootWriter(agent: HttpAgent, canisterId: Principal): IcbootWriter {
-  const actor = Actor.createActor<Methods>(candid, { agent, canisterId });
+  const actor = actorOf<Methods>(candid, { agent, canisterId });
   return {
     put: (filename, offset, bytes) => actor.put({ filename, sector_no: BigInt(offset), data_vec: bytes }),
     setlen: (filename, length) => actor.setlen({ filename, len: BigInt(length) }),

@@ -6,8 +6,7 @@
  * what was sent is read back when all has been sent.
  */
 import pLimit from "p-limit";
-import { UserError } from "../../errors.ts";
-import { agentMessage } from "../../ic/agent-error.ts";
+import { messageOf, UserError } from "../../errors.ts";
 import { Lane, MOST_CALLS } from "../lane.ts";
 import type { IcbootWriter } from "./icboot-updates.ts";
 import { partsOf, readPart } from "./parts.ts";
@@ -35,7 +34,7 @@ export async function uploadFiles(
       await lane.send(() => canister.setlen(path, size), 0);
     } catch (error) {
       if (error instanceof UserError) throw error;
-      throw new UserError(`the canister did not take ${path}: ${agentMessage(error)}`);
+      throw new UserError(`the canister did not take ${path}: ${messageOf(error)}`);
     }
   };
   try {

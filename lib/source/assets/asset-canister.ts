@@ -11,7 +11,7 @@
  */
 import { IDL } from "@dfinity/candid";
 import { FormatError } from "../../errors.ts";
-import { RejectError } from "../../ic/agent.ts";
+import { ERROR_CODES, RejectError } from "../../ic/call-errors.ts";
 import { type CandidRecord, decodeRecord, decodingRecords } from "../../ic/candid.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
@@ -101,16 +101,29 @@ export async function certifiedTree(call: Call): Promise<{ certificate: Buffer; 
   return { certificate: reply.blob("certificate"), tree: reply.blob("tree") };
 }
 
-/** What the canister traps with says when the asset is not what it was when it was listed. */
+/** Whether what was asked for is more than a reply can be, or than one query can put together. */
+export function isReplyTooLarge(error: unknown): boolean {
+  if (!(error instanceof RejectError)) return false;
+  return (
+    error.errorCode === ERROR_CODES.contractViolation || error.errorCode === ERROR_CODES.instructionLimit
+  );
+}
+
+/** What it traps with when an asset is not what it was when it was listed: there is nothing but these words. */
+const SHORTER = "chunk index out of bounds";
+const CHANGED = ["asset not found", "no such encoding", "sha256 mismatch"];
+
+/** @throws VerificationError, ChangedError when the asset is not what it was when it was listed; what `ask` throws */
 async function unlessChanged<T>(key: string, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();
   } catch (error) {
     if (!(error instanceof RejectError)) throw error;
-    if (/chunk index out of bounds/.test(error.message)) {
+    const { reason } = error;
+    if (reason.includes(SHORTER)) {
       throw new VerificationError(`asset ${key} has fewer bytes than are listed`);
     }
-    if (!/asset not found|no such encoding|sha256 mismatch/.test(error.message)) throw error;
+    if (!CHANGED.some((words) => reason.includes(words))) throw error;
     throw changed(key);
   }
 }

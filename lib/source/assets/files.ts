@@ -4,9 +4,9 @@
  */
 import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
-import { FormatError, messageOf } from "../../errors.ts";
+import { messageOf } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
-import { VerificationError } from "../../ic/certificate.ts";
+import { isWrong, VerificationError } from "../../ic/certificate.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
 import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 import type { VerifiedChunk } from "../../tree/tree.ts";
@@ -246,8 +246,4 @@ export class Files {
 /** By what a file is the same as another: not by its time. */
 function identityOf({ path, key, encoding, sha256, size }: AssetFile): string {
   return `${path}\0${key}\0${encoding}\0${hexOf(sha256)}\0${size}`;
-}
-
-function isWrong(error: unknown): boolean {
-  return error instanceof VerificationError || error instanceof FormatError;
 }

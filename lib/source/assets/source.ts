@@ -5,7 +5,6 @@
  * its chunks have hashes of their own.
  */
 import { messageOf } from "../../errors.ts";
-import { RejectError } from "../../ic/agent.ts";
 import type { CanisterCalls } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
@@ -14,7 +13,7 @@ import type { Chunk, Tree, VerifiedChunk } from "../../tree/tree.ts";
 import { KnownChunks, type ListedChunk } from "../listed-file.ts";
 import { LeftOut, listedTree } from "../listed-tree.ts";
 import type { Pieces, Source } from "../source.ts";
-import type { ListedAsset } from "./asset-canister.ts";
+import { isReplyTooLarge, type ListedAsset } from "./asset-canister.ts";
 import { CertifiedList, type Certifying } from "./certified-list.ts";
 import { decodeEvidence, encodeEvidence } from "./evidence.ts";
 import { Files } from "./files.ts";
@@ -49,7 +48,7 @@ export class AssetsSource implements Source {
         const { proof, assets } = await this.#certified.newest(thorough);
         return snapshotOf(this.#filesOf(assets), proof.certifiedAt, "certified", proof);
       } catch (error) {
-        if (!isTooLarge(error)) throw error;
+        if (!isReplyTooLarge(error)) throw error;
         this.#log.info(`certified_tree: ${messageOf(error)}; the list is read through consensus`);
         this.#byConsensus = true;
       }
@@ -106,9 +105,4 @@ export class AssetsSource implements Source {
   piecesOf(): readonly string[] {
     return [];
   }
-}
-
-/** IC0504: a reply over 3 MiB. */
-function isTooLarge(error: unknown): boolean {
-  return error instanceof RejectError && /larger than|too large|limit of \d+/i.test(error.message);
 }

@@ -6,7 +6,8 @@ import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import pLimit from "p-limit";
 import { FormatError } from "../../errors.ts";
-import { blobArgument, NO_ARGUMENTS, queryBlob, type Received, RejectError } from "../../ic/agent.ts";
+import { blobArgument, NO_ARGUMENTS, queryBlob, type Received } from "../../ic/agent.ts";
+import { RejectError } from "../../ic/call-errors.ts";
 import { CborReader } from "../../ic/cbor-reader.ts";
 import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate.ts";
 import { decodeHashTree, lookupLeaf, rootHash } from "../../ic/hash-tree.ts";
@@ -141,11 +142,9 @@ export class IcfsReader implements ReleaseReader {
       return await queryBlob(this.#agent, this.#canister, method, arg, received);
     } catch (error) {
       if (!(error instanceof RejectError)) throw error;
-      const reader = await this.#agent.getPrincipal();
-      throw new RejectError(
-        error.code,
-        refusalToRead(error.message, reader, this.#canister) ?? error.message,
-      );
+      const { code, errorCode, reason } = error;
+      const refusal = refusalToRead(error, await this.#agent.getPrincipal(), this.#canister);
+      throw refusal === undefined ? error : new RejectError(code, refusal, errorCode, reason);
     }
   }
 }

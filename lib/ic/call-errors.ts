@@ -1,0 +1,77 @@
+/**
+ * How a call of a canister fails. Whoever asks tells these apart by their classes and fields; their texts are for people. What
+ * the agent throws becomes one of them in agent-error.ts.
+ */
+import { UserError } from "../errors.ts";
+
+/** A reject code (IC interface specification, "Reject codes"): the same call may pass later. */
+export const SYS_TRANSIENT = 2;
+
+/** Error codes of the IC's implementation (dfinity/ic, rs/types/error_types), as far as they are told apart here. */
+export const ERROR_CODES = {
+  outOfCycles: "IC0207",
+  canisterNotFound: "IC0301",
+  contractViolation: "IC0504",
+  stopped: "IC0508",
+  stopping: "IC0509",
+  invalidController: "IC0512",
+  instructionLimit: "IC0522",
+  methodNotFound: "IC0536",
+} as const;
+
+/** The canister answered, or the network for it, with a rejection. */
+export class RejectError extends Error {
+  override readonly name = "RejectError";
+  /** One of the specification's reject codes. */
+  readonly code: number;
+  /** The implementation's own code, which says more: one of ERROR_CODES, or another; undefined when there is none. */
+  readonly errorCode: string | undefined;
+  /** The canister's own words when it trapped, else the network's: in one line. */
+  readonly reason: string;
+
+  constructor(code: number, message: string, errorCode?: string, reason = message) {
+    super(message);
+    this.code = code;
+    this.errorCode = errorCode;
+    this.reason = reason;
+  }
+}
+
+/** Whoever answered did so with an HTTP status that is no answer's. */
+export class HttpStatusError extends Error {
+  override readonly name: string = "HttpStatusError";
+  readonly status: number;
+  /** How many milliseconds whoever answered wants to be left alone (HTTP's Retry-After); 0 when it does not say. */
+  readonly retryAfter: number;
+
+  constructor(status: number, message: string, retryAfter = 0) {
+    super(message);
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** A gateway does not know the canister. */
+export class UnknownCanisterError extends HttpStatusError {
+  override readonly name = "UnknownCanisterError";
+}
+
+/** A request came too late or too early by the network's clock: this host's is wrong, or it took long on the way. */
+export class ClockError extends Error {
+  override readonly name = "ClockError";
+}
+
+/** No answer came, or none that anybody could read. */
+export class NoAnswerError extends Error {
+  override readonly name = "NoAnswerError";
+}
+
+/**
+ * Whether the same request may succeed later: no answer, none that can be believed (a bit was flipped on the way), too
+ * busy, or expired on the way. Then nobody knows whether the canister has executed it.
+ */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof UserError) return false;
+  if (error instanceof RejectError) return error.code === SYS_TRANSIENT;
+  return !(error instanceof HttpStatusError) || error.status === 429 || error.status >= 500;
+}

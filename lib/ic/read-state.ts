@@ -1,0 +1,23 @@
+/** What a subnet certifies of a canister, asked of the subnet (IC interface specification, "Request: Read state"). */
+import type { HttpAgent } from "@dfinity/agent";
+import type { Principal } from "@dfinity/principal";
+import { fromAgent } from "./agent-error.ts";
+
+/**
+ * A certificate, not verified, that shows what is at `canister / ID / path`, if anything is.
+ * @throws HttpStatusError, of status 403 or 404 when the caller may not see it; ClockError, NoAnswerError, Error
+ */
+export async function certificateOf(
+  agent: HttpAgent,
+  canister: Principal,
+  path: readonly string[],
+): Promise<Uint8Array> {
+  const labels = ["canister", canister.toUint8Array(), ...path].map((label) =>
+    Uint8Array.from(Buffer.from(label)),
+  );
+  try {
+    return (await agent.readState(canister, { paths: [labels] })).certificate;
+  } catch (error) {
+    throw fromAgent(error);
+  }
+}

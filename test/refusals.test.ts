@@ -1,0 +1,48 @@
+/** What the canister's refusals are told apart by: its own words, which canister/main.mo and the Wasm have. */
+import { readFileSync } from "node:fs";
+import { AnonymousIdentity } from "@dfinity/agent";
+import { Principal } from "@dfinity/principal";
+import t from "tap";
+import { HttpStatusError, RejectError } from "../lib/ic/call-errors.ts";
+import { isRefusedReader, isRefusedSender, REFUSALS, refusalToRead } from "../lib/refusals.ts";
+
+const main = readFileSync(new URL("../canister/main.mo", import.meta.url), "utf8");
+const wasm = readFileSync(new URL("../build/icfs.wasm", import.meta.url));
+
+const canister = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
+const anonymous = new AnonymousIdentity().getPrincipal();
+/** As the network passes on what it is given. */
+const trapped = (words: string) => new RejectError(5, `canister x rejects "y": ${words}`, "IC0503", words);
+
+t.test("they are the canister's own words", async (t) => {
+  const traps = [...main.matchAll(/Runtime\.trap\("([^"]*)"/g)].map(([, words]) => words!);
+  t.ok(traps.length > 5, "what it traps with is found");
+  t.ok(
+    traps.some((words) => words.startsWith(REFUSALS.private)),
+    "main.mo",
+  );
+  for (const words of [REFUSALS.private, REFUSALS.sender]) t.ok(wasm.includes(words), words);
+});
+
+t.test("a sender whom the canister does not take messages from", async (t) => {
+  t.ok(isRefusedSender(trapped(REFUSALS.sender)));
+  t.ok(isRefusedSender(new RejectError(4, "Error from Canister x: Canister rejected the message", "IC0406")));
+  t.notOk(isRefusedSender(trapped("over quota: the canister stores at most 1 bytes")));
+  t.notOk(isRefusedSender(trapped(REFUSALS.private)));
+  t.notOk(isRefusedSender(new HttpStatusError(403, REFUSALS.sender)));
+  t.notOk(isRefusedSender(new Error(REFUSALS.sender)));
+});
+
+t.test("a reader whom a private canister turns away, and what to tell them", async (t) => {
+  const error = trapped(`${REFUSALS.private}, and 2vxsx-fae is no reader`);
+  t.ok(isRefusedReader(error));
+  t.equal(
+    refusalToRead(error, anonymous, canister),
+    `${canister} is private, and 2vxsx-fae may not read it: give a reader's or an owner's key with --identity PEM`,
+  );
+  t.match(refusalToRead(error, canister, canister), /or have an owner run `icfs grant \S+ \S+ reader`$/);
+  for (const other of [trapped(REFUSALS.sender), new Error(REFUSALS.private)]) {
+    t.notOk(isRefusedReader(other));
+    t.equal(refusalToRead(other, anonymous, canister), undefined);
+  }
+});
