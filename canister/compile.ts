@@ -17,8 +17,8 @@ const shrinkTool = fileURLToPath(
 
 export interface CompiledCanister {
   wasm: Uint8Array;
-  /** The service description in Candid's textual form. */
-  candid: string;
+  /** The service description in Candid's textual form, if it was asked for. */
+  candid: string | undefined;
 }
 
 /** The compiler's stack, in MiB. The canister takes nearly 1, which is all that a main thread has. */
@@ -34,12 +34,14 @@ const CANDID = ["candid:service", "candid:args"];
  * `mo:core`.
  *
  * @param metadata the custom sections that anyone may read
+ * @param withCandid whether the service description is wanted, which takes a while
  * @throws Error with the compiler's diagnostics, one a line (`file:line: message`).
  */
 export function compileMotoko(
   main: string,
   libraries: readonly string[] = [],
   metadata: readonly string[] = CANDID,
+  withCandid = false,
 ): CompiledCanister {
   const sources = new Map<string, string>();
   for (const directory of [...libraries, dirname(resolve(main))]) {
@@ -49,7 +51,7 @@ export function compileMotoko(
   }
   const { port1, port2 } = new MessageChannel();
   const done = new Int32Array(new SharedArrayBuffer(4));
-  const workerData: Job = { entry: basename(main), sources, metadata, port: port2, done };
+  const workerData: Job = { entry: basename(main), sources, metadata, withCandid, port: port2, done };
   const worker = new Worker(new URL("compiler.ts", import.meta.url), {
     workerData,
     transferList: [port2],
@@ -72,7 +74,7 @@ if (import.meta.main) {
   }
   let compiled: CompiledCanister;
   try {
-    compiled = compileMotoko(main);
+    compiled = compileMotoko(main, [], CANDID, true);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
     process.exit(1);
@@ -81,6 +83,6 @@ if (import.meta.main) {
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, wasm);
   execFileSync(shrinkTool, [out, "-o", out, "shrink"]);
-  writeFileSync(out.replace(/\.wasm$/, ".did"), candid);
+  writeFileSync(out.replace(/\.wasm$/, ".did"), candid!);
   console.log(`${out}: ${wasm.length} bytes compiled, ${readFileSync(out).length} after shrinking`);
 }

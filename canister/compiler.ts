@@ -12,6 +12,8 @@ export interface Job {
   readonly sources: ReadonlyMap<string, string>;
   /** The custom sections that anyone may read. */
   readonly metadata: readonly string[];
+  /** Whether the service description is wanted as well, which takes as long as checking the sources. */
+  readonly withCandid: boolean;
   /** Where the result goes. */
   readonly port: MessagePort;
   /** Woken when it has gone there. */
@@ -19,23 +21,30 @@ export interface Job {
 }
 
 /** What is wrong with the sources, a line each; or what they were compiled to. */
-export type Outcome = { readonly problems: string } | { readonly wasm: Uint8Array; readonly candid: string };
+export type Outcome =
+  | { readonly problems: string }
+  | { readonly wasm: Uint8Array; readonly candid: string | undefined };
 
-function compile({ entry, sources, metadata }: Job): Outcome {
+function compile({ entry, sources, metadata, withCandid }: Job): Outcome {
   const require = createRequire(import.meta.url);
   const motoko = (require("motoko") as { default?: typeof motokoModule }).default ?? require("motoko");
   motoko.loadPackage(require("motoko/packages/latest/core.json"));
   motoko.setPublicMetadata([...metadata]);
   for (const [name, source] of sources) motoko.write(name, source);
-  const problems = motoko.check(entry).filter((found: { severity: number }) => found.severity === 1);
-  if (problems.length > 0) {
+  let wasm: Uint8Array;
+  try {
+    wasm = motoko.wasm(entry, "ic").wasm;
+  } catch (error) {
+    // It says what is wrong, but not where.
+    const problems = motoko.check(entry).filter((found: { severity: number }) => found.severity === 1);
+    if (problems.length === 0) throw error;
     const lines = problems.map(
       (found: { source: string; range: { start: { line: number } }; message: string }) =>
         `${found.source}:${found.range.start.line + 1}: ${found.message}`,
     );
     return { problems: lines.join("\n") };
   }
-  return { wasm: motoko.wasm(entry, "ic").wasm, candid: motoko.candid(entry) };
+  return { wasm, candid: withCandid ? motoko.candid(entry) : undefined };
 }
 
 const job = workerData as Job;

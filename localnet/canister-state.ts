@@ -12,11 +12,17 @@ export interface InstalledModule {
   readonly functionExports: ReadonlySet<string>;
 }
 
+/** The last one: the same is often installed again, by an upgrade or in another canister, and to rewrite it takes a while. */
+let latest: InstalledModule | undefined;
+
 /** @param wasm plain, or compressed with gzip @throws InvalidModuleError */
 export function installedModule(wasm: Uint8Array): InstalledModule {
-  const rewritten = rewriteModule(unpackModule(wasm));
   const hash = new Uint8Array(createHash("sha256").update(wasm).digest());
-  return { hash, rewritten, functionExports: new Set(rewritten.functionExports) };
+  if (latest === undefined || Buffer.compare(latest.hash, hash) !== 0) {
+    const rewritten = rewriteModule(unpackModule(wasm));
+    latest = { hash, rewritten, functionExports: new Set(rewritten.functionExports) };
+  }
+  return latest;
 }
 
 export function emptyState(): CanisterState {

@@ -50,6 +50,7 @@ export class Reader {
 
 /** Encodes a number as unsigned LEB128. */
 export function leb128(value: number | bigint): Uint8Array {
+  if (value < 0x80) return Uint8Array.of(Number(value));
   const bytes: number[] = [];
   let left = BigInt(value);
   do {

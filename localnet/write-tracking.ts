@@ -75,35 +75,42 @@ class Helpers {
 
   /** The function that does what a store instruction does. @param value the type of what it stores */
   store(instruction: Uint8Array, value: number, offset: number): number {
-    return this.#helper(
-      [...instruction],
-      [this.#address, value],
-      [
+    return this.#known(instruction, () => {
+      const note = [
         ...this.#page([LOCAL_GET, 0, ...(offset === 0 ? [] : this.#plusConstant(offset))]),
         // i32.const 1, i32.store8 to memory 1
         ...[0x41, 1, 0x3a, 0x40, 1, 0],
-      ],
-    );
+      ];
+      return this.#helper(instruction, [this.#address, value], note);
+    });
   }
 
   /** The function that does what memory.fill, memory.copy or memory.init does. */
   bulk(instruction: Uint8Array, parameters: ("address" | "i32")[]): number {
-    const types = parameters.map((type) => (type === "address" ? this.#address : I32));
-    const size = [LOCAL_GET, 2, ...(types[2] === I32 && this.#address === I64 ? [0xad] : [])];
-    const first = this.#page([LOCAL_GET, 0]);
-    const last = this.#page([LOCAL_GET, 0, ...size, this.#address === I64 ? 0x7c : 0x6a]);
-    // memory.fill of memory 1: from `first`, with 1, for last - first + 1 bytes
-    const note = [...first, 0x41, 1, ...last, ...first, 0x6b, 0x41, 1, 0x6a, 0xfc, 11, 1];
-    return this.#helper([...instruction], types, note);
+    return this.#known(instruction, () => {
+      const types = parameters.map((type) => (type === "address" ? this.#address : I32));
+      const size = [LOCAL_GET, 2, ...(types[2] === I32 && this.#address === I64 ? [0xad] : [])];
+      const first = this.#page([LOCAL_GET, 0]);
+      const last = this.#page([LOCAL_GET, 0, ...size, this.#address === I64 ? 0x7c : 0x6a]);
+      // memory.fill of memory 1: from `first`, with 1, for last - first + 1 bytes
+      const note = [...first, 0x41, 1, ...last, ...first, 0x6b, 0x41, 1, 0x6a, 0xfc, 11, 1];
+      return this.#helper(instruction, types, note);
+    });
   }
 
   /** The function that stands for memory.size. */
   size(): number {
-    return this.#function([MEMORY_SIZE], [], [this.#address], [0, ...this.#noted()]);
+    return this.#known(Uint8Array.of(MEMORY_SIZE), () =>
+      this.#function([], [this.#address], [0, ...this.#noted()]),
+    );
   }
 
   /** The function that stands for memory.grow: what an undone message has left behind is taken first. */
   grow(): number {
+    return this.#known(Uint8Array.of(MEMORY_GROW), () => this.#growth());
+  }
+
+  #growth(): number {
     const is64 = this.#address === I64;
     const [add, subtract, greater, equal] = is64 ? [0x7c, 0x7d, 0x56, 0x51] : [0x6a, 0x6b, 0x4b, 0x46];
     const minusOne = [is64 ? 0x42 : 0x41, 0x7f];
@@ -113,7 +120,6 @@ class Helpers {
     ];
     const left = [MEMORY_SIZE, 0, ...before, subtract];
     return this.#function(
-      [MEMORY_GROW],
       [this.#address],
       [this.#address],
       [
@@ -142,18 +148,25 @@ class Helpers {
     return [0x41, ...signedLeb128(SIZE_AT)];
   }
 
-  #helper(instruction: number[], parameters: number[], note: number[]): number {
-    const gets = parameters.flatMap((_, local) => [LOCAL_GET, local]);
-    return this.#function(instruction, parameters, [], [0, ...note, ...gets, ...instruction]);
+  /** The function for an instruction, made when it is first wanted: there are thousands of stores, of some hundred kinds. */
+  #known(instruction: Uint8Array, make: () => number): number {
+    const key = instruction.join();
+    let index = this.#indices.get(key);
+    if (index === undefined) {
+      index = make();
+      this.#indices.set(key, index);
+    }
+    return index;
   }
 
-  /** The function for an instruction, made when it is first wanted. @param code its locals and what it does */
-  #function(instruction: number[], parameters: number[], results: number[], code: number[]): number {
-    const key = instruction.join();
-    const known = this.#indices.get(key);
-    if (known !== undefined) return known;
+  #helper(instruction: Uint8Array, parameters: number[], note: number[]): number {
+    const gets = parameters.flatMap((_, local) => [LOCAL_GET, local]);
+    return this.#function(parameters, [], [0, ...note, ...gets, ...instruction]);
+  }
+
+  /** Adds a function. @param code its locals and what it does */
+  #function(parameters: number[], results: number[], code: number[]): number {
     const index = this.#firstFunction + this.bodies.length;
-    this.#indices.set(key, index);
     this.types.push(Uint8Array.from([0x60, parameters.length, ...parameters, results.length, ...results]));
     this.bodies.push(Uint8Array.from([...leb128(code.length + 1), ...code, END]));
     return index;

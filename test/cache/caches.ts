@@ -1,6 +1,6 @@
 /** Chunk caches for tests, over networks and disks that answer as a test wants. */
 import { createHash } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import { ChunkCache, type Disk } from "../../lib/cache/chunk-cache.ts";
 import type { FetchChunk } from "../../lib/cache/chunk-fetcher.ts";
 import { createLog } from "../../lib/log.ts";
@@ -64,6 +64,11 @@ export function cacheOf(
   };
 }
 
+/** What has been answered is passed on by now, to whoever waited for it. */
+export async function settled(): Promise<void> {
+  for (let i = 0; i < 3; i++) await turn();
+}
+
 /** Answers whatever chunk is asked for, from those given. */
 export function answering(...chunks: TestChunk[]): FetchBytes {
   return async (reference) => chunks.find((chunk) => chunk.reference === reference)!.bytes;
@@ -73,7 +78,7 @@ export function answering(...chunks: TestChunk[]): FetchBytes {
 export function slowDisk() {
   const files = new Map<string, Buffer>();
   const waiting: { readonly what: string; readonly go: () => void }[] = [];
-  const turn = (what: string) =>
+  const queue = (what: string) =>
     new Promise<void>((resolve) => {
       waiting.push({ what, go: resolve });
     });
@@ -81,12 +86,12 @@ export function slowDisk() {
     async read(key) {
       // As with open(): what it will find is decided before it has answered.
       const found = files.get(key);
-      await turn("read");
+      await queue("read");
       return found;
     },
     has: async (key) => files.has(key),
     async write(key, bytes) {
-      await turn("write");
+      await queue("write");
       files.set(key, bytes);
     },
   };
@@ -95,7 +100,7 @@ export function slowDisk() {
     const chosen = waiting.filter((one) => one.what === what)[which]!;
     waiting.splice(waiting.indexOf(chosen), 1);
     chosen.go();
-    await sleep(1);
+    await settled();
   };
   const waits = (what: string) => waiting.filter((one) => one.what === what).length;
   return { disk, files, answer, waits };
@@ -110,7 +115,7 @@ export function slowNetwork() {
     });
   const answer = async () => {
     waiting.shift()!();
-    await sleep(1);
+    await settled();
   };
   return { fetch, answer };
 }

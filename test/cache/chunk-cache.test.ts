@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import type { ChunkCache, Disk } from "../../lib/cache/chunk-cache.ts";
 import { keyOf } from "../../lib/tree/tree.ts";
-import { A, answering, B, cacheOf, chunk, slowDisk, slowNetwork } from "./caches.ts";
+import { stopClock } from "../support/clock.ts";
+import { A, answering, B, cacheOf, chunk, settled, slowDisk, slowNetwork } from "./caches.ts";
 
 t.test(
   "one fetch serves all who ask for a chunk meanwhile, and later ones are served from memory",
@@ -77,6 +77,7 @@ t.test("a fetch that throws instead of rejecting is a failure like any other", a
 t.test(
   "what keeps failing is an error with the reason, after several attempts, and forgotten then",
   async (t) => {
+    const clock = stopClock(t);
     let broken = true;
     const { cache, fetched } = cacheOf(
       async () => {
@@ -85,12 +86,14 @@ t.test(
       },
       { readTimeout: 600 },
     );
-    await t.rejects(Promise.all([cache.get(A.reference), cache.get(A.reference)]), {
+    const both = t.rejects(Promise.all([cache.get(A.reference), cache.get(A.reference)]), {
       message: "no route to host",
     });
+    await clock.pass(600);
+    await both;
     t.ok(fetched.length >= 3, `${fetched.length} attempts`);
     const attempts = fetched.length;
-    await sleep(400);
+    await clock.pass(100);
     t.equal(fetched.length, attempts, "nobody waits any more, and nothing goes on in the background");
     broken = false;
     await t.rejects(
@@ -98,17 +101,28 @@ t.test(
       { message: /^the network has not answered since / },
       "the breaker",
     );
-    while (cache.breaker.openSince !== undefined) await sleep(50);
+    // The breaker's first pause, at the longest.
+    await clock.pass(1250);
+    t.equal(cache.breaker.openSince, undefined);
     t.equal(await cache.get(A.reference), A.bytes, "the next read tries again");
   },
 );
 
 t.test("silence ends at the deadline", async (t) => {
+  const clock = stopClock(t);
   const { cache } = cacheOf(() => new Promise(() => {}), { readTimeout: 100 });
-  await t.rejects(cache.get(A.reference), { message: "no answer within the read timeout" });
+  let said: string | undefined;
+  cache.get(A.reference).catch((error: Error) => {
+    said = error.message;
+  });
+  await clock.pass(99);
+  t.equal(said, undefined);
+  await clock.pass(1);
+  t.equal(said, "no answer within the read timeout");
 });
 
 t.test("who joins an old fetch has the whole time, not what is left of the other's", async (t) => {
+  const clock = stopClock(t);
   // The first attempt fails when the first asker's time is up; the joiner's own has hardly begun then.
   let fail = (_: Error) => {};
   let attempts = 0;
@@ -124,14 +138,17 @@ t.test("who joins an old fetch has the whole time, not what is left of the other
   );
   const first = cache.get(A.reference);
   first.catch(() => {});
-  await sleep(990);
+  await clock.pass(990);
   const joiner = cache.get(A.reference);
   fail(new Error("too late for the first one"));
+  // The pause before the second attempt, at the longest.
+  await clock.pass(75);
   t.equal(await joiner, A.bytes);
   await first.catch(() => {});
 });
 
 t.test("what was late a moment ago is not waited for again, and soon it is", async (t) => {
+  const clock = stopClock(t);
   let answer = (_: Buffer) => {};
   const { cache, fetched } = cacheOf(
     (reference) => {
@@ -145,16 +162,21 @@ t.test("what was late a moment ago is not waited for again, and soon it is", asy
   const late = cache.get(A.reference);
   // The network is there: it is this chunk that does not come.
   await cache.get(B.reference);
-  await t.rejects(late, { message: /read timeout/ });
+  const tooLate = t.rejects(late, { message: /read timeout/ });
+  await clock.pass(50);
+  await tooLate;
   const started = fetched.length;
-  let again: unknown = "waiting";
-  cache.get(A.reference).catch((error: Error) => {
-    again = error.message;
-  });
-  await sleep(0);
-  t.match(again, /read timeout/, "at once");
-  t.equal(fetched.length, started);
-  await sleep(150);
+  for (const moment of [0, 98]) {
+    await clock.pass(moment);
+    let again: unknown = "waiting";
+    cache.get(A.reference).catch((error: Error) => {
+      again = error.message;
+    });
+    await settled();
+    t.match(again, /read timeout/, "at once");
+    t.equal(fetched.length, started);
+  }
+  await clock.pass(4);
   const later = cache.get(A.reference);
   answer(A.bytes);
   t.equal(await later, A.bytes);
@@ -174,7 +196,7 @@ t.test("nothing is fetched again that arrives while it is looked for on disk", a
     const first = cache.load(A.reference, { keep: true });
     await answer("read");
     const second = ask(cache);
-    await sleep(1);
+    await settled();
     t.equal(waits("read"), 1, `${how} looks on disk`);
     await network.answer();
     await answer("read");
@@ -203,13 +225,13 @@ t.test("what is on its way to disk, and not kept in memory, is served, and writt
   const { disk, files, answer, waits } = slowDisk();
   const { cache, fetched } = cacheOf(answering(A), { disk });
   const load = cache.load(A.reference, { keep: false });
-  await sleep(1);
+  await settled();
   await answer("read");
   t.equal(waits("write"), 1);
   t.equal(await cache.get(A.reference), A.bytes, "to readers");
   const another = cache.load(A.reference, { keep: false });
   cache.prefetch(A.reference);
-  await sleep(1);
+  await settled();
   t.equal(waits("read"), 0, "which is not looked for on disk");
   t.equal(waits("write"), 1);
   await answer("write");
@@ -223,10 +245,10 @@ t.test("the background does not fetch what a reader got before its turn came", a
   const { cache, fetched } = cacheOf(network.fetch);
   const other = cache.get(B.reference);
   const load = cache.load(A.reference, { keep: true });
-  await sleep(1);
+  await settled();
   t.same(fetched, [B.reference], "it waits while somebody reads");
   const reader = cache.get(A.reference);
-  await sleep(1);
+  await settled();
   t.same(fetched, [B.reference, A.reference]);
   // In one go: there is no moment at which the fetch could be joined.
   await Promise.all([network.answer(), network.answer()]);

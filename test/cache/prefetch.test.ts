@@ -1,9 +1,10 @@
 /** What is fetched ahead of readers: how much at a time, in which order, and when there is room for more. */
-import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { A, cacheOf, chunk } from "./caches.ts";
+import { stopClock } from "../support/clock.ts";
+import { A, cacheOf, chunk, settled } from "./caches.ts";
 
 t.test("prefetching is bounded, and its failures harm nobody", async (t) => {
+  const clock = stopClock(t);
   const chunks = Array.from({ length: 40 }, (_, i) => chunk(`chunk ${i}`));
   const answers: ((error: Error) => void)[] = [];
   const { cache, fetched } = cacheOf(() => new Promise((_, reject) => answers.push(reject)), {
@@ -13,9 +14,9 @@ t.test("prefetching is bounded, and its failures harm nobody", async (t) => {
   t.equal(fetched.length, 4);
   cache.get(chunks[39]!.reference).catch(() => {});
   t.equal(fetched.length, 5, "a read does not wait for prefetches");
-  await sleep(10);
+  await clock.pass(10);
   for (const reject of answers) reject(new Error("gone"));
-  await sleep(10);
+  await settled();
   t.equal(cache.statistics.failures, 5);
   t.equal(cache.statistics.misses, 1, "prefetches are no reads");
   cache.prefetch(chunks[30]!.reference);
@@ -38,9 +39,10 @@ function arriving(readTimeout: number) {
 }
 
 t.test("what found no room is fetched while others are still arriving, if they come quickly", async (t) => {
+  const clock = stopClock(t);
   const { chunks, receivers, fetched } = arriving(60_000);
   t.equal(fetched.length, 4);
-  await sleep(100);
+  await clock.pass(100);
   for (const received of receivers.slice()) received(24);
   t.equal(fetched.length, 4, "too little to tell");
   for (const received of receivers.slice()) received(1);
@@ -53,10 +55,11 @@ t.test("what found no room is fetched while others are still arriving, if they c
 });
 
 t.test("what is to come later than a first byte did makes no room yet", async (t) => {
+  const clock = stopClock(t);
   const { receivers, fetched } = arriving(60_000);
   const four = receivers.slice();
   for (const received of four) received(1);
-  await sleep(50);
+  await clock.pass(50);
   for (const received of four) received(49);
   t.equal(fetched.length, 4, "half of it has taken 50 ms, and the first byte none");
   for (const received of four) received(50);
@@ -72,7 +75,7 @@ t.test("of what found no room only as much is kept in mind as memory takes, the 
   for (const { reference } of chunks) cache.prefetch(reference);
   for (let i = 0; i < answers.length; i++) {
     answers[i]!(chunks[i]!.bytes);
-    await sleep(10);
+    await settled();
   }
   t.same(
     fetched,
@@ -92,13 +95,14 @@ t.test("what found no room, and a reader has got meanwhile, is not fetched again
   answers[4]!(last.bytes);
   t.equal(await read, last.bytes);
   for (const [i, { bytes }] of chunks.slice(0, 4).entries()) answers[i]!(bytes);
-  await sleep(20);
+  await settled();
   t.equal(fetched.length, 5);
 });
 
 t.test("what arrives slowly makes no room for more", async (t) => {
+  const clock = stopClock(t);
   const { receivers, fetched } = arriving(400);
-  await sleep(50);
+  await clock.pass(50);
   // All of it would take 200 ms, which is half of the deadline.
   for (const received of receivers.slice()) received(25);
   t.equal(fetched.length, 4);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
-import { startCanister } from "../support/canister-network.ts";
+import { deployCanister } from "../support/canister-network.ts";
 
 const MIB = 1024 * 1024;
 const FILES = 16;
@@ -18,7 +18,7 @@ async function writeRandom(file: string, mebibytes: number): Promise<void> {
 }
 
 t.test("a gigabyte", { timeout: 1_800_000 }, async (t) => {
-  const { icfs, canister, directory, publisherAgent } = await startCanister(t);
+  const { icfs, canister, directory, publisherAgent } = await deployCanister(t);
   const id = canister.toText();
   const tree = join(directory, "tree");
   await mkdir(tree);

@@ -66,8 +66,8 @@ t.test("checkCbor passes whatever the agent's encoder writes", async (t) => {
       fc.dictionary(fc.string(), tie("tree"), { maxKeys: 4, noNullPrototype: true }),
     ),
   }));
-  fc.assert(fc.property(value, (value) => checkCbor(Cbor.encode(value as never))));
-  t.pass();
+  const passes = fc.property(value, (value) => checkCbor(Cbor.encode(value as never)));
+  t.doesNotThrow(() => fc.assert(passes));
 });
 
 t.test("checkCbor refuses what a decoder could choke on", async (t) => {
@@ -90,21 +90,20 @@ t.test("checkCbor refuses what a decoder could choke on", async (t) => {
   };
   for (const [name, bytes] of Object.entries(cases))
     t.throws(() => checkCbor(bytes), { name: "FormatError" }, name);
-  checkCbor(Buffer.concat([Buffer.alloc(150, 0x81), hex("00")]));
-  checkCbor(Buffer.concat([hex("99 9c40"), Buffer.alloc(40_000)]));
-  t.pass("forty thousand elements side by side");
+  const goodOnes = {
+    "150 arrays in one another": Buffer.concat([Buffer.alloc(150, 0x81), hex("00")]),
+    "forty thousand elements side by side": Buffer.concat([hex("99 9c40"), Buffer.alloc(40_000)]),
+  };
+  for (const [name, bytes] of Object.entries(goodOnes)) t.doesNotThrow(() => checkCbor(bytes), name);
 });
 
 t.test("random bytes throw nothing but FormatError", async (t) => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
-      try {
-        checkCbor(bytes);
-      } catch (error) {
-        if ((error as Error).name !== "FormatError") throw error;
-      }
-    }),
-    { numRuns: 2000 },
-  );
-  t.pass();
+  const nothingElse = fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+    try {
+      checkCbor(bytes);
+    } catch (error) {
+      if ((error as Error).name !== "FormatError") throw error;
+    }
+  });
+  t.doesNotThrow(() => fc.assert(nothingElse, { numRuns: 2000 }));
 });

@@ -16,6 +16,7 @@ import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Principal } from "@dfinity/principal";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 import * as types from "../../localnet/management-types.ts";
+import "../support/own-signatures.ts";
 
 export const NO_ARGUMENT = new Uint8Array(IDL.encode([], []));
 /** The `upgrade` mode that Motoko canisters need. */

@@ -37,8 +37,9 @@ t.test(
     const directory = await temporaryDirectory(t);
     let number = 0;
     const size = fc.oneof(fc.constantFrom(...SIZES), fc.nat(PACK_TARGET_BYTES), fc.nat(3000));
-    await fc.assert(
-      fc.asyncProperty(fc.array(fc.record({ size, seed: fc.nat(5) }), { maxLength: 25 }), async (files) => {
+    const everyFile = fc.asyncProperty(
+      fc.array(fc.record({ size, seed: fc.nat(5) }), { maxLength: 25 }),
+      async (files) => {
         number += 1;
         const tree = join(directory, String(number));
         await mkdir(tree);
@@ -73,10 +74,9 @@ t.test(
         const decoded = decodeManifest(encoded);
         if (decoded.entries.length !== made.manifest.entries.length) throw new Error("entries are missing");
         await rm(tree, { recursive: true });
-      }),
-      { numRuns: 40 },
+      },
     );
-    t.pass("for 40 random trees");
+    await t.resolves(fc.assert(everyFile, { numRuns: 40 }), "for 40 random trees");
   },
 );
 
@@ -143,23 +143,20 @@ t.test("one small change in 1,000 files of 64 MiB sends two packs and the manife
     }
     const before = await chunked(directory);
     t.ok(before.bytes > 60 * MiB && before.bytes < 72 * MiB, `${before.bytes} bytes`);
-    for (let round = 0; round < 2; round++) {
-      const victim = join(directory, path(10 * (random.readUInt32BE(8 * round + 4) % 100)));
-      const content = await readFile(victim);
-      const sent = async () => {
-        const bytes = bytesToSend(before, await chunked(directory));
-        t.comment(`${(bytes / MiB).toFixed(2)} MiB`);
-        return bytes > 0 && bytes <= LIMIT;
-      };
-      await writeFile(victim, bytesOf(777_000 + round, content.length));
-      t.ok(await sent(), `seed ${seed}: ${victim} changed`);
-      await rm(victim);
-      t.ok(await sent(), `seed ${seed}: ${victim} removed`);
-      await writeFile(victim, content);
-      await writeFile(`${victim}-more`, bytesOf(888_000 + round, content.length));
-      t.ok(await sent(), `seed ${seed}: ${victim}-more inserted`);
-      await rm(`${victim}-more`);
-    }
+    const victim = join(directory, path(10 * (random.readUInt32BE(4) % 100)));
+    const content = await readFile(victim);
+    const sent = async () => {
+      const bytes = bytesToSend(before, await chunked(directory));
+      t.comment(`${(bytes / MiB).toFixed(2)} MiB`);
+      return bytes > 0 && bytes <= LIMIT;
+    };
+    await writeFile(victim, bytesOf(777_000, content.length));
+    t.ok(await sent(), `seed ${seed}: ${victim} changed`);
+    await rm(victim);
+    t.ok(await sent(), `seed ${seed}: ${victim} removed`);
+    await writeFile(victim, content);
+    await writeFile(`${victim}-more`, bytesOf(888_000, content.length));
+    t.ok(await sent(), `seed ${seed}: ${victim}-more inserted`);
   }
 });
 

@@ -7,6 +7,7 @@ import { UserError } from "../../lib/errors.ts";
 import type { IcfsCanister } from "../../lib/icfs-canister.ts";
 import type { UploadChunk } from "../../lib/publish/chunker.ts";
 import { uploadChunks } from "../../lib/publish/upload.ts";
+import { stopClock } from "../support/clock.ts";
 import { bytesOf } from "./trees.ts";
 
 const MiB = 1024 * 1024;
@@ -65,13 +66,16 @@ t.test("one at a time when many have failed, and nothing is left out", async (t)
 });
 
 t.test("an error that is final ends the upload, and what waits is not sent", async (t) => {
+  const clock = stopClock(t);
   const { seen, canister } = canisterOf((before) => {
     if (before === 1) throw new UserError("over quota");
     if (before < 4) throw busy();
   });
-  await t.rejects(uploadChunks(canister, chunksOf(30), () => {}).done, { message: "over quota" });
+  const refused = t.rejects(uploadChunks(canister, chunksOf(30), () => {}).done, { message: "over quota" });
+  await clock.pass(1000);
+  await refused;
   const { puts } = seen;
-  await sleep(1500);
+  await clock.pass(10_000);
   t.equal(seen.puts, puts, "not even after a pause");
   t.ok(puts < 10, `${puts} puts`);
 });

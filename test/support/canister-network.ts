@@ -1,9 +1,9 @@
-/** What most tests over a network need: a local one, an identity, and an icfs canister deployed by bin/icfs. */
-import { join } from "node:path";
+/** What most tests over a network need: a local one, an identity, and an icfs canister. */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { HttpAgent, SignIdentity } from "@dfinity/agent";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
 import type { Principal } from "@dfinity/principal";
-import { createAgent, parseCanisterId } from "../../lib/ic/agent.ts";
+import { createAgent, NO_ARGUMENTS, parseCanisterId } from "../../lib/ic/agent.ts";
 import { loadIdentity } from "../../lib/ic/identity.ts";
 import { type Network, resolveNetwork } from "../../lib/ic/network.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
@@ -18,10 +18,10 @@ import {
   type Test,
   temporaryDirectory,
 } from "./icfs.ts";
-import { installCanister } from "./networks.ts";
+import { installedState, OWNER, OWNER_PEM } from "./kept-networks.ts";
+import { NO_INSTALL_ARGUMENTS, REQUEST_TIMEOUT } from "./networks.ts";
 
-/** Milliseconds for one request of the test's own agents. */
-const REQUEST_TIMEOUT = 60_000;
+const ICFS_WASM = new URL("../../build/icfs.wasm", import.meta.url);
 
 export interface TestNetwork extends LocalNetwork {
   readonly network: Network;
@@ -77,35 +77,56 @@ export interface InstalledCanister extends TestNetwork {
   readonly agent: HttpAgent;
 }
 
-/** startNetwork(), with a canister of any Wasm. */
+/** startNetwork(), with a canister of any Wasm that takes no arguments. */
 export async function startInstalled(
   t: Test,
   wasm: Uint8Array,
   options: Partial<LocalNetworkOptions> = {},
 ): Promise<InstalledCanister> {
-  const started = await startNetwork(t, options);
+  const { state, canister } = await installedState(t, wasm, NO_ARGUMENTS, options.state);
+  const started = await startNetwork(t, { ...options, state });
   const { network, rootKey } = started;
   const agent = createAgent({
     network,
     rootKey,
-    identity: Ed25519KeyIdentity.generate(),
+    identity: OWNER,
     requestTimeout: REQUEST_TIMEOUT,
     verifyQuerySignatures: true,
   });
-  return { ...started, agent, canister: await installCanister(agent, wasm) };
+  return { ...started, agent, canister };
 }
 
-/** startNetwork(), with a canister that has no release yet. */
+/** startNetwork(), with an icfs canister that has no release yet. */
 export async function startCanister(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
 ): Promise<TestCanister> {
-  const started = await startNetwork(t, options);
-  const { network, rootKey, env } = started;
+  const wasm = await readFile(ICFS_WASM);
+  const { state, canister } = await installedState(t, wasm, NO_INSTALL_ARGUMENTS, options.state);
+  const started = await startNetwork(t, { ...options, state });
+  const file = identityFile(started.env);
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await writeFile(file, OWNER_PEM, { mode: 0o600 });
+  return asOwner(started, canister);
+}
+
+/** The same, installed by `icfs deploy`, on a network that keeps nothing on the disk: for much data. */
+export async function deployCanister(t: Test): Promise<TestCanister> {
+  const started = await startNetwork(t);
   const { code, stdout, stderr } = await started.icfs(["deploy"]);
   if (code !== 0) throw new Error(`icfs deploy: ${stderr}`);
-  const canister = parseCanisterId(stdout.trim());
-  const identity = loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem"));
+  return asOwner(started, parseCanisterId(stdout.trim()));
+}
+
+/** Where `icfs` has its default identity. */
+function identityFile(env: NodeJS.ProcessEnv): string {
+  return join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem");
+}
+
+/** @param started with the owner's key as the default identity */
+function asOwner(started: TestNetwork, canister: Principal): TestCanister {
+  const { network, rootKey, env } = started;
+  const identity = loadIdentity(identityFile(env));
   const common = { network, rootKey, requestTimeout: REQUEST_TIMEOUT };
   return {
     ...started,

@@ -10,6 +10,7 @@ import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import type { LocalNetworkOptions } from "../../localnet/index.ts";
+import { installedState, OWNER } from "./kept-networks.ts";
 import { type EmptyNetwork, NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "./networks.ts";
 
 export const ICFS_WASM = Uint8Array.from(readFileSync(new URL("../../build/icfs.wasm", import.meta.url)));
@@ -30,8 +31,8 @@ export async function startIcfsCanister(
   options: Partial<LocalNetworkOptions> = {},
   wasm = ICFS_WASM,
 ): Promise<StartedCanister> {
-  const network = await startEmptyNetwork(t, options);
-  const id = await network.install(wasm, NO_INSTALL_ARGUMENTS);
+  const { state, canister: id } = await installedState(t, wasm, NO_INSTALL_ARGUMENTS, options.state);
+  const network = await startEmptyNetwork(t, { ...options, state }, OWNER);
   const owner = icfsCanister(network.agent, id);
   const { url, rootKey } = network;
   const source = openReader({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000);

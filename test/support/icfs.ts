@@ -5,6 +5,7 @@ import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TRANSPORT } from "./transport.ts";
+import "./untracked.js";
 
 export interface Test {
   teardown(work: () => Promise<void> | void): void;

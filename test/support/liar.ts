@@ -4,6 +4,7 @@ import { Actor } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
+import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Manifest } from "../../lib/tree/manifest.ts";
@@ -12,6 +13,7 @@ import { compiled } from "./compiled.ts";
 import { encodeHeader, type HeaderFields } from "./headers.ts";
 import { BIN, cleanEnvironment, type Result, run, temporaryDirectory } from "./icfs.ts";
 import { sha256 } from "./icfs-canister.ts";
+import { installedState, OWNER } from "./kept-networks.ts";
 import { type EmptyNetwork, startEmptyNetwork } from "./networks.ts";
 
 const MAIN = fileURLToPath(new URL("liar.mo", import.meta.url));
@@ -36,9 +38,9 @@ export interface Liar extends LiarCanister {
 }
 
 export async function startLiar(t: Test): Promise<Liar> {
-  const network = await startEmptyNetwork(t);
+  const { state, canister: id } = await installedState(t, compiled(MAIN, LIBRARIES), NO_ARGUMENTS);
+  const network = await startEmptyNetwork(t, { state }, OWNER);
   const { url, rootKey, agent } = network;
-  const id = await network.install(compiled(MAIN, LIBRARIES));
   const { tell, serve } = Actor.createActor<LiarCanister>(candid, { agent, canisterId: id });
   return {
     network,

@@ -3,10 +3,15 @@ import { HttpAgent, type SignIdentity } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import type { Principal } from "@dfinity/principal";
 import type { Test } from "tap";
+import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import { managementCanister } from "../../lib/ic/management.ts";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
+import "./own-signatures.ts";
 
-/** Candid of a canister that is installed without arguments, or with a null. */
+/** Milliseconds for one request of the tests' own agents. */
+export const REQUEST_TIMEOUT = 60_000;
+
+/** Candid of the icfs canister's, which is installed without arguments, or with a null. */
 export const NO_INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");
 
 export interface EmptyNetwork {
@@ -23,14 +28,14 @@ export interface EmptyNetwork {
   replace(canister: Principal, mode: "upgrade" | "reinstall", wasm: Uint8Array): Promise<void>;
 }
 
-/** Starts a network that ends with the test. */
+/** Starts a network that ends with the test. @param identity owns what is installed; default: a new one */
 export async function startEmptyNetwork(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
+  identity: SignIdentity = Ed25519KeyIdentity.generate(),
 ): Promise<EmptyNetwork> {
   const network: LocalNetwork = await startLocalNetwork({ port: 0, ...options });
   t.teardown(() => network.close());
-  const identity = Ed25519KeyIdentity.generate();
   const agentFor = (signer?: SignIdentity) =>
     HttpAgent.createSync({
       host: network.url,
@@ -54,7 +59,7 @@ export async function startEmptyNetwork(
 export async function installCanister(
   agent: HttpAgent,
   wasm: Uint8Array,
-  args: Uint8Array = new Uint8Array(Buffer.from("4449444c0000", "hex")),
+  args: Uint8Array = new Uint8Array(NO_ARGUMENTS),
 ): Promise<Principal> {
   const { canister_id } = await managementCanister(agent).provisional_create_canister_with_cycles({
     amount: [],
