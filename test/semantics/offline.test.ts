@@ -190,7 +190,6 @@ t.test("25. an old release that is replayed, or a fork, is refused and logged", 
 
   await reinstall(c.publisherAgent, c.canister, ICFS_WASM);
   await refused("nothing", new RegExp(`has no release, but this host accepted release ${last}`));
-  await c.icfs(["trust", "reset", c.id], { env: c.publisher });
   for (let number = 1; number <= last; number++) await c.publish({ file: `forged ${number}\n` });
   await refused(
     "a fork",
