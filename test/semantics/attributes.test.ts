@@ -18,7 +18,7 @@ async function writeTree(root: string): Promise<void> {
   await mkdir(join(root, "deep/er/and/deeper"), { recursive: true });
   await mkdir(join(root, "empty directory"));
   await mkdir(join(root, "many"));
-  for (const size of [0, 1, 511, 512, 513, MiB - 1, MiB, MiB + 1, 40_000_000]) {
+  for (const size of [0, 1, 511, 512, 513, MiB - 1, MiB, MiB + 1, 5_000_003]) {
     await writeFile(join(root, `size-${size}`), randomBytes(size));
   }
   for (let i = 0; i < 300; i++) await writeFile(join(root, `many/${i}.mod`), randomBytes(randomInt(20_000)));
