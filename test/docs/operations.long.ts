@@ -11,7 +11,7 @@ import { HOST_ADDRESS, TAP } from "../../demo/namespace.ts";
 import { DEBIAN_TREE, makeTree } from "../../demo/tree.ts";
 import { documented } from "../support/documented.ts";
 import { HUNG, run } from "../support/icfs.ts";
-import { alone } from "../support/make.ts";
+import { alone, BUILDING } from "../support/make.ts";
 import { startSandbox } from "../support/sandbox.ts";
 
 t.setTimeout(20 * HUNG);
@@ -35,7 +35,7 @@ async function done(t: Test, commands: string): Promise<string> {
 
 t.test("Build the package", async (t) => {
   const commands = await documented("OPERATIONS.md", "Build the package");
-  const built = await run(...alone("bash", ["-ec", commands]), { env: process.env, cwd: ROOT, limit: LONG });
+  const built = await run(...alone("bash", ["-ec", commands]), { env: BUILDING, cwd: ROOT, limit: LONG });
   t.equal(built.code, 0, commands, { stderr: built.stderr });
   await cp(join(ROOT, "build"), join(host.root, "root/build"), {
     recursive: true,
