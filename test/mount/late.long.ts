@@ -11,8 +11,8 @@ import { eventually, HUNG, mountpointFor } from "./mounts.ts";
 
 t.setTimeout(10 * HUNG);
 
-/** Attempts that fail: with pauses of up to 4 s, some 20 s of the two minutes that mount(8) waits of its own accord. */
-const LATE = 8;
+/** Requests that fail, three for each attempt: with pauses of up to 4 s, some 20 s of the two minutes that mount(8) waits of its own accord. */
+const LATE = 24;
 
 const state = await temporaryDirectory(t);
 const c = await startMountable(t, { state });

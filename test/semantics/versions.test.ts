@@ -62,7 +62,7 @@ def version(name):
         return os.read(file, 1)[0]
     finally:
         os.close(file)
-while time.monotonic() < end:
+while time.monotonic() < end or times <= 50 or len(seen) <= 5:
     first, second = version("changing"), version("dir/changing")
     if (second - first) % 256 > 128:
         print(f"version {second} after {first}")
