@@ -9,15 +9,15 @@ export interface Stage {
   name: string;
   /** What the console shows when the stage is reached; the first group is a detail worth telling. */
   pattern: RegExp;
-  /** How long it may take after the stage before it: several times what it takes on two slow cores. */
+  /** How long it may take after the stage before it: beyond that it hangs. Two slow cores take a tenth of it. */
   seconds: number;
 }
 
 export const STAGES: Stage[] = [
-  { name: "iPXE", pattern: /(iPXE \d[\w.+-]*)[^\w.+-]/, seconds: 40 },
-  { name: "pxelinux.0", pattern: /(PXELINUX \d\S*)\s/, seconds: 60 },
-  { name: "kernel", pattern: /(Linux version \S+)\s/, seconds: 120 },
-  { name: "installer", pattern: /(Select a language)/, seconds: 120 },
+  { name: "iPXE", pattern: /(iPXE \d[\w.+-]*)[^\w.+-]/, seconds: 120 },
+  { name: "pxelinux.0", pattern: /(PXELINUX \d\S*)\s/, seconds: 120 },
+  { name: "kernel", pattern: /(Linux version \S+)\s/, seconds: 300 },
+  { name: "installer", pattern: /(Select a language)/, seconds: 300 },
 ];
 
 /** What the console shows when the boot has failed for good. */

@@ -12,9 +12,9 @@ const [, , ...KERNEL_AND_INSTALLER] = STAGES;
 /** What comes after GRUB's own start is the tree's configuration for it. */
 export function uefiStages(...configured: Stage[]): Stage[] {
   return [
-    { name: "OVMF", pattern: /NBP filename is (\S+)\s/, seconds: 60 },
-    { name: "shim", pattern: /Fetching Netboot Image (\S+)\s/, seconds: 60 },
-    { name: "GRUB", pattern: /(Welcome to GRUB)/, seconds: 60 },
+    { name: "OVMF", pattern: /NBP filename is (\S+)\s/, seconds: 180 },
+    { name: "shim", pattern: /Fetching Netboot Image (\S+)\s/, seconds: 180 },
+    { name: "GRUB", pattern: /(Welcome to GRUB)/, seconds: 180 },
     ...configured,
     ...KERNEL_AND_INSTALLER,
   ];

@@ -1,21 +1,24 @@
-/** A whole boot from a canister that is not ours: the tree of `make demo`, without links, since other canisters have none. */
-import { mkdir, writeFile } from "node:fs/promises";
+/**
+ * A canister that is not ours with the tree of `make demo` in it, without links, since other canisters have none; for machines to boot
+ * from.
+ *
+ * Which kind a canister is (icfs, icboot, assets), whether there is a network, and which server reads the mount are tried in pairs, not
+ * each with each: a server reads files, and a mount serves them, and neither knows of the other. `make demo` has icfs, the network and
+ * dnsmasq; assets-offline.long.ts, icboot-qemu.long.ts, tftpd-hpa.long.ts and libvirt.long.ts the rest.
+ */
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Test } from "tap";
-import { boot } from "../../demo/boot.ts";
-import { deploy, mount, startLocalnet } from "../../demo/icfs.ts";
-import { run } from "../../demo/process.ts";
-import { makeTree } from "../../demo/tree.ts";
+import { deploy, startLocalnet } from "../../demo/icfs.ts";
+import { type Process, run } from "../../demo/process.ts";
+import { GRUB, makeTree } from "../../demo/tree.ts";
 import { makeWorkspace } from "../../demo/workspace.ts";
-import type { SourceKind } from "../../lib/source/source.ts";
-import { BIN } from "../support/icfs.ts";
-import { reporting } from "./stages.ts";
 
 /** The original's, on the main network. */
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 export interface Filling {
-  /** Debian's tree, links and all. */
+  /** Debian's tree, links and all, without GRUB: its 258 modules would go up one by one, and a machine with a BIOS asks for none. */
   readonly tree: string;
   /** The same, where what links point to is there under the links' names. */
   readonly flat: string;
@@ -24,50 +27,37 @@ export interface Filling {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Deploys `wasm`, has it filled, mounts it, and boots a machine from it. */
-export async function bootFrom(
+export interface OtherCanister extends Filling {
+  /** An empty directory. */
+  readonly mountpoint: string;
+  readonly localnet: Process;
+  /** What ends with the test, before the network and the directory do. */
+  readonly stack: AsyncDisposableStack;
+}
+
+/** Deploys `wasm`, and has it filled. */
+export async function startOtherCanister(
   t: Test,
-  kind: SourceKind,
   wasm: Uint8Array,
   fill: (filling: Filling) => Promise<void>,
-): Promise<void> {
-  await using stack = new AsyncDisposableStack();
+): Promise<OtherCanister> {
+  const stack = new AsyncDisposableStack();
+  // Not `await using`: a test that times out never leaves its block.
+  t.teardown(() => stack.disposeAsync());
   const { directory, env } = stack.use(await makeWorkspace("icfs-test"));
   const tree = join(directory, "tree");
   const flat = join(directory, "flat");
   const mountpoint = join(directory, "mnt");
-  const stage = reporting(t);
   await makeTree(tree);
+  await rm(join(tree, GRUB), { recursive: true });
   await run("cp", ["-rL", tree, flat]);
   await mkdir(mountpoint);
-
   const { localnet, url } = await startLocalnet({ env });
   stack.use(localnet);
   const file = join(directory, "canister.wasm");
   await writeFile(file, wasm);
   await deploy(CANISTER, url, { env }, ["--wasm", file]);
-  await fill({ tree, flat, canister: CANISTER, url, env });
-  const mounted = await stage(
-    "mount",
-    () => mount(CANISTER, mountpoint, url, { env }),
-    () => mountpoint,
-  );
-  stack.use(mounted);
-  const [status] = JSON.parse(await run(BIN, ["status", mountpoint, "--json"], { env }));
-  t.match(status, { source: kind, mountpoint });
-
-  const { names, bytes, seconds } = await boot(mountpoint, {
-    namespace: `icfs-test-${process.pid}`,
-    stage,
-    env,
-  });
-  t.comment(`${seconds.toFixed(1)} s, ${names.length} files, ${bytes} bytes`);
-  t.ok(bytes > 40_000_000, "the kernel and the initrd went through the mount");
-  t.ok(names.includes("pxelinux.0") && names.includes("pxelinux.cfg/default"), "so did files behind links");
-  for (const name of new Set(names)) {
-    await t.resolves(run("cmp", [join(flat, name), join(mountpoint, name)]), `${name} is what it was`);
-  }
-  await t.resolves(run("diff", ["-r", flat, mountpoint], { seconds: 120 }), "so is all that was not read");
-  await mounted.end();
-  await localnet.stop();
+  const filling = { tree, flat, canister: CANISTER, url, env };
+  await fill(filling);
+  return { ...filling, mountpoint, localnet, stack };
 }

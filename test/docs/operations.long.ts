@@ -11,17 +11,17 @@ import { HOST_ADDRESS, TAP } from "../../demo/namespace.ts";
 import { DEBIAN_TREE, makeTree } from "../../demo/tree.ts";
 import { documented } from "../support/documented.ts";
 import { HUNG, run } from "../support/icfs.ts";
-import { plain } from "../support/plain.ts";
+import { alone, BUILDING } from "../support/make.ts";
 import { startSandbox } from "../support/sandbox.ts";
 
-t.setTimeout(10 * HUNG);
+t.setTimeout(20 * HUNG);
 // What comes later needs what came before.
 t.bail = true;
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
-/** Building the package installs npm packages; fetching all of a release takes seconds. */
-const LONG = 5 * HUNG;
+/** Building the package installs npm packages, and may have to wait for another test that builds; fetching all of a release takes seconds. */
+const LONG = 15 * HUNG;
 
 const environment: NodeJS.ProcessEnv = { CANISTER, ICFS_NETWORK: "local" };
 const host = await startSandbox(t, () => environment);
@@ -35,7 +35,7 @@ async function done(t: Test, commands: string): Promise<string> {
 
 t.test("Build the package", async (t) => {
   const commands = await documented("OPERATIONS.md", "Build the package");
-  const built = await run(...plain("bash", ["-ec", commands]), { env: process.env, cwd: ROOT, limit: LONG });
+  const built = await run(...alone("bash", ["-ec", commands]), { env: BUILDING, cwd: ROOT, limit: LONG });
   t.equal(built.code, 0, commands, { stderr: built.stderr });
   await cp(join(ROOT, "build"), join(host.root, "root/build"), {
     recursive: true,

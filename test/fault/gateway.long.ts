@@ -171,7 +171,7 @@ t.test("answers of a few bytes, or made of many parts, stop nobody", async (t) =
     t.ok(String(error).length < 600, "in a sentence");
     t.notMatch(error, TypeError, "not a bug of ours");
     // Unbounded, these take minutes; a busy machine may take a timer's turn for long, too.
-    t.ok(longest < 3000, `${name}: a timer waited ${Math.round(longest)} ms`);
+    t.ok(longest < 15_000, `${name}: a timer waited ${Math.round(longest)} ms`);
   }
   const grown = process.memoryUsage().rss - memory;
   t.ok(grown < 500e6, `${Math.round(grown / 1e6)} MB more than before`);

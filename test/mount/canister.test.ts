@@ -1,4 +1,4 @@
-/** bin/icfs mount over a real canister: how mounts are made and taken away, and what they make of bad answers. */
+/** bin/icfs mount over a real canister: how mounts are made and taken away, and what they make of bad answers. All above the transports. */
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

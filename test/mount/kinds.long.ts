@@ -1,6 +1,11 @@
 /**
- * What readers of a mount are promised, whatever kind of canister it is of: the same tests over each. docs/SEMANTICS.md has
- * the promises; test/semantics/ tests them clause by clause over an icfs canister.
+ * What readers of a mount are promised, whatever kind of canister it is of: the same tests over each, one kind in a file.
+ * docs/SEMANTICS.md has the promises; test/semantics/ tests them clause by clause over an icfs canister.
+ *
+ * With --trust replicated not everything is done again. Of an icboot canister, the list and the bytes come by update calls then, and
+ * what is kept says so; of an asset canister, only the list does, and the bytes come by the same queries, to be checked against it.
+ * Whatever lies above the source (lib/mount, lib/cache) does not know of trust. So those tests are run again that see other calls, or
+ * what is kept of them: testTrust().
  */
 import { createHash, randomBytes } from "node:crypto";
 import { open, readdir, readFile, writeFile } from "node:fs/promises";
@@ -22,9 +27,9 @@ const MiB = 1024 * 1024;
 interface Kind {
   start(): Promise<AnyMountable>;
   readonly source: string;
+  /** What vouches for it: when nothing is said, and with --trust replicated, where there is that. */
   readonly verified: string;
-  /** What every command and mount is told. */
-  readonly options: readonly string[];
+  readonly replicated?: string;
   /** The methods that files' bytes come by. */
   readonly methods: readonly string[];
 }
@@ -34,46 +39,69 @@ const KINDS: Readonly<Record<string, Kind>> = {
     start: () => startMountable(t),
     source: "icfs",
     verified: "certified",
-    options: [],
     methods: ["chunk"],
   },
   icboot: {
     start: () => startMountableIcboot(t),
     source: "icboot",
     verified: "node-signature",
-    options: [],
-    methods: ["get"],
-  },
-  "icboot-replicated": {
-    start: () => startMountableIcboot(t),
-    source: "icboot",
-    verified: "replicated",
-    options: ["--trust", "replicated"],
+    replicated: "replicated",
     methods: ["get"],
   },
   assets: {
     start: () => startMountableAssets(t),
     source: "assets",
     verified: "certified",
-    options: [],
-    methods: ["get", "get_chunk"],
-  },
-  "assets-replicated": {
-    start: () => startMountableAssets(t),
-    source: "assets",
-    verified: "replicated",
-    options: ["--trust", "replicated"],
+    replicated: "replicated",
     methods: ["get", "get_chunk"],
   },
 };
 
 const kind = KINDS[process.env.TEST_SOURCE ?? "icfs"]!;
-const { options, verified, source } = kind;
+const { source } = kind;
 const c = await kind.start();
-/** Everything comes from the network, when it is asked for. */
-const COLD = [...options, "--prefetch", "none", "--max-cache-size", "0", "--refresh", "0"];
-/** What is new is live soon. */
-const PROMPT = [...options, "--refresh", "1", "--quiet", "0"];
+
+/** How the canister is read by one run of a test. */
+interface Reading {
+  /** What every command is told. */
+  readonly options: readonly string[];
+  readonly verified: string;
+  /** What every mount is told: what was read in another way is not to be found in its cache. */
+  readonly mounting: readonly string[];
+  /** For a mount: everything comes from the network, when it is asked for. */
+  readonly cold: readonly string[];
+  /** For a mount: what is new is live soon. */
+  readonly prompt: readonly string[];
+  /** A cache for this run alone. */
+  cache(name: string): string;
+}
+
+function reading(verified: string, ...options: string[]): Reading {
+  const cache = (name: string) => join(c.directory, `${verified}-${name}`);
+  const mounting = [...options, "--cache-dir", cache("cache")];
+  return {
+    options,
+    verified,
+    mounting,
+    cold: [...mounting, "--prefetch", "none", "--max-cache-size", "0", "--refresh", "0"],
+    prompt: [...mounting, "--refresh", "0.3", "--quiet", "0"],
+    cache,
+  };
+}
+
+/** A test of each promise. */
+function test(name: string, work: (t: Test, read: Reading) => Promise<void>): void {
+  t.test(name, (t) => work(t, reading(kind.verified)));
+}
+
+/** The same, and with --trust replicated. */
+function testTrust(name: string, work: (t: Test, read: Reading) => Promise<void>): void {
+  test(name, work);
+  const { replicated } = kind;
+  if (replicated !== undefined) {
+    t.test(`${name}; replicated`, (t) => work(t, reading(replicated, "--trust", "replicated")));
+  }
+}
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const path = (name: string) => join(c.tree, name);
@@ -96,8 +124,8 @@ await c.fill({
   "deep/er/still/menu é 1.cfg": "label a\n",
 });
 
-t.test("every byte, by way of ls, cat and verify as well", async (t) => {
-  const mounted = await c.mount(...options);
+testTrust("every byte, by way of ls, cat and verify as well", async (t, { options, verified, mounting }) => {
+  const mounted = await c.mount(...mounting);
   t.ok(await c.same(mounted.mountpoint), "diff -r");
   const status = await mounted.status();
   t.match(status, { source, verified, files: SIZES.length + 2 });
@@ -121,8 +149,8 @@ t.test("every byte, by way of ls, cat and verify as well", async (t) => {
   await mounted.umount();
 });
 
-t.test("bytes that are wrong on the way, or do not come, are fetched again", async (t) => {
-  const mounted = await c.mount(...COLD);
+testTrust("bytes that are wrong on the way, or do not come, are fetched again", async (t, { cold }) => {
+  const mounted = await c.mount(...cold);
   let answers = 0;
   const faults: readonly Fault[] = [
     "flip",
@@ -142,8 +170,8 @@ t.test("bytes that are wrong on the way, or do not come, are fetched again", asy
   await mounted.umount();
 });
 
-t.test("what never verifies is never served", async (t) => {
-  const mounted = await c.mount(...COLD, "--read-timeout", "2");
+test("what never verifies is never served", async (t, { cold }) => {
+  const mounted = await c.mount(...cold, "--read-timeout", "2");
   c.proxy.fault = faulty(() => "flip");
   const { code, stdout } = await sh("cat", mounted.at("sizes/1048577"));
   t.same({ code, stdout }, { code: 1, stdout: "" });
@@ -155,13 +183,8 @@ t.test("what never verifies is never served", async (t) => {
   await mounted.umount();
 });
 
-/** Once for each kind of canister: what is the same whoever vouches for the bytes. */
-function testOnce(name: string, work: (t: Test) => Promise<void>): void {
-  if (kind.options.length === 0) t.test(name, work);
-}
-
-testOnce("reads end at their deadline with EIO, and metadata does not wait", async (t) => {
-  const mounted = await c.mount(...COLD, "--read-timeout", "1");
+test("reads end at their deadline with EIO, and metadata does not wait", async (t, { cold }) => {
+  const mounted = await c.mount(...cold, "--read-timeout", "1");
   const outcome = (expression: string) =>
     sh(
       "python3",
@@ -186,11 +209,11 @@ testOnce("reads end at their deadline with EIO, and metadata does not wait", asy
   await mounted.umount();
 });
 
-testOnce("a file larger than the memory, without a disk and with one", async (t) => {
-  const small = [...options, "--prefetch", "none", "--memory", "1MiB", "--refresh", "0"];
+test("a file larger than the memory, without a disk and with one", async (t, { cache }) => {
+  const small = ["--prefetch", "none", "--memory", "1MiB", "--refresh", "0"];
   for (const more of [
     ["--max-cache-size", "0"],
-    ["--cache-dir", join(c.directory, "small-cache")],
+    ["--cache-dir", cache("small")],
   ]) {
     const mounted = await c.mount(...small, ...more);
     for (let i = 0; i < 2; i++) {
@@ -209,100 +232,100 @@ testOnce("a file larger than the memory, without a disk and with one", async (t)
   }
 });
 
-t.test("what is here needs no network, and damage to it is found", async (t) => {
-  const cache = join(c.directory, "kept-cache");
-  const first = await c.mount(...options, "--cache-dir", cache, "--ready", "hydrated");
-  await first.umount();
-
-  c.proxy.down = true;
-  const away = await c.mount(...options, "--cache-dir", cache);
-  t.match(away.said.stderr, /mounted from what was kept on this host/);
-  t.ok(await c.same(away.mountpoint), "the network is away");
-  await away.umount();
-  const offline = await c.mount(...options, "--cache-dir", cache, "--offline");
-  t.ok(await c.same(offline.mountpoint), "--offline");
-  t.match(await offline.status(), { source, verified, hydrated: true });
-  await offline.umount();
-
-  c.proxy.down = false;
-  const at = join(cache, "chunks");
-  for (const name of await readdir(at, { recursive: true })) {
-    const file = join(at, name);
-    const bytes = await readFile(file).catch(() => undefined);
-    if (bytes === undefined || bytes.length === 0) continue;
-    bytes[bytes.length >> 1]! ^= 1;
-    await writeFile(file, bytes);
-  }
-  const damaged = await c.mount(...options, "--cache-dir", cache);
-  t.ok(await c.same(damaged.mountpoint), "every chunk on disk was damaged");
-  t.ok((await damaged.status()).disk!.corrupt > 0, "which was noticed");
-  await damaged.umount();
-});
-
-t.test(
-  "of what was read on demand, all is here again; what was not is an error, and stays alone with that",
-  async (t) => {
-    const cache = join(c.directory, "partly-cache");
-    const demand = [...options, "--cache-dir", cache, "--prefetch", "none", "--read-timeout", "2"];
-    const first = await c.mount(...demand);
-    for (const name of ["sizes/1900001", "sizes/513"]) {
-      t.equal((await sh("cmp", path(name), first.at(name))).code, 0, name);
-    }
+testTrust(
+  "what is here needs no network, and damage to it is found",
+  async (t, { options, verified, cache }) => {
+    const kept = cache("kept");
+    const first = await c.mount(...options, "--cache-dir", kept, "--ready", "hydrated");
     await first.umount();
-    for (const away of [["--offline"], []]) {
-      c.proxy.down = true;
-      const second = await c.mount(...demand, ...away);
-      t.equal((await sh("cat", second.at("sizes/5000003"))).code, 1, "not here");
-      for (const name of ["sizes/1900001", "sizes/513"]) {
-        t.equal((await sh("cmp", path(name), second.at(name))).code, 0, `${name}, ${away[0] ?? "away"}`);
-      }
-      await second.umount();
+
+    c.proxy.down = true;
+    const away = await c.mount(...options, "--cache-dir", kept);
+    t.match(away.said.stderr, /mounted from what was kept on this host/);
+    t.ok(await c.same(away.mountpoint), "the network is away");
+    await away.umount();
+    const offline = await c.mount(...options, "--cache-dir", kept, "--offline");
+    t.ok(await c.same(offline.mountpoint), "--offline");
+    t.match(await offline.status(), { source, verified, hydrated: true });
+    await offline.umount();
+
+    c.proxy.down = false;
+    const at = join(kept, "chunks");
+    for (const name of await readdir(at, { recursive: true })) {
+      const file = join(at, name);
+      const bytes = await readFile(file).catch(() => undefined);
+      if (bytes === undefined || bytes.length === 0) continue;
+      bytes[bytes.length >> 1]! ^= 1;
+      await writeFile(file, bytes);
     }
+    const damaged = await c.mount(...options, "--cache-dir", kept);
+    t.ok(await c.same(damaged.mountpoint), "every chunk on disk was damaged");
+    t.ok((await damaged.status()).disk!.corrupt > 0, "which was noticed");
+    await damaged.umount();
   },
 );
 
-testOnce("a second mount fetches nothing again", async (t) => {
-  const cache = join(c.directory, "warm-cache");
-  const first = await c.mount(...options, "--cache-dir", cache, "--ready", "hydrated");
+test("of what was read on demand, all is here again; what was not is an error, and stays alone with that", async (t, {
+  cache,
+}) => {
+  const demand = ["--cache-dir", cache("partly"), "--prefetch", "none", "--read-timeout", "2"];
+  const first = await c.mount(...demand);
+  for (const name of ["sizes/1900001", "sizes/513"]) {
+    t.equal((await sh("cmp", path(name), first.at(name))).code, 0, name);
+  }
+  await first.umount();
+  for (const away of [["--offline"], []]) {
+    c.proxy.down = true;
+    const second = await c.mount(...demand, ...away);
+    t.equal((await sh("cat", second.at("sizes/5000003"))).code, 1, "not here");
+    for (const name of ["sizes/1900001", "sizes/513"]) {
+      t.equal((await sh("cmp", path(name), second.at(name))).code, 0, `${name}, ${away[0] ?? "away"}`);
+    }
+    await second.umount();
+  }
+});
+
+test("a second mount fetches nothing again", async (t, { cache }) => {
+  const warm = ["--cache-dir", cache("warm")];
+  const first = await c.mount(...warm, "--ready", "hydrated");
   await first.umount();
   let bytes = 0;
   c.proxy.fault = faulty(() => (answer) => {
     bytes += answer.length;
     return answer;
   });
-  const second = await c.mount(...options, "--cache-dir", cache, "--refresh", "0");
+  const second = await c.mount(...warm, "--refresh", "0");
   t.ok(await c.same(second.mountpoint));
   // Of what certifies nothing some is read again, to see whether it is still the same.
   if (source !== "icboot") t.equal(bytes, 0);
   await second.umount();
 });
 
-t.test(
-  "what changes, grows, shrinks, comes: whoever has it open reads it to its end as it was",
-  async (t) => {
-    await c.fill({
-      "v/same-length": Buffer.alloc(2_500_000, 1),
-      "v/grows": Buffer.alloc(1_200_000, 1),
-      "v/shrinks": Buffer.alloc(1_200_000, 1),
-      "v/config": "one\n",
-    });
-    const before = new Map<string, Buffer>();
-    for (const name of await readdir(path("v"))) before.set(name, await readFile(path(`v/${name}`)));
-    const mounted = await c.mount(...PROMPT, "--ready", "hydrated");
-    t.ok(await c.same(mounted.mountpoint));
-    const held = await Promise.all([...before.keys()].map((name) => holding(t, mounted.at(`v/${name}`))));
-    await c.fill({
-      "v/same-length": Buffer.alloc(2_500_000, 2),
-      "v/grows": Buffer.alloc(2_200_000, 2),
-      "v/shrinks": Buffer.alloc(700_000, 2),
-      "v/config": "two\n",
-      "v/new": "new\n",
-    });
-    await eventually("the change is live", () => c.same(mounted.mountpoint));
-    for (const [i, [name, content]] of [...before].entries()) {
-      t.equal(await held[i]!.rest(), sha256(content), `${name} as it was`);
-      await held[i]!.close();
-    }
-    await mounted.umount();
-  },
-);
+test("what changes, grows, shrinks, comes: whoever has it open reads it to its end as it was", async (t, {
+  prompt,
+}) => {
+  await c.fill({
+    "v/same-length": Buffer.alloc(2_500_000, 1),
+    "v/grows": Buffer.alloc(1_200_000, 1),
+    "v/shrinks": Buffer.alloc(1_200_000, 1),
+    "v/config": "one\n",
+  });
+  const before = new Map<string, Buffer>();
+  for (const name of await readdir(path("v"))) before.set(name, await readFile(path(`v/${name}`)));
+  const mounted = await c.mount(...prompt, "--ready", "hydrated");
+  t.ok(await c.same(mounted.mountpoint));
+  const held = await Promise.all([...before.keys()].map((name) => holding(t, mounted.at(`v/${name}`))));
+  await c.fill({
+    "v/same-length": Buffer.alloc(2_500_000, 2),
+    "v/grows": Buffer.alloc(2_200_000, 2),
+    "v/shrinks": Buffer.alloc(700_000, 2),
+    "v/config": "two\n",
+    "v/new": "new\n",
+  });
+  await eventually("the change is live", () => c.same(mounted.mountpoint));
+  for (const [i, [name, content]] of [...before].entries()) {
+    t.equal(await held[i]!.rest(), sha256(content), `${name} as it was`);
+    await held[i]!.close();
+  }
+  await mounted.umount();
+});

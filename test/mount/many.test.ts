@@ -8,7 +8,7 @@ import { HUNG, mountedAt, mountpointFor } from "./mounts.ts";
 t.setTimeout(20 * HUNG);
 
 const FIXTURE = fileURLToPath(new URL("many-fixture.ts", import.meta.url));
-/** many.long.ts has a thousand. */
+/** many.long.ts has more. */
 const MOUNTS = Number(process.env.TEST_MOUNTS ?? 50);
 /** As many at once as keep two cores busy. */
 const MOUNTPOINTS = 3;

@@ -1,6 +1,7 @@
 /**
- * What a mount takes in memory, measured on trees as large as they may be: 4 GiB read from end to end, and 100,000
- * entries listed. The network generates them, in a process of its own (test/support/generated-network.ts).
+ * What a mount takes in memory, measured on trees beside which that is little: 1 GiB read from end to end, and 100,000
+ * entries, as many as there may be, listed. The network generates them, in a process of its own (test/support/generated-network.ts).
+ * What a mount takes is there after some hundred MiB: `middle` and `last` say so.
  */
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -18,11 +19,11 @@ const MIB = 1024 * 1024;
 const MOST_RSS_MIB = 250;
 /** What the names, hashes and inodes of 100,000 entries may take besides. */
 const MOST_RSS_FULL_TREE_MIB = 400;
-const LARGE = { files: 16, mebibytes: 256 };
+const LARGE = { files: 8, mebibytes: 128 };
 /** 100,000 entries, as many as a tree may have. */
 const SMALL = { directories: 100, filesEach: 999 };
 const SAMPLE_MS = 100;
-/** A program that takes longer, in milliseconds, hangs: all of the tree takes about a minute. */
+/** A program that takes longer, in milliseconds, hangs: all of the tree takes some ten seconds. */
 const LONGEST_MS = 900_000;
 
 const MODES: Readonly<Record<string, readonly string[]>> = {
@@ -31,7 +32,7 @@ const MODES: Readonly<Record<string, readonly string[]>> = {
     ...["--max-cache-size", "0", "--prefetch", "none"],
     ...["--transport", "fuse-native"],
   ],
-  "kept on disk, while all of it is fetched": ["--max-cache-size", "6GiB", "--prefetch", "all"],
+  "kept on disk, while all of it is fetched": ["--max-cache-size", "2GiB", "--prefetch", "all"],
 };
 
 interface Mounted {
@@ -96,7 +97,7 @@ async function watched(pid: number, work: () => Promise<unknown>) {
   return { first, middle, last, peak: Math.round(memoryOf(pid, "VmHWM")) };
 }
 
-t.test("a tree of 4 GiB is read from end to end", { timeout: 2 * LONGEST_MS }, async (t) => {
+t.test("a tree of 1 GiB is read from end to end", { timeout: 2 * LONGEST_MS }, async (t) => {
   const network = await startGeneratedProcess(t, { large: LARGE });
   const hashes = hashesOf(largeFiles(LARGE.files, LARGE.mebibytes));
   for (const [name, options] of Object.entries(MODES)) {

@@ -17,6 +17,11 @@ export async function writeFstab(directory: string, ...lines: string[]): Promise
   return file;
 }
 
+/** Where a daemon in such a namespace logs, unless it is told otherwise. */
+export function logOf(directory: string): string {
+  return join(directory, "host-state", "icfs", "icfs.log");
+}
+
 /** A namespace with the helper under both names; runs commands in it. Whatever is mounted there is taken away with the test. */
 export async function mountNamespace(
   t: Test,

@@ -1,4 +1,4 @@
-/** CANISTER@N: an older release, mounted, listed and verified; and icfs verify of what mounts serve. */
+/** CANISTER@N: an older release, mounted, listed and verified; and icfs verify of what mounts serve. All above the transports. */
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -6,7 +6,7 @@ import { run, temporaryDirectory } from "../support/icfs.ts";
 import { make } from "../support/make.ts";
 import { plain } from "../support/plain.ts";
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 
 const UNIT = "opt/boot/lib/systemd/system/icfs@.service";
 const HELPERS = ["sbin/mount.icfs", "sbin/mount.fuse.icfs"];

@@ -6,7 +6,7 @@ const DOCUMENT = new URL("../../docs/SEMANTICS.md", import.meta.url);
 /** A clause begins a line. */
 const CLAUSE = /^(\d+)\. \S/gm;
 /** So does a test, at the top of its file: its title begins with the clause's number. */
-const TEST = /^t\.test\(\s*["'`]([^"'`]*)/gm;
+const TEST = /^(?:t\.test\(|aboveTransports\(\s*t,)\s*["'`]([^"'`]*)/gm;
 
 const numbers = (text: string) => Array.from(text.matchAll(CLAUSE), ([, number]) => Number(number));
 const upTo = (most: number) => Array.from({ length: most }, (_, i) => i + 1);

@@ -64,18 +64,21 @@ t.test("33. when somebody unmounts it the process ends; what is open is read to 
   const mountpoint = await mountpointFor(t);
   const served = await serve(t, mountpoint);
   const script = `
-import hashlib, os, subprocess, sys, time
+import os, subprocess, sys
 file = os.open(sys.argv[1] + "/big", os.O_RDONLY)
 subprocess.check_call(["umount", "-l", sys.argv[1]])
-time.sleep(2)
+sys.stdin.readline()
 total = 0
 while piece := os.read(file, 100000):
     total += len(piece)
-print(total)
+print(total, end="", flush=True)
 `;
-  const { stdout, stderr } = await sh("python3", "-c", script, mountpoint);
-  t.equal(stderr, "");
-  t.equal(stdout, "5000003\n");
+  const reader = spawn("python3", ["-c", script, mountpoint], { stdio: ["pipe", "pipe", "inherit"] });
+  t.teardown(() => void reader.kill("SIGKILL"));
+  const total = once(reader.stdout, "data");
+  await eventually("it has noticed", () => /lazily unmounted; 1 open files/.test(served.stderr()));
+  reader.stdin.end("\n");
+  t.equal(String((await total)[0]), "5000003");
   t.equal(await served.ended, 0);
 
   // Cut off, it serves nobody any more.

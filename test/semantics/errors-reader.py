@@ -1,4 +1,8 @@
-"""Reads a mount while signals come, and says which errors it got: errors-reader.py MOUNTPOINT PUBLISHED SECONDS SEED"""
+"""
+Reads a mount while signals come, and says which errors it got: errors-reader.py MOUNTPOINT PUBLISHED SECONDS SEED
+
+For longer than that where a busy machine has not let it do much yet.
+"""
 import ctypes, errno, json, mmap, os, random, signal, sys, time
 
 root, published, seconds, seed = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
@@ -77,7 +81,12 @@ def look(name):
 
 signal.signal(signal.SIGALRM, count)
 signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-while time.monotonic() < end and len(problems) < 5:
+
+def is_enough():
+    return reads > 10 and signals > 10 and "EIO" in errors and "EROFS" in errors
+
+
+while (time.monotonic() < end or not is_enough()) and len(problems) < 5:
     name = chance.choice(FILES)
     if chance.random() < 0.2:
         look(name)

@@ -8,6 +8,7 @@ import t from "tap";
 import { eventually, HUNG, mountedAt, sh } from "../mount/mounts.ts";
 import { type Fault, faultFor, startFaultProxy } from "../support/fault-proxy.ts";
 import { type Mounted, startMountable } from "../support/mountable.ts";
+import { aboveTransports } from "../support/transport.ts";
 
 t.setTimeout(5 * HUNG);
 
@@ -85,39 +86,43 @@ t.test("1. ENOENT: the release has no such name; an outage never looks like that
   );
 });
 
-t.test("2. a mount that has neither network nor cache fails, says why, and leaves nothing", async (t) => {
-  const silent = createServer();
-  await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
-  t.teardown(() => void silent.close());
-  const { port } = silent.address() as { port: number };
-  const busy = await startFaultProxy(t, c.url);
-  busy.fault = () => ({ status: 503 });
-  const key = ["--root-key", Buffer.from(c.rootKey).toString("hex")];
-  const networks: [name: string, options: string[], message: RegExp][] = [
-    ["nobody listens", ["--network", "http://127.0.0.1:1"], /no network answers at http:\/\/127.0.0.1:1/],
-    ["a socket that is silent", ["--network", `http://127.0.0.1:${port}`], /no network answers/],
-    [
-      "the same, and the key is known",
-      ["--network", `http://127.0.0.1:${port}`, ...key],
-      /timed? ?out|no answer/,
-    ],
-    ["a gateway that is busy", ["--network", busy.url], /HTTP status 503/],
-  ];
-  await Promise.all(
-    networks.map(async ([name, options, message]) => {
-      const { code, stdout, stderr, mountpoint } = await c.tryMount(
-        ...COLD,
-        "--read-timeout",
-        "2",
-        ...options,
-      );
-      t.match({ code, stdout, stderr }, { code: 1, stdout: "", stderr: /^icfs: \S/ }, name);
-      t.match(stderr, message, name);
-      t.equal(await mountedAt(mountpoint), undefined, `${name}: nothing is mounted`);
-      t.equal((await sh("ls", "-A", mountpoint)).stdout, "", `${name}: nothing is there`);
-    }),
-  );
-});
+aboveTransports(
+  t,
+  "2. a mount that has neither network nor cache fails, says why, and leaves nothing",
+  async (t) => {
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    t.teardown(() => void silent.close());
+    const { port } = silent.address() as { port: number };
+    const busy = await startFaultProxy(t, c.url);
+    busy.fault = () => ({ status: 503 });
+    const key = ["--root-key", Buffer.from(c.rootKey).toString("hex")];
+    const networks: [name: string, options: string[], message: RegExp][] = [
+      ["nobody listens", ["--network", "http://127.0.0.1:1"], /no network answers at http:\/\/127.0.0.1:1/],
+      ["a socket that is silent", ["--network", `http://127.0.0.1:${port}`], /no network answers/],
+      [
+        "the same, and the key is known",
+        ["--network", `http://127.0.0.1:${port}`, ...key],
+        /timed? ?out|no answer/,
+      ],
+      ["a gateway that is busy", ["--network", busy.url], /HTTP status 503/],
+    ];
+    await Promise.all(
+      networks.map(async ([name, options, message]) => {
+        const { code, stdout, stderr, mountpoint } = await c.tryMount(
+          ...COLD,
+          "--read-timeout",
+          "2",
+          ...options,
+        );
+        t.match({ code, stdout, stderr }, { code: 1, stdout: "", stderr: /^icfs: \S/ }, name);
+        t.match(stderr, message, name);
+        t.equal(await mountedAt(mountpoint), undefined, `${name}: nothing is mounted`);
+        t.equal((await sh("ls", "-A", mountpoint)).stdout, "", `${name}: nothing is there`);
+      }),
+    );
+  },
+);
 
 t.test("3. what cannot be had in time, or does not verify, is EIO and not a wrong byte", async (t) => {
   const script = `

@@ -10,6 +10,7 @@ import { temporaryDirectory } from "../support/icfs.ts";
 import { ICFS_WASM } from "../support/icfs-canister.ts";
 import { reinstall } from "../support/management.ts";
 import { startMountable } from "../support/mountable.ts";
+import { aboveTransports } from "../support/transport.ts";
 
 t.setTimeout(5 * HUNG);
 
@@ -27,7 +28,7 @@ let network: LocalNetwork | undefined;
 t.teardown(() => network?.close());
 let last = await c.publish({ file: "file\n", large });
 
-t.test("20. what was mounted once is mounted and served without the network", async (t) => {
+aboveTransports(t, "20. what was mounted once is mounted and served without the network", async (t) => {
   const warm = await c.mount("--ready", "hydrated");
   await warm.umount();
   c.proxy.down = true;
@@ -75,7 +76,7 @@ t.test("21. --max-stale: by a proof that is older nothing is mounted, and no fil
   await umount();
 });
 
-t.test("22. what is damaged on disk is fetched again, never served", async (t) => {
+aboveTransports(t, "22. what is damaged on disk is fetched again, never served", async (t) => {
   const pathOf = (hash: string) => join(cache, "chunks", hash.slice(0, 2), hash);
   const flip = async (path: string) => {
     const bytes = await readFile(path);
@@ -107,7 +108,7 @@ t.test("22. what is damaged on disk is fetched again, never served", async (t) =
   t.match(await c.icfs(["cache", "verify"]), { code: 0, stdout: /^all \d+ chunks/ });
 });
 
-t.test("23. a disk that is full, or read-only, is gone without", async (t) => {
+aboveTransports(t, "23. a disk that is full, or read-only, is gone without", async (t) => {
   const disk = join(c.directory, "disk");
   await mkdir(disk);
   const options = ["-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", disk];
@@ -127,7 +128,8 @@ t.test("23. a disk that is full, or read-only, is gone without", async (t) => {
   await readOnly.umount();
 });
 
-t.test(
+aboveTransports(
+  t,
   "24. when a clock is wrong by an hour, what is new is refused with an error that says so",
   async (t) => {
     const mounted = await c.mount(...FOLLOWING, "--ready", "hydrated");
@@ -165,7 +167,7 @@ t.test(
   },
 );
 
-t.test("25. an old release that is replayed, or a fork, is refused and logged", async (t) => {
+aboveTransports(t, "25. an old release that is replayed, or a fork, is refused and logged", async (t) => {
   const { at, status, log, umount } = await c.mount(...FOLLOWING, "--ready", "hydrated");
   let old: Buffer | undefined;
   const replaying: Fault = (answer) => {
@@ -190,7 +192,6 @@ t.test("25. an old release that is replayed, or a fork, is refused and logged", 
 
   await reinstall(c.publisherAgent, c.canister, ICFS_WASM);
   await refused("nothing", new RegExp(`has no release, but this host accepted release ${last}`));
-  await c.icfs(["trust", "reset", c.id], { env: c.publisher });
   for (let number = 1; number <= last; number++) await c.publish({ file: `forged ${number}\n` });
   await refused(
     "a fork",

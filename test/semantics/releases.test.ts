@@ -7,6 +7,7 @@ import t from "tap";
 import { eventually, HUNG, type mountpointFor, sh } from "../mount/mounts.ts";
 import type { Fault } from "../support/fault-proxy.ts";
 import { startMountable } from "../support/mountable.ts";
+import { aboveTransports } from "../support/transport.ts";
 
 t.setTimeout(5 * HUNG);
 
@@ -37,7 +38,7 @@ while True:
   return { read, stop };
 }
 
-t.test("16. a new release waits until nothing was opened for --quiet", async (t) => {
+aboveTransports(t, "16. a new release waits until nothing was opened for --quiet", async (t) => {
   const { at, status, log, umount } = await c.mount("--refresh", "0.3", "--quiet", "3");
   const boot = booting(t, at("file"));
   const before = last;
@@ -109,15 +110,19 @@ t.test("18. with --prefetch all it goes live when all of it is here and verified
   await umount();
 });
 
-t.test("19. a release that is larger than the cache is read on demand, and goes live as well", async (t) => {
-  const cache = ["--max-cache-size", "2MiB", "--memory", "1MiB", "--cache-dir", join(c.directory, "small")];
-  const { status, log, mountpoint, umount } = await c.mount("--refresh", "0.3", "--quiet", "0", ...cache);
-  for (const name of ["large", "larger"]) {
-    const next = await publish({ [name]: randomBytes(3 * MiB) });
-    await eventually("it is live", async () => (await status()).release === next);
-    t.ok(await c.same(mountpoint));
-    t.equal((await status()).hydrated, false);
-    t.match(await log(), new RegExp(`release ${next} is live \\(it is read on demand\\)`));
-  }
-  await umount();
-});
+aboveTransports(
+  t,
+  "19. a release that is larger than the cache is read on demand, and goes live as well",
+  async (t) => {
+    const cache = ["--max-cache-size", "2MiB", "--memory", "1MiB", "--cache-dir", join(c.directory, "small")];
+    const { status, log, mountpoint, umount } = await c.mount("--refresh", "0.3", "--quiet", "0", ...cache);
+    for (const name of ["large", "larger"]) {
+      const next = await publish({ [name]: randomBytes(3 * MiB) });
+      await eventually("it is live", async () => (await status()).release === next);
+      t.ok(await c.same(mountpoint));
+      t.equal((await status()).hydrated, false);
+      t.match(await log(), new RegExp(`release ${next} is live \\(it is read on demand\\)`));
+    }
+    await umount();
+  },
+);

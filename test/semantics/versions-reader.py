@@ -1,4 +1,8 @@
-"""Reads a flipping tree for so many seconds, and says what it saw: versions-reader.py MOUNTPOINT SECONDS SEED"""
+"""
+Reads a flipping tree for so many seconds, and says what it saw: versions-reader.py MOUNTPOINT SECONDS SEED
+
+For longer than that where a busy machine has not let it see much yet.
+"""
 import json, mmap, os, random, sys, time
 
 root, seconds, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
@@ -78,7 +82,7 @@ def list_names():
             entry.stat()
 
 
-while time.monotonic() < end and len(problems) < 5:
+while (time.monotonic() < end or reads <= 20 or len(seen) <= 3) and len(problems) < 5:
     if chance.random() < 0.15:
         list_names()
     else:

@@ -1,3 +1,13 @@
-/** versions.test.ts for a minute of flips, over the kernel transport. */
-process.env.TEST_VERSIONS_SECONDS = "60";
-await import("./versions.test.ts");
+/** The first clause of versions.test.ts for a minute's worth of flips, over both transports side by side. */
+import t from "tap";
+import { HUNG } from "../mount/mounts.ts";
+import { readsOneVersion } from "./flipping.ts";
+
+const SECONDS = 45;
+
+t.setTimeout(5 * HUNG);
+t.jobs = 2;
+
+for (const transport of ["kernel", "fuse-native"] as const) {
+  t.test(transport, { buffered: true }, (t) => readsOneVersion(t, { seconds: SECONDS, transport }));
+}

@@ -36,6 +36,8 @@ export interface FaultProxy {
   queries: number;
   /** Update calls that came in. */
   calls: number;
+  /** Requests that found no network. */
+  refused: number;
   /** Ends the connections of those who wait in silence: they may try again at once. */
   hangUp(): void;
 }
@@ -57,7 +59,15 @@ export async function startFaultProxy(t: Test, target: string): Promise<FaultPro
     for (const response of silent) response.destroy();
     silent.clear();
   };
-  const proxy: FaultProxy = { url: "", fault: () => "none", down: false, queries: 0, calls: 0, hangUp };
+  const proxy: FaultProxy = {
+    url: "",
+    fault: () => "none",
+    down: false,
+    queries: 0,
+    calls: 0,
+    refused: 0,
+    hangUp,
+  };
   const server = createServer((incoming, outgoing) => {
     forward(proxy, target, silent, incoming, outgoing).catch(() => outgoing.destroy());
   });
@@ -77,6 +87,7 @@ async function forward(
   outgoing: ServerResponse,
 ): Promise<void> {
   if (proxy.down) {
+    proxy.refused += 1;
     outgoing.destroy();
     return;
   }

@@ -1,9 +1,15 @@
-/** A canister behind a fault proxy, and ways to fill it and to mount it. */
+/**
+ * A canister behind a fault proxy, and ways to fill it and to mount it. Only mounting starts bin/icfs: publishing, asking a mount and
+ * taking it away are done by the functions that its commands call, which test/cli and test/mount/canister.test.ts have as commands.
+ */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
+import { unmount } from "../../lib/fs/mounting/unmount.ts";
+import { askStatus } from "../../lib/mount/report/control.ts";
 import type { MountStatus } from "../../lib/mount/report/status.ts";
-import { mountpointFor, sh } from "../mount/mounts.ts";
+import { publish as publishDirectory } from "../../lib/publish/publish.ts";
+import { mountedAt, mountpointFor, sh } from "../mount/mounts.ts";
 import { startAssets } from "./assets.ts";
 import { startCanister, type TestCanister, type TestNetwork } from "./canister-network.ts";
 import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
@@ -42,9 +48,7 @@ export interface AnyMountable extends TestNetwork {
 
 /** An icfs canister. */
 export interface Mountable extends AnyMountable, TestCanister {
-  /** The environment of the host that publishes: what that has accepted is not what the mounting one has. */
-  readonly publisher: NodeJS.ProcessEnv;
-  /** Writes files into the tree and publishes it, from another host; the release's number. */
+  /** Writes files into the tree and publishes it; the release's number. What the mounting host has accepted stays as it is. */
   publish(files: Files): Promise<number>;
 }
 
@@ -54,22 +58,25 @@ export async function startMountable(
   options: Parameters<typeof startCanister>[1] = {},
 ): Promise<Mountable> {
   const canister = await startCanister(t, options);
-  const { directory, icfs, env } = canister;
-  const publisher = { ...env, XDG_STATE_HOME: join(directory, "publisher") };
   const { tree, ...mountable } = await behindProxy(t, canister);
   const id = canister.canister.toText();
   const publish = async (files: Files): Promise<number> => {
     await writeFiles(tree, files);
-    const { code, stdout, stderr } = await icfs(["publish", tree, id, "--json"], { env: publisher });
-    if (code !== 0) throw new Error(stderr);
-    return JSON.parse(stdout).release;
+    const { release } = await publishDirectory({
+      directory: tree,
+      canister: canister.canister,
+      agent: canister.publisherAgent,
+      source: canister.source(),
+      note: "",
+      progress: { start() {}, add() {}, stop() {} },
+    });
+    return release;
   };
   return {
     ...canister,
     ...mountable,
     id,
     tree,
-    publisher,
     publish,
     async fill(files) {
       await publish(files);
@@ -149,12 +156,16 @@ async function behindProxy(
       return {
         mountpoint,
         said,
-        status: async () => JSON.parse((await icfs(["status", mountpoint, "--json"])).stdout)[0],
+        async status() {
+          const mount = await mountedAt(mountpoint);
+          if (mount === undefined) throw new Error(`nothing is mounted at ${mountpoint}`);
+          return askStatus(mount);
+        },
         log: () => readFile(logFile, "utf8"),
         at: (name) => join(mountpoint, name),
         async umount() {
-          const { code, stderr } = await icfs(["umount", mountpoint]);
-          if (code !== 0) throw new Error(stderr);
+          const { serverEnded } = await unmount(mountpoint, { lazy: false });
+          if (!serverEnded) throw new Error(`what served ${mountpoint} has not ended`);
         },
       };
     },

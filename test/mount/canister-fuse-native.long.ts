@@ -1,3 +1,0 @@
-/** canister.test.ts over the other transport. */
-process.env.TEST_TRANSPORT = "fuse-native";
-await import("./canister.test.ts");
