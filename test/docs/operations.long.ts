@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { BOOT_FAILURE, STAGES, startMachine } from "../../demo/machine.ts";
 import { HOST_ADDRESS, TAP } from "../../demo/namespace.ts";
-import { DEBIAN_TREE, makeTree } from "../../demo/tree.ts";
+import { debianTree, makeTree } from "../../demo/tree.ts";
 import { documented } from "../support/documented.ts";
 import { HUNG, run } from "../support/icfs.ts";
 import { alone, BUILDING } from "../support/make.ts";
@@ -19,6 +19,7 @@ t.setTimeout(20 * HUNG);
 t.bail = true;
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const DEBIAN_TREE = debianTree().directory;
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 /** Building the package installs npm packages, and may have to wait for another test that builds; fetching all of a release takes seconds. */
 const LONG = 15 * HUNG;
