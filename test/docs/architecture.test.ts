@@ -14,7 +14,7 @@ interface Rule {
   readonly allowed: ReadonlyMap<string, boolean>;
 }
 
-/** `cache` is lib/cache/ or lib/cache.ts; what is beside lib is written with its slash. */
+/** `cache` is lib/cache/, `units` is lib/units.ts; what is beside lib is written with its slash. */
 const inLib = (name: string) => (name.endsWith("/") ? name.slice(0, -1) : `lib/${name}`);
 const withoutEnding = (path: string) => path.replace(/\/$|\.ts$/, "");
 
@@ -119,6 +119,7 @@ t.test("faults are found", async (t) => {
     "lib/a/deep/z.ts may not import lib/a/y.ts",
     "lib/stray.ts is in no module of the table",
     "localnet/index.ts may not import lib/errors.ts",
+    "lib/a imports nothing of lib/c",
     "lib/a imports nothing of lib/e",
     "lib/a imports nothing of localnet",
   ]);

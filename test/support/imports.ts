@@ -13,7 +13,7 @@ export interface Import {
   readonly isType: boolean;
 }
 
-/** As Biome formats them; `import("./x.ts")` is a type, or loads it late. */
+/** As Biome formats them; an import in parentheses is a type, or loads it late. */
 const IMPORT =
   /\b(import|export)( type)?\b[^;"'`()]*?\bfrom "(\.[^"]+)"|^import "(\.[^"]+)"|\bimport\("(\.[^"]+)"\)/gm;
 
