@@ -106,6 +106,7 @@ export function trapOf(error: unknown): Trap {
   if (error instanceof RangeError)
     return { errorCode: "IC0502", message: "Canister trapped: stack overflow" };
   if (error instanceof WebAssembly.RuntimeError) {
+    // V8's words: its error has nothing else.
     const known: [RegExp, string][] = [
       [/unreachable/, "unreachable"],
       [/memory access out of bounds|data segment/, "heap out of bounds"],

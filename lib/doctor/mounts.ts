@@ -111,6 +111,7 @@ async function readAsNobody(mountpoint: string): Promise<CommandResult | undefin
   const become = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--"];
   try {
     const result = await run("setpriv", [...become, "ls", "-A", "--", mountpoint], LIMIT_MS);
+    // It ends with 1 when it could not, and so may ls.
     return /^setpriv:/.test(result.stderr) ? undefined : result;
   } catch {
     return undefined;

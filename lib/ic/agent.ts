@@ -47,7 +47,7 @@ export function createAgent(options: AgentOptions): HttpAgent {
 
 /**
  * The same agent, but one that tells `received` of all that arrives. An agent takes nothing along from a query to its fetch(), so
- * each query that is watched has an agent of its own (5 µs).
+ * each query that is watched has an agent of its own, which takes microseconds to make.
  */
 function watched({ config }: HttpAgent, received: Received): HttpAgent {
   const fetch: Fetch = config.fetch!;

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { FormatError, messageOf, UserError } from "../errors.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
+import { HttpStatusError } from "./call-errors.ts";
 import { CborReader } from "./cbor-reader.ts";
 
 export interface Network {
@@ -108,7 +109,7 @@ export interface NetworkStatus {
 /** Asks a network for its status. @throws FormatError when what answers is no network; Error when nothing does */
 export async function networkStatus(url: string): Promise<NetworkStatus> {
   const response = await boundedFetch(`${url}/api/v2/status`, undefined, STATUS_TIMEOUT_MS);
-  if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+  if (!response.ok) throw new HttpStatusError(response.status, `HTTP status ${response.status}`);
   const time = new Date(response.headers.get("date") ?? Number.NaN);
   return {
     rootKey: decodeRootKey(new Uint8Array(await response.arrayBuffer())),

@@ -65,6 +65,7 @@ export async function detach(path: string, lazy: boolean): Promise<void> {
   }
   if (result.code === 0) return;
   if (result.timedOut) throw new UserError(`${command} ${path} does not come back`);
+  // Neither has an exit code for it, nor says more than this, in English (lib/process/command.ts).
   if (/busy/i.test(result.stderr)) {
     throw new UserError(
       `${path} is busy: somebody has files open or works in it; --lazy unmounts all the same`,

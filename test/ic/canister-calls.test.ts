@@ -1,0 +1,91 @@
+/** What comes of calls that the agent reports as errors of its own: errors of ours, whichever way the call went. */
+import {
+  RejectError as AgentRejectError,
+  CertifiedRejectErrorCode,
+  type HttpAgent,
+  HttpErrorCode,
+  HttpFetchErrorCode,
+  ProtocolError,
+  type RequestId,
+  TransportError,
+} from "@dfinity/agent";
+import type { IDL } from "@dfinity/candid";
+import { Principal } from "@dfinity/principal";
+import t from "tap";
+import { actorOf } from "../../lib/ic/actor.ts";
+import type { HttpStatusError } from "../../lib/ic/call-errors.ts";
+import { replicatedCalls, unverifiedCall } from "../../lib/ic/canister-calls.ts";
+import { certificateOf } from "../../lib/ic/read-state.ts";
+
+const canister = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
+const nothing = new Uint8Array();
+const requestId = new Uint8Array(32) as RequestId;
+const SAID = "Error from Canister x: Canister called `ic0.trap` with message: 'over quota'.\nConsider";
+
+/** The ways in which something is asked of a canister, by an agent that does as `asked` says, whatever it is asked. */
+function ways(asked: () => Promise<unknown>): Record<string, () => Promise<unknown>> {
+  const agent = {
+    call: asked,
+    query: asked,
+    readState: asked,
+    getPrincipal: async () => Principal.anonymous(),
+  };
+  const asAgent = { ...agent, rootKey: nothing } as unknown as HttpAgent;
+  const candid: IDL.InterfaceFactory = ({ IDL }) =>
+    IDL.Service({ change: IDL.Func([], [], []), look: IDL.Func([], [], ["query"]) });
+  const actor = actorOf<Record<"change" | "look", () => Promise<void>>>(candid, {
+    agent: asAgent,
+    canisterId: canister,
+  });
+  return {
+    change: actor.change,
+    look: actor.look,
+    replicated: () => replicatedCalls(asAgent, canister, nothing)("change", nothing),
+    unverified: () => unverifiedCall(asAgent, canister, "change", nothing),
+    "read state": () => certificateOf(asAgent, canister, ["controllers"]),
+  };
+}
+
+t.test("a rejection that the agent throws, as when it polls for an answer", async (t) => {
+  const rejected = ways(async () => {
+    throw new AgentRejectError(new CertifiedRejectErrorCode(requestId, 5, SAID, "IC0503"));
+  });
+  for (const [name, ask] of Object.entries(rejected)) {
+    await t.rejects(ask(), { name: "RejectError", code: 5, errorCode: "IC0503", reason: "over quota" }, name);
+  }
+  await t.rejects(rejected.replicated!(), { message: `canister ${canister} rejects "change": over quota` });
+});
+
+t.test("a rejection of a call that was not taken", async (t) => {
+  const body = { reject_code: 4, reject_message: "no more", error_code: "IC0406" };
+  const refused = ways(async () => ({ requestId, response: { status: 200, body } }));
+  for (const name of ["change", "replicated", "unverified"]) {
+    await t.rejects(refused[name]!(), {
+      name: "RejectError",
+      code: 4,
+      errorCode: "IC0406",
+      reason: "no more",
+    });
+  }
+});
+
+t.test("no answer", async (t) => {
+  const failures: [thrown: Error, expected: Partial<HttpStatusError>][] = [
+    [
+      new TransportError(new HttpFetchErrorCode(new Error("no answer within 5 s"))),
+      { name: "NoAnswerError" },
+    ],
+    [
+      new ProtocolError(new HttpErrorCode(429, "Too Many", [["Retry-After", "3"]], "")),
+      { name: "HttpStatusError", status: 429, retryAfter: 3000 },
+    ],
+    [new TypeError("Uint8Array expected"), { name: "Error", message: "Uint8Array expected" }],
+  ];
+  for (const [thrown, expected] of failures) {
+    const all = ways(async () => {
+      throw thrown;
+    });
+    for (const [name, ask] of Object.entries(all))
+      await t.rejects(ask(), expected as Error, `${name}: ${thrown.name}`);
+  }
+});
