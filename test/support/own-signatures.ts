@@ -7,15 +7,19 @@ import { bls12_381 } from "@noble/curves/bls12-381";
 
 const { signShortSignature, verifyShortSignature, getPublicKeyForShortSignatures } = bls12_381;
 const made = new Set<string>();
-/** Public keys by the secret ones, all in hexadecimal. */
-const publicKeys = new Map<string, string>();
+/** Public keys by the secret ones in hexadecimal. */
+const publicKeys = new Map<string, Uint8Array>();
+
+function publicKey(secretKey: Uint8Array): Uint8Array {
+  const secret = hex(secretKey);
+  const known = publicKeys.get(secret) ?? getPublicKeyForShortSignatures(secretKey);
+  publicKeys.set(secret, known);
+  return known;
+}
 
 function sign(message: Uint8Array, secretKey: Uint8Array): Uint8Array {
-  const secret = hex(secretKey);
-  const publicKey = publicKeys.get(secret) ?? hex(getPublicKeyForShortSignatures(secretKey));
-  publicKeys.set(secret, publicKey);
   const signature = signShortSignature(message, secretKey);
-  made.add([hex(signature), hex(message), publicKey].join());
+  made.add([signature, message, publicKey(secretKey)].map(hex).join());
   return signature;
 }
 
@@ -27,4 +31,8 @@ function hex(bytes: Uint8Array): string {
 }
 
 // @dfinity/agent takes no other verifier for its actors' calls, and looks these up at each of them.
-Object.assign(bls12_381, { signShortSignature: sign, verifyShortSignature: verify });
+Object.assign(bls12_381, {
+  signShortSignature: sign,
+  verifyShortSignature: verify,
+  getPublicKeyForShortSignatures: publicKey,
+});
