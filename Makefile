@@ -15,7 +15,7 @@ PREFIX ?= /usr/local
 SBINDIR ?= /sbin
 export PREFIX SBINDIR ZSHDIR DESTDIR
 
-.PHONY: help as-root setup modules canister dist install uninstall deb check format test test-long test-boot demo bench soak clean
+.PHONY: help as-root setup modules canister dist install uninstall deb check format test test-long test-boot test-clean demo bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,9 @@ test-long: as-root setup-test ## Run the tests that take minutes each
 
 test-boot: as-root setup-test ## Boot a Debian host that mounts at boot, with the package, as root; some ten minutes
 	tap --timeout=1800 test/boot/host.boot.ts
+
+test-clean: as-root setup-test ## Do what a newcomer does, in a clean Debian 12 and a clean 13, as root; half an hour
+	tap --timeout=1800 test/clean/*.clean.ts
 
 demo: as-root setup-demo ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts

@@ -8,7 +8,7 @@ const TESTS = fileURLToPath(new URL("..", import.meta.url));
 
 /** As `documented("DOCUMENT", "HEADING")` in a test. */
 const run = new Set<string>();
-for await (const name of glob("**/*.{test,long,boot}.ts", { cwd: TESTS })) {
+for await (const name of glob("**/*.{test,long,boot,clean}.ts", { cwd: TESTS })) {
   const source = await readFile(`${TESTS}/${name}`, "utf8");
   for (const [, document, heading] of source.matchAll(/documented\(\s*"([^"]+)",\s*"([^"]+)",?\s*\)/g)) {
     run.add(`${document}: ${heading}`);

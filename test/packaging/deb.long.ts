@@ -1,6 +1,7 @@
 /**
  * The Debian package in a clean Debian: it installs with what it depends on, and mounts for root without an environment; a mount
- * outlives an upgrade and the removal of its package; a purge leaves nothing behind, and nobody without their files.
+ * outlives an upgrade and the removal of its package; a purge leaves nothing behind, and nobody without their files. In Debian 12, or
+ * 13: deb-trixie.long.ts.
  */
 import { copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -8,13 +9,14 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { eventually } from "../mount/mounts.ts";
 import { chroot } from "../support/chroot.ts";
-import { debianRoot } from "../support/debian-root.ts";
+import { debianRoot, type Release } from "../support/debian-root.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { make } from "../support/make.ts";
 import { startMountable } from "../support/mountable.ts";
 
 t.setTimeout(900_000);
 
+const release: Release = process.env.TEST_RELEASE === "trixie" ? "trixie" : "bookworm";
 /** Newer than any. */
 const NEWER = "99.0.0";
 /** What apt and dpkg write for themselves, and the kernel's. */
@@ -24,7 +26,7 @@ const NOT_THE_PACKAGE =
 const c = await startMountable(t);
 const work = await temporaryDirectory(t);
 const root = join(work, "root");
-await debianRoot(root);
+await debianRoot(root, { release });
 const debian = await chroot(t, root);
 const listing = async () => {
   const { stdout } = await debian.run(["find", "/", "-mount", "-print0"]);

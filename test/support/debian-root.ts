@@ -1,9 +1,9 @@
 /**
- * A clean Debian, of the release and from the mirror that this machine's own apt takes its packages from. It is made once and
- * kept in build/; from then on it is unpacked.
+ * A clean Debian, from the mirror that this machine's own apt takes its packages from. It is made once and kept in build/; from then on
+ * it is unpacked.
  */
 import { createHash } from "node:crypto";
-import { access, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "../../demo/process.ts";
@@ -11,6 +11,9 @@ import { run } from "../../demo/process.ts";
 const BUILD = fileURLToPath(new URL("../../build/", import.meta.url));
 /** Seconds: a slow mirror. */
 const LONG = 900;
+
+/** Debian 12 and 13. */
+export type Release = "bookworm" | "trixie";
 
 /** A repository as apt knows it. */
 interface Repository {
@@ -22,13 +25,14 @@ interface Repository {
 /**
  * Unpacks the smallest Debian that apt can work with, and these packages, into an empty directory.
  *
+ * @param options.release this machine's own when it is not given
  * @throws Error when it can be had from nowhere; with what debootstrap has said
  */
 export async function debianRoot(
   directory: string,
-  { packages = [] }: { packages?: readonly string[] } = {},
+  { packages = [], release }: { packages?: readonly string[]; release?: Release } = {},
 ): Promise<void> {
-  const repositories = await debianRepositories();
+  const repositories = await debianRepositories(release);
   const wanted = JSON.stringify([repositories, packages.toSorted()]);
   const key = createHash("sha256").update(wanted).digest("hex").slice(0, 12);
   const kept = join(BUILD, `debian-${key}.tar`);
@@ -51,36 +55,20 @@ async function make(
   const [{ uri, suite }] = repositories as [Repository];
   const include = packages.length === 0 ? [] : [`--include=${packages.join(",")}`];
   try {
-    // What debootstrap mounts, and may leave when it is interrupted, is seen by nobody else.
-    await run(
-      "unshare",
-      [
-        "--mount",
-        "--propagation",
-        "private",
-        "debootstrap",
-        "--variant=minbase",
-        ...include,
-        suite,
-        root,
-        uri,
-      ],
-      { seconds: LONG, env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", DEBIAN_FRONTEND: "noninteractive" } },
-    );
-    await writeFile(
-      join(root, "etc/apt/sources.list"),
-      repositories.map((one) => `deb ${one.uri} ${one.suite} ${one.component}\n`).join(""),
-    );
-    await rm(join(root, "var/cache/apt/archives"), { recursive: true, force: true });
-    await mkdir(join(root, "var/cache/apt/archives/partial"), { recursive: true });
     const archive = join(work, "root.tar");
-    await run(
-      "tar",
-      ["--create", "--numeric-owner", "--xattrs", "--file", archive, "--directory", root, "."],
-      {
-        seconds: LONG,
-      },
-    );
+    const sources = repositories.map((one) => `deb ${one.uri} ${one.suite} ${one.component}\n`).join("");
+    // In memory: dpkg waits for a disk after each file. What is mounted here is seen by nobody else, and gone however this ends.
+    const script = `mkdir ${root}
+      mount -t tmpfs tmpfs ${root}
+      debootstrap --variant=minbase ${include.join(" ")} ${suite} ${root} ${uri}
+      printf %s "$1" >${root}/etc/apt/sources.list
+      rm -rf ${root}/var/cache/apt/archives
+      mkdir -p ${root}/var/cache/apt/archives/partial
+      tar --create --one-file-system --numeric-owner --xattrs --file ${archive} --directory ${root} .`;
+    await run("unshare", ["--mount", "--propagation", "private", "bash", "-euc", script, "bash", sources], {
+      seconds: LONG,
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", DEBIAN_FRONTEND: "noninteractive" },
+    });
     await rename(archive, kept);
   } finally {
     await rm(work, { recursive: true, force: true });
@@ -88,7 +76,7 @@ async function make(
 }
 
 /** Debian's own repositories in apt's configuration, the release's first. @throws Error when there are none */
-async function debianRepositories(): Promise<readonly [Repository, ...Repository[]]> {
+async function debianRepositories(release: Release | undefined): Promise<readonly Repository[]> {
   let found = await knownRepositories();
   if (found.length === 0) {
     // It knows whose they are once it has asked.
@@ -97,7 +85,9 @@ async function debianRepositories(): Promise<readonly [Repository, ...Repository
   }
   const [first, ...more] = found;
   if (first === undefined) throw new Error("apt has no repository of Debian's");
-  return [first, ...more];
+  // trixie-security is where bookworm-security is.
+  const named = ({ suite }: Repository) => suite.replace(first.suite, release ?? first.suite);
+  return [first, ...more].map((one) => ({ ...one, suite: named(one) }));
 }
 
 async function knownRepositories(): Promise<Repository[]> {

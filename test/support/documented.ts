@@ -20,6 +20,15 @@ function read(document: string): Promise<string> {
   return readFile(new URL(`../../docs/${document}`, import.meta.url), "utf8");
 }
 
+/** The commands of README.md's section under `heading`, which are indented: a list a block, without comments. */
+export async function readmeCommands(heading: string): Promise<string[][]> {
+  const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+  const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`));
+  if (section === undefined) throw new Error(`README.md has no "${heading}"`);
+  const blocks = [...section.matchAll(/(?:^ {4}.+\n)+/gm)].map(([block]) => block.trimEnd().split("\n"));
+  return blocks.map((lines) => lines.map((line) => line.replace(/ +# .*/, "").trim()));
+}
+
 /** The fenced blocks of docs/DOCUMENT, in order. */
 export async function blocksOf(document: string): Promise<Block[]> {
   const blocks: Block[] = [];

@@ -59,11 +59,11 @@ export async function mountKernel({
   ];
   // A source that happens to be a file's name is not to be made an absolute path (-c).
   const command = ["-i", "-c", "-t", MOUNT_TYPE, "-o", parameters.join(","), "--", options.source, path];
-  const { descriptor } = device;
-  const { code, stderr } = await run("mount", command, COMMAND_LIMIT_MS, { descriptor }).catch((error) => ({
-    code: -1,
-    stderr: messageOf(error),
-  }));
+  const { code, stderr } = await run("mount", command, COMMAND_LIMIT_MS, {
+    descriptor: device.descriptor,
+    // Through fsopen(2), which Debian 13's takes by itself, the kernel is not told what follows the dot of the type.
+    environment: { LIBMOUNT_FORCE_MOUNT2: "always" },
+  }).catch((error) => ({ code: -1, stderr: messageOf(error) }));
   if (code !== 0) {
     device.close();
     throw new UserError(`cannot mount at ${mountpoint}: ${stderr.trim()}`);

@@ -1,0 +1,3 @@
+import { newcomer } from "./newcomer.ts";
+
+await newcomer("trixie");
