@@ -1,4 +1,4 @@
-/** `icfs mount` from its start to its end: the first release, the mount, the signals. */
+/** `icfs mount` from its start to its end: the first release, the mount, and what it takes down with it. */
 import { messageOf, UserError } from "../errors.ts";
 import { prepareMountpoint } from "../fs/mounting/mountpoint.ts";
 import { BlsThread } from "../ic/bls-thread.ts";
@@ -14,6 +14,7 @@ import type { CanisterMountOptions } from "./options.ts";
 import { untilNetworkAnswers } from "./outage.ts";
 import type { MountDescription } from "./report/status.ts";
 import { ServiceManager } from "./report/systemd.ts";
+import { answerSignals } from "./signals.ts";
 
 /** Who wants the memory to be small does not want a thread's 30 MiB either. */
 const LEAST_MEMORY_FOR_THREAD = 128 * 1024 * 1024;
@@ -37,10 +38,7 @@ export async function serveMount(
   let isMounted = false;
   // Not before: nobody waits yet, and the thread takes longer to start than a certificate to check.
   const thread = options.memory < LEAST_MEMORY_FOR_THREAD ? undefined : new BlsThread();
-  const writeStatistics = () => mount?.writeStatistics();
-  process.on("SIGUSR1", writeStatistics);
-  // From a terminal it says that this is closed.
-  process.on("SIGHUP", () => (process.stdin.isTTY ? process.kill(process.pid, "SIGTERM") : mount?.refresh()));
+  answerSignals(() => mount);
   manager?.follow(() => (isMounted ? mount?.status() : undefined));
   try {
     await serveUntilUnmounted({
@@ -81,7 +79,7 @@ export async function serveMount(
     manager?.end();
     metrics?.close();
     mount?.end();
-    writeStatistics();
+    mount?.writeStatistics();
     await mount?.keepLearned();
     await store?.close();
   }
