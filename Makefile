@@ -15,7 +15,7 @@ PREFIX ?= /usr/local
 SBINDIR ?= /sbin
 export PREFIX SBINDIR ZSHDIR DESTDIR
 
-.PHONY: help as-root setup modules canister dist install uninstall deb check format test test-long test-boot test-clean demo bench soak clean
+.PHONY: help as-root setup modules canister dist install uninstall deb check format test test-long test-boot test-clean test-mutants demo bench soak clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +78,9 @@ test-boot: as-root setup-test ## Boot a Debian host that mounts at boot, with th
 
 test-clean: as-root setup-test ## Do what a newcomer does, in a clean Debian 12 and a clean 13, as root; half an hour
 	tap --timeout=1800 test/clean/*.clean.ts
+
+test-mutants: as-root setup-test ## Put small faults in, one at a time: do the tests notice? As root; FAULTS="NAME ..." JOBS=1
+	@node test/mutants/run.ts --jobs=$(or $(JOBS),1) $(FAULTS)
 
 demo: as-root setup-demo ## Boot a virtual machine from a canister, end to end, as root
 	@node demo/demo.ts

@@ -1,0 +1,127 @@
+/** A copy of this checkout, to be broken; and whatever its tests leave behind is taken away. */
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { mountsBelow, Process, processesWith, run } from "../../demo/process.ts";
+import { type Fault, withFault } from "./fault.ts";
+
+/** How a test file has ended. */
+export interface Ended {
+  readonly passed: boolean;
+  /** It was ended, as it did not end by itself. */
+  readonly hung: boolean;
+  readonly seconds: number;
+  /** What failed first, in the test's words. */
+  readonly failure: string;
+}
+
+const WASM = "build/icfs.wasm";
+const COMPILE_SECONDS = 120;
+/** Milliseconds for processes that were told to end. */
+const ENDING_MS = 300;
+
+export class Checkout {
+  readonly #root: string;
+  /** Of the tests: what they leave behind is found by it. */
+  readonly #temporary: string;
+  readonly #env: NodeJS.ProcessEnv;
+
+  private constructor(root: string, temporary: string) {
+    this.#root = root;
+    this.#temporary = temporary;
+    // tap's own limit is for tests that are quicker, or run beside nothing else.
+    this.#env = { ...process.env, TMPDIR: temporary, TAP_TIMEOUT: "0", TAP_FAIL_SKIP: "1", NO_COLOR: "1" };
+  }
+
+  /** Copies what is in `from`, committed or not, into a directory that is not there yet. */
+  static async copy(from: string, directory: string): Promise<Checkout> {
+    const root = join(directory, "icfs");
+    const temporary = join(directory, "tmp");
+    mkdirSync(temporary, { recursive: true });
+    const list = await run("git", [
+      "-C",
+      from,
+      "ls-files",
+      "-z",
+      "--cached",
+      "--others",
+      "--exclude-standard",
+    ]);
+    for (const file of list.split("\0").filter((name) => name !== "")) {
+      // What was deleted and not committed yet is listed.
+      cpSync(join(from, file), join(root, file), { force: true, verbatimSymlinks: true });
+    }
+    cpSync(join(from, "build"), join(root, "build"), { recursive: true, verbatimSymlinks: true });
+    symlinkSync(join(from, "node_modules"), join(root, "node_modules"));
+    return new Checkout(root, temporary);
+  }
+
+  /** Puts a fault in, does the work, and takes the fault out. @throws Error when the fault does not apply or compile */
+  async withFault<T>(fault: Fault, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const files = [fault.file, WASM].map((name) => join(this.#root, name));
+    const before = files.map((file) => readFileSync(file));
+    try {
+      writeFileSync(files[0]!, withFault(before[0]!.toString(), fault));
+      if (fault.file.endsWith(".mo")) {
+        const compile = ["canister/compile.ts", "canister/main.mo", WASM].map((name) =>
+          join(this.#root, name),
+        );
+        await run(process.execPath, compile, { seconds: COMPILE_SECONDS, signal });
+      }
+      return await work();
+    } finally {
+      for (const [i, file] of files.entries()) writeFileSync(file, before[i]!);
+    }
+  }
+
+  /** Runs a test file. @param seconds after which it hangs. @throws the signal's reason */
+  async test(file: string, seconds: number, signal: AbortSignal): Promise<Ended> {
+    const start = performance.now();
+    let hung = false;
+    const child = new Process("/usr/bin/env", ["-C", this.#root, process.execPath, file], this.#env);
+    const stop = () => void child.stop();
+    const timer = setTimeout(() => {
+      hung = true;
+      stop();
+    }, seconds * 1000);
+    signal.addEventListener("abort", stop);
+    const how = await child.exit;
+    signal.removeEventListener("abort", stop);
+    clearTimeout(timer);
+    await this.#cleanUp();
+    signal.throwIfAborted();
+    return {
+      passed: how === 0,
+      hung,
+      seconds: (performance.now() - start) / 1000,
+      failure: firstFailure(child.output) ?? child.tail(1),
+    };
+  }
+
+  /** Ends what the tests have left, unmounts it, and empties their directory. */
+  async #cleanUp(): Promise<void> {
+    for (const mount of mountsBelow(this.#temporary).reverse())
+      await run("umount", ["-l", mount]).catch(() => {});
+    for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+      const left = processesWith(`TMPDIR=${this.#temporary}`);
+      if (left.length === 0) break;
+      for (const { pid } of left) end(pid, signal);
+      await sleep(ENDING_MS);
+    }
+    rmSync(this.#temporary, { recursive: true, force: true });
+    mkdirSync(this.#temporary);
+  }
+}
+
+function end(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It has ended in between.
+  }
+}
+
+/** The innermost of what failed first: tap says it before what it is a part of. */
+function firstFailure(output: string): string | undefined {
+  return /^\s*not ok \d+ - (.*)$/m.exec(output)?.[1];
+}
