@@ -1,5 +1,7 @@
 /** Who may do what: owners, publishers, readers, strangers and nobody in particular. */
 import { randomBytes } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { Actor } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Principal } from "@dfinity/principal";
@@ -7,6 +9,7 @@ import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
 import { type IcfsCanister, icfsCanister } from "../../lib/icfs-canister.ts";
+import { compiled } from "../support/compiled.ts";
 import { ICFS_WASM, sha256, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
 
 const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "it succeeded", messageOf);
@@ -78,6 +81,42 @@ t.test("a publisher publishes and owns nothing; revoked, it does neither", async
   t.strictSame(await canister.owner.roles_granted(), []);
   await canister.network.replace(canister.id, "upgrade", ICFS_WASM);
   t.match(await failure(canister.owner.grant(Principal.anonymous(), { reader: null })), /it is everybody/);
+});
+
+t.test("other canisters are strangers too, and their calls do not meet inspect_message", async (t) => {
+  const { network, id, owner } = await startIcfsCanister(t);
+  const caller = await network.install(
+    compiled(fileURLToPath(new URL("./caller/main.mo", import.meta.url))),
+    NO_ARGUMENTS,
+  );
+  const { call } = Actor.createActor<{
+    call(canister: Principal, method: string, args: Uint8Array): Promise<Uint8Array>;
+  }>(
+    ({ IDL }) => {
+      const bytes = IDL.Vec(IDL.Nat8);
+      return IDL.Service({ call: IDL.Func([IDL.Principal, IDL.Text, bytes], [bytes], []) });
+    },
+    { agent: network.agent, canisterId: caller },
+  );
+  // What the owner would call, which is not sent.
+  const sent: [method: string, args: Uint8Array][] = [];
+  const agent = network.agentFor(network.identity);
+  agent.call = async (_, { methodName, arg }) => {
+    sent.push([methodName, Uint8Array.from(arg)]);
+    throw new Error("not sent");
+  };
+  const recording = icfsCanister(agent, id);
+  for (const make of Object.values({ ...publishing(recording), ...owning(recording) })) await failure(make());
+  t.equal(sent.length, 8, "all methods that change something");
+  const before = await owner.status();
+  for (const [method, args] of sent) {
+    const said = await failure(call(id, method, args));
+    t.match(said, /not authorised/, method);
+  }
+  t.match(await owner.status(), { loose_chunks: before.loose_chunks, settings: before.settings });
+  await owner.grant(caller, { publisher: null });
+  const [method, args] = sent[0]!;
+  t.ok((await call(id, method, args)).length > 0, `${method}, once it is a publisher`);
 });
 
 t.test("a private canister answers only those with a role", async (t) => {

@@ -16,6 +16,8 @@ export interface Ended {
 }
 
 const WASM = "build/icfs.wasm";
+/** Characters of what failed. */
+const SHOWN = 100;
 const COMPILE_SECONDS = 120;
 /** Milliseconds for processes that were told to end. */
 const ENDING_MS = 300;
@@ -30,7 +32,14 @@ export class Checkout {
     this.#root = root;
     this.#temporary = temporary;
     // tap's own limit is for tests that are quicker, or run beside nothing else.
-    this.#env = { ...process.env, TMPDIR: temporary, TAP_TIMEOUT: "0", TAP_FAIL_SKIP: "1", NO_COLOR: "1" };
+    this.#env = {
+      ...process.env,
+      TMPDIR: temporary,
+      TAP_TIMEOUT: "0",
+      TAP_FAIL_SKIP: "1",
+      TAP_BAIL: "1",
+      NO_COLOR: "1",
+    };
   }
 
   /** Copies what is in `from`, committed or not, into a directory that is not there yet. */
@@ -94,7 +103,10 @@ export class Checkout {
       passed: how === 0,
       hung,
       seconds: (performance.now() - start) / 1000,
-      failure: firstFailure(child.output) ?? child.tail(1),
+      failure: (firstFailure(child.output) ?? child.tail(1))
+        .replace(/\p{Cc}/gu, "?")
+        .trim()
+        .slice(0, SHOWN),
     };
   }
 

@@ -7,7 +7,7 @@
  * The exit code is 1 unless every fault was noticed. One that does not apply any more is to be written anew, since its lines have
  * changed. What is changed in the checkout and not committed yet is copied too.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -45,6 +45,8 @@ const interrupted = new AbortController();
 const { signal } = interrupted;
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => interrupted.abort());
 const directory = mkdtempSync(join(tmpdir(), "icfs-mutants-"));
+// Some tests read as nobody.
+chmodSync(directory, 0o755);
 /** How the test files end without a fault. */
 const usual = new Map<string, Promise<Ended>>();
 try {

@@ -1,0 +1,59 @@
+/** What is at a mountpoint before it is used: dead mounts, of ours and of others, and what is no directory. */
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { MOUNT_TYPE, mountAt, readMounts } from "../../../lib/fs/mounting/mountinfo.ts";
+import { prepareMountpoint } from "../../../lib/fs/mounting/mountpoint.ts";
+import { createLog } from "../../../lib/log.ts";
+import { run } from "../../../lib/process/command.ts";
+import { mountpointFor } from "../../mount/mounts.ts";
+import { HUNG, temporaryDirectory } from "../../support/icfs.ts";
+
+/** A FUSE mount whose process is gone. */
+async function deadMount(t: Test, type: string, source: string): Promise<string> {
+  const path = await mountpointFor(t);
+  const descriptor = openSync("/dev/fuse", "r+");
+  const options = "fd=3,rootmode=40000,user_id=0,group_id=0";
+  // A source that happens to be a file's name is not to be made an absolute path (-c).
+  const command = ["-i", "-c", "-t", type, "-o", options, source, path];
+  const { code, stderr } = await run("mount", command, HUNG, { descriptor });
+  closeSync(descriptor);
+  if (code !== 0) throw new Error(stderr);
+  return path;
+}
+
+function logged() {
+  const lines: string[] = [];
+  return { lines, log: createLog("debug", (line) => lines.push(line)) };
+}
+
+t.test("a dead mount of ours is taken away", async (t) => {
+  const path = await deadMount(t, MOUNT_TYPE, "canister");
+  const { lines, log } = logged();
+  t.match(await prepareMountpoint(path, log), { path, entries: 0 });
+  t.equal(mountAt(await readMounts(), path), undefined);
+  t.match(lines, [/taking away a dead mount of canister/]);
+});
+
+t.test("a dead mount of something else is left alone", async (t) => {
+  const path = await deadMount(t, "fuse.sshfs", "host:/files");
+  await t.rejects(prepareMountpoint(path, logged().log), {
+    name: "UserError",
+    message: /is a dead mount of something else than icfs; umount -l takes it away$/,
+  });
+  t.equal(mountAt(await readMounts(), path)?.type, "fuse.sshfs", "it is there as before");
+});
+
+t.test("what is mounted there and lives, and what is no directory", async (t) => {
+  const { log } = logged();
+  const path = await mountpointFor(t);
+  await run("mount", ["-t", "tmpfs", "other", path], HUNG);
+  await t.rejects(prepareMountpoint(path, log), { message: /in use: a file system of type tmpfs \(other\)/ });
+  const directory = await temporaryDirectory(t);
+  await t.rejects(prepareMountpoint(join(directory, "none"), log), { message: /does not exist/ });
+  writeFileSync(join(directory, "file"), "");
+  await t.rejects(prepareMountpoint(join(directory, "file"), log), { message: /is not a directory/ });
+  const { lines, log: warning } = logged();
+  t.match(await prepareMountpoint(directory, warning), { entries: 1 });
+  t.match(lines, [/the mount hides 1 files/]);
+});

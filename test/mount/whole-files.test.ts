@@ -1,0 +1,103 @@
+/** `--open whole`, over a cache of the test's own: a file is open once all of it is here, is right, and will stay. */
+import { createHash } from "node:crypto";
+import t from "tap";
+import { type HoldingChunks, WholeFiles } from "../../lib/mount/whole-files.ts";
+import { type Chunk, keyOf, Tree, type TreeFile } from "../../lib/tree/tree.ts";
+import { HUNG } from "../support/icfs.ts";
+
+const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
+const PIECES = [Buffer.from("one "), Buffer.from("two "), Buffer.from("three")];
+
+/** A tree with one file of all the pieces. */
+function treeWith(hash = sha256(Buffer.concat(PIECES))): { tree: Tree; file: TreeFile } {
+  const file: TreeFile = {
+    kind: "file",
+    path: "initrd",
+    modified: 0n,
+    size: Buffer.concat(PIECES).length,
+    sha256: hash,
+    executable: false,
+    extents: PIECES.map(({ length }, chunk) => ({ chunk, offset: 0, length })),
+  };
+  const chunks = PIECES.map((piece) => ({ sha256: sha256(piece), size: piece.length }));
+  return { tree: Tree.of({ chunks, entries: [file] }, 0n), file };
+}
+
+/** A cache with room for so many chunks, and pins. */
+class Cache implements HoldingChunks {
+  readonly held = new Set<string>();
+  readonly pinned = new Map<string, readonly string[]>();
+  readonly #room: number;
+  readonly #late: Promise<unknown>;
+
+  constructor(room = PIECES.length, late: Promise<unknown> = Promise.resolve()) {
+    this.#room = room;
+    this.#late = late;
+  }
+  async get(chunk: Chunk): Promise<Buffer> {
+    await this.#late;
+    return PIECES.find((piece) => keyOf(chunk) === sha256(piece).toString("hex"))!;
+  }
+  prefetch(): void {}
+  hold() {
+    const own: string[] = [];
+    return {
+      keep: async (chunk: Chunk) => {
+        if (this.held.has(keyOf(chunk))) return true;
+        if (this.held.size >= this.#room) return false;
+        this.held.add(keyOf(chunk));
+        own.push(keyOf(chunk));
+        return true;
+      },
+      letGo: () => {
+        for (const key of own) this.held.delete(key);
+      },
+    };
+  }
+  async pin(name: string, keys: Iterable<string>): Promise<void> {
+    this.pinned.set(name, [...keys]);
+  }
+  async unpin(name: string): Promise<void> {
+    this.pinned.delete(name);
+  }
+}
+
+t.test("all of an open file is held and pinned, until it is closed as often as it was opened", async (t) => {
+  const { tree, file } = treeWith();
+  const cache = new Cache();
+  const whole = new WholeFiles(cache, cache, HUNG);
+  await whole.opening(file, tree);
+  await whole.opening(file, tree);
+  const keys = tree.chunks.map(keyOf);
+  t.strictSame([...cache.held], keys);
+  t.strictSame([...cache.pinned.values()], [keys]);
+  whole.closed(file);
+  t.strictSame([...cache.held], keys, "somebody has it open still");
+  whole.closed(file);
+  t.strictSame([...cache.held], []);
+  t.equal(cache.pinned.size, 0);
+});
+
+t.test("what finds no room is not opened, and what of it was held is let go", async (t) => {
+  const { tree, file } = treeWith();
+  const cache = new Cache(PIECES.length - 1);
+  await t.rejects(new WholeFiles(cache, cache, HUNG).opening(file, tree), {
+    message: /larger than the cache has room for/,
+  });
+  t.strictSame([...cache.held], []);
+  t.equal(cache.pinned.size, 0);
+});
+
+t.test("nor is one that has another hash, or comes too late", async (t) => {
+  const wrong = treeWith(Buffer.alloc(32));
+  const cache = new Cache();
+  await t.rejects(new WholeFiles(cache, cache, HUNG).opening(wrong.file, wrong.tree), {
+    message: /^the file's SHA-256 is/,
+  });
+  t.equal(cache.pinned.size, 0);
+
+  const never = new Cache(PIECES.length, new Promise(() => {}));
+  const { tree, file } = treeWith();
+  await t.rejects(new WholeFiles(never, undefined, 20).opening(file, tree), { message: /--open-timeout/ });
+  t.strictSame([...never.held], []);
+});

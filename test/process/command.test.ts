@@ -1,0 +1,48 @@
+/** The host's small commands: what they say, and that none is waited for, or stays, longer than its limit. */
+import { open, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import { run } from "../../lib/process/command.ts";
+import { HUNG, temporaryDirectory } from "../support/icfs.ts";
+
+const script = (text: string): [string, string[]] => ["sh", ["-c", text]];
+
+t.test("code, output and errors, in English", async (t) => {
+  const { code, stdout, stderr, timedOut } = await run(...script("echo $LC_ALL; echo no >&2; exit 3"), HUNG);
+  t.same({ code, stdout, stderr, timedOut }, { code: 3, stdout: "C\n", stderr: "no\n", timedOut: false });
+  t.equal((await run(...script("kill -KILL $$"), HUNG)).code, null, "a signal is no code");
+  await t.rejects(run("icfs-no-such-command", [], HUNG), { code: "ENOENT" });
+});
+
+t.test("an environment, and a descriptor", async (t) => {
+  const file = join(await temporaryDirectory(t), "file");
+  await writeFile(file, "content");
+  await using handle = await open(file, "r");
+  const options = { descriptor: handle.fd, environment: { WHO: "me" } };
+  t.equal((await run(...script("cat <&3; echo $WHO"), HUNG, options)).stdout, "contentme\n");
+});
+
+t.test("one that hangs is killed, whatever it does with signals", async (t) => {
+  const hanging = "trap '' TERM INT HUP; echo $$; while :; do sleep 1; done";
+  // The limit counts from the first output: by then the traps are set, and the process is known.
+  const { code, stdout, timedOut } = await run(...script(hanging), 100, { startMs: HUNG });
+  t.same({ code, timedOut }, { code: null, timedOut: true });
+  const pid = Number(stdout);
+  t.ok(pid > 1);
+  const lives = () => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+  const until = performance.now() + HUNG;
+  while (lives() && performance.now() < until) await sleep(20);
+  t.notOk(lives(), "it is gone");
+});
+
+t.test("one that says nothing is not waited for beyond its start", async (t) => {
+  const { timedOut, stdout } = await run(...script("exec sleep 3600"), HUNG, { startMs: 50 });
+  t.same({ timedOut, stdout }, { timedOut: true, stdout: "" });
+});
