@@ -47,3 +47,49 @@ t.test("chunks that are missing are uploaded, and the release is asked for again
     message: "the canister has lost 1 chunks that were uploaded: publish again",
   });
 });
+
+t.test("an answer gets lost: the release on top of the parent is ours, or somebody else's", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeTree(directory, { file: "content" });
+  const tree = await chunked(directory);
+  const publisher = Principal.anonymous();
+  const ours = {
+    ...{ number: 1, parent: undefined, note: "mine", publisher: publisher.toUint8Array() },
+    manifest: { chunks: tree.manifestPieces },
+  };
+  /** What comes of a request when this has been made, whoever asked for it. */
+  const askedWhen = async (header: object) => {
+    let calls = 0;
+    const publish = async (): Promise<PublishResult> => {
+      calls += 1;
+      if (calls === 1) throw new Error("the connection was closed");
+      return { err: { conflict: { number: 1n, newest: [Buffer.alloc(32)] } } };
+    };
+    const source = { head: async () => ({ header, hash: Buffer.alloc(32) }) } as unknown as ReleaseReader;
+    const upload = async () => {};
+    const request = {
+      canister: { publish },
+      source,
+      publisher,
+      tree,
+      parent: undefined,
+      note: "mine",
+      upload,
+    };
+    const result = await makeRelease(request).then(
+      (made) => made.header,
+      (error: Error) => error.message.split(" ", 1)[0],
+    );
+    return { result, calls };
+  };
+  const [own, ...others] = await Promise.all([
+    askedWhen(ours),
+    askedWhen({ ...ours, publisher: Buffer.alloc(29, 1) }),
+    askedWhen({ ...ours, note: "another" }),
+    askedWhen({ ...ours, manifest: { chunks: [Buffer.alloc(32)] } }),
+    askedWhen({ ...ours, manifest: { chunks: [] } }),
+    askedWhen({ ...ours, parent: Buffer.alloc(32) }),
+  ]);
+  t.same(own, { result: ours, calls: 1 }, "it is not asked for again");
+  for (const other of others) t.same(other, { result: "conflict:", calls: 2 });
+});

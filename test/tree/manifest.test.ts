@@ -127,6 +127,21 @@ t.test("other bytes are refused", async (t) => {
   for (const [name, bytes] of cases) t.throws(() => decodeManifest(bytes), FormatError, name);
 });
 
+t.test("names that are not UTF-8 are refused: decoded, they could be one name", async (t) => {
+  const good = bytesOf(
+    manifestOf([
+      file("a~", [{ chunk: 0, offset: 0, length: 5 }], 5),
+      { kind: "symlink", path: "l", modified: 2n, target: "a~" },
+    ]),
+  );
+  const [path, target] = [good.indexOf("a~"), good.lastIndexOf("a~")];
+  for (const at of [path, target]) {
+    const bytes = Buffer.from(good);
+    bytes[at + 1] = 0xff;
+    t.throws(() => decodeManifest(bytes), { name: "FormatError", message: "a text is not UTF-8" });
+  }
+});
+
 t.test("no flipped byte makes the decoder do anything but refuse or decode", async (t) => {
   const good = bytesOf(
     manifestOf([
