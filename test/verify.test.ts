@@ -1,11 +1,16 @@
-/** Comparing a release with what a mount serves, here a directory in its place; test/mount/pinned.long.ts has mounts. */
+/**
+ * A release that is wrong in parts, over chunks of the test's own, and what a mount serves, here a directory in its place;
+ * test/mount/pinned.long.ts has mounts.
+ */
 import { chmod, mkdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
+import { VerificationError } from "../lib/ic/certificate.ts";
 import type { Progress } from "../lib/publish/progress.ts";
-import { Tree } from "../lib/tree/tree.ts";
-import { mountProblems } from "../lib/verify.ts";
-import { chunked, writeTree } from "./publish/trees.ts";
+import type { Totals } from "../lib/tree/header.ts";
+import { type Chunk, Tree } from "../lib/tree/tree.ts";
+import { fileProblems, mountProblems, totalsProblems } from "../lib/verify.ts";
+import { bytesOf, chunked, writeTree } from "./publish/trees.ts";
 import { temporaryDirectory } from "./support/icfs.ts";
 
 const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
@@ -33,4 +38,45 @@ t.test("a mount that serves other bytes, names, kinds or targets; modes are its 
     `${directory}: added   file      d/new`,
     `${directory}: changed symlink   link (target)`,
   ]);
+});
+
+t.test("all files that are wrong are named; without a network, how many were not looked at", async (t) => {
+  const directory = await temporaryDirectory(t);
+  // Large ones: each has chunks of its own.
+  const contents = Object.fromEntries(["a", "b", "c", "d"].map((name, i) => [name, bytesOf(i, 300_000)]));
+  await writeTree(directory, contents);
+  const { manifest, chunks } = await chunked(directory);
+  const tree = Tree.of(manifest, 0n);
+  /** @param failing what getting the chunks of these files throws */
+  const problems = (failing: Record<string, Error>) => {
+    const get = async (chunk: Chunk) => {
+      const number = tree.chunks.indexOf(chunk);
+      const error = failing["abcd"[number]!];
+      if (error !== undefined) throw error;
+      return chunks[number]!.read();
+    };
+    return fileProblems(tree, { get, prefetch: () => {} }, silent);
+  };
+  t.same(await problems({}), []);
+  const wrong = new VerificationError("other bytes");
+  t.same(await problems({ a: wrong, c: wrong }), ["a: other bytes", "c: other bytes"]);
+  t.same(await problems({ a: wrong, b: new Error("no answer") }), [
+    "a: other bytes",
+    "b: no answer",
+    "the network does not answer: 2 more files were not checked",
+  ]);
+});
+
+t.test("whatever a header says wrongly of its files is named", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeTree(directory, { "d/a": "one", b: "three" });
+  await symlink("b", join(directory, "link"));
+  const tree = Tree.of((await chunked(directory)).manifest, 0n);
+  const right: Totals = { files: 2, directories: 1, symlinks: 1, bytes: 8, chunks: 1, chunkBytes: 8 };
+  t.same(totalsProblems(right, tree), []);
+  for (const [name, number] of Object.entries(right)) {
+    t.same(totalsProblems({ ...right, [name]: number + 1 }, tree), [
+      `the header says ${name}: ${number + 1}, and the manifest has ${number}`,
+    ]);
+  }
 });
