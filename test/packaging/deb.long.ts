@@ -69,6 +69,8 @@ const { version } = JSON.parse(
   await readFile(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8"),
 );
 if ((await apt("update")).code !== 0) throw new Error("apt-get update failed");
+// fuse3 needs it, and Debian 13's apt never takes it away, since it has a use for it as well.
+if ((await apt("install", "--no-install-recommends", "adduser")).code !== 0) throw new Error("apt failed");
 const before = await listing();
 const options = `network=${c.proxy.url},root-key=/etc/icfs/root.key,refresh=1,quiet=0`;
 

@@ -22,7 +22,7 @@ const clone = join(directory, "icfs");
 // As it is here, not as it was committed: what git knows, or would.
 await mkdir(clone);
 const list = ["-C", CHECKOUT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-const script = `git ${list.join(" ")} | tar --create --null --files-from=- --directory ${CHECKOUT} --ignore-failed-read |
+const script = `git ${list.join(" ")} | tar --create --directory ${CHECKOUT} --ignore-failed-read --null --files-from=- |
   tar --extract --no-same-owner --directory ${clone}`;
 await run("bash", ["-euo", "pipefail", "-c", script]);
 
