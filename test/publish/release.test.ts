@@ -1,10 +1,12 @@
 /** How often a release is asked for when chunks are missing; test/fault/publishing.long.ts has answers that get lost. */
 import { Principal } from "@dfinity/principal";
 import t from "tap";
+import { NoAnswerError, RejectError } from "../../lib/ic/call-errors.ts";
 import type { PublishResult } from "../../lib/icfs-canister.ts";
 import { makeRelease } from "../../lib/publish/release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import { hexOf } from "../../lib/tree/hash.ts";
+import { stopClock } from "../support/clock.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { chunked, writeTree } from "./trees.ts";
 
@@ -93,3 +95,38 @@ t.test("an answer gets lost: the release on top of the parent is ours, or somebo
   t.same(own, { result: ours, calls: 1 }, "it is not asked for again");
   for (const other of others) t.same(other, { result: "conflict:", calls: 2 });
 });
+
+t.test(
+  "a call without an answer, after which nothing can be seen: nobody knows, whatever is the matter",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    await writeTree(directory, { file: "content" });
+    const tree = await chunked(directory);
+    const clock = stopClock(t);
+    let calls = 0;
+    const publish = async (): Promise<PublishResult> => {
+      calls += 1;
+      throw new NoAnswerError("no answer within 120 s");
+    };
+    // What a canister says no to is final, but not here.
+    const head = async () => {
+      throw new RejectError(5, "it is private now");
+    };
+    const made = makeRelease({
+      canister: { publish },
+      source: { head } as unknown as ReleaseReader,
+      publisher: Principal.anonymous(),
+      tree,
+      parent: undefined,
+      note: "",
+      upload: async () => {},
+    }).catch((error: unknown) => error);
+    await clock.pass(120_000);
+    t.match(await made, {
+      name: "UserError",
+      message:
+        "no answer to the request for a release (it is private now): publish again, which changes nothing if it was made",
+    });
+    t.equal(calls, 1, "it is not called again before somebody has looked");
+  },
+);
