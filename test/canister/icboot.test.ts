@@ -172,11 +172,9 @@ t.test("a reply that would be too large is none", async (t) => {
   equal(t, await get("huge", 5, 6000), Buffer.alloc(6000 * SECTOR), "and what fits is there");
 });
 
-t.test("40 MB take a moment", async (t) => {
+t.test("40 MB, in 40 parts", async (t) => {
   const content = randomBytes(40 * 1024 * 1024);
-  const before = performance.now();
   await put("initrd", content);
-  t.ok(performance.now() - before < 30_000, `uploaded in ${Math.round(performance.now() - before)} ms`);
   const sectors = content.length / SECTOR;
   for (let at = 0; at < sectors; at += 4096)
     equal(

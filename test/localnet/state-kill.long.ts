@@ -14,7 +14,6 @@ import { Actor, HttpAgent } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import type { Principal } from "@dfinity/principal";
 import t from "tap";
-import { compileMotoko } from "../../canister/compile.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
@@ -22,6 +21,7 @@ import type { ChunkReference } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
 import { bytesOf, writeTree } from "../publish/trees.ts";
+import { compiled } from "../support/compiled.ts";
 import { BIN, cleanEnvironment, HUNG, run, temporaryDirectory } from "../support/icfs.ts";
 import { ICFS_WASM, treeOf } from "../support/icfs-canister.ts";
 import { NO_INSTALL_ARGUMENTS } from "../support/networks.ts";
@@ -34,7 +34,7 @@ const KILLS = 10;
 const LONGEST_RUN = 1500;
 const MiB = 1024 * 1024;
 
-const counter = compileMotoko(fileURLToPath(new URL("./canisters/counter/main.mo", import.meta.url)));
+const counter = compiled(fileURLToPath(new URL("./canisters/counter/main.mo", import.meta.url)));
 const counterService = IDL.Service({
   get: IDL.Func([], [IDL.Nat], ["query"]),
   increment: IDL.Func([], [IDL.Nat], []),
@@ -97,7 +97,7 @@ const counterOn = (agent: HttpAgent, canisterId: Principal): any =>
 t.test(`${KILLS} kills lose nothing that was answered`, async (t) => {
   let network = await start();
   const rootKey = network.agent.rootKey!;
-  const counterId = await install(network.agent, counter.wasm);
+  const counterId = await install(network.agent, counter);
   const icfsId = await install(network.agent, ICFS_WASM);
   const chunks: ChunkReference[] = [];
   /** The counter's answers and stores; of the one that was under way when the network was killed we know nothing. */
