@@ -1,9 +1,9 @@
 /** Publishing to the original's canister while others write to it, answers get lost, or it says no. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { HttpErrorCode, ProtocolError } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import t from "tap";
+import { HttpStatusError } from "../../lib/ic/call-errors.ts";
 import { queries } from "../../lib/ic/canister-calls.ts";
 import { type IcbootWriter, icbootWriter } from "../../lib/publish/icboot/icboot-updates.ts";
 import { publishFiles } from "../../lib/publish/icboot/publish.ts";
@@ -99,7 +99,7 @@ t.test("while things go wrong", async (t) => {
     let puts = 0;
     const refuse = async () => {
       puts += 1;
-      throw new ProtocolError(new HttpErrorCode(400, "Bad Request", [], "no such thing"));
+      throw new HttpStatusError(400, "HTTP status 400 Bad Request: no such thing");
     };
     await t.rejects(publishWith({ put: refuse, setlen: refuse }), {
       message: /^the canister did not take new-\d+: HTTP status 400 Bad Request: no such thing$/,

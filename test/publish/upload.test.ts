@@ -1,9 +1,9 @@
 /** How many puts are under way at once, and what is tried again; test/fault/publishing.long.ts has the real ones. */
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { HttpErrorCode, ProtocolError } from "@dfinity/agent";
 import t from "tap";
 import { UserError } from "../../lib/errors.ts";
+import { HttpStatusError } from "../../lib/ic/call-errors.ts";
 import type { IcfsCanister } from "../../lib/icfs-canister.ts";
 import type { UploadChunk } from "../../lib/publish/chunker.ts";
 import { uploadChunks } from "../../lib/publish/upload.ts";
@@ -12,7 +12,7 @@ import { bytesOf } from "./trees.ts";
 
 const MiB = 1024 * 1024;
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
-const busy = () => new ProtocolError(new HttpErrorCode(503, "Busy", [], ""));
+const busy = () => new HttpStatusError(503, "Busy");
 
 /** Chunks of their own put each. */
 function chunksOf(count: number): UploadChunk[] {
