@@ -1,6 +1,9 @@
 /** The original's canister as a source: what it lists, what it hides, and what changes under its readers. */
 import { randomBytes } from "node:crypto";
+import { IDL } from "@dfinity/candid";
 import t from "tap";
+import { createLog } from "../../../lib/log.ts";
+import { IcbootSource } from "../../../lib/source/icboot/source.ts";
 import { type FaultProxy, startFaultProxy } from "../../support/fault-proxy.ts";
 import { startIcboot } from "../../support/icboot.ts";
 import { contentOf, fileAt, filesIn, sourceOf } from "../../support/sources.ts";
@@ -175,6 +178,31 @@ t.test("what was not read before a file changed is not read as part of it", asyn
   const next = await source.tree(await source.newest());
   await t.rejects(source.chunk(chunks[1]!), { message: /initrd has changed/ });
   t.ok((await contentOf(source, next, "initrd")).equals(now));
+});
+
+t.test("nor is what was asked for before it changed, and is answered afterwards", async (t) => {
+  const files = new Map([["initrd", 2 * MiB]]);
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  const signed = async (method: string) => {
+    if (method === "listing") {
+      const pairs = IDL.Vec(IDL.Tuple(IDL.Text, IDL.Nat));
+      return Uint8Array.from(IDL.encode([pairs], [[...files]]));
+    }
+    asked.resolve();
+    await answer.promise;
+    return Uint8Array.from(IDL.encode([IDL.Vec(IDL.Nat8)], [new Uint8Array(MiB)]));
+  };
+  const calls = { signed, replicated: signed };
+  const source = new IcbootSource(calls, "query", createLog("error"));
+  const tree = await source.tree(await source.newest());
+  const late = source.chunk(tree.chunks[fileAt(tree, "initrd").extents[1]!.chunk]!);
+  const refused = t.rejects(late, { message: /initrd has changed/ });
+  await asked.promise;
+  files.set("initrd", 3 * MiB);
+  await source.newest();
+  answer.resolve();
+  await refused;
 });
 
 t.test("a file that was gone and comes back with the same length is another one", async (t) => {
