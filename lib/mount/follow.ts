@@ -239,10 +239,11 @@ export class Follower {
     const fits = await reserve();
     if (!hydrate) return false;
     if (!fits) {
-      const why = isLive
-        ? "is larger than the cache: it is"
-        : "and the live one do not fit the cache together: it will be";
-      log.warn(`${name} ${why} read on demand; --max-cache-size makes room`);
+      log.warn(
+        isLive
+          ? `${name} is larger than the cache: it is read on demand; --max-cache-size makes room`
+          : `${name} and the live one do not fit the cache together: it will be read on demand; --max-cache-size makes room`,
+      );
       return false;
     }
     target.hydration = startOf(tree);
