@@ -1,12 +1,12 @@
 /** Who may do what: owners, publishers, readers, strangers and nobody in particular. */
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { Actor } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
+import { actorOf } from "../../lib/ic/actor.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
 import { type IcfsCanister, icfsCanister } from "../../lib/icfs-canister.ts";
 import { compiled } from "../support/compiled.ts";
@@ -89,7 +89,7 @@ t.test("other canisters are strangers too, and their calls do not meet inspect_m
     compiled(fileURLToPath(new URL("./caller/main.mo", import.meta.url))),
     NO_ARGUMENTS,
   );
-  const { call } = Actor.createActor<{
+  const { call } = actorOf<{
     call(canister: Principal, method: string, args: Uint8Array): Promise<Uint8Array>;
   }>(
     ({ IDL }) => {

@@ -1,6 +1,9 @@
 /** Directories that are published to the original's canister, and what it has of them. */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { queries } from "../../lib/ic/canister-calls.ts";
+import { icbootWriter } from "../../lib/publish/icboot/icboot-updates.ts";
+import { type IcbootPublication, publishFiles } from "../../lib/publish/icboot/publish.ts";
 import type { IcbootCanister } from "../support/icboot.ts";
 import { type Result, run } from "../support/icfs.ts";
 
@@ -45,13 +48,20 @@ export function differing(a: Map<string, Buffer>, b: Map<string, Buffer>): strin
   return [...names].filter((name) => !a.get(name)?.equals(b.get(name) ?? Buffer.from("nothing")));
 }
 
-/** Publishes, and expects it to work. */
+/** Publishes with bin/icfs, and expects it to work. */
 export async function published(c: IcbootCanister, tree: string, ...more: string[]): Promise<Result> {
   const result = await c.icfs(["publish", tree, c.canister.toText(), ...more]);
   if (result.code !== 0) throw new Error(result.stderr);
   return result;
 }
 
-export async function publishedJson(c: IcbootCanister, tree: string) {
-  return JSON.parse((await published(c, tree, "--json")).stdout);
+/** Publishes with the function behind that. */
+export function publication({ agent, canister }: IcbootCanister, tree: string): Promise<IcbootPublication> {
+  return publishFiles({
+    directory: tree,
+    call: queries(agent, canister),
+    canister: icbootWriter(agent, canister),
+    progress: { start() {}, add() {}, stop() {} },
+    warn() {},
+  });
 }

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { startIcboot } from "../support/icboot.ts";
 import { run } from "../support/icfs.ts";
-import { differing, filesIn, filesOf, published, publishedJson, treeIn } from "./icboot-trees.ts";
+import { differing, filesIn, filesOf, publication, published, treeIn } from "./icboot-trees.ts";
 import { bytesOf, writeTree } from "./trees.ts";
 
 const MiB = 1024 * 1024;
@@ -72,7 +72,7 @@ t.test("a tree, and what becomes of it", async (t) => {
   });
 
   await t.test("what is there already is not sent again", async (t) => {
-    t.match(await publishedJson(c, tree), { files: names, bytes, filesUploaded: 0, bytesUploaded: 0 });
+    t.match(await publication(c, tree), { files: names, bytes, filesUploaded: 0, bytesUploaded: 0 });
     t.match(
       (await published(c, tree)).stdout,
       `nothing changed: the canister has this tree, ${names} files, `,
@@ -87,7 +87,7 @@ t.test("a tree, and what becomes of it", async (t) => {
       (await published(c, tree, "--dry-run")).stdout,
       /^changed file {6}sizes\/2097152 \(bytes\)\nwould /,
     );
-    t.match(await publishedJson(c, tree), { filesUploaded: 1, bytesUploaded: 2 * MiB });
+    t.match(await publication(c, tree), { filesUploaded: 1, bytesUploaded: 2 * MiB });
     t.same(differing(await filesOf(c), await filesIn(tree)), []);
   });
 
@@ -96,11 +96,11 @@ t.test("a tree, and what becomes of it", async (t) => {
     await truncate(join(tree, `sizes/${MiB}`), 0);
     await writeFile(join(tree, "sizes/0"), bytesOf(50, MiB + 3));
     await writeFile(join(tree, `sizes/${MiB + 1}`), bytesOf(51, 3 * MiB));
-    t.match(await publishedJson(c, tree), { filesUploaded: 4 });
+    t.match(await publication(c, tree), { filesUploaded: 4 });
     t.same(differing(await filesOf(c), await filesIn(tree)), []);
     // Where it was cut off, it has its old bytes: they must not come back.
     await writeFile(join(tree, `sizes/${MiB}`), Buffer.alloc(600));
-    t.match(await publishedJson(c, tree), { filesUploaded: 1, bytesUploaded: 600 });
+    t.match(await publication(c, tree), { filesUploaded: 1, bytesUploaded: 600 });
     t.same(differing(await filesOf(c), await filesIn(tree)), []);
   });
 
@@ -109,7 +109,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     await rm(join(tree, "again.cfg"));
     const dry = await published(c, tree, "--dry-run");
     t.match(dry.stdout, /^stays {3}file {6}again\.cfg\nstays {3}file {6}boot\.d\/menu é 1\.cfg\n/);
-    const { stale, filesUploaded } = await publishedJson(c, tree);
+    const { stale, filesUploaded } = await publication(c, tree);
     t.match(stale, ["again.cfg", "boot.d/menu é 1.cfg"]);
     t.equal(filesUploaded, 0);
     const count = stale.length;
@@ -164,7 +164,7 @@ t.test("an interrupted publication goes on from there", async (t) => {
   });
   t.match(interrupted, { code: 130, stdout: "" });
   t.notMatch(interrupted.stderr, /unexpected error|Error:/);
-  const { filesUploaded } = await publishedJson(c, tree);
+  const { filesUploaded } = await publication(c, tree);
   t.ok(filesUploaded > 0 && filesUploaded <= files - 2, `${filesUploaded} of ${files} files were left`);
   t.same(differing(await filesOf(c), await filesIn(tree)), []);
 
