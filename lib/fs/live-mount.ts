@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { KERNEL_READAHEAD_KIB } from "../readahead.ts";
-import { isMounted, type Mount, mountAt, readMounts } from "./mounting/mountinfo.ts";
+import { isMounted, isMountedThere, type Mount, mountAt, readMounts } from "./mounting/mountinfo.ts";
 import { detach } from "./mounting/unmount.ts";
 import type { EndReason, MountedTransport } from "./transport.ts";
 
@@ -73,7 +73,7 @@ export function liveMount(mount: Mount, log: Log, served: Served): MountedTransp
         await detach(mount.mountpoint, true);
       } catch (error) {
         // Somebody else may have been quicker.
-        if (isMounted(await readMounts(), mount)) throw error;
+        if (isMountedThere(await readMounts(), mount)) throw error;
       }
     } else {
       log.warn(`${mount.mountpoint}: something else is mounted here now, and stays`);

@@ -67,9 +67,20 @@ export function mountAt(mounts: readonly Mount[], mountpoint: string): Mount | u
   return stacked.find((mount) => !covered.has(mount.id));
 }
 
-/** Tells whether `mount` is still among `mounts`; an id alone may have been given to another mount since. */
+/** Tells whether `mount` is still among `mounts`, wherever it was moved to. */
 export function isMounted(mounts: readonly Mount[], mount: Mount): boolean {
-  return mounts.some(
-    (other) => other.id === mount.id && other.device === mount.device && other.type === mount.type,
-  );
+  return mounts.some((other) => isSame(other, mount));
+}
+
+/**
+ * Tells whether `mount` is still among `mounts` where it was. The kernel gives a mount's numbers to the next one at once: after an
+ * unmount, another mount elsewhere may have both.
+ */
+export function isMountedThere(mounts: readonly Mount[], mount: Mount): boolean {
+  return mounts.some((other) => isSame(other, mount) && other.mountpoint === mount.mountpoint);
+}
+
+/** By the numbers, and by what the kernel may give the same numbers to. */
+function isSame(a: Mount, b: Mount): boolean {
+  return a.id === b.id && a.device === b.device && a.type === b.type && a.source === b.source;
 }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../errors.ts";
 import { type CommandResult, run } from "../../process/command.ts";
 import { isRoot } from "./host.ts";
-import { isMounted, MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
+import { isMountedThere, MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
 import { locate } from "./probe.ts";
 import { findServer } from "./serving-process.ts";
 
@@ -38,12 +38,11 @@ export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): 
   }
   const pid = await findServer(mount);
   await detach(path, lazy);
-  if (!(await until(async () => !isMounted(await readMounts(), mount)))) {
+  if (!(await until(async () => !isMountedThere(await readMounts(), mount)))) {
     throw new UserError(`${mountpoint} is still mounted`);
   }
-  const serverEnded =
-    pid === undefined ||
-    (await until(async () => (await findServer(mount)) === undefined && !isRunning(pid)));
+  // Not whether somebody serves a mount of this number: by now that may be another mount.
+  const serverEnded = pid === undefined || (await until(async () => !isRunning(pid)));
   return { mount, pid, serverEnded };
 }
 

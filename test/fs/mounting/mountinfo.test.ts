@@ -1,6 +1,7 @@
 import t from "tap";
 import {
   isMounted,
+  isMountedThere,
   type Mount,
   mountAt,
   parseMountinfo,
@@ -59,7 +60,10 @@ t.test("knows a mount from another that has its id", async (t) => {
   t.equal(isMounted([], mount), false);
   t.equal(isMounted([{ ...mount, device: "0:99" }], mount), false);
   t.equal(isMounted([{ ...mount, type: "tmpfs" }], mount), false);
+  t.equal(isMounted([{ ...mount, source: "another" }], mount), false);
   t.equal(isMounted([{ ...mount, mountpoint: "/moved" }], mount), true, "a moved mount is still there");
+  t.equal(isMountedThere(mounts, mount), true);
+  t.equal(isMountedThere([{ ...mount, mountpoint: "/elsewhere" }], mount), false, "but not where it was");
 });
 
 t.test("reads this host's", async (t) => {
