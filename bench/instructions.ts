@@ -13,7 +13,7 @@ import { Actor, HttpAgent } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { compileMotoko } from "../canister/compile.ts";
 import { icfsCanister, type PublishResult } from "../lib/icfs-canister.ts";
-import { IcfsReader } from "../lib/source/icfs/reader.ts";
+import { IcfsReader } from "../lib/source/icfs/query-reader.ts";
 import type { Entry } from "../lib/tree/manifest.ts";
 import { encodeManifest } from "../lib/tree/manifest-encoder.ts";
 import { startLocalNetwork } from "../localnet/index.ts";

@@ -1,6 +1,6 @@
 /**
  * The icfs canister as its publishers and owners call it (canister/main.mo). The agent checks what it answers: updates by
- * their certificates, queries by the nodes' signatures. Readers do not come this way (lib/source/icfs/reader.ts).
+ * their certificates, queries by the nodes' signatures. Readers do not come this way (lib/source/icfs/query-reader.ts).
  */
 import type { HttpAgent } from "@dfinity/agent";
 import type { IDL } from "@dfinity/candid";

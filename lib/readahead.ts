@@ -4,7 +4,7 @@
  * Three layers ask, and one decides. The kernel reads ahead of a sequential reader by one chunk (KERNEL_READAHEAD_KIB), so that
  * a chunk's pieces are asked for in parallel. The file system (lib/fs/view) then asks the cache for the READAHEAD_CHUNKS behind the
  * one that is read, and for those of the next files as well once a reader has opened FILES_IN_ORDER one after the other. Who reads
- * whole files (lib/cache/file-reader.ts) asks for FILE_READER_CHUNKS. To ask costs nothing: the cache (lib/cache/chunk-fetcher.ts)
+ * whole files (lib/cache/file-reader.ts) asks for FILE_READER_CHUNKS. To ask costs nothing: the cache (lib/cache/fetch-scheduler.ts)
  * decides how many are on their way at once. Its window (lib/adaptive-window.ts) begins at FIRST_PREFETCHES, grows by one with each
  * chunk that comes quickly up to MOST_PREFETCHES, but to no more than SHARE_AHEAD of the memory, and is halved when one is late or
  * fails. A chunk leaves room for the next one before it has arrived: by the TELLING_ constants. What finds no room is kept in

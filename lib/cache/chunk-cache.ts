@@ -12,7 +12,7 @@ import {
   type FetchChunk,
   type FetcherOptions,
   type FetchStatistics,
-} from "./chunk-fetcher.ts";
+} from "./fetch-scheduler.ts";
 import { Garbage } from "./garbage.ts";
 import { HeldChunks } from "./held-chunks.ts";
 

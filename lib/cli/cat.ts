@@ -5,9 +5,9 @@ import { Command } from "commander";
 import { FileReader } from "../cache/file-reader.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { nameOf } from "../source/words.ts";
-import { readingCache } from "./chunks.ts";
 import { RELEASE_ARGUMENT, type ReadingOptions, withSource } from "./options.ts";
 import { openForReading } from "./reading.ts";
+import { readingCache } from "./reading-cache.ts";
 
 export function catCommand(): Command {
   const command = new Command("cat")

@@ -3,7 +3,7 @@ import { type Command, CommanderError } from "commander";
 import { exitProcess } from "../process/exit.ts";
 import { describe } from "./failure.ts";
 import { icfsProgram } from "./program.ts";
-import { silenceAgent } from "./quiet.ts";
+import { silenceAgent } from "./silence-agent.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;

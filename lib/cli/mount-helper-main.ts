@@ -15,7 +15,7 @@ import { mountCommand } from "./mount.ts";
 import { type HelperRequest, parseHelperArguments, UsageError } from "./mount-helper.ts";
 import { wroteRw } from "./mount-helper-rw.ts";
 import type { NetworkOptions } from "./options.ts";
-import { silenceAgent } from "./quiet.ts";
+import { silenceAgent } from "./silence-agent.ts";
 
 /** Exit codes, see mount(8). */
 const INCORRECT_INVOCATION = 1;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { cacheDirectory, stateDirectory } from "../directories.ts";
 import type { TransportName } from "../fs/choose-transport.ts";
-import { defaultMountOptions } from "../fs/mounting/mount-options.ts";
+import { defaultMountOptions } from "../fs/mounting/fuse-options.ts";
 import { isLogLevel, type LogLevel } from "../log.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
 import { parseDuration, parseMebibytes } from "../units.ts";

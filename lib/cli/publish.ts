@@ -19,8 +19,8 @@ import { createProgress, type Progress, stopOnSignals } from "../publish/progres
 import { describePublication, publish } from "../publish/publish.ts";
 import type { CanisterAddress } from "../source/address.ts";
 import { detectSource } from "../source/detect.ts";
+import { trustingReader } from "../source/icfs/accepted-releases.ts";
 import { openReader } from "../source/icfs/open-release.ts";
-import { trustingReader } from "../source/icfs/trust.ts";
 import type { SourceKind } from "../source/source.ts";
 import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, sourceOption, withNetwork } from "./options.ts";

@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { parseCanisterId } from "../ic/agent.ts";
-import { acceptedReleases, resetTrust } from "../source/icfs/trust.ts";
+import { acceptedReleases, resetTrust } from "../source/icfs/accepted-releases.ts";
 import { flag } from "./options.ts";
 
 export function trustCommand(): Command {

@@ -16,9 +16,9 @@ import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
 import { parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
-import { readingCache } from "./chunks.ts";
 import { flag, type ReadingOptions, withSource } from "./options.ts";
 import { openForReading, openSourceOf } from "./reading.ts";
+import { readingCache } from "./reading-cache.ts";
 
 interface VerifyOptions extends ReadingOptions {
   readonly json?: boolean;

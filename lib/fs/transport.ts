@@ -1,7 +1,7 @@
 /** What the two transports (kernel, fuse-native) have in common: what they are given, and what a live mount can do. */
 
 import type { Log } from "../log.ts";
-import type { MountOptions } from "./mounting/mount-options.ts";
+import type { MountOptions } from "./mounting/fuse-options.ts";
 import type { Mount } from "./mounting/mountinfo.ts";
 import type { FileSystem } from "./view/filesystem.ts";
 

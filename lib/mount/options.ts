@@ -1,6 +1,6 @@
 /** What a mount is told to do; lib/cli/mount.ts has the defaults. */
 import type { DiskStore } from "../cache/disk-store.ts";
-import type { MountOptions } from "../fs/mounting/mount-options.ts";
+import type { MountOptions } from "../fs/mounting/fuse-options.ts";
 import type { MountTransport } from "../fs/transport.ts";
 import type { Log } from "../log.ts";
 import type { SourceKind, Trust } from "../source/source.ts";

@@ -13,7 +13,7 @@ import type { UploadChunk } from "./chunker.ts";
 import { patientReader } from "./patience.ts";
 import { checkNote, planPublication } from "./plan.ts";
 import type { Progress } from "./progress.ts";
-import { withQuickPut } from "./put.ts";
+import { withQuickPut } from "./quick-put.ts";
 import { makeRelease } from "./release.ts";
 import { missingChunks, uploadChunks } from "./upload.ts";
 

@@ -18,7 +18,7 @@ import type { ReleaseAddress } from "./address.ts";
 import { isReplyTooLarge } from "./assets/asset-canister.ts";
 import { fewAttempts } from "./few-attempts.ts";
 import { decodeListing } from "./icboot/icboot-canister.ts";
-import { hasAccepted } from "./icfs/trust.ts";
+import { hasAccepted } from "./icfs/accepted-releases.ts";
 import type { SourceKind } from "./source.ts";
 
 /** Characters of an interface: the largest that people write have some ten thousand. */

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { setImmediate as turn } from "node:timers/promises";
 import { ChunkCache, type Disk } from "../../lib/cache/chunk-cache.ts";
-import type { FetchChunk } from "../../lib/cache/chunk-fetcher.ts";
+import type { FetchChunk } from "../../lib/cache/fetch-scheduler.ts";
 import { createLog } from "../../lib/log.ts";
 import type { ChunkReference } from "../../lib/tree/manifest.ts";
 import { type Chunk, keyOf } from "../../lib/tree/tree.ts";

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import type { Examined } from "../../lib/doctor/check.ts";
-import { hasAccepted } from "../../lib/source/icfs/trust.ts";
+import { hasAccepted } from "../../lib/source/icfs/accepted-releases.ts";
 import { eventually, sh } from "../mount/mounts.ts";
 import { BIN, run } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { mountKernel } from "../../lib/fs/kernel/mount.ts";
-import { defaultMountOptions } from "../../lib/fs/mounting/mount-options.ts";
+import { defaultMountOptions } from "../../lib/fs/mounting/fuse-options.ts";
 import { createLog } from "../../lib/log.ts";
 import { directory, file, MemoryFileSystem } from "./memory-filesystem.ts";
 

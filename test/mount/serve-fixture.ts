@@ -7,7 +7,7 @@
 
 import { once } from "node:events";
 import { chooseTransport } from "../../lib/fs/choose-transport.ts";
-import { defaultMountOptions } from "../../lib/fs/mounting/mount-options.ts";
+import { defaultMountOptions } from "../../lib/fs/mounting/fuse-options.ts";
 import { FsError } from "../../lib/fs/view/filesystem.ts";
 import { createLog } from "../../lib/log.ts";
 import { notifyFailed, notifyReady } from "../../lib/process/daemon.ts";

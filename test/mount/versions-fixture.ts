@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { on } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chooseTransport } from "../../lib/fs/choose-transport.ts";
-import { defaultMountOptions } from "../../lib/fs/mounting/mount-options.ts";
+import { defaultMountOptions } from "../../lib/fs/mounting/fuse-options.ts";
 import type { MountedTransport } from "../../lib/fs/transport.ts";
 import type { ServedRelease } from "../../lib/fs/view/inodes.ts";
 import { TreeFileSystem } from "../../lib/fs/view/tree-filesystem.ts";

@@ -3,8 +3,8 @@
  * of its area, the quickest first, and the lines that it takes away (-), puts in their place (+), or leaves ( ) to say where:
  *
  *     Chunks are not hashed: a gateway can put any bytes into a boot.
- *     in: lib/source/icfs/reader.ts
- *     tests: test/source/icfs/reader.test.ts test/fault/liar.test.ts
+ *     in: lib/source/icfs/query-reader.ts
+ *     tests: test/source/icfs/query-reader.test.ts test/fault/liar.test.ts
  *     -    if (!(await sha256(bytes)).equals(hash)) {
  *     +    if (bytes.length > MAX_CHUNK_BYTES) {
  *

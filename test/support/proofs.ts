@@ -1,7 +1,7 @@
 /** What `release()` answers, made by the test instead of a canister, and a source that is given it. */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { IcfsReader } from "../../lib/source/icfs/reader.ts";
+import { IcfsReader } from "../../lib/source/icfs/query-reader.ts";
 import { headerHash } from "../../lib/tree/header.ts";
 
 /** A witness, in CBOR, of a header at icfs/head. */

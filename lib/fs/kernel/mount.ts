@@ -8,8 +8,8 @@
 import { messageOf, UserError } from "../../errors.ts";
 import { run } from "../../process/command.ts";
 import { liveMount, setReadAhead } from "../live-mount.ts";
+import { checkSource } from "../mounting/fuse-options.ts";
 import { checkHost } from "../mounting/host.ts";
-import { checkSource } from "../mounting/mount-options.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../mounting/mountinfo.ts";
 import { prepareMountpoint } from "../mounting/mountpoint.ts";
 import { detach } from "../mounting/unmount.ts";

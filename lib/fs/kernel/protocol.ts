@@ -4,7 +4,7 @@
  * s390x.
  */
 
-import { type MountOptions, modeOf } from "../mounting/mount-options.ts";
+import { type MountOptions, modeOf } from "../mounting/fuse-options.ts";
 import type { Attributes, Kind } from "../view/filesystem.ts";
 import { BLOCK_SIZE, blocksOf, type statfsOf } from "../view/stat.ts";
 

@@ -7,14 +7,14 @@ import { constants } from "node:os";
 import type { Log } from "../../log.ts";
 import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 import { createErrorTranslator, errnoNumber } from "../errno.ts";
-import type { MountOptions } from "../mounting/mount-options.ts";
+import type { MountOptions } from "../mounting/fuse-options.ts";
 import { OpenFiles } from "../open-files.ts";
 import { type Attributes, type Errno, type FileSystem, FsError, type Inode } from "../view/filesystem.ts";
 import { statfsOf } from "../view/stat.ts";
 import { attributeList } from "../view/xattrs.ts";
 import { Directories } from "./directories.ts";
 import { isBeingKilled } from "./killed.ts";
-import { Lookups } from "./lookups.ts";
+import { Lookups } from "./known-inodes.ts";
 import {
   absentEntryReply,
   attributesReply,

@@ -9,7 +9,7 @@
 import type { Reply } from "fuse-native";
 import type { Log } from "../../log.ts";
 import { createErrorTranslator, errnoNumber } from "../errno.ts";
-import { type MountOptions, modeOf } from "../mounting/mount-options.ts";
+import { type MountOptions, modeOf } from "../mounting/fuse-options.ts";
 import { OpenFiles } from "../open-files.ts";
 import { type Attributes, type Errno, type FileSystem, FsError } from "../view/filesystem.ts";
 import { BLOCK_SIZE, blocksOf, statfsOf } from "../view/stat.ts";

@@ -7,10 +7,10 @@ import { Tree } from "../../tree/tree.ts";
 import type { CanisterAddress, ReleaseAddress } from "../address.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import type { Pieces } from "../source.ts";
+import { trustingReader } from "./accepted-releases.ts";
 import { ancestors } from "./chain.ts";
-import { type BlsVerifier, IcfsReader } from "./reader.ts";
+import { type BlsVerifier, IcfsReader } from "./query-reader.ts";
 import { type Head, MissingChunkError, type ReleaseReader, type VerifiedHeader } from "./release-reader.ts";
-import { trustingReader } from "./trust.ts";
 
 /** @param requestTimeout milliseconds for one request */
 export function openReader(

@@ -20,7 +20,7 @@ import {
   writeItem,
   writeItemPlus,
 } from "../../../lib/fs/kernel/protocol.ts";
-import { defaultMountOptions } from "../../../lib/fs/mounting/mount-options.ts";
+import { defaultMountOptions } from "../../../lib/fs/mounting/fuse-options.ts";
 import type { Attributes } from "../../../lib/fs/view/filesystem.ts";
 
 const options = { ...defaultMountOptions("test"), uid: 12, gid: 34 };

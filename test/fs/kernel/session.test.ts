@@ -4,7 +4,7 @@ import fc from "fast-check";
 import t from "tap";
 import { Opcode, replyHeader } from "../../../lib/fs/kernel/protocol.ts";
 import { Session } from "../../../lib/fs/kernel/session.ts";
-import { defaultMountOptions } from "../../../lib/fs/mounting/mount-options.ts";
+import { defaultMountOptions } from "../../../lib/fs/mounting/fuse-options.ts";
 import { type Attributes, type FileSystem, FsError, ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
 import { createLog } from "../../../lib/log.ts";
 

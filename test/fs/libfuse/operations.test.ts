@@ -4,7 +4,7 @@ import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { createOperations } from "../../../lib/fs/libfuse/operations.ts";
-import { defaultMountOptions } from "../../../lib/fs/mounting/mount-options.ts";
+import { defaultMountOptions } from "../../../lib/fs/mounting/fuse-options.ts";
 import { createLog } from "../../../lib/log.ts";
 import { directory, file, MemoryFileSystem, type Node, symlink } from "../../mount/memory-filesystem.ts";
 

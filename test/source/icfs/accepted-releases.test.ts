@@ -3,8 +3,13 @@ import { writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import {
+  acceptedReleases,
+  hasAccepted,
+  resetTrust,
+  trustingReader,
+} from "../../../lib/source/icfs/accepted-releases.ts";
 import type { Head, ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
-import { acceptedReleases, hasAccepted, resetTrust, trustingReader } from "../../../lib/source/icfs/trust.ts";
 import { decodeHeader, headerHash } from "../../../lib/tree/header.ts";
 import { canisterId } from "../../support/certificates.ts";
 import { encodeChain } from "../../support/headers.ts";

@@ -6,7 +6,7 @@ import { Principal } from "@dfinity/principal";
 import t from "tap";
 import { isTransient, SYS_TRANSIENT } from "../../lib/ic/call-errors.ts";
 import type { IcfsCanister } from "../../lib/icfs-canister.ts";
-import { putArgument, withQuickPut } from "../../lib/publish/put.ts";
+import { putArgument, withQuickPut } from "../../lib/publish/quick-put.ts";
 import { bytesOf } from "./trees.ts";
 
 const BLOBS = IDL.Vec(IDL.Vec(IDL.Nat8));

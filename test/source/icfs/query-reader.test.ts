@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import type { HttpAgent } from "@dfinity/agent";
 import t from "tap";
 import { createAgent, NO_ARGUMENTS } from "../../../lib/ic/agent.ts";
-import { IcfsReader } from "../../../lib/source/icfs/reader.ts";
+import { IcfsReader } from "../../../lib/source/icfs/query-reader.ts";
 import {
   ICFS_WASM,
   type StartedCanister,

@@ -1,5 +1,5 @@
 import t from "tap";
-import { defaultMountOptions, fuseArgument, modeOf } from "../../../lib/fs/mounting/mount-options.ts";
+import { defaultMountOptions, fuseArgument, modeOf } from "../../../lib/fs/mounting/fuse-options.ts";
 
 const options = { ...defaultMountOptions("aaaaa-aa"), allowOther: true };
 
