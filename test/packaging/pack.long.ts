@@ -1,6 +1,6 @@
 /**
  * What `npm pack` packs is what is needed and nothing else, and does, installed by npm: for a whole host, and for a project, where no
- * other Node is new enough, or there is none at all.
+ * other Node is new enough, or there is none at all; also by Debian's npm.
  */
 import { chmod, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import t from "tap";
 import { Process, run } from "../../demo/process.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
+import { debianNpm } from "../support/debian-npm.ts";
 import { cleanEnvironment, run as result, temporaryDirectory } from "../support/icfs.ts";
 import { make } from "../support/make.ts";
 import { plain } from "../support/plain.ts";
@@ -24,11 +25,12 @@ const directory = await temporaryDirectory(t);
 const { NODE_COMPILE_CACHE: _, ...clean } = cleanEnvironment(directory);
 /** Node's compiled code would go where the host's does. */
 const env = { ...clean, PATH: SYSTEM, NODE_COMPILE_CACHE: join(directory, "compiled") };
-/** With npm's own configuration: where its registry and its cache are. */
-const npm = (...args: string[]) => {
-  const env = { ...process.env, PATH: SYSTEM };
+/** This machine's npm, with its own configuration: where its registry and its cache are. */
+const npm = (...args: string[]) => npmIn(SYSTEM, ...args);
+function npmIn(path: string, ...args: string[]): Promise<string> {
+  const env = { ...process.env, PATH: path };
   return run(...plain("npm", [...args, "--no-audit", "--no-fund"]), { env, seconds: LONG });
-};
+}
 
 await make("dist");
 const [packed] = JSON.parse(
@@ -74,14 +76,28 @@ t.test("installed for a host, it does all of its work", async (t) => {
   t.match(await sh("mountpoint", mountpoint), { code: 32 });
 });
 
+/** All that bin/icfs needs: no Node. */
+const tools = join(directory, "tools");
+await mkdir(tools);
+for (const tool of ["dirname", "readlink", "sed", "id"]) await symlink(`/usr/bin/${tool}`, join(tools, tool));
+const withoutNode = { PATH: tools, NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE };
+const expected = { code: 0, stdout: `${packed.version}\n`, stderr: "" };
+
 t.test("with no Node at all it has its own", async (t) => {
-  const tools = join(directory, "tools");
-  await mkdir(tools);
-  for (const tool of ["dirname", "readlink", "sed", "id"])
-    await symlink(`/usr/bin/${tool}`, join(tools, tool));
-  const bare = { PATH: tools, NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE };
-  const expected = { code: 0, stdout: `${packed.version}\n`, stderr: "" };
-  t.same(await result(...plain(join(host, "bin/icfs"), ["--version"]), { env: bare }), expected);
+  t.same(await result(...plain(join(host, "bin/icfs"), ["--version"]), { env: withoutNode }), expected);
+});
+
+t.test("and so it has when Debian's npm has installed it", async (t) => {
+  const path = `${await debianNpm(t)}:${SYSTEM}`;
+  t.equal((await npmIn(path, "--version")).trim(), "9.2.0");
+  const [other, project] = [join(directory, "other"), join(directory, "with-debian")];
+  await npmIn(path, "install", "--global", "--prefix", other, tarball);
+  await mkdir(project);
+  await writeFile(join(project, "package.json"), "{}");
+  await npmIn(path, "install", "--prefix", project, tarball);
+  for (const program of [join(other, "bin/icfs"), join(project, "node_modules/.bin/icfs")]) {
+    t.same(await result(...plain(program, ["--version"]), { env: withoutNode }), expected);
+  }
 });
 
 t.test("in a project, beside a Node that is too old", async (t) => {
@@ -94,7 +110,6 @@ t.test("in a project, beside a Node that is too old", async (t) => {
   await writeFile(join(old, "node"), "#!/bin/sh\necho v20.20.2\n");
   await chmod(join(old, "node"), 0o755);
   const program = join(project, "node_modules/.bin/icfs");
-  const expected = { code: 0, stdout: `${packed.version}\n`, stderr: "" };
   t.same(
     await result(...plain(program, ["--version"]), { env: { ...env, PATH: `${old}:${SYSTEM}` } }),
     expected,
