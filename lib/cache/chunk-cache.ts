@@ -8,9 +8,9 @@ import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
 import {
   type Change,
-  ChunkFetcher,
   type FetchChunk,
   type FetcherOptions,
+  FetchScheduler,
   type FetchStatistics,
 } from "./fetch-scheduler.ts";
 import { Garbage } from "./garbage.ts";
@@ -70,7 +70,7 @@ const MOST_WRITING_BYTES = 16 * 1024 * 1024;
 
 export class ChunkCache {
   readonly #source: Pick<ChunkSource, "known">;
-  readonly #fetcher: ChunkFetcher;
+  readonly #fetcher: FetchScheduler;
   readonly #options: ChunkCacheOptions;
   readonly #memory: LRUCache<string, Buffer>;
   readonly #garbage: Garbage;
@@ -83,14 +83,14 @@ export class ChunkCache {
   readonly #wanted: LRUCache<string, Chunk>;
   /** What is on its way to disk, where it could not be found yet. */
   readonly #writes = new Map<string, { readonly bytes: Buffer; readonly done: Promise<void> }>();
-  /** They take of the same memory: what is held is not in #memory, and leaves that less room. */
+  /** Chunks held for open files. They count against `memory` too: #memory may hold that much less. */
   readonly #held: HeldChunks;
   #writing = 0;
 
   constructor(source: ChunkSource, options: ChunkCacheOptions) {
     this.#source = source;
     this.#options = options;
-    this.#fetcher = new ChunkFetcher(
+    this.#fetcher = new FetchScheduler(
       (...fetched) => source.chunk(...fetched),
       options,
       (change) => this.#fetchWanted(change),

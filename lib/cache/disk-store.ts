@@ -32,7 +32,7 @@ export interface DiskStatistics {
 
 /** What is kept beside the chunks is smaller by far; a file that has grown is damaged. */
 const MOST_BLOB_BYTES = 32 * 1024 * 1024;
-/** A file's time says when it was last used; so much later it is told again. */
+/** A file's mtime says when it was last used. A read updates it only when it is older than this. */
 const TOUCH_MS = 60_000;
 /** After a disk has refused to be written to, until the next attempt: somebody may have made room. */
 const BROKEN_MS = 60_000;

@@ -75,7 +75,7 @@ interface FetchState {
 /** What may make room for a chunk that nobody waits for yet. */
 export type Change = "arrival" | "failure";
 
-export class ChunkFetcher {
+export class FetchScheduler {
   readonly statistics: FetchStatistics = { chunksVerified: 0, bytesVerified: 0, failures: 0 };
   readonly breaker: Breaker;
   readonly #fetch: FetchChunk;

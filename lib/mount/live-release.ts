@@ -33,7 +33,7 @@ export interface Disk extends BlobStore {
 }
 
 /** Chunks in memory, as seen from here (lib/cache/chunk-cache.ts). */
-export interface HeldChunks {
+export interface ChunkPresence {
   /** Whether the chunk can be read without the network. */
   holds(reference: Chunk): Promise<boolean>;
 }
@@ -55,7 +55,7 @@ const PIN = "trees";
 
 export class LiveRelease {
   readonly #from: KeptBy;
-  readonly #chunks: HeldChunks;
+  readonly #chunks: ChunkPresence;
   readonly #options: LiveReleaseOptions;
   #now: MountedRelease;
   #fileSystem: Pick<TreeFileSystem, "prepare"> | undefined;
@@ -72,7 +72,7 @@ export class LiveRelease {
   constructor(
     from: KeptBy,
     { release, tree }: ServedRelease,
-    chunks: HeldChunks,
+    chunks: ChunkPresence,
     options: LiveReleaseOptions,
   ) {
     this.#from = from;

@@ -1,4 +1,4 @@
-/** What a mount is told to do; lib/cli/mount.ts has the defaults. */
+/** What a mount is told to do; lib/cli/mount-options.ts has the defaults. */
 import type { DiskStore } from "../cache/disk-store.ts";
 import type { MountOptions } from "../fs/mounting/fuse-options.ts";
 import type { MountTransport } from "../fs/transport.ts";

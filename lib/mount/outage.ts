@@ -54,7 +54,7 @@ export function isOutage(error: unknown): boolean {
   return !(error instanceof HttpStatusError) || !isLasting(error.status);
 }
 
-/** Of those that are the fault of whoever asks, all but "too slow" and "too often" would be the answer again. */
+/** Whether asking again would get the same status: each 4xx does but 408 (request timeout) and 429 (too many requests). */
 function isLasting(status: number): boolean {
   return status >= 400 && status < 500 && status !== 408 && status !== 429;
 }

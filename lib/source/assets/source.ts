@@ -1,8 +1,8 @@
 /**
- * The IC's standard asset canister as a source. What a file hashes to is certified, or, where that does not fit a reply or is
- * not wanted, agreed on by consensus; its length and whether it is there at all are one node's word in the first case. Only a
- * whole file has a hash, so nothing of one is handed over before all of it has been read once and found right; from then on
- * its chunks have hashes of their own.
+ * The IC's standard asset canister as a source. A file's hash is certified; then its length, and whether it is there at all, are
+ * only one node's word. Where the certified tree does not fit a reply, or the user chose `--trust replicated`, the list comes by
+ * consensus instead. Only a whole file has a hash, so nothing of one is handed over before all of it has been read once and
+ * found right. From then on its chunks have hashes of their own.
  */
 import { messageOf } from "../../errors.ts";
 import type { CanisterCalls } from "../../ic/canister-calls.ts";

@@ -86,8 +86,9 @@ export function trustingReader(
 }
 
 /**
- * What was kept may be older than what was accepted since, as when that was only listed: this host has accepted it once,
- * and walking the chain would need the network. After `icfs trust reset` nothing that was kept is known any more.
+ * The kept release may be older than the newest accepted one, for example after an `icfs ls` of the newer one. It is let through:
+ * this host has accepted it once, and the chain cannot be walked without the network. After `icfs trust reset` no kept release is
+ * let through.
  */
 function checkKept(canister: Principal, rootKey: Uint8Array, { header, hash }: Head): void {
   const before = read(fileOf(placeOf(canister, rootKey)));

@@ -1,4 +1,4 @@
-/** From a canister id to a release, verified and not from before what this host has seen: what every reader does first. */
+/** From the id of an icfs canister to a release that is verified, and no older than what this host has accepted. */
 import type { Principal } from "@dfinity/principal";
 import { UserError } from "../../errors.ts";
 import { createAgent } from "../../ic/agent.ts";
