@@ -125,7 +125,8 @@ install_modules() {
     install_packages "${packages[@]}"
     rm -f "$stamp"
     echo "setup: npm ci"
-    quietly npm ci --no-audit --no-fund || fail "npm ci failed"
+    # By the Node that it came with: npm reads the system's npmrc by where its Node is, and the one here goes while it runs.
+    quietly env PATH="${PATH//"$PWD/node_modules/.bin:"/}" npm ci --no-audit --no-fund || fail "npm ci failed"
   fi
   has_node ||
     fail "npm has not installed $node_package $node_version, or it does not run here: what does \`npm config get omit\` say?"

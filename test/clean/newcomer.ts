@@ -33,9 +33,11 @@ async function cleanHost(t: Test, release: Release): Promise<Host> {
   return { root, ...(await chroot(t, root)) };
 }
 
-/** Lets npm in there ask what npm asks here, as it does here. */
+/** Lets npm in there ask what npm asks here, as it does here: which it knows by where its Node is. */
 async function giveRegistry({ root }: Host): Promise<void> {
-  const configured = async (key: string) => (await run(...plain("npm", ["config", "get", key]))).trim();
+  const env = { ...process.env, PATH: "/usr/local/bin:/usr/bin:/bin" };
+  const configured = async (key: string) =>
+    (await run(...plain("npm", ["config", "get", key]), { env })).trim();
   const lines = [`registry=${await configured("registry")}`];
   const authorities = await configured("cafile");
   if (authorities !== "null") {
