@@ -3,7 +3,7 @@
  * outlives an upgrade and the removal of its package; a purge leaves nothing behind, and nobody without their files. In Debian 12, or
  * 13: deb-trixie.long.ts.
  */
-import { copyFile, mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -11,7 +11,7 @@ import { eventually } from "../mount/mounts.ts";
 import { chroot } from "../support/chroot.ts";
 import { debianRoot, type Release } from "../support/debian-root.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
-import { make } from "../support/make.ts";
+import { makeDeb } from "../support/make.ts";
 import { startMountable } from "../support/mountable.ts";
 
 t.setTimeout(900_000);
@@ -46,13 +46,9 @@ const fstab = join(root, "etc/fstab");
 const isTree = async (at = MOUNTPOINT) =>
   (await debian.outside("diff", "-r", c.tree, join(root, at))).code === 0;
 
-/** Builds a package, puts it where apt in there can take it from, and returns its path there. */
+/** Builds a package where apt in there can take it from, and returns its path there. */
 async function build(...parameters: string[]): Promise<string> {
-  const file = (await make("deb", ...parameters)).trim().split("\n").at(-1)!;
-  const built = fileURLToPath(new URL(`../../${file}`, import.meta.url));
-  if (parameters.length > 0) t.teardown(() => rm(built));
-  await copyFile(built, join(root, "mnt", basename(file)));
-  return join("/mnt", basename(file));
+  return join("/mnt", basename(await makeDeb(join(root, "mnt"), ...parameters)));
 }
 
 const now = await build();
