@@ -77,7 +77,7 @@ test-boot: as-root setup-test ## Boot a Debian host that mounts at boot, with th
 	tap --timeout=1800 test/boot/host.boot.ts
 
 test-clean: as-root setup-test ## Do what a newcomer does, in a clean Debian 12 and a clean 13, as root; half an hour
-	tap --timeout=1800 test/clean/*.clean.ts
+	tap --jobs=1 --timeout=1800 test/clean/*.clean.ts
 
 test-mutants: as-root setup-test ## Put small faults in, one at a time: do the tests notice? As root; FAULTS="NAME ..." JOBS=1
 	@node test/mutants/run.ts --jobs=$(or $(JOBS),1) $(FAULTS)

@@ -3,7 +3,7 @@
  * it is unpacked.
  */
 import { createHash } from "node:crypto";
-import { access, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { access, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "../../demo/process.ts";
@@ -58,18 +58,31 @@ async function make(
     const archive = join(work, "root.tar");
     const sources = repositories.map((one) => `deb ${one.uri} ${one.suite} ${one.component}\n`).join("");
     // In memory: dpkg waits for a disk after each file. What is mounted here is seen by nobody else, and gone however this ends.
-    const script = `mkdir ${root}
+    const script = `[ ! -e ${kept} ] || exit 0
+      mkdir ${root}
       mount -t tmpfs tmpfs ${root}
       debootstrap --variant=minbase ${include.join(" ")} ${suite} ${root} ${uri}
       printf %s "$1" >${root}/etc/apt/sources.list
       rm -rf ${root}/var/cache/apt/archives
       mkdir -p ${root}/var/cache/apt/archives/partial
-      tar --create --one-file-system --numeric-owner --xattrs --file ${archive} --directory ${root} .`;
-    await run("unshare", ["--mount", "--propagation", "private", "bash", "-euc", script, "bash", sources], {
+      tar --create --one-file-system --numeric-owner --xattrs --file ${archive} --directory ${root} .
+      mv ${archive} ${kept}`;
+    const unshare = [
+      "unshare",
+      "--mount",
+      "--propagation",
+      "private",
+      "bash",
+      "-euc",
+      script,
+      "bash",
+      sources,
+    ];
+    // Whoever needs the same one meanwhile waits for it.
+    await run("flock", ["--close", `${kept}.lock`, ...unshare], {
       seconds: LONG,
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", DEBIAN_FRONTEND: "noninteractive" },
     });
-    await rename(archive, kept);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
