@@ -17,8 +17,8 @@ import { startMountable } from "../support/mountable.ts";
 t.setTimeout(900_000);
 
 const release: Release = process.env.TEST_RELEASE === "trixie" ? "trixie" : "bookworm";
-/** Newer than any, and another than what the test of the other release builds at the same time. */
-const NEWER = { bookworm: "99.12.0", trixie: "99.13.0" }[release];
+/** Newer than any. */
+const NEWER = "99.0.0";
 /** What apt and dpkg write for themselves, and the kernel's. */
 const NOT_THE_PACKAGE =
   /^\/(proc|dev|sys|run|mnt)(\/|$)|^\/var\/(lib|cache|log)\/(apt|dpkg)(\/|$)|^\/var\/log\/(dpkg|alternatives)\.log$|^\/(etc\/ld\.so\.cache|var\/cache\/(ldconfig|debconf))(\/|$)/;
