@@ -41,6 +41,7 @@ while True:
 aboveTransports(t, "16. a new release waits until nothing was opened for --quiet", async (t) => {
   const { at, status, log, umount } = await c.mount("--refresh", "0.3", "--quiet", "3");
   const boot = booting(t, at("file"));
+  await eventually("a boot is under way", () => boot.read.length > 0);
   const before = last;
   const next = await publish();
   await eventually("it waits", async () => (await status()).next?.state === "waiting for quiet");
