@@ -133,9 +133,22 @@ uninstall_all() {
   rm -rf "$destdir/var/cache/icfs-node"
 }
 
-case "${1-}" in
-  install) install_all ;;
-  uninstall) uninstall_all ;;
+# Ends when a directory, or the one in which it would be made, is not to be written to.
+check_writable() {
+  local directory=$1
+  until [[ -e $directory ]]; do directory=$(dirname "$directory"); done
+  [[ -w $directory ]] && return
+  echo "make $action: $1 is not to be written to: run it as root, or give another PREFIX and SBINDIR" >&2
+  exit 1
+}
+
+action=${1-}
+case "$action" in
+  install | uninstall)
+    check_writable "$destdir$prefix"
+    check_writable "$destdir$sbindir"
+    "${action}_all"
+    ;;
   *)
     echo "usage: packaging/install.sh install|uninstall" >&2
     exit 2

