@@ -76,7 +76,7 @@ test-long: as-root setup-test ## Run the tests that take minutes each
 test-boot: as-root setup-test ## Boot a Debian host that mounts at boot, with the package, as root; some ten minutes
 	tap --timeout=1800 test/boot/host.boot.ts
 
-test-clean: as-root setup-test ## Do what a newcomer does, in a clean Debian 12 and a clean 13, as root; half an hour
+test-clean: as-root setup-test ## Do what a newcomer does, in a clean Debian 12 and a clean 13, as root; a quarter of an hour
 	tap --jobs=1 --timeout=1800 test/clean/*.clean.ts
 
 test-mutants: as-root setup-test ## Put small faults in, one at a time: do the tests notice? As root; FAULTS="NAME ..." JOBS=1

@@ -133,12 +133,12 @@ uninstall_all() {
   rm -rf "$destdir/var/cache/icfs-node"
 }
 
-# Ends when a directory, or the one in which it would be made, is not to be written to.
+# Ends when a directory, or the one in which it would be made, is not writable.
 check_writable() {
   local directory=$1
   until [[ -e $directory ]]; do directory=$(dirname "$directory"); done
   [[ -w $directory ]] && return
-  echo "make $action: $1 is not to be written to: run it as root, or give another PREFIX and SBINDIR" >&2
+  echo "make $action: $1 is not writable: run it as root, or give another PREFIX and SBINDIR" >&2
   exit 1
 }
 

@@ -77,7 +77,7 @@ t.test("to install, too", async (t) => {
     code: 1,
     stdout: "",
     stderr:
-      "make install: /usr/local is not to be written to: run it as root, or give another PREFIX and SBINDIR\n",
+      "make install: /usr/local is not writable: run it as root, or give another PREFIX and SBINDIR\n",
   });
 });
 
