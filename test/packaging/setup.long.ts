@@ -76,8 +76,7 @@ t.test("to install, too", async (t) => {
   t.same(await result(...plain("setpriv", install), { env: { PATH: SYSTEM } }), {
     code: 1,
     stdout: "",
-    stderr:
-      "make install: /usr/local is not writable: run it as root, or give another PREFIX and SBINDIR\n",
+    stderr: "make install: /usr/local is not writable: run it as root, or give another PREFIX and SBINDIR\n",
   });
 });
 
