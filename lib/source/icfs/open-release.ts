@@ -38,10 +38,6 @@ export interface Evidence {
   readonly headers: readonly Uint8Array[];
 }
 
-export interface OpenRelease extends ProvenRelease {
-  readonly tree: Tree;
-}
-
 /**
  * The newest release.
  *
@@ -61,12 +57,6 @@ export async function openHead(
     );
   }
   return head;
-}
-
-/** The release that the address names, with its tree. @throws as openHead(); UserError when it cannot be had */
-export async function openRelease(address: ReleaseAddress, reader: ReleaseReader): Promise<OpenRelease> {
-  const release = await proveRelease(address, reader);
-  return { ...release, tree: await openTree(address, release, reader) };
 }
 
 /**
