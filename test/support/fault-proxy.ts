@@ -122,8 +122,10 @@ async function forward(
   }
   const whole = await collect(answer);
   const bytes = typeof fault === "function" ? fault(whole) : whole;
-  // Behind the envelope, so that it is the canister's reply that is wrong.
-  if (fault === "flip") bytes[randomInt(bytes.length >> 1, bytes.length)]! ^= 1 << randomInt(8);
+  if (fault === "flip") {
+    const { start, end } = canisterReply(bytes);
+    bytes[randomInt((start + end) >> 1, end)]! ^= 1 << randomInt(8);
+  }
   outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, "content-length": bytes.length });
   if (fault === "truncate") {
     outgoing.write(bytes.subarray(0, bytes.length >> 1), () => outgoing.destroy());
@@ -133,6 +135,24 @@ async function forward(
   } else {
     outgoing.end(bytes);
   }
+}
+
+/**
+ * Where the canister's reply stands in the answer to a query: `reply: { arg }` (interface specification, "Request: Query call"). Behind it
+ * are the node's signatures, which nobody looks at where the reply is certified: a bit flipped there spoils nothing. An answer without a
+ * reply (a call's, which is a certificate) counts whole.
+ */
+function canisterReply(answer: Buffer): { readonly start: number; readonly end: number } {
+  const key = Buffer.from([0x63, ...Buffer.from("arg")]);
+  const at = answer.indexOf(key) + key.length;
+  const whole = { start: 0, end: answer.length };
+  if (at < key.length) return whole;
+  // CBOR's head of a byte string (RFC 8949, section 3): a short length, or one of 1, 2 or 4 bytes.
+  const head = answer[at]!;
+  const width = head < 0x58 ? 0 : 1 << (head - 0x58);
+  const start = at + 1 + width;
+  const length = width === 0 ? head - 0x40 : answer.readUIntBE(at + 1, width);
+  return length > 0 && start + length <= answer.length ? { start, end: start + length } : whole;
 }
 
 async function collect(stream: IncomingMessage): Promise<Buffer> {
