@@ -4,7 +4,7 @@
  *
  * Which kind a canister is (icfs, icboot, assets), whether there is a network, and which server reads the mount are tried in pairs, not
  * each with each: a server reads files, and a mount serves them, and neither knows of the other. `make demo` has icfs, the network and
- * dnsmasq; assets-offline.long.ts, icboot-qemu.long.ts, tftpd-hpa.long.ts and libvirt.long.ts the rest.
+ * dnsmasq; assets-offline.long.ts, icboot-qemu.long.ts, tftpd-hpa.long.ts, libvirt.long.ts and libvirt-uefi.long.ts the rest.
  */
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";

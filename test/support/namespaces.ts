@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import type { Test } from "./icfs.ts";
 
 /**
@@ -30,6 +31,7 @@ export async function makeNamespaces(
   const ended = once(holder, "exit");
   let isMade = false;
   t.teardown(async () => {
+    holder.ref();
     // The first process finds that there is no line; unshare(1) ends when all that was in there has ended, and not before.
     if (isMade) holder.stdin.end();
     else holder.kill("SIGKILL");
@@ -38,5 +40,9 @@ export async function makeNamespaces(
   const [said] = await Promise.race([once(holder.stdout, "data"), ended]);
   if (String(said) !== "ready\n") throw new Error("the namespaces could not be made");
   isMade = true;
+  // A test that throws before its teardown gets here must not wait for the namespaces: they end with its process, whose end of the pipe
+  // closes.
+  holder.unref();
+  for (const pipe of [holder.stdin, holder.stdout]) (pipe as Socket).unref();
   return (await readFile(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8")).trim();
 }

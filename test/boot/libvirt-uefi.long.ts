@@ -1,0 +1,92 @@
+/** The original's network, changed as `virsh net-edit` does: machines boot from a mounted canister by UEFI, and by BIOS beside that. */
+import { createHash } from "node:crypto";
+import { glob, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { STAGES, type Stage } from "../../demo/machine.ts";
+import { GRUB, UEFI_BOOT_FILE } from "../../demo/tree.ts";
+import { BIN } from "../support/icfs.ts";
+import { UEFI_FAILURE, uefiStages } from "./domain.ts";
+import { FILES, NETWORK, ROOT, startLibvirt } from "./libvirt.ts";
+
+/** What is added to it, so that it serves machines with either firmware (client architecture 7 is UEFI's, x86-64). */
+const NAMESPACE = "xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0'";
+const BY_ARCHITECTURE = `<dnsmasq:options>
+  <dnsmasq:option value='dhcp-match=set:uefi,option:client-arch,7'/>
+  <dnsmasq:option value='dhcp-boot=tag:uefi,${UEFI_BOOT_FILE}'/>
+ </dnsmasq:options>`;
+
+const SUMS = `${GRUB}/SHA256SUMS`;
+const MODULES: Stage = { name: "modules", pattern: /(modules: 0)/, seconds: 120 };
+
+/** Has GRUB fetch each of its modules, and compare the SHA-256 of what has come with that of what was published. Returns their names. */
+async function checkModules(tree: string): Promise<string[]> {
+  const grub = join(tree, GRUB);
+  const names: string[] = [];
+  for await (const name of glob("**/*.mod", { cwd: grub })) names.push(name);
+  const lines = names.map(async (name) => {
+    const sum = createHash("sha256").update(await readFile(join(grub, name)));
+    return `${sum.digest("hex")}  ${name}\n`;
+  });
+  await writeFile(join(tree, SUMS), (await Promise.all(lines)).join(""));
+  const configuration = join(grub, "grub.cfg");
+  const check = `hashsum --hash sha256 --keep-going --check $prefix/SHA256SUMS --prefix $prefix
+echo "modules: $?"
+`;
+  await writeFile(configuration, `${check}${await readFile(configuration, "utf8")}`);
+  return names;
+}
+
+t.test("libvirt", { timeout: 900_000 }, async (t) => {
+  let modules: readonly string[] = [];
+  const { directory, host, online, mount, isTree, boot, sentDuring } = await startLibvirt(t, async (tree) => {
+    modules = await checkModules(tree);
+  });
+  /** What `virsh net-edit` and a start of the network do. */
+  const startNetwork = async (change: (xml: string) => string) => {
+    const file = join(directory, "network.xml");
+    await writeFile(file, change(await readFile(NETWORK, "utf8")));
+    await host.virsh("net-define", file);
+    await host.virsh("net-start", "default");
+  };
+  await mount();
+
+  await t.test("UEFI, by the network with another boot file", async (t) => {
+    await startNetwork((xml) => xml.replace("pxelinux.0", UEFI_BOOT_FILE));
+    const sent = await sentDuring(async () => {
+      // To GRUB: from there on, what machines do does not depend on the network's description.
+      await boot(t, "uefi", uefiStages().slice(0, 3), UEFI_FAILURE);
+    });
+    t.same(
+      FILES.uefi.slice(0, 2).filter((name) => !sent.includes(name)),
+      [],
+      "dnsmasq has sent shim and GRUB",
+    );
+    await host.virsh("net-destroy", "default");
+  });
+
+  await t.test("BIOS and UEFI at once, by one network", async (t) => {
+    await startNetwork((xml) =>
+      xml
+        .replace("<network>", `<network ${NAMESPACE}>`)
+        .replace("</network>", ` ${BY_ARCHITECTURE}\n</network>`),
+    );
+    const sent = await sentDuring(async () => {
+      const [, uefi] = await Promise.all([
+        // How it goes on is seen in libvirt.long.ts, and two installers at once are much for two cores.
+        boot(t, "bios", STAGES.slice(0, 3)),
+        boot(t, "uefi", uefiStages(MODULES), UEFI_FAILURE),
+      ]);
+      const right = uefi.output.match(/\.mod: OK/g) ?? [];
+      t.equal(right.length, modules.length, "GRUB has found every module to be what it was");
+    });
+    const expected = [...FILES.bios, ...FILES.uefi, SUMS, ...modules.map((name) => `${GRUB}/${name}`)];
+    t.same(
+      expected.filter((name) => !sent.includes(name)),
+      [],
+      "dnsmasq has sent all that either asks for",
+    );
+    await isTree(t);
+  });
+  await online(BIN, "umount", ROOT);
+});
