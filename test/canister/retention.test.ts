@@ -130,6 +130,35 @@ t.test("a canister of an earlier build is upgraded with all it has", async (t) =
   t.equal(Number((await owner.status()).chunks), new Set(two).size + 1, "and counts from there");
 });
 
+t.test(
+  "a freed chunk's space is used again by one that fits, and not by one that is a byte larger",
+  async (t) => {
+    const canister = await startIcfsCanister(t);
+    const { owner, source } = canister;
+    await owner.configure(newestOnly((await owner.status()).settings, 1));
+    const publishChunks = async (all: readonly Buffer[]) => {
+      const { manifest, chunks } = treeOfChunks(all);
+      await owner.put(chunks);
+      t.match(await canister.publish(manifest), { ok: BigInt });
+    };
+    // Behind the one that is freed lies one that is not.
+    const [freed, behind] = [randomBytes(1000), randomBytes(1000)];
+    await publishChunks([freed, behind]);
+    await publishChunks([behind]);
+    const before = await settled(canister, 2);
+    for (const size of [1001, 1000]) {
+      const chunk = randomBytes(size);
+      await owner.put([chunk]);
+      for (const bytes of [behind, chunk]) {
+        const got = await source.chunk({ sha256: sha256(bytes), size: bytes.length });
+        t.ok(got.equals(bytes), `beside one of ${size} bytes`);
+      }
+    }
+    const after = await owner.status();
+    t.equal(after.region_bytes - before.region_bytes, 1001n, "one is at the end");
+  },
+);
+
 t.test("a random sequence leaves just what a model says, whole", async (t) => {
   const canister = await startIcfsCanister(t);
   const { owner, network, id, source } = canister;
