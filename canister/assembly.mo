@@ -16,13 +16,13 @@ module {
 
   /// The manifest as one blob, if its chunks are here and it begins as a manifest does. Left in `scratch`.
   public func assemble(store : Store.Store, scratch : Region.Region, pieces : [Types.Hash]) : { #ok : Blob; #err : Types.PublishError } {
-    if (pieces.size() > maxPieces) return #err(#invalid("the manifest has more than 1000 pieces"));
+    if (pieces.size() > maxPieces) return #err(#invalid("the manifest has more than " # Nat.toText(maxPieces) # " pieces"));
     let absent = Array.filter<Types.Hash>(pieces, func(hash) = Store.size(store, hash) == null);
     if (absent.size() > 0) return #err(#missing absent);
     var size : Nat = 0;
     for (hash in pieces.vals()) {
       let ?piece = Store.get(store, hash) else Runtime.unreachable();
-      if (size + piece.size() > Manifest.maxBytes) return #err(#invalid("the manifest is larger than 32 MiB"));
+      if (size + piece.size() > Manifest.maxBytes) return #err(#invalid("the manifest is larger than " # Nat.toText(Manifest.maxBytes / 1_048_576) # " MiB"));
       Store.write(scratch, Nat64.fromNat(size), piece);
       size += piece.size();
     };

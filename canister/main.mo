@@ -345,7 +345,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   public shared ({ caller }) func grant(who : Principal, role : Roles.Role) : async () {
     authoriseOwner(caller);
     if (Principal.isAnonymous(who)) Runtime.trap("the anonymous principal cannot have a role: it is everybody");
-    if (Map.size(roles.granted) == maxRoles and Roles.of(roles, who) == null) Runtime.trap("there are 1000 roles already");
+    if (Map.size(roles.granted) == maxRoles and Roles.of(roles, who) == null) Runtime.trap("there are " # Nat.toText(maxRoles) # " roles already");
     Map.add(roles.granted, Principal.compare, who, role);
   };
 

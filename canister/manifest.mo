@@ -100,7 +100,7 @@ module {
           bytes += Nat64.toNat(size);
           if (sha256.size() != 32) return invalid(path, "the file's SHA-256 has not 32 bytes");
           extentsSeen += extents.size();
-          if (extentsSeen > maxExtents) return #invalid("the manifest has more than 1000000 extents");
+          if (extentsSeen > maxExtents) return #invalid("the manifest has more than " # Nat.toText(maxExtents) # " extents");
           var covered = 0;
           for ({ back; offset; length } in extents.vals()) {
             let chunk = if (back == 0) {
