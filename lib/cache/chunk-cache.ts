@@ -7,8 +7,8 @@ import { WANTED_MS } from "../readahead.ts";
 import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
 import {
-  type Change,
   type FetchChunk,
+  type FetchEvent,
   type FetcherOptions,
   FetchScheduler,
   type FetchStatistics,
@@ -126,7 +126,7 @@ export class ChunkCache {
     return this.#memory.calculatedSize + this.#held.bytes;
   }
 
-  #fetchWanted(change: Change): void {
+  #fetchWanted(change: FetchEvent): void {
     // What fails may fail because it is too much.
     if (change === "failure") this.#wanted.clear();
     // The oldest first.

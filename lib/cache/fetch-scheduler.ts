@@ -73,14 +73,14 @@ interface FetchState {
 }
 
 /** What may make room for a chunk that nobody waits for yet. */
-export type Change = "arrival" | "failure";
+export type FetchEvent = "arrival" | "failure";
 
 export class FetchScheduler {
   readonly statistics: FetchStatistics = { chunksVerified: 0, bytesVerified: 0, failures: 0 };
   readonly breaker: Breaker;
   readonly #fetch: FetchChunk;
   readonly #options: FetcherOptions;
-  readonly #changed: (change: Change) => void;
+  readonly #changed: (change: FetchEvent) => void;
   readonly #underWay = new Map<string, SharedFetch>();
   /** At 1, nothing is asked for ahead while a reader's own chunk is on its way. */
   readonly #ahead: AdaptiveWindow;
@@ -93,7 +93,7 @@ export class FetchScheduler {
   #lastArrival = Number.NEGATIVE_INFINITY;
 
   /** @param changed called when hasRoom() may have changed */
-  constructor(fetch: FetchChunk, options: FetcherOptions, changed: (change: Change) => void) {
+  constructor(fetch: FetchChunk, options: FetcherOptions, changed: (change: FetchEvent) => void) {
     this.#fetch = fetch;
     this.#changed = changed;
     this.#options = options;
