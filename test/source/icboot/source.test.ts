@@ -134,6 +134,22 @@ t.test("only some of what is large is looked at again each time, until all has b
   t.ok(seen >= 0, `in look ${seen + 1}`);
 });
 
+t.test("--trust query: what no node has signed is refused, however well it reads", async (t) => {
+  const content = randomBytes(1000);
+  await c.put("signed", content);
+  const proxy = await startFaultProxy(t, c.url);
+  const { source } = await sourceOf(c, { kind: "icboot" }, proxy.url);
+  const tree = await source.tree(await source.newest());
+  proxy.fault = () => (answer) => {
+    const at = answer.indexOf(content);
+    if (at >= 0) answer[at + 500]! ^= 1;
+    return answer;
+  };
+  await t.rejects(contentOf(source, tree, "signed"), { message: /signature/i });
+  proxy.fault = () => "none";
+  t.ok((await contentOf(source, tree, "signed")).equals(content));
+});
+
 t.test("--trust replicated: every read is an update call, and certified", async (t) => {
   const proxy = await startFaultProxy(t, c.url);
   const { source } = await sourceOf(c, { kind: "icboot", trust: "replicated" }, proxy.url);
