@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { FormatError } from "../errors.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
+import { addChecked } from "../tree/checked-files.ts";
 import { hexOf } from "../tree/hash.ts";
 import type { Chunk, Chunks, TreeFile } from "../tree/tree.ts";
 
@@ -64,6 +65,7 @@ export class FileReader {
         `the file's SHA-256 is ${hexOf(actual)}, and the manifest says ${hexOf(sha256)}`,
       );
     }
+    addChecked(this.#files[index]!);
     if (held !== undefined) yield held;
   }
 

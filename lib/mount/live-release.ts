@@ -15,6 +15,7 @@ import { inSteps } from "../steps.ts";
 import { type Chunk, keyOf, type Tree } from "../tree/tree.ts";
 import { ageOf } from "./first-release.ts";
 import type { Hydration } from "./hydrate.ts";
+import type { InnerMounts } from "./inner-mounts.ts";
 
 /** A release that is live, or is to be. */
 export interface MountedRelease extends ServedRelease {
@@ -60,6 +61,7 @@ export class LiveRelease {
   #now: MountedRelease;
   #fileSystem: Pick<TreeFileSystem, "prepare"> | undefined;
   #transport: Pick<MountedTransport, "switchTo"> | undefined;
+  #innerMounts: Pick<InnerMounts, "paths" | "switched"> | undefined;
   /** Of all certificates seen: what a clock that is behind it is compared with. */
   #newestTime: Date;
   #tooStale = false;
@@ -93,9 +95,14 @@ export class LiveRelease {
   }
 
   /** Readers are served from now on: what switches have to change. */
-  mounted(fileSystem: Pick<TreeFileSystem, "prepare">, transport: Pick<MountedTransport, "switchTo">): void {
+  mounted(
+    fileSystem: Pick<TreeFileSystem, "prepare">,
+    transport: Pick<MountedTransport, "switchTo">,
+    innerMounts: Pick<InnerMounts, "paths" | "switched">,
+  ): void {
     this.#fileSystem = fileSystem;
     this.#transport = transport;
+    this.#innerMounts = innerMounts;
   }
 
   /** @throws Error when the proof is older than the user allows */
@@ -134,10 +141,13 @@ export class LiveRelease {
     this.#sawTime(next.release);
     await this.#oneSwitch(async () => {
       const swap = await inSteps(this.#fileSystem!.prepare(next));
+      const innerMounts = this.#innerMounts!;
+      const paths = await innerMounts.paths();
       await this.#transport!.switchTo(() => {
-        swap();
+        const held = swap(paths);
         this.#now = next;
         switched();
+        innerMounts.switched(held, next);
       });
     });
     await this.keep();

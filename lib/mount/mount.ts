@@ -9,6 +9,7 @@ import { BootPrefetch } from "./boot-prefetch.ts";
 import type { FirstRelease } from "./first-release.ts";
 import { Follower } from "./follow.ts";
 import { Hydrator } from "./hydrate.ts";
+import { InnerMounts } from "./inner-mounts.ts";
 import { LiveRelease } from "./live-release.ts";
 import type { CanisterMountOptions } from "./options.ts";
 import { Quiet } from "./quiet.ts";
@@ -79,7 +80,8 @@ export class CanisterMount {
   async mount(): Promise<MountedTransport> {
     const { mountpoint, mount, transport, log } = this.#options;
     this.#transport = await transport({ fileSystem: this.#fileSystem, mountpoint, options: mount, log });
-    this.#live.mounted(this.#fileSystem, this.#transport);
+    const innerMounts = new InnerMounts(this.#transport.mount, this.#fileSystem, log);
+    this.#live.mounted(this.#fileSystem, this.#transport, innerMounts);
     this.#control = serveControl(this.#transport.mount, () => this.status(), log);
     return this.#transport;
   }

@@ -72,6 +72,7 @@ t.test("SELinux", async (t) => {
     id: 2,
     parent: 1,
     device: "0:9",
+    root: "/",
     mountpoint: "/mnt/boot",
     options: ["ro"],
     superOptions: ["rw", "context=system_u:object_r:tftpdir_t:s0"],

@@ -12,7 +12,15 @@ t.test("what is mounted under the id of a mount that has ended is left alone", a
   const cutOff = Promise.withResolvers<void>();
   const mounted = liveMount(
     {
-      ...{ id, parent, mountpoint: path, type: MOUNT_TYPE, device: "0:1048575", source: "canister" },
+      ...{
+        id,
+        parent,
+        mountpoint: path,
+        type: MOUNT_TYPE,
+        root: "/",
+        device: "0:1048575",
+        source: "canister",
+      },
       ...{ options: [], superOptions: [] },
     },
     createLog("debug", () => {}),

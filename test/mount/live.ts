@@ -97,7 +97,7 @@ export function liveOf(
     { get: async () => Buffer.alloc(100), prefetch: () => {} },
     { canister: "canister" },
   );
-  live.mounted(fileSystem, { switchTo: transport });
+  live.mounted(fileSystem, { switchTo: transport }, { paths: async () => [], switched: () => {} });
   const pieces = (...releases: Release[]) => releases.flatMap((release) => source.piecesOf(release));
   return { live, fileSystem, source, log, logged, kept, onDisk, inMemory, pinned, pieces };
 }

@@ -96,7 +96,8 @@ const asked = on(process, "SIGUSR2");
 async function flip(mounted: MountedTransport): Promise<void> {
   for (let version = 1; ; version++) {
     await (Number(interval) > 0 ? sleep(Number(interval)) : asked.next());
-    await mounted.switchTo(atOnce(fileSystem.prepare(release(version))));
+    const swap = atOnce(fileSystem.prepare(release(version)));
+    await mounted.switchTo(() => void swap([]));
     console.log(JSON.stringify({ version }));
     // Chunks of versions that nobody can have open any more; readers close their files within seconds.
     if (chunks.size > 1600) for (const old of [...chunks.keys()].slice(0, 600)) chunks.delete(old);

@@ -14,22 +14,12 @@ import { MOUNT_TYPE, mountAt, readMounts } from "../mounting/mountinfo.ts";
 import { prepareMountpoint } from "../mounting/mountpoint.ts";
 import { detach } from "../mounting/unmount.ts";
 import type { MountedTransport, MountRequest } from "../transport.ts";
-import type { Inode } from "../view/filesystem.ts";
 import { Device } from "./device.ts";
-import { attributesOutdated, Notify, nameOutdated, notification } from "./protocol.ts";
+import { attributesOutdated } from "./protocol.ts";
 import { Session } from "./session.ts";
 
 /** mount(8) answers at once; beyond this the command itself hangs. */
 const COMMAND_LIMIT_MS = 10_000;
-/**
- * A name that is in no tree. To look for it the kernel takes the directory's lock, which it holds while it reads a listing:
- * once it has answered (that there is no such name), it has read them all.
- */
-const NO_NAME = "\x01";
-/** There is no such name, there is no such directory any more, or there is no mount. */
-const ANSWERS = new Set(["ENOENT", "ENOTDIR", "ENODEV"]);
-/** What makes the kernel take back all names that it knows; new in Linux 6.16, EINVAL before. */
-const TAKE_NAMES_BACK = notification(Notify.INC_EPOCH, Buffer.alloc(0));
 
 /**
  * Mounts `fileSystem`. Resolves when readers can use it.
@@ -81,31 +71,14 @@ export async function mountKernel({
     throw new UserError(`cannot mount at ${mountpoint}: ${messageOf(error)}; try --transport fuse-native`);
   }
   await setReadAhead(mount, log);
-  const takeNamesBack = () => device.notify(TAKE_NAMES_BACK);
-  const keepsNames = await takeNamesBack().then(
-    () => true,
-    () => false,
-  );
-  if (keepsNames) session.keepNames();
-  else log.debug("this kernel cannot take all names back at once: it asks for each name every time");
 
   return liveMount(mount, log, {
     openFiles: () => session.openFiles,
     failReads: () => session.failReads(),
     disconnected: device.disconnected,
     async switchTo(swap) {
-      const settle = async (directory: Inode) => {
-        await device.notify(nameOutdated(directory, NO_NAME)).catch((error) => {
-          if (!ANSWERS.has(error.code)) throw error;
-        });
-      };
-      await session.switching(
-        settle,
-        async () => {
-          if (keepsNames) await takeNamesBack();
-        },
-        swap,
-      );
+      // The kernel asks what a name means each time that somebody uses it.
+      swap();
       // Their times have changed, and their inodes have not. Who looks one up is told anew; the root has no name to be
       // looked up by, nor has a directory that somebody works in.
       for (const directory of session.directories) {

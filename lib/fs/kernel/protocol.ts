@@ -46,7 +46,6 @@ export const Opcode = {
   NOTIFY_REPLY: 41,
   BATCH_FORGET: 42,
   FALLOCATE: 43,
-  READDIRPLUS: 44,
   RENAME2: 45,
   COPY_FILE_RANGE: 47,
   TMPFILE: 51,
@@ -55,7 +54,6 @@ export const Opcode = {
 /** FUSE_ASYNC_READ, ...: what is asked for in INIT, where the kernel has it. */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
-  DO_READDIRPLUS: 1 << 13,
   PARALLEL_DIROPS: 1 << 18,
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
@@ -63,7 +61,7 @@ export const InitFlag = {
 
 export const FOPEN_KEEP_CACHE = 1 << 1;
 
-export const Notify = { INVAL_INODE: 2, INVAL_ENTRY: 3, INC_EPOCH: 8 } as const;
+export const Notify = { INVAL_INODE: 2 } as const;
 
 const IN_HEADER_BYTES = 40;
 const OUT_HEADER_BYTES = 16;
@@ -119,15 +117,6 @@ export function attributesOutdated(inode: number): Buffer {
   return notification(Notify.INVAL_INODE, body);
 }
 
-/** struct fuse_notify_inval_entry_out: a name in a directory. */
-export function nameOutdated(parent: number, name: string): Buffer {
-  const bytes = Buffer.from(`${name}\0`);
-  const body = Buffer.alloc(16);
-  body.writeBigUInt64LE(BigInt(parent), 0);
-  body.writeUInt32LE(bytes.length - 1, 8);
-  return notification(Notify.INVAL_ENTRY, Buffer.concat([body, bytes]));
-}
-
 /** struct fuse_init_in. */
 export interface InitRequest {
   readonly major: number;
@@ -165,12 +154,6 @@ export function initReply(answer: {
   return reply;
 }
 
-/** Seconds for which the kernel may go on without asking again. */
-export interface Validity {
-  readonly entry: number;
-  readonly attributes: number;
-}
-
 /** struct fuse_attr: 88 bytes at `at`. */
 function writeAttributes(target: Buffer, at: number, attributes: Attributes, options: MountOptions): void {
   const { inode, size, modified, links } = attributes;
@@ -190,7 +173,7 @@ function writeAttributes(target: Buffer, at: number, attributes: Attributes, opt
   target.writeUInt32LE(BLOCK_SIZE, at + 80);
 }
 
-/** struct fuse_attr_out. */
+/** struct fuse_attr_out. @param seconds for which the kernel may go on without asking again */
 export function attributesReply(attributes: Attributes, options: MountOptions, seconds: number): Buffer {
   const reply = Buffer.alloc(104);
   reply.writeBigUInt64LE(BigInt(seconds), 0);
@@ -198,32 +181,16 @@ export function attributesReply(attributes: Attributes, options: MountOptions, s
   return reply;
 }
 
-/** What the kernel is told of a name. */
-export interface FuseEntry {
-  readonly attributes: Attributes;
-  readonly options: MountOptions;
-  readonly valid: Validity;
-}
-
-/** struct fuse_entry_out: 128 bytes at `at`. */
-function writeEntry(target: Buffer, at: number, { attributes, options, valid }: FuseEntry): void {
-  target.writeBigUInt64LE(BigInt(attributes.inode), at);
-  target.writeBigUInt64LE(BigInt(valid.entry), at + 16);
-  target.writeBigUInt64LE(BigInt(valid.attributes), at + 24);
-  writeAttributes(target, at + ATTR_AT_IN_ENTRY, attributes, options);
-}
-
-/** struct fuse_entry_out. */
-export function entryReply(entry: FuseEntry): Buffer {
+/**
+ * struct fuse_entry_out. What the name means holds for this moment only: the kernel asks again each time that somebody uses it.
+ *
+ * @param seconds for which the attributes hold
+ */
+export function entryReply(attributes: Attributes, options: MountOptions, seconds: number): Buffer {
   const reply = Buffer.alloc(ENTRY_BYTES);
-  writeEntry(reply, 0, entry);
-  return reply;
-}
-
-/** struct fuse_entry_out that says that there is no such name. @param seconds for which that may be taken for granted */
-export function absentEntryReply(seconds: number): Buffer {
-  const reply = Buffer.alloc(ENTRY_BYTES);
-  reply.writeBigUInt64LE(BigInt(seconds), 16);
+  reply.writeBigUInt64LE(BigInt(attributes.inode), 0);
+  reply.writeBigUInt64LE(BigInt(seconds), 24);
+  writeAttributes(reply, ATTR_AT_IN_ENTRY, attributes, options);
   return reply;
 }
 
@@ -274,23 +241,6 @@ export function writeItem(target: Buffer, at: number, { name, inode, kind, next 
   target.writeUInt32LE(name.length, at + 16);
   target.writeUInt32LE(TYPES[kind], at + 20);
   name.copy(target, at + DIRENT_BYTES);
-  return end;
-}
-
-/**
- * Writes a struct fuse_direntplus at `at`, in a target of zeros: writeItem()'s, and before it what LOOKUP would say of the name.
- * Without an entry it says nothing of it, and the kernel asks when it needs to.
- */
-export function writeItemPlus(
-  target: Buffer,
-  at: number,
-  item: DirectoryItem,
-  entry: () => FuseEntry | undefined,
-): number {
-  const end = writeItem(target, at + ENTRY_BYTES, item);
-  if (end === at + ENTRY_BYTES) return at;
-  const known = entry();
-  if (known !== undefined) writeEntry(target, at, known);
   return end;
 }
 

@@ -9,14 +9,13 @@ import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 import { createErrorTranslator, errnoNumber } from "../errno.ts";
 import type { MountOptions } from "../mounting/fuse-options.ts";
 import { OpenFiles } from "../open-files.ts";
-import { type Attributes, type Errno, type FileSystem, FsError, type Inode } from "../view/filesystem.ts";
+import { type Errno, type FileSystem, FsError, type Inode } from "../view/filesystem.ts";
 import { statfsOf } from "../view/stat.ts";
 import { attributeList } from "../view/xattrs.ts";
 import { Directories } from "./directories.ts";
 import { isBeingKilled } from "./killed.ts";
 import { Lookups } from "./known-inodes.ts";
 import {
-  absentEntryReply,
   attributesReply,
   decodeBatchForget,
   decodeForget,
@@ -30,7 +29,6 @@ import {
   decodeRequest,
   entryReply,
   FOPEN_KEEP_CACHE,
-  type FuseEntry,
   InitFlag,
   initReply,
   LEAST_MINOR,
@@ -39,7 +37,6 @@ import {
   type Request,
   replyHeader,
   statfsReply,
-  type Validity,
   VERSION,
   xattrSizeReply,
 } from "./protocol.ts";
@@ -52,8 +49,8 @@ export interface SessionOptions {
   readonly send: (parts: Uint8Array[]) => void;
 }
 
-/** An hour: what an inode is never changes, and at a switch all names are taken back at once (`switching`). */
-const LONG_S = 3600;
+/** An hour: what an inode is never changes, but for a directory's time, of which the kernel is told. */
+const ATTRIBUTES_VALID_S = 3600;
 /** After a signal that ends nobody, until its reader is looked at again: another may have come. */
 const LOOK_AGAIN_MS = 200;
 /** Reads beyond this many wait in the kernel: more than the machines that boot at once. */
@@ -71,16 +68,10 @@ const { ENOSYS, EAGAIN, EINTR } = constants.errno;
 const ACCESS_MODE = 0o3;
 
 /**
- * READDIRPLUS always, not when the kernel thinks it is of use (READDIRPLUS_AUTO): that is for the first names of a directory
- * only, and `ls -l` asks for all. Whoever lists names alone waits twice as long, and who looks at them a quarter. Not
- * ASYNC_DIO: who reads with O_DIRECT could not be killed while he waits.
+ * Not DO_READDIRPLUS: what it would say of names the kernel would have to forget at once. Not ASYNC_DIO: who reads with O_DIRECT
+ * could not be killed while he waits.
  */
-const WANTED =
-  InitFlag.ASYNC_READ |
-  InitFlag.PARALLEL_DIROPS |
-  InitFlag.DO_READDIRPLUS |
-  InitFlag.MAX_PAGES |
-  InitFlag.CACHE_SYMLINKS;
+const WANTED = InitFlag.ASYNC_READ | InitFlag.PARALLEL_DIROPS | InitFlag.MAX_PAGES | InitFlag.CACHE_SYMLINKS;
 
 /** They change something. The kernel refuses them on a `ro` mount by itself, until an administrator remounts it `rw`. */
 const WRITES: ReadonlySet<number> = new Set([
@@ -107,8 +98,6 @@ const WITHOUT_ANSWER: ReadonlySet<number> = new Set([
   Opcode.NOTIFY_REPLY,
   Opcode.INTERRUPT,
 ]);
-/** Those that say what a name means: during a switch they wait. */
-const NAMES: ReadonlySet<number> = new Set([Opcode.LOOKUP, Opcode.GETATTR, Opcode.OPENDIR]);
 
 export class Session {
   readonly #fileSystem: FileSystem;
@@ -120,8 +109,6 @@ export class Session {
   readonly #files: OpenFiles;
   /** Requests that wait for the file system. */
   readonly #pending = new Map<bigint, Request>();
-  #held: Request[] | undefined;
-  #valid: Validity = { entry: 0, attributes: LONG_S };
   readonly #greeting = Promise.withResolvers<void>();
 
   constructor({ fileSystem, options, log, send }: SessionOptions) {
@@ -147,40 +134,6 @@ export class Session {
     return this.#greeting.promise;
   }
 
-  /** The kernel takes all names back at once when it is told to: it may keep them until then. */
-  keepNames(): void {
-    this.#valid = { entry: LONG_S, attributes: LONG_S };
-    this.#listings.tell();
-  }
-
-  /**
-   * Makes names mean something else, atomically: what is asked from here on is answered once `takeBack` has had the kernel
-   * forget all names, and `swap` has changed them. What it asked before is answered as of before.
-   *
-   * The kernel takes what a listing says of names for as new as the moment when it reads it, which may be after it has
-   * forgotten them. So `settle` has it read those listings first; no other says anything of names until all is over.
-   *
-   * @param settle resolves when the kernel has read what it was told of this directory
-   */
-  async switching(
-    settle: (directory: Inode) => Promise<void>,
-    takeBack: () => Promise<void>,
-    swap: () => void,
-  ): Promise<void> {
-    this.#listings.stopTelling();
-    try {
-      for (const directory of this.#listings.unread) await settle(directory);
-      this.#held = [];
-      await takeBack();
-      swap();
-    } finally {
-      if (this.#valid.entry > 0) this.#listings.tell();
-      const held = this.#held ?? [];
-      this.#held = undefined;
-      for (const request of held) this.#answer(request);
-    }
-  }
-
   /** The directories that the kernel knows: what it thinks of their times is outdated after a switch. */
   get directories(): Inode[] {
     return this.#lookups.directories;
@@ -196,14 +149,6 @@ export class Session {
   handle(bytes: Buffer): void {
     const request = decodeRequest(bytes);
     if (request === undefined) return;
-    if (this.#held !== undefined && NAMES.has(request.opcode)) {
-      this.#held.push({ ...request, body: Buffer.from(request.body) });
-    } else {
-      this.#answer(request);
-    }
-  }
-
-  #answer(request: Request): void {
     try {
       this.#dispatch(request);
     } catch (error) {
@@ -222,7 +167,7 @@ export class Session {
     },
     [Opcode.GETATTR]: (request) => {
       const attributes = this.#fileSystem.getattr(request.nodeid);
-      this.#reply(request, attributesReply(attributes, this.#options, this.#valid.attributes));
+      this.#reply(request, attributesReply(attributes, this.#options, ATTRIBUTES_VALID_S));
     },
     [Opcode.READLINK]: (request) =>
       this.#reply(request, Buffer.from(this.#fileSystem.readlink(request.nodeid))),
@@ -240,15 +185,6 @@ export class Session {
     },
     [Opcode.READDIR]: (request) => {
       const listed = this.#listings.read(wellFormed(decodeRead(request.body)));
-      if (listed === undefined) throw new FsError("EBADF", "not open");
-      this.#reply(request, listed);
-    },
-    [Opcode.READDIRPLUS]: (request) => {
-      const listed = this.#listings.readPlus(wellFormed(decodeRead(request.body)), ({ inode }, directory) => {
-        const attributes = this.#fileSystem.getattr(inode);
-        this.#lookups.add(attributes, directory);
-        return this.#entry(attributes);
-      });
       if (listed === undefined) throw new FsError("EBADF", "not open");
       this.#reply(request, listed);
     },
@@ -298,23 +234,11 @@ export class Session {
 
   #lookup(request: Request): void {
     const name = decodeName(request.body);
-    let inode: number;
-    try {
-      // No name in a tree is like this.
-      if (name === undefined) throw new FsError("ENOENT", "not UTF-8");
-      inode = this.#fileSystem.lookup(request.nodeid, name);
-    } catch (error) {
-      if (!(error instanceof FsError) || error.errno !== "ENOENT" || this.#valid.entry === 0) throw error;
-      this.#reply(request, absentEntryReply(this.#valid.entry));
-      return;
-    }
-    const attributes = this.#fileSystem.getattr(inode);
+    // No name in a tree is like this.
+    if (name === undefined) throw new FsError("ENOENT", "not UTF-8");
+    const attributes = this.#fileSystem.getattr(this.#fileSystem.lookup(request.nodeid, name));
     this.#lookups.add(attributes, request.nodeid);
-    this.#reply(request, entryReply(this.#entry(attributes)));
-  }
-
-  #entry(attributes: Attributes): FuseEntry {
-    return { attributes, options: this.#options, valid: this.#valid };
+    this.#reply(request, entryReply(attributes, this.#options, ATTRIBUTES_VALID_S));
   }
 
   #open(request: Request): void {

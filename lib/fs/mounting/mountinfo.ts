@@ -11,6 +11,8 @@ export interface Mount {
   readonly parent: number;
   /** `MAJOR:MINOR`, the st_dev of its files. */
   readonly device: string;
+  /** What is seen at the mountpoint: `/`, or for a bind mount a path in its file system. */
+  readonly root: string;
   readonly mountpoint: string;
   readonly options: readonly string[];
   /** Of the file system, not of this mount of it: where FUSE's own are. */
@@ -39,12 +41,13 @@ function parseLine(line: string): Mount | undefined {
   const fields = line.split(" ");
   // Any number of optional fields stands between the options and a lone "-".
   const separator = fields.indexOf("-", 6);
-  const [id, parent, device, , mountpoint, options] = fields;
+  const [id, parent, device, root, mountpoint, options] = fields;
   if (separator < 0 || mountpoint === undefined || options === undefined) return undefined;
   return {
     id: Number(id),
     parent: Number(parent),
     device: device!,
+    root: unescapeOctal(root!),
     mountpoint: unescapeOctal(mountpoint),
     options: options.split(","),
     type: unescapeOctal(fields[separator + 1] ?? ""),

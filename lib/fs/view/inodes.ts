@@ -4,11 +4,15 @@
  * two contents under one number. Directories keep theirs.
  *
  * What a switch takes out of the tree is still answered for as long as the transport retains it: somebody has it open.
+ *
+ * A name on which something is mounted keeps its meaning until that is unmounted: the kernel takes a mount away, without a word,
+ * as soon as the name under it is gone or means another inode.
  */
 
 import type { Release } from "../../source/source.ts";
+import { haveSameHash } from "../../tree/checked-files.ts";
 import type { Chunk, Tree, TreeFile, TreeNode } from "../../tree/tree.ts";
-import { type Inode, ROOT_INODE } from "./filesystem.ts";
+import { type Dirent, type Inode, ROOT_INODE } from "./filesystem.ts";
 
 /** A verified release as it is served. */
 export interface ServedRelease {
@@ -20,6 +24,27 @@ export interface ServedRelease {
 export interface Located {
   readonly node: TreeNode;
   readonly served: ServedRelease;
+}
+
+/**
+ * Makes another release the current one, all at once.
+ *
+ * @param mountedOn paths in the tree on which something is mounted
+ * @returns those of them that the new tree has not, or has otherwise: they stay what they were
+ */
+export type Swap = (mountedOn: readonly string[]) => string[];
+
+/** A name on the way to a path. */
+interface Step {
+  readonly directory: Inode;
+  readonly name: string;
+  readonly inode: Inode;
+  readonly located: Located;
+}
+
+interface Way {
+  readonly path: string;
+  readonly steps: readonly Step[];
 }
 
 /** Between two pauses of `prepare`: a millisecond or two. */
@@ -35,6 +60,10 @@ export class Inodes {
   readonly #retained = new Set<Inode>();
   /** What is retained and in the current tree no more. */
   readonly #gone = new Map<Inode, Located>();
+  /** Names that do not mean what the current tree says, by their directories: something is mounted there. */
+  readonly #held = new Map<Inode, Map<string, Inode>>();
+  /** What they mean. */
+  readonly #heldInodes = new Map<Inode, Located>();
 
   constructor(served: ServedRelease) {
     const { nodes } = served.tree;
@@ -60,11 +89,69 @@ export class Inodes {
 
   get(inode: Inode): Located | undefined {
     const node = this.#current.get(inode);
-    return node === undefined ? this.#gone.get(inode) : { node, served: this.#served };
+    if (node !== undefined) return { node, served: this.#served };
+    return this.#gone.get(inode) ?? this.#heldInodes.get(inode);
   }
 
-  isCurrent(inode: Inode): boolean {
-    return this.#current.has(inode);
+  /** What a name means in a directory. */
+  child(directory: Inode, name: string): Inode | undefined {
+    return this.#held.get(directory)?.get(name) ?? this.#listed(directory, name);
+  }
+
+  /** All names in a directory. One that is in the tree no more has none, as one that was removed while somebody works in it. */
+  children(directory: Inode): Dirent[] {
+    const names = new Map<string, Inode>();
+    for (const [name, node] of this.#current.get(directory)?.children ?? []) names.set(name, this.of(node));
+    for (const [name, inode] of this.#held.get(directory) ?? []) names.set(name, inode);
+    return Array.from(names, ([name, inode]) => ({
+      name,
+      inode,
+      kind: this.get(inode)!.node.entry.kind,
+    }));
+  }
+
+  /**
+   * Names that are not what the current tree says, for what is mounted there, mean that again from now on, but for those that
+   * something is still mounted on.
+   *
+   * @returns the paths that are still not what it says
+   */
+  stillMountedOn(paths: readonly string[]): string[] {
+    return this.#hold(this.#ways(paths));
+  }
+
+  #listed(directory: Inode, name: string): Inode | undefined {
+    const node = this.#current.get(directory)?.children.get(name);
+    return node && this.of(node);
+  }
+
+  /** What the names on the way to each path mean. */
+  #ways(paths: readonly string[]): Way[] {
+    return paths.map((path) => {
+      const steps: Step[] = [];
+      let directory = ROOT_INODE;
+      for (const name of path.split("/")) {
+        const inode = this.child(directory, name);
+        if (inode === undefined) break;
+        steps.push({ directory, name, inode, located: this.get(inode)! });
+        directory = inode;
+      }
+      return { path, steps };
+    });
+  }
+
+  /** @returns the paths that need it */
+  #hold(ways: readonly Way[]): string[] {
+    this.#held.clear();
+    this.#heldInodes.clear();
+    const differs = ({ directory, name, inode }: Step) => this.#listed(directory, name) !== inode;
+    const held = ways.filter(({ steps }) => steps.some(differs));
+    for (const step of held.flatMap(({ steps }) => steps.filter(differs))) {
+      const names = this.#held.get(step.directory) ?? new Map<string, Inode>();
+      this.#held.set(step.directory, names.set(step.name, step.inode));
+      this.#heldInodes.set(step.inode, step.located);
+    }
+    return held.map(({ path }) => path);
   }
 
   retain(inode: Inode): void {
@@ -80,7 +167,7 @@ export class Inodes {
    * Finds out what `next` has in common with the current tree, in steps, so that readers need not wait; returns what
    * makes it the current one, all at once. There must be no other switch in between.
    */
-  *prepare(next: ServedRelease): Generator<void, () => void> {
+  *prepare(next: ServedRelease): Generator<void, Swap> {
     const numbers = new Float64Array(next.tree.nodes.length);
     const current = new Map<Inode, TreeNode>();
     let last = this.#last;
@@ -89,31 +176,31 @@ export class Inodes {
       current.set(inode, node);
     };
     add(next.tree.root, ROOT_INODE);
-    const pending: [after: TreeNode, before: TreeNode | undefined][] = [
-      [next.tree.root, this.#served.tree.root],
-    ];
+    const pending: [after: TreeNode, before: Inode | undefined][] = [[next.tree.root, ROOT_INODE]];
     for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
       const [after, before] = pair;
       for (const [name, node] of after.children) {
-        const old = before?.children.get(name);
-        const same = old !== undefined && isSame(old, this.#served.tree, node, next.tree);
+        const inode = before === undefined ? undefined : this.child(before, name);
+        const old = inode === undefined ? undefined : this.get(inode);
+        const same = old !== undefined && isSame(old.node, old.served.tree, node, next.tree);
         if (!same) last += 1;
-        add(node, same ? this.of(old) : last);
-        if (node.entry.kind === "directory") pending.push([node, same ? old : undefined]);
+        add(node, same ? inode! : last);
+        if (node.entry.kind === "directory") pending.push([node, same ? inode : undefined]);
         if (current.size % NODES_PER_STEP === 0) yield;
       }
     }
-    return () => {
+    return (mountedOn) => {
+      const ways = this.#ways(mountedOn);
       for (const inode of this.#retained) {
-        const node = this.#current.get(inode);
-        if (node !== undefined && !current.has(inode)) {
-          this.#gone.set(inode, { node, served: this.#served });
-        }
+        const located = current.has(inode) ? undefined : this.get(inode);
+        if (located !== undefined) this.#gone.set(inode, located);
       }
+      for (const inode of this.#gone.keys()) if (current.has(inode)) this.#gone.delete(inode);
       this.#served = next;
       this.#numbers = numbers;
       this.#current = current;
       this.#last = last;
+      return this.#hold(ways);
     };
   }
 }
@@ -125,10 +212,11 @@ function isSame(a: TreeNode, treeA: Tree, b: TreeNode, treeB: Tree): boolean {
   return b.entry.kind === "file" && haveSameBytes(a.entry, treeA, b.entry, treeB);
 }
 
-/** By the extents: a file's own SHA-256 is the publisher's word until all of it has been read. */
+/** By what they are made of; and by their hashes, for small files move to other chunks when one beside them changes. */
 function haveSameBytes(a: TreeFile, treeA: Tree, b: TreeFile, treeB: Tree): boolean {
+  if (a.size !== b.size) return false;
+  if (haveSameHash(a, b)) return true;
   return (
-    a.size === b.size &&
     a.extents.length === b.extents.length &&
     a.extents.every((extent, i) => {
       const other = b.extents[i]!;

@@ -13,7 +13,7 @@ import {
   FsError,
   type Inode,
 } from "./filesystem.ts";
-import { Inodes, type Located, type ServedRelease } from "./inodes.ts";
+import { Inodes, type Located, type ServedRelease, type Swap } from "./inodes.ts";
 import { ReadingOrder } from "./reading-order.ts";
 import { attributeNames, attributeValue } from "./xattrs.ts";
 
@@ -71,15 +71,20 @@ export class TreeFileSystem implements FileSystem {
   }
 
   /** As Inodes.prepare(): what it returns is for the transport's `switchTo`. */
-  prepare(next: ServedRelease): Generator<void, () => void> {
+  prepare(next: ServedRelease): Generator<void, Swap> {
     return this.#inodes.prepare(next);
+  }
+
+  /** As Inodes.stillMountedOn(). */
+  stillMountedOn(paths: readonly string[]): string[] {
+    return this.#inodes.stillMountedOn(paths);
   }
 
   lookup(parent: Inode, name: string): Inode {
     const directory = this.#directory(parent);
-    const node = this.#inodes.isCurrent(parent) ? directory.children.get(name) : undefined;
-    if (node === undefined) throw new FsError("ENOENT", `${directory.entry.path}/${name}`);
-    return this.#inodes.of(node);
+    const inode = this.#inodes.child(parent, name);
+    if (inode === undefined) throw new FsError("ENOENT", `${directory.entry.path}/${name}`);
+    return inode;
   }
 
   getattr(inode: Inode): Attributes {
@@ -102,14 +107,8 @@ export class TreeFileSystem implements FileSystem {
   }
 
   readdir(inode: Inode): readonly Dirent[] {
-    const { children } = this.#directory(inode);
-    // As a directory that was removed while somebody works in it.
-    if (!this.#inodes.isCurrent(inode)) return [];
-    return Array.from(children, ([name, node]) => ({
-      name,
-      inode: this.#inodes.of(node),
-      kind: node.entry.kind,
-    }));
+    this.#directory(inode);
+    return this.#inodes.children(inode);
   }
 
   statfs(): FileSystemStatistics {

@@ -124,12 +124,16 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 t.test("a lookup, an open, a read", async (t) => {
   const { session, answers, fileSystem } = start();
-  session.keepNames();
   session.handle(request(Opcode.LOOKUP, ROOT_INODE, Buffer.from("file\0"), 11n));
   const entry = answers.pop()!;
   t.match(entry, { error: 0, unique: 11n });
   t.equal(entry.body.length, 128, "struct fuse_entry_out");
   t.equal(entry.body.readBigUInt64LE(0), BigInt(FILE));
+  t.same(
+    [entry.body.readBigUInt64LE(16), entry.body.readUInt32LE(32)],
+    [0n, 0],
+    "the name is asked for every time",
+  );
   t.equal(entry.body.readBigUInt64LE(40 + 8), BigInt(CONTENT.length));
   t.equal(entry.body.readUInt32LE(40 + 52), 123_456_789, "nanoseconds of the time");
   session.handle(request(Opcode.OPEN, FILE, numbers(0)));
@@ -174,131 +178,6 @@ t.test("a listing that does not fit comes in parts, each entry once", async (t) 
     offset = body.readBigUInt64LE(8);
   }
   t.same(names, [".", "..", "file"]);
-});
-
-/** Of the last entry of a READDIRPLUS answer, whose name is `file`. */
-function attrOf(body: Buffer) {
-  const entry = body.subarray(body.length - 160);
-  return { entrySeconds: entry.readBigUInt64LE(16), size: entry.readBigUInt64LE(48) };
-}
-
-/** The entries of a READDIRPLUS answer: the name, and the inode that the kernel is told it means; 0: it is told nothing. */
-function namesIn(body: Buffer): [name: string, told: number][] {
-  const names: [string, number][] = [];
-  for (let at = 0; at < body.length; ) {
-    const length = body.readUInt32LE(at + 128 + 16);
-    names.push([body.toString("utf8", at + 152, at + 152 + length), Number(body.readBigUInt64LE(at))]);
-    at += (152 + length + 7) & ~7;
-  }
-  return names;
-}
-
-t.test("a listing that says what names mean, and when it does not", async (t) => {
-  const { session, answers, fileSystem } = start();
-  const opened = () => {
-    session.handle(request(Opcode.OPENDIR, ROOT_INODE, numbers(0)));
-    return answers.at(-1)!.body.readBigUInt64LE(0);
-  };
-  const listed = (handle: bigint, offset = 0) => {
-    session.handle(request(Opcode.READDIRPLUS, ROOT_INODE, numbers(handle, offset, 4096, 0, 0)));
-    return namesIn(answers.at(-1)!.body);
-  };
-  const nothing: [string, number][] = [
-    [".", 0],
-    ["..", 0],
-    ["file", 0],
-  ];
-  t.same(listed(opened()), nothing, "the kernel cannot take names back");
-  t.equal(session.known.inodes, 0);
-
-  session.keepNames();
-  const handle = opened();
-  t.same(listed(handle), [
-    [".", 0],
-    ["..", 0],
-    ["file", FILE],
-  ]);
-  t.match(attrOf(answers.at(-1)!.body), { size: BigInt(CONTENT.length), entrySeconds: 3600n });
-  t.equal(session.known.inodes, 1, "which counts as a lookup");
-  t.ok(fileSystem.retained.has(FILE));
-  session.handle(request(Opcode.FORGET, FILE, numbers(1)));
-  t.equal(session.known.inodes, 0);
-
-  const settled: number[] = [];
-  const settling = Promise.withResolvers<void>();
-  const early = opened();
-  listed(early);
-  const switching = session.switching(
-    async (directory) => {
-      settled.push(directory);
-      await settling.promise;
-    },
-    async () => {},
-    () => {},
-  );
-  t.same(settled, [ROOT_INODE], "the kernel may still be reading the last answer of both");
-  t.same(listed(early), nothing, "nothing is said any more");
-  const during = opened();
-  t.same(listed(during), nothing, "nor by a listing that begins now");
-  session.handle(request(Opcode.LOOKUP, ROOT_INODE, Buffer.from("file\0"), 5n));
-  t.equal(
-    answers.at(-1)!.unique,
-    5n,
-    "lookups do not wait for it: the kernel holds the directory's lock meanwhile",
-  );
-  settling.resolve();
-  await switching;
-  t.same(listed(early), nothing, "an old listing is of the old release");
-  t.same(listed(during), nothing);
-  t.same(listed(opened()).at(-1), ["file", FILE]);
-});
-
-t.test("who has gone on reading a listing, or closed it, has read what came before", async (t) => {
-  const { session, answers } = start();
-  session.keepNames();
-  const settled: number[] = [];
-  const change = () =>
-    session.switching(
-      async (directory) => void settled.push(directory),
-      async () => {},
-      () => {},
-    );
-  for (const end of ["at its end", "closed"] as const) {
-    session.handle(request(Opcode.OPENDIR, ROOT_INODE, numbers(0)));
-    const handle = answers.at(-1)!.body.readBigUInt64LE(0);
-    session.handle(request(Opcode.READDIRPLUS, ROOT_INODE, numbers(handle, 0, 4096, 0, 0)));
-    if (end === "closed") session.handle(request(Opcode.RELEASEDIR, ROOT_INODE, numbers(handle, 0, 0)));
-    else session.handle(request(Opcode.READDIRPLUS, ROOT_INODE, numbers(handle, 3, 4096, 0, 0)));
-    await change();
-    t.same(settled, [], end);
-  }
-});
-
-t.test("while releases are switched, what names mean is answered afterwards", async (t) => {
-  const { session, answers } = start();
-  const taken = Promise.withResolvers<void>();
-  let swapped = false;
-  const switching = session.switching(
-    async () => {},
-    () => taken.promise,
-    () => {
-      swapped = true;
-    },
-  );
-  session.handle(request(Opcode.LOOKUP, ROOT_INODE, Buffer.from("file\0"), 5n));
-  session.handle(request(Opcode.STATFS, ROOT_INODE, Buffer.alloc(0), 6n));
-  t.same(
-    answers.map(({ unique }) => unique),
-    [6n],
-    "everything else goes on",
-  );
-  taken.resolve();
-  await switching;
-  t.ok(swapped);
-  t.same(
-    answers.map(({ unique }) => unique),
-    [6n, 5n],
-  );
 });
 
 t.test("names that no tree has, and requests that are cut off", async (t) => {

@@ -5,6 +5,7 @@ import t from "tap";
 import { ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
 import { Inodes, type ServedRelease } from "../../../lib/fs/view/inodes.ts";
 import { atOnce } from "../../../lib/steps.ts";
+import { addChecked } from "../../../lib/tree/checked-files.ts";
 import type { ChunkReference, Entry, Manifest } from "../../../lib/tree/manifest.ts";
 import { type Chunk, Tree, type TreeFile } from "../../../lib/tree/tree.ts";
 import { served } from "../../support/served.ts";
@@ -38,7 +39,8 @@ function release(files: Files, number: number): ServedRelease {
   return served(Tree.of({ chunks, entries }, 0n), number);
 }
 
-const switchTo = (inodes: Inodes, next: ServedRelease) => atOnce(inodes.prepare(next))();
+const switchTo = (inodes: Inodes, next: ServedRelease, mountedOn: readonly string[] = []) =>
+  atOnce(inodes.prepare(next))(mountedOn);
 const inodeOf = (inodes: Inodes, path: string) => {
   const node = inodes.served.tree.find(path);
   return node && inodes.of(node);
@@ -84,7 +86,6 @@ t.test("what is retained outlives its release, and no longer", async (t) => {
   inodes.retain(gone);
   switchTo(inodes, release({ "d/held": "y", "d/left": "y" }, 2));
   t.equal(inodes.get(held)?.served.release.number, 1, "the old content is there");
-  t.notOk(inodes.isCurrent(held));
   t.equal(inodes.get(left), undefined, "nobody has it");
   t.equal(inodeOf(inodes, "d"), directory, "directories keep theirs");
   t.equal(inodes.get(gone)?.node.entry.path, "gone");
@@ -97,6 +98,72 @@ t.test("what is retained outlives its release, and no longer", async (t) => {
   t.same([inodes.get(held), inodes.outdated], [undefined, 0]);
   t.equal(inodeOf(inodes, ""), ROOT_INODE);
 });
+
+t.test("names on which something is mounted mean what they did, until it is unmounted", async (t) => {
+  const inodes = new Inodes(release({ "d/file": "x", "d/e/below": "x", "kept/file": "x", other: "x" }, 1));
+  const names = (directory: number) => inodes.children(directory).map(({ name }) => name);
+  const way = (path: string) =>
+    path.split("/").reduce<number | undefined>((at, name) => at && inodes.child(at, name), ROOT_INODE);
+  const paths = ["d/e", "kept", "other", "not/there"];
+  const before = new Map(paths.map((path) => [path, way(path)]));
+
+  const held = switchTo(inodes, release({ d: "a file", other: "y", "kept/file": "x", new: "x" }, 2), paths);
+  t.same(held, ["d/e", "other"], "the tree still has the rest");
+  for (const path of paths) t.equal(way(path), before.get(path), path);
+  t.same(names(ROOT_INODE).sort(), ["d", "kept", "new", "other"], "each once");
+  const d = way("d")!;
+  t.match(inodes.get(d), { node: { entry: { kind: "directory" } }, served: { release: { number: 1 } } });
+  t.same(names(d), ["e"], "there is nothing else in it");
+  t.equal(way("d/file"), undefined);
+  t.same(names(way("d/e")!), []);
+
+  t.same(inodes.stillMountedOn(["d/e"]), ["d/e"]);
+  t.not(way("other"), before.get("other"), "that of release 2");
+  t.equal(way("d/e"), before.get("d/e"));
+
+  t.same(
+    switchTo(inodes, release({ "d/file": "z", "d/e/below": "x" }, 3), ["d/e"]),
+    [],
+    "they are there again",
+  );
+  t.equal(way("d"), d, "and the same");
+  t.equal(way("d/e"), before.get("d/e"));
+  t.same(names(d), ["e", "file"]);
+  t.same(switchTo(inodes, release({}, 4), ["d/e"]), ["d/e"]);
+  t.same(switchTo(inodes, release({ new: "x" }, 5), ["d/e"]), ["d/e"], "over more than one switch");
+  t.equal(way("d/e"), before.get("d/e"));
+  t.same(inodes.stillMountedOn([]), []);
+  t.same([way("d"), inodes.get(d)], [undefined, undefined]);
+});
+
+t.test(
+  "a file in another chunk is the same file if both have been read whole, and have one hash",
+  async (t) => {
+    const content = createHash("sha256").update("x").digest();
+    const inChunk = (chunk: string, sha256: Buffer, number: number) => {
+      const extents = [{ chunk: 0, offset: number, length: 1 }];
+      const entry = { path: "file", modified: 0n, size: 1, sha256, executable: false, extents };
+      const chunks = [{ sha256: createHash("sha256").update(chunk).digest(), size: 9 }];
+      const one = served(Tree.of({ chunks, entries: [{ kind: "file", ...entry }] }, 0n), number);
+      return { ...one, file: one.tree.find("file")!.entry as TreeFile };
+    };
+    const first = inChunk("pack", content, 1);
+    const inodes = new Inodes(first);
+    const before = inodeOf(inodes, "file");
+    addChecked(first.file);
+    const checked = inChunk("another pack", content, 2);
+    addChecked(checked.file);
+    switchTo(inodes, checked);
+    t.equal(inodeOf(inodes, "file"), before);
+    switchTo(inodes, inChunk("a third", content, 3));
+    const unread = inodeOf(inodes, "file");
+    t.not(unread, before, "what the manifest says of it is the publisher's word");
+    const changed = inChunk("a fourth", createHash("sha256").update("y").digest(), 4);
+    addChecked(changed.file);
+    switchTo(inodes, changed);
+    t.not(inodeOf(inodes, "file"), unread);
+  },
+);
 
 t.test(
   "chunks that are listed without hashes are the same when they are the same one, or have the same hash by now",

@@ -1,0 +1,3 @@
+/** others.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./others.test.ts");

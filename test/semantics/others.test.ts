@@ -1,0 +1,155 @@
+/** docs/SEMANTICS.md, "With other file systems": what is mounted inside of a mount, or over it, when releases are switched. */
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { eventually, HUNG, holding, mountedAt, sh } from "../mount/mounts.ts";
+import { startMountable } from "../support/mountable.ts";
+
+t.setTimeout(5 * HUNG);
+
+const c = await startMountable(t);
+const options = ["--refresh", "0.3", "--quiet", "0"];
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+/** Runs a command that is to succeed. */
+async function must(t: Test, ...command: [string, ...string[]]): Promise<void> {
+  const { code, stderr } = await sh(...command);
+  t.equal(code, 0, `${command.join(" ")} ${stderr}`);
+}
+
+t.test("35. what is mounted inside stays through every switch, until it is unmounted", async (t) => {
+  const first = await c.publish({
+    "stays/theirs": "1\n",
+    "pxelinux.cfg/default": "1\n",
+    "gone/deep/theirs": "1\n",
+    "replaced/theirs": "1\n",
+    "container/theirs": "1\n",
+  });
+  const { at, status, log, mountpoint, umount } = await c.mount(...options);
+  const read = async (name: string) => {
+    const { stdout, stderr } = await sh("cat", at(name));
+    return stdout + stderr.replace(/^.*: /, "");
+  };
+
+  const local = join(c.directory, "local");
+  await mkdir(local);
+  await writeFile(join(local, "mine"), "a directory of this host\n");
+  await writeFile(join(local, "default"), "a file of this host\n");
+  const mine = {
+    "stays/mine": "a directory of this host\n",
+    "pxelinux.cfg/default": "a file of this host\n",
+    "gone/deep/mine": "in memory\n",
+    "replaced/stays/theirs": "1\n",
+  };
+  await must(t, "mount", "--bind", local, at("stays"));
+  await must(t, "mount", "--bind", join(local, "default"), at("pxelinux.cfg/default"));
+  await must(t, "mount", "-t", "tmpfs", "tmpfs", at("gone/deep"));
+  await must(t, "sh", "-c", `echo in memory > ${at("gone/deep/mine")}`);
+  const inner = await c.icfs(["mount", `${c.id}@${first}`, at("replaced"), "--network", c.proxy.url]);
+  t.equal(inner.code, 0, inner.stderr);
+  // Of a mount namespace that sees more than this one.
+  const inContainer = `mount -t tmpfs tmpfs ${at("container")} && echo contained > ${at("container/mine")} && exec cat ${at("container/mine")} -`;
+  const container = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", inContainer], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  t.teardown(async () => void container.kill("SIGKILL"));
+  t.equal(String((await once(container.stdout, "data"))[0]), "contained\n");
+  const asContained = async () =>
+    (await sh("nsenter", "--mount", "--target", String(container.pid), "cat", at("container/mine"))).stdout;
+
+  const held = await Promise.all(Object.keys(mine).map((name) => holding(t, at(name))));
+  const stays = async (when: string) => {
+    for (const [name, content] of Object.entries(mine)) t.equal(await read(name), content, `${name} ${when}`);
+    t.equal(await asContained(), "contained\n", `in a container ${when}`);
+  };
+  await stays("before");
+
+  for (const name of ["gone", "replaced", "container"]) await rm(join(c.tree, name), { recursive: true });
+  const second = await c.publish({ "pxelinux.cfg/default": "2\n", replaced: "a file\n", new: "2\n" });
+  await eventually("release 2 is live", async () => (await status()).release === second);
+  t.equal(await read("new"), "2\n");
+  await stays("after a switch");
+  t.equal((await sh("ls", at("gone"))).stdout, "deep\n", "and is listed");
+  t.match((await sh("ls", mountpoint)).stdout, /^container\ngone\nnew\npxelinux.cfg\nreplaced\nstays\n/m);
+  for (const name of ["gone/deep", "container"]) {
+    t.match(await log(), new RegExp(` warn release ${second} has no ${name} any more: something is mounted`));
+  }
+  for (const name of ["pxelinux.cfg/default", "replaced"]) {
+    t.match(await log(), new RegExp(` info release ${second} has another ${name}: something is mounted`));
+  }
+
+  const third = await c.publish({ "gone/theirs": "3\n", "stays/theirs": "3\n" });
+  await eventually("release 3 is live", async () => (await status()).release === third);
+  await stays("after another switch");
+  t.equal(await read("gone/theirs"), "3\n", "a directory that is there again has what the release says");
+  for (const [i, content] of Object.values(mine).entries()) {
+    t.equal(await held[i]!.rest(), sha256(content), "who has a file open reads it to its end");
+    await held[i]!.close();
+  }
+
+  container.kill("SIGKILL");
+  await must(t, "umount", at("stays"));
+  await must(t, "umount", at("pxelinux.cfg/default"));
+  await must(t, "umount", at("gone/deep"));
+  t.equal((await c.icfs(["umount", at("replaced")])).code, 0);
+  await eventually("what was mounted on is what the release says", async () => {
+    const logged = await log();
+    const released = ["pxelinux.cfg/default", "gone/deep", "replaced", "container"];
+    return released.every((name) =>
+      logged.includes(` info ${name} is what the release says: it was unmounted`),
+    );
+  });
+  t.equal((await sh("ls", mountpoint)).stdout, "gone\nnew\npxelinux.cfg\nreplaced\nstays\n");
+  t.equal(await read("stays/theirs"), "3\n");
+  t.equal(await read("pxelinux.cfg/default"), "2\n");
+  t.equal(await read("replaced"), "a file\n");
+  t.equal(await read("gone/deep"), "No such file or directory\n");
+  t.equal((await mountedAt(mountpoint))?.source, c.id);
+  await umount();
+});
+
+t.test(
+  "36. an overlay goes on with what a switch leaves alone, and once it is remounted with all of it",
+  async (t) => {
+    await c.publish({ "d/same": "same\n", same: "same\n", changes: "1\n", "d/removed": "1\n" });
+    const { status, mountpoint, umount } = await c.mount(...options);
+    const [above, merged] = ["above", "merged"].map((name) => join(c.directory, name)) as [string, string];
+    await mkdir(merged);
+    await mkdir(above);
+    t.teardown(async () => {
+      for (const path of [merged, above]) await sh("umount", "-l", path);
+    });
+    await must(t, "mount", "-t", "tmpfs", "tmpfs", above);
+    const [upper, work] = [join(above, "upper"), join(above, "work")];
+    await mkdir(upper);
+    await mkdir(work);
+    const layers = `lowerdir=${mountpoint},upperdir=${upper},workdir=${work}`;
+    await must(t, "mount", "-t", "overlay", "overlay", "-o", layers, merged);
+    const read = (name: string) => sh("cat", join(merged, name));
+    await must(t, "sh", "-c", `echo mine > ${merged}/d/mine`);
+    for (const name of ["same", "d/same", "changes", "d/removed"]) t.equal((await read(name)).code, 0, name);
+    t.match(await read("later"), { stderr: /No such file/ });
+    const holders = await Promise.all(["same", "changes"].map((name) => holding(t, join(merged, name))));
+
+    await rm(join(c.tree, "d/removed"));
+    const next = await c.publish({ changes: "2\n", later: "2\n" });
+    await eventually("it is live", async () => (await status()).release === next);
+    t.equal((await read("same")).stdout, "same\n");
+    t.equal((await read("d/same")).stdout, "same\n");
+    t.equal((await read("d/mine")).stdout, "mine\n");
+    t.equal(await holders[0]!.rest(), sha256("same\n"));
+    t.equal(await holders[1]!.rest(), sha256("1\n"), "who has a file open reads it to its end");
+    for (const holder of holders) await holder.close();
+
+    await must(t, "mount", "-o", "remount", merged);
+    t.equal((await read("changes")).stdout, "2\n");
+    t.equal((await read("later")).stdout, "2\n");
+    t.match(await read("d/removed"), { stderr: /No such file/ });
+    t.equal((await read("d/mine")).stdout, "mine\n");
+    for (const path of [merged, above]) await must(t, "umount", path);
+    await umount();
+  },
+);
