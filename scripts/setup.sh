@@ -32,9 +32,10 @@ test_packages=(
   ovmf                                        # a machine with UEFI
   python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
   libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
+  libpcre2-8-0 "libssl3t64|libssl3" zlib1g    # nginx, likewise
 )
-# Installed, this one would serve on port 69 of this machine at once.
-unpacked_package=tftpd-hpa
+# Installed, these would serve on ports of this machine at once.
+unpacked_packages=(tftpd-hpa nginx)
 bench_packages=(rclone httpdirfs bindfs curl)
 
 fail() {
@@ -144,7 +145,7 @@ case "${1-}" in
   demo) install_packages "${modules_packages[@]}" "${demo_packages[@]}" ;;
   test)
     install_packages "${modules_packages[@]}" "${demo_packages[@]}" "${test_packages[@]}"
-    unpack_package "$unpacked_package"
+    for package in "${unpacked_packages[@]}"; do unpack_package "$package"; done
     ;;
   bench) install_packages "${modules_packages[@]}" "${demo_packages[@]}" "${bench_packages[@]}" ;;
   *) fail "usage: scripts/setup.sh modules|demo|test|bench" ;;

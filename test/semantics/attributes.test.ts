@@ -63,6 +63,10 @@ t.test(
     const modes = ["tool", "link", "size-1", "deep"].map(at);
     const { stdout } = await sh("stat", "-c", "%A", ...modes);
     t.equal(stdout, "-r-xr-xr-x\nlrwxrwxrwx\n-r--r--r--\ndr-xr-xr-x\n", "executables are, others are not");
+    for (const directory of ["", "empty directory", "deep/er"]) {
+      t.equal((await sh("stat", "-c", "%s %b", at(directory))).stdout, "4096 8\n", `size of "${directory}"`);
+      t.match(await sh("cat", at(directory)), { code: 1, stdout: "", stderr: /Is a directory/ });
+    }
   },
 );
 

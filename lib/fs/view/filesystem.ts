@@ -40,7 +40,7 @@ export type Kind = "file" | "directory" | "symlink";
 export interface Attributes {
   readonly inode: Inode;
   readonly kind: Kind;
-  /** In bytes: a file's length, a symlink's target in UTF-8, 0 for a directory. */
+  /** In bytes: a file's length, a symlink's target in UTF-8; a directory has some, too. */
   readonly size: number;
   readonly executable: boolean;
   /** Nanoseconds since 1970. */

@@ -6,6 +6,8 @@ import type { FileSystemStatistics } from "./filesystem.ts";
 /** The best size for a reader's own buffer: what the kernel asks for at most in one read over libfuse 2. */
 export const BLOCK_SIZE = 131072;
 const UINT32_MAX = 0xffffffff;
+/** A directory's size, as ext4 has it for small ones. With none, dnsmasq answers a request for a directory with an empty file. */
+export const DIRECTORY_BYTES = 4096;
 
 /** st_blocks: in 512 bytes, whatever the block size. */
 export function blocksOf(size: number): number {

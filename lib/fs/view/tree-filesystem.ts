@@ -15,6 +15,7 @@ import {
 } from "./filesystem.ts";
 import { Inodes, type Located, type ServedRelease, type Swap } from "./inodes.ts";
 import { ReadingOrder } from "./reading-order.ts";
+import { DIRECTORY_BYTES } from "./stat.ts";
 import { attributeNames, attributeValue } from "./xattrs.ts";
 
 export interface TreeFileSystemOptions {
@@ -93,7 +94,7 @@ export class TreeFileSystem implements FileSystem {
     return {
       inode,
       kind: entry.kind,
-      size: entrySize(entry),
+      size: entry.kind === "directory" ? DIRECTORY_BYTES : entrySize(entry),
       executable: entry.kind === "file" && entry.executable,
       modified: entry.modified,
       links: entry.kind === "directory" ? 2 + node.subdirectories : 1,

@@ -163,7 +163,7 @@ t.test("attributes", async (t) => {
   t.same(fileSystem.getattr(ROOT_INODE), {
     inode: ROOT_INODE,
     kind: "directory",
-    size: 0,
+    size: 4096,
     executable: false,
     modified: 7_000_000n,
     links: 3,

@@ -1,0 +1,3 @@
+/** directories.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./directories.test.ts");
