@@ -117,10 +117,14 @@ export function withMountOptions(command: Command): Command {
       "look for a new release this often, and on SIGHUP; 0: only then",
       DEFAULT_REFRESH_S,
     ),
-    duration("--quiet <time>", "a new release waits until nothing was opened for this long", DEFAULT_QUIET_S),
+    duration(
+      "--quiet <time>",
+      "a new release waits until no file was open for this long; 0: not at all",
+      DEFAULT_QUIET_S,
+    ),
     duration(
       "--switch-within <time>",
-      "it goes live at the latest this long after it is ready, though files go on being opened",
+      "it goes live at the latest this long after it is ready, though files are in use",
       DEFAULT_SWITCH_WITHIN_S,
     ),
     option("--max-stale <time>", "open no file by a proof that is older, such as 12h or 7d")

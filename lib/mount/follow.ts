@@ -209,7 +209,7 @@ export class Follower {
         const how = isWhole ? "all of it is here" : "it is read on demand";
         const when = isQuiet
           ? `after ${seconds(waited)} s of waiting for quiet`
-          : `though files go on being opened, after ${seconds(waited)} s`;
+          : `though files are in use, after ${seconds(waited)} s`;
         log.info(`${name} is live (${how}), ${when}`);
       });
       this.#hydrated.resolve();

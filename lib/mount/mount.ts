@@ -56,9 +56,10 @@ export class CanisterMount {
     this.#fileSystem = new TreeFileSystem(live.now, this.#cache, {
       canister: address.canister.toText(),
       onOpen: (file, tree) => {
-        quiet.disturb();
+        quiet.opened();
         boot?.opened(file, tree);
       },
+      onDone: () => quiet.closed(),
       beforeOpen: (file, tree) => {
         live.mustBeFresh();
         return whole?.opening(file, tree);

@@ -29,7 +29,7 @@ export interface CanisterMountOptions {
   readonly readTimeout: number;
   /** Milliseconds between two looks at the canister; 0: only on SIGHUP. */
   readonly refresh: number;
-  /** Milliseconds without an open before a new release goes live. */
+  /** Milliseconds without an open file before a new release goes live; 0: none. */
   readonly quiet: number;
   /** Milliseconds after which it does so all the same. */
   readonly switchWithin: number;

@@ -1,26 +1,50 @@
 /**
- * When no boot is under way: some time after the last file was opened. A release that is switched in the middle of a boot
- * would give it the kernel of one and the initrd of the next.
+ * When no boot is under way: some time after the last file was closed. A release that is switched in the middle of a boot would give
+ * it the kernel of one and the initrd of the next. A machine may take a minute for its kernel, and a server that has the file open
+ * reads it from the kernel's pages: only that it is open tells.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+
+/** Time, in milliseconds. */
+export interface Clock {
+  now(): number;
+  /** @throws AbortError */
+  sleep(milliseconds: number, signal: AbortSignal): Promise<void>;
+}
+
+const THIS_HOSTS: Clock = {
+  now: () => performance.now(),
+  sleep: (milliseconds, signal) => sleep(milliseconds, undefined, { signal }),
+};
 
 export class Quiet {
   readonly #length: number;
   readonly #longestWait: number;
-  #lastOpen = Number.NEGATIVE_INFINITY;
+  readonly #clock: Clock;
+  #open = 0;
+  /** When a file was last opened or closed. */
+  #lastUse = Number.NEGATIVE_INFINITY;
 
   /**
-   * @param length milliseconds without an open that make it quiet
+   * @param length milliseconds without an open file that make it quiet; 0: it always is
    * @param longestWait milliseconds: a rack that never stops booting must not keep its release for ever
    */
-  constructor(length: number, longestWait: number) {
+  constructor(length: number, longestWait: number, clock = THIS_HOSTS) {
     this.#length = length;
     this.#longestWait = longestWait;
+    this.#clock = clock;
   }
 
-  /** A file was opened. */
-  disturb(): void {
-    this.#lastOpen = performance.now();
+  /** A file is opened. */
+  opened(): void {
+    this.#open += 1;
+    this.#lastUse = this.#clock.now();
+  }
+
+  /** It is closed, or could not be opened. */
+  closed(): void {
+    this.#open -= 1;
+    this.#lastUse = this.#clock.now();
   }
 
   /**
@@ -30,11 +54,17 @@ export class Quiet {
    */
   async wait(start: number, signal: AbortSignal): Promise<{ quiet: boolean; waited: number }> {
     for (;;) {
-      const now = performance.now();
-      const left = this.#lastOpen + this.#length - now;
+      const now = this.#clock.now();
+      const left = this.#left(now);
       const waited = now - start;
       if (left <= 0 || waited >= this.#longestWait) return { quiet: left <= 0, waited };
-      await sleep(Math.min(left, this.#longestWait - waited), undefined, { signal });
+      await this.#clock.sleep(Math.min(left, this.#longestWait - waited), signal);
     }
+  }
+
+  /** Milliseconds until it is quiet, at the least. */
+  #left(now: number): number {
+    if (this.#length === 0) return 0;
+    return this.#open > 0 ? this.#length : this.#lastUse + this.#length - now;
   }
 }

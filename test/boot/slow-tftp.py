@@ -1,8 +1,8 @@
 """A TFTP client as boot ROMs are: blocks of 512 bytes, each acknowledged, by RFC 1350. It can be slow.
 
 slow-tftp.py ADDRESS [--slow] NAME...: fetches the files one after the other and prints a line of JSON for each: its SHA-256 and its
-length, or the server's error. With --slow it takes a moment for each block of the first one, says {"begun": NAME} when it has one block,
-and hurries on from when a line comes on stdin.
+length, or the server's error. With --slow it takes a moment for each block of the first one, says {"blocks": HOW MANY} it has, and
+hurries on from when a line comes on stdin.
 """
 import hashlib, json, select, socket, struct, sys
 
@@ -38,9 +38,9 @@ def fetch(name, slow):
             expected += 1
             whole.update(packet[4:])
             length += len(packet) - 4
-            if slow and length <= BLOCK:
-                print(json.dumps({"begun": name}), flush=True)
-            slow = slow and dawdle()
+            if slow:
+                print(json.dumps({"blocks": number}), flush=True)
+                slow = dawdle()
         client.sendto(struct.pack("!HH", 4, number), server)
         if len(packet) < 4 + BLOCK and number == (expected - 1) % 65536:
             return {"sha256": whole.hexdigest(), "bytes": length}

@@ -23,6 +23,8 @@ export interface TreeFileSystemOptions {
   readonly canister: string;
   /** Told of each file that is opened. */
   readonly onOpen?: (file: TreeFile, tree: Tree) => void;
+  /** Told that such a file is closed, or could not be opened. */
+  readonly onDone?: () => void;
   /** What `open` waits for, if anything. Throws or rejects when the file cannot be opened: EIO. */
   readonly beforeOpen?: (file: TreeFile, tree: Tree) => Promise<void> | undefined;
   /** Told when a file that was opened is closed. */
@@ -124,17 +126,18 @@ export class TreeFileSystem implements FileSystem {
     if (entry.kind !== "file") throw new FsError("EINVAL", `${entry.path} is a symlink`);
     this.statistics.opens += 1;
     this.#options.onOpen?.(entry, served.tree);
+    const fail = (error: unknown) => {
+      this.#options.onDone?.();
+      this.#fail(entry, error);
+    };
     let waiting: Promise<void> | undefined;
     try {
       waiting = this.#options.beforeOpen?.(entry, served.tree);
     } catch (error) {
-      this.#fail(entry, error);
+      return fail(error);
     }
     if (waiting === undefined) return this.#opened(entry, served.tree, node.index);
-    return waiting.then(
-      () => this.#opened(entry, served.tree, node.index),
-      (error) => this.#fail(entry, error),
-    );
+    return waiting.then(() => this.#opened(entry, served.tree, node.index), fail);
   }
 
   #opened(file: TreeFile, tree: Tree, index: number): number {
@@ -216,6 +219,7 @@ export class TreeFileSystem implements FileSystem {
     if (open === undefined) return;
     this.#handles.delete(handle);
     this.#options.onClose?.(open.file);
+    this.#options.onDone?.();
   }
 
   getxattr(inode: Inode, name: string): Uint8Array {

@@ -283,3 +283,41 @@ t.test("who reads files one after the other is read ahead for past their ends", 
   for (let i = 8; i < 29; i++) await ahead(i);
   t.same(await ahead(29), [], "there is nothing behind the last");
 });
+
+t.test("each file that is opened is done with once: closed, or not opened after all", async (t) => {
+  const { manifest, store } = make({ file: [Buffer.alloc(10)] });
+  let open = 0;
+  let refuse: () => Promise<void> | undefined = () => undefined;
+  const fileSystem = new TreeFileSystem(served(Tree.of(manifest, 0n), 1), store, {
+    canister: "aaaaa-aa",
+    onOpen: () => {
+      open += 1;
+    },
+    onDone: () => {
+      open -= 1;
+    },
+    beforeOpen: () => refuse(),
+  });
+  const file = fileSystem.lookup(ROOT_INODE, "file");
+  const handle = await fileSystem.open(file);
+  t.equal(open, 1);
+  fileSystem.release(handle);
+  fileSystem.release(handle);
+  t.equal(open, 0, "closed, once");
+  refuse = () => {
+    throw new Error("too old");
+  };
+  t.equal(
+    codeOf(() => fileSystem.open(file)),
+    "EIO",
+  );
+  t.equal(open, 0);
+  refuse = () => Promise.reject(new Error("not all of it is here"));
+  const waiting = fileSystem.open(file);
+  t.equal(open, 1, "while it is waited for");
+  await t.rejects(Promise.resolve(waiting), { message: /^EIO: / });
+  t.equal(open, 0);
+  refuse = () => Promise.resolve();
+  await fileSystem.open(file);
+  t.equal(open, 1);
+});

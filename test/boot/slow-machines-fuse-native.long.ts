@@ -1,0 +1,3 @@
+/** slow-machines.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./slow-machines.test.ts");
