@@ -79,6 +79,11 @@ export class MemoryFileSystem implements FileSystem {
     return inode;
   }
 
+  parent(inode: Inode): Inode {
+    const found = [...this.#children].find(([, names]) => [...names.values()].includes(inode));
+    return found?.[0] ?? ROOT_INODE;
+  }
+
   getattr(inode: Inode): Attributes {
     const node = this.#nodes.get(inode)!;
     const size = { file: contentSize, symlink: targetSize, directory: () => 0 }[node.kind](node as never);

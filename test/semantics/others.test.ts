@@ -1,12 +1,14 @@
-/** docs/SEMANTICS.md, "With other file systems": what is mounted inside of a mount, or over it, when releases are switched. */
+/** docs/SEMANTICS.md, "With other file systems": what is mounted inside of a mount, or over it, and file handles, when releases are switched. */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import t, { type Test } from "tap";
 import { eventually, HUNG, holding, mountedAt, sh } from "../mount/mounts.ts";
 import { startMountable } from "../support/mountable.ts";
+import { TRANSPORT } from "../support/transport.ts";
 
 t.setTimeout(5 * HUNG);
 
@@ -153,3 +155,64 @@ t.test(
     await umount();
   },
 );
+
+t.test("37. file handles are good for what is live, also once the kernel has forgotten it", async (t) => {
+  const files = { "handles/same": "same\n", "handles/changes": "1\n", "handles/d/e/file": "deep\n", "handles/gone": "1\n" };
+  await c.publish(files);
+  const { at, status, mountpoint, umount } = await c.mount(...options);
+  const names = ["handles/same", "handles/changes", "handles/d/e", "handles/gone"];
+  const script = `
+import ctypes, errno, json, os, stat, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+MOST_BYTES = 128
+def take(path):
+    handle, mount = ctypes.create_string_buffer(8 + MOST_BYTES), ctypes.c_int()
+    struct.pack_into("I", handle, 0, MOST_BYTES)
+    if libc.name_to_handle_at(-100, os.fsencode(path), handle, ctypes.byref(mount), 0) != 0:
+        return None
+    return handle.raw
+def use(handle):
+    if handle is None:
+        return "no handle"
+    root = os.open(sys.argv[1], os.O_RDONLY)
+    file = libc.open_by_handle_at(root, ctypes.create_string_buffer(handle, len(handle)), os.O_RDONLY)
+    error = ctypes.get_errno()
+    os.close(root)
+    if file < 0:
+        return errno.errorcode[error]
+    found = " ".join(os.listdir(file)) if stat.S_ISDIR(os.fstat(file).st_mode) else os.read(file, 1000).decode()
+    os.close(file)
+    return found
+handles = [take(os.path.join(sys.argv[1], name)) for name in sys.argv[2:]]
+print("taken", flush=True)
+for line in sys.stdin:
+    print(json.dumps([use(handle) for handle in handles]), flush=True)
+`;
+  const server = spawn("python3", ["-c", script, mountpoint, ...names], { stdio: ["pipe", "pipe", "inherit"] });
+  t.teardown(async () => void server.kill("SIGKILL"));
+  const lines = createInterface({ input: server.stdout });
+  await once(lines, "line");
+  const used = async (): Promise<string[]> => {
+    // It has the kernel forget whatever nobody uses of this file system.
+    await must(t, "mount", "-i", "-o", "remount,ro", mountpoint);
+    const answer = once(lines, "line");
+    server.stdin.write("\n");
+    return JSON.parse(String((await answer)[0]));
+  };
+  /** Over fuse-native there are none. */
+  const expected = (...answers: string[]) => (TRANSPORT === "kernel" ? answers : answers.map(() => "ESTALE"));
+  t.same(await used(), expected("same\n", "1\n", "file", "1\n"));
+
+  await rm(join(c.tree, "handles/gone"));
+  const next = await c.publish({ "handles/changes": "2\n", "handles/d/e/new": "2\n" });
+  await eventually("it is live", async () => (await status()).release === next);
+  t.same(await used(), expected("same\n", "ESTALE", "file new", "ESTALE"));
+  t.equal((await sh("cat", at("handles/changes"))).stdout, "2\n");
+
+  await umount();
+  const again = await c.icfs(["mount", c.id, mountpoint, "--network", c.proxy.url, ...options]);
+  t.equal(again.code, 0, again.stderr);
+  t.same(await used(), names.map(() => "ESTALE"), "the next mount has handles of its own");
+  server.kill("SIGKILL");
+  t.equal((await c.icfs(["umount", mountpoint])).code, 0);
+});

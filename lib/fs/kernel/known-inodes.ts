@@ -8,8 +8,8 @@ import { type Attributes, type FileSystem, type Inode, ROOT_INODE } from "../vie
 export class Lookups {
   readonly #fileSystem: Pick<FileSystem, "retain" | "forget">;
   readonly #counts = new Map<Inode, number>();
-  /** What is above each of them that is a directory. */
-  readonly #parents = new Map<Inode, Inode>();
+  /** Those of them that are directories. */
+  readonly #directories = new Set<Inode>();
 
   constructor(fileSystem: Pick<FileSystem, "retain" | "forget">) {
     this.#fileSystem = fileSystem;
@@ -22,20 +22,17 @@ export class Lookups {
 
   /** Those that are directories, the root among them. */
   get directories(): Inode[] {
-    return [ROOT_INODE, ...this.#parents.keys()];
-  }
-
-  /** The directory that a directory is in; the root's is itself. */
-  parentOf(inode: Inode): Inode {
-    return this.#parents.get(inode) ?? ROOT_INODE;
+    return [ROOT_INODE, ...this.#directories];
   }
 
   /** The kernel is told of an inode. */
-  add({ inode, kind }: Pick<Attributes, "inode" | "kind">, parent: Inode): void {
+  add({ inode, kind }: Pick<Attributes, "inode" | "kind">): void {
+    // It is known from the start, and is never forgotten.
+    if (inode === ROOT_INODE) return;
     const count = this.#counts.get(inode) ?? 0;
     if (count === 0) {
       this.#fileSystem.retain(inode);
-      if (kind === "directory") this.#parents.set(inode, parent);
+      if (kind === "directory") this.#directories.add(inode);
     }
     this.#counts.set(inode, count + 1);
   }
@@ -43,13 +40,13 @@ export class Lookups {
   /** The kernel has forgotten what it was told so many times. */
   forget(inode: Inode, times: number): void {
     const count = this.#counts.get(inode);
-    // It never forgets the root, nor what it was not told.
-    if (inode === ROOT_INODE || count === undefined) return;
+    // It forgets nothing that it was not told.
+    if (count === undefined) return;
     if (count > times) {
       this.#counts.set(inode, count - times);
     } else {
       this.#counts.delete(inode);
-      this.#parents.delete(inode);
+      this.#directories.delete(inode);
       this.#fileSystem.forget(inode);
     }
   }

@@ -54,6 +54,7 @@ export const Opcode = {
 /** FUSE_ASYNC_READ, ...: what is asked for in INIT, where the kernel has it. */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
+  EXPORT_SUPPORT: 1 << 4,
   PARALLEL_DIROPS: 1 << 18,
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
@@ -184,11 +185,18 @@ export function attributesReply(attributes: Attributes, options: MountOptions, s
 /**
  * struct fuse_entry_out. What the name means holds for this moment only: the kernel asks again each time that somebody uses it.
  *
+ * @param generation of inode numbers: the kernel knows by it an inode from one of another mount
  * @param seconds for which the attributes hold
  */
-export function entryReply(attributes: Attributes, options: MountOptions, seconds: number): Buffer {
+export function entryReply(
+  attributes: Attributes,
+  options: MountOptions,
+  generation: number,
+  seconds: number,
+): Buffer {
   const reply = Buffer.alloc(ENTRY_BYTES);
   reply.writeBigUInt64LE(BigInt(attributes.inode), 0);
+  reply.writeBigUInt64LE(BigInt(generation), 8);
   reply.writeBigUInt64LE(BigInt(seconds), 24);
   writeAttributes(reply, ATTR_AT_IN_ENTRY, attributes, options);
   return reply;

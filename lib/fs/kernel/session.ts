@@ -3,6 +3,7 @@
  * answers go to `send`. Each request is answered once, whatever happens, but for those that have no answer.
  */
 
+import { randomInt } from "node:crypto";
 import { constants } from "node:os";
 import type { Log } from "../../log.ts";
 import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
@@ -71,7 +72,12 @@ const ACCESS_MODE = 0o3;
  * Not DO_READDIRPLUS: what it would say of names the kernel would have to forget at once. Not ASYNC_DIO: who reads with O_DIRECT
  * could not be killed while he waits.
  */
-const WANTED = InitFlag.ASYNC_READ | InitFlag.PARALLEL_DIROPS | InitFlag.MAX_PAGES | InitFlag.CACHE_SYMLINKS;
+const WANTED =
+  InitFlag.ASYNC_READ |
+  InitFlag.EXPORT_SUPPORT |
+  InitFlag.PARALLEL_DIROPS |
+  InitFlag.MAX_PAGES |
+  InitFlag.CACHE_SYMLINKS;
 
 /** They change something. The kernel refuses them on a `ro` mount by itself, until an administrator remounts it `rw`. */
 const WRITES: ReadonlySet<number> = new Set([
@@ -106,6 +112,8 @@ export class Session {
   readonly #translate: (operation: string, error: unknown) => Errno;
   readonly #lookups: Lookups;
   readonly #listings = new Directories();
+  /** A mount's inode numbers begin anew: who kept a file handle of the one before must not get another file by it. */
+  readonly #generation = randomInt(2 ** 32);
   readonly #files: OpenFiles;
   /** Requests that wait for the file system. */
   readonly #pending = new Map<bigint, Request>();
@@ -180,7 +188,7 @@ export class Session {
     [Opcode.OPENDIR]: (request) => {
       const { nodeid } = request;
       const entries = this.#fileSystem.readdir(nodeid);
-      const handle = this.#listings.open(nodeid, this.#lookups.parentOf(nodeid), entries);
+      const handle = this.#listings.open(nodeid, this.#fileSystem.parent(nodeid), entries);
       this.#reply(request, openReply(handle, 0));
     },
     [Opcode.READDIR]: (request) => {
@@ -236,9 +244,18 @@ export class Session {
     const name = decodeName(request.body);
     // No name in a tree is like this.
     if (name === undefined) throw new FsError("ENOENT", "not UTF-8");
-    const attributes = this.#fileSystem.getattr(this.#fileSystem.lookup(request.nodeid, name));
-    this.#lookups.add(attributes, request.nodeid);
-    this.#reply(request, entryReply(attributes, this.#options, ATTRIBUTES_VALID_S));
+    const attributes = this.#fileSystem.getattr(this.#meaningOf(request.nodeid, name));
+    this.#lookups.add(attributes);
+    this.#reply(request, entryReply(attributes, this.#options, this.#generation, ATTRIBUTES_VALID_S));
+  }
+
+  /**
+   * The dots are asked for when somebody comes with a file handle whose inode the kernel has forgotten: an NFS server. There, ENOENT
+   * becomes ESTALE.
+   */
+  #meaningOf(inode: Inode, name: string): Inode {
+    if (name === ".") return inode;
+    return name === ".." ? this.#fileSystem.parent(inode) : this.#fileSystem.lookup(inode, name);
   }
 
   #open(request: Request): void {

@@ -65,6 +65,8 @@ export interface FileSystemStatistics {
 export interface FileSystem {
   /** @throws FsError ENOENT (there is no such name in the verified tree), ENOTDIR */
   lookup(parent: Inode, name: string): Inode;
+  /** The directory that something is in; the root's is itself. @throws FsError ENOENT */
+  parent(inode: Inode): Inode;
   getattr(inode: Inode): Attributes;
   /** @throws FsError EINVAL when `inode` is no symlink */
   readlink(inode: Inode): string;

@@ -11,6 +11,7 @@
 
 import type { Release } from "../../source/source.ts";
 import { haveSameHash } from "../../tree/checked-files.ts";
+import { parentPath } from "../../tree/rules.ts";
 import type { Chunk, Tree, TreeFile, TreeNode } from "../../tree/tree.ts";
 import { type Dirent, type Inode, ROOT_INODE } from "./filesystem.ts";
 
@@ -96,6 +97,17 @@ export class Inodes {
   /** What a name means in a directory. */
   child(directory: Inode, name: string): Inode | undefined {
     return this.#held.get(directory)?.get(name) ?? this.#listed(directory, name);
+  }
+
+  /** The directory that something is in, or was; of a directory that is gone, the nearest one above it. */
+  parent({ node }: Located): Inode {
+    let directory = ROOT_INODE;
+    for (const name of parentPath(node.entry.path).split("/")) {
+      const inode = this.child(directory, name);
+      if (inode === undefined) break;
+      directory = inode;
+    }
+    return directory;
   }
 
   /** All names in a directory. One that is in the tree no more has none, as one that was removed while somebody works in it. */

@@ -90,6 +90,10 @@ export class TreeFileSystem implements FileSystem {
     return inode;
   }
 
+  parent(inode: Inode): Inode {
+    return this.#inodes.parent(this.#located(inode));
+  }
+
   getattr(inode: Inode): Attributes {
     const { node } = this.#located(inode);
     const { entry } = node;

@@ -62,11 +62,11 @@ t.test("attributes", async (t) => {
       t.equal(attr.readBigUInt64LE(0), 9n);
       t.match(attrAt(attr, 16), expected);
       t.equal(attrAt(attr, 16).mode >> 9, types[kind]);
-      const entry = entryReply(given, options, 7);
+      const entry = entryReply(given, options, 2 ** 32 - 1, 7);
       t.equal(entry.length, 128);
       t.same(
-        [0, 16, 24].map((at) => entry.readBigUInt64LE(at)),
-        [BigInt(inode), 0n, 7n],
+        [0, 8, 16, 24].map((at) => entry.readBigUInt64LE(at)),
+        [BigInt(inode), 0xffffffffn, 0n, 7n],
       );
       t.match(attrAt(entry, 40), expected);
     }),

@@ -25,6 +25,9 @@ class OneFile implements FileSystem {
     if (name !== "file") throw new FsError("ENOENT", name);
     return FILE;
   }
+  parent(): number {
+    return ROOT_INODE;
+  }
   getattr(inode: number): Attributes {
     if (inode !== ROOT_INODE && inode !== FILE) throw new FsError("ENOENT", `inode ${inode}`);
     const kind = inode === FILE ? "file" : "directory";
@@ -163,6 +166,31 @@ t.test("an inode is retained until it has been forgotten as often as it was look
   t.same([fileSystem.retained.size, session.known.inodes], [0, 0]);
   session.handle(request(Opcode.FORGET, FILE, numbers(5)));
   t.equal(answers.length, before, "forgetting has no answer");
+});
+
+t.test("the dots, for who has a file handle of an inode that the kernel has forgotten", async (t) => {
+  const { session, answers, fileSystem } = start();
+  const found = (inode: number, name: string) => {
+    session.handle(request(Opcode.LOOKUP, inode, Buffer.from(`${name}\0`)));
+    const { error, body } = answers.pop()!;
+    return error === 0 ? Number(body.readBigUInt64LE(0)) : -error;
+  };
+  t.equal(found(FILE, "."), FILE);
+  t.ok(fileSystem.retained.has(FILE), "the kernel knows it again");
+  session.handle(request(Opcode.FORGET, FILE, numbers(1)));
+  t.equal(fileSystem.retained.size, 0);
+  t.equal(found(ROOT_INODE, "."), ROOT_INODE);
+  t.equal(found(FILE, ".."), ROOT_INODE);
+  t.equal(found(77, "."), -ENOENT, "of another release: the kernel makes ESTALE of it");
+  t.same([fileSystem.retained.size, session.known.inodes], [0, 0], "the root is always known");
+
+  const generation = (session: Session, answers: Answer[]) => {
+    session.handle(request(Opcode.LOOKUP, ROOT_INODE, Buffer.from("file\0")));
+    return answers.pop()!.body.readBigUInt64LE(8);
+  };
+  const others = Array.from({ length: 3 }, start).map((other) => generation(other.session, other.answers));
+  t.not(new Set([generation(session, answers), ...others]).size, 1, "each mount has its own");
+  t.equal(generation(session, answers), generation(session, answers));
 });
 
 t.test("a listing that does not fit comes in parts, each entry once", async (t) => {
