@@ -157,7 +157,12 @@ t.test(
 );
 
 t.test("37. file handles are good for what is live, also once the kernel has forgotten it", async (t) => {
-  const files = { "handles/same": "same\n", "handles/changes": "1\n", "handles/d/e/file": "deep\n", "handles/gone": "1\n" };
+  const files = {
+    "handles/same": "same\n",
+    "handles/changes": "1\n",
+    "handles/d/e/file": "deep\n",
+    "handles/gone": "1\n",
+  };
   await c.publish(files);
   const { at, status, mountpoint, umount } = await c.mount(...options);
   const names = ["handles/same", "handles/changes", "handles/d/e", "handles/gone"];
@@ -188,7 +193,9 @@ print("taken", flush=True)
 for line in sys.stdin:
     print(json.dumps([use(handle) for handle in handles]), flush=True)
 `;
-  const server = spawn("python3", ["-c", script, mountpoint, ...names], { stdio: ["pipe", "pipe", "inherit"] });
+  const server = spawn("python3", ["-c", script, mountpoint, ...names], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   t.teardown(async () => void server.kill("SIGKILL"));
   const lines = createInterface({ input: server.stdout });
   await once(lines, "line");
@@ -212,7 +219,11 @@ for line in sys.stdin:
   await umount();
   const again = await c.icfs(["mount", c.id, mountpoint, "--network", c.proxy.url, ...options]);
   t.equal(again.code, 0, again.stderr);
-  t.same(await used(), names.map(() => "ESTALE"), "the next mount has handles of its own");
+  t.same(
+    await used(),
+    names.map(() => "ESTALE"),
+    "the next mount has handles of its own",
+  );
   server.kill("SIGKILL");
   t.equal((await c.icfs(["umount", mountpoint])).code, 0);
 });

@@ -129,7 +129,10 @@ t.test("names on which something is mounted mean what they did, until it is unmo
   t.equal(way("d"), d, "and the same");
   t.equal(way("d/e"), before.get("d/e"));
   t.same(names(d), ["e", "file"]);
-  t.same([way("d/e"), d].map((inode) => inodes.parent(inodes.get(inode!)!)), [d, ROOT_INODE]);
+  t.same(
+    [way("d/e"), d].map((inode) => inodes.parent(inodes.get(inode!)!)),
+    [d, ROOT_INODE],
+  );
   t.same(switchTo(inodes, release({}, 4), ["d/e"]), ["d/e"]);
   t.same(switchTo(inodes, release({ new: "x" }, 5), ["d/e"]), ["d/e"], "over more than one switch");
   t.equal(way("d/e"), before.get("d/e"));
