@@ -3,7 +3,7 @@
  * otherwise, the name stays what it was until that is unmounted (lib/fs/view/inodes.ts); the log says so.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { mountsWithin } from "../fs/mounting/inner-mounts.ts";
+import { type InnerMount, innerMounts } from "../fs/mounting/inner-mounts.ts";
 import type { Mount } from "../fs/mounting/mountinfo.ts";
 import type { ServedRelease } from "../fs/view/inodes.ts";
 import type { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
@@ -19,6 +19,8 @@ export class InnerMounts {
   readonly #log: Log;
   /** Paths that are not what the live release says. */
   #held: readonly string[] = [];
+  /** Mounts that were here, and are at least elsewhere still. */
+  #seen: ReadonlySet<string> = new Set();
   #switches = 0;
   #isWatching = false;
 
@@ -28,9 +30,17 @@ export class InnerMounts {
     this.#log = log;
   }
 
-  /** Paths on which something is mounted now. */
-  paths(): Promise<string[]> {
-    return mountsWithin(this.#mount);
+  /**
+   * Paths on which something is mounted now. What has been unmounted here is unmounted: a process with a mount namespace of its own may
+   * have a copy, without knowing of it, for as long as it runs.
+   */
+  async paths(): Promise<string[]> {
+    const mounts = await innerMounts(this.#mount);
+    const here = new Set(mounts.filter(({ isHere }) => isHere).map(keyOf));
+    const seen = this.#seen;
+    this.#seen = new Set(mounts.map(keyOf).filter((key) => here.has(key) || seen.has(key)));
+    const now = mounts.filter((mount) => here.has(keyOf(mount)) || !this.#seen.has(keyOf(mount)));
+    return [...new Set(now.map(({ path }) => path))];
   }
 
   /** A release has gone live. @param held paths that are not what it says */
@@ -62,4 +72,8 @@ export class InnerMounts {
     }
     this.#isWatching = false;
   }
+}
+
+function keyOf({ path, what }: InnerMount): string {
+  return `${what} ${path}`;
 }

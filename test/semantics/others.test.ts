@@ -1,5 +1,5 @@
 /** docs/SEMANTICS.md, "With other file systems": what is mounted inside of a mount, or over it, and file handles, when releases are switched. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
@@ -20,6 +20,16 @@ const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 async function must(t: Test, ...command: [string, ...string[]]): Promise<void> {
   const { code, stderr } = await sh(...command);
   t.equal(code, 0, `${command.join(" ")} ${stderr}`);
+}
+
+/** A process in a mount namespace of its own, until the test ends. Resolves when it has said something. */
+async function inNamespace(t: Test, script: string): Promise<ChildProcess> {
+  const child = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  t.teardown(async () => void child.kill("SIGKILL"));
+  await once(child.stdout, "data");
+  return child;
 }
 
 t.test("35. what is mounted inside stays through every switch, until it is unmounted", async (t) => {
@@ -52,15 +62,15 @@ t.test("35. what is mounted inside stays through every switch, until it is unmou
   await must(t, "sh", "-c", `echo in memory > ${at("gone/deep/mine")}`);
   const inner = await c.icfs(["mount", `${c.id}@${first}`, at("replaced"), "--network", c.proxy.url]);
   t.equal(inner.code, 0, inner.stderr);
-  // Of a mount namespace that sees more than this one.
-  const inContainer = `mount -t tmpfs tmpfs ${at("container")} && echo contained > ${at("container/mine")} && exec cat ${at("container/mine")} -`;
-  const container = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", inContainer], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  t.teardown(async () => void container.kill("SIGKILL"));
-  t.equal(String((await once(container.stdout, "data"))[0]), "contained\n");
+  // One that sees more than this process does, and a bystander that has a copy of each mount as it is now.
+  const contained = at("container/mine");
+  const container = await inNamespace(
+    t,
+    `mount -t tmpfs tmpfs ${at("container")} && echo contained > ${contained} && exec cat ${contained} -`,
+  );
+  const bystander = await inNamespace(t, "echo && exec cat");
   const asContained = async () =>
-    (await sh("nsenter", "--mount", "--target", String(container.pid), "cat", at("container/mine"))).stdout;
+    (await sh("nsenter", "--mount", "--target", String(container.pid), "cat", contained)).stdout;
 
   const held = await Promise.all(Object.keys(mine).map((name) => holding(t, at(name))));
   const stays = async (when: string) => {
@@ -105,6 +115,7 @@ t.test("35. what is mounted inside stays through every switch, until it is unmou
     );
   });
   t.equal((await sh("ls", mountpoint)).stdout, "gone\nnew\npxelinux.cfg\nreplaced\nstays\n");
+  bystander.kill("SIGKILL");
   t.equal(await read("stays/theirs"), "3\n");
   t.equal(await read("pxelinux.cfg/default"), "2\n");
   t.equal(await read("replaced"), "a file\n");

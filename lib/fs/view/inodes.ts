@@ -104,7 +104,7 @@ export class Inodes {
     let directory = ROOT_INODE;
     for (const name of parentPath(node.entry.path).split("/")) {
       const inode = this.child(directory, name);
-      if (inode === undefined) break;
+      if (inode === undefined || this.get(inode)?.node.entry.kind !== "directory") break;
       directory = inode;
     }
     return directory;
@@ -112,14 +112,18 @@ export class Inodes {
 
   /** All names in a directory. One that is in the tree no more has none, as one that was removed while somebody works in it. */
   children(directory: Inode): Dirent[] {
-    const names = new Map<string, Inode>();
-    for (const [name, node] of this.#current.get(directory)?.children ?? []) names.set(name, this.of(node));
-    for (const [name, inode] of this.#held.get(directory) ?? []) names.set(name, inode);
-    return Array.from(names, ([name, inode]) => ({
+    const listed = Array.from(this.#current.get(directory)?.children ?? [], ([name, node]) => ({
       name,
-      inode,
-      kind: this.get(inode)!.node.entry.kind,
+      inode: this.of(node),
+      kind: node.entry.kind,
     }));
+    const held = this.#held.get(directory);
+    if (held === undefined) return listed;
+    const others = Array.from(held, ([name, inode]) => {
+      const { node } = this.#heldInodes.get(inode)!;
+      return { name, inode, kind: node.entry.kind };
+    });
+    return [...listed.filter(({ name }) => !held.has(name)), ...others];
   }
 
   /**
