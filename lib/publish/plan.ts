@@ -8,9 +8,12 @@ import { treeProblems } from "../tree/manifest-decoder.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";
 import type { Progress } from "./progress.ts";
 import { bytesOf, Problems, scan } from "./scan.ts";
+import type { Seen } from "./seen.ts";
 
 export interface Plan {
   readonly tree: ChunkedTree;
+  /** To be asked again before the release is made: what has changed since is not what was published. */
+  readonly seen: Seen;
   /** The newest release, unless there is none yet. */
   readonly head: Head | undefined;
   /** From the newest release's tree, or from nothing, to this one. */
@@ -46,10 +49,11 @@ export async function planPublication(
   const asked = newestRelease(source);
   asked.catch(() => {});
   const problems = new Problems();
-  const scanned = await scan(directory, problems);
+  const { entries: scanned, seen } = await scan(directory, problems);
   progress.start("hashing", bytesOf(scanned));
   const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
   progress.stop();
+  for (const change of await seen.changes()) problems.add(change);
   for (const problem of treeProblems(tree.manifest.entries)) problems.add(problem);
   problems.throwIfAny(directory);
 
@@ -58,6 +62,7 @@ export async function planPublication(
   if (performance.now() - began > STALE_MS) newest = await newestRelease(source, newest);
   return {
     tree,
+    seen,
     head: newest?.head,
     differences: differences(newest?.entries ?? [], entries),
     totals: {

@@ -64,7 +64,7 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
   const { directory, progress } = options;
   const source = patientReader(options.source, over);
   checkNote(options.note);
-  const { tree, head, differences, totals } = await planPublication(directory, source, progress);
+  const { tree, seen, head, differences, totals } = await planPublication(directory, source, progress);
   if (head !== undefined && areNone(differences)) {
     return { changed: false, ...releaseAndHeader(head), ...totals, chunksUploaded: 0, bytesUploaded: 0 };
   }
@@ -110,6 +110,7 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
         parent: head,
         note: options.note,
         upload,
+        ready: () => seen.throwIfChanged(directory, "and no release was made"),
       });
     } finally {
       first.end();

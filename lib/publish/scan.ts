@@ -2,12 +2,13 @@
 
 import { isUtf8 } from "node:buffer";
 import type { Stats } from "node:fs";
-import { lstat, readdir, readlink, stat } from "node:fs/promises";
+import { lstat, readlink, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, UserError } from "../errors.ts";
 import { oneLine } from "../log.ts";
 import { MAX_ENTRIES } from "../tree/limits.ts";
 import { comparePaths } from "../tree/manifest.ts";
+import { directoryAt, Seen, type SeenFile, stateOf } from "./seen.ts";
 
 interface ScannedBase {
   /** Relative to the directory, with `/`. */
@@ -16,10 +17,8 @@ interface ScannedBase {
   readonly modified: bigint;
 }
 
-export interface ScannedFile extends ScannedBase {
+export interface ScannedFile extends ScannedBase, SeenFile {
   readonly kind: "file";
-  /** Where to read it from. */
-  readonly source: string;
   /** Bytes, when it was looked at. */
   readonly size: number;
   readonly executable: boolean;
@@ -35,20 +34,26 @@ const MAX_PROBLEMS = 20;
 
 /** Collects what is wrong with a tree, so that all of it is said at once. */
 export class Problems {
-  readonly found: string[] = [];
+  readonly #found = new Set<string>();
 
+  /** What is said already is not said again. */
   add(problem: string): void {
-    this.found.push(oneLine(problem));
+    this.#found.add(oneLine(problem));
+  }
+
+  get found(): readonly string[] {
+    return [...this.#found];
   }
 
   /** @throws UserError that lists them, when there are any */
   throwIfAny(directory: string): void {
-    if (this.found.length === 0) return;
-    const more = this.found.length - MAX_PROBLEMS;
+    const { found } = this;
+    if (found.length === 0) return;
+    const more = found.length - MAX_PROBLEMS;
     throw new UserError(
       [
         `${directory} cannot be published; nothing was uploaded:`,
-        ...this.found.slice(0, MAX_PROBLEMS).map((problem) => `  ${problem}`),
+        ...found.slice(0, MAX_PROBLEMS).map((problem) => `  ${problem}`),
         ...(more > 0 ? [`  and ${more} more`] : []),
       ].join("\n"),
     );
@@ -60,23 +65,33 @@ export function bytesOf(scanned: readonly Scanned[]): number {
   return scanned.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.size : 0), 0);
 }
 
+export interface Scan {
+  /** Sorted by path. */
+  readonly entries: readonly Scanned[];
+  /** To be asked, once the files have been read, whether they are still what they were. */
+  readonly seen: Seen;
+}
+
 /**
- * Lists `directory`, sorted by path. What cannot be published (devices, sockets, pipes, names that are no UTF-8,
- * directories that cannot be listed) goes to `problems`.
+ * Lists `directory`. What cannot be published (devices, sockets, pipes, names that are no UTF-8, directories that cannot be
+ * listed, what changes meanwhile) goes to `problems`.
  *
  * @throws UserError when `directory` is none, or has too many entries
  */
-export async function scan(directory: string, problems: Problems): Promise<Scanned[]> {
+export async function scan(directory: string, problems: Problems): Promise<Scan> {
   const found: Scanned[] = [];
-  const visit = async (path: string): Promise<void> => {
-    let names: Buffer[];
+  const seen = new Seen();
+  const visit = async (path: string, at: string): Promise<void> => {
+    let listed: Awaited<ReturnType<typeof directoryAt>>;
     try {
-      names = await readdir(join(directory, path), { encoding: "buffer" });
+      listed = await directoryAt(at);
     } catch (error) {
       if (path === "") throw new UserError(`cannot read ${directory}: ${messageOf(error)}`);
       problems.add(`${path}: ${messageOf(error)}`);
       return;
     }
+    const { state, names } = listed;
+    seen.addDirectory(path, { source: at, state }, names);
     for (const raw of names) {
       const name = raw.toString("utf8");
       const child = path === "" ? name : `${path}/${name}`;
@@ -84,18 +99,21 @@ export async function scan(directory: string, problems: Problems): Promise<Scann
         problems.add(`${child}: its name is not UTF-8`);
         continue;
       }
-      const entry = await look(join(directory, child), child, problems);
+      const source = join(at, name);
+      const entry = await look(source, child, problems, seen);
       if (entry === undefined) continue;
       found.push(entry);
       if (found.length > MAX_ENTRIES) {
         throw new UserError(`${directory} has more than ${MAX_ENTRIES} entries, the limit of a release`);
       }
-      if (entry.kind === "directory") await visit(child);
+      if (entry.kind === "directory") await visit(child, source);
     }
   };
   await mustBeDirectory(directory);
-  await visit("");
-  return found.sort((a, b) => comparePaths(a.path, b.path));
+  // A symlink to the directory that is turned to another one meanwhile is the next publication's.
+  await visit("", await realpath(directory));
+  for (const change of await seen.settle()) problems.add(change);
+  return { entries: found.sort((a, b) => comparePaths(a.path, b.path)), seen };
 }
 
 async function mustBeDirectory(directory: string): Promise<void> {
@@ -108,18 +126,26 @@ async function mustBeDirectory(directory: string): Promise<void> {
   if (!stats.isDirectory()) throw new UserError(`${directory} is not a directory`);
 }
 
-async function look(source: string, path: string, problems: Problems): Promise<Scanned | undefined> {
+async function look(
+  source: string,
+  path: string,
+  problems: Problems,
+  seen: Seen,
+): Promise<Scanned | undefined> {
   try {
     const stats = await lstat(source, { bigint: true });
+    const state = stateOf(stats);
     const modified = clamp(stats.mtimeNs);
     if (stats.isDirectory()) return { kind: "directory", path, modified };
     if (stats.isSymbolicLink()) {
       const target = await readlink(source, { encoding: "buffer" });
+      seen.add("symlink", path, { source, state });
       if (isUtf8(target)) return { kind: "symlink", path, modified, target: target.toString("utf8") };
       problems.add(`${path}: the symlink's target is not UTF-8`);
     } else if (stats.isFile()) {
+      seen.add("file", path, { source, state });
       const executable = (stats.mode & 0o111n) !== 0n;
-      return { kind: "file", path, modified, source, size: Number(stats.size), executable };
+      return { kind: "file", path, modified, source, state, size: Number(stats.size), executable };
     } else {
       problems.add(
         `${path}: it is ${specialKind(stats)}, and only files, directories and symlinks can be published`,

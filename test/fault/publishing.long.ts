@@ -213,7 +213,8 @@ t.test(
     const tree = await chunked(p.tree);
     const canister = icfsCanister(p.publisherAgent, p.canister);
     const publisher = p.identity.getPrincipal();
-    const request = { canister, source: p.source(), publisher, tree, parent: undefined, note: "" };
+    const ready = async () => {};
+    const request = { canister, source: p.source(), publisher, tree, parent: undefined, note: "", ready };
 
     await t.test("but not for ever", async (t) => {
       let rounds = 0;
@@ -256,7 +257,8 @@ t.test("a rejection is final", AT_ONCE, async (t) => {
     t.fail("nothing is to be uploaded");
   };
   const publisher = p.identity.getPrincipal();
-  const request = { source: p.source(), publisher, tree, parent: undefined, note: "", upload };
+  const ready = async () => {};
+  const request = { source: p.source(), publisher, tree, parent: undefined, note: "", upload, ready };
   const canister = answer({ err: { invalid: "a: the path is empty" } });
   await t.rejects(makeRelease({ ...request, canister }), {
     name: "UserError",

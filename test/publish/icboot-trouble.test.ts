@@ -1,5 +1,5 @@
 /** Publishing to the original's canister while others write to it, answers get lost, or it says no. */
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { IDL } from "@dfinity/candid";
 import t from "tap";
@@ -47,6 +47,47 @@ t.test("while things go wrong", async (t) => {
     };
     await t.rejects(publishWith(disturbed), { message: /than were sent of small: / });
     await publishWith(real);
+  });
+
+  await t.test("a file that changes while another goes up, and one while it goes up itself", async (t) => {
+    await writeFile(join(tree, "small"), "55555555");
+    const meanwhile = (work: () => Promise<void>): IcbootWriter => ({
+      put: real.put,
+      async setlen(name, length) {
+        await work();
+        await real.setlen(name, length);
+      },
+    });
+    await t.rejects(publishWith(meanwhile(() => writeFile(join(tree, "other"), bytesOf(6, MiB)))), {
+      name: "UserError",
+      message: `${tree} changed while it was being published, and the canister has some files as they were: publish again when nobody writes to it\n  other: it was written to, `,
+    });
+    await publishWith(real);
+    await writeFile(join(tree, "large"), bytesOf(7, 3 * MiB));
+    const put: IcbootWriter["put"] = async (name, offset, bytes) => {
+      if (offset === MiB) await writeFile(join(tree, "large"), bytesOf(8, 3 * MiB));
+      await real.put(name, offset, bytes);
+    };
+    await t.rejects(publishWith({ ...real, put }), {
+      name: "UserError",
+      message:
+        /^a file changed while it was being published \(large: it was written to, .*\): publish again$/,
+    });
+    await publishWith(real);
+    t.same(differing(await filesOf(c), await filesIn(tree)), []);
+  });
+
+  await t.test("a directory that changes while it is compared", async (t) => {
+    const added = async (method: string, arg: Uint8Array) => {
+      if (method === "listing") await writeFile(join(tree, "another"), "");
+      return call(method, arg);
+    };
+    await t.rejects(publishWith({ put: t.fail, setlen: t.fail } as unknown as IcbootWriter, added), {
+      name: "UserError",
+      message:
+        /cannot be published; nothing was uploaded:\n {2}the directory itself: something in it was added/,
+    });
+    await rm(join(tree, "another"));
   });
 
   await t.test("answers that get lost", async (t) => {

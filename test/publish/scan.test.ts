@@ -33,7 +33,7 @@ t.test("what is there, in the manifest's order", async (t) => {
   await utimes(join(directory, "Z"), 12.5, 1_500_000_000.25);
   execFileSync("touch", ["--date=@-100", join(directory, "a-b")]);
   const problems = new Problems();
-  const found = await scan(directory, problems);
+  const { entries: found } = await scan(directory, problems);
   t.equal(problemsOf(problems, directory), "");
   t.same(
     found.map(({ path, kind }) => `${kind} ${path}`),
@@ -71,7 +71,7 @@ t.test("what cannot be published is refused by name, all of it at once", async (
   await mkdir(raw(Buffer.from("d\xe9", "latin1")));
   await symlink(Buffer.from([0xc3, 0x28]), at("target"));
   const problems = new Problems();
-  const found = await scan(directory, problems);
+  const { entries: found } = await scan(directory, problems);
   t.same(
     found.map(({ path }) => path),
     ["d", "d/good"],
@@ -119,7 +119,7 @@ t.test("a directory that is none", async (t) => {
   t.test("one behind a symlink is one", async (t) => {
     await writeTree(directory, { "real/inside": "" });
     await symlink("real", join(directory, "behind"));
-    t.match(await scanned("behind"), [{ path: "inside" }]);
+    t.match((await scanned("behind")).entries, [{ path: "inside" }]);
   });
 });
 
@@ -134,7 +134,7 @@ t.test("times that do not fit the format are brought to what does", async (t) =>
     await writeFile(join(directory, name), "");
     execFileSync("touch", [`--date=${date}`, join(directory, name)]);
   }
-  const scanned = await scan(directory, new Problems());
+  const { entries: scanned } = await scan(directory, new Problems());
   t.match(
     scanned.map(({ modified }) => modified),
     [0n, 2n ** 64n - 1n],

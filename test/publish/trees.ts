@@ -27,7 +27,8 @@ export async function chunked(
   hashed: (bytes: number) => void = () => {},
 ): Promise<ChunkedTree> {
   const problems = new Problems();
-  const tree = await chunkTree(await scan(directory, problems), problems, hashed);
+  const { entries } = await scan(directory, problems);
+  const tree = await chunkTree(entries, problems, hashed);
   problems.throwIfAny(directory);
   return tree;
 }

@@ -9,12 +9,11 @@ import { MAX_ENTRIES } from "../../tree/limits.ts";
 import { treeProblems } from "../../tree/manifest-decoder.ts";
 import { baseName, parentPath, pathProblem } from "../../tree/rules.ts";
 import { type Problems, type Scanned, scan } from "../scan.ts";
+import type { Seen, SeenFile } from "../seen.ts";
 
 /** A file under one of its names. */
-export interface PlainFile {
+export interface PlainFile extends SeenFile {
   readonly path: string;
-  /** Where to read it from. */
-  readonly source: string;
   /** Bytes, when it was looked at. */
   readonly size: number;
 }
@@ -23,6 +22,8 @@ export interface PlainFiles {
   readonly files: readonly PlainFile[];
   /** Links to a directory that they are in, by their paths: what is below is there already, and has no end. */
   readonly loops: readonly string[];
+  /** To be asked, once the files have been read, whether they are still what they were. */
+  readonly seen: Seen;
 }
 
 /**
@@ -32,20 +33,20 @@ export interface PlainFiles {
  * @throws UserError when `directory` is none, or has too much in it
  */
 export async function plainFiles(directory: string, problems: Problems): Promise<PlainFiles> {
-  const scanned = await scan(directory, problems);
+  const { entries: scanned, seen } = await scan(directory, problems);
   for (const problem of treeProblems(scanned)) problems.add(problem);
   // Links that are no good would be followed.
-  if (problems.found.length > 0) return { files: [], loops: [] };
+  if (problems.found.length > 0) return { files: [], loops: [], seen };
 
   const tree = new ScannedTree(directory, scanned);
   const files: PlainFile[] = [];
   const loops: string[] = [];
-  let seen = 0;
+  let entries = 0;
   /** @param above the directory that this is, and those that it was reached through, links followed */
   const enter = async (path: string, at: string, above: ReadonlySet<string>): Promise<void> => {
     for (const entry of tree.in(at)) {
-      seen += 1;
-      if (seen > MAX_ENTRIES) {
+      entries += 1;
+      if (entries > MAX_ENTRIES) {
         throw new UserError(`${directory}, with its links followed, has more than ${MAX_ENTRIES} entries`);
       }
       const name = path === "" ? baseName(entry.path) : `${path}/${baseName(entry.path)}`;
@@ -54,7 +55,7 @@ export async function plainFiles(directory: string, problems: Problems): Promise
       if (found === undefined) {
         problems.add(`${name}: ${problem ?? "it changed while it was looked at: publish again"}`);
       } else if (found.kind === "file") {
-        files.push({ path: name, source: found.source, size: found.size });
+        files.push({ path: name, source: found.source, state: found.state, size: found.size });
       } else if (above.has(found.path)) {
         loops.push(name);
       } else {
@@ -63,7 +64,7 @@ export async function plainFiles(directory: string, problems: Problems): Promise
     }
   };
   await enter("", "", new Set([""]));
-  return { files, loops };
+  return { files, loops, seen };
 }
 
 type Followed = Exclude<Scanned, { kind: "symlink" }> | { readonly kind: "directory"; readonly path: "" };

@@ -6,6 +6,7 @@ import { comparePaths } from "../../tree/manifest.ts";
 import { parentPath } from "../../tree/rules.ts";
 import type { Progress } from "../progress.ts";
 import { Problems } from "../scan.ts";
+import type { Seen } from "../seen.ts";
 import { listedLengths, unlike } from "./compare.ts";
 import { type PlainFile, plainFiles } from "./plain-files.ts";
 
@@ -26,12 +27,14 @@ export interface IcbootPlan {
   readonly stale: readonly string[];
   /** Links that were not entered, since they lead to a directory that they are in. */
   readonly loops: readonly string[];
+  /** To be asked again when all has been sent. */
+  readonly seen: Seen;
 }
 
 /** @throws UserError that names all that cannot be published */
 export async function planFiles(directory: string, call: Call, progress: Progress): Promise<IcbootPlan> {
   const problems = new Problems();
-  const { files, loops } = await plainFiles(directory, problems);
+  const { files, loops, seen } = await plainFiles(directory, problems);
   problems.throwIfAny(directory);
 
   const lengths = await listedLengths(call);
@@ -45,6 +48,8 @@ export async function planFiles(directory: string, call: Call, progress: Progres
   checkListing(files, lengths);
 
   const missing = await unlike(call, files, lengths, "comparing", progress);
+  for (const change of await seen.changes()) problems.add(change);
+  problems.throwIfAny(directory);
   const change = ({ path }: PlainFile) => ({ path, kind: "file" as const, what: "bytes" });
   const added = ({ path }: PlainFile) => ({ path, kind: "file" as const });
   const own = new Set(files.map(({ path }) => path));
@@ -58,6 +63,7 @@ export async function planFiles(directory: string, call: Call, progress: Progres
     },
     stale: [...lengths.keys()].filter((name) => !own.has(name)).sort(comparePaths),
     loops,
+    seen,
   };
 }
 

@@ -61,6 +61,7 @@ export async function publishFiles(
       await uploadFiles(canister, missing, (bytes) => progress.add(bytes));
       progress.stop();
       await readBack(call, missing, progress);
+      await plan.seen.throwIfChanged(directory, "and the canister has some files as they were");
     }
     warnOfLoops(plan, warn);
     if (stale.length > 0) {
