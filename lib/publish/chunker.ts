@@ -11,7 +11,8 @@ import type { ChunkReference, Entry, Manifest } from "../tree/manifest.ts";
 import { encodeManifest } from "../tree/manifest-encoder.ts";
 import { bytesOfFile, readAt } from "./file-bytes.ts";
 import { cutManifest, PACK_TARGET_BYTES, Packer, type Piece, packOf } from "./packing.ts";
-import type { Problems, Scanned, ScannedFile } from "./scan.ts";
+import type { Problems } from "./problems.ts";
+import type { Scanned, ScannedFile } from "./scan.ts";
 import { ChangedError, withFile } from "./seen.ts";
 
 /** Bytes of a file: where a chunk's bytes come from. */

@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { messageOf } from "../errors.ts";
 import type { Comparable } from "../tree/diff.ts";
 import { bytesOfFile } from "./file-bytes.ts";
+import { Problems } from "./problems.ts";
 import type { Progress } from "./progress.ts";
-import { bytesOf, Problems, type ScannedFile, scan } from "./scan.ts";
+import { bytesOf, type Reading, type ScannedFile, scan } from "./scan.ts";
 import { withFile } from "./seen.ts";
 
 export interface LocalTree {
@@ -21,11 +22,12 @@ const READ_BYTES = 1024 * 1024;
 /** @throws UserError when `directory` is none */
 export async function readLocalTree(
   directory: string,
+  reading: Reading,
   stage: string,
   progress: Progress,
 ): Promise<LocalTree> {
   const problems = new Problems();
-  const { entries: scanned, seen } = await scan(directory, problems);
+  const { entries: scanned, seen } = await scan(directory, reading, problems);
   const entries: Comparable[] = [];
   const unreadable = new Set<string>();
   const buffer = Buffer.allocUnsafe(READ_BYTES);

@@ -4,7 +4,7 @@
  */
 import type { BigIntStats } from "node:fs";
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, readdir } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, realpath } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, UserError } from "../errors.ts";
 import { oneLine } from "../log.ts";
@@ -23,6 +23,8 @@ interface SeenThing extends SeenFile {
   /** What it is called to whoever publishes. */
   readonly name: string;
   readonly kind: "file" | "directory" | "symlink";
+  /** Where a symlink leads that is followed. */
+  readonly leadsTo?: string;
 }
 
 /** A file or directory is not what it was when it was looked at. */
@@ -103,6 +105,11 @@ export class Seen {
     this.#add({ kind, name, ...file });
   }
 
+  /** A symlink that is followed. @param leadsTo a path without symlinks */
+  addLink(name: string, file: SeenFile, leadsTo: string): void {
+    this.#add({ kind: "symlink", name, ...file, leadsTo });
+  }
+
   /** @param names all that is in it */
   addDirectory(name: string, file: SeenFile, names: readonly Buffer[]): void {
     const thing: SeenThing = { kind: "directory", name, ...file };
@@ -177,6 +184,11 @@ async function changeOf(thing: SeenThing): Promise<string | undefined> {
       await withFile(thing, async () => {});
     } else {
       throwIfOther(thing.state, stateOf(await lstat(thing.source, { bigint: true })));
+    }
+    const { leadsTo } = thing;
+    // It may lead there through others.
+    if (leadsTo !== undefined && (await realpath(thing.source)) !== leadsTo) {
+      throw new ChangedError("it leads to something else");
     }
     return undefined;
   } catch (error) {

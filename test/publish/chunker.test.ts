@@ -5,7 +5,8 @@ import fc from "fast-check";
 import t from "tap";
 import { chunkTree } from "../../lib/publish/chunker.ts";
 import { PACK_MAX_BYTES, PACK_TARGET_BYTES } from "../../lib/publish/packing.ts";
-import { Problems, scan } from "../../lib/publish/scan.ts";
+import { Problems } from "../../lib/publish/problems.ts";
+import { EVERYTHING, scan } from "../../lib/publish/scan.ts";
 import { stateOf } from "../../lib/publish/seen.ts";
 import type { FileEntry } from "../../lib/tree/manifest.ts";
 import { decodeManifest } from "../../lib/tree/manifest-decoder.ts";
@@ -186,7 +187,7 @@ t.test("files that change meanwhile", async (t) => {
     const tree = await temporaryDirectory(t);
     const file = join(tree, "grows");
     await writeTree(tree, { grows: bytesOf(4, 1000), shrinks: bytesOf(5, 2 * MiB), vanishes: "x" });
-    const { entries: scanned } = await scan(tree, new Problems());
+    const { entries: scanned } = await scan(tree, EVERYTHING, new Problems());
     await appendFile(file, bytesOf(6, MiB));
     await truncate(join(tree, "shrinks"), 10);
     await rm(join(tree, "vanishes"));
@@ -206,7 +207,7 @@ t.test("files that change meanwhile", async (t) => {
   await t.test("and no stat shows it: what is sent is hashed again", async (t) => {
     const tree = await temporaryDirectory(t);
     await writeTree(tree, { file: bytesOf(7, 1000) });
-    const { entries } = await scan(tree, new Problems());
+    const { entries } = await scan(tree, EVERYTHING, new Problems());
     const made = await chunkTree(entries, new Problems(), () => {});
     await writeFile(join(tree, "file"), bytesOf(8, 1000));
     const [entry] = entries;

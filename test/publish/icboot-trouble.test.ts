@@ -9,7 +9,7 @@ import { type IcbootWriter, icbootWriter } from "../../lib/publish/icboot/icboot
 import { publishFiles } from "../../lib/publish/icboot/publish.ts";
 import { startIcboot } from "../support/icboot.ts";
 import { differing, filesIn, filesOf, treeIn } from "./icboot-trees.ts";
-import { bytesOf, writeTree } from "./trees.ts";
+import { bytesOf, PLAINLY, writeTree } from "./trees.ts";
 
 const MiB = 1024 * 1024;
 
@@ -20,9 +20,8 @@ t.test("while things go wrong", async (t) => {
   for (const [name, size] of Object.entries(files)) await writeTree(tree, { [name]: bytesOf(size, size) });
   const real = icbootWriter(c.agent, c.canister);
   const call = queries(c.agent, c.canister);
-  const progress = { start() {}, add() {}, stop() {} };
   const publishWith = (canister: IcbootWriter, reading = call) =>
-    publishFiles({ directory: tree, call: reading, canister, progress, warn: t.fail });
+    publishFiles({ ...PLAINLY, directory: tree, call: reading, canister, warn: t.fail });
 
   await t.test("what somebody else overwrites meanwhile is an error that names the file", async (t) => {
     const disturbed: IcbootWriter = {

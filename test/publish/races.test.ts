@@ -7,10 +7,9 @@ import { dryRun } from "../../lib/publish/dry-run.ts";
 import type { Progress } from "../../lib/publish/progress.ts";
 import { publish } from "../../lib/publish/publish.ts";
 import { startCanister } from "../support/canister-network.ts";
-import { bytesOf, writeTree } from "./trees.ts";
+import { bytesOf, PLAINLY, writeTree } from "./trees.ts";
 
 const MiB = 1024 * 1024;
-const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
 
 t.test("races", async (t) => {
   const c = await startCanister(t);
@@ -18,19 +17,19 @@ t.test("races", async (t) => {
   await mkdir(directory);
   await writeTree(directory, { file: "as it was hashed" });
   const options = {
+    ...PLAINLY,
     directory,
     canister: c.canister,
     agent: c.publisherAgent,
     source: c.source(),
     note: "",
-    progress: silent,
   };
 
   await t.test("a file that changes between hashing and upload: a clear error, and no release", async (t) => {
     const start = (stage: string) => {
       if (stage === "uploading") writeFileSync(join(directory, "file"), "as it is now...!");
     };
-    await t.rejects(publish({ ...options, progress: { ...silent, start } }), {
+    await t.rejects(publish({ ...options, progress: { ...PLAINLY.progress, start } }), {
       name: "UserError",
       message:
         "a file changed while it was being published (file: it was written to, or its owner, mode or links changed): publish again",
@@ -55,7 +54,7 @@ t.test("races", async (t) => {
     const newest = numbers.at(-1)!;
     /** Publishes, or asks what that would do, while somebody works on the files; expects it to say so. */
     const torn = async (hook: Partial<Progress>, dry: boolean, message: RegExp) => {
-      const work = { ...options, directory: pair, progress: { ...silent, ...hook } };
+      const work = { ...options, directory: pair, progress: { ...PLAINLY.progress, ...hook } };
       await t.rejects(async () => void (await (dry ? dryRun(work) : publish(work))), {
         name: "UserError",
         message,
@@ -93,6 +92,18 @@ t.test("races", async (t) => {
         },
         dry,
         /\n {2}initrd: it was written to, [\s\S]*\n {2}kernel: it was written to, /,
+      );
+      // And what was hashed already, when nothing else is to be noticed.
+      left = 5 * MiB;
+      await torn(
+        {
+          add: (bytes) => {
+            left -= bytes;
+            if (left === 0) writeFileSync(join(pair, "initrd"), second.initrd);
+          },
+        },
+        dry,
+        named("initrd"),
       );
       await writeTree(pair, second);
     }

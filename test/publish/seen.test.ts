@@ -18,7 +18,8 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { chunkTree } from "../../lib/publish/chunker.ts";
 import { readLocalTree } from "../../lib/publish/local-tree.ts";
-import { Problems, scan } from "../../lib/publish/scan.ts";
+import { Problems } from "../../lib/publish/problems.ts";
+import { EVERYTHING, scan } from "../../lib/publish/scan.ts";
 import { Seen, stateOf } from "../../lib/publish/seen.ts";
 import { stopClock } from "../support/clock.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
@@ -129,7 +130,7 @@ const CHANGES: Readonly<
 for (const [name, [work, said]] of Object.entries(CHANGES)) {
   t.test(name, async (t) => {
     const { tree, outside } = await trees(t);
-    const { seen, entries } = await scan(tree, new Problems());
+    const { seen, entries } = await scan(tree, EVERYTHING, new Problems());
     await work(tree, outside);
     const changes = await seen.changes();
     t.same(
@@ -170,7 +171,7 @@ t.test("what is swapped while the directory is listed", async (t) => {
     return readdir(path, options);
   }) as unknown as typeof readdir;
   syncBuiltinESMExports();
-  const { seen } = await scan(tree, new Problems());
+  const { seen } = await scan(tree, EVERYTHING, new Problems());
   t.match(await seen.changes(), [`the directory itself: ${DIRECTORY_CHANGED}`, "d: it was replaced"]);
 });
 
@@ -179,7 +180,7 @@ t.test("a directory compared with a release", async (t) => {
   const large = join(tree, "large");
   const add = () =>
     execFileSync("dd", ["if=/dev/zero", `of=${large}`, "bs=1M", "count=2", "conv=notrunc", "status=none"]);
-  const { problems, unreadable } = await readLocalTree(tree, "comparing", { ...silent, add });
+  const { problems, unreadable } = await readLocalTree(tree, EVERYTHING, "comparing", { ...silent, add });
   t.same(problems, [`large: ${WRITTEN}`]);
   t.ok(unreadable.has("large"), "and no difference is made of it");
 });
@@ -230,7 +231,7 @@ t.test("a file that grows as fast as it is read", async (t) => {
   const directory = await mkdtemp("/dev/shm/icfs-test-");
   t.teardown(() => rm(directory, { recursive: true }));
   await writeTree(directory, { log: bytesOf(1, MiB) });
-  const { entries } = await scan(directory, new Problems());
+  const { entries } = await scan(directory, EVERYTHING, new Problems());
   const problems = new Problems();
   let read = 0;
   await chunkTree(entries, problems, (bytes) => {
