@@ -151,7 +151,7 @@ export class Seen {
       const some = this.#things.slice(i, i + AT_ONCE);
       changes.push(...(await Promise.all(some.map(changeOf))));
     }
-    return changes.filter((change) => change !== undefined);
+    return [...new Set(changes.filter((change) => change !== undefined))];
   }
 
   /** @param so what comes of it @throws UserError that names what is not as it was seen */

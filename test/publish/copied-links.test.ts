@@ -63,6 +63,8 @@ const FILES = [
   "boot/grub/x86/core",
   "boot/grub/themes/t",
   "boot/grub/font",
+  "boot/menu",
+  "tree/menu",
 ];
 const LINKS = {
   "tree/ipxe.efi": "{}/boot/ipxe.efi",
@@ -76,6 +78,8 @@ const LINKS = {
   "boot/grub/font-link": "font",
   "boot/grub/up": "../ipxe.efi",
   "boot/grub/themes/near": "../font",
+  // There is another one where it is published.
+  "boot/grub/menu": "../menu",
   "boot/grub/x86/sub": "../../../tree/sub",
 };
 
@@ -88,6 +92,7 @@ t.test("those that leave the directory, and absolute ones", async (t) => {
     "grub/",
     "grub/font = boot/grub/font",
     "grub/font-link -> font",
+    "grub/menu = boot/menu",
     "grub/themes/",
     "grub/themes/near -> ../font",
     "grub/themes/t = boot/grub/themes/t",
@@ -106,6 +111,7 @@ t.test("those that leave the directory, and absolute ones", async (t) => {
     "ipxe/",
     "ipxe/undionly.kpxe = tree/ipxe/undionly.kpxe",
     "ipxe.efi = boot/ipxe.efi",
+    "menu = tree/menu",
     "sub/",
     "sub/absolute-inside = tree/sub/file",
     "sub/back = tree/sub/file",
@@ -241,12 +247,14 @@ t.test("for a canister that has files only", async (t) => {
       "default",
       "grub/font",
       "grub/font-link",
+      "grub/menu",
       "grub/themes/near",
       "grub/themes/t",
       "grub/up",
       "grub/x86/core",
       "ipxe.efi",
       "ipxe/undionly.kpxe",
+      "menu",
     ]);
   }
 });
