@@ -78,8 +78,10 @@ export async function chunkTree(
   for (const entry of scanned) {
     if (entry.kind !== "file") continue;
     try {
-      const chunk = entry.size < PACK_TARGET_BYTES ? packSmall : chunkLarge;
-      files.set(entry.path, await chunk(entry, buffer, packer, hashed));
+      const file = await (entry.size < PACK_TARGET_BYTES
+        ? packSmall(entry, buffer, packer, hashed)
+        : chunkLarge(entry, buffer, hashed));
+      files.set(entry.path, file);
     } catch (error) {
       problems.add(`${entry.path}: ${messageOf(error)}`);
     }
@@ -88,12 +90,7 @@ export async function chunkTree(
   return assemble(scanned, files);
 }
 
-function chunkLarge(
-  file: ScannedFile,
-  buffer: Buffer,
-  _: unknown,
-  hashed: (bytes: number) => void,
-): Promise<HashedFile> {
+function chunkLarge(file: ScannedFile, buffer: Buffer, hashed: (bytes: number) => void): Promise<HashedFile> {
   return withFile(file, async (handle) => {
     const extents: HashedExtent[] = [];
     const hash = createHash("sha256");
@@ -123,7 +120,7 @@ async function packSmall(
   });
   const sha256 = sha256Of(bytes);
   const extents: HashedExtent[] = [];
-  // Only of a file that was not changed: what is in a pack is in the release.
+  // Only now: what is in a pack has to be of a file that did not change.
   if (bytes.length > 0) packer.add({ bytes, sha256, file, extents });
   hashed(bytes.length);
   return { size: bytes.length, sha256, extents };

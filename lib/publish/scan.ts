@@ -11,7 +11,7 @@ import { type Followed, followLink, LINK_CHARACTERS, type LinkStep } from "../tr
 import { readAt } from "./file-bytes.ts";
 import { IGNORE_FILE, IgnoreRules } from "./ignore-rules.ts";
 import { LEAVE_OUT, type Problems } from "./problems.ts";
-import { directoryAt, Seen, type SeenFile, stateOf, withFile } from "./seen.ts";
+import { directoryAt, type FileState, Seen, type SeenFile, stateOf, withFile } from "./seen.ts";
 
 /** What of a directory is read, and how. */
 export interface Reading {
@@ -98,19 +98,19 @@ async function mustBeDirectory(directory: string): Promise<void> {
   if (!stats.isDirectory()) throw new UserError(`${directory} is not a directory`);
 }
 
-/** A directory that is being listed. */
+/** A directory that is being listed, and the way to it, through links that are followed. */
 interface Place {
-  /** In the release. */
+  /** Its path in the release. */
   readonly path: string;
-  /** On this host, with no symlink in it. */
+  /** Where it is on this host: a path without symlinks. */
   readonly at: string;
   readonly rules: IgnoreRules;
-  /** The directories that it is in, by the way through links that it was come to, itself included: device and inode. */
+  /** Device and inode of each directory on the way, and of itself once it is listed. */
   readonly above: ReadonlySet<string>;
-  /** Of these the last that a link leads to, and where the link is; else the directory that is published. */
-  readonly top: string;
+  /** The last link on the way, if there is one, and where it leads; else where the directory is that is published. */
   readonly link: CopiedLink | undefined;
-  /** The topmost of these that others cannot look into, in the release. */
+  readonly top: string;
+  /** The first directory or link on the way that others cannot pass. */
   readonly behind: string | undefined;
 }
 
@@ -189,7 +189,7 @@ class Scanner {
       const stats = await lstat(source, { bigint: true });
       if (!stats.isFile()) throw new Error("it is not a file");
       const file = { source, state: stateOf(stats) };
-      this.#seen.add("file", name, file);
+      this.#seen.addFile(name, file);
       const bytes = await withFile(file, (handle) => readAt(handle, 0, Buffer.alloc(Number(stats.size))));
       return rules.with(path, bytes.toString("utf8"));
     } catch (error) {
@@ -226,9 +226,9 @@ class Scanner {
     const raw = await readlink(source, { encoding: "buffer" });
     const target = raw.toString("utf8");
     if (links === "copy" || (links === "copy-unsafe" && target.startsWith("/"))) {
-      await this.#copy({ path, target }, source, stats, place);
+      await this.#copy({ path, target }, source, place);
     } else if (!place.rules.ignores(path, false)) {
-      this.#seen.add("symlink", path, { source, state: stateOf(stats) });
+      this.#seen.addLink(path, { source, state: stateOf(stats) }, raw);
       if (isUtf8(raw)) {
         this.#kept.set(path, place);
         this.#add({ kind: "symlink", path, modified: clamp(stats.mtimeNs), target }, source);
@@ -238,14 +238,17 @@ class Scanner {
     }
   }
 
-  /** Has what a symlink points to in its place. */
-  async #copy(link: CopiedLink, source: string, stats: BigIntStats, place: Place): Promise<void> {
+  /** Puts what a symlink points to in its place. */
+  async #copy(link: CopiedLink, source: string, place: Place): Promise<void> {
     const { path } = link;
-    let found: Referent | undefined;
+    let found: (Referent & { readonly state: FileState }) | undefined;
+    let { behind } = place;
     let problem = "";
     try {
+      const state = stateOf(await lstat(source, { bigint: true }));
       const real = await realpath(source);
-      found = { source: real, stats: await lstat(real, { bigint: true }) };
+      if (await this.#isHidden(real)) behind ??= path;
+      found = { source: real, stats: await lstat(real, { bigint: true }), state };
     } catch (error) {
       problem = messageOf(error);
     }
@@ -253,11 +256,10 @@ class Scanner {
     this.#copied.push(link);
     if (found === undefined) {
       this.#problems.add(`${arrow(link)}: what the symlink points to cannot be had: ${problem}`, LEAVE_OUT);
-      return;
+    } else {
+      this.#seen.addFollowed(path, { source, state: found.state }, found.source);
+      await this.#enter(path, found, { ...place, top: found.source, link, behind });
     }
-    this.#seen.addLink(path, { source, state: stateOf(stats) }, found.source);
-    const behind = place.behind ?? ((await this.#isHidden(found.source)) ? path : undefined);
-    await this.#enter(path, found, { ...place, top: found.source, link, behind });
   }
 
   /** A file or directory, and all that is in it. */
@@ -270,7 +272,7 @@ class Scanner {
       await this.#list({ ...place, path, at: source, behind });
     } else if (stats.isFile()) {
       const state = stateOf(stats);
-      this.#seen.add("file", path, { source, state });
+      this.#seen.addFile(path, { source, state });
       if (place.behind !== undefined || !(mode & OTHERS_READ)) {
         this.#privateFiles.push({ path, behind: place.behind });
       }
@@ -294,8 +296,8 @@ class Scanner {
   }
 
   /**
-   * A relative symlink is kept when in the release it leads to what it leads to on this host. Those that lead outside give way to
-   * that, and so may others have to that came with it: until none does.
+   * A relative symlink is kept when it leads to the same in the release as on this host. Others are copied, which may bring in more
+   * links, and turn those that are kept to something else: so until nothing is copied any more.
    */
   async #copyLinksThatLeave(): Promise<void> {
     for (let before = -1; before !== this.#copied.length; ) {
@@ -310,7 +312,7 @@ class Scanner {
         this.#kept.delete(path);
         this.#entries.delete(path);
         const { target } = link;
-        await this.#copy({ path, target }, source, await lstat(source, { bigint: true }), place);
+        await this.#copy({ path, target }, source, place);
       }
     }
   }

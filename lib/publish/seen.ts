@@ -4,7 +4,7 @@
  */
 import type { BigIntStats } from "node:fs";
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, readdir, realpath } from "node:fs/promises";
+import { type FileHandle, lstat, open, readdir, readlink, realpath } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, UserError } from "../errors.ts";
 import { oneLine } from "../log.ts";
@@ -23,7 +23,9 @@ interface SeenThing extends SeenFile {
   /** What it is called to whoever publishes. */
   readonly name: string;
   readonly kind: "file" | "directory" | "symlink";
-  /** Where a symlink leads that is followed. */
+  /** Where a symlink points to, as it says so. */
+  readonly target?: Buffer;
+  /** Where one that is followed leads in the end. */
   readonly leadsTo?: string;
 }
 
@@ -100,17 +102,22 @@ export class Seen {
   readonly #listed = new Map<SeenThing, readonly Buffer[]>();
   #tick = 0;
 
-  /** @param name what it is called to whoever publishes; "" is the directory itself */
-  add(kind: "file" | "symlink", name: string, file: SeenFile): void {
-    this.#add({ kind, name, ...file });
+  /** @param name what it is called to whoever publishes */
+  addFile(name: string, file: SeenFile): void {
+    this.#add({ kind: "file", name, ...file });
+  }
+
+  /** A symlink that is kept. */
+  addLink(name: string, file: SeenFile, target: Buffer): void {
+    this.#add({ kind: "symlink", name, ...file, target });
   }
 
   /** A symlink that is followed. @param leadsTo a path without symlinks */
-  addLink(name: string, file: SeenFile, leadsTo: string): void {
+  addFollowed(name: string, file: SeenFile, leadsTo: string): void {
     this.#add({ kind: "symlink", name, ...file, leadsTo });
   }
 
-  /** @param names all that is in it */
+  /** @param name "" for the one that is published @param names all that is in it */
   addDirectory(name: string, file: SeenFile, names: readonly Buffer[]): void {
     const thing: SeenThing = { kind: "directory", name, ...file };
     if (this.#add(thing)) this.#listed.set(thing, names);
@@ -185,7 +192,11 @@ async function changeOf(thing: SeenThing): Promise<string | undefined> {
     } else {
       throwIfOther(thing.state, stateOf(await lstat(thing.source, { bigint: true })));
     }
-    const { leadsTo } = thing;
+    const { target, leadsTo } = thing;
+    // One that was made anew in the same tick may have the same inode.
+    if (target !== undefined && !target.equals(await readlink(thing.source, { encoding: "buffer" }))) {
+      throw new ChangedError("it points to something else");
+    }
     // It may lead there through others.
     if (leadsTo !== undefined && (await realpath(thing.source)) !== leadsTo) {
       throw new ChangedError("it leads to something else");

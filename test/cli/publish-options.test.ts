@@ -1,5 +1,5 @@
 /** What of a directory is published, and what is asked before: the same for each kind of canister, `--dry-run` and verify. */
-import { chmod, mkdir, rm, symlink } from "node:fs/promises";
+import { chmod, mkdir, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { writeTree } from "../publish/trees.ts";
@@ -175,12 +175,21 @@ t.test("an icfs canister", async (t) => {
     t.match(await typed("y\\n"), { code: 0, stdout: /Publish it\? \[y\/N\] [\s\S]*published release/ });
     t.equal(await release(), before! + 1);
 
+    // On a terminal too, where there is nothing to read an answer from.
     await rm(join(p.tree, "f5"));
     await rm(join(p.tree, "f6"));
+    const command = `${BIN} publish ${p.tree} ${c.canister} </dev/null`;
+    const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], { env: c.env });
+    t.match(
+      { code, stdout },
+      { code: 0, stdout: /of the 3 files of release .* this removes 2: f5, f6\r?\n/ },
+    );
+    t.notMatch(stdout, "[y/N]");
+    await rename(join(p.tree, "f7"), join(p.tree, "seventh"));
     t.match(await p.publish(), {
       code: 0,
       stdout: /^published release/,
-      stderr: /of the 3 files of release .* this removes 2: f5, f6\n/,
+      stderr: /of the 1 files of release .* this removes 1: f7\n/,
     });
   });
 });

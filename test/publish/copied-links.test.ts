@@ -235,6 +235,13 @@ t.test("a link that is turned to something else meanwhile, and what it leads to"
   }
 });
 
+t.test("a link that is left out may change", async (t) => {
+  const directory = await above(t, ["kernel", "tree/file"], { current: "kernel", "tree/link": "{}/current" });
+  const { seen } = await scanned(directory, "copy", ["link"]);
+  await rm(join(directory, "current"));
+  t.same(await seen.changes(), []);
+});
+
 t.test("for a canister that has files only", async (t) => {
   const directory = await above(t, FILES, LINKS);
   const tree = join(directory, "tree");

@@ -227,6 +227,18 @@ t.test("what the times do not show", async (t) => {
   t.same((await settled(now + 60_000_000_001n, all.with(0, "other"))).changes, [`d: ${DIRECTORY_CHANGED}`]);
 });
 
+t.test("a symlink made anew, with all that stat tells of the old one", async (t) => {
+  const { tree } = await trees(t);
+  const source = join(tree, "link");
+  const seen = new Seen();
+  seen.addLink(
+    "link",
+    { source, state: stateOf(await lstat(source, { bigint: true })) },
+    Buffer.from("large"),
+  );
+  t.same(await seen.changes(), ["link: it points to something else"]);
+});
+
 t.test("a file that grows as fast as it is read", async (t) => {
   const directory = await mkdtemp("/dev/shm/icfs-test-");
   t.teardown(() => rm(directory, { recursive: true }));
