@@ -45,7 +45,7 @@ export async function readLocalTree(
       problems.add(`${entry.path}: ${messageOf(error)}`);
     }
   }
-  for (const change of await seen.changes()) problems.add(change);
+  problems.addChanges(await seen.changes());
   progress.stop();
   return { entries, problems: problems.found, unreadable };
 }

@@ -65,7 +65,7 @@ export async function planPublication(
   progress.start("hashing", bytesOf(scanned));
   const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
   progress.stop();
-  for (const change of await seen.changes()) problems.add(change);
+  problems.addChanges(await seen.changes());
   problems.addAll(treeProblems(tree.manifest.entries));
   addPrivateFiles(problems, privateFiles, policy);
   problems.throwIfAny(directory);

@@ -24,6 +24,11 @@ export class Problems {
     if (advice !== undefined) this.#advice.add(advice);
   }
 
+  /** What is not as it was when it was looked at. */
+  addChanges(changes: readonly string[]): void {
+    for (const change of changes) this.add(change, "publish again when nobody writes to it");
+  }
+
   /** What a release cannot have. */
   addAll(found: Iterable<TreeProblem>): void {
     for (const { path, problem, target } of found) {

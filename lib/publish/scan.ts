@@ -146,7 +146,7 @@ class Scanner {
     const at = this.#root;
     await this.#list({ path: "", at, rules, above: new Set(), top: at, link: undefined, behind: undefined });
     if (this.#reading.links === "copy-unsafe") await this.#copyLinksThatLeave();
-    for (const change of await this.#seen.settle()) this.#problems.add(change);
+    this.#problems.addChanges(await this.#seen.settle());
     return {
       entries: [...this.#entries.values()].sort((a, b) => comparePaths(a.path, b.path)),
       seen: this.#seen,

@@ -55,7 +55,7 @@ export async function planFiles(options: PlanOptions, call: Call): Promise<Icboo
   checkListing(files, lengths);
 
   const missing = await unlike(call, files, lengths, "comparing", progress);
-  for (const change of await found.seen.changes()) problems.add(change);
+  problems.addChanges(await found.seen.changes());
   problems.throwIfAny(directory);
   const change = ({ path }: PlainFile) => ({ path, kind: "file" as const, what: "bytes" });
   const added = ({ path }: PlainFile) => ({ path, kind: "file" as const });
