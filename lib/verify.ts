@@ -8,6 +8,7 @@ import { messageOf } from "./errors.ts";
 import { isWrong } from "./ic/certificate.ts";
 import { readLocalTree } from "./publish/local-tree.ts";
 import type { Progress } from "./publish/progress.ts";
+import { EVERYTHING, type Reading } from "./publish/scan.ts";
 import { type Comparable, type Differences, differenceLines, differences } from "./tree/diff.ts";
 import type { Totals } from "./tree/header.ts";
 import type { Chunks, Tree, TreeFile } from "./tree/tree.ts";
@@ -45,9 +46,10 @@ export async function fileProblems(tree: Tree, chunks: Chunks, progress: Progres
 export async function compareDirectory(
   tree: Tree,
   directory: string,
+  reading: Reading,
   progress: Progress,
 ): Promise<{ differences: Differences; problems: string[] }> {
-  const local = await readLocalTree(directory, "comparing", progress);
+  const local = await readLocalTree(directory, reading, "comparing", progress);
   const found = differences(entriesOf(tree), local.entries);
   return {
     differences: { ...found, removed: found.removed.filter(({ path }) => !local.unreadable.has(path)) },
@@ -57,7 +59,7 @@ export async function compareDirectory(
 
 /** What a mount of the release serves otherwise than it should. */
 export async function mountProblems(tree: Tree, mountpoint: string, progress: Progress): Promise<string[]> {
-  const served = await readLocalTree(mountpoint, "reading", progress);
+  const served = await readLocalTree(mountpoint, EVERYTHING, "reading", progress);
   // Modes are the mount's options: with --file-mode 0555 everything is executable.
   const found = differences(withoutModes(entriesOf(tree)), withoutModes(served.entries));
   const removed = found.removed.filter(({ path }) => !served.unreadable.has(path));

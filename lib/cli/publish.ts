@@ -15,7 +15,9 @@ import {
 } from "../publish/icboot/publish.ts";
 import { CALL_TIMEOUT_MS } from "../publish/lane.ts";
 import { askedAgain } from "../publish/patience.ts";
-import { createProgress, type Progress, stopOnSignals } from "../publish/progress.ts";
+import type { PlanOptions } from "../publish/plan.ts";
+import type { Policy } from "../publish/policy.ts";
+import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { describePublication, publish } from "../publish/publish.ts";
 import type { CanisterAddress } from "../source/address.ts";
 import { detectSource } from "../source/detect.ts";
@@ -23,11 +25,15 @@ import { trustingReader } from "../source/icfs/accepted-releases.ts";
 import { openReader } from "../source/icfs/open-release.ts";
 import type { SourceKind } from "../source/source.ts";
 import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { confirm, isAttended } from "./confirm.ts";
+import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, sourceOption, withNetwork } from "./options.ts";
 
-interface PublishCommandOptions extends NetworkOptions {
+interface PublishCommandOptions extends NetworkOptions, DirectoryOptions {
   readonly source?: SourceKind;
   readonly note: string;
+  readonly allowEmpty?: boolean;
+  readonly privateFiles: Policy["privateFiles"];
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -45,6 +51,15 @@ export function publishCommand(): Command {
         "kept with the release, at most 1024 bytes; an icboot canister keeps none",
       ).default(""),
     )
+    .addOption(flag("--allow-empty", "publish a directory without files where the canister has some"))
+    .addOption(
+      option(
+        "--private-files <what>",
+        "what to do with files that others on this host cannot read, and all who may read the canister could: publish and name them, or end with an error",
+      )
+        .choices(["publish", "error"])
+        .default("publish"),
+    )
     .addOption(
       flag(
         "--dry-run",
@@ -54,9 +69,10 @@ export function publishCommand(): Command {
     .addOption(
       flag(
         "--json",
-        "print one object: release, header, files, bytes, chunks, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences. For an icboot canister: source, files, bytes, stale, filesUploaded, bytesUploaded; with --dry-run: source, files, bytes, stale, filesToUpload, bytesToUpload, differences",
+        "print one object: release, header, files, bytes, chunks, privateFiles, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences, copiedLinks, privateFiles. For an icboot canister: source, files, bytes, stale, privateFiles, filesUploaded, bytesUploaded; with --dry-run: source, files, bytes, stale, privateFiles, filesToUpload, bytesToUpload, differences, copiedLinks",
       ),
     );
+  withDirectory(command);
   return withNetwork(command, OWN_IDENTITY).addOption(sourceOption()).action(publishDirectory);
 }
 
@@ -71,11 +87,17 @@ async function publishDirectory(
   // What was uploaded when a signal comes is used next time.
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
+  const plan: PlanOptions = {
+    directory,
+    reading: readingOf(options),
+    policy: { allowEmpty: options.allowEmpty ?? false, privateFiles: options.privateFiles },
+    progress,
+  };
   switch (kind) {
     case "icfs":
-      return publishRelease(directory, address, options, progress);
+      return publishRelease(plan, address, options);
     case "icboot":
-      return publishToIcboot(directory, address, options, progress);
+      return publishToIcboot(plan, address, options);
     case "assets":
       throw new UserError(
         `${canisterId} is an asset canister, which icfs reads and does not write to: use its own tools, dfx, icp or icx-asset`,
@@ -84,10 +106,9 @@ async function publishDirectory(
 }
 
 async function publishRelease(
-  directory: string,
+  plan: PlanOptions,
   address: CanisterAddress,
   { note, json, ...options }: PublishCommandOptions,
-  progress: Progress,
 ): Promise<void> {
   // A publisher is a reader first: a replayed head would pass for "nothing changed".
   const source = (from: CanisterAddress) =>
@@ -95,19 +116,21 @@ async function publishRelease(
   const { canister } = address;
   if (options.dryRun) {
     const agent = agentFor(address, REQUEST_TIMEOUT_MS);
-    const result = await dryRun({ directory, canister, agent, source: source(address), note, progress });
+    const result = await dryRun({ ...plan, canister, agent, source: source(address), note, warn });
     console.log(json ? JSON.stringify(result) : describeDryRun(result));
     return;
   }
   const signed = withIdentity(address);
   const agent = agentFor(signed, CALL_TIMEOUT_MS);
   const publication = await publish({
-    directory,
+    ...plan,
     canister,
     agent,
     source: source(signed),
     note,
-    progress,
+    warn,
+    // A script has said what it wants.
+    confirm: async () => !isAttended() || (await confirm("Publish it?")),
   });
   const { changed: _, ...result } = publication;
   console.log(json ? JSON.stringify(result) : describePublication(publication));
@@ -116,20 +139,18 @@ async function publishRelease(
 }
 
 async function publishToIcboot(
-  directory: string,
+  plan: PlanOptions,
   address: CanisterAddress,
   { note, json, ...options }: PublishCommandOptions,
-  progress: Progress,
 ): Promise<void> {
   const { canister } = address;
   if (note !== "")
     throw new UserError(`${canister} is an icboot canister, which keeps no notes: leave out --note`);
-  const warn = (message: string) => console.error(`icfs: ${message}`);
   warn(
     `${canister} is an icboot canister. It has no releases: readers see each file as it is uploaded, and half of a tree too. It certifies nothing, anybody may write to it, nothing in it can be deleted, and an upgrade loses everything. Executable bits, symlinks and times are not kept`,
   );
   const call = queries(agentFor(address, REQUEST_TIMEOUT_MS), canister);
-  const common = { directory, call, progress, warn };
+  const common = { ...plan, call, warn };
   if (options.dryRun) {
     const result = await dryRunFiles(common);
     console.log(json ? JSON.stringify(result) : describeDryRunOfFiles(result));
@@ -138,6 +159,10 @@ async function publishToIcboot(
   const writer = icbootWriter(agentFor(withIdentity(address), CALL_TIMEOUT_MS), canister);
   const result = await publishFiles({ ...common, canister: writer });
   console.log(json ? JSON.stringify(result) : describeFiles(result));
+}
+
+function warn(message: string): void {
+  console.error(`icfs: ${message}`);
 }
 
 function withIdentity(address: CanisterAddress): CanisterAddress {

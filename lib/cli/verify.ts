@@ -16,11 +16,12 @@ import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
 import { parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
+import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
 import { flag, type ReadingOptions, withSource } from "./options.ts";
 import { openForReading, openSourceOf } from "./reading.ts";
 import { readingCache } from "./reading-cache.ts";
 
-interface VerifyOptions extends ReadingOptions {
+interface VerifyOptions extends ReadingOptions, DirectoryOptions {
   readonly json?: boolean;
 }
 
@@ -53,6 +54,7 @@ export function verifyCommand(): Command {
         "print one object: canister, source, release and header, or snapshot, verified, files, bytes, chunks, problems, differences",
       ),
     );
+  withDirectory(command);
   return withSource(command).action(verify);
 }
 
@@ -68,7 +70,10 @@ async function verify(name: string, directory: string | undefined, options: Veri
     const problems = release instanceof IcfsRelease ? totalsProblems(release.header.totals, tree) : [];
     problems.push(...(await fileProblems(tree, readingCache(source), progress)));
     if (mount !== undefined) problems.push(...(await mountProblems(tree, mount.mountpoint, progress)));
-    const compared = directory === undefined ? undefined : await compareDirectory(tree, directory, progress);
+    const compared =
+      directory === undefined
+        ? undefined
+        : await compareDirectory(tree, directory, readingOf(options), progress);
     result = {
       canister: address.canister.toText(),
       source: source.kind,

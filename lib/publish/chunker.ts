@@ -4,19 +4,20 @@
  * any size takes no more memory than a chunk.
  */
 import { createHash } from "node:crypto";
-import type { FileHandle } from "node:fs/promises";
 import { messageOf, UserError } from "../errors.ts";
 import { hexOf } from "../tree/hash.ts";
 import { MAX_CHUNK_BYTES, MAX_EXTENTS, MAX_MANIFEST_BYTES, MAX_MANIFEST_PIECES } from "../tree/limits.ts";
 import type { ChunkReference, Entry, Manifest } from "../tree/manifest.ts";
 import { encodeManifest } from "../tree/manifest-encoder.ts";
-import { readAt, withFile } from "./file-bytes.ts";
+import { bytesOfFile, readAt } from "./file-bytes.ts";
 import { cutManifest, PACK_TARGET_BYTES, Packer, type Piece, packOf } from "./packing.ts";
-import type { Problems, Scanned } from "./scan.ts";
+import type { Problems } from "./problems.ts";
+import type { Scanned, ScannedFile } from "./scan.ts";
+import { ChangedError, withFile } from "./seen.ts";
 
 /** Bytes of a file: where a chunk's bytes come from. */
 interface ByteRange {
-  readonly file: string;
+  readonly file: ScannedFile;
   readonly offset: number;
   readonly length: number;
 }
@@ -46,7 +47,7 @@ interface HashedFile {
 
 /** A small file, on its way into a pack. */
 interface SmallFile extends Piece {
-  readonly source: string;
+  readonly file: ScannedFile;
   /** Gets its extent once the pack is complete, and so has a hash. */
   readonly extents: HashedExtent[];
 }
@@ -62,7 +63,7 @@ export interface ChunkedTree {
 }
 
 /**
- * @param problems gets the files that cannot be read
+ * @param problems gets the files that cannot be read, or are not what was scanned
  * @param hashed called with the number of bytes read, from time to time
  */
 export async function chunkTree(
@@ -77,13 +78,10 @@ export async function chunkTree(
   for (const entry of scanned) {
     if (entry.kind !== "file") continue;
     try {
-      const file = await withFile(entry.source, (handle) =>
-        entry.size < PACK_TARGET_BYTES
-          ? packSmall(handle, entry.source, buffer, packer)
-          : chunkLarge(handle, entry.source, buffer, hashed),
-      );
+      const file = await (entry.size < PACK_TARGET_BYTES
+        ? packSmall(entry, buffer, packer, hashed)
+        : chunkLarge(entry, buffer, hashed));
       files.set(entry.path, file);
-      if (entry.size < PACK_TARGET_BYTES) hashed(file.size);
     } catch (error) {
       problems.add(`${entry.path}: ${messageOf(error)}`);
     }
@@ -92,49 +90,46 @@ export async function chunkTree(
   return assemble(scanned, files);
 }
 
-async function chunkLarge(
-  handle: FileHandle,
-  source: string,
-  buffer: Buffer,
-  hashed: (bytes: number) => void,
-): Promise<HashedFile> {
-  const extents: HashedExtent[] = [];
-  const hash = createHash("sha256");
-  let size = 0;
-  for (;;) {
-    const bytes = await readAt(handle, size, buffer);
-    const { length } = bytes;
-    if (length === 0) break;
-    hash.update(bytes);
-    const sources = [{ file: source, offset: size, length }];
-    extents.push({ chunk: { sha256: sha256Of(bytes), size: length, sources }, offset: 0, length });
-    size += length;
-    hashed(length);
-    if (length < MAX_CHUNK_BYTES) break;
-  }
-  return { size, sha256: hash.digest(), extents };
+function chunkLarge(file: ScannedFile, buffer: Buffer, hashed: (bytes: number) => void): Promise<HashedFile> {
+  return withFile(file, async (handle) => {
+    const extents: HashedExtent[] = [];
+    const hash = createHash("sha256");
+    let offset = 0;
+    for await (const bytes of bytesOfFile(handle, file.size, buffer)) {
+      const { length } = bytes;
+      hash.update(bytes);
+      const sources = [{ file, offset, length }];
+      extents.push({ chunk: { sha256: sha256Of(bytes), size: length, sources }, offset: 0, length });
+      offset += length;
+      hashed(length);
+    }
+    return { size: file.size, sha256: hash.digest(), extents };
+  });
 }
 
-/** @throws Error when the file is not small any more */
 async function packSmall(
-  handle: FileHandle,
-  source: string,
+  file: ScannedFile,
   buffer: Buffer,
   packer: Packer<SmallFile>,
+  hashed: (bytes: number) => void,
 ): Promise<HashedFile> {
-  const bytes = await readAt(handle, 0, buffer.subarray(0, PACK_TARGET_BYTES));
-  // It was smaller when it was scanned; this may be a piece of it only.
-  if (bytes.length === PACK_TARGET_BYTES) throw new Error("it changed while it was read: publish again");
+  const bytes = await withFile(file, async (handle) => {
+    let all: Buffer = Buffer.alloc(0);
+    for await (const some of bytesOfFile(handle, file.size, buffer)) all = Buffer.from(some);
+    return all;
+  });
   const sha256 = sha256Of(bytes);
   const extents: HashedExtent[] = [];
-  if (bytes.length > 0) packer.add({ bytes: Buffer.from(bytes), sha256, source, extents });
+  // Only now: what is in a pack has to be of a file that did not change.
+  if (bytes.length > 0) packer.add({ bytes, sha256, file, extents });
+  hashed(bytes.length);
   return { size: bytes.length, sha256, extents };
 }
 
 /** Makes a chunk of a pack of small files. */
 function chunkPack(files: readonly SmallFile[]): void {
   const bytes = packOf(files);
-  const sources = files.map(({ source, bytes: { length } }) => ({ file: source, offset: 0, length }));
+  const sources = files.map(({ file, bytes: { length } }) => ({ file, offset: 0, length }));
   const chunk = { sha256: sha256Of(bytes), size: bytes.length, sources };
   let offset = 0;
   for (const { bytes, extents } of files) {
@@ -223,13 +218,15 @@ function fileChunk({ sha256, size, sources }: HashedChunk): UploadChunk {
           parts.push(await withFile(file, (handle) => readAt(handle, offset, part)));
         } catch (error) {
           throw new UserError(
-            `${file} was hashed, but cannot be read any more (${messageOf(error)}): publish again`,
+            error instanceof ChangedError
+              ? `a file changed while it was being published (${file.path}: ${error.message}): publish again`
+              : `${file.path} was hashed, but cannot be read any more (${messageOf(error)}): publish again`,
           );
         }
       }
       const bytes = Buffer.concat(parts);
       if (!sha256Of(bytes).equals(sha256)) {
-        const names = [...new Set(sources.map(({ file }) => file))].slice(0, 3).join(", ");
+        const names = [...new Set(sources.map(({ file }) => file.path))].slice(0, 3).join(", ");
         throw new UserError(`a file changed while it was being published (${names}): publish again`);
       }
       return bytes;

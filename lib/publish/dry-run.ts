@@ -3,12 +3,13 @@ import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { messageOf, UserError } from "../errors.ts";
 import { icfsCanister } from "../icfs-canister.ts";
+import { oneLine } from "../log.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import type { UploadChunk } from "./chunker.ts";
-import { checkNote, planPublication } from "./plan.ts";
-import type { Progress } from "./progress.ts";
+import { checkNote, type PlanOptions, planPublication } from "./plan.ts";
+import { arrow, type CopiedLink } from "./scan.ts";
 import { missingChunks } from "./upload.ts";
 
 export interface DryRun {
@@ -22,16 +23,20 @@ export interface DryRun {
   readonly chunksToUpload: number;
   readonly bytesToUpload: number;
   readonly differences: Differences;
+  /** Symlinks that would give way to what they point to. */
+  readonly copiedLinks: readonly CopiedLink[];
+  /** Files that others on this host cannot read. */
+  readonly privateFiles: readonly string[];
 }
 
-export interface DryRunOptions {
-  readonly directory: string;
+export interface DryRunOptions extends PlanOptions {
   readonly canister: Principal;
   /** Anybody's: only queries are made. */
   readonly agent: HttpAgent;
   readonly source: ReleaseReader;
   readonly note: string;
-  readonly progress: Progress;
+  /** Gets what else the publisher should know, in sentences. */
+  readonly warn: (message: string) => void;
 }
 
 /** @throws UserError, as publishing would */
@@ -39,11 +44,9 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
   const { progress } = options;
   checkNote(options.note);
   try {
-    const { tree, head, differences, totals } = await planPublication(
-      options.directory,
-      options.source,
-      progress,
-    );
+    const plan = await planPublication(options, options.source);
+    const { tree, head, differences, totals, copied, privateFiles } = plan;
+    if (plan.loss !== undefined) options.warn(plan.loss);
     // As when publishing: the same tree makes no release, and sends nothing.
     const same = head !== undefined && areNone(differences);
     const missing = same ? [] : await missingFrom(options, tree.chunks);
@@ -53,6 +56,8 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
       chunksToUpload: missing.length,
       bytesToUpload: missing.reduce((sum, { size }) => sum + size, 0),
       differences,
+      copiedLinks: copied,
+      privateFiles: privateFiles.map(({ path }) => path),
     };
   } finally {
     progress.stop();
@@ -72,13 +77,21 @@ async function missingFrom(
 
 /** What would change, a line each, and the result in a sentence. */
 export function describeDryRun(result: DryRun): string {
-  const { newest, files, bytes, chunksToUpload, bytesToUpload } = result;
+  const { newest, files, bytes, chunksToUpload, bytesToUpload, differences } = result;
   const what = `${files} files, ${megabytes(bytes)}`;
-  if (newest !== null && areNone(result.differences)) {
-    return `nothing would change: release ${newest} has this tree, ${what}`;
-  }
   return [
-    ...differenceLines(result.differences),
-    `would publish release ${(newest ?? 0) + 1}: ${what}; to upload: ${chunksToUpload} chunks, ${megabytes(bytesToUpload)}`,
+    ...differenceLines(differences),
+    ...readingLines(result.copiedLinks, result.privateFiles),
+    newest !== null && areNone(differences)
+      ? `nothing would change: release ${newest} has this tree, ${what}`
+      : `would publish release ${(newest ?? 0) + 1}: ${what}; to upload: ${chunksToUpload} chunks, ${megabytes(bytesToUpload)}`,
   ].join("\n");
+}
+
+/** What of a directory is not published as it is there, or not as private, a line each, as differenceLines() has them. */
+export function readingLines(copied: readonly CopiedLink[], privateFiles: readonly string[]): string[] {
+  return [
+    ...copied.map((link) => oneLine(`copied  symlink   ${arrow(link)}`)),
+    ...privateFiles.map((path) => oneLine(`private file      ${path}`)),
+  ];
 }

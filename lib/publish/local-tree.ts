@@ -1,10 +1,12 @@
 /** A local directory as entries to compare with a release's: its files are read and hashed, and nothing else. */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { messageOf } from "../errors.ts";
 import type { Comparable } from "../tree/diff.ts";
+import { bytesOfFile } from "./file-bytes.ts";
+import { Problems } from "./problems.ts";
 import type { Progress } from "./progress.ts";
-import { bytesOf, Problems, type ScannedFile, scan } from "./scan.ts";
+import { bytesOf, type Reading, type ScannedFile, scan } from "./scan.ts";
+import { withFile } from "./seen.ts";
 
 export interface LocalTree {
   /** Sorted by path. */
@@ -20,13 +22,15 @@ const READ_BYTES = 1024 * 1024;
 /** @throws UserError when `directory` is none */
 export async function readLocalTree(
   directory: string,
+  reading: Reading,
   stage: string,
   progress: Progress,
 ): Promise<LocalTree> {
   const problems = new Problems();
-  const scanned = await scan(directory, problems);
+  const { entries: scanned, seen } = await scan(directory, reading, problems);
   const entries: Comparable[] = [];
   const unreadable = new Set<string>();
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
   progress.start(stage, bytesOf(scanned));
   for (const entry of scanned) {
     if (entry.kind !== "file") {
@@ -34,29 +38,25 @@ export async function readLocalTree(
       continue;
     }
     try {
-      const { kind, path, executable } = entry;
-      entries.push({ kind, path, executable, ...(await hashed(entry, progress)) });
+      const { kind, path, size, executable } = entry;
+      entries.push({ kind, path, executable, size, sha256: await hashed(entry, buffer, progress) });
     } catch (error) {
       unreadable.add(entry.path);
       problems.add(`${entry.path}: ${messageOf(error)}`);
     }
   }
+  problems.addChanges(await seen.changes());
   progress.stop();
   return { entries, problems: problems.found, unreadable };
 }
 
-async function hashed(
-  { source }: ScannedFile,
-  progress: Progress,
-): Promise<{ size: number; sha256: Uint8Array }> {
-  const hash = createHash("sha256");
-  let size = 0;
-  for await (const bytes of createReadStream(source, {
-    highWaterMark: READ_BYTES,
-  }) as AsyncIterable<Buffer>) {
-    hash.update(bytes);
-    size += bytes.length;
-    progress.add(bytes.length);
-  }
-  return { size, sha256: hash.digest() };
+function hashed(file: ScannedFile, buffer: Buffer, progress: Progress): Promise<Uint8Array> {
+  return withFile(file, async (handle) => {
+    const hash = createHash("sha256");
+    for await (const bytes of bytesOfFile(handle, file.size, buffer)) {
+      hash.update(bytes);
+      progress.add(bytes.length);
+    }
+    return hash.digest();
+  });
 }

@@ -6,15 +6,31 @@ import { MAX_NOTE_BYTES } from "../tree/limits.ts";
 import type { Entry } from "../tree/manifest.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";
+import { addPrivateFiles, lossOf, type Policy, throwIfEmpty } from "./policy.ts";
+import { Problems } from "./problems.ts";
 import type { Progress } from "./progress.ts";
-import { bytesOf, Problems, scan } from "./scan.ts";
+import { bytesOf, type CopiedLink, type PrivateFile, type Reading, scan } from "./scan.ts";
+import type { Seen } from "./seen.ts";
+
+export interface PlanOptions {
+  readonly directory: string;
+  readonly reading: Reading;
+  readonly policy: Policy;
+  readonly progress: Progress;
+}
 
 export interface Plan {
   readonly tree: ChunkedTree;
+  /** To be asked again before the release is made: what has changed since is not what was published. */
+  readonly seen: Seen;
   /** The newest release, unless there is none yet. */
   readonly head: Head | undefined;
   /** From the newest release's tree, or from nothing, to this one. */
   readonly differences: Differences;
+  readonly copied: readonly CopiedLink[];
+  readonly privateFiles: readonly PrivateFile[];
+  /** In a sentence, that most of the newest release's files are not in this tree; undefined when they are. */
+  readonly loss: string | undefined;
   readonly totals: {
     readonly files: number;
     /** Bytes of all files together. */
@@ -35,37 +51,48 @@ export function checkNote(note: string): void {
   }
 }
 
-/** @throws UserError that names all that cannot be published */
+/** @throws UserError that names all that cannot be published, or is not to be */
 export async function planPublication(
-  directory: string,
+  { directory, reading, policy, progress }: PlanOptions,
   source: ReleaseReader,
-  progress: Progress,
 ): Promise<Plan> {
   // Asked while the directory is read; if that fails, nobody waits for the answer.
   const began = performance.now();
   const asked = newestRelease(source);
   asked.catch(() => {});
   const problems = new Problems();
-  const scanned = await scan(directory, problems);
+  const { entries: scanned, seen, copied, privateFiles } = await scan(directory, reading, problems);
   progress.start("hashing", bytesOf(scanned));
   const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
   progress.stop();
-  for (const problem of treeProblems(tree.manifest.entries)) problems.add(problem);
+  problems.addChanges(await seen.changes());
+  problems.addAll(treeProblems(tree.manifest.entries));
+  addPrivateFiles(problems, privateFiles, policy);
   problems.throwIfAny(directory);
 
   const { entries } = tree.manifest;
   let newest = await asked;
   if (performance.now() - began > STALE_MS) newest = await newestRelease(source, newest);
+  const before = newest?.entries ?? [];
+  const files = countFiles(entries);
+  if (newest !== undefined) {
+    throwIfEmpty(directory, files, `release ${newest.head.header.number} has`, countFiles(before), policy);
+  }
+  const found = differences(before, entries);
   return {
     tree,
+    seen,
     head: newest?.head,
-    differences: differences(newest?.entries ?? [], entries),
-    totals: {
-      files: entries.filter(({ kind }) => kind === "file").length,
-      bytes: tree.bytes,
-      chunks: tree.chunks.length,
-    },
+    differences: found,
+    copied,
+    privateFiles,
+    loss: newest && lossOf(found, newest.head.header.number, countFiles(before)),
+    totals: { files, bytes: tree.bytes, chunks: tree.chunks.length },
   };
+}
+
+function countFiles(entries: readonly Entry[]): number {
+  return entries.filter(({ kind }) => kind === "file").length;
 }
 
 interface Newest {

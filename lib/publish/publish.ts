@@ -4,6 +4,7 @@
  */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
+import { UserError } from "../errors.ts";
 import { type IcfsCanister, icfsCanister } from "../icfs-canister.ts";
 import { type Deed, explained } from "../refusals.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
@@ -11,8 +12,8 @@ import { areNone } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import type { UploadChunk } from "./chunker.ts";
 import { patientReader } from "./patience.ts";
-import { checkNote, planPublication } from "./plan.ts";
-import type { Progress } from "./progress.ts";
+import { checkNote, type PlanOptions, planPublication } from "./plan.ts";
+import { describePrivateFiles } from "./policy.ts";
 import { withQuickPut } from "./quick-put.ts";
 import { makeRelease } from "./release.ts";
 import { missingChunks, uploadChunks } from "./upload.ts";
@@ -31,17 +32,21 @@ export interface Publication {
   readonly chunks: number;
   readonly chunksUploaded: number;
   readonly bytesUploaded: number;
+  /** Files that others on this host cannot read. */
+  readonly privateFiles: readonly string[];
 }
 
-export interface PublishOptions {
-  readonly directory: string;
+export interface PublishOptions extends PlanOptions {
   readonly canister: Principal;
   /** With the publisher's identity. */
   readonly agent: HttpAgent;
   /** To read what the canister has. */
   readonly source: ReleaseReader;
   readonly note: string;
-  readonly progress: Progress;
+  /** Gets what else the publisher should know, in sentences. */
+  readonly warn: (message: string) => void;
+  /** Whether it is to be published though what has just been said. */
+  readonly confirm: () => Promise<boolean>;
 }
 
 const PUBLISHING: Deed = { what: "publish", by: "publisher" };
@@ -61,12 +66,22 @@ export async function publish(options: PublishOptions): Promise<Publication> {
 }
 
 async function publishTree(options: PublishOptions, over: AbortSignal): Promise<Publication> {
-  const { directory, progress } = options;
+  const { directory, progress, warn } = options;
   const source = patientReader(options.source, over);
   checkNote(options.note);
-  const { tree, head, differences, totals } = await planPublication(directory, source, progress);
+  const plan = await planPublication(options, source);
+  const { tree, seen, head, differences } = plan;
+  const totals = { ...plan.totals, privateFiles: plan.privateFiles.map(({ path }) => path) };
+  const said = describePrivateFiles(plan.privateFiles);
+  if (said !== undefined) warn(said);
   if (head !== undefined && areNone(differences)) {
     return { changed: false, ...releaseAndHeader(head), ...totals, chunksUploaded: 0, bytesUploaded: 0 };
+  }
+
+  if (plan.loss !== undefined) {
+    warn(plan.loss);
+    // Who allows an empty tree has said it already.
+    if (totals.files > 0 && !(await options.confirm())) throw new UserError("nothing was published");
   }
 
   const { agent } = options;
@@ -110,6 +125,7 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
         parent: head,
         note: options.note,
         upload,
+        ready: () => seen.throwIfChanged(directory, "and no release was made"),
       });
     } finally {
       first.end();

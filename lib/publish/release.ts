@@ -31,6 +31,8 @@ export interface ReleaseRequest extends CommonRequest {
   readonly tree: ChunkedTree;
   /** Uploads chunks that are gone again, or waits for those that were not there yet. */
   readonly upload: (chunks: readonly UploadChunk[]) => Promise<void>;
+  /** Awaited each time before the release is asked for. @throws Error when there is to be none */
+  readonly ready: () => Promise<void>;
 }
 
 export interface RollbackRequest extends CommonRequest {
@@ -44,6 +46,7 @@ interface Request extends CommonRequest {
   /** The hashes of the manifest's pieces. */
   readonly manifest: readonly Uint8Array[];
   readonly upload: (hashes: readonly Uint8Array[]) => Promise<void>;
+  readonly ready: () => Promise<void>;
   /** What to do when somebody else was quicker, and when nobody knows. */
   readonly advice: { readonly conflict: string; readonly unanswered: string };
 }
@@ -55,13 +58,20 @@ interface Request extends CommonRequest {
 const ROUNDS = 4;
 
 /** Makes the release and returns its header. @throws UserError, or what the canister's rejection throws */
-export function makeRelease({ canister, tree, upload, ...common }: ReleaseRequest): Promise<VerifiedHeader> {
+export function makeRelease({
+  canister,
+  tree,
+  upload,
+  ready,
+  ...common
+}: ReleaseRequest): Promise<VerifiedHeader> {
   const manifest = tree.manifestPieces;
   return make({
     ...common,
     call: (parent) => canister.publish({ manifest, parent, note: common.note }),
     manifest,
     upload: (hashes) => upload(chunksOf(tree, hashes)),
+    ready,
     advice: {
       conflict: "Nothing was lost; publish again to put your tree on top of it",
       unanswered: "publish again, which changes nothing if it was made",
@@ -77,6 +87,7 @@ export function rollBack({ canister, to, ...common }: RollbackRequest): Promise<
     manifest: to.header.manifest.chunks,
     // A held release has all its chunks.
     upload: async () => {},
+    ready: async () => {},
     advice: {
       conflict: "Nothing was changed; look at `icfs releases`, and roll back again if that is still right",
       unanswered: "`icfs releases` shows whether it was made",
@@ -86,6 +97,7 @@ export function rollBack({ canister, to, ...common }: RollbackRequest): Promise<
 
 async function make(request: Request): Promise<VerifiedHeader> {
   for (let round = 1; ; round++) {
+    await request.ready();
     const answer = await askOnce(request);
     if ("header" in answer) return answer;
     if ("ok" in answer) return published(request, Number(answer.ok));

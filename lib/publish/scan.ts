@@ -1,13 +1,30 @@
 /** What is in a directory that is to be published: every file, directory and symlink, or why not. */
 
 import { isUtf8 } from "node:buffer";
-import type { Stats } from "node:fs";
-import { lstat, readdir, readlink, stat } from "node:fs/promises";
-import { join } from "node:path";
+import type { BigIntStats, Stats } from "node:fs";
+import { lstat, readlink, realpath, stat } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
 import { messageOf, UserError } from "../errors.ts";
-import { oneLine } from "../log.ts";
 import { MAX_ENTRIES } from "../tree/limits.ts";
 import { comparePaths } from "../tree/manifest.ts";
+import { type Followed, followLink, LINK_CHARACTERS, type LinkStep } from "../tree/rules.ts";
+import { readAt } from "./file-bytes.ts";
+import { IGNORE_FILE, IgnoreRules } from "./ignore-rules.ts";
+import { LEAVE_OUT, type Problems } from "./problems.ts";
+import { directoryAt, type FileState, Seen, type SeenFile, stateOf, withFile } from "./seen.ts";
+
+/** What of a directory is read, and how. */
+export interface Reading {
+  /** Which symlinks give way to what they point to, as rsync names it: none, those that leave the directory or are absolute, all. */
+  readonly links: "keep" | "copy-unsafe" | "copy";
+  /** Patterns of what is left out. */
+  readonly exclude: readonly string[];
+  /** Whether files in the directory say what else is left out (ignore-rules.ts). */
+  readonly ignoreFiles: boolean;
+}
+
+/** All that is there, as it is. */
+export const EVERYTHING: Reading = { links: "keep", exclude: [], ignoreFiles: false };
 
 interface ScannedBase {
   /** Relative to the directory, with `/`. */
@@ -16,43 +33,41 @@ interface ScannedBase {
   readonly modified: bigint;
 }
 
-export interface ScannedFile extends ScannedBase {
+export interface ScannedFile extends ScannedBase, SeenFile {
   readonly kind: "file";
-  /** Where to read it from. */
-  readonly source: string;
   /** Bytes, when it was looked at. */
   readonly size: number;
   readonly executable: boolean;
 }
 
-export type Scanned =
-  | ScannedFile
-  | (ScannedBase & { readonly kind: "directory" })
-  | (ScannedBase & { readonly kind: "symlink"; readonly target: string });
+interface ScannedLink extends ScannedBase {
+  readonly kind: "symlink";
+  readonly target: string;
+}
 
-/** So many problems are worth showing; whoever has more knows by then what is wrong. */
-const MAX_PROBLEMS = 20;
+export type Scanned = ScannedFile | ScannedLink | (ScannedBase & { readonly kind: "directory" });
 
-/** Collects what is wrong with a tree, so that all of it is said at once. */
-export class Problems {
-  readonly found: string[] = [];
+/** A symlink that gave way to what it points to. */
+export interface CopiedLink {
+  readonly path: string;
+  readonly target: string;
+}
 
-  add(problem: string): void {
-    this.found.push(oneLine(problem));
-  }
+/** A file that others on this host cannot read. */
+export interface PrivateFile {
+  readonly path: string;
+  /** The topmost directory, or symlink, behind which they cannot come, if it is not the file's own mode alone. */
+  readonly behind: string | undefined;
+}
 
-  /** @throws UserError that lists them, when there are any */
-  throwIfAny(directory: string): void {
-    if (this.found.length === 0) return;
-    const more = this.found.length - MAX_PROBLEMS;
-    throw new UserError(
-      [
-        `${directory} cannot be published; nothing was uploaded:`,
-        ...this.found.slice(0, MAX_PROBLEMS).map((problem) => `  ${problem}`),
-        ...(more > 0 ? [`  and ${more} more`] : []),
-      ].join("\n"),
-    );
-  }
+export interface Scan {
+  /** Sorted by path. */
+  readonly entries: readonly Scanned[];
+  /** To be asked, once the files have been read, whether they are still what they were. */
+  readonly seen: Seen;
+  readonly copied: readonly CopiedLink[];
+  /** The mode of the directory itself does not count, and of those above it neither: it was named to be published. */
+  readonly privateFiles: readonly PrivateFile[];
 }
 
 /** Bytes of all files together, when they were looked at. */
@@ -61,41 +76,16 @@ export function bytesOf(scanned: readonly Scanned[]): number {
 }
 
 /**
- * Lists `directory`, sorted by path. What cannot be published (devices, sockets, pipes, names that are no UTF-8,
- * directories that cannot be listed) goes to `problems`.
+ * Lists `directory`. What cannot be published (devices, sockets, pipes, names that are no UTF-8, directories that cannot be
+ * listed, links to be followed that lead nowhere, what changes meanwhile) goes to `problems`.
  *
  * @throws UserError when `directory` is none, or has too many entries
  */
-export async function scan(directory: string, problems: Problems): Promise<Scanned[]> {
-  const found: Scanned[] = [];
-  const visit = async (path: string): Promise<void> => {
-    let names: Buffer[];
-    try {
-      names = await readdir(join(directory, path), { encoding: "buffer" });
-    } catch (error) {
-      if (path === "") throw new UserError(`cannot read ${directory}: ${messageOf(error)}`);
-      problems.add(`${path}: ${messageOf(error)}`);
-      return;
-    }
-    for (const raw of names) {
-      const name = raw.toString("utf8");
-      const child = path === "" ? name : `${path}/${name}`;
-      if (!isUtf8(raw)) {
-        problems.add(`${child}: its name is not UTF-8`);
-        continue;
-      }
-      const entry = await look(join(directory, child), child, problems);
-      if (entry === undefined) continue;
-      found.push(entry);
-      if (found.length > MAX_ENTRIES) {
-        throw new UserError(`${directory} has more than ${MAX_ENTRIES} entries, the limit of a release`);
-      }
-      if (entry.kind === "directory") await visit(child);
-    }
-  };
+export async function scan(directory: string, reading: Reading, problems: Problems): Promise<Scan> {
   await mustBeDirectory(directory);
-  await visit("");
-  return found.sort((a, b) => comparePaths(a.path, b.path));
+  // A symlink to the directory that is turned to another one meanwhile is the next publication's.
+  const scanner = new Scanner(directory, await realpath(directory), reading, problems);
+  return scanner.scan();
 }
 
 async function mustBeDirectory(directory: string): Promise<void> {
@@ -108,27 +98,274 @@ async function mustBeDirectory(directory: string): Promise<void> {
   if (!stats.isDirectory()) throw new UserError(`${directory} is not a directory`);
 }
 
-async function look(source: string, path: string, problems: Problems): Promise<Scanned | undefined> {
-  try {
-    const stats = await lstat(source, { bigint: true });
-    const modified = clamp(stats.mtimeNs);
-    if (stats.isDirectory()) return { kind: "directory", path, modified };
-    if (stats.isSymbolicLink()) {
-      const target = await readlink(source, { encoding: "buffer" });
-      if (isUtf8(target)) return { kind: "symlink", path, modified, target: target.toString("utf8") };
-      problems.add(`${path}: the symlink's target is not UTF-8`);
-    } else if (stats.isFile()) {
-      const executable = (stats.mode & 0o111n) !== 0n;
-      return { kind: "file", path, modified, source, size: Number(stats.size), executable };
-    } else {
-      problems.add(
-        `${path}: it is ${specialKind(stats)}, and only files, directories and symlinks can be published`,
-      );
-    }
-  } catch (error) {
-    problems.add(`${path}: ${messageOf(error)}`);
+/** A directory that is being listed, and the way to it, through links that are followed. */
+interface Place {
+  /** Its path in the release. */
+  readonly path: string;
+  /** Where it is on this host: a path without symlinks. */
+  readonly at: string;
+  readonly rules: IgnoreRules;
+  /** Device and inode of each directory on the way, and of itself once it is listed. */
+  readonly above: ReadonlySet<string>;
+  /** The last link on the way, if there is one, and where it leads; else where the directory is that is published. */
+  readonly link: CopiedLink | undefined;
+  readonly top: string;
+  /** The first directory or link on the way that others cannot pass. */
+  readonly behind: string | undefined;
+}
+
+/** What a symlink leads to. */
+interface Referent {
+  readonly source: string;
+  readonly stats: BigIntStats;
+}
+
+class Scanner {
+  readonly #directory: string;
+  readonly #root: string;
+  readonly #reading: Reading;
+  readonly #problems: Problems;
+  readonly #entries = new Map<string, Scanned>();
+  /** Where the entries are on this host. */
+  readonly #sources = new Map<string, string>();
+  /** The directories that kept symlinks are in, by the links' paths. */
+  readonly #kept = new Map<string, Place>();
+  readonly #seen = new Seen();
+  readonly #copied: CopiedLink[] = [];
+  readonly #privateFiles: PrivateFile[] = [];
+
+  constructor(directory: string, root: string, reading: Reading, problems: Problems) {
+    this.#directory = directory;
+    this.#root = root;
+    this.#reading = reading;
+    this.#problems = problems;
   }
-  return undefined;
+
+  async scan(): Promise<Scan> {
+    const rules = IgnoreRules.of(this.#reading.exclude);
+    const at = this.#root;
+    await this.#list({ path: "", at, rules, above: new Set(), top: at, link: undefined, behind: undefined });
+    if (this.#reading.links === "copy-unsafe") await this.#copyLinksThatLeave();
+    this.#problems.addChanges(await this.#seen.settle());
+    return {
+      entries: [...this.#entries.values()].sort((a, b) => comparePaths(a.path, b.path)),
+      seen: this.#seen,
+      copied: this.#copied.sort((a, b) => comparePaths(a.path, b.path)),
+      privateFiles: this.#privateFiles.sort((a, b) => comparePaths(a.path, b.path)),
+    };
+  }
+
+  async #list(place: Place): Promise<void> {
+    const { path, at, above, link } = place;
+    let listed: Awaited<ReturnType<typeof directoryAt>>;
+    try {
+      listed = await directoryAt(at);
+    } catch (error) {
+      if (path === "") throw new UserError(`cannot read ${this.#directory}: ${messageOf(error)}`);
+      this.#problems.add(`${path}: ${messageOf(error)}`, LEAVE_OUT);
+      return;
+    }
+    const { state, names } = listed;
+    const id = `${state.dev}:${state.ino}`;
+    if (link !== undefined && above.has(id)) {
+      const what = "the symlink leads to a directory that it is in, so that there would be no end";
+      const advice = this.#reading.links === "copy" ? KEEP_INSIDE : LEAVE_OUT;
+      this.#problems.add(`${arrow(link)}: ${path === link.path ? what : `${what}, at ${path}`}`, advice);
+      return;
+    }
+    this.#seen.addDirectory(path, { source: at, state }, names);
+    const rules = await this.#rulesIn(place, names);
+    const here = { ...place, rules, above: new Set([...above, id]) };
+    for (const name of names) await this.#look(name, here);
+  }
+
+  /** The rules in a directory: with those of its own, if it has any. */
+  async #rulesIn({ path, at, rules }: Place, names: readonly Buffer[]): Promise<IgnoreRules> {
+    if (!this.#reading.ignoreFiles || !names.some((name) => name.equals(Buffer.from(IGNORE_FILE))))
+      return rules;
+    const name = child(path, IGNORE_FILE);
+    const source = join(at, IGNORE_FILE);
+    try {
+      const stats = await lstat(source, { bigint: true });
+      if (!stats.isFile()) throw new Error("it is not a file");
+      const file = { source, state: stateOf(stats) };
+      this.#seen.addFile(name, file);
+      const bytes = await withFile(file, (handle) => readAt(handle, 0, Buffer.alloc(Number(stats.size))));
+      return rules.with(path, bytes.toString("utf8"));
+    } catch (error) {
+      this.#problems.add(`${name}, which says what is left out, cannot be read: ${messageOf(error)}`);
+      return rules;
+    }
+  }
+
+  async #look(raw: Buffer, place: Place): Promise<void> {
+    const name = raw.toString("utf8");
+    if (this.#reading.ignoreFiles && name === IGNORE_FILE) return;
+    const path = child(place.path, name);
+    try {
+      const source = join(place.at, name);
+      const stats = await lstat(isUtf8(raw) ? source : Buffer.concat([Buffer.from(`${place.at}/`), raw]), {
+        bigint: true,
+      });
+      if (!isUtf8(raw)) {
+        if (place.rules.ignores(path, stats.isDirectory())) return;
+        this.#problems.add(`${path}: its name is not UTF-8`, LEAVE_OUT);
+      } else if (stats.isSymbolicLink()) {
+        await this.#link(path, source, stats, place);
+      } else if (!place.rules.ignores(path, stats.isDirectory())) {
+        await this.#enter(path, { source, stats }, place);
+      }
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      this.#problems.add(`${path}: ${messageOf(error)}`, LEAVE_OUT);
+    }
+  }
+
+  async #link(path: string, source: string, stats: BigIntStats, place: Place): Promise<void> {
+    const { links } = this.#reading;
+    const raw = await readlink(source, { encoding: "buffer" });
+    const target = raw.toString("utf8");
+    if (links === "copy" || (links === "copy-unsafe" && target.startsWith("/"))) {
+      await this.#copy({ path, target }, source, place);
+    } else if (!place.rules.ignores(path, false)) {
+      this.#seen.addLink(path, { source, state: stateOf(stats) }, raw);
+      if (isUtf8(raw)) {
+        this.#kept.set(path, place);
+        this.#add({ kind: "symlink", path, modified: clamp(stats.mtimeNs), target }, source);
+      } else {
+        this.#problems.add(`${path}: the symlink's target is not UTF-8`, LEAVE_OUT);
+      }
+    }
+  }
+
+  /** Puts what a symlink points to in its place. */
+  async #copy(link: CopiedLink, source: string, place: Place): Promise<void> {
+    const { path } = link;
+    let found: (Referent & { readonly state: FileState }) | undefined;
+    let { behind } = place;
+    let problem = "";
+    try {
+      const state = stateOf(await lstat(source, { bigint: true }));
+      const real = await realpath(source);
+      if (await this.#isHidden(real)) behind ??= path;
+      found = { source: real, stats: await lstat(real, { bigint: true }), state };
+    } catch (error) {
+      problem = messageOf(error);
+    }
+    if (place.rules.ignores(path, found?.stats.isDirectory() ?? false)) return;
+    this.#copied.push(link);
+    if (found === undefined) {
+      this.#problems.add(`${arrow(link)}: what the symlink points to cannot be had: ${problem}`, LEAVE_OUT);
+    } else {
+      this.#seen.addFollowed(path, { source, state: found.state }, found.source);
+      await this.#enter(path, found, { ...place, top: found.source, link, behind });
+    }
+  }
+
+  /** A file or directory, and all that is in it. */
+  async #enter(path: string, { source, stats }: Referent, place: Place): Promise<void> {
+    const modified = clamp(stats.mtimeNs);
+    const mode = Number(stats.mode);
+    if (stats.isDirectory()) {
+      this.#add({ kind: "directory", path, modified }, source);
+      const behind = place.behind ?? (mode & OTHERS_ENTER ? undefined : path);
+      await this.#list({ ...place, path, at: source, behind });
+    } else if (stats.isFile()) {
+      const state = stateOf(stats);
+      this.#seen.addFile(path, { source, state });
+      if (place.behind !== undefined || !(mode & OTHERS_READ)) {
+        this.#privateFiles.push({ path, behind: place.behind });
+      }
+      const executable = (mode & 0o111) !== 0;
+      this.#add(
+        { kind: "file", path, modified, source, state, size: Number(stats.size), executable },
+        source,
+      );
+    } else {
+      const what = `it is ${specialKind(stats)}, and only files, directories and symlinks can be published`;
+      this.#problems.add(`${path}: ${what}`, LEAVE_OUT);
+    }
+  }
+
+  #add(entry: Scanned, source: string): void {
+    this.#entries.set(entry.path, entry);
+    this.#sources.set(entry.path, source);
+    if (this.#entries.size > MAX_ENTRIES) {
+      throw new UserError(`${this.#directory} has more than ${MAX_ENTRIES} entries, the limit of a release`);
+    }
+  }
+
+  /**
+   * A relative symlink is kept when it leads to the same in the release as on this host. Others are copied, which may bring in more
+   * links, and turn those that are kept to something else: so until nothing is copied any more.
+   */
+  async #copyLinksThatLeave(): Promise<void> {
+    for (let before = -1; before !== this.#copied.length; ) {
+      before = this.#copied.length;
+      const budget = { characters: LINK_CHARACTERS };
+      for (const [path, place] of [...this.#kept]) {
+        const link = this.#entries.get(path);
+        if (link?.kind !== "symlink") continue;
+        const found = followLink(path, link.target, (at) => this.#stepAt(at), budget);
+        const source = this.#sources.get(path)!;
+        if (await this.#staysIn(found, source, place)) continue;
+        this.#kept.delete(path);
+        this.#entries.delete(path);
+        const { target } = link;
+        await this.#copy({ path, target }, source, place);
+      }
+    }
+  }
+
+  /** @param found where a kept symlink leads in the release */
+  async #staysIn(found: Followed, source: string, place: Place): Promise<boolean> {
+    const real = await realpath(source).catch(() => undefined);
+    // One that leads nowhere, or to what is left out, is a problem, for others to name.
+    if (real === undefined) return true;
+    if ("path" in found) return this.#sourceOf(found.path) === real;
+    return !found.leaves && this.#isLeftOut(real, place);
+  }
+
+  /** Whether it is in a directory that is published, or to which a link leads, and yet not in the release. */
+  #isLeftOut(real: string, { top, link }: Place): boolean {
+    return isIn(top, real) && !this.#entries.has(join(link?.path ?? "", relative(top, real)));
+  }
+
+  #stepAt(path: string): LinkStep | undefined {
+    const entry = this.#entries.get(path);
+    return entry?.kind === "symlink" ? entry : entry?.kind;
+  }
+
+  #sourceOf(path: string): string | undefined {
+    return path === "" ? this.#root : this.#sources.get(path);
+  }
+
+  /** Whether others cannot come to what a link leads to. What they can do with the directory that is published does not count. */
+  async #isHidden(real: string): Promise<boolean> {
+    for (let at = dirname(real); !isIn(at, this.#root); at = dirname(at)) {
+      if (!((await stat(at)).mode & OTHERS_ENTER)) return true;
+    }
+    return false;
+  }
+}
+
+const KEEP_INSIDE =
+  "--copy-unsafe-links, in place of --copy-links, keeps the symlinks that stay in the directory; --exclude PATTERN leaves one out";
+const OTHERS_READ = 0o004;
+const OTHERS_ENTER = 0o001;
+
+function child(path: string, name: string): string {
+  return path === "" ? name : `${path}/${name}`;
+}
+
+/** Whether `path` is `directory`, or in it. Both are without symlinks. */
+function isIn(directory: string, path: string): boolean {
+  return path === directory || path.startsWith(directory === "/" ? "/" : `${directory}/`);
+}
+
+/** A symlink as `ls -l` has it. */
+export function arrow({ path, target }: CopiedLink): string {
+  return `${path} -> ${target}`;
 }
 
 const MAX_NAT64 = 2n ** 64n - 1n;

@@ -52,7 +52,7 @@ export function* decodingManifest(bytes: Uint8Array): Generator<void, Manifest> 
   yield;
   if (extents.named < chunks.length) throw new FormatError("the manifest lists a chunk that no file uses");
   for (const problem of checkingTree(entries)) {
-    if (problem !== undefined) throw new FormatError(problem);
+    if (problem !== undefined) throw new FormatError(`${problem.path}: ${problem.problem}`);
     yield;
   }
   yield* checkingExtents(entries, chunks);
@@ -124,29 +124,36 @@ export type Placed =
   | { readonly kind: "file" | "directory"; readonly path: string }
   | { readonly kind: "symlink"; readonly path: string; readonly target: string };
 
+export interface TreeProblem {
+  readonly path: string;
+  readonly problem: string;
+  /** Where the symlink points to that it is about, if it is about one. */
+  readonly target?: string;
+}
+
 /** What is wrong with the paths, their order, their parents and the symlinks; ends at once where nothing is. */
-export function* treeProblems(entries: readonly Placed[]): Generator<string> {
+export function* treeProblems(entries: readonly Placed[]): Generator<TreeProblem> {
   for (const problem of checkingTree(entries)) if (problem !== undefined) yield problem;
 }
 
 /** treeProblems(), with undefined for each pause. */
-function* checkingTree(entries: readonly Placed[]): Generator<string | undefined> {
+function* checkingTree(entries: readonly Placed[]): Generator<TreeProblem | undefined> {
   const steps = new Map<string, LinkStep>();
   let previous: string | undefined;
   for (const [i, entry] of entries.entries()) {
     if (i % ENTRIES_PER_STEP === 0) yield undefined;
     const { path } = entry;
     const problem = pathProblem(path);
-    if (problem !== undefined) yield `${path}: ${problem}`;
+    if (problem !== undefined) yield { path, problem };
     if (previous !== undefined && comparePaths(previous, path) >= 0) {
-      yield `${path}: the path is out of order or there twice`;
+      yield { path, problem: "the path is out of order or there twice" };
     }
     previous = path;
     const parent = parentPath(path);
     if (parent !== "") {
       const found = steps.get(parent);
-      if (found === undefined) yield `${path}: its directory ${parent} is not listed`;
-      else if (found !== "directory") yield `${path}: ${parent} is not a directory`;
+      if (found === undefined) yield { path, problem: `its directory ${parent} is not listed` };
+      else if (found !== "directory") yield { path, problem: `${parent} is not a directory` };
     }
     steps.set(path, entry.kind === "symlink" ? { target: entry.target } : entry.kind);
   }
@@ -154,8 +161,9 @@ function* checkingTree(entries: readonly Placed[]): Generator<string | undefined
   for (const [i, entry] of entries.entries()) {
     if (i % ENTRIES_PER_STEP === 0) yield undefined;
     if (entry.kind !== "symlink") continue;
-    const problem = linkProblem(entry.path, entry.target, (path) => steps.get(path), budget);
-    if (problem !== undefined) yield `${entry.path}: ${problem}`;
+    const { path, target } = entry;
+    const problem = linkProblem(path, target, (path) => steps.get(path), budget);
+    if (problem !== undefined) yield { path, problem, target };
   }
 }
 

@@ -49,10 +49,11 @@ export interface LinkBudget {
  */
 export const LINK_CHARACTERS = 200_000_000;
 
+/** Where a symlink leads in its tree ("" is the root), or why nowhere; `leaves` when that may be outside. */
+export type Followed = { readonly path: string } | { readonly problem: string; readonly leaves: boolean };
+
 /**
- * What is wrong with the symlink at `path` that points to `target`, or undefined. It is followed as the kernel does,
- * component by component and through other links: a look at the text alone would let `p/q/r/up/../outside` pass
- * where `up` points to `../../..`.
+ * What is wrong with the symlink at `path` that points to `target`, or undefined.
  *
  * @param lookup what stands at a path of the tree, never called with "" (the root)
  * @param budget for all links of the tree together
@@ -61,41 +62,67 @@ export function linkProblem(
   path: string,
   target: string,
   lookup: (path: string) => LinkStep | undefined,
-  budget: LinkBudget = { characters: LINK_CHARACTERS },
+  budget?: LinkBudget,
 ): string | undefined {
-  if (target === "") return "the symlink's target is empty";
+  const found = followLink(path, target, lookup, budget);
+  return "problem" in found ? found.problem : undefined;
+}
+
+/**
+ * Follows the symlink at `path` that points to `target`, as the kernel does, component by component and through other
+ * links: a look at the text alone would let `p/q/r/up/../outside` pass where `up` points to `../../..`.
+ *
+ * @param lookup what stands at a path of the tree, never called with "" (the root)
+ * @param budget for all links of the tree together
+ */
+export function followLink(
+  path: string,
+  target: string,
+  lookup: (path: string) => LinkStep | undefined,
+  budget: LinkBudget = { characters: LINK_CHARACTERS },
+): Followed {
+  if (target === "") return inside("the symlink's target is empty");
   if (Buffer.byteLength(target) > MAX_PATH_BYTES)
-    return `the symlink's target is longer than ${MAX_PATH_BYTES} bytes`;
-  if (CONTROL.test(target)) return "the symlink's target has a control character";
-  if (target.startsWith("/")) return "the symlink is absolute";
+    return inside(`the symlink's target is longer than ${MAX_PATH_BYTES} bytes`);
+  if (CONTROL.test(target)) return inside("the symlink's target has a control character");
+  if (target.startsWith("/")) return outside("the symlink is absolute");
   let hops = 1;
   let current = parentPath(path);
   // What is left to walk, the next component last.
   const pending = target.split("/").reverse();
   for (let component = pending.pop(); component !== undefined; component = pending.pop()) {
     budget.characters -= 1 + current.length + component.length;
-    if (budget.characters < 0) return "the symlinks take too many steps to follow";
+    if (budget.characters < 0) return inside("the symlinks take too many steps to follow");
     if (component === "" || component === ".") continue;
     if (component === "..") {
-      if (current === "") return "the symlink leaves the tree";
+      if (current === "") return outside("the symlink leaves the tree");
       current = parentPath(current);
       continue;
     }
     const next = current === "" ? component : `${current}/${component}`;
     const found = lookup(next);
-    if (found === undefined) return `the symlink leads to ${next}, which is not in the tree`;
+    if (found === undefined) return inside(`the symlink leads to ${next}, which is not in the tree`);
     if (found === "directory") {
       current = next;
     } else if (found === "file") {
-      if (pending.length > 0) return `the symlink goes through ${next}, which is a file`;
+      if (pending.length > 0) return inside(`the symlink goes through ${next}, which is a file`);
+      current = next;
     } else {
       hops += 1;
-      if (hops > MAX_HOPS) return `the symlink takes more than ${MAX_HOPS} hops`;
-      if (found.target.startsWith("/")) return "the symlink leads to an absolute one";
+      if (hops > MAX_HOPS) return inside(`the symlink takes more than ${MAX_HOPS} hops`);
+      if (found.target.startsWith("/")) return outside("the symlink leads to an absolute one");
       // Read again each time that a link leads here, even if what comes next ends the walk.
       budget.characters -= found.target.length;
       pending.push(...found.target.split("/").reverse());
     }
   }
-  return undefined;
+  return { path: current };
+}
+
+function inside(problem: string): Followed {
+  return { problem, leaves: false };
+}
+
+function outside(problem: string): Followed {
+  return { problem, leaves: true };
 }

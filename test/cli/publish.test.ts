@@ -43,7 +43,7 @@ t.test("one release after the other", async (t) => {
   const first = await published(c, tree);
   t.same(
     Object.keys(first),
-    ["release", "header", "files", "bytes", "chunks", "chunksUploaded", "bytesUploaded"],
+    ["release", "header", "files", "bytes", "chunks", "privateFiles", "chunksUploaded", "bytesUploaded"],
     "exactly these",
   );
   t.match(first, { release: 1, header: /^[0-9a-f]{64}$/, files: 42, bytes });
@@ -92,9 +92,29 @@ t.test("one release after the other", async (t) => {
     t.equal((await c.source().head())?.header.note, "smaller");
   });
 
-  await t.test("an empty directory is a release, too", async (t) => {
+  await t.test("an empty directory is a release only when that is meant", async (t) => {
     const empty = await treeOf(c, "empty", {});
-    t.match(await published(c, empty), { release: 5, files: 0, bytes: 0, chunks: 1 });
+    // A source that is not mounted looks like this, and one of which only this is left.
+    await mkdir(join(empty, "lost+found"));
+    for (const more of [[], ["--dry-run"], ["--exclude", "nothing"]]) {
+      t.match(await c.icfs(["publish", empty, id, ...more]), {
+        code: 1,
+        stdout: "",
+        stderr: `icfs: ${empty} has no files to publish, and release 4 has 3: is it the right directory, and is what belongs there mounted? --allow-empty publishes it as it is\n`,
+      });
+    }
+    t.match(await c.icfs(["publish", tree, id, "--exclude", "*"]), {
+      code: 1,
+      stderr: /has no files to publish/,
+    });
+    t.match((await c.source().head())?.header, { number: 4 });
+    const { code, stderr, stdout } = await c.icfs(["publish", empty, id, "--allow-empty", "--json"]);
+    t.match(
+      { code, stderr },
+      { code: 0, stderr: /of the 3 files of release 4 this removes 3: copy, empty, large\n/ },
+    );
+    t.match(JSON.parse(stdout), { release: 5, files: 0, bytes: 0, chunks: 1 });
+    t.match(await c.icfs(["publish", empty, id]), { code: 0, stdout: /^nothing changed/ }, "then it is one");
   });
 });
 
@@ -174,8 +194,8 @@ t.test("what cannot be published is refused before anything is sent", async (t) 
   const message = await refused(tree, "setpriv", [...powerless, "--", BIN]);
   for (const line of [
     `icfs: ${tree} cannot be published; nothing was uploaded:`,
-    "  absolute: the symlink is absolute",
-    "  dangling: the symlink leads to gone, which is not in the tree",
+    "  absolute -> /etc/shadow: the symlink is absolute",
+    "  dangling -> gone: the symlink leads to gone, which is not in the tree",
     /^ {2}d\/secret: EACCES: permission denied/m,
     /^ {2}locked: EACCES: permission denied/m,
     /^ {2}pipe: it is a named pipe/m,

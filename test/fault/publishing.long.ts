@@ -6,11 +6,10 @@ import { createAgent } from "../../lib/ic/agent.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/icfs-canister.ts";
 import { CALL_TIMEOUT_MS } from "../../lib/publish/lane.ts";
-import type { Progress } from "../../lib/publish/progress.ts";
 import { type Publication, publish } from "../../lib/publish/publish.ts";
 import { makeRelease } from "../../lib/publish/release.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
-import { bytesOf, chunked, reassembled, writeTree } from "../publish/trees.ts";
+import { bytesOf, chunked, PLAINLY, reassembled, writeTree } from "../publish/trees.ts";
 import { startCanister, type TestCanister } from "../support/canister-network.ts";
 import { type Fault, type FaultProxy, faultFor, startFaultProxy } from "../support/fault-proxy.ts";
 import type { Test } from "../support/icfs.ts";
@@ -21,7 +20,6 @@ const TIMEOUT = 2000;
 /** These wait more than they work. */
 const AT_ONCE = { buffered: true };
 t.jobs = 5;
-const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
 
 interface Publisher extends TestCanister {
   readonly proxy: FaultProxy;
@@ -49,7 +47,7 @@ async function startPublisher(t: Test, weather: { updateLatency?: number } = {})
     ...c,
     proxy,
     tree,
-    publish: (note = "") => publish({ directory: tree, canister, agent, source, note, progress: silent }),
+    publish: (note = "") => publish({ ...PLAINLY, directory: tree, canister, agent, source, note }),
   };
 }
 
@@ -171,7 +169,7 @@ t.test("the answer to `publish` gets lost", AT_ONCE, async (t) => {
         chunk: real.chunk.bind(real),
         head: async () => (heads++ < 3 ? stale : real.head()),
       };
-      const options = { directory: p.tree, canister: p.canister, agent, source, note: "", progress: silent };
+      const options = { ...PLAINLY, directory: p.tree, canister: p.canister, agent, source, note: "" };
       t.match(await publish(options), { changed: true, release: 6 });
       t.ok(conflicted, "it was asked for twice");
       t.match((await real.head())?.header, { number: 6 }, "and made once");
@@ -213,7 +211,8 @@ t.test(
     const tree = await chunked(p.tree);
     const canister = icfsCanister(p.publisherAgent, p.canister);
     const publisher = p.identity.getPrincipal();
-    const request = { canister, source: p.source(), publisher, tree, parent: undefined, note: "" };
+    const ready = async () => {};
+    const request = { canister, source: p.source(), publisher, tree, parent: undefined, note: "", ready };
 
     await t.test("but not for ever", async (t) => {
       let rounds = 0;
@@ -256,7 +255,8 @@ t.test("a rejection is final", AT_ONCE, async (t) => {
     t.fail("nothing is to be uploaded");
   };
   const publisher = p.identity.getPrincipal();
-  const request = { source: p.source(), publisher, tree, parent: undefined, note: "", upload };
+  const ready = async () => {};
+  const request = { source: p.source(), publisher, tree, parent: undefined, note: "", upload, ready };
   const canister = answer({ err: { invalid: "a: the path is empty" } });
   await t.rejects(makeRelease({ ...request, canister }), {
     name: "UserError",

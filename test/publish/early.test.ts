@@ -6,17 +6,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { HttpAgent } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import t from "tap";
-import type { Progress } from "../../lib/publish/progress.ts";
 import { publish } from "../../lib/publish/publish.ts";
 import { startCanister } from "../support/canister-network.ts";
-import { bytesOf, writeTree } from "./trees.ts";
+import { bytesOf, PLAINLY, writeTree } from "./trees.ts";
 
 const MiB = 1024 * 1024;
 /** Puts take as long behind the sending, so that all have begun when the first is answered. */
 const PUT_MS = 1500;
 const PUTS = 5;
 const BLOBS = IDL.Vec(IDL.Vec(IDL.Nat8));
-const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
 
 t.test("early", async (t) => {
   const c = await startCanister(t);
@@ -47,7 +45,7 @@ t.test("early", async (t) => {
       return answer;
     };
     const source = c.source();
-    const options = { directory, canister: c.canister, agent, source, note: "", progress: silent };
+    const options = { ...PLAINLY, directory, canister: c.canister, agent, source, note: "" };
     const { release, chunksUploaded } = await publish(options);
     return { release, chunksUploaded, calls };
   }
@@ -81,7 +79,7 @@ t.test("early", async (t) => {
       return { requestId: new Uint8Array(32), response } as unknown as ReturnType<typeof call>;
     };
     const source = c.source();
-    const options = { directory, canister: c.canister, agent, source, note: "", progress: silent };
+    const options = { ...PLAINLY, directory, canister: c.canister, agent, source, note: "" };
     t.match(await publish(options), { release: 3, chunksUploaded: 4 }, "is found out: all is sent again");
     t.equal(puts, 4);
   });

@@ -6,6 +6,7 @@ import { icbootWriter } from "../../lib/publish/icboot/icboot-updates.ts";
 import { type IcbootPublication, publishFiles } from "../../lib/publish/icboot/publish.ts";
 import type { IcbootCanister } from "../support/icboot.ts";
 import { type Result, run } from "../support/icfs.ts";
+import { PLAINLY } from "./trees.ts";
 
 /** What a query answers at most. */
 const SECTORS = 4096n;
@@ -58,10 +59,9 @@ export async function published(c: IcbootCanister, tree: string, ...more: string
 /** Publishes with the function behind that. */
 export function publication({ agent, canister }: IcbootCanister, tree: string): Promise<IcbootPublication> {
   return publishFiles({
+    ...PLAINLY,
     directory: tree,
     call: queries(agent, canister),
     canister: icbootWriter(agent, canister),
-    progress: { start() {}, add() {}, stop() {} },
-    warn() {},
   });
 }

@@ -1,5 +1,5 @@
 /** Publishing to the original's canister while others write to it, answers get lost, or it says no. */
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { IDL } from "@dfinity/candid";
 import t from "tap";
@@ -9,7 +9,7 @@ import { type IcbootWriter, icbootWriter } from "../../lib/publish/icboot/icboot
 import { publishFiles } from "../../lib/publish/icboot/publish.ts";
 import { startIcboot } from "../support/icboot.ts";
 import { differing, filesIn, filesOf, treeIn } from "./icboot-trees.ts";
-import { bytesOf, writeTree } from "./trees.ts";
+import { bytesOf, PLAINLY, writeTree } from "./trees.ts";
 
 const MiB = 1024 * 1024;
 
@@ -20,9 +20,8 @@ t.test("while things go wrong", async (t) => {
   for (const [name, size] of Object.entries(files)) await writeTree(tree, { [name]: bytesOf(size, size) });
   const real = icbootWriter(c.agent, c.canister);
   const call = queries(c.agent, c.canister);
-  const progress = { start() {}, add() {}, stop() {} };
   const publishWith = (canister: IcbootWriter, reading = call) =>
-    publishFiles({ directory: tree, call: reading, canister, progress, warn: t.fail });
+    publishFiles({ ...PLAINLY, directory: tree, call: reading, canister, warn: t.fail });
 
   await t.test("what somebody else overwrites meanwhile is an error that names the file", async (t) => {
     const disturbed: IcbootWriter = {
@@ -47,6 +46,47 @@ t.test("while things go wrong", async (t) => {
     };
     await t.rejects(publishWith(disturbed), { message: /than were sent of small: / });
     await publishWith(real);
+  });
+
+  await t.test("a file that changes while another goes up, and one while it goes up itself", async (t) => {
+    await writeFile(join(tree, "small"), "55555555");
+    const meanwhile = (work: () => Promise<void>): IcbootWriter => ({
+      put: real.put,
+      async setlen(name, length) {
+        await work();
+        await real.setlen(name, length);
+      },
+    });
+    await t.rejects(publishWith(meanwhile(() => writeFile(join(tree, "other"), bytesOf(6, MiB)))), {
+      name: "UserError",
+      message: `${tree} changed while it was being published, and the canister has some files as they were: publish again when nobody writes to it\n  other: it was written to, `,
+    });
+    await publishWith(real);
+    await writeFile(join(tree, "large"), bytesOf(7, 3 * MiB));
+    const put: IcbootWriter["put"] = async (name, offset, bytes) => {
+      if (offset === MiB) await writeFile(join(tree, "large"), bytesOf(8, 3 * MiB));
+      await real.put(name, offset, bytes);
+    };
+    await t.rejects(publishWith({ ...real, put }), {
+      name: "UserError",
+      message:
+        /^a file changed while it was being published \(large: it was written to, .*\): publish again$/,
+    });
+    await publishWith(real);
+    t.same(differing(await filesOf(c), await filesIn(tree)), []);
+  });
+
+  await t.test("a directory that changes while it is compared", async (t) => {
+    const added = async (method: string, arg: Uint8Array) => {
+      if (method === "listing") await writeFile(join(tree, "another"), "");
+      return call(method, arg);
+    };
+    await t.rejects(publishWith({ put: t.fail, setlen: t.fail } as unknown as IcbootWriter, added), {
+      name: "UserError",
+      message:
+        /cannot be published; nothing was uploaded:\n {2}the directory itself: something in it was added/,
+    });
+    await rm(join(tree, "another"));
   });
 
   await t.test("answers that get lost", async (t) => {

@@ -56,6 +56,7 @@ t.test("a tree, and what becomes of it", async (t) => {
       files: names,
       bytes,
       stale: [],
+      privateFiles: [],
       filesUploaded: names,
       bytesUploaded: bytes,
     });
@@ -135,10 +136,10 @@ t.test("a tree, and what becomes of it", async (t) => {
     const { code, stderr } = await c.icfs(["publish", bad, id]);
     t.equal(code, 1);
     for (const line of [
-      "  absolute: the symlink is absolute",
-      "  dangling: the symlink leads to gone, which is not in the tree",
-      "  outside: the symlink leaves the tree",
-      "  round: the symlink takes more than 40 hops",
+      "  absolute -> /etc/shadow: the symlink is absolute",
+      "  dangling -> gone: the symlink leads to gone, which is not in the tree",
+      "  outside -> ../tree: the symlink leaves the tree",
+      "  round -> round: the symlink takes more than 40 hops",
     ]) {
       t.match(stderr, line);
     }

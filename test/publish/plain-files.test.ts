@@ -4,7 +4,8 @@ import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type PlainFiles, plainFiles } from "../../lib/publish/icboot/plain-files.ts";
-import { Problems } from "../../lib/publish/scan.ts";
+import { Problems } from "../../lib/publish/problems.ts";
+import { EVERYTHING } from "../../lib/publish/scan.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { writeTree } from "./trees.ts";
 
@@ -21,7 +22,7 @@ async function directoryOf(
 
 async function found(directory: string): Promise<PlainFiles & { problems: readonly string[] }> {
   const problems = new Problems();
-  return { ...(await plainFiles(directory, problems)), problems: problems.found };
+  return { ...(await plainFiles(directory, EVERYTHING, problems)), problems: problems.found };
 }
 
 /** Names of files, and of the links that are not entered. */
@@ -71,7 +72,7 @@ t.test("links that are no good are all named", async (t) => {
   const links = { out: "../elsewhere", gone: "nowhere", "d/etc": "/etc", round: "round", good: "d/file" };
   const { files, problems } = await found(await directoryOf(t, ["d/file"], links));
   t.same(files, []);
-  t.same(problems.map((problem) => problem.split(":")[0]).sort(), ["d/etc", "gone", "out", "round"]);
+  t.same(problems.map((problem) => problem.split(" ")[0]).sort(), ["d/etc", "gone", "out", "round"]);
 });
 
 t.test("a name that becomes too long behind a link", async (t) => {

@@ -1,13 +1,11 @@
 /** When the canister is asked for its newest release, and when again. */
 import t from "tap";
 import { planPublication } from "../../lib/publish/plan.ts";
-import type { Progress } from "../../lib/publish/progress.ts";
 import type { Head, ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Entry } from "../../lib/tree/manifest.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
-import { writeTree } from "./trees.ts";
+import { PLAINLY, writeTree } from "./trees.ts";
 
-const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
 const DIRECTORY: Entry = { kind: "directory", path: "d", modified: 0n };
 
 /** A canister whose newest release is number `numbers[i]` when it is asked for the i-th time (0: none); counts. */
@@ -39,7 +37,10 @@ t.test("the newest release", async (t) => {
     const start = () => {
       minutes += reading;
     };
-    const { head, differences } = await planPublication(directory, source, { ...silent, start });
+    const { head, differences } = await planPublication(
+      { ...PLAINLY, directory, progress: { ...PLAINLY.progress, start } },
+      source,
+    );
     return { ...asked, newest: head?.header.number, removed: differences.removed.length };
   };
 
@@ -51,4 +52,38 @@ t.test("the newest release", async (t) => {
   t.same(second, { heads: 2, manifests: 2, newest: 2, removed: 1 }, "another is");
   const same = await planned([2, 2], 1);
   t.same(same, { heads: 2, manifests: 1, newest: 2, removed: 1 }, "none is: its manifest is not read again");
+});
+
+t.test("a directory without files, where there are some", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeTree(directory, { "lost+found/x": "" });
+  const file: Entry = {
+    kind: "file",
+    path: "kernel",
+    modified: 0n,
+    size: 0,
+    sha256: new Uint8Array(32),
+    executable: false,
+    extents: [],
+  };
+  const planned = (entries: readonly Entry[], allowEmpty = false) => {
+    const head = { hash: Buffer.of(7), header: { number: 7 } };
+    const source = { head: async () => head, manifest: async () => ({ chunks: [], entries }) };
+    const reading = { ...PLAINLY.reading, exclude: ["x"] };
+    const policy = { ...PLAINLY.policy, allowEmpty };
+    return planPublication({ ...PLAINLY, directory, reading, policy }, source as unknown as ReleaseReader);
+  };
+  await t.rejects(planned([file]), {
+    name: "UserError",
+    message: `${directory} has no files to publish, and release 7 has 1: is it the right directory, `,
+  });
+  t.match(
+    await planned([DIRECTORY]),
+    { totals: { files: 0 }, loss: undefined },
+    "where there are none either",
+  );
+  t.match(await planned([file], true), {
+    totals: { files: 0 },
+    loss: "of the 1 files of release 7 this removes 1: kernel",
+  });
 });

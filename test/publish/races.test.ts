@@ -3,12 +3,13 @@ import { writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
+import { dryRun } from "../../lib/publish/dry-run.ts";
 import type { Progress } from "../../lib/publish/progress.ts";
 import { publish } from "../../lib/publish/publish.ts";
 import { startCanister } from "../support/canister-network.ts";
-import { writeTree } from "./trees.ts";
+import { bytesOf, PLAINLY, writeTree } from "./trees.ts";
 
-const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
+const MiB = 1024 * 1024;
 
 t.test("races", async (t) => {
   const c = await startCanister(t);
@@ -16,24 +17,110 @@ t.test("races", async (t) => {
   await mkdir(directory);
   await writeTree(directory, { file: "as it was hashed" });
   const options = {
+    ...PLAINLY,
     directory,
     canister: c.canister,
     agent: c.publisherAgent,
     source: c.source(),
     note: "",
-    progress: silent,
   };
 
   await t.test("a file that changes between hashing and upload: a clear error, and no release", async (t) => {
     const start = (stage: string) => {
       if (stage === "uploading") writeFileSync(join(directory, "file"), "as it is now...!");
     };
-    await t.rejects(publish({ ...options, progress: { ...silent, start } }), {
+    await t.rejects(publish({ ...options, progress: { ...PLAINLY.progress, start } }), {
       name: "UserError",
-      message: `a file changed while it was being published (${directory}/file): publish again`,
+      message:
+        "a file changed while it was being published (file: it was written to, or its owner, mode or links changed): publish again",
     });
     t.equal(await options.source.head(), undefined);
     t.match(await publish(options), { release: 1, changed: true }, "and again it works");
+  });
+
+  await t.test("what changes while its chunks are in the canister already", async (t) => {
+    const pair = join(c.directory, "pair");
+    await mkdir(pair);
+    const versions = [1, 2].map((seed) => ({
+      kernel: bytesOf(seed, 5 * MiB),
+      initrd: bytesOf(10 + seed, MiB),
+    }));
+    const numbers: number[] = [];
+    for (const version of versions) {
+      await writeTree(pair, version);
+      numbers.push((await publish({ ...options, directory: pair })).release);
+    }
+    const [first, second] = versions as [(typeof versions)[0], (typeof versions)[0]];
+    const newest = numbers.at(-1)!;
+    /** Publishes, or asks what that would do, while somebody works on the files; expects it to say so. */
+    const torn = async (hook: Partial<Progress>, dry: boolean, message: RegExp) => {
+      const work = { ...options, directory: pair, progress: { ...PLAINLY.progress, ...hook } };
+      await t.rejects(async () => void (await (dry ? dryRun(work) : publish(work))), {
+        name: "UserError",
+        message,
+      });
+      t.equal((await options.source.head())?.header.number, newest, "no release was made");
+    };
+    for (const dry of [false, true]) {
+      const named = (file: string) =>
+        new RegExp(
+          `^${pair} cannot be published; nothing was uploaded:\n {2}${file}: it was written to, .*\\npublish again when nobody writes to it$`,
+        );
+      let left = 2 * MiB;
+      // Two megabytes of the one version, three of the other: a file that never was.
+      await torn(
+        {
+          add: (bytes) => {
+            left -= bytes;
+            if (left === 0) writeFileSync(join(pair, "kernel"), first.kernel);
+          },
+        },
+        dry,
+        named("kernel"),
+      );
+      // "initrd" comes first: the old one, beside the new kernel.
+      await writeTree(pair, first);
+      left = MiB;
+      await torn(
+        {
+          add: (bytes) => {
+            left -= bytes;
+            if (left !== 0) return;
+            writeFileSync(join(pair, "initrd"), second.initrd);
+            writeFileSync(join(pair, "kernel"), second.kernel);
+          },
+        },
+        dry,
+        /\n {2}initrd: it was written to, [\s\S]*\n {2}kernel: it was written to, /,
+      );
+      // And what was hashed already, when nothing else is to be noticed.
+      left = 5 * MiB;
+      await torn(
+        {
+          add: (bytes) => {
+            left -= bytes;
+            if (left === 0) writeFileSync(join(pair, "initrd"), second.initrd);
+          },
+        },
+        dry,
+        named("initrd"),
+      );
+      await writeTree(pair, second);
+    }
+    // Only a note is new, and goes up: the others are there, and are not read again.
+    await writeTree(pair, { ...first, note: "third" });
+    const start = (stage: string) => {
+      if (stage === "uploading") writeFileSync(join(pair, "kernel"), second.kernel);
+    };
+    await torn(
+      { start },
+      false,
+      new RegExp(
+        `^${pair} changed while it was being published, and no release was made: publish again when nobody writes to it\n {2}kernel: `,
+      ),
+    );
+    await writeTree(pair, first);
+    t.match(await publish({ ...options, directory: pair }), { release: newest + 1, changed: true });
   });
 
   await t.test("somebody else publishes in between: a conflict, and theirs stays", async (t) => {
@@ -51,10 +138,10 @@ t.test("races", async (t) => {
     };
     await t.rejects(publish({ ...options, source }), {
       name: "UserError",
-      message: /^conflict: somebody else published release 1 meanwhile\. Nothing was lost; publish again/,
+      message: /^conflict: somebody else published release 4 meanwhile\. Nothing was lost; publish again/,
     });
     t.same((await options.source.head())?.hash, theirs?.hash);
-    t.match(await publish(options), { release: 2, chunksUploaded: 0 }, "what was uploaded is not sent again");
+    t.match(await publish(options), { release: 5, chunksUploaded: 0 }, "what was uploaded is not sent again");
   });
 
   await t.test("others publish on top at once: the header is that of the own release", async (t) => {
@@ -78,8 +165,8 @@ t.test("races", async (t) => {
     };
     const third = await publish({ ...options, source });
     const fourth = await real.head();
-    t.equal(third.release, 3);
-    t.equal(fourth?.header.number, 4);
+    t.equal(third.release, 6);
+    t.equal(fourth?.header.number, 7);
     t.equal(fourth?.header.parent?.toString("hex"), third.header);
   });
 });

@@ -31,7 +31,16 @@ t.test("chunks that are missing are uploaded, and the release is asked for again
     const upload = async (chunks: readonly { sha256: Uint8Array }[]) => {
       uploaded.push(chunks.map(({ sha256 }) => hexOf(sha256)));
     };
-    const request = { canister: { publish }, source, publisher, tree, parent: undefined, note: "", upload };
+    const request = {
+      canister: { publish },
+      source,
+      publisher,
+      tree,
+      parent: undefined,
+      note: "",
+      upload,
+      ready: async () => {},
+    };
     const { header } = await makeRelease(request);
     return { number: header.number, calls, uploaded };
   };
@@ -77,6 +86,7 @@ t.test("an answer gets lost: the release on top of the parent is ours, or somebo
       parent: undefined,
       note: "mine",
       upload,
+      ready: async () => {},
     };
     const result = await makeRelease(request).then(
       (made) => made.header,
@@ -120,6 +130,7 @@ t.test(
       parent: undefined,
       note: "",
       upload: async () => {},
+      ready: async () => {},
     }).catch((error: unknown) => error);
     await clock.pass(120_000);
     t.match(await made, {

@@ -3,8 +3,19 @@ import { createCipheriv } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type ChunkedTree, chunkTree, type UploadChunk } from "../../lib/publish/chunker.ts";
-import { Problems, scan } from "../../lib/publish/scan.ts";
+import { Problems } from "../../lib/publish/problems.ts";
+import type { PublishOptions } from "../../lib/publish/publish.ts";
+import { EVERYTHING, scan } from "../../lib/publish/scan.ts";
 import type { FileEntry } from "../../lib/tree/manifest.ts";
+
+/** All that is in a directory, without a question or a word of how far it is. */
+export const PLAINLY = {
+  reading: EVERYTHING,
+  policy: { allowEmpty: false, privateFiles: "publish" },
+  progress: { start() {}, add() {}, stop() {} },
+  warn() {},
+  confirm: async () => true,
+} satisfies Partial<PublishOptions>;
 
 /** Bytes that look random and depend on `seed` alone. */
 export function bytesOf(seed: number, length: number): Buffer {
@@ -27,7 +38,8 @@ export async function chunked(
   hashed: (bytes: number) => void = () => {},
 ): Promise<ChunkedTree> {
   const problems = new Problems();
-  const tree = await chunkTree(await scan(directory, problems), problems, hashed);
+  const { entries } = await scan(directory, EVERYTHING, problems);
+  const tree = await chunkTree(entries, problems, hashed);
   problems.throwIfAny(directory);
   return tree;
 }

@@ -10,6 +10,7 @@ import { askStatus } from "../../lib/mount/report/control.ts";
 import type { MountStatus } from "../../lib/mount/report/status.ts";
 import { publish as publishDirectory } from "../../lib/publish/publish.ts";
 import { mountedAt, mountpointFor, sh } from "../mount/mounts.ts";
+import { PLAINLY } from "../publish/trees.ts";
 import { startAssets } from "./assets.ts";
 import { startCanister, type TestCanister, type TestNetwork } from "./canister-network.ts";
 import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
@@ -63,12 +64,12 @@ export async function startMountable(
   const publish = async (files: Files): Promise<number> => {
     await writeFiles(tree, files);
     const { release } = await publishDirectory({
+      ...PLAINLY,
       directory: tree,
       canister: canister.canister,
       agent: canister.publisherAgent,
       source: canister.source(),
       note: "",
-      progress: { start() {}, add() {}, stop() {} },
     });
     return release;
   };

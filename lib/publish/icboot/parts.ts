@@ -1,6 +1,7 @@
 /** The parts in which a file goes to the canister, and is read back. */
 import { messageOf, UserError } from "../../errors.ts";
-import { readAt, withFile } from "../file-bytes.ts";
+import { readAt } from "../file-bytes.ts";
+import { ChangedError, withFile } from "../seen.ts";
 import type { PlainFile } from "./plain-files.ts";
 
 /** Whole sectors, and well under the IC's 2 MiB for a message. */
@@ -22,20 +23,19 @@ export function partsOf(file: PlainFile): Part[] {
   });
 }
 
-/** @throws UserError when the file cannot be read, or is not as long as it was */
+/** @throws UserError when the file cannot be read, or is not what it was */
 export async function readPart({ file, offset, size }: Part): Promise<Buffer> {
-  let bytes: Buffer;
-  let length: number;
   try {
-    [bytes, length] = await withFile(file.source, async (handle) => [
-      await readAt(handle, offset, Buffer.allocUnsafe(size)),
-      (await handle.stat()).size,
-    ]);
+    return await withFile(file, async (handle) => {
+      const bytes = await readAt(handle, offset, Buffer.allocUnsafe(size));
+      if (bytes.length !== size) throw new ChangedError("it is shorter than it was");
+      return bytes;
+    });
   } catch (error) {
-    throw new UserError(`cannot read ${file.source}: ${messageOf(error)}`);
+    throw new UserError(
+      error instanceof ChangedError
+        ? `a file changed while it was being published (${file.path}: ${error.message}): publish again`
+        : `cannot read ${file.source}: ${messageOf(error)}`,
+    );
   }
-  if (bytes.length !== size || length !== file.size) {
-    throw new UserError(`a file changed while it was being published (${file.source}): publish again`);
-  }
-  return bytes;
 }

@@ -4,8 +4,11 @@ import type { Call } from "../../ic/canister-calls.ts";
 import type { Differences } from "../../tree/diff.ts";
 import { comparePaths } from "../../tree/manifest.ts";
 import { parentPath } from "../../tree/rules.ts";
-import type { Progress } from "../progress.ts";
-import { Problems } from "../scan.ts";
+import type { PlanOptions } from "../plan.ts";
+import { addPrivateFiles, throwIfEmpty } from "../policy.ts";
+import { Problems } from "../problems.ts";
+import type { CopiedLink, PrivateFile } from "../scan.ts";
+import type { Seen } from "../seen.ts";
 import { listedLengths, unlike } from "./compare.ts";
 import { type PlainFile, plainFiles } from "./plain-files.ts";
 
@@ -26,15 +29,22 @@ export interface IcbootPlan {
   readonly stale: readonly string[];
   /** Links that were not entered, since they lead to a directory that they are in. */
   readonly loops: readonly string[];
+  /** To be asked again when all has been sent. */
+  readonly seen: Seen;
+  readonly copied: readonly CopiedLink[];
+  readonly privateFiles: readonly PrivateFile[];
 }
 
-/** @throws UserError that names all that cannot be published */
-export async function planFiles(directory: string, call: Call, progress: Progress): Promise<IcbootPlan> {
+/** @throws UserError that names all that cannot be published, or is not to be */
+export async function planFiles(options: PlanOptions, call: Call): Promise<IcbootPlan> {
+  const { directory, reading, policy, progress } = options;
   const problems = new Problems();
-  const { files, loops } = await plainFiles(directory, problems);
+  const { files, ...found } = await plainFiles(directory, reading, problems);
+  addPrivateFiles(problems, found.privateFiles, policy);
   problems.throwIfAny(directory);
 
   const lengths = await listedLengths(call);
+  throwIfEmpty(directory, files.length, "the canister has", lengths.size, policy);
   for (const { path } of files) {
     const file = fileAbove(path, lengths);
     if (file !== undefined) {
@@ -45,6 +55,8 @@ export async function planFiles(directory: string, call: Call, progress: Progres
   checkListing(files, lengths);
 
   const missing = await unlike(call, files, lengths, "comparing", progress);
+  problems.addChanges(await found.seen.changes());
+  problems.throwIfAny(directory);
   const change = ({ path }: PlainFile) => ({ path, kind: "file" as const, what: "bytes" });
   const added = ({ path }: PlainFile) => ({ path, kind: "file" as const });
   const own = new Set(files.map(({ path }) => path));
@@ -57,7 +69,7 @@ export async function planFiles(directory: string, call: Call, progress: Progres
       removed: [],
     },
     stale: [...lengths.keys()].filter((name) => !own.has(name)).sort(comparePaths),
-    loops,
+    ...found,
   };
 }
 

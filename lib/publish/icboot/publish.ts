@@ -8,8 +8,12 @@ import type { Call } from "../../ic/canister-calls.ts";
 import { oneLine } from "../../log.ts";
 import { areNone, type Differences, differenceLines } from "../../tree/diff.ts";
 import { megabytes } from "../../units.ts";
+import { readingLines } from "../dry-run.ts";
 import { LOOK_PAUSE_MS, LOOKS } from "../patience.ts";
+import type { PlanOptions } from "../plan.ts";
+import { describePrivateFiles, shown } from "../policy.ts";
 import type { Progress } from "../progress.ts";
+import type { CopiedLink } from "../scan.ts";
 import { listedLengths, unlike } from "./compare.ts";
 import type { IcbootWriter } from "./icboot-updates.ts";
 import type { PlainFile } from "./plain-files.ts";
@@ -23,6 +27,8 @@ interface Common {
   readonly bytes: number;
   /** Names of what is on the canister and not in the directory, and stays there. */
   readonly stale: readonly string[];
+  /** Those that others on this host cannot read. */
+  readonly privateFiles: readonly string[];
 }
 
 export interface IcbootPublication extends Common {
@@ -34,19 +40,16 @@ export interface IcbootDryRun extends Common {
   readonly filesToUpload: number;
   readonly bytesToUpload: number;
   readonly differences: Differences;
+  /** Links out of the directory that would give way to what they point to. */
+  readonly copiedLinks: readonly CopiedLink[];
 }
 
-export interface IcbootOptions {
-  readonly directory: string;
+export interface IcbootOptions extends PlanOptions {
   /** By query. */
   readonly call: Call;
-  readonly progress: Progress;
   /** Gets what else the publisher should know, in sentences. */
   readonly warn: (message: string) => void;
 }
-
-/** So many names are worth showing; --json has all. */
-const NAMES_SHOWN = 5;
 
 /** @throws UserError; some files may have been uploaded then, and the next attempt goes on from there */
 export async function publishFiles(
@@ -54,13 +57,16 @@ export async function publishFiles(
 ): Promise<IcbootPublication> {
   const { directory, call, canister, progress, warn } = options;
   try {
-    const plan = await planFiles(directory, call, progress);
+    const plan = await planFiles(options, call);
     const { missing, stale } = plan;
+    const said = describePrivateFiles(plan.privateFiles);
+    if (said !== undefined) warn(said);
     if (missing.length > 0) {
       progress.start("uploading", bytesOf(missing));
       await uploadFiles(canister, missing, (bytes) => progress.add(bytes));
       progress.stop();
       await readBack(call, missing, progress);
+      await plan.seen.throwIfChanged(directory, "and the canister has some files as they were");
     }
     warnOfLoops(plan, warn);
     if (stale.length > 0) {
@@ -74,10 +80,10 @@ export async function publishFiles(
 
 /** What publishFiles() would do. @throws UserError, as that */
 export async function dryRunFiles(options: IcbootOptions): Promise<IcbootDryRun> {
-  const { directory, call, progress, warn } = options;
+  const { call, progress, warn } = options;
   try {
-    const plan = await planFiles(directory, call, progress);
-    const { missing, differences } = plan;
+    const plan = await planFiles(options, call);
+    const { missing, differences, copied } = plan;
     progress.stop();
     warnOfLoops(plan, warn);
     return {
@@ -85,6 +91,7 @@ export async function dryRunFiles(options: IcbootOptions): Promise<IcbootDryRun>
       filesToUpload: missing.length,
       bytesToUpload: bytesOf(missing),
       differences,
+      copiedLinks: copied,
     };
   } finally {
     progress.stop();
@@ -114,29 +121,32 @@ export function describeFiles({ files, bytes, filesUploaded, bytesUploaded }: Ic
 
 /** What would change and what stays, a line each, and the result in a sentence. */
 export function describeDryRunOfFiles(result: IcbootDryRun): string {
-  const { files, bytes, filesToUpload, bytesToUpload, differences, stale } = result;
+  const { files, bytes, filesToUpload, bytesToUpload, differences, stale, copiedLinks, privateFiles } =
+    result;
   const what = `${files} files, ${megabytes(bytes)}`;
   return [
     ...differenceLines(differences),
     ...stale.map((name) => `stays   file      ${oneLine(name)}`),
+    ...readingLines(copiedLinks, privateFiles),
     areNone(differences)
       ? `nothing would change: the canister has this tree, ${what}`
       : `would publish ${what}; to upload: ${filesToUpload} files, ${megabytes(bytesToUpload)}`,
   ].join("\n");
 }
 
-function common({ files, stale }: IcbootPlan): Common {
-  return { source: "icboot", files: files.length, bytes: bytesOf(files), stale };
+function common({ files, stale, privateFiles }: IcbootPlan): Common {
+  return {
+    source: "icboot",
+    files: files.length,
+    bytes: bytesOf(files),
+    stale,
+    privateFiles: privateFiles.map(({ path }) => path),
+  };
 }
 
 function warnOfLoops({ loops }: IcbootPlan, warn: IcbootOptions["warn"]): void {
   if (loops.length === 0) return;
   warn(`not entered, since they lead to a directory that they are in: ${shown(loops)}`);
-}
-
-function shown(names: readonly string[]): string {
-  const more = names.length - NAMES_SHOWN;
-  return `${names.slice(0, NAMES_SHOWN).map(oneLine).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 function bytesOf(files: readonly PlainFile[]): number {
