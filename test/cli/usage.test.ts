@@ -143,6 +143,11 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
   const cases: [args: string[], reason: RegExp, env?: NodeJS.ProcessEnv][] = [
     [[], /Usage: icfs/],
     [["moutn"], /unknown command 'moutn'[\s\S]*mount/],
+    [["help", "muont"], /^error: unknown command 'muont'\n\(Did you mean mount\?\)\n$/],
+    [["muont", "--help"], /^error: unknown command 'muont'\n\(Did you mean mount\?\)\n$/],
+    [["help", "frobnicate"], /^error: unknown command 'frobnicate'\n$/],
+    [["trust", "help", "rest"], /^error: unknown command 'rest'\n\(Did you mean reset\?\)\n$/],
+    [["trust", "shwo", "-h"], /^error: unknown command 'shwo'\n\(Did you mean show\?\)\n$/],
     [["ls", "--recusive", ID], /unknown option '--recusive'[\s\S]*--recursive/],
     [["publish", "dir"], /missing required argument 'canister'/],
     [["mount", ID], /missing required argument 'mountpoint'/],
