@@ -8,6 +8,7 @@ import { isBackgroundChild, notifyReady, runInBackground } from "../process/daem
 import { exitProcess } from "../process/exit.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
 import { megabytes } from "../units.ts";
+import { checkOrder } from "./argument-order.ts";
 import { type MountCommandOptions, withMountOptions } from "./mount-options.ts";
 import { RELEASE_ARGUMENT } from "./options.ts";
 import { warnOfTrust } from "./warnings.ts";
@@ -32,6 +33,7 @@ async function mount(
   options: MountCommandOptions,
   announce: (text: string) => void,
 ): Promise<void> {
+  checkOrder(canister, mountpoint, (id, directory) => `CANISTER DIR, so ${id} ${directory}`);
   // Commander knows of conflicts between options, whatever their values are; these two have some that go together.
   if (options.ready === "hydrated" && options.prefetch !== "all") {
     throw new UserError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");

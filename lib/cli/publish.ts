@@ -23,6 +23,7 @@ import { trustingReader } from "../source/icfs/accepted-releases.ts";
 import { openReader } from "../source/icfs/open-release.ts";
 import type { SourceKind } from "../source/source.ts";
 import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { checkOrder } from "./argument-order.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, sourceOption, withNetwork } from "./options.ts";
 
 interface PublishCommandOptions extends NetworkOptions {
@@ -65,6 +66,7 @@ async function publishDirectory(
   canisterId: string,
   options: PublishCommandOptions,
 ): Promise<void> {
+  checkOrder(canisterId, directory, (id, dir) => `icfs publish ${dir} ${id}`);
   const address = await canisterAddressOf(canisterId, options);
   // As patiently as all that follows.
   const kind = options.source ?? (await askedAgain(() => detectSource(address, REQUEST_TIMEOUT_MS)));

@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { parsePrincipal } from "./addresses.ts";
+import { checkOrder } from "./argument-order.ts";
 import { signer } from "./calls.ts";
 import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 
@@ -14,6 +15,7 @@ export function revokeCommand(): Command {
 }
 
 async function revoke(canisterId: string, principal: string, options: NetworkOptions): Promise<void> {
+  checkOrder(canisterId, principal, (id, whom) => `icfs revoke ${id} ${whom}`);
   const who = parsePrincipal(principal);
   const { canister, explained } = await signer(canisterId, options);
   const deed = { what: "revoke roles", by: "owner" } as const;

@@ -16,6 +16,7 @@ import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
 import { parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
+import { checkOrder } from "./argument-order.ts";
 import { flag, type ReadingOptions, withSource } from "./options.ts";
 import { openForReading, openSourceOf } from "./reading.ts";
 import { readingCache } from "./reading-cache.ts";
@@ -57,6 +58,7 @@ export function verifyCommand(): Command {
 }
 
 async function verify(name: string, directory: string | undefined, options: VerifyOptions): Promise<void> {
+  checkOrder(name, directory, (id, dir) => `icfs verify ${id} ${dir}`);
   const mount = isRelease(name) ? undefined : await findMount(name);
   const text = mount?.source ?? name;
   const named = mount === undefined ? { text, options } : await served(text, mount.mountpoint, options);
