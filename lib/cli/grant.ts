@@ -27,7 +27,8 @@ async function grant(
 ): Promise<void> {
   checkOrder(canisterId, principal, (id, whom) => `icfs grant ${id} ${whom} ${role}`);
   const who = parsePrincipal(principal);
-  const { canister, explained } = await signer(canisterId, options);
+  const { address, canister, explained } = await signer(canisterId, options);
   const granted = role === "publisher" ? { publisher: null } : { reader: null };
   await explained(canister.grant(who, granted), { what: "grant roles", by: "owner" });
+  console.log(`${who} is a ${role} of ${address.canister} now`);
 }

@@ -92,8 +92,7 @@ async function publishRelease(
   progress: Progress,
 ): Promise<void> {
   // A publisher is a reader first: a replayed head would pass for "nothing changed".
-  const source = (from: CanisterAddress) =>
-    trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from.canister, from.rootKey);
+  const source = (from: CanisterAddress) => trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from);
   const { canister } = address;
   if (options.dryRun) {
     const agent = agentFor(address, REQUEST_TIMEOUT_MS);

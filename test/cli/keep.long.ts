@@ -13,7 +13,7 @@ t.test("what is kept is held, what is not goes when the settings say so", async 
   await c.publish("2");
   await c.publish("3");
   t.equal(await states(c), "held held held");
-  t.equal(await c.owner("keep", id, "1"), "");
+  t.equal(await c.owner("keep", id, "1"), `release 1 of ${id} is kept: the canister holds it for good\n`);
   t.equal(await states(c), "held held kept");
   await c.owner("configure", id, "--hold-newest", "1", "--hold-days", "0");
   t.equal(await states(c), "held dropped kept");
@@ -37,7 +37,7 @@ t.test("what is kept is held, what is not goes when the settings say so", async 
     t.match(await ann.icfs(...args), { code: 1, stderr: /only its owners may/ }, "not for publishers");
   }
 
-  await c.owner("keep", id, "1", "--no");
+  t.match(await c.owner("keep", id, "1", "--no"), `release 1 of ${id} is not kept any more: `);
   t.equal(await states(c), "held dropped dropped");
   await c.owner("keep", id, "3");
   await c.publish("4");

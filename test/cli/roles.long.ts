@@ -21,8 +21,9 @@ t.test("roles are granted, shown and revoked", async (t) => {
   const nobody = { private: false, controllers: [owner], owner, publishers: [], readers: [] };
   t.same(await rolesOf(c), nobody);
 
-  t.equal(await c.owner("grant", id, ann.principal, "publisher"), "");
-  await c.owner("grant", id, bob.principal, "reader");
+  const granted = `${ann.principal} is a publisher of ${id} now\n`;
+  t.equal(await c.owner("grant", id, ann.principal, "publisher"), granted);
+  t.equal(await c.owner("grant", id, bob.principal, "reader"), `${bob.principal} is a reader of ${id} now\n`);
   t.same(await rolesOf(c), { ...nobody, publishers: [ann.principal], readers: [bob.principal] });
   t.match(await c.icfs(["roles", id]), {
     code: 0,
@@ -35,7 +36,10 @@ t.test("roles are granted, shown and revoked", async (t) => {
     { publishers: [ann.principal, bob.principal].sort(), readers: [] },
     "in place of",
   );
-  await c.owner("revoke", id, bob.principal);
+  t.equal(
+    await c.owner("revoke", id, bob.principal),
+    `${bob.principal} was a publisher of ${id}, and has no role on it any more\n`,
+  );
   t.match(await rolesOf(c), { publishers: [ann.principal], readers: [] });
 
   await t.test("those who may not are told so, and what would help", async (t) => {
