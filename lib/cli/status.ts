@@ -7,7 +7,7 @@ import { oneLine } from "../log.ts";
 import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
-import { ageText, megabytes } from "../units.ts";
+import { ageText, limitText, megabytes } from "../units.ts";
 import { flag } from "./options.ts";
 
 export function statusCommand(): Command {
@@ -65,7 +65,7 @@ function text(status: MountStatus): string {
     ],
     [
       "cache",
-      `${cache.hits} hits in memory, ${cache.diskHits} on disk, ${cache.misses} misses; ${megabytes(cache.memoryUsed)} of ${megabytes(cache.memory)} in memory`,
+      `${cache.hits} hits in memory, ${cache.diskHits} on disk, ${cache.misses} misses; ${megabytes(cache.memoryUsed)} of ${limitText(cache.memory)} in memory`,
     ],
     [
       "fetched",

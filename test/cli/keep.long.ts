@@ -57,6 +57,7 @@ t.test("settings", async (t) => {
     holdDays: 7,
   };
   t.same(await settings(), standard);
+  t.match(await c.owner("configure", id), /^quota +100 GiB\nunpublished quota +32 GiB for each publisher$/m);
   t.same(await settings("--quota", "2GiB", "--hold-newest", "3"), {
     ...standard,
     quota: 2 ** 31,
@@ -70,7 +71,7 @@ t.test("settings", async (t) => {
   t.equal(
     await c.owner("configure", id),
     "may read           anybody\n" +
-      "quota              2147.5 MB\n" +
+      "quota              2 GiB\n" +
       "unpublished quota  1.5 MB for each publisher\n" +
       "held releases      the newest 3, those of the last 30 days, and those that are kept\n",
   );

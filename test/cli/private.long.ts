@@ -1,13 +1,10 @@
 /** A canister that only those with a role may read: icfs configure --private. */
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Principal } from "@dfinity/principal";
 import t from "tap";
 import { writeTree } from "../publish/trees.ts";
 import { run } from "../support/icfs.ts";
 import { startOwnedCanister } from "../support/people.ts";
-
-const ANONYMOUS = Principal.anonymous().toText();
 
 t.test("a private canister", async (t) => {
   const c = await startOwnedCanister(t);
@@ -15,6 +12,7 @@ t.test("a private canister", async (t) => {
   const mountpoint = join(c.directory, "mnt");
   await mkdir(mountpoint);
   t.teardown(() => run("umount", ["-l", mountpoint], { env: c.env }).then(() => {}));
+  const own = join(c.env.XDG_CONFIG_HOME!, "icfs/identity.pem");
   const log = ["--log-file", join(c.directory, "log")];
   const reader = await c.person("reader", "secp256k1");
   const publisher = await c.person("publisher", "ed25519");
@@ -35,7 +33,7 @@ t.test("a private canister", async (t) => {
       t.match(await c.icfs(args), {
         code: 1,
         stdout: "",
-        stderr: `icfs: ${id} is private, and ${ANONYMOUS} may not read it: give a reader's or an owner's key with --identity PEM\n`,
+        stderr: `icfs: ${id} is private, and no key was given: give a reader's or an owner's with --identity PEM; your own is --identity ${own}\n`,
       });
     }
     for (const args of [...reading, ["publish", tree, id]]) {
@@ -47,6 +45,10 @@ t.test("a private canister", async (t) => {
       );
       t.match(stderr, `have an owner run \`icfs grant ${id} ${stranger.principal} reader\``);
     }
+  });
+
+  await t.test("is read by its owner as the error says", async (t) => {
+    t.match(await c.icfs(["ls", id, "--identity", own]), { code: 0, stdout: "file\n", stderr: "" });
   });
 
   await t.test("is read and mounted with a reader's key", async (t) => {

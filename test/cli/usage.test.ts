@@ -83,7 +83,7 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--memory <size>.*default:\s+256 MiB/,
       /--read-timeout <time>.*default:\s+10 s,\s+env:\s+ICFS_READ_TIMEOUT/,
       /--cache-dir <dir>.*default:\s+"\S+\/icfs",\s+env:\s+ICFS_CACHE_DIR/,
-      /--max-cache-size <size>.*default:\s+4096 MiB/,
+      /--max-cache-size <size>.*default:\s+4 GiB/,
       /--prefetch <what>.*choices:\s+"all",\s+"boot",\s+"none",\s+default:\s+"all"/,
       /--open <when>.*choices:\s+"now",\s+"whole",\s+default:\s+"now"/,
       /--refresh <time>.*default:\s+60 s/,

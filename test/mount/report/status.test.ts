@@ -45,7 +45,7 @@ t.test("release, proof, tiers, what was fetched, errors, queue, last error", asy
     content: "2 files, 3.1 MB",
     proof: /^certified \d+ s ago$/,
     readers: /^0 files open, 2 opens, 1\.0 MB read, [1-9]\d* errors$/,
-    cache: /^\d+ hits in memory, 0 on disk, [1-9]\d* misses; 1\.0 MB of 268\.4 MB in memory$/,
+    cache: /^\d+ hits in memory, 0 on disk, [1-9]\d* misses; 1\.0 MB of 256 MiB in memory$/,
     fetched: /^1 chunks, 1\.0 MB, all verified; [1-9]\d* attempts failed$/,
     queue: /^\d+ chunks under way$/,
     outage: /^cold reads fail at once since \d{4}-/,
