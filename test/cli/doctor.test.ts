@@ -82,7 +82,9 @@ t.test("icfs doctor", async (t) => {
 
   await t.test("of what is not there", async (t) => {
     const absent = "oeagv-5qaaa-aaaah-aar4q-cai";
-    t.match((await doctor(absent)).of("canister"), [{ level: "fail", message: /not found/ }]);
+    t.match((await doctor(absent)).of("canister"), [
+      { level: "fail", message: /^there is no canister .* at http.*unless it has --state$/ },
+    ]);
     const { of } = await doctor(c.id, "--network", "http://127.0.0.1:1");
     t.match(of("network"), [{ level: "fail", message: /ECONNREFUSED/, advice: /icfs localnet/ }]);
     t.match(of("canister"), [{ level: "fail", message: /no network answers/ }]);

@@ -81,7 +81,7 @@ t.test("roles are granted, shown and revoked", async (t) => {
     t.match(await c.icfs(["roles", ANONYMOUS]), {
       code: 1,
       stdout: "",
-      stderr: /^icfs: the canister did not tell its roles: .*not found/,
+      stderr: /^icfs: there is no canister .* at http/,
     });
   });
 });
