@@ -37,12 +37,17 @@ export async function explained<T>(
     if (error instanceof UserError) throw error;
     const caller = await agent.getPrincipal();
     if (isRefusedSender(error)) {
-      throw new UserError(`${caller} may not ${what} on ${canister}: ${remedy(by, caller, canister)}`);
+      throw refusedSender(caller, canister, { what, by });
     }
     throw new UserError(
       refusalToRead(error, caller, canister) ?? `the canister did not ${what}: ${inUnits(messageOf(error))}`,
     );
   }
+}
+
+/** What to tell `caller`, whom the canister does not let do it. */
+export function refusedSender(caller: Principal, canister: Principal, { what, by }: Deed): UserError {
+  return new UserError(`${caller} may not ${what} on ${canister}: ${remedy(by, caller, canister)}`);
 }
 
 /** Whether the canister did not even take the message: its inspect_message said no, because of who sent it. */

@@ -15,6 +15,7 @@ import {
 } from "../publish/icboot/publish.ts";
 import { CALL_TIMEOUT_MS } from "../publish/lane.ts";
 import { askedAgain } from "../publish/patience.ts";
+import { checkMayPublish } from "../publish/permission.ts";
 import { createProgress, type Progress, stopOnSignals } from "../publish/progress.ts";
 import { describePublication, publish } from "../publish/publish.ts";
 import type { CanisterAddress } from "../source/address.ts";
@@ -32,6 +33,9 @@ interface PublishCommandOptions extends NetworkOptions {
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
+
+/** A line that takes longer to answer is one on which publishing takes its time; the canister says no at the end as well. */
+const PERMISSION_TIMEOUT_MS = 5000;
 
 export function publishCommand(): Command {
   const command = new Command("publish")
@@ -101,6 +105,7 @@ async function publishRelease(
     return;
   }
   const signed = withIdentity(address);
+  await checkMayPublish(agentFor(signed, PERMISSION_TIMEOUT_MS), canister);
   const agent = agentFor(signed, CALL_TIMEOUT_MS);
   const publication = await publish({
     directory,
