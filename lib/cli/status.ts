@@ -57,7 +57,10 @@ function text(status: MountStatus): string {
       "proof",
       `${status.verified === "certified" ? "certified" : "read"} ${ageText(1000 * status.proofAge)} ago`,
     ],
-    ["network", status.problem ?? (status.checkedAt ? "answers" : "not asked since the mount")],
+    [
+      "network",
+      `${status.network}: ${status.problem ?? (status.checkedAt ? "answers" : "not asked since the mount")}`,
+    ],
     ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",

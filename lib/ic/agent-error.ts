@@ -4,11 +4,14 @@
  */
 import {
   AgentError,
+  CertificateNotAuthorizedErrorCode,
+  CertificateVerificationErrorCode,
   CertifiedRejectErrorCode,
   type HttpAgent,
   HttpErrorCode,
   HttpFetchErrorCode,
   IngressExpiryInvalidErrorCode,
+  QuerySignatureVerificationFailedErrorCode,
   UncertifiedRejectErrorCode,
   UncertifiedRejectUpdateErrorCode,
 } from "@dfinity/agent";
@@ -21,6 +24,7 @@ import {
   NoAnswerError,
   NoSuchCanisterError,
   RejectError,
+  SignatureError,
   UnknownCanisterError,
 } from "./call-errors.ts";
 import { resolveNetwork } from "./network.ts";
@@ -46,6 +50,13 @@ export function withMissing(error: Error, { agent, canister }: Called): Error {
   return new NoSuchCanisterError(canister.toText(), url, loopback);
 }
 
+/** What the agent has against a signature, in a certificate or of a node. */
+const SIGNATURES = [
+  CertificateVerificationErrorCode,
+  CertificateNotAuthorizedErrorCode,
+  QuerySignatureVerificationFailedErrorCode,
+];
+
 /** The error as one of ours, with a message in a sentence: the agent's own carry whole certificates and many lines of context. */
 export function fromAgent(error: unknown): Error {
   // The agent's decoders choke on some answers with errors that are not its own.
@@ -57,6 +68,11 @@ export function fromAgent(error: unknown): Error {
   }
   if (code instanceof IngressExpiryInvalidErrorCode) return wrongTime();
   if (code instanceof HttpErrorCode) return httpError(code);
+  if (SIGNATURES.some((kind) => code instanceof kind)) {
+    return new SignatureError(
+      "the signature of the answer is not this network's: another one answers, or somebody changes its answers",
+    );
+  }
   // Of any kind: a captive portal's page, which is no answer, may be gone soon.
   if (code instanceof HttpFetchErrorCode) return new NoAnswerError(messageOf(code.error));
   return new Error(messageOf(error));

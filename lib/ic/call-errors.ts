@@ -75,6 +75,11 @@ export class ClockError extends Error {
   override readonly name = "ClockError";
 }
 
+/** An answer is signed by somebody else than the network whose root key is known: another is there, or a bit was flipped. */
+export class SignatureError extends Error {
+  override readonly name = "SignatureError";
+}
+
 /** No answer came, or none that anybody could read. */
 export class NoAnswerError extends Error {
   override readonly name = "NoAnswerError";

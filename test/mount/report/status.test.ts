@@ -19,7 +19,11 @@ t.test("release, proof, tiers, what was fetched, errors, queue, last error", asy
     t.equal(first, mount.mountpoint);
     return Object.fromEntries(lines.map((line) => [line.slice(2, 12).trim(), line.slice(13)]));
   };
-  t.match(await text(), { network: "answers", queue: "0 chunks under way", "last error": "none" });
+  t.match(await text(), {
+    network: `${c.proxy.url}: answers`,
+    queue: "0 chunks under way",
+    "last error": "none",
+  });
 
   t.equal((await sh("cmp", mount.at("first"), join(c.tree, "first"))).code, 0);
   c.proxy.fault = () => "silence";
