@@ -9,7 +9,7 @@ import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
 import { createLog, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
 import { serveMount } from "../mount/serve.ts";
-import { notifyFailed } from "../process/daemon.ts";
+import { notifyFailed, notifyWaiting } from "../process/daemon.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
 import { parseRelease, resolveConnection } from "./addresses.ts";
@@ -42,6 +42,7 @@ export async function serveHere(
         source: options.source,
         transport: chooseTransport(options.transport),
         store,
+        waiting: notifyWaiting,
         openWhole: options.open === "whole" ? options.openTimeout : undefined,
         offline: options.offline === true,
         // The daemon leaves this directory.
