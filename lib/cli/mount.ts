@@ -60,7 +60,7 @@ async function mount(
     sameGroup: await isOfAutomounter(),
     waiting: (reason) =>
       warn(
-        `the network has no answer yet (${reason}): goes on trying for ${ageText(options.retry)} (retry); the log is ${options.logFile}`,
+        `no answer from the network ${options.network} yet (${reason}): goes on trying for ${ageText(options.retry)} (retry); the log is ${options.logFile}`,
       ),
   });
   report(message as unknown as MountDescription, pid, options, announce);

@@ -43,7 +43,9 @@ export async function icfsProgram(named = ""): Promise<Command> {
 
 /** Help for a command that there is not is an error, with a suggestion. (Commander would print the help of all.) */
 function refuseUnknown({ command }: AddHelpTextContext): string {
-  const name = command.args.find((word) => word !== "help");
+  // Commander's own help command takes one name; what stands behind it is known to the parent only.
+  const words = command.parent?.args[0] === "help" ? command.parent.args.slice(2) : command.args;
+  const name = words.find((word) => word !== "help");
   const isKnown = name === undefined || command.commands.some((child) => child.name() === name);
   if (!isKnown && command.commands.length > 0 && !name.startsWith("-"))
     command.parse([name], { from: "user" });

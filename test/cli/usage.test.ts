@@ -148,6 +148,7 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["help", "muont"], /^error: unknown command 'muont'\n\(Did you mean mount\?\)\n$/],
     [["muont", "--help"], /^error: unknown command 'muont'\n\(Did you mean mount\?\)\n$/],
     [["help", "frobnicate"], /^error: unknown command 'frobnicate'\n$/],
+    [["help", "trust", "rest"], /^error: unknown command 'rest'\n\(Did you mean reset\?\)\n$/],
     [["trust", "help", "rest"], /^error: unknown command 'rest'\n\(Did you mean reset\?\)\n$/],
     [["trust", "shwo", "-h"], /^error: unknown command 'shwo'\n\(Did you mean show\?\)\n$/],
     [["ls", "--recusive", ID], /unknown option '--recusive'[\s\S]*--recursive/],

@@ -168,7 +168,7 @@ t.test("a network that arrives later, with a cold cache", async (t) => {
   const cold = `cache-dir=${join(directory, "cold")},${NETWORK}`;
   const line = (retry: string) => fstab(`${id} ${path} icfs ro,_netdev,nofail,retry=${retry},${cold} 0 0`);
   const waits = (how: string) =>
-    `mount.icfs: the network has no answer yet (socket hang up): goes on trying for ${how} (retry); the log is ${logOf(directory)}\n`;
+    `mount.icfs: no answer from the network ${proxy.url} yet (socket hang up): goes on trying for ${how} (retry); the log is ${logOf(directory)}\n`;
   const before = await triedAgain();
   t.match(await within("mount", "-T", await line("0"), path), { code: 32, stderr: /closed|hang up|reset/ });
   t.equal(await triedAgain(), before, "no patience");

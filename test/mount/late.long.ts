@@ -34,7 +34,8 @@ t.test("mount -a with a cold cache, and a network that arrives later", async (t)
   t.match(await mounting, {
     code: 0,
     stdout: "",
-    stderr: /^mount\.icfs: the network has no answer yet \(.*\): goes on trying for .*; the log is \S+\n$/,
+    stderr:
+      /^mount\.icfs: no answer from the network \S+ yet \(.*\): goes on trying for .*; the log is \S+\n$/,
   });
   t.equal((await within("diff", "-r", tree, path)).code, 0);
   t.same(await within("umount", path), { code: 0, stdout: "", stderr: "" });

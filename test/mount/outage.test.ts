@@ -114,6 +114,6 @@ t.test("a signal ends the wait", async (t) => {
   });
   t.match(background, {
     code: 128 + 15,
-    stderr: `icfs: the network has no answer yet (connect ECONNREFUSED 127.0.0.1:1): goes on trying for 60 min (retry); the log is ${log}\n`,
+    stderr: `icfs: no answer from the network http://127.0.0.1:1 yet (connect ECONNREFUSED 127.0.0.1:1): goes on trying for 60 min (retry); the log is ${log}\n`,
   });
 });
