@@ -1,29 +1,25 @@
 /** Whether a network is there at all: asked before anything patient begins, and guessed at when it is another that was meant. */
 import { messageOf, UserError } from "../errors.ts";
-import { retrying } from "../retry.ts";
 import { NoAnswerError, NoSuchCanisterError } from "./call-errors.ts";
 import { type Network, NetworkUnreachableError, networkStatus, resolveNetwork } from "./network.ts";
 
-/** One more attempt, for a connection that was dropped; not for a network that took longer than this to say nothing. */
-const ATTEMPTS = 2;
-const PATIENCE_MS = 2000;
-const PAUSE_MS = 200;
 /** A network on this machine answers at once, or is not there. */
 const HINT_LIMIT_MS = 1000;
 
-/** Whatever answers will do: what is wrong with it shows when it is used. @throws NetworkUnreachableError within seconds */
+/**
+ * Whatever answers will do: what is wrong with it shows when it is used. So does a connection that ends, as on a bad line: somebody
+ * has taken it. @throws NetworkUnreachableError within seconds
+ */
 export async function mustAnswer(network: Network): Promise<void> {
-  const until = performance.now() + PATIENCE_MS;
   try {
-    await retrying(() => networkStatus(network.url), {
-      firstPause: PAUSE_MS,
-      longestPause: PAUSE_MS,
-      again: (error, attempts) =>
-        error instanceof NoAnswerError && attempts < ATTEMPTS && performance.now() < until,
-    });
+    await networkStatus(network.url);
   } catch (error) {
-    if (error instanceof NoAnswerError) throw unreachable(network, error);
+    if (error instanceof NoAnswerError && !isCutOff(error)) throw unreachable(network, error);
   }
+}
+
+function isCutOff({ cause }: NoAnswerError): boolean {
+  return ["ECONNRESET", "EPIPE"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "");
 }
 
 /** What to say of a network from which no answer came. */
