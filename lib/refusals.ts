@@ -1,8 +1,11 @@
 /** What an icfs canister's refusals (canister/main.mo) mean to whoever called it, and what to do then. */
+import { existsSync } from "node:fs";
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { messageOf, UserError } from "./errors.ts";
 import { RejectError } from "./ic/call-errors.ts";
+import { defaultIdentityFile } from "./ic/identity.ts";
+import { limitText } from "./units.ts";
 
 /**
  * What the refusals say that are told apart: the canister traps, and a trap has only words. They are those of canister/main.mo; of
@@ -34,12 +37,17 @@ export async function explained<T>(
     if (error instanceof UserError) throw error;
     const caller = await agent.getPrincipal();
     if (isRefusedSender(error)) {
-      throw new UserError(`${caller} may not ${what} on ${canister}: ${remedy(by, caller, canister)}`);
+      throw refusedSender(caller, canister, { what, by });
     }
     throw new UserError(
-      refusalToRead(error, caller, canister) ?? `the canister did not ${what}: ${messageOf(error)}`,
+      refusalToRead(error, caller, canister) ?? `the canister did not ${what}: ${inUnits(messageOf(error))}`,
     );
   }
+}
+
+/** What to tell `caller`, whom the canister does not let do it. */
+export function refusedSender(caller: Principal, canister: Principal, { what, by }: Deed): UserError {
+  return new UserError(`${caller} may not ${what} on ${canister}: ${remedy(by, caller, canister)}`);
 }
 
 /** Whether the canister did not even take the message: its inspect_message said no, because of who sent it. */
@@ -55,7 +63,19 @@ export function isRefusedReader(error: unknown): boolean {
 /** What to tell `caller` when a private canister has turned them away; undefined for other errors. */
 export function refusalToRead(error: unknown, caller: Principal, canister: Principal): string | undefined {
   if (!isRefusedReader(error)) return undefined;
+  if (caller.isAnonymous()) {
+    const file = defaultIdentityFile();
+    const own = existsSync(file) ? `; your own is --identity ${file}` : "";
+    return `${canister} is private, and no key was given: give a reader's or an owner's with --identity PEM${own}`;
+  }
   return `${canister} is private, and ${caller} may not read it: ${remedy("reader", caller, canister)}`;
+}
+
+/** The canister counts in bytes: `107_374_182_400 bytes` is 100 GiB. */
+function inUnits(message: string): string {
+  return message.replace(/\d[\d_]{6,} bytes/g, (bytes) =>
+    limitText(Number.parseInt(bytes.replaceAll("_", ""), 10)),
+  );
 }
 
 function says(error: unknown, refusal: string): boolean {

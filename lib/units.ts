@@ -1,8 +1,28 @@
 /** Numbers as people read and write them. Scripts get plain ones (--json). */
 
-/** 1.2 kB, 34.5 MB: decimal, as network speeds are. */
+/** 1.2 kB, 34.5 MB, 107.4 GB: decimal, as network speeds are. */
 export function megabytes(bytes: number): string {
-  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+  const [unit, size] = (
+    [
+      ["TB", 1e12],
+      ["GB", 1e9],
+      ["MB", 1e6],
+    ] as const
+  ).find(([, least]) => bytes >= least) ?? ["kB", 1000];
+  return `${(bytes / size).toFixed(1)} ${unit}`;
+}
+
+/** A limit as somebody has set it: 100 GiB, 1.5 GiB, 256 MiB where that is exact, else as megabytes(). */
+export function limitText(bytes: number): string {
+  for (const [unit, size] of [
+    ["TiB", 2 ** 40],
+    ["GiB", 2 ** 30],
+    ["MiB", 2 ** 20],
+  ] as const) {
+    const tenths = (10 * bytes) / size;
+    if (tenths >= 10 && Number.isInteger(tenths)) return `${tenths / 10} ${unit}`;
+  }
+  return megabytes(bytes);
 }
 
 const UNITS: Readonly<Record<string, number>> = {

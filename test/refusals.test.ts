@@ -1,10 +1,12 @@
 /** What the canister's refusals are told apart by: its own words, which canister/main.mo and the Wasm have. */
 import { readFileSync } from "node:fs";
-import { AnonymousIdentity } from "@dfinity/agent";
+import { AnonymousIdentity, HttpAgent } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
 import { HttpStatusError, RejectError } from "../lib/ic/call-errors.ts";
-import { isRefusedReader, isRefusedSender, REFUSALS, refusalToRead } from "../lib/refusals.ts";
+import { explained, isRefusedReader, isRefusedSender, REFUSALS, refusalToRead } from "../lib/refusals.ts";
+
+import { BIN, cleanEnvironment, run, temporaryDirectory } from "./support/icfs.ts";
 
 const main = readFileSync(new URL("../canister/main.mo", import.meta.url), "utf8");
 const wasm = readFileSync(new URL("../build/icfs.wasm", import.meta.url));
@@ -36,13 +38,36 @@ t.test("a sender whom the canister does not take messages from", async (t) => {
 t.test("a reader whom a private canister turns away, and what to tell them", async (t) => {
   const error = trapped(`${REFUSALS.private}, and 2vxsx-fae is no reader`);
   t.ok(isRefusedReader(error));
+  const home = await temporaryDirectory(t);
+  process.env.XDG_CONFIG_HOME = home;
+  const nobody = `${canister} is private, and no key was given: give a reader's or an owner's with --identity PEM`;
+  t.equal(refusalToRead(error, anonymous, canister), nobody);
+  const own = (await run(BIN, ["identity"], { env: { ...cleanEnvironment(home), XDG_CONFIG_HOME: home } }))
+    .code;
+  t.equal(own, 0);
   t.equal(
     refusalToRead(error, anonymous, canister),
-    `${canister} is private, and 2vxsx-fae may not read it: give a reader's or an owner's key with --identity PEM`,
+    `${nobody}; your own is --identity ${home}/icfs/identity.pem`,
+    "once there is one",
   );
   t.match(refusalToRead(error, canister, canister), /or have an owner run `icfs grant \S+ \S+ reader`$/);
   for (const other of [trapped(REFUSALS.sender), new Error(REFUSALS.private)]) {
     t.notOk(isRefusedReader(other));
     t.equal(refusalToRead(other, anonymous, canister), undefined);
+  }
+});
+
+t.test("a quota is said in units that people read", async (t) => {
+  const agent = HttpAgent.createSync({ host: "http://127.0.0.1:1", identity: new AnonymousIdentity() });
+  const refused = (words: string) =>
+    explained(Promise.reject(trapped(words)), agent, canister, { what: "publish", by: "publisher" });
+  const message = /: over quota: the canister stores at most (.*)$/;
+  for (const [bytes, text] of [
+    ["107_374_182_400 bytes", "100 GiB"],
+    ["1_500_000 bytes", "1.5 MB"],
+    ["1_000 bytes", "1_000 bytes"],
+  ]) {
+    const error: Error = await refused(`over quota: the canister stores at most ${bytes}`).catch((e) => e);
+    t.equal(message.exec(error.message)?.[1], text);
   }
 });

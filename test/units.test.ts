@@ -1,5 +1,5 @@
 import t from "tap";
-import { ageText, megabytes, parseBytes, parseDuration, parseMebibytes } from "../lib/units.ts";
+import { ageText, limitText, megabytes, parseBytes, parseDuration, parseMebibytes } from "../lib/units.ts";
 
 t.test("sizes for people", async (t) => {
   t.equal(megabytes(0), "0.0 kB");
@@ -7,7 +7,19 @@ t.test("sizes for people", async (t) => {
   t.equal(megabytes(1_234), "1.2 kB");
   t.equal(megabytes(999_949), "999.9 kB");
   t.equal(megabytes(1_000_000), "1.0 MB");
-  t.equal(megabytes(36_550_000_000), "36550.0 MB");
+  t.equal(megabytes(36_550_000_000), "36.5 GB");
+  t.equal(megabytes(2_000_000_000_000), "2.0 TB");
+});
+
+t.test("limits, as they were set", async (t) => {
+  t.equal(limitText(107_374_182_400), "100 GiB");
+  t.equal(limitText(1.5 * 2 ** 30), "1.5 GiB");
+  t.equal(limitText(2 ** 40), "1 TiB");
+  t.equal(limitText(256 * 2 ** 20), "256 MiB");
+  t.equal(limitText(1_500_000), "1.5 MB");
+  t.equal(limitText(20_000_000_000), "20.0 GB");
+  t.equal(limitText(1000), "1.0 kB");
+  t.equal(limitText(0), "0.0 kB");
 });
 
 t.test("sizes as people write them", async (t) => {

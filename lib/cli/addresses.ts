@@ -4,19 +4,33 @@ import { Principal } from "@dfinity/principal";
 import { InvalidArgumentError } from "commander";
 import { UserError } from "../errors.ts";
 import { parseCanisterId } from "../ic/agent.ts";
+import { mustAnswer } from "../ic/first-contact.ts";
 import { loadIdentity } from "../ic/identity.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import type { CanisterAddress, ReleaseAddress } from "../source/address.ts";
 import type { NetworkOptions } from "./options.ts";
 
-/** Resolves what the options say. The root key of a loopback network is fetched. @throws UserError */
-export async function connect(options: NetworkOptions): Promise<Omit<CanisterAddress, "canister">> {
+/**
+ * Resolves what the options say. The root key of a loopback network is fetched.
+ * @throws UserError, within seconds when no network answers
+ */
+export async function connect(options: NetworkOptions): Promise<Connection> {
+  const connection = await resolveConnection(options);
+  // The root key of a loopback network came from there.
+  if (!connection.network.loopback || options.rootKey !== undefined) await mustAnswer(connection.network);
+  return connection;
+}
+
+/** connect(), for those who can do without the network: it is asked for nothing but a root key that is not known. */
+export async function resolveConnection(options: NetworkOptions): Promise<Connection> {
   const network = resolveNetwork(options.network);
   const identity: SignIdentity | undefined =
     options.identity === undefined ? undefined : loadIdentity(options.identity);
   const rootKey = await rootKeyOf(network, options.rootKey);
   return { network, rootKey, ...(identity === undefined ? {} : { identity }) };
 }
+
+type Connection = Omit<CanisterAddress, "canister">;
 
 /** connect(), for one canister. @throws UserError */
 export async function canisterAddressOf(

@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { FileReader } from "../cache/file-reader.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { nameOf } from "../source/words.ts";
+import { checkOrder } from "./argument-order.ts";
 import { RELEASE_ARGUMENT, type ReadingOptions, withSource } from "./options.ts";
 import { openForReading } from "./reading.ts";
 import { readingCache } from "./reading-cache.ts";
@@ -18,6 +19,7 @@ export function catCommand(): Command {
 }
 
 async function cat(canister: string, path: string, options: ReadingOptions): Promise<void> {
+  checkOrder(canister, path, (id, inside) => `icfs cat ${id} ${inside}`);
   const { release, source, tree } = await openForReading(canister, options);
   const entry = tree.find(path)?.entry;
   if (entry === undefined) throw new UserError(`${path}: not in ${nameOf(release)}`);

@@ -1,7 +1,7 @@
 /** icfs configure: how much a canister stores, what it holds, and whether anybody may read it. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { Settings } from "../icfs-canister.ts";
-import { megabytes, parseBytes } from "../units.ts";
+import { limitText, parseBytes } from "../units.ts";
 import { reader, signer } from "./calls.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 
@@ -91,8 +91,8 @@ function describe(settings: Required<Omit<Changes, "private" | "public">> & { pr
   const { private: isPrivate, quota, unpublishedQuota, holdNewest, holdDays } = settings;
   return [
     `may read           ${isPrivate ? "owners, publishers and readers (private)" : "anybody"}`,
-    `quota              ${megabytes(quota)}`,
-    `unpublished quota  ${megabytes(unpublishedQuota)} for each publisher`,
+    `quota              ${limitText(quota)}`,
+    `unpublished quota  ${limitText(unpublishedQuota)} for each publisher`,
     `held releases      the newest ${holdNewest}, those of the last ${holdDays} days, and those that are kept`,
   ].join("\n");
 }

@@ -2,16 +2,18 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import { Principal } from "@dfinity/principal";
 import { Command } from "commander";
 import { messageOf, UserError } from "../errors.ts";
 import { createAgent, parseCanisterId } from "../ic/agent.ts";
-import { ERROR_CODES, RejectError, UnknownCanisterError } from "../ic/call-errors.ts";
+import { ERROR_CODES, NoSuchCanisterError, RejectError } from "../ic/call-errors.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { managementCanister } from "../ic/management.ts";
-import type { Network } from "../ic/network.ts";
+import { type Network, NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
 import { packageFile } from "../package-files.ts";
+import { retrying } from "../retry.ts";
 import { connect, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { deployedOn, rememberDeployed } from "./deployed.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
 
 interface DeployOptions extends NetworkOptions {
@@ -19,6 +21,10 @@ interface DeployOptions extends NetworkOptions {
   readonly wasm: string;
   readonly json?: boolean;
 }
+
+/** A cold start of `icfs localnet` on a slow and busy machine. */
+const START_LIMIT_MS = 10_000;
+const START_PAUSE_MS = 250;
 
 const WASM = packageFile("build/icfs.wasm");
 
@@ -43,7 +49,9 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
   const given = existing ?? options.specifiedId;
   const id = given === undefined ? undefined : parseCanisterId(given);
   const wasm = readWasm(options.wasm);
-  const { network, rootKey, identity = defaultIdentity() } = await connect(options);
+  // Before anything else: who has forgotten --network local should not have to wait for the main network to hear of it.
+  if (existing === undefined) mustCreate(resolveNetwork(options.network));
+  const { network, rootKey, identity = defaultIdentity() } = await onceStarted(options);
   const agent = createAgent({
     network,
     rootKey,
@@ -52,7 +60,8 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
     requestTimeout: REQUEST_TIMEOUT_MS,
   });
   try {
-    const canister = await ensureCanister(agent, network, id, existing === undefined);
+    const isThere = existing !== undefined || (id !== undefined && (await exists(agent, id)));
+    const canister = isThere ? id! : await create(agent, { network, rootKey }, id);
     const action = await install(agent, canister, wasm);
     const result = {
       canister: canister.toText(),
@@ -85,27 +94,60 @@ function readWasm(file: string): Uint8Array {
   }
 }
 
-/** The canister to install into; it is created when `create` says so and it is not there. */
-async function ensureCanister(
+/** @throws UserError where a canister costs cycles */
+function mustCreate({ loopback, url }: Network): void {
+  if (loopback) return;
+  throw new UserError(
+    `canisters are created with cycles on ${url}: make one with icp or dfx, then \`icfs deploy CANISTER\`; or say --network local`,
+  );
+}
+
+/** connect(), also to a local network that was started just before: it listens after a second or two. @throws UserError */
+function onceStarted(options: NetworkOptions): ReturnType<typeof connect> {
+  const until = performance.now() + START_LIMIT_MS;
+  const { loopback, url } = resolveNetwork(options.network);
+  return retrying(() => connect(options), {
+    firstPause: START_PAUSE_MS,
+    longestPause: START_PAUSE_MS,
+    again(error, attempts) {
+      if (!loopback || !(error instanceof NetworkUnreachableError) || performance.now() > until) return false;
+      if (attempts === 1) console.error(`icfs: no network answers at ${url} yet: waiting for it to start`);
+      return true;
+    },
+  });
+}
+
+/** Makes a canister, and says when it is not the first. @param id undefined: the network chooses */
+async function create(
   agent: HttpAgent,
-  network: Network,
+  { network, rootKey }: { readonly network: Network; readonly rootKey: Uint8Array },
   id: Principal | undefined,
-  create: boolean,
 ): Promise<Principal> {
-  if (!create) return id!;
-  if (!network.loopback) {
-    throw new UserError(
-      `canisters are created with cycles on ${network.url}: make one with icp or dfx, then \`icfs deploy CANISTER\``,
+  const before = await firstDeployed(agent, rootKey);
+  if (before !== undefined) {
+    console.error(
+      `icfs: ${before} was deployed on ${network.url} before, and this makes another canister: \`icfs deploy ${before} --network ${network.name}\` upgrades that one`,
     );
   }
-  if (id !== undefined && (await exists(agent, id))) return id;
   const { canister_id } = await managementCanister(agent, id).provisional_create_canister_with_cycles({
     amount: [],
     settings: [],
     specified_id: id === undefined ? [] : [id],
     sender_canister_version: [],
   });
+  await rememberDeployed(canister_id.toText(), rootKey).catch((error) =>
+    console.error(`icfs: the next deploy will not know of this canister: ${messageOf(error)}`),
+  );
   return canister_id;
+}
+
+/** The oldest canister that was deployed from here and is still there. */
+async function firstDeployed(agent: HttpAgent, rootKey: Uint8Array): Promise<string | undefined> {
+  for (const canister of await deployedOn(rootKey)) {
+    // Somebody else's by now, say, is there as well.
+    if (await exists(agent, Principal.fromText(canister)).catch(() => true)) return canister;
+  }
+  return undefined;
 }
 
 async function exists(agent: HttpAgent, id: Principal): Promise<boolean> {
@@ -114,8 +156,7 @@ async function exists(agent: HttpAgent, id: Principal): Promise<boolean> {
     return true;
   } catch (error) {
     // Somebody else's canister exists as well; creating it again is then refused with the reason.
-    if (isRejectedWith(error, ERROR_CODES.canisterNotFound) || error instanceof UnknownCanisterError)
-      return false;
+    if (error instanceof NoSuchCanisterError) return false;
     throw error;
   }
 }

@@ -11,6 +11,7 @@ import { oneLine } from "../log.ts";
 import { packageFile } from "../package-files.ts";
 import { exitProcess } from "../process/exit.ts";
 import { parseRelease } from "./addresses.ts";
+import { checkOrder } from "./argument-order.ts";
 import { DEFAULT_CACHE_SIZE } from "./mount-options.ts";
 import { flag, type NetworkOptions, option, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
 
@@ -37,6 +38,7 @@ async function doctor(
   second: string | undefined,
   { network, rootKey, identity, cacheDir, json }: DoctorOptions,
 ): Promise<void> {
+  if (first !== undefined) checkOrder(first, second, (id, directory) => `icfs doctor ${id} ${directory}`);
   // A mountpoint alone will do: no canister's id has a slash.
   const isPath = second === undefined && first?.includes("/");
   const canister = isPath ? undefined : first;

@@ -1,6 +1,7 @@
 /** icfs grant: who may publish to a canister, or read it when it is private. */
 import { Argument, Command } from "commander";
 import { parsePrincipal } from "./addresses.ts";
+import { checkOrder } from "./argument-order.ts";
 import { signer } from "./calls.ts";
 import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 
@@ -24,8 +25,10 @@ async function grant(
   role: "publisher" | "reader",
   options: NetworkOptions,
 ): Promise<void> {
+  checkOrder(canisterId, principal, (id, whom) => `icfs grant ${id} ${whom} ${role}`);
   const who = parsePrincipal(principal);
-  const { canister, explained } = await signer(canisterId, options);
+  const { address, canister, explained } = await signer(canisterId, options);
   const granted = role === "publisher" ? { publisher: null } : { reader: null };
   await explained(canister.grant(who, granted), { what: "grant roles", by: "owner" });
+  console.log(`${who} is a ${role} of ${address.canister} now`);
 }

@@ -18,9 +18,15 @@ export function keepCommand(): Command {
 }
 
 async function keep(canisterId: string, release: number, options: KeepOptions): Promise<void> {
-  const { canister, explained } = await signer(canisterId, options);
+  const { address, canister, explained } = await signer(canisterId, options);
   await explained(canister.keep(BigInt(release), options.no !== true), {
     what: options.no ? "take the mark away" : "keep the release",
     by: "owner",
   });
+  const name = `release ${release} of ${address.canister}`;
+  console.log(
+    options.no
+      ? `${name} is not kept any more: it goes when the settings say so (\`icfs configure ${address.canister}\`)`
+      : `${name} is kept: the canister holds it for good`,
+  );
 }

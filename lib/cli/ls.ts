@@ -4,6 +4,7 @@ import { UserError } from "../errors.ts";
 import { nameOf, namesOf } from "../source/words.ts";
 import { hexOf } from "../tree/hash.ts";
 import { entrySize, type TreeNode } from "../tree/tree.ts";
+import { checkOrder } from "./argument-order.ts";
 import { flag, RELEASE_ARGUMENT, type ReadingOptions, withSource } from "./options.ts";
 import { openForReading } from "./reading.ts";
 
@@ -25,6 +26,7 @@ export function lsCommand(): Command {
 }
 
 async function ls(canister: string, path: string, options: LsOptions): Promise<void> {
+  checkOrder(canister, path, (id, inside) => `icfs ls ${id} ${inside}`);
   const { release, source, tree } = await openForReading(canister, options);
   const start = tree.find(path);
   if (start === undefined) throw new UserError(`${path}: not in ${nameOf(release)}`);

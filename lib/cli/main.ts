@@ -15,7 +15,9 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (!(error instanceof CommanderError)) {
-    console.error(`icfs: ${describe(error)}`);
+    // Loaded here alone: it loads what talks to networks.
+    const { withHint } = await import("../ic/first-contact.ts");
+    console.error(`icfs: ${describe(await withHint(error))}`);
     // At once: whatever still runs, as a transport's threads may, would keep the process for ever.
     exitProcess(EXIT_FAILED);
   }

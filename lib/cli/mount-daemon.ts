@@ -3,14 +3,16 @@ import { resolve } from "node:path";
 import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
 import { messageOf } from "../errors.ts";
 import { chooseTransport } from "../fs/choose-transport.ts";
+import { NoAnswerError } from "../ic/call-errors.ts";
+import { unreachable, withHint } from "../ic/first-contact.ts";
 import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
 import { createLog, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
 import { serveMount } from "../mount/serve.ts";
-import { notifyFailed } from "../process/daemon.ts";
+import { notifyFailed, notifyWaiting } from "../process/daemon.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
-import { releaseAddressOf } from "./addresses.ts";
+import { parseRelease, resolveConnection } from "./addresses.ts";
 import type { MountCommandOptions } from "./mount-options.ts";
 
 /**
@@ -40,6 +42,7 @@ export async function serveHere(
         source: options.source,
         transport: chooseTransport(options.transport),
         store,
+        waiting: notifyWaiting,
         openWhole: options.open === "whole" ? options.openTimeout : undefined,
         offline: options.offline === true,
         // The daemon leaves this directory.
@@ -51,13 +54,16 @@ export async function serveHere(
       ready,
     );
   } catch (error) {
-    await notifyFailed(new Error(messageOf(error)));
-    throw error;
+    const { network } = options;
+    const known = error instanceof NoAnswerError ? unreachable(resolveNetwork(network), error) : error;
+    const told = await withHint(known);
+    await notifyFailed(new Error(messageOf(told)));
+    throw told;
   }
 }
 
 /**
- * The canister's address. A loopback network's root key is fetched from it; when that does not answer, what it was the
+ * The canister's address, found without asking the network for more than its root key. A loopback network's root key is fetched from it; when that does not answer, what it was the
  * last time will do: whatever it is, only what it has certified is served.
  */
 async function addressWithKeptKey(
@@ -69,14 +75,19 @@ async function addressWithKeptKey(
   const isFetched = network.loopback && options.rootKey === undefined;
   const kept = isFetched && store !== undefined ? await keptRootKey(store, network.url) : undefined;
   if (kept !== undefined && options.offline) {
-    return releaseAddressOf(text, { ...options, rootKey: kept });
+    return addressOf(text, { ...options, rootKey: kept });
   }
   try {
-    const address = await releaseAddressOf(text, options);
+    const address = await addressOf(text, options);
     if (isFetched && store !== undefined) await keepRootKey(store, network.url, address.rootKey);
     return address;
   } catch (error) {
     if (kept === undefined || !(error instanceof NetworkUnreachableError)) throw error;
-    return releaseAddressOf(text, { ...options, rootKey: kept });
+    return addressOf(text, { ...options, rootKey: kept });
   }
+}
+
+async function addressOf(text: string, options: MountCommandOptions): Promise<ReleaseAddress> {
+  const parsed = parseRelease(text);
+  return { ...(await resolveConnection(options)), ...parsed };
 }

@@ -8,6 +8,7 @@ import { UserError } from "../errors.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { locate } from "../fs/mounting/probe.ts";
 import { resolveNetwork } from "../ic/network.ts";
+import { oneLine } from "../log.ts";
 import { isBackgroundChild } from "../process/daemon.ts";
 import { exitProcess } from "../process/exit.ts";
 import { describe, isBug } from "./failure.ts";
@@ -38,7 +39,10 @@ try {
 
 async function mountAsAsked(args: readonly string[]): Promise<void> {
   let announce: (text: string) => void = () => {};
-  const command = mountCommand((text) => announce(text));
+  const command = mountCommand(
+    (text) => announce(text),
+    (text) => console.error(PREFIX + oneLine(text)),
+  );
   const request = parseHelperArguments(args, command.options);
   if (request.verbose) announce = console.log;
   // The copy in the background has another parent, and is asked for nothing that this process was not.

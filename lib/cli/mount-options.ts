@@ -7,7 +7,7 @@ import type { TransportName } from "../fs/choose-transport.ts";
 import { defaultMountOptions } from "../fs/mounting/fuse-options.ts";
 import { isLogLevel, type LogLevel } from "../log.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
-import { parseDuration, parseMebibytes } from "../units.ts";
+import { limitText, parseDuration, parseMebibytes } from "../units.ts";
 import { flag, option, type ReadingOptions, withSource } from "./options.ts";
 
 export interface MountCommandOptions extends ReadingOptions {
@@ -177,7 +177,7 @@ function number(flags: string, description: string, standard: number): Option {
 
 function size(flags: string, description: string, standard: number, least: number): Option {
   return option(flags, description)
-    .default(standard, `${standard / MIB} MiB`)
+    .default(standard, limitText(standard))
     .argParser((text) => {
       const bytes = parseMebibytes(text);
       if (bytes === undefined || bytes < least) {

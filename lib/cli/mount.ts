@@ -2,18 +2,23 @@
 import { Command, InvalidArgumentError } from "commander";
 import { UserError } from "../errors.ts";
 import { isOfAutomounter } from "../fs/mounting/automount.ts";
+import { oneLine } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
 import { takeNotifySocket } from "../mount/report/systemd.ts";
 import { isBackgroundChild, notifyReady, runInBackground } from "../process/daemon.ts";
 import { exitProcess } from "../process/exit.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
-import { megabytes } from "../units.ts";
+import { ageText, megabytes } from "../units.ts";
+import { checkOrder } from "./argument-order.ts";
 import { type MountCommandOptions, withMountOptions } from "./mount-options.ts";
 import { RELEASE_ARGUMENT } from "./options.ts";
 import { warnOfTrust } from "./warnings.ts";
 
-/** @param announce gets what is said of a mount that was made */
-export function mountCommand(announce: (text: string) => void = console.log): Command {
+/** @param announce gets what is said of a mount that was made. @param warn gets what is said while nothing is mounted yet */
+export function mountCommand(
+  announce: (text: string) => void = console.log,
+  warn: (text: string) => void = (text) => console.error(`icfs: ${oneLine(text)}`),
+): Command {
   const command = new Command("mount")
     .description(
       "mount a canister's newest release, verified, as a read-only directory that follows new ones",
@@ -22,7 +27,7 @@ export function mountCommand(announce: (text: string) => void = console.log): Co
     .argument("<mountpoint>", "an existing directory", parseMountpoint);
   return withMountOptions(command).action(
     (canister: string, mountpoint: string, options: MountCommandOptions) =>
-      mount(canister, mountpoint, options, announce),
+      mount(canister, mountpoint, options, announce, warn),
   );
 }
 
@@ -31,7 +36,9 @@ async function mount(
   mountpoint: string,
   options: MountCommandOptions,
   announce: (text: string) => void,
+  warn: (text: string) => void,
 ): Promise<void> {
+  checkOrder(canister, mountpoint, (id, directory) => `CANISTER DIR, so ${id} ${directory}`);
   // Commander knows of conflicts between options, whatever their values are; these two have some that go together.
   if (options.ready === "hydrated" && options.prefetch !== "all") {
     throw new UserError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
@@ -51,6 +58,10 @@ async function mount(
     env: process.env,
     logFile: options.logFile,
     sameGroup: await isOfAutomounter(),
+    waiting: (reason) =>
+      warn(
+        `no answer from the network ${options.network} yet (${reason}): goes on trying for ${ageText(options.retry)} (retry); the log is ${options.logFile}`,
+      ),
   });
   report(message as unknown as MountDescription, pid, options, announce);
 }

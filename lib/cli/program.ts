@@ -1,6 +1,6 @@
 /** What icfs understands: its commands, for those who run it, and for those who describe it (packaging/commands.ts). */
 import { readFileSync } from "node:fs";
-import { Command } from "commander";
+import { type AddHelpTextContext, Command } from "commander";
 import { packageFile } from "../package-files.ts";
 
 /** In the order of the help. Loaded when named, or when all are to be listed: most are not needed, and large. */
@@ -34,8 +34,20 @@ export async function icfsProgram(named = ""): Promise<Command> {
   const program = new Command("icfs")
     .description("Mounts an Internet Computer canister as a read-only directory, to boot machines from.")
     .version(version)
+    .addHelpText("beforeAll", refuseUnknown)
     .addHelpText("after", "\nEvery option with an environment variable shows it: icfs COMMAND --help");
   const load = Object.hasOwn(COMMANDS, named) ? COMMANDS[named] : undefined;
   for (const one of load === undefined ? Object.values(COMMANDS) : [load]) program.addCommand(await one());
   return program;
+}
+
+/** Help for a command that there is not is an error, with a suggestion. (Commander would print the help of all.) */
+function refuseUnknown({ command }: AddHelpTextContext): string {
+  // Commander's own help command takes one name; what stands behind it is known to the parent only.
+  const words = command.parent?.args[0] === "help" ? command.parent.args.slice(2) : command.args;
+  const name = words.find((word) => word !== "help");
+  const isKnown = name === undefined || command.commands.some((child) => child.name() === name);
+  if (!isKnown && command.commands.length > 0 && !name.startsWith("-"))
+    command.parse([name], { from: "user" });
+  return "";
 }

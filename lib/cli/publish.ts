@@ -15,6 +15,7 @@ import {
 } from "../publish/icboot/publish.ts";
 import { CALL_TIMEOUT_MS } from "../publish/lane.ts";
 import { askedAgain } from "../publish/patience.ts";
+import { checkMayPublish } from "../publish/permission.ts";
 import type { PlanOptions } from "../publish/plan.ts";
 import type { Policy } from "../publish/policy.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
@@ -25,6 +26,7 @@ import { trustingReader } from "../source/icfs/accepted-releases.ts";
 import { openReader } from "../source/icfs/open-release.ts";
 import type { SourceKind } from "../source/source.ts";
 import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { checkOrder } from "./argument-order.ts";
 import { confirm, isAttended } from "./confirm.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, sourceOption, withNetwork } from "./options.ts";
@@ -37,6 +39,9 @@ interface PublishCommandOptions extends NetworkOptions, DirectoryOptions {
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
+
+/** A line that takes longer to answer is one on which publishing takes its time; the canister says no at the end as well. */
+const PERMISSION_TIMEOUT_MS = 5000;
 
 export function publishCommand(): Command {
   const command = new Command("publish")
@@ -81,6 +86,7 @@ async function publishDirectory(
   canisterId: string,
   options: PublishCommandOptions,
 ): Promise<void> {
+  checkOrder(canisterId, directory, (id, dir) => `icfs publish ${dir} ${id}`);
   const address = await canisterAddressOf(canisterId, options);
   // As patiently as all that follows.
   const kind = options.source ?? (await askedAgain(() => detectSource(address, REQUEST_TIMEOUT_MS)));
@@ -111,8 +117,7 @@ async function publishRelease(
   { note, json, ...options }: PublishCommandOptions,
 ): Promise<void> {
   // A publisher is a reader first: a replayed head would pass for "nothing changed".
-  const source = (from: CanisterAddress) =>
-    trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from.canister, from.rootKey);
+  const source = (from: CanisterAddress) => trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from);
   const { canister } = address;
   if (options.dryRun) {
     const agent = agentFor(address, REQUEST_TIMEOUT_MS);
@@ -121,6 +126,7 @@ async function publishRelease(
     return;
   }
   const signed = withIdentity(address);
+  await checkMayPublish(agentFor(signed, PERMISSION_TIMEOUT_MS), canister);
   const agent = agentFor(signed, CALL_TIMEOUT_MS);
   const publication = await publish({
     ...plan,

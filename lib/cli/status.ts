@@ -7,7 +7,7 @@ import { oneLine } from "../log.ts";
 import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
-import { ageText, megabytes } from "../units.ts";
+import { ageText, limitText, megabytes } from "../units.ts";
 import { flag } from "./options.ts";
 
 export function statusCommand(): Command {
@@ -57,7 +57,10 @@ function text(status: MountStatus): string {
       "proof",
       `${status.verified === "certified" ? "certified" : "read"} ${ageText(1000 * status.proofAge)} ago`,
     ],
-    ["network", status.problem ?? (status.checkedAt ? "answers" : "not asked since the mount")],
+    [
+      "network",
+      `${status.network}: ${status.problem ?? (status.checkedAt ? "answers" : "not asked since the mount")}`,
+    ],
     ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",
@@ -65,7 +68,7 @@ function text(status: MountStatus): string {
     ],
     [
       "cache",
-      `${cache.hits} hits in memory, ${cache.diskHits} on disk, ${cache.misses} misses; ${megabytes(cache.memoryUsed)} of ${megabytes(cache.memory)} in memory`,
+      `${cache.hits} hits in memory, ${cache.diskHits} on disk, ${cache.misses} misses; ${megabytes(cache.memoryUsed)} of ${limitText(cache.memory)} in memory`,
     ],
     [
       "fetched",

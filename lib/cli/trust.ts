@@ -1,30 +1,53 @@
 /** icfs trust: which releases this host has accepted, and the way out when a canister was reinstalled on purpose. */
+import { createHash } from "node:crypto";
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { parseCanisterId } from "../ic/agent.ts";
-import { acceptedReleases, resetTrust } from "../source/icfs/accepted-releases.ts";
+import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
+import { oneLine } from "../log.ts";
+import { type AcceptedRelease, acceptedReleases, resetTrust } from "../source/icfs/accepted-releases.ts";
 import { flag } from "./options.ts";
 
 export function trustCommand(): Command {
   const command = new Command("trust").description("the releases that this host has accepted");
   command
     .command("show")
-    .description("print the newest accepted release of each canister")
-    .addOption(flag("--json", "print one object: accepted"))
-    .action(({ json }: { json?: boolean }) => {
-      const accepted = acceptedReleases();
-      if (json) console.log(JSON.stringify({ accepted }));
-      else
-        for (const { canister, number, header } of accepted) console.log(`${canister} ${number} ${header}`);
-    });
+    .description("print the newest accepted release of each canister: its id, number, header and network")
+    .addOption(flag("--json", "print one object: accepted, each with canister, network, url, number, header"))
+    .action(show);
   command
     .command("reset")
     .description("forget a canister: the next release it shows is accepted, whatever was there before")
     .argument("<canister>", "canister id")
-    .action((canister: string) => {
-      if (!resetTrust(parseCanisterId(canister))) {
-        throw new UserError(`this host has not accepted anything from ${canister}`);
-      }
-    });
+    .action(reset);
   return command;
+}
+
+async function show({ json }: { json?: boolean }): Promise<void> {
+  const accepted = acceptedReleases();
+  if (json) {
+    console.log(JSON.stringify({ accepted }));
+    return;
+  }
+  for (const one of accepted) {
+    console.log(oneLine(`${one.canister} ${one.number} ${one.header} ${await networkOf(one)}`));
+  }
+}
+
+async function reset(canister: string): Promise<void> {
+  const forgotten = resetTrust(parseCanisterId(canister));
+  if (forgotten.length === 0) throw new UserError(`this host has not accepted anything from ${canister}`);
+  for (const one of forgotten) {
+    const what = one === undefined ? "a damaged file" : `release ${one.number} on ${await networkOf(one)}`;
+    console.log(oneLine(`forgot what was accepted of ${canister}: ${what}`));
+  }
+}
+
+/** As --network has it, as far as that is known. */
+async function networkOf({ url, network }: AcceptedRelease): Promise<string> {
+  const known = ["ic", "local"].map(resolveNetwork).find((one) => one.url === url);
+  if (known !== undefined || url !== undefined) return known?.name ?? url!;
+  const main = await rootKeyOf(resolveNetwork("ic"), undefined);
+  if (createHash("sha256").update(main).digest("hex") === network) return "ic";
+  return `(network with the root key ${network.slice(0, 16)})`;
 }

@@ -5,6 +5,8 @@ import { UserError } from "../errors.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { inspect } from "../fs/mounting/probe.ts";
 import { oneLine } from "../log.ts";
+import { askStatus } from "../mount/report/control.ts";
+import type { MountStatus } from "../mount/report/status.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { ancestors } from "../source/icfs/chain.ts";
 import { openHead, openReader } from "../source/icfs/open-release.ts";
@@ -16,6 +18,7 @@ import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { megabytes } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
 import { parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
+import { checkOrder } from "./argument-order.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
 import { flag, type ReadingOptions, withSource } from "./options.ts";
 import { openForReading, openSourceOf } from "./reading.ts";
@@ -45,7 +48,7 @@ export function verifyCommand(): Command {
     .description("check a release as a whole, every chunk and every file; exit code 1 when anything is wrong")
     .argument(
       "<canister|mountpoint>",
-      "canister id, also with @NUMBER; or where one is mounted: what is served is read as well",
+      "canister id, also with @NUMBER; or where one is mounted: what is served is read as well, and the network is the mount's own unless --network says another",
     )
     .argument("[directory]", "compare with this directory; times do not count")
     .addOption(
@@ -58,10 +61,16 @@ export function verifyCommand(): Command {
   return withSource(command).action(verify);
 }
 
-async function verify(name: string, directory: string | undefined, options: VerifyOptions): Promise<void> {
+async function verify(
+  name: string,
+  directory: string | undefined,
+  options: VerifyOptions,
+  command: Command,
+): Promise<void> {
+  checkOrder(name, directory, (id, dir) => `icfs verify ${id} ${dir}`);
   const mount = isRelease(name) ? undefined : await findMount(name);
   const text = mount?.source ?? name;
-  const named = mount === undefined ? { text, options } : await served(text, mount.mountpoint, options);
+  const named = mount === undefined ? { text, options } : await served(mount, options, command);
   const { address, source, release, tree } = await openForReading(named.text, named.options);
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
@@ -133,6 +142,8 @@ interface IcfsMount {
   readonly mountpoint: string;
   /** The canister or release, as whoever mounted it named it. */
   readonly source: string;
+  /** What the mount says of itself, if it tells this user. */
+  readonly status: MountStatus | undefined;
 }
 
 /** @throws UserError when no mount of ours that answers is there */
@@ -145,7 +156,8 @@ async function findMount(name: string): Promise<IcfsMount> {
     throw new UserError(`${name} is neither a canister id nor an icfs mount`);
   }
   if (code !== undefined) throw new UserError(`the mount at ${name} does not answer: ${code}`);
-  return { mountpoint: path, source: mount.source };
+  const status = await askStatus(mount).catch(() => undefined);
+  return { mountpoint: path, source: mount.source, status };
 }
 
 /** What to open, and how. */
@@ -156,12 +168,35 @@ interface Named {
 }
 
 /**
+ * The release that a mount serves, on the network that it is mounted from, unless another is given. Without the mount's own word it is
+ * found by the time of the mount's root.
+ *
+ * @throws UserError when the canister never had it
+ */
+async function served(
+  { source: text, mountpoint, status }: IcfsMount,
+  given: ReadingOptions,
+  command: Command,
+): Promise<Named> {
+  const isGiven = (option: string) => command.getOptionValueSource(option) === "cli";
+  if (status === undefined || isGiven("network")) return servedByTime(text, mountpoint, given);
+  const { network, rootKey, source, release, canister } = status;
+  const options = {
+    ...given,
+    network,
+    ...(isGiven("rootKey") ? {} : { rootKey }),
+    ...(isGiven("source") ? {} : { source }),
+  };
+  return { text: release === undefined ? text : `${canister}@${release}`, options };
+}
+
+/**
  * The release that a mount serves, which it shows as the time of its root, and what kind of canister it is of. Of canisters
  * without numbers it can only be what they have now.
  *
  * @throws UserError when the canister never had it
  */
-async function served(text: string, mountpoint: string, given: ReadingOptions): Promise<Named> {
+async function servedByTime(text: string, mountpoint: string, given: ReadingOptions): Promise<Named> {
   const address = await releaseAddressOf(text, given);
   if (address.release !== undefined) return { text, options: given };
   const { kind } = await openSourceOf(address, given);

@@ -3,7 +3,10 @@ import { messageOf } from "../errors.ts";
 import { automounts } from "../fs/mounting/automount.ts";
 import { MOUNT_TYPE, type Mount, mountAt } from "../fs/mounting/mountinfo.ts";
 import { type Inspection, inspect } from "../fs/mounting/probe.ts";
+import { networkStatus } from "../ic/network.ts";
+import { askStatus } from "../mount/report/control.ts";
 import { type CommandResult, run } from "../process/command.ts";
+import { namedInWords } from "../source/words.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 import type { Context } from "./context.ts";
 
@@ -39,7 +42,7 @@ async function findingsOf(place: string, context: Context): Promise<Finding[]> {
   const { source } = mount;
   switch (found.code) {
     case undefined:
-      return [ok(`${place} (${source}) answers`), await readers(mount, context)];
+      return [ok(`${place} (${source}) answers`), await readers(mount, context), ...(await ofItself(mount))];
     case "ENOTCONN":
       return [
         fail(
@@ -57,6 +60,50 @@ async function findingsOf(place: string, context: Context): Promise<Finding[]> {
     default:
       return [fail(`${place} (${source}) cannot be looked into: ${found.code}`, "its log says why")];
   }
+}
+
+/** What a mount knows of itself that is not as it should be; nothing when it does not tell this user. */
+async function ofItself(mount: Mount): Promise<Finding[]> {
+  const status = await askStatus(mount).catch(() => undefined);
+  if (status === undefined) return [];
+  const { mountpoint, canister, network, problem, refused, disk } = status;
+  const findings: Finding[] = [];
+  const rootKey = await networkStatus(network).then(
+    (now) => Buffer.from(now.rootKey).toString("hex"),
+    () => undefined,
+  );
+  const goesOn = `${mountpoint} goes on with ${namedInWords(status)}`;
+  if (rootKey !== undefined && rootKey !== status.rootKey) {
+    findings.push(
+      fail(
+        `${goesOn}, and accepts nothing from ${network} any more: another network, with another root key, answers there`,
+        `if it was replaced on purpose: icfs umount ${mountpoint}, and mount what the new one has; else find out who answers`,
+      ),
+    );
+  } else if (problem !== undefined && refused) {
+    findings.push(
+      fail(
+        `${goesOn}, and does not accept what ${network} answers: ${problem}`,
+        `if the canister was replaced on purpose: icfs umount ${mountpoint}, icfs trust reset ${canister}, and mount it again; else find out who answers`,
+      ),
+    );
+  } else if (problem !== undefined) {
+    findings.push(
+      warn(
+        `${goesOn}, as ${network} does not answer: ${problem}`,
+        "it asks again by itself, and serves what is on this host meanwhile",
+      ),
+    );
+  }
+  if (disk?.problem !== undefined) {
+    findings.push(
+      warn(
+        `${mountpoint} cannot write to its cache in ${disk.directory}: ${disk.problem}`,
+        "make room there, or mend the disk: until then it needs the network",
+      ),
+    );
+  }
+  return findings;
 }
 
 /** A place where something is mounted when somebody looks. */

@@ -1,5 +1,6 @@
 /** Whether the network answers, by what key it is believed, and whether it goes by the same clock. */
 import { FormatError, messageOf } from "../errors.ts";
+import { hintAtLocal } from "../ic/first-contact.ts";
 import { rootKeyOf } from "../ic/network.ts";
 import { ageText } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
@@ -30,7 +31,8 @@ export const reachable: Check = {
           `no network answers at ${network.url} (${messageOf(error)})`,
           network.loopback
             ? "start one with `icfs localnet`"
-            : "look at this host's resolver, routes and firewall: it must get there, and nowhere else. What has been fetched is served meanwhile",
+            : ((await hintAtLocal(network.url)) ??
+                "look at this host's resolver, routes and firewall: it must get there, and nowhere else. What has been fetched is served meanwhile"),
         ),
       ];
     }

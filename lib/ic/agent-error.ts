@@ -4,21 +4,58 @@
  */
 import {
   AgentError,
+  CertificateNotAuthorizedErrorCode,
+  CertificateVerificationErrorCode,
   CertifiedRejectErrorCode,
+  type HttpAgent,
   HttpErrorCode,
   HttpFetchErrorCode,
   IngressExpiryInvalidErrorCode,
+  QuerySignatureVerificationFailedErrorCode,
   UncertifiedRejectErrorCode,
   UncertifiedRejectUpdateErrorCode,
 } from "@dfinity/agent";
+import type { Principal } from "@dfinity/principal";
 import { messageOf } from "../errors.ts";
 import {
   ClockError,
+  ERROR_CODES,
   HttpStatusError,
   NoAnswerError,
+  NoSuchCanisterError,
   RejectError,
+  SignatureError,
   UnknownCanisterError,
 } from "./call-errors.ts";
+import { resolveNetwork } from "./network.ts";
+
+/** A call that an agent makes, and of which canister. */
+export interface Called {
+  readonly agent: Pick<HttpAgent, "host">;
+  readonly canister: Principal;
+}
+
+/** fromAgent(), but that a canister is not there is said in full: NoSuchCanisterError. */
+export function fromCall(error: unknown, called: Called): Error {
+  return withMissing(fromAgent(error), called);
+}
+
+/** NoSuchCanisterError in place of an error that says so in another way; others as they are. */
+export function withMissing(error: Error, { agent, canister }: Called): Error {
+  const isMissing =
+    error instanceof UnknownCanisterError ||
+    (error instanceof RejectError && error.errorCode === ERROR_CODES.canisterNotFound);
+  if (!isMissing) return error;
+  const { url, loopback } = resolveNetwork(agent.host.href);
+  return new NoSuchCanisterError(canister.toText(), url, loopback);
+}
+
+/** What the agent has against a signature, in a certificate or of a node. */
+const SIGNATURES = [
+  CertificateVerificationErrorCode,
+  CertificateNotAuthorizedErrorCode,
+  QuerySignatureVerificationFailedErrorCode,
+];
 
 /** The error as one of ours, with a message in a sentence: the agent's own carry whole certificates and many lines of context. */
 export function fromAgent(error: unknown): Error {
@@ -31,6 +68,11 @@ export function fromAgent(error: unknown): Error {
   }
   if (code instanceof IngressExpiryInvalidErrorCode) return wrongTime();
   if (code instanceof HttpErrorCode) return httpError(code);
+  if (SIGNATURES.some((kind) => code instanceof kind)) {
+    return new SignatureError(
+      "the signature of the answer is not this network's: another one answers, or somebody changes its answers",
+    );
+  }
   // Of any kind: a captive portal's page, which is no answer, may be gone soon.
   if (code instanceof HttpFetchErrorCode) return new NoAnswerError(messageOf(code.error));
   return new Error(messageOf(error));

@@ -5,7 +5,7 @@
 import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
 import { FormatError, UserError } from "../errors.ts";
-import { fromAgent, rejectReason } from "./agent-error.ts";
+import { fromCall, rejectReason, withMissing } from "./agent-error.ts";
 import "./bls-generator.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import { ERROR_CODES, RejectError } from "./call-errors.ts";
@@ -119,17 +119,18 @@ export async function queryReply(
   try {
     response = await agent.query(canister, { methodName, arg });
   } catch (error) {
-    throw fromAgent(error);
+    throw fromCall(error, { agent, canister });
   }
   if (response.status === QueryResponseStatus.Rejected) {
     const { reject_code, reject_message, error_code } = response;
     const hint = error_code === ERROR_CODES.methodNotFound ? " (this is no icfs canister)" : "";
-    throw new RejectError(
+    const rejection = new RejectError(
       reject_code,
       `canister ${canister.toText()} rejects "${methodName}": ${reject_message}${hint}`,
       error_code,
       rejectReason(reject_message),
     );
+    throw withMissing(rejection, { agent, canister });
   }
   const reply: unknown = response.reply?.arg;
   if (!(reply instanceof Uint8Array)) throw new FormatError("the reply is no blob");

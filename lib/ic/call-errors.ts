@@ -56,9 +56,28 @@ export class UnknownCanisterError extends HttpStatusError {
   override readonly name = "UnknownCanisterError";
 }
 
+/** What answers at a URL says that it has no such canister. */
+export class NoSuchCanisterError extends UserError {
+  /** Of the network. */
+  readonly url: string;
+
+  constructor(canister: string, url: string, isLoopback: boolean) {
+    const hint = isLoopback
+      ? "; a local network forgets its canisters when it ends, unless it has --state"
+      : "";
+    super(`there is no canister ${canister} at ${url}: look at the id, and at --network${hint}`);
+    this.url = url;
+  }
+}
+
 /** A request came too late or too early by the network's clock: this host's is wrong, or it took long on the way. */
 export class ClockError extends Error {
   override readonly name = "ClockError";
+}
+
+/** An answer is signed by somebody else than the network whose root key is known: another is there, or a bit was flipped. */
+export class SignatureError extends Error {
+  override readonly name = "SignatureError";
 }
 
 /** No answer came, or none that anybody could read. */

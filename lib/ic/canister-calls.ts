@@ -14,7 +14,7 @@ import {
 import type { Principal } from "@dfinity/principal";
 import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
-import { fromAgent, rejectReason } from "./agent-error.ts";
+import { fromCall, rejectReason, withMissing } from "./agent-error.ts";
 import { RejectError } from "./call-errors.ts";
 import { checkCbor } from "./cbor-reader.ts";
 import type { BlsVerify } from "./certificate.ts";
@@ -76,8 +76,10 @@ export function replicatedCalls(
       });
       return Uint8Array.from(reply);
     } catch (error) {
-      if (error instanceof RejectError || error instanceof FormatError) throw error;
-      const known = fromAgent(error);
+      const called = { agent, canister };
+      if (error instanceof RejectError) throw withMissing(error, called);
+      if (error instanceof FormatError) throw error;
+      const known = fromCall(error, called);
       if (!(known instanceof RejectError)) throw known;
       throw rejection(canister, method, known.code, known.reason, known.errorCode);
     }
@@ -107,7 +109,8 @@ export async function unverifiedCall(
     if (status === ACCEPTED) return (await pollForResponse(agent, canister, requestId)).reply;
     return new Uint8Array();
   } catch (error) {
-    throw error instanceof RejectError ? error : fromAgent(error);
+    const called = { agent, canister };
+    throw error instanceof RejectError ? withMissing(error, called) : fromCall(error, called);
   }
 }
 

@@ -30,7 +30,14 @@ const ROOT_KEY_BYTES = BLS_KEY_PREFIX.length + 96;
 const STATUS_TIMEOUT_MS = 5000;
 
 /** No network answers at its URL. */
-export class NetworkUnreachableError extends UserError {}
+export class NetworkUnreachableError extends UserError {
+  readonly url: string;
+
+  constructor(message: string, url: string) {
+    super(message);
+    this.url = url;
+  }
+}
 
 /** @param name `ic`, `local` or an http(s) URL. @throws UserError */
 export function resolveNetwork(name: string): Network {
@@ -106,9 +113,9 @@ export interface NetworkStatus {
   readonly time: Date | undefined;
 }
 
-/** Asks a network for its status. @throws FormatError when what answers is no network; Error when nothing does */
-export async function networkStatus(url: string): Promise<NetworkStatus> {
-  const response = await boundedFetch(`${url}/api/v2/status`, undefined, STATUS_TIMEOUT_MS);
+/** Asks a network for its status. @param limit milliseconds without a byte. @throws FormatError when what answers is no network; Error when nothing does */
+export async function networkStatus(url: string, limit = STATUS_TIMEOUT_MS): Promise<NetworkStatus> {
+  const response = await boundedFetch(`${url}/api/v2/status`, undefined, limit);
   if (!response.ok) throw new HttpStatusError(response.status, `HTTP status ${response.status}`);
   const time = new Date(response.headers.get("date") ?? Number.NaN);
   return {
@@ -127,6 +134,7 @@ async function fetchRootKey(url: string): Promise<Uint8Array> {
     }
     throw new NetworkUnreachableError(
       `no network answers at ${url} (${messageOf(error)}): start one with \`icfs localnet\``,
+      url,
     );
   }
 }

@@ -1,7 +1,7 @@
 /** What a subnet certifies of a canister, asked of the subnet (IC interface specification, "Request: Read state"). */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { fromAgent } from "./agent-error.ts";
+import { fromCall } from "./agent-error.ts";
 
 /**
  * A certificate, not verified, that shows what is at `canister / ID / path`, if anything is.
@@ -18,6 +18,6 @@ export async function certificateOf(
   try {
     return (await agent.readState(canister, { paths: [labels] })).certificate;
   } catch (error) {
-    throw fromAgent(error);
+    throw fromCall(error, { agent, canister });
   }
 }

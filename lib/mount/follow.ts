@@ -4,12 +4,14 @@
  */
 import { WrongFileError } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
+import { SignatureError } from "../ic/call-errors.ts";
 import type { Log } from "../log.ts";
 import type { Pieces, Release, Source } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
 import type { Tree } from "../tree/tree.ts";
 import { type Hydration, type Hydrator, isDone, startOf } from "./hydrate.ts";
 import type { LiveRelease, MountedRelease } from "./live-release.ts";
+import { isOutage } from "./outage.ts";
 import type { Quiet } from "./quiet.ts";
 
 export interface FollowerOptions {
@@ -36,6 +38,8 @@ export interface FollowerStatus {
   readonly checkedAt: Date | undefined;
   /** Why it could not be asked, if the last attempt failed. */
   readonly problem: string | undefined;
+  /** Whether there was an answer, which proves nothing, or says no. */
+  readonly refused: boolean;
 }
 
 /** A hundred hosts that were switched on together should not ask together for ever. */
@@ -58,7 +62,7 @@ export class Follower {
   /** Ends what is being fetched: a newer release makes it worthless. */
   #fetching = new AbortController();
   #checkedAt: Date | undefined;
-  #problem: { readonly message: string; readonly since: Date } | undefined;
+  #problem: { readonly message: string; readonly refused: boolean; readonly since: Date } | undefined;
   /** The hash of a release that is not what it says. */
   #refused: string | undefined;
   /** Since when (of performance.now()) a release has been ready to go live, whichever it was. */
@@ -92,6 +96,7 @@ export class Follower {
       next: next && { release: next.release, state: stateOf(next), hydration: next.hydration },
       checkedAt: this.#checkedAt,
       problem: this.#problem?.message,
+      refused: this.#problem?.refused === true,
     };
   }
 
@@ -165,7 +170,8 @@ export class Follower {
         `cannot ask for the newest release: ${message}; goes on with ${nameOf(release)}, of ${certifiedAt.toISOString()}`,
       );
     }
-    this.#problem = { message, since: this.#problem?.since ?? new Date() };
+    const refused = !isOutage(error) || error instanceof SignatureError;
+    this.#problem = { message, refused, since: this.#problem?.since ?? new Date() };
   }
 
   #canLook(): void {

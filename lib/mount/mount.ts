@@ -114,8 +114,11 @@ export class CanisterMount {
 
   status(): MountStatus {
     const { memory, store } = this.#options;
+    const { network, rootKey } = this.#from.address;
     return statusOf({
       ...this.#described(),
+      network: network.url,
+      rootKey,
       following: this.#follower.status(),
       openFiles: this.#transport!.openFiles(),
       fileSystem: this.#fileSystem,

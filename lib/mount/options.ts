@@ -43,6 +43,8 @@ export interface CanisterMountOptions {
   readonly openWhole: number | undefined;
   /** Milliseconds for which the mount goes on trying while the network does not answer, and nothing is kept; 0: no time. */
   readonly retry: number;
+  /** Told once why the mount waits, when it goes on trying; undefined: nobody is. */
+  readonly waiting: ((reason: string) => void) | undefined;
   /** Never asks the network. */
   readonly offline: boolean;
   /** Where to write the counters on SIGUSR1 and at the end. */

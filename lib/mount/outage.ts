@@ -20,7 +20,7 @@ const LONGEST_PAUSE_MS = 4000;
  */
 export async function untilNetworkAnswers<T>(
   attempt: () => Promise<T>,
-  { retry, log }: Pick<CanisterMountOptions, "retry" | "log">,
+  { retry, waiting, log }: Pick<CanisterMountOptions, "retry" | "waiting" | "log">,
   stopped: AbortSignal,
 ): Promise<T> {
   const until = performance.now() + retry;
@@ -28,8 +28,9 @@ export async function untilNetworkAnswers<T>(
     return await retrying(attempt, {
       firstPause: FIRST_PAUSE_MS,
       longestPause: LONGEST_PAUSE_MS,
-      again: (error, _, pause) => {
+      again: (error, attempts, pause) => {
         if (!isOutage(error) || performance.now() + pause > until) return false;
+        if (attempts === 1) waiting?.(messageOf(error));
         log.warn(`the network has no answer that counts yet, trying again: ${messageOf(error)}`);
         return true;
       },

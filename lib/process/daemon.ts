@@ -5,7 +5,7 @@
  * In the parent: `runInBackground`. In the copy: `isBackgroundChild`, then `notifyReady` or `notifyFailed`.
  */
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { constants } from "node:os";
@@ -20,12 +20,14 @@ export interface BackgroundRequest {
   readonly logFile: string;
   /** Whether the copy stays in this process group. Default: it has a session of its own. */
   readonly sameGroup?: boolean;
+  /** Told why the copy is not ready yet, when it says so. */
+  readonly waiting?: (reason: string) => void;
 }
 
 /** What the copy has to say once it is ready: anything that JSON can carry. */
 export type ReadyMessage = Record<string, unknown>;
 
-type Report = { readonly ready: ReadyMessage } | { readonly failed: string };
+type Report = { readonly ready: ReadyMessage } | { readonly failed: string } | { readonly waiting: string };
 
 // Tells the copy that it is one. A channel alone does not: test runners and the like start programs with one, too.
 const CHILD_VARIABLE = "ICFS_BACKGROUND_CHILD";
@@ -66,7 +68,7 @@ export async function runInBackground(
 
   try {
     const report = await Promise.race([
-      once(child, "message").then(([message]) => message as Report),
+      lastReport(child, request.waiting),
       // The last message may still be in the channel when the exit is known.
       once(child, "close").then(
         ([code, signal]) => ({ code, signal }) as { code: number | null; signal: string | null },
@@ -84,6 +86,20 @@ export async function runInBackground(
     if (child.connected) child.disconnect();
     child.unref();
   }
+}
+
+/** What the copy says at last; what it says on the way is passed on. */
+function lastReport(
+  child: ChildProcess,
+  waiting: BackgroundRequest["waiting"],
+): Promise<Exclude<Report, { readonly waiting: string }>> {
+  return new Promise((resolve) => {
+    child.on("message", (message) => {
+      const report = message as Report;
+      if ("waiting" in report) waiting?.(report.waiting);
+      else resolve(report);
+    });
+  });
 }
 
 async function openLog(file: string): Promise<FileHandle> {
@@ -121,6 +137,12 @@ export async function notifyReady(message: ReadyMessage): Promise<void> {
   process.chdir("/");
   await send({ ready: message });
   process.disconnect();
+}
+
+/** Tells the parent why the copy is not ready yet. Does nothing where `notifyReady` does not. */
+export function notifyWaiting(reason: string): void {
+  // Whether the parent still listens shows when the copy is ready.
+  if (isBackgroundChild() && process.connected) send({ waiting: reason }).catch(() => {});
 }
 
 /** Tells the parent why the copy gives up; the caller exits then. Does nothing where `notifyReady` does not. */

@@ -1,10 +1,14 @@
 /** icfs deploy, and whose canister it is then (icfs identity). */
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { chmod, mkdir, readFile, stat } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
+import { startLocalNetwork } from "../../localnet/index.ts";
 import { writeTree } from "../publish/trees.ts";
 import { startCanister, startNetwork } from "../support/canister-network.ts";
+import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
 const SPECIFIED = "oeagv-5qaaa-aaaah-aar4q-cai";
 const WASM = new URL("../../build/icfs.wasm", import.meta.url);
@@ -25,7 +29,22 @@ t.test(
     t.same(await n.icfs(["identity"]), principal, "it stays");
     t.same(await n.icfs(["identity", "--identity", pem], { env: { PATH: process.env.PATH } }), principal);
     t.match(stderr, `installed ${id} on ${n.url}, owned by ${principal.stdout.trim()}`);
-    t.not((await n.icfs(["deploy"])).stdout.trim(), id, "another one the next time");
+    t.notMatch(stderr, "before", "it is the first");
+    await t.test("another one the next time, which is said, with the first one's name", async (t) => {
+      const again = `icfs: ${id} was deployed on ${n.url} before, and this makes another canister: \`icfs deploy ${id} --network ${n.url}\` upgrades that one\n`;
+      for (const args of [[], ["--json"], ["--specified-id", SPECIFIED]]) {
+        const { code, stdout, stderr } = await n.icfs(["deploy", ...args]);
+        t.equal(code, 0);
+        t.notMatch(stdout, id);
+        t.ok(stderr.startsWith(again), args.join(" "));
+      }
+      for (const args of [[id], ["--specified-id", SPECIFIED]]) {
+        t.notMatch((await n.icfs(["deploy", ...args])).stderr, "before", "an upgrade makes none");
+      }
+      const other = await startNetwork(t);
+      const env = { ...n.env, ICFS_NETWORK: other.url };
+      t.notMatch((await n.icfs(["deploy"], { env })).stderr, "before", "on another network it is the first");
+    });
 
     await t.test("a key that others can read is refused", async (t) => {
       await chmod(pem, 0o644);
@@ -91,12 +110,13 @@ t.test("what cannot be deployed", async (t) => {
   const cases: [args: string[], message: RegExp][] = [
     [["xx"], /"xx" is no canister id/],
     [["--specified-id", "xx"], /"xx" is no canister id/],
-    [[SPECIFIED], new RegExp(`cannot deploy: Canister ${SPECIFIED} not found`)],
+    [[SPECIFIED], new RegExp(`^icfs: there is no canister ${SPECIFIED} at ${n.url}: `)],
     [
       ["--wasm", "/nowhere.wasm"],
       /no canister to deploy \(ENOENT.*nowhere.wasm'\): run `make canister` first/,
     ],
     [["--wasm", text], /cannot deploy: .*(Wasm|WebAssembly|module)/i],
+    [["--network", "ic"], /or say --network local$/],
     [
       ["--network", "ic"],
       /canisters are created with cycles on https:\/\/icp-api.io: make one with icp or dfx/,
@@ -108,4 +128,25 @@ t.test("what cannot be deployed", async (t) => {
     t.match({ code, stdout }, { code: 1, stdout: "" }, args.join(" "));
     t.match(stderr.trim().split("\n").at(-1), message);
   }
+});
+
+t.test("a local network that is only starting is waited for", async (t) => {
+  // A port that is free, for the network that comes.
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  const { port } = taken.address() as AddressInfo;
+  await new Promise((resolve) => taken.close(resolve));
+  const directory = await temporaryDirectory(t);
+  const url = `http://127.0.0.1:${port}`;
+  const { code, stdout, stderr } = await run(BIN, ["deploy", "--network", url], {
+    env: cleanEnvironment(directory),
+    started: async (child) => {
+      await once(child.stderr!, "data");
+      const { close } = await startLocalNetwork({ port });
+      t.teardown(close);
+    },
+  });
+  t.equal(code, 0, stderr);
+  t.match(stdout, /-cai\n$/);
+  t.match(stderr, `icfs: no network answers at ${url} yet: waiting for it to start\n`);
 });

@@ -1,12 +1,16 @@
 /** icfs doctor, on this host: lines for people, --json, exit codes; with a mount, and with one whose process was killed. */
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import type { Examined } from "../../lib/doctor/check.ts";
 import { hasAccepted } from "../../lib/source/icfs/accepted-releases.ts";
+import { startLocalNetwork } from "../../localnet/index.ts";
 import { eventually, sh } from "../mount/mounts.ts";
 import { BIN, run } from "../support/icfs.ts";
-import { startMountable } from "../support/mountable.ts";
+import { reinstall } from "../support/management.ts";
+import { startMountable, startMountableAssets, startMountableIcboot } from "../support/mountable.ts";
+
+const WASM = new URL("../../build/icfs.wasm", import.meta.url);
 
 t.test("icfs doctor", async (t) => {
   const c = await startMountable(t);
@@ -54,6 +58,22 @@ t.test("icfs doctor", async (t) => {
     t.same(of("canister"), []);
   });
 
+  await t.test("while its network does not answer, it is told so", async (t) => {
+    c.proxy.down = true;
+    const [{ pid }] = JSON.parse((await c.icfs(["status", mountpoint, "--json"])).stdout);
+    process.kill(pid, "SIGHUP");
+    await eventually("it knows", async () => (await mounted.status()).problem !== undefined);
+    const { of } = await doctor(mountpoint);
+    t.match(of("mount")[2], {
+      level: "warn",
+      message: new RegExp(`goes on with release 1, as ${c.proxy.url} does`),
+    });
+    c.proxy.down = false;
+    process.kill(pid, "SIGHUP");
+    await eventually("it is over", async () => (await mounted.status()).problem === undefined);
+    t.equal((await doctor(mountpoint)).of("mount").length, 2);
+  });
+
   await t.test("when its process was killed", async (t) => {
     const [{ pid }] = JSON.parse((await c.icfs(["status", mountpoint, "--json"])).stdout);
     process.kill(pid, "SIGKILL");
@@ -82,7 +102,9 @@ t.test("icfs doctor", async (t) => {
 
   await t.test("of what is not there", async (t) => {
     const absent = "oeagv-5qaaa-aaaah-aar4q-cai";
-    t.match((await doctor(absent)).of("canister"), [{ level: "fail", message: /not found/ }]);
+    t.match((await doctor(absent)).of("canister"), [
+      { level: "fail", message: /^there is no canister .* at http.*unless it has --state$/ },
+    ]);
     const { of } = await doctor(c.id, "--network", "http://127.0.0.1:1");
     t.match(of("network"), [{ level: "fail", message: /ECONNREFUSED/, advice: /icfs localnet/ }]);
     t.match(of("canister"), [{ level: "fail", message: /no network answers/ }]);
@@ -92,4 +114,52 @@ t.test("icfs doctor", async (t) => {
       stdout: /^fail {2}mount: .* does not exist\n {6}mkdir -p /m,
     });
   });
+});
+
+/** Of each kind, as what a mount notices differs: a release's certificate, or a node's signature. */
+const KINDS = { icfs: startMountable, assets: startMountableAssets, icboot: startMountableIcboot };
+
+for (const [kind, start] of Object.entries(KINDS)) {
+  t.test(`a live mount of ${kind}, whose network was replaced`, async (t) => {
+    const c = await start(t);
+    await c.fill({ file: "content" });
+    const { mountpoint, status, umount } = await c.mount("--refresh", "1");
+    const before = await c.icfs(["doctor", mountpoint]);
+    t.equal(before.code, 0, before.stdout);
+    t.match((await status()).rootKey, Buffer.from(c.rootKey).toString("hex"));
+    await c.close();
+    const other = await startLocalNetwork({ port: Number(new URL(c.url).port) });
+    t.teardown(() => other.close());
+    const { code, stdout } = await c.icfs(["doctor", mountpoint]);
+    t.equal(code, 1);
+    t.match(
+      stdout,
+      new RegExp(
+        `^fail +mount: ${mountpoint} goes on with (release|snapshot) .* accepts nothing from ${c.proxy.url} any more: another network`,
+        "m",
+      ),
+      "at once",
+    );
+    await eventually("the mount knows as well", async () => (await status()).refused === true);
+    t.match((await c.icfs(["doctor", mountpoint])).code, 1);
+    await umount();
+  });
+}
+
+t.test("a live mount whose canister was replaced", async (t) => {
+  const c = await startMountable(t);
+  await c.publish({ file: "content" });
+  const { mountpoint, status, umount } = await c.mount("--refresh", "1");
+  await reinstall(c.publisherAgent, c.canister, await readFile(WASM));
+  await eventually("it knows", async () => (await status()).refused === true);
+  const { code, stdout } = await c.icfs(["doctor", mountpoint]);
+  t.equal(code, 1);
+  t.match(
+    stdout,
+    new RegExp(
+      `^fail +mount: ${mountpoint} goes on with release 1, and does not accept what .*: the canister has no release.*\\n .*icfs trust reset ${c.id}`,
+      "m",
+    ),
+  );
+  await umount();
 });

@@ -13,7 +13,7 @@ t.test("what is kept is held, what is not goes when the settings say so", async 
   await c.publish("2");
   await c.publish("3");
   t.equal(await states(c), "held held held");
-  t.equal(await c.owner("keep", id, "1"), "");
+  t.equal(await c.owner("keep", id, "1"), `release 1 of ${id} is kept: the canister holds it for good\n`);
   t.equal(await states(c), "held held kept");
   await c.owner("configure", id, "--hold-newest", "1", "--hold-days", "0");
   t.equal(await states(c), "held dropped kept");
@@ -37,7 +37,7 @@ t.test("what is kept is held, what is not goes when the settings say so", async 
     t.match(await ann.icfs(...args), { code: 1, stderr: /only its owners may/ }, "not for publishers");
   }
 
-  await c.owner("keep", id, "1", "--no");
+  t.match(await c.owner("keep", id, "1", "--no"), `release 1 of ${id} is not kept any more: `);
   t.equal(await states(c), "held dropped dropped");
   await c.owner("keep", id, "3");
   await c.publish("4");
@@ -57,6 +57,7 @@ t.test("settings", async (t) => {
     holdDays: 7,
   };
   t.same(await settings(), standard);
+  t.match(await c.owner("configure", id), /^quota +100 GiB\nunpublished quota +32 GiB for each publisher$/m);
   t.same(await settings("--quota", "2GiB", "--hold-newest", "3"), {
     ...standard,
     quota: 2 ** 31,
@@ -70,7 +71,7 @@ t.test("settings", async (t) => {
   t.equal(
     await c.owner("configure", id),
     "may read           anybody\n" +
-      "quota              2147.5 MB\n" +
+      "quota              2 GiB\n" +
       "unpublished quota  1.5 MB for each publisher\n" +
       "held releases      the newest 3, those of the last 30 days, and those that are kept\n",
   );

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import t from "tap";
 import { writeTree } from "../publish/trees.ts";
 import { startCanister, startNetwork } from "../support/canister-network.ts";
+import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
 t.test("networks and root keys", async (t) => {
   const c = await startCanister(t);
@@ -49,7 +50,10 @@ t.test("networks and root keys", async (t) => {
       ["ls", id, "--network", c.url, "--root-key", hex.slice(2)],
       /is neither a key in hexadecimal nor a file/,
     ],
-    [["ls", id, "--network", other.url], new RegExp(`${id} not found`)],
+    [
+      ["ls", id, "--network", other.url],
+      new RegExp(`^icfs: there is no canister ${id} at ${other.url}: .*unless it has --state$`),
+    ],
   ];
   for (const [args, message] of refused) {
     const { code, stdout, stderr } = await c.icfs(args, { env: bare });
@@ -70,6 +74,10 @@ t.test("no network there: an error at once, with what to do", async (t) => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
+  const mute = createServer(() => {});
+  await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => void mute.close());
+  const silent = `http://127.0.0.1:${(mute.address() as AddressInfo).port}`;
   const n = await startNetwork(t);
   const url = `http://127.0.0.1:${port}`;
   const key = Buffer.from(n.rootKey).toString("hex");
@@ -78,10 +86,56 @@ t.test("no network there: an error at once, with what to do", async (t) => {
     const { code, stdout, stderr } = await n.icfs([...args, "--network", url]);
     t.match({ code, stdout }, { code: 1, stdout: "" }, args[0]!);
     t.match(
-      stderr,
+      stderr.replace(/^.* yet: waiting for it to start\n/, ""),
       `icfs: no network answers at ${url} (connect ECONNREFUSED 127.0.0.1:${port}): start one with \`icfs localnet\`\n`,
     );
+  }
+  // Those that are patient with a bad line are not with one that is not there.
+  await mkdir(join(n.directory, "tree"));
+  for (const args of [
+    ["publish", join(n.directory, "tree"), id],
+    ["releases", id],
+    ["rollback", id, "1"],
+    ["roles", id],
+  ]) {
+    const { code, stdout, stderr } = await n.icfs([...args, "--network", silent, "--root-key", key]);
+    t.match({ code, stdout }, { code: 1, stdout: "" }, args[0]!);
+    t.match(stderr, `icfs: no network answers at ${silent}: no answer within 5 s; look at`);
+    t.notMatch(stderr, "hashing");
   }
   const given = await n.icfs(["ls", id, "--network", url, "--root-key", key]);
   t.match(given, { code: 1, stdout: "", stderr: /^icfs: .*ECONNREFUSED/ });
 });
+
+t.test(
+  "--network local was forgotten: what that comes to, and that it was, in a network of its own",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const id = "lxzze-o7777-77777-aaaaa-cai";
+    const script = `ip link set lo up
+    "$1" localnet >net & until grep -q ready net; do sleep 0.1; done
+    mkdir tree mnt
+    for command in "ls ${id}" "publish tree ${id}" "mount ${id} mnt --log-file log" "releases ${id}" "doctor ${id}"; do
+      echo "# $command"; "$1" $command; echo "code $?"
+    done
+    kill $!`;
+    const { stdout } = await run("unshare", ["--net", "sh", "-c", `{ ${script}\n} 2>&1`, "sh", BIN], {
+      env: cleanEnvironment(directory),
+      cwd: directory,
+      limit: 300_000,
+    });
+    const said = new Map(
+      stdout.split(/^# /m).map((part) => [part.split(" ", 1)[0]!, part.slice(part.indexOf("\n") + 1)]),
+    );
+    const hint = "A local network answers at http://127.0.0.1:4943: did you mean --network local?";
+    for (const command of ["ls", "publish", "mount", "releases"]) {
+      t.match(
+        said.get(command),
+        /^icfs: no network answers at https:\/\/icp-api\.io \(--network ic, the default\): getaddrinfo [^\n]*\ncode 1\n$/,
+        command,
+      );
+      t.match(said.get(command), `. ${hint}\n`, command);
+    }
+    t.match(said.get("doctor"), new RegExp(`fail +network: .*\n +${hint.replace("?", "\\?")}\n`));
+  },
+);

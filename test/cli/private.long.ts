@@ -1,13 +1,10 @@
 /** A canister that only those with a role may read: icfs configure --private. */
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { Principal } from "@dfinity/principal";
 import t from "tap";
 import { writeTree } from "../publish/trees.ts";
 import { run } from "../support/icfs.ts";
 import { startOwnedCanister } from "../support/people.ts";
-
-const ANONYMOUS = Principal.anonymous().toText();
 
 t.test("a private canister", async (t) => {
   const c = await startOwnedCanister(t);
@@ -15,6 +12,7 @@ t.test("a private canister", async (t) => {
   const mountpoint = join(c.directory, "mnt");
   await mkdir(mountpoint);
   t.teardown(() => run("umount", ["-l", mountpoint], { env: c.env }).then(() => {}));
+  const own = join(c.env.XDG_CONFIG_HOME!, "icfs/identity.pem");
   const log = ["--log-file", join(c.directory, "log")];
   const reader = await c.person("reader", "secp256k1");
   const publisher = await c.person("publisher", "ed25519");
@@ -35,18 +33,23 @@ t.test("a private canister", async (t) => {
       t.match(await c.icfs(args), {
         code: 1,
         stdout: "",
-        stderr: `icfs: ${id} is private, and ${ANONYMOUS} may not read it: give a reader's or an owner's key with --identity PEM\n`,
+        stderr: `icfs: ${id} is private, and no key was given: give a reader's or an owner's with --identity PEM; your own is --identity ${own}\n`,
       });
     }
     for (const args of [...reading, ["publish", tree, id]]) {
       const { code, stdout, stderr } = await stranger.icfs(...args);
       t.match({ code, stdout }, { code: 1, stdout: "" }, args.join(" "));
+      t.notMatch(stderr, "hashing");
       t.match(
         stderr,
         `${id} is private, and ${stranger.principal} may not read it: give a reader's or an owner's key`,
       );
       t.match(stderr, `have an owner run \`icfs grant ${id} ${stranger.principal} reader\``);
     }
+  });
+
+  await t.test("is read by its owner as the error says", async (t) => {
+    t.match(await c.icfs(["ls", id, "--identity", own]), { code: 0, stdout: "file\n", stderr: "" });
   });
 
   await t.test("is read and mounted with a reader's key", async (t) => {
@@ -59,13 +62,12 @@ t.test("a private canister", async (t) => {
     t.match(await reader.icfs("mount", id, mountpoint, ...log), { code: 0, stderr: "" });
     t.match(await run("cat", [join(mountpoint, "file")], { env: c.env }), { code: 0, stdout: "content" });
     t.match(await c.icfs(["umount", mountpoint]), { code: 0, stderr: "" });
-    t.match(
-      await reader.icfs("publish", tree, id),
-      { code: 0, stdout: /^nothing changed/ },
-      "nothing to refuse",
-    );
+    t.match(await reader.icfs("publish", tree, id, "--dry-run"), {
+      code: 0,
+      stdout: /^nothing would change/,
+    });
     await writeTree(tree, { file: "changed" });
-    t.match(await reader.icfs("publish", tree, id), { code: 1, stderr: /may not publish on/ });
+    t.match(await reader.icfs("publish", tree, id), { code: 1, stderr: /^icfs: \S+ may not publish on/ });
   });
 
   await t.test("is published to with a publisher's", async (t) => {

@@ -137,11 +137,20 @@ t.test("who may publish", async (t) => {
     t.match((await c.source().head())?.header, { number: 1 });
   });
 
-  await t.test("nor on a terminal, where a bar must not keep the command", async (t) => {
+  await t.test("nor on a terminal, and nothing is read before", async (t) => {
     const command = `${BIN} publish ${tree} ${id}`;
     const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], { env: other });
     t.equal(code, 1);
     t.match(stdout, "may not publish");
+    t.notMatch(stdout, /hashing|uploading/);
+  });
+
+  await t.test("on a terminal a bar does not keep a command that fails", async (t) => {
+    const forbidden = await treeOf(c, "forbidden", { "new\nline": "" });
+    const command = `${BIN} publish ${forbidden} ${id}`;
+    const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], { env: c.env });
+    t.equal(code, 1);
+    t.match(stdout, /hashing[\s\S]*the path has a control character/);
     t.ok(stdout.lastIndexOf("\x1b[?25h") > stdout.lastIndexOf("\x1b[?25l"), "the cursor is back");
   });
 

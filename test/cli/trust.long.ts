@@ -1,10 +1,12 @@
 /** icfs trust: what this host has accepted, and what happens when a canister shows something else. */
+import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
+import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
 import { writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
-import { run } from "../support/icfs.ts";
+import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 import { reinstall } from "../support/management.ts";
 
 t.test("a canister that was reinstalled is refused until its trust is reset", async (t) => {
@@ -38,7 +40,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
   const third = await publish("3");
   t.match(await c.icfs(["ls", id]), { code: 0 }, "a successor");
   t.match(await accepted(), [{ canister: id, number: 3, header: third.header }]);
-  t.match(await c.icfs(["trust", "show"]), { code: 0, stdout: `${id} 3 ${third.header}\n` });
+  t.match(await c.icfs(["trust", "show"]), { code: 0, stdout: `${id} 3 ${third.header} ${c.url}\n` });
 
   await t.test("fewer releases than before", async (t) => {
     await reinstall(c.publisherAgent, c.canister, wasm);
@@ -66,7 +68,11 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
   });
 
   await t.test("after a reset", async (t) => {
-    t.same(await c.icfs(["trust", "reset", id]), { code: 0, stdout: "", stderr: "" });
+    t.same(await c.icfs(["trust", "reset", id]), {
+      code: 0,
+      stdout: `forgot what was accepted of ${id}: release 3 on ${c.url}\n`,
+      stderr: "",
+    });
     t.same(await accepted(), []);
     const mounted = await mount();
     t.match(mounted, { code: 0, stderr: "" });
@@ -133,6 +139,31 @@ t.test("a damaged file names itself and the way out, and stands in nobody else's
     t.match(await c.icfs(args), damaged);
   const other = (await c.icfs(["deploy"])).stdout.trim();
   t.match(await c.icfs(["publish", tree, other]), { code: 0 }, "another canister");
-  t.match(await c.icfs(["trust", "reset", id]), { code: 0 });
+  t.match(await c.icfs(["trust", "reset", id]), { code: 0, stdout: /: a damaged file\n$/ });
   t.match(await c.icfs(["ls", id]), { code: 0 });
 });
+
+t.test(
+  "the network of each canister is named, also where an older version has not written it down",
+  async (t) => {
+    const directory = await temporaryDirectory(t);
+    const env = cleanEnvironment(directory);
+    const trust = join(directory, "state/icfs/trust");
+    await mkdir(trust, { recursive: true });
+    const id = "oeagv-5qaaa-aaaah-aar4q-cai";
+    const main = await rootKeyOf(resolveNetwork("ic"), undefined);
+    const networks: [name: string, fields: { network: string; url?: string }][] = [
+      ["ic", { network: createHash("sha256").update(main).digest("hex") }],
+      ["ic", { network: "11", url: "https://icp-api.io" }],
+      ["local", { network: "22", url: "http://127.0.0.1:4943" }],
+      ["https://ic.example", { network: "33", url: "https://ic.example" }],
+      ["(network with the root key 4444444444444444)", { network: "4".repeat(64) }],
+    ];
+    for (const [i, [, fields]] of networks.entries()) {
+      const accepted = { canister: id, number: 1, header: "ab", ...fields };
+      await writeFile(join(trust, `${id}-${i}.json`), JSON.stringify(accepted));
+    }
+    const { stdout } = await run(BIN, ["trust", "show"], { env });
+    t.same(stdout.split("\n"), [...networks.map(([name]) => `${id} 1 ab ${name}`), ""]);
+  },
+);

@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { type Command, CommanderError } from "commander";
 import t from "tap";
 import { icfsProgram } from "../../lib/cli/program.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+const HELPER = fileURLToPath(new URL("../../lib/cli/mount-helper-main.ts", import.meta.url));
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 const home = await temporaryDirectory(t);
@@ -81,7 +83,7 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--memory <size>.*default:\s+256 MiB/,
       /--read-timeout <time>.*default:\s+10 s,\s+env:\s+ICFS_READ_TIMEOUT/,
       /--cache-dir <dir>.*default:\s+"\S+\/icfs",\s+env:\s+ICFS_CACHE_DIR/,
-      /--max-cache-size <size>.*default:\s+4096 MiB/,
+      /--max-cache-size <size>.*default:\s+4 GiB/,
       /--prefetch <what>.*choices:\s+"all",\s+"boot",\s+"none",\s+default:\s+"all"/,
       /--open <when>.*choices:\s+"now",\s+"whole",\s+default:\s+"now"/,
       /--refresh <time>.*default:\s+60 s/,
@@ -148,6 +150,12 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
   const cases: [args: string[], reason: RegExp, env?: NodeJS.ProcessEnv][] = [
     [[], /Usage: icfs/],
     [["moutn"], /unknown command 'moutn'[\s\S]*mount/],
+    [["help", "muont"], /^error: unknown command 'muont'\n\(Did you mean mount\?\)\n$/],
+    [["muont", "--help"], /^error: unknown command 'muont'\n\(Did you mean mount\?\)\n$/],
+    [["help", "frobnicate"], /^error: unknown command 'frobnicate'\n$/],
+    [["help", "trust", "rest"], /^error: unknown command 'rest'\n\(Did you mean reset\?\)\n$/],
+    [["trust", "help", "rest"], /^error: unknown command 'rest'\n\(Did you mean reset\?\)\n$/],
+    [["trust", "shwo", "-h"], /^error: unknown command 'shwo'\n\(Did you mean show\?\)\n$/],
     [["ls", "--recusive", ID], /unknown option '--recusive'[\s\S]*--recursive/],
     [["publish", "dir"], /missing required argument 'canister'/],
     [["mount", ID], /missing required argument 'mountpoint'/],
@@ -187,6 +195,41 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
   for (const [args, reason] of cases.slice(0, 4)) {
     t.match(await icfs(args), { code: 2, stdout: "", stderr: reason }, `icfs ${args.join(" ")}, started`);
   }
+});
+
+t.test("swapped arguments are recognised, and shown in their order", async (t) => {
+  const person = "zw4cm-c6hta-6yyvr-ljnaf-i72q7-m3fax-wbvdz-e3gi3-5kw7d-4bgvm-uae";
+  const cases: [args: string[], order: string][] = [
+    [["mount", "/mnt", ID], `CANISTER DIR, so ${ID} /mnt`],
+    [["mount", "mnt", `${ID}@3`], `CANISTER DIR, so ${ID}@3 mnt`],
+    [["publish", ID, "netboot"], `icfs publish netboot ${ID}`],
+    [["verify", "/srv/tftp", ID], `icfs verify ${ID} /srv/tftp`],
+    [["ls", "pxelinux.cfg", ID], `icfs ls ${ID} pxelinux.cfg`],
+    [["cat", "pxelinux.cfg/default", `${ID}@3`], `icfs cat ${ID}@3 pxelinux.cfg/default`],
+    [["doctor", "/srv/tftp", ID], `icfs doctor ${ID} /srv/tftp`],
+    [["grant", person, ID, "reader"], `icfs grant ${ID} ${person} reader`],
+    [["revoke", person, ID], `icfs revoke ${ID} ${person}`],
+  ];
+  for (const [args, order] of cases) {
+    const program = await icfsProgram(args[0]);
+    await t.rejects(
+      program.parseAsync(args, { from: "user" }),
+      {
+        name: "UserError",
+        message: new RegExp(`^the arguments are swapped: .* is a canister and .* is not; it is ${order}$`),
+      },
+      args.join(" "),
+    );
+  }
+  t.match(await icfs(["mount", "/mnt", ID]), {
+    code: 1,
+    stdout: "",
+    stderr: /^icfs: the arguments are swapped/,
+  });
+  t.match(await run(process.execPath, [HELPER, "/mnt", ID], { env }), {
+    code: 32,
+    stderr: /^mount.icfs: the arguments are swapped/,
+  });
 });
 
 t.test("what is right as usage and cannot work: exit code 1", async (t) => {

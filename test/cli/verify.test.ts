@@ -10,6 +10,7 @@ import { startCanister, type TestCanister } from "../support/canister-network.ts
 import { startFaultProxy } from "../support/fault-proxy.ts";
 import { run, type Test } from "../support/icfs.ts";
 import { treeOf } from "../support/icfs-canister.ts";
+import { startMountable } from "../support/mountable.ts";
 
 const MiB = 1024 * 1024;
 
@@ -156,3 +157,32 @@ t.test("a file whose hash the publisher got wrong", async (t) => {
   const cat = await c.icfs(["cat", c.canister.toText(), "wrong"]);
   t.match(cat, { code: 1, stdout: "", stderr: /^icfs: wrong: the file's SHA-256 is/ });
 });
+
+t.test(
+  "a mount is verified on its own network, whatever is the default, and on another when that is given",
+  async (t) => {
+    const c = await startMountable(t);
+    await c.publish(first);
+    const { mountpoint } = await c.mount();
+    await c.publish({ z: "newer" });
+    const dead = "http://127.0.0.1:1";
+    const env: NodeJS.ProcessEnv = { ...c.env, ICFS_NETWORK: dead, ICFS_ROOT_KEY: "nonsense" };
+    const all = [{ env }, { env: { ...env, ICFS_NETWORK: "ic", ICFS_ROOT_KEY: "", ICFS_SOURCE: "assets" } }];
+    for (const options of all) {
+      const { code, stdout, stderr } = await c.icfs(["verify", mountpoint], options);
+      t.equal(code, 0, stderr);
+      t.match(
+        stdout,
+        new RegExp(`^release 1 of ${c.id} .*; ${mountpoint} is the same\\n$`),
+        "what is mounted, not the newest",
+      );
+    }
+    t.match(await c.icfs(["verify", mountpoint, "--network", dead], { env: c.env }), {
+      code: 1,
+      stdout: "",
+      stderr: `icfs: no network answers at ${dead}`,
+    });
+    const elsewhere = await startCanister(t);
+    t.match(await c.icfs(["verify", mountpoint, "--network", elsewhere.url], { env: c.env }), { code: 1 });
+  },
+);

@@ -63,7 +63,7 @@ t.test("chains that do not reach what this host has accepted", async (t) => {
     await liar.tell(newest, page);
     const refused = await mount(...withoutKept);
     t.match(refused, { code: 1, stdout: "", stderr: message }, name);
-    t.match(await icfs("trust", "show"), { stdout: `${id} 2 ${headerHash(second).toString("hex")}\n` });
+    t.match(await icfs("trust", "show"), { stdout: `${id} 2 ${headerHash(second).toString("hex")} ` });
   }
   t.equal((await sh("grep", mountpoint, "/proc/mounts")).stdout, "", "nothing is mounted");
 

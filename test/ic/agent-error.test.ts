@@ -1,16 +1,19 @@
 import {
   RejectError as AgentRejectError,
+  CertificateNotAuthorizedErrorCode,
   CertificateVerificationErrorCode,
   HttpErrorCode,
   HttpFetchErrorCode,
   IngressExpiryInvalidErrorCode,
   InputError,
   ProtocolError,
+  QuerySignatureVerificationFailedErrorCode,
   type RequestId,
   TransportError,
   TrustError,
   UncertifiedRejectErrorCode,
 } from "@dfinity/agent";
+import { Principal } from "@dfinity/principal";
 import t from "tap";
 import { FormatError } from "../../lib/errors.ts";
 import { fromAgent } from "../../lib/ic/agent-error.ts";
@@ -72,6 +75,19 @@ t.test("errors of HTTP, of the connection, and of others", async (t) => {
   t.match(fromAgent(new TypeError("Uint8Array expected")), { name: "Error", message: "Uint8Array expected" });
   t.equal(fromAgent(new Error("plain\nwith more")).message, "plain");
   t.equal(fromAgent("thrown text").message, "thrown text");
+});
+
+t.test("a signature of somebody else, whoever says so", async (t) => {
+  for (const code of [
+    new CertificateVerificationErrorCode("Invalid signature"),
+    new QuerySignatureVerificationFailedErrorCode("aaaaa-aa"),
+    new CertificateNotAuthorizedErrorCode(Principal.anonymous(), Principal.anonymous()),
+  ]) {
+    t.match(fromAgent(new TrustError(code)), {
+      name: "SignatureError",
+      message: /^the signature of the answer is not this network's: /,
+    });
+  }
 });
 
 t.test("a gateway that does not know the canister", async (t) => {

@@ -23,17 +23,23 @@ async function attempts(n: number, retry: number, error: Error) {
     if (made < n) throw error;
     return "open";
   };
-  const result = await untilNetworkAnswers(attempt, { retry, log }, never).catch((thrown) => thrown);
-  return { result, made, warnings };
+  const said: string[] = [];
+  const waiting = (reason: string) => void said.push(reason);
+  const result = await untilNetworkAnswers(attempt, { retry, waiting, log }, never).catch((thrown) => thrown);
+  return { result, made, warnings, said };
 }
 
 t.test("it goes on for as long as it may, and says so", async (t) => {
   const refused = new Error("connect ECONNREFUSED 192.0.2.1:443");
   const warning =
     "the network has no answer that counts yet, trying again: connect ECONNREFUSED 192.0.2.1:443";
-  t.same(await attempts(1, 0, refused), { result: "open", made: 1, warnings: [] });
-  t.same(await attempts(3, 60_000, refused), { result: "open", made: 3, warnings: [warning, warning] });
-  t.same(await attempts(3, 0, refused), { result: refused, made: 1, warnings: [] });
+  t.same(await attempts(1, 0, refused), { result: "open", made: 1, warnings: [], said: [] });
+  t.same(
+    await attempts(3, 60_000, refused),
+    { result: "open", made: 3, warnings: [warning, warning], said: [refused.message] },
+    "whoever waits is told once",
+  );
+  t.same(await attempts(3, 0, refused), { result: refused, made: 1, warnings: [], said: [] });
   const { result, made } = await attempts(1000, 2000, refused);
   t.equal(result, refused);
   t.ok(made >= 2 && made <= 10, `${made} attempts`);
@@ -99,11 +105,15 @@ t.test("a signal ends the wait", async (t) => {
   const background = await run(BIN, waiting, {
     env,
     started: async (child) => {
+      await once(child.stderr!, "data");
       await eventually("it waits", async () =>
         /trying again/.test(await readFile(log, "utf8").catch(() => "")),
       );
       child.kill("SIGTERM");
     },
   });
-  t.equal(background.code, 128 + 15);
+  t.match(background, {
+    code: 128 + 15,
+    stderr: `icfs: no answer from the network http://127.0.0.1:1 yet (connect ECONNREFUSED 127.0.0.1:1): goes on trying for 60 min (retry); the log is ${log}\n`,
+  });
 });

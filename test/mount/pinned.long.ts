@@ -84,7 +84,7 @@ t.test("an older release", async (t) => {
       .update(bytesOf(2, 2 * MiB).subarray(MiB))
       .digest();
     proxy.fault = (_, body) => (body.includes(chunk) ? "flip" : "none");
-    const { code, stdout, stderr } = await icfs(["verify", spoiled.mountpoint, "--json"]);
+    const { code, stdout, stderr } = await icfs(["verify", spoiled.mountpoint, "--json", "--network", c.url]);
     t.equal(code, 1);
     t.match(stderr, /: 1 problem\n$/);
     t.match(JSON.parse(stdout).problems, [`${spoiled.mountpoint}: large: EIO`]);

@@ -136,6 +136,28 @@ t.test("a mount outlives an upgrade, and follows releases", async (t) => {
   );
 });
 
+t.test("a purge while it is mounted is refused before anything is removed", async (t) => {
+  const ways = { "apt purge": ["apt-get", "--yes", "purge"], "dpkg --purge": ["dpkg", "--purge"] };
+  const installed = await listing();
+  for (const [way, command] of Object.entries(ways)) {
+    const { code, stderr } = await debian.run([...command, "icfs"]);
+    t.not(code, 0, way);
+    t.match(
+      stderr,
+      new RegExp(`icfs: still serving ${MOUNTPOINT} from its cache, and nothing was removed: umount it`),
+    );
+    t.match((await debian.run(["dpkg", "--status", "icfs"])).stdout, /^Status: \w+ ok installed$/m, way);
+    t.same(await listing(), installed, "every file is there");
+    t.same(await debian.run(["dpkg", "--verify", "icfs"]), silent, "as it was");
+  }
+  t.match(
+    await bare("/usr/bin/icfs", "status", MOUNTPOINT),
+    { code: 0, stderr: "" },
+    "and the program works",
+  );
+  await followed("after-the-refusal");
+});
+
 t.test("it outlives the package's removal, which says so", async (t) => {
   // One that has done nothing but to begin.
   const later = "/srv/later";
@@ -155,7 +177,7 @@ t.test("it outlives the package's removal, which says so", async (t) => {
   t.same(await bare("/bin/rmdir", later), silent);
 });
 
-t.test("a purge takes nobody's files away", async (t) => {
+t.test("nor does a purge take its files away after the removal", async (t) => {
   t.match(await apt("purge", "icfs"), {
     code: 100,
     stderr: new RegExp(`still serving ${MOUNTPOINT} from its cache`),

@@ -2,9 +2,9 @@
  * How a mount's process is asked about itself: HTTP over a socket that is named for the mount's device number, in the
  * host's runtime directory. Only the user who mounted can ask: file names of a private canister stand in the answers.
  */
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { createServer, request } from "node:http";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Mount } from "../../fs/mounting/mountinfo.ts";
 import type { Log } from "../../log.ts";
@@ -44,9 +44,16 @@ export function serveControl(mount: Mount, status: () => MountStatus, log: Log):
   };
 }
 
+/** Below /tmp another user may have made it, who could answer anything. @throws Error */
+function mustBeOwn(socket: string): void {
+  const { uid } = statSync(dirname(socket));
+  if (uid !== process.getuid!()) throw new Error(`${dirname(socket)} belongs to another user`);
+}
+
 /** What the process that serves a mount says of it. @throws UserError when it does not answer */
 export async function askStatus(mount: Mount): Promise<MountStatus> {
   try {
+    mustBeOwn(socketOf(mount));
     return await new Promise<MountStatus>((resolve, reject) => {
       const asked = request(
         { socketPath: socketOf(mount), path: "/status", timeout: TIMEOUT_MS },

@@ -23,12 +23,17 @@ export interface MountDescription extends ReleaseNames {
 
 export interface MountStatus extends MountDescription {
   readonly pid: number;
+  /** The URL of the network that it is mounted from, and its root key in hexadecimal. */
+  readonly network: string;
+  readonly rootKey: string;
   /** Seconds since the release, or one that follows it, was certified. */
   readonly proofAge: number;
   /** When the network was last asked with success; not there: not since the mount. */
   readonly checkedAt?: string;
   /** Why it could not be asked the last time. */
   readonly problem?: string;
+  /** There was an answer, which this mount does not accept: it is not an outage, and does not end by itself. */
+  readonly refused?: true;
   /** All of the release can be read without the network. */
   readonly hydrated: boolean;
   readonly hydration?: Hydration;
@@ -75,9 +80,12 @@ export interface Described {
 
 /** And what its status is made of. */
 export interface Reported extends Described {
+  readonly network: string;
+  readonly rootKey: Uint8Array;
   readonly following: {
     readonly checkedAt: Date | undefined;
     readonly problem: string | undefined;
+    readonly refused: boolean;
     readonly next:
       | { readonly release: Release; readonly state: string; readonly hydration: Hydration | undefined }
       | undefined;
@@ -122,16 +130,19 @@ export function describe({ canister, mountpoint, source, warning, live }: Descri
 
 export function statusOf(mount: Reported): MountStatus {
   const { live, following, fileSystem, cache, disk } = mount;
-  const { checkedAt, problem, next } = following;
+  const { checkedAt, problem, refused, next } = following;
   const { hydration } = live.now;
   const { openSince } = cache.breaker;
   const { lastError } = fileSystem;
   return {
     ...describe(mount),
     pid: process.pid,
+    network: mount.network,
+    rootKey: Buffer.from(mount.rootKey).toString("hex"),
     proofAge: Math.round(live.age / 1000),
     ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
     ...(problem !== undefined && { problem }),
+    ...(refused && { refused }),
     hydrated: isDone(hydration),
     ...(hydration && { hydration }),
     ...(next && {

@@ -106,12 +106,13 @@ export class ServiceManager {
 /** How a mount does, in one line. @param status undefined: nothing is mounted yet */
 export function statusLine(status: MountStatus | undefined): string {
   if (status === undefined) return "asking the network for the newest release";
-  const { hydrated, hydration, problem, next } = status;
+  const { hydrated, hydration, problem, refused, next } = status;
   const parts = [`${namedInWords(status)} of ${status.canister} at ${status.mountpoint}`];
   if (hydrated) parts.push("all of it is here");
   else if (hydration !== undefined) parts.push(`${percent(hydration)} of it is here`);
   if (next !== undefined) parts.push(`${namedInWords(next)} is ${next.state}`);
-  if (problem !== undefined) parts.push("the network does not answer");
+  if (refused) parts.push("the network's answer is not accepted");
+  else if (problem !== undefined) parts.push("the network does not answer");
   return oneLine(parts.join("; "));
 }
 

@@ -13,6 +13,7 @@ import type { Principal } from "@dfinity/principal";
 import { stateDirectory } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate.ts";
+import type { CanisterAddress } from "../address.ts";
 import { ancestors } from "./chain.ts";
 import type { Head, ReleaseReader } from "./release-reader.ts";
 
@@ -20,6 +21,8 @@ export interface AcceptedRelease {
   readonly canister: string;
   /** SHA-256 of the network's root key: the same canister id elsewhere is another canister. */
   readonly network: string;
+  /** Where the network was when the release was accepted; not there in files of older versions. */
+  readonly url?: string;
   readonly number: number;
   /** SHA-256 of the release's header, in hexadecimal. */
   readonly header: string;
@@ -39,12 +42,27 @@ export function hasAccepted(canister: Principal, rootKey: Uint8Array): boolean {
   return read(fileOf(placeOf(canister, rootKey))) !== undefined;
 }
 
-/** Forgets what was accepted from a canister, on every network. Returns whether there was anything. @throws UserError */
-export function resetTrust(canister: Principal): boolean {
+/**
+ * Forgets what was accepted from a canister, on every network. Returns what that was, with undefined for a file that could not be
+ * read. @throws UserError
+ */
+export function resetTrust(canister: Principal): (AcceptedRelease | undefined)[] {
   // By name: a file that cannot be read any more is what somebody may want to be rid of.
   const found = files().filter((name) => name.startsWith(`${canister.toText()}-`));
-  for (const name of found) rmSync(join(directory(), name), { force: true });
-  return found.length > 0;
+  return found.map((name) => {
+    const file = join(directory(), name);
+    const accepted = readable(file);
+    rmSync(file, { force: true });
+    return accepted;
+  });
+}
+
+function readable(file: string): AcceptedRelease | undefined {
+  try {
+    return read(file);
+  } catch {
+    return undefined;
+  }
 }
 
 function files(): string[] {
@@ -64,19 +82,18 @@ function files(): string[] {
  */
 export function trustingReader(
   reader: ReleaseReader,
-  canister: Principal,
-  rootKey: Uint8Array,
+  address: CanisterAddress,
   remember = true,
 ): ReleaseReader {
   return {
     async head() {
       const head = await reader.head();
-      await checkTrust(canister, rootKey, head, reader, remember);
+      await checkTrust(address, head, reader, remember);
       return head;
     },
     async restore(proof) {
       const head = await reader.restore(proof);
-      checkKept(canister, rootKey, head);
+      checkKept(address, head);
       return head;
     },
     headers: (from, count) => reader.headers(from, count),
@@ -90,7 +107,7 @@ export function trustingReader(
  * this host has accepted it once, and the chain cannot be walked without the network. After `icfs trust reset` no kept release is
  * let through.
  */
-function checkKept(canister: Principal, rootKey: Uint8Array, { header, hash }: Head): void {
+function checkKept({ canister, rootKey }: CanisterAddress, { header, hash }: Head): void {
   const before = read(fileOf(placeOf(canister, rootKey)));
   const isKnown =
     before !== undefined &&
@@ -105,8 +122,7 @@ function checkKept(canister: Principal, rootKey: Uint8Array, { header, hash }: H
 
 /** @param head undefined before the first release */
 async function checkTrust(
-  canister: Principal,
-  rootKey: Uint8Array,
+  { canister, rootKey, network }: CanisterAddress,
   head: Head | undefined,
   reader: ReleaseReader,
   remember: boolean,
@@ -125,7 +141,8 @@ async function checkTrust(
     }
   }
   if (!remember || head === undefined || before?.number === head.header.number) return;
-  await write(file, { ...place, number: head.header.number, header: head.hash.toString("hex") });
+  const { url } = network;
+  await write(file, { ...place, url, number: head.header.number, header: head.hash.toString("hex") });
 }
 
 async function mustDescend(

@@ -49,7 +49,7 @@ export async function openHead(
   reader: ReleaseReader,
   remember = true,
 ): Promise<Head> {
-  const trusting = trustingReader(reader, address.canister, address.rootKey, remember);
+  const trusting = trustingReader(reader, address, remember);
   const head = await fewAttempts(() => trusting.head());
   if (head === undefined) {
     throw new UserError(
@@ -80,7 +80,7 @@ export async function restoreRelease(
   { proof, headers }: Evidence,
   reader: ReleaseReader,
 ): Promise<ProvenRelease> {
-  const head = await trustingReader(reader, address.canister, address.rootKey).restore(proof);
+  const head = await trustingReader(reader, address).restore(proof);
   const newest = head.header.number - 1;
   return proven(head, address, {
     headers: async (from, count) => headers.slice(newest - from, newest - from + count),

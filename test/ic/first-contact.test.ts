@@ -1,0 +1,104 @@
+/** Whether a network is there at all, and whether another was meant. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Principal } from "@dfinity/principal";
+import t, { type Test } from "tap";
+import { UserError } from "../../lib/errors.ts";
+import { createAgent, NO_ARGUMENTS, queryReply } from "../../lib/ic/agent.ts";
+import { NoAnswerError, NoSuchCanisterError } from "../../lib/ic/call-errors.ts";
+import { queries, replicatedCalls, unverifiedCall } from "../../lib/ic/canister-calls.ts";
+import { mustAnswer, unreachable, withHint } from "../../lib/ic/first-contact.ts";
+import { managementCanister } from "../../lib/ic/management.ts";
+import { NetworkUnreachableError, resolveNetwork } from "../../lib/ic/network.ts";
+import { icfsCanister } from "../../lib/icfs-canister.ts";
+import { startEmptyNetwork } from "../support/networks.ts";
+
+const ID = Principal.fromText("lxzze-o7777-77777-aaaaa-cai");
+
+/** A server that ends with the test. @returns its URL, and how often it was asked */
+async function serve(t: Test, listener: Parameters<typeof createServer>[1]) {
+  let requests = 0;
+  const server: Server = createServer((request, response) => {
+    requests += 1;
+    (listener as (...args: unknown[]) => void)(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests: () => requests };
+}
+
+t.test("one that is silent, or where nobody listens, is not there", async (t) => {
+  const silent = await serve(t, () => {});
+  await t.rejects(mustAnswer(resolveNetwork(silent.url)), {
+    name: "UserError",
+    message: new RegExp(`^no network answers at ${silent.url}: no answer within 5 s; look at`),
+  });
+  t.equal(silent.requests(), 1, "it is asked once");
+  await t.rejects(mustAnswer(resolveNetwork("http://127.0.0.1:1")), { message: /: connect ECONNREFUSED/ });
+  await t.rejects(mustAnswer(resolveNetwork("http://no.such.host.invalid")), { message: /: getaddrinfo E/ });
+});
+
+t.test("a connection that is cut off is a bad line's", async (t) => {
+  const { url, requests } = await serve(t, (request) => request.socket.destroy());
+  await mustAnswer(resolveNetwork(url));
+  t.equal(requests(), 1);
+});
+
+t.test("whatever answers is there", async (t) => {
+  for (const status of [200, 403, 502]) {
+    const { url } = await serve(t, (_, response) => void response.writeHead(status).end("<html>"));
+    await mustAnswer(resolveNetwork(url));
+  }
+});
+
+t.test("the main network is named, also as the default", async (t) => {
+  const error = unreachable(resolveNetwork("ic"), new NoAnswerError("getaddrinfo ENOTFOUND icp-api.io"));
+  t.match(
+    error.message,
+    /^no network answers at https:\/\/icp-api\.io \(--network ic, the default\): getaddrinfo ENOTFOUND/,
+  );
+});
+
+t.test("a local network that answers is hinted at", async (t) => {
+  const local = resolveNetwork((await startEmptyNetwork(t)).url);
+  const nobody = { ...local, url: "http://127.0.0.1:1" };
+  const elsewhere = [
+    new NetworkUnreachableError("no network answers", "https://icp-api.io"),
+    new NoSuchCanisterError("x", "https://icp-api.io", false),
+  ];
+  const hint = `A local network answers at ${local.url}: did you mean --network local?`;
+  for (const error of elsewhere) {
+    const hinted = await withHint(error, local);
+    t.match(hinted, { name: "UserError", message: `${error.message}. ${hint}` });
+    t.equal(await withHint(hinted, local), hinted, "once");
+    t.equal(await withHint(error, nobody), error, "none answers");
+  }
+  for (const error of [new UserError("other"), new NoSuchCanisterError("x", local.url, true), "text"]) {
+    t.equal(await withHint(error, local), error);
+  }
+});
+
+t.test("a canister that is not there is an error that says so, however it is asked", async (t) => {
+  const { url, rootKey, agent: signing } = await startEmptyNetwork(t);
+  const network = resolveNetwork(url);
+  const agent = createAgent({ network, rootKey, verifyQuerySignatures: true, requestTimeout: 60_000 });
+  const ways: Record<string, () => Promise<unknown>> = {
+    "by query": () => queryReply(agent, ID, "release", NO_ARGUMENTS),
+    "by a kind's query": () => queries(agent, ID)("listing", NO_ARGUMENTS),
+    "through consensus": () => replicatedCalls(agent, ID, rootKey)("listing", NO_ARGUMENTS),
+    "by a call that is not verified": () => unverifiedCall(agent, ID, "put", NO_ARGUMENTS),
+    "by its interface": () => icfsCanister(signing, ID).status(),
+    "by the management canister": () => managementCanister(signing, ID).canister_status({ canister_id: ID }),
+  };
+  const missing = new NoSuchCanisterError(ID.toText(), url, true);
+  for (const [way, ask] of Object.entries(ways)) {
+    await t.rejects(ask(), { name: "UserError", message: missing.message, url }, way);
+  }
+  t.equal(
+    missing.message,
+    `there is no canister ${ID} at ${url}: look at the id, and at --network; a local network forgets its canisters when it ends, unless it has --state`,
+  );
+});
