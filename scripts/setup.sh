@@ -30,6 +30,7 @@ test_packages=(
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
   libvirt-daemon libvirt-clients iptables     # libvirtd (without what would start it here), and what its networks need
   ovmf                                        # a machine with UEFI
+  attr rsync squashfs-tools                   # readers of extended attributes, and what copies them
   python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
   libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
 )

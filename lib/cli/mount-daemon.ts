@@ -42,6 +42,7 @@ export async function serveHere(
         store,
         openWhole: options.open === "whole" ? options.openTimeout : undefined,
         offline: options.offline === true,
+        listXattrs: options.listXattrs === true,
         // The daemon leaves this directory.
         statsFile: options.statsFile === undefined ? undefined : resolve(options.statsFile),
         metrics: options.metrics,

@@ -36,6 +36,7 @@ export interface MountCommandOptions extends ReadingOptions {
   readonly retry: number;
   readonly offline?: boolean;
   readonly context?: string;
+  readonly listXattrs?: boolean;
   readonly logLevel: LogLevel;
   readonly logFile: string;
   readonly statsFile?: string;
@@ -82,6 +83,10 @@ export function withMountOptions(command: Command): Command {
       "--context <label>",
       "SELinux label of all files, such as system_u:object_r:tftpdir_t:s0",
     ).argParser(securityLabel),
+    flag(
+      "--list-xattrs",
+      "list the attributes user.icfs.*, which are answered anyway; then programs that copy files copy them",
+    ),
   ]);
   addGroup(command, "Caches:", [
     size(

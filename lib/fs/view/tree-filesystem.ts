@@ -20,6 +20,8 @@ import { attributeNames, attributeValue } from "./xattrs.ts";
 export interface TreeFileSystemOptions {
   /** As the attribute user.icfs.canister says it. */
   readonly canister: string;
+  /** Whether listxattr(2) names the attributes, so that programs that copy files copy them too. */
+  readonly listXattrs: boolean;
   /** Told of each file that is opened. */
   readonly onOpen?: (file: TreeFile, tree: Tree) => void;
   /** What `open` waits for, if anything. Throws or rejects when the file cannot be opened: EIO. */
@@ -225,7 +227,8 @@ export class TreeFileSystem implements FileSystem {
   }
 
   listxattr(inode: Inode): readonly string[] {
-    return attributeNames(this.#located(inode));
+    const names = attributeNames(this.#located(inode));
+    return this.#options.listXattrs ? names : [];
   }
 
   retain(inode: Inode): void {

@@ -30,7 +30,10 @@ class Store implements Chunks {
 }
 
 function fileSystemOver(manifest: TreeContent, chunks: Chunks): TreeFileSystem {
-  return new TreeFileSystem(served(Tree.of(manifest, 7_000_000n), 1), chunks, { canister: "aaaaa-aa" });
+  return new TreeFileSystem(served(Tree.of(manifest, 7_000_000n), 1), chunks, {
+    canister: "aaaaa-aa",
+    listXattrs: false,
+  });
 }
 
 /** What opening a file gives where it waits for nothing. */
