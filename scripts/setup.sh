@@ -31,6 +31,7 @@ test_packages=(
   libvirt-daemon libvirt-clients iptables     # libvirtd (without what would start it here), and what its networks need
   ovmf                                        # a machine with UEFI
   attr rsync squashfs-tools                   # readers of extended attributes, and what copies them
+  monitoring-plugins-basic                    # a reader of what df reads
   python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
   libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
 )

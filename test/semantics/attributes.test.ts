@@ -85,6 +85,20 @@ t.test("27. it is mounted ro, nosuid, nodev, noexec, default_permissions, allow_
   t.notOk(fewer.includes("allow_other"), "--no-allow-other");
   t.match((await as(USER, GROUP, "cat", alone.at("tool"))).stderr, /Permission denied/);
   await alone.umount();
+
+  await t.test("it is no disk that could be full: not for df, nor for what watches disks", async (t) => {
+    const { mountpoint } = mounted;
+    const { stdout } = await sh("stat", "-f", "-c", "%S %b %f %a %c %d %l", mountpoint);
+    t.equal(stdout, "4096 0 0 0 0 0 255\n", "no blocks, no inodes; names as long as anywhere");
+    for (const what of ["pcent", "ipcent"]) {
+      t.match((await sh("df", `--output=${what}`, mountpoint)).stdout, /^.*\n *-\n$/, `df: ${what}`);
+    }
+    t.notMatch((await sh("df")).stdout, mountpoint, "df leaves it out, as it does /proc");
+    const thresholds = ["-w", "10%", "-c", "5%", "-W", "10%", "-K", "5%"];
+    // Of every file system of this type that there is; one that is a disk gives a line.
+    const checked = await sh("/usr/lib/nagios/plugins/check_disk", ...thresholds, "-N", "fuse.icfs");
+    t.notMatch(checked.stdout, mountpoint, "check_disk has nothing to say of it");
+  });
 });
 
 t.test("28. owner, group and permissions are what the options say; by default anybody reads", async (t) => {
@@ -188,44 +202,45 @@ print(json.dumps({"found": found, "listed": os.listxattr(path, follow_symlinks=F
       }
     }
     await listing.umount();
+
+    await t.test("programs that copy extended attributes copy the tree, and none of them", async (t) => {
+      const listing = await c.mount("--list-xattrs");
+      // tmpfs keeps attributes only in newer kernels: an image of ext4 always does.
+      const work = join(c.directory, "copies");
+      await mkdir(work);
+      const copied = async (path: string) => (await sh("getfattr", "-R", "-P", "-d", "-m", "-", path)).stdout;
+      for (const [how, { mountpoint }, attributes] of [
+        ["by default", mounted, false],
+        ["--list-xattrs", listing, true],
+      ] as const) {
+        const to = (name: string) => join(work, `${name}-${attributes}`);
+        const commands = {
+          "rsync -aX": ["rsync", "-aX", `${mountpoint}/`, to("rsync")],
+          "cp -a": ["cp", "-a", mountpoint, to("cp")],
+          "tar --xattrs": ["tar", "--xattrs", "-C", mountpoint, "-cf", to("tar"), "."],
+          mksquashfs: ["mksquashfs", mountpoint, to("squashfs"), "-no-progress"],
+          "mkfs.ext4 -d": ["mkfs.ext4", "-q", "-d", mountpoint, to("ext4"), "64M"],
+        };
+        for (const [name, [program, ...parameters]] of Object.entries(commands)) {
+          const { code, stderr } = await sh(program!, ...parameters);
+          t.same({ code, stderr }, { code: 0, stderr: "" }, `${name}, ${how}`);
+        }
+        t.equal(
+          (await sh("diff", "-r", "--no-dereference", c.tree, to("rsync"))).code,
+          0,
+          `rsync's copy, ${how}`,
+        );
+        if (attributes) {
+          t.match(await copied(to("rsync")), "user.icfs.sha256", "rsync takes what is listed");
+        } else {
+          t.equal(await copied(to("rsync")), "", "nothing of the release is on rsync's copy");
+          t.equal(await copied(to("cp")), "", "nor on cp's");
+          const stat = (name: string) => sh("debugfs", "-R", `ea_list /${name}`, to("ext4"));
+          for (const name of ["size-1", "deep"])
+            t.notMatch((await stat(name)).stdout, /icfs/, "nor in mkfs's");
+        }
+      }
+      await listing.umount();
+    });
   },
 );
-
-t.test("30. programs that copy extended attributes copy the tree, and none of them", async (t) => {
-  const listing = await c.mount("--list-xattrs");
-  // tmpfs keeps attributes only in newer kernels: an image of ext4 always does.
-  const work = join(c.directory, "copies");
-  await mkdir(work);
-  const copied = async (path: string) => (await sh("getfattr", "-R", "-P", "-d", "-m", "-", path)).stdout;
-  for (const [how, { mountpoint }, attributes] of [
-    ["by default", mounted, false],
-    ["--list-xattrs", listing, true],
-  ] as const) {
-    const to = (name: string) => join(work, `${name}-${attributes}`);
-    const commands = {
-      "rsync -aX": ["rsync", "-aX", `${mountpoint}/`, to("rsync")],
-      "cp -a": ["cp", "-a", mountpoint, to("cp")],
-      "tar --xattrs": ["tar", "--xattrs", "-C", mountpoint, "-cf", to("tar"), "."],
-      mksquashfs: ["mksquashfs", mountpoint, to("squashfs"), "-no-progress"],
-      "mkfs.ext4 -d": ["mkfs.ext4", "-q", "-d", mountpoint, to("ext4"), "64M"],
-    };
-    for (const [name, [program, ...parameters]] of Object.entries(commands)) {
-      const { code, stderr } = await sh(program!, ...parameters);
-      t.same({ code, stderr }, { code: 0, stderr: "" }, `${name}, ${how}`);
-    }
-    t.equal(
-      (await sh("diff", "-r", "--no-dereference", c.tree, to("rsync"))).code,
-      0,
-      `rsync's copy, ${how}`,
-    );
-    if (attributes) {
-      t.match(await copied(to("rsync")), "user.icfs.sha256", "rsync takes what is listed");
-    } else {
-      t.equal(await copied(to("rsync")), "", "nothing of the release is on rsync's copy");
-      t.equal(await copied(to("cp")), "", "nor on cp's");
-      const stat = (name: string) => sh("debugfs", "-R", `ea_list /${name}`, to("ext4"));
-      for (const name of ["size-1", "deep"]) t.notMatch((await stat(name)).stdout, /icfs/, "nor in mkfs's");
-    }
-  }
-  await listing.umount();
-});

@@ -6,7 +6,7 @@
 
 import { type MountOptions, modeOf } from "../mounting/fuse-options.ts";
 import type { Attributes, Kind } from "../view/filesystem.ts";
-import { BLOCK_SIZE, blocksOf, type statfsOf } from "../view/stat.ts";
+import { BLOCK_SIZE, blocksOf, type STATFS } from "../view/stat.ts";
 
 export const VERSION = 7;
 /** Linux 3.15: from there on the answer to INIT has its present size. */
@@ -236,7 +236,7 @@ export function openReply(handle: number, flags: number): Buffer {
 }
 
 /** struct fuse_statfs_out. What is not set is free, which is nothing. */
-export function statfsReply({ blocks, files, bsize, frsize, namemax }: ReturnType<typeof statfsOf>): Buffer {
+export function statfsReply({ blocks, files, bsize, frsize, namemax }: typeof STATFS): Buffer {
   const reply = Buffer.alloc(80);
   reply.writeBigUInt64LE(BigInt(blocks), 0);
   reply.writeBigUInt64LE(BigInt(files), 24);

@@ -55,13 +55,6 @@ export interface Dirent {
   readonly kind: Kind;
 }
 
-export interface FileSystemStatistics {
-  /** Bytes of all files together. */
-  readonly bytes: number;
-  /** Files, directories and symlinks. */
-  readonly entries: number;
-}
-
 export interface FileSystem {
   /** @throws FsError ENOENT (there is no such name in the verified tree), ENOTDIR */
   lookup(parent: Inode, name: string): Inode;
@@ -70,7 +63,6 @@ export interface FileSystem {
   readlink(inode: Inode): string;
   /** Without `.` and `..`. @throws FsError ENOTDIR */
   readdir(inode: Inode): readonly Dirent[];
-  statfs(): FileSystemStatistics;
   /**
    * Returns a handle for `read` and `release`, a whole number below 2^32; a promise only when files are to be whole
    * before they are open (`--open whole`). @throws FsError EISDIR, EIO

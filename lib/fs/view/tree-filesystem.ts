@@ -5,14 +5,7 @@
 import { messageOf } from "../../errors.ts";
 import { READAHEAD_CHUNKS } from "../../readahead.ts";
 import { type Chunk, type Chunks, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
-import {
-  type Attributes,
-  type Dirent,
-  type FileSystem,
-  type FileSystemStatistics,
-  FsError,
-  type Inode,
-} from "./filesystem.ts";
+import { type Attributes, type Dirent, type FileSystem, FsError, type Inode } from "./filesystem.ts";
 import { Inodes, type Located, type ServedRelease } from "./inodes.ts";
 import { ReadingOrder } from "./reading-order.ts";
 import { attributeNames, attributeValue } from "./xattrs.ts";
@@ -112,11 +105,6 @@ export class TreeFileSystem implements FileSystem {
       inode: this.#inodes.of(node),
       kind: node.entry.kind,
     }));
-  }
-
-  statfs(): FileSystemStatistics {
-    const { tree } = this.#inodes.served;
-    return { bytes: tree.bytes, entries: tree.nodes.length };
   }
 
   open(inode: Inode): number | Promise<number> {

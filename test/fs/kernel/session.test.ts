@@ -38,9 +38,6 @@ class OneFile implements FileSystem {
     if (inode !== ROOT_INODE) throw new FsError("ENOTDIR", "no directory");
     return [{ name: "file", inode: FILE, kind: "file" as const }];
   }
-  statfs() {
-    return { bytes: CONTENT.length, entries: 2 };
-  }
   open(inode: number): number {
     if (inode !== FILE) throw new FsError("EISDIR", "a directory");
     return 7;
