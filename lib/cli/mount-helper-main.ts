@@ -13,7 +13,7 @@ import { exitProcess } from "../process/exit.ts";
 import { describe, isBug } from "./failure.ts";
 import { mountCommand } from "./mount.ts";
 import { type HelperRequest, parseHelperArguments, UsageError } from "./mount-helper.ts";
-import { wroteRw } from "./mount-helper-rw.ts";
+import { wroteRw } from "./mount-helper-written.ts";
 import type { NetworkOptions } from "./options.ts";
 import { silenceAgent } from "./silence-agent.ts";
 
