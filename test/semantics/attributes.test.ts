@@ -117,6 +117,20 @@ t.test("28. owner, group and permissions are what the options say; by default an
   t.match((await as(1, GROUP, "cat", at("tool"))).stderr, /Permission denied/, "the group may not enter");
   t.match((await as(1, 1, "ls", mountpoint)).stderr, /Permission denied/, "nor may others");
   await umount();
+
+  const named = await c.mount("--uid", "nobody", "--gid=nogroup");
+  const { stdout: nobody } = await sh("sh", "-c", "echo $(id -u nobody):$(id -g nobody) 444");
+  t.equal(await stat(named.at("size-1")), nobody.trim(), "names stand for their numbers");
+  t.equal(await stat(named.at("link")), nobody.trim().replace("444", "777"), "of symlinks as well");
+  await named.umount();
+  for (const [option, name] of [
+    ["--uid", "no-such-user"],
+    ["--gid", "no-such-group"],
+  ] as const) {
+    const { code, stderr } = await c.tryMount(option, name);
+    t.equal(code, 2, "wrong usage");
+    t.match(stderr, new RegExp(`there is no (user|group) "${name}" on this host`));
+  }
 });
 
 t.test(
