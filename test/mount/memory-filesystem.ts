@@ -87,6 +87,7 @@ export class MemoryFileSystem implements FileSystem {
       size,
       executable: node.kind === "file" && node.executable === true,
       modified: MODIFIED,
+      changed: MODIFIED,
       links: node.kind === "directory" ? 2 : 1,
     };
   }

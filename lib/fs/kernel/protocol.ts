@@ -173,15 +173,14 @@ export interface Validity {
 
 /** struct fuse_attr: 88 bytes at `at`. */
 function writeAttributes(target: Buffer, at: number, attributes: Attributes, options: MountOptions): void {
-  const { inode, size, modified, links } = attributes;
+  const { inode, size, modified, changed, links } = attributes;
   target.writeBigUInt64LE(BigInt(inode), at);
   target.writeBigUInt64LE(BigInt(size), at + 8);
   target.writeBigUInt64LE(BigInt(blocksOf(size)), at + 16);
-  const seconds = modified / 1_000_000_000n;
-  const nanoseconds = Number(modified % 1_000_000_000n);
-  for (const time of [0, 1, 2]) {
-    target.writeBigUInt64LE(seconds, at + 24 + 8 * time);
-    target.writeUInt32LE(nanoseconds, at + 48 + 4 * time);
+  // Of the last read, the last change of content, and the last change of anything.
+  for (const [i, time] of [modified, modified, changed].entries()) {
+    target.writeBigUInt64LE(time / 1_000_000_000n, at + 24 + 8 * i);
+    target.writeUInt32LE(Number(time % 1_000_000_000n), at + 48 + 4 * i);
   }
   target.writeUInt32LE(modeOf(attributes, options), at + 60);
   target.writeUInt32LE(links, at + 64);

@@ -206,6 +206,8 @@ function list(
 function statOf(attributes: Attributes, options: MountOptions) {
   const { inode, size, links } = attributes;
   const modified = Number(attributes.modified / 1_000_000n);
+  // open-paths.ts may have made it look younger.
+  const changed = Math.max(modified, Number(attributes.changed / 1_000_000n));
   return {
     mode: modeOf(attributes, options),
     uid: options.uid,
@@ -217,6 +219,6 @@ function statOf(attributes: Attributes, options: MountOptions) {
     blocks: blocksOf(size),
     atime: modified,
     mtime: modified,
-    ctime: modified,
+    ctime: changed,
   };
 }

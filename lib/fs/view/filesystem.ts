@@ -45,6 +45,8 @@ export interface Attributes {
   readonly executable: boolean;
   /** Nanoseconds since 1970. */
   readonly modified: bigint;
+  /** Since when the inode is as it is, content and attributes; never before `modified`. */
+  readonly changed: bigint;
   /** Hard link count: 1, or 2 + subdirectories. */
   readonly links: number;
 }

@@ -7,7 +7,7 @@
  */
 
 import type { Release } from "../../source/source.ts";
-import type { Chunk, Tree, TreeFile, TreeNode } from "../../tree/tree.ts";
+import type { Chunk, Tree, TreeEntry, TreeFile, TreeNode } from "../../tree/tree.ts";
 import { type Inode, ROOT_INODE } from "./filesystem.ts";
 
 /** A verified release as it is served. */
@@ -20,6 +20,8 @@ export interface ServedRelease {
 export interface Located {
   readonly node: TreeNode;
   readonly served: ServedRelease;
+  /** When the release came that has made it what it is, in nanoseconds since 1970. */
+  readonly since: bigint;
 }
 
 /** Between two pauses of `prepare`: a millisecond or two. */
@@ -29,6 +31,8 @@ export class Inodes {
   #served: ServedRelease;
   /** The inode of each node of the current tree, by the node's index. */
   #numbers: Float64Array;
+  /** `since` of each of them. */
+  #since: BigUint64Array;
   /** The current tree's nodes. */
   #current: Map<Inode, TreeNode>;
   #last: Inode;
@@ -40,6 +44,7 @@ export class Inodes {
     const { nodes } = served.tree;
     this.#served = served;
     this.#numbers = Float64Array.from(nodes, ({ index }) => index + ROOT_INODE);
+    this.#since = new BigUint64Array(nodes.length).fill(timeOf(served));
     this.#current = new Map(nodes.map((node) => [node.index + ROOT_INODE, node]));
     this.#last = nodes.length - 1 + ROOT_INODE;
   }
@@ -60,7 +65,11 @@ export class Inodes {
 
   get(inode: Inode): Located | undefined {
     const node = this.#current.get(inode);
-    return node === undefined ? this.#gone.get(inode) : { node, served: this.#served };
+    return node === undefined ? this.#gone.get(inode) : this.#located(node);
+  }
+
+  #located(node: TreeNode): Located {
+    return { node, served: this.#served, since: this.#since[node.index]! };
   }
 
   isCurrent(inode: Inode): boolean {
@@ -82,6 +91,8 @@ export class Inodes {
    */
   *prepare(next: ServedRelease): Generator<void, () => void> {
     const numbers = new Float64Array(next.tree.nodes.length);
+    // What nothing below says otherwise of is new, or another one.
+    const since = new BigUint64Array(next.tree.nodes.length).fill(timeOf(next));
     const current = new Map<Inode, TreeNode>();
     let last = this.#last;
     const add = (node: TreeNode, inode: Inode) => {
@@ -94,28 +105,52 @@ export class Inodes {
     ];
     for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
       const [after, before] = pair;
+      let isSameListing = after.children.size === before?.children.size;
       for (const [name, node] of after.children) {
         const old = before?.children.get(name);
         const same = old !== undefined && isSame(old, this.#served.tree, node, next.tree);
-        if (!same) last += 1;
+        if (!same) {
+          last += 1;
+          isSameListing = false;
+        }
         add(node, same ? this.of(old) : last);
         if (node.entry.kind === "directory") pending.push([node, same ? old : undefined]);
+        else if (same && haveSameAttributes(old.entry, node.entry))
+          since[node.index] = this.#since[old.index]!;
         if (current.size % NODES_PER_STEP === 0) yield;
+      }
+      if (isSameListing && before !== undefined && haveSameAttributes(before.entry, after.entry)) {
+        since[after.index] = this.#since[before.index]!;
       }
     }
     return () => {
       for (const inode of this.#retained) {
         const node = this.#current.get(inode);
         if (node !== undefined && !current.has(inode)) {
-          this.#gone.set(inode, { node, served: this.#served });
+          this.#gone.set(inode, this.#located(node));
         }
       }
       this.#served = next;
       this.#numbers = numbers;
+      this.#since = since;
       this.#current = current;
       this.#last = last;
     };
   }
+}
+
+/** When a release came, in nanoseconds since 1970: the time of its root, or, where nobody keeps it, that of who says what is there. */
+function timeOf({ tree, release }: ServedRelease): bigint {
+  const root = tree.root.entry.modified;
+  if (release.number !== undefined) return root;
+  const seen = BigInt(release.certifiedAt.getTime()) * 1_000_000n;
+  return seen > root ? seen : root;
+}
+
+/** Of two nodes with one inode: what stat(2) says beside times of change. */
+function haveSameAttributes(a: TreeEntry, b: TreeEntry): boolean {
+  const isExecutable = (entry: TreeEntry) => entry.kind === "file" && entry.executable;
+  return a.modified === b.modified && isExecutable(a) === isExecutable(b);
 }
 
 /** Whether two nodes of one path have the same content; times and the executable bit are not content. */

@@ -78,7 +78,7 @@ export class TreeFileSystem implements FileSystem {
   }
 
   getattr(inode: Inode): Attributes {
-    const { node } = this.#located(inode);
+    const { node, since } = this.#located(inode);
     const { entry } = node;
     return {
       inode,
@@ -86,6 +86,7 @@ export class TreeFileSystem implements FileSystem {
       size: entrySize(entry),
       executable: entry.kind === "file" && entry.executable,
       modified: entry.modified,
+      changed: since > entry.modified ? since : entry.modified,
       links: entry.kind === "directory" ? 2 + node.subdirectories : 1,
     };
   }

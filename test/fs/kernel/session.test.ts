@@ -29,7 +29,8 @@ class OneFile implements FileSystem {
     if (inode !== ROOT_INODE && inode !== FILE) throw new FsError("ENOENT", `inode ${inode}`);
     const kind = inode === FILE ? "file" : "directory";
     const size = inode === FILE ? CONTENT.length : 0;
-    return { inode, kind, size, executable: false, modified: 1_500_000_000_123_456_789n, links: 1 };
+    const time = 1_500_000_000_123_456_789n;
+    return { inode, kind, size, executable: false, modified: time, changed: time, links: 1 };
   }
   readlink(): string {
     throw new FsError("EINVAL", "no symlink");

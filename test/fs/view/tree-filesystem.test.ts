@@ -169,6 +169,7 @@ t.test("attributes", async (t) => {
     size: 0,
     executable: false,
     modified: 7_000_000n,
+    changed: 7_000_000n,
     links: 3,
   });
   t.match(fileSystem.getattr(d), { kind: "directory", links: 3, modified: 1_000_000n });
