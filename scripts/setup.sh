@@ -24,6 +24,7 @@ demo_packages=(
 test_packages=(
   curl procps                                 # clients
   libdbus-1-3                                 # icp, another client of the canister
+  logrotate                                   # for the package's file
   jq                                          # named in docs/OPERATIONS.md
   debootstrap e2fsprogs                       # a clean Debian to install the package in, and a disk of it to boot
   systemd                                     # its verifier and its generator

@@ -4,10 +4,11 @@ import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
 import { messageOf } from "../errors.ts";
 import { chooseTransport } from "../fs/choose-transport.ts";
 import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
-import { createLog, limitRepeats } from "../log.ts";
+import { createLog, type Log, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
 import { serveMount } from "../mount/serve.ts";
-import { notifyFailed } from "../process/daemon.ts";
+import { isBackgroundChild, notifyFailed } from "../process/daemon.ts";
+import { LogFile } from "../process/log-file.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
 import { releaseAddressOf } from "./addresses.ts";
@@ -25,7 +26,7 @@ export async function serveHere(
   ready: (mounted: MountDescription) => Promise<void>,
 ): Promise<void> {
   try {
-    const log = limitRepeats(createLog(options.logLevel));
+    const log = daemonLog(options);
     const store =
       options.maxCacheSize === 0
         ? undefined
@@ -55,6 +56,29 @@ export async function serveHere(
     await notifyFailed(new Error(messageOf(error)));
     throw error;
   }
+}
+
+/** Where the mount's events go: the daemon's file, opened anew on SIGHUP, or stderr. */
+function daemonLog({ logLevel, logFile }: MountCommandOptions): Log {
+  if (!isBackgroundChild()) {
+    // A disk that is full, or a pipe that nobody reads any more, costs lines: the mount goes on.
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+    return limitRepeats(createLog(logLevel));
+  }
+  // The daemon leaves this directory.
+  const file = new LogFile(resolve(logFile));
+  const log = limitRepeats(createLog(logLevel, (line) => file.write(line)));
+  // Before others hear of the signal, who may have something to say.
+  process.on("SIGHUP", () => {
+    try {
+      file.reopen();
+    } catch (error) {
+      log.error(
+        `cannot open the log anew (${messageOf(error)}): it goes on in the old file, until the next SIGHUP`,
+      );
+    }
+  });
+  return log;
 }
 
 /**

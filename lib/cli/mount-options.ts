@@ -149,7 +149,7 @@ export function withMountOptions(command: Command): Command {
       "how to talk to the kernel; default: kernel for root on Linux, else fuse-native",
     ).choices(["kernel", "fuse-native"]),
     option("--log-level <level>", "debug, info, warn or error").default("info").argParser(logLevel),
-    option("--log-file <file>", "where the daemon logs").default(
+    option("--log-file <file>", "where the daemon logs; opened anew on SIGHUP").default(
       join(stateDirectory("/var/log"), "icfs.log"),
     ),
     option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end"),
