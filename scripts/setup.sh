@@ -35,9 +35,10 @@ test_packages=(
   monitoring-plugins-basic                    # a reader of what df reads
   python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
   libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
+  liburing2                                   # plocate, which is only unpacked, too
 )
-# Installed, this one would serve on port 69 of this machine at once.
-unpacked_package=tftpd-hpa
+# Installed, these would serve on port 69 of this machine, and walk its disks every night.
+unpacked_packages=(tftpd-hpa plocate)
 bench_packages=(rclone httpdirfs bindfs curl)
 
 fail() {
@@ -147,7 +148,7 @@ case "${1-}" in
   demo) install_packages "${modules_packages[@]}" "${demo_packages[@]}" ;;
   test)
     install_packages "${modules_packages[@]}" "${demo_packages[@]}" "${test_packages[@]}"
-    unpack_package "$unpacked_package"
+    for package in "${unpacked_packages[@]}"; do unpack_package "$package"; done
     ;;
   bench) install_packages "${modules_packages[@]}" "${demo_packages[@]}" "${bench_packages[@]}" ;;
   *) fail "usage: scripts/setup.sh modules|demo|test|bench" ;;
