@@ -74,8 +74,11 @@ function parseRootKey(given: string): Uint8Array {
   try {
     content = readFileSync(given);
   } catch (error) {
+    const isDirectory = (error as NodeJS.ErrnoException).code === "EISDIR";
     throw new UserError(
-      `--root-key: "${given}" is neither a key in hexadecimal nor a file: ${messageOf(error)}`,
+      isDirectory
+        ? `--root-key: ${given} is a directory: name the file in it that holds the key`
+        : `--root-key: "${given}" is neither a key in hexadecimal nor a file: ${messageOf(error)}`,
     );
   }
   const text = content.toString("latin1").trim();
