@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { UserError } from "../errors.ts";
 import { isOfAutomounter } from "../fs/mounting/automount.ts";
+import { oneLine } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
 import { takeNotifySocket } from "../mount/report/systemd.ts";
 import { isBackgroundChild, notifyReady, runInBackground } from "../process/daemon.ts";
@@ -63,7 +64,7 @@ function report(
 ): void {
   const { canister, mountpoint, verified, files, bytes, warning } = mounted;
   if (!json) {
-    if (warning !== undefined) console.error(`icfs: ${warning}`);
+    if (warning !== undefined) console.error(`icfs: ${oneLine(warning)}`);
     warnOfTrust(canister, verified);
   }
   announce(

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { namesOfMounts } from "../fs/mounting/mountinfo.ts";
 import { unmount } from "../fs/mounting/unmount.ts";
+import { oneLine } from "../log.ts";
 import { flag } from "./options.ts";
 
 export function umountCommand(): Command {
@@ -13,7 +14,7 @@ export function umountCommand(): Command {
     .action(async (mountpoint: string, { lazy }: { lazy?: boolean }) => {
       const { pid, serverEnded, inside } = await unmount(mountpoint, { lazy: lazy === true });
       if (inside.length > 0)
-        console.error(`icfs: what was mounted inside went with it: ${namesOfMounts(inside)}`);
+        console.error(`icfs: what was mounted inside went with it: ${oneLine(namesOfMounts(inside))}`);
       // After a lazy unmount it lives on for as long as files are open.
       if (!serverEnded && !lazy) {
         throw new UserError(`${mountpoint} is unmounted, but its process ${pid} has not ended`);
