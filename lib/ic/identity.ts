@@ -3,21 +3,13 @@
  * nobody else can read.
  */
 import { createPrivateKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
-import {
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { SignIdentity } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
+import { makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 
 /** Where the identity lies that publishing commands make for themselves. */
@@ -101,7 +93,7 @@ export function defaultIdentity(): SignIdentity {
   const file = defaultIdentityFile();
   if (existsSync(file)) return loadIdentity(file);
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(file), 0o700);
     makeIdentity(file);
     console.error(`icfs: made a new identity, ${file}: keep it, it is who owns what you deploy`);
   } catch (error) {

@@ -2,8 +2,9 @@
  * The file that a daemon logs to. Who started it has opened it as stdout and stderr (daemon.ts). It may be moved away meanwhile, as
  * logrotate does, and then opened anew; and its disk may be full, which costs lines and nothing else.
  */
-import { closeSync, fstatSync, mkdirSync, openSync, statSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, openSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeDirectory } from "../directories.ts";
 import { messageOf } from "../errors.ts";
 
 const [STDOUT, STDERR] = [1, 2];
@@ -54,7 +55,7 @@ export class LogFile {
     if (!old.isFile()) return;
     const now = statSync(this.#path, { throwIfNoEntry: false });
     if (now?.dev === old.dev && now.ino === old.ino) return;
-    mkdirSync(dirname(this.#path), { recursive: true });
+    makeDirectory(dirname(this.#path));
     const descriptor = openSync(this.#path, "a", MODE);
     if (this.#descriptor !== STDERR) closeSync(this.#descriptor);
     this.#descriptor = descriptor;
