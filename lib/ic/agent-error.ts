@@ -19,6 +19,7 @@ import {
   RejectError,
   UnknownCanisterError,
 } from "./call-errors.ts";
+import { hintFor } from "./network-problem.ts";
 
 /** The error as one of ours, with a message in a sentence: the agent's own carry whole certificates and many lines of context. */
 export function fromAgent(error: unknown): Error {
@@ -32,7 +33,9 @@ export function fromAgent(error: unknown): Error {
   if (code instanceof IngressExpiryInvalidErrorCode) return wrongTime();
   if (code instanceof HttpErrorCode) return httpError(code);
   // Of any kind: a captive portal's page, which is no answer, may be gone soon.
-  if (code instanceof HttpFetchErrorCode) return new NoAnswerError(messageOf(code.error));
+  if (code instanceof HttpFetchErrorCode) {
+    return new NoAnswerError(withHint(messageOf(code.error), hintFor(code.error)));
+  }
   return new Error(messageOf(error));
 }
 
@@ -60,7 +63,14 @@ function httpError({ status, statusText, headers, bodyText = "" }: HttpErrorCode
   const message = `HTTP status ${status} ${statusText}: ${oneSentence(bodyText)}`;
   // As the IC's boundary nodes say it, and PocketIC, which local networks are made of.
   const isUnknown = /canister_not_found|does not belong to any subnet/i.test(bodyText);
-  return new (isUnknown ? UnknownCanisterError : HttpStatusError)(status, message, retryAfter(headers));
+  if (isUnknown) return new UnknownCanisterError(status, message, retryAfter(headers));
+  // That it is busy, whoever asks knows what to do about.
+  const hint = status < 429 ? hintFor(new HttpStatusError(status, message)) : undefined;
+  return new HttpStatusError(status, withHint(message, hint), retryAfter(headers));
+}
+
+function withHint(message: string, hint: string | undefined): string {
+  return hint === undefined ? message : `${message} (${hint})`;
 }
 
 function wrongTime(): ClockError {
