@@ -19,7 +19,7 @@ import {
   RejectError,
   UnknownCanisterError,
 } from "./call-errors.ts";
-import { hintFor } from "./network-problem.ts";
+import { hintFor, reasonOf } from "./network-problem.ts";
 
 /** The error as one of ours, with a message in a sentence: the agent's own carry whole certificates and many lines of context. */
 export function fromAgent(error: unknown): Error {
@@ -34,7 +34,7 @@ export function fromAgent(error: unknown): Error {
   if (code instanceof HttpErrorCode) return httpError(code);
   // Of any kind: a captive portal's page, which is no answer, may be gone soon.
   if (code instanceof HttpFetchErrorCode) {
-    return new NoAnswerError(withHint(messageOf(code.error), hintFor(code.error)));
+    return new NoAnswerError(withHint(reasonOf(code.error), hintFor(code.error)));
   }
   return new Error(messageOf(error));
 }

@@ -32,9 +32,7 @@ export function networkProblem(
     }
     return { message, advice: hintFor(error) ?? `another server than a network is there: ${CORRECT}` };
   }
-  // Without Node's advice to who starts Node.
-  const reason = messageOf(error).replace(/; if the root CA is installed locally.*/, "");
-  const message = `no network answers at ${url} (${reason})`;
+  const message = `no network answers at ${url} (${reasonOf(error)})`;
   const hint = hintFor(error);
   if (hint !== undefined) return { message, advice: hint };
   if (!loopback) {
@@ -49,6 +47,13 @@ export function networkProblem(
     message,
     advice: `something is there that does not answer as a network does, or not yet: look at what has that port, or ${CORRECT}`,
   };
+}
+
+/** Why a request has failed, without Node's advice to who starts Node, and where in OpenSSL it was found out. */
+export function reasonOf(error: unknown): string {
+  return messageOf(error)
+    .replace(/; if the root CA is installed locally.*/, "")
+    .replace(/^write EPROTO .*:SSL routines:[^:]*:([^:]+):.*/, "TLS: $1");
 }
 
 /**

@@ -227,7 +227,10 @@ t.test("TLS, and what is none", async (t) => {
       `https://127.0.0.1:${port}`,
       /\(self-signed certificate\): its TLS certificate is not trusted on this host: /,
     ],
-    [`https://127.0.0.1:${plain.port}`, /: it does not speak TLS: say http:\/\/ in --network$/],
+    [
+      `https://127.0.0.1:${plain.port}`,
+      /^no network answers at \S+ \(TLS: wrong version number\): it does not speak TLS: say http:\/\/ in --network$/,
+    ],
   ];
   for (const [url, message] of failures) {
     await t.rejects(rootKeyOf(resolveNetwork(url), undefined), { name: "UserError", message }, url);
