@@ -40,6 +40,11 @@ t.test("on a disk that is read-only, each says so, and of which directory", asyn
       /^icfs: cannot write the daemon's log \(EROFS: .*mkdir '\S*disk\/log'\): choose another with --log-file/,
     ],
     [
+      ["localnet", "--port", "0", "--state", `${disk}/state`],
+      {},
+      /^icfs: cannot keep anything in \S*disk\/state \(EROFS: .*mkdir '\S*disk\/state'\): choose another with --state/,
+    ],
+    [
       ["identity"],
       { XDG_CONFIG_HOME: `${disk}/config` },
       /^icfs: cannot make an identity \(EROFS: .*mkdir '\S*disk\/config'\): give one with --identity PEM/,
