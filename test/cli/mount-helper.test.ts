@@ -218,6 +218,7 @@ t.test(
     const silent = { code: 0, stdout: "", stderr: "" };
     t.same(await fake("ro,_netdev,nofail"), silent);
     t.same(await fake("ro", state), silent, "no PATH at all");
+    t.same(await fake("ro,uid=nobody,gid=nogroup", state), silent, "names of this host");
     t.same(await fake(`ro,network=local,root-key=${KEY}`), silent);
     t.same(await run(join(directory, "mount.fuse.icfs"), [ID, at, "-f", "-o", "ro"], { env: bare }), silent);
     const usage: [list: string, stderr: RegExp, env?: NodeJS.ProcessEnv][] = [
@@ -226,6 +227,8 @@ t.test(
       ["ro,nosuid,suid", /cannot be mounted to have set-user-ID programs: .*say nosuid instead of suid\n$/],
       ["dev,ro", /cannot be mounted to have devices: .*say nodev instead of dev\n$/],
       ["ro,colour=blue", /^mount\.icfs: unknown option "colour"\n$/],
+      ["ro,uid=nosuch", /^mount\.icfs: .*'--uid <user>'.*there is no user "nosuch" on this host/],
+      ["ro,gid=nosuch", /^mount\.icfs: .*'--gid <group>'.*there is no group "nosuch" on this host/],
       ["ro,memory=0", /^mount\.icfs: .*'--memory <size>'.*Use a size from 1 MiB/],
       ["ro,prefetch=some", /^mount\.icfs: .*'--prefetch <what>'.*Allowed choices are all, boot, none/],
       ["ro,retry=soon", /^mount\.icfs: .*'--retry <time>'.*Use minutes, or a time such as 90s/],
