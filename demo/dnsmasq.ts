@@ -8,12 +8,14 @@ import { Process, type RunOptions } from "./process.ts";
  * Starts dnsmasq in the namespace, with `root` as TFTP root and pxelinux.0 as boot file, and returns when it serves.
  *
  * @param root undefined when another server at the same address has the files
+ * @param more options besides
  * @throws Error with dnsmasq's own words, e.g. when user nobody cannot open `root`.
  */
 export async function startDnsmasq(
   namespace: Namespace,
   root: string | undefined,
   { env, signal }: RunOptions = {},
+  more: readonly string[] = [],
 ): Promise<Process> {
   const options = [
     "--port=0", // no DNS
@@ -24,6 +26,7 @@ export async function startDnsmasq(
     `--dhcp-host=${GUEST_MAC},${GUEST_ADDRESS}`,
     "--enable-ra",
     `--dhcp-range=${IPV6_PREFIX},ra-only`,
+    ...more,
   ];
   return runDnsmasq(namespace, root, options, { env, signal });
 }

@@ -136,13 +136,23 @@ function writeToStderr(line: string): void {
   process.stderr.write(line);
 }
 
+/** Control characters; what turns the direction of a text, so that a name reads as another one; and Unicode's own line ends. */
+const UNSAFE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/u;
+const EVERY_UNSAFE = new RegExp(UNSAFE, "gu");
+
+/** Whether a text has characters that would do something else in a log or terminal than to be shown. */
+export function isUnsafe(text: string): boolean {
+  return UNSAFE.test(text);
+}
+
 /**
- * Names and error texts come from strangers: a newline in one must not forge a second event, nor an escape sequence
- * reach the terminal.
+ * Names and error texts come from strangers: a newline in one must not forge a second event, an escape sequence must not reach the
+ * terminal, and nothing may be read in another order than it has.
  */
 export function oneLine(message: string): string {
-  return message.replace(/\p{Cc}/gu, (character) => {
+  return message.replace(EVERY_UNSAFE, (character) => {
     if (character === "\n") return "\\n";
-    return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+    const code = character.charCodeAt(0).toString(16);
+    return code.length > 2 ? `\\u{${code}}` : `\\x${code.padStart(2, "0")}`;
   });
 }

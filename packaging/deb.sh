@@ -28,6 +28,8 @@ DESTDIR=$tree PREFIX=/usr SBINDIR=/usr/sbin ZSHDIR=/usr/share/zsh/vendor-complet
 doc=$tree/usr/share/doc/icfs
 mkdir -p "$doc" "$tree/DEBIAN" "$tree/etc/icfs" "$tree/var/cache/icfs-node"
 install -D -m 644 packaging/debian/lintian-overrides "$tree/usr/share/lintian/overrides/icfs"
+install -D -m 644 packaging/debian/icfs.logrotate "$tree/etc/logrotate.d/icfs"
+echo /etc/logrotate.d/icfs >"$tree/DEBIAN/conffiles"
 node packaging/copyright.ts "$tree/usr/lib/icfs" >"$doc/copyright"
 changelog() {
   echo "icfs ($version) stable; urgency=medium"

@@ -24,18 +24,22 @@ demo_packages=(
 test_packages=(
   curl procps                                 # clients
   libdbus-1-3                                 # icp, another client of the canister
+  logrotate                                   # for the package's file
   jq                                          # named in docs/OPERATIONS.md
   debootstrap e2fsprogs                       # a clean Debian to install the package in, and a disk of it to boot
   systemd                                     # its verifier and its generator
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
   libvirt-daemon libvirt-clients iptables     # libvirtd (without what would start it here), and what its networks need
   ovmf                                        # a machine with UEFI
+  attr rsync squashfs-tools                   # readers of extended attributes, and what copies them
+  monitoring-plugins-basic                    # a reader of what df reads
   python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
   libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
   libpcre2-8-0 "libssl3t64|libssl3" zlib1g    # nginx, likewise
+  liburing2                                   # plocate, likewise
 )
-# Installed, these would serve on ports of this machine at once.
-unpacked_packages=(tftpd-hpa nginx)
+# Installed, these would serve on ports of this machine at once, and walk its disks every night.
+unpacked_packages=(tftpd-hpa nginx plocate)
 bench_packages=(rclone httpdirfs bindfs curl)
 
 fail() {

@@ -2,7 +2,7 @@
 import { mock } from "node:test";
 import fc from "fast-check";
 import t from "tap";
-import { createLog, isLogLevel, type LogLevel, limitRepeats } from "../lib/log.ts";
+import { createLog, isLogLevel, isUnsafe, type LogLevel, limitRepeats, oneLine } from "../lib/log.ts";
 import { run } from "./support/icfs.ts";
 
 function written(level: LogLevel, work: (log: ReturnType<typeof createLog>) => void): string[] {
@@ -45,6 +45,18 @@ t.test("levels", async (t) => {
 t.test("a message cannot forge a line or reach the terminal", async (t) => {
   const [line] = written("info", (log) => log.info("a\nb\u001b[31m\r\u0085"));
   t.match(line, / info a\\nb\\x1b\[31m\\x0d\\x85\n$/);
+  // What reads as gpj.exe in a terminal that obeys, and the rest of those that turn a text (Unicode's Bidi_Control).
+  t.equal(oneLine("a\u202eexe.jpg\u202c"), "a\\u{202e}exe.jpg\\u{202c}");
+  const turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069";
+  for (const one of `${turning}\u2028\u2029`) {
+    t.equal(oneLine(`a${one}b`), `a\\u{${one.charCodeAt(0).toString(16)}}b`);
+    t.ok(isUnsafe(`a${one}b`));
+  }
+  // Names of people's languages stay what they are, their joiners too.
+  for (const text of ["größe-日本語-🥾", "שלום", "مرحبا", "👩\u200d💻", "نمی\u200cخواهم"]) {
+    t.equal(oneLine(text), text);
+    t.notOk(isUnsafe(text));
+  }
 });
 
 t.test("the first three of a kind are written at once, the others are counted", async (t) => {

@@ -1,5 +1,6 @@
 /** The directory that holds a host's disk cache: that it is private. */
-import { mkdirSync, type Stats, statSync } from "node:fs";
+import { type Stats, statSync } from "node:fs";
+import { makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 
 /**
@@ -10,7 +11,7 @@ import { messageOf, UserError } from "../errors.ts";
  */
 export function prepareCacheDirectory(directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
   } catch (error) {
     throw new UserError(
       `cannot make the cache directory (${messageOf(error)}): choose another with --cache-dir, or do without by --max-cache-size 0`,

@@ -12,7 +12,8 @@
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
 import { mkdir, open, rename, rm, stat, utimes } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { makeDirectory } from "../directories.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { hexOf, sha256 } from "../tree/hash.ts";
@@ -167,7 +168,10 @@ export class DiskStore {
   async #replace(path: string, bytes: Uint8Array): Promise<void> {
     this.#lastTemporary += 1;
     const temporary = `${path}.${process.pid}.${this.#lastTemporary}.new`;
-    await mkdir(join(path, ".."), { recursive: true, mode: 0o700 });
+    // It does not always say what is wrong.
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch(() =>
+      makeDirectory(dirname(path), 0o700),
+    );
     try {
       await using file = await open(temporary, "wx", 0o600);
       await file.writeFile(bytes);

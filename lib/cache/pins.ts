@@ -5,6 +5,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectory } from "../directories.ts";
 
 const HASH_BYTES = 32;
 /** How often a process says that it is alive, for those in another container, who cannot see it. */
@@ -36,7 +37,9 @@ export class Pins {
   /** Pins chunks, in place of those that this process has pinned under the name. @throws Error when it cannot be written */
   async pin(name: string, keys: Iterable<string>): Promise<void> {
     const file = this.#fileOf(name);
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 }).catch(() =>
+      makeDirectory(this.#directory, 0o700),
+    );
     const content = Buffer.concat(Array.from(keys, (key) => Buffer.from(key, "hex")));
     await writeFile(`${file}.new`, content, { mode: 0o600 });
     await rename(`${file}.new`, file);

@@ -1,9 +1,9 @@
 /** What options and arguments name: a network with its root key, an identity, a canister, a release of it, somebody. */
 import type { SignIdentity } from "@dfinity/agent";
-import { Principal } from "@dfinity/principal";
+import type { Principal } from "@dfinity/principal";
 import { InvalidArgumentError } from "commander";
 import { UserError } from "../errors.ts";
-import { parseCanisterId } from "../ic/agent.ts";
+import { parseCanisterId, parsePrincipalText } from "../ic/agent.ts";
 import { mustAnswer } from "../ic/first-contact.ts";
 import { loadIdentity } from "../ic/identity.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
@@ -52,11 +52,11 @@ export function parseReleaseNumber(text: string): number {
 
 /** Somebody, by their principal. @throws UserError */
 export function parsePrincipal(text: string): Principal {
-  try {
-    return Principal.fromText(text);
-  } catch {
+  const principal = parsePrincipalText(text);
+  if (principal === undefined) {
     throw new UserError(`"${text}" is no principal: \`icfs identity\` prints one's own`);
   }
+  return principal;
 }
 
 /** A canister, or one release of it: `CANISTER` or `CANISTER@NUMBER`. @throws UserError */

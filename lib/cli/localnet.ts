@@ -1,6 +1,8 @@
 /** icfs localnet: a small Internet Computer on this machine. */
 import { Command, InvalidArgumentError, type Option } from "commander";
 import { startLocalNetwork } from "../../localnet/index.ts";
+import { makeDirectory } from "../directories.ts";
+import { messageOf, UserError } from "../errors.ts";
 import { LOCAL_PORT } from "../ic/network.ts";
 import { option } from "./options.ts";
 
@@ -34,6 +36,7 @@ export function localnetCommand(): Command {
 }
 
 async function localnet(options: LocalnetOptions): Promise<void> {
+  if (options.state !== undefined) makeStateDirectory(options.state);
   const network = await startLocalNetwork(options);
   console.log(`local network ready at ${network.url}`);
   const signal = new Promise<string>((resolve) => {
@@ -48,6 +51,15 @@ async function localnet(options: LocalnetOptions): Promise<void> {
   console.error(`${reason}: ending`);
   await network.close();
   process.exit(0);
+}
+
+/** @throws UserError */
+function makeStateDirectory(path: string): void {
+  try {
+    makeDirectory(path, 0o700);
+  } catch (error) {
+    throw new UserError(`cannot keep anything in ${path} (${messageOf(error)}): choose another with --state`);
+  }
 }
 
 function port(text: string): number {

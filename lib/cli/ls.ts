@@ -1,6 +1,7 @@
 /** icfs ls: what is in a release. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
+import { oneLine } from "../log.ts";
 import { nameOf, namesOf } from "../source/words.ts";
 import { hexOf } from "../tree/hash.ts";
 import { entrySize, type TreeNode } from "../tree/tree.ts";
@@ -48,7 +49,9 @@ async function ls(canister: string, path: string, options: LsOptions): Promise<v
     const name = entry.path.startsWith(prefix) ? entry.path.slice(prefix.length) : entry.path;
     return options.long ? longLine(entry, name) : name;
   });
-  if (lines.length > 0) console.log(lines.join("\n"));
+  // Programs get names as they are.
+  const shown = process.stdout.isTTY ? lines.map(oneLine) : lines;
+  if (shown.length > 0) console.log(shown.join("\n"));
 }
 
 function* below(directory: TreeNode, recursive: boolean): Generator<TreeNode> {

@@ -6,10 +6,11 @@ import { chooseTransport } from "../fs/choose-transport.ts";
 import { NoAnswerError } from "../ic/call-errors.ts";
 import { unreachable, withHint } from "../ic/first-contact.ts";
 import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
-import { createLog, limitRepeats } from "../log.ts";
+import { createLog, type Log, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
 import { serveMount } from "../mount/serve.ts";
-import { notifyFailed, notifyWaiting } from "../process/daemon.ts";
+import { isBackgroundChild, notifyFailed, notifyWaiting } from "../process/daemon.ts";
+import { LogFile } from "../process/log-file.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
 import { parseRelease, resolveConnection } from "./addresses.ts";
@@ -27,7 +28,7 @@ export async function serveHere(
   ready: (mounted: MountDescription) => Promise<void>,
 ): Promise<void> {
   try {
-    const log = limitRepeats(createLog(options.logLevel));
+    const log = daemonLog(options);
     const store =
       options.maxCacheSize === 0
         ? undefined
@@ -45,6 +46,7 @@ export async function serveHere(
         waiting: notifyWaiting,
         openWhole: options.open === "whole" ? options.openTimeout : undefined,
         offline: options.offline === true,
+        listXattrs: options.listXattrs === true,
         // The daemon leaves this directory.
         statsFile: options.statsFile === undefined ? undefined : resolve(options.statsFile),
         metrics: options.metrics,
@@ -60,6 +62,29 @@ export async function serveHere(
     await notifyFailed(new Error(messageOf(told)));
     throw told;
   }
+}
+
+/** Where the mount's events go: the daemon's file, opened anew on SIGHUP, or stderr. */
+function daemonLog({ logLevel, logFile }: MountCommandOptions): Log {
+  if (!isBackgroundChild()) {
+    // A disk that is full, or a pipe that nobody reads any more, costs lines: the mount goes on.
+    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+    return limitRepeats(createLog(logLevel));
+  }
+  // The daemon leaves this directory.
+  const file = new LogFile(resolve(logFile));
+  const log = limitRepeats(createLog(logLevel, (line) => file.write(line)));
+  // Before others hear of the signal, who may have something to say.
+  process.on("SIGHUP", () => {
+    try {
+      file.reopen();
+    } catch (error) {
+      log.error(
+        `cannot open the log anew (${messageOf(error)}): it goes on in the old file, until the next SIGHUP`,
+      );
+    }
+  });
+  return log;
 }
 
 /**

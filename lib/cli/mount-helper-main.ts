@@ -14,7 +14,7 @@ import { exitProcess } from "../process/exit.ts";
 import { describe, isBug } from "./failure.ts";
 import { mountCommand } from "./mount.ts";
 import { type HelperRequest, parseHelperArguments, UsageError } from "./mount-helper.ts";
-import { wroteRw } from "./mount-helper-rw.ts";
+import { checkWritten } from "./mount-helper-written.ts";
 import type { NetworkOptions } from "./options.ts";
 import { silenceAgent } from "./silence-agent.ts";
 
@@ -47,11 +47,7 @@ async function mountAsAsked(args: readonly string[]): Promise<void> {
   if (request.verbose) announce = console.log;
   // The copy in the background has another parent, and is asked for nothing that this process was not.
   if (!isBackgroundChild()) {
-    if (request.rw && (await wroteRw(process.ppid, request))) {
-      throw new UsageError(
-        `${request.spec} cannot be mounted to be written to: releases are made by \`icfs publish\`; say ro instead of rw`,
-      );
-    }
+    await checkWritten(process.ppid, request);
     if (request.remount && !request.fake) return checkMounted(request);
   }
   command

@@ -19,8 +19,8 @@ export interface HelperRequest {
   readonly verbose: boolean;
   /** The mount is there already, and is to get other options. */
   readonly remount: boolean;
-  /** To be written to. mount(8) says so as well where nobody has. */
-  readonly rw: boolean;
+  /** All options, as they were written or as mount(8) says them: `rw` also where nobody has. */
+  readonly words: readonly string[];
   /** What `icfs mount` is to parse. */
   readonly argv: readonly string[];
 }
@@ -30,6 +30,8 @@ const ELSEWHERE = /^(_netdev|(no)?fail|(no)?auto|(no)?users?|owner|group|default
 /** What a mount of ours is in any case, and what means nothing where there are no writes and no times of access. */
 const ANYWAY =
   /^(ro|nosuid|nodev|noexec|async|sync|dirsync|(no|rel|strict|norel|nostrict)?atime|(no)?diratime|(no)?lazytime|(no)?iversion|(no)?mand|silent|loud)$/;
+/** What a mount never is: mount-helper-written.ts refuses them. */
+const NEVER = /^(rw|exec|suid|dev)$/;
 /** Of the command itself, not of the mount: mount(8) waits until it is live, and reads no output. */
 const NOT_FOR_FSTAB = new Set(["foreground", "json"]);
 
@@ -49,19 +51,15 @@ export function parseHelperArguments(args: readonly string[], known: readonly Op
   if (spec === undefined || directory === undefined || more.length > 0) {
     throw new UsageError("usage: mount.icfs CANISTER DIR [-sfnv] [-t TYPE] [-o OPTIONS]");
   }
-  const written = (values.o ?? []).flatMap(splitOptions);
+  const words = (values.o ?? []).flatMap(splitOptions);
   // Then mount(8) passes on what /proc/mounts says as well: options of FUSE, which nobody has written.
-  const remount = written.includes("remount");
+  const remount = words.includes("remount");
   const argv: string[] = [];
-  let rw = false;
-  for (const one of written) {
-    // The last one counts, as with mount(8).
-    if (one === "rw" || one === "ro") rw = one === "rw";
-    else if (!remount && !ELSEWHERE.test(one) && !ANYWAY.test(one)) {
-      const argument = argumentFor(one, known);
-      if (argument !== undefined) argv.push(argument);
-      else if (!values.s) throw new UsageError(`unknown option "${nameIn(one)}"`);
-    }
+  for (const one of words) {
+    if (remount || ELSEWHERE.test(one) || ANYWAY.test(one) || NEVER.test(one)) continue;
+    const argument = argumentFor(one, known);
+    if (argument !== undefined) argv.push(argument);
+    else if (!values.s) throw new UsageError(`unknown option "${nameIn(one)}"`);
   }
   return {
     spec,
@@ -69,7 +67,7 @@ export function parseHelperArguments(args: readonly string[], known: readonly Op
     fake: values.f === true,
     verbose: values.v === true,
     remount,
-    rw,
+    words,
     argv: [...argv, "--", spec, directory],
   };
 }

@@ -3,10 +3,12 @@ import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { cacheDirectory, stateDirectory } from "../directories.ts";
+import { messageOf } from "../errors.ts";
 import type { TransportName } from "../fs/choose-transport.ts";
 import { defaultMountOptions } from "../fs/mounting/fuse-options.ts";
 import { isLogLevel, type LogLevel } from "../log.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
+import { numberOf } from "../process/accounts.ts";
 import { limitText, parseDuration, parseMebibytes } from "../units.ts";
 import { flag, option, type ReadingOptions, withSource } from "./options.ts";
 
@@ -36,6 +38,7 @@ export interface MountCommandOptions extends ReadingOptions {
   readonly retry: number;
   readonly offline?: boolean;
   readonly context?: string;
+  readonly listXattrs?: boolean;
   readonly logLevel: LogLevel;
   readonly logFile: string;
   readonly statsFile?: string;
@@ -45,6 +48,8 @@ export interface MountCommandOptions extends ReadingOptions {
 
 const DEFAULTS = defaultMountOptions("");
 const MIB = 1024 * 1024;
+/** The next one, -1, means "nobody's" to chown(2) and the like. */
+const LARGEST_ID = 2 ** 32 - 2;
 /** A boot's working set, kernel and initrd, several times over. */
 const DEFAULT_MEMORY = 256 * MIB;
 /** Less does not hold a chunk and those that are read ahead. */
@@ -74,14 +79,18 @@ export function withMountOptions(command: Command): Command {
   addGroup(command, "Who may read:", [
     flag("--allow-other", "let other users read, as TFTP servers must", DEFAULTS.allowOther),
     new Option("--no-allow-other", "only the user who mounts can read"),
-    number("--uid <uid>", "owner of all files", DEFAULTS.uid),
-    number("--gid <gid>", "group of all files", DEFAULTS.gid),
+    account("--uid <user>", "owner of all files, by name or number", "user", DEFAULTS.uid),
+    account("--gid <group>", "group of all files, by name or number", "group", DEFAULTS.gid),
     mode("--file-mode <octal>", "permissions of files; executables get x where r is", DEFAULTS.fileMode),
     mode("--dir-mode <octal>", "permissions of directories", DEFAULTS.dirMode),
     option(
       "--context <label>",
       "SELinux label of all files, such as system_u:object_r:tftpdir_t:s0",
     ).argParser(securityLabel),
+    flag(
+      "--list-xattrs",
+      "list the attributes user.icfs.*, which are answered anyway; then programs that copy files copy them",
+    ),
   ]);
   addGroup(command, "Caches:", [
     size(
@@ -144,7 +153,7 @@ export function withMountOptions(command: Command): Command {
       "how to talk to the kernel; default: kernel for root on Linux, else fuse-native",
     ).choices(["kernel", "fuse-native"]),
     option("--log-level <level>", "debug, info, warn or error").default("info").argParser(logLevel),
-    option("--log-file <file>", "where the daemon logs").default(
+    option("--log-file <file>", "where the daemon logs; opened anew on SIGHUP").default(
       join(stateDirectory("/var/log"), "icfs.log"),
     ),
     option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end"),
@@ -164,15 +173,24 @@ function addGroup(command: Command, heading: string, options: readonly Option[])
   for (const one of options) command.addOption(one.helpGroup(heading));
 }
 
-function number(flags: string, description: string, standard: number): Option {
+/** @param kind whose names it takes; they are looked up at once, so that a name that is unknown is known before anything is mounted */
+function account(flags: string, description: string, kind: "user" | "group", standard: number): Option {
   return option(flags, description)
     .default(standard)
     .argParser((text) => {
-      const value = Number(text);
-      if (!/^\d+$/.test(text) || value > 2 ** 31)
-        throw new InvalidArgumentError("Use a whole number from 0.");
+      const value = /^\d+$/.test(text) ? Number(text) : namedAccount(kind, text);
+      if (value > LARGEST_ID) throw new InvalidArgumentError(`Use a number up to ${LARGEST_ID}.`);
       return value;
     });
+}
+
+/** @throws InvalidArgumentError */
+function namedAccount(kind: "user" | "group", name: string): number {
+  try {
+    return numberOf(kind, name);
+  } catch (error) {
+    throw new InvalidArgumentError(`${messageOf(error)}. Use a name that it knows, or a number.`);
+  }
 }
 
 function size(flags: string, description: string, standard: number, least: number): Option {

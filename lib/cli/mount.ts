@@ -74,7 +74,7 @@ function report(
 ): void {
   const { canister, mountpoint, verified, files, bytes, warning } = mounted;
   if (!json) {
-    if (warning !== undefined) console.error(`icfs: ${warning}`);
+    if (warning !== undefined) console.error(`icfs: ${oneLine(warning)}`);
     warnOfTrust(canister, verified);
   }
   announce(

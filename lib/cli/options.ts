@@ -43,7 +43,11 @@ export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 /** Adds --network, --root-key and --identity. */
 export function withNetwork(command: Command, identity: string): Command {
   return command
-    .addOption(option("--network <ic|local|URL>", "the network the canister is on").default("ic"))
+    .addOption(
+      option("--network <ic|local|URL>", "the network the canister is on; HOST:PORT is a URL, too").default(
+        "ic",
+      ),
+    )
     .addOption(
       option(
         "--root-key <HEX|FILE>",

@@ -1,7 +1,9 @@
 /** icfs umount: takes a mount away and waits for its daemon to end. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
+import { namesOfMounts } from "../fs/mounting/mountinfo.ts";
 import { unmount } from "../fs/mounting/unmount.ts";
+import { oneLine } from "../log.ts";
 import { flag } from "./options.ts";
 
 export function umountCommand(): Command {
@@ -10,7 +12,9 @@ export function umountCommand(): Command {
     .argument("<mountpoint>", "where a canister is mounted")
     .addOption(flag("-l, --lazy", "also when it is busy: files that are open stay readable"))
     .action(async (mountpoint: string, { lazy }: { lazy?: boolean }) => {
-      const { pid, serverEnded } = await unmount(mountpoint, { lazy: lazy === true });
+      const { pid, serverEnded, inside } = await unmount(mountpoint, { lazy: lazy === true });
+      if (inside.length > 0)
+        console.error(`icfs: what was mounted inside went with it: ${oneLine(namesOfMounts(inside))}`);
       // After a lazy unmount it lives on for as long as files are open.
       if (!serverEnded && !lazy) {
         throw new UserError(`${mountpoint} is unmounted, but its process ${pid} has not ended`);

@@ -1,7 +1,8 @@
 /** Whether the network answers, by what key it is believed, and whether it goes by the same clock. */
-import { FormatError, messageOf } from "../errors.ts";
+import { NoAnswerError } from "../ic/call-errors.ts";
 import { hintAtLocal } from "../ic/first-contact.ts";
 import { rootKeyOf } from "../ic/network.ts";
+import { networkProblem } from "../ic/network-problem.ts";
 import { ageText } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
@@ -18,23 +19,10 @@ export const reachable: Check = {
     try {
       await status();
     } catch (error) {
-      if (error instanceof FormatError) {
-        return [
-          fail(
-            `${network.url} is no IC network: ${messageOf(error)}`,
-            "a captive portal or a proxy may answer in its place; else correct --network",
-          ),
-        ];
-      }
-      return [
-        fail(
-          `no network answers at ${network.url} (${messageOf(error)})`,
-          network.loopback
-            ? "start one with `icfs localnet`"
-            : ((await hintAtLocal(network.url)) ??
-                "look at this host's resolver, routes and firewall: it must get there, and nowhere else. What has been fetched is served meanwhile"),
-        ),
-      ];
+      const { message, advice } = networkProblem(network, error);
+      const other =
+        error instanceof NoAnswerError && !network.loopback ? await hintAtLocal(network.url) : undefined;
+      return [fail(message, other ?? advice)];
     }
     return [ok(`${network.url} answers`)];
   },

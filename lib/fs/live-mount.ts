@@ -5,7 +5,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { KERNEL_READAHEAD_KIB } from "../readahead.ts";
-import { isMounted, isMountedThere, type Mount, mountAt, readMounts } from "./mounting/mountinfo.ts";
+import {
+  isMounted,
+  isMountedThere,
+  type Mount,
+  mountAt,
+  mountsInside,
+  namesOfMounts,
+  readMounts,
+} from "./mounting/mountinfo.ts";
 import { detach } from "./mounting/unmount.ts";
 import type { EndReason, MountedTransport } from "./transport.ts";
 
@@ -68,7 +76,10 @@ export function liveMount(mount: Mount, log: Log, served: Served): MountedTransp
 
   const unmount = async () => {
     asked = true;
-    if (isOurs(await readMounts())) {
+    const mounts = await readMounts();
+    if (isOurs(mounts)) {
+      const inside = mountsInside(mounts, mount);
+      if (inside.length > 0) log.warn(`what is mounted inside goes with it: ${namesOfMounts(inside)}`);
       try {
         await detach(mount.mountpoint, true);
       } catch (error) {

@@ -28,6 +28,7 @@ import {
   UnknownCanisterError,
 } from "./call-errors.ts";
 import { resolveNetwork } from "./network.ts";
+import { hintFor, reasonOf } from "./network-problem.ts";
 
 /** A call that an agent makes, and of which canister. */
 export interface Called {
@@ -74,7 +75,9 @@ export function fromAgent(error: unknown): Error {
     );
   }
   // Of any kind: a captive portal's page, which is no answer, may be gone soon.
-  if (code instanceof HttpFetchErrorCode) return new NoAnswerError(messageOf(code.error));
+  if (code instanceof HttpFetchErrorCode) {
+    return new NoAnswerError(withHint(reasonOf(code.error), hintFor(code.error)));
+  }
   return new Error(messageOf(error));
 }
 
@@ -102,7 +105,14 @@ function httpError({ status, statusText, headers, bodyText = "" }: HttpErrorCode
   const message = `HTTP status ${status} ${statusText}: ${oneSentence(bodyText)}`;
   // As the IC's boundary nodes say it, and PocketIC, which local networks are made of.
   const isUnknown = /canister_not_found|does not belong to any subnet/i.test(bodyText);
-  return new (isUnknown ? UnknownCanisterError : HttpStatusError)(status, message, retryAfter(headers));
+  if (isUnknown) return new UnknownCanisterError(status, message, retryAfter(headers));
+  // That it is busy, whoever asks knows what to do about.
+  const hint = status < 429 ? hintFor(new HttpStatusError(status, message)) : undefined;
+  return new HttpStatusError(status, withHint(message, hint), retryAfter(headers));
+}
+
+function withHint(message: string, hint: string | undefined): string {
+  return hint === undefined ? message : `${message} (${hint})`;
 }
 
 function wrongTime(): ClockError {

@@ -66,14 +66,31 @@ function withoutCopies(response: Response): Response {
 
 /** @throws UserError when `text` is no canister id */
 export function parseCanisterId(text: string): Principal {
+  const principal = parsePrincipalText(text);
+  if (principal !== undefined) return principal;
+  // In the address of a web site, say.
+  const [inside] = /[a-z2-7]{5}(-[a-z2-7]{5})+-[a-z2-7]{3}(?![a-z2-7-])/i.exec(text) ?? [];
+  const meant =
+    inside !== undefined && parsePrincipalText(inside) !== undefined
+      ? `say ${inside.toLowerCase()} alone`
+      : "it looks like oeagv-5qaaa-aaaah-aar4q-cai, and `icfs deploy` prints it";
+  throw new UserError(`"${text}" is no canister id: ${meant}`);
+}
+
+/** In capitals as well, and with blanks around it, as it comes from a page or a mail; undefined when it is none. */
+export function parsePrincipalText(text: string): Principal | undefined {
   try {
-    return Principal.fromText(text);
+    return Principal.fromText(text.trim().toLowerCase());
   } catch {
-    throw new UserError(
-      `"${text}" is no canister id: it looks like oeagv-5qaaa-aaaah-aar4q-cai, and \`icfs deploy\` prints it`,
-    );
+    return undefined;
   }
 }
+
+/** What the network's own words leave out. */
+const REJECT_HINTS: ReadonlyMap<string | undefined, string> = new Map([
+  [ERROR_CODES.methodNotFound, " (this is no icfs canister)"],
+  [ERROR_CODES.outOfCycles, " (it is frozen, and answers again when it has been topped up with cycles)"],
+]);
 
 /** A query's arguments without any. */
 export const NO_ARGUMENTS: Uint8Array = Buffer.from("4449444c0000", "hex");
@@ -123,7 +140,7 @@ export async function queryReply(
   }
   if (response.status === QueryResponseStatus.Rejected) {
     const { reject_code, reject_message, error_code } = response;
-    const hint = error_code === ERROR_CODES.methodNotFound ? " (this is no icfs canister)" : "";
+    const hint = REJECT_HINTS.get(error_code) ?? "";
     const rejection = new RejectError(
       reject_code,
       `canister ${canister.toText()} rejects "${methodName}": ${reject_message}${hint}`,

@@ -1,7 +1,8 @@
 /** Whether a network is there at all: asked before anything patient begins, and guessed at when it is another that was meant. */
-import { messageOf, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import { NoAnswerError, NoSuchCanisterError } from "./call-errors.ts";
 import { type Network, NetworkUnreachableError, networkStatus, resolveNetwork } from "./network.ts";
+import { networkProblem } from "./network-problem.ts";
 
 /** A network on this machine answers at once, or is not there. */
 const HINT_LIMIT_MS = 1000;
@@ -23,12 +24,9 @@ function isCutOff({ cause }: NoAnswerError): boolean {
 }
 
 /** What to say of a network from which no answer came. */
-export function unreachable({ name, url }: Network, error: NoAnswerError): NetworkUnreachableError {
-  const named = name === "ic" ? " (--network ic, the default)" : "";
-  return new NetworkUnreachableError(
-    `no network answers at ${url}${named}: ${messageOf(error)}; look at this host's resolver, routes and firewall`,
-    url,
-  );
+export function unreachable(network: Network, error: NoAnswerError): NetworkUnreachableError {
+  const { message, advice } = networkProblem(network, error);
+  return new NetworkUnreachableError(`${message}: ${advice}`, network.url);
 }
 
 /**

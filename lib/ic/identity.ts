@@ -3,12 +3,13 @@
  * nobody else can read.
  */
 import { createPrivateKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { SignIdentity } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
+import { makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 
 /** Where the identity lies that publishing commands make for themselves. */
@@ -21,26 +22,27 @@ export function defaultIdentityFile(): string {
  * @throws UserError when it cannot be read, is readable by others, or is another kind of key
  */
 export function loadIdentity(file: string): SignIdentity {
-  let pem: string;
-  try {
-    const { mode } = statSync(file);
-    if ((mode & 0o077) !== 0) {
-      throw new UserError(`${file} can be read by others than its owner: run \`chmod 600 ${file}\``);
-    }
-    pem = readFileSync(file, "utf8");
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError(`cannot read the identity: ${messageOf(error)}`);
+  const pem = readPrivately(file);
+  // SEC1 files may begin with EC PARAMETERS, which are not a key.
+  const [block, label] = /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----[\s\S]*?-----END \1-----/.exec(pem) ?? [];
+  if (block === undefined) throw new UserError(`${file} holds no private key: ${whatElse(pem)}`);
+  if (label === "ENCRYPTED PRIVATE KEY" || /^Proc-Type: *4, *ENCRYPTED/m.test(block)) {
+    throw new UserError(
+      `${file} is encrypted, and icfs asks for no passphrase: write the key without one, ` +
+        `\`(umask 077; openssl pkey -in ${file} -out PEM)\`, and give that with --identity`,
+    );
+  }
+  if (label === "OPENSSH PRIVATE KEY") {
+    throw new UserError(`${file} holds a key as OpenSSH writes it, which icfs does not read: ${MAKE_ONE}`);
   }
   let jwk: JsonWebKey;
   try {
-    // SEC1 files may begin with EC PARAMETERS, which are not a key.
-    const block = /-----BEGIN ([A-Z ]*PRIVATE KEY)-----[\s\S]*?-----END \1-----/.exec(pem)?.[0];
     // Throws for kinds that JWK has no names for.
-    jwk = createPrivateKey(block ?? pem).export({ format: "jwk" });
-  } catch (error) {
+    jwk = createPrivateKey(block).export({ format: "jwk" });
+  } catch {
+    // OpenSSL says why in a code only.
     throw new UserError(
-      `${file} holds no private key that can be used (PEM, not encrypted): ${messageOf(error)}`,
+      `${file} holds a private key that is damaged, or of a kind that icfs does not use: ${MAKE_ONE}`,
     );
   }
   const { kty, crv, d } = jwk;
@@ -50,12 +52,48 @@ export function loadIdentity(file: string): SignIdentity {
   throw new UserError(`${file} holds a key of kind ${crv ?? kty}: use Ed25519 or secp256k1`);
 }
 
+const MAKE_ONE =
+  "make one with `(umask 077; openssl genpkey -algorithm ed25519 -out PEM)`, or leave --identity out";
+
+/** What a file has that nobody else can read. @throws UserError */
+function readPrivately(file: string): string {
+  try {
+    const status = statSync(file);
+    if (status.isDirectory()) throw new UserError(`${file} is a directory: ${pemFilesIn(file)}`);
+    if ((status.mode & 0o077) !== 0) {
+      throw new UserError(`${file} can be read by others than its owner: run \`chmod 600 ${file}\``);
+    }
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(
+      `cannot read the identity (${messageOf(error)}): name a PEM file with --identity, or leave it out for your own`,
+    );
+  }
+}
+
+/** What to say to somebody who has named a directory. */
+function pemFilesIn(directory: string): string {
+  const names = readdirSync(directory).filter((name) => name.endsWith(".pem"));
+  const [first, ...more] = names.sort();
+  if (first === undefined) return "name a PEM file, which it has none of";
+  return `name the PEM file in it, ${more.length > 0 ? "such as " : ""}${join(directory, first)}`;
+}
+
+/** What a file without a private key is. */
+function whatElse(text: string): string {
+  if (text.trim() === "") return "it is empty";
+  const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1];
+  if (label === undefined) return "it is no PEM file";
+  return `it holds a ${label.toLowerCase()}; the file that is kept secret is wanted`;
+}
+
 /** The default identity, made on its first use (Ed25519, mode 0600). @throws UserError */
 export function defaultIdentity(): SignIdentity {
   const file = defaultIdentityFile();
   if (existsSync(file)) return loadIdentity(file);
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(file), 0o700);
     makeIdentity(file);
     console.error(`icfs: made a new identity, ${file}: keep it, it is who owns what you deploy`);
   } catch (error) {

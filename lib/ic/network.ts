@@ -4,6 +4,7 @@ import { FormatError, messageOf, UserError } from "../errors.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import { HttpStatusError } from "./call-errors.ts";
 import { CborReader } from "./cbor-reader.ts";
+import { networkProblem } from "./network-problem.ts";
 
 export interface Network {
   /** As the user gave it: `ic`, `local` or a URL. */
@@ -39,18 +40,34 @@ export class NetworkUnreachableError extends UserError {
   }
 }
 
-/** @param name `ic`, `local` or an http(s) URL. @throws UserError */
-export function resolveNetwork(name: string): Network {
-  if (name === "ic") return { name, url: IC_URL, loopback: false };
-  if (name === "local") return { name, url: `http://127.0.0.1:${LOCAL_PORT}`, loopback: true };
-  const url = URL.canParse(name) ? new URL(name) : undefined;
+/** A host and a port, such as 127.0.0.1:4943, [::1]:4943 or localhost:4943. */
+const HOST_AND_PORT = /^(\[[\da-f:.]+\]|[a-z\d](?:[a-z\d.-]*[a-z\d])?):\d{1,5}\/?$/i;
+
+/** @param given `ic`, `local`, HOST:PORT (https, but for a loopback host) or an http(s) URL. @throws UserError */
+export function resolveNetwork(given: string): Network {
+  const name = given.trim();
+  const word = name.toLowerCase();
+  if (word === "ic") return { name: word, url: IC_URL, loopback: false };
+  if (word === "local") return { name: word, url: `http://127.0.0.1:${LOCAL_PORT}`, loopback: true };
+  const url = parseUrl(name);
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new UserError(`unknown network "${name}": use ic, local, or a URL such as http://127.0.0.1:4943`);
+    throw new UserError(
+      `unknown network "${given}": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943`,
+    );
   }
-  const { hostname } = url;
-  // Names below localhost are left to the resolver, which may ask a server for them.
-  const loopback = /^127\.\d+\.\d+\.\d+$/.test(hostname) || hostname === "[::1]" || hostname === "localhost";
-  return { name, url: url.href.replace(/\/+$/, ""), loopback };
+  return { name, url: url.href.replace(/\/+$/, ""), loopback: isLoopback(url) };
+}
+
+function parseUrl(text: string): URL | undefined {
+  if (!HOST_AND_PORT.test(text)) return URL.canParse(text) ? new URL(text) : undefined;
+  if (!URL.canParse(`http://${text}`)) return undefined;
+  const url = new URL(`http://${text}`);
+  return isLoopback(url) ? url : new URL(`https://${text}`);
+}
+
+/** Names below localhost are left to the resolver, which may ask a server for them. */
+function isLoopback({ hostname }: URL): boolean {
+  return /^127\.\d+\.\d+\.\d+$/.test(hostname) || hostname === "[::1]" || hostname === "localhost";
 }
 
 /**
@@ -81,8 +98,11 @@ function parseRootKey(given: string): Uint8Array {
   try {
     content = readFileSync(given);
   } catch (error) {
+    const isDirectory = (error as NodeJS.ErrnoException).code === "EISDIR";
     throw new UserError(
-      `--root-key: "${given}" is neither a key in hexadecimal nor a file: ${messageOf(error)}`,
+      isDirectory
+        ? `--root-key: ${given} is a directory: name the file in it that holds the key`
+        : `--root-key: "${given}" is neither a key in hexadecimal nor a file: ${messageOf(error)}`,
     );
   }
   const text = content.toString("latin1").trim();
@@ -129,13 +149,9 @@ async function fetchRootKey(url: string): Promise<Uint8Array> {
     return checked((await networkStatus(url)).rootKey, `${url}/api/v2/status`);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    if (error instanceof FormatError) {
-      throw new UserError(`${url} is no IC network: its status cannot be read (${messageOf(error)})`);
-    }
-    throw new NetworkUnreachableError(
-      `no network answers at ${url} (${messageOf(error)}): start one with \`icfs localnet\``,
-      url,
-    );
+    const { message, advice } = networkProblem({ url, loopback: true }, error);
+    const text = `${message}: ${advice}`;
+    throw error instanceof FormatError ? new UserError(text) : new NetworkUnreachableError(text, url);
   }
 }
 

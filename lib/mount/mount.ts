@@ -55,6 +55,7 @@ export class CanisterMount {
     const whole = openWhole === undefined ? undefined : new WholeFiles(this.#cache, store, openWhole);
     this.#fileSystem = new TreeFileSystem(live.now, this.#cache, {
       canister: address.canister.toText(),
+      listXattrs: options.listXattrs,
       onOpen: (file, tree) => {
         quiet.opened();
         boot?.opened(file, tree);

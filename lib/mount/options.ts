@@ -18,6 +18,8 @@ export interface CanisterMountOptions {
   readonly mount: MountOptions;
   /** What kind of canister it is; undefined: find out. */
   readonly source: SourceKind | undefined;
+  /** Whether extended attributes are listed, not only answered. */
+  readonly listXattrs: boolean;
   /** How an icboot canister is read. */
   readonly trust: Trust;
   readonly transport: MountTransport;

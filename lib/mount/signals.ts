@@ -1,7 +1,7 @@
 /** What signals ask of a mount, beside its end (lib/process/lifetime.ts). */
 
 export interface Signalled {
-  /** SIGHUP: looks for a new release now. */
+  /** SIGHUP: looks for a new release now. (The daemon opens its log anew, as well: lib/cli/mount-daemon.ts.) */
   refresh(): void;
   /** SIGUSR1: writes `--stats-file`. */
   writeStatistics(): void;

@@ -7,9 +7,10 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { constants } from "node:os";
 import { dirname } from "node:path";
+import { makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 
 export interface BackgroundRequest {
@@ -104,7 +105,7 @@ function lastReport(
 
 async function openLog(file: string): Promise<FileHandle> {
   try {
-    await mkdir(dirname(file), { recursive: true });
+    makeDirectory(dirname(file));
     return await open(file, "a+", 0o640);
   } catch (error) {
     throw new UserError(

@@ -58,9 +58,9 @@ t.test("dnsmasq serves a mount", async (t) => {
 
   let downloads = 0;
   /** Fetches `name` as a client on the network would, and returns what came. */
-  const fetchFile = async (name: string, tftp: string[]): Promise<Buffer> => {
+  const fetchFile = async (name: string, tftp: string[], from = namespace): Promise<Buffer> => {
     const to = join(directory, `download-${downloads++}`);
-    await fetchFiles(namespace, [name], to, { tftp, env, seconds: 60 });
+    await fetchFiles(from, [name], to, { tftp, env, seconds: 60 });
     return await readFile(join(to, name));
   };
 
@@ -93,4 +93,26 @@ t.test("dnsmasq serves a mount", async (t) => {
       await t.rejects(fetchFile(name, PLAIN), { message: new RegExp(`^curl failed \\(${NOT_FOUND}\\)`) });
     });
   }
+
+  await t.test("with tftp-secure, files are its own user's, which --uid names", async (t) => {
+    const own = join(directory, "own");
+    await mkdir(own);
+    const ids = [
+      "--uid",
+      "nobody",
+      "--gid",
+      "nogroup",
+      "--stats-file",
+      join(directory, "own-statistics.json"),
+    ];
+    stack.use(await mount(CANISTER, own, url, { env }, ids));
+    const another = stack.use(await makeNamespace(`icfs-secure-${process.pid}`));
+    const fetched = async (from: string) => {
+      await using server = await startDnsmasq(another, from, { env }, ["--tftp-secure"]);
+      t.ok(server.pid);
+      return await fetchFile("files/511", PLAIN, another);
+    };
+    await t.rejects(fetched(root), { message: /^curl failed/ }, "root's mount is not its own");
+    t.same(await fetched(own), await readFile(join(tree, "files/511")));
+  });
 });

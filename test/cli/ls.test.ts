@@ -4,6 +4,7 @@ import { join } from "node:path";
 import t from "tap";
 import { writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
+import { BIN, run } from "../support/icfs.ts";
 
 const TIME = "2020-02-02T02:02:02";
 
@@ -90,4 +91,17 @@ t.test("icfs ls", async (t) => {
     const { code, stdout, stderr } = await c.icfs(["ls", id, path]);
     t.same({ code, stdout, stderr }, { code: 1, stdout: "", stderr: `icfs: ${path}: not in release 1\n` });
   }
+});
+
+t.test("a terminal is shown what turns a name around; programs get names as they are", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const tree = join(c.directory, "tree");
+  await mkdir(tree);
+  await writeTree(tree, { "a\u202eexe.jpg": "" });
+  t.match(await c.icfs(["publish", tree, id]), { code: 0 });
+  t.same((await c.icfs(["ls", id])).stdout, "a\u202eexe.jpg\n");
+  const terminal = await run("script", ["-qec", `${BIN} ls ${id}`, "/dev/null"], { env: c.env });
+  t.match(terminal.stdout, "a\\u{202e}exe.jpg");
+  t.notMatch(terminal.stdout, "\u202e");
 });

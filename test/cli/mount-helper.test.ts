@@ -6,7 +6,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { mountCommand } from "../../lib/cli/mount.ts";
 import { parseHelperArguments, splitOptions } from "../../lib/cli/mount-helper.ts";
-import { wroteRw } from "../../lib/cli/mount-helper-rw.ts";
+import { checkWritten } from "../../lib/cli/mount-helper-written.ts";
 import { BIN, run, temporaryDirectory } from "../support/icfs.ts";
 
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
@@ -17,12 +17,13 @@ const parse = (...args: string[]) => parseHelperArguments(args, mountCommand().o
 const told = (list: string) => parse(ID, "/srv/tftp", "-o", list).argv.slice(0, -3);
 
 t.test("the command line", async (t) => {
-  const plain = { spec: ID, directory: "/srv/tftp", fake: false, verbose: false, remount: false, rw: false };
-  t.same(parse(ID, "/srv/tftp"), { ...plain, argv: ["--", ID, "/srv/tftp"] });
+  const plain = { spec: ID, directory: "/srv/tftp", fake: false, verbose: false, remount: false };
+  t.same(parse(ID, "/srv/tftp"), { ...plain, words: [], argv: ["--", ID, "/srv/tftp"] });
   t.same(parse(ID, "/srv/tftp", "-sfnv", "-o", "ro", "-t", "fuse.icfs"), {
     ...plain,
     fake: true,
     verbose: true,
+    words: ["ro"],
     argv: ["--", ID, "/srv/tftp"],
   });
   t.same(parse("-n", "-o", "offline", ID, "/srv/tftp", "-o", "memory=64").argv, [
@@ -93,7 +94,7 @@ t.test("the command's own options, by their names", async (t) => {
 t.test("what is wrong is named", async (t) => {
   const cases: [list: string, message: string][] = [
     ["ro,colour=blue", 'unknown option "colour"'],
-    ["suid", 'unknown option "suid"'],
+    ["suidperl", 'unknown option "suidperl"'],
     ["foreground", 'unknown option "foreground"'],
     ["json", 'unknown option "json"'],
     ["help", 'unknown option "help"'],
@@ -104,32 +105,44 @@ t.test("what is wrong is named", async (t) => {
   t.same(parse(ID, "/srv/tftp", "-s", "-o", "colour=blue,memory=64").argv[0], "--memory=64", "-s");
 });
 
-t.test("rw and remount: the last word counts", async (t) => {
-  const asked = (list: string) => parse(ID, "/srv/tftp", "-o", list);
-  t.match(asked("rw,_netdev"), { rw: true, remount: false });
-  t.match(asked("rw,ro"), { rw: false });
-  t.match(asked("ro,remount"), { rw: false, remount: true });
-  t.match(asked("rw,remount,user_id=0,group_id=0,allow_other"), { rw: true, remount: true });
-});
-
-t.test("whether anybody has written rw", async (t) => {
+t.test("what a mount never is, where somebody has written it", async (t) => {
   const directory = await temporaryDirectory(t);
   const fstab = join(directory, "fstab");
+  const lines = {
+    "/srv/default": "defaults",
+    "/srv/ro": "ro",
+    "/srv/a b": "noauto,rw",
+    "/srv/exec": "ro,exec,_netdev",
+    "/srv/suid": "defaults,suid",
+    "/srv/dev": "user,dev",
+    "/srv/quoted": 'ro,log-file="/a,exec,b"',
+  };
   await writeFile(
     fstab,
     [
       "# a comment",
       "",
-      `${ID} /srv/default icfs defaults 0 0`,
-      `${ID} /srv/ro icfs ro 0 0`,
-      ` ${ID}\t/srv/a\\040b/ icfs noauto,rw 0 0`,
+      ...Object.entries(lines).map(
+        ([at, options]) => ` ${ID}\t${at.replace(" ", "\\040")}/ icfs ${options} 0 0`,
+      ),
       "cut short",
     ].join("\n"),
   );
-  const wrote = async (args: string[], at = "/srv/other", program = "mount") =>
-    wroteRw(await callerWith(t, program, args), { spec: ID, directory: at });
-  t.equal(await wrote(["-t", "icfs", ID, "/srv/other"]), false, "nothing was said");
-  t.equal(await wrote(["-t", "icfs", ID, "/srv/other", "-o", "_netdev,network=local"]), false);
+  /** Which word is refused. @param told the list that the helper gets */
+  const refused = async (told: string, args: string[], at = "/srv/other", program = "mount") => {
+    const caller = program === "" ? 2 ** 22 + 1 : await callerWith(t, program, args);
+    const request = parse(ID, at, ...(told === "" ? [] : ["-o", told]));
+    return checkWritten(caller, request).then(
+      () => "nothing",
+      ({ message }) => /; say (\S+) instead of (\S+)$/.exec(message)?.slice(1).join(" for ") ?? message,
+    );
+  };
+  const by = (...args: string[]) => ["-t", "icfs", ID, "/srv/other", ...args];
+  // As mount(8) of util-linux 2.38 tells it.
+  t.equal(await refused("rw", by()), "nothing", "nothing was said");
+  t.equal(await refused("rw,_netdev", by("-o", "_netdev,network=local")), "nothing");
+  t.equal(await refused("rw", by("-o", "defaults")), "nothing");
+  t.equal(await refused("rw,_netdev", []), "nothing");
   for (const args of [
     ["-w"],
     ["-vw"],
@@ -139,14 +152,43 @@ t.test("whether anybody has written rw", async (t) => {
     ["-oa,rw,b"],
     ["--options=rw"],
   ]) {
-    t.equal(await wrote(["-t", "icfs", ID, "/srv/other", ...args]), true, args.join(" "));
+    t.equal(await refused("rw", by(...args)), "ro for rw", args.join(" "));
   }
-  t.equal(await wrote(["-aT", fstab], "/srv/default"), false);
-  t.equal(await wrote(["-a", "--fstab", fstab], "/srv/ro"), false);
-  t.equal(await wrote(["-a", "--fstab", fstab], "/srv/a b"), true);
-  t.equal(await wrote(["-a", "-T", join(directory, "absent")], "/srv/a b"), false);
-  t.equal(await wrote([], "/srv/other", "sh"), true, "by hand");
-  t.equal(await wroteRw(2 ** 22 + 1, { spec: ID, directory: "/srv/other" }), false, "nobody knows");
+  for (const word of ["exec", "suid", "dev"]) {
+    const instead = `no${word} for ${word}`;
+    t.equal(await refused("rw", by("-o", word)), instead, `mount(8) does not tell of ${word}`);
+    t.equal(await refused("ro", by("-oro", `-o${word}`)), instead);
+    t.equal(await refused(`ro,user,${word}`, by("-o", `ro,user,${word}`)), instead, "but after user");
+    t.equal(await refused(`ro,no${word},user`, by("-o", `${word},user`)), "nothing", "what user implies");
+    t.equal(
+      await refused(`ro,no${word}`, by("-o", `ro,${word},no${word}`)),
+      "nothing",
+      "the last one counts",
+    );
+    t.equal(await refused(`ro,no${word},${word}`, []), instead);
+    t.equal(await refused(`ro,remount,user_id=0`, by("-o", `remount,${word}`)), instead, "remount");
+    t.equal(await refused(word, [], "/srv/other", "sh"), instead, "by hand");
+    t.equal(await refused(word, [], "/srv/other", ""), instead, "nobody knows by whom");
+  }
+  const inFstab = (told: string, at: string, ...args: string[]) => refused(told, args, at);
+  t.equal(await inFstab("rw", "/srv/default", "-aT", fstab), "nothing");
+  t.equal(await inFstab("ro", "/srv/ro", "-a", "--fstab", fstab), "nothing");
+  t.equal(await inFstab("rw", "/srv/a b", "-a", "--fstab", fstab), "ro for rw");
+  t.equal(await inFstab("ro", "/srv/a b", "-a", "--fstab", fstab, "-o", "ro"), "nothing");
+  t.equal(await inFstab("ro,_netdev", "/srv/exec", "-aT", fstab), "noexec for exec");
+  t.equal(await inFstab("ro,_netdev,noexec", "/srv/exec", "-T", fstab, "-o", "noexec"), "nothing");
+  t.equal(
+    await inFstab("ro", "/srv/exec", "-T", fstab, "-t", "icfs", ID, "/srv/exec"),
+    "nothing",
+    "both named",
+  );
+  t.equal(await inFstab("rw", "/srv/suid", "-aT", fstab), "nosuid for suid");
+  t.equal(await inFstab("rw,noexec,nosuid,user,dev", "/srv/dev", "-aT", fstab), "nodev for dev");
+  t.equal(await inFstab('ro,log-file="/a,exec,b"', "/srv/quoted", "-aT", fstab), "nothing");
+  t.equal(await inFstab("rw", "/srv/a b", "-a", "-T", join(directory, "absent")), "nothing");
+  t.equal(await refused("rw", [], "/srv/other", "sh"), "ro for rw", "by hand");
+  t.equal(await refused("rw,ro", [], "/srv/other", "sh"), "nothing", "the last one counts");
+  t.equal(await refused("rw", [], "/srv/other", ""), "nothing", "nobody knows by whom");
 });
 
 /** A process that looks like `program` with these arguments. */
@@ -176,11 +218,17 @@ t.test(
     const silent = { code: 0, stdout: "", stderr: "" };
     t.same(await fake("ro,_netdev,nofail"), silent);
     t.same(await fake("ro", state), silent, "no PATH at all");
+    t.same(await fake("ro,uid=nobody,gid=nogroup", state), silent, "names of this host");
     t.same(await fake(`ro,network=local,root-key=${KEY}`), silent);
     t.same(await run(join(directory, "mount.fuse.icfs"), [ID, at, "-f", "-o", "ro"], { env: bare }), silent);
     const usage: [list: string, stderr: RegExp, env?: NodeJS.ProcessEnv][] = [
       ["rw", /^mount\.icfs: oeagv-\S+ cannot be mounted to be written to: .*say ro instead of rw\n$/],
+      ["ro,exec", /cannot be mounted to run programs from: .*say noexec instead of exec\n$/],
+      ["ro,nosuid,suid", /cannot be mounted to have set-user-ID programs: .*say nosuid instead of suid\n$/],
+      ["dev,ro", /cannot be mounted to have devices: .*say nodev instead of dev\n$/],
       ["ro,colour=blue", /^mount\.icfs: unknown option "colour"\n$/],
+      ["ro,uid=nosuch", /^mount\.icfs: .*'--uid <user>'.*there is no user "nosuch" on this host/],
+      ["ro,gid=nosuch", /^mount\.icfs: .*'--gid <group>'.*there is no group "nosuch" on this host/],
       ["ro,memory=0", /^mount\.icfs: .*'--memory <size>'.*Use a size from 1 MiB/],
       ["ro,prefetch=some", /^mount\.icfs: .*'--prefetch <what>'.*Allowed choices are all, boot, none/],
       ["ro,retry=soon", /^mount\.icfs: .*'--retry <time>'.*Use minutes, or a time such as 90s/],

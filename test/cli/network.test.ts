@@ -27,6 +27,7 @@ t.test("networks and root keys", async (t) => {
 
   const works: [args: string[], env?: NodeJS.ProcessEnv][] = [
     [["--network", c.url]],
+    [["--network", c.url.replace("http://", "")]],
     [["--network", c.url, "--root-key", hex]],
     [["--network", elsewhere, "--root-key", hex]],
     [["--network", elsewhere, "--root-key", file]],
@@ -37,6 +38,8 @@ t.test("networks and root keys", async (t) => {
     const result = await c.icfs(["ls", id, ...args], { env: { ...bare, ...env } });
     t.same(result, { code: 0, stdout: "file\n", stderr: "" }, args.join(" ").replace(hex, "HEX"));
   }
+
+  t.match(await c.icfs(["ls", id.toUpperCase()]), { code: 0, stdout: "file\n" }, "an id in capitals");
 
   const refused: [args: string[], message: RegExp][] = [
     [

@@ -249,7 +249,7 @@ t.test("what is right as usage and cannot work: exit code 1", async (t) => {
     [["verify", "/nowhere"], "icfs: /nowhere is neither a canister id nor an icfs mount\n"],
     [
       ["ls", ID, "--network", "mainnet"],
-      'icfs: unknown network "mainnet": use ic, local, or a URL such as http://127.0.0.1:4943\n',
+      'icfs: unknown network "mainnet": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943\n',
     ],
     [["trust", "reset", ID], `icfs: this host has not accepted anything from ${ID}\n`],
     [["deploy", ID, "--specified-id", ID], "icfs: give a canister or --specified-id, not both\n"],

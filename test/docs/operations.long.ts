@@ -104,6 +104,11 @@ t.test("Serve it with dnsmasq", async (t) => {
     t.match(log, new RegExp(`sent /srv/tftp/\\S*${file} to`));
 });
 
+t.test("Files of dnsmasq's own", async (t) => {
+  const said = await done(t, await documented("OPERATIONS.md", "Files of dnsmasq's own"));
+  t.match(said, /Uid: \( *\d+\/ dnsmasq\)/);
+});
+
 t.test("Serve it with tftpd-hpa", async (t) => {
   await done(t, await documented("OPERATIONS.md", "Serve it with tftpd-hpa"));
   t.equal((await host.sh(`diff -r --no-dereference ${DEBIAN_TREE} /srv/tftp`)).code, 0);

@@ -40,6 +40,15 @@ const CASES: readonly Case[] = [
     before: `umount $DIR; mount -t tmpfs other $DIR; ${BUSY}; fails umount $DIR`,
     after: NOT_MOUNTED,
   },
+  {
+    command: "umount DIR",
+    before: "mount -t tmpfs other $DIR; fails icfs umount $DIR",
+    after: "ls $DIR/file",
+  },
+  {
+    command: "getent passwd dnsmasq",
+    before: "umount $DIR; fails icfs mount $CANISTER $DIR --uid no-such-user",
+  },
   { command: "fuser -vm DIR", before: BUSY },
   { command: "icfs umount --lazy DIR", before: `${BUSY}; fails icfs umount $DIR`, after: NOT_MOUNTED },
   { command: "icfs publish DIR CANISTER", before: "umount $DIR; echo new > $DIR/file" },
@@ -49,6 +58,7 @@ const CASES: readonly Case[] = [
     before: "chmod 644 $PEM; fails icfs ls $CANISTER --identity $PEM",
     after: "icfs ls $CANISTER --identity $PEM",
   },
+  { command: "icfs identity --identity PEM" },
   { command: "icfs releases CANISTER" },
   { command: "icfs keep CANISTER NUMBER" },
   { command: "icfs trust reset CANISTER" },

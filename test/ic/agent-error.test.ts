@@ -66,6 +66,24 @@ t.test("errors of HTTP, of the connection, and of others", async (t) => {
     status: 503,
     message: "HTTP status 503 Status: overloaded",
   });
+  for (const [status, hint] of [
+    [401, "refuses this host"],
+    [403, "refuses this host"],
+    [407, "a proxy answers there"],
+  ] as const) {
+    t.match(
+      http(status, "denied"),
+      { name: "HttpStatusError", status, message: hint },
+      "what to do about it",
+    );
+  }
+  const certificate = Object.assign(new Error("self-signed certificate"), {
+    code: "DEPTH_ZERO_SELF_SIGNED_CERT",
+  });
+  t.match(unfetched(new Error("self-signed certificate", { cause: certificate })), {
+    name: "NoAnswerError",
+    message: /^self-signed certificate \(its TLS certificate is not trusted on this host: /,
+  });
   const cause = new Error("connect ECONNREFUSED 127.0.0.1:1");
   t.match(unfetched(cause), { name: "NoAnswerError", message: cause.message });
   const both = new AggregateError([cause, new Error("other")]);

@@ -155,6 +155,8 @@ t.test("a rejection", async (t) => {
     );
     t.equal(message.endsWith(" (this is no icfs canister)"), hint, message);
   }
+  const frozen = await gateway(t, replying({ ...rejection, reject_code: 2, error_code: "IC0207" }));
+  await t.rejects(frozen.query(), { message: /it is frozen, and answers again when it has been topped up/ });
 });
 
 t.test("gateways that do not answer as they should", async (t) => {
@@ -201,14 +203,14 @@ t.test("gateways that do not answer as they should", async (t) => {
 });
 
 t.test("canister ids", async (t) => {
-  t.equal(parseCanisterId("oeagv-5qaaa-aaaah-aar4q-cai").toText(), "oeagv-5qaaa-aaaah-aar4q-cai");
-  for (const text of [
-    "",
-    "xx",
-    "oeagv-5qaaa-aaaah-aar4q-caj",
-    "/srv/tftp",
-    "https://oeagv-5qaaa-aaaah-aar4q-cai.icp0.io",
-  ]) {
+  const id = CANISTER.toText();
+  for (const text of [id, id.toUpperCase(), "Oeagv-5qAaa-aaaah-aar4q-cai", ` ${id}\n`]) {
+    t.equal(parseCanisterId(text).toText(), id, text);
+  }
+  for (const address of [`https://${id}.icp0.io/`, `http://127.0.0.1:4943/?canisterId=${id.toUpperCase()}`]) {
+    t.throws(() => parseCanisterId(address), { message: `"${address}" is no canister id: say ${id} alone` });
+  }
+  for (const text of ["", "xx", "oeagv-5qaaa-aaaah-aar4q-caj", "/srv/tftp"]) {
     t.throws(
       () => parseCanisterId(text),
       { name: "UserError", message: /is no canister id: it looks like/ },

@@ -74,34 +74,66 @@ t.test("keys of other kinds, and what is no key", async (t) => {
     X25519: [await pem("x25519", "openssl genpkey -algorithm x25519"), /holds a key of kind X25519: use/],
     brainpool: [
       await pem("brainpool", "openssl ecparam -name brainpoolP256r1 -genkey"),
-      /holds no private key/,
+      /holds a private key that is damaged, or of a kind that icfs does not use: make one with `/,
     ],
     "a public key": [
       await pem("public", `openssl pkey -in ${join(directory, "ed25519.pem")} -pubout`),
-      /holds no private key that can be used/,
+      /holds no private key: it holds a public key; the file that is kept secret is wanted$/,
     ],
     "an encrypted key": [
       await pem("encrypted", "openssl genpkey -algorithm ed25519 -aes256 -pass pass:secret"),
-      /holds no private key that can be used \(PEM, not encrypted\)/,
+      /is encrypted, and icfs asks for no passphrase: write the key without one, `.*openssl pkey -in \S+ -out PEM/,
     ],
-    garbage: [await pem("garbage", "echo hello"), /holds no private key/],
-    "an empty file": [await pem("empty", "true"), /holds no private key/],
+    "an encrypted key of the older kind": [
+      await pem("older", `openssl ec -in ${join(directory, "sec1.pem")} -aes256 -passout pass:secret`),
+      /is encrypted, and icfs asks for no passphrase/,
+    ],
+    "OpenSSH's": [
+      await pem(
+        "openssh",
+        "cat",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+      ),
+      /holds a key as OpenSSH writes it, which icfs does not read: make one with `/,
+    ],
+    garbage: [await pem("garbage", "echo hello"), /holds no private key: it is no PEM file$/],
+    "an empty file": [await pem("empty", "true"), /holds no private key: it is empty$/],
     "a broken block": [
       await pem("broken", "cat", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
-      /holds no private key/,
+      /holds a private key that is damaged/,
     ],
   };
   for (const [name, [file, message]] of Object.entries(cases)) {
     t.throws(() => loadIdentity(file), { name: "UserError", message }, name);
     t.throws(() => loadIdentity(file), { message: new RegExp(file) }, "the file is named");
+    t.throws(
+      () => loadIdentity(file),
+      { message: /^(?!.*(error:|DECODER|OSSL))/i },
+      "and no code of OpenSSL's",
+    );
   }
   t.throws(() => loadIdentity(join(directory, "nowhere")), {
     name: "UserError",
-    message: /cannot read the identity: ENOENT/,
+    message: /cannot read the identity \(ENOENT.*\): name a PEM file with --identity/,
   });
   const folder = join(directory, "folder");
   await mkdir(folder, { mode: 0o700 });
-  t.throws(() => loadIdentity(folder), { name: "UserError", message: /cannot read the identity: EISDIR/ });
+  // As most directories are, and as few are: it is not a matter of who may read it.
+  for (const mode of [0o755, 0o700]) {
+    await chmod(folder, mode);
+    t.throws(() => loadIdentity(folder), {
+      name: "UserError",
+      message: `${folder} is a directory: name a PEM file, which it has none of`,
+    });
+  }
+  await writeFile(join(folder, "identity.pem"), "");
+  t.throws(() => loadIdentity(folder), {
+    message: `${folder} is a directory: name the PEM file in it, ${join(folder, "identity.pem")}`,
+  });
+  await writeFile(join(folder, "another.pem"), "");
+  t.throws(() => loadIdentity(folder), {
+    message: `${folder} is a directory: name the PEM file in it, such as ${join(folder, "another.pem")}`,
+  });
 });
 
 t.test("a file that others can read is refused, whatever is in it", async (t) => {

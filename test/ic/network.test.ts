@@ -1,5 +1,7 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Cbor, IC_ROOT_KEY } from "@dfinity/agent";
@@ -44,18 +46,33 @@ t.test("names and URLs", async (t) => {
     ["http://192.168.1.10:4943", "http://192.168.1.10:4943", false],
   ];
   for (const [name, url, loopback] of cases) t.same(resolveNetwork(name), { name, url, loopback });
+  // As people write them.
+  for (const name of ["IC", "Ic", " ic "]) t.same(resolveNetwork(name), resolveNetwork("ic"), name);
+  for (const name of ["Local", "LOCAL", "local\n"])
+    t.same(resolveNetwork(name), resolveNetwork("local"), name);
+  const written: [name: string, url: string, loopback: boolean][] = [
+    ["127.0.0.1:4943", "http://127.0.0.1:4943", true],
+    ["localhost:8080", "http://localhost:8080", true],
+    ["LOCALHOST:8080/", "http://localhost:8080", true],
+    ["[::1]:4943", "http://[::1]:4943", true],
+    ["192.168.1.10:4943", "https://192.168.1.10:4943", false],
+    ["gateway.example:8443", "https://gateway.example:8443", false],
+    ["HTTP://127.0.0.1:4943", "http://127.0.0.1:4943", true],
+  ];
+  for (const [name, url, loopback] of written) t.match(resolveNetwork(name), { url, loopback }, name);
   for (const name of [
     "",
     "mainnet",
-    "IC",
-    "127.0.0.1:4943",
+    "127.0.0.1:99999",
+    "127.0.0.1:4943:1",
+    "a b:80",
     "ftp://127.0.0.1",
     "file:///etc/passwd",
     "http://",
   ]) {
     t.throws(() => resolveNetwork(name), {
       name: "UserError",
-      message: `unknown network "${name}": use ic, local, or a URL such as http://127.0.0.1:4943`,
+      message: `unknown network "${name}": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943`,
     });
   }
 });
@@ -109,7 +126,7 @@ t.test("what is no key", async (t) => {
     [IC_ROOT_KEY.slice(2), /is neither a key in hexadecimal nor a file/],
     ["", /is neither a key in hexadecimal nor a file/],
     [join(directory, "nowhere"), /nor a file: ENOENT/],
-    [join(directory, "directory"), /nor a file: EISDIR/],
+    [join(directory, "directory"), /--root-key: \S+ is a directory: name the file in it/],
     [
       "00".repeat(133),
       /--root-key: this is no root key: expected 133 bytes, a DER-encoded BLS12-381 public key/,
@@ -130,26 +147,107 @@ t.test("what is no key", async (t) => {
   }
 });
 
-t.test("a loopback network that does not answer as one", async (t) => {
-  const cases: Record<string, [answer: (response: ServerResponse) => void, message: RegExp]> = {
-    "an error": [
-      (response) => response.writeHead(500).end(),
-      /no network answers at .*HTTP status 500.*icfs localnet/,
-    ],
-    "another server": [(response) => response.end("<html>"), /is no IC network: its status cannot be read/],
-    "a status without a key": [
-      (response) => response.end(Cbor.encode({ a: 1 } as never)),
-      /is no IC network/,
-    ],
-    "a key of another kind": [
-      (response) => response.end(Cbor.encode({ root_key: new Uint8Array(133) } as never)),
-      /this is no root key/,
-    ],
-    "a closed connection": [(response) => response.destroy(), /no network answers at/],
-    silence: [() => {}, /no network answers at .*no answer within/],
-  };
-  for (const [name, [answer, message]] of Object.entries(cases)) {
+t.test("a loopback network that does not answer as one: what it is, and what to do", async (t) => {
+  const says = (status: number) => (response: ServerResponse) => response.writeHead(status).end("no");
+  const cases: Record<string, [answer: (response: ServerResponse) => void, message: RegExp, path?: string]> =
+    {
+      "an error": [says(500), /says HTTP status 500: it is there, and cannot answer now/],
+      "too busy": [says(429), /says HTTP status 429: it is there, and cannot answer now/],
+      "one who refuses": [
+        says(403),
+        /says HTTP status 403: a proxy, a firewall or another server refuses this host/,
+      ],
+      "one who wants to know who asks": [
+        says(401),
+        /says HTTP status 401: a proxy, a firewall or another server/,
+      ],
+      "a proxy": [says(407), /says HTTP status 407: a proxy answers there, and wants a login/],
+      "no such path": [
+        says(404),
+        /says HTTP status 404: another server than a network is there: correct --network/,
+      ],
+      "a path too many": [
+        says(404),
+        /127\.0\.0\.1:\d+\/ic says HTTP status 404: a network has no path behind its port: --network http:\/\/127\.0\.0\.1:\d+$/,
+        "/ic",
+      ],
+      "a detour": [
+        (response) => response.writeHead(301, { location: "http://192.0.2.1/" }).end(),
+        /it is sent elsewhere \(status 301\)\): something is there that does not answer as a network does/,
+      ],
+      "another server": [
+        (response) => response.end("<html>"),
+        /is no IC network: its status cannot be read .*: another server, a proxy or a captive portal/,
+      ],
+      "a status without a key": [
+        (response) => response.end(Cbor.encode({ a: 1 } as never)),
+        /is no IC network/,
+      ],
+      "a key of another kind": [
+        (response) => response.end(Cbor.encode({ root_key: new Uint8Array(133) } as never)),
+        /this is no root key/,
+      ],
+      "a closed connection": [
+        (response) => response.destroy(),
+        /no network answers at .*something is there that does not answer as a network does, or not yet/,
+      ],
+      silence: [() => {}, /no network answers at .*no answer within .*: something is there/],
+    };
+  for (const [name, [answer, message, path = ""]] of Object.entries(cases)) {
     const { url } = await server(t, answer);
-    await t.rejects(rootKeyOf(resolveNetwork(url), undefined), { name: "UserError", message }, name);
+    const asked = rootKeyOf(resolveNetwork(`${url}${path}`), undefined);
+    const error = await asked.then(
+      () => undefined,
+      (error) => error,
+    );
+    t.match(error, { name: "UserError", message }, name);
+    t.notMatch(error.message, /icfs localnet/, "nothing is to be started: there is one");
   }
+});
+
+t.test("TLS, and what is none", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(directory, name)) as [string, string];
+  const make = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  execFileSync("openssl", [...make, "-keyout", key, "-out", cert, "-subj", "/CN=localhost"], {
+    stdio: "ignore",
+  });
+  const secure = createSecureServer({ key: await readFile(key), cert: await readFile(cert) }, (_, response) =>
+    response.end(),
+  );
+  await new Promise<void>((resolve) => secure.listen(0, resolve));
+  t.teardown(() => {
+    secure.closeAllConnections();
+    secure.close();
+  });
+  const { port } = secure.address() as AddressInfo;
+  const plain = await server(t, (response) => response.end());
+  const failures: [url: string, message: RegExp][] = [
+    [
+      `https://127.0.0.1:${port}`,
+      /\(self-signed certificate\): its TLS certificate is not trusted on this host: /,
+    ],
+    [
+      `https://127.0.0.1:${plain.port}`,
+      /^no network answers at \S+ \(TLS: wrong version number\): it does not speak TLS: say http:\/\/ in --network$/,
+    ],
+  ];
+  for (const [url, message] of failures) {
+    await t.rejects(rootKeyOf(resolveNetwork(url), undefined), { name: "UserError", message }, url);
+  }
+  // Other servers answer with a page, or in their own protocol.
+  const mute = createServer().on("connection", (socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n"));
+  await new Promise<void>((resolve) => mute.listen(0, resolve));
+  t.teardown(() => void mute.close());
+  const other = `http://127.0.0.1:${(mute.address() as AddressInfo).port}`;
+  await t.rejects(rootKeyOf(resolveNetwork(other), undefined), {
+    message: /: it does not speak HTTP: say https:\/\/ in --network, or correct --network$/,
+  });
+});
+
+t.test("nobody listens", async (t) => {
+  await t.rejects(rootKeyOf(resolveNetwork("http://127.0.0.1:1"), undefined), {
+    message:
+      /^no network answers at http:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\): start one with `icfs localnet`$/,
+  });
 });

@@ -109,6 +109,41 @@ t.test("unmount: a busy mount stays, unless lazy", async (t) => {
   t.equal(await served.ended, 0);
 });
 
+t.test("unmount: what is mounted inside, or on top", async (t) => {
+  const mountpoint = await mountpointFor(t);
+  const served = await serve(t, mountpoint);
+  const local = `${mountpoint}/deep`;
+  const mount = (...args: string[]) => sh("mount", "-t", "tmpfs", "local", ...args);
+  t.equal((await mount(local)).code, 0);
+  t.equal((await sh("mkdir", `${local}/er`)).code, 0);
+  t.equal((await mount(`${local}/er`)).code, 0);
+  await t.rejects(unmount(mountpoint, { lazy: false }), {
+    message: new RegExp(
+      `^${mountpoint} has mounts inside: ${local} \\(tmpfs\\), ${local}/er \\(\\w+\\); umount them first`,
+    ),
+  });
+  t.equal((await sh("cat", `${mountpoint}/hello.txt`)).stdout, "hello\n", "it stays");
+  t.equal((await mount(mountpoint)).code, 0);
+  for (const lazy of [false, true]) {
+    await t.rejects(unmount(mountpoint, { lazy }), { message: /on top of icfs's, of type tmpfs \(local\)/ });
+  }
+  t.equal((await sh("umount", mountpoint)).code, 0);
+  const { inside } = await unmount(mountpoint, { lazy: true });
+  t.same(
+    inside.map((one) => one.mountpoint),
+    [local, `${local}/er`],
+    "it says what went with it",
+  );
+  t.equal(await mountedAt(local), undefined);
+  t.equal(await served.ended, 0);
+
+  const again = await serve(t, mountpoint);
+  t.equal((await mount(local)).code, 0);
+  again.process.kill("SIGTERM");
+  t.equal(await again.ended, 0);
+  t.match(again.stderr(), `what is mounted inside goes with it: ${local} (tmpfs)`);
+});
+
 t.test("unmount: a dead mount", async (t) => {
   const mountpoint = await mountpointFor(t);
   const served = await serve(t, mountpoint);

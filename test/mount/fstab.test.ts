@@ -131,6 +131,13 @@ t.test(
     });
     await umount(t, path);
     t.same(await mount("-f", "-t", "icfs", id, path, "-o", NETWORK), silent, "-f");
+    t.same(
+      await mount("-t", "icfs", id, path, "-o", `exec,noexec,${NETWORK}`),
+      silent,
+      "the last one counts",
+    );
+    t.match(await mount("-o", "remount,exec", path), { code: 1, stderr: /say noexec instead of exec/ });
+    await umount(t, path);
 
     const file = await fstab(`${id} ${path} icfs rw,${NETWORK} 0 0`);
     const refused: [args: string[], code: number, stderr: RegExp][] = [
@@ -153,6 +160,14 @@ t.test(
     const before = await triedAgain();
     for (const [args, code, stderr] of refused) {
       t.match(await mount(...args), { code, stderr }, args.join(" "));
+    }
+    for (const word of ["exec", "suid", "dev"]) {
+      const stderr = new RegExp(`say no${word} instead of ${word}`);
+      t.match(await mount("-t", "icfs", id, path, "-o", `ro,${word},${NETWORK}`), { code: 1, stderr });
+      for (const list of [`ro,${word}`, `defaults,_netdev,${word}`, `ro,user,${word}`]) {
+        const file = await fstab(`${id} ${path} icfs ${list},${NETWORK} 0 0`);
+        t.match(await mount("-T", file, path), { code: 1, stderr }, list);
+      }
     }
     t.equal(await triedAgain(), before, "at once");
     t.same(await found(), []);

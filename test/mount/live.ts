@@ -95,7 +95,7 @@ export function liveOf(
   const fileSystem = new TreeFileSystem(
     live.now,
     { get: async () => Buffer.alloc(100), prefetch: () => {} },
-    { canister: "canister" },
+    { canister: "canister", listXattrs: false },
   );
   live.mounted(fileSystem, { switchTo: transport }, { paths: async () => [], switched: () => {} });
   const pieces = (...releases: Release[]) => releases.flatMap((release) => source.piecesOf(release));

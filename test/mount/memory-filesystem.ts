@@ -4,7 +4,6 @@ import {
   type Attributes,
   type Dirent,
   type FileSystem,
-  type FileSystemStatistics,
   FsError,
   type Inode,
   type Kind,
@@ -93,6 +92,7 @@ export class MemoryFileSystem implements FileSystem {
       size,
       executable: node.kind === "file" && node.executable === true,
       modified: MODIFIED,
+      changed: MODIFIED,
       links: node.kind === "directory" ? 2 : 1,
     };
   }
@@ -108,12 +108,6 @@ export class MemoryFileSystem implements FileSystem {
       inode: child,
       kind: this.#nodes.get(child)!.kind,
     }));
-  }
-
-  statfs(): FileSystemStatistics {
-    let bytes = 0;
-    for (const node of this.#nodes.values()) if (node.kind === "file") bytes += node.content.length;
-    return { bytes, entries: this.#nodes.size };
   }
 
   open(inode: Inode): number {

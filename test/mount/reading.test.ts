@@ -116,16 +116,6 @@ t.test("what is above a directory", async (t) => {
   t.match(listed, new RegExp(`^ *${await inodeOf("deep")} \\.\\.$`, "m"));
 });
 
-t.test("statfs: as large as its content, and full", async (t) => {
-  const { code, stdout } = await sh("stat", "-f", "-c", "%S %b %f %a %l %T", mountpoint);
-  t.equal(code, 0);
-  const [block, blocks, free, available, nameMax] = stdout.split(" ").map(Number);
-  t.ok(block! * blocks! > 5_000_003);
-  t.same([free, available, nameMax], [0, 0, 255]);
-  t.match((await sh("df", "-B1", mountpoint)).stdout, / 100% /);
-  t.equal((await sh("df", "-i", mountpoint)).code, 0);
-});
-
 t.test("extended attributes", async (t) => {
   const script = `
 import ctypes, errno, os, sys

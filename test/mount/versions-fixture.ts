@@ -87,7 +87,7 @@ const log = createLog("info");
 const fileSystem = new TreeFileSystem(
   release(0),
   { get: async (reference) => chunks.get(reference)!, prefetch: () => {} },
-  { canister: "aaaaa-aa" },
+  { canister: "aaaaa-aa", listXattrs: false },
 );
 
 // Listened to from the start: before that it would end the process.

@@ -88,6 +88,11 @@ t.test("it installs, with what it depends on", async (t) => {
     t.ok(owned.split("\n").includes(`/usr/${path}`), path);
   }
   t.same(await debian.run(["dpkg", "--verify", "icfs"]), silent, "every file is as it was packed");
+  t.match(
+    await debian.run(["dpkg-query", "--show", `--showformat=\${Conffiles}`, "icfs"]),
+    { stdout: /^ \/etc\/logrotate\.d\/icfs [0-9a-f]{32}$/m },
+    "what a host changes in it is kept",
+  );
   await writeFile(join(root, "etc/icfs/root.key"), c.rootKey);
 });
 

@@ -88,6 +88,20 @@ t.test("27. it is mounted ro, nosuid, nodev, noexec, default_permissions, allow_
   t.notOk(fewer.includes("allow_other"), "--no-allow-other");
   t.match((await as(USER, GROUP, "cat", alone.at("tool"))).stderr, /Permission denied/);
   await alone.umount();
+
+  await t.test("it is no disk that could be full: not for df, nor for what watches disks", async (t) => {
+    const { mountpoint } = mounted;
+    const { stdout } = await sh("stat", "-f", "-c", "%S %b %f %a %c %d %l", mountpoint);
+    t.equal(stdout, "4096 0 0 0 0 0 255\n", "no blocks, no inodes; names as long as anywhere");
+    for (const what of ["pcent", "ipcent"]) {
+      t.match((await sh("df", `--output=${what}`, mountpoint)).stdout, /^.*\n *-\n$/, `df: ${what}`);
+    }
+    t.notMatch((await sh("df")).stdout, mountpoint, "df leaves it out, as it does /proc");
+    const thresholds = ["-w", "10%", "-c", "5%", "-W", "10%", "-K", "5%"];
+    // Of every file system of this type that there is; one that is a disk gives a line.
+    const checked = await sh("/usr/lib/nagios/plugins/check_disk", ...thresholds, "-N", "fuse.icfs");
+    t.notMatch(checked.stdout, mountpoint, "check_disk has nothing to say of it");
+  });
 });
 
 t.test("28. owner, group and permissions are what the options say; by default anybody reads", async (t) => {
@@ -106,6 +120,20 @@ t.test("28. owner, group and permissions are what the options say; by default an
   t.match((await as(1, GROUP, "cat", at("tool"))).stderr, /Permission denied/, "the group may not enter");
   t.match((await as(1, 1, "ls", mountpoint)).stderr, /Permission denied/, "nor may others");
   await umount();
+
+  const named = await c.mount("--uid", "nobody", "--gid=nogroup");
+  const { stdout: nobody } = await sh("sh", "-c", "echo $(id -u nobody):$(id -g nobody) 444");
+  t.equal(await stat(named.at("size-1")), nobody.trim(), "names stand for their numbers");
+  t.equal(await stat(named.at("link")), nobody.trim().replace("444", "777"), "of symlinks as well");
+  await named.umount();
+  for (const [option, name] of [
+    ["--uid", "no-such-user"],
+    ["--gid", "no-such-group"],
+  ] as const) {
+    const { code, stderr } = await c.tryMount(option, name);
+    t.equal(code, 2, "wrong usage");
+    t.match(stderr, new RegExp(`there is no (user|group) "${name}" on this host`));
+  }
 });
 
 t.test(
@@ -143,21 +171,89 @@ t.test(
 t.test(
   "30. extended attributes: user.icfs.sha256, .release, .canister, .verified, .certified_at",
   async (t) => {
+    const names = ["sha256", "release", "canister", "verified", "certified_at"].map(
+      (name) => `user.icfs.${name}`,
+    );
     const script = `
 import json, os, sys
-print(json.dumps({name: os.getxattr(sys.argv[1], name).decode() for name in os.listxattr(sys.argv[1])}))
+path, *names = sys.argv[1:]
+found = {}
+for name in names:
+    try:
+        found[name] = os.getxattr(path, name, follow_symlinks=False).decode()
+    except OSError as error:
+        assert os.strerror(error.errno) == "No data available", error
+print(json.dumps({"found": found, "listed": os.listxattr(path, follow_symlinks=False)}))
 `;
-    const xattrs = async (path: string) => JSON.parse((await sh("python3", "-c", script, path)).stdout);
+    const xattrs = async (path: string) =>
+      JSON.parse((await sh("python3", "-c", script, path, ...names)).stdout) as {
+        found: Record<string, string>;
+        listed: string[];
+      };
+    const listing = await c.mount("--list-xattrs");
     // The file is of release 1 already.
     const of = { "user.icfs.release": "2", "user.icfs.canister": c.id, "user.icfs.verified": "certified" };
-    const { "user.icfs.certified_at": certifiedAt, ...file } = await xattrs(mounted.at("size-1048576"));
     const sha256 = createHash("sha256")
       .update(await readFile(join(c.tree, "size-1048576")))
       .digest("hex");
-    t.same(file, { "user.icfs.sha256": sha256, ...of });
-    t.match(certifiedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-    t.ok(Math.abs(Date.parse(certifiedAt) - Date.now()) < 5 * HUNG, certifiedAt);
-    const { "user.icfs.certified_at": _, ...directory } = await xattrs(mounted.at("deep"));
-    t.same(directory, of, "a directory has no hash");
+    for (const [how, { at }, lists] of [
+      ["by default", mounted, false],
+      ["--list-xattrs", listing, true],
+    ] as const) {
+      const file = await xattrs(at("size-1048576"));
+      const { "user.icfs.certified_at": certifiedAt, ...others } = file.found;
+      t.same(others, { "user.icfs.sha256": sha256, ...of }, `${how}: a file`);
+      t.match(certifiedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+      t.ok(Math.abs(Date.parse(certifiedAt!) - Date.now()) < 5 * HUNG, String(certifiedAt));
+      t.same(file.listed.sort(), lists ? [...names].sort() : [], `${how}: what is listed of a file`);
+      const directory = await xattrs(at("deep"));
+      const { "user.icfs.certified_at": _, ...rest } = directory.found;
+      t.same(rest, of, `${how}: a directory has no hash`);
+      t.equal(directory.listed.length, lists ? 4 : 0, `${how}: what is listed of a directory`);
+      for (const link of ["link", "link to a directory", "deep/er/up"]) {
+        t.same(await xattrs(at(link)), { found: {}, listed: [] }, `${how}: the symlink ${link} has none`);
+      }
+    }
+    await listing.umount();
+
+    await t.test("programs that copy extended attributes copy the tree, and none of them", async (t) => {
+      const listing = await c.mount("--list-xattrs");
+      // tmpfs keeps attributes only in newer kernels: an image of ext4 always does.
+      const work = join(c.directory, "copies");
+      await mkdir(work);
+      const copied = async (path: string) => (await sh("getfattr", "-R", "-P", "-d", "-m", "-", path)).stdout;
+      for (const [how, { mountpoint }, attributes] of [
+        ["by default", mounted, false],
+        ["--list-xattrs", listing, true],
+      ] as const) {
+        const to = (name: string) => join(work, `${name}-${attributes}`);
+        const commands = {
+          "rsync -aX": ["rsync", "-aX", `${mountpoint}/`, to("rsync")],
+          "cp -a": ["cp", "-a", mountpoint, to("cp")],
+          "tar --xattrs": ["tar", "--xattrs", "-C", mountpoint, "-cf", to("tar"), "."],
+          mksquashfs: ["mksquashfs", mountpoint, to("squashfs"), "-no-progress"],
+          "mkfs.ext4 -d": ["mkfs.ext4", "-q", "-d", mountpoint, to("ext4"), "64M"],
+        };
+        for (const [name, [program, ...parameters]] of Object.entries(commands)) {
+          const { code, stderr } = await sh(program!, ...parameters);
+          t.same({ code, stderr }, { code: 0, stderr: "" }, `${name}, ${how}`);
+        }
+        t.equal(
+          (await sh("diff", "-r", "--no-dereference", c.tree, to("rsync"))).code,
+          0,
+          `rsync's copy, ${how}`,
+        );
+        if (attributes) {
+          t.match(await copied(to("rsync")), "user.icfs.sha256", "rsync takes what is listed");
+        } else {
+          t.equal(await copied(to("rsync")), "", "nothing of the release is on rsync's copy");
+          t.equal(await copied(to("cp")), "", "nor on cp's");
+          const stat = (name: string) => sh("debugfs", "-R", `ea_list /${name}`, to("ext4"));
+          for (const name of ["size-1", "deep"])
+            t.notMatch((await stat(name)).stdout, /icfs/, "nor in mkfs's");
+        }
+      }
+      await listing.umount();
+    });
   },
 );

@@ -2,9 +2,12 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { chmod, lutimes, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import t from "tap";
 import { eventually, HUNG, holding, sh } from "../mount/mounts.ts";
+import { startMountable } from "../support/mountable.ts";
 import { TRANSPORT } from "../support/transport.ts";
 import { flipping, readsOneVersion } from "./flipping.ts";
 
@@ -119,6 +122,54 @@ for line in sys.stdin:
     const younger = TRANSPORT === "fuse-native" && version % 2 === 1 ? 1e6 : 0;
     t.equal(time, Math.floor(version / 2) * 1e9 + younger, `the time of version ${version}`);
   }
+
+  await t.test("ctime: when the release came that has made a file what it is", async (t) => {
+    const c = await startMountable(t);
+    const OLD = 1_000_000_000;
+    // Too large to share a chunk with its neighbours, with which it would change.
+    const kept = "1".repeat(300_000);
+    /** With times of long ago, as `cp -p` and package managers leave them. */
+    const publish = async (files: Record<string, string>) => {
+      for (const [name, content] of Object.entries(files)) {
+        await mkdir(dirname(join(c.tree, name)), { recursive: true });
+        await writeFile(join(c.tree, name), content);
+      }
+      for (const name of await readdir(c.tree, { recursive: true }))
+        await lutimes(join(c.tree, name), OLD, OLD);
+      await c.publish({});
+    };
+    await mkdir(c.tree, { recursive: true });
+    await symlink("kept/file", join(c.tree, "link"));
+    await publish({ replaced: "1\n", "kept/file": kept, tool: "1\n", "dir/replaced": "1\n" });
+    const { mountpoint, status } = await c.mount("--refresh", "0.3", "--quiet", "0");
+    const names = ["replaced", "dir/replaced", "dir", "tool", "kept/file", "kept", "link", "."];
+    const look = async () => {
+      const { stdout } = await sh("stat", "-c", "%Y %Z", ...names.map((name) => join(mountpoint, name)));
+      const times = stdout
+        .trim()
+        .split("\n")
+        .map((line) => line.split(" ").map(Number));
+      return Object.fromEntries(
+        names.map((name, i) => [name, { mtime: times[i]![0]!, ctime: times[i]![1]! }]),
+      );
+    };
+    const first = await look();
+    const published = first["."]!.mtime;
+    for (const name of names.slice(0, -1))
+      t.same(first[name], { mtime: OLD, ctime: published }, `release 1: ${name}`);
+    // So that the next release is of another second.
+    await eventually("a second is over", () => Date.now() / 1000 > published + 2);
+    await chmod(join(c.tree, "tool"), 0o755);
+    await publish({ replaced: "2\n", "dir/replaced": "2\n" });
+    await eventually("release 2 is live", async () => (await status()).release === 2);
+    const second = await look();
+    const later = second["."]!.mtime;
+    t.ok(later > published, `${later}, after ${published}`);
+    for (const name of ["replaced", "dir/replaced", "dir", "tool"]) {
+      t.same(second[name], { mtime: OLD, ctime: later }, `release 2 has changed ${name}`);
+    }
+    for (const name of ["kept/file", "kept", "link"]) t.same(second[name], first[name], `but not ${name}`);
+  });
 });
 
 function sha256(bytes: Uint8Array): string {

@@ -6,7 +6,7 @@
 
 import { type MountOptions, modeOf } from "../mounting/fuse-options.ts";
 import type { Attributes, Kind } from "../view/filesystem.ts";
-import { BLOCK_SIZE, blocksOf, type statfsOf } from "../view/stat.ts";
+import { BLOCK_SIZE, blocksOf, type STATFS } from "../view/stat.ts";
 
 export const VERSION = 7;
 /** Linux 3.15: from there on the answer to INIT has its present size. */
@@ -157,15 +157,14 @@ export function initReply(answer: {
 
 /** struct fuse_attr: 88 bytes at `at`. */
 function writeAttributes(target: Buffer, at: number, attributes: Attributes, options: MountOptions): void {
-  const { inode, size, modified, links } = attributes;
+  const { inode, size, modified, changed, links } = attributes;
   target.writeBigUInt64LE(BigInt(inode), at);
   target.writeBigUInt64LE(BigInt(size), at + 8);
   target.writeBigUInt64LE(BigInt(blocksOf(size)), at + 16);
-  const seconds = modified / 1_000_000_000n;
-  const nanoseconds = Number(modified % 1_000_000_000n);
-  for (const time of [0, 1, 2]) {
-    target.writeBigUInt64LE(seconds, at + 24 + 8 * time);
-    target.writeUInt32LE(nanoseconds, at + 48 + 4 * time);
+  // Of the last read, the last change of content, and the last change of anything.
+  for (const [i, time] of [modified, modified, changed].entries()) {
+    target.writeBigUInt64LE(time / 1_000_000_000n, at + 24 + 8 * i);
+    target.writeUInt32LE(Number(time % 1_000_000_000n), at + 48 + 4 * i);
   }
   target.writeUInt32LE(modeOf(attributes, options), at + 60);
   target.writeUInt32LE(links, at + 64);
@@ -211,7 +210,7 @@ export function openReply(handle: number, flags: number): Buffer {
 }
 
 /** struct fuse_statfs_out. What is not set is free, which is nothing. */
-export function statfsReply({ blocks, files, bsize, frsize, namemax }: ReturnType<typeof statfsOf>): Buffer {
+export function statfsReply({ blocks, files, bsize, frsize, namemax }: typeof STATFS): Buffer {
   const reply = Buffer.alloc(80);
   reply.writeBigUInt64LE(BigInt(blocks), 0);
   reply.writeBigUInt64LE(BigInt(files), 24);

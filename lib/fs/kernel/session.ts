@@ -11,7 +11,7 @@ import { createErrorTranslator, errnoNumber } from "../errno.ts";
 import type { MountOptions } from "../mounting/fuse-options.ts";
 import { OpenFiles } from "../open-files.ts";
 import { type Errno, type FileSystem, FsError, type Inode } from "../view/filesystem.ts";
-import { statfsOf } from "../view/stat.ts";
+import { STATFS } from "../view/stat.ts";
 import { attributeList } from "../view/xattrs.ts";
 import { Directories } from "./directories.ts";
 import { isBeingKilled } from "./killed.ts";
@@ -200,7 +200,7 @@ export class Session {
       this.#listings.release(wellFormed(decodeRelease(request.body)));
       this.#reply(request);
     },
-    [Opcode.STATFS]: (request) => this.#reply(request, statfsReply(statfsOf(this.#fileSystem.statfs()))),
+    [Opcode.STATFS]: (request) => this.#reply(request, statfsReply(STATFS)),
     [Opcode.GETXATTR]: (request) => this.#xattr(request),
     [Opcode.LISTXATTR]: (request) => this.#xattr(request),
     [Opcode.INTERRUPT]: (request) => this.#interrupt(request),

@@ -12,7 +12,7 @@ import { createErrorTranslator, errnoNumber } from "../errno.ts";
 import { type MountOptions, modeOf } from "../mounting/fuse-options.ts";
 import { OpenFiles } from "../open-files.ts";
 import { type Attributes, type Errno, type FileSystem, FsError } from "../view/filesystem.ts";
-import { BLOCK_SIZE, blocksOf, statfsOf } from "../view/stat.ts";
+import { BLOCK_SIZE, blocksOf, STATFS } from "../view/stat.ts";
 import { attributeList } from "../view/xattrs.ts";
 import { OpenPaths } from "./open-paths.ts";
 
@@ -123,7 +123,7 @@ export function createOperations(context: {
       answer("readlink", reply, () => [fileSystem.readlink(paths.resolve(path))]),
     readdir: (path: string, reply: Reply) =>
       answer("readdir", reply, () => list(fileSystem, paths, path, options)),
-    statfs: (_path: string, reply: Reply) => answer("statfs", reply, () => [statfsOf(fileSystem.statfs())]),
+    statfs: (_path: string, reply: Reply) => reply(0, STATFS),
     open: (path: string, flags: number, reply: Reply) => {
       open(path, flags).then(
         (handle) => reply(0, handle),
@@ -206,6 +206,8 @@ function list(
 function statOf(attributes: Attributes, options: MountOptions) {
   const { inode, size, links } = attributes;
   const modified = Number(attributes.modified / 1_000_000n);
+  // open-paths.ts may have made it look younger.
+  const changed = Math.max(modified, Number(attributes.changed / 1_000_000n));
   return {
     mode: modeOf(attributes, options),
     uid: options.uid,
@@ -217,6 +219,6 @@ function statOf(attributes: Attributes, options: MountOptions) {
     blocks: blocksOf(size),
     atime: modified,
     mtime: modified,
-    ctime: modified,
+    ctime: changed,
   };
 }

@@ -1,6 +1,7 @@
 /** The options of a mount: what the user may choose, and what libfuse is told. */
 
 import { UserError } from "../../errors.ts";
+import { isUnsafe } from "../../log.ts";
 import type { Attributes } from "../view/filesystem.ts";
 
 export interface MountOptions {
@@ -33,7 +34,7 @@ const MAX_SOURCE_BYTES = 500;
 
 /** @throws UserError when the source could not be shown as it is in /proc/mounts */
 export function checkSource({ source }: MountOptions): void {
-  if (/\p{Cc}/u.test(source)) throw new UserError("the canister's name has a control character in it");
+  if (isUnsafe(source)) throw new UserError("the canister's name has a control character in it");
   if (Buffer.byteLength(source) > MAX_SOURCE_BYTES) {
     throw new UserError("the canister's name is too long to mount it");
   }

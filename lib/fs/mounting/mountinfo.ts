@@ -70,6 +70,23 @@ export function mountAt(mounts: readonly Mount[], mountpoint: string): Mount | u
   return stacked.find((mount) => !covered.has(mount.id));
 }
 
+/** What is mounted inside `mount`, or inside of that, in the kernel's order; not what it hides. */
+export function mountsInside(mounts: readonly Mount[], mount: Mount): Mount[] {
+  const inside = new Set<Mount>();
+  const isAbove = ({ parent }: Mount) => parent === mount.id || [...inside].some(({ id }) => id === parent);
+  // A mount that was moved stands before the one that it is in now.
+  for (let before = -1; before < inside.size; ) {
+    before = inside.size;
+    for (const one of mounts) if (isAbove(one)) inside.add(one);
+  }
+  return mounts.filter((one) => inside.has(one));
+}
+
+/** As messages name mounts: where, and of which type. */
+export function namesOfMounts(mounts: readonly Mount[]): string {
+  return mounts.map(({ mountpoint, type }) => `${mountpoint} (${type})`).join(", ");
+}
+
 /** Tells whether `mount` is still among `mounts`, wherever it was moved to. */
 export function isMounted(mounts: readonly Mount[], mount: Mount): boolean {
   return mounts.some((other) => isSame(other, mount));

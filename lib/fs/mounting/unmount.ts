@@ -5,7 +5,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../errors.ts";
 import { type CommandResult, run } from "../../process/command.ts";
 import { isRoot } from "./host.ts";
-import { isMountedThere, MOUNT_TYPE, type Mount, mountAt, readMounts } from "./mountinfo.ts";
+import {
+  isMountedThere,
+  MOUNT_TYPE,
+  type Mount,
+  mountAt,
+  mountsInside,
+  namesOfMounts,
+  readMounts,
+} from "./mountinfo.ts";
 import { locate } from "./probe.ts";
 import { findServer } from "./serving-process.ts";
 
@@ -15,6 +23,8 @@ export interface UnmountResult {
   readonly pid: number | undefined;
   /** False when it was still running after some seconds, as one does whose files are open after a lazy unmount. */
   readonly serverEnded: boolean;
+  /** What was mounted inside, and went with it: only a lazy unmount takes that away. */
+  readonly inside: readonly Mount[];
 }
 
 // umount answers at once; beyond this the command itself hangs.
@@ -31,10 +41,21 @@ const POLL_MS = 50;
  */
 export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): Promise<UnmountResult> {
   const path = await locate(mountpoint);
-  const mount = mountAt(await readMounts(), path);
+  const mounts = await readMounts();
+  const mount = mountAt(mounts, path);
   if (!mount) throw new UserError(`${mountpoint} is not an icfs mount: nothing is mounted there`);
-  if (mount.type !== MOUNT_TYPE) {
-    throw new UserError(`${mountpoint} is not an icfs mount, but of type ${mount.type} (${mount.source})`);
+  const what = `of type ${mount.type} (${mount.source})`;
+  if (mount.type !== MOUNT_TYPE && mounts.some((one) => one.mountpoint === path && one.type === MOUNT_TYPE)) {
+    throw new UserError(
+      `${mountpoint} has another mount on top of icfs's, ${what}: umount ${path} takes that away first`,
+    );
+  }
+  if (mount.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} is not an icfs mount, but ${what}`);
+  const inside = mountsInside(mounts, mount);
+  if (inside.length > 0 && !lazy) {
+    throw new UserError(
+      `${mountpoint} has mounts inside: ${namesOfMounts(inside)}; umount them first, or use --lazy, which takes them away as well`,
+    );
   }
   const pid = await findServer(mount);
   await detach(path, lazy);
@@ -43,7 +64,7 @@ export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): 
   }
   // Not whether somebody serves a mount of this number: by now that may be another mount.
   const serverEnded = pid === undefined || (await until(async () => !isRunning(pid)));
-  return { mount, pid, serverEnded };
+  return { mount, pid, serverEnded, inside };
 }
 
 /**

@@ -45,6 +45,8 @@ export interface Attributes {
   readonly executable: boolean;
   /** Nanoseconds since 1970. */
   readonly modified: bigint;
+  /** Since when the inode is as it is, content and attributes; never before `modified`. */
+  readonly changed: bigint;
   /** Hard link count: 1, or 2 + subdirectories. */
   readonly links: number;
 }
@@ -53,13 +55,6 @@ export interface Dirent {
   readonly name: string;
   readonly inode: Inode;
   readonly kind: Kind;
-}
-
-export interface FileSystemStatistics {
-  /** Bytes of all files together. */
-  readonly bytes: number;
-  /** Files, directories and symlinks. */
-  readonly entries: number;
 }
 
 export interface FileSystem {
@@ -72,7 +67,6 @@ export interface FileSystem {
   readlink(inode: Inode): string;
   /** Without `.` and `..`. @throws FsError ENOTDIR */
   readdir(inode: Inode): readonly Dirent[];
-  statfs(): FileSystemStatistics;
   /**
    * Returns a handle for `read` and `release`, a whole number below 2^32; a promise only when files are to be whole
    * before they are open (`--open whole`). @throws FsError EISDIR, EIO

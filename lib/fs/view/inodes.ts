@@ -12,7 +12,7 @@
 import type { Release } from "../../source/source.ts";
 import { haveSameHash } from "../../tree/checked-files.ts";
 import { parentPath } from "../../tree/rules.ts";
-import type { Chunk, Tree, TreeFile, TreeNode } from "../../tree/tree.ts";
+import type { Chunk, Tree, TreeEntry, TreeFile, TreeNode } from "../../tree/tree.ts";
 import { type Dirent, type Inode, ROOT_INODE } from "./filesystem.ts";
 
 /** A verified release as it is served. */
@@ -25,6 +25,8 @@ export interface ServedRelease {
 export interface Located {
   readonly node: TreeNode;
   readonly served: ServedRelease;
+  /** When the release came that has made it what it is, in nanoseconds since 1970. */
+  readonly since: bigint;
 }
 
 /**
@@ -55,6 +57,8 @@ export class Inodes {
   #served: ServedRelease;
   /** The inode of each node of the current tree, by the node's index. */
   #numbers: Float64Array;
+  /** `since` of each of them. */
+  #since: BigUint64Array;
   /** The current tree's nodes. */
   #current: Map<Inode, TreeNode>;
   #last: Inode;
@@ -70,6 +74,7 @@ export class Inodes {
     const { nodes } = served.tree;
     this.#served = served;
     this.#numbers = Float64Array.from(nodes, ({ index }) => index + ROOT_INODE);
+    this.#since = new BigUint64Array(nodes.length).fill(timeOf(served));
     this.#current = new Map(nodes.map((node) => [node.index + ROOT_INODE, node]));
     this.#last = nodes.length - 1 + ROOT_INODE;
   }
@@ -90,8 +95,12 @@ export class Inodes {
 
   get(inode: Inode): Located | undefined {
     const node = this.#current.get(inode);
-    if (node !== undefined) return { node, served: this.#served };
+    if (node !== undefined) return this.#located(node);
     return this.#gone.get(inode) ?? this.#heldInodes.get(inode);
+  }
+
+  #located(node: TreeNode): Located {
+    return { node, served: this.#served, since: this.#since[node.index]! };
   }
 
   /** What a name means in a directory. */
@@ -185,6 +194,8 @@ export class Inodes {
    */
   *prepare(next: ServedRelease): Generator<void, Swap> {
     const numbers = new Float64Array(next.tree.nodes.length);
+    // What nothing below says otherwise of is new, or another one.
+    const since = new BigUint64Array(next.tree.nodes.length).fill(timeOf(next));
     const current = new Map<Inode, TreeNode>();
     let last = this.#last;
     const add = (node: TreeNode, inode: Inode) => {
@@ -195,14 +206,23 @@ export class Inodes {
     const pending: [after: TreeNode, before: Inode | undefined][] = [[next.tree.root, ROOT_INODE]];
     for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
       const [after, before] = pair;
+      const was = before === undefined ? undefined : this.get(before);
+      let isSameListing = after.children.size === was?.node.children.size;
       for (const [name, node] of after.children) {
         const inode = before === undefined ? undefined : this.child(before, name);
         const old = inode === undefined ? undefined : this.get(inode);
         const same = old !== undefined && isSame(old.node, old.served.tree, node, next.tree);
-        if (!same) last += 1;
+        if (!same) {
+          last += 1;
+          isSameListing = false;
+        }
         add(node, same ? inode! : last);
         if (node.entry.kind === "directory") pending.push([node, same ? inode : undefined]);
+        else if (same && haveSameAttributes(old.node.entry, node.entry)) since[node.index] = old.since;
         if (current.size % NODES_PER_STEP === 0) yield;
+      }
+      if (isSameListing && was !== undefined && haveSameAttributes(was.node.entry, after.entry)) {
+        since[after.index] = was.since;
       }
     }
     return (mountedOn) => {
@@ -214,11 +234,26 @@ export class Inodes {
       for (const inode of this.#gone.keys()) if (current.has(inode)) this.#gone.delete(inode);
       this.#served = next;
       this.#numbers = numbers;
+      this.#since = since;
       this.#current = current;
       this.#last = last;
       return this.#hold(ways);
     };
   }
+}
+
+/** When a release came, in nanoseconds since 1970: the time of its root, or, where nobody keeps it, that of who says what is there. */
+function timeOf({ tree, release }: ServedRelease): bigint {
+  const root = tree.root.entry.modified;
+  if (release.number !== undefined) return root;
+  const seen = BigInt(release.certifiedAt.getTime()) * 1_000_000n;
+  return seen > root ? seen : root;
+}
+
+/** Of two nodes with one inode: what stat(2) says beside times of change. */
+function haveSameAttributes(a: TreeEntry, b: TreeEntry): boolean {
+  const isExecutable = (entry: TreeEntry) => entry.kind === "file" && entry.executable;
+  return a.modified === b.modified && isExecutable(a) === isExecutable(b);
 }
 
 /** Whether two nodes of one path have the same content; times and the executable bit are not content. */

@@ -5,14 +5,7 @@
 import { messageOf } from "../../errors.ts";
 import { READAHEAD_CHUNKS } from "../../readahead.ts";
 import { type Chunk, type Chunks, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
-import {
-  type Attributes,
-  type Dirent,
-  type FileSystem,
-  type FileSystemStatistics,
-  FsError,
-  type Inode,
-} from "./filesystem.ts";
+import { type Attributes, type Dirent, type FileSystem, FsError, type Inode } from "./filesystem.ts";
 import { Inodes, type Located, type ServedRelease, type Swap } from "./inodes.ts";
 import { ReadingOrder } from "./reading-order.ts";
 import { DIRECTORY_BYTES } from "./stat.ts";
@@ -21,6 +14,8 @@ import { attributeNames, attributeValue } from "./xattrs.ts";
 export interface TreeFileSystemOptions {
   /** As the attribute user.icfs.canister says it. */
   readonly canister: string;
+  /** Whether listxattr(2) names the attributes, so that programs that copy files copy them too. */
+  readonly listXattrs: boolean;
   /** Told of each file that is opened. */
   readonly onOpen?: (file: TreeFile, tree: Tree) => void;
   /** Told that such a file is closed, or could not be opened. */
@@ -95,7 +90,7 @@ export class TreeFileSystem implements FileSystem {
   }
 
   getattr(inode: Inode): Attributes {
-    const { node } = this.#located(inode);
+    const { node, since } = this.#located(inode);
     const { entry } = node;
     return {
       inode,
@@ -103,6 +98,7 @@ export class TreeFileSystem implements FileSystem {
       size: entry.kind === "directory" ? DIRECTORY_BYTES : entrySize(entry),
       executable: entry.kind === "file" && entry.executable,
       modified: entry.modified,
+      changed: since > entry.modified ? since : entry.modified,
       links: entry.kind === "directory" ? 2 + node.subdirectories : 1,
     };
   }
@@ -116,11 +112,6 @@ export class TreeFileSystem implements FileSystem {
   readdir(inode: Inode): readonly Dirent[] {
     this.#directory(inode);
     return this.#inodes.children(inode);
-  }
-
-  statfs(): FileSystemStatistics {
-    const { tree } = this.#inodes.served;
-    return { bytes: tree.bytes, entries: tree.nodes.length };
   }
 
   open(inode: Inode): number | Promise<number> {
@@ -233,7 +224,8 @@ export class TreeFileSystem implements FileSystem {
   }
 
   listxattr(inode: Inode): readonly string[] {
-    return attributeNames(this.#located(inode));
+    const names = attributeNames(this.#located(inode));
+    return this.#options.listXattrs ? names : [];
   }
 
   retain(inode: Inode): void {

@@ -18,12 +18,14 @@ const VALUES: Record<string, (located: Located, canister: string) => string | un
 
 /** The names of those that an inode has. */
 export function attributeNames(located: Located): string[] {
-  return Object.keys(VALUES).filter((name) => VALUES[name]!(located, "") !== undefined);
+  return Object.keys(VALUES).filter((name) => attributeValue(located, name, "") !== undefined);
 }
 
 /** The value of one; undefined when there is none of that name. */
 export function attributeValue(located: Located, name: string, canister: string): Uint8Array | undefined {
-  const value = Object.hasOwn(VALUES, name) ? VALUES[name]!(located, canister) : undefined;
+  // Linux has user attributes on files and directories only: nobody could read what a symlink is said to have.
+  if (located.node.entry.kind === "symlink" || !Object.hasOwn(VALUES, name)) return undefined;
+  const value = VALUES[name]!(located, canister);
   return value === undefined ? undefined : Buffer.from(value);
 }
 

@@ -2,9 +2,10 @@
  * How a mount's process is asked about itself: HTTP over a socket that is named for the mount's device number, in the
  * host's runtime directory. Only the user who mounted can ask: file names of a private canister stand in the answers.
  */
-import { chmodSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, rmSync, statSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { dirname, join } from "node:path";
+import { makeDirectory } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Mount } from "../../fs/mounting/mountinfo.ts";
 import type { Log } from "../../log.ts";
@@ -29,7 +30,7 @@ export function serveControl(mount: Mount, status: () => MountStatus, log: Log):
   });
   server.on("error", (error) => log.warn(`icfs status cannot ask this mount: ${messageOf(error)}`));
   try {
-    mkdirSync(join(socket, ".."), { recursive: true, mode: 0o700 });
+    makeDirectory(dirname(socket), 0o700);
     // Of a process that was killed; the kernel has given its number to this mount.
     rmSync(socket, { force: true });
     server.listen(socket, () => chmodSync(socket, 0o600)).unref();

@@ -1,17 +1,28 @@
 /** The counters of a mount in a file, on SIGUSR1 and at its end (--stats-file). */
-import { renameSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, renameSync, statSync, writeFileSync } from "node:fs";
 import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import type { Release } from "../../source/source.ts";
 import { namesOf } from "../../source/words.ts";
 
-/** Writes the file whole or not at all, for whoever waits for it. When it cannot be written, that is logged. */
+/**
+ * Writes the file whole or not at all, for whoever waits for it. What is no file (/dev/null, a pipe) stays what it is, and is written
+ * to. When that cannot be done, it is logged.
+ */
 export function writeStatistics(file: string, release: Release, statistics: CacheStatistics, log: Log): void {
   const { hits, diskHits, misses, ...others } = statistics;
   const content = { ...namesOf(release), ...others, cacheHits: hits + diskHits, cacheMisses: misses };
+  const text = `${JSON.stringify(content)}\n`;
   try {
-    writeFileSync(`${file}.new`, `${JSON.stringify(content)}\n`);
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) {
+      // A pipe that nobody reads is an error, and not waited for.
+      const descriptor = openSync(file, constants.O_WRONLY | constants.O_NONBLOCK);
+      writeFileSync(descriptor, text);
+      closeSync(descriptor);
+      return;
+    }
+    writeFileSync(`${file}.new`, text);
     renameSync(`${file}.new`, file);
   } catch (error) {
     log.warn(`cannot write the statistics: ${messageOf(error)}`);

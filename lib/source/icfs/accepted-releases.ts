@@ -7,10 +7,10 @@
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
-import { stateDirectory } from "../../directories.ts";
+import { makeDirectory, stateDirectory } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { CanisterAddress } from "../address.ts";
@@ -205,7 +205,7 @@ function read(file: string): AcceptedRelease | undefined {
 
 async function write(file: string, accepted: AcceptedRelease): Promise<void> {
   try {
-    await mkdir(directory(), { recursive: true, mode: 0o700 });
+    makeDirectory(directory(), 0o700);
     await replace(file, `${JSON.stringify(accepted)}\n`);
   } catch (error) {
     throw new UserError(

@@ -29,17 +29,21 @@ const attributes: fc.Arbitrary<Attributes> = fc.record({
   size: fc.maxSafeNat(),
   executable: fc.boolean(),
   modified: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
+  changed: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
   links: fc.integer({ min: 1, max: 100_000 }),
 });
 
 /** The fields of struct fuse_attr at `at`, by the offsets that a C compiler gives them. */
 function attrAt(bytes: Buffer, at: number) {
-  const seconds = bytes.readBigUInt64LE(at + 32);
+  const time = (i: number) =>
+    bytes.readBigUInt64LE(at + 24 + 8 * i) * 1_000_000_000n + BigInt(bytes.readUInt32LE(at + 48 + 4 * i));
   return {
     inode: Number(bytes.readBigUInt64LE(at)),
     size: Number(bytes.readBigUInt64LE(at + 8)),
     blocks: Number(bytes.readBigUInt64LE(at + 16)),
-    modified: seconds * 1_000_000_000n + BigInt(bytes.readUInt32LE(at + 52)),
+    read: time(0),
+    modified: time(1),
+    changed: time(2),
     mode: bytes.readUInt32LE(at + 60),
     links: bytes.readUInt32LE(at + 64),
     owner: [bytes.readUInt32LE(at + 68), bytes.readUInt32LE(at + 72)],
@@ -52,9 +56,9 @@ t.test("attributes", async (t) => {
   const types = { file: 0o100, directory: 0o040, symlink: 0o120 };
   fc.assert(
     fc.property(attributes, (given) => {
-      const { inode, kind, size, modified, links } = given;
+      const { inode, kind, size, modified, changed, links } = given;
       const expected = {
-        ...{ inode, size, modified, links, blocks: Math.ceil(size / 512) },
+        ...{ inode, size, read: modified, modified, changed, links, blocks: Math.ceil(size / 512) },
         ...{ owner: [12, 34], device: 0, flags: 0 },
       };
       const attr = attributesReply(given, options, 9);

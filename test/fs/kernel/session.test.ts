@@ -32,7 +32,8 @@ class OneFile implements FileSystem {
     if (inode !== ROOT_INODE && inode !== FILE) throw new FsError("ENOENT", `inode ${inode}`);
     const kind = inode === FILE ? "file" : "directory";
     const size = inode === FILE ? CONTENT.length : 0;
-    return { inode, kind, size, executable: false, modified: 1_500_000_000_123_456_789n, links: 1 };
+    const time = 1_500_000_000_123_456_789n;
+    return { inode, kind, size, executable: false, modified: time, changed: time, links: 1 };
   }
   readlink(): string {
     throw new FsError("EINVAL", "no symlink");
@@ -40,9 +41,6 @@ class OneFile implements FileSystem {
   readdir(inode: number) {
     if (inode !== ROOT_INODE) throw new FsError("ENOTDIR", "no directory");
     return [{ name: "file", inode: FILE, kind: "file" as const }];
-  }
-  statfs() {
-    return { bytes: CONTENT.length, entries: 2 };
   }
   open(inode: number): number {
     if (inode !== FILE) throw new FsError("EISDIR", "a directory");

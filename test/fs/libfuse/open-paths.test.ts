@@ -41,7 +41,7 @@ class OneFile implements Pick<FileSystem, "lookup" | "getattr" | "retain" | "for
     const version = live ? this.current : this.retained.has(inode) ? this.#old.get(inode) : undefined;
     if (version === undefined) throw new FsError("ENOENT", `inode ${inode}`);
     const { size, modified } = version;
-    return { inode, kind: "file", size, executable: false, modified, links: 1 };
+    return { inode, kind: "file", size, executable: false, modified, changed: modified, links: 1 };
   }
   retain(inode: Inode): void {
     this.retained.add(inode);

@@ -78,6 +78,65 @@ t.test("across random releases", async (t) => {
   t.doesNotThrow(() => fc.assert(numbersKeepTheirMeaning));
 });
 
+t.test("since when an inode is as it is", async (t) => {
+  const of = (number: number, entries: Entry[], certifiedAt = new Date(0)) => {
+    const { tree, release } = served(Tree.of({ chunks: [], entries }, BigInt(number)), number);
+    return { tree, release: { ...release, certifiedAt } };
+  };
+  const directory = (path: string, modified = 0n): Entry => ({ kind: "directory", path, modified });
+  const empty = (path: string, { modified = 0n, executable = false } = {}): Entry => {
+    return { kind: "file", path, modified, size: 0, sha256: Buffer.alloc(32), executable, extents: [] };
+  };
+  const link = (target: string): Entry => ({ kind: "symlink", path: "link", modified: 0n, target });
+  const paths = ["", "d", "d/e", "d/e/file", "d/later", "d/tool", "k", "k/file", "link"];
+  const since = (inodes: Inodes) =>
+    Object.fromEntries(
+      inodes.served.tree.nodes.map((node) => [node.entry.path, Number(inodes.get(inodes.of(node))!.since)]),
+    );
+  const files = [directory("d"), directory("d/e"), empty("d/e/file"), empty("d/later"), empty("d/tool")];
+  const inodes = new Inodes(of(1, [...files, directory("k"), empty("k/file"), link("a")]));
+  t.same(since(inodes), Object.fromEntries(paths.map((path) => [path, 1])));
+  const held = inodeOf(inodes, "d/later")!;
+  inodes.retain(held);
+  switchTo(
+    inodes,
+    of(2, [
+      ...[directory("d"), directory("d/e", 7n), empty("d/e/file"), empty("d/later", { modified: 7n })],
+      ...[empty("d/tool", { executable: true }), directory("k"), empty("k/file"), link("b")],
+    ]),
+  );
+  const second = {
+    "": 2,
+    d: 1,
+    "d/e": 2,
+    "d/e/file": 1,
+    "d/later": 2,
+    "d/tool": 2,
+    k: 1,
+    "k/file": 1,
+    link: 2,
+  };
+  t.same(since(inodes), second, "times, what can be executed, and targets");
+  switchTo(
+    inodes,
+    of(3, [
+      ...[directory("d"), directory("d/e", 7n), empty("d/e/file"), empty("d/tool", { executable: true })],
+      ...[directory("k"), empty("k/file"), empty("k/new"), link("b")],
+    ]),
+  );
+  const { "d/later": _, ...rest } = second;
+  t.same(since(inodes), { ...rest, "": 3, d: 3, k: 3, "k/new": 3 }, "names that come and go");
+  t.equal(Number(inodes.get(held)!.since), 2, "of what is held, too");
+
+  const numberless = (seen: Date, entries: Entry[]) => {
+    const { tree, release } = of(1, entries, seen);
+    return { tree, release: { ...release, number: undefined } };
+  };
+  const listed = new Inodes(numberless(new Date(5), [empty("a"), empty("b")]));
+  switchTo(listed, numberless(new Date(6), [empty("a"), empty("c")]));
+  t.same(since(listed), { "": 6e6, a: 5e6, c: 6e6 }, "of canisters without releases, when it was seen");
+});
+
 t.test("what is retained outlives its release, and no longer", async (t) => {
   const inodes = new Inodes(release({ "d/held": "x", "d/left": "x", "gone/file": "x" }, 1));
   const [held, left] = [inodeOf(inodes, "d/held")!, inodeOf(inodes, "d/left")!];

@@ -1,0 +1,100 @@
+/** Why a network does not answer as one, for people, and what to do about it. */
+import { FormatError, messageOf } from "../errors.ts";
+import { HttpStatusError } from "./call-errors.ts";
+
+export interface NetworkProblem {
+  readonly message: string;
+  readonly advice: string;
+}
+
+const CORRECT = "correct --network";
+
+/**
+ * @param network whose status was asked for, in vain
+ * @param error what networkStatus() has thrown
+ */
+export function networkProblem(
+  { name, url, loopback }: { readonly name?: string; readonly url: string; readonly loopback: boolean },
+  error: unknown,
+): NetworkProblem {
+  const { pathname, origin } = new URL(url);
+  if (error instanceof FormatError) {
+    return {
+      message: `${url} is no IC network: its status cannot be read (${messageOf(error)})`,
+      advice: `another server, a proxy or a captive portal answers in its place: ${CORRECT}`,
+    };
+  }
+  if (error instanceof HttpStatusError) {
+    const { status } = error;
+    const message = `what answers at ${url} says HTTP status ${status}`;
+    if (status === 404 && pathname !== "/") {
+      return { message, advice: `a network has no path behind its port: --network ${origin}` };
+    }
+    return { message, advice: hintFor(error) ?? `another server than a network is there: ${CORRECT}` };
+  }
+  const which = name === "ic" ? " (--network ic, the default)" : "";
+  const message = `no network answers at ${url}${which} (${reasonOf(error)})`;
+  const hint = hintFor(error);
+  if (hint !== undefined) return { message, advice: hint };
+  if (!loopback) {
+    return {
+      message,
+      advice:
+        "look at this host's resolver, routes and firewall: it must get there, and nowhere else. What has been fetched is served meanwhile",
+    };
+  }
+  if (codeOf(error) === "ECONNREFUSED") return { message, advice: "start one with `icfs localnet`" };
+  return {
+    message,
+    advice: `something is there that does not answer as a network does, or not yet: look at what has that port, or ${CORRECT}`,
+  };
+}
+
+/** Why a request has failed, without Node's advice to who starts Node, and where in OpenSSL it was found out. */
+export function reasonOf(error: unknown): string {
+  return messageOf(error)
+    .replace(/; if the root CA is installed locally.*/, "")
+    .replace(/^write EPROTO .*:SSL routines:[^:]*:([^:]+):.*/, "TLS: $1");
+}
+
+/**
+ * What to do about an answer that comes from somebody in between, or in another protocol; undefined: that does not say.
+ *
+ * @param error of a request, with its cause
+ */
+export function hintFor(error: unknown): string | undefined {
+  if (error instanceof HttpStatusError) return STATUS_HINTS.get(error.status) ?? busyHint(error.status);
+  const code = codeOf(error);
+  if (code === undefined) return undefined;
+  if (code === "EPROTO" || code.startsWith("ERR_SSL"))
+    return "it does not speak TLS: say http:// in --network";
+  if (code.startsWith("HPE_")) return `it does not speak HTTP: say https:// in --network, or ${CORRECT}`;
+  if (CERTIFICATE.test(code)) {
+    return "its TLS certificate is not trusted on this host: set the clock if that is wrong, name the authority's certificate in the environment (NODE_EXTRA_CA_CERTS=FILE, or NODE_USE_SYSTEM_CA=1 for this host's own), or correct --network";
+  }
+  return undefined;
+}
+
+const REFUSES = `a proxy, a firewall or another server refuses this host: have it let icfs through, or ${CORRECT}`;
+const STATUS_HINTS: ReadonlyMap<number, string> = new Map([
+  [401, REFUSES],
+  [403, REFUSES],
+  [407, "a proxy answers there, and wants a login, which icfs has not: name the network itself in --network"],
+]);
+
+function busyHint(status: number): string | undefined {
+  const isBusy = status === 429 || status >= 500;
+  return isBusy ? "it is there, and cannot answer now: try again in a moment" : undefined;
+}
+
+/** Node's and OpenSSL's names for what is wrong with a certificate. */
+const CERTIFICATE =
+  /^(CERT_|ERR_TLS_CERT|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_CERT|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH|INVALID_CA)/;
+
+/** Of the error, or of what has caused it. */
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof AggregateError) return codeOf(error.errors[0]);
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
+  if (typeof code === "string") return code;
+  return cause === undefined ? undefined : codeOf(cause);
+}

@@ -1,0 +1,60 @@
+/** Directories that are made where they are missing, and what is said where they cannot be: on a disk that is read-only, in /proc. */
+import { mkdir, stat, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { makeDirectory } from "../lib/directories.ts";
+import { BIN, cleanEnvironment, run, temporaryDirectory } from "./support/icfs.ts";
+
+t.test("it is made, with those above it", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const path = join(directory, "a/b/c");
+  for (let i = 0; i < 2; i++) makeDirectory(path, 0o700);
+  t.equal((await stat(path)).mode & 0o777, 0o700);
+  await symlink("a", join(directory, "link"));
+  makeDirectory(join(directory, "link"));
+  await writeFile(join(directory, "file"), "");
+  t.throws(() => makeDirectory(join(directory, "file")), { code: "EEXIST" });
+  t.throws(() => makeDirectory(join(directory, "file/below/it")), { code: "ENOTDIR" });
+  t.throws(() => makeDirectory("/proc/no-such-directory/below"), { code: "ENOENT" }, "it ends");
+});
+
+t.test("on a disk that is read-only, each says so, and of which directory", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [disk, mountpoint, tree] = ["disk", "mountpoint", "tree"].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const path of [disk, mountpoint, tree]) await mkdir(path);
+  const id = "rwlgt-iiaaa-aaaaa-aaaaa-cai";
+  const mount = ["mount", id, mountpoint, "--network", "http://127.0.0.1:1"];
+  const cases: [args: string[], env: NodeJS.ProcessEnv, message: RegExp][] = [
+    [
+      [...mount, "--cache-dir", `${disk}/cache/icfs`],
+      {},
+      /^icfs: cannot make the cache directory \(EROFS: read-only file system, mkdir '\S*disk\/cache'\): choose another with --cache-dir/,
+    ],
+    [
+      [...mount, "--log-file", `${disk}/log/icfs.log`],
+      {},
+      /^icfs: cannot write the daemon's log \(EROFS: .*mkdir '\S*disk\/log'\): choose another with --log-file/,
+    ],
+    [
+      ["localnet", "--port", "0", "--state", `${disk}/state`],
+      {},
+      /^icfs: cannot keep anything in \S*disk\/state \(EROFS: .*mkdir '\S*disk\/state'\): choose another with --state/,
+    ],
+    [
+      ["identity"],
+      { XDG_CONFIG_HOME: `${disk}/config` },
+      /^icfs: cannot make an identity \(EROFS: .*mkdir '\S*disk\/config'\): give one with --identity PEM/,
+    ],
+  ];
+  for (const [args, env, message] of cases) {
+    const script = `mount -t tmpfs -o ro tmpfs ${disk} && exec "$0" "$@"`;
+    const result = await run("unshare", ["--mount", "sh", "-c", script, BIN, ...args], {
+      env: { ...cleanEnvironment(directory), ...env },
+    });
+    t.match(result, { code: 1, stdout: "", stderr: message }, args.join(" "));
+  }
+});

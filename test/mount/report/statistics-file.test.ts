@@ -1,0 +1,38 @@
+/** --stats-file: a file is replaced, and what is none is left in its place. */
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, lstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { writeStatistics } from "../../../lib/mount/report/statistics-file.ts";
+import { temporaryDirectory } from "../../support/icfs.ts";
+
+const release = {
+  number: 3,
+  hash: Buffer.alloc(32, 1),
+  certifiedAt: new Date(0),
+  verified: "certified",
+} as const;
+const statistics = { hits: 1, diskHits: 2, misses: 3 } as Parameters<typeof writeStatistics>[2];
+
+t.test("a file is replaced, a pipe is written to", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const warnings: string[] = [];
+  const warn = (message: string) => void warnings.push(message);
+  const log = { debug: () => {}, info: () => {}, warn, error: warn };
+  const file = join(directory, "file");
+  for (let i = 0; i < 2; i++) writeStatistics(file, release, statistics, log);
+  t.match(JSON.parse(readFileSync(file, "utf8")), { release: 3, cacheHits: 3, cacheMisses: 3 });
+
+  const pipe = join(directory, "pipe");
+  execFileSync("mkfifo", [pipe]);
+  writeStatistics(pipe, release, statistics, log);
+  t.match(warnings, [/^cannot write the statistics: ENXIO/], "nobody reads, and nobody waits for that");
+  const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK);
+  writeStatistics(pipe, release, statistics, log);
+  const bytes = Buffer.alloc(1000);
+  t.match(JSON.parse(bytes.toString("utf8", 0, readSync(reader, bytes))), { release: 3 });
+  closeSync(reader);
+  t.ok(lstatSync(pipe).isFIFO(), "it is a pipe still");
+  t.same(readdirSync(directory).sort(), ["file", "pipe"]);
+  t.equal(warnings.length, 1);
+});

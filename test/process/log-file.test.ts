@@ -1,0 +1,155 @@
+/** A daemon's log that is moved away, opened anew, and cannot be: in a process of its own, whose stdout and stderr it is. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { mkdir, readdir, readFile, readlink, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t, { type Test } from "tap";
+import { temporaryDirectory } from "../support/icfs.ts";
+import { plain } from "../support/plain.ts";
+
+const MODULE = fileURLToPath(new URL("../../lib/process/log-file.ts", import.meta.url));
+/** Does what it is sent, and says how that went. */
+const PROGRAM = `
+  import { open, renameSync } from "node:fs";
+  import { LogFile } from ${JSON.stringify(MODULE)};
+  const path = process.argv[1];
+  const file = new LogFile(path);
+  const commands = {
+    write: (text) => file.write(text + "\\n"),
+    reopen: () => file.reopen(),
+    // What Node says by itself.
+    stderr: (text) => process.stderr.write(text + "\\n"),
+    stdout: (text) => process.stdout.write(text + "\\n"),
+    // Other threads open files all the time.
+    async busy(times) {
+      let over = false;
+      const opening = (done) => open("/dev/zero", (error, descriptor) => {
+        if (error) throw error;
+        closing(descriptor, done);
+      });
+      const { close } = await import("node:fs");
+      const closing = (descriptor, done) => close(descriptor, () => (over ? done() : opening(done)));
+      const loops = Array.from({ length: 4 }, () => new Promise((done) => opening(done)));
+      for (let i = 0; i < times; i++) {
+        file.write("line " + i + "\\n");
+        renameSync(path, path + "." + i);
+        file.reopen();
+        await new Promise(setImmediate);
+      }
+      over = true;
+      await Promise.all(loops);
+    },
+  };
+  process.on("message", async ([command, argument]) => {
+    try {
+      await commands[command](argument);
+      process.send("done");
+    } catch (error) {
+      process.send(error.code ?? error.message);
+    }
+  });
+  process.send("ready");
+`;
+
+interface Daemon {
+  readonly path: string;
+  readonly directory: string;
+  /** `done`, or the error's code. */
+  tell(command: string, argument?: string | number): Promise<string>;
+  /** The files that it has open, by their numbers. */
+  descriptors(): Promise<Record<string, string>>;
+}
+
+async function start(t: Test): Promise<Daemon> {
+  const directory = await temporaryDirectory(t);
+  await mkdir(join(directory, "log"));
+  const path = join(directory, "log/icfs.log");
+  const log = openSync(path, "a+", 0o640);
+  const [program, args] = plain(process.execPath, ["--input-type=module", "--eval", PROGRAM, path]);
+  const child: ChildProcess = spawn(program, args, { stdio: ["ignore", log, log, "ipc"] });
+  closeSync(log);
+  t.teardown(() => child.kill("SIGKILL"));
+  await once(child, "message");
+  return {
+    path,
+    directory,
+    async tell(...command) {
+      const answer = once(child, "message");
+      child.send(command);
+      return String((await answer)[0]);
+    },
+    async descriptors() {
+      const at = `/proc/${child.pid}/fd`;
+      const open = await Promise.all(
+        (await readdir(at)).map(async (number) => [number, await readlink(join(at, number)).catch(() => "")]),
+      );
+      return Object.fromEntries(open);
+    },
+  };
+}
+
+t.test("it is moved away, and opened anew", async (t) => {
+  const { path, directory, tell, descriptors } = await start(t);
+  await tell("write", "one");
+  await rename(path, `${path}.1`);
+  await tell("write", "two");
+  t.equal(await readFile(`${path}.1`, "utf8"), "one\ntwo\n", "until then it is the old one");
+  const before = Object.keys(await descriptors()).length;
+  for (const [i, text] of ["three", "four"].entries()) {
+    t.equal(await tell("reopen"), "done");
+    await tell("write", text);
+    await tell("stderr", `stderr ${text}`);
+    await tell("stdout", `stdout ${text}`);
+    t.equal(await readFile(path, "utf8"), `${text}\nstderr ${text}\nstdout ${text}\n`);
+    const open = await descriptors();
+    t.same([open[1], open[2]], [path, path], "stdout and stderr are it, too");
+    t.same(
+      Object.values(open).filter((name) => /icfs\.log\./.test(name)),
+      [],
+      "nothing keeps the old one",
+    );
+    t.equal(Object.keys(open).length, before + 1, "nothing is left open");
+    if (i === 0) await rename(path, `${path}.2`);
+  }
+  await tell("reopen");
+  await tell("write", "five");
+  t.match(await readFile(path, "utf8"), /^four\n.*five\n$/s, "what was not moved is not begun anew");
+  await rm(join(directory, "log"), { recursive: true });
+  t.equal(await tell("reopen"), "done");
+  await tell("write", "six");
+  t.equal(await readFile(path, "utf8"), "six\n", "its directory is made");
+});
+
+t.test("it cannot be opened anew", async (t) => {
+  const { path, directory, tell } = await start(t);
+  await rename(join(directory, "log"), join(directory, "moved"));
+  writeFileSync(join(directory, "log"), "");
+  t.match(await tell("reopen"), /^E/);
+  await tell("write", "one");
+  await tell("stderr", "two");
+  t.equal(
+    await readFile(join(directory, "moved/icfs.log"), "utf8"),
+    "one\ntwo\n",
+    "it goes on in the old one",
+  );
+  rmSync(join(directory, "log"));
+  t.equal(await tell("reopen"), "done");
+  await tell("write", "three");
+  t.equal(await readFile(path, "utf8"), "three\n", "and the next time in the new one");
+});
+
+t.test("while other threads open files, no line goes elsewhere", async (t) => {
+  const { path, directory, tell, descriptors } = await start(t);
+  const times = 300;
+  t.equal(await tell("busy", times), "done");
+  await tell("write", "last");
+  for (let i = 0; i < times; i++) t.equal(await readFile(`${path}.${i}`, "utf8"), `line ${i}\n`);
+  t.equal(await readFile(path, "utf8"), "last\n");
+  t.equal((await readdir(join(directory, "log"))).length, times + 1);
+  const logs = Object.values(await descriptors()).filter((name) => name.startsWith(directory));
+  t.ok(logs.length <= 3 && logs.every((name) => name === path), "it has the newest open, and no other", {
+    logs,
+  });
+});
