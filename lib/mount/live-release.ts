@@ -15,7 +15,7 @@ import { inSteps } from "../steps.ts";
 import { type Chunk, keyOf, type Tree } from "../tree/tree.ts";
 import { ageOf } from "./first-release.ts";
 import type { Hydration } from "./hydrate.ts";
-import type { InnerMounts } from "./inner-mounts.ts";
+import type { MountedNames } from "./mounted-names.ts";
 
 /** A release that is live, or is to be. */
 export interface MountedRelease extends ServedRelease {
@@ -61,7 +61,7 @@ export class LiveRelease {
   #now: MountedRelease;
   #fileSystem: Pick<TreeFileSystem, "prepare"> | undefined;
   #transport: Pick<MountedTransport, "switchTo"> | undefined;
-  #innerMounts: Pick<InnerMounts, "paths" | "switched"> | undefined;
+  #mountedNames: Pick<MountedNames, "paths" | "switched"> | undefined;
   /** Of all certificates seen: what a clock that is behind it is compared with. */
   #newestTime: Date;
   #tooStale = false;
@@ -98,11 +98,11 @@ export class LiveRelease {
   mounted(
     fileSystem: Pick<TreeFileSystem, "prepare">,
     transport: Pick<MountedTransport, "switchTo">,
-    innerMounts: Pick<InnerMounts, "paths" | "switched">,
+    mountedNames: Pick<MountedNames, "paths" | "switched">,
   ): void {
     this.#fileSystem = fileSystem;
     this.#transport = transport;
-    this.#innerMounts = innerMounts;
+    this.#mountedNames = mountedNames;
   }
 
   /** @throws Error when the proof is older than the user allows */
@@ -141,13 +141,13 @@ export class LiveRelease {
     this.#sawTime(next.release);
     await this.#oneSwitch(async () => {
       const swap = await inSteps(this.#fileSystem!.prepare(next));
-      const innerMounts = this.#innerMounts!;
-      const paths = await innerMounts.paths();
+      const mountedNames = this.#mountedNames!;
+      const paths = await mountedNames.paths();
       await this.#transport!.switchTo(() => {
         const held = swap(paths);
         this.#now = next;
         switched();
-        innerMounts.switched(held, next);
+        mountedNames.switched(held, next);
       });
     });
     await this.keep();

@@ -9,8 +9,8 @@ import { BootPrefetch } from "./boot-prefetch.ts";
 import type { FirstRelease } from "./first-release.ts";
 import { Follower } from "./follow.ts";
 import { Hydrator } from "./hydrate.ts";
-import { InnerMounts } from "./inner-mounts.ts";
 import { LiveRelease } from "./live-release.ts";
+import { MountedNames } from "./mounted-names.ts";
 import type { CanisterMountOptions } from "./options.ts";
 import { Quiet } from "./quiet.ts";
 import { serveControl } from "./report/control.ts";
@@ -82,8 +82,8 @@ export class CanisterMount {
   async mount(): Promise<MountedTransport> {
     const { mountpoint, mount, transport, log } = this.#options;
     this.#transport = await transport({ fileSystem: this.#fileSystem, mountpoint, options: mount, log });
-    const innerMounts = new InnerMounts(this.#transport.mount, this.#fileSystem, log);
-    this.#live.mounted(this.#fileSystem, this.#transport, innerMounts);
+    const mountedNames = new MountedNames(this.#transport.mount, this.#fileSystem, log);
+    this.#live.mounted(this.#fileSystem, this.#transport, mountedNames);
     this.#control = serveControl(this.#transport.mount, () => this.status(), log);
     return this.#transport;
   }

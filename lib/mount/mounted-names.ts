@@ -13,7 +13,7 @@ import { nameOf } from "../source/words.ts";
 /** How often to look whether it has been unmounted. */
 const LOOK_MS = 2000;
 
-export class InnerMounts {
+export class MountedNames {
   readonly #mount: Pick<Mount, "device">;
   readonly #fileSystem: Pick<TreeFileSystem, "stillMountedOn">;
   readonly #log: Log;
