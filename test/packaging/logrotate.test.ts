@@ -1,14 +1,12 @@
 /** The package's file for logrotate, by logrotate itself, over mounts that log where they do by default; and a log's disk that is full. */
-import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { eventually, HUNG } from "../mount/mounts.ts";
+import { inOrder } from "../support/in-order.ts";
 import { startSandbox } from "../support/sandbox.ts";
 
 t.setTimeout(5 * HUNG);
-// What comes later needs what came before.
-t.bail = true;
+const step = inOrder(t);
 
-const CONFIGURATION = fileURLToPath(new URL("../../packaging/debian/icfs.logrotate", import.meta.url));
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 const host = await startSandbox(t, () => ({ ICFS_NETWORK: "local" }));
@@ -28,12 +26,12 @@ const logsOf = async (pid: number) =>
   (await host.sh(`readlink /proc/${pid}/fd/* | grep ^/var/log/ | sort -u || true`)).stdout;
 const read = async (file: string) => (await host.sh(`cat ${file}`)).stdout;
 
-t.test("a host with three mounts, by both transports and by mount(8)", async (t) => {
+step("a host with three mounts, by both transports and by mount(8)", async (t) => {
   await done(
     t,
     `ln -s /opt/icfs/bin/icfs /usr/local/bin/icfs
     ln -s /opt/icfs/bin/icfs /usr/sbin/mount.icfs
-    install -m 644 ${CONFIGURATION} /etc/logrotate.d/icfs
+    install -m 644 /opt/icfs/packaging/debian/icfs.logrotate /etc/logrotate.d/icfs
     rm -f /var/log/icfs.log*
     mkdir -p /srv/a /srv/b /srv/c tree
     echo 1 >tree/file`,
@@ -68,7 +66,7 @@ const ROTATIONS: [how: string, command: string, old: string][] = [
 ];
 let releases = 1;
 for (const [how, command, old] of ROTATIONS) {
-  t.test(`rotated ${how}`, async (t) => {
+  step(`rotated ${how}`, async (t) => {
     const pids = await daemons();
     t.equal(pids.length, 3);
     const before = await read("/var/log/icfs.log");
@@ -94,7 +92,7 @@ for (const [how, command, old] of ROTATIONS) {
   });
 }
 
-t.test("what is older is compressed, and a purge would find it all", async (t) => {
+step("what is older is compressed, and a purge would find it all", async (t) => {
   const files = (await done(t, "ls /var/log/icfs.log*")).trim().split("\n");
   t.same(
     files.map((file) => file.replace(/\d{8}/, "DATE")),
@@ -102,7 +100,7 @@ t.test("what is older is compressed, and a purge would find it all", async (t) =
   );
 });
 
-t.test("a log's disk that is full costs lines, and nothing else", async (t) => {
+step("a log's disk that is full costs lines, and nothing else", async (t) => {
   await done(
     t,
     "ln -s /opt/icfs/bin/icfs /usr/local/bin/icfs; mkdir small && mount -t tmpfs -o size=64k small small",
