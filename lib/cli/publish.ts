@@ -88,6 +88,9 @@ async function publishDirectory(
 ): Promise<void> {
   checkOrder(canisterId, directory, (id, dir) => `icfs publish ${dir} ${id}`);
   const address = await canisterAddressOf(canisterId, options);
+  // Both are asked at once: who may not publish is told so before anything is read, and nobody waits longer for it.
+  const permitted = options.dryRun ? undefined : mayPublish(address);
+  permitted?.catch(() => {});
   // As patiently as all that follows.
   const kind = options.source ?? (await askedAgain(() => detectSource(address, REQUEST_TIMEOUT_MS)));
   // What was uploaded when a signal comes is used next time.
@@ -101,6 +104,7 @@ async function publishDirectory(
   };
   switch (kind) {
     case "icfs":
+      await permitted;
       return publishRelease(plan, address, options);
     case "icboot":
       return publishToIcboot(plan, address, options);
@@ -126,7 +130,6 @@ async function publishRelease(
     return;
   }
   const signed = withIdentity(address);
-  await checkMayPublish(agentFor(signed, PERMISSION_TIMEOUT_MS), canister);
   const agent = agentFor(signed, CALL_TIMEOUT_MS);
   const publication = await publish({
     ...plan,
@@ -165,6 +168,11 @@ async function publishToIcboot(
   const writer = icbootWriter(agentFor(withIdentity(address), CALL_TIMEOUT_MS), canister);
   const result = await publishFiles({ ...common, canister: writer });
   console.log(json ? JSON.stringify(result) : describeFiles(result));
+}
+
+/** Of an icfs canister; what others say is of no use. @throws UserError when not */
+async function mayPublish(address: CanisterAddress): Promise<void> {
+  await checkMayPublish(agentFor(withIdentity(address), PERMISSION_TIMEOUT_MS), address.canister);
 }
 
 function warn(message: string): void {
