@@ -55,15 +55,28 @@ export function loadIdentity(file: string): SignIdentity {
 const MAKE_ONE =
   "make one with `(umask 077; openssl genpkey -algorithm ed25519 -out PEM)`, or leave --identity out";
 
-/** What a file has that nobody else can read. @throws UserError */
+/** A key takes less than one of these. */
+const MOST_BYTES = 1024 * 1024;
+
+/** What a file has, which nobody else can read if it is a key. @throws UserError */
 function readPrivately(file: string): string {
   try {
     const status = statSync(file);
     if (status.isDirectory()) throw new UserError(`${file} is a directory: ${pemFilesIn(file)}`);
-    if ((status.mode & 0o077) !== 0) {
+    // A shell's `<(command)` is a pipe that somebody writes to; others may have nobody, and a device has no end.
+    const isSubstituted = status.isFIFO() && /^\/(dev|proc\/[^/]+)\/fd\//.test(file);
+    if (!status.isFile() && !isSubstituted) {
+      throw new UserError(
+        `${file} is no file: name a PEM file with --identity, or leave it out for your own`,
+      );
+    }
+    if (status.size > MOST_BYTES) throw new UserError(`${file} holds no private key: it is too large`);
+    const pem = readFileSync(file, "utf8");
+    // Not of any other file: its mode may be what it has to be.
+    if (/PRIVATE KEY-----/.test(pem) && (status.mode & 0o077) !== 0) {
       throw new UserError(`${file} can be read by others than its owner: run \`chmod 600 ${file}\``);
     }
-    return readFileSync(file, "utf8");
+    return pem;
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw new UserError(

@@ -19,8 +19,8 @@ export class MountedNames {
   readonly #log: Log;
   /** Paths that are not what the live release says. */
   #held: readonly string[] = [];
-  /** Mounts that were here, and are at least elsewhere still. */
-  #seen: ReadonlySet<string> = new Set();
+  /** Copies, in other mount namespaces, of mounts that were here when these were last seen: their ids. */
+  #copies: ReadonlySet<number> = new Set();
   #switches = 0;
   #isWatching = false;
 
@@ -37,10 +37,10 @@ export class MountedNames {
   async paths(): Promise<string[]> {
     const mounts = await innerMounts(this.#mount);
     const here = new Set(mounts.filter(({ isHere }) => isHere).map(keyOf));
-    const seen = this.#seen;
-    this.#seen = new Set(mounts.map(keyOf).filter((key) => here.has(key) || seen.has(key)));
-    const now = mounts.filter((mount) => here.has(keyOf(mount)) || !this.#seen.has(keyOf(mount)));
-    return [...new Set(now.map(({ path }) => path))];
+    const copies = this.#copies;
+    const isCopy = (mount: InnerMount) => !mount.isHere && (here.has(keyOf(mount)) || copies.has(mount.id));
+    this.#copies = new Set(mounts.filter(isCopy).map(({ id }) => id));
+    return [...new Set(mounts.filter((mount) => !isCopy(mount)).map(({ path }) => path))];
   }
 
   /** A release has gone live. @param held paths that are not what it says */

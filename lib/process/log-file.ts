@@ -2,14 +2,17 @@
  * The file that a daemon logs to. Who started it has opened it as stdout and stderr (daemon.ts). It may be moved away meanwhile, as
  * logrotate does, and then opened anew; and its disk may be full, which costs lines and nothing else.
  */
-import { closeSync, fstatSync, openSync, statSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, type Stats, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { makeDirectory } from "../directories.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, UserError } from "../errors.ts";
 
 const [STDOUT, STDERR] = [1, 2];
 /** As daemon.ts makes it. */
 const MODE = 0o640;
+const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK, O_NOCTTY } = constants;
+/** Opening must not wait, for whoever reads a pipe above all: the thread that does it answers all readers of the mount. */
+const FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY;
 
 export class LogFile {
   readonly #path: string;
@@ -56,13 +59,33 @@ export class LogFile {
     const now = statSync(this.#path, { throwIfNoEntry: false });
     if (now?.dev === old.dev && now.ino === old.ino) return;
     makeDirectory(dirname(this.#path));
-    const descriptor = openSync(this.#path, "a", MODE);
+    const descriptor = openFile(this.#path);
     if (this.#descriptor !== STDERR) closeSync(this.#descriptor);
     this.#descriptor = descriptor;
     // What Node and libfuse say by themselves goes to stderr. Node has no dup2(2), but the lowest number that is free is given out
-    // first: to another thread, if one opens a file just now, which then takes stdout's.
-    for (const standard of [STDOUT, STDERR]) closeSync(standard);
-    const opened = [STDOUT, STDERR].map(() => openSync(this.#path, "a", MODE));
-    for (const number of opened) if (number > STDERR) closeSync(number);
+    // first: to another thread, if one opens a file just now. What such a thread has is not ours to close.
+    for (const standard of [STDOUT, STDERR]) {
+      if (isFile(standard, old)) closeSync(standard);
+      const opened = openSync(this.#path, FLAGS, MODE);
+      if (opened > STDERR) closeSync(opened);
+    }
   }
+}
+
+/** Whether that file is open by this number. */
+function isFile(descriptor: number, { dev, ino }: Stats): boolean {
+  try {
+    const now = fstatSync(descriptor);
+    return now.dev === dev && now.ino === ino;
+  } catch {
+    return false;
+  }
+}
+
+/** @throws Error when it cannot be opened, or is no file: nobody could move a pipe away again */
+function openFile(path: string): number {
+  const descriptor = openSync(path, FLAGS, MODE);
+  if (fstatSync(descriptor).isFile()) return descriptor;
+  closeSync(descriptor);
+  throw new UserError(`${path} is no file`);
 }

@@ -6,7 +6,7 @@ import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
 import t from "tap";
 import { defaultIdentity, defaultIdentityFile, loadIdentity } from "../../lib/ic/identity.ts";
-import { temporaryDirectory } from "../support/icfs.ts";
+import { BIN, run, temporaryDirectory } from "../support/icfs.ts";
 
 const directory = await temporaryDirectory(t);
 
@@ -136,7 +136,29 @@ t.test("keys of other kinds, and what is no key", async (t) => {
   });
 });
 
-t.test("a file that others can read is refused, whatever is in it", async (t) => {
+t.test("what is no file is not read, and nobody is told to change the mode of what is no key", async (t) => {
+  const pipe = join(directory, "pipe");
+  execFileSync("mkfifo", ["-m", "644", pipe]);
+  for (const file of [pipe, "/dev/null", "/dev/zero"]) {
+    t.throws(() => loadIdentity(file), { name: "UserError", message: /^\S+ is no file: name a PEM file/ });
+  }
+  t.throws(() => loadIdentity("/etc/passwd"), {
+    message: "/etc/passwd holds no private key: it is no PEM file",
+  });
+  const large = join(directory, "large");
+  await writeFile(large, Buffer.alloc(2 * 1024 * 1024));
+  t.throws(() => loadIdentity(large), { message: `${large} holds no private key: it is too large` });
+});
+
+t.test("a command's output, as a shell hands it over, is read", async (t) => {
+  const file = await pem("substituted", "openssl genpkey -algorithm ed25519");
+  const { stdout } = await run("bash", ["-c", `"$0" identity --identity <(sleep 0.2; cat "$1")`, BIN, file], {
+    env: process.env,
+  });
+  t.match(stdout, principal(loadIdentity(file)));
+});
+
+t.test("a key that others can read is refused", async (t) => {
   const file = await pem("shared", "openssl genpkey -algorithm ed25519");
   for (const mode of [0o644, 0o640, 0o620, 0o601]) {
     await chmod(file, mode);

@@ -1,7 +1,7 @@
 /** A daemon's log that is moved away, opened anew, and cannot be: in a process of its own, whose stdout and stderr it is. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, rmSync, writeFileSync } from "node:fs";
 import { mkdir, readdir, readFile, readlink, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -138,6 +138,24 @@ t.test("it cannot be opened anew", async (t) => {
   t.equal(await tell("reopen"), "done");
   await tell("write", "three");
   t.equal(await readFile(path, "utf8"), "three\n", "and the next time in the new one");
+});
+
+t.test("a pipe in its place is not waited for, nor written to", async (t) => {
+  const { path, tell, descriptors } = await start(t);
+  await rename(path, `${path}.1`);
+  execFileSync("mkfifo", [path]);
+  t.equal(await tell("reopen"), "ENXIO", "nobody reads it");
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  t.match(await tell("reopen"), /icfs\.log is no file$/, "somebody does");
+  closeSync(reader);
+  await tell("write", "one");
+  t.equal(await readFile(`${path}.1`, "utf8"), "one\n");
+  const open = await descriptors();
+  t.same([open[1], open[2]], [`${path}.1`, `${path}.1`]);
+  rmSync(path);
+  t.equal(await tell("reopen"), "done");
+  await tell("write", "two");
+  t.equal(await readFile(path, "utf8"), "two\n");
 });
 
 t.test("while other threads open files, no line goes elsewhere", async (t) => {

@@ -32,6 +32,14 @@ async function inNamespace(t: Test, script: string): Promise<ChildProcess> {
   return child;
 }
 
+const CHROOTED = `
+import os, sys
+os.chroot(sys.argv[1])
+os.chdir("/")
+print("ready", flush=True)
+sys.stdin.read()
+`;
+
 t.test("35. what is mounted inside stays through every switch, until it is unmounted", async (t) => {
   const first = await c.publish({
     "stays/theirs": "1\n",
@@ -66,7 +74,9 @@ t.test("35. what is mounted inside stays through every switch, until it is unmou
   const contained = at("container/mine");
   const container = await inNamespace(
     t,
-    `mount -t tmpfs tmpfs ${at("container")} && echo contained > ${contained} && exec cat ${contained} -`,
+    // The first of its processes has a root directory below which nothing of that is.
+    `mount -t tmpfs tmpfs ${at("container")} && echo contained > ${contained} &&
+    { setpriv --pdeathsig KILL sleep 600 & exec python3 -c '${CHROOTED}' ${local}; }`,
   );
   const bystander = await inNamespace(t, "echo && exec cat");
   const asContained = async () =>
@@ -121,6 +131,21 @@ t.test("35. what is mounted inside stays through every switch, until it is unmou
   t.equal(await read("replaced"), "a file\n");
   t.equal(await read("gone/deep"), "No such file or directory\n");
   t.equal((await mountedAt(mountpoint))?.source, c.id);
+
+  await must(t, "mount", "--bind", local, at("stays"));
+  const fourth = await c.publish({ new: "4\n" });
+  await eventually("release 4 is live", async () => (await status()).release === fourth);
+  await must(t, "umount", at("stays"));
+  const later = await inNamespace(t, `mount --bind ${local} ${at("stays")} && echo mounted && exec cat`);
+  await rm(join(c.tree, "stays"), { recursive: true });
+  const fifth = await c.publish({ new: "5\n" });
+  await eventually("release 5 is live", async () => (await status()).release === fifth);
+  t.equal(
+    (await sh("nsenter", "--mount", "--target", String(later.pid), "cat", at("stays/mine"))).stdout,
+    "a directory of this host\n",
+    "what a container has mounted where this host had the same before",
+  );
+  later.kill("SIGKILL");
   await umount();
 });
 

@@ -22,12 +22,12 @@ t.test("paths from the root of the file system, wherever it is mounted", async (
 41 40 0:56 / /bound/local ${tmpfs}
 `);
   t.same(pathsWithin(mounts, "0:39"), [
-    { path: "local files", what: "0:50 /" },
-    { path: "boot/amd64/home", what: "8:1 /home" },
+    { id: 31, path: "local files", what: "0:50 /" },
+    { id: 35, path: "boot/amd64/home", what: "8:1 /home" },
     // On the root of a bind mount, which is no root in the file system.
-    { path: "boot/amd64", what: "0:53 /" },
-    { path: "gone/deleted/local", what: "0:56 /" },
+    { id: 36, path: "boot/amd64", what: "0:53 /" },
+    { id: 41, path: "gone/deleted/local", what: "0:56 /" },
   ]);
   const container = parseMountinfo(`50 1 0:39 / / ${icfs}\n51 50 0:60 / /proc rw - proc proc rw\n`);
-  t.same(pathsWithin(container, "0:39"), [{ path: "proc", what: "0:60 /" }], "a container's root");
+  t.same(pathsWithin(container, "0:39"), [{ id: 51, path: "proc", what: "0:60 /" }], "a container's root");
 });
