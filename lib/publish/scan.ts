@@ -320,8 +320,8 @@ class Scanner {
   /** @param found where a kept symlink leads in the release */
   async #staysIn(found: Followed, source: string, place: Place): Promise<boolean> {
     const real = await realpath(source).catch(() => undefined);
-    // One that leads nowhere, or to what is left out, is a problem, for others to name.
-    if (real === undefined) return true;
+    // One that leads nowhere inside, or to what is left out, is a problem, for others to name.
+    if (real === undefined) return "path" in found || !found.leaves;
     if ("path" in found) return this.#sourceOf(found.path) === real;
     return !found.leaves && this.#isLeftOut(real, place);
   }
