@@ -1,5 +1,11 @@
 /** What a subnet certifies about a canister's data, checked by @dfinity/agent against the root key. */
-import { AgentError, Certificate, CertificateTimeErrorCode, lookupResultToBuffer } from "@dfinity/agent";
+import {
+  AgentError,
+  Certificate,
+  CertificateTimeErrorCode,
+  CertificateVerificationErrorCode,
+  lookupResultToBuffer,
+} from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { FormatError, messageOf } from "../errors.ts";
 import { checkCbor } from "./cbor-reader.ts";
@@ -102,7 +108,11 @@ async function accepted<T>(look: () => Promise<T>): Promise<T> {
   try {
     return await look();
   } catch (error) {
-    const message = `the certificate is refused: ${messageOf(error)}`;
+    const isForeign = error instanceof AgentError && error.code instanceof CertificateVerificationErrorCode;
+    const reason = isForeign
+      ? "it does not verify by the network's root key: another network answers, or somebody changes its answers"
+      : messageOf(error);
+    const message = `the certificate is refused: ${reason}`;
     if (!(error instanceof AgentError && error.code instanceof CertificateTimeErrorCode)) {
       throw new VerificationError(message);
     }
