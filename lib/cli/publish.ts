@@ -88,7 +88,7 @@ async function publishDirectory(
 ): Promise<void> {
   checkOrder(canisterId, directory, (id, dir) => `icfs publish ${dir} ${id}`);
   const address = await canisterAddressOf(canisterId, options);
-  // Both are asked at once: who may not publish is told so before anything is read, and nobody waits longer for it.
+  // Both are asked at once: who may not publish is told so before anything is read.
   const permitted = options.dryRun ? undefined : mayPublish(address);
   permitted?.catch(() => {});
   // As patiently as all that follows.
