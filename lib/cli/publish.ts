@@ -88,9 +88,9 @@ async function publishDirectory(
 ): Promise<void> {
   checkOrder(canisterId, directory, (id, dir) => `icfs publish ${dir} ${id}`);
   const address = await canisterAddressOf(canisterId, options);
-  // Both are asked at once: who may not publish is told so before anything is read.
-  const permitted = options.dryRun ? undefined : mayPublish(address);
-  permitted?.catch(() => {});
+  // Asked together with what comes next, and awaited before anything is read.
+  const permitted = options.dryRun ? Promise.resolve() : mayPublish(address);
+  permitted.catch(() => {});
   // As patiently as all that follows.
   const kind = options.source ?? (await askedAgain(() => detectSource(address, REQUEST_TIMEOUT_MS)));
   // What was uploaded when a signal comes is used next time.
@@ -104,8 +104,7 @@ async function publishDirectory(
   };
   switch (kind) {
     case "icfs":
-      await permitted;
-      return publishRelease(plan, address, options);
+      return publishRelease(plan, address, options, permitted);
     case "icboot":
       return publishToIcboot(plan, address, options);
     case "assets":
@@ -119,6 +118,7 @@ async function publishRelease(
   plan: PlanOptions,
   address: CanisterAddress,
   { note, json, ...options }: PublishCommandOptions,
+  permitted: Promise<void>,
 ): Promise<void> {
   // A publisher is a reader first: a replayed head would pass for "nothing changed".
   const source = (from: CanisterAddress) => trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from);
@@ -138,6 +138,7 @@ async function publishRelease(
     source: source(signed),
     note,
     warn,
+    permitted,
     // A script has said what it wants.
     confirm: async () => !isAttended() || (await confirm("Publish it?")),
   });

@@ -51,15 +51,20 @@ export function checkNote(note: string): void {
   }
 }
 
-/** @throws UserError that names all that cannot be published, or is not to be */
+/**
+ * @param permitted awaited before the directory is read
+ * @throws UserError that names all that cannot be published, or is not to be
+ */
 export async function planPublication(
   { directory, reading, policy, progress }: PlanOptions,
   source: ReleaseReader,
+  permitted: Promise<void> = Promise.resolve(),
 ): Promise<Plan> {
   // Asked while the directory is read; if that fails, nobody waits for the answer.
   const began = performance.now();
   const asked = newestRelease(source);
   asked.catch(() => {});
+  await permitted;
   const problems = new Problems();
   const { entries: scanned, seen, copied, privateFiles } = await scan(directory, reading, problems);
   progress.start("hashing", bytesOf(scanned));

@@ -45,6 +45,8 @@ export interface PublishOptions extends PlanOptions {
   readonly note: string;
   /** Gets what else the publisher should know, in sentences. */
   readonly warn: (message: string) => void;
+  /** Rejects when the canister says that the publisher may not (permission.ts). Nothing is read before it resolves. */
+  readonly permitted: Promise<void>;
   /** Whether it is to be published though what has just been said. */
   readonly confirm: () => Promise<boolean>;
 }
@@ -69,7 +71,7 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
   const { directory, progress, warn } = options;
   const source = patientReader(options.source, over);
   checkNote(options.note);
-  const plan = await planPublication(options, source);
+  const plan = await planPublication(options, source, options.permitted);
   const { tree, seen, head, differences } = plan;
   const totals = { ...plan.totals, privateFiles: plan.privateFiles.map(({ path }) => path) };
   const said = describePrivateFiles(plan.privateFiles);

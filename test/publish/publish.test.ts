@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { HttpAgent } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
+import { UserError } from "../../lib/errors.ts";
 import type { Progress } from "../../lib/publish/progress.ts";
 import { describePublication, publish } from "../../lib/publish/publish.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
@@ -88,6 +89,16 @@ t.test("names that the rules forbid", async (t) => {
   const { length } = heads;
   await clock.pass(60_000);
   t.equal(heads.length, length, "then the canister is not asked again");
+});
+
+t.test("who may not publish is told so before the directory is looked at", async (t) => {
+  const { options, stages } = untouched();
+  const refusal = new UserError("may not publish");
+  await t.rejects(
+    publish({ ...options, directory: "/no/such/directory", permitted: Promise.reject(refusal) }),
+    refusal,
+  );
+  t.same(stages, ["stop"]);
 });
 
 t.test("a note that is too long is refused at once", async (t) => {

@@ -14,6 +14,7 @@ export const PLAINLY = {
   policy: { allowEmpty: false, privateFiles: "publish" },
   progress: { start() {}, add() {}, stop() {} },
   warn() {},
+  permitted: Promise.resolve(),
   confirm: async () => true,
 } satisfies Partial<PublishOptions>;
 
