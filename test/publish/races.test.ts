@@ -61,47 +61,40 @@ t.test("races", async (t) => {
       });
       t.equal((await options.source.head())?.header.number, newest, "no release was made");
     };
+    /** Does something when so many bytes have been hashed. */
+    const once = (bytes: number, act: () => void): Partial<Progress> => {
+      let left = bytes;
+      return {
+        add: (more) => {
+          left -= more;
+          if (left === 0) act();
+        },
+      };
+    };
     for (const dry of [false, true]) {
       const named = (file: string) =>
         new RegExp(
           `^${pair} cannot be published; nothing was uploaded:\n {2}${file}: it was written to, .*\\npublish again when nobody writes to it$`,
         );
-      let left = 2 * MiB;
       // Two megabytes of the one version, three of the other: a file that never was.
       await torn(
-        {
-          add: (bytes) => {
-            left -= bytes;
-            if (left === 0) writeFileSync(join(pair, "kernel"), first.kernel);
-          },
-        },
+        once(2 * MiB, () => writeFileSync(join(pair, "kernel"), first.kernel)),
         dry,
         named("kernel"),
       );
       // "initrd" comes first: the old one, beside the new kernel.
       await writeTree(pair, first);
-      left = MiB;
       await torn(
-        {
-          add: (bytes) => {
-            left -= bytes;
-            if (left !== 0) return;
-            writeFileSync(join(pair, "initrd"), second.initrd);
-            writeFileSync(join(pair, "kernel"), second.kernel);
-          },
-        },
+        once(MiB, () => {
+          writeFileSync(join(pair, "initrd"), second.initrd);
+          writeFileSync(join(pair, "kernel"), second.kernel);
+        }),
         dry,
         /\n {2}initrd: it was written to, [\s\S]*\n {2}kernel: it was written to, /,
       );
       // And what was hashed already, when nothing else is to be noticed.
-      left = 5 * MiB;
       await torn(
-        {
-          add: (bytes) => {
-            left -= bytes;
-            if (left === 0) writeFileSync(join(pair, "initrd"), second.initrd);
-          },
-        },
+        once(5 * MiB, () => writeFileSync(join(pair, "initrd"), second.initrd)),
         dry,
         named("initrd"),
       );

@@ -3,6 +3,7 @@ import { Principal } from "@dfinity/principal";
 import t from "tap";
 import { NoAnswerError, RejectError } from "../../lib/ic/call-errors.ts";
 import type { PublishResult } from "../../lib/icfs-canister.ts";
+import type { ChunkedTree } from "../../lib/publish/chunker.ts";
 import { makeRelease } from "../../lib/publish/release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import { hexOf } from "../../lib/tree/hash.ts";
@@ -10,12 +11,21 @@ import { stopClock } from "../support/clock.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { chunked, writeTree } from "./trees.ts";
 
+const PUBLISHER = Principal.anonymous();
+
+/** What every request for a release of a tree has. */
+const requestFor = (tree: ChunkedTree) => ({
+  tree,
+  publisher: PUBLISHER,
+  parent: undefined,
+  ready: async () => {},
+});
+
 t.test("chunks that are missing are uploaded, and the release is asked for again", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { file: "content" });
   const tree = await chunked(directory);
-  const publisher = Principal.anonymous();
-  const made = { number: 1, manifest: { chunks: tree.manifestPieces }, publisher: publisher.toUint8Array() };
+  const made = { number: 1, manifest: { chunks: tree.manifestPieces }, publisher: PUBLISHER.toUint8Array() };
   const head = { header: { ...made, parent: undefined, note: "" }, hash: Buffer.alloc(32) };
   const [chunk, piece] = tree.chunks.map(({ sha256 }) => sha256);
 
@@ -31,16 +41,7 @@ t.test("chunks that are missing are uploaded, and the release is asked for again
     const upload = async (chunks: readonly { sha256: Uint8Array }[]) => {
       uploaded.push(chunks.map(({ sha256 }) => hexOf(sha256)));
     };
-    const request = {
-      canister: { publish },
-      source,
-      publisher,
-      tree,
-      parent: undefined,
-      note: "",
-      upload,
-      ready: async () => {},
-    };
+    const request = { ...requestFor(tree), canister: { publish }, source, note: "", upload };
     const { header } = await makeRelease(request);
     return { number: header.number, calls, uploaded };
   };
@@ -63,9 +64,8 @@ t.test("an answer gets lost: the release on top of the parent is ours, or somebo
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { file: "content" });
   const tree = await chunked(directory);
-  const publisher = Principal.anonymous();
   const ours = {
-    ...{ number: 1, parent: undefined, note: "mine", publisher: publisher.toUint8Array() },
+    ...{ number: 1, parent: undefined, note: "mine", publisher: PUBLISHER.toUint8Array() },
     manifest: { chunks: tree.manifestPieces },
   };
   /** What comes of a request when this has been made, whoever asked for it. */
@@ -78,16 +78,7 @@ t.test("an answer gets lost: the release on top of the parent is ours, or somebo
     };
     const source = { head: async () => ({ header, hash: Buffer.alloc(32) }) } as unknown as ReleaseReader;
     const upload = async () => {};
-    const request = {
-      canister: { publish },
-      source,
-      publisher,
-      tree,
-      parent: undefined,
-      note: "mine",
-      upload,
-      ready: async () => {},
-    };
+    const request = { ...requestFor(tree), canister: { publish }, source, note: "mine", upload };
     const result = await makeRelease(request).then(
       (made) => made.header,
       (error: Error) => error.message.split(" ", 1)[0],
