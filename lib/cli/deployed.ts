@@ -1,8 +1,8 @@
 /** Which canisters this user has made with `icfs deploy`, so that nobody makes another without knowing. */
 import { createHash } from "node:crypto";
-import { appendFile, mkdir, readFile } from "node:fs/promises";
+import { appendFile, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { stateDirectory } from "../directories.ts";
+import { makeDirectory, stateDirectory } from "../directories.ts";
 
 /** One file a network, by its root key: the same id elsewhere is another canister. Its lines are canister ids, the oldest first. */
 function fileOf(rootKey: Uint8Array): string {
@@ -19,6 +19,6 @@ export async function deployedOn(rootKey: Uint8Array): Promise<string[]> {
 /** @throws Error when it cannot be written down */
 export async function rememberDeployed(canister: string, rootKey: Uint8Array): Promise<void> {
   const file = fileOf(rootKey);
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  makeDirectory(dirname(file), 0o700);
   await appendFile(file, `${canister}\n`);
 }

@@ -76,7 +76,7 @@ export function fromAgent(error: unknown): Error {
   }
   // Of any kind: a captive portal's page, which is no answer, may be gone soon.
   if (code instanceof HttpFetchErrorCode) {
-    return new NoAnswerError(withHint(reasonOf(code.error), hintFor(code.error)));
+    return new NoAnswerError(withAdvice(reasonOf(code.error), hintFor(code.error)));
   }
   return new Error(messageOf(error));
 }
@@ -108,10 +108,10 @@ function httpError({ status, statusText, headers, bodyText = "" }: HttpErrorCode
   if (isUnknown) return new UnknownCanisterError(status, message, retryAfter(headers));
   // That it is busy, whoever asks knows what to do about.
   const hint = status < 429 ? hintFor(new HttpStatusError(status, message)) : undefined;
-  return new HttpStatusError(status, withHint(message, hint), retryAfter(headers));
+  return new HttpStatusError(status, withAdvice(message, hint), retryAfter(headers));
 }
 
-function withHint(message: string, hint: string | undefined): string {
+function withAdvice(message: string, hint: string | undefined): string {
   return hint === undefined ? message : `${message} (${hint})`;
 }
 
