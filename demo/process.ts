@@ -5,12 +5,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 
 /** Output kept of each process, in characters: a whole boot writes about 50,000. */
 const KEPT_OUTPUT = 4_000_000;
 /** Seconds between asking a process to end and killing it. */
 const STOP_SECONDS = 8;
+/** Milliseconds between two looks whether a process group has ended. */
+const POLL_MS = 20;
 /** Milliseconds an ended process's pipes may stay open: something it left behind may hold them. */
 const DRAIN_MS = 500;
 
@@ -132,13 +135,21 @@ export class Process implements AsyncDisposable {
     return new Error(`${this.name} ${how}, ${missing}\n${this.tail(10)}`);
   }
 
-  /** Asks it and its group to end, kills them when they do not, and returns when it has ended. */
+  /**
+   * Asks it and its group to end, kills them when they do not, and returns when it has ended, and with it its group: what
+   * a server forked for a client may wait for that client, whoever asks it to end, and have a file of a mount open.
+   */
   async stop(): Promise<void> {
     if (this.#ended !== undefined) return;
     this.#kill("SIGTERM");
     const killer = setTimeout(() => this.#kill("SIGKILL"), STOP_SECONDS * 1000);
     await this.exit;
     clearTimeout(killer);
+    const until = performance.now() + STOP_SECONDS * 1000;
+    while (this.pid !== undefined && hasMembers(this.pid) && performance.now() < until) {
+      this.#kill("SIGKILL");
+      await sleep(POLL_MS);
+    }
   }
 
   #kill(name: NodeJS.Signals): void {
@@ -178,6 +189,22 @@ export async function run(
   const why =
     how === "stopped" ? `did not end within ${seconds} s` : typeof how === "number" ? `failed (${how})` : how;
   throw new Error(`${child.name} ${why}\n${child.tail(20)}`.trimEnd());
+}
+
+/** Whether a process of the group runs still. An ended one that nobody has waited for does not count. */
+function hasMembers(group: number): boolean {
+  return readdirSync("/proc").some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    try {
+      // proc_pid_stat(5): the state, the parent and the group follow the command's name, which may have anything in it.
+      const [state, , itsGroup] = readFileSync(`/proc/${name}/stat`, "latin1")
+        .replace(/^.*\) /s, "")
+        .split(" ");
+      return Number(itsGroup) === group && state !== "Z" && state !== "X";
+    } catch {
+      return false; // It has ended in between.
+    }
+  });
 }
 
 /** The processes that have `text` in the environment they were started with, whoever their parents are now. */

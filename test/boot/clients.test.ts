@@ -11,6 +11,7 @@ import type { Process } from "../../demo/process.ts";
 import { keyOf } from "../../lib/tree/tree.ts";
 import { sh } from "../mount/mounts.ts";
 import { startMountable } from "../support/mountable.ts";
+import { stackOf } from "../support/stack.ts";
 import { fetchFiles, LARGE_BLOCKS, PLAIN } from "./tftp-client.ts";
 import { startTftpdHpa } from "./tftpd-hpa.ts";
 
@@ -75,8 +76,7 @@ async function eightClients(
   runs += 1;
   asked = new Map();
   const mount = await c.mount("--cache-dir", join(c.directory, `cache-${runs}`), ...options);
-  const stack = new AsyncDisposableStack();
-  t.teardown(() => stack.disposeAsync());
+  const stack = stackOf(t);
   const namespace = stack.use(await makeNamespace(`icfs-clients-${process.pid}-${runs}`));
   stack.use(await start(namespace, mount.mountpoint));
 

@@ -12,6 +12,7 @@ import { HOST_ADDRESS, makeNamespace } from "../../demo/namespace.ts";
 import { Process, run } from "../../demo/process.ts";
 import { eventually, HUNG, sh } from "../mount/mounts.ts";
 import { startMountable } from "../support/mountable.ts";
+import { stackOf } from "../support/stack.ts";
 import { startTftpdHpa } from "./tftpd-hpa.ts";
 
 t.setTimeout(5 * HUNG);
@@ -34,8 +35,7 @@ await c.publish({
 const { mountpoint, at } = await c.mount();
 await run("mount", ["--bind", c.tree, at(DISK)]);
 t.teardown(() => sh("umount", "-l", at(DISK)));
-const stack = new AsyncDisposableStack();
-t.teardown(() => stack.disposeAsync());
+const stack = stackOf(t);
 const namespace = stack.use(await makeNamespace(`icfs-directories-${process.pid}`));
 
 /** How the servers call what they are asked for, without where it is. */

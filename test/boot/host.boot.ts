@@ -16,6 +16,7 @@ import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
 import { debianRoot } from "../support/debian-root.ts";
 import { documented, ON_A_MACHINE } from "../support/documented.ts";
 import { make } from "../support/make.ts";
+import { stackOf } from "../support/stack.ts";
 import { configure, type Files, Guest, makeDisk } from "./guest.ts";
 import { relay } from "./relay.ts";
 
@@ -119,9 +120,7 @@ async function connectNetwork(
 }
 
 t.test("a host that mounts at boot", { timeout: 1_500_000 }, async (t) => {
-  // Also when the time is up, and nothing of this has come to its end.
-  const stack = new AsyncDisposableStack();
-  t.teardown(() => stack.disposeAsync());
+  const stack = stackOf(t);
   const { directory, env } = stack.use(await makeWorkspace("icfs-host"));
   const tree = join(directory, "tree");
   await makeTree(tree, "first");

@@ -13,6 +13,7 @@ import { deploy, startLocalnet } from "../../demo/icfs.ts";
 import { type Process, run } from "../../demo/process.ts";
 import { GRUB, makeTree } from "../../demo/tree.ts";
 import { makeWorkspace } from "../../demo/workspace.ts";
+import { stackOf } from "../support/stack.ts";
 
 /** The original's, on the main network. */
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
@@ -41,9 +42,7 @@ export async function startOtherCanister(
   wasm: Uint8Array,
   fill: (filling: Filling) => Promise<void>,
 ): Promise<OtherCanister> {
-  const stack = new AsyncDisposableStack();
-  // Not `await using`: a test that times out never leaves its block.
-  t.teardown(() => stack.disposeAsync());
+  const stack = stackOf(t);
   const { directory, env } = stack.use(await makeWorkspace("icfs-test"));
   const tree = join(directory, "tree");
   const flat = join(directory, "flat");

@@ -4,6 +4,7 @@ import type { Test } from "tap";
 import { deploy, type Published, publish, startLocalnet } from "../../demo/icfs.ts";
 import { makeTree } from "../../demo/tree.ts";
 import { makeWorkspace, type Workspace } from "../../demo/workspace.ts";
+import { stackOf } from "../support/stack.ts";
 
 /** The original's canister, on the main network. */
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
@@ -22,9 +23,7 @@ export async function publishTree(
   t: Test,
   change: (tree: string) => Promise<void> = async () => {},
 ): Promise<PublishedTree> {
-  const stack = new AsyncDisposableStack();
-  // Not `await using`: a test that times out never leaves its block.
-  t.teardown(() => stack.disposeAsync());
+  const stack = stackOf(t);
   const workspace = stack.use(await makeWorkspace("icfs-test"));
   const { directory, env } = workspace;
   const tree = join(directory, "tree");

@@ -11,6 +11,7 @@ import { startDnsmasq } from "../../demo/dnsmasq.ts";
 import { HOST_ADDRESS, makeNamespace, type Namespace } from "../../demo/namespace.ts";
 import { eventually, HUNG } from "../mount/mounts.ts";
 import { startMountable } from "../support/mountable.ts";
+import { stackOf } from "../support/stack.ts";
 import { startTftpdHpa } from "./tftpd-hpa.ts";
 
 t.setTimeout(5 * HUNG);
@@ -61,8 +62,7 @@ t.test("two machines at once", async (t) => {
   const c = await startMountable(t);
   const first = await c.publish(files(1));
   const mounted = await c.mount("--refresh", "0.3", "--quiet", String(QUIET_S), "--switch-within", "1h");
-  const stack = new AsyncDisposableStack();
-  t.teardown(() => stack.disposeAsync());
+  const stack = stackOf(t);
   const networks: Namespace[] = [];
   for (const start of [startDnsmasq, startTftpdHpa]) {
     const namespace = stack.use(await makeNamespace(`icfs-slow-${process.pid}-${networks.length}`));

@@ -15,6 +15,7 @@ import { run } from "../../demo/process.ts";
 import { eventually } from "../mount/mounts.ts";
 import { type FaultProxy, faultFor } from "../support/fault-proxy.ts";
 import { startMountable } from "../support/mountable.ts";
+import { stackOf } from "../support/stack.ts";
 import { publishTree } from "./published-tree.ts";
 import { reporting } from "./stages.ts";
 import { fetchFiles, LARGE_BLOCKS, PLAIN } from "./tftp-client.ts";
@@ -75,8 +76,7 @@ async function fetchLarge(t: Test, name: string, options: readonly string[]) {
     join(c.directory, `cache-${name}`),
     ...options,
   );
-  const stack = new AsyncDisposableStack();
-  t.teardown(() => stack.disposeAsync());
+  const stack = stackOf(t);
   const namespace = await serveFrom(mounted.mountpoint, stack);
   let attempts = 0;
   return async (): Promise<{ error: Error | undefined; got: Buffer }> => {

@@ -1,0 +1,23 @@
+/** What ends with a test, in the reverse of the order in which it began. */
+import type { Test } from "tap";
+
+/**
+ * A stack that is disposed of when the test ends. Not `await using`: a test that times out never leaves its block.
+ *
+ * When several of its things fail at their end, the test says what each of them said.
+ */
+export function stackOf(t: Pick<Test, "teardown">): AsyncDisposableStack {
+  const stack = new AsyncDisposableStack();
+  t.teardown(() =>
+    stack.disposeAsync().catch((error: unknown) => {
+      throw error instanceof SuppressedError ? new Error(messages(error).join("\nand before it: ")) : error;
+    }),
+  );
+  return stack;
+}
+
+/** The newest first. */
+function messages(error: unknown): string[] {
+  if (error instanceof SuppressedError) return [...messages(error.error), ...messages(error.suppressed)];
+  return [error instanceof Error ? error.message : String(error)];
+}
