@@ -329,3 +329,22 @@ test("what changes, grows, shrinks, comes: whoever has it open reads it to its e
   }
   await mounted.umount();
 });
+
+test("what is mounted inside stays when what is below it changes", async (t, { prompt }) => {
+  const mounted = await c.mount(...prompt, "--ready", "hydrated");
+  const inside = mounted.at("deep/er/still");
+  t.equal((await sh("mount", "-t", "tmpfs", "tmpfs", inside)).code, 0);
+  t.teardown(() => sh("umount", "-l", inside));
+  await writeFile(join(inside, "mine"), "in memory\n");
+  for (const text of ["first\n", "second\n"]) {
+    await c.fill({ "deep/er/changed": text, "deep/er/still/menu é 1.cfg": text });
+    await eventually(
+      "the change is live",
+      async () => (await sh("cat", mounted.at("deep/er/changed"))).stdout === text,
+    );
+    t.equal((await sh("cat", join(inside, "mine"))).stdout, "in memory\n");
+  }
+  t.equal((await sh("umount", inside)).code, 0);
+  t.equal((await sh("cat", join(inside, "menu é 1.cfg"))).stdout, "second\n");
+  await mounted.umount();
+});
