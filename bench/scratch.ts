@@ -45,6 +45,11 @@ const what = process.argv.slice(3);
 const one = (await put(1, 4_000_000_000))[0]!;
 const file = (path: string, extents: any[]) => ({ kind: "file", path, modified: 0n, size: extents.reduce((s, e) => s + e.length, 0), sha256: Buffer.alloc(32), executable: false, extents });
 const pad = (i: number, n = 6) => String(i).padStart(n, "0");
+if (what.includes("marginal")) {
+  await put(1000, 0); await put(1000, 0); await put(10000, 2000); await put(10000, 2000); await put(60000, 100000);
+  await measure("put big", () => quick.put([randomBytes(64 * 1000)]));
+  for (const n of [10, 50, 54, 60, 118]) await measure(`1000 of ${n}`, async () => (await quick.put(Array.from({ length: 1000 }, () => randomBytes(n)))).length);
+}
 if (what.includes("entries")) {
   await publish("100k files long paths", { chunks: [one], entries: Array.from({ length: 100_000 }, (_, i) => file(`${"x".repeat(245)}${pad(i)}`, [{ chunk: 0, offset: 0, length: 4 }])) });
   await publish("100k dirs deep", { chunks: [], entries: (() => { const e: any[] = []; for (let d = 0; d < 1000; d++) { let p = pad(d); for (let k = 0; k < 100; k++) { e.push({ kind: "directory", path: p, modified: 0n }); p += "/aaa"; } } return e; })() });
@@ -67,7 +72,7 @@ if (what.includes("chunks")) {
   const all: any[] = [];
   const tree = (chunks: any[]) => ({ chunks, entries: [file("a", chunks.map((_, i) => ({ chunk: i, offset: 0, length: 4 })))] });
   for (const n of [200_000, 200_000, 200_000, 80_000]) {
-    all.push(...await put(n - 30, all.length));
+    for (const c of await put(n - 30, all.length)) all.push(c);
     await publish(`${all.length} chunks`, tree(all.slice()));
   }
   await rollback(3n); await rollback(4n);
