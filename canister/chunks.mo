@@ -56,8 +56,8 @@ module {
       Runtime.trap("put: a chunk of " # debug_show (chunk.size()) # " bytes is over the limit of " # debug_show (Store.maxChunkBytes));
     };
     let hash = Sha256.ofBlob(chunk);
-    switch (Store.size(chunks.store, hash), Map.get(chunks.loose, Blob.compare, hash)) {
-      case (null, _) {
+    switch (Store.size(chunks.store, hash)) {
+      case null {
         let size = Nat64.fromNat(chunk.size());
         if (bytes(chunks) + size > limits.quota) {
           Runtime.trap("over quota: the canister stores at most " # debug_show (limits.quota) # " bytes");
@@ -74,23 +74,22 @@ module {
         Store.add(chunks.store, chunks.holes, hash, chunk);
         addLoose(chunks, hash, { by; at = now });
       };
-      case (_, ?{ by }) Map.add(chunks.loose, Blob.compare, hash, { by; at = now });
-      case _ {};
+      case _ switch (Map.get(chunks.loose, Blob.compare, hash)) {
+        case (?{ by }) Map.add(chunks.loose, Blob.compare, hash, { by; at = now });
+        case null {};
+      };
     };
     hash;
   };
 
-  /// Counts one more use of each of these, which must be here.
-  public func hold(chunks : Chunks, hashes : [Blob]) {
-    for (hash in hashes.vals()) {
-      let count = switch (Map.get(chunks.references, Blob.compare, hash)) {
-        case (?count) count;
-        case null {
-          removeLoose(chunks, hash);
-          0 : Nat32;
-        };
+  /// Counts one more use of a chunk that is here.
+  public func hold(chunks : Chunks, hash : Blob) {
+    switch (Map.get(chunks.references, Blob.compare, hash)) {
+      case (?count) Map.add(chunks.references, Blob.compare, hash, count + 1);
+      case null {
+        removeLoose(chunks, hash);
+        Map.add(chunks.references, Blob.compare, hash, 1 : Nat32);
       };
-      Map.add(chunks.references, Blob.compare, hash, count + 1);
     };
   };
 

@@ -52,6 +52,10 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// One slice of work: so many chunks of trees that were let go are looked at, and as many that were not published. Far below the
   /// limit, even when all of them are freed (bench/RESULTS.md, "Instructions").
   transient let sliceChunks = 10_000;
+  /// A larger manifest is checked in several messages, and only one such at once: it takes hundreds of megabytes of heap.
+  transient let largeBytes = 4_194_304;
+  /// After so long a check that has not come to its end has failed.
+  transient let busyNanoseconds : Nat64 = 120_000_000_000;
   /// So many releases are let go of at once.
   transient let sliceReleases = 1_000;
   /// How often to look for what is due to be freed: a day and a week are long.
@@ -95,6 +99,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let looseCursor : Chunks.Cursor = { var after = null };
   /// Whether a slice of work is going to be done.
   transient var isWorkDue = false;
+  /// Until when no other large manifest is checked.
+  transient var busyUntil : Nat64 = 0;
   /// The manifest's SHA-256 of the tree that `index` has.
   transient var indexed : Hash = "";
 
@@ -253,15 +259,29 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case (#ok bytes) bytes;
       case (#err error) return #err(error);
     };
-    let ?tree = Assembly.decode(scratch, bytes) else return #err(#invalid("the manifest is of another Candid type"));
-    if (not Assembly.isShortest(scratch, tree, bytes)) return #err(#invalid("the manifest is not in Candid's shortest form"));
-    let totals = switch (Manifest.check(tree, func(hash) = Store.size(store, hash), Store.maxChunkBytes)) {
-      case (#ok totals) totals;
-      case (#invalid problem) return #err(#invalid problem);
-      case (#missing hashes) return #err(#missing hashes);
+    let isLarge = bytes.size() > largeBytes;
+    if (isLarge) {
+      if (now() < busyUntil) return #err(#invalid("another large release is being checked: publish again in a minute"));
+      busyUntil := now() + busyNanoseconds;
     };
     let reference = { sha256 = Sha256.ofBlob(bytes); size = Nat64.fromNat(bytes.size()); chunks = manifest };
+    let checked = await* check(bytes, isLarge);
+    if (isLarge) busyUntil := 0;
+    let (tree, totals) = switch checked {
+      case (#ok good) good;
+      case (#err error) return #err(error);
+    };
     let hashes = hashesOf(tree, manifest);
+    if (isLarge) {
+      // Meanwhile others may have published, chunks may have been freed, and the caller's role be gone.
+      authorisePublisher(caller);
+      let absent = Array.filter<Hash>(hashes, func hash = Store.size(store, hash) == null);
+      if (absent.size() > 0) return #err(#missing absent);
+      switch (refusal(parent, note)) {
+        case (?error) return #err(error);
+        case null {};
+      };
+    };
     switch (Retention.refusal(retention, trees, reference.sha256, hashes.size())) {
       case (?problem) return #err(#invalid problem);
       case null {};
@@ -271,6 +291,22 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     show(reference.sha256, tree);
     tidy<system>();
     #ok number;
+  };
+
+  /// The tree in a manifest, if it is right in all respects. Each part of the work is a message of its own when it is large, because each
+  /// message has its own limit.
+  func check(bytes : Blob, isLarge : Bool) : async* { #ok : (Manifest.Manifest, Manifest.Totals); #err : PublishError } {
+    if (isLarge) await async {};
+    let ?tree = Assembly.decode(scratch, bytes) else return #err(#invalid("the manifest is of another Candid type"));
+    if (not Assembly.isShortest(scratch, tree, bytes)) return #err(#invalid("the manifest is not in Candid's shortest form"));
+    if (isLarge) await async {};
+    let totals = switch (Manifest.check(tree, func(hash) = Store.size(store, hash), Store.maxChunkBytes)) {
+      case (#ok totals) totals;
+      case (#invalid problem) return #err(#invalid problem);
+      case (#missing hashes) return #err(#missing hashes);
+    };
+    if (isLarge) await async {};
+    #ok(tree, totals);
   };
 
   /// Makes the tree of release `to`, which must still be held, the newest one's.
@@ -336,7 +372,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   // --- retention ---
 
   func hold(number : Nat64, tree : Hash, hashes : [Hash], publishedAt : Nat64) {
-    Retention.hold(retention, trees, chunks, number, tree, { hashes; publishedAt });
+    Retention.hold(retention, trees, number, tree, { hashes; publishedAt });
   };
 
   func show(sha256 : Hash, tree : Manifest.Manifest) {
@@ -347,7 +383,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// Lets go of what is no longer held, a slice of it at once; the rest, and what is to be freed, comes in slices of their own:
   /// no call takes longer because of what has piled up.
   func tidy<system>() {
-    if (retire() or trees.leaving > 0) goOn<system>();
+    let more = Retention.count(trees, chunks, sliceChunks);
+    if (retire() or more or trees.leaving > 0) goOn<system>();
   };
 
   func retire() : Bool {
@@ -365,6 +402,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func work<system>() : async* () {
     isWorkDue := false;
     await* collect();
+    if (Retention.count(trees, chunks, sliceChunks)) return goOn<system>();
     let moreReleases = retire();
     let moreChunks = Retention.sweep(retention, trees, chunks, sliceChunks);
     let moreLoose = Retention.expire(retention, chunks, now(), looseCursor, sliceChunks);
@@ -377,6 +415,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       let number = Nat64.fromNat(i + 1);
       let { manifest; published_at } = headerOf(number);
       hold(number, manifest.sha256, hashesOf(treeOf(manifest.chunks), manifest.chunks), published_at);
+      ignore Retention.count(trees, chunks, Retention.maxReferences);
     };
     Chunks.adopt(chunks, owner, now());
   };

@@ -27,7 +27,7 @@ module {
     publishedAt : Nat64;
   };
 
-  /// A tree whose chunks are being freed.
+  /// A tree whose chunks are being counted, or freed.
   type Dropping = { hashes : [Blob]; var next : Nat };
 
   public type Retention = {
@@ -50,6 +50,8 @@ module {
     var references : Nat;
     /// How many of those are still to be freed.
     var leaving : Nat;
+    /// Trees that are held and whose chunks are still to be counted. Until they are, nothing is freed.
+    counting : Queue.Queue<Dropping>;
   };
 
   /// A release is held while any of these says so, or an owner keeps it: a stolen key or a looping job must not push the
@@ -71,7 +73,7 @@ module {
     var freed = 0;
   };
 
-  public func noTrees() : Trees = { of = Map.empty(); releases = Map.empty(); var references = 0; var leaving = 0 };
+  public func noTrees() : Trees = { of = Map.empty(); releases = Map.empty(); var references = 0; var leaving = 0; counting = Queue.empty() };
 
   /// Why no release of this tree can be held in addition, or null.
   public func refusal(retention : Retention, trees : Trees, tree : Blob, chunks : Nat) : ?Text {
@@ -84,9 +86,31 @@ module {
     null;
   };
 
-  public func hold(retention : Retention, trees : Trees, chunks : Chunks.Chunks, number : Nat64, tree : Blob, held : Held) {
-    if (share(trees, number, tree, held) == 1) Chunks.hold(chunks, held.hashes);
+  /// Holds a release, all of whose chunks are here. They are counted by `count`, before anything is freed.
+  public func hold(retention : Retention, trees : Trees, number : Nat64, tree : Blob, held : Held) {
+    if (share(trees, number, tree, held) == 1) Queue.pushBack(trees.counting, { hashes = held.hashes; var next = 0 });
     Map.add(retention.held, Nat64.compare, number, held);
+  };
+
+  /// Counts at most `count` chunks of releases that have come to be held, and tells whether there are more.
+  public func count({ counting } : Trees, chunks : Chunks.Chunks, count : Nat) : Bool {
+    slice(counting, count, func hash = Chunks.hold(chunks, hash));
+  };
+
+  /// Does something with at most `count` hashes, and tells whether there are more.
+  func slice(queue : Queue.Queue<Dropping>, count : Nat, work : Blob -> ()) : Bool {
+    var left = count;
+    label working while (left > 0) {
+      let ?tree = Queue.peekFront(queue) else break working;
+      if (tree.next == tree.hashes.size()) {
+        ignore Queue.popFront(queue);
+      } else {
+        work(tree.hashes[tree.next]);
+        tree.next += 1;
+        left -= 1;
+      };
+    };
+    not Queue.isEmpty(queue);
   };
 
   /// Notes that a release has this tree, and tells how many have it now.
@@ -156,20 +180,15 @@ module {
   /// Takes away at most `count` references of trees that were let go, frees chunks that have none left, and tells whether there
   /// are more.
   public func sweep(retention : Retention, trees : Trees, chunks : Chunks.Chunks, count : Nat) : Bool {
-    var left = count;
-    label work while (left > 0) {
-      let ?dropping = Queue.peekFront(retention.dropping) else break work;
-      if (dropping.next == dropping.hashes.size()) {
-        ignore Queue.popFront(retention.dropping);
-      } else {
-        if (Chunks.release(chunks, dropping.hashes[dropping.next])) retention.freed += 1;
-        dropping.next += 1;
-        left -= 1;
+    slice(
+      retention.dropping,
+      count,
+      func hash {
+        if (Chunks.release(chunks, hash)) retention.freed += 1;
         trees.references -= 1;
         trees.leaving -= 1;
-      };
-    };
-    not Queue.isEmpty(retention.dropping);
+      },
+    );
   };
 
   /// Frees loose chunks whose day is over, of `count` that are looked at, and tells whether it has not come to the end of them.
