@@ -14,7 +14,7 @@ module {
   /// 33 bytes each in every header, of which many go into one reply of `headers`.
   let maxPieces = 1_000;
 
-  /// The manifest as one blob, if its chunks are here and it begins as a manifest does. Left in `scratch`.
+  /// The manifest as one blob, if its chunks are here and it begins as a manifest does.
   public func assemble(store : Store.Store, scratch : Region.Region, pieces : [Types.Hash]) : { #ok : Blob; #err : Types.PublishError } {
     if (pieces.size() > maxPieces) return #err(#invalid("the manifest has more than " # Nat.toText(maxPieces) # " pieces"));
     let absent = Array.filter<Types.Hash>(pieces, func(hash) = Store.size(store, hash) == null);
@@ -33,8 +33,9 @@ module {
     #ok(Region.loadBlob(scratch, 0, size));
   };
 
-  /// The manifest that `assemble` has left in `scratch`.
+  /// The manifest with these bytes, which begins as one does.
   public func decode(scratch : Region.Region, bytes : Blob) : ?Manifest.Manifest {
+    Store.write(scratch, 0, bytes);
     from_candid (Region.loadBlob(scratch, Nat64.fromNat(Manifest.magicBytes), bytes.size() - Manifest.magicBytes));
   };
 

@@ -3,6 +3,7 @@
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Map "mo:core/Map";
+import Nat "mo:core/Nat";
 import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
 import Principal "mo:core/Principal";
@@ -16,6 +17,14 @@ module {
   /// How long a loose chunk is kept: an upload that was interrupted can be resumed the next morning.
   public let looseNanoseconds : Nat64 = 86_400_000_000_000;
 
+  /// Each chunk that is here takes some 250 bytes of heap, however small it is: a million take a tenth of what a canister may
+  /// have. 100 GiB in chunks of 256 KiB are 400,000.
+  public let maxChunks : Nat = 1_000_000;
+  /// Of those, what each publisher may have put and not published: 32 GiB in chunks of 256 KiB, and half as many again.
+  public let maxLoose : Nat = 200_000;
+  /// Hashes of so many fit the reply of one `put` (2 MiB, 33 bytes each).
+  public let maxPut : Nat = 60_000;
+
   public type Loose = { by : Principal; at : Nat64 };
 
   public type Chunks = {
@@ -26,8 +35,14 @@ module {
     loose : Map.Map<Blob, Loose>;
     /// Bytes of each publisher's loose chunks.
     looseBytes : Map.Map<Principal, Nat64>;
+    /// How many they are.
+    looseCounts : Map.Map<Principal, Nat>;
   };
 
+  /// Where looking through the loose chunks goes on.
+  public type Cursor = { var after : ?Blob };
+
+  /// Bytes of all chunks, and of each publisher's loose ones.
   public type Limits = { quota : Nat64; looseQuota : Nat64 };
 
   /// Bytes of all chunks that are here.
@@ -41,8 +56,8 @@ module {
       Runtime.trap("put: a chunk of " # debug_show (chunk.size()) # " bytes is over the limit of " # debug_show (Store.maxChunkBytes));
     };
     let hash = Sha256.ofBlob(chunk);
-    switch (Store.size(chunks.store, hash), Map.get(chunks.loose, Blob.compare, hash)) {
-      case (null, _) {
+    switch (Store.size(chunks.store, hash)) {
+      case null {
         let size = Nat64.fromNat(chunk.size());
         if (bytes(chunks) + size > limits.quota) {
           Runtime.trap("over quota: the canister stores at most " # debug_show (limits.quota) # " bytes");
@@ -50,26 +65,31 @@ module {
         if (looseOf(chunks, by) + size > limits.looseQuota) {
           Runtime.trap("over quota: at most " # debug_show (limits.looseQuota) # " bytes may wait to be published");
         };
+        if (Map.size(chunks.store.slots) >= maxChunks) {
+          Runtime.trap("over quota: the canister stores at most " # Nat.toText(maxChunks) # " chunks");
+        };
+        if (looseCountOf(chunks, by) >= maxLoose) {
+          Runtime.trap("over quota: at most " # Nat.toText(maxLoose) # " chunks may wait to be published");
+        };
         Store.add(chunks.store, chunks.holes, hash, chunk);
         addLoose(chunks, hash, { by; at = now });
       };
-      case (_, ?{ by }) Map.add(chunks.loose, Blob.compare, hash, { by; at = now });
-      case _ {};
+      case _ switch (Map.get(chunks.loose, Blob.compare, hash)) {
+        case (?{ by }) Map.add(chunks.loose, Blob.compare, hash, { by; at = now });
+        case null {};
+      };
     };
     hash;
   };
 
-  /// Counts one more use of each of these, which must be here.
-  public func hold(chunks : Chunks, hashes : [Blob]) {
-    for (hash in hashes.vals()) {
-      let count = switch (Map.get(chunks.references, Blob.compare, hash)) {
-        case (?count) count;
-        case null {
-          removeLoose(chunks, hash);
-          0 : Nat32;
-        };
+  /// Counts one more use of a chunk that is here.
+  public func hold(chunks : Chunks, hash : Blob) {
+    switch (Map.get(chunks.references, Blob.compare, hash)) {
+      case (?count) Map.add(chunks.references, Blob.compare, hash, count + 1);
+      case null {
+        removeLoose(chunks, hash);
+        Map.add(chunks.references, Blob.compare, hash, 1 : Nat32);
       };
-      Map.add(chunks.references, Blob.compare, hash, count + 1);
     };
   };
 
@@ -89,15 +109,36 @@ module {
     };
   };
 
-  /// Frees loose chunks from before `before`, and returns how many.
-  public func expire(chunks : Chunks, before : Nat64) : Nat {
+  /// Looks at `count` loose chunks at most, in the order of their hashes, from the one after `cursor.after` on; frees those from
+  /// before `before`, and returns how many. At the end it begins anew, with `cursor.after` null.
+  public func expire(chunks : Chunks, before : Nat64, cursor : Cursor, count : Nat) : Nat {
     let old = List.empty<Blob>();
-    for ((hash, { at }) in Map.entries(chunks.loose)) if (at < before) List.add(old, hash);
+    var looked = 0;
+    let from = switch (cursor.after) {
+      case null Map.entries(chunks.loose);
+      case (?hash) Map.entriesFrom(chunks.loose, Blob.compare, hash);
+    };
+    cursor.after := null;
+    label looking for ((hash, { at }) in from) {
+      if (looked == count) {
+        cursor.after := ?hash;
+        break looking;
+      };
+      looked += 1;
+      if (at < before) List.add(old, hash);
+    };
     for (hash in List.values(old)) {
       removeLoose(chunks, hash);
       Store.remove(chunks.store, chunks.holes, hash);
     };
     List.size(old);
+  };
+
+  /// How many loose chunks are from before `before`.
+  public func due(chunks : Chunks, before : Nat64) : Nat {
+    var count = 0;
+    for ({ at } in Map.values(chunks.loose)) if (at < before) count += 1;
+    count;
   };
 
   /// Takes stored chunks that nothing accounts for as loose: those of a canister from before chunks were counted.
@@ -108,11 +149,29 @@ module {
     };
   };
 
+  /// Counts each publisher's loose chunks: for a canister from before they were limited in number.
+  public func recount(chunks : Chunks) {
+    Map.clear(chunks.looseCounts);
+    for ({ by } in Map.values(chunks.loose)) setLooseCount(chunks, by, looseCountOf(chunks, by) + 1);
+  };
+
   func looseOf({ looseBytes } : Chunks, by : Principal) : Nat64 {
     switch (Map.get(looseBytes, Principal.compare, by)) {
       case (?bytes) bytes;
       case null 0;
     };
+  };
+
+  func looseCountOf({ looseCounts } : Chunks, by : Principal) : Nat {
+    switch (Map.get(looseCounts, Principal.compare, by)) {
+      case (?count) count;
+      case null 0;
+    };
+  };
+
+  /// Entries are only for those who have some, since publishers come and go.
+  func setLooseCount({ looseCounts } : Chunks, by : Principal, count : Nat) {
+    if (count == 0) Map.remove(looseCounts, Principal.compare, by) else Map.add(looseCounts, Principal.compare, by, count);
   };
 
   func sizeOf(chunks : Chunks, hash : Blob) : Nat64 {
@@ -125,6 +184,7 @@ module {
   func addLoose(chunks : Chunks, hash : Blob, loose : Loose) {
     Map.add(chunks.loose, Blob.compare, hash, loose);
     Map.add(chunks.looseBytes, Principal.compare, loose.by, looseOf(chunks, loose.by) + sizeOf(chunks, hash));
+    setLooseCount(chunks, loose.by, looseCountOf(chunks, loose.by) + 1);
   };
 
   func removeLoose(chunks : Chunks, hash : Blob) {
@@ -132,6 +192,7 @@ module {
       case (?{ by }) {
         let left = looseOf(chunks, by) - sizeOf(chunks, hash);
         if (left == 0) Map.remove(chunks.looseBytes, Principal.compare, by) else Map.add(chunks.looseBytes, Principal.compare, by, left);
+        setLooseCount(chunks, by, looseCountOf(chunks, by) - 1 : Nat);
       };
       case null {};
     };

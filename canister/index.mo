@@ -79,6 +79,7 @@ module {
 
     let parents = parentsOf(entries);
     let (from, to) = rangesOf(parents);
+    let budget = Paths.budget();
     var path : Nat64 = 0;
     var extent = 0;
     var named = 0;
@@ -98,7 +99,7 @@ module {
           Region.storeNat32(region, at + 16, Nat32.fromNat(to[number]));
         };
         case (#symlink target) {
-          let #at(end, hops) = Paths.follow(entry.path, target, func(at) = Manifest.find(entries, at)) else Runtime.unreachable();
+          let #at(end, hops) = Paths.follow(entry.path, target, func(at) = Manifest.find(entries, at), budget) else Runtime.unreachable();
           Region.storeNat8(region, at + 6, isSymlink);
           Region.storeNat8(region, at + 7, Nat8.fromNat(hops));
           Region.storeNat32(region, at + 12, Nat32.fromNat(positionOf(entries, end)));
@@ -137,13 +138,13 @@ module {
   func parentsOf(entries : [Manifest.Entry]) : [Nat] {
     var path = "";
     var position = root;
-    Array.map<Manifest.Entry, Nat>(
+    Array.mapEntries<Manifest.Entry, Nat>(
       entries,
-      func entry {
-        let parent = Paths.parent(entry.path);
-        if (parent != path) {
-          path := parent;
-          position := positionOf(entries, parent);
+      func(entry, i) {
+        if (not Paths.isIn(entry.path, path)) {
+          path := Paths.parent(entry.path);
+          // Mostly the entry before, in trees of many directories.
+          position := if (i > 0 and entries[i - 1].path == path) i - 1 else positionOf(entries, path);
         };
         position;
       },

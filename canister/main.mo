@@ -24,6 +24,7 @@ import Certified "certified";
 import Chunks "chunks";
 import Files "files";
 import Garbage "garbage";
+import History "history";
 import Index "index";
 import Manifest "manifest";
 import Retention "retention";
@@ -48,8 +49,15 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let maxHashesAsked = 10_000;
   /// A reply of `headers` stops after so many bytes, well below the IC's limit of 3 MiB for a query's reply.
   transient let maxPageBytes = 1_000_000;
-  /// Chunks freed in one slice of work: some 10 million instructions, far below the limit.
-  transient let sliceChunks = 1_000;
+  /// One slice of work: so many chunks of trees that were let go are looked at, and as many that were not published. Far below the
+  /// limit, even when all of them are freed (bench/RESULTS.md, "Instructions").
+  transient let sliceChunks = 10_000;
+  /// A larger manifest is checked in several messages, and only one such at once: it takes hundreds of megabytes of heap.
+  transient let largeBytes = 4_194_304;
+  /// After so long a check that has not come to its end has failed.
+  transient let busyNanoseconds : Nat64 = 120_000_000_000;
+  /// So many releases are let go of at once.
+  transient let sliceReleases = 1_000;
   /// How often to look for what is due to be freed: a day and a week are long.
   transient let lookSeconds = 600;
   /// Roles are few, and each is one entry of a reply.
@@ -65,14 +73,17 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   let store = Store.empty();
   /// Where a manifest's chunks are put together, so that it can be read as one blob.
   let scratch = Region.new();
-  /// Release n stands at index n - 1.
+  let history = History.empty();
+  /// Where the headers were before they were in `history`: empty since the upgrade.
   let releases = List.empty<{ header : Blob; hash : Hash }>();
 
   let holes = Space.empty();
   let references = Map.empty<Hash, Nat32>();
   let loose = Map.empty<Hash, Chunks.Loose>();
   let looseBytes = Map.empty<Principal, Nat64>();
+  let looseCounts = Map.empty<Principal, Nat>();
   let retention = Retention.empty();
+  let trees = Retention.noTrees();
   let roles = Roles.empty();
   /// Of the newest release's tree.
   let index = Index.empty();
@@ -82,16 +93,26 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     hold_newest = Retention.standard.newest;
     hold_nanoseconds = Retention.standard.nanoseconds;
   };
-  transient let chunks : Chunks.Chunks = { store; holes; references; loose; looseBytes };
+  transient let chunks : Chunks.Chunks = { store; holes; references; loose; looseBytes; looseCounts };
   transient let collector : Garbage.Collector = actor (Principal.toText(Principal.fromActor(self)));
   transient let collected = { var since = 0 };
+  transient let looseCursor : Chunks.Cursor = { var after = null };
+  /// Whether a slice of work is going to be done.
+  transient var isWorkDue = false;
+  /// Until when no other large manifest is checked.
+  transient var busyUntil : Nat64 = 0;
+  /// The manifest's SHA-256 of the tree that `index` has.
+  transient var indexed : Hash = "";
+
+  for ({ header; hash } in List.values(releases)) History.add(history, header, hash);
+  List.clear(releases);
 
   func certify() {
     CertifiedData.set(
       Certified.root(
-        switch (List.last(releases)) {
+        switch (History.newest(history)) {
           case null "";
-          case (?{ hash }) hash;
+          case (?hash) hash;
         }
       )
     );
@@ -100,14 +121,9 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   func now() : Nat64 = Nat64.fromNat(Int.abs(Time.now()));
 
-  func newestNumber() : Nat64 = Nat64.fromNat(List.size(releases));
+  func newestNumber() : Nat64 = Nat64.fromNat(History.size(history));
 
-  func newestHash() : ?Hash {
-    switch (List.last(releases)) {
-      case null null;
-      case (?{ hash }) ?hash;
-    };
-  };
+  func newestHash() : ?Hash = History.newest(history);
 
   func authoriseOwner(caller : Principal) {
     if (not Roles.isOwner(owner, caller)) Runtime.trap("not authorised: only an owner may do that, and " # Principal.toText(caller) # " is none");
@@ -158,9 +174,9 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   public shared query ({ caller }) func release() : async Blob {
     authoriseReader(caller);
     let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call release as a query: an update has no certificate");
-    switch (List.last(releases)) {
+    switch (newestHash()) {
       case null Certified.proof("", "", certificate);
-      case (?{ header; hash }) Certified.proof(header, hash, certificate);
+      case (?hash) Certified.proof(History.header(history, History.size(history)), hash, certificate);
     };
   };
 
@@ -169,9 +185,9 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     authoriseReader(caller);
     let page = List.empty<Blob>();
     var bytes = 0;
-    var number = Nat.min(Nat64.toNat(from), List.size(releases));
+    var number = Nat.min(Nat64.toNat(from), History.size(history));
     while (number > 0 and List.size(page) < Nat32.toNat(count) and bytes < maxPageBytes) {
-      let { header } = List.at(releases, number - 1 : Nat);
+      let header = History.header(history, number);
       List.add(page, header);
       bytes += header.size();
       number -= 1;
@@ -219,16 +235,22 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// Stores chunks and returns their hashes, in order. Storing one again changes nothing.
   public shared ({ caller }) func put(bytes : [Blob]) : async [Hash] {
     authorisePublisher(caller);
-    // Nobody waits for that, and a put does not fail because it cannot be sent.
-    if (Garbage.isDue(collected)) try ignore collector.__motoko_gc_trigger() catch _ {};
+    if (bytes.size() > Chunks.maxPut) Runtime.trap("put: send at most " # Nat.toText(Chunks.maxPut) # " chunks at once");
+    await* collect();
     let limits = { quota = settings.quota; looseQuota = settings.loose_quota };
     Array.map<Blob, Hash>(bytes, func(chunk) = Chunks.put(chunks, chunk, caller, now(), limits));
+  };
+
+  /// Has garbage collected when it is time. Nobody waits for that, and no call fails because it cannot be sent.
+  func collect() : async* () {
+    if (Garbage.isDue(collected)) try ignore collector.__motoko_gc_trigger() catch _ {};
   };
 
   /// Makes the tree in `manifest` (the hashes of its pieces) the newest release, whole or not at all, and returns its
   /// number. Traps when the manifest is no Candid.
   public shared ({ caller }) func publish({ manifest; parent; note } : { manifest : [Hash]; parent : ?Hash; note : Text }) : async PublishResult {
     authorisePublisher(caller);
+    await* collect();
     switch (refusal(parent, note)) {
       case (?error) return #err(error);
       case null {};
@@ -237,33 +259,74 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case (#ok bytes) bytes;
       case (#err error) return #err(error);
     };
+    let isLarge = bytes.size() > largeBytes;
+    if (isLarge) {
+      if (now() < busyUntil) return #err(#invalid("another large release is being checked: publish again in a minute"));
+      busyUntil := now() + busyNanoseconds;
+    };
+    let reference = { sha256 = Sha256.ofBlob(bytes); size = Nat64.fromNat(bytes.size()); chunks = manifest };
+    let checked = await* check(bytes, isLarge);
+    if (isLarge) busyUntil := 0;
+    let (tree, totals) = switch checked {
+      case (#ok good) good;
+      case (#err error) return #err(error);
+    };
+    let hashes = hashesOf(tree, manifest);
+    if (isLarge) {
+      // Meanwhile others may have published, chunks may have been freed, and the caller's role be gone.
+      authorisePublisher(caller);
+      let absent = Array.filter<Hash>(hashes, func hash = Store.size(store, hash) == null);
+      if (absent.size() > 0) return #err(#missing absent);
+      switch (refusal(parent, note)) {
+        case (?error) return #err(error);
+        case null {};
+      };
+    };
+    switch (Retention.refusal(retention, trees, reference.sha256, hashes.size())) {
+      case (?problem) return #err(#invalid problem);
+      case null {};
+    };
+    let number = append(reference, totals, parent, note, caller);
+    hold(number, reference.sha256, hashes, now());
+    show(reference.sha256, tree);
+    tidy<system>();
+    #ok number;
+  };
+
+  /// The tree in a manifest, if it is right in all respects. Each part of the work is a message of its own when it is large, because each
+  /// message has its own limit.
+  func check(bytes : Blob, isLarge : Bool) : async* { #ok : (Manifest.Manifest, Manifest.Totals); #err : PublishError } {
+    if (isLarge) await async {};
     let ?tree = Assembly.decode(scratch, bytes) else return #err(#invalid("the manifest is of another Candid type"));
     if (not Assembly.isShortest(scratch, tree, bytes)) return #err(#invalid("the manifest is not in Candid's shortest form"));
+    if (isLarge) await async {};
     let totals = switch (Manifest.check(tree, func(hash) = Store.size(store, hash), Store.maxChunkBytes)) {
       case (#ok totals) totals;
       case (#invalid problem) return #err(#invalid problem);
       case (#missing hashes) return #err(#missing hashes);
     };
-    let reference = { sha256 = Sha256.ofBlob(bytes); size = Nat64.fromNat(bytes.size()); chunks = manifest };
-    let number = append(reference, totals, parent, note, caller);
-    hold(number, hashesOf(tree, manifest), now());
-    Index.build(index, tree);
-    tidy<system>();
-    #ok number;
+    if (isLarge) await async {};
+    #ok(tree, totals);
   };
 
   /// Makes the tree of release `to`, which must still be held, the newest one's.
   public shared ({ caller }) func rollback({ to; parent; note } : { to : Nat64; parent : ?Hash; note : Text }) : async PublishResult {
     authorisePublisher(caller);
+    await* collect();
     switch (refusal(parent, note)) {
       case (?error) return #err(error);
       case null {};
     };
     let ?{ hashes } = Map.get(retention.held, Nat64.compare, to) else return #err(#invalid("release " # Nat64.toText(to) # " is not held (any more)"));
     let old = headerOf(to);
+    let { sha256 } = old.manifest;
+    switch (Retention.refusal(retention, trees, sha256, hashes.size())) {
+      case (?problem) return #err(#invalid problem);
+      case null {};
+    };
     let number = append(old.manifest, old.totals, parent, note, caller);
-    hold(number, hashes, now());
-    Index.build(index, treeOf(old.manifest.chunks));
+    hold(number, sha256, hashes, now());
+    if (indexed != sha256) show(sha256, treeOf(old.manifest.chunks));
     tidy<system>();
     #ok number;
   };
@@ -286,13 +349,13 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let number = newestNumber() + 1;
     let details : Header = { number; parent; manifest; published_at = now(); publisher; note; totals };
     let header = Blob.fromArray(Array.concat(Blob.toArray(headerMagic), Blob.toArray(to_candid (details))));
-    List.add(releases, { header; hash = Sha256.ofBlob(header) });
+    History.add(history, header, Sha256.ofBlob(header));
     certify();
     number;
   };
 
   func headerOf(number : Nat64) : Header {
-    let { header } = List.at(releases, Nat64.toNat(number) - 1 : Nat);
+    let header = History.header(history, Nat64.toNat(number));
     let magic = headerMagic.size();
     let candid = Blob.fromArray(Array.tabulate<Nat8>(header.size() - magic, func i = header[magic + i]));
     let ?details : ?Header = from_candid candid else Runtime.unreachable();
@@ -308,36 +371,68 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   // --- retention ---
 
-  func hold(number : Nat64, hashes : [Hash], publishedAt : Nat64) {
-    Retention.hold(retention, chunks, number, { hashes; publishedAt });
+  func hold(number : Nat64, tree : Hash, hashes : [Hash], publishedAt : Nat64) {
+    Retention.hold(retention, trees, number, tree, { hashes; publishedAt });
   };
 
-  /// Lets go of what is no longer held, and frees chunks in slices for as long as there are any.
+  func show(sha256 : Hash, tree : Manifest.Manifest) {
+    Index.build(index, tree);
+    indexed := sha256;
+  };
+
+  /// Lets go of what is no longer held, a slice of it at once; the rest, and what is to be freed, comes in slices of their own:
+  /// no call takes longer because of what has piled up.
   func tidy<system>() {
+    let more = Retention.count(trees, chunks, sliceChunks);
+    if (retire() or more or trees.leaving > 0) goOn<system>();
+  };
+
+  func retire() : Bool {
     let rules = { newest = settings.hold_newest; nanoseconds = settings.hold_nanoseconds };
-    Retention.retire(retention, newestNumber(), now(), rules);
-    Retention.expire(retention, chunks, now());
-    if (Retention.sweep(retention, chunks, sliceChunks)) {
-      ignore Timer.setTimer<system>(#seconds 0, func() : async () { tidy<system>() });
-    };
+    Retention.retire(retention, trees, newestNumber(), now(), rules, sliceReleases);
+  };
+
+  /// Has a slice of work done in a message of its own.
+  func goOn<system>() {
+    if (isWorkDue) return;
+    isWorkDue := true;
+    ignore Timer.setTimer<system>(#seconds 0, func() : async () { await* work<system>() });
+  };
+
+  func work<system>() : async* () {
+    isWorkDue := false;
+    await* collect();
+    if (Retention.count(trees, chunks, sliceChunks)) return goOn<system>();
+    let moreReleases = retire();
+    let moreChunks = Retention.sweep(retention, trees, chunks, sliceChunks);
+    let moreLoose = Retention.expire(retention, chunks, now(), looseCursor, sliceChunks);
+    if (moreReleases or moreChunks or moreLoose) goOn<system>();
   };
 
   /// A canister from before releases were held and chunks counted: all that it has is held, or loose.
   func adopt() {
-    for (i in Nat.range(0, List.size(releases))) {
+    for (i in Nat.range(0, History.size(history))) {
       let number = Nat64.fromNat(i + 1);
       let { manifest; published_at } = headerOf(number);
-      hold(number, hashesOf(treeOf(manifest.chunks), manifest.chunks), published_at);
+      hold(number, manifest.sha256, hashesOf(treeOf(manifest.chunks), manifest.chunks), published_at);
+      ignore Retention.count(trees, chunks, Retention.maxReferences);
     };
     Chunks.adopt(chunks, owner, now());
   };
   if (Map.size(references) + Map.size(loose) < Map.size(store.slots)) adopt();
+  // Canisters from before trees, and loose chunks, were counted.
+  if (Map.size(trees.of) < Map.size(retention.held)) Retention.adopt(retention, trees, func number = headerOf(number).manifest.sha256);
+  if (Map.size(looseCounts) < Map.size(looseBytes)) Chunks.recount(chunks);
 
   // After an upgrade: this version may lay it out in another way than the one that made it.
-  if (newestNumber() > 0) Index.build(index, treeOf(headerOf(newestNumber()).manifest.chunks));
+  if (newestNumber() > 0) {
+    let { manifest } = headerOf(newestNumber());
+    show(manifest.sha256, treeOf(manifest.chunks));
+  };
 
-  // Armed again after an upgrade, because the actor's body runs again.
-  ignore Timer.recurringTimer<system>(#seconds lookSeconds, func() : async () { tidy<system>() });
+  // Armed again after an upgrade, because the actor's body runs again. It goes on where that came between two slices.
+  ignore Timer.recurringTimer<system>(#seconds lookSeconds, func() : async () { await* work<system>() });
+  tidy<system>();
 
   // --- owning ---
 
@@ -370,15 +465,29 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   public shared ({ caller }) func keep(number : Nat64, kept : Bool) : async () {
     authoriseOwner(caller);
     if (not Retention.isHeld(retention, number)) Runtime.trap("release " # Nat64.toText(number) # " is not held (any more)");
+    if (kept and Set.size(retention.kept) >= Retention.maxKept and not Set.contains(retention.kept, Nat64.compare, number)) {
+      Runtime.trap("there are " # Nat.toText(Retention.maxKept) # " releases kept already");
+    };
     if (kept) Set.add(retention.kept, Nat64.compare, number) else Set.remove(retention.kept, Nat64.compare, number);
     tidy<system>();
   };
 
   public shared ({ caller }) func configure(chosen : Settings) : async () {
     authoriseOwner(caller);
-    if (chosen.hold_newest == 0) Runtime.trap("the newest release is always held: hold_newest is at least 1");
+    switch (problem(chosen)) {
+      case (?problem) Runtime.trap("configure: " # problem);
+      case null {};
+    };
     settings := chosen;
     tidy<system>();
+  };
+
+  /// Why the canister could not work with these, or null.
+  func problem({ quota; loose_quota; hold_newest } : Settings) : ?Text {
+    if (quota == 0 or loose_quota == 0) return ?"quotas of 0 bytes would let nobody publish anything: they are at least 1";
+    if (hold_newest == 0) return ?"the newest release is always held: hold_newest is at least 1";
+    if (Nat32.toNat(hold_newest) > Retention.maxHeld) return ?("hold_newest is at most " # Nat.toText(Retention.maxHeld) # ", which the canister can hold");
+    null;
   };
 
   public shared query ({ caller }) func status() : async Status {
@@ -397,6 +506,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       loose_chunks = Nat64.fromNat(Map.size(loose));
       hole_bytes = holes.bytes;
       region_bytes = store.end;
+      backlog = ?Nat64.fromNat(trees.leaving + Retention.overdue(chunks, now()));
       settings;
     };
   };

@@ -1,7 +1,7 @@
 /// The manifest: what a release's tree is (docs/PROTOCOL.md, "Manifest"). Here it is decoded and checked; it is built by
 /// the publisher (lib/tree/manifest.ts).
-import Array "mo:core/Array";
 import Blob "mo:core/Blob";
+import List "mo:core/List";
 import Nat "mo:core/Nat";
 import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
@@ -57,11 +57,13 @@ module {
     if (entries.size() > maxEntries) {
       return #invalid("the manifest has " # Nat.toText(entries.size()) # " entries, over the limit of " # Nat.toText(maxEntries));
     };
-    switch (tableProblem(chunks, stored, maxChunkBytes)) {
+    let missing = List.empty<Blob>();
+    switch (tableProblem(chunks, stored, maxChunkBytes, missing)) {
       case (?problem) return #invalid(problem);
       case null {};
     };
     var lastParent = ""; // was there: the entries of a directory mostly follow one another
+    let budget = Paths.budget();
     var named = 0; // chunks of the table that an extent has named so far
     var extentsSeen = 0;
     var files = 0;
@@ -77,10 +79,11 @@ module {
       if (i > 0 and Text.compare(entries[i - 1].path, path) != #less) {
         return invalid(path, "the path is out of order or there twice");
       };
-      let parent = Paths.parent(path);
+      let parent = if (Paths.isIn(path, lastParent)) lastParent else Paths.parent(path);
       if (parent != "" and parent != lastParent) {
         lastParent := parent;
-        switch (find(entries, parent)) {
+        // Mostly the entry before, in trees of many directories.
+        switch (if (i > 0 and entries[i - 1].path == parent) ?node(entries[i - 1]) else find(entries, parent)) {
           case (?#directory) {};
           case (?_) return invalid(path, parent # " is not a directory");
           case null return invalid(path, "its directory " # parent # " is not listed");
@@ -90,7 +93,7 @@ module {
         case (#directory) directories += 1;
         case (#symlink target) {
           symlinks += 1;
-          switch (Paths.follow(path, target, func(at) = find(entries, at))) {
+          switch (Paths.follow(path, target, func(at) = find(entries, at), budget)) {
             case (#problem problem) return invalid(path, problem);
             case (#at _) {};
           };
@@ -123,8 +126,7 @@ module {
       i += 1;
     };
     if (named < chunks.size()) return #invalid("the manifest lists a chunk that no file uses");
-    let missing = Array.filter<{ sha256 : Blob; size : Nat32 }>(chunks, func(chunk) = stored(chunk.sha256) == null);
-    if (missing.size() > 0) return #missing(Array.map<{ sha256 : Blob; size : Nat32 }, Blob>(missing, func(chunk) = chunk.sha256));
+    if (List.size(missing) > 0) return #missing(List.toArray(missing));
     var chunkBytes = 0;
     for ({ size } in chunks.vals()) chunkBytes += Nat32.toNat(size);
     #ok({
@@ -139,17 +141,16 @@ module {
 
   func invalid(path : Text, problem : Text) : Checked = #invalid(path # ": " # problem);
 
-  func tableProblem(chunks : [{ sha256 : Blob; size : Nat32 }], stored : Blob -> ?Nat32, maxChunkBytes : Nat) : ?Text {
+  /// What is wrong with the table, or null. Chunks that are not here are added to `missing`.
+  func tableProblem(chunks : [{ sha256 : Blob; size : Nat32 }], stored : Blob -> ?Nat32, maxChunkBytes : Nat, missing : List.List<Blob>) : ?Text {
     var i = 0;
+    func problem(what : Text) : ?Text = ?("chunk " # Nat.toText(i) # " of the table has " # what);
     for ({ sha256; size } in chunks.vals()) {
-      let name = "chunk " # Nat.toText(i) # " of the table";
-      if (sha256.size() != 32) return ?(name # " has a SHA-256 of not 32 bytes");
-      if (size == 0 or Nat32.toNat(size) > maxChunkBytes) return ?(name # " has a size outside 1 to " # Nat.toText(maxChunkBytes));
+      if (sha256.size() != 32) return problem("a SHA-256 of not 32 bytes");
+      if (size == 0 or Nat32.toNat(size) > maxChunkBytes) return problem("a size outside 1 to " # Nat.toText(maxChunkBytes));
       switch (stored(sha256)) {
-        case (?actual) {
-          if (actual != size) return ?(name # " has another size than stated");
-        };
-        case null {};
+        case (?actual) if (actual != size) return problem("another size than stated");
+        case null List.add(missing, sha256);
       };
       i += 1;
     };
@@ -159,13 +160,15 @@ module {
   /// What stands at `path`.
   public func find(entries : [Entry], path : Text) : ?Paths.Node {
     let ?at = position(entries, path) else return null;
-    ?(
-      switch (entries[at].kind) {
-        case (#directory) #directory;
-        case (#file _) #file;
-        case (#symlink target) #symlink target;
-      }
-    );
+    ?node(entries[at]);
+  };
+
+  func node({ kind } : Entry) : Paths.Node {
+    switch kind {
+      case (#directory) #directory;
+      case (#file _) #file;
+      case (#symlink target) #symlink target;
+    };
   };
 
   /// Which entry stands at `path`: a binary search, since they are sorted. (Where they are not, a wrong answer does no

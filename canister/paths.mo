@@ -1,15 +1,14 @@
 /// The rules a path and a symlink must keep (docs/PROTOCOL.md, "Paths"). Readers check them again: lib/tree/rules.ts
 /// is this module's twin, and the tests run both over the same cases.
-import Array "mo:core/Array";
 import Blob "mo:core/Blob";
-import Char "mo:core/Char";
 import List "mo:core/pure/List";
 import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
+import VarArray "mo:core/VarArray";
 
 module {
   public let maxPathBytes : Nat = 4096;
-  public let maxComponentBytes : Nat = 255;
+  public let maxComponentBytes : Nat32 = 255;
   /// What Linux follows before it answers ELOOP (MAXSYMLINKS).
   public let maxHops : Nat = 40;
 
@@ -18,87 +17,140 @@ module {
 
   func bytes(text : Text) : Nat = Text.encodeUtf8(text).size();
 
-  /// What is wrong with `path`, or null. One walk over its characters: a manifest may have 100,000 paths.
+  /// What is wrong with `path`, or null. One walk over its bytes: a manifest may have 100,000 paths, and 30 MB of them.
   public func problem(path : Text) : ?Text {
-    var total = 0;
+    let utf8 = Text.encodeUtf8(path);
     var control = false;
     // The component that is being read: its bytes, and whether they are all dots.
-    var length = 0;
+    var length : Nat32 = 0;
     var dots = true;
     var bad : ?Text = null;
     func end() {
       if (bad != null) return;
       if (length == 0) bad := ?"the path has an empty component" else if (dots and length <= 2) bad := ?"the path has a component . or .." else if (length > maxComponentBytes) bad := ?"the path has a component longer than 255 bytes";
     };
-    for (c in path.chars()) {
-      let code = Char.toNat32(c);
-      let size = utf8Bytes(code);
-      total += size;
-      if (isControl(code)) control := true;
-      if (c == '/') {
+    var before : Nat8 = 0;
+    for (byte in utf8.vals()) {
+      if (isControl(before, byte)) control := true;
+      if (byte == 0x2f) {
         end();
         length := 0;
         dots := true;
       } else {
-        length += size;
-        if (c != '.') dots := false;
+        length +%= 1;
+        if (byte != 0x2e) dots := false;
       };
+      before := byte;
     };
     end();
-    if (total == 0) return ?"the path is empty";
-    if (total > maxPathBytes) return ?"the path is longer than 4096 bytes";
+    if (utf8.size() == 0) return ?"the path is empty";
+    if (utf8.size() > maxPathBytes) return ?"the path is longer than 4096 bytes";
     if (control) return ?"the path has a control character";
-    if (Text.startsWith(path, #char '/')) return ?"the path is absolute";
+    if (utf8[0] == 0x2f) return ?"the path is absolute";
     bad;
   };
 
-  func utf8Bytes(code : Nat32) : Nat {
-    if (code < 0x80) 1 else if (code < 0x800) 2 else if (code < 0x10000) 3 else 4;
-  };
-
-  /// U+0000 to U+001F and U+007F to U+009F: a terminal that shows a name must not obey it.
-  func isControl(code : Nat32) : Bool = code < 0x20 or (code >= 0x7f and code < 0xa0);
+  /// U+0000 to U+001F and U+007F to U+009F, by a byte of UTF-8 and the one before: a terminal that shows a name must not obey it.
+  func isControl(before : Nat8, byte : Nat8) : Bool = byte < 0x20 or byte == 0x7f or (before == 0xc2 and byte < 0xa0);
 
   func hasControl(text : Text) : Bool {
-    for (c in text.chars()) if (isControl(Char.toNat32(c))) return true;
+    var before : Nat8 = 0;
+    for (byte in Text.encodeUtf8(text).vals()) {
+      if (isControl(before, byte)) return true;
+      before := byte;
+    };
     false;
+  };
+
+  /// Where the last slash is; null when there is none.
+  func lastSlash(utf8 : Blob) : ?Nat {
+    var at = utf8.size();
+    while (at > 0) {
+      at -= 1;
+      if (utf8[at] == 0x2f) return ?at;
+    };
+    null;
   };
 
   /// The directory that holds `path`; "" is the root.
   public func parent(path : Text) : Text {
     let utf8 = Text.encodeUtf8(path);
-    var end = utf8.size();
-    label look while (end > 0) {
-      end -= 1;
-      if (utf8[end] == 0x2f) break look;
+    let ?end = lastSlash(utf8) else return "";
+    let bytes = VarArray.repeat<Nat8>(0, end);
+    var at = 0;
+    while (at < end) {
+      bytes[at] := utf8[at];
+      at += 1;
     };
-    let ?text = Text.decodeUtf8(Blob.fromArray(Array.tabulate<Nat8>(end, func i = utf8[i]))) else Runtime.unreachable();
+    let ?text = Text.decodeUtf8(Blob.fromVarArray(bytes)) else Runtime.unreachable();
     text;
+  };
+
+  /// Whether the directory that holds `path` is `directory`. Entries of one directory follow one another, and this is cheaper than
+  /// parent().
+  public func isIn(path : Text, directory : Text) : Bool {
+    let inner = Text.encodeUtf8(path);
+    let outer = Text.encodeUtf8(directory);
+    let ?end = lastSlash(inner) else return outer.size() == 0;
+    if (end != outer.size()) return false;
+    var at = 0;
+    for (byte in outer.vals()) {
+      if (inner[at] != byte) return false;
+      at += 1;
+    };
+    true;
+  };
+
+  /// What following a tree's links may cost: see `maxLinkWork`.
+  public type Budget = { var left : Nat };
+
+  public func budget() : Budget = { var left = maxLinkWork };
+
+  /// All that following a tree's links may read: of each component 1,000 bytes and the path so far, and each target. Enough for
+  /// 15,000 links of ten components each. Links made to be slow could ask for a million times that.
+  let maxLinkWork = 200_000_000;
+  let stepBytes = 1_000;
+
+  /// Takes what it costs to read so many bytes; whether there was so much left.
+  func spend(budget : Budget, bytes : Nat) : Bool {
+    if (bytes > budget.left) return false;
+    budget.left -= bytes;
+    true;
+  };
+
+  /// Texts that are put together are trees of their parts, and slow to compare.
+  func flat(text : Text) : Text {
+    let ?flat = Text.decodeUtf8(Text.encodeUtf8(text)) else Runtime.unreachable();
+    flat;
   };
 
   func components(target : Text) : List.List<Text> = List.fromIter(Text.split(target, #char '/'));
 
+  let tooSlow = #problem("the symlinks take too many steps to follow");
+
   /// Where the symlink at `path` that points to `target` leads, through so many links, itself included; or what is wrong
   /// with it. It is followed as the kernel does, component by component and through other links: a look at the text alone
   /// would let `p/q/r/up/../outside` pass where `up` points to `../../..`.
-  public func follow(path : Text, target : Text, lookup : Text -> ?Node) : { #at : (Text, Nat); #problem : Text } {
+  public func follow(path : Text, target : Text, lookup : Text -> ?Node, budget : Budget) : { #at : (Text, Nat); #problem : Text } {
     if (target == "") return #problem("the symlink's target is empty");
     if (bytes(target) > maxPathBytes) return #problem("the symlink's target is longer than 4096 bytes");
     if (hasControl(target)) return #problem("the symlink's target has a control character");
     var hops = 1;
     var current = parent(path);
     if (Text.startsWith(target, #char '/')) return #problem("the symlink is absolute");
+    if (not spend(budget, bytes(target))) return tooSlow;
     var pending = components(target);
     loop {
       switch (List.popFront(pending)) {
         case (null, _) return #at(current, hops);
         case (?component, rest) {
           pending := rest;
+          if (not spend(budget, stepBytes + bytes(current))) return tooSlow;
           if (component == "..") {
             if (current == "") return #problem("the symlink leaves the tree");
             current := parent(current);
           } else if (component != "" and component != ".") {
-            let next = if (current == "") component else current # "/" # component;
+            let next = if (current == "") component else flat(current # "/" # component);
             switch (lookup(next)) {
               case null return #problem("the symlink leads to " # next # ", which is not in the tree");
               case (?#directory) current := next;
@@ -110,6 +162,7 @@ module {
                 hops += 1;
                 if (hops > maxHops) return #problem("the symlink takes more than 40 hops");
                 if (Text.startsWith(through, #char '/')) return #problem("the symlink leads to an absolute one");
+                if (not spend(budget, bytes(through))) return tooSlow;
                 pending := List.concat(components(through), pending);
               };
             };

@@ -1,6 +1,12 @@
 /// Which releases' trees are held, and how the chunks of the others are freed. Headers are kept for ever.
+///
+/// Each tree counts its chunks once, however many releases have it: a rollback, which makes a release of a tree that is
+/// there, costs next to nothing. Whatever piles up is worked on in slices.
+import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Map "mo:core/Map";
+import Nat "mo:core/Nat";
+import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
 import Queue "mo:core/Queue";
 import Set "mo:core/Set";
@@ -8,13 +14,20 @@ import Set "mo:core/Set";
 import Chunks "chunks";
 
 module {
+  /// Each is one number in a reply of `status`, and some 150 bytes of heap. One a minute for two months.
+  public let maxHeld : Nat = 100_000;
+  /// Marks are looked at again with each release.
+  public let maxKept : Nat = 1_000;
+  /// Chunks of all trees that are held or being freed, each counted as often as trees have it: 64 bytes of heap each.
+  public let maxReferences : Nat = 4_000_000;
+
   public type Held = {
     /// All chunks of the release, its manifest's included; some may be there twice.
     hashes : [Blob];
     publishedAt : Nat64;
   };
 
-  /// A release whose chunks are being freed.
+  /// A tree whose chunks are being counted, or freed.
   type Dropping = { hashes : [Blob]; var next : Nat };
 
   public type Retention = {
@@ -26,6 +39,19 @@ module {
     var dropped : Nat64;
     /// How many chunks have been freed, loose ones included.
     var freed : Nat64;
+  };
+
+  /// Which held releases have the same tree. A tree's name is the SHA-256 of its manifest.
+  public type Trees = {
+    of : Map.Map<Nat64, Blob>;
+    /// By how many held releases each is held.
+    releases : Map.Map<Blob, Nat>;
+    /// How many chunks they have, those that are being freed included.
+    var references : Nat;
+    /// How many of those are still to be freed.
+    var leaving : Nat;
+    /// Trees that are held and whose chunks are still to be counted. Until they are, nothing is freed.
+    counting : Queue.Queue<Dropping>;
   };
 
   /// A release is held while any of these says so, or an owner keeps it: a stolen key or a looping job must not push the
@@ -47,47 +73,133 @@ module {
     var freed = 0;
   };
 
-  public func hold(retention : Retention, chunks : Chunks.Chunks, number : Nat64, held : Held) {
-    Chunks.hold(chunks, held.hashes);
+  public func noTrees() : Trees = { of = Map.empty(); releases = Map.empty(); var references = 0; var leaving = 0; counting = Queue.empty() };
+
+  /// Why no release of this tree can be held in addition, or null.
+  public func refusal(retention : Retention, trees : Trees, tree : Blob, chunks : Nat) : ?Text {
+    let advice = ": have it hold fewer (configure, keep), or wait until what was let go is freed";
+    if (Map.size(retention.held) >= maxHeld) return ?("the canister holds " # Nat.toText(maxHeld) # " releases already" # advice);
+    if (Map.containsKey(trees.releases, Blob.compare, tree)) return null;
+    if (trees.references + chunks > maxReferences) {
+      return ?("the canister would hold releases of more than " # Nat.toText(maxReferences) # " chunks together" # advice);
+    };
+    null;
+  };
+
+  /// Holds a release, all of whose chunks are here. They are counted by `count`, before anything is freed.
+  public func hold(retention : Retention, trees : Trees, number : Nat64, tree : Blob, held : Held) {
+    if (share(trees, number, tree, held) == 1) Queue.pushBack(trees.counting, { hashes = held.hashes; var next = 0 });
     Map.add(retention.held, Nat64.compare, number, held);
+  };
+
+  /// Counts at most `count` chunks of releases that have come to be held, and tells whether there are more.
+  public func count({ counting } : Trees, chunks : Chunks.Chunks, count : Nat) : Bool {
+    slice(counting, count, func hash = Chunks.hold(chunks, hash));
+  };
+
+  /// Does something with at most `count` hashes, and tells whether there are more.
+  func slice(queue : Queue.Queue<Dropping>, count : Nat, work : Blob -> ()) : Bool {
+    var left = count;
+    label working while (left > 0) {
+      let ?tree = Queue.peekFront(queue) else break working;
+      if (tree.next == tree.hashes.size()) {
+        ignore Queue.popFront(queue);
+      } else {
+        work(tree.hashes[tree.next]);
+        tree.next += 1;
+        left -= 1;
+      };
+    };
+    not Queue.isEmpty(queue);
+  };
+
+  /// Notes that a release has this tree, and tells how many have it now.
+  func share(trees : Trees, number : Nat64, tree : Blob, { hashes } : Held) : Nat {
+    let count = switch (Map.get(trees.releases, Blob.compare, tree)) {
+      case (?count) count + 1;
+      case null {
+        trees.references += hashes.size();
+        1;
+      };
+    };
+    Map.add(trees.of, Nat64.compare, number, tree);
+    Map.add(trees.releases, Blob.compare, tree, count);
+    count;
+  };
+
+  /// For a canister from before trees were counted, in which each release counts its chunks: what is counted more than once is
+  /// taken away as what is let go is. `treeOf` gives the name of a release's tree.
+  public func adopt(retention : Retention, trees : Trees, treeOf : Nat64 -> Blob) {
+    for (dropping in Queue.values(retention.dropping)) leave(trees, dropping.hashes.size() - dropping.next : Nat);
+    for ((number, held) in Map.entries(retention.held)) {
+      if (share(trees, number, treeOf(number), held) > 1) {
+        Queue.pushBack(retention.dropping, { hashes = held.hashes; var next = 0 });
+        leave(trees, held.hashes.size());
+      };
+    };
+  };
+
+  func leave(trees : Trees, count : Nat) {
+    trees.references += count;
+    trees.leaving += count;
   };
 
   public func isHeld(retention : Retention, number : Nat64) : Bool = Map.containsKey(retention.held, Nat64.compare, number);
 
-  /// Lets go of what the rules no longer hold; `newest` is the newest release's number.
-  public func retire(retention : Retention, newest : Nat64, now : Nat64, rules : Rules) {
+  /// Lets go of what the rules no longer hold, of `count` releases at most, and tells whether there may be more; `newest` is the
+  /// newest release's number. They get older with their numbers: behind the first that is recent all are.
+  public func retire(retention : Retention, trees : Trees, newest : Nat64, now : Nat64, rules : Rules, count : Nat) : Bool {
     let gone = List.empty<(Nat64, Held)>();
-    for ((number, held) in Map.entries(retention.held)) {
-      let recent = number + Nat64.fromNat32(rules.newest) > newest or held.publishedAt + rules.nanoseconds > now;
-      if (not recent and not Set.contains(retention.kept, Nat64.compare, number)) List.add(gone, (number, held));
+    label looking for ((number, held) in Map.entries(retention.held)) {
+      let recent = newest - number < Nat64.fromNat32(rules.newest) or held.publishedAt > now or now - held.publishedAt < rules.nanoseconds;
+      if (recent or List.size(gone) == count) break looking;
+      if (not Set.contains(retention.kept, Nat64.compare, number)) List.add(gone, (number, held));
     };
     for ((number, { hashes }) in List.values(gone)) {
       Map.remove(retention.held, Nat64.compare, number);
-      Queue.pushBack(retention.dropping, { hashes; var next = 0 });
       retention.dropped += 1;
-    };
-  };
-
-  /// Frees at most `count` chunks of releases that were let go, and tells whether there are more.
-  public func sweep(retention : Retention, chunks : Chunks.Chunks, count : Nat) : Bool {
-    var left = count;
-    label work while (left > 0) {
-      let ?dropping = Queue.peekFront(retention.dropping) else break work;
-      if (dropping.next == dropping.hashes.size()) {
-        ignore Queue.popFront(retention.dropping);
-      } else {
-        if (Chunks.release(chunks, dropping.hashes[dropping.next])) retention.freed += 1;
-        dropping.next += 1;
-        left -= 1;
+      if (unshare(trees, number) == 0) {
+        Queue.pushBack(retention.dropping, { hashes; var next = 0 });
+        trees.leaving += hashes.size();
       };
     };
-    not Queue.isEmpty(retention.dropping);
+    List.size(gone) == count;
   };
 
-  /// Frees loose chunks whose day is over.
-  public func expire(retention : Retention, chunks : Chunks.Chunks, now : Nat64) {
-    if (now > Chunks.looseNanoseconds) {
-      retention.freed += Nat64.fromNat(Chunks.expire(chunks, now - Chunks.looseNanoseconds));
+  /// Notes that a release is held no longer, and tells how many there still are that have its tree.
+  func unshare(trees : Trees, number : Nat64) : Nat {
+    let ?tree = Map.take(trees.of, Nat64.compare, number) else return 0;
+    let left : Nat = switch (Map.get(trees.releases, Blob.compare, tree)) {
+      case (?count) count - 1;
+      case null 0;
     };
+    if (left == 0) Map.remove(trees.releases, Blob.compare, tree) else Map.add(trees.releases, Blob.compare, tree, left);
+    left;
   };
+
+  /// Takes away at most `count` references of trees that were let go, frees chunks that have none left, and tells whether there
+  /// are more.
+  public func sweep(retention : Retention, trees : Trees, chunks : Chunks.Chunks, count : Nat) : Bool {
+    slice(
+      retention.dropping,
+      count,
+      func hash {
+        if (Chunks.release(chunks, hash)) retention.freed += 1;
+        trees.references -= 1;
+        trees.leaving -= 1;
+      },
+    );
+  };
+
+  /// Frees loose chunks whose day is over, of `count` that are looked at, and tells whether it has not come to the end of them.
+  public func expire(retention : Retention, chunks : Chunks.Chunks, now : Nat64, cursor : Chunks.Cursor, count : Nat) : Bool {
+    retention.freed += Nat64.fromNat(Chunks.expire(chunks, bound(now), cursor, count));
+    cursor.after != null;
+  };
+
+  /// How many loose chunks have had their day and are still here.
+  public func overdue(chunks : Chunks.Chunks, now : Nat64) : Nat = Chunks.due(chunks, bound(now));
+
+  /// Loose chunks from before this have had their day.
+  func bound(now : Nat64) : Nat64 = if (now > Chunks.looseNanoseconds) now - Chunks.looseNanoseconds else 0;
 };

@@ -27,12 +27,19 @@ module {
     let tail = padding(data, Nat32.toNat(whole * 64));
     compress(state, tail, 0);
     if (tail.size() > 64) compress(state, tail, 64);
-    Blob.fromArray(
-      Array.tabulate<Nat8>(
-        32,
-        func i = Nat8.fromNat(Nat32.toNat((state[i / 4] >> Nat32.fromNat(24 - (i % 4) * 8)) & 0xff)),
-      )
-    );
+    // Written out, and padded without a closure for each byte: of a small chunk that would be most of the work.
+    let (a0, a1, a2, a3) = Nat32.explode(state[0]);
+    let (b0, b1, b2, b3) = Nat32.explode(state[1]);
+    let (c0, c1, c2, c3) = Nat32.explode(state[2]);
+    let (d0, d1, d2, d3) = Nat32.explode(state[3]);
+    let (e0, e1, e2, e3) = Nat32.explode(state[4]);
+    let (f0, f1, f2, f3) = Nat32.explode(state[5]);
+    let (g0, g1, g2, g3) = Nat32.explode(state[6]);
+    let (h0, h1, h2, h3) = Nat32.explode(state[7]);
+    Blob.fromArray([
+      a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3,
+      e0, e1, e2, e3, f0, f1, f2, f3, g0, g1, g2, g3, h0, h1, h2, h3,
+    ]);
   };
 
   /// The SHA-256 of several blobs one after the other; for short parts, they are copied.
@@ -49,18 +56,20 @@ module {
     let size = data.size();
     let left : Nat = size - start;
     let length = if (left < 56) 64 else 128;
-    let bits = Nat64.fromNat(size * 8);
-    Blob.fromArray(
-      Array.tabulate<Nat8>(
-        length,
-        func i {
-          if (i < left) data[start + i] else if (i == left) 0x80 else if (i + 8 < length) 0 else {
-            let shift = Nat64.fromNat((length - 1 - i : Nat) * 8);
-            Nat8.fromNat(Nat64.toNat((bits >> shift) & 0xff));
-          };
-        },
-      )
-    );
+    let bytes = VarArray.repeat<Nat8>(0, length);
+    var i = 0;
+    while (i < left) {
+      bytes[i] := data[start + i];
+      i += 1;
+    };
+    bytes[left] := 0x80;
+    let (_, _, _, b4, b3, b2, b1, b0) = Nat64.explode(Nat64.fromNat(size * 8));
+    bytes[length - 5] := b4;
+    bytes[length - 4] := b3;
+    bytes[length - 3] := b2;
+    bytes[length - 2] := b1;
+    bytes[length - 1] := b0;
+    Blob.fromVarArray(bytes);
   };
 
   /// Four bytes as a number. Nat32, because a Nat64 of so many bits would be put on the heap to be returned.

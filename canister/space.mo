@@ -27,6 +27,7 @@ module {
 
   /// Takes `size` bytes out of the smallest hole that has as many, and returns their offset; null when none has.
   public func take(space : Space, size : Nat64) : ?Nat64 {
+    if (space.bytes < size) return null;
     let ?hole = Set.valuesFrom(space.bySize, compare, (size, 0 : Nat64)).next() else return null;
     remove(space, hole);
     let (whole, offset) = hole;

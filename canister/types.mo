@@ -46,6 +46,9 @@ module {
     hole_bytes : Nat64;
     /// Bytes of stable memory that chunks and holes take.
     region_bytes : Nat64;
+    /// What is to be freed and still here: chunks of releases that were let go, as often as those have them, and chunks that were
+    /// not published in time. Canisters before this field have none.
+    backlog : ?Nat64;
     settings : Settings;
   };
 

@@ -40,6 +40,8 @@ export interface CanisterStatus {
   readonly loose_chunks: bigint;
   readonly hole_bytes: bigint;
   readonly region_bytes: bigint;
+  /** None from canisters of before this field. */
+  readonly backlog: [] | [bigint];
   readonly settings: Settings;
 }
 
@@ -102,6 +104,7 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
     loose_chunks: IDL.Nat64,
     hole_bytes: IDL.Nat64,
     region_bytes: IDL.Nat64,
+    backlog: IDL.Opt(IDL.Nat64),
     settings,
   });
   return IDL.Service({

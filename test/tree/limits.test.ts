@@ -22,7 +22,19 @@ const SHARED = {
   "paths.maxHops": limits.MAX_HOPS,
 };
 /** The canister's alone: how much it answers with, or does, at once. */
-const OWN = ["files.maxReplyBytes", "files.maxSteps", "main.maxPageBytes", "main.maxRoles"];
+const OWN = [
+  "chunks.maxChunks",
+  "chunks.maxLoose",
+  "chunks.maxPut",
+  "files.maxReplyBytes",
+  "files.maxSteps",
+  "main.maxPageBytes",
+  "main.maxRoles",
+  "paths.maxLinkWork",
+  "retention.maxHeld",
+  "retention.maxKept",
+  "retention.maxReferences",
+];
 
 /** `let maxName : Nat = 1_000;` of all modules. */
 async function limitsOfCanister(): Promise<Map<string, number>> {

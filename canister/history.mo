@@ -1,0 +1,47 @@
+/// The headers of all releases, kept for ever: their bytes in a region, because there is no end to them and the heap has one;
+/// where each lies, and its hash, on the heap (some 150 bytes).
+import Blob "mo:core/Blob";
+import List "mo:core/List";
+import Nat32 "mo:core/Nat32";
+import Nat64 "mo:core/Nat64";
+import Region "mo:core/Region";
+
+import Store "store";
+
+module {
+  type Place = { at : Nat64; size : Nat32; hash : Blob };
+
+  public type History = {
+    region : Region.Region;
+    /// Release n's is at index n - 1.
+    places : List.List<Place>;
+  };
+
+  public func empty() : History = { region = Region.new(); places = List.empty() };
+
+  /// How many there are: the newest release's number.
+  public func size({ places } : History) : Nat = List.size(places);
+
+  public func add({ region; places } : History, header : Blob, hash : Blob) {
+    let at : Nat64 = switch (List.last(places)) {
+      case null 0;
+      case (?{ at; size }) at + Nat64.fromNat32(size);
+    };
+    Store.write(region, at, header);
+    List.add(places, { at; size = Nat32.fromNat(header.size()); hash });
+  };
+
+  /// The header of a release that there is.
+  public func header({ region; places } : History, number : Nat) : Blob {
+    let { at; size } = List.at(places, number - 1 : Nat);
+    Region.loadBlob(region, at, Nat32.toNat(size));
+  };
+
+  /// The newest header's hash; null before the first.
+  public func newest({ places } : History) : ?Blob {
+    switch (List.last(places)) {
+      case null null;
+      case (?{ hash }) ?hash;
+    };
+  };
+};

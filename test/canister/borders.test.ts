@@ -1,0 +1,185 @@
+/** Numbers at the borders, given to each method of the canister: it takes them or says what is wrong, and goes on. */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { IDL } from "@dfinity/candid";
+import { Ed25519KeyIdentity } from "@dfinity/identity";
+import t from "tap";
+import { messageOf } from "../../lib/errors.ts";
+import { actorOf } from "../../lib/ic/actor.ts";
+import type { Settings } from "../../lib/icfs-canister.ts";
+import { type StartedCanister, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+
+const NAT32 = [0n, 1n, 2n ** 31n, 2n ** 32n - 1n];
+const NAT64 = [0n, 1n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n];
+const NAT = [...NAT64, 2n ** 64n, 2n ** 128n];
+/** What Motoko and the IC say of a fault, not of what was asked for. */
+const FAULT =
+  /overflow|underflow|out of (?:bounds|memory)|unreachable|assert|exceeded|IC050[25]|IC0522|subscript|decode/i;
+
+const { publishing, reading } = interfaces();
+type Methods = Record<string, (...args: unknown[]) => Promise<unknown>>;
+
+/** The canister's methods, with types as wide as its own. */
+function interfaces() {
+  const hash = IDL.Vec(IDL.Nat8);
+  const result = IDL.Variant({
+    ok: IDL.Nat64,
+    err: IDL.Variant({
+      conflict: IDL.Record({ number: IDL.Nat64, newest: IDL.Opt(hash) }),
+      missing: IDL.Vec(hash),
+      invalid: IDL.Text,
+    }),
+  });
+  const settings = IDL.Record({
+    quota: IDL.Nat64,
+    loose_quota: IDL.Nat64,
+    hold_newest: IDL.Nat32,
+    hold_nanoseconds: IDL.Nat64,
+  });
+  const parent = IDL.Opt(hash);
+  return {
+    publishing: {
+      put: IDL.Func([IDL.Vec(hash)], [IDL.Vec(hash)], []),
+      publish: IDL.Func([IDL.Record({ manifest: IDL.Vec(hash), parent, note: IDL.Text })], [result], []),
+      rollback: IDL.Func([IDL.Record({ to: IDL.Nat64, parent, note: IDL.Text })], [result], []),
+      grant: IDL.Func([IDL.Principal, IDL.Variant({ reader: IDL.Null, publisher: IDL.Null })], [], []),
+      revoke: IDL.Func([IDL.Principal], [], []),
+      restrict: IDL.Func([IDL.Bool], [], []),
+      keep: IDL.Func([IDL.Nat64, IDL.Bool], [], []),
+      configure: IDL.Func([settings], [], []),
+    },
+    reading: {
+      release: IDL.Func([], [hash], ["query"]),
+      headers: IDL.Func([IDL.Nat64, IDL.Nat32], [hash], ["query"]),
+      chunk: IDL.Func([hash], [hash], ["query"]),
+      listing: IDL.Func([], [IDL.Vec(IDL.Tuple(IDL.Text, IDL.Nat))], ["query"]),
+      get: IDL.Func(
+        [IDL.Record({ filename: IDL.Text, sector_no: IDL.Nat, count: IDL.Nat })],
+        [hash],
+        ["query"],
+      ),
+      missing: IDL.Func([IDL.Vec(hash)], [IDL.Vec(IDL.Nat32)], ["query"]),
+      status: IDL.Func([], [IDL.Reserved], ["query"]),
+      roles_granted: IDL.Func([], [IDL.Reserved], ["query"]),
+    },
+  };
+}
+
+const methodsOf = ({ network, id }: StartedCanister): Methods =>
+  actorOf<Methods>(() => IDL.Service({ ...publishing, ...reading }), {
+    agent: network.agent,
+    canisterId: id,
+  });
+
+const hasParent = (arg: unknown): arg is object => typeof arg === "object" && arg !== null && "parent" in arg;
+
+const shown = (value: unknown): string =>
+  JSON.stringify(value, (_, part) => (typeof part === "bigint" ? `${part}` : part)) ?? "nothing";
+
+let count = 0;
+/** Publishes a small tree that is new; the release's number. */
+async function publishes(canister: StartedCanister): Promise<bigint> {
+  count += 1;
+  const { manifest, chunks } = treeOf({ a: `tree ${count}`, b: "the same in all" });
+  await canister.owner.put(chunks);
+  const result = await canister.publish(manifest);
+  if (!("ok" in result)) throw new Error(JSON.stringify(result));
+  return result.ok;
+}
+
+/** Every list with one item of each of these. */
+const all = <T>(...choices: readonly (readonly T[])[]): T[][] =>
+  choices.reduce<T[][]>(
+    (lists, items) => lists.flatMap((list) => items.map((item) => [...list, item])),
+    [[]],
+  );
+
+t.test("each method takes any number, or says what is wrong with it", { timeout: 240_000 }, async (t) => {
+  const canister = await startIcfsCanister(t);
+  const methods = methodsOf(canister);
+  const { settings } = await canister.owner.status();
+  for (let i = 0; i < 3; i++) await publishes(canister);
+  const somebody = Ed25519KeyIdentity.generate().getPrincipal();
+  const blobs = [0, 1, 31, 32, 33, 1_048_576].map((size) => randomBytes(size));
+  const cases: Record<string, readonly (readonly unknown[])[]> = {
+    put: [[[]], ...[0, 1, 1_048_576, 1_048_577].map((size) => [[randomBytes(size)]])],
+    publish: [
+      ...[0, 1, 1000, 1001].map((pieces) => [
+        { manifest: Array.from({ length: pieces }, () => randomBytes(32)), parent: null, note: "" },
+      ]),
+      ...blobs.map((blob) => [{ manifest: [blob], parent: null, note: "" }]),
+      ...[1024, 1025, 1_000_000].map((bytes) => [{ manifest: [], parent: null, note: "x".repeat(bytes) }]),
+    ],
+    rollback: NAT64.map((to) => [{ to, parent: null, note: "" }]),
+    keep: all<unknown>(NAT64, [true, false]),
+    grant: [[somebody, { reader: null }]],
+    revoke: [[somebody]],
+    restrict: [[true], [false]],
+    configure: [
+      ...NAT64.map((quota) => [{ ...settings, quota }]),
+      ...NAT64.map((loose_quota) => [{ ...settings, loose_quota }]),
+      ...NAT32.map((hold_newest) => [{ ...settings, hold_newest }]),
+      ...NAT64.map((hold_nanoseconds) => [{ ...settings, hold_newest: 1, hold_nanoseconds }]),
+      // 200,000 days, which `icfs configure` takes.
+      [{ ...settings, hold_newest: 1, hold_nanoseconds: 200_000n * 86_400_000_000_000n }],
+    ],
+    release: [[]],
+    listing: [[]],
+    status: [[]],
+    roles_granted: [[]],
+    headers: all<unknown>(NAT64, NAT32),
+    chunk: blobs.map((blob) => [blob]),
+    missing: [
+      [[]],
+      [blobs],
+      ...[10_000, 10_001].map((n) => [Array.from({ length: n }, () => randomBytes(32))]),
+    ],
+    get: [
+      ...all<bigint | string>(["a"], NAT, NAT),
+      ...all<bigint | string>(["", "x".repeat(5000)], [0n], [1n]),
+    ].map(([filename, sector_no, count]) => [{ filename, sector_no, count }]),
+  };
+  const declared = readFileSync(new URL("../../build/icfs.did", import.meta.url), "utf8")
+    .split(/^type Icfs =/m)[1]!
+    .split(/^ *};?$/m)[0]!;
+  const names = [...declared.matchAll(/^ {3}(\w+): \(/gm)].map(([, name]) => name);
+  t.same(Object.keys(cases).sort(), names.toSorted(), "there are cases for every method");
+
+  for (const [name, calls] of Object.entries(cases)) {
+    const call = async (args: readonly unknown[]) => {
+      const given = args.map((arg) => (hasParent(arg) ? { ...arg, parent } : arg));
+      const said = await methods[name]!(...given).then(shown, messageOf);
+      if (FAULT.test(said)) t.fail(`${name} ${shown(args).slice(0, 200)}: ${said.slice(0, 300)}`);
+    };
+    // Releases are asked for on top of the newest one.
+    let parent = [(await canister.source.head())!.hash];
+    if (name in reading) await Promise.all(calls.map(call));
+    else {
+      for (const args of calls) {
+        await call(args);
+        if (name === "configure") {
+          const next = await publishes(canister).catch(messageOf);
+          if (typeof next === "string" && !/over quota/.test(next)) {
+            t.fail(`after ${name} ${shown(args)}: ${next.slice(0, 300)}`);
+          }
+          await canister.owner.configure(settings);
+        }
+        if (name === "rollback") parent = [(await canister.source.head())!.hash];
+      }
+    }
+    t.ok(await publishes(canister), `${name}, ${calls.length} times, and then a release is made`);
+  }
+});
+
+t.test("settings with which the canister cannot work are refused", async (t) => {
+  const { owner } = await startIcfsCanister(t);
+  const { settings } = await owner.status();
+  const refused: [Partial<Settings>, RegExp][] = [
+    [{ quota: 0n }, /quotas of 0 bytes/],
+    [{ loose_quota: 0n }, /quotas of 0 bytes/],
+    [{ hold_newest: 0 }, /hold_newest is at least 1/],
+    [{ hold_newest: 100_001 }, /hold_newest is at most 100000/],
+  ];
+  for (const [change, why] of refused) await t.rejects(owner.configure({ ...settings, ...change }), why);
+  t.strictSame((await owner.status()).settings, settings, "and nothing is changed");
+});
