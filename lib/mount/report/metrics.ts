@@ -72,6 +72,7 @@ const METRICS: readonly [name: string, help: string, value: (status: MountStatus
     (s) => s.disk?.corrupt,
   ],
   ["icfs_disk_capacity_bytes", "The most that chunks take in the disk cache.", (s) => s.disk?.capacity],
+  ["icfs_disk_used_bytes", "What they take, in blocks of the file system.", (s) => s.disk?.used],
   [
     "icfs_disk_problem",
     "1 while the disk cache cannot be written to.",
