@@ -4,6 +4,7 @@
  * evicted.
  */
 import pLimit from "p-limit";
+import { fitInMemory } from "../cache/chunk-memory.ts";
 import type { MountedTransport } from "../fs/transport.ts";
 import type { ServedRelease } from "../fs/view/inodes.ts";
 import type { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
@@ -179,7 +180,7 @@ export class LiveRelease {
     const releases = next === undefined ? [this.#now] : [this.#now, next];
     const chunks = releases.flatMap(({ tree }) => tree.chunks.map((chunk) => tree.known(chunk)));
     const sizes = sizesOf(chunks);
-    if (store === undefined) return sizes.reduce((sum, size) => sum + size, 0) <= memory;
+    if (store === undefined) return fitInMemory(sizes, memory);
     const fits = store.fits(sizes);
     const keys = new Set(releases.flatMap(({ release }) => this.#from.source.piecesOf(release)));
     if (fits) for (const chunk of chunks) if (chunk.sha256 !== undefined) keys.add(keyOf(chunk));
@@ -190,7 +191,8 @@ export class LiveRelease {
   /** Whether a tree's chunks are to stay in memory: with no disk all; else what leaves room for the next, so that no reader waits for a disk. */
   staysInMemory({ chunks }: Tree): boolean {
     const { store, memory } = this.#options;
-    return store === undefined || chunks.reduce((sum, { size }) => sum + size, 0) <= memory / 2;
+    const sizes = chunks.map(({ size }) => size);
+    return store === undefined || fitInMemory(sizes, memory / 2);
   }
 
   /**
