@@ -6,6 +6,7 @@ import { LRUCache } from "lru-cache";
 import { WANTED_MS } from "../readahead.ts";
 import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
+import { mostChunksIn } from "./chunk-memory.ts";
 import {
   type FetchChunk,
   type FetchEvent,
@@ -99,6 +100,7 @@ export class ChunkCache {
     this.#garbage = new Garbage(options.memory);
     this.#held = new HeldChunks(options.memory);
     this.#memory = new LRUCache({
+      max: mostChunksIn(options.memory),
       maxSize: options.memory,
       sizeCalculation: (bytes) => bytes.length,
       dispose: (bytes, _, reason) => {

@@ -11,14 +11,14 @@
  * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
-import { mkdir, open, rename, rm, stat, utimes } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeDirectory } from "../directories.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { hexOf, sha256 } from "../tree/hash.ts";
 import { prepareCacheDirectory } from "./cache-directory.ts";
-import { DiskSpace } from "./disk-space.ts";
+import { DiskSpace, takenBy } from "./disk-space.ts";
 import { Pins } from "./pins.ts";
 
 export interface DiskStatistics {
@@ -35,6 +35,8 @@ export interface DiskStatistics {
 const MOST_BLOB_BYTES = 32 * 1024 * 1024;
 /** A file's mtime says when it was last used. A read updates it only when it is older than this. */
 const TOUCH_MS = 60_000;
+/** To make a file in a directory that others take away as soon as it is empty. */
+const MOST_ATTEMPTS = 5;
 /** After a disk has refused to be written to, until the next attempt: somebody may have made room. */
 const BROKEN_MS = 60_000;
 
@@ -47,7 +49,7 @@ export function openDiskStore(directory: string, capacity: number, log: Log): Di
 export class DiskStore {
   readonly statistics: DiskStatistics = { reads: 0, bytesRead: 0, writes: 0, bytesWritten: 0, corrupt: 0 };
   readonly directory: string;
-  /** Bytes that chunks may take. */
+  /** Bytes that chunks may take, as the file system counts them (disk-space.ts). */
   readonly capacity: number;
   readonly #log: Log;
   readonly #pins: Pins;
@@ -68,6 +70,16 @@ export class DiskStore {
   /** Why nothing can be written at the moment, if so. */
   get problem(): string | undefined {
     return this.#problem;
+  }
+
+  /** Bytes that chunks take, as far as this process knows; undefined: it counts them, and will know in a moment. */
+  get used(): number | undefined {
+    return this.#space.used;
+  }
+
+  /** Whether chunks of those sizes, in bytes, can be kept together. */
+  fits(sizes: readonly number[]): boolean {
+    return this.#space.fits(sizes);
   }
 
   /** A chunk's bytes, which have its hash; undefined when they are not here. Never throws. */
@@ -102,13 +114,18 @@ export class DiskStore {
     if (performance.now() < this.#brokenUntil) return;
     try {
       if (await this.has(key, bytes.length)) return;
-      if (!(await this.#space.makeRoom(bytes.length))) {
+      const written = await this.#space.makeRoom(bytes.length);
+      if (written === undefined) {
         this.#problem = "all of it is pinned by mounts";
         this.#broken("is too small for all that is mounted (--max-cache-size)");
         return;
       }
-      await this.#replace(this.#pathOf(key), bytes);
-      this.#space.add(bytes.length);
+      let taken = 0;
+      try {
+        taken = await this.#replace(this.#pathOf(key), bytes);
+      } finally {
+        written(taken);
+      }
       this.statistics.writes += 1;
       this.statistics.bytesWritten += bytes.length;
       this.#works();
@@ -164,22 +181,42 @@ export class DiskStore {
     return join(this.directory, "chunks", key.slice(0, 2), key);
   }
 
-  /** On disk before it has its name: after a power cut the name would stand for an empty file. */
-  async #replace(path: string, bytes: Uint8Array): Promise<void> {
+  /**
+   * On disk before it has its name: after a power cut the name would stand for an empty file. @returns the bytes that the file system has
+   * taken for it, and for its directory where that had to be made
+   */
+  async #replace(path: string, bytes: Uint8Array): Promise<number> {
     this.#lastTemporary += 1;
     const temporary = `${path}.${process.pid}.${this.#lastTemporary}.new`;
-    // It does not always say what is wrong.
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch(() =>
-      makeDirectory(dirname(path), 0o700),
-    );
+    let made = false;
     try {
-      await using file = await open(temporary, "wx", 0o600);
+      const opened = await this.#openNew(temporary);
+      made = opened.made;
+      await using file = opened.file;
       await file.writeFile(bytes);
       await file.datasync();
       await rename(temporary, path);
+      const directory = made ? takenBy(await stat(dirname(path))) : 0;
+      return takenBy(await file.stat()) + directory;
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => {});
       throw error;
+    }
+  }
+
+  /** Opens a new file, and makes its directory if need be: one that is empty may be taken away at any moment. */
+  async #openNew(path: string): Promise<{ file: FileHandle; made: boolean }> {
+    for (let attempt = 1; ; attempt++) {
+      // It does not always say what is wrong.
+      const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch(() => {
+        makeDirectory(dirname(path), 0o700);
+        return undefined;
+      });
+      try {
+        return { file: await open(path, "wx", 0o600), made: made !== undefined };
+      } catch (error) {
+        if (!isAbsent(error) || attempt === MOST_ATTEMPTS) throw error;
+      }
     }
   }
 

@@ -3,6 +3,7 @@
  * breaker (breaker.ts) that spares them an outage. Bytes come verified (lib/source), or not at all.
  */
 import { AdaptiveWindow } from "../adaptive-window.ts";
+import { before } from "../deadline.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import {
@@ -132,7 +133,11 @@ export class FetchScheduler {
     const start = performance.now();
     this.#readers += 1;
     try {
-      return await before(deadline, this.#shared(key, reference, deadline));
+      return await before(
+        deadline,
+        this.#shared(key, reference, deadline),
+        "no answer within the read timeout",
+      );
     } catch (error) {
       // Whoever gives up early knows what is wrong. And an answer that came meanwhile, to whomever, shows a network.
       if (!this.#options.giveUp?.(error, Number.POSITIVE_INFINITY) && this.#lastArrival < start) {
@@ -254,22 +259,6 @@ export class FetchScheduler {
     this.statistics.bytesVerified += verified.bytes.length;
     this.breaker.close();
     return verified;
-  }
-}
-
-/** `work`, or an error once `deadline` (of performance.now()) has passed. */
-async function before<T>(deadline: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error("no answer within the read timeout")),
-      Math.max(0, deadline - performance.now()),
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

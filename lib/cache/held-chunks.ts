@@ -1,4 +1,6 @@
 /** Chunks in memory that no eviction takes: those of files that are open and must stay here (--open whole), where no disk keeps them. */
+import { mostChunksIn } from "./chunk-memory.ts";
+
 export class HeldChunks {
   readonly #most: number;
   readonly #chunks = new Map<string, { readonly bytes: Buffer; holders: number }>();
@@ -25,7 +27,8 @@ export class HeldChunks {
       held.holders += 1;
       return true;
     }
-    if (this.#bytes + bytes.length > this.#most) return false;
+    if (this.#bytes + bytes.length > this.#most || this.#chunks.size >= mostChunksIn(this.#most))
+      return false;
     this.#chunks.set(key, { bytes, holders: 1 });
     this.#bytes += bytes.length;
     return true;

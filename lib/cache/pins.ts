@@ -40,7 +40,9 @@ export class Pins {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 }).catch(() =>
       makeDirectory(this.#directory, 0o700),
     );
-    const content = Buffer.concat(Array.from(keys, (key) => Buffer.from(key, "hex")));
+    const all = [...keys];
+    const content = Buffer.alloc(HASH_BYTES * all.length);
+    for (const [i, key] of all.entries()) content.write(key, HASH_BYTES * i, "hex");
     await writeFile(`${file}.new`, content, { mode: 0o600 });
     await rename(`${file}.new`, file);
     this.#own.add(file);

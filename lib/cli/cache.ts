@@ -1,7 +1,6 @@
 /** icfs cache: what this host keeps of canisters on disk. */
-import { rm } from "node:fs/promises";
 import { Command } from "commander";
-import { storedChunks } from "../cache/disk-space.ts";
+import { removeChunk, stored } from "../cache/disk-space.ts";
 import { DiskStore } from "../cache/disk-store.ts";
 import { Pins } from "../cache/pins.ts";
 import { cacheDirectory } from "../directories.ts";
@@ -31,7 +30,12 @@ export function cacheCommand(): Command {
         .addOption(flag("--json", `print one object: ${json}`))
         .action(action),
     );
-  add("ls", "say how much is kept, and what mounts have pinned", "directory, chunks, bytes, pins", list);
+  add(
+    "ls",
+    "say how much is kept, in the disk's blocks, and what mounts have pinned",
+    "directory, chunks, bytes, pins",
+    list,
+  );
   add("clear", "throw away what no live mount has pinned", "chunks, bytes", clear);
   add(
     "verify",
@@ -43,9 +47,8 @@ export function cacheCommand(): Command {
 }
 
 async function list({ cacheDir, json }: CacheOptions): Promise<void> {
-  const chunks = await storedChunks(cacheDir);
-  const bytes = sum(chunks.map(({ size }) => size));
-  const sizes = new Map(chunks.map(({ key, size }) => [key, size]));
+  const { chunks, taken: bytes } = await stored(cacheDir);
+  const sizes = new Map(chunks.map(({ key, taken }) => [key, taken]));
   const pins = (await new Pins(cacheDir).read()).map(({ pid, keys }) => ({
     pid,
     chunks: keys.size,
@@ -63,15 +66,15 @@ async function list({ cacheDir, json }: CacheOptions): Promise<void> {
 
 async function clear({ cacheDir, json }: CacheOptions): Promise<void> {
   const pinned = new Set((await new Pins(cacheDir).read()).flatMap(({ keys }) => [...keys]));
-  const chunks = (await storedChunks(cacheDir)).filter(({ key }) => !pinned.has(key));
-  for (const { path } of chunks) await rm(path, { force: true });
-  const bytes = sum(chunks.map(({ size }) => size));
+  const chunks = (await stored(cacheDir)).chunks.filter(({ key }) => !pinned.has(key));
+  for (const chunk of chunks) await removeChunk(chunk);
+  const bytes = sum(chunks.map(({ taken }) => taken));
   if (json) console.log(JSON.stringify({ chunks: chunks.length, bytes }));
   else console.log(`threw away ${chunks.length} chunks, ${megabytes(bytes)}`);
 }
 
 async function verify({ cacheDir, json }: CacheOptions): Promise<void> {
-  const chunks = await storedChunks(cacheDir);
+  const { chunks } = await stored(cacheDir);
   const bytes = sum(chunks.map(({ size }) => size));
   // Each damaged chunk has a line of its own.
   const store = new DiskStore(cacheDir, Number.POSITIVE_INFINITY, createLog("warn"));

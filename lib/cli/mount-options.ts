@@ -100,7 +100,12 @@ export function withMountOptions(command: Command): Command {
       LEAST_MEMORY,
     ),
     option("--cache-dir <dir>", "where verified chunks are kept").default(cacheDirectory()),
-    size("--max-cache-size <size>", "disk for them; a plain number is MiB; 0: none", DEFAULT_CACHE_SIZE, 0),
+    size(
+      "--max-cache-size <size>",
+      "disk for them, in its blocks; a plain number is MiB; 0: none",
+      DEFAULT_CACHE_SIZE,
+      0,
+    ),
     option("--prefetch <what>", "fetch before it is asked for: all, what a boot configuration names, or none")
       .choices(["all", "boot", "none"])
       .default("all"),

@@ -89,7 +89,9 @@ function text(status: MountStatus): string {
 function diskText(disk: NonNullable<MountStatus["disk"]>): string {
   const counts = `${megabytes(disk.bytesRead)} read, ${megabytes(disk.bytesWritten)} written, ${disk.corrupt} corrupt chunks found`;
   const problem = disk.problem === undefined ? "" : `; cannot be written to: ${disk.problem}`;
-  return `${disk.directory}: ${counts}${problem}`;
+  const used =
+    disk.used === undefined ? "" : `${megabytes(disk.used)} of ${limitText(disk.capacity)} taken, `;
+  return `${disk.directory}: ${used}${counts}${problem}`;
 }
 
 function progressText({ files, filesDone, bytes, bytesDone }: NonNullable<MountStatus["hydration"]>): string {

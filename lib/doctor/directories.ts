@@ -2,7 +2,7 @@
 import { access, constants, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { checkPrivate } from "../cache/cache-directory.ts";
-import { storedChunks } from "../cache/disk-space.ts";
+import { stored } from "../cache/disk-space.ts";
 import { messageOf } from "../errors.ts";
 import { limitText, megabytes } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
@@ -66,7 +66,7 @@ function isThere(path: string): Promise<boolean> {
 /** @param existing a directory on the file system that the cache is, or will be, on */
 async function room(directory: string, existing: string, capacity: number): Promise<Finding> {
   const { type, bavail, bsize } = await statfs(existing);
-  const used = (await storedChunks(directory, false)).reduce((sum, { size }) => sum + size, 0);
+  const { taken: used } = await stored(directory, false);
   const free = bavail * bsize;
   const numbers = `${megabytes(used)} kept, ${megabytes(free)} free, and at most ${limitText(capacity)} are kept (--max-cache-size)`;
   if (used + free < capacity) {

@@ -4,6 +4,7 @@
  * evicted.
  */
 import pLimit from "p-limit";
+import { fitInMemory } from "../cache/chunk-memory.ts";
 import type { MountedTransport } from "../fs/transport.ts";
 import type { ServedRelease } from "../fs/view/inodes.ts";
 import type { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
@@ -25,8 +26,8 @@ export interface MountedRelease extends ServedRelease {
 
 /** Where chunks are kept for longer than this process lives, as seen from here (lib/cache/disk-store.ts). */
 export interface Disk extends BlobStore {
-  /** Bytes that chunks may take. */
-  readonly capacity: number;
+  /** Whether chunks of those sizes, in bytes, can be kept together. */
+  fits(sizes: readonly number[]): boolean;
   /** Whether a chunk is here. @param key SHA-256 in hexadecimal @param size in bytes */
   has(key: string, size: number): Promise<boolean>;
   /** Keeps these chunks from being evicted, in place of those of that name before. Never rejects. */
@@ -178,9 +179,9 @@ export class LiveRelease {
     const { store, memory } = this.#options;
     const releases = next === undefined ? [this.#now] : [this.#now, next];
     const chunks = releases.flatMap(({ tree }) => tree.chunks.map((chunk) => tree.known(chunk)));
-    const bytes = bytesOf(chunks);
-    if (store === undefined) return bytes <= memory;
-    const fits = bytes <= store.capacity;
+    const sizes = sizesOf(chunks);
+    if (store === undefined) return fitInMemory(sizes, memory);
+    const fits = store.fits(sizes);
     const keys = new Set(releases.flatMap(({ release }) => this.#from.source.piecesOf(release)));
     if (fits) for (const chunk of chunks) if (chunk.sha256 !== undefined) keys.add(keyOf(chunk));
     await store.pin(PIN, keys);
@@ -190,7 +191,8 @@ export class LiveRelease {
   /** Whether a tree's chunks are to stay in memory: with no disk all; else what leaves room for the next, so that no reader waits for a disk. */
   staysInMemory({ chunks }: Tree): boolean {
     const { store, memory } = this.#options;
-    return store === undefined || chunks.reduce((sum, { size }) => sum + size, 0) <= memory / 2;
+    const sizes = chunks.map(({ size }) => size);
+    return store === undefined || fitInMemory(sizes, memory / 2);
   }
 
   /**
@@ -213,8 +215,7 @@ export class LiveRelease {
   }
 }
 
-/** Of all of them, each counted once. */
-function bytesOf(chunks: readonly Chunk[]): number {
-  const sizes = new Map(chunks.map((chunk) => [keyOf(chunk), chunk.size]));
-  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+/** Of all of them in bytes, each once. */
+function sizesOf(chunks: readonly Chunk[]): number[] {
+  return [...new Map(chunks.map((chunk) => [keyOf(chunk), chunk.size])).values()];
 }

@@ -56,6 +56,7 @@ export class CanisterMount {
     this.#fileSystem = new TreeFileSystem(live.now, this.#cache, {
       canister: address.canister.toText(),
       listXattrs: options.listXattrs,
+      readTimeout: options.readTimeout,
       onOpen: (file, tree) => {
         quiet.opened();
         boot?.opened(file, tree);

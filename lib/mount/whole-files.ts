@@ -4,6 +4,7 @@
  */
 import type { Hold } from "../cache/chunk-cache.ts";
 import { FileReader } from "../cache/file-reader.ts";
+import { before } from "../deadline.ts";
 import { type Chunk, type Chunks, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 
 /** The cache, as seen from here. */
@@ -17,12 +18,25 @@ export interface Pins {
   unpin(name: string): Promise<void>;
 }
 
+/** A file that is open, or that somebody waits for. */
+interface Open {
+  readonly file: TreeFile;
+  readonly tree: Tree;
+  /** Its chunks, each once. */
+  readonly chunks: ReadonlySet<Chunk>;
+  readonly pin: string;
+  readonly hold: Hold;
+  /** How often it is open. */
+  count: number;
+  /** Under way for all who wait for it. */
+  fetch: Promise<void> | undefined;
+}
+
 export class WholeFiles {
   readonly #chunks: HoldingChunks;
   readonly #pins: Pins | undefined;
   readonly #deadline: number;
-  /** Files that are open, and how often. */
-  readonly #open = new Map<TreeFile, { readonly pin: string; readonly hold: Hold; count: number }>();
+  readonly #open = new Map<TreeFile, Open>();
   #lastPin = 0;
 
   /** @param deadline milliseconds that opening may take */
@@ -34,10 +48,12 @@ export class WholeFiles {
 
   /** Resolves when all of the file is here; to be undone by `closed`. @throws Error when it cannot be had in time */
   async opening(file: TreeFile, tree: Tree): Promise<void> {
-    const references = file.extents.map(({ chunk }) => tree.chunks[chunk]!);
-    await this.#hold(file, tree, references);
+    const open = this.#open.get(file) ?? this.#first(file, tree);
+    open.count += 1;
     try {
-      await this.#fetch(file, tree, references);
+      open.fetch ??= this.#fetch(open);
+      const deadline = performance.now() + this.#deadline;
+      await before(deadline, open.fetch, "not all of it is here within --open-timeout");
     } catch (error) {
       this.closed(file);
       throw error;
@@ -55,51 +71,47 @@ export class WholeFiles {
     void this.#pins?.unpin(open.pin);
   }
 
-  async #hold(file: TreeFile, tree: Tree, references: readonly Chunk[]): Promise<void> {
-    const open = this.#open.get(file);
-    if (open !== undefined) {
-      open.count += 1;
-      return;
-    }
+  #first(file: TreeFile, tree: Tree): Open {
     this.#lastPin += 1;
-    const pin = `open-${this.#lastPin}`;
-    this.#open.set(file, { pin, hold: this.#chunks.hold(), count: 1 });
-    await this.#pin(pin, tree, references);
+    const open: Open = {
+      file,
+      tree,
+      chunks: new Set(file.extents.map(({ chunk }) => tree.chunks[chunk]!)),
+      pin: `open-${this.#lastPin}`,
+      hold: this.#chunks.hold(),
+      count: 0,
+      fetch: undefined,
+    };
+    this.#open.set(file, open);
+    return open;
+  }
+
+  /** Reads all of it, for all who have it open by then. */
+  async #fetch(open: Open): Promise<void> {
+    const { file, tree, chunks, hold } = open;
+    try {
+      await this.#pin(open);
+      const isWanted = () => {
+        if (open.count === 0) throw new Error("nobody waits for it any more");
+      };
+      for await (const _ of new FileReader([file], tree.chunks, this.#chunks).read(0)) isWanted();
+      // Hashes that were not known before are.
+      await this.#pin(open);
+      for (const chunk of chunks) {
+        isWanted();
+        if (await hold.keep(chunk)) continue;
+        throw new Error("it is larger than the cache has room for: raise --max-cache-size, or --memory");
+      }
+    } finally {
+      open.fetch = undefined;
+    }
   }
 
   /** Those whose hashes are known by now. */
-  async #pin(name: string, tree: Tree, references: readonly Chunk[]): Promise<void> {
-    const known = references.map((reference) => tree.known(reference));
-    await this.#pins?.pin(name, known.filter(({ sha256 }) => sha256 !== undefined).map(keyOf));
-  }
-
-  async #fetch(file: TreeFile, tree: Tree, references: readonly Chunk[]): Promise<void> {
-    const until = performance.now() + this.#deadline;
-    const reader = new FileReader([file], tree.chunks, this.#chunks);
-    const pieces = reader.read(0);
-    for (;;) {
-      const piece = await within(until - performance.now(), pieces.next());
-      if (piece.done) break;
-    }
-    // Hashes that were not known before are.
-    const { pin, hold } = this.#open.get(file)!;
-    await this.#pin(pin, tree, references);
-    for (const reference of references) {
-      if (await within(until - performance.now(), hold.keep(reference))) continue;
-      throw new Error("it is larger than the cache has room for: raise --max-cache-size, or --memory");
-    }
-  }
-}
-
-/** `work`, or an error when it takes more than so many milliseconds. */
-async function within<T>(limit: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("not all of it is here within --open-timeout")), limit);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
+  async #pin(open: Open): Promise<void> {
+    const known = Array.from(open.chunks, (chunk) => open.tree.known(chunk));
+    await this.#pins?.pin(open.pin, known.filter(({ sha256 }) => sha256 !== undefined).map(keyOf));
+    // It was closed meanwhile.
+    if (open.count === 0) await this.#pins?.unpin(open.pin);
   }
 }

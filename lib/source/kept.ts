@@ -23,13 +23,14 @@ export interface KeptBy {
 /** The newest time that any certificate seen on this host has said: a clock that is behind it is wrong. */
 const NEWEST_TIME = "newest-certified-time";
 
-/** Keeps what proves the release. */
+/** Keeps what proves the release, unless that is too much to be kept. */
 export async function keepRelease(
   store: BlobStore,
   { address, source }: KeptBy,
   release: Release,
 ): Promise<void> {
-  await store.writeBlob(fileNameOf(address, source.kind), source.evidence(release));
+  const evidence = source.evidence(release);
+  if (evidence !== undefined) await store.writeBlob(fileNameOf(address, source.kind), evidence);
   // Without a certificate it is only this host's clock.
   const isCertified = release.verified === "certified";
   if (isCertified && release.certifiedAt > (await newestCertifiedTime(store))) {

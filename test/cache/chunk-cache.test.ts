@@ -1,6 +1,6 @@
 import t from "tap";
 import type { ChunkCache, Disk } from "../../lib/cache/chunk-cache.ts";
-import { keyOf } from "../../lib/tree/tree.ts";
+import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
 import { stopClock } from "../support/clock.ts";
 import { A, answering, B, cacheOf, chunk, settled, slowDisk, slowNetwork } from "./caches.ts";
 
@@ -372,3 +372,26 @@ t.test("what is not known of yet is loaded, and held, by its hash as well", asyn
   t.equal(fetched.length, 2);
   hold.letGo();
 });
+
+t.test(
+  "of chunks of a few bytes no more are in memory than it has room for, with all that each takes",
+  async (t) => {
+    const memory = 8 * 1024 * 1024;
+    const { cache } = cacheOf(async () => Buffer.from("x"), { memory });
+    const numbered = (i: number): Chunk => {
+      const sha256 = Buffer.alloc(32);
+      sha256.writeUInt32BE(i);
+      return { sha256, size: 1 };
+    };
+    const count = 2100;
+    for (let i = 0; i < count; i++) await cache.get(numbered(i));
+    t.equal(cache.memoryUsed, 2048, "as many as of 4 KiB");
+    t.ok(await cache.holds(numbered(count - 1)), "the newest are there");
+    t.notOk(await cache.holds(numbered(0)));
+    const hold = cache.hold();
+    let kept = 0;
+    for (let i = 0; i < count; i++) kept += Number(await hold.keep(numbered(i)));
+    t.equal(kept, 2048, "and so many can be held");
+    hold.letGo();
+  },
+);

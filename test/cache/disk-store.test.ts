@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import t from "tap";
-import { storedChunks } from "../../lib/cache/disk-space.ts";
+import { stored } from "../../lib/cache/disk-space.ts";
 import { DiskStore, openDiskStore } from "../../lib/cache/disk-store.ts";
 import { Pins } from "../../lib/cache/pins.ts";
 import { createLog } from "../../lib/log.ts";
@@ -86,14 +86,16 @@ t.test("damage of every kind is noticed, and written anew", async (t) => {
 });
 
 t.test("what was used longest ago goes first, and what is pinned stays", async (t) => {
-  const { store, directory, pathOf } = await open(t, 100 * KiB);
+  // Of ten chunks with their directories, in blocks of 4 KiB.
+  const capacity = 168 * KiB;
+  const { store, directory, pathOf } = await open(t, capacity);
   const chunks = Array.from({ length: 9 }, () => chunk());
   for (const [i, { key, bytes }] of chunks.entries()) {
     await store.write(key, bytes);
     await utimes(pathOf(key), 1000 + i, 1000 + i);
   }
   // Another mount's.
-  const other = await open(t, 100 * KiB, directory);
+  const other = await open(t, capacity, directory);
   await other.store.pin("trees", [chunks[0]!.key, chunks[2]!.key]);
   t.same(await store.read(chunks[1]!.key), chunks[1]!.bytes);
   await eventually(async () => (await stat(pathOf(chunks[1]!.key))).mtimeMs > 1_000_000);
@@ -102,14 +104,14 @@ t.test("what was used longest ago goes first, and what is pinned stays", async (
     await store.write(key, bytes);
     t.ok(await store.has(key, bytes.length));
   }
-  const left = (await storedChunks(directory)).map(({ key }) => key);
+  const left = (await stored(directory)).chunks.map(({ key }) => key);
   for (const i of [0, 1, 2]) t.ok(left.includes(chunks[i]!.key), `chunk ${i} is pinned, or was just used`);
   for (const i of [3, 4]) t.notOk(left.includes(chunks[i]!.key), `chunk ${i} is gone`);
   t.ok(left.length <= 10, "within the limit");
 });
 
 t.test("room is made also where something else has a chunk's name", async (t) => {
-  const { store, pathOf } = await open(t, 30 * KiB);
+  const { store, pathOf } = await open(t, 50 * KiB);
   const { key } = chunk();
   await mkdir(join(pathOf(key), "in it"), { recursive: true });
   await utimes(pathOf(key), 1000, 1000);
@@ -122,7 +124,7 @@ t.test("room is made also where something else has a chunk's name", async (t) =>
 });
 
 t.test("when all is pinned nothing more is kept, and that is said once", async (t) => {
-  const { store, logged } = await open(t, 30 * KiB);
+  const { store, logged } = await open(t, 60 * KiB);
   const chunks = Array.from({ length: 3 }, () => chunk());
   for (const { key, bytes } of chunks) await store.write(key, bytes);
   await store.pin(
@@ -155,13 +157,13 @@ t.test("what dead processes have pinned does not count", async (t) => {
 t.test("killed at any moment, it leaves nothing but whole chunks", async (t) => {
   const { directory } = await open(t);
   for (let i = 0; i < 12; i++) {
-    const before = (await storedChunks(directory)).length;
+    const before = (await stored(directory)).chunks.length;
     const writer = startWriter(t, directory);
-    await eventually(async () => (await storedChunks(directory)).length > before + 1);
+    await eventually(async () => (await stored(directory)).chunks.length > before + 1);
     await sleep(Math.random() * 50);
     writer.kill("SIGKILL");
   }
-  const chunks = await storedChunks(directory);
+  const chunks = (await stored(directory)).chunks;
   t.ok(chunks.length > 20, `${chunks.length} chunks`);
   const { store } = await open(t, 1024 * KiB, directory);
   for (const { key } of chunks) t.ok(await store.read(key), key);
@@ -194,7 +196,7 @@ t.test("a full disk, and one that is read-only, are gone without", async (t) => 
   await readOnly.store.write(key, bytes);
   // Node says ENOENT of a directory that cannot be made there.
   t.match(readOnly.store.problem, /EROFS|read-only|ENOENT/i);
-  t.ok(await readOnly.store.read((await storedChunks(directory))[0]!.key), "what is there is read");
+  t.ok(await readOnly.store.read((await stored(directory)).chunks[0]!.key), "what is there is read");
   await readOnly.store.writeBlob("name", bytes);
   t.equal(await readOnly.store.readBlob("name"), undefined);
 });
@@ -229,6 +231,69 @@ t.test("the directory is private, or refused", async (t) => {
     name: "UserError",
     message: /cannot make the cache directory/,
   });
+});
+
+/** What the file system takes for a directory and all below it, in bytes: as du(1) says, which does not know of ours. */
+async function du(directory: string): Promise<number> {
+  const { stdout } = await run("du", ["--summarize", "--block-size=1", directory]);
+  return Number.parseInt(stdout, 10);
+}
+
+t.test("chunks of a few bytes take no more of the disk than they may", async (t) => {
+  const capacity = 256 * KiB;
+  const { store, directory } = await open(t, capacity);
+  const sizes = [1, 100, 4096, 4097, 5000];
+  for (let i = 0; i < 10; i++) {
+    // As many at once as readers and hydration write.
+    const chunks = Array.from({ length: 16 }, (_, at) => chunk(sizes[(i + at) % sizes.length]));
+    await Promise.all(chunks.map(({ key, bytes }) => store.write(key, bytes)));
+    const taken = await du(join(directory, "chunks"));
+    t.ok(taken <= capacity, `${taken} bytes`);
+    t.equal((await stored(directory)).taken, taken, "and that is what is said");
+    t.ok(Math.abs(store.used! - taken) < capacity / 4, `${store.used} are known of`);
+  }
+  const taken = await du(join(directory, "chunks"));
+  t.ok(taken > capacity / 2, `${taken} bytes: room is used`);
+});
+
+t.test("of two mounts neither writes long without looking what the other has written", async (t) => {
+  const capacity = 512 * KiB;
+  const { store, directory } = await open(t, capacity);
+  const { store: other } = await open(t, capacity, directory);
+  for (let i = 0; i < 100; i++) {
+    const { key, bytes } = chunk(1);
+    await (i % 2 === 0 ? store : other).write(key, bytes);
+  }
+  const taken = await du(join(directory, "chunks"));
+  t.ok(taken <= 1.3 * capacity, `${taken} bytes`);
+});
+
+t.test("what is said to fit does, in blocks", async (t) => {
+  for (const [size, count] of [
+    [1, 60],
+    [4097, 30],
+    [10_000, 10],
+    [100_000, 2],
+  ] as const) {
+    const sizes = Array.from({ length: count }, () => size);
+    const { store: measured } = await open(t, Number.MAX_SAFE_INTEGER);
+    t.ok(measured.fits(sizes));
+    const blocks = Math.ceil(size / 4096) + 1;
+    const capacity = 4096 * (blocks * count + 2);
+    const { store } = await open(t, capacity);
+    t.ok(store.fits(sizes), `${count} of ${size} bytes`);
+    t.notOk(store.fits([...sizes, size]), "and not one more");
+    const chunks = sizes.map(() => chunk(size));
+    await store.pin(
+      "trees",
+      chunks.map(({ key }) => key),
+    );
+    for (const { key, bytes } of chunks) {
+      await store.write(key, bytes);
+      t.ok(await store.has(key, size));
+    }
+    t.equal(store.problem, undefined);
+  }
 });
 
 /** A process that writes chunks until it is killed, and pins `pinned`. */

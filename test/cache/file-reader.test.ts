@@ -107,3 +107,24 @@ t.test("a bad chunk fails every file in it, is asked for once, and the others ar
   t.same(got, ["bad", "fine"]);
   t.same(ahead, ["fine"]);
 });
+
+t.test("a file that is cut very small lets others go on while it is read", async (t) => {
+  const { table, chunks } = chunksOf(["x"]);
+  const extents = 20_000;
+  const file = fileOf(
+    "x".repeat(extents),
+    Array.from({ length: extents }, () => [0, 0, 1]),
+  );
+  let turns = 0;
+  let over = false;
+  const turn = () => {
+    turns += 1;
+    if (!over) setImmediate(turn);
+  };
+  setImmediate(turn);
+  let bytes = 0;
+  for await (const piece of new FileReader([file], table, chunks).read(0)) bytes += piece.length;
+  over = true;
+  t.equal(bytes, extents);
+  t.ok(turns >= 10, `they had ${turns} turns`);
+});

@@ -1,10 +1,10 @@
 /** The real mount(8), umount(8) and findmnt(8) over mounts of type icfs. */
-import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { processesWith } from "../../demo/process.ts";
 import { readMounts } from "../../lib/fs/mounting/mountinfo.ts";
-import { BIN } from "../support/icfs.ts";
+import { BIN, run } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 import { plain } from "../support/plain.ts";
 import { logOf, mountNamespace, writeFstab } from "./mount-namespace.ts";
@@ -111,6 +111,57 @@ t.test("a user's own mount, by the option `user`", async (t) => {
   t.same(await as(NOBODY, "umount", path), silent);
   t.same(await found(), []);
   await eventually("its daemon has ended", () => daemonOf(path).length === 0);
+});
+
+/** What a local user might have in his environment. Whatever is loaded from there says so in a file. */
+async function hostile(at: string): Promise<string[]> {
+  const script = join(at, "evil.cjs");
+  await writeFile(script, `require("node:fs").writeFileSync(${JSON.stringify(join(at, "loaded"))}, "")`);
+  const library = join(at, "evil.so");
+  const source = join(at, "evil.c");
+  await writeFile(
+    source,
+    `#include <fcntl.h>\n__attribute__((constructor)) void f(void) { open("${join(at, "preloaded")}", O_CREAT, 0666); }\n`,
+  );
+  await run("gcc", ["-shared", "-fPIC", "-o", library, source], { env: process.env });
+  return [
+    `NODE_OPTIONS=--require=${script}`,
+    `NODE_COMPILE_CACHE=${join(at, "compiled")}`,
+    `NODE_EXTRA_CA_CERTS=${script}`,
+    "NODE_CHANNEL_FD=1",
+    "ICFS_BACKGROUND_CHILD=1",
+    `OPENSSL_CONF=${script}`,
+  ];
+}
+
+t.test("nothing that a mount runs comes from the environment of who asks mount(8) for it", async (t) => {
+  const path = await mountpoint("hostile");
+  const at = await mountpoint("of-a-user");
+  await chmod(at, 0o777);
+  const file = await fstab(`${id} ${path} icfs ro,noauto,${NETWORK} 0 0`);
+  t.same(await within("env", ...(await hostile(at)), "mount", "-T", file, path), silent);
+  t.ok(await isTree(path));
+  t.same((await readdir(at)).sort(), ["evil.c", "evil.cjs", "evil.so"], "nothing was loaded, or written");
+  await umount(t, path);
+});
+
+t.test("a user's mount by the option `user` is his own: no right of root's is in it", async (t) => {
+  const path = await mountpoint("of-root");
+  const at = await mountpoint("of-a-user-as-well");
+  await chmod(at, 0o777);
+  const guarded = await mountpoint("guarded");
+  // All that names a file, where only root may write.
+  const files = `cache-dir=${guarded}/cache,log-file=${guarded}/log,stats-file=${guarded}/stats,metrics=1`;
+  await fstab(`${id} ${path} icfs ro,noauto,user,${files},${NETWORK} 0 0`);
+  const identity = ["--reuid", `${NOBODY}`, "--regid", `${NOBODY}`, "--clear-groups"];
+  const preload = `LD_PRELOAD=${join(at, "evil.so")}`;
+  const environment = [...(await hostile(at)), preload, `XDG_STATE_HOME=${guarded}/state`];
+  const said = await within("setpriv", ...identity, "env", ...environment, "mount", path);
+  t.not(said.code, 0);
+  t.same(await readdir(guarded), []);
+  t.same(await found(), []);
+  // Of what he brings, mount(8) itself loads nothing, for it is root's.
+  t.notOk((await readdir(at)).includes("preloaded"));
 });
 
 t.test(

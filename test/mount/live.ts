@@ -74,7 +74,7 @@ export function liveOf(
     piecesOf: ({ hash }: Release) => [`manifest of ${hash.toString("hex")}`],
   };
   const store = {
-    capacity,
+    fits: (sizes: readonly number[]) => sizes.reduce((sum, size) => sum + size, 0) <= capacity,
     readBlob: async () => undefined,
     writeBlob: async () => {},
     has: async (key: string) => onDisk.has(key),

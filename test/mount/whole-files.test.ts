@@ -101,3 +101,48 @@ t.test("nor is one that has another hash, or comes too late", async (t) => {
   await t.rejects(new WholeFiles(never, undefined, 20).opening(file, tree), { message: /--open-timeout/ });
   t.strictSame([...never.held], []);
 });
+
+t.test(
+  "however many open a file at once, it is fetched once, and each of its chunks is kept once",
+  async (t) => {
+    const times = 1000;
+    const all = Buffer.concat(Array.from({ length: times }, () => Buffer.concat(PIECES)));
+    const whole = treeWith();
+    const extents = Array.from({ length: times }, () => whole.file.extents).flat();
+    const file = { ...whole.file, size: all.length, sha256: sha256(all), extents };
+    const tree = Tree.of({ chunks: whole.tree.chunks, entries: [file] }, 0n);
+    const cache = new Cache();
+    let asked = 0;
+    const counted: HoldingChunks = {
+      get: (chunk) => {
+        asked += 1;
+        return cache.get(chunk);
+      },
+      prefetch() {},
+      hold: () => cache.hold(),
+    };
+    const files = new WholeFiles(counted, cache, HUNG);
+    const openings = Array.from({ length: 20 }, () => files.opening(file, tree));
+    await Promise.all(openings);
+    t.equal(asked, times * PIECES.length, "as often as one reader asks");
+    t.strictSame([...cache.pinned.values()], [tree.chunks.map(keyOf)]);
+    for (const _ of openings) files.closed(file);
+    t.strictSame([...cache.held], []);
+    t.equal(cache.pinned.size, 0);
+  },
+);
+
+t.test("who gives up takes the file from nobody who still waits", async (t) => {
+  const come = Promise.withResolvers<void>();
+  const { tree, file } = treeWith();
+  const cache = new Cache(PIECES.length, come.promise);
+  const patient = new WholeFiles(cache, cache, HUNG);
+  const waiting = patient.opening(file, tree);
+  const other = patient.opening(file, tree);
+  come.resolve();
+  await Promise.all([waiting, other]);
+  patient.closed(file);
+  t.strictSame([...cache.held], tree.chunks.map(keyOf));
+  patient.closed(file);
+  t.strictSame([...cache.held], []);
+});

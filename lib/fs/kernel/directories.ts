@@ -6,8 +6,14 @@ import { type ReadRequest, writeItem } from "./protocol.ts";
 /** The most that one answer takes, whatever the kernel has room for. */
 const MOST_BYTES = 1024 * 1024;
 
+interface Listing {
+  readonly dots: readonly Dirent[];
+  /** Shared with all who list that directory. */
+  readonly entries: readonly Dirent[];
+}
+
 export class Directories {
-  readonly #open = new Map<number, readonly Dirent[]>();
+  readonly #open = new Map<number, Listing>();
   #last = 0;
 
   get count(): number {
@@ -17,11 +23,11 @@ export class Directories {
   /** Returns a handle. @param above of the directory in which this one is; the root's is itself */
   open(inode: Inode, above: Inode, entries: readonly Dirent[]): number {
     this.#last += 1;
-    this.#open.set(this.#last, [
+    const dots: Dirent[] = [
       { name: ".", inode, kind: "directory" },
       { name: "..", inode: above, kind: "directory" },
-      ...entries,
-    ]);
+    ];
+    this.#open.set(this.#last, { dots, entries });
     return this.#last;
   }
 
@@ -31,12 +37,13 @@ export class Directories {
 
   /** As much of a listing as there is room for; nothing at its end. Offsets count entries. Undefined: not open. */
   read({ handle, offset, size }: ReadRequest): Buffer | undefined {
-    const entries = this.#open.get(handle);
-    if (entries === undefined) return undefined;
+    const listing = this.#open.get(handle);
+    if (listing === undefined) return undefined;
+    const { dots, entries } = listing;
     const target = Buffer.alloc(Math.min(size, MOST_BYTES));
     let end = 0;
-    for (let i = offset; i < entries.length; i++) {
-      const { name, ...rest } = entries[i]!;
+    for (let i = offset; i < dots.length + entries.length; i++) {
+      const { name, ...rest } = dots[i] ?? entries[i - dots.length]!;
       const at = end;
       end = writeItem(target, at, { ...rest, name: Buffer.from(name), next: i + 1 });
       if (end === at) break;

@@ -53,6 +53,9 @@ interface Way {
 /** Between two pauses of `prepare`: a millisecond or two. */
 const NODES_PER_STEP = 2000;
 
+/** Names in a directory. Less is not worth remembering. */
+const LARGE_LISTING = 100;
+
 export class Inodes {
   #served: ServedRelease;
   /** The inode of each node of the current tree, by the node's index. */
@@ -69,6 +72,8 @@ export class Inodes {
   readonly #held = new Map<Inode, Map<string, Inode>>();
   /** What they mean. */
   readonly #heldInodes = new Map<Inode, Located>();
+  /** What large directories were listed as, for as long as somebody has it. */
+  readonly #listings = new Map<Inode, WeakRef<Dirent[]>>();
 
   constructor(served: ServedRelease) {
     const { nodes } = served.tree;
@@ -119,8 +124,19 @@ export class Inodes {
     return directory;
   }
 
-  /** All names in a directory. One that is in the tree no more has none, as one that was removed while somebody works in it. */
-  children(directory: Inode): Dirent[] {
+  /**
+   * All names in a directory. One that is in the tree no more has none, as one that was removed while somebody works in it. Whoever
+   * lists a large one at the same time gets the same array: each would take megabytes.
+   */
+  children(directory: Inode): readonly Dirent[] {
+    const before = this.#listings.get(directory)?.deref();
+    if (before !== undefined) return before;
+    const listing = this.#children(directory);
+    if (listing.length > LARGE_LISTING) this.#listings.set(directory, new WeakRef(listing));
+    return listing;
+  }
+
+  #children(directory: Inode): Dirent[] {
     const listed = Array.from(this.#current.get(directory)?.children ?? [], ([name, node]) => ({
       name,
       inode: this.of(node),
@@ -167,6 +183,7 @@ export class Inodes {
 
   /** @returns the paths that need it */
   #hold(ways: readonly Way[]): string[] {
+    this.#listings.clear();
     this.#held.clear();
     this.#heldInodes.clear();
     const differs = ({ directory, name, inode }: Step) => this.#listed(directory, name) !== inode;

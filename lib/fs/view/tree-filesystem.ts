@@ -4,7 +4,8 @@
  */
 import { messageOf } from "../../errors.ts";
 import { READAHEAD_CHUNKS } from "../../readahead.ts";
-import { type Chunk, type Chunks, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
+import { type Chunks, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
+import { type FileContents, OpenContents, type Span } from "./file-contents.ts";
 import { type Attributes, type Dirent, type FileSystem, FsError, type Inode } from "./filesystem.ts";
 import { Inodes, type Located, type ServedRelease, type Swap } from "./inodes.ts";
 import { ReadingOrder } from "./reading-order.ts";
@@ -16,6 +17,8 @@ export interface TreeFileSystemOptions {
   readonly canister: string;
   /** Whether listxattr(2) names the attributes, so that programs that copy files copy them too. */
   readonly listXattrs: boolean;
+  /** Milliseconds that a read may take. Default: as long as a chunk may, which of a file that is cut very small is longer. */
+  readonly readTimeout?: number;
   /** Told of each file that is opened. */
   readonly onOpen?: (file: TreeFile, tree: Tree) => void;
   /** Told that such a file is closed, or could not be opened. */
@@ -36,15 +39,8 @@ export interface ReaderStatistics {
   errors: number;
 }
 
-/** What is read is handed on where it lies: a copy costs memory that is new each time. Of a thousand tiny pieces one is made. */
-const MOST_PIECES = 16;
-
 interface Handle {
-  readonly file: TreeFile;
-  /** Of the release that the file was opened in; it is read to its end from that. */
-  readonly tree: Tree;
-  /** Where each extent begins in the file. */
-  readonly starts: readonly number[];
+  readonly contents: FileContents;
   /** The last extent that a sequential reader has come to. */
   reached: number;
   /** Whoever reads this file has read the files before it, and will read those behind it. */
@@ -59,6 +55,7 @@ export class TreeFileSystem implements FileSystem {
   readonly #chunks: Chunks;
   readonly #options: TreeFileSystemOptions;
   readonly #handles = new Map<number, Handle>();
+  readonly #contents = new OpenContents();
   readonly #order = new ReadingOrder();
   #lastHandle = 0;
 
@@ -136,16 +133,9 @@ export class TreeFileSystem implements FileSystem {
   }
 
   #opened(file: TreeFile, tree: Tree, index: number): number {
-    let start = 0;
-    const starts = file.extents.map(({ length }) => {
-      start += length;
-      return start - length;
-    });
     this.#lastHandle += 1;
     this.#handles.set(this.#lastHandle, {
-      file,
-      tree,
-      starts,
+      contents: this.#contents.opened(file, tree),
       reached: -1,
       inOrder: this.#order.opened(tree, index),
     });
@@ -155,32 +145,21 @@ export class TreeFileSystem implements FileSystem {
   async read(handle: number, offset: number, length: number): Promise<readonly Uint8Array[]> {
     const open = this.#handles.get(handle);
     if (open === undefined) throw new FsError("EBADF", `no handle ${handle}`);
-    const { file, starts } = open;
+    const { contents } = open;
     this.statistics.reads += 1;
-    const end = Math.min(offset + length, file.size);
+    const end = Math.min(offset + length, contents.file.size);
     if (offset >= end) return [];
-    const first = extentAt(starts, offset);
-    let last = first;
-    while (last + 1 < starts.length && starts[last + 1]! < end) last += 1;
-    const parts: Promise<Buffer>[] = [];
-    for (let i = first; i <= last; i++) parts.push(this.#chunks.get(chunkOf(open, i)));
-    this.#readAhead(open, first, last);
-    let chunks: Buffer[];
+    const span = contents.span(offset, end);
+    const { readTimeout = Number.POSITIVE_INFINITY } = this.#options;
+    const bytes = contents.bytes(span, offset, end, this.#chunks, readTimeout);
+    this.#readAhead(open, span);
     try {
-      chunks = await Promise.all(parts);
+      const pieces = await bytes;
+      this.statistics.bytes += end - offset;
+      return pieces;
     } catch (error) {
-      this.#fail(file, error);
+      this.#fail(contents.file, error);
     }
-    const slices = chunks.map((chunk, i) => {
-      const extent = file.extents[first + i]!;
-      const start = starts[first + i]!;
-      return chunk.subarray(
-        extent.offset + Math.max(0, offset - start),
-        extent.offset + Math.min(extent.length, end - start),
-      );
-    });
-    this.statistics.bytes += end - offset;
-    return slices.length <= MOST_PIECES ? slices : [Buffer.concat(slices)];
   }
 
   #fail({ path }: TreeFile, error: unknown): never {
@@ -194,26 +173,26 @@ export class TreeFileSystem implements FileSystem {
    * Judged by extents, not by offsets: the kernel's own readahead sends the reads of a sequential reader in parallel,
    * and they arrive in any order.
    */
-  #readAhead(open: Handle, first: number, last: number): void {
+  #readAhead(open: Handle, { first, last }: Span): void {
     if (last <= open.reached) return;
     const sequential = first <= open.reached + 1;
     open.reached = last;
     if (!sequential) return;
-    const { extents } = open.file;
-    const end = Math.min(last + READAHEAD_CHUNKS, extents.length - 1);
-    for (let i = last + 1; i <= end; i++) this.#chunks.prefetch(chunkOf(open, i));
+    const { contents } = open;
+    const end = Math.min(last + READAHEAD_CHUNKS, contents.file.extents.length - 1);
+    for (let i = last + 1; i <= end; i++) this.#chunks.prefetch(contents.chunkOf(i));
     if (!open.inOrder) return;
-    // The table has the chunks in the order in which files need them.
-    const next = extents[end]!.chunk + 1;
-    const more = open.tree.chunks.slice(next, next + READAHEAD_CHUNKS - (end - last));
+    const more = contents.chunksBehind(end, READAHEAD_CHUNKS - (end - last));
     for (const chunk of more) this.#chunks.prefetch(chunk);
   }
 
   release(handle: number): void {
     const open = this.#handles.get(handle);
     if (open === undefined) return;
+    const { file } = open.contents;
     this.#handles.delete(handle);
-    this.#options.onClose?.(open.file);
+    this.#contents.closed(file);
+    this.#options.onClose?.(file);
     this.#options.onDone?.();
   }
 
@@ -247,20 +226,4 @@ export class TreeFileSystem implements FileSystem {
     if (node.entry.kind !== "directory") throw new FsError("ENOTDIR", node.entry.path);
     return node;
   }
-}
-
-function chunkOf({ file, tree }: Handle, extent: number): Chunk {
-  return tree.chunks[file.extents[extent]!.chunk]!;
-}
-
-/** The index of the last start that is not past `offset`. */
-function extentAt(starts: readonly number[], offset: number): number {
-  let low = 0;
-  let high = starts.length;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (starts[middle]! <= offset) low = middle;
-    else high = middle;
-  }
-  return low;
 }

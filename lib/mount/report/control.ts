@@ -3,12 +3,13 @@
  * host's runtime directory. Only the user who mounted can ask: file names of a private canister stand in the answers.
  */
 import { chmodSync, rmSync, statSync } from "node:fs";
-import { createServer, request } from "node:http";
+import { request } from "node:http";
 import { dirname, join } from "node:path";
 import { makeDirectory } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Mount } from "../../fs/mounting/mountinfo.ts";
 import type { Log } from "../../log.ts";
+import { createBoundedServer } from "./bounded-server.ts";
 import type { MountStatus } from "./status.ts";
 
 /** Milliseconds: the answer is made from memory, by a process that may be verifying something. */
@@ -24,7 +25,7 @@ function socketOf({ device }: Mount): string {
 /** Answers whoever asks about a mount, until `close`. A socket that cannot be made is logged, and gone without. */
 export function serveControl(mount: Mount, status: () => MountStatus, log: Log): { close(): void } {
   const socket = socketOf(mount);
-  const server = createServer((_, response) => {
+  const server = createBoundedServer((_, response) => {
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify(status()));
   });
@@ -40,6 +41,7 @@ export function serveControl(mount: Mount, status: () => MountStatus, log: Log):
   return {
     close() {
       server.close();
+      server.closeAllConnections();
       rmSync(socket, { force: true });
     },
   };

@@ -6,18 +6,14 @@
  * every 10 ms, whether anybody asks or not.
  */
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, Gauge, Registry } from "prom-client";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import type { ListenAddress } from "../options.ts";
+import { createBoundedServer } from "./bounded-server.ts";
 import type { MountStatus } from "./status.ts";
-
-/** A few scrapers and people with curl: whoever holds connections open must not take all descriptors. */
-const MOST_CONNECTIONS = 32;
-/** Milliseconds for a request to come: it is a line and some headers. */
-const REQUEST_TIMEOUT_MS = 10_000;
 
 /** Name, meaning, value; undefined where the mount has none. What ends in _total is a counter, all else a gauge. */
 const METRICS: readonly [name: string, help: string, value: (status: MountStatus) => number | undefined][] = [
@@ -76,6 +72,7 @@ const METRICS: readonly [name: string, help: string, value: (status: MountStatus
     (s) => s.disk?.corrupt,
   ],
   ["icfs_disk_capacity_bytes", "The most that chunks take in the disk cache.", (s) => s.disk?.capacity],
+  ["icfs_disk_used_bytes", "What they take, in blocks of the file system.", (s) => s.disk?.used],
   [
     "icfs_disk_problem",
     "1 while the disk cache cannot be written to.",
@@ -101,13 +98,13 @@ export async function serveMetrics(
   status: () => MountStatus | undefined,
   log: Log,
 ): Promise<{ close(): void }> {
-  const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-    answer(request, response, status).catch((error) => {
+  const text = onceForAll(status);
+  const server = createBoundedServer((request, response) => {
+    answer(request, response, text).catch((error) => {
       log.error(`metrics: ${messageOf(error)}`);
       response.writeHead(500).end();
     });
   });
-  server.maxConnections = MOST_CONNECTIONS;
   try {
     await once(server.listen(port, host), "listening");
   } catch (error) {
@@ -126,17 +123,31 @@ export async function serveMetrics(
 async function answer(
   { method, url }: IncomingMessage,
   response: ServerResponse,
-  status: () => MountStatus | undefined,
+  text: () => Promise<Buffer> | undefined,
 ): Promise<void> {
   const refuse = (code: number, why: string, headers = {}) =>
     response.writeHead(code, { "content-type": "text/plain", ...headers }).end(`${why}\n`);
   if (url?.split("?")[0] !== "/metrics") return void refuse(404, "there is only /metrics");
   if (method !== "GET" && method !== "HEAD") return void refuse(405, "GET or HEAD", { allow: "GET, HEAD" });
-  const now = status();
-  if (now === undefined) return void refuse(503, "not mounted yet");
-  const text = Buffer.from(await metricsOf(now));
-  const headers = { "content-type": Registry.PROMETHEUS_CONTENT_TYPE, "content-length": text.length };
-  response.writeHead(200, headers).end(text);
+  const body = await text();
+  if (body === undefined) return void refuse(503, "not mounted yet");
+  const headers = { "content-type": Registry.PROMETHEUS_CONTENT_TYPE, "content-length": body.length };
+  response.writeHead(200, headers).end(body);
+}
+
+/** The metrics, made once for all who ask in one turn: somebody may ask a thousand times in one packet, and others read files. */
+function onceForAll(status: () => MountStatus | undefined): () => Promise<Buffer> | undefined {
+  let made: Promise<Buffer> | undefined;
+  return () => {
+    const now = made === undefined ? status() : undefined;
+    if (now !== undefined) {
+      made = metricsOf(now).then((text) => Buffer.from(text));
+      setImmediate(() => {
+        made = undefined;
+      });
+    }
+    return made;
+  };
 }
 
 /** In Prometheus' text format. */

@@ -1,5 +1,6 @@
 /** The counters of a mount in a file, on SIGUSR1 and at its end (--stats-file). */
-import { closeSync, constants, openSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { closeSync, constants, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
@@ -22,8 +23,15 @@ export function writeStatistics(file: string, release: Release, statistics: Cach
       closeSync(descriptor);
       return;
     }
-    writeFileSync(`${file}.new`, text);
-    renameSync(`${file}.new`, file);
+    // Where others may write as well, they cannot know its name: what they put there, a link perhaps, would be written to.
+    const temporary = `${file}.${randomUUID()}.new`;
+    try {
+      writeFileSync(temporary, text, { flag: "wx" });
+      renameSync(temporary, file);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
   } catch (error) {
     log.warn(`cannot write the statistics: ${messageOf(error)}`);
   }

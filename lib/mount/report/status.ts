@@ -52,8 +52,9 @@ export interface MountStatus extends MountDescription {
   };
   readonly disk?: DiskStatistics & {
     readonly directory: string;
-    /** Bytes at most. */
+    /** Bytes that chunks take on it, by blocks, at most, and by now as far as the mount knows; not there: it has not counted them yet. */
     readonly capacity: number;
+    readonly used?: number;
     /** Why nothing can be written. */
     readonly problem?: string;
   };
@@ -108,6 +109,7 @@ export interface Reported extends Described {
         readonly statistics: DiskStatistics;
         readonly directory: string;
         readonly capacity: number;
+        readonly used: number | undefined;
         readonly problem: string | undefined;
       }
     | undefined;
@@ -134,6 +136,7 @@ export function statusOf(mount: Reported): MountStatus {
   const { hydration } = live.now;
   const { openSince } = cache.breaker;
   const { lastError } = fileSystem;
+  const used = disk?.used;
   return {
     ...describe(mount),
     pid: process.pid,
@@ -166,6 +169,7 @@ export function statusOf(mount: Reported): MountStatus {
         ...disk.statistics,
         directory: disk.directory,
         capacity: disk.capacity,
+        ...(used !== undefined && { used }),
         ...(disk.problem !== undefined && { problem: disk.problem }),
       },
     }),

@@ -27,6 +27,8 @@ export function openReader(
 export interface ProvenRelease extends VerifiedHeader {
   /** When the subnet certified it, or the newest of its successors. */
   readonly certifiedAt: Date;
+  /** The newest of its successors, or itself. */
+  readonly newest: VerifiedHeader;
   readonly evidence: Evidence;
 }
 
@@ -34,9 +36,18 @@ export interface ProvenRelease extends VerifiedHeader {
 export interface Evidence {
   /** Of the newest release. */
   readonly proof: Uint8Array;
-  /** The headers below the newest release's, newest first, down to the one that is proved. */
-  readonly headers: readonly Uint8Array[];
+  /**
+   * The headers below the newest release's, newest first, down to the one that is proved. Undefined: they are too many to be held,
+   * and the release can be proved by the network only.
+   */
+  readonly headers: readonly Uint8Array[] | undefined;
 }
+
+/**
+ * Bytes of headers that are held, and kept, for one release. A release's header has 33 bytes for each of up to a thousand pieces of its
+ * manifest: ten thousand releases, of which a publisher can make one a second, may have 330 MB of them, or 3 MB.
+ */
+const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 
 /**
  * The newest release.
@@ -63,21 +74,23 @@ export async function openHead(
  * The release that the address names, or the newest.
  *
  * @param remember as of trustingReader()
+ * @param before the same, as it was proved before: only what has come since is fetched
  * @throws as openHead(); UserError when it was never made
  */
 export async function proveRelease(
   address: ReleaseAddress,
   reader: ReleaseReader,
   remember = true,
+  before?: ProvenRelease,
 ): Promise<ProvenRelease> {
   const head = await openHead(address, reader, remember);
-  return fewAttempts(() => proven(head, address, reader));
+  return fewAttempts(() => proven(head, address, reader, before));
 }
 
 /** proveRelease(), from what proved it once. @throws VerificationError, FormatError; UserError when it is of another */
 export async function restoreRelease(
   address: ReleaseAddress,
-  { proof, headers }: Evidence,
+  { proof, headers = [] }: Evidence,
   reader: ReleaseReader,
 ): Promise<ProvenRelease> {
   const head = await trustingReader(reader, address).restore(proof);
@@ -91,17 +104,43 @@ async function proven(
   head: Head,
   address: ReleaseAddress,
   reader: Pick<ReleaseReader, "headers">,
+  before?: ProvenRelease,
 ): Promise<ProvenRelease> {
-  const headers: Uint8Array[] = [];
+  const { header, hash, certifiedAt, proof } = head;
+  const newest = { header, hash };
+  if (address.release !== undefined && before !== undefined && before.newest.header.number <= header.number) {
+    const since = await provenBelow(head, { ...address, release: before.newest.header.number }, reader);
+    if (since.hash.equals(before.newest.hash)) {
+      const headers = joined(since.headers, before.evidence.headers);
+      return { ...before, certifiedAt, newest, evidence: { proof, headers } };
+    }
+  }
+  const { headers, ...release } = await provenBelow(head, address, reader);
+  return { ...release, certifiedAt, newest, evidence: { proof, headers } };
+}
+
+/** releaseBelow(), with the headers that prove it, as of Evidence. */
+async function provenBelow(
+  head: Head,
+  address: ReleaseAddress,
+  reader: Pick<ReleaseReader, "headers">,
+): Promise<VerifiedHeader & Pick<Evidence, "headers">> {
+  let headers: readonly Uint8Array[] | undefined = [];
   const release = await releaseBelow(head, address, {
     async headers(from, count) {
       const page = await reader.headers(from, count);
-      headers.push(...page);
+      headers = joined(headers, page);
       return page;
     },
   });
-  const { certifiedAt, proof } = head;
-  return { ...release, certifiedAt, evidence: { proof, headers } };
+  return { ...release, headers };
+}
+
+/** All of them, unless they are too many. */
+function joined(above: Evidence["headers"], below: Evidence["headers"]): Evidence["headers"] {
+  if (above === undefined || below === undefined) return undefined;
+  const all = [...above, ...below];
+  return all.reduce((sum, { length }) => sum + length, 0) > MOST_HEADER_BYTES ? undefined : all;
 }
 
 /**
@@ -121,7 +160,7 @@ export async function openTree(
     return await inSteps(Tree.growing(manifest, BigInt(header.publishedAt.getTime()) * 1_000_000n));
   } catch (error) {
     // The newest is always held: a canister that has not got that is broken, or what stands before it lies.
-    if (!(error instanceof MissingChunkError) || evidence.headers.length === 0) throw error;
+    if (!(error instanceof MissingChunkError) || evidence.headers?.length === 0) throw error;
     throw notHeld(address.canister, header.number);
   }
 }

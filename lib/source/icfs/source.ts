@@ -42,6 +42,8 @@ export class IcfsSource implements Source {
   readonly #address: ReleaseAddress;
   readonly #reader: ReleaseReader;
   readonly #remember: boolean;
+  /** What was proved last. */
+  #before: ProvenRelease | undefined;
 
   /** @param remember as of trustingReader() */
   constructor(address: ReleaseAddress, reader: ReleaseReader, remember = true) {
@@ -51,7 +53,8 @@ export class IcfsSource implements Source {
   }
 
   async newest(): Promise<IcfsRelease> {
-    return new IcfsRelease(await proveRelease(this.#address, this.#reader, this.#remember));
+    this.#before = await proveRelease(this.#address, this.#reader, this.#remember, this.#before);
+    return new IcfsRelease(this.#before);
   }
 
   tree({ proven }: IcfsRelease, pieces?: Pieces): Promise<Tree> {
@@ -72,13 +75,15 @@ export class IcfsSource implements Source {
     return chunk;
   }
 
-  evidence({ proven }: IcfsRelease): Buffer {
+  evidence({ proven }: IcfsRelease): Buffer | undefined {
     const { proof, headers } = proven.evidence;
+    if (headers === undefined) return undefined;
     return Buffer.from(JSON.stringify({ proof: base64(proof), headers: headers.map(base64) }));
   }
 
   async restore(evidence: Buffer): Promise<IcfsRelease> {
-    return new IcfsRelease(await restoreRelease(this.#address, decode(evidence), this.#reader));
+    this.#before = await restoreRelease(this.#address, decode(evidence), this.#reader);
+    return new IcfsRelease(this.#before);
   }
 
   /** Manifests are what a mount without the network needs first; they are small. */

@@ -269,3 +269,15 @@ t.test(
     t.not(inodeOf(inodes, "file"), third, "or not");
   },
 );
+
+t.test("a large directory that many list at once is listed once, as it is now", async (t) => {
+  const names = (count: number) =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`d/${i}`, "x"]));
+  const inodes = new Inodes(release(names(1000), 0));
+  const d = inodeOf(inodes, "d")!;
+  const before = inodes.children(d);
+  t.equal(inodes.children(d), before, "the same array");
+  switchTo(inodes, release(names(999), 1));
+  t.equal(inodes.children(d).length, 999, "of the release that is live");
+  t.equal(before.length, 1000, "and who has begun to list it goes on with what it was");
+});

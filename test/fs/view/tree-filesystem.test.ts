@@ -325,3 +325,123 @@ t.test("each file that is opened is done with once: closed, or not opened after 
   await fileSystem.open(file);
   t.equal(open, 1);
 });
+
+/** A file of so many extents of a byte each, in as many chunks as given, in turn. */
+function crumbs(extents: number, chunks: readonly Chunk[]): TreeContent {
+  const file: Entry = {
+    kind: "file",
+    path: "file",
+    modified: 0n,
+    size: extents,
+    sha256: Buffer.alloc(32),
+    executable: false,
+    extents: Array.from({ length: extents }, (_, i) => ({
+      chunk: i % chunks.length,
+      offset: i % 7,
+      length: 1,
+    })),
+  };
+  return { chunks, entries: [file] };
+}
+
+/** A chunk for each number. */
+function numbered(count: number): Chunk[] {
+  return Array.from({ length: count }, (_, i) => {
+    const sha256 = Buffer.alloc(32);
+    sha256.writeUInt32BE(i);
+    return { sha256, size: 10 };
+  });
+}
+
+t.test("however often a file is open, what depends on the file is there once", async (t) => {
+  const extents = 200_000;
+  const bytes = Buffer.from("abcdefg");
+  const chunks: Chunks = { get: async () => bytes, prefetch() {} };
+  const fileSystem = fileSystemOver(crumbs(extents, numbered(1)), chunks);
+  const inode = fileSystem.lookup(ROOT_INODE, "file");
+  const taken = () => {
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const first = open(fileSystem, inode);
+  const before = taken();
+  const handles = Array.from({ length: 200 }, () => open(fileSystem, inode));
+  // A number for each extent and handle would be 320 MB.
+  t.ok(taken() - before < 80e6, `${taken() - before} bytes for 200 handles`);
+  fileSystem.release(first);
+  for (const handle of handles.splice(1)) fileSystem.release(handle);
+  const got = Buffer.concat(await fileSystem.read(handles[0]!, 6, 3));
+  t.equal(got.toString(), "gab", "who has it open still reads it");
+});
+
+t.test("a read of a file that is cut very small holds few chunks, and lets others go on", async (t) => {
+  const different = 5000;
+  let underWay = 0;
+  let most = 0;
+  const chunks: Chunks = {
+    async get() {
+      underWay += 1;
+      most = Math.max(most, underWay);
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay -= 1;
+      return Buffer.from("abcdefg");
+    },
+    prefetch() {},
+  };
+  const fileSystem = fileSystemOver(crumbs(different, numbered(different)), chunks);
+  const handle = open(fileSystem, fileSystem.lookup(ROOT_INODE, "file"));
+  const expected = Buffer.from(Array.from({ length: different }, (_, i) => 97 + (i % 7)));
+  t.ok(expected.equals(Buffer.concat(await fileSystem.read(handle, 0, different))));
+  t.ok(most <= 16, `${most} chunks at once`);
+});
+
+t.test("a chunk that is needed again and again in one read is asked for a few times", async (t) => {
+  const extents = 200_000;
+  let asked = 0;
+  let turns = 0;
+  const chunks: Chunks = {
+    async get() {
+      asked += 1;
+      return Buffer.from("abcdefg");
+    },
+    prefetch() {},
+  };
+  const fileSystem = fileSystemOver(crumbs(extents, numbered(2)), chunks);
+  const handle = open(fileSystem, fileSystem.lookup(ROOT_INODE, "file"));
+  let over = false;
+  const turn = () => {
+    turns += 1;
+    if (!over) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const got = Buffer.concat(await fileSystem.read(handle, 0, extents));
+  over = true;
+  t.equal(got.length, extents);
+  t.equal(got[199_999], 97 + (199_999 % 7));
+  t.ok(asked <= 200, `asked ${asked} times`);
+  t.ok(turns >= 20, `others had ${turns} turns`);
+});
+
+t.test("a read ends in time, into however many chunks its bytes are cut", async (t) => {
+  let asked = 0;
+  const chunks: Chunks = {
+    // Each in time, and all together not.
+    async get() {
+      asked += 1;
+      await new Promise((resolve) => setTimeout(resolve, 15));
+      return Buffer.from("abcdefg");
+    },
+    prefetch() {},
+  };
+  const tree = Tree.of(crumbs(100_000, numbered(100_000)), 0n);
+  const fileSystem = new TreeFileSystem(served(tree, 1), chunks, {
+    canister: "aaaaa-aa",
+    listXattrs: false,
+    readTimeout: 200,
+  });
+  const handle = open(fileSystem, fileSystem.lookup(ROOT_INODE, "file"));
+  await t.rejects(fileSystem.read(handle, 0, 100_000), { message: /^EIO: file: no answer within/ });
+  const then = asked;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.ok(asked <= then + 16, "and nobody asks for more");
+});

@@ -48,6 +48,7 @@ const EXPECTED: Record<string, (status: MountStatus) => number | undefined> = {
   icfs_disk_written_bytes_total: ({ disk }) => disk?.bytesWritten,
   icfs_disk_corrupt_chunks_total: ({ disk }) => disk?.corrupt,
   icfs_disk_capacity_bytes: ({ disk }) => disk?.capacity,
+  icfs_disk_used_bytes: ({ disk }) => disk?.used,
   icfs_disk_problem: ({ disk }) => disk && (disk.problem ? 1 : 0),
 };
 const OF_THE_PROCESS = [

@@ -1,6 +1,16 @@
 /** --stats-file: a file is replaced, and what is none is left in its place. */
 import { execFileSync } from "node:child_process";
-import { closeSync, constants, lstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { writeStatistics } from "../../../lib/mount/report/statistics-file.ts";
@@ -35,4 +45,17 @@ t.test("a file is replaced, a pipe is written to", async (t) => {
   t.ok(lstatSync(pipe).isFIFO(), "it is a pipe still");
   t.same(readdirSync(directory).sort(), ["file", "pipe"]);
   t.equal(warnings.length, 1);
+});
+
+t.test("what somebody else has put beside it is not written to", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const victim = join(directory, "victim");
+  writeFileSync(victim, "mine");
+  const file = join(directory, "file");
+  symlinkSync(victim, `${file}.new`);
+  const log = { debug: () => {}, info: () => {}, warn: t.fail, error: t.fail };
+  writeStatistics(file, release, statistics, log);
+  t.equal(readFileSync(victim, "utf8"), "mine");
+  t.match(JSON.parse(readFileSync(file, "utf8")), { release: 3 });
+  t.same(readdirSync(directory).sort(), ["file", "file.new", "victim"]);
 });

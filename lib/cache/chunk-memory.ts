@@ -1,0 +1,18 @@
+/** What chunks take in memory beside their bytes, and so how many of them may be there. */
+
+/** Each has a name, a place in tables and a buffer of its own, together less than a kilobyte: of chunks of this size that is little. */
+const USUAL_LEAST_BYTES = 4096;
+/** For tests and tiny memories: a megabyte at most. */
+const LEAST_CHUNKS = 1000;
+/** More than any tree has. */
+const MOST_CHUNKS = 1_000_000;
+
+/** How many chunks a memory of so many bytes holds at most, however small they are. */
+export function mostChunksIn(memory: number): number {
+  return Math.min(MOST_CHUNKS, Math.max(LEAST_CHUNKS, Math.floor(memory / USUAL_LEAST_BYTES)));
+}
+
+/** Whether chunks of those sizes, in bytes, have room in a memory of so many bytes. */
+export function fitInMemory(sizes: readonly number[], memory: number): boolean {
+  return sizes.length <= mostChunksIn(memory) && sizes.reduce((sum, size) => sum + size, 0) <= memory;
+}

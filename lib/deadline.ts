@@ -1,0 +1,23 @@
+/** An end to waiting. */
+
+/** The longest that Node's timers can wait, in milliseconds. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/**
+ * What `work` comes to. It goes on when nobody waits for it any more.
+ *
+ * @param deadline of performance.now(); infinite: no end
+ * @param message of the Error that it rejects with once that has passed
+ */
+export async function before<T>(deadline: number, work: Promise<T>, message: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const left = deadline - performance.now();
+    if (left <= LONGEST_MS) timer = setTimeout(() => reject(new Error(message)), Math.max(0, left));
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

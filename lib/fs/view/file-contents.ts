@@ -1,0 +1,173 @@
+/**
+ * Where a file's bytes lie in its chunks, and how they are put together. A manifest may cut a file as it likes: into a million
+ * extents of a byte, each in another chunk. What of that depends on the file alone is there once for all who have it open,
+ * and a read takes no more memory than what it gives out and a few chunks.
+ */
+import { setImmediate as others } from "node:timers/promises";
+import { before } from "../../deadline.ts";
+import type { Chunk, Chunks, Tree, TreeFile } from "../../tree/tree.ts";
+
+/** What is read is handed on where it lies: a copy costs memory that is new each time. Of a thousand tiny pieces one is made. */
+const MOST_PIECES = 16;
+/** Chunks that one read waits for, and holds, at once. Honest files, cut into chunks of a megabyte, need two. */
+const MOST_CHUNKS = 16;
+/** Extents between two pauses: a millisecond or two. */
+const EXTENTS_PER_STEP = 4000;
+
+/** Extents of a file: from the first to the last, which counts. */
+export interface Span {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** A file that somebody has open. */
+export class FileContents {
+  readonly file: TreeFile;
+  /** Of the release that the file was opened in; it is read to its end from that. */
+  readonly #tree: Tree;
+  /** Where each extent begins in the file. */
+  readonly #starts: Float64Array;
+
+  constructor(file: TreeFile, tree: Tree) {
+    this.file = file;
+    this.#tree = tree;
+    this.#starts = new Float64Array(file.extents.length);
+    let start = 0;
+    for (const [i, { length }] of file.extents.entries()) {
+      this.#starts[i] = start;
+      start += length;
+    }
+  }
+
+  /** The extents that have the bytes from `offset` to `end`, which are in the file, and not none. */
+  span(offset: number, end: number): Span {
+    const starts = this.#starts;
+    const first = extentAt(starts, offset);
+    let last = first;
+    while (last + 1 < starts.length && starts[last + 1]! < end) last += 1;
+    return { first, last };
+  }
+
+  /** The chunk that an extent lies in. */
+  chunkOf(extent: number): Chunk {
+    return this.#tree.chunks[this.file.extents[extent]!.chunk]!;
+  }
+
+  /** The chunks behind one of the file's extents in the release's order, which is that in which files need them. */
+  chunksBehind(extent: number, count: number): readonly Chunk[] {
+    const next = this.file.extents[extent]!.chunk + 1;
+    return this.#tree.chunks.slice(next, next + count);
+  }
+
+  /**
+   * The bytes from `offset` to `end`, in pieces, of a span that has them.
+   *
+   * @param readTimeout milliseconds for all of it
+   * @throws what `get` throws when a chunk cannot be had; Error when it takes longer
+   */
+  async bytes(
+    { first, last }: Span,
+    offset: number,
+    end: number,
+    chunks: Chunks,
+    readTimeout: number,
+  ): Promise<readonly Uint8Array[]> {
+    if (last - first < MOST_PIECES) return this.#pieces({ first, last }, offset, end, chunks);
+    const deadline = performance.now() + readTimeout;
+    const copy = this.#copy({ first, last }, offset, end, chunks, deadline);
+    return [await before(deadline, copy, "no answer within the read timeout")];
+  }
+
+  /** Of few extents. */
+  async #pieces({ first, last }: Span, offset: number, end: number, chunks: Chunks): Promise<Buffer[]> {
+    const asked: Promise<Buffer>[] = [];
+    for (let i = first; i <= last; i++) asked.push(chunks.get(this.chunkOf(i)));
+    const got = await Promise.all(asked);
+    return got.map((chunk, i) => this.#slice(first + i, chunk, offset, end));
+  }
+
+  /** Of many: some chunks after the other, until nobody waits any more. */
+  async #copy(
+    { first, last }: Span,
+    offset: number,
+    end: number,
+    chunks: Chunks,
+    deadline: number,
+  ): Promise<Buffer> {
+    const target = Buffer.allocUnsafe(end - offset);
+    let at = 0;
+    for (let next = first; next <= last && performance.now() < deadline; ) {
+      const { asked, until } = this.#some(next, last, chunks);
+      const got = new Map(
+        await Promise.all(Array.from(asked, async ([chunk, bytes]) => [chunk, await bytes] as const)),
+      );
+      for (; next < until; next++) {
+        at += this.#slice(next, got.get(this.file.extents[next]!.chunk)!, offset, end).copy(target, at);
+      }
+      await others();
+    }
+    // What is left over nobody has written to.
+    return target.subarray(0, at);
+  }
+
+  /** Asks for the chunks of the next extents, each once. @returns the extent at which that ends */
+  #some(first: number, last: number, chunks: Chunks): { asked: Map<number, Promise<Buffer>>; until: number } {
+    const { extents } = this.file;
+    const asked = new Map<number, Promise<Buffer>>();
+    const most = Math.min(last + 1, first + EXTENTS_PER_STEP);
+    let until = first;
+    for (; until < most; until++) {
+      const { chunk } = extents[until]!;
+      if (asked.has(chunk)) continue;
+      if (asked.size === MOST_CHUNKS) break;
+      asked.set(chunk, chunks.get(this.chunkOf(until)));
+    }
+    return { asked, until };
+  }
+
+  /** What an extent has of the bytes from `offset` to `end`. */
+  #slice(extent: number, chunk: Buffer, offset: number, end: number): Buffer {
+    const { offset: inChunk, length } = this.file.extents[extent]!;
+    const start = this.#starts[extent]!;
+    return chunk.subarray(inChunk + Math.max(0, offset - start), inChunk + Math.min(length, end - start));
+  }
+}
+
+/** The files that are open, each once, however often it is. */
+export class OpenContents {
+  readonly #open = new Map<TreeFile, { readonly contents: FileContents; count: number }>();
+
+  /** How many there are. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** To be undone by `closed`. */
+  opened(file: TreeFile, tree: Tree): FileContents {
+    let open = this.#open.get(file);
+    if (open === undefined) {
+      open = { contents: new FileContents(file, tree), count: 0 };
+      this.#open.set(file, open);
+    }
+    open.count += 1;
+    return open.contents;
+  }
+
+  closed(file: TreeFile): void {
+    const open = this.#open.get(file)!;
+    open.count -= 1;
+    if (open.count === 0) this.#open.delete(file);
+  }
+}
+
+/** The index of the last start that is not past `offset`. */
+function extentAt(starts: Float64Array, offset: number): number {
+  let low = 0;
+  let high = starts.length;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (starts[middle]! <= offset) low = middle;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,0 +1,111 @@
+/** Servers of a mount, when whoever can connect means ill: the metrics, and the socket that `icfs status` asks. */
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { connect, type Socket } from "node:net";
+import t from "tap";
+import { createLog } from "../../../lib/log.ts";
+import { createBoundedServer } from "../../../lib/mount/report/bounded-server.ts";
+import { serveMetrics } from "../../../lib/mount/report/metrics.ts";
+import type { MountStatus } from "../../../lib/mount/report/status.ts";
+
+/** More than there may be. */
+const MANY = 100;
+
+const STATUS = {
+  canister: "aaaaa-aa",
+  mountpoint: "/srv/tftp",
+  files: 1,
+  bytes: 1,
+  proofAge: 1,
+  hydrated: false,
+  openFiles: 0,
+  readers: { opens: 0, reads: 0, bytes: 0, errors: 0 },
+  cache: { hits: 0, diskHits: 0, misses: 0, memoryUsed: 0, memory: 1, underWay: 0 },
+} as unknown as MountStatus;
+
+interface Test {
+  teardown(work: () => unknown): void;
+}
+
+async function startMetrics(t: Test): Promise<string> {
+  const lines: string[] = [];
+  const log = createLog("info", (line) => lines.push(line));
+  const server = await serveMetrics({ host: "127.0.0.1", port: 0 }, () => STATUS, log);
+  t.teardown(() => server.close());
+  return /http:\S+/.exec(lines.join(""))![0];
+}
+
+async function connected(t: Test, url: string, said: string): Promise<Socket> {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  t.teardown(() => socket.destroy());
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  socket.write(said);
+  return socket;
+}
+
+/** What those say who never come to an end. */
+const SLOW: Record<string, string> = {
+  "who says nothing": "",
+  "who says half a header": "GET /metrics HTTP/1.1\r\nHost: x\r\nX-A: ",
+  "who sends a body that does not end": "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx",
+  "who asks, and stays": "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+  "who asks again and again, and reads nothing": "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100),
+};
+
+for (const [who, said] of Object.entries(SLOW)) {
+  t.test(`${who} keeps nobody from scraping`, async (t) => {
+    const url = await startMetrics(t);
+    const sockets: Socket[] = [];
+    for (let i = 0; i < MANY; i++) {
+      const socket = await connected(t, url, said);
+      socket.pause();
+      sockets.push(socket);
+    }
+    for (let i = 0; i < 3; i++) {
+      const response = await fetch(url, {
+        headers: { connection: "close" },
+        signal: AbortSignal.timeout(20_000),
+      });
+      t.match(await response.text(), /^icfs_release_files/m);
+    }
+    for (const socket of sockets) socket.resume();
+  });
+}
+
+t.test(
+  "who comes too many, the one goes that has been idle longest, and not one that is being answered",
+  async (t) => {
+    const answers: (() => void)[] = [];
+    const asked = Promise.withResolvers<void>();
+    const server = createBoundedServer((_, response) => {
+      answers.push(() => response.end("here"));
+      asked.resolve();
+    });
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    t.teardown(() => {
+      server.close();
+      server.closeAllConnections();
+    });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const waits = fetch(url).then((response) => response.text());
+    await asked.promise;
+    const first = await connected(t, url, "");
+    const gone = once(first, "close");
+    for (let i = 0; i < 31; i++) await connected(t, url, "");
+    await gone;
+    for (const answer of answers) answer();
+    t.equal(await waits, "here");
+  },
+);
+
+t.test("who is too slow is not waited for", async (t) => {
+  const url = await startMetrics(t);
+  const sockets = await Promise.all(Object.values(SLOW).map((said) => connected(t, url, said)));
+  for (const socket of sockets) socket.resume();
+  // Dripping does not help.
+  const dripping = setInterval(() => sockets[1]!.write("x"), 200);
+  t.teardown(() => clearInterval(dripping));
+  await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
+  t.pass("all are gone");
+});
