@@ -7,6 +7,7 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import pLimit from "p-limit";
+import { isAbandoned } from "../replace-file.ts";
 import type { Pins } from "./pins.ts";
 
 export interface StoredChunk {
@@ -21,8 +22,6 @@ export interface StoredChunk {
 const FILL = 0.95;
 /** Others write as well: after so much of its own a process counts again. */
 const COUNT_EVERY_BYTES = 256 * 1024 * 1024;
-/** The temporary file of a process that was killed. None takes longer to write a chunk. */
-const ABANDONED_MS = 10 * 60 * 1000;
 /** Enough to hide a disk's latency, and few enough to leave Node's threads to readers. */
 const PARALLEL = 4;
 
@@ -98,7 +97,7 @@ async function listOf(directory: string, tidy: boolean): Promise<StoredChunk[]> 
     if (status === undefined) continue;
     if (/^[0-9a-f]{64}$/.test(name)) {
       found.push({ key: name, path, size: status.size, used: status.mtimeMs });
-    } else if (tidy && name.endsWith(".new") && Date.now() - status.mtimeMs > ABANDONED_MS) {
+    } else if (tidy && isAbandoned(name, status.mtimeMs)) {
       await rm(path, { force: true }).catch(() => {});
     }
   }

@@ -5,17 +5,20 @@
  *
  *     DIRECTORY/chunks/ab/ab12...   chunks
  *     DIRECTORY/proofs/NAME         small files: what proves a release (lib/source/kept.ts)
+ *     DIRECTORY/proofs/lock         held while one of them is looked at and replaced
  *     DIRECTORY/pins/...            what live mounts need (pins.ts)
  *
- * Any number of processes may share a directory; none is in charge. Files appear under their names whole, or not at all,
+ * Any number of processes may share a directory, also from containers; none is in charge. Files appear under their names whole, or not at all,
  * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
-import { mkdir, open, rename, rm, stat, utimes } from "node:fs/promises";
+import { open, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeDirectory } from "../directories.ts";
 import { messageOf } from "../errors.ts";
+import { withLock } from "../lock.ts";
 import type { Log } from "../log.ts";
+import { removeAbandoned, replaceFile, syncDirectory } from "../replace-file.ts";
 import { hexOf, sha256 } from "../tree/hash.ts";
 import { prepareCacheDirectory } from "./cache-directory.ts";
 import { DiskSpace } from "./disk-space.ts";
@@ -41,6 +44,7 @@ const BROKEN_MS = 60_000;
 /** Opens the store, private to this user. @throws UserError when it cannot be used at all */
 export function openDiskStore(directory: string, capacity: number, log: Log): DiskStore {
   prepareCacheDirectory(directory);
+  void removeAbandoned(join(directory, "proofs"));
   return new DiskStore(directory, capacity, log);
 }
 
@@ -52,7 +56,6 @@ export class DiskStore {
   readonly #log: Log;
   readonly #pins: Pins;
   readonly #space: DiskSpace;
-  #lastTemporary = 0;
   /** Until when (of performance.now()) nothing is written. */
   #brokenUntil = 0;
   #problem: string | undefined;
@@ -91,10 +94,10 @@ export class DiskStore {
     return bytes;
   }
 
-  /** Whether a chunk of that size is here. (Its bytes are looked at when they are read.) */
-  async has(key: string, size: number): Promise<boolean> {
+  /** Whether a chunk, of that size if it is known, is here. (Its bytes are looked at when they are read.) */
+  async has(key: string, size?: number): Promise<boolean> {
     const status = await stat(this.#pathOf(key)).catch(() => undefined);
-    return status?.isFile() === true && status.size === size;
+    return status?.isFile() === true && (size === undefined ? status.size > 0 : status.size === size);
   }
 
   /** Keeps a chunk, if that is possible. Never rejects. */
@@ -107,7 +110,9 @@ export class DiskStore {
         this.#broken("is too small for all that is mounted (--max-cache-size)");
         return;
       }
-      await this.#replace(this.#pathOf(key), bytes);
+      const path = this.#pathOf(key);
+      makeDirectory(dirname(path), 0o700);
+      await replaceFile(path, bytes);
       this.#space.add(bytes.length);
       this.statistics.writes += 1;
       this.statistics.bytesWritten += bytes.length;
@@ -118,12 +123,16 @@ export class DiskStore {
     }
   }
 
-  /** Keeps these chunks from being evicted by any process, in place of those pinned under the name before. Never rejects. */
-  async pin(name: string, keys: Iterable<string>): Promise<void> {
+  /**
+   * Keeps these chunks from being evicted by any process, in place of those pinned under the name before; whether they are. Never rejects.
+   */
+  async pin(name: string, keys: Iterable<string>): Promise<boolean> {
     try {
       await this.#pins.pin(name, keys);
+      return true;
     } catch (error) {
       this.#log.warn(`disk cache: cannot say what is needed: ${messageOf(error)}`);
+      return false;
     }
   }
 
@@ -142,16 +151,33 @@ export class DiskStore {
     }
   }
 
-  /** Keeps a small file, in place of what it was. Never rejects. */
-  async writeBlob(name: string, bytes: Uint8Array): Promise<void> {
+  /**
+   * Keeps a small file, in place of what it was; whether it is kept, or what is there instead is to stay. Never rejects.
+   *
+   * @param replaces asked whether what is there is to be replaced, while nobody else can
+   */
+  async writeBlob(
+    name: string,
+    bytes: Uint8Array,
+    replaces: (before: Buffer) => Promise<boolean> = async () => true,
+  ): Promise<boolean> {
     if (bytes.length > MOST_BLOB_BYTES) {
       this.#log.warn(`disk cache: ${name} is not kept: it has ${bytes.length} bytes`);
-      return;
+      return false;
     }
+    const directory = join(this.directory, "proofs");
     try {
-      await this.#replace(join(this.directory, "proofs", name), bytes);
+      makeDirectory(directory, 0o700);
+      await withLock(join(directory, "lock"), async () => {
+        const before = await this.readBlob(name);
+        if (before !== undefined && !(await replaces(before))) return;
+        await replaceFile(join(directory, name), bytes);
+        await syncDirectory(directory);
+      });
+      return true;
     } catch (error) {
       this.#log.warn(`disk cache: cannot keep ${name}: ${messageOf(error)}`);
+      return false;
     }
   }
 
@@ -162,25 +188,6 @@ export class DiskStore {
 
   #pathOf(key: string): string {
     return join(this.directory, "chunks", key.slice(0, 2), key);
-  }
-
-  /** On disk before it has its name: after a power cut the name would stand for an empty file. */
-  async #replace(path: string, bytes: Uint8Array): Promise<void> {
-    this.#lastTemporary += 1;
-    const temporary = `${path}.${process.pid}.${this.#lastTemporary}.new`;
-    // It does not always say what is wrong.
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch(() =>
-      makeDirectory(dirname(path), 0o700),
-    );
-    try {
-      await using file = await open(temporary, "wx", 0o600);
-      await file.writeFile(bytes);
-      await file.datasync();
-      await rename(temporary, path);
-    } catch (error) {
-      await rm(temporary, { force: true }).catch(() => {});
-      throw error;
-    }
   }
 
   async #damaged(key: string, why: string): Promise<undefined> {

@@ -1,6 +1,7 @@
 /** icfs cache: what this host keeps of canisters on disk. */
 import { rm } from "node:fs/promises";
 import { Command } from "commander";
+import { checkPrivate } from "../cache/cache-directory.ts";
 import { storedChunks } from "../cache/disk-space.ts";
 import { DiskStore } from "../cache/disk-store.ts";
 import { Pins } from "../cache/pins.ts";
@@ -29,7 +30,10 @@ export function cacheCommand(): Command {
         .description(description)
         .addOption(option("--cache-dir <dir>", "the cache").default(cacheDirectory()))
         .addOption(flag("--json", `print one object: ${json}`))
-        .action(action),
+        .action((options: CacheOptions) => {
+          checkPrivate(options.cacheDir);
+          return action(options);
+        }),
     );
   add("ls", "say how much is kept, and what mounts have pinned", "directory, chunks, bytes, pins", list);
   add("clear", "throw away what no live mount has pinned", "chunks, bytes", clear);

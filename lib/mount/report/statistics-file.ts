@@ -1,8 +1,9 @@
 /** The counters of a mount in a file, on SIGUSR1 and at its end (--stats-file). */
-import { closeSync, constants, openSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
+import { unfinishedNameOf } from "../../replace-file.ts";
 import type { Release } from "../../source/source.ts";
 import { namesOf } from "../../source/words.ts";
 
@@ -22,8 +23,14 @@ export function writeStatistics(file: string, release: Release, statistics: Cach
       closeSync(descriptor);
       return;
     }
-    writeFileSync(`${file}.new`, text);
-    renameSync(`${file}.new`, file);
+    const unfinished = unfinishedNameOf(file);
+    try {
+      writeFileSync(unfinished, text, { flag: "wx" });
+      renameSync(unfinished, file);
+    } catch (error) {
+      rmSync(unfinished, { force: true });
+      throw error;
+    }
   } catch (error) {
     log.warn(`cannot write the statistics: ${messageOf(error)}`);
   }

@@ -81,8 +81,8 @@ t.test("what was kept is known only while it, or a later one, is accepted", asyn
   t.equal((await restore(chain.slice(0, 3))).header.number, 3, "accepted before, or only listed");
   await t.rejects(restore(chain.slice(0, 5)), refused(/release 5 was kept/));
   await t.rejects(restore(other.slice(0, 4)), refused(/release 4 was kept/));
-  t.match(resetTrust(canister), [{ number: 4, url: "http://192.0.2.1:8080" }]);
-  t.same(resetTrust(canister), [], "there is nothing any more");
+  t.match(await resetTrust(canister), [{ number: 4, url: "http://192.0.2.1:8080" }]);
+  t.same(await resetTrust(canister), [], "there is nothing any more");
   await t.rejects(restore(chain.slice(0, 4)), refused(/release 4 was kept/), "it is forgotten");
   t.equal((await trusting(other).head())!.header.number, 6, "and another history is accepted");
 });
@@ -95,5 +95,5 @@ t.test("a damaged file is no reason to accept anything", async (t) => {
     writeFileSync(join(directory, name!), damaged);
     await t.rejects(trusting(chain).head(), { name: "UserError", message: /cannot be read.*trust reset/ });
   }
-  t.same(resetTrust(canister), [undefined], "which may be forgotten all the same");
+  t.same(await resetTrust(canister), [undefined], "which may be forgotten all the same");
 });
