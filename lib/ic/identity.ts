@@ -94,11 +94,14 @@ function pemFilesIn(directory: string): string {
   return `name the PEM file in it, ${more.length > 0 ? "such as " : ""}${join(directory, first)}`;
 }
 
+const RESTORE =
+  "restore it from a copy. Without one the key is lost: what it owns is then for its canisters' controllers, and the file for you to remove";
+
 /** What a file without a private key is. */
 function whatElse(text: string): string {
-  if (text.replaceAll("\0", "").trim() === "") {
-    return "it is empty: restore it from a copy. Without one the key is lost; once the file is removed, a new one is made, which is somebody else";
-  }
+  // As a power cut, or a disk that was full, leaves files of programs that do not mind.
+  if (text.replaceAll("\0", "").trim() === "") return `it is empty: ${RESTORE}`;
+  if (/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(text)) return `it is torn: ${RESTORE}`;
   const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1];
   if (label === undefined) return "it is no PEM file";
   return `it holds a ${label.toLowerCase()}; the file that is kept secret is wanted`;

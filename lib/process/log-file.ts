@@ -36,7 +36,9 @@ export function prepareLogDirectory(path: string): void {
   const directory = dirname(path);
   makeDirectory(directory, 0o755);
   const { uid, mode } = statSync(directory);
-  if (uid !== 0 || lstatSync(directory).uid !== 0) mustBeOwn(directory, CHOOSE_ANOTHER);
+  // A group may write in /var/log, where the system's loggers are no root.
+  const isOpen = (mode & 0o1002) === 0o002;
+  if (isOpen || uid !== 0 || lstatSync(directory).uid !== 0) mustBeOwn(directory, CHOOSE_ANOTHER);
   const file = (mode & 0o002) === 0 ? undefined : lstatSync(path, { throwIfNoEntry: false });
   if (file !== undefined && file.uid !== 0 && file.uid !== process.geteuid!()) {
     throw new UserError(`${path} belongs to another user: ${CHOOSE_ANOTHER}`);

@@ -76,7 +76,8 @@ export async function askStatus(mount: Mount): Promise<MountStatus> {
     mustBeOwnSocket(socketOf(mount));
     return await new Promise<MountStatus>((resolve, reject) => {
       const asked = request(
-        { socketPath: socketOf(mount), path: "/status", timeout: TIMEOUT_MS },
+        // Not over a connection of before: another mount may have the name by now.
+        { socketPath: socketOf(mount), path: "/status", timeout: TIMEOUT_MS, agent: false },
         async (response) => {
           try {
             const parts: Buffer[] = [];
