@@ -1,7 +1,8 @@
 /** Where a user's or the host's files are, by the XDG Base Directory Specification (root's are the host's), and how they are made. */
-import { mkdirSync, statSync } from "node:fs";
+import { lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { UserError } from "./errors.ts";
 
 /** For what can be had again. */
 export function cacheDirectory(): string {
@@ -24,27 +25,69 @@ function directory(variable: string, home: string, host: string): string {
  * Makes a directory, and those above it, where they are missing. Node's own recursive mkdir() says ENOENT of a disk that is read-only,
  * and in /proc it does not end.
  *
+ * @returns whether it was missing
  * @throws Error with what is wrong, and of which of them
  */
-export function makeDirectory(path: string, mode?: number): void {
+export function makeDirectory(path: string, mode?: number): boolean {
   try {
-    makeOne(path, mode);
+    return makeOne(path, mode);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(path) === path) throw error;
     makeDirectory(dirname(path), mode);
-    makeOne(path, mode);
+    return makeOne(path, mode);
   }
 }
 
-function makeOne(path: string, mode: number | undefined): void {
+function makeOne(path: string, mode: number | undefined): boolean {
   try {
     mkdirSync(path, { mode });
+    return true;
   } catch (error) {
     const isThere = (error as NodeJS.ErrnoException).code === "EEXIST" && isDirectory(path);
     if (!isThere) throw error;
+    return false;
   }
 }
 
 function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+/** Makes a directory for this user alone, if need be. @param otherwise as of mustBeOwn(). @throws Error; UserError when it is another's */
+export function makeOwnDirectory(path: string, otherwise: string): void {
+  makeDirectory(path, 0o700);
+  mustBeOwn(path, otherwise);
+}
+
+/**
+ * Whether a directory, if it is there, is this user's, and nobody else can put anything in it. In /tmp and the like others may have made it, or a
+ * link to what is this user's. Links of root's are the administrator's.
+ *
+ * @param otherwise what somebody is to do who cannot have it that way
+ * @throws UserError
+ */
+export function mustBeOwn(path: string, otherwise: string): void {
+  const link = lstatSync(path, { throwIfNoEntry: false });
+  if (link === undefined) return;
+  if (link.isSymbolicLink() && link.uid !== 0) {
+    throw new UserError(`${path} is a symbolic link, and others may have made it: ${otherwise}`);
+  }
+  const found = link.isSymbolicLink() ? statSync(path) : link;
+  if (!found.isDirectory()) throw new UserError(`${path} is no directory: ${otherwise}`);
+  mustBePrivate(path, found, otherwise);
+}
+
+/** Of a directory with that owner and mode. @throws as mustBeOwn() */
+export function mustBePrivate(
+  path: string,
+  { uid, mode }: Pick<Stats, "uid" | "mode">,
+  otherwise: string,
+): void {
+  // What root has made for this user is as good.
+  if (uid !== process.geteuid!() && uid !== 0) {
+    throw new UserError(`${path} belongs to another user: ${otherwise}`);
+  }
+  if ((mode & 0o022) !== 0) {
+    throw new UserError(`others may write in ${path}: chmod 700 it, or ${otherwise}`);
+  }
 }

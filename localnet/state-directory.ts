@@ -6,9 +6,10 @@
  *     keys, next-id          the network's keys, and the number of the next canister
  *     canisters/ID/          canister-store.ts
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import { makeDirectory } from "../lib/directories.ts";
 import { CanisterStore, createStore, type KeptCanister } from "./canister-store.ts";
 import { type NetworkSecrets, newSecrets } from "./keys.ts";
 import { damaged, FILE_MODE, readSealed, replaceFile, UNFINISHED, writeSealed } from "./sealed-file.ts";
@@ -32,7 +33,7 @@ export class StateDirectory {
   private constructor(path: string, lock: DatabaseSync) {
     this.path = path;
     this.#lock = lock;
-    mkdirSync(this.#canisters, { mode: 0o700, recursive: true });
+    makeDirectory(this.#canisters, 0o700);
     this.secrets = this.#secrets();
   }
 
@@ -42,7 +43,7 @@ export class StateDirectory {
    * @throws Error when it is something else, in use, or damaged
    */
   static async open(path: string): Promise<StateDirectory> {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectory(path, 0o700);
     const names = readdirSync(path);
     if (!names.includes(MARKER) && !names.every((name) => BEFORE_MARKER.has(name))) {
       throw new Error(`${path} is not empty, and not the state of a local network: it is left alone`);

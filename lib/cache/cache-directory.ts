@@ -1,6 +1,5 @@
 /** The directory that holds a host's disk cache: that it is private. */
-import { type Stats, statSync } from "node:fs";
-import { makeDirectory } from "../directories.ts";
+import { makeDirectory, mustBeOwn } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 
 /**
@@ -17,15 +16,10 @@ export function prepareCacheDirectory(directory: string): void {
       `cannot make the cache directory (${messageOf(error)}): choose another with --cache-dir, or do without by --max-cache-size 0`,
     );
   }
-  checkPrivate(directory, statSync(directory));
+  checkPrivate(directory);
 }
 
-/** Whether a directory with that owner and mode is this user's alone. @throws UserError when it is not */
-export function checkPrivate(directory: string, { uid, mode }: Pick<Stats, "uid" | "mode">): void {
-  if (uid !== process.geteuid!()) {
-    throw new UserError(`${directory} belongs to another user: choose a cache directory with --cache-dir`);
-  }
-  if ((mode & 0o022) !== 0) {
-    throw new UserError(`others may write in ${directory}: chmod 700 it, or choose another with --cache-dir`);
-  }
+/** Whether a cache directory, if it is there, is this user's alone. @throws UserError when it is not */
+export function checkPrivate(directory: string): void {
+  mustBeOwn(directory, "choose a cache directory with --cache-dir");
 }

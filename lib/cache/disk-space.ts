@@ -11,6 +11,7 @@ import { type Stats, statfsSync } from "node:fs";
 import { readdir, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pLimit from "p-limit";
+import { isAbandoned } from "../replace-file.ts";
 import type { Pins } from "./pins.ts";
 
 export interface StoredChunk {
@@ -44,8 +45,6 @@ const STAT_BLOCK_BYTES = 512;
 const USUAL_BLOCK_BYTES = 4096;
 /** What says that its blocks are larger (ZFS, NFS) means how much is best read at once. */
 const LARGEST_BLOCK_BYTES = 65_536;
-/** The temporary file of a process that was killed. None takes longer to write a chunk. */
-const ABANDONED_MS = 10 * 60 * 1000;
 /** Enough to hide a disk's latency, and few enough to leave Node's threads to readers. */
 const PARALLEL = 4;
 
@@ -205,7 +204,7 @@ async function listOf(
     if (status === undefined) continue;
     if (/^[0-9a-f]{64}$/.test(name)) {
       chunks.push({ key: name, path, size: status.size, taken: takenBy(status), used: status.mtimeMs });
-    } else if (tidy && name.endsWith(".new") && Date.now() - status.mtimeMs > ABANDONED_MS) {
+    } else if (tidy && isAbandoned(name, status.mtimeMs)) {
       await rm(path, { force: true }).catch(() => {});
     }
   }

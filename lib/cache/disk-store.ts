@@ -5,17 +5,20 @@
  *
  *     DIRECTORY/chunks/ab/ab12...   chunks
  *     DIRECTORY/proofs/NAME         small files: what proves a release (lib/source/kept.ts)
+ *     DIRECTORY/proofs/lock         held while one of them is looked at and replaced
  *     DIRECTORY/pins/...            what live mounts need (pins.ts)
  *
- * Any number of processes may share a directory; none is in charge. Files appear under their names whole, or not at all,
+ * Any number of processes may share a directory, also from containers; none is in charge. Files appear under their names whole, or not at all,
  * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
-import { type FileHandle, mkdir, open, rename, rm, stat, utimes } from "node:fs/promises";
+import { open, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeDirectory } from "../directories.ts";
 import { messageOf } from "../errors.ts";
+import { withLock } from "../lock.ts";
 import type { Log } from "../log.ts";
+import { removeAbandoned, replaceFile, syncDirectory } from "../replace-file.ts";
 import { hexOf, sha256 } from "../tree/hash.ts";
 import { prepareCacheDirectory } from "./cache-directory.ts";
 import { DiskSpace, takenBy } from "./disk-space.ts";
@@ -43,6 +46,7 @@ const BROKEN_MS = 60_000;
 /** Opens the store, private to this user. @throws UserError when it cannot be used at all */
 export function openDiskStore(directory: string, capacity: number, log: Log): DiskStore {
   prepareCacheDirectory(directory);
+  void removeAbandoned(join(directory, "proofs"));
   return new DiskStore(directory, capacity, log);
 }
 
@@ -54,7 +58,6 @@ export class DiskStore {
   readonly #log: Log;
   readonly #pins: Pins;
   readonly #space: DiskSpace;
-  #lastTemporary = 0;
   /** Until when (of performance.now()) nothing is written. */
   #brokenUntil = 0;
   #problem: string | undefined;
@@ -103,10 +106,10 @@ export class DiskStore {
     return bytes;
   }
 
-  /** Whether a chunk of that size is here. (Its bytes are looked at when they are read.) */
-  async has(key: string, size: number): Promise<boolean> {
+  /** Whether a chunk, of that size if it is known, is here. (Its bytes are looked at when they are read.) */
+  async has(key: string, size?: number): Promise<boolean> {
     const status = await stat(this.#pathOf(key)).catch(() => undefined);
-    return status?.isFile() === true && status.size === size;
+    return status?.isFile() === true && (size === undefined ? status.size > 0 : status.size === size);
   }
 
   /** Keeps a chunk, if that is possible. Never rejects. */
@@ -135,12 +138,16 @@ export class DiskStore {
     }
   }
 
-  /** Keeps these chunks from being evicted by any process, in place of those pinned under the name before. Never rejects. */
-  async pin(name: string, keys: Iterable<string>): Promise<void> {
+  /**
+   * Keeps these chunks from being evicted by any process, in place of those pinned under the name before; whether they are. Never rejects.
+   */
+  async pin(name: string, keys: Iterable<string>): Promise<boolean> {
     try {
       await this.#pins.pin(name, keys);
+      return true;
     } catch (error) {
       this.#log.warn(`disk cache: cannot say what is needed: ${messageOf(error)}`);
+      return false;
     }
   }
 
@@ -159,16 +166,33 @@ export class DiskStore {
     }
   }
 
-  /** Keeps a small file, in place of what it was. Never rejects. */
-  async writeBlob(name: string, bytes: Uint8Array): Promise<void> {
+  /**
+   * Keeps a small file, in place of what it was; whether it is kept, or what is there instead is to stay. Never rejects.
+   *
+   * @param replaces asked whether what is there is to be replaced, while nobody else can
+   */
+  async writeBlob(
+    name: string,
+    bytes: Uint8Array,
+    replaces: (before: Buffer) => Promise<boolean> = async () => true,
+  ): Promise<boolean> {
     if (bytes.length > MOST_BLOB_BYTES) {
       this.#log.warn(`disk cache: ${name} is not kept: it has ${bytes.length} bytes`);
-      return;
+      return false;
     }
+    const directory = join(this.directory, "proofs");
     try {
-      await this.#replace(join(this.directory, "proofs", name), bytes);
+      makeDirectory(directory, 0o700);
+      await withLock(join(directory, "lock"), async () => {
+        const before = await this.readBlob(name);
+        if (before !== undefined && !(await replaces(before))) return;
+        await replaceFile(join(directory, name), bytes);
+        await syncDirectory(directory);
+      });
+      return true;
     } catch (error) {
       this.#log.warn(`disk cache: cannot keep ${name}: ${messageOf(error)}`);
+      return false;
     }
   }
 
@@ -182,38 +206,17 @@ export class DiskStore {
   }
 
   /**
-   * On disk before it has its name: after a power cut the name would stand for an empty file. @returns the bytes that the file system has
-   * taken for it, and for its directory where that had to be made
+   * Writes a file, and makes its directory if need be: one that is empty may be taken away at any moment.
+   *
+   * @returns the bytes that the file system has taken for it, and for its directory where that had to be made
    */
   async #replace(path: string, bytes: Uint8Array): Promise<number> {
-    this.#lastTemporary += 1;
-    const temporary = `${path}.${process.pid}.${this.#lastTemporary}.new`;
-    let made = false;
-    try {
-      const opened = await this.#openNew(temporary);
-      made = opened.made;
-      await using file = opened.file;
-      await file.writeFile(bytes);
-      await file.datasync();
-      await rename(temporary, path);
-      const directory = made ? takenBy(await stat(dirname(path))) : 0;
-      return takenBy(await file.stat()) + directory;
-    } catch (error) {
-      await rm(temporary, { force: true }).catch(() => {});
-      throw error;
-    }
-  }
-
-  /** Opens a new file, and makes its directory if need be: one that is empty may be taken away at any moment. */
-  async #openNew(path: string): Promise<{ file: FileHandle; made: boolean }> {
+    let taken = 0;
     for (let attempt = 1; ; attempt++) {
-      // It does not always say what is wrong.
-      const made = await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch(() => {
-        makeDirectory(dirname(path), 0o700);
-        return undefined;
-      });
+      const directory = dirname(path);
+      if (makeDirectory(directory, 0o700)) taken += takenBy(await stat(directory));
       try {
-        return { file: await open(path, "wx", 0o600), made: made !== undefined };
+        return taken + takenBy(await replaceFile(path, bytes));
       } catch (error) {
         if (!isAbsent(error) || attempt === MOST_ATTEMPTS) throw error;
       }

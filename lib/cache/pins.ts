@@ -2,10 +2,13 @@
  * Which chunks mounts need, for all who share a cache directory: a file of hashes for each reason a process has. Whoever
  * makes room leaves these alone. The files of dead processes do not count, and are taken away.
  */
+import { createHash } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { makeDirectory } from "../directories.ts";
+import { UserError } from "../errors.ts";
+import { isAbandoned, replaceFile } from "../replace-file.ts";
 
 const HASH_BYTES = 32;
 /** How often a process says that it is alive, for those in another container, who cannot see it. */
@@ -13,8 +16,16 @@ const HEARTBEAT_MS = 30_000;
 /** A few heartbeats: what has not been heard of for so long, and cannot be seen, is dead. */
 const SILENCE_MS = 120_000;
 
-/** The number of this process's table of processes (pid_namespaces(7)). */
-const NAMESPACE = /\d+/.exec(readlinkSync("/proc/self/ns/pid"))![0];
+/** What has been silent for so long does not come back (a process that was stopped, or its machine, does). */
+const FORGOTTEN_MS = 24 * 60 * 60 * 1000;
+
+/** Whether /proc shows this process's table of processes, and not that of whoever has started this container. */
+const SEES_OWN = linkOf("/proc/self") === String(process.pid);
+/** A number for that table (pid_namespaces(7)) on this machine since it was started. */
+const NAMESPACE = createHash("sha256")
+  .update(`${textOf("/proc/sys/kernel/random/boot_id")} ${linkOf("/proc/self/ns/pid")}`)
+  .digest()
+  .readUInt32BE();
 
 /** What one live process needs for one reason. */
 export interface Pin {
@@ -36,15 +47,14 @@ export class Pins {
 
   /** Pins chunks, in place of those that this process has pinned under the name. @throws Error when it cannot be written */
   async pin(name: string, keys: Iterable<string>): Promise<void> {
-    const file = this.#fileOf(name);
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 }).catch(() =>
-      makeDirectory(this.#directory, 0o700),
-    );
     const all = [...keys];
     const content = Buffer.alloc(HASH_BYTES * all.length);
     for (const [i, key] of all.entries()) content.write(key, HASH_BYTES * i, "hex");
-    await writeFile(`${file}.new`, content, { mode: 0o600 });
-    await rename(`${file}.new`, file);
+    // An empty file is what a broken disk may leave.
+    if (content.length === 0) return this.unpin(name);
+    const file = this.#fileOf(name);
+    makeDirectory(this.#directory, 0o700);
+    await replaceFile(file, content);
     this.#own.add(file);
   }
 
@@ -54,24 +64,29 @@ export class Pins {
     await rm(file, { force: true });
   }
 
-  /** What live processes have pinned. */
+  /** What live processes have pinned. @throws Error when that cannot be known: then nothing may be evicted */
   async read(): Promise<Pin[]> {
     const pins: Pin[] = [];
-    for (const file of await readdir(this.#directory).catch(() => [])) {
+    for (const file of await namesIn(this.#directory)) {
       const path = join(this.#directory, file);
-      const [, pid, started, namespace, name] = /^(\d+)-(\d+)-(\d+)-([\w-]+)$/.exec(file) ?? [];
-      // Being written, unless its process was killed.
-      if (file.endsWith(".new") && (await isYoung(path))) continue;
-      if (pid === undefined || !(await isAlive(path, pid, started!, namespace!))) {
-        await rm(path, { force: true }).catch(() => {});
-        continue;
-      }
+      const written = (await stat(path).catch(() => undefined))?.mtimeMs;
       // Taken away meanwhile: it does not count.
-      const content = await readFile(path).catch(() => Buffer.alloc(0));
+      if (written === undefined) continue;
+      const state = stateOf(file, written);
+      if (state === "gone") await rm(path, { force: true }).catch(() => {});
+      if (state !== "alive") continue;
+      const content = await contentOf(path);
+      if (content === undefined) continue;
+      if (content.length === 0 || content.length % HASH_BYTES > 0) {
+        throw new UserError(
+          `${path}, which says what a mount needs, is damaged: unmount it, or remove that file`,
+        );
+      }
       const keys = new Set<string>();
       for (let at = 0; at < content.length; at += HASH_BYTES) {
         keys.add(content.toString("hex", at, at + HASH_BYTES));
       }
+      const [pid, , , name] = partsOf(file)!;
       pins.push({ pid: Number(pid), name: name!, keys });
     }
     return pins;
@@ -88,28 +103,65 @@ export class Pins {
   }
 
   #fileOf(name: string): string {
-    return join(this.#directory, `${process.pid}-${startOf("self")}-${NAMESPACE}-${name}`);
+    return join(this.#directory, `${process.pid}-${startOf("self") ?? 0}-${NAMESPACE}-${name}`);
   }
 }
 
-async function isYoung(path: string): Promise<boolean> {
-  const written = await stat(path).catch(() => undefined);
-  return written !== undefined && Date.now() - written.mtimeMs < SILENCE_MS;
+async function namesIn(directory: string): Promise<string[]> {
+  return readdir(directory).catch(whenAbsent([]));
 }
 
-/** By its start a process is told from a later one with the same number; one of another container by its heartbeat. */
-async function isAlive(path: string, pid: string, started: string, namespace: string): Promise<boolean> {
-  if (namespace === NAMESPACE) return startOf(pid) === started;
-  const heard = await stat(path).catch(() => undefined);
-  return heard !== undefined && Date.now() - heard.mtimeMs < SILENCE_MS;
+async function contentOf(path: string): Promise<Buffer | undefined> {
+  return readFile(path).catch(whenAbsent(undefined));
+}
+
+/** For catch(): what it is when there is nothing. */
+function whenAbsent<T>(value: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code === "ENOENT") return value;
+    throw error;
+  };
+}
+
+/** A pin's file is called PID-START-NAMESPACE-NAME. */
+function partsOf(file: string): string[] | undefined {
+  return /^(\d+)-(\d+)-(\d+)-([\w-]+)$/.exec(file)?.slice(1);
+}
+
+/**
+ * By its start a process is told from a later one with the same number; one of another container by its heartbeat.
+ *
+ * @param written when its file was, or it was last heard of, in milliseconds since 1970
+ */
+function stateOf(file: string, written: number): "alive" | "silent" | "gone" {
+  const parts = partsOf(file);
+  // Being written, unless its process was killed.
+  if (parts === undefined) return isAbandoned(file, written) ? "gone" : "silent";
+  const [pid, started, namespace] = parts;
+  if (Number(namespace) === NAMESPACE && SEES_OWN) return startOf(pid!) === started ? "alive" : "gone";
+  const silence = Date.now() - written;
+  if (silence < SILENCE_MS) return "alive";
+  return silence < FORGOTTEN_MS ? "silent" : "gone";
 }
 
 /** When a process was started, in clock ticks since the host was: field 22 of proc_pid_stat(5). */
 function startOf(pid: string): string | undefined {
+  // The second field is a name in parentheses, which may have spaces and parentheses in it.
+  const text = textOf(`/proc/${pid}/stat`);
+  return text?.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+}
+
+function textOf(file: string): string | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is a name in parentheses, which may have spaces and parentheses in it.
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+function linkOf(file: string): string | undefined {
+  try {
+    return readlinkSync(file);
   } catch {
     return undefined;
   }

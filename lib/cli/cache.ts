@@ -1,5 +1,6 @@
 /** icfs cache: what this host keeps of canisters on disk. */
 import { Command } from "commander";
+import { checkPrivate } from "../cache/cache-directory.ts";
 import { removeChunk, stored } from "../cache/disk-space.ts";
 import { DiskStore } from "../cache/disk-store.ts";
 import { Pins } from "../cache/pins.ts";
@@ -28,7 +29,10 @@ export function cacheCommand(): Command {
         .description(description)
         .addOption(option("--cache-dir <dir>", "the cache").default(cacheDirectory()))
         .addOption(flag("--json", `print one object: ${json}`))
-        .action(action),
+        .action((options: CacheOptions) => {
+          checkPrivate(options.cacheDir);
+          return action(options);
+        }),
     );
   add(
     "ls",

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { appendFile, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { makeDirectory, stateDirectory } from "../directories.ts";
+import { makeOwnDirectory, stateDirectory } from "../directories.ts";
 
 /** One file a network, by its root key: the same id elsewhere is another canister. Its lines are canister ids, the oldest first. */
 function fileOf(rootKey: Uint8Array): string {
@@ -19,6 +19,6 @@ export async function deployedOn(rootKey: Uint8Array): Promise<string[]> {
 /** @throws Error when it cannot be written down */
 export async function rememberDeployed(canister: string, rootKey: Uint8Array): Promise<void> {
   const file = fileOf(rootKey);
-  makeDirectory(dirname(file), 0o700);
-  await appendFile(file, `${canister}\n`);
+  makeOwnDirectory(dirname(file), "set XDG_STATE_HOME to another directory");
+  await appendFile(file, `${canister}\n`, { flush: true });
 }

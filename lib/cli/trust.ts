@@ -6,7 +6,7 @@ import { parseCanisterId } from "../ic/agent.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import { oneLine } from "../log.ts";
 import { type AcceptedRelease, acceptedReleases, resetTrust } from "../source/icfs/accepted-releases.ts";
-import { flag } from "./options.ts";
+import { flag, option } from "./options.ts";
 
 export function trustCommand(): Command {
   const command = new Command("trust").description("the releases that this host has accepted");
@@ -19,6 +19,12 @@ export function trustCommand(): Command {
     .command("reset")
     .description("forget a canister: the next release it shows is accepted, whatever was there before")
     .argument("<canister>", "canister id")
+    .addOption(
+      option(
+        "--network <network>",
+        "only there: ic, local, a URL, or 16 digits, as `trust show` has it; default: on all networks",
+      ),
+    )
     .action(reset);
   return command;
 }
@@ -34,13 +40,29 @@ async function show({ json }: { json?: boolean }): Promise<void> {
   }
 }
 
-async function reset(canister: string): Promise<void> {
-  const forgotten = resetTrust(parseCanisterId(canister));
-  if (forgotten.length === 0) throw new UserError(`this host has not accepted anything from ${canister}`);
+async function reset(canister: string, { network }: { network?: string }): Promise<void> {
+  const isMeant = network === undefined ? undefined : await isOn(network);
+  const forgotten = await resetTrust(parseCanisterId(canister), isMeant);
+  if (forgotten.length === 0) {
+    const where = network === undefined ? "" : ` on ${network}; \`icfs trust show\` says on which it has`;
+    throw new UserError(`this host has not accepted anything from ${canister}${where}`);
+  }
   for (const one of forgotten) {
     const what = one === undefined ? "a damaged file" : `release ${one.number} on ${await networkOf(one)}`;
     console.log(oneLine(`forgot what was accepted of ${canister}: ${what}`));
   }
+}
+
+/** For resetTrust(): by the URL, by the root key of the IC, which has several, or by what `show` says of a network without one. @throws UserError */
+async function isOn(given: string): Promise<(key: string, accepted: AcceptedRelease | undefined) => boolean> {
+  if (/^[0-9a-f]{16}$/.test(given)) return (key) => key === given;
+  const { name, url } = resolveNetwork(given);
+  const main = name === "ic" ? sha256(await rootKeyOf(resolveNetwork("ic"), undefined)) : undefined;
+  return (key, accepted) => accepted?.url === url || (main?.startsWith(key) ?? false);
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** As --network has it, as far as that is known. */
@@ -48,6 +70,6 @@ async function networkOf({ url, network }: AcceptedRelease): Promise<string> {
   const known = ["ic", "local"].map(resolveNetwork).find((one) => one.url === url);
   if (known !== undefined || url !== undefined) return known?.name ?? url!;
   const main = await rootKeyOf(resolveNetwork("ic"), undefined);
-  if (createHash("sha256").update(main).digest("hex") === network) return "ic";
+  if (sha256(main) === network) return "ic";
   return `(network with the root key ${network.slice(0, 16)})`;
 }

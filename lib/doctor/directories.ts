@@ -1,8 +1,9 @@
 /** The directories that a mount keeps things in: can they be had, are they private, and is there room. */
 import { access, constants, stat, statfs } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { checkPrivate } from "../cache/cache-directory.ts";
 import { stored } from "../cache/disk-space.ts";
+import { mustBeOwn } from "../directories.ts";
 import { messageOf } from "../errors.ts";
 import { limitText, megabytes } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
@@ -17,7 +18,7 @@ export const cache: Check = {
     const advice = "choose another with --cache-dir, or do without by --max-cache-size 0";
     if (place.problem !== undefined) return [fail(place.problem, advice)];
     // Its message says what to do.
-    if (place.exists) checkPrivate(cacheDirectory, await stat(cacheDirectory));
+    if (place.exists) checkPrivate(cacheDirectory);
     return [ok(place.found), await room(cacheDirectory, place.existing, cacheCapacity)];
   },
 };
@@ -26,8 +27,13 @@ export const state: Check = {
   name: "state",
   async run({ stateDirectory }) {
     const place = await placeFor(stateDirectory);
-    if (place.problem === undefined) return [ok(place.found)];
-    return [fail(place.problem, "which releases this host accepts is kept there: set XDG_STATE_HOME")];
+    if (place.problem !== undefined) {
+      return [fail(place.problem, "which releases this host accepts is kept there: set XDG_STATE_HOME")];
+    }
+    for (const one of [stateDirectory, join(stateDirectory, "trust")]) {
+      mustBeOwn(one, "set XDG_STATE_HOME to another directory");
+    }
+    return [ok(place.found)];
   },
 };
 

@@ -11,6 +11,7 @@ import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
 import { makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { syncDirectorySync, unfinishedNameOf } from "../replace-file.ts";
 
 /** Where the identity lies that publishing commands make for themselves. */
 export function defaultIdentityFile(): string {
@@ -93,9 +94,14 @@ function pemFilesIn(directory: string): string {
   return `name the PEM file in it, ${more.length > 0 ? "such as " : ""}${join(directory, first)}`;
 }
 
+const RESTORE =
+  "restore it from a copy. Without one the key is lost: what it owns is then for its canisters' controllers, and the file for you to remove";
+
 /** What a file without a private key is. */
 function whatElse(text: string): string {
-  if (text.trim() === "") return "it is empty";
+  // As a power cut, or a disk that was full, leaves files of programs that do not mind.
+  if (text.replaceAll("\0", "").trim() === "") return `it is empty: ${RESTORE}`;
+  if (/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(text)) return `it is torn: ${RESTORE}`;
   const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1];
   if (label === undefined) return "it is no PEM file";
   return `it holds a ${label.toLowerCase()}; the file that is kept secret is wanted`;
@@ -118,17 +124,20 @@ export function defaultIdentity(): SignIdentity {
   return loadIdentity(file);
 }
 
-/** Writes a new key to `file`, whole or not at all. @throws an error of code EEXIST when there is one */
+/** Writes a new key to `file`, whole or not at all, also after a power cut. @throws an error of code EEXIST when there is one */
 function makeIdentity(file: string): void {
-  const temporary = `${file}.${process.pid}`;
+  const temporary = unfinishedNameOf(file);
   const { privateKey } = generateKeyPairSync("ed25519");
   try {
     writeFileSync(temporary, privateKey.export({ type: "pkcs8", format: "pem" }), {
       mode: 0o600,
+      flag: "wx",
       flush: true,
     });
     linkSync(temporary, file);
   } finally {
     rmSync(temporary, { force: true });
   }
+  // Who owns what is deployed from now on must not be gone after a power cut.
+  syncDirectorySync(dirname(file));
 }

@@ -1,7 +1,7 @@
 /** The release that a mount begins with: the newest one, or what was kept on this host when the network does not say. */
 import type { Principal } from "@dfinity/principal";
 import { messageOf, UserError } from "../errors.ts";
-import { type KeptBy, keepRelease, keptRelease, newestCertifiedTime } from "../source/kept.ts";
+import { type KeptBy, keepRelease, keptRelease, newerThanKept, newestCertifiedTime } from "../source/kept.ts";
 import type { Release } from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
 import { ageText } from "../units.ts";
@@ -13,6 +13,8 @@ export interface FirstRelease {
   readonly tree: Tree;
   /** Why it is one that was kept, if it is. */
   readonly warning: string | undefined;
+  /** What proves it is on disk. */
+  readonly isKept: boolean;
 }
 
 /**
@@ -28,10 +30,12 @@ export async function openFirst(
 ): Promise<FirstRelease> {
   const { source } = from;
   const { canister } = from.address;
+  let useless: string | undefined;
   const kept =
     store &&
     (await keptRelease(store, from).catch((error) => {
-      log.warn(`what was kept of ${canister} is of no use: ${messageOf(error)}`);
+      useless = `what was kept of ${canister} is of no use: ${messageOf(error)}`;
+      log.warn(useless);
       return undefined;
     }));
   let reason = "--offline";
@@ -39,25 +43,30 @@ export async function openFirst(
     try {
       const release = await source.newest();
       const tree = await source.tree(release, store);
-      if (store) await keepRelease(store, from, release);
-      return { release, tree, warning: undefined };
+      const isKept = store !== undefined && (await keepRelease(store, from, release, log));
+      return { release, tree, warning: undefined, isKept };
     } catch (error) {
       if (kept === undefined) throw error;
       reason = messageOf(error);
     }
   }
   if (store === undefined || kept === undefined) {
-    throw nothingKept(canister);
+    throw useless === undefined ? nothingKept(canister) : new UserError(useless);
   }
-  const age = ageOf(kept.certifiedAt, await newestCertifiedTime(store));
+  const age = ageOf(kept.certifiedAt, await newestCertifiedTime(store, from.address.rootKey));
   if (age > maxStale) {
     throw new UserError(
       `what is kept of ${canister} was certified ${ageText(age)} ago, which --max-stale does not allow, and there is nothing newer: ${reason}`,
     );
   }
-  const warning = `mounted from what was kept on this host, certified ${ageText(age)} ago: ${reason}`;
+  const newer = newerThanKept(from, kept);
+  const back =
+    newer === undefined
+      ? ""
+      : `. It is release ${kept.number}: this host has accepted release ${newer} since, and not kept it yet`;
+  const warning = `mounted from what was kept on this host, certified ${ageText(age)} ago: ${reason}${back}`;
   log.warn(warning);
-  return { release: kept, tree: await source.tree(kept, store), warning };
+  return { release: kept, tree: await source.tree(kept, store), warning, isKept: true };
 }
 
 /** Milliseconds since a time, by the clock, or by the newest certificate when the clock is behind that. */

@@ -259,9 +259,12 @@ export class Follower {
     const isHere = await this.#live.isHere(tree);
     signal.throwIfAborted();
     if (!isHere) target.hydration = undefined;
-    if (isLive) await this.#live.keep();
     if (!isHere) log.warn(`not all of ${name} could be kept in the cache: it is read on demand`);
-    return isHere;
+    if (!isLive) return isHere;
+    await this.#live.keep();
+    if (this.#live.isKept || !isHere) return isHere;
+    log.warn(`what proves ${name} could not be kept: it cannot be mounted again without the network`);
+    return false;
   }
 
   async #fetchLive(): Promise<void> {

@@ -28,10 +28,10 @@ export interface MountedRelease extends ServedRelease {
 export interface Disk extends BlobStore {
   /** Whether chunks of those sizes, in bytes, can be kept together. */
   fits(sizes: readonly number[]): boolean;
-  /** Whether a chunk is here. @param key SHA-256 in hexadecimal @param size in bytes */
-  has(key: string, size: number): Promise<boolean>;
-  /** Keeps these chunks from being evicted, in place of those of that name before. Never rejects. */
-  pin(name: string, keys: ReadonlySet<string>): Promise<void>;
+  /** Whether a chunk is here. @param key SHA-256 in hexadecimal @param size in bytes, if it is known */
+  has(key: string, size?: number): Promise<boolean>;
+  /** Keeps these chunks from being evicted, in place of those of that name before; whether they are. Never rejects. */
+  pin(name: string, keys: ReadonlySet<string>): Promise<boolean>;
 }
 
 /** Chunks in memory, as seen from here (lib/cache/chunk-cache.ts). */
@@ -70,11 +70,14 @@ export class LiveRelease {
   /** When (of performance.now()) the release was last kept. */
   #keptAt = performance.now();
   #keptLearned = 0;
+  /** What proves the live release is on disk, and what its tree is made of. */
+  #isProofKept: boolean;
+  #isPinned = false;
 
-  /** @param first which was kept when it was opened */
+  /** @param first `isKept`: whether what proves it was kept when it was opened */
   constructor(
     from: KeptBy,
-    { release, tree }: ServedRelease,
+    { release, tree, isKept = true }: ServedRelease & { readonly isKept?: boolean },
     chunks: ChunkPresence,
     options: LiveReleaseOptions,
   ) {
@@ -83,6 +86,7 @@ export class LiveRelease {
     this.#options = options;
     this.#now = { release, tree, hydration: undefined };
     this.#newestTime = release.certifiedAt;
+    this.#isProofKept = isKept;
   }
 
   /** What new readers get. */
@@ -147,6 +151,7 @@ export class LiveRelease {
       await this.#transport!.switchTo(() => {
         const held = swap(paths);
         this.#now = next;
+        this.#isProofKept = false;
         switched();
         mountedNames.switched(held, next);
       });
@@ -156,12 +161,22 @@ export class LiveRelease {
     await this.reserve();
   }
 
+  /** Whether this host can mount the live release again without the network, once all its chunks are here. Without a disk nobody has asked for that. */
+  get isKept(): boolean {
+    return this.#options.store === undefined || (this.#isProofKept && this.#isPinned);
+  }
+
   /** Keeps what proves the live release, and what is known of it. */
   async keep(): Promise<void> {
     this.#keptAt = performance.now();
     this.#keptLearned = this.#from.source.learned;
-    const { store } = this.#options;
-    if (store !== undefined) await keepRelease(store, this.#from, this.#now.release);
+    const { store, log } = this.#options;
+    const { release } = this.#now;
+    if (store === undefined) return;
+    const pieces = await Promise.all(this.#from.source.piecesOf(release).map((piece) => store.has(piece)));
+    const isKept = (await keepRelease(store, this.#from, release, log)) && !pieces.includes(false);
+    // Else another has gone live meanwhile, and says so itself.
+    if (release.hash.equals(this.#now.release.hash)) this.#isProofKept = isKept;
   }
 
   /** Keeps it when more is known of it than the last time. */
@@ -184,7 +199,7 @@ export class LiveRelease {
     const fits = store.fits(sizes);
     const keys = new Set(releases.flatMap(({ release }) => this.#from.source.piecesOf(release)));
     if (fits) for (const chunk of chunks) if (chunk.sha256 !== undefined) keys.add(keyOf(chunk));
-    await store.pin(PIN, keys);
+    this.#isPinned = await store.pin(PIN, keys);
     return fits;
   }
 

@@ -12,7 +12,7 @@ import { nothingKept, openFirst } from "./first-release.ts";
 import { CanisterMount } from "./mount.ts";
 import type { CanisterMountOptions } from "./options.ts";
 import { untilNetworkAnswers } from "./outage.ts";
-import type { MountDescription } from "./report/status.ts";
+import type { MountDescription, MountStatus } from "./report/status.ts";
 import { ServiceManager } from "./report/systemd.ts";
 import { answerSignals } from "./signals.ts";
 
@@ -69,7 +69,7 @@ export async function serveMount(
         log.info(`${mountpoint}: ${mount!.name} of ${canister} (${source}, ${verified}) is mounted`);
         mount!.follow();
         if (options.ready === "hydrated") await mount!.hydrated;
-        await ready(mount!.describe());
+        await ready(wantsWhole(options, mount!.describe(), mount!.status()));
         await manager?.ready(mount!.status());
       },
       log,
@@ -83,6 +83,18 @@ export async function serveMount(
     await mount?.keepLearned();
     await store?.close();
   }
+}
+
+/** The description, with a word of it when the mount was to be hydrated first, and could not be. */
+function wantsWhole(
+  { ready }: CanisterMountOptions,
+  described: MountDescription,
+  { hydrated }: MountStatus,
+): MountDescription {
+  if (ready !== "hydrated" || hydrated) return described;
+  const missing = "not all of it could be kept on this host, which still needs the network; the log says why";
+  const warning = described.warning === undefined ? missing : `${described.warning}; ${missing}`;
+  return { ...described, warning };
 }
 
 /**

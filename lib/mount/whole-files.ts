@@ -14,7 +14,7 @@ export interface HoldingChunks extends Chunks {
 
 /** Keeps chunks from being evicted, under a name of the caller's. */
 export interface Pins {
-  pin(name: string, keys: Iterable<string>): Promise<void>;
+  pin(name: string, keys: Iterable<string>): Promise<unknown>;
   unpin(name: string): Promise<void>;
 }
 

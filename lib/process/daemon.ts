@@ -9,9 +9,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type FileHandle, open } from "node:fs/promises";
 import { constants } from "node:os";
-import { dirname } from "node:path";
-import { makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { prepareLogDirectory } from "./log-file.ts";
 
 export interface BackgroundRequest {
   /** The arguments after the node executable, the script first. Relative paths in them mean what they do now. */
@@ -105,9 +104,10 @@ function lastReport(
 
 async function openLog(file: string): Promise<FileHandle> {
   try {
-    makeDirectory(dirname(file));
+    prepareLogDirectory(file);
     return await open(file, "a+", 0o640);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(
       `cannot write the daemon's log (${messageOf(error)}): choose another with --log-file`,
     );

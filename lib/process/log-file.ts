@@ -2,9 +2,18 @@
  * The file that a daemon logs to. Who started it has opened it as stdout and stderr (daemon.ts). It may be moved away meanwhile, as
  * logrotate does, and then opened anew; and its disk may be full, which costs lines and nothing else.
  */
-import { closeSync, constants, fstatSync, openSync, type Stats, statSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname } from "node:path";
-import { makeDirectory } from "../directories.ts";
+import { makeDirectory, mustBeOwn } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 
 const [STDOUT, STDERR] = [1, 2];
@@ -13,6 +22,28 @@ const MODE = 0o640;
 const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK, O_NOCTTY } = constants;
 /** Opening must not wait, for whoever reads a pipe above all: the thread that does it answers all readers of the mount. */
 const FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY;
+
+const CHOOSE_ANOTHER = "choose another file with --log-file";
+
+/**
+ * Makes the directory of a log, if need be, and makes sure that nobody else can have put something in the log's place, such as a link to
+ * another file of this user's. Directories of root's are the administrator's; where everybody may write in them, as in /tmp, the
+ * file itself is looked at.
+ *
+ * @throws Error; UserError when somebody can
+ */
+export function prepareLogDirectory(path: string): void {
+  const directory = dirname(path);
+  makeDirectory(directory, 0o755);
+  const { uid, mode } = statSync(directory);
+  // A group may write in /var/log, where the system's loggers are no root.
+  const isOpen = (mode & 0o1002) === 0o002;
+  if (isOpen || uid !== 0 || lstatSync(directory).uid !== 0) mustBeOwn(directory, CHOOSE_ANOTHER);
+  const file = (mode & 0o002) === 0 ? undefined : lstatSync(path, { throwIfNoEntry: false });
+  if (file !== undefined && file.uid !== 0 && file.uid !== process.geteuid!()) {
+    throw new UserError(`${path} belongs to another user: ${CHOOSE_ANOTHER}`);
+  }
+}
 
 export class LogFile {
   readonly #path: string;
@@ -58,7 +89,7 @@ export class LogFile {
     if (!old.isFile()) return;
     const now = statSync(this.#path, { throwIfNoEntry: false });
     if (now?.dev === old.dev && now.ino === old.ino) return;
-    makeDirectory(dirname(this.#path));
+    prepareLogDirectory(this.#path);
     const descriptor = openFile(this.#path);
     if (this.#descriptor !== STDERR) closeSync(this.#descriptor);
     this.#descriptor = descriptor;

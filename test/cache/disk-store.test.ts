@@ -11,6 +11,7 @@ import { stored } from "../../lib/cache/disk-space.ts";
 import { DiskStore, openDiskStore } from "../../lib/cache/disk-store.ts";
 import { Pins } from "../../lib/cache/pins.ts";
 import { createLog } from "../../lib/log.ts";
+import { runInContainer } from "../support/containers.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 
 const run = promisify(execFile);
@@ -194,8 +195,7 @@ t.test("a full disk, and one that is read-only, are gone without", async (t) => 
   const readOnly = await open(t, 1024 * KiB, directory);
   const { key, bytes } = chunk(100);
   await readOnly.store.write(key, bytes);
-  // Node says ENOENT of a directory that cannot be made there.
-  t.match(readOnly.store.problem, /EROFS|read-only|ENOENT/i);
+  t.match(readOnly.store.problem, /EROFS: read-only file system/);
   t.ok(await readOnly.store.read((await stored(directory)).chunks[0]!.key), "what is there is read");
   await readOnly.store.writeBlob("name", bytes);
   t.equal(await readOnly.store.readBlob("name"), undefined);
@@ -204,12 +204,85 @@ t.test("a full disk, and one that is read-only, are gone without", async (t) => 
 t.test("small files", async (t) => {
   const { store, directory } = await open(t);
   t.equal(await store.readBlob("name"), undefined);
-  await store.writeBlob("name", Buffer.from("first"));
+  t.equal(await store.writeBlob("name", Buffer.from("first")), true);
   await store.writeBlob("name", Buffer.from("second"));
   t.same(await store.readBlob("name"), Buffer.from("second"));
-  await store.writeBlob("large", Buffer.alloc(33 * 1024 * KiB));
+  t.equal(await store.writeBlob("large", Buffer.alloc(33 * 1024 * KiB)), false);
   t.equal(await store.readBlob("large"), undefined, "is not kept");
   t.same(await readFile(join(directory, "proofs/name")), Buffer.from("second"));
+  const isOlder = async (before: Buffer) => {
+    t.same(before, Buffer.from("second"));
+    return false;
+  };
+  t.equal(await store.writeBlob("name", Buffer.from("first"), isOlder), true, "what is there is to stay");
+  t.same(await store.readBlob("name"), Buffer.from("second"));
+});
+
+t.test("several containers, over one slow disk: each keeps all that it writes", async (t) => {
+  const { directory, store } = await open(t);
+  // Made by hand, as one that another container has just begun.
+  const unfinished = join(directory, "chunks/aa", `${"a".repeat(64)}.00.new`);
+  await mkdir(join(directory, "chunks/aa"), { recursive: true });
+  await writeFile(unfinished, "half of it");
+  const COUNT = 12;
+  const program = new URL("container-writer.ts", import.meta.url);
+  const containers = Array.from({ length: 4 }, () => runInContainer(program, [directory, String(COUNT)]));
+  for (const result of await Promise.all(containers))
+    t.match(result, { code: 0, stderr: "", stdout: "kept\n" });
+  t.equal((await stored(directory)).chunks.length, COUNT);
+  t.equal((await store.readBlob("counter"))!.toString(), String(COUNT), "only forwards");
+  t.same(await readdir(join(directory, "pins")), [], "each has taken its own away");
+  const left = (await readdir(directory, { recursive: true })).filter((name) => name.endsWith(".new"));
+  t.same(
+    left.map((name) => join(directory, name)),
+    [unfinished],
+    "and nothing of others",
+  );
+});
+
+t.test(
+  "a pin of another container that is silent does not count, and is not taken away for a day",
+  async (t) => {
+    const { directory } = await open(t);
+    const { key } = chunk();
+    const pins = new Pins(directory);
+    t.teardown(() => pins.close());
+    const path = join(directory, "pins/1-2-3-trees");
+    await mkdir(join(directory, "pins"));
+    const content = Buffer.from(key, "hex");
+    await writeFile(path, content);
+    const silentFor = (seconds: number) =>
+      utimes(path, Date.now() / 1000 - seconds, Date.now() / 1000 - seconds);
+    t.match(await pins.read(), [{ pid: 1, name: "trees" }]);
+    await silentFor(3600);
+    t.same(await pins.read(), []);
+    await silentFor(0);
+    t.equal((await pins.read()).length, 1, "it was stopped for a while, and goes on");
+    await silentFor(25 * 3600);
+    t.same(await pins.read(), []);
+    t.same(await readdir(join(directory, "pins")), []);
+  },
+);
+
+t.test("where it cannot be known what mounts need, nothing is evicted", async (t) => {
+  const { store, directory } = await open(t, 30 * KiB);
+  const chunks = Array.from({ length: 3 }, () => chunk());
+  for (const { key, bytes } of chunks) await store.write(key, bytes);
+  await store.pin("trees", [chunks[0]!.key, chunks[1]!.key]);
+  const [name] = await readdir(join(directory, "pins"));
+  for (const length of [0, 1, 33, 63]) {
+    await truncate(join(directory, "pins", name!), length);
+    const other = await open(t, 30 * KiB, directory);
+    const { key, bytes } = chunk();
+    await other.store.write(key, bytes);
+    t.match(
+      other.store.problem,
+      /which says what a mount needs, is damaged: unmount it, or remove that file/,
+    );
+    for (const one of chunks) t.same(await store.read(one.key), one.bytes, `cut off at ${length}`);
+  }
+  await store.pin("trees", []);
+  t.same(await readdir(join(directory, "pins")), [], "nothing is pinned by no file");
 });
 
 t.test("the directory is private, or refused", async (t) => {

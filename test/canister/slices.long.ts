@@ -10,7 +10,13 @@ import { type CanisterStatus, type IcfsCanister, icfsCanister } from "../../lib/
 import { withQuickPut } from "../../lib/publish/quick-put.ts";
 import { memoryOf } from "../support/canister-memory.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
-import { ICFS_WASM, sha256, type StartedCanister, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+import {
+  ICFS_WASM,
+  type StartedCanister,
+  sha256,
+  startIcfsCanister,
+  treeOf,
+} from "../support/icfs-canister.ts";
 import { OWNER } from "../support/kept-networks.ts";
 import { startEmptyNetwork } from "../support/networks.ts";
 
@@ -99,10 +105,7 @@ t.test("260,000 loose chunks are due at once", { timeout: 600_000 }, async (t) =
 });
 
 /** A canister that is there, on a network that has started again. */
-async function reopened(
-  network: StartedCanister["network"],
-  id: Principal,
-): Promise<StartedCanister> {
+async function reopened(network: StartedCanister["network"], id: Principal): Promise<StartedCanister> {
   const { openReader } = await import("../../lib/source/icfs/open-release.ts");
   const { encodeManifest } = await import("../../lib/tree/manifest-encoder.ts");
   const owner = icfsCanister(network.agent, id);

@@ -77,3 +77,17 @@ t.test("a cache in memory", async (t) => {
     { level: "warn", message: /it is in memory \(tmpfs\)/, advice: /--cache-dir/ },
   ]);
 });
+
+t.test("what was accepted is nobody else's to say", async (t) => {
+  const host = await hostWith(t, { "state/trust": null });
+  const trust = join(host.stateDirectory, "trust");
+  await chmod(host.stateDirectory, 0o700);
+  await chmod(trust, 0o777);
+  await t.rejects(state.run(host), {
+    message: /others may write in \S+trust: chmod 700 it, or set XDG_STATE_HOME/,
+  });
+  await chmod(trust, 0o700);
+  t.match(await state.run(host), [{ level: "ok" }]);
+  await chown(host.stateDirectory, 65534, 65534);
+  await t.rejects(state.run(host), { message: /state belongs to another user: set XDG_STATE_HOME/ });
+});

@@ -97,7 +97,18 @@ t.test("keys of other kinds, and what is no key", async (t) => {
       /holds a key as OpenSSH writes it, which icfs does not read: make one with `/,
     ],
     garbage: [await pem("garbage", "echo hello"), /holds no private key: it is no PEM file$/],
-    "an empty file": [await pem("empty", "true"), /holds no private key: it is empty$/],
+    "an empty file": [
+      await pem("empty", "true"),
+      /holds no private key: it is empty: restore it from a copy\./,
+    ],
+    "a file of zeros": [
+      await pem("zeros", "head -c 119 /dev/zero"),
+      /holds no private key: it is empty: restore it from a copy\./,
+    ],
+    "a file that was cut off": [
+      await pem("torn", "cat", "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEI"),
+      /holds no private key: it is torn: restore it from a copy\./,
+    ],
     "a broken block": [
       await pem("broken", "cat", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
       /holds a private key that is damaged/,

@@ -94,3 +94,19 @@ t.test("what cannot be kept goes live all the same, to be read on demand", async
   while (live.now.release !== B) await sleep(5);
   t.ok(logged.some((line) => /is live \(it is read on demand\)/.test(line)));
 });
+
+t.test("a release whose proof could not be kept does not count as here, and that is said", async (t) => {
+  const { live, logged, broken, onDisk, follower } = following(async (_tree, progress) => {
+    onDisk.add(keyOf(chunkOf("a")));
+    progress.filesDone = progress.files;
+  });
+  broken.add("proof");
+  void follower.run();
+  await follower.hydrated;
+  t.equal(live.isKept, false);
+  t.match(
+    logged.join("\n"),
+    /what proves .* could not be kept: it cannot be mounted again without the network/,
+  );
+  t.notMatch(logged.join("\n"), /it needs no network/);
+});

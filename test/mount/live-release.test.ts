@@ -188,3 +188,24 @@ t.test("what stays in memory", async (t) => {
     "else it would be nowhere",
   );
 });
+
+t.test(
+  "whether this host can mount it again: what proves it, what its tree is made of, and pins are on disk",
+  async (t) => {
+    for (const what of ["proof", "manifest", "pins"] as const) {
+      const { live, broken } = liveOf(first());
+      await live.reserve();
+      await live.keep();
+      t.equal(live.isKept, true);
+      broken.add(what);
+      await live.switchTo(next(), () => t.equal(live.isKept, false, "not yet"));
+      t.equal(live.isKept, false, `without ${what}`);
+      broken.clear();
+      await live.renew(B);
+      await live.reserve();
+      t.equal(live.isKept, true, "as soon as there is room again");
+    }
+    const { live } = liveOf(first(), { disk: false });
+    t.equal(live.isKept, true, "without a disk nobody has asked for that");
+  },
+);

@@ -63,6 +63,8 @@ export function liveOf(
   /** Keys of chunks on disk, and of those in memory. */
   const onDisk = new Set<string>();
   const inMemory = new Set<string>();
+  /** What the disk does not take any more. */
+  const broken = new Set<"proof" | "manifest" | "pins">();
   const pinned = { keys: new Set<string>() as ReadonlySet<string> };
   const source = {
     kind: "icfs",
@@ -76,10 +78,11 @@ export function liveOf(
   const store = {
     fits: (sizes: readonly number[]) => sizes.reduce((sum, size) => sum + size, 0) <= capacity,
     readBlob: async () => undefined,
-    writeBlob: async () => {},
-    has: async (key: string) => onDisk.has(key),
+    writeBlob: async () => !broken.has("proof"),
+    has: async (key: string) => onDisk.has(key) || (key.startsWith("manifest") && !broken.has("manifest")),
     async pin(_name: string, keys: ReadonlySet<string>) {
       pinned.keys = keys;
+      return !broken.has("pins");
     },
   };
   const from = {
@@ -99,5 +102,5 @@ export function liveOf(
   );
   live.mounted(fileSystem, { switchTo: transport }, { paths: async () => [], switched: () => {} });
   const pieces = (...releases: Release[]) => releases.flatMap((release) => source.piecesOf(release));
-  return { live, fileSystem, source, log, logged, kept, onDisk, inMemory, pinned, pieces };
+  return { live, fileSystem, source, log, logged, kept, onDisk, inMemory, broken, pinned, pieces };
 }

@@ -2,10 +2,24 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, constants, openSync, rmSync, writeFileSync } from "node:fs";
-import { mkdir, readdir, readFile, readlink, rename, rm } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  lchown,
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
+import { prepareLogDirectory } from "../../lib/process/log-file.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { plain } from "../support/plain.ts";
 
@@ -170,4 +184,46 @@ t.test("while other threads open files, no line goes elsewhere", async (t) => {
   t.ok(logs.length <= 3 && logs.every((name) => name === path), "it has the newest open, and no other", {
     logs,
   });
+});
+
+t.test("a place where others can put something is not logged to", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const at = (...names: string[]) => join(directory, ...names);
+  const { umask } = process;
+  t.teardown(() => umask(0o022));
+  umask(0);
+  prepareLogDirectory(at("new/below/log"));
+  umask(0o022);
+  for (const name of ["new", "new/below"])
+    t.equal((await stat(at(name))).mode & 0o777, 0o755, "nobody else's");
+  const refused = (path: string, message: RegExp) =>
+    t.throws(() => prepareLogDirectory(path), { name: "UserError", message });
+
+  await mkdir(at("others"));
+  await chown(at("others"), 65534, 65534);
+  refused(at("others/log"), /others belongs to another user: choose another file with --log-file/);
+  await symlink(at("new"), at("link"));
+  prepareLogDirectory(at("link/log"));
+  await lchown(at("link"), 65534, 65534);
+  refused(at("link/log"), /link is a symbolic link, and others may have made it: choose another file/);
+  await mkdir(at("open"));
+  await chmod(at("open"), 0o777);
+  refused(at("open/log"), /others may write in \S+open: chmod 700 it, or choose another file/);
+  await chmod(at("open"), 0o775);
+  prepareLogDirectory(at("open/log"));
+
+  await t.test("in /tmp and the like", async (t) => {
+    await chmod(at("open"), 0o1777);
+    prepareLogDirectory(at("open/log"));
+    await writeFile(at("open/log"), "");
+    prepareLogDirectory(at("open/log"));
+    await symlink("/etc/passwd", at("open/planted"));
+    for (const name of ["log", "planted"]) {
+      await lchown(at("open", name), 65534, 65534);
+      t.throws(() => prepareLogDirectory(at("open", name)), {
+        message: new RegExp(`open/${name} belongs to another user: choose another file with --log-file`),
+      });
+    }
+  });
+  for (const device of ["/dev/null", "/dev/stderr"]) prepareLogDirectory(device);
 });

@@ -2,22 +2,25 @@
  * How a mount's process is asked about itself: HTTP over a socket that is named for the mount's device number, in the
  * host's runtime directory. Only the user who mounted can ask: file names of a private canister stand in the answers.
  */
-import { chmodSync, rmSync, statSync } from "node:fs";
+import { chmodSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { dirname, join } from "node:path";
-import { makeDirectory } from "../../directories.ts";
+import { makeOwnDirectory, mustBeOwn } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Mount } from "../../fs/mounting/mountinfo.ts";
 import type { Log } from "../../log.ts";
+import { unfinishedNameOf } from "../../replace-file.ts";
 import { createBoundedServer } from "./bounded-server.ts";
 import type { MountStatus } from "./status.ts";
 
 /** Milliseconds: the answer is made from memory, by a process that may be verifying something. */
 const TIMEOUT_MS = 5000;
+/** What to do when somebody else has the directory first. */
+const SET_ANOTHER = "have its owner remove it, or set XDG_RUNTIME_DIR to a directory of your own";
 
 function socketOf({ device }: Mount): string {
   // Root's is the same whether an administrator asks or the boot mounted: XDG_RUNTIME_DIR would differ.
-  const runtime = process.getuid!() === 0 ? "/run" : (process.env.XDG_RUNTIME_DIR ?? "/tmp");
+  const runtime = process.getuid!() === 0 ? "/run" : process.env.XDG_RUNTIME_DIR || "/tmp";
   const directory = runtime === "/tmp" ? `icfs-${process.getuid!()}` : "icfs";
   return join(runtime, directory, `${device.replace(":", "-")}.sock`);
 }
@@ -30,36 +33,53 @@ export function serveControl(mount: Mount, status: () => MountStatus, log: Log):
     response.end(JSON.stringify(status()));
   });
   server.on("error", (error) => log.warn(`icfs status cannot ask this mount: ${messageOf(error)}`));
+  // libuv removes a socket by the name that it was given: by then another mount may have this one's number.
+  const made = unfinishedNameOf(socket);
+  let own: number | undefined;
   try {
-    makeDirectory(dirname(socket), 0o700);
-    // Of a process that was killed; the kernel has given its number to this mount.
-    rmSync(socket, { force: true });
-    server.listen(socket, () => chmodSync(socket, 0o600)).unref();
+    makeOwnDirectory(dirname(socket), SET_ANOTHER);
+    server
+      .listen(made, () => {
+        try {
+          chmodSync(made, 0o600);
+          own = lstatSync(made).ino;
+          // In place of what a process has left that was killed; the kernel has given its number to this mount.
+          renameSync(made, socket);
+        } catch (error) {
+          server.emit("error", error);
+        }
+      })
+      .unref();
   } catch (error) {
-    log.warn(`icfs status cannot ask this mount: ${messageOf(error)}`);
+    server.emit("error", error);
   }
   return {
     close() {
       server.close();
       server.closeAllConnections();
-      rmSync(socket, { force: true });
+      if (own !== undefined && lstatSync(socket, { throwIfNoEntry: false })?.ino === own) {
+        rmSync(socket, { force: true });
+      }
     },
   };
 }
 
-/** Below /tmp another user may have made it, who could answer anything. @throws Error */
-function mustBeOwn(socket: string): void {
-  const { uid } = statSync(dirname(socket));
-  if (uid !== process.getuid!()) throw new Error(`${dirname(socket)} belongs to another user`);
+/** Others could answer anything. @throws Error; UserError */
+function mustBeOwnSocket(socket: string): void {
+  mustBeOwn(dirname(socket), SET_ANOTHER);
+  const status = lstatSync(socket);
+  if (!status.isSocket()) throw new Error(`${socket} is no socket`);
+  if (status.uid !== process.getuid!()) throw new Error(`${socket} belongs to another user`);
 }
 
 /** What the process that serves a mount says of it. @throws UserError when it does not answer */
 export async function askStatus(mount: Mount): Promise<MountStatus> {
   try {
-    mustBeOwn(socketOf(mount));
+    mustBeOwnSocket(socketOf(mount));
     return await new Promise<MountStatus>((resolve, reject) => {
       const asked = request(
-        { socketPath: socketOf(mount), path: "/status", timeout: TIMEOUT_MS },
+        // Not over a connection of before: another mount may have the name by now.
+        { socketPath: socketOf(mount), path: "/status", timeout: TIMEOUT_MS, agent: false },
         async (response) => {
           try {
             const parts: Buffer[] = [];

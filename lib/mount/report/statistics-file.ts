@@ -1,9 +1,9 @@
 /** The counters of a mount in a file, on SIGUSR1 and at its end (--stats-file). */
-import { randomUUID } from "node:crypto";
 import { closeSync, constants, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
+import { unfinishedNameOf } from "../../replace-file.ts";
 import type { Release } from "../../source/source.ts";
 import { namesOf } from "../../source/words.ts";
 
@@ -23,13 +23,12 @@ export function writeStatistics(file: string, release: Release, statistics: Cach
       closeSync(descriptor);
       return;
     }
-    // Where others may write as well, they cannot know its name: what they put there, a link perhaps, would be written to.
-    const temporary = `${file}.${randomUUID()}.new`;
+    const unfinished = unfinishedNameOf(file);
     try {
-      writeFileSync(temporary, text, { flag: "wx" });
-      renameSync(temporary, file);
+      writeFileSync(unfinished, text, { flag: "wx" });
+      renameSync(unfinished, file);
     } catch (error) {
-      rmSync(temporary, { force: true });
+      rmSync(unfinished, { force: true });
       throw error;
     }
   } catch (error) {

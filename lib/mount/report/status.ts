@@ -34,7 +34,7 @@ export interface MountStatus extends MountDescription {
   readonly problem?: string;
   /** There was an answer, which this mount does not accept: it is not an outage, and does not end by itself. */
   readonly refused?: true;
-  /** All of the release can be read without the network. */
+  /** All of the release can be read without the network, and mounted again. */
   readonly hydrated: boolean;
   readonly hydration?: Hydration;
   /** A release that is not live yet. */
@@ -76,6 +76,8 @@ export interface Described {
     };
     /** Of its proof, in milliseconds. */
     readonly age: number;
+    /** Its proof and its chunks stay on this host. */
+    readonly isKept: boolean;
   };
 }
 
@@ -146,7 +148,7 @@ export function statusOf(mount: Reported): MountStatus {
     ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
     ...(problem !== undefined && { problem }),
     ...(refused && { refused }),
-    hydrated: isDone(hydration),
+    hydrated: isDone(hydration) && live.isKept,
     ...(hydration && { hydration }),
     ...(next && {
       next: {

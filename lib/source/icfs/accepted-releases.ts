@@ -3,17 +3,20 @@
  * that it is the successor of what was served here yesterday is proved by the chain of parents: a release with the same
  * number must be the same, a higher one must lead back to the accepted one, a lower one is a replay.
  *
- * One small file a canister, kept with the host's state (not with the caches: clearing those must not forget this).
+ * One small file a canister, kept with the host's state (not with the caches: clearing those must not forget this). Whoever writes
+ * one has the lock, and has looked again whether it is what the release was compared with: so it only goes forwards, whoever else
+ * is at work, and however slowly.
  */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
-import { rename, rm, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
-import { makeDirectory, stateDirectory } from "../../directories.ts";
+import { makeDirectory, mustBeOwn, stateDirectory } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate.ts";
-import type { CanisterAddress } from "../address.ts";
+import { withLock } from "../../lock.ts";
+import { removeAbandoned, replaceFile, syncDirectory } from "../../replace-file.ts";
+import type { CanisterAddress, ReleaseAddress } from "../address.ts";
 import { ancestors } from "./chain.ts";
 import type { Head, ReleaseReader } from "./release-reader.ts";
 
@@ -26,10 +29,22 @@ export interface AcceptedRelease {
   readonly number: number;
   /** SHA-256 of the release's header, in hexadecimal. */
   readonly header: string;
+  /** The newest release that a mount has kept here, to be mounted again without the network; not there: none. */
+  readonly kept?: number;
 }
+
+const SET_ANOTHER = "set XDG_STATE_HOME to another directory";
+/** How often a release is compared anew when others have accepted one meanwhile. Each time a newer one has come out. */
+const MOST_ATTEMPTS = 10;
 
 function directory(): string {
   return join(stateDirectory("/var/lib/icfs"), "trust");
+}
+
+/** Nobody else may say what was accepted, or take it away. @throws UserError */
+function mustBeOurs(): void {
+  mustBeOwn(dirname(directory()), SET_ANOTHER);
+  mustBeOwn(directory(), SET_ANOTHER);
 }
 
 /** What this host has accepted, canister by canister. @throws UserError */
@@ -43,17 +58,32 @@ export function hasAccepted(canister: Principal, rootKey: Uint8Array): boolean {
 }
 
 /**
- * Forgets what was accepted from a canister, on every network. Returns what that was, with undefined for a file that could not be
- * read. @throws UserError
+ * Forgets what was accepted from a canister.
+ *
+ * @param isMeant whether what was accepted on that network is to be forgotten: the first 16 digits of `network`, and all of it that
+ *   can be read
+ * @returns what that was, with undefined for a file that could not be read
+ * @throws UserError
  */
-export function resetTrust(canister: Principal): (AcceptedRelease | undefined)[] {
+export async function resetTrust(
+  canister: Principal,
+  isMeant: (network: string, accepted: AcceptedRelease | undefined) => boolean = () => true,
+): Promise<(AcceptedRelease | undefined)[]> {
   // By name: a file that cannot be read any more is what somebody may want to be rid of.
-  const found = files().filter((name) => name.startsWith(`${canister.toText()}-`));
-  return found.map((name) => {
-    const file = join(directory(), name);
-    const accepted = readable(file);
-    rmSync(file, { force: true });
-    return accepted;
+  const prefix = `${canister.toText()}-`;
+  const find = () => files().filter((name) => name.startsWith(prefix));
+  if (find().length === 0) return [];
+  return locked("forget what was accepted", async () => {
+    const forgotten: (AcceptedRelease | undefined)[] = [];
+    for (const name of find()) {
+      const file = join(directory(), name);
+      const accepted = readable(file);
+      if (!isMeant(name.slice(prefix.length, -".json".length), accepted)) continue;
+      rmSync(file, { force: true });
+      forgotten.push(accepted);
+    }
+    await syncDirectory(directory());
+    return forgotten;
   });
 }
 
@@ -66,6 +96,7 @@ function readable(file: string): AcceptedRelease | undefined {
 }
 
 function files(): string[] {
+  mustBeOurs();
   try {
     return readdirSync(directory()).filter((name) => name.endsWith(".json"));
   } catch (error) {
@@ -82,15 +113,11 @@ function files(): string[] {
  */
 export function trustingReader(
   reader: ReleaseReader,
-  address: CanisterAddress,
+  address: ReleaseAddress,
   remember = true,
 ): ReleaseReader {
   return {
-    async head() {
-      const head = await reader.head();
-      await checkTrust(address, head, reader, remember);
-      return head;
-    },
+    head: () => acceptedHead(reader, address, remember),
     async restore(proof) {
       const head = await reader.restore(proof);
       checkKept(address, head);
@@ -103,11 +130,60 @@ export function trustingReader(
 }
 
 /**
- * The kept release may be older than the newest accepted one, for example after an `icfs ls` of the newer one. It is let through:
- * this host has accepted it once, and the chain cannot be walked without the network. After `icfs trust reset` no kept release is
- * let through.
+ * The head, compared with what this host has accepted when it was asked for. When somebody else has accepted another meanwhile, the
+ * canister is asked again: what was the newest then is not what is accepted now.
+ *
+ * @returns undefined before the first release
  */
-function checkKept({ canister, rootKey }: CanisterAddress, { header, hash }: Head): void {
+async function acceptedHead(
+  reader: ReleaseReader,
+  { canister, rootKey, network: { url } }: CanisterAddress,
+  remember: boolean,
+): Promise<Head | undefined> {
+  const place = placeOf(canister, rootKey);
+  const file = fileOf(place);
+  for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
+    const before = read(file);
+    const head = await reader.head();
+    if (before !== undefined) await mustBeAcceptable(head, before, reader);
+    if (!remember || head === undefined || before?.number === head.header.number) {
+      if (isSame(read(file), before)) return head;
+      continue;
+    }
+    const accepted = { ...place, url, number: head.header.number, header: head.hash.toString("hex") };
+    const isWritten = await update(file, (now) =>
+      isSame(now, before) ? { ...now, ...accepted } : undefined,
+    );
+    if (isWritten) return head;
+  }
+  throw new Error(`others have accepted other releases of ${place.canister} again and again meanwhile`);
+}
+
+function isSame(one: AcceptedRelease | undefined, other: AcceptedRelease | undefined): boolean {
+  return one?.number === other?.number && one?.header === other?.header;
+}
+
+/** What was accepted of a canister before the release that is kept of it; undefined: nothing newer. @throws UserError */
+export function acceptedAfter({ canister, rootKey }: CanisterAddress, number: number): number | undefined {
+  const accepted = read(fileOf(placeOf(canister, rootKey)));
+  return accepted !== undefined && accepted.number > number ? accepted.number : undefined;
+}
+
+/** Remembers that a mount has kept a release: none before it is mounted any more by itself. @throws UserError */
+export async function rememberKept({ canister, rootKey }: CanisterAddress, number: number): Promise<void> {
+  const file = fileOf(placeOf(canister, rootKey));
+  const isNewer = (now: AcceptedRelease | undefined) => now !== undefined && (now.kept ?? 0) < number;
+  if (!isNewer(read(file))) return;
+  await update(file, (now) => (isNewer(now) ? { ...now!, kept: number } : undefined));
+}
+
+/**
+ * The kept release may be older than the newest accepted one, for example after an `icfs ls` of the newer one, or while a mount
+ * fetches that. It is let through: this host has accepted it once, and what was only looked at must not take away what was mounted.
+ * But when a mount has kept the newer one, what is older is let through only if it is asked for by its number. After `icfs trust
+ * reset` no kept release is let through.
+ */
+function checkKept({ canister, rootKey, release }: ReleaseAddress, { header, hash }: Head): void {
   const before = read(fileOf(placeOf(canister, rootKey)));
   const isKnown =
     before !== undefined &&
@@ -118,31 +194,26 @@ function checkKept({ canister, rootKey }: CanisterAddress, { header, hash }: Hea
       `release ${header.number} was kept on this host, and is not what it has accepted; \`icfs trust show\` says what that is`,
     );
   }
+  if (release === undefined && header.number < (before.kept ?? 0)) {
+    throw new VerificationError(
+      `release ${header.number} was kept, and this host has mounted release ${before.kept} since, which is kept in another cache directory: name that with --cache-dir, or go back on purpose with ${canister}@${header.number}`,
+    );
+  }
 }
 
-/** @param head undefined before the first release */
-async function checkTrust(
-  { canister, rootKey, network }: CanisterAddress,
+async function mustBeAcceptable(
   head: Head | undefined,
+  before: AcceptedRelease,
   reader: ReleaseReader,
-  remember: boolean,
 ): Promise<void> {
-  const place = placeOf(canister, rootKey);
-  const file = fileOf(place);
-  const before = read(file);
-  if (before !== undefined) {
-    try {
-      await mustDescend(head, before, reader);
-    } catch (error) {
-      if (!(error instanceof VerificationError)) throw error;
-      throw new VerificationError(
-        `${error.message}. If the canister was reinstalled on purpose, run \`icfs trust reset ${place.canister}\``,
-      );
-    }
+  try {
+    await mustDescend(head, before, reader);
+  } catch (error) {
+    if (!(error instanceof VerificationError)) throw error;
+    throw new VerificationError(
+      `${error.message}. If the canister was reinstalled on purpose, run \`icfs trust reset ${before.canister}\``,
+    );
   }
-  if (!remember || head === undefined || before?.number === head.header.number) return;
-  const { url } = network;
-  await write(file, { ...place, url, number: head.header.number, header: head.hash.toString("hex") });
 }
 
 async function mustDescend(
@@ -187,9 +258,11 @@ function fileOf({ canister, network }: Pick<AcceptedRelease, "canister" | "netwo
 }
 
 function read(file: string): AcceptedRelease | undefined {
+  mustBeOurs();
   try {
     const accepted = JSON.parse(readFileSync(file, "utf8"));
-    if (!Number.isSafeInteger(accepted.number) || typeof accepted.header !== "string") {
+    const { number, header, kept } = accepted;
+    if (!isNumber(number) || typeof header !== "string" || !(kept === undefined || isNumber(kept))) {
       throw new Error("it does not say which release");
     }
     return accepted;
@@ -203,25 +276,45 @@ function read(file: string): AcceptedRelease | undefined {
   }
 }
 
-async function write(file: string, accepted: AcceptedRelease): Promise<void> {
-  try {
-    makeDirectory(directory(), 0o700);
-    await replace(file, `${JSON.stringify(accepted)}\n`);
-  } catch (error) {
-    throw new UserError(
-      `cannot remember which release was accepted: ${messageOf(error)}; make ${directory()} writable, or set XDG_STATE_HOME`,
-    );
-  }
+function isNumber(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) > 0;
 }
 
-/** Replaces a file as a whole. It is on disk before it gets its name: a power cut must not leave an empty one behind. */
-async function replace(file: string, content: string): Promise<void> {
-  const temporary = `${file}.${process.pid}`;
+/**
+ * Replaces a file, while nobody else does.
+ *
+ * @param change what it is to be, of what it is by then; undefined: it stays as it is
+ * @returns whether it was changed. @throws UserError
+ */
+async function update(
+  file: string,
+  change: (now: AcceptedRelease | undefined) => AcceptedRelease | undefined,
+): Promise<boolean> {
+  return locked("remember which release was accepted", async () => {
+    const next = change(read(file));
+    if (next === undefined) return false;
+    await replaceFile(file, `${JSON.stringify(next)}\n`);
+    await syncDirectory(directory());
+    await removeAbandoned(directory());
+    return true;
+  });
+}
+
+/** @param what cannot be done when something is wrong with the directory. @throws UserError */
+async function locked<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
-    await writeFile(temporary, content, { flush: true });
-    await rename(temporary, file);
+    const isNew = !existsSync(directory());
+    makeDirectory(directory(), 0o700);
+    mustBeOurs();
+    // As all that is written in it: a power cut must not leave a host that has never accepted anything.
+    for (let at = directory(); isNew && at !== dirname(at); at = dirname(at)) {
+      await syncDirectory(dirname(at)).catch(() => {});
+    }
+    return await withLock(join(directory(), "lock"), work);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    if (error instanceof UserError) throw error;
+    throw new UserError(
+      `cannot ${what}: ${messageOf(error)}; make ${directory()} writable, or set XDG_STATE_HOME`,
+    );
   }
 }

@@ -1,43 +1,38 @@
 /** What this host has accepted, over readers of the test's own; test/cli/trust.long.ts has canisters that were reinstalled. */
 import { writeFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  lchown,
+  readdir,
+  readFile,
+  rename,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { resolveNetwork } from "../../../lib/ic/network.ts";
 import {
+  acceptedAfter,
   acceptedReleases,
   hasAccepted,
+  rememberKept,
   resetTrust,
   trustingReader,
 } from "../../../lib/source/icfs/accepted-releases.ts";
-import type { Head, ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
-import { decodeHeader, headerHash } from "../../../lib/tree/header.ts";
+import type { ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
+import { headerHash } from "../../../lib/tree/header.ts";
 import { canisterId } from "../../support/certificates.ts";
+import { runInContainer } from "../../support/containers.ts";
 import { encodeChain } from "../../support/headers.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
+import { readerOf } from "./chain-reader.ts";
 
 const canister = canisterId(1);
 const rootKey = Buffer.alloc(133, 7);
 const network = resolveNetwork("http://192.0.2.1:8080");
-
-/** A reader of a canister with these releases, the last of which is the newest. */
-function readerOf(headers: readonly Buffer[]): ReleaseReader {
-  const newest = headers.at(-1);
-  const head = async (): Promise<Head | undefined> =>
-    newest && {
-      header: decodeHeader(newest),
-      hash: headerHash(newest),
-      certifiedAt: new Date(),
-      proof: newest,
-    };
-  return {
-    head,
-    restore: async () => (await head())!,
-    headers: async (from: number, count: number) => headers.slice(Math.max(0, from - count), from).reverse(),
-    manifest: () => Promise.reject(new Error("nobody asks")),
-    chunk: () => Promise.reject(new Error("nobody asks")),
-  };
-}
 
 const trusting = (headers: readonly Buffer[], remember = true) =>
   trustingReader(readerOf(headers), { canister, rootKey, network }, remember);
@@ -81,8 +76,8 @@ t.test("what was kept is known only while it, or a later one, is accepted", asyn
   t.equal((await restore(chain.slice(0, 3))).header.number, 3, "accepted before, or only listed");
   await t.rejects(restore(chain.slice(0, 5)), refused(/release 5 was kept/));
   await t.rejects(restore(other.slice(0, 4)), refused(/release 4 was kept/));
-  t.match(resetTrust(canister), [{ number: 4, url: "http://192.0.2.1:8080" }]);
-  t.same(resetTrust(canister), [], "there is nothing any more");
+  t.match(await resetTrust(canister), [{ number: 4, url: "http://192.0.2.1:8080" }]);
+  t.same(await resetTrust(canister), [], "there is nothing any more");
   await t.rejects(restore(chain.slice(0, 4)), refused(/release 4 was kept/), "it is forgotten");
   t.equal((await trusting(other).head())!.header.number, 6, "and another history is accepted");
 });
@@ -90,10 +85,227 @@ t.test("what was kept is known only while it, or a later one, is accepted", asyn
 t.test("a damaged file is no reason to accept anything", async (t) => {
   const directory = await newHost(t);
   await trusting(chain).head();
-  const [name] = await readdir(directory);
-  for (const damaged of ["", "{}", '{"number":1.5,"header":"00"}', "not JSON"]) {
+  const [name] = (await readdir(directory)).filter((one) => one.endsWith(".json"));
+  for (const damaged of [
+    "",
+    "\0\0\0",
+    "null",
+    '{"number":0,"header":"00"}',
+    '{"number":1,"header":"00","kept":"2"}',
+    "{}",
+    '{"number":1.5,"header":"00"}',
+    "not JSON",
+  ]) {
     writeFileSync(join(directory, name!), damaged);
     await t.rejects(trusting(chain).head(), { name: "UserError", message: /cannot be read.*trust reset/ });
   }
-  t.same(resetTrust(canister), [undefined], "which may be forgotten all the same");
+  t.same(await resetTrust(canister), [undefined], "which may be forgotten all the same");
+});
+
+/** A reader whose first answer to one of its questions is held up. */
+function heldUp(reader: ReleaseReader, what: "head" | "headers") {
+  const asked = Promise.withResolvers<void>();
+  const goOn = Promise.withResolvers<void>();
+  const held: ReleaseReader = {
+    ...reader,
+    [what]: async (from: number, count: number) => {
+      const answer = await (what === "head" ? reader.head() : reader.headers(from, count));
+      asked.resolve();
+      await goOn.promise;
+      return answer;
+    },
+  };
+  return { held, asked: asked.promise, goOn: goOn.resolve };
+}
+
+t.test("who is held up does not take back what others have accepted meanwhile", async (t) => {
+  const numbers = () => acceptedReleases().map(({ number }) => number);
+  for (const what of ["head", "headers"] as const) {
+    await t.test(`by an answer to ${what}()`, async (t) => {
+      await newHost(t);
+      await trusting(chain.slice(0, 2)).head();
+      const { held, asked, goOn } = heldUp(readerOf(chain.slice(0, 4)), what);
+      const slow = trustingReader(held, { canister, rootKey, network }).head();
+      slow.catch(() => {});
+      await asked;
+      await trusting(chain).head();
+      goOn();
+      await t.rejects(slow, refused(/release 4 is older than release 6/));
+      t.strictSame(numbers(), [6]);
+      await t.rejects(trusting(chain.slice(0, 4)).head(), refused(/release 4 is older/), "nor later");
+    });
+  }
+
+  await t.test("the canister is asked again, and has what is newest by then", async (t) => {
+    await newHost(t);
+    let newest = readerOf(chain.slice(0, 4));
+    const { held, asked, goOn } = heldUp({ ...newest, head: () => newest.head() }, "head");
+    const slow = trustingReader(held, { canister, rootKey, network }).head();
+    await asked;
+    newest = readerOf(chain);
+    await trusting(chain).head();
+    goOn();
+    t.equal((await slow)!.header.number, 6);
+  });
+
+  await t.test("of two histories, both seen at first contact, one is accepted", async (t) => {
+    await newHost(t);
+    const { held, asked, goOn } = heldUp(readerOf(other.slice(0, 3)), "head");
+    const slow = trustingReader(held, { canister, rootKey, network }).head();
+    slow.catch(() => {});
+    await asked;
+    await trusting(chain.slice(0, 2)).head();
+    goOn();
+    await t.rejects(slow, refused(/release 2 is not the one .* this is a fork/));
+    t.strictSame(numbers(), [2]);
+  });
+
+  await t.test("who forgets while somebody looks is not undone by what was known before", async (t) => {
+    await newHost(t);
+    await trusting(chain).head();
+    const { held, asked, goOn } = heldUp(readerOf(chain), "head");
+    const slow = trustingReader(held, { canister, rootKey, network }, false).head();
+    await asked;
+    await resetTrust(canister);
+    goOn();
+    await slow;
+    t.strictSame(numbers(), [], "who only looks accepts nothing");
+  });
+});
+
+t.test("several containers, over one slow disk: only forwards, and nobody's is lost", async (t) => {
+  const directory = await newHost(t);
+  const LENGTH = 12;
+  let isOver = false;
+  /** What a reader of the file sees, all the time. */
+  const watched = (async () => {
+    const seen: number[] = [];
+    while (!isOver) {
+      const [one] = acceptedReleases().filter((accepted) => accepted.canister === canister.toText());
+      if (one !== undefined) seen.push(one.number);
+      await new Promise(setImmediate);
+    }
+    return seen;
+  })();
+  const containers = [2, 3, 4, 5].map((own) =>
+    runInContainer(new URL("acceptor.ts", import.meta.url), [String(own), String(LENGTH)]),
+  );
+  for (const { code, stderr, stdout } of await Promise.all(containers)) {
+    t.match({ code, stderr }, { code: 0, stderr: "" });
+    const numbers = stdout.trim().split("\n").map(Number);
+    t.strictSame(
+      numbers,
+      [...numbers].sort((a, b) => a - b),
+      "to each of them",
+    );
+  }
+  isOver = true;
+  const seen = await watched;
+  t.strictSame(
+    seen,
+    [...seen].sort((a, b) => a - b),
+    "and to who looks on",
+  );
+  t.strictSame(
+    acceptedReleases().map((accepted) => accepted.number),
+    Array.from({ length: 5 }, () => LENGTH),
+  );
+  t.strictSame(
+    (await readdir(directory)).filter((name) => !/^lock$|\.json$/.test(name)),
+    [],
+    "nothing else is left",
+  );
+});
+
+t.test("what a killed process has left is taken away when it is a day old, and not before", async (t) => {
+  const directory = await newHost(t);
+  await trusting(chain.slice(0, 1)).head();
+  const [name] = (await readdir(directory)).filter((one) => one.endsWith(".json"));
+  const [old, young] = [`${name}.00.new`, `${name}.11.new`];
+  for (const left of [old, young]) await writeFile(join(directory, left), "");
+  const yesterday = Date.now() / 1000 - 25 * 3600;
+  await utimes(join(directory, old), yesterday, yesterday);
+  await trusting(chain.slice(0, 2)).head();
+  const names = await readdir(directory);
+  t.notOk(names.includes(old));
+  t.ok(names.includes(young), "another container may be writing it");
+});
+
+t.test("what a mount has kept: nothing before it is mounted by itself", async (t) => {
+  const directory = await newHost(t);
+  const address = { canister, rootKey, network };
+  const restore = (headers: readonly Buffer[], release?: number) =>
+    trustingReader(readerOf(headers), { ...address, ...(release && { release }) }).restore(Buffer.alloc(0));
+  await rememberKept(address, 3);
+  t.strictSame(acceptedReleases(), [], "of what was never accepted nothing is remembered");
+  await trusting(chain.slice(0, 4)).head();
+  await rememberKept(address, 3);
+  await rememberKept(address, 2);
+  t.match(acceptedReleases(), [{ number: 4, kept: 3 }]);
+  await trusting(chain).head();
+  t.match(acceptedReleases(), [{ number: 6, kept: 3 }], "it stays");
+  t.equal(
+    (await restore(chain.slice(0, 4))).header.number,
+    4,
+    "newer than it, and than nothing that is kept",
+  );
+  t.equal((await restore(chain.slice(0, 3))).header.number, 3);
+  t.equal(acceptedAfter(address, 3), 6);
+  t.equal(acceptedAfter(address, 6), undefined);
+  await t.rejects(
+    restore(chain.slice(0, 2)),
+    refused(/release 2 was kept, and this host has mounted release 3 since.*--cache-dir.*@2$/),
+  );
+  t.equal((await restore(chain.slice(0, 2), 2)).header.number, 2, "unless it is asked for by its number");
+  t.equal((await readdir(directory)).filter((name) => name.endsWith(".json")).length, 1);
+});
+
+t.test("a directory that somebody else can write to is not believed, nor written to", async (t) => {
+  const directory = await newHost(t);
+  await trusting(chain.slice(0, 2)).head();
+  const parent = join(directory, "..");
+  const [name] = (await readdir(directory)).filter((one) => one.endsWith(".json"));
+  const content = await readFile(join(directory, name!), "utf8");
+  const refusals = async (what: string, message: RegExp) => {
+    const error = { name: "UserError", message };
+    await t.rejects(trusting(chain).head(), error, what);
+    t.throws(() => acceptedReleases(), error, `${what}: trust show`);
+    t.throws(() => hasAccepted(canister, rootKey), error, `${what}: which kind`);
+    await t.rejects(resetTrust(canister), error, `${what}: trust reset`);
+  };
+  for (const place of [directory, parent]) {
+    for (const mode of [0o777, 0o770, 0o702]) {
+      await chmod(place, mode);
+      await refusals(
+        `mode ${mode.toString(8)}`,
+        /others may write in \S+: chmod 700 it, or set XDG_STATE_HOME/,
+      );
+    }
+    await chmod(place, 0o700);
+    await chown(place, 65534, 65534);
+    await refusals("of another user", /\S+ belongs to another user: set XDG_STATE_HOME/);
+    await chown(place, 0, 0);
+  }
+  await rename(directory, `${directory}.moved`);
+  await symlink(`${directory}.moved`, directory);
+  t.equal(acceptedReleases().length, 1, "a link of root's is the administrator's");
+  await lchown(directory, 65534, 65534);
+  await refusals(
+    "a link of another user's",
+    /is a symbolic link, and others may have made it: set XDG_STATE_HOME/,
+  );
+  t.equal(await readFile(join(`${directory}.moved`, name!), "utf8"), content, "and nothing has changed");
+});
+
+t.test("some networks are forgotten, and others not", async (t) => {
+  await newHost(t);
+  const there = { canister, rootKey: Buffer.alloc(133, 8), network: resolveNetwork("https://ic.example") };
+  await trusting(chain).head();
+  await trustingReader(readerOf(other), there).head();
+  t.match(await resetTrust(canister, (_, accepted) => accepted?.url === "https://ic.example"), [
+    { url: "https://ic.example" },
+  ]);
+  t.match(acceptedReleases(), [{ url: network.url }]);
+  const [one] = acceptedReleases();
+  t.equal((await resetTrust(canister, (key) => key === one!.network.slice(0, 16))).length, 1);
 });

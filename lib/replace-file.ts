@@ -1,0 +1,78 @@
+/**
+ * Files that are there whole, or not at all: for whoever reads them meanwhile, after a process was killed, and after a power cut.
+ * Any number of processes may do it at once, also in containers, where many have the same process number.
+ */
+import { randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, openSync, type Stats } from "node:fs";
+import { open, readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+
+/** What a file is called until it is whole. */
+const UNFINISHED = ".new";
+/** In milliseconds. Whoever is killed leaves an unfinished file; nobody takes so long to write one, on however slow a disk. */
+const ABANDONED_MS = 24 * 60 * 60 * 1000;
+/** What a file system says that has no fsync(2) of directories. */
+const NOT_SUPPORTED = new Set(["EINVAL", "ENOSYS", "ENOTSUP", "EISDIR"]);
+
+/** A name beside `path` that nobody else has, for what is to be renamed to it. */
+export function unfinishedNameOf(path: string): string {
+  return `${path}.${randomBytes(8).toString("hex")}${UNFINISHED}`;
+}
+
+/**
+ * Replaces a file, or makes it. Its bytes are on disk before it has its name, which would stand for an empty file after a power cut;
+ * syncDirectory() makes sure that the name is on disk as well.
+ *
+ * @returns the new file's status
+ * @throws Error with the system's code; then nothing is left, and the old file is as it was
+ */
+export async function replaceFile(path: string, content: string | Uint8Array, mode = 0o600): Promise<Stats> {
+  const temporary = unfinishedNameOf(path);
+  try {
+    await using file = await open(temporary, "wx", mode);
+    await file.writeFile(content);
+    await file.datasync();
+    await rename(temporary, path);
+    return await file.stat();
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+/** Names that were made, changed or removed in a directory are on disk from then on. @throws Error with the system's code */
+export async function syncDirectory(directory: string): Promise<void> {
+  await using opened = await open(directory, "r");
+  await opened.sync().catch(unlessUnsupported);
+}
+
+/** syncDirectory(), for those that nobody waits for. */
+export function syncDirectorySync(directory: string): void {
+  const descriptor = openSync(directory, "r");
+  try {
+    fsyncSync(descriptor);
+  } catch (error) {
+    unlessUnsupported(error as NodeJS.ErrnoException);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function unlessUnsupported(error: NodeJS.ErrnoException): void {
+  if (!NOT_SUPPORTED.has(error.code ?? "")) throw error;
+}
+
+/** Whether a file of that name, last written to then (milliseconds since 1970), was left by a process that was killed. */
+export function isAbandoned(name: string, written: number): boolean {
+  return name.endsWith(UNFINISHED) && Date.now() - written > ABANDONED_MS;
+}
+
+/** Takes away what killed processes have left in a directory. By its age alone: who is writing may be in another container. Never rejects. */
+export async function removeAbandoned(directory: string): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    const path = join(directory, name);
+    const status = name.endsWith(UNFINISHED) ? await stat(path).catch(() => undefined) : undefined;
+    if (status !== undefined && isAbandoned(name, status.mtimeMs))
+      await rm(path, { force: true }).catch(() => {});
+  }
+}

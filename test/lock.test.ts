@@ -1,0 +1,48 @@
+/** Locks among the processes of a host: one at a time, in whatever containers they are, and free when their holder has ended. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { withLock } from "../lib/lock.ts";
+import { temporaryDirectory } from "./support/icfs.ts";
+
+const HOLDER = fileURLToPath(new URL("lock-holder.ts", import.meta.url));
+
+t.test("one at a time, also across containers, and the killed do not keep it", async (t) => {
+  const file = join(await temporaryDirectory(t), "lock");
+  const container = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+  for (const [program, ...args] of [[process.execPath], [...container, process.execPath]]) {
+    const holder: ChildProcess = spawn(program!, [...args, HOLDER, file], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    t.teardown(() => void holder.kill("SIGKILL"));
+    await once(holder.stdout!, "data");
+    let isFree = false;
+    const taken = withLock(file, async () => t.ok(isFree, "after its holder's end"));
+    // It has tried a few times by then.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    isFree = true;
+    holder.kill("SIGKILL");
+    await taken;
+  }
+  t.equal((await readFile(file)).length, 0, "nothing is ever written to it");
+});
+
+t.test("where there can be none, it is said why", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const absent = join(directory, "absent/lock");
+  await t.rejects(
+    withLock(absent, async () => t.fail("not without it")),
+    { code: "ENOENT" },
+  );
+  const file = join(directory, "garbage");
+  await writeFile(file, "x".repeat(5000));
+  await t.rejects(
+    withLock(file, async () => t.fail("not without it")),
+    {
+      message: /garbage cannot be locked: file is not a database/,
+    },
+  );
+});

@@ -1,0 +1,157 @@
+/** What a host keeps of releases: only forwards, and by network; over sources and stores of the test's own. */
+import { join } from "node:path";
+import { Principal } from "@dfinity/principal";
+import t, { type Test } from "tap";
+import { openDiskStore } from "../../lib/cache/disk-store.ts";
+import { FormatError } from "../../lib/errors.ts";
+import { resolveNetwork } from "../../lib/ic/network.ts";
+import { createLog } from "../../lib/log.ts";
+import {
+  type KeptBy,
+  keepRelease,
+  keptKind,
+  keptRelease,
+  newestCertifiedTime,
+} from "../../lib/source/kept.ts";
+import type { Release, Source, SourceKind } from "../../lib/source/source.ts";
+import { releaseOf } from "../mount/live.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+
+const log = createLog("error");
+const MINUTE = 60_000;
+const NOW = Date.now();
+const KEY = Buffer.alloc(133, 7);
+
+/** A release that was certified so many minutes ago. */
+const release = (number: number | undefined, minutes: number, fields: Partial<Release> = {}) =>
+  releaseOf(`${number} ${minutes}`, { number, certifiedAt: new Date(NOW - minutes * MINUTE), ...fields });
+
+async function storeOf(t: Test) {
+  process.env.XDG_STATE_HOME = await temporaryDirectory(t);
+  const store = openDiskStore(join(process.env.XDG_STATE_HOME, "cache"), 1024 * 1024, log);
+  t.teardown(() => store.close());
+  return store;
+}
+
+/** Whoever mounts the canister: a process of its own, as far as this goes. It counts what it has verified. */
+function mounter(
+  kind: SourceKind = "icfs",
+  { rootKey = KEY, number }: { rootKey?: Buffer; number?: number } = {},
+) {
+  const counts = { restored: 0 };
+  const source = {
+    kind,
+    evidence: (of: Release) => Buffer.from(JSON.stringify({ ...of, hash: of.hash.toString("hex") })),
+    async restore(evidence: Buffer): Promise<Release> {
+      counts.restored += 1;
+      try {
+        const { hash, certifiedAt, ...others } = JSON.parse(evidence.toString());
+        return { ...others, hash: Buffer.from(hash, "hex"), certifiedAt: new Date(certifiedAt) };
+      } catch {
+        throw new FormatError("it proves nothing");
+      }
+    },
+  } as Partial<Source> as Source;
+  const address = {
+    network: resolveNetwork("http://192.0.2.1:8080"),
+    rootKey,
+    canister: Principal.fromText("rwlgt-iiaaa-aaaaa-aaaaa-cai"),
+    ...(number === undefined ? {} : { release: number }),
+  };
+  const from: KeptBy = { address, source };
+  return { from, counts };
+}
+
+t.test("a mount that is behind others does not take back what they have kept", async (t) => {
+  const store = await storeOf(t);
+  const [behind, ahead] = [mounter(), mounter()];
+  const kept = async () => (await keptRelease(store, mounter().from))?.number;
+  t.ok(await keepRelease(store, behind.from, release(2, 9), log));
+  t.ok(await keepRelease(store, ahead.from, release(4, 3), log));
+  t.ok(await keepRelease(store, behind.from, release(3, 1), log), "what is there instead is as good");
+  t.equal(await kept(), 4);
+  t.ok(await keepRelease(store, behind.from, release(4, 5), log));
+  t.same(
+    (await keptRelease(store, mounter().from))!.certifiedAt,
+    new Date(NOW - 3 * MINUTE),
+    "an older proof",
+  );
+  t.ok(await keepRelease(store, behind.from, release(4, 0), log));
+  t.same((await keptRelease(store, mounter().from))!.certifiedAt, new Date(NOW), "a newer one");
+
+  const alone = mounter();
+  await keepRelease(store, alone.from, release(5, 3), log);
+  const { restored } = alone.counts;
+  for (const minutes of [2, 1, 0]) await keepRelease(store, alone.from, release(5, minutes), log);
+  t.equal(alone.counts.restored, restored, "its own proofs are not verified again");
+
+  const elsewhere = mounter("icfs", { rootKey: Buffer.alloc(133, 9) });
+  await keepRelease(store, elsewhere.from, release(9, 0), log);
+  t.equal(await keptKind(store, alone.from.address), "icfs");
+  t.equal(await kept(), 5, "on another network it is another canister");
+});
+
+t.test("what is damaged, and what nobody has certified, is replaced by whatever there is", async (t) => {
+  const store = await storeOf(t);
+  const names: string[] = [];
+  const recorded = {
+    readBlob: (name: string) => store.readBlob(name),
+    writeBlob: (name: string, ...others: [Uint8Array, ((before: Buffer) => Promise<boolean>)?]) => {
+      names.push(name);
+      return store.writeBlob(name, ...others);
+    },
+  };
+  await keepRelease(recorded, mounter().from, release(3, 0), log);
+  await store.writeBlob(names[0]!, Buffer.alloc(0));
+  await t.rejects(keptRelease(store, mounter().from), { name: "FormatError" });
+  await keepRelease(store, mounter().from, release(2, 5), log);
+  t.equal((await keptRelease(store, mounter().from))!.number, 2);
+
+  const signed = { verified: "node-signature" } as const;
+  await keepRelease(store, mounter("icboot").from, release(undefined, -60, signed), log);
+  await keepRelease(store, mounter("icboot").from, release(undefined, 0, signed), log);
+  const { certifiedAt } = (await keptRelease(store, mounter("icboot").from))!;
+  t.same(certifiedAt, new Date(NOW), "by this host's clock, which may have been set back");
+});
+
+t.test("the newest certified time is a network's own, and goes only forwards", async (t) => {
+  const store = await storeOf(t);
+  const local = Buffer.alloc(133, 8);
+  // An older version's, of who knows which network.
+  await store.writeBlob("newest-certified-time", Buffer.from(new Date(NOW + 1e10).toISOString()));
+  t.same(await newestCertifiedTime(store, KEY), new Date(0), "it says nothing");
+  await keepRelease(store, mounter("icfs", { rootKey: local }).from, release(1, -600), log);
+  await keepRelease(store, mounter().from, release(1, 5), log);
+  t.same(await newestCertifiedTime(store, KEY), new Date(NOW - 5 * MINUTE));
+  t.same(await newestCertifiedTime(store, local), new Date(NOW + 600 * MINUTE));
+  await keepRelease(store, mounter("assets").from, release(undefined, 1), log);
+  await keepRelease(store, mounter().from, release(2, 9), log);
+  t.same(await newestCertifiedTime(store, KEY), new Date(NOW - MINUTE));
+  await keepRelease(
+    store,
+    mounter("icboot").from,
+    release(undefined, -600, { verified: "node-signature" }),
+    log,
+  );
+  t.same(
+    await newestCertifiedTime(store, KEY),
+    new Date(NOW - MINUTE),
+    "this host's clock is no certificate",
+  );
+});
+
+t.test("a release is found by its number also where it was kept as the newest", async (t) => {
+  const store = await storeOf(t);
+  await keepRelease(store, mounter().from, release(2, 0), log);
+  const second = mounter("icfs", { number: 2 });
+  t.equal(await keptKind(store, second.from.address), "icfs");
+  t.equal((await keptRelease(store, second.from))!.number, 2);
+  await keepRelease(store, second.from, release(2, 0), log);
+  await keepRelease(store, mounter().from, release(3, 0), log);
+  t.equal((await keptRelease(store, second.from))!.number, 2, "its own, once there is one");
+});
+
+t.test("whether it is kept is said", async (t) => {
+  const broken = { readBlob: async () => undefined, writeBlob: async () => false };
+  t.equal(await keepRelease(broken, mounter().from, release(1, 0), log), false);
+});
