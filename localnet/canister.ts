@@ -10,6 +10,7 @@ import { type CallContext, contextFor } from "./call-context.ts";
 import type { Adoption, CanisterHost } from "./canister-host.ts";
 import { applyDelta, type InstalledModule } from "./canister-state.ts";
 import { ALL_GONE, type KeptCanister, NO_CHANGE, type SavedCanister } from "./canister-store.ts";
+import type { RangesShown } from "./certification.ts";
 import { ChunkStore } from "./chunk-store.ts";
 import { Keeper } from "./keeper.ts";
 import {
@@ -112,13 +113,13 @@ export class Canister {
   }
 
   /** Executes a query call. @throws RejectError */
-  query(method: string, argument: Uint8Array, caller: Uint8Array): Promise<Response> {
+  query(method: string, argument: Uint8Array, caller: Uint8Array, ranges: RangesShown): Promise<Response> {
     return this.enqueue(async () => {
       this.requireRunning();
       const kind = this.#methodKind(method);
       if (kind !== "query" && kind !== "composite_query")
         throw this.#error("IC0536", `Canister has no query method '${method}'.`);
-      const environment = { ...this.environment(), certificate: this.#host.dataCertificate(this) };
+      const environment = { ...this.environment(), certificate: this.#host.dataCertificate(this, ranges) };
       const outcome = await this.execute({
         entry: kind,
         method,

@@ -4,7 +4,7 @@
 import { Principal } from "@dfinity/principal";
 import { Canister } from "./canister.ts";
 import type { CanisterHost, CertifiedCanister } from "./canister-host.ts";
-import { Certification } from "./certification.ts";
+import { Certification, type RangesShown } from "./certification.ts";
 import type { Request } from "./ingress.ts";
 import { keysOf, newSecrets } from "./keys.ts";
 import { MANAGEMENT_CANISTER, ManagementCanister } from "./management.ts";
@@ -28,6 +28,12 @@ const ID_MARK = Buffer.of(1, 1);
 /** How long a query may get the same data certificate, while the certified data stays the same. */
 const DATA_CERTIFICATE_MS = 1000;
 
+interface DataCertificate {
+  readonly data: Uint8Array;
+  readonly made: number;
+  readonly certificate: Uint8Array;
+}
+
 export class Network implements CanisterHost, ManagementHost {
   readonly canisters = new Map<string, Canister>();
   readonly certification: Certification;
@@ -36,10 +42,11 @@ export class Network implements CanisterHost, ManagementHost {
   readonly #management: ManagementCanister;
   readonly #timeOffset: bigint;
   readonly #consensus: () => Promise<void>;
-  readonly #dataCertificates = new WeakMap<
-    CertifiedCanister,
-    { data: Uint8Array; made: number; certificate: Uint8Array }
-  >();
+  /** The last ones of each canister, by the form of their ranges. */
+  readonly #dataCertificates = {
+    flat: new WeakMap<CertifiedCanister, DataCertificate>(),
+    sharded: new WeakMap<CertifiedCanister, DataCertificate>(),
+  };
   /** Calls that are being looked at, by request id, so that the same one does not run twice. */
   readonly #submitted = new Map<string, Promise<CallRecord>>();
   readonly #timeLimit: number;
@@ -148,13 +155,14 @@ export class Network implements CanisterHost, ManagementHost {
     this.stateChanged();
   }
 
-  dataCertificate(canister: CertifiedCanister): Uint8Array {
-    const known = this.#dataCertificates.get(canister);
+  dataCertificate(canister: CertifiedCanister, ranges: RangesShown): Uint8Array {
+    const certificates = this.#dataCertificates[ranges === "flat" ? "flat" : "sharded"];
+    const known = certificates.get(canister);
     const data = canister.certifiedData;
     const made = performance.now();
     if (known?.data === data && made - known.made < DATA_CERTIFICATE_MS) return known.certificate;
-    const certificate = this.certification.certificate([[CANISTER, canister.id, CERTIFIED_DATA]]);
-    this.#dataCertificates.set(canister, { data, made, certificate });
+    const certificate = this.certification.certificate([[CANISTER, canister.id, CERTIFIED_DATA]], ranges);
+    certificates.set(canister, { data, made, certificate });
     return certificate;
   }
 
@@ -167,11 +175,11 @@ export class Network implements CanisterHost, ManagementHost {
     return this.canister(call.callee).update(method, argument, caller, cycles);
   }
 
-  /** Executes a query from outside. */
-  async query(request: CallRequest): Promise<Response> {
+  /** Executes a query from outside. @param ranges of the certificate that the canister gets over its certified data */
+  async query(request: CallRequest, ranges: RangesShown): Promise<Response> {
     try {
       const callee = this.canister(request.canister_id);
-      return await callee.query(request.method_name, request.arg, request.sender);
+      return await callee.query(request.method_name, request.arg, request.sender, ranges);
     } catch (error) {
       return { reject: rejectOf(error) };
     }
