@@ -10,6 +10,7 @@ import { keysOf, newSecrets } from "./keys.ts";
 import { MANAGEMENT_CANISTER, ManagementCanister } from "./management.ts";
 import type { ManagementHost } from "./management-method.ts";
 import type { OutgoingCall } from "./message.ts";
+import { ingressCost } from "./prices.ts";
 import { type CallRecord, RequestHistory } from "./request-history.ts";
 import { canisterError, REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
 import { CanisterRuntime } from "./runtime.ts";
@@ -218,14 +219,15 @@ export class Network implements CanisterHost, ManagementHost {
 
   async #take(request: CallRequest): Promise<CallRecord> {
     const { canister_id, method_name: method, arg: argument, sender: caller } = request;
+    const cost = ingressCost(request.size);
     let execute: () => Promise<Response>;
     if (Buffer.compare(canister_id, MANAGEMENT_CANISTER) === 0) {
       const call = { method, argument, caller, fromCanister: false, cycles: 0n };
-      this.#management.inspect(call);
+      this.#management.inspect(call, cost);
       execute = async () => ({ reply: await this.#management.execute(call) });
     } else {
       const canister = this.canister(canister_id);
-      await canister.inspect(method, argument, caller);
+      await canister.inspect(method, argument, caller, cost);
       execute = async () => (await this.canister(canister_id).update(method, argument, caller, 0n)).response;
     }
     const answer = this.#consensus()

@@ -27,6 +27,13 @@ export const KEEP = { upgrade: [{ skip_pre_upgrade: [], wasm_memory_persistence:
 export const controlledBy = (...controllers: Principal[]) => ({
   controllers: [controllers],
   environment_variables: [],
+  freezing_threshold: [],
+});
+/** Settings with this freezing threshold, in seconds, and all else as it was. */
+export const freezingAfter = (seconds: bigint) => ({
+  controllers: [],
+  environment_variables: [],
+  freezing_threshold: [seconds],
 });
 export const owner = Ed25519KeyIdentity.generate(new Uint8Array(32).fill(1));
 export const stranger = Ed25519KeyIdentity.generate(new Uint8Array(32).fill(2));
