@@ -4,7 +4,7 @@
  * configuration.
  *
  * Counted: update calls and their bytes as they were sent, and instructions as bench/instruction-count.ts counts them. Computed: cycles,
- * with the prices of bench/costs/prices.ts.
+ * with the prices of localnet/prices.ts.
  */
 import { randomBytes } from "node:crypto";
 import { appendFile, stat, writeFile } from "node:fs/promises";
@@ -18,12 +18,13 @@ import { makeTree } from "../demo/tree.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
 import { parseCanisterId } from "../lib/ic/agent.ts";
 import { loadIdentity } from "../lib/ic/identity.ts";
+import { PRICES } from "../localnet/prices.ts";
 import { assetsWasm } from "../test/support/assets.ts";
 import type { CanisterMemory } from "../test/support/canister-memory.ts";
 import { installCanister } from "../test/support/networks.ts";
 import { assetsOf, filesOf } from "./costs/assets.ts";
 import { type Counted, startCountingNetwork } from "./costs/counting.ts";
-import { cyclesFor, cyclesForAYear, PRICES, USD_PER_T, type Work } from "./costs/prices.ts";
+import { cyclesFor, cyclesForAYear, USD_PER_T, type Work } from "./costs/prices.ts";
 import { countInstructions } from "./instruction-count.ts";
 import { print } from "./result.ts";
 

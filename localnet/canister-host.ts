@@ -1,6 +1,7 @@
 /** What a canister needs of its network, and what an installation hands to it. */
 import type { InstalledModule } from "./canister-state.ts";
 import type { StateChange } from "./canister-store.ts";
+import type { RangesShown } from "./certification.ts";
 import type { CanisterState, Outcome, OutgoingCall } from "./message.ts";
 import type { Response } from "./response.ts";
 import type { CanisterRuntime } from "./runtime.ts";
@@ -21,7 +22,7 @@ export interface CanisterHost {
   /** Carries a call to its callee. The refund are the cycles it did not take. @param caller the id of who calls */
   call(caller: Uint8Array, call: OutgoingCall): Promise<{ response: Response; refund: bigint }>;
   /** A certificate over the canister's certified data. */
-  dataCertificate(canister: CertifiedCanister): Uint8Array;
+  dataCertificate(canister: CertifiedCanister, ranges: RangesShown): Uint8Array;
   /** Something in a canister that its certificates show has changed. */
   stateChanged(): void;
   /** The canister's state cannot be kept any more: the network must end. */

@@ -3,9 +3,6 @@ import { Principal } from "@dfinity/principal";
 import type { Canister } from "./canister.ts";
 import { STABLE_PAGE } from "./stable-memory.ts";
 
-/** The IC's default, 30 days; it has no effect here. */
-const FREEZING_THRESHOLD_S = 2_592_000n;
-
 /** @returns a value of the type `canisterStatus` */
 export function statusOf(canister: Canister): Record<string, unknown> {
   const wasmMemory = BigInt(canister.state?.heapLength ?? 0);
@@ -18,7 +15,7 @@ export function statusOf(canister: Canister): Record<string, unknown> {
       controllers: canister.controllers.map((id) => Principal.fromUint8Array(id)),
       compute_allocation: 0n,
       memory_allocation: 0n,
-      freezing_threshold: FREEZING_THRESHOLD_S,
+      freezing_threshold: canister.account.freezingThreshold,
       reserved_cycles_limit: 0n,
       minimum_incoming_canister_call_cycles: 0n,
       log_visibility: { controllers: null },
@@ -30,7 +27,7 @@ export function statusOf(canister: Canister): Record<string, unknown> {
       environment_variables: canister.variables,
     },
     module_hash: canister.module === undefined ? [] : [canister.module.hash],
-    memory_size: wasmMemory + stableMemory + binary + chunks,
+    memory_size: BigInt(canister.memorySize),
     memory_metrics: {
       wasm_memory_size: wasmMemory,
       stable_memory_size: stableMemory,
@@ -42,9 +39,9 @@ export function statusOf(canister: Canister): Record<string, unknown> {
       snapshots_size: 0n,
       log_memory_store_size: 0n,
     },
-    cycles: canister.cycles,
+    cycles: canister.account.cycles,
     reserved_cycles: 0n,
-    idle_cycles_burned_per_day: 0n,
+    idle_cycles_burned_per_day: canister.account.idleCyclesPerDay,
     query_stats: {
       num_calls_total: 0n,
       num_instructions_total: 0n,

@@ -21,6 +21,8 @@ export interface KeptCanister {
   readonly controllers: Uint8Array[];
   readonly status: "running" | "stopping" | "stopped";
   readonly cycles: bigint;
+  /** Seconds; not there in directories that are older than freezing. */
+  readonly freezingThreshold?: bigint;
   readonly version: bigint;
   readonly certifiedData: Uint8Array;
   readonly globalTimer: bigint;

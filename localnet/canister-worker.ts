@@ -65,6 +65,7 @@ function outcomeOf(context: MessageContext): Outcome {
     globalTimer: context.globalTimer,
     cyclesAccepted: context.cyclesAccepted,
     balance: context.balance,
+    elapsed: (performance.now() - context.started) * 1e6,
     printed: context.printed,
     delta: undefined,
   };

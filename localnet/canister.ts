@@ -5,11 +5,13 @@
  * the same call context. Whatever a message did stays when it ends without a trap, whatever becomes of its callbacks.
  */
 import { Principal } from "@dfinity/principal";
+import { Account, FREEZING_THRESHOLD_S } from "./account.ts";
 import { answerOf, MAX_QUERY_REPLY, MAX_UPDATE_REPLY } from "./answer.ts";
 import { type CallContext, contextFor } from "./call-context.ts";
 import type { Adoption, CanisterHost } from "./canister-host.ts";
 import { applyDelta, type InstalledModule } from "./canister-state.ts";
 import { ALL_GONE, type KeptCanister, NO_CHANGE, type SavedCanister } from "./canister-store.ts";
+import type { RangesShown } from "./certification.ts";
 import { ChunkStore } from "./chunk-store.ts";
 import { Keeper } from "./keeper.ts";
 import {
@@ -22,8 +24,10 @@ import {
   type Task,
   type Variable,
 } from "./message.ts";
+import { executionCost } from "./prices.ts";
 import { REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
 import { type CanisterRuntime, RuntimeEndedError } from "./runtime.ts";
+import { STABLE_PAGE } from "./stable-memory.ts";
 import { CanisterTimers } from "./timers.ts";
 
 export type Status = "running" | "stopping" | "stopped";
@@ -37,7 +41,7 @@ export class Canister {
   controllers: Uint8Array[];
   status: Status = "running";
   variables: Variable[] = [];
-  cycles: bigint;
+  readonly account: Account;
   version = 0n;
   certifiedData: Uint8Array = EMPTY;
   module: InstalledModule | undefined;
@@ -62,7 +66,19 @@ export class Canister {
     this.id = id;
     this.text = Principal.fromUint8Array(id).toText();
     this.controllers = controllers;
-    this.cycles = cycles;
+    this.account = new Account(
+      this.text,
+      cycles,
+      () => host.now(),
+      () => this.memorySize,
+    );
+  }
+
+  /** Bytes of all that it has stored. */
+  get memorySize(): number {
+    const { heapLength = 0, stable } = this.state ?? {};
+    const binary = this.module?.rewritten.binary.length ?? 0;
+    return heapLength + (stable?.pages ?? 0) * STABLE_PAGE + binary + this.chunks.byteLength;
   }
 
   /** Takes over what was kept when the network ended. */
@@ -71,7 +87,7 @@ export class Canister {
     this.variables = kept.variables ?? [];
     // The calls that a stopping canister waited for are gone.
     this.status = kept.status === "stopping" ? "stopped" : kept.status;
-    this.cycles = kept.cycles;
+    this.account.freezingThreshold = kept.freezingThreshold ?? FREEZING_THRESHOLD_S;
     this.version = kept.version;
     this.certifiedData = kept.certifiedData;
     this.module = module;
@@ -87,7 +103,8 @@ export class Canister {
       controllers: this.controllers,
       variables: this.variables,
       status: this.status,
-      cycles: this.cycles,
+      cycles: this.account.cycles,
+      freezingThreshold: this.account.freezingThreshold,
       version: this.version,
       certifiedData: this.certifiedData,
       globalTimer: this.#timers.globalTimer,
@@ -112,13 +129,14 @@ export class Canister {
   }
 
   /** Executes a query call. @throws RejectError */
-  query(method: string, argument: Uint8Array, caller: Uint8Array): Promise<Response> {
+  query(method: string, argument: Uint8Array, caller: Uint8Array, ranges: RangesShown): Promise<Response> {
     return this.enqueue(async () => {
       this.requireRunning();
+      this.account.requireForQuery();
       const kind = this.#methodKind(method);
       if (kind !== "query" && kind !== "composite_query")
         throw this.#error("IC0536", `Canister has no query method '${method}'.`);
-      const environment = { ...this.environment(), certificate: this.#host.dataCertificate(this) };
+      const environment = { ...this.environment(), certificate: this.#host.dataCertificate(this, ranges) };
       const outcome = await this.execute({
         entry: kind,
         method,
@@ -139,6 +157,7 @@ export class Canister {
     cycles: bigint,
   ): Promise<{ response: Response; refund: bigint }> {
     this.requireRunning();
+    this.account.requireCycles(executionCost(0));
     return new Promise((resolve, reject) => {
       const context = contextFor(cycles, (response, refund) => {
         this.#close(context);
@@ -158,10 +177,21 @@ export class Canister {
     });
   }
 
-  /** Asks the canister whether it takes an ingress message. @throws RejectError when it does not */
-  inspect(method: string, argument: Uint8Array, caller: Uint8Array): Promise<void> {
+  /**
+   * Asks the canister whether it takes an ingress message. If so, it pays for that.
+   *
+   * @param cost of taking it
+   * @throws RejectError when it does not, or cannot pay
+   */
+  async inspect(method: string, argument: Uint8Array, caller: Uint8Array, cost: bigint): Promise<void> {
+    await this.#inspect(method, argument, caller, cost);
+    this.account.charge(cost);
+  }
+
+  #inspect(method: string, argument: Uint8Array, caller: Uint8Array, cost: bigint): Promise<void> {
     return this.enqueue(async () => {
       this.requireRunning();
+      this.account.requireCycles(cost);
       if (this.#methodKind(method) === undefined) {
         throw this.#error("IC0536", `Canister has no update method '${method}'.`);
       }
@@ -243,7 +273,8 @@ export class Canister {
       controllers: this.controllers,
       variables: this.variables,
       time: this.#host.now(),
-      balance: this.cycles,
+      balance: this.account.cycles,
+      freezingLimit: this.account.freezingLimit,
       version: this.version,
       status: STATUS_NUMBER[this.status],
       globalTimer: this.#timers.globalTimer,
@@ -280,7 +311,7 @@ export class Canister {
   }
 
   #applyEffects(outcome: Outcome, balanceBefore: bigint): void {
-    this.cycles += outcome.balance - balanceBefore;
+    this.account.add(outcome.balance - balanceBefore);
     if (outcome.certifiedData !== undefined) {
       this.certifiedData = outcome.certifiedData;
       this.#host.stateChanged();
@@ -300,6 +331,7 @@ export class Canister {
     this.#openContexts.add(context);
     this.enqueue(async () => {
       this.requireRunning();
+      this.account.requireCycles(executionCost(0));
       await this.#run(context, { entry, caller: MANAGEMENT_CANISTER });
     }).catch(() => this.#close(context));
   }
@@ -314,6 +346,7 @@ export class Canister {
       cyclesAvailable: context.cycles,
       environment,
     });
+    this.account.charge(executionCost(outcome.elapsed));
     if (outcome.trap === undefined) {
       this.apply(outcome, environment.balance);
       context.cycles -= outcome.cyclesAccepted;
@@ -331,6 +364,7 @@ export class Canister {
         callback: context.cleanup,
         environment: before,
       });
+      this.account.charge(executionCost(cleanup.elapsed));
       if (cleanup.trap === undefined) this.apply(cleanup, before.balance);
     }
     if (context.pending === 0) this.#close(context);
@@ -342,7 +376,7 @@ export class Canister {
       this.enqueue(async () => {
         context.pending -= 1;
         context.cleanup = call.onCleanup;
-        this.cycles += refund;
+        this.account.add(refund);
         const failed = "reject" in response;
         await this.#run(context, {
           entry: failed ? "reject" : "reply",

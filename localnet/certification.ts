@@ -6,24 +6,42 @@
  */
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@dfinity/principal";
-import { encodeTree, type HashTree, labels, leaf, type Path, witness } from "./hash-tree.ts";
+import { encodeTree, type HashTree, labels, leaf, type Path, withoutPath, witness } from "./hash-tree.ts";
 import type { BlsKey, NetworkKeys, NodeKey } from "./keys.ts";
 import { leb128 } from "./wasm-reader.ts";
 
 /** How old the time in a certificate may be when it is handed out. */
 const MAX_AGE_NS = 1_000_000_000n;
-/** Every canister id: 8 bytes of number, and the bytes 1, 1 that mark a canister. */
-const FIRST_CANISTER = Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
-const LAST_CANISTER = Uint8Array.from([255, 255, 255, 255, 255, 255, 255, 255, 1, 1]);
+/** Every canister id, in ranges of equal size: by the three upper bits of its number. */
+const RANGES = Array.from({ length: 8 }, (_, index): Range => {
+  const last = Uint8Array.from([32 * index + 31, 255, 255, 255, 255, 255, 255, 255, 1, 1]);
+  return [Uint8Array.from([32 * index, 0, 0, 0, 0, 0, 0, 0, 1, 1]), last];
+});
+/** The IC puts so many ranges into a shard at most. */
+const SHARD_RANGES = 5;
 
 export const TIME = Buffer.from("time");
+const SUBNET = Buffer.from("subnet");
+const CANISTER_RANGES = Buffer.from("canister_ranges");
+const PUBLIC_KEY = Buffer.from("public_key");
+
+/** A first and a last canister id: 8 bytes of number, and the bytes 1, 1 that mark a canister. */
+type Range = readonly [Uint8Array, Uint8Array];
+
+/**
+ * Where a certificate says which canisters the subnet has. Older endpoints say it in one leaf, `subnet/ID/canister_ranges`. Newer
+ * ones have a leaf for a few ranges, `canister_ranges/ID/FIRST CANISTER`, and show the one in which the canister that is asked
+ * about may be; when none is, they show none.
+ */
+export type RangesShown = "flat" | { readonly shardOf: Uint8Array | undefined };
 
 export class Certification {
   readonly node: NodeKey;
   readonly subnet: Uint8Array;
   readonly #root: BlsKey;
   readonly #key: BlsKey;
-  readonly #delegation: { subnet_id: Uint8Array; certificate: Uint8Array };
+  /** What the root key says about the subnet, signed. */
+  readonly #delegation: { readonly tree: HashTree; readonly signature: Uint8Array };
   readonly #now: () => bigint;
   readonly #state: () => (readonly [string, HashTree])[];
   #signed: { tree: HashTree; signature: Uint8Array; time: bigint } | undefined;
@@ -39,7 +57,8 @@ export class Certification {
     this.#now = now;
     this.#state = state;
     this.subnet = Principal.selfAuthenticating(this.#key.publicKey).toUint8Array();
-    this.#delegation = { subnet_id: this.subnet, certificate: this.#delegationCertificate() };
+    const delegation = labels([...this.#subnetTree(false), ["time", leaf(leb128(now()))]]);
+    this.#delegation = { tree: delegation, signature: this.#root.signRootHash(delegation.hash) };
   }
 
   /** The root key, DER. */
@@ -53,13 +72,18 @@ export class Certification {
   }
 
   /** A certificate (CBOR) that shows the time and what is at these paths. */
-  certificate(paths: readonly Path[]): Uint8Array {
+  certificate(paths: readonly Path[], ranges: RangesShown): Uint8Array {
     const { tree, signature } = this.#signedTree();
+    const shown = witness(tree, [[TIME], ...paths]);
     return cbor.encodeWithSelfDescribedTag({
-      tree: encodeTree(witness(tree, [[TIME], ...paths])),
+      tree: encodeTree(ranges === "flat" ? shown : withoutPath(shown, this.#flatRanges)),
       signature,
-      delegation: this.#delegation,
+      delegation: { subnet_id: this.subnet, certificate: this.#delegationCertificate(ranges) },
     });
+  }
+
+  get #flatRanges(): Path {
+    return [SUBNET, this.subnet, CANISTER_RANGES];
   }
 
   #signedTree(): { tree: HashTree; signature: Uint8Array } {
@@ -73,26 +97,41 @@ export class Certification {
 
   /** What the tree says about the subnet: its key, its nodes, and its canister ids in the old place and the new. */
   #subnetTree(withNodes: boolean): (readonly [string, HashTree])[] {
-    const ranges = leaf(cbor.encodeWithSelfDescribedTag([[FIRST_CANISTER, LAST_CANISTER]]));
     const subnet: [string, HashTree][] = [
-      ["canister_ranges", ranges],
+      ["canister_ranges", rangesLeaf(RANGES)],
       ["public_key", leaf(this.#key.publicKey)],
     ];
     if (withNodes) {
       subnet.push(["node", labels([[this.node.id, labels([["public_key", leaf(this.node.publicKey)]])]])]);
     }
     return [
-      // A shard is labelled with the first canister id in it.
-      ["canister_ranges", labels([[this.subnet, labels([[FIRST_CANISTER, ranges]])]])],
+      ["canister_ranges", labels([[this.subnet, labels(SHARDS)]])],
       ["subnet", labels([[this.subnet, labels(subnet)]])],
     ];
   }
 
-  #delegationCertificate(): Uint8Array {
-    const tree = labels([...this.#subnetTree(false), ["time", leaf(leb128(this.#now()))]]);
-    return cbor.encodeWithSelfDescribedTag({
-      tree: encodeTree(tree),
-      signature: this.#root.signRootHash(tree.hash),
-    });
+  #delegationCertificate(ranges: RangesShown): Uint8Array {
+    const { tree, signature } = this.#delegation;
+    const paths: Path[] = [[TIME], [SUBNET, this.subnet, PUBLIC_KEY]];
+    if (ranges === "flat") paths.push(this.#flatRanges);
+    const shard = ranges === "flat" ? undefined : shardOf(ranges.shardOf);
+    if (shard !== undefined) paths.push([CANISTER_RANGES, this.subnet, shard]);
+    return cbor.encodeWithSelfDescribedTag({ tree: encodeTree(witness(tree, paths)), signature });
   }
+}
+
+function rangesLeaf(ranges: readonly Range[]): HashTree {
+  return leaf(cbor.encodeWithSelfDescribedTag(ranges.map((range) => [...range])));
+}
+
+/** By the first canister id in it. */
+const SHARDS = Array.from({ length: Math.ceil(RANGES.length / SHARD_RANGES) }, (_, index) => {
+  const ranges = RANGES.slice(index * SHARD_RANGES, (index + 1) * SHARD_RANGES);
+  return [ranges[0]![0], rangesLeaf(ranges)] as const;
+});
+
+/** The label of the only shard that may have the canister. */
+function shardOf(canister: Uint8Array | undefined): Uint8Array | undefined {
+  if (canister === undefined) return undefined;
+  return SHARDS.findLast(([first]) => Buffer.compare(first, canister) <= 0)?.[0];
 }

@@ -101,6 +101,16 @@ export function witness(tree: HashTree, paths: readonly Path[]): HashTree {
   }
 }
 
+/** The same tree, but that what is at a path, and that it is there, cannot be seen. */
+export function withoutPath(tree: HashTree, [label, ...below]: Path): HashTree {
+  if (tree.kind === "fork") {
+    const path = [label!, ...below];
+    return fork(withoutPath(tree.left, path), withoutPath(tree.right, path));
+  }
+  if (tree.kind !== "labeled" || Buffer.compare(tree.label, label!) !== 0) return tree;
+  return below.length === 0 ? pruned(tree) : labeled(tree.label, withoutPath(tree.subtree, below));
+}
+
 function pruned(tree: HashTree): HashTree {
   return tree.kind === "empty" ? tree : { kind: "pruned", hash: tree.hash };
 }

@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@dfinity/principal";
+import type { RangesShown } from "./certification.ts";
 import { HttpError, hashOfMap, type Request, readRequest } from "./ingress.ts";
 import type { Network } from "./network.ts";
 import { RejectError, type Response } from "./response.ts";
@@ -22,11 +23,14 @@ const MAX_DROPPED_BYTES = 64 * 1024 * 1024;
 const SYNC_CALL_MS = 10_000;
 
 const ROUTE = /^\/api\/v([234])\/(canister|subnet)\/([a-z0-9-]+)\/(query|call|read_state)$/;
-const VERSIONS: Record<string, string> = {
-  "canister/query": "23",
-  "canister/call": "234",
-  "canister/read_state": "23",
-  "subnet/read_state": "23",
+/** Which endpoints the network has: those that the IC has deprecated, those in their place, or both, as the IC itself. */
+export type Api = "old" | "new" | "both";
+/** A call of version 2, which is answered later, is neither. */
+const VERSIONS: Record<string, { readonly [api in Exclude<Api, "both">]: string }> = {
+  "canister/query": { old: "2", new: "3" },
+  "canister/call": { old: "23", new: "24" },
+  "canister/read_state": { old: "2", new: "3" },
+  "subnet/read_state": { old: "2", new: "3" },
 };
 
 interface Answer {
@@ -36,9 +40,9 @@ interface Answer {
 }
 
 /** Makes the request handler of an HTTP server. */
-export function httpHandler(network: Network, weather: Weather) {
+export function httpHandler(network: Network, weather: Weather, api: Api) {
   return (request: IncomingMessage, response: ServerResponse): void => {
-    serve(network, weather, request, response).catch((error: unknown) => {
+    serve(network, weather, api, request, response).catch((error: unknown) => {
       // The client is gone, or the network is closing; anything else is a bug that must not pass silently.
       if (!response.destroyed && (error as Error).name !== "AbortError")
         network.log(`http: ${(error as Error).stack}`);
@@ -50,13 +54,14 @@ export function httpHandler(network: Network, weather: Weather) {
 async function serve(
   network: Network,
   weather: Weather,
+  api: Api,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   await weather.oneWay();
   let answer: Answer;
   try {
-    answer = await route(network, weather, request);
+    answer = await route(network, weather, api, request);
   } catch (error) {
     if (!(error instanceof HttpError)) throw error;
     answer = { status: error.status, body: error.message };
@@ -77,7 +82,12 @@ async function serve(
   }
 }
 
-async function route(network: Network, weather: Weather, request: IncomingMessage): Promise<Answer> {
+async function route(
+  network: Network,
+  weather: Weather,
+  api: Api,
+  request: IncomingMessage,
+): Promise<Answer> {
   const path = new URL(request.url ?? "/", "http://localhost").pathname;
   if (path === "/api/v2/status") {
     if (request.method !== "GET") throw new HttpError(405, "Method not allowed");
@@ -90,7 +100,9 @@ async function route(network: Network, weather: Weather, request: IncomingMessag
     return { status: 200, body: cbor.encodeWithSelfDescribedTag(status) };
   }
   const [, version, where, id, endpoint] = ROUTE.exec(path) ?? [];
-  if (version === undefined || !VERSIONS[`${where}/${endpoint}`]?.includes(version)) {
+  const versions = VERSIONS[`${where}/${endpoint}`];
+  const has = (which: "old" | "new") => version !== undefined && versions?.[which].includes(version) === true;
+  if (!(api !== "new" && has("old")) && !(api !== "old" && has("new"))) {
     throw new HttpError(404, `There is no ${path} here`);
   }
   if (request.method !== "POST") throw new HttpError(405, "Method not allowed");
@@ -101,21 +113,26 @@ async function route(network: Network, weather: Weather, request: IncomingMessag
   const content = readRequest(body, kind, network.now());
   if (content.request_type === "read_state") {
     const canister = where === "canister" ? effective : undefined;
-    checkPaths(content.paths, content.sender, canister, network.canisters, network.history);
-    const certificate = network.certification.certificate(content.paths);
+    const flat = has("old");
+    checkPaths(content.paths, content.sender, canister, flat, network.canisters, network.history);
+    const ranges = flat ? "flat" : { shardOf: canister };
+    const certificate = network.certification.certificate(content.paths, ranges);
     return { status: 200, body: cbor.encodeWithSelfDescribedTag({ certificate }) };
   }
   if (content.canister_id.length > 0 && Buffer.compare(content.canister_id, effective) !== 0) {
     throw new HttpError(400, `Effective canister id in URL ${id} does not match the request's canister id.`);
   }
-  return content.request_type === "query" ? query(network, content) : call(network, content, version !== "2");
+  const ranges = has("old") ? "flat" : { shardOf: effective };
+  if (content.request_type === "query") return query(network, content, ranges);
+  return call(network, content, version === "2" ? undefined : ranges);
 }
 
 async function query(
   network: Network,
   request: Extract<Request, { canister_id: Uint8Array }>,
+  ranges: RangesShown,
 ): Promise<Answer> {
-  const outcome = queryOutcome(await network.query(request));
+  const outcome = queryOutcome(await network.query(request, ranges));
   const timestamp = network.now();
   const { node } = network.certification;
   const signature = node.signResponse(hashOfMap({ ...outcome, timestamp, request_id: request.id }));
@@ -132,21 +149,26 @@ function rejectFields({ code, message, errorCode }: Extract<Response, { reject: 
   return { reject_code: code, reject_message: message, error_code: errorCode };
 }
 
-/** Takes an update call; a synchronous one is answered with its certificate, if that comes soon. */
+/**
+ * Takes an update call.
+ *
+ * @param ranges of the certificate with which it is answered, if it is answered soon; undefined: whoever calls asks for it later
+ */
 async function call(
   network: Network,
   request: Extract<Request, { canister_id: Uint8Array }>,
-  synchronous: boolean,
+  ranges: RangesShown | undefined,
 ): Promise<Answer> {
   try {
     const record = await network.submit(request);
-    if (!synchronous) return { status: 202, body: new Uint8Array() };
+    if (ranges === undefined) return { status: 202, body: new Uint8Array() };
     const timeout = new AbortController();
     const late = sleep(SYNC_CALL_MS, true, { signal: timeout.signal, ref: false }).catch(() => true);
     const isLate = await Promise.race([record.done, late]);
     timeout.abort();
     if (isLate) return { status: 202, body: new Uint8Array() };
-    const certificate = network.certification.certificate([[Buffer.from("request_status"), request.id]]);
+    const paths = [[Buffer.from("request_status"), request.id]];
+    const certificate = network.certification.certificate(paths, ranges);
     return { status: 200, body: cbor.encodeWithSelfDescribedTag({ status: "replied", certificate }) };
   } catch (error) {
     if (!(error instanceof RejectError)) throw error;

@@ -4,7 +4,7 @@
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { httpHandler } from "./http.ts";
+import { type Api, httpHandler } from "./http.ts";
 import { Network } from "./network.ts";
 import { StateDirectory } from "./state-directory.ts";
 import { Weather, type WeatherOptions } from "./weather.ts";
@@ -13,6 +13,8 @@ export interface LocalNetworkOptions extends Partial<WeatherOptions> {
   /** 0: any that is free. */
   port: number;
   host?: string;
+  /** The versions of the IC's HTTP interface; default: all of them. */
+  api?: Api;
   /** Milliseconds by which the network's clock is ahead of this machine's (negative: behind). */
   timeOffset?: number;
   /** Milliseconds one message of a canister may run before it is ended. */
@@ -46,7 +48,7 @@ const KEEP_ALIVE_MS = 75_000;
  */
 export async function startLocalNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
   const { port, host = "127.0.0.1", timeOffset = 0, messageTimeLimit = MESSAGE_TIME_LIMIT_MS } = options;
-  const { latency = 0, bandwidth = Number.POSITIVE_INFINITY, updateLatency = 0 } = options;
+  const { api = "both", latency = 0, bandwidth = Number.POSITIVE_INFINITY, updateLatency = 0 } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535)
     throw new RangeError(`the port must be 0 to 65535, not ${port}`);
   if (!(latency >= 0)) throw new RangeError(`the latency must be 0 ms or more, not ${latency}`);
@@ -58,7 +60,7 @@ export async function startLocalNetwork(options: LocalNetworkOptions): Promise<L
   const consensus = () => weather.consensus();
   const log = options.log ?? (() => {});
   const network = new Network(messageTimeLimit, timeOffset, consensus, log, directory);
-  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, httpHandler(network, weather));
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, httpHandler(network, weather, api));
   try {
     network.restoreCanisters();
     await new Promise<void>((resolve, reject) => {

@@ -36,6 +36,8 @@ export type Request = (CallContent | ReadStateContent) & {
   ingress_expiry: bigint;
   /** The hash of the content: what names the request. */
   id: Uint8Array;
+  /** Bytes of the envelope. */
+  size: number;
   /** The only canisters a delegation allows; undefined: any. */
   targets: Uint8Array[] | undefined;
 };
@@ -75,7 +77,7 @@ export function readRequest(body: Uint8Array, kind: Request["request_type"], now
   const expiry = content.ingress_expiry;
   if (typeof expiry !== "number" && typeof expiry !== "bigint")
     throw malformed("ingress_expiry is not a number");
-  const request = { sender, ingress_expiry: BigInt(expiry), id: hashOfMap(content) };
+  const request = { sender, ingress_expiry: BigInt(expiry), id: hashOfMap(content), size: body.length };
   const anonymous = Buffer.compare(sender, ANONYMOUS) === 0;
   // The specification lets anonymous reads expire whenever they like.
   if (kind === "call" || !anonymous) checkExpiry(request.ingress_expiry, now);

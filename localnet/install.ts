@@ -11,6 +11,7 @@ import {
   installedModule,
 } from "./canister-state.ts";
 import type { CanisterState, EntryPoint, Outcome } from "./message.ts";
+import { executionCost } from "./prices.ts";
 import { canisterError, type RejectError } from "./response.ts";
 import type { CanisterRuntime } from "./runtime.ts";
 
@@ -141,9 +142,11 @@ async function enter(
   given: Installation,
   state: CanisterState,
 ): Promise<[balanceBefore: bigint, Outcome]> {
+  canister.account.requireCycles(executionCost(0));
   const environment = canister.environment();
   const argument = entry === "pre_upgrade" ? new Uint8Array() : given.argument;
   const outcome = await canister.execute({ entry, caller: given.caller, argument, environment }, runtime);
+  canister.account.charge(executionCost(outcome.elapsed));
   if (outcome.trap !== undefined) {
     throw canisterError(
       outcome.trap.errorCode,

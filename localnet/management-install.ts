@@ -50,6 +50,7 @@ export function installMethods(host: ManagementHost): Record<string, Method> {
       argument: types.installCode,
       result: undefined,
       callers: "controllers",
+      paid: true,
       run: ({ canister_id, mode, wasm_module, arg }, { caller }) =>
         install(find(canister_id), installation(mode, Uint8Array.from(wasm_module), arg, caller)),
     },
@@ -57,6 +58,7 @@ export function installMethods(host: ManagementHost): Record<string, Method> {
       argument: types.installChunkedCode,
       result: undefined,
       callers: "controllers",
+      paid: true,
       run(given: ChunkedInstallation, call) {
         const target = find(given.target_canister);
         const store = given.store_canister[0] === undefined ? target : find(given.store_canister[0]);
@@ -70,6 +72,7 @@ export function installMethods(host: ManagementHost): Record<string, Method> {
       argument: types.uploadChunk,
       result: types.chunkHash,
       callers: "controllers and itself",
+      paid: true,
       run({ canister_id, chunk: given }) {
         const canister = find(canister_id);
         const chunk = Uint8Array.from(given);

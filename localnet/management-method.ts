@@ -28,6 +28,8 @@ export interface Method {
   result: IDL.Type | undefined;
   /** Who may call it: the controllers of the canister it is about, these and that canister, only canisters, or anyone. */
   callers: "controllers" | "controllers and itself" | "canisters" | "anyone";
+  /** Whether the canister it is about pays for a user's call. */
+  paid?: boolean;
   // biome-ignore lint/suspicious/noExplicitAny: what Candid has decoded has the type that `argument` describes.
   run(argument: any, call: ManagementCall): Promise<unknown> | unknown;
 }

@@ -9,6 +9,7 @@ const variables = IDL.Vec(IDL.Record({ name: IDL.Text, value: IDL.Text }));
 const settings = IDL.Record({
   controllers: IDL.Opt(IDL.Vec(IDL.Principal)),
   environment_variables: IDL.Opt(variables),
+  freezing_threshold: IDL.Opt(IDL.Nat),
 });
 
 export const onCanister = IDL.Record({ canister_id: IDL.Principal });

@@ -18,9 +18,10 @@ export const MANAGEMENT_CANISTER = new Uint8Array();
 interface Settings {
   readonly controllers: [] | [Principal[]];
   readonly environment_variables: [] | [Variable[]];
+  readonly freezing_threshold: [] | [bigint];
 }
 
-/** Cycles of a new canister when none are asked for: 100 T, enough never to matter. */
+/** Cycles of a new canister when none are asked for: 100 T, which keep a GiB for 25 years. */
 const DEFAULT_CYCLES = 100_000_000_000_000n;
 /** The IC's limit on a canister's controllers. */
 const MAX_CONTROLLERS = 10;
@@ -37,9 +38,19 @@ export class ManagementCanister {
     this.#methods = methodsOn(host);
   }
 
-  /** Checks a user's call before it is taken. @throws RejectError */
-  inspect(call: ManagementCall): void {
-    this.#prepare(call);
+  /**
+   * Checks a user's call before it is taken. What brings code into a canister, the canister pays for; the rest is free, so that
+   * a frozen one can be looked at, and mended.
+   *
+   * @param cost of taking it
+   * @throws RejectError
+   */
+  inspect(call: ManagementCall, cost: bigint): void {
+    const { method, argument } = this.#prepare(call);
+    if (method.paid !== true) return;
+    const { account } = this.#host.canister(canisterIn(argument).toUint8Array());
+    account.requireCycles(cost);
+    account.charge(cost);
   }
 
   /**
@@ -65,10 +76,8 @@ export class ManagementCanister {
     }
     const argument = method.argument === undefined ? undefined : decode(method.argument, call.argument);
     if (method.callers === "controllers" || method.callers === "controllers and itself") {
-      const about = argument as { canister_id: Principal } | { target_canister: Principal };
-      const id = "canister_id" in about ? about.canister_id : about.target_canister;
       requireControl(
-        this.#host.canister(id.toUint8Array()),
+        this.#host.canister(canisterIn(argument).toUint8Array()),
         call,
         method.callers === "controllers and itself",
       );
@@ -80,10 +89,11 @@ export class ManagementCanister {
 function methodsOn(host: ManagementHost): Record<string, Method> {
   const find = (id: Principal) => host.canister(id.toUint8Array());
   const create = (given: Settings | undefined, caller: Uint8Array, cycles: bigint, id?: Uint8Array) => {
-    const { controllers, variables } = settingsOf(given);
+    const { controllers, variables, freezingThreshold } = settingsOf(given);
     const canister = host.createCanister(controllers ?? [caller], cycles, id);
-    if (variables !== undefined) {
-      canister.variables = variables;
+    if (variables !== undefined || freezingThreshold !== undefined) {
+      canister.variables = variables ?? canister.variables;
+      canister.account.freezingThreshold = freezingThreshold ?? canister.account.freezingThreshold;
       canister.save();
     }
     return canister;
@@ -124,9 +134,10 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       callers: "controllers",
       run({ canister_id, settings }) {
         const canister = find(canister_id);
-        const { controllers, variables } = settingsOf(settings);
+        const { controllers, variables, freezingThreshold } = settingsOf(settings);
         canister.controllers = controllers ?? canister.controllers;
         canister.variables = variables ?? canister.variables;
+        canister.account.freezingThreshold = freezingThreshold ?? canister.account.freezingThreshold;
         canister.version += 1n;
         host.stateChanged();
         canister.save();
@@ -206,8 +217,14 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
   };
 }
 
+/** The canister that a call is about. */
+function canisterIn(argument: unknown): Principal {
+  const about = argument as { canister_id: Principal } | { target_canister: Principal };
+  return "canister_id" in about ? about.canister_id : about.target_canister;
+}
+
 function addCycles(canister: Canister, cycles: bigint): void {
-  canister.cycles += cycles;
+  canister.account.add(cycles);
   canister.save();
 }
 
@@ -220,7 +237,11 @@ function decode(type: IDL.Type, argument: Uint8Array): unknown {
 }
 
 /** Reads settings, as far as they mean something here. @throws RejectError when the IC would not take them */
-function settingsOf(settings: Settings | undefined): { controllers?: Uint8Array[]; variables?: Variable[] } {
+function settingsOf(settings: Settings | undefined): {
+  controllers?: Uint8Array[];
+  variables?: Variable[];
+  freezingThreshold?: bigint;
+} {
   const invalid = (problem: string) => canisterError("IC0408", `Error decoding candid: ${problem}`);
   const controllers = settings?.controllers[0]?.map((controller) => controller.toUint8Array());
   if ((controllers?.length ?? 0) > MAX_CONTROLLERS)
@@ -234,5 +255,7 @@ function settingsOf(settings: Settings | undefined): { controllers?: Uint8Array[
     if (Buffer.byteLength(text) > MAX_VARIABLE_BYTES)
       throw invalid(`an environment variable's name or value is longer than ${MAX_VARIABLE_BYTES} bytes`);
   }
-  return { controllers, variables };
+  const freezingThreshold = settings?.freezing_threshold[0];
+  if ((freezingThreshold ?? 0n) >= 1n << 64n) throw invalid("a freezing threshold is less than 2^64 seconds");
+  return { controllers, variables, freezingThreshold };
 }

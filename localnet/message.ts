@@ -94,6 +94,8 @@ export interface Environment {
   variables: Variable[];
   time: bigint;
   balance: bigint;
+  /** With fewer cycles than these the canister is frozen. */
+  freezingLimit: bigint;
   version: bigint;
   /** 1 running, 2 stopping, 3 stopped. */
   status: number;
@@ -119,6 +121,8 @@ export interface Outcome {
   globalTimer: bigint | undefined;
   cyclesAccepted: bigint;
   balance: bigint;
+  /** Nanoseconds that it took. */
+  elapsed: number;
   printed: string[];
   /** Absent when the execution leaves nothing behind (queries, inspection). */
   delta: StateDelta | undefined;
@@ -146,6 +150,7 @@ export const NO_OUTCOME: Outcome = {
   globalTimer: undefined,
   cyclesAccepted: 0n,
   balance: 0n,
+  elapsed: 0,
   printed: [],
   delta: undefined,
 };

@@ -4,12 +4,13 @@
 import { Principal } from "@dfinity/principal";
 import { Canister } from "./canister.ts";
 import type { CanisterHost, CertifiedCanister } from "./canister-host.ts";
-import { Certification } from "./certification.ts";
+import { Certification, type RangesShown } from "./certification.ts";
 import type { Request } from "./ingress.ts";
 import { keysOf, newSecrets } from "./keys.ts";
 import { MANAGEMENT_CANISTER, ManagementCanister } from "./management.ts";
 import type { ManagementHost } from "./management-method.ts";
 import type { OutgoingCall } from "./message.ts";
+import { ingressCost } from "./prices.ts";
 import { type CallRecord, RequestHistory } from "./request-history.ts";
 import { canisterError, REJECT_CODE, RejectError, type Response, rejectOf } from "./response.ts";
 import { CanisterRuntime } from "./runtime.ts";
@@ -28,6 +29,12 @@ const ID_MARK = Buffer.of(1, 1);
 /** How long a query may get the same data certificate, while the certified data stays the same. */
 const DATA_CERTIFICATE_MS = 1000;
 
+interface DataCertificate {
+  readonly data: Uint8Array;
+  readonly made: number;
+  readonly certificate: Uint8Array;
+}
+
 export class Network implements CanisterHost, ManagementHost {
   readonly canisters = new Map<string, Canister>();
   readonly certification: Certification;
@@ -36,10 +43,11 @@ export class Network implements CanisterHost, ManagementHost {
   readonly #management: ManagementCanister;
   readonly #timeOffset: bigint;
   readonly #consensus: () => Promise<void>;
-  readonly #dataCertificates = new WeakMap<
-    CertifiedCanister,
-    { data: Uint8Array; made: number; certificate: Uint8Array }
-  >();
+  /** The last ones of each canister, by the form of their ranges. */
+  readonly #dataCertificates = {
+    flat: new WeakMap<CertifiedCanister, DataCertificate>(),
+    sharded: new WeakMap<CertifiedCanister, DataCertificate>(),
+  };
   /** Calls that are being looked at, by request id, so that the same one does not run twice. */
   readonly #submitted = new Map<string, Promise<CallRecord>>();
   readonly #timeLimit: number;
@@ -148,13 +156,14 @@ export class Network implements CanisterHost, ManagementHost {
     this.stateChanged();
   }
 
-  dataCertificate(canister: CertifiedCanister): Uint8Array {
-    const known = this.#dataCertificates.get(canister);
+  dataCertificate(canister: CertifiedCanister, ranges: RangesShown): Uint8Array {
+    const certificates = this.#dataCertificates[ranges === "flat" ? "flat" : "sharded"];
+    const known = certificates.get(canister);
     const data = canister.certifiedData;
     const made = performance.now();
     if (known?.data === data && made - known.made < DATA_CERTIFICATE_MS) return known.certificate;
-    const certificate = this.certification.certificate([[CANISTER, canister.id, CERTIFIED_DATA]]);
-    this.#dataCertificates.set(canister, { data, made, certificate });
+    const certificate = this.certification.certificate([[CANISTER, canister.id, CERTIFIED_DATA]], ranges);
+    certificates.set(canister, { data, made, certificate });
     return certificate;
   }
 
@@ -167,11 +176,11 @@ export class Network implements CanisterHost, ManagementHost {
     return this.canister(call.callee).update(method, argument, caller, cycles);
   }
 
-  /** Executes a query from outside. */
-  async query(request: CallRequest): Promise<Response> {
+  /** Executes a query from outside. @param ranges of the certificate that the canister gets over its certified data */
+  async query(request: CallRequest, ranges: RangesShown): Promise<Response> {
     try {
       const callee = this.canister(request.canister_id);
-      return await callee.query(request.method_name, request.arg, request.sender);
+      return await callee.query(request.method_name, request.arg, request.sender, ranges);
     } catch (error) {
       return { reject: rejectOf(error) };
     }
@@ -210,14 +219,15 @@ export class Network implements CanisterHost, ManagementHost {
 
   async #take(request: CallRequest): Promise<CallRecord> {
     const { canister_id, method_name: method, arg: argument, sender: caller } = request;
+    const cost = ingressCost(request.size);
     let execute: () => Promise<Response>;
     if (Buffer.compare(canister_id, MANAGEMENT_CANISTER) === 0) {
       const call = { method, argument, caller, fromCanister: false, cycles: 0n };
-      this.#management.inspect(call);
+      this.#management.inspect(call, cost);
       execute = async () => ({ reply: await this.#management.execute(call) });
     } else {
       const canister = this.canister(canister_id);
-      await canister.inspect(method, argument, caller);
+      await canister.inspect(method, argument, caller, cost);
       execute = async () => (await this.canister(canister_id).update(method, argument, caller, 0n)).response;
     }
     const answer = this.#consensus()

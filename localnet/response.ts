@@ -35,6 +35,11 @@ export function canisterError(errorCode: string, message: string): RejectError {
   return new RejectError(REJECT_CODE.canisterError, errorCode, message);
 }
 
+/** The refusal of whatever a canister cannot pay for. */
+export function canisterOutOfCycles(message: string): RejectError {
+  return new RejectError(REJECT_CODE.sysTransient, "IC0207", message);
+}
+
 /** Turns what a call has thrown into its answer; a bug in the network becomes a reject that says so. */
 export function rejectOf(error: unknown): Reject {
   if (error instanceof RejectError) return error.reject;

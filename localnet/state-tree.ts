@@ -36,19 +36,23 @@ function canisterTree(canister: Canister): HashTree {
  * Checks that a sender may read these paths.
  *
  * @param effective the canister in the URL, undefined for a subnet's endpoint
+ * @param flatRanges whether `subnet/ID/canister_ranges` may be asked for, as at the older endpoints
  * @throws HttpError with the IC's status
  */
 export function checkPaths(
   paths: readonly Path[],
   sender: Uint8Array,
   effective: Uint8Array | undefined,
+  flatRanges: boolean,
   canisters: ReadonlyMap<string, Canister>,
   history: RequestHistory,
 ): void {
   for (const path of paths) {
     const [first, id, item, name] = path;
     const top = first === undefined ? "" : text(first);
-    if (top === "time" || top === "subnet" || top === "canister_ranges") continue;
+    if (top === "time") continue;
+    if (top === "subnet" && (flatRanges || item === undefined || text(item) !== "canister_ranges")) continue;
+    if (top === "canister_ranges" && effective === undefined) continue;
     if (effective === undefined) throw new HttpError(404, "Invalid path requested.");
     if (top === "canister" && id !== undefined && item !== undefined) {
       checkCanisterPath(id, text(item), name, path.length, sender, effective, canisters);

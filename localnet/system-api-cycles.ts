@@ -35,6 +35,11 @@ export function cyclesApi(host: ApiHost): Record<string, ApiFunction> {
     return burnt;
   };
 
+  const liquid = (): bigint => {
+    const { freezingLimit } = context().task.environment;
+    return context().balance > freezingLimit ? context().balance - freezingLimit : 0n;
+  };
+
   const free = (at: number): void => storeCycles(at, 0n);
 
   return {
@@ -50,10 +55,10 @@ export function cyclesApi(host: ApiHost): Record<string, ApiFunction> {
       storeCycles(Number(at), burn(join(high, low))),
     canister_cycle_balance: () => low64(context().balance),
     canister_cycle_balance128: (at: number) => storeCycles(at, context().balance),
-    canister_liquid_cycle_balance128: (at: number) => storeCycles(at, context().balance),
+    canister_liquid_cycle_balance128: (at: number) => storeCycles(at, liquid()),
     call_cycles_add: (amount: bigint) => attach("call_cycles_add", amount),
     call_cycles_add128: (high: bigint, low: bigint) => attach("call_cycles_add128", join(high, low)),
-    // Nothing costs anything on this network.
+    // None of these costs anything on this network.
     cost_call: (_name: number, _payload: number, at: number) => free(at),
     cost_create_canister: free,
     cost_http_request: (_request: number, _response: number, at: number) => free(at),

@@ -12,6 +12,7 @@ interface LocalnetOptions {
   readonly bandwidth?: number;
   readonly updateLatency: number;
   readonly state?: string;
+  readonly api: "old" | "new" | "both";
 }
 
 export function localnetCommand(): Command {
@@ -30,6 +31,14 @@ export function localnetCommand(): Command {
     )
     .addOption(
       amount("--update-latency <ms>", "in addition, for update calls: what consensus takes").default(0),
+    )
+    .addOption(
+      option(
+        "--api <version>",
+        "endpoints: those the IC has deprecated (old), those in their place (new), or both",
+      )
+        .choices(["old", "new", "both"])
+        .default("both"),
     )
     .addOption(option("--state <dir>", "keep keys and canisters there, for the next start with it"))
     .action(localnet);

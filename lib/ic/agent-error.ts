@@ -36,13 +36,24 @@ export interface Called {
   readonly canister: Principal;
 }
 
-/** fromAgent(), but that a canister is not there is said in full: NoSuchCanisterError. */
+/** fromAgent(), but that a canister is not there, or frozen, is said in full. */
 export function fromCall(error: unknown, called: Called): Error {
   return withMissing(fromAgent(error), called);
 }
 
-/** NoSuchCanisterError in place of an error that says so in another way; others as they are. */
+/**
+ * NoSuchCanisterError in place of an error that says so in another way, and that a canister is out of cycles with what to do about
+ * it; others as they are.
+ */
 export function withMissing(error: Error, { agent, canister }: Called): Error {
+  if (error instanceof RejectError && error.errorCode === ERROR_CODES.outOfCycles) {
+    const { loopback } = resolveNetwork(agent.host.href);
+    const how = loopback
+      ? "on a local network with provisional_top_up_canister"
+      : `icp canister top-up --network ic --amount 1t ${canister}`;
+    const message = `canister ${canister} is out of cycles: it is frozen, and answers again when it has been topped up (${how})`;
+    return new RejectError(error.code, message, error.errorCode);
+  }
   const isMissing =
     error instanceof UnknownCanisterError ||
     (error instanceof RejectError && error.errorCode === ERROR_CODES.canisterNotFound);

@@ -86,12 +86,6 @@ export function parsePrincipalText(text: string): Principal | undefined {
   }
 }
 
-/** What the network's own words leave out. */
-const REJECT_HINTS: ReadonlyMap<string | undefined, string> = new Map([
-  [ERROR_CODES.methodNotFound, " (this is no icfs canister)"],
-  [ERROR_CODES.outOfCycles, " (it is frozen, and answers again when it has been topped up with cycles)"],
-]);
-
 /** A query's arguments without any. */
 export const NO_ARGUMENTS: Uint8Array = Buffer.from("4449444c0000", "hex");
 
@@ -140,7 +134,8 @@ export async function queryReply(
   }
   if (response.status === QueryResponseStatus.Rejected) {
     const { reject_code, reject_message, error_code } = response;
-    const hint = REJECT_HINTS.get(error_code) ?? "";
+    // What the network's own words leave out.
+    const hint = error_code === ERROR_CODES.methodNotFound ? " (this is no icfs canister)" : "";
     const rejection = new RejectError(
       reject_code,
       `canister ${canister.toText()} rejects "${methodName}": ${reject_message}${hint}`,

@@ -81,7 +81,7 @@ export function replicatedCalls(
       if (error instanceof FormatError) throw error;
       const known = fromCall(error, called);
       if (!(known instanceof RejectError)) throw known;
-      throw rejection(canister, method, known.code, known.reason, known.errorCode);
+      throw withMissing(rejection(canister, method, known.code, known.reason, known.errorCode), called);
     }
   };
 }

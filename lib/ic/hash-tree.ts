@@ -20,9 +20,14 @@ const MAX_DEPTH = 100;
 /** @throws FormatError */
 export function decodeHashTree(cbor: Uint8Array): HashTree {
   const reader = new CborReader(cbor);
-  const tree = readNode(reader, 0);
+  const tree = readHashTree(reader);
   reader.end();
   return tree;
+}
+
+/** Reads one that is part of something else. @throws FormatError */
+export function readHashTree(reader: CborReader): HashTree {
+  return readNode(reader, 0);
 }
 
 function readNode(reader: CborReader, depth: number): HashTree {
@@ -70,12 +75,21 @@ export function digest(domain: string, ...parts: Uint8Array[]): Buffer {
   );
 }
 
+/** Labels, from the root on. */
+export type Path = readonly (string | Uint8Array)[];
+
 /** The leaf at `path`, or undefined when the tree does not show one there (which proves nothing). */
-export function lookupLeaf(tree: HashTree, path: readonly string[]): Buffer | undefined {
+export function lookupLeaf(tree: HashTree, path: Path): Buffer | undefined {
+  const found = lookupTree(tree, path);
+  return found?.kind === "leaf" ? found.value : undefined;
+}
+
+/** What is at `path`, or undefined when the tree shows no such labels (which proves nothing). */
+export function lookupTree(tree: HashTree, path: Path): HashTree | undefined {
   const [label, ...rest] = path;
-  if (label === undefined) return tree.kind === "leaf" ? tree.value : undefined;
-  if (tree.kind === "fork") return lookupLeaf(tree.left, path) ?? lookupLeaf(tree.right, path);
+  if (label === undefined) return tree;
+  if (tree.kind === "fork") return lookupTree(tree.left, path) ?? lookupTree(tree.right, path);
   if (tree.kind === "labelled" && tree.label.equals(Buffer.from(label)))
-    return lookupLeaf(tree.subtree, rest);
+    return lookupTree(tree.subtree, rest);
   return undefined;
 }

@@ -122,6 +122,7 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--port <port>.*default:\s+4943/,
       /--bandwidth.*default: no limit/,
       /--update-latency.*default:\s+0/,
+      /--api <version>.*choices:\s+"old", "new", "both",\s+default:\s+"both"/,
     ],
     identity: [/--identity <PEM>/],
     doctor: [
@@ -174,6 +175,7 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["localnet", "--port", "http"], /'http' is invalid.*Use a port, 0 to 65535/],
     [["localnet", "--port", "65536"], /Use a port, 0 to 65535/],
     [["localnet", "--latency", "-1"], /Use a number from 0/],
+    [["localnet", "--api", "2"], /'2' is invalid.*Allowed choices are old, new, both/],
     [["localnet", "--bandwidth", ""], /Use a number from 0/],
     [["localnet"], /ICFS_LATENCY.*Use a number from 0/, { ICFS_LATENCY: "fast" }],
     [["mount", ID, "/mnt", "--memory", "0"], /Use a size from 1 MiB/],

@@ -67,17 +67,17 @@ t.test("certificates that are somebody else's, or of another time", async (t) =>
     ],
     "another canister's": [{ canister: canisterId(6) }, /it has no certified data/],
     "another subnet's, by its range: the canister is below": [
-      { range: [idBytes(6), idBytes(9)] },
+      { shards: [[[idBytes(6), idBytes(9)]]] },
       /delegation that does not include the canister/,
     ],
     "another subnet's: the canister is above": [
-      { range: [idBytes(0), idBytes(4)] },
+      { shards: [[[idBytes(0), idBytes(4)]]] },
       /delegation that does not include the canister/,
     ],
     "a delegation to another key": [
       // The delegation is good, and for a subnet whose key did not sign.
       { delegation: () => delegationOf(newBlsKey()) },
-      /Could not find canister ranges for subnet/,
+      /its delegation has no canister ranges of its subnet/,
     ],
     "a delegation under a delegation": [{ delegation: () => certificate() }, /too many delegations/],
     "a delegation that is no certificate": [{ delegation: () => new Uint8Array([0xa0]) }, /./],

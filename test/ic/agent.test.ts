@@ -156,7 +156,12 @@ t.test("a rejection", async (t) => {
     t.equal(message.endsWith(" (this is no icfs canister)"), hint, message);
   }
   const frozen = await gateway(t, replying({ ...rejection, reject_code: 2, error_code: "IC0207" }));
-  await t.rejects(frozen.query(), { message: /it is frozen, and answers again when it has been topped up/ });
+  await t.rejects(frozen.query(), {
+    code: 2,
+    errorCode: "IC0207",
+    message:
+      /^canister oeagv-\S+ is out of cycles: it is frozen, and answers again when it has been topped up \(/,
+  });
 });
 
 t.test("gateways that do not answer as they should", async (t) => {

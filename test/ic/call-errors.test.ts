@@ -2,6 +2,7 @@ import t from "tap";
 import { UserError } from "../../lib/errors.ts";
 import {
   ClockError,
+  ERROR_CODES,
   HttpStatusError,
   isTransient,
   NoAnswerError,
@@ -23,6 +24,7 @@ t.test("what is worth another attempt is said by the class, whatever the words",
   }
   for (const error of [
     new RejectError(SYS_TRANSIENT + 1, "no answer within 5 s"),
+    new RejectError(SYS_TRANSIENT, "no answer within 5 s", ERROR_CODES.outOfCycles),
     new HttpStatusError(400, "no answer within 5 s"),
     new HttpStatusError(499, "no answer within 5 s"),
     new UserError("a file changed"),

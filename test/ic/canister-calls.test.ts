@@ -25,6 +25,7 @@ const SAID = "Error from Canister x: Canister called `ic0.trap` with message: 'o
 /** The ways in which something is asked of a canister, by an agent that does as `asked` says, whatever it is asked. */
 function ways(asked: () => Promise<unknown>): Record<string, () => Promise<unknown>> {
   const agent = {
+    host: new URL("https://icp-api.io"),
     call: asked,
     query: asked,
     readState: asked,
@@ -66,6 +67,22 @@ t.test("a rejection of a call that was not taken", async (t) => {
       errorCode: "IC0406",
       reason: "no more",
     });
+  }
+});
+
+t.test("a frozen canister, and how to thaw it, whichever way it was asked", async (t) => {
+  const frozen = ways(async () => {
+    const said = `Canister ${canister} is out of cycles`;
+    throw new AgentRejectError(new CertifiedRejectErrorCode(requestId, 2, said, "IC0207"));
+  });
+  const topUp = `icp canister top-up --network ic --amount 1t ${canister}`;
+  const message = `canister ${canister} is out of cycles: it is frozen, and answers again when it has been topped up (${topUp})`;
+  for (const [name, ask] of Object.entries(frozen)) {
+    await t.rejects(
+      ask(),
+      { name: "RejectError", code: 2, errorCode: "IC0207", message, reason: message },
+      name,
+    );
   }
 });
 

@@ -102,8 +102,23 @@ const IC0: ModuleParts["imports"] = [
   ["msg_caller_copy", [I32, I32, I32], []],
   ["msg_caller_size", [], [I32]],
   ["something_new", [], []],
+  ["data_certificate_copy", [I32, I32, I32], []],
+  ["data_certificate_size", [], [I32]],
 ];
-const [REPLY, APPEND, ARG_SIZE, ARG_COPY, GROW, WRITE, READ, CALLER_COPY, CALLER_SIZE, UNKNOWN] = IC0.keys();
+const [
+  REPLY,
+  APPEND,
+  ARG_SIZE,
+  ARG_COPY,
+  GROW,
+  WRITE,
+  READ,
+  CALLER_COPY,
+  CALLER_SIZE,
+  UNKNOWN,
+  PROOF,
+  PROOF_SIZE,
+] = IC0.keys();
 
 const constant = (value: number): number[] => [0x41, value];
 const call = (index: number | undefined): number[] => [0x10, index!];
@@ -166,6 +181,13 @@ export const TINY = assemble({
       body: [
         ...[...constant(0), ...constant(0), ...call(CALLER_SIZE), ...call(CALLER_COPY)],
         ...[...constant(0), ...call(CALLER_SIZE), ...call(APPEND), ...call(REPLY)],
+      ],
+    },
+    {
+      name: "canister_query certificate",
+      body: [
+        ...[...constant(0), ...constant(0), ...call(PROOF_SIZE), ...call(PROOF)],
+        ...[...constant(0), ...call(PROOF_SIZE), ...call(APPEND), ...call(REPLY)],
       ],
     },
     { name: "canister_update beyond", body: [...constant(0), ...constant(0x7f), ...call(APPEND)] },

@@ -2,7 +2,16 @@ import { type HashTree as AgentTree, LookupPathStatus, lookup_path, reconstruct 
 import * as cbor from "@dfinity/cbor";
 import fc from "fast-check";
 import t from "tap";
-import { EMPTY, encodeTree, type HashTree, labels, leaf, lookup, witness } from "../../localnet/hash-tree.ts";
+import {
+  EMPTY,
+  encodeTree,
+  type HashTree,
+  labels,
+  leaf,
+  lookup,
+  withoutPath,
+  witness,
+} from "../../localnet/hash-tree.ts";
 import { LabeledMap } from "../../localnet/labeled-map.ts";
 
 const bytes = (text: string) => new Uint8Array(Buffer.from(text));
@@ -65,6 +74,16 @@ t.test("neighbours do not show what is below them", async (t) => {
   const cut = witness(tree, [[bytes("c")]]);
   t.equal(lookup(cut, [bytes("b"), bytes("x")]), undefined);
   t.equal(lookup(cut, [bytes("d")]), undefined);
+});
+
+t.test("what is at a path can be hidden, with its label, under the same root", (t) => {
+  const hidden = withoutPath(tree, [bytes("b"), bytes("x")]);
+  t.same(hidden.hash, tree.hash);
+  t.equal(lookup(hidden, [bytes("b"), bytes("x")]), undefined);
+  t.same(lookup(hidden, [bytes("j")]), bytes("J"));
+  t.same(shown(withoutPath(tree, [bytes("d")])), ["b", "?", "f", "h", "j"]);
+  t.same(withoutPath(tree, [bytes("b"), bytes("none")]), tree, "what is not there");
+  t.end();
 });
 
 t.test("any witness has the root of its tree and proves every path asked for", async () => {

@@ -1,7 +1,11 @@
 import {
+  type Cert,
   Certificate,
+  flatten_forks,
+  type HashTree,
   HttpAgent,
   IC_REQUEST_DOMAIN_SEPARATOR,
+  lookup_subtree,
   requestIdOf,
   type SignIdentity,
 } from "@dfinity/agent";
@@ -9,10 +13,13 @@ import * as cbor from "@dfinity/cbor";
 import { DelegationChain, DelegationIdentity, ECDSAKeyIdentity, Ed25519KeyIdentity } from "@dfinity/identity";
 import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
 import { Principal } from "@dfinity/principal";
+import { HttpAgent as CoreAgent, Certificate as CoreCertificate } from "@icp-sdk/core/agent";
+import { Ed25519KeyIdentity as CoreIdentity } from "@icp-sdk/core/identity";
+import { Principal as CorePrincipal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { startLocalNetwork } from "../../localnet/index.ts";
 import { assemble, TINY } from "./assemble.ts";
-import { agentFor, deploy, NO_ARGUMENT, owner, startNetwork, stranger } from "./setup.ts";
+import { agentFor, coreManagement, deploy, NO_ARGUMENT, owner, startNetwork, stranger } from "./setup.ts";
 
 const MINUTE_NS = 60_000_000_000n;
 const network = await startNetwork(t);
@@ -99,8 +106,7 @@ t.test("every version of the endpoints", async (t) => {
     const content = { request_type: "read_state", paths, ingress_expiry: inMinutes(3) };
     for (const where of [`canister/${id.toText()}`, "subnet/aaaaa-aa"]) {
       const read = await post(`/api/v${version}/${where}/read_state`, anonymous(content));
-      const certificate = read.body.certificate as Uint8Array;
-      t.ok(await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: id }));
+      t.ok(read.body.certificate instanceof Uint8Array, `${where}, version ${version}`);
     }
   }
   const asynchronous = await post(
@@ -114,6 +120,126 @@ t.test("every version of the endpoints", async (t) => {
     t.equal(call.body.status, "replied");
   }
   t.equal(await counted(), before + 3);
+});
+
+t.test("old endpoints alone, and new ones alone", async (t) => {
+  const statuses = async (api: "old" | "new") => {
+    const { url } = await startNetwork(t, { api });
+    const found = [];
+    for (const where of [
+      "2/query",
+      "3/query",
+      "2/read_state",
+      "3/read_state",
+      "2/call",
+      "3/call",
+      "4/call",
+    ]) {
+      const [version, endpoint] = where.split("/");
+      const path = `${url}/api/v${version}/canister/${id.toText()}/${endpoint}`;
+      // No request at all: whoever has the endpoint finds fault with it.
+      const { status } = await fetch(path, { method: "POST", body: Uint8Array.of(0) });
+      if (status === 400) found.push(where);
+      else t.equal(status, 404, where);
+    }
+    return found;
+  };
+  t.same(await statuses("old"), ["2/query", "2/read_state", "2/call", "3/call"]);
+  t.same(await statuses("new"), ["3/query", "3/read_state", "2/call", "4/call"]);
+});
+
+t.test("canister ranges in one leaf at the old endpoints, and in shards at the new ones", async (t) => {
+  const core = CoreAgent.createSync({ host: network.url, rootKey: network.rootKey });
+  const corePrincipal = CorePrincipal.fromText(id.toText());
+  const subnet = (await core.getSubnetIdFromCanister(corePrincipal)).toUint8Array();
+  const flat = ["subnet", subnet, "canister_ranges"];
+  const shards = ["canister_ranges", subnet];
+  /** What a certificate shows of the two places, in itself and in its delegation. */
+  const shown = (encoded: Uint8Array) => {
+    const certificate = cbor.decode(encoded) as Cert;
+    const delegation = cbor.decode(certificate.delegation!.certificate) as Cert;
+    const has = (path: (string | Uint8Array)[], { tree }: Cert) =>
+      lookup_subtree(path, tree).status === "Found";
+    return {
+      delegation: [has(flat, delegation), has(shards, delegation)],
+      state: [has(flat, certificate), has(shards, certificate)],
+      delegated: delegation.tree,
+    };
+  };
+  const answers = async (version: number): Promise<Uint8Array[]> => {
+    const nonce = Uint8Array.of(100 + version);
+    const call = await post(canisterPath(version + 1, "call"), anonymous(callContent("bump", { nonce })));
+    const paths = [[new Uint8Array(Buffer.from("subnet"))]];
+    const content = { request_type: "read_state", paths, ingress_expiry: inMinutes(3) };
+    const read = await post(canisterPath(version, "read_state"), anonymous(content));
+    const query = callContent("certificate", { request_type: "query" });
+    const { body } = await post(canisterPath(version, "query"), anonymous(query));
+    return [call.body.certificate, read.body.certificate, (body.reply as Content).arg] as Uint8Array[];
+  };
+  for (const [index, encoded] of (await answers(2)).entries()) {
+    const { delegation, state } = shown(encoded);
+    t.same(delegation, [true, false]);
+    t.equal(state[0], index === 1, "it is there for who asks for it");
+    t.ok(await Certificate.create({ certificate: encoded, rootKey: network.rootKey, canisterId: id }));
+  }
+  for (const encoded of await answers(3)) {
+    const { delegation, state, delegated } = shown(encoded);
+    t.same(delegation, [false, true]);
+    t.same(state, [false, false]);
+    const found = lookup_subtree(shards, delegated) as { value: HashTree };
+    const leaves = flatten_forks(found.value).filter(([kind, , below]) => kind === 2 && below?.[0] === 3);
+    t.equal(leaves.length, 1, "one shard, of several");
+    t.ok(flatten_forks(found.value).length > 1);
+    const checked = {
+      certificate: encoded,
+      rootKey: network.rootKey,
+      principal: { canisterId: corePrincipal },
+    };
+    t.ok(await CoreCertificate.create(checked));
+  }
+  const read = async (version: number, where: string, ...path: (string | Uint8Array)[]) => {
+    const paths = [path.map((label) => new Uint8Array(Buffer.from(label as string)))];
+    const content = { request_type: "read_state", paths, ingress_expiry: inMinutes(3) };
+    return post(`/api/v${version}/${where}/read_state`, anonymous(content));
+  };
+  const [canister, whole] = [
+    `canister/${id.toText()}`,
+    `subnet/${Principal.fromUint8Array(subnet).toText()}`,
+  ];
+  t.equal((await read(2, canister, ...flat)).status, 200);
+  t.equal((await read(3, canister, ...flat)).status, 404, "the newer endpoint has not got it");
+  t.equal((await read(3, canister, ...shards)).status, 404);
+  const ofSubnet = shown((await read(3, whole, ...shards)).body.certificate as Uint8Array);
+  t.same(ofSubnet.delegation, [false, false], "of no canister: none is shown");
+  t.same(ofSubnet.state, [false, true]);
+});
+
+t.test("@icp-sdk/core, with each of its checks, on the new endpoints alone", async (t) => {
+  const { url, rootKey } = await startNetwork(t, { api: "new" });
+  const identity = CoreIdentity.generate();
+  const agent = CoreAgent.createSync({ host: url, rootKey, identity, retryTimes: 0 });
+  const counted = "lxzze-o7777-77777-aaaaa-cai";
+  // The well-known ones are in another shard than those that are counted.
+  for (const [index, effective] of [counted, "rwlgt-iiaaa-aaaaa-aaaaa-cai"].entries()) {
+    const ic = coreManagement(agent, effective);
+    const specified_id = index === 0 ? [] : [CorePrincipal.fromText(effective)];
+    const made = await ic.provisional_create_canister_with_cycles!({
+      amount: [],
+      settings: [],
+      specified_id,
+    });
+    const canister_id = made.canister_id as CorePrincipal;
+    t.equal(canister_id.toText(), effective);
+    await ic.install_code!({ mode: { install: null }, canister_id, wasm_module: TINY, arg: NO_ARGUMENT });
+    const reply = await agent.query(canister_id, { methodName: "peek", arg: NO_ARGUMENT });
+    t.match(reply, { status: "replied" }, "with the node's signature checked");
+    const { response } = await agent.call(canister_id, { methodName: "bump", arg: NO_ARGUMENT });
+    t.equal(response.status, 200);
+    t.ok((await agent.getSubnetIdFromCanister(canister_id)).toText());
+  }
+  const old = await HttpAgent.create({ host: url, rootKey, retryTimes: 0, verifyQuerySignatures: false });
+  const asked = old.query(Principal.fromText(counted), { methodName: "peek", arg: NO_ARGUMENT });
+  await t.rejects(asked, /404/, "the agent that asks the old ones finds nothing");
 });
 
 t.test("what is not there", async (t) => {
@@ -254,7 +380,7 @@ async function readState(
     sender: sender.getPrincipal().toUint8Array(),
     ingress_expiry: inMinutes(3),
   };
-  const { status, body } = await post(canisterPath(3, "read_state"), await signed(content, sender));
+  const { status, body } = await post(canisterPath(2, "read_state"), await signed(content, sender));
   if (status !== 200) return { status, found: "" };
   const certificate = body.certificate as Uint8Array;
   const verified = await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: id });

@@ -211,14 +211,6 @@ t.test("heartbeats", async (t) => {
   t.ok((await beats()) > before, "it goes on");
 });
 
-t.test("cycles", async (t) => {
-  const id = await deploy(agent, TINY);
-  const cycles = async () => ((await ic.canister_status!({ canister_id: id })) as { cycles: bigint }).cycles;
-  const before = await cycles();
-  await ic.provisional_top_up_canister!({ canister_id: id, amount: 5n });
-  t.equal(await cycles(), before + 5n);
-});
-
 t.test("what users may not call", async (t) => {
   t.match(await rejection(ic.create_canister!({ settings: [] })), {
     message: /no method 'create_canister' for users/,

@@ -14,6 +14,8 @@ import {
 import { IDL } from "@dfinity/candid";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Principal } from "@dfinity/principal";
+import { Actor as CoreActor, type HttpAgent as CoreAgent } from "@icp-sdk/core/agent";
+import { Principal as CorePrincipal } from "@icp-sdk/core/principal";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 import * as types from "../../localnet/management-types.ts";
 import "../support/own-signatures.ts";
@@ -25,9 +27,19 @@ export const KEEP = { upgrade: [{ skip_pre_upgrade: [], wasm_memory_persistence:
 export const controlledBy = (...controllers: Principal[]) => ({
   controllers: [controllers],
   environment_variables: [],
+  freezing_threshold: [],
+});
+/** Settings with this freezing threshold, in seconds, and all else as it was. */
+export const freezingAfter = (seconds: bigint) => ({
+  controllers: [],
+  environment_variables: [],
+  freezing_threshold: [seconds],
 });
 export const owner = Ed25519KeyIdentity.generate(new Uint8Array(32).fill(1));
 export const stranger = Ed25519KeyIdentity.generate(new Uint8Array(32).fill(2));
+
+/** The first that a network makes. */
+const FIRST_CANISTER = "lxzze-o7777-77777-aaaaa-cai";
 
 /** Starts a network that is closed when the test ends. */
 export async function startNetwork(
@@ -47,28 +59,43 @@ export function agentFor(network: LocalNetwork, identity: Identity = owner): Pro
 // biome-ignore lint/suspicious/noExplicitAny: see above
 export type AnyActor = ActorSubclass<Record<string, (...values: any[]) => Promise<any>>>;
 
-export function management(agent: HttpAgent, canister = "lxzze-o7777-77777-aaaaa-cai"): AnyActor {
-  return Actor.createActor(
-    () =>
-      IDL.Service({
-        provisional_create_canister_with_cycles: IDL.Func([types.provisionalCreate], [types.onCanister], []),
-        create_canister: IDL.Func([types.create], [types.onCanister], []),
-        install_code: IDL.Func([types.installCode], [], []),
-        install_chunked_code: IDL.Func([types.installChunkedCode], [], []),
-        upload_chunk: IDL.Func([types.uploadChunk], [types.chunkHash], []),
-        clear_chunk_store: IDL.Func([types.onCanister], [], []),
-        stored_chunks: IDL.Func([types.onCanister], [types.chunkHashes], []),
-        uninstall_code: IDL.Func([types.onCanister], [], []),
-        update_settings: IDL.Func([types.updateSettings], [], []),
-        start_canister: IDL.Func([types.onCanister], [], []),
-        stop_canister: IDL.Func([types.onCanister], [], []),
-        delete_canister: IDL.Func([types.onCanister], [], []),
-        canister_status: IDL.Func([types.onCanister], [types.canisterStatus], []),
-        provisional_top_up_canister: IDL.Func([types.topUp], [], []),
-      }),
-    { agent, canisterId: Principal.managementCanister(), effectiveCanisterId: Principal.fromText(canister) },
-  );
+export function management(agent: HttpAgent, canister = FIRST_CANISTER): AnyActor {
+  return Actor.createActor(() => managementService(), {
+    agent,
+    canisterId: Principal.managementCanister(),
+    effectiveCanisterId: Principal.fromText(canister),
+  });
 }
+
+/** The same through @icp-sdk/core. */
+export function coreManagement(agent: CoreAgent, canister = FIRST_CANISTER): AnyActor {
+  // Types of either library's Candid encode alike.
+  const service = () => managementService() as never;
+  const actor: unknown = CoreActor.createActor(service, {
+    agent,
+    canisterId: CorePrincipal.managementCanister(),
+    effectiveCanisterId: CorePrincipal.fromText(canister),
+  });
+  return actor as AnyActor;
+}
+
+const managementService = () =>
+  IDL.Service({
+    provisional_create_canister_with_cycles: IDL.Func([types.provisionalCreate], [types.onCanister], []),
+    create_canister: IDL.Func([types.create], [types.onCanister], []),
+    install_code: IDL.Func([types.installCode], [], []),
+    install_chunked_code: IDL.Func([types.installChunkedCode], [], []),
+    upload_chunk: IDL.Func([types.uploadChunk], [types.chunkHash], []),
+    clear_chunk_store: IDL.Func([types.onCanister], [], []),
+    stored_chunks: IDL.Func([types.onCanister], [types.chunkHashes], []),
+    uninstall_code: IDL.Func([types.onCanister], [], []),
+    update_settings: IDL.Func([types.updateSettings], [], []),
+    start_canister: IDL.Func([types.onCanister], [], []),
+    stop_canister: IDL.Func([types.onCanister], [], []),
+    delete_canister: IDL.Func([types.onCanister], [], []),
+    canister_status: IDL.Func([types.onCanister], [types.canisterStatus], []),
+    provisional_top_up_canister: IDL.Func([types.topUp], [], []),
+  });
 
 /** Creates a canister and installs a module in it. */
 export async function deploy(agent: HttpAgent, wasm: Uint8Array, specifiedId?: string): Promise<Principal> {

@@ -16,6 +16,7 @@ import {
   agentFor,
   controlledBy,
   deploy,
+  freezingAfter,
   KEEP,
   management,
   NO_ARGUMENT,
@@ -92,7 +93,8 @@ t.test("a restart keeps keys, canisters and everything in them", async (t) => {
   await management(agent).stop_canister!({ canister_id: other });
   const statusOf = async (of: Principal) =>
     management(await agentFor(network)).canister_status!({ canister_id: of });
-  const statuses = [await statusOf(id), await statusOf(other)];
+  await management(agent).update_settings!({ canister_id: id, settings: freezingAfter(86_400n) });
+  const statuses = [await statusOf(id), await statusOf(other)] as { cycles: bigint }[];
   const pages = await counter.regionPages!();
   const nodes = await nodeKeys(network, id);
   await network.close();
@@ -100,11 +102,14 @@ t.test("a restart keeps keys, canisters and everything in them", async (t) => {
   network = await startNetwork(t, { state });
   t.same(network.rootKey, before.rootKey, "the root key");
   t.same(await nodeKeys(network, id), nodes, "the node's key");
-  t.same(
-    [await statusOf(id), await statusOf(other)],
-    statuses,
-    "status, settings, module, sizes, cycles, version",
-  );
+  for (const [index, canister] of [id, other].entries()) {
+    const { cycles, ...status } = (await statusOf(canister)) as { cycles: bigint };
+    const { cycles: before, ...wanted } = statuses[index]!;
+    t.same(status, wanted, "status, settings, module, sizes, version");
+    t.match(status, { settings: { freezing_threshold: index === 0 ? 86_400n : 2_592_000n } });
+    // What it costs to have memory goes on.
+    t.ok(cycles <= before && cycles > before - 1_000_000_000n, `${cycles} cycles of ${before}`);
+  }
   counter = await counterOn(network, id);
   t.equal(await counter.get!(), 5n, "the heap");
   t.equal(await counter.transientCount!(), 5n, "of which nothing was upgraded");

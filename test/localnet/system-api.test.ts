@@ -85,6 +85,7 @@ const variable = (name: string, value: string) => ({ name, value });
 const settings = (...variables: { name: string; value: string }[]) => ({
   controllers: [],
   environment_variables: [variables],
+  freezing_threshold: [],
 });
 
 t.test("environment variables", async (t) => {
@@ -117,7 +118,8 @@ t.test("environment variables", async (t) => {
     t.match(await rejection(call), { errorCode: "IC0408", message });
   }
   t.equal((await query(id, "count"))[0], 2, "what is refused changes nothing");
-  await ic.update_settings!({ canister_id: id, settings: { controllers: [], environment_variables: [] } });
+  const nothing = { controllers: [], environment_variables: [], freezing_threshold: [] };
+  await ic.update_settings!({ canister_id: id, settings: nothing });
   t.equal((await query(id, "count"))[0], 2, "nor what is not given");
   await ic.update_settings!({ canister_id: id, settings: settings() });
   t.equal((await query(id, "count"))[0], 0);

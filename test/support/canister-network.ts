@@ -9,6 +9,7 @@ import { type Network, resolveNetwork } from "../../lib/ic/network.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
+import { TEST_API } from "./api.ts";
 import {
   BIN,
   cleanEnvironment,
@@ -49,7 +50,7 @@ export async function startNetwork(
   options: Partial<LocalNetworkOptions> = {},
 ): Promise<TestNetwork> {
   const directory = await temporaryDirectory(t);
-  const local = await startLocalNetwork({ port: 0, ...options });
+  const local = await startLocalNetwork({ port: 0, ...TEST_API, ...options });
   let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= local.close();

@@ -8,6 +8,11 @@ import { leb128 } from "../../localnet/wasm-reader.ts";
 /** A key of nobody else. */
 export const newBlsKey = (): BlsKey => keysOf(newSecrets()).root;
 
+/** A first and a last canister. */
+export type Range = readonly [Uint8Array, Uint8Array];
+/** Ranges that are listed together, in order. */
+export type Shard = readonly Range[];
+
 export interface CertificateFields {
   readonly canister: Principal;
   readonly data: Uint8Array;
@@ -15,8 +20,14 @@ export interface CertificateFields {
   readonly root: BlsKey;
   /** Signs the certificate; a new one unless given. */
   readonly subnet?: BlsKey;
-  /** The first and the last canister of the delegation; all of them unless given. */
-  readonly range?: readonly [Uint8Array, Uint8Array];
+  /** The canisters of the delegation, in shards; all of them in one range unless given. */
+  readonly shards?: readonly Shard[];
+  /** Where they are listed; in both places unless given. */
+  readonly form?: "flat" | "sharded" | "both";
+  /** Which of the shards are shown, by their index; all unless given. */
+  readonly shown?: readonly number[];
+  /** The canisters of another subnet, in the same delegation; it is not there unless given. */
+  readonly others?: readonly Shard[];
   /** Milliseconds since 1970; now unless given. */
   readonly time?: number;
   readonly delegationTime?: number;
@@ -42,7 +53,7 @@ const ALL = [idBytes(0), Uint8Array.from([255, 255, 255, 255, 255, 255, 255, 255
 
 /** A certificate, in CBOR, that shows the canister's certified data and the time. */
 export function certify(fields: CertificateFields): Uint8Array {
-  const { canister, data, root, subnet = newBlsKey(), range = ALL, time = Date.now() } = fields;
+  const { canister, data, root, subnet = newBlsKey(), time = Date.now() } = fields;
   const id = canister.toUint8Array();
   const tree = labels([
     ["canister", labels([[id, labels([["certified_data", leaf(data)]])]])],
@@ -51,26 +62,50 @@ export function certify(fields: CertificateFields): Uint8Array {
   const paths: Path[] = [[Buffer.from("canister"), id, Buffer.from("certified_data")], [Buffer.from("time")]];
   if (fields.withoutDelegation) return signed(tree, root, paths);
   const subnetId = Principal.selfAuthenticating(subnet.publicKey).toUint8Array();
-  const rangeLeaf = leaf(cbor.encodeWithSelfDescribedTag([range]));
-  const delegationTree = labels([
-    ["canister_ranges", labels([[subnetId, labels([[range[0], rangeLeaf]])]])],
+  const { tree: delegationTree, paths: delegationPaths } = delegationOf(fields, subnetId, subnet);
+  const good = signed(delegationTree, root, delegationPaths);
+  const certificate = fields.delegation?.(good, subnet) ?? good;
+  return signed(tree, subnet, paths, { subnet_id: subnetId, certificate });
+}
+
+/** What the root key says of a subnet, and what of it is shown. */
+function delegationOf(
+  { shards = [[ALL]], form = "both", shown = [...shards.keys()], others, ...fields }: CertificateFields,
+  id: Uint8Array,
+  { publicKey }: BlsKey,
+): { tree: HashTree; paths: Path[] } {
+  const labelled = (parts: readonly Shard[]) =>
+    labels(parts.map((ranges) => [ranges[0]![0], rangesLeaf(ranges)] as const));
+  const subnets: [Uint8Array, HashTree][] = [[id, labelled(shards)]];
+  if (others !== undefined) subnets.push([Uint8Array.from(id, (byte) => byte ^ 0x55), labelled(others)]);
+  const tree = labels([
+    ["canister_ranges", labels(subnets)],
     [
       "subnet",
       labels([
         [
-          subnetId,
+          id,
           labels([
-            ["canister_ranges", rangeLeaf],
-            ["public_key", leaf(subnet.publicKey)],
+            ["canister_ranges", rangesLeaf(shards.flat())],
+            ["public_key", leaf(publicKey)],
           ]),
         ],
       ]),
     ],
-    ["time", timeLeaf(fields.delegationTime ?? time)],
+    ["time", timeLeaf(fields.delegationTime ?? fields.time ?? Date.now())],
   ]);
-  const good = signed(delegationTree, root);
-  const certificate = fields.delegation?.(good, subnet) ?? good;
-  return signed(tree, subnet, paths, { subnet_id: subnetId, certificate });
+  const [ranges, subnet] = [Buffer.from("canister_ranges"), Buffer.from("subnet")];
+  const paths: Path[] = [[Buffer.from("time")], [subnet, id, Buffer.from("public_key")]];
+  if (form !== "sharded") paths.push([subnet, id, ranges]);
+  if (form !== "flat") {
+    for (const index of shown) paths.push([ranges, id, shards[index]![0]![0]]);
+    for (const [other] of subnets.slice(1)) paths.push([ranges, other]);
+  }
+  return { tree, paths };
+}
+
+function rangesLeaf(ranges: Shard): HashTree {
+  return leaf(cbor.encodeWithSelfDescribedTag(ranges.map((range) => [...range])));
 }
 
 interface Delegation {

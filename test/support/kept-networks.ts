@@ -13,6 +13,7 @@ import { resolveNetwork } from "../../lib/ic/network.ts";
 import { startLocalNetwork } from "../../localnet/index.ts";
 import { newSecrets } from "../../localnet/keys.ts";
 import { writeSealed } from "../../localnet/sealed-file.ts";
+import { TEST_API } from "./api.ts";
 import { type Test, temporaryDirectory } from "./icfs.ts";
 import { installCanister, REQUEST_TIMEOUT } from "./networks.ts";
 
@@ -65,7 +66,7 @@ async function keptNetwork(wasm: Uint8Array, args: Uint8Array): Promise<string> 
   if (found.length > 0) return kept;
   await mkdir(BUILD, { recursive: true });
   const made = await mkdtemp(`${kept}.`);
-  const local = await startLocalNetwork({ port: 0, state: made });
+  const local = await startLocalNetwork({ port: 0, ...TEST_API, state: made });
   try {
     const agent = createAgent({
       network: resolveNetwork(local.url),

@@ -8,16 +8,34 @@ const NOTHING = new Uint8Array(Buffer.from("4449444c00017f", "hex"));
 
 /** Installs `wasm` from scratch: everything that the canister had is gone. */
 export async function reinstall(agent: HttpAgent, canister: Principal, wasm: Uint8Array): Promise<void> {
-  const actor = Actor.createActor<Record<string, (argument: unknown) => Promise<void>>>(management, {
-    agent,
-    canisterId: Principal.managementCanister(),
-    effectiveCanisterId: canister,
-  });
-  await actor.install_code!({
+  await managementOf(agent, canister).install_code!({
     mode: { reinstall: null },
     canister_id: canister,
     wasm_module: Uint8Array.from(wasm),
     arg: NOTHING,
+  });
+}
+
+/** Says how many seconds its cycles must last: with more than they do, it is frozen. */
+export async function setFreezingThreshold(
+  agent: HttpAgent,
+  canister_id: Principal,
+  seconds: bigint,
+): Promise<void> {
+  const settings = { freezing_threshold: [seconds] };
+  await managementOf(agent, canister_id).update_settings!({ canister_id, settings });
+}
+
+/** Gives it cycles, as anybody may on a test network. */
+export async function topUp(agent: HttpAgent, canister_id: Principal, amount: bigint): Promise<void> {
+  await managementOf(agent, canister_id).provisional_top_up_canister!({ canister_id, amount });
+}
+
+function managementOf(agent: HttpAgent, canister: Principal) {
+  return Actor.createActor<Record<string, (argument: unknown) => Promise<void>>>(management, {
+    agent,
+    canisterId: Principal.managementCanister(),
+    effectiveCanisterId: canister,
   });
 }
 
@@ -32,6 +50,21 @@ const management: IDL.InterfaceFactory = ({ IDL }) =>
           arg: IDL.Vec(IDL.Nat8),
         }),
       ],
+      [],
+      [],
+    ),
+    update_settings: IDL.Func(
+      [
+        IDL.Record({
+          canister_id: IDL.Principal,
+          settings: IDL.Record({ freezing_threshold: IDL.Opt(IDL.Nat) }),
+        }),
+      ],
+      [],
+      [],
+    ),
+    provisional_top_up_canister: IDL.Func(
+      [IDL.Record({ canister_id: IDL.Principal, amount: IDL.Nat })],
       [],
       [],
     ),

@@ -6,6 +6,7 @@ import type { Test } from "tap";
 import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import { managementCanister } from "../../lib/ic/management.ts";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
+import { TEST_API } from "./api.ts";
 import "./own-signatures.ts";
 
 /** Milliseconds for one request of the tests' own agents. */
@@ -34,7 +35,7 @@ export async function startEmptyNetwork(
   options: Partial<LocalNetworkOptions> = {},
   identity: SignIdentity = Ed25519KeyIdentity.generate(),
 ): Promise<EmptyNetwork> {
-  const network: LocalNetwork = await startLocalNetwork({ port: 0, ...options });
+  const network: LocalNetwork = await startLocalNetwork({ port: 0, ...TEST_API, ...options });
   t.teardown(() => network.close());
   const agentFor = (signer?: SignIdentity) =>
     HttpAgent.createSync({

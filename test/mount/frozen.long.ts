@@ -1,0 +1,107 @@
+/**
+ * A canister that is out of cycles: it answers nobody. What is mounted is served as far as it is here, everything else says what is
+ * the matter and what to do, and when that is done all goes on.
+ */
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { inOrder } from "../support/in-order.ts";
+import { setFreezingThreshold, topUp } from "../support/management.ts";
+import { startMountable } from "../support/mountable.ts";
+import { eventually, HUNG, sh } from "./mounts.ts";
+
+t.setTimeout(5 * HUNG);
+
+/** So many seconds no canister has cycles for. */
+const FOR_EVER = 1n << 60n;
+const test = inOrder(t);
+const SHORT = ["--refresh", "0.3", "--quiet", "0", "--read-timeout", "2"];
+
+const c = await startMountable(t);
+const FROZEN = new RegExp(`canister ${c.id} is out of cycles: it is frozen, and answers again when`);
+const TOP_UP = /topped up \(on a local network with provisional_top_up_canister\)/;
+await c.publish({ file: "file\n", large: randomBytes(1024 * 1024) });
+const whole = await c.mount("--ready", "hydrated", ...SHORT, "--metrics", "127.0.0.1:0");
+const partly = await c.mount("--prefetch", "none", "--cache-dir", join(c.directory, "other"), ...SHORT);
+await setFreezingThreshold(c.publisherAgent, c.canister, FOR_EVER);
+
+test("mounts serve what they have, and say why there is no more", async (t) => {
+  t.ok(await c.same(whole.mountpoint));
+  await eventually(
+    "it has looked for a new release",
+    async () => (await whole.status()).problem !== undefined,
+  );
+  const { problem, release, hydrated } = await whole.status();
+  t.match(problem, FROZEN);
+  t.match(problem, TOP_UP);
+  t.match({ release, hydrated }, { release: 1, hydrated: true });
+  t.match(await whole.log(), new RegExp(`cannot ask for the newest release: ${FROZEN.source}`));
+  const [, url] = /metrics are at (\S+)/.exec(await whole.log()) ?? [];
+  const metrics = await (await fetch(url!)).text();
+  t.match(metrics, /^icfs_release_check_failing\{.*\} 1$/m);
+  t.match(metrics, /^icfs_hydrated\{.*\} 1$/m);
+
+  t.match((await sh("cat", partly.at("large"))).stderr, /Input\/output error/);
+  t.match((await sh("cat", partly.at("absent"))).stderr, /No such file/, "names are there");
+  t.match((await partly.status()).lastError, { message: FROZEN });
+  t.match(await c.icfs(["status", partly.mountpoint]), { code: 0, stdout: FROZEN });
+});
+
+test("a host mounts again what it has kept, and no other does", async (t) => {
+  const again = await c.mount("--read-timeout", "2");
+  t.match(again.said.stderr, new RegExp(`mounted from what was kept on this host, .*${FROZEN.source}`));
+  t.ok(await c.same(again.mountpoint));
+  await again.umount();
+  const fresh = ["--read-timeout", "2", "--cache-dir", join(c.directory, "empty")];
+  t.match(await c.tryMount(...fresh), { code: 1, stderr: FROZEN });
+});
+
+test("commands say so", async (t) => {
+  await writeFile(join(c.tree, "new"), "new\n");
+  const commands: Record<string, string[]> = {
+    publish: [c.tree, c.id],
+    ls: [c.id],
+    grant: [c.id, "aaaaa-aa", "reader"],
+    deploy: [c.id],
+  };
+  const said = Object.entries(commands).map(async ([name, args]) => {
+    const result = await c.icfs([name, ...args]);
+    t.match(result, { code: 1, stderr: FROZEN }, name);
+    t.match(result, { stderr: TOP_UP }, `${name}, and what to do`);
+  });
+  const doctor = c.icfs(["doctor", c.id]);
+  await Promise.all(said);
+  const { code, stdout } = await doctor;
+  t.equal(code, 1);
+  t.match(stdout, new RegExp(`^fail {2}canister: ${FROZEN.source}`, "m"));
+  t.match(
+    stdout,
+    new RegExp(`^warn {2}mount: ${whole.mountpoint} goes on with release 1, .*${FROZEN.source}`, "m"),
+  );
+});
+
+test("a publication during which that happens ends at once", async (t) => {
+  await setFreezingThreshold(c.publisherAgent, c.canister, 1n);
+  await writeFile(join(c.tree, "larger"), randomBytes(8 * 1024 * 1024));
+  let freezing: Promise<void> | undefined;
+  c.proxy.fault = (path) => {
+    if (path.endsWith("/call")) freezing ??= setFreezingThreshold(c.publisherAgent, c.canister, FOR_EVER);
+    return "none";
+  };
+  const result = await c.icfs(["publish", c.tree, c.id, "--network", c.proxy.url]);
+  c.proxy.fault = () => "none";
+  t.ok(freezing);
+  t.match(result, { code: 1, stderr: FROZEN });
+  t.match(result, { stderr: TOP_UP });
+});
+
+test("topped up, by anybody, all goes on", async (t) => {
+  await topUp(c.publisherAgent, c.canister, FOR_EVER << 30n);
+  t.equal(await c.publish({ new: "new\n" }), 2);
+  for (const { mountpoint, status } of [whole, partly]) {
+    await eventually("it has switched", async () => (await status()).release === 2);
+    await eventually("and answers", () => c.same(mountpoint));
+    t.equal((await status()).problem, undefined);
+  }
+});
