@@ -10,6 +10,9 @@ import { namedInWords, VOUCHED } from "../source/words.ts";
 import { ageText, limitText, megabytes } from "../units.ts";
 import { flag } from "./options.ts";
 
+/** Whether a network has been replaced is worth so long a wait, and no longer. */
+const NETWORK_LIMIT_MS = 1000;
+
 export function statusCommand(): Command {
   return new Command("status")
     .description("say what mounts serve and how they do; exit code 1 when one does not answer")
@@ -23,7 +26,7 @@ async function status(mountpoint: string | undefined, { json }: { json?: boolean
   const problems: string[] = [];
   for (const mount of await mountsOf(mountpoint)) {
     try {
-      found.push(await askStatus(mount));
+      found.push(await withReason(await askStatus(mount)));
     } catch (error) {
       problems.push(messageOf(error));
     }
@@ -43,6 +46,15 @@ async function mountsOf(mountpoint: string | undefined): Promise<Mount[]> {
   return [mount];
 }
 
+/** Where a mount gets no answer that it accepts since another network has taken the place of its own, it says so. */
+async function withReason(status: MountStatus): Promise<MountStatus> {
+  if (status.problem === undefined) return status;
+  // Loaded here alone: it loads what talks to networks.
+  const { replacedNetwork } = await import("../doctor/replaced-network.ts");
+  const replaced = await replacedNetwork(status, NETWORK_LIMIT_MS);
+  return replaced === undefined ? status : { ...status, problem: `${replaced.message}: ${replaced.advice}` };
+}
+
 function text(status: MountStatus): string {
   const { readers, cache, disk, next, hydration, lastError } = status;
   const lines: [string, string | undefined][] = [
@@ -57,10 +69,7 @@ function text(status: MountStatus): string {
       "proof",
       `${status.verified === "certified" ? "certified" : "read"} ${ageText(1000 * status.proofAge)} ago`,
     ],
-    [
-      "network",
-      `${status.network}: ${status.problem ?? (status.checkedAt ? "answers" : "not asked since the mount")}`,
-    ],
+    ["network", `${status.network}: ${status.problem ?? answeredText(status)}`],
     ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",
@@ -84,6 +93,12 @@ function text(status: MountStatus): string {
   return [status.mountpoint, ...shown.map(([name, value]) => `  ${name.padEnd(10)} ${value}`)]
     .map(oneLine)
     .join("\n");
+}
+
+function answeredText({ checkedAt }: MountStatus): string {
+  return checkedAt === undefined
+    ? "not asked since the mount"
+    : `answered ${ageText(Date.now() - Date.parse(checkedAt))} ago`;
 }
 
 function diskText(disk: NonNullable<MountStatus["disk"]>): string {

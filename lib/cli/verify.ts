@@ -1,6 +1,7 @@
 /** icfs verify: is a release all right, as a whole; is a directory the same; does a mount serve it. */
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
+import { replacedNetwork } from "../doctor/replaced-network.ts";
 import { UserError } from "../errors.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { inspect } from "../fs/mounting/probe.ts";
@@ -71,7 +72,9 @@ async function verify(
   const mount = isRelease(name) ? undefined : await findMount(name);
   const text = mount?.source ?? name;
   const named = mount === undefined ? { text, options } : await served(mount, options, command);
-  const { address, source, release, tree } = await openForReading(named.text, named.options);
+  const { address, source, release, tree } = await openForReading(named.text, named.options).catch((error) =>
+    explained(error, mount?.status, named.options),
+  );
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
   let result: Result;
@@ -188,6 +191,17 @@ async function served(
     ...(isGiven("source") ? {} : { source }),
   };
   return { text: release === undefined ? text : `${canister}@${release}`, options };
+}
+
+/** @throws UserError when the mount's network was replaced by another, which is why; else the error */
+async function explained(
+  error: unknown,
+  status: MountStatus | undefined,
+  { network }: ReadingOptions,
+): Promise<never> {
+  const replaced = status?.network === network ? await replacedNetwork(status) : undefined;
+  if (replaced === undefined) throw error;
+  throw new UserError(`${replaced.message}: ${replaced.advice}`, { cause: error });
 }
 
 /**

@@ -142,6 +142,16 @@ for (const [kind, start] of Object.entries(KINDS)) {
     );
     await eventually("the mount knows as well", async () => (await status()).refused === true);
     t.match((await c.icfs(["doctor", mountpoint])).code, 1);
+    const said = `${mountpoint} goes on with \\S+ \\S+, and accepts nothing from ${c.proxy.url} any more: another network`;
+    t.match(await c.icfs(["status", mountpoint]), {
+      code: 0,
+      stdout: new RegExp(`^ +network +${c.proxy.url}: ${said}.*icfs umount ${mountpoint}`, "m"),
+    });
+    t.match(await c.icfs(["verify", mountpoint]), {
+      code: 1,
+      stdout: "",
+      stderr: new RegExp(`^icfs: ${said}.*icfs umount ${mountpoint}.*\n$`, "m"),
+    });
     await umount();
   });
 }
