@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import type { HttpAgent } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
 import { Command } from "commander";
-import { messageOf, UserError } from "../errors.ts";
+import { messageOf, UsageError, UserError } from "../errors.ts";
 import { createAgent, parseCanisterId } from "../ic/agent.ts";
 import { ERROR_CODES, NoSuchCanisterError, RejectError } from "../ic/call-errors.ts";
 import { defaultIdentity } from "../ic/identity.ts";
@@ -44,7 +44,7 @@ export function deployCommand(): Command {
 async function deploy(existing: string | undefined, options: DeployOptions): Promise<void> {
   // Commander knows of conflicts between options only, not of an argument's with one.
   if (existing !== undefined && options.specifiedId !== undefined) {
-    throw new UserError("give a canister or --specified-id, not both");
+    throw new UsageError("give a canister or --specified-id, not both");
   }
   const given = existing ?? options.specifiedId;
   const id = given === undefined ? undefined : parseCanisterId(given);

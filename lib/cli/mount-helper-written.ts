@@ -5,8 +5,9 @@
 import { readFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { UsageError } from "../errors.ts";
 import { unescapeOctal } from "../fs/mounting/mountinfo.ts";
-import { type HelperRequest, splitOptions, UsageError } from "./mount-helper.ts";
+import { type HelperRequest, splitOptions } from "./mount-helper.ts";
 
 /** What is to be mounted, and where. */
 type Place = Pick<HelperRequest, "spec" | "directory">;

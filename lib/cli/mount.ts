@@ -1,6 +1,6 @@
 /** icfs mount: a canister's releases as a read-only directory. */
 import { Command, InvalidArgumentError } from "commander";
-import { UserError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { isOfAutomounter } from "../fs/mounting/automount.ts";
 import { oneLine } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
@@ -41,7 +41,7 @@ async function mount(
   checkOrder(canister, mountpoint, (id, directory) => `CANISTER DIR, so ${id} ${directory}`);
   // Commander knows of conflicts between options, whatever their values are; these two have some that go together.
   if (options.ready === "hydrated" && options.prefetch !== "all") {
-    throw new UserError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
+    throw new UsageError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
   }
   const notifySocket = takeNotifySocket();
   if (options.foreground || isBackgroundChild()) {

@@ -1,5 +1,5 @@
 /** What a publication comes to, before anything is sent: the directory as chunks and manifest, beside the newest release. */
-import { UserError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import type { Head, ReleaseReader } from "../source/icfs/release-reader.ts";
 import { type Differences, differences } from "../tree/diff.ts";
 import { MAX_NOTE_BYTES } from "../tree/limits.ts";
@@ -43,11 +43,11 @@ export interface Plan {
 /** Reading a large tree takes minutes, in which others may publish: what the canister said before so long is asked again. */
 const STALE_MS = 2000;
 
-/** @throws UserError when a release cannot have this note */
+/** @throws UsageError when a release cannot have this note */
 export function checkNote(note: string): void {
   const bytes = Buffer.byteLength(note);
   if (bytes > MAX_NOTE_BYTES) {
-    throw new UserError(`the note has ${bytes} bytes; ${MAX_NOTE_BYTES} is the limit`);
+    throw new UsageError(`the note has ${bytes} bytes; ${MAX_NOTE_BYTES} is the limit`);
   }
 }
 

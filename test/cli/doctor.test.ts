@@ -108,7 +108,7 @@ t.test("icfs doctor", async (t) => {
     const { of } = await doctor(c.id, "--network", "http://127.0.0.1:1");
     t.match(of("network"), [{ level: "fail", message: /ECONNREFUSED/, advice: /icfs localnet/ }]);
     t.match(of("canister"), [{ level: "fail", message: /no network answers/ }]);
-    t.match(await c.icfs(["doctor", "no canister"]), { code: 1, stdout: "", stderr: /is no canister id/ });
+    t.match(await c.icfs(["doctor", "no canister"]), { code: 2, stdout: "", stderr: /is no canister id/ });
     t.match(await c.icfs(["doctor", join(c.directory, "no-such-directory")]), {
       code: 1,
       stdout: /^fail {2}mount: .* does not exist\n {6}mkdir -p /m,

@@ -123,7 +123,8 @@ t.test("what is no key", async (t) => {
   const network = resolveNetwork("https://gateway.example");
   await mkdir(join(directory, "directory"));
   const cases: [given: string | Buffer, message: RegExp][] = [
-    [IC_ROOT_KEY.slice(2), /is neither a key in hexadecimal nor a file/],
+    [IC_ROOT_KEY.slice(2), /--root-key: a key has 266 digits in hexadecimal, and this has 264/],
+    ["00", /--root-key: a key has 266 digits in hexadecimal, and this has 2: give all of it, or the file/],
     ["", /is neither a key in hexadecimal nor a file/],
     [join(directory, "nowhere"), /nor a file: ENOENT/],
     [join(directory, "directory"), /--root-key: \S+ is a directory: name the file in it/],

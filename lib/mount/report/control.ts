@@ -16,7 +16,7 @@ const TIMEOUT_MS = 5000;
 
 function socketOf({ device }: Mount): string {
   // Root's is the same whether an administrator asks or the boot mounted: XDG_RUNTIME_DIR would differ.
-  const runtime = process.getuid!() === 0 ? "/run" : (process.env.XDG_RUNTIME_DIR ?? "/tmp");
+  const runtime = process.getuid!() === 0 ? "/run" : process.env.XDG_RUNTIME_DIR || "/tmp";
   const directory = runtime === "/tmp" ? `icfs-${process.getuid!()}` : "icfs";
   return join(runtime, directory, `${device.replace(":", "-")}.sock`);
 }
