@@ -74,7 +74,7 @@ export function publishCommand(): Command {
     .addOption(
       flag(
         "--json",
-        "print one object: release, header, files, bytes, chunks, privateFiles, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences, copiedLinks, privateFiles. For an icboot canister: source, files, bytes, stale, privateFiles, filesUploaded, bytesUploaded; with --dry-run: source, files, bytes, stale, privateFiles, filesToUpload, bytesToUpload, differences, copiedLinks",
+        "print one object: release, header, files, bytes, chunks, privateFiles, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences, copiedLinks, privateFiles. For an icboot canister: source, files, bytes, stale, loops, privateFiles, filesUploaded, bytesUploaded; with --dry-run: source, files, bytes, stale, loops, privateFiles, filesToUpload, bytesToUpload, differences, copiedLinks",
       ),
     );
   withDirectory(command);

@@ -8,6 +8,8 @@ import { inspect } from "../fs/mounting/probe.ts";
 import { oneLine } from "../log.ts";
 import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
+import { readLocalFiles } from "../publish/icboot/local-files.ts";
+import { readLocalTree } from "../publish/local-tree.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { ancestors } from "../source/icfs/chain.ts";
 import { openHead, openReader } from "../source/icfs/open-release.ts";
@@ -51,7 +53,7 @@ export function verifyCommand(): Command {
       "<canister|mountpoint>",
       "canister id, also with @NUMBER; or where one is mounted: what is served is read as well, and the network is the mount's own unless --network says another",
     )
-    .argument("[directory]", "compare with this directory; times do not count")
+    .argument("[directory]", "compare with this directory, as it would be published; times do not count")
     .addOption(
       flag(
         "--json",
@@ -85,7 +87,13 @@ async function verify(
     const compared =
       directory === undefined
         ? undefined
-        : await compareDirectory(tree, directory, readingOf(options), progress);
+        : await compareDirectory(
+            tree,
+            directory,
+            readingOf(options),
+            progress,
+            source.kind === "icboot" ? readLocalFiles : readLocalTree,
+          );
     result = {
       canister: address.canister.toText(),
       source: source.kind,

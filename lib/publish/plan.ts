@@ -66,12 +66,15 @@ export async function planPublication(
   asked.catch(() => {});
   await permitted;
   const problems = new Problems();
-  const { entries: scanned, seen, copied, privateFiles } = await scan(directory, reading, problems);
+  progress.start("listing", undefined);
+  const listed = await scan(directory, reading, problems, () => progress.add(1));
+  progress.stop();
+  const { entries: scanned, seen, copied, privateFiles, leftOut } = listed;
   progress.start("hashing", bytesOf(scanned));
   const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
   progress.stop();
   problems.addChanges(await seen.changes());
-  problems.addAll(treeProblems(tree.manifest.entries));
+  await problems.addAll(treeProblems(tree.manifest.entries), directory);
   addPrivateFiles(problems, privateFiles, policy);
   problems.throwIfAny(directory);
 
@@ -81,7 +84,8 @@ export async function planPublication(
   const before = newest?.entries ?? [];
   const files = countFiles(entries);
   if (newest !== undefined) {
-    throwIfEmpty(directory, files, `release ${newest.head.header.number} has`, countFiles(before), policy);
+    const has = `release ${newest.head.header.number} has ${countFiles(before)}`;
+    if (countFiles(before) > 0) throwIfEmpty({ directory, files, leftOut }, has, policy);
   }
   const found = differences(before, entries);
   return {
