@@ -11,6 +11,7 @@ import { controllersOf } from "../ic/controllers.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { managementCanister } from "../ic/management.ts";
 import { type Network, NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
+import { jsonLine } from "../log.ts";
 import { packageFile } from "../package-files.ts";
 import { retrying } from "../retry.ts";
 import { connect, REQUEST_TIMEOUT_MS } from "./addresses.ts";
@@ -74,7 +75,7 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
       network: network.url,
     };
     if (options.json) {
-      console.log(JSON.stringify(result));
+      console.log(jsonLine(result));
     } else {
       console.error(
         `${action} ${result.canister} on ${network.url}, owned by ${identity.getPrincipal().toText()}`,

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { messageOf, UserError } from "../errors.ts";
 import { MOUNT_TYPE, type Mount, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { locate } from "../fs/mounting/probe.ts";
-import { oneLine } from "../log.ts";
+import { jsonLine, oneLine } from "../log.ts";
 import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
@@ -31,7 +31,7 @@ async function status(mountpoint: string | undefined, { json }: { json?: boolean
       problems.push(messageOf(error));
     }
   }
-  if (json) console.log(JSON.stringify(found));
+  if (json) console.log(jsonLine(found));
   else if (found.length > 0) console.log(found.map(text).join("\n\n"));
   else if (problems.length === 0) console.log("nothing is mounted");
   if (problems.length > 0) throw new UserError(problems.join("; "));

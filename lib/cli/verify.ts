@@ -5,7 +5,7 @@ import { replacedNetwork } from "../doctor/replaced-network.ts";
 import { UserError } from "../errors.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { inspect } from "../fs/mounting/probe.ts";
-import { oneLine } from "../log.ts";
+import { jsonLine, oneLine } from "../log.ts";
 import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
 import { readLocalFiles } from "../publish/icboot/local-files.ts";
@@ -122,7 +122,7 @@ function report(
   const name = `${nameOf(release)} of ${canister}`;
   const lines = differences === undefined ? [] : differenceLines(differences);
   const same = others.filter((other) => other !== undefined).map((other) => `; ${other} is the same`);
-  if (json) console.log(JSON.stringify(result));
+  if (json) console.log(jsonLine(result));
   else if (problems.length + lines.length > 0) console.log([...problems.map(oneLine), ...lines].join("\n"));
   else {
     console.log(

@@ -281,6 +281,10 @@ t.test("wrong usage that icfs itself finds out: exit code 2 as well", async (t) 
       'icfs: ICFS_ALLOW_EMPTY is "maybe": set it to yes or no\n',
       { ICFS_ALLOW_EMPTY: "maybe" },
     ],
+    ...["exec", "uid=5,exec"].map((list): [string[], string] => [
+      ["mount", ID, ".", "-o", list],
+      "icfs: a release cannot be mounted to run programs from: whoever may publish would run them on this host; say noexec instead of exec. -o is of mount(8): mount -t icfs -o LIST CANISTER DIR. `icfs mount` has each by its name, such as --uid 65534 (icfs mount --help); ro, nosuid, nodev and noexec hold anyway\n",
+    ]),
     [["deploy", ID, "--specified-id", ID], "icfs: give a canister or --specified-id, not both\n"],
     [
       ["mount", ID, ".", "--ready", "hydrated", "--prefetch", "none"],
