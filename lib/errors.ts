@@ -3,6 +3,9 @@ export class UserError extends Error {
   override readonly name = "UserError";
 }
 
+/** Wrong usage: arguments, options or variables that cannot be meant, whatever this host and the network are like. */
+export class UsageError extends UserError {}
+
 /** Bytes that came from elsewhere are not what they should be. */
 export class FormatError extends Error {
   override readonly name = "FormatError";

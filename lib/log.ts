@@ -145,6 +145,14 @@ export function isUnsafe(text: string): boolean {
   return UNSAFE.test(text);
 }
 
+/** JSON in one line, in which such characters are escapes: the same for who parses it, and safe on a terminal. */
+export function jsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(
+    EVERY_UNSAFE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /**
  * Names and error texts come from strangers: a newline in one must not forge a second event, an escape sequence must not reach the
  * terminal, and nothing may be read in another order than it has.

@@ -12,17 +12,21 @@ export function megabytes(bytes: number): string {
   return `${(bytes / size).toFixed(1)} ${unit}`;
 }
 
-/** A limit as somebody has set it: 100 GiB, 1.5 GiB, 256 MiB where that is exact, else as megabytes(). */
+/** A limit as somebody has set it, exactly: 100 GiB, 1.5 GiB, 256 MiB, 20 GB, 500 kB, 12 bytes. */
 export function limitText(bytes: number): string {
   for (const [unit, size] of [
     ["TiB", 2 ** 40],
     ["GiB", 2 ** 30],
     ["MiB", 2 ** 20],
+    ["TB", 1e12],
+    ["GB", 1e9],
+    ["MB", 1e6],
+    ["kB", 1000],
   ] as const) {
     const tenths = (10 * bytes) / size;
     if (tenths >= 10 && Number.isInteger(tenths)) return `${tenths / 10} ${unit}`;
   }
-  return megabytes(bytes);
+  return `${bytes} bytes`;
 }
 
 const UNITS: Readonly<Record<string, number>> = {

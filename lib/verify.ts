@@ -42,14 +42,19 @@ export async function fileProblems(tree: Tree, chunks: Chunks, progress: Progres
   return problems;
 }
 
-/** What publishing the directory would change in the release, and what in it cannot be compared. */
+/**
+ * What publishing the directory would change in the release, and what in it cannot be compared.
+ *
+ * @param read the directory, as publishing to this kind of canister does
+ */
 export async function compareDirectory(
   tree: Tree,
   directory: string,
   reading: Reading,
   progress: Progress,
+  read: typeof readLocalTree,
 ): Promise<{ differences: Differences; problems: string[] }> {
-  const local = await readLocalTree(directory, reading, "comparing", progress);
+  const local = await read(directory, reading, "comparing", progress);
   const found = differences(entriesOf(tree), local.entries);
   return {
     differences: { ...found, removed: found.removed.filter(({ path }) => !local.unreadable.has(path)) },

@@ -76,7 +76,7 @@ function commandSections(): string {
 function mountOptions(): string {
   const command = mountCommand();
   const items = command.options
-    .filter((option) => isForFstab(option.name()))
+    .filter((option) => !option.hidden && isForFstab(option.name()))
     .map((option) => {
       const placeholder = /<(.*)>/.exec(option.flags)?.[1];
       const name = option.long!.slice(2);

@@ -2,7 +2,15 @@
 import { mock } from "node:test";
 import fc from "fast-check";
 import t from "tap";
-import { createLog, isLogLevel, isUnsafe, type LogLevel, limitRepeats, oneLine } from "../lib/log.ts";
+import {
+  createLog,
+  isLogLevel,
+  isUnsafe,
+  jsonLine,
+  type LogLevel,
+  limitRepeats,
+  oneLine,
+} from "../lib/log.ts";
 import { run } from "./support/icfs.ts";
 
 function written(level: LogLevel, work: (log: ReturnType<typeof createLog>) => void): string[] {
@@ -201,4 +209,12 @@ t.test("a process that ends says what it has held back, and is not kept by it", 
     t.equal(lines.length, 4, ended.stderr);
     t.match(lines[3], / warn 7 more like this in the last \d+ s: no answer$/);
   }
+});
+
+t.test("JSON that is safe on a terminal, and says the same", async (t) => {
+  const value = { name: "a\u202eb\u009b2Jc\u2028d\u007f\n\\u202e", list: ["größe", "🥾", 1, null] };
+  const line = jsonLine(value);
+  t.notOk(isUnsafe(line));
+  t.same(JSON.parse(line), value);
+  t.match(line, "größe");
 });

@@ -17,9 +17,11 @@ t.test("limits, as they were set", async (t) => {
   t.equal(limitText(2 ** 40), "1 TiB");
   t.equal(limitText(256 * 2 ** 20), "256 MiB");
   t.equal(limitText(1_500_000), "1.5 MB");
-  t.equal(limitText(20_000_000_000), "20.0 GB");
-  t.equal(limitText(1000), "1.0 kB");
-  t.equal(limitText(0), "0.0 kB");
+  t.equal(limitText(20_000_000_000), "20 GB");
+  t.equal(limitText(1000), "1 kB");
+  t.equal(limitText(12), "12 bytes");
+  t.equal(limitText(123_456_789), "123456789 bytes");
+  t.equal(limitText(0), "0 bytes");
 });
 
 t.test("sizes as people write them", async (t) => {

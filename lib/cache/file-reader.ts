@@ -6,7 +6,6 @@ import { createHash } from "node:crypto";
 import { setImmediate as others } from "node:timers/promises";
 import { FormatError } from "../errors.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
-import { addChecked } from "../tree/checked-files.ts";
 import { hexOf } from "../tree/hash.ts";
 import type { Chunk, Chunks, TreeFile } from "../tree/tree.ts";
 
@@ -49,7 +48,8 @@ export class FileReader {
    * @throws WrongFileError when they have not; what `get` throws when a chunk cannot be had
    */
   async *read(index: number): AsyncGenerator<Buffer, void, undefined> {
-    const { extents, sha256 } = this.#files[index]!;
+    const file = this.#files[index]!;
+    const { extents, sha256 } = file;
     const hash = createHash("sha256");
     let held: Buffer | undefined;
     let position = this.#starts[index]!;
@@ -64,13 +64,13 @@ export class FileReader {
       held = bytes;
     }
     const actual = hash.digest();
-    if (sha256 === undefined) this.#files[index]!.learn?.(actual);
+    if (sha256 === undefined) file.learn?.(actual);
     else if (!actual.equals(sha256)) {
       throw new WrongFileError(
         `the file's SHA-256 is ${hexOf(actual)}, and the manifest says ${hexOf(sha256)}`,
       );
     }
-    addChecked(this.#files[index]!);
+    file.checked = true;
     if (held !== undefined) yield held;
   }
 

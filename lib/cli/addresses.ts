@@ -2,7 +2,7 @@
 import type { SignIdentity } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { InvalidArgumentError } from "commander";
-import { UserError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { parseCanisterId, parsePrincipalText } from "../ic/agent.ts";
 import { mustAnswer } from "../ic/first-contact.ts";
 import { loadIdentity } from "../ic/identity.ts";
@@ -50,23 +50,23 @@ export function parseReleaseNumber(text: string): number {
   return Number(text);
 }
 
-/** Somebody, by their principal. @throws UserError */
+/** Somebody, by their principal. @throws UsageError */
 export function parsePrincipal(text: string): Principal {
   const principal = parsePrincipalText(text);
   if (principal === undefined) {
-    throw new UserError(`"${text}" is no principal: \`icfs identity\` prints one's own`);
+    throw new UsageError(`"${text}" is no principal: \`icfs identity\` prints one's own`);
   }
   return principal;
 }
 
-/** A canister, or one release of it: `CANISTER` or `CANISTER@NUMBER`. @throws UserError */
+/** A canister, or one release of it: `CANISTER` or `CANISTER@NUMBER`. @throws UsageError */
 export function parseRelease(text: string): Pick<ReleaseAddress, "canister" | "release"> {
   const at = text.lastIndexOf("@");
   if (at < 0) return { canister: parseCanisterId(text) };
   const canister = parseCanisterId(text.slice(0, at));
   const number = text.slice(at + 1);
   if (!RELEASE_NUMBER.test(number)) {
-    throw new UserError(
+    throw new UsageError(
       `"${number}" is no release: give a number from 1 behind the @, such as ${canister}@3`,
     );
   }

@@ -1,5 +1,5 @@
 /** Arguments in the wrong order, as other programs have them: `mount DIR CANISTER`. */
-import { UserError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 
 /** What every canister id looks like, with a release or without; no user's principal ends like this. */
 const CANISTER = /^(?:[a-z2-7]{5}-)+cai(?:@\d+)?$/i;
@@ -8,7 +8,7 @@ const CANISTER = /^(?:[a-z2-7]{5}-)+cai(?:@\d+)?$/i;
  * @param canister what stands where a canister belongs
  * @param other what stands in the other place
  * @param order gives the arguments as they should be
- * @throws UserError when the two are swapped
+ * @throws UsageError when the two are swapped
  */
 export function checkOrder(
   canister: string,
@@ -16,7 +16,7 @@ export function checkOrder(
   order: (canister: string, other: string) => string,
 ): void {
   if (other === undefined || CANISTER.test(canister) || !CANISTER.test(other)) return;
-  throw new UserError(
+  throw new UsageError(
     `the arguments are swapped: "${other}" is a canister and "${canister}" is not; it is ${order(other, canister)}`,
   );
 }

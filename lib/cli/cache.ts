@@ -6,7 +6,7 @@ import { DiskStore } from "../cache/disk-store.ts";
 import { Pins } from "../cache/pins.ts";
 import { cacheDirectory } from "../directories.ts";
 import { UserError } from "../errors.ts";
-import { createLog } from "../log.ts";
+import { createLog, jsonLine } from "../log.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { megabytes } from "../units.ts";
 import { flag, option } from "./options.ts";
@@ -59,7 +59,7 @@ async function list({ cacheDir, json }: CacheOptions): Promise<void> {
     bytes: sum([...keys].map((key) => sizes.get(key) ?? 0)),
   }));
   if (json) {
-    console.log(JSON.stringify({ directory: cacheDir, chunks: chunks.length, bytes, pins }));
+    console.log(jsonLine({ directory: cacheDir, chunks: chunks.length, bytes, pins }));
     return;
   }
   console.log(`${cacheDir}: ${chunks.length} chunks, ${megabytes(bytes)}`);
@@ -73,7 +73,7 @@ async function clear({ cacheDir, json }: CacheOptions): Promise<void> {
   const chunks = (await stored(cacheDir)).chunks.filter(({ key }) => !pinned.has(key));
   for (const chunk of chunks) await removeChunk(chunk);
   const bytes = sum(chunks.map(({ taken }) => taken));
-  if (json) console.log(JSON.stringify({ chunks: chunks.length, bytes }));
+  if (json) console.log(jsonLine({ chunks: chunks.length, bytes }));
   else console.log(`threw away ${chunks.length} chunks, ${megabytes(bytes)}`);
 }
 
@@ -91,7 +91,7 @@ async function verify({ cacheDir, json }: CacheOptions): Promise<void> {
   }
   progress.stop();
   const { corrupt } = store.statistics;
-  if (json) console.log(JSON.stringify({ chunks: chunks.length, bytes, corrupt }));
+  if (json) console.log(jsonLine({ chunks: chunks.length, bytes, corrupt }));
   else if (corrupt === 0)
     console.log(`all ${chunks.length} chunks, ${megabytes(bytes)}, are what they should be`);
   if (corrupt > 0)

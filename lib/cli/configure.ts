@@ -1,6 +1,7 @@
 /** icfs configure: how much a canister stores, what it holds, and whether anybody may read it. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { Settings } from "../icfs-canister.ts";
+import { jsonLine } from "../log.ts";
 import { limitText, parseBytes } from "../units.ts";
 import { reader, signer } from "./calls.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
@@ -74,7 +75,7 @@ async function configure(canisterId: string, options: ConfigureOptions): Promise
     holdNewest: settings.hold_newest,
     holdDays: Number(settings.hold_nanoseconds) / NANOSECONDS_A_DAY,
   };
-  console.log(options.json ? JSON.stringify(result) : describe(result));
+  console.log(options.json ? jsonLine(result) : describe(result));
 }
 
 function changed(settings: Settings, { quota, unpublishedQuota, holdNewest, holdDays }: Changes): Settings {

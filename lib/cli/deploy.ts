@@ -4,12 +4,14 @@ import { readFileSync } from "node:fs";
 import type { HttpAgent } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
 import { Command } from "commander";
-import { messageOf, UserError } from "../errors.ts";
+import { messageOf, UsageError, UserError } from "../errors.ts";
 import { createAgent, parseCanisterId } from "../ic/agent.ts";
 import { ERROR_CODES, NoSuchCanisterError, RejectError } from "../ic/call-errors.ts";
+import { controllersOf } from "../ic/controllers.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { managementCanister } from "../ic/management.ts";
 import { type Network, NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
+import { jsonLine } from "../log.ts";
 import { packageFile } from "../package-files.ts";
 import { retrying } from "../retry.ts";
 import { connect, REQUEST_TIMEOUT_MS } from "./addresses.ts";
@@ -28,6 +30,9 @@ const START_PAUSE_MS = 250;
 
 const WASM = packageFile("build/icfs.wasm");
 
+/** How a network refuses an upgrade to a program with other data: Motoko's own word, and that for programs without its kind of memory. */
+const IS_OTHER = /Memory-incompatible|enhanced orthogonal persistence/i;
+
 /** Candid of (null : opt InitArgs): whoever installs owns. */
 const INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");
 
@@ -44,7 +49,7 @@ export function deployCommand(): Command {
 async function deploy(existing: string | undefined, options: DeployOptions): Promise<void> {
   // Commander knows of conflicts between options only, not of an argument's with one.
   if (existing !== undefined && options.specifiedId !== undefined) {
-    throw new UserError("give a canister or --specified-id, not both");
+    throw new UsageError("give a canister or --specified-id, not both");
   }
   const given = existing ?? options.specifiedId;
   const id = given === undefined ? undefined : parseCanisterId(given);
@@ -70,7 +75,7 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
       network: network.url,
     };
     if (options.json) {
-      console.log(JSON.stringify(result));
+      console.log(jsonLine(result));
     } else {
       console.error(
         `${action} ${result.canister} on ${network.url}, owned by ${identity.getPrincipal().toText()}`,
@@ -79,10 +84,16 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
     }
   } catch (error) {
     if (error instanceof UserError) throw error;
-    const hint = isRejectedWith(error, ERROR_CODES.invalidController)
-      ? `. You are ${identity.getPrincipal().toText()}: give a controller's key with --identity`
-      : "";
-    throw new UserError(`cannot deploy: ${messageOf(error)}${hint}`);
+    if (!isRejectedWith(error, ERROR_CODES.invalidController)) {
+      throw new UserError(`cannot deploy: ${messageOf(error)}`);
+    }
+    const who = await controllersOf(agent, id!, rootKey).then(
+      (controllers) => `, which are ${controllers.join(", ") || "none"}`,
+      () => "",
+    );
+    throw new UserError(
+      `cannot deploy: only controllers of ${id} may${who}. You are ${identity.getPrincipal()}: give a controller's key with --identity`,
+    );
   }
 }
 
@@ -90,7 +101,11 @@ function readWasm(file: string): Uint8Array {
   try {
     return Uint8Array.from(readFileSync(file));
   } catch (error) {
-    throw new UserError(`no canister to deploy (${messageOf(error)}): run \`make canister\` first`);
+    throw new UserError(
+      file === WASM
+        ? `no canister to deploy (${messageOf(error)}): run \`make canister\` first`
+        : `--wasm: cannot read ${file}: ${messageOf(error)}`,
+    );
   }
 }
 
@@ -173,7 +188,7 @@ async function install(
   const management = managementCanister(agent, canister);
   const { module_hash } = await management.canister_status({ canister_id: canister });
   const empty = module_hash.length === 0;
-  await management.install_code({
+  const installed = management.install_code({
     // Motoko's enhanced orthogonal persistence: an upgrade keeps the main memory.
     mode: empty
       ? { install: null }
@@ -182,6 +197,12 @@ async function install(
     wasm_module: wasm,
     arg: INSTALL_ARGUMENTS,
     sender_canister_version: [],
+  });
+  await installed.catch((error) => {
+    if (empty || !(error instanceof RejectError) || !IS_OTHER.test(error.message)) throw error;
+    throw new UserError(
+      `cannot deploy: this Wasm is no newer version of what runs in ${canister}, and cannot take over what is stored there (${messageOf(error)}). Nothing has changed: deploy it to another canister, or reinstall that one with icp or dfx, which loses all that is in it`,
+    );
   });
   return empty ? "installed" : "upgraded";
 }

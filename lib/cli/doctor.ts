@@ -7,7 +7,7 @@ import { CHECKS } from "../doctor/checks.ts";
 import { contextOf } from "../doctor/context.ts";
 import { loadIdentity } from "../ic/identity.ts";
 import { resolveNetwork } from "../ic/network.ts";
-import { oneLine } from "../log.ts";
+import { jsonLine, oneLine } from "../log.ts";
 import { packageFile } from "../package-files.ts";
 import { exitProcess } from "../process/exit.ts";
 import { parseRelease } from "./addresses.ts";
@@ -59,7 +59,7 @@ async function doctor(
     found.push(one);
     if (!json) console.log(text(one));
   }
-  if (json) console.log(JSON.stringify(found));
+  if (json) console.log(jsonLine(found));
   // At once: what has not answered in time may keep a thread for ever.
   exitProcess(found.some(({ level }) => level === "fail") ? 1 : 0);
 }

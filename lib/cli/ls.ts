@@ -1,7 +1,7 @@
 /** icfs ls: what is in a release. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
-import { oneLine } from "../log.ts";
+import { jsonLine, oneLine } from "../log.ts";
 import { nameOf, namesOf } from "../source/words.ts";
 import { hexOf } from "../tree/hash.ts";
 import { entrySize, type TreeNode } from "../tree/tree.ts";
@@ -17,7 +17,9 @@ interface LsOptions extends ReadingOptions {
 
 export function lsCommand(): Command {
   const command = new Command("ls")
-    .description("list a canister's newest release, or a path in it")
+    .description(
+      "list a canister's newest release, or a path in it, a line each: on a terminal with what would turn a text around escaped, elsewhere as it is, as ls(1) does. No name has a control character",
+    )
     .argument("<canister>", RELEASE_ARGUMENT)
     .argument("[path]", "relative to the root", "")
     .addOption(flag("-l, --long", "kind, size in bytes, time, and where symlinks point"))
@@ -41,7 +43,7 @@ async function ls(canister: string, path: string, options: LsOptions): Promise<v
         : {}),
     }));
     const { verified } = release;
-    console.log(JSON.stringify({ source: source.kind, ...namesOf(release), verified, entries }));
+    console.log(jsonLine({ source: source.kind, ...namesOf(release), verified, entries }));
     return;
   }
   const prefix = start.entry.kind === "directory" && start.entry.path !== "" ? `${start.entry.path}/` : "";
@@ -49,7 +51,7 @@ async function ls(canister: string, path: string, options: LsOptions): Promise<v
     const name = entry.path.startsWith(prefix) ? entry.path.slice(prefix.length) : entry.path;
     return options.long ? longLine(entry, name) : name;
   });
-  // Programs get names as they are.
+  // Programs get names as they are: none has a newline, or another control character (lib/tree/rules.ts).
   const shown = process.stdout.isTTY ? lines.map(oneLine) : lines;
   if (shown.length > 0) console.log(shown.join("\n"));
 }

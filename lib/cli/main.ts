@@ -1,5 +1,6 @@
-/** The icfs program: how errors end it. Exit codes: 0 done, 1 failed, 2 wrong usage. */
+/** The icfs program: how errors end it. Exit codes: 0 done, 1 failed, 2 wrong usage, which no network and no file could make right. */
 import { type Command, CommanderError } from "commander";
+import { UsageError } from "../errors.ts";
 import { exitProcess } from "../process/exit.ts";
 import { describe } from "./failure.ts";
 import { icfsProgram } from "./program.ts";
@@ -19,7 +20,7 @@ try {
     const { withHint } = await import("../ic/first-contact.ts");
     console.error(`icfs: ${describe(await withHint(error))}`);
     // At once: whatever still runs, as a transport's threads may, would keep the process for ever.
-    exitProcess(EXIT_FAILED);
+    exitProcess(error instanceof UsageError ? EXIT_USAGE : EXIT_FAILED);
   }
   process.exitCode = exitCodeOf(error);
 }

@@ -59,7 +59,7 @@ export async function serveHere(
     const { network } = options;
     const known = error instanceof NoAnswerError ? unreachable(resolveNetwork(network), error) : error;
     const told = await withHint(known);
-    await notifyFailed(new Error(messageOf(told)));
+    await notifyFailed(told);
     throw told;
   }
 }

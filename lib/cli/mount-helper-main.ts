@@ -4,7 +4,7 @@
  * local user may listen on a loopback port before whoever should.
  */
 import { CommanderError } from "commander";
-import { UserError } from "../errors.ts";
+import { UsageError, UserError } from "../errors.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { locate } from "../fs/mounting/probe.ts";
 import { resolveNetwork } from "../ic/network.ts";
@@ -13,7 +13,7 @@ import { isBackgroundChild } from "../process/daemon.ts";
 import { exitProcess } from "../process/exit.ts";
 import { describe, isBug } from "./failure.ts";
 import { mountCommand } from "./mount.ts";
-import { type HelperRequest, parseHelperArguments, UsageError } from "./mount-helper.ts";
+import { type HelperRequest, parseHelperArguments } from "./mount-helper.ts";
 import { checkWritten } from "./mount-helper-written.ts";
 import type { NetworkOptions } from "./options.ts";
 import { silenceAgent } from "./silence-agent.ts";

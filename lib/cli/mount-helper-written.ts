@@ -5,8 +5,9 @@
 import { readFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { UsageError } from "../errors.ts";
 import { unescapeOctal } from "../fs/mounting/mountinfo.ts";
-import { type HelperRequest, splitOptions, UsageError } from "./mount-helper.ts";
+import { type HelperRequest, splitOptions } from "./mount-helper.ts";
 
 /** What is to be mounted, and where. */
 type Place = Pick<HelperRequest, "spec" | "directory">;
@@ -33,19 +34,27 @@ const REFUSED: readonly Refused[] = [
   { word: "dev", instead: "nodev", why: "have devices: a release has none" },
 ];
 
+/** Why nothing is mounted with such an option, and what may be said; undefined for others. @param subject what is to be mounted */
+export function refusalOf(word: string, subject: string): string | undefined {
+  const refused = REFUSED.find((one) => one.word === word);
+  return (
+    refused && `${subject} cannot be mounted to ${refused.why}; say ${refused.instead} instead of ${word}`
+  );
+}
+
 /**
  * @param caller the process id of who has started the helper
  * @throws UsageError when somebody has written what a mount never is
  */
 export async function checkWritten(caller: number, request: HelperRequest): Promise<void> {
   const { isMount, options } = await writtenFor(caller, request);
-  for (const { word, instead, why } of REFUSED) {
+  for (const { word, instead } of REFUSED) {
     // The last one counts, as with mount(8).
     const last = request.words.findLast((one) => one === word || one === instead);
     if (last === instead) continue;
     const isTold = last === word && (word !== "rw" || isMount === false);
     if (isTold || options.includes(word)) {
-      throw new UsageError(`${request.spec} cannot be mounted to ${why}; say ${instead} instead of ${word}`);
+      throw new UsageError(refusalOf(word, request.spec)!);
     }
   }
 }

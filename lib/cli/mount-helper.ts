@@ -4,10 +4,7 @@
  */
 import { parseArgs } from "node:util";
 import type { Option } from "commander";
-import { messageOf, UserError } from "../errors.ts";
-
-/** What mount(8) calls an incorrect invocation. */
-export class UsageError extends UserError {}
+import { messageOf, UsageError } from "../errors.ts";
 
 export interface HelperRequest {
   /** The canister as fstab names it, or a release of it. */

@@ -1,8 +1,8 @@
 /** icfs mount: a canister's releases as a read-only directory. */
-import { Command, InvalidArgumentError } from "commander";
-import { UserError } from "../errors.ts";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { UsageError } from "../errors.ts";
 import { isOfAutomounter } from "../fs/mounting/automount.ts";
-import { oneLine } from "../log.ts";
+import { jsonLine, oneLine } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
 import { takeNotifySocket } from "../mount/report/systemd.ts";
 import { isBackgroundChild, notifyReady, runInBackground } from "../process/daemon.ts";
@@ -10,6 +10,8 @@ import { exitProcess } from "../process/exit.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
 import { ageText, megabytes } from "../units.ts";
 import { checkOrder } from "./argument-order.ts";
+import { splitOptions } from "./mount-helper.ts";
+import { refusalOf } from "./mount-helper-written.ts";
 import { type MountCommandOptions, withMountOptions } from "./mount-options.ts";
 import { RELEASE_ARGUMENT } from "./options.ts";
 import { warnOfTrust } from "./warnings.ts";
@@ -25,6 +27,8 @@ export function mountCommand(
     )
     .argument("<canister>", RELEASE_ARGUMENT)
     .argument("<mountpoint>", "an existing directory", parseMountpoint);
+  // What mount(8) calls options has names here; its list is known in order to say so.
+  command.addOption(new Option("-o <list>").hideHelp().argParser(refuseList));
   return withMountOptions(command).action(
     (canister: string, mountpoint: string, options: MountCommandOptions) =>
       mount(canister, mountpoint, options, announce, warn),
@@ -41,7 +45,7 @@ async function mount(
   checkOrder(canister, mountpoint, (id, directory) => `CANISTER DIR, so ${id} ${directory}`);
   // Commander knows of conflicts between options, whatever their values are; these two have some that go together.
   if (options.ready === "hydrated" && options.prefetch !== "all") {
-    throw new UserError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
+    throw new UsageError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
   }
   const notifySocket = takeNotifySocket();
   if (options.foreground || isBackgroundChild()) {
@@ -79,9 +83,18 @@ function report(
   }
   announce(
     json
-      ? JSON.stringify({ ...mounted, pid })
+      ? jsonLine({ ...mounted, pid })
       : `mounted ${namedInWords(mounted)} of ${canister} at ${mountpoint}: ${files} files, ${megabytes(bytes)}, ${VOUCHED[verified]}`,
   );
+}
+
+/** @throws UsageError */
+function refuseList(list: string): never {
+  const words = splitOptions(list);
+  const refusals = words.flatMap((word) => refusalOf(word, "a release") ?? []);
+  const elsewhere =
+    "-o is of mount(8): mount -t icfs -o LIST CANISTER DIR. `icfs mount` has each by its name, such as --uid 65534 (icfs mount --help); ro, nosuid, nodev and noexec hold anyway";
+  throw new UsageError([...refusals, elsewhere].join(". "));
 }
 
 /** @throws InvalidArgumentError for what a variable that is not set leaves: it would be the working directory */

@@ -3,7 +3,7 @@
  * here loads what talks to a network: `icfs mount` only starts a copy of itself, which does, and each start counts.
  */
 import { type Command, Option } from "commander";
-import { UserError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import type { SourceKind, Trust } from "../source/source.ts";
 
 export interface NetworkOptions {
@@ -12,7 +12,7 @@ export interface NetworkOptions {
   readonly identity?: string;
 }
 
-/** An option whose environment variable is ICFS_ and its long name. */
+/** An option whose environment variable is ICFS_ and its long name; an empty one is as if it were not set. */
 export function option(flags: string, description: string): Option {
   const made = new Option(flags, description);
   return made.env(environmentVariable(made));
@@ -20,21 +20,24 @@ export function option(flags: string, description: string): Option {
 
 /**
  * An option without a value, whose environment variable says yes or no. (Commander takes any value for yes.)
- * @throws UserError when it says something else
+ * @throws UsageError when it says something else
  */
 export function flag(flags: string, description: string, standard?: boolean): Option {
   const made = new Option(flags, description);
   const variable = environmentVariable(made);
   const set = process.env[variable];
-  if (set !== undefined && set !== "" && !/^(yes|no|true|false|1|0)$/.test(set)) {
-    throw new UserError(`${variable} is "${set}": set it to yes or no`);
+  if (set !== undefined && !/^(yes|no|true|false|1|0)$/.test(set)) {
+    throw new UsageError(`${variable} is "${set}": set it to yes or no`);
   }
   made.description += ` (env: ${variable}=yes|no)`;
   return made.default(set ? /^(yes|true|1)$/.test(set) : standard);
 }
 
+/** Its name. One that is empty leaves the environment, in which Commander would find it set. */
 function environmentVariable(option: Option): string {
-  return `ICFS_${option.name().toUpperCase().replaceAll("-", "_")}`;
+  const name = `ICFS_${option.name().toUpperCase().replaceAll("-", "_")}`;
+  if (process.env[name] === "") delete process.env[name];
+  return name;
 }
 
 /** The default of --identity for commands that sign. */

@@ -35,7 +35,10 @@ export async function icfsProgram(named = ""): Promise<Command> {
     .description("Mounts an Internet Computer canister as a read-only directory, to boot machines from.")
     .version(version)
     .addHelpText("beforeAll", refuseUnknown)
-    .addHelpText("after", "\nEvery option with an environment variable shows it: icfs COMMAND --help");
+    .addHelpText(
+      "after",
+      "\nEvery option with an environment variable shows it: icfs COMMAND --help. An empty one is as one that is not set",
+    );
   const load = Object.hasOwn(COMMANDS, named) ? COMMANDS[named] : undefined;
   for (const one of load === undefined ? Object.values(COMMANDS) : [load]) program.addCommand(await one());
   return program;

@@ -4,6 +4,7 @@ import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
 import { queries } from "../ic/canister-calls.ts";
 import { defaultIdentity } from "../ic/identity.ts";
+import { jsonLine } from "../log.ts";
 import { exitProcess } from "../process/exit.ts";
 import { describeDryRun, dryRun } from "../publish/dry-run.ts";
 import { icbootWriter } from "../publish/icboot/icboot-updates.ts";
@@ -74,7 +75,7 @@ export function publishCommand(): Command {
     .addOption(
       flag(
         "--json",
-        "print one object: release, header, files, bytes, chunks, privateFiles, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences, copiedLinks, privateFiles. For an icboot canister: source, files, bytes, stale, privateFiles, filesUploaded, bytesUploaded; with --dry-run: source, files, bytes, stale, privateFiles, filesToUpload, bytesToUpload, differences, copiedLinks",
+        "print one object: release, header, files, bytes, chunks, privateFiles, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences, copiedLinks, privateFiles. For an icboot canister: source, files, bytes, stale, loops, privateFiles, filesUploaded, bytesUploaded; with --dry-run: source, files, bytes, stale, loops, privateFiles, filesToUpload, bytesToUpload, differences, copiedLinks",
       ),
     );
   withDirectory(command);
@@ -126,7 +127,7 @@ async function publishRelease(
   if (options.dryRun) {
     const agent = agentFor(address, REQUEST_TIMEOUT_MS);
     const result = await dryRun({ ...plan, canister, agent, source: source(address), note, warn });
-    console.log(json ? JSON.stringify(result) : describeDryRun(result));
+    console.log(json ? jsonLine(result) : describeDryRun(result));
     return;
   }
   const signed = withIdentity(address);
@@ -143,7 +144,7 @@ async function publishRelease(
     confirm: async () => !isAttended() || (await confirm("Publish it?")),
   });
   const { changed: _, ...result } = publication;
-  console.log(json ? JSON.stringify(result) : describePublication(publication));
+  console.log(json ? jsonLine(result) : describePublication(publication));
   // Chunks' answers that nobody waits for any more, and that need never come, would keep the process.
   exitProcess(0);
 }
@@ -163,12 +164,12 @@ async function publishToIcboot(
   const common = { ...plan, call, warn };
   if (options.dryRun) {
     const result = await dryRunFiles(common);
-    console.log(json ? JSON.stringify(result) : describeDryRunOfFiles(result));
+    console.log(json ? jsonLine(result) : describeDryRunOfFiles(result));
     return;
   }
   const writer = icbootWriter(agentFor(withIdentity(address), CALL_TIMEOUT_MS), canister);
   const result = await publishFiles({ ...common, canister: writer });
-  console.log(json ? JSON.stringify(result) : describeFiles(result));
+  console.log(json ? jsonLine(result) : describeFiles(result));
 }
 
 /** Of an icfs canister; what others say is of no use. @throws UserError when not */

@@ -5,7 +5,7 @@
 import { Principal } from "@dfinity/principal";
 import { Command } from "commander";
 import type { CanisterStatus } from "../icfs-canister.ts";
-import { oneLine } from "../log.ts";
+import { jsonLine, oneLine } from "../log.ts";
 import { patientReader } from "../publish/patience.ts";
 import { ancestors } from "../source/icfs/chain.ts";
 import { openHead, openReader } from "../source/icfs/open-release.ts";
@@ -56,7 +56,7 @@ async function releases(canisterId: string, options: ReleasesOptions): Promise<v
   const status = await explained(canister.status(), { what: "tell its status", by: "reader" });
   const list = [releaseOf(head, status)];
   for await (const ancestor of ancestors(head, source)) list.push(releaseOf(ancestor, status));
-  console.log(options.json ? JSON.stringify({ releases: list }) : list.map(describe).join("\n"));
+  console.log(options.json ? jsonLine({ releases: list }) : list.map(describe).join("\n"));
 }
 
 function releaseOf({ header, hash }: VerifiedHeader, status: CanisterStatus): Release {

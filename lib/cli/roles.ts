@@ -1,6 +1,7 @@
 /** icfs roles: who may do what with a canister. Its controllers are certified; the rest the canister says of itself. */
 import { Command } from "commander";
 import { controllersOf } from "../ic/controllers.ts";
+import { jsonLine } from "../log.ts";
 import { reader } from "./calls.ts";
 import { flag, type NetworkOptions, withNetwork } from "./options.ts";
 
@@ -31,7 +32,7 @@ async function roles(canisterId: string, options: RolesOptions): Promise<void> {
     publishers: having("publisher"),
     readers: having("reader"),
   };
-  console.log(options.json ? JSON.stringify(result) : describe(result));
+  console.log(options.json ? jsonLine(result) : describe(result));
 }
 
 interface Roles {

@@ -1,6 +1,7 @@
 /** icfs rollback: a new release with an old one's tree. Nothing is uploaded, and the history stays whole. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
+import { jsonLine } from "../log.ts";
 import { patientReader } from "../publish/patience.ts";
 import { checkNote } from "../publish/plan.ts";
 import { rollBack } from "../publish/release.ts";
@@ -42,7 +43,7 @@ async function rollback(canisterId: string, number: number, options: RollbackOpt
   const result = { release: made.header.number, header: made.hash.toString("hex") };
   console.log(
     options.json
-      ? JSON.stringify(result)
+      ? jsonLine(result)
       : `release ${result.release} (${result.header}) has the tree of release ${number}`,
   );
 }

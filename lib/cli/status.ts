@@ -3,12 +3,15 @@ import { Command } from "commander";
 import { messageOf, UserError } from "../errors.ts";
 import { MOUNT_TYPE, type Mount, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { locate } from "../fs/mounting/probe.ts";
-import { oneLine } from "../log.ts";
+import { jsonLine, oneLine } from "../log.ts";
 import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
 import { ageText, limitText, megabytes } from "../units.ts";
 import { flag } from "./options.ts";
+
+/** Whether a network has been replaced is worth so long a wait, and no longer. */
+const NETWORK_LIMIT_MS = 1000;
 
 export function statusCommand(): Command {
   return new Command("status")
@@ -23,12 +26,12 @@ async function status(mountpoint: string | undefined, { json }: { json?: boolean
   const problems: string[] = [];
   for (const mount of await mountsOf(mountpoint)) {
     try {
-      found.push(await askStatus(mount));
+      found.push(await withReason(await askStatus(mount)));
     } catch (error) {
       problems.push(messageOf(error));
     }
   }
-  if (json) console.log(JSON.stringify(found));
+  if (json) console.log(jsonLine(found));
   else if (found.length > 0) console.log(found.map(text).join("\n\n"));
   else if (problems.length === 0) console.log("nothing is mounted");
   if (problems.length > 0) throw new UserError(problems.join("; "));
@@ -41,6 +44,15 @@ async function mountsOf(mountpoint: string | undefined): Promise<Mount[]> {
   const mount = mountAt(mounts, await locate(mountpoint));
   if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} is not an icfs mount`);
   return [mount];
+}
+
+/** Where a mount gets no answer that it accepts since another network has taken the place of its own, it says so. */
+async function withReason(status: MountStatus): Promise<MountStatus> {
+  if (status.problem === undefined) return status;
+  // Loaded here alone: it loads what talks to networks.
+  const { replacedNetwork } = await import("../doctor/replaced-network.ts");
+  const replaced = await replacedNetwork(status, NETWORK_LIMIT_MS);
+  return replaced === undefined ? status : { ...status, problem: `${replaced.message}: ${replaced.advice}` };
 }
 
 function text(status: MountStatus): string {
@@ -57,10 +69,7 @@ function text(status: MountStatus): string {
       "proof",
       `${status.verified === "certified" ? "certified" : "read"} ${ageText(1000 * status.proofAge)} ago`,
     ],
-    [
-      "network",
-      `${status.network}: ${status.problem ?? (status.checkedAt ? "answers" : "not asked since the mount")}`,
-    ],
+    ["network", `${status.network}: ${status.problem ?? answeredText(status)}`],
     ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",
@@ -84,6 +93,12 @@ function text(status: MountStatus): string {
   return [status.mountpoint, ...shown.map(([name, value]) => `  ${name.padEnd(10)} ${value}`)]
     .map(oneLine)
     .join("\n");
+}
+
+function answeredText({ checkedAt }: MountStatus): string {
+  return checkedAt === undefined
+    ? "not asked since the mount"
+    : `answered ${ageText(Date.now() - Date.parse(checkedAt))} ago`;
 }
 
 function diskText(disk: NonNullable<MountStatus["disk"]>): string {

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { parseCanisterId } from "../ic/agent.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
-import { oneLine } from "../log.ts";
+import { jsonLine, oneLine } from "../log.ts";
 import { type AcceptedRelease, acceptedReleases, resetTrust } from "../source/icfs/accepted-releases.ts";
 import { flag, option } from "./options.ts";
 
@@ -32,7 +32,7 @@ export function trustCommand(): Command {
 async function show({ json }: { json?: boolean }): Promise<void> {
   const accepted = acceptedReleases();
   if (json) {
-    console.log(JSON.stringify({ accepted }));
+    console.log(jsonLine({ accepted }));
     return;
   }
   for (const one of accepted) {

@@ -1,12 +1,15 @@
 /** icfs verify: is a release all right, as a whole; is a directory the same; does a mount serve it. */
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
+import { replacedNetwork } from "../doctor/replaced-network.ts";
 import { UserError } from "../errors.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { inspect } from "../fs/mounting/probe.ts";
-import { oneLine } from "../log.ts";
+import { jsonLine, oneLine } from "../log.ts";
 import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
+import { readLocalFiles } from "../publish/icboot/local-files.ts";
+import { readLocalTree } from "../publish/local-tree.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { ancestors } from "../source/icfs/chain.ts";
 import { openHead, openReader } from "../source/icfs/open-release.ts";
@@ -50,7 +53,7 @@ export function verifyCommand(): Command {
       "<canister|mountpoint>",
       "canister id, also with @NUMBER; or where one is mounted: what is served is read as well, and the network is the mount's own unless --network says another",
     )
-    .argument("[directory]", "compare with this directory; times do not count")
+    .argument("[directory]", "compare with this directory, as it would be published; times do not count")
     .addOption(
       flag(
         "--json",
@@ -71,7 +74,9 @@ async function verify(
   const mount = isRelease(name) ? undefined : await findMount(name);
   const text = mount?.source ?? name;
   const named = mount === undefined ? { text, options } : await served(mount, options, command);
-  const { address, source, release, tree } = await openForReading(named.text, named.options);
+  const { address, source, release, tree } = await openForReading(named.text, named.options).catch((error) =>
+    explained(error, mount?.status, named.options),
+  );
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
   let result: Result;
@@ -82,7 +87,13 @@ async function verify(
     const compared =
       directory === undefined
         ? undefined
-        : await compareDirectory(tree, directory, readingOf(options), progress);
+        : await compareDirectory(
+            tree,
+            directory,
+            readingOf(options),
+            progress,
+            source.kind === "icboot" ? readLocalFiles : readLocalTree,
+          );
     result = {
       canister: address.canister.toText(),
       source: source.kind,
@@ -111,7 +122,7 @@ function report(
   const name = `${nameOf(release)} of ${canister}`;
   const lines = differences === undefined ? [] : differenceLines(differences);
   const same = others.filter((other) => other !== undefined).map((other) => `; ${other} is the same`);
-  if (json) console.log(JSON.stringify(result));
+  if (json) console.log(jsonLine(result));
   else if (problems.length + lines.length > 0) console.log([...problems.map(oneLine), ...lines].join("\n"));
   else {
     console.log(
@@ -188,6 +199,17 @@ async function served(
     ...(isGiven("source") ? {} : { source }),
   };
   return { text: release === undefined ? text : `${canister}@${release}`, options };
+}
+
+/** @throws UserError when the mount's network was replaced by another, which is why; else the error */
+async function explained(
+  error: unknown,
+  status: MountStatus | undefined,
+  { network }: ReadingOptions,
+): Promise<never> {
+  const replaced = status?.network === network ? await replacedNetwork(status) : undefined;
+  if (replaced === undefined) throw error;
+  throw new UserError(`${replaced.message}: ${replaced.advice}`, { cause: error });
 }
 
 /**

@@ -3,12 +3,12 @@ import { messageOf } from "../errors.ts";
 import { automounts } from "../fs/mounting/automount.ts";
 import { MOUNT_TYPE, type Mount, mountAt } from "../fs/mounting/mountinfo.ts";
 import { type Inspection, inspect } from "../fs/mounting/probe.ts";
-import { networkStatus } from "../ic/network.ts";
 import { askStatus } from "../mount/report/control.ts";
 import { type CommandResult, run } from "../process/command.ts";
 import { namedInWords } from "../source/words.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 import type { Context } from "./context.ts";
+import { replacedNetwork } from "./replaced-network.ts";
 
 /** nobody, on every system. */
 const NOBODY = 65534;
@@ -68,18 +68,10 @@ async function ofItself(mount: Mount): Promise<Finding[]> {
   if (status === undefined) return [];
   const { mountpoint, canister, network, problem, refused, disk } = status;
   const findings: Finding[] = [];
-  const rootKey = await networkStatus(network).then(
-    (now) => Buffer.from(now.rootKey).toString("hex"),
-    () => undefined,
-  );
+  const replaced = await replacedNetwork(status);
   const goesOn = `${mountpoint} goes on with ${namedInWords(status)}`;
-  if (rootKey !== undefined && rootKey !== status.rootKey) {
-    findings.push(
-      fail(
-        `${goesOn}, and accepts nothing from ${network} any more: another network, with another root key, answers there`,
-        `if it was replaced on purpose: icfs umount ${mountpoint}, and mount what the new one has; else find out who answers`,
-      ),
-    );
+  if (replaced !== undefined) {
+    findings.push(replaced);
   } else if (problem !== undefined && refused) {
     findings.push(
       fail(

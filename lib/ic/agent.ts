@@ -4,7 +4,7 @@
  */
 import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
-import { FormatError, UserError } from "../errors.ts";
+import { FormatError, UsageError } from "../errors.ts";
 import { fromCall, rejectReason, withMissing } from "./agent-error.ts";
 import "./bls-generator.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
@@ -64,18 +64,38 @@ function withoutCopies(response: Response): Response {
   return Object.assign(response, { arrayBuffer: async () => Buffer.from(await bytes) });
 }
 
-/** @throws UserError when `text` is no canister id */
+/** @throws UsageError when `text` is no canister id */
 export function parseCanisterId(text: string): Principal {
   const principal = parsePrincipalText(text);
-  if (principal !== undefined) return principal;
+  if (principal !== undefined) {
+    const other = otherThanCanister(principal);
+    if (other === undefined) return principal;
+    throw new UsageError(`"${text}" is ${other}, which has no files: an icfs canister's id ${LOOKS_LIKE}`);
+  }
   // In the address of a web site, say.
   const [inside] = /[a-z2-7]{5}(-[a-z2-7]{5})+-[a-z2-7]{3}(?![a-z2-7-])/i.exec(text) ?? [];
   const meant =
     inside !== undefined && parsePrincipalText(inside) !== undefined
       ? `say ${inside.toLowerCase()} alone`
-      : "it looks like oeagv-5qaaa-aaaah-aar4q-cai, and `icfs deploy` prints it";
-  throw new UserError(`"${text}" is no canister id: ${meant}`);
+      : `it ${LOOKS_LIKE}`;
+  throw new UsageError(`"${text}" is no canister id: ${meant}`);
 }
+
+const LOOKS_LIKE = "looks like oeagv-5qaaa-aaaah-aar4q-cai, and `icfs deploy` prints it";
+
+/** What a principal that no canister can have is of (IC interface specification, "Principals"). */
+function otherThanCanister(principal: Principal): string | undefined {
+  const bytes = principal.toUint8Array();
+  if (bytes.length === 0) return "the network's own management canister";
+  if (bytes.length === 1 && bytes[0] === ANONYMOUS) return "the principal of who has no key";
+  return bytes.length === SELF_AUTHENTICATING_BYTES && bytes.at(-1) === SELF_AUTHENTICATING
+    ? "somebody's principal"
+    : undefined;
+}
+
+const ANONYMOUS = 4;
+const SELF_AUTHENTICATING = 2;
+const SELF_AUTHENTICATING_BYTES = 29;
 
 /** In capitals as well, and with blanks around it, as it comes from a page or a mail; undefined when it is none. */
 export function parsePrincipalText(text: string): Principal | undefined {

@@ -1,6 +1,6 @@
 /** Which network to talk to, and the root key that everything it certifies is checked against. */
 import { readFileSync } from "node:fs";
-import { FormatError, messageOf, UserError } from "../errors.ts";
+import { FormatError, messageOf, UsageError, UserError } from "../errors.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import { HttpStatusError } from "./call-errors.ts";
 import { CborReader } from "./cbor-reader.ts";
@@ -25,6 +25,7 @@ const BLS_KEY_PREFIX = Buffer.from(
   "308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100",
   "hex",
 );
+const HEX = /^[\da-f]+$/i;
 const ROOT_KEY_BYTES = BLS_KEY_PREFIX.length + 96;
 
 /** How long to wait for a local network's status: it answers at once or is not there. */
@@ -43,7 +44,7 @@ export class NetworkUnreachableError extends UserError {
 /** A host and a port, such as 127.0.0.1:4943, [::1]:4943 or localhost:4943. */
 const HOST_AND_PORT = /^(\[[\da-f:.]+\]|[a-z\d](?:[a-z\d.-]*[a-z\d])?):\d{1,5}\/?$/i;
 
-/** @param given `ic`, `local`, HOST:PORT (https, but for a loopback host) or an http(s) URL. @throws UserError */
+/** @param given `ic`, `local`, HOST:PORT (https, but for a loopback host) or an http(s) URL. @throws UsageError */
 export function resolveNetwork(given: string): Network {
   const name = given.trim();
   const word = name.toLowerCase();
@@ -51,7 +52,7 @@ export function resolveNetwork(given: string): Network {
   if (word === "local") return { name: word, url: `http://127.0.0.1:${LOCAL_PORT}`, loopback: true };
   const url = parseUrl(name);
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
-    throw new UserError(
+    throw new UsageError(
       `unknown network "${given}": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943`,
     );
   }
@@ -85,7 +86,7 @@ export async function rootKeyOf(network: Network, given: string | undefined): Pr
     return fromHex(IC_ROOT_KEY);
   }
   if (!network.loopback) {
-    throw new UserError(
+    throw new UsageError(
       `the root key of ${network.url} is not known: give it with --root-key HEX|FILE (it is fetched from loopback networks only)`,
     );
   }
@@ -98,9 +99,14 @@ function parseRootKey(given: string): Uint8Array {
   try {
     content = readFileSync(given);
   } catch (error) {
-    const isDirectory = (error as NodeJS.ErrnoException).code === "EISDIR";
+    const { code } = error as NodeJS.ErrnoException;
+    if (HEX.test(given) && (code === "ENOENT" || code === "ENAMETOOLONG")) {
+      throw new UsageError(
+        `--root-key: a key has ${2 * ROOT_KEY_BYTES} digits in hexadecimal, and this has ${given.length}: give all of it, or the file that holds it`,
+      );
+    }
     throw new UserError(
-      isDirectory
+      code === "EISDIR"
         ? `--root-key: ${given} is a directory: name the file in it that holds the key`
         : `--root-key: "${given}" is neither a key in hexadecimal nor a file: ${messageOf(error)}`,
     );
@@ -110,7 +116,7 @@ function parseRootKey(given: string): Uint8Array {
 }
 
 function isHexKey(text: string): boolean {
-  return /^[0-9a-fA-F]+$/.test(text) && text.length === 2 * ROOT_KEY_BYTES;
+  return HEX.test(text) && text.length === 2 * ROOT_KEY_BYTES;
 }
 
 function checked(key: Uint8Array, where: string): Uint8Array {

@@ -9,7 +9,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { type FileHandle, open } from "node:fs/promises";
 import { constants } from "node:os";
-import { messageOf, UserError } from "../errors.ts";
+import { messageOf, UsageError, UserError } from "../errors.ts";
 import { prepareLogDirectory } from "./log-file.ts";
 
 export interface BackgroundRequest {
@@ -27,7 +27,10 @@ export interface BackgroundRequest {
 /** What the copy has to say once it is ready: anything that JSON can carry. */
 export type ReadyMessage = Record<string, unknown>;
 
-type Report = { readonly ready: ReadyMessage } | { readonly failed: string } | { readonly waiting: string };
+type Report =
+  | { readonly ready: ReadyMessage }
+  | { readonly failed: string; readonly usage: boolean }
+  | { readonly waiting: string };
 
 // Tells the copy that it is one. A channel alone does not: test runners and the like start programs with one, too.
 const CHILD_VARIABLE = "ICFS_BACKGROUND_CHILD";
@@ -77,7 +80,7 @@ export async function runInBackground(
     // Ready or not, it is ending, and so will this process.
     if (interrupted) await new Promise(() => {});
     if ("ready" in report) return { pid: child.pid!, message: report.ready };
-    if ("failed" in report) throw new UserError(report.failed);
+    if ("failed" in report) throw report.usage ? new UsageError(report.failed) : new UserError(report.failed);
     const how = report.signal === null ? `with exit code ${report.code}` : `by ${report.signal}`;
     const words = await readFrom(log, logStart);
     throw new UserError(`the background process ended ${how} before it was ready${words && `:\n${words}`}`);
@@ -149,7 +152,7 @@ export function notifyWaiting(reason: string): void {
 /** Tells the parent why the copy gives up; the caller exits then. Does nothing where `notifyReady` does not. */
 export async function notifyFailed(error: unknown): Promise<void> {
   if (!isBackgroundChild() || !process.connected) return;
-  await send({ failed: error instanceof Error ? error.message : String(error) });
+  await send({ failed: messageOf(error), usage: error instanceof UsageError });
   process.disconnect();
 }
 

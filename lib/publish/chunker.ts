@@ -76,12 +76,20 @@ export async function chunkTree(
   const buffer = Buffer.allocUnsafe(MAX_CHUNK_BYTES);
   const packer = new Packer(chunkPack);
   const files = new Map<string, HashedFile>();
+  // Links that are followed may have given a file more than one path.
+  const bySource = new Map<string, HashedFile>();
   for (const entry of scanned) {
     if (entry.kind !== "file") continue;
     try {
-      const file = await (entry.size < PACK_TARGET_BYTES
-        ? packSmall(entry, buffer, packer, hashed)
-        : chunkLarge(entry, buffer, hashed));
+      let file = bySource.get(entry.source);
+      if (file !== undefined) {
+        hashed(file.size);
+      } else {
+        file = await (entry.size < PACK_TARGET_BYTES
+          ? packSmall(entry, buffer, packer, hashed)
+          : chunkLarge(entry, buffer, hashed));
+        bySource.set(entry.source, file);
+      }
       files.set(entry.path, file);
     } catch (error) {
       problems.add(`${entry.path}: ${messageOf(error)}`);

@@ -5,8 +5,8 @@ import type { Comparable } from "../tree/diff.ts";
 import { bytesOfFile } from "./file-bytes.ts";
 import { Problems } from "./problems.ts";
 import type { Progress } from "./progress.ts";
-import { bytesOf, type Reading, type ScannedFile, scan } from "./scan.ts";
-import { withFile } from "./seen.ts";
+import { bytesOf, type Reading, type Scanned, type ScannedFile, scan } from "./scan.ts";
+import { type Seen, withFile } from "./seen.ts";
 
 export interface LocalTree {
   /** Sorted by path. */
@@ -27,7 +27,20 @@ export async function readLocalTree(
   progress: Progress,
 ): Promise<LocalTree> {
   const problems = new Problems();
-  const { entries: scanned, seen } = await scan(directory, reading, problems);
+  progress.start("listing", undefined);
+  const { entries, seen } = await scan(directory, reading, problems, () => progress.add(1));
+  progress.stop();
+  return hashedTree(entries, seen, problems, stage, progress);
+}
+
+/** @param problems gets what cannot be read, or has changed since it was seen */
+export async function hashedTree(
+  scanned: readonly Scanned[],
+  seen: Seen,
+  problems: Problems,
+  stage: string,
+  progress: Progress,
+): Promise<LocalTree> {
   const entries: Comparable[] = [];
   const unreadable = new Set<string>();
   const buffer = Buffer.allocUnsafe(READ_BYTES);

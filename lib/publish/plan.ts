@@ -1,5 +1,5 @@
 /** What a publication comes to, before anything is sent: the directory as chunks and manifest, beside the newest release. */
-import { UserError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import type { Head, ReleaseReader } from "../source/icfs/release-reader.ts";
 import { type Differences, differences } from "../tree/diff.ts";
 import { MAX_NOTE_BYTES } from "../tree/limits.ts";
@@ -43,11 +43,11 @@ export interface Plan {
 /** Reading a large tree takes minutes, in which others may publish: what the canister said before so long is asked again. */
 const STALE_MS = 2000;
 
-/** @throws UserError when a release cannot have this note */
+/** @throws UsageError when a release cannot have this note */
 export function checkNote(note: string): void {
   const bytes = Buffer.byteLength(note);
   if (bytes > MAX_NOTE_BYTES) {
-    throw new UserError(`the note has ${bytes} bytes; ${MAX_NOTE_BYTES} is the limit`);
+    throw new UsageError(`the note has ${bytes} bytes; ${MAX_NOTE_BYTES} is the limit`);
   }
 }
 
@@ -66,12 +66,15 @@ export async function planPublication(
   asked.catch(() => {});
   await permitted;
   const problems = new Problems();
-  const { entries: scanned, seen, copied, privateFiles } = await scan(directory, reading, problems);
+  progress.start("listing", undefined);
+  const listed = await scan(directory, reading, problems, () => progress.add(1));
+  progress.stop();
+  const { entries: scanned, seen, copied, privateFiles, leftOut } = listed;
   progress.start("hashing", bytesOf(scanned));
   const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
   progress.stop();
   problems.addChanges(await seen.changes());
-  problems.addAll(treeProblems(tree.manifest.entries));
+  await problems.addAll(treeProblems(tree.manifest.entries), directory);
   addPrivateFiles(problems, privateFiles, policy);
   problems.throwIfAny(directory);
 
@@ -81,7 +84,8 @@ export async function planPublication(
   const before = newest?.entries ?? [];
   const files = countFiles(entries);
   if (newest !== undefined) {
-    throwIfEmpty(directory, files, `release ${newest.head.header.number} has`, countFiles(before), policy);
+    const has = `release ${newest.head.header.number} has ${countFiles(before)}`;
+    if (countFiles(before) > 0) throwIfEmpty({ directory, files, leftOut }, has, policy);
   }
   const found = differences(before, entries);
   return {

@@ -22,21 +22,31 @@ export function shown(names: readonly string[], most = NAMES_SHOWN): string {
 }
 
 /**
- * @param files in the directory
- * @param who has the others, as "the canister has"
- * @param there files that are published already
- * @throws UserError when the directory has no files, and others are there
+ * For a directory that is to take the place of one with files.
+ *
+ * @param leftOut how many names in it patterns leave out
+ * @param there what is published already, as "the canister has 5"
+ * @throws UserError when the directory has no files
  */
 export function throwIfEmpty(
-  directory: string,
-  files: number,
-  who: string,
-  there: number,
+  {
+    directory,
+    files,
+    leftOut,
+  }: { readonly directory: string; readonly files: number; readonly leftOut: number },
+  there: string,
   { allowEmpty }: Policy,
 ): void {
-  if (files > 0 || there === 0 || allowEmpty) return;
+  if (files > 0 || allowEmpty) return;
+  const [what, question] =
+    leftOut > 0
+      ? [
+          `no files to publish but those that patterns leave out (${leftOut} names)`,
+          "are --exclude, ICFS_EXCLUDE and the files .icfsignore as they should be?",
+        ]
+      : ["no files to publish", "is it the right directory, and is what belongs there mounted?"];
   throw new UserError(
-    `${directory} has no files to publish, and ${who} ${there}: is it the right directory, and is what belongs there mounted? --allow-empty publishes it as it is`,
+    `${directory} has ${what}, and ${there}: ${question} --allow-empty publishes it as it is`,
   );
 }
 

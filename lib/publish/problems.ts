@@ -1,4 +1,6 @@
 /** Collects what is wrong with a tree, so that all of it is said at once. */
+import { lstat, realpath } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
 import { oneLine } from "../log.ts";
 import type { TreeProblem } from "../tree/manifest-decoder.ts";
@@ -29,14 +31,16 @@ export class Problems {
     for (const change of changes) this.add(change, "publish again when nobody writes to it");
   }
 
-  /** What a release cannot have. */
-  addAll(found: Iterable<TreeProblem>): void {
+  /** What a release cannot have. @param directory that has the paths */
+  async addAll(found: Iterable<TreeProblem>, directory: string): Promise<void> {
     for (const { path, problem, target } of found) {
       if (target === undefined) {
         this.add(`${path}: ${problem}`);
-      } else {
-        this.add(`${path} -> ${target}: ${problem}`, COPY_LINKS);
-        this.#advice.add(LEAVE_OUT);
+        continue;
+      }
+      this.add(`${path} -> ${target}: ${problem}`, LEAVE_OUT);
+      if (!this.#advice.has(COPY_LINKS) && (await canBeCopied(join(directory, path)))) {
+        this.#advice.add(COPY_LINKS);
       }
     }
   }
@@ -58,5 +62,17 @@ export class Problems {
         ...[...this.#advice].sort(),
       ].join("\n"),
     );
+  }
+}
+
+/** Whether a symlink leads to something that could be published in its place: not nowhere, in a circle, or to where it is itself. */
+async function canBeCopied(link: string): Promise<boolean> {
+  try {
+    const real = await realpath(link);
+    const stats = await lstat(real);
+    if (!stats.isDirectory()) return stats.isFile();
+    return !`${await realpath(dirname(link))}/`.startsWith(real === "/" ? real : `${real}/`);
+  } catch {
+    return false;
   }
 }

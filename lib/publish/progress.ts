@@ -3,9 +3,10 @@ import { SingleBar } from "cli-progress";
 import { megabytes } from "../units.ts";
 
 export interface Progress {
-  /** Begins a stage of `total` bytes. */
-  start(stage: string, total: number): void;
-  add(bytes: number): void;
+  /** Begins a stage of `total` bytes; undefined: one of names, and nobody knows how many. */
+  start(stage: string, total: number | undefined): void;
+  /** So many bytes, or names, more. */
+  add(count: number): void;
   /** Ends the stage; nothing happens when none has begun. */
   stop(): void;
 }
@@ -27,31 +28,47 @@ export function stopOnSignals(progress: Progress): void {
   }
 }
 
+const BYTES = "{stage} [{bar}] {percentage}% {done} of {all}, {eta_formatted} left";
+const NAMES = "{stage} {done}";
+
+function doneText(done: number, total: number | undefined): string {
+  return total === undefined ? `${done} names` : megabytes(done);
+}
+
 class BarProgress implements Progress {
-  readonly #bar: SingleBar;
+  readonly #stream: NodeJS.WriteStream;
+  #bar: SingleBar;
+  #total: number | undefined;
+  #done = 0;
 
   constructor(stream: NodeJS.WriteStream) {
-    this.#bar = new SingleBar({
-      stream,
-      format: "{stage} [{bar}] {percentage}% {done} of {all}, {eta_formatted} left",
+    this.#stream = stream;
+    this.#bar = this.#barOf("");
+  }
+
+  #barOf(format: string): SingleBar {
+    return new SingleBar({
+      stream: this.#stream,
+      format,
       hideCursor: true,
       clearOnComplete: true,
       formatTime: (seconds: number) => `${seconds} s`,
     });
   }
 
-  #total = 0;
-  #done = 0;
-
-  start(stage: string, total: number): void {
+  start(stage: string, total: number | undefined): void {
+    this.#bar.stop();
+    this.#bar = this.#barOf(total === undefined ? NAMES : BYTES);
     this.#total = total;
     this.#done = 0;
-    this.#bar.start(total, 0, { stage: stage.padEnd(9), done: megabytes(0), all: megabytes(total) });
+    const all = total === undefined ? "" : megabytes(total);
+    this.#bar.start(total ?? 1, 0, { stage: stage.padEnd(9), done: doneText(0, total), all });
   }
 
-  add(bytes: number): void {
-    this.#done += bytes;
-    this.#bar.update(Math.min(this.#done, this.#total), { done: megabytes(this.#done) });
+  add(count: number): void {
+    this.#done += count;
+    const value = Math.min(this.#done, this.#total ?? 0);
+    this.#bar.update(value, { done: doneText(this.#done, this.#total) });
   }
 
   stop(): void {
@@ -62,7 +79,7 @@ class BarProgress implements Progress {
 class LineProgress implements Progress {
   readonly #stream: NodeJS.WriteStream;
   #stage = "";
-  #total = 0;
+  #total: number | undefined;
   #done = 0;
   #lastLine = 0;
 
@@ -70,19 +87,21 @@ class LineProgress implements Progress {
     this.#stream = stream;
   }
 
-  start(stage: string, total: number): void {
+  start(stage: string, total: number | undefined): void {
     this.#stage = stage;
     this.#total = total;
     this.#done = 0;
     this.#lastLine = Date.now();
-    this.#stream.write(`${stage}: ${megabytes(total)}\n`);
+    // Names are listed within a moment, mostly.
+    if (total !== undefined) this.#stream.write(`${stage}: ${megabytes(total)}\n`);
   }
 
-  add(bytes: number): void {
-    this.#done += bytes;
+  add(count: number): void {
+    this.#done += count;
     if (Date.now() - this.#lastLine < LINE_INTERVAL_MS) return;
     this.#lastLine = Date.now();
-    this.#stream.write(`${this.#stage}: ${megabytes(this.#done)} of ${megabytes(this.#total)}\n`);
+    const of = this.#total === undefined ? "" : ` of ${megabytes(this.#total)}`;
+    this.#stream.write(`${this.#stage}: ${doneText(this.#done, this.#total)}${of}\n`);
   }
 
   stop(): void {}

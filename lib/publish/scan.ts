@@ -7,7 +7,12 @@ import { dirname, join, relative } from "node:path";
 import { messageOf, UserError } from "../errors.ts";
 import { MAX_ENTRIES } from "../tree/limits.ts";
 import { comparePaths } from "../tree/manifest.ts";
-import { type Followed, followLink, LINK_CHARACTERS, type LinkStep } from "../tree/rules.ts";
+import {
+  type Followed as FollowedInTree,
+  followLink,
+  LINK_CHARACTERS,
+  type LinkStep,
+} from "../tree/rules.ts";
 import { readAt } from "./file-bytes.ts";
 import { IGNORE_FILE, IgnoreRules } from "./ignore-rules.ts";
 import { LEAVE_OUT, type Problems } from "./problems.ts";
@@ -66,6 +71,8 @@ export interface Scan {
   /** To be asked, once the files have been read, whether they are still what they were. */
   readonly seen: Seen;
   readonly copied: readonly CopiedLink[];
+  /** How many files, directories and symlinks patterns leave out; what is in such a directory is not counted. */
+  readonly leftOut: number;
   /** The mode of the directory itself does not count, and of those above it neither: it was named to be published. */
   readonly privateFiles: readonly PrivateFile[];
 }
@@ -79,12 +86,18 @@ export function bytesOf(scanned: readonly Scanned[]): number {
  * Lists `directory`. What cannot be published (devices, sockets, pipes, names that are no UTF-8, directories that cannot be
  * listed, links to be followed that lead nowhere, what changes meanwhile) goes to `problems`.
  *
+ * @param listed called for each entry
  * @throws UserError when `directory` is none, or has too many entries
  */
-export async function scan(directory: string, reading: Reading, problems: Problems): Promise<Scan> {
+export async function scan(
+  directory: string,
+  reading: Reading,
+  problems: Problems,
+  listed: () => void = () => {},
+): Promise<Scan> {
   await mustBeDirectory(directory);
   // A symlink to the directory that is turned to another one meanwhile is the next publication's.
-  const scanner = new Scanner(directory, await realpath(directory), reading, problems);
+  const scanner = new Scanner(directory, await realpath(directory), reading, problems, listed);
   return scanner.scan();
 }
 
@@ -114,10 +127,18 @@ interface Place {
   readonly behind: string | undefined;
 }
 
-/** What a symlink leads to. */
+/** A file or directory. */
 interface Referent {
   readonly source: string;
   readonly stats: BigIntStats;
+}
+
+/** What a symlink leads to. */
+interface Followed extends Referent {
+  /** Of the symlink. */
+  readonly state: FileState;
+  /** Whether others on this host cannot come to it. */
+  readonly isHidden: boolean;
 }
 
 class Scanner {
@@ -133,12 +154,16 @@ class Scanner {
   readonly #seen = new Seen();
   readonly #copied: CopiedLink[] = [];
   readonly #privateFiles: PrivateFile[] = [];
+  readonly #looks = new Map<string, Promise<unknown>>();
+  readonly #listed: () => void;
+  #leftOut = 0;
 
-  constructor(directory: string, root: string, reading: Reading, problems: Problems) {
+  constructor(directory: string, root: string, reading: Reading, problems: Problems, listed: () => void) {
     this.#directory = directory;
     this.#root = root;
     this.#reading = reading;
     this.#problems = problems;
+    this.#listed = listed;
   }
 
   async scan(): Promise<Scan> {
@@ -150,6 +175,7 @@ class Scanner {
     return {
       entries: [...this.#entries.values()].sort((a, b) => comparePaths(a.path, b.path)),
       seen: this.#seen,
+      leftOut: this.#leftOut,
       copied: this.#copied.sort((a, b) => comparePaths(a.path, b.path)),
       privateFiles: this.#privateFiles.sort((a, b) => comparePaths(a.path, b.path)),
     };
@@ -159,7 +185,7 @@ class Scanner {
     const { path, at, above, link } = place;
     let listed: Awaited<ReturnType<typeof directoryAt>>;
     try {
-      listed = await directoryAt(at);
+      listed = await this.#once("directory", at, () => directoryAt(at));
     } catch (error) {
       if (path === "") throw new UserError(`cannot read ${this.#directory}: ${messageOf(error)}`);
       this.#problems.add(`${path}: ${messageOf(error)}`, LEAVE_OUT);
@@ -186,11 +212,14 @@ class Scanner {
     const name = child(path, IGNORE_FILE);
     const source = join(at, IGNORE_FILE);
     try {
-      const stats = await lstat(source, { bigint: true });
+      const stats = await this.#lstat(source);
       if (!stats.isFile()) throw new Error("it is not a file");
       const file = { source, state: stateOf(stats) };
       this.#seen.addFile(name, file);
-      const bytes = await withFile(file, (handle) => readAt(handle, 0, Buffer.alloc(Number(stats.size))));
+      const bytes = await this.#once("rules", source, () =>
+        withFile(file, (handle) => readAt(handle, 0, Buffer.alloc(Number(stats.size)))),
+      );
+      if (!isUtf8(bytes) || bytes.includes(0)) throw new Error("it is no text in UTF-8: save it as such");
       return rules.with(path, bytes.toString("utf8"));
     } catch (error) {
       this.#problems.add(`${name}, which says what is left out, cannot be read: ${messageOf(error)}`);
@@ -204,15 +233,16 @@ class Scanner {
     const path = child(place.path, name);
     try {
       const source = join(place.at, name);
-      const stats = await lstat(isUtf8(raw) ? source : Buffer.concat([Buffer.from(`${place.at}/`), raw]), {
-        bigint: true,
-      });
       if (!isUtf8(raw)) {
-        if (place.rules.ignores(path, stats.isDirectory())) return;
+        const stats = await lstat(Buffer.concat([Buffer.from(`${place.at}/`), raw]));
+        if (this.#ignores(path, stats.isDirectory(), place)) return;
         this.#problems.add(`${path}: its name is not UTF-8`, LEAVE_OUT);
-      } else if (stats.isSymbolicLink()) {
+        return;
+      }
+      const stats = await this.#lstat(source);
+      if (stats.isSymbolicLink()) {
         await this.#link(path, source, stats, place);
-      } else if (!place.rules.ignores(path, stats.isDirectory())) {
+      } else if (!this.#ignores(path, stats.isDirectory(), place)) {
         await this.#enter(path, { source, stats }, place);
       }
     } catch (error) {
@@ -223,11 +253,11 @@ class Scanner {
 
   async #link(path: string, source: string, stats: BigIntStats, place: Place): Promise<void> {
     const { links } = this.#reading;
-    const raw = await readlink(source, { encoding: "buffer" });
+    const raw = await this.#once("link", source, () => readlink(source, { encoding: "buffer" }));
     const target = raw.toString("utf8");
     if (links === "copy" || (links === "copy-unsafe" && target.startsWith("/"))) {
       await this.#copy({ path, target }, source, place);
-    } else if (!place.rules.ignores(path, false)) {
+    } else if (!this.#ignores(path, false, place)) {
       this.#seen.addLink(path, { source, state: stateOf(stats) }, raw);
       if (isUtf8(raw)) {
         this.#kept.set(path, place);
@@ -241,25 +271,57 @@ class Scanner {
   /** Puts what a symlink points to in its place. */
   async #copy(link: CopiedLink, source: string, place: Place): Promise<void> {
     const { path } = link;
-    let found: (Referent & { readonly state: FileState }) | undefined;
-    let { behind } = place;
+    let found: Followed | undefined;
     let problem = "";
     try {
-      const state = stateOf(await lstat(source, { bigint: true }));
-      const real = await realpath(source);
-      if (await this.#isHidden(real)) behind ??= path;
-      found = { source: real, stats: await lstat(real, { bigint: true }), state };
+      found = await this.#once("followed", source, () => this.#follow(source));
     } catch (error) {
       problem = messageOf(error);
     }
-    if (place.rules.ignores(path, found?.stats.isDirectory() ?? false)) return;
+    if (this.#ignores(path, found?.stats.isDirectory() ?? false, place)) return;
     this.#copied.push(link);
     if (found === undefined) {
       this.#problems.add(`${arrow(link)}: what the symlink points to cannot be had: ${problem}`, LEAVE_OUT);
     } else {
       this.#seen.addFollowed(path, { source, state: found.state }, found.source);
+      const behind = place.behind ?? (found.isHidden ? path : undefined);
       await this.#enter(path, found, { ...place, top: found.source, link, behind });
     }
+  }
+
+  async #follow(link: string): Promise<Followed> {
+    const state = stateOf(await this.#lstat(link));
+    const source = await this.#realpath(link);
+    return { source, stats: await this.#lstat(source), state, isHidden: await this.#isHidden(source) };
+  }
+
+  #ignores(path: string, isDirectory: boolean, { rules }: Place): boolean {
+    const ignores = rules.ignores(path, isDirectory);
+    if (ignores) this.#leftOut += 1;
+    return ignores;
+  }
+
+  #lstat(source: string): Promise<BigIntStats> {
+    return this.#once("lstat", source, () => lstat(source, { bigint: true }));
+  }
+
+  #realpath(source: string): Promise<string> {
+    return this.#once("realpath", source, () => realpath(source));
+  }
+
+  /**
+   * What is looked at. Links that are followed may come to a thing by many ways, twice as many with each directory of two links to the
+   * next one: it is looked at once, or all would take as much longer. Whether it has changed since is asked in the end.
+   */
+  #once<T>(what: string, source: string, look: () => Promise<T>): Promise<T> {
+    if (this.#reading.links === "keep") return look();
+    const key = `${what} ${source}`;
+    let looked = this.#looks.get(key) as Promise<T> | undefined;
+    if (looked === undefined) {
+      looked = look();
+      this.#looks.set(key, looked);
+    }
+    return looked;
   }
 
   /** A file or directory, and all that is in it. */
@@ -290,6 +352,7 @@ class Scanner {
   #add(entry: Scanned, source: string): void {
     this.#entries.set(entry.path, entry);
     this.#sources.set(entry.path, source);
+    this.#listed();
     if (this.#entries.size > MAX_ENTRIES) {
       throw new UserError(`${this.#directory} has more than ${MAX_ENTRIES} entries, the limit of a release`);
     }
@@ -318,8 +381,8 @@ class Scanner {
   }
 
   /** @param found where a kept symlink leads in the release */
-  async #staysIn(found: Followed, source: string, place: Place): Promise<boolean> {
-    const real = await realpath(source).catch(() => undefined);
+  async #staysIn(found: FollowedInTree, source: string, place: Place): Promise<boolean> {
+    const real = await this.#realpath(source).catch(() => undefined);
     // One that leads nowhere inside, or to what is left out, is a problem, for others to name.
     if (real === undefined) return "path" in found || !found.leaves;
     if ("path" in found) return this.#sourceOf(found.path) === real;

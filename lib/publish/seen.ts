@@ -97,7 +97,8 @@ const RECENT_MS = 60_000;
 const AT_ONCE = 64;
 
 export class Seen {
-  readonly #things: SeenThing[] = [];
+  /** By kind and place: links that are followed may come to a thing by many ways. */
+  readonly #things = new Map<string, SeenThing>();
   /** What recently changed directories had in them. */
   readonly #listed = new Map<SeenThing, readonly Buffer[]>();
   #tick = 0;
@@ -123,9 +124,11 @@ export class Seen {
     if (this.#add(thing)) this.#listed.set(thing, names);
   }
 
-  /** Returns whether it was changed recently. */
+  /** Returns whether it is seen for the first time, and was changed recently. */
   #add(thing: SeenThing): boolean {
-    this.#things.push(thing);
+    const key = `${thing.kind} ${thing.source}`;
+    if (this.#things.has(key)) return false;
+    this.#things.set(key, thing);
     const { ctimeNs } = thing.state;
     // Also what was changed in the future, by another host's clock.
     const isRecent = ctimeNs / 1_000_000n > Date.now() - RECENT_MS;
@@ -154,8 +157,9 @@ export class Seen {
   /** What is not as it was seen, by name. */
   async changes(): Promise<string[]> {
     const changes: (string | undefined)[] = [];
-    for (let i = 0; i < this.#things.length; i += AT_ONCE) {
-      const some = this.#things.slice(i, i + AT_ONCE);
+    const things = [...this.#things.values()];
+    for (let i = 0; i < things.length; i += AT_ONCE) {
+      const some = things.slice(i, i + AT_ONCE);
       changes.push(...(await Promise.all(some.map(changeOf))));
     }
     return [...new Set(changes.filter((change) => change !== undefined))];

@@ -53,6 +53,11 @@ export interface TreeFile {
   readonly extents: readonly Extent[];
   /** Told the hash, where `sha256` is undefined, by whoever has read all of it. */
   readonly learn?: (sha256: Buffer) => void;
+  /**
+   * Set by whoever has read all of it, and found that it has this hash. A manifest's certificate proves what chunks a file is made of; its
+   * own hash is the publisher's word until then.
+   */
+  checked?: boolean;
 }
 
 export type TreeEntry = DirectoryEntry | SymlinkEntry | TreeFile;

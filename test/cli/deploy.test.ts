@@ -1,13 +1,14 @@
 /** icfs deploy, and whose canister it is then (icfs identity). */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { chmod, mkdir, readFile, stat } from "node:fs/promises";
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import { startLocalNetwork } from "../../localnet/index.ts";
 import { writeTree } from "../publish/trees.ts";
 import { startCanister, startNetwork } from "../support/canister-network.ts";
+import { icbootWasm } from "../support/icboot.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
 const SPECIFIED = "oeagv-5qaaa-aaaah-aar4q-cai";
@@ -96,10 +97,29 @@ t.test("an upgrade keeps the releases", async (t) => {
     for (const args of [[id], ["--specified-id", id]]) {
       const { code, stdout, stderr } = await c.icfs(["deploy", ...args], { env });
       t.match({ code, stdout }, { code: 1, stdout: "" }, args.join(" "));
-      t.match(stderr, /^icfs: cannot deploy: Only (the )?controllers? of/i);
-      t.match(stderr, `You are ${principal}: give a controller's key with --identity\n`);
+      t.equal(
+        stderr,
+        `icfs: cannot deploy: only controllers of ${id} may, which are ${c.identity.getPrincipal()}. You are ${principal}: give a controller's key with --identity\n`,
+      );
     }
     t.match((await c.source().head())?.header, { number: 2 }, "nothing has changed");
+  });
+
+  await t.test("another program cannot take its place", async (t) => {
+    const other = join(c.directory, "other.wasm");
+    const empty = join(c.directory, "empty.wasm");
+    await writeFile(other, icbootWasm());
+    await writeFile(empty, Buffer.from("0061736d01000000", "hex"));
+    for (const wasm of [other, empty]) {
+      t.match(await c.icfs(["deploy", id, "--wasm", wasm]), {
+        code: 1,
+        stdout: "",
+        stderr: new RegExp(
+          `^icfs: cannot deploy: this Wasm is no newer version of what runs in ${id}, .*: deploy it to another canister, or reinstall`,
+        ),
+      });
+    }
+    t.match(await c.icfs(["ls", id]), { code: 0, stdout: "file\n" }, "nothing has changed");
   });
 });
 
@@ -107,14 +127,12 @@ t.test("what cannot be deployed", async (t) => {
   const n = await startNetwork(t);
   const text = join(n.directory, "text.wasm");
   await writeTree(n.directory, { "text.wasm": "not Wasm" });
-  const cases: [args: string[], message: RegExp][] = [
-    [["xx"], /"xx" is no canister id/],
-    [["--specified-id", "xx"], /"xx" is no canister id/],
+  const cases: [args: string[], message: RegExp, code?: number][] = [
+    [["xx"], /"xx" is no canister id/, 2],
+    [["--specified-id", "xx"], /"xx" is no canister id/, 2],
     [[SPECIFIED], new RegExp(`^icfs: there is no canister ${SPECIFIED} at ${n.url}: `)],
-    [
-      ["--wasm", "/nowhere.wasm"],
-      /no canister to deploy \(ENOENT.*nowhere.wasm'\): run `make canister` first/,
-    ],
+    [["--wasm", "/nowhere.wasm"], /^icfs: --wasm: cannot read \/nowhere.wasm: ENOENT/],
+    [["--wasm", n.directory], /^icfs: --wasm: cannot read .*: EISDIR/],
     [["--wasm", text], /cannot deploy: .*(Wasm|WebAssembly|module)/i],
     [["--network", "ic"], /or say --network local$/],
     [
@@ -123,9 +141,9 @@ t.test("what cannot be deployed", async (t) => {
     ],
     [["--network", "ic", "--specified-id", SPECIFIED], /canisters are created with cycles on/],
   ];
-  for (const [args, message] of cases) {
+  for (const [args, message, expected = 1] of cases) {
     const { code, stdout, stderr } = await n.icfs(["deploy", ...args]);
-    t.match({ code, stdout }, { code: 1, stdout: "" }, args.join(" "));
+    t.match({ code, stdout }, { code: expected, stdout: "" }, args.join(" "));
     t.match(stderr.trim().split("\n").at(-1), message);
   }
 });

@@ -108,7 +108,7 @@ t.test("icfs doctor", async (t) => {
     const { of } = await doctor(c.id, "--network", "http://127.0.0.1:1");
     t.match(of("network"), [{ level: "fail", message: /ECONNREFUSED/, advice: /icfs localnet/ }]);
     t.match(of("canister"), [{ level: "fail", message: /no network answers/ }]);
-    t.match(await c.icfs(["doctor", "no canister"]), { code: 1, stdout: "", stderr: /is no canister id/ });
+    t.match(await c.icfs(["doctor", "no canister"]), { code: 2, stdout: "", stderr: /is no canister id/ });
     t.match(await c.icfs(["doctor", join(c.directory, "no-such-directory")]), {
       code: 1,
       stdout: /^fail {2}mount: .* does not exist\n {6}mkdir -p /m,
@@ -142,6 +142,16 @@ for (const [kind, start] of Object.entries(KINDS)) {
     );
     await eventually("the mount knows as well", async () => (await status()).refused === true);
     t.match((await c.icfs(["doctor", mountpoint])).code, 1);
+    const said = `${mountpoint} goes on with \\S+ \\S+, and accepts nothing from ${c.proxy.url} any more: another network`;
+    t.match(await c.icfs(["status", mountpoint]), {
+      code: 0,
+      stdout: new RegExp(`^ +network +${c.proxy.url}: ${said}.*icfs umount ${mountpoint}`, "m"),
+    });
+    t.match(await c.icfs(["verify", mountpoint]), {
+      code: 1,
+      stdout: "",
+      stderr: new RegExp(`^icfs: ${said}.*icfs umount ${mountpoint}.*\n$`, "m"),
+    });
     await umount();
   });
 }

@@ -90,7 +90,7 @@ t.test("icfs publish --dry-run", async (t) => {
     });
     await rm(join(tree, "bad"));
     t.match(await c.icfs([...dry, "--note", "x".repeat(1025)]), {
-      code: 1,
+      code: 2,
       stderr: /the note has 1025 bytes/,
     });
   });

@@ -104,4 +104,11 @@ t.test("a terminal is shown what turns a name around; programs get names as they
   const terminal = await run("script", ["-qec", `${BIN} ls ${id}`, "/dev/null"], { env: c.env });
   t.match(terminal.stdout, "a\\u{202e}exe.jpg");
   t.notMatch(terminal.stdout, "\u202e");
+  const { stdout } = await c.icfs(["ls", id, "--json"]);
+  t.match(stdout, '"a\\u202eexe.jpg"', "JSON is the same everywhere, and escaped");
+  t.equal(JSON.parse(stdout).entries[0].path, "a\u202eexe.jpg");
+  t.match(await c.icfs(["cat", id, "no\u202efile"]), {
+    code: 1,
+    stderr: "icfs: no\\u{202e}file: not in release 1\n",
+  });
 });

@@ -60,7 +60,7 @@ t.test("the history is listed, and goes back without losing anything", async (t)
     }
     const long = "n".repeat(1025);
     t.match(await c.icfs(["rollback", id, "1", "--note", long]), {
-      code: 1,
+      code: 2,
       stderr: /the note has 1025 bytes/,
     });
     t.equal((await c.source().head())!.header.number, 4);

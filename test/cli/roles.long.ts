@@ -74,14 +74,14 @@ t.test("roles are granted, shown and revoked", async (t) => {
     });
     t.match(await c.icfs(["revoke", id, bob.principal]), { code: 1, stderr: /had no role/ });
     t.match(await c.icfs(["grant", id, "bob", "reader"]), {
-      code: 1,
+      code: 2,
       stderr: /^icfs: "bob" is no principal/,
     });
     t.match(await c.icfs(["grant", id, bob.principal, "owner"]), { code: 2, stderr: /publisher, reader/ });
     t.match(await c.icfs(["roles", ANONYMOUS]), {
-      code: 1,
+      code: 2,
       stdout: "",
-      stderr: /^icfs: there is no canister .* at http/,
+      stderr: /^icfs: "2vxsx-fae" is the principal of who has no key/,
     });
   });
 });

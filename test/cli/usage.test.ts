@@ -224,18 +224,22 @@ t.test("swapped arguments are recognised, and shown in their order", async (t) =
     );
   }
   t.match(await icfs(["mount", "/mnt", ID]), {
-    code: 1,
+    code: 2,
     stdout: "",
     stderr: /^icfs: the arguments are swapped/,
   });
   t.match(await run(process.execPath, [HELPER, "/mnt", ID], { env }), {
-    code: 32,
+    code: 1,
     stderr: /^mount.icfs: the arguments are swapped/,
   });
 });
 
-t.test("what is right as usage and cannot work: exit code 1", async (t) => {
-  const cases: [args: string[], reason: string][] = [
+t.test("wrong usage that icfs itself finds out: exit code 2 as well", async (t) => {
+  const person = "fea2x-yaaae-bagba-faydq-qcikb-mga2d-qpcai-reeyu-culbo-gazdi-nqe";
+  const isNo = (what: string) =>
+    `icfs: ${what}, which has no files: an icfs canister's id looks like ${ID}, and \`icfs deploy\` prints it\n`;
+  const network = ": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943\n";
+  const cases: [args: string[], reason: string, env?: NodeJS.ProcessEnv][] = [
     [
       ["ls", "not-an-id"],
       `icfs: "not-an-id" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
@@ -248,16 +252,98 @@ t.test("what is right as usage and cannot work: exit code 1", async (t) => {
       ["cat", `${ID}@0`, "x"],
       `icfs: "0" is no release: give a number from 1 behind the @, such as ${ID}@3\n`,
     ],
-    [["verify", "/nowhere"], "icfs: /nowhere is neither a canister id nor an icfs mount\n"],
+    [["ls", "aaaaa-aa"], isNo('"aaaaa-aa" is the network\'s own management canister')],
+    [["publish", "tree", person], isNo(`"${person}" is somebody's principal`)],
+    [["releases", "2vxsx-fae"], isNo('"2vxsx-fae" is the principal of who has no key')],
     [
-      ["ls", ID, "--network", "mainnet"],
-      'icfs: unknown network "mainnet": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943\n',
+      ["verify", "nowhere"],
+      `icfs: "nowhere" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
     ],
-    [["trust", "reset", ID], `icfs: this host has not accepted anything from ${ID}\n`],
+    [
+      ["trust", "reset", "x"],
+      `icfs: "x" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
+    ],
+    [["grant", ID, "me", "reader"], 'icfs: "me" is no principal: `icfs identity` prints one\'s own\n'],
+    [["ls", ID, "--network", "ftp://127.0.0.1"], `icfs: unknown network "ftp://127.0.0.1"${network}`],
+    [["doctor", "--network", "mainnet"], `icfs: unknown network "mainnet"${network}`],
+    [
+      ["mount", "x", ".", "--log-file", "log"],
+      `icfs: "x" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
+    ],
+    [
+      ["ls", ID, "--root-key", "00"],
+      "icfs: --root-key: a key has 266 digits in hexadecimal, and this has 2: give all of it, or the file that holds it\n",
+    ],
+    [
+      ["ls", ID, "--network", "https://gateway.example"],
+      "icfs: the root key of https://gateway.example is not known: give it with --root-key HEX|FILE (it is fetched from loopback networks only)\n",
+    ],
+    [
+      ["publish", "tree", ID],
+      'icfs: ICFS_ALLOW_EMPTY is "maybe": set it to yes or no\n',
+      { ICFS_ALLOW_EMPTY: "maybe" },
+    ],
+    ...["exec", "uid=5,exec"].map((list): [string[], string] => [
+      ["mount", ID, ".", "-o", list],
+      "icfs: a release cannot be mounted to run programs from: whoever may publish would run them on this host; say noexec instead of exec. -o is of mount(8): mount -t icfs -o LIST CANISTER DIR. `icfs mount` has each by its name, such as --uid 65534 (icfs mount --help); ro, nosuid, nodev and noexec hold anyway\n",
+    ]),
     [["deploy", ID, "--specified-id", ID], "icfs: give a canister or --specified-id, not both\n"],
+    [
+      ["mount", ID, ".", "--ready", "hydrated", "--prefetch", "none"],
+      "icfs: --ready hydrated waits for what --prefetch all fetches: leave one of them out\n",
+    ],
+  ];
+  await Promise.all(
+    cases.map(async ([args, stderr, more = {}]) =>
+      t.same(
+        await run(BIN, args, { env: { ...env, ...more }, cwd: home }),
+        { code: 2, stdout: "", stderr },
+        args.join(" "),
+      ),
+    ),
+  );
+});
+
+t.test("an empty variable is as one that is not set", async (t) => {
+  const variables = new Set<string>();
+  const collect = (command: Command): void => {
+    for (const { envVar } of command.options) if (envVar !== undefined) variables.add(envVar);
+    for (const child of command.commands) collect(child);
+  };
+  collect(await icfsProgram());
+  t.ok(variables.size > 30);
+  for (const name of ["ALLOW_EMPTY", "JSON", "OFFLINE"]) variables.add(`ICFS_${name}`);
+  const empty = Object.fromEntries([...variables].map((name) => [name, ""]));
+  for (const args of [["publish"], ["mount"], ["localnet"], ["doctor"]]) {
+    const help = await parsed([...args, "--help"]);
+    t.same(await parsed([...args, "--help"], empty), help, args.join(" "));
+    const values = async (more: NodeJS.ProcessEnv) => {
+      const before = process.env;
+      const { ICFS_TRANSPORT: _, ...bare } = env;
+      process.env = { ...bare, ...more };
+      try {
+        const [command] = (await icfsProgram(args[0])).commands;
+        command!.action(() => {});
+        await command!.parseAsync(["publish", "mount"].includes(args[0]!) ? [ID, "x"] : [], { from: "user" });
+        return command!.opts();
+      } finally {
+        process.env = before;
+      }
+    };
+    t.same(await values(empty), await values({}), args.join(" "));
+  }
+});
+
+t.test("what is right as usage and cannot work: exit code 1", async (t) => {
+  const cases: [args: string[], reason: string | RegExp][] = [
+    [["verify", "/nowhere"], "icfs: /nowhere is neither a canister id nor an icfs mount\n"],
+    [["trust", "reset", ID], `icfs: this host has not accepted anything from ${ID}\n`],
+    [["ls", ID, "--root-key", "/nowhere"], /^icfs: --root-key: .* nor a file: ENOENT/],
+    [["ls", ID, "--identity", "/nowhere"], /^icfs: /],
+    [["umount", "/nowhere"], /^icfs: /],
   ];
   for (const [args, stderr] of cases)
-    t.same(await icfs(args), { code: 1, stdout: "", stderr }, args.join(" "));
+    t.match(await icfs(args), { code: 1, stdout: "", stderr }, args.join(" "));
   t.same(await icfs(["trust", "show"]), { code: 0, stdout: "", stderr: "" });
   t.same(await icfs(["trust", "show", "--json"]), { code: 0, stdout: '{"accepted":[]}\n', stderr: "" });
 });

@@ -1,31 +1,12 @@
-import { execFileSync } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { createServer, type ServerResponse } from "node:http";
-import { createServer as createSecureServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Cbor, IC_ROOT_KEY } from "@dfinity/agent";
 import t from "tap";
 import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
-import { type Test, temporaryDirectory } from "../support/icfs.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+import { server } from "./servers.ts";
 
 const IC_KEY = Buffer.from(IC_ROOT_KEY, "hex");
-
-/** A server on this machine, and what it was asked for. */
-async function server(t: Test, answer: (response: ServerResponse) => void) {
-  const asked: string[] = [];
-  const server = createServer((request, response) => {
-    asked.push(request.url!);
-    answer(response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, resolve));
-  t.teardown(() => {
-    server.closeAllConnections();
-    return new Promise<void>((resolve) => server.close(() => resolve()));
-  });
-  const { port } = server.address() as AddressInfo;
-  return { asked, port, url: `http://127.0.0.1:${port}` };
-}
 
 t.test("names and URLs", async (t) => {
   t.same(resolveNetwork("ic"), { name: "ic", url: "https://icp-api.io", loopback: false });
@@ -123,7 +104,8 @@ t.test("what is no key", async (t) => {
   const network = resolveNetwork("https://gateway.example");
   await mkdir(join(directory, "directory"));
   const cases: [given: string | Buffer, message: RegExp][] = [
-    [IC_ROOT_KEY.slice(2), /is neither a key in hexadecimal nor a file/],
+    [IC_ROOT_KEY.slice(2), /--root-key: a key has 266 digits in hexadecimal, and this has 264/],
+    ["00", /--root-key: a key has 266 digits in hexadecimal, and this has 2: give all of it, or the file/],
     ["", /is neither a key in hexadecimal nor a file/],
     [join(directory, "nowhere"), /nor a file: ENOENT/],
     [join(directory, "directory"), /--root-key: \S+ is a directory: name the file in it/],
@@ -145,109 +127,4 @@ t.test("what is no key", async (t) => {
       message,
     });
   }
-});
-
-t.test("a loopback network that does not answer as one: what it is, and what to do", async (t) => {
-  const says = (status: number) => (response: ServerResponse) => response.writeHead(status).end("no");
-  const cases: Record<string, [answer: (response: ServerResponse) => void, message: RegExp, path?: string]> =
-    {
-      "an error": [says(500), /says HTTP status 500: it is there, and cannot answer now/],
-      "too busy": [says(429), /says HTTP status 429: it is there, and cannot answer now/],
-      "one who refuses": [
-        says(403),
-        /says HTTP status 403: a proxy, a firewall or another server refuses this host/,
-      ],
-      "one who wants to know who asks": [
-        says(401),
-        /says HTTP status 401: a proxy, a firewall or another server/,
-      ],
-      "a proxy": [says(407), /says HTTP status 407: a proxy answers there, and wants a login/],
-      "no such path": [
-        says(404),
-        /says HTTP status 404: another server than a network is there: correct --network/,
-      ],
-      "a path too many": [
-        says(404),
-        /127\.0\.0\.1:\d+\/ic says HTTP status 404: a network has no path behind its port: --network http:\/\/127\.0\.0\.1:\d+$/,
-        "/ic",
-      ],
-      "a detour": [
-        (response) => response.writeHead(301, { location: "http://192.0.2.1/" }).end(),
-        /it is sent elsewhere \(status 301\)\): something is there that does not answer as a network does/,
-      ],
-      "another server": [
-        (response) => response.end("<html>"),
-        /is no IC network: its status cannot be read .*: another server, a proxy or a captive portal/,
-      ],
-      "a status without a key": [
-        (response) => response.end(Cbor.encode({ a: 1 } as never)),
-        /is no IC network/,
-      ],
-      "a key of another kind": [
-        (response) => response.end(Cbor.encode({ root_key: new Uint8Array(133) } as never)),
-        /this is no root key/,
-      ],
-      "a closed connection": [
-        (response) => response.destroy(),
-        /no network answers at .*something is there that does not answer as a network does, or not yet/,
-      ],
-      silence: [() => {}, /no network answers at .*no answer within .*: something is there/],
-    };
-  for (const [name, [answer, message, path = ""]] of Object.entries(cases)) {
-    const { url } = await server(t, answer);
-    const asked = rootKeyOf(resolveNetwork(`${url}${path}`), undefined);
-    const error = await asked.then(
-      () => undefined,
-      (error) => error,
-    );
-    t.match(error, { name: "UserError", message }, name);
-    t.notMatch(error.message, /icfs localnet/, "nothing is to be started: there is one");
-  }
-});
-
-t.test("TLS, and what is none", async (t) => {
-  const directory = await temporaryDirectory(t);
-  const [key, cert] = ["key.pem", "cert.pem"].map((name) => join(directory, name)) as [string, string];
-  const make = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-  execFileSync("openssl", [...make, "-keyout", key, "-out", cert, "-subj", "/CN=localhost"], {
-    stdio: "ignore",
-  });
-  const secure = createSecureServer({ key: await readFile(key), cert: await readFile(cert) }, (_, response) =>
-    response.end(),
-  );
-  await new Promise<void>((resolve) => secure.listen(0, resolve));
-  t.teardown(() => {
-    secure.closeAllConnections();
-    secure.close();
-  });
-  const { port } = secure.address() as AddressInfo;
-  const plain = await server(t, (response) => response.end());
-  const failures: [url: string, message: RegExp][] = [
-    [
-      `https://127.0.0.1:${port}`,
-      /\(self-signed certificate\): its TLS certificate is not trusted on this host: /,
-    ],
-    [
-      `https://127.0.0.1:${plain.port}`,
-      /^no network answers at \S+ \(TLS: wrong version number\): it does not speak TLS: say http:\/\/ in --network$/,
-    ],
-  ];
-  for (const [url, message] of failures) {
-    await t.rejects(rootKeyOf(resolveNetwork(url), undefined), { name: "UserError", message }, url);
-  }
-  // Other servers answer with a page, or in their own protocol.
-  const mute = createServer().on("connection", (socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n"));
-  await new Promise<void>((resolve) => mute.listen(0, resolve));
-  t.teardown(() => void mute.close());
-  const other = `http://127.0.0.1:${(mute.address() as AddressInfo).port}`;
-  await t.rejects(rootKeyOf(resolveNetwork(other), undefined), {
-    message: /: it does not speak HTTP: say https:\/\/ in --network, or correct --network$/,
-  });
-});
-
-t.test("nobody listens", async (t) => {
-  await t.rejects(rootKeyOf(resolveNetwork("http://127.0.0.1:1"), undefined), {
-    message:
-      /^no network answers at http:\/\/127\.0\.0\.1:1 \(.*ECONNREFUSED.*\): start one with `icfs localnet`$/,
-  });
 });

@@ -106,7 +106,7 @@ t.test("an older release", async (t) => {
     }
     for (const number of ["0", "", "x", "-1", "1.5", "99999999999999999999"]) {
       t.match(await icfs(["ls", `${id}@${number}`]), {
-        code: 1,
+        code: 2,
         stderr: /is no release: give a number from 1/,
       });
     }

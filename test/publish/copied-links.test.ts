@@ -37,7 +37,7 @@ async function scanned(
 ): Promise<Found> {
   const problems = new Problems();
   const found = await scan(join(directory, "tree"), { ...EVERYTHING, links, exclude }, problems);
-  problems.addAll(treeProblems(found.entries));
+  await problems.addAll(treeProblems(found.entries), join(directory, "tree"));
   return { ...found, problems: problems.found.map((problem) => problem.replaceAll(directory, "{}")) };
 }
 
@@ -188,6 +188,83 @@ t.test("links that lead nowhere, round in a circle, or into what they are in", a
   for (const links of ["copy", "copy-unsafe"] as const) {
     t.same((await scanned(directory, links, exclude)).problems, [], "left out, they do not matter");
   }
+});
+
+t.test("that links can be followed is said where it helps", async (t) => {
+  const directory = await above(t, ["tree/d/file", "tree/out/file", "beside"], {
+    "tree/d/nothing": "nothing",
+    "tree/d/absent": "/nowhere/at/all",
+    "tree/d/above": "../../nothing",
+    "tree/round": "round",
+    "tree/everything": "../..",
+    "tree/itself": "{}/tree",
+    "tree/null": "/dev/null",
+    "tree/left-out": "out/file",
+    "tree/beside": "../beside",
+  });
+  const bad = ["/d/nothing", "/d/absent", "/d/above", "/round", "/everything", "/itself", "/null"];
+  const advice = async (...exclude: string[]) => {
+    const problems = new Problems();
+    const tree = join(directory, "tree");
+    const { entries } = await scan(tree, { ...EVERYTHING, exclude }, problems);
+    await problems.addAll(treeProblems(entries), tree);
+    const said = await (async () => problems.throwIfAny(tree))().then(
+      () => "",
+      (error: Error) => error.message,
+    );
+    return {
+      found: problems.found.length,
+      copies: said.includes("--copy-"),
+      excludes: said.includes("--exclude"),
+    };
+  };
+  t.same(await advice("/beside"), { found: bad.length, copies: false, excludes: true });
+  t.same(await advice(...bad), { found: 1, copies: true, excludes: true }, "to what is beside the directory");
+  t.same(
+    await advice(...bad, "/beside", "/out"),
+    { found: 1, copies: true, excludes: true },
+    "to what is left out",
+  );
+  for (const one of bad) {
+    const others = bad.filter((other) => other !== one);
+    t.same(await advice("/beside", ...others), { found: 1, copies: false, excludes: true }, one);
+  }
+});
+
+t.test("directories of two links to the next one: each is looked at once", async (t) => {
+  const directory = await realpath(await temporaryDirectory(t));
+  const deep = 30;
+  await mkdir(join(directory, "tree"));
+  await writeTree(directory, { [`out/${deep}/file`]: "content" });
+  for (let i = 0; i < deep; i++) {
+    await mkdir(join(directory, `out/${i}`));
+    for (const name of ["a", "b"]) await symlink(`../${i + 1}`, join(directory, `out/${i}`, name));
+  }
+  const top = join(directory, "tree/top");
+  await symlink(`../out/${deep - 8}`, top);
+  for (const links of ["copy", "copy-unsafe"] as const) {
+    const found = await scanned(directory, links);
+    t.match(found, { problems: [], leftOut: 0 });
+    const files = found.entries.filter(({ kind }) => kind === "file");
+    t.equal(files.length, 2 ** 8);
+    const problems = new Problems();
+    let bytes = 0;
+    const tree = await chunkTree(found.entries, problems, (more) => {
+      bytes += more;
+    });
+    t.equal(bytes, 2 ** 8 * "content".length, "of progress");
+    t.equal(tree.chunks.length, 1 + tree.manifestPieces.length);
+    const last = tree.manifest.entries.findLast((entry) => entry.kind === "file")!;
+    t.equal((await reassembled(tree, last)).toString(), "content");
+    t.same(await found.seen.changes(), []);
+  }
+  // Minutes, if each were looked at anew.
+  await rm(top);
+  await symlink("../out/0", top);
+  await t.rejects(scanned(directory, "copy-unsafe"), {
+    name: "UserError",
+    message: `${join(directory, "tree")} has more than 100000 entries, the limit of a release`,
+  });
 });
 
 t.test("what is left out does not come in by a link that is kept", async (t) => {

@@ -180,4 +180,40 @@ t.test("an interrupted publication goes on from there", async (t) => {
       stdout: /25 files, .*, and .*copy is the same/,
     });
   });
+
+  await t.test(
+    "as verify says of the directory itself, with links, a loop and what a canister cannot keep",
+    async (t) => {
+      const id = c.canister.toText();
+      await mkdir(join(tree, "empty"));
+      await writeTree(tree, { "d/file": "in d" });
+      await symlink("..", join(tree, "d/loop"));
+      await symlink("d", join(tree, "to-d"));
+      for (const dry of [["--dry-run"], []]) {
+        const { code, stdout } = await c.icfs(["publish", tree, id, "--json", ...dry]);
+        t.equal(code, 0);
+        t.same(JSON.parse(stdout).loops, ["d/loop", "to-d/loop"], `${dry}`);
+      }
+      for (const options of [[], ["--copy-links"], ["--copy-unsafe-links"]]) {
+        t.match(
+          await c.icfs(["verify", id, tree, ...options]),
+          {
+            code: 0,
+            stdout: /27 files, .* is the same/,
+          },
+          `${options}`,
+        );
+      }
+      await writeTree(tree, { "d/file": "to d" });
+      t.match(await c.icfs(["verify", id, tree]), {
+        code: 1,
+        stdout: "changed file      d/file (bytes)\nchanged file      to-d/file (bytes)\n",
+      });
+      await symlink("nothing", join(tree, "dangling"));
+      t.match(await c.icfs(["verify", id, tree]), {
+        code: 1,
+        stdout: /dangling -> nothing: |added +symlink +dangling/,
+      });
+    },
+  );
 });

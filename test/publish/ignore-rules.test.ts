@@ -162,6 +162,26 @@ t.test("a file of patterns that is none", async (t) => {
   }
 });
 
+t.test("a file of patterns in another encoding", async (t) => {
+  const utf16 = Buffer.from("\ufeffsecret.key\n", "utf16le");
+  for (const content of [
+    utf16,
+    utf16.subarray(2),
+    utf16.swap16(),
+    Buffer.from("schl\u00fcssel\n", "latin1"),
+  ]) {
+    const directory = await directoryOf(t);
+    await writeTree(directory, { "secret.key": "", ".icfsignore": content });
+    t.match((await found(directory, [])).problems, [
+      ".icfsignore, which says what is left out, cannot be read: it is no text in UTF-8: save it as such",
+    ]);
+    await rm(directory, { recursive: true });
+  }
+  const directory = await directoryOf(t);
+  await writeTree(directory, { "secret.key": "", ".icfsignore": "\ufeffsecret.key\r\n" });
+  t.same(await found(directory, []), { paths: [], problems: [] }, "UTF-8 may say that it is");
+});
+
 t.test("a file of patterns that changes meanwhile", async (t) => {
   const directory = await directoryOf(t);
   await writeTree(directory, { "d/file": "", "d/.icfsignore": "x" });

@@ -56,7 +56,6 @@ t.test("the newest release", async (t) => {
 
 t.test("a directory without files, where there are some", async (t) => {
   const directory = await temporaryDirectory(t);
-  await writeTree(directory, { "lost+found/x": "" });
   const file: Entry = {
     kind: "file",
     path: "kernel",
@@ -69,13 +68,18 @@ t.test("a directory without files, where there are some", async (t) => {
   const planned = (entries: readonly Entry[], allowEmpty = false) => {
     const head = { hash: Buffer.of(7), header: { number: 7 } };
     const source = { head: async () => head, manifest: async () => ({ chunks: [], entries }) };
-    const reading = { ...PLAINLY.reading, exclude: ["x"] };
+    const reading = { ...PLAINLY.reading, exclude: ["x*"] };
     const policy = { ...PLAINLY.policy, allowEmpty };
     return planPublication({ ...PLAINLY, directory, reading, policy }, source as unknown as ReleaseReader);
   };
   await t.rejects(planned([file]), {
     name: "UserError",
     message: `${directory} has no files to publish, and release 7 has 1: is it the right directory, `,
+  });
+  await writeTree(directory, { "lost+found/x": "", "d/xx/file": "", x: "" });
+  await t.rejects(planned([file]), {
+    name: "UserError",
+    message: `${directory} has no files to publish but those that patterns leave out (3 names), and release 7 has 1: are --exclude, `,
   });
   t.match(
     await planned([DIRECTORY]),

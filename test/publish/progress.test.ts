@@ -20,5 +20,18 @@ t.test("without a terminal: a line a stage, and one now and then", async (t) => 
   progress.stop();
   progress.start("uploading", 0);
   progress.stop();
-  t.same(written, ["hashing: 3.0 MB\n", "hashing: 1.5 MB of 3.0 MB\n", "uploading: 0.0 kB\n"]);
+  progress.start("listing", undefined);
+  progress.add(1);
+  progress.stop();
+  progress.start("listing", undefined);
+  progress.add(1000);
+  now += 60_000;
+  progress.add(1);
+  progress.stop();
+  t.same(written, [
+    "hashing: 3.0 MB\n",
+    "hashing: 1.5 MB of 3.0 MB\n",
+    "uploading: 0.0 kB\n",
+    "listing: 1001 names\n",
+  ]);
 });

@@ -70,7 +70,7 @@ t.test(
       ].sort(),
       "with the ways on; and the good ones are not",
     );
-    t.same(stages, ["hashing", "stop", "stop"], "nothing is under way any more");
+    t.same(stages, ["listing", "stop", "hashing", "stop", "stop"], "nothing is under way any more");
   },
 );
 

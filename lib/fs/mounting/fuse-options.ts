@@ -1,6 +1,6 @@
 /** The options of a mount: what the user may choose, and what libfuse is told. */
 
-import { UserError } from "../../errors.ts";
+import { UsageError, UserError } from "../../errors.ts";
 import { isUnsafe } from "../../log.ts";
 import type { Attributes } from "../view/filesystem.ts";
 
@@ -64,7 +64,7 @@ const MAX_OPTIONS_BYTES = 1023;
  */
 export function fuseArgument(options: MountOptions, hideFiles: boolean): string {
   checkSource(options);
-  if (options.context !== undefined) throw new UserError("--context needs --transport kernel");
+  if (options.context !== undefined) throw new UsageError("--context needs --transport kernel");
   const list = [
     "ro",
     "nosuid",

@@ -10,7 +10,6 @@
  */
 
 import type { Release } from "../../source/source.ts";
-import { haveSameHash } from "../../tree/checked-files.ts";
 import { parentPath } from "../../tree/rules.ts";
 import type { Chunk, Tree, TreeEntry, TreeFile, TreeNode } from "../../tree/tree.ts";
 import { type Dirent, type Inode, ROOT_INODE } from "./filesystem.ts";
@@ -295,6 +294,12 @@ function haveSameBytes(a: TreeFile, treeA: Tree, b: TreeFile, treeB: Tree): bool
       );
     })
   );
+}
+
+/** Whether they are known to, because both have been read. */
+function haveSameHash(a: TreeFile, b: TreeFile): boolean {
+  if (a.sha256 === undefined || b.sha256 === undefined || !a.checked || !b.checked) return false;
+  return Buffer.compare(a.sha256, b.sha256) === 0;
 }
 
 /** One whose hash is not known is the same as itself only: sources go on using the chunks of what has not changed. */

@@ -21,6 +21,8 @@ export interface PlainFiles {
   readonly files: readonly PlainFile[];
   /** Links to a directory that they are in, by their paths: what is below is there already, and has no end. */
   readonly loops: readonly string[];
+  /** How many names patterns leave out. */
+  readonly leftOut: number;
   /** To be asked, once the files have been read, whether they are still what they were. */
   readonly seen: Seen;
   /** Links out of the directory that gave way to what they point to. */
@@ -34,17 +36,19 @@ export interface PlainFiles {
  * point to, or nowhere, is a problem.
  *
  * @param problems what cannot be published; the files are not all there then
+ * @param listed called for each entry of the directory
  * @throws UserError when `directory` is none, or has too much in it
  */
 export async function plainFiles(
   directory: string,
   reading: Reading,
   problems: Problems,
+  listed?: () => void,
 ): Promise<PlainFiles> {
   // All links are followed anyway; those inside the directory so that a loop has an end.
   const links = reading.links === "keep" ? "keep" : "copy-unsafe";
-  const { entries: scanned, ...found } = await scan(directory, { ...reading, links }, problems);
-  problems.addAll(treeProblems(scanned));
+  const { entries: scanned, ...found } = await scan(directory, { ...reading, links }, problems, listed);
+  await problems.addAll(treeProblems(scanned), directory);
   // Links that are no good would be followed.
   if (problems.found.length > 0) return { files: [], loops: [], ...found };
 

@@ -39,12 +39,16 @@ export interface IcbootPlan {
 export async function planFiles(options: PlanOptions, call: Call): Promise<IcbootPlan> {
   const { directory, reading, policy, progress } = options;
   const problems = new Problems();
-  const { files, ...found } = await plainFiles(directory, reading, problems);
+  progress.start("listing", undefined);
+  const { files, leftOut, ...found } = await plainFiles(directory, reading, problems, () => progress.add(1));
+  progress.stop();
   addPrivateFiles(problems, found.privateFiles, policy);
   problems.throwIfAny(directory);
 
   const lengths = await listedLengths(call);
-  throwIfEmpty(directory, files.length, "the canister has", lengths.size, policy);
+  if (lengths.size > 0) {
+    throwIfEmpty({ directory, files: files.length, leftOut }, `the canister has ${lengths.size}`, policy);
+  }
   for (const { path } of files) {
     const file = fileAbove(path, lengths);
     if (file !== undefined) {

@@ -27,6 +27,8 @@ interface Common {
   readonly bytes: number;
   /** Names of what is on the canister and not in the directory, and stays there. */
   readonly stale: readonly string[];
+  /** Links that are not entered, since they lead to a directory that they are in. */
+  readonly loops: readonly string[];
   /** Those that others on this host cannot read. */
   readonly privateFiles: readonly string[];
 }
@@ -113,33 +115,41 @@ async function readBack(call: Call, sent: readonly PlainFile[], progress: Progre
 }
 
 /** The result in a sentence. */
-export function describeFiles({ files, bytes, filesUploaded, bytesUploaded }: IcbootPublication): string {
-  const what = `${files} files, ${megabytes(bytes)}`;
-  if (filesUploaded === 0) return `nothing changed: the canister has this tree, ${what}`;
-  return `published ${what}; uploaded ${filesUploaded} files, ${megabytes(bytesUploaded)}`;
+export function describeFiles(result: IcbootPublication): string {
+  const { files, bytes, filesUploaded, bytesUploaded } = result;
+  if (filesUploaded === 0) return `nothing changed: ${whatIsThere(result)}`;
+  return `published ${files} files, ${megabytes(bytes)}; uploaded ${filesUploaded} files, ${megabytes(bytesUploaded)}`;
+}
+
+/** Of a canister to which nothing has to be sent. */
+function whatIsThere({ files, bytes, stale }: Common): string {
+  const own = `${files} files, ${megabytes(bytes)}`;
+  if (stale.length === 0) return `the canister has this tree, ${own}`;
+  if (files === 0) return `there is nothing to publish, and the canister's ${stale.length} files stay`;
+  return `the canister has these ${own}, and ${stale.length} others, which stay`;
 }
 
 /** What would change and what stays, a line each, and the result in a sentence. */
 export function describeDryRunOfFiles(result: IcbootDryRun): string {
   const { files, bytes, filesToUpload, bytesToUpload, differences, stale, copiedLinks, privateFiles } =
     result;
-  const what = `${files} files, ${megabytes(bytes)}`;
   return [
     ...differenceLines(differences),
     ...stale.map((name) => `stays   file      ${oneLine(name)}`),
     ...readingLines(copiedLinks, privateFiles),
     areNone(differences)
-      ? `nothing would change: the canister has this tree, ${what}`
-      : `would publish ${what}; to upload: ${filesToUpload} files, ${megabytes(bytesToUpload)}`,
+      ? `nothing would change: ${whatIsThere(result)}`
+      : `would publish ${files} files, ${megabytes(bytes)}; to upload: ${filesToUpload} files, ${megabytes(bytesToUpload)}`,
   ].join("\n");
 }
 
-function common({ files, stale, privateFiles }: IcbootPlan): Common {
+function common({ files, stale, loops, privateFiles }: IcbootPlan): Common {
   return {
     source: "icboot",
     files: files.length,
     bytes: bytesOf(files),
     stale,
+    loops,
     privateFiles: privateFiles.map(({ path }) => path),
   };
 }

@@ -5,7 +5,6 @@ import t from "tap";
 import { ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
 import { Inodes, type ServedRelease } from "../../../lib/fs/view/inodes.ts";
 import { atOnce } from "../../../lib/steps.ts";
-import { addChecked } from "../../../lib/tree/checked-files.ts";
 import type { ChunkReference, Entry, Manifest } from "../../../lib/tree/manifest.ts";
 import { type Chunk, Tree, type TreeFile } from "../../../lib/tree/tree.ts";
 import { served } from "../../support/served.ts";
@@ -213,16 +212,16 @@ t.test(
     const first = inChunk("pack", content, 1);
     const inodes = new Inodes(first);
     const before = inodeOf(inodes, "file");
-    addChecked(first.file);
+    first.file.checked = true;
     const checked = inChunk("another pack", content, 2);
-    addChecked(checked.file);
+    checked.file.checked = true;
     switchTo(inodes, checked);
     t.equal(inodeOf(inodes, "file"), before);
     switchTo(inodes, inChunk("a third", content, 3));
     const unread = inodeOf(inodes, "file");
     t.not(unread, before, "what the manifest says of it is the publisher's word");
     const changed = inChunk("a fourth", createHash("sha256").update("y").digest(), 4);
-    addChecked(changed.file);
+    changed.file.checked = true;
     switchTo(inodes, changed);
     t.not(inodeOf(inodes, "file"), unread);
   },

@@ -20,7 +20,7 @@ t.test("release, proof, tiers, what was fetched, errors, queue, last error", asy
     return Object.fromEntries(lines.map((line) => [line.slice(2, 12).trim(), line.slice(13)]));
   };
   t.match(await text(), {
-    network: `${c.proxy.url}: answers`,
+    network: new RegExp(`^${c.proxy.url}: answered \\d+ s ago$`),
     queue: "0 chunks under way",
     "last error": "none",
   });
