@@ -8,6 +8,7 @@ import { request as requestHttps } from "node:https";
 import { FormatError, messageOf } from "../errors.ts";
 import { NoAnswerError } from "./call-errors.ts";
 import { CborReader, checkCbor } from "./cbor-reader.ts";
+import { ANY_ITEM, checkCertificate } from "./certificate-form.ts";
 
 /** The IC's limit for a query's reply is 3 MiB; a certificate or a call's reply is far smaller. */
 const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
@@ -189,22 +190,25 @@ class Answer extends Response {
   }
 }
 
+/** Parts of an answer without its certificate, which is a string in it: a query's has twenty, and seven for each node that signs. */
+const MOST_PARTS = 1000;
+
 /** A captive portal's page, for one, comes with status 200. @throws FormatError */
 function checkAnswer(bytes: Uint8Array, { origin, pathname }: URL): void {
   try {
-    checkCbor(bytes);
-    if (/\/(read_state|call)$/.test(pathname)) checkCertificate(bytes);
+    checkCbor(bytes, MOST_PARTS);
+    if (/\/(read_state|call)$/.test(pathname)) checkCertificateIn(bytes);
   } catch (error) {
     throw new FormatError(`what answers at ${origin} is no IC network: ${messageOf(error)}`);
   }
 }
 
 /** Answers with a certificate are a map with CBOR in CBOR, and the agent decodes both. @throws FormatError */
-function checkCertificate(bytes: Uint8Array): void {
+function checkCertificateIn(bytes: Uint8Array): void {
   const reader = new CborReader(bytes);
   reader.selfDescribed();
   for (let left = reader.map(); left > 0; left--) {
-    if (reader.text() === "certificate") checkCbor(reader.bytes());
+    if (reader.text() === "certificate") checkCertificate(reader.bytes(), ANY_ITEM);
     else reader.skip();
   }
 }

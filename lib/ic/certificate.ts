@@ -8,7 +8,7 @@ import {
 } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { FormatError, messageOf } from "../errors.ts";
-import { checkCbor } from "./cbor-reader.ts";
+import { ANY_ITEM, type CertificateLimits, checkCertificate, ONE_ITEM } from "./certificate-form.ts";
 
 export interface CertifiedData {
   readonly data: Uint8Array;
@@ -55,7 +55,7 @@ export async function verifyCertificate(
   blsVerify?: BlsVerify,
 ): Promise<CertifiedData> {
   return accepted(async () => {
-    const certificate = await checked(bytes, rootKey, canisterId, age, blsVerify);
+    const certificate = await checked(bytes, ONE_ITEM, rootKey, canisterId, age, blsVerify);
     const data = lookupResultToBuffer(certificate.lookup_path(["canister", canisterId.toUint8Array(), item]));
     const time = lookupResultToBuffer(certificate.lookup_path(["time"]));
     if (data === undefined || time === undefined) {
@@ -78,7 +78,7 @@ export async function verifyMetadata(
   section: string,
 ): Promise<string | undefined> {
   return accepted(async () => {
-    const certificate = await checked(bytes, rootKey, canisterId, "fresh");
+    const certificate = await checked(bytes, ANY_ITEM, rootKey, canisterId, "fresh");
     const path = ["canister", canisterId.toUint8Array(), "metadata", section];
     const content = lookupResultToBuffer(certificate.lookup_path(path));
     return content && Buffer.from(content).toString();
@@ -87,12 +87,13 @@ export async function verifyMetadata(
 
 async function checked(
   bytes: Uint8Array,
+  limits: CertificateLimits,
   rootKey: Uint8Array,
   canisterId: Principal,
   age: "fresh" | "any",
   blsVerify?: BlsVerify,
 ): Promise<Certificate> {
-  checkCbor(bytes);
+  checkCertificate(bytes, limits);
   return Certificate.create({
     // A copy: the decoder returns empty leaves for views into a larger buffer.
     certificate: Uint8Array.from(bytes),
