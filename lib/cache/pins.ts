@@ -6,8 +6,11 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeDirectory } from "../directories.ts";
+import { inSteps, letOthers } from "../steps.ts";
 
 const HASH_BYTES = 32;
+/** Between two pauses: about a millisecond. */
+const BLOCK_BYTES = 2000 * HASH_BYTES;
 /** How often a process says that it is alive, for those in another container, who cannot see it. */
 const HEARTBEAT_MS = 30_000;
 /** A few heartbeats: what has not been heard of for so long, and cannot be seen, is dead. */
@@ -40,7 +43,7 @@ export class Pins {
     await mkdir(this.#directory, { recursive: true, mode: 0o700 }).catch(() =>
       makeDirectory(this.#directory, 0o700),
     );
-    const content = Buffer.concat(Array.from(keys, (key) => Buffer.from(key, "hex")));
+    const content = await inSteps(bytesOf(keys));
     await writeFile(`${file}.new`, content, { mode: 0o600 });
     await rename(`${file}.new`, file);
     this.#own.add(file);
@@ -69,6 +72,7 @@ export class Pins {
       const keys = new Set<string>();
       for (let at = 0; at < content.length; at += HASH_BYTES) {
         keys.add(content.toString("hex", at, at + HASH_BYTES));
+        if (at % BLOCK_BYTES === 0) await letOthers();
       }
       pins.push({ pid: Number(pid), name: name!, keys });
     }
@@ -88,6 +92,21 @@ export class Pins {
   #fileOf(name: string): string {
     return join(this.#directory, `${process.pid}-${startOf("self")}-${NAMESPACE}-${name}`);
   }
+}
+
+/** Hashes one after the other. In steps: there may be a million. */
+function* bytesOf(keys: Iterable<string>): Generator<void, Buffer> {
+  const blocks: Buffer[] = [];
+  let at = 0;
+  for (const key of keys) {
+    if (at === 0) blocks.push(Buffer.alloc(BLOCK_BYTES));
+    at += blocks.at(-1)!.write(key, at, "hex");
+    if (at < BLOCK_BYTES) continue;
+    at = 0;
+    yield;
+  }
+  if (at > 0) blocks.push(blocks.pop()!.subarray(0, at));
+  return Buffer.concat(blocks);
 }
 
 async function isYoung(path: string): Promise<boolean> {
