@@ -12,6 +12,11 @@ export function atOnce<T>(work: Generator<void, T>): T {
   }
 }
 
+/** Lets everything else that is waiting go first: for loops that wait for things which may all be here already. */
+export function letOthers(): Promise<void> {
+  return others();
+}
+
 /** Runs it to its end, and lets everything else that is waiting go first at each yield. */
 export async function inSteps<T>(work: Generator<void, T>): Promise<T> {
   for (;;) {

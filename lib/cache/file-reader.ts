@@ -19,10 +19,12 @@ export class FileReader {
   readonly #files: readonly TreeFile[];
   readonly #table: readonly Chunk[];
   readonly #chunks: Chunks;
-  /** The chunks in the order in which they are needed; neighbours in a pack need one once. */
+  /** The chunks in the order in which they are needed, as far as anybody has looked; neighbours in a pack need one once. */
   readonly #order: number[] = [];
-  /** Where in that order each file begins. */
+  /** Where in that order each file begins; the last one's extents need not all be in it. */
   readonly #starts: number[] = [];
+  /** How many extents of the last one are. */
+  #extents = 0;
   /** What was wrong with a chunk: a pack of many files is not asked for again for each of them. */
   readonly #bad = new Map<number, unknown>();
   #reached = -1;
@@ -35,11 +37,23 @@ export class FileReader {
     this.#files = files;
     this.#table = table;
     this.#chunks = chunks;
-    for (const { extents } of files) {
-      const shared = extents.length > 0 && extents[0]!.chunk === this.#order.at(-1);
-      this.#starts.push(this.#order.length - (shared ? 1 : 0));
-      for (const { chunk } of extents) if (chunk !== this.#order.at(-1)) this.#order.push(chunk);
+  }
+
+  /** Goes on with the order by one extent, or to the next file. @returns false at its end */
+  #goOn(): boolean {
+    const last = this.#order.at(-1);
+    const extent = this.#files[this.#starts.length - 1]?.extents[this.#extents];
+    if (extent !== undefined) {
+      this.#extents += 1;
+      if (extent.chunk !== last) this.#order.push(extent.chunk);
+      return true;
     }
+    const next = this.#files[this.#starts.length];
+    if (next === undefined) return false;
+    const shared = next.extents.length > 0 && next.extents[0]!.chunk === last;
+    this.#starts.push(this.#order.length - (shared ? 1 : 0));
+    this.#extents = 0;
+    return true;
   }
 
   /**
@@ -52,6 +66,7 @@ export class FileReader {
     const { extents, sha256 } = file;
     const hash = createHash("sha256");
     let held: Buffer | undefined;
+    while (this.#starts.length <= index && this.#goOn());
     let position = this.#starts[index]!;
     for (const [i, { chunk, offset, length }] of extents.entries()) {
       if (i > 0 && chunk !== extents[i - 1]!.chunk) position += 1;
@@ -87,6 +102,7 @@ export class FileReader {
   #askAhead(position: number): void {
     if (position === this.#reached) return;
     this.#reached = position;
+    while (this.#order.length <= position + FILE_READER_CHUNKS && this.#goOn());
     for (const chunk of this.#order.slice(position + 1, position + 1 + FILE_READER_CHUNKS)) {
       if (!this.#bad.has(chunk)) this.#chunks.prefetch(this.#table[chunk]!);
     }

@@ -9,8 +9,11 @@ import { join } from "node:path";
 import { makeDirectory } from "../directories.ts";
 import { UserError } from "../errors.ts";
 import { isAbandoned, replaceFile } from "../replace-file.ts";
+import { inSteps, letOthers } from "../steps.ts";
 
 const HASH_BYTES = 32;
+/** Between two pauses: about a millisecond. */
+const BLOCK_BYTES = 2000 * HASH_BYTES;
 /** How often a process says that it is alive, for those in another container, who cannot see it. */
 const HEARTBEAT_MS = 30_000;
 /** A few heartbeats: what has not been heard of for so long, and cannot be seen, is dead. */
@@ -47,9 +50,7 @@ export class Pins {
 
   /** Pins chunks, in place of those that this process has pinned under the name. @throws Error when it cannot be written */
   async pin(name: string, keys: Iterable<string>): Promise<void> {
-    const all = [...keys];
-    const content = Buffer.alloc(HASH_BYTES * all.length);
-    for (const [i, key] of all.entries()) content.write(key, HASH_BYTES * i, "hex");
+    const content = await inSteps(bytesOf(keys));
     // An empty file is what a broken disk may leave.
     if (content.length === 0) return this.unpin(name);
     const file = this.#fileOf(name);
@@ -85,6 +86,7 @@ export class Pins {
       const keys = new Set<string>();
       for (let at = 0; at < content.length; at += HASH_BYTES) {
         keys.add(content.toString("hex", at, at + HASH_BYTES));
+        if (at % BLOCK_BYTES === 0) await letOthers();
       }
       const [pid, , , name] = partsOf(file)!;
       pins.push({ pid: Number(pid), name: name!, keys });
@@ -105,6 +107,21 @@ export class Pins {
   #fileOf(name: string): string {
     return join(this.#directory, `${process.pid}-${startOf("self") ?? 0}-${NAMESPACE}-${name}`);
   }
+}
+
+/** Hashes one after the other. In steps: there may be a million. */
+function* bytesOf(keys: Iterable<string>): Generator<void, Buffer> {
+  const blocks: Buffer[] = [];
+  let at = 0;
+  for (const key of keys) {
+    if (at === 0) blocks.push(Buffer.alloc(BLOCK_BYTES));
+    at += blocks.at(-1)!.write(key, at, "hex");
+    if (at < BLOCK_BYTES) continue;
+    at = 0;
+    yield;
+  }
+  if (at > 0) blocks.push(blocks.pop()!.subarray(0, at));
+  return Buffer.concat(blocks);
 }
 
 async function namesIn(directory: string): Promise<string[]> {

@@ -11,6 +11,9 @@ import {
   HttpErrorCode,
   HttpFetchErrorCode,
   IngressExpiryInvalidErrorCode,
+  MalformedPublicKeyErrorCode,
+  MalformedSignatureErrorCode,
+  MissingSignatureErrorCode,
   QuerySignatureVerificationFailedErrorCode,
   UncertifiedRejectErrorCode,
   UncertifiedRejectUpdateErrorCode,
@@ -62,10 +65,13 @@ export function withMissing(error: Error, { agent, canister }: Called): Error {
   return new NoSuchCanisterError(canister.toText(), url, loopback);
 }
 
-/** What the agent has against a signature, in a certificate or of a node. */
+/** What the agent has against a signature, in a certificate or of a node: it is wrong, there is none, or it is of no node of the subnet. */
 const SIGNATURES = [
   CertificateVerificationErrorCode,
   CertificateNotAuthorizedErrorCode,
+  MalformedPublicKeyErrorCode,
+  MalformedSignatureErrorCode,
+  MissingSignatureErrorCode,
   QuerySignatureVerificationFailedErrorCode,
 ];
 

@@ -20,6 +20,8 @@ export interface AgentOptions {
   readonly verifyQuerySignatures: boolean;
   /** Milliseconds without a byte after which an HTTP request has failed, so that a socket that hangs in silence ends. */
   readonly requestTimeout: number;
+  /** Bytes that an answer may have. Default: what any answer of the IC may. */
+  readonly mostBytes?: number;
   /** How often the agent itself tries again. Readers and uploads have their own retries: 0. */
   readonly retryTimes?: number;
 }
@@ -32,7 +34,7 @@ type Fetch = (url: string | URL | Request, init?: RequestInit, received?: Receiv
 
 export function createAgent(options: AgentOptions): HttpAgent {
   const fetch: Fetch = async (url, init, received) => {
-    const response = await boundedFetch(url, init, options.requestTimeout, received);
+    const response = await boundedFetch(url, init, options.requestTimeout, received, options.mostBytes);
     return options.verifyQuerySignatures ? response : withoutCopies(response);
   };
   return HttpAgent.createSync({

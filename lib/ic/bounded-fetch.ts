@@ -8,20 +8,27 @@ import { request as requestHttps } from "node:https";
 import { FormatError, messageOf } from "../errors.ts";
 import { NoAnswerError } from "./call-errors.ts";
 import { CborReader, checkCbor } from "./cbor-reader.ts";
+import { ANY_ITEM, checkCertificate } from "./certificate-form.ts";
 
 /** The IC's limit for a query's reply is 3 MiB; a certificate or a call's reply is far smaller. */
 const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 /** How many times the idle time-out all of an answer may take: a gateway must not hold a reader up with a trickle. */
 const MAX_IDLE_TIMES = 6;
+/** The same of one that is small, or a certificate's, which somebody waits for before anything else can be asked. */
+const MAX_IDLE_TIMES_SMALL = 2;
+/** Bytes a second. What an answer brings in each idle time-out must come to this, or it counts as silence. */
+const SLOWEST = 4 * 1024;
 
 /**
  * A slow link is not a silent one: with several answers on their way at once each takes longer, and giving up on those
- * that do arrive would only send them all again. So the time-out begins anew with everything that arrives.
+ * that do arrive would only send them all again. So the time-out begins anew with everything that arrives, as long as that is
+ * not a trickle.
  *
  * @param init its method, headers and body; the body is bytes
  * @param idle milliseconds without a byte after which the request has failed
  * @param received told of each piece of the answer, in bytes, as it arrives
- * @throws NoAnswerError when there is none in time, or only a part of one; Error when it is too large, or no plain one; FormatError
+ * @param most bytes that the answer may have
+ * @throws NoAnswerError when there is none in time, only a part of one, or one that comes too slowly; Error when it is too large, or no plain one; FormatError
  *   when one of status 200 is no CBOR
  */
 export async function boundedFetch(
@@ -29,19 +36,25 @@ export async function boundedFetch(
   init: RequestInit | undefined,
   idle: number,
   received: (bytes: number) => void = () => {},
+  most = MAX_RESPONSE_BYTES,
 ): Promise<Response> {
   const target = new URL(url instanceof Request ? url.url : url);
   const controller = new AbortController();
   const { signal } = controller;
-  const expire = () => controller.abort(new NoAnswerError(`no answer within ${idle / 1000} s`));
-  const longest = setTimeout(expire, idle * MAX_IDLE_TIMES);
-  const silence = setTimeout(expire, idle);
+  const expire = (why: string) => controller.abort(new NoAnswerError(why));
+  const isSmall = most < MAX_RESPONSE_BYTES || target.pathname.endsWith("/read_state");
+  const times = isSmall ? MAX_IDLE_TIMES_SMALL : MAX_IDLE_TIMES;
+  const longest = setTimeout(() => expire(`no whole answer within ${(idle * times) / 1000} s`), idle * times);
+  const silence = setTimeout(() => expire(`no answer within ${idle / 1000} s`), idle);
+  const pace = new Pace(idle, expire);
   try {
     const incoming = await send(target, init, signal);
     refuseDetours(incoming);
-    const body = new Body(Number(incoming.headers["content-length"] ?? 0));
+    pace.start();
+    const body = new Body(Number(incoming.headers["content-length"] ?? 0), most);
     for await (const part of incoming) {
       silence.refresh();
+      pace.add(part.length);
       body.add(part);
       received(part.length);
     }
@@ -56,6 +69,7 @@ export async function boundedFetch(
   } finally {
     clearTimeout(longest);
     clearTimeout(silence);
+    pace.end();
     // Ends what is left of an answer that was refused.
     controller.abort();
   }
@@ -92,24 +106,59 @@ function refuseDetours({ statusCode, headers }: IncomingMessage): void {
   }
 }
 
+/** Ends an answer that has begun when it brings too little in one idle time-out. */
+class Pace {
+  readonly #idle: number;
+  readonly #expire: (why: string) => void;
+  #arrived = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(idle: number, expire: (why: string) => void) {
+    this.#idle = idle;
+    this.#expire = expire;
+  }
+
+  start(): void {
+    this.#timer = setTimeout(() => {
+      if (this.#arrived < (SLOWEST * this.#idle) / 1000) {
+        const seconds = this.#idle / 1000;
+        this.#expire(`no answer within ${seconds} s, but a trickle of ${this.#arrived} bytes`);
+      }
+      this.#arrived = 0;
+      this.#timer?.refresh();
+    }, this.#idle);
+  }
+
+  add(bytes: number): void {
+    this.#arrived += bytes;
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
 /** What arrives of an answer, in one piece. */
 class Body {
   #buffer: Uint8Array<ArrayBuffer>;
   #length = 0;
+  readonly #most: number;
 
-  /** @param expected bytes, as the gateway says: what it gets wrong costs a copy */
-  constructor(expected: number) {
-    this.#buffer = new Uint8Array(Math.min(expected, MAX_RESPONSE_BYTES));
+  /** @param expected bytes, as the gateway says: what it gets wrong costs a copy @param most of them */
+  constructor(expected: number, most: number) {
+    this.#most = most;
+    this.#buffer = new Uint8Array(Math.min(expected, most));
   }
 
   /** @throws Error when it is too much */
   add(part: Uint8Array): void {
     const length = this.#length + part.length;
-    if (length > MAX_RESPONSE_BYTES) {
-      throw new Error(`an answer of over ${MAX_RESPONSE_BYTES} bytes is too large`);
+    if (length > this.#most) {
+      throw new Error(`an answer of over ${this.#most} bytes is too large`);
     }
     if (length > this.#buffer.length) {
-      const larger = new Uint8Array(Math.min(Math.max(length, 2 * this.#buffer.length), MAX_RESPONSE_BYTES));
+      const larger = new Uint8Array(Math.min(Math.max(length, 2 * this.#buffer.length), this.#most));
       larger.set(this.#buffer.subarray(0, this.#length));
       this.#buffer = larger;
     }
@@ -141,22 +190,25 @@ class Answer extends Response {
   }
 }
 
+/** Parts of an answer without its certificate, which is a string in it: a query's has twenty, and seven for each node that signs. */
+const MOST_PARTS = 1000;
+
 /** A captive portal's page, for one, comes with status 200. @throws FormatError */
 function checkAnswer(bytes: Uint8Array, { origin, pathname }: URL): void {
   try {
-    checkCbor(bytes);
-    if (/\/(read_state|call)$/.test(pathname)) checkCertificate(bytes);
+    checkCbor(bytes, MOST_PARTS);
+    if (/\/(read_state|call)$/.test(pathname)) checkCertificateIn(bytes);
   } catch (error) {
     throw new FormatError(`what answers at ${origin} is no IC network: ${messageOf(error)}`);
   }
 }
 
 /** Answers with a certificate are a map with CBOR in CBOR, and the agent decodes both. @throws FormatError */
-function checkCertificate(bytes: Uint8Array): void {
+function checkCertificateIn(bytes: Uint8Array): void {
   const reader = new CborReader(bytes);
   reader.selfDescribed();
   for (let left = reader.map(); left > 0; left--) {
-    if (reader.text() === "certificate") checkCbor(reader.bytes());
+    if (reader.text() === "certificate") checkCertificate(reader.bytes(), ANY_ITEM);
     else reader.skip();
   }
 }

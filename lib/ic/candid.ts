@@ -97,6 +97,16 @@ export function decodeRecord(message: Uint8Array): CandidRecord {
   return value;
 }
 
+/**
+ * Walks all of a message, of any number of values, and throws unless it is well-formed Candid of few types and values: what makes it
+ * safe to give to @dfinity/candid's decoder, which takes seconds for numbers of a megabyte, and for many values of no bytes.
+ *
+ * @throws FormatError
+ */
+export function checkCandid(message: Uint8Array): void {
+  new Decoder(message).walk();
+}
+
 /** Types in the table have their index; primitive ones are negative. */
 type TypeReference = number;
 
@@ -144,10 +154,16 @@ const MOST_FIELDS = 10_000;
 const MOST_ARGUMENTS = 10;
 /** No list that is read has more, and each may be an object. */
 const MOST_ELEMENTS = 100_001;
-/** Between two pauses: some milliseconds for large records. */
-const ELEMENTS_PER_STEP = 200;
 /** A record may hold itself, and take no bytes. */
 const MOST_DEPTH = 50;
+/** Numbers, texts, records and so on, nested ones counted: of a list, of what is done in one go, and of a message that is walked. */
+const MOST_VALUES = 1_000_000;
+const MOST_VALUES_AT_ONCE = 10_000;
+const MOST_VALUES_WALKED = 200_000;
+/** Between two pauses: a millisecond or two. */
+const VALUES_PER_STEP = 2000;
+/** Of LEB128: 2^128 and more, as much as any count of cycles. */
+const MOST_WALKED_NUMBER_BYTES = 19;
 /** A nat of so many bytes of LEB128 fits 64 bits and more. */
 const MOST_NUMBER_BYTES = 10;
 /** What a nat with more counts as: it is too much for whatever it is. */
@@ -159,6 +175,10 @@ class Decoder {
   readonly #types: TableType[] = [];
   /** How many values that take no bytes of their own may still come. */
   #free: number;
+  /** How many values there were, and may be by now. */
+  #values = 0;
+  #mostValues = MOST_VALUES_AT_ONCE;
+  #mostNumberBytes = Number.POSITIVE_INFINITY;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -177,16 +197,34 @@ class Decoder {
     const type = this.#types[this.#onlyType()];
     if (type?.kind !== "vec") return undefined;
     const values: CandidValue[] = [];
+    let step = 0;
     for (let left = this.#elements(); left > 0; left--) {
+      this.#mostValues = Math.min(this.#values + MOST_VALUES_AT_ONCE, MOST_VALUES);
       values.push(this.#value(type.of, 1));
-      if (values.length % ELEMENTS_PER_STEP === 0) yield;
+      if (this.#values - step < VALUES_PER_STEP) continue;
+      step = this.#values;
+      yield;
     }
     this.#end();
     return values;
   }
 
+  /** All values, however many. */
+  walk(): void {
+    this.#mostValues = MOST_VALUES_WALKED;
+    this.#mostNumberBytes = MOST_WALKED_NUMBER_BYTES;
+    for (const type of this.#argumentTypes()) this.#value(type, 0);
+    this.#end();
+  }
+
   /** Reads the types, and that of the only value. */
   #onlyType(): TypeReference {
+    const types = this.#argumentTypes();
+    if (types.length !== 1) throw new FormatError(`the reply has ${types.length} values`);
+    return types[0]!;
+  }
+
+  #argumentTypes(): TypeReference[] {
     if (this.#bytes.toString("latin1", 0, 4) !== "DIDL") throw new FormatError("the reply is no Candid");
     this.#at = 4;
     const types = this.#count(MOST_TYPES, "types");
@@ -199,8 +237,7 @@ class Decoder {
       const parts = "fields" in type ? type.fields.map(([, of]) => of) : [type.of];
       for (const part of parts) this.#mustExist(part);
     }
-    if (argumentTypes.length !== 1) throw new FormatError(`the reply has ${argumentTypes.length} values`);
-    return argumentTypes[0]!;
+    return argumentTypes;
   }
 
   #end(): void {
@@ -238,6 +275,9 @@ class Decoder {
 
   #value(type: TypeReference, depth: number): CandidValue {
     if (depth > MOST_DEPTH) throw new FormatError("the reply is nested too deeply");
+    this.#values += 1;
+    if (this.#values > this.#mostValues)
+      throw new FormatError(`the reply has more than ${this.#mostValues} values`);
     if (type >= 0) return this.#composite(this.#types[type]!, depth);
     const fixed = FIXED_BYTES[type];
     if (fixed !== undefined) return this.#fixed(type, this.#take(fixed));
@@ -343,6 +383,8 @@ class Decoder {
 
   #int(): bigint {
     const number = this.#leb128();
+    // While it is walked only its end counts.
+    if (number === undefined && this.#mostNumberBytes === MOST_WALKED_NUMBER_BYTES) return TOO_MUCH;
     if (number === undefined) throw new FormatError("a number of more than 70 bits");
     return BigInt.asIntN(number.bits, number.value);
   }
@@ -356,6 +398,7 @@ class Decoder {
       const byte = this.#byte();
       if (i < 7) low += (byte & 0x7f) * 2 ** (7 * i);
       else if (i < MOST_NUMBER_BYTES) high |= BigInt(byte & 0x7f) << BigInt(7 * i);
+      if (i >= this.#mostNumberBytes) throw new FormatError(`a number of more than ${i} bytes`);
       if (byte >= 0x80) continue;
       return i < MOST_NUMBER_BYTES ? { value: BigInt(low) + high, bits: 7 * (i + 1) } : undefined;
     }

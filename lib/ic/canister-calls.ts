@@ -16,7 +16,6 @@ import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
 import { fromCall, rejectReason, withMissing } from "./agent-error.ts";
 import { RejectError } from "./call-errors.ts";
-import { checkCbor } from "./cbor-reader.ts";
 import type { BlsVerify } from "./certificate.ts";
 
 /** HTTP's status of a call that goes on. */
@@ -42,26 +41,36 @@ export function queries(agent: HttpAgent, canister: Principal): Call {
  * By update call: every node of the subnet has come to the same reply, and the certificate says so. It takes seconds, and
  * cycles of the canister's.
  *
- * @param blsVerify what is to check the next certificate's signatures; default: @dfinity/agent's own
+ * @param options.blsVerify what is to check the next certificate's signatures; default: @dfinity/agent's own
+ * @param options.effectiveCanisterId through whose subnet the canister is called; default: its own
  */
 export function replicatedCalls(
   agent: HttpAgent,
   canister: Principal,
   rootKey: Uint8Array,
-  blsVerify: () => BlsVerify | undefined = () => undefined,
+  {
+    blsVerify = () => undefined,
+    effectiveCanisterId = canister,
+  }: {
+    readonly blsVerify?: (() => BlsVerify | undefined) | undefined;
+    readonly effectiveCanisterId?: Principal;
+  } = {},
 ): Call {
   return async (method, arg) => {
     try {
-      const { requestId, response } = await agent.call(canister, { methodName: method, arg });
+      const { requestId, response } = await agent.call(canister, {
+        methodName: method,
+        arg,
+        effectiveCanisterId,
+      });
       const { body } = response;
       const verify = blsVerify();
       if (isV3ResponseBody(body)) {
-        checkCbor(body.certificate);
         const certificate = await Certificate.create({
           // A copy: the decoder returns empty leaves for views into a larger buffer.
           certificate: Uint8Array.from(body.certificate),
           rootKey,
-          canisterId: canister,
+          canisterId: effectiveCanisterId,
           ...(verify && { blsVerify: verify }),
         });
         return replyIn(certificate, requestId, canister, method);
@@ -71,12 +80,12 @@ export function replicatedCalls(
       }
       if (response.status !== ACCEPTED)
         throw new FormatError(`HTTP status ${response.status} without a reply`);
-      const { reply } = await pollForResponse(agent, canister, requestId, {
+      const { reply } = await pollForResponse(agent, effectiveCanisterId, requestId, {
         ...(verify && { blsVerify: verify }),
       });
       return Uint8Array.from(reply);
     } catch (error) {
-      const called = { agent, canister };
+      const called = { agent, canister: effectiveCanisterId };
       if (error instanceof RejectError) throw withMissing(error, called);
       if (error instanceof FormatError) throw error;
       const known = fromCall(error, called);

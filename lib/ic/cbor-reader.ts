@@ -116,17 +116,17 @@ export class CborReader {
 /** Deeper than any certificate: a hash tree over 2^64 leaves has 64 levels, of two arrays at most. */
 const MAX_DEPTH = 200;
 
-/**
- * More than any answer of the IC has (the largest are certificates, with some thousand), and few enough that a general
- * decoder has made them all within milliseconds: 4 MB of empty strings take it 17 seconds and a gigabyte.
- */
+/** Few enough that a general decoder has made them all within milliseconds: 4 MB of empty strings take it 17 seconds and a gigabyte. */
 const MAX_ITEMS = 50_000;
 
 /**
  * Walks the whole of `bytes` and throws unless it is one well-formed CBOR item, not too deep and not of too many parts:
- * what makes it safe to give to a general decoder. @throws FormatError
+ * what makes it safe to give to a general decoder.
+ *
+ * @param most how many items it may have
+ * @throws FormatError
  */
-export function checkCbor(bytes: Uint8Array): void {
+export function checkCbor(bytes: Uint8Array, most = MAX_ITEMS): void {
   const reader = new CborReader(bytes);
   // How many items are still to come, on each level.
   const open = [1];
@@ -139,7 +139,7 @@ export function checkCbor(bytes: Uint8Array): void {
     }
     open[top]! -= 1;
     items += 1;
-    if (items > MAX_ITEMS) throw new FormatError(`CBOR of more than ${MAX_ITEMS} parts`);
+    if (items > most) throw new FormatError(`CBOR of more than ${most} parts`);
     const { major, argument } = reader.head();
     if (major === MAJOR_BYTES || major === MAJOR_TEXT) reader.skipString(argument);
     else if (major === MAJOR_ARRAY) open.push(argument);

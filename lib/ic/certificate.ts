@@ -6,7 +6,8 @@ import { blsVerify as verifyBls } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
 import { FormatError, messageOf } from "../errors.ts";
 import { isInRanges } from "./canister-ranges.ts";
-import { CborReader, checkCbor } from "./cbor-reader.ts";
+import { CborReader } from "./cbor-reader.ts";
+import { ANY_ITEM, type CertificateLimits, checkCertificate, ONE_ITEM } from "./certificate-form.ts";
 import { type HashTree, lookupLeaf, readHashTree, rootHash } from "./hash-tree.ts";
 
 export interface CertifiedData {
@@ -66,7 +67,7 @@ export async function verifyCertificate(
 ): Promise<CertifiedData> {
   return accepted(async () => {
     const canister = canisterId.toUint8Array();
-    const { tree, time } = await checked(bytes, { rootKey, canister, age, blsVerify });
+    const { tree, time } = await checked(bytes, ONE_ITEM, { rootKey, canister, age, blsVerify });
     const data = lookupLeaf(tree, ["canister", canister, item]);
     if (data === undefined) throw new FormatError(`it has no ${item.replace("_", " ")}`);
     return { data, time };
@@ -87,7 +88,7 @@ export async function verifyMetadata(
 ): Promise<string | undefined> {
   return accepted(async () => {
     const canister = canisterId.toUint8Array();
-    const { tree } = await checked(bytes, { rootKey, canister, age: "fresh" });
+    const { tree } = await checked(bytes, ANY_ITEM, { rootKey, canister, age: "fresh" });
     return lookupLeaf(tree, ["canister", canister, "metadata", section])?.toString();
   });
 }
@@ -114,7 +115,8 @@ interface Certificate {
   readonly delegation: { readonly subnet: Buffer; readonly certificate: Buffer } | undefined;
 }
 
-async function checked(bytes: Uint8Array, check: Check): Promise<Checked> {
+async function checked(bytes: Uint8Array, limits: CertificateLimits, check: Check): Promise<Checked> {
+  checkCertificate(bytes, limits);
   const certificate = decode(bytes);
   const { delegation } = certificate;
   const key = delegation === undefined ? check.rootKey : await delegatedKey(delegation, check);
@@ -186,9 +188,8 @@ async function isSigned(
   }
 }
 
-/** @throws FormatError */
+/** Decodes what checkCertificate() has walked. @throws FormatError */
 function decode(bytes: Uint8Array): Certificate {
-  checkCbor(bytes);
   const reader = new CborReader(bytes);
   reader.selfDescribed();
   const fields = readFields(reader, {

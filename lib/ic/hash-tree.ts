@@ -17,29 +17,40 @@ export type HashTree =
 /** A witness for one path goes one level down for each label and fork. */
 const MAX_DEPTH = 100;
 
-/** @throws FormatError */
+/** And has few nodes beside it. Nobody has verified what is decoded here, and hashed in one go. */
+const MAX_NODES = 1000;
+const MAX_BYTES = 64 * 1024;
+
+/** @throws FormatError, also when it is larger than a witness for a path */
 export function decodeHashTree(cbor: Uint8Array): HashTree {
+  if (cbor.length > MAX_BYTES) throw new FormatError(`a hash tree of ${cbor.length} bytes`);
   const reader = new CborReader(cbor);
-  const tree = readHashTree(reader);
+  const tree = readNode(reader, 0, { nodes: 0, most: MAX_NODES });
   reader.end();
   return tree;
 }
 
-/** Reads one that is part of something else. @throws FormatError */
+/** Reads one that is part of something else, whose size is bounded (certificate-form.ts). @throws FormatError */
 export function readHashTree(reader: CborReader): HashTree {
-  return readNode(reader, 0);
+  return readNode(reader, 0, { nodes: 0, most: Number.POSITIVE_INFINITY });
 }
 
-function readNode(reader: CborReader, depth: number): HashTree {
+function readNode(reader: CborReader, depth: number, read: { nodes: number; most: number }): HashTree {
+  read.nodes += 1;
+  if (read.nodes > read.most) throw new FormatError(`a hash tree of more than ${read.most} nodes`);
   if (depth > MAX_DEPTH) throw new FormatError("a hash tree nested too deeply");
   const length = reader.array();
   const tag = length > 0 ? reader.unsigned() : -1;
   if (tag === 0 && length === 1) return { kind: "empty" };
   if (tag === 1 && length === 3) {
-    return { kind: "fork", left: readNode(reader, depth + 1), right: readNode(reader, depth + 1) };
+    return {
+      kind: "fork",
+      left: readNode(reader, depth + 1, read),
+      right: readNode(reader, depth + 1, read),
+    };
   }
   if (tag === 2 && length === 3) {
-    return { kind: "labelled", label: reader.bytes(), subtree: readNode(reader, depth + 1) };
+    return { kind: "labelled", label: reader.bytes(), subtree: readNode(reader, depth + 1, read) };
   }
   if (tag === 3 && length === 2) return { kind: "leaf", value: reader.bytes() };
   if (tag === 4 && length === 2) {

@@ -30,6 +30,8 @@ const ROOT_KEY_BYTES = BLS_KEY_PREFIX.length + 96;
 
 /** How long to wait for a local network's status: it answers at once or is not there. */
 const STATUS_TIMEOUT_MS = 5000;
+/** A status is a few names and a key. */
+const MOST_STATUS_BYTES = 64 * 1024;
 
 /** No network answers at its URL. */
 export class NetworkUnreachableError extends UserError {
@@ -141,7 +143,7 @@ export interface NetworkStatus {
 
 /** Asks a network for its status. @param limit milliseconds without a byte. @throws FormatError when what answers is no network; Error when nothing does */
 export async function networkStatus(url: string, limit = STATUS_TIMEOUT_MS): Promise<NetworkStatus> {
-  const response = await boundedFetch(`${url}/api/v2/status`, undefined, limit);
+  const response = await boundedFetch(`${url}/api/v2/status`, undefined, limit, undefined, MOST_STATUS_BYTES);
   if (!response.ok) throw new HttpStatusError(response.status, `HTTP status ${response.status}`);
   const time = new Date(response.headers.get("date") ?? Number.NaN);
   return {

@@ -12,7 +12,7 @@ import type { Log } from "../log.ts";
 import { type BlobStore, type KeptBy, keepRelease } from "../source/kept.ts";
 import type { Release } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
-import { inSteps } from "../steps.ts";
+import { inSteps, letOthers } from "../steps.ts";
 import { type Chunk, keyOf, type Tree } from "../tree/tree.ts";
 import { ageOf } from "./first-release.ts";
 import type { Hydration } from "./hydrate.ts";
@@ -52,6 +52,8 @@ export interface LiveReleaseOptions {
 
 /** How often to keep a snapshot that has not changed: its age is told by what was kept. */
 const KEEP_AGAIN_MS = 10 * 60_000;
+/** Between two pauses: about a millisecond. */
+const CHUNKS_PER_STEP = 1000;
 /** Under which the chunks are pinned. */
 const PIN = "trees";
 
@@ -193,13 +195,13 @@ export class LiveRelease {
   async reserve(next?: ServedRelease): Promise<boolean> {
     const { store, memory } = this.#options;
     const releases = next === undefined ? [this.#now] : [this.#now, next];
-    const chunks = releases.flatMap(({ tree }) => tree.chunks.map((chunk) => tree.known(chunk)));
-    const sizes = sizesOf(chunks);
+    const { keys, sizes } = await inSteps(chunksOf(releases));
     if (store === undefined) return fitInMemory(sizes, memory);
     const fits = store.fits(sizes);
-    const keys = new Set(releases.flatMap(({ release }) => this.#from.source.piecesOf(release)));
-    if (fits) for (const chunk of chunks) if (chunk.sha256 !== undefined) keys.add(keyOf(chunk));
-    this.#isPinned = await store.pin(PIN, keys);
+    const needed = fits ? keys : new Set<string>();
+    for (const { release } of releases)
+      for (const key of this.#from.source.piecesOf(release)) needed.add(key);
+    this.#isPinned = await store.pin(PIN, needed);
     return fits;
   }
 
@@ -216,7 +218,8 @@ export class LiveRelease {
    */
   async isHere(tree: Tree): Promise<boolean> {
     const { store } = this.#options;
-    for (const listed of tree.chunks) {
+    for (const [i, listed] of tree.chunks.entries()) {
+      if (i % CHUNKS_PER_STEP === CHUNKS_PER_STEP - 1) await letOthers();
       const chunk = tree.known(listed);
       if (chunk.sha256 === undefined) return false;
       if (!(await (store?.has(keyOf(chunk), chunk.size) ?? this.#chunks.holds(chunk)))) return false;
@@ -230,7 +233,25 @@ export class LiveRelease {
   }
 }
 
-/** Of all of them in bytes, each once. */
-function sizesOf(chunks: readonly Chunk[]): number[] {
-  return [...new Map(chunks.map((chunk) => [keyOf(chunk), chunk.size])).values()];
+/** The chunks of some trees, each counted once: which have hashes, and the sizes of all of them. In steps: there may be a million. */
+function* chunksOf(
+  releases: readonly ServedRelease[],
+): Generator<void, { keys: Set<string>; sizes: number[] }> {
+  const keys = new Set<string>();
+  const named = new Set<string>();
+  const sizes: number[] = [];
+  let step = 0;
+  for (const { tree } of releases) {
+    for (const listed of tree.chunks) {
+      step += 1;
+      if (step % CHUNKS_PER_STEP === 0) yield;
+      const chunk = tree.known(listed);
+      const key = keyOf(chunk);
+      const those = chunk.sha256 === undefined ? named : keys;
+      if (those.has(key)) continue;
+      those.add(key);
+      sizes.push(chunk.size);
+    }
+  }
+  return { keys, sizes };
 }

@@ -2,12 +2,15 @@
  * What kind of canister it is. A canister that this host has accepted releases from is an icfs canister and no other: no
  * gateway may say that it is one whose bytes are less well proved. Else the canister's interface tells, which is certified, if
  * it is public; else queries that only one kind answers. A query runs no update method, whatever it names.
+ *
+ * A gateway can say "no" to everything. So that a canister is not of a kind is believed only when its subnet has certified it, or a
+ * node has signed it; that it is of one is proved when it is read.
  */
 import type { HttpAgent } from "@dfinity/agent";
 import { IDL } from "@dfinity/candid";
 import { messageOf, UserError } from "../errors.ts";
 import { createAgent, decodeBlob, NO_ARGUMENTS } from "../ic/agent.ts";
-import { ERROR_CODES, HttpStatusError, RejectError } from "../ic/call-errors.ts";
+import { ERROR_CODES, HttpStatusError, RejectError, SYS_TRANSIENT } from "../ic/call-errors.ts";
 import { decodeRecord } from "../ic/candid.ts";
 import { type Call, queries } from "../ic/canister-calls.ts";
 import { verifyMetadata } from "../ic/certificate.ts";
@@ -19,6 +22,7 @@ import { isReplyTooLarge } from "./assets/asset-canister.ts";
 import { fewAttempts } from "./few-attempts.ts";
 import { decodeListing } from "./icboot/icboot-canister.ts";
 import { hasAccepted } from "./icfs/accepted-releases.ts";
+import { MAX_PROOF_BYTES } from "./icfs/query-reader.ts";
 import type { SourceKind } from "./source.ts";
 
 /** Characters of an interface: the largest that people write have some ten thousand. */
@@ -30,6 +34,8 @@ const SILENT: ReadonlySet<string | undefined> = new Set([
   ERROR_CODES.stopped,
   ERROR_CODES.stopping,
 ]);
+/** Nor do those of a node that cannot ask it now (IC interface specification, "Reject codes": fatal, transient and unknown errors). */
+const SYSTEM: ReadonlySet<number> = new Set([1, SYS_TRANSIENT, 6]);
 
 interface Kind {
   readonly kind: SourceKind;
@@ -73,26 +79,38 @@ export async function detectSource(address: ReleaseAddress, requestTimeout: numb
   const { canister, rootKey } = address;
   if (hasAccepted(canister, rootKey)) return "icfs";
   const agent = createAgent({ ...address, verifyQuerySignatures: true, requestTimeout });
-  // What an icfs canister says of itself is certified, or believed in nothing: no node need have signed it.
-  const unsigned = createAgent({ ...address, verifyQuerySignatures: false, requestTimeout });
-  const ask = (kind: Kind) =>
-    fewAttempts(() => probe(kind, queries(kind === ICFS ? unsigned : agent, canister)));
+  // What an icfs canister says of itself is certified, or believed in nothing: for a "yes" no node need have signed.
+  const unsigned = createAgent({
+    ...address,
+    verifyQuerySignatures: false,
+    requestTimeout,
+    mostBytes: MAX_PROOF_BYTES,
+  });
   // Together: most canisters are of this kind, and a gateway may have nothing but queries.
   const [told, icfs] = await Promise.allSettled([
     fewAttempts(() => publicInterface(agent, address)),
-    ask(ICFS),
+    fewAttempts(() => probe(ICFS, queries(unsigned, canister))),
   ]);
   if (told.status === "fulfilled" && told.value !== undefined) return kindOf(address, told.value);
   if (icfs.status === "fulfilled" && icfs.value === "yes") return "icfs";
   if (told.status === "rejected") throw told.reason;
   if (icfs.status === "rejected") throw icfs.reason;
-  const tried = ["its interface is not public", `as icfs: ${icfs.value}`];
-  for (const kind of OTHERS) {
-    const answer = await ask(kind);
+  const tried = ["its interface is not public"];
+  for (const kind of [ICFS, ...OTHERS]) {
+    const answer = await fewAttempts(() => probe(kind, queries(agent, canister))).catch((error) => {
+      throw undecided(error, address, kind);
+    });
     if (answer === "yes") return kind.kind;
     tried.push(`as ${kind.kind}: ${answer}`);
   }
   throw unknown(address, tried);
+}
+
+/** Of the same class, so that who waits for the network knows whether it may be over soon. */
+function undecided(error: unknown, { canister }: ReleaseAddress, { kind, probe }: Kind): unknown {
+  if (!(error instanceof Error) || error instanceof UserError) return error;
+  error.message = `it cannot be told whether ${canister} is of kind ${kind}, since no node's signed answer to "${probe.method}" came: ${error.message}. If you know what it is, say --source icfs, icboot or assets`;
+  return error;
 }
 
 /** By its certified interface. @throws UserError */
@@ -149,13 +167,13 @@ function withoutComments(candid: string): string {
   return text + candid.slice(at);
 }
 
-/** "yes", or what it answers instead. @throws Error when it does not answer */
+/** "yes", or what it answers instead. @throws Error when it does not answer, or its answer says nothing of what it is */
 async function probe({ probe: { method, arg }, check, rejects }: Kind, call: Call): Promise<string> {
   let reply: Uint8Array;
   try {
     reply = await call(method, arg);
   } catch (error) {
-    if (!(error instanceof RejectError) || SILENT.has(error.errorCode)) throw error;
+    if (!(error instanceof RejectError) || SILENT.has(error.errorCode) || SYSTEM.has(error.code)) throw error;
     return rejects(error) ? "yes" : error.message;
   }
   try {

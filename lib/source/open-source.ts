@@ -69,6 +69,6 @@ function callsOf(
     createAgent({ ...address, verifyQuerySignatures: true, requestTimeout: timeout });
   return {
     signed: queries(agent(requestTimeout), canister),
-    replicated: replicatedCalls(agent(CONSENSUS_TIMEOUT_MS), canister, rootKey, blsVerify),
+    replicated: replicatedCalls(agent(CONSENSUS_TIMEOUT_MS), canister, rootKey, { blsVerify }),
   };
 }

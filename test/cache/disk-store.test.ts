@@ -385,3 +385,18 @@ async function eventually(condition: () => Promise<boolean>): Promise<void> {
   }
   throw new Error("waited in vain");
 }
+
+t.test("many are pinned, and read again, in steps", async (t) => {
+  const { store, directory } = await open(t, 100 * KiB);
+  const keys = Array.from({ length: 10_001 }, (_, i) => i.toString(16).padStart(64, "0"));
+  let isDone = false;
+  let turns = 0;
+  const pinning = store.pin("trees", keys).finally(() => {
+    isDone = true;
+  });
+  for (; !isDone; turns++) await new Promise(setImmediate);
+  await pinning;
+  t.ok(turns >= 5);
+  const [pin] = await new Pins(directory).read();
+  t.strictSame(pin?.keys, new Set(keys));
+});

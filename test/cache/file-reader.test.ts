@@ -128,3 +128,23 @@ t.test("a file that is cut very small lets others go on while it is read", async
   t.equal(bytes, extents);
   t.ok(turns >= 10, `they had ${turns} turns`);
 });
+
+t.test("of later files nothing is looked at but what comes next", async (t) => {
+  const { table, chunks, ahead } = chunksOf(Array.from({ length: 1000 }, (_, i) => `chunk ${i}`));
+  let looked = 0;
+  const files = table.map((_, i) => {
+    const file = fileOf(`chunk ${i}`, [[i, 0, `chunk ${i}`.length]]);
+    return {
+      ...file,
+      get extents() {
+        looked += 1;
+        return file.extents;
+      },
+    };
+  });
+  const reader = new FileReader(files, table, chunks);
+  t.equal(looked, 0);
+  t.same(await read(reader, 0), ["chunk 0"]);
+  t.ok(ahead.length >= 1 && looked < 200, `looked ${looked} times`);
+  t.same(await read(reader, 900), ["chunk 900"], "nor need they be read in order");
+});

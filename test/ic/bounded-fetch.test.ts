@@ -61,15 +61,15 @@ t.test("an answer passes with its status and headers", async (t) => {
 
 t.test("a slow answer passes: it is silence that ends a request", async (t) => {
   const url = await serve(t, async (response) => {
-    const body = byteString(45);
+    const body = byteString(49_995);
     for (let i = 0; i < 5; i++) {
       await sleep(150);
-      response.write(body.subarray(10 * i, 10 * i + 10));
+      response.write(body.subarray(10_000 * i, 10_000 * (i + 1)));
     }
     response.end();
   });
   const response = await boundedFetch(url, undefined, 400);
-  t.equal((await response.arrayBuffer()).byteLength, 50);
+  t.equal((await response.arrayBuffer()).byteLength, 50_000);
 });
 
 t.test("silence before, in and at the end of an answer", async (t) => {
@@ -84,17 +84,31 @@ t.test("silence before, in and at the end of an answer", async (t) => {
   }
 });
 
-t.test("a trickle ends as well", async (t) => {
+/** What a request ends with, and after how many seconds of a clock of the test's, when so many bytes arrive each half second. */
+async function dripped(t: Test, bytes: number, path = "", most?: number): Promise<[string, number]> {
   const sent = Promise.withResolvers<ServerResponse>();
   const closed = Promise.withResolvers<void>();
   const url = await serve(t, (response) => {
     response.on("close", () => closed.resolve());
+    // Else the first bytes would come along with the headers.
+    response.flushHeaders();
     sent.resolve(response);
   });
   // A clock of the test's: on a busy machine the pauses between two bytes would be silences.
   const tick = ownClock(t);
-  let arrived = Promise.withResolvers<void>();
-  const answer = boundedFetch(url, undefined, 1000, () => arrived.resolve());
+  let arrived = 0;
+  let wanted = 0;
+  let enough = Promise.withResolvers<void>();
+  const answer = boundedFetch(
+    url + path,
+    undefined,
+    1000,
+    (part) => {
+      arrived += part;
+      if (arrived >= wanted) enough.resolve();
+    },
+    most,
+  );
   let isOver = false;
   const ended = answer.then(
     () => "an answer",
@@ -106,16 +120,32 @@ t.test("a trickle ends as well", async (t) => {
   const response = await sent.promise;
   let seconds = 0;
   for (; seconds < 20 && !isOver; seconds += 0.5) {
-    response.write("x");
-    await Promise.race([arrived.promise, ended]);
-    arrived = Promise.withResolvers();
+    wanted += bytes;
+    response.write(Buffer.alloc(bytes));
+    await Promise.race([enough.promise, ended]);
+    enough = Promise.withResolvers();
     tick(500);
     await new Promise(setImmediate);
   }
-  t.ok(seconds >= 6 && seconds < 20, `after ${seconds} s`);
   response.end();
-  t.equal(await ended, "no answer within 1 s");
+  const why = await ended;
   await closed.promise;
+  return [why, seconds];
+}
+
+t.test("a trickle is no answer, however long it goes on", async (t) => {
+  for (const bytes of [1, 1000]) {
+    const [why, seconds] = await dripped(t, bytes);
+    t.match(why, /^no answer within 1 s, but a trickle of \d+ bytes$/);
+    t.ok(seconds >= 1 && seconds <= 2, `after ${seconds} s`);
+  }
+});
+
+t.test("what is no trickle ends as well, and what is small sooner", async (t) => {
+  t.match(await dripped(t, 10_000), ["no whole answer within 6 s"]);
+  t.match(await dripped(t, 10_000, "read_state"), ["no whole answer within 2 s"]);
+  t.match(await dripped(t, 3000, "", 1000_000), ["no whole answer within 2 s"]);
+  t.match(await dripped(t, 3000, "", 5000), ["an answer of over 5000 bytes is too large"]);
 });
 
 t.test("answers that are too large, or packed", async (t) => {

@@ -2,7 +2,13 @@
 import { IDL } from "@dfinity/candid";
 import fc from "fast-check";
 import t from "tap";
-import { type CandidRecord, CandidVariant, decodeRecord, decodeRecords } from "../../lib/ic/candid.ts";
+import {
+  type CandidRecord,
+  CandidVariant,
+  decodeRecord,
+  decodeRecords,
+  decodingRecords,
+} from "../../lib/ic/candid.ts";
 
 const COMPASS = IDL.Variant({ north: IDL.Null, south: IDL.Nat });
 const INNER = IDL.Record({ name: IDL.Text, sizes: IDL.Vec(IDL.Nat) });
@@ -116,4 +122,23 @@ t.test("hostile bytes cost nothing", async (t) => {
     t.throws(() => decodeRecord(hex(bytes)), { name: "FormatError" }, name);
     t.ok(performance.now() - start < 1000, `${name}: at once`);
   }
+});
+
+t.test("a list is decoded in steps of few values, however they are nested", async (t) => {
+  const BUSHY = IDL.Vec(IDL.Record({ key: IDL.Text, encodings: IDL.Vec(IDL.Record({ n: IDL.Nat8 })) }));
+  const list = (elements: number, encodings: number) => {
+    const element = { key: "k", encodings: Array.from({ length: encodings }, () => ({ n: 1 })) };
+    return new Uint8Array(IDL.encode([BUSHY], [Array.from({ length: elements }, () => element)]));
+  };
+  const turns = (message: Uint8Array) => {
+    let yields = 0;
+    for (const _ of decodingRecords(message)) yields += 1;
+    return yields;
+  };
+  t.equal(turns(list(10, 10)), 0);
+  // 400,000 values.
+  t.ok(turns(list(100, 2000)) >= 99);
+  t.ok(turns(list(40_000, 4)) >= 190);
+  t.throws(() => turns(list(1, 6000)), /more than 10000 values/);
+  t.throws(() => turns(list(600, 1000)), /more than 1000000 values/);
 });

@@ -94,3 +94,16 @@ t.test("what is no hash tree", async (t) => {
   t.throws(() => decodeHashTree(Buffer.alloc(0)), { name: "FormatError" });
   t.throws(() => decodeHashTree(Buffer.alloc(1_000_000, 0x83)), { name: "FormatError" });
 });
+
+t.test("a tree larger than a witness is refused before it is hashed", async (t) => {
+  const bushy = (leaves: number): Node =>
+    leaves === 1 ? [3, new Uint8Array()] : [1, bushy(leaves >> 1), bushy(leaves - (leaves >> 1))];
+  t.doesNotThrow(() => decodeHashTree(encode(bushy(500))));
+  t.throws(() => decodeHashTree(encode(bushy(501))), {
+    name: "FormatError",
+    message: /more than 1000 nodes/,
+  });
+  t.throws(() => decodeHashTree(encode([3, new Uint8Array(65_536)])), {
+    message: /a hash tree of 6554\d bytes/,
+  });
+});

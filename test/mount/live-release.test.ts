@@ -209,3 +209,20 @@ t.test(
     t.equal(live.isKept, true, "without a disk nobody has asked for that");
   },
 );
+t.test("a large release is reserved, and looked for, in steps: readers need not wait", async (t) => {
+  const chunks = Array.from({ length: 20_000 }, (_, i) => chunkOf(`large ${i}`));
+  const { live, onDisk } = liveOf(mountedOf(A, treeOf(...chunks)), { capacity: 1e9 });
+  for (const chunk of chunks) onDisk.add(keyOf(chunk));
+  const turnsOf = async (work: Promise<boolean>) => {
+    let turns = 0;
+    let isDone = false;
+    void work.finally(() => {
+      isDone = true;
+    });
+    for (; !isDone; turns++) await new Promise(setImmediate);
+    t.equal(await work, true);
+    return turns;
+  };
+  t.ok((await turnsOf(live.reserve())) >= 20);
+  t.ok((await turnsOf(live.isHere(live.now.tree))) >= 19);
+});

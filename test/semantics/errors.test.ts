@@ -96,6 +96,10 @@ aboveTransports(
     const { port } = silent.address() as { port: number };
     const busy = await startFaultProxy(t, c.url);
     busy.fault = () => ({ status: 503 });
+    const dripping = await startFaultProxy(t, c.url);
+    dripping.fault = () => "drip";
+    const drippingAll = await startFaultProxy(t, c.url);
+    Object.assign(drippingAll, { fault: dripping.fault, everywhere: true });
     const key = ["--root-key", Buffer.from(c.rootKey).toString("hex")];
     const networks: [name: string, options: string[], message: RegExp][] = [
       ["nobody listens", ["--network", "http://127.0.0.1:1"], /no network answers at http:\/\/127.0.0.1:1/],
@@ -106,6 +110,13 @@ aboveTransports(
         /timed? ?out|no answer/,
       ],
       ["a gateway that is busy", ["--network", busy.url], /HTTP status 503/],
+      ["a gateway that drips", ["--network", dripping.url], /no answer within 1 s, but a trickle/],
+      ["one whose every answer drips", ["--network", drippingAll.url], /no answer within 5 s, but a trickle/],
+      [
+        "the same, and the key is known",
+        ["--network", drippingAll.url, ...key],
+        /no answer within 1 s, but a tr/,
+      ],
     ];
     await Promise.all(
       networks.map(async ([name, options, message]) => {

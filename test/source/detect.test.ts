@@ -1,7 +1,7 @@
 /** What kind of canister it is: found out by what is certified, else by queries, and never by an update. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Actor, type HttpAgent } from "@dfinity/agent";
+import { Actor, Cbor, type HttpAgent } from "@dfinity/agent";
 import { Ed25519KeyIdentity } from "@dfinity/identity";
 import { Principal } from "@dfinity/principal";
 import t from "tap";
@@ -10,6 +10,7 @@ import { createAgent } from "../../lib/ic/agent.ts";
 import { detectSource } from "../../lib/source/detect.ts";
 import { startAssets } from "../support/assets.ts";
 import { startCanister } from "../support/canister-network.ts";
+import { type Fault, type FaultProxy, faultFor, startFaultProxy } from "../support/fault-proxy.ts";
 import { icbootWasm, startIcboot } from "../support/icboot.ts";
 import { installCanister, replaceCanister } from "../support/networks.ts";
 
@@ -104,6 +105,63 @@ t.test("what the network says is told by its codes, and never by words of the ca
   await stop(canister);
   await t.rejects(detect(canister), { name: "RejectError", errorCode: "IC0508" });
 });
+
+/** What a gateway says that nobody has signed: that there is no such method. @param answer the node's own */
+function unsignedNo(answer: Buffer, keepsSignature: boolean): Buffer {
+  const { signatures } = Cbor.decode<{ signatures: unknown }>(Uint8Array.from(answer));
+  const no = {
+    status: "rejected",
+    reject_code: 3,
+    reject_message: "Canister has no query method 'release'.",
+    error_code: "IC0536",
+  };
+  return Buffer.from(Cbor.encode(keepsSignature ? { ...no, signatures } : no));
+}
+
+t.test(
+  'a "no" that nobody has signed does not make a canister one whose bytes are less well proved',
+  async (t) => {
+    const icboot = await startIcboot(t);
+    const assets = await startAssets(t);
+    const hidden = (proxy: FaultProxy, method: string, no: Fault) => {
+      proxy.everywhere = true;
+      proxy.fault = (path, body) => {
+        if (path.endsWith("/read_state") && body.includes("candid:service")) return { status: 404 };
+        return path.endsWith("/query") ? faultFor(method, () => no)(path, body) : "none";
+      };
+    };
+    for (const [kind, one, method] of [
+      ["icfs", c, "release"],
+      ["assets", assets, "certified_tree"],
+      ["icboot", icboot, "listing"],
+    ] as const) {
+      const proxy = await startFaultProxy(t, one.network.url);
+      const address = {
+        network: { ...one.network, url: proxy.url },
+        rootKey: one.rootKey,
+        canister: one.canister,
+      };
+      hidden(proxy, method, "none");
+      t.equal(await detectSource(address, REQUEST_TIMEOUT), kind, `${kind}: its interface is not public`);
+      for (const keepsSignature of [false, true]) {
+        hidden(proxy, method, (answer) => unsignedNo(answer, keepsSignature));
+        const name = `${kind}: ${keepsSignature ? "signed, but not that" : "unsigned"}`;
+        const said = {
+          name: "SignatureError",
+          message: /cannot be told whether .*say --source icfs, icboot or assets/,
+        };
+        await t.rejects(detectSource(address, REQUEST_TIMEOUT), said, name);
+        await t.rejects(
+          detectSource({ ...address, release: 1 }, REQUEST_TIMEOUT),
+          said,
+          `${name}, CANISTER@1`,
+        );
+      }
+      hidden(proxy, method, { status: 400, body: "no query method" });
+      await t.rejects(detectSource(address, REQUEST_TIMEOUT), { name: "HttpStatusError" }, `${kind}: HTTP`);
+    }
+  },
+);
 
 async function stop(canister_id: Principal): Promise<void> {
   const management = Actor.createActor<{ stop_canister(request: object): Promise<void> }>(

@@ -9,7 +9,7 @@ import type { Test } from "./icfs.ts";
 
 /**
  * What happens to a request. `silence`: nothing, and the connection stays open. `stall`: half of the answer, and then
- * silence. `drop`: the connection ends instead.
+ * silence. `drip`: a byte every tenth of a second. `drop`: the connection ends instead.
  * `lost`: it is carried out, and the connection ends instead of the answer. A status: it is not carried out. A function
  * makes another answer of the true one.
  */
@@ -18,6 +18,7 @@ export type Fault =
   | "flip"
   | "silence"
   | "stall"
+  | "drip"
   | "drop"
   | "lost"
   | "truncate"
@@ -30,6 +31,8 @@ export interface FaultProxy {
   readonly url: string;
   /** Decides for each query and each call that comes in, given the request's path and bytes; everything else passes. */
   fault: (path: string, body: Buffer) => Fault;
+  /** Whether everything else that is asked for has the faults as well: the status, and what is certified. */
+  everywhere: boolean;
   /** Ends every connection, whatever is asked for: there is no network. */
   down: boolean;
   /** Queries that came in. */
@@ -62,6 +65,7 @@ export async function startFaultProxy(t: Test, target: string): Promise<FaultPro
   const proxy: FaultProxy = {
     url: "",
     fault: () => "none",
+    everywhere: false,
     down: false,
     queries: 0,
     calls: 0,
@@ -97,7 +101,7 @@ async function forward(
   const isCall = path.endsWith("/call");
   if (isQuery) proxy.queries += 1;
   if (isCall) proxy.calls += 1;
-  const fault = isQuery || isCall ? proxy.fault(path, body) : "none";
+  const fault = isQuery || isCall || proxy.everywhere ? proxy.fault(path, body) : "none";
   if (fault === "silence") {
     silent.add(outgoing);
     return;
@@ -132,9 +136,18 @@ async function forward(
   } else if (fault === "stall") {
     silent.add(outgoing);
     outgoing.write(bytes.subarray(0, bytes.length >> 1));
+  } else if (fault === "drip") {
+    drip(outgoing, bytes);
   } else {
     outgoing.end(bytes);
   }
+}
+
+function drip(outgoing: ServerResponse, bytes: Buffer): void {
+  outgoing.flushHeaders();
+  let at = 0;
+  const timer = setInterval(() => outgoing.write(bytes.subarray(at, ++at)), 100);
+  outgoing.on("close", () => clearInterval(timer));
 }
 
 /**

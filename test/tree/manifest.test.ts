@@ -3,7 +3,7 @@ import fc from "fast-check";
 import t from "tap";
 import { FormatError } from "../../lib/errors.ts";
 import { type Entry, MANIFEST_PREFIX, type Manifest } from "../../lib/tree/manifest.ts";
-import { decodeManifest } from "../../lib/tree/manifest-decoder.ts";
+import { decodeManifest, decodingManifest } from "../../lib/tree/manifest-decoder.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { brokenManifests, file, HASH, manifestOf } from "../support/manifests.ts";
 
@@ -178,4 +178,22 @@ t.test("links made to be slow are refused, and soon", async (t) => {
     entries.push({ kind: "symlink", path: `m${String(i).padStart(4, "0")}`, modified: 0n, target: "l37" });
   }
   t.throws(() => decodeManifest(bytesOf(manifestOf(entries))), { message: /too many steps to follow/ });
+});
+
+t.test("what is decoded is decoded in steps, also where one file has all extents there are", async (t) => {
+  const chunks = Array.from({ length: 40_000 }, () => ({ sha256: HASH, size: 1 }));
+  const extents = chunks.map((_, chunk) => ({ chunk, offset: 0, length: 1 }));
+  const whole: Entry = {
+    kind: "file",
+    path: "a",
+    modified: 0n,
+    size: chunks.length,
+    sha256: HASH,
+    executable: false,
+    extents,
+  };
+  const bytes = bytesOf({ chunks, entries: [whole] });
+  let turns = 0;
+  for (const _ of decodingManifest(bytes)) turns += 1;
+  t.ok(turns >= 40 + 2 * 10, `${turns} turns: for each thousand chunks, and twice for each 4,000 extents`);
 });

@@ -9,7 +9,7 @@ import { fewAttempts } from "../few-attempts.ts";
 import type { Pieces } from "../source.ts";
 import { trustingReader } from "./accepted-releases.ts";
 import { ancestors } from "./chain.ts";
-import { type BlsVerifier, IcfsReader } from "./query-reader.ts";
+import { type BlsVerifier, IcfsReader, MAX_PROOF_BYTES } from "./query-reader.ts";
 import { type Head, MissingChunkError, type ReleaseReader, type VerifiedHeader } from "./release-reader.ts";
 
 /** @param requestTimeout milliseconds for one request */
@@ -19,8 +19,9 @@ export function openReader(
   blsVerify?: BlsVerifier,
 ): ReleaseReader {
   // Query signatures are off: whatever this agent fetches is certified or hash-chained, which is stronger.
-  const agent = createAgent({ ...address, verifyQuerySignatures: false, requestTimeout });
-  return new IcfsReader(agent, address.canister, address.rootKey, blsVerify);
+  const options = { ...address, verifyQuerySignatures: false, requestTimeout };
+  const proofAgent = createAgent({ ...options, mostBytes: MAX_PROOF_BYTES });
+  return new IcfsReader(createAgent(options), address.canister, address.rootKey, blsVerify, proofAgent);
 }
 
 /** A release that the subnet's certificate proves, directly or through its successors. */

@@ -23,30 +23,42 @@ import { type Head, MissingChunkError, type ReleaseReader } from "./release-read
 /** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
 const PARALLEL_PIECES = 16;
 
+/**
+ * Of a proof: a header of a thousand pieces has 35 KB, a witness some hundred bytes, a certificate some thousand. (Their own limits
+ * are where they are decoded.)
+ */
+export const MAX_PROOF_BYTES = 256 * 1024;
+
 /** What is to check the next certificate's signatures; undefined: @dfinity/agent's own. */
 export type BlsVerifier = () => BlsVerify | undefined;
 
 export class IcfsReader implements ReleaseReader {
   readonly #agent: HttpAgent;
+  readonly #proofAgent: HttpAgent;
   readonly #canister: Principal;
   readonly #rootKey: Uint8Array;
   readonly #blsVerify: BlsVerifier;
 
-  /** @param agent without query signatures: all that it fetches is certified or hash-chained */
+  /**
+   * @param agent without query signatures: all that it fetches is certified or hash-chained
+   * @param proofAgent for what has MAX_PROOF_BYTES at most
+   */
   constructor(
     agent: HttpAgent,
     canister: Principal,
     rootKey: Uint8Array,
     blsVerify: BlsVerifier = () => undefined,
+    proofAgent: HttpAgent = agent,
   ) {
     this.#agent = agent;
+    this.#proofAgent = proofAgent;
     this.#canister = canister;
     this.#rootKey = rootKey;
     this.#blsVerify = blsVerify;
   }
 
   async head(): Promise<Head | undefined> {
-    return this.#verified(await this.#query("release", NO_ARGUMENTS), "fresh");
+    return this.#verified(await this.#query("release", NO_ARGUMENTS, undefined, this.#proofAgent), "fresh");
   }
 
   async restore(proof: Uint8Array): Promise<Head> {
@@ -56,6 +68,7 @@ export class IcfsReader implements ReleaseReader {
   }
 
   async #verified(reply: Uint8Array, age: "fresh" | "any"): Promise<Head | undefined> {
+    if (reply.length > MAX_PROOF_BYTES) throw new FormatError(`a proof of ${reply.length} bytes`);
     const proof = decodeProof(reply);
     const certified = await verifyCertificate(
       proof.certificate,
@@ -137,9 +150,14 @@ export class IcfsReader implements ReleaseReader {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  async #query(method: string, arg: Uint8Array, received?: Received): Promise<Uint8Array> {
+  async #query(
+    method: string,
+    arg: Uint8Array,
+    received?: Received,
+    agent = this.#agent,
+  ): Promise<Uint8Array> {
     try {
-      return await queryBlob(this.#agent, this.#canister, method, arg, received);
+      return await queryBlob(agent, this.#canister, method, arg, received);
     } catch (error) {
       if (!(error instanceof RejectError)) throw error;
       const { code, errorCode, reason } = error;

@@ -3,6 +3,8 @@ import type { HttpAgent } from "@dfinity/agent";
 import t from "tap";
 import { createAgent, NO_ARGUMENTS } from "../../../lib/ic/agent.ts";
 import { IcfsReader } from "../../../lib/source/icfs/query-reader.ts";
+import { canisterId, certify, newBlsKey } from "../../support/certificates.ts";
+import { encodeHeader } from "../../support/headers.ts";
 import {
   ICFS_WASM,
   type StartedCanister,
@@ -11,6 +13,7 @@ import {
   treeOf,
 } from "../../support/icfs-canister.ts";
 import { NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "../../support/networks.ts";
+import { proofOf, sourceOfReply } from "../../support/proofs.ts";
 
 /** What stands between the canister's reply (a method's Candid) and the reader. */
 type Tamper = (method: string, reply: Uint8Array) => Uint8Array;
@@ -59,6 +62,35 @@ function clockOff(RealDate: DateConstructor, offset: number): DateConstructor {
     }
   } as DateConstructor;
 }
+
+t.test("a proof that no canister of ours makes is refused before it is decoded or hashed", async (t) => {
+  const canister = canisterId(3);
+  const root = newBlsKey();
+  const header = encodeHeader({ number: 1 });
+  const certificate = certify({ canister, data: Buffer.alloc(32), root });
+  const source = (proof: Buffer) => sourceOfReply(proof, canister, root.publicKey);
+  // A million empty leaves under as many forks.
+  const bushy = Buffer.concat([
+    Buffer.alloc(2_000_000, Buffer.from("8301", "hex")),
+    Buffer.alloc(1_000_000, 0x81),
+  ]);
+  await t.rejects(source(proofOf({ header, witness: bushy, certificate })).head(), {
+    message: /a proof of 3\d+ bytes/,
+  });
+  for (const [witness, message] of [
+    [Buffer.alloc(100_000), /a hash tree of 100000 bytes/],
+    [Buffer.concat([bushy.subarray(0, 60_000)]), /a hash tree nested too deeply/],
+  ] as const) {
+    await t.rejects(source(proofOf({ header, witness, certificate })).head(), {
+      name: "FormatError",
+      message,
+    });
+  }
+  await t.rejects(source(Buffer.alloc(256 * 1024 + 1)).head(), {
+    name: "FormatError",
+    message: /a proof of/,
+  });
+});
 
 const REFUSAL = /^(VerificationError|FormatError)$/;
 

@@ -1,0 +1,80 @@
+/** A canister's own interface: replies that would keep a general decoder busy never get there, and good ones are what they were. */
+import type { HttpAgent } from "@dfinity/agent";
+import { IDL } from "@dfinity/candid";
+import { Principal } from "@dfinity/principal";
+import t from "tap";
+import { actorOf } from "../../lib/ic/actor.ts";
+
+const canisterId = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
+
+interface Methods {
+  status(): Promise<{ cycles: bigint; held: BigUint64Array }>;
+  roles(): Promise<[Principal, unknown][]>;
+  nothing(): Promise<undefined>;
+}
+
+const STATUS = IDL.Record({ cycles: IDL.Nat, held: IDL.Vec(IDL.Nat64) });
+const ROLES = IDL.Vec(IDL.Tuple(IDL.Principal, IDL.Variant({ reader: IDL.Null })));
+
+/** The methods of a canister whose nodes answer every query with this Candid. */
+function answering(reply: Uint8Array): Methods {
+  const query = async () => ({ status: "replied", reply: { arg: reply } });
+  return actorOf<Methods>(
+    () =>
+      IDL.Service({
+        status: IDL.Func([], [STATUS], ["query"]),
+        roles: IDL.Func([], [ROLES], ["query"]),
+        nothing: IDL.Func([], [], ["query"]),
+      }),
+    { agent: { query } as unknown as HttpAgent, canisterId },
+  );
+}
+
+const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
+/** An unsigned LEB128 of so many bytes. */
+const longNumber = (bytes: number) => Buffer.concat([Buffer.alloc(bytes - 1, 0xff), Buffer.from([1])]);
+
+t.test("a reply is read as the interface says", async (t) => {
+  const cycles = 2n ** 127n;
+  const { status } = answering(IDL.encode([STATUS], [{ cycles, held: [1n, 2n] }]));
+  t.match(await status(), { cycles, held: new BigUint64Array([1n, 2n]) });
+  const { roles } = answering(IDL.encode([ROLES], [[[canisterId, { reader: null }]]]));
+  t.equal((await roles())[0]![0].toText(), canisterId.toText());
+  t.equal(await answering(IDL.encode([], [])).nothing(), undefined);
+  // What a later version of the canister says beside it is left alone.
+  const more = IDL.Record({ cycles: IDL.Nat, held: IDL.Vec(IDL.Nat64), new: IDL.Int });
+  const later = answering(IDL.encode([more], [{ cycles, held: [], new: -5n }]));
+  t.match(await later.status(), { cycles });
+});
+
+t.test("replies that cost a decoder seconds are refused before it gets them", async (t) => {
+  const many = { cycles: 1n, held: Array.from({ length: 90_000 }, (_, i) => BigInt(i)) };
+  t.equal(
+    (await answering(IDL.encode([STATUS], [many])).status()).held.length,
+    90_000,
+    "as long as it may be",
+  );
+  const status = "4449444c 02 6c02 dac8f69b02 7d dd97f7b10a 01 6d78 01 00";
+  const bombs: Record<string, Buffer> = {
+    "a number of cycles of 900 KB": Buffer.concat([
+      IDL.encode([IDL.Record({ cycles: IDL.Nat })], [{ cycles: 0n }]).slice(0, -1),
+      longNumber(900_000),
+    ]),
+    "another number, which nobody asked for": Buffer.concat([hex("4449444c 00 01 7c"), longNumber(900_000)]),
+    "a vector of 2^31 nulls": hex("4449444c 01 6d7f 01 00 ffffffff07"),
+    "a thousand vectors of 100,000 nulls": hex(`4449444c 02 6d01 6d7f 01 00 e807 ${"a08d06".repeat(1000)}`),
+    "300,000 empty vectors": Buffer.concat([
+      hex("4449444c 03 6d01 6d02 6d7e 01 00 03"),
+      ...Array.from({ length: 3 }, () => Buffer.concat([hex("a08d06"), Buffer.alloc(100_000)])),
+    ]),
+    "a record that holds itself": hex("4449444c 01 6c01 0000 01 00"),
+    "more than a megabyte": Buffer.concat([hex("4449444c 01 6d7b 01 00 80897a"), Buffer.alloc(2_000_000)]),
+    "no Candid": hex("00"),
+    "half a status": hex(status),
+    "of another type": Buffer.from(IDL.encode([IDL.Text], ["no"])),
+  };
+  for (const [name, reply] of Object.entries(bombs)) {
+    await t.rejects(answering(reply).status(), { name: "FormatError" }, name);
+    await t.rejects(answering(reply).roles(), { name: "FormatError" }, name);
+  }
+});
