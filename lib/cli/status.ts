@@ -88,7 +88,8 @@ function text(status: MountStatus): string {
 
 function diskText(disk: NonNullable<MountStatus["disk"]>): string {
   const counts = `${megabytes(disk.bytesRead)} read, ${megabytes(disk.bytesWritten)} written, ${disk.corrupt} corrupt chunks found`;
-  const used = disk.used === undefined ? "" : `; takes ${megabytes(disk.used)} of ${limitText(disk.capacity)}`;
+  const used =
+    disk.used === undefined ? "" : `; takes ${megabytes(disk.used)} of ${limitText(disk.capacity)}`;
   const problem = disk.problem === undefined ? "" : `; cannot be written to: ${disk.problem}`;
   return `${disk.directory}: ${counts}${used}${problem}`;
 }
