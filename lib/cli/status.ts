@@ -103,10 +103,10 @@ function answeredText({ checkedAt }: MountStatus): string {
 
 function diskText(disk: NonNullable<MountStatus["disk"]>): string {
   const counts = `${megabytes(disk.bytesRead)} read, ${megabytes(disk.bytesWritten)} written, ${disk.corrupt} corrupt chunks found`;
-  const problem = disk.problem === undefined ? "" : `; cannot be written to: ${disk.problem}`;
   const used =
-    disk.used === undefined ? "" : `${megabytes(disk.used)} of ${limitText(disk.capacity)} taken, `;
-  return `${disk.directory}: ${used}${counts}${problem}`;
+    disk.used === undefined ? "" : `; takes ${megabytes(disk.used)} of ${limitText(disk.capacity)}`;
+  const problem = disk.problem === undefined ? "" : `; cannot be written to: ${disk.problem}`;
+  return `${disk.directory}: ${counts}${used}${problem}`;
 }
 
 function progressText({ files, filesDone, bytes, bytesDone }: NonNullable<MountStatus["hydration"]>): string {

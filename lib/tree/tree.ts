@@ -100,6 +100,11 @@ class MutableNode implements TreeNode {
   }
 }
 
+/** A node with nothing below it any more: its release is gone. */
+export function withoutChildren({ index, entry, subdirectories }: TreeNode): TreeNode {
+  return { index, entry, children: NO_CHILDREN, subdirectories };
+}
+
 /** Shared by all that are no directory, and never added to. */
 const NO_CHILDREN: Map<string, TreeNode> = new Map();
 
@@ -160,6 +165,12 @@ export class Tree {
       if (nodes.length % ENTRIES_PER_STEP === 0) yield;
     }
     return new Tree(nodes, content, totals);
+  }
+
+  /** A tree of nothing, with what the extents of this one's files point into: for a file that is still read when its release is gone. */
+  withoutNodes(): Tree {
+    const root = new MutableNode(0, { kind: "directory", path: "", modified: this.root.entry.modified });
+    return new Tree([root], { chunks: this.chunks, entries: [], known: this.known }, { files: 0, bytes: 0 });
   }
 
   /**

@@ -23,14 +23,14 @@ export interface Span {
 /** A file that somebody has open. */
 export class FileContents {
   readonly file: TreeFile;
-  /** Of the release that the file was opened in; it is read to its end from that. */
-  readonly #tree: Tree;
+  /** Of the release that the file was opened in, of which no more is held: it is read to its end from those. */
+  readonly #chunks: readonly Chunk[];
   /** Where each extent begins in the file. */
   readonly #starts: Float64Array;
 
   constructor(file: TreeFile, tree: Tree) {
     this.file = file;
-    this.#tree = tree;
+    this.#chunks = tree.chunks;
     this.#starts = new Float64Array(file.extents.length);
     let start = 0;
     for (const [i, { length }] of file.extents.entries()) {
@@ -50,13 +50,13 @@ export class FileContents {
 
   /** The chunk that an extent lies in. */
   chunkOf(extent: number): Chunk {
-    return this.#tree.chunks[this.file.extents[extent]!.chunk]!;
+    return this.#chunks[this.file.extents[extent]!.chunk]!;
   }
 
   /** The chunks behind one of the file's extents in the release's order, which is that in which files need them. */
   chunksBehind(extent: number, count: number): readonly Chunk[] {
     const next = this.file.extents[extent]!.chunk + 1;
-    return this.#tree.chunks.slice(next, next + count);
+    return this.#chunks.slice(next, next + count);
   }
 
   /**

@@ -11,7 +11,14 @@
 
 import type { Release } from "../../source/source.ts";
 import { parentPath } from "../../tree/rules.ts";
-import type { Chunk, Tree, TreeEntry, TreeFile, TreeNode } from "../../tree/tree.ts";
+import {
+  type Chunk,
+  type Tree,
+  type TreeEntry,
+  type TreeFile,
+  type TreeNode,
+  withoutChildren,
+} from "../../tree/tree.ts";
 import { type Dirent, type Inode, ROOT_INODE } from "./filesystem.ts";
 
 /** A verified release as it is served. */
@@ -100,7 +107,7 @@ export class Inodes {
   get(inode: Inode): Located | undefined {
     const node = this.#current.get(inode);
     if (node !== undefined) return this.#located(node);
-    return this.#gone.get(inode) ?? this.#heldInodes.get(inode);
+    return this.#heldInodes.get(inode) ?? this.#gone.get(inode);
   }
 
   #located(node: TreeNode): Located {
@@ -243,9 +250,21 @@ export class Inodes {
     }
     return (mountedOn) => {
       const ways = this.#ways(mountedOn);
+      const served = withoutNodes(this.#served);
       for (const inode of this.#retained) {
-        const located = current.has(inode) ? undefined : this.get(inode);
-        if (located !== undefined) this.#gone.set(inode, located);
+        if (current.has(inode)) continue;
+        const node = this.#current.get(inode);
+        const held = this.#heldInodes.get(inode);
+        if (node !== undefined) {
+          this.#gone.set(inode, { node: withoutChildren(node), served, since: this.#since[node.index]! });
+        } else if (held !== undefined) {
+          const { since } = held;
+          this.#gone.set(inode, {
+            node: withoutChildren(held.node),
+            served: withoutNodes(held.served),
+            since,
+          });
+        }
       }
       for (const inode of this.#gone.keys()) if (current.has(inode)) this.#gone.delete(inode);
       this.#served = next;
@@ -256,6 +275,11 @@ export class Inodes {
       return this.#hold(ways);
     };
   }
+}
+
+/** What is needed of a release that is not live any more. Somebody may hold a file of each that there ever was, and all of their trees would stay. */
+function withoutNodes({ release, tree }: ServedRelease): ServedRelease {
+  return { release, tree: tree.withoutNodes() };
 }
 
 /** When a release came, in nanoseconds since 1970: the time of its root, or, where nobody keeps it, that of who says what is there. */

@@ -1,8 +1,11 @@
 /** The file system over a tree, held against a plain model: buffers by path. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import t from "tap";
 import { type FileSystem, FsError, ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
 import { TreeFileSystem } from "../../../lib/fs/view/tree-filesystem.ts";
+import { atOnce } from "../../../lib/steps.ts";
 import type { Entry } from "../../../lib/tree/manifest.ts";
 import { type Chunk, type Chunks, Tree, type TreeContent } from "../../../lib/tree/tree.ts";
 import { served } from "../../support/served.ts";
@@ -444,4 +447,40 @@ t.test("a read ends in time, into however many chunks its bytes are cut", async 
   const then = asked;
   await new Promise((resolve) => setTimeout(resolve, 100));
   t.ok(asked <= then + 16, "and nobody asks for more");
+});
+
+t.test("who holds a file open holds no more of its release than its chunks", async (t) => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const bytes = Buffer.from("abcdefg");
+  const chunks: Chunks = { get: async () => bytes, prefetch() {} };
+  const entries = [directory("d"), ...crumbs(10, numbered(1)).entries];
+  let first: Tree | undefined = Tree.of({ chunks: numbered(1), entries }, 0n);
+  const tree = new WeakRef(first);
+  const fileSystem = new TreeFileSystem(served(first, 1), chunks, { canister: "aaaaa-aa", listXattrs: true });
+  first = undefined;
+  const inode = fileSystem.lookup(ROOT_INODE, "file");
+  const gone = fileSystem.lookup(ROOT_INODE, "d");
+  for (const known of [inode, gone]) fileSystem.retain(known);
+  const handle = open(fileSystem, inode);
+  const before = [fileSystem.getattr(inode), fileSystem.getattr(gone)];
+  for (let number = 2; number < 4; number++) {
+    const next = Tree.of(crumbs(3 * number, numbered(1)), BigInt(number));
+    atOnce(fileSystem.prepare(served(next, number)))([]);
+  }
+  for (let i = 0; i < 10 && tree.deref() !== undefined; i++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+  }
+  t.equal(tree.deref(), undefined);
+  t.equal(Buffer.concat(await fileSystem.read(handle, 0, 100)).toString(), "abcdefgabc");
+  t.same([fileSystem.getattr(inode), fileSystem.getattr(gone)], before);
+  t.equal(fileSystem.getxattr(inode, "user.icfs.release").toString(), "1");
+  const again = open(fileSystem, inode);
+  t.equal(
+    Buffer.concat(await fileSystem.read(again, 8, 100)).toString(),
+    "bc",
+    "it can be opened again as well",
+  );
+  t.same(fileSystem.readdir(gone), []);
 });
