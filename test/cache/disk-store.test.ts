@@ -265,14 +265,16 @@ t.test(
 );
 
 t.test("where it cannot be known what mounts need, nothing is evicted", async (t) => {
-  const { store, directory } = await open(t, 30 * KiB);
+  // Of three chunks with their directories, in blocks of 4 KiB.
+  const capacity = 60 * KiB;
+  const { store, directory } = await open(t, capacity);
   const chunks = Array.from({ length: 3 }, () => chunk());
   for (const { key, bytes } of chunks) await store.write(key, bytes);
   await store.pin("trees", [chunks[0]!.key, chunks[1]!.key]);
   const [name] = await readdir(join(directory, "pins"));
   for (const length of [0, 1, 33, 63]) {
     await truncate(join(directory, "pins", name!), length);
-    const other = await open(t, 30 * KiB, directory);
+    const other = await open(t, capacity, directory);
     const { key, bytes } = chunk();
     await other.store.write(key, bytes);
     t.match(
