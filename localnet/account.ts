@@ -60,12 +60,13 @@ export class Account {
 
   /** @param cycles negative: what the canister has spent itself */
   add(cycles: bigint): void {
-    this.#cycles += cycles;
+    const sum = this.#cycles + cycles;
+    this.#cycles = sum > 0n ? sum : 0n;
   }
 
   /** Takes what something has cost; what is not there cannot be taken. */
   charge(cost: bigint): void {
-    this.#cycles = cost < this.#cycles ? this.#cycles - cost : 0n;
+    this.add(-cost);
   }
 
   /** @throws RejectError when to pay so much would freeze the canister, or it is frozen */

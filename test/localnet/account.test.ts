@@ -72,4 +72,7 @@ t.test("what things cost", async (t) => {
   t.equal(account.cycles, 2n);
   account.charge(3n);
   t.equal(account.cycles, 0n);
+  account.add(7n);
+  account.add(-8n);
+  t.equal(account.cycles, 0n, "nor spent");
 });
