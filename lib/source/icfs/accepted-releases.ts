@@ -43,8 +43,13 @@ function directory(): string {
 
 /** Nobody else may say what was accepted, or take it away. @throws UserError */
 function mustBeOurs(): void {
-  mustBeOwn(dirname(directory()), SET_ANOTHER);
-  mustBeOwn(directory(), SET_ANOTHER);
+  try {
+    mustBeOwn(dirname(directory()), SET_ANOTHER);
+    mustBeOwn(directory(), SET_ANOTHER);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`cannot read what was accepted before: ${messageOf(error)}; ${SET_ANOTHER}`);
+  }
 }
 
 /** What this host has accepted, canister by canister. @throws UserError */
@@ -310,7 +315,7 @@ async function locked<T>(what: string, work: () => Promise<T>): Promise<T> {
     for (let at = directory(); isNew && at !== dirname(at); at = dirname(at)) {
       await syncDirectory(dirname(at)).catch(() => {});
     }
-    return await withLock(join(directory(), "lock"), work);
+    return await withLock(`${directory()}.lock`, work);
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw new UserError(`${what}: ${messageOf(error)}; make ${directory()} writable, or set XDG_STATE_HOME`);
