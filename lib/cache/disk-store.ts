@@ -5,7 +5,7 @@
  *
  *     DIRECTORY/chunks/ab/ab12...   chunks
  *     DIRECTORY/proofs/NAME         small files: what proves a release (lib/source/kept.ts)
- *     DIRECTORY/proofs/lock         held while one of them is looked at and replaced
+ *     DIRECTORY/proofs.lock         held while one of them is looked at and replaced
  *     DIRECTORY/pins/...            what live mounts need (pins.ts)
  *
  * Any number of processes may share a directory, also from containers; none is in charge. Files appear under their names whole, or not at all,
@@ -183,7 +183,7 @@ export class DiskStore {
     const directory = join(this.directory, "proofs");
     try {
       makeDirectory(directory, 0o700);
-      await withLock(join(directory, "lock"), async () => {
+      await withLock(`${directory}.lock`, async () => {
         const before = await this.readBlob(name);
         if (before !== undefined && !(await replaces(before))) return;
         await replaceFile(join(directory, name), bytes);

@@ -1,12 +1,12 @@
 /** icfs trust: which releases this host has accepted, and the way out when a canister was reinstalled on purpose. */
 import { createHash } from "node:crypto";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { UserError } from "../errors.ts";
 import { parseCanisterId } from "../ic/agent.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import { jsonLine, oneLine } from "../log.ts";
 import { type AcceptedRelease, acceptedReleases, resetTrust } from "../source/icfs/accepted-releases.ts";
-import { flag, option } from "./options.ts";
+import { flag } from "./options.ts";
 
 export function trustCommand(): Command {
   const command = new Command("trust").description("the releases that this host has accepted");
@@ -20,7 +20,8 @@ export function trustCommand(): Command {
     .description("forget a canister: the next release it shows is accepted, whatever was there before")
     .argument("<canister>", "canister id")
     .addOption(
-      option(
+      // Without a variable: who has set one for all commands has not said that the other networks' are to stay.
+      new Option(
         "--network <network>",
         "only there: ic, local, a URL, or 16 digits, as `trust show` has it; default: on all networks",
       ),

