@@ -61,7 +61,7 @@ export function makeOwnDirectory(path: string, otherwise: string): void {
 
 /**
  * Whether a directory, if it is there, is this user's, and nobody else can put anything in it. In /tmp and the like others may have made it, or a
- * link to what is this user's. Links of root's are the administrator's.
+ * link to what is this user's. Links of root's are the administrator's, and a user may have moved to another disk what is his own.
  *
  * @param otherwise what somebody is to do who cannot have it that way
  * @throws UserError
@@ -69,7 +69,7 @@ export function makeOwnDirectory(path: string, otherwise: string): void {
 export function mustBeOwn(path: string, otherwise: string): void {
   const link = lstatSync(path, { throwIfNoEntry: false });
   if (link === undefined) return;
-  if (link.isSymbolicLink() && link.uid !== 0) {
+  if (link.isSymbolicLink() && link.uid !== 0 && link.uid !== process.geteuid!()) {
     throw new UserError(`${path} is a symbolic link, and others may have made it: ${otherwise}`);
   }
   const found = link.isSymbolicLink() ? statSync(path) : link;
