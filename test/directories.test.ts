@@ -1,8 +1,8 @@
 /** Directories that are made where they are missing, and what is said where they cannot be: on a disk that is read-only, in /proc. */
-import { mkdir, stat, symlink, writeFile } from "node:fs/promises";
+import { lchown, mkdir, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { makeDirectory } from "../lib/directories.ts";
+import { makeDirectory, mustBeOwn } from "../lib/directories.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "./support/icfs.ts";
 
 t.test("it is made, with those above it", async (t) => {
@@ -57,4 +57,21 @@ t.test("on a disk that is read-only, each says so, and of which directory", asyn
     });
     t.match(result, { code: 1, stdout: "", stderr: message }, args.join(" "));
   }
+});
+
+t.test("a user may have put his own directory elsewhere, and linked to it; nobody else may", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const [own, link] = [join(directory, "own"), join(directory, "link")];
+  await mkdir(own, { mode: 0o700 });
+  await symlink(own, link);
+  const { geteuid } = process;
+  t.teardown(() => void Object.assign(process, { geteuid }));
+  Object.assign(process, { geteuid: () => 1234 });
+  for (const path of [own, link]) await lchown(path, 1234, 1234);
+  t.doesNotThrow(() => mustBeOwn(link, "choose another"));
+  await lchown(link, 5678, 5678);
+  t.throws(() => mustBeOwn(link, "choose another"), {
+    name: "UserError",
+    message: /link is a symbolic link, and others may have made it: choose another$/,
+  });
 });
