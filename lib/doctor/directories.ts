@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { checkPrivate } from "../cache/cache-directory.ts";
 import { storedChunks } from "../cache/disk-space.ts";
 import { messageOf } from "../errors.ts";
-import { limitText, megabytes } from "../units.ts";
+import { limitText, sizeText } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
 /** statfs(2)'s numbers for file systems that are gone with the next boot. */
@@ -68,7 +68,7 @@ async function room(directory: string, existing: string, capacity: number): Prom
   const { type, bavail, bsize } = await statfs(existing);
   const used = (await storedChunks(directory, false)).reduce((sum, { size }) => sum + size, 0);
   const free = bavail * bsize;
-  const numbers = `${megabytes(used)} kept, ${megabytes(free)} free, and at most ${limitText(capacity)} are kept (--max-cache-size)`;
+  const numbers = `${sizeText(used)} kept, ${sizeText(free)} free, and at most ${limitText(capacity)} are kept (--max-cache-size)`;
   if (used + free < capacity) {
     return warn(`${numbers}: the disk would be full before`, "make room there, or lower --max-cache-size");
   }
