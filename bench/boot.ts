@@ -12,7 +12,7 @@ import { mountsBelow, run } from "../demo/process.ts";
 import { secondsSince } from "../demo/report.ts";
 import { makeTree } from "../demo/tree.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
-import { megabytes } from "../lib/units.ts";
+import { sizeText } from "../lib/units.ts";
 import { type BootTimes, bootFrom, readFrom } from "./boot/measure.ts";
 import { mountTree, type PublishedTree, startNetwork } from "./dnsmasq/icfs.ts";
 import { median, sorted, spread } from "./median.ts";
@@ -124,7 +124,7 @@ function resultOf(taken: ReadonlyMap<string, Taken[]>): Result {
   return {
     title: "A whole PXE boot",
     about:
-      `An emulated machine (QEMU without KVM) boots Debian's installer from dnsmasq: ${names.length} files, ${megabytes(bytes)}, by ` +
+      `An emulated machine (QEMU without KVM) boots Debian's installer from dnsmasq: ${names.length} files, ${sizeText(bytes)}, by ` +
       `TFTP, from a directory in memory and from mounts of a canister ${LATENCY_MS} ms and ${MIB_PER_SECOND} MiB/s away, each mounted just ` +
       `before with nothing kept from earlier. ${values.runs} runs, each way in turn in each. By default a mount fetches its release on its own ` +
       `(--prefetch all) from when it is there; the machine asks for its first file ${median(before).toFixed(1)} s after power-on.`,

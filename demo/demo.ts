@@ -11,7 +11,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { megabytes } from "../lib/units.ts";
+import { sizeText } from "../lib/units.ts";
 import { boot } from "./boot.ts";
 import { deploy, type Mount, mount, mountLog, publish, type Statistics, startLocalnet } from "./icfs.ts";
 import { interruptible } from "./interruptible.ts";
@@ -73,7 +73,7 @@ async function mountCanister(
     "publish",
     () => publish(tree, canister, url, options),
     ({ release, files, bytes, chunks }) =>
-      `release ${release}: ${files} files, ${megabytes(bytes)} in ${chunks} chunks`,
+      `release ${release}: ${files} files, ${sizeText(bytes)} in ${chunks} chunks`,
   );
   await mkdir(mountpoint);
   const mounted = await report.stage(
@@ -95,13 +95,13 @@ async function bootFrom(root: string, { workspace, processes, report, signal }: 
   });
   report.line();
   report.line(`The installer's first screen, ${seconds.toFixed(1)} s after switching the machine on.`);
-  report.line(`TFTP: ${names.length} files, ${megabytes(bytes)} to ${GUEST_ADDRESS}`);
+  report.line(`TFTP: ${names.length} files, ${sizeText(bytes)} to ${GUEST_ADDRESS}`);
 }
 
 function tellStatistics(report: Report, statistics: Statistics): void {
   const { release, header, chunksVerified, bytesVerified, cacheHits, cacheMisses } = statistics;
   report.line(`From the canister: release ${release}, ${header}`);
-  report.line(`${chunksVerified} chunks, ${megabytes(bytesVerified)} verified`);
+  report.line(`${chunksVerified} chunks, ${sizeText(bytesVerified)} verified`);
   report.line(`The cache answered ${cacheHits} of ${cacheHits + cacheMisses} reads`);
 }
 

@@ -1,7 +1,7 @@
 /** Numbers as people read and write them. Scripts get plain ones (--json). */
 
-/** 1.2 kB, 34.5 MB, 107.4 GB: decimal, as network speeds are. */
-export function megabytes(bytes: number): string {
+/** A number of bytes for people: 1.2 kB, 34.5 MB, 107.4 GB; decimal, as network speeds are. */
+export function sizeText(bytes: number): string {
   const [unit, size] = (
     [
       ["TB", 1e12],

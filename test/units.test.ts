@@ -1,14 +1,14 @@
 import t from "tap";
-import { ageText, limitText, megabytes, parseBytes, parseDuration, parseMebibytes } from "../lib/units.ts";
+import { ageText, limitText, parseBytes, parseDuration, parseMebibytes, sizeText } from "../lib/units.ts";
 
 t.test("sizes for people", async (t) => {
-  t.equal(megabytes(0), "0.0 kB");
-  t.equal(megabytes(1), "0.0 kB");
-  t.equal(megabytes(1_234), "1.2 kB");
-  t.equal(megabytes(999_949), "999.9 kB");
-  t.equal(megabytes(1_000_000), "1.0 MB");
-  t.equal(megabytes(36_550_000_000), "36.5 GB");
-  t.equal(megabytes(2_000_000_000_000), "2.0 TB");
+  t.equal(sizeText(0), "0.0 kB");
+  t.equal(sizeText(1), "0.0 kB");
+  t.equal(sizeText(1_234), "1.2 kB");
+  t.equal(sizeText(999_949), "999.9 kB");
+  t.equal(sizeText(1_000_000), "1.0 MB");
+  t.equal(sizeText(36_550_000_000), "36.5 GB");
+  t.equal(sizeText(2_000_000_000_000), "2.0 TB");
 });
 
 t.test("limits, as they were set", async (t) => {

@@ -1,5 +1,5 @@
 /** The scenarios as a result that people read. */
-import { megabytes } from "../../lib/units.ts";
+import { sizeText } from "../../lib/units.ts";
 import type { Table } from "../result.ts";
 import type { Measured, Summary } from "./measure.ts";
 
@@ -49,7 +49,7 @@ function cells({ name, dhcp, dns, tftp, release }: Measured, local: Measured): s
     ...times(dhcp, local.dhcp),
     ...times(dns, local.dns),
     String(lost(dhcp, dns)),
-    ...[megabytes(tftp.bytes), String(tftp.files), String(failed), String(release ?? "")],
+    ...[sizeText(tftp.bytes), String(tftp.files), String(failed), String(release ?? "")],
   ];
 }
 

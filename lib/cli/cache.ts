@@ -8,7 +8,7 @@ import { cacheDirectory } from "../directories.ts";
 import { UserError } from "../errors.ts";
 import { createLog, jsonLine } from "../log.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
-import { megabytes } from "../units.ts";
+import { sizeText } from "../units.ts";
 import { flag, option } from "./options.ts";
 
 interface CacheOptions {
@@ -62,9 +62,9 @@ async function list({ cacheDir, json }: CacheOptions): Promise<void> {
     console.log(jsonLine({ directory: cacheDir, chunks: chunks.length, bytes, pins }));
     return;
   }
-  console.log(`${cacheDir}: ${chunks.length} chunks, ${megabytes(bytes)}`);
+  console.log(`${cacheDir}: ${chunks.length} chunks, ${sizeText(bytes)}`);
   for (const pin of pins) {
-    console.log(`pinned by process ${pin.pid}: ${pin.chunks} chunks, ${megabytes(pin.bytes)} of them here`);
+    console.log(`pinned by process ${pin.pid}: ${pin.chunks} chunks, ${sizeText(pin.bytes)} of them here`);
   }
 }
 
@@ -74,7 +74,7 @@ async function clear({ cacheDir, json }: CacheOptions): Promise<void> {
   for (const chunk of chunks) await removeChunk(chunk);
   const bytes = sum(chunks.map(({ taken }) => taken));
   if (json) console.log(jsonLine({ chunks: chunks.length, bytes }));
-  else console.log(`threw away ${chunks.length} chunks, ${megabytes(bytes)}`);
+  else console.log(`threw away ${chunks.length} chunks, ${sizeText(bytes)}`);
 }
 
 async function verify({ cacheDir, json }: CacheOptions): Promise<void> {
@@ -93,7 +93,7 @@ async function verify({ cacheDir, json }: CacheOptions): Promise<void> {
   const { corrupt } = store.statistics;
   if (json) console.log(jsonLine({ chunks: chunks.length, bytes, corrupt }));
   else if (corrupt === 0)
-    console.log(`all ${chunks.length} chunks, ${megabytes(bytes)}, are what they should be`);
+    console.log(`all ${chunks.length} chunks, ${sizeText(bytes)}, are what they should be`);
   if (corrupt > 0)
     throw new UserError(`${corrupt} of ${chunks.length} chunks were damaged, and were thrown away`);
 }

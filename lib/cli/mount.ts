@@ -8,7 +8,7 @@ import { takeNotifySocket } from "../mount/report/systemd.ts";
 import { isBackgroundChild, notifyReady, runInBackground } from "../process/daemon.ts";
 import { exitProcess } from "../process/exit.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
-import { ageText, megabytes } from "../units.ts";
+import { ageText, sizeText } from "../units.ts";
 import { checkOrder } from "./argument-order.ts";
 import { splitOptions } from "./mount-helper.ts";
 import { refusalOf } from "./mount-helper-written.ts";
@@ -84,7 +84,7 @@ function report(
   announce(
     json
       ? jsonLine({ ...mounted, pid })
-      : `mounted ${namedInWords(mounted)} of ${canister} at ${mountpoint}: ${files} files, ${megabytes(bytes)}, ${VOUCHED[verified]}`,
+      : `mounted ${namedInWords(mounted)} of ${canister} at ${mountpoint}: ${files} files, ${sizeText(bytes)}, ${VOUCHED[verified]}`,
   );
 }
 

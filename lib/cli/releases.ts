@@ -10,7 +10,7 @@ import { patientReader } from "../publish/patience.ts";
 import { ancestors } from "../source/icfs/chain.ts";
 import { openHead, openReader } from "../source/icfs/open-release.ts";
 import type { VerifiedHeader } from "../source/icfs/release-reader.ts";
-import { megabytes } from "../units.ts";
+import { sizeText } from "../units.ts";
 import { REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { reader } from "./calls.ts";
 import { flag, type NetworkOptions, withNetwork } from "./options.ts";
@@ -84,7 +84,7 @@ function describe({ release, header, state, publishedAt, publisher, files, bytes
     `release ${release} (${state})`,
     `  header     ${header}`,
     `  published  ${publishedAt} by ${publisher}`,
-    `  tree       ${files} files, ${megabytes(bytes)}`,
+    `  tree       ${files} files, ${sizeText(bytes)}`,
     ...(note === "" ? [] : [`  note       ${oneLine(note)}`]),
   ].join("\n");
 }

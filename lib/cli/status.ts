@@ -7,7 +7,7 @@ import { jsonLine, oneLine } from "../log.ts";
 import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
-import { ageText, limitText, megabytes } from "../units.ts";
+import { ageText, limitText, sizeText } from "../units.ts";
 import { flag } from "./options.ts";
 
 /** Whether a network has been replaced is worth so long a wait, and no longer. */
@@ -62,7 +62,7 @@ function text(status: MountStatus): string {
       status.release === undefined ? "snapshot" : "release",
       `${status.release ?? status.snapshot?.slice(0, 16)} of ${status.canister} (${status.header ?? status.snapshot})`,
     ],
-    ["content", `${status.files} files, ${megabytes(status.bytes)}${status.hydrated ? ", all here" : ""}`],
+    ["content", `${status.files} files, ${sizeText(status.bytes)}${status.hydrated ? ", all here" : ""}`],
     ["verified", VOUCHED[status.verified]],
     ["hydration", hydration && !status.hydrated ? progressText(hydration) : undefined],
     [
@@ -73,15 +73,15 @@ function text(status: MountStatus): string {
     ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",
-      `${status.openFiles} files open, ${readers.opens} opens, ${megabytes(readers.bytes)} read, ${readers.errors} errors`,
+      `${status.openFiles} files open, ${readers.opens} opens, ${sizeText(readers.bytes)} read, ${readers.errors} errors`,
     ],
     [
       "cache",
-      `${cache.hits} hits in memory, ${cache.diskHits} on disk, ${cache.misses} misses; ${megabytes(cache.memoryUsed)} of ${limitText(cache.memory)} in memory`,
+      `${cache.hits} hits in memory, ${cache.diskHits} on disk, ${cache.misses} misses; ${sizeText(cache.memoryUsed)} of ${limitText(cache.memory)} in memory`,
     ],
     [
       "fetched",
-      `${cache.chunksVerified} chunks, ${megabytes(cache.bytesVerified)}, all verified; ${cache.failures} attempts failed`,
+      `${cache.chunksVerified} chunks, ${sizeText(cache.bytesVerified)}, all verified; ${cache.failures} attempts failed`,
     ],
     ["queue", `${cache.underWay} chunks under way`],
     ["outage", cache.failingSince && `cold reads fail at once since ${cache.failingSince}`],
@@ -102,13 +102,12 @@ function answeredText({ checkedAt }: MountStatus): string {
 }
 
 function diskText(disk: NonNullable<MountStatus["disk"]>): string {
-  const counts = `${megabytes(disk.bytesRead)} read, ${megabytes(disk.bytesWritten)} written, ${disk.corrupt} corrupt chunks found`;
-  const used =
-    disk.used === undefined ? "" : `; takes ${megabytes(disk.used)} of ${limitText(disk.capacity)}`;
+  const counts = `${sizeText(disk.bytesRead)} read, ${sizeText(disk.bytesWritten)} written, ${disk.corrupt} corrupt chunks found`;
+  const used = disk.used === undefined ? "" : `; takes ${sizeText(disk.used)} of ${limitText(disk.capacity)}`;
   const problem = disk.problem === undefined ? "" : `; cannot be written to: ${disk.problem}`;
   return `${disk.directory}: ${counts}${used}${problem}`;
 }
 
 function progressText({ files, filesDone, bytes, bytesDone }: NonNullable<MountStatus["hydration"]>): string {
-  return `${filesDone} of ${files} files, ${megabytes(bytesDone)} of ${megabytes(bytes)}`;
+  return `${filesDone} of ${files} files, ${sizeText(bytesDone)} of ${sizeText(bytes)}`;
 }

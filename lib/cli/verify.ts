@@ -18,7 +18,7 @@ import { IcfsRelease } from "../source/icfs/source.ts";
 import type { Release, SourceKind, Verification } from "../source/source.ts";
 import { nameOf, namesOf, type ReleaseNames, VOUCHED } from "../source/words.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
-import { megabytes } from "../units.ts";
+import { sizeText } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
 import { parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
@@ -126,7 +126,7 @@ function report(
   else if (problems.length + lines.length > 0) console.log([...problems.map(oneLine), ...lines].join("\n"));
   else {
     console.log(
-      `${name} (${release.hash.toString("hex")}) is all right: ${files} files, ${megabytes(bytes)}, ${chunks} chunks verified, ${VOUCHED[verified]}${same.join("")}`,
+      `${name} (${release.hash.toString("hex")}) is all right: ${files} files, ${sizeText(bytes)}, ${chunks} chunks verified, ${VOUCHED[verified]}${same.join("")}`,
     );
   }
   if (problems.length > 0 || (differences !== undefined && !areNone(differences))) {

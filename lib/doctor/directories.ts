@@ -5,7 +5,7 @@ import { checkPrivate } from "../cache/cache-directory.ts";
 import { stored } from "../cache/disk-space.ts";
 import { mustBeOwn } from "../directories.ts";
 import { messageOf } from "../errors.ts";
-import { limitText, megabytes } from "../units.ts";
+import { limitText, sizeText } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
 /** statfs(2)'s numbers for file systems that are gone with the next boot. */
@@ -74,7 +74,7 @@ async function room(directory: string, existing: string, capacity: number): Prom
   const { type, bavail, bsize } = await statfs(existing);
   const { taken: used } = await stored(directory, false);
   const free = bavail * bsize;
-  const numbers = `${megabytes(used)} kept, ${megabytes(free)} free, and at most ${limitText(capacity)} are kept (--max-cache-size)`;
+  const numbers = `${sizeText(used)} kept, ${sizeText(free)} free, and at most ${limitText(capacity)} are kept (--max-cache-size)`;
   if (used + free < capacity) {
     return warn(`${numbers}: the disk would be full before`, "make room there, or lower --max-cache-size");
   }

@@ -9,7 +9,7 @@ import { hexOf } from "../tree/hash.ts";
 import { MAX_CHUNK_BYTES, MAX_EXTENTS, MAX_MANIFEST_BYTES, MAX_MANIFEST_PIECES } from "../tree/limits.ts";
 import type { ChunkReference, Entry, Manifest } from "../tree/manifest.ts";
 import { encodeManifest } from "../tree/manifest-encoder.ts";
-import { limitText, megabytes } from "../units.ts";
+import { limitText, sizeText } from "../units.ts";
 import { bytesOfFile, readAt } from "./file-bytes.ts";
 import { cutManifest, PACK_TARGET_BYTES, Packer, type Piece, packOf } from "./packing.ts";
 import type { Problems } from "./problems.ts";
@@ -206,7 +206,7 @@ function checkLimits({ entries }: Manifest, pieces: readonly UploadChunk[]): voi
   const bytes = pieces.reduce((sum, { size }) => sum + size, 0);
   if (bytes > MAX_MANIFEST_BYTES || pieces.length > MAX_MANIFEST_PIECES) {
     throw new UserError(
-      `the tree's manifest has ${megabytes(bytes)} in ${pieces.length} pieces, over the limit of ${limitText(MAX_MANIFEST_BYTES)} in ${MAX_MANIFEST_PIECES}: use shorter paths, or publish less at once`,
+      `the tree's manifest has ${sizeText(bytes)} in ${pieces.length} pieces, over the limit of ${limitText(MAX_MANIFEST_BYTES)} in ${MAX_MANIFEST_PIECES}: use shorter paths, or publish less at once`,
     );
   }
 }

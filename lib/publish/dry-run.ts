@@ -6,7 +6,7 @@ import { icfsCanister } from "../icfs-canister.ts";
 import { oneLine } from "../log.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
-import { megabytes } from "../units.ts";
+import { sizeText } from "../units.ts";
 import type { UploadChunk } from "./chunker.ts";
 import { checkNote, type PlanOptions, planPublication } from "./plan.ts";
 import { arrow, type CopiedLink } from "./scan.ts";
@@ -78,13 +78,13 @@ async function missingFrom(
 /** What would change, a line each, and the result in a sentence. */
 export function describeDryRun(result: DryRun): string {
   const { newest, files, bytes, chunksToUpload, bytesToUpload, differences } = result;
-  const what = `${files} files, ${megabytes(bytes)}`;
+  const what = `${files} files, ${sizeText(bytes)}`;
   return [
     ...differenceLines(differences),
     ...readingLines(result.copiedLinks, result.privateFiles),
     newest !== null && areNone(differences)
       ? `nothing would change: release ${newest} has this tree, ${what}`
-      : `would publish release ${(newest ?? 0) + 1}: ${what}; to upload: ${chunksToUpload} chunks, ${megabytes(bytesToUpload)}`,
+      : `would publish release ${(newest ?? 0) + 1}: ${what}; to upload: ${chunksToUpload} chunks, ${sizeText(bytesToUpload)}`,
   ].join("\n");
 }
 

@@ -1,6 +1,6 @@
 /** How far long work has come: a bar on a terminal, plain lines elsewhere. Always on stderr: stdout is for results. */
 import { SingleBar } from "cli-progress";
-import { megabytes } from "../units.ts";
+import { sizeText } from "../units.ts";
 
 export interface Progress {
   /** Begins a stage of `total` bytes; undefined: one of names, and nobody knows how many. */
@@ -32,7 +32,7 @@ const BYTES = "{stage} [{bar}] {percentage}% {done} of {all}, {eta_formatted} le
 const NAMES = "{stage} {done}";
 
 function doneText(done: number, total: number | undefined): string {
-  return total === undefined ? `${done} names` : megabytes(done);
+  return total === undefined ? `${done} names` : sizeText(done);
 }
 
 class BarProgress implements Progress {
@@ -61,7 +61,7 @@ class BarProgress implements Progress {
     this.#bar = this.#barOf(total === undefined ? NAMES : BYTES);
     this.#total = total;
     this.#done = 0;
-    const all = total === undefined ? "" : megabytes(total);
+    const all = total === undefined ? "" : sizeText(total);
     this.#bar.start(total ?? 1, 0, { stage: stage.padEnd(9), done: doneText(0, total), all });
   }
 
@@ -93,14 +93,14 @@ class LineProgress implements Progress {
     this.#done = 0;
     this.#lastLine = Date.now();
     // Names are listed within a moment, mostly.
-    if (total !== undefined) this.#stream.write(`${stage}: ${megabytes(total)}\n`);
+    if (total !== undefined) this.#stream.write(`${stage}: ${sizeText(total)}\n`);
   }
 
   add(count: number): void {
     this.#done += count;
     if (Date.now() - this.#lastLine < LINE_INTERVAL_MS) return;
     this.#lastLine = Date.now();
-    const of = this.#total === undefined ? "" : ` of ${megabytes(this.#total)}`;
+    const of = this.#total === undefined ? "" : ` of ${sizeText(this.#total)}`;
     this.#stream.write(`${this.#stage}: ${doneText(this.#done, this.#total)}${of}\n`);
   }
 

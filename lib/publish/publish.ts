@@ -9,7 +9,7 @@ import { type IcfsCanister, icfsCanister } from "../icfs-canister.ts";
 import { type Deed, explained } from "../refusals.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { areNone } from "../tree/diff.ts";
-import { megabytes } from "../units.ts";
+import { sizeText } from "../units.ts";
 import type { UploadChunk } from "./chunker.ts";
 import { patientReader } from "./patience.ts";
 import { checkNote, type PlanOptions, planPublication } from "./plan.ts";
@@ -149,7 +149,7 @@ function releaseAndHeader({ header, hash }: VerifiedHeader): { release: number; 
 /** The result in a sentence. */
 export function describePublication(publication: Publication): string {
   const { changed, release, header, files, bytes, chunksUploaded, bytesUploaded } = publication;
-  const what = `${files} files, ${megabytes(bytes)}`;
+  const what = `${files} files, ${sizeText(bytes)}`;
   if (!changed) return `nothing changed: release ${release} (${header}) has this tree, ${what}`;
-  return `published release ${release} (${header}): ${what}; uploaded ${chunksUploaded} chunks, ${megabytes(bytesUploaded)}`;
+  return `published release ${release} (${header}): ${what}; uploaded ${chunksUploaded} chunks, ${sizeText(bytesUploaded)}`;
 }

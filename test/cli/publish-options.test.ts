@@ -155,10 +155,14 @@ t.test("an icfs canister", async (t) => {
     const said = `icfs: of the 8 files of release ${before} this removes 5: f0, f1, f2, f3, f4\n`;
     t.match(await p.publish("--dry-run"), { code: 0, stderr: said });
 
-    /** On a terminal, at which somebody types. */
-    const typed = (text: string) => {
+    /** On a terminal, at which somebody types when asked: what is typed before, a terminal may take for something else. */
+    const typed = async (text: string) => {
       const command = `${BIN} publish ${p.tree} ${c.canister}`;
-      return run("bash", ["-c", `printf '${text}' | script -qec '${command}' /dev/null`], { env: c.env });
+      const shown = join(c.directory, "shown");
+      await rm(shown, { force: true });
+      const asked = `until grep -qs y/N '${shown}'; do sleep 0.1; done`;
+      const typing = `{ ${asked}; printf '${text}'; } | script -qefc '${command}' '${shown}'`;
+      return run("bash", ["-c", typing], { env: c.env });
     };
     for (const answer of ["n\\n", "\\n", "what\\n", "\\004"]) {
       const { code, stdout } = await typed(answer);

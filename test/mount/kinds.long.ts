@@ -14,6 +14,7 @@ import t, { type Test } from "tap";
 import { type Fault, type FaultProxy, faultFor } from "../support/fault-proxy.ts";
 import {
   type AnyMountable,
+  type Mounted,
   startMountable,
   startMountableAssets,
   startMountableIcboot,
@@ -135,6 +136,19 @@ testTrust("every byte, by way of ls, cat and verify as well", async (t, { option
   t.equal((await sh("python3", "-c", xattr, file, "user.icfs.verified")).stdout, `${verified}\n`);
   await eventually("all is here", async () => (await mounted.status()).hydrated);
   t.equal((await sh("python3", "-c", xattr, file, "user.icfs.sha256")).stdout.trim(), sum.split(" ")[0]);
+
+  const listing = `import os, sys
+for path in sys.argv[1:]:
+  print([(name, len(os.getxattr(path, name)) > 0) for name in os.listxattr(path) if name.startswith("user.icfs.")] != [])`;
+  const attributes = (at: Mounted["at"]) => sh("python3", "-c", listing, at("sizes/1"), at("deep"));
+  t.match(await attributes(mounted.at), { code: 0, stdout: "False\nFalse\n" }, "attributes are not listed");
+  const lists = await c.mount("--list-xattrs", ...mounting);
+  t.match(
+    await attributes(lists.at),
+    { code: 0, stdout: "True\nTrue\n" },
+    "with --list-xattrs they are, and can be read",
+  );
+  await lists.umount();
 
   const listed = await c.icfs(["ls", c.id, "-R", "--json", ...options]);
   t.match(JSON.parse(listed.stdout), { source, verified });

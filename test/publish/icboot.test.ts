@@ -53,6 +53,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     const { stdout, stderr } = await published(c, tree, "--json");
     t.same(JSON.parse(stdout), {
       source: "icboot",
+      loops: ["boot.d/all", "boot.d/up/er", "deep/er/all", "deep/er/up"],
       files: names,
       bytes,
       stale: [],

@@ -7,7 +7,7 @@ import { UserError } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import { oneLine } from "../../log.ts";
 import { areNone, type Differences, differenceLines } from "../../tree/diff.ts";
-import { megabytes } from "../../units.ts";
+import { sizeText } from "../../units.ts";
 import { readingLines } from "../dry-run.ts";
 import { LOOK_PAUSE_MS, LOOKS } from "../patience.ts";
 import type { PlanOptions } from "../plan.ts";
@@ -118,12 +118,12 @@ async function readBack(call: Call, sent: readonly PlainFile[], progress: Progre
 export function describeFiles(result: IcbootPublication): string {
   const { files, bytes, filesUploaded, bytesUploaded } = result;
   if (filesUploaded === 0) return `nothing changed: ${whatIsThere(result)}`;
-  return `published ${files} files, ${megabytes(bytes)}; uploaded ${filesUploaded} files, ${megabytes(bytesUploaded)}`;
+  return `published ${files} files, ${sizeText(bytes)}; uploaded ${filesUploaded} files, ${sizeText(bytesUploaded)}`;
 }
 
 /** Of a canister to which nothing has to be sent. */
 function whatIsThere({ files, bytes, stale }: Common): string {
-  const own = `${files} files, ${megabytes(bytes)}`;
+  const own = `${files} files, ${sizeText(bytes)}`;
   if (stale.length === 0) return `the canister has this tree, ${own}`;
   if (files === 0) return `there is nothing to publish, and the canister's ${stale.length} files stay`;
   return `the canister has these ${own}, and ${stale.length} others, which stay`;
@@ -139,7 +139,7 @@ export function describeDryRunOfFiles(result: IcbootDryRun): string {
     ...readingLines(copiedLinks, privateFiles),
     areNone(differences)
       ? `nothing would change: ${whatIsThere(result)}`
-      : `would publish ${files} files, ${megabytes(bytes)}; to upload: ${filesToUpload} files, ${megabytes(bytesToUpload)}`,
+      : `would publish ${files} files, ${sizeText(bytes)}; to upload: ${filesToUpload} files, ${sizeText(bytesToUpload)}`,
   ].join("\n");
 }
 

@@ -1,0 +1,57 @@
+/** Which extended attributes there are, by the kind of canister and of inode; test/semantics/attributes.test.ts has them on mounts. */
+import t from "tap";
+import type { Located } from "../../../lib/fs/view/inodes.ts";
+import { attributeNames, attributeValue } from "../../../lib/fs/view/xattrs.ts";
+import type { Release } from "../../../lib/source/source.ts";
+import { Tree, type TreeEntry } from "../../../lib/tree/tree.ts";
+
+const common = { modified: 0n };
+const file = { kind: "file", size: 0, executable: false, extents: [], ...common } as const;
+const ENTRIES: readonly TreeEntry[] = [
+  { kind: "directory", path: "directory", ...common },
+  { ...file, path: "file", sha256: Buffer.alloc(32, 7) },
+  { kind: "symlink", path: "link", target: "file", ...common },
+  { kind: "symlink", path: "link-to-directory", target: "directory", ...common },
+  { ...file, path: "unread", sha256: undefined },
+];
+
+const RELEASES: Readonly<Record<string, Pick<Release, "number" | "verified">>> = {
+  icfs: { number: 3, verified: "certified" },
+  assets: { number: undefined, verified: "certified" },
+  icboot: { number: undefined, verified: "node-signature" },
+};
+
+for (const [kind, named] of Object.entries(RELEASES)) {
+  t.test(`${kind}: files and directories have some, symlinks none`, async (t) => {
+    const tree = Tree.of({ chunks: [], entries: ENTRIES }, 0n);
+    const release = { ...named, hash: Buffer.alloc(32), certifiedAt: new Date(0) };
+    const located = (index: number): Located => ({
+      node: tree.nodes[index]!,
+      served: { tree, release },
+      since: 0n,
+    });
+    const numbered = named.number === undefined ? [] : ["user.icfs.release"];
+    const always = [...numbered, "user.icfs.verified", "user.icfs.canister", "user.icfs.certified_at"];
+    const expected: Record<string, readonly string[]> = {
+      "": always,
+      directory: always,
+      file: ["user.icfs.sha256", ...always],
+      link: [],
+      "link-to-directory": [],
+      unread: always,
+    };
+    for (const { index, entry } of tree.nodes) {
+      const names = attributeNames(located(index));
+      t.same(names, expected[entry.path], entry.path);
+      for (const name of ["user.icfs.sha256", ...always]) {
+        const value = attributeValue(located(index), name, "canister");
+        t.equal(
+          value !== undefined,
+          names.includes(name),
+          `${entry.path}: what is listed can be read: ${name}`,
+        );
+      }
+    }
+    t.equal(attributeValue(located(2), "user.icfs.verified", "")?.toString(), named.verified);
+  });
+}
