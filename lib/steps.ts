@@ -25,3 +25,36 @@ export async function inSteps<T>(work: Generator<void, T>): Promise<T> {
     await others();
   }
 }
+
+/** What is sorted, or merged, between two pauses: a millisecond or two, by paths. */
+const SORTED_PER_STEP = 1000;
+
+/** Array.prototype.toSorted(), in steps: 100,000 paths take a quarter of a second. Stable. */
+export function* sorting<T>(items: readonly T[], compare: (a: T, b: T) => number): Generator<void, T[]> {
+  let runs: T[][] = [];
+  for (let at = 0; at < items.length; at += SORTED_PER_STEP) {
+    runs.push(items.slice(at, at + SORTED_PER_STEP).sort(compare));
+    yield;
+  }
+  while (runs.length > 1) {
+    const longer: T[][] = [];
+    for (let i = 0; i < runs.length; i += 2)
+      longer.push(yield* merging(runs[i]!, runs[i + 1] ?? [], compare));
+    runs = longer;
+  }
+  return runs[0] ?? [];
+}
+
+function* merging<T>(
+  a: readonly T[],
+  b: readonly T[],
+  compare: (a: T, b: T) => number,
+): Generator<void, T[]> {
+  const merged: T[] = [];
+  for (let i = 0, j = 0; i < a.length || j < b.length; ) {
+    const isFirst = j === b.length || (i < a.length && compare(a[i]!, b[j]!) <= 0);
+    merged.push(isFirst ? a[i++]! : b[j++]!);
+    if (merged.length % SORTED_PER_STEP === 0) yield;
+  }
+  return merged;
+}

@@ -17,7 +17,7 @@ const MAX_IDLE_TIMES = 6;
 /** The same of one that is small, or a certificate's, which somebody waits for before anything else can be asked. */
 const MAX_IDLE_TIMES_SMALL = 2;
 /** Bytes a second. What an answer brings in each idle time-out must come to this, or it counts as silence. */
-const SLOWEST = 4 * 1024;
+const SLOWEST = 1024;
 
 /**
  * A slow link is not a silent one: with several answers on their way at once each takes longer, and giving up on those

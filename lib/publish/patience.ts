@@ -11,6 +11,10 @@ const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
 /** An answer that does not verify may have a flipped bit; if it comes again and again, it is wrong. */
 const ATTEMPTS_TO_VERIFY = 3;
+/** No attempt begins later than this after the first: a gateway may take as long as it is given for each, in silence or by a trickle. */
+const PATIENCE_MS = 5 * 60_000;
+/** The same for a question, which takes half a minute at most. */
+const PATIENCE_TO_ASK_MS = 60_000;
 /** How often, and how long apart, what was just changed is looked for: a query may be answered by a node that is a few blocks behind. */
 export const LOOKS = 6;
 export const LOOK_PAUSE_MS = 500;
@@ -24,23 +28,28 @@ export interface Patience {
 
 /** Calls the canister until it answers. */
 export function patiently<T>(call: () => Promise<T>, { goOn, signal }: Patience = {}): Promise<T> {
+  const until = performance.now() + PATIENCE_MS;
   return retrying(call, {
     ...(signal === undefined ? {} : { signal }),
     firstPause: FIRST_PAUSE_MS,
     longestPause: LONGEST_PAUSE_MS,
     leastPause: (error) => (error instanceof HttpStatusError ? error.retryAfter : 0),
-    again: (error, attempts) => isTransient(error) && (attempts < ATTEMPTS || goOn?.() === true),
+    again: (error, attempts, pause) =>
+      isTransient(error) && ((attempts < ATTEMPTS && performance.now() + pause < until) || goOn?.() === true),
   });
 }
 
 /** Asks again when it gets no answer, or none that verifies: for what changes nothing. @param signal ends the attempts */
 export function askedAgain<T>(ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  const until = performance.now() + PATIENCE_TO_ASK_MS;
   return retrying(ask, {
     ...(signal === undefined ? {} : { signal }),
     firstPause: FIRST_PAUSE_MS,
     longestPause: LONGEST_PAUSE_MS,
-    again: (error, attempts) =>
-      !(error instanceof UserError) && attempts < (isAnswer(error) ? ATTEMPTS_TO_VERIFY : ATTEMPTS),
+    again: (error, attempts, pause) =>
+      !(error instanceof UserError) &&
+      attempts < (isAnswer(error) ? ATTEMPTS_TO_VERIFY : ATTEMPTS) &&
+      performance.now() + pause < until,
   });
 }
 

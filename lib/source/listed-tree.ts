@@ -3,7 +3,7 @@
  * and each is named in the log, once.
  */
 import { type Log, oneLine } from "../log.ts";
-import { inSteps } from "../steps.ts";
+import { atOnce, inSteps, letOthers, sorting } from "../steps.ts";
 import { MAX_ENTRIES } from "../tree/limits.ts";
 import { comparePaths } from "../tree/manifest.ts";
 import { parentPath, pathProblem } from "../tree/rules.ts";
@@ -22,6 +22,8 @@ const MOST_CHUNKS = 100_000;
 const MOST_NAMED = 1000;
 /** Characters that are shown of one: names may be megabytes. */
 const LONGEST_NAME = 200;
+/** Between two pauses: about a millisecond. */
+const NAMES_PER_STEP = 500;
 /** Directories in one another. */
 const MOST_DEPTH = 100;
 
@@ -45,10 +47,17 @@ export class LeftOut {
 
 /** Those that can be files of one tree, sorted by path. Where a file and a directory have one name, the file stays. */
 export function possible<T extends Listed>(listed: readonly T[], leftOut: LeftOut): T[] {
+  return atOnce(choosing(listed, leftOut));
+}
+
+/** possible(), in steps: 100,000 names take a quarter of a second, and readers are served meanwhile. */
+export function* choosing<T extends Listed>(listed: readonly T[], leftOut: LeftOut): Generator<void, T[]> {
   const files = new Map<string, T>();
   const directories = new Set<string>();
-  const large = tooLarge(listed);
-  for (const one of [...listed].sort((a, b) => comparePaths(a.path, b.path))) {
+  const large = yield* tooLarge(listed);
+  const sorted = yield* sorting(listed, (a, b) => comparePaths(a.path, b.path));
+  for (const [i, one] of sorted.entries()) {
+    if (i % NAMES_PER_STEP === 0) yield;
     const isFull = files.size + directories.size >= MAX_ENTRIES;
     const problem =
       (isFull ? `there are more than ${MAX_ENTRIES} entries` : undefined) ??
@@ -70,10 +79,10 @@ export function possible<T extends Listed>(listed: readonly T[], leftOut: LeftOu
 }
 
 /** Those for which there is no room when the smallest come first: one length that somebody makes up must not hide all else. */
-function tooLarge<T extends Listed>(listed: readonly T[]): Set<T> {
+function* tooLarge<T extends Listed>(listed: readonly T[]): Generator<void, Set<T>> {
   let chunks = 0;
   const large = new Set<T>();
-  for (const one of [...listed].sort((a, b) => a.size - b.size)) {
+  for (const one of yield* sorting(listed, (a, b) => a.size - b.size)) {
     chunks += chunksIn(one.size);
     if (chunks > MOST_CHUNKS) large.add(one);
   }
@@ -102,14 +111,15 @@ export async function listedTree(files: readonly ListedFile[], known: KnownChunk
   const entries: TreeEntry[] = [];
   const chunks: TreeContent["chunks"][number][] = [];
   const directories = new Set<string>();
-  for (const file of files) {
+  for (const [i, file] of files.entries()) {
+    if (i % NAMES_PER_STEP === NAMES_PER_STEP - 1) await letOthers();
     for (const path of parents(file.path)) directories.add(path);
     entries.push(entryOf(file, chunks.length));
     chunks.push(...file.chunks);
   }
   for (const path of directories) entries.push({ kind: "directory", path, modified: newest });
-  entries.sort((a, b) => comparePaths(a.path, b.path));
-  return inSteps(Tree.growing({ chunks, entries, known: (chunk) => known.of(chunk) }, newest));
+  const sorted = await inSteps(sorting(entries, (a, b) => comparePaths(a.path, b.path)));
+  return inSteps(Tree.growing({ chunks, entries: sorted, known: (chunk) => known.of(chunk) }, newest));
 }
 
 /** @param first index of the file's first chunk among all */

@@ -71,10 +71,15 @@ t.test("replies that cost a decoder seconds are refused before it gets them", as
     "more than a megabyte": Buffer.concat([hex("4449444c 01 6d7b 01 00 80897a"), Buffer.alloc(2_000_000)]),
     "no Candid": hex("00"),
     "half a status": hex(status),
-    "of another type": Buffer.from(IDL.encode([IDL.Text], ["no"])),
   };
+  // Not what is said of one that was decoded.
+  const before = { name: "FormatError", message: /^(?!the reply is of another type)/ };
   for (const [name, reply] of Object.entries(bombs)) {
-    await t.rejects(answering(reply).status(), { name: "FormatError" }, name);
-    await t.rejects(answering(reply).roles(), { name: "FormatError" }, name);
+    await t.rejects(answering(reply).status(), before, name);
+    await t.rejects(answering(reply).roles(), before, name);
   }
+  await t.rejects(answering(IDL.encode([IDL.Text], ["no"])).status(), {
+    name: "FormatError",
+    message: "the reply is of another type than the method's",
+  });
 });

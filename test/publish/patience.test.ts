@@ -1,7 +1,7 @@
 /** How long what publishes waits before it asks again. */
 import t from "tap";
-import { HttpStatusError } from "../../lib/ic/call-errors.ts";
-import { patiently } from "../../lib/publish/patience.ts";
+import { HttpStatusError, NoAnswerError } from "../../lib/ic/call-errors.ts";
+import { askedAgain, patiently } from "../../lib/publish/patience.ts";
 import { stopClock } from "../support/clock.ts";
 
 /** Fails as often as there are errors, and then answers. */
@@ -41,4 +41,36 @@ t.test("who never answers is given up, unless there is reason to go on", async (
   await clock.pass(300_000);
   await refused;
   t.equal(await answer, "an answer");
+});
+
+t.test("a gateway that takes as long as it may for each attempt does not get all of them", async (t) => {
+  const clock = stopClock(t);
+  const { now } = performance;
+  let spent = 0;
+  t.intercept(performance, "now", { value: () => now.call(performance) + spent });
+  /** Fails after so many seconds. @returns how often it was called */
+  const slow = (seconds: number) => {
+    const call = async () => {
+      call.made += 1;
+      spent += seconds * 1000;
+      throw new NoAnswerError("a trickle");
+    };
+    call.made = 0;
+    return call;
+  };
+  const question = slow(30);
+  const asked = t.rejects(askedAgain(question), { message: "a trickle" });
+  await clock.pass(2000);
+  await asked;
+  t.equal(question.made, 2);
+  const upload = slow(120);
+  const called = t.rejects(patiently(upload), { message: "a trickle" });
+  await clock.pass(5000);
+  await called;
+  t.equal(upload.made, 3);
+  const others = slow(120);
+  const goesOn = t.rejects(patiently(others, { goOn: () => others.made < 6 }), { message: "a trickle" });
+  await clock.pass(40_000);
+  await goesOn;
+  t.equal(others.made, 6, "while others get through it goes on");
 });

@@ -1,7 +1,7 @@
 /** Which assets a canister has at one moment, as files, and what vouches for each: SHA-256 of its content in one encoding. */
 import { createHash } from "node:crypto";
 import { hexOf } from "../../tree/hash.ts";
-import { type LeftOut, type Listed, possible } from "../listed-tree.ts";
+import { choosing, type LeftOut, type Listed } from "../listed-tree.ts";
 import type { Release, Verification } from "../source.ts";
 import type { Content, Encoding, ListedAsset } from "./asset-canister.ts";
 import { canDecode } from "./whole-file.ts";
@@ -21,6 +21,8 @@ export interface AssetsSnapshot extends Release {
   readonly proof: { readonly certificate: Buffer; readonly tree: Buffer } | undefined;
 }
 
+/** Between two pauses: about a millisecond. */
+const ASSETS_PER_STEP = 500;
 const HASH_OF_NOTHING = createHash("sha256").digest();
 
 /** In this order the canister certifies the first that an asset has. */
@@ -46,10 +48,14 @@ export function certifiedEncoding({ encodings }: ListedAsset): Encoding | undefi
  * The files that assets make, sorted by path. `/dir/` is what a web server shows of a directory: its index.html, unless there
  * is one.
  */
-export function filesOf(assets: readonly ListedAsset[], leftOut: LeftOut): AssetFile[] {
+export function* filesOf(
+  assets: readonly ListedAsset[],
+  leftOut: LeftOut,
+): Generator<void, readonly AssetFile[]> {
   const keys = new Set(assets.map(({ key }) => labelOf(key)));
   const files: AssetFile[] = [];
-  for (const asset of assets) {
+  for (const [i, asset] of assets.entries()) {
+    if (i % ASSETS_PER_STEP === 0) yield;
     const { key } = asset;
     const encoding = certifiedEncoding(asset);
     // Made, and not filled yet.
@@ -64,7 +70,7 @@ export function filesOf(assets: readonly ListedAsset[], leftOut: LeftOut): Asset
       files.push({ key, encoding: name, sha256, size, modified, path: shown.slice(1) });
     } else leftOut.say(key, `${shown} is there as well`);
   }
-  return possible(files, leftOut);
+  return yield* choosing(files, leftOut);
 }
 
 export function snapshotOf(

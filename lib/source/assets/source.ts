@@ -8,6 +8,7 @@ import { messageOf } from "../../errors.ts";
 import type { CanisterCalls } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
+import { inSteps } from "../../steps.ts";
 import { hexOf } from "../../tree/hash.ts";
 import type { Chunk, Tree, VerifiedChunk } from "../../tree/tree.ts";
 import { KnownChunks, type ListedChunk } from "../listed-file.ts";
@@ -46,7 +47,7 @@ export class AssetsSource implements Source {
     if (!this.#byConsensus) {
       try {
         const { proof, assets } = await this.#certified.newest(thorough);
-        return snapshotOf(this.#filesOf(assets), proof.certifiedAt, "certified", proof);
+        return snapshotOf(await this.#filesOf(assets), proof.certifiedAt, "certified", proof);
       } catch (error) {
         if (!isReplyTooLarge(error)) throw error;
         this.#log.info(`certified_tree: ${messageOf(error)}; the list is read through consensus`);
@@ -54,12 +55,14 @@ export class AssetsSource implements Source {
       }
     }
     const { assets, at } = await this.#replicated.newest(thorough);
-    return snapshotOf(this.#filesOf(assets), at, "replicated", undefined);
+    return snapshotOf(await this.#filesOf(assets), at, "replicated", undefined);
   }
 
   /** Of a list that is the same as the last time the files are, too. */
-  #filesOf(assets: readonly ListedAsset[]): readonly AssetFile[] {
-    if (this.#last?.assets !== assets) this.#last = { assets, files: filesOf(assets, this.#leftOut) };
+  async #filesOf(assets: readonly ListedAsset[]): Promise<readonly AssetFile[]> {
+    if (this.#last?.assets !== assets) {
+      this.#last = { assets, files: await inSteps(filesOf(assets, this.#leftOut)) };
+    }
     return this.#last.files;
   }
 

@@ -10,12 +10,13 @@ import { UserError } from "../../errors.ts";
 import type { Call, CanisterCalls } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
+import { inSteps } from "../../steps.ts";
 import { sha256 } from "../../tree/hash.ts";
 import { MAX_ENTRIES } from "../../tree/limits.ts";
 import type { Chunk, Tree, VerifiedChunk } from "../../tree/tree.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import { KnownChunks, type ListedChunk, ListedFile } from "../listed-file.ts";
-import { LeftOut, listedTree, possible } from "../listed-tree.ts";
+import { choosing, LeftOut, listedTree } from "../listed-tree.ts";
 import { ChangedError, type Release, type Source, type Trust } from "../source.ts";
 import { decodeEvidence, encodeEvidence } from "./evidence.ts";
 import { get, listing } from "./icboot-canister.ts";
@@ -75,8 +76,9 @@ export class IcbootSource implements Source {
       );
     }
     const seen = new Date();
+    const chosen = await inSteps(choosing(listed, this.#leftOut));
     const files = new Map<string, ListedFile>();
-    for (const { path, size } of possible(listed, this.#leftOut)) {
+    for (const { path, size } of chosen) {
       const known = this.#files.get(path);
       files.set(path, known?.size === size ? known : this.#newVersion(path, size, seen));
     }

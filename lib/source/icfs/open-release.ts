@@ -169,7 +169,7 @@ export async function openTree(
 /** What to say of a release whose chunks are gone, as all but those that the canister is to hold once are. */
 export function notHeld(canister: Principal, number: number): UserError {
   return new UserError(
-    `release ${number} of ${canister} is not held any more: the canister has dropped its files. \`icfs releases ${canister}\` lists those it holds, and \`icfs keep ${canister} NUMBER\` makes it hold one for good`,
+    `release ${number} of ${canister} is not held any more: the canister has dropped its files, says what answers, and nobody has signed that. \`icfs releases ${canister}\` lists those it holds, by a node's signature, and \`icfs keep ${canister} NUMBER\` makes it hold one for good`,
   );
 }
 
