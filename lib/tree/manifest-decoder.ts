@@ -71,7 +71,7 @@ function readEntry(reader: CandidReader, extents: ExtentReader): Entry {
     default: {
       const sha256 = reader.hash();
       const executable = reader.bool();
-      const size = Number(reader.nat64());
+      const size = reader.exactNat64();
       const found = extents.read();
       return { kind: "file", path: reader.text(), modified, size, sha256, executable, extents: found };
     }
