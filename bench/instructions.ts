@@ -86,6 +86,8 @@ async function measure<T>(what: string, call: () => Promise<T>, limit = UPDATE_L
   let instructions = 0n;
   const look = async () => {
     const now = await instructionsOf(agent, canister_id);
+    // An upgrade counts from the start.
+    if (now < last) last = 0n;
     if (now - last > instructions) instructions = now - last;
     last = now;
   };
