@@ -48,6 +48,12 @@ module {
   /// Bytes of all chunks that are here.
   public func bytes({ store; holes } : Chunks) : Nat64 = store.end - holes.bytes;
 
+  /// Whether so many new chunks can be put without going over a limit.
+  public func hasRoom(chunks : Chunks, by : Principal, count : Nat, size : Nat, { quota; looseQuota } : Limits) : Bool {
+    Map.size(chunks.store.slots) + count <= maxChunks and looseCountOf(chunks, by) + count <= maxLoose and
+    Nat64.toNat(bytes(chunks)) + size <= Nat64.toNat(quota) and Nat64.toNat(looseOf(chunks, by)) + size <= Nat64.toNat(looseQuota);
+  };
+
   /// Stores a chunk, loose, and returns its hash. One that is here already costs only the hashing; if it is loose, its day
   /// begins anew. Traps when it is empty or too large, or would go over a limit.
   public func put(chunks : Chunks, chunk : Blob, by : Principal, now : Nat64, limits : Limits) : Blob {

@@ -5,8 +5,8 @@ import Prim "mo:prim";
 
 module {
   /// The method that Motoko gives every canister, for its controllers and itself: an increment of a collection, which goes on
-  /// with every message until it is done.
-  public type Collector = actor { __motoko_gc_trigger : () -> async () };
+  /// with every message until it is done. Called without waiting for its answer: while a call waits there can be no upgrade.
+  public type Collector = actor { __motoko_gc_trigger : shared () -> () };
 
   let partitionBytes : Nat = 67_108_864;
   /// Bytes allocated from one collection to the next: while that is less than a partition, one at most is filled meanwhile.

@@ -12,6 +12,7 @@ import Nat "mo:core/Nat";
 import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
 import Principal "mo:core/Principal";
+import Queue "mo:core/Queue";
 import Region "mo:core/Region";
 import Runtime "mo:core/Runtime";
 import Set "mo:core/Set";
@@ -95,6 +96,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
   transient let chunks : Chunks.Chunks = { store; holes; references; loose; looseBytes; looseCounts };
   transient let collector : Garbage.Collector = actor (Principal.toText(Principal.fromActor(self)));
+  transient let myself : actor { work : shared () -> () } = actor (Principal.toText(Principal.fromActor(self)));
   transient let collected = { var since = 0 };
   transient let looseCursor : Chunks.Cursor = { var after = null };
   /// Whether a slice of work is going to be done.
@@ -158,6 +160,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       #roles_granted : () -> ();
       #rollback : () -> { to : Nat64; parent : ?Hash; note : Text };
       #status : () -> ();
+      #work : () -> ();
     };
   }) : Bool {
     switch msg {
@@ -238,12 +241,17 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     if (bytes.size() > Chunks.maxPut) Runtime.trap("put: send at most " # Nat.toText(Chunks.maxPut) # " chunks at once");
     await* collect();
     let limits = { quota = settings.quota; looseQuota = settings.loose_quota };
+    let size = Array.foldLeft<Blob, Nat>(bytes, 0, func(sum, chunk) = sum + chunk.size());
+    // What is overdue is no reason to refuse: a slice of it goes at once, if nothing has to be counted first.
+    if (not Chunks.hasRoom(chunks, caller, bytes.size(), size, limits) and not Retention.count(trees, chunks, sliceChunks)) {
+      ignore Retention.expire(retention, chunks, now(), looseCursor, sliceChunks);
+    };
     Array.map<Blob, Hash>(bytes, func(chunk) = Chunks.put(chunks, chunk, caller, now(), limits));
   };
 
-  /// Has garbage collected when it is time. Nobody waits for that, and no call fails because it cannot be sent.
+  /// Has garbage collected when it is time. Nobody waits for that.
   func collect() : async* () {
-    if (Garbage.isDue(collected)) try ignore collector.__motoko_gc_trigger() catch _ {};
+    if (Garbage.isDue(collected)) collector.__motoko_gc_trigger();
   };
 
   /// Makes the tree in `manifest` (the hashes of its pieces) the newest release, whole or not at all, and returns its
@@ -289,7 +297,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let number = append(reference, totals, parent, note, caller);
     hold(number, reference.sha256, hashes, now());
     show(reference.sha256, tree);
-    tidy<system>();
+    await* tidy();
     #ok number;
   };
 
@@ -327,7 +335,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let number = append(old.manifest, old.totals, parent, note, caller);
     hold(number, sha256, hashes, now());
     if (indexed != sha256) show(sha256, treeOf(old.manifest.chunks));
-    tidy<system>();
+    await* tidy();
     #ok number;
   };
 
@@ -382,9 +390,9 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   /// Lets go of what is no longer held, a slice of it at once; the rest, and what is to be freed, comes in slices of their own:
   /// no call takes longer because of what has piled up.
-  func tidy<system>() {
+  func tidy() : async* () {
     let more = Retention.count(trees, chunks, sliceChunks);
-    if (retire() or more or trees.leaving > 0) goOn<system>();
+    if (retire() or more or trees.leaving > 0) await* goOn();
   };
 
   func retire() : Bool {
@@ -393,20 +401,23 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
 
   /// Has a slice of work done in a message of its own.
-  func goOn<system>() {
+  func goOn() : async* () {
     if (isWorkDue) return;
     isWorkDue := true;
-    ignore Timer.setTimer<system>(#seconds 0, func() : async () { await* work<system>() });
+    myself.work();
   };
 
-  func work<system>() : async* () {
+  /// Does a slice of what there is to do, and has the next one done: called by this canister alone. Not by a timer, whose calls wait
+  /// for an answer, and while one waits there can be no upgrade.
+  public shared ({ caller }) func work() : () {
+    if (caller != Principal.fromActor(self)) Runtime.trap("not authorised: only the canister itself may do that");
     isWorkDue := false;
     await* collect();
-    if (Retention.count(trees, chunks, sliceChunks)) return goOn<system>();
+    if (Retention.count(trees, chunks, sliceChunks)) return await* goOn();
     let moreReleases = retire();
     let moreChunks = Retention.sweep(retention, trees, chunks, sliceChunks);
     let moreLoose = Retention.expire(retention, chunks, now(), looseCursor, sliceChunks);
-    if (moreReleases or moreChunks or moreLoose) goOn<system>();
+    if (moreReleases or moreChunks or moreLoose) await* goOn();
   };
 
   /// A canister from before releases were held and chunks counted: all that it has is held, or loose.
@@ -431,8 +442,17 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
 
   // Armed again after an upgrade, because the actor's body runs again. It goes on where that came between two slices.
-  ignore Timer.recurringTimer<system>(#seconds lookSeconds, func() : async () { await* work<system>() });
-  tidy<system>();
+  // (A timer's call waits for an answer, and so is as short as can be.)
+  ignore Timer.recurringTimer<system>(
+    #seconds lookSeconds,
+    func() : async () {
+      isWorkDue := false;
+      await* goOn();
+    },
+  );
+  if (trees.leaving > 0 or not Queue.isEmpty(trees.counting) or Map.size(loose) > 0) {
+    ignore Timer.setTimer<system>(#seconds 1, func() : async () { await* goOn() });
+  };
 
   // --- owning ---
 
@@ -469,7 +489,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       Runtime.trap("there are " # Nat.toText(Retention.maxKept) # " releases kept already");
     };
     if (kept) Set.add(retention.kept, Nat64.compare, number) else Set.remove(retention.kept, Nat64.compare, number);
-    tidy<system>();
+    await* tidy();
   };
 
   public shared ({ caller }) func configure(chosen : Settings) : async () {
@@ -479,7 +499,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case null {};
     };
     settings := chosen;
-    tidy<system>();
+    await* tidy();
   };
 
   /// Why the canister could not work with these, or null.

@@ -20,8 +20,9 @@ interface ConfigureOptions extends NetworkOptions, Changes {
 }
 
 const NANOSECONDS_A_DAY = 86_400_000_000_000;
-/** In nat32 and, as nanoseconds, in nat64. */
-const MOST_RELEASES = 2 ** 32 - 1;
+/** What a canister holds at most (canister/retention.mo, maxHeld). */
+const MOST_RELEASES = 100_000;
+/** As nanoseconds, in nat64. */
 const MOST_DAYS = 200_000;
 
 export function configureCommand(): Command {
@@ -101,6 +102,8 @@ function describe(settings: Required<Omit<Changes, "private" | "public">> & { pr
 function size(text: string): number {
   const bytes = parseBytes(text);
   if (bytes === undefined) throw new InvalidArgumentError("Use bytes, or a size such as 500MB or 20GiB.");
+  if (bytes === 0)
+    throw new InvalidArgumentError("With 0 bytes nobody could publish anything: use at least 1.");
   return bytes;
 }
 

@@ -1,27 +1,38 @@
-/** icfs status: what a mount serves, how old its proof is, and how it does. */
+/** icfs status: what a mount serves, how old its proof is, and how it does; or what a canister holds (canister-status.ts). */
 import { Command } from "commander";
 import { messageOf, UserError } from "../errors.ts";
 import { MOUNT_TYPE, type Mount, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { locate } from "../fs/mounting/probe.ts";
+import { parsePrincipalText } from "../ic/agent.ts";
 import { jsonLine, oneLine } from "../log.ts";
 import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
 import { ageText, limitText, sizeText } from "../units.ts";
-import { flag } from "./options.ts";
+import { flag, type NetworkOptions, withNetwork } from "./options.ts";
 
 /** Whether a network has been replaced is worth so long a wait, and no longer. */
 const NETWORK_LIMIT_MS = 1000;
 
 export function statusCommand(): Command {
-  return new Command("status")
-    .description("say what mounts serve and how they do; exit code 1 when one does not answer")
-    .argument("[mountpoint]", "default: every icfs mount")
-    .addOption(flag("--json", "print an array with an object for each mount"))
-    .action(status);
+  const command = new Command("status")
+    .description(
+      "say what mounts serve and how they do, or what a canister holds; exit code 1 when one does not answer",
+    )
+    .argument("[mountpoint|canister]", "default: every icfs mount; a canister id: what that says of itself")
+    .addOption(flag("--json", "print an array with an object for each mount; of a canister one object"));
+  return withNetwork(command, "none, anonymous").action(status);
 }
 
-async function status(mountpoint: string | undefined, { json }: { json?: boolean }): Promise<void> {
+async function status(name: string | undefined, options: NetworkOptions & { json?: boolean }): Promise<void> {
+  if (name !== undefined && parsePrincipalText(name) !== undefined) {
+    const { printCanisterStatus } = await import("./canister-status.ts");
+    return printCanisterStatus(name, options);
+  }
+  return mountStatus(name, options.json === true);
+}
+
+async function mountStatus(mountpoint: string | undefined, json: boolean): Promise<void> {
   const found: MountStatus[] = [];
   const problems: string[] = [];
   for (const mount of await mountsOf(mountpoint)) {

@@ -45,6 +45,13 @@ export class CandidReader {
     return this.#bytes.readBigUInt64LE(this.#take(8));
   }
 
+  /** A nat64 that a number holds exactly. @throws FormatError when it is more, which no size or count is */
+  exactNat64(): number {
+    const value = this.nat64();
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new FormatError(`a number as large as ${value}`);
+    return Number(value);
+  }
+
   bool(): boolean {
     const value = this.nat8();
     if (value > 1) throw new FormatError(`${value} is no bool`);

@@ -61,13 +61,13 @@ export function decodeHeader(bytes: Uint8Array): Header {
   const note = reader.text();
   const publishedAt = new Date(Number(reader.nat64() / 1_000_000n));
   const totals = readTotals(reader);
-  const number = Number(reader.nat64());
+  const number = reader.exactNat64();
   const manifest = readManifestReference(reader);
   const parent = reader.opt(() => reader.hash());
   reader.end();
   if (Buffer.byteLength(note) > MAX_NOTE_BYTES)
     throw new FormatError(`the note is longer than ${MAX_NOTE_BYTES} bytes`);
-  if (!Number.isSafeInteger(number) || number < 1 || (number === 1) !== (parent === undefined)) {
+  if (number < 1 || (number === 1) !== (parent === undefined)) {
     throw new FormatError(
       `a release numbered ${number} ${parent === undefined ? "without" : "with"} a parent`,
     );
@@ -83,14 +83,14 @@ function readPrincipal(reader: CandidReader): Buffer {
 
 function readTotals(reader: CandidReader): Totals {
   const [files, chunkBytes, directories, symlinks, bytes, chunks] = Array.from({ length: 6 }, () =>
-    Number(reader.nat64()),
+    reader.exactNat64(),
   ) as [number, number, number, number, number, number];
   return { files, directories, symlinks, bytes, chunks, chunkBytes };
 }
 
 function readManifestReference(reader: CandidReader): Header["manifest"] {
   const sha256 = reader.hash();
-  const size = Number(reader.nat64());
+  const size = reader.exactNat64();
   const count = reader.vecLength(HASH_BYTES);
   if (size > MAX_MANIFEST_BYTES || count > MAX_MANIFEST_PIECES) {
     throw new FormatError(`a manifest of ${size} bytes in ${count} pieces is over the limits`);

@@ -74,7 +74,7 @@ function* readEntry(reader: CandidReader, extents: ExtentReader): Generator<void
     default: {
       const sha256 = reader.hash();
       const executable = reader.bool();
-      const size = Number(reader.nat64());
+      const size = reader.exactNat64();
       const found = yield* extents.read();
       return { kind: "file", path: reader.text(), modified, size, sha256, executable, extents: found };
     }

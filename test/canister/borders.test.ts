@@ -47,6 +47,7 @@ function interfaces() {
       restrict: IDL.Func([IDL.Bool], [], []),
       keep: IDL.Func([IDL.Nat64, IDL.Bool], [], []),
       configure: IDL.Func([settings], [], []),
+      work: IDL.Func([], [], ["oneway"]),
     },
     reading: {
       release: IDL.Func([], [hash], ["query"]),
@@ -123,6 +124,7 @@ t.test("each method takes any number, or says what is wrong with it", { timeout:
       // 200,000 days, which `icfs configure` takes.
       [{ ...settings, hold_newest: 1, hold_nanoseconds: 200_000n * 86_400_000_000_000n }],
     ],
+    work: [[]],
     release: [[]],
     listing: [[]],
     status: [[]],

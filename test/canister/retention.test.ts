@@ -130,6 +130,49 @@ t.test("a canister of an earlier build is upgraded with all it has", async (t) =
   t.equal(Number((await owner.status()).chunks), new Set(two).size + 1, "and counts from there");
 });
 
+t.test("so is one that counted each release's chunks, with rollbacks, and goes on freeing", async (t) => {
+  const before = Uint8Array.from(readFileSync(new URL("before/second.wasm", import.meta.url)));
+  const canister = await startIcfsCanister(t, {}, before);
+  const { owner, network, id, source } = canister;
+  const { settings } = await owner.status();
+  const one = await publishTree(canister, { a: "one", b: "both" });
+  const two = await publishTree(canister, { a: "two", b: "both" });
+  const rollBack = async (to: bigint) =>
+    owner.rollback({ to, parent: [(await source.head())!.hash], note: "" });
+  t.match(await rollBack(1n), { ok: 3n });
+  t.match(await rollBack(2n), { ok: 4n });
+  await owner.put([Buffer.from("never published")]);
+  const headers = await source.headers(4, 10);
+  await network.replace(id, "upgrade", ICFS_WASM);
+  t.strictSame(await source.headers(4, 10), headers, "the headers are the same");
+  t.match(await settled(canister, new Set([...one, ...two]).size + 1), {
+    held: { 0: 1n, 1: 2n, 2: 3n, 3: 4n },
+    loose_chunks: 1n,
+  });
+  t.match(await rollBack(1n), { ok: 5n }, "what is held can be rolled back to");
+  await owner.configure(newestOnly(settings, 1));
+  const status = await settled(canister, new Set(one).size + 1);
+  t.equal(Number(status.chunks), new Set(one).size + 1, "all that only the others had is freed");
+  t.equal(status.backlog[0], 0n);
+});
+
+t.test("a hundred rollbacks hold a tree once", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { owner, source } = canister;
+  const { settings } = await owner.status();
+  const one = await publishTree(canister, { a: "one" });
+  await publishTree(canister, { a: "two" });
+  for (let i = 0; i < 100; i++) {
+    const parent = (await source.head())!.hash;
+    t.match(await owner.rollback({ to: 1n, parent: [parent], note: "" }), { ok: BigInt(3 + i) });
+  }
+  t.equal((await owner.status()).held.length, 102);
+  await owner.configure(newestOnly(settings, 2));
+  const status = await settled(canister, one.length);
+  t.match([Number(status.chunks), ...status.held], [one.length, 101n, 102n]);
+  t.equal(status.backlog[0], 0n);
+});
+
 t.test(
   "a freed chunk's space is used again by one that fits, and not by one that is a byte larger",
   async (t) => {

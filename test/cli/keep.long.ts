@@ -88,6 +88,18 @@ t.test("settings", async (t) => {
     t.match(await c.icfs(["cat", id, "file"]), { code: 0, stdout: "small" });
   });
 
+  await t.test("status of the canister", async (t) => {
+    const asked = JSON.parse(await c.owner("status", id, "--json"));
+    t.match(asked, { canister: id, release: 1, held: 1, kept: 0, quota: 1000, backlog: 0 });
+    t.match(await c.icfs(["status", id]), { code: 0, stdout: /^ {2}to be freed {2}nothing$/m });
+  });
+
+  await t.test("the longest time to hold", async () => {
+    await settings("--quota", "1GiB", "--hold-newest", "1", "--hold-days", "200000");
+    for (let i = 0; i < 3; i++) await c.publish(`held for ever ${i}`);
+    await settings("--quota", "1000", "--hold-newest", "3", "--hold-days", "30");
+  });
+
   await t.test("wrong usage", async (t) => {
     const wrong = [
       ["--private", "--public"],
@@ -95,6 +107,9 @@ t.test("settings", async (t) => {
       ["--quota", "-1"],
       ["--quota", "99999999TiB"],
       ["--hold-newest", "0"],
+      ["--quota", "0"],
+      ["--unpublished-quota", "0KiB"],
+      ["--hold-newest", "100001"],
       ["--hold-newest", "4294967296"],
       ["--hold-days", "1.5"],
       ["--hold-days", "200001"],

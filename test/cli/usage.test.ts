@@ -170,6 +170,8 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["rollback", ID, "first"], /'first' is invalid.*Use a release's number/],
     [["grant", ID, ID, "owner"], /'owner' is invalid.*Allowed choices are publisher, reader/],
     [["configure", ID, "--quota", "much"], /'much' is invalid.*Use bytes, or a size/],
+    [["configure", ID, "--quota", "0"], /'0' is invalid.*use at least 1/],
+    [["configure", ID, "--hold-newest", "100001"], /whole number from 1 to 100000/],
     [["configure", ID, "--private", "--public"], /option '--private' cannot be used with option '--public'/],
     [["configure", ID, "--public", "--private"], /cannot be used with/],
     [["localnet", "--port", "http"], /'http' is invalid.*Use a port, 0 to 65535/],

@@ -33,6 +33,11 @@ export async function startIcfsCanister(
 ): Promise<StartedCanister> {
   const { state, canister: id } = await installedState(t, wasm, NO_INSTALL_ARGUMENTS, options.state);
   const network = await startEmptyNetwork(t, { ...options, state }, OWNER);
+  return startedCanister(network, id);
+}
+
+/** A canister that is on a network already. */
+export function startedCanister(network: EmptyNetwork, id: Principal): StartedCanister {
   const owner = icfsCanister(network.agent, id);
   const { url, rootKey } = network;
   const source = openReader({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000);

@@ -1,0 +1,75 @@
+/** icfs status CANISTER: what a canister holds, and what it still has to free. It says so of itself; a node signs it. */
+import { FormatError } from "../errors.ts";
+import type { CanisterStatus } from "../icfs-canister.ts";
+import { jsonLine } from "../log.ts";
+import { limitText, sizeText } from "../units.ts";
+import { reader } from "./calls.ts";
+import type { NetworkOptions } from "./options.ts";
+
+/** What --json prints. */
+interface Result {
+  readonly canister: string;
+  /** The newest release's number; 0 before the first. */
+  readonly release: number;
+  readonly held: number;
+  readonly kept: number;
+  readonly chunks: number;
+  /** Bytes of chunks, and how many there may be. */
+  readonly bytes: number;
+  readonly quota: number;
+  readonly unpublishedChunks: number;
+  /** Chunks that are to be freed and still there; null when the canister is too old to say. */
+  readonly backlog: number | null;
+  readonly cycles: string;
+}
+
+/** Asks a canister, and prints what it says. @throws UserError */
+export async function printCanisterStatus(
+  canisterId: string,
+  options: NetworkOptions & { json?: boolean },
+): Promise<void> {
+  const { address, canister, explained } = await reader(canisterId, options);
+  const status = await explained(canister.status(), { what: "tell its status", by: "reader" });
+  const result = resultOf(address.canister.toText(), status);
+  console.log(options.json ? jsonLine(result) : describe(result));
+}
+
+function resultOf(canister: string, status: CanisterStatus): Result {
+  const [backlog] = status.backlog;
+  return {
+    canister,
+    release: exact(status.newest),
+    held: status.held.length,
+    kept: status.kept.length,
+    chunks: exact(status.chunks),
+    bytes: exact(status.chunk_bytes),
+    // Any number may have been set.
+    quota: Number(status.settings.quota),
+    unpublishedChunks: exact(status.loose_chunks),
+    backlog: backlog === undefined ? null : exact(backlog),
+    cycles: status.cycles.toString(),
+  };
+}
+
+/** @throws FormatError when it is more than a canister can have */
+function exact(count: bigint): number {
+  if (count > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new FormatError(`the canister's status has a count of ${count}`);
+  return Number(count);
+}
+
+function describe(result: Result): string {
+  const { canister, release, held, kept, chunks, bytes, quota, unpublishedChunks, backlog, cycles } = result;
+  const waits = {
+    null: "not told by a canister of this version",
+    0: "nothing",
+  }[String(backlog)];
+  return [
+    canister,
+    `  release      ${release === 0 ? "none yet" : release}; ${held} held, ${kept} of them kept`,
+    `  chunks       ${chunks}, ${sizeText(bytes)} of ${limitText(quota)}`,
+    `  unpublished  ${unpublishedChunks} chunks`,
+    `  to be freed  ${waits ?? `${backlog} chunks, some 10,000 at a time`}`,
+    `  cycles       ${cycles}`,
+  ].join("\n");
+}
