@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import t from "tap";
 import { fromAgent } from "../../lib/ic/agent-error.ts";
-import { decodeHashTree, lookupLeaf } from "../../lib/ic/hash-tree.ts";
+import { CborReader } from "../../lib/ic/cbor-reader.ts";
+import { lookupLeaf, readHashTree } from "../../lib/ic/hash-tree.ts";
 import { startAssets } from "../support/assets.ts";
 
 const assets = await startAssets(t);
@@ -21,7 +22,8 @@ const chunk = async (index: bigint) =>
     (await actor.get_chunk({ key: "/a", content_encoding: "identity", index, sha256: [hash] })).content,
   ).toString();
 const first = () => actor.get({ key: "/a", accept_encodings: ["identity"] });
-const tree = async () => decodeHashTree(Buffer.from((await actor.certified_tree({})).tree).subarray(3));
+const tree = async () =>
+  readHashTree(new CborReader(Buffer.from((await actor.certified_tree({})).tree).subarray(3)));
 
 t.test("lists everything at once, whatever it is asked for", async (t) => {
   await assets.listAll(true);

@@ -5,8 +5,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import t, { type Test } from "tap";
 import { fromAgent } from "../../lib/ic/agent-error.ts";
+import { CborReader } from "../../lib/ic/cbor-reader.ts";
 import { verifyCertificate } from "../../lib/ic/certificate.ts";
-import { decodeHashTree, type HashTree, lookupLeaf, rootHash } from "../../lib/ic/hash-tree.ts";
+import { type HashTree, lookupLeaf, readHashTree, rootHash } from "../../lib/ic/hash-tree.ts";
 import { type AssetsCanister, startAssets } from "../support/assets.ts";
 
 /** CBOR's own tag, with which the tree begins. */
@@ -27,7 +28,7 @@ async function certifiedTree({ actor, canister, rootKey }: AssetsCanister): Prom
   const { certificate, tree } = await actor.certified_tree({});
   const cbor = Buffer.from(tree);
   if (!cbor.subarray(0, 3).equals(SELF_DESCRIBED)) throw new Error("the tree is not marked as CBOR");
-  const decoded = decodeHashTree(cbor.subarray(3));
+  const decoded = readHashTree(new CborReader(cbor.subarray(3)));
   const { data } = await verifyCertificate(certificate, rootKey, canister);
   if (data.length > 0 && !rootHash(decoded).equals(data))
     throw new Error("the tree is not the certified one");
