@@ -1,5 +1,4 @@
 /** A local directory as an icboot canister would have it, to compare with what it has: files alone, under all of their names. */
-
 import { comparePaths } from "../../tree/manifest.ts";
 import { parentPath } from "../../tree/rules.ts";
 import { hashedTree, type LocalTree, readLocalTree } from "../local-tree.ts";
