@@ -90,27 +90,29 @@ t.test("no network there: an error at once, with what to do", async (t) => {
   const url = `http://127.0.0.1:${port}`;
   const key = Buffer.from(n.rootKey).toString("hex");
   const id = "oeagv-5qaaa-aaaah-aar4q-cai";
-  for (const args of [["ls", id], ["deploy"], ["mount", id, n.directory]]) {
+  // All at once: each waits a few seconds.
+  const refused = [["ls", id], ["deploy"], ["mount", id, n.directory]].map(async (args) => {
     const { code, stdout, stderr } = await n.icfs([...args, "--network", url]);
     t.match({ code, stdout }, { code: 1, stdout: "" }, args[0]!);
     t.match(
       stderr.replace(/^.* yet: waiting for it to start\n/, ""),
       `icfs: no network answers at ${url} (connect ECONNREFUSED 127.0.0.1:${port}): start one with \`icfs localnet\`\n`,
     );
-  }
+  });
   // Those that are patient with a bad line are not with one that is not there.
   await mkdir(join(n.directory, "tree"));
-  for (const args of [
+  const unanswered = [
     ["publish", join(n.directory, "tree"), id],
     ["releases", id],
     ["rollback", id, "1"],
     ["roles", id],
-  ]) {
+  ].map(async (args) => {
     const { code, stdout, stderr } = await n.icfs([...args, "--network", silent, "--root-key", key]);
     t.match({ code, stdout }, { code: 1, stdout: "" }, args[0]!);
     t.match(stderr, `icfs: no network answers at ${silent} (no answer within 5 s): something is there`);
     t.notMatch(stderr, "hashing");
-  }
+  });
+  await Promise.all([...refused, ...unanswered]);
   const given = await n.icfs(["ls", id, "--network", url, "--root-key", key]);
   t.match(given, { code: 1, stdout: "", stderr: /^icfs: .*ECONNREFUSED/ });
 });
