@@ -132,7 +132,7 @@ export class LiveRelease {
   async renew(release: Release): Promise<void> {
     this.#sawTime(release);
     this.#now.release = release;
-    // A snapshot's evidence is all of its list, and may be some sizeText.
+    // A snapshot's evidence is all of its list, and may be some megabytes.
     const isSmall = release.number !== undefined;
     const isOld = performance.now() - this.#keptAt > KEEP_AGAIN_MS;
     if (isSmall || isOld) await this.keep();

@@ -72,7 +72,7 @@ export async function chunkTree(
   problems: Problems,
   hashed: (bytes: number) => void,
 ): Promise<ChunkedTree> {
-  // One for all: as many new ones as there are sizeText take longer than the reading.
+  // One for all: as many new ones as there are megabytes take longer than the reading.
   const buffer = Buffer.allocUnsafe(MAX_CHUNK_BYTES);
   const packer = new Packer(chunkPack);
   const files = new Map<string, HashedFile>();

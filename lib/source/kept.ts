@@ -51,7 +51,7 @@ export async function keepRelease(
   log: Pick<Log, "warn">,
 ): Promise<boolean> {
   const { address, source } = from;
-  const evidence = source.evidence(release);
+  const evidence = await source.evidence(release);
   // Without a certificate its time is only this host's clock.
   const isCertified = release.verified === "certified";
   const replaces = async (before: Buffer) => {

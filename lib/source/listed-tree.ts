@@ -20,7 +20,7 @@ export interface Listed {
 const MOST_CHUNKS = 100_000;
 /** After so many names it is clear what is wrong. */
 const MOST_NAMED = 1000;
-/** Characters that are shown of one: names may be sizeText. */
+/** Characters that are shown of one: names may be megabytes long. */
 const LONGEST_NAME = 200;
 /** Between two pauses: about a millisecond. */
 const NAMES_PER_STEP = 500;

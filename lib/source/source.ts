@@ -73,7 +73,7 @@ export interface Source {
   /** What a chunk is known to be by now, as Tree.known(). */
   known(chunk: Chunk): Chunk;
   /** What proves the release without asking again, for restore(). Undefined: more than can be kept. */
-  evidence(release: Release): Buffer | undefined;
+  evidence(release: Release): Promise<Buffer | undefined>;
   /** What evidence() was made of, verified again, but for its age. @throws VerificationError, FormatError */
   restore(evidence: Buffer): Promise<Release>;
   /** SHA-256, in hexadecimal, of the pieces that tree() reads. */

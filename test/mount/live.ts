@@ -69,7 +69,7 @@ export function liveOf(
   const source = {
     kind: "icfs",
     learned: 0,
-    evidence(release: Release) {
+    async evidence(release: Release) {
       kept.push(release);
       return Buffer.alloc(0);
     },

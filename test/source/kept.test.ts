@@ -41,7 +41,7 @@ function mounter(
   const counts = { restored: 0 };
   const source = {
     kind,
-    evidence: (of: Release) => Buffer.from(JSON.stringify({ ...of, hash: of.hash.toString("hex") })),
+    evidence: async (of: Release) => Buffer.from(JSON.stringify({ ...of, hash: of.hash.toString("hex") })),
     async restore(evidence: Buffer): Promise<Release> {
       counts.restored += 1;
       try {

@@ -132,7 +132,7 @@ export class Inodes {
 
   /**
    * All names in a directory. One that is in the tree no more has none, as one that was removed while somebody works in it. Whoever
-   * lists a large one at the same time gets the same array: each would take sizeText.
+   * lists a large one at the same time gets the same array: each would take megabytes.
    */
   children(directory: Inode): readonly Dirent[] {
     const before = this.#listings.get(directory)?.deref();

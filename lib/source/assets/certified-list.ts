@@ -35,6 +35,8 @@ const MANY = 1000;
 const LIST_MANY_MS = 10 * 60_000;
 /** While somebody stores assets, list and tree are of different moments. */
 const ATTEMPTS = 3;
+/** Between two pauses: about a millisecond. */
+const ASSETS_PER_STEP = 500;
 const PAUSE_MS = 500;
 
 export class CertifiedList {
@@ -69,14 +71,13 @@ export class CertifiedList {
         return { proof, assets: listed.assets };
       }
       const all = await listAll(this.#call);
-      const assets = all.filter((asset) => isCertified(asset, proof));
+      const { assets, others } = await inSteps(choosingCertified(all, proof));
       if (assets.length < all.length && attempt < ATTEMPTS) {
         await sleep(PAUSE_MS * attempt);
         continue;
       }
-      for (const asset of all) {
-        if (isCertified(asset, proof)) continue;
-        this.#leftOut.say(asset.key, "the subnet certifies other content for it, or none");
+      for (const { key } of others) {
+        this.#leftOut.say(key, "the subnet certifies other content for it, or none");
       }
       const until = performance.now() + (all.length > MANY ? LIST_MANY_MS : 0);
       this.#listed = { tree: proof.tree, assets, until };
@@ -119,6 +120,19 @@ export class CertifiedList {
     }
     return this.#last.walked;
   }
+}
+
+/** Those whose listed content is certified, and the others. In steps. */
+function* choosingCertified(
+  all: readonly ListedAsset[],
+  proof: Proof,
+): Generator<void, { assets: ListedAsset[]; others: ListedAsset[] }> {
+  const chosen = { assets: [] as ListedAsset[], others: [] as ListedAsset[] };
+  for (const [i, asset] of all.entries()) {
+    if (i % ASSETS_PER_STEP === 0) yield;
+    chosen[isCertified(asset, proof) ? "assets" : "others"].push(asset);
+  }
+  return chosen;
 }
 
 /** What has no content is in no tree. */

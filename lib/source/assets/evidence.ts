@@ -1,9 +1,9 @@
 /** What is kept of an asset canister's snapshot: the proof, the list, and what files were found to be once they were read. */
 import { hexOf } from "../../tree/hash.ts";
 import type { KnownChunks, ListedFile } from "../listed-file.ts";
-import { seal, unseal } from "../sealed.ts";
+import { sealing, unseal } from "../sealed.ts";
 import type { Verification } from "../source.ts";
-import { type AssetFile, type AssetsSnapshot, snapshotOf } from "./snapshot.ts";
+import type { AssetFile, AssetsSnapshot } from "./snapshot.ts";
 import type { WholeFile } from "./whole-file.ts";
 
 /** As it is written: hashes in hexadecimal, other bytes in base64; times in nanoseconds, as text. */
@@ -27,26 +27,28 @@ interface Written {
 }
 
 /**
+ * In steps.
+ *
  * @param fileOf the file that an asset is
  * @param known what is known of the files' chunks
  */
-export function encodeEvidence(
+export function encodingEvidence(
   { certifiedAt, verified, proof, files }: AssetsSnapshot,
   fileOf: (file: AssetFile) => ListedFile | undefined,
   known: KnownChunks,
-): Buffer {
-  const written: Written = {
+): Generator<void, Buffer> {
+  const fields: Omit<Written, "files"> = {
     at: certifiedAt.toISOString(),
     verified,
     proof: proof === undefined ? null : { certificate: base64(proof.certificate), tree: base64(proof.tree) },
-    files: files.map((file) => ({
-      ...file,
-      sha256: hexOf(file.sha256),
-      modified: file.modified.toString(),
-      whole: wholeOf(fileOf(file), known),
-    })),
   };
-  return seal(written);
+  const written = files.values().map((file): Written["files"][number] => ({
+    ...file,
+    sha256: hexOf(file.sha256),
+    modified: file.modified.toString(),
+    whole: wholeOf(fileOf(file), known),
+  }));
+  return sealing({ ...fields }, "files", written);
 }
 
 /** Null until all of its chunks have hashes. */
@@ -59,7 +61,7 @@ function wholeOf(file: ListedFile | undefined, known: KnownChunks): Written["fil
 
 /** Nothing of it is verified but that it is what was written. @throws FormatError when it is not */
 export function decodeEvidence(bytes: Buffer): {
-  snapshot: AssetsSnapshot;
+  snapshot: Omit<AssetsSnapshot, "hash">;
   learned: [file: AssetFile, whole: WholeFile][];
 } {
   const written = unseal(bytes) as Written;
@@ -77,7 +79,14 @@ export function decodeEvidence(bytes: Buffer): {
     certificate: Buffer.from(proof.certificate, "base64"),
     tree: Buffer.from(proof.tree, "base64"),
   };
-  return { snapshot: snapshotOf(files, new Date(at), verified, kept ?? undefined), learned };
+  const snapshot = {
+    number: undefined,
+    certifiedAt: new Date(at),
+    verified,
+    files,
+    proof: kept ?? undefined,
+  };
+  return { snapshot, learned };
 }
 
 function base64(bytes: Buffer): string {

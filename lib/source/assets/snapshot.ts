@@ -1,8 +1,9 @@
 /** Which assets a canister has at one moment, as files, and what vouches for each: SHA-256 of its content in one encoding. */
 import { createHash } from "node:crypto";
 import { hexOf } from "../../tree/hash.ts";
+import { hashingList } from "../list-hash.ts";
 import { choosing, type LeftOut, type Listed } from "../listed-tree.ts";
-import type { Release, Verification } from "../source.ts";
+import type { Release } from "../source.ts";
 import type { Content, Encoding, ListedAsset } from "./asset-canister.ts";
 import { canDecode } from "./whole-file.ts";
 
@@ -73,15 +74,14 @@ export function* filesOf(
   return yield* choosing(files, leftOut);
 }
 
-export function snapshotOf(
-  files: readonly AssetFile[],
-  certifiedAt: Date,
-  verified: Verification,
-  proof: AssetsSnapshot["proof"],
-): AssetsSnapshot {
-  const hash = createHash("sha256");
-  for (const { path, key, encoding, sha256, size } of files) {
-    hash.update(`${path}\0${key}\0${encoding}\0${hexOf(sha256)}\0${size}\n`);
-  }
-  return { number: undefined, hash: hash.digest(), certifiedAt, verified, files, proof };
+/** In steps. */
+export function hashingFiles(files: readonly AssetFile[]): Generator<void, Buffer> {
+  return hashingList(
+    files
+      .values()
+      .map(
+        ({ path, key, encoding, sha256, size }) =>
+          `${path}\0${key}\0${encoding}\0${hexOf(sha256)}\0${size}\n`,
+      ),
+  );
 }

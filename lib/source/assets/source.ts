@@ -16,10 +16,10 @@ import { LeftOut, listedTree } from "../listed-tree.ts";
 import type { Pieces, Source } from "../source.ts";
 import { isReplyTooLarge, type ListedAsset } from "./asset-canister.ts";
 import { CertifiedList, type Certifying } from "./certified-list.ts";
-import { decodeEvidence, encodeEvidence } from "./evidence.ts";
+import { decodeEvidence, encodingEvidence } from "./evidence.ts";
 import { Files } from "./files.ts";
 import { ReplicatedList } from "./replicated-list.ts";
-import { type AssetFile, type AssetsSnapshot, filesOf, labelOf, snapshotOf } from "./snapshot.ts";
+import { type AssetFile, type AssetsSnapshot, filesOf, hashingFiles, labelOf } from "./snapshot.ts";
 
 export class AssetsSource implements Source {
   readonly kind = "assets";
@@ -31,7 +31,13 @@ export class AssetsSource implements Source {
   readonly #files: Files;
   readonly #known = new KnownChunks();
   #byConsensus: boolean;
-  #last: { readonly assets: readonly ListedAsset[]; readonly files: readonly AssetFile[] } | undefined;
+  #last:
+    | {
+        readonly assets: readonly ListedAsset[];
+        readonly files: readonly AssetFile[];
+        readonly hash: Buffer;
+      }
+    | undefined;
 
   /** @param byConsensus whether the list is to be agreed on by consensus, even if there is a certified tree */
   constructor(calls: CanisterCalls, by: Certifying, byConsensus: boolean, log: Log) {
@@ -47,7 +53,7 @@ export class AssetsSource implements Source {
     if (!this.#byConsensus) {
       try {
         const { proof, assets } = await this.#certified.newest(thorough);
-        return snapshotOf(await this.#filesOf(assets), proof.certifiedAt, "certified", proof);
+        return await this.#snapshot(assets, { certifiedAt: proof.certifiedAt, verified: "certified", proof });
       } catch (error) {
         if (!isReplyTooLarge(error)) throw error;
         this.#log.info(`certified_tree: ${messageOf(error)}; the list is read through consensus`);
@@ -55,15 +61,20 @@ export class AssetsSource implements Source {
       }
     }
     const { assets, at } = await this.#replicated.newest(thorough);
-    return snapshotOf(await this.#filesOf(assets), at, "replicated", undefined);
+    return this.#snapshot(assets, { certifiedAt: at, verified: "replicated", proof: undefined });
   }
 
   /** Of a list that is the same as the last time the files are, too. */
-  async #filesOf(assets: readonly ListedAsset[]): Promise<readonly AssetFile[]> {
+  async #snapshot(
+    assets: readonly ListedAsset[],
+    from: Pick<AssetsSnapshot, "certifiedAt" | "verified" | "proof">,
+  ): Promise<AssetsSnapshot> {
     if (this.#last?.assets !== assets) {
-      this.#last = { assets, files: await inSteps(filesOf(assets, this.#leftOut)) };
+      const files = await inSteps(filesOf(assets, this.#leftOut));
+      this.#last = { assets, files, hash: await inSteps(hashingFiles(files)) };
     }
-    return this.#last.files;
+    const { files, hash } = this.#last;
+    return { number: undefined, hash, files, ...from };
   }
 
   async tree({ files }: AssetsSnapshot, pieces?: Pieces): Promise<Tree> {
@@ -83,8 +94,8 @@ export class AssetsSource implements Source {
     return this.#known.of(chunk);
   }
 
-  evidence(snapshot: AssetsSnapshot): Buffer {
-    return encodeEvidence(snapshot, (asset) => this.#files.known(asset), this.#known);
+  evidence(snapshot: AssetsSnapshot): Promise<Buffer> {
+    return inSteps(encodingEvidence(snapshot, (asset) => this.#files.known(asset), this.#known));
   }
 
   async restore(evidence: Buffer): Promise<AssetsSnapshot> {
@@ -101,7 +112,7 @@ export class AssetsSource implements Source {
       }
     }
     for (const [file, whole] of learned) this.#files.remember(file, whole);
-    return snapshot;
+    return { ...snapshot, hash: await inSteps(hashingFiles(snapshot.files)) };
   }
 
   /** A snapshot is no chunks. */

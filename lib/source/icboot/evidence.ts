@@ -1,7 +1,7 @@
 /** What is kept of a snapshot: its list, and what its files' parts hashed to when they were read. */
 import { hexOf } from "../../tree/hash.ts";
 import { type KnownChunks, ListedFile } from "../listed-file.ts";
-import { seal, unseal } from "../sealed.ts";
+import { sealing, unseal } from "../sealed.ts";
 import type { Trust } from "../source.ts";
 
 export interface Evidence {
@@ -25,21 +25,22 @@ interface Written {
   ])[];
 }
 
-/** @param known what is known of the files' chunks */
-export function encodeEvidence({ trust, at, files }: Evidence, known: KnownChunks): Buffer {
-  const written: Written = {
-    trust,
-    at: at.toISOString(),
-    files: files.map(({ path, size, modified, changes, sha256, chunks }) => [
+/** In steps. @param known what is known of the files' chunks */
+export function encodingEvidence(
+  { trust, at, files }: Evidence,
+  known: KnownChunks,
+): Generator<void, Buffer> {
+  const written = files
+    .values()
+    .map(({ path, size, modified, changes, sha256, chunks }): Written["files"][number] => [
       path,
       size,
       modified.toString(),
       changes,
       toHex(sha256),
       chunks.map((chunk) => toHex(known.of(chunk).sha256)),
-    ]),
-  };
-  return seal(written);
+    ]);
+  return sealing({ trust, at: at.toISOString() }, "files", written);
 }
 
 /** @throws FormatError when it is damaged */

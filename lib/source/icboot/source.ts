@@ -3,22 +3,22 @@
  * while somebody reads. So a snapshot is what it listed; a part of a file is what it was when it was first read; and whatever
  * was read is looked at again from time to time, since a list does not say when bytes change and lengths do not.
  */
-import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
 import { UserError } from "../../errors.ts";
 import type { Call, CanisterCalls } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import type { Log } from "../../log.ts";
-import { inSteps } from "../../steps.ts";
+import { inSteps, letOthers, sorting } from "../../steps.ts";
 import { sha256 } from "../../tree/hash.ts";
 import { MAX_ENTRIES } from "../../tree/limits.ts";
 import type { Chunk, Tree, VerifiedChunk } from "../../tree/tree.ts";
 import { fewAttempts } from "../few-attempts.ts";
+import { hashingList } from "../list-hash.ts";
 import { KnownChunks, type ListedChunk, ListedFile } from "../listed-file.ts";
 import { choosing, LeftOut, listedTree } from "../listed-tree.ts";
 import { ChangedError, type Release, type Source, type Trust } from "../source.ts";
-import { decodeEvidence, encodeEvidence } from "./evidence.ts";
+import { decodeEvidence, encodingEvidence } from "./evidence.ts";
 import { get, listing } from "./icboot-canister.ts";
 
 interface Snapshot extends Release {
@@ -32,6 +32,8 @@ const LOOK_CHUNKS = 64;
 const FIRST_LOOK_BYTES = 1024 * 1024;
 /** A file that changes every minute must not have all others read every minute. */
 const LOOK_AT_ALL_MS = 10 * 60_000;
+/** Between two pauses: about a millisecond. */
+const FILES_PER_STEP = 500;
 /** Enough for a long link, few enough for a boundary node's rate limit. */
 const PARALLEL_READS = 8;
 
@@ -78,7 +80,8 @@ export class IcbootSource implements Source {
     const seen = new Date();
     const chosen = await inSteps(choosing(listed, this.#leftOut));
     const files = new Map<string, ListedFile>();
-    for (const { path, size } of chosen) {
+    for (const [i, { path, size }] of chosen.entries()) {
+      if (i % FILES_PER_STEP === FILES_PER_STEP - 1) await letOthers();
       const known = this.#files.get(path);
       files.set(path, known?.size === size ? known : this.#newVersion(path, size, seen));
     }
@@ -107,8 +110,8 @@ export class IcbootSource implements Source {
     return this.#known.of(chunk);
   }
 
-  evidence({ files, certifiedAt }: Snapshot): Buffer {
-    return encodeEvidence({ trust: this.#trust, at: certifiedAt, files }, this.#known);
+  evidence({ files, certifiedAt }: Snapshot): Promise<Buffer> {
+    return inSteps(encodingEvidence({ trust: this.#trust, at: certifiedAt, files }, this.#known));
   }
 
   async restore(evidence: Buffer): Promise<Snapshot> {
@@ -123,10 +126,11 @@ export class IcbootSource implements Source {
     return [];
   }
 
-  #snapshot(certifiedAt: Date): Snapshot {
+  async #snapshot(certifiedAt: Date): Promise<Snapshot> {
     const files = [...this.#files.values()];
     const verified = this.#trust === "query" ? "node-signature" : "replicated";
-    return { number: undefined, hash: hashOf(files), certifiedAt, verified, files };
+    const hash = await inSteps(hashingList(linesOf(files)));
+    return { number: undefined, hash, certifiedAt, verified, files };
   }
 
   /** @param chunk whose hash is known */
@@ -169,9 +173,7 @@ export class IcbootSource implements Source {
 
   /** Finds what has changed without its length: some of what was read, what was not looked at for longest first. */
   async #lookAgain(thorough: boolean): Promise<void> {
-    const chunks = [...this.#files.values()].flatMap((file) => file.chunks);
-    const read = chunks.filter((chunk) => this.#known.of(chunk).sha256);
-    const due = read.sort((a, b) => this.#lookedAt(a) - this.#lookedAt(b) || a.size - b.size);
+    const due = await inSteps(this.#sortingRead());
     const most = this.#isFirstLook ? FIRST_LOOK_BYTES : LOOK_BYTES;
     this.#isFirstLook = false;
     let bytes = 0;
@@ -185,6 +187,18 @@ export class IcbootSource implements Source {
       this.#lookedAtAll = performance.now();
       await this.#haveChanged(due);
     }
+  }
+
+  /** The parts that were read, those first that were not looked at for longest, then the smallest. In steps. */
+  *#sortingRead(): Generator<void, ListedChunk[]> {
+    const read: ListedChunk[] = [];
+    let i = 0;
+    for (const file of this.#files.values()) {
+      i += 1;
+      if (i % FILES_PER_STEP === 0) yield;
+      for (const chunk of file.chunks) if (this.#known.of(chunk).sha256 !== undefined) read.push(chunk);
+    }
+    return yield* sorting(read, (a, b) => this.#lookedAt(a) - this.#lookedAt(b) || a.size - b.size);
   }
 
   #lookedAt(chunk: ListedChunk): number {
@@ -218,11 +232,9 @@ function changed({ path }: ListedFile): ChangedError {
   return new ChangedError(`${path} has changed on the canister; the next look at it takes the new bytes`);
 }
 
-/** Names a snapshot: by what is listed, and by how often bytes were seen to change under it. */
-function hashOf(files: readonly ListedFile[]): Buffer {
-  const hash = createHash("sha256");
-  for (const { path, size, changes } of files) hash.update(`${path}\0${size}\0${changes}\n`);
-  return hash.digest();
+/** What names a snapshot: what is listed, and how often bytes were seen to change under it. */
+function linesOf(files: readonly ListedFile[]): Iterable<string> {
+  return files.values().map(({ path, size, changes }) => `${path}\0${size}\0${changes}\n`);
 }
 
 function nanoseconds(time: Date): bigint {

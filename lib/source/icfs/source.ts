@@ -75,7 +75,7 @@ export class IcfsSource implements Source {
     return chunk;
   }
 
-  evidence({ proven }: IcfsRelease): Buffer | undefined {
+  async evidence({ proven }: IcfsRelease): Promise<Buffer | undefined> {
     const { proof, headers } = proven.evidence;
     if (headers === undefined) return undefined;
     return Buffer.from(JSON.stringify({ proof: base64(proof), headers: headers.map(base64) }));

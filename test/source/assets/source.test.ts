@@ -214,7 +214,7 @@ t.test(
     const release = await source.newest();
     const tree = await source.tree(release, pieces);
     await contentOf(source, tree, "plain");
-    const evidence = source.evidence(release)!;
+    const evidence = (await source.evidence(release))!;
     const open = async () => (await sourceOf(c, { kind: "assets", offline: true })).source;
 
     const offline = await open();

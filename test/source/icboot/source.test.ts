@@ -169,7 +169,7 @@ t.test("what was kept is the same again, and of another trust or damaged it is r
   const { source } = await sourceOf(c);
   const release = await source.newest();
   await contentOf(source, await source.tree(release), "changes");
-  const evidence = source.evidence(release)!;
+  const evidence = (await source.evidence(release))!;
   const offline = (await sourceOf(c, { kind: "icboot", offline: true })).source;
   const restored = await offline.restore(evidence);
   t.ok(restored.hash.equals(release.hash));

@@ -56,7 +56,7 @@ t.test("an older release is proved again by what has come since, and by what was
   t.ok(again.hash.equals(release.hash));
   t.match(canister, { pages: 11, given: 10_000 }, "one header has come since");
 
-  const evidence = canister.source.evidence(again)!;
+  const evidence = (await canister.source.evidence(again))!;
   const other = canisterOf(canister.chain);
   const restored = await other.source.restore(evidence);
   t.ok(restored.hash.equals(release.hash), "what is kept proves it, from the newest down");
@@ -84,7 +84,7 @@ t.test("headers that are too many are read, and not held or kept", async (t) => 
   const canister = canisterOf(chain);
   const release = await canister.source.newest();
   t.equal(release.number, 1);
-  t.equal(canister.source.evidence(release), undefined, "33 MB");
+  t.equal(await canister.source.evidence(release), undefined, "33 MB");
   await canister.source.newest();
   t.match(canister, { given: 999 }, "it is proved all the same, once");
 });
