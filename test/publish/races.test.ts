@@ -64,8 +64,13 @@ t.test("races", async (t) => {
     /** Does something when so many bytes have been hashed. */
     const once = (bytes: number, act: () => void): Partial<Progress> => {
       let left = bytes;
+      let isOfBytes = false;
       return {
+        start: (_, total) => {
+          isOfBytes = total !== undefined;
+        },
         add: (more) => {
+          if (!isOfBytes) return;
           left -= more;
           if (left === 0) act();
         },
