@@ -68,6 +68,11 @@ const CASES: readonly Case[] = [
     after: "icfs mount $CANISTER $DIR",
   },
   { command: "icfs cache verify" },
+  {
+    command: "fuser -v FILE",
+    before:
+      "touch $FILE; exec 9< $FILE; sleep 60 <&9 >/dev/null 2>&1 & until fuser $FILE; do sleep 0.1; done",
+  },
 ];
 
 /** Goes on until it is ended: the sandbox starts it. */
@@ -80,6 +85,7 @@ const environment: NodeJS.ProcessEnv = {
   PEM: "/root/.config/icfs/identity.pem",
   PRINCIPAL: "aaaaa-aa",
   NUMBER: "1",
+  FILE: "/var/lib/icfs/trust.lock",
 };
 const host = await startSandbox(t, () => environment);
 
@@ -119,7 +125,7 @@ for (const { command, before = "true", after = "true" } of CASES) {
   t.test(command, async (t) => {
     await done(t, MOUNTED);
     await done(t, before);
-    await done(t, command.replace(/\b(DIR|CANISTER|PRINCIPAL|NUMBER|PEM)\b/g, "$$$1"));
+    await done(t, command.replace(/\b(DIR|CANISTER|PRINCIPAL|NUMBER|PEM|FILE)\b/g, "$$$1"));
     await done(t, after);
   });
 }
