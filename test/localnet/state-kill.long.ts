@@ -143,6 +143,9 @@ t.test(`${KILLS} kills lose nothing that was answered`, async (t) => {
         published = Number(result.ok);
       }),
     ];
+    // The first time when there is something to lose, whatever else this machine does.
+    while (round === 0 && !(counted > 0n && stored > 0 && chunks.length > 0 && published > 0))
+      await sleep(20);
     await sleep(randomInt(LONGEST_RUN));
     killed = true;
     await kill(network);
@@ -178,7 +181,6 @@ t.test(`${KILLS} kills lose nothing that was answered`, async (t) => {
     if (head !== undefined) await source.manifest(head.header);
     for (const chunk of chunks.slice(-5)) await source.chunk(chunk);
   }
-  t.ok(counted > 0n && stored > 0 && chunks.length > 0 && published > 0, "there was something to lose");
   t.comment(`${counted} increments, ${stored} stores, ${chunks.length} chunks, ${published} releases`);
   await kill(network);
 });
