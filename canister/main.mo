@@ -83,6 +83,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   let loose = Map.empty<Hash, Chunks.Loose>();
   let looseBytes = Map.empty<Principal, Nat64>();
   let looseCounts = Map.empty<Principal, Nat>();
+  let looseSpans = Map.empty<Nat64, Nat>();
   let retention = Retention.empty();
   let trees = Retention.noTrees();
   let roles = Roles.empty();
@@ -94,7 +95,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     hold_newest = Retention.standard.newest;
     hold_nanoseconds = Retention.standard.nanoseconds;
   };
-  transient let chunks : Chunks.Chunks = { store; holes; references; loose; looseBytes; looseCounts };
+  transient let chunks : Chunks.Chunks = { store; holes; references; loose; looseBytes; looseCounts; looseSpans };
   transient let collector : Garbage.Collector = actor (Principal.toText(Principal.fromActor(self)));
   transient let myself : actor { work : shared () -> () } = actor (Principal.toText(Principal.fromActor(self)));
   transient let collected = { var since = 0 };
@@ -433,7 +434,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   if (Map.size(references) + Map.size(loose) < Map.size(store.slots)) adopt();
   // Canisters from before trees, and loose chunks, were counted.
   if (Map.size(trees.of) < Map.size(retention.held)) Retention.adopt(retention, trees, func number = headerOf(number).manifest.sha256);
-  if (Map.size(looseCounts) < Map.size(looseBytes)) Chunks.recount(chunks);
+  if (Map.size(looseCounts) < Map.size(looseBytes) or (Map.size(looseSpans) == 0 and Map.size(loose) > 0)) Chunks.recount(chunks);
 
   // After an upgrade: this version may lay it out in another way than the one that made it.
   if (newestNumber() > 0) {
