@@ -29,7 +29,7 @@ const QUERY_LIMIT = 5_000_000_000n;
 const UPGRADE_LIMIT = 300_000_000_000n;
 /** The canister's own: chunks that a publisher may have unpublished, and put at once (canister/chunks.mo). */
 const MOST_LOOSE = 200_000;
-const MOST_PUT = 60_000;
+const MOST_PUT = 30_000;
 const MIB = 1024 * 1024;
 const CANISTER = fileURLToPath(new URL("../canister", import.meta.url));
 
@@ -69,7 +69,9 @@ async function compileCountable(): Promise<Uint8Array> {
     const main = join(directory, "main.mo");
     const source = (await readFile(main, "utf8"))
       .replace(/public shared query (\(\{ caller \}\) func (listing|get)\()/g, "public shared $1")
-      .replace("case _ false;", "case _ true;");
+      .replace("case _ false;", "case _ true;")
+      // So that the counter can be looked at between the messages of one publish.
+      .replaceAll("if (isLarge) await async {};", "if (isLarge) for (_ in Nat.range(0, 40)) await async {};");
     await writeFile(main, source);
     return compileMotoko(main).wasm;
   } finally {
@@ -143,6 +145,95 @@ async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8A
   return head.hash;
 }
 
+const newestHash = async (): Promise<[] | [Uint8Array]> => {
+  const head = await source.head();
+  return head === undefined ? [] : [head.hash];
+};
+
+/** Publishes a tree whose chunks are there, and measures that. */
+async function publishMade(
+  what: string,
+  entries: readonly Entry[],
+  chunks: readonly Buffer[],
+): Promise<void> {
+  const table = chunks.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length }));
+  const bytes = Buffer.concat(encodeManifest({ chunks: table, entries }));
+  const manifest: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += MIB)
+    manifest.push(...(await canister.put([bytes.subarray(at, at + MIB)])));
+  const parent = await newestHash();
+  const name = `publish, ${what}, ${(bytes.length / MIB).toFixed(2)} MiB manifest`;
+  const result = await measure(name, () => canister.publish({ manifest, parent, note: "" }));
+  if (!("ok" in result)) throw new Error(JSON.stringify(result));
+}
+
+/** A file of these chunks. */
+const fileOf = (path: string, chunks: readonly Buffer[]): Entry => ({
+  kind: "file",
+  path,
+  modified: 0n,
+  size: chunks.reduce((sum, { length }) => sum + length, 0),
+  sha256: sha256(randomBytes(4)),
+  executable: false,
+  extents: chunks.map(({ length }, chunk) => ({ chunk, offset: 0, length })),
+});
+
+/** The trees that take most to check, of those that a manifest of 32 MiB can have. */
+async function worstTrees(): Promise<void> {
+  const directory = (path: string): Entry => ({ kind: "directory", path, modified: 0n });
+  const numbered = (number: number, bytes: number) => String(number).padStart(bytes, "0");
+  const wide = Array.from({ length: 100_000 }, (_, i) => directory(numbered(i, 250)));
+  await publishMade("100000 paths of 250 bytes", wide, []);
+  const deep = Array.from({ length: 100_000 }, (_, i) =>
+    directory(`${numbered(Math.floor(i / 250), 4)}${"/a".repeat(i % 250)}`),
+  );
+  await publishMade("100000 directories in chains of 250", deep, []);
+  const chunk = randomBytes(4);
+  await canister.put([chunk]);
+  const target = `./${numbered(0, 140)}`;
+  const links = Array.from({ length: 93_000 }, (_, i): Entry => {
+    return { kind: "symlink", path: numbered(i + 1, 140), modified: 0n, target };
+  });
+  await publishMade(
+    "93000 symlinks, as many steps as may be",
+    [fileOf(numbered(0, 140), [chunk]), ...links],
+    [chunk],
+  );
+}
+
+/** As many chunks of four bytes as there may be, of five publishers; then a release of most of them. */
+async function full(): Promise<void> {
+  const chunks = Array.from({ length: 5 * MOST_LOOSE - 100 }, (_, i) => {
+    const chunk = Buffer.alloc(4);
+    chunk.writeUInt32LE(0x1000_0000 + i);
+    return chunk;
+  });
+  for (let first = 0; first < chunks.length; first += MOST_LOOSE) {
+    const identity = Ed25519KeyIdentity.generate();
+    await canister.grant(identity.getPrincipal(), { publisher: null });
+    const own = HttpAgent.createSync({ host: network.url, rootKey: network.rootKey, identity });
+    const quick = withQuickPut(icfsCanister(own, canister_id), own, canister_id);
+    const end = Math.min(first + MOST_LOOSE, chunks.length);
+    for (let at = first; at < end; at += MOST_PUT) {
+      const some = chunks.slice(at, Math.min(at + MOST_PUT, end));
+      const put = () => quick.put(some);
+      // Of the last publisher, the last full one.
+      const isLast = at + 2 * MOST_PUT > chunks.length && some.length === MOST_PUT;
+      if (isLast) await measure(`put of ${some.length} chunks of 4 bytes, with ${at} of them there`, put);
+      else await put();
+    }
+  }
+  const { settings } = await canister.status();
+  await measure(`configure, with ${chunks.length} chunks unpublished`, () => canister.configure(settings));
+  const most = chunks.slice(0, 680_000);
+  await publishMade(`${most.length} new chunks of 4 bytes`, [fileOf("all", most)], most);
+  await measure(
+    "upgrade, with a canister that is full",
+    () => replaceCanister(agent, canister_id, "upgrade", wasm),
+    UPGRADE_LIMIT,
+  );
+}
+
 /** As many chunks of four bytes as one publisher may have unpublished, in one release, and then let go of. */
 async function piledUp(): Promise<void> {
   const chunks = Array.from({ length: MOST_LOOSE - 30 }, (_, i) => {
@@ -208,7 +299,9 @@ for (const files of [10, 300, 10_000, 40_000, 98_000]) {
   const sector = { filename: "directory-00000/some-module-000007.mod", sector_no: 0n, count: 1n };
   await measure(`get of a sector of one of ${files} files`, () => original.get(sector), QUERY_LIMIT);
 }
+await worstTrees();
 await piledUp();
+await full();
 await network.close();
 print(
   {

@@ -1,6 +1,7 @@
 /// Which chunks are here, and for how long: those of a held release are counted by references and freed with the last;
 /// those that nobody has published yet ("loose") are freed after a day.
 import Blob "mo:core/Blob";
+import Int "mo:core/Int";
 import List "mo:core/List";
 import Map "mo:core/Map";
 import Nat "mo:core/Nat";
@@ -22,8 +23,10 @@ module {
   public let maxChunks : Nat = 1_000_000;
   /// Of those, what each publisher may have put and not published: 32 GiB in chunks of 256 KiB, and half as many again.
   public let maxLoose : Nat = 200_000;
-  /// Hashes of so many fit the reply of one `put` (2 MiB, 33 bytes each).
-  public let maxPut : Nat = 60_000;
+  /// In a canister with `maxChunks`, twice as many tiny ones would take a quarter of what one message may execute.
+  public let maxPut : Nat = 30_000;
+  /// Loose chunks that were put within the same minute are counted together, and have their day together.
+  let spanNanoseconds : Nat64 = 60_000_000_000;
 
   public type Loose = { by : Principal; at : Nat64 };
 
@@ -37,6 +40,9 @@ module {
     looseBytes : Map.Map<Principal, Nat64>;
     /// How many they are.
     looseCounts : Map.Map<Principal, Nat>;
+    /// How many are from each minute, in minutes since 1970: some 1,450 of them. So nobody has to look through all to know how many
+    /// are due.
+    looseSpans : Map.Map<Nat64, Nat>;
   };
 
   /// Where looking through the loose chunks goes on.
@@ -81,7 +87,11 @@ module {
         addLoose(chunks, hash, { by; at = now });
       };
       case _ switch (Map.get(chunks.loose, Blob.compare, hash)) {
-        case (?{ by }) Map.add(chunks.loose, Blob.compare, hash, { by; at = now });
+        case (?{ by; at }) {
+          Map.add(chunks.loose, Blob.compare, hash, { by; at = now });
+          countSpan(chunks, at, -1);
+          countSpan(chunks, now, 1);
+        };
         case null {};
       };
     };
@@ -116,7 +126,7 @@ module {
   };
 
   /// Looks at `count` loose chunks at most, in the order of their hashes, from the one after `cursor.after` on; frees those from
-  /// before `before`, and returns how many. At the end it begins anew, with `cursor.after` null.
+  /// a minute before that of `before`, and returns how many. At the end it begins anew, with `cursor.after` null.
   public func expire(chunks : Chunks, before : Nat64, cursor : Cursor, count : Nat) : Nat {
     let old = List.empty<Blob>();
     var looked = 0;
@@ -131,7 +141,7 @@ module {
         break looking;
       };
       looked += 1;
-      if (at < before) List.add(old, hash);
+      if (span(at) < span(before)) List.add(old, hash);
     };
     for (hash in List.values(old)) {
       removeLoose(chunks, hash);
@@ -140,10 +150,13 @@ module {
     List.size(old);
   };
 
-  /// How many loose chunks are from before `before`.
-  public func due(chunks : Chunks, before : Nat64) : Nat {
+  /// How many loose chunks are from a minute before that of `before`.
+  public func due({ looseSpans } : Chunks, before : Nat64) : Nat {
     var count = 0;
-    for ({ at } in Map.values(chunks.loose)) if (at < before) count += 1;
+    label adding for ((minute, chunks) in Map.entries(looseSpans)) {
+      if (minute >= span(before)) break adding;
+      count += chunks;
+    };
     count;
   };
 
@@ -155,10 +168,26 @@ module {
     };
   };
 
-  /// Counts each publisher's loose chunks: for a canister from before they were limited in number.
+  /// Counts each publisher's loose chunks, and each minute's: for a canister from before they were.
   public func recount(chunks : Chunks) {
     Map.clear(chunks.looseCounts);
-    for ({ by } in Map.values(chunks.loose)) setLooseCount(chunks, by, looseCountOf(chunks, by) + 1);
+    Map.clear(chunks.looseSpans);
+    for ({ by; at } in Map.values(chunks.loose)) {
+      setLooseCount(chunks, by, looseCountOf(chunks, by) + 1);
+      countSpan(chunks, at, 1);
+    };
+  };
+
+  func span(at : Nat64) : Nat64 = at / spanNanoseconds;
+
+  func countSpan({ looseSpans } : Chunks, at : Nat64, change : Int) {
+    let minute = span(at);
+    let before : Int = switch (Map.get(looseSpans, Nat64.compare, minute)) {
+      case (?count) count;
+      case null 0;
+    };
+    let count = Int.toNat(before + change);
+    if (count == 0) Map.remove(looseSpans, Nat64.compare, minute) else Map.add(looseSpans, Nat64.compare, minute, count);
   };
 
   func looseOf({ looseBytes } : Chunks, by : Principal) : Nat64 {
@@ -191,14 +220,16 @@ module {
     Map.add(chunks.loose, Blob.compare, hash, loose);
     Map.add(chunks.looseBytes, Principal.compare, loose.by, looseOf(chunks, loose.by) + sizeOf(chunks, hash));
     setLooseCount(chunks, loose.by, looseCountOf(chunks, loose.by) + 1);
+    countSpan(chunks, loose.at, 1);
   };
 
   func removeLoose(chunks : Chunks, hash : Blob) {
     switch (Map.take(chunks.loose, Blob.compare, hash)) {
-      case (?{ by }) {
+      case (?{ by; at }) {
         let left = looseOf(chunks, by) - sizeOf(chunks, hash);
         if (left == 0) Map.remove(chunks.looseBytes, Principal.compare, by) else Map.add(chunks.looseBytes, Principal.compare, by, left);
         setLooseCount(chunks, by, looseCountOf(chunks, by) - 1 : Nat);
+        countSpan(chunks, at, -1);
       };
       case null {};
     };

@@ -83,6 +83,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   let loose = Map.empty<Hash, Chunks.Loose>();
   let looseBytes = Map.empty<Principal, Nat64>();
   let looseCounts = Map.empty<Principal, Nat>();
+  let looseSpans = Map.empty<Nat64, Nat>();
   let retention = Retention.empty();
   let trees = Retention.noTrees();
   let roles = Roles.empty();
@@ -94,7 +95,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     hold_newest = Retention.standard.newest;
     hold_nanoseconds = Retention.standard.nanoseconds;
   };
-  transient let chunks : Chunks.Chunks = { store; holes; references; loose; looseBytes; looseCounts };
+  transient let chunks : Chunks.Chunks = { store; holes; references; loose; looseBytes; looseCounts; looseSpans };
   transient let collector : Garbage.Collector = actor (Principal.toText(Principal.fromActor(self)));
   transient let myself : actor { work : shared () -> () } = actor (Principal.toText(Principal.fromActor(self)));
   transient let collected = { var since = 0 };
@@ -308,6 +309,11 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let ?tree = Assembly.decode(scratch, bytes) else return #err(#invalid("the manifest is of another Candid type"));
     if (not Assembly.isShortest(scratch, tree, bytes)) return #err(#invalid("the manifest is not in Candid's shortest form"));
     if (isLarge) await async {};
+    switch (Manifest.pathProblem(tree)) {
+      case (?problem) return #err(#invalid problem);
+      case null {};
+    };
+    if (isLarge) await async {};
     let totals = switch (Manifest.check(tree, func(hash) = Store.size(store, hash), Store.maxChunkBytes)) {
       case (#ok totals) totals;
       case (#invalid problem) return #err(#invalid problem);
@@ -395,9 +401,10 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     if (retire() or more or trees.leaving > 0) await* goOn();
   };
 
+  func rules() : Retention.Rules = { newest = settings.hold_newest; nanoseconds = settings.hold_nanoseconds };
+
   func retire() : Bool {
-    let rules = { newest = settings.hold_newest; nanoseconds = settings.hold_nanoseconds };
-    Retention.retire(retention, trees, newestNumber(), now(), rules, sliceReleases);
+    Retention.retire(retention, trees, newestNumber(), now(), rules(), sliceReleases);
   };
 
   /// Has a slice of work done in a message of its own.
@@ -420,20 +427,26 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     if (moreReleases or moreChunks or moreLoose) await* goOn();
   };
 
-  /// A canister from before releases were held and chunks counted: all that it has is held, or loose.
+  /// A canister from before releases were held and chunks counted: what the rules hold of it is held, and the rest is loose. Older
+  /// releases would be let go of soon, and an upgrade has a limit, too.
   func adopt() {
-    for (i in Nat.range(0, History.size(history))) {
-      let number = Nat64.fromNat(i + 1);
+    var number = newestNumber();
+    label adopting while (number > 0) {
       let { manifest; published_at } = headerOf(number);
+      if (not Retention.isRecent(newestNumber(), number, published_at, now(), rules())) {
+        retention.dropped += number;
+        break adopting;
+      };
       hold(number, manifest.sha256, hashesOf(treeOf(manifest.chunks), manifest.chunks), published_at);
       ignore Retention.count(trees, chunks, Retention.maxReferences);
+      number -= 1;
     };
     Chunks.adopt(chunks, owner, now());
   };
   if (Map.size(references) + Map.size(loose) < Map.size(store.slots)) adopt();
   // Canisters from before trees, and loose chunks, were counted.
   if (Map.size(trees.of) < Map.size(retention.held)) Retention.adopt(retention, trees, func number = headerOf(number).manifest.sha256);
-  if (Map.size(looseCounts) < Map.size(looseBytes)) Chunks.recount(chunks);
+  if (Map.size(looseCounts) < Map.size(looseBytes) or (Map.size(looseSpans) == 0 and Map.size(loose) > 0)) Chunks.recount(chunks);
 
   // After an upgrade: this version may lay it out in another way than the one that made it.
   if (newestNumber() > 0) {

@@ -146,13 +146,17 @@ module {
 
   public func isHeld(retention : Retention, number : Nat64) : Bool = Map.containsKey(retention.held, Nat64.compare, number);
 
+  /// Whether the rules hold a release; `newest` is the newest one's number.
+  public func isRecent(newest : Nat64, number : Nat64, publishedAt : Nat64, now : Nat64, rules : Rules) : Bool {
+    newest - number < Nat64.fromNat32(rules.newest) or publishedAt > now or now - publishedAt < rules.nanoseconds;
+  };
+
   /// Lets go of what the rules no longer hold, of `count` releases at most, and tells whether there may be more; `newest` is the
   /// newest release's number. They get older with their numbers: behind the first that is recent all are.
   public func retire(retention : Retention, trees : Trees, newest : Nat64, now : Nat64, rules : Rules, count : Nat) : Bool {
     let gone = List.empty<(Nat64, Held)>();
     label looking for ((number, held) in Map.entries(retention.held)) {
-      let recent = newest - number < Nat64.fromNat32(rules.newest) or held.publishedAt > now or now - held.publishedAt < rules.nanoseconds;
-      if (recent or List.size(gone) == count) break looking;
+      if (isRecent(newest, number, held.publishedAt, now, rules) or List.size(gone) == count) break looking;
       if (not Set.contains(retention.kept, Nat64.compare, number)) List.add(gone, (number, held));
     };
     for ((number, { hashes }) in List.values(gone)) {

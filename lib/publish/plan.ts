@@ -5,6 +5,7 @@ import { type Differences, differences } from "../tree/diff.ts";
 import { MAX_NOTE_BYTES } from "../tree/limits.ts";
 import type { Entry } from "../tree/manifest.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
+import { canistersBudget } from "../tree/rules.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";
 import { addPrivateFiles, lossOf, type Policy, throwIfEmpty } from "./policy.ts";
 import { Problems } from "./problems.ts";
@@ -70,11 +71,14 @@ export async function planPublication(
   const listed = await scan(directory, reading, problems, () => progress.add(1));
   progress.stop();
   const { entries: scanned, seen, copied, privateFiles, leftOut } = listed;
+  const budget = canistersBudget();
+  await problems.addAll(treeProblems(scanned, budget), directory);
+  // A tree with so many links is to be made in another way: nothing that its files may have would matter.
+  if (budget.left < 0) problems.throwIfAny(directory);
   progress.start("hashing", bytesOf(scanned));
   const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
   progress.stop();
   problems.addChanges(await seen.changes());
-  await problems.addAll(treeProblems(tree.manifest.entries), directory);
   addPrivateFiles(problems, privateFiles, policy);
   problems.throwIfAny(directory);
 

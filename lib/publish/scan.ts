@@ -7,12 +7,7 @@ import { dirname, join, relative } from "node:path";
 import { messageOf, UserError } from "../errors.ts";
 import { MAX_ENTRIES } from "../tree/limits.ts";
 import { comparePaths } from "../tree/manifest.ts";
-import {
-  type Followed as FollowedInTree,
-  followLink,
-  LINK_CHARACTERS,
-  type LinkStep,
-} from "../tree/rules.ts";
+import { type Followed as FollowedInTree, followLink, type LinkStep, readersBudget } from "../tree/rules.ts";
 import { readAt } from "./file-bytes.ts";
 import { IGNORE_FILE, IgnoreRules } from "./ignore-rules.ts";
 import { LEAVE_OUT, type Problems } from "./problems.ts";
@@ -365,7 +360,7 @@ class Scanner {
   async #copyLinksThatLeave(): Promise<void> {
     for (let before = -1; before !== this.#copied.length; ) {
       before = this.#copied.length;
-      const budget = { characters: LINK_CHARACTERS };
+      const budget = readersBudget();
       for (const [path, place] of [...this.#kept]) {
         const link = this.#entries.get(path);
         if (link?.kind !== "symlink") continue;

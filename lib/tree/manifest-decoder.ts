@@ -16,7 +16,14 @@ import {
   MANIFEST_PREFIX,
   type Manifest,
 } from "./manifest.ts";
-import { LINK_CHARACTERS, type LinkStep, linkProblem, parentPath, pathProblem } from "./rules.ts";
+import {
+  type LinkBudget,
+  type LinkStep,
+  linkProblem,
+  parentPath,
+  pathProblem,
+  readersBudget,
+} from "./rules.ts";
 
 // Fewest bytes that an element can take: what bounds a vector's length by the size of its input.
 const ENTRY_BYTES = 8 + 1 + 1;
@@ -54,7 +61,7 @@ export function* decodingManifest(bytes: Uint8Array): Generator<void, Manifest> 
   reader.end();
   yield;
   if (extents.named < chunks.length) throw new FormatError("the manifest lists a chunk that no file uses");
-  for (const problem of checkingTree(entries)) {
+  for (const problem of checkingTree(entries, readersBudget())) {
     if (problem !== undefined) throw new FormatError(`${problem.path}: ${problem.problem}`);
     yield;
   }
@@ -138,13 +145,16 @@ export interface TreeProblem {
   readonly target?: string;
 }
 
-/** What is wrong with the paths, their order, their parents and the symlinks; ends at once where nothing is. */
-export function* treeProblems(entries: readonly Placed[]): Generator<TreeProblem> {
-  for (const problem of checkingTree(entries)) if (problem !== undefined) yield problem;
+/**
+ * What is wrong with the paths, their order, their parents and the symlinks; ends at once where nothing is, and behind the first
+ * link that is over the budget.
+ */
+export function* treeProblems(entries: readonly Placed[], budget: LinkBudget): Generator<TreeProblem> {
+  for (const problem of checkingTree(entries, budget)) if (problem !== undefined) yield problem;
 }
 
 /** treeProblems(), with undefined for each pause. */
-function* checkingTree(entries: readonly Placed[]): Generator<TreeProblem | undefined> {
+function* checkingTree(entries: readonly Placed[], budget: LinkBudget): Generator<TreeProblem | undefined> {
   const steps = new Map<string, LinkStep>();
   let previous: string | undefined;
   for (const [i, entry] of entries.entries()) {
@@ -164,13 +174,13 @@ function* checkingTree(entries: readonly Placed[]): Generator<TreeProblem | unde
     }
     steps.set(path, entry.kind === "symlink" ? { target: entry.target } : entry.kind);
   }
-  const budget = { characters: LINK_CHARACTERS };
   for (const [i, entry] of entries.entries()) {
     if (i % ENTRIES_PER_STEP === 0) yield undefined;
     if (entry.kind !== "symlink") continue;
     const { path, target } = entry;
     const problem = linkProblem(path, target, (path) => steps.get(path), budget);
     if (problem !== undefined) yield { path, problem, target };
+    if (budget.left < 0) return;
   }
 }
 

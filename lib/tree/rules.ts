@@ -4,7 +4,7 @@
  * link to /etc/shadow would make the host's TFTP server hand it out.
  */
 
-import { MAX_COMPONENT_BYTES, MAX_HOPS, MAX_PATH_BYTES } from "./limits.ts";
+import { MAX_COMPONENT_BYTES, MAX_HOPS, MAX_LINK_WORK, MAX_PATH_BYTES } from "./limits.ts";
 
 /** What stands at a path, as far as following a symlink needs to know. */
 export type LinkStep = "directory" | "file" | { readonly target: string };
@@ -38,16 +38,26 @@ export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** What checking a tree's links may cost, in all: characters of the paths that are looked up and the targets that are read. */
+/** What checking a tree's links may still cost, in all. Below 0 it is used up, and no more links are followed. */
 export interface LinkBudget {
-  characters: number;
+  /** Bytes of targets that are read, and of the paths that their components are looked up in. */
+  left: number;
+  /** What a component costs besides. */
+  readonly component: number;
 }
 
 /**
- * Enough for 100,000 links of ten components each, through directories with names of 200 characters in all, and less
- * than a second's work. Links made to be slow could ask for 10^12.
+ * For a reader: enough for 100,000 links of ten components each, through directories with names of 150 bytes in all, and less than
+ * a second's work. What a canister has taken is never over it.
  */
-export const LINK_CHARACTERS = 200_000_000;
+export function readersBudget(): LinkBudget {
+  return { left: MAX_LINK_WORK, component: 2 };
+}
+
+/** For a tree that is to be published: what the canister grants, to which a component is more work (canister/paths.mo). */
+export function canistersBudget(): LinkBudget {
+  return { left: MAX_LINK_WORK, component: 1000 };
+}
 
 /** Where a symlink leads in its tree ("" is the root), or why nowhere; `leaves` when that may be outside. */
 export type Followed = { readonly path: string } | { readonly problem: string; readonly leaves: boolean };
@@ -79,45 +89,56 @@ export function followLink(
   path: string,
   target: string,
   lookup: (path: string) => LinkStep | undefined,
-  budget: LinkBudget = { characters: LINK_CHARACTERS },
+  budget: LinkBudget = readersBudget(),
 ): Followed {
   if (target === "") return inside("the symlink's target is empty");
   if (Buffer.byteLength(target) > MAX_PATH_BYTES)
     return inside(`the symlink's target is longer than ${MAX_PATH_BYTES} bytes`);
   if (CONTROL.test(target)) return inside("the symlink's target has a control character");
   if (target.startsWith("/")) return outside("the symlink is absolute");
+  const spend = (bytes: number) => {
+    budget.left -= bytes;
+    return budget.left >= 0;
+  };
+  if (!spend(Buffer.byteLength(target))) return TOO_SLOW;
   let hops = 1;
   let current = parentPath(path);
+  let currentBytes = Buffer.byteLength(current);
+  const enter = (directory: string) => {
+    current = directory;
+    currentBytes = Buffer.byteLength(directory);
+  };
   // What is left to walk, the next component last.
   const pending = target.split("/").reverse();
   for (let component = pending.pop(); component !== undefined; component = pending.pop()) {
-    budget.characters -= 1 + current.length + component.length;
-    if (budget.characters < 0) return inside("the symlinks take too many steps to follow");
+    if (!spend(budget.component + currentBytes)) return TOO_SLOW;
     if (component === "" || component === ".") continue;
     if (component === "..") {
       if (current === "") return outside("the symlink leaves the tree");
-      current = parentPath(current);
+      enter(parentPath(current));
       continue;
     }
     const next = current === "" ? component : `${current}/${component}`;
     const found = lookup(next);
     if (found === undefined) return inside(`the symlink leads to ${next}, which is not in the tree`);
     if (found === "directory") {
-      current = next;
+      enter(next);
     } else if (found === "file") {
       if (pending.length > 0) return inside(`the symlink goes through ${next}, which is a file`);
-      current = next;
+      enter(next);
     } else {
       hops += 1;
       if (hops > MAX_HOPS) return inside(`the symlink takes more than ${MAX_HOPS} hops`);
       if (found.target.startsWith("/")) return outside("the symlink leads to an absolute one");
       // Read again each time that a link leads here, even if what comes next ends the walk.
-      budget.characters -= found.target.length;
+      if (!spend(Buffer.byteLength(found.target))) return TOO_SLOW;
       pending.push(...found.target.split("/").reverse());
     }
   }
   return { path: current };
 }
+
+const TOO_SLOW = inside("the symlinks take too many steps to follow");
 
 function inside(problem: string): Followed {
   return { problem, leaves: false };

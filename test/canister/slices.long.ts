@@ -17,7 +17,7 @@ import {
 import { OWNER } from "../support/kept-networks.ts";
 import { startEmptyNetwork } from "../support/networks.ts";
 
-const PUT = 60_000;
+const PUT = 30_000;
 /** Milliseconds a message may take: a slice takes less than one, on a quiet machine. */
 const SLICE_MS = 20_000;
 
@@ -61,13 +61,13 @@ async function putYesterday(t: Parameters<typeof startIcfsCanister>[0], state: s
     return withQuickPut(icfsCanister(agent, id), agent, id);
   };
   const owner = await as(OWNER);
-  for (let i = 0; i < 3; i++) await owner.put(tinyChunks(PUT));
+  for (let i = 0; i < 6; i++) await owner.put(tinyChunks(PUT));
   await owner.put(tinyChunks(20_000));
   const refused = await owner.put(tinyChunks(1)).catch(messageOf);
   t.match(refused, /over quota: at most 200000 chunks may wait to be published/, "a publisher has so many");
   await owner.put(tinyChunks(PUT + 1)).then(
     () => t.fail("too many at once"),
-    (error: unknown) => t.match(messageOf(error), /send at most 60000 chunks at once/),
+    (error: unknown) => t.match(messageOf(error), /send at most 30000 chunks at once/),
   );
   const other = Ed25519KeyIdentity.generate();
   await owner.grant(other.getPrincipal(), { publisher: null });

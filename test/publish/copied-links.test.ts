@@ -8,6 +8,7 @@ import { plainFiles } from "../../lib/publish/icboot/plain-files.ts";
 import { Problems } from "../../lib/publish/problems.ts";
 import { arrow, EVERYTHING, type Reading, type Scan, scan } from "../../lib/publish/scan.ts";
 import { treeProblems } from "../../lib/tree/manifest-decoder.ts";
+import { readersBudget } from "../../lib/tree/rules.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { reassembled, writeTree } from "./trees.ts";
 
@@ -37,7 +38,7 @@ async function scanned(
 ): Promise<Found> {
   const problems = new Problems();
   const found = await scan(join(directory, "tree"), { ...EVERYTHING, links, exclude }, problems);
-  await problems.addAll(treeProblems(found.entries), join(directory, "tree"));
+  await problems.addAll(treeProblems(found.entries, readersBudget()), join(directory, "tree"));
   return { ...found, problems: problems.found.map((problem) => problem.replaceAll(directory, "{}")) };
 }
 
@@ -207,7 +208,7 @@ t.test("that links can be followed is said where it helps", async (t) => {
     const problems = new Problems();
     const tree = join(directory, "tree");
     const { entries } = await scan(tree, { ...EVERYTHING, exclude }, problems);
-    await problems.addAll(treeProblems(entries), tree);
+    await problems.addAll(treeProblems(entries, readersBudget()), tree);
     const said = await (async () => problems.throwIfAny(tree))().then(
       () => "",
       (error: Error) => error.message,

@@ -1,4 +1,6 @@
 /** When the canister is asked for its newest release, and when again. */
+import { symlink } from "node:fs/promises";
+import { join } from "node:path";
 import t from "tap";
 import { planPublication } from "../../lib/publish/plan.ts";
 import type { Head, ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
@@ -90,4 +92,23 @@ t.test("a directory without files, where there are some", async (t) => {
     totals: { files: 0 },
     loss: "of the 1 files of release 7 this removes 1: kernel",
   });
+});
+
+t.test("symlinks that are too much for the canister", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeTree(directory, { file: "" });
+  // Each leads through the one before: together 200 times 1,000 components.
+  for (let i = 0; i < 20; i++) {
+    await symlink(`${"./".repeat(1000)}${i === 0 ? "file" : `link${i - 1}`}`, join(directory, `link${i}`));
+  }
+  const stages: string[] = [];
+  const start = (stage: string) => {
+    stages.push(stage);
+  };
+  const { source } = canisterWith([0]);
+  const options = { ...PLAINLY, directory, progress: { ...PLAINLY.progress, start } };
+  await t.rejects(planPublication(options, source), {
+    message: /^ {2}link\d+ -> .*: the symlinks take too many steps/m,
+  });
+  t.same(stages, ["listing"], "nothing is read, and nothing hashed");
 });

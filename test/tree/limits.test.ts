@@ -5,6 +5,7 @@ import t from "tap";
 import { MAX_HASHES_ASKED } from "../../lib/icfs-canister.ts";
 import { PACK_MAX_BYTES, PACK_TARGET_BYTES } from "../../lib/publish/packing.ts";
 import * as limits from "../../lib/tree/limits.ts";
+import { canistersBudget, readersBudget } from "../../lib/tree/rules.ts";
 
 const CANISTER = join(import.meta.dirname, "../../canister");
 
@@ -20,6 +21,7 @@ const SHARED = {
   "paths.maxPathBytes": limits.MAX_PATH_BYTES,
   "paths.maxComponentBytes": limits.MAX_COMPONENT_BYTES,
   "paths.maxHops": limits.MAX_HOPS,
+  "paths.maxLinkWork": limits.MAX_LINK_WORK,
 };
 /** The canister's alone: how much it answers with, or does, at once. */
 const OWN = [
@@ -30,7 +32,6 @@ const OWN = [
   "files.maxSteps",
   "main.maxPageBytes",
   "main.maxRoles",
-  "paths.maxLinkWork",
   "retention.maxHeld",
   "retention.maxKept",
   "retention.maxReferences",
@@ -57,6 +58,12 @@ t.test("the canister's limits are the readers'", async (t) => {
     [],
     "and each of the readers' is one of the canister's",
   );
+});
+
+t.test("a publisher grants links what the canister does", async (t) => {
+  const [, step] = /let stepBytes = ([\d_]+);/.exec(await readFile(join(CANISTER, "paths.mo"), "utf8"))!;
+  t.equal(canistersBudget().component, Number(step!.replaceAll("_", "")));
+  t.ok(readersBudget().component <= canistersBudget().component, "and a reader no less");
 });
 
 t.test("a pack is a chunk", async (t) => {

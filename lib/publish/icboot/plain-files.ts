@@ -5,7 +5,7 @@
 import { UserError } from "../../errors.ts";
 import { MAX_ENTRIES } from "../../tree/limits.ts";
 import { treeProblems } from "../../tree/manifest-decoder.ts";
-import { baseName, followLink, parentPath, pathProblem } from "../../tree/rules.ts";
+import { baseName, followLink, parentPath, pathProblem, readersBudget } from "../../tree/rules.ts";
 import type { Problems } from "../problems.ts";
 import { type CopiedLink, type PrivateFile, type Reading, type Scanned, scan } from "../scan.ts";
 import type { Seen, SeenFile } from "../seen.ts";
@@ -48,7 +48,7 @@ export async function plainFiles(
   // All links are followed anyway; those inside the directory so that a loop has an end.
   const links = reading.links === "keep" ? "keep" : "copy-unsafe";
   const { entries: scanned, ...found } = await scan(directory, { ...reading, links }, problems, listed);
-  await problems.addAll(treeProblems(scanned), directory);
+  await problems.addAll(treeProblems(scanned, readersBudget()), directory);
   // Links that are no good would be followed.
   if (problems.found.length > 0) return { files: [], loops: [], ...found };
 
