@@ -108,8 +108,13 @@ function isReject(
   );
 }
 
+/** What is looked through of a rejection, in characters: more than an honest one's prefix and the 500 that are kept of its reason. */
+const MOST_LOOKED_THROUGH = 4096;
+
 /** The canister's own words where it trapped, without what the network puts around them; else the network's first line. */
-export function rejectReason(message: string): string {
+export function rejectReason(rejection: string): string {
+  // Nobody need have signed it, it may be of megabytes, and the search below is quadratic.
+  const message = rejection.slice(0, MOST_LOOKED_THROUGH);
   // As the IC says it today, and as it did until 2024 (older local networks still do).
   const own =
     /called `ic0\.trap` with message: '(.*?)'\.?(?:\n|$)/s.exec(message) ??
