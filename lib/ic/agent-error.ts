@@ -19,7 +19,7 @@ import {
   UncertifiedRejectUpdateErrorCode,
 } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { messageOf } from "../errors.ts";
+import { FormatError, messageOf } from "../errors.ts";
 import {
   ClockError,
   ERROR_CODES,
@@ -106,6 +106,25 @@ function isReject(
     code instanceof UncertifiedRejectErrorCode ||
     code instanceof UncertifiedRejectUpdateErrorCode
   );
+}
+
+export interface Rejection {
+  readonly code: number;
+  readonly message: string;
+  readonly errorCode: string | undefined;
+}
+
+/** The fields of an answer that says no, which nobody need have signed. @throws FormatError when they are none */
+export function rejectionIn(answer: {
+  readonly reject_code?: unknown;
+  readonly reject_message?: unknown;
+  readonly error_code?: unknown;
+}): Rejection {
+  const { reject_code: code, reject_message: message, error_code: errorCode } = answer;
+  if (typeof code !== "number" || typeof message !== "string") {
+    throw new FormatError("the answer is a rejection without a code or a message");
+  }
+  return { code, message, errorCode: typeof errorCode === "string" ? errorCode : undefined };
 }
 
 /** What is looked through of a rejection, in characters: more than an honest one's prefix and the 500 that are kept of its reason. */
