@@ -19,7 +19,7 @@ import {
   UncertifiedRejectUpdateErrorCode,
 } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
-import { messageOf } from "../errors.ts";
+import { FormatError, messageOf } from "../errors.ts";
 import {
   ClockError,
   ERROR_CODES,
@@ -108,8 +108,32 @@ function isReject(
   );
 }
 
+export interface Rejection {
+  readonly code: number;
+  readonly message: string;
+  readonly errorCode: string | undefined;
+}
+
+/** The fields of an answer that says no, which nobody need have signed. @throws FormatError when they are none */
+export function rejectionIn(answer: {
+  readonly reject_code?: unknown;
+  readonly reject_message?: unknown;
+  readonly error_code?: unknown;
+}): Rejection {
+  const { reject_code: code, reject_message: message, error_code: errorCode } = answer;
+  if (typeof code !== "number" || typeof message !== "string") {
+    throw new FormatError("the answer is a rejection without a code or a message");
+  }
+  return { code, message, errorCode: typeof errorCode === "string" ? errorCode : undefined };
+}
+
+/** What is looked through of a rejection, in characters: more than an honest one's prefix and the 500 that are kept of its reason. */
+const MOST_LOOKED_THROUGH = 4096;
+
 /** The canister's own words where it trapped, without what the network puts around them; else the network's first line. */
-export function rejectReason(message: string): string {
+export function rejectReason(rejection: string): string {
+  // Nobody need have signed it, it may be of megabytes, and the search below is quadratic.
+  const message = rejection.slice(0, MOST_LOOKED_THROUGH);
   // As the IC says it today, and as it did until 2024 (older local networks still do).
   const own =
     /called `ic0\.trap` with message: '(.*?)'\.?(?:\n|$)/s.exec(message) ??

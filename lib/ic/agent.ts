@@ -5,7 +5,7 @@
 import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@dfinity/agent";
 import { Principal } from "@dfinity/principal";
 import { FormatError, UsageError } from "../errors.ts";
-import { fromCall, rejectReason, withMissing } from "./agent-error.ts";
+import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
 import "./bls-generator.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import { ERROR_CODES, RejectError } from "./call-errors.ts";
@@ -155,14 +155,14 @@ export async function queryReply(
     throw fromCall(error, { agent, canister });
   }
   if (response.status === QueryResponseStatus.Rejected) {
-    const { reject_code, reject_message, error_code } = response;
+    const { code, message, errorCode } = rejectionIn(response);
     // What the network's own words leave out.
-    const hint = error_code === ERROR_CODES.methodNotFound ? " (this is no icfs canister)" : "";
+    const hint = errorCode === ERROR_CODES.methodNotFound ? " (this is no icfs canister)" : "";
     const rejection = new RejectError(
-      reject_code,
-      `canister ${canister.toText()} rejects "${methodName}": ${reject_message}${hint}`,
-      error_code,
-      rejectReason(reject_message),
+      code,
+      `canister ${canister.toText()} rejects "${methodName}": ${message}${hint}`,
+      errorCode,
+      rejectReason(message),
     );
     throw withMissing(rejection, { agent, canister });
   }

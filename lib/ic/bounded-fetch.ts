@@ -92,12 +92,17 @@ function send(url: URL, init: RequestInit | undefined, signal: AbortSignal): Pro
     resolve,
   );
   request.on("error", (cause) => reject(new NoAnswerError(messageOf(cause), { cause })));
+  // Also without an error, where the answer was another protocol: status 101. After an answer it changes nothing.
+  request.on("close", () => reject(new NoAnswerError("the connection was closed without an answer")));
   request.end(body ?? undefined);
   return promise;
 }
 
 /** @throws Error */
 function refuseDetours({ statusCode, headers }: IncomingMessage): void {
+  if (statusCode! < 200 || statusCode! > 599) {
+    throw new Error(`the answer has the status ${statusCode}, which is none of HTTP's`);
+  }
   // Gateways have no reason to send a request elsewhere.
   if (statusCode! >= 300 && statusCode! < 400) throw new Error(`it is sent elsewhere (status ${statusCode})`);
   const encoding = headers["content-encoding"];
@@ -171,19 +176,22 @@ class Body {
   }
 }
 
+/** What Node lets pass, and Response does not. */
+const NOT_IN_STATUS_TEXT = /[^\t\x20-\x7e\x80-\xff]/g;
+
 /** A response whose bytes are here already, and given without a copy; it has no stream. */
 class Answer extends Response {
   override readonly arrayBuffer: () => Promise<ArrayBuffer>;
   override readonly text: () => Promise<string>;
   override readonly clone: () => Response;
 
-  /** @throws RangeError when the status is none that HTTP has */
   constructor(bytes: Uint8Array<ArrayBuffer>, incoming: IncomingMessage) {
     const headers = new Headers();
     for (const [name, values] of Object.entries(incoming.headersDistinct)) {
       for (const value of values ?? []) headers.append(name, value);
     }
-    super(null, { status: incoming.statusCode!, statusText: incoming.statusMessage!, headers });
+    const statusText = incoming.statusMessage!.replace(NOT_IN_STATUS_TEXT, "?");
+    super(null, { status: incoming.statusCode!, statusText, headers });
     this.arrayBuffer = async () => bytes.buffer;
     this.text = async () => new TextDecoder().decode(bytes);
     this.clone = () => new Answer(bytes, incoming);

@@ -14,7 +14,7 @@ import {
 import type { Principal } from "@dfinity/principal";
 import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
-import { fromCall, rejectReason, withMissing } from "./agent-error.ts";
+import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
 import { RejectError } from "./call-errors.ts";
 import type { BlsVerify } from "./certificate.ts";
 
@@ -76,7 +76,8 @@ export function replicatedCalls(
         return replyIn(certificate, requestId, canister, method);
       }
       if (isV2ResponseBody(body)) {
-        throw rejection(canister, method, body.reject_code, body.reject_message, body.error_code);
+        const { code, message, errorCode } = rejectionIn(body);
+        throw rejection(canister, method, code, message, errorCode);
       }
       if (response.status !== ACCEPTED)
         throw new FormatError(`HTTP status ${response.status} without a reply`);
@@ -112,13 +113,15 @@ export async function unverifiedCall(
     const { body, status } = response;
     if (isV3ResponseBody(body)) return body.certificate;
     if (isV2ResponseBody(body)) {
-      throw rejection(canister, methodName, body.reject_code, body.reject_message, body.error_code);
+      const { code, message, errorCode } = rejectionIn(body);
+      throw rejection(canister, methodName, code, message, errorCode);
     }
     // It takes longer than a gateway waits. To send it all again would take longer still.
     if (status === ACCEPTED) return (await pollForResponse(agent, canister, requestId)).reply;
     return new Uint8Array();
   } catch (error) {
     const called = { agent, canister };
+    if (error instanceof FormatError) throw error;
     throw error instanceof RejectError ? withMissing(error, called) : fromCall(error, called);
   }
 }

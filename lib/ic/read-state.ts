@@ -1,11 +1,12 @@
 /** What a subnet certifies of a canister, asked of the subnet (IC interface specification, "Request: Read state"). */
 import type { HttpAgent } from "@dfinity/agent";
 import type { Principal } from "@dfinity/principal";
+import { FormatError } from "../errors.ts";
 import { fromCall } from "./agent-error.ts";
 
 /**
  * A certificate, not verified, that shows what is at `canister / ID / path`, if anything is.
- * @throws HttpStatusError, of status 403 or 404 when the caller may not see it; ClockError, NoAnswerError, Error
+ * @throws HttpStatusError, of status 403 or 404 when the caller may not see it; ClockError, NoAnswerError, FormatError, Error
  */
 export async function certificateOf(
   agent: HttpAgent,
@@ -15,9 +16,12 @@ export async function certificateOf(
   const labels = ["canister", canister.toUint8Array(), ...path].map((label) =>
     Uint8Array.from(Buffer.from(label)),
   );
+  let certificate: unknown;
   try {
-    return (await agent.readState(canister, { paths: [labels] })).certificate;
+    certificate = (await agent.readState(canister, { paths: [labels] })).certificate;
   } catch (error) {
     throw fromCall(error, { agent, canister });
   }
+  if (!(certificate instanceof Uint8Array)) throw new FormatError("the answer has no certificate");
+  return certificate;
 }

@@ -58,6 +58,10 @@ t.test("a trap is what the canister said", async (t) => {
 t.test("other rejections are their first line, and not too much of it", async (t) => {
   t.equal(rejected("Canister x not found\nmore").message, "Canister x not found");
   t.equal(rejected("y".repeat(10_000)).message.length, 500);
+  const endless = `${"called `ic0.trap` with message: '".repeat(20_000)}x`;
+  const before = process.cpuUsage();
+  t.equal(rejected(endless).message.length, 500);
+  t.ok(process.cpuUsage(before).user < 1_000_000, "megabytes of one are not looked through again and again");
 });
 
 t.test("errors of HTTP, of the connection, and of others", async (t) => {

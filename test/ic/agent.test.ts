@@ -223,3 +223,19 @@ t.test("canister ids", async (t) => {
     );
   }
 });
+
+t.test("rejections that say nothing, or not in words", async (t) => {
+  const good = { status: "rejected", reject_code: 5, reject_message: "no", error_code: "IC0503" };
+  for (const fields of [
+    { reject_message: undefined },
+    { reject_message: { toString: 1 } },
+    { reject_code: "5" },
+  ]) {
+    const { status, ...rest } = { ...good, ...fields };
+    const body = Object.fromEntries(
+      Object.entries({ status, ...rest }).filter(([, value]) => value !== undefined),
+    );
+    const { query } = await gateway(t, replying(body));
+    await t.rejects(query(), { name: "FormatError", message: /rejection without a code or a message/ });
+  }
+});

@@ -1,5 +1,5 @@
 import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import t, { type Test } from "tap";
@@ -182,6 +182,34 @@ t.test("a request is not sent elsewhere", async (t) => {
   await t.rejects(boundedFetch(url, undefined, 1000), { message: /sent elsewhere/ });
   t.equal(asked, 0);
 });
+
+/** Answers each request with bytes that no server of Node's would send. */
+async function serveRaw(t: Test, answer: string): Promise<string> {
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => socket.write(answer, "latin1"));
+    t.teardown(() => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+t.test(
+  "an answer in another protocol, or with a status that HTTP has not",
+  { timeout: 20_000 },
+  async (t) => {
+    const switching = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    await t.rejects(boundedFetch(await serveRaw(t, switching), undefined, 5000), { name: "NoAnswerError" });
+    for (const status of ["999", "600", "099"]) {
+      const url = await serveRaw(t, `HTTP/1.1 ${status} Odd\r\ncontent-length: 0\r\n\r\n`);
+      const message = `the answer has the status ${Number(status)}, which is none of HTTP's`;
+      await t.rejects(boundedFetch(url, undefined, 5000), { message });
+    }
+    const spoken = await serveRaw(t, "HTTP/1.1 500 \x1b]0;x\x07\xff\r\ncontent-length: 0\r\n\r\n");
+    t.match(await boundedFetch(spoken, undefined, 5000), { status: 500, statusText: "?]0;x?\xff" });
+  },
+);
 
 t.test("what is read twice, as the agent does", async (t) => {
   const body = byteString(10);

@@ -68,6 +68,10 @@ t.test("a rejection of a call that was not taken", async (t) => {
       reason: "no more",
     });
   }
+  const silent = ways(async () => ({ requestId, response: { status: 200, body: { reject_code: 4 } } }));
+  for (const name of ["change", "replicated", "unverified"]) {
+    await t.rejects(silent[name]!(), { name: "FormatError", message: /without a code or a message/ });
+  }
 });
 
 t.test("a frozen canister, and how to thaw it, whichever way it was asked", async (t) => {

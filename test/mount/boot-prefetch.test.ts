@@ -1,6 +1,7 @@
 /** Which files a boot configuration names. */
 import t from "tap";
 import { filesNamedIn, isBootConfiguration } from "../../lib/mount/boot-prefetch.ts";
+import { atOnce } from "../../lib/steps.ts";
 import type { Entry, FileEntry } from "../../lib/tree/manifest.ts";
 import { Tree } from "../../lib/tree/tree.ts";
 
@@ -47,7 +48,8 @@ t.test("the files it names, in its order", async (t) => {
     "grub/local.cfg",
     "unnamed",
   );
-  const named = (path: string, text: string) => filesNamedIn(text, path, tree).map((entry) => entry.path);
+  const named = (path: string, text: string) =>
+    atOnce(filesNamedIn(text, path, tree)).map((entry) => entry.path);
   const cases: [string, string, string[]][] = [
     [
       "pxelinux.cfg/default",
@@ -68,4 +70,40 @@ t.test("the files it names, in its order", async (t) => {
     ["grub/grub.cfg", "grub.cfg ../../../etc/passwd . / deb nothing/here\n", []],
   ];
   for (const [path, text, expected] of cases) t.same(named(path, text), expected, text);
+});
+
+t.test("a configuration that is made to be dear does not hold readers up", async (t) => {
+  const tree = treeOf("a", "grub.cfg");
+  const links: Entry[] = Array.from({ length: 40 }, (_, i) => ({
+    kind: "symlink",
+    path: `l${String(i).padStart(2, "0")}`,
+    modified: 0n,
+    target: `${"./".repeat(2000)}${i === 39 ? "a" : `l${String(i + 1).padStart(2, "0")}`}`,
+  }));
+  const linked = Tree.of({ chunks: [], entries: [file("a"), ...links] }, 0n);
+  const texts: [string, string, Tree, string[]][] = [
+    ["brackets that nobody closes", "(".repeat(64 * 1024), tree, []],
+    ["links through links", "l00 ".repeat(16 * 1024), linked, ["a"]],
+  ];
+  for (const [what, text, of, expected] of texts) {
+    const found = filesNamedIn(text, "grub.cfg", of);
+    let longest = 0;
+    let steps = 0;
+    for (;;) {
+      const before = process.cpuUsage();
+      const { done, value } = found.next();
+      const { user } = process.cpuUsage(before);
+      longest = Math.max(longest, user / 1000);
+      steps += 1;
+      if (!done) continue;
+      t.same(
+        value.map(({ path }) => path),
+        expected,
+        what,
+      );
+      break;
+    }
+    t.ok(longest < 2000, `${what}: ${longest} ms of the processor at a time`);
+    t.ok(steps < 100, `${what}: what is named again is not looked for again (${steps})`);
+  }
 });
