@@ -11,7 +11,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
-import { makeDirectory, mustBeOwn, stateDirectory } from "../../directories.ts";
+import { makeDirectory, makeItOwn, mustBeOwn, stateDirectory } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import { withLock } from "../../lock.ts";
@@ -44,7 +44,7 @@ function directory(): string {
 /** Nobody else may say what was accepted, or take it away. @throws UserError */
 function mustBeOurs(): void {
   try {
-    mustBeOwn(dirname(directory()), SET_ANOTHER);
+    makeItOwn(dirname(directory()), SET_ANOTHER);
     mustBeOwn(directory(), SET_ANOTHER);
   } catch (error) {
     if (error instanceof UserError) throw error;
