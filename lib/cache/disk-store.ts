@@ -12,10 +12,11 @@
  * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
-import { open, rm, stat, utimes } from "node:fs/promises";
+import { rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeDirectory } from "../directories.ts";
 import { messageOf } from "../errors.ts";
+import { readKept } from "../kept-file.ts";
 import { withLock } from "../lock.ts";
 import type { Log } from "../log.ts";
 import { removeAbandoned, replaceFile, syncDirectory } from "../replace-file.ts";
@@ -34,8 +35,8 @@ export interface DiskStatistics {
   corrupt: number;
 }
 
-/** What is kept beside the chunks is smaller by far; a file that has grown is damaged. */
-const MOST_BLOB_BYTES = 32 * 1024 * 1024;
+/** Chunks, and what is kept beside them, are smaller by far; a file that has grown is damaged. */
+const MOST_FILE_BYTES = 32 * 1024 * 1024;
 /** A file's mtime says when it was last used. A read updates it only when it is older than this. */
 const TOUCH_MS = 60_000;
 /** To make a file in a directory that others take away as soon as it is empty. */
@@ -90,10 +91,9 @@ export class DiskStore {
     const path = this.#pathOf(key);
     let bytes: Buffer;
     try {
-      await using file = await open(path, "r");
-      const { mtimeMs } = await file.stat();
-      bytes = await file.readFile();
-      if (Date.now() - mtimeMs > TOUCH_MS) touch(path);
+      const kept = await readKept(path, MOST_FILE_BYTES);
+      bytes = kept.bytes;
+      if (Date.now() - kept.status.mtimeMs > TOUCH_MS) touch(path);
     } catch (error) {
       if (isAbsent(error)) return undefined;
       return this.#damaged(key, messageOf(error));
@@ -158,9 +158,7 @@ export class DiskStore {
   /** A small file that was kept; undefined when there is none. Never throws. */
   async readBlob(name: string): Promise<Buffer | undefined> {
     try {
-      await using file = await open(join(this.directory, "proofs", name), "r");
-      const { size } = await file.stat();
-      return size > MOST_BLOB_BYTES ? undefined : await file.readFile();
+      return (await readKept(join(this.directory, "proofs", name), MOST_FILE_BYTES)).bytes;
     } catch {
       return undefined;
     }
@@ -176,7 +174,7 @@ export class DiskStore {
     bytes: Uint8Array,
     replaces: (before: Buffer) => Promise<boolean> = async () => true,
   ): Promise<boolean> {
-    if (bytes.length > MOST_BLOB_BYTES) {
+    if (bytes.length > MOST_FILE_BYTES) {
       this.#log.warn(`disk cache: ${name} is not kept: it has ${bytes.length} bytes`);
       return false;
     }

@@ -73,6 +73,12 @@ t.test("damage of every kind is noticed, and written anew", async (t) => {
       await run("rm", [path]);
       await mkdir(join(path, "in it"), { recursive: true });
     },
+    "a pipe that nobody writes to": async (path) => {
+      await run("rm", [path]);
+      await run("mkfifo", [path]);
+    },
+    "a link to a device without an end": (path) => run("ln", ["-sf", "/dev/zero", path]),
+    "of an absurd size": (path) => truncate(path, 2 ** 40),
   };
   for (const [name, damage] of Object.entries(damages)) {
     const { key, bytes } = chunk();
@@ -216,6 +222,24 @@ t.test("small files", async (t) => {
   };
   t.equal(await store.writeBlob("name", Buffer.from("first"), isOlder), true, "what is there is to stay");
   t.same(await store.readBlob("name"), Buffer.from("second"));
+});
+
+t.test("a small file, or a pin, that is something else by now is not waited for", async (t) => {
+  const { store, directory } = await open(t);
+  await store.writeBlob("name", Buffer.from("first"));
+  await store.pin("trees", [chunk().key]);
+  const [pin] = await readdir(join(directory, "pins"));
+  const pins = new Pins(directory);
+  t.teardown(() => pins.close());
+  for (const program of [`mkfifo "$1"`, `ln -s /dev/zero "$1"`]) {
+    for (const path of [join(directory, "proofs/name"), join(directory, "pins", pin!)]) {
+      await run("sh", ["-c", `rm -f "$1" && ${program}`, "sh", path]);
+    }
+    t.equal(await store.readBlob("name"), undefined);
+    t.equal(await store.writeBlob("name", Buffer.from("second")), true);
+    t.same(await store.readBlob("name"), Buffer.from("second"));
+    await t.rejects(pins.read(), { message: /is no file/ }, "nothing may be evicted");
+  }
 });
 
 t.test("several containers, over one slow disk: each keeps all that it writes", async (t) => {

@@ -1,4 +1,5 @@
 /** What this host has accepted, over readers of the test's own; test/cli/trust.long.ts has canisters that were reinstalled. */
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import {
   chmod,
@@ -101,6 +102,15 @@ t.test("a damaged file is no reason to accept anything", async (t) => {
     await t.rejects(trusting(chain).head(), { name: "UserError", message: /cannot be read.*trust reset/ });
   }
   t.same(await resetTrust(canister), [undefined], "which may be forgotten all the same");
+  for (const program of ["mkfifo", "mkdir", "ln -s /dev/zero"]) {
+    execFileSync("sh", ["-c", `${program} "$1"`, "sh", join(directory, name!)]);
+    await t.rejects(
+      trusting(chain).head(),
+      { name: "UserError", message: /is no file.*trust reset/ },
+      program,
+    );
+    t.same(await resetTrust(canister), [undefined], `${program}: forgotten`);
+  }
 });
 
 /** A reader whose first answer to one of its questions is held up. */
