@@ -22,10 +22,11 @@ const LONGEST_PAUSE_MS = 100;
  * Does the work while nobody else has the lock, and returns what it does.
  *
  * @param file stands for the lock, is made if it is missing, and stays empty. Its directory must be there
- * @throws UserError when somebody else has it for half a minute, or the file is something else; Error when it cannot be had; whatever the work does
+ * @param patience milliseconds
+ * @throws UserError when somebody else has it for so long, or the file is something else; Error when it cannot be had; whatever the work does
  */
-export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
-  const lock = await take(file);
+export async function withLock<T>(file: string, work: () => Promise<T>, patience = PATIENCE_MS): Promise<T> {
+  const lock = await take(file, patience);
   try {
     return await work();
   } finally {
@@ -33,9 +34,9 @@ export async function withLock<T>(file: string, work: () => Promise<T>): Promise
   }
 }
 
-async function take(file: string): Promise<DatabaseSync> {
+async function take(file: string, patience: number): Promise<DatabaseSync> {
   const { DatabaseSync } = await import("node:sqlite");
-  const until = performance.now() + PATIENCE_MS;
+  const until = performance.now() + patience;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     // SQLite does not say what is wrong with it. It is not opened when it is there: closing it would free what this process has locked.
     const status = statSync(file, { throwIfNoEntry: false });
@@ -56,7 +57,7 @@ async function take(file: string): Promise<DatabaseSync> {
     }
     if (performance.now() > until) {
       throw new UserError(
-        `another process has had ${file} locked for ${PATIENCE_MS / 1000} s: end it if it hangs or is stopped. Where nobody has, its file system has no locks: choose a directory on another`,
+        `another process has had ${file} locked for ${patience / 1000} s: end it if it hangs or is stopped. Where nobody has, its file system has no locks: choose a directory on another`,
       );
     }
     await sleep(pause * (0.5 + Math.random()));

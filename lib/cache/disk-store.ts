@@ -43,6 +43,8 @@ const TOUCH_MS = 60_000;
 const MOST_ATTEMPTS = 5;
 /** After a disk has refused to be written to, until the next attempt: somebody may have made room. */
 const BROKEN_MS = 60_000;
+/** For the lock of small files, in milliseconds. A mount that begins waits for it, and can do without. */
+const LOCK_PATIENCE_MS = 10_000;
 
 /** Opens the store, private to this user. @throws UserError when it cannot be used at all */
 export function openDiskStore(directory: string, capacity: number, log: Log): DiskStore {
@@ -62,6 +64,8 @@ export class DiskStore {
   /** Until when (of performance.now()) nothing is written. */
   #brokenUntil = 0;
   #problem: string | undefined;
+  /** Until when (of performance.now()) nobody waits for the lock of small files again: somebody who hangs, or is stopped, has it. */
+  #lockedUntil = 0;
 
   constructor(directory: string, capacity: number, log: Log) {
     this.directory = directory;
@@ -179,16 +183,22 @@ export class DiskStore {
       return false;
     }
     const directory = join(this.directory, "proofs");
+    const began = performance.now();
+    let isLocked = false;
     try {
       makeDirectory(directory, 0o700);
-      await withLock(`${directory}.lock`, async () => {
+      const work = async () => {
+        isLocked = true;
         const before = await this.readBlob(name);
         if (before !== undefined && !(await replaces(before))) return;
         await replaceFile(join(directory, name), bytes);
         await syncDirectory(directory);
-      });
+      };
+      await withLock(`${directory}.lock`, work, began < this.#lockedUntil ? 0 : LOCK_PATIENCE_MS);
       return true;
     } catch (error) {
+      const now = performance.now();
+      if (!isLocked && now - began >= LOCK_PATIENCE_MS) this.#lockedUntil = now + BROKEN_MS;
       this.#log.warn(`disk cache: cannot keep ${name}: ${messageOf(error)}`);
       return false;
     }
