@@ -69,7 +69,12 @@ export class LogFile {
     const bytes = Buffer.from(`${this.#isTorn ? "\n" : ""}${missing}${line}`);
     let written = 0;
     try {
-      while (written < bytes.length) written += writeSync(this.#descriptor, bytes, written);
+      while (written < bytes.length) {
+        const count = writeSync(this.#descriptor, bytes, written);
+        // Some special files take nothing, and say nothing: that would not end.
+        if (count === 0) throw new Error("nothing is written");
+        written += count;
+      }
       this.#lost = 0;
       this.#isTorn = false;
     } catch (error) {
