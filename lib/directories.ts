@@ -1,5 +1,5 @@
 /** Where a user's or the host's files are, by the XDG Base Directory Specification (root's are the host's), and how they are made. */
-import { lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { UserError } from "./errors.ts";
@@ -64,9 +64,10 @@ export function makeOwnDirectory(path: string, otherwise: string): void {
  * link to what is this user's. Links of root's are the administrator's, and a user may have moved to another disk what is his own.
  *
  * @param otherwise what somebody is to do who cannot have it that way
+ * @param nobody the bits of a mode that are not to be set
  * @throws UserError
  */
-export function mustBeOwn(path: string, otherwise: string): void {
+export function mustBeOwn(path: string, otherwise: string, nobody = 0o022): void {
   const link = lstatSync(path, { throwIfNoEntry: false });
   if (link === undefined) return;
   if (link.isSymbolicLink() && link.uid !== 0 && link.uid !== process.geteuid!()) {
@@ -74,20 +75,40 @@ export function mustBeOwn(path: string, otherwise: string): void {
   }
   const found = link.isSymbolicLink() ? statSync(path) : link;
   if (!found.isDirectory()) throw new UserError(`${path} is no directory: ${otherwise}`);
-  mustBePrivate(path, found, otherwise);
+  mustBePrivate(path, found, otherwise, nobody);
+}
+
+/**
+ * As mustBeOwn(), of a directory that icfs makes by itself. Where it is this user's, and its group may write in it, the group may not any more: older
+ * versions made it as the umask had it, which is 002 for many users, each in a group of his own.
+ *
+ * @throws UserError
+ */
+export function makeItOwn(path: string, otherwise: string): void {
+  try {
+    const link = lstatSync(path);
+    const isOurs = ({ uid }: Stats) => uid === process.geteuid!();
+    const found = statSync(path);
+    const isShared = found.isDirectory() && (found.mode & 0o022) === 0o020;
+    if (isShared && isOurs(found) && (isOurs(link) || link.uid === 0)) chmodSync(path, found.mode & 0o7755);
+  } catch {
+    // What is wrong is said next.
+  }
+  mustBeOwn(path, otherwise);
 }
 
 /** Of a directory with that owner and mode. @throws as mustBeOwn() */
-export function mustBePrivate(
+function mustBePrivate(
   path: string,
   { uid, mode }: Pick<Stats, "uid" | "mode">,
   otherwise: string,
+  nobody: number,
 ): void {
   // What root has made for this user is as good.
   if (uid !== process.geteuid!() && uid !== 0) {
     throw new UserError(`${path} belongs to another user: ${otherwise}`);
   }
-  if ((mode & 0o022) !== 0) {
+  if ((mode & nobody) !== 0) {
     throw new UserError(`others may write in ${path}: chmod 700 it, or ${otherwise}`);
   }
 }

@@ -3,13 +3,16 @@
  * SQLite takes some (fcntl(2)): the system frees them when a process ends, however it does, so that a lock is never stale. They
  * hold within a process as well.
  */
-import { accessSync, constants, existsSync, writeFileSync } from "node:fs";
+import { accessSync, constants, statSync, writeFileSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "./errors.ts";
 
 /** SQLite's result code of who finds a lock taken. */
 const SQLITE_BUSY = 5;
+/** And of who finds something else in its file. */
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
 /** Milliseconds. What is done under a lock takes a few of them on a disk, and some thousand on a very slow one. */
 const PATIENCE_MS = 30_000;
 const FIRST_PAUSE_MS = 2;
@@ -19,10 +22,11 @@ const LONGEST_PAUSE_MS = 100;
  * Does the work while nobody else has the lock, and returns what it does.
  *
  * @param file stands for the lock, is made if it is missing, and stays empty. Its directory must be there
- * @throws UserError when somebody else has it for half a minute; Error when it cannot be had; whatever the work does
+ * @param patience milliseconds
+ * @throws UserError when somebody else has it for so long, or the file is something else; Error when it cannot be had; whatever the work does
  */
-export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
-  const lock = await take(file);
+export async function withLock<T>(file: string, work: () => Promise<T>, patience = PATIENCE_MS): Promise<T> {
+  const lock = await take(file, patience);
   try {
     return await work();
   } finally {
@@ -30,13 +34,15 @@ export async function withLock<T>(file: string, work: () => Promise<T>): Promise
   }
 }
 
-async function take(file: string): Promise<DatabaseSync> {
+async function take(file: string, patience: number): Promise<DatabaseSync> {
   const { DatabaseSync } = await import("node:sqlite");
-  const until = performance.now() + PATIENCE_MS;
+  const until = performance.now() + patience;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     // SQLite does not say what is wrong with it. It is not opened when it is there: closing it would free what this process has locked.
-    if (existsSync(file)) accessSync(file, constants.R_OK | constants.W_OK);
-    else writeFileSync(file, "", { mode: 0o600, flag: "a" });
+    const status = statSync(file, { throwIfNoEntry: false });
+    if (status === undefined) writeFileSync(file, "", { mode: 0o600, flag: "a" });
+    else if (!status.isFile()) throw new UserError(`${file}, which stands for a lock, is no file: remove it`);
+    else accessSync(file, constants.R_OK | constants.W_OK);
     const lock = new DatabaseSync(file);
     try {
       // Nothing is ever written to it, and no second file is needed.
@@ -45,11 +51,13 @@ async function take(file: string): Promise<DatabaseSync> {
     } catch (error) {
       lock.close();
       const { errcode, message } = error as Error & { readonly errcode?: number };
+      if (errcode === SQLITE_NOTADB || errcode === SQLITE_CORRUPT)
+        throw new UserError(`${file}, which stands for a lock and should be empty, is damaged: remove it`);
       if (errcode !== SQLITE_BUSY) throw new Error(`${file} cannot be locked: ${message}`, { cause: error });
     }
     if (performance.now() > until) {
       throw new UserError(
-        `another process has had ${file} locked for ${PATIENCE_MS / 1000} s: end it if it hangs or is stopped. Where nobody has, its file system has no locks: choose a directory on another`,
+        `another process has had ${file} locked for ${patience / 1000} s: end it if it hangs or is stopped. Where nobody has, its file system has no locks: choose a directory on another`,
       );
     }
     await sleep(pause * (0.5 + Math.random()));

@@ -1,5 +1,5 @@
 /** Locks among the processes of a host: one at a time, in whatever containers they are, and free when their holder has ended. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -42,7 +42,17 @@ t.test("where there can be none, it is said why", async (t) => {
   await t.rejects(
     withLock(file, async () => t.fail("not without it")),
     {
-      message: /garbage cannot be locked: file is not a database/,
+      name: "UserError",
+      message: /garbage, which stands for a lock and should be empty, is damaged: remove it$/,
     },
   );
+  for (const program of ["mkfifo", "mkdir", "ln -s /dev/zero"]) {
+    const path = join(directory, program.split(" ")[0]!);
+    execFileSync("sh", ["-c", `${program} "$1"`, "sh", path]);
+    await t.rejects(
+      withLock(path, async () => t.fail("not without it")),
+      { name: "UserError", message: /, which stands for a lock, is no file: remove it$/ },
+      program,
+    );
+  }
 });

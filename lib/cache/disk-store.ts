@@ -12,10 +12,11 @@
  * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
-import { open, rm, stat, utimes } from "node:fs/promises";
+import { rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeDirectory } from "../directories.ts";
 import { messageOf } from "../errors.ts";
+import { readKept } from "../kept-file.ts";
 import { withLock } from "../lock.ts";
 import type { Log } from "../log.ts";
 import { removeAbandoned, replaceFile, syncDirectory } from "../replace-file.ts";
@@ -34,14 +35,16 @@ export interface DiskStatistics {
   corrupt: number;
 }
 
-/** What is kept beside the chunks is smaller by far; a file that has grown is damaged. */
-const MOST_BLOB_BYTES = 32 * 1024 * 1024;
+/** Chunks, and what is kept beside them, are smaller by far; a file that has grown is damaged. */
+const MOST_FILE_BYTES = 32 * 1024 * 1024;
 /** A file's mtime says when it was last used. A read updates it only when it is older than this. */
 const TOUCH_MS = 60_000;
 /** To make a file in a directory that others take away as soon as it is empty. */
 const MOST_ATTEMPTS = 5;
 /** After a disk has refused to be written to, until the next attempt: somebody may have made room. */
 const BROKEN_MS = 60_000;
+/** For the lock of small files, in milliseconds. A mount that begins waits for it, and can do without. */
+const LOCK_PATIENCE_MS = 10_000;
 
 /** Opens the store, private to this user. @throws UserError when it cannot be used at all */
 export function openDiskStore(directory: string, capacity: number, log: Log): DiskStore {
@@ -61,6 +64,8 @@ export class DiskStore {
   /** Until when (of performance.now()) nothing is written. */
   #brokenUntil = 0;
   #problem: string | undefined;
+  /** Until when (of performance.now()) nobody waits for the lock of small files again: somebody who hangs, or is stopped, has it. */
+  #lockedUntil = 0;
 
   constructor(directory: string, capacity: number, log: Log) {
     this.directory = directory;
@@ -90,10 +95,9 @@ export class DiskStore {
     const path = this.#pathOf(key);
     let bytes: Buffer;
     try {
-      await using file = await open(path, "r");
-      const { mtimeMs } = await file.stat();
-      bytes = await file.readFile();
-      if (Date.now() - mtimeMs > TOUCH_MS) touch(path);
+      const kept = await readKept(path, MOST_FILE_BYTES);
+      bytes = kept.bytes;
+      if (Date.now() - kept.status.mtimeMs > TOUCH_MS) touch(path);
     } catch (error) {
       if (isAbsent(error)) return undefined;
       return this.#damaged(key, messageOf(error));
@@ -158,9 +162,7 @@ export class DiskStore {
   /** A small file that was kept; undefined when there is none. Never throws. */
   async readBlob(name: string): Promise<Buffer | undefined> {
     try {
-      await using file = await open(join(this.directory, "proofs", name), "r");
-      const { size } = await file.stat();
-      return size > MOST_BLOB_BYTES ? undefined : await file.readFile();
+      return (await readKept(join(this.directory, "proofs", name), MOST_FILE_BYTES)).bytes;
     } catch {
       return undefined;
     }
@@ -176,21 +178,27 @@ export class DiskStore {
     bytes: Uint8Array,
     replaces: (before: Buffer) => Promise<boolean> = async () => true,
   ): Promise<boolean> {
-    if (bytes.length > MOST_BLOB_BYTES) {
+    if (bytes.length > MOST_FILE_BYTES) {
       this.#log.warn(`disk cache: ${name} is not kept: it has ${bytes.length} bytes`);
       return false;
     }
     const directory = join(this.directory, "proofs");
+    const began = performance.now();
+    let isLocked = false;
     try {
       makeDirectory(directory, 0o700);
-      await withLock(`${directory}.lock`, async () => {
+      const work = async () => {
+        isLocked = true;
         const before = await this.readBlob(name);
         if (before !== undefined && !(await replaces(before))) return;
         await replaceFile(join(directory, name), bytes);
         await syncDirectory(directory);
-      });
+      };
+      await withLock(`${directory}.lock`, work, began < this.#lockedUntil ? 0 : LOCK_PATIENCE_MS);
       return true;
     } catch (error) {
+      const now = performance.now();
+      if (!isLocked && now - began >= LOCK_PATIENCE_MS) this.#lockedUntil = now + BROKEN_MS;
       this.#log.warn(`disk cache: cannot keep ${name}: ${messageOf(error)}`);
       return false;
     }

@@ -4,14 +4,17 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
-import { readdir, readFile, rm, stat, utimes } from "node:fs/promises";
+import { readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { makeDirectory } from "../directories.ts";
 import { UserError } from "../errors.ts";
+import { readKept } from "../kept-file.ts";
 import { isAbandoned, replaceFile } from "../replace-file.ts";
 import { inSteps, letOthers } from "../steps.ts";
 
 const HASH_BYTES = 32;
+/** Of a pin: four times those of a release with as many chunks as may be. */
+const MOST_BYTES = 128 * 1024 * 1024;
 /** Between two pauses: about a millisecond. */
 const BLOCK_BYTES = 2000 * HASH_BYTES;
 /** How often a process says that it is alive, for those in another container, who cannot see it. */
@@ -129,7 +132,7 @@ async function namesIn(directory: string): Promise<string[]> {
 }
 
 async function contentOf(path: string): Promise<Buffer | undefined> {
-  return readFile(path).catch(whenAbsent(undefined));
+  return readKept(path, MOST_BYTES).then(({ bytes }) => bytes, whenAbsent(undefined));
 }
 
 /** For catch(): what it is when there is nothing. */

@@ -1,8 +1,14 @@
 /** Which canisters this user has made with `icfs deploy`, so that nobody makes another without knowing. */
 import { createHash } from "node:crypto";
-import { appendFile, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { Principal } from "@dfinity/principal";
 import { makeOwnDirectory, stateDirectory } from "../directories.ts";
+import { readKept } from "../kept-file.ts";
+import { withLock } from "../lock.ts";
+import { replaceFile, syncDirectory } from "../replace-file.ts";
+
+/** Some ten thousand canisters. */
+const MOST_BYTES = 1024 * 1024;
 
 /** One file a network, by its root key: the same id elsewhere is another canister. Its lines are canister ids, the oldest first. */
 function fileOf(rootKey: Uint8Array): string {
@@ -12,13 +18,36 @@ function fileOf(rootKey: Uint8Array): string {
 
 /** Their ids, the oldest first; none when that cannot be read. */
 export async function deployedOn(rootKey: Uint8Array): Promise<string[]> {
-  const text = await readFile(fileOf(rootKey), "utf8").catch(() => "");
-  return text.split("\n").filter((line) => line !== "");
+  return listed(fileOf(rootKey)).catch(() => []);
 }
 
 /** @throws Error when it cannot be written down */
 export async function rememberDeployed(canister: string, rootKey: Uint8Array): Promise<void> {
   const file = fileOf(rootKey);
   makeOwnDirectory(dirname(file), "set XDG_STATE_HOME to another directory");
-  await appendFile(file, `${canister}\n`, { flush: true });
+  await withLock(`${file}.lock`, async () => {
+    const all = [...(await listed(file)), canister];
+    await replaceFile(file, all.map((one) => `${one}\n`).join(""));
+    await syncDirectory(dirname(file));
+  });
+}
+
+/** Older versions appended to it: a power cut may have left half a line, or zeros. @throws Error when it is there and cannot be read */
+async function listed(file: string): Promise<string[]> {
+  const text = await readKept(file, MOST_BYTES).then(
+    ({ bytes }) => bytes.toString(),
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return "";
+      throw error;
+    },
+  );
+  return text.split("\n").filter(isCanister);
+}
+
+function isCanister(line: string): boolean {
+  try {
+    return Principal.fromText(line).toText() === line;
+  } catch {
+    return false;
+  }
 }

@@ -27,8 +27,8 @@ const CHOOSE_ANOTHER = "choose another file with --log-file";
 
 /**
  * Makes the directory of a log, if need be, and makes sure that nobody else can have put something in the log's place, such as a link to
- * another file of this user's. Directories of root's are the administrator's; where everybody may write in them, as in /tmp, the
- * file itself is looked at.
+ * another file of this user's. Directories of root's are the administrator's. A user's own may be his group's as well: with a umask of 002 all are. Where more
+ * than their owner may write in them, as in /tmp, the file itself is looked at.
  *
  * @throws Error; UserError when somebody can
  */
@@ -36,10 +36,11 @@ export function prepareLogDirectory(path: string): void {
   const directory = dirname(path);
   makeDirectory(directory, 0o755);
   const { uid, mode } = statSync(directory);
-  // A group may write in /var/log, where the system's loggers are no root.
-  const isOpen = (mode & 0o1002) === 0o002;
-  if (isOpen || uid !== 0 || lstatSync(directory).uid !== 0) mustBeOwn(directory, CHOOSE_ANOTHER);
-  const file = (mode & 0o002) === 0 ? undefined : lstatSync(path, { throwIfNoEntry: false });
+  const isRoots = uid === 0 && lstatSync(directory).uid === 0;
+  if (!isRoots || (mode & 0o1002) === 0o002) mustBeOwn(directory, CHOOSE_ANOTHER, 0o002);
+  // A group may write in /var/log, where the system's loggers are no root, and theirs is what they make.
+  const file =
+    (mode & (isRoots ? 0o002 : 0o022)) === 0 ? undefined : lstatSync(path, { throwIfNoEntry: false });
   if (file !== undefined && file.uid !== 0 && file.uid !== process.geteuid!()) {
     throw new UserError(`${path} belongs to another user: ${CHOOSE_ANOTHER}`);
   }
@@ -68,7 +69,12 @@ export class LogFile {
     const bytes = Buffer.from(`${this.#isTorn ? "\n" : ""}${missing}${line}`);
     let written = 0;
     try {
-      while (written < bytes.length) written += writeSync(this.#descriptor, bytes, written);
+      while (written < bytes.length) {
+        const count = writeSync(this.#descriptor, bytes, written);
+        // Some special files take nothing, and say nothing: that would not end.
+        if (count === 0) throw new Error("nothing is written");
+        written += count;
+      }
       this.#lost = 0;
       this.#isTorn = false;
     } catch (error) {

@@ -10,6 +10,7 @@ import t from "tap";
 import { stored } from "../../lib/cache/disk-space.ts";
 import { DiskStore, openDiskStore } from "../../lib/cache/disk-store.ts";
 import { Pins } from "../../lib/cache/pins.ts";
+import { withLock } from "../../lib/lock.ts";
 import { createLog } from "../../lib/log.ts";
 import { runInContainer } from "../support/containers.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
@@ -73,6 +74,12 @@ t.test("damage of every kind is noticed, and written anew", async (t) => {
       await run("rm", [path]);
       await mkdir(join(path, "in it"), { recursive: true });
     },
+    "a pipe that nobody writes to": async (path) => {
+      await run("rm", [path]);
+      await run("mkfifo", [path]);
+    },
+    "a link to a device without an end": (path) => run("ln", ["-sf", "/dev/zero", path]),
+    "of an absurd size": (path) => truncate(path, 2 ** 40),
   };
   for (const [name, damage] of Object.entries(damages)) {
     const { key, bytes } = chunk();
@@ -216,6 +223,42 @@ t.test("small files", async (t) => {
   };
   t.equal(await store.writeBlob("name", Buffer.from("first"), isOlder), true, "what is there is to stay");
   t.same(await store.readBlob("name"), Buffer.from("second"));
+});
+
+t.test("a small file, or a pin, that is something else by now is not waited for", async (t) => {
+  const { store, directory } = await open(t);
+  await store.writeBlob("name", Buffer.from("first"));
+  await store.pin("trees", [chunk().key]);
+  const [pin] = await readdir(join(directory, "pins"));
+  const pins = new Pins(directory);
+  t.teardown(() => pins.close());
+  for (const program of [`mkfifo "$1"`, `ln -s /dev/zero "$1"`]) {
+    for (const path of [join(directory, "proofs/name"), join(directory, "pins", pin!)]) {
+      await run("sh", ["-c", `rm -f "$1" && ${program}`, "sh", path]);
+    }
+    t.equal(await store.readBlob("name"), undefined);
+    t.equal(await store.writeBlob("name", Buffer.from("second")), true);
+    t.same(await store.readBlob("name"), Buffer.from("second"));
+    await t.rejects(pins.read(), { message: /is no file/ }, "nothing may be evicted");
+  }
+});
+
+t.test("a lock that somebody else has for ever is waited for once", async (t) => {
+  const { store, directory, logged } = await open(t);
+  await store.writeBlob("name", Buffer.from("first"));
+  const waits: number[] = [];
+  await withLock(join(directory, "proofs.lock"), async () => {
+    for (let i = 0; i < 4; i++) {
+      const began = performance.now();
+      t.equal(await store.writeBlob("name", Buffer.from("second")), false);
+      waits.push(performance.now() - began);
+    }
+  });
+  const [first, ...others] = waits;
+  for (const wait of others) t.ok(wait < first! / 2, `${wait} ms after ${first} ms`);
+  t.match(logged.at(-1), /another process has had \S+proofs.lock locked/);
+  t.equal(await store.writeBlob("name", Buffer.from("third")), true, "when it is free it is taken at once");
+  t.same(await store.readBlob("name"), Buffer.from("third"));
 });
 
 t.test("several containers, over one slow disk: each keeps all that it writes", async (t) => {

@@ -212,6 +212,32 @@ t.test("a place where others can put something is not logged to", async (t) => {
   await chmod(at("open"), 0o775);
   prepareLogDirectory(at("open/log"));
 
+  await t.test("a user's own may be his group's as well, with a umask of 002", async (t) => {
+    const { geteuid } = process;
+    t.teardown(() => void Object.assign(process, { geteuid }));
+    Object.assign(process, { geteuid: () => 1234 });
+    await mkdir(at("shared"));
+    await chmod(at("shared"), 0o2775);
+    await chown(at("shared"), 1234, 1234);
+    prepareLogDirectory(at("shared/log"));
+    for (const [owner, isGood] of [
+      [1234, true],
+      [0, true],
+      [65534, false],
+    ] as const) {
+      await writeFile(at("shared/log"), "");
+      await chown(at("shared/log"), owner, 1234);
+      if (isGood) prepareLogDirectory(at("shared/log"));
+      else refused(at("shared/log"), /shared\/log belongs to another user: choose another file/);
+    }
+    await rm(at("shared/log"));
+    await symlink(at("new/other"), at("shared/log"));
+    await lchown(at("shared/log"), 65534, 65534);
+    refused(at("shared/log"), /shared\/log belongs to another user: choose another file/);
+    await chmod(at("shared"), 0o777);
+    refused(at("shared/log"), /others may write in \S+shared: chmod 700 it/);
+  });
+
   await t.test("in /tmp and the like", async (t) => {
     await chmod(at("open"), 0o1777);
     prepareLogDirectory(at("open/log"));

@@ -8,12 +8,13 @@
  * is at work, and however slowly.
  */
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
-import { makeDirectory, mustBeOwn, stateDirectory } from "../../directories.ts";
+import { makeDirectory, makeItOwn, mustBeOwn, stateDirectory } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate.ts";
+import { readKeptSync } from "../../kept-file.ts";
 import { withLock } from "../../lock.ts";
 import { removeAbandoned, replaceFile, syncDirectory } from "../../replace-file.ts";
 import type { CanisterAddress, ReleaseAddress } from "../address.ts";
@@ -37,6 +38,9 @@ const SET_ANOTHER = "set XDG_STATE_HOME to another directory";
 /** How often a release is compared anew when others have accepted one meanwhile. Each time a newer one has come out. */
 const MOST_ATTEMPTS = 10;
 
+/** Of a file of this: it takes some hundred. */
+const MOST_BYTES = 64 * 1024;
+
 function directory(): string {
   return join(stateDirectory("/var/lib/icfs"), "trust");
 }
@@ -44,7 +48,7 @@ function directory(): string {
 /** Nobody else may say what was accepted, or take it away. @throws UserError */
 function mustBeOurs(): void {
   try {
-    mustBeOwn(dirname(directory()), SET_ANOTHER);
+    makeItOwn(dirname(directory()), SET_ANOTHER);
     mustBeOwn(directory(), SET_ANOTHER);
   } catch (error) {
     if (error instanceof UserError) throw error;
@@ -84,7 +88,7 @@ export async function resetTrust(
       const file = join(directory(), name);
       const accepted = readable(file);
       if (!isMeant(name.slice(prefix.length, -".json".length), accepted)) continue;
-      rmSync(file, { force: true });
+      rmSync(file, { recursive: true, force: true });
       forgotten.push(accepted);
     }
     await syncDirectory(directory());
@@ -265,7 +269,7 @@ function fileOf({ canister, network }: Pick<AcceptedRelease, "canister" | "netwo
 function read(file: string): AcceptedRelease | undefined {
   mustBeOurs();
   try {
-    const accepted = JSON.parse(readFileSync(file, "utf8"));
+    const accepted = JSON.parse(readKeptSync(file, MOST_BYTES).toString());
     const { number, header, kept } = accepted;
     if (!isNumber(number) || typeof header !== "string" || !(kept === undefined || isNumber(kept))) {
       throw new Error("it does not say which release");

@@ -1,4 +1,5 @@
 /** What this host has accepted, over readers of the test's own; test/cli/trust.long.ts has canisters that were reinstalled. */
+import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import {
   chmod,
@@ -7,6 +8,7 @@ import {
   readdir,
   readFile,
   rename,
+  stat,
   symlink,
   utimes,
   writeFile,
@@ -100,6 +102,15 @@ t.test("a damaged file is no reason to accept anything", async (t) => {
     await t.rejects(trusting(chain).head(), { name: "UserError", message: /cannot be read.*trust reset/ });
   }
   t.same(await resetTrust(canister), [undefined], "which may be forgotten all the same");
+  for (const program of ["mkfifo", "mkdir", "ln -s /dev/zero"]) {
+    execFileSync("sh", ["-c", `${program} "$1"`, "sh", join(directory, name!)]);
+    await t.rejects(
+      trusting(chain).head(),
+      { name: "UserError", message: /is no file.*trust reset/ },
+      program,
+    );
+    t.same(await resetTrust(canister), [undefined], `${program}: forgotten`);
+  }
 });
 
 /** A reader whose first answer to one of its questions is held up. */
@@ -275,6 +286,8 @@ t.test("a directory that somebody else can write to is not believed, nor written
   };
   for (const place of [directory, parent]) {
     for (const mode of [0o777, 0o770, 0o702]) {
+      // Older versions made that as the umask had it: the next test.
+      if (place === parent && mode === 0o770) continue;
       await chmod(place, mode);
       await refusals(
         `mode ${mode.toString(8)}`,
@@ -296,6 +309,20 @@ t.test("a directory that somebody else can write to is not believed, nor written
   );
   t.equal(await readFile(join(`${directory}.moved`, name!), "utf8"), content, "and nothing has changed");
 });
+
+t.test(
+  "an older version made the state directory as the umask had it: what is in it is still known",
+  async (t) => {
+    const directory = await newHost(t);
+    await trusting(chain.slice(0, 2)).head();
+    const parent = join(directory, "..");
+    for (const mode of [0o775, 0o770, 0o2775]) {
+      await chmod(parent, mode);
+      t.equal(acceptedReleases().length, 1);
+      t.equal((await stat(parent)).mode & 0o7777, mode & ~0o022, "it is its owner's alone from now on");
+    }
+  },
+);
 
 t.test("a place that cannot be looked at is no reason to accept anything", async (t) => {
   await newHost(t);
