@@ -75,7 +75,13 @@ export function mustBeOwn(path: string, otherwise: string, nobody = 0o022): void
   }
   const found = link.isSymbolicLink() ? statSync(path) : link;
   if (!found.isDirectory()) throw new UserError(`${path} is no directory: ${otherwise}`);
-  mustBePrivate(path, found, otherwise, nobody);
+  // What root has made for this user is as good.
+  if (found.uid !== process.geteuid!() && found.uid !== 0) {
+    throw new UserError(`${path} belongs to another user: ${otherwise}`);
+  }
+  if ((found.mode & nobody) !== 0) {
+    throw new UserError(`others may write in ${path}: chmod 700 it, or ${otherwise}`);
+  }
 }
 
 /**
@@ -95,20 +101,4 @@ export function makeItOwn(path: string, otherwise: string): void {
     // What is wrong is said next.
   }
   mustBeOwn(path, otherwise);
-}
-
-/** Of a directory with that owner and mode. @throws as mustBeOwn() */
-function mustBePrivate(
-  path: string,
-  { uid, mode }: Pick<Stats, "uid" | "mode">,
-  otherwise: string,
-  nobody: number,
-): void {
-  // What root has made for this user is as good.
-  if (uid !== process.geteuid!() && uid !== 0) {
-    throw new UserError(`${path} belongs to another user: ${otherwise}`);
-  }
-  if ((mode & nobody) !== 0) {
-    throw new UserError(`others may write in ${path}: chmod 700 it, or ${otherwise}`);
-  }
 }
