@@ -3,13 +3,18 @@ import { type Command, CommanderError } from "commander";
 import { UsageError } from "../errors.ts";
 import { exitProcess } from "../process/exit.ts";
 import { describe } from "./failure.ts";
+import { failOnLostOutput } from "./lost-output.ts";
 import { icfsProgram } from "./program.ts";
 import { silenceAgent } from "./silence-agent.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
+/** Commands whose work is not what they print. */
+const SERVING = ["mount", "localnet"];
+
 silenceAgent();
+if (!SERVING.includes(process.argv[2] ?? "")) failOnLostOutput();
 try {
   const program = await icfsProgram(process.argv[2]);
   throwUsageErrors(program);
