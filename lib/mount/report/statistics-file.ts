@@ -19,8 +19,11 @@ export function writeStatistics(file: string, release: Release, statistics: Cach
     if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) {
       // A pipe that nobody reads is an error, and not waited for.
       const descriptor = openSync(file, constants.O_WRONLY | constants.O_NONBLOCK);
-      writeFileSync(descriptor, text);
-      closeSync(descriptor);
+      try {
+        writeFileSync(descriptor, text);
+      } finally {
+        closeSync(descriptor);
+      }
       return;
     }
     const unfinished = unfinishedNameOf(file);

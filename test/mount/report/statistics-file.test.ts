@@ -41,10 +41,14 @@ t.test("a file is replaced, a pipe is written to", async (t) => {
   writeStatistics(pipe, release, statistics, log);
   const bytes = Buffer.alloc(1000);
   t.match(JSON.parse(bytes.toString("utf8", 0, readSync(reader, bytes))), { release: 3 });
+  const open = readdirSync("/proc/self/fd").length;
+  while (warnings.length === 1) writeStatistics(pipe, release, statistics, log);
+  t.match(warnings[1], /^cannot write the statistics: EAGAIN/, "it is full");
+  t.equal(readdirSync("/proc/self/fd").length, open, "nothing is left open");
   closeSync(reader);
   t.ok(lstatSync(pipe).isFIFO(), "it is a pipe still");
   t.same(readdirSync(directory).sort(), ["file", "pipe"]);
-  t.equal(warnings.length, 1);
+  t.equal(warnings.length, 2);
 });
 
 t.test("what somebody else has put beside it is not written to", async (t) => {
