@@ -112,8 +112,8 @@ module {
   public func budget() : Budget = { var left = maxLinkWork };
 
   /// All that following a tree's links may read: of each component 1,000 bytes and the path so far, and each target. Enough for
-  /// 9,000 links of ten components each. Links made to be slow could ask for a million times that.
-  let maxLinkWork = 100_000_000;
+  /// 7,000 links of ten components each. Links made to be slow could ask for a million times that.
+  let maxLinkWork = 80_000_000;
   let stepBytes = 1_000;
 
   /// Takes what it costs to read so many bytes; whether there was so much left.
