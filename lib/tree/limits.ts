@@ -23,4 +23,4 @@ export const MAX_COMPONENT_BYTES = 255;
 /** Symlinks on one way: what Linux follows before it answers ELOOP (MAXSYMLINKS). */
 export const MAX_HOPS = 40;
 /** What following all links of a tree may cost (rules.ts, LinkBudget). Links made to be slow could ask for 10^12. */
-export const MAX_LINK_WORK = 200_000_000;
+export const MAX_LINK_WORK = 80_000_000;
