@@ -62,7 +62,16 @@ export function run(program: string, args: readonly string[], options: RunOption
 /** An empty directory, removed at the end of the test. */
 export async function temporaryDirectory(t: Test): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "icfs-test-"));
-  t.teardown(() => rm(directory, { recursive: true, force: true }));
+  t.teardown(async () => {
+    try {
+      // Again when it is not empty: the daemon of a mount that was taken away a moment ago may be writing its last.
+      await rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    } catch (error) {
+      // tap does not say what was wrong.
+      console.error(error);
+      throw error;
+    }
+  });
   return directory;
 }
 
