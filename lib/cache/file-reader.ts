@@ -3,9 +3,9 @@
  * file's own SHA-256 is checked.
  */
 import { createHash } from "node:crypto";
-import { setImmediate as others } from "node:timers/promises";
 import { FormatError } from "../errors.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
+import { letOthers } from "../steps.ts";
 import { hexOf } from "../tree/hash.ts";
 import type { Chunk, Chunks, TreeFile } from "../tree/tree.ts";
 
@@ -70,7 +70,7 @@ export class FileReader {
     let position = this.#starts[index]!;
     for (const [i, { chunk, offset, length }] of extents.entries()) {
       if (i > 0 && chunk !== extents[i - 1]!.chunk) position += 1;
-      if (i % EXTENTS_PER_STEP === EXTENTS_PER_STEP - 1) await others();
+      if (i % EXTENTS_PER_STEP === EXTENTS_PER_STEP - 1) await letOthers();
       const whole = this.#chunk(chunk);
       this.#askAhead(position);
       const bytes = (await whole).subarray(offset, offset + length);

@@ -3,8 +3,8 @@
  * extents of a byte, each in another chunk. What of that depends on the file alone is there once for all who have it open,
  * and a read takes no more memory than what it gives out and a few chunks.
  */
-import { setImmediate as others } from "node:timers/promises";
 import { before } from "../../deadline.ts";
+import { letOthers } from "../../steps.ts";
 import type { Chunk, Chunks, Tree, TreeFile } from "../../tree/tree.ts";
 
 /** What is read is handed on where it lies: a copy costs memory that is new each time. Of a thousand tiny pieces one is made. */
@@ -104,7 +104,7 @@ export class FileContents {
       for (; next < until; next++) {
         at += this.#slice(next, got.get(this.file.extents[next]!.chunk)!, offset, end).copy(target, at);
       }
-      await others();
+      await letOthers();
     }
     // What is left over nobody has written to.
     return target.subarray(0, at);
