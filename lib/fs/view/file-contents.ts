@@ -1,13 +1,13 @@
 /**
- * Where a file's bytes lie in its chunks, and how they are put together. A manifest may cut a file as it likes: into a million
- * extents of a byte, each in another chunk. What of that depends on the file alone is there once for all who have it open,
- * and a read takes no more memory than what it gives out and a few chunks.
+ * Where a file's bytes lie in its chunks, and how a read puts them together. A manifest may cut a file into a million extents of
+ * one byte, each in a different chunk. So all handles of a file share one table of extents, and a read holds only its result and a
+ * few chunks.
  */
 import { before } from "../../deadline.ts";
 import { letOthers } from "../../steps.ts";
 import type { Chunk, Chunks, Tree, TreeFile } from "../../tree/tree.ts";
 
-/** What is read is handed on where it lies: a copy costs memory that is new each time. Of a thousand tiny pieces one is made. */
+/** A read of so few extents returns slices of its chunks: copying them would allocate memory each time. A read of more returns one copy. */
 const MOST_PIECES = 16;
 /** Chunks that one read waits for, and holds, at once. Honest files, cut into chunks of a megabyte, need two. */
 const MOST_CHUNKS = 16;
@@ -23,7 +23,7 @@ export interface Span {
 /** A file that somebody has open. */
 export class FileContents {
   readonly file: TreeFile;
-  /** Of the release that the file was opened in, of which no more is held: it is read to its end from those. */
+  /** Of the release that the file was opened in: the file is read from these to its end, whatever is live by then. */
   readonly #chunks: readonly Chunk[];
   /** Where each extent begins in the file. */
   readonly #starts: Float64Array;
@@ -39,13 +39,9 @@ export class FileContents {
     }
   }
 
-  /** The extents that have the bytes from `offset` to `end`, which are in the file, and not none. */
+  /** The extents that hold the bytes from `offset` up to `end`: at least one byte, all within the file. */
   span(offset: number, end: number): Span {
-    const starts = this.#starts;
-    const first = extentAt(starts, offset);
-    let last = first;
-    while (last + 1 < starts.length && starts[last + 1]! < end) last += 1;
-    return { first, last };
+    return { first: extentAt(this.#starts, offset), last: extentAt(this.#starts, end - 1) };
   }
 
   /** The chunk that an extent lies in. */
