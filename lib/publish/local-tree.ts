@@ -4,7 +4,7 @@ import { messageOf } from "../errors.ts";
 import type { Comparable } from "../tree/diff.ts";
 import { bytesOfFile } from "./file-bytes.ts";
 import { Problems } from "./problems.ts";
-import type { Progress } from "./progress.ts";
+import { listing, type Progress } from "./progress.ts";
 import { bytesOf, type Reading, type Scanned, type ScannedFile, scan } from "./scan.ts";
 import { type Seen, withFile } from "./seen.ts";
 
@@ -27,9 +27,7 @@ export async function readLocalTree(
   progress: Progress,
 ): Promise<LocalTree> {
   const problems = new Problems();
-  progress.start("listing", undefined);
-  const { entries, seen } = await scan(directory, reading, problems, () => progress.add(1));
-  progress.stop();
+  const { entries, seen } = await listing(progress, (named) => scan(directory, reading, problems, named));
   return hashedTree(entries, seen, problems, stage, progress);
 }
 

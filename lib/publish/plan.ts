@@ -9,7 +9,7 @@ import { canistersBudget } from "../tree/rules.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";
 import { addPrivateFiles, lossOf, type Policy, throwIfEmpty } from "./policy.ts";
 import { Problems } from "./problems.ts";
-import type { Progress } from "./progress.ts";
+import { listing, type Progress } from "./progress.ts";
 import { bytesOf, type CopiedLink, type PrivateFile, type Reading, scan } from "./scan.ts";
 import type { Seen } from "./seen.ts";
 
@@ -67,9 +67,7 @@ export async function planPublication(
   asked.catch(() => {});
   await permitted;
   const problems = new Problems();
-  progress.start("listing", undefined);
-  const listed = await scan(directory, reading, problems, () => progress.add(1));
-  progress.stop();
+  const listed = await listing(progress, (named) => scan(directory, reading, problems, named));
   const { entries: scanned, seen, copied, privateFiles, leftOut } = listed;
   const budget = canistersBudget();
   await problems.addAll(treeProblems(scanned, budget), directory);

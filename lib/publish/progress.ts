@@ -11,6 +11,14 @@ export interface Progress {
   stop(): void;
 }
 
+/** The stage in which a directory's names are listed. @param list calls what it gets for each name */
+export async function listing<T>(progress: Progress, list: (named: () => void) => Promise<T>): Promise<T> {
+  progress.start("listing", undefined);
+  const listed = await list(() => progress.add(1));
+  progress.stop();
+  return listed;
+}
+
 /** A plain line at most so often, so that a log stays readable. */
 const LINE_INTERVAL_MS = 5000;
 

@@ -3,7 +3,7 @@ import { comparePaths } from "../../tree/manifest.ts";
 import { parentPath } from "../../tree/rules.ts";
 import { hashedTree, type LocalTree, readLocalTree } from "../local-tree.ts";
 import { Problems } from "../problems.ts";
-import type { Progress } from "../progress.ts";
+import { listing, type Progress } from "../progress.ts";
 import type { Reading, Scanned } from "../scan.ts";
 import { plainFiles } from "./plain-files.ts";
 
@@ -15,9 +15,7 @@ export async function readLocalFiles(
   progress: Progress,
 ): Promise<LocalTree> {
   const problems = new Problems();
-  progress.start("listing", undefined);
-  const { files, seen } = await plainFiles(directory, reading, problems, () => progress.add(1));
-  progress.stop();
+  const { files, seen } = await listing(progress, (named) => plainFiles(directory, reading, problems, named));
   // There are no files then, and what is wrong is to be named beside all that is there.
   if (problems.found.length > 0) return readLocalTree(directory, reading, stage, progress);
   const entries = new Map<string, Scanned>();

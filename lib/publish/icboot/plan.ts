@@ -7,6 +7,7 @@ import { parentPath } from "../../tree/rules.ts";
 import type { PlanOptions } from "../plan.ts";
 import { addPrivateFiles, throwIfEmpty } from "../policy.ts";
 import { Problems } from "../problems.ts";
+import { listing } from "../progress.ts";
 import type { CopiedLink, PrivateFile } from "../scan.ts";
 import type { Seen } from "../seen.ts";
 import { listedLengths, unlike } from "./compare.ts";
@@ -39,9 +40,9 @@ export interface IcbootPlan {
 export async function planFiles(options: PlanOptions, call: Call): Promise<IcbootPlan> {
   const { directory, reading, policy, progress } = options;
   const problems = new Problems();
-  progress.start("listing", undefined);
-  const { files, leftOut, ...found } = await plainFiles(directory, reading, problems, () => progress.add(1));
-  progress.stop();
+  const { files, leftOut, ...found } = await listing(progress, (named) =>
+    plainFiles(directory, reading, problems, named),
+  );
   addPrivateFiles(problems, found.privateFiles, policy);
   problems.throwIfAny(directory);
 
