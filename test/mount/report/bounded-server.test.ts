@@ -107,5 +107,10 @@ t.test("who is too slow is not waited for", async (t) => {
   const dripping = setInterval(() => sockets[1]!.write("x"), 200);
   t.teardown(() => clearInterval(dripping));
   await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
-  t.pass("all are gone");
+  t.same(
+    sockets.map(({ closed }) => closed),
+    Object.keys(SLOW).map(() => true),
+    "all are gone",
+  );
+  t.equal((await fetch(url)).status, 200, "and others are answered");
 });
