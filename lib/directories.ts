@@ -2,7 +2,7 @@
 import { chmodSync, lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { UserError } from "./errors.ts";
+import { isAbsent, UserError } from "./errors.ts";
 
 /** For what can be had again. */
 export function cacheDirectory(): string {
@@ -32,7 +32,7 @@ export function makeDirectory(path: string, mode?: number): boolean {
   try {
     return makeOne(path, mode);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT" || dirname(path) === path) throw error;
+    if (!isAbsent(error) || dirname(path) === path) throw error;
     makeDirectory(dirname(path), mode);
     return makeOne(path, mode);
   }

@@ -11,6 +11,11 @@ export class FormatError extends Error {
   override readonly name = "FormatError";
 }
 
+/** Whether a call to the file system failed because there is no such file or directory. */
+export function isAbsent(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOENT";
+}
+
 /** The message of anything thrown. Never the object itself: the agent's errors carry whole certificates. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -15,7 +15,7 @@
 import { rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeDirectory } from "../directories.ts";
-import { messageOf } from "../errors.ts";
+import { isAbsent, messageOf } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
 import { withLock } from "../lock.ts";
 import type { Log } from "../log.ts";
@@ -252,8 +252,4 @@ export class DiskStore {
 function touch(path: string): void {
   const now = new Date();
   utimes(path, now, now).catch(() => {});
-}
-
-function isAbsent(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === "ENOENT";
 }

@@ -7,7 +7,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { makeDirectory } from "../directories.ts";
-import { UserError } from "../errors.ts";
+import { isAbsent, UserError } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
 import { isAbandoned, replaceFile } from "../replace-file.ts";
 import { inSteps, letOthers } from "../steps.ts";
@@ -136,9 +136,9 @@ async function contentOf(path: string): Promise<Buffer | undefined> {
 }
 
 /** For catch(): what it is when there is nothing. */
-function whenAbsent<T>(value: T): (error: NodeJS.ErrnoException) => T {
+function whenAbsent<T>(value: T): (error: unknown) => T {
   return (error) => {
-    if (error.code === "ENOENT") return value;
+    if (isAbsent(error)) return value;
     throw error;
   };
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { Principal } from "@dfinity/principal";
 import { makeOwnDirectory, stateDirectory } from "../directories.ts";
+import { isAbsent } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
 import { withLock } from "../lock.ts";
 import { replaceFile, syncDirectory } from "../replace-file.ts";
@@ -36,8 +37,8 @@ export async function rememberDeployed(canister: string, rootKey: Uint8Array): P
 async function listed(file: string): Promise<string[]> {
   const text = await readKept(file, MOST_BYTES).then(
     ({ bytes }) => bytes.toString(),
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return "";
+    (error: unknown) => {
+      if (isAbsent(error)) return "";
       throw error;
     },
   );

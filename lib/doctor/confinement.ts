@@ -1,6 +1,7 @@
 /** AppArmor and SELinux: whether what confines TFTP servers lets them at the directories that are mounted. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isAbsent } from "../errors.ts";
 import { mountAt } from "../fs/mounting/mountinfo.ts";
 import { type Check, ok, warn } from "./check.ts";
 
@@ -14,7 +15,7 @@ export const apparmor: Check = {
     try {
       profiles = await readFile(join(host.files, "sys/kernel/security/apparmor/profiles"), "utf8");
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [ok("not in use")];
+      if (isAbsent(error)) return [ok("not in use")];
       return [warn("only root may see which profiles are loaded", "run `icfs doctor` as root")];
     }
     // Named dnsmasq, and in older releases by its path.

@@ -12,7 +12,7 @@ import { existsSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Principal } from "@dfinity/principal";
 import { makeDirectory, makeItOwn, mustBeOwn, stateDirectory } from "../../directories.ts";
-import { messageOf, UserError } from "../../errors.ts";
+import { isAbsent, messageOf, UserError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import { readKeptSync } from "../../kept-file.ts";
 import { withLock } from "../../lock.ts";
@@ -109,7 +109,7 @@ function files(): string[] {
   try {
     return readdirSync(directory()).filter((name) => name.endsWith(".json"));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    if (isAbsent(error)) return [];
     throw new UserError(`cannot read what was accepted before: ${messageOf(error)}`);
   }
 }
@@ -276,7 +276,7 @@ function read(file: string): AcceptedRelease | undefined {
     }
     return accepted;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    if (isAbsent(error)) return undefined;
     const canister = basename(file).split("-").slice(0, -1).join("-");
     throw new UserError(
       `${file}, which says what this host accepted before, cannot be read: ${messageOf(error)}; ` +
