@@ -1,10 +1,10 @@
-/** An end to waiting. */
+/** Deadlines for promises. */
 
 /** The longest that Node's timers can wait, in milliseconds. */
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * What `work` comes to. It goes on when nobody waits for it any more.
+ * Waits for `work` until a deadline. The work itself goes on after that.
  *
  * @param deadline of performance.now(); infinite: no end
  * @param message of the Error that it rejects with once that has passed

@@ -60,8 +60,9 @@ export function makeOwnDirectory(path: string, otherwise: string): void {
 }
 
 /**
- * Whether a directory, if it is there, is this user's, and nobody else can put anything in it. In /tmp and the like others may have made it, or a
- * link to what is this user's. Links of root's are the administrator's, and a user may have moved to another disk what is his own.
+ * Checks that a directory, if it exists, belongs to this user or to root and that nobody else can write in it. In /tmp and the like
+ * another user may have made it, or a link in its place. Links that root or this user made are followed: the directory was moved
+ * to another disk.
  *
  * @param otherwise what somebody is to do who cannot have it that way
  * @param nobody the bits of a mode that are not to be set
@@ -85,8 +86,8 @@ export function mustBeOwn(path: string, otherwise: string, nobody = 0o022): void
 }
 
 /**
- * As mustBeOwn(), of a directory that icfs makes by itself. Where it is this user's, and its group may write in it, the group may not any more: older
- * versions made it as the umask had it, which is 002 for many users, each in a group of his own.
+ * mustBeOwn() for a directory that icfs makes itself. If it is this user's and writable by its group, the group loses that right:
+ * older versions left the mode to the umask, which is 002 for many users who have a group of their own.
  *
  * @throws UserError
  */

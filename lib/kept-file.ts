@@ -1,12 +1,12 @@
 /**
- * Reading what icfs keeps on this host's disks. By then anything may have its name: a pipe that nobody writes to, whose opening does
- * not end; a link to a device without an end; a file with holes, of any size. Whoever shares the directory can make these, and
- * so can a damaged disk.
+ * Reads files that icfs keeps on this host's disks. Something else may have taken the name: a pipe, whose open() never returns; a link
+ * to a device without an end; a sparse file of any size. Anyone who shares the directory can put it there, and so can a damaged
+ * disk.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 
-/** Nothing waits: neither for a pipe's other end nor for a device. */
+/** open() must not wait for a pipe's other end, or for a device. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**

@@ -1,7 +1,7 @@
 /**
- * One at a time, among all processes of a host that share a directory, in whatever containers they are. Node has no file locks, but
- * SQLite takes some (fcntl(2)): the system frees them when a process ends, however it does, so that a lock is never stale. They
- * hold within a process as well.
+ * Locks between processes that share a directory, across containers as well. Node has no file locks, but SQLite takes fcntl(2)
+ * locks. The system releases them when a process ends, however it ends, so a lock is never stale. They also exclude other holders
+ * within the same process.
  */
 import { accessSync, constants, statSync, writeFileSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
@@ -38,7 +38,7 @@ async function take(file: string, patience: number): Promise<DatabaseSync> {
   const { DatabaseSync } = await import("node:sqlite");
   const until = performance.now() + patience;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-    // SQLite does not say what is wrong with it. It is not opened when it is there: closing it would free what this process has locked.
+    // SQLite would not say what is wrong with the file. Node must not open it to find out: closing it would release this process's lock.
     const status = statSync(file, { throwIfNoEntry: false });
     if (status === undefined) writeFileSync(file, "", { mode: 0o600, flag: "a" });
     else if (!status.isFile()) throw new UserError(`${file}, which stands for a lock, is no file: remove it`);

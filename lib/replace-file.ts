@@ -1,6 +1,7 @@
 /**
- * Files that are there whole, or not at all: for whoever reads them meanwhile, after a process was killed, and after a power cut.
- * Any number of processes may do it at once, also in containers, where many have the same process number.
+ * Atomic replacement of files. Readers see the old file or the new one, never a part, also after a process was killed and after a
+ * power cut. Any number of processes may replace a file at once: temporary names are random, since processes in different
+ * containers can have the same process id.
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, type Stats } from "node:fs";
@@ -9,7 +10,7 @@ import { join } from "node:path";
 
 /** What a file is called until it is whole. */
 const UNFINISHED = ".new";
-/** In milliseconds. Whoever is killed leaves an unfinished file; nobody takes so long to write one, on however slow a disk. */
+/** Milliseconds after which an unfinished file counts as left by a killed process: no disk is so slow that writing one takes longer. */
 const ABANDONED_MS = 24 * 60 * 60 * 1000;
 /** What a file system says that has no fsync(2) of directories. */
 const NOT_SUPPORTED = new Set(["EINVAL", "ENOSYS", "ENOTSUP", "EISDIR"]);
@@ -67,7 +68,7 @@ export function isAbandoned(name: string, written: number): boolean {
   return name.endsWith(UNFINISHED) && Date.now() - written > ABANDONED_MS;
 }
 
-/** Takes away what killed processes have left in a directory. By its age alone: who is writing may be in another container. Never rejects. */
+/** Removes what killed processes have left in a directory, judged by age alone: a writer may be in another container. Never rejects. */
 export async function removeAbandoned(directory: string): Promise<void> {
   for (const name of await readdir(directory).catch(() => [])) {
     const path = join(directory, name);

@@ -1,6 +1,6 @@
-/** What chunks take in memory beside their bytes, and so how many of them may be there. */
+/** How many chunks may be in memory: each takes some besides its bytes. */
 
-/** Each has a name, a place in tables and a buffer of its own, together less than a kilobyte: of chunks of this size that is little. */
+/** A chunk's name, table entries and buffer take almost a kilobyte, which is little beside a chunk of this size. */
 const USUAL_LEAST_BYTES = 4096;
 /** For tests and tiny memories: a megabyte at most. */
 const LEAST_CHUNKS = 1000;

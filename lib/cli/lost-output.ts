@@ -1,8 +1,8 @@
-/** Results that could not be written: Node's console says nothing of that. */
+/** Failing when output was lost: Node's console ignores write errors. */
 
 /**
- * Has this process fail, and say why, when something was lost of what it wrote to stdout, on a disk that is full for example. Who reads no
- * further (`icfs ls | head`) wants no more.
+ * Makes this process fail with a message when it could not write all of its output, for example to a full disk. A reader that has
+ * seen enough (`icfs ls | head`) is not a failure.
  */
 export function failOnLostOutput(): void {
   let lost: NodeJS.ErrnoException | undefined;

@@ -1,7 +1,7 @@
 /**
- * Whether bytes have the form of a certificate, and no more parts than one has: looked at before the agent decodes it and hashes
- * its tree, in JavaScript, at some 30 µs a node, all of which comes before the signature is checked (IC interface specification,
- * "Certificate").
+ * Checks that bytes have the form of a certificate, and no more parts than an honest one (IC interface specification,
+ * "Certificate"). A certificate's tree has to be decoded and hashed before its signature can be checked, at some 30 µs a node in the
+ * agent. So this linear check comes first.
  */
 import { FormatError } from "../errors.ts";
 import { CborReader, checkCbor } from "./cbor-reader.ts";
@@ -45,7 +45,7 @@ function checkDelegation(bytes: Uint8Array, { parts }: CertificateLimits): numbe
       const certificate = reader.bytes();
       length += certificate.length;
       if (length > MOST_DELEGATION_BYTES) throw new FormatError(`a delegation of ${length} bytes`);
-      // Which the agent decodes, and takes no further delegation from.
+      // A delegation's certificate has no delegation of its own: whoever decodes it refuses one.
       checkCbor(certificate, parts);
     }
   }

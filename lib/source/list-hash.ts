@@ -1,4 +1,4 @@
-/** What names a snapshot of a canister that has no releases: SHA-256 of its list. */
+/** The hash that names a snapshot of a canister without releases: SHA-256 of its list. */
 import { createHash } from "node:crypto";
 
 /** Between two pauses: about a millisecond. */

@@ -1,11 +1,11 @@
 /**
- * HTTP servers that nobody can keep from others: of those who connect there are few, nobody waits long for what one has to say, and
- * where there are too many the one goes who has been idle longest, so that who comes next is always served.
+ * HTTP servers that no client can monopolize. The number of connections is bounded, a request that arrives too slowly is cut off,
+ * and a new client takes the place of the connection that has been idle longest.
  */
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { Socket } from "node:net";
 
-/** A few scrapers and people with curl: whoever holds connections open must not take all descriptors. */
+/** Enough for a few scrapers and people with curl, and too few to use up the process's descriptors. */
 const MOST_CONNECTIONS = 32;
 /** Milliseconds for a request to come: it is a line and some headers. */
 const REQUEST_TIMEOUT_MS = 5000;
@@ -34,7 +34,7 @@ export function createBoundedServer(listener: RequestListener): Server {
   return server;
 }
 
-/** Ends the connection that has waited longest for a request, or where each is being answered the oldest, when there is one too many. */
+/** When there is one connection too many, closes the one that has been idle longest; if none is idle, the oldest. */
 function makeWay(server: Server): void {
   const all = new Set<Socket>();
   /** Those of them that wait for a request, those that have waited longest first. */
