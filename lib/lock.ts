@@ -55,7 +55,7 @@ async function take(file: string, patience: number): Promise<DatabaseSync> {
         throw new UserError(`${file}, which stands for a lock and should be empty, is damaged: remove it`);
       if (errcode !== SQLITE_BUSY) throw new Error(`${file} cannot be locked: ${message}`, { cause: error });
     }
-    if (performance.now() > until) {
+    if (performance.now() >= until) {
       throw new UserError(
         `another process has had ${file} locked for ${patience / 1000} s: end it if it hangs or is stopped. Where nobody has, its file system has no locks: choose a directory on another`,
       );
