@@ -5,8 +5,8 @@
  * Each instruction counts one. The IC weighs calls and divisions more, and charges memory.copy and memory.fill by the
  * byte; what it charges in the end is of the same order.
  */
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { NO_ARGUMENTS } from "../lib/ic/agent.ts";
 import { readInstruction, rewriteFunctions, skipLocals } from "../localnet/wasm-instructions.ts";
 import { leb128, Reader } from "../localnet/wasm-reader.ts";

@@ -2,9 +2,9 @@
  * The icfs canister as its publishers and owners call it (canister/main.mo). The agent checks what it answers: updates by
  * their certificates, queries by the nodes' signatures. Readers do not come this way (lib/source/icfs/query-reader.ts).
  */
-import type { HttpAgent } from "@dfinity/agent";
-import type { IDL } from "@dfinity/candid";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { IDL } from "@icp-sdk/core/candid";
+import type { Principal } from "@icp-sdk/core/principal";
 import { actorOf } from "./ic/actor.ts";
 
 export type PublishResult =

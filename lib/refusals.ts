@@ -1,7 +1,7 @@
 /** What an icfs canister's refusals (canister/main.mo) mean to whoever called it, and what to do then. */
 import { existsSync } from "node:fs";
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "./errors.ts";
 import { RejectError } from "./ic/call-errors.ts";
 import { defaultIdentityFile } from "./ic/identity.ts";

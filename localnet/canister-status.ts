@@ -1,5 +1,5 @@
 /** What canister_status answers (interface specification): what there is here of it, and the IC's defaults for the rest. */
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import type { Canister } from "./canister.ts";
 import { STABLE_PAGE } from "./stable-memory.ts";
 

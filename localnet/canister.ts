@@ -4,7 +4,7 @@
  * A message that calls other canisters ends with the calls; their answers are messages of their own, which belong to
  * the same call context. Whatever a message did stays when it ends without a trap, whatever becomes of its callbacks.
  */
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import { Account, FREEZING_THRESHOLD_S } from "./account.ts";
 import { answerOf, MAX_QUERY_REPLY, MAX_UPDATE_REPLY } from "./answer.ts";
 import { type CallContext, contextFor } from "./call-context.ts";

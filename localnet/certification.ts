@@ -5,7 +5,7 @@
  * the state changes or the time in the tree is a second old.
  */
 import * as cbor from "@dfinity/cbor";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import { encodeTree, type HashTree, labels, leaf, type Path, withoutPath, witness } from "./hash-tree.ts";
 import type { BlsKey, NetworkKeys, NodeKey } from "./keys.ts";
 import { leb128 } from "./wasm-reader.ts";

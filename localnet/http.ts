@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as cbor from "@dfinity/cbor";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import type { RangesShown } from "./certification.ts";
 import { HttpError, hashOfMap, type Request, readRequest } from "./ingress.ts";
 import type { Network } from "./network.ts";

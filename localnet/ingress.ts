@@ -4,7 +4,7 @@
  */
 import { createPublicKey, hash, type KeyObject, verify } from "node:crypto";
 import * as cbor from "@dfinity/cbor";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import { domain } from "./hash-tree.ts";
 import { leb128 } from "./wasm-reader.ts";
 

@@ -2,7 +2,7 @@
  * The network's keys: a BLS key for the root and one for the subnet, and the Ed25519 key of its only node.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import { bls12_381 } from "@noble/curves/bls12-381";
 import { domain } from "./hash-tree.ts";
 

@@ -2,7 +2,7 @@
  * The management canister's methods that bring code into canisters: in one message, or in chunks (interface
  * specification, "IC method install_code", "IC method upload_chunk" and those after it).
  */
-import type { Principal } from "@dfinity/principal";
+import type { Principal } from "@icp-sdk/core/principal";
 import type { Canister } from "./canister.ts";
 import { hashOf } from "./chunk-store.ts";
 import { type Installation, installCode } from "./install.ts";

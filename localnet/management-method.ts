@@ -1,5 +1,5 @@
 /** What a method of the management canister is, what it is called with, and what it needs of the network. */
-import type { IDL } from "@dfinity/candid";
+import type { IDL } from "@icp-sdk/core/candid";
 import type { Canister } from "./canister.ts";
 import type { CanisterRuntime } from "./runtime.ts";
 

@@ -2,7 +2,7 @@
  * Candid types of the management canister's methods, as far as the local network has them (interface specification,
  * "The IC management canister"). Fields of arguments that it ignores are left out: Candid skips them.
  */
-import { IDL } from "@dfinity/candid";
+import { IDL } from "@icp-sdk/core/candid";
 
 const blob = IDL.Vec(IDL.Nat8);
 const variables = IDL.Vec(IDL.Record({ name: IDL.Text, value: IDL.Text }));

@@ -2,8 +2,8 @@
  * The management canister, `aaaaa-aa`: creating canisters, installing code, and who may do it.
  */
 import { randomBytes } from "node:crypto";
-import { IDL } from "@dfinity/candid";
-import { Principal } from "@dfinity/principal";
+import { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
 import type { Canister } from "./canister.ts";
 import { statusOf } from "./canister-status.ts";
 import { installMethods, requireControl } from "./management-install.ts";

@@ -1,7 +1,7 @@
 /**
  * The network itself: its canisters, the calls between them and from outside, and its certificates.
  */
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import { Canister } from "./canister.ts";
 import type { CanisterHost, CertifiedCanister } from "./canister-host.ts";
 import { Certification, type RangesShown } from "./certification.ts";

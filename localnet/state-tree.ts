@@ -3,7 +3,7 @@
  * state tree" and "Request: Read state").
  */
 import * as cbor from "@dfinity/cbor";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import type { Canister } from "./canister.ts";
 import { type HashTree, labels, leaf, type Path } from "./hash-tree.ts";
 import { HttpError } from "./ingress.ts";

@@ -1,7 +1,7 @@
 /** What the canister's refusals are told apart by: its own words, which canister/main.mo and the Wasm have. */
 import { readFileSync } from "node:fs";
-import { AnonymousIdentity, HttpAgent } from "@dfinity/agent";
-import { Principal } from "@dfinity/principal";
+import { AnonymousIdentity, HttpAgent } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { HttpStatusError, RejectError } from "../lib/ic/call-errors.ts";
 import { explained, isRefusedReader, isRefusedSender, REFUSALS, refusalToRead } from "../lib/refusals.ts";

@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { basename, join } from "node:path";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t, { type Test } from "tap";
 import { defaultIdentity, defaultIdentityFile } from "../lib/ic/identity.ts";
 import { resolveNetwork } from "../lib/ic/network.ts";

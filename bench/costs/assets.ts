@@ -1,8 +1,8 @@
 /** A directory in an asset canister (test/support/assets.ts), uploaded in the IC's own uploader's pieces. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { assetsActor, filling } from "../../test/support/assets.ts";
 
 /** What is smaller goes with others in one message. */

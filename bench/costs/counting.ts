@@ -1,7 +1,8 @@
 /** A local network whose canisters count instructions, behind a proxy that counts the update calls sent to them. */
-import { HttpAgent, type SignIdentity } from "@dfinity/agent";
+
 import * as cbor from "@dfinity/cbor";
-import type { Principal } from "@dfinity/principal";
+import { HttpAgent, type SignIdentity } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { startLocalNetwork } from "../../localnet/index.ts";
 import { type CanisterMemory, memoryOf } from "../../test/support/canister-memory.ts";
 import { startFaultProxy } from "../../test/support/fault-proxy.ts";

@@ -2,7 +2,7 @@
  * Fetches all chunks of a release, in a process of its own: `fetch.ts icfs|general URL CANISTER`. Prints a {@link Fetched} as JSON. The
  * general way is @dfinity/agent as its users use it: an Actor, whose replies IDL decodes and whose queries' signatures are checked.
  */
-import { Actor, blsVerify, HttpAgent } from "@dfinity/agent";
+import { Actor, blsVerify, HttpAgent } from "@icp-sdk/core/agent";
 import pLimit from "p-limit";
 import { parseCanisterId } from "../../lib/ic/agent.ts";
 import type { BlsVerify } from "../../lib/ic/certificate.ts";

@@ -1,6 +1,6 @@
 /** What options and arguments name: a network with its root key, an identity, a canister, a release of it, somebody. */
-import type { SignIdentity } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { SignIdentity } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { InvalidArgumentError } from "commander";
 import { UsageError } from "../errors.ts";
 import { parseCanisterId, parsePrincipalText } from "../ic/agent.ts";

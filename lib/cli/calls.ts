@@ -1,5 +1,5 @@
 /** A canister's own interface, for the commands of those who have a role on it. */
-import type { HttpAgent } from "@dfinity/agent";
+import type { HttpAgent } from "@icp-sdk/core/agent";
 import { createAgent } from "../ic/agent.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { type IcfsCanister, icfsCanister } from "../icfs-canister.ts";

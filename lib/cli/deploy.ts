@@ -1,8 +1,8 @@
 /** icfs deploy: creates a canister, or upgrades one. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { HttpAgent } from "@dfinity/agent";
-import { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
 import { Command } from "commander";
 import { messageOf, UsageError, UserError } from "../errors.ts";
 import { createAgent, parseCanisterId } from "../ic/agent.ts";

@@ -1,7 +1,7 @@
 /** Which canisters this user has made with `icfs deploy`, so that nobody makes another without knowing. */
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import { makeOwnDirectory, stateDirectory } from "../directories.ts";
 import { isAbsent } from "../errors.ts";
 import { readKept } from "../kept-file.ts";

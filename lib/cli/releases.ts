@@ -2,7 +2,7 @@
  * icfs releases: a canister's history. The releases are proved by the newest one's certificate, through the chain of
  * parents; which of them are still held is the canister's own word.
  */
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import { Command } from "commander";
 import type { CanisterStatus } from "../icfs-canister.ts";
 import { jsonLine, oneLine } from "../log.ts";

@@ -1,5 +1,5 @@
 /** What the checks look at: a host, a network, and what somebody wants of them. */
-import type { Identity } from "@dfinity/agent";
+import type { Identity } from "@icp-sdk/core/agent";
 import { type Host, thisHost } from "../fs/mounting/host.ts";
 import { MOUNT_TYPE, type Mount, readMounts } from "../fs/mounting/mountinfo.ts";
 import { locate } from "../fs/mounting/probe.ts";

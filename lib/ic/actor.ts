@@ -2,9 +2,9 @@
  * A canister's methods by its interface, with Candid from and to @dfinity/candid's decoder, which gets no reply that is not looked
  * through first: it can be kept busy for a long time by few bytes, and who asks a canister need not trust it.
  */
-import type { HttpAgent } from "@dfinity/agent";
-import { IDL } from "@dfinity/candid";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
 import { RejectError } from "./call-errors.ts";

@@ -17,8 +17,8 @@ import {
   QuerySignatureVerificationFailedErrorCode,
   UncertifiedRejectErrorCode,
   UncertifiedRejectUpdateErrorCode,
-} from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+} from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError, messageOf } from "../errors.ts";
 import {
   ClockError,

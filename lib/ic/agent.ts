@@ -2,8 +2,8 @@
  * @dfinity/agent, set up as icfs uses it, and the one kind of query a reader makes: arguments and reply are plain
  * blobs, so that unverified bytes never meet a general decoder.
  */
-import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@dfinity/agent";
-import { Principal } from "@dfinity/principal";
+import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
 import { FormatError, UsageError } from "../errors.ts";
 import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
 import "./bls-generator.ts";

@@ -3,7 +3,7 @@ import { readlinkSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { basename } from "node:path";
 import { parentPort } from "node:worker_threads";
-import type { blsVerify } from "@dfinity/agent";
+import type { blsVerify } from "@icp-sdk/core/agent";
 import "./bls-generator.ts";
 
 /** What is to be checked, and the number of the answer. */
@@ -22,7 +22,7 @@ try {
   setPriority(Number(basename(readlinkSync("/proc/thread-self"))), constants.priority.PRIORITY_LOW);
 } catch {}
 
-const agent = import.meta.resolve("@dfinity/agent");
+const agent = import.meta.resolve("@icp-sdk/core/agent");
 const check: { blsVerify: typeof blsVerify } = await import(new URL("utils/bls.js", agent).href);
 
 parentPort!.on("message", ({ number, parameters }: BlsTask) => {

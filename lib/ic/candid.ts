@@ -6,7 +6,7 @@
  * Encoding: Candid specification, "Binary Format".
  */
 import { isUtf8 } from "node:buffer";
-import { idlLabelToId } from "@dfinity/candid";
+import { idlLabelToId } from "@icp-sdk/core/candid";
 import { FormatError } from "../errors.ts";
 import { atOnce } from "../steps.ts";
 

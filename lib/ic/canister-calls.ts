@@ -6,12 +6,12 @@ import {
   Certificate,
   type HttpAgent,
   isV2ResponseBody,
-  isV3ResponseBody,
+  isV4ResponseBody,
   lookupResultToBuffer,
   pollForResponse,
   type RequestId,
-} from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+} from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
 import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
@@ -65,12 +65,12 @@ export function replicatedCalls(
       });
       const { body } = response;
       const verify = blsVerify();
-      if (isV3ResponseBody(body)) {
+      if (isV4ResponseBody(body)) {
         const certificate = await Certificate.create({
           // A copy: the decoder returns empty leaves for views into a larger buffer.
           certificate: Uint8Array.from(body.certificate),
           rootKey,
-          canisterId: effectiveCanisterId,
+          principal: { canisterId: effectiveCanisterId },
           ...(verify && { blsVerify: verify }),
         });
         return replyIn(certificate, requestId, canister, method);
@@ -81,7 +81,7 @@ export function replicatedCalls(
       }
       if (response.status !== ACCEPTED)
         throw new FormatError(`HTTP status ${response.status} without a reply`);
-      const { reply } = await pollForResponse(agent, effectiveCanisterId, requestId, {
+      const { reply } = await pollForResponse(agent, { canisterId: effectiveCanisterId }, requestId, {
         ...(verify && { blsVerify: verify }),
       });
       return Uint8Array.from(reply);
@@ -111,13 +111,13 @@ export async function unverifiedCall(
   try {
     const { requestId, response } = await agent.call(canister, { methodName, arg });
     const { body, status } = response;
-    if (isV3ResponseBody(body)) return body.certificate;
+    if (isV4ResponseBody(body)) return body.certificate;
     if (isV2ResponseBody(body)) {
       const { code, message, errorCode } = rejectionIn(body);
       throw rejection(canister, methodName, code, message, errorCode);
     }
     // It takes longer than a gateway waits. To send it all again would take longer still.
-    if (status === ACCEPTED) return (await pollForResponse(agent, canister, requestId)).reply;
+    if (status === ACCEPTED) return (await pollForResponse(agent, { canisterId: canister }, requestId)).reply;
     return new Uint8Array();
   } catch (error) {
     const called = { agent, canister };

@@ -2,8 +2,8 @@
  * What a subnet certifies about a canister (IC interface specification, "Certificate"): whether a subnet has signed it, whether
  * the root key lets that subnet speak for the canister, and of when it is.
  */
-import { blsVerify as verifyBls } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import { blsVerify as verifyBls } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError, messageOf } from "../errors.ts";
 import { isInRanges } from "./canister-ranges.ts";
 import { CborReader } from "./cbor-reader.ts";

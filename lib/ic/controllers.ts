@@ -1,6 +1,6 @@
 /** Who controls a canister: certified by its subnet, and not asked of the canister. */
-import type { HttpAgent } from "@dfinity/agent";
-import { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
 import { FormatError, messageOf, UserError } from "../errors.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { verifyCertificate } from "./certificate.ts";

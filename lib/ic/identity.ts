@@ -6,9 +6,9 @@ import { createPrivateKey, generateKeyPairSync, type JsonWebKey } from "node:cry
 import { existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import type { SignIdentity } from "@dfinity/agent";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
-import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
+import type { SignIdentity } from "@icp-sdk/core/agent";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import { Secp256k1KeyIdentity } from "@icp-sdk/core/identity/secp256k1";
 import { makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { syncDirectorySync, unfinishedNameOf } from "../replace-file.ts";

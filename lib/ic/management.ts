@@ -1,7 +1,7 @@
 /** The management canister's methods that a deployment needs (IC interface specification, "The IC management canister"). */
-import type { HttpAgent } from "@dfinity/agent";
-import type { IDL } from "@dfinity/candid";
-import { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
 import { actorOf } from "./actor.ts";
 
 const MANAGEMENT_CANISTER = Principal.fromText("aaaaa-aa");

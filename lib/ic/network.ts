@@ -84,7 +84,7 @@ export async function rootKeyOf(network: Network, given: string | undefined): Pr
   if (given !== undefined) return parseRootKey(given);
   if (network.name === "ic") {
     // Not loaded with this module, which programs need that only look at a network's name.
-    const { IC_ROOT_KEY } = await import("@dfinity/agent");
+    const { IC_ROOT_KEY } = await import("@icp-sdk/core/agent");
     return fromHex(IC_ROOT_KEY);
   }
   if (!network.loopback) {

@@ -1,6 +1,6 @@
 /** What a subnet certifies of a canister, asked of the subnet (IC interface specification, "Request: Read state"). */
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { fromCall } from "./agent-error.ts";
 
@@ -18,7 +18,7 @@ export async function certificateOf(
   );
   let certificate: unknown;
   try {
-    certificate = (await agent.readState(canister, { paths: [labels] })).certificate;
+    certificate = (await agent.readState({ canisterId: canister }, { paths: [labels] })).certificate;
   } catch (error) {
     throw fromCall(error, { agent, canister });
   }

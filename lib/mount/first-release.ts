@@ -1,5 +1,5 @@
 /** The release that a mount begins with: the newest one, or what was kept on this host when the network does not say. */
-import type { Principal } from "@dfinity/principal";
+import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "../errors.ts";
 import { type KeptBy, keepRelease, keptRelease, newerThanKept, newestCertifiedTime } from "../source/kept.ts";
 import type { Release } from "../source/source.ts";

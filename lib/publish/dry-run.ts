@@ -1,6 +1,6 @@
 /** What publishing a directory would do, found out by queries alone. */
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "../errors.ts";
 import { icfsCanister } from "../icfs-canister.ts";
 import { oneLine } from "../log.ts";

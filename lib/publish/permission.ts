@@ -1,7 +1,7 @@
 /** Whether somebody may publish, asked before the work is done: the canister's own check comes with the last call of all. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { UserError } from "../errors.ts";
 import { controllersOf } from "../ic/controllers.ts";
 import { icfsCanister } from "../icfs-canister.ts";

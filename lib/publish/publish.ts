@@ -2,8 +2,8 @@
  * A directory becomes a canister's newest release: scan, chunk, ask what is missing, upload that, publish. Until the
  * last step nobody sees a difference, and a canister that has the tree already is left alone.
  */
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { UserError } from "../errors.ts";
 import { type IcfsCanister, icfsCanister } from "../icfs-canister.ts";
 import { type Deed, explained } from "../refusals.ts";

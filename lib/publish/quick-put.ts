@@ -4,8 +4,8 @@
  * hashes of what was sent? It is not even decoded. If it lies, `publish` says what is missing, in an answer that is
  * verified as all others are; and an answer that says anything else has the call made again, by the agent.
  */
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { unverifiedCall } from "../ic/canister-calls.ts";
 import type { IcfsCanister } from "../icfs-canister.ts";
 import { sha256 } from "../tree/hash.ts";

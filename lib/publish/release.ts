@@ -5,7 +5,7 @@
  * release, or somebody else's.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Principal } from "@dfinity/principal";
+import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "../errors.ts";
 import { isTransient, NoAnswerError } from "../ic/call-errors.ts";
 import type { IcfsCanister, PublishResult } from "../icfs-canister.ts";

@@ -1,6 +1,6 @@
 /** Which canister, or which of its releases, and on which network. */
-import type { Identity } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { Identity } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import type { Network } from "../ic/network.ts";
 
 export interface CanisterAddress {

@@ -6,8 +6,8 @@
  * A gateway can say "no" to everything. So that a canister is not of a kind is believed only when its subnet has certified it, or a
  * node has signed it; that it is of one is proved when it is read.
  */
-import type { HttpAgent } from "@dfinity/agent";
-import { IDL } from "@dfinity/candid";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
 import { messageOf, UserError } from "../errors.ts";
 import { createAgent, decodeBlob, NO_ARGUMENTS } from "../ic/agent.ts";
 import { ERROR_CODES, HttpStatusError, RejectError, SYS_TRANSIENT } from "../ic/call-errors.ts";

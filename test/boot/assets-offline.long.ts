@@ -4,7 +4,7 @@
  */
 import { glob, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { boot } from "../../demo/boot.ts";
 import { mount, mountLog } from "../../demo/icfs.ts";

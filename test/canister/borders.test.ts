@@ -1,8 +1,8 @@
 /** Numbers at the borders, given to each method of the canister: it takes them or says what is wrong, and goes on. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { IDL } from "@dfinity/candid";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
+import { IDL } from "@icp-sdk/core/candid";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
 import { actorOf } from "../../lib/ic/actor.ts";

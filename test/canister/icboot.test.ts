@@ -1,6 +1,6 @@
 /** The twin of the original's canister (test/support/icboot.mo) has the original's quirks: a test for each. */
 import { randomBytes } from "node:crypto";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t, { type Test } from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { fromAgent } from "../../lib/ic/agent-error.ts";
@@ -163,7 +163,10 @@ t.test("there is no Candid that anybody could ask it for", async (t) => {
   const path = ["canister", canister.toUint8Array(), "metadata", "candid:service"].map((label) =>
     typeof label === "string" ? Buffer.from(label) : label,
   );
-  await t.rejects(agent.readState(canister, { paths: [path] }), /can only be requested by the controllers/);
+  await t.rejects(
+    agent.readState({ canisterId: canister }, { paths: [path] }),
+    /can only be requested by the controllers/,
+  );
 });
 
 t.test("a reply that would be too large is none", async (t) => {

@@ -1,9 +1,9 @@
 /** Who may do what: owners, publishers, readers, strangers and nobody in particular. */
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { IDL } from "@dfinity/candid";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
-import { Principal } from "@dfinity/principal";
+import { IDL } from "@icp-sdk/core/candid";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
 import { actorOf } from "../../lib/ic/actor.ts";

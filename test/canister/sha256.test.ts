@@ -1,6 +1,6 @@
 import { createHash, randomBytes, randomInt } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { Actor, type ActorSubclass } from "@dfinity/agent";
+import { Actor, type ActorSubclass } from "@icp-sdk/core/agent";
 import t, { type Test } from "tap";
 import { compiled } from "../support/compiled.ts";
 import { startEmptyNetwork } from "../support/networks.ts";

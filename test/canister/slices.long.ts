@@ -1,8 +1,8 @@
 /** What piles up in a canister: it is freed in slices, outside the calls of others, and limited in number. */
 import { mock } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
-import type { Principal } from "@dfinity/principal";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import type { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
 import { type CanisterStatus, type IcfsCanister, icfsCanister } from "../../lib/icfs-canister.ts";

@@ -1,7 +1,7 @@
 /** icfs publish, against a real canister on a local network. */
 import { chmod, mkdir, rm, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AnonymousIdentity } from "@dfinity/agent";
+import { AnonymousIdentity } from "@icp-sdk/core/agent";
 import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { icfsCanister } from "../../lib/icfs-canister.ts";

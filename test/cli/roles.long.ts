@@ -1,5 +1,5 @@
 /** icfs grant, revoke, roles: with several identities, each as its user has it. */
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { writeTree } from "../publish/trees.ts";
 import { type OwnedCanister, startOwnedCanister } from "../support/people.ts";

@@ -3,7 +3,7 @@ import { mkdir, readFile, symlink } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { Cbor } from "@dfinity/agent";
+import { Cbor } from "@icp-sdk/core/agent";
 import t from "tap";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 

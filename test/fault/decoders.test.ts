@@ -1,5 +1,5 @@
 /** Decoders of what canisters and gateways send, fed with 10,000 spoiled inputs each, and with those made to hurt. */
-import { Certificate } from "@dfinity/agent";
+import { Certificate } from "@icp-sdk/core/agent";
 import t, { type Test } from "tap";
 import { decodeBlob } from "../../lib/ic/agent.ts";
 import { CborReader, checkCbor } from "../../lib/ic/cbor-reader.ts";
@@ -188,7 +188,7 @@ t.test("a certificate, as far as its signature", async (t) => {
     await Certificate.create({
       certificate: Uint8Array.from(bytes),
       rootKey: root.publicKey,
-      canisterId: canister,
+      principal: { canisterId: canister },
       blsVerify: async () => true,
     }).catch(() => {});
   }

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Cbor, type HttpAgent } from "@dfinity/agent";
+import { Cbor, type HttpAgent } from "@icp-sdk/core/agent";
 import t from "tap";
 import { createAgent, NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
 import { decodeHashTree, rootHash } from "../../lib/ic/hash-tree.ts";

@@ -1,7 +1,7 @@
 /** A canister's own interface: replies that would keep a general decoder busy never get there, and good ones are what they were. */
-import type { HttpAgent } from "@dfinity/agent";
-import { IDL } from "@dfinity/candid";
-import { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { actorOf } from "../../lib/ic/actor.ts";
 

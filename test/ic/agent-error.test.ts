@@ -12,8 +12,8 @@ import {
   TransportError,
   TrustError,
   UncertifiedRejectErrorCode,
-} from "@dfinity/agent";
-import { Principal } from "@dfinity/principal";
+} from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { FormatError } from "../../lib/errors.ts";
 import { fromAgent } from "../../lib/ic/agent-error.ts";

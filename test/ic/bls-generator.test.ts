@@ -2,7 +2,7 @@
  * That checking a signature for the first time makes no table of the generator's multiples (some thousand additions), and
  * that nothing else has become of it.
  */
-import { blsVerify } from "@dfinity/agent";
+import { blsVerify } from "@icp-sdk/core/agent";
 import { bls12_381 } from "@noble/curves/bls12-381";
 import t from "tap";
 import "../../lib/ic/agent.ts";

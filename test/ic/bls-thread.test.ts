@@ -1,5 +1,5 @@
 /** Signatures checked on another thread: the same answers as on this one, and an error where there is none. */
-import { blsVerify } from "@dfinity/agent";
+import { blsVerify } from "@icp-sdk/core/agent";
 import { bls12_381 } from "@noble/curves/bls12-381.js";
 import t from "tap";
 import { BlsThread } from "../../lib/ic/bls-thread.ts";

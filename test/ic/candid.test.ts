@@ -1,5 +1,5 @@
 /** The decoder for Candid of any type: it reads what the agent's encoder writes, and hostile bytes cost it nothing. */
-import { IDL } from "@dfinity/candid";
+import { IDL } from "@icp-sdk/core/candid";
 import fc from "fast-check";
 import t from "tap";
 import {

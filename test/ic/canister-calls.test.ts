@@ -8,9 +8,9 @@ import {
   ProtocolError,
   type RequestId,
   TransportError,
-} from "@dfinity/agent";
-import type { IDL } from "@dfinity/candid";
-import { Principal } from "@dfinity/principal";
+} from "@icp-sdk/core/agent";
+import type { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { actorOf } from "../../lib/ic/actor.ts";
 import type { HttpStatusError } from "../../lib/ic/call-errors.ts";

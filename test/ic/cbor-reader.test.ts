@@ -1,4 +1,4 @@
-import { Cbor } from "@dfinity/agent";
+import { Cbor } from "@icp-sdk/core/agent";
 import fc from "fast-check";
 import t from "tap";
 import { CborReader, checkCbor } from "../../lib/ic/cbor-reader.ts";

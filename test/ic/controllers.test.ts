@@ -1,4 +1,4 @@
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { decodeControllers } from "../../lib/ic/controllers.ts";
 

@@ -1,7 +1,7 @@
 /** Whether a network is there at all, and whether another was meant. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import t, { type Test } from "tap";
 import { UserError } from "../../lib/errors.ts";
 import { createAgent, NO_ARGUMENTS, queryReply } from "../../lib/ic/agent.ts";

@@ -1,4 +1,4 @@
-import { type HashTree as AgentTree, Cbor, reconstruct } from "@dfinity/agent";
+import { type HashTree as AgentTree, Cbor, reconstruct } from "@icp-sdk/core/agent";
 import fc from "fast-check";
 import t from "tap";
 import { decodeHashTree, lookupLeaf, rootHash } from "../../lib/ic/hash-tree.ts";

@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { SignIdentity } from "@dfinity/agent";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
-import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
+import type { SignIdentity } from "@icp-sdk/core/agent";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import { Secp256k1KeyIdentity } from "@icp-sdk/core/identity/secp256k1";
 import t from "tap";
 import { defaultIdentity, defaultIdentityFile, loadIdentity } from "../../lib/ic/identity.ts";
 import { BIN, run, temporaryDirectory } from "../support/icfs.ts";

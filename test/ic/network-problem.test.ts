@@ -5,7 +5,7 @@ import { createServer, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { Cbor } from "@dfinity/agent";
+import { Cbor } from "@icp-sdk/core/agent";
 import t from "tap";
 import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
 import { temporaryDirectory } from "../support/icfs.ts";

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Cbor, IC_ROOT_KEY } from "@dfinity/agent";
+import { Cbor, IC_ROOT_KEY } from "@icp-sdk/core/agent";
 import t from "tap";
 import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
 import { temporaryDirectory } from "../support/icfs.ts";

@@ -1,6 +1,6 @@
 /** Answers in which no certificate is. */
-import type { HttpAgent } from "@dfinity/agent";
-import { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { certificateOf } from "../../lib/ic/read-state.ts";
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
-import { Actor, Certificate, HttpAgent } from "@dfinity/agent";
-import { IDL } from "@dfinity/candid";
-import { Principal } from "@dfinity/principal";
+import { Actor, Certificate, HttpAgent } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { compiled } from "../support/compiled.ts";
 import {
@@ -86,8 +86,12 @@ t.test("asynchronous calls and polling", async (t) => {
   const path = [new Uint8Array(Buffer.from("request_status")), requestId];
   let answer: string | undefined;
   while (answer !== "replied") {
-    const { certificate } = await agent.readState(id, { paths: [path] });
-    const verified = await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: id });
+    const { certificate } = await agent.readState({ canisterId: id }, { paths: [path] });
+    const verified = await Certificate.create({
+      certificate,
+      rootKey: network.rootKey,
+      principal: { canisterId: id },
+    });
     const status = verified.lookup_path([...path, new Uint8Array(Buffer.from("status"))]);
     if (status.status === "Found") answer = Buffer.from(status.value).toString();
     t.notMatch(answer, /rejected|done/);
@@ -138,7 +142,7 @@ async function certifiedData(id: Principal, counter: AnyActor): Promise<number[]
   const verified = await Certificate.create({
     certificate: Uint8Array.from(certificate),
     rootKey: network.rootKey,
-    canisterId: id,
+    principal: { canisterId: id },
   });
   const path = ["canister", id.toUint8Array(), "certified_data"].map(
     (label) => new Uint8Array(Buffer.from(label)),
@@ -157,7 +161,11 @@ t.test("certified data", async (t) => {
   const [certificate] = (await counter.certificate!()) as [Uint8Array];
   const other = await startNetwork(t);
   await t.rejects(
-    Certificate.create({ certificate: Uint8Array.from(certificate), rootKey: other.rootKey, canisterId: id }),
+    Certificate.create({
+      certificate: Uint8Array.from(certificate),
+      rootKey: other.rootKey,
+      principal: { canisterId: id },
+    }),
     /Signature verification failed|Invalid signature/,
     "not under another root key",
   );

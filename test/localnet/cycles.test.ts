@@ -1,5 +1,5 @@
 /** What calls cost a canister, and what it does when it is frozen: nothing, until somebody tops it up. */
-import type { Principal } from "@dfinity/principal";
+import type { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { executionCost, ingressCost, PRICES } from "../../localnet/prices.ts";
 import { TINY } from "./assemble.ts";

@@ -1,5 +1,5 @@
-import { type HashTree as AgentTree, LookupPathStatus, lookup_path, reconstruct } from "@dfinity/agent";
 import * as cbor from "@dfinity/cbor";
+import { type HashTree as AgentTree, LookupPathStatus, lookup_path, reconstruct } from "@icp-sdk/core/agent";
 import fc from "fast-check";
 import t from "tap";
 import {

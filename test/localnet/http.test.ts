@@ -1,6 +1,9 @@
+import * as cbor from "@dfinity/cbor";
 import {
   type Cert,
   Certificate,
+  HttpAgent as CoreAgent,
+  Certificate as CoreCertificate,
   flatten_forks,
   type HashTree,
   HttpAgent,
@@ -8,14 +11,16 @@ import {
   lookup_subtree,
   requestIdOf,
   type SignIdentity,
-} from "@dfinity/agent";
-import * as cbor from "@dfinity/cbor";
-import { DelegationChain, DelegationIdentity, ECDSAKeyIdentity, Ed25519KeyIdentity } from "@dfinity/identity";
-import { Secp256k1KeyIdentity } from "@dfinity/identity-secp256k1";
-import { Principal } from "@dfinity/principal";
-import { HttpAgent as CoreAgent, Certificate as CoreCertificate } from "@icp-sdk/core/agent";
-import { Ed25519KeyIdentity as CoreIdentity } from "@icp-sdk/core/identity";
-import { Principal as CorePrincipal } from "@icp-sdk/core/principal";
+} from "@icp-sdk/core/agent";
+import {
+  Ed25519KeyIdentity as CoreIdentity,
+  DelegationChain,
+  DelegationIdentity,
+  ECDSAKeyIdentity,
+  Ed25519KeyIdentity,
+} from "@icp-sdk/core/identity";
+import { Secp256k1KeyIdentity } from "@icp-sdk/core/identity/secp256k1";
+import { Principal as CorePrincipal, Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { startLocalNetwork } from "../../localnet/index.ts";
 import { assemble, TINY } from "./assemble.ts";
@@ -180,7 +185,13 @@ t.test("canister ranges in one leaf at the old endpoints, and in shards at the n
     const { delegation, state } = shown(encoded);
     t.same(delegation, [true, false]);
     t.equal(state[0], index === 1, "it is there for who asks for it");
-    t.ok(await Certificate.create({ certificate: encoded, rootKey: network.rootKey, canisterId: id }));
+    t.ok(
+      await Certificate.create({
+        certificate: encoded,
+        rootKey: network.rootKey,
+        principal: { canisterId: id },
+      }),
+    );
   }
   for (const encoded of await answers(3)) {
     const { delegation, state, delegated } = shown(encoded);
@@ -383,7 +394,11 @@ async function readState(
   const { status, body } = await post(canisterPath(2, "read_state"), await signed(content, sender));
   if (status !== 200) return { status, found: "" };
   const certificate = body.certificate as Uint8Array;
-  const verified = await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: id });
+  const verified = await Certificate.create({
+    certificate,
+    rootKey: network.rootKey,
+    principal: { canisterId: id },
+  });
   return { status, found: verified.lookup_path(path).status };
 }
 
@@ -417,17 +432,24 @@ t.test("a canister that is not there has no module, provably", async (t) => {
   const path = ["canister", nobody.toUint8Array(), "module_hash"].map(
     (label) => new Uint8Array(Buffer.from(label)),
   );
-  const { certificate } = await agent.readState(nobody, { paths: [path] });
-  const verified = await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: nobody });
+  const { certificate } = await agent.readState({ canisterId: nobody }, { paths: [path] });
+  const verified = await Certificate.create({
+    certificate,
+    rootKey: network.rootKey,
+    principal: { canisterId: nobody },
+  });
   t.equal(verified.lookup_path(path).status, "Absent");
 });
 
 t.test("a clock that is wrong", async (t) => {
   const late = await startNetwork(t, { timeOffset: -10 * 60_000 });
   const { certificate } = await (await agentFor(late))
-    .readState(Principal.managementCanister(), {
-      paths: [[new Uint8Array(Buffer.from("time"))]],
-    })
+    .readState(
+      { canisterId: Principal.managementCanister() },
+      {
+        paths: [[new Uint8Array(Buffer.from("time"))]],
+      },
+    )
     .catch(() => ({ certificate: undefined }));
   t.equal(certificate, undefined, "requests of a correct clock expire too late for it");
 });

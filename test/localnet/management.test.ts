@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { assemble, I32, TINY } from "./assemble.ts";
 import {

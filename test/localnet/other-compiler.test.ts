@@ -1,8 +1,8 @@
 /** A canister of 32-bit memory whose compiler is not Motoko's: the whole of it, over the network. */
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { Certificate } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import { Certificate } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { rewriteModule } from "../../localnet/wasm-binary.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
@@ -85,7 +85,7 @@ t.test("certified data", async (t) => {
   const certificate = await Certificate.create({
     certificate: new Uint8Array(await queryBytes(agent, id, "certificate")),
     rootKey: network.rootKey,
-    canisterId: id,
+    principal: { canisterId: id },
   });
   const path = [Buffer.from("canister"), id.toUint8Array(), Buffer.from("certified_data")];
   const found = certificate.lookup_path(path.map((label) => new Uint8Array(label)));

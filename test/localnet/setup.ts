@@ -7,15 +7,15 @@ import {
   type ActorSubclass,
   Certificate,
   type CertifiedRejectErrorCode,
+  Actor as CoreActor,
+  type HttpAgent as CoreAgent,
   HttpAgent,
   type Identity,
   RejectError,
-} from "@dfinity/agent";
-import { IDL } from "@dfinity/candid";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
-import { Principal } from "@dfinity/principal";
-import { Actor as CoreActor, type HttpAgent as CoreAgent } from "@icp-sdk/core/agent";
-import { Principal as CorePrincipal } from "@icp-sdk/core/principal";
+} from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import { Principal as CorePrincipal, Principal } from "@icp-sdk/core/principal";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 import * as types from "../../localnet/management-types.ts";
 import "../support/own-signatures.ts";
@@ -144,7 +144,7 @@ export async function updateBytes(
   const certificate = await Certificate.create({
     certificate: body.certificate,
     rootKey: agent.rootKey!,
-    canisterId: id,
+    principal: { canisterId: id },
   });
   const value = (name: string) => {
     const path = [Buffer.from("request_status"), requestId, Buffer.from(name)];

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { appendFile, cp, mkdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Principal } from "@dfinity/principal";
+import type { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { emptyState } from "../../localnet/canister-state.ts";
 import { CanisterStore, createStore, type KeptCanister } from "../../localnet/canister-store.ts";

@@ -3,9 +3,9 @@ import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Actor, Certificate } from "@dfinity/agent";
-import { IDL } from "@dfinity/candid";
-import type { Principal } from "@dfinity/principal";
+import { Actor, Certificate } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import type { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { type LocalNetwork, startLocalNetwork } from "../../localnet/index.ts";
 import { compiled } from "../support/compiled.ts";
@@ -60,13 +60,17 @@ async function update(network: LocalNetwork, id: Principal, methodName: string):
 }
 
 async function nodeKeys(network: LocalNetwork, id: Principal): Promise<[string, string][]> {
-  const subnet = await (await agentFor(network)).fetchSubnetKeys(id);
-  return Array.from(subnet!.nodeKeys, ([node, key]) => [node, Buffer.from(key).toString("hex")]);
+  const subnet = await (await agentFor(network)).fetchSubnetKeys({ canisterId: id });
+  return Array.from(subnet, ([node, key]) => [node, Buffer.from(key).toString("hex")]);
 }
 
 async function certifiedData(network: LocalNetwork, id: Principal, counter: AnyActor): Promise<string> {
   const [certificate] = (await counter.certificate!()) as [Uint8Array];
-  const verified = await Certificate.create({ certificate, rootKey: network.rootKey, canisterId: id });
+  const verified = await Certificate.create({
+    certificate,
+    rootKey: network.rootKey,
+    principal: { canisterId: id },
+  });
   const labels = [Buffer.from("canister"), id.toUint8Array(), Buffer.from("certified_data")];
   const found = verified.lookup_path(labels.map((label) => new Uint8Array(label)));
   return found.status === "Found" ? Buffer.from(found.value).toString() : found.status;

@@ -1,7 +1,7 @@
 /** The system API as canisters of 32-bit memory see it: environment variables, composite queries, kinds of execution. */
-import { Actor } from "@dfinity/agent";
-import { IDL } from "@dfinity/candid";
-import { Principal } from "@dfinity/principal";
+import { Actor } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { assemble, I32 } from "./assemble.ts";

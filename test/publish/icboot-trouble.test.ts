@@ -1,7 +1,7 @@
 /** Publishing to the original's canister while others write to it, answers get lost, or it says no. */
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { IDL } from "@dfinity/candid";
+import { IDL } from "@icp-sdk/core/candid";
 import t from "tap";
 import { HttpStatusError } from "../../lib/ic/call-errors.ts";
 import { queries } from "../../lib/ic/canister-calls.ts";

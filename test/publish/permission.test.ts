@@ -1,5 +1,5 @@
 /** Whether somebody may publish is asked of the canister, and what a canister does not say is no refusal. */
-import { Ed25519KeyIdentity } from "@dfinity/identity";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";

@@ -2,8 +2,8 @@
 
 import { symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { HttpAgent } from "@dfinity/agent";
-import { Principal } from "@dfinity/principal";
+import { HttpAgent } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { UserError } from "../../lib/errors.ts";
 import type { Progress } from "../../lib/publish/progress.ts";

@@ -1,8 +1,8 @@
 /** What `put` believes of an answer, and what it does with the others. */
 import { createHash } from "node:crypto";
-import type { HttpAgent } from "@dfinity/agent";
-import { IDL } from "@dfinity/candid";
-import { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { isTransient, SYS_TRANSIENT } from "../../lib/ic/call-errors.ts";
 import type { IcfsCanister } from "../../lib/icfs-canister.ts";

@@ -1,5 +1,5 @@
 /** How often a release is asked for when chunks are missing; test/fault/publishing.long.ts has answers that get lost. */
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { NoAnswerError, RejectError } from "../../lib/ic/call-errors.ts";
 import type { PublishResult } from "../../lib/icfs-canister.ts";

@@ -1,9 +1,9 @@
 /** What kind of canister it is: found out by what is certified, else by queries, and never by an update. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Actor, Cbor, type HttpAgent } from "@dfinity/agent";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
-import { Principal } from "@dfinity/principal";
+import { Actor, Cbor, type HttpAgent } from "@icp-sdk/core/agent";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { compileMotoko } from "../../canister/compile.ts";
 import { createAgent } from "../../lib/ic/agent.ts";

@@ -1,6 +1,6 @@
 /** What a host keeps of releases: only forwards, and by network; over sources and stores of the test's own. */
 import { join } from "node:path";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import t, { type Test } from "tap";
 import { openDiskStore } from "../../lib/cache/disk-store.ts";
 import { FormatError } from "../../lib/errors.ts";

@@ -1,9 +1,9 @@
 /** The IC's standard asset canister, as its twin (assets.mo), on a local network; and ways to fill it. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Actor, type HttpAgent } from "@dfinity/agent";
-import type { IDL } from "@dfinity/candid";
-import type { Principal } from "@dfinity/principal";
+import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
+import type { IDL } from "@icp-sdk/core/candid";
+import type { Principal } from "@icp-sdk/core/principal";
 import type { LocalNetworkOptions } from "../../localnet/index.ts";
 import { type InstalledCanister, startInstalled } from "./canister-network.ts";
 import { compiled } from "./compiled.ts";

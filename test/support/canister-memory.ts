@@ -1,6 +1,6 @@
 /** What a canister's memory comes to, as its controllers are told. */
-import { Actor, type HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 
 /** Bytes of a canister's memory, without the program itself. */
 export interface CanisterMemory {

@@ -1,8 +1,8 @@
 /** What most tests over a network need: a local one, an identity, and an icfs canister. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { HttpAgent, SignIdentity } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent, SignIdentity } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { createAgent, NO_ARGUMENTS, parseCanisterId } from "../../lib/ic/agent.ts";
 import { loadIdentity } from "../../lib/ic/identity.ts";
 import { type Network, resolveNetwork } from "../../lib/ic/network.ts";

@@ -1,6 +1,6 @@
 /** Certificates as a network makes them, and as none should: of any keys, times, canister ranges and data. */
 import * as cbor from "@dfinity/cbor";
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import { encodeTree, type HashTree, labels, leaf, type Path, witness } from "../../localnet/hash-tree.ts";
 import { type BlsKey, keysOf, newSecrets } from "../../localnet/keys.ts";
 import { leb128 } from "../../localnet/wasm-reader.ts";

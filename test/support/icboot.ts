@@ -1,8 +1,8 @@
 /** The canister that icfs replaces, as its twin (icboot.mo), on a local network; and its uploader's way to fill it. */
 import { fileURLToPath } from "node:url";
-import { Actor, type HttpAgent } from "@dfinity/agent";
-import type { IDL } from "@dfinity/candid";
-import type { Principal } from "@dfinity/principal";
+import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
+import type { IDL } from "@icp-sdk/core/candid";
+import type { Principal } from "@icp-sdk/core/principal";
 import type { LocalNetworkOptions } from "../../localnet/index.ts";
 import { type InstalledCanister, startInstalled } from "./canister-network.ts";
 import { compiled } from "./compiled.ts";

@@ -1,8 +1,8 @@
 /** The icfs canister on a local network in the test's process, and its publisher's interface. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { SignIdentity } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { SignIdentity } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import type { Test } from "tap";
 import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/icfs-canister.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";

@@ -1,8 +1,8 @@
 /** A lying canister (liar.mo) on a local network: what it certifies and serves is up to the test. */
 import { fileURLToPath } from "node:url";
-import { Actor } from "@dfinity/agent";
-import type { IDL } from "@dfinity/candid";
-import type { Principal } from "@dfinity/principal";
+import { Actor } from "@icp-sdk/core/agent";
+import type { IDL } from "@icp-sdk/core/candid";
+import type { Principal } from "@icp-sdk/core/principal";
 import type { Test } from "tap";
 import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";

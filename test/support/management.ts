@@ -1,7 +1,7 @@
 /** What tests do to a canister as its controller, and icfs does not. */
-import { Actor, type HttpAgent } from "@dfinity/agent";
-import type { IDL } from "@dfinity/candid";
-import { Principal } from "@dfinity/principal";
+import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
+import type { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
 
 /** Candid of (null): whoever installs owns. */
 const NOTHING = new Uint8Array(Buffer.from("4449444c00017f", "hex"));

@@ -4,7 +4,7 @@
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Principal } from "@dfinity/principal";
+import type { Principal } from "@icp-sdk/core/principal";
 import { unmount } from "../../lib/fs/mounting/unmount.ts";
 import { askStatus } from "../../lib/mount/report/control.ts";
 import type { MountStatus } from "../../lib/mount/report/status.ts";

@@ -1,7 +1,7 @@
 /** A local network in the test's own process, and canisters installed through the management canister. */
-import { HttpAgent, type SignIdentity } from "@dfinity/agent";
-import { Ed25519KeyIdentity } from "@dfinity/identity";
-import type { Principal } from "@dfinity/principal";
+import { HttpAgent, type SignIdentity } from "@icp-sdk/core/agent";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import type { Principal } from "@icp-sdk/core/principal";
 import type { Test } from "tap";
 import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import { managementCanister } from "../../lib/ic/management.ts";

@@ -1,6 +1,6 @@
 /** What `release()` answers, made by the test instead of a canister, and a source that is given it. */
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import { IcfsReader } from "../../lib/source/icfs/query-reader.ts";
 import { headerHash } from "../../lib/tree/header.ts";
 

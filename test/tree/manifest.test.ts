@@ -1,4 +1,4 @@
-import { IDL } from "@dfinity/candid";
+import { IDL } from "@icp-sdk/core/candid";
 import fc from "fast-check";
 import t from "tap";
 import { FormatError } from "../../lib/errors.ts";

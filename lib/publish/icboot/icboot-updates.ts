@@ -8,9 +8,9 @@
  * sector of zeros: over what was put there before. So a file goes up from its beginning to its end, part by part. Its length
  * comes last: without one it is not listed, and has no bytes to be read.
  */
-import type { HttpAgent } from "@dfinity/agent";
-import type { IDL } from "@dfinity/candid";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { IDL } from "@icp-sdk/core/candid";
+import type { Principal } from "@icp-sdk/core/principal";
 import { actorOf } from "../../ic/actor.ts";
 
 export interface IcbootWriter {

@@ -9,7 +9,7 @@
  *                        (record { content : blob }) query;
  *     certified_tree : (record {}) -> (record { certificate : blob; tree : blob }) query;
  */
-import { IDL } from "@dfinity/candid";
+import { IDL } from "@icp-sdk/core/candid";
 import { FormatError } from "../../errors.ts";
 import { ERROR_CODES, RejectError } from "../../ic/call-errors.ts";
 import { type CandidRecord, decodeRecord, decodingRecords } from "../../ic/candid.ts";

@@ -3,7 +3,7 @@
  * are, how long and since when; the certified tree what each hashes to. The tree may have more: aliases, and what was deleted.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Principal } from "@dfinity/principal";
+import type { Principal } from "@icp-sdk/core/principal";
 import type { Call } from "../../ic/canister-calls.ts";
 import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate.ts";
 import { inSteps } from "../../steps.ts";

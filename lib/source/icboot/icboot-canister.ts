@@ -7,7 +7,7 @@
  * `get` answers with less than `count` sectors at a file's end, with nothing past it or for a name that it does not know,
  * and with zeros where nothing was ever written.
  */
-import { IDL } from "@dfinity/candid";
+import { IDL } from "@icp-sdk/core/candid";
 import { FormatError } from "../../errors.ts";
 import { decodeBlob, NO_ARGUMENTS } from "../../ic/agent.ts";
 import { type CandidRecord, decodeRecords, decodingRecords } from "../../ic/candid.ts";

@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { Principal } from "@dfinity/principal";
+import type { Principal } from "@icp-sdk/core/principal";
 import { makeDirectory, makeItOwn, mustBeOwn, stateDirectory } from "../../directories.ts";
 import { isAbsent, messageOf, UserError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate.ts";

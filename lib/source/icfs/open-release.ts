@@ -1,5 +1,5 @@
 /** From the id of an icfs canister to a release that is verified, and no older than what this host has accepted. */
-import type { Principal } from "@dfinity/principal";
+import type { Principal } from "@icp-sdk/core/principal";
 import { UserError } from "../../errors.ts";
 import { createAgent } from "../../ic/agent.ts";
 import { inSteps } from "../../steps.ts";

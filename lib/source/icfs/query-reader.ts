@@ -2,8 +2,8 @@
  * The icfs canister as a source: certificate → header → manifest → chunk, each by the hash in the one before
  * (docs/PROTOCOL.md).
  */
-import type { HttpAgent } from "@dfinity/agent";
-import type { Principal } from "@dfinity/principal";
+import type { HttpAgent } from "@icp-sdk/core/agent";
+import type { Principal } from "@icp-sdk/core/principal";
 import pLimit from "p-limit";
 import { FormatError } from "../../errors.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob, type Received } from "../../ic/agent.ts";

@@ -1,6 +1,6 @@
 /** The tree of an asset canister and the certificate over it: made here, so that each can be another one's. */
 import { createHash } from "node:crypto";
-import { Cbor } from "@dfinity/agent";
+import { Cbor } from "@icp-sdk/core/agent";
 import t from "tap";
 import { decodeHashTree, rootHash } from "../../../lib/ic/hash-tree.ts";
 import { createLog } from "../../../lib/log.ts";

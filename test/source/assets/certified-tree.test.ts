@@ -1,6 +1,6 @@
 /** The walk over an asset canister's hash tree: the root is what a decoder of whole trees says, and so are the assets. */
 import { createHash } from "node:crypto";
-import { Cbor } from "@dfinity/agent";
+import { Cbor } from "@icp-sdk/core/agent";
 import fc from "fast-check";
 import t from "tap";
 import { decodeHashTree, rootHash } from "../../../lib/ic/hash-tree.ts";

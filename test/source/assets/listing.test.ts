@@ -1,5 +1,5 @@
 /** All pages of a list, while it changes. */
-import { IDL } from "@dfinity/candid";
+import { IDL } from "@icp-sdk/core/candid";
 import t from "tap";
 import { listAll } from "../../../lib/source/assets/listing.ts";
 

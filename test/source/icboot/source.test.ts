@@ -1,6 +1,6 @@
 /** The original's canister as a source: what it lists, what it hides, and what changes under its readers. */
 import { randomBytes } from "node:crypto";
-import { IDL } from "@dfinity/candid";
+import { IDL } from "@icp-sdk/core/candid";
 import t from "tap";
 import { createLog } from "../../../lib/log.ts";
 import { IcbootSource } from "../../../lib/source/icboot/source.ts";

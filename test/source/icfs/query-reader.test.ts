@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import type { HttpAgent } from "@dfinity/agent";
+import type { HttpAgent } from "@icp-sdk/core/agent";
 import t from "tap";
 import { createAgent, NO_ARGUMENTS } from "../../../lib/ic/agent.ts";
 import { IcfsReader } from "../../../lib/source/icfs/query-reader.ts";

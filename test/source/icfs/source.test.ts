@@ -1,5 +1,5 @@
 /** Older releases under long chains of headers: what proving them again costs, and what of it is held. */
-import { Principal } from "@dfinity/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import type { ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
 import { IcfsSource } from "../../../lib/source/icfs/source.ts";
