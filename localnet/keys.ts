@@ -3,7 +3,7 @@
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { Principal } from "@icp-sdk/core/principal";
-import { bls12_381 } from "@noble/curves/bls12-381";
+import { bls12_381 } from "@noble/curves/bls12-381.js";
 import { domain } from "./hash-tree.ts";
 
 /** DER of a BLS12-381 public key in G2, up to the key itself (interface specification, "Certificate encoding"). */
@@ -61,11 +61,12 @@ export function keysOf(secrets: NetworkSecrets): NetworkKeys {
 }
 
 function blsKey(secret: Uint8Array): BlsKey {
-  const publicKey = bls12_381.getPublicKeyForShortSignatures(secret);
+  const { getPublicKey, hash, sign, Signature } = bls12_381.shortSignatures;
+  const publicKey = getPublicKey(secret).toBytes();
   return {
     publicKey: new Uint8Array(Buffer.concat([BLS_DER_PREFIX, publicKey])),
     signRootHash: (rootHash) =>
-      bls12_381.signShortSignature(new Uint8Array(Buffer.concat([STATE_ROOT_DOMAIN, rootHash])), secret),
+      Signature.toBytes(sign(hash(new Uint8Array(Buffer.concat([STATE_ROOT_DOMAIN, rootHash]))), secret)),
   };
 }
 

@@ -3,7 +3,7 @@
  * that nothing else has become of it.
  */
 import { blsVerify } from "@icp-sdk/core/agent";
-import { bls12_381 } from "@noble/curves/bls12-381";
+import { bls12_381 } from "@noble/curves/bls12-381.js";
 import t from "tap";
 import "../../lib/ic/agent.ts";
 

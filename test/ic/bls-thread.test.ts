@@ -5,9 +5,10 @@ import t from "tap";
 import { BlsThread } from "../../lib/ic/bls-thread.ts";
 
 const KEY = new Uint8Array(32).fill(7);
-const PUBLIC_KEY = bls12_381.getPublicKeyForShortSignatures(KEY);
+const { getPublicKey, hash, sign, Signature } = bls12_381.shortSignatures;
+const PUBLIC_KEY = getPublicKey(KEY).toBytes();
 const MESSAGE = Buffer.from("a message");
-const SIGNATURE = bls12_381.signShortSignature(MESSAGE, KEY);
+const SIGNATURE = Signature.toBytes(sign(hash(MESSAGE), KEY));
 
 /** The thread does not keep a process: something else must, while it is waited for. */
 async function kept<T>(work: Promise<T> | T): Promise<T> {

@@ -9,7 +9,6 @@ import {
   newBlsKey,
   type Range,
 } from "../support/certificates.ts";
-import "../support/own-signatures.ts";
 
 const CANISTER = canisterId(50);
 const ROOT = newBlsKey();

@@ -18,7 +18,6 @@ import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Principal as CorePrincipal, Principal } from "@icp-sdk/core/principal";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 import * as types from "../../localnet/management-types.ts";
-import "../support/own-signatures.ts";
 
 export const NO_ARGUMENT = new Uint8Array(IDL.encode([], []));
 /** The `upgrade` mode that Motoko canisters need. */

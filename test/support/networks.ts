@@ -7,7 +7,6 @@ import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import { managementCanister } from "../../lib/ic/management.ts";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 import { TEST_API } from "./api.ts";
-import "./own-signatures.ts";
 
 /** Milliseconds for one request of the tests' own agents. */
 export const REQUEST_TIMEOUT = 60_000;
