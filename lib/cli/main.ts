@@ -5,7 +5,6 @@ import { exitProcess } from "../process/exit.ts";
 import { describe } from "./failure.ts";
 import { failOnLostOutput } from "./lost-output.ts";
 import { icfsProgram } from "./program.ts";
-import { silenceAgent } from "./silence-agent.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -13,7 +12,6 @@ const EXIT_USAGE = 2;
 /** Commands whose work is not what they print. */
 const SERVING = ["mount", "localnet"];
 
-silenceAgent();
 if (!SERVING.includes(process.argv[2] ?? "")) failOnLostOutput();
 try {
   const program = await icfsProgram(process.argv[2]);

@@ -16,7 +16,6 @@ import { mountCommand } from "./mount.ts";
 import { type HelperRequest, parseHelperArguments } from "./mount-helper.ts";
 import { checkWritten } from "./mount-helper-written.ts";
 import type { NetworkOptions } from "./options.ts";
-import { silenceAgent } from "./silence-agent.ts";
 
 /** Exit codes, see mount(8). */
 const INCORRECT_INVOCATION = 1;
@@ -28,7 +27,6 @@ const DEFAULT_RETRY_MS = 120_000;
 
 const PREFIX = "mount.icfs: ";
 
-silenceAgent();
 try {
   await mountAsAsked(process.argv.slice(2));
 } catch (error) {

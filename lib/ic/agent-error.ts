@@ -1,5 +1,5 @@
 /**
- * What @dfinity/agent throws, as the errors of call-errors.ts. Nobody else knows its classes, or reads what gateways and replicas
+ * What @icp-sdk/core's agent throws, as the errors of call-errors.ts. Nobody else knows its classes, or reads what gateways and replicas
  * say in nothing but a text.
  */
 import {
@@ -17,6 +17,7 @@ import {
   QuerySignatureVerificationFailedErrorCode,
   UncertifiedRejectErrorCode,
   UncertifiedRejectUpdateErrorCode,
+  UnexpectedErrorCode,
 } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError, messageOf } from "../errors.ts";
@@ -77,9 +78,11 @@ const SIGNATURES = [
 
 /** The error as one of ours, with a message in a sentence: the agent's own carry whole certificates and many lines of context. */
 export function fromAgent(error: unknown): Error {
+  if (error instanceof ClockError) return error;
   // The agent's decoders choke on some answers with errors that are not its own.
   if (!(error instanceof AgentError)) return new Error(messageOf(error));
   const { code } = error;
+  if (code instanceof UnexpectedErrorCode) return fromAgent(code.error);
   if (isReject(code)) {
     const reason = rejectReason(code.rejectMessage);
     return new RejectError(code.rejectCode, reason, code.rejectErrorCode, reason);
@@ -156,7 +159,8 @@ function withAdvice(message: string, hint: string | undefined): string {
   return hint === undefined ? message : `${message} (${hint})`;
 }
 
-function wrongTime(): ClockError {
+/** What to say when the network, or what it has signed, is of another time than this host's clock shows. */
+export function wrongTime(): ClockError {
   return new ClockError(
     `the network refuses the time of this request: set this host's clock, which says ${new Date().toISOString()}`,
   );

@@ -1,13 +1,15 @@
 /**
- * @dfinity/agent, set up as icfs uses it, and the one kind of query a reader makes: arguments and reply are plain
+ * @icp-sdk/core's agent, set up as icfs uses it, and the one kind of query a reader makes: arguments and reply are plain
  * blobs, so that unverified bytes never meet a general decoder.
  */
 import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
 import { FormatError, UsageError } from "../errors.ts";
-import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
-import "./bls-generator.ts";
-import { boundedFetch } from "./bounded-fetch.ts";
+import { fromCall, rejectionIn, rejectReason, withMissing, wrongTime } from "./agent-error.ts";
+// Core checks certificates with the same library.
+import "./bls.ts";
+import { ApiVersions } from "./api-versions.ts";
+import { boundedFetch, type Fetch, type Received } from "./bounded-fetch.ts";
 import { ERROR_CODES, RejectError } from "./call-errors.ts";
 import type { Network } from "./network.ts";
 
@@ -26,25 +28,39 @@ export interface AgentOptions {
   readonly retryTimes?: number;
 }
 
-/** Told of the answer's bytes, unverified, as they arrive. */
-export type Received = (bytes: number) => void;
-
-/** What an agent made here fetches with; the agent itself knows of the first two parameters only. */
-type Fetch = (url: string | URL | Request, init?: RequestInit, received?: Received) => Promise<Response>;
+/** What is known of gateways, for all agents of the process. */
+const versions = new ApiVersions();
 
 export function createAgent(options: AgentOptions): HttpAgent {
-  const fetch: Fetch = async (url, init, received) => {
-    const response = await boundedFetch(url, init, options.requestTimeout, received, options.mostBytes);
-    return options.verifyQuerySignatures ? response : withoutCopies(response);
+  const { requestTimeout, mostBytes, verifyQuerySignatures } = options;
+  const bounded: Fetch = (url, init, received) =>
+    boundedFetch(url, init, requestTimeout, received, mostBytes);
+  const versioned = versions.on(bounded);
+  // The agent itself knows of the first two parameters only.
+  const fetch: Fetch = async (...parameters) => {
+    const response = await versioned(...parameters);
+    return verifyQuerySignatures ? response : withoutCopies(response);
   };
-  return HttpAgent.createSync({
+  return TimelyAgent.createSync({
     host: options.network.url,
     identity: options.identity ?? new AnonymousIdentity(),
     rootKey: options.rootKey,
-    verifyQuerySignatures: options.verifyQuerySignatures,
+    verifyQuerySignatures,
     retryTimes: options.retryTimes ?? 0,
     fetch,
   });
+}
+
+/**
+ * Core's agent, but for one thing. When a network says that a request is of the wrong time, or a certificate is, core's takes the
+ * time from the same gateway, without a look at how old what says so is, and from then on what is as old passes for new: a replayed
+ * answer with its node's signature, for one.
+ */
+class TimelyAgent extends HttpAgent {
+  /** @throws ClockError */
+  override async syncTime(): Promise<void> {
+    throw wrongTime();
+  }
 }
 
 /**
@@ -53,7 +69,7 @@ export function createAgent(options: AgentOptions): HttpAgent {
  */
 function watched({ config }: HttpAgent, received: Received): HttpAgent {
   const fetch: Fetch = config.fetch!;
-  return HttpAgent.createSync({ ...config, fetch: (url, init) => fetch(url, init, received) });
+  return TimelyAgent.createSync({ ...config, fetch: (url, init) => fetch(url, init, received) });
 }
 
 /**

@@ -1,10 +1,9 @@
-/** The thread of bls-thread.ts: checks signatures as @dfinity/agent does, by its own function, without loading the rest of it. */
+/** The thread of bls-thread.ts: checks signatures. */
 import { readlinkSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { basename } from "node:path";
 import { parentPort } from "node:worker_threads";
-import type { blsVerify } from "@icp-sdk/core/agent";
-import "./bls-generator.ts";
+import { verifySignature } from "./bls.ts";
 
 /** What is to be checked, and the number of the answer. */
 export interface BlsTask {
@@ -22,13 +21,10 @@ try {
   setPriority(Number(basename(readlinkSync("/proc/thread-self"))), constants.priority.PRIORITY_LOW);
 } catch {}
 
-const agent = import.meta.resolve("@icp-sdk/core/agent");
-const check: { blsVerify: typeof blsVerify } = await import(new URL("utils/bls.js", agent).href);
-
 parentPort!.on("message", ({ number, parameters }: BlsTask) => {
   let answer: BlsAnswer;
   try {
-    answer = { number, valid: check.blsVerify(...parameters) };
+    answer = { number, valid: verifySignature(...parameters) };
   } catch (error) {
     answer = { number, error: String(error) };
   }

@@ -19,6 +19,16 @@ const MAX_IDLE_TIMES_SMALL = 2;
 /** Bytes a second. What an answer brings in each idle time-out must come to this, or it counts as silence. */
 const SLOWEST = 1024;
 
+/** Told of the answer's bytes, unverified, as they arrive. */
+export type Received = (bytes: number) => void;
+
+/** fetch(), but that it tells of what arrives. */
+export type Fetch = (
+  url: string | URL | Request,
+  init?: RequestInit,
+  received?: Received,
+) => Promise<Response>;
+
 /**
  * A slow link is not a silent one: with several answers on their way at once each takes longer, and giving up on those
  * that do arrive would only send them all again. So the time-out begins anew with everything that arrives, as long as that is
@@ -35,7 +45,7 @@ export async function boundedFetch(
   url: string | URL | Request,
   init: RequestInit | undefined,
   idle: number,
-  received: (bytes: number) => void = () => {},
+  received: Received = () => {},
   most = MAX_RESPONSE_BYTES,
 ): Promise<Response> {
   const target = new URL(url instanceof Request ? url.url : url);

@@ -3,20 +3,20 @@
  * certifies. What comes back has not met a decoder.
  */
 import {
-  Certificate,
+  defaultStrategy,
   type HttpAgent,
   isV2ResponseBody,
   isV4ResponseBody,
-  lookupResultToBuffer,
-  pollForResponse,
   type RequestId,
+  RequestStatusResponseStatus,
 } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
 import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
 import { RejectError } from "./call-errors.ts";
-import type { BlsVerify } from "./certificate.ts";
+import { type BlsVerify, type CallItem, VerificationError, verifyCall } from "./certificate.ts";
+import { readState } from "./read-state.ts";
 
 /** HTTP's status of a call that goes on. */
 const ACCEPTED = 202;
@@ -41,7 +41,7 @@ export function queries(agent: HttpAgent, canister: Principal): Call {
  * By update call: every node of the subnet has come to the same reply, and the certificate says so. It takes seconds, and
  * cycles of the canister's.
  *
- * @param options.blsVerify what is to check the next certificate's signatures; default: @dfinity/agent's own
+ * @param options.blsVerify what is to check the next certificate's signatures; default: verifySignature() of bls.ts
  * @param options.effectiveCanisterId through whose subnet the canister is called; default: its own
  */
 export function replicatedCalls(
@@ -64,34 +64,20 @@ export function replicatedCalls(
         effectiveCanisterId,
       });
       const { body } = response;
-      const verify = blsVerify();
-      if (isV4ResponseBody(body)) {
-        const certificate = await Certificate.create({
-          // A copy: the decoder returns empty leaves for views into a larger buffer.
-          certificate: Uint8Array.from(body.certificate),
-          rootKey,
-          principal: { canisterId: effectiveCanisterId },
-          ...(verify && { blsVerify: verify }),
-        });
-        return replyIn(certificate, requestId, canister, method);
-      }
+      const verified = (certificate: Uint8Array) =>
+        verifyCall(certificate, rootKey, effectiveCanisterId, requestId, blsVerify());
+      if (isV4ResponseBody(body)) return replyIn(await verified(body.certificate), canister, method);
       if (isV2ResponseBody(body)) {
         const { code, message, errorCode } = rejectionIn(body);
         throw rejection(canister, method, code, message, errorCode);
       }
       if (response.status !== ACCEPTED)
         throw new FormatError(`HTTP status ${response.status} without a reply`);
-      const { reply } = await pollForResponse(agent, { canisterId: effectiveCanisterId }, requestId, {
-        ...(verify && { blsVerify: verify }),
-      });
-      return Uint8Array.from(reply);
+      return replyIn(await done(agent, effectiveCanisterId, requestId, verified), canister, method);
     } catch (error) {
       const called = { agent, canister: effectiveCanisterId };
       if (error instanceof RejectError) throw withMissing(error, called);
-      if (error instanceof FormatError) throw error;
-      const known = fromCall(error, called);
-      if (!(known instanceof RejectError)) throw known;
-      throw withMissing(rejection(canister, method, known.code, known.reason, known.errorCode), called);
+      throw isOurs(error) ? error : fromCall(error, called);
     }
   };
 }
@@ -116,34 +102,57 @@ export async function unverifiedCall(
       const { code, message, errorCode } = rejectionIn(body);
       throw rejection(canister, methodName, code, message, errorCode);
     }
+    if (status !== ACCEPTED) return new Uint8Array();
     // It takes longer than a gateway waits. To send it all again would take longer still.
-    if (status === ACCEPTED) return (await pollForResponse(agent, { canisterId: canister }, requestId)).reply;
-    return new Uint8Array();
+    const verified = (certificate: Uint8Array) =>
+      verifyCall(certificate, agent.rootKey!, canister, requestId);
+    return replyIn(await done(agent, canister, requestId, verified), canister, methodName);
   } catch (error) {
     const called = { agent, canister };
-    if (error instanceof FormatError) throw error;
-    throw error instanceof RejectError ? withMissing(error, called) : fromCall(error, called);
+    if (error instanceof RejectError) throw withMissing(error, called);
+    throw isOurs(error) ? error : fromCall(error, called);
   }
 }
 
-/** The reply to a request (IC interface specification, "Request status"). */
-function replyIn(
-  certificate: Certificate,
-  requestId: RequestId,
+/** What needs no translation. */
+function isOurs(error: unknown): boolean {
+  return error instanceof FormatError || error instanceof VerificationError;
+}
+
+/** Asks for what has become of a call until it is done, for five minutes. @param canister through whose subnet it was made */
+async function done(
+  agent: HttpAgent,
   canister: Principal,
-  method: string,
-): Uint8Array {
-  const item = (name: string) =>
-    lookupResultToBuffer(certificate.lookup_path(["request_status", requestId, name]));
-  const text = (name: string) => Buffer.from(item(name) ?? []).toString();
-  const status = text("status");
+  requestId: RequestId,
+  verified: (certificate: Uint8Array) => Promise<CallItem>,
+): Promise<CallItem> {
+  const pause = defaultStrategy();
+  for (;;) {
+    const item = await verified(await readState(agent, canister, ["request_status", requestId]));
+    // Without one, it has not come to the node that answered.
+    const status = item("status")?.toString() ?? RequestStatusResponseStatus.Unknown;
+    if (!UNDER_WAY.has(status)) return item;
+    await pause({ canisterId: canister }, requestId, status as RequestStatusResponseStatus);
+  }
+}
+
+/** The status of a call that goes on (IC interface specification, "Request status"). */
+const UNDER_WAY: ReadonlySet<string> = new Set([
+  RequestStatusResponseStatus.Unknown,
+  RequestStatusResponseStatus.Received,
+  RequestStatusResponseStatus.Processing,
+]);
+
+/** The reply to a call (IC interface specification, "Request status"). */
+function replyIn(item: CallItem, canister: Principal, method: string): Uint8Array {
+  const status = item("status")?.toString();
   if (status === "rejected") {
-    const errorCode = item("error_code") && text("error_code");
-    throw rejection(canister, method, item("reject_code")?.[0] ?? 0, text("reject_message"), errorCode);
+    const message = item("reject_message")?.toString() ?? "";
+    throw rejection(canister, method, item("reject_code")?.[0] ?? 0, message, item("error_code")?.toString());
   }
   const reply = item("reply");
   if (status !== "replied" || reply === undefined) throw new FormatError("the certificate has no reply");
-  return Uint8Array.from(reply);
+  return reply;
 }
 
 function rejection(

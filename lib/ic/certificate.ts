@@ -2,9 +2,9 @@
  * What a subnet certifies about a canister (IC interface specification, "Certificate"): whether a subnet has signed it, whether
  * the root key lets that subnet speak for the canister, and of when it is.
  */
-import { blsVerify as verifyBls } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError, messageOf } from "../errors.ts";
+import { verifySignature } from "./bls.ts";
 import { isInRanges } from "./canister-ranges.ts";
 import { CborReader } from "./cbor-reader.ts";
 import { ANY_ITEM, type CertificateLimits, checkCertificate, ONE_ITEM } from "./certificate-form.ts";
@@ -16,7 +16,7 @@ export interface CertifiedData {
   readonly time: Date;
 }
 
-/** Checks a BLS signature; @dfinity/agent's own by default. */
+/** Checks a BLS signature; verifySignature() of bls.ts by default. */
 export type BlsVerify = (
   publicKey: Uint8Array,
   signature: Uint8Array,
@@ -93,6 +93,30 @@ export async function verifyMetadata(
   });
 }
 
+/** An item of a call that a subnet certifies: `status`, `reply`, `reject_code`, ...; undefined when it is not shown. */
+export type CallItem = (name: string) => Buffer | undefined;
+
+/**
+ * What has become of a call (IC interface specification, "Request status").
+ *
+ * @param requestId of the call
+ * @param canisterId through whose subnet it was made
+ * @throws VerificationError
+ */
+export async function verifyCall(
+  bytes: Uint8Array,
+  rootKey: Uint8Array,
+  canisterId: Principal,
+  requestId: Uint8Array,
+  blsVerify?: BlsVerify,
+): Promise<CallItem> {
+  return accepted(async () => {
+    const canister = canisterId.toUint8Array();
+    const { tree } = await checked(bytes, ANY_ITEM, { rootKey, canister, age: "fresh", blsVerify });
+    return (name) => lookupLeaf(tree, ["request_status", requestId, name]);
+  });
+}
+
 /** What a certificate is checked against. */
 interface Check {
   /** DER. */
@@ -143,7 +167,7 @@ async function signed(
   { tree, signature }: Certificate,
   key: Uint8Array,
   maxMinutes: number,
-  { age, blsVerify = verifyBls }: Check,
+  { age, blsVerify = verifySignature }: Check,
 ): Promise<Checked> {
   const encoded = lookupLeaf(tree, ["time"]);
   if (encoded === undefined) throw new FormatError("it has no time");

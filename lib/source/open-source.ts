@@ -28,7 +28,7 @@ export interface SourceOptions {
   readonly offline?: boolean;
   /** False: what this host accepts is not written down. */
   readonly remember?: boolean;
-  /** What is to check the next certificate's signatures; default: @dfinity/agent's own. */
+  /** What is to check the next certificate's signatures; default: verifySignature() of lib/ic/bls.ts. */
   readonly blsVerify?: () => BlsVerify | undefined;
   readonly log: Log;
 }

@@ -20,7 +20,7 @@ async function kept<T>(work: Promise<T> | T): Promise<T> {
   }
 }
 
-t.test("says what @dfinity/agent says, several at once", async (t) => {
+t.test("says what core says, several at once", async (t) => {
   const { verify } = new BlsThread();
   const other = Buffer.from("another message");
   t.equal(blsVerify(PUBLIC_KEY, SIGNATURE, MESSAGE), true);

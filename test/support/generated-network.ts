@@ -219,7 +219,7 @@ function answerTo(canister: FakeCanister, what: string, body: Buffer): Uint8Arra
     canister.nextRelease();
     return new Uint8Array();
   }
-  if (what !== `POST /api/v2/canister/${canister.id.toText()}/query`)
+  if (!/^POST \/api\/v[23]\/canister\/([^/]+)\/query$/.test(what) || !what.includes(canister.id.toText()))
     throw new NotFoundError(`there is no ${what} here`);
   const { content } = cbor.decode<{ content: { method_name: string; arg: Uint8Array } }>(body);
   return reply(canister.answer(content.method_name, Buffer.from(content.arg)));

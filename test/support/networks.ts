@@ -1,10 +1,11 @@
 /** A local network in the test's own process, and canisters installed through the management canister. */
-import { HttpAgent, type SignIdentity } from "@icp-sdk/core/agent";
+import type { HttpAgent, SignIdentity } from "@icp-sdk/core/agent";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import type { Principal } from "@icp-sdk/core/principal";
 import type { Test } from "tap";
-import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
+import { createAgent, NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import { managementCanister } from "../../lib/ic/management.ts";
+import { resolveNetwork } from "../../lib/ic/network.ts";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 import { TEST_API } from "./api.ts";
 
@@ -37,10 +38,11 @@ export async function startEmptyNetwork(
   const network: LocalNetwork = await startLocalNetwork({ port: 0, ...TEST_API, ...options });
   t.teardown(() => network.close());
   const agentFor = (signer?: SignIdentity) =>
-    HttpAgent.createSync({
-      host: network.url,
+    createAgent({
+      network: resolveNetwork(network.url),
       rootKey: network.rootKey,
-      retryTimes: 0,
+      requestTimeout: REQUEST_TIMEOUT,
+      verifyQuerySignatures: true,
       ...(signer === undefined ? {} : { identity: signer }),
     });
   const agent = agentFor(identity);

@@ -6,7 +6,8 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import pLimit from "p-limit";
 import { FormatError } from "../../errors.ts";
-import { blobArgument, NO_ARGUMENTS, queryBlob, type Received } from "../../ic/agent.ts";
+import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../ic/agent.ts";
+import type { Received } from "../../ic/bounded-fetch.ts";
 import { RejectError } from "../../ic/call-errors.ts";
 import { CborReader } from "../../ic/cbor-reader.ts";
 import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate.ts";
@@ -29,7 +30,7 @@ const PARALLEL_PIECES = 16;
  */
 export const MAX_PROOF_BYTES = 256 * 1024;
 
-/** What is to check the next certificate's signatures; undefined: @dfinity/agent's own. */
+/** What is to check the next certificate's signatures; undefined: verifySignature() of lib/ic/bls.ts. */
 export type BlsVerifier = () => BlsVerify | undefined;
 
 export class IcfsReader implements ReleaseReader {
