@@ -6,16 +6,26 @@ import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import fc from "fast-check";
 import t from "tap";
-import { blobArgument, createAgent, decodeBlob, parseCanisterId, queryBlob } from "../../lib/ic/agent.ts";
+import {
+  blobArgument,
+  createAgent,
+  decodeBlob,
+  NO_ARGUMENTS,
+  parseCanisterId,
+  queryBlob,
+  queryReply,
+} from "../../lib/ic/agent.ts";
 import type { Received } from "../../lib/ic/bounded-fetch.ts";
+import { replicatedCalls } from "../../lib/ic/canister-calls.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
+import { certificateOf } from "../../lib/ic/read-state.ts";
 import type { Test } from "../support/icfs.ts";
 
 const BLOB = IDL.Vec(IDL.Nat8);
 const CANISTER = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
 const PREFIX = "4449444c016d7b0100";
 
-/** 64 MiB in 64 kB. Made once, and beforehand: the time-outs below are short. */
+/** 64 MiB in 64 kB. */
 const PACKED = gzipSync(Buffer.alloc(64 << 20));
 
 t.test("a blob's Candid is what the general encoder writes, and is read again", async (t) => {
@@ -56,8 +66,8 @@ t.test("hostile replies end in a FormatError", async (t) => {
   }
 });
 
-/** A gateway that answers every request in one way. */
-async function gateway(t: Test, answer: (response: ServerResponse) => void) {
+/** A gateway that answers every request in one way. @param requestTimeout milliseconds */
+async function gateway(t: Test, answer: (response: ServerResponse) => void, requestTimeout = 60_000) {
   const server = createServer((request, response) => {
     request.resume();
     answer(response);
@@ -72,7 +82,7 @@ async function gateway(t: Test, answer: (response: ServerResponse) => void) {
     network,
     rootKey: new Uint8Array(),
     verifyQuerySignatures: false,
-    requestTimeout: 1000,
+    requestTimeout,
   });
   return {
     query: (received?: Received) =>
@@ -189,7 +199,7 @@ t.test("gateways that do not answer as they should", async (t) => {
   };
   for (const [name, [answer, message]] of Object.entries(cases)) {
     await t.test(name, async (t) => {
-      const { query } = await gateway(t, answer);
+      const { query } = await gateway(t, answer, name.startsWith("silence") ? 1000 : undefined);
       const error = await query().then(
         () => t.fail("it answered"),
         (error: Error) => error,
@@ -199,6 +209,34 @@ t.test("gateways that do not answer as they should", async (t) => {
       t.notMatch(error, TypeError, "not a bug of ours");
     });
   }
+});
+
+t.test("a network of another time is not asked what time it is", async (t) => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    request.resume();
+    asked.push(request.url!.replace(/.*\//, ""));
+    response.writeHead(400).end("Invalid request expiry: Specified ingress_expiry not within expected range");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const network = resolveNetwork(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  const rootKey = new Uint8Array(133);
+  const clock = { name: "ClockError", message: /set this host's clock/ };
+  for (const verifyQuerySignatures of [false, true]) {
+    const agent = createAgent({ network, rootKey, verifyQuerySignatures, requestTimeout: 60_000 });
+    await t.rejects(queryReply(agent, CANISTER, "listing", NO_ARGUMENTS), clock);
+    await t.rejects(queryReply(agent, CANISTER, "listing", NO_ARGUMENTS), clock, "the next one, too");
+    await t.rejects(certificateOf(agent, CANISTER, ["controllers"]), clock);
+    await t.rejects(replicatedCalls(agent, CANISTER, rootKey)("put", NO_ARGUMENTS), clock);
+    t.equal(agent.getTimeDiffMsecs(), 0);
+  }
+  const times = (endpoint: string) => asked.filter((one) => one === endpoint).length;
+  t.same([times("query"), times("call")], [4, 2], "once each");
+  t.equal(times("read_state"), 4, "what was asked for, and for the signed queries the nodes' keys");
 });
 
 t.test("canister ids", async (t) => {

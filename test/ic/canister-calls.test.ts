@@ -2,7 +2,7 @@
 import {
   RejectError as AgentRejectError,
   CertifiedRejectErrorCode,
-  type HttpAgent,
+  HttpAgent,
   HttpErrorCode,
   HttpFetchErrorCode,
   ProtocolError,
@@ -13,9 +13,14 @@ import type { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { actorOf } from "../../lib/ic/actor.ts";
+import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
+import { verifySignature } from "../../lib/ic/bls.ts";
 import type { HttpStatusError } from "../../lib/ic/call-errors.ts";
 import { replicatedCalls, unverifiedCall } from "../../lib/ic/canister-calls.ts";
+import type { BlsVerify } from "../../lib/ic/certificate.ts";
 import { certificateOf } from "../../lib/ic/read-state.ts";
+import { TINY } from "../localnet/assemble.ts";
+import { startEmptyNetwork } from "../support/networks.ts";
 
 const canister = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
 const nothing = new Uint8Array();
@@ -71,6 +76,45 @@ t.test("a rejection of a call that was not taken", async (t) => {
   for (const name of ["change", "replicated", "unverified"]) {
     await t.rejects(silent[name]!(), { name: "FormatError", message: /without a code or a message/ });
   }
+});
+
+/** An agent whose calls go on for so long that each is answered by a later read_state only. */
+function slowly(agent: HttpAgent): HttpAgent {
+  const { fetch } = agent.config;
+  return HttpAgent.createSync({
+    ...agent.config,
+    fetch: async (url, init) => {
+      const answer = await fetch!(url, init);
+      return String(url).endsWith("/call") ? new Response(null, { status: 202 }) : answer;
+    },
+  });
+}
+
+t.test("a call that goes on is asked for until it is done", async (t) => {
+  const network = await startEmptyNetwork(t);
+  const { rootKey } = network;
+  const id = await network.install(TINY);
+  const agent = slowly(network.agent);
+  for (const call of [
+    replicatedCalls(agent, id, rootKey),
+    (method: string, arg: Uint8Array) => unverifiedCall(agent, id, method, arg),
+  ]) {
+    t.equal((await call("bump", NO_ARGUMENTS)).length, 16);
+    await t.rejects(call("trap", NO_ARGUMENTS), { name: "RejectError", code: 5, message: /rejects "trap"/ });
+  }
+  let asked = 0;
+  const verify: BlsVerify = async (...parameters) => {
+    asked += 1;
+    return verifySignature(...parameters);
+  };
+  const watched = replicatedCalls(agent, id, rootKey, { blsVerify: () => verify });
+  t.equal((await watched("bump", NO_ARGUMENTS)).length, 16);
+  t.equal(asked, 2, "the certificate's signature and its delegation's: once, by whom it is to be");
+  const another = (await startEmptyNetwork(t)).rootKey;
+  await t.rejects(replicatedCalls(agent, id, another)("bump", NO_ARGUMENTS), {
+    name: "VerificationError",
+    message: /does not verify by the network's root key/,
+  });
 });
 
 t.test("a frozen canister, and how to thaw it, whichever way it was asked", async (t) => {

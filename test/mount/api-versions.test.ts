@@ -1,0 +1,48 @@
+/** A mount whose gateway gets other versions of the IC's HTTP interface while it lives, in either direction. */
+import t from "tap";
+import { startMountable } from "../support/mountable.ts";
+import { eventually, HUNG, sh } from "./mounts.ts";
+
+t.setTimeout(5 * HUNG);
+
+/** What a gateway has that knows only what is deprecated, and one that has given that up. */
+const HAS = {
+  old: /^\/api\/v(2\/.*\/(query|read_state|call)|3\/.*\/call)$/,
+  new: /^\/api\/v(3\/.*\/(query|read_state)|[24]\/.*\/call)$/,
+};
+
+t.test("a mount follows its canister whatever versions the gateway has by then", async (t) => {
+  const c = await startMountable(t, { api: "both" });
+  let gateway: keyof typeof HAS = "old";
+  const answered = { old: 0, new: 0, refused: 0 };
+  c.proxy.everywhere = true;
+  c.proxy.fault = (path) => {
+    if (/^\/api\/v2\/status$/.test(path)) return "none";
+    if (!HAS[gateway].test(path)) {
+      answered.refused += 1;
+      return { status: 404, body: "no such path" };
+    }
+    answered[gateway] += 1;
+    return "none";
+  };
+  const first = { file: "release 1\n", unread: "of release 1\n" };
+  await c.publish(first);
+  const { at, status } = await c.mount("--refresh", "0.3", "--quiet", "0", "--prefetch", "none");
+  t.equal((await sh("cat", at("file"))).stdout, first.file);
+  let release = 1;
+  for (gateway of ["new", "old", "new"] as const) {
+    const before = { ...answered };
+    t.match(await sh("cat", at("unread")), { code: 0, stdout: `of release ${release}\n` }, gateway);
+    release += 1;
+    await c.publish({ file: `release ${release}\n`, unread: `of release ${release}\n` });
+    await eventually(`release ${release} is live`, async () => (await status()).release === release);
+    t.match(await sh("cat", at("file")), { code: 0, stdout: `release ${release}\n` }, gateway);
+    t.ok(answered[gateway] > before[gateway], `by the versions that a gateway that is ${gateway} has`);
+    t.ok(answered.refused > before.refused, "those that it had before were asked for first");
+    const { refused } = answered;
+    const asked = answered[gateway];
+    await eventually("it looks for the next release", async () => answered[gateway] > asked + 3);
+    t.ok(answered.refused <= refused + 1, "once: what answers is remembered");
+  }
+  t.match((await status()).cache, { failures: 0 }, "no read has failed meanwhile");
+});
