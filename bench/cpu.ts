@@ -1,5 +1,5 @@
 /**
- * What a verified MiB costs the processor, beside @dfinity/agent as its users use it, and how much of a first read is verifying:
+ * What a verified MiB costs the processor, beside @icp-sdk/core as its users use it, and how much of a first read is verifying:
  * `node bench/cpu.ts [--runs 5] [--json]`. Both ways in turn, each time in a process of its own, so that neither the network's
  * work nor the other's is counted.
  */
@@ -70,7 +70,7 @@ await interruptible("bench", async (signal) => {
   print(
     {
       title: "CPU",
-      about: `${FILE_MIB} chunks of 1 MiB from a local network, ${LATENCY_MS} ms and ${MIB_PER_SECOND} MiB/s away, 16 at once; each way in a process of its own, in turn, ${values.runs} runs. The general way is an Actor of @dfinity/agent, which checks a node's signature and no hash. A first read is all from the certificate to the last chunk, before anything is compiled; its hashes are measured one after the other, its signatures where they are checked.`,
+      about: `${FILE_MIB} chunks of 1 MiB from a local network, ${LATENCY_MS} ms and ${MIB_PER_SECOND} MiB/s away, 16 at once; each way in a process of its own, in turn, ${values.runs} runs. The general way is an Actor of @icp-sdk/core, which checks a node's signature and no hash. A first read is all from the certificate to the last chunk, before anything is compiled; its hashes are measured one after the other, its signatures where they are checked.`,
       tables: [
         {
           columns: ["way", "ms of CPU a MiB, median", "least", "most", "of the general way"],

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** Debian's packages that are measured, or measured with. */
 const DEBIAN = ["bindfs", "curl", "dnsmasq-base", "httpdirfs", "qemu-system-x86", "rclone"];
-const NPM = ["@icp-sdk/core/agent", "fuse-native", "motoko"];
+const NPM = ["@icp-sdk/core", "fuse-native", "motoko"];
 /** What a measurement is of. */
 const MEASURED = ["bench/*.ts", "bench/**/*.ts", "bin", "canister", "lib", "package-lock.json"];
 

@@ -1,6 +1,6 @@
 /**
  * Fetches all chunks of a release, in a process of its own: `fetch.ts icfs|general URL CANISTER`. Prints a {@link Fetched} as JSON. The
- * general way is @dfinity/agent as its users use it: an Actor, whose replies IDL decodes and whose queries' signatures are checked.
+ * general way is @icp-sdk/core as its users use it: an Actor, whose replies IDL decodes and whose queries' signatures are checked.
  */
 import { Actor, blsVerify, HttpAgent } from "@icp-sdk/core/agent";
 import pLimit from "p-limit";

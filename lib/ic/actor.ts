@@ -1,5 +1,5 @@
 /**
- * A canister's methods by its interface, with Candid from and to @dfinity/candid's decoder, which gets no reply that is not looked
+ * A canister's methods by its interface, with Candid from and to @icp-sdk/core's decoder, which gets no reply that is not looked
  * through first: it can be kept busy for a long time by few bytes, and who asks a canister need not trust it.
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";

@@ -99,7 +99,7 @@ export function decodeRecord(message: Uint8Array): CandidRecord {
 
 /**
  * Walks all of a message, of any number of values, and throws unless it is well-formed Candid of few types and values: what makes it
- * safe to give to @dfinity/candid's decoder, which takes seconds for numbers of a megabyte, and for many values of no bytes.
+ * safe to give to @icp-sdk/core's decoder, which takes seconds for numbers of a megabyte, and for many values of no bytes.
  *
  * @throws FormatError
  */

@@ -1,6 +1,6 @@
 /**
  * What the local network's tests share: a network that ends with the test, canisters on it, and calls as a client
- * makes them, with @dfinity/agent and every check it has switched on.
+ * makes them, with @icp-sdk/core and every check it has switched on.
  */
 import {
   Actor,

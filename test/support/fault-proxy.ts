@@ -35,9 +35,9 @@ export interface FaultProxy {
   everywhere: boolean;
   /** Ends every connection, whatever is asked for: there is no network. */
   down: boolean;
-  /** Queries that came in. */
+  /** Queries that came in, but for those of a version that the network has not. */
   queries: number;
-  /** Update calls that came in. */
+  /** Update calls that came in, in the same way. */
   calls: number;
   /** Requests that found no network. */
   refused: number;
@@ -118,6 +118,10 @@ async function forward(
     const { method, headers } = incoming;
     request(`${target}${path}`, { method, headers }, resolve).on("error", reject).end(body);
   });
+  if (answer.statusCode === 404) {
+    if (isQuery) proxy.queries -= 1;
+    if (isCall) proxy.calls -= 1;
+  }
   if (fault === "lost") {
     // The answer has begun: it has been carried out.
     answer.destroy();
