@@ -44,7 +44,7 @@ for (const api of ["old", "new"] as const) {
     await done("publish", tree, id);
     t.equal(await done("cat", id, "file"), "changed\n");
     t.equal(await done("cat", `${id}@1`, "file"), "a file\n");
-    t.equal(JSON.parse(await done("releases", id, "--json")).length, 2);
+    t.equal(JSON.parse(await done("releases", id, "--json")).releases.length, 2);
     await done("deploy", id);
   });
 }
