@@ -1,6 +1,11 @@
 /** How requests leave this host: by which connections, through which proxy, and whose TLS certificates are believed. One way for all of the process. */
-import { Agent as HttpAgent, type RequestOptions, request as requestHttp } from "node:http";
-import { type AgentOptions, Agent as HttpsAgent, request as requestHttps } from "node:https";
+import { Agent as HttpAgent, request as requestHttp } from "node:http";
+import {
+  type AgentOptions,
+  Agent as HttpsAgent,
+  type RequestOptions,
+  request as requestHttps,
+} from "node:https";
 import type { SecureContext } from "node:tls";
 import { believing, readBundle } from "./authorities.ts";
 import { type Choice, chooseProxy, type ForwardProxy, NO_PROXY_AT_ALL, proxyOption } from "./proxy.ts";

@@ -1,6 +1,7 @@
 /** TLS through a forward proxy: a tunnel that it opens when asked to CONNECT (RFC 9110, section 9.3.6). */
-import { type RequestOptions, request as requestHttp } from "node:http";
-import { Agent, type AgentOptions, request as requestHttps } from "node:https";
+import { request as requestHttp } from "node:http";
+import { Agent, type AgentOptions, type RequestOptions, request as requestHttps } from "node:https";
+import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
 import type { ForwardProxy } from "./proxy.ts";
@@ -76,12 +77,14 @@ export function openTunnel(
   return promise;
 }
 
-/** As node:http's options. */
-export function addressOf({ url }: ForwardProxy): Pick<RequestOptions, "protocol" | "hostname" | "port"> {
+/** As node:http's options, which would have the proxy's certificate be that of the Host in the request. */
+export function addressOf({ url }: ForwardProxy): RequestOptions {
+  const hostname = url.hostname.replace(/^\[|\]$/g, "");
   return {
     protocol: url.protocol,
-    hostname: url.hostname.replace(/^\[|\]$/g, ""),
+    hostname,
     port: url.port || (url.protocol === "https:" ? 443 : 80),
+    servername: isIP(hostname) === 0 ? hostname : "",
   };
 }
 
