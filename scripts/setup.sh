@@ -37,9 +37,10 @@ test_packages=(
   libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
   libpcre2-8-0 "libssl3t64|libssl3" zlib1g    # nginx, likewise
   liburing2                                   # plocate, likewise
+  libecap3 libltdl7 libtdb1 libnetfilter-conntrack3 # squid, likewise
 )
 # Installed, these would serve on ports of this machine at once, and walk its disks every night.
-unpacked_packages=(tftpd-hpa nginx plocate)
+unpacked_packages=(tftpd-hpa nginx plocate squid squid-common squid-langpack)
 bench_packages=(rclone httpdirfs bindfs curl)
 
 fail() {

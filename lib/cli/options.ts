@@ -4,9 +4,10 @@
  */
 import { type Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
+import type { ConnectionOptions } from "../ic/connections.ts";
 import type { SourceKind, Trust } from "../source/source.ts";
 
-export interface NetworkOptions {
+export interface NetworkOptions extends ConnectionOptions {
   readonly network: string;
   readonly rootKey?: string;
   readonly identity?: string;
@@ -43,9 +44,10 @@ function environmentVariable(option: Option): string {
 /** The default of --identity for commands that sign. */
 export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 
-/** Adds --network, --root-key and --identity. */
+/** Adds --network, --root-key, --identity, --proxy and --ca-bundle, of which the last two hold from before the command begins. */
 export function withNetwork(command: Command, identity: string): Command {
   return command
+    .hook("preAction", connectAsSaid)
     .addOption(
       option("--network <ic|local|URL>", "the network the canister is on; HOST:PORT is a URL, too").default(
         "ic",
@@ -57,7 +59,27 @@ export function withNetwork(command: Command, identity: string): Command {
         "its root key; fetched from loopback networks, built in for ic, else needed",
       ),
     )
-    .addOption(option("--identity <PEM>", `a private key, mode 0600; default: ${identity}`));
+    .addOption(option("--identity <PEM>", `a private key, mode 0600; default: ${identity}`))
+    .addOption(
+      option(
+        "--proxy <URL|FILE>",
+        "ask the network through this HTTP proxy; a URL with a password goes into a file of mode 0600, given by its absolute path; none: directly; default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say",
+      ),
+    )
+    .addOption(
+      option(
+        "--ca-bundle <PEM>",
+        "certificates of authorities whose TLS certificates are believed, beside this host's and Node's",
+      ),
+    );
+}
+
+/** @throws UserError */
+async function connectAsSaid(command: Command): Promise<void> {
+  const options: ConnectionOptions = command.opts();
+  if (options.proxy === undefined && options.caBundle === undefined) return;
+  const { useConnections } = await import("../ic/connections.ts");
+  useConnections(options, command.getOptionValueSource("proxy") === "cli");
 }
 
 /** Where commands that read take `CANISTER@3` as well. */

@@ -6,6 +6,7 @@ import { cache, state } from "./directories.ts";
 import { device, fusermount, libfuse, mountHelper } from "./fuse.ts";
 import { mounts } from "./mounts.ts";
 import { clock, reachable, rootKey } from "./network.ts";
+import { proxy } from "./proxy.ts";
 import { tftp } from "./tftp.ts";
 
 export const CHECKS: readonly Check[] = [
@@ -15,6 +16,7 @@ export const CHECKS: readonly Check[] = [
   mountHelper,
   cache,
   state,
+  proxy,
   reachable,
   rootKey,
   clock,

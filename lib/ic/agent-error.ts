@@ -20,19 +20,20 @@ import {
   UnexpectedErrorCode,
 } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
-import { FormatError, messageOf } from "../errors.ts";
+import { FormatError, messageOf, UserError } from "../errors.ts";
 import {
   ClockError,
   ERROR_CODES,
   HttpStatusError,
   NoAnswerError,
   NoSuchCanisterError,
+  NoWayError,
   RejectError,
   SignatureError,
   UnknownCanisterError,
 } from "./call-errors.ts";
 import { resolveNetwork } from "./network.ts";
-import { hintFor, reasonOf } from "./network-problem.ts";
+import { hintFor, MOST_OF_PAGE, reasonOf, titleOf } from "./network-problem.ts";
 
 /** A call that an agent makes, and of which canister. */
 export interface Called {
@@ -96,7 +97,10 @@ export function fromAgent(error: unknown): Error {
   }
   // Of any kind: a captive portal's page, which is no answer, may be gone soon.
   if (code instanceof HttpFetchErrorCode) {
-    return new NoAnswerError(withAdvice(reasonOf(code.error), hintFor(code.error)));
+    const { error: cause } = code;
+    if (cause instanceof UserError) return cause;
+    const Kind = cause instanceof NoWayError ? NoWayError : NoAnswerError;
+    return new Kind(withAdvice(reasonOf(cause), hintFor(cause)), { cause });
   }
   return new Error(messageOf(error));
 }
@@ -166,8 +170,10 @@ export function wrongTime(): ClockError {
   );
 }
 
-/** A gateway's own words, which may be a page of HTML. */
+/** A gateway's own words, or what page it is that somebody in between has sent. */
 function oneSentence(text: string): string {
+  const page = titleOf(text.slice(0, MOST_OF_PAGE));
+  if (page !== undefined) return page;
   return text.replace(/\s+/g, " ").trim().slice(0, 300);
 }
 

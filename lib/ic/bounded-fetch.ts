@@ -3,12 +3,16 @@
  * decodes them. It goes through node:http, and an answer is put together in place: Node's own fetch() makes four copies
  * more of each, and every one counts until the garbage is collected (a mount reads gigabytes this way).
  */
-import { type IncomingMessage, request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
+import type { IncomingMessage } from "node:http";
 import { FormatError, messageOf } from "../errors.ts";
-import { NoAnswerError } from "./call-errors.ts";
+import { NoAnswerError, NoWayError, PageError } from "./call-errors.ts";
 import { CborReader, checkCbor } from "./cbor-reader.ts";
 import { ANY_ITEM, checkCertificate } from "./certificate-form.ts";
+import { codeOf, isLastingCode } from "./connection-codes.ts";
+import { type Way, wayTo } from "./connections.ts";
+import { MOST_OF_PAGE, reasonOf, titleOf } from "./network-problem.ts";
+import { shownProxy } from "./proxy.ts";
+import { proxyFails, wantsLogin } from "./proxy-problem.ts";
 
 /** The IC's limit for a query's reply is 3 MiB; a certificate or a call's reply is far smaller. */
 const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
@@ -38,8 +42,8 @@ export type Fetch = (
  * @param idle milliseconds without a byte after which the request has failed
  * @param received told of each piece of the answer, in bytes, as it arrives
  * @param most bytes that the answer may have
- * @throws NoAnswerError when there is none in time, only a part of one, or one that comes too slowly; Error when it is too large, or no plain one; FormatError
- *   when one of status 200 is no CBOR
+ * @throws NoAnswerError when there is none in time, only a part of one, or one that comes too slowly, NoWayError when there can be none; Error when it is
+ *   too large, or no plain one; FormatError when one of status 200 is no CBOR; UsageError when the environment names a proxy that is none
  */
 export async function boundedFetch(
   url: string | URL | Request,
@@ -51,14 +55,20 @@ export async function boundedFetch(
   const target = new URL(url instanceof Request ? url.url : url);
   const controller = new AbortController();
   const { signal } = controller;
+  const way = wayTo(target, signal);
+  const through = way.proxy === undefined ? "" : ` through the proxy ${shownProxy(way.proxy)}`;
   const expire = (why: string) => controller.abort(new NoAnswerError(why));
   const isSmall = most < MAX_RESPONSE_BYTES || target.pathname.endsWith("/read_state");
   const times = isSmall ? MAX_IDLE_TIMES_SMALL : MAX_IDLE_TIMES;
-  const longest = setTimeout(() => expire(`no whole answer within ${(idle * times) / 1000} s`), idle * times);
-  const silence = setTimeout(() => expire(`no answer within ${idle / 1000} s`), idle);
+  const longest = setTimeout(
+    () => expire(`no whole answer within ${(idle * times) / 1000} s${through}`),
+    idle * times,
+  );
+  const silence = setTimeout(() => expire(`no answer within ${idle / 1000} s${through}`), idle);
   const pace = new Pace(idle, expire);
   try {
-    const incoming = await send(target, init, signal);
+    const incoming = await send(target, init, signal, way);
+    if (way.proxy !== undefined && incoming.statusCode === 407) throw wantsLogin(way.proxy);
     refuseDetours(incoming);
     pace.start();
     const body = new Body(Number(incoming.headers["content-length"] ?? 0), most);
@@ -69,7 +79,7 @@ export async function boundedFetch(
       received(part.length);
     }
     const bytes = body.end();
-    if (incoming.statusCode === 200) checkAnswer(bytes, target);
+    if (incoming.statusCode === 200) checkAnswer(bytes, target, through);
     return new Answer(bytes, incoming);
   } catch (error) {
     // The stream says only that it was aborted.
@@ -86,26 +96,51 @@ export async function boundedFetch(
 }
 
 /** Resolves when the answer begins. Connections are kept for the next request, as Node's agents do. */
-function send(url: URL, init: RequestInit | undefined, signal: AbortSignal): Promise<IncomingMessage> {
+function send(
+  url: URL,
+  init: RequestInit | undefined,
+  signal: AbortSignal,
+  way: Way,
+): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const body = init?.body as Uint8Array | null | undefined;
-  const request = (url.protocol === "https:" ? requestHttps : requestHttp)(
+  const request = way.request(
     url,
     {
+      ...way.options,
       method: init?.method ?? "GET",
       headers: {
         ...Object.fromEntries(new Headers(init?.headers)),
         ...(body ? { "content-length": body.byteLength } : {}),
+        ...way.headers,
       },
       signal,
     },
     resolve,
   );
-  request.on("error", (cause) => reject(new NoAnswerError(messageOf(cause), { cause })));
+  request.on("error", (cause) => reject(withoutAnswer(cause, url, way)));
   // Also without an error, where the answer was another protocol: status 101. After an answer it changes nothing.
   request.on("close", () => reject(new NoAnswerError("the connection was closed without an answer")));
   request.end(body ?? undefined);
   return promise;
+}
+
+/** Why a request has failed before its answer began. */
+function withoutAnswer(cause: Error, { protocol }: URL, { proxy }: Way): NoAnswerError {
+  // It has no tunnel.
+  if (cause instanceof NoAnswerError) return cause;
+  // The proxy's own connection.
+  if (proxy !== undefined && protocol === "http:") return proxyFails(proxy, cause);
+  const code = codeOf(cause) ?? "";
+  const Kind = isLastingCode(code) ? NoWayError : NoAnswerError;
+  if (proxy === undefined) return new Kind(messageOf(cause), { cause });
+  const isOther = code === "EPROTO" || code.startsWith("ERR_SSL");
+  return new Kind(`${reasonOf(cause)}, through the proxy ${shownProxy(proxy)}`, {
+    cause,
+    advice: isOther
+      ? "what comes through the proxy is no TLS: ask who runs it what answers there"
+      : undefined,
+  });
 }
 
 /** @throws Error */
@@ -211,13 +246,16 @@ class Answer extends Response {
 /** Parts of an answer without its certificate, which is a string in it: a query's has twenty, and seven for each node that signs. */
 const MOST_PARTS = 1000;
 
-/** A captive portal's page, for one, comes with status 200. @throws FormatError */
-function checkAnswer(bytes: Uint8Array, { origin, pathname }: URL): void {
+/** A captive portal's page, for one, comes with status 200. @param through which proxy, for people @throws FormatError */
+function checkAnswer(bytes: Uint8Array, { origin, pathname }: URL, through: string): void {
+  const what = `what answers at ${origin}${through} is no IC network`;
+  const page = titleOf(Buffer.from(bytes.subarray(0, MOST_OF_PAGE)).toString());
+  if (page !== undefined) throw new PageError(`${what}: ${page}`);
   try {
     checkCbor(bytes, MOST_PARTS);
     if (/\/(read_state|call)$/.test(pathname)) checkCertificateIn(bytes);
   } catch (error) {
-    throw new FormatError(`what answers at ${origin} is no IC network: ${messageOf(error)}`);
+    throw new FormatError(`${what}: ${messageOf(error)}`);
   }
 }
 

@@ -2,7 +2,7 @@
  * How a call of a canister fails. Whoever asks tells these apart by their classes and fields; their texts are for people. What
  * the agent throws becomes one of them in agent-error.ts.
  */
-import { UserError } from "../errors.ts";
+import { FormatError, UserError } from "../errors.ts";
 
 /** A reject code (IC interface specification, "Reject codes"): the same call may pass later. */
 export const SYS_TRANSIENT = 2;
@@ -82,7 +82,33 @@ export class SignatureError extends Error {
 
 /** No answer came, or none that anybody could read. */
 export class NoAnswerError extends Error {
-  override readonly name = "NoAnswerError";
+  override readonly name: string = "NoAnswerError";
+  /** What to do about it, where that is known. */
+  readonly advice: string | undefined;
+
+  constructor(
+    message: string,
+    options: { readonly cause?: unknown; readonly advice?: string | undefined } = {},
+  ) {
+    super(message, options);
+    this.advice = options.advice;
+  }
+}
+
+/**
+ * No answer came, and none will until somebody changes something: a certificate is not trusted, a name does not exist, a proxy wants a
+ * login.
+ */
+export class NoWayError extends NoAnswerError {
+  override readonly name = "NoWayError";
+}
+
+/** Somebody has answered with a page of HTML, which is for people. */
+export class PageError extends FormatError {}
+
+/** Whether another attempt has no answer either, however long it waits: nobody is to be kept waiting for it. */
+export function isHopeless(error: unknown): boolean {
+  return error instanceof NoWayError || (error instanceof HttpStatusError && error.status === 407);
 }
 
 /**
@@ -91,7 +117,7 @@ export class NoAnswerError extends Error {
  * transient, but it does not pass by itself.
  */
 export function isTransient(error: unknown): boolean {
-  if (!(error instanceof Error) || error instanceof UserError) return false;
+  if (!(error instanceof Error) || error instanceof UserError || isHopeless(error)) return false;
   if (error instanceof RejectError)
     return error.code === SYS_TRANSIENT && error.errorCode !== ERROR_CODES.outOfCycles;
   return !(error instanceof HttpStatusError) || error.status === 429 || error.status >= 500;

@@ -9,12 +9,13 @@ const HINT_LIMIT_MS = 1000;
 
 /**
  * Whatever answers will do: what is wrong with it shows when it is used. So does a connection that ends, as on a bad line: somebody
- * has taken it. @throws NetworkUnreachableError within seconds
+ * has taken it. @throws NetworkUnreachableError within seconds; UsageError when the environment names a proxy that is none
  */
 export async function mustAnswer(network: Network): Promise<void> {
   try {
     await networkStatus(network.url);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     if (error instanceof NoAnswerError && !isCutOff(error)) throw unreachable(network, error);
   }
 }

@@ -1,6 +1,7 @@
 /** Why a network does not answer as one, for people, and what to do about it. */
 import { FormatError, messageOf } from "../errors.ts";
-import { HttpStatusError } from "./call-errors.ts";
+import { HttpStatusError, NoAnswerError, PageError } from "./call-errors.ts";
+import { codeOf, isCertificateCode, NO_SUCH_NAME } from "./connection-codes.ts";
 
 export interface NetworkProblem {
   readonly message: string;
@@ -11,12 +12,15 @@ const CORRECT = "correct --network";
 
 /**
  * @param network whose status was asked for, in vain
- * @param error what networkStatus() has thrown
+ * @param thrown what networkStatus() has thrown
  */
 export function networkProblem(
   { name, url, loopback }: { readonly name?: string; readonly url: string; readonly loopback: boolean },
-  error: unknown,
+  thrown: unknown,
 ): NetworkProblem {
+  // One that has come through an agent has the advice in its text.
+  const isWrapped = thrown instanceof NoAnswerError && thrown.cause instanceof NoAnswerError;
+  const error = isWrapped ? thrown.cause : thrown;
   const { pathname, origin } = new URL(url);
   if (error instanceof FormatError) {
     return {
@@ -40,7 +44,7 @@ export function networkProblem(
     return {
       message,
       advice:
-        "look at this host's resolver, routes and firewall: it must get there, and nowhere else. What has been fetched is served meanwhile",
+        "look at this host's resolver, routes and firewall: it must get there, and nowhere else; behind a proxy say which, --proxy URL. What has been fetched is served meanwhile",
     };
   }
   if (codeOf(error) === "ECONNREFUSED") return { message, advice: "start one with `icfs localnet`" };
@@ -48,6 +52,16 @@ export function networkProblem(
     message,
     advice: `something is there that does not answer as a network does, or not yet: look at what has that port, or ${CORRECT}`,
   };
+}
+
+/** What is looked at of an answer that may be a page of HTML, in bytes. */
+export const MOST_OF_PAGE = 4096;
+
+/** What a page of HTML is, by its title; undefined when the text is none. @param text of MOST_OF_PAGE at most */
+export function titleOf(text: string): string | undefined {
+  if (!/^\s*<(!doctype|html|head|title|!--)/i.test(text)) return undefined;
+  const title = /<title[^>]*>([^<]{1,200})/i.exec(text)?.[1]?.replace(/\s+/g, " ").trim();
+  return title ? `a page of HTML, "${title}"` : "a page of HTML";
 }
 
 /** Why a request has failed, without Node's advice to who starts Node, and where in OpenSSL it was found out. */
@@ -64,13 +78,20 @@ export function reasonOf(error: unknown): string {
  */
 export function hintFor(error: unknown): string | undefined {
   if (error instanceof HttpStatusError) return STATUS_HINTS.get(error.status) ?? busyHint(error.status);
+  if (error instanceof PageError) {
+    return "a proxy, a filter or a captive portal answers in its place: log in there, or have who runs it let icfs through";
+  }
+  if (error instanceof NoAnswerError && error.advice !== undefined) return error.advice;
   const code = codeOf(error);
   if (code === undefined) return undefined;
+  if (code === NO_SUCH_NAME) {
+    return "the name does not exist: correct --network, or say through which proxy outside names are known, --proxy URL";
+  }
   if (code === "EPROTO" || code.startsWith("ERR_SSL"))
     return "it does not speak TLS: say http:// in --network";
   if (code.startsWith("HPE_")) return `it does not speak HTTP: say https:// in --network, or ${CORRECT}`;
-  if (CERTIFICATE.test(code)) {
-    return "its TLS certificate is not trusted on this host: set the clock if that is wrong, name the authority's certificate in the environment (NODE_EXTRA_CA_CERTS=FILE, or NODE_USE_SYSTEM_CA=1 for this host's own), or correct --network";
+  if (isCertificateCode(code)) {
+    return "its TLS certificate is not trusted on this host: set the clock if that is wrong, give the authority's certificate with --ca-bundle FILE (this host's own authorities are asked as well), or correct --network";
   }
   return undefined;
 }
@@ -79,22 +100,13 @@ const REFUSES = `a proxy, a firewall or another server refuses this host: have i
 const STATUS_HINTS: ReadonlyMap<number, string> = new Map([
   [401, REFUSES],
   [403, REFUSES],
-  [407, "a proxy answers there, and wants a login, which icfs has not: name the network itself in --network"],
+  [
+    407,
+    "a proxy answers there, and wants a login: name it with --proxy, and the network itself in --network",
+  ],
 ]);
 
 function busyHint(status: number): string | undefined {
   const isBusy = status === 429 || status >= 500;
   return isBusy ? "it is there, and cannot answer now: try again in a moment" : undefined;
-}
-
-/** Node's and OpenSSL's names for what is wrong with a certificate. */
-const CERTIFICATE =
-  /^(CERT_|ERR_TLS_CERT|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED_CERT|UNABLE_TO_(GET|VERIFY)|HOSTNAME_MISMATCH|INVALID_CA)/;
-
-/** Of the error, or of what has caused it. */
-function codeOf(error: unknown): string | undefined {
-  if (error instanceof AggregateError) return codeOf(error.errors[0]);
-  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
-  if (typeof code === "string") return code;
-  return cause === undefined ? undefined : codeOf(cause);
 }

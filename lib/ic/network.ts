@@ -4,6 +4,7 @@ import { FormatError, messageOf, UsageError, UserError } from "../errors.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import { HttpStatusError } from "./call-errors.ts";
 import { CborReader } from "./cbor-reader.ts";
+import { isLoopback } from "./loopback.ts";
 import { networkProblem } from "./network-problem.ts";
 
 export interface Network {
@@ -66,11 +67,6 @@ function parseUrl(text: string): URL | undefined {
   if (!URL.canParse(`http://${text}`)) return undefined;
   const url = new URL(`http://${text}`);
   return isLoopback(url) ? url : new URL(`https://${text}`);
-}
-
-/** Names below localhost are left to the resolver, which may ask a server for them. */
-function isLoopback({ hostname }: URL): boolean {
-  return /^127\.\d+\.\d+\.\d+$/.test(hostname) || hostname === "[::1]" || hostname === "localhost";
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { WrongFileError } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
-import { SignatureError } from "../ic/call-errors.ts";
+import { isHopeless, SignatureError } from "../ic/call-errors.ts";
 import type { Log } from "../log.ts";
 import type { Pieces, Release, Source } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
@@ -170,7 +170,7 @@ export class Follower {
         `cannot ask for the newest release: ${message}; goes on with ${nameOf(release)}, of ${certifiedAt.toISOString()}`,
       );
     }
-    const refused = !isOutage(error) || error instanceof SignatureError;
+    const refused = !(isOutage(error) || isHopeless(error)) || error instanceof SignatureError;
     this.#problem = { message, refused, since: this.#problem?.since ?? new Date() };
   }
 

@@ -3,7 +3,7 @@
  * clock are ready, and nobody mounts a second time what has failed then.
  */
 import { FormatError, messageOf, UserError } from "../errors.ts";
-import { HttpStatusError, RejectError, SYS_TRANSIENT } from "../ic/call-errors.ts";
+import { HttpStatusError, isHopeless, RejectError, SYS_TRANSIENT } from "../ic/call-errors.ts";
 import { UntimelyError, VerificationError } from "../ic/certificate.ts";
 import { retrying } from "../retry.ts";
 import type { CanisterMountOptions } from "./options.ts";
@@ -52,6 +52,7 @@ export function isOutage(error: unknown): boolean {
   if (error instanceof UserError || error instanceof VerificationError || error instanceof FormatError) {
     return false;
   }
+  if (isHopeless(error)) return false;
   return !(error instanceof HttpStatusError) || !isLasting(error.status);
 }
 

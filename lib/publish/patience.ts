@@ -1,6 +1,6 @@
 /** How publishing bears with a bad network: what is tried again, and for how long. */
 import { FormatError, UserError } from "../errors.ts";
-import { HttpStatusError, isTransient, RejectError } from "../ic/call-errors.ts";
+import { HttpStatusError, isHopeless, isTransient, RejectError } from "../ic/call-errors.ts";
 import { VerificationError } from "../ic/certificate.ts";
 import { retrying } from "../retry.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
@@ -48,6 +48,7 @@ export function askedAgain<T>(ask: () => Promise<T>, signal?: AbortSignal): Prom
     longestPause: LONGEST_PAUSE_MS,
     again: (error, attempts, pause) =>
       !(error instanceof UserError) &&
+      !isHopeless(error) &&
       attempts < (isAnswer(error) ? ATTEMPTS_TO_VERIFY : ATTEMPTS) &&
       performance.now() + pause < until,
   });

@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "../errors.ts";
-import { isTransient, NoAnswerError } from "../ic/call-errors.ts";
+import { isHopeless, isTransient, NoAnswerError } from "../ic/call-errors.ts";
 import type { IcfsCanister, PublishResult } from "../icfs-canister.ts";
 import { ancestors } from "../source/icfs/chain.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
@@ -134,14 +134,16 @@ async function askOnce(request: Request): Promise<PublishResult | VerifiedHeader
       return call(parent === undefined ? [] : [parent.hash]);
     });
   } catch (error) {
-    if (!isTransient(error)) throw error;
+    if (!isTransient(error) && !isHopeless(error)) throw error;
     throw new UserError(`no answer to the request for a release (${messageOf(error)}): ${advice.unanswered}`);
   }
 }
 
 /** What stands on the parent cannot be seen: whatever is the matter, nobody knows whether the release was made. */
 function asUnanswered(error: unknown): never {
-  throw error instanceof UserError ? error : new NoAnswerError(messageOf(error), { cause: error });
+  throw error instanceof UserError || isHopeless(error)
+    ? error
+    : new NoAnswerError(messageOf(error), { cause: error });
 }
 
 /** The release that was made, once the network shows it. */

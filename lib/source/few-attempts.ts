@@ -1,5 +1,6 @@
 /** Trying again while somebody waits for the answer to a command, or for a mount. */
 import { UserError } from "../errors.ts";
+import { isHopeless } from "../ic/call-errors.ts";
 import { retrying } from "../retry.ts";
 import { LastingError } from "./source.ts";
 
@@ -19,6 +20,7 @@ export function fewAttempts<T>(attempt: () => Promise<T>): Promise<T> {
       attempts < ATTEMPTS &&
       !(error instanceof UserError) &&
       !(error instanceof LastingError) &&
+      !isHopeless(error) &&
       performance.now() < until,
   });
 }

@@ -58,6 +58,11 @@ const CASES: readonly Case[] = [
     before: "chmod 644 $PEM; fails icfs ls $CANISTER --identity $PEM",
     after: "icfs ls $CANISTER --identity $PEM",
   },
+  {
+    command: "chmod 600 PROXY",
+    before: "echo http://user:password@proxy.example > $PROXY; fails icfs ls $CANISTER --proxy $PROXY",
+    after: "icfs ls $CANISTER --proxy $PROXY",
+  },
   { command: "icfs identity --identity PEM" },
   { command: "icfs releases CANISTER" },
   { command: "icfs keep CANISTER NUMBER" },
@@ -85,6 +90,7 @@ const environment: NodeJS.ProcessEnv = {
   PEM: "/root/.config/icfs/identity.pem",
   PRINCIPAL: "aaaaa-aa",
   NUMBER: "1",
+  PROXY: "/root/proxy",
   FILE: "/var/lib/icfs/trust.lock",
 };
 const host = await startSandbox(t, () => environment);
@@ -125,7 +131,7 @@ for (const { command, before = "true", after = "true" } of CASES) {
   t.test(command, async (t) => {
     await done(t, MOUNTED);
     await done(t, before);
-    await done(t, command.replace(/\b(DIR|CANISTER|PRINCIPAL|NUMBER|PEM|FILE)\b/g, "$$$1"));
+    await done(t, command.replace(/\b(DIR|CANISTER|PRINCIPAL|NUMBER|PEM|PROXY|FILE)\b/g, "$$$1"));
     await done(t, after);
   });
 }

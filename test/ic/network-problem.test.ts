@@ -25,7 +25,10 @@ t.test("a loopback network that does not answer as one: what it is, and what to 
         says(401),
         /says HTTP status 401: a proxy, a firewall or another server/,
       ],
-      "a proxy": [says(407), /says HTTP status 407: a proxy answers there, and wants a login/],
+      "a proxy": [
+        says(407),
+        /says HTTP status 407: a proxy answers there, and wants a login: name it with --proxy/,
+      ],
       "no such path": [
         says(404),
         /says HTTP status 404: another server than a network is there: correct --network/,

@@ -4,7 +4,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { FormatError, UserError } from "../../lib/errors.ts";
-import { ClockError, HttpStatusError, NoAnswerError, RejectError } from "../../lib/ic/call-errors.ts";
+import {
+  ClockError,
+  HttpStatusError,
+  NoAnswerError,
+  NoWayError,
+  RejectError,
+} from "../../lib/ic/call-errors.ts";
 import { UntimelyError, VerificationError } from "../../lib/ic/certificate.ts";
 import { isOutage, untilNetworkAnswers } from "../../lib/mount/outage.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
@@ -66,6 +72,8 @@ t.test("only for what may be over soon", async (t) => {
     new RejectError(3, "canister not found"),
     new HttpStatusError(400, "Bad Request"),
     new HttpStatusError(404, "Not Found"),
+    new HttpStatusError(407, "Proxy Authentication Required"),
+    new NoWayError("getaddrinfo ENOTFOUND icp-api.oi"),
   ];
   for (const error of soon) t.equal(isOutage(error), true, error.message);
   for (const error of lasting) {

@@ -1,7 +1,8 @@
 /** How long what publishes waits before it asks again. */
 import t from "tap";
-import { HttpStatusError, NoAnswerError } from "../../lib/ic/call-errors.ts";
+import { HttpStatusError, NoAnswerError, NoWayError } from "../../lib/ic/call-errors.ts";
 import { askedAgain, patiently } from "../../lib/publish/patience.ts";
+import { fewAttempts } from "../../lib/source/few-attempts.ts";
 import { stopClock } from "../support/clock.ts";
 
 /** Fails as often as there are errors, and then answers. */
@@ -73,4 +74,14 @@ t.test("a gateway that takes as long as it may for each attempt does not get all
   await clock.pass(40_000);
   await goesOn;
   t.equal(others.made, 6, "while others get through it goes on");
+});
+
+t.test("nobody waits for an answer that cannot come", async (t) => {
+  for (const error of [new NoWayError("self-signed certificate"), new HttpStatusError(407, "no login")]) {
+    for (const ask of [patiently, askedAgain, fewAttempts]) {
+      const call = failing(error);
+      await t.rejects(ask(call), error);
+      t.equal(call.made, 1);
+    }
+  }
 });

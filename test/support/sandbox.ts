@@ -45,7 +45,8 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
     for own in run tmp var/tmp srv dev; do mount -t tmpfs -o mode=755 tmpfs $own; done
     chmod 1777 tmp var/tmp
     mkdir -p opt/icfs && mount --bind ${CHECKOUT} opt/icfs
-    mkdir -p run/lock dev/pts dev/shm dev/net
+    mkdir -p run/lock dev/pts dev/net
+    mkdir -m 1777 dev/shm
     mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
     while read name mode major minor; do mknod -m $mode dev/$name c $major $minor; done <<-'END'
 	null 666 1 3

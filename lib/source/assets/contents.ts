@@ -7,6 +7,7 @@ import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
 import { AdaptiveWindow } from "../../adaptive-window.ts";
 import { UserError } from "../../errors.ts";
+import { isHopeless } from "../../ic/call-errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import { ASSET_PIECE_DEADLINE_MS, FIRST_ASSET_PIECES, MOST_ASSET_PIECES } from "../../readahead.ts";
@@ -123,7 +124,10 @@ export class Contents {
         firstPause: FIRST_PAUSE_MS,
         longestPause: LONGEST_PAUSE_MS,
         again: (error, attempts) =>
-          attempts < ATTEMPTS && !(error instanceof LastingError) && !(error instanceof UserError),
+          attempts < ATTEMPTS &&
+          !(error instanceof LastingError) &&
+          !(error instanceof UserError) &&
+          !isHopeless(error),
       });
     } finally {
       this.#underWay -= 1;

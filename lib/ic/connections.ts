@@ -1,0 +1,117 @@
+/** How requests leave this host: by which connections, through which proxy, and whose TLS certificates are believed. One way for all of the process. */
+import { Agent as HttpAgent, request as requestHttp } from "node:http";
+import {
+  type AgentOptions,
+  Agent as HttpsAgent,
+  type RequestOptions,
+  request as requestHttps,
+} from "node:https";
+import type { SecureContext } from "node:tls";
+import { believing, readBundle } from "./authorities.ts";
+import { type Choice, chooseProxy, type ForwardProxy, NO_PROXY_AT_ALL, proxyOption } from "./proxy.ts";
+import { addressOf, loginOf, TunnelAgent, type TunnelOptions } from "./tunnel.ts";
+
+export interface ConnectionOptions {
+  /** As --proxy has it; undefined: what the environment says. */
+  readonly proxy?: string;
+  /** As --ca-bundle has it: a file of certificates in PEM, which are believed as well. */
+  readonly caBundle?: string;
+}
+
+/** As Node's own agents have it. */
+const KEPT = { keepAlive: true, scheduling: "lifo", timeout: 5000 } as const;
+
+let option: ForwardProxy | typeof NO_PROXY_AT_ALL | undefined;
+let bundle: readonly string[] = [];
+let secure: SecureContext | undefined;
+let plain: HttpAgent | undefined;
+let direct: HttpsAgent | undefined;
+const choices = new Map<string, Choice>();
+const tunnels = new Map<string, TunnelAgent>();
+
+/**
+ * What all requests from now on go by. @param isArgument the proxy stands on the command line
+ * @throws UserError when the proxy is none, or the bundle has no certificates
+ */
+export function useConnections({ proxy, caBundle }: ConnectionOptions, isArgument: boolean): void {
+  option = proxy === undefined ? undefined : (proxyOption(proxy, isArgument) ?? NO_PROXY_AT_ALL);
+  bundle = caBundle === undefined ? [] : readBundle(caBundle);
+  secure = undefined;
+  for (const agent of [plain, direct, ...tunnels.values()]) agent?.destroy();
+  plain = undefined;
+  direct = undefined;
+  choices.clear();
+  tunnels.clear();
+}
+
+/** @throws UsageError when the environment names a proxy that is none */
+export function choiceFor(target: URL): Choice {
+  let choice = choices.get(target.origin);
+  if (choice === undefined) {
+    choice = chooseProxy(target, process.env, option);
+    choices.set(target.origin, choice);
+  }
+  return choice;
+}
+
+/** What TLS connections are made with. */
+export function secureContext(): SecureContext {
+  secure ??= believing(bundle);
+  return secure;
+}
+
+/** What node:http has to be told of a request's way, beside its URL. */
+export interface Way {
+  readonly request: typeof requestHttp;
+  readonly options: RequestOptions;
+  /** Beside the request's own. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** That the request goes through. */
+  readonly proxy?: ForwardProxy;
+}
+
+/** @param signal ends the request. @throws UsageError when the environment names a proxy that is none */
+export function wayTo(target: URL, signal: AbortSignal): Way {
+  const { proxy } = choiceFor(target);
+  if (proxy === undefined) {
+    return target.protocol === "https:"
+      ? { request: requestHttps, options: { agent: directAgent() }, headers: {} }
+      : { request: requestHttp, options: { agent: plainAgent() }, headers: {} };
+  }
+  if (target.protocol === "https:") {
+    const options: TunnelOptions = { agent: tunnelAgent(proxy), tunnelSignal: signal };
+    return { request: requestHttps, options, headers: {}, proxy };
+  }
+  // The proxy gets the request itself, with the whole URL in it (RFC 9112, section 3.2.2).
+  const isSecure = proxy.url.protocol === "https:";
+  return {
+    request: isSecure ? requestHttps : requestHttp,
+    options: {
+      ...addressOf(proxy),
+      path: target.href,
+      agent: isSecure ? directAgent() : plainAgent(),
+    },
+    headers: { host: target.host, ...loginOf(proxy) },
+    proxy,
+  };
+}
+
+function plainAgent(): HttpAgent {
+  plain ??= new HttpAgent(KEPT);
+  return plain;
+}
+
+function directAgent(): HttpsAgent {
+  direct ??= new HttpsAgent({ ...KEPT, secureContext: secureContext() } as AgentOptions);
+  return direct;
+}
+
+function tunnelAgent(proxy: ForwardProxy): TunnelAgent {
+  const key = `${proxy.url.origin} ${proxy.authorization}`;
+  let agent = tunnels.get(key);
+  if (agent === undefined) {
+    agent = new TunnelAgent(proxy, { ...KEPT, secureContext: secureContext() });
+    tunnels.set(key, agent);
+  }
+  return agent;
+}

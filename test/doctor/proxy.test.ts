@@ -1,0 +1,62 @@
+/** What is said of proxies: none, one that lets through, and one that does not. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import t, { type Test } from "tap";
+import { proxy } from "../../lib/doctor/proxy.ts";
+import { useConnections } from "../../lib/ic/connections.ts";
+import { resolveNetwork } from "../../lib/ic/network.ts";
+import { hostWith } from "../support/hosts.ts";
+
+const VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
+
+/** By these variables alone. */
+function goBy(t: Test, env: Record<string, string>): void {
+  for (const name of [...VARIABLES, ...VARIABLES.map((one) => one.toLowerCase())]) delete process.env[name];
+  Object.assign(process.env, env);
+  useConnections({}, false);
+  t.teardown(() => {
+    for (const name of VARIABLES) delete process.env[name];
+    useConnections({}, false);
+  });
+}
+
+/** A proxy that answers CONNECT with this. */
+async function startProxy(t: Test, status: string): Promise<string> {
+  const server = createServer().on("connect", (_, socket) => socket.end(`HTTP/1.1 ${status}\r\n\r\n`));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const found = async (t: Test, network = "ic") =>
+  proxy.run(await hostWith(t, {}, { network: resolveNetwork(network) }));
+
+t.test("none", async (t) => {
+  goBy(t, {});
+  t.same(await found(t), []);
+  goBy(t, { HTTPS_PROXY: "http://user:secret@proxy.example", NO_PROXY: ".io" });
+  t.same(await found(t), [{ level: "ok", message: "none for https://icp-api.io: NO_PROXY has icp-api.io" }]);
+  t.match(await found(t, "https://localhost:1"), [
+    { level: "ok", message: /on this host is never asked through/ },
+  ]);
+});
+
+t.test("one that lets through, and where else it has to be said", async (t) => {
+  const url = await startProxy(t, "200 OK");
+  goBy(t, { HTTPS_PROXY: url.replace("//", "//user:secret@") });
+  const message = `https://icp-api.io is asked through ${url} (HTTPS_PROXY); a mount by mount(8) takes proxy= in /etc/fstab, and icfs@.service the variables in its file`;
+  t.same(await found(t), [{ level: "ok", message }]);
+  useConnections({ proxy: url }, false);
+  t.same(await found(t), [{ level: "ok", message: `https://icp-api.io is asked through ${url} (--proxy)` }]);
+  t.match(await found(t, "http://gateway.example"), [{ level: "ok", message: /is asked through/ }]);
+});
+
+t.test("one that does not", async (t) => {
+  const url = await startProxy(t, "407 Proxy Authentication Required");
+  goBy(t, { HTTPS_PROXY: url });
+  t.match(await found(t), [{ level: "fail", message: /407: it wants a login$/, advice: /in its URL/ }]);
+  goBy(t, { HTTPS_PROXY: "http://127.0.0.1:1" });
+  t.match(await found(t), [{ level: "fail", message: /ECONNREFUSED/, advice: /look whether it runs/ }]);
+  goBy(t, { HTTPS_PROXY: "socks5://user:secret@proxy" });
+  await t.rejects(found(t), { message: /^HTTPS_PROXY: socks5:\/\/proxy is no HTTP proxy/ });
+});
