@@ -10,5 +10,6 @@ import { Worker, type WorkerOptions } from "node:worker_threads";
  * @param name the module's, without its extension
  */
 export function startWorker(beside: string, name: string, options?: WorkerOptions): Worker {
-  return new Worker(new URL(name + extname(beside), beside), options);
+  // V8's options are the process's; what it was to import before its own program is nothing to a thread, which it would only delay.
+  return new Worker(new URL(name + extname(beside), beside), { execArgv: [], ...options });
 }

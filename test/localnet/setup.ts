@@ -7,15 +7,13 @@ import {
   type ActorSubclass,
   Certificate,
   type CertifiedRejectErrorCode,
-  Actor as CoreActor,
-  type HttpAgent as CoreAgent,
   HttpAgent,
   type Identity,
   RejectError,
 } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
-import { Principal as CorePrincipal, Principal } from "@icp-sdk/core/principal";
+import { Principal } from "@icp-sdk/core/principal";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 import * as types from "../../localnet/management-types.ts";
 
@@ -59,23 +57,11 @@ export function agentFor(network: LocalNetwork, identity: Identity = owner): Pro
 export type AnyActor = ActorSubclass<Record<string, (...values: any[]) => Promise<any>>>;
 
 export function management(agent: HttpAgent, canister = FIRST_CANISTER): AnyActor {
-  return Actor.createActor(() => managementService(), {
+  return Actor.createActor(managementService, {
     agent,
     canisterId: Principal.managementCanister(),
     effectiveCanisterId: Principal.fromText(canister),
   });
-}
-
-/** The same through @icp-sdk/core. */
-export function coreManagement(agent: CoreAgent, canister = FIRST_CANISTER): AnyActor {
-  // Types of either library's Candid encode alike.
-  const service = () => managementService() as never;
-  const actor: unknown = CoreActor.createActor(service, {
-    agent,
-    canisterId: CorePrincipal.managementCanister(),
-    effectiveCanisterId: CorePrincipal.fromText(canister),
-  });
-  return actor as AnyActor;
 }
 
 const managementService = () =>
