@@ -19,7 +19,7 @@ const PASSWORD = "PASSWORD";
 
 const environment: NodeJS.ProcessEnv = { CANISTER, ICFS_NETWORK: "local" };
 const host = await startSandbox(t, () => environment);
-const sh = (script: string) => host.sh(script);
+const sh = (script: string) => host.sh(script, 3 * HUNG);
 
 /** @returns what the commands have printed */
 async function done(t: Test, commands: string): Promise<string> {
