@@ -19,7 +19,7 @@ const PASSWORD = "PASSWORD";
 
 const environment: NodeJS.ProcessEnv = { CANISTER, ICFS_NETWORK: "local" };
 const host = await startSandbox(t, () => environment);
-const sh = (script: string) => host.sh(script);
+const sh = (script: string) => host.sh(script, 3 * HUNG);
 
 /** @returns what the commands have printed */
 async function done(t: Test, commands: string): Promise<string> {
@@ -93,6 +93,8 @@ step("a host with a canister behind Squid", async (t) => {
     `ln -s /opt/icfs/bin/icfs /usr/local/bin/icfs
     ln -sf /opt/icfs/bin/icfs /sbin/mount.icfs
     cp -a /opt/icfs/build/squid{,-common,-langpack}/usr /
+    # By another name in Debian 13, for which there is this one when it is installed.
+    [ -e /usr/sbin/squid ] || ln -s squid-gnutls /usr/sbin/squid
     printf 'USER:%s\\n' "$(openssl passwd -apr1 ${PASSWORD})" >/etc/squid/users
     mkdir -p /var/log/squid /var/lib/nginx /srv/tftp tree && chown nobody /var/log/squid
     echo 127.0.0.1 proxy.example >>/etc/hosts
