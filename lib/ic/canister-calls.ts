@@ -141,6 +141,7 @@ function replyIn(
     const errorCode = item("error_code") && text("error_code");
     throw rejection(canister, method, item("reject_code")?.[0] ?? 0, text("reject_message"), errorCode);
   }
+  if (status === "") throw new FormatError("the answer certifies nothing of this call: it is another one's");
   const reply = item("reply");
   if (status !== "replied" || reply === undefined) throw new FormatError("the certificate has no reply");
   return Uint8Array.from(reply);
