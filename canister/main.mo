@@ -166,7 +166,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   }) : Bool {
     switch msg {
       case (#put _ or #publish _ or #rollback _) Roles.mayPublish(roles, owner, caller);
-      case (#grant _ or #revoke _ or #restrict _ or #keep _ or #configure _) Roles.isOwner(owner, caller);
+      // An owner who is about to change some of the settings needs to know the others from more than one node.
+      case (#grant _ or #revoke _ or #restrict _ or #keep _ or #configure _ or #status _) Roles.isOwner(owner, caller);
       case _ false;
     };
   };
