@@ -71,7 +71,8 @@ async function compileCountable(): Promise<Uint8Array> {
       .replace(/public shared query (\(\{ caller \}\) func (listing|get)\()/g, "public shared $1")
       .replace("case _ false;", "case _ true;")
       // So that the counter can be looked at between the messages of one publish.
-      .replaceAll("if (isLarge) await async {};", "if (isLarge) for (_ in Nat.range(0, 40)) await async {};");
+      .replaceAll("if (isLarge) await async {};", "if (isLarge) for (_ in Nat.range(0, 40)) await async {};")
+      .replaceAll("\n      await async {};", "\n      for (_ in Nat.range(0, 40)) await async {};");
     await writeFile(main, source);
     return compileMotoko(main).wasm;
   } finally {
@@ -198,6 +199,12 @@ async function worstTrees(): Promise<void> {
     "37200 symlinks, as many steps as may be",
     [fileOf(numbered(0, 140), [chunk]), ...links],
     [chunk],
+  );
+  const { number } = (await source.head())!.header;
+  await publishMade("a file", [fileOf("a", [chunk])], [chunk]);
+  const parent = await newestHash();
+  await measure("rollback to those symlinks", () =>
+    canister.rollback({ to: BigInt(number), parent, note: "" }),
   );
 }
 

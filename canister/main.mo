@@ -166,7 +166,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   }) : Bool {
     switch msg {
       case (#put _ or #publish _ or #rollback _) Roles.mayPublish(roles, owner, caller);
-      case (#grant _ or #revoke _ or #restrict _ or #keep _ or #configure _) Roles.isOwner(owner, caller);
+      // An owner who is about to change some of the settings needs to know the others from more than one node.
+      case (#grant _ or #revoke _ or #restrict _ or #keep _ or #configure _ or #status _) Roles.isOwner(owner, caller);
       case _ false;
     };
   };
@@ -331,19 +332,42 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case (?error) return #err(error);
       case null {};
     };
-    let ?{ hashes } = Map.get(retention.held, Nat64.compare, to) else return #err(#invalid("release " # Nat64.toText(to) # " is not held (any more)"));
+    let ?{ hashes } = Map.get(retention.held, Nat64.compare, to) else return #err(notHeld(to));
     let old = headerOf(to);
     let { sha256 } = old.manifest;
+    // A large one is decoded, and laid out, in a message each, as when it is published.
+    let isLarge = indexed != sha256 and Nat64.toNat(old.manifest.size) > largeBytes;
+    if (isLarge) {
+      if (now() < busyUntil) return #err(#invalid("another large release is being checked: roll back again in a minute"));
+      busyUntil := now() + busyNanoseconds;
+    };
+    let tree = if (indexed == sha256) null else ?treeOf(old.manifest.chunks);
+    if (isLarge) {
+      await async {};
+      busyUntil := 0;
+      // Meanwhile others may have published, the release may have been let go, and the caller's role be gone.
+      authorisePublisher(caller);
+      if (not Retention.isHeld(retention, to)) return #err(notHeld(to));
+      switch (refusal(parent, note)) {
+        case (?error) return #err(error);
+        case null {};
+      };
+    };
     switch (Retention.refusal(retention, trees, sha256, hashes.size())) {
       case (?problem) return #err(#invalid problem);
       case null {};
     };
     let number = append(old.manifest, old.totals, parent, note, caller);
     hold(number, sha256, hashes, now());
-    if (indexed != sha256) show(sha256, treeOf(old.manifest.chunks));
+    switch tree {
+      case (?tree) show(sha256, tree);
+      case null {};
+    };
     await* tidy();
     #ok number;
   };
+
+  func notHeld(number : Nat64) : PublishError = #invalid("release " # Nat64.toText(number) # " is not held (any more)");
 
   /// Why nothing can be published now with these, or null.
   func refusal(parent : ?Hash, note : Text) : ?PublishError {

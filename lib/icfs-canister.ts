@@ -71,6 +71,15 @@ export interface IcfsCanister {
 /** What `missing` takes at once (canister/main.mo). */
 export const MAX_HASHES_ASKED = 10_000;
 
+/** The status by update call: all of the subnet says so, where a query is one node's word. Owners may ask so, as of 2026. */
+export function certifiedStatus(agent: HttpAgent, canisterId: Principal): Promise<CanisterStatus> {
+  const candid: IDL.InterfaceFactory = (types) => {
+    const [, { retTypes }] = icfsInterface(types)._fields.find(([name]) => name === "status")!;
+    return types.IDL.Service({ status: types.IDL.Func([], retTypes, []) });
+  };
+  return actorOf<Pick<IcfsCanister, "status">>(candid, { agent, canisterId }).status();
+}
+
 export function icfsCanister(agent: HttpAgent, canisterId: Principal): IcfsCanister {
   return actorOf<IcfsCanister>(icfsInterface, { agent, canisterId });
 }

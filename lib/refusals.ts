@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "./errors.ts";
-import { RejectError } from "./ic/call-errors.ts";
+import { isTransient, RejectError } from "./ic/call-errors.ts";
 import { defaultIdentityFile } from "./ic/identity.ts";
 import { limitText } from "./units.ts";
 
@@ -39,9 +39,15 @@ export async function explained<T>(
     if (isRefusedSender(error)) {
       throw refusedSender(caller, canister, { what, by });
     }
-    throw new UserError(
-      refusalToRead(error, caller, canister) ?? `the canister did not ${what}: ${inUnits(messageOf(error))}`,
-    );
+    const refusal = refusalToRead(error, caller, canister);
+    if (refusal !== undefined) throw new UserError(refusal);
+    // What owners do is one call, whose answer alone may be lost. (Publications find out what has become of them.)
+    if (by === "owner" && isTransient(error) && !(error instanceof RejectError)) {
+      throw new UserError(
+        `no answer says whether the canister did ${what} (${messageOf(error)}): run the command again, to do it twice does no harm`,
+      );
+    }
+    throw new UserError(`the canister did not ${what}: ${inUnits(messageOf(error))}`);
   }
 }
 
@@ -73,7 +79,7 @@ export function refusalToRead(error: unknown, caller: Principal, canister: Princ
 
 /** The canister counts in bytes: `107_374_182_400 bytes` is 100 GiB. */
 function inUnits(message: string): string {
-  return message.replace(/\d[\d_]{6,} bytes/g, (bytes) =>
+  return message.replace(/(?<![\d_])\d[\d_]{6,40} bytes/g, (bytes) =>
     limitText(Number.parseInt(bytes.replaceAll("_", ""), 10)),
   );
 }

@@ -1,7 +1,7 @@
 /**
  * Checks a release as its readers would, all of it: every chunk, every file's own hash, what the header says of them;
  * then, if asked to, a directory or a mount beside it. Nothing ends at the first thing that is wrong, so that all of it
- * is known in the end.
+ * is known in the end, up to a thousand files.
  */
 import { FileReader } from "./cache/file-reader.ts";
 import { messageOf } from "./errors.ts";
@@ -21,7 +21,10 @@ export function totalsProblems(claimed: Totals, tree: Tree): string[] {
     .map((name) => `the header says ${name}: ${claimed[name]}, and the manifest has ${actual[name]}`);
 }
 
-/** What is wrong with a tree's files, by path. */
+/** Of files: each is asked for three times, and there may be 100,000. */
+const MOST_WRONG = 1000;
+
+/** What is wrong with a tree's files, by path, up to MOST_WRONG of them. */
 export async function fileProblems(tree: Tree, chunks: Chunks, progress: Progress): Promise<string[]> {
   const problems: string[] = [];
   const files = filesOf(tree);
@@ -32,9 +35,11 @@ export async function fileProblems(tree: Tree, chunks: Chunks, progress: Progres
       for await (const bytes of reader.read(i)) progress.add(bytes.length);
     } catch (error) {
       problems.push(`${path}: ${messageOf(error)}`);
-      if (isWrong(error)) continue;
+      const wrong = isWrong(error);
+      if (wrong && problems.length < MOST_WRONG) continue;
       const left = files.length - i - 1;
-      if (left > 0) problems.push(`the network does not answer: ${left} more files were not checked`);
+      const why = wrong ? `${MOST_WRONG} files are wrong` : "the network does not answer";
+      if (left > 0) problems.push(`${why}: ${left} more files were not checked`);
       break;
     }
   }

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { AnonymousIdentity, HttpAgent } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
-import { HttpStatusError, RejectError } from "../lib/ic/call-errors.ts";
+import { FormatError, messageOf } from "../lib/errors.ts";
+import { HttpStatusError, NoAnswerError, RejectError, SignatureError } from "../lib/ic/call-errors.ts";
 import { explained, isRefusedReader, isRefusedSender, REFUSALS, refusalToRead } from "../lib/refusals.ts";
 
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "./support/icfs.ts";
@@ -70,4 +71,22 @@ t.test("a quota is said in units that people read", async (t) => {
     const error: Error = await refused(`over quota: the canister stores at most ${bytes}`).catch((e) => e);
     t.equal(message.exec(error.message)?.[1], text);
   }
+});
+
+t.test("who has no answer that counts does not say that nothing was done", async (t) => {
+  const agent = HttpAgent.createSync({ host: "http://127.0.0.1:1", identity: new AnonymousIdentity() });
+  const told = (error: Error, by: "owner" | "publisher") =>
+    explained(Promise.reject(error), agent, canister, { what: "grant roles", by }).catch(messageOf);
+  const unknown = /^no answer says whether the canister did grant roles \(.*\): run the command again/;
+  for (const error of [
+    new NoAnswerError("the connection was closed"),
+    new FormatError("the answer certifies another call"),
+    new SignatureError("another one's"),
+    new HttpStatusError(502, "HTTP status 502"),
+  ]) {
+    t.match(await told(error, "owner"), unknown, error.name);
+    t.match(await told(error, "publisher"), /^the canister did not grant roles/);
+  }
+  for (const error of [trapped("there are 1000 roles already"), new HttpStatusError(413, "too large")])
+    t.match(await told(error, "owner"), /^the canister did not grant roles/, error.name);
 });

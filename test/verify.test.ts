@@ -12,6 +12,7 @@ import { type Chunk, Tree } from "../lib/tree/tree.ts";
 import { fileProblems, mountProblems, totalsProblems } from "../lib/verify.ts";
 import { bytesOf, chunked, writeTree } from "./publish/trees.ts";
 import { temporaryDirectory } from "./support/icfs.ts";
+import { file } from "./support/manifests.ts";
 
 const silent: Progress = { start: () => {}, add: () => {}, stop: () => {} };
 
@@ -65,6 +66,29 @@ t.test("all files that are wrong are named; without a network, how many were not
     "b: no answer",
     "the network does not answer: 2 more files were not checked",
   ]);
+});
+
+t.test("of many files that are wrong a thousand are asked for", async (t) => {
+  const sha256 = (i: number) => Buffer.alloc(32, i);
+  const tree = Tree.of(
+    {
+      chunks: Array.from({ length: 1200 }, (_, i) => ({ sha256: sha256(i), size: 1 })),
+      entries: Array.from({ length: 1200 }, (_, i) => {
+        const path = String(i).padStart(4, "0");
+        return file(path, [{ chunk: i, offset: 0, length: 1 }], 1);
+      }),
+    },
+    0n,
+  );
+  let asked = 0;
+  const get = async () => {
+    asked += 1;
+    throw new VerificationError("other bytes");
+  };
+  const problems = await fileProblems(tree, { get, prefetch: () => {} }, silent);
+  t.equal(asked, 1000);
+  t.equal(problems.length, 1001);
+  t.equal(problems.at(-1), "1000 files are wrong: 200 more files were not checked");
 });
 
 t.test("whatever a header says wrongly of its files is named", async (t) => {

@@ -9,8 +9,12 @@ import { letOthers } from "../steps.ts";
 import { hexOf } from "../tree/hash.ts";
 import type { Chunk, Chunks, TreeFile } from "../tree/tree.ts";
 
-/** Of a file that is cut very small, between two pauses: a millisecond or two. Without them its reader would let nobody else go on. */
+/**
+ * Extents, or files, between two pauses, and bytes: a millisecond or two. Without pauses a reader would let nobody else go on where
+ * all is here: in a file that is cut very small, or has a chunk many times, and in many files that share one.
+ */
 const EXTENTS_PER_STEP = 1000;
+const BYTES_PER_STEP = 1024 * 1024;
 
 /** A file's chunks are those that the manifest names, and the file is not: the release was made wrongly. */
 export class WrongFileError extends FormatError {}
@@ -28,6 +32,8 @@ export class FileReader {
   /** What was wrong with a chunk: a pack of many files is not asked for again for each of them. */
   readonly #bad = new Map<number, unknown>();
   #reached = -1;
+  /** Since the last pause, of all files. */
+  #step = { extents: 0, bytes: 0 };
 
   /**
    * @param files in the order in which they will be read
@@ -64,13 +70,14 @@ export class FileReader {
   async *read(index: number): AsyncGenerator<Buffer, void, undefined> {
     const file = this.#files[index]!;
     const { extents, sha256 } = file;
+    await this.#pause(0);
     const hash = createHash("sha256");
     let held: Buffer | undefined;
     while (this.#starts.length <= index && this.#goOn());
     let position = this.#starts[index]!;
     for (const [i, { chunk, offset, length }] of extents.entries()) {
       if (i > 0 && chunk !== extents[i - 1]!.chunk) position += 1;
-      if (i % EXTENTS_PER_STEP === EXTENTS_PER_STEP - 1) await letOthers();
+      await this.#pause(length);
       const whole = this.#chunk(chunk);
       this.#askAhead(position);
       const bytes = (await whole).subarray(offset, offset + length);
@@ -87,6 +94,16 @@ export class FileReader {
     }
     file.checked = true;
     if (held !== undefined) yield held;
+  }
+
+  /** Lets others go on, now and then. @param bytes that are about to be hashed */
+  async #pause(bytes: number): Promise<void> {
+    const step = this.#step;
+    step.extents += 1;
+    step.bytes += bytes;
+    if (step.extents < EXTENTS_PER_STEP && step.bytes < BYTES_PER_STEP) return;
+    this.#step = { extents: 0, bytes: 0 };
+    await letOthers();
   }
 
   async #chunk(chunk: number): Promise<Buffer> {

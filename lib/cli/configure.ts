@@ -1,7 +1,8 @@
 /** icfs configure: how much a canister stores, what it holds, and whether anybody may read it. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { Settings } from "../icfs-canister.ts";
+import { type CanisterStatus, certifiedStatus, type Settings } from "../icfs-canister.ts";
 import { jsonLine } from "../log.ts";
+import { isRefusedSender } from "../refusals.ts";
 import { limitText, parseBytes } from "../units.ts";
 import { reader, signer } from "./calls.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
@@ -62,9 +63,12 @@ async function configure(canisterId: string, options: ConfigureOptions): Promise
   ].some((value) => value !== undefined);
   const changesReaders = options.private ?? options.public ?? false;
   const connect = changesSettings || changesReaders ? signer : reader;
-  const { canister, explained } = await connect(canisterId, options);
+  const { agent, address, canister, explained } = await connect(canisterId, options);
   const deed = { what: "change the settings", by: "owner" } as const;
-  const status = await explained(canister.status(), { what: "tell its settings", by: "reader" });
+  const ask = () => canister.status();
+  // What is left as it is gets written back: one node alone must not say what that was.
+  const asked = changesSettings ? certifiedStatus(agent, address.canister).catch(unlessOld(ask)) : ask();
+  const status = await explained(asked, { what: "tell its settings", by: "reader" });
   const settings = changed(status.settings, options);
   // First, so that what is to be hidden is, whatever becomes of the rest.
   if (changesReaders) await explained(canister.restrict(options.private === true), deed);
@@ -77,6 +81,14 @@ async function configure(canisterId: string, options: ConfigureOptions): Promise
     holdDays: Number(settings.hold_nanoseconds) / NANOSECONDS_A_DAY,
   };
   console.log(options.json ? jsonLine(result) : describe(result));
+}
+
+/** Asks as `ask` does where a canister takes no such call: it is of an older version, or the caller is no owner. */
+function unlessOld(ask: () => Promise<CanisterStatus>): (error: unknown) => Promise<CanisterStatus> {
+  return (error) => {
+    if (!isRefusedSender(error)) throw error;
+    return ask();
+  };
 }
 
 function changed(settings: Settings, { quota, unpublishedQuota, holdNewest, holdDays }: Changes): Settings {

@@ -33,6 +33,12 @@ const WASM = packageFile("build/icfs.wasm");
 /** How a network refuses an upgrade to a program with other data: Motoko's own word, and that for programs without its kind of memory. */
 const IS_OTHER = /Memory-incompatible|enhanced orthogonal persistence/i;
 
+/** How Motoko refuses an upgrade while the canister waits for a message of its own: a large release is being checked, for seconds. */
+const IS_CHECKING = /outstanding message callbacks/;
+const CHECKING_ATTEMPTS = 15;
+const CHECKING_FIRST_PAUSE_MS = 1000;
+const CHECKING_LONGEST_PAUSE_MS = 4000;
+
 /** Candid of (null : opt InitArgs): whoever installs owns. */
 const INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");
 
@@ -188,17 +194,31 @@ async function install(
   const management = managementCanister(agent, canister);
   const { module_hash } = await management.canister_status({ canister_id: canister });
   const empty = module_hash.length === 0;
-  const installed = management.install_code({
-    // Motoko's enhanced orthogonal persistence: an upgrade keeps the main memory.
-    mode: empty
-      ? { install: null }
-      : { upgrade: [{ wasm_memory_persistence: [{ keep: null }], skip_pre_upgrade: [] }] },
-    canister_id: canister,
-    wasm_module: wasm,
-    arg: INSTALL_ARGUMENTS,
-    sender_canister_version: [],
-  });
+  const isChecking = (error: unknown) => error instanceof RejectError && IS_CHECKING.test(error.message);
+  const installed = retrying(
+    () =>
+      management.install_code({
+        // Motoko's enhanced orthogonal persistence: an upgrade keeps the main memory.
+        mode: empty
+          ? { install: null }
+          : { upgrade: [{ wasm_memory_persistence: [{ keep: null }], skip_pre_upgrade: [] }] },
+        canister_id: canister,
+        wasm_module: wasm,
+        arg: INSTALL_ARGUMENTS,
+        sender_canister_version: [],
+      }),
+    {
+      firstPause: CHECKING_FIRST_PAUSE_MS,
+      longestPause: CHECKING_LONGEST_PAUSE_MS,
+      again: (error, attempts) => isChecking(error) && attempts < CHECKING_ATTEMPTS,
+    },
+  );
   await installed.catch((error) => {
+    if (isChecking(error)) {
+      throw new UserError(
+        `cannot deploy: ${canister} checks large releases, one after the other: deploy again when they are made, or revoke who makes them (\`icfs roles ${canister}\`)`,
+      );
+    }
     if (empty || !(error instanceof RejectError) || !IS_OTHER.test(error.message)) throw error;
     throw new UserError(
       `cannot deploy: this Wasm is no newer version of what runs in ${canister}, and cannot take over what is stored there (${messageOf(error)}). Nothing has changed: deploy it to another canister, or reinstall that one with icp or dfx, which loses all that is in it`,

@@ -4,7 +4,6 @@
  */
 import { Principal } from "@icp-sdk/core/principal";
 import { Command } from "commander";
-import type { CanisterStatus } from "../icfs-canister.ts";
 import { jsonLine, oneLine } from "../log.ts";
 import { patientReader } from "../publish/patience.ts";
 import { ancestors } from "../source/icfs/chain.ts";
@@ -54,12 +53,21 @@ async function releases(canisterId: string, options: ReleasesOptions): Promise<v
   const source = patientReader(openReader(address, REQUEST_TIMEOUT_MS));
   const head = await openHead(address, source);
   const status = await explained(canister.status(), { what: "tell its status", by: "reader" });
-  const list = [releaseOf(head, status)];
-  for await (const ancestor of ancestors(head, source)) list.push(releaseOf(ancestor, status));
+  // There may be a hundred thousand of each.
+  const known = { newest: status.newest, held: new Set(status.held), kept: new Set(status.kept) };
+  const list = [releaseOf(head, known)];
+  for await (const ancestor of ancestors(head, source)) list.push(releaseOf(ancestor, known));
   console.log(options.json ? jsonLine({ releases: list }) : list.map(describe).join("\n"));
 }
 
-function releaseOf({ header, hash }: VerifiedHeader, status: CanisterStatus): Release {
+/** What a canister's status says of its releases. */
+interface Known {
+  readonly newest: bigint;
+  readonly held: ReadonlySet<bigint>;
+  readonly kept: ReadonlySet<bigint>;
+}
+
+function releaseOf({ header, hash }: VerifiedHeader, status: Known): Release {
   const { number, publishedAt, publisher, totals, note } = header;
   return {
     release: number,
@@ -73,10 +81,10 @@ function releaseOf({ header, hash }: VerifiedHeader, status: CanisterStatus): Re
   };
 }
 
-function stateOf(number: bigint, { newest, held, kept }: CanisterStatus): State {
-  if (kept.includes(number)) return "kept";
+function stateOf(number: bigint, { newest, held, kept }: Known): State {
+  if (kept.has(number)) return "kept";
   // The status may be from just before the newest release.
-  return number >= newest || held.includes(number) ? "held" : "dropped";
+  return number >= newest || held.has(number) ? "held" : "dropped";
 }
 
 function describe({ release, header, state, publishedAt, publisher, files, bytes, note }: Release): string {

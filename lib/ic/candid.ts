@@ -150,7 +150,8 @@ const VARIANT = -21;
 
 /** The replies that are read have a dozen types. */
 const MOST_TYPES = 1000;
-const MOST_FIELDS = 10_000;
+/** Of all of them together: @dfinity/candid takes time by the square of that. */
+const MOST_FIELDS = 2000;
 const MOST_ARGUMENTS = 10;
 /** No list that is read has more, and each may be an object. */
 const MOST_ELEMENTS = 100_001;
@@ -173,6 +174,8 @@ class Decoder {
   readonly #bytes: Buffer;
   #at = 0;
   readonly #types: TableType[] = [];
+  /** Of all types together. */
+  #fields = 0;
   /** How many values that take no bytes of their own may still come. */
   #free: number;
   /** How many values there were, and may be by now. */
@@ -254,10 +257,11 @@ class Decoder {
     if (code === OPT) return { kind: "opt", of: this.#reference() };
     if (code === VEC) return { kind: "vec", of: this.#reference() };
     if (code !== RECORD && code !== VARIANT) throw new FormatError(`the reply has a type ${code}`);
-    const fields = Array.from(
-      { length: this.#count(MOST_FIELDS, "fields") },
-      () => [this.#unsigned(), this.#reference()] as const,
-    );
+    const count = this.#count(MOST_FIELDS, "fields");
+    this.#fields += count;
+    if (this.#fields > MOST_FIELDS)
+      throw new FormatError(`the reply has types of more than ${MOST_FIELDS} fields`);
+    const fields = Array.from({ length: count }, () => [this.#unsigned(), this.#reference()] as const);
     return { kind: code === RECORD ? "record" : "variant", fields };
   }
 

@@ -150,6 +150,7 @@ function replyIn(item: CallItem, canister: Principal, method: string): Uint8Arra
     const message = item("reject_message")?.toString() ?? "";
     throw rejection(canister, method, item("reject_code")?.[0] ?? 0, message, item("error_code")?.toString());
   }
+  if (status === "") throw new FormatError("the answer certifies nothing of this call: it is another one's");
   const reply = item("reply");
   if (status !== "replied" || reply === undefined) throw new FormatError("the certificate has no reply");
   return reply;

@@ -10,7 +10,7 @@ import { patiently } from "./patience.ts";
 /** Bytes of chunks in one `put`: as many as the largest chunk has, so that all calls are alike. The IC takes 2 MiB. */
 const MAX_PUT_BYTES = MAX_CHUNK_BYTES;
 
-/** Those of `chunks` that the canister has not got. */
+/** Those of `chunks` that the canister has not got. @throws UserError when its answer is none; or what a call throws */
 export async function missingChunks(
   canister: Pick<IcfsCanister, "missing">,
   chunks: readonly UploadChunk[],
@@ -19,7 +19,16 @@ export async function missingChunks(
   for (let start = 0; start < chunks.length; start += MAX_HASHES_ASKED) {
     const page = chunks.slice(start, start + MAX_HASHES_ASKED);
     const indexes = await patiently(() => canister.missing(page.map(({ sha256 }) => sha256)));
-    for (const index of indexes) missing.push(page[index]!);
+    // A node may say anything: each once, and only what was asked about.
+    for (const index of new Set(indexes)) {
+      const chunk = page[index];
+      if (chunk === undefined) {
+        throw new UserError(
+          `the canister says that it has not got chunk ${index}, of ${page.length} it was asked about: ask another node, by publishing again`,
+        );
+      }
+      missing.push(chunk);
+    }
   }
   return missing;
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import t from "tap";
 import { FileReader } from "../../lib/cache/file-reader.ts";
 import type { FileEntry } from "../../lib/tree/manifest.ts";
-import type { Chunk, Chunks } from "../../lib/tree/tree.ts";
+import type { Chunk, Chunks, TreeFile } from "../../lib/tree/tree.ts";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
@@ -108,25 +108,55 @@ t.test("a bad chunk fails every file in it, is asked for once, and the others ar
   t.same(ahead, ["fine"]);
 });
 
-t.test("a file that is cut very small lets others go on while it is read", async (t) => {
-  const { table, chunks } = chunksOf(["x"]);
-  const extents = 20_000;
-  const file = fileOf(
-    "x".repeat(extents),
-    Array.from({ length: extents }, () => [0, 0, 1]),
-  );
-  let turns = 0;
-  let over = false;
-  const turn = () => {
-    turns += 1;
-    if (!over) setImmediate(turn);
+t.test("others go on while much is read that is here already", async (t) => {
+  const mebibyte = "x".repeat(1024 * 1024);
+  const small = chunksOf(["x"]);
+  const large = chunksOf([mebibyte]);
+  const whole = fileOf(mebibyte, [[0, 0, mebibyte.length]]);
+  const cases: Record<string, [typeof small, TreeFile[], leastTurns: number]> = {
+    "a file that is cut very small": [
+      small,
+      [
+        fileOf(
+          "x".repeat(6_000),
+          Array.from({ length: 6_000 }, () => [0, 0, 1]),
+        ),
+      ],
+      5,
+    ],
+    "a file that has one chunk many times": [
+      large,
+      [
+        fileOf(
+          mebibyte.repeat(20),
+          Array.from({ length: 20 }, () => [0, 0, mebibyte.length]),
+        ),
+      ],
+      15,
+    ],
+    "many files of one chunk": [large, Array.from({ length: 20 }, () => whole), 15],
+    "very many small ones": [small, Array.from({ length: 6_000 }, () => fileOf("x", [[0, 0, 1]])), 5],
+    "and empty ones": [small, Array.from({ length: 6_000 }, () => fileOf("", [])), 5],
   };
-  setImmediate(turn);
-  let bytes = 0;
-  for await (const piece of new FileReader([file], table, chunks).read(0)) bytes += piece.length;
-  over = true;
-  t.equal(bytes, extents);
-  t.ok(turns >= 10, `they had ${turns} turns`);
+  for (const [name, [{ table, chunks }, files, least]] of Object.entries(cases)) {
+    let turns = 0;
+    let over = false;
+    const turn = () => {
+      turns += 1;
+      if (!over) setImmediate(turn);
+    };
+    setImmediate(turn);
+    let bytes = 0;
+    const reader = new FileReader(files, table, chunks);
+    for (const i of files.keys()) for await (const piece of reader.read(i)) bytes += piece.length;
+    over = true;
+    t.equal(
+      bytes,
+      files.reduce((sum, { size }) => sum + size, 0),
+      name,
+    );
+    t.ok(turns >= least, `they had ${turns} turns`);
+  }
 });
 
 t.test("of later files nothing is looked at but what comes next", async (t) => {

@@ -8,7 +8,7 @@ import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
 import { actorOf } from "../../lib/ic/actor.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
-import { type IcfsCanister, icfsCanister } from "../../lib/icfs-canister.ts";
+import { certifiedStatus, type IcfsCanister, icfsCanister } from "../../lib/icfs-canister.ts";
 import { compiled } from "../support/compiled.ts";
 import { ICFS_WASM, sha256, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
 
@@ -43,7 +43,7 @@ t.test("strangers may read, and nothing else", async (t) => {
     t.strictSame([...(await stranger.missing([]))], [], `${who} may ask`);
   }
   const { network, id } = canister;
-  const queries = ["release", "chunk", "headers", "missing", "status", "roles_granted", "listing", "get"];
+  const queries = ["release", "chunk", "headers", "missing", "roles_granted", "listing", "get"];
   queries.push("no_such_method");
   for (const method of queries) {
     const { response } = await network.agent.call(id, {
@@ -57,6 +57,14 @@ t.test("strangers may read, and nothing else", async (t) => {
       `${method} as an update is not taken, even from the owner`,
     );
   }
+});
+
+t.test("the status is told by update call as well, to owners", async (t) => {
+  const { network, id, owner } = await startIcfsCanister(t);
+  const { settings } = await owner.status();
+  t.match((await certifiedStatus(network.agent, id)).settings, settings);
+  const stranger = network.agentFor(Ed25519KeyIdentity.generate());
+  t.match(await failure(certifiedStatus(stranger, id)), NOT_TAKEN);
 });
 
 t.test("a publisher publishes and owns nothing; revoked, it does neither", async (t) => {

@@ -7,6 +7,8 @@ import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
 import { type CanisterStatus, type IcfsCanister, icfsCanister } from "../../lib/icfs-canister.ts";
 import { withQuickPut } from "../../lib/publish/quick-put.ts";
+import type { Manifest } from "../../lib/tree/manifest.ts";
+import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import {
   ICFS_WASM,
@@ -104,4 +106,45 @@ t.test("220,000 loose chunks are due at once", { timeout: 600_000 }, async (t) =
     t.equal(now.region_bytes - now.hole_bytes, now.chunk_bytes, "holes and chunks are all there is");
     t.equal(await publishTree(canister, "two"), 2n);
   });
+});
+
+t.test("a rollback to a large tree takes several messages, and is of one time all the same", async (t) => {
+  const canister = await startIcfsCanister(t);
+  const { owner, source } = canister;
+  const large: Manifest = {
+    chunks: [],
+    entries: Array.from({ length: 18_000 }, (_, i) => {
+      return { kind: "directory", path: String(i).padStart(250, "0"), modified: 0n };
+    }),
+  };
+  t.ok(Buffer.concat(encodeManifest(large)).length > 4 * 1024 * 1024);
+  t.strictSame(await canister.publish(large), { ok: 1n });
+  t.equal(await publishTree(canister, "two"), 2n);
+  const parent: [Uint8Array] = [(await source.head())!.hash];
+  const back = () => owner.rollback({ to: 1n, parent, note: "" });
+  const both = await Promise.all([back(), back()]);
+  t.strictSame(
+    both.filter((result) => "ok" in result),
+    [{ ok: 3n }],
+    "one of two at once",
+  );
+  const [refused] = both.filter((result) => "err" in result);
+  t.ok(
+    "conflict" in refused!.err ||
+      /another large release is being checked/.test(String(Object.values(refused!.err))),
+  );
+  t.equal((await source.head())!.header.number, 3);
+  t.strictSame(await source.manifest((await source.head())!.header), large);
+  t.equal(await publishTree(canister, "four"), 4n);
+  const other = treeOf({ a: "five" });
+  const manifest = (await owner.put([...other.chunks, Buffer.concat(encodeManifest(other.manifest))])).slice(
+    -1,
+  );
+  const on: [Uint8Array] = [(await source.head())!.hash];
+  const race = await Promise.all([
+    owner.rollback({ to: 1n, parent: on, note: "" }),
+    owner.publish({ manifest, parent: on, note: "" }),
+  ]);
+  t.equal(race.filter((result) => "ok" in result).length, 1, "a rollback, or what is published meanwhile");
+  t.equal((await source.head())!.header.number, 5);
 });

@@ -31,6 +31,7 @@ function answering(reply: Uint8Array): Methods {
 }
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
+const byte = (value: number) => value.toString(16).padStart(2, "0");
 /** An unsigned LEB128 of so many bytes. */
 const longNumber = (bytes: number) => Buffer.concat([Buffer.alloc(bytes - 1, 0xff), Buffer.from([1])]);
 
@@ -68,6 +69,19 @@ t.test("replies that cost a decoder seconds are refused before it gets them", as
       ...Array.from({ length: 3 }, () => Buffer.concat([hex("a08d06"), Buffer.alloc(100_000)])),
     ]),
     "a record that holds itself": hex("4449444c 01 6c01 0000 01 00"),
+    "30,000 fields of records that nothing is of": Buffer.concat([
+      hex("4449444c 64"),
+      // 100 records of 300 fields, each a null.
+      ...Array.from({ length: 100 }, () =>
+        Buffer.concat([
+          hex("6c ac02"),
+          ...Array.from({ length: 300 }, (_, i) =>
+            hex(i < 128 ? byte(i) : `${byte((i & 127) | 128)}${byte(i >> 7)}`),
+          ).flatMap((field) => [field, hex("7f")]),
+        ]),
+      ),
+      hex("00"),
+    ]),
     "more than a megabyte": Buffer.concat([hex("4449444c 01 6d7b 01 00 80897a"), Buffer.alloc(2_000_000)]),
     "no Candid": hex("00"),
     "half a status": hex(status),

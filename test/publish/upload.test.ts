@@ -6,7 +6,7 @@ import { UserError } from "../../lib/errors.ts";
 import { HttpStatusError } from "../../lib/ic/call-errors.ts";
 import type { IcfsCanister } from "../../lib/icfs-canister.ts";
 import type { UploadChunk } from "../../lib/publish/chunker.ts";
-import { uploadChunks } from "../../lib/publish/upload.ts";
+import { missingChunks, uploadChunks } from "../../lib/publish/upload.ts";
 import { stopClock } from "../support/clock.ts";
 import { bytesOf } from "./trees.ts";
 
@@ -40,6 +40,16 @@ function canisterOf(answer: (before: number) => void, moment = 5) {
   };
   return { seen, canister: { put } as unknown as IcfsCanister };
 }
+
+t.test("what is missing is sent once, whatever a node says", async (t) => {
+  const chunks = chunksOf(3);
+  const saying = (...indexes: number[]) => ({ missing: async () => Uint32Array.from(indexes) });
+  t.strictSame(await missingChunks(saying(0, 2, 0, 2, 2), chunks), [chunks[0], chunks[2]]);
+  await t.rejects(missingChunks(saying(0, 3), chunks), {
+    name: "UserError",
+    message: /has not got chunk 3, of 3 it was asked about/,
+  });
+});
 
 t.test("more at once while they go well, to a limit", async (t) => {
   const { seen, canister } = canisterOf(() => {});

@@ -8,6 +8,11 @@ import type { ReleaseReader, VerifiedHeader } from "./release-reader.ts";
 
 /** How many headers are asked for at once. */
 const HEADERS_PAGE = 1000;
+/**
+ * A page that has fewer has so many bytes at least: the canister fills a megabyte. A gateway that gives a header a page would have
+ * somebody wait for ten thousand answers.
+ */
+const LEAST_PAGE_BYTES = 500_000;
 
 /**
  * The releases below `head`, newest first, down to release `last`. They are fetched in pages as the caller goes on.
@@ -22,7 +27,8 @@ export async function* ancestors(
   let { parent } = head.header;
   let number = head.header.number - 1;
   while (number >= last) {
-    const headers = await reader.headers(number, Math.min(HEADERS_PAGE, number - last + 1));
+    const wanted = Math.min(HEADERS_PAGE, number - last + 1);
+    const headers = await reader.headers(number, wanted);
     if (headers.length === 0)
       throw new VerificationError(`the canister does not give release ${number}'s header`);
     for (const bytes of headers) {
@@ -36,6 +42,11 @@ export async function* ancestors(
       yield { header, hash };
       ({ parent } = header);
       number -= 1;
+    }
+    if (headers.length < wanted && headers.reduce((sum, { length }) => sum + length, 0) < LEAST_PAGE_BYTES) {
+      throw new VerificationError(
+        `whoever answers gives only ${headers.length} of the ${wanted} headers asked for at once: to walk down the chain so would be too many requests`,
+      );
     }
   }
 }

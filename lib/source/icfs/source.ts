@@ -1,5 +1,6 @@
 /** The icfs canister as a source: what is served is certified, and not from before what this host has accepted. */
 import { FormatError } from "../../errors.ts";
+import { inSteps } from "../../steps.ts";
 import { hexOf } from "../../tree/hash.ts";
 import type { Header } from "../../tree/header.ts";
 import type { ChunkReference } from "../../tree/manifest.ts";
@@ -78,7 +79,7 @@ export class IcfsSource implements Source {
   async evidence({ proven }: IcfsRelease): Promise<Buffer | undefined> {
     const { proof, headers } = proven.evidence;
     if (headers === undefined) return undefined;
-    return Buffer.from(JSON.stringify({ proof: base64(proof), headers: headers.map(base64) }));
+    return inSteps(encoding(proof, headers));
   }
 
   async restore(evidence: Buffer): Promise<IcfsRelease> {
@@ -90,6 +91,25 @@ export class IcfsSource implements Source {
   piecesOf({ header }: IcfsRelease): string[] {
     return header.manifest.chunks.map(hexOf);
   }
+}
+
+/** Bytes of headers between two pauses: a millisecond or two. There may be 16 MiB of them. */
+const BYTES_PER_STEP = 256 * 1024;
+
+/** As decode() reads it: JSON. */
+function* encoding(proof: Uint8Array, headers: readonly Uint8Array[]): Generator<void, Buffer> {
+  const parts = [`{"proof":"${base64(proof)}","headers":[`];
+  let bytes = 0;
+  for (const [i, header] of headers.entries()) {
+    parts.push(`${i === 0 ? "" : ","}"${base64(header)}"`);
+    bytes += header.length;
+    if (bytes < BYTES_PER_STEP) continue;
+    bytes = 0;
+    yield;
+  }
+  parts.push("]}");
+  yield;
+  return Buffer.from(parts.join(""), "latin1");
 }
 
 function decode(bytes: Buffer): Evidence {

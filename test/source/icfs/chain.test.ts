@@ -33,11 +33,13 @@ async function walk(...args: Parameters<typeof ancestors>): Promise<number[]> {
 
 const down = (from: number, to: number) => Array.from({ length: from - to + 1 }, (_, i) => from - i);
 
-t.test("down to release 1, in as many pages as the source likes", async (t) => {
+t.test("down to release 1, a page at a time", async (t) => {
   const chain = encodeChain(2500);
   const head = verified(chain.at(-1)!);
   t.strictSame(await walk(head, sourceOf(chain)), down(2499, 1));
-  t.strictSame(await walk(head, sourceOf(chain, 333)), down(2499, 1));
+  // Half a megabyte is a page that is full.
+  const large = encodeChain(900, "x".repeat(1024));
+  t.strictSame(await walk(verified(large.at(-1)!), sourceOf(large, 450)), down(899, 1));
   t.strictSame(await walk(verified(chain[0]!), sourceOf([])), [], "nothing is below release 1");
   const newest = sourceOf(chain);
   for await (const { header, hash } of ancestors(head, newest)) {
@@ -82,4 +84,14 @@ t.test("a chain that breaks is refused where it does", async (t) => {
   await t.rejects(walk(verified(onGarbage), sourceOf([...chain.slice(0, 3), garbage])), {
     name: "FormatError",
   });
+});
+
+t.test("who gives few headers at a time is not asked for ever", async (t) => {
+  const chain = encodeChain(2500);
+  const source = sourceOf(chain, 333);
+  await t.rejects(walk(verified(chain.at(-1)!), source), {
+    name: "VerificationError",
+    message: /gives only 333 of the 1000 headers asked for at once: .*would be too many requests/,
+  });
+  t.equal(source.asked.length, 1);
 });

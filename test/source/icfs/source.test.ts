@@ -88,3 +88,20 @@ t.test("headers that are too many are read, and not held or kept", async (t) => 
   await canister.source.newest();
   t.match(canister, { given: 999 }, "it is proved all the same, once");
 });
+
+t.test("megabytes of headers are made evidence a little at a time", async (t) => {
+  const canister = canisterOf(encodeChain(4000, "x".repeat(1000)));
+  const release = await canister.source.newest();
+  let isMade = false;
+  let turns = 0;
+  const look = () => {
+    turns += 1;
+    if (!isMade) setImmediate(look);
+  };
+  setImmediate(look);
+  const evidence = await canister.source.evidence(release);
+  isMade = true;
+  t.ok(turns >= 10, `others had ${turns} turns meanwhile`);
+  const other = canisterOf(canister.chain);
+  t.ok((await other.source.restore(evidence!)).hash.equals(release.hash), "and proves the release");
+});
