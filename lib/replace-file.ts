@@ -63,9 +63,12 @@ function unlessUnsupported(error: NodeJS.ErrnoException): void {
   if (!NOT_SUPPORTED.has(error.code ?? "")) throw error;
 }
 
-/** Whether a file of that name, last written to then (milliseconds since 1970), was left by a process that was killed. */
+/**
+ * Whether a file of that name, last written to then (milliseconds since 1970), was left by a process that was killed. A time in the
+ * future is of a clock that was wrong.
+ */
 export function isAbandoned(name: string, written: number): boolean {
-  return name.endsWith(UNFINISHED) && Date.now() - written > ABANDONED_MS;
+  return name.endsWith(UNFINISHED) && Math.abs(Date.now() - written) > ABANDONED_MS;
 }
 
 /** Removes what killed processes have left in a directory, judged by age alone: a writer may be in another container. Never rejects. */

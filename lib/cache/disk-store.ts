@@ -37,7 +37,7 @@ export interface DiskStatistics {
 
 /** Chunks, and what is kept beside them, are smaller by far; a file that has grown is damaged. */
 const MOST_FILE_BYTES = 32 * 1024 * 1024;
-/** A file's mtime says when it was last used. A read updates it only when it is older than this. */
+/** A file's mtime says when it was last used. A read updates it only when it is of another time than this, past or future. */
 const TOUCH_MS = 60_000;
 /** To make a file in a directory that others take away as soon as it is empty. */
 const MOST_ATTEMPTS = 5;
@@ -97,7 +97,7 @@ export class DiskStore {
     try {
       const kept = await readKept(path, MOST_FILE_BYTES);
       bytes = kept.bytes;
-      if (Date.now() - kept.status.mtimeMs > TOUCH_MS) touch(path);
+      if (Math.abs(Date.now() - kept.status.mtimeMs) > TOUCH_MS) touch(path);
     } catch (error) {
       if (isAbsent(error)) return undefined;
       return this.#damaged(key, messageOf(error));

@@ -1,7 +1,7 @@
 /** The disk store: whatever happens to its files, what it gives out has the right hash. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { chmod, mkdir, readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -311,6 +311,89 @@ t.test(
     t.same(await readdir(join(directory, "pins")), []);
   },
 );
+
+/** The clock of this process is set, and time goes on as ever. @param by milliseconds */
+function setClock(t: Test, by: number): void {
+  const { now } = Date;
+  Date.now = () => now() + by;
+  t.teardown(() => {
+    Date.now = now;
+  });
+}
+
+const DAY_MS = 24 * 3600 * 1000;
+
+t.test("pins of other containers, when a clock was or is wrong", async (t) => {
+  const { directory } = await open(t);
+  const path = join(directory, "pins/1-2-3-trees");
+  await mkdir(join(directory, "pins"));
+  const write = async (ahead: number) => {
+    await writeFile(path, Buffer.from(chunk().key, "hex"));
+    await utimes(path, new Date(Date.now() + ahead), new Date(Date.now() + ahead));
+  };
+  const read = async () => {
+    const pins = new Pins(directory);
+    const found = await pins.read();
+    await pins.close();
+    return found.length;
+  };
+  await write(3600_000);
+  t.equal(await read(), 0, "what was heard of in the future is silent");
+  t.equal((await readdir(join(directory, "pins"))).length, 1);
+  await write(2 * DAY_MS);
+  t.equal(await read(), 0);
+  t.same(await readdir(join(directory, "pins")), [], "and does not stay for ever");
+
+  for (const by of [2 * DAY_MS, -2 * DAY_MS, 3600_000]) {
+    await t.test(`the clock jumps by ${by / 3600_000} h`, async (t) => {
+      await write(0);
+      const pins = new Pins(directory);
+      t.teardown(() => pins.close());
+      setClock(t, by);
+      t.equal((await pins.read()).length, 1, "all are given the time for another heartbeat");
+      t.equal((await pins.read()).length, 1);
+    });
+  }
+});
+
+t.test("a pin that somebody has taken away is written again by the next heartbeat", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const clock = stopClock(t);
+  const pins = new Pins(directory);
+  t.teardown(() => pins.close());
+  const [first, second] = [chunk().key, chunk().key];
+  await pins.pin("trees", [first]);
+  await pins.pin("more", [second]);
+  await pins.pin("trees", [second, first]);
+  await pins.unpin("more");
+  await rm(join(directory, "pins"), { recursive: true });
+  await clock.pass(30_000);
+  while ((await pins.read()).length === 0) await clock.pass(1);
+  t.match(await pins.read(), [{ name: "trees", keys: new Set([first, second]) }]);
+});
+
+t.test("what was used while the clock was years ahead does not outlast what is used now", async (t) => {
+  const { store, directory, pathOf } = await open(t, 60 * KiB);
+  const [future, read] = [chunk(), chunk()];
+  for (const { key, bytes } of [future, read]) {
+    await store.write(key, bytes);
+    await utimes(pathOf(key), new Date("2100-01-01"), new Date("2100-01-01"));
+  }
+  t.ok(await store.read(read.key));
+  await eventually(async () => (await stat(pathOf(read.key))).mtimeMs <= Date.now());
+  for (let i = 0; i < 2; i++) {
+    const { key, bytes } = chunk();
+    await store.write(key, bytes);
+    t.ok(await store.has(key), "there is room");
+  }
+  t.notOk(await store.has(future.key));
+  t.ok(await store.has(read.key), "what was read since is of now");
+  const abandoned = `${pathOf(read.key)}.00.new`;
+  await writeFile(abandoned, "half of it");
+  await utimes(abandoned, new Date("2100-01-01"), new Date("2100-01-01"));
+  await stored(directory);
+  t.notOk((await readdir(directory, { recursive: true })).some((name) => name.endsWith(".new")));
+});
 
 t.test("where it cannot be known what mounts need, nothing is evicted", async (t) => {
   // Of three chunks with their directories, in blocks of 4 KiB.
