@@ -21,12 +21,18 @@ const LONGEST_PAUSE_MS = 100;
 /**
  * Does the work while nobody else has the lock, and returns what it does.
  *
- * @param file stands for the lock, is made if it is missing, and stays empty. Its directory must be there
+ * @param file as of takeLock()
  * @param patience milliseconds
  * @throws UserError when somebody else has it for so long, or the file is something else; Error when it cannot be had; whatever the work does
  */
 export async function withLock<T>(file: string, work: () => Promise<T>, patience = PATIENCE_MS): Promise<T> {
-  const lock = await take(file, patience);
+  const lock = await takeLock(file, patience);
+  if (lock === undefined) {
+    const has = patience === 0 ? `has ${file} locked` : `has had ${file} locked for ${patience / 1000} s`;
+    throw new UserError(
+      `another process ${has}: end it if it hangs or is stopped. Where nobody has, its file system has no locks: choose a directory on another`,
+    );
+  }
   try {
     return await work();
   } finally {
@@ -34,7 +40,17 @@ export async function withLock<T>(file: string, work: () => Promise<T>, patience
   }
 }
 
-async function take(file: string, patience: number): Promise<DatabaseSync> {
+/** Keeps others out until it is closed, or this process has ended. */
+export type Lock = Pick<DatabaseSync, "close" | "isOpen">;
+
+/**
+ * The lock, for as long as somebody likes; undefined when somebody else has it for so long.
+ *
+ * @param file stands for the lock, is made if it is missing, and stays empty. Its directory must be there
+ * @param patience milliseconds
+ * @throws UserError when the file is something else; Error when it cannot be had
+ */
+export async function takeLock(file: string, patience: number): Promise<Lock | undefined> {
   const { DatabaseSync } = await import("node:sqlite");
   const until = performance.now() + patience;
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
@@ -55,11 +71,7 @@ async function take(file: string, patience: number): Promise<DatabaseSync> {
         throw new UserError(`${file}, which stands for a lock and should be empty, is damaged: remove it`);
       if (errcode !== SQLITE_BUSY) throw new Error(`${file} cannot be locked: ${message}`, { cause: error });
     }
-    if (performance.now() >= until) {
-      throw new UserError(
-        `another process has had ${file} locked for ${patience / 1000} s: end it if it hangs or is stopped. Where nobody has, its file system has no locks: choose a directory on another`,
-      );
-    }
+    if (performance.now() >= until) return undefined;
     await sleep(pause * (0.5 + Math.random()));
   }
 }
