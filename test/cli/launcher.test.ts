@@ -1,5 +1,6 @@
 /** bin/icfs: where it is started from, and with which Node. */
-import { chmod, chown, cp, lchown, mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, chown, cp, lchown, mkdir, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import t from "tap";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
@@ -99,13 +100,45 @@ t.test("what Node has compiled is run: not from a directory that another user ha
   const asNobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", join(installed, "bin/icfs")];
   const compiled = join(directory, "icfs-node");
   const taken = async () => (await run("setpriv", asNobody, { env })).stdout.trim();
-  t.equal(await taken(), compiled, "it is not there yet");
-  await mkdir(compiled);
+  t.equal(await taken(), "", "it is not there, and cannot be made");
+  await mkdir(compiled, { mode: 0o700 });
   t.equal(await taken(), "");
   await chown(compiled, 65534, 65534);
   t.equal(await taken(), compiled, "this user's");
   await rm(compiled, { recursive: true });
+  for (const relative of ["", ".", "cache"]) {
+    const { stdout } = await run("setpriv", asNobody, { env: { ...env, XDG_CACHE_HOME: relative } });
+    t.equal(stdout, "\n", `a relative path, "${relative}", and no home`);
+  }
   await symlink(directory, compiled);
   await lchown(compiled, 65534, 65534);
   t.equal(await taken(), "", "a link");
+  await rm(compiled);
+  await writeFile(compiled, "");
+  await chown(compiled, 65534, 65534);
+  t.equal(await taken(), "", "a file");
+  t.ok(existsSync(compiled));
+  await rm(compiled);
+
+  // As Node leaves it with a umask of 002 or 000: what is below may be others' work.
+  await chmod(directory, 0o777);
+  for (const umask of ["0", "2", "22", "77"]) {
+    const { stdout } = await run("sh", ["-c", `umask ${umask} && exec setpriv "$@"`, "sh", ...asNobody], {
+      env,
+    });
+    t.equal(stdout.trim(), compiled, `made with a umask of ${umask}`);
+    t.equal((await stat(compiled)).mode & 0o7777, 0o700);
+    for (const mode of [0o755, 0o775, 0o777, 0o2770]) {
+      await mkdir(join(compiled, "v24"));
+      await chown(join(compiled, "v24"), 65534, 65534);
+      await chmod(compiled, mode);
+      t.equal(await taken(), compiled);
+      t.equal((await stat(compiled)).mode & 0o7777, 0o700, `others could come in (${mode.toString(8)})`);
+      t.same(await readdir(compiled), [], "it begins anew");
+    }
+    await mkdir(join(compiled, "v24"));
+    t.equal(await taken(), compiled);
+    t.same(await readdir(compiled), ["v24"], "what is its own stays");
+    await rm(compiled, { recursive: true });
+  }
 });
