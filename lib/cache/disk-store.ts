@@ -12,6 +12,7 @@
  * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
+import { lstatSync } from "node:fs";
 import { rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeDirectory } from "../directories.ts";
@@ -191,7 +192,11 @@ export class DiskStore {
         isLocked = true;
         const before = await this.readBlob(name);
         if (before !== undefined && !(await replaces(before))) return;
-        await replaceFile(join(directory, name), bytes);
+        const path = join(directory, name);
+        // No file takes a directory's place.
+        if (before === undefined && lstatSync(path, { throwIfNoEntry: false })?.isDirectory())
+          await rm(path, { recursive: true });
+        await replaceFile(path, bytes);
         await syncDirectory(directory);
       };
       await withLock(`${directory}.lock`, work, began < this.#lockedUntil ? 0 : LOCK_PATIENCE_MS);

@@ -3,14 +3,14 @@
  * nobody else can read.
  */
 import { createPrivateKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
-import { existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { SignIdentity } from "@icp-sdk/core/agent";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Secp256k1KeyIdentity } from "@icp-sdk/core/identity/secp256k1";
 import { configDirectory, makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
-import { isSubstituted } from "../kept-file.ts";
+import { isSubstituted, readNamedSync } from "../kept-file.ts";
 import { syncDirectorySync, unfinishedNameOf } from "../replace-file.ts";
 
 /** Where the identity lies that publishing commands make for themselves. */
@@ -70,7 +70,7 @@ function readPrivately(file: string): string {
       );
     }
     if (status.size > MOST_BYTES) throw new UserError(`${file} holds no private key: it is too large`);
-    const pem = readFileSync(file, "utf8");
+    const pem = readNamedSync(file, MOST_BYTES).toString();
     // Not of any other file: its mode may be what it has to be.
     if (/PRIVATE KEY-----/.test(pem) && (status.mode & 0o077) !== 0) {
       throw new UserError(`${file} can be read by others than its owner: run \`chmod 600 ${file}\``);
