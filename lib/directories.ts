@@ -73,6 +73,24 @@ function makeOne(path: string, mode: number | undefined): boolean {
   }
 }
 
+/**
+ * Makes a directory in one of this user's own, if need be, and makes sure that it is there and not elsewhere: whoever else may write in the
+ * one above, as containers that share it, could have a link there to any directory of this host.
+ *
+ * @throws Error; UserError when it is a link
+ */
+export function makeInside(path: string): boolean {
+  const isNew = makeDirectory(path, 0o700);
+  if (isLink(path))
+    throw new UserError(`${path} is a symbolic link: remove it (the directory above may be one)`);
+  return isNew;
+}
+
+/** Whether a symbolic link has that name. */
+export function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
 function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }

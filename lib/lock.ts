@@ -3,9 +3,10 @@
  * locks. The system releases them when a process ends, however it ends, so a lock is never stale. They also exclude other holders
  * within the same process.
  */
-import { accessSync, constants, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, lstatSync, writeFileSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { UserError } from "./errors.ts";
 
 /** SQLite's result code of who finds a lock taken. */
@@ -53,13 +54,17 @@ export type Lock = Pick<DatabaseSync, "close" | "isOpen">;
 export async function takeLock(file: string, patience: number): Promise<Lock | undefined> {
   const { DatabaseSync } = await import("node:sqlite");
   const until = performance.now() + patience;
+  const existing = pathToFileURL(file);
+  // It is never SQLite that makes it.
+  existing.search = "?mode=rw";
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     // SQLite would not say what is wrong with the file. Node must not open it to find out: closing it would release this process's lock.
-    const status = statSync(file, { throwIfNoEntry: false });
-    if (status === undefined) writeFileSync(file, "", { mode: 0o600, flag: "a" });
+    // A link would have a file made, or locked, wherever it leads.
+    const status = lstatSync(file, { throwIfNoEntry: false });
+    if (status === undefined) makeEmpty(file);
     else if (!status.isFile()) throw new UserError(`${file}, which stands for a lock, is no file: remove it`);
     else accessSync(file, constants.R_OK | constants.W_OK);
-    const lock = new DatabaseSync(file);
+    const lock = new DatabaseSync(existing);
     try {
       // Nothing is ever written to it, and no second file is needed.
       lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
@@ -73,5 +78,14 @@ export async function takeLock(file: string, patience: number): Promise<Lock | u
     }
     if (performance.now() >= until) return undefined;
     await sleep(pause * (0.5 + Math.random()));
+  }
+}
+
+function makeEmpty(file: string): void {
+  try {
+    writeFileSync(file, "", { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    // Another process was quicker.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }

@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, type Stats } from "node:fs";
 import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { isLink } from "./directories.ts";
 
 /** What a file is called until it is whole. */
 const UNFINISHED = ".new";
@@ -73,6 +74,8 @@ export function isAbandoned(name: string, written: number): boolean {
 
 /** Removes what killed processes have left in a directory, judged by age alone: a writer may be in another container. Never rejects. */
 export async function removeAbandoned(directory: string): Promise<void> {
+  // What a link leads to may be anybody's.
+  if (isLink(directory)) return;
   for (const name of await readdir(directory).catch(() => [])) {
     const path = join(directory, name);
     const status = name.endsWith(UNFINISHED) ? await stat(path).catch(() => undefined) : undefined;

@@ -46,8 +46,9 @@ t.test("where there can be none, it is said why", async (t) => {
       message: /garbage, which stands for a lock and should be empty, is damaged: remove it$/,
     },
   );
-  for (const program of ["mkfifo", "mkdir", "ln -s /dev/zero"]) {
-    const path = join(directory, program.split(" ")[0]!);
+  const elsewhere = join(directory, "elsewhere");
+  for (const program of ["mkfifo", "mkdir", "ln -s /dev/zero", `ln -sf ${elsewhere}`]) {
+    const path = join(directory, program.split(" ").slice(0, 2).join("").replaceAll("/", "-"));
     execFileSync("sh", ["-c", `${program} "$1"`, "sh", path]);
     await t.rejects(
       withLock(path, async () => t.fail("not without it")),

@@ -11,6 +11,7 @@ import { type Stats, statfsSync } from "node:fs";
 import { readdir, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pLimit from "p-limit";
+import { isLink } from "../directories.ts";
 import { isAbandoned } from "../replace-file.ts";
 import type { Pins } from "./pins.ts";
 
@@ -203,7 +204,10 @@ async function listOf(
   tidy: boolean,
 ): Promise<{ chunks: StoredChunk[]; directory: number }> {
   const chunks: StoredChunk[] = [];
-  for (const name of await readdir(directory).catch(() => [])) {
+  // What a link leads to is not ours to count, and to clear away.
+  const names =
+    isLink(directory) || isLink(dirname(directory)) ? [] : await readdir(directory).catch(() => []);
+  for (const name of names) {
     const path = join(directory, name);
     const status = await stat(path).catch(() => undefined);
     if (status === undefined) continue;

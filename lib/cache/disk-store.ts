@@ -13,9 +13,9 @@
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
 import { lstatSync } from "node:fs";
-import { rm, stat, utimes } from "node:fs/promises";
+import { lutimes, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { makeDirectory } from "../directories.ts";
+import { makeInside } from "../directories.ts";
 import { isAbsent, messageOf } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
 import { withLock } from "../lock.ts";
@@ -187,7 +187,7 @@ export class DiskStore {
     const began = performance.now();
     let isLocked = false;
     try {
-      makeDirectory(directory, 0o700);
+      makeInside(directory);
       const work = async () => {
         isLocked = true;
         const before = await this.readBlob(name);
@@ -227,7 +227,8 @@ export class DiskStore {
     let taken = 0;
     for (let attempt = 1; ; attempt++) {
       const directory = dirname(path);
-      if (makeDirectory(directory, 0o700)) taken += takenBy(await stat(directory));
+      makeInside(dirname(directory));
+      if (makeInside(directory)) taken += takenBy(await stat(directory));
       try {
         return taken + takenBy(await replaceFile(path, bytes));
       } catch (error) {
@@ -256,5 +257,5 @@ export class DiskStore {
 
 function touch(path: string): void {
   const now = new Date();
-  utimes(path, now, now).catch(() => {});
+  lutimes(path, now, now).catch(() => {});
 }

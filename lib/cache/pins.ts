@@ -4,9 +4,9 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
-import { readdir, rm, stat, utimes } from "node:fs/promises";
+import { lutimes, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { makeDirectory } from "../directories.ts";
+import { isLink, makeInside } from "../directories.ts";
 import { isAbsent, UserError } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
 import { isAbandoned, replaceFile } from "../replace-file.ts";
@@ -64,7 +64,7 @@ export class Pins {
     // An empty file is what a broken disk may leave.
     if (content.length === 0) return this.unpin(name);
     const file = this.#fileOf(name);
-    makeDirectory(this.#directory, 0o700);
+    makeInside(this.#directory);
     this.#own.set(file, content);
     await replaceFile(file, content);
   }
@@ -78,6 +78,7 @@ export class Pins {
   /** What live processes have pinned. @throws Error when that cannot be known: then nothing may be evicted */
   async read(): Promise<Pin[]> {
     const pins: Pin[] = [];
+    if (isLink(this.#directory)) throw new UserError(`${this.#directory} is a symbolic link: remove it`);
     const isPatient = this.#isPatient();
     for (const file of await namesIn(this.#directory)) {
       const path = join(this.#directory, file);
@@ -113,7 +114,7 @@ export class Pins {
   #beat(): void {
     const now = new Date();
     for (const file of this.#own.keys()) {
-      utimes(file, now, now)
+      lutimes(file, now, now)
         .catch((error) => (isAbsent(error) ? this.#again(file) : undefined))
         // The next one may do better.
         .catch(() => {});
@@ -122,7 +123,7 @@ export class Pins {
 
   /** Writes a pin that has been taken away: by somebody whose clock was a day ahead, say. It may be changed meanwhile, and given up. */
   async #again(file: string): Promise<void> {
-    makeDirectory(this.#directory, 0o700);
+    makeInside(this.#directory);
     for (let content = this.#own.get(file); content !== undefined; ) {
       await replaceFile(file, content);
       const now = this.#own.get(file);

@@ -1,8 +1,20 @@
 /** The disk store: whatever happens to its files, what it gives out has the right hash. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { chmod, mkdir, readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import {
+  chmod,
+  lutimes,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -12,6 +24,7 @@ import { DiskStore, openDiskStore } from "../../lib/cache/disk-store.ts";
 import { Pins } from "../../lib/cache/pins.ts";
 import { withLock } from "../../lib/lock.ts";
 import { createLog } from "../../lib/log.ts";
+import { removeAbandoned } from "../../lib/replace-file.ts";
 import { stopClock } from "../support/clock.ts";
 import { runInContainer } from "../support/containers.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
@@ -248,6 +261,41 @@ t.test("a small file, or a pin, that is something else by now is not waited for"
     t.same(await store.readBlob("name"), Buffer.from("second"));
     await t.rejects(pins.read(), { message: /is no file|is damaged/ }, "nothing may be evicted");
   }
+});
+
+t.test("links that a neighbour has put into the cache lead nowhere", async (t) => {
+  const { key, bytes } = chunk();
+  for (const name of ["chunks", `chunks/${key.slice(0, 2)}`, "proofs", "pins", "proofs.lock"]) {
+    const { store, directory } = await open(t, 60 * KiB);
+    const victim = await temporaryDirectory(t);
+    const old = join(victim, "of-the-victim.new");
+    await writeFile(old, "");
+    await writeFile(join(victim, key), "of the victim");
+    for (const file of [old, join(victim, key)]) await utimes(file, 1, 1);
+    await mkdir(dirname(join(directory, name)), { recursive: true });
+    await symlink(name === "proofs.lock" ? join(victim, "made") : victim, join(directory, name));
+    const before = await readdir(victim);
+    await store.write(key, bytes);
+    await store.writeBlob("name", bytes);
+    await store.pin("trees", [key]);
+    openDiskStore(directory, 60 * KiB, createLog("error")).close();
+    for (let i = 0; i < 6; i++) await store.write(chunk().key, chunk().bytes);
+    await removeAbandoned(join(directory, "proofs"));
+    await stored(directory);
+    await new Pins(directory).read().catch(() => {});
+    t.same(await readdir(victim), before, `${name}: nothing is written there, and nothing taken away`);
+    t.equal((await stat(old)).mtimeMs, 1000, "or touched");
+    t.equal((await stat(join(victim, key))).mtimeMs, 1000);
+  }
+  const { store, pathOf } = await open(t);
+  const victim = join(await temporaryDirectory(t), "file");
+  await writeFile(victim, bytes);
+  await utimes(victim, 1, 1);
+  await mkdir(dirname(pathOf(key)), { recursive: true });
+  await symlink(victim, pathOf(key));
+  t.same(await store.read(key), bytes);
+  await lutimes(pathOf(key), 2, 2);
+  t.equal((await stat(victim)).mtimeMs, 1000, "a use is noted at the link");
 });
 
 t.test("a lock that somebody else has for ever is waited for once", async (t) => {
