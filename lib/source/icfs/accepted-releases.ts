@@ -11,7 +11,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Principal } from "@icp-sdk/core/principal";
-import { isLink, makeDirectory, makeItOwn, mustBeOwn, stateDirectory } from "../../directories.ts";
+import { makeDirectory, makeItOwn, mustBeOwn, stateDirectory } from "../../directories.ts";
 import { isAbsent, messageOf, UserError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate.ts";
 import { readKeptSync } from "../../kept-file.ts";
@@ -50,9 +50,6 @@ function mustBeOurs(): void {
   try {
     makeItOwn(dirname(directory()), SET_ANOTHER);
     mustBeOwn(directory(), SET_ANOTHER);
-    // Whoever shares the one above could have made it.
-    if (isLink(directory()))
-      throw new UserError(`${directory()} is a symbolic link: remove it, or ${SET_ANOTHER}`);
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw new UserError(`cannot read what was accepted before: ${messageOf(error)}; ${SET_ANOTHER}`);
