@@ -1,7 +1,7 @@
 /** Where a user's or the host's files are, by the XDG Base Directory Specification (root's are the host's), and how they are made. */
 import { chmodSync, lstatSync, mkdirSync, type Stats, statSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { userInfo } from "node:os";
+import { dirname, isAbsolute, join } from "node:path";
 import { isAbsent, UserError } from "./errors.ts";
 
 /** For what can be had again. */
@@ -16,9 +16,33 @@ export function stateDirectory(host: string): string {
 
 /** @param variable wins, for root as well */
 function directory(variable: string, home: string, host: string): string {
+  const set = absolute(variable);
+  if (set !== undefined) return join(set, "icfs");
+  return process.getuid!() === 0 ? host : join(homeDirectory(), home, "icfs");
+}
+
+/** Where a user's configuration is. */
+export function configDirectory(): string {
+  return join(absolute("XDG_CONFIG_HOME") ?? join(homeDirectory(), ".config"), "icfs");
+}
+
+/** What a variable names; a path that is not absolute is as if it were not set, as the specification has it: a daemon changes its directory. */
+export function absolute(variable: string): string | undefined {
   const set = process.env[variable];
-  if (set) return join(set, "icfs");
-  return process.getuid!() === 0 ? host : join(homedir(), home, "icfs");
+  return set && isAbsolute(set) ? set : undefined;
+}
+
+/** What nobody has who has no home, as Debian calls it: a user of a container, say, who stands in no passwd(5). */
+const NO_HOME = "/nonexistent";
+
+function homeDirectory(): string {
+  const set = absolute("HOME");
+  if (set !== undefined) return set;
+  try {
+    return userInfo().homedir;
+  } catch {
+    return NO_HOME;
+  }
 }
 
 /**
@@ -47,6 +71,24 @@ function makeOne(path: string, mode: number | undefined): boolean {
     if (!isThere) throw error;
     return false;
   }
+}
+
+/**
+ * Makes a directory in one of this user's own, if need be, and makes sure that it is there and not elsewhere: whoever else may write in the
+ * one above, as containers that share it, could have a link there to any directory of this host.
+ *
+ * @throws Error; UserError when it is a link
+ */
+export function makeInside(path: string): boolean {
+  const isNew = makeDirectory(path, 0o700);
+  if (isLink(path))
+    throw new UserError(`${path} is a symbolic link: remove it (the directory above may be one)`);
+  return isNew;
+}
+
+/** Whether a symbolic link has that name. */
+export function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 }
 
 function isDirectory(path: string): boolean {

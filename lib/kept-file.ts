@@ -3,7 +3,7 @@
  * to a device without an end; a sparse file of any size. Anyone who shares the directory can put it there, and so can a damaged
  * disk.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 
 /** open() must not wait for a pipe's other end, or for a device. */
@@ -19,18 +19,62 @@ export async function readKept(path: string, most: number): Promise<{ bytes: Buf
   await using file: FileHandle = await open(path, FLAGS);
   const status = await file.stat();
   mustBeFile(path, status, most);
-  return { bytes: await file.readFile(), status };
+  // No more than it says: some in /proc say 0, and have no end. What icfs keeps does not grow. (And no pool: chunks stay in memory.)
+  const bytes = Buffer.allocUnsafeSlow(status.size);
+  let length = 0;
+  while (length < bytes.length) {
+    const { bytesRead } = await file.read(bytes, length, bytes.length - length, length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return { bytes: bytes.subarray(0, length), status };
 }
 
 /** readKept(), at once: for files of some bytes. */
 export function readKeptSync(path: string, most: number): Buffer {
   const descriptor = openSync(path, FLAGS);
   try {
-    mustBeFile(path, fstatSync(descriptor), most);
-    return readFileSync(descriptor);
+    const status = fstatSync(descriptor);
+    mustBeFile(path, status, most);
+    return readUpTo(descriptor, status.size);
   } finally {
     closeSync(descriptor);
   }
+}
+
+/**
+ * What a file has that somebody has named: a file, or a shell's `<(command)`, which is a pipe that somebody writes to. Other pipes may have
+ * nobody, and a device has no end.
+ *
+ * @param most bytes that it may have
+ * @throws Error with the system's code when it cannot be read; Error when it is something else, or larger
+ */
+export function readNamedSync(path: string, most: number): Buffer {
+  if (!isSubstituted(path, statSync(path))) return readKeptSync(path, most);
+  const descriptor = openSync(path, "r");
+  try {
+    const bytes = readUpTo(descriptor, most + 1);
+    if (bytes.length > most) throw new Error(`${path} has more than ${most} bytes`);
+    return bytes;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readUpTo(descriptor: number, most: number): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(most);
+  let length = 0;
+  while (length < most) {
+    const count = readSync(descriptor, bytes, length, most - length, null);
+    if (count === 0) break;
+    length += count;
+  }
+  return bytes.subarray(0, length);
+}
+
+/** Whether a path is what a shell puts in place of `<(command)`, or what is piped to this process. */
+export function isSubstituted(path: string, status: Stats): boolean {
+  return status.isFIFO() && /^\/(dev\/(fd\/|stdin$)|proc\/[^/]+\/fd\/)/.test(path);
 }
 
 function mustBeFile(path: string, status: Stats, most: number): void {

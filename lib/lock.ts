@@ -3,9 +3,10 @@
  * locks. The system releases them when a process ends, however it ends, so a lock is never stale. They also exclude other holders
  * within the same process.
  */
-import { accessSync, constants, statSync, writeFileSync } from "node:fs";
+import { accessSync, constants, lstatSync, writeFileSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { UserError } from "./errors.ts";
 
 /** SQLite's result code of who finds a lock taken. */
@@ -21,12 +22,18 @@ const LONGEST_PAUSE_MS = 100;
 /**
  * Does the work while nobody else has the lock, and returns what it does.
  *
- * @param file stands for the lock, is made if it is missing, and stays empty. Its directory must be there
+ * @param file as of takeLock()
  * @param patience milliseconds
  * @throws UserError when somebody else has it for so long, or the file is something else; Error when it cannot be had; whatever the work does
  */
 export async function withLock<T>(file: string, work: () => Promise<T>, patience = PATIENCE_MS): Promise<T> {
-  const lock = await take(file, patience);
+  const lock = await takeLock(file, patience);
+  if (lock === undefined) {
+    const has = patience === 0 ? `has ${file} locked` : `has had ${file} locked for ${patience / 1000} s`;
+    throw new UserError(
+      `another process ${has}: end it if it hangs or is stopped. Where nobody has, its file system has no locks: choose a directory on another`,
+    );
+  }
   try {
     return await work();
   } finally {
@@ -34,16 +41,30 @@ export async function withLock<T>(file: string, work: () => Promise<T>, patience
   }
 }
 
-async function take(file: string, patience: number): Promise<DatabaseSync> {
+/** Keeps others out until it is closed, or this process has ended. */
+export type Lock = Pick<DatabaseSync, "close" | "isOpen">;
+
+/**
+ * The lock, for as long as somebody likes; undefined when somebody else has it for so long.
+ *
+ * @param file stands for the lock, is made if it is missing, and stays empty. Its directory must be there
+ * @param patience milliseconds
+ * @throws UserError when the file is something else; Error when it cannot be had
+ */
+export async function takeLock(file: string, patience: number): Promise<Lock | undefined> {
   const { DatabaseSync } = await import("node:sqlite");
   const until = performance.now() + patience;
+  const existing = pathToFileURL(file);
+  // It is never SQLite that makes it.
+  existing.search = "?mode=rw";
   for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     // SQLite would not say what is wrong with the file. Node must not open it to find out: closing it would release this process's lock.
-    const status = statSync(file, { throwIfNoEntry: false });
-    if (status === undefined) writeFileSync(file, "", { mode: 0o600, flag: "a" });
+    // A link would have a file made, or locked, wherever it leads.
+    const status = lstatSync(file, { throwIfNoEntry: false });
+    if (status === undefined) makeEmpty(file);
     else if (!status.isFile()) throw new UserError(`${file}, which stands for a lock, is no file: remove it`);
     else accessSync(file, constants.R_OK | constants.W_OK);
-    const lock = new DatabaseSync(file);
+    const lock = new DatabaseSync(existing);
     try {
       // Nothing is ever written to it, and no second file is needed.
       lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
@@ -55,11 +76,16 @@ async function take(file: string, patience: number): Promise<DatabaseSync> {
         throw new UserError(`${file}, which stands for a lock and should be empty, is damaged: remove it`);
       if (errcode !== SQLITE_BUSY) throw new Error(`${file} cannot be locked: ${message}`, { cause: error });
     }
-    if (performance.now() >= until) {
-      throw new UserError(
-        `another process has had ${file} locked for ${patience / 1000} s: end it if it hangs or is stopped. Where nobody has, its file system has no locks: choose a directory on another`,
-      );
-    }
+    if (performance.now() >= until) return undefined;
     await sleep(pause * (0.5 + Math.random()));
+  }
+}
+
+function makeEmpty(file: string): void {
+  try {
+    writeFileSync(file, "", { mode: 0o600, flag: "wx" });
+  } catch (error) {
+    // Another process was quicker.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }

@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, type Stats } from "node:fs";
 import { open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { isLink } from "./directories.ts";
 
 /** What a file is called until it is whole. */
 const UNFINISHED = ".new";
@@ -63,13 +64,18 @@ function unlessUnsupported(error: NodeJS.ErrnoException): void {
   if (!NOT_SUPPORTED.has(error.code ?? "")) throw error;
 }
 
-/** Whether a file of that name, last written to then (milliseconds since 1970), was left by a process that was killed. */
+/**
+ * Whether a file of that name, last written to then (milliseconds since 1970), was left by a process that was killed. A time in the
+ * future is of a clock that was wrong.
+ */
 export function isAbandoned(name: string, written: number): boolean {
-  return name.endsWith(UNFINISHED) && Date.now() - written > ABANDONED_MS;
+  return name.endsWith(UNFINISHED) && Math.abs(Date.now() - written) > ABANDONED_MS;
 }
 
 /** Removes what killed processes have left in a directory, judged by age alone: a writer may be in another container. Never rejects. */
 export async function removeAbandoned(directory: string): Promise<void> {
+  // What a link leads to may be anybody's.
+  if (isLink(directory)) return;
   for (const name of await readdir(directory).catch(() => [])) {
     const path = join(directory, name);
     const status = name.endsWith(UNFINISHED) ? await stat(path).catch(() => undefined) : undefined;

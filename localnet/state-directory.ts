@@ -8,8 +8,8 @@
  */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { DatabaseSync } from "node:sqlite";
-import { makeDirectory } from "../lib/directories.ts";
+import { makeDirectory, makeOwnDirectory } from "../lib/directories.ts";
+import { type Lock, takeLock } from "../lib/lock.ts";
 import { CanisterStore, createStore, type KeptCanister } from "./canister-store.ts";
 import { type NetworkSecrets, newSecrets } from "./keys.ts";
 import { damaged, FILE_MODE, readSealed, replaceFile, UNFINISHED, writeSealed } from "./sealed-file.ts";
@@ -19,18 +19,16 @@ const FORMAT = 1;
 const MARK = /^icfs localnet state, format (\d+)\n$/;
 const LOCK = "lock";
 const PROCESS = "process";
-/** SQLite's result code of who finds a lock taken. */
-const SQLITE_BUSY = 5;
 /** What a start that was interrupted before it wrote the marker may have left. */
 const BEFORE_MARKER = new Set([LOCK, PROCESS, MARKER + UNFINISHED]);
 
 export class StateDirectory {
   readonly path: string;
   readonly secrets: NetworkSecrets;
-  readonly #lock: DatabaseSync;
+  readonly #lock: Lock;
   readonly #stores = new Set<CanisterStore>();
 
-  private constructor(path: string, lock: DatabaseSync) {
+  private constructor(path: string, lock: Lock) {
     this.path = path;
     this.#lock = lock;
     makeDirectory(this.#canisters, 0o700);
@@ -40,16 +38,17 @@ export class StateDirectory {
   /**
    * Opens a state directory, or makes one of an empty or new directory, for this process alone.
    *
+   * @throws UserError when it belongs to somebody else, whose keys a network of this user's would have
    * @throws Error when it is something else, in use, or damaged
    */
   static async open(path: string): Promise<StateDirectory> {
-    makeDirectory(path, 0o700);
+    makeOwnDirectory(path, "choose another with --state");
     const names = readdirSync(path);
     if (!names.includes(MARKER) && !names.every((name) => BEFORE_MARKER.has(name))) {
       throw new Error(`${path} is not empty, and not the state of a local network: it is left alone`);
     }
     if (names.includes(MARKER)) checkFormat(path);
-    const lock = await takeLock(path);
+    const lock = await lockOf(path);
     try {
       if (!names.includes(MARKER)) {
         replaceFile(join(path, MARKER), Buffer.from(`icfs localnet state, format ${FORMAT}\n`));
@@ -127,26 +126,16 @@ function checkFormat(path: string): void {
   }
 }
 
-/**
- * Node has no file locks, but SQLite takes some: the system frees them when the process ends, however it does, so that a
- * lock is never stale. The process's number is for people to read.
- */
-async function takeLock(path: string): Promise<DatabaseSync> {
-  const { DatabaseSync } = await import("node:sqlite");
+/** The process's number is for people to read. */
+async function lockOf(path: string): Promise<Lock> {
   const file = join(path, LOCK);
-  // Not opened when it is there: closing it would free the lock that another network in this process may have.
-  if (!existsSync(file)) writeFileSync(file, "", { mode: FILE_MODE });
-  const lock = new DatabaseSync(file);
-  try {
-    // Nothing is ever written to it, and no second file is needed.
-    lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
-  } catch (error) {
-    lock.close();
-    const { errcode, message } = error as Error & { readonly errcode?: number };
-    if (errcode !== SQLITE_BUSY) throw damaged(file, message);
+  const lock = await takeLock(file, 0).catch((error: Error) => {
+    throw damaged(file, error.message);
+  });
+  if (lock === undefined) {
     const holderFile = join(path, PROCESS);
     const holder = existsSync(holderFile) ? ` (process ${readFileSync(holderFile, "utf8").trim()})` : "";
-    throw new Error(`${path} is in use by another local network${holder}`, { cause: error });
+    throw new Error(`${path} is in use by another local network${holder}`);
   }
   writeFileSync(join(path, PROCESS), `${process.pid}\n`, { mode: FILE_MODE });
   return lock;

@@ -1,8 +1,15 @@
 /** Directories that are made where they are missing, and what is said where they cannot be: on a disk that is read-only, in /proc. */
 import { lchown, mkdir, stat, symlink, writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { makeDirectory, mustBeOwn } from "../lib/directories.ts";
+import {
+  cacheDirectory,
+  configDirectory,
+  makeDirectory,
+  mustBeOwn,
+  stateDirectory,
+} from "../lib/directories.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "./support/icfs.ts";
 
 t.test("it is made, with those above it", async (t) => {
@@ -74,4 +81,54 @@ t.test("a user may have put his own directory elsewhere, and linked to it; nobod
     name: "UserError",
     message: /link is a symbolic link, and others may have made it: choose another$/,
   });
+});
+
+t.test("where they are goes by absolute paths alone: a daemon changes its directory", async (t) => {
+  const NAMES = ["HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"];
+  const before = NAMES.map((name) => [name, process.env[name]] as const);
+  const { getuid } = process;
+  t.teardown(() => {
+    for (const [name, value] of before) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+    process.getuid = getuid;
+  });
+  const all = () => [cacheDirectory(), stateDirectory("/var/lib/icfs"), configDirectory()];
+  const set = (home: string | undefined, xdg: string | undefined) => {
+    for (const name of NAMES) {
+      const value = name === "HOME" ? home : xdg;
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  };
+  process.getuid = () => 12345;
+  const below = (home: string) => [
+    `${home}/.cache/icfs`,
+    `${home}/.local/state/icfs`,
+    `${home}/.config/icfs`,
+  ];
+  set("/home/somebody", undefined);
+  t.same(all(), below("/home/somebody"));
+  for (const relative of ["", ".", "state", "./state", "../x"]) {
+    set("/home/somebody", relative);
+    t.same(all(), below("/home/somebody"), `XDG_... of "${relative}" are as if they were not set`);
+    set(relative, undefined);
+    t.same(all(), below(userInfo().homedir), `a HOME of "${relative}" as well`);
+  }
+  set("/home/somebody", "/elsewhere");
+  t.same(all(), ["/elsewhere/icfs", "/elsewhere/icfs", "/elsewhere/icfs"]);
+});
+
+t.test("who stands in no passwd(5) and has no HOME is told what is wrong, and can do without", async (t) => {
+  const program = `import { cacheDirectory } from ${JSON.stringify(new URL("../lib/directories.ts", import.meta.url))};
+    process.setuid(12345);
+    console.log(cacheDirectory());`;
+  const { HOME: _, XDG_CACHE_HOME: __, NODE_OPTIONS: ___, ...env } = process.env;
+  const said = await run(
+    "/usr/bin/env",
+    ["-u", "NODE_OPTIONS", process.execPath, "--input-type=module", "-e", program],
+    { env },
+  );
+  t.match(said, { code: 0, stdout: "/nonexistent/.cache/icfs\n" });
 });

@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { withLock } from "../lib/lock.ts";
+import { takeLock, withLock } from "../lib/lock.ts";
 import { temporaryDirectory } from "./support/icfs.ts";
 
 const HOLDER = fileURLToPath(new URL("lock-holder.ts", import.meta.url));
@@ -46,8 +46,9 @@ t.test("where there can be none, it is said why", async (t) => {
       message: /garbage, which stands for a lock and should be empty, is damaged: remove it$/,
     },
   );
-  for (const program of ["mkfifo", "mkdir", "ln -s /dev/zero"]) {
-    const path = join(directory, program.split(" ")[0]!);
+  const elsewhere = join(directory, "elsewhere");
+  for (const program of ["mkfifo", "mkdir", "ln -s /dev/zero", `ln -sf ${elsewhere}`]) {
+    const path = join(directory, program.split(" ").slice(0, 2).join("").replaceAll("/", "-"));
     execFileSync("sh", ["-c", `${program} "$1"`, "sh", path]);
     await t.rejects(
       withLock(path, async () => t.fail("not without it")),
@@ -55,4 +56,19 @@ t.test("where there can be none, it is said why", async (t) => {
       program,
     );
   }
+});
+
+t.test("who does not wait is not told of seconds", async (t) => {
+  const file = join(await temporaryDirectory(t), "lock");
+  await withLock(file, async () => {
+    await t.rejects(
+      withLock(file, async () => t.fail("not without it"), 0),
+      { name: "UserError", message: /^another process has \S+lock locked: end it if it hangs/ },
+    );
+    t.equal(await takeLock(file, 0), undefined);
+  });
+  const lock = await takeLock(file, 0);
+  t.equal(await takeLock(file, 0), undefined, "until it is closed");
+  lock!.close();
+  (await takeLock(file, 0))!.close();
 });

@@ -15,6 +15,8 @@ const LONGEST_PAUSE_MS = 5000;
 export class Breaker {
   readonly #log: Log;
   #openSince: Date | undefined;
+  /** Of performance.now(): the clock may be set meanwhile. */
+  #opened = 0;
 
   constructor(log: Log) {
     this.#log = log;
@@ -40,6 +42,7 @@ export class Breaker {
   open(error: unknown, probe: () => Promise<unknown>): void {
     if (this.#openSince !== undefined) return;
     this.#openSince = new Date();
+    this.#opened = performance.now();
     this.#log.warn(
       `the network does not answer (${messageOf(error)}): what is not in the cache fails at once`,
     );
@@ -49,7 +52,7 @@ export class Breaker {
   /** Something that verifies has arrived. */
   close(): void {
     if (this.#openSince === undefined) return;
-    const seconds = (Date.now() - this.#openSince.getTime()) / 1000;
+    const seconds = (performance.now() - this.#opened) / 1000;
     this.#openSince = undefined;
     this.#log.info(`the network answers again, after ${seconds.toFixed(1)} s`);
   }

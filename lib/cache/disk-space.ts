@@ -11,6 +11,7 @@ import { type Stats, statfsSync } from "node:fs";
 import { readdir, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pLimit from "p-limit";
+import { isLink } from "../directories.ts";
 import { isAbandoned } from "../replace-file.ts";
 import type { Pins } from "./pins.ts";
 
@@ -21,7 +22,7 @@ export interface StoredChunk {
   readonly size: number;
   /** Bytes that the file system takes for it. */
   readonly taken: number;
-  /** When it was last used, in milliseconds since 1970. */
+  /** When it was last used, in milliseconds since 1970; 0: at a time that cannot be. */
   readonly used: number;
 }
 
@@ -45,6 +46,11 @@ const STAT_BLOCK_BYTES = 512;
 const USUAL_BLOCK_BYTES = 4096;
 /** What says that its blocks are larger (ZFS, NFS) means how much is best read at once. */
 const LARGEST_BLOCK_BYTES = 65_536;
+/**
+ * Milliseconds that a time of use may be ahead of this host's clock, as a file server's is that is not set well. What is further ahead
+ * was used while a clock was wrong: it would outlast all that is used from then on.
+ */
+const AHEAD_MS = 60 * 60 * 1000;
 /** Enough to hide a disk's latency, and few enough to leave Node's threads to readers. */
 const PARALLEL = 4;
 
@@ -198,17 +204,24 @@ async function listOf(
   tidy: boolean,
 ): Promise<{ chunks: StoredChunk[]; directory: number }> {
   const chunks: StoredChunk[] = [];
-  for (const name of await readdir(directory).catch(() => [])) {
+  // What a link leads to is not ours to count, and to clear away.
+  const names =
+    isLink(directory) || isLink(dirname(directory)) ? [] : await readdir(directory).catch(() => []);
+  for (const name of names) {
     const path = join(directory, name);
     const status = await stat(path).catch(() => undefined);
     if (status === undefined) continue;
     if (/^[0-9a-f]{64}$/.test(name)) {
-      chunks.push({ key: name, path, size: status.size, taken: takenBy(status), used: status.mtimeMs });
+      chunks.push({ key: name, path, size: status.size, taken: takenBy(status), used: timeOfUse(status) });
     } else if (tidy && isAbandoned(name, status.mtimeMs)) {
       await rm(path, { force: true }).catch(() => {});
     }
   }
   return { chunks, directory: await takenAt(directory) };
+}
+
+function timeOfUse({ mtimeMs }: Stats): number {
+  return mtimeMs > Date.now() + AHEAD_MS ? 0 : mtimeMs;
 }
 
 async function takenAt(path: string): Promise<number> {

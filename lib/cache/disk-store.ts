@@ -12,9 +12,10 @@
  * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
  * room: together they may be over the limit by what the others have written since (disk-space.ts).
  */
-import { rm, stat, utimes } from "node:fs/promises";
+import { lstatSync } from "node:fs";
+import { lutimes, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { makeDirectory } from "../directories.ts";
+import { makeInside } from "../directories.ts";
 import { isAbsent, messageOf } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
 import { withLock } from "../lock.ts";
@@ -37,7 +38,7 @@ export interface DiskStatistics {
 
 /** Chunks, and what is kept beside them, are smaller by far; a file that has grown is damaged. */
 const MOST_FILE_BYTES = 32 * 1024 * 1024;
-/** A file's mtime says when it was last used. A read updates it only when it is older than this. */
+/** A file's mtime says when it was last used. A read updates it only when it is of another time than this, past or future. */
 const TOUCH_MS = 60_000;
 /** To make a file in a directory that others take away as soon as it is empty. */
 const MOST_ATTEMPTS = 5;
@@ -97,7 +98,7 @@ export class DiskStore {
     try {
       const kept = await readKept(path, MOST_FILE_BYTES);
       bytes = kept.bytes;
-      if (Date.now() - kept.status.mtimeMs > TOUCH_MS) touch(path);
+      if (Math.abs(Date.now() - kept.status.mtimeMs) > TOUCH_MS) touch(path);
     } catch (error) {
       if (isAbsent(error)) return undefined;
       return this.#damaged(key, messageOf(error));
@@ -186,12 +187,16 @@ export class DiskStore {
     const began = performance.now();
     let isLocked = false;
     try {
-      makeDirectory(directory, 0o700);
+      makeInside(directory);
       const work = async () => {
         isLocked = true;
         const before = await this.readBlob(name);
         if (before !== undefined && !(await replaces(before))) return;
-        await replaceFile(join(directory, name), bytes);
+        const path = join(directory, name);
+        // No file takes a directory's place.
+        if (before === undefined && lstatSync(path, { throwIfNoEntry: false })?.isDirectory())
+          await rm(path, { recursive: true });
+        await replaceFile(path, bytes);
         await syncDirectory(directory);
       };
       await withLock(`${directory}.lock`, work, began < this.#lockedUntil ? 0 : LOCK_PATIENCE_MS);
@@ -222,7 +227,8 @@ export class DiskStore {
     let taken = 0;
     for (let attempt = 1; ; attempt++) {
       const directory = dirname(path);
-      if (makeDirectory(directory, 0o700)) taken += takenBy(await stat(directory));
+      makeInside(dirname(directory));
+      if (makeInside(directory)) taken += takenBy(await stat(directory));
       try {
         return taken + takenBy(await replaceFile(path, bytes));
       } catch (error) {
@@ -251,5 +257,5 @@ export class DiskStore {
 
 function touch(path: string): void {
   const now = new Date();
-  utimes(path, now, now).catch(() => {});
+  lutimes(path, now, now).catch(() => {});
 }

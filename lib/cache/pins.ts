@@ -4,9 +4,9 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
-import { readdir, rm, stat, utimes } from "node:fs/promises";
+import { lutimes, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { makeDirectory } from "../directories.ts";
+import { isLink, makeInside } from "../directories.ts";
 import { isAbsent, UserError } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
 import { isAbandoned, replaceFile } from "../replace-file.ts";
@@ -24,6 +24,8 @@ const SILENCE_MS = 120_000;
 
 /** What has been silent for so long does not come back (a process that was stopped, or its machine, does). */
 const FORGOTTEN_MS = 24 * 60 * 60 * 1000;
+/** More than a clock is set by in passing: others' heartbeats are then of another time than this process's. */
+const JUMP_MS = 10_000;
 
 /** Whether /proc shows this process's table of processes, and not that of whoever has started this container. */
 const SEES_OWN = linkOf("/proc/self") === String(process.pid);
@@ -42,8 +44,13 @@ export interface Pin {
 
 export class Pins {
   readonly #directory: string;
-  readonly #own = new Set<string>();
+  /** Files and what is in them: one that others have taken away is written again. */
+  readonly #own = new Map<string, Buffer>();
   readonly #heart: NodeJS.Timeout;
+  /** What performance.now() has to be added to for the clock's time, when it was last looked. */
+  #clock = clockOffset();
+  /** Until when (of performance.now()) nobody in another container counts as silent. */
+  #patientUntil = 0;
 
   /** @param directory of the cache */
   constructor(directory: string) {
@@ -57,9 +64,9 @@ export class Pins {
     // An empty file is what a broken disk may leave.
     if (content.length === 0) return this.unpin(name);
     const file = this.#fileOf(name);
-    makeDirectory(this.#directory, 0o700);
+    makeInside(this.#directory);
+    this.#own.set(file, content);
     await replaceFile(file, content);
-    this.#own.add(file);
   }
 
   async unpin(name: string): Promise<void> {
@@ -71,12 +78,14 @@ export class Pins {
   /** What live processes have pinned. @throws Error when that cannot be known: then nothing may be evicted */
   async read(): Promise<Pin[]> {
     const pins: Pin[] = [];
+    if (isLink(this.#directory)) throw new UserError(`${this.#directory} is a symbolic link: remove it`);
+    const isPatient = this.#isPatient();
     for (const file of await namesIn(this.#directory)) {
       const path = join(this.#directory, file);
       const written = (await stat(path).catch(() => undefined))?.mtimeMs;
       // Taken away meanwhile: it does not count.
       if (written === undefined) continue;
-      const state = stateOf(file, written);
+      const state = stateOf(file, written, isPatient);
       if (state === "gone") await rm(path, { force: true }).catch(() => {});
       if (state !== "alive") continue;
       const content = await contentOf(path);
@@ -99,17 +108,49 @@ export class Pins {
 
   async close(): Promise<void> {
     clearInterval(this.#heart);
-    for (const file of this.#own) await rm(file, { force: true }).catch(() => {});
+    for (const file of this.#own.keys()) await rm(file, { force: true }).catch(() => {});
   }
 
   #beat(): void {
     const now = new Date();
-    for (const file of this.#own) utimes(file, now, now).catch(() => {});
+    for (const file of this.#own.keys()) {
+      lutimes(file, now, now)
+        .catch((error) => (isAbsent(error) ? this.#again(file) : undefined))
+        // The next one may do better.
+        .catch(() => {});
+    }
+  }
+
+  /** Writes a pin that has been taken away: by somebody whose clock was a day ahead, say. It may be changed meanwhile, and given up. */
+  async #again(file: string): Promise<void> {
+    makeInside(this.#directory);
+    for (let content = this.#own.get(file); content !== undefined; ) {
+      await replaceFile(file, content);
+      const now = this.#own.get(file);
+      if (now === content) return;
+      content = now;
+    }
+    await rm(file, { force: true });
+  }
+
+  /**
+   * Whether the clock has jumped, or the host has slept, since a heartbeat's time: those of other containers are then of another
+   * time, until the next.
+   */
+  #isPatient(): boolean {
+    const clock = clockOffset();
+    if (Math.abs(clock - this.#clock) > JUMP_MS) this.#patientUntil = performance.now() + SILENCE_MS;
+    this.#clock = clock;
+    return performance.now() < this.#patientUntil;
   }
 
   #fileOf(name: string): string {
     return join(this.#directory, `${process.pid}-${startOf("self") ?? 0}-${NAMESPACE}-${name}`);
   }
+}
+
+function clockOffset(): number {
+  return Date.now() - performance.now();
 }
 
 /** Hashes one after the other. In steps: there may be a million. */
@@ -149,18 +190,20 @@ function partsOf(file: string): string[] | undefined {
 }
 
 /**
- * By its start a process is told from a later one with the same number; one of another container by its heartbeat.
+ * By its start a process is told from a later one with the same number; one of another container by its heartbeat. One of the
+ * future is no more to be believed than an old one: a clock has been wrong.
  *
  * @param written when its file was, or it was last heard of, in milliseconds since 1970
+ * @param isPatient whether heartbeats of other containers tell nothing at the moment
  */
-function stateOf(file: string, written: number): "alive" | "silent" | "gone" {
+function stateOf(file: string, written: number, isPatient: boolean): "alive" | "silent" | "gone" {
   const parts = partsOf(file);
   // Being written, unless its process was killed.
   if (parts === undefined) return isAbandoned(file, written) ? "gone" : "silent";
   const [pid, started, namespace] = parts;
   if (Number(namespace) === NAMESPACE && SEES_OWN) return startOf(pid!) === started ? "alive" : "gone";
-  const silence = Date.now() - written;
-  if (silence < SILENCE_MS) return "alive";
+  const silence = Math.abs(Date.now() - written);
+  if (isPatient || silence < SILENCE_MS) return "alive";
   return silence < FORGOTTEN_MS ? "silent" : "gone";
 }
 

@@ -9,7 +9,7 @@ import { UserError } from "../errors.ts";
 import { createLog, jsonLine } from "../log.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { sizeText } from "../units.ts";
-import { flag, option } from "./options.ts";
+import { flag, named, option } from "./options.ts";
 
 interface CacheOptions {
   readonly cacheDir: string;
@@ -27,7 +27,9 @@ export function cacheCommand(): Command {
     command.addCommand(
       new Command(name)
         .description(description)
-        .addOption(option("--cache-dir <dir>", "the cache").default(cacheDirectory()))
+        .addOption(
+          option("--cache-dir <dir>", "the cache").default(cacheDirectory()).argParser(named("a directory")),
+        )
         .addOption(flag("--json", `print one object: ${json}`))
         .action((options: CacheOptions) => {
           checkPrivate(options.cacheDir);

@@ -13,7 +13,7 @@ import { exitProcess } from "../process/exit.ts";
 import { parseRelease } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { DEFAULT_CACHE_SIZE } from "./mount-options.ts";
-import { flag, type NetworkOptions, option, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
+import { flag, type NetworkOptions, named, option, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
 
 interface DoctorOptions extends NetworkOptions {
   readonly cacheDir: string;
@@ -26,9 +26,13 @@ export function doctorCommand(): Command {
       "look whether this host can mount, read and serve, and say what to do where not; changes nothing; exit code 1 when something fails",
     )
     .argument("[canister]", `${RELEASE_ARGUMENT}; default: none is looked at`)
-    .argument("[mountpoint]", "where it is, or is to be; default: every icfs mount");
+    .argument("[mountpoint]", "where it is, or is to be; default: every icfs mount", named("a directory"));
   return withNetwork(command, "none, anonymous")
-    .addOption(option("--cache-dir <dir>", "where verified chunks are kept").default(cacheDirectory()))
+    .addOption(
+      option("--cache-dir <dir>", "where verified chunks are kept")
+        .default(cacheDirectory())
+        .argParser(named("a directory")),
+    )
     .addOption(flag("--json", "print an array of objects: check, level (ok, warn, fail), message, advice"))
     .action(doctor);
 }

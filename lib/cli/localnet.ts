@@ -4,7 +4,7 @@ import { startLocalNetwork } from "../../localnet/index.ts";
 import { makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { LOCAL_PORT } from "../ic/network.ts";
-import { option } from "./options.ts";
+import { named, option } from "./options.ts";
 
 interface LocalnetOptions {
   readonly port: number;
@@ -40,7 +40,11 @@ export function localnetCommand(): Command {
         .choices(["old", "new", "both"])
         .default("both"),
     )
-    .addOption(option("--state <dir>", "keep keys and canisters there, for the next start with it"))
+    .addOption(
+      option("--state <dir>", "keep keys and canisters there, for the next start with it").argParser(
+        named("a directory"),
+      ),
+    )
     .action(localnet);
 }
 

@@ -28,11 +28,21 @@ const DEFAULT_RETRY_MS = 120_000;
 const PREFIX = "mount.icfs: ";
 
 try {
+  forgetVariables();
   await mountAsAsked(process.argv.slice(2));
 } catch (error) {
   // Commander has said what is wrong.
   if (!(error instanceof CommanderError)) console.error(PREFIX + describe(error));
   exitProcess(exitCodeOf(error));
+}
+
+/**
+ * What is mounted, and how, fstab and mount(8)'s command line say, and not what whoever starts that has in his environment. (The copy in
+ * the background has what this process left, and one variable that says what it is.)
+ */
+function forgetVariables(): void {
+  if (isBackgroundChild()) return;
+  for (const name of Object.keys(process.env)) if (name.startsWith("ICFS_")) delete process.env[name];
 }
 
 async function mountAsAsked(args: readonly string[]): Promise<void> {

@@ -10,7 +10,7 @@ import { isLogLevel, type LogLevel } from "../log.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
 import { numberOf } from "../process/accounts.ts";
 import { limitText, parseDuration, parseMebibytes } from "../units.ts";
-import { flag, option, type ReadingOptions, withSource } from "./options.ts";
+import { flag, named, option, type ReadingOptions, withSource } from "./options.ts";
 
 export interface MountCommandOptions extends ReadingOptions {
   readonly foreground?: boolean;
@@ -99,7 +99,9 @@ export function withMountOptions(command: Command): Command {
       DEFAULT_MEMORY,
       LEAST_MEMORY,
     ),
-    option("--cache-dir <dir>", "where verified chunks are kept").default(cacheDirectory()),
+    option("--cache-dir <dir>", "where verified chunks are kept")
+      .default(cacheDirectory())
+      .argParser(named("a directory")),
     size(
       "--max-cache-size <size>",
       "disk for them, in its blocks; a plain number is MiB; 0: none",
@@ -158,10 +160,12 @@ export function withMountOptions(command: Command): Command {
       "how to talk to the kernel; default: kernel for root on Linux, else fuse-native",
     ).choices(["kernel", "fuse-native"]),
     option("--log-level <level>", "debug, info, warn or error").default("info").argParser(logLevel),
-    option("--log-file <file>", "where the daemon logs; opened anew on SIGHUP").default(
-      join(stateDirectory("/var/log"), "icfs.log"),
+    option("--log-file <file>", "where the daemon logs; opened anew on SIGHUP")
+      .default(join(stateDirectory("/var/log"), "icfs.log"))
+      .argParser(named("a file")),
+    option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end").argParser(
+      named("a file"),
     ),
-    option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end"),
     option(
       "--metrics <addr>",
       "serve metrics for Prometheus at http://ADDR/metrics: HOST:PORT, [::1]:PORT, or PORT, which is 127.0.0.1's and only this host's; default: none",

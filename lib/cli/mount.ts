@@ -1,5 +1,5 @@
 /** icfs mount: a canister's releases as a read-only directory. */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import { isOfAutomounter } from "../fs/mounting/automount.ts";
 import { jsonLine, oneLine } from "../log.ts";
@@ -13,7 +13,7 @@ import { checkOrder } from "./argument-order.ts";
 import { splitOptions } from "./mount-helper.ts";
 import { refusalOf } from "./mount-helper-written.ts";
 import { type MountCommandOptions, withMountOptions } from "./mount-options.ts";
-import { RELEASE_ARGUMENT } from "./options.ts";
+import { named, RELEASE_ARGUMENT } from "./options.ts";
 import { warnOfTrust } from "./warnings.ts";
 
 /** @param announce gets what is said of a mount that was made. @param warn gets what is said while nothing is mounted yet */
@@ -26,7 +26,7 @@ export function mountCommand(
       "mount a canister's newest release, verified, as a read-only directory that follows new ones",
     )
     .argument("<canister>", RELEASE_ARGUMENT)
-    .argument("<mountpoint>", "an existing directory", parseMountpoint);
+    .argument("<mountpoint>", "an existing directory", named("a directory"));
   // What mount(8) calls options has names here; its list is known in order to say so.
   command.addOption(new Option("-o <list>").hideHelp().argParser(refuseList));
   return withMountOptions(command).action(
@@ -95,10 +95,4 @@ function refuseList(list: string): never {
   const elsewhere =
     "-o is of mount(8): mount -t icfs -o LIST CANISTER DIR. `icfs mount` has each by its name, such as --uid 65534 (icfs mount --help); ro, nosuid, nodev and noexec hold anyway";
   throw new UsageError([...refusals, elsewhere].join(". "));
-}
-
-/** @throws InvalidArgumentError for what a variable that is not set leaves: it would be the working directory */
-function parseMountpoint(path: string): string {
-  if (path === "") throw new InvalidArgumentError("Name a directory.");
-  return path;
 }

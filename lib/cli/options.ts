@@ -2,7 +2,7 @@
  * Options that several commands share, each with its environment variable and default; addresses.ts has what they mean. Nothing
  * here loads what talks to a network: `icfs mount` only starts a copy of itself, which does, and each start counts.
  */
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import type { ConnectionOptions } from "../ic/connections.ts";
 import type { SourceKind, Trust } from "../source/source.ts";
@@ -41,6 +41,19 @@ function environmentVariable(option: Option): string {
   return name;
 }
 
+/**
+ * For arguments and options that name something on the disk, or what stands for it. A shell's variable that is not set leaves "", which
+ * would be the working directory.
+ *
+ * @param what "a directory". @throws InvalidArgumentError
+ */
+export function named(what: string): (text: string) => string {
+  return (text) => {
+    if (text === "") throw new InvalidArgumentError(`Name ${what}.`);
+    return text;
+  };
+}
+
 /** The default of --identity for commands that sign. */
 export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 
@@ -57,9 +70,13 @@ export function withNetwork(command: Command, identity: string): Command {
       option(
         "--root-key <HEX|FILE>",
         "its root key; fetched from loopback networks, built in for ic, else needed",
+      ).argParser(named("a key or a file")),
+    )
+    .addOption(
+      option("--identity <PEM>", `a private key, mode 0600; default: ${identity}`).argParser(
+        named("a PEM file"),
       ),
     )
-    .addOption(option("--identity <PEM>", `a private key, mode 0600; default: ${identity}`))
     .addOption(
       option(
         "--proxy <URL|FILE>",

@@ -30,7 +30,15 @@ import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { confirm, isAttended } from "./confirm.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
-import { flag, type NetworkOptions, OWN_IDENTITY, option, sourceOption, withNetwork } from "./options.ts";
+import {
+  flag,
+  type NetworkOptions,
+  named,
+  OWN_IDENTITY,
+  option,
+  sourceOption,
+  withNetwork,
+} from "./options.ts";
 
 interface PublishCommandOptions extends NetworkOptions, DirectoryOptions {
   readonly source?: SourceKind;
@@ -49,7 +57,7 @@ export function publishCommand(): Command {
     .description(
       "publish a directory as the canister's newest release; what is there already is not sent again. An icboot canister gets the files, one by one, and has no releases",
     )
-    .argument("<directory>", "what to publish")
+    .argument("<directory>", "what to publish", named("a directory"))
     .argument("<canister>", "canister id")
     .addOption(
       option(

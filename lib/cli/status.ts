@@ -1,6 +1,7 @@
 /** icfs status: what a mount serves, how old its proof is, and how it does; or what a canister holds (canister-status.ts). */
+import { lstatSync } from "node:fs";
 import { Command } from "commander";
-import { messageOf, UserError } from "../errors.ts";
+import { messageOf, UsageError, UserError } from "../errors.ts";
 import { MOUNT_TYPE, type Mount, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { locate } from "../fs/mounting/probe.ts";
 import { parsePrincipalText } from "../ic/agent.ts";
@@ -9,7 +10,7 @@ import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
 import { ageText, limitText, sizeText } from "../units.ts";
-import { flag, type NetworkOptions, withNetwork } from "./options.ts";
+import { flag, type NetworkOptions, named, withNetwork } from "./options.ts";
 
 /** Whether a network has been replaced is worth so long a wait, and no longer. */
 const NETWORK_LIMIT_MS = 1000;
@@ -19,7 +20,11 @@ export function statusCommand(): Command {
     .description(
       "say what mounts serve and how they do, or what a canister holds; exit code 1 when one does not answer",
     )
-    .argument("[mountpoint|canister]", "default: every icfs mount; a canister id: what that says of itself")
+    .argument(
+      "[mountpoint|canister]",
+      "default: every icfs mount; a canister id: what that says of itself",
+      named("a mountpoint or a canister"),
+    )
     .addOption(flag("--json", "print an array with an object for each mount; of a canister one object"));
   return withNetwork(command, "none, anonymous").action(status);
 }
@@ -30,6 +35,20 @@ async function status(name: string | undefined, options: NetworkOptions & { json
     return printCanisterStatus(name, options);
   }
   return mountStatus(name, options.json === true);
+}
+
+/** What a name that is nothing's was meant to be. @throws UsageError, unless it can be a mountpoint */
+function checkMeant(name: string): void {
+  const [canister, ...release] = name.split("@");
+  if (release.length > 0 && parsePrincipalText(canister!) !== undefined) {
+    throw new UsageError(
+      `a canister tells its status of now, and of no release: \`icfs status ${canister}\`; \`icfs releases ${canister}\` lists those`,
+    );
+  }
+  // Nothing is mounted on it, so that looking at it waits for no other process.
+  if (!name.includes("/") && lstatSync(name, { throwIfNoEntry: false }) === undefined) {
+    throw new UsageError(`"${name}" is neither a mountpoint nor a canister id`);
+  }
 }
 
 async function mountStatus(mountpoint: string | undefined, json: boolean): Promise<void> {
@@ -53,6 +72,7 @@ async function mountsOf(mountpoint: string | undefined): Promise<Mount[]> {
   const mounts = await readMounts();
   if (mountpoint === undefined) return mounts.filter(({ type }) => type === MOUNT_TYPE);
   const mount = mountAt(mounts, await locate(mountpoint));
+  if (mount === undefined) checkMeant(mountpoint);
   if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} is not an icfs mount`);
   return [mount];
 }

@@ -4,12 +4,12 @@ import { UserError } from "../errors.ts";
 import { namesOfMounts } from "../fs/mounting/mountinfo.ts";
 import { unmount } from "../fs/mounting/unmount.ts";
 import { oneLine } from "../log.ts";
-import { flag } from "./options.ts";
+import { flag, named } from "./options.ts";
 
 export function umountCommand(): Command {
   return new Command("umount")
     .description("unmount, and wait until the mount's daemon has ended; plain umount does as well")
-    .argument("<mountpoint>", "where a canister is mounted")
+    .argument("<mountpoint>", "where a canister is mounted", named("a directory"))
     .addOption(flag("-l, --lazy", "also when it is busy: files that are open stay readable"))
     .action(async (mountpoint: string, { lazy }: { lazy?: boolean }) => {
       const { pid, serverEnded, inside } = await unmount(mountpoint, { lazy: lazy === true });

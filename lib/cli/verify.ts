@@ -23,7 +23,7 @@ import { compareDirectory, fileProblems, mountProblems, totalsProblems } from ".
 import { parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
-import { flag, type ReadingOptions, withSource } from "./options.ts";
+import { flag, named, type ReadingOptions, withSource } from "./options.ts";
 import { openForReading, openSourceOf } from "./reading.ts";
 import { readingCache } from "./reading-cache.ts";
 
@@ -52,8 +52,13 @@ export function verifyCommand(): Command {
     .argument(
       "<canister|mountpoint>",
       "canister id, also with @NUMBER; or where one is mounted: what is served is read as well, and the network is the mount's own unless --network says another",
+      named("a canister or a mountpoint"),
     )
-    .argument("[directory]", "compare with this directory, as it would be published; times do not count")
+    .argument(
+      "[directory]",
+      "compare with this directory, as it would be published; times do not count",
+      named("a directory"),
+    )
     .addOption(
       flag(
         "--json",

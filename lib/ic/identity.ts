@@ -3,19 +3,19 @@
  * nobody else can read.
  */
 import { createPrivateKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
-import { existsSync, linkSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { existsSync, linkSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { SignIdentity } from "@icp-sdk/core/agent";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Secp256k1KeyIdentity } from "@icp-sdk/core/identity/secp256k1";
-import { makeDirectory } from "../directories.ts";
+import { configDirectory, makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
+import { isSubstituted, readNamedSync } from "../kept-file.ts";
 import { syncDirectorySync, unfinishedNameOf } from "../replace-file.ts";
 
 /** Where the identity lies that publishing commands make for themselves. */
 export function defaultIdentityFile(): string {
-  return join(process.env.XDG_CONFIG_HOME || join(homedir(), ".config"), "icfs", "identity.pem");
+  return join(configDirectory(), "identity.pem");
 }
 
 /**
@@ -64,15 +64,13 @@ function readPrivately(file: string): string {
   try {
     const status = statSync(file);
     if (status.isDirectory()) throw new UserError(`${file} is a directory: ${pemFilesIn(file)}`);
-    // A shell's `<(command)` is a pipe that somebody writes to; others may have nobody, and a device has no end.
-    const isSubstituted = status.isFIFO() && /^\/(dev|proc\/[^/]+)\/fd\//.test(file);
-    if (!status.isFile() && !isSubstituted) {
+    if (!status.isFile() && !isSubstituted(file, status)) {
       throw new UserError(
         `${file} is no file: name a PEM file with --identity, or leave it out for your own`,
       );
     }
     if (status.size > MOST_BYTES) throw new UserError(`${file} holds no private key: it is too large`);
-    const pem = readFileSync(file, "utf8");
+    const pem = readNamedSync(file, MOST_BYTES).toString();
     // Not of any other file: its mode may be what it has to be.
     if (/PRIVATE KEY-----/.test(pem) && (status.mode & 0o077) !== 0) {
       throw new UserError(`${file} can be read by others than its owner: run \`chmod 600 ${file}\``);

@@ -1,6 +1,7 @@
 /** Which network to talk to, and the root key that everything it certifies is checked against. */
-import { readFileSync } from "node:fs";
+import { statSync } from "node:fs";
 import { FormatError, messageOf, UsageError, UserError } from "../errors.ts";
+import { readNamedSync } from "../kept-file.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import { HttpStatusError } from "./call-errors.ts";
 import { CborReader } from "./cbor-reader.ts";
@@ -28,6 +29,8 @@ const BLS_KEY_PREFIX = Buffer.from(
 );
 const HEX = /^[\da-f]+$/i;
 const ROOT_KEY_BYTES = BLS_KEY_PREFIX.length + 96;
+/** Of a file with one, in hexadecimal perhaps. */
+const MOST_KEY_FILE_BYTES = 64 * 1024;
 
 /** How long to wait for a local network's status: it answers at once or is not there. */
 const STATUS_TIMEOUT_MS = 5000;
@@ -95,7 +98,7 @@ function parseRootKey(given: string): Uint8Array {
   if (isHexKey(given)) return checked(fromHex(given), "--root-key");
   let content: Buffer;
   try {
-    content = readFileSync(given);
+    content = readNamedSync(given, MOST_KEY_FILE_BYTES);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (HEX.test(given) && (code === "ENOENT" || code === "ENAMETOOLONG")) {
@@ -104,7 +107,7 @@ function parseRootKey(given: string): Uint8Array {
       );
     }
     throw new UserError(
-      code === "EISDIR"
+      statSync(given, { throwIfNoEntry: false })?.isDirectory()
         ? `--root-key: ${given} is a directory: name the file in it that holds the key`
         : `--root-key: "${given}" is neither a key in hexadecimal nor a file: ${messageOf(error)}`,
     );

@@ -62,7 +62,8 @@ export class Follower {
   /** Ends what is being fetched: a newer release makes it worthless. */
   #fetching = new AbortController();
   #checkedAt: Date | undefined;
-  #problem: { readonly message: string; readonly refused: boolean; readonly since: Date } | undefined;
+  /** `since`: of performance.now(). */
+  #problem: { readonly message: string; readonly refused: boolean; readonly since: number } | undefined;
   /** The hash of a release that is not what it says. */
   #refused: string | undefined;
   /** Since when (of performance.now()) a release has been ready to go live, whichever it was. */
@@ -171,7 +172,7 @@ export class Follower {
       );
     }
     const refused = !(isOutage(error) || isHopeless(error)) || error instanceof SignatureError;
-    this.#problem = { message, refused, since: this.#problem?.since ?? new Date() };
+    this.#problem = { message, refused, since: this.#problem?.since ?? performance.now() };
   }
 
   #canLook(): void {
@@ -272,7 +273,7 @@ export class Follower {
     const { signal } = this.#fetching;
     const { now } = this.#live;
     const name = nameOf(now.release);
-    const start = new Date();
+    const start = performance.now();
     try {
       const isWhole = await this.#fetchWhole(now, now.tree, signal);
       if (isWhole) log.info(`all of ${name} is here, after ${secondsSince(start)} s: it needs no network`);
@@ -290,8 +291,9 @@ function stateOf({ isReady, hydration }: Next): NextState {
   return hydration === undefined ? "reading" : "hydrating";
 }
 
-function secondsSince(date: Date): string {
-  return seconds(Date.now() - date.getTime());
+/** @param time of performance.now() */
+function secondsSince(time: number): string {
+  return seconds(performance.now() - time);
 }
 
 function seconds(milliseconds: number): string {

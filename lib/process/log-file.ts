@@ -48,7 +48,7 @@ export function prepareLogDirectory(path: string): void {
 
 export class LogFile {
   readonly #path: string;
-  #descriptor = STDERR;
+  #descriptor = withoutWaiting(STDERR);
   /** Lines that could not be written, and the last reason. */
   #lost = 0;
   #reason = "";
@@ -106,6 +106,17 @@ export class LogFile {
       const opened = openSync(this.#path, FLAGS, MODE);
       if (opened > STDERR) closeSync(opened);
     }
+  }
+}
+
+/** What is open by this number, by another one where it is a pipe: with this, writing would wait for whoever is to read it. */
+function withoutWaiting(descriptor: number): number {
+  if (!fstatSync(descriptor).isFIFO()) return descriptor;
+  try {
+    return openSync(`/proc/self/fd/${descriptor}`, FLAGS);
+  } catch {
+    // Nobody reads it: writing fails at once.
+    return descriptor;
   }
 }
 

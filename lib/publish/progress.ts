@@ -99,15 +99,15 @@ class LineProgress implements Progress {
     this.#stage = stage;
     this.#total = total;
     this.#done = 0;
-    this.#lastLine = Date.now();
+    this.#lastLine = performance.now();
     // Names are listed within a moment, mostly.
     if (total !== undefined) this.#stream.write(`${stage}: ${sizeText(total)}\n`);
   }
 
   add(count: number): void {
     this.#done += count;
-    if (Date.now() - this.#lastLine < LINE_INTERVAL_MS) return;
-    this.#lastLine = Date.now();
+    if (performance.now() - this.#lastLine < LINE_INTERVAL_MS) return;
+    this.#lastLine = performance.now();
     const of = this.#total === undefined ? "" : ` of ${sizeText(this.#total)}`;
     this.#stream.write(`${this.#stage}: ${doneText(this.#done, this.#total)}${of}\n`);
   }

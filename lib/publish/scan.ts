@@ -209,6 +209,7 @@ class Scanner {
     try {
       const stats = await this.#lstat(source);
       if (!stats.isFile()) throw new Error("it is not a file");
+      if (stats.size > MOST_RULES_BYTES) throw new Error(`it has more than ${MOST_RULES_BYTES} bytes`);
       const file = { source, state: stateOf(stats) };
       this.#seen.addFile(name, file);
       const bytes = await this.#once("rules", source, () =>
@@ -407,6 +408,8 @@ class Scanner {
   }
 }
 
+/** Of a file with patterns: each is tried on each name. */
+const MOST_RULES_BYTES = 1024 * 1024;
 const KEEP_INSIDE =
   "--copy-unsafe-links, in place of --copy-links, keeps the symlinks that stay in the directory; --exclude PATTERN leaves one out";
 const OTHERS_READ = 0o004;

@@ -31,6 +31,9 @@ export interface KeptBy {
   readonly source: Source;
 }
 
+/** How often what is kept is read again, when others have kept something newer each time. */
+const MOST_ATTEMPTS = 5;
+
 /** Of each source the SHA-256 of what it has kept or restored the last time, which need not be verified again. */
 const lastOf = new WeakMap<Source, Last>();
 
@@ -111,13 +114,23 @@ export async function keptRelease(
   store: BlobStore,
   { address, source }: KeptBy,
 ): Promise<Release | undefined> {
-  const bytes =
+  const read = async () =>
     (await store.readBlob(fileNameOf(address, source.kind))) ??
     (await store.readBlob(fileNameOf(withoutNumber(address), source.kind)));
-  if (bytes === undefined) return undefined;
-  const release = await source.restore(bytes);
-  lastOf.set(source, { digest: digestOf(bytes), release });
-  return release;
+  let bytes = await read();
+  for (let attempt = 1; ; attempt++) {
+    if (bytes === undefined) return undefined;
+    try {
+      const release = await source.restore(bytes);
+      lastOf.set(source, { digest: digestOf(bytes), release });
+      return release;
+    } catch (error) {
+      // Another mount may have kept a newer one meanwhile: then what was read first is no longer let through.
+      const now = await read();
+      if (now === undefined || now.equals(bytes) || attempt === MOST_ATTEMPTS) throw error;
+      bytes = now;
+    }
+  }
 }
 
 /** What kind of canister the address is by what is kept of it, the best proved first; undefined: nothing is. */

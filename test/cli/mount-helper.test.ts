@@ -241,7 +241,18 @@ t.test(
         "ro,network=http://10.1.2.3",
         /^mount\.icfs: the root key of http:\/\/10\.1\.2\.3 is needed: root-key=FILE or root-key=HEX\n$/,
       ],
-      ["ro", /the root key of http:\/\/127\.0\.0\.1:4943 is needed/, { ...bare, ICFS_NETWORK: "local" }],
+      // Only what is written counts, not what whoever mounts has in his environment.
+      [
+        `ro,network=local`,
+        /the root key of http:\/\/127\.0\.0\.1:4943 is needed/,
+        {
+          ...bare,
+          ICFS_NETWORK: "http://192.0.2.1",
+          ICFS_ROOT_KEY: KEY,
+          ICFS_UID: "nonsense",
+          ICFS_OFFLINE: "maybe",
+        },
+      ],
     ];
     for (const [list, stderr, env] of usage) {
       const said = await fake(list, env);

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SignIdentity } from "@icp-sdk/core/agent";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
@@ -156,6 +156,9 @@ t.test("what is no file is not read, and nobody is told to change the mode of wh
   t.throws(() => loadIdentity("/etc/passwd"), {
     message: "/etc/passwd holds no private key: it is no PEM file",
   });
+  const endless = join(directory, "endless");
+  await symlink("/proc/self/pagemap", endless);
+  t.throws(() => loadIdentity(endless), { message: /endless holds no private key: it is empty/ });
   const large = join(directory, "large");
   await writeFile(large, Buffer.alloc(2 * 1024 * 1024));
   t.throws(() => loadIdentity(large), { message: `${large} holds no private key: it is too large` });

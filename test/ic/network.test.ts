@@ -108,6 +108,7 @@ t.test("what is no key", async (t) => {
     ["00", /--root-key: a key has 266 digits in hexadecimal, and this has 2: give all of it, or the file/],
     ["", /is neither a key in hexadecimal nor a file/],
     [join(directory, "nowhere"), /nor a file: ENOENT/],
+    ["/dev/zero", /--root-key: "\/dev\/zero" is neither a key in hexadecimal nor a file: .* is no file/],
     [join(directory, "directory"), /--root-key: \S+ is a directory: name the file in it/],
     [
       "00".repeat(133),

@@ -1,6 +1,18 @@
 /** What becomes of a state directory whose files were cut short, changed or lost. */
 import { createHash } from "node:crypto";
-import { appendFile, cp, mkdir, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  chmod,
+  chown,
+  cp,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import type { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
@@ -146,6 +158,26 @@ t.test("what an interrupted start, creation or removal has left does not matter"
   for (const name of ["lock", "process", "icfs-localnet.new"]) await writeFile(join(state, name), "");
   await (await startLocalNetwork({ port: 0, state })).close();
 });
+
+t.test(
+  "a directory that others have made, or may write in, is not used: its keys would be theirs",
+  async (t) => {
+    const state = join(home, "of-another");
+    await mkdir(state, { mode: 0o777 });
+    await chmod(state, 0o777);
+    await t.rejects(startLocalNetwork({ port: 0, state }), {
+      name: "UserError",
+      message: /others may write in/,
+    });
+    await chmod(state, 0o700);
+    await chown(state, 65534, 65534);
+    await t.rejects(startLocalNetwork({ port: 0, state }), {
+      name: "UserError",
+      message: /of-another belongs to another user: choose another with --state/,
+    });
+    t.same(await readdir(state), []);
+  },
+);
 
 t.test("checkpoints", async (t) => {
   const heapPages = 300;

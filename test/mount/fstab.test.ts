@@ -130,6 +130,19 @@ async function hostile(at: string): Promise<string[]> {
     `NODE_EXTRA_CA_CERTS=${script}`,
     "NODE_CHANNEL_FD=1",
     "ICFS_BACKGROUND_CHILD=1",
+    "ICFS_NETWORK=http://192.0.2.1:1",
+    `ICFS_ROOT_KEY=${script}`,
+    `ICFS_IDENTITY=${script}`,
+    "ICFS_SOURCE=icboot",
+    "ICFS_TRUST=nonsense",
+    "ICFS_UID=12345",
+    "ICFS_FILE_MODE=777",
+    "ICFS_ALLOW_OTHER=no",
+    "ICFS_OFFLINE=yes",
+    "ICFS_METRICS=0.0.0.0:9",
+    `ICFS_CACHE_DIR=${join(at, "cache")}`,
+    `ICFS_LOG_FILE=${join(at, "log")}`,
+    `ICFS_STATS_FILE=${join(at, "stats")}`,
     `OPENSSL_CONF=${script}`,
   ];
 }
@@ -142,6 +155,8 @@ t.test("nothing that a mount runs comes from the environment of who asks mount(8
   t.same(await within("env", ...(await hostile(at)), "mount", "-T", file, path), silent);
   t.ok(await isTree(path));
   t.same((await readdir(at)).sort(), ["evil.c", "evil.cjs", "evil.so"], "nothing was loaded, or written");
+  const { stdout } = await within("stat", "-c", "%u %a", join(path, "pxelinux.0"));
+  t.equal(stdout, "0 444\n", "and fstab says how it is mounted");
   await umount(t, path);
 });
 

@@ -6,6 +6,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { isBackgroundChild, notifyFailed, notifyReady, runInBackground } from "../../lib/process/daemon.ts";
+import { LogFile } from "../../lib/process/log-file.ts";
 
 // Longer than any test: these are ended by it.
 const FOR_EVER_MS = 600_000;
@@ -16,6 +17,13 @@ const modes: Record<string, () => Promise<void>> = {
     const before = process.cwd();
     await notifyReady({ before, child: isBackgroundChild(), pid: process.pid });
     console.log("after");
+    await sleep(FOR_EVER_MS);
+  },
+  talkative: async () => {
+    const log = new LogFile("/no/other");
+    // More than a pipe holds.
+    for (let i = 0; i < 100; i++) log.write(`${"x".repeat(4095)}\n`);
+    await notifyReady({});
     await sleep(FOR_EVER_MS);
   },
   failed: async () => {

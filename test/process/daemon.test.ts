@@ -38,6 +38,14 @@ t.test("ready: the parent ends, the copy goes on in a session of its own", async
   await eventually("it writes on", async () => (await readFile(logFile, "utf8")) === "before\nafter\n");
 });
 
+t.test("a log that is a pipe which nobody reads does not stop the copy", async (t) => {
+  const logFile = join(t.testdir(), "pipe");
+  await promisify(execFile)("mkfifo", [logFile]);
+  const { pid } = await start("talkative", logFile);
+  t.teardown(() => process.kill(pid, "SIGKILL"));
+  t.equal(await isRunning(pid), true);
+});
+
 t.test("failed: the parent has the reason", async (t) => {
   t.same(await start("failed", join(t.testdir(), "log")), { name: "UserError", failed: "no such canister" });
 });

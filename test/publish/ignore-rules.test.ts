@@ -1,6 +1,6 @@
 /** What stays at home, by gitignore's rules: git itself says what is right. */
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import t from "tap";
@@ -160,6 +160,15 @@ t.test("a file of patterns that is none", async (t) => {
     ]);
     await rm(directory, { recursive: true });
   }
+});
+
+t.test("a file of patterns without an end is not read", async (t) => {
+  const directory = await directoryOf(t);
+  await writeTree(directory, { "d/.icfsignore": "" });
+  await truncate(join(directory, "d/.icfsignore"), 3 * 1024 ** 3);
+  t.match((await found(directory, [])).problems, [
+    "d/.icfsignore, which says what is left out, cannot be read: it has more than 1048576 bytes",
+  ]);
 });
 
 t.test("a file of patterns in another encoding", async (t) => {

@@ -9,7 +9,7 @@ function stream(): { stream: NodeJS.WriteStream; written: string[] } {
 
 t.test("without a terminal: a line a stage, and one now and then", async (t) => {
   let now = 1_000_000;
-  t.intercept(Date, "now", { value: () => now });
+  t.intercept(performance, "now", { value: () => now });
   const { stream: output, written } = stream();
   const progress = createProgress(output);
   progress.start("hashing", 3_000_000);

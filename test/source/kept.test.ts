@@ -155,3 +155,28 @@ t.test("whether it is kept is said", async (t) => {
   const broken = { readBlob: async () => undefined, writeBlob: async () => false };
   t.equal(await keepRelease(broken, mounter().from, release(1, 0), log), false);
 });
+
+t.test("what another mount keeps while it is looked at is taken instead", async (t) => {
+  const store = await storeOf(t);
+  const { from } = mounter();
+  await keepRelease(store, from, release(3, 5), log);
+  let kept = 3;
+  const source: Source = {
+    ...from.source,
+    async restore(evidence: Buffer) {
+      const found = await from.source.restore(evidence);
+      // As acceptedReleases has it: no more let through, since the host has kept a newer one.
+      if (kept === 3) await keepRelease(store, mounter().from, release(4, 0), log).then(() => (kept = 4));
+      if (found.number! < kept)
+        throw new FormatError(`release ${found.number} is not the newest that is kept`);
+      return found;
+    },
+  };
+  t.equal((await keptRelease(store, { ...from, source }))?.number, 4);
+  kept = 9;
+  await t.rejects(
+    keptRelease(store, { ...from, source }),
+    { name: "FormatError" },
+    "and what stays as it is is not",
+  );
+});

@@ -3,6 +3,7 @@
  * system call can neither be cancelled nor, always, be killed.
  */
 
+import { resolve } from "node:path";
 import { UserError } from "../../errors.ts";
 import { run } from "../../process/command.ts";
 
@@ -63,12 +64,21 @@ export async function inspect(path: string, closed: readonly string[] = []): Pro
   return probe(path, "inspect", closed);
 }
 
+/** @throws UserError when it is relative to a directory that is gone */
+function absolutePath(path: string): string {
+  try {
+    return resolve(path);
+  } catch {
+    throw new UserError(`the directory that ${path} would be in is gone: name it with its whole path`);
+  }
+}
+
 async function probe(
   path: string,
   look: "locate" | "inspect",
   closed: readonly string[] = [],
 ): Promise<Inspection> {
-  const parameters = ["-e", SCRIPT, "--", path, look, JSON.stringify(closed)];
+  const parameters = ["-e", SCRIPT, "--", absolutePath(path), look, JSON.stringify(closed)];
   const { code, stdout, stderr, timedOut } = await run(process.execPath, parameters, LIMIT_MS, {
     startMs: START_MS,
   });

@@ -2,14 +2,14 @@
  * How a mount's process is asked about itself: HTTP over a socket that is named for the mount's device number, in the
  * host's runtime directory. Only the user who mounted can ask: file names of a private canister stand in the answers.
  */
+import { randomBytes } from "node:crypto";
 import { chmodSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { dirname, join } from "node:path";
-import { makeOwnDirectory, mustBeOwn } from "../../directories.ts";
+import { absolute, makeOwnDirectory, mustBeOwn } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Mount } from "../../fs/mounting/mountinfo.ts";
 import type { Log } from "../../log.ts";
-import { unfinishedNameOf } from "../../replace-file.ts";
 import { createBoundedServer } from "./bounded-server.ts";
 import type { MountStatus } from "./status.ts";
 
@@ -20,7 +20,7 @@ const SET_ANOTHER = "have its owner remove it, or set XDG_RUNTIME_DIR to a direc
 
 function socketOf({ device }: Mount): string {
   // Root's is the same whether an administrator asks or the boot mounted: XDG_RUNTIME_DIR would differ.
-  const runtime = process.getuid!() === 0 ? "/run" : process.env.XDG_RUNTIME_DIR || "/tmp";
+  const runtime = process.getuid!() === 0 ? "/run" : (absolute("XDG_RUNTIME_DIR") ?? "/tmp");
   const directory = runtime === "/tmp" ? `icfs-${process.getuid!()}` : "icfs";
   return join(runtime, directory, `${device.replace(":", "-")}.sock`);
 }
@@ -34,7 +34,8 @@ export function serveControl(mount: Mount, status: () => MountStatus, log: Log):
   });
   server.on("error", (error) => log.warn(`icfs status cannot ask this mount: ${messageOf(error)}`));
   // libuv removes a socket by the name that it was given: by then another mount may have this one's number.
-  const made = unfinishedNameOf(socket);
+  // So short because a socket's whole path has 107 bytes at most: where the name that it is to have fits, this one does.
+  const made = join(dirname(socket), randomBytes(4).toString("hex"));
   let own: number | undefined;
   try {
     makeOwnDirectory(dirname(socket), SET_ANOTHER);

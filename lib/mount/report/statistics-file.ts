@@ -7,6 +7,9 @@ import { unfinishedNameOf } from "../../replace-file.ts";
 import type { Release } from "../../source/source.ts";
 import { namesOf } from "../../source/words.ts";
 
+/** For others to read, and for nobody else to write, whatever the umask is. */
+const MODE = 0o644;
+
 /**
  * Writes the file whole or not at all, for whoever waits for it. What is no file (/dev/null, a pipe) stays what it is, and is written
  * to. When that cannot be done, it is logged.
@@ -28,7 +31,7 @@ export function writeStatistics(file: string, release: Release, statistics: Cach
     }
     const unfinished = unfinishedNameOf(file);
     try {
-      writeFileSync(unfinished, text, { flag: "wx" });
+      writeFileSync(unfinished, text, { flag: "wx", mode: MODE });
       renameSync(unfinished, file);
     } catch (error) {
       rmSync(unfinished, { force: true });

@@ -19,7 +19,8 @@ interface Listing {
 
 export class ReplicatedList {
   readonly #calls: CanisterCalls;
-  #last: (Listing & { readonly identity: string }) | undefined;
+  /** `read`: of performance.now(), which no clock that is set back makes younger. */
+  #last: (Listing & { readonly identity: string; readonly read: number }) | undefined;
 
   constructor(calls: CanisterCalls) {
     this.#calls = calls;
@@ -28,12 +29,12 @@ export class ReplicatedList {
   /** @param thorough asks all nodes, whatever the one says. @throws what calls throw */
   async newest(thorough: boolean): Promise<Listing> {
     const last = this.#last;
-    if (last !== undefined && !thorough && Date.now() - last.at.getTime() < LONGEST_BELIEF_MS) {
+    if (last !== undefined && !thorough && performance.now() - last.read < LONGEST_BELIEF_MS) {
       if (identityOf(await listAll(this.#calls.signed)) === last.identity) return last;
     }
-    const at = new Date();
+    const [at, read] = [new Date(), performance.now()];
     const assets = await listAll(this.#calls.replicated);
-    this.#last = { assets, at, identity: identityOf(assets) };
+    this.#last = { assets, at, read, identity: identityOf(assets) };
     return this.#last;
   }
 }

@@ -154,7 +154,8 @@ async function acceptedHead(
   for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
     const before = read(file);
     const head = await reader.head();
-    if (before !== undefined) await mustBeAcceptable(head, before, reader);
+    // What to do is said of the canister that was asked for, whatever the file says that it is about.
+    if (before !== undefined) await mustBeAcceptable(head, { ...before, ...place }, reader);
     if (!remember || head === undefined || before?.number === head.header.number) {
       if (isSame(read(file), before)) return head;
       continue;

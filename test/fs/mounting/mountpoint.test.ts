@@ -1,9 +1,11 @@
 /** What is at a mountpoint before it is used: dead mounts, of ours and of others, and what is no directory. */
 import { closeSync, openSync, writeFileSync } from "node:fs";
+import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { MOUNT_TYPE, mountAt, readMounts } from "../../../lib/fs/mounting/mountinfo.ts";
 import { prepareMountpoint } from "../../../lib/fs/mounting/mountpoint.ts";
+import { inspect, locate } from "../../../lib/fs/mounting/probe.ts";
 import { createLog } from "../../../lib/log.ts";
 import { run } from "../../../lib/process/command.ts";
 import { mountpointFor } from "../../mount/mounts.ts";
@@ -56,4 +58,23 @@ t.test("what is mounted there and lives, and what is no directory", async (t) =>
   const { lines, log: warning } = logged();
   t.match(await prepareMountpoint(directory, warning), { entries: 1 });
   t.match(lines, [/the mount hides 1 files/]);
+});
+
+t.test("a directory that is relative to one that is gone", async (t) => {
+  const gone = await temporaryDirectory(t);
+  const before = process.cwd();
+  process.chdir(gone);
+  await rmdir(gone);
+  // tap itself asks for the working directory.
+  const said: unknown[] = [];
+  const say = (value: unknown) => said.push(value);
+  await locate("mnt").then(say, say);
+  await inspect("mnt").then(say, say);
+  await inspect("/tmp").then(say, say);
+  process.chdir(before);
+  const why = {
+    name: "UserError",
+    message: "the directory that mnt would be in is gone: name it with its whole path",
+  };
+  t.match(said, [why, why, { path: "/tmp" }]);
 });

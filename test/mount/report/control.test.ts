@@ -1,4 +1,5 @@
 /** Who is asked about a mount: only a process of this user's, in a directory that nobody else can put anything in. */
+import { existsSync } from "node:fs";
 import { chmod, chown, lchown, lstat, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -100,6 +101,22 @@ t.test("what is asked is a socket of this user's", async (t) => {
   await t.rejects(askStatus(mount), { message: /0-77\.sock belongs to another user/ });
   await chown(socket, NOBODY, NOBODY);
   t.same(await askStatus(mount), {});
+});
+
+t.test("a path that a socket can just have is not too long while it is made", async (t) => {
+  const { runtime } = await asNobody(t);
+  const MOST_BYTES = 107;
+  const long = join(runtime, "x".repeat(MOST_BYTES - `${runtime}//icfs/0-77.sock`.length));
+  t.equal(join(long, "icfs/0-77.sock").length, MOST_BYTES);
+  await mkdir(join(long, "icfs"), { recursive: true });
+  for (const path of [long, join(long, "icfs")]) await chown(path, NOBODY, NOBODY);
+  process.env.XDG_RUNTIME_DIR = long;
+  const { logged } = served(t);
+  const socket = join(long, "icfs/0-77.sock");
+  await eventually("it listens", () => existsSync(socket) || logged.length > 0);
+  t.same(logged, []);
+  await chown(socket, NOBODY, NOBODY);
+  t.match(await askStatus(mount), status);
 });
 
 t.test("it takes the place of a dead one's socket, and leaves that of a later mount", async (t) => {

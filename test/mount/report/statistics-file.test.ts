@@ -33,6 +33,11 @@ t.test("a file is replaced, a pipe is written to", async (t) => {
   for (let i = 0; i < 2; i++) writeStatistics(file, release, statistics, log);
   t.match(JSON.parse(readFileSync(file, "utf8")), { release: 3, cacheHits: 3, cacheMisses: 3 });
 
+  const umask = process.umask(0);
+  writeStatistics(file, release, statistics, log);
+  process.umask(umask);
+  t.equal(lstatSync(file).mode & 0o777, 0o644);
+
   const pipe = join(directory, "pipe");
   execFileSync("mkfifo", [pipe]);
   writeStatistics(pipe, release, statistics, log);

@@ -69,6 +69,22 @@ t.test("a successor is accepted; what is older, a fork or empty is not, and chan
   t.notOk(hasAccepted(canister, Buffer.alloc(133, 8)), "on another network it is another canister");
 });
 
+t.test(
+  "what to do is said of the canister that was asked for, whatever a file says that it is about",
+  async (t) => {
+    const directory = await newHost(t);
+    await trusting(chain.slice(0, 4)).head();
+    const [file] = (await readdir(directory)).filter((name) => name.endsWith(".json"));
+    const accepted = JSON.parse(await readFile(join(directory, file!), "utf8"));
+    for (const name of [undefined, "\u001b[31m; reboot"]) {
+      await writeFile(join(directory, file!), JSON.stringify({ ...accepted, canister: name }));
+      await t.rejects(trusting(chain.slice(0, 3)).head(), {
+        message: new RegExp(`run \`icfs trust reset ${canister.toText()}\`$`),
+      });
+    }
+  },
+);
+
 t.test("what was kept is known only while it, or a later one, is accepted", async (t) => {
   await newHost(t);
   const restore = (headers: readonly Buffer[]) => trusting(headers).restore(Buffer.alloc(0));
