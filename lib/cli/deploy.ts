@@ -8,7 +8,6 @@ import { messageOf, UsageError, UserError } from "../errors.ts";
 import { createAgent, parseCanisterId } from "../ic/agent.ts";
 import { ERROR_CODES, NoSuchCanisterError, RejectError } from "../ic/call-errors.ts";
 import { controllersOf } from "../ic/controllers.ts";
-import { defaultIdentity } from "../ic/identity.ts";
 import { managementCanister } from "../ic/management.ts";
 import { type Network, NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
 import { jsonLine } from "../log.ts";
@@ -17,6 +16,7 @@ import { retrying } from "../retry.ts";
 import { connect, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { deployedOn, rememberDeployed } from "./deployed.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
+import { signingIdentity } from "./signer.ts";
 
 interface DeployOptions extends NetworkOptions {
   readonly specifiedId?: string;
@@ -56,7 +56,7 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
   const wasm = readWasm(options.wasm);
   // Before anything else: who has forgotten --network local should not have to wait for the main network to hear of it.
   if (existing === undefined) mustCreate(resolveNetwork(options.network));
-  const { network, rootKey, identity = defaultIdentity() } = await onceStarted(options);
+  const { network, rootKey, identity = await signingIdentity(options) } = await onceStarted(options);
   const agent = createAgent({
     network,
     rootKey,

@@ -10,6 +10,7 @@ export interface NetworkOptions {
   readonly network: string;
   readonly rootKey?: string;
   readonly identity?: string;
+  readonly identityPassphraseFile?: string;
 }
 
 /** An option whose environment variable is ICFS_ and its long name; an empty one is as if it were not set. */
@@ -43,7 +44,18 @@ function environmentVariable(option: Option): string {
 /** The default of --identity for commands that sign. */
 export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 
-/** Adds --network, --root-key and --identity. */
+/** What --identity takes. */
+export const IDENTITY_ARGUMENT = "a private key, mode 0600, or dfx:NAME, icp:NAME";
+
+/** --identity-passphrase-file. */
+export function passphraseOption(): Option {
+  return option(
+    "--identity-passphrase-file <FILE>",
+    "what opens an encrypted key, mode 0600; or fd:N, a file descriptor; default: the terminal is asked",
+  );
+}
+
+/** Adds --network, --root-key, --identity and --identity-passphrase-file. */
 export function withNetwork(command: Command, identity: string): Command {
   return command
     .addOption(
@@ -57,7 +69,8 @@ export function withNetwork(command: Command, identity: string): Command {
         "its root key; fetched from loopback networks, built in for ic, else needed",
       ),
     )
-    .addOption(option("--identity <PEM>", `a private key, mode 0600; default: ${identity}`));
+    .addOption(option("--identity <PEM>", `${IDENTITY_ARGUMENT}; default: ${identity}`))
+    .addOption(passphraseOption());
 }
 
 /** Where commands that read take `CANISTER@3` as well. */
