@@ -4,6 +4,7 @@ import type { Check } from "./check.ts";
 import { apparmor, selinux } from "./confinement.ts";
 import { cache, state } from "./directories.ts";
 import { device, fusermount, libfuse, mountHelper } from "./fuse.ts";
+import { module } from "./module.ts";
 import { mounts } from "./mounts.ts";
 import { clock, reachable, rootKey } from "./network.ts";
 import { tftp } from "./tftp.ts";
@@ -19,6 +20,7 @@ export const CHECKS: readonly Check[] = [
   rootKey,
   clock,
   canister,
+  module,
   mounts,
   apparmor,
   selinux,

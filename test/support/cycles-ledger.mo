@@ -54,7 +54,8 @@ persistent actor CyclesLedger {
   public query func icrc1_balance_of({ owner } : Account) : async Nat { balanceOf(owner) };
 
   public shared ({ caller }) func create_canister({ created_at_time; amount } : Request) : async Result {
-    let key = debug_show (caller, amount, created_at_time);
+    // Without a time it is another request each time.
+    let key = debug_show (caller, amount, created_at_time, if (created_at_time == null) blocks else 0);
     switch (Map.get(transactions, Text.compare, key)) {
       case (?known) {
         return #Err(#Duplicate { duplicate_of = known.block; canister_id = if (hides) null else known.canister });
@@ -64,7 +65,7 @@ persistent actor CyclesLedger {
     let balance = balanceOf(caller);
     if (balance < amount + fee) return #Err(#InsufficientFunds { balance });
     let now = Nat64.fromIntWrap(Time.now());
-    let ?time = created_at_time else return #Err(#GenericError { message = "the twin wants a time"; error_code = 0 });
+    let time = switch (created_at_time) { case (?time) time; case null now };
     if (time + window + drift < now) return #Err(#TooOld);
     if (time > now + drift) return #Err(#CreatedInFuture { ledger_time = now });
     let transaction : Transaction = { block = newBlock(); var canister = null };
