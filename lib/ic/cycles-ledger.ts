@@ -1,6 +1,6 @@
 /**
- * The cycles ledger, which keeps cycles of people who have no canister for them, and makes canisters with them (dfinity/cycles-ledger,
- * INTERFACE_SPECIFICATION.md and cycles-ledger.did; what icfs needs of it).
+ * The cycles ledger, which keeps cycles of people who have no canister for them, and makes canisters with them (the repository
+ * dfinity/cycles-ledger has its interface; here is what icfs needs of it).
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";

@@ -4,7 +4,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { FormatError, UserError } from "../../lib/errors.ts";
-import { ClockError, HttpStatusError, NoAnswerError, RejectError } from "../../lib/ic/call-errors.ts";
+import {
+  ClockError,
+  ERROR_CODES,
+  HttpStatusError,
+  NoAnswerError,
+  RejectError,
+} from "../../lib/ic/call-errors.ts";
 import { UntimelyError, VerificationError } from "../../lib/ic/certificate.ts";
 import { isOutage, untilNetworkAnswers } from "../../lib/mount/outage.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
@@ -58,6 +64,8 @@ t.test("only for what may be over soon", async (t) => {
     new ClockError("the network refuses the time of this request: set this host's clock"),
     new UntimelyError("the certificate is refused: it is more than 5 minutes in the future"),
     new RejectError(2, "the subnet is busy"),
+    // Anybody can say it.
+    new RejectError(5, "it is out of cycles", ERROR_CODES.outOfCycles),
   ];
   const lasting = [
     new UserError("canister has no release yet"),
