@@ -2,6 +2,7 @@
 import { canister } from "./canister-check.ts";
 import type { Check } from "./check.ts";
 import { apparmor, selinux } from "./confinement.ts";
+import { cycles } from "./cycles.ts";
 import { cache, state } from "./directories.ts";
 import { device, fusermount, libfuse, mountHelper } from "./fuse.ts";
 import { module } from "./module.ts";
@@ -21,6 +22,7 @@ export const CHECKS: readonly Check[] = [
   clock,
   canister,
   module,
+  cycles,
   mounts,
   apparmor,
   selinux,

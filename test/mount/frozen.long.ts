@@ -63,6 +63,7 @@ test("commands say so", async (t) => {
   const commands: Record<string, string[]> = {
     publish: [c.tree, c.id],
     ls: [c.id],
+    status: [c.id],
     grant: [c.id, "aaaaa-aa", "reader"],
     deploy: [c.id],
   };
