@@ -78,7 +78,7 @@ await interruptible("bench", async (signal) => {
   await makeTree(tree);
   // It makes one, and owns what it deploys.
   await run(ICFS, ["identity"], { env, signal });
-  const identity = loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem"));
+  const identity = await loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem"));
   const network = await startCountingNetwork(identity, stack);
   const wasm = join(directory, "counting.wasm");
   await writeFile(wasm, countInstructions(compileMotoko(MAIN).wasm));

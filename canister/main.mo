@@ -19,6 +19,7 @@ import Set "mo:core/Set";
 import Text "mo:core/Text";
 import Time "mo:core/Time";
 import Timer "mo:core/Timer";
+import Prim "mo:prim";
 
 import Assembly "assembly";
 import Certified "certified";
@@ -61,6 +62,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let sliceReleases = 1_000;
   /// How often to look for what is due to be freed: a day and a week are long.
   transient let lookSeconds = 600;
+  /// Bytes by which stable memory grows.
+  transient let regionPage : Nat64 = 65_536;
   /// Roles are few, and each is one entry of a reply.
   transient let maxRoles = 1_000;
 
@@ -564,6 +567,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       hole_bytes = holes.bytes;
       region_bytes = store.end;
       backlog = ?Nat64.fromNat(trees.leaving + Retention.overdue(chunks, now()));
+      memory_bytes = ?(Nat64.fromNat(Prim.rts_memory_size()) + Region.size(store.region) * regionPage);
       settings;
     };
   };

@@ -49,6 +49,8 @@ module {
     /// What is to be freed and still here: chunks of releases that were let go, as often as those have them, and chunks that were
     /// not published in time. Canisters before this field have none.
     backlog : ?Nat64;
+    /// Bytes of heap and of stable memory, which are paid for while time passes. Canisters before this field have none.
+    memory_bytes : ?Nat64;
     settings : Settings;
   };
 

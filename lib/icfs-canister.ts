@@ -42,6 +42,8 @@ export interface CanisterStatus {
   readonly region_bytes: bigint;
   /** None from canisters of before this field. */
   readonly backlog: [] | [bigint];
+  /** The same. */
+  readonly memory_bytes: [] | [bigint];
   readonly settings: Settings;
 }
 
@@ -114,6 +116,7 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
     hole_bytes: IDL.Nat64,
     region_bytes: IDL.Nat64,
     backlog: IDL.Opt(IDL.Nat64),
+    memory_bytes: IDL.Opt(IDL.Nat64),
     settings,
   });
   return IDL.Service({

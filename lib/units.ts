@@ -66,3 +66,28 @@ export function ageText(milliseconds: number): string {
   if (seconds < 2 * 86_400) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86_400)} d`;
 }
+
+const CYCLES: Readonly<Record<string, bigint>> = {
+  "": 1n,
+  k: 10n ** 3n,
+  m: 10n ** 6n,
+  b: 10n ** 9n,
+  t: 10n ** 12n,
+};
+
+/** A number of cycles, exactly: `2T`, `1.5 T`, `500B`, `2_000_000_000_000`; undefined when it is none, or not a whole one. */
+export function parseCycles(text: string): bigint | undefined {
+  const [, whole, fraction = "", unit] = /^(\d[\d_]{0,40})(?:\.(\d{1,12}))? ?([kmbt]?)$/i.exec(text) ?? [];
+  if (whole === undefined) return undefined;
+  const each = CYCLES[unit!.toLowerCase()]!;
+  const parts = 10n ** BigInt(fraction.length);
+  const sum = (BigInt(whole.replaceAll("_", "")) * parts + BigInt(`0${fraction}`)) * each;
+  return sum % parts === 0n ? sum / parts : undefined;
+}
+
+/** A number of cycles for people, in T (10^12), to a tenth of a thousandth, rounded down: 2 T, 1.4999 T, 0 T. */
+export function cyclesText(cycles: bigint): string {
+  const digits = (cycles / 10n ** 8n).toString().padStart(5, "0");
+  const fraction = digits.slice(-4).replace(/0+$/, "");
+  return `${digits.slice(0, -4)}${fraction === "" ? "" : `.${fraction}`} T`;
+}

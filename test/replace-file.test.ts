@@ -97,7 +97,7 @@ t.test("bytes are on disk before they have their name, and the name before anybo
     console.error = error;
   });
   console.error = () => {};
-  const made = await recording(t, async () => t.ok(defaultIdentity() instanceof Ed25519KeyIdentity));
+  const made = await recording(t, async () => t.ok((await defaultIdentity()) instanceof Ed25519KeyIdentity));
   t.strictSame(made, ["sync unfinished", "link", "sync directory"], "an identity");
   t.strictSame(await readdir(join(directory, "config/icfs")), [basename(defaultIdentityFile())]);
 });

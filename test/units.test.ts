@@ -1,5 +1,14 @@
 import t from "tap";
-import { ageText, limitText, parseBytes, parseDuration, parseMebibytes, sizeText } from "../lib/units.ts";
+import {
+  ageText,
+  cyclesText,
+  limitText,
+  parseBytes,
+  parseCycles,
+  parseDuration,
+  parseMebibytes,
+  sizeText,
+} from "../lib/units.ts";
 
 t.test("sizes for people", async (t) => {
   t.equal(sizeText(0), "0.0 kB");
@@ -78,4 +87,39 @@ t.test("durations", async (t) => {
     "2 h",
     "3 d",
   ]);
+});
+
+t.test("cycles, exactly", async (t) => {
+  const cases: [text: string, cycles: bigint | undefined][] = [
+    ["2T", 2_000_000_000_000n],
+    ["2t", 2_000_000_000_000n],
+    ["1.5 T", 1_500_000_000_000n],
+    ["500B", 500_000_000_000n],
+    ["0.000000000001T", 1n],
+    ["3M", 3_000_000n],
+    ["7k", 7000n],
+    ["1.5k", 1500n],
+    ["2_000_000", 2_000_000n],
+    ["12345678901234567890T", 12_345_678_901_234_567_890_000_000_000_000n],
+    ["1.5", undefined],
+    ["0.0001k", undefined],
+    ["", undefined],
+    ["T", undefined],
+    ["-1T", undefined],
+    ["2TT", undefined],
+    ["1e12", undefined],
+    ["_2T", undefined],
+    [".5T", undefined],
+    ["2TB", undefined],
+  ];
+  for (const [text, cycles] of cases) t.equal(parseCycles(text), cycles, text);
+});
+
+t.test("cycles for people", async (t) => {
+  t.equal(cyclesText(0n), "0 T");
+  t.equal(cyclesText(99_999_999n), "0 T");
+  t.equal(cyclesText(100_000_000n), "0.0001 T");
+  t.equal(cyclesText(500_000_000_000n), "0.5 T");
+  t.equal(cyclesText(1_999_999_999_999n), "1.9999 T");
+  t.equal(cyclesText(100_000_000_000_000n), "100 T");
 });

@@ -1,14 +1,13 @@
 /** What options and arguments name: a network with its root key, an identity, a canister, a release of it, somebody. */
-import type { SignIdentity } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { InvalidArgumentError } from "commander";
 import { UsageError } from "../errors.ts";
 import { parseCanisterId, parsePrincipalText } from "../ic/agent.ts";
 import { mustAnswer } from "../ic/first-contact.ts";
-import { loadIdentity } from "../ic/identity.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import type { CanisterAddress, ReleaseAddress } from "../source/address.ts";
 import type { NetworkOptions } from "./options.ts";
+import { givenIdentity } from "./signer.ts";
 
 /**
  * Resolves what the options say. The root key of a loopback network is fetched.
@@ -24,8 +23,7 @@ export async function connect(options: NetworkOptions): Promise<Connection> {
 /** connect(), for those who can do without the network: it is asked for nothing but a root key that is not known. */
 export async function resolveConnection(options: NetworkOptions): Promise<Connection> {
   const network = resolveNetwork(options.network);
-  const identity: SignIdentity | undefined =
-    options.identity === undefined ? undefined : loadIdentity(options.identity);
+  const identity = await givenIdentity(options);
   const rootKey = await rootKeyOf(network, options.rootKey);
   return { network, rootKey, ...(identity === undefined ? {} : { identity }) };
 }

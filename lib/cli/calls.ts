@@ -1,12 +1,12 @@
 /** A canister's own interface, for the commands of those who have a role on it. */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { createAgent } from "../ic/agent.ts";
-import { defaultIdentity } from "../ic/identity.ts";
 import { type IcfsCanister, icfsCanister } from "../icfs-canister.ts";
 import { type Deed, explained } from "../refusals.ts";
 import type { CanisterAddress } from "../source/address.ts";
 import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import type { NetworkOptions } from "./options.ts";
+import { signingIdentity } from "./signer.ts";
 
 export interface Caller {
   readonly address: CanisterAddress;
@@ -25,7 +25,7 @@ export async function reader(canisterId: string, options: NetworkOptions): Promi
 /** To change something: with the identity that is given, else the user's own. @throws UserError */
 export async function signer(canisterId: string, options: NetworkOptions): Promise<Caller> {
   const address = await canisterAddressOf(canisterId, options);
-  return callerAt({ ...address, identity: address.identity ?? defaultIdentity() });
+  return callerAt({ ...address, identity: address.identity ?? (await signingIdentity(options)) });
 }
 
 function callerAt(address: CanisterAddress): Caller {

@@ -1,8 +1,10 @@
 /** icfs status CANISTER: what a canister holds, and what it still has to free. It says so of itself; a node signs it. */
+import { type CyclesLeft, certifiedLeft, describeLeft, estimateLeft, FEW_DAYS } from "../cycles-left.ts";
 import { FormatError } from "../errors.ts";
+import { howToTopUp } from "../ic/agent-error.ts";
 import type { CanisterStatus } from "../icfs-canister.ts";
 import { jsonLine } from "../log.ts";
-import { limitText, sizeText } from "../units.ts";
+import { cyclesText, limitText, sizeText } from "../units.ts";
 import { reader } from "./calls.ts";
 import type { NetworkOptions } from "./options.ts";
 
@@ -21,6 +23,10 @@ interface Result {
   /** Chunks that are to be freed and still there; null when the canister is too old to say. */
   readonly backlog: number | null;
   readonly cycles: string;
+  /** Until it freezes, if nothing is published; null when the canister is too old to say. */
+  readonly daysLeft: number | null;
+  /** Whether they are by assumed prices: the network tells controllers only. */
+  readonly daysLeftEstimated: boolean;
 }
 
 /** Asks a canister, and prints what it says. @throws UserError */
@@ -28,13 +34,23 @@ export async function printCanisterStatus(
   canisterId: string,
   options: NetworkOptions & { json?: boolean },
 ): Promise<void> {
-  const { address, canister, explained } = await reader(canisterId, options);
+  const { address, agent, canister, explained } = await reader(canisterId, options);
   const status = await explained(canister.status(), { what: "tell its status", by: "reader" });
-  const result = resultOf(address.canister.toText(), status);
-  console.log(options.json ? jsonLine(result) : describe(result));
+  const certified =
+    address.identity === undefined
+      ? undefined
+      : // Only controllers are told.
+        await certifiedLeft(agent, address.canister).catch(() => undefined);
+  const left = certified ?? estimateLeft(status);
+  const result = resultOf(address.canister.toText(), status, left);
+  console.log(options.json ? jsonLine(result) : describe(result, left));
+  if (left !== undefined && left.days < FEW_DAYS) {
+    const how = howToTopUp({ agent, canister: address.canister });
+    console.error(`icfs: ${address.canister} freezes in ${left.days} days: top it up (${how})`);
+  }
 }
 
-function resultOf(canister: string, status: CanisterStatus): Result {
+function resultOf(canister: string, status: CanisterStatus, left: CyclesLeft | undefined): Result {
   const [backlog] = status.backlog;
   return {
     canister,
@@ -48,6 +64,8 @@ function resultOf(canister: string, status: CanisterStatus): Result {
     unpublishedChunks: exact(status.loose_chunks),
     backlog: backlog === undefined ? null : exact(backlog),
     cycles: status.cycles.toString(),
+    daysLeft: left?.days ?? null,
+    daysLeftEstimated: left?.isEstimate ?? true,
   };
 }
 
@@ -58,7 +76,7 @@ function exact(count: bigint): number {
   return Number(count);
 }
 
-function describe(result: Result): string {
+function describe(result: Result, left: CyclesLeft | undefined): string {
   const { canister, release, held, kept, chunks, bytes, quota, unpublishedChunks, backlog, cycles } = result;
   const waits = {
     null: "not told by a canister of this version",
@@ -70,6 +88,6 @@ function describe(result: Result): string {
     `  chunks       ${chunks}, ${sizeText(bytes)} of ${limitText(quota)}`,
     `  unpublished  ${unpublishedChunks} chunks`,
     `  to be freed  ${waits ?? `${backlog} chunks, some 10,000 at a time`}`,
-    `  cycles       ${cycles}`,
+    `  cycles       ${left === undefined ? cyclesText(BigInt(cycles)) : describeLeft(left)}`,
   ].join("\n");
 }

@@ -3,24 +3,30 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { messageOf, UsageError, UserError } from "../errors.ts";
 import { createAgent, parseCanisterId } from "../ic/agent.ts";
 import { ERROR_CODES, NoSuchCanisterError, RejectError } from "../ic/call-errors.ts";
 import { controllersOf } from "../ic/controllers.ts";
-import { defaultIdentity } from "../ic/identity.ts";
+import { defaultIdentityFile } from "../ic/identity.ts";
 import { managementCanister } from "../ic/management.ts";
 import { type Network, NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
 import { jsonLine } from "../log.ts";
 import { packageFile } from "../package-files.ts";
 import { retrying } from "../retry.ts";
+import { cyclesText, parseCycles } from "../units.ts";
 import { connect, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { confirm, isAttended } from "./confirm.ts";
 import { deployedOn, rememberDeployed } from "./deployed.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
+import { createWithCycles, type PaidCanister, type Payer } from "./paid-canister.ts";
+import { signingIdentity } from "./signer.ts";
 
 interface DeployOptions extends NetworkOptions {
   readonly specifiedId?: string;
   readonly wasm: string;
+  /** Cycles. */
+  readonly withCycles?: bigint;
   readonly json?: boolean;
 }
 
@@ -47,6 +53,14 @@ export function deployCommand(): Command {
     .description("create an icfs canister, or upgrade one; its id is the last line of stdout")
     .argument("[canister]", "an existing canister: empty, or an icfs canister to upgrade; default: a new one")
     .option("--specified-id <id>", "create it with this id (local network), or upgrade it if it is there")
+    .addOption(
+      option(
+        "--with-cycles <amount>",
+        "create it with so many cycles of your account at the cycles ledger, such as 2T or 500B",
+      )
+        .argParser(cycles)
+        .conflicts("specifiedId"),
+    )
     .addOption(option("--wasm <file>", "the canister's Wasm").default(WASM, "the one that comes with icfs"))
     .addOption(flag("--json", "print one object: canister, action, moduleHash, network"));
   return withNetwork(command, OWN_IDENTITY).action(deploy);
@@ -57,12 +71,15 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
   if (existing !== undefined && options.specifiedId !== undefined) {
     throw new UsageError("give a canister or --specified-id, not both");
   }
+  if (existing !== undefined && options.withCycles !== undefined) {
+    throw new UsageError("--with-cycles makes a new canister: give that, or a canister, not both");
+  }
   const given = existing ?? options.specifiedId;
   const id = given === undefined ? undefined : parseCanisterId(given);
   const wasm = readWasm(options.wasm);
   // Before anything else: who has forgotten --network local should not have to wait for the main network to hear of it.
-  if (existing === undefined) mustCreate(resolveNetwork(options.network));
-  const { network, rootKey, identity = defaultIdentity() } = await onceStarted(options);
+  if (existing === undefined && options.withCycles === undefined) mustCreate(options);
+  const { network, rootKey, identity = await signingIdentity(options) } = await onceStarted(options);
   const agent = createAgent({
     network,
     rootKey,
@@ -72,8 +89,13 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
   });
   try {
     const isThere = existing !== undefined || (id !== undefined && (await exists(agent, id)));
-    const canister = isThere ? id! : await create(agent, { network, rootKey }, id);
+    const paid =
+      options.withCycles === undefined
+        ? undefined
+        : await createPaid({ agent, owner: identity.getPrincipal(), network, rootKey }, options.withCycles);
+    const canister = paid?.canister ?? (isThere ? id! : await create(agent, { network, rootKey }, id));
     const action = await install(agent, canister, wasm);
+    await paid?.forget();
     const result = {
       canister: canister.toText(),
       action,
@@ -115,12 +137,34 @@ function readWasm(file: string): Uint8Array {
   }
 }
 
-/** @throws UserError where a canister costs cycles */
-function mustCreate({ loopback, url }: Network): void {
+/** @throws InvalidArgumentError, which is wrong usage */
+function cycles(text: string): bigint {
+  const amount = parseCycles(text);
+  if (amount === undefined || amount === 0n)
+    throw new InvalidArgumentError("Use a number of cycles, such as 2T, 500B or 2000000000000.");
+  return amount;
+}
+
+/** @throws UserError where a canister costs cycles: with what there is to do, for each way to come by one */
+function mustCreate({ network, identity = defaultIdentityFile() }: DeployOptions): void {
+  const { loopback, url } = resolveNetwork(network);
   if (loopback) return;
-  throw new UserError(
-    `canisters are created with cycles on ${url}: make one with icp or dfx, then \`icfs deploy CANISTER\`; or say --network local`,
-  );
+  const [, theirs] = /^icp:(.*)/.exec(identity) ?? [];
+  const name = theirs ?? "icfs";
+  const where = network === "ic" ? "" : ` --network ${network}`;
+  const lines = [
+    `canisters are created with cycles on ${url}, and neither one that is there nor cycles were named. With icp-cli, once:`,
+    "  npm install --global @icp-sdk/icp-cli",
+    ...(theirs === undefined
+      ? ["  icfs identity", `  icp identity import ${name} --from-pem ${identity} --storage plaintext`]
+      : []),
+    `  icp identity account-id --identity ${name}                      # send ICP there`,
+    `  icp cycles mint --cycles 2.1T --network ic --identity ${name}   # makes cycles of it`,
+    "and then, which makes a canister and installs icfs in it:",
+    `  icfs deploy --with-cycles 2T${theirs === undefined ? "" : ` --identity ${identity}`}${where}`,
+    `An empty canister of yours will do as well: icfs deploy CANISTER${where}. To try it without cycles: icfs deploy --network local`,
+  ];
+  throw new UserError(lines.join("\n"));
 }
 
 /** connect(), also to a local network that was started just before: it listens after a second or two. @throws UserError */
@@ -138,28 +182,59 @@ function onceStarted(options: NetworkOptions): ReturnType<typeof connect> {
   });
 }
 
-/** Makes a canister, and says when it is not the first. @param id undefined: the network chooses */
+/** Makes a canister, where that costs nothing, and says when it is not the first. @param id undefined: the network chooses */
 async function create(
   agent: HttpAgent,
   { network, rootKey }: { readonly network: Network; readonly rootKey: Uint8Array },
   id: Principal | undefined,
 ): Promise<Principal> {
-  const before = await firstDeployed(agent, rootKey);
-  if (before !== undefined) {
-    console.error(
-      `icfs: ${before} was deployed on ${network.url} before, and this makes another canister: \`icfs deploy ${before} --network ${network.name}\` upgrades that one`,
-    );
-  }
+  await sayWhetherFirst(agent, { network, rootKey });
   const { canister_id } = await managementCanister(agent, id).provisional_create_canister_with_cycles({
     amount: [],
     settings: [],
     specified_id: id === undefined ? [] : [id],
     sender_canister_version: [],
   });
-  await rememberDeployed(canister_id.toText(), rootKey).catch((error) =>
+  await remember(canister_id, rootKey);
+  return canister_id;
+}
+
+/** create(), with cycles of one's own. @throws UserError */
+async function createPaid(payer: Payer, amount: bigint): Promise<PaidCanister> {
+  const paid = await createWithCycles(payer, amount, async () => {
+    const isFirst = await sayWhetherFirst(payer.agent, payer);
+    // A script has said what it wants.
+    if (isFirst || !isAttended() || (await confirm(`Pay ${cyclesText(amount)} for another one?`))) return;
+    throw new UserError("nothing was paid");
+  });
+  const { canister, isFromBefore } = paid;
+  console.error(
+    isFromBefore
+      ? `icfs: goes on with ${canister}, which was paid for before`
+      : `icfs: made ${canister} with ${cyclesText(amount)}; should it not get ready now, the same command goes on with it and pays no second time`,
+  );
+  const known = await deployedOn(payer.rootKey);
+  if (!known.includes(canister.toText())) await remember(canister, payer.rootKey);
+  return paid;
+}
+
+async function remember(canister: Principal, rootKey: Uint8Array): Promise<void> {
+  await rememberDeployed(canister.toText(), rootKey).catch((error) =>
     console.error(`icfs: the next deploy will not know of this canister: ${messageOf(error)}`),
   );
-  return canister_id;
+}
+
+/** Whether none was deployed from here before; says so when it is not the first. */
+async function sayWhetherFirst(
+  agent: HttpAgent,
+  { network, rootKey }: { readonly network: Network; readonly rootKey: Uint8Array },
+): Promise<boolean> {
+  const before = await firstDeployed(agent, rootKey);
+  if (before === undefined) return true;
+  console.error(
+    `icfs: ${before} was deployed on ${network.url} before, and this makes another canister: \`icfs deploy ${before} --network ${network.name}\` upgrades that one`,
+  );
+  return false;
 }
 
 /** The oldest canister that was deployed from here and is still there. */

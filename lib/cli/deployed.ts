@@ -12,19 +12,19 @@ import { replaceFile, syncDirectory } from "../replace-file.ts";
 const MOST_BYTES = 1024 * 1024;
 
 /** One file a network, by its root key: the same id elsewhere is another canister. Its lines are canister ids, the oldest first. */
-function fileOf(rootKey: Uint8Array): string {
+export function deployedFile(rootKey: Uint8Array): string {
   const network = createHash("sha256").update(rootKey).digest("hex").slice(0, 16);
   return join(stateDirectory("/var/lib/icfs"), "deployed", network);
 }
 
 /** Their ids, the oldest first; none when that cannot be read. */
 export async function deployedOn(rootKey: Uint8Array): Promise<string[]> {
-  return listed(fileOf(rootKey)).catch(() => []);
+  return listed(deployedFile(rootKey)).catch(() => []);
 }
 
 /** @throws Error when it cannot be written down */
 export async function rememberDeployed(canister: string, rootKey: Uint8Array): Promise<void> {
-  const file = fileOf(rootKey);
+  const file = deployedFile(rootKey);
   makeOwnDirectory(dirname(file), "set XDG_STATE_HOME to another directory");
   await withLock(`${file}.lock`, async () => {
     const all = [...(await listed(file)), canister];

@@ -5,7 +5,6 @@ import { cacheDirectory, stateDirectory } from "../directories.ts";
 import { type Examined, examine } from "../doctor/check.ts";
 import { CHECKS } from "../doctor/checks.ts";
 import { contextOf } from "../doctor/context.ts";
-import { loadIdentity } from "../ic/identity.ts";
 import { resolveNetwork } from "../ic/network.ts";
 import { jsonLine, oneLine } from "../log.ts";
 import { packageFile } from "../package-files.ts";
@@ -14,6 +13,7 @@ import { parseRelease } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { DEFAULT_CACHE_SIZE } from "./mount-options.ts";
 import { flag, type NetworkOptions, named, option, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
+import { givenIdentity } from "./signer.ts";
 
 interface DoctorOptions extends NetworkOptions {
   readonly cacheDir: string;
@@ -40,13 +40,15 @@ export function doctorCommand(): Command {
 async function doctor(
   first: string | undefined,
   second: string | undefined,
-  { network, rootKey, identity, cacheDir, json }: DoctorOptions,
+  options: DoctorOptions,
 ): Promise<void> {
+  const { network, rootKey, cacheDir, json } = options;
   if (first !== undefined) checkOrder(first, second, (id, directory) => `icfs doctor ${id} ${directory}`);
   // A mountpoint alone will do: no canister's id has a slash.
   const isPath = second === undefined && first?.includes("/");
   const canister = isPath ? undefined : first;
   const mountpoint = isPath ? first : second;
+  const identity = await givenIdentity(options);
   const context = contextOf({
     network: resolveNetwork(network),
     cacheDirectory: resolve(cacheDir),
@@ -54,7 +56,7 @@ async function doctor(
     stateDirectory: stateDirectory("/var/lib/icfs"),
     program: packageFile("bin/icfs"),
     ...(rootKey === undefined ? {} : { rootKey }),
-    ...(identity === undefined ? {} : { identity: loadIdentity(identity) }),
+    ...(identity === undefined ? {} : { identity }),
     ...(canister === undefined ? {} : { canister: parseRelease(canister) }),
     ...(mountpoint === undefined ? {} : { mountpoint }),
   });

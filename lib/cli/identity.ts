@@ -1,16 +1,16 @@
 /** icfs identity: whose key signs. */
 import { Command } from "commander";
-import { defaultIdentity, loadIdentity } from "../ic/identity.ts";
-import { option } from "./options.ts";
+import { IDENTITY_ARGUMENT, type NetworkOptions, OWN_IDENTITY, option, passphraseOption } from "./options.ts";
+import { signingIdentity } from "./signer.ts";
 
 export function identityCommand(): Command {
   return new Command("identity")
     .description(
       "print the principal that deploys and publishes; makes the default identity when there is none",
     )
-    .addOption(option("--identity <PEM>", "a private key, mode 0600; default: your own, made on first use"))
-    .action(({ identity }: { identity?: string }) => {
-      const signer = identity === undefined ? defaultIdentity() : loadIdentity(identity);
-      console.log(signer.getPrincipal().toText());
+    .addOption(option("--identity <PEM>", `${IDENTITY_ARGUMENT}; default: ${OWN_IDENTITY}`))
+    .addOption(passphraseOption())
+    .action(async (options: Pick<NetworkOptions, "identity" | "identityPassphraseFile">) => {
+      console.log((await signingIdentity(options)).getPrincipal().toText());
     });
 }

@@ -57,6 +57,12 @@ async function mount(
     });
     exitProcess(0);
   }
+  // What goes on in the background has no descriptor but its own, and no terminal.
+  if (options.identityPassphraseFile?.startsWith("fd:")) {
+    throw new UsageError(
+      "a mount in the background has no file descriptors of yours: give a file with --identity-passphrase-file, or stay with --foreground",
+    );
+  }
   const { pid, message } = await runInBackground({
     argv: process.argv.slice(1),
     env: process.env,

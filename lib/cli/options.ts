@@ -11,6 +11,7 @@ export interface NetworkOptions extends ConnectionOptions {
   readonly network: string;
   readonly rootKey?: string;
   readonly identity?: string;
+  readonly identityPassphraseFile?: string;
 }
 
 /** An option whose environment variable is ICFS_ and its long name; an empty one is as if it were not set. */
@@ -57,7 +58,18 @@ export function named(what: string): (text: string) => string {
 /** The default of --identity for commands that sign. */
 export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 
-/** Adds --network, --root-key, --identity, --proxy and --ca-bundle, of which the last two hold from before the command begins. */
+/** What --identity takes. */
+export const IDENTITY_ARGUMENT = "a private key, mode 0600, or dfx:NAME, icp:NAME";
+
+/** --identity-passphrase-file. */
+export function passphraseOption(): Option {
+  return option(
+    "--identity-passphrase-file <FILE>",
+    "what opens an encrypted key, mode 0600; or fd:N, a file descriptor; default: the terminal is asked",
+  );
+}
+
+/** Adds --network, --root-key, --identity, --identity-passphrase-file, --proxy and --ca-bundle, of which the last two hold from before the command begins. */
 export function withNetwork(command: Command, identity: string): Command {
   return command
     .hook("preAction", connectAsSaid)
@@ -73,10 +85,9 @@ export function withNetwork(command: Command, identity: string): Command {
       ).argParser(named("a key or a file")),
     )
     .addOption(
-      option("--identity <PEM>", `a private key, mode 0600; default: ${identity}`).argParser(
-        named("a PEM file"),
-      ),
+      option("--identity <PEM>", `${IDENTITY_ARGUMENT}; default: ${identity}`).argParser(named("a PEM file")),
     )
+    .addOption(passphraseOption())
     .addOption(
       option(
         "--proxy <URL|FILE>",

@@ -3,7 +3,6 @@ import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
 import { queries } from "../ic/canister-calls.ts";
-import { defaultIdentity } from "../ic/identity.ts";
 import { jsonLine } from "../log.ts";
 import { exitProcess } from "../process/exit.ts";
 import { describeDryRun, dryRun } from "../publish/dry-run.ts";
@@ -39,6 +38,7 @@ import {
   sourceOption,
   withNetwork,
 } from "./options.ts";
+import { signingIdentity } from "./signer.ts";
 
 interface PublishCommandOptions extends NetworkOptions, DirectoryOptions {
   readonly source?: SourceKind;
@@ -96,7 +96,10 @@ async function publishDirectory(
   options: PublishCommandOptions,
 ): Promise<void> {
   checkOrder(canisterId, directory, (id, dir) => `icfs publish ${dir} ${id}`);
-  const address = await canisterAddressOf(canisterId, options);
+  const found = await canisterAddressOf(canisterId, options);
+  const address = options.dryRun
+    ? found
+    : { ...found, identity: found.identity ?? (await signingIdentity(options)) };
   // Asked together with what comes next, and awaited before anything is read.
   const permitted = options.dryRun ? Promise.resolve() : mayPublish(address);
   permitted.catch(() => {});
@@ -138,13 +141,12 @@ async function publishRelease(
     console.log(json ? jsonLine(result) : describeDryRun(result));
     return;
   }
-  const signed = withIdentity(address);
-  const agent = agentFor(signed, CALL_TIMEOUT_MS);
+  const agent = agentFor(address, CALL_TIMEOUT_MS);
   const publication = await publish({
     ...plan,
     canister,
     agent,
-    source: source(signed),
+    source: source(address),
     note,
     warn,
     permitted,
@@ -175,22 +177,18 @@ async function publishToIcboot(
     console.log(json ? jsonLine(result) : describeDryRunOfFiles(result));
     return;
   }
-  const writer = icbootWriter(agentFor(withIdentity(address), CALL_TIMEOUT_MS), canister);
+  const writer = icbootWriter(agentFor(address, CALL_TIMEOUT_MS), canister);
   const result = await publishFiles({ ...common, canister: writer });
   console.log(json ? jsonLine(result) : describeFiles(result));
 }
 
 /** Of an icfs canister; what others say is of no use. @throws UserError when not */
 async function mayPublish(address: CanisterAddress): Promise<void> {
-  await checkMayPublish(agentFor(withIdentity(address), PERMISSION_TIMEOUT_MS), address.canister);
+  await checkMayPublish(agentFor(address, PERMISSION_TIMEOUT_MS), address.canister);
 }
 
 function warn(message: string): void {
   console.error(`icfs: ${message}`);
-}
-
-function withIdentity(address: CanisterAddress): CanisterAddress {
-  return { ...address, identity: address.identity ?? defaultIdentity() };
 }
 
 function agentFor(address: CanisterAddress, requestTimeout: number) {

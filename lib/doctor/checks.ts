@@ -2,8 +2,10 @@
 import { canister } from "./canister-check.ts";
 import type { Check } from "./check.ts";
 import { apparmor, selinux } from "./confinement.ts";
+import { cycles } from "./cycles.ts";
 import { cache, state } from "./directories.ts";
 import { device, fusermount, libfuse, mountHelper } from "./fuse.ts";
+import { module } from "./module.ts";
 import { mounts } from "./mounts.ts";
 import { clock, reachable, rootKey } from "./network.ts";
 import { proxy } from "./proxy.ts";
@@ -21,6 +23,8 @@ export const CHECKS: readonly Check[] = [
   rootKey,
   clock,
   canister,
+  module,
+  cycles,
   mounts,
   apparmor,
   selinux,

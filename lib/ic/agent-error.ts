@@ -52,11 +52,7 @@ export function fromCall(error: unknown, called: Called): Error {
  */
 export function withMissing(error: Error, { agent, canister }: Called): Error {
   if (error instanceof RejectError && error.errorCode === ERROR_CODES.outOfCycles) {
-    const { loopback } = resolveNetwork(agent.host.href);
-    const how = loopback
-      ? "on a local network with provisional_top_up_canister"
-      : `icp canister top-up --network ic --amount 1t ${canister}`;
-    const message = `canister ${canister} is out of cycles: it is frozen, and answers again when it has been topped up (${how})`;
+    const message = `canister ${canister} is out of cycles: it is frozen, and answers again when it has been topped up (${howToTopUp({ agent, canister })})`;
     return new RejectError(error.code, message, error.errorCode);
   }
   const isMissing =
@@ -65,6 +61,13 @@ export function withMissing(error: Error, { agent, canister }: Called): Error {
   if (!isMissing) return error;
   const { url, loopback } = resolveNetwork(agent.host.href);
   return new NoSuchCanisterError(canister.toText(), url, loopback);
+}
+
+/** How anybody gives a canister cycles. */
+export function howToTopUp({ agent, canister }: Called): string {
+  return resolveNetwork(agent.host.href).loopback
+    ? "on a local network with provisional_top_up_canister"
+    : `icp canister top-up --network ic --amount 1t ${canister}`;
 }
 
 /** What the agent has against a signature, in a certificate or of a node: it is wrong, there is none, or it is of no node of the subnet. */

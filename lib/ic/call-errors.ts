@@ -113,12 +113,12 @@ export function isHopeless(error: unknown): boolean {
 
 /**
  * Whether the same request may succeed later: no answer, none that can be believed (a bit was flipped on the way), too
- * busy, or expired on the way. Then nobody knows whether the canister has executed it. That a canister is out of cycles the IC calls
- * transient, but it does not pass by itself.
+ * busy, or expired on the way. Then nobody knows whether the canister has executed it. That a canister is out of cycles is transient as well,
+ * as the IC calls it: nobody need have signed it, so a gateway's word for it must not end what goes on. When it is true it is said again.
  */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof UserError || isHopeless(error)) return false;
   if (error instanceof RejectError)
-    return error.code === SYS_TRANSIENT && error.errorCode !== ERROR_CODES.outOfCycles;
+    return error.code === SYS_TRANSIENT || error.errorCode === ERROR_CODES.outOfCycles;
   return !(error instanceof HttpStatusError) || error.status === 429 || error.status >= 500;
 }

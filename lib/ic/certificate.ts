@@ -61,7 +61,7 @@ export async function verifyCertificate(
   bytes: Uint8Array,
   rootKey: Uint8Array,
   canisterId: Principal,
-  item: "certified_data" | "controllers" = "certified_data",
+  item: "certified_data" | "controllers" | "module_hash" = "certified_data",
   age: "fresh" | "any" = "fresh",
   blsVerify?: BlsVerify,
 ): Promise<CertifiedData> {

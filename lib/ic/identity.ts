@@ -2,55 +2,104 @@
  * Identities: who signs an update. A key comes from a PEM file, never from the command line, and only from one that
  * nobody else can read.
  */
-import { createPrivateKey, generateKeyPairSync, type JsonWebKey } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type JsonWebKey,
+  type KeyObject,
+} from "node:crypto";
 import { existsSync, linkSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { SignIdentity } from "@icp-sdk/core/agent";
-import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import { ECDSAKeyIdentity, Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Secp256k1KeyIdentity } from "@icp-sdk/core/identity/secp256k1";
 import { configDirectory, makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { isSubstituted, readNamedSync } from "../kept-file.ts";
 import { syncDirectorySync, unfinishedNameOf } from "../replace-file.ts";
+import { decryptKey } from "./encrypted-key.ts";
+import { toolIdentityFile } from "./tool-identities.ts";
 
 /** Where the identity lies that publishing commands make for themselves. */
 export function defaultIdentityFile(): string {
   return join(configDirectory(), "identity.pem");
 }
 
+/** What opens an encrypted key. @param file where that is. @throws UserError when there is none, or nobody to be asked */
+export type Passphrase = (file: string) => Promise<string>;
+
+const NO_PASSPHRASE: Passphrase = async (file) => {
+  throw new UserError(`${file} is encrypted, and there is no passphrase`);
+};
+
 /**
- * The identity in `file`: Ed25519 (PKCS#8) or secp256k1 (PKCS#8 or SEC1), as openssl, dfx and icp write them.
- * @throws UserError when it cannot be read, is readable by others, or is another kind of key
+ * An identity by its key: Ed25519, secp256k1 or P-256, in PKCS#8 or SEC1, as openssl, dfx and icp write them, encrypted or not.
+ *
+ * @param named a PEM file; or dfx:NAME, icp:NAME
+ * @throws UserError when it cannot be read, is readable by others, is not opened by the passphrase, or is another kind of key
  */
-export function loadIdentity(file: string): SignIdentity {
+export async function loadIdentity(
+  named: string,
+  passphrase: Passphrase = NO_PASSPHRASE,
+): Promise<SignIdentity> {
+  const file = toolIdentityFile(named) ?? named;
   const pem = readPrivately(file);
   // SEC1 files may begin with EC PARAMETERS, which are not a key.
   const [block, label] = /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----[\s\S]*?-----END \1-----/.exec(pem) ?? [];
   if (block === undefined) throw new UserError(`${file} holds no private key: ${whatElse(pem)}`);
-  if (label === "ENCRYPTED PRIVATE KEY" || /^Proc-Type: *4, *ENCRYPTED/m.test(block)) {
-    throw new UserError(
-      `${file} is encrypted, and icfs asks for no passphrase: write the key without one, ` +
-        `\`(umask 077; openssl pkey -in ${file} -out PEM)\`, and give that with --identity`,
-    );
-  }
   if (label === "OPENSSH PRIVATE KEY") {
     throw new UserError(`${file} holds a key as OpenSSH writes it, which icfs does not read: ${MAKE_ONE}`);
   }
+  const isEncrypted = label === "ENCRYPTED PRIVATE KEY" || /^Proc-Type: *4, *ENCRYPTED/m.test(block);
+  return identityOf(isEncrypted ? decrypted(file, block, await passphrase(file)) : plain(file, block), file);
+}
+
+/** @throws UserError. OpenSSL says why in a code only */
+function decrypted(file: string, block: string, passphrase: string): KeyObject {
+  try {
+    return decryptKey(block, passphrase);
+  } catch {
+    throw new UserError(
+      `the passphrase does not open ${file}: it is another, or the file is damaged (\`openssl pkey -noout -in ${file}\` asks for it as well)`,
+    );
+  }
+}
+
+function plain(file: string, block: string): KeyObject {
+  try {
+    return createPrivateKey(block);
+  } catch {
+    throw damaged(file);
+  }
+}
+
+function damaged(file: string): UserError {
+  return new UserError(
+    `${file} holds a private key that is damaged, or of a kind that icfs does not use: ${MAKE_ONE}`,
+  );
+}
+
+async function identityOf(key: KeyObject, file: string): Promise<SignIdentity> {
   let jwk: JsonWebKey;
   try {
     // Throws for kinds that JWK has no names for.
-    jwk = createPrivateKey(block).export({ format: "jwk" });
+    jwk = key.export({ format: "jwk" });
   } catch {
-    // OpenSSL says why in a code only.
-    throw new UserError(
-      `${file} holds a private key that is damaged, or of a kind that icfs does not use: ${MAKE_ONE}`,
-    );
+    throw damaged(file);
   }
   const { kty, crv, d } = jwk;
   const secret = Uint8Array.from(Buffer.from(d ?? "", "base64url"));
   if (kty === "OKP" && crv === "Ed25519") return Ed25519KeyIdentity.fromSecretKey(secret);
   if (kty === "EC" && crv === "secp256k1") return Secp256k1KeyIdentity.fromSecretKey(secret);
-  throw new UserError(`${file} holds a key of kind ${crv ?? kty}: use Ed25519 or secp256k1`);
+  if (kty === "EC" && crv === "P-256") {
+    const algorithm = { name: "ECDSA", namedCurve: crv };
+    return ECDSAKeyIdentity.fromKeyPair({
+      privateKey: key.toCryptoKey(algorithm, false, ["sign"]),
+      publicKey: createPublicKey(key).toCryptoKey(algorithm, true, ["verify"]),
+    });
+  }
+  throw new UserError(`${file} holds a key of kind ${crv ?? kty}: use Ed25519, secp256k1 or P-256`);
 }
 
 const MAKE_ONE =
@@ -106,9 +155,9 @@ function whatElse(text: string): string {
 }
 
 /** The default identity, made on its first use (Ed25519, mode 0600). @throws UserError */
-export function defaultIdentity(): SignIdentity {
+export async function defaultIdentity(passphrase?: Passphrase): Promise<SignIdentity> {
   const file = defaultIdentityFile();
-  if (existsSync(file)) return loadIdentity(file);
+  if (existsSync(file)) return loadIdentity(file, passphrase);
   try {
     makeDirectory(dirname(file), 0o700);
     makeIdentity(file);

@@ -23,7 +23,13 @@ interface Management {
     arg: Uint8Array;
     sender_canister_version: [];
   }): Promise<void>;
-  canister_status(request: { canister_id: Principal }): Promise<{ module_hash: [] | [Uint8Array] }>;
+  /** As far as it is wanted here. For controllers. */
+  canister_status(request: { canister_id: Principal }): Promise<{
+    readonly module_hash: [] | [Uint8Array];
+    readonly cycles: bigint;
+    readonly idle_cycles_burned_per_day: bigint;
+    readonly settings: { readonly freezing_threshold: bigint };
+  }>;
 }
 
 /** Requests to make a canister go to the subnet that holds this one: the first of the IC's, and of any local network's. */
@@ -78,7 +84,14 @@ const managementInterface: IDL.InterfaceFactory = ({ IDL }) => {
     ),
     canister_status: IDL.Func(
       [IDL.Record(about)],
-      [IDL.Record({ module_hash: IDL.Opt(IDL.Vec(IDL.Nat8)) })],
+      [
+        IDL.Record({
+          module_hash: IDL.Opt(IDL.Vec(IDL.Nat8)),
+          cycles: IDL.Nat,
+          idle_cycles_burned_per_day: IDL.Nat,
+          settings: IDL.Record({ freezing_threshold: IDL.Nat }),
+        }),
+      ],
       [],
     ),
   });

@@ -3,7 +3,7 @@
  * clock are ready, and nobody mounts a second time what has failed then.
  */
 import { FormatError, messageOf, UserError } from "../errors.ts";
-import { HttpStatusError, isHopeless, RejectError, SYS_TRANSIENT } from "../ic/call-errors.ts";
+import { HttpStatusError, isHopeless, isTransient, RejectError } from "../ic/call-errors.ts";
 import { UntimelyError, VerificationError } from "../ic/certificate.ts";
 import { retrying } from "../retry.ts";
 import type { CanisterMountOptions } from "./options.ts";
@@ -48,7 +48,7 @@ export async function untilNetworkAnswers<T>(
  */
 export function isOutage(error: unknown): boolean {
   if (error instanceof UntimelyError) return true;
-  if (error instanceof RejectError) return error.code === SYS_TRANSIENT;
+  if (error instanceof RejectError) return isTransient(error);
   if (error instanceof UserError || error instanceof VerificationError || error instanceof FormatError) {
     return false;
   }

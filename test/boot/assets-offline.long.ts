@@ -27,7 +27,7 @@ t.test("from a filled canister to the installer's first screen", { timeout: 600_
       network,
       rootKey: await rootKeyOf(network, undefined),
       // Who has deployed it may write to it.
-      identity: loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem")),
+      identity: await loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem")),
       requestTimeout: 60_000,
       verifyQuerySignatures: true,
     });

@@ -1,23 +1,35 @@
 /** The canister with the IC's own tools: icp-cli, which is another client, written in Rust, builds, installs and calls it. */
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Cbor } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
-import { startCanister } from "../support/canister-network.ts";
+import { createAgent } from "../../lib/ic/agent.ts";
+import { CYCLES_LEDGER } from "../../lib/ic/cycles-ledger.ts";
+import { certificateOf } from "../../lib/ic/read-state.ts";
+import { startCanister, startNetwork, type TestNetwork } from "../support/canister-network.ts";
+import { startLedgerTwin } from "../support/cycles-ledger.ts";
 
 const ICP = fileURLToPath(new URL("../../node_modules/@icp-sdk/icp-cli-linux-x64/bin/icp", import.meta.url));
 const DIRECTORY = fileURLToPath(new URL("../../canister", import.meta.url));
 
-/** Runs icp in canister/, with a home of its own. */
-function icp(home: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+/** Runs icp in canister/, or another project, with a home of its own. */
+function icpIn(
+  project: string,
+  home: string,
+  ...args: string[]
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = { PATH: process.env.PATH, HOME: home, DO_NOT_TRACK: "1", NO_COLOR: "1" };
   return new Promise((resolve) => {
-    execFile(ICP, args, { cwd: DIRECTORY, env, timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(ICP, args, { cwd: project, env, timeout: 60_000 }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : 1, stdout, stderr });
     });
   });
 }
+
+const icp = (home: string, ...args: string[]) => icpIn(DIRECTORY, home, ...args);
 
 t.test("icp-cli builds, installs, upgrades and calls it", async (t) => {
   const { url, rootKey, directory, canister, env, icfs } = await startCanister(t);
@@ -61,3 +73,61 @@ t.test("icp-cli builds, installs, upgrades and calls it", async (t) => {
   t.match(await ok("canister", "status", id, ...asMe), /Status: Running/i);
   t.match((await icfs(["ls", id])).stderr, /has no release yet/, "icfs sees the canister that icp installed");
 });
+
+t.test("icp deploy, the first time and as an upgrade", async (t) => {
+  const n = await startNetwork(t);
+  const ledger = await startLedgerTwin(n);
+  const owner = Principal.fromText((await n.icfs(["identity"])).stdout.trim());
+  await ledger.twin_mint(owner, 10n ** 13n);
+  // The project as it is, in a place of its own: icp writes into it which canister it has made.
+  const project = join(n.directory, "canister");
+  for (const file of ["canister/icp.yaml", "build/icfs.wasm", "build/icfs.did"]) {
+    await cp(new URL(`../../${file}`, import.meta.url), join(n.directory, file));
+  }
+  const yaml = await readFile(join(project, "icp.yaml"), "utf8");
+  t.match(yaml, "url: http://127.0.0.1:4943\n", "where icfs localnet listens");
+  await writeFile(join(project, "icp.yaml"), yaml.replace("http://127.0.0.1:4943", n.url));
+  const ok = async (...args: string[]) => {
+    const { code, stdout, stderr } = await icpIn(project, n.directory, ...args);
+    t.equal(code, 0, `icp ${args.join(" ")}`, { stdout, stderr });
+    return stdout;
+  };
+  const pem = join(n.env.XDG_CONFIG_HOME!, "icfs", "identity.pem");
+  await ok("identity", "import", "me", "--from-pem", pem, "--storage", "plaintext");
+  const deploy = ["deploy", "-e", "localnet", "--identity", "me", "--subnet", await subnetOf(n), "--json"];
+  const first = await ok(...deploy);
+  t.equal(await ledger.twin_payments(), 1n, "paid for by the ledger's twin");
+  const [id] = /[a-z0-9-]+-cai/.exec(first) ?? [];
+  t.ok(id, first);
+  const tree = join(n.directory, "tree");
+  await mkdir(tree);
+  await writeFile(join(tree, "file"), "content");
+  t.match(await n.icfs(["publish", tree, id!]), { code: 0, stdout: /^published release 1 / });
+  await ok(...deploy, "--yes");
+  t.equal(await ledger.twin_payments(), 1n);
+  t.match(
+    await n.icfs(["cat", id!, "file"]),
+    { code: 0, stdout: "content" },
+    "it was upgraded, and keeps what it has",
+  );
+  t.match(
+    await n.icfs(["deploy", id!]),
+    { code: 0, stderr: `upgraded ${id}` },
+    "icfs goes on where icp has begun",
+  );
+
+  // Where there is no ledger, as on `icfs localnet`.
+  await rm(join(project, ".icp"), { recursive: true });
+  await ok("canister", "link", "icfs", id!, "-e", "localnet");
+  await ok("deploy", "-e", "localnet", "--identity", "me", "--yes");
+  t.equal(await ledger.twin_payments(), 1n);
+});
+
+/** The network's subnet, as text: icp asks the cycles minting canister for it, which is not here. */
+async function subnetOf({ url, rootKey, network }: TestNetwork): Promise<string> {
+  const agent = createAgent({ network, rootKey, verifyQuerySignatures: true, requestTimeout: 30_000 });
+  const certificate = await certificateOf(agent, CYCLES_LEDGER, ["controllers"]);
+  const { delegation } = Cbor.decode<{ delegation: { subnet_id: Uint8Array } }>(certificate);
+  t.ok(delegation, url);
+  return Principal.fromUint8Array(delegation.subnet_id).toText();
+}

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Cbor } from "@icp-sdk/core/agent";
 import t from "tap";
 import { inOrder } from "../support/in-order.ts";
 import { setFreezingThreshold, topUp } from "../support/management.ts";
@@ -62,6 +63,7 @@ test("commands say so", async (t) => {
   const commands: Record<string, string[]> = {
     publish: [c.tree, c.id],
     ls: [c.id],
+    status: [c.id],
     grant: [c.id, "aaaaa-aa", "reader"],
     deploy: [c.id],
   };
@@ -81,8 +83,32 @@ test("commands say so", async (t) => {
   );
 });
 
-test("a publication during which that happens ends at once", async (t) => {
+/** As anybody can answer a call, in the network's name and without a signature. */
+const OUT_OF_CYCLES = {
+  status: 200,
+  headers: { "content-type": "application/cbor" },
+  body: Buffer.from(
+    Cbor.encode({
+      status: "non_replicated_rejection",
+      reject_code: 2,
+      reject_message: `Canister ${c.id} is out of cycles`,
+      error_code: "IC0207",
+    }),
+  ),
+};
+
+test("a gateway's word for it, which it takes back, ends no publication", async (t) => {
   await setFreezingThreshold(c.publisherAgent, c.canister, 1n);
+  let calls = 0;
+  // The first chunks, and the release: each is asked for again.
+  c.proxy.fault = (path) => (path.endsWith("/call") && calls++ % 2 === 0 ? OUT_OF_CYCLES : "none");
+  const result = await c.icfs(["publish", c.tree, c.id, "--network", c.proxy.url]);
+  c.proxy.fault = () => "none";
+  t.match(result, { code: 0, stdout: /^published release 2 / });
+  t.ok(calls >= 2, `${calls} calls`);
+});
+
+test("a publication during which that happens ends when it has been said for long enough", async (t) => {
   await writeFile(join(c.tree, "larger"), randomBytes(8 * 1024 * 1024));
   let freezing: Promise<void> | undefined;
   c.proxy.fault = (path) => {
@@ -98,9 +124,9 @@ test("a publication during which that happens ends at once", async (t) => {
 
 test("topped up, by anybody, all goes on", async (t) => {
   await topUp(c.publisherAgent, c.canister, FOR_EVER << 30n);
-  t.equal(await c.publish({ new: "new\n" }), 2);
+  t.equal(await c.publish({ new: "new\n" }), 3);
   for (const { mountpoint, status } of [whole, partly]) {
-    await eventually("it has switched", async () => (await status()).release === 2);
+    await eventually("it has switched", async () => (await status()).release === 3);
     await eventually("and answers", () => c.same(mountpoint));
     t.equal((await status()).problem, undefined);
   }

@@ -6,6 +6,7 @@ import t from "tap";
 import { FormatError, UserError } from "../../lib/errors.ts";
 import {
   ClockError,
+  ERROR_CODES,
   HttpStatusError,
   NoAnswerError,
   NoWayError,
@@ -64,6 +65,8 @@ t.test("only for what may be over soon", async (t) => {
     new ClockError("the network refuses the time of this request: set this host's clock"),
     new UntimelyError("the certificate is refused: it is more than 5 minutes in the future"),
     new RejectError(2, "the subnet is busy"),
+    // Anybody can say it.
+    new RejectError(5, "it is out of cycles", ERROR_CODES.outOfCycles),
   ];
   const lasting = [
     new UserError("canister has no release yet"),

@@ -125,9 +125,9 @@ function identityFile(env: NodeJS.ProcessEnv): string {
 }
 
 /** @param started with the owner's key as the default identity */
-function asOwner(started: TestNetwork, canister: Principal): TestCanister {
+async function asOwner(started: TestNetwork, canister: Principal): Promise<TestCanister> {
   const { network, rootKey, env } = started;
-  const identity = loadIdentity(identityFile(env));
+  const identity = await loadIdentity(identityFile(env));
   const common = { network, rootKey, requestTimeout: REQUEST_TIMEOUT };
   return {
     ...started,

@@ -1,0 +1,70 @@
+/**
+ * What this user has asked the cycles ledger for, written down before it is asked: so that a canister whose answer got lost, or whose
+ * installation failed, is not paid for a second time. One at a time on a network; it is forgotten when its canister is ready.
+ */
+import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { makeOwnDirectory } from "../directories.ts";
+import { isAbsent, messageOf, UserError } from "../errors.ts";
+import { parsePrincipalText } from "../ic/agent.ts";
+import { readKept } from "../kept-file.ts";
+import { replaceFile, syncDirectory } from "../replace-file.ts";
+import { deployedFile } from "./deployed.ts";
+
+export interface Payment {
+  /** The principal that pays. */
+  readonly owner: string;
+  /** Cycles. */
+  readonly amount: bigint;
+  /** Nanoseconds since 1970: by it the ledger knows the same request again. */
+  readonly createdAt: bigint;
+  /** What was made, once that is known. */
+  readonly canister?: string | undefined;
+}
+
+const MOST_BYTES = 4096;
+
+/** Its name, and what is beside it where it is locked. */
+export function paymentFile(rootKey: Uint8Array): string {
+  return `${deployedFile(rootKey)}.payment`;
+}
+
+/** Makes the directory that it is kept in. @throws UserError */
+export function preparePayment(file: string): void {
+  makeOwnDirectory(dirname(file), "set XDG_STATE_HOME to another directory");
+}
+
+/** undefined when there is none. @throws UserError when it cannot be read: then nobody knows whether something was paid */
+export async function readPayment(file: string): Promise<Payment | undefined> {
+  try {
+    const { bytes } = await readKept(file, MOST_BYTES);
+    const { owner, amount, createdAt, canister } = JSON.parse(bytes.toString());
+    if (!isPrincipal(owner) || !(canister === undefined || isPrincipal(canister)))
+      throw new Error("it names nobody");
+    return { owner, amount: BigInt(amount), createdAt: BigInt(createdAt), canister };
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw new UserError(
+      `${file}, which says what the cycles ledger was asked for, cannot be read (${messageOf(error)}): look whether a canister was paid for (\`icp cycles balance --network ic\`), and remove the file`,
+    );
+  }
+}
+
+/** It is on the disk from then on. @throws Error with the system's code */
+export async function writePayment(file: string, payment: Payment): Promise<void> {
+  const { owner, amount, createdAt, canister } = payment;
+  await replaceFile(
+    file,
+    `${JSON.stringify({ owner, amount: String(amount), createdAt: String(createdAt), canister })}\n`,
+  );
+  await syncDirectory(dirname(file));
+}
+
+export async function forgetPayment(file: string): Promise<void> {
+  await rm(file, { force: true });
+  await syncDirectory(dirname(file));
+}
+
+function isPrincipal(value: unknown): value is string {
+  return typeof value === "string" && parsePrincipalText(value)?.toText() === value;
+}

@@ -1,0 +1,29 @@
+/** That the canister's Wasm is the same wherever it is built: by its hash anybody can tell what a canister runs. */
+import { cp, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { run, temporaryDirectory } from "../support/icfs.ts";
+
+const CANISTER = fileURLToPath(new URL("../../canister", import.meta.url));
+
+t.test("what is built in another directory is byte for byte what `make canister` has built", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const sources = join(directory, "some where/else");
+  // In another order, and so with other times and inodes.
+  const names = (await readdir(CANISTER)).filter((name) => name.endsWith(".mo")).reverse();
+  for (const name of names) await cp(join(CANISTER, name), join(sources, name));
+  const out = join(directory, "out.wasm");
+  const built = await run(process.execPath, [join(CANISTER, "compile.ts"), join(sources, "main.mo"), out], {
+    env: { ...process.env, TZ: "Asia/Kathmandu", LC_ALL: "C" },
+    cwd: directory,
+    limit: 300_000,
+  });
+  t.equal(built.code, 0, built.stderr);
+  const build = new URL("../../build/", import.meta.url);
+  t.ok((await readFile(out)).equals(await readFile(new URL("icfs.wasm", build))), "icfs.wasm");
+  t.equal(
+    await readFile(join(directory, "out.did"), "utf8"),
+    await readFile(new URL("icfs.did", build), "utf8"),
+  );
+});

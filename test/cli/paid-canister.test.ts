@@ -1,0 +1,170 @@
+/** icfs deploy --with-cycles: a canister is paid for once, whatever gets lost. The ledger is a twin of the IC's. */
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Principal } from "@icp-sdk/core/principal";
+import t from "tap";
+import { startNetwork } from "../support/canister-network.ts";
+import { startLedgerTwin } from "../support/cycles-ledger.ts";
+import { faultFor, startFaultProxy } from "../support/fault-proxy.ts";
+import { inOrder } from "../support/in-order.ts";
+
+const T = 10n ** 12n;
+const test = inOrder(t);
+const n = await startNetwork(t);
+const deploy = (...args: string[]) => n.icfs(["deploy", "--with-cycles", "2T", ...args]);
+const owner = Principal.fromText((await n.icfs(["identity"])).stdout.trim());
+
+test("a network without a ledger", async (t) => {
+  t.match(await deploy(), {
+    code: 1,
+    stdout: "",
+    stderr: `icfs: there is no cycles ledger at ${n.url}: canisters cost nothing on a local network, leave --with-cycles out\n`,
+  });
+});
+
+test("with the ledger", async (t) => {
+  const ledger = await startLedgerTwin(n);
+  const balance = () => ledger.icrc1_balance_of({ owner, subaccount: [] });
+  const proxy = await startFaultProxy(t, n.url);
+  const through = (...args: string[]) => deploy("--network", proxy.url, ...args);
+  const directory = join(n.env.XDG_STATE_HOME!, "icfs/deployed");
+  const payments = async () => (await readdir(directory)).filter((name) => name.endsWith(".payment"));
+
+  await t.test("not enough", async (t) => {
+    await ledger.twin_mint(owner, T / 2n);
+    const { code, stdout, stderr } = await deploy();
+    t.match({ code, stdout }, { code: 1, stdout: "" });
+    t.equal(
+      stderr,
+      [
+        `icfs: not enough cycles: ${owner} has 0.5 T at the cycles ledger, and 2.0001 T are wanted, the ledger's fee included. Who has some, or ICP, sends the rest with icp-cli:`,
+        "  icp cycles mint --cycles 1500200000000 --network ic",
+        `  icp cycles transfer 1500100000000 ${owner} --network ic\n`,
+      ].join("\n"),
+    );
+    t.same(await payments(), [], "nothing was paid, and nothing is remembered");
+  });
+
+  await t.test("made, installed, owned, and paid for", async (t) => {
+    await ledger.twin_mint(owner, 20n * T);
+    const before = await balance();
+    const { code, stdout, stderr } = await deploy();
+    t.equal(code, 0, stderr);
+    const id = stdout.trim();
+    t.match(stderr, `icfs: made ${id} with 2 T; `);
+    t.match(stderr, `installed ${id} on ${n.url}, owned by ${owner}`);
+    t.equal(before - (await balance()), 2n * T + 100_000_000n);
+    t.same(await payments(), []);
+    t.match(await n.icfs(["deploy", id]), { code: 0, stderr: `upgraded ${id}` }, "it is the caller's");
+    const { cycles } = JSON.parse((await n.icfs(["status", id, "--json"])).stdout);
+    t.ok(BigInt(cycles) > 19n * (T / 10n) && BigInt(cycles) <= 2n * T, cycles);
+    t.match((await deploy()).stderr, `icfs: ${id} was deployed on ${n.url} before, and this makes another`);
+  });
+
+  await t.test("answers that get lost: one canister, paid once", async (t) => {
+    const [before, count] = [await balance(), await ledger.twin_payments()];
+    let lost = 0;
+    proxy.fault = faultFor("create_canister", () => (lost++ < 2 ? "lost" : "none"));
+    const { code, stdout, stderr } = await through();
+    t.equal(code, 0, stderr);
+    t.equal(lost, 3);
+    t.match(stdout, /-cai\n$/);
+    t.equal(await ledger.twin_payments(), count + 1n);
+    t.equal(before - (await balance()), 2n * T + 100_000_000n);
+  });
+
+  await t.test("a process that ends without an answer, and one that cannot install", async (t) => {
+    const count = await ledger.twin_payments();
+    // As is killed while it waits.
+    const asked = Promise.withResolvers<void>();
+    proxy.fault = faultFor("create_canister", () => {
+      asked.resolve();
+      return "silence";
+    });
+    const killed = n.icfs(["deploy", "--with-cycles", "2T", "--network", proxy.url], {
+      started: (child) => void asked.promise.then(() => child.kill("SIGKILL")),
+    });
+    t.equal((await killed).code, 137);
+    t.equal((await payments()).length, 1, "what it asked for is written down");
+
+    await t.test("somebody else's, or another amount, is not asked for meanwhile", async (t) => {
+      const other = await n.icfs(["deploy", "--with-cycles", "3T"]);
+      t.match(other, { code: 1, stderr: /a deployment with 2 T of \S+ has had no answer: run it again, / });
+      t.match(other.stderr, "`icfs deploy --with-cycles 2000000000000` with that identity");
+    });
+
+    proxy.fault = faultFor("install_code", { status: 403 });
+    const failed = await through();
+    const [, id] = /icfs: made (\S+) with 2 T|icfs: goes on with (\S+),/.exec(failed.stderr)!.filter(Boolean);
+    t.match(failed, { code: 1, stdout: "", stderr: "cannot deploy: " });
+    t.equal(await ledger.twin_payments(), count + 1n);
+
+    proxy.fault = () => "none";
+    const { code, stdout, stderr } = await deploy();
+    t.match({ code, stdout }, { code: 0, stdout: `${id}\n` });
+    t.match(stderr, `icfs: goes on with ${id}, which was paid for before\n`);
+    t.equal(await ledger.twin_payments(), count + 1n, "paid once");
+    t.same(await payments(), []);
+  });
+
+  await t.test("what the ledger could not make, and what it does not tell of", async (t) => {
+    const before = await balance();
+    await ledger.twin_behave(["no subnet has room"], false);
+    t.match(await deploy(), {
+      code: 1,
+      stderr:
+        /^icfs: no canister could be made: no subnet has room; the cycles are back, but for fees \(block \d+\)$/m,
+    });
+    t.equal(before - (await balance()), 200_000_000n);
+    t.same(await payments(), [], "that is over");
+    await ledger.twin_behave([], false);
+
+    // A request of long ago, of which the ledger has forgotten everything.
+    const [name] = (await readdir(directory)).filter((one) => /^[0-9a-f]+$/.test(one));
+    const file = join(directory, `${name}.payment`);
+    const old = { owner: owner.toText(), amount: String(2n * T), createdAt: "1000000000000000000" };
+    await writeFile(file, JSON.stringify(old));
+    t.match(await deploy(), {
+      code: 1,
+      stderr:
+        /does not know any more what became of this request, which is older than a day: .* remove \S+\.payment/,
+    });
+    t.same(JSON.parse(await readFile(file, "utf8")), old, "which is for people to decide");
+    await writeFile(file, "{");
+    t.match(await deploy(), { code: 1, stderr: /says what the cycles ledger was asked for, cannot be read/ });
+  });
+});
+
+test("amounts, and what does not go together", async (t) => {
+  const id = "oeagv-5qaaa-aaaah-aar4q-cai";
+  t.match(await n.icfs(["deploy", "--with-cycles", "2TT"]), {
+    code: 2,
+    stderr: /with-cycles.*Use a number of cycles, such as 2T, 500B or 2000000000000\./,
+  });
+  t.match(await deploy(id), {
+    code: 2,
+    stderr: /--with-cycles makes a new canister: give that, or a canister/,
+  });
+  t.match(await deploy("--specified-id", id), { code: 2, stderr: /cannot be used with/ });
+});
+
+test("where canisters cost cycles, and none are named", async (t) => {
+  const { code, stdout, stderr } = await n.icfs(["deploy", "--network", "ic"]);
+  t.match({ code, stdout }, { code: 1, stdout: "" });
+  const pem = join(n.env.XDG_CONFIG_HOME!, "icfs/identity.pem");
+  for (const line of [
+    "icfs: canisters are created with cycles on https://icp-api.io, and neither one that is there",
+    `\n  icp identity import icfs --from-pem ${pem} --storage plaintext\n`,
+    "\n  icp cycles mint --cycles 2.1T --network ic --identity icfs ",
+    "\n  icfs deploy --with-cycles 2T\n",
+    "icfs deploy --network local\n",
+  ]) {
+    t.ok(stderr.includes(line), line);
+  }
+  const theirs = await n.icfs(["deploy", "--network", "ic", "--identity", "icp:me"]);
+  t.match(
+    theirs.stderr,
+    /icp cycles mint .* --identity me [\s\S]*icfs deploy --with-cycles 2T --identity icp:me\n/,
+  );
+  t.notMatch(theirs.stderr, "import");
+});

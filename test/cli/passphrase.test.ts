@@ -1,0 +1,137 @@
+/** Where the passphrase of an encrypted key comes from, and whose key --identity names. */
+import { execFileSync } from "node:child_process";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { loadIdentity } from "../../lib/ic/identity.ts";
+import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
+
+const directory = await temporaryDirectory(t);
+const env = cleanEnvironment(directory);
+const at = (name: string) => join(directory, name);
+const SECRET = "a 'secret' ü";
+
+const plain = at("plain.pem");
+execFileSync("openssl", ["genpkey", "-algorithm", "ed25519", "-out", plain], { stdio: "ignore" });
+const key = at("key.pem");
+const encrypted = execFileSync("openssl", [
+  ...["pkcs8", "-topk8", "-in", plain, "-passout", `pass:${SECRET}`],
+]);
+await writeFile(key, encrypted, { mode: 0o600 });
+const principal = `${(await loadIdentity(plain)).getPrincipal()}\n`;
+
+/** A file of the owner's alone. */
+async function file(name: string, content: string): Promise<string> {
+  await writeFile(at(name), content, { mode: 0o600 });
+  return at(name);
+}
+
+/** `icfs identity`, with the key, in a shell line. */
+const shell = (line: string, more: NodeJS.ProcessEnv = {}) =>
+  run("bash", ["-c", line.replaceAll("ICFS", `${BIN} identity --identity ${key}`)], {
+    env: { ...env, ...more },
+  });
+
+const secret = await file("secret", `${SECRET}\n`);
+
+t.test("from a file, from a descriptor, from a command", async (t) => {
+  const option = "--identity-passphrase-file";
+  const windows = await file("windows", `${SECRET}\r\n`);
+  const bare = await file("bare", SECRET);
+  for (const line of [
+    `ICFS ${option} ${secret}`,
+    `ICFS ${option} ${windows}`,
+    `ICFS ${option}=${bare}`,
+    `ICFS ${option} fd:3 3<${secret}`,
+    `ICFS ${option} fd:0 <${secret}`,
+    `cat ${secret} | ICFS ${option} fd:0`,
+    `ICFS ${option} <(sleep 0.2; cat ${secret})`,
+  ]) {
+    t.match(await shell(line), { code: 0, stdout: principal, stderr: "" }, line);
+  }
+  const variables = { ICFS_IDENTITY: key, ICFS_IDENTITY_PASSPHRASE_FILE: secret };
+  t.match(await run(BIN, ["identity"], { env: { ...env, ...variables } }), { code: 0, stdout: principal });
+
+  await t.test("also of one's own key", async (t) => {
+    await mkdir(at("config/icfs"), { recursive: true });
+    await writeFile(at("config/icfs/identity.pem"), encrypted, { mode: 0o600 });
+    t.match(await run(BIN, ["identity", option, secret], { env }), { code: 0, stdout: principal });
+  });
+});
+
+t.test("what is no passphrase", async (t) => {
+  const shared = await file("shared", SECRET);
+  await chmod(shared, 0o640);
+  const cases: [line: string, message: string | RegExp, code?: number][] = [
+    [
+      "ICFS </dev/null",
+      `icfs: ${key} is encrypted, and there is no terminal to ask for its passphrase: give it`,
+    ],
+    [
+      `ICFS --identity-passphrase-file ${await file("wrong", "wrong")}`,
+      `icfs: the passphrase does not open ${key}:`,
+    ],
+    [
+      `ICFS --identity-passphrase-file ${await file("empty", "\n")}`,
+      /there is no passphrase in \S+: it is empty\n$/,
+    ],
+    [`ICFS --identity-passphrase-file ${await file("two", "a\nb\n")}`, /it has more than one line\n$/],
+    [`ICFS --identity-passphrase-file ${await file("large", "a".repeat(5000))}`, /it is too large\n$/],
+    [
+      `ICFS --identity-passphrase-file ${shared}`,
+      `can be read by others than its owner: run \`chmod 600 ${shared}\``,
+    ],
+    ["ICFS --identity-passphrase-file /dev/zero", "/dev/zero is no file that has a passphrase in it"],
+    [`ICFS --identity-passphrase-file ${directory}`, "is no file that has a passphrase in it"],
+    [`ICFS --identity-passphrase-file ${at("nowhere")}`, /cannot read the passphrase from \S+ \(ENOENT/],
+    [
+      "ICFS --identity-passphrase-file fd:999",
+      /from fd:999 \(EBADF.*\): is it open, as by `999<FILE` in a shell\?/,
+    ],
+    ["ICFS --identity-passphrase-file fd:three", '"fd:three" is no file descriptor: write fd:3, say', 2],
+  ];
+  for (const [line, message, code = 1] of cases) {
+    t.match(await shell(line), { code, stdout: "", stderr: message }, line);
+  }
+  // A key that needs none does not ask for it.
+  t.match(
+    await run(BIN, ["identity", "--identity", plain, "--identity-passphrase-file", "/nowhere"], { env }),
+    {
+      code: 0,
+      stdout: principal,
+    },
+  );
+});
+
+t.test("a mount in the background takes it from a file only", async (t) => {
+  const mount = `${BIN} mount oeagv-5qaaa-aaaah-aar4q-cai ${directory} --network local --identity ${key} --log-file ${at("log")}`;
+  t.match(await shell(`${mount} --identity-passphrase-file fd:3 3<${secret}`), {
+    code: 2,
+    stderr: /has no file descriptors of yours: give a file with --identity-passphrase-file, or stay with/,
+  });
+  t.match(await shell(mount), {
+    code: 1,
+    stderr: /no terminal to ask for its passphrase: give it in a file/,
+  });
+});
+
+t.test("on the terminal, which shows nothing of it", async (t) => {
+  /** Types when asked; what the terminal shows. */
+  const typed = async (text: string) => {
+    const shown = await file("shown", "");
+    const asked = `until grep -qs Passphrase '${shown}'; do sleep 0.1; done`;
+    const command = `${BIN} identity --identity ${key}`;
+    return run(
+      "bash",
+      ["-c", `{ ${asked}; printf '%b' "$0"; } | script -qefc '${command}' '${shown}'`, text],
+      { env },
+    );
+  };
+  const { code, stdout } = await typed(`${SECRET}\\n`);
+  t.match({ code, stdout }, { code: 0, stdout: `Passphrase of ${key}: \r\n${principal.trim()}\r\n` });
+  t.notMatch(stdout, "secret");
+  t.match(await typed("wrong\\n"), { code: 1, stdout: `icfs: the passphrase does not open ${key}` });
+  t.match(await typed("\\n"), { code: 1, stdout: "icfs: no passphrase was given" });
+  t.match(await typed("\\004"), { code: 1, stdout: "icfs: no passphrase was given" });
+  t.match(await typed("sec\\003"), { code: 130 }, "Ctrl-C");
+});
