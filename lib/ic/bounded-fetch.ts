@@ -24,7 +24,7 @@ const SLOWEST = 1024;
  * that do arrive would only send them all again. So the time-out begins anew with everything that arrives, as long as that is
  * not a trickle.
  *
- * @param init its method, headers and body; the body is bytes
+ * @param init its method, headers, body and signal; the body is bytes
  * @param idle milliseconds without a byte after which the request has failed
  * @param received told of each piece of the answer, in bytes, as it arrives
  * @param most bytes that the answer may have
@@ -40,7 +40,7 @@ export async function boundedFetch(
 ): Promise<Response> {
   const target = new URL(url instanceof Request ? url.url : url);
   const controller = new AbortController();
-  const { signal } = controller;
+  const signal = init?.signal ? AbortSignal.any([init.signal, controller.signal]) : controller.signal;
   const expire = (why: string) => controller.abort(new NoAnswerError(why));
   const isSmall = most < MAX_RESPONSE_BYTES || target.pathname.endsWith("/read_state");
   const times = isSmall ? MAX_IDLE_TIMES_SMALL : MAX_IDLE_TIMES;

@@ -10,11 +10,13 @@ import {
   lookupResultToBuffer,
   pollForResponse,
   type RequestId,
+  type SubmitResponse,
 } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
 import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
+import { fromAnyGateway } from "./any-gateway.ts";
 import { RejectError } from "./call-errors.ts";
 import type { BlsVerify } from "./certificate.ts";
 
@@ -56,14 +58,33 @@ export function replicatedCalls(
     readonly effectiveCanisterId?: Principal;
   } = {},
 ): Call {
-  return async (method, arg) => {
-    try {
-      const { requestId, response } = await agent.call(canister, {
-        methodName: method,
-        arg,
-        effectiveCanisterId,
-      });
-      const { body } = response;
+  return (method, arg) => {
+    // The same for each gateway that is asked.
+    let id: RequestId | undefined;
+    return fromAnyGateway(agent, async (asked) => {
+      try {
+        const { requestId, response } = await asked.call(canister, {
+          methodName: method,
+          arg,
+          effectiveCanisterId,
+        });
+        id ??= requestId;
+        return await replyTo(id, response, asked);
+      } catch (error) {
+        const called = { agent, canister: effectiveCanisterId };
+        if (error instanceof RejectError) throw withMissing(error, called);
+        if (error instanceof FormatError) throw error;
+        const known = fromCall(error, called);
+        if (!(known instanceof RejectError)) throw known;
+        throw withMissing(rejection(canister, method, known.code, known.reason, known.errorCode), called);
+      }
+    });
+
+    async function replyTo(
+      requestId: RequestId,
+      { body, status }: SubmitResponse["response"],
+      asked: HttpAgent,
+    ): Promise<Uint8Array> {
       const verify = blsVerify();
       if (isV4ResponseBody(body)) {
         const certificate = await Certificate.create({
@@ -79,19 +100,11 @@ export function replicatedCalls(
         const { code, message, errorCode } = rejectionIn(body);
         throw rejection(canister, method, code, message, errorCode);
       }
-      if (response.status !== ACCEPTED)
-        throw new FormatError(`HTTP status ${response.status} without a reply`);
-      const { reply } = await pollForResponse(agent, { canisterId: effectiveCanisterId }, requestId, {
+      if (status !== ACCEPTED) throw new FormatError(`HTTP status ${status} without a reply`);
+      const { reply } = await pollForResponse(asked, { canisterId: effectiveCanisterId }, requestId, {
         ...(verify && { blsVerify: verify }),
       });
       return Uint8Array.from(reply);
-    } catch (error) {
-      const called = { agent, canister: effectiveCanisterId };
-      if (error instanceof RejectError) throw withMissing(error, called);
-      if (error instanceof FormatError) throw error;
-      const known = fromCall(error, called);
-      if (!(known instanceof RejectError)) throw known;
-      throw withMissing(rejection(canister, method, known.code, known.reason, known.errorCode), called);
     }
   };
 }

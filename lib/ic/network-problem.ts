@@ -17,7 +17,7 @@ export function networkProblem(
   { name, url, loopback }: { readonly name?: string; readonly url: string; readonly loopback: boolean },
   error: unknown,
 ): NetworkProblem {
-  const { pathname, origin } = new URL(url);
+  const { pathname, origin } = new URL(url.split(",", 1)[0]!);
   if (error instanceof FormatError) {
     return {
       message: `${url} is no IC network: its status cannot be read (${messageOf(error)})`,

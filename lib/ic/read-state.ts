@@ -3,6 +3,7 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { fromCall } from "./agent-error.ts";
+import { fromAnyGateway } from "./any-gateway.ts";
 
 /**
  * A certificate, not verified, that shows what is at `canister / ID / path`, if anything is.
@@ -16,12 +17,15 @@ export async function certificateOf(
   const labels = ["canister", canister.toUint8Array(), ...path].map((label) =>
     Uint8Array.from(Buffer.from(label)),
   );
-  let certificate: unknown;
+  const certificate = await fromAnyGateway(agent, (asked) => readState(asked, canister, labels));
+  if (!(certificate instanceof Uint8Array)) throw new FormatError("the answer has no certificate");
+  return certificate;
+}
+
+async function readState(agent: HttpAgent, canister: Principal, labels: Uint8Array[]): Promise<unknown> {
   try {
-    certificate = (await agent.readState({ canisterId: canister }, { paths: [labels] })).certificate;
+    return (await agent.readState({ canisterId: canister }, { paths: [labels] })).certificate;
   } catch (error) {
     throw fromCall(error, { agent, canister });
   }
-  if (!(certificate instanceof Uint8Array)) throw new FormatError("the answer has no certificate");
-  return certificate;
 }

@@ -6,14 +6,8 @@ import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import fc from "fast-check";
 import t from "tap";
-import {
-  blobArgument,
-  createAgent,
-  decodeBlob,
-  parseCanisterId,
-  queryBlob,
-  type Received,
-} from "../../lib/ic/agent.ts";
+import { blobArgument, createAgent, decodeBlob, parseCanisterId, queryBlob } from "../../lib/ic/agent.ts";
+import type { Received } from "../../lib/ic/gateway-fetch.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import type { Test } from "../support/icfs.ts";
 

@@ -9,8 +9,8 @@ import { server } from "./servers.ts";
 const IC_KEY = Buffer.from(IC_ROOT_KEY, "hex");
 
 t.test("names and URLs", async (t) => {
-  t.same(resolveNetwork("ic"), { name: "ic", url: "https://icp-api.io", loopback: false });
-  t.same(resolveNetwork("local"), { name: "local", url: "http://127.0.0.1:4943", loopback: true });
+  t.match(resolveNetwork("ic"), { name: "ic", url: "https://icp-api.io", loopback: false });
+  t.match(resolveNetwork("local"), { name: "local", url: "http://127.0.0.1:4943", loopback: true });
   const cases: [url: string, resolved: string, loopback: boolean][] = [
     ["http://127.0.0.1:8080/", "http://127.0.0.1:8080", true],
     ["http://127.9.8.7", "http://127.9.8.7", true],
@@ -26,7 +26,8 @@ t.test("names and URLs", async (t) => {
     ["http://0.0.0.0:4943", "http://0.0.0.0:4943", false],
     ["http://192.168.1.10:4943", "http://192.168.1.10:4943", false],
   ];
-  for (const [name, url, loopback] of cases) t.same(resolveNetwork(name), { name, url, loopback });
+  for (const [name, url, loopback] of cases)
+    t.same(resolveNetwork(name), { name, gateways: [url], url, loopback });
   // As people write them.
   for (const name of ["IC", "Ic", " ic "]) t.same(resolveNetwork(name), resolveNetwork("ic"), name);
   for (const name of ["Local", "LOCAL", "local\n"])

@@ -19,23 +19,34 @@ export async function* ancestors(
   reader: Pick<ReleaseReader, "headers">,
   last = 1,
 ): AsyncGenerator<VerifiedHeader> {
-  let { parent } = head.header;
-  let number = head.header.number - 1;
-  while (number >= last) {
-    const headers = await reader.headers(number, Math.min(HEADERS_PAGE, number - last + 1));
-    if (headers.length === 0)
-      throw new VerificationError(`the canister does not give release ${number}'s header`);
-    for (const bytes of headers) {
-      const hash = headerHash(bytes);
-      if (parent === undefined || !hash.equals(parent)) {
-        throw new VerificationError(`release ${number} is not the parent of release ${number + 1}`);
-      }
-      const header = decodeHeader(bytes);
-      if (header.number !== number)
-        throw new VerificationError(`release ${number} calls itself ${header.number}`);
-      yield { header, hash };
-      ({ parent } = header);
-      number -= 1;
+  let child = head;
+  while (child.header.number > last) {
+    const number = child.header.number - 1;
+    const check = (headers: readonly Uint8Array[]) => void chained(child, headers);
+    const page = await reader.headers(number, Math.min(HEADERS_PAGE, number - last + 1), check);
+    for (const ancestor of chained(child, page)) {
+      yield ancestor;
+      child = ancestor;
     }
   }
+}
+
+/** The releases below `child` that have these headers. @throws VerificationError, FormatError */
+function chained(child: VerifiedHeader, headers: readonly Uint8Array[]): VerifiedHeader[] {
+  let { parent, number } = child.header;
+  if (headers.length === 0) {
+    throw new VerificationError(`the canister does not give release ${number - 1}'s header`);
+  }
+  return headers.map((bytes) => {
+    number -= 1;
+    const hash = headerHash(bytes);
+    if (parent === undefined || !hash.equals(parent)) {
+      throw new VerificationError(`release ${number} is not the parent of release ${number + 1}`);
+    }
+    const header = decodeHeader(bytes);
+    if (header.number !== number)
+      throw new VerificationError(`release ${number} calls itself ${header.number}`);
+    ({ parent } = header);
+    return { header, hash };
+  });
 }
