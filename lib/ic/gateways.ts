@@ -117,8 +117,9 @@ class Gateway {
     if (this.aside?.why !== "wrong") this.aside = undefined;
   }
 
-  took(kind: RequestKind, milliseconds: number): void {
-    const before = this.usual.get(kind) ?? milliseconds;
+  /** @param isNews what was usual is too old to count */
+  took(kind: RequestKind, milliseconds: number, isNews: boolean): void {
+    const before = (isNews ? undefined : this.usual.get(kind)) ?? milliseconds;
     this.usual.set(kind, before + NEWEST_SHARE * (milliseconds - before));
   }
 
@@ -259,6 +260,7 @@ class Question {
     const { kind } = this.#asking;
     const { signal } = this.#over;
     const started = performance.now();
+    const isNews = started - gateway.askedAt > ASK_AGAIN_MS;
     gateway.askedAt = started;
     this.#underWay += 1;
     const lateness = new Lateness(gateway, gateway.patience(this.#asking), () => {
@@ -269,7 +271,7 @@ class Question {
     let begun = false;
     const received = () => {
       const now = performance.now();
-      if (!begun) gateway.took(kind, now - started);
+      if (!begun) gateway.took(kind, now - started, isNews);
       begun = true;
       gateway.heardAt = now;
       lateness.heard(now);
@@ -284,7 +286,7 @@ class Question {
       this.#underWay -= 1;
       const taken = performance.now() - started;
       // It would have taken longer still.
-      if (lateness.isLate) gateway.took(kind, taken);
+      if (lateness.isLate) gateway.took(kind, taken, isNews);
       if (!signal.aborted) {
         this.#fails(gateway, messageOf(error));
         this.#failures.push({ url: gateway.url, error });
