@@ -123,9 +123,9 @@ class Gateway {
     this.usual.set(kind, before + NEWEST_SHARE * (milliseconds - before));
   }
 
-  /** Milliseconds without anything of an answer after which it is late. */
+  /** Milliseconds without anything of an answer after which it is late. Nobody waits long for one that is put aside. */
   patience({ kind, limit }: Asking): number {
-    const usual = this.usual.get(kind);
+    const usual = this.isAside ? 0 : this.usual.get(kind);
     const least = kind === "call" ? LEAST_LATE_CALL_MS : LEAST_LATE_MS;
     const wanted = usual === undefined ? LATE_UNKNOWN_MS : LATE_TIMES * usual;
     return Math.min(Math.max(wanted, least), limit * LATE_SHARE);
