@@ -4,7 +4,7 @@
  */
 import { HttpAgent } from "@icp-sdk/core/agent";
 import { messageOf } from "../errors.ts";
-import { RejectError, SignatureError } from "./call-errors.ts";
+import { NoSuchCanisterError, RejectError, SignatureError } from "./call-errors.ts";
 import { isWrong } from "./certificate.ts";
 import type { Exchange, GatewayFetch, Received } from "./gateway-fetch.ts";
 
@@ -51,8 +51,9 @@ export async function fromAnyGateway<T>(
   }
 }
 
-/** It may be the gateway's doing. A rejection may be as well, unless a node has signed it. */
+/** It may be the gateway's doing. A rejection may be as well, unless a node has signed it; of a canister that is not there none has. */
 function isDoubtful(error: unknown, { config }: HttpAgent): boolean {
+  if (error instanceof NoSuchCanisterError) return true;
   if (error instanceof RejectError) return config.verifyQuerySignatures === false;
   return isWrong(error) || error instanceof SignatureError;
 }
