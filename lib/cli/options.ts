@@ -47,9 +47,10 @@ export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 export function withNetwork(command: Command, identity: string): Command {
   return command
     .addOption(
-      option("--network <ic|local|URL>", "the network the canister is on; HOST:PORT is a URL, too").default(
-        "ic",
-      ),
+      option(
+        "--network <ic|local|URL>",
+        "the network the canister is on; HOST:PORT is a URL, too; URL,URL: several gateways of it",
+      ).default("ic"),
     )
     .addOption(
       option(
