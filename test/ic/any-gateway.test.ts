@@ -108,8 +108,13 @@ t.test("what a node signs, and what a subnet certifies", async (t) => {
 });
 
 t.test("a call goes to the next gateway as it was signed, and is executed once", async (t) => {
-  for (const fault of ["flip", "lost", "drop", { status: 503 }] as const) {
-    const name = JSON.stringify(fault);
+  const faults: [name: string, fault: Fault][] = [
+    ["another signature", otherSignature],
+    ["executed, and the answer lost", "lost"],
+    ["a connection that ends", "drop"],
+    ["too busy", { status: 503 }],
+  ];
+  for (const [name, fault] of faults) {
     const { agent } = asOneNetwork();
     const calls: Buffer[] = [];
     const noting = (does: Fault) => (path: string, body: Buffer) => {
