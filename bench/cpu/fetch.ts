@@ -6,7 +6,7 @@ import { Actor, blsVerify, HttpAgent } from "@icp-sdk/core/agent";
 import pLimit from "p-limit";
 import { parseCanisterId } from "../../lib/ic/agent.ts";
 import type { BlsVerify } from "../../lib/ic/certificate.ts";
-import { networkStatus } from "../../lib/ic/network.ts";
+import { networkStatus, resolveNetwork } from "../../lib/ic/network.ts";
 import { openReader, openTree, proveRelease } from "../../lib/source/icfs/open-release.ts";
 import { sha256 } from "../../lib/tree/hash.ts";
 import type { ChunkReference } from "../../lib/tree/manifest.ts";
@@ -33,7 +33,7 @@ export interface Fetched {
 type FetchOne = (chunk: ChunkReference) => Promise<Uint8Array>;
 
 const [way, url, canisterId] = process.argv.slice(2) as ["icfs" | "general", string, string];
-const network = { name: url, url, loopback: true };
+const network = resolveNetwork(url);
 const { rootKey } = await networkStatus(url);
 const canister = parseCanisterId(canisterId);
 const address = { network, rootKey, canister };

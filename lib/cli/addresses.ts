@@ -4,6 +4,7 @@ import { InvalidArgumentError } from "commander";
 import { UsageError } from "../errors.ts";
 import { parseCanisterId, parsePrincipalText } from "../ic/agent.ts";
 import { mustAnswer } from "../ic/first-contact.ts";
+import { gatewaysOf } from "../ic/gateways.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import type { CanisterAddress, ReleaseAddress } from "../source/address.ts";
 import type { NetworkOptions } from "./options.ts";
@@ -15,8 +16,14 @@ import { givenIdentity } from "./signer.ts";
  */
 export async function connect(options: NetworkOptions): Promise<Connection> {
   const connection = await resolveConnection(options);
+  const { network, rootKey } = connection;
   // The root key of a loopback network came from there.
-  if (!connection.network.loopback || options.rootKey !== undefined) await mustAnswer(connection.network);
+  if (network.loopback && options.rootKey === undefined) return connection;
+  for (const url of await mustAnswer(network, rootKey)) {
+    const why = "its root key is another: it belongs to another network";
+    gatewaysOf(network).wrong(url, why);
+    console.error(`icfs: ${url} is asked last: ${why}`);
+  }
   return connection;
 }
 

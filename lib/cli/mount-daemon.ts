@@ -98,13 +98,13 @@ async function addressWithKeptKey(
 ): Promise<ReleaseAddress> {
   const network = resolveNetwork(options.network);
   const isFetched = network.loopback && options.rootKey === undefined;
-  const kept = isFetched && store !== undefined ? await keptRootKey(store, network.url) : undefined;
+  const kept = isFetched && store !== undefined ? await keptRootKey(store, network) : undefined;
   if (kept !== undefined && options.offline) {
     return addressOf(text, { ...options, rootKey: kept });
   }
   try {
     const address = await addressOf(text, options);
-    if (isFetched && store !== undefined) await keepRootKey(store, network.url, address.rootKey);
+    if (isFetched && store !== undefined) await keepRootKey(store, network, address.rootKey);
     return address;
   } catch (error) {
     if (kept === undefined || !(error instanceof NetworkUnreachableError)) throw error;

@@ -7,7 +7,7 @@ import { CommanderError } from "commander";
 import { UsageError, UserError } from "../errors.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
 import { locate } from "../fs/mounting/probe.ts";
-import { resolveNetwork } from "../ic/network.ts";
+import { isMainNetwork, resolveNetwork } from "../ic/network.ts";
 import { oneLine } from "../log.ts";
 import { isBackgroundChild } from "../process/daemon.ts";
 import { exitProcess } from "../process/exit.ts";
@@ -72,8 +72,9 @@ async function mountAsAsked(args: readonly string[]): Promise<void> {
 
 /** @throws UsageError when the root key would have to be fetched */
 function checkRootKey({ network, rootKey }: NetworkOptions): void {
-  const { name, loopback, url } = resolveNetwork(network);
-  if (name === "ic" || rootKey !== undefined) return;
+  const named = resolveNetwork(network);
+  const { loopback, url } = named;
+  if (isMainNetwork(named) || rootKey !== undefined) return;
   const why = loopback ? "; mount(8) is not to ask for it where any local user could answer" : "";
   throw new UsageError(`the root key of ${url} is needed: root-key=FILE or root-key=HEX${why}`);
 }

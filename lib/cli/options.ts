@@ -74,9 +74,10 @@ export function withNetwork(command: Command, identity: string): Command {
   return command
     .hook("preAction", connectAsSaid)
     .addOption(
-      option("--network <ic|local|URL>", "the network the canister is on; HOST:PORT is a URL, too").default(
-        "ic",
-      ),
+      option(
+        "--network <ic|local|URL>",
+        "the network the canister is on; HOST:PORT is a URL, too; URL,URL: several gateways of it",
+      ).default("ic"),
     )
     .addOption(
       option(

@@ -101,6 +101,7 @@ function text(status: MountStatus): string {
       `${status.verified === "certified" ? "certified" : "read"} ${ageText(1000 * status.proofAge)} ago`,
     ],
     ["network", `${status.network}: ${status.problem ?? answeredText(status)}`],
+    ...gatewayLines(status),
     ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",
@@ -130,6 +131,19 @@ function answeredText({ checkedAt }: MountStatus): string {
   return checkedAt === undefined
     ? "not asked since the mount"
     : `answered ${ageText(Date.now() - Date.parse(checkedAt))} ago`;
+}
+
+/** A line for each gateway, where there are several. */
+function gatewayLines({ gateways }: MountStatus): [string, string][] {
+  if (gateways.length < 2) return [];
+  return gateways.map(({ url, usual, answers, failures, late, limited, wrong, aside }) => {
+    const time = usual === undefined ? "" : `, usually begun in ${usual} ms`;
+    const state = aside === undefined ? "" : `; put aside until ${aside.until}: ${aside.why}`;
+    return [
+      "gateway",
+      `${url}: ${answers} answers${time}; ${failures} failures, ${late} late, ${limited} limited, ${wrong} wrong${state}`,
+    ];
+  });
 }
 
 function diskText(disk: NonNullable<MountStatus["disk"]>): string {

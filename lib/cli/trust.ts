@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { Command, Option } from "commander";
 import { UserError } from "../errors.ts";
 import { parseCanisterId } from "../ic/agent.ts";
-import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
+import { isMainNetwork, resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import { jsonLine, oneLine } from "../log.ts";
 import { type AcceptedRelease, acceptedReleases, resetTrust } from "../source/icfs/accepted-releases.ts";
 import { flag } from "./options.ts";
@@ -23,7 +23,7 @@ export function trustCommand(): Command {
       // Without a variable: who has set one for all commands has not said that the other networks' are to stay.
       new Option(
         "--network <network>",
-        "only there: ic, local, a URL, or 16 digits, as `trust show` has it; default: on all networks",
+        "only there: ic, local, a URL (one gateway's will do), or 16 digits, as `trust show` has it; default: on all networks",
       ),
     )
     .action(reset);
@@ -57,9 +57,11 @@ async function reset(canister: string, { network }: { network?: string }): Promi
 /** For resetTrust(): by the URL, by the root key of the IC, which has several, or by what `show` says of a network without one. @throws UserError */
 async function isOn(given: string): Promise<(key: string, accepted: AcceptedRelease | undefined) => boolean> {
   if (/^[0-9a-f]{16}$/.test(given)) return (key) => key === given;
-  const { name, url } = resolveNetwork(given);
-  const main = name === "ic" ? sha256(await rootKeyOf(resolveNetwork("ic"), undefined)) : undefined;
-  return (key, accepted) => accepted?.url === url || (main?.startsWith(key) ?? false);
+  const network = resolveNetwork(given);
+  const main = isMainNetwork(network) ? sha256(await rootKeyOf(network, undefined)) : undefined;
+  const isThere = (url: string) => url.split(",").some((one) => network.gateways.includes(one));
+  return (key, accepted) =>
+    (accepted?.url !== undefined && isThere(accepted.url)) || (main?.startsWith(key) ?? false);
 }
 
 function sha256(bytes: Uint8Array): string {

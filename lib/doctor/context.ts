@@ -26,8 +26,10 @@ export interface Question {
 
 export interface Context extends Question {
   readonly host: Host;
-  /** What the network says, asked once for all checks. @throws as networkStatus() */
-  status(): Promise<TimedStatus>;
+  /** What each gateway of the network says, or why it does not, asked once for all checks. */
+  statuses(): Promise<ReadonlyMap<string, TimedStatus | Error>>;
+  /** What the first of them says that answers; undefined: none does. */
+  status(): Promise<TimedStatus | undefined>;
   /** The directories that it is about, absolute and without symlinks. @throws UserError when that cannot be found out */
   places(): Promise<readonly string[]>;
   /** All mounts of this host. */
@@ -41,10 +43,12 @@ export interface TimedStatus extends NetworkStatus {
 
 /** @param host in tests another than this one */
 export function contextOf(question: Question, host: Host = thisHost()): Context {
+  const statuses = once(() => timedStatuses(question.network));
   return {
     ...question,
     host,
-    status: once(() => timedStatus(question.network)),
+    statuses,
+    status: async () => [...(await statuses()).values()].find((one) => "askedAt" in one),
     places: once(async () => {
       if (question.mountpoint !== undefined) return [await locate(question.mountpoint)];
       const ours = (await readMounts()).filter(({ type }) => type === MOUNT_TYPE);
@@ -54,7 +58,15 @@ export function contextOf(question: Question, host: Host = thisHost()): Context 
   };
 }
 
-async function timedStatus({ url }: Network): Promise<TimedStatus> {
+async function timedStatuses({ gateways }: Network): Promise<ReadonlyMap<string, TimedStatus | Error>> {
+  const entries = gateways.map(async (url) => {
+    const status = await timedStatus(url).catch((error: Error) => error);
+    return [url, status] as const;
+  });
+  return new Map(await Promise.all(entries));
+}
+
+async function timedStatus(url: string): Promise<TimedStatus> {
   const before = Date.now();
   const status = await networkStatus(url);
   return { ...status, askedAt: new Date((before + Date.now()) / 2) };

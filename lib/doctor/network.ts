@@ -1,7 +1,7 @@
 /** Whether the network answers, by what key it is believed, and whether it goes by the same clock. */
 import { NoAnswerError } from "../ic/call-errors.ts";
 import { hintAtLocal } from "../ic/first-contact.ts";
-import { rootKeyOf } from "../ic/network.ts";
+import { type Network, rootKeyOf } from "../ic/network.ts";
 import { networkProblem } from "../ic/network-problem.ts";
 import { ageText } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
@@ -15,22 +15,27 @@ const HALF_A_SECOND = 500;
 
 export const reachable: Check = {
   name: "network",
-  async run({ network, status }) {
-    try {
-      await status();
-    } catch (error) {
-      const { message, advice } = networkProblem(network, error);
-      const other =
-        error instanceof NoAnswerError && !network.loopback ? await hintAtLocal(network.url) : undefined;
-      return [fail(message, other ?? advice)];
+  async run({ network, statuses }) {
+    const found = [];
+    for (const [url, status] of await statuses()) {
+      if (!(status instanceof Error)) found.push(ok(`${url} answers`));
+      else found.push(await absent({ ...network, url }, status));
     }
-    return [ok(`${network.url} answers`)];
+    // By the others everything works.
+    const isThere = found.some(({ level }) => level === "ok");
+    return found.map((one) => (isThere && one.level === "fail" ? warn(one.message, one.advice!) : one));
   },
 };
 
+async function absent(gateway: Network, error: Error): Promise<Finding> {
+  const { message, advice } = networkProblem(gateway, error);
+  const isElsewhere = error instanceof NoAnswerError && !gateway.loopback;
+  return fail(message, (isElsewhere ? await hintAtLocal(gateway.url) : undefined) ?? advice);
+}
+
 export const rootKey: Check = {
   name: "root key",
-  async run({ network, rootKey: given, status }) {
+  async run({ network, rootKey: given, statuses }) {
     // Its message says what to do.
     const key = await rootKeyOf(network, given);
     const origin =
@@ -39,23 +44,23 @@ export const rootKey: Check = {
         : network.loopback
           ? "fetched from the network, as it is on this host"
           : "built in";
-    const theirs = await status().catch(() => undefined);
-    if (theirs !== undefined && !Buffer.from(key).equals(theirs.rootKey)) {
-      return [
-        fail(
-          `it is ${origin}, but ${network.url} says that it has another one: nothing from there will verify`,
-          "correct --network or --root-key: they do not belong together",
-        ),
-      ];
-    }
-    return [ok(origin)];
+    const others = [...(await statuses())].filter(
+      ([, one]) => !(one instanceof Error) && !Buffer.from(key).equals(one.rootKey),
+    );
+    if (others.length === 0) return [ok(origin)];
+    return others.map(([url]) =>
+      fail(
+        `it is ${origin}, but ${url} says that it has another one: nothing from there will verify`,
+        "correct --network or --root-key: they do not belong together",
+      ),
+    );
   },
 };
 
 export const clock: Check = {
   name: "clock",
   async run({ status }) {
-    const answer = await status().catch(() => undefined);
+    const answer = await status();
     // That it does not answer is said already.
     if (answer === undefined) return [];
     if (answer.time === undefined) {

@@ -184,7 +184,7 @@ function oneSentence(text: string): string {
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /** What HTTP's Retry-After says, in milliseconds; 0 without one. */
-function retryAfter(headers: HttpErrorCode["headers"]): number {
+export function retryAfter(headers: HttpErrorCode["headers"]): number {
   const value = headers.find(([name]) => name.toLowerCase() === "retry-after")?.[1] ?? "";
   const wanted = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
   return Number.isNaN(wanted) ? 0 : Math.min(Math.max(0, wanted), LONGEST_RETRY_AFTER_MS);

@@ -2,16 +2,25 @@
  * @icp-sdk/core's agent, set up as icfs uses it, and the one kind of query a reader makes: arguments and reply are plain
  * blobs, so that unverified bytes never meet a general decoder.
  */
-import { AnonymousIdentity, HttpAgent, type Identity, QueryResponseStatus } from "@icp-sdk/core/agent";
+import {
+  AnonymousIdentity,
+  type HttpAgent,
+  type HttpAgentOptions,
+  type Identity,
+  QueryResponseStatus,
+} from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
+import { LRUCache } from "lru-cache";
 import { FormatError, UsageError } from "../errors.ts";
-import { fromCall, rejectionIn, rejectReason, withMissing, wrongTime } from "./agent-error.ts";
+import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
+import { fromAnyGateway } from "./any-gateway.ts";
 // Core checks certificates with the same library.
 import "./bls.ts";
-import { ApiVersions } from "./api-versions.ts";
-import { boundedFetch, type Fetch, type Received } from "./bounded-fetch.ts";
+import type { Received } from "./bounded-fetch.ts";
 import { ERROR_CODES, RejectError } from "./call-errors.ts";
+import { gatewayFetch } from "./gateway-fetch.ts";
 import type { Network } from "./network.ts";
+import { TimelyAgent } from "./timely-agent.ts";
 
 export interface AgentOptions {
   readonly network: Network;
@@ -28,58 +37,37 @@ export interface AgentOptions {
   readonly retryTimes?: number;
 }
 
-/** What is known of gateways, for all agents of the process. */
-const versions = new ApiVersions();
-
 export function createAgent(options: AgentOptions): HttpAgent {
-  const { requestTimeout, mostBytes, verifyQuerySignatures } = options;
-  const bounded: Fetch = (url, init, received) =>
-    boundedFetch(url, init, requestTimeout, received, mostBytes);
-  const versioned = versions.on(bounded);
-  // The agent itself knows of the first two parameters only.
-  const fetch: Fetch = async (...parameters) => {
-    const response = await versioned(...parameters);
-    return verifyQuerySignatures ? response : withoutCopies(response);
-  };
   return TimelyAgent.createSync({
-    host: options.network.url,
+    host: options.network.gateways[0]!,
     identity: options.identity ?? new AnonymousIdentity(),
     rootKey: options.rootKey,
-    verifyQuerySignatures,
+    verifyQuerySignatures: options.verifyQuerySignatures,
     retryTimes: options.retryTimes ?? 0,
-    fetch,
+    subnetNodeKeyExpirableStore: nodeKeys(),
+    fetch: gatewayFetch(options),
   });
 }
 
-/**
- * Core's agent, but for one thing. When a network says that a request is of the wrong time, or a certificate is, core's takes the
- * time from the same gateway, without a look at how old what says so is, and from then on what is as old passes for new: a replayed
- * answer with its node's signature, for one.
- */
-class TimelyAgent extends HttpAgent {
-  /** @throws ClockError */
-  override async syncTime(): Promise<void> {
-    throw wrongTime();
-  }
-}
+/** How long the keys of a subnet's nodes are good for, in milliseconds: as @icp-sdk/core has it. */
+const NODE_KEYS_MS = 5 * 60_000;
+/** An agent asks a canister or two. */
+const MOST_SUBNETS = 8;
 
-/**
- * The same agent, but one that tells `received` of all that arrives. An agent takes nothing along from a query to its fetch(), so
- * each query that is watched has an agent of its own, which takes microseconds to make.
- */
-function watched({ config }: HttpAgent, received: Received): HttpAgent {
-  const fetch: Fetch = config.fetch!;
-  return TimelyAgent.createSync({ ...config, fetch: (url, init) => fetch(url, init, received) });
-}
+type NodeKeys = NonNullable<HttpAgentOptions["subnetNodeKeyExpirableStore"]>;
 
-/**
- * The agent's decoder copies what it cuts out of a Uint8Array, and gives views of a Buffer: for a mount that is a megabyte
- * of garbage less for each chunk. The agent takes both, though not by its types. Not for replies that go through the
- * general Candid decoder, which is wrong about views.
- */
-function withoutCopies(response: Response): Response {
-  const bytes = response.arrayBuffer();
-  return Object.assign(response, { arrayBuffer: async () => Buffer.from(await bytes) });
+/** The keys of nodes by subnet, shared by an agent and those that are made of it for one question each (any-gateway.ts). */
+function nodeKeys(): NodeKeys {
+  const keys = new LRUCache<string, NonNullable<Awaited<ReturnType<NodeKeys["get"]>>>>({
+    max: MOST_SUBNETS,
+    ttl: NODE_KEYS_MS,
+  });
+  return {
+    expirationTime: NODE_KEYS_MS,
+    get: async (subnet) => keys.get(subnet),
+    set: async (subnet, value) => void keys.set(subnet, value),
+    delete: async (subnet) => void keys.delete(subnet),
+  };
 }
 
 /** @throws UsageError when `text` is no canister id */
@@ -148,8 +136,11 @@ export async function queryBlob(
   arg: Uint8Array,
   received?: Received,
 ): Promise<Uint8Array> {
-  const asked = received === undefined ? agent : watched(agent, received);
-  return decodeBlob(await queryReply(asked, canister, methodName, arg));
+  return fromAnyGateway(
+    agent,
+    async (asked) => decodeBlob(await queryReply(asked, canister, methodName, arg)),
+    received,
+  );
 }
 
 /**
@@ -158,7 +149,16 @@ export async function queryBlob(
  * @throws RejectError when the canister (or the network for it) says no; FormatError when the reply is none; HttpStatusError,
  *   ClockError, NoAnswerError, Error when there is no answer
  */
-export async function queryReply(
+export function queryReply(
+  agent: HttpAgent,
+  canister: Principal,
+  methodName: string,
+  arg: Uint8Array,
+): Promise<Uint8Array> {
+  return fromAnyGateway(agent, (asked) => oneQuery(asked, canister, methodName, arg));
+}
+
+async function oneQuery(
   agent: HttpAgent,
   canister: Principal,
   methodName: string,

@@ -38,7 +38,7 @@ export type Fetch = (
  * that do arrive would only send them all again. So the time-out begins anew with everything that arrives, as long as that is
  * not a trickle.
  *
- * @param init its method, headers and body; the body is bytes
+ * @param init its method, headers, body and signal; the body is bytes
  * @param idle milliseconds without a byte after which the request has failed
  * @param received told of each piece of the answer, in bytes, as it arrives
  * @param most bytes that the answer may have
@@ -54,7 +54,7 @@ export async function boundedFetch(
 ): Promise<Response> {
   const target = new URL(url instanceof Request ? url.url : url);
   const controller = new AbortController();
-  const { signal } = controller;
+  const signal = init?.signal ? AbortSignal.any([init.signal, controller.signal]) : controller.signal;
   const way = wayTo(target, signal);
   const through = way.proxy === undefined ? "" : ` through the proxy ${shownProxy(way.proxy)}`;
   const expire = (why: string) => controller.abort(new NoAnswerError(why));

@@ -9,11 +9,13 @@ import {
   isV4ResponseBody,
   type RequestId,
   RequestStatusResponseStatus,
+  type SubmitResponse,
 } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
 import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
+import { fromAnyGateway } from "./any-gateway.ts";
 import { RejectError } from "./call-errors.ts";
 import { type BlsVerify, type CallItem, VerificationError, verifyCall } from "./certificate.ts";
 import { readState } from "./read-state.ts";
@@ -56,14 +58,30 @@ export function replicatedCalls(
     readonly effectiveCanisterId?: Principal;
   } = {},
 ): Call {
-  return async (method, arg) => {
-    try {
-      const { requestId, response } = await agent.call(canister, {
-        methodName: method,
-        arg,
-        effectiveCanisterId,
-      });
-      const { body } = response;
+  return (method, arg) => {
+    // The same for each gateway that is asked.
+    let id: RequestId | undefined;
+    return fromAnyGateway(agent, async (asked) => {
+      try {
+        const { requestId, response } = await asked.call(canister, {
+          methodName: method,
+          arg,
+          effectiveCanisterId,
+        });
+        id ??= requestId;
+        return await replyTo(id, response, asked);
+      } catch (error) {
+        const called = { agent, canister: effectiveCanisterId };
+        if (error instanceof RejectError) throw withMissing(error, called);
+        throw isOurs(error) ? error : fromCall(error, called);
+      }
+    });
+
+    async function replyTo(
+      requestId: RequestId,
+      { body, status }: SubmitResponse["response"],
+      asked: HttpAgent,
+    ): Promise<Uint8Array> {
       const verified = (certificate: Uint8Array) =>
         verifyCall(certificate, rootKey, effectiveCanisterId, requestId, blsVerify());
       if (isV4ResponseBody(body)) return replyIn(await verified(body.certificate), canister, method);
@@ -71,13 +89,8 @@ export function replicatedCalls(
         const { code, message, errorCode } = rejectionIn(body);
         throw rejection(canister, method, code, message, errorCode);
       }
-      if (response.status !== ACCEPTED)
-        throw new FormatError(`HTTP status ${response.status} without a reply`);
-      return replyIn(await done(agent, effectiveCanisterId, requestId, verified), canister, method);
-    } catch (error) {
-      const called = { agent, canister: effectiveCanisterId };
-      if (error instanceof RejectError) throw withMissing(error, called);
-      throw isOurs(error) ? error : fromCall(error, called);
+      if (status !== ACCEPTED) throw new FormatError(`HTTP status ${status} without a reply`);
+      return replyIn(await done(asked, effectiveCanisterId, requestId, verified), canister, method);
     }
   };
 }

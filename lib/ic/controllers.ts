@@ -3,8 +3,8 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
 import { FormatError, messageOf, UserError } from "../errors.ts";
 import { CborReader } from "./cbor-reader.ts";
-import { verifyCertificate } from "./certificate.ts";
-import { certificateOf } from "./read-state.ts";
+import { VerificationError, verifyCertificate } from "./certificate.ts";
+import { certifiedAt } from "./read-state.ts";
 
 /** @throws UserError when there is no answer; VerificationError, FormatError when it is not what it should be */
 export async function controllersOf(
@@ -12,13 +12,13 @@ export async function controllersOf(
   canister: Principal,
   rootKey: Uint8Array,
 ): Promise<Principal[]> {
-  let certificate: Uint8Array;
-  try {
-    certificate = await certificateOf(agent, canister, ["controllers"]);
-  } catch (error) {
+  const { data } = await certifiedAt(agent, canister, ["controllers"], (certificate) =>
+    verifyCertificate(certificate, rootKey, canister, "controllers"),
+  ).catch((error) => {
+    if (error instanceof VerificationError) throw error;
     throw new UserError(`cannot find out who controls ${canister}: ${messageOf(error)}`);
-  }
-  return decodeControllers((await verifyCertificate(certificate, rootKey, canister, "controllers")).data);
+  });
+  return decodeControllers(data);
 }
 
 /** @throws FormatError */

@@ -2,7 +2,7 @@
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { verifyCertificate } from "./certificate.ts";
-import { certificateOf } from "./read-state.ts";
+import { certifiedAt } from "./read-state.ts";
 
 /**
  * The SHA-256 of the Wasm that was installed, as it was sent.
@@ -14,6 +14,8 @@ export async function moduleHashOf(
   canister: Principal,
   rootKey: Uint8Array,
 ): Promise<Uint8Array> {
-  const certificate = await certificateOf(agent, canister, ["module_hash"]);
-  return (await verifyCertificate(certificate, rootKey, canister, "module_hash")).data;
+  const { data } = await certifiedAt(agent, canister, ["module_hash"], (certificate) =>
+    verifyCertificate(certificate, rootKey, canister, "module_hash"),
+  );
+  return data;
 }

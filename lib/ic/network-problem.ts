@@ -21,7 +21,7 @@ export function networkProblem(
   // One that has come through an agent has the advice in its text.
   const isWrapped = thrown instanceof NoAnswerError && thrown.cause instanceof NoAnswerError;
   const error = isWrapped ? thrown.cause : thrown;
-  const { pathname, origin } = new URL(url);
+  const { pathname, origin } = new URL(url.split(",", 1)[0]!);
   if (error instanceof FormatError) {
     return {
       message: `${url} is no IC network: its status cannot be read (${messageOf(error)})`,

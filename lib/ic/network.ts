@@ -1,5 +1,6 @@
 /** Which network to talk to, and the root key that everything it certifies is checked against. */
 import { statSync } from "node:fs";
+import { before } from "../deadline.ts";
 import { FormatError, messageOf, UsageError, UserError } from "../errors.ts";
 import { readNamedSync } from "../kept-file.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
@@ -9,11 +10,13 @@ import { isLoopback } from "./loopback.ts";
 import { networkProblem } from "./network-problem.ts";
 
 export interface Network {
-  /** As the user gave it: `ic`, `local` or a URL. */
+  /** As the user gave it: `ic`, `local` or a URL; several with commas between them. */
   readonly name: string;
-  /** Without a slash at its end. */
+  /** Of its gateways, without slashes at their ends: the ways to it, all to the same network. At least one. */
+  readonly gateways: readonly string[];
+  /** These in one text, with commas between them. */
   readonly url: string;
-  /** On this machine only, so that its root key may be fetched from it. */
+  /** All of them are on this machine, so that its root key may be fetched from it. */
   readonly loopback: boolean;
 }
 
@@ -50,16 +53,44 @@ export class NetworkUnreachableError extends UserError {
 /** A host and a port, such as 127.0.0.1:4943, [::1]:4943 or localhost:4943. */
 const HOST_AND_PORT = /^(\[[\da-f:.]+\]|[a-z\d](?:[a-z\d.-]*[a-z\d])?):\d{1,5}\/?$/i;
 
-/** @param given `ic`, `local`, HOST:PORT (https, but for a loopback host) or an http(s) URL. @throws UsageError */
+/**
+ * @param given `ic`, `local`, HOST:PORT (https, but for a loopback host) or an http(s) URL; or several of these with commas between
+ *   them, which are gateways of one network. The same one twice is one.
+ * @throws UsageError
+ */
 export function resolveNetwork(given: string): Network {
-  const name = given.trim();
+  const parts = given.split(",");
+  if (parts.length > 1 && parts.some((part) => part.trim() === "")) {
+    throw new UsageError(
+      `the network "${given}" has an empty part: name its gateways with one comma between two of them`,
+    );
+  }
+  const found = parts.map((part) => resolveGateway(part, given));
+  const distinct = found.filter(({ url }, i) => found.findIndex((one) => one.url === url) === i);
+  return {
+    name: distinct.map(({ name }) => name).join(","),
+    gateways: distinct.map(({ url }) => url),
+    url: distinct.map(({ url }) => url).join(","),
+    loopback: distinct.every(({ loopback }) => loopback),
+  };
+}
+
+/** The network is the IC by one of its gateways' names: its root key is built in. */
+export function isMainNetwork({ name }: Pick<Network, "name">): boolean {
+  return name.split(",").includes("ic");
+}
+
+/** @throws UsageError */
+function resolveGateway(part: string, given: string): Pick<Network, "name" | "url" | "loopback"> {
+  const name = part.trim();
   const word = name.toLowerCase();
   if (word === "ic") return { name: word, url: IC_URL, loopback: false };
   if (word === "local") return { name: word, url: `http://127.0.0.1:${LOCAL_PORT}`, loopback: true };
   const url = parseUrl(name);
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    const which = part === given ? "" : ` in "${given}"`;
     throw new UsageError(
-      `unknown network "${given}": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943`,
+      `unknown network "${part}"${which}: use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943`,
     );
   }
   return { name, url: url.href.replace(/\/+$/, ""), loopback: isLoopback(url) };
@@ -81,7 +112,7 @@ function parseUrl(text: string): URL | undefined {
  */
 export async function rootKeyOf(network: Network, given: string | undefined): Promise<Uint8Array> {
   if (given !== undefined) return parseRootKey(given);
-  if (network.name === "ic") {
+  if (isMainNetwork(network)) {
     // Not loaded with this module, which programs need that only look at a network's name.
     const { IC_ROOT_KEY } = await import("@icp-sdk/core/agent");
     return fromHex(IC_ROOT_KEY);
@@ -91,7 +122,7 @@ export async function rootKeyOf(network: Network, given: string | undefined): Pr
       `the root key of ${network.url} is not known: give it with --root-key HEX|FILE (it is fetched from loopback networks only)`,
     );
   }
-  return fetchRootKey(network.url);
+  return fetchRootKey(network);
 }
 
 function parseRootKey(given: string): Uint8Array {
@@ -151,15 +182,70 @@ export async function networkStatus(url: string, limit = STATUS_TIMEOUT_MS): Pro
   };
 }
 
-async function fetchRootKey(url: string): Promise<Uint8Array> {
-  try {
-    return checked((await networkStatus(url)).rootKey, `${url}/api/v2/status`);
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    const { message, advice } = networkProblem({ url, loopback: true }, error);
-    const text = `${message}: ${advice}`;
-    throw error instanceof FormatError ? new UserError(text) : new NetworkUnreachableError(text, url);
+/** What each gateway has said, or why it has not. */
+export type GatewayStatuses = ReadonlyMap<string, NetworkStatus | Error>;
+
+/** Milliseconds that the other gateways have at least when the first has answered. */
+const LEAST_FOR_OTHERS_MS = 250;
+
+/**
+ * Asks all gateways of a network for its status, at once. Those that take much longer than the first to answer are left out, unless it
+ * is wanted that all are waited for.
+ *
+ * @param limit milliseconds without a byte
+ */
+export async function gatewayStatuses(
+  { gateways }: Pick<Network, "gateways">,
+  wait: "first" | "all" = "first",
+  limit?: number,
+): Promise<GatewayStatuses> {
+  const statuses = new Map<string, NetworkStatus | Error>();
+  const started = performance.now();
+  const first = Promise.withResolvers<void>();
+  const all = gateways.map(async (url) => {
+    const status = await networkStatus(url, limit).catch((error: Error) => error);
+    statuses.set(url, status);
+    if (!(status instanceof Error)) first.resolve();
+  });
+  const done = Promise.all(all);
+  if (wait === "all") await done;
+  await Promise.race([first.promise, done]);
+  if (statuses.size < gateways.length) {
+    const now = performance.now();
+    const until = now + Math.max(LEAST_FOR_OTHERS_MS, 3 * (now - started));
+    await before(until, done, "").catch(() => {});
   }
+  // What comes later is not for whoever has got this.
+  return new Map(gateways.flatMap((url) => (statuses.has(url) ? [[url, statuses.get(url)!]] : [])));
+}
+
+/** @throws UserError */
+async function fetchRootKey(network: Network): Promise<Uint8Array> {
+  const statuses = await gatewayStatuses(network);
+  const keys = new Map<string, Uint8Array>();
+  for (const [url, status] of statuses) {
+    if (!(status instanceof Error)) keys.set(url, checked(status.rootKey, `${url}/api/v2/status`));
+  }
+  const [[one, key] = [], ...more] = keys;
+  if (one === undefined || key === undefined) throw noRootKey(statuses);
+  for (const [other, otherKey] of more) {
+    if (!Buffer.from(key).equals(otherKey)) {
+      throw new UserError(
+        `${one} and ${other} are gateways of different networks, with different root keys: name in --network those of one, or give its root key with --root-key`,
+      );
+    }
+  }
+  return key;
+}
+
+/** What to say when no gateway of a loopback network has given a root key. */
+function noRootKey(statuses: GatewayStatuses): UserError {
+  const failed = [...statuses].map(([url, error]) => ({ url, error: error as Error }));
+  const problems = failed.map(({ url, error }) => networkProblem({ url, loopback: true }, error));
+  const text = `${problems.map(({ message }) => message).join("; ")}: ${problems[0]!.advice}`;
+  return failed.some(({ error }) => error instanceof FormatError)
+    ? new UserError(text)
+    : new NetworkUnreachableError(text, failed.map(({ url }) => url).join(","));
 }
 
 /** `root_key` in the status (IC interface specification, "Status endpoint"): a CBOR map of plain values, maybe tagged. */

@@ -3,24 +3,31 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { fromCall } from "./agent-error.ts";
+import { fromAnyGateway } from "./any-gateway.ts";
 
 /**
- * A certificate, not verified, that shows what is at `canister / ID / path`, if anything is.
- * @throws HttpStatusError, of status 403 or 404 when the caller may not see it; ClockError, NoAnswerError, FormatError, Error
+ * What is certified at `canister / ID / path`.
+ *
+ * @param verified what the certificate shows; when it throws, another gateway is asked
+ * @throws HttpStatusError, of status 403 or 404 when the caller may not see it; ClockError, NoAnswerError, FormatError, Error;
+ *   what `verified` throws
  */
-export function certificateOf(
+export function certifiedAt<T>(
   agent: HttpAgent,
   canister: Principal,
   path: readonly string[],
-): Promise<Uint8Array> {
-  return readState(agent, canister, ["canister", canister.toUint8Array(), ...path]);
+  verified: (certificate: Uint8Array) => Promise<T>,
+): Promise<T> {
+  return fromAnyGateway(agent, async (asked) =>
+    verified(await readState(asked, canister, ["canister", canister.toUint8Array(), ...path])),
+  );
 }
 
 /**
  * A certificate, not verified, that shows what is at a path of the state tree, if anything is.
  *
  * @param canister through whose subnet it is asked for
- * @throws as certificateOf()
+ * @throws as certifiedAt()
  */
 export async function readState(
   agent: HttpAgent,
@@ -33,9 +40,7 @@ export async function readState(
     const answer = await agent.readState({ canisterId: canister }, { paths: [labels], ...UNVERIFIED });
     certificate = answer.certificate;
   } catch (error) {
-    const known = fromCall(error, { agent, canister });
-    // Of no kind of its own: the agent could not read it, as with an empty answer of status 202.
-    throw known.name === "Error" ? new FormatError("the answer has no certificate") : known;
+    throw fromCall(error, { agent, canister });
   }
   if (!(certificate instanceof Uint8Array)) throw new FormatError("the answer has no certificate");
   return certificate;

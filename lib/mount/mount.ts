@@ -2,6 +2,7 @@
 import { ChunkCache } from "../cache/chunk-cache.ts";
 import type { MountedTransport } from "../fs/transport.ts";
 import { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
+import { gatewaysOf } from "../ic/gateways.ts";
 import type { KeptBy } from "../source/kept.ts";
 import { LastingError } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
@@ -121,6 +122,7 @@ export class CanisterMount {
       ...this.#described(),
       network: network.url,
       rootKey,
+      gateways: gatewaysOf(network).health(),
       following: this.#follower.status(),
       openFiles: this.#transport!.openFiles(),
       fileSystem: this.#fileSystem,

@@ -3,6 +3,7 @@ import { messageOf, UserError } from "../errors.ts";
 import { prepareMountpoint } from "../fs/mounting/mountpoint.ts";
 import { BlsThread } from "../ic/bls-thread.ts";
 import type { BlsVerify } from "../ic/certificate.ts";
+import { gatewaysOf } from "../ic/gateways.ts";
 import { serveUntilUnmounted } from "../process/lifetime.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keptKind } from "../source/kept.ts";
@@ -49,6 +50,7 @@ export async function serveMount(
           metrics = await serveMetrics(options.metrics, () => (isMounted ? mount?.status() : undefined), log);
         }
         const address = await resolveAddress();
+        gatewaysOf(address.network).tell = (event) => log.warn(event);
         let isAgain = false;
         const open = async () => {
           // What is wrong with it should not be found out only when the network has come.

@@ -58,8 +58,8 @@ export function askedAgain<T>(ask: () => Promise<T>, signal?: AbortSignal): Prom
 export function patientReader(source: ReleaseReader, signal?: AbortSignal): ReleaseReader {
   const patient = <T>(ask: () => Promise<T>) => askedAgain(ask, signal);
   return {
-    head: () => patient(() => source.head()),
-    headers: (from, count) => patient(() => source.headers(from, count)),
+    head: (accept) => patient(() => source.head(accept)),
+    headers: (from, count, accept) => patient(() => source.headers(from, count, accept)),
     restore: (proof) => source.restore(proof),
     manifest: (header, pieces) => patient(() => source.manifest(header, pieces)),
     chunk: (reference) => patient(() => source.chunk(reference)),

@@ -14,7 +14,7 @@ import { ERROR_CODES, HttpStatusError, RejectError, SYS_TRANSIENT } from "../ic/
 import { decodeRecord } from "../ic/candid.ts";
 import { type Call, queries } from "../ic/canister-calls.ts";
 import { verifyMetadata } from "../ic/certificate.ts";
-import { certificateOf } from "../ic/read-state.ts";
+import { certifiedAt } from "../ic/read-state.ts";
 import { oneLine } from "../log.ts";
 import { isRefusedReader } from "../refusals.ts";
 import type { ReleaseAddress } from "./address.ts";
@@ -132,15 +132,16 @@ async function publicInterface(
   agent: HttpAgent,
   { canister, rootKey }: ReleaseAddress,
 ): Promise<string | undefined> {
-  let certificate: Uint8Array;
+  let candid: string | undefined;
   try {
-    certificate = await certificateOf(agent, canister, ["metadata", "candid:service"]);
+    candid = await certifiedAt(agent, canister, ["metadata", "candid:service"], (certificate) =>
+      verifyMetadata(certificate, rootKey, canister, "candid:service"),
+    );
   } catch (error) {
     // The section is private (IC interface specification, "Request: Read state"). If the gateway lies, signatures tell.
     if (error instanceof HttpStatusError && (error.status === 403 || error.status === 404)) return undefined;
     throw error;
   }
-  const candid = await verifyMetadata(certificate, rootKey, canister, "candid:service");
   return candid !== undefined && candid.length > MOST_CANDID ? undefined : candid;
 }
 

@@ -5,6 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { messageOf } from "../errors.ts";
+import type { Network } from "../ic/network.ts";
 import type { Log } from "../log.ts";
 import type { ReleaseAddress } from "./address.ts";
 import { acceptedAfter, rememberKept } from "./icfs/accepted-releases.ts";
@@ -175,14 +176,22 @@ function networkOf(rootKey: Uint8Array): string {
   return createHash("sha256").update(rootKey).digest("hex").slice(0, 16);
 }
 
-/** Keeps the root key that a loopback network said it has. */
-export async function keepRootKey(store: BlobStore, url: string, rootKey: Uint8Array): Promise<void> {
-  await store.writeBlob(rootKeyName(url), rootKey);
+/** Keeps the root key that a loopback network said it has, for each of its gateways. */
+export async function keepRootKey(
+  store: BlobStore,
+  { gateways }: Network,
+  rootKey: Uint8Array,
+): Promise<void> {
+  for (const url of gateways) await store.writeBlob(rootKeyName(url), rootKey);
 }
 
-/** The root key that a loopback network had, in hexadecimal. */
-export async function keptRootKey(store: BlobStore, url: string): Promise<string | undefined> {
-  return (await store.readBlob(rootKeyName(url)))?.toString("hex");
+/** The root key that a loopback network had, by the first gateway of which one is kept, in hexadecimal. */
+export async function keptRootKey(store: BlobStore, { gateways }: Network): Promise<string | undefined> {
+  for (const url of gateways) {
+    const kept = await store.readBlob(rootKeyName(url));
+    if (kept !== undefined) return kept.toString("hex");
+  }
+  return undefined;
 }
 
 function rootKeyName(url: string): string {

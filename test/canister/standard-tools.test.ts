@@ -8,7 +8,7 @@ import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { CYCLES_LEDGER } from "../../lib/ic/cycles-ledger.ts";
-import { certificateOf } from "../../lib/ic/read-state.ts";
+import { certifiedAt } from "../../lib/ic/read-state.ts";
 import { startCanister, startNetwork, type TestNetwork } from "../support/canister-network.ts";
 import { startLedgerTwin } from "../support/cycles-ledger.ts";
 
@@ -126,7 +126,12 @@ t.test("icp deploy, the first time and as an upgrade", async (t) => {
 /** The network's subnet, as text: icp asks the cycles minting canister for it, which is not here. */
 async function subnetOf({ url, rootKey, network }: TestNetwork): Promise<string> {
   const agent = createAgent({ network, rootKey, verifyQuerySignatures: true, requestTimeout: 30_000 });
-  const certificate = await certificateOf(agent, CYCLES_LEDGER, ["controllers"]);
+  const certificate = await certifiedAt(
+    agent,
+    CYCLES_LEDGER,
+    ["controllers"],
+    async (certificate) => certificate,
+  );
   const { delegation } = Cbor.decode<{ delegation: { subnet_id: Uint8Array } }>(certificate);
   t.ok(delegation, url);
   return Principal.fromUint8Array(delegation.subnet_id).toText();

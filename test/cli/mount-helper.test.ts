@@ -88,6 +88,10 @@ t.test("the command's own options, by their names", async (t) => {
     "--context=system_u:object_r:tftpdir_t:s0:c1,c2",
     "--log-file=/a,b",
   ]);
+  t.same(told('ro,network="http://127.0.0.1:1,ic",retry=2'), [
+    "--network=http://127.0.0.1:1,ic",
+    "--retry=2",
+  ]);
   t.same(splitOptions('a="b,c,d=e'), ["a=b", "c", "d=e"], "a quote without an end");
 });
 

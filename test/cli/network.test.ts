@@ -1,5 +1,5 @@
 /** Which network, and whose word is taken for it: --network, --root-key and their environment variables. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -74,6 +74,61 @@ t.test("networks and root keys", async (t) => {
     t.match(line, /^icfs: /);
     t.same(more, [], "in one line");
   }
+});
+
+t.test("several gateways of one network", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const tree = join(c.directory, "tree");
+  await mkdir(tree);
+  await writeTree(tree, { file: "content" });
+  const { ICFS_NETWORK: _, ...bare } = c.env;
+  const gone = "http://127.0.0.1:1";
+  const here = c.url;
+  const again = c.url.replace("127.0.0.1", "127.0.0.2");
+  const elsewhere = await startNetwork(t);
+  const key = Buffer.from(c.rootKey).toString("hex");
+
+  const published = await c.icfs(["publish", tree, id, "--network", `${gone},${here}`], { env: bare });
+  t.match(published, { code: 0 }, published.stderr);
+  const listed = { code: 0, stdout: "file\n", stderr: "" };
+  const ls = (network: string, ...more: string[]) =>
+    c.icfs(["ls", id, ...more], { env: { ...bare, ICFS_NETWORK: network } });
+  t.same(await ls(`${here},${gone}`), listed, "ICFS_NETWORK");
+  t.same(await ls(`${here},${elsewhere.url}`, "--root-key", key), {
+    ...listed,
+    stderr: `icfs: ${elsewhere.url} is asked last: its root key is another: it belongs to another network\n`,
+  });
+  t.match(await ls(`${here},${elsewhere.url}`), {
+    code: 1,
+    stdout: "",
+    stderr: /^icfs: \S+ and \S+ are gateways of different networks, with different root keys: /,
+  });
+  t.match(await ls(`${here},,${gone}`), { code: 2, stderr: /^icfs: the network "\S+" has an empty part/ });
+
+  // However the network is named, it is the same: what was accepted by one way counts by the others.
+  const trust = await readdir(join(c.env.XDG_STATE_HOME!, "icfs", "trust"));
+  t.equal(trust.filter((name) => name.endsWith(".json")).length, 1);
+  const reset = await c.icfs(["trust", "reset", id, "--network", again]);
+  t.match(reset, { code: 1, stderr: /has not accepted anything/ }, "of another gateway nothing is known");
+  t.match(await c.icfs(["trust", "reset", id, "--network", `${again},${here}`]), {
+    code: 0,
+    stdout: `forgot what was accepted of ${id}: release 1 on ${gone},${here}\n`,
+  });
+  t.same(await ls(`${again},${here}`), listed);
+
+  const doctor = await c.icfs(["doctor", id, "--json"], {
+    env: { ...bare, ICFS_NETWORK: `${here},${gone},${elsewhere.url}`, ICFS_ROOT_KEY: key },
+  });
+  const found = JSON.parse(doctor.stdout) as { check: string; level: string; message: string }[];
+  const of = (name: string) => found.filter(({ check }) => check === name);
+  t.match(of("network"), [
+    { level: "ok", message: `${here} answers` },
+    { level: "warn", message: /^no network answers at http:\/\/127.0.0.1:1 / },
+    { level: "ok", message: `${elsewhere.url} answers` },
+  ]);
+  t.match(of("root key"), [{ level: "fail", message: new RegExp(`but ${elsewhere.url} says`) }]);
+  t.match(of("canister"), [{ level: "ok", message: /can be read: release 1/ }]);
 });
 
 t.test("no network there: an error at once, with what to do", async (t) => {

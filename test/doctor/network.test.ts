@@ -59,13 +59,20 @@ t.test("networks", async (t) => {
       { level: "fail", message: /^no network answers at .*ECONNREFUSED/, advice: /icfs localnet/ },
     ]);
     t.same(await clock.run(host), []);
-    const ic = await hostWith(t, {}, { network: { ...resolveNetwork("ic"), url: "http://127.0.0.1:1" } });
+    const nobody = "http://127.0.0.1:1";
+    const ic = await hostWith(
+      t,
+      {},
+      {
+        network: { ...resolveNetwork("ic"), url: nobody, gateways: [nobody] },
+      },
+    );
     t.match(await reachable.run(ic), [{ level: "fail", advice: /resolver, routes and firewall/ }]);
     t.match(await rootKey.run(ic), [{ level: "ok", message: "built in" }]);
   });
 
   await t.test("another one than the root key is of", async (t) => {
-    const other = await at(url, { network: { ...resolveNetwork("ic"), url } });
+    const other = await at(url, { network: { ...resolveNetwork("ic"), url, gateways: [url] } });
     t.match(await rootKey.run(other), [{ level: "fail", message: /^it is built in, but .* another one/ }]);
   });
 

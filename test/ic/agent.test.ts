@@ -18,7 +18,7 @@ import {
 import type { Received } from "../../lib/ic/bounded-fetch.ts";
 import { replicatedCalls } from "../../lib/ic/canister-calls.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
-import { certificateOf } from "../../lib/ic/read-state.ts";
+import { certifiedAt } from "../../lib/ic/read-state.ts";
 import type { Test } from "../support/icfs.ts";
 
 const BLOB = IDL.Vec(IDL.Nat8);
@@ -230,7 +230,10 @@ t.test("a network of another time is not asked what time it is", async (t) => {
     const agent = createAgent({ network, rootKey, verifyQuerySignatures, requestTimeout: 60_000 });
     await t.rejects(queryReply(agent, CANISTER, "listing", NO_ARGUMENTS), clock);
     await t.rejects(queryReply(agent, CANISTER, "listing", NO_ARGUMENTS), clock, "the next one, too");
-    await t.rejects(certificateOf(agent, CANISTER, ["controllers"]), clock);
+    await t.rejects(
+      certifiedAt(agent, CANISTER, ["controllers"], async (certificate) => certificate),
+      clock,
+    );
     await t.rejects(replicatedCalls(agent, CANISTER, rootKey)("put", NO_ARGUMENTS), clock);
     t.equal(agent.getTimeDiffMsecs(), 0);
   }

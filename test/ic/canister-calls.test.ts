@@ -18,7 +18,7 @@ import { verifySignature } from "../../lib/ic/bls.ts";
 import type { HttpStatusError } from "../../lib/ic/call-errors.ts";
 import { replicatedCalls, unverifiedCall } from "../../lib/ic/canister-calls.ts";
 import type { BlsVerify } from "../../lib/ic/certificate.ts";
-import { certificateOf } from "../../lib/ic/read-state.ts";
+import { certifiedAt } from "../../lib/ic/read-state.ts";
 import { TINY } from "../localnet/assemble.ts";
 import { startEmptyNetwork } from "../support/networks.ts";
 
@@ -48,7 +48,7 @@ function ways(asked: () => Promise<unknown>): Record<string, () => Promise<unkno
     look: actor.look,
     replicated: () => replicatedCalls(asAgent, canister, nothing)("change", nothing),
     unverified: () => unverifiedCall(asAgent, canister, "change", nothing),
-    "read state": () => certificateOf(asAgent, canister, ["controllers"]),
+    "read state": () => certifiedAt(asAgent, canister, ["controllers"], async (certificate) => certificate),
   };
 }
 

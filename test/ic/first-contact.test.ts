@@ -13,6 +13,7 @@ import { NetworkUnreachableError, resolveNetwork } from "../../lib/ic/network.ts
 import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { startEmptyNetwork } from "../support/networks.ts";
 
+const KEY = new Uint8Array();
 const ID = Principal.fromText("lxzze-o7777-77777-aaaaa-cai");
 
 /** A server that ends with the test. @returns its URL, and how often it was asked */
@@ -32,17 +33,17 @@ async function serve(t: Test, listener: Parameters<typeof createServer>[1]) {
 
 t.test("one that is silent, or where nobody listens, is not there", async (t) => {
   const silent = await serve(t, () => {});
-  await t.rejects(mustAnswer(resolveNetwork(silent.url)), {
+  await t.rejects(mustAnswer(resolveNetwork(silent.url), KEY), {
     name: "UserError",
     message: new RegExp(
       `^no network answers at ${silent.url} \\(no answer within 5 s\\): something is there that does not answer`,
     ),
   });
   t.equal(silent.requests(), 1, "it is asked once");
-  await t.rejects(mustAnswer(resolveNetwork("http://127.0.0.1:1")), {
+  await t.rejects(mustAnswer(resolveNetwork("http://127.0.0.1:1"), KEY), {
     message: /\(connect ECONNREFUSED .*\): start one with `icfs localnet`/,
   });
-  await t.rejects(mustAnswer(resolveNetwork("http://no.such.host.invalid")), {
+  await t.rejects(mustAnswer(resolveNetwork("http://no.such.host.invalid"), KEY), {
     // It depends on this machine's resolver.
     message:
       /\(getaddrinfo (EAI_AGAIN .*\): look at|ENOTFOUND .*\): the name does not exist: correct --network)/,
@@ -51,14 +52,14 @@ t.test("one that is silent, or where nobody listens, is not there", async (t) =>
 
 t.test("a connection that is cut off is a bad line's", async (t) => {
   const { url, requests } = await serve(t, (request) => request.socket.destroy());
-  await mustAnswer(resolveNetwork(url));
+  await mustAnswer(resolveNetwork(url), KEY);
   t.equal(requests(), 1);
 });
 
 t.test("whatever answers is there", async (t) => {
   for (const status of [200, 403, 502]) {
     const { url } = await serve(t, (_, response) => void response.writeHead(status).end("<html>"));
-    await mustAnswer(resolveNetwork(url));
+    await mustAnswer(resolveNetwork(url), KEY);
   }
 });
 

@@ -1,4 +1,5 @@
 import { mkdir, writeFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { Cbor, IC_ROOT_KEY } from "@icp-sdk/core/agent";
 import t from "tap";
@@ -9,8 +10,8 @@ import { server } from "./servers.ts";
 const IC_KEY = Buffer.from(IC_ROOT_KEY, "hex");
 
 t.test("names and URLs", async (t) => {
-  t.same(resolveNetwork("ic"), { name: "ic", url: "https://icp-api.io", loopback: false });
-  t.same(resolveNetwork("local"), { name: "local", url: "http://127.0.0.1:4943", loopback: true });
+  t.match(resolveNetwork("ic"), { name: "ic", url: "https://icp-api.io", loopback: false });
+  t.match(resolveNetwork("local"), { name: "local", url: "http://127.0.0.1:4943", loopback: true });
   const cases: [url: string, resolved: string, loopback: boolean][] = [
     ["http://127.0.0.1:8080/", "http://127.0.0.1:8080", true],
     ["http://127.9.8.7", "http://127.9.8.7", true],
@@ -26,7 +27,8 @@ t.test("names and URLs", async (t) => {
     ["http://0.0.0.0:4943", "http://0.0.0.0:4943", false],
     ["http://192.168.1.10:4943", "http://192.168.1.10:4943", false],
   ];
-  for (const [name, url, loopback] of cases) t.same(resolveNetwork(name), { name, url, loopback });
+  for (const [name, url, loopback] of cases)
+    t.same(resolveNetwork(name), { name, gateways: [url], url, loopback });
   // As people write them.
   for (const name of ["IC", "Ic", " ic "]) t.same(resolveNetwork(name), resolveNetwork("ic"), name);
   for (const name of ["Local", "LOCAL", "local\n"])
@@ -56,6 +58,63 @@ t.test("names and URLs", async (t) => {
       message: `unknown network "${name}": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943`,
     });
   }
+});
+
+t.test("several gateways of one network", async (t) => {
+  const [a, b] = ["http://127.0.0.1:8000", "https://gateway.example"];
+  t.same(resolveNetwork(`${a},${b}`), {
+    name: `${a},${b}`,
+    gateways: [a, b],
+    url: `${a},${b}`,
+    loopback: false,
+  });
+  t.match(resolveNetwork(` ${a}/ , 127.0.0.1:8001,[::1]:8002`), {
+    gateways: [a, "http://127.0.0.1:8001", "http://[::1]:8002"],
+    loopback: true,
+  });
+  t.match(resolveNetwork("ic,https://gateway.example"), {
+    name: `ic,${b}`,
+    gateways: ["https://icp-api.io", b],
+    loopback: false,
+  });
+  t.match(resolveNetwork(`local,${a}`), { gateways: ["http://127.0.0.1:4943", a], loopback: true });
+  t.same(resolveNetwork(`${a},${b},${a}/,${b}`), resolveNetwork(`${a},${b}`), "the same twice is one");
+  t.same(resolveNetwork("ic,IC,https://icp-api.io"), resolveNetwork("ic"));
+  for (const given of [`${a},`, `,${a}`, `${a},,${b}`, ",", " , "]) {
+    t.throws(() => resolveNetwork(given), {
+      name: "UserError",
+      message: `the network "${given}" has an empty part: name its gateways with one comma between two of them`,
+    });
+  }
+  t.throws(() => resolveNetwork(`${a},mainnet`), {
+    message: `unknown network "mainnet" in "${a},mainnet": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943`,
+  });
+});
+
+t.test("the root key of several", async (t) => {
+  const otherKey = Uint8Array.from(IC_KEY).fill(7, -8);
+  const saying = (rootKey: Uint8Array) => (response: ServerResponse) =>
+    response.end(Cbor.encode({ root_key: Uint8Array.from(rootKey) } as never));
+  const one = await server(t, saying(IC_KEY));
+  const same = await server(t, saying(IC_KEY));
+  const other = await server(t, saying(otherKey));
+  const silent = await server(t, () => {});
+  const keyOf = (...urls: string[]) => rootKeyOf(resolveNetwork(urls.join(",")), undefined);
+  const gone = "http://127.0.0.1:1";
+  t.same(Buffer.from(await keyOf(gone, silent.url, one.url, same.url)), IC_KEY, "whoever answers says it");
+  await t.rejects(keyOf(one.url, gone, other.url), {
+    name: "UserError",
+    message: `${one.url} and ${other.url} are gateways of different networks, with different root keys: name in --network those of one, or give its root key with --root-key`,
+  });
+  await t.rejects(keyOf(gone, "http://127.0.0.1:2"), {
+    name: "UserError",
+    message:
+      /^no network answers at http:\/\/127.0.0.1:1 \(.*\); no network answers at http:\/\/127.0.0.1:2 \(.*\): start one/,
+  });
+  one.asked.length = 0;
+  t.same(Buffer.from(await keyOf("ic", one.url)), IC_KEY, "built in, though another gateway is here");
+  await t.rejects(keyOf(one.url, "https://gateway.example"), { message: /it is fetched from loopback/ });
+  t.same(one.asked, [], "it is asked only where all are on this host");
 });
 
 t.test("the IC's key is built in, a loopback network's is asked for", async (t) => {

@@ -6,16 +6,19 @@ import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
-import { certificateOf } from "../../lib/ic/read-state.ts";
+import { certifiedAt } from "../../lib/ic/read-state.ts";
 
 t.test("an answer without a certificate", async (t) => {
   const canister = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
   for (const answer of [{}, { certificate: "text" }, { certificate: [1] }]) {
     const agent = { readState: async () => answer } as unknown as HttpAgent;
-    await t.rejects(certificateOf(agent, canister, ["controllers"]), {
-      name: "FormatError",
-      message: "the answer has no certificate",
-    });
+    await t.rejects(
+      certifiedAt(agent, canister, ["controllers"], async (certificate) => certificate),
+      {
+        name: "FormatError",
+        message: "the answer has no certificate",
+      },
+    );
   }
 });
 
@@ -31,7 +34,12 @@ t.test("an answer that the agent cannot read", async (t) => {
   const agent = createAgent({ ...options, requestTimeout: 60_000 });
   let [status, body] = [202, Buffer.alloc(0)];
   const asked = () =>
-    certificateOf(agent, Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai"), ["controllers"]);
+    certifiedAt(
+      agent,
+      Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai"),
+      ["controllers"],
+      async (certificate) => certificate,
+    );
   await t.rejects(asked(), { name: "FormatError", message: "the answer has no certificate" });
   [status, body] = [200, Buffer.from("a0", "hex")];
   await t.rejects(asked(), { name: "FormatError", message: "the answer has no certificate" });

@@ -21,7 +21,7 @@ import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
-import { certificateOf } from "../../lib/ic/read-state.ts";
+import { certifiedAt } from "../../lib/ic/read-state.ts";
 import { startLocalNetwork } from "../../localnet/index.ts";
 import { assemble, TINY } from "./assemble.ts";
 import { agentFor, deploy, management, NO_ARGUMENT, owner, startNetwork, stranger } from "./setup.ts";
@@ -449,7 +449,7 @@ t.test("a clock that is wrong", async (t) => {
     verifyQuerySignatures: true,
     requestTimeout: 60_000,
   });
-  const state = certificateOf(hurried, id, ["controllers"]);
+  const state = certifiedAt(hurried, id, ["controllers"], async (certificate) => certificate);
   await t.rejects(state, { name: "ClockError" }, "requests of a correct clock expire too late for it");
 });
 

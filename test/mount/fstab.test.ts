@@ -60,7 +60,7 @@ t.test("mount -a, again, mount DIR, remount, umount DIR", async (t) => {
     "# boot files",
     `${id} ${a} icfs ro,_netdev,nofail,x-systemd.automount,${NETWORK} 0 0`,
     `${id}@1 ${b} fuse.icfs _netdev,nofail,comment=older,allow-other,source=icfs,trust=query,${NETWORK} 0 0`,
-    `${id} ${later} icfs ro,noauto,user,context="system_u:object_r:tftpdir_t:s0:c1,c2",${NETWORK} 0 0`,
+    `${id} ${later} icfs ro,noauto,user,context="system_u:object_r:tftpdir_t:s0:c1,c2",network="${proxy.url},${c.url}",root-key=${keyFile} 0 0`,
   );
   t.same(await within("mount", "-a", "-T", file), silent);
   t.same(await found(), [`${id} ${a}`, `${id}@1 ${b}`]);

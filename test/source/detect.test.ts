@@ -7,6 +7,7 @@ import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { compileMotoko } from "../../canister/compile.ts";
 import { createAgent } from "../../lib/ic/agent.ts";
+import { resolveNetwork } from "../../lib/ic/network.ts";
 import { detectSource } from "../../lib/source/detect.ts";
 import { startAssets } from "../support/assets.ts";
 import { startCanister } from "../support/canister-network.ts";
@@ -137,7 +138,7 @@ t.test(
     ] as const) {
       const proxy = await startFaultProxy(t, one.network.url);
       const address = {
-        network: { ...one.network, url: proxy.url },
+        network: resolveNetwork(proxy.url),
         rootKey: one.rootKey,
         canister: one.canister,
       };

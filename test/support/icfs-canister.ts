@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import type { SignIdentity } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import type { Test } from "tap";
+import { resolveNetwork } from "../../lib/ic/network.ts";
 import { type IcfsCanister, icfsCanister, type PublishResult } from "../../lib/icfs-canister.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
@@ -40,7 +41,7 @@ export async function startIcfsCanister(
 export function startedCanister(network: EmptyNetwork, id: Principal): StartedCanister {
   const owner = icfsCanister(network.agent, id);
   const { url, rootKey } = network;
-  const source = openReader({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000);
+  const source = openReader({ network: resolveNetwork(url), rootKey, canister: id }, 10_000);
   return {
     network,
     id,

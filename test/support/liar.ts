@@ -5,6 +5,7 @@ import type { IDL } from "@icp-sdk/core/candid";
 import type { Principal } from "@icp-sdk/core/principal";
 import type { Test } from "tap";
 import { NO_ARGUMENTS } from "../../lib/ic/agent.ts";
+import { resolveNetwork } from "../../lib/ic/network.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Manifest } from "../../lib/tree/manifest.ts";
@@ -47,7 +48,7 @@ export async function startLiar(t: Test): Promise<Liar> {
     id,
     tell,
     serve,
-    source: openReader({ network: { name: url, url, loopback: true }, rootKey, canister: id }, 10_000),
+    source: openReader({ network: resolveNetwork(url), rootKey, canister: id }, 10_000),
     async release(manifest, fields = {}) {
       const bytes = manifest instanceof Uint8Array ? manifest : Buffer.concat(encodeManifest(manifest));
       const chunks: Buffer[] = [];

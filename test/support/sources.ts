@@ -1,6 +1,8 @@
 /** Sources of canisters, opened as commands open them, and what they say. */
+
 import { createHash } from "node:crypto";
 import { FileReader } from "../../lib/cache/file-reader.ts";
+import { resolveNetwork } from "../../lib/ic/network.ts";
 import { createLog } from "../../lib/log.ts";
 import { openSource, type SourceOptions } from "../../lib/source/open-source.ts";
 import type { Pieces, Source } from "../../lib/source/source.ts";
@@ -27,7 +29,7 @@ export async function sourceOf(
 ): Promise<OpenedSource> {
   const logged: string[] = [];
   const log = createLog("debug", (line) => logged.push(line));
-  const reached = through === undefined ? network : { ...network, url: through };
+  const reached = through === undefined ? network : resolveNetwork(through);
   const source = await openSource(
     { network: reached, rootKey, canister },
     { kind: undefined, trust: "query", requestTimeout: REQUEST_TIMEOUT, log, ...options },

@@ -10,6 +10,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, Gauge, Registry } from "prom-client";
 import { messageOf, UserError } from "../../errors.ts";
+import type { GatewayHealth } from "../../ic/gateways.ts";
 import type { Log } from "../../log.ts";
 import type { ListenAddress } from "../options.ts";
 import { createBoundedServer } from "./bounded-server.ts";
@@ -84,6 +85,29 @@ const METRICS: readonly [name: string, help: string, value: (status: MountStatus
     "process_start_time_seconds",
     "When the process began, in seconds since 1970.",
     () => performance.timeOrigin / 1000,
+  ],
+];
+
+/** The same of each gateway of the network. */
+const GATEWAY_METRICS: readonly [
+  name: string,
+  help: string,
+  value: (health: GatewayHealth) => number | undefined,
+][] = [
+  ["icfs_gateway_answers_total", "Requests that the gateway has answered.", (g) => g.answers],
+  ["icfs_gateway_failures_total", "Requests that it has not answered, or with an error.", (g) => g.failures],
+  [
+    "icfs_gateway_late_total",
+    "Requests for which another gateway was asked as well, since it was late.",
+    (g) => g.late,
+  ],
+  ["icfs_gateway_limited_total", "Requests that it refused as too many.", (g) => g.limited],
+  ["icfs_gateway_wrong_total", "Its answers that did not verify, where another one did.", (g) => g.wrong],
+  ["icfs_gateway_aside", "1 while it is asked last only.", (g) => Number(g.aside !== undefined)],
+  [
+    "icfs_gateway_usual_seconds",
+    "From a query to the beginning of its answer, usually.",
+    (g) => g.usual && g.usual / 1000,
   ],
 ];
 
@@ -173,7 +197,20 @@ export function metricsOf(status: MountStatus): Promise<string> {
   lookups.inc({ tier: "memory" }, hits);
   lookups.inc({ tier: "disk" }, diskHits);
   lookups.inc({ tier: "network" }, misses);
+  for (const [name, help, of] of GATEWAY_METRICS) {
+    const Metric = name.endsWith("_total") ? Counter : Gauge;
+    const metric = new Metric({ name, help, labelNames: ["gateway"], registers });
+    for (const one of status.gateways) {
+      const value = of(one);
+      if (value !== undefined) metric.inc({ gateway: withoutLogin(one.url) }, value);
+    }
+  }
   return registry.metrics();
+}
+
+/** A URL that anybody may see. */
+function withoutLogin(url: string): string {
+  return url.replace(/\/\/[^/@]*@/, "//");
 }
 
 function cpuSeconds(): number {

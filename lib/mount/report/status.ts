@@ -2,6 +2,7 @@
 import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import type { DiskStatistics } from "../../cache/disk-store.ts";
 import type { ReaderStatistics } from "../../fs/view/tree-filesystem.ts";
+import type { GatewayHealth } from "../../ic/gateways.ts";
 import type { Release, SourceKind, Verification } from "../../source/source.ts";
 import { namesOf, type ReleaseNames } from "../../source/words.ts";
 import { type Hydration, isDone } from "../hydrate.ts";
@@ -23,9 +24,11 @@ export interface MountDescription extends ReleaseNames {
 
 export interface MountStatus extends MountDescription {
   readonly pid: number;
-  /** The URL of the network that it is mounted from, and its root key in hexadecimal. */
+  /** The URL of the network that it is mounted from, or those of its gateways with commas between them; and its root key in hexadecimal. */
   readonly network: string;
   readonly rootKey: string;
+  /** How each of the network's gateways does, in the order of `network`. */
+  readonly gateways: readonly GatewayHealth[];
   /** Seconds since the release, or one that follows it, was certified. */
   readonly proofAge: number;
   /** When the network was last asked with success; not there: not since the mount. */
@@ -85,6 +88,7 @@ export interface Described {
 export interface Reported extends Described {
   readonly network: string;
   readonly rootKey: Uint8Array;
+  readonly gateways: readonly GatewayHealth[];
   readonly following: {
     readonly checkedAt: Date | undefined;
     readonly problem: string | undefined;
@@ -144,6 +148,7 @@ export function statusOf(mount: Reported): MountStatus {
     pid: process.pid,
     network: mount.network,
     rootKey: Buffer.from(mount.rootKey).toString("hex"),
+    gateways: mount.gateways,
     proofAge: Math.round(live.age / 1000),
     ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
     ...(problem !== undefined && { problem }),

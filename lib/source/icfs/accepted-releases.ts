@@ -132,7 +132,7 @@ export function trustingReader(
       checkKept(address, head);
       return head;
     },
-    headers: (from, count) => reader.headers(from, count),
+    headers: (from, count, accept) => reader.headers(from, count, accept),
     manifest: (header, pieces) => reader.manifest(header, pieces),
     chunk: (reference, received) => reader.chunk(reference, received),
   };
@@ -153,9 +153,8 @@ async function acceptedHead(
   const file = fileOf(place);
   for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
     const before = read(file);
-    const head = await reader.head();
     // What to do is said of the canister that was asked for, whatever the file says that it is about.
-    if (before !== undefined) await mustBeAcceptable(head, { ...before, ...place }, reader);
+    const head = await acceptable(reader, before && { ...before, ...place });
     if (!remember || head === undefined || before?.number === head.header.number) {
       if (isSame(read(file), before)) return head;
       continue;
@@ -167,6 +166,23 @@ async function acceptedHead(
     if (isWritten) return head;
   }
   throw new Error(`others have accepted other releases of ${place.canister} again and again meanwhile`);
+}
+
+/** The head, which is acceptable after what was accepted before. @throws VerificationError */
+async function acceptable(
+  reader: ReleaseReader,
+  before: AcceptedRelease | undefined,
+): Promise<Head | undefined> {
+  if (before === undefined) return reader.head();
+  let looked: { readonly at: Head | undefined } | undefined;
+  const look = async (head: Head | undefined) => {
+    await mustBeAcceptable(head, before, reader);
+    looked = { at: head };
+  };
+  const head = await reader.head(look);
+  // Not every reader lets itself be told.
+  if (looked === undefined || looked.at !== head) await look(head);
+  return head;
 }
 
 function isSame(one: AcceptedRelease | undefined, other: AcceptedRelease | undefined): boolean {

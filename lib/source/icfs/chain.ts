@@ -24,29 +24,49 @@ export async function* ancestors(
   reader: Pick<ReleaseReader, "headers">,
   last = 1,
 ): AsyncGenerator<VerifiedHeader> {
-  let { parent } = head.header;
-  let number = head.header.number - 1;
-  while (number >= last) {
+  let child = head;
+  while (child.header.number > last) {
+    const number = child.header.number - 1;
     const wanted = Math.min(HEADERS_PAGE, number - last + 1);
-    const headers = await reader.headers(number, wanted);
-    if (headers.length === 0)
-      throw new VerificationError(`the canister does not give release ${number}'s header`);
-    for (const bytes of headers) {
-      const hash = headerHash(bytes);
-      if (parent === undefined || !hash.equals(parent)) {
-        throw new VerificationError(`release ${number} is not the parent of release ${number + 1}`);
-      }
-      const header = decodeHeader(bytes);
-      if (header.number !== number)
-        throw new VerificationError(`release ${number} calls itself ${header.number}`);
-      yield { header, hash };
-      ({ parent } = header);
-      number -= 1;
+    const check = (headers: readonly Uint8Array[]) => {
+      chained(child, headers);
+      mustBeFull(headers, wanted);
+    };
+    const page = await reader.headers(number, wanted, check);
+    for (const ancestor of chained(child, page)) {
+      yield ancestor;
+      child = ancestor;
     }
-    if (headers.length < wanted && headers.reduce((sum, { length }) => sum + length, 0) < LEAST_PAGE_BYTES) {
-      throw new VerificationError(
-        `whoever answers gives only ${headers.length} of the ${wanted} headers asked for at once: to walk down the chain so would be too many requests`,
-      );
-    }
+    mustBeFull(page, wanted);
   }
+}
+
+/** @throws VerificationError */
+function mustBeFull(headers: readonly Uint8Array[], wanted: number): void {
+  const bytes = headers.reduce((sum, { length }) => sum + length, 0);
+  if (headers.length < wanted && bytes < LEAST_PAGE_BYTES) {
+    throw new VerificationError(
+      `whoever answers gives only ${headers.length} of the ${wanted} headers asked for at once: to walk down the chain so would be too many requests`,
+    );
+  }
+}
+
+/** The releases below `child` that have these headers. @throws VerificationError, FormatError */
+function chained(child: VerifiedHeader, headers: readonly Uint8Array[]): VerifiedHeader[] {
+  let { parent, number } = child.header;
+  if (headers.length === 0) {
+    throw new VerificationError(`the canister does not give release ${number - 1}'s header`);
+  }
+  return headers.map((bytes) => {
+    number -= 1;
+    const hash = headerHash(bytes);
+    if (parent === undefined || !hash.equals(parent)) {
+      throw new VerificationError(`release ${number} is not the parent of release ${number + 1}`);
+    }
+    const header = decodeHeader(bytes);
+    if (header.number !== number)
+      throw new VerificationError(`release ${number} calls itself ${header.number}`);
+    ({ parent } = header);
+    return { header, hash };
+  });
 }

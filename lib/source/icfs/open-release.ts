@@ -128,8 +128,8 @@ async function provenBelow(
 ): Promise<VerifiedHeader & Pick<Evidence, "headers">> {
   let headers: readonly Uint8Array[] | undefined = [];
   const release = await releaseBelow(head, address, {
-    async headers(from, count) {
-      const page = await reader.headers(from, count);
+    async headers(from, count, accept) {
+      const page = await reader.headers(from, count, accept);
       headers = joined(headers, page);
       return page;
     },

@@ -7,6 +7,7 @@ import type { Principal } from "@icp-sdk/core/principal";
 import pLimit from "p-limit";
 import { FormatError } from "../../errors.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../ic/agent.ts";
+import { fromAnyGateway } from "../../ic/any-gateway.ts";
 import type { Received } from "../../ic/bounded-fetch.ts";
 import { RejectError } from "../../ic/call-errors.ts";
 import { CborReader } from "../../ic/cbor-reader.ts";
@@ -58,8 +59,12 @@ export class IcfsReader implements ReleaseReader {
     this.#blsVerify = blsVerify;
   }
 
-  async head(): Promise<Head | undefined> {
-    return this.#verified(await this.#query("release", NO_ARGUMENTS, undefined, this.#proofAgent), "fresh");
+  head(accept?: (head: Head | undefined) => Promise<void>): Promise<Head | undefined> {
+    return fromAnyGateway(this.#proofAgent, async (agent) => {
+      const head = await this.#verified(await this.#query(agent, "release", NO_ARGUMENTS), "fresh");
+      await accept?.(head);
+      return head;
+    });
   }
 
   async restore(proof: Uint8Array): Promise<Head> {
@@ -91,14 +96,21 @@ export class IcfsReader implements ReleaseReader {
     return { header: decodeHeader(proof.header), hash, certifiedAt: certified.time, proof: reply };
   }
 
-  async headers(from: number, count: number): Promise<readonly Uint8Array[]> {
-    const reader = new CborReader(await this.#query("headers", headersArguments(from, count)));
-    const length = reader.array();
-    if (length > count) throw new FormatError("more headers than asked for");
-    const headers: Uint8Array[] = [];
-    for (let i = 0; i < length; i++) headers.push(reader.bytes());
-    reader.end();
-    return headers;
+  headers(
+    from: number,
+    count: number,
+    accept?: (headers: readonly Uint8Array[]) => void,
+  ): Promise<readonly Uint8Array[]> {
+    return fromAnyGateway(this.#agent, async (agent) => {
+      const reader = new CborReader(await this.#query(agent, "headers", headersArguments(from, count)));
+      const length = reader.array();
+      if (length > count) throw new FormatError("more headers than asked for");
+      const headers: Uint8Array[] = [];
+      for (let i = 0; i < length; i++) headers.push(reader.bytes());
+      reader.end();
+      accept?.(headers);
+      return headers;
+    });
   }
 
   async manifest({ manifest }: Header, kept?: Pieces): Promise<Manifest> {
@@ -140,25 +152,23 @@ export class IcfsReader implements ReleaseReader {
     return bytes;
   }
 
-  async #verifiedChunk(hash: Uint8Array, part: string, received?: Received): Promise<Buffer> {
-    const bytes = await this.#query("chunk", blobArgument(hash), received);
-    if (bytes.length === 0) {
-      throw new MissingChunkError(`the canister has not got chunk ${hexOf(hash)} of ${part}`);
-    }
-    if (!(await sha256(bytes)).equals(hash)) {
-      throw new VerificationError(`chunk ${hexOf(hash)} arrived with other bytes`);
-    }
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  #verifiedChunk(hash: Uint8Array, part: string, received?: Received): Promise<Buffer> {
+    const ask = async (agent: HttpAgent) => {
+      const bytes = await this.#query(agent, "chunk", blobArgument(hash));
+      if (bytes.length === 0) {
+        throw new MissingChunkError(`the canister has not got chunk ${hexOf(hash)} of ${part}`);
+      }
+      if (!(await sha256(bytes)).equals(hash)) {
+        throw new VerificationError(`chunk ${hexOf(hash)} arrived with other bytes`);
+      }
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    };
+    return fromAnyGateway(this.#agent, ask, received);
   }
 
-  async #query(
-    method: string,
-    arg: Uint8Array,
-    received?: Received,
-    agent = this.#agent,
-  ): Promise<Uint8Array> {
+  async #query(agent: HttpAgent, method: string, arg: Uint8Array): Promise<Uint8Array> {
     try {
-      return await queryBlob(agent, this.#canister, method, arg, received);
+      return await queryBlob(agent, this.#canister, method, arg);
     } catch (error) {
       if (!(error instanceof RejectError)) throw error;
       const { code, errorCode, reason } = error;

@@ -26,9 +26,10 @@ export interface Head extends VerifiedHeader {
 export interface ReleaseReader {
   /**
    * The newest release, or undefined before the first one. Its certificate has been verified.
+   * @param accept may be called with it, and throws VerificationError when it is not to be accepted: another gateway may have another
    * @throws VerificationError, FormatError; RejectError and Error when there is no answer
    */
-  head(): Promise<Head | undefined>;
+  head(accept?: (head: Head | undefined) => Promise<void>): Promise<Head | undefined>;
   /**
    * What head() returned once, from its `proof`, without the network: verified again, but for its age.
    * @throws VerificationError, FormatError
@@ -37,8 +38,13 @@ export interface ReleaseReader {
   /**
    * The headers of releases `from`, `from` - 1, ... as many as the source likes to give, not verified: a caller walks
    * the parents from a verified one.
+   * @param accept may be called with them, and throws VerificationError when they are wrong: another gateway may have others
    */
-  headers(from: number, count: number): Promise<readonly Uint8Array[]>;
+  headers(
+    from: number,
+    count: number,
+    accept?: (headers: readonly Uint8Array[]) => void,
+  ): Promise<readonly Uint8Array[]>;
   /**
    * The verified tree of a verified header.
    * @param pieces asked first, and given what they have not got

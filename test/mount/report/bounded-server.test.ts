@@ -21,6 +21,7 @@ const STATUS = {
   openFiles: 0,
   readers: { opens: 0, reads: 0, bytes: 0, errors: 0 },
   cache: { hits: 0, diskHits: 0, misses: 0, memoryUsed: 0, memory: 1, underWay: 0 },
+  gateways: [],
 } as unknown as MountStatus;
 
 interface Test {

@@ -7,6 +7,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import { mountCommand } from "../../../lib/cli/mount.ts";
+import type { GatewayHealth } from "../../../lib/ic/gateways.ts";
 import { metricsOf } from "../../../lib/mount/report/metrics.ts";
 import type { MountStatus } from "../../../lib/mount/report/status.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../../support/icfs.ts";
@@ -50,6 +51,22 @@ const EXPECTED: Record<string, (status: MountStatus) => number | undefined> = {
   icfs_disk_capacity_bytes: ({ disk }) => disk?.capacity,
   icfs_disk_used_bytes: ({ disk }) => disk?.used,
   icfs_disk_problem: ({ disk }) => disk && (disk.problem ? 1 : 0),
+  ...Object.fromEntries(
+    (
+      [
+        ["icfs_gateway_answers_total", (g) => g.answers],
+        ["icfs_gateway_failures_total", (g) => g.failures],
+        ["icfs_gateway_late_total", (g) => g.late],
+        ["icfs_gateway_limited_total", (g) => g.limited],
+        ["icfs_gateway_wrong_total", (g) => g.wrong],
+        ["icfs_gateway_aside", (g) => (g.aside ? 1 : 0)],
+        ["icfs_gateway_usual_seconds", (g) => (g.usual === undefined ? undefined : g.usual / 1000)],
+      ] satisfies [string, (gateway: GatewayHealth) => number | undefined][]
+    ).map(([name, of]) => [
+      `${name}{gateway="${c.proxy.url}"}`,
+      ({ gateways }: MountStatus) => of(gateways[0]!),
+    ]),
+  ),
 };
 const OF_THE_PROCESS = [
   "process_cpu_seconds_total",

@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import t from "tap";
 import { createAgent, NO_ARGUMENTS } from "../../../lib/ic/agent.ts";
+import { resolveNetwork } from "../../../lib/ic/network.ts";
 import { IcfsReader } from "../../../lib/source/icfs/query-reader.ts";
 import { canisterId, certify, newBlsKey } from "../../support/certificates.ts";
 import { encodeHeader } from "../../support/headers.ts";
@@ -22,7 +23,7 @@ type Tamper = (method: string, reply: Uint8Array) => Uint8Array;
 function tampered({ network, id }: StartedCanister, tamper: Tamper): IcfsReader {
   const { url, rootKey } = network;
   const agent = createAgent({
-    network: { name: url, url, loopback: true },
+    network: resolveNetwork(url),
     rootKey,
     verifyQuerySignatures: false,
     requestTimeout: 10_000,
@@ -126,7 +127,7 @@ t.test("what is not the canister's is refused", async (t) => {
   t.test("another root key", async (t) => {
     const other = await startEmptyNetwork(t);
     const agent = createAgent({
-      network: { name: "x", url: network.url, loopback: true },
+      network: resolveNetwork(network.url),
       rootKey: other.rootKey,
       verifyQuerySignatures: false,
       requestTimeout: 10_000,

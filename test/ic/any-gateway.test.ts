@@ -1,0 +1,139 @@
+/** Answers that do not verify: another gateway is asked, the one that lies is named, and nothing is executed twice. */
+import { Cbor } from "@icp-sdk/core/agent";
+import t from "tap";
+import { createAgent } from "../../lib/ic/agent.ts";
+import { queries } from "../../lib/ic/canister-calls.ts";
+import { VerificationError } from "../../lib/ic/certificate.ts";
+import { gatewaysOf } from "../../lib/ic/gateways.ts";
+import { resolveNetwork } from "../../lib/ic/network.ts";
+import { certifiedAt } from "../../lib/ic/read-state.ts";
+import { icfsCanister } from "../../lib/icfs-canister.ts";
+import { openReader } from "../../lib/source/icfs/open-release.ts";
+import { type Fault, faultFor, startFaultProxy } from "../support/fault-proxy.ts";
+import { HUNG } from "../support/icfs.ts";
+import { startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+
+const c = await startIcfsCanister(t);
+const { rootKey } = c.network;
+const { manifest, chunks } = treeOf({ a: "some bytes" });
+await c.owner.put(chunks);
+await c.publish(manifest);
+const liar = await startFaultProxy(t, c.network.url);
+const honest = await startFaultProxy(t, c.network.url);
+
+/** The two as gateways of one network, of which the liar is asked first: the other has been wrong as well, once. */
+function asOneNetwork() {
+  const network = resolveNetwork(`${honest.url},${liar.url}`);
+  const gateways = gatewaysOf(network);
+  gateways.wrong(honest.url, "some time ago");
+  const agent = createAgent({
+    network,
+    rootKey,
+    verifyQuerySignatures: true,
+    requestTimeout: HUNG,
+    identity: c.network.identity,
+  });
+  const reader = openReader({ network, rootKey, canister: c.id }, HUNG);
+  const lied = () => gateways.health()[1]!;
+  return { agent, gateways, reader, lied };
+}
+
+t.afterEach(() => {
+  for (const proxy of [liar, honest]) Object.assign(proxy, { fault: () => "none", everywhere: false });
+});
+
+const otherwise =
+  (before: string, after: string): Fault =>
+  (answer) => {
+    answer.write(after, answer.indexOf(before));
+    return answer;
+  };
+
+/** In a certificate, or in its delegation. */
+const otherSignature: Fault = (answer) => {
+  answer[answer.indexOf("signature") + 30]! ^= 1;
+  return answer;
+};
+
+t.test("what is certified or hash-chained", async (t) => {
+  const rejection = { status: "rejected", reject_code: 3, reject_message: "no such canister" };
+  const faults: [name: string, method: string, fault: Fault, why: RegExp][] = [
+    ["other bytes", "chunk", otherwise("some bytes", "SOME bytes"), /arrived with other bytes$/],
+    ["a rejection", "chunk", () => Buffer.from(Cbor.encode(rejection)), /no such canister/],
+    ["another signature", "release", otherSignature, /the certificate is refused/],
+  ];
+  for (const [name, method, fault, why] of faults) {
+    const { reader, lied } = asOneNetwork();
+    liar.fault = faultFor(method, () => fault);
+    if (method === "chunk") {
+      t.equal((await reader.chunk(manifest.chunks[0]!)).toString(), "some bytes", name);
+    } else {
+      t.equal((await reader.head())?.header.number, 1, name);
+    }
+    t.match(lied(), { wrong: 1, aside: { why } }, name);
+  }
+});
+
+t.test("a head that this host does not accept", async (t) => {
+  const { reader, lied } = asOneNetwork();
+  const numbers: (number | undefined)[] = [];
+  const replayed = "an old answer is replayed";
+  const head = await reader.head(async (one) => {
+    numbers.push(one?.header.number);
+    if (numbers.length === 1) throw new VerificationError(replayed);
+  });
+  t.equal(head?.header.number, 1);
+  t.same(numbers, [1, 1], "another one is looked at");
+  t.match(lied(), { wrong: 1, aside: { why: `its answer was wrong: ${replayed}` } });
+});
+
+t.test("what all of them say is the canister's doing, or this host's: nobody is put aside", async (t) => {
+  const { reader, lied } = asOneNetwork();
+  const nowhere = { ...manifest.chunks[0]!, sha256: Buffer.alloc(32) };
+  await t.rejects(reader.chunk(nowhere), { message: /has not got chunk 0{64}/ });
+  t.match(lied(), { answers: 1, wrong: 0, aside: undefined });
+});
+
+t.test("what a node signs, and what a subnet certifies", async (t) => {
+  const signed = asOneNetwork();
+  liar.fault = faultFor("roles_granted", "flip");
+  t.ok(await queries(signed.agent, c.id)("roles_granted", Buffer.from("4449444c0000", "hex")));
+  t.match(signed.lied(), { wrong: 1 });
+
+  const certified = asOneNetwork();
+  Object.assign(liar, { everywhere: true });
+  liar.fault = (path) => (path.endsWith("/read_state") ? otherSignature : "none");
+  t.ok(await certifiedAt(certified.agent, c.id, ["controllers"], async (certificate) => certificate));
+  t.match(certified.lied(), { wrong: 1 });
+});
+
+t.test("a call goes to the next gateway as it was signed, and is executed once", async (t) => {
+  const faults: [name: string, fault: Fault][] = [
+    ["another signature", otherSignature],
+    ["executed, and the answer lost", "lost"],
+    ["a connection that ends", "drop"],
+    ["too busy", { status: 503 }],
+  ];
+  for (const [name, fault] of faults) {
+    const { agent } = asOneNetwork();
+    const calls: Buffer[] = [];
+    const noting = (does: Fault) => (path: string, body: Buffer) => {
+      if (!path.endsWith("/call")) return "none";
+      calls.push(body);
+      return does;
+    };
+    liar.fault = noting(fault);
+    honest.fault = noting("none");
+    const head = (await c.source.head())!;
+    const result = await icfsCanister(agent, c.id).publish({
+      manifest: [...head.header.manifest.chunks],
+      parent: [head.hash],
+      note: name,
+    });
+    const number = head.header.number + 1;
+    t.same(result, { ok: BigInt(number) }, name);
+    t.equal(calls.length, 2, `${name}: both were asked`);
+    t.ok(calls[0]!.equals(calls[1]!), `${name}: the same`);
+    t.equal((await c.source.head())!.header.number, number, `${name}: once`);
+  }
+});

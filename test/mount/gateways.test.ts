@@ -1,0 +1,124 @@
+/** A mount, and a publication, over several gateways of which some are down, silent, busy, or lie. */
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { metricsOf } from "../../lib/mount/report/metrics.ts";
+import { type Fault, type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
+import { startMountable } from "../support/mountable.ts";
+import { HUNG, sh } from "./mounts.ts";
+
+t.setTimeout(5 * HUNG);
+
+const MiB = 1024 * 1024;
+const c = await startMountable(t);
+await c.publish({
+  "pxelinux.0": "loader\n",
+  ...Object.fromEntries(Array.from({ length: 4 }, (_, i) => [`file-${i}`, randomBytes(MiB + i)])),
+});
+
+/** A gateway of the network's with a fault for whatever it is asked. */
+async function gateway(t: Test, fault: Fault | (() => Fault), everywhere = true): Promise<FaultProxy> {
+  const proxy = await startFaultProxy(t, c.url);
+  proxy.fault = () =>
+    typeof fault === "function" && fault.length === 0 ? (fault as () => Fault)() : (fault as Fault);
+  return Object.assign(proxy, { everywhere });
+}
+
+async function down(t: Test): Promise<FaultProxy> {
+  return Object.assign(await gateway(t, "none"), { down: true });
+}
+
+/** Mounts cold, so that every byte comes from the network, and reads all of it. */
+async function readAll(t: Test, proxies: readonly FaultProxy[]) {
+  const network = proxies.map(({ url }) => url).join(",");
+  const cold = ["--max-cache-size", "0", "--prefetch", "none", "--read-timeout", "20"];
+  const mount = await c.mount("--network", network, ...cold);
+  t.equal((await sh("diff", "-r", c.tree, mount.mountpoint)).stdout, "");
+  const status = await mount.status();
+  t.match(status, { network, readers: { errors: 0 }, cache: { failingSince: undefined } });
+  t.notOk(status.lastError, "no read has failed");
+  return { mount, status, gateways: status.gateways };
+}
+
+t.test("one is down, one silent, one lies, and one is good", async (t) => {
+  const proxies = [
+    await down(t),
+    await gateway(t, "silence"),
+    await gateway(t, "flip", false),
+    await gateway(t, "none"),
+  ];
+  const { mount, status, gateways } = await readAll(t, proxies);
+  const [isDown, isSilent, lies, good] = gateways;
+  t.same(
+    gateways.map(({ url }) => url),
+    proxies.map(({ url }) => url),
+  );
+  t.match(isDown, { answers: 0, aside: { why: /./ } });
+  t.ok(isDown!.failures > 0);
+  t.equal(isSilent!.answers, 0);
+  t.ok(good!.answers > 4 && good!.aside === undefined, JSON.stringify(good));
+  t.equal(good!.wrong, 0);
+  // It may never have been the first to answer: then nobody has looked at what it says.
+  const log = await mount.log();
+  t.equal(lies!.wrong > 0, log.includes(`${lies!.url} is put aside: its answer was wrong: `));
+
+  const { stdout } = await c.icfs(["status", mount.mountpoint]);
+  for (const { url } of proxies)
+    t.match(stdout, new RegExp(`^  gateway +${url}: \\d+ answers.*\\d+ wrong`, "m"));
+  const metrics = await metricsOf(status);
+  const named = (name: string, url: string) =>
+    new RegExp(`^${name}\\{gateway="${url}",.*\\} (\\S+)$`, "m").exec(metrics)?.[1];
+  t.equal(named("icfs_gateway_answers_total", good!.url), `${good!.answers}`);
+  t.equal(named("icfs_gateway_failures_total", isDown!.url), `${isDown!.failures}`);
+  t.equal(named("icfs_gateway_aside", isDown!.url), "1");
+  t.equal(named("icfs_gateway_aside", good!.url), "0");
+  t.equal(named("icfs_gateway_wrong_total", lies!.url), `${lies!.wrong}`);
+  t.equal(named("icfs_gateway_usual_seconds", isDown!.url), undefined, "not known");
+  await mount.umount();
+});
+
+t.test("of three, one is down, one silent, and one lies every other time", async (t) => {
+  let answers = 0;
+  const proxies = [
+    await down(t),
+    await gateway(t, "silence"),
+    await gateway(t, () => (answers++ % 2 === 0 ? "flip" : "none"), false),
+  ];
+  const { mount, gateways } = await readAll(t, proxies);
+  t.ok(gateways[2]!.wrong > 0, JSON.stringify(gateways));
+  t.match(gateways[2], { aside: { why: /^its answer was wrong: / } });
+  t.match(await mount.log(), `the gateway ${proxies[2]!.url} is put aside: its answer was wrong: `);
+  await mount.umount();
+});
+
+t.test("one that limits is left alone for as long as it says", async (t) => {
+  const busy = await gateway(t, { status: 429, headers: { "retry-after": "3600" } });
+  const good = await gateway(t, "none");
+  const { mount, gateways } = await readAll(t, [busy, good]);
+  t.match(gateways[0], { answers: 0, limited: 1, failures: 0, aside: { why: "HTTP status 429" } });
+  t.equal(busy.queries, 1, "it is asked once");
+  await mount.umount();
+});
+
+t.test("a gateway goes away while somebody publishes", async (t) => {
+  const going = await gateway(t, "none");
+  const staying = await gateway(t, "none");
+  const gone: Fault = "lost";
+  going.fault = (path) => {
+    // After the third call, whose answer nobody gets.
+    if (path.endsWith("/call") && going.calls === 3) setImmediate(() => Object.assign(going, { down: true }));
+    return path.endsWith("/call") && going.calls >= 3 ? gone : "none";
+  };
+  const network = `${going.url},${staying.url}`;
+  const before = (await c.source().head())!.header.number;
+  const tree = join(c.directory, "larger");
+  await sh("cp", "-r", c.tree, tree);
+  for (let i = 0; i < 6; i++)
+    await sh("dd", "if=/dev/urandom", `of=${join(tree, `more-${i}`)}`, "bs=1M", "count=1");
+  const published = await c.icfs(["publish", tree, c.id, "--network", network]);
+  t.match(published, { code: 0 }, published.stderr);
+  t.ok(going.down, "it has gone");
+  t.ok(staying.calls > 3, `${staying.calls} calls`);
+  t.equal((await c.source().head())!.header.number, before + 1, "one release");
+  t.match(await c.icfs(["verify", c.id, tree, "--network", network]), { code: 0 });
+});
