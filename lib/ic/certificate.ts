@@ -3,6 +3,7 @@
  * the root key lets that subnet speak for the canister, and of when it is.
  */
 import type { Principal } from "@icp-sdk/core/principal";
+import { LRUCache } from "lru-cache";
 import { FormatError, messageOf } from "../errors.ts";
 import { verifySignature } from "./bls.ts";
 import { isInRanges } from "./canister-ranges.ts";
@@ -190,6 +191,12 @@ function checkTime(time: Date, maxMinutes: number): void {
   }
 }
 
+/**
+ * Keys, signatures and messages that belong together. A delegation comes with each certificate, the same for days: to check it once halves
+ * what a certificate takes of the processor.
+ */
+const known = new LRUCache<string, true>({ max: 16 });
+
 async function isSigned(
   tree: HashTree,
   signature: Uint8Array,
@@ -199,13 +206,17 @@ async function isSigned(
   const at = DER_PREFIX.length;
   if (key.length !== at + KEY_BYTES || !DER_PREFIX.equals(key.subarray(0, at))) return false;
   const message = Buffer.concat([STATE_ROOT, rootHash(tree)]);
+  const triple = Buffer.concat([key, signature, message]).toString("latin1");
+  if (known.has(triple)) return true;
   try {
     // Copies: a view takes all that it is a view of along to another thread.
-    return await blsVerify(
+    const valid = await blsVerify(
       Uint8Array.from(key.subarray(at)),
       Uint8Array.from(signature),
       Uint8Array.from(message),
     );
+    if (valid) known.set(triple, true);
+    return valid;
   } catch {
     // What is no point of the curve is no signature.
     return false;

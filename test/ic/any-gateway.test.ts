@@ -4,9 +4,9 @@ import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { queries } from "../../lib/ic/canister-calls.ts";
 import { VerificationError } from "../../lib/ic/certificate.ts";
+import { controllersOf } from "../../lib/ic/controllers.ts";
 import { gatewaysOf } from "../../lib/ic/gateways.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
-import { certifiedAt } from "../../lib/ic/read-state.ts";
 import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
 import { type Fault, faultFor, startFaultProxy } from "../support/fault-proxy.ts";
@@ -103,7 +103,7 @@ t.test("what a node signs, and what a subnet certifies", async (t) => {
   const certified = asOneNetwork();
   Object.assign(liar, { everywhere: true });
   liar.fault = (path) => (path.endsWith("/read_state") ? otherSignature : "none");
-  t.ok(await certifiedAt(certified.agent, c.id, ["controllers"], async (certificate) => certificate));
+  t.ok(await controllersOf(certified.agent, c.id, rootKey));
   t.match(certified.lied(), { wrong: 1 });
 });
 
