@@ -200,6 +200,18 @@ export class Gateway {
     }
   }
 
+  /** The body as fast as the weather lets it through. @throws GatewayError when it is longer or shorter than the client was told */
+  async *#parts({ length, body }: Answer): AsyncGenerator<Uint8Array> {
+    let sent = 0;
+    for await (const part of body()) {
+      sent += part.length;
+      if (length !== undefined && sent > length) break;
+      yield* this.#weather.download(part);
+    }
+    if (length !== undefined && sent !== length)
+      throw unusableAnswer(`The pieces do not make up the ${length} bytes that were announced`);
+  }
+
   async #send({ method, url }: CanisterRequest, answer: Answer, response: ServerResponse): Promise<void> {
     const { status, length } = answer;
     // What has no body may say the length of another answer's.
@@ -207,21 +219,18 @@ export class Gateway {
     const headers = [...answer.headers];
     if (length !== undefined && status !== 204 && status !== 304)
       headers.push(["content-length", String(length)]);
-    response.strictContentLength = length !== undefined && !bodiless;
     response.writeHead(status, headers.flat());
     if (bodiless) {
       response.end();
       return;
     }
-    const weather = this.#weather;
-    const slowed = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const part of answer.body()) yield* weather.download(part);
-    };
     try {
-      await pipeline(Readable.from(slowed(), { highWaterMark: 1 }), response);
+      await pipeline(Readable.from(this.#parts(answer), { highWaterMark: 1 }), response);
     } catch (error) {
-      // The client learns it from the connection, which ends too early; or it is the client that has gone.
-      if (error instanceof GatewayError) this.#network.log(`gateway: ${method} ${url}: ${error.message}`);
+      // A client learns it from the connection, which ends too early, unless it is the client that has gone.
+      const { code, message } = error as NodeJS.ErrnoException;
+      if (code !== "ERR_STREAM_PREMATURE_CLOSE" && code !== "ABORT_ERR")
+        this.#network.log(`gateway: ${method} ${url}: ${message}`);
       response.destroy();
     }
   }

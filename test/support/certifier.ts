@@ -5,8 +5,9 @@
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import * as cbor from "@dfinity/cbor";
-import { Actor } from "@icp-sdk/core/agent";
+import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";
+import type { Principal } from "@icp-sdk/core/principal";
 import { encodeTree, type HashTree, labels, leaf, witness } from "../../localnet/hash-tree.ts";
 import type { LocalNetworkOptions } from "../../localnet/index.ts";
 import { hashOfMap } from "../../localnet/ingress.ts";
@@ -38,22 +39,28 @@ interface CertifierActor {
   lastUpdate(): Promise<[] | [{ method: string; url: string; headers: Header[]; body: Uint8Array }]>;
 }
 
-export interface CertifierCanister extends InstalledCanister {
+export interface Certifier {
   readonly actor: CertifierActor;
   /** Makes it answer so, as it is; CERTIFICATE in a header's value becomes the certificate. @param name such as `GET /a range: bytes=5-` */
   answer(name: string, answer: HttpAnswer, more?: Partial<RawAnswer>): Promise<void>;
 }
 
+/** The canister's Wasm. */
+export const certifierWasm = (): Uint8Array => compiled(MAIN);
+
 /** A network with the canister; it ends with the test. */
 export async function startCertifier(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
-): Promise<CertifierCanister> {
-  const started = await startInstalled(t, compiled(MAIN), options);
-  const { agent, canister } = started;
-  const actor = Actor.createActor<CertifierActor>(candid, { agent, canisterId: canister });
+): Promise<InstalledCanister & Certifier> {
+  const started = await startInstalled(t, certifierWasm(), options);
+  return { ...started, ...certifierAt(started.agent, started.canister) };
+}
+
+/** The canister, where it is installed already. */
+export function certifierAt(agent: HttpAgent, canisterId: Principal): Certifier {
+  const actor = Actor.createActor<CertifierActor>(candid, { agent, canisterId });
   return {
-    ...started,
     actor,
     answer: (name, { status, headers, body }, more = {}) =>
       actor.answer(name, { status_code: status, headers, body, upgrade: [], parts: [], ...more }),
@@ -85,7 +92,7 @@ export function certifiedSite(paths: readonly CertifiedPath[]): Site {
     paths.map(({ path, answer }) => [
       "http_expr",
       ...segments(path),
-      sha256(answer === "anything" ? NOTHING_CERTIFIED : ALL_HEADERS),
+      sha256(answer === "anything" ? NOTHING_CERTIFIED : expressionOf(answer)),
       ...(answer === "anything" ? [] : ["", hashOfAnswer(answer)]),
     ]),
   );
@@ -110,10 +117,15 @@ export function certifiedSite(paths: readonly CertifiedPath[]): Site {
   };
 }
 
-/** Unless it has one. */
+const EXPRESSION = "IC-CertificateExpression";
+
+/** What is certified of an answer: all of it, unless it says otherwise. */
+function expressionOf({ headers }: HttpAnswer): string {
+  return headers.find(([name]) => name === EXPRESSION)?.[1] ?? ALL_HEADERS;
+}
+
 function withExpression(headers: Header[]): Header[] {
-  const has = headers.some(([name]) => name === "IC-CertificateExpression");
-  return has ? headers : [...headers, ["IC-CertificateExpression", ALL_HEADERS]];
+  return headers.some(([name]) => name === EXPRESSION) ? headers : [...headers, [EXPRESSION, ALL_HEADERS]];
 }
 
 /** `<$>` is put behind a path that is for itself. */
