@@ -48,6 +48,8 @@ prune() {
   find "$1" -depth -type d -empty -delete
   rm -rf "$1"/fuse-shared-library-{darwin,linux-arm} "$1"/fuse-shared-library-linux/{libfuse,example}
   rm -rf "$1"/{nanoresource,bintrees}/test "$1"/bintrees/examples
+  # The same for browsers, and for whoever develops it.
+  rm -rf "$1"/@dfinity/response-verification/dist/{debug,web}
 }
 
 install_program() {

@@ -30,15 +30,15 @@ t.test("for five minutes before and after", async (t) => {
   t.match(await at(0n), { version: 2 });
   t.match(await at(4n), { version: 2 });
   t.match(await at(-4n), { version: 2 });
-  await t.rejects(at(6n), { status: 503 }, "too old");
-  await t.rejects(at(-6n), { status: 503 }, "of the future");
+  await t.rejects(at(6n), /failed verification/, "too old");
+  await t.rejects(at(-6n), /failed verification/, "of the future");
   const otherKey = Uint8Array.from(rootKey);
   otherKey[otherKey.length - 1]! ^= 1;
-  await t.rejects(at(0n, otherKey), { status: 503 });
+  await t.rejects(at(0n, otherKey), /failed verification/);
 });
 
 t.test("what is no HTTP response", async (t) => {
   const request = { method: "GET", url: "/", headers: [], body: new Uint8Array() };
   const asked = queryHttp(async () => Buffer.from("DIDL\0\0"), new Uint8Array(), request);
-  await t.rejects(asked, { status: 503, title: "Upstream Unavailable" });
+  await t.rejects(asked, /is no HTTP response/);
 });
