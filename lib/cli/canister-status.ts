@@ -1,5 +1,6 @@
 /** icfs status CANISTER: what a canister holds, and what it still has to free. It says so of itself; a node signs it. */
 import { FormatError } from "../errors.ts";
+import { gatewayUrl } from "../ic/gateway-url.ts";
 import type { CanisterStatus } from "../icfs-canister.ts";
 import { jsonLine } from "../log.ts";
 import { limitText, sizeText } from "../units.ts";
@@ -9,6 +10,8 @@ import type { NetworkOptions } from "./options.ts";
 /** What --json prints. */
 interface Result {
   readonly canister: string;
+  /** Where its files are for whoever speaks HTTP. */
+  readonly url: string;
   /** The newest release's number; 0 before the first. */
   readonly release: number;
   readonly held: number;
@@ -30,14 +33,16 @@ export async function printCanisterStatus(
 ): Promise<void> {
   const { address, canister, explained } = await reader(canisterId, options);
   const status = await explained(canister.status(), { what: "tell its status", by: "reader" });
-  const result = resultOf(address.canister.toText(), status);
+  const canisterText = address.canister.toText();
+  const result = resultOf(canisterText, gatewayUrl(address.network, canisterText, ""), status);
   console.log(options.json ? jsonLine(result) : describe(result));
 }
 
-function resultOf(canister: string, status: CanisterStatus): Result {
+function resultOf(canister: string, url: string, status: CanisterStatus): Result {
   const [backlog] = status.backlog;
   return {
     canister,
+    url,
     release: exact(status.newest),
     held: status.held.length,
     kept: status.kept.length,
@@ -59,13 +64,15 @@ function exact(count: bigint): number {
 }
 
 function describe(result: Result): string {
-  const { canister, release, held, kept, chunks, bytes, quota, unpublishedChunks, backlog, cycles } = result;
+  const { canister, url, release, held, kept, chunks, bytes, quota, unpublishedChunks, backlog, cycles } =
+    result;
   const waits = {
     null: "not told by a canister of this version",
     0: "nothing",
   }[String(backlog)];
   return [
     canister,
+    `  on the web   ${url}`,
     `  release      ${release === 0 ? "none yet" : release}; ${held} held, ${kept} of them kept`,
     `  chunks       ${chunks}, ${sizeText(bytes)} of ${limitText(quota)}`,
     `  unpublished  ${unpublishedChunks} chunks`,

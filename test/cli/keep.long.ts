@@ -91,6 +91,7 @@ t.test("settings", async (t) => {
   await t.test("status of the canister", async (t) => {
     const asked = JSON.parse(await c.owner("status", id, "--json"));
     t.match(asked, { canister: id, release: 1, held: 1, kept: 0, quota: 1000, backlog: 0 });
+    t.equal(asked.url, `http://${id}.localhost:${new URL(c.url).port}/`);
     t.match(await c.icfs(["status", id]), { code: 0, stdout: /^ {2}to be freed {2}nothing$/m });
   });
 
