@@ -31,6 +31,7 @@ test_packages=(
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
   libvirt-daemon libvirt-clients iptables     # libvirtd (without what would start it here), and what its networks need
   ovmf                                        # a machine with UEFI
+  systemd-boot-efi binutils                   # what examples/boot-image.sh makes an image for it with
   attr rsync squashfs-tools                   # readers of extended attributes, and what copies them
   monitoring-plugins-basic                    # a reader of what df reads
   python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
