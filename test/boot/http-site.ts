@@ -72,7 +72,7 @@ export async function startHttpSite({ namespace, url, directory, env }: HttpSite
 async function siteConfiguration(socket: string, cache: string): Promise<string> {
   let text = await readFile(example("nginx.conf"), "utf8");
   text = replaced(text, "server icp0.io:443;", `server unix:${socket};`);
-  text = replaced(text, "proxy_pass https://icfs;", "proxy_pass http://icfs;");
+  text = replaced(text, "proxy_pass https://icfs", "proxy_pass http://icfs");
   return replaced(text, "/var/cache/nginx/icfs", cache);
 }
 
