@@ -1,8 +1,9 @@
 /** What a canister answers to a gateway, and how a gateway checks it: @dfinity/response-verification, as the main network's do. */
+
+import { type VerificationInfo, verifyRequestResponsePair } from "@dfinity/response-verification";
 import { HttpAgent, QueryResponseStatus } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import type { Principal } from "@icp-sdk/core/principal";
-import { type VerificationInfo, verifyRequestResponsePair } from "@dfinity/response-verification";
 
 export interface HttpAnswer {
   readonly status: number;
@@ -30,12 +31,19 @@ const RESPONSE = IDL.Record({ status_code: IDL.Nat16, headers: HEADERS, body: ID
  * An agent that asks the older query endpoint: version 3.0.3 of the library, the newest of its Wasm, finds a canister's ranges in a
  * certificate only where that has them. The network must have that endpoint.
  */
-export function gatewayAgent({ url, rootKey }: { readonly url: string; readonly rootKey: Uint8Array }): HttpAgent {
+export function gatewayAgent({
+  url,
+  rootKey,
+}: {
+  readonly url: string;
+  readonly rootKey: Uint8Array;
+}): HttpAgent {
   return HttpAgent.createSync({
     host: url,
     rootKey,
     retryTimes: 0,
-    fetch: (resource, init) => fetch(String(resource).replace(/\/api\/v3\/(canister\/[^/]*\/query)$/, "/api/v2/$1"), init),
+    fetch: (resource, init) =>
+      fetch(String(resource).replace(/\/api\/v3\/(canister\/[^/]*\/query)$/, "/api/v2/$1"), init),
   });
 }
 
