@@ -18,6 +18,7 @@ import VarArray "mo:core/VarArray";
 import Extents "extents";
 import Index "index";
 import Nodes "nodes";
+import Paths "paths";
 import Responses "responses";
 import Sha256 "sha256";
 import Store "store";
@@ -134,7 +135,6 @@ module {
   public func isDone({ frames } : Job) : Bool = List.isEmpty(frames);
 
   let indexName = "index.html";
-  let reservedName : Blob = ".icfs";
   let exactly : Blob = "<$>";
   let below : Blob = "<*>";
 
@@ -164,7 +164,7 @@ module {
       return entryCost;
     };
     let name = Index.path(index, number, frame.cut);
-    if (name == exactly or name == below or (frame.directory == Index.root and name == reservedName)) {
+    if (name == exactly or name == below or (frame.directory == Index.root and name == Text.encodeUtf8(Paths.reservedName))) {
       frame.at += 1;
       return entryCost;
     };

@@ -80,7 +80,7 @@ export function verifyHttp(
   method = "GET",
 ): VerificationInfo {
   return verifyRequestResponsePair(
-    { url, method, headers: [], body: new Uint8Array() },
+    { url, method, headers: [], body: new Uint8Array(), certificate_version: [2] },
     { status_code: answer.status, headers: [...answer.headers], body: answer.body },
     canister.toUint8Array(),
     BigInt(Date.now()) * 1_000_000n,
