@@ -65,8 +65,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// After so long a check that has not come to its end has failed.
   transient let busyNanoseconds : Nat64 = 120_000_000_000;
   /// Instructions, about, that a message makes pages for: one that publishes, and one that does nothing else.
-  transient let publishBudget = 6_000_000_000;
-  transient let sliceBudget = 4_000_000_000;
+  transient let publishBudget = 2_500_000_000;
+  transient let sliceBudget = 2_000_000_000;
   /// So many releases are let go of at once.
   transient let sliceReleases = 1_000;
   /// How often to look for what is due to be freed: a day and a week are long.

@@ -200,12 +200,15 @@ module {
   /// An opaque node's content's hash.
   public func content({ region } : Nodes, node : Node) : Blob = Region.loadBlob(region, at(node) + 48, 32);
 
+  /// At a region's end not even nothing can be read.
+  func text(region : Region.Region, from : Nat64, bytes : Nat) : Blob = if (bytes == 0) "" else Region.loadBlob(region, from, bytes);
+
   /// The name of any node but a fork.
   public func name(nodes : Nodes, node : Node) : Blob {
     let { region } = nodes;
     let what = kind(nodes, node);
     let skipped : Nat64 = if (what == file) 92 else if (what == opaque) 80 else 48;
-    Region.loadBlob(region, at(node) + skipped, Nat16.toNat(Region.loadNat16(region, at(node) + 6)));
+    text(region, at(node) + skipped, nameBytes(nodes, node));
   };
 
   public func flag({ region } : Nodes, node : Node) : Nat8 = Region.loadNat8(region, at(node) + 5);
@@ -219,7 +222,7 @@ module {
   func nameBytes({ region } : Nodes, node : Node) : Nat = Nat16.toNat(Region.loadNat16(region, at(node) + 6));
 
   public func location(nodes : Nodes, node : Node) : Blob {
-    Region.loadBlob(nodes.region, at(node) + 92 + Nat64.fromNat(nameBytes(nodes, node)), locationBytes(nodes, node));
+    text(nodes.region, at(node) + 92 + Nat64.fromNat(nameBytes(nodes, node)), locationBytes(nodes, node));
   };
 
   public func extentCount({ region } : Nodes, node : Node) : Nat = Nat32.toNat(Region.loadNat32(region, at(node) + 12));
