@@ -11,6 +11,7 @@ import Region "mo:core/Region";
 import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 
+import ContentType "contenttype";
 import Extents "extents";
 import HashTree "hashtree";
 import Nodes "nodes";
@@ -110,10 +111,9 @@ module {
   /// @param live whether it was found at /, not below /.icfs/at/
   func fileOf({ site } : Served, entry : Node, live : Bool) : Responses.File {
     let { nodes } = site;
-    let ?name = Text.decodeUtf8(Nodes.name(nodes, entry)) else Runtime.unreachable();
     {
       live;
-      name;
+      mediaType = ContentType.of(Nodes.name(nodes, entry));
       sha256 = Nodes.fileHash(nodes, entry);
       size = Nodes.fileSize(nodes, entry);
       location = Nodes.location(nodes, entry);

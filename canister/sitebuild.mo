@@ -15,6 +15,7 @@ import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 import VarArray "mo:core/VarArray";
 
+import ContentType "contenttype";
 import Extents "extents";
 import Index "index";
 import Nodes "nodes";
@@ -272,8 +273,7 @@ module {
       keepOld(tools, frame);
       return cost;
     };
-    let ?nameText = Text.decodeUtf8(name) else Runtime.unreachable();
-    let file : Responses.File = { live; name = nameText; sha256; size; location };
+    let file : Responses.File = { live; mediaType = ContentType.of(name); sha256; size; location };
     var flag = sizeFlag;
     var pieces = Nodes.none;
     var more = fileCost;
