@@ -1,4 +1,4 @@
-/** The tree of a directory's names (canister/trie.mo, nodes.mo, hashtree.mo). */
+/** The tree of a directory's names (canister/trie.mo, canister/nodes.mo, canister/hashtree.mo). */
 import { createHash, randomBytes, randomInt } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import * as cbor from "@dfinity/cbor";
