@@ -210,8 +210,15 @@ module {
     if (from >= file.size) return (Responses.rangeNotSatisfiable(), #notSatisfiable);
     let number = from / Responses.pieceBytes;
     let start = number * Responses.pieceBytes;
-    let body = bytes(served, entry, start, Nat.min(Responses.pieceBytes, file.size - start));
-    (Responses.piece(file, number, body), #piece(number, Sha256.ofBlob(body)));
+    let size = Nat.min(Responses.pieceBytes, file.size - start);
+    let body = bytes(served, entry, start, size);
+    let { nodes } = served.site;
+    // Mostly known, and so not computed.
+    let bodyHash = switch (Extents.wholeChunk(served.store, Nodes.extentCount(nodes, entry), func i = Nodes.extent(nodes, entry, i), start, size)) {
+      case (?hash) hash;
+      case null Sha256.ofBlob(body);
+    };
+    (Responses.piece(file, number, body), #piece(number, bodyHash));
   };
 
   func bytes({ store; scratch; site } : Served, entry : Node, from : Nat, size : Nat) : Blob {
