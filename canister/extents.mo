@@ -1,5 +1,6 @@
 /// Where a file's bytes lie: parts of chunks, one after the other.
 import Nat "mo:core/Nat";
+import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
 import Region "mo:core/Region";
 
@@ -29,5 +30,18 @@ module {
       number += 1;
     };
     if (wanted == 0) "" else Region.loadBlob(scratch, 0, wanted);
+  };
+
+  /// The hash of so many bytes from `from` on, if they are a chunk; null when they are not.
+  public func wholeChunk(store : Store.Store, count : Nat, extent : Nat -> Extent, from : Nat, wanted : Nat) : ?Blob {
+    var start = 0;
+    var number = 0;
+    while (start < from and number < count) {
+      start += extent(number).length;
+      number += 1;
+    };
+    if (start != from or number == count) return null;
+    let { chunk; offset; length } = extent number;
+    if (offset == 0 and length == wanted and Store.size(store, chunk) == ?Nat32.fromNat(wanted)) ?chunk else null;
   };
 };

@@ -33,12 +33,15 @@ module {
   let forkPrefix : Blob = "\10ic-hashtree-fork";
   let labelPrefix : Blob = "\13ic-hashtree-labeled";
 
-  // Where what is hashed is put together: a fork, a label of 32 bytes, one of none, one of three, two hashes, and a label of any length.
+  // Where what is hashed is put together: a fork, a label of 32 bytes, one of none, one of three, two hashes, a hash in hexadecimal and
+  // quotes, and a label of any length; and where hashes are written.
   let forkAt : Nat64 = 0;
   let hashLabelAt : Nat64 = 128;
   let noLabelAt : Nat64 = 256;
   let shortLabelAt : Nat64 = 320;
   let pairAt : Nat64 = 384;
+  let tagAt : Nat64 = 512;
+  let digestAt : Nat64 = 704;
   let longLabelAt : Nat64 = 1_024;
 
   let zeros : Blob = "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00";
@@ -50,6 +53,8 @@ module {
     frame(desk, noLabelAt, labelPrefix, 52);
     frame(desk, shortLabelAt, labelPrefix, 55);
     frame(desk, pairAt, "", 64);
+    frame(desk, tagAt, "\22", 66);
+    Region.storeNat8(desk, tagAt + 65, 0x22);
     frame(desk, longLabelAt, labelPrefix, 20);
   };
 
@@ -72,7 +77,31 @@ module {
   func hashed(desk : Desk, at : Nat64, bytes : Nat) : Blob {
     let state = Sha256.begin();
     Sha256.absorb(state, Region.loadBlob(desk, at, bytes));
-    Sha256.digest(state);
+    digest(desk, state);
+  };
+
+  /// As Sha256.digest, which leaves more garbage.
+  public func digest(desk : Desk, state : Sha256.State) : Blob {
+    var at = digestAt;
+    for (word in state.vals()) {
+      // The other way round than numbers are in a region.
+      Region.storeNat32(desk, at, (word << 24) | ((word << 8) & 0xff_0000) | ((word >> 8) & 0xff00) | (word >> 24));
+      at += 4;
+    };
+    Region.loadBlob(desk, digestAt, 32);
+  };
+
+  /// The digits of 16, as they are in hexadecimal.
+  let digits : [Nat16] = [48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 97, 98, 99, 100, 101, 102];
+
+  /// The SHA-256 of a hash in hexadecimal and quotes, as ETag has it.
+  public func ofTag(desk : Desk, hash : Blob) : Blob {
+    var at = tagAt + 1;
+    for (byte in hash.vals()) {
+      Region.storeNat16(desk, at, digits[Nat8.toNat(byte >> 4)] | (digits[Nat8.toNat(byte & 15)] << 8));
+      at += 2;
+    };
+    hashed(desk, tagAt, 128);
   };
 
   /// The hash of a fork of two trees with these hashes.

@@ -11,6 +11,7 @@ import Region "mo:core/Region";
 import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 
+import ContentType "contenttype";
 import Extents "extents";
 import HashTree "hashtree";
 import Nodes "nodes";
@@ -110,10 +111,9 @@ module {
   /// @param live whether it was found at /, not below /.icfs/at/
   func fileOf({ site } : Served, entry : Node, live : Bool) : Responses.File {
     let { nodes } = site;
-    let ?name = Text.decodeUtf8(Nodes.name(nodes, entry)) else Runtime.unreachable();
     {
       live;
-      name;
+      mediaType = ContentType.of(Nodes.name(nodes, entry));
       sha256 = Nodes.fileHash(nodes, entry);
       size = Nodes.fileSize(nodes, entry);
       location = Nodes.location(nodes, entry);
@@ -210,8 +210,15 @@ module {
     if (from >= file.size) return (Responses.rangeNotSatisfiable(), #notSatisfiable);
     let number = from / Responses.pieceBytes;
     let start = number * Responses.pieceBytes;
-    let body = bytes(served, entry, start, Nat.min(Responses.pieceBytes, file.size - start));
-    (Responses.piece(file, number, body), #piece(number, Sha256.ofBlob(body)));
+    let size = Nat.min(Responses.pieceBytes, file.size - start);
+    let body = bytes(served, entry, start, size);
+    let { nodes } = served.site;
+    // Mostly known, and so not computed.
+    let bodyHash = switch (Extents.wholeChunk(served.store, Nodes.extentCount(nodes, entry), func i = Nodes.extent(nodes, entry, i), start, size)) {
+      case (?hash) hash;
+      case null Sha256.ofBlob(body);
+    };
+    (Responses.piece(file, number, body), #piece(number, bodyHash));
   };
 
   func bytes({ store; scratch; site } : Served, entry : Node, from : Nat, size : Nat) : Blob {

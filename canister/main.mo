@@ -461,12 +461,14 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     arrange();
   };
 
+  /// Gives up what is there of pages that are being made; what is done is nobody's to give up.
   func giveUpPages() {
     switch job {
       case (?unfinished) SiteBuild.end(tools, unfinished);
       case null {};
     };
     job := null;
+    site.isUnfinished := false;
   };
 
   /// Whether a release is to be below /.icfs/at/.
@@ -478,6 +480,10 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func unpin() : Bool {
     let gone = Iter.toArray(Iter.filter(Map.keys(site.pins), func(number : Nat64) : Bool = not isPinned(number)));
     for (number in gone.vals()) Site.unpin(site, number);
+    switch job {
+      case (?{ number }) if (not isPinned(number)) giveUpPages();
+      case null {};
+    };
     gone.size() > 0;
   };
 
@@ -513,6 +519,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
           if (not isFirst and site.release == newestNumber()) return hasPagesToMake();
           let ?next = nextJob() else return false;
           job := ?next;
+          site.isUnfinished := true;
           next;
         };
       };
@@ -520,12 +527,9 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       if (spent >= budget) return true;
       spent += SiteBuild.run(tools, current, budget - spent);
       if (not SiteBuild.isDone(current)) return true;
-      job := null;
-      SiteBuild.end(tools, current);
-      if (current.live) {
-        Site.show(site, current.number, current.root);
-        ignore unpin();
-      } else Site.pin(site, current.number, current.root);
+      giveUpPages();
+      if (current.live) Site.show(site, current.number, current.root) else Site.pin(site, current.number, current.root);
+      ignore unpin();
     };
   };
 

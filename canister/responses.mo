@@ -7,7 +7,6 @@
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
-import Map "mo:core/Map";
 import Nat "mo:core/Nat";
 import Nat16 "mo:core/Nat16";
 import Nat8 "mo:core/Nat8";
@@ -51,8 +50,8 @@ module {
     rangeName : Blob;
     expressionPair : Blob;
     emptyHash : Blob;
-    /// States of SHA-256 behind what answers of a kind have in common, by the headers.
-    frames : Map.Map<Text, Sha256.State>;
+    /// States of SHA-256 behind what answers of a kind have in common: see `frame`.
+    frames : [var ?Sha256.State];
     /// Padding behind so many blocks.
     paddings : [Blob];
     notAllowed : Blob;
@@ -103,7 +102,7 @@ module {
       rangeName = name "content-range";
       expressionPair = HashTree.block(desk, name "ic-certificateexpression", expressionHash);
       emptyHash = Sha256.ofBlob("");
-      frames = Map.empty<Text, Sha256.State>();
+      frames = VarArray.repeat<?Sha256.State>(null, 8 * ContentType.types.size());
       paddings = Array.tabulate<Blob>(8, padding);
       notAllowed = "" : Blob;
       notSatisfiable = "" : Blob;
@@ -138,7 +137,7 @@ module {
 
   func finish(kit : Kit, state : Sha256.State, blocks : Nat, bodyHash : Blob) : Blob {
     Sha256.absorb(state, kit.paddings[blocks]);
-    HashTree.pair(kit.desk, Sha256.digest(state), bodyHash);
+    HashTree.pair(kit.desk, HashTree.digest(kit.desk, state), bodyHash);
   };
 
   /// The hash of an answer with the expression above, whatever its headers.
@@ -149,16 +148,30 @@ module {
     finish(kit, state, all.size(), Sha256.ofBlob(body));
   };
 
-  /// A copy of the state behind what some answers begin with: a status, and headers whose names' hashes are less than those that follow.
-  func frame(kit : Kit, status : Nat16, headers : [(Text, Text)], withExpression : Bool) : Sha256.State {
-    let key = Nat16.toText(status) # Text.join(Array.map<(Text, Text), Text>(headers, func(_, value) = value).vals(), "\n");
-    switch (Map.get(kit.frames, Text.compare, key)) {
+  /// A copy of the state behind what answers begin with: a status, and headers whose names' hashes are less than those that follow.
+  func frame(kit : Kit, status : Nat16, live : Bool, mediaType : ?Nat) : Sha256.State {
+    let (kind, withExpression) : (Nat, Bool) = switch status {
+      case 200 (0, true);
+      case 206 (1, false);
+      case 304 (2, true);
+      case _ (3, true);
+    };
+    let number = switch mediaType {
+      case (?number) number;
+      case null 0;
+    };
+    let at = (kind * 2 + (if live 1 else 0)) * ContentType.types.size() + number;
+    switch (kit.frames[at]) {
       case (?state) VarArray.clone(state);
       case null {
         let state = Sha256.begin();
-        for (pair in pairs(kit, status, headers).vals()) Sha256.absorb(state, pair);
+        let typed : [(Text, Text)] = switch mediaType {
+          case (?number) [("content-type", ContentType.types[number])];
+          case null [];
+        };
+        for (pair in pairs(kit, status, Array.concat([("cache-control", control live)], typed)).vals()) Sha256.absorb(state, pair);
         if withExpression Sha256.absorb(state, kit.expressionPair);
-        Map.add(kit.frames, Text.compare, key, state);
+        kit.frames[at] := ?state;
         VarArray.clone(state);
       };
     };
@@ -170,7 +183,7 @@ module {
 
   // --- a file's answers ---
 
-  public type File = { live : Bool; name : Text; sha256 : Blob; size : Nat; location : Blob };
+  public type File = { live : Bool; mediaType : Nat; sha256 : Blob; size : Nat; location : Blob };
 
   public func etag(sha256 : Blob) : Text = "\"" # hex(sha256) # "\"";
 
@@ -188,8 +201,8 @@ module {
     decoded;
   };
 
-  public func wholeFile({ live; name; sha256 } : File, body : Blob) : Response {
-    { status = 200; headers = [("cache-control", control live), ("content-type", ContentType.of(name)), ("etag", etag sha256)]; body };
+  public func wholeFile({ live; mediaType; sha256 } : File, body : Blob) : Response {
+    { status = 200; headers = [("cache-control", control live), ("content-type", ContentType.types[mediaType]), ("etag", etag sha256)]; body };
   };
 
   public func notModified({ live; sha256 } : File) : Response {
@@ -201,12 +214,12 @@ module {
     { status = 307; headers = [("cache-control", briefly), ("location", to)]; body = "" };
   };
 
-  public func piece({ live; name; sha256; size } : File, number : Nat, body : Blob) : Response {
+  public func piece({ live; mediaType; sha256; size } : File, number : Nat, body : Blob) : Response {
     {
       status = 206;
       headers = [
         ("cache-control", control live),
-        ("content-type", ContentType.of(name)),
+        ("content-type", ContentType.types[mediaType]),
         ("content-range", contentRange(size, number)),
         ("etag", etag sha256),
       ];
@@ -220,27 +233,27 @@ module {
     "bytes " # Nat.toText(first) # "-" # Nat.toText(end - 1 : Nat) # "/" # Nat.toText(size);
   };
 
-  func wholeHash(kit : Kit, { live; name; sha256 } : File, etagHash : Blob) : Blob {
-    let state = frame(kit, 200, [("cache-control", control live), ("content-type", ContentType.of(name))], true);
+  func wholeHash(kit : Kit, { live; mediaType; sha256 } : File, etagHash : Blob) : Blob {
+    let state = frame(kit, 200, live, ?mediaType);
     Sha256.absorb(state, HashTree.block(kit.desk, kit.etagName, etagHash));
     finish(kit, state, 5, sha256);
   };
 
   func notModifiedHash(kit : Kit, { live } : File, etagHash : Blob) : Blob {
-    let state = frame(kit, 304, [("cache-control", control live)], true);
+    let state = frame(kit, 304, live, null);
     Sha256.absorb(state, HashTree.block(kit.desk, kit.etagName, etagHash));
     finish(kit, state, 4, kit.emptyHash);
   };
 
   func sentOnHash(kit : Kit, location : Blob) : Blob {
-    let state = frame(kit, 307, [("cache-control", briefly)], true);
+    let state = frame(kit, 307, true, null);
     Sha256.absorb(state, HashTree.block(kit.desk, kit.locationName, Sha256.ofBlob(location)));
     finish(kit, state, 4, kit.emptyHash);
   };
 
   /// @param etagHash the hash of the header's value
-  func pieceHash(kit : Kit, { live; name; size } : File, etagHash : Blob, number : Nat, bodyHash : Blob) : Blob {
-    let state = frame(kit, 206, [("cache-control", control live), ("content-type", ContentType.of(name))], false);
+  func pieceHash(kit : Kit, { live; mediaType; size } : File, etagHash : Blob, number : Nat, bodyHash : Blob) : Blob {
+    let state = frame(kit, 206, live, ?mediaType);
     Sha256.absorb(state, HashTree.block(kit.desk, kit.rangeName, hashOfText(contentRange(size, number))));
     Sha256.absorb(state, kit.expressionPair);
     Sha256.absorb(state, HashTree.block(kit.desk, kit.etagName, etagHash));
@@ -256,7 +269,7 @@ module {
 
   /// The answers of a file that is in pieces, as a tree of their hashes.
   public func newPieces(kit : Kit, nodes : Nodes.Nodes, file : File, bodyHashes : [Blob]) : Nodes.Node {
-    let etagHash = hashOfText(etag(file.sha256));
+    let etagHash = HashTree.ofTag(kit.desk, file.sha256);
     let hashes = List.empty<Blob>();
     for (i in bodyHashes.keys()) List.add(hashes, pieceHash(kit, file, etagHash, i, bodyHashes[i]));
     List.add(hashes, kit.notAllowed);
@@ -269,7 +282,7 @@ module {
 
   /// The hashes of the few answers of a file that is not in pieces, in order.
   func few(kit : Kit, file : File, flag : Nat8) : [Blob] {
-    let etagHash = if (flag == whole) hashOfText(etag(file.sha256)) else "" : Blob;
+    let etagHash = if (flag == whole) HashTree.ofTag(kit.desk, file.sha256) else "" : Blob;
     let main = mainHash(kit, file, flag, etagHash);
     let all = if (flag == whole and file.live) [main, kit.notAllowed, notModifiedHash(kit, file, etagHash)] else [main, kit.notAllowed];
     Array.sort(all, Blob.compare);
@@ -334,11 +347,11 @@ module {
 
   public func choiceHash(kit : Kit, file : File, flag : Nat8, choice : Choice) : Blob {
     switch choice {
-      case (#main) mainHash(kit, file, flag, hashOfText(etag(file.sha256)));
-      case (#notModified) notModifiedHash(kit, file, hashOfText(etag(file.sha256)));
+      case (#main) mainHash(kit, file, flag, HashTree.ofTag(kit.desk, file.sha256));
+      case (#notModified) notModifiedHash(kit, file, HashTree.ofTag(kit.desk, file.sha256));
       case (#notAllowed) kit.notAllowed;
       case (#notSatisfiable) kit.notSatisfiable;
-      case (#piece(number, bodyHash)) pieceHash(kit, file, hashOfText(etag(file.sha256)), number, bodyHash);
+      case (#piece(number, bodyHash)) pieceHash(kit, file, HashTree.ofTag(kit.desk, file.sha256), number, bodyHash);
     };
   };
 
@@ -407,13 +420,14 @@ module {
   public func fingerprint(kit : Kit, nodes : Nodes.Nodes) : Blob {
     let hashes = List.empty<Blob>();
     for (live in [true, false].vals()) {
-      for (name in ["a", "a.html", "a.efi"].vals()) {
-        let file = { live; name; sha256 = kit.emptyHash; size = 3_000_000; location = "/.icfs/at/1/a" : Blob };
+      for (mediaType in ContentType.types.keys()) {
+        let file = { live; mediaType; sha256 = kit.emptyHash; size = 3_000_000; location = "/.icfs/at/1/a" : Blob };
         for (flag in [whole, elsewhere, unserved].vals()) List.add(hashes, fileContent(kit, nodes, file, flag, Nodes.none));
         List.add(hashes, pieceHash(kit, file, kit.emptyHash, 1, kit.emptyHash));
       };
     };
     List.add(hashes, kit.notSatisfiable);
+    List.add(hashes, to_candid (ContentType.endings));
     Sha256.ofParts(List.toArray(hashes));
   };
 };

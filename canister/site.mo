@@ -32,6 +32,8 @@ module {
     pins : Map.Map<Nat64, Node>;
     /// Of the answers whose hashes are in the tree.
     var fingerprint : Blob;
+    /// Whether pages are being made: what of them is there is lost when an upgrade comes.
+    var isUnfinished : Bool;
   };
 
   public func empty() : Site = {
@@ -41,14 +43,17 @@ module {
     var root = Nodes.none;
     pins = Map.empty();
     var fingerprint = "";
+    var isUnfinished = false;
   };
 
-  /// Makes a site ready after an installation or an upgrade. One that a canister made which answers differently begins anew.
+  /// Makes a site ready after an installation or an upgrade. One that a canister made which answers differently begins anew, and one
+  /// whose pages were being made, as nobody knows any more which nodes are theirs.
   public func prepare(site : Site) : Responses.Kit {
     Nodes.prepare(site.nodes);
     let kit = Responses.prepare(site.nodes.region);
     let fingerprint = Responses.fingerprint(kit, site.nodes);
-    if (site.fingerprint != fingerprint) {
+    if (site.fingerprint != fingerprint or site.isUnfinished) {
+      site.isUnfinished := false;
       Nodes.clear(site.nodes);
       site.release := 0;
       site.files := Nodes.none;

@@ -15,6 +15,7 @@ import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 import VarArray "mo:core/VarArray";
 
+import ContentType "contenttype";
 import Extents "extents";
 import Index "index";
 import Nodes "nodes";
@@ -66,7 +67,7 @@ module {
   let unseen : Node = 4_294_967_295;
   let open : Node = 4_294_967_294;
 
-  /// A file of more pieces is not served: their hashes are made in one message.
+  /// A file of more pieces, or more extents, is not served: it is looked at in one message.
   let maxPieces : Nat = 65_536;
   /// Nor one of whose bytes more would have to be hashed, nor those of a release behind so many: chunks that end elsewhere than at multiples
   /// of 1 MiB would cost whoever pays for the canister 180 million instructions each, and a manifest can name one of them a million times.
@@ -259,7 +260,7 @@ module {
     let { index; live } = job;
     let #file { size; first; extents = count } = Index.kind(index, number) else Runtime.unreachable();
     let sha256 = Index.sha256(index, number);
-    let sizeFlag = if (size <= Responses.pieceBytes) Responses.whole else if (Responses.pieceCount(size) > maxPieces) Responses.unserved else if live Responses.elsewhere else Responses.pieces;
+    let sizeFlag = if (count > maxPieces or Responses.pieceCount(size) > maxPieces) Responses.unserved else if (size <= Responses.pieceBytes) Responses.whole else if live Responses.elsewhere else Responses.pieces;
     let isFound = sizeFlag == Responses.whole or sizeFlag == Responses.pieces;
     let location = if (sizeFlag == Responses.elsewhere) pinned(job.number, Index.path(index, number, 0)) else "" : Blob;
     let extents : [Extents.Extent] = if isFound Array.tabulate<Extents.Extent>(count, func i = extentOf(index, first + i, first + count, size)) else [];
@@ -272,8 +273,7 @@ module {
       keepOld(tools, frame);
       return cost;
     };
-    let ?nameText = Text.decodeUtf8(name) else Runtime.unreachable();
-    let file : Responses.File = { live; name = nameText; sha256; size; location };
+    let file : Responses.File = { live; mediaType = ContentType.of(name); sha256; size; location };
     var flag = sizeFlag;
     var pieces = Nodes.none;
     var more = fileCost;
