@@ -1,7 +1,9 @@
 /**
  * What the canister's methods cost in instructions, counted, beside the IC's limits: `make bench-instructions`.
  *
- *     node bench/instructions.ts [--json]
+ *     node bench/instructions.ts [--json] [--pages]
+ *
+ * --pages: only what the pages for HTTP add to a publish, and the memory that they take.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -12,6 +14,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Actor, HttpAgent } from "@icp-sdk/core/agent";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import type { Principal } from "@icp-sdk/core/principal";
 import { compileMotoko } from "../canister/compile.ts";
 import { icfsCanister, type PublishResult } from "../lib/icfs-canister.ts";
 import { withQuickPut } from "../lib/publish/quick-put.ts";
@@ -19,6 +22,7 @@ import { IcfsReader } from "../lib/source/icfs/query-reader.ts";
 import type { Entry } from "../lib/tree/manifest.ts";
 import { encodeManifest } from "../lib/tree/manifest-encoder.ts";
 import { startLocalNetwork } from "../localnet/index.ts";
+import { memoryOf } from "../test/support/canister-memory.ts";
 import { installCanister, NO_INSTALL_ARGUMENTS, replaceCanister } from "../test/support/networks.ts";
 import { countInstructions, instructionsOf } from "./instruction-count.ts";
 import { print } from "./result.ts";
@@ -33,17 +37,16 @@ const MOST_PUT = 30_000;
 const MIB = 1024 * 1024;
 const CANISTER = fileURLToPath(new URL("../canister", import.meta.url));
 
-const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: { json: { type: "boolean", default: false }, pages: { type: "boolean", default: false } },
+});
 /** Call, millions of instructions, percent of the limit. */
 const rows: string[][] = [];
 
 const wasm = countInstructions(await compileCountable());
+const identity = Ed25519KeyIdentity.generate();
 const network = await startLocalNetwork({ port: 0, messageTimeLimit: 300_000 });
-const agent = HttpAgent.createSync({
-  host: network.url,
-  rootKey: network.rootKey,
-  identity: Ed25519KeyIdentity.generate(),
-});
+const agent = HttpAgent.createSync({ host: network.url, rootKey: network.rootKey, identity });
 const canister_id = await installCanister(agent, wasm, NO_INSTALL_ARGUMENTS);
 const canister = icfsCanister(agent, canister_id);
 const source = new IcfsReader(agent, canister_id, network.rootKey);
@@ -84,11 +87,21 @@ async function compileCountable(): Promise<Uint8Array> {
  * What a call executes in the largest of its messages, others that come of it included: the counter is looked at between them, as
  * often as it can be.
  */
-async function measure<T>(what: string, call: () => Promise<T>, limit = UPDATE_LIMIT): Promise<T> {
-  let last = await instructionsOf(agent, canister_id);
+function measure<T>(what: string, call: () => Promise<T>, limit = UPDATE_LIMIT): Promise<T> {
+  return measureOf(agent, canister_id, what, call, limit);
+}
+
+async function measureOf<T>(
+  agent: HttpAgent,
+  canister: Principal,
+  what: string,
+  call: () => Promise<T>,
+  limit: bigint,
+): Promise<T> {
+  let last = await instructionsOf(agent, canister);
   let instructions = 0n;
   const look = async () => {
-    const now = await instructionsOf(agent, canister_id);
+    const now = await instructionsOf(agent, canister);
     // An upgrade counts from the start.
     if (now < last) last = 0n;
     if (now - last > instructions) instructions = now - last;
@@ -111,8 +124,8 @@ async function measure<T>(what: string, call: () => Promise<T>, limit = UPDATE_L
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
-/** Publishes a tree of so many files, 60 to a directory and 20 to a chunk, as GRUB's modules might be. */
-async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8Array> {
+/** Files and chunks of a tree of so many files, 60 to a directory and 20 to a chunk, as GRUB's modules might be. */
+function modules(files: number): { entries: Entry[]; chunks: Buffer[] } {
   const perChunk = 20;
   const chunks: Buffer[] = [];
   const entries: Entry[] = [];
@@ -120,18 +133,75 @@ async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8A
     const directory = `directory-${String(Math.floor(i / 60)).padStart(5, "0")}`;
     if (i % 60 === 0) entries.push({ kind: "directory", path: directory, modified: 0n });
     if (i % perChunk === 0) chunks.push(randomBytes(200));
-    const extents = [{ chunk: chunks.length - 1, offset: 10 * (i % perChunk), length: 10 }];
-    const path = `${directory}/some-module-${String(i).padStart(6, "0")}.mod`;
+    const chunk = chunks.length - 1;
+    const offset = 10 * (i % perChunk);
     entries.push({
       kind: "file",
-      path,
+      path: `${directory}/some-module-${String(i).padStart(6, "0")}.mod`,
       modified: 0n,
       size: 10,
-      sha256: sha256(randomBytes(4)),
+      sha256: sha256(chunks[chunk]!.subarray(offset, offset + 10)),
       executable: false,
-      extents,
+      extents: [{ chunk, offset, length: 10 }],
     });
   }
+  return { entries, chunks };
+}
+
+/**
+ * Publishes trees of so many files, and then again with one file changed: until their pages are served, and with the memory that they
+ * take.
+ */
+async function pages(): Promise<void> {
+  for (const files of [300, 10_000, 98_000]) {
+    const network = await startLocalNetwork({ port: 0, messageTimeLimit: 600_000 });
+    const agent = HttpAgent.createSync({ host: network.url, rootKey: network.rootKey, identity });
+    const id = await installCanister(agent, wasm, NO_INSTALL_ARGUMENTS);
+    const canister = icfsCanister(agent, id);
+    const reader = new IcfsReader(agent, id, network.rootKey);
+    const { entries, chunks } = modules(files);
+    const release = async (what: string) => {
+      for (let at = 0; at < chunks.length; at += 1000) await canister.put(chunks.slice(at, at + 1000));
+      const table = chunks.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length }));
+      const bytes = Buffer.concat(encodeManifest({ chunks: table, entries }));
+      const manifest: Uint8Array[] = [];
+      for (let at = 0; at < bytes.length; at += MIB)
+        manifest.push(...(await canister.put([bytes.subarray(at, at + MIB)])));
+      const newest = await reader.head();
+      const before = await memoryOf(agent, id);
+      const start = await instructionsOf(agent, id);
+      await measureOf(
+        agent,
+        id,
+        `${what}, until its pages are served`,
+        async () => {
+          const parent: [] | [Uint8Array] = newest === undefined ? [] : [newest.hash];
+          const result = await canister.publish({ manifest, parent, note: "" });
+          if (!("ok" in result)) throw new Error(JSON.stringify(result));
+          while ((await canister.status()).http[0]?.release !== result.ok) await sleep(200);
+        },
+        UPDATE_LIMIT,
+      );
+      const all = Number((await instructionsOf(agent, id)) - start) / 1e6;
+      rows.push([`${what}, all messages together`, all.toFixed(1), "-"]);
+      const after = await memoryOf(agent, id);
+      const more = ({ heap, stable }: typeof after) => `heap ${heap / MIB} MiB, stable ${stable / MIB} MiB`;
+      console.error(`${what}: ${all.toFixed(1)} M in all; before ${more(before)}; after ${more(after)}`);
+    };
+    await release(`publish of ${files} files`);
+    const last = entries.at(-1);
+    if (last?.kind !== "file") throw new Error("the last entry is a file");
+    chunks[chunks.length - 1] = randomBytes(200);
+    const offset = last.extents[0]!.offset;
+    entries[entries.length - 1] = { ...last, sha256: sha256(chunks.at(-1)!.subarray(offset, offset + 10)) };
+    await release(`the next one of ${files} files, of which one differs`);
+    await network.close();
+  }
+}
+
+/** Publishes a tree of so many files. */
+async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8Array> {
+  const { entries, chunks } = modules(files);
   for (let at = 0; at < chunks.length; at += 1000) await canister.put(chunks.slice(at, at + 1000));
   const table = chunks.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length }));
   const bytes = Buffer.concat(encodeManifest({ chunks: table, entries }));
@@ -292,23 +362,28 @@ async function piledUp(): Promise<void> {
   await measure("upgrade", () => replaceCanister(agent, canister_id, "upgrade", wasm), UPGRADE_LIMIT);
 }
 
-await measure("put of 1 MiB", () => canister.put([randomBytes(MIB)]));
-await measure("put of 256 KiB", () => canister.put([randomBytes(MIB / 4)]));
-await measure("put of 1 byte", () => canister.put([randomBytes(1)]));
-const known = randomBytes(MIB);
-await canister.put([known]);
-await measure("put of 1 MiB that is there already", () => canister.put([known]));
-let head: [] | [Uint8Array] = [];
-for (const files of [10, 300, 10_000, 40_000, 98_000]) {
-  head = [await publish(files, head)];
-  // More do not fit the reply of an update.
-  if (files <= 40_000) await measure(`listing of ${files} files`, () => original.listing(), QUERY_LIMIT);
-  const sector = { filename: "directory-00000/some-module-000007.mod", sector_no: 0n, count: 1n };
-  await measure(`get of a sector of one of ${files} files`, () => original.get(sector), QUERY_LIMIT);
+async function calls(): Promise<void> {
+  await measure("put of 1 MiB", () => canister.put([randomBytes(MIB)]));
+  await measure("put of 256 KiB", () => canister.put([randomBytes(MIB / 4)]));
+  await measure("put of 1 byte", () => canister.put([randomBytes(1)]));
+  const known = randomBytes(MIB);
+  await canister.put([known]);
+  await measure("put of 1 MiB that is there already", () => canister.put([known]));
+  let head: [] | [Uint8Array] = [];
+  for (const files of [10, 300, 10_000, 40_000, 98_000]) {
+    head = [await publish(files, head)];
+    // More do not fit the reply of an update.
+    if (files <= 40_000) await measure(`listing of ${files} files`, () => original.listing(), QUERY_LIMIT);
+    const sector = { filename: "directory-00000/some-module-000007.mod", sector_no: 0n, count: 1n };
+    await measure(`get of a sector of one of ${files} files`, () => original.get(sector), QUERY_LIMIT);
+  }
+  await worstTrees();
+  await piledUp();
+  await full();
 }
-await worstTrees();
-await piledUp();
-await full();
+
+if (!values.pages) await calls();
+await pages();
 await network.close();
 print(
   {

@@ -1,31 +1,27 @@
 /// What the subnet certifies about this canister, and how a reader gets the proof (docs/PROTOCOL.md, "Certified head").
 ///
-/// The tree is an IC hash tree (IC interface specification, "Certificate") with one leaf at `icfs` / `head`. It is
-/// labelled so that more can be certified beside it later without a new scheme. The replies are CBOR (RFC 8949).
+/// The tree is an IC hash tree (IC interface specification, "Certificate"): below `http_expr` all that is served over HTTP (site.mo), and
+/// at `icfs` / `head` the newest header's hash. The replies are CBOR (RFC 8949).
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import Nat8 "mo:core/Nat8";
 
+import HashTree "hashtree";
 import Sha256 "sha256";
 
 module {
-  /// The tree's root hash, to be set as certified data. `head` is the newest header's hash, or empty before the first
-  /// release.
-  public func root(head : Blob) : Blob {
-    labelled("icfs", labelled("head", Sha256.ofParts(["\10ic-hashtree-leaf", head])));
+  /// The hash of the part at `icfs`. `head` is the newest header's hash, or empty before the first release.
+  public func headPart(desk : HashTree.Desk, head : Blob) : Blob {
+    HashTree.labelled(desk, "icfs", HashTree.labelled(desk, "head", Sha256.ofParts(["\10ic-hashtree-leaf", head])));
   };
 
-  // The first byte of each domain separator is its length.
-  func labelled(name : Blob, subtree : Blob) : Blob = Sha256.ofParts(["\13ic-hashtree-labeled", name, subtree]);
+  /// The hash of the part at `http_expr`, by that of what is below.
+  public func pagesPart(desk : HashTree.Desk, pages : Blob) : Blob = HashTree.labelled(desk, "http_expr", pages);
 
-  /// The same tree in CBOR, as the specification encodes hash trees: 2 is a labelled node, 3 a leaf.
-  func witness(head : Blob) : Blob {
-    concat(["\83\02\44icfs\83\02\44head\82\03", byteString(head)]);
-  };
-
-  /// The reply of `release()`: the CBOR map { header, witness, certificate }, in this order.
-  public func proof(header : Blob, head : Blob, certificate : Blob) : Blob {
-    concat(["\a3\66header", byteString(header), "\67witness", byteString(witness(head)), "\6bcertificate", byteString(certificate)]);
+  /// The reply of `release()`: the CBOR map { header, witness, certificate }, in this order. @param pages the hash of the part at `http_expr`
+  public func proof(header : Blob, head : Blob, pages : Blob, certificate : Blob) : Blob {
+    let witness = HashTree.encode(#fork(#pruned pages, #labelled("icfs", #labelled("head", #leaf head))));
+    concat(["\a3\66header", byteString(header), "\67witness", byteString(witness), "\6bcertificate", byteString(certificate)]);
   };
 
   /// The reply of `headers()`: a CBOR array of byte strings.

@@ -37,6 +37,9 @@ module {
     Region.loadBlob(region, at, Nat32.toNat(size));
   };
 
+  /// The hash of the header of a release that there is.
+  public func hash({ places } : History, number : Nat) : Blob = List.at(places, number - 1 : Nat).hash;
+
   /// The newest header's hash; null before the first.
   public func newest({ places } : History) : ?Blob {
     switch (List.last(places)) {

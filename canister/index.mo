@@ -46,8 +46,8 @@ module {
   public type Extent = { start : Nat; chunk : Blob; offset : Nat };
 
   // A node: where its path begins (4), the path's length (2), kind (1), hops (1), the number of the directory it is in (4), and
-  // what depends on its kind: from and to (4 each); target (4); or size (8), number of extents (4), first extent (4).
-  let nodeBytes : Nat64 = 28;
+  // what depends on its kind: from and to (4 each); target (4); or size (8), number of extents (4), first extent (4), SHA-256 (32).
+  let nodeBytes : Nat64 = 60;
   /// First byte (8), number of the chunk (4), offset in it (4).
   let extentBytes : Nat64 = 16;
   let hashBytes : Nat64 = 32;
@@ -109,6 +109,7 @@ module {
           Region.storeNat64(region, at + 12, file.size);
           Region.storeNat32(region, at + 20, Nat32.fromNat(file.extents.size()));
           Region.storeNat32(region, at + 24, Nat32.fromNat(extent));
+          Region.storeBlob(region, at + 28, file.sha256);
           var start : Nat64 = 0;
           for ({ back; offset; length } in file.extents.vals()) {
             let chunk = if (back == 0) named else named - Nat32.toNat(back) : Nat;
@@ -186,6 +187,9 @@ module {
       first = load(index, at + 24);
     });
   };
+
+  /// A file's SHA-256, as its publisher says.
+  public func sha256({ region } : Index, number : Nat) : Blob = Region.loadBlob(region, nodeAt(number) + 28, 32);
 
   /// The number of the directory that an entry is in.
   public func parent(index : Index, number : Nat) : Nat = load(index, nodeAt(number) + 8);

@@ -26,12 +26,19 @@ import Certified "certified";
 import Chunks "chunks";
 import Files "files";
 import Garbage "garbage";
+import HashTree "hashtree";
 import History "history";
+import Http "http";
 import Index "index";
 import Manifest "manifest";
+import Nodes "nodes";
+import Page "page";
+import Responses "responses";
 import Retention "retention";
 import Roles "roles";
 import Sha256 "sha256";
+import Site "site";
+import SiteBuild "sitebuild";
 import Space "space";
 import Store "store";
 import Types "types";
@@ -58,6 +65,9 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let largeBytes = 4_194_304;
   /// After so long a check that has not come to its end has failed.
   transient let busyNanoseconds : Nat64 = 120_000_000_000;
+  /// Instructions, about, that a message makes pages for: one that publishes, and one that does nothing else.
+  transient let publishBudget = 2_500_000_000;
+  transient let sliceBudget = 2_000_000_000;
   /// So many releases are let go of at once.
   transient let sliceReleases = 1_000;
   /// How often to look for what is due to be freed: a day and a week are long.
@@ -92,6 +102,11 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   let roles = Roles.empty();
   /// Of the newest release's tree.
   let index = Index.empty();
+  /// What is served over HTTP, and whether an owner lets it be.
+  let site = Site.empty();
+  var servesHttp = true;
+  /// Of the tree of an older release whose pages are made.
+  let olderIndex = Index.empty();
   var settings : Settings = {
     quota = 107_374_182_400; // 100 GiB, a fifth of what a canister can hold
     loose_quota = 34_359_738_368; // 32 GiB: a large tree that is published for the first time
@@ -113,17 +128,25 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   for ({ header; hash } in List.values(releases)) History.add(history, header, hash);
   List.clear(releases);
 
-  func certify() {
-    CertifiedData.set(
-      Certified.root(
-        switch (History.newest(history)) {
-          case null "";
-          case (?hash) hash;
-        }
-      )
-    );
+  transient let kit = Site.prepare(site);
+  /// What the tree of all that is served names besides files.
+  transient var places : Site.Places = List.empty();
+  /// Pages that are being made.
+  transient var job : ?SiteBuild.Job = null;
+  transient let tools : SiteBuild.Tools = { kit; nodes = site.nodes; store; scratch };
+
+  func newestHead() : Blob {
+    switch (History.newest(history)) {
+      case null "";
+      case (?hash) hash;
+    };
   };
-  certify(); // after an upgrade as well
+
+  func headPart() : Blob = Certified.headPart(kit.desk, newestHead());
+
+  func pagesPart() : Blob = Certified.pagesPart(kit.desk, Nodes.hash(site.nodes, site.root));
+
+  func certify() = CertifiedData.set(HashTree.fork(kit.desk, pagesPart(), headPart()));
 
   func now() : Nat64 = Nat64.fromNat(Int.abs(Time.now()));
 
@@ -153,6 +176,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       #get : () -> { filename : Text; sector_no : Nat; count : Nat };
       #grant : () -> (Principal, Roles.Role);
       #headers : () -> (Nat64, Nat32);
+      #http_request : () -> Http.Request;
       #keep : () -> (Nat64, Bool);
       #listing : () -> ();
       #missing : () -> [Hash];
@@ -162,6 +186,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       #restrict : () -> Bool;
       #revoke : () -> Principal;
       #roles_granted : () -> ();
+      #serve_http : () -> Bool;
       #rollback : () -> { to : Nat64; parent : ?Hash; note : Text };
       #status : () -> ();
       #work : () -> ();
@@ -170,7 +195,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     switch msg {
       case (#put _ or #publish _ or #rollback _) Roles.mayPublish(roles, owner, caller);
       // An owner who is about to change some of the settings needs to know the others from more than one node.
-      case (#grant _ or #revoke _ or #restrict _ or #keep _ or #configure _ or #status _) Roles.isOwner(owner, caller);
+      case (#grant _ or #revoke _ or #restrict _ or #serve_http _ or #keep _ or #configure _ or #status _) Roles.isOwner(owner, caller);
       case _ false;
     };
   };
@@ -182,10 +207,12 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   public shared query ({ caller }) func release() : async Blob {
     authoriseReader(caller);
     let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call release as a query: an update has no certificate");
-    switch (newestHash()) {
-      case null Certified.proof("", "", certificate);
-      case (?hash) Certified.proof(History.header(history, History.size(history)), hash, certificate);
-    };
+    proof(certificate);
+  };
+
+  func proof(certificate : Blob) : Blob {
+    let newest = History.size(history);
+    Certified.proof(if (newest == 0) "" else History.header(history, newest), newestHead(), pagesPart(), certificate);
   };
 
   /// Headers from release `from` down, at most `count`, at most so many as fit a reply: a CBOR array of byte strings.
@@ -210,6 +237,12 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case null "";
       case (?bytes) bytes;
     };
+  };
+
+  /// A GET or HEAD, as gateways pass it on, with the proof of its answer. Traps when called as an update.
+  public query func http_request(request : Http.Request) : async Http.Response {
+    let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call http_request as a query: an update has no certificate");
+    Http.answer({ site; kit; places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate) }, request);
   };
 
   // --- reading, as from the canister that this one replaces ---
@@ -302,6 +335,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let number = append(reference, totals, parent, note, caller);
     hold(number, reference.sha256, hashes, now());
     show(reference.sha256, tree);
+    makePages();
     await* tidy();
     #ok number;
   };
@@ -366,6 +400,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case (?tree) show(sha256, tree);
       case null {};
     };
+    makePages();
     await* tidy();
     #ok number;
   };
@@ -391,7 +426,6 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let details : Header = { number; parent; manifest; published_at = now(); publisher; note; totals };
     let header = Blob.fromArray(Array.concat(Blob.toArray(headerMagic), Blob.toArray(to_candid (details))));
     History.add(history, header, Sha256.ofBlob(header));
-    certify();
     number;
   };
 
@@ -417,21 +451,153 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
 
   func show(sha256 : Hash, tree : Manifest.Manifest) {
+    giveUpPages();
     Index.build(index, tree);
     indexed := sha256;
+  };
+
+  // --- pages for HTTP ---
+
+  func isServed() : Bool = servesHttp and not roles.isPrivate;
+
+  /// Arranges anew what is served, and has it certified.
+  func arrange() {
+    let mode : Site.Mode = if (roles.isPrivate) #off "This canister is private: it serves nothing over HTTP. Mount it, with an identity that may read it." else if (not servesHttp) #off "This canister's owner has it serve nothing over HTTP: mount it." else #on(shownPage());
+    places := Site.arrange(site, kit, mode);
+    certify();
+  };
+
+  func shownPage() : Page.Shown {
+    let number = site.release;
+    let { files; hasMore } = Site.firstFiles(site, Page.maxFiles);
+    let release : ?Page.Release = if (newestNumber() == 0) null else {
+      // Before the first pages are ready, what they will be of.
+      let shown = if (number == 0) newestNumber() else number;
+      let { published_at; publisher; note; totals } = headerOf(shown);
+      let hash = Responses.hex(History.hash(history, Nat64.toNat(shown)));
+      ?{ number = shown; hash; publishedAt = published_at; publisher; note; files = totals.files; bytes = totals.bytes };
+    };
+    { canister = Principal.fromActor(self); release; pinned = Iter.toArray(Map.keys(site.pins)); files; hasMore };
+  };
+
+  /// Makes the pages of the newest release, as far as this message may, and lets the rest be made in others. When they are ready they are
+  /// served from this message on.
+  func makePages() {
+    giveUpPages();
+    if (isServed()) ignore goOnWithPages(publishBudget);
+    arrange();
+  };
+
+  /// Gives up what is there of pages that are being made; what is done is nobody's to give up.
+  func giveUpPages() {
+    switch job {
+      case (?unfinished) SiteBuild.end(tools, unfinished);
+      case null {};
+    };
+    job := null;
+    site.isUnfinished := false;
+  };
+
+  /// Whether a release is to be below /.icfs/at/.
+  func isPinned(number : Nat64) : Bool {
+    number == site.release or number == newestNumber() or (Retention.isHeld(retention, number) and (number + 1 == site.release or Set.contains(retention.kept, Nat64.compare, number)));
+  };
+
+  /// Takes away what is no longer to be below /.icfs/at/, and tells whether there was any.
+  func unpin() : Bool {
+    let gone = Iter.toArray(Iter.filter(Map.keys(site.pins), func(number : Nat64) : Bool = not isPinned(number)));
+    for (number in gone.vals()) Site.unpin(site, number);
+    switch job {
+      case (?{ number }) if (not isPinned(number)) giveUpPages();
+      case null {};
+    };
+    gone.size() > 0;
+  };
+
+  /// The next pages to make: those of the newest release at /.icfs/at/, then those at /, then of others that are to be pinned.
+  func nextJob() : ?SiteBuild.Job {
+    let newest = newestNumber();
+    if (newest == 0) return null;
+    if (not Map.containsKey(site.pins, Nat64.compare, newest)) return ?SiteBuild.begin(tools, newest, false, index, Site.nearest(site, newest));
+    if (site.release != newest) return ?SiteBuild.begin(tools, newest, true, index, site.files);
+    for (number in wanted().vals()) {
+      if (not Map.containsKey(site.pins, Nat64.compare, number)) {
+        Index.build(olderIndex, treeOf(headerOf(number).manifest.chunks));
+        return ?SiteBuild.begin(tools, number, false, olderIndex, Site.nearest(site, number));
+      };
+    };
+    null;
+  };
+
+  func wanted() : [Nat64] {
+    let before : [Nat64] = if (site.release > 1 and isPinned(site.release - 1)) [site.release - 1] else [];
+    Array.concat(before, Iter.toArray(Iter.filter(Set.values(retention.kept), isPinned)));
+  };
+
+  /// Makes pages with about so many instructions, and tells whether there are more to make. What is ready is served once it is arranged.
+  func goOnWithPages(budget : Nat) : Bool {
+    var isFirst = true;
+    var spent = 0;
+    loop {
+      let current = switch job {
+        case (?current) current;
+        case null {
+          // Laying out an older tree is a message's work of its own.
+          if (not isFirst and site.release == newestNumber()) return hasPagesToMake();
+          let ?next = nextJob() else return false;
+          job := ?next;
+          site.isUnfinished := true;
+          next;
+        };
+      };
+      isFirst := false;
+      if (spent >= budget) return true;
+      spent += SiteBuild.run(tools, current, budget - spent);
+      if (not SiteBuild.isDone(current)) return true;
+      giveUpPages();
+      if (current.live) Site.show(site, current.number, current.root) else Site.pin(site, current.number, current.root);
+      ignore unpin();
+    };
+  };
+
+  /// Does a slice of what there is to make, and tells whether there is more.
+  func pagesSlice() : Bool {
+    if (not isServed()) return false;
+    if (not hasPagesToMake()) return false;
+    let more = goOnWithPages(sliceBudget);
+    arrange();
+    more;
+  };
+
+  func hasPagesToMake() : Bool {
+    let newest = newestNumber();
+    let isMade = func(number : Nat64) : Bool = Map.containsKey(site.pins, Nat64.compare, number);
+    isServed() and newest > 0 and not (site.release == newest and isMade newest and Array.all<Nat64>(wanted(), isMade));
+  };
+
+  /// Has pages made, or forgotten, after an owner has changed who may read or what is served.
+  func serveAsConfigured() : async* () {
+    if (not isServed()) {
+      giveUpPages();
+      Site.clear(site);
+    };
+    arrange();
+    await* goOn();
   };
 
   /// Lets go of what is no longer held, a slice of it at once; the rest, and what is to be freed, comes in slices of their own:
   /// no call takes longer because of what has piled up.
   func tidy() : async* () {
     let more = Retention.count(trees, chunks, sliceChunks);
-    if (retire() or more or trees.leaving > 0) await* goOn();
+    let moreReleases = retire();
+    if (unpin()) arrange();
+    if (moreReleases or more or trees.leaving > 0 or hasPagesToMake()) await* goOn();
   };
 
   func rules() : Retention.Rules = { newest = settings.hold_newest; nanoseconds = settings.hold_nanoseconds };
 
   func retire() : Bool {
-    Retention.retire(retention, trees, newestNumber(), now(), rules(), sliceReleases);
+    Retention.retire(retention, trees, newestNumber(), site.release, now(), rules(), sliceReleases);
   };
 
   /// Has a slice of work done in a message of its own.
@@ -451,7 +617,9 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let moreReleases = retire();
     let moreChunks = Retention.sweep(retention, trees, chunks, sliceChunks);
     let moreLoose = Retention.expire(retention, chunks, now(), looseCursor, sliceChunks);
-    if (moreReleases or moreChunks or moreLoose) await* goOn();
+    if (unpin()) arrange();
+    let morePages = pagesSlice();
+    if (moreReleases or moreChunks or moreLoose or morePages) await* goOn();
   };
 
   /// A canister from before releases were held and chunks counted: what the rules hold of it is held, and the rest is loose. Older
@@ -480,6 +648,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let { manifest } = headerOf(newestNumber());
     show(manifest.sha256, treeOf(manifest.chunks));
   };
+  arrange(); // after an upgrade as well: certified data do not outlive it
 
   // Armed again after an upgrade, because the actor's body runs again. It goes on where that came between two slices.
   // (A timer's call waits for an answer, and so is as short as can be.)
@@ -490,7 +659,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       await* goOn();
     },
   );
-  if (trees.leaving > 0 or not Queue.isEmpty(trees.counting) or Map.size(loose) > 0) {
+  if (trees.leaving > 0 or not Queue.isEmpty(trees.counting) or Map.size(loose) > 0 or hasPagesToMake()) {
     ignore Timer.setTimer<system>(#seconds 1, func() : async () { await* goOn() });
   };
 
@@ -519,6 +688,14 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   public shared ({ caller }) func restrict(isPrivate : Bool) : async () {
     authoriseOwner(caller);
     roles.isPrivate := isPrivate;
+    await* serveAsConfigured();
+  };
+
+  /// Lets HTTP be served, or has every request refused.
+  public shared ({ caller }) func serve_http(on : Bool) : async () {
+    authoriseOwner(caller);
+    servesHttp := on;
+    await* serveAsConfigured();
   };
 
   /// Marks a release to be held whatever the rules say, or takes the mark away. Traps when it is not held.
@@ -569,6 +746,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       backlog = ?Nat64.fromNat(trees.leaving + Retention.overdue(chunks, now()));
       memory_bytes = ?(Nat64.fromNat(Prim.rts_memory_size()) + Region.size(store.region) * regionPage);
       settings;
+      http = ?{ on = servesHttp; release = site.release };
     };
   };
 };

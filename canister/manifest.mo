@@ -57,6 +57,10 @@ module {
         case (?problem) return ?(path # ": " # problem);
         case null {};
       };
+      switch (Paths.reservedProblem(path)) {
+        case (?problem) return ?(path # ": " # problem);
+        case null {};
+      };
     };
     null;
   };

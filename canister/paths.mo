@@ -50,6 +50,14 @@ module {
     bad;
   };
 
+  /// What is wrong with a path in a release, besides what is wrong anywhere, or null: at the top of a tree this name is the canister's own.
+  public func reservedProblem(path : Text) : ?Text {
+    if (path == reservedName) ?"this name at the top of a tree is the canister's own: rename it, or leave it out" else null;
+  };
+
+  /// The URLs /.icfs/... are not files' (docs/PROTOCOL.md, "HTTP").
+  public let reservedName = ".icfs";
+
   /// U+0000 to U+001F and U+007F to U+009F, by a byte of UTF-8 and the one before: a terminal that shows a name must not obey it.
   func isControl(before : Nat8, byte : Nat8) : Bool = byte < 0x20 or byte == 0x7f or (before == 0xc2 and byte < 0xa0);
 

@@ -15,18 +15,32 @@ import Nat8 "mo:core/Nat8";
 import VarArray "mo:core/VarArray";
 
 module {
-  /// The 32-byte SHA-256 of `data`.
-  public func ofBlob(data : Blob) : Blob {
-    let state = VarArray.tabulate<Nat32>(8, func i = initial[i]);
-    let whole = Nat32.fromNat(data.size() / 64);
+  /// The working state of FIPS 180-4, 6.2: what begins alike is hashed once and gone on from.
+  public type State = [var Nat32];
+
+  /// The state before the first block.
+  public func begin() : State = VarArray.tabulate<Nat32>(8, func i = initial[i]);
+
+  /// Takes in whole blocks of 64 bytes.
+  public func absorb(state : State, blocks : Blob) {
+    let whole = Nat32.fromNat(blocks.size() / 64);
     var block : Nat32 = 0;
     while (block < whole) {
-      compress(state, data, block * 64);
+      compress(state, blocks, block * 64);
       block += 1;
     };
-    let tail = padding(data, Nat32.toNat(whole * 64));
-    compress(state, tail, 0);
-    if (tail.size() > 64) compress(state, tail, 64);
+  };
+
+  /// The 32-byte SHA-256 of `data`.
+  public func ofBlob(data : Blob) : Blob {
+    let state = begin();
+    absorb(state, data);
+    absorb(state, padding(data, data.size() / 64 * 64));
+    digest(state);
+  };
+
+  /// The hash, once all blocks are taken in, those of the padding included.
+  public func digest(state : State) : Blob {
     // Written out, and padded without a closure for each byte: of a small chunk that would be most of the work.
     let (a0, a1, a2, a3) = Nat32.explode(state[0]);
     let (b0, b1, b2, b3) = Nat32.explode(state[1]);

@@ -52,6 +52,16 @@ module {
     /// Bytes of heap and of stable memory, which are paid for while time passes. Canisters before this field have none.
     memory_bytes : ?Nat64;
     settings : Settings;
+    /// Canisters before this field have none.
+    http : ?Http;
+  };
+
+  /// What is served over HTTP.
+  public type Http = {
+    /// Whether an owner lets it; a private canister serves nothing whatever this says.
+    on : Bool;
+    /// The newest release whose pages are ready; 0 when none is.
+    release : Nat64;
   };
 
   public type Settings = {

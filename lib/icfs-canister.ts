@@ -45,6 +45,16 @@ export interface CanisterStatus {
   /** The same. */
   readonly memory_bytes: [] | [bigint];
   readonly settings: Settings;
+  /** None from canisters of before this field, which serve nothing over HTTP. */
+  readonly http: [] | [CanisterHttp];
+}
+
+/** What a canister serves over HTTP. */
+export interface CanisterHttp {
+  /** Whether an owner lets it; a private canister serves nothing whatever this says. */
+  readonly on: boolean;
+  /** The newest release whose pages are ready; 0 when none is. */
+  readonly release: bigint;
 }
 
 export interface IcfsCanister {
@@ -65,6 +75,7 @@ export interface IcfsCanister {
   revoke(who: Principal): Promise<void>;
   roles_granted(): Promise<readonly [Principal, Role][]>;
   restrict(isPrivate: boolean): Promise<void>;
+  serve_http(on: boolean): Promise<void>;
   keep(release: bigint, kept: boolean): Promise<void>;
   configure(settings: Settings): Promise<void>;
   status(): Promise<CanisterStatus>;
@@ -118,6 +129,7 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
     backlog: IDL.Opt(IDL.Nat64),
     memory_bytes: IDL.Opt(IDL.Nat64),
     settings,
+    http: IDL.Opt(IDL.Record({ on: IDL.Bool, release: IDL.Nat64 })),
   });
   return IDL.Service({
     missing: IDL.Func([IDL.Vec(hash)], [IDL.Vec(IDL.Nat32)], ["query"]),
@@ -132,6 +144,7 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
     revoke: IDL.Func([IDL.Principal], [], []),
     roles_granted: IDL.Func([], [IDL.Vec(IDL.Tuple(IDL.Principal, role))], ["query"]),
     restrict: IDL.Func([IDL.Bool], [], []),
+    serve_http: IDL.Func([IDL.Bool], [], []),
     keep: IDL.Func([IDL.Nat64, IDL.Bool], [], []),
     configure: IDL.Func([settings], [], []),
     status: IDL.Func([], [status], ["query"]),

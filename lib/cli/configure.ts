@@ -1,5 +1,6 @@
 /** icfs configure: how much a canister stores, what it holds, and whether anybody may read it. */
 import { Command, InvalidArgumentError, Option } from "commander";
+import { UserError } from "../errors.ts";
 import { type CanisterStatus, certifiedStatus, type Settings } from "../icfs-canister.ts";
 import { jsonLine } from "../log.ts";
 import { isRefusedSender } from "../refusals.ts";
@@ -10,6 +11,7 @@ import { flag, type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.
 interface Changes {
   readonly private?: boolean;
   readonly public?: boolean;
+  readonly http?: boolean;
   readonly quota?: number;
   readonly unpublishedQuota?: number;
   readonly holdNewest?: number;
@@ -38,6 +40,8 @@ export function configureCommand(): Command {
       ).conflicts("public"),
     )
     .option("--public", "anybody may read")
+    .option("--http", "serve the tree over HTTP, at the canister's URL, unless the canister is private")
+    .option("--no-http", "serve nothing over HTTP")
     .option("--quota <size>", "bytes of chunks to store at most, such as 20GiB", size)
     .option(
       "--unpublished-quota <size>",
@@ -50,7 +54,9 @@ export function configureCommand(): Command {
       wholeNumber(1, MOST_RELEASES),
     )
     .option("--hold-days <n>", "and of all that are younger", wholeNumber(0, MOST_DAYS))
-    .addOption(flag("--json", "print one object: private, quota, unpublishedQuota, holdNewest, holdDays"));
+    .addOption(
+      flag("--json", "print one object: private, http, quota, unpublishedQuota, holdNewest, holdDays"),
+    );
   return withNetwork(command, `${OWN_IDENTITY}, to change something`).action(configure);
 }
 
@@ -62,7 +68,8 @@ async function configure(canisterId: string, options: ConfigureOptions): Promise
     options.holdDays,
   ].some((value) => value !== undefined);
   const changesReaders = options.private ?? options.public ?? false;
-  const connect = changesSettings || changesReaders ? signer : reader;
+  const changesHttp = options.http !== undefined;
+  const connect = changesSettings || changesReaders || changesHttp ? signer : reader;
   const { agent, address, canister, explained } = await connect(canisterId, options);
   const deed = { what: "change the settings", by: "owner" } as const;
   const ask = () => canister.status();
@@ -72,9 +79,18 @@ async function configure(canisterId: string, options: ConfigureOptions): Promise
   const settings = changed(status.settings, options);
   // First, so that what is to be hidden is, whatever becomes of the rest.
   if (changesReaders) await explained(canister.restrict(options.private === true), deed);
+  if (options.http !== undefined) {
+    if (status.http[0] === undefined) {
+      throw new UserError(
+        `${canisterId} is of before there was HTTP: upgrade it first: icfs deploy ${canisterId}`,
+      );
+    }
+    await explained(canister.serve_http(options.http), deed);
+  }
   if (changesSettings) await explained(canister.configure(settings), deed);
   const result = {
     private: changesReaders ? options.private === true : status.is_private,
+    http: options.http ?? status.http[0]?.on ?? false,
     quota: Number(settings.quota),
     unpublishedQuota: Number(settings.loose_quota),
     holdNewest: settings.hold_newest,
@@ -101,10 +117,11 @@ function changed(settings: Settings, { quota, unpublishedQuota, holdNewest, hold
   };
 }
 
-function describe(settings: Required<Omit<Changes, "private" | "public">> & { private: boolean }): string {
-  const { private: isPrivate, quota, unpublishedQuota, holdNewest, holdDays } = settings;
+function describe(settings: Required<Omit<Changes, "public">>): string {
+  const { private: isPrivate, http, quota, unpublishedQuota, holdNewest, holdDays } = settings;
   return [
     `may read           ${isPrivate ? "owners, publishers and readers (private)" : "anybody"}`,
+    `HTTP               ${http ? `on${isPrivate ? ", once anybody may read" : ""}` : "off"}`,
     `quota              ${limitText(quota)}`,
     `unpublished quota  ${limitText(unpublishedQuota)} for each publisher`,
     `held releases      the newest ${holdNewest}, those of the last ${holdDays} days, and those that are kept`,

@@ -58,6 +58,14 @@ export function named(what: string): (text: string) => string {
 /** The default of --identity for commands that sign. */
 export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 
+/** --network, for commands that only have to know its name. */
+export function networkOption(): Option {
+  return option(
+    "--network <ic|local|URL>",
+    "the network the canister is on; HOST:PORT is a URL, too; URL,URL: several gateways of it",
+  ).default("ic");
+}
+
 /** What --identity takes. */
 export const IDENTITY_ARGUMENT = "a private key, mode 0600, or dfx:NAME, icp:NAME";
 
@@ -73,12 +81,7 @@ export function passphraseOption(): Option {
 export function withNetwork(command: Command, identity: string): Command {
   return command
     .hook("preAction", connectAsSaid)
-    .addOption(
-      option(
-        "--network <ic|local|URL>",
-        "the network the canister is on; HOST:PORT is a URL, too; URL,URL: several gateways of it",
-      ).default("ic"),
-    )
+    .addOption(networkOption())
     .addOption(
       option(
         "--root-key <HEX|FILE>",

@@ -23,6 +23,7 @@ import {
   parentPath,
   pathProblem,
   readersBudget,
+  reservedProblem,
 } from "./rules.ts";
 
 // Fewest bytes that an element can take: what bounds a vector's length by the size of its input.
@@ -160,7 +161,7 @@ function* checkingTree(entries: readonly Placed[], budget: LinkBudget): Generato
   for (const [i, entry] of entries.entries()) {
     if (i % ENTRIES_PER_STEP === 0) yield undefined;
     const { path } = entry;
-    const problem = pathProblem(path);
+    const problem = pathProblem(path) ?? reservedProblem(path);
     if (problem !== undefined) yield { path, problem };
     if (previous !== undefined && comparePaths(previous, path) >= 0) {
       yield { path, problem: "the path is out of order or there twice" };

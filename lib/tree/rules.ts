@@ -28,6 +28,15 @@ export function pathProblem(path: string): string | undefined {
   return undefined;
 }
 
+/** At the top of a release's tree this is the canister's own: the URLs /.icfs/... are not files' (docs/PROTOCOL.md, "HTTP"). */
+const RESERVED_NAME = ".icfs";
+
+/** What is wrong with a path in a release, besides what is wrong anywhere (pathProblem), or undefined. */
+export function reservedProblem(path: string): string | undefined {
+  if (path !== RESERVED_NAME) return undefined;
+  return "this name at the top of a tree is the canister's own: rename it, or leave it out";
+}
+
 /** The directory that holds `path`; "" is the root. */
 export function parentPath(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf("/")));

@@ -45,6 +45,7 @@ function interfaces() {
       grant: IDL.Func([IDL.Principal, IDL.Variant({ reader: IDL.Null, publisher: IDL.Null })], [], []),
       revoke: IDL.Func([IDL.Principal], [], []),
       restrict: IDL.Func([IDL.Bool], [], []),
+      serve_http: IDL.Func([IDL.Bool], [], []),
       keep: IDL.Func([IDL.Nat64, IDL.Bool], [], []),
       configure: IDL.Func([settings], [], []),
       work: IDL.Func([], [], ["oneway"]),
@@ -60,6 +61,19 @@ function interfaces() {
         ["query"],
       ),
       missing: IDL.Func([IDL.Vec(hash)], [IDL.Vec(IDL.Nat32)], ["query"]),
+      http_request: IDL.Func(
+        [
+          IDL.Record({
+            method: IDL.Text,
+            url: IDL.Text,
+            headers: IDL.Vec(IDL.Tuple(IDL.Text, IDL.Text)),
+            body: hash,
+            certificate_version: IDL.Opt(IDL.Nat16),
+          }),
+        ],
+        [IDL.Reserved],
+        ["query"],
+      ),
       status: IDL.Func([], [IDL.Reserved], ["query"]),
       roles_granted: IDL.Func([], [IDL.Reserved], ["query"]),
     },
@@ -116,6 +130,7 @@ t.test("each method takes any number, or says what is wrong with it", { timeout:
     grant: [[somebody, { reader: null }]],
     revoke: [[somebody]],
     restrict: [[true], [false]],
+    serve_http: [[false], [true]],
     configure: [
       ...NAT64.map((quota) => [{ ...settings, quota }]),
       ...NAT64.map((loose_quota) => [{ ...settings, loose_quota }]),
@@ -129,6 +144,18 @@ t.test("each method takes any number, or says what is wrong with it", { timeout:
     listing: [[]],
     status: [[]],
     roles_granted: [[]],
+    http_request: [
+      ...[0, 1, 2, 3, 65_535].map((version) => ({ certificate_version: [version] })),
+      ...NAT.map((number) => ({ url: `/.icfs/at/${number}/a` })),
+      ...NAT.map((number) => ({ headers: [["range", `bytes=${number}-${number}`]] })),
+      ...NAT.map((number) => ({ headers: [["range", `bytes=-${number}`]] })),
+      ...["", "x", "%", "%2", "%f0%9f", "/".repeat(5000), "/a".repeat(2500), `/${"%61".repeat(5000)}`].map(
+        (url) => ({ url }),
+      ),
+      ...["", "bytes", "bytes=", "bytes=-", "bytes=x-1"].map((range) => ({ headers: [["range", range]] })),
+    ].map((what) => [
+      { method: "GET", url: "/.icfs/at/1/a", headers: [], body: [], certificate_version: [2], ...what },
+    ]),
     headers: all<unknown>(NAT64, NAT32),
     chunk: blobs.map((blob) => [blob]),
     missing: [

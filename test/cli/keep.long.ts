@@ -51,6 +51,7 @@ t.test("settings", async (t) => {
     JSON.parse(await c.owner("configure", id, ...changes, "--json"));
   const standard = {
     private: false,
+    http: true,
     quota: 107_374_182_400,
     unpublishedQuota: 34_359_738_368,
     holdNewest: 8,
@@ -63,14 +64,22 @@ t.test("settings", async (t) => {
     quota: 2 ** 31,
     holdNewest: 3,
   });
-  const changed = { private: true, quota: 2 ** 31, unpublishedQuota: 1_500_000, holdNewest: 3, holdDays: 30 };
+  const changed = {
+    private: true,
+    http: true,
+    quota: 2 ** 31,
+    unpublishedQuota: 1_500_000,
+    holdNewest: 3,
+    holdDays: 30,
+  };
   t.same(await settings("--unpublished-quota", "1.5 MB", "--hold-days", "30", "--private"), changed);
   const identity = ["--identity", join(c.env.XDG_CONFIG_HOME!, "icfs", "identity.pem")];
   t.same(await settings(...identity), changed, "and so they stay");
-  t.same(await settings("--public"), { ...changed, private: false });
+  t.same(await settings("--public", "--no-http"), { ...changed, private: false, http: false });
   t.equal(
     await c.owner("configure", id),
     "may read           anybody\n" +
+      "HTTP               off\n" +
       "quota              2 GiB\n" +
       "unpublished quota  1.5 MB for each publisher\n" +
       "held releases      the newest 3, those of the last 30 days, and those that are kept\n",
@@ -91,6 +100,13 @@ t.test("settings", async (t) => {
   await t.test("status of the canister", async (t) => {
     const asked = JSON.parse(await c.owner("status", id, "--json"));
     t.match(asked, { canister: id, release: 1, held: 1, kept: 0, quota: 1000, backlog: 0 });
+    const web = async () => /^ {2}on the web {3}(.*)$/m.exec(await c.owner("status", id))?.[1];
+    t.match(asked, { url: null, webRelease: 0 }, "an owner has switched it off");
+    t.match(await web(), /^no: an owner has switched it off/);
+    await c.owner("configure", id, "--http");
+    const url = `http://${id}.localhost:${new URL(c.url).port}/`;
+    t.equal((await web())?.split(",")[0], url);
+    t.match(JSON.parse(await c.owner("status", id, "--json")), { url });
     t.match(await c.icfs(["status", id]), { code: 0, stdout: /^ {2}to be freed {2}nothing$/m });
   });
 

@@ -57,6 +57,11 @@ export function brokenManifests(sha256: Uint8Array = HASH): BrokenManifest[] {
     const wrong = first === link ? problem : undefined;
     if (wrong !== undefined) add(`symlink ${tree[link]!.slice(0, 20)}`, `${link}: ${wrong}`, entries);
   }
+  add(
+    "the canister's own name",
+    ".icfs: this name at the top of a tree is the canister's own: rename it, or leave it out",
+    [file(".icfs", [whole], CHUNK_SIZE)],
+  );
   add("order", "a: the path is out of order or there twice", [
     file("b", [whole], CHUNK_SIZE),
     file("a", [], 0),

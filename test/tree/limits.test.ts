@@ -28,13 +28,19 @@ const OWN = [
   "chunks.maxChunks",
   "chunks.maxLoose",
   "chunks.maxPut",
+  "contenttype.maxEnding",
   "files.maxReplyBytes",
   "files.maxSteps",
   "main.maxPageBytes",
   "main.maxRoles",
+  "page.maxFiles",
+  "responses.maxPieces",
   "retention.maxHeld",
   "retention.maxKept",
   "retention.maxReferences",
+  "sitebuild.maxFileHashed",
+  "sitebuild.maxHashed",
+  "sitebuild.maxPieces",
 ];
 
 /** `let maxName : Nat = 1_000;` of all modules. */

@@ -1,0 +1,47 @@
+/// Where a file's bytes lie: parts of chunks, one after the other.
+import Nat "mo:core/Nat";
+import Nat32 "mo:core/Nat32";
+import Nat64 "mo:core/Nat64";
+import Region "mo:core/Region";
+
+import Store "store";
+
+module {
+  /// `length` bytes from `offset` on of a chunk.
+  public type Extent = { chunk : Blob; offset : Nat; length : Nat };
+
+  /// `wanted` bytes from `from` on of a file of `count` extents, which has as many.
+  public func read(store : Store.Store, scratch : Region.Region, count : Nat, extent : Nat -> Extent, from : Nat, wanted : Nat) : Blob {
+    var start = 0;
+    var done = 0;
+    var number = 0;
+    while (done < wanted and number < count) {
+      let { chunk; offset; length } = extent number;
+      let position = from + done;
+      if (position < start + length) {
+        let skipped : Nat = position - start;
+        let size = Nat.min(wanted - done, length - skipped);
+        let part = Store.part(store, chunk, offset + skipped, size);
+        if (size == wanted) return part;
+        Store.write(scratch, Nat64.fromNat(done), part);
+        done += size;
+      };
+      start += length;
+      number += 1;
+    };
+    if (wanted == 0) "" else Region.loadBlob(scratch, 0, wanted);
+  };
+
+  /// The hash of so many bytes from `from` on, if they are a chunk; null when they are not.
+  public func wholeChunk(store : Store.Store, count : Nat, extent : Nat -> Extent, from : Nat, wanted : Nat) : ?Blob {
+    var start = 0;
+    var number = 0;
+    while (start < from and number < count) {
+      start += extent(number).length;
+      number += 1;
+    };
+    if (start != from or number == count) return null;
+    let { chunk; offset; length } = extent number;
+    if (offset == 0 and length == wanted and Store.size(store, chunk) == ?Nat32.fromNat(wanted)) ?chunk else null;
+  };
+};

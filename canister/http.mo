@@ -1,0 +1,331 @@
+/// What a gateway asks for, and how it is answered: with what is in the certified tree, and the proof of that (docs/PROTOCOL.md, "HTTP").
+import Array "mo:core/Array";
+import Base64 "mo:core/Base64";
+import Blob "mo:core/Blob";
+import List "mo:core/List";
+import Nat "mo:core/Nat";
+import Nat16 "mo:core/Nat16";
+import Nat32 "mo:core/Nat32";
+import Nat8 "mo:core/Nat8";
+import Region "mo:core/Region";
+import Runtime "mo:core/Runtime";
+import Text "mo:core/Text";
+
+import ContentType "contenttype";
+import Extents "extents";
+import HashTree "hashtree";
+import Nodes "nodes";
+import Responses "responses";
+import Sha256 "sha256";
+import Site "site";
+import Store "store";
+import Trie "trie";
+import Url "url";
+
+module {
+  type Node = Nodes.Node;
+  type Witness = HashTree.Witness;
+
+  public type Request = {
+    method : Text;
+    url : Text;
+    headers : [(Text, Text)];
+    body : Blob;
+    certificate_version : ?Nat16;
+  };
+
+  public type Response = { status_code : Nat16; headers : [(Text, Text)]; body : Blob };
+
+  public type Served = {
+    site : Site.Site;
+    kit : Responses.Kit;
+    places : Site.Places;
+    store : Store.Store;
+    scratch : Region.Region;
+    certificate : Blob;
+    /// The hash of the other part of the certified tree.
+    head : Blob;
+    /// The reply of the method `release`.
+    proof : () -> Blob;
+  };
+
+  /// An answer that no gateway hands on as verified.
+  func plain(status : Nat16, why : Text) : Response {
+    { status_code = status; headers = [("content-type", "text/plain; charset=utf-8")]; body = Text.encodeUtf8(why # "\n") };
+  };
+
+  public func answer(served : Served, request : Request) : Response {
+    let version : Nat16 = switch (request.certificate_version) {
+      case (?version) version;
+      case null 1;
+    };
+    if (version < 2) {
+      return plain(400, "This canister's answers are certified by version 2 of response verification, and this client asks for version " # Nat16.toText(version) # ": use a newer gateway.");
+    };
+    let ?segments = Url.segments(request.url) else return plain(400, "This URL's path is no UTF-8.");
+    find(served, request, segments);
+  };
+
+  // --- the way through the tree ---
+
+  /// A directory on the way, and the segment that is looked up in it.
+  type Step = { entries : Node; name : Blob };
+
+  let rest : Blob = "<*>";
+  let exactly : Blob = "<$>";
+  let slash : Blob = "";
+
+  func find(served : Served, request : Request, segments : [Blob]) : Response {
+    let { nodes } = served.site;
+    let way = List.empty<Step>();
+    var entries = served.site.root;
+    var at = 0;
+    while (at < segments.size()) {
+      let name = segments[at];
+      let isLast = at + 1 == segments.size();
+      List.add(way, { entries; name });
+      at += 1;
+      // Terminators are no names.
+      let entry = if (name == rest or name == exactly) Nodes.none else Trie.find(nodes, entries, name);
+      if (entry == Nodes.none) return missing(served, request, way, null);
+      let kind = Nodes.kind(nodes, entry);
+      if (kind == Nodes.folder) {
+        entries := Nodes.inside(nodes, entry);
+      } else if (kind == Nodes.file) {
+        let isLive = segments[0] != (".icfs" : Blob);
+        if (not isLast) return missing(served, request, way, ?terminators(served, isLive, entry));
+        return answerFile(served, request, way, entry, fileOf(served, entry, isLive));
+      } else {
+        let place = placeOf(served, entry);
+        if (place.scope == #exactly and not isLast) return missing(served, request, way, ?terminators(served, true, entry));
+        return answerPlace(served, request, way, place, segments);
+      };
+    };
+    // A directory, without the slash behind it.
+    List.add(way, { entries; name = exactly });
+    missing(served, request, way, null);
+  };
+
+  func placeOf({ site; places } : Served, entry : Node) : Responses.Place = List.at(places, Nat32.toNat(Nodes.inside(site.nodes, entry)));
+
+  /// @param live whether it was found at /, not below /.icfs/at/
+  func fileOf({ site } : Served, entry : Node, live : Bool) : Responses.File {
+    let { nodes } = site;
+    {
+      live;
+      mediaType = ContentType.of(Nodes.name(nodes, entry));
+      sha256 = Nodes.fileHash(nodes, entry);
+      size = Nodes.fileSize(nodes, entry);
+      location = Nodes.location(nodes, entry);
+    };
+  };
+
+  /// What is below a file's or a place's name, without its answers.
+  func terminators(served : Served, isLive : Bool, entry : Node) : Witness {
+    let { nodes } = served.site;
+    if (Nodes.kind(nodes, entry) == Nodes.opaque) return Responses.placeWitness(served.kit, placeOf(served, entry), null);
+    Responses.fileWitness(served.kit, nodes, fileOf(served, entry, isLive), Nodes.flag(nodes, entry), Nodes.inside(nodes, entry), null);
+  };
+
+  /// The hash of what is below an entry's name.
+  func contentHash(served : Served, isLive : Bool, entry : Node) : Blob {
+    let { nodes } = served.site;
+    let kind = Nodes.kind(nodes, entry);
+    if (kind == Nodes.folder) return Nodes.hash(nodes, Nodes.inside(nodes, entry));
+    if (kind == Nodes.opaque) return Nodes.content(nodes, entry);
+    Responses.fileContent(served.kit, nodes, fileOf(served, entry, isLive), Nodes.flag(nodes, entry), Nodes.inside(nodes, entry));
+  };
+
+  /// The whole tree, with what is shown at the end of a way; `showsRest` adds, in each directory on it, that nothing is for all below, but for
+  /// the root, where `atRest` is.
+  func tree(served : Served, way : List.List<Step>, end : ?Witness, atRest : ?Witness) : Witness {
+    let { nodes } = served.site;
+    var below = end;
+    var depth = List.size(way);
+    while (depth > 0) {
+      depth -= 1;
+      let { entries; name } = List.at(way, depth);
+      let isLive = depth < 3 or List.at(way, 0).name != (".icfs" : Blob);
+      let shown = List.empty<Trie.Shown>();
+      let absent = List.empty<Blob>();
+      switch below {
+        case (?content) List.add(shown, { name; content });
+        case null List.add(absent, name);
+      };
+      switch atRest {
+        case (?content) {
+          if (depth == 0) List.add(shown, { name = rest; content }) else List.add(absent, rest);
+          // A gateway also looks for what is for all below a directory with a slash behind it.
+          if (name != slash) switch (Trie.find(nodes, entries, slash)) {
+            case 0 List.add(absent, slash);
+            case entry List.add(shown, { name = slash; content = terminators(served, isLive, entry) });
+          };
+        };
+        case null {};
+      };
+      below := ?Trie.witness(nodes, entries, List.toArray(shown), List.toArray(absent), func entry = contentHash(served, isLive, entry));
+    };
+    let ?pages = below else Runtime.unreachable();
+    #fork(#labelled("http_expr", pages), #pruned(served.head));
+  };
+
+  /// @param end what is at the end of the way, if anything is
+  func missing(served : Served, request : Request, way : List.List<Step>, end : ?Witness) : Response {
+    let { nodes } = served.site;
+    let place = placeOf(served, Trie.find(nodes, served.site.root, rest));
+    let #fixed response = place.kind else Runtime.unreachable();
+    let (chosen, which) = if (isRead request) (response, #main) else (Responses.methodNotAllowed(), #notAllowed);
+    let witness = tree(served, way, end, ?Responses.placeWitness(served.kit, place, ?which));
+    certified(served, chosen, Responses.expression, witness, [], rest);
+  };
+
+  func isRead({ method } : Request) : Bool = method == "GET" or method == "HEAD";
+
+  func names(way : List.List<Step>) : [Blob] = Array.map<Step, Blob>(List.toArray(way), func step = step.name);
+
+  // --- files ---
+
+  func answerFile(served : Served, request : Request, way : List.List<Step>, entry : Node, file : Responses.File) : Response {
+    let { kit; site } = served;
+    let { nodes } = site;
+    let flag = Nodes.flag(nodes, entry);
+    let (response, choice) = chooseFile(served, request, entry, file, flag);
+    let hash = Responses.choiceHash(kit, file, flag, choice);
+    let end = Responses.fileWitness(kit, nodes, file, flag, Nodes.inside(nodes, entry), ?hash);
+    certified(served, response, Responses.expression, tree(served, way, ?end, null), names(way), exactly);
+  };
+
+  func chooseFile(served : Served, request : Request, entry : Node, file : Responses.File, flag : Nat8) : (Responses.Response, Responses.Choice) {
+    if (not isRead request) return (Responses.methodNotAllowed(), #notAllowed);
+    if (flag == Responses.elsewhere) return (Responses.sentOn(file), #main);
+    if (flag == Responses.unserved) return (Responses.notServable(), #main);
+    if (flag == Responses.whole) {
+      if (file.live and isKnown(request, file)) return (Responses.notModified(file), #notModified);
+      return (Responses.wholeFile(file, bytes(served, entry, 0, file.size)), #main);
+    };
+    let from = switch (header(request, "range")) {
+      case null if (Responses.isAssembled(file.size)) 0 else file.size;
+      case (?range) firstByte(range, file.size);
+    };
+    if (from >= file.size) return (Responses.rangeNotSatisfiable(), #notSatisfiable);
+    let number = from / Responses.pieceBytes;
+    let start = number * Responses.pieceBytes;
+    let size = Nat.min(Responses.pieceBytes, file.size - start);
+    let body = bytes(served, entry, start, size);
+    let { nodes } = served.site;
+    // Mostly known, and so not computed.
+    let bodyHash = switch (Extents.wholeChunk(served.store, Nodes.extentCount(nodes, entry), func i = Nodes.extent(nodes, entry, i), start, size)) {
+      case (?hash) hash;
+      case null Sha256.ofBlob(body);
+    };
+    (Responses.piece(file, number, body), #piece(number, bodyHash));
+  };
+
+  func bytes({ store; scratch; site } : Served, entry : Node, from : Nat, size : Nat) : Blob {
+    let { nodes } = site;
+    Extents.read(store, scratch, Nodes.extentCount(nodes, entry), func i = Nodes.extent(nodes, entry, i), from, size);
+  };
+
+  func header({ headers } : Request, wanted : Text) : ?Text {
+    for ((name, value) in headers.vals()) if (Text.toLower(name) == wanted) return ?value;
+    null;
+  };
+
+  func isKnown(request : Request, { sha256 } : Responses.File) : Bool {
+    let ?tags = header(request, "if-none-match") else return false;
+    tags == "*" or Text.contains(tags, #text(Responses.etag sha256));
+  };
+
+  /// The first byte that a header Range asks for, of a file of so many; 0 where it is of no form that is known.
+  func firstByte(range : Text, size : Nat) : Nat {
+    let ?wanted = Text.stripStart(range, #text "bytes=") else return 0;
+    let parts = Text.split(wanted, #char '-');
+    let ?first = parts.next() else return 0;
+    if (first == "") {
+      let ?last = parts.next() else return 0;
+      return switch (Nat.fromText(last)) {
+        case (?0) size;
+        case (?count) size - Nat.min(count, size);
+        case null 0;
+      };
+    };
+    switch (Nat.fromText(first)) {
+      case (?from) from;
+      case null 0;
+    };
+  };
+
+  // --- what is there besides files ---
+
+  func answerPlace(served : Served, request : Request, way : List.List<Step>, place : Responses.Place, segments : [Blob]) : Response {
+    let { kit } = served;
+    let isRight = isRead request;
+    let which = if isRight #main else #notAllowed;
+    let end = Responses.placeWitness(kit, place, ?which);
+    let terminator = if (place.scope == #exactly) exactly else rest;
+    let (response, expression) = switch (place.kind) {
+      case (#fixed response) (if isRight response else Responses.methodNotAllowed(), Responses.expression);
+      case (#uncertified) (if isRight uncertified(served, segments) else Responses.methodNotAllowed(), Responses.noExpression);
+    };
+    certified(served, response, expression, tree(served, way, ?end, null), names(way), terminator);
+  };
+
+  func uncertified(served : Served, segments : [Blob]) : Responses.Response {
+    if (segments[1] == ("release" : Blob)) {
+      return {
+        status = 200;
+        headers = [("cache-control", "public, max-age=10"), ("content-type", "application/cbor")];
+        body = served.proof();
+      };
+    };
+    let found = if (segments.size() == 3) switch (unhex(segments[2])) {
+      case (?hash) Store.get(served.store, hash);
+      case null null;
+    } else null;
+    switch found {
+      case (?body) {
+        {
+          status = 200;
+          headers = [("cache-control", "public, max-age=31536000, immutable"), ("content-type", "application/octet-stream")];
+          body;
+        };
+      };
+      case null Responses.notFound();
+    };
+  };
+
+  /// The 32 bytes that 64 digits of lower case stand for.
+  func unhex(text : Blob) : ?Blob {
+    if (text.size() != 64) return null;
+    let found = List.empty<Nat8>();
+    var i = 0;
+    while (i < 64) {
+      if (not isLower(text[i]) or not isLower(text[i + 1])) return null;
+      let ?byte = Url.hexByte(text[i], text[i + 1]) else return null;
+      List.add(found, byte);
+      i += 2;
+    };
+    ?Blob.fromArray(List.toArray(found));
+  };
+
+  func isLower(byte : Nat8) : Bool = byte < 0x41 or byte > 0x5a;
+
+  // --- proofs ---
+
+  /// An answer with its proof. @param path of the expression, without its first segment and the terminator
+  func certified(served : Served, { status; headers; body } : Responses.Response, expression : Text, witness : Witness, path : [Blob], terminator : Blob) : Response {
+    let parts = List.fromArray<Blob>(["\d9\d9\f7", HashTree.head(4, path.size() + 2), "\69http_expr"]);
+    for (segment in path.vals()) {
+      List.add(parts, HashTree.head(3, segment.size()));
+      List.add(parts, segment);
+    };
+    List.add<Blob>(parts, "\63");
+    List.add(parts, terminator);
+    let proof = "certificate=:" # Base64.encode(served.certificate) # ":, tree=:" # Base64.encode(HashTree.concat(["\d9\d9\f7", HashTree.encode(witness)])) # ":, expr_path=:" # Base64.encode(HashTree.concat(List.toArray(parts))) # ":, version=2";
+    {
+      status_code = status;
+      headers = Array.concat(headers, [("ic-certificateexpression", expression), ("ic-certificate", proof)]);
+      body;
+    };
+  };
+};

@@ -1,0 +1,219 @@
+/// The certified tree of all that is served over HTTP (docs/PROTOCOL.md, "HTTP"): the newest release whose pages are ready at /, and below
+/// /.icfs/at/ that one, the one before, and those that are kept.
+import Array "mo:core/Array";
+import Blob "mo:core/Blob";
+import Iter "mo:core/Iter";
+import List "mo:core/List";
+import Map "mo:core/Map";
+import Nat "mo:core/Nat";
+import Nat32 "mo:core/Nat32";
+import Nat64 "mo:core/Nat64";
+import Text "mo:core/Text";
+
+import HashTree "hashtree";
+import Nodes "nodes";
+import Page "page";
+import Responses "responses";
+import Trie "trie";
+import Url "url";
+
+module {
+  type Node = Nodes.Node;
+
+  /// What an upgrade keeps.
+  public type Site = {
+    nodes : Nodes.Nodes;
+    /// The release at /; 0 before its pages are ready.
+    var release : Nat64;
+    /// Its entries, and these with all that is served besides.
+    var files : Node;
+    var root : Node;
+    /// The releases below /.icfs/at/.
+    pins : Map.Map<Nat64, Node>;
+    /// Of the answers whose hashes are in the tree.
+    var fingerprint : Blob;
+    /// Whether pages are being made: what of them is there is lost when an upgrade comes.
+    var isUnfinished : Bool;
+  };
+
+  public func empty() : Site = {
+    nodes = Nodes.empty();
+    var release = 0;
+    var files = Nodes.none;
+    var root = Nodes.none;
+    pins = Map.empty();
+    var fingerprint = "";
+    var isUnfinished = false;
+  };
+
+  /// Makes a site ready after an installation or an upgrade. One that a canister made which answers differently begins anew, and one
+  /// whose pages were being made, as nobody knows any more which nodes are theirs.
+  public func prepare(site : Site) : Responses.Kit {
+    Nodes.prepare(site.nodes);
+    let kit = Responses.prepare(site.nodes.region);
+    let fingerprint = Responses.fingerprint(kit, site.nodes);
+    if (site.fingerprint != fingerprint or site.isUnfinished) {
+      site.isUnfinished := false;
+      Nodes.clear(site.nodes);
+      site.release := 0;
+      site.files := Nodes.none;
+      site.root := Nodes.none;
+      Map.clear(site.pins);
+      site.fingerprint := fingerprint;
+    };
+    kit;
+  };
+
+  /// Forgets all pages.
+  public func clear(site : Site) {
+    for (pin in Map.values(site.pins)) Nodes.drop(site.nodes, pin);
+    Map.clear(site.pins);
+    Nodes.drop(site.nodes, site.files);
+    site.files := Nodes.none;
+    site.release := 0;
+  };
+
+  /// Makes a release the one at /, with its entries, whose reference is taken over.
+  public func show(site : Site, release : Nat64, files : Node) {
+    Nodes.drop(site.nodes, site.files);
+    site.files := files;
+    site.release := release;
+  };
+
+  /// Puts a release below /.icfs/at/, with its entries, whose reference is taken over.
+  public func pin(site : Site, release : Nat64, files : Node) {
+    unpin(site, release);
+    Map.add(site.pins, Nat64.compare, release, files);
+  };
+
+  public func unpin(site : Site, release : Nat64) {
+    switch (Map.take(site.pins, Nat64.compare, release)) {
+      case (?files) Nodes.drop(site.nodes, files);
+      case null {};
+    };
+  };
+
+  /// The pinned tree that is likely to have most in common with that of a release.
+  public func nearest(site : Site, release : Nat64) : Node {
+    switch (Map.reverseEntriesFrom(site.pins, Nat64.compare, release).next()) {
+      case (?(_, files)) files;
+      case null switch (Map.minEntry(site.pins)) {
+        case (?(_, files)) files;
+        case null Nodes.none;
+      };
+    };
+  };
+
+  // --- what is served besides files ---
+
+  /// By what an opaque node says that it is.
+  public type Places = List.List<Responses.Place>;
+
+  public type Mode = {
+    #on : Page.Shown;
+    /// In a sentence.
+    #off : Text;
+  };
+
+  /// Arranges all that is served anew, and returns the places that the tree names.
+  public func arrange(site : Site, kit : Responses.Kit, mode : Mode) : Places {
+    let { nodes } = site;
+    let places = List.empty<Responses.Place>();
+    func node(name : Text, scope : { #exactly; #below; #rest }, kind : { #fixed : Responses.Response; #uncertified }) : Node {
+      let place : Responses.Place = { scope; kind };
+      List.add(places, place);
+      Nodes.newOpaque(nodes, Text.encodeUtf8(name), Nat32.fromNat(List.size(places) - 1), Responses.placeContent(kit, place));
+    };
+    let root = switch mode {
+      case (#off why) node("<*>", #rest, #fixed(Responses.forbidden(why)));
+      case (#on shown) {
+        let html = page(shown);
+        let own = Trie.growing();
+        Trie.grow(nodes, own, node("", #exactly, #fixed(html)));
+        if (Map.size(site.pins) > 0) Trie.grow(nodes, own, Nodes.newFolder(nodes, "at", pinned(site)));
+        if (Trie.find(nodes, site.files, "boot.ipxe") != Nodes.none) {
+          Trie.grow(nodes, own, node("boot.ipxe", #exactly, #fixed(script(site.release))));
+        };
+        Trie.grow(nodes, own, node("chunk", #below, #uncertified));
+        Trie.grow(nodes, own, node("release", #exactly, #uncertified));
+        let isReady = site.release > 0 or shown.release == null;
+        let rest = node("<*>", #rest, #fixed(if isReady Responses.notFound() else Responses.notReady()));
+        var all = joined(nodes, Nodes.retain(nodes, site.files), Nodes.newFolder(nodes, ".icfs", Trie.grown(nodes, own)));
+        all := joined(nodes, all, rest);
+        if (isReady and Trie.find(nodes, site.files, "") == Nodes.none) all := joined(nodes, all, node("", #exactly, #fixed(html)));
+        all;
+      };
+    };
+    Nodes.drop(nodes, site.root);
+    site.root := root;
+    places;
+  };
+
+  /// A tree with an entry, in place of the tree: both references are taken over.
+  func joined(nodes : Nodes.Nodes, root : Node, entry : Node) : Node {
+    let more = Trie.insert(nodes, root, entry);
+    if (root != Nodes.none) Nodes.drop(nodes, root);
+    more;
+  };
+
+  func pinned({ nodes; pins } : Site) : Node {
+    let tree = Trie.growing();
+    let names = Array.map<Nat64, Text>(Iter.toArray(Map.keys(pins)), Nat64.toText);
+    for (name in Array.sort(names, Text.compare).vals()) {
+      let number = switch (Nat.fromText(name)) {
+        case (?number) Nat64.fromNat(number);
+        case null 0 : Nat64;
+      };
+      switch (Map.get(pins, Nat64.compare, number)) {
+        case (?files) if (files != Nodes.none) Trie.grow(nodes, tree, Nodes.newFolder(nodes, Text.encodeUtf8(name), Nodes.retain(nodes, files)));
+        case null {};
+      };
+    };
+    Trie.grown(nodes, tree);
+  };
+
+  func page(shown : Page.Shown) : Responses.Response {
+    let url = func(path : Text) : Text = "/" # Url.encode(Text.encodeUtf8(path));
+    {
+      status = 200;
+      headers = [
+        ("cache-control", "public, max-age=10"),
+        ("content-type", "text/html; charset=utf-8"),
+        // Nothing in it runs, whatever a file is called.
+        ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
+      ];
+      body = Text.encodeUtf8(Page.render(shown, Responses.hex, url));
+    };
+  };
+
+  func script(release : Nat64) : Responses.Response {
+    {
+      status = 200;
+      headers = [("cache-control", "public, max-age=10"), ("content-type", "text/plain; charset=utf-8")];
+      body = Text.encodeUtf8("#!ipxe\nchain /.icfs/at/" # Nat64.toText(release) # "/boot.ipxe\n");
+    };
+  };
+
+  /// The first files of the tree at /, in the order of their paths' components.
+  public func firstFiles(site : Site, count : Nat) : { files : [Page.File]; hasMore : Bool } {
+    let { nodes } = site;
+    let found = List.empty<Page.File>();
+    let open = List.singleton<(Text, Trie.Walk)>(("", Trie.walk(site.files)));
+    label listing loop {
+      let ?(prefix, walk) = List.last(open) else break listing;
+      let entry = Trie.next(nodes, walk);
+      if (entry == Nodes.none) {
+        ignore List.removeLast(open);
+      } else {
+        let ?name = Text.decodeUtf8(Nodes.name(nodes, entry)) else break listing;
+        if (Nodes.kind(nodes, entry) == Nodes.folder) {
+          List.add(open, (prefix # name # "/", Trie.walk(Nodes.inside(nodes, entry))));
+        } else if (name != "") {
+          if (List.size(found) == count) return { files = List.toArray(found); hasMore = true };
+          List.add(found, { path = prefix # name; size = Nodes.fileSize(nodes, entry); sha256 = Nodes.fileHash(nodes, entry) });
+        };
+      };
+    };
+    { files = List.toArray(found); hasMore = false };
+  };
+};

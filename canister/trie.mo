@@ -1,0 +1,223 @@
+/// The entries of one directory in a certified tree, in the order of their names: a crit-bit tree of nodes (nodes.mo), in which a fork's
+/// sides differ in the fork's bit and agree in all before. Its shape follows from the names alone; a change makes the nodes on the
+/// way to it anew, and shares all others with the tree before.
+///
+/// A name's bits: before each byte a 1 that says there is one, then the byte's, the highest first; behind the last a 0. So the order
+/// is that of the bytes, and no name has more than 2,304.
+import Blob "mo:core/Blob";
+import List "mo:core/List";
+import Nat16 "mo:core/Nat16";
+import Nat32 "mo:core/Nat32";
+import Nat8 "mo:core/Nat8";
+import Runtime "mo:core/Runtime";
+
+import HashTree "hashtree";
+import Nodes "nodes";
+
+module {
+  type Node = Nodes.Node;
+  type Nodes = Nodes.Nodes;
+  type Witness = HashTree.Witness;
+
+  func bitOf(name : Blob, bit : Nat16) : Bool {
+    let byte = Nat16.toNat(bit / 9);
+    let inByte = bit % 9;
+    if (byte >= name.size()) return false;
+    inByte == 0 or (name[byte] >> Nat8.fromNat16(9 - 1 - inByte)) & 1 == 1;
+  };
+
+  /// The first bit in which two names differ; null when they are the same.
+  func differingBit(one : Blob, other : Blob) : ?Nat16 {
+    let shorter = if (one.size() < other.size()) one.size() else other.size();
+    var i = 0;
+    while (i < shorter) {
+      let difference = one[i] ^ other[i];
+      if (difference != 0) return ?(Nat16.fromNat(i * 9 + 1) + Nat8.toNat16(Nat8.bitcountLeadingZero(difference)));
+      i += 1;
+    };
+    if (one.size() == other.size()) null else ?Nat16.fromNat(shorter * 9);
+  };
+
+  func isFork(nodes : Nodes, node : Node) : Bool = Nodes.kind(nodes, node) == Nodes.fork;
+
+  /// The entry that a name's bits lead to, whatever its name. The tree is not empty.
+  func nearest(nodes : Nodes, root : Node, name : Blob) : Node {
+    var node = root;
+    while (isFork(nodes, node)) {
+      node := if (bitOf(name, Nodes.bit(nodes, node))) Nodes.right(nodes, node) else Nodes.left(nodes, node);
+    };
+    node;
+  };
+
+  /// The entry with a name, or none.
+  public func find(nodes : Nodes, root : Node, name : Blob) : Node {
+    if (root == Nodes.none) return Nodes.none;
+    let entry = nearest(nodes, root, name);
+    if (Nodes.name(nodes, entry) == name) entry else Nodes.none;
+  };
+
+  /// The tree with an entry, in place of the one with its name if there is one. The entry's reference is taken over; the tree is left as it
+  /// is, and the new one's reference is the caller's.
+  public func insert(nodes : Nodes, root : Node, entry : Node) : Node {
+    if (root == Nodes.none) return entry;
+    let name = Nodes.name(nodes, entry);
+    let differing = differingBit(name, Nodes.name(nodes, nearest(nodes, root, name)));
+
+    func put(node : Node) : Node {
+      if (isFork(nodes, node)) {
+        let bit = Nodes.bit(nodes, node);
+        let goesOn = switch differing {
+          case (?differs) bit < differs;
+          case null true;
+        };
+        if (goesOn) {
+          let left = Nodes.left(nodes, node);
+          let right = Nodes.right(nodes, node);
+          return if (bitOf(name, bit)) Nodes.newFork(nodes, bit, Nodes.retain(nodes, left), put(right)) else Nodes.newFork(nodes, bit, put(left), Nodes.retain(nodes, right));
+        };
+      };
+      switch differing {
+        case null entry;
+        case (?bit) {
+          let beside = Nodes.retain(nodes, node);
+          if (bitOf(name, bit)) Nodes.newFork(nodes, bit, beside, entry) else Nodes.newFork(nodes, bit, entry, beside);
+        };
+      };
+    };
+    put(root);
+  };
+
+  /// The tree without the entry with a name, which is there.
+  public func remove(nodes : Nodes, root : Node, name : Blob) : Node {
+    if (not isFork(nodes, root)) return Nodes.none;
+    let bit = Nodes.bit(nodes, root);
+    let left = Nodes.left(nodes, root);
+    let right = Nodes.right(nodes, root);
+    if (bitOf(name, bit)) {
+      let rest = remove(nodes, right, name);
+      if (rest == Nodes.none) Nodes.retain(nodes, left) else Nodes.newFork(nodes, bit, Nodes.retain(nodes, left), rest);
+    } else {
+      let rest = remove(nodes, left, name);
+      if (rest == Nodes.none) Nodes.retain(nodes, right) else Nodes.newFork(nodes, bit, rest, Nodes.retain(nodes, right));
+    };
+  };
+
+  /// A tree of entries that come in the order of their names.
+  public type Growing = {
+    var last : Node;
+    var name : Blob;
+    /// What stands left of where the next entry goes, each with the bit of the fork that it will be under.
+    waiting : List.List<(Node, Nat16)>;
+  };
+
+  public func growing() : Growing = { var last = Nodes.none; var name = ""; waiting = List.empty() };
+
+  /// Adds an entry, whose reference is taken over.
+  public func grow(nodes : Nodes, tree : Growing, entry : Node) {
+    let name = Nodes.name(nodes, entry);
+    if (tree.last != Nodes.none) {
+      let ?bit = differingBit(tree.name, name) else Runtime.trap("a name is there twice");
+      List.add(tree.waiting, (join(nodes, tree, bit), bit));
+    };
+    tree.last := entry;
+    tree.name := name;
+  };
+
+  /// The last entry with all that waits for it below a bit.
+  func join(nodes : Nodes, tree : Growing, below : Nat16) : Node {
+    let { waiting } = tree;
+    var joined = tree.last;
+    label joining loop {
+      switch (List.last(waiting)) {
+        case (?(left, bit)) {
+          if (bit < below) break joining;
+          ignore List.removeLast(waiting);
+          joined := Nodes.newFork(nodes, bit, left, joined);
+        };
+        case null break joining;
+      };
+    };
+    joined;
+  };
+
+  /// The tree, none when there were no entries.
+  public func grown(nodes : Nodes, tree : Growing) : Node = join(nodes, tree, 0);
+
+  /// Entries in order, the one before `next` first.
+  public type Walk = List.List<Node>;
+
+  public func walk(root : Node) : Walk = if (root == Nodes.none) List.empty() else List.singleton(root);
+
+  /// The next entry, or none at the end.
+  public func next(nodes : Nodes, walk : Walk) : Node {
+    loop {
+      let ?node = List.removeLast(walk) else return Nodes.none;
+      if (not isFork(nodes, node)) return node;
+      List.add(walk, Nodes.right(nodes, node));
+      List.add(walk, Nodes.left(nodes, node));
+    };
+  };
+
+  // --- witnesses ---
+
+  /// What a witness shows of an entry's content.
+  public type Shown = { name : Blob; content : Witness };
+
+  /// The tree, with the entries in `shown`, which are there, and with what proves that there are none with the names in `absent`, if
+  /// there are none; all else is pruned. `contentHash` gives the hash of an entry's content.
+  public func witness(nodes : Nodes, root : Node, shown : [Shown], absent : [Blob], contentHash : Node -> Blob) : Witness {
+    let entries = List.empty<Shown>();
+    func add(node : Node) {
+      if (node == Nodes.none) return;
+      let name = Nodes.name(nodes, node);
+      for (entry in List.values(entries)) if (entry.name == name) return;
+      List.add(entries, { name; content = #pruned(contentHash node) });
+    };
+    for (entry in shown.vals()) List.add(entries, entry);
+    for (name in absent.vals()) {
+      let (before, behind) = around(nodes, root, name);
+      add(before);
+      add(behind);
+    };
+    func show(node : Node, some : List.List<Shown>) : Witness {
+      if (List.isEmpty(some)) return #pruned(Nodes.hash(nodes, node));
+      if (not isFork(nodes, node)) {
+        let ?{ name; content } = List.first(some) else Runtime.unreachable();
+        return #labelled(name, content);
+      };
+      let bit = Nodes.bit(nodes, node);
+      #fork(
+        show(Nodes.left(nodes, node), List.filter<Shown>(some, func entry = not bitOf(entry.name, bit))),
+        show(Nodes.right(nodes, node), List.filter<Shown>(some, func entry = bitOf(entry.name, bit))),
+      );
+    };
+    show(root, entries);
+  };
+
+  /// The entry with a name, or those before and behind the place where it would be.
+  func around(nodes : Nodes, root : Node, name : Blob) : (Node, Node) {
+    let close = nearest(nodes, root, name);
+    let ?differing = differingBit(name, Nodes.name(nodes, close)) else return (close, Nodes.none);
+    var node = root;
+    var before = Nodes.none;
+    var behind = Nodes.none;
+    while (isFork(nodes, node) and Nodes.bit(nodes, node) < differing) {
+      if (bitOf(name, Nodes.bit(nodes, node))) {
+        before := Nodes.left(nodes, node);
+        node := Nodes.right(nodes, node);
+      } else {
+        behind := Nodes.right(nodes, node);
+        node := Nodes.left(nodes, node);
+      };
+    };
+    if (bitOf(name, differing)) before := node else behind := node;
+    (end(nodes, before, true), end(nodes, behind, false));
+  };
+
+  /// The last entry of a tree, or the first.
+  func end(nodes : Nodes, root : Node, last : Bool) : Node {
+    var node = root;
+    while (node != Nodes.none and isFork(nodes, node)) node := if last Nodes.right(nodes, node) else Nodes.left(nodes, node);
+    node;
+  };
+};

@@ -1,0 +1,179 @@
+/**
+ * Ten thousand answers that somebody between canister and gateway has changed at random: the main network's verification refuses each, or
+ * hands on what the canister has certified for just that path.
+ */
+import { randomBytes, randomInt } from "node:crypto";
+import t from "tap";
+import type { Entry } from "../../lib/tree/manifest.ts";
+import { askHttp, gatewayAgent, type HttpAnswer, verifyHttp } from "../support/http.ts";
+import { sha256, startIcfsCanister } from "../support/icfs-canister.ts";
+
+const MIB = 1024 * 1024;
+const CORRUPTIONS = 10_000;
+
+const pick = <T>(items: readonly T[]): T => items[randomInt(items.length)]!;
+
+/** A change of some bytes, or of how many there are; never none. */
+function corrupted(bytes: Uint8Array): Uint8Array {
+  const changed = Uint8Array.from(bytes);
+  if (bytes.length === 0 || randomInt(8) === 0) return Buffer.concat([bytes, randomBytes(1 + randomInt(3))]);
+  if (randomInt(8) === 0) return changed.subarray(0, randomInt(bytes.length));
+  for (let i = 0; i <= randomInt(3); i++) changed[randomInt(bytes.length)]! ^= 1 + randomInt(255);
+  return Buffer.compare(changed, bytes) === 0 ? corrupted(bytes) : changed;
+}
+
+type Header = [string, string];
+
+const PROOF = "ic-certificate";
+const PARTS = ["certificate", "tree", "expr_path"] as const;
+
+function partOf({ headers }: HttpAnswer, part: string): string {
+  return new RegExp(`${part}=:([^:]*):`).exec(headers.find(([name]) => name === PROOF)![1])![1]!;
+}
+
+function withPart(answer: HttpAnswer, part: string, base64: string): HttpAnswer {
+  const headers = answer.headers.map(
+    ([name, value]): Header =>
+      name === PROOF
+        ? [name, value.replace(new RegExp(`${part}=:[^:]*:`), () => `${part}=:${base64}:`)]
+        : [name, value],
+  );
+  return { ...answer, headers };
+}
+
+/** Ways to change an answer. @param other of another path, piece or release */
+const WAYS: Record<string, (answer: HttpAnswer, other: HttpAnswer) => HttpAnswer> = {
+  body: (answer) => ({ ...answer, body: corrupted(answer.body) }),
+  "another's body": (answer, other) => ({ ...answer, body: other.body }),
+  status: (answer) => ({ ...answer, status: pick([200, 204, 206, 301, 304, 404, 405, 500]) }),
+  "a header's value": (answer) => {
+    const at = randomInt(answer.headers.length);
+    return {
+      ...answer,
+      headers: answer.headers.map(
+        ([name, value], i): Header =>
+          i === at
+            ? [
+                name,
+                Buffer.from(corrupted(Buffer.from(value)))
+                  .toString("latin1")
+                  .replace(/[^\x20-\x7e]/g, "~"),
+              ]
+            : [name, value],
+      ),
+    };
+  },
+  "a header less": (answer) => {
+    const at = randomInt(answer.headers.length);
+    return { ...answer, headers: answer.headers.filter((_, i) => i !== at) };
+  },
+  "a header more": (answer) => ({ ...answer, headers: [...answer.headers, ["x-more", "1"]] }),
+  "part of the proof": (answer) => {
+    const part = pick(PARTS);
+    const bytes = Buffer.from(partOf(answer, part), "base64");
+    return withPart(answer, part, Buffer.from(corrupted(bytes)).toString("base64"));
+  },
+  "part of another's proof": (answer, other) => {
+    const part = pick(PARTS);
+    return withPart(answer, part, partOf(other, part));
+  },
+  "another's proof": (answer, other) =>
+    PARTS.reduce((changed, part) => withPart(changed, part, partOf(other, part)), answer),
+  "another's answer": (_, other) => other,
+};
+
+t.test("none is accepted that differs", { timeout: 600_000 }, async (t) => {
+  const canister = await startIcfsCanister(t, { api: "both" });
+  const { network, id, owner } = canister;
+  const agent = gatewayAgent(network);
+  const long = randomBytes(2 * MIB + 9);
+  const publish = async (text: string) => {
+    const chunks = [
+      Buffer.from(text),
+      long.subarray(0, MIB),
+      long.subarray(MIB, 2 * MIB),
+      long.subarray(2 * MIB),
+    ];
+    for (const chunk of chunks) await owner.put([chunk]);
+    const file = (path: string, used: number[]): Entry => {
+      const bytes = Buffer.concat(used.map((chunk) => chunks[chunk]!));
+      const extents = used.map((chunk) => ({ chunk, offset: 0, length: chunks[chunk]!.length }));
+      return {
+        kind: "file",
+        path,
+        modified: 0n,
+        size: bytes.length,
+        sha256: sha256(bytes),
+        executable: false,
+        extents,
+      };
+    };
+    const entries = [file("a", [0]), file("b", [0]), file("long", [1, 2, 3])];
+    const table = chunks.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length }));
+    t.ok("ok" in (await canister.publish({ chunks: table, entries })));
+  };
+  await publish("the first");
+  const before = await askHttp(agent, id, "/a");
+  await publish("the second");
+
+  interface Known {
+    readonly url: string;
+    readonly answer: HttpAnswer;
+  }
+  const known: Known[] = [];
+  for (const url of [
+    "/a",
+    "/b",
+    "/none",
+    "/long",
+    "/",
+    "/.icfs/at/1/a",
+    "/.icfs/at/2/a",
+    "/.icfs/at/2/none",
+  ]) {
+    known.push({ url, answer: await askHttp(agent, id, url) });
+  }
+  for (const release of [1, 2]) {
+    for (const at of [0, MIB, 2 * MIB]) {
+      const url = `/.icfs/at/${release}/long`;
+      known.push({ url, answer: await askHttp(agent, id, url, { headers: [["range", `bytes=${at}-`]] }) });
+    }
+  }
+  known.push({ url: "/a", answer: await askHttp(agent, id, "/a", { headers: [["if-none-match", "*"]] }) });
+  known.push({ url: "/a", answer: await askHttp(agent, id, "/a", { method: "POST" }) });
+  // What the client gets, as text: status, certified headers, body.
+  const handedOn = (url: string, answer: HttpAnswer): string | undefined => {
+    try {
+      const { response } = verifyHttp(url, answer, id, network.rootKey);
+      if (response === undefined) return "not certified";
+      const headers = response.headers.filter(([name]: Header) => name.toLowerCase() !== PROOF).sort();
+      return JSON.stringify([response.statusCode, headers, sha256(response.body).toString("hex")]);
+    } catch {
+      return undefined;
+    }
+  };
+  // Any of a path's answers is right for it: its pieces, and that it has not changed.
+  const right = new Map<string, Set<string>>();
+  for (const { url, answer } of known) {
+    const text = handedOn(url, answer);
+    t.type(text, "string", url);
+    right.set(url, (right.get(url) ?? new Set()).add(text!));
+  }
+  // An answer with all of its proof can be replayed for as long as its certificate is good, as everywhere on the IC.
+  right.get("/a")!.add(handedOn("/a", before)!);
+  const accepted: Record<string, number> = {};
+  let refused = 0;
+  for (let i = 0; i < CORRUPTIONS; i++) {
+    const { url, answer } = pick(known);
+    const other = pick([...known.map((one) => one.answer), before]);
+    const [name, way] = pick(Object.entries(WAYS));
+    const text = handedOn(url, way(answer, other));
+    if (text === undefined) refused += 1;
+    else {
+      accepted[name] = (accepted[name] ?? 0) + 1;
+      if (!right.get(url)!.has(text)) t.fail(`${url}, with ${name} changed: ${text}`);
+    }
+  }
+  t.comment(`${refused} refused; accepted, as they were: ${JSON.stringify(accepted)}`);
+  t.ok(refused > CORRUPTIONS / 2, "most were refused");
+});

@@ -1,0 +1,69 @@
+/** A release whose pages are made in many messages: HTTP goes on with the release before until they are ready, whatever comes in between. */
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import { askHttp, gatewayAgent, verifyHttp } from "../support/http.ts";
+import { ICFS_WASM, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+
+/** So many take several messages; one makes those of some 3,000. */
+const FILES = 12_000;
+
+t.test("pages in slices", { timeout: 600_000 }, async (t) => {
+  const canister = await startIcfsCanister(t, { api: "both", messageTimeLimit: 120_000 });
+  const { network, id, owner, source } = canister;
+  const agent = gatewayAgent(network);
+  /** What is at /a, and which release HTTP has: before and after. */
+  const see = async () => {
+    const shown = async () => (await owner.status()).http[0]!.release;
+    const before = await shown();
+    const answer = await askHttp(agent, id, "/a");
+    verifyHttp("/a", answer, id, network.rootKey);
+    return {
+      releases: [before, await shown()],
+      status: answer.status,
+      text: Buffer.from(answer.body).toString(),
+    };
+  };
+  /** A file /a of this text, and many others that are the same. */
+  const publish = async (text: string, files: number) => {
+    const { manifest, chunks } = treeOf({ a: text });
+    await owner.put(chunks);
+    const [entry] = manifest.entries;
+    const others = Array.from({ length: files }, (_, i) => ({ ...entry!, path: `f${10_000 + i}` }));
+    const result = await canister.publish({ ...manifest, entries: [entry!, ...others] });
+    if (!("ok" in result)) throw new Error(JSON.stringify(result));
+    return result.ok;
+  };
+  /** Until pages of the newest release are served: each answer is of the release that HTTP has. */
+  const follow = async (texts: Record<string, string>) => {
+    const seen = new Set<string>();
+    for (;;) {
+      const { releases, status, text } = await see();
+      const right = releases.map((release) => texts[`${release}`]);
+      if (status !== 200 || !right.includes(text)) t.fail(`${status} ${text} of ${releases}`);
+      seen.add(text);
+      if (releases[1] === (await owner.status()).newest) return seen;
+      await sleep(50);
+    }
+  };
+
+  t.equal(await publish("one", 0), 1n);
+  t.match(await see(), { releases: [1n, 1n], text: "one" }, "at once");
+  t.equal(await publish("two", FILES), 2n);
+  t.match(await see(), { text: "one" }, "the pages are still to come");
+  t.equal((await source.head())!.header.number, 2, "the release is live for mounts");
+  await network.replace(id, "upgrade", ICFS_WASM);
+  const { status } = await askHttp(agent, id, "/a");
+  t.equal(status, 503, "an upgrade in between: the pages are made anew");
+  while ((await owner.status()).http[0]!.release !== 2n) await sleep(100);
+  t.match(await see(), { text: "two" });
+
+  t.equal(await publish("three", FILES), 3n);
+  t.match(await see(), { text: "two" });
+  t.equal(await publish("four", 0), 4n);
+  t.match(await see(), { releases: [4n, 4n], text: "four" }, "another release in between");
+
+  t.equal(await publish("five", FILES), 5n);
+  const seen = await follow({ 4: "four", 5: "five" });
+  t.ok(seen.has("four"), "the release before, in the meantime");
+  t.match(await see(), { releases: [5n, 5n], text: "five" });
+});

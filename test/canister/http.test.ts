@@ -1,0 +1,440 @@
+/** What a canister serves over HTTP (docs/PROTOCOL.md, "HTTP"), checked as the main network's gateways do. */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import t, { type Test } from "tap";
+import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
+import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
+import {
+  askHttp,
+  gatewayAgent,
+  type HttpAnswer,
+  type HttpAsked,
+  headerOf,
+  verifyHttp,
+} from "../support/http.ts";
+import { ICFS_WASM, type StartedCanister, sha256, startIcfsCanister } from "../support/icfs-canister.ts";
+
+const MIB = 1024 * 1024;
+
+/** A directory (null), a symlink's target, or a file's bytes. */
+type Content = null | { readonly link: string } | Buffer;
+
+/** A tree whose files are in chunks of at most `chunkBytes`, and its chunks. */
+function treeWith(contents: Readonly<Record<string, Content>>, chunkBytes = MIB) {
+  const chunks: Buffer[] = [];
+  const paths = Object.keys(contents).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const entries = paths.map((path): Entry => {
+    const content = contents[path]!;
+    if (content === null) return { kind: "directory", path, modified: 0n };
+    if ("link" in content) return { kind: "symlink", path, modified: 0n, target: content.link };
+    const extents: { chunk: number; offset: number; length: number }[] = [];
+    for (let at = 0; at < content.length; at += chunkBytes) {
+      chunks.push(content.subarray(at, at + chunkBytes));
+      extents.push({ chunk: chunks.length - 1, offset: 0, length: chunks.at(-1)!.length });
+    }
+    const { length: size } = content;
+    return { kind: "file", path, modified: 0n, size, sha256: sha256(content), executable: false, extents };
+  });
+  const manifest: Manifest = { chunks: chunks.map((c) => ({ sha256: sha256(c), size: c.length })), entries };
+  return { manifest, chunks };
+}
+
+/** Publishes a tree. @returns the release's number */
+async function publishTree(
+  canister: StartedCanister,
+  contents: Readonly<Record<string, Content>>,
+  chunkBytes?: number,
+): Promise<bigint> {
+  const { manifest, chunks } = treeWith(contents, chunkBytes);
+  for (const chunk of chunks) await canister.owner.put([chunk]);
+  const result = await canister.publish(manifest);
+  if (!("ok" in result)) throw new Error(JSON.stringify(result));
+  return result.ok;
+}
+
+interface Site {
+  /** Asks and verifies: an answer that does not verify is an error. */
+  get(url: string, asked?: HttpAsked): Promise<HttpAnswer>;
+  /** Asks, and takes the answer for what it is. */
+  ask(url: string, asked?: HttpAsked): Promise<HttpAnswer>;
+  text(url: string): Promise<string>;
+}
+
+function siteOf({ network, id }: StartedCanister): Site {
+  const agent = gatewayAgent(network);
+  const ask = (url: string, asked?: HttpAsked) => askHttp(agent, id, url, asked);
+  const get = async (url: string, asked: HttpAsked = {}) => {
+    const answer = await ask(url, asked);
+    verifyHttp(url, answer, id, network.rootKey, asked.method);
+    return answer;
+  };
+  return { get, ask, text: async (url) => Buffer.from((await get(url)).body).toString() };
+}
+
+/** Waits until a canister's pages are those of its newest release. */
+async function ready({ owner }: StartedCanister): Promise<void> {
+  for (;;) {
+    const { http, newest } = await owner.status();
+    if (http[0]!.release === newest) return;
+    await sleep(50);
+  }
+}
+
+async function startSite(t: Test): Promise<StartedCanister & Site> {
+  // With the older endpoints as well, whatever the others have: see gatewayAgent.
+  const canister = await startIcfsCanister(t, { api: "both" });
+  return { ...canister, ...siteOf(canister) };
+}
+
+t.test("files of any name", async (t) => {
+  const site = await startSite(t);
+  const files: Record<string, string> = {
+    "/": "index",
+    "/a": "one letter",
+    "/pxelinux.cfg/default": "boot",
+    "/a-b": "between a directory and what is in it",
+    "/d/": "index of d",
+    "/d/x%20y%25.txt": "a space and a percent sign",
+    "/%C3%BC": "an umlaut",
+    "/d/%F0%9F%92%BE": "four bytes",
+    "/empty": "",
+    "/a%26b%3Fc%23d": "what URLs are cut at",
+    [`/${"n".repeat(255)}`]: "the longest name",
+  };
+  const contents: Record<string, Content> = { d: null, "pxelinux.cfg": null };
+  for (const [url, text] of Object.entries(files)) {
+    contents[decodeURIComponent(url.endsWith("/") ? `${url}index.html` : url).slice(1)] = Buffer.from(text);
+  }
+  await publishTree(site, contents);
+  for (const [url, text] of Object.entries(files)) {
+    for (const at of [url, `/.icfs/at/1${url}`]) {
+      const answer = await site.get(at);
+      t.equal(answer.status, 200, at);
+      t.equal(Buffer.from(answer.body).toString(), text);
+      t.equal(headerOf(answer, "etag"), `"${sha256(Buffer.from(text)).toString("hex")}"`);
+    }
+  }
+  t.equal(await site.text("//d//x%20y%25.txt?query#fragment"), files["/d/x%20y%25.txt"]);
+  t.equal(headerOf(await site.get("/"), "content-type"), "text/html; charset=utf-8");
+  t.equal(headerOf(await site.get("/a"), "content-type"), "application/octet-stream");
+  t.match(headerOf(await site.get("/.icfs/at/1/a"), "cache-control"), /immutable/);
+  t.notMatch(headerOf(await site.get("/a"), "cache-control"), /immutable/);
+  const head = await site.get("/a", { method: "HEAD" });
+  t.equal(head.status, 200);
+  for (const url of [
+    "/none",
+    "/a/",
+    "/a/b",
+    "/d",
+    "/d/none/x",
+    "/pxelinux.cfg/",
+    "/.icfs",
+    "/.icfs/at/2/a",
+    "/.icfs/at/1",
+    "/.icfs/at/1/none",
+    "/.icfs/at/01/a",
+    "/%3C$%3E",
+    "/%3C*%3E",
+    "/a/%3C$%3E",
+    "/a/%3C*%3E",
+    "/d/%3C$%3E",
+    "/.icfs/release/x",
+    "/zz",
+    "/%00",
+  ]) {
+    t.equal((await site.get(url)).status, 404, url);
+  }
+});
+
+t.test("methods, versions and what is known already", async (t) => {
+  const site = await startSite(t);
+  await publishTree(site, { a: Buffer.from("content"), long: randomBytes(MIB + 1) });
+  for (const url of [
+    "/a",
+    "/long",
+    "/none",
+    "/",
+    "/.icfs/at/1/a",
+    "/.icfs/at/1/long",
+    "/.icfs/",
+    "/.icfs/release",
+  ]) {
+    const answer = await site.get(url, { method: "POST" });
+    t.equal(answer.status, 405, url);
+    t.equal(headerOf(answer, "allow"), "GET, HEAD");
+  }
+  const etag = headerOf(await site.get("/a"), "etag")!;
+  for (const known of [etag, `"other", W/${etag}`, "*"]) {
+    const answer = await site.get("/a", { headers: [["If-None-Match", known]] });
+    t.match(answer, { status: 304, body: new Uint8Array() }, known);
+    t.equal(headerOf(answer, "etag"), etag);
+  }
+  t.equal((await site.get("/a", { headers: [["if-none-match", '"other"']] })).status, 200);
+  for (const version of [[], [1]] as [][] | [number][]) {
+    const answer = await site.ask("/a", { version });
+    t.equal(answer.status, 400);
+    t.match(Buffer.from(answer.body).toString(), /version 2/);
+  }
+});
+
+t.test("files of more than 1 MiB are in pieces below their release's URL", async (t) => {
+  const site = await startSite(t);
+  const long = randomBytes(3 * MIB + 5);
+  const whole = randomBytes(2 * MIB);
+  const one = randomBytes(MIB);
+  const odd = randomBytes(2 * MIB + 7);
+  await publishTree(site, { d: null, "d/long name": long, whole, one, link: { link: "d/long name" } });
+  const sent = await site.get("/d/long%20name");
+  t.equal(sent.status, 307);
+  t.equal(headerOf(sent, "location"), "/.icfs/at/1/d/long%20name");
+  t.equal(headerOf(await site.get("/link"), "location"), "/.icfs/at/1/d/long%20name");
+  t.equal((await site.get("/one")).status, 200);
+  const read = async (url: string, bytes: Buffer) => {
+    const pieces: Uint8Array[] = [];
+    for (let at = 0; at < bytes.length; at += MIB) {
+      const asked = at === 0 ? {} : { headers: [["Range", `bytes=${at}-`] as [string, string]] };
+      const answer = await site.get(url, asked);
+      t.equal(answer.status, 206);
+      const end = Math.min(at + MIB, bytes.length);
+      t.equal(headerOf(answer, "content-range"), `bytes ${at}-${end - 1}/${bytes.length}`);
+      pieces.push(answer.body);
+    }
+    t.ok(Buffer.concat(pieces).equals(bytes), url);
+  };
+  await read("/.icfs/at/1/d/long%20name", long);
+  await read("/.icfs/at/1/link", long);
+  await read("/.icfs/at/1/whole", whole);
+  const range = async (value: string) => {
+    const answer = await site.get("/.icfs/at/1/whole", { headers: [["range", value]] });
+    return [answer.status, headerOf(answer, "content-range")];
+  };
+  t.strictSame(await range("bytes=1048575-1048576"), [206, `bytes 0-1048575/${2 * MIB}`]);
+  t.strictSame(await range("bytes=1048576-1048577"), [206, `bytes 1048576-2097151/${2 * MIB}`]);
+  t.strictSame(await range("bytes=-5"), [206, `bytes 1048576-2097151/${2 * MIB}`]);
+  t.strictSame(await range("lines=5-6"), [206, `bytes 0-1048575/${2 * MIB}`], "an unknown unit is no range");
+  t.strictSame(await range("bytes=2097152-"), [416, undefined]);
+  await t.test("whatever their chunks are", async () => {
+    // Pieces that are no chunks are hashed.
+    t.equal(await publishTree(site, { odd }, 700_001), 2n);
+    await read("/.icfs/at/2/odd", odd);
+    const chunk = randomBytes(1000);
+    await site.owner.put([chunk]);
+    const many = 17_000;
+    const extents = Array.from({ length: many }, () => ({ chunk: 0, offset: 0, length: 1000 }));
+    const file: Entry = {
+      kind: "file",
+      path: "f",
+      modified: 0n,
+      size: many * 1000,
+      sha256: sha256(chunk),
+      executable: false,
+      extents,
+    };
+    t.match(await site.publish({ chunks: [{ sha256: sha256(chunk), size: 1000 }], entries: [file] }), {
+      ok: 3n,
+    });
+    await ready(site);
+    t.equal((await site.get("/.icfs/at/3/f")).status, 501, "up to 16 MiB");
+  });
+});
+
+t.test("links are followed as readers follow them", async (t) => {
+  const site = await startSite(t);
+  await publishTree(site, {
+    a: null,
+    "a/deep": null,
+    "a/deep/file.txt": Buffer.from("text"),
+    "a/up": { link: ".." },
+    b: { link: "a/deep" },
+    b2: { link: "b" },
+    "c.html": { link: "b/file.txt" },
+    here: { link: "." },
+    z: null,
+    "z/to-a": { link: "../a" },
+    "z/index.html": { link: "../c.html" },
+  });
+  for (const url of [
+    "/b/file.txt",
+    "/b2/file.txt",
+    "/c.html",
+    "/z/to-a/deep/file.txt",
+    "/z/",
+    "/.icfs/at/1/b2/file.txt",
+  ]) {
+    t.equal(await site.text(url), "text", url);
+  }
+  t.equal(headerOf(await site.get("/c.html"), "content-type"), "text/html; charset=utf-8");
+  for (const url of ["/here/c.html", "/a/up/c.html", "/here", "/z/to-a/up/c.html"]) {
+    t.equal((await site.get(url)).status, 404, `${url} leads in a circle`);
+  }
+});
+
+t.test("names that the tree of hashes has for itself are not served", async (t) => {
+  const site = await startSite(t);
+  await publishTree(site, {
+    "<$>": Buffer.from("a"),
+    "<*>": null,
+    "<*>/x": Buffer.from("b"),
+    "<a>": Buffer.from("c"),
+  });
+  for (const url of ["/%3C$%3E", "/%3C*%3E", "/%3C*%3E/x"]) t.equal((await site.get(url)).status, 404, url);
+  t.equal(await site.text("/%3Ca%3E"), "c");
+});
+
+t.test("the next release, and what stays of those before", async (t) => {
+  const site = await startSite(t);
+  const long = randomBytes(MIB + 1);
+  const unchanged = { d: null, "d/e": null, "d/e/f": Buffer.from("same"), long };
+  await publishTree(site, {
+    ...unchanged,
+    a: Buffer.from("1"),
+    gone: Buffer.from("gone"),
+    kind: Buffer.from("file"),
+  });
+  const head = await site.source.head();
+  await publishTree(site, {
+    ...unchanged,
+    a: Buffer.from("2"),
+    b: Buffer.from("new"),
+    kind: null,
+    "kind/x": Buffer.from("x"),
+  });
+  t.equal(await site.text("/a"), "2");
+  t.equal(await site.text("/b"), "new");
+  t.equal(await site.text("/kind/x"), "x");
+  t.equal((await site.get("/kind")).status, 404);
+  t.equal((await site.get("/gone")).status, 404);
+  t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/2/long");
+  t.equal(await site.text("/.icfs/at/1/a"), "1");
+  t.equal(await site.text("/.icfs/at/1/gone"), "gone");
+  t.equal(await site.text("/.icfs/at/1/kind"), "file");
+  t.equal(await site.text("/.icfs/at/2/d/e/f"), "same");
+  await publishTree(site, { ...unchanged, a: Buffer.from("3") });
+  t.equal((await site.get("/.icfs/at/1/a")).status, 404, "that was two releases ago");
+  await site.owner.keep(1n, true);
+  while ((await site.get("/.icfs/at/1/a")).status !== 200) await sleep(50);
+  t.equal(await site.text("/.icfs/at/1/a"), "1", "one that is kept is there");
+  t.equal((await site.get("/.icfs/at/1/long")).status, 206);
+  await site.owner.keep(1n, false);
+  t.equal((await site.get("/.icfs/at/1/a")).status, 404);
+  const parent: [Uint8Array] = [(await site.source.head())!.hash];
+  t.match(await site.owner.rollback({ to: 1n, parent, note: "" }), { ok: 4n });
+  t.equal(await site.text("/a"), "1", "a rollback");
+  t.equal(await site.text("/gone"), "gone");
+  t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/4/long");
+  t.ok(head);
+  const { settings } = await site.owner.status();
+  await site.owner.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });
+  t.equal((await site.get("/.icfs/at/3/a")).status, 404, "one that is not held");
+});
+
+t.test("an old answer has no new proof", async (t) => {
+  const site = await startSite(t);
+  await publishTree(site, { a: Buffer.from("1"), b: Buffer.from("b") });
+  const old = await site.get("/a");
+  await publishTree(site, { a: Buffer.from("2"), b: Buffer.from("b") });
+  const now = await site.get("/a");
+  const { id, network } = site;
+  verifyHttp("/a", now, id, network.rootKey);
+  const mixed = { ...now, body: old.body, headers: now.headers };
+  t.throws(() => verifyHttp("/a", mixed, id, network.rootKey));
+  const swapped = now.headers.map((header) =>
+    header[0] === "etag" ? (["etag", headerOf(old, "etag")!] as [string, string]) : header,
+  );
+  t.throws(() => verifyHttp("/a", { ...old, headers: swapped }, id, network.rootKey));
+  t.throws(() => verifyHttp("/b", now, id, network.rootKey), "another file's answer");
+});
+
+t.test("what is there besides files", async (t) => {
+  const site = await startSite(t);
+  t.match(await site.text("/"), /Nothing has been published/);
+  t.equal((await site.get("/.icfs/boot.ipxe")).status, 404);
+  const chunk = Buffer.from("#!ipxe\n");
+  await publishTree(site, { "boot.ipxe": chunk, "<b>&\"'.txt": Buffer.from("hostile") });
+  t.equal(await site.text("/.icfs/boot.ipxe"), "#!ipxe\nchain /.icfs/at/1/boot.ipxe\n");
+  const page = await site.text("/.icfs/");
+  t.match(page, site.id.toText());
+  t.match(page, /&lt;b&gt;&amp;&quot;&#39;\.txt/);
+  t.match(page, "%3Cb%3E%26%22%27.txt");
+  t.notMatch(page, "<b>");
+  t.equal(await site.text("/"), page, "where there is no index.html");
+  const hash = sha256(chunk).toString("hex");
+  t.ok(Buffer.from((await site.get(`/.icfs/chunk/${hash}`)).body).equals(chunk));
+  t.equal((await site.get(`/.icfs/chunk/${"0".repeat(64)}`)).status, 404);
+  for (const url of [
+    `/.icfs/chunk/${hash.toUpperCase()}x`,
+    "/.icfs/chunk",
+    "/.icfs/chunk/",
+    `/.icfs/chunk/${hash}/x`,
+  ]) {
+    t.equal((await site.get(url)).status, 404, url);
+  }
+  const release = await site.get("/.icfs/release");
+  t.ok(Buffer.from(release.body).includes(Buffer.from("ICFSHDR")), "the head's proof");
+  t.match(headerOf(release, "cache-control"), /max-age=\d+$/);
+});
+
+t.test("a private canister, and one that is switched off", async (t) => {
+  const site = await startSite(t);
+  await publishTree(site, { a: Buffer.from("content") });
+  const { owner } = site;
+  const refused = async (why: RegExp) => {
+    for (const url of [
+      "/",
+      "/a",
+      "/none",
+      "/.icfs/",
+      "/.icfs/at/1/a",
+      "/.icfs/release",
+      `/.icfs/chunk/${sha256(Buffer.from("content")).toString("hex")}`,
+    ]) {
+      const answer = await site.get(url);
+      t.equal(answer.status, 403, url);
+      t.match(Buffer.from(answer.body).toString(), why);
+    }
+  };
+  const parent: [Uint8Array] = [(await site.source.head())!.hash];
+  await owner.restrict(true);
+  await refused(/private/);
+  const { manifest, chunks } = treeWith({ a: Buffer.from("secret") });
+  const pieces = await owner.put([Buffer.concat(encodeManifest(manifest)), ...chunks]);
+  t.match(await owner.publish({ manifest: pieces.slice(0, 1), parent, note: "" }), { ok: 2n });
+  await refused(/private/);
+  await owner.restrict(false);
+  await ready(site);
+  t.equal(await site.text("/a"), "secret");
+  await owner.serve_http(false);
+  await refused(/owner/);
+  t.match((await owner.status()).http, [{ on: false, release: 0n }]);
+  const stranger = site.as(Ed25519KeyIdentity.generate());
+  await t.rejects(stranger.serve_http(true));
+  await owner.serve_http(true);
+  await ready(site);
+  t.equal(await site.text("/a"), "secret");
+});
+
+t.test("a canister of before is upgraded, and serves; and is upgraded again", async (t) => {
+  const before = Uint8Array.from(readFileSync(new URL("before/third.wasm", import.meta.url)));
+  const canister = await startIcfsCanister(t, { api: "both" }, before);
+  const site = { ...canister, ...siteOf(canister) };
+  const long = randomBytes(MIB + 1);
+  await publishTree(site, { a: Buffer.from("1"), long });
+  await publishTree(site, { a: Buffer.from("2"), long });
+  await site.owner.keep(1n, true);
+  const head = (await site.source.head())!;
+  await site.network.replace(site.id, "upgrade", ICFS_WASM);
+  t.strictSame((await site.source.head())!.hash, head.hash);
+  const first = await site.get("/a");
+  t.ok([200, 503].includes(first.status), `at once: ${first.status}`);
+  await ready(site);
+  t.equal(await site.text("/a"), "2");
+  while ((await site.get("/.icfs/at/1/a")).status !== 200) await sleep(50);
+  t.equal(await site.text("/.icfs/at/1/a"), "1", "the one before, which is kept");
+  t.equal((await site.get("/.icfs/at/1/long")).status, 206);
+  await site.network.replace(site.id, "upgrade", ICFS_WASM);
+  t.equal(await site.text("/a"), "2", "an upgrade to the same keeps the pages");
+  await publishTree(site, { a: Buffer.from("3"), long });
+  t.equal(await site.text("/a"), "3");
+});
