@@ -3,9 +3,11 @@ import type { HttpAgent, SignIdentity } from "@icp-sdk/core/agent";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import type { Principal } from "@icp-sdk/core/principal";
 import type { Test } from "tap";
+import { messageOf } from "../../lib/errors.ts";
 import { createAgent, NO_ARGUMENTS } from "../../lib/ic/agent.ts";
 import { managementCanister } from "../../lib/ic/management.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
+import { retrying } from "../../lib/retry.ts";
 import { type LocalNetwork, type LocalNetworkOptions, startLocalNetwork } from "../../localnet/index.ts";
 import { TEST_API } from "./api.ts";
 
@@ -86,14 +88,22 @@ export async function replaceCanister(
   mode: "upgrade" | "reinstall",
   wasm: Uint8Array,
 ): Promise<void> {
-  await managementCanister(agent, canister_id).install_code({
-    mode:
-      mode === "reinstall"
-        ? { reinstall: null }
-        : { upgrade: [{ wasm_memory_persistence: [{ keep: null }], skip_pre_upgrade: [] }] },
-    canister_id,
-    wasm_module: wasm,
-    arg: NO_INSTALL_ARGUMENTS,
-    sender_canister_version: [],
+  const replaced = () =>
+    managementCanister(agent, canister_id).install_code({
+      mode:
+        mode === "reinstall"
+          ? { reinstall: null }
+          : { upgrade: [{ wasm_memory_persistence: [{ keep: null }], skip_pre_upgrade: [] }] },
+      canister_id,
+      wasm_module: wasm,
+      arg: NO_INSTALL_ARGUMENTS,
+      sender_canister_version: [],
+    });
+  // While a timer's call is under way Motoko allows no upgrade; `icfs deploy` tries again as well.
+  const isBusy = (error: unknown) => /outstanding message callbacks/.test(messageOf(error));
+  await retrying(replaced, {
+    firstPause: 50,
+    longestPause: 500,
+    again: (error, n) => isBusy(error) && n < 20,
   });
 }
