@@ -457,7 +457,13 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// served from this message on.
   func makePages() {
     giveUpPages();
-    if (isServed()) ignore goOnWithPages(publishBudget);
+    if (isServed()) {
+      // A rollback, or a tree that was published again.
+      let newest = newestNumber();
+      if (site.release > 0 and headerOf(site.release).manifest.sha256 == headerOf(newest).manifest.sha256) Site.share(site, newest);
+      ignore unpin();
+      ignore goOnWithPages(publishBudget);
+    };
     arrange();
   };
 
@@ -528,7 +534,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       spent += SiteBuild.run(tools, current, budget - spent);
       if (not SiteBuild.isDone(current)) return true;
       giveUpPages();
-      if (current.live) Site.show(site, current.number, current.root) else Site.pin(site, current.number, current.root);
+      if (current.live) Site.show(site, current.number, current.root, current.sendsOn) else Site.pin(site, current.number, current.root);
       ignore unpin();
     };
   };
