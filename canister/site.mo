@@ -28,6 +28,8 @@ module {
     /// Its entries, and these with all that is served besides.
     var files : Node;
     var root : Node;
+    /// Whether what is at / names the release's number anywhere.
+    var sendsOn : Bool;
     /// The releases below /.icfs/at/.
     pins : Map.Map<Nat64, Node>;
     /// Of the answers whose hashes are in the tree.
@@ -41,6 +43,7 @@ module {
     var release = 0;
     var files = Nodes.none;
     var root = Nodes.none;
+    var sendsOn = true;
     pins = Map.empty();
     var fingerprint = "";
     var isUnfinished = false;
@@ -74,9 +77,10 @@ module {
   };
 
   /// Makes a release the one at /, with its entries, whose reference is taken over.
-  public func show(site : Site, release : Nat64, files : Node) {
+  public func show(site : Site, release : Nat64, files : Node, sendsOn : Bool) {
     Nodes.drop(site.nodes, site.files);
     site.files := files;
+    site.sendsOn := sendsOn;
     site.release := release;
   };
 
@@ -84,6 +88,15 @@ module {
   public func pin(site : Site, release : Nat64, files : Node) {
     unpin(site, release);
     Map.add(site.pins, Nat64.compare, release, files);
+  };
+
+  /// Lets a release whose tree is that of the one at / have its pages, as far as they do not say which release they are of.
+  public func share(site : Site, release : Nat64) {
+    switch (Map.get(site.pins, Nat64.compare, site.release)) {
+      case (?files) pin(site, release, Nodes.retain(site.nodes, files));
+      case null {};
+    };
+    if (not site.sendsOn) show(site, release, Nodes.retain(site.nodes, site.files), false);
   };
 
   public func unpin(site : Site, release : Nat64) {
