@@ -718,7 +718,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       region_bytes = store.end;
       backlog = ?Nat64.fromNat(trees.leaving + Retention.overdue(chunks, now()));
       settings;
-      http = ?{ on = servesHttp; release = site.release };
+      http = ?{ on = servesHttp; release = site.release; bytes = Nat64.fromNat(site.nodes.bytes) };
     };
   };
 };
