@@ -73,8 +73,8 @@ test: as-root setup-test ## Run every test, as root; some boot virtual machines
 test-long: as-root setup-test ## Run the tests that take minutes each
 	tap --timeout=1800 $$(find test -name '*.long.ts')
 
-test-boot: as-root setup-test ## Boot a Debian host that mounts at boot, with the package, as root; some ten minutes
-	tap --timeout=1800 test/boot/host.boot.ts
+test-boot: as-root setup-test ## Boot a Debian host that mounts at boot, and machines by HTTP, as root; a quarter of an hour
+	tap --jobs=1 --timeout=1800 test/boot/*.boot.ts
 
 test-clean: as-root setup-test ## Do what a newcomer does, in a clean Debian 12 and a clean 13, as root; a quarter of an hour
 	tap --jobs=1 --timeout=1800 test/clean/*.clean.ts

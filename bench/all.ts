@@ -24,6 +24,7 @@ const NAMES = [
   "memory",
   "soak",
   "dnsmasq",
+  "http",
   "costs",
   "instructions",
 ] as const;

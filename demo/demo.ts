@@ -72,8 +72,8 @@ async function mountCanister(
   await report.stage(
     "publish",
     () => publish(tree, canister, url, options),
-    ({ release, files, bytes, chunks }) =>
-      `release ${release}: ${files} files, ${sizeText(bytes)} in ${chunks} chunks`,
+    ({ release, files, bytes, chunks, url }) =>
+      `release ${release}: ${files} files, ${sizeText(bytes)} in ${chunks} chunks, also at ${url}`,
   );
   await mkdir(mountpoint);
   const mounted = await report.stage(

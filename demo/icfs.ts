@@ -14,6 +14,8 @@ export interface Published {
   files: number;
   bytes: number;
   chunks: number;
+  /** Where its files are for whoever speaks HTTP. */
+  url: string;
 }
 
 /** What a mount writes to its --stats-file when it ends. */

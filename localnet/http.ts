@@ -1,5 +1,6 @@
 /**
- * The IC's HTTP interface (interface specification, "HTTPS interface"): CBOR in, CBOR out.
+ * The IC's HTTP interface (interface specification, "HTTPS interface"): CBOR in, CBOR out. Requests for anything else go through the
+ * gateway to a canister.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
@@ -7,6 +8,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@icp-sdk/core/principal";
 import type { RangesShown } from "./certification.ts";
+import { targetOf } from "./gateway/canister-address.ts";
+import { Gateway } from "./gateway/gateway.ts";
+import { callRejected, GatewayError } from "./gateway/gateway-error.ts";
+import type { Call } from "./gateway/http-canister.ts";
 import { HttpError, hashOfMap, type Request, readRequest } from "./ingress.ts";
 import type { Network } from "./network.ts";
 import { RejectError, type Response } from "./response.ts";
@@ -22,6 +27,8 @@ const MAX_DROPPED_BYTES = 64 * 1024 * 1024;
 /** How long a synchronous call waits for its answer before the client is told to ask again. */
 const SYNC_CALL_MS = 10_000;
 
+/** What the IC has, or had, or will have, on any host. */
+const API = /^\/api\/v\d+\//;
 const ROUTE = /^\/api\/v([234])\/(canister|subnet)\/([a-z0-9-]+)\/(query|call|read_state)$/;
 /** Which endpoints the network has: those that the IC has deprecated, those in their place, or both, as the IC itself. */
 export type Api = "old" | "new" | "both";
@@ -41,8 +48,9 @@ interface Answer {
 
 /** Makes the request handler of an HTTP server. */
 export function httpHandler(network: Network, weather: Weather, api: Api) {
+  const gateway = gatewayTo(network, weather);
   return (request: IncomingMessage, response: ServerResponse): void => {
-    serve(network, weather, api, request, response).catch((error: unknown) => {
+    serve(network, weather, api, gateway, request, response).catch((error: unknown) => {
       // The client is gone, or the network is closing; anything else is a bug that must not pass silently.
       if (!response.destroyed && (error as Error).name !== "AbortError")
         network.log(`http: ${(error as Error).stack}`);
@@ -55,16 +63,25 @@ async function serve(
   network: Network,
   weather: Weather,
   api: Api,
+  gateway: Gateway,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   await weather.oneWay();
   let answer: Answer;
   try {
-    answer = await route(network, weather, api, request);
+    const { canister, url } = targetOf(request);
+    if (canister !== undefined && !API.test(url)) {
+      const body = () => readBody(request, weather, MAX_INGRESS_BYTES);
+      return await gateway.serve(canister, url, body, request, response);
+    }
+    answer = await route(network, weather, api, request, url);
   } catch (error) {
-    if (!(error instanceof HttpError)) throw error;
-    answer = { status: error.status, body: error.message };
+    if (error instanceof GatewayError) {
+      if (error.status >= 500) network.log(`gateway: ${request.method} ${request.url}: ${error.message}`);
+      answer = { status: error.status, body: error.page };
+    } else if (error instanceof HttpError) answer = { status: error.status, body: error.message };
+    else throw error;
   }
   await weather.oneWay();
   const isText = typeof answer.body === "string";
@@ -82,13 +99,28 @@ async function serve(
   }
 }
 
+/** Calls of the gateway's clients are nobody's in particular. */
+function gatewayTo(network: Network, weather: Weather): Gateway {
+  const call: Call = async (kind, canister_id, method_name, arg) => {
+    const request = { canister_id, method_name, arg, sender: Principal.anonymous().toUint8Array() };
+    // The library that verifies knows no other form of certificates yet.
+    const response = await (kind === "query" ? network.query(request, "flat") : network.update(request));
+    if ("reply" in response) return response.reply;
+    throw callRejected(response.reject);
+  };
+  const { rootKey } = network;
+  const log = (line: string) => network.log(line);
+  return new Gateway({ call, rootKey, now: () => network.now(), log }, weather);
+}
+
 async function route(
   network: Network,
   weather: Weather,
   api: Api,
   request: IncomingMessage,
+  url: string,
 ): Promise<Answer> {
-  const path = new URL(request.url ?? "/", "http://localhost").pathname;
+  const path = url.split("?", 1)[0]!;
   if (path === "/api/v2/status") {
     if (request.method !== "GET") throw new HttpError(405, "Method not allowed");
     const status = {
@@ -103,7 +135,10 @@ async function route(
   const versions = VERSIONS[`${where}/${endpoint}`];
   const has = (which: "old" | "new") => version !== undefined && versions?.[which].includes(version) === true;
   if (!(api !== "new" && has("old")) && !(api !== "old" && has("new"))) {
-    throw new HttpError(404, `There is no ${path} here`);
+    const canisters = API.test(path)
+      ? ""
+      : ". A canister's own pages are at http://ID.localhost of this port";
+    throw new HttpError(404, `There is no ${path} here${canisters}`);
   }
   if (request.method !== "POST") throw new HttpError(405, "Method not allowed");
   const effective = principal(id!);

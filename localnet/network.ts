@@ -18,6 +18,8 @@ import type { StateDirectory } from "./state-directory.ts";
 import { CANISTER, CERTIFIED_DATA, canistersTree } from "./state-tree.ts";
 
 type CallRequest = Extract<Request, { canister_id: Uint8Array }>;
+/** What a call is, whoever has sent it and however. */
+type Call = Pick<CallRequest, "canister_id" | "method_name" | "arg" | "sender">;
 
 /**
  * Where counted canister ids start: far from the low numbers of the IC's well-known canisters, and where other local
@@ -177,7 +179,7 @@ export class Network implements CanisterHost, ManagementHost {
   }
 
   /** Executes a query from outside. @param ranges of the certificate that the canister gets over its certified data */
-  async query(request: CallRequest, ranges: RangesShown): Promise<Response> {
+  async query(request: Call, ranges: RangesShown): Promise<Response> {
     try {
       const callee = this.canister(request.canister_id);
       return await callee.query(request.method_name, request.arg, request.sender, ranges);
@@ -201,6 +203,17 @@ export class Network implements CanisterHost, ManagementHost {
     return submitted;
   }
 
+  /** An update call from a gateway, which waits for its answer. */
+  async update(request: Call): Promise<Response> {
+    // About as long as its envelope would be.
+    const size = request.method_name.length + request.arg.length;
+    try {
+      return await (await this.#accept(request, size))();
+    } catch (error) {
+      return { reject: rejectOf(error) };
+    }
+  }
+
   startRuntime(): CanisterRuntime {
     if (this.#closing) throw new RejectError(REJECT_CODE.sysFatal, "IC0000", "The local network is closing.");
     for (const runtime of this.#runtimes) if (runtime.ended) this.#runtimes.delete(runtime);
@@ -218,22 +231,34 @@ export class Network implements CanisterHost, ManagementHost {
   }
 
   async #take(request: CallRequest): Promise<CallRecord> {
+    const execute = await this.#accept(request, request.size);
+    const answer = execute().catch((error: unknown) => ({ reject: rejectOf(error) }));
+    return this.history.add(request.id, request.sender, answer);
+  }
+
+  /**
+   * Asks whether an update call is taken. If so, it is paid for.
+   *
+   * @param size bytes of its envelope
+   * @returns runs it, when consensus has been reached
+   * @throws RejectError when it is not taken
+   */
+  async #accept(request: Call, size: number): Promise<() => Promise<Response>> {
     const { canister_id, method_name: method, arg: argument, sender: caller } = request;
-    const cost = ingressCost(request.size);
-    let execute: () => Promise<Response>;
+    const cost = ingressCost(size);
     if (Buffer.compare(canister_id, MANAGEMENT_CANISTER) === 0) {
       const call = { method, argument, caller, fromCanister: false, cycles: 0n };
       this.#management.inspect(call, cost);
-      execute = async () => ({ reply: await this.#management.execute(call) });
-    } else {
-      const canister = this.canister(canister_id);
-      await canister.inspect(method, argument, caller, cost);
-      execute = async () => (await this.canister(canister_id).update(method, argument, caller, 0n)).response;
+      return async () => {
+        await this.#consensus();
+        return { reply: await this.#management.execute(call) };
+      };
     }
-    const answer = this.#consensus()
-      .then(execute)
-      .catch((error: unknown) => ({ reject: rejectOf(error) }));
-    return this.history.add(request.id, caller, answer);
+    await this.canister(canister_id).inspect(method, argument, caller, cost);
+    return async () => {
+      await this.#consensus();
+      return (await this.canister(canister_id).update(method, argument, caller, 0n)).response;
+    };
   }
 
   #freeId(): Uint8Array {

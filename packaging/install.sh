@@ -27,6 +27,11 @@ declare -A files=(
   ["$prefix/share/doc/icfs/OPERATIONS.md"]=docs/OPERATIONS.md
   ["$prefix/share/doc/icfs/COSTS.md"]=docs/COSTS.md
   ["$prefix/share/doc/icfs/TROUBLESHOOTING.md"]=docs/TROUBLESHOOTING.md
+  ["$prefix/share/doc/icfs/HTTP.md"]=docs/HTTP.md
+  ["$prefix/share/doc/icfs/examples/boot.ipxe"]=examples/boot.ipxe
+  ["$prefix/share/doc/icfs/examples/boot-image.sh"]=examples/boot-image.sh
+  ["$prefix/share/doc/icfs/examples/dnsmasq.conf"]=examples/dnsmasq.conf
+  ["$prefix/share/doc/icfs/examples/nginx.conf"]=examples/nginx.conf
   ["$prefix/lib/systemd/system/icfs@.service"]=packaging/systemd/icfs@.service
 )
 
@@ -48,6 +53,8 @@ prune() {
   find "$1" -depth -type d -empty -delete
   rm -rf "$1"/fuse-shared-library-{darwin,linux-arm} "$1"/fuse-shared-library-linux/{libfuse,example}
   rm -rf "$1"/{nanoresource,bintrees}/test "$1"/bintrees/examples
+  # The same for browsers, and for whoever develops it.
+  rm -rf "$1"/@dfinity/response-verification/dist/{debug,web}
 }
 
 install_program() {

@@ -31,6 +31,7 @@ test_packages=(
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
   libvirt-daemon libvirt-clients iptables     # libvirtd (without what would start it here), and what its networks need
   ovmf                                        # a machine with UEFI
+  systemd-boot-efi binutils                   # what examples/boot-image.sh makes an image for it with
   attr rsync squashfs-tools                   # readers of extended attributes, and what copies them
   monitoring-plugins-basic                    # a reader of what df reads
   python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
@@ -40,7 +41,10 @@ test_packages=(
 )
 # Installed, these would serve on ports of this machine at once, and walk its disks every night.
 unpacked_packages=(tftpd-hpa nginx plocate)
-bench_packages=(rclone httpdirfs bindfs curl)
+bench_packages=(
+  rclone httpdirfs bindfs curl
+  libpcre2-8-0 "libssl3t64|libssl3" zlib1g    # nginx, which is only unpacked
+)
 
 fail() {
   echo "setup: $*" >&2
@@ -151,7 +155,10 @@ case "${1-}" in
     install_packages "${modules_packages[@]}" "${demo_packages[@]}" "${test_packages[@]}"
     for package in "${unpacked_packages[@]}"; do unpack_package "$package"; done
     ;;
-  bench) install_packages "${modules_packages[@]}" "${demo_packages[@]}" "${bench_packages[@]}" ;;
+  bench)
+    install_packages "${modules_packages[@]}" "${demo_packages[@]}" "${bench_packages[@]}"
+    unpack_package nginx
+    ;;
   *) fail "usage: scripts/setup.sh modules|demo|test|bench" ;;
 esac
 install_modules

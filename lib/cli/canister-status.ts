@@ -1,5 +1,6 @@
 /** icfs status CANISTER: what a canister holds, and what it still has to free. It says so of itself; a node signs it. */
 import { FormatError } from "../errors.ts";
+import { gatewayUrl } from "../ic/gateway-url.ts";
 import type { CanisterStatus } from "../icfs-canister.ts";
 import { jsonLine } from "../log.ts";
 import { limitText, sizeText } from "../units.ts";
@@ -9,6 +10,10 @@ import type { NetworkOptions } from "./options.ts";
 /** What --json prints. */
 interface Result {
   readonly canister: string;
+  /** Where its files are for whoever speaks HTTP; null when it serves none to anybody. */
+  readonly url: string | null;
+  /** The release that is there; 0 when there is none (yet), which is also when there is no URL. */
+  readonly webRelease: number;
   /** The newest release's number; 0 before the first. */
   readonly release: number;
   readonly held: number;
@@ -30,14 +35,19 @@ export async function printCanisterStatus(
 ): Promise<void> {
   const { address, canister, explained } = await reader(canisterId, options);
   const status = await explained(canister.status(), { what: "tell its status", by: "reader" });
-  const result = resultOf(address.canister.toText(), status);
-  console.log(options.json ? jsonLine(result) : describe(result));
+  const canisterText = address.canister.toText();
+  const result = resultOf(canisterText, gatewayUrl(address.network, canisterText, ""), status);
+  console.log(options.json ? jsonLine(result) : describe(result, webText(result, status)));
 }
 
-function resultOf(canister: string, status: CanisterStatus): Result {
+function resultOf(canister: string, url: string, status: CanisterStatus): Result {
   const [backlog] = status.backlog;
+  const [http] = status.http;
+  const serves = http?.on === true && !status.is_private;
   return {
     canister,
+    url: serves ? url : null,
+    webRelease: serves ? exact(http.release) : 0,
     release: exact(status.newest),
     held: status.held.length,
     kept: status.kept.length,
@@ -58,7 +68,18 @@ function exact(count: bigint): number {
   return Number(count);
 }
 
-function describe(result: Result): string {
+/** Where it serves what, or why it does not. */
+function webText({ canister, url, webRelease, release }: Result, status: CanisterStatus): string {
+  const [http] = status.http;
+  if (http === undefined) return `not by a canister of this version: upgrade it, icfs deploy ${canister}`;
+  if (status.is_private) return "no: it is private";
+  if (!http.on) return `no: an owner has switched it off (icfs configure ${canister} --http)`;
+  if (webRelease === release) return `${url}`;
+  return `${url}, with ${webRelease === 0 ? "nothing" : `release ${webRelease}`} until this one's pages are ready`;
+}
+
+/** @param web in words */
+function describe(result: Result, web: string): string {
   const { canister, release, held, kept, chunks, bytes, quota, unpublishedChunks, backlog, cycles } = result;
   const waits = {
     null: "not told by a canister of this version",
@@ -66,6 +87,7 @@ function describe(result: Result): string {
   }[String(backlog)];
   return [
     canister,
+    `  on the web   ${web}`,
     `  release      ${release === 0 ? "none yet" : release}; ${held} held, ${kept} of them kept`,
     `  chunks       ${chunks}, ${sizeText(bytes)} of ${limitText(quota)}`,
     `  unpublished  ${unpublishedChunks} chunks`,

@@ -43,14 +43,16 @@ function environmentVariable(option: Option): string {
 /** The default of --identity for commands that sign. */
 export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 
+/** --network, for commands that only have to know its name. */
+export function networkOption(): Option {
+  const described = "the network the canister is on; HOST:PORT is a URL, too";
+  return option("--network <ic|local|URL>", described).default("ic");
+}
+
 /** Adds --network, --root-key and --identity. */
 export function withNetwork(command: Command, identity: string): Command {
   return command
-    .addOption(
-      option("--network <ic|local|URL>", "the network the canister is on; HOST:PORT is a URL, too").default(
-        "ic",
-      ),
-    )
+    .addOption(networkOption())
     .addOption(
       option(
         "--root-key <HEX|FILE>",

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
 import { queries } from "../ic/canister-calls.ts";
+import { gatewayUrl } from "../ic/gateway-url.ts";
 import { defaultIdentity } from "../ic/identity.ts";
 import { jsonLine } from "../log.ts";
 import { exitProcess } from "../process/exit.ts";
@@ -75,7 +76,7 @@ export function publishCommand(): Command {
     .addOption(
       flag(
         "--json",
-        "print one object: release, header, files, bytes, chunks, privateFiles, chunksUploaded, bytesUploaded; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences, copiedLinks, privateFiles. For an icboot canister: source, files, bytes, stale, loops, privateFiles, filesUploaded, bytesUploaded; with --dry-run: source, files, bytes, stale, loops, privateFiles, filesToUpload, bytesToUpload, differences, copiedLinks",
+        "print one object: release, header, files, bytes, chunks, privateFiles, chunksUploaded, bytesUploaded, url; with --dry-run: newest, files, bytes, chunks, chunksToUpload, bytesToUpload, differences, copiedLinks, privateFiles. For an icboot canister: source, files, bytes, stale, loops, privateFiles, filesUploaded, bytesUploaded; with --dry-run: source, files, bytes, stale, loops, privateFiles, filesToUpload, bytesToUpload, differences, copiedLinks",
       ),
     );
   withDirectory(command);
@@ -144,7 +145,8 @@ async function publishRelease(
     confirm: async () => !isAttended() || (await confirm("Publish it?")),
   });
   const { changed: _, ...result } = publication;
-  console.log(json ? jsonLine(result) : describePublication(publication));
+  const url = gatewayUrl(address.network, canister.toText(), "");
+  console.log(json ? jsonLine({ ...result, url }) : `${describePublication(publication)}\n${url}`);
   // Chunks' answers that nobody waits for any more, and that need never come, would keep the process.
   exitProcess(0);
 }

@@ -7,7 +7,7 @@ const OUTPUT = [
   /^ +\d+\.\d s {2}tree /m,
   /s {2}local network +http:\/\/127\.0\.0\.1:\d+$/m,
   /s {2}deploy +canister oeagv-5qaaa-aaaah-aar4q-cai$/m,
-  /s {2}publish +release 1: \d+ files, \d+\.\d MB in \d+ chunks$/m,
+  /s {2}publish +release 1: \d+ files, \d+\.\d MB in \d+ chunks, also at http:\/\/[a-z0-9-]+\.localhost:\d+\/$/m,
   /s {2}mount +\/.+\/mnt$/m,
   /s {2}dnsmasq +DHCP and TFTP in the network namespace icfs-demo-\d+$/m,
   /s {2}iPXE +iPXE \d/m,

@@ -100,6 +100,13 @@ t.test("settings", async (t) => {
   await t.test("status of the canister", async (t) => {
     const asked = JSON.parse(await c.owner("status", id, "--json"));
     t.match(asked, { canister: id, release: 1, held: 1, kept: 0, quota: 1000, backlog: 0 });
+    const web = async () => /^ {2}on the web {3}(.*)$/m.exec(await c.owner("status", id))?.[1];
+    t.match(asked, { url: null, webRelease: 0 }, "an owner has switched it off");
+    t.match(await web(), /^no: an owner has switched it off/);
+    await c.owner("configure", id, "--http");
+    const url = `http://${id}.localhost:${new URL(c.url).port}/`;
+    t.equal((await web())?.split(",")[0], url);
+    t.match(JSON.parse(await c.owner("status", id, "--json")), { url });
     t.match(await c.icfs(["status", id]), { code: 0, stdout: /^ {2}to be freed {2}nothing$/m });
   });
 

@@ -29,7 +29,7 @@ async function published(canister: TestCanister, tree: string) {
     "--json",
   ]);
   if (code !== 0) throw new Error(stderr);
-  return JSON.parse(stdout) as Record<string, number> & { header: string };
+  return JSON.parse(stdout) as Record<string, number> & { header: string; url: string };
 }
 
 t.test("one release after the other", async (t) => {
@@ -43,9 +43,20 @@ t.test("one release after the other", async (t) => {
   const first = await published(c, tree);
   t.same(
     Object.keys(first),
-    ["release", "header", "files", "bytes", "chunks", "privateFiles", "chunksUploaded", "bytesUploaded"],
+    [
+      "release",
+      "header",
+      "files",
+      "bytes",
+      "chunks",
+      "privateFiles",
+      "chunksUploaded",
+      "bytesUploaded",
+      "url",
+    ],
     "exactly these",
   );
+  t.equal(first.url, `http://${id}.localhost:${new URL(c.url).port}/`);
   t.match(first, { release: 1, header: /^[0-9a-f]{64}$/, files: 42, bytes });
   t.equal(first.chunksUploaded, first.chunks);
   t.ok(first.bytesUploaded! > bytes, "with the manifest");
@@ -87,7 +98,7 @@ t.test("one release after the other", async (t) => {
     const { stdout } = await c.icfs(["publish", tree, id, "--note", "smaller"]);
     t.match(
       stdout,
-      /^published release 4 \([0-9a-f]{64}\): 3 files, 6\.3 MB; uploaded 1 chunks, 0\.\d kB\n$/,
+      /^published release 4 \([0-9a-f]{64}\): 3 files, 6\.3 MB; uploaded 1 chunks, 0\.\d kB\nhttp:\/\/\S+\n$/,
     );
     t.equal((await c.source().head())?.header.note, "smaller");
   });
@@ -236,5 +247,5 @@ t.test("without one there are plain lines", async (t) => {
   const tree = await treeOf(c, "tree", { file: bytesOf(1, 100_000) });
   const { stdout, stderr } = await c.icfs(["publish", tree, c.canister.toText()]);
   t.match(stderr, /^hashing: 100\.0 kB\nuploading: 100\.\d kB\n$/);
-  t.match(stdout, /^published release 1 [^\n]*\n$/);
+  t.match(stdout, /^published release 1 [^\n]*\nhttp:\/\/[a-z0-9-]+\.localhost:\d+\/\n$/);
 });

@@ -73,6 +73,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     "status",
     "trust",
     "umount",
+    "url",
     "verify",
   ]);
   const expected: Record<string, RegExp[]> = {

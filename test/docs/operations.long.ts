@@ -114,6 +114,21 @@ step("Serve it with tftpd-hpa", async (t) => {
   t.equal((await host.sh(`diff -r --no-dereference ${DEBIAN_TREE} /srv/tftp`)).code, 0);
 });
 
+step("Boot from the canister's own URL", async (t) => {
+  const said = await done(t, await documented("HTTP.md", "Boot from the canister's own URL"));
+  const [newest, file, pinned, ...content] = said.trim().split("\n");
+  t.match(newest, new RegExp(`^http://${CANISTER}\\.localhost:\\d+/$`));
+  t.strictSame([file, pinned], [`${newest}pxelinux.cfg/default`, `${newest}.icfs/at/1/pxelinux.cfg/default`]);
+  const published = await readFile(join(host.root, DEBIAN_TREE, "pxelinux.cfg/default"), "utf8");
+  t.equal(content.join("\n"), published.trim(), "what was published");
+});
+
+step("Machines with UEFI HTTP Boot", async (t) => {
+  await done(t, `cp -rL ${DEBIAN_TREE} tree`);
+  await done(t, await documented("HTTP.md", "Machines with UEFI HTTP Boot"));
+  t.match(await done(t, "objdump --section-headers tree/boot.efi"), /\.cmdline .*\.initrd .*\.linux /s);
+});
+
 step("New releases", async (t) => {
   await done(t, `mkdir DIRECTORY && cp -L ${DEBIAN_TREE}/pxelinux.0 DIRECTORY/`);
   const said = await done(t, await documented("OPERATIONS.md", "New releases"));

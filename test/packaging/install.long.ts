@@ -36,9 +36,13 @@ t.test("install", async (t) => {
       UNIT,
       "opt/boot/share/bash-completion/completions/icfs",
       "opt/boot/share/doc/icfs/COSTS.md",
+      "opt/boot/share/doc/icfs/HTTP.md",
       "opt/boot/share/doc/icfs/OPERATIONS.md",
       "opt/boot/share/doc/icfs/README.md",
       "opt/boot/share/doc/icfs/TROUBLESHOOTING.md",
+      ...["boot-image.sh", "boot.ipxe", "dnsmasq.conf", "nginx.conf"].map(
+        (name) => `opt/boot/share/doc/icfs/examples/${name}`,
+      ),
       "opt/boot/share/fish/vendor_completions.d/icfs.fish",
       "opt/boot/share/man/man1/icfs.1",
       "opt/boot/share/man/man8/mount.fuse.icfs.8",

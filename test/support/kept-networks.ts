@@ -92,7 +92,10 @@ async function keptNetwork(wasm: Uint8Array, args: Uint8Array): Promise<string> 
 
 /** Of all that decides what the network's state is: it is made anew when the canister or the local network has changed. */
 async function hashOf(wasm: Uint8Array, args: Uint8Array): Promise<string> {
-  const sources = (await readdir(LOCALNET)).sort().map((name) => join(LOCALNET, name));
+  const sources = (await readdir(LOCALNET))
+    .filter((name) => name.endsWith(".ts"))
+    .sort()
+    .map((name) => join(LOCALNET, name));
   const hash = createHash("sha256").update(wasm).update(args);
   for (const file of [...sources, ...MAKERS]) hash.update(await readFile(file));
   return hash.digest("hex").slice(0, 16);

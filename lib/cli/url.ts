@@ -1,0 +1,38 @@
+/** icfs url: where a canister's files are for whoever speaks HTTP. */
+import { Command } from "commander";
+import { UsageError } from "../errors.ts";
+import { gatewayUrl } from "../ic/gateway-url.ts";
+import { resolveNetwork } from "../ic/network.ts";
+import { jsonLine } from "../log.ts";
+import { parseRelease } from "./addresses.ts";
+import { flag, type NetworkOptions, networkOption } from "./options.ts";
+
+type UrlOptions = Pick<NetworkOptions, "network"> & { readonly json?: boolean };
+
+export function urlCommand(): Command {
+  return new Command("url")
+    .description(
+      "print the URL at which a canister, or a file of its newest release, is served over HTTP; nothing is asked of the network",
+    )
+    .argument(
+      "<canister[/path]>",
+      "canister id, and the path of a file; with @NUMBER the release of that number: oeagv-5qaaa-aaaah-aar4q-cai@3/linux",
+    )
+    .addOption(networkOption())
+    .addOption(flag("--json", "print one object: canister, url"))
+    .action(url);
+}
+
+function url(argument: string, { network, json }: UrlOptions): void {
+  const slash = argument.indexOf("/");
+  const name = slash < 0 ? argument : argument.slice(0, slash);
+  const path = slash < 0 ? "" : argument.slice(slash);
+  const { canister, release } = parseRelease(name);
+  if (/(^|\/)\.\.?(\/|$)/.test(path))
+    throw new UsageError(
+      `"${path}": a URL cannot have . or .. as a name: give the path from the root of the tree`,
+    );
+  const below = release === undefined ? path : `/.icfs/at/${release}${path === "" ? "/" : path}`;
+  const found = gatewayUrl(resolveNetwork(network), canister.toText(), below);
+  console.log(json ? jsonLine({ canister: canister.toText(), url: found }) : found);
+}

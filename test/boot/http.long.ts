@@ -1,0 +1,73 @@
+/**
+ * Machines boot from a canister's URL, without a mount: iPXE fetches a script, a kernel and an initrd through nginx, which keeps them.
+ * The initrd is a small one, which says that it has started; http.boot.ts has the Debian installer.
+ */
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import t, { type Test } from "tap";
+import { reach } from "../../demo/boot.ts";
+import { deploy, publish, startLocalnet } from "../../demo/icfs.ts";
+import { BOOT_FAILURE, STAGES, startMachine } from "../../demo/machine.ts";
+import { HOST_ADDRESS, makeNamespace } from "../../demo/namespace.ts";
+import { debianTree } from "../../demo/tree.ts";
+import { makeWorkspace } from "../../demo/workspace.ts";
+import { stackOf } from "../support/stack.ts";
+import { CANISTER, example, startHttpSite } from "./http-site.ts";
+import { markerInitrd } from "./marker-initrd.ts";
+import { reporting } from "./stages.ts";
+
+/** Of the tree, in the order in which the machine asks for them. */
+const KERNEL = "debian-installer/amd64/linux";
+const INITRD = "debian-installer/amd64/initrd.gz";
+const IMAGE = randomBytes(2_500_000);
+const MARKER = "started from a canister's URL";
+const [IPXE, , LINUX] = STAGES;
+const INITRD_STAGE = { name: "initrd", pattern: new RegExp(`(${MARKER})`), seconds: 300 };
+
+t.test("iPXE, twice; the second time without the canister", { timeout: 900_000 }, async (t) => {
+  const stack = stackOf(t);
+  const { directory, env } = stack.use(await makeWorkspace("icfs-test"));
+  const tree = join(directory, "tree");
+  await mkdir(join(tree, "debian-installer/amd64"), { recursive: true });
+  await copyFile(join(debianTree().directory, KERNEL), join(tree, KERNEL));
+  await writeFile(join(tree, INITRD), markerInitrd(MARKER, 2_500_000));
+  await copyFile(example("boot.ipxe"), join(tree, "boot.ipxe"));
+  await writeFile(join(tree, "boot.efi"), IMAGE);
+  const { localnet, url } = await startLocalnet({ env });
+  stack.use(localnet);
+  await deploy(CANISTER, url, { env });
+  await publish(tree, CANISTER, url, { env });
+  const namespace = stack.use(await makeNamespace(`icfs-http-${process.pid}`));
+  const site = stack.use(await startHttpSite({ namespace, url, directory: join(directory, "site"), env }));
+
+  const boot = async (t: Test) => {
+    await using machine = startMachine(namespace, { env });
+    await reach([IPXE!, LINUX!, INITRD_STAGE], machine, reporting(t), { refuse: BOOT_FAILURE });
+  };
+  await t.test("from the canister", boot);
+  const asked = site.asked.map((request) => request.split(" ")[0]!);
+  t.same(
+    [...new Set(asked)],
+    ["/.icfs/boot.ipxe", ...["boot.ipxe", KERNEL, INITRD].map((name) => `/.icfs/at/1/${name}`)],
+    "the release by its number, from the script on",
+  );
+  t.equal(new Set(site.asked).size, site.asked.length, "nothing twice");
+
+  /** What a machine's firmware gets, which follows no redirect. */
+  const image = async (t: Test) => {
+    const command = namespace.inside("curl", ["--silent", "--fail", `http://${HOST_ADDRESS}/boot.efi`]);
+    const { stdout } = await promisify(execFile)(...command, {
+      encoding: "buffer",
+      maxBuffer: 2 * IMAGE.length,
+    });
+    t.ok(stdout.equals(IMAGE), `${stdout.length} bytes`);
+  };
+  await t.test("firmware's image, of several pieces", image);
+  await site.cutOff();
+  await localnet.stop();
+  await t.test("from nginx, which has it all", boot);
+  await t.test("the firmware's image, likewise", image);
+});
