@@ -89,7 +89,7 @@ module {
 
   func counted(number : Nat64, what : Text) : Text = Listing.grouped(Nat64.toNat(number)) # " " # what # (if (number == 1) "" else "s");
 
-  func command(html : Text) : Text = "<pre tabindex=\"0\"><code>" # html # "</code></pre>\n";
+  func command(html : Text) : Text = "<pre><code>" # html # "</code></pre>\n";
 
   /// How to use it. NGINX is as in docs/HTTP.md: a page that is certified cannot know by which name it was asked for.
   func use(id : Text, { script; image } : Bootable) : Text {

@@ -18,7 +18,7 @@ a { color: var(--link); text-underline-offset: .2em; text-decoration-thickness: 
 a:hover { text-decoration-color: currentColor }
 code, pre { font: .875em/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace }
 h1 code { font-size: .95em }
-pre { margin: .5rem 0 1rem; padding: .9rem 1.1rem; overflow-x: auto; background: var(--well); border-radius: .5rem }
+pre { margin: .5rem 0 1rem; padding: .9rem 1.1rem; white-space: pre-wrap; overflow-wrap: anywhere; background: var(--well); border-radius: .5rem }
 pre code { font-size: .875rem }
 dl { margin: 1.5rem 0 0 }
 dt { color: var(--quiet); font-size: .875rem }
@@ -30,7 +30,6 @@ th { text-align: left; font-weight: 400; font-size: .875rem; color: var(--quiet)
 th, td { padding: .5rem 1.5rem .5rem 0; border-bottom: 1px solid var(--line); vertical-align: baseline; white-space: nowrap }
 th:last-child, td:last-child { padding-right: 0 }
 td:first-child { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 11rem }
-.number { text-align: right; font-variant-numeric: tabular-nums }
 .files td:nth-child(2), .files th:nth-child(2) { text-align: right; font-variant-numeric: tabular-nums }
 td code { display: block; width: 9rem; overflow: hidden; text-overflow: ellipsis; color: var(--quiet); user-select: all }
 .releases td:first-child { min-width: 3rem }
@@ -42,6 +41,9 @@ footer { margin-top: 4.5rem; padding-top: 1.5rem; border-top: 1px solid var(--li
   main { padding: 2rem 1.15rem 3.5rem }
   h1 { font-size: 1.25rem }
   h2 { margin-top: 3rem }
+  th, td { padding-right: 1rem }
+  td:first-child { min-width: 8.5rem }
+  td code { width: 6rem }
 }
 ";
 };
