@@ -468,7 +468,13 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// served from this message on.
   func makePages() {
     giveUpPages();
-    if (isServed()) ignore goOnWithPages(publishBudget);
+    if (isServed()) {
+      // A rollback, or a tree that was published again.
+      let newest = newestNumber();
+      if (site.release > 0 and headerOf(site.release).manifest.sha256 == headerOf(newest).manifest.sha256) Site.share(site, newest);
+      ignore unpin();
+      ignore goOnWithPages(publishBudget);
+    };
     arrange();
   };
 
@@ -545,7 +551,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       spent += SiteBuild.run(tools, current, budget - spent);
       if (not SiteBuild.isDone(current)) return true;
       giveUpPages();
-      if (current.live) Site.show(site, current.number, current.root, current.listing) else Site.pin(site, current.number, current.root);
+      if (current.live) Site.show(site, current.number, { files = current.root; listings = current.listing; sendsOn = current.sendsOn }) else Site.pin(site, current.number, current.root);
       ignore unpin();
     };
   };
@@ -735,7 +741,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       region_bytes = store.end;
       backlog = ?Nat64.fromNat(trees.leaving + Retention.overdue(chunks, now()));
       settings;
-      http = ?{ on = servesHttp; release = site.release };
+      http = ?{ on = servesHttp; release = site.release; bytes = Nat64.fromNat(site.nodes.bytes) };
     };
   };
 };

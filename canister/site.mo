@@ -31,6 +31,8 @@ module {
     var root : Node;
     /// The pages of its directories.
     var listings : Node;
+    /// Whether what is at / names the release's number anywhere.
+    var sendsOn : Bool;
     /// The releases below /.icfs/at/.
     pins : Map.Map<Nat64, Node>;
     /// Of the answers whose hashes are in the tree.
@@ -45,6 +47,7 @@ module {
     var files = Nodes.none;
     var root = Nodes.none;
     var listings = Nodes.none;
+    var sendsOn = true;
     pins = Map.empty();
     var fingerprint = "";
     var isUnfinished = false;
@@ -73,15 +76,19 @@ module {
   public func clear(site : Site) {
     for (pin in Map.values(site.pins)) Nodes.drop(site.nodes, pin);
     Map.clear(site.pins);
-    show(site, 0, Nodes.none, Nodes.none);
+    show(site, 0, { files = Nodes.none; listings = Nodes.none; sendsOn = true });
   };
 
+  /// What a release has at /.
+  public type Live = { files : Node; listings : Node; sendsOn : Bool };
+
   /// Makes a release the one at /, with its entries and its directories' pages, whose references are taken over.
-  public func show(site : Site, release : Nat64, files : Node, listings : Node) {
+  public func show(site : Site, release : Nat64, { files; listings; sendsOn } : Live) {
     Nodes.drop(site.nodes, site.files);
     Nodes.drop(site.nodes, site.listings);
     site.files := files;
     site.listings := listings;
+    site.sendsOn := sendsOn;
     site.release := release;
   };
 
@@ -89,6 +96,19 @@ module {
   public func pin(site : Site, release : Nat64, files : Node) {
     unpin(site, release);
     Map.add(site.pins, Nat64.compare, release, files);
+  };
+
+  /// Lets a release whose tree is that of the one at / have its pages, as far as they do not say which release they are of.
+  public func share(site : Site, release : Nat64) {
+    switch (Map.get(site.pins, Nat64.compare, site.release)) {
+      case (?files) pin(site, release, Nodes.retain(site.nodes, files));
+      case null {};
+    };
+    if (not site.sendsOn) show(site, release, {
+      files = Nodes.retain(site.nodes, site.files);
+      listings = Nodes.retain(site.nodes, site.listings);
+      sendsOn = false;
+    });
   };
 
   public func unpin(site : Site, release : Nat64) {

@@ -80,6 +80,8 @@ module {
     var root : Node;
     /// The pages of all directories; none but for what is to stand at /.
     var listing : Node;
+    /// Whether a file's answer names the release's number.
+    var sendsOn : Bool;
     /// Bytes of pieces that were hashed, since they are no chunks.
     var hashed : Nat;
   };
@@ -117,6 +119,7 @@ module {
       frames = List.empty();
       var root = Nodes.none;
       var listing = Nodes.none;
+      var sendsOn = false;
       var hashed = 0;
     };
     List.add(job.frames, newFrame(nodes, Index.root, 0, 0, index.entries, old));
@@ -307,6 +310,7 @@ module {
     let sha256 = Index.sha256(index, number);
     let sizeFlag = if (count > maxPieces or Responses.pieceCount(size) > maxPieces) Responses.unserved else if (size <= Responses.pieceBytes) Responses.whole else if live Responses.elsewhere else Responses.pieces;
     let isFound = sizeFlag == Responses.whole or sizeFlag == Responses.pieces;
+    if (sizeFlag == Responses.elsewhere) job.sendsOn := true;
     let location = if (sizeFlag == Responses.elsewhere) pinned(job.number, Index.path(index, number, 0)) else "" : Blob;
     let extents : [Extents.Extent] = if isFound Array.tabulate<Extents.Extent>(count, func i = extentOf(index, first + i, first + count, size)) else [];
     let cost = entryCost + extents.size() * extentCost;

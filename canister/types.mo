@@ -60,6 +60,8 @@ module {
     on : Bool;
     /// The newest release whose pages are ready; 0 when none is.
     release : Nat64;
+    /// Bytes of stable memory that all pages take.
+    bytes : Nat64;
   };
 
   public type Settings = {

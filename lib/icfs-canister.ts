@@ -53,6 +53,8 @@ export interface CanisterHttp {
   readonly on: boolean;
   /** The newest release whose pages are ready; 0 when none is. */
   readonly release: bigint;
+  /** Bytes of stable memory that all pages take. */
+  readonly bytes: bigint;
 }
 
 export interface IcfsCanister {
@@ -117,7 +119,7 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
     region_bytes: IDL.Nat64,
     backlog: IDL.Opt(IDL.Nat64),
     settings,
-    http: IDL.Opt(IDL.Record({ on: IDL.Bool, release: IDL.Nat64 })),
+    http: IDL.Opt(IDL.Record({ on: IDL.Bool, release: IDL.Nat64, bytes: IDL.Nat64 })),
   });
   return IDL.Service({
     missing: IDL.Func([IDL.Vec(hash)], [IDL.Vec(IDL.Nat32)], ["query"]),
