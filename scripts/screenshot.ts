@@ -24,4 +24,4 @@ await using _ = localnet;
 await deploy(CANISTER, url, { env });
 await publish(tree, CANISTER, url, { env });
 const page = `http://${CANISTER}.localhost:${new URL(url).port}/.icfs/`;
-await screenshot(page, here("docs/page.png"), { width: 900, height: 2150 }, { env });
+await screenshot(page, here("docs/page.png"), { width: 900, height: 2420 }, { env });
