@@ -14,6 +14,7 @@ import Text "mo:core/Text";
 import ContentType "contenttype";
 import Extents "extents";
 import HashTree "hashtree";
+import Listing "listing";
 import Nodes "nodes";
 import Responses "responses";
 import Sha256 "sha256";
@@ -95,6 +96,9 @@ module {
         let isLive = segments[0] != (".icfs" : Blob);
         if (not isLast) return missing(served, request, way, ?terminators(served, isLive, entry));
         return answerFile(served, request, way, entry, fileOf(served, entry, isLive));
+      } else if (kind == Nodes.listing) {
+        if (not isLast) return missing(served, request, way, ?terminators(served, false, entry));
+        return answerListing(served, request, way, entry, segments);
       } else {
         let place = placeOf(served, entry);
         if (place.scope == #exactly and not isLast) return missing(served, request, way, ?terminators(served, true, entry));
@@ -123,7 +127,9 @@ module {
   /// What is below a file's or a place's name, without its answers.
   func terminators(served : Served, isLive : Bool, entry : Node) : Witness {
     let { nodes } = served.site;
-    if (Nodes.kind(nodes, entry) == Nodes.opaque) return Responses.placeWitness(served.kit, placeOf(served, entry), null);
+    let kind = Nodes.kind(nodes, entry);
+    if (kind == Nodes.opaque) return Responses.placeWitness(served.kit, placeOf(served, entry), null);
+    if (kind == Nodes.listing) return Responses.answerWitness(served.kit, Nodes.content(nodes, entry), null);
     Responses.fileWitness(served.kit, nodes, fileOf(served, entry, isLive), Nodes.flag(nodes, entry), Nodes.inside(nodes, entry), null);
   };
 
@@ -133,6 +139,7 @@ module {
     let kind = Nodes.kind(nodes, entry);
     if (kind == Nodes.folder) return Nodes.hash(nodes, Nodes.inside(nodes, entry));
     if (kind == Nodes.opaque) return Nodes.content(nodes, entry);
+    if (kind == Nodes.listing) return Responses.answerContent(served.kit, Nodes.content(nodes, entry));
     Responses.fileContent(served.kit, nodes, fileOf(served, entry, isLive), Nodes.flag(nodes, entry), Nodes.inside(nodes, entry));
   };
 
@@ -268,6 +275,18 @@ module {
       case (#uncertified) (if isRight uncertified(served, segments) else Responses.methodNotAllowed(), Responses.noExpression);
     };
     certified(served, response, expression, tree(served, way, ?end, null), names(way), terminator);
+  };
+
+  /// A page of a directory: /.icfs/files/, its path, and the page's name.
+  func answerListing(served : Served, request : Request, way : List.List<Step>, entry : Node, segments : [Blob]) : Response {
+    let { kit; site } = served;
+    let { nodes } = site;
+    let isRight = isRead request;
+    let hash = Nodes.content(nodes, entry);
+    let end = Responses.answerWitness(kit, hash, ?(if isRight hash else kit.notAllowed));
+    let path = Array.sliceToArray<Blob>(segments, 2, segments.size() - 1);
+    let response = if isRight Site.listing(site, path, Nat32.toNat(Nodes.inside(nodes, entry))) else Responses.methodNotAllowed();
+    certified(served, response, Responses.expression, tree(served, way, ?end, null), names(way), exactly);
   };
 
   func uncertified(served : Served, segments : [Blob]) : Responses.Response {

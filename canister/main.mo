@@ -131,6 +131,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let kit = Site.prepare(site);
   /// What the tree of all that is served names besides files.
   transient var places : Site.Places = List.empty();
+  /// How many releases had been let go of when all that is served was arranged.
+  transient var droppedShown : Nat64 = 0;
   /// Pages that are being made.
   transient var job : ?SiteBuild.Job = null;
   transient let tools : SiteBuild.Tools = { kit; nodes = site.nodes; store; scratch };
@@ -464,20 +466,29 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func arrange() {
     let mode : Site.Mode = if (roles.isPrivate) #off "This canister is private: it serves nothing over HTTP. Mount it, with an identity that may read it." else if (not servesHttp) #off "This canister's owner has it serve nothing over HTTP: mount it." else #on(shownPage());
     places := Site.arrange(site, kit, mode);
+    droppedShown := retention.dropped;
     certify();
   };
 
   func shownPage() : Page.Shown {
-    let number = site.release;
-    let { files; hasMore } = Site.firstFiles(site, Page.maxFiles);
-    let release : ?Page.Release = if (newestNumber() == 0) null else {
-      // Before the first pages are ready, what they will be of.
-      let shown = if (number == 0) newestNumber() else number;
-      let { published_at; publisher; note; totals } = headerOf(shown);
-      let hash = Responses.hex(History.hash(history, Nat64.toNat(shown)));
-      ?{ number = shown; hash; publishedAt = published_at; publisher; note; files = totals.files; bytes = totals.bytes };
+    let newest = newestNumber();
+    // Before the first pages are ready, what they will be of.
+    let number = if (site.release == 0) newest else site.release;
+    let hash = func(number : Nat64) : Text = Responses.hex(History.hash(history, Nat64.toNat(number)));
+    let release : ?Page.Release = if (number == 0) null else {
+      let { published_at; publisher; note; totals } = headerOf(number);
+      ?{ number; hash = hash number; publishedAt = published_at; publisher; note; files = totals.files; bytes = totals.bytes };
     };
-    { canister = Principal.fromActor(self); release; pinned = Iter.toArray(Map.keys(site.pins)); files; hasMore };
+    let held = Array.map<(Nat64, Retention.Held), Page.Held>(
+      Retention.newestHeld(retention, Page.heldShown),
+      func((number, { publishedAt })) = {
+        number;
+        publishedAt;
+        hash = hash number;
+        isServed = Map.containsKey(site.pins, Nat64.compare, number);
+      },
+    );
+    { canister = Principal.fromActor(self); release; newest; isReady = site.release > 0; held; heldInAll = Map.size(retention.held) };
   };
 
   /// Makes the pages of the newest release, as far as this message may, and lets the rest be made in others. When they are ready they are
@@ -520,16 +531,22 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     gone.size() > 0;
   };
 
+  /// Takes away what is no longer to be below /.icfs/at/, and tells whether the page says what is so no longer.
+  func isPageOld() : Bool {
+    let isLess = unpin();
+    isLess or retention.dropped != droppedShown;
+  };
+
   /// The next pages to make: those of the newest release at /.icfs/at/, then those at /, then of others that are to be pinned.
   func nextJob() : ?SiteBuild.Job {
     let newest = newestNumber();
     if (newest == 0) return null;
-    if (not Map.containsKey(site.pins, Nat64.compare, newest)) return ?SiteBuild.begin(tools, newest, false, index, Site.nearest(site, newest));
-    if (site.release != newest) return ?SiteBuild.begin(tools, newest, true, index, site.files);
+    if (not Map.containsKey(site.pins, Nat64.compare, newest)) return ?SiteBuild.begin(tools, newest, false, index, Site.nearest(site, newest), Nodes.none);
+    if (site.release != newest) return ?SiteBuild.begin(tools, newest, true, index, site.files, site.listings);
     for (number in wanted().vals()) {
       if (not Map.containsKey(site.pins, Nat64.compare, number)) {
         Index.build(olderIndex, treeOf(headerOf(number).manifest.chunks));
-        return ?SiteBuild.begin(tools, number, false, olderIndex, Site.nearest(site, number));
+        return ?SiteBuild.begin(tools, number, false, olderIndex, Site.nearest(site, number), Nodes.none);
       };
     };
     null;
@@ -561,7 +578,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       spent += SiteBuild.run(tools, current, budget - spent);
       if (not SiteBuild.isDone(current)) return true;
       giveUpPages();
-      if (current.live) Site.show(site, current.number, current.root, current.sendsOn) else Site.pin(site, current.number, current.root);
+      if (current.live) Site.show(site, current.number, { files = current.root; listings = current.listing; sendsOn = current.sendsOn }) else Site.pin(site, current.number, current.root);
       ignore unpin();
     };
   };
@@ -596,7 +613,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func tidy() : async* () {
     let more = Retention.count(trees, chunks, sliceChunks);
     let moreReleases = retire();
-    if (unpin()) arrange();
+    if (isPageOld()) arrange();
     if (moreReleases or more or trees.leaving > 0 or hasPagesToMake()) await* goOn();
   };
 
@@ -623,7 +640,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let moreReleases = retire();
     let moreChunks = Retention.sweep(retention, trees, chunks, sliceChunks);
     let moreLoose = Retention.expire(retention, chunks, now(), looseCursor, sliceChunks);
-    if (unpin()) arrange();
+    if (isPageOld()) arrange();
     let morePages = pagesSlice();
     if (moreReleases or moreChunks or moreLoose or morePages) await* goOn();
   };

@@ -36,6 +36,7 @@ module {
   //   fork:   the number of the bit in which its sides differ in place of a name's length; its sides
   //   mark:   name
   //   opaque: what it is; its content's hash (32), name
+  //   listing: its number; its answer's hash (32), name
   //   folder: its entries' node; name
   //   file:   its pieces' node, how many extents; SHA-256 (32), size (8), the location's length (4), name, location, extents
   public let fork : Nat8 = 0;
@@ -43,6 +44,7 @@ module {
   public let opaque : Nat8 = 2;
   public let folder : Nat8 = 3;
   public let file : Nat8 = 4;
+  public let listing : Nat8 = 5;
   let freed : Nat8 = 255;
 
   let headBytes : Nat = 48;
@@ -129,9 +131,16 @@ module {
   };
 
   /// A label with something of which only the hash is here; `what` says what it is.
-  public func newOpaque(nodes : Nodes, name : Blob, what : Nat32, content : Blob) : Node {
-    let node = make(nodes, headBytes + 32 + name.size(), opaque, 0, Nat16.fromNat(name.size()), what, 0, HashTree.labelled(nodes.region, name, content));
-    Region.storeBlob(nodes.region, at(node) + 48, content);
+  public func newOpaque(nodes : Nodes, name : Blob, what : Nat32, content : Blob) : Node = newHashed(nodes, opaque, name, what, content, content);
+
+  /// A page of a directory's entries. @param answer the hash of its answer
+  public func newListing(nodes : Nodes, name : Blob, number : Nat32, answer : Blob, content : Blob) : Node {
+    newHashed(nodes, listing, name, number, answer, content);
+  };
+
+  func newHashed(nodes : Nodes, kind : Nat8, name : Blob, what : Nat32, kept : Blob, content : Blob) : Node {
+    let node = make(nodes, headBytes + 32 + name.size(), kind, 0, Nat16.fromNat(name.size()), what, 0, HashTree.labelled(nodes.region, name, content));
+    Region.storeBlob(nodes.region, at(node) + 48, kept);
     if (name.size() > 0) Region.storeBlob(nodes.region, at(node) + 80, name);
     node;
   };
@@ -191,13 +200,13 @@ module {
 
   public func right({ region } : Nodes, node : Node) : Node = Region.loadNat32(region, at(node) + 12);
 
-  /// A folder's entries, a file's pieces, or what an opaque node is.
+  /// A folder's entries, a file's pieces, what an opaque node is, or a listing's number.
   public func inside({ region } : Nodes, node : Node) : Nat32 = Region.loadNat32(region, at(node) + 8);
 
   /// The hash of the tree that a node stands for.
   public func hash({ region } : Nodes, node : Node) : Blob = Region.loadBlob(region, at(node) + 16, 32);
 
-  /// An opaque node's content's hash.
+  /// An opaque node's content's hash, or a listing's answer's.
   public func content({ region } : Nodes, node : Node) : Blob = Region.loadBlob(region, at(node) + 48, 32);
 
   /// At a region's end not even nothing can be read.
@@ -207,7 +216,7 @@ module {
   public func name(nodes : Nodes, node : Node) : Blob {
     let { region } = nodes;
     let what = kind(nodes, node);
-    let skipped : Nat64 = if (what == file) 92 else if (what == opaque) 80 else 48;
+    let skipped : Nat64 = if (what == file) 92 else if (what == opaque or what == listing) 80 else 48;
     text(region, at(node) + skipped, nameBytes(nodes, node));
   };
 
@@ -278,7 +287,7 @@ module {
   func bytesOf(nodes : Nodes, node : Node, what : Nat8) : Nat {
     if (what == fork) return headBytes;
     let named = headBytes + nameBytes(nodes, node);
-    if (what == opaque) return named + 32;
+    if (what == opaque or what == listing) return named + 32;
     if (what == file) return named + fileBytes + locationBytes(nodes, node) + extentCount(nodes, node) * extentBytes;
     named;
   };

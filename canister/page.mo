@@ -2,11 +2,12 @@
 /// of what it says.
 import Nat "mo:core/Nat";
 import Nat64 "mo:core/Nat64";
-import Text "mo:core/Text";
+import Principal "mo:core/Principal";
+
+import Html "html";
+import Listing "listing";
 
 module {
-  public type File = { path : Text; size : Nat; sha256 : Blob };
-
   public type Release = {
     number : Nat64;
     /// The header's hash, in hexadecimal.
@@ -19,58 +20,100 @@ module {
     bytes : Nat64;
   };
 
+  public type Held = {
+    number : Nat64;
+    publishedAt : Nat64;
+    hash : Text;
+    /// Whether it is below /.icfs/at/.
+    isServed : Bool;
+  };
+
   public type Shown = {
     canister : Principal;
-    /// The newest release whose pages are ready; null before the first.
+    /// The newest release whose pages are ready, or that whose pages will be the first; null when nothing has been published.
     release : ?Release;
-    /// Numbers of releases that are below /.icfs/at/.
-    pinned : [Nat64];
-    /// The first files of the tree in the order of their names, and whether there are more.
-    files : [File];
-    hasMore : Bool;
+    newest : Nat64;
+    /// Whether any pages are ready.
+    isReady : Bool;
+    /// The newest of the releases that are held, the newest first, and how many there are.
+    held : [Held];
+    heldInAll : Nat;
   };
 
-  /// So many files are wanted in `Shown`.
-  public let maxFiles : Nat = 100;
+  /// So many releases are wanted in `Shown`.
+  public let heldShown : Nat = 20;
 
-  /// The page in HTML. @param hex writes a hash, @param url writes a path as the URL of the newest release's file
-  public func render({ canister; release; pinned; files; hasMore } : Shown, hex : Blob -> Text, url : Text -> Text) : Text {
-    let id = debug_show canister;
-    var html = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>icfs " # id # "</title></head><body>\n<h1>" # id # "</h1>\n";
-    switch release {
-      case null html #= "<p>Nothing has been published here yet.</p>\n";
-      case (?{ number; hash; publishedAt; publisher; note; files = count; bytes }) {
-        html #= "<p>Release " # Nat64.toText(number) # ", " # time(publishedAt) # ", by " # debug_show publisher # "</p>\n<p>" # escape(note) # "</p>\n<p><code>" # hash # "</code></p>\n<p>" # Nat64.toText(count) # " files, " # Nat64.toText(bytes) # " bytes</p>\n";
-      };
-    };
-    if (pinned.size() > 0) {
-      html #= "<p>Held:";
-      for (number in pinned.vals()) html #= " " # Nat64.toText(number);
-      html #= "</p>\n";
-    };
-    html #= "<table>\n";
-    for ({ path; size; sha256 } in files.vals()) {
-      html #= "<tr><td><a href=\"" # url(path) # "\">" # escape(path) # "</a></td><td>" # Nat.toText(size) # "</td><td><code>" # hex(sha256) # "</code></td></tr>\n";
-    };
-    html #= "</table>\n";
-    if hasMore html #= "<p>There are more.</p>\n";
-    html # "</body></html>\n";
+  /// What the tree has to boot from.
+  public type Bootable = {
+    /// boot.ipxe at its top.
+    script : Bool;
+    /// boot.efi at its top.
+    image : Bool;
   };
 
-  /// So that nothing in a text is taken for HTML, between tags or between quotes.
-  public func escape(text : Text) : Text {
-    var escaped = "";
-    for (char in text.chars()) {
-      escaped #= switch char {
-        case '&' "&amp;";
-        case '<' "&lt;";
-        case '>' "&gt;";
-        case '\"' "&quot;";
-        case '\'' "&#39;";
-        case other Text.fromChar(other);
+  /// The page in HTML. @param root the first page of the tree's root
+  public func render(shown : Shown, root : Listing.Page, bootable : Bootable) : Text {
+    let id = Principal.toText(shown.canister);
+    var html = "<p class=\"quiet\">icfs canister</p>\n<h1><code>" # id # "</code></h1>\n";
+    switch (shown.release) {
+      case null {
+        html #= "<p>Nothing has been published here yet. Whoever may publish does it so:</p>\n" # command("icfs publish DIRECTORY " # id);
+      };
+      case (?release) {
+        html #= "<p>A directory for machines to boot from, kept by a canister on the Internet Computer.</p>\n";
+        html #= about(shown, release) # use(id, bootable);
+        html #= "<h2>Files</h2>\n";
+        if (shown.isReady) {
+          html #= if (root.entries.size() == 0) "<p>This release has no files.</p>\n" else Listing.table("", root.entries);
+          switch (root.behind) {
+            case (?name) html #= "<p><a href=\"/.icfs/files/" # name # "\">More →</a></p>\n";
+            case null {};
+          };
+        } else html #= "<p>They are being made ready: come back in a minute.</p>\n";
+        html #= held(shown);
       };
     };
-    escaped;
+    html #= "<footer>A gateway of the Internet Computer has checked that the canister certified this page. Your browser checks the gateway, and no more. <code>icfs mount</code> and <code>icfs verify</code> trust neither, and check every byte themselves.</footer>\n";
+    Html.document("icfs canister " # id, html);
+  };
+
+  func about({ newest } : Shown, { number; hash; publishedAt; publisher; note; files; bytes } : Release) : Text {
+    var html = "<h2>Release " # Nat64.toText(number) # "</h2>\n";
+    if (number < newest) html #= "<p>Release " # Nat64.toText(newest) # " is published, and will be here when its pages are ready. Mounts have it already.</p>\n";
+    html #= "<dl>\n" # item("Published", time publishedAt);
+    if (note != "") html #= item("Note", Html.lines(note));
+    html # item("Content", counted(files, "file") # ", " # counted(bytes, "byte")) # item("Hash", "<code>" # hash # "</code>") # item("Publisher", "<code>" # Principal.toText(publisher) # "</code>") # "</dl>\n";
+  };
+
+  func item(name : Text, html : Text) : Text = "<dt>" # name # "<dd>" # html # "\n";
+
+  func counted(number : Nat64, what : Text) : Text = Listing.grouped(Nat64.toNat(number)) # " " # what # (if (number == 1) "" else "s");
+
+  func command(html : Text) : Text = "<pre><code>" # html # "</code></pre>\n";
+
+  /// How to use it. NGINX is as in docs/HTTP.md: a page that is certified cannot know by which name it was asked for.
+  func use(id : Text, { script; image } : Bootable) : Text {
+    let absent = func(name : Text) : Text = " This release has none: publish a tree with <code>" # name # "</code> at its top.";
+    "<h2>Use it</h2>\n" #
+    "<h3>Mount it</h3>\n<p>On the boot server. It follows new releases, and checks all that it serves.</p>\n" # command("icfs mount " # id # " /srv/tftp") #
+    "<h3>Check it</h3>\n<p>The release as a whole; or a directory, against it.</p>\n" # command("icfs verify " # id # "\nicfs verify " # id # " DIRECTORY") #
+    "<h3>Boot from it, with iPXE</h3>\n<p>Without a mount: NGINX is a web server at your site that leads here, and keeps what it has fetched. The script goes on with " #
+    (if script "<a href=\"/.icfs/boot.ipxe\">boot.ipxe</a> of this release." else "<code>boot.ipxe</code> of the release." # absent("boot.ipxe")) # "</p>\n" #
+    command("#!ipxe\ndhcp\nchain http://NGINX/.icfs/boot.ipxe") #
+    "<h3>Boot from it, with UEFI HTTP Boot</h3>\n<p>The firmware loads one program, which has all in it: kernel, initrd and command line." #
+    (if image "" else absent("boot.efi")) # "</p>\n" # command("http://NGINX/boot.efi");
+  };
+
+  func held({ held; heldInAll } : Shown) : Text {
+    var html = "<h2>Releases that are held</h2>\n<p>Any of them can be mounted or verified, as <code>ID@NUMBER</code>. Those with an address are served here, below it.</p>\n" #
+    "<div class=\"scroll\"><table class=\"releases\">\n<tr><th>Release<th>Published<th>Hash<th>Address\n";
+    for ({ number; publishedAt; hash; isServed } in held.vals()) {
+      let name = Nat64.toText(number);
+      html #= "<tr><td>" # name # "<td>" # time(publishedAt) # "<td><code>" # hash # "</code><td>" # (if isServed "/.icfs/at/" # name # "/" else "") # "\n";
+    };
+    html #= "</table></div>\n";
+    if (heldInAll > held.size()) html #= "<p class=\"quiet\">and " # Listing.grouped(heldInAll - held.size()) # " before these</p>\n";
+    html;
   };
 
   /// Such as 2026-11-29 12:34:56 UTC.

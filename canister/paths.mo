@@ -1,6 +1,7 @@
 /// The rules a path and a symlink must keep (docs/PROTOCOL.md, "Paths"). Readers check them again: lib/tree/rules.ts
 /// is this module's twin, and the tests run both over the same cases.
 import Blob "mo:core/Blob";
+import Iter "mo:core/Iter";
 import List "mo:core/pure/List";
 import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
@@ -16,6 +17,22 @@ module {
   public type Node = { #directory; #file; #symlink : Text };
 
   func bytes(text : Text) : Nat = Text.encodeUtf8(text).size();
+
+  /// The names that a path is made of; none of the root, whose path is empty. All in UTF-8.
+  public func names(path : Blob) : [Blob] {
+    if (path == "") return [];
+    let ?text = Text.decodeUtf8(path) else Runtime.unreachable();
+    List.toArray(List.map(components(text), Text.encodeUtf8));
+  };
+
+  /// The path of names.
+  public func joined(names : [Blob]) : Blob {
+    let texts = Iter.map<Blob, Text>(names.vals(), func name {
+      let ?text = Text.decodeUtf8(name) else Runtime.unreachable();
+      text;
+    });
+    Text.encodeUtf8(Text.join(texts, "/"));
+  };
 
   /// What is wrong with `path`, or null. One walk over its bytes: a manifest may have 100,000 paths, and 30 MB of them.
   public func problem(path : Text) : ?Text {

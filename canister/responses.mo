@@ -57,6 +57,8 @@ module {
     notAllowed : Blob;
     notSatisfiable : Blob;
     notServed : Blob;
+    /// Of the headers that all pages for people have.
+    pageHeaders : Blob;
   };
 
   // --- answers that are always the same ---
@@ -88,6 +90,27 @@ module {
     text(501, briefly, "This file's chunks do not lie at multiples of 1 MiB, so it is not served over HTTP: publish it with `icfs publish`, or mount the canister.");
   };
 
+  /// A page for people.
+  public func page(html : Text) : Response {
+    {
+      status = 200;
+      headers = [
+        ("cache-control", briefly),
+        // Nothing in it runs, and nothing comes from elsewhere, whatever a file is called.
+        ("content-security-policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+        ("content-type", "text/html; charset=utf-8"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+      ];
+      body = Text.encodeUtf8(html);
+    };
+  };
+
+  /// What pages for people look like.
+  public func style(css : Text) : Response {
+    { status = 200; headers = [("cache-control", "public, max-age=600"), ("content-type", "text/css; charset=utf-8")]; body = Text.encodeUtf8(css) };
+  };
+
   // --- hashing ---
 
   public func prepare(desk : HashTree.Desk) : Kit {
@@ -107,12 +130,14 @@ module {
       notAllowed = "" : Blob;
       notSatisfiable = "" : Blob;
       notServed = "" : Blob;
+      pageHeaders = "" : Blob;
     };
     {
       kit with
       notAllowed = fixedHash(kit, methodNotAllowed());
       notSatisfiable = fixedHash(kit, rangeNotSatisfiable());
       notServed = fixedHash(kit, notServable());
+      pageHeaders = headersHash(kit, page "");
     };
   };
 
@@ -140,13 +165,20 @@ module {
     HashTree.pair(kit.desk, HashTree.digest(kit.desk, state), bodyHash);
   };
 
-  /// The hash of an answer with the expression above, whatever its headers.
-  public func fixedHash(kit : Kit, { status; headers; body } : Response) : Blob {
+  /// The hash of an answer's status and headers, whatever they are, with the expression above.
+  func headersHash(kit : Kit, { status; headers } : Response) : Blob {
     let state = Sha256.begin();
     let all = pairs(kit, status, Array.concat(headers, [("ic-certificateexpression", expression)]));
     for (pair in all.vals()) Sha256.absorb(state, pair);
-    finish(kit, state, all.size(), Sha256.ofBlob(body));
+    Sha256.absorb(state, kit.paddings[all.size()]);
+    HashTree.digest(kit.desk, state);
   };
+
+  /// The hash of an answer with the expression above, whatever its headers.
+  public func fixedHash(kit : Kit, response : Response) : Blob = HashTree.pair(kit.desk, headersHash(kit, response), Sha256.ofBlob(response.body));
+
+  /// As `fixedHash`, of a page for people.
+  public func pageHash(kit : Kit, { body } : Response) : Blob = HashTree.pair(kit.desk, kit.pageHeaders, Sha256.ofBlob(body));
 
   /// A copy of the state behind what answers begin with: a status, and headers whose names' hashes are less than those that follow.
   func frame(kit : Kit, status : Nat16, live : Bool, mediaType : ?Nat) : Sha256.State {
@@ -378,7 +410,24 @@ module {
 
   func withLabel(name : Blob, tree : HashTree.Witness) : HashTree.Witness = #labelled(name, tree);
 
-  func placeHashes(kit : Kit, response : Response) : [Blob] = Array.sort([fixedHash(kit, response), kit.notAllowed], Blob.compare);
+  func withRefusal(kit : Kit, answer : Blob) : [Blob] = Array.sort([answer, kit.notAllowed], Blob.compare);
+
+  func placeHashes(kit : Kit, response : Response) : [Blob] = withRefusal(kit, fixedHash(kit, response));
+
+  /// The hash of the tree below the path of an answer that is given by its hash.
+  public func answerContent(kit : Kit, answer : Blob) : Blob {
+    HashTree.labelled(kit.desk, exactly, answersHash(kit, setHash(kit, withRefusal(kit, answer))));
+  };
+
+  /// The tree below the path of such an answer with one that is there, or with the terminator alone.
+  public func answerWitness(kit : Kit, answer : Blob, chosen : ?Blob) : HashTree.Witness {
+    let hashes = withRefusal(kit, answer);
+    let set = switch chosen {
+      case (?hash) #labelled("" : Blob, setWitness(kit, hashes, hash));
+      case null #pruned(HashTree.labelled(kit.desk, "", setHash(kit, hashes)));
+    };
+    #labelled(exactly, #labelled(kit.expressionHash, set));
+  };
 
   func placeAnswers(kit : Kit, { kind } : Place) : Blob {
     switch kind {
@@ -416,9 +465,9 @@ module {
     terminated(place, content, withLabel);
   };
 
-  /// Differs from that of another version of this module, if it answers in another way.
-  public func fingerprint(kit : Kit, nodes : Nodes.Nodes) : Blob {
-    let hashes = List.empty<Blob>();
+  /// Differs from that of another version of this module, if it answers in another way. @param pages what pages of directories are like
+  public func fingerprint(kit : Kit, nodes : Nodes.Nodes, pages : Text) : Blob {
+    let hashes = List.fromArray<Blob>([kit.pageHeaders, hashOfText pages]);
     for (live in [true, false].vals()) {
       for (mediaType in ContentType.types.keys()) {
         let file = { live; mediaType; sha256 = kit.emptyHash; size = 3_000_000; location = "/.icfs/at/1/a" : Blob };

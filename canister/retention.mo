@@ -3,6 +3,7 @@
 /// Each tree counts its chunks once, however many releases have it: a rollback, which makes a release of a tree that is
 /// there, costs next to nothing. Whatever piles up is worked on in slices.
 import Blob "mo:core/Blob";
+import Iter "mo:core/Iter";
 import List "mo:core/List";
 import Map "mo:core/Map";
 import Nat "mo:core/Nat";
@@ -145,6 +146,9 @@ module {
   };
 
   public func isHeld(retention : Retention, number : Nat64) : Bool = Map.containsKey(retention.held, Nat64.compare, number);
+
+  /// Releases that are held, the newest first, `count` at most.
+  public func newestHeld(retention : Retention, count : Nat) : [(Nat64, Held)] = Iter.toArray(Iter.take(Map.reverseEntries(retention.held), count));
 
   /// Whether the rules hold a release; `newest` is the newest one's number.
   public func isRecent(newest : Nat64, number : Nat64, publishedAt : Nat64, now : Nat64, rules : Rules) : Bool {

@@ -10,12 +10,13 @@ import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
 import Text "mo:core/Text";
 
-import HashTree "hashtree";
+import Listing "listing";
 import Nodes "nodes";
 import Page "page";
+import Paths "paths";
 import Responses "responses";
+import Style "style";
 import Trie "trie";
-import Url "url";
 
 module {
   type Node = Nodes.Node;
@@ -28,6 +29,8 @@ module {
     /// Its entries, and these with all that is served besides.
     var files : Node;
     var root : Node;
+    /// The pages of its directories.
+    var listings : Node;
     /// Whether what is at / names the release's number anywhere.
     var sendsOn : Bool;
     /// The releases below /.icfs/at/.
@@ -43,6 +46,7 @@ module {
     var release = 0;
     var files = Nodes.none;
     var root = Nodes.none;
+    var listings = Nodes.none;
     var sendsOn = true;
     pins = Map.empty();
     var fingerprint = "";
@@ -54,13 +58,14 @@ module {
   public func prepare(site : Site) : Responses.Kit {
     Nodes.prepare(site.nodes);
     let kit = Responses.prepare(site.nodes.region);
-    let fingerprint = Responses.fingerprint(kit, site.nodes);
+    let fingerprint = Responses.fingerprint(kit, site.nodes, Listing.sample());
     if (site.fingerprint != fingerprint or site.isUnfinished) {
       site.isUnfinished := false;
       Nodes.clear(site.nodes);
       site.release := 0;
       site.files := Nodes.none;
       site.root := Nodes.none;
+      site.listings := Nodes.none;
       Map.clear(site.pins);
       site.fingerprint := fingerprint;
     };
@@ -71,15 +76,18 @@ module {
   public func clear(site : Site) {
     for (pin in Map.values(site.pins)) Nodes.drop(site.nodes, pin);
     Map.clear(site.pins);
-    Nodes.drop(site.nodes, site.files);
-    site.files := Nodes.none;
-    site.release := 0;
+    show(site, 0, { files = Nodes.none; listings = Nodes.none; sendsOn = true });
   };
 
-  /// Makes a release the one at /, with its entries, whose reference is taken over.
-  public func show(site : Site, release : Nat64, files : Node, sendsOn : Bool) {
+  /// What a release has at /.
+  public type Live = { files : Node; listings : Node; sendsOn : Bool };
+
+  /// Makes a release the one at /, with its entries and its directories' pages, whose references are taken over.
+  public func show(site : Site, release : Nat64, { files; listings; sendsOn } : Live) {
     Nodes.drop(site.nodes, site.files);
+    Nodes.drop(site.nodes, site.listings);
     site.files := files;
+    site.listings := listings;
     site.sendsOn := sendsOn;
     site.release := release;
   };
@@ -96,7 +104,11 @@ module {
       case (?files) pin(site, release, Nodes.retain(site.nodes, files));
       case null {};
     };
-    if (not site.sendsOn) show(site, release, Nodes.retain(site.nodes, site.files), false);
+    if (not site.sendsOn) show(site, release, {
+      files = Nodes.retain(site.nodes, site.files);
+      listings = Nodes.retain(site.nodes, site.listings);
+      sendsOn = false;
+    });
   };
 
   public func unpin(site : Site, release : Nat64) {
@@ -137,24 +149,29 @@ module {
       List.add(places, place);
       Nodes.newOpaque(nodes, Text.encodeUtf8(name), Nat32.fromNat(List.size(places) - 1), Responses.placeContent(kit, place));
     };
+    func found(name : Text) : Bool = Trie.find(nodes, site.files, Text.encodeUtf8(name)) != Nodes.none;
     let root = switch mode {
       case (#off why) node("<*>", #rest, #fixed(Responses.forbidden(why)));
       case (#on shown) {
-        let html = page(shown);
+        let directory : Listing.Directory = { path = ""; entries = site.files; folders = site.listings };
+        let html = Page.render(shown, Listing.pageAt(nodes, directory, 1), { script = found "boot.ipxe"; image = found "boot.efi" });
+        let page = node("", #exactly, #fixed(Responses.page html));
         let own = Trie.growing();
-        Trie.grow(nodes, own, node("", #exactly, #fixed(html)));
+        Trie.grow(nodes, own, Nodes.retain(nodes, page));
         if (Map.size(site.pins) > 0) Trie.grow(nodes, own, Nodes.newFolder(nodes, "at", pinned(site)));
-        if (Trie.find(nodes, site.files, "boot.ipxe") != Nodes.none) {
-          Trie.grow(nodes, own, node("boot.ipxe", #exactly, #fixed(script(site.release))));
-        };
+        if (found "boot.ipxe") Trie.grow(nodes, own, node("boot.ipxe", #exactly, #fixed(script(site.release))));
         Trie.grow(nodes, own, node("chunk", #below, #uncertified));
+        if (site.listings != Nodes.none) Trie.grow(nodes, own, Nodes.newFolder(nodes, "files", Nodes.retain(nodes, site.listings)));
         Trie.grow(nodes, own, node("release", #exactly, #uncertified));
+        Trie.grow(nodes, own, node("style.css", #exactly, #fixed(Responses.style(Style.css))));
         let isReady = site.release > 0 or shown.release == null;
         let rest = node("<*>", #rest, #fixed(if isReady Responses.notFound() else Responses.notReady()));
         var all = joined(nodes, Nodes.retain(nodes, site.files), Nodes.newFolder(nodes, ".icfs", Trie.grown(nodes, own)));
         all := joined(nodes, all, rest);
-        if (isReady and Trie.find(nodes, site.files, "") == Nodes.none) all := joined(nodes, all, node("", #exactly, #fixed(html)));
-        all;
+        if (isReady and not found "") joined(nodes, all, page) else {
+          Nodes.drop(nodes, page);
+          all;
+        };
       };
     };
     Nodes.drop(nodes, site.root);
@@ -185,20 +202,6 @@ module {
     Trie.grown(nodes, tree);
   };
 
-  func page(shown : Page.Shown) : Responses.Response {
-    let url = func(path : Text) : Text = "/" # Url.encode(Text.encodeUtf8(path));
-    {
-      status = 200;
-      headers = [
-        ("cache-control", "public, max-age=10"),
-        ("content-type", "text/html; charset=utf-8"),
-        // Nothing in it runs, whatever a file is called.
-        ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
-      ];
-      body = Text.encodeUtf8(Page.render(shown, Responses.hex, url));
-    };
-  };
-
   func script(release : Nat64) : Responses.Response {
     {
       status = 200;
@@ -207,26 +210,14 @@ module {
     };
   };
 
-  /// The first files of the tree at /, in the order of their paths' components.
-  public func firstFiles(site : Site, count : Nat) : { files : [Page.File]; hasMore : Bool } {
+  /// Page `number` of a directory of the release at /, which has so many. @param names on the way to it
+  public func listing(site : Site, names : [Blob], number : Nat) : Responses.Response {
     let { nodes } = site;
-    let found = List.empty<Page.File>();
-    let open = List.singleton<(Text, Trie.Walk)>(("", Trie.walk(site.files)));
-    label listing loop {
-      let ?(prefix, walk) = List.last(open) else break listing;
-      let entry = Trie.next(nodes, walk);
-      if (entry == Nodes.none) {
-        ignore List.removeLast(open);
-      } else {
-        let ?name = Text.decodeUtf8(Nodes.name(nodes, entry)) else break listing;
-        if (Nodes.kind(nodes, entry) == Nodes.folder) {
-          List.add(open, (prefix # name # "/", Trie.walk(Nodes.inside(nodes, entry))));
-        } else if (name != "") {
-          if (List.size(found) == count) return { files = List.toArray(found); hasMore = true };
-          List.add(found, { path = prefix # name; size = Nodes.fileSize(nodes, entry); sha256 = Nodes.fileHash(nodes, entry) });
-        };
-      };
+    let directory : Listing.Directory = {
+      path = Paths.joined(names);
+      entries = Listing.inside(nodes, site.files, names);
+      folders = Listing.inside(nodes, site.listings, names);
     };
-    { files = List.toArray(found); hasMore = false };
+    Responses.page(Listing.render(Listing.pageAt(nodes, directory, number)));
   };
 };

@@ -1,6 +1,8 @@
 /// Makes a release's certified tree of pages, in slices, out of the index of its tree (index.mo) and the certified tree of a release
 /// before: what is as it was is shared, and not hashed again.
 ///
+/// With what stands at / come the pages of its directories (listing.mo).
+///
 /// Directories are walked down, through symlinks to directories as well. A link to a directory that is being walked leads in a circle, and
 /// is left out: a tree of hashes ends somewhere.
 import Array "mo:core/Array";
@@ -18,6 +20,7 @@ import VarArray "mo:core/VarArray";
 import ContentType "contenttype";
 import Extents "extents";
 import Index "index";
+import Listing "listing";
 import Nodes "nodes";
 import Paths "paths";
 import Responses "responses";
@@ -48,6 +51,18 @@ module {
     entries : List.List<Node>;
     fresh : List.List<Node>;
     gone : List.List<Blob>;
+    /// Directories in this one that have pages, each with its tree of them.
+    listed : List.List<(Blob, Node)>;
+    /// When all entries are there, its pages are made.
+    var listing : ?Paging;
+  };
+
+  /// A directory's pages that are being made.
+  type Paging = {
+    /// Refers to both its trees.
+    directory : Listing.Directory;
+    cursor : Listing.Cursor;
+    pages : List.List<Node>;
   };
 
   public type Job = {
@@ -58,8 +73,13 @@ module {
     old : Node;
     /// What each directory is: `unseen`, `open`, or the tree of its entries, to which the job refers.
     seen : [var Node];
+    /// The pages of each directory where it is, those in it included; none when they are not made yet. The job refers to them.
+    listings : [var Node];
+    oldListings : Node;
     frames : List.List<Frame>;
     var root : Node;
+    /// The pages of all directories; none but for what is to stand at /.
+    var listing : Node;
     /// Whether a file's answer names the release's number.
     var sendsOn : Bool;
     /// Bytes of pieces that were hashed, since they are no chunks.
@@ -83,17 +103,22 @@ module {
   let forkCost : Nat = 30_000;
   let pieceCost : Nat = 180_000;
   let byteCost : Nat = 180;
+  let pageCost : Nat = 300_000;
+  let rowCost : Nat = 50_000;
 
-  /// @param old the tree that a release before has in the same place, or none
-  public func begin({ nodes } : Tools, number : Nat64, live : Bool, index : Index.Index, old : Node) : Job {
+  /// @param old the tree that a release before has in the same place, or none; and with it its directories' pages
+  public func begin({ nodes } : Tools, number : Nat64, live : Bool, index : Index.Index, old : Node, oldListings : Node) : Job {
     let job : Job = {
       number;
       live;
       index;
       old = Nodes.retain(nodes, old);
       seen = VarArray.repeat<Node>(unseen, index.entries);
+      listings = VarArray.repeat<Node>(Nodes.none, if live index.entries else 0);
+      oldListings = Nodes.retain(nodes, oldListings);
       frames = List.empty();
       var root = Nodes.none;
+      var listing = Nodes.none;
       var sendsOn = false;
       var hashed = 0;
     };
@@ -115,15 +140,29 @@ module {
       entries = List.empty();
       fresh = List.empty();
       gone = List.empty();
+      listed = List.empty();
+      var listing = null;
     };
   };
 
-  /// Gives up what has been made so far, but for the root of a job that is done.
+  /// Gives up what has been made so far, but for the roots of a job that is done.
   public func end({ nodes } : Tools, job : Job) {
     for (node in job.seen.vals()) if (node != unseen and node != open) Nodes.drop(nodes, node);
-    for ({ entries } in List.values(job.frames)) for (entry in List.values(entries)) Nodes.drop(nodes, entry);
+    for (node in job.listings.vals()) Nodes.drop(nodes, node);
+    for (frame in List.values(job.frames)) {
+      for (entry in List.values(frame.entries)) Nodes.drop(nodes, entry);
+      switch (frame.listing) {
+        case (?{ directory; pages }) {
+          Nodes.drop(nodes, directory.entries);
+          Nodes.drop(nodes, directory.folders);
+          for (page in List.values(pages)) Nodes.drop(nodes, page);
+        };
+        case null {};
+      };
+    };
     List.clear(job.frames);
     Nodes.drop(nodes, job.old);
+    Nodes.drop(nodes, job.oldListings);
   };
 
   /// Goes on with a job for about so many instructions, and returns how many it took.
@@ -145,6 +184,10 @@ module {
   /// Does what comes next in a directory, and returns what it cost.
   func step(tools : Tools, job : Job, frame : Frame) : Nat {
     let { index } = job;
+    switch (frame.listing) {
+      case (?listing) return addPage(tools, job, frame, listing);
+      case null {};
+    };
     if (not frame.isIndexDone) {
       frame.isIndexDone := true;
       let path = Array.concat(Blob.toArray(directoryPath(index, frame)), Blob.toArray(Text.encodeUtf8(indexName)));
@@ -248,8 +291,10 @@ module {
       List.add(job.frames, newFrame(nodes, directory, Index.pathBytes(job.index, directory) + 1, from, to, oldInside));
       return entryCost;
     };
+    let isItself = frame.at == directory;
     frame.at += 1;
     if (inside == open or inside == Nodes.none) return entryCost;
+    if (job.live and isItself) List.add(frame.listed, (name, job.listings[directory]));
     if (isFolder and Nodes.inside(nodes, old) == inside) {
       keepOld(tools, frame);
       return entryCost;
@@ -346,12 +391,77 @@ module {
     };
     let { entries; fresh; gone; old } = frame;
     let changes = List.size(fresh) + List.size(gone);
-    let isGrown = changes > 0 and (old == Nodes.none or changes * 8 >= List.size(entries));
+    let count = List.size(entries);
+    let isGrown = changes > 0 and (old == Nodes.none or changes * 8 >= count);
     let root = if isGrown grown(nodes, entries) else changed(nodes, old, fresh, gone);
     if (not isGrown) for (entry in List.values(entries)) Nodes.drop(nodes, entry);
+    List.clear(entries);
+    // Nothing is served below an empty directory, and nothing leads to it.
+    if (job.live and (root != Nodes.none or frame.directory == Index.root)) list(nodes, job, frame, root) else leave(job, frame, root);
+    entryCost + (if isGrown count else changes * 20) * forkCost;
+  };
+
+  func leave(job : Job, frame : Frame, root : Node) {
     ignore List.removeLast(job.frames);
     if (frame.directory == Index.root) job.root := root else job.seen[frame.directory] := root;
-    entryCost + (if isGrown List.size(entries) else changes * 20) * forkCost;
+  };
+
+  // --- pages of directories ---
+
+  /// Begins a directory's pages, or keeps them. @param root of its entries, whose reference is taken over
+  func list(nodes : Nodes.Nodes, job : Job, frame : Frame, root : Node) {
+    // Where the directory is, and not where a symlink led to it.
+    let path = if (frame.directory == Index.root) "" : Blob else Index.path(job.index, frame.directory, 0);
+    let names = Paths.names(path);
+    let old = Listing.inside(nodes, job.oldListings, names);
+    if (old != Nodes.none and Listing.inside(nodes, job.old, names) == root and hasFolders(nodes, old, frame.listed)) {
+      return leaveListed(job, frame, root, Nodes.retain(nodes, old));
+    };
+    let folders = Trie.growing();
+    for ((name, pages) in List.values(frame.listed)) Trie.grow(nodes, folders, Nodes.newFolder(nodes, name, Nodes.retain(nodes, pages)));
+    let directory : Listing.Directory = { path; entries = root; folders = Trie.grown(nodes, folders) };
+    frame.listing := ?{ directory; cursor = Listing.begin(nodes, directory); pages = List.empty() };
+  };
+
+  /// Whether these are the directories with pages in a tree of them.
+  func hasFolders(nodes : Nodes.Nodes, listing : Node, listed : List.List<(Blob, Node)>) : Bool {
+    let walk = Trie.walk(listing);
+    var found = 0;
+    loop {
+      let entry = Trie.next(nodes, walk);
+      if (entry == Nodes.none) return found == List.size(listed);
+      if (Nodes.kind(nodes, entry) == Nodes.folder) {
+        if (found == List.size(listed)) return false;
+        let (name, pages) = List.at(listed, found);
+        if (Nodes.name(nodes, entry) != name or Nodes.inside(nodes, entry) != pages) return false;
+        found += 1;
+      };
+    };
+  };
+
+  /// Makes a directory's next page, and puts them together with the last.
+  func addPage({ nodes; kit } : Tools, job : Job, frame : Frame, { directory; cursor; pages } : Paging) : Nat {
+    let number = List.size(pages) + 1;
+    let page = Listing.page(nodes, directory, cursor, number);
+    let answer = Responses.pageHash(kit, Responses.page(Listing.render(page)));
+    let name = Text.encodeUtf8(Listing.pageName(nodes, directory, number));
+    List.add(pages, Nodes.newListing(nodes, name, Nat32.fromNat(number), answer, Responses.answerContent(kit, answer)));
+    if (cursor.next == Nodes.none) {
+      var tree = directory.folders;
+      for (page in List.values(pages)) {
+        let more = Trie.insert(nodes, tree, page);
+        if (tree != Nodes.none) Nodes.drop(nodes, tree);
+        tree := more;
+      };
+      frame.listing := null;
+      leaveListed(job, frame, directory.entries, tree);
+    };
+    pageCost + page.entries.size() * rowCost;
+  };
+
+  func leaveListed(job : Job, frame : Frame, root : Node, listing : Node) {
+    if (frame.directory == Index.root) job.listing := listing else job.listings[frame.directory] := listing;
+    leave(job, frame, root);
   };
 
   func grown(nodes : Nodes.Nodes, entries : List.List<Node>) : Node {

@@ -57,7 +57,7 @@ module {
   public func encode(path : Blob) : Text {
     let url = List.empty<Nat8>();
     for (byte in path.vals()) {
-      if (isPlain byte) List.add(url, byte) else {
+      if (isPlainByte byte) List.add(url, byte) else {
         List.add<Nat8>(url, 0x25);
         List.add(url, toDigit(byte / 16));
         List.add(url, toDigit(byte % 16));
@@ -69,8 +69,14 @@ module {
 
   func toDigit(value : Nat8) : Nat8 = if (value < 10) value + 0x30 else value + 0x37;
 
+  /// Whether a path stands in a URL as it is, and in HTML, too.
+  public func isPlain(path : Blob) : Bool {
+    for (byte in path.vals()) if (not isPlainByte byte) return false;
+    true;
+  };
+
   /// Letters, digits and - . _ ~ /
-  func isPlain(byte : Nat8) : Bool {
+  func isPlainByte(byte : Nat8) : Bool {
     (byte >= 0x61 and byte <= 0x7a) or (byte >= 0x41 and byte <= 0x5a) or (byte >= 0x2d and byte <= 0x39) or byte == 0x5f or byte == 0x7e;
   };
 };

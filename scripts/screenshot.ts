@@ -1,0 +1,27 @@
+/**
+ * Makes docs/page.png: what a canister's page looks like that has Debian's netboot tree, on a local network.
+ *
+ *     node scripts/screenshot.ts
+ */
+import { copyFile, cp } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { deploy, publish, startLocalnet } from "../demo/icfs.ts";
+import { debianTree } from "../demo/tree.ts";
+import { makeWorkspace } from "../demo/workspace.ts";
+import { screenshot } from "../test/support/browser.ts";
+
+const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
+const here = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+
+await using workspace = await makeWorkspace("icfs-screenshot");
+const { directory, env } = workspace;
+const tree = join(directory, "tree");
+await cp(debianTree().directory, tree, { recursive: true, verbatimSymlinks: true });
+await copyFile(here("examples/boot.ipxe"), join(tree, "boot.ipxe"));
+const { localnet, url } = await startLocalnet({ env });
+await using _ = localnet;
+await deploy(CANISTER, url, { env });
+await publish(tree, CANISTER, url, { env });
+const page = `http://${CANISTER}.localhost:${new URL(url).port}/.icfs/`;
+await screenshot(page, here("docs/page.png"), { width: 900, height: 2420 }, { env });

@@ -1,0 +1,137 @@
+/**
+ * The page at /.icfs/ in a real browser, through the local gateway: it says what it should, its links lead to the files whose hashes stand
+ * beside them, and names that would like to be markup are names. What is looked at is what the browser has made of it.
+ */
+import { join } from "node:path";
+import t from "tap";
+import { bytesOf, writeTree } from "../publish/trees.ts";
+import { dumpDom } from "../support/browser.ts";
+import { startCanister } from "../support/canister-network.ts";
+import { sha256 } from "../support/icfs-canister.ts";
+import { ask, type Received } from "../support/web.ts";
+
+t.setTimeout(300_000);
+
+const HOSTILE = [
+  "<script>document.title='owned'<",
+  '"><img src=x onerror=document.title=1>',
+  "' onmouseover='document.title=1",
+  "javascript:document.title=1",
+  "<!--",
+  "&lt;b&gt;",
+  "a\u202etxt.exe",
+  " spaces  ",
+  "%2e%2e",
+  "ü?x#y",
+];
+const NOTE = "<script>document.title='owned'</script>\nsecond line \u202e";
+
+/** All that the pages are made of. Of these none can run, or fetch anything but the style. */
+const ELEMENTS = new Set(
+  "html head meta link title body main nav p h1 h2 h3 a code pre mark dl dt dd div table tbody tr th td footer".split(
+    " ",
+  ),
+);
+const ATTRIBUTES = new Set(["lang", "charset", "name", "content", "rel", "href", "class"]);
+
+interface Tag {
+  readonly element: string;
+  readonly attributes: readonly [name: string, value: string][];
+}
+
+/** The tags of HTML as a browser writes it: quotes around each attribute. */
+function tagsOf(html: string): Tag[] {
+  return [...html.matchAll(/<([a-z]\w*)((?:\s+[^\s=>]+="[^"]*")*)\s*>/gi)].map(([, element, attributes]) => ({
+    element: element!,
+    attributes: [...attributes!.matchAll(/([^\s=]+)="([^"]*)"/g)].map(([, name, value]) => [
+      name!,
+      decode(value!),
+    ]),
+  }));
+}
+
+const decode = (html: string) =>
+  html.replace(
+    /&(lt|gt|quot|nbsp|amp);/g,
+    (_, name: string) => ({ lt: "<", gt: ">", quot: '"', nbsp: "\u00a0" })[name] ?? "&",
+  );
+
+t.test("in a browser", async (t) => {
+  const c = await startCanister(t);
+  const tree = join(c.directory, "tree");
+  const long = bytesOf(1, 2_500_000);
+  const names = [...HOSTILE, "boot.ipxe", "long", "d/deep/file", ...HOSTILE.map((name) => `<i>&/${name}`)];
+  await writeTree(
+    tree,
+    Object.fromEntries(names.map((name) => [name, name === "long" ? long : `#!ipxe ${name}`])),
+  );
+  const id = c.canister.toText();
+  const published = await c.icfs(["publish", tree, id, "--note", NOTE]);
+  t.equal(published.code, 0, published.stderr);
+  const host = `${id}.localhost`;
+  const base = `http://${host}:${new URL(c.url).port}`;
+
+  /** The page, after whatever runs in it has run. */
+  const look = async (path: string) => {
+    const html = await dumpDom(`${base}${path}`, { env: c.env });
+    const tags = tagsOf(html);
+    t.equal(tags.length, [...html.matchAll(/<[a-z]/gi)].length, "each tag is one that is looked at");
+    for (const { element, attributes } of tags) {
+      if (!ELEMENTS.has(element)) t.fail(`${path} has an element ${element}`);
+      for (const [name] of attributes) if (!ATTRIBUTES.has(name)) t.fail(`${path} has an attribute ${name}`);
+    }
+    const links = tags.flatMap(({ attributes }) =>
+      attributes.filter(([name]) => name === "href").map(([, url]) => url),
+    );
+    for (const url of links) if (!/^\/[\w%./~-]*$/.test(url)) t.fail(`${path} leads to ${url}`);
+    t.notMatch(/<title>([^<]*)/.exec(html)?.[1], /owned|^1$/);
+    /** The hash that stands beside each file's link. */
+    const files = [...html.matchAll(/<tr><td><a href="([^"]*)">.*?<\/tr>/gs)].map(([row, url]) => ({
+      url: url!,
+      hash: /<code>([0-9a-f]{64})<\/code>/.exec(row)?.[1],
+    }));
+    return { html, links, files };
+  };
+  const fetched = async (url: string): Promise<Received> => {
+    const received = await ask(c.url, host, url);
+    return received.status === 307 ? fetched(received.headers.location!) : received;
+  };
+  const follow = async (files: readonly { url: string; hash: string | undefined }[]) => {
+    for (const { url, hash } of files) {
+      const { status, body } = await fetched(url);
+      t.match({ status, hash: sha256(body).toString("hex") }, { status: 200, hash }, url);
+    }
+  };
+
+  const head = (await c.source().head())!;
+  const page = await look("/.icfs/");
+  for (const text of [
+    id,
+    "Release 1",
+    head.hash.toString("hex"),
+    c.identity.getPrincipal().toText(),
+    "&lt;script&gt;document",
+  ]) {
+    t.match(page.html, text);
+  }
+  t.match(page.html, "second line <mark>U+202E</mark>");
+  for (const text of [
+    `icfs mount ${id} /srv/tftp`,
+    `icfs verify ${id}`,
+    "chain http://NGINX/.icfs/boot.ipxe",
+    "http://NGINX/boot.efi",
+  ]) {
+    t.match(page.html, text);
+  }
+  const files = page.files.filter(({ hash }) => hash !== undefined);
+  t.equal(files.length, HOSTILE.length + 2);
+  await follow(files);
+  t.match(await fetched("/.icfs/boot.ipxe"), { status: 200 });
+  t.equal((await look("/")).html, page.html);
+
+  const directory = page.files.find(({ url }) => url.includes("%3Ci%3E"))!.url;
+  const below = await look(directory);
+  t.equal(below.files.length, HOSTILE.length);
+  await follow(below.files);
+  for (const url of new Set([...page.links, ...below.links])) t.equal((await fetched(url)).status, 200, url);
+});
