@@ -122,8 +122,8 @@ class Repeats {
   }
 }
 
-/** Events are the same but for their numbers, hashes and times. */
-function kindOf(message: string): string {
+/** What events have in common that are the same but for their numbers, hashes and times. */
+export function kindOf(message: string): string {
   return message.replace(/\b(0x)?[0-9a-f]+\b|\d+/gi, "#").slice(0, EXAMPLE_LENGTH);
 }
 

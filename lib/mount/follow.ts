@@ -5,7 +5,7 @@
 import { WrongFileError } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
 import { isHopeless, SignatureError } from "../ic/call-errors.ts";
-import type { Log } from "../log.ts";
+import { kindOf, type Log } from "../log.ts";
 import type { Pieces, Release, Source } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
 import type { Tree } from "../tree/tree.ts";
@@ -163,8 +163,8 @@ export class Follower {
 
   #cannotLook(error: unknown): void {
     const message = messageOf(error);
-    // Once an outage, not once a minute.
-    if (this.#problem?.message !== message) {
+    // Once an outage, not once a minute: what the clock says may be in it.
+    if (this.#problem === undefined || kindOf(this.#problem.message) !== kindOf(message)) {
       const { release } = this.#live.now;
       const { certifiedAt } = release;
       this.#options.log.warn(

@@ -130,6 +130,8 @@ export class LiveRelease {
 
   /** Takes a newer proof of the live release. */
   async renew(release: Release): Promise<void> {
+    // A gateway may answer with an older proof of the same.
+    if (isOlder(release, this.#now.release)) return;
     this.#sawTime(release);
     this.#now.release = release;
     // A snapshot's evidence is all of its list, and may be some megabytes.
@@ -231,6 +233,13 @@ export class LiveRelease {
   #sawTime({ certifiedAt, verified }: Release): void {
     if (verified === "certified" && certifiedAt > this.#newestTime) this.#newestTime = certifiedAt;
   }
+}
+
+/** Whether the one was certified before the other; what is not certified tells this host's own clock, which may be set back. */
+function isOlder(one: Release, other: Release): boolean {
+  return (
+    one.verified === "certified" && other.verified === "certified" && one.certifiedAt < other.certifiedAt
+  );
 }
 
 /** The chunks of some trees, each counted once: which have hashes, and the sizes of all of them. In steps: there may be a million. */

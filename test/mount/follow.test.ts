@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { WrongFileError } from "../../lib/cache/file-reader.ts";
+import { UntimelyError } from "../../lib/ic/certificate.ts";
 import { Follower, type FollowerOptions } from "../../lib/mount/follow.ts";
 import { Quiet } from "../../lib/mount/quiet.ts";
 import type { Release } from "../../lib/source/source.ts";
@@ -14,11 +15,12 @@ const B = releaseOf("B");
 
 /** Follows a source whose newest release is `newest.release`, from A on. */
 function following(hydrate: FollowerOptions["hydrator"]["hydrate"], fixture = {}) {
-  const newest = { release: A, looks: 0 };
+  const newest = { release: A, looks: 0, refuse: undefined as (() => Error) | undefined };
   const mounted = liveOf(mountedOf(A, tree), fixture);
   const source = {
     async newest(): Promise<Release> {
       newest.looks += 1;
+      if (newest.refuse !== undefined) throw newest.refuse();
       return newest.release;
     },
     tree: async () => tree,
@@ -110,3 +112,35 @@ t.test("a release whose proof could not be kept does not count as here, and that
   );
   t.notMatch(logged.join("\n"), /it needs no network/);
 });
+
+t.test(
+  "a newest release that is withheld: what is live stays, the status says why, and the log once",
+  async (t) => {
+    const { live, logged, newest, follower } = following(async () => {});
+    void follower.run();
+    const lookAgain = async () => {
+      const { looks } = newest;
+      while (newest.looks < looks + 3) await sleep(5);
+    };
+    let seconds = 0;
+    newest.refuse = () => {
+      seconds += 61;
+      const clock = new Date(seconds * 1000).toISOString();
+      return new UntimelyError(
+        `it is signed more than 5 minutes in the past (this host's clock says ${clock})`,
+      );
+    };
+    await lookAgain();
+    const said = () => logged.filter((line) => line.includes("cannot ask for the newest release"));
+    t.match(said(), [/signed more than 5 minutes in the past.*goes on with snapshot/]);
+    t.equal(said().length, 1);
+    t.match(follower.status(), { problem: /signed more than 5 minutes in the past/ });
+    t.equal(live.now.release, A);
+    newest.refuse = () => new Error("nobody answers");
+    await lookAgain();
+    t.equal(said().length, 2, "and what is another reason");
+    newest.refuse = undefined;
+    await lookAgain();
+    t.equal(follower.status().problem, undefined);
+  },
+);

@@ -115,7 +115,8 @@ test("a publication during which that happens ends when it has been said for lon
     if (path.endsWith("/call")) freezing ??= setFreezingThreshold(c.publisherAgent, c.canister, FOR_EVER);
     return "none";
   };
-  const result = await c.icfs(["publish", c.tree, c.id, "--network", c.proxy.url]);
+  // Its patience alone is half a minute.
+  const result = await c.icfs(["publish", c.tree, c.id, "--network", c.proxy.url], { limit: 3 * HUNG });
   c.proxy.fault = () => "none";
   t.ok(freezing);
   t.match(result, { code: 1, stderr: FROZEN });

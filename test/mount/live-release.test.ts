@@ -88,6 +88,9 @@ t.test("a newer proof of the live release", async (t) => {
   t.equal(attribute(fileSystem, inode, "certified_at"), A.certifiedAt.toISOString(), "readers see it");
   t.ok(live.age < 60_000);
   t.strictSame(kept, [A], "and it is kept");
+  await live.renew({ ...A, certifiedAt: before });
+  t.equal(live.now.release, A, "an older proof, of another gateway, takes nothing back");
+  t.strictSame(kept, [A]);
 });
 
 t.test("a snapshot, which is large, is kept again when more is known of it", async (t) => {
@@ -125,7 +128,8 @@ t.test("what is too old opens no file", async (t) => {
     await live.renew(A);
     live.mustBeFresh();
     await live.renew({ ...A, certifiedAt: later });
-    await live.renew(A);
+    live.mustBeFresh();
+    await live.switchTo(next(), () => {});
     t.throws(() => live.mustBeFresh(), /certified 7[12]\d\d s ago/, "only what is certified counts");
   });
 });

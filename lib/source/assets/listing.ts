@@ -9,6 +9,8 @@ import { type ListedAsset, listPage } from "./asset-canister.ts";
 const PARALLEL_PAGES = 8;
 /** Who gives more at once gives everything. */
 const LARGEST_PAGE = 100;
+/** Who gives fewer at once has no more: else somebody would be asked a hundred thousand times. */
+const LEAST_PAGE = 50;
 const ATTEMPTS = 3;
 
 /** In no order, each key once. @throws FormatError; what `call` throws */
@@ -16,7 +18,9 @@ export async function listAll(call: Call): Promise<ListedAsset[]> {
   for (let attempt = 1; ; attempt++) {
     const found = await listOnce((start) => fewAttempts(() => listPage(call, start)));
     if (found !== undefined) return found;
-    if (attempt === ATTEMPTS) throw new Error("its list changes while it is read");
+    if (attempt === ATTEMPTS) {
+      throw new Error("its list changes while it is read, or comes a few assets at a time");
+    }
   }
 }
 
@@ -24,7 +28,7 @@ export async function listAll(call: Call): Promise<ListedAsset[]> {
  * Each page begins with the last asset of the one before: when it does not, something was stored or deleted meanwhile, and some
  * asset may have moved out of what is read.
  *
- * @returns undefined when that has happened
+ * @returns undefined when that has happened, or pages are too small
  */
 async function listOnce(page: (start: number) => Promise<ListedAsset[]>): Promise<ListedAsset[] | undefined> {
   const first = await page(0);
@@ -43,6 +47,7 @@ async function listOnce(page: (start: number) => Promise<ListedAsset[]>): Promis
       for (const asset of assets) found.set(asset.key, asset);
       if (found.size > MAX_ENTRIES) throw new FormatError(`it has more than ${MAX_ENTRIES} assets`);
       if (assets.length <= step) return [...found.values()];
+      if (first.length < LEAST_PAGE) return undefined;
       last = assets.at(-1)!.key;
     }
     start += starts.length * step;

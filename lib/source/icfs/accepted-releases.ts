@@ -32,6 +32,11 @@ export interface AcceptedRelease {
   readonly header: string;
   /** The newest release that a mount has kept here, to be mounted again without the network; not there: none. */
   readonly kept?: number;
+  /**
+   * The earliest time of a certificate by which a release was accepted here, since what was accepted before was forgotten, if anything
+   * was: what was certified earlier may be of another history. ISO 8601; not there in files of older versions.
+   */
+  readonly since?: string;
 }
 
 const SET_ANOTHER = "set XDG_STATE_HOME to another directory";
@@ -155,17 +160,29 @@ async function acceptedHead(
     const before = read(file);
     // What to do is said of the canister that was asked for, whatever the file says that it is about.
     const head = await acceptable(reader, before && { ...before, ...place });
-    if (!remember || head === undefined || before?.number === head.header.number) {
+    if (!remember || head === undefined || isRemembered(head, before)) {
       if (isSame(read(file), before)) return head;
       continue;
     }
     const accepted = { ...place, url, number: head.header.number, header: head.hash.toString("hex") };
     const isWritten = await update(file, (now) =>
-      isSame(now, before) ? { ...now, ...accepted } : undefined,
+      isSame(now, before) ? { ...now, ...accepted, ...sinceOf(head, now) } : undefined,
     );
     if (isWritten) return head;
   }
   throw new Error(`others have accepted other releases of ${place.canister} again and again meanwhile`);
+}
+
+/** Whether there is nothing to be remembered of an acceptable head. */
+function isRemembered({ header, certifiedAt }: Head, before: AcceptedRelease | undefined): boolean {
+  return before?.number === header.number && !(certifiedAt.toISOString() < (before.since ?? ""));
+}
+
+/** Of a file of an older version nobody knows. */
+function sinceOf({ certifiedAt }: Head, now: AcceptedRelease | undefined): Pick<AcceptedRelease, "since"> {
+  if (now !== undefined && now.since === undefined) return {};
+  const time = certifiedAt.toISOString();
+  return { since: now?.since !== undefined && now.since < time ? now.since : time };
 }
 
 /** The head, which is acceptable after what was accepted before. @throws VerificationError */
@@ -207,12 +224,16 @@ export async function rememberKept({ canister, rootKey }: CanisterAddress, numbe
  * The kept release may be older than the newest accepted one, for example after an `icfs ls` of the newer one, or while a mount
  * fetches that. It is let through: this host has accepted it once, and what was only looked at must not take away what was mounted.
  * But when a mount has kept the newer one, what is older is let through only if it is asked for by its number. After `icfs trust
- * reset` no kept release is let through.
+ * reset` no release that was kept until then is let through, also when the canister's next history has come to higher numbers.
  */
-function checkKept({ canister, rootKey, release }: ReleaseAddress, { header, hash }: Head): void {
+function checkKept(
+  { canister, rootKey, release }: ReleaseAddress,
+  { header, hash, certifiedAt }: Head,
+): void {
   const before = read(fileOf(placeOf(canister, rootKey)));
   const isKnown =
     before !== undefined &&
+    !(certifiedAt.toISOString() < (before.since ?? "")) &&
     (header.number < before.number ||
       (header.number === before.number && hash.toString("hex") === before.header));
   if (!isKnown) {
@@ -287,8 +308,9 @@ function read(file: string): AcceptedRelease | undefined {
   mustBeOurs();
   try {
     const accepted = JSON.parse(readKeptSync(file, MOST_BYTES).toString());
-    const { number, header, kept } = accepted;
-    if (!isNumber(number) || typeof header !== "string" || !(kept === undefined || isNumber(kept))) {
+    const { number, header, kept, since } = accepted;
+    const isWhole = isNumber(number) && typeof header === "string";
+    if (!isWhole || !(kept === undefined || isNumber(kept)) || !(since === undefined || isTime(since))) {
       throw new Error("it does not say which release");
     }
     return accepted;
@@ -300,6 +322,11 @@ function read(file: string): AcceptedRelease | undefined {
         `if it is damaged, \`icfs trust reset ${canister}\` forgets it`,
     );
   }
+}
+
+/** As it is written, so that two can be compared as texts. */
+function isTime(value: unknown): boolean {
+  return typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value);
 }
 
 function isNumber(value: unknown): boolean {

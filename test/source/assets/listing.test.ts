@@ -13,13 +13,13 @@ const LIST = IDL.Vec(IDL.Record({ key: IDL.Text, encodings: IDL.Vec(ENCODING) })
 const PAGE = IDL.Record({ start: IDL.Opt(IDL.Nat), length: IDL.Opt(IDL.Nat) });
 
 /** Answers as the canister does, a hundred at a time. @param after called when a page has been made */
-function paging(keys: () => readonly string[], after: (pages: number) => void = () => {}) {
+function paging(keys: () => readonly string[], after: (pages: number) => void = () => {}, most = 100) {
   let pages = 0;
   return async (_: string, arg: Uint8Array) => {
     const [{ start }] = IDL.decode([PAGE], new Uint8Array(arg)) as unknown as [{ start: [] | [bigint] }];
     const from = Number(start[0] ?? 0n);
     const page = keys()
-      .slice(from, from + 100)
+      .slice(from, from + most)
       .map((key) => ({ key, encodings: [] }));
     pages += 1;
     after(pages);
@@ -55,5 +55,32 @@ t.test("a list that never stays the same is an error", async (t) => {
       keys = keys.slice(1);
     },
   );
-  await t.rejects(listAll(call), { message: "its list changes while it is read" });
+  await t.rejects(listAll(call), { message: /^its list changes while it is read/ });
+});
+
+t.test("who gives a few assets at a time is not asked a thousand times", async (t) => {
+  for (const most of [2, 3, 10]) {
+    let asked = 0;
+    const call = paging(
+      () => names(2000),
+      (pages) => {
+        asked = pages;
+      },
+      most,
+    );
+    await t.rejects(listAll(call), { message: /or comes a few assets at a time$/ }, `${most} a page`);
+    t.ok(asked < 10, `${asked} pages`);
+  }
+});
+
+t.test("a few assets, and another one while they are listed", async (t) => {
+  let keys = names(3);
+  const call = paging(
+    () => keys,
+    (pages) => {
+      if (pages === 1) keys = names(10);
+    },
+    100,
+  );
+  t.same((await listAll(call)).map(({ key }) => key).sort(), keys);
 });

@@ -100,6 +100,42 @@ t.test("what was kept is known only while it, or a later one, is accepted", asyn
   t.equal((await trusting(other).head())!.header.number, 6, "and another history is accepted");
 });
 
+t.test(
+  "what was kept of a history that was forgotten is not mounted as a part of the next one",
+  async (t) => {
+    await newHost(t);
+    const at = (time: number, headers: readonly Buffer[]) => {
+      const head = async () => ({ ...(await readerOf(headers).head())!, certifiedAt: new Date(time) });
+      return trustingReader({ ...readerOf(headers), head, restore: head }, { canister, rootKey, network });
+    };
+    const restore = (time: number, headers: readonly Buffer[]) => at(time, headers).restore(Buffer.alloc(0));
+    const now = Date.now();
+    await at(now - 3000, chain.slice(0, 3)).head();
+    t.equal((await restore(now - 3000, chain.slice(0, 3))).header.number, 3);
+    await resetTrust(canister);
+    await at(now, other.slice(0, 5)).head();
+    await t.rejects(
+      restore(now - 3000, chain.slice(0, 3)),
+      refused(/release 3 was kept on this host, and is not/),
+    );
+    await t.rejects(
+      restore(now - 1, other.slice(0, 5)),
+      refused(/release 5 was kept/),
+      "nor what nobody has seen",
+    );
+    t.equal((await restore(now, other.slice(0, 5))).header.number, 5);
+    await at(now - 1000, other.slice(0, 5)).head();
+    t.equal(
+      (await restore(now - 1000, other.slice(0, 5))).header.number,
+      5,
+      "an earlier proof that was accepted",
+    );
+    await at(now + 1000, other).head();
+    t.equal((await restore(now - 1000, other.slice(0, 5))).header.number, 5, "it stays");
+    await t.rejects(restore(now - 1001, other.slice(0, 5)), refused(/release 5 was kept/));
+  },
+);
+
 t.test("a damaged file is no reason to accept anything", async (t) => {
   const directory = await newHost(t);
   await trusting(chain).head();
@@ -110,6 +146,7 @@ t.test("a damaged file is no reason to accept anything", async (t) => {
     "null",
     '{"number":0,"header":"00"}',
     '{"number":1,"header":"00","kept":"2"}',
+    '{"number":1,"header":"00","since":"tomorrow"}',
     "{}",
     '{"number":1.5,"header":"00"}',
     "not JSON",
