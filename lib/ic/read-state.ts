@@ -40,7 +40,9 @@ export async function readState(
     const answer = await agent.readState({ canisterId: canister }, { paths: [labels], ...UNVERIFIED });
     certificate = answer.certificate;
   } catch (error) {
-    throw fromCall(error, { agent, canister });
+    const known = fromCall(error, { agent, canister });
+    // Of no kind of its own: the agent could not read it, as with an empty answer of status 202.
+    throw known.name === "Error" ? new FormatError("the answer has no certificate") : known;
   }
   if (!(certificate instanceof Uint8Array)) throw new FormatError("the answer has no certificate");
   return certificate;

@@ -3,7 +3,7 @@ import { Cbor } from "@icp-sdk/core/agent";
 import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
 import { queries } from "../../lib/ic/canister-calls.ts";
-import { VerificationError } from "../../lib/ic/certificate.ts";
+import { VerificationError, verifyCertificate } from "../../lib/ic/certificate.ts";
 import { gatewaysOf } from "../../lib/ic/gateways.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { certifiedAt } from "../../lib/ic/read-state.ts";
@@ -103,7 +103,9 @@ t.test("what a node signs, and what a subnet certifies", async (t) => {
   const certified = asOneNetwork();
   Object.assign(liar, { everywhere: true });
   liar.fault = (path) => (path.endsWith("/read_state") ? otherSignature : "none");
-  t.ok(await certifiedAt(certified.agent, c.id, ["controllers"], async (certificate) => certificate));
+  const verified = (certificate: Uint8Array) =>
+    verifyCertificate(certificate, c.rootKey, c.id, "controllers");
+  t.ok(await certifiedAt(certified.agent, c.id, ["controllers"], verified));
   t.match(certified.lied(), { wrong: 1 });
 });
 

@@ -146,7 +146,7 @@ t.test("what is no file is not read, and nobody is told to change the mode of wh
   });
   const endless = join(directory, "endless");
   await symlink("/proc/self/pagemap", endless);
-  t.throws(() => loadIdentity(endless), { message: /endless holds no private key: it is empty/ });
+  await t.rejects(loadIdentity(endless), { message: /endless holds no private key: it is empty/ });
   const large = join(directory, "large");
   await writeFile(large, Buffer.alloc(2 * 1024 * 1024));
   await t.rejects(loadIdentity(large), { message: `${large} holds no private key: it is too large` });
