@@ -94,7 +94,10 @@ t.test("several gateways of one network", async (t) => {
 t.test("a gateway that has not answered is not asked any longer than the others take", async (t) => {
   const ended = Promise.withResolvers<void>();
   const silent = await server(t, (response) => void response.on("close", ended.resolve));
-  const answers = await server(t, (response) => void response.end(Cbor.encode({ root_key: IC_KEY } as never)));
+  const answers = await server(
+    t,
+    (response) => void response.end(Cbor.encode({ root_key: IC_KEY } as never)),
+  );
   const network = resolveNetwork(`${silent.url},${answers.url}`);
   t.same([...(await gatewayStatuses(network, "first", HUNG)).keys()], [answers.url]);
   await ended.promise;
