@@ -71,4 +71,8 @@ t.test("of several gateways, each goes its own way", async (t) => {
     { level: "ok", message: /^none for https:\/\/127\.0\.0\.1:1: / },
     { level: "ok", message: /^https:\/\/far\.example:8443 is asked through / },
   ]);
+  goBy(t, { HTTPS_PROXY: "http://127.0.0.1:1", NO_PROXY: "near.example" });
+  const one = { level: "warn", message: /ECONNREFUSED/ };
+  t.match(await found(t, "ic,https://near.example"), [one, { level: "ok" }], "there is another way");
+  t.match(await found(t, "ic,https://far.example"), [{ level: "fail" }, { level: "fail" }]);
 });
