@@ -4,7 +4,7 @@ import { choiceFor, secureContext } from "../ic/connections.ts";
 import { hintFor } from "../ic/network-problem.ts";
 import { shownProxy } from "../ic/proxy.ts";
 import { openTunnel } from "../ic/tunnel.ts";
-import { type Check, fail, ok } from "./check.ts";
+import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
 /** Milliseconds: as long as the network has for its status. */
 const LIMIT_MS = 5000;
@@ -12,31 +12,34 @@ const LIMIT_MS = 5000;
 export const proxy: Check = {
   name: "proxy",
   async run({ network }) {
-    const target = new URL(network.url);
-    const { proxy, because } = choiceFor(target);
-    if (because !== undefined) return [ok(`none for ${network.url}: ${because}`)];
-    if (proxy === undefined) return [];
-    const name = `${shownProxy(proxy)} (${proxy.from})`;
-    // Mounts do not have the environment of who asks.
-    const others = proxy.from.startsWith("--proxy")
-      ? ""
-      : "; a mount by mount(8) takes proxy= in /etc/fstab, and icfs@.service the variables in its file";
-    const said = ok(`${network.url} is asked through ${name}${others}`);
-    // Without TLS there are only whole requests: the network's check makes one.
-    if (target.protocol === "http:") return [said];
-    const signal = AbortSignal.timeout(LIMIT_MS);
-    try {
-      const tunnel = await openTunnel(
-        proxy,
-        `${target.hostname}:${target.port || 443}`,
-        secureContext(),
-        signal,
-      );
-      tunnel.destroy();
-    } catch (error) {
-      const late = `the proxy ${name} says nothing within ${LIMIT_MS / 1000} s`;
-      return [fail(signal.aborted ? late : messageOf(error), hintFor(error) ?? `correct ${proxy.from}`)];
-    }
-    return [said];
+    const ways = await Promise.all(network.gateways.map(wayTo));
+    // By the others everything works.
+    const isThere = ways.some((found) => found.every(({ level }) => level === "ok"));
+    return ways.flat().map((one) => (isThere && one.level === "fail" ? warn(one.message, one.advice!) : one));
   },
 };
+
+async function wayTo(gateway: string): Promise<Finding[]> {
+  const target = new URL(gateway);
+  const { proxy, because } = choiceFor(target);
+  if (because !== undefined) return [ok(`none for ${gateway}: ${because}`)];
+  if (proxy === undefined) return [];
+  const name = `${shownProxy(proxy)} (${proxy.from})`;
+  // Mounts do not have the environment of who asks.
+  const others = proxy.from.startsWith("--proxy")
+    ? ""
+    : "; a mount by mount(8) takes proxy= in /etc/fstab, and icfs@.service the variables in its file";
+  const said = ok(`${gateway} is asked through ${name}${others}`);
+  // Without TLS there are only whole requests: the network's check makes one.
+  if (target.protocol === "http:") return [said];
+  const signal = AbortSignal.timeout(LIMIT_MS);
+  try {
+    const authority = `${target.hostname}:${target.port || 443}`;
+    const tunnel = await openTunnel(proxy, authority, secureContext(), signal);
+    tunnel.destroy();
+  } catch (error) {
+    const late = `the proxy ${name} says nothing within ${LIMIT_MS / 1000} s`;
+    return [fail(signal.aborted ? late : messageOf(error), hintFor(error) ?? `correct ${proxy.from}`)];
+  }
+  return [said];
+}

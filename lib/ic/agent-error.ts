@@ -53,7 +53,7 @@ export function fromCall(error: unknown, called: Called): Error {
 export function withMissing(error: Error, { agent, canister }: Called): Error {
   if (error instanceof RejectError && error.errorCode === ERROR_CODES.outOfCycles) {
     const message = `canister ${canister} is out of cycles: it is frozen, and answers again when it has been topped up (${howToTopUp({ agent, canister })})`;
-    return new RejectError(error.code, message, error.errorCode);
+    return new RejectError(error.code, message, error.errorCode, message, error.isGateways);
   }
   const isMissing =
     error instanceof UnknownCanisterError ||

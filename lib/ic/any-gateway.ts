@@ -53,9 +53,12 @@ export async function fromAnyGateway<T>(
   }
 }
 
-/** It may be the gateway's doing. A rejection may be as well, unless a node has signed it; of a canister that is not there none has. */
+/**
+ * It may be the gateway's doing. A rejection may be as well, unless a node has signed it, or a subnet; of a canister that is not there
+ * none has.
+ */
 function isDoubtful(error: unknown, { config }: HttpAgent): boolean {
   if (error instanceof NoSuchCanisterError) return true;
-  if (error instanceof RejectError) return config.verifyQuerySignatures === false;
+  if (error instanceof RejectError) return error.isGateways || config.verifyQuerySignatures === false;
   return isWrong(error) || error instanceof SignatureError;
 }

@@ -28,12 +28,15 @@ export class RejectError extends Error {
   readonly errorCode: string | undefined;
   /** The canister's own words when it trapped, else the network's: in one line. */
   readonly reason: string;
+  /** The gateway says that a call was not taken: nobody has signed it. */
+  readonly isGateways: boolean;
 
-  constructor(code: number, message: string, errorCode?: string, reason = message) {
+  constructor(code: number, message: string, errorCode?: string, reason = message, isGateways = false) {
     super(message);
     this.code = code;
     this.errorCode = errorCode;
     this.reason = reason;
+    this.isGateways = isGateways;
   }
 }
 

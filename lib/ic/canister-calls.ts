@@ -87,7 +87,7 @@ export function replicatedCalls(
       if (isV4ResponseBody(body)) return replyIn(await verified(body.certificate), canister, method);
       if (isV2ResponseBody(body)) {
         const { code, message, errorCode } = rejectionIn(body);
-        throw rejection(canister, method, code, message, errorCode);
+        throw rejection(canister, method, code, message, errorCode, true);
       }
       if (status !== ACCEPTED) throw new FormatError(`HTTP status ${status} without a reply`);
       return replyIn(await done(asked, effectiveCanisterId, requestId, verified), canister, method);
@@ -101,30 +101,35 @@ export function replicatedCalls(
  *
  * @throws RejectError when the call was not taken; others of call-errors.ts when there is no answer
  */
-export async function unverifiedCall(
+export function unverifiedCall(
   agent: HttpAgent,
   canister: Principal,
   methodName: string,
   arg: Uint8Array,
 ): Promise<Uint8Array> {
-  try {
-    const { requestId, response } = await agent.call(canister, { methodName, arg });
-    const { body, status } = response;
-    if (isV4ResponseBody(body)) return body.certificate;
-    if (isV2ResponseBody(body)) {
-      const { code, message, errorCode } = rejectionIn(body);
-      throw rejection(canister, methodName, code, message, errorCode);
+  // The same for each gateway that is asked.
+  let id: RequestId | undefined;
+  return fromAnyGateway(agent, async (asked) => {
+    try {
+      const { requestId, response } = await asked.call(canister, { methodName, arg });
+      id ??= requestId;
+      const { body, status } = response;
+      if (isV4ResponseBody(body)) return body.certificate;
+      if (isV2ResponseBody(body)) {
+        const { code, message, errorCode } = rejectionIn(body);
+        throw rejection(canister, methodName, code, message, errorCode, true);
+      }
+      if (status !== ACCEPTED) return new Uint8Array();
+      // It takes longer than a gateway waits. To send it all again would take longer still.
+      const called = id;
+      const verified = (certificate: Uint8Array) => verifyCall(certificate, agent.rootKey!, canister, called);
+      return replyIn(await done(asked, canister, called, verified), canister, methodName);
+    } catch (error) {
+      const called = { agent, canister };
+      if (error instanceof RejectError) throw withMissing(error, called);
+      throw isOurs(error) ? error : fromCall(error, called);
     }
-    if (status !== ACCEPTED) return new Uint8Array();
-    // It takes longer than a gateway waits. To send it all again would take longer still.
-    const verified = (certificate: Uint8Array) =>
-      verifyCall(certificate, agent.rootKey!, canister, requestId);
-    return replyIn(await done(agent, canister, requestId, verified), canister, methodName);
-  } catch (error) {
-    const called = { agent, canister };
-    if (error instanceof RejectError) throw withMissing(error, called);
-    throw isOurs(error) ? error : fromCall(error, called);
-  }
+  });
 }
 
 /** What needs no translation. */
@@ -175,7 +180,8 @@ function rejection(
   code: number,
   said: string,
   errorCode: string | undefined,
+  isGateways = false,
 ): RejectError {
   const message = `canister ${canister.toText()} rejects "${method}": ${said}`;
-  return new RejectError(code, message, errorCode, rejectReason(said));
+  return new RejectError(code, message, errorCode, rejectReason(said), isGateways);
 }

@@ -8,8 +8,9 @@
  */
 import { messageOf } from "../errors.ts";
 import { retryAfter } from "./agent-error.ts";
-import { NoAnswerError } from "./call-errors.ts";
+import { isHopeless, NoAnswerError, NoWayError } from "./call-errors.ts";
 import type { Network } from "./network.ts";
+import { hintFor } from "./network-problem.ts";
 
 /** What is asked for: each takes a time of its own. */
 export type RequestKind = "query" | "read_state" | "call";
@@ -65,7 +66,10 @@ const BUSY_TIMES = 4;
 const ASK_AGAIN_MS = 60_000;
 /** How much of what is usual is the last answer. */
 const NEWEST_SHARE = 0.3;
-/** What one gateway says that it cannot do, others are asked about for so long. */
+/**
+ * What one gateway says that it cannot do, each other one is asked about for so long. Of a call an answer takes as long as the subnet does:
+ * there it is waited for.
+ */
 const SECOND_OPINION_MS = 1000;
 
 /** Milliseconds for which a gateway is put aside, at first and at most: they double. Where it says for how long, that counts. */
@@ -170,7 +174,7 @@ export class Gateways {
    * The answer of the first gateway that gives one. An answer that is HTTP's "no" (404, say) counts when no other gateway has another
    * soon.
    *
-   * @throws what the gateway has failed with; of several, NoAnswerError with all of their reasons
+   * @throws what the gateway has failed with; of several, NoAnswerError with all of their reasons, NoWayError when none has a way
    */
   ask(asking: Asking, carry: Carry): Promise<Carried> {
     const { first, later } = this.#order(asking);
@@ -321,14 +325,13 @@ class Question {
       this.#refusal ??= answer;
       this.#fails(gateway, `HTTP status ${status}`);
     } else {
-      // Two who say the same are believed. One alone may be a proxy's, or lie: nobody has signed it.
-      if (this.#refused.some((other) => other.status === status)) {
-        this.#result.resolve(answer);
-        return;
-      }
+      // It may be a proxy's, or a lie: nobody has signed it.
       this.#refused.push({ gateway, status });
       this.#refusal = answer;
-      this.#secondOpinion ??= setTimeout(() => this.#result.resolve(this.#refusal!), SECOND_OPINION_MS);
+      if (this.#asking.kind !== "call") {
+        clearTimeout(this.#secondOpinion);
+        this.#secondOpinion = setTimeout(() => this.#result.resolve(answer), SECOND_OPINION_MS);
+      }
     }
     this.#next();
   }
@@ -360,7 +363,9 @@ function inOne(failures: readonly Failure[]): unknown {
   const error = failures[0]!.error;
   if (failures.length === 1) return error;
   const all = failures.map((one) => `${one.url}: ${messageOf(one.error)}`).join("; ");
-  return new NoAnswerError(`no gateway answers: ${all}`, { cause: error });
+  // One that may be there later is waited for.
+  const Kind = failures.every((one) => isHopeless(one.error)) ? NoWayError : NoAnswerError;
+  return new Kind(`no gateway answers: ${all}`, { cause: error, advice: hintFor(error) });
 }
 
 /** Whether an answer is late: nothing of it has come for as long as that gateway is given. */

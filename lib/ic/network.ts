@@ -171,9 +171,20 @@ export interface NetworkStatus {
   readonly time: Date | undefined;
 }
 
-/** Asks a network for its status. @param limit milliseconds without a byte. @throws FormatError when what answers is no network; Error when nothing does */
-export async function networkStatus(url: string, limit = STATUS_TIMEOUT_MS): Promise<NetworkStatus> {
-  const response = await boundedFetch(`${url}/api/v2/status`, undefined, limit, undefined, MOST_STATUS_BYTES);
+/**
+ * Asks a network for its status.
+ *
+ * @param limit milliseconds without a byte
+ * @param signal ends the question
+ * @throws FormatError when what answers is no network; Error when nothing does
+ */
+export async function networkStatus(
+  url: string,
+  limit = STATUS_TIMEOUT_MS,
+  signal?: AbortSignal,
+): Promise<NetworkStatus> {
+  const init = signal && { signal };
+  const response = await boundedFetch(`${url}/api/v2/status`, init, limit, undefined, MOST_STATUS_BYTES);
   if (!response.ok) throw new HttpStatusError(response.status, `HTTP status ${response.status}`);
   const time = new Date(response.headers.get("date") ?? Number.NaN);
   return {
@@ -202,9 +213,10 @@ export async function gatewayStatuses(
   const statuses = new Map<string, NetworkStatus | Error>();
   const started = performance.now();
   const first = Promise.withResolvers<void>();
+  const over = new AbortController();
   const all = gateways.map(async (url) => {
-    const status = await networkStatus(url, limit).catch((error: Error) => error);
-    statuses.set(url, status);
+    const status = await networkStatus(url, limit, over.signal).catch((error: Error) => error);
+    if (!over.signal.aborted) statuses.set(url, status);
     if (!(status instanceof Error)) first.resolve();
   });
   const done = Promise.all(all);
@@ -215,7 +227,8 @@ export async function gatewayStatuses(
     const until = now + Math.max(LEAST_FOR_OTHERS_MS, 3 * (now - started));
     await before(until, done, "").catch(() => {});
   }
-  // What comes later is not for whoever has got this.
+  // Who has got this does not wait for more, and nor does the process to end.
+  over.abort();
   return new Map(gateways.flatMap((url) => (statuses.has(url) ? [[url, statuses.get(url)!]] : [])));
 }
 

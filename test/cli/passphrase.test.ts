@@ -3,6 +3,9 @@ import { execFileSync } from "node:child_process";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
+import { passphraseFor } from "../../lib/cli/passphrase.ts";
+import { givenIdentity } from "../../lib/cli/signer.ts";
+import { UsageError } from "../../lib/errors.ts";
 import { loadIdentity } from "../../lib/ic/identity.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
@@ -36,33 +39,42 @@ const secret = await file("secret", `${SECRET}\n`);
 
 t.test("from a file, from a descriptor, from a command", async (t) => {
   const option = "--identity-passphrase-file";
-  const windows = await file("windows", `${SECRET}\r\n`);
-  const bare = await file("bare", SECRET);
+  for (const source of [secret, await file("windows", `${SECRET}\r\n`), await file("bare", SECRET)])
+    t.equal(await passphraseFor(key, source), SECRET, source);
   for (const line of [
-    `ICFS ${option} ${secret}`,
-    `ICFS ${option} ${windows}`,
-    `ICFS ${option}=${bare}`,
     `ICFS ${option} fd:3 3<${secret}`,
-    `ICFS ${option} fd:0 <${secret}`,
     `cat ${secret} | ICFS ${option} fd:0`,
     `ICFS ${option} <(sleep 0.2; cat ${secret})`,
   ]) {
     t.match(await shell(line), { code: 0, stdout: principal, stderr: "" }, line);
   }
-  const variables = { ICFS_IDENTITY: key, ICFS_IDENTITY_PASSPHRASE_FILE: secret };
-  t.match(await run(BIN, ["identity"], { env: { ...env, ...variables } }), { code: 0, stdout: principal });
 
   await t.test("also of one's own key", async (t) => {
     await mkdir(at("config/icfs"), { recursive: true });
     await writeFile(at("config/icfs/identity.pem"), encrypted, { mode: 0o600 });
-    t.match(await run(BIN, ["identity", option, secret], { env }), { code: 0, stdout: principal });
+    const named = { ...env, ICFS_IDENTITY_PASSPHRASE_FILE: secret };
+    t.match(await run(BIN, ["identity"], { env: named }), { code: 0, stdout: principal });
   });
 });
 
 t.test("what is no passphrase", async (t) => {
   const shared = await file("shared", SECRET);
   await chmod(shared, 0o640);
-  const cases: [line: string, message: string | RegExp, code?: number][] = [
+  const cases: [source: string, message: RegExp | string][] = [
+    [await file("empty", "\n"), /there is no passphrase in \S+: it is empty$/],
+    [await file("two", "a\nb\n"), /it has more than one line$/],
+    [await file("large", "a".repeat(5000)), /it is too large$/],
+    [shared, `${shared} can be read by others than its owner: run \`chmod 600 ${shared}\``],
+    ["/dev/zero", "/dev/zero is no file that has a passphrase in it"],
+    [directory, `${directory} is no file that has a passphrase in it`],
+    [at("nowhere"), /cannot read the passphrase from \S+ \(ENOENT/],
+    ["fd:999", /from fd:999 \(EBADF.*\): is it open, as by `999<FILE` in a shell\?/],
+    ["fd:three", '"fd:three" is no file descriptor: write fd:3, say'],
+  ];
+  for (const [source, message] of cases)
+    await t.rejects(passphraseFor(key, source), { name: "UserError", message }, source);
+  t.ok((await passphraseFor(key, "fd:three").catch((error) => error)) instanceof UsageError);
+  const asCommand: [line: string, message: string][] = [
     [
       "ICFS </dev/null",
       `icfs: ${key} is encrypted, and there is no terminal to ask for its passphrase: give it`,
@@ -71,35 +83,12 @@ t.test("what is no passphrase", async (t) => {
       `ICFS --identity-passphrase-file ${await file("wrong", "wrong")}`,
       `icfs: the passphrase does not open ${key}:`,
     ],
-    [
-      `ICFS --identity-passphrase-file ${await file("empty", "\n")}`,
-      /there is no passphrase in \S+: it is empty\n$/,
-    ],
-    [`ICFS --identity-passphrase-file ${await file("two", "a\nb\n")}`, /it has more than one line\n$/],
-    [`ICFS --identity-passphrase-file ${await file("large", "a".repeat(5000))}`, /it is too large\n$/],
-    [
-      `ICFS --identity-passphrase-file ${shared}`,
-      `can be read by others than its owner: run \`chmod 600 ${shared}\``,
-    ],
-    ["ICFS --identity-passphrase-file /dev/zero", "/dev/zero is no file that has a passphrase in it"],
-    [`ICFS --identity-passphrase-file ${directory}`, "is no file that has a passphrase in it"],
-    [`ICFS --identity-passphrase-file ${at("nowhere")}`, /cannot read the passphrase from \S+ \(ENOENT/],
-    [
-      "ICFS --identity-passphrase-file fd:999",
-      /from fd:999 \(EBADF.*\): is it open, as by `999<FILE` in a shell\?/,
-    ],
-    ["ICFS --identity-passphrase-file fd:three", '"fd:three" is no file descriptor: write fd:3, say', 2],
   ];
-  for (const [line, message, code = 1] of cases) {
-    t.match(await shell(line), { code, stdout: "", stderr: message }, line);
-  }
-  // A key that needs none does not ask for it.
-  t.match(
-    await run(BIN, ["identity", "--identity", plain, "--identity-passphrase-file", "/nowhere"], { env }),
-    {
-      code: 0,
-      stdout: principal,
-    },
+  for (const [line, message] of asCommand)
+    t.match(await shell(line), { code: 1, stdout: "", stderr: message }, line);
+  t.ok(
+    await givenIdentity({ identity: plain, identityPassphraseFile: "/nowhere" }),
+    "a key that needs none does not ask for it",
   );
 });
 

@@ -60,3 +60,19 @@ t.test("one that does not", async (t) => {
   goBy(t, { HTTPS_PROXY: "socks5://user:secret@proxy" });
   await t.rejects(found(t), { message: /^HTTPS_PROXY: socks5:\/\/proxy is no HTTP proxy/ });
 });
+
+t.test("of several gateways, each goes its own way", async (t) => {
+  const url = await startProxy(t, "200 OK");
+  goBy(t, { HTTPS_PROXY: url, NO_PROXY: "near.example" });
+  const list = "ic,https://near.example,https://127.0.0.1:1,http://plain.example,https://far.example:8443";
+  t.match(await found(t, list), [
+    { level: "ok", message: /^https:\/\/icp-api\.io is asked through / },
+    { level: "ok", message: "none for https://near.example: NO_PROXY has near.example" },
+    { level: "ok", message: /^none for https:\/\/127\.0\.0\.1:1: / },
+    { level: "ok", message: /^https:\/\/far\.example:8443 is asked through / },
+  ]);
+  goBy(t, { HTTPS_PROXY: "http://127.0.0.1:1", NO_PROXY: "near.example" });
+  const one = { level: "warn", message: /ECONNREFUSED/ };
+  t.match(await found(t, "ic,https://near.example"), [one, { level: "ok" }], "there is another way");
+  t.match(await found(t, "ic,https://far.example"), [{ level: "fail" }, { level: "fail" }]);
+});

@@ -2,12 +2,13 @@
 import { Cbor } from "@icp-sdk/core/agent";
 import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
-import { queries } from "../../lib/ic/canister-calls.ts";
+import { queries, unverifiedCall } from "../../lib/ic/canister-calls.ts";
 import { VerificationError } from "../../lib/ic/certificate.ts";
 import { controllersOf } from "../../lib/ic/controllers.ts";
 import { gatewaysOf } from "../../lib/ic/gateways.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { icfsCanister } from "../../lib/icfs-canister.ts";
+import { putArgument } from "../../lib/publish/quick-put.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
 import { type Fault, faultFor, startFaultProxy } from "../support/fault-proxy.ts";
 import { HUNG } from "../support/icfs.ts";
@@ -107,12 +108,41 @@ t.test("what a node signs, and what a subnet certifies", async (t) => {
   t.match(certified.lied(), { wrong: 1 });
 });
 
+/** What a gateway says when it takes no call (IC interface specification, "Request: Call"), which nobody signs. */
+function rejected(code: number, errorCode: string): Fault {
+  const answer = {
+    status: "non_replicated_rejection",
+    reject_code: code,
+    reject_message: "no",
+    error_code: errorCode,
+  };
+  return () => Buffer.from(Cbor.encode(answer as never));
+}
+const notTaken = rejected(4, "IC0406");
+const outOfCycles = rejected(2, "IC0207");
+
+t.test("a call that is not verified goes on as well when a gateway will not take it", async (t) => {
+  for (const fault of [notTaken, outOfCycles, { status: 400 }]) {
+    const { agent, lied } = asOneNetwork();
+    liar.fault = (path) => (path.endsWith("/call") ? fault : "none");
+    const answer = await unverifiedCall(agent, c.id, "put", putArgument([Buffer.from("more bytes")]));
+    t.ok(answer.length > 0);
+    t.ok(lied().aside);
+    honest.fault = liar.fault;
+    await t.rejects(unverifiedCall(agent, c.id, "put", putArgument([])), "what all say holds");
+    honest.fault = () => "none";
+  }
+});
+
 t.test("a call goes to the next gateway as it was signed, and is executed once", async (t) => {
   const faults: [name: string, fault: Fault][] = [
     ["another signature", otherSignature],
     ["executed, and the answer lost", "lost"],
     ["a connection that ends", "drop"],
     ["too busy", { status: 503 }],
+    ["not taken, by its own word", notTaken],
+    ["out of cycles, by its own word", outOfCycles],
+    ["refused", { status: 403 }],
   ];
   for (const [name, fault] of faults) {
     const { agent } = asOneNetwork();

@@ -1,4 +1,4 @@
-/** Requests through proxies, good and bad ones, and TLS by authorities of one's own. What only squid can show is in test/cli/proxy.test.ts. */
+/** Requests through proxies, good and bad ones, and TLS by authorities of one's own. What only squid can show is in test/cli/proxy.long.ts. */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";

@@ -1,5 +1,6 @@
 /** Which gateway is asked, when another one is asked as well, and for how long one is put aside. Nothing waits for a clock. */
 import t, { type Test } from "tap";
+import { NoAnswerError, NoWayError } from "../../lib/ic/call-errors.ts";
 import { Gateways, gatewaysOf, type RequestKind } from "../../lib/ic/gateways.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { stopClock } from "../support/clock.ts";
@@ -249,23 +250,44 @@ t.test("who has answered a question wrong is asked last for it", async (t) => {
   t.match(await ask({ last: new Set(["a"]) }), { by: "a", asked: ["b", "a"] });
 });
 
-t.test("HTTP's no is believed of two, or when nobody says otherwise soon", async (t) => {
+t.test("HTTP's no is believed when all say it, or nobody says otherwise soon", async (t) => {
   const { ask, behaviours, health } = stage(t, { a: { after: 1 }, b: { after: 10 }, c: { after: 20 } });
   await ask();
   behaviours.a = { after: 1, status: 404 };
   t.match(await ask(), { by: "b", status: 200, asked: ["a", "b"] }, "a proxy has said that");
   t.match(health("a"), { failures: 1, aside: { why: "HTTP status 404" } });
-  behaviours.b = { after: 1, status: 403 };
-  behaviours.c = { after: 1, status: 403 };
-  t.match(await ask(), { status: 403, asked: ["b", "c"] }, "two say it");
-  t.match(health("b"), { failures: 0, aside: undefined });
-  behaviours.c = "silent";
-  behaviours.a = "silent";
-  t.match(
-    await ask(),
-    { by: "b", status: 403, took: 200 + 1 + 1000 },
-    "a second is waited for another opinion",
-  );
+  behaviours.b = { after: 1, status: 404 };
+  t.match(await ask(), { by: "c", status: 200, asked: ["b", "c"] });
+  behaviours.c = { after: 1, status: 404 };
+  t.match(await ask(), { status: 404, asked: ["c", "a", "b"] }, "all say it");
+  t.match(health("c"), { failures: 0, aside: undefined });
+  behaviours.a = { after: 900 };
+  t.match(await ask(), { by: "a", status: 200, asked: ["c", "a", "b"] }, "two say it, and the third is slow");
+});
+
+t.test("a second is waited for another opinion", async (t) => {
+  const { ask } = stage(t, { a: { after: 1, status: 404 }, b: "silent" });
+  t.match(await ask(), { by: "a", status: 404, took: 1 + 1000 });
+});
+
+t.test("of a call another opinion takes as long as the subnet does", async (t) => {
+  const { ask, behaviours } = stage(t, { a: { after: 1, status: 403 }, b: { after: 3000 } });
+  t.match(await ask({ kind: "call" }), { by: "b", status: 200, asked: ["a", "b"], took: 3001 });
+  behaviours.b = { after: 3000, status: 403 };
+  t.match(await ask({ kind: "call" }), { status: 403 });
+});
+
+t.test("when no gateway has a way, waiting does not help", async (t) => {
+  const { ask, gateways } = stage(t, { a: { fails: "gone" }, b: { fails: "gone" } });
+  t.match(await ask(), { error: { name: "NoAnswerError", message: "no gateway answers: a: gone; b: gone" } });
+  const fail = (errors: Record<string, Error>) =>
+    gateways.ask({ kind: "query", limit: LIMIT }, async (url) => {
+      throw errors[url];
+    });
+  const login = new NoWayError("the proxy wants a login", { advice: "give it" });
+  const both = { name: "NoWayError", message: /a: the proxy .*; b: the proxy/, advice: "give it" };
+  await t.rejects(fail({ a: login, b: login }), both);
+  await t.rejects(fail({ a: login, b: new NoAnswerError("gone") }), { name: "NoAnswerError" });
 });
 
 t.test("a call is not tried out on everybody, and has longer", async (t) => {

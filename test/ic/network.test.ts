@@ -3,8 +3,8 @@ import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { Cbor, IC_ROOT_KEY } from "@icp-sdk/core/agent";
 import t from "tap";
-import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
-import { temporaryDirectory } from "../support/icfs.ts";
+import { gatewayStatuses, resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
+import { HUNG, temporaryDirectory } from "../support/icfs.ts";
 import { server } from "./servers.ts";
 
 const IC_KEY = Buffer.from(IC_ROOT_KEY, "hex");
@@ -89,6 +89,18 @@ t.test("several gateways of one network", async (t) => {
   t.throws(() => resolveNetwork(`${a},mainnet`), {
     message: `unknown network "mainnet" in "${a},mainnet": use ic, local, HOST:PORT, or a URL such as http://127.0.0.1:4943`,
   });
+});
+
+t.test("a gateway that has not answered is not asked any longer than the others take", async (t) => {
+  const ended = Promise.withResolvers<void>();
+  const silent = await server(t, (response) => void response.on("close", ended.resolve));
+  const answers = await server(
+    t,
+    (response) => void response.end(Cbor.encode({ root_key: IC_KEY } as never)),
+  );
+  const network = resolveNetwork(`${silent.url},${answers.url}`);
+  t.same([...(await gatewayStatuses(network, "first", HUNG)).keys()], [answers.url]);
+  await ended.promise;
 });
 
 t.test("the root key of several", async (t) => {

@@ -76,6 +76,9 @@ http {
 }
 `;
 
+/** The network as fstab has it: mount(8)'s helper takes none from the environment. */
+const written = () => `network=${environment.ICFS_NETWORK},root-key=${environment.ICFS_ROOT_KEY}`;
+
 step("a host with a canister behind Squid", async (t) => {
   const directory = await temporaryDirectory(t);
   const authority = await makeAuthority(directory);
@@ -166,11 +169,12 @@ step("what does not pass by itself is said at once, with what to do", async (t) 
 
 step("as docs/OPERATIONS.md has it", async (t) => {
   const commands = await documented("OPERATIONS.md", "Behind a company's proxy");
+  // The document's network is the IC.
   const said = await sh(
-    `${commands.replace("icfs doctor", "icfs doctor --ca-bundle company.pem")}`.replace(
-      "icfs ls",
-      "icfs ls --ca-bundle company.pem",
-    ),
+    commands
+      .replace("icfs doctor", "icfs doctor --ca-bundle company.pem")
+      .replace("icfs ls", "icfs ls --ca-bundle company.pem")
+      .replace("icfs ro,", `icfs ro,${written()},`),
   );
   t.equal(said.code, 0, commands, said);
   t.match(
@@ -219,7 +223,7 @@ step("a live mount serves on, says so, and shows the password nowhere", async (t
 step("mount(8) takes no proxy from the environment of who calls it", async (t) => {
   await done(t, "umount /srv/tftp");
   const env = "HTTPS_PROXY=http://127.0.0.1:1 https_proxy=http://127.0.0.1:1";
-  const options = `ro,retry=1h,cache-dir=/root/cold`;
+  const options = `ro,retry=1h,cache-dir=/root/cold,${written()}`;
   t.match(await sh(`${env} mount -t icfs ${CANISTER} /srv/tftp -o ${options}`), {
     code: 32,
     stderr: /ENOTFOUND gateway\.test.*the name does not exist/,
