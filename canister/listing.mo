@@ -19,7 +19,7 @@ module {
   type Node = Nodes.Node;
 
   /// Some 40 KB of HTML.
-  public let entriesPerPage : Nat = 200;
+  public let maxEntries : Nat = 200;
 
   public type Entry = {
     /// In UTF-8.
@@ -115,7 +115,7 @@ module {
       { name = "<&>"; what = #directory false },
       { name = "plain"; what = #file { size = 1_234_567; sha256 } },
     ];
-    render({ path = "x y/z"; entries; before = ?""; behind = ?"3" }) # render({ path = ""; entries = []; before = null; behind = null }) # Nat.toText(entriesPerPage);
+    render({ path = "x y/z"; entries; before = ?""; behind = ?"3" }) # render({ path = ""; entries = []; before = null; behind = null }) # Nat.toText(maxEntries);
   };
 
   // --- where the pages come from ---
@@ -137,7 +137,7 @@ module {
   /// The next page, the first of which has number 1. The cursor is behind its entries then, at none when it is the last.
   public func page(nodes : Nodes.Nodes, directory : Directory, cursor : Cursor, number : Nat) : Page {
     let found = List.empty<Entry>();
-    while (cursor.next != Nodes.none and List.size(found) < entriesPerPage) {
+    while (cursor.next != Nodes.none and List.size(found) < maxEntries) {
       let entry = cursor.next;
       let name = Nodes.name(nodes, entry);
       let what = if (Nodes.kind(nodes, entry) == Nodes.folder) #directory(hasPages(nodes, directory, name)) else #file {
@@ -158,7 +158,7 @@ module {
   /// Page `number` of a directory that has so many.
   public func pageAt(nodes : Nodes.Nodes, directory : Directory, number : Nat) : Page {
     let cursor = begin(nodes, directory);
-    var skipped = (number - 1 : Nat) * entriesPerPage;
+    var skipped = (number - 1 : Nat) * maxEntries;
     while (skipped > 0) {
       cursor.next := Trie.next(nodes, cursor.walk);
       skipped -= 1;

@@ -480,7 +480,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       ?{ number; hash = hash number; publishedAt = published_at; publisher; note; files = totals.files; bytes = totals.bytes };
     };
     let held = Array.map<(Nat64, Retention.Held), Page.Held>(
-      Retention.newestHeld(retention, Page.heldShown),
+      Retention.newestHeld(retention, Page.maxHeld),
       func((number, { publishedAt })) = {
         number;
         publishedAt;

@@ -41,7 +41,7 @@ module {
   };
 
   /// So many releases are wanted in `Shown`.
-  public let heldShown : Nat = 20;
+  public let maxHeld : Nat = 20;
 
   /// What the tree has to boot from.
   public type Bootable = {

@@ -104,7 +104,7 @@ module {
   let pieceCost : Nat = 180_000;
   let byteCost : Nat = 180;
   let pageCost : Nat = 300_000;
-  let rowCost : Nat = 50_000;
+  let rowCost : Nat = 65_000;
 
   /// @param old the tree that a release before has in the same place, or none; and with it its directories' pages
   public func begin({ nodes } : Tools, number : Nat64, live : Bool, index : Index.Index, old : Node, oldListings : Node) : Job {

@@ -6,7 +6,8 @@
 import { copyFile, cp } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { deploy, publish, startLocalnet } from "../demo/icfs.ts";
+import { deploy, startLocalnet } from "../demo/icfs.ts";
+import { run } from "../demo/process.ts";
 import { debianTree } from "../demo/tree.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
 import { screenshot } from "../test/support/browser.ts";
@@ -22,6 +23,7 @@ await copyFile(here("examples/boot.ipxe"), join(tree, "boot.ipxe"));
 const { localnet, url } = await startLocalnet({ env });
 await using _ = localnet;
 await deploy(CANISTER, url, { env });
-await publish(tree, CANISTER, url, { env });
+const note = "Debian's installer, with a script for iPXE";
+await run(here("bin/icfs"), ["publish", tree, CANISTER, "--network", url, "--note", note], { env });
 const page = `http://${CANISTER}.localhost:${new URL(url).port}/.icfs/`;
 await screenshot(page, here("docs/page.png"), { width: 900, height: 2420 }, { env });

@@ -103,6 +103,11 @@ t.test("in a browser", async (t) => {
     }
   };
 
+  t.match(
+    await dumpDom(`data:text/html,<script>document.title="owned"</script>`, { env: c.env }),
+    "<title>owned",
+    "the browser does run scripts where there are any",
+  );
   const head = (await c.source().head())!;
   const page = await look("/.icfs/");
   for (const text of [
