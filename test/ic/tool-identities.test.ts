@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import t from "tap";
+import { UsageError } from "../../lib/errors.ts";
 import { loadIdentity } from "../../lib/ic/identity.ts";
 import { toolIdentityFile } from "../../lib/ic/tool-identities.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
@@ -78,6 +79,7 @@ t.test("icp-cli's", async (t) => {
   for (const [name, message] of Object.entries(refused)) {
     t.throws(() => toolIdentityFile(`icp:${name}`), { name: "UserError", message }, name);
   }
+  t.throws(() => toolIdentityFile("icp:"), UsageError);
   await writeFile(list, "{");
   t.throws(() => toolIdentityFile("icp:plain"), {
     message:
