@@ -74,7 +74,7 @@ export function passphraseOption(): Option {
   return option(
     "--identity-passphrase-file <FILE>",
     "what opens an encrypted key, mode 0600; or fd:N, a file descriptor; default: the terminal is asked",
-  );
+  ).argParser(named("a file or fd:N"));
 }
 
 /** Adds --network, --root-key, --identity, --identity-passphrase-file, --proxy and --ca-bundle, of which the last two hold from before the command begins. */
@@ -102,7 +102,7 @@ export function withNetwork(command: Command, identity: string): Command {
       option(
         "--ca-bundle <PEM>",
         "certificates of authorities whose TLS certificates are believed, beside this host's and Node's",
-      ),
+      ).argParser(named("a file of certificates")),
     );
 }
 

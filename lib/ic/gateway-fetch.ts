@@ -10,10 +10,10 @@ import type { Network } from "./network.ts";
 /** What goes along with the requests that an agent makes for one question. */
 export interface Exchange {
   readonly received?: Received | undefined;
-  /** Gateways that have answered the question wrong: they are asked last. */
-  readonly wrong: ReadonlySet<string>;
-  /** The gateway that has answered the last request. */
-  by?: string;
+  /** Gateways that are asked last, as Asking has them. */
+  readonly last: ReadonlyMap<string, number>;
+  /** Those that have answered: a question may have several requests, each with an answer of its own. */
+  readonly by: Set<string>;
 }
 
 /** What an agent made by createAgent() fetches with; the agent itself knows of the first two parameters only. */
@@ -47,7 +47,7 @@ export function gatewayFetch({
     const { pathname } = new URL(given instanceof Request ? given.url : given);
     const told = withoutRepeats(exchange?.received);
     const { response, url } = await gateways.ask(
-      { kind: kindOf(pathname), limit: requestTimeout, last: exchange?.wrong },
+      { kind: kindOf(pathname), limit: requestTimeout, last: exchange?.last },
       (gateway, signal, received) => {
         const tell = told();
         const address = gateway + pathname.slice(pathname.lastIndexOf("/api/"));
@@ -57,7 +57,7 @@ export function gatewayFetch({
         });
       },
     );
-    if (exchange !== undefined) exchange.by = url;
+    exchange?.by.add(url);
     return verifyQuerySignatures ? response : withoutCopies(response);
   };
   return Object.assign(fetch, { gateways });

@@ -40,8 +40,8 @@ export interface Asking {
   readonly kind: RequestKind;
   /** Milliseconds without a byte after which a request fails. */
   readonly limit: number;
-  /** Gateways that have given a wrong answer to this before: they are asked when no other is left. */
-  readonly last?: ReadonlySet<string> | undefined;
+  /** Gateways that are asked when no other is left, from 1 on in the order of these numbers: they may have given a wrong answer to this before. */
+  readonly last?: ReadonlyMap<string, number> | undefined;
 }
 
 /** An answer, and whose it is. */
@@ -81,7 +81,8 @@ const TOO_MANY: ReadonlySet<number> = new Set([429, 503]);
 type Why = keyof typeof PAUSES;
 /** Who is put aside is asked when nobody else is left, in this order. */
 const RANKS: Readonly<Record<Why, number>> = { failed: 1, limited: 2, wrong: 3 };
-const ASKED_LAST = 4;
+/** More than any of these. */
+const ASKED_LAST = 10;
 /** Who was never asked for something comes behind those that were. */
 const UNKNOWN_MS = 1e9;
 
@@ -182,6 +183,12 @@ export class Gateways {
     return new Question(asking, carry, first, later, aside).answer();
   }
 
+  /** The one of these that would be asked first. @param urls at least one */
+  best(urls: readonly string[]): string {
+    const { first, later } = this.#order({ kind: "query", limit: 0 });
+    return [...first, ...later].find(({ url }) => urls.includes(url))!.url;
+  }
+
   /** A gateway has answered otherwise than what then verified. */
   wrong(url: string, why: string): void {
     const gateway = this.#all.find((one) => one.url === url);
@@ -195,7 +202,7 @@ export class Gateways {
 
   /** Who is asked at once, and who later, one after the other. */
   #order({ kind, last }: Asking): { readonly first: readonly Gateway[]; readonly later: Gateway[] } {
-    const rank = (one: Gateway) => (last?.has(one.url) ? ASKED_LAST : one.rank);
+    const rank = (one: Gateway) => ASKED_LAST * (last?.get(one.url) ?? 0) + one.rank;
     const usual = ({ usual }: Gateway) => usual.get(kind) ?? UNKNOWN_MS + (usual.get("query") ?? UNKNOWN_MS);
     const [best, ...others] = this.#all.toSorted((a, b) => rank(a) - rank(b) || usual(a) - usual(b));
     const now = performance.now();

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { isAbsent, messageOf, UserError } from "../errors.ts";
+import { isAbsent, messageOf, UsageError, UserError } from "../errors.ts";
 import { readKeptSync } from "../kept-file.ts";
 
 /** Characters of a name, without those that would lead to another directory. */
@@ -13,11 +13,11 @@ const NAME = /^(?!\.{1,2}$)[^/\0]+$/;
 /** Some thousand identities. */
 const MOST_LIST_BYTES = 1024 * 1024;
 
-/** The file that `dfx:NAME` or `icp:NAME` stands for; undefined when `text` is neither. @throws UserError */
+/** The file that `dfx:NAME` or `icp:NAME` stands for; undefined when `text` is neither. @throws UserError, UsageError without a name */
 export function toolIdentityFile(text: string): string | undefined {
   const [, tool, name] = /^(dfx|icp):(.*)$/s.exec(text) ?? [];
   if (tool === undefined || name === undefined) return undefined;
-  if (!NAME.test(name)) throw new UserError(`"${text}" has no identity's name behind the colon`);
+  if (!NAME.test(name)) throw new UsageError(`"${text}" has no identity's name behind the colon`);
   return tool === "dfx" ? dfxFile(name) : icpFile(name);
 }
 

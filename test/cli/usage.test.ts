@@ -199,6 +199,8 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["localnet", "--state", ""], /Name a directory/],
     [["ls", ID, "--root-key", ""], /Name a key or a file/],
     [["ls", ID, "--identity", ""], /Name a PEM file/],
+    [["ls", ID, "--ca-bundle", ""], /Name a file of certificates/],
+    [["ls", ID, "--identity-passphrase-file", ""], /Name a file or fd:N/],
     [["verify", ""], /Name a canister or a mountpoint/],
     [["status", ""], /Name a mountpoint or a canister/],
     [["mount", ID, "/mnt", "--max-cache-size", "much"], /Use a size from 0 MiB/],

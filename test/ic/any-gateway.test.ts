@@ -56,6 +56,12 @@ const otherSignature: Fault = (answer) => {
   return answer;
 };
 
+/** In what a canister has replied. */
+const otherReply: Fault = (answer) => {
+  answer[answer.indexOf("DIDL") + 4]! ^= 1;
+  return answer;
+};
+
 t.test("what is certified or hash-chained", async (t) => {
   const rejection = { status: "rejected", reject_code: 3, reject_message: "no such canister" };
   const faults: [name: string, method: string, fault: Fault, why: RegExp][] = [
@@ -106,6 +112,29 @@ t.test("what a node signs, and what a subnet certifies", async (t) => {
   liar.fault = (path) => (path.endsWith("/read_state") ? otherSignature : "none");
   t.ok(await controllersOf(certified.agent, c.id, rootKey));
   t.match(certified.lied(), { wrong: 1 });
+});
+
+t.test("what is signed, of which two gateways have brought a part each", async (t) => {
+  // The first time both are asked for everything at once: the query's answer is the liar's, and the keys are the other's, or the other way around.
+  for (const first of ["/query", "/read_state"]) {
+    const network = resolveNetwork(`${liar.url},${honest.url}`);
+    const agent = createAgent({ network, rootKey, verifyQuerySignatures: true, requestTimeout: HUNG });
+    Object.assign(liar, { everywhere: true });
+    Object.assign(honest, { everywhere: true });
+    let [lies, waits] = [0, 0];
+    const spoiled = first === "/query" ? otherReply : otherSignature;
+    liar.fault = (path) => {
+      if (path.endsWith(first)) {
+        lies += 1;
+        return spoiled;
+      }
+      return waits++ === 0 ? "silence" : "none";
+    };
+    honest.fault = (path) => (path.endsWith(first) && lies === 0 ? "silence" : "none");
+    t.ok(await queries(agent, c.id)("roles_granted", Buffer.from("4449444c0000", "hex")), first);
+    t.ok(lies > 0, `${first} of the liar's`);
+    t.match(gatewaysOf(network).health(), [{ wrong: 1 }, { wrong: 0 }], first);
+  }
 });
 
 /** What a gateway says when it takes no call (IC interface specification, "Request: Call"), which nobody signs. */

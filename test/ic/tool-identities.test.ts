@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import t from "tap";
+import { UsageError } from "../../lib/errors.ts";
 import { loadIdentity } from "../../lib/ic/identity.ts";
 import { toolIdentityFile } from "../../lib/ic/tool-identities.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
@@ -78,6 +79,13 @@ t.test("icp-cli's", async (t) => {
   for (const [name, message] of Object.entries(refused)) {
     t.throws(() => toolIdentityFile(`icp:${name}`), { name: "UserError", message }, name);
   }
+  let thrown: unknown;
+  try {
+    toolIdentityFile("icp:");
+  } catch (error) {
+    thrown = error;
+  }
+  t.ok(thrown instanceof UsageError);
   await writeFile(list, "{");
   t.throws(() => toolIdentityFile("icp:plain"), {
     message:
