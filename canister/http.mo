@@ -243,8 +243,12 @@ module {
     tags == "*" or Text.contains(tags, #text(Responses.etag sha256));
   };
 
-  /// The first byte that a header Range asks for, of a file of so many; 0 where it is of no form that is known.
+  /// A longer Range header has a number that no file is long enough for, and that would take many instructions to read.
+  let mostRangeCharacters = 64;
+
+  /// The first byte that a Range header asks for. @param size bytes of the file. @return 0 when the header has an unknown form, or is too long
   func firstByte(range : Text, size : Nat) : Nat {
+    if (range.size() > mostRangeCharacters) return 0;
     let ?wanted = Text.stripStart(range, #text "bytes=") else return 0;
     let parts = Text.split(wanted, #char '-');
     let ?first = parts.next() else return 0;

@@ -71,9 +71,10 @@ class Der {
     const found = this.#bytes[this.#at];
     let length = this.#bytes[this.#at + 1] ?? 0;
     let start = this.#at + 2;
-    if (length === 0x81 || length === 0x82) {
+    if (length >= 0x80) {
       const width = length - 0x80;
-      length = start + width <= this.#bytes.length ? this.#bytes.readUIntBE(start, width) : 0;
+      const isKnown = (width === 1 || width === 2) && start + width <= this.#bytes.length;
+      length = isKnown ? this.#bytes.readUIntBE(start, width) : Number.POSITIVE_INFINITY;
       start += width;
     }
     const end = start + length;

@@ -94,6 +94,12 @@ function parseProxy(given: string, from: string): ForwardProxy {
       `${from}: ${url.protocol}//${url.host} is no HTTP proxy, and icfs uses no other: use a URL such as http://proxy.example:3128`,
     );
   }
+  const hasLogin = url.username !== "" || url.password !== "";
+  if (text.includes("@") && !hasLogin) {
+    throw new UsageError(
+      `${from}: "${shown}" has an @ before it, but no login: in a login write / as %2F, ? as %3F and # as %23`,
+    );
+  }
   return { url: new URL(url.origin), authorization: authorizationOf(url, from), from };
 }
 
@@ -174,8 +180,8 @@ function isCovered(host: string, entry: string): boolean {
   const family = kind === 6 ? "ipv6" : "ipv4";
   const covered = new BlockList();
   const most = kind === 6 ? 128 : 32;
-  const prefix = bits === undefined ? most : Number(bits);
-  if (!(Number.isInteger(prefix) && prefix >= 0 && prefix <= most)) return false;
+  const prefix = Number(bits ?? most);
+  if (!/^\d+$/.test(bits ?? `${most}`) || prefix > most) return false;
   covered.addSubnet(address, prefix, family);
   return covered.check(host, family);
 }

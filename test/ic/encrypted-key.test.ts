@@ -114,6 +114,11 @@ t.test("an encrypted file of which nothing, or another thing, is left", async (t
   for (let length = 0; length < whole.length; length += 7) {
     t.throws(() => decryptKey(asPem(whole.subarray(0, length)), "a secret"), `${length} bytes of it`);
   }
+  for (const length of [0x80, 0x83, 0xff]) {
+    const other = Buffer.from(whole);
+    other[1] = length;
+    t.throws(() => decryptKey(asPem(other), "a secret"), `a length that begins with ${length}`);
+  }
   // So much memory that no host should take it for a key: N is a number of three bytes.
   const N = Buffer.from("0203020000", "hex");
   const greedy = Buffer.from(whole);

@@ -81,6 +81,8 @@ t.test("what NO_PROXY has", (t) => {
       "11.0.0.0/8",
       "10.0.0.0/33",
       "10.0.0.0/x",
+      "10.0.0.0/",
+      "11.0.0.0/",
       "fd00::/8",
       "10.1.2.3:80",
     ],
@@ -138,6 +140,8 @@ t.test("what is no proxy, without its login in the message", (t) => {
     "http://us er:secret@proxy",
     "http://user:sec%ret@proxy",
     "http://user:sec/ret@pro xy",
+    // A slash ends the host: all before it would be asked for, and shown.
+    "http://user:1/secret@proxy:3128",
   ];
   for (const text of wrong) {
     t.throws(() => proxyOption(text, false), { name: "UserError", message: /^--proxy: / }, text);
