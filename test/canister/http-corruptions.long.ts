@@ -86,14 +86,9 @@ t.test("none is accepted that differs", { timeout: 600_000 }, async (t) => {
   const canister = await startIcfsCanister(t, { api: "both" });
   const { network, id, owner } = canister;
   const agent = gatewayAgent(network);
-  const long = randomBytes(2 * MIB + 9);
+  const long = randomBytes(MIB + 9);
   const publish = async (text: string) => {
-    const chunks = [
-      Buffer.from(text),
-      long.subarray(0, MIB),
-      long.subarray(MIB, 2 * MIB),
-      long.subarray(2 * MIB),
-    ];
+    const chunks = [Buffer.from(text), long.subarray(0, MIB), long.subarray(MIB)];
     for (const chunk of chunks) await owner.put([chunk]);
     const file = (path: string, used: number[]): Entry => {
       const bytes = Buffer.concat(used.map((chunk) => chunks[chunk]!));
@@ -108,7 +103,7 @@ t.test("none is accepted that differs", { timeout: 600_000 }, async (t) => {
         extents,
       };
     };
-    const entries = [file("a", [0]), file("b", [0]), file("long", [1, 2, 3])];
+    const entries = [file("a", [0]), file("b", [0]), file("long", [1, 2])];
     const table = chunks.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length }));
     t.ok("ok" in (await canister.publish({ chunks: table, entries })));
   };
@@ -119,29 +114,10 @@ t.test("none is accepted that differs", { timeout: 600_000 }, async (t) => {
   interface Known {
     readonly url: string;
     readonly answer: HttpAnswer;
+    /** What a client gets of it. */
+    readonly text: string;
   }
-  const known: Known[] = [];
-  for (const url of [
-    "/a",
-    "/b",
-    "/none",
-    "/long",
-    "/",
-    "/.icfs/at/1/a",
-    "/.icfs/at/2/a",
-    "/.icfs/at/2/none",
-  ]) {
-    known.push({ url, answer: await askHttp(agent, id, url) });
-  }
-  for (const release of [1, 2]) {
-    for (const at of [0, MIB, 2 * MIB]) {
-      const url = `/.icfs/at/${release}/long`;
-      known.push({ url, answer: await askHttp(agent, id, url, { headers: [["range", `bytes=${at}-`]] }) });
-    }
-  }
-  known.push({ url: "/a", answer: await askHttp(agent, id, "/a", { headers: [["if-none-match", "*"]] }) });
-  known.push({ url: "/a", answer: await askHttp(agent, id, "/a", { method: "POST" }) });
-  // What the client gets, as text: status, certified headers, body.
+  /** What the client gets, as text: status, certified headers, body. */
   const handedOn = (url: string, answer: HttpAnswer): string | undefined => {
     try {
       const { response } = verifyHttp(url, answer, id, network.rootKey);
@@ -152,28 +128,54 @@ t.test("none is accepted that differs", { timeout: 600_000 }, async (t) => {
       return undefined;
     }
   };
-  // Any of a path's answers is right for it: its pieces, and that it has not changed.
-  const right = new Map<string, Set<string>>();
-  for (const { url, answer } of known) {
+  const known: Known[] = [];
+  const know = (url: string, answer: HttpAnswer) => {
     const text = handedOn(url, answer);
-    t.type(text, "string", url);
-    right.set(url, (right.get(url) ?? new Set()).add(text!));
+    if (text === undefined || text === "not certified") throw new Error(`${url} does not verify`);
+    const one = { url, answer, text };
+    known.push(one);
+    return one;
+  };
+  for (const url of [
+    "/a",
+    "/b",
+    "/none",
+    "/long",
+    "/",
+    "/.icfs/at/1/a",
+    "/.icfs/at/2/a",
+    "/.icfs/at/2/none",
+  ]) {
+    know(url, await askHttp(agent, id, url));
   }
-  // An answer with all of its proof can be replayed for as long as its certificate is good, as everywhere on the IC.
-  right.get("/a")!.add(handedOn("/a", before)!);
-  const accepted: Record<string, number> = {};
-  let refused = 0;
+  know("/a", await askHttp(agent, id, "/a", { headers: [["if-none-match", "*"]] }));
+  know("/a", await askHttp(agent, id, "/a", { method: "POST" }));
+  const whole: Known[] = [];
+  for (const url of ["/.icfs/at/1/long", "/.icfs/at/2/long"]) {
+    whole.push(know(url, await askHttp(agent, id, url)));
+    know(url, await askHttp(agent, id, url, { headers: [["range", `bytes=${MIB}-`]] }));
+  }
+  const last = know("/a", before);
+  // An answer of 1 MiB takes ten times as long, and shows no more.
+  const quick = known.filter((one) => !whole.includes(one));
+  /** Any of a path's answers can be replayed with all of its proof, for as long as its certificate is good, as everywhere on the IC. */
+  const isReplayed = (url: string, text: string) => known.some((one) => one.url === url && one.text === text);
+
+  const asItWas: Record<string, number> = {};
+  let [refused, replayed, older] = [0, 0, 0];
   for (let i = 0; i < CORRUPTIONS; i++) {
-    const { url, answer } = pick(known);
-    const other = pick([...known.map((one) => one.answer), before]);
+    const { url, answer, text: own } = pick(randomInt(20) === 0 ? known : quick);
+    const other = pick(quick).answer;
     const [name, way] = pick(Object.entries(WAYS));
     const text = handedOn(url, way(answer, other));
     if (text === undefined) refused += 1;
-    else {
-      accepted[name] = (accepted[name] ?? 0) + 1;
-      if (!right.get(url)!.has(text)) t.fail(`${url}, with ${name} changed: ${text}`);
-    }
+    else if (text === own) asItWas[name] = (asItWas[name] ?? 0) + 1;
+    else if (name === "another's answer" && isReplayed(url, text)) {
+      replayed += 1;
+      if (text === last.text) older += 1;
+    } else t.fail(`${url}, with ${name} changed: ${text}`);
   }
-  t.comment(`${refused} refused; accepted, as they were: ${JSON.stringify(accepted)}`);
+  t.comment(`${refused} refused; accepted, and handed on as they were: ${JSON.stringify(asItWas)}`);
+  t.comment(`${replayed} are another whole answer of the same path, ${older} of these of the release before`);
   t.ok(refused > CORRUPTIONS / 2, "most were refused");
 });
