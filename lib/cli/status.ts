@@ -102,6 +102,7 @@ function text(status: MountStatus): string {
     ],
     ["network", `${status.network}: ${status.problem ?? answeredText(status)}`],
     ...gatewayLines(status),
+    ...mirrorLines(status),
     ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",
@@ -142,6 +143,19 @@ function gatewayLines({ gateways }: MountStatus): [string, string][] {
     return [
       "gateway",
       `${url}: ${answers} answers${time}; ${failures} failures, ${late} late, ${limited} limited, ${wrong} wrong${state}`,
+    ];
+  });
+}
+
+/** A line for each mirror. */
+function mirrorLines({ mirrors }: MountStatus): [string, string][] {
+  return mirrors.map((mirror) => {
+    const { url, usual, chunks, bytes, missing, failures, late, limited, wrong, aside } = mirror;
+    const time = usual === undefined ? "" : `, usually begun in ${usual} ms`;
+    const state = aside === undefined ? "" : `; put aside until ${aside.until}: ${aside.why}`;
+    return [
+      "mirror",
+      `${url}: ${chunks} chunks, ${sizeText(bytes)}${time}; ${missing} missing, ${failures} failures, ${late} late, ${limited} limited, ${wrong} wrong${state}`,
     ];
   });
 }

@@ -132,7 +132,7 @@ t.test("a busy gateway is given longer than a silent one", async (t) => {
   let receive: () => void = () => {};
   const other = gateways.ask({ kind: "query", limit: LIMIT }, (_url, _signal, received) => {
     receive = received;
-    return new Promise(() => {});
+    return new Promise<Response>(() => {});
   });
   const timer = setInterval(() => receive(), 50);
   t.match(await ask(), { by: "a", asked: ["a"], took: 500 });
