@@ -37,6 +37,7 @@ t.test("install", async (t) => {
       "opt/boot/share/bash-completion/completions/icfs",
       "opt/boot/share/doc/icfs/COSTS.md",
       "opt/boot/share/doc/icfs/OPERATIONS.md",
+      "opt/boot/share/doc/icfs/SITES.md",
       "opt/boot/share/doc/icfs/README.md",
       "opt/boot/share/doc/icfs/TROUBLESHOOTING.md",
       "opt/boot/share/fish/vendor_completions.d/icfs.fish",
