@@ -128,10 +128,10 @@ function text(status: MountStatus): string {
     .join("\n");
 }
 
-function answeredText({ checkedAt }: MountStatus): string {
-  return checkedAt === undefined
-    ? "not asked since the mount"
-    : `answered ${ageText(Date.now() - Date.parse(checkedAt))} ago`;
+function answeredText({ checkedAt, mirrors }: MountStatus): string {
+  if (checkedAt === undefined) return "not asked since the mount";
+  const ago = `${ageText(Date.now() - Date.parse(checkedAt))} ago`;
+  return mirrors.length === 0 ? `answered ${ago}` : `it, or a mirror, answered ${ago}`;
 }
 
 /** A line for each gateway, where there are several. */

@@ -60,6 +60,8 @@ export interface Asking {
   readonly kind: RequestKind;
   /** Milliseconds without a byte after which a request fails. */
   readonly limit: number;
+  /** Milliseconds after which it is late, though something comes all the time; default: it is not. */
+  readonly whole?: number;
   /** Gateways that have given a wrong answer to this before: they are asked when no other is left. */
   readonly last?: ReadonlySet<string> | undefined;
 }
@@ -306,11 +308,12 @@ class Question<T extends Answered> {
     const isNews = started - gateway.askedAt > ASK_AGAIN_MS;
     gateway.askedAt = started;
     this.#underWay += 1;
-    const lateness = new Lateness(gateway, gateway.patience(this.#asking), () => {
+    const late = () => {
       if (this.#isAlone) return;
       gateway.late += 1;
       this.#next();
-    });
+    };
+    const lateness = new Lateness(gateway, gateway.patience(this.#asking), this.#asking.whole, late);
     let begun = false;
     const received = () => {
       const now = performance.now();
@@ -329,7 +332,7 @@ class Question<T extends Answered> {
       this.#underWay -= 1;
       const taken = performance.now() - started;
       // It would have taken longer still.
-      if (lateness.isLate) gateway.took(kind, taken, isNews);
+      if (lateness.isLate && !begun) gateway.took(kind, taken, isNews);
       if (!signal.aborted) {
         if (error instanceof WrongAnswerError) this.#tell.wrong(gateway, messageOf(error));
         else if (!(error instanceof NotHereError)) this.#fails(gateway, messageOf(error));
@@ -339,7 +342,7 @@ class Question<T extends Answered> {
         this.#tell.putAside(
           gateway,
           "failed",
-          `nothing came for ${Math.round(taken)} ms, and another one was quicker`,
+          `${begun ? "not all came" : "nothing came"} for ${Math.round(taken)} ms, and another one was quicker`,
         );
       }
     } finally {
@@ -407,10 +410,12 @@ function inOne(failures: readonly Failure[]): unknown {
   return new NoAnswerError(`no gateway answers: ${all}`, { cause: error });
 }
 
-/** Whether an answer is late: nothing of it has come for as long as that gateway is given. */
+/** Whether an answer is late: nothing of it has come for as long as that gateway is given, or not all of it in the time for that. */
 class Lateness {
   readonly #gateway: Gateway;
   readonly #patience: number;
+  /** Of performance.now(). */
+  readonly #end: number;
   readonly #late: () => void;
   #since = performance.now();
   #extensions = BUSY_TIMES - 1;
@@ -418,11 +423,12 @@ class Lateness {
   isLate = false;
 
   /** @param late called once */
-  constructor(gateway: Gateway, patience: number, late: () => void) {
+  constructor(gateway: Gateway, patience: number, whole = Number.POSITIVE_INFINITY, late: () => void) {
     this.#gateway = gateway;
     this.#patience = patience;
+    this.#end = performance.now() + whole;
     this.#late = late;
-    this.#wait(patience);
+    this.#wait(Math.min(patience, whole));
   }
 
   /** Something of it has come. */
@@ -445,7 +451,7 @@ class Lateness {
       this.#extensions -= 1;
       this.#since = now;
     }
-    const left = this.#since + this.#patience - now;
+    const left = Math.min(this.#since + this.#patience, this.#end) - now;
     if (left > 0) {
       this.#wait(left);
       return;

@@ -17,6 +17,8 @@ type Behaviour =
   | { readonly fails: string | Error; readonly after?: number }
   /** Something comes after so many milliseconds, and then nothing. */
   | { readonly stalls: number }
+  /** Something comes each time that so many milliseconds have passed, and there is no end to it. */
+  | { readonly drips: number }
   | "silent";
 
 const LIMIT = 5000;
@@ -36,6 +38,11 @@ function stage(t: Test, behaviours: Record<string, Behaviour>, options?: Gateway
       });
       const does = behaviours[url]!;
       if (does === "silent") return;
+      if ("drips" in does) {
+        const timer = setInterval(received, does.drips);
+        signal.addEventListener("abort", () => clearInterval(timer));
+        return;
+      }
       if ("stalls" in does) return void setTimeout(received, does.stalls);
       setTimeout(
         () => {
@@ -54,11 +61,16 @@ function stage(t: Test, behaviours: Record<string, Behaviour>, options?: Gateway
     behaviours,
     ended,
     /** Who was asked since the last time, and has answered. */
-    async ask({ kind = "query" as RequestKind, last = new Set<string>(), within = 20_000 } = {}) {
+    async ask({
+      kind = "query" as RequestKind,
+      last = new Set<string>(),
+      within = 20_000,
+      whole = Number.POSITIVE_INFINITY,
+    } = {}) {
       asked.length = 0;
       ended.length = 0;
       const start = performance.now();
-      const answer = gateways.ask({ kind, limit: LIMIT, last }, carry).then(
+      const answer = gateways.ask({ kind, limit: LIMIT, last, whole }, carry).then(
         ({ response, url }) => ({ by: url, status: response.status }),
         (error: Error) => ({ error }),
       );
@@ -334,4 +346,14 @@ t.test("who has not got something is no worse for it; who was wrong is", async (
   t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
   await clock.pass(10_001);
   t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] }, "for longer this time");
+});
+
+t.test("as named: one that drips is overtaken when there has been time for all of it", async (t) => {
+  const { ask, health } = stage(t, { a: { drips: 50 }, b: { after: 5 } }, MIRRORS);
+  t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["a", "b"], took: 3005 });
+  t.match(health("a"), {
+    late: 1,
+    aside: { why: /^not all came for 300\d ms, and another one was quicker$/ },
+  });
+  t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["b"] });
 });

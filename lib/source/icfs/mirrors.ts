@@ -123,7 +123,9 @@ export class Mirrors {
     };
     let carried: Carried<Carrying<T>>;
     try {
-      carried = await this.#carriers.ask({ kind: "get", limit: question.limit }, carry);
+      const { limit } = question;
+      // A reader's deadline is twice that: one that drips leaves time for another.
+      carried = await this.#carriers.ask({ kind: "get", limit, whole: limit }, carry);
     } catch {
       throw inOne(errors, question);
     }
