@@ -25,6 +25,7 @@ declare -A files=(
   ["$prefix/share/fish/vendor_completions.d/icfs.fish"]=build/completions/icfs.fish
   ["$prefix/share/doc/icfs/README.md"]=README.md
   ["$prefix/share/doc/icfs/OPERATIONS.md"]=docs/OPERATIONS.md
+  ["$prefix/share/doc/icfs/SITES.md"]=docs/SITES.md
   ["$prefix/share/doc/icfs/COSTS.md"]=docs/COSTS.md
   ["$prefix/share/doc/icfs/TROUBLESHOOTING.md"]=docs/TROUBLESHOOTING.md
   ["$prefix/share/doc/icfs/HTTP.md"]=docs/HTTP.md

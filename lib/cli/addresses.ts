@@ -7,7 +7,7 @@ import { mustAnswer } from "../ic/first-contact.ts";
 import { gatewaysOf } from "../ic/gateways.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import type { CanisterAddress, ReleaseAddress } from "../source/address.ts";
-import type { NetworkOptions } from "./options.ts";
+import type { MirrorOptions, NetworkOptions } from "./options.ts";
 import { givenIdentity } from "./signer.ts";
 
 /**
@@ -28,8 +28,15 @@ export async function connect(options: NetworkOptions): Promise<Connection> {
 }
 
 /** connect(), for those who can do without the network: it is asked for nothing but a root key that is not known. */
-export async function resolveConnection(options: NetworkOptions): Promise<Connection> {
+export async function resolveConnection(
+  options: NetworkOptions & Partial<MirrorOptions>,
+): Promise<Connection> {
   const network = resolveNetwork(options.network);
+  if (options.mirrorOnly && network.loopback && options.rootKey === undefined) {
+    throw new UsageError(
+      `the root key of ${network.url} is not known, and --mirror-only asks no network: give it with --root-key HEX|FILE`,
+    );
+  }
   const identity = await givenIdentity(options);
   const rootKey = await rootKeyOf(network, options.rootKey);
   return { network, rootKey, ...(identity === undefined ? {} : { identity }) };
@@ -78,10 +85,14 @@ export function parseRelease(text: string): Pick<ReleaseAddress, "canister" | "r
   return { canister, release: Number(number) };
 }
 
-/** connect(), for one release. @throws UserError */
-export async function releaseAddressOf(text: string, options: NetworkOptions): Promise<ReleaseAddress> {
+/** connect(), for one release; with mirrors resolveConnection(), since the network need not be there. @throws UserError */
+export async function releaseAddressOf(
+  text: string,
+  options: NetworkOptions & Partial<MirrorOptions>,
+): Promise<ReleaseAddress> {
   const parsed = parseRelease(text);
-  return { ...(await connect(options)), ...parsed };
+  const connection = options.mirror === undefined ? connect(options) : resolveConnection(options);
+  return { ...(await connection), ...parsed };
 }
 
 /** How long interactive commands wait for one answer: a chunk of 1 MiB at 32 KiB/s. */

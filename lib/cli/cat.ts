@@ -6,7 +6,7 @@ import { FileReader } from "../cache/file-reader.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { nameOf } from "../source/words.ts";
 import { checkOrder } from "./argument-order.ts";
-import { RELEASE_ARGUMENT, type ReadingOptions, withSource } from "./options.ts";
+import { RELEASE_ARGUMENT, type ReadingOptions, withMirrors } from "./options.ts";
 import { openForReading } from "./reading.ts";
 import { readingCache } from "./reading-cache.ts";
 
@@ -15,7 +15,7 @@ export function catCommand(): Command {
     .description("write a file of a canister's newest release to stdout, verified")
     .argument("<canister>", RELEASE_ARGUMENT)
     .argument("<path>", "relative to the root; symlinks are followed");
-  return withSource(command).action(cat);
+  return withMirrors(command).action(cat);
 }
 
 async function cat(canister: string, path: string, options: ReadingOptions): Promise<void> {

@@ -6,7 +6,7 @@ import { nameOf, namesOf } from "../source/words.ts";
 import { hexOf } from "../tree/hash.ts";
 import { entrySize, type TreeNode } from "../tree/tree.ts";
 import { checkOrder } from "./argument-order.ts";
-import { flag, RELEASE_ARGUMENT, type ReadingOptions, withSource } from "./options.ts";
+import { flag, RELEASE_ARGUMENT, type ReadingOptions, withMirrors } from "./options.ts";
 import { openForReading } from "./reading.ts";
 
 interface LsOptions extends ReadingOptions {
@@ -25,7 +25,7 @@ export function lsCommand(): Command {
     .addOption(flag("-l, --long", "kind, size in bytes, time, and where symlinks point"))
     .addOption(flag("-R, --recursive", "with everything below"))
     .addOption(flag("--json", "one object: source, release and header, or snapshot, verified, entries"));
-  return withSource(command).action(ls);
+  return withMirrors(command).action(ls);
 }
 
 async function ls(canister: string, path: string, options: LsOptions): Promise<void> {

@@ -14,6 +14,7 @@ import { LogFile } from "../process/log-file.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keepRootKey, keptRootKey } from "../source/kept.ts";
 import { parseRelease, resolveConnection } from "./addresses.ts";
+import { mirrorsOf } from "./mirrors.ts";
 import type { MountCommandOptions } from "./mount-options.ts";
 
 /**
@@ -45,6 +46,7 @@ export async function serveHere(
         store,
         waiting: notifyWaiting,
         openWhole: options.open === "whole" ? options.openTimeout : undefined,
+        mirrors: mirrorsOf(options),
         offline: options.offline === true,
         listXattrs: options.listXattrs === true,
         // The daemon leaves this directory.
@@ -99,7 +101,7 @@ async function addressWithKeptKey(
   const network = resolveNetwork(options.network);
   const isFetched = network.loopback && options.rootKey === undefined;
   const kept = isFetched && store !== undefined ? await keptRootKey(store, network) : undefined;
-  if (kept !== undefined && options.offline) {
+  if (kept !== undefined && (options.offline || options.mirrorOnly)) {
     return addressOf(text, { ...options, rootKey: kept });
   }
   try {

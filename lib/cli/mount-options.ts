@@ -10,7 +10,16 @@ import { isLogLevel, type LogLevel } from "../log.ts";
 import type { ListenAddress, Prefetch } from "../mount/options.ts";
 import { numberOf } from "../process/accounts.ts";
 import { limitText, parseDuration, parseMebibytes } from "../units.ts";
-import { flag, named, option, type ReadingOptions, withSource } from "./options.ts";
+import {
+  flag,
+  maxStaleOption,
+  mirrorOptions,
+  named,
+  option,
+  parsedDuration,
+  type ReadingOptions,
+  withSource,
+} from "./options.ts";
 
 export interface MountCommandOptions extends ReadingOptions {
   readonly foreground?: boolean;
@@ -76,6 +85,7 @@ export function withMountOptions(command: Command): Command {
     ),
   );
   withSource(command);
+  addGroup(command, "Mirrors:", mirrorOptions());
   addGroup(command, "Who may read:", [
     flag("--allow-other", "let other users read, as TFTP servers must", DEFAULTS.allowOther),
     new Option("--no-allow-other", "only the user who mounts can read"),
@@ -143,9 +153,9 @@ export function withMountOptions(command: Command): Command {
       "it goes live at the latest this long after it is ready, though files are in use",
       DEFAULT_SWITCH_WITHIN_S,
     ),
-    option("--max-stale <time>", "open no file by a proof that is older, such as 12h or 7d")
-      .default(Number.POSITIVE_INFINITY, "no limit")
-      .argParser(parsedDuration(0)),
+    maxStaleOption(
+      "open no file by a proof that is older, such as 12h or 7d; and take one so old from a mirror, whose proof is to be of the last 5 minutes without this",
+    ),
     option(
       "--retry <time>",
       "when the network does not answer, and nothing is kept, go on trying for this long; a plain number is minutes, as for NFS",
@@ -226,17 +236,6 @@ function minutes(text: string): number {
   const milliseconds = parseDuration(/^[\d.]+$/.test(text) ? `${text}m` : text);
   if (milliseconds === undefined) throw new InvalidArgumentError("Use minutes, or a time such as 90s or 5m.");
   return milliseconds;
-}
-
-/** @param least in seconds */
-function parsedDuration(least: number): (text: string) => number {
-  return (text) => {
-    const milliseconds = parseDuration(text);
-    if (milliseconds === undefined || milliseconds < 1000 * least) {
-      throw new InvalidArgumentError(`Use a time from ${least} s, such as 10, 90s, 5m, 12h or 7d.`);
-    }
-    return milliseconds;
-  };
 }
 
 function mode(flags: string, description: string, standard: number): Option {

@@ -13,7 +13,7 @@ import { checkOrder } from "./argument-order.ts";
 import { splitOptions } from "./mount-helper.ts";
 import { refusalOf } from "./mount-helper-written.ts";
 import { type MountCommandOptions, withMountOptions } from "./mount-options.ts";
-import { named, RELEASE_ARGUMENT } from "./options.ts";
+import { checkMirrors, named, RELEASE_ARGUMENT } from "./options.ts";
 import { warnOfTrust } from "./warnings.ts";
 
 /** @param announce gets what is said of a mount that was made. @param warn gets what is said while nothing is mounted yet */
@@ -47,6 +47,7 @@ async function mount(
   if (options.ready === "hydrated" && options.prefetch !== "all") {
     throw new UsageError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
   }
+  checkMirrors(options);
   const notifySocket = takeNotifySocket();
   if (options.foreground || isBackgroundChild()) {
     // Loaded here alone: all that serves a mount takes as long to load as the rest of a start.

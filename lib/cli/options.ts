@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import type { ConnectionOptions } from "../ic/connections.ts";
 import type { SourceKind, Trust } from "../source/source.ts";
+import { parseDuration } from "../units.ts";
 
 export interface NetworkOptions extends ConnectionOptions {
   readonly network: string;
@@ -14,10 +15,13 @@ export interface NetworkOptions extends ConnectionOptions {
   readonly identityPassphraseFile?: string;
 }
 
-/** An option whose environment variable is ICFS_ and its long name; an empty one is as if it were not set. */
-export function option(flags: string, description: string): Option {
+/**
+ * An option whose environment variable is ICFS_ and its long name; an empty one is as if it were not set.
+ * @param plural its variable may have several
+ */
+export function option(flags: string, description: string, plural = false): Option {
   const made = new Option(flags, description);
-  return made.env(environmentVariable(made));
+  return made.env(environmentVariable(made, plural ? "S" : ""));
 }
 
 /**
@@ -36,8 +40,8 @@ export function flag(flags: string, description: string, standard?: boolean): Op
 }
 
 /** Its name. One that is empty leaves the environment, in which Commander would find it set. */
-function environmentVariable(option: Option): string {
-  const name = `ICFS_${option.name().toUpperCase().replaceAll("-", "_")}`;
+function environmentVariable(option: Option, ending = ""): string {
+  const name = `ICFS_${option.name().toUpperCase().replaceAll("-", "_")}${ending}`;
   if (process.env[name] === "") delete process.env[name];
   return name;
 }
@@ -118,9 +122,86 @@ async function connectAsSaid(command: Command): Promise<void> {
 export const RELEASE_ARGUMENT =
   "canister id; with @NUMBER an older release, such as oeagv-5qaaa-aaaah-aar4q-cai@3";
 
-export interface ReadingOptions extends NetworkOptions {
+export interface ReadingOptions extends NetworkOptions, Partial<MirrorOptions> {
   readonly source?: SourceKind;
   readonly trust: Trust;
+}
+
+export interface MirrorOptions {
+  readonly mirror?: readonly string[];
+  readonly mirrorOnly?: boolean;
+  /** Milliseconds. */
+  readonly maxStale: number;
+}
+
+/** --mirror and --mirror-only. */
+export function mirrorOptions(): Option[] {
+  return [
+    option(
+      "--mirror <URL>",
+      "ask this mirror before the network: what has /.icfs/ below it, by http:, https:, or file: for a directory that `icfs mirror` has made; may be given several times, nearest first; the variable has blanks between them",
+      true,
+    ).argParser((text: string, before: readonly string[] = []) => [
+      ...before,
+      ...text
+        .split(/\s+/)
+        .filter((one) => one !== "")
+        .map(mirrorUrl),
+    ]),
+    flag("--mirror-only", "ask the mirrors alone, and never the network"),
+  ];
+}
+
+/** A mirror's URL, as it is asked. @throws InvalidArgumentError */
+function mirrorUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const isFile = url?.protocol === "file:";
+  if (url === undefined || !(isFile || url.protocol === "http:" || url.protocol === "https:")) {
+    throw new InvalidArgumentError("Use a URL such as http://cache.example/tftp, or file:/srv/mirror.");
+  }
+  if (isFile && (url.host !== "" || !/^file:\//i.test(text))) {
+    throw new InvalidArgumentError("Use the directory's absolute path, as in file:/srv/mirror.");
+  }
+  if (url.username !== "" || url.search !== "" || url.hash !== "") {
+    throw new InvalidArgumentError("Leave out logins, and what follows a ? or #.");
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+/** @throws UsageError when there is no mirror to be asked alone */
+export function checkMirrors({ mirror = [], mirrorOnly }: Partial<MirrorOptions>): void {
+  if (mirrorOnly && mirror.length === 0) {
+    throw new UsageError("--mirror-only needs a mirror: name one with --mirror URL");
+  }
+}
+
+/** --max-stale. @param description of what is not done by an older proof */
+export function maxStaleOption(description: string): Option {
+  return option("--max-stale <time>", description)
+    .default(Number.POSITIVE_INFINITY, "no limit")
+    .argParser(parsedDuration(0));
+}
+
+/** @param least in seconds. @throws InvalidArgumentError */
+export function parsedDuration(least: number): (text: string) => number {
+  return (text) => {
+    const milliseconds = parseDuration(text);
+    if (milliseconds === undefined || milliseconds < 1000 * least) {
+      throw new InvalidArgumentError(`Use a time from ${least} s, such as 10, 90s, 5m, 12h or 7d.`);
+    }
+    return milliseconds;
+  };
+}
+
+/** Adds --mirror, --mirror-only and --max-stale, and those of withSource(). */
+export function withMirrors(command: Command): Command {
+  withSource(command);
+  for (const one of mirrorOptions()) command.addOption(one);
+  return command.addOption(
+    maxStaleOption(
+      "where no mirror has a fresh proof of the newest release, take one so old, such as 7d",
+    ).default(Number.POSITIVE_INFINITY, "none that is older than 5 minutes"),
+  );
 }
 
 /** --source, for commands that take canisters of several kinds. */

@@ -5,6 +5,7 @@ import { openSource } from "../source/open-source.ts";
 import type { Release, Source } from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
 import { REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
+import { mirrorsOf } from "./mirrors.ts";
 import type { ReadingOptions } from "./options.ts";
 import { warnOfTrust } from "./warnings.ts";
 
@@ -25,10 +26,11 @@ export async function openForReading(text: string, options: ReadingOptions): Pro
 }
 
 /** @throws UserError; Error when the network does not answer */
-export function openSourceOf(
-  address: ReleaseAddress,
-  { source: kind, trust }: ReadingOptions,
-): Promise<Source> {
+export function openSourceOf(address: ReleaseAddress, options: ReadingOptions): Promise<Source> {
+  const { source: kind, trust } = options;
   // What is left out of a tree is said on stderr.
-  return openSource(address, { kind, trust, requestTimeout: REQUEST_TIMEOUT_MS, log: createLog("warn") });
+  const log = createLog("warn");
+  const mirrors = mirrorsOf(options);
+  if (mirrors !== undefined) mirrors.tell = (event) => log.warn(event);
+  return openSource(address, { kind, trust, mirrors, requestTimeout: REQUEST_TIMEOUT_MS, log });
 }

@@ -102,6 +102,7 @@ function text(status: MountStatus): string {
     ],
     ["network", `${status.network}: ${status.problem ?? answeredText(status)}`],
     ...gatewayLines(status),
+    ...mirrorLines(status),
     ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",
@@ -127,10 +128,10 @@ function text(status: MountStatus): string {
     .join("\n");
 }
 
-function answeredText({ checkedAt }: MountStatus): string {
-  return checkedAt === undefined
-    ? "not asked since the mount"
-    : `answered ${ageText(Date.now() - Date.parse(checkedAt))} ago`;
+function answeredText({ checkedAt, mirrors }: MountStatus): string {
+  if (checkedAt === undefined) return "not asked since the mount";
+  const ago = `${ageText(Date.now() - Date.parse(checkedAt))} ago`;
+  return mirrors.length === 0 ? `answered ${ago}` : `it, or a mirror, answered ${ago}`;
 }
 
 /** A line for each gateway, where there are several. */
@@ -142,6 +143,19 @@ function gatewayLines({ gateways }: MountStatus): [string, string][] {
     return [
       "gateway",
       `${url}: ${answers} answers${time}; ${failures} failures, ${late} late, ${limited} limited, ${wrong} wrong${state}`,
+    ];
+  });
+}
+
+/** A line for each mirror. */
+function mirrorLines({ mirrors }: MountStatus): [string, string][] {
+  return mirrors.map((mirror) => {
+    const { url, usual, chunks, bytes, missing, failures, late, limited, wrong, aside } = mirror;
+    const time = usual === undefined ? "" : `, usually begun in ${usual} ms`;
+    const state = aside === undefined ? "" : `; put aside until ${aside.until}: ${aside.why}`;
+    return [
+      "mirror",
+      `${url}: ${chunks} chunks, ${sizeText(bytes)}${time}; ${missing} missing, ${failures} failures, ${late} late, ${limited} limited, ${wrong} wrong${state}`,
     ];
   });
 }

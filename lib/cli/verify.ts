@@ -23,7 +23,7 @@ import { compareDirectory, fileProblems, mountProblems, totalsProblems } from ".
 import { parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
-import { flag, named, type ReadingOptions, withSource } from "./options.ts";
+import { flag, named, type ReadingOptions, withMirrors } from "./options.ts";
 import { openForReading, openSourceOf } from "./reading.ts";
 import { readingCache } from "./reading-cache.ts";
 
@@ -66,7 +66,7 @@ export function verifyCommand(): Command {
       ),
     );
   withDirectory(command);
-  return withSource(command).action(verify);
+  return withMirrors(command).action(verify);
 }
 
 async function verify(

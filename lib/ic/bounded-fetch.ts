@@ -1,5 +1,5 @@
 /**
- * fetch() for answers from gateways that are not trusted: bounded in time and size, and well-formed before anybody
+ * fetch() for answers from gateways and mirrors that are not trusted: bounded in time and size, and well-formed before anybody
  * decodes them. It goes through node:http, and an answer is put together in place: Node's own fetch() makes four copies
  * more of each, and every one counts until the garbage is collected (a mount reads gigabytes this way).
  */
@@ -42,6 +42,7 @@ export type Fetch = (
  * @param idle milliseconds without a byte after which the request has failed
  * @param received told of each piece of the answer, in bytes, as it arrives
  * @param most bytes that the answer may have
+ * @param form what an answer of status 200 is to be: "bytes" for what a hash proves
  * @throws NoAnswerError when there is none in time, only a part of one, or one that comes too slowly, NoWayError when there can be none; Error when it is
  *   too large, or no plain one; FormatError when one of status 200 is no CBOR; UsageError when the environment names a proxy that is none
  */
@@ -51,6 +52,7 @@ export async function boundedFetch(
   idle: number,
   received: Received = () => {},
   most = MAX_RESPONSE_BYTES,
+  form: "cbor" | "bytes" = "cbor",
 ): Promise<Response> {
   const target = new URL(url instanceof Request ? url.url : url);
   const controller = new AbortController();
@@ -79,7 +81,7 @@ export async function boundedFetch(
       received(part.length);
     }
     const bytes = body.end();
-    if (incoming.statusCode === 200) checkAnswer(bytes, target, through);
+    if (incoming.statusCode === 200 && form === "cbor") checkAnswer(bytes, target, through);
     return new Answer(bytes, incoming);
   } catch (error) {
     // The stream says only that it was aborted.

@@ -182,7 +182,8 @@ async function signed(
 }
 
 /** @throws UntimelyError */
-function checkTime(time: Date, maxMinutes: number): void {
+/** @throws UntimelyError when a certificate's time is not of now */
+export function checkTime(time: Date, maxMinutes = MAX_AGE_MINUTES): void {
   const minutes = (Date.now() - time.getTime()) / MINUTE_MS;
   if (minutes > maxMinutes)
     throw new UntimelyError(`it is signed more than ${maxMinutes} minutes in the past`);

@@ -70,7 +70,7 @@ function kindOf(pathname: string): RequestKind {
 }
 
 /** Of several gateways that bring the same, bytes count once: those that one of them is ahead. */
-function withoutRepeats(received: Received = () => {}): () => Received {
+export function withoutRepeats(received: Received = () => {}): () => Received {
   let most = 0;
   return () => {
     let arrived = 0;

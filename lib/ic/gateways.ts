@@ -1,6 +1,7 @@
 /**
  * The gateways of a network: several ways to the same subnet, none of which is believed. Who asks is answered by the one that answers
- * quickest; another one is asked as well when that is late, and in its place when it fails, limits, or has given wrong answers.
+ * quickest; another one is asked as well when that is late, and in its place when it fails, limits, or has given wrong answers. Mirrors
+ * (lib/source/icfs/mirrors.ts) are asked in the same way, but in the order in which somebody has named them.
  *
  * The same request may so be carried out twice, which changes nothing: queries and reads of the state change nothing, and an update
  * call is executed once by its subnet, however many gateways hand in the same signed envelope (IC interface specification, "Request id";
@@ -13,12 +14,12 @@ import type { Network } from "./network.ts";
 import { hintFor } from "./network-problem.ts";
 
 /** What is asked for: each takes a time of its own. */
-export type RequestKind = "query" | "read_state" | "call";
+export type RequestKind = "query" | "read_state" | "call" | "get";
 
 /** How a gateway does, since the process began. */
 export interface GatewayHealth {
   readonly url: string;
-  /** Milliseconds from a query to the beginning of its answer, usually; not there: none was answered. */
+  /** Milliseconds from a query, or a GET, to the beginning of its answer, usually; not there: none was answered. */
   readonly usual?: number;
   readonly answers: number;
   /** Requests that got no answer, or an error of the gateway's. */
@@ -33,20 +34,42 @@ export interface GatewayHealth {
   readonly aside?: { readonly until: string; readonly why: string };
 }
 
-/** How one gateway is asked. @param received is to be told when something of the answer arrives */
-export type Carry = (url: string, signal: AbortSignal, received: () => void) => Promise<Response>;
+/** What of an answer says whether somebody else is to be asked: HTTP's. */
+export interface Answered {
+  readonly status: number;
+  readonly headers: Iterable<[string, string]>;
+}
+
+/**
+ * How one gateway is asked.
+ * @param received is to be told when something of the answer arrives
+ * @throws NotHereError, WrongAnswerError where it is known by then; any Error when there is no answer
+ */
+export type Carry<T extends Answered = Response> = (
+  url: string,
+  signal: AbortSignal,
+  received: () => void,
+) => Promise<T>;
+
+/** It has not got what was asked for, which is no fault of its own: another one may have it. */
+export class NotHereError extends Error {}
+
+/** Its answer was looked at, and does not verify. */
+export class WrongAnswerError extends Error {}
 
 export interface Asking {
   readonly kind: RequestKind;
   /** Milliseconds without a byte after which a request fails. */
   readonly limit: number;
+  /** Milliseconds after which it is late, though something comes all the time; default: it is not. */
+  readonly whole?: number;
   /** Gateways that are asked when no other is left, from 1 on in the order of these numbers: they may have given a wrong answer to this before. */
   readonly last?: ReadonlyMap<string, number> | undefined;
 }
 
 /** An answer, and whose it is. */
-export interface Carried {
-  readonly response: Response;
+export interface Carried<T extends Answered = Response> {
+  readonly response: T;
   readonly url: string;
 }
 
@@ -138,7 +161,7 @@ class Gateway {
 
   get health(): GatewayHealth {
     const { url, answers, failures, late, limited, wrong, aside, isAside } = this;
-    const usual = this.usual.get("query");
+    const usual = this.usual.get("query") ?? this.usual.get("get");
     const left = isAside ? aside!.until - performance.now() : 0;
     return {
       url,
@@ -153,14 +176,23 @@ class Gateway {
   }
 }
 
+export interface GatewaysOptions {
+  /** Which of those that are not put aside is asked first, and whether others are tried out beside it. */
+  readonly first: "quickest" | "as named";
+  /** What one of them is called in the log. */
+  readonly called: string;
+}
+
 export class Gateways {
   readonly #all: readonly Gateway[];
+  readonly #options: GatewaysOptions;
   /** Told in a sentence when one is put aside: for the log. */
   tell: (event: string) => void = () => {};
 
   /** @param urls at least one */
-  constructor(urls: readonly string[]) {
+  constructor(urls: readonly string[], options: GatewaysOptions = { first: "quickest", called: "gateway" }) {
     this.#all = urls.map((url) => new Gateway(url));
+    this.#options = options;
   }
 
   get count(): number {
@@ -177,10 +209,13 @@ export class Gateways {
    *
    * @throws what the gateway has failed with; of several, NoAnswerError with all of their reasons, NoWayError when none has a way
    */
-  ask(asking: Asking, carry: Carry): Promise<Carried> {
+  ask<T extends Answered>(asking: Asking, carry: Carry<T>): Promise<Carried<T>> {
     const { first, later } = this.#order(asking);
-    const aside: PutAside = (...args) => this.#putAside(...args);
-    return new Question(asking, carry, first, later, aside).answer();
+    const tell: Tell = {
+      putAside: (...args) => this.#putAside(...args),
+      wrong: (gateway, why) => this.#wrong(gateway, why),
+    };
+    return new Question(asking, carry, first, later, tell).answer();
   }
 
   /** The one of these that would be asked first. @param urls at least one */
@@ -192,7 +227,10 @@ export class Gateways {
   /** A gateway has answered otherwise than what then verified. */
   wrong(url: string, why: string): void {
     const gateway = this.#all.find((one) => one.url === url);
-    if (gateway === undefined) return;
+    if (gateway !== undefined) this.#wrong(gateway, why);
+  }
+
+  #wrong(gateway: Gateway, why: string): void {
     gateway.wrong += 1;
     const now = performance.now();
     if (now - gateway.wrongAt > FORGIVEN_MS) gateway.times.wrong = 0;
@@ -203,11 +241,14 @@ export class Gateways {
   /** Who is asked at once, and who later, one after the other. */
   #order({ kind, last }: Asking): { readonly first: readonly Gateway[]; readonly later: Gateway[] } {
     const rank = (one: Gateway) => ASKED_LAST * (last?.get(one.url) ?? 0) + one.rank;
-    const usual = ({ usual }: Gateway) => usual.get(kind) ?? UNKNOWN_MS + (usual.get("query") ?? UNKNOWN_MS);
+    const isNamed = this.#options.first === "as named";
+    const usual = ({ usual }: Gateway) =>
+      isNamed ? 0 : (usual.get(kind) ?? UNKNOWN_MS + (usual.get("query") ?? UNKNOWN_MS));
     const [best, ...others] = this.#all.toSorted((a, b) => rank(a) - rank(b) || usual(a) - usual(b));
     const now = performance.now();
     // A call may have a megabyte: it is not for trying out how others do.
-    const isDue = (one: Gateway) => kind !== "call" && rank(one) === 0 && now - one.askedAt > ASK_AGAIN_MS;
+    const isDue = (one: Gateway) =>
+      !isNamed && kind !== "call" && rank(one) === 0 && now - one.askedAt > ASK_AGAIN_MS;
     return {
       first: [best!, ...others.filter(isDue)],
       later: others.filter((one) => !isDue(one)),
@@ -222,42 +263,46 @@ export class Gateways {
     const until = performance.now() + (pause ?? Math.min(first * 2 ** gateway.times[why], most));
     gateway.times[why] += 1;
     gateway.aside = { why, until, message };
-    this.tell(`the gateway ${gateway.url} is put aside: ${message}`);
+    this.tell(`the ${this.#options.called} ${gateway.url} is put aside: ${message}`);
   }
 }
 
-type PutAside = (gateway: Gateway, why: Why, message: string, pause?: number) => void;
+/** What a question finds out of those that it asks. */
+interface Tell {
+  putAside(gateway: Gateway, why: Why, message: string, pause?: number): void;
+  wrong(gateway: Gateway, why: string): void;
+}
 
 /** One request, while it is asked of one gateway after the other. */
-class Question {
+class Question<T extends Answered> {
   readonly #asking: Asking;
-  readonly #carry: Carry;
+  readonly #carry: Carry<T>;
   readonly #first: readonly Gateway[];
   readonly #later: Gateway[];
-  readonly #putAside: PutAside;
-  readonly #result = Promise.withResolvers<Carried>();
+  readonly #tell: Tell;
+  readonly #result = Promise.withResolvers<Carried<T>>();
   /** Ends what is under way when there is a result. */
   readonly #over = new AbortController();
   readonly #failures: Failure[] = [];
   readonly #isAlone: boolean;
   #underWay = 0;
   /** HTTP's "no", for want of anything better. */
-  #refusal: Carried | undefined;
+  #refusal: Carried<T> | undefined;
   /** Who has said that, other than for having too much to do. */
   readonly #refused: { readonly gateway: Gateway; readonly status: number }[] = [];
   #secondOpinion: NodeJS.Timeout | undefined;
 
   /** @param first gateways that are asked at once @param later those that are asked after them, as they are needed */
-  constructor(asking: Asking, carry: Carry, first: readonly Gateway[], later: Gateway[], putAside: PutAside) {
+  constructor(asking: Asking, carry: Carry<T>, first: readonly Gateway[], later: Gateway[], tell: Tell) {
     this.#asking = asking;
     this.#isAlone = first.length + later.length === 1;
     this.#first = first;
     this.#carry = carry;
     this.#later = later;
-    this.#putAside = putAside;
+    this.#tell = tell;
   }
 
-  async answer(): Promise<Carried> {
+  async answer(): Promise<Carried<T>> {
     try {
       for (const gateway of this.#first) void this.#askOne(gateway);
       return await this.#result.promise;
@@ -274,11 +319,12 @@ class Question {
     const isNews = started - gateway.askedAt > ASK_AGAIN_MS;
     gateway.askedAt = started;
     this.#underWay += 1;
-    const lateness = new Lateness(gateway, gateway.patience(this.#asking), () => {
+    const late = () => {
       if (this.#isAlone) return;
       gateway.late += 1;
       this.#next();
-    });
+    };
+    const lateness = new Lateness(gateway, gateway.patience(this.#asking), this.#asking.whole, late);
     let begun = false;
     const received = () => {
       const now = performance.now();
@@ -297,16 +343,17 @@ class Question {
       this.#underWay -= 1;
       const taken = performance.now() - started;
       // It would have taken longer still.
-      if (lateness.isLate) gateway.took(kind, taken, isNews);
+      if (lateness.isLate && !begun) gateway.took(kind, taken, isNews);
       if (!signal.aborted) {
-        this.#fails(gateway, messageOf(error));
+        if (error instanceof WrongAnswerError) this.#tell.wrong(gateway, messageOf(error));
+        else if (!(error instanceof NotHereError)) this.#fails(gateway, messageOf(error));
         this.#failures.push({ url: gateway.url, error });
         this.#next();
       } else if (lateness.isLate) {
-        this.#putAside(
+        this.#tell.putAside(
           gateway,
           "failed",
-          `nothing came for ${Math.round(taken)} ms, and another one was quicker`,
+          `${begun ? "not all came" : "nothing came"} for ${Math.round(taken)} ms, and another one was quicker`,
         );
       }
     } finally {
@@ -314,7 +361,7 @@ class Question {
     }
   }
 
-  #answered(gateway: Gateway, response: Response): void {
+  #answered(gateway: Gateway, response: T): void {
     const { status } = response;
     const answer = { response, url: gateway.url };
     if (status < 400) {
@@ -327,7 +374,7 @@ class Question {
       gateway.limited += 1;
       this.#refusal ??= answer;
       const pause = retryAfter([...response.headers]);
-      this.#putAside(gateway, "limited", `HTTP status ${status}`, pause || undefined);
+      this.#tell.putAside(gateway, "limited", `HTTP status ${status}`, pause || undefined);
     } else if (status >= 500) {
       this.#refusal ??= answer;
       this.#fails(gateway, `HTTP status ${status}`);
@@ -345,7 +392,7 @@ class Question {
 
   #fails(gateway: Gateway, why: string): void {
     gateway.failures += 1;
-    this.#putAside(gateway, "failed", why);
+    this.#tell.putAside(gateway, "failed", why);
   }
 
   #next(): void {
@@ -375,10 +422,12 @@ function inOne(failures: readonly Failure[]): unknown {
   return new Kind(`no gateway answers: ${all}`, { cause: error, advice: hintFor(error) });
 }
 
-/** Whether an answer is late: nothing of it has come for as long as that gateway is given. */
+/** Whether an answer is late: nothing of it has come for as long as that gateway is given, or not all of it in the time for that. */
 class Lateness {
   readonly #gateway: Gateway;
   readonly #patience: number;
+  /** Of performance.now(). */
+  readonly #end: number;
   readonly #late: () => void;
   #since = performance.now();
   #extensions = BUSY_TIMES - 1;
@@ -386,11 +435,12 @@ class Lateness {
   isLate = false;
 
   /** @param late called once */
-  constructor(gateway: Gateway, patience: number, late: () => void) {
+  constructor(gateway: Gateway, patience: number, whole = Number.POSITIVE_INFINITY, late: () => void) {
     this.#gateway = gateway;
     this.#patience = patience;
+    this.#end = performance.now() + whole;
     this.#late = late;
-    this.#wait(patience);
+    this.#wait(Math.min(patience, whole));
   }
 
   /** Something of it has come. */
@@ -413,7 +463,7 @@ class Lateness {
       this.#extensions -= 1;
       this.#since = now;
     }
-    const left = this.#since + this.#patience - now;
+    const left = Math.min(this.#since + this.#patience, this.#end) - now;
     if (left > 0) {
       this.#wait(left);
       return;

@@ -116,13 +116,14 @@ export class CanisterMount {
   }
 
   status(): MountStatus {
-    const { memory, store } = this.#options;
+    const { memory, store, mirrors } = this.#options;
     const { network, rootKey } = this.#from.address;
     return statusOf({
       ...this.#described(),
       network: network.url,
       rootKey,
       gateways: gatewaysOf(network).health(),
+      mirrors: mirrors?.health() ?? [],
       following: this.#follower.status(),
       openFiles: this.#transport!.openFiles(),
       fileSystem: this.#fileSystem,

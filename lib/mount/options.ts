@@ -3,6 +3,7 @@ import type { DiskStore } from "../cache/disk-store.ts";
 import type { MountOptions } from "../fs/mounting/fuse-options.ts";
 import type { MountTransport } from "../fs/transport.ts";
 import type { Log } from "../log.ts";
+import type { Mirrors } from "../source/icfs/mirrors.ts";
 import type { SourceKind, Trust } from "../source/source.ts";
 
 export type Prefetch = "all" | "boot" | "none";
@@ -47,6 +48,8 @@ export interface CanisterMountOptions {
   readonly retry: number;
   /** Told once why the mount waits, when it goes on trying; undefined: nobody is. */
   readonly waiting: ((reason: string) => void) | undefined;
+  /** Asked before the network, or in its place. */
+  readonly mirrors: Mirrors | undefined;
   /** Never asks the network. */
   readonly offline: boolean;
   /** Where to write the counters on SIGUSR1 and at the end. */

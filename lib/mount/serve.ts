@@ -51,6 +51,7 @@ export async function serveMount(
         }
         const address = await resolveAddress();
         gatewaysOf(address.network).tell = (event) => log.warn(event);
+        if (options.mirrors !== undefined) options.mirrors.tell = (event) => log.warn(event);
         let isAgain = false;
         const open = async () => {
           // What is wrong with it should not be found out only when the network has come.
@@ -117,6 +118,7 @@ async function openKnown(
       kind,
       trust: options.trust,
       requestTimeout: options.readTimeout / 2,
+      mirrors: options.mirrors,
       offline,
       blsVerify,
       log,

@@ -9,7 +9,10 @@ import type { ReleaseAddress } from "./address.ts";
 import { AssetsSource } from "./assets/source.ts";
 import { detectSource } from "./detect.ts";
 import { IcbootSource } from "./icboot/source.ts";
+import { MirroredReader } from "./icfs/mirrored-reader.ts";
+import type { Mirrors } from "./icfs/mirrors.ts";
 import { openReader } from "./icfs/open-release.ts";
+import type { ReleaseReader } from "./icfs/release-reader.ts";
 import { IcfsSource } from "./icfs/source.ts";
 import { offlineReader, refuse } from "./offline.ts";
 import type { Source, SourceKind, Trust } from "./source.ts";
@@ -26,6 +29,8 @@ export interface SourceOptions {
   readonly requestTimeout: number;
   /** Never asks the network; `kind` is given then. */
   readonly offline?: boolean;
+  /** Asked before the network, or in its place: of an icfs canister. */
+  readonly mirrors?: Mirrors | undefined;
   /** False: what this host accepts is not written down. */
   readonly remember?: boolean;
   /** What is to check the next certificate's signatures; default: verifySignature() of lib/ic/bls.ts. */
@@ -33,9 +38,11 @@ export interface SourceOptions {
   readonly log: Log;
 }
 
-/** @throws UserError when the canister is of no kind that is known; Error when it cannot be asked */
+/** @throws UserError when the canister is of no kind that is known, or of one that has no mirrors; Error when it cannot be asked */
 export async function openSource(address: ReleaseAddress, options: SourceOptions): Promise<Source> {
-  const kind = options.kind ?? (await detectSource(address, options.requestTimeout));
+  const mirrors = options.offline ? undefined : options.mirrors;
+  const kind = options.kind ?? (await kindOf(address, mirrors, options));
+  if (kind !== "icfs" && mirrors !== undefined) throw noMirrors(address, kind);
   if (kind !== "icfs" && address.release !== undefined) {
     throw new UserError(
       `${address.canister} has no releases, as it is no icfs canister: leave out @${address.release}`,
@@ -43,8 +50,7 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
   }
   switch (kind) {
     case "icfs": {
-      const reader = openReader(address, options.requestTimeout, options.blsVerify);
-      return new IcfsSource(address, options.offline ? offlineReader(reader) : reader, options.remember);
+      return new IcfsSource(address, readerOf(address, mirrors, options), options.remember);
     }
     case "icboot":
       return new IcbootSource(callsOf(address, options), options.trust, options.log);
@@ -56,6 +62,36 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
         options.log,
       );
   }
+}
+
+/** What mirrors have is a release of an icfs canister, or proves nothing. */
+async function kindOf(
+  address: ReleaseAddress,
+  mirrors: Mirrors | undefined,
+  { requestTimeout }: SourceOptions,
+): Promise<SourceKind> {
+  if (mirrors === undefined) return detectSource(address, requestTimeout);
+  if (mirrors.only) return "icfs";
+  const reader = new MirroredReader(mirrors, openReader(address, requestTimeout), requestTimeout);
+  return (await reader.isProved()) ? "icfs" : detectSource(address, requestTimeout);
+}
+
+/** What to say of a canister that is no icfs canister. */
+export function noMirrors({ canister }: ReleaseAddress, kind: SourceKind): UserError {
+  const what = kind === "icboot" ? "an icboot canister, which proves nothing" : "an asset canister";
+  return new UserError(
+    `mirrors are for icfs canisters, whose chunks are known by their hashes, and ${canister} is ${what}: mounts, ls, cat and verify read it without --mirror`,
+  );
+}
+
+function readerOf(
+  address: ReleaseAddress,
+  mirrors: Mirrors | undefined,
+  { requestTimeout, offline, blsVerify }: SourceOptions,
+): ReleaseReader {
+  const reader = openReader(address, requestTimeout, blsVerify);
+  if (mirrors === undefined) return offline ? offlineReader(reader) : reader;
+  return new MirroredReader(mirrors, reader, requestTimeout);
 }
 
 /** With signatures checked: what is read in these ways is not hash-chained, or only as a whole. */

@@ -78,12 +78,14 @@ t.test("the command's own options, by their names", async (t) => {
     metrics: "[::1]:9469",
     source: "icfs",
     trust: "replicated",
+    mirror: "http://cache.example/tftp",
     retry: "2",
     context: "system_u:object_r:tftpdir_t:s0",
   };
   for (const [name, value] of Object.entries(values))
     t.same(told(`ro,${name}=${value}`), [`--${name}=${value}`]);
-  for (const name of ["allow-other", "no-allow-other", "offline"]) t.same(told(`${name},ro`), [`--${name}`]);
+  for (const name of ["allow-other", "no-allow-other", "offline", "mirror-only"])
+    t.same(told(`${name},ro`), [`--${name}`]);
   t.same(told('context="system_u:object_r:tftpdir_t:s0:c1,c2",log-file="/a,b"'), [
     "--context=system_u:object_r:tftpdir_t:s0:c1,c2",
     "--log-file=/a,b",
@@ -92,6 +94,11 @@ t.test("the command's own options, by their names", async (t) => {
     "--network=http://127.0.0.1:1,ic",
     "--retry=2",
   ]);
+  t.same(
+    told("mirror=file:/srv/mirror,mirror=http://cache.example"),
+    ["--mirror=file:/srv/mirror", "--mirror=http://cache.example"],
+    "each counts",
+  );
   t.same(splitOptions('a="b,c,d=e'), ["a=b", "c", "d=e"], "a quote without an end");
 });
 

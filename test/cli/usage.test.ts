@@ -64,6 +64,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     "keep",
     "localnet",
     "ls",
+    "mirror",
     "mount",
     "publish",
     "releases",

@@ -1,23 +1,32 @@
 /** Which gateway is asked, when another one is asked as well, and for how long one is put aside. Nothing waits for a clock. */
 import t, { type Test } from "tap";
 import { NoAnswerError, NoWayError } from "../../lib/ic/call-errors.ts";
-import { Gateways, gatewaysOf, type RequestKind } from "../../lib/ic/gateways.ts";
+import {
+  Gateways,
+  type GatewaysOptions,
+  gatewaysOf,
+  NotHereError,
+  type RequestKind,
+  WrongAnswerError,
+} from "../../lib/ic/gateways.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { stopClock } from "../support/clock.ts";
 
 /** What a gateway does with a request: it answers after so many milliseconds, with a status; fails after them; or never answers. */
 type Behaviour =
   | { readonly after: number; readonly status?: number; readonly headers?: Record<string, string> }
-  | { readonly fails: string; readonly after?: number }
+  | { readonly fails: string | Error; readonly after?: number }
   /** Something comes after so many milliseconds, and then nothing. */
   | { readonly stalls: number }
+  /** Something comes each time that so many milliseconds have passed, and there is no end to it. */
+  | { readonly drips: number }
   | "silent";
 
 const LIMIT = 5000;
 
-function stage(t: Test, behaviours: Record<string, Behaviour>) {
+function stage(t: Test, behaviours: Record<string, Behaviour>, options?: GatewaysOptions) {
   const clock = stopClock(t);
-  const gateways = new Gateways(Object.keys(behaviours));
+  const gateways = new Gateways(Object.keys(behaviours), options);
   const asked: string[] = [];
   const ended: string[] = [];
   const carry = (url: string, signal: AbortSignal, received: () => void) =>
@@ -30,11 +39,17 @@ function stage(t: Test, behaviours: Record<string, Behaviour>) {
       });
       const does = behaviours[url]!;
       if (does === "silent") return;
+      if ("drips" in does) {
+        const timer = setInterval(received, does.drips);
+        signal.addEventListener("abort", () => clearInterval(timer));
+        return;
+      }
       if ("stalls" in does) return void setTimeout(received, does.stalls);
       setTimeout(
         () => {
           isUnderWay = false;
-          if ("fails" in does) return reject(new Error(does.fails));
+          if ("fails" in does)
+            return reject(typeof does.fails === "string" ? new Error(does.fails) : does.fails);
           const { status = 200, headers = {} } = does;
           resolve(new Response(null, { status, headers }));
         },
@@ -47,11 +62,16 @@ function stage(t: Test, behaviours: Record<string, Behaviour>) {
     behaviours,
     ended,
     /** Who was asked since the last time, and has answered. */
-    async ask({ kind = "query" as RequestKind, last = new Map<string, number>(), within = 20_000 } = {}) {
+    async ask({
+      kind = "query" as RequestKind,
+      last = new Map<string, number>(),
+      within = 20_000,
+      whole = Number.POSITIVE_INFINITY,
+    } = {}) {
       asked.length = 0;
       ended.length = 0;
       const start = performance.now();
-      const answer = gateways.ask({ kind, limit: LIMIT, last }, carry).then(
+      const answer = gateways.ask({ kind, limit: LIMIT, last, whole }, carry).then(
         ({ response, url }) => ({ by: url, status: response.status }),
         (error: Error) => ({ error }),
       );
@@ -133,7 +153,7 @@ t.test("a busy gateway is given longer than a silent one", async (t) => {
   let receive: () => void = () => {};
   const other = gateways.ask({ kind: "query", limit: LIMIT }, (_url, _signal, received) => {
     receive = received;
-    return new Promise(() => {});
+    return new Promise<Response>(() => {});
   });
   const timer = setInterval(() => receive(), 50);
   t.match(await ask(), { by: "a", asked: ["a"], took: 500 });
@@ -309,4 +329,53 @@ t.test("what is known of gateways is known to all who have the network", async (
       .map(({ url }) => url),
     network.gateways,
   );
+});
+
+const MIRRORS: GatewaysOptions = { first: "as named", called: "mirror" };
+
+t.test("as named: the first is asked while it answers, however quick others are", async (t) => {
+  const { ask, clock } = stage(t, { a: { after: 150 }, b: { after: 1 } }, MIRRORS);
+  for (let i = 0; i < 3; i++) t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
+  clock.skip(120_000);
+  t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] }, "nobody is tried out beside it");
+});
+
+t.test("as named: a late one is overtaken by the next, and asked first again in time", async (t) => {
+  const { ask, behaviours, clock, health } = stage(t, { a: { after: 10 }, b: { after: 20 } }, MIRRORS);
+  await ask({ kind: "get" });
+  behaviours.a = "silent";
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
+  t.match(health("a"), { late: 1, aside: { why: /nothing came for/ } });
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] }, "nobody waits for it again");
+  behaviours.a = { after: 10 };
+  await clock.pass(1500);
+  t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
+});
+
+t.test("who has not got something is no worse for it; who was wrong is", async (t) => {
+  const missing = { fails: new NotHereError("it has none") };
+  const { ask, behaviours, clock, health, gateways } = stage(t, { a: missing, b: { after: 5 } }, MIRRORS);
+  const told: string[] = [];
+  gateways.tell = (event) => told.push(event);
+  for (let i = 0; i < 2; i++) t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
+  t.match(health("a"), { failures: 0, wrong: 0, aside: undefined });
+  behaviours.a = { fails: new WrongAnswerError("other bytes") };
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
+  t.match(health("a"), { failures: 0, wrong: 1, aside: { why: "its answer was wrong: other bytes" } });
+  t.same(told, ["the mirror a is put aside: its answer was wrong: other bytes"]);
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] });
+  await clock.pass(10_001);
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
+  await clock.pass(10_001);
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] }, "for longer this time");
+});
+
+t.test("as named: one that drips is overtaken when there has been time for all of it", async (t) => {
+  const { ask, health } = stage(t, { a: { drips: 50 }, b: { after: 5 } }, MIRRORS);
+  t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["a", "b"], took: 3005 });
+  t.match(health("a"), {
+    late: 1,
+    aside: { why: /^not all came for 300\d ms, and another one was quicker$/ },
+  });
+  t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["b"] });
 });

@@ -39,6 +39,7 @@ t.test("install", async (t) => {
       "opt/boot/share/doc/icfs/HTTP.md",
       "opt/boot/share/doc/icfs/page.png",
       "opt/boot/share/doc/icfs/OPERATIONS.md",
+      "opt/boot/share/doc/icfs/SITES.md",
       "opt/boot/share/doc/icfs/README.md",
       "opt/boot/share/doc/icfs/TROUBLESHOOTING.md",
       ...["boot-image.sh", "boot.ipxe", "dnsmasq.conf", "nginx.conf"].map(

@@ -12,6 +12,7 @@ import { Counter, Gauge, Registry } from "prom-client";
 import { messageOf, UserError } from "../../errors.ts";
 import type { GatewayHealth } from "../../ic/gateways.ts";
 import type { Log } from "../../log.ts";
+import type { MirrorHealth } from "../../source/icfs/mirrors.ts";
 import type { ListenAddress } from "../options.ts";
 import { createBoundedServer } from "./bounded-server.ts";
 import type { MountStatus } from "./status.ts";
@@ -111,6 +112,32 @@ const GATEWAY_METRICS: readonly [
   ],
 ];
 
+/** The same of each mirror. */
+const MIRROR_METRICS: readonly [
+  name: string,
+  help: string,
+  value: (health: MirrorHealth) => number | undefined,
+][] = [
+  ["icfs_mirror_chunks_total", "Chunks that the mirror has brought, all verified.", (m) => m.chunks],
+  ["icfs_mirror_bytes_total", "Their bytes.", (m) => m.bytes],
+  ["icfs_mirror_answers_total", "Requests that it has answered.", (m) => m.answers],
+  ["icfs_mirror_failures_total", "Requests that it has not answered, or with an error.", (m) => m.failures],
+  ["icfs_mirror_missing_total", "Requests for what it has not got, or not of now.", (m) => m.missing],
+  [
+    "icfs_mirror_late_total",
+    "Requests for which another mirror, or the network, was asked as well, since it was late.",
+    (m) => m.late,
+  ],
+  ["icfs_mirror_limited_total", "Requests that it refused as too many.", (m) => m.limited],
+  ["icfs_mirror_wrong_total", "Its answers that did not verify.", (m) => m.wrong],
+  ["icfs_mirror_aside", "1 while it is asked last only.", (m) => Number(m.aside !== undefined)],
+  [
+    "icfs_mirror_usual_seconds",
+    "From a request to the beginning of its answer, usually.",
+    (m) => m.usual && m.usual / 1000,
+  ],
+];
+
 /**
  * Answers at the address, until `close`.
  *
@@ -197,15 +224,26 @@ export function metricsOf(status: MountStatus): Promise<string> {
   lookups.inc({ tier: "memory" }, hits);
   lookups.inc({ tier: "disk" }, diskHits);
   lookups.inc({ tier: "network" }, misses);
-  for (const [name, help, of] of GATEWAY_METRICS) {
+  addEach(GATEWAY_METRICS, "gateway", status.gateways, registers);
+  if (status.mirrors.length > 0) addEach(MIRROR_METRICS, "mirror", status.mirrors, registers);
+  return registry.metrics();
+}
+
+/** @param label what says which one a value is of */
+function addEach<T extends { readonly url: string }>(
+  metrics: readonly [name: string, help: string, value: (one: T) => number | undefined][],
+  label: string,
+  all: readonly T[],
+  registers: Registry[],
+): void {
+  for (const [name, help, of] of metrics) {
     const Metric = name.endsWith("_total") ? Counter : Gauge;
-    const metric = new Metric({ name, help, labelNames: ["gateway"], registers });
-    for (const one of status.gateways) {
+    const metric = new Metric({ name, help, labelNames: [label], registers });
+    for (const one of all) {
       const value = of(one);
-      if (value !== undefined) metric.inc({ gateway: withoutLogin(one.url) }, value);
+      if (value !== undefined) metric.inc({ [label]: withoutLogin(one.url) }, value);
     }
   }
-  return registry.metrics();
 }
 
 /** A URL that anybody may see. */

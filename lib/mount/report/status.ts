@@ -3,6 +3,7 @@ import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import type { DiskStatistics } from "../../cache/disk-store.ts";
 import type { ReaderStatistics } from "../../fs/view/tree-filesystem.ts";
 import type { GatewayHealth } from "../../ic/gateways.ts";
+import type { MirrorHealth } from "../../source/icfs/mirrors.ts";
 import type { Release, SourceKind, Verification } from "../../source/source.ts";
 import { namesOf, type ReleaseNames } from "../../source/words.ts";
 import { type Hydration, isDone } from "../hydrate.ts";
@@ -29,6 +30,8 @@ export interface MountStatus extends MountDescription {
   readonly rootKey: string;
   /** How each of the network's gateways does, in the order of `network`. */
   readonly gateways: readonly GatewayHealth[];
+  /** The same of each mirror, in the order in which they are asked. */
+  readonly mirrors: readonly MirrorHealth[];
   /** Seconds since the release, or one that follows it, was certified. */
   readonly proofAge: number;
   /** When the network was last asked with success; not there: not since the mount. */
@@ -89,6 +92,7 @@ export interface Reported extends Described {
   readonly network: string;
   readonly rootKey: Uint8Array;
   readonly gateways: readonly GatewayHealth[];
+  readonly mirrors: readonly MirrorHealth[];
   readonly following: {
     readonly checkedAt: Date | undefined;
     readonly problem: string | undefined;
@@ -149,6 +153,7 @@ export function statusOf(mount: Reported): MountStatus {
     network: mount.network,
     rootKey: Buffer.from(mount.rootKey).toString("hex"),
     gateways: mount.gateways,
+    mirrors: mount.mirrors,
     proofAge: Math.round(live.age / 1000),
     ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
     ...(problem !== undefined && { problem }),

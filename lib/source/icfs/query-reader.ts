@@ -20,6 +20,7 @@ import { decodeHeader, type Header, headerHash } from "../../tree/header.ts";
 import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import { decodingManifest } from "../../tree/manifest-decoder.ts";
 import type { Pieces } from "../source.ts";
+import { decodeHeaders } from "./header-list.ts";
 import { type Head, MissingChunkError, type ReleaseReader } from "./release-reader.ts";
 
 /** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
@@ -102,12 +103,8 @@ export class IcfsReader implements ReleaseReader {
     accept?: (headers: readonly Uint8Array[]) => void,
   ): Promise<readonly Uint8Array[]> {
     return fromAnyGateway(this.#agent, async (agent) => {
-      const reader = new CborReader(await this.#query(agent, "headers", headersArguments(from, count)));
-      const length = reader.array();
-      if (length > count) throw new FormatError("more headers than asked for");
-      const headers: Uint8Array[] = [];
-      for (let i = 0; i < length; i++) headers.push(reader.bytes());
-      reader.end();
+      const headers = decodeHeaders(await this.#query(agent, "headers", headersArguments(from, count)));
+      if (headers.length > count) throw new FormatError("more headers than asked for");
       accept?.(headers);
       return headers;
     });

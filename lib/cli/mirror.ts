@@ -1,0 +1,73 @@
+/** icfs mirror: a release as a directory that any web server, rsync or USB stick carries. */
+import { resolve } from "node:path";
+import { Command } from "commander";
+import { jsonLine } from "../log.ts";
+import { MirrorDirectory } from "../mirror/directory.ts";
+import { mirrorRelease } from "../mirror/mirror.ts";
+import { createProgress, stopOnSignals } from "../publish/progress.ts";
+import { detectSource } from "../source/detect.ts";
+import { openReader } from "../source/icfs/open-release.ts";
+import { noMirrors } from "../source/open-source.ts";
+import { sizeText } from "../units.ts";
+import { REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
+import { checkOrder } from "./argument-order.ts";
+import { flag, type NetworkOptions, named, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
+
+interface MirrorCommandOptions extends NetworkOptions {
+  readonly prune?: boolean;
+  readonly json?: boolean;
+}
+
+export function mirrorCommand(): Command {
+  const command = new Command("mirror")
+    .description(
+      "make a directory from which hosts can mount, or bring one up to date: verified, whole at any time, and for any web server, rsync or USB stick to carry; mounts take it as --mirror",
+    )
+    .argument("<canister>", RELEASE_ARGUMENT)
+    .argument("<directory>", "empty, not there yet, or a mirror", named("a directory"))
+    .addOption(
+      flag("--prune", "remove chunks that the release has not, which hosts may need that are behind"),
+    )
+    .addOption(
+      flag(
+        "--json",
+        "print one object: canister, directory, release and header, newest, certifiedAt, files, bytes, chunks, fetchedChunks, fetchedBytes, removed",
+      ),
+    );
+  return withNetwork(command, "none, anonymous").action(mirror);
+}
+
+async function mirror(text: string, directory: string, options: MirrorCommandOptions): Promise<void> {
+  checkOrder(text, directory, (id, dir) => `icfs mirror ${id} ${dir}`);
+  const address = await releaseAddressOf(text, options);
+  const kind = await detectSource(address, REQUEST_TIMEOUT_MS);
+  if (kind !== "icfs") throw noMirrors(address, kind);
+  const progress = createProgress(process.stderr);
+  stopOnSignals(progress);
+  try {
+    const { release, certifiedAt, ...counts } = await MirrorDirectory.open(
+      resolve(directory),
+      async (opened) => {
+        const reader = openReader(address, REQUEST_TIMEOUT_MS);
+        return mirrorRelease(address, reader, opened, progress, options.prune === true);
+      },
+    );
+    progress.stop();
+    const canister = address.canister.toText();
+    const { number } = release.header;
+    const { files, bytes, fetchedChunks, fetchedBytes, removed } = counts;
+    if (options.json) {
+      const names = { release: number, header: release.hash.toString("hex") };
+      console.log(
+        jsonLine({ canister, directory, ...names, certifiedAt: certifiedAt.toISOString(), ...counts }),
+      );
+      return;
+    }
+    const gone = options.prune ? `, ${removed} chunks removed` : "";
+    console.log(
+      `${directory} has release ${number} of ${canister}: ${files} files, ${sizeText(bytes)}, certified ${certifiedAt.toISOString()}; ${fetchedChunks} chunks fetched (${sizeText(fetchedBytes)})${gone}`,
+    );
+  } finally {
+    progress.stop();
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * A mirror as a directory, with the paths of the canister's own URLs: what any web server, rsync or a USB stick carries. Each file is
+ * whole or not there, and what proves the release is written when all else is there: who reads meanwhile, or after a power cut, sees the
+ * release before.
+ */
+import { lstatSync, readdirSync } from "node:fs";
+import { readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { makeDirectory } from "../directories.ts";
+import { isAbsent, messageOf, UserError } from "../errors.ts";
+import { readKept } from "../kept-file.ts";
+import { withLock } from "../lock.ts";
+import { replaceFile, syncDirectory } from "../replace-file.ts";
+import { decodeHeaders, encodeHeaders } from "../source/icfs/header-list.ts";
+import {
+  CHUNKS,
+  chunkPath,
+  HEADERS,
+  headersPath,
+  MIRROR_DIRECTORY,
+  RELEASE,
+  releasePath,
+} from "../source/icfs/mirror-paths.ts";
+import { MAX_HEADERS_BYTES } from "../source/icfs/mirrored-reader.ts";
+import { MAX_PROOF_BYTES } from "../source/icfs/query-reader.ts";
+import type { Pieces } from "../source/source.ts";
+import { hexOf, sha256 } from "../tree/hash.ts";
+import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
+
+/** Web servers run as somebody else. */
+const FILE_MODE = 0o644;
+const DIRECTORY_MODE = 0o755;
+/** Stands for the lock of who writes. */
+const LOCK = "lock";
+const KNOWN = new Set([CHUNKS, HEADERS, RELEASE, LOCK]);
+/** What replaceFile() calls a file until it is whole. */
+const UNFINISHED = /\.new$/;
+const A_CHUNK = /^[0-9a-f]{64}$/;
+const A_PAGE = /^\d+$/;
+
+export class MirrorDirectory implements Pieces {
+  readonly #directory: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /**
+   * Makes the directory if need be, and works in it while nobody else writes there.
+   * @throws UserError when it is something else, or cannot be written
+   */
+  static async open<T>(directory: string, work: (opened: MirrorDirectory) => Promise<T>): Promise<T> {
+    const inside = join(directory, MIRROR_DIRECTORY);
+    try {
+      mustBeMirror(directory);
+      for (const one of [inside, join(inside, CHUNKS), join(inside, HEADERS)]) {
+        makeDirectory(one, DIRECTORY_MODE);
+      }
+      return await withLock(join(inside, LOCK), async () => {
+        const opened = new MirrorDirectory(directory);
+        await opened.#removeUnfinished();
+        return work(opened);
+      });
+    } catch (error) {
+      // Of the network, or of what was read there.
+      if (!(error instanceof Error && "syscall" in error)) throw error;
+      throw new UserError(`cannot write the mirror ${directory}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  #path(path: string): string {
+    return join(this.#directory, path);
+  }
+
+  /** The proof of the release that it has; undefined: none yet. Not verified. */
+  async proof(): Promise<Buffer | undefined> {
+    try {
+      return (await readKept(this.#path(releasePath), MAX_PROOF_BYTES)).bytes;
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Whether it has a chunk: what was verified when it was written is believed. @param size in bytes */
+  async has(hash: string, size: number): Promise<boolean> {
+    const found = await stat(this.#path(chunkPath(hash))).catch(() => undefined);
+    return found?.isFile() === true && found.size === size;
+  }
+
+  /** A chunk, verified again; undefined when it is not there, or damaged. */
+  async read(hash: string): Promise<Buffer | undefined> {
+    const found = await readKept(this.#path(chunkPath(hash)), MAX_CHUNK_BYTES).catch(() => undefined);
+    return found !== undefined && hexOf(await sha256(found.bytes)) === hash ? found.bytes : undefined;
+  }
+
+  /** @param bytes verified. @throws Error with the system's code: a mirror that lacks something is none */
+  async write(hash: string, bytes: Uint8Array): Promise<void> {
+    await replaceFile(this.#path(chunkPath(hash)), bytes, FILE_MODE);
+  }
+
+  /** A page of headers, newest first, not verified; undefined: there is none, or it is damaged. @param from the first one's number */
+  async readHeaders(from: number): Promise<Uint8Array[] | undefined> {
+    try {
+      return decodeHeaders((await readKept(this.#path(headersPath(from)), MAX_HEADERS_BYTES)).bytes);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** The numbers with which its pages of headers begin. */
+  async pages(): Promise<number[]> {
+    const names = await readdir(this.#path(join(MIRROR_DIRECTORY, HEADERS)));
+    return names.filter((name) => A_PAGE.test(name)).map(Number);
+  }
+
+  /** Writes a page of headers, newest first. @param from the first one's number */
+  async writeHeaders(from: number, headers: readonly Uint8Array[]): Promise<void> {
+    await replaceFile(this.#path(headersPath(from)), encodeHeaders(headers), FILE_MODE);
+  }
+
+  /** From now on the mirror has the release that `proof` proves, whose chunks and headers were written before. */
+  async publish(proof: Uint8Array): Promise<void> {
+    for (const name of [CHUNKS, HEADERS]) await syncDirectory(this.#path(join(MIRROR_DIRECTORY, name)));
+    await replaceFile(this.#path(releasePath), proof, FILE_MODE);
+    await syncDirectory(this.#path(MIRROR_DIRECTORY));
+    await syncDirectory(this.#directory);
+  }
+
+  /** Removes all other chunks; how many. @param needed their hashes */
+  pruneChunks(needed: ReadonlySet<string>): Promise<number> {
+    return this.#remove(CHUNKS, (name) => A_CHUNK.test(name) && !needed.has(name));
+  }
+
+  /** Removes all other pages of headers. @param needed the numbers with which they begin */
+  async prunePages(needed: ReadonlySet<number>): Promise<void> {
+    await this.#remove(HEADERS, (name) => A_PAGE.test(name) && !needed.has(Number(name)));
+  }
+
+  /** What those have left who were killed: nobody else writes now. */
+  async #removeUnfinished(): Promise<void> {
+    for (const name of [CHUNKS, HEADERS, "."]) await this.#remove(name, (file) => UNFINISHED.test(file));
+  }
+
+  async #remove(name: string, isMeant: (file: string) => boolean): Promise<number> {
+    const directory = this.#path(join(MIRROR_DIRECTORY, name));
+    const files = (await readdir(directory)).filter(isMeant);
+    for (const file of files) await rm(join(directory, file), { force: true });
+    return files.length;
+  }
+}
+
+/** @throws UserError when there is something else */
+function mustBeMirror(directory: string): void {
+  const names = namesIn(directory);
+  if (names === undefined || names.length === 0) return;
+  const inside = names.includes(MIRROR_DIRECTORY) ? namesIn(join(directory, MIRROR_DIRECTORY)) : undefined;
+  const strange = inside?.find((name) => !KNOWN.has(name) && !UNFINISHED.test(name));
+  if (inside !== undefined && strange === undefined) return;
+  const why =
+    strange === undefined
+      ? `it has files, and no ${MIRROR_DIRECTORY}`
+      : `its ${MIRROR_DIRECTORY} has ${strange}`;
+  throw new UserError(
+    `${directory} is no mirror (${why}): name an empty directory, or one that is not there yet`,
+  );
+}
+
+/** @returns undefined when it is not there. @throws UserError when it is no directory of its own */
+function namesIn(directory: string): string[] | undefined {
+  const found = lstatSync(directory, { throwIfNoEntry: false });
+  if (found === undefined) return undefined;
+  if (found.isSymbolicLink() && directory.endsWith(MIRROR_DIRECTORY)) {
+    throw new UserError(`${directory} is a symbolic link: remove it`);
+  }
+  return readdirSync(directory);
+}

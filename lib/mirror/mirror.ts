@@ -1,0 +1,229 @@
+/** Makes a mirror of a release, or brings one up to date: what is there is not fetched again. */
+import pLimit from "p-limit";
+import { UserError } from "../errors.ts";
+import { isWrong } from "../ic/certificate.ts";
+import type { ReleaseAddress } from "../source/address.ts";
+import { fewAttempts } from "../source/few-attempts.ts";
+import { ancestors } from "../source/icfs/chain.ts";
+import { notHeld, openHead, openTree, proveRelease } from "../source/icfs/open-release.ts";
+import {
+  type Head,
+  MissingChunkError,
+  type ReleaseReader,
+  type VerifiedHeader,
+} from "../source/icfs/release-reader.ts";
+import { hexOf } from "../tree/hash.ts";
+import type { MirrorDirectory } from "./directory.ts";
+
+/** Told of bytes of chunks. */
+export interface MirrorProgress {
+  start(stage: string, total: number): void;
+  add(bytes: number): void;
+}
+
+export interface Mirrored {
+  readonly release: VerifiedHeader;
+  /** The newest release's number, whose proof the mirror has. */
+  readonly newest: number;
+  readonly certifiedAt: Date;
+  readonly files: number;
+  /** Bytes of all files together. */
+  readonly bytes: number;
+  /** All that the release has, the manifest's included. */
+  readonly chunks: number;
+  /** Of those, what was not there. */
+  readonly fetchedChunks: number;
+  readonly fetchedBytes: number;
+  /** Files that nothing needs any more. */
+  readonly removed: number;
+}
+
+/** Enough to fill a long link, and few enough for a boundary node's rate limit. */
+const PARALLEL_CHUNKS = 16;
+/** Bytes of a page of headers, as the canister has it. */
+const PAGE_BYTES = 1_000_000;
+
+/**
+ * @param prune whether chunks go that the release has not
+ * @throws UserError when the directory has another canister's release, or a newer one; VerificationError, ... of the reader; Error with
+ *   the system's code
+ */
+export async function mirrorRelease(
+  address: ReleaseAddress,
+  reader: ReleaseReader,
+  directory: MirrorDirectory,
+  progress: MirrorProgress,
+  prune: boolean,
+): Promise<Mirrored> {
+  const before = await releaseIn(directory, reader, address);
+  const proven = await proveRelease(address, reader);
+  if (before !== undefined && before.header.number > proven.newest.header.number) {
+    throw new UserError(
+      `the mirror has release ${before.header.number} of ${address.canister}, and the network says that ${proven.newest.header.number} is the newest: try again in some minutes`,
+    );
+  }
+  const counting = counted(reader, progress);
+  const tree = await openTree(address, proven, counting.reader, directory);
+  const pieces = proven.header.manifest.chunks.map(hexOf);
+  const chunks = new Map(tree.chunks.map((chunk) => [hexOf(chunk.sha256!), chunk]));
+  const missing: ReleaseChunk[] = [];
+  let bytes = 0;
+  for (const [hash, { size }] of chunks) {
+    if (await directory.has(hash, size)) continue;
+    missing.push({ sha256: Buffer.from(hash, "hex"), size });
+    bytes += size;
+  }
+  progress.start("chunks", bytes);
+  const limit = pLimit(PARALLEL_CHUNKS);
+  const fetchOne = async (chunk: ReleaseChunk) => {
+    try {
+      await directory.write(hexOf(chunk.sha256), await fewAttempts(() => counting.reader.chunk(chunk)));
+    } catch (error) {
+      // Nobody needs the rest.
+      limit.clearQueue();
+      const isOld = proven.header.number < proven.newest.header.number;
+      throw error instanceof MissingChunkError && isOld
+        ? notHeld(address.canister, proven.header.number)
+        : error;
+    }
+  };
+  await Promise.all(missing.map((chunk) => limit(fetchOne, chunk)));
+  const head = { ...proven.newest, certifiedAt: proven.certifiedAt, proof: proven.evidence.proof };
+  const pages = await writeHeaders(head, reader, directory);
+  const { proof, certifiedAt } = await newestProof(address, reader, head);
+  await directory.publish(proof);
+  // Somebody may be reading by the proof from before.
+  const inUse = before === undefined ? [] : await pagesFrom(before.header.number - 1, directory);
+  await directory.prunePages(new Set([...pages, ...inUse]));
+  const { header, hash } = proven;
+  return {
+    release: { header, hash },
+    newest: head.header.number,
+    certifiedAt,
+    files: tree.files,
+    bytes: tree.bytes,
+    chunks: chunks.size + pieces.length,
+    ...counting.counts,
+    removed: prune ? await directory.pruneChunks(new Set([...pieces, ...chunks.keys()])) : 0,
+  };
+}
+
+interface ReleaseChunk {
+  readonly sha256: Buffer;
+  readonly size: number;
+}
+
+/** The newest release that the directory proves; undefined: none. @throws UserError when it proves none of this canister */
+async function releaseIn(
+  directory: MirrorDirectory,
+  reader: ReleaseReader,
+  { canister }: ReleaseAddress,
+): Promise<Head | undefined> {
+  const proof = await directory.proof();
+  try {
+    return proof && (await reader.restore(proof));
+  } catch (error) {
+    if (!isWrong(error)) throw error;
+    throw new UserError(
+      `what the directory has is no release of ${canister} on this network, or is damaged: name another directory, or remove its .icfs/release`,
+      { cause: error },
+    );
+  }
+}
+
+/** The reader, and what was fetched by it, chunks of the manifest included. */
+function counted(reader: ReleaseReader, progress: MirrorProgress) {
+  const counts = { fetchedChunks: 0, fetchedBytes: 0 };
+  const add = (bytes: number) => {
+    counts.fetchedChunks += 1;
+    counts.fetchedBytes += bytes;
+  };
+  const counting: ReleaseReader = {
+    head: (accept) => reader.head(accept),
+    restore: (proof) => reader.restore(proof),
+    headers: (from, count, accept) => reader.headers(from, count, accept),
+    manifest: (header, pieces) =>
+      reader.manifest(header, {
+        read: async (hash) => pieces?.read(hash),
+        write: async (hash, piece) => {
+          add(piece.length);
+          await pieces?.write(hash, piece);
+        },
+      }),
+    async chunk(reference, received) {
+      const bytes = await reader.chunk(reference, received);
+      add(bytes.length);
+      progress.add(bytes.length);
+      return bytes;
+    },
+  };
+  return { reader: counting, counts };
+}
+
+/** Writes all headers below the newest one's, of which only those are asked for that are not there. @returns the pages' first numbers */
+async function writeHeaders(
+  head: Head,
+  reader: ReleaseReader,
+  directory: MirrorDirectory,
+): Promise<number[]> {
+  const pages: number[] = [];
+  const headers: ReleaseReader["headers"] = async (from, count, accept) => {
+    const page =
+      (await joined(from, count, reader, directory, accept)) ?? (await reader.headers(from, count, accept));
+    accept?.(page);
+    await directory.writeHeaders(from, page);
+    pages.push(from);
+    return page;
+  };
+  // Walked so that each of them is verified.
+  for await (const _ of ancestors(head, { headers }));
+  return pages;
+}
+
+/** A page of which the directory has most; undefined when it has none of it, or it is not right. */
+async function joined(
+  from: number,
+  count: number,
+  reader: ReleaseReader,
+  directory: MirrorDirectory,
+  accept: ((headers: readonly Uint8Array[]) => void) | undefined,
+): Promise<Uint8Array[] | undefined> {
+  const start = Math.max(0, ...(await directory.pages()).filter((page) => page <= from));
+  const missing = from - start;
+  if (start === 0 || missing >= count) return undefined;
+  const above = missing === 0 ? [] : await reader.headers(from, missing);
+  const below = above.length === missing ? await directory.readHeaders(start) : undefined;
+  if (below === undefined) return undefined;
+  const page: Uint8Array[] = [];
+  let bytes = 0;
+  for (const header of [...above, ...below].slice(0, count)) {
+    if (bytes >= PAGE_BYTES) break;
+    bytes += header.length;
+    page.push(header);
+  }
+  try {
+    accept?.(page);
+    return page;
+  } catch (error) {
+    if (!isWrong(error)) throw error;
+    return undefined;
+  }
+}
+
+/** The first numbers of the pages that somebody reads who begins there. */
+async function pagesFrom(from: number, directory: MirrorDirectory): Promise<number[]> {
+  const pages: number[] = [];
+  for (let next = from; next > 0; ) {
+    const page = await directory.readHeaders(next);
+    if (page === undefined || page.length === 0) break;
+    pages.push(next);
+    next -= page.length;
+  }
+  return pages;
+}
+
+/** A proof of now: to fetch the rest may have taken hours. When a newer release has come out since, the first one. */
+async function newestProof(address: ReleaseAddress, reader: ReleaseReader, head: Head): Promise<Head> {
+  const now = await openHead(address, reader).catch(() => head);
+  return now.hash.equals(head.hash) ? now : head;
+}

@@ -1,0 +1,61 @@
+/** docs/SITES.md: its commands as they stand, on one host. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { documented } from "../support/documented.ts";
+import { HUNG } from "../support/icfs.ts";
+import { inOrder } from "../support/in-order.ts";
+import { startSandbox } from "../support/sandbox.ts";
+
+t.setTimeout(5 * HUNG);
+const step = inOrder(t);
+
+const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
+const environment: NodeJS.ProcessEnv = { CANISTER, ICFS_NETWORK: "local" };
+const host = await startSandbox(t, () => environment);
+
+async function done(t: Test, commands: string): Promise<string> {
+  const { code, stdout, stderr } = await host.sh(commands);
+  t.equal(code, 0, commands, { stdout, stderr });
+  return stdout;
+}
+
+step("One host", async (t) => {
+  await done(
+    t,
+    "ln -s /opt/icfs/bin/icfs /usr/local/bin/icfs; mkdir -p tree /srv/tftp /srv/offline /media/stick; echo loader >tree/pxelinux.0",
+  );
+  t.match(await host.startNetwork(), { code: 0 });
+  await done(t, `icfs deploy --specified-id ${CANISTER} && icfs publish tree ${CANISTER}`);
+  const key = "curl --silent http://127.0.0.1:4943/api/v2/status | od -An -v -tx1 | tr -d ' \\n'";
+  environment.ICFS_ROOT_KEY = /308182301d[0-9a-f]{256}/.exec(await done(t, key))![0];
+  await done(t, await documented("SITES.md", "One host"));
+  await done(t, "diff -r tree /srv/tftp && icfs umount /srv/tftp && icfs cache clear");
+});
+
+step("A static mirror", async (t) => {
+  const [make, mount, verify] = (await documented("SITES.md", "A static mirror")).split(
+    /^(?=icfs mount|icfs verify)/m,
+  );
+  t.match(await done(t, make!), /^\/srv\/mirror has release 1 of /);
+  const server = await documented("SITES.md", "A static mirror", "nginx");
+  await mkdir(join(host.root, "etc/site"), { recursive: true });
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (kind) => `${kind}_temp_path /tmp/nginx-${kind};`,
+  );
+  await writeFile(
+    join(host.root, "etc/site/nginx.conf"),
+    `pid /tmp/nginx.pid; user root; events {}\nhttp { access_log off; ${temporary.join(" ")}\n${server}}\n`,
+  );
+  await done(t, "/opt/icfs/build/nginx/usr/sbin/nginx -c /etc/site/nginx.conf -e /tmp/nginx.log");
+  t.match(await done(t, mount!), /^ {2}mirror +http:\/\/localhost:8080: [1-9]\d* chunks/m);
+  await done(t, "diff -r tree /srv/tftp");
+  t.match(await done(t, verify!), /is all right/);
+});
+
+step("A USB stick", async (t) => {
+  // Nobody answers there.
+  environment.ICFS_NETWORK = "http://127.0.0.1:9";
+  await done(t, await documented("SITES.md", "A USB stick"));
+  await done(t, "diff -r tree /srv/offline");
+});

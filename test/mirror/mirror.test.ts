@@ -1,0 +1,161 @@
+/** icfs mirror, on a real canister: what it makes, what it fetches the next time, and what a killed one leaves. */
+import type { ChildProcess } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { decodeHeaders } from "../../lib/source/icfs/header-list.ts";
+import { faultFor } from "../support/fault-proxy.ts";
+import { HUNG } from "../support/icfs.ts";
+import { sha256 } from "../support/icfs-canister.ts";
+import { startMountable } from "../support/mountable.ts";
+
+t.setTimeout(5 * HUNG);
+
+const MiB = 1024 * 1024;
+const c = await startMountable(t);
+const large = randomBytes(3 * MiB);
+const small = randomBytes(2 * MiB);
+await c.publish({ "pxelinux.0": "loader\n", large });
+const directory = join(c.directory, "mirror");
+const inside = (...names: string[]) => join(directory, ".icfs", ...names);
+const rootKey = ["--root-key", Buffer.from(c.rootKey).toString("hex")];
+
+async function mirror(...more: string[]) {
+  const { code, stdout, stderr } = await c.icfs(["mirror", c.id, directory, "--json", ...more]);
+  t.equal(code, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+/** Reads by the mirror alone, on a host that knows nothing but what was read so. */
+const alone = (command: string, release: string, ...more: string[]) =>
+  c.icfs(
+    [
+      ...[command, release, ...more, "--mirror", `file:${directory}`, "--mirror-only", ...rootKey],
+      ...["--network", "http://127.0.0.1:9"],
+    ],
+    { env: { ...c.env, XDG_STATE_HOME: join(c.directory, "state-of-another") } },
+  );
+
+/** How many chunks it has, all of which are right. */
+async function hasWholeChunks(): Promise<number> {
+  const names = (await readdir(inside("chunk"))).filter((name) => !name.endsWith(".new"));
+  for (const name of names) {
+    t.equal(sha256(await readFile(inside("chunk", name))).toString("hex"), name);
+  }
+  return names.length;
+}
+
+t.test("a first run", async (t) => {
+  const said = await mirror();
+  t.match(said, { canister: c.id, directory, release: 1, newest: 1, files: 2, removed: 0 });
+  t.equal(said.fetchedChunks, said.chunks);
+  t.equal(await hasWholeChunks(), said.chunks);
+  const head = await c.source().restore(await readFile(inside("release")));
+  t.equal(head.hash.toString("hex"), said.header);
+  t.same(await readdir(inside("headers")), [], "release 1 has no parent");
+  t.equal((await stat(inside("release"))).mode & 0o777, 0o644, "a web server may read it");
+  t.match(await alone("verify", c.id, c.tree), { code: 0 });
+});
+
+t.test("a second run fetches what is new", async (t) => {
+  t.match(await mirror(), { release: 1, fetchedChunks: 0, fetchedBytes: 0 });
+  await c.publish({ small });
+  const said = await mirror();
+  t.match(said, { release: 2, removed: 0 });
+  t.ok(said.fetchedChunks >= 3 && said.fetchedBytes < 3 * MiB, JSON.stringify(said));
+  const [page] = await readdir(inside("headers"));
+  t.equal(page, "1");
+  const headers = await c.source().headers(1, 1);
+  t.same(decodeHeaders(await readFile(inside("headers", "1"))), headers, "as the canister's method");
+  t.match(await alone("cat", c.id, "pxelinux.0"), { code: 0, stdout: "loader\n" });
+  t.match(
+    await alone("ls", `${c.id}@1`),
+    { code: 0, stdout: "large\npxelinux.0\n" },
+    "what was there before",
+  );
+});
+
+t.test("--prune", async (t) => {
+  const before = await hasWholeChunks();
+  await rm(join(c.tree, "large"));
+  await c.publish({ more: "more\n" });
+  const said = await mirror("--prune");
+  t.ok(said.removed >= 3, JSON.stringify(said));
+  t.equal(await hasWholeChunks(), said.chunks);
+  t.ok(said.chunks < before);
+  t.same(
+    (await readdir(inside("headers"))).sort(),
+    ["1", "2"],
+    "what a reader of the release before goes on with",
+  );
+  t.match(await alone("verify", c.id, c.tree), { code: 0 });
+  const old = await alone("cat", `${c.id}@1`, "pxelinux.0");
+  t.match(old, { code: 1, stderr: /release 1 of .* is not held any more/ });
+});
+
+t.test("killed in the middle, it has the release from before, and the next run completes it", async (t) => {
+  await c.publish({
+    ...Object.fromEntries(Array.from({ length: 6 }, (_, i) => [`f${i}`, randomBytes(MiB + i)])),
+  });
+  const before = await hasWholeChunks();
+  let chunks = 0;
+  let child: ChildProcess | undefined;
+  c.proxy.fault = faultFor("chunk", () => {
+    chunks += 1;
+    if (chunks > 5) child!.kill("SIGKILL");
+    return chunks > 5 ? "silence" : "none";
+  });
+  const args = ["mirror", c.id, directory, "--network", c.proxy.url];
+  const killed = await c.icfs(args, {
+    started: (process) => {
+      child = process;
+    },
+  });
+  c.proxy.fault = () => "none";
+  c.proxy.hangUp();
+  t.equal(killed.code, 128 + 9);
+  const arrived = await hasWholeChunks();
+  t.ok(arrived > before, "the manifest's chunk at least");
+  await writeFile(inside("chunk", `${"0".repeat(64)}.0011223344556677.new`), "half");
+  const restored = await c.source().restore(await readFile(inside("release")));
+  t.equal(restored.header.number, 3);
+  t.match(await alone("cat", c.id, "more"), { code: 0, stdout: "more\n" });
+  const said = await mirror();
+  t.match(said, { release: 4 });
+  t.notOk((await readdir(inside("chunk"))).some((name) => name.endsWith(".new")));
+  t.equal(await hasWholeChunks(), arrived + said.fetchedChunks, "what had arrived is not fetched again");
+  t.match(await alone("verify", c.id, c.tree), { code: 0 });
+});
+
+t.test("an older release", async (t) => {
+  const other = join(c.directory, "older");
+  const said = await c.icfs(["mirror", `${c.id}@2`, other]);
+  t.match(said, { code: 0, stdout: new RegExp(`^${other} has release 2 of ${c.id}: 3 files, `) });
+  const { stdout } = await c.icfs([
+    ...["ls", `${c.id}@2`, "--mirror", `file:${other}`, "--mirror-only", ...rootKey],
+  ]);
+  t.equal(stdout, "large\npxelinux.0\nsmall\n");
+});
+
+t.test("what is no mirror of the canister stays as it is", async (t) => {
+  const other = join(c.directory, "other");
+  await mkdir(other);
+  await writeFile(join(other, "index.html"), "a page");
+  const refused = await c.icfs(["mirror", c.id, other]);
+  t.match(refused, {
+    code: 1,
+    stderr: /is no mirror \(it has files, and no \.icfs\): name an empty directory/,
+  });
+  t.same(await readdir(other), ["index.html"]);
+  await writeFile(join(other, ".icfs"), "a file");
+  t.match(await c.icfs(["mirror", c.id, other]), { code: 1, stderr: /cannot write the mirror/ });
+
+  const strange = join(c.directory, "strange");
+  await mkdir(join(strange, ".icfs"), { recursive: true });
+  await writeFile(join(strange, ".icfs", "mine"), "");
+  t.match(await c.icfs(["mirror", c.id, strange]), { code: 1, stderr: /its \.icfs has mine/ });
+  await rm(join(strange, ".icfs", "mine"));
+  await writeFile(join(strange, ".icfs", "release"), "no proof");
+  t.match(await c.icfs(["mirror", c.id, strange]), { code: 1, stderr: /is no release of .* or is damaged/ });
+});

@@ -1,0 +1,163 @@
+/** A canister by its mirrors, which are directories here: whose word counts, and who is asked next. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import t, { type Test } from "tap";
+import { decodeHashTree, rootHash } from "../../../lib/ic/hash-tree.ts";
+import { MirroredReader } from "../../../lib/source/icfs/mirrored-reader.ts";
+import { Mirrors } from "../../../lib/source/icfs/mirrors.ts";
+import type { ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
+import { canisterId, certify, newBlsKey } from "../../support/certificates.ts";
+import { encodeHeader } from "../../support/headers.ts";
+import { temporaryDirectory } from "../../support/icfs.ts";
+import { sha256 } from "../../support/icfs-canister.ts";
+import { proofOf, sourceOfReply, witnessOf } from "../../support/proofs.ts";
+
+const root = newBlsKey();
+const canister = canisterId(1);
+const LIMIT = 10_000;
+const HOUR = 3_600_000;
+
+/** What proves a release, so many milliseconds old. */
+function proof(note: string, age = 0, key = root): Buffer {
+  const header = encodeHeader({ note });
+  const witness = witnessOf(header);
+  const data = rootHash(decodeHashTree(witness));
+  return proofOf({
+    header,
+    witness,
+    certificate: certify({ canister, data, root: key, time: Date.now() - age }),
+  });
+}
+
+interface Stage {
+  readonly only?: boolean;
+  readonly maxStale?: number;
+  readonly network?: Partial<ReleaseReader>;
+}
+
+/** @param mirrors what each of them has */
+async function stage(t: Test, mirrors: readonly Record<string, Buffer | string>[], options: Stage = {}) {
+  const directory = await temporaryDirectory(t);
+  const urls: string[] = [];
+  for (const [i, files] of mirrors.entries()) {
+    for (const [name, content] of Object.entries(files)) {
+      const path = join(directory, `${i}`, ".icfs", name);
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, content);
+    }
+    urls.push(`file://${directory}/${i}`);
+  }
+  const asked: string[] = [];
+  const gone = (what: string) => async () => {
+    asked.push(what);
+    throw new Error("the network is gone");
+  };
+  const network: ReleaseReader = {
+    head: gone("head"),
+    headers: gone("headers"),
+    manifest: gone("manifest"),
+    chunk: gone("chunk"),
+    restore: (bytes) => sourceOfReply(bytes, canister, root.publicKey).restore(bytes),
+    ...options.network,
+  };
+  const all = new Mirrors(urls, { only: options.only ?? false, maxStale: options.maxStale ?? 0 });
+  return { reader: new MirroredReader(all, network, LIMIT), mirrors: all, asked, urls };
+}
+
+const noteOf = async (reader: ReleaseReader) => (await reader.head())!.header.note;
+
+t.test("the head is that of the first mirror with a fresh proof", async (t) => {
+  const old = { release: proof("old", HOUR) };
+  const { reader, mirrors, asked } = await stage(t, [{}, old, { release: proof("fresh") }]);
+  t.equal(await noteOf(reader), "fresh");
+  t.same(asked, []);
+  t.match(mirrors.health(), [
+    { missing: 1, wrong: 0, aside: undefined },
+    { missing: 1, wrong: 0, aside: undefined },
+    { answers: 1, missing: 0 },
+  ]);
+});
+
+t.test("an old proof", async (t) => {
+  const both = [{ release: proof("older", 2 * HOUR) }, { release: proof("old", HOUR) }];
+  const network = { head: async () => sourceOfReply(proof("network"), canister, root.publicKey).head() };
+  t.equal(await noteOf((await stage(t, both, { network, maxStale: 9 * HOUR })).reader), "network");
+  t.equal(await noteOf((await stage(t, both, { maxStale: 9 * HOUR })).reader), "old", "the newest of them");
+  t.equal(await noteOf((await stage(t, both, { maxStale: 9 * HOUR, only: true })).reader), "old");
+  await t.rejects((await stage(t, both, { maxStale: HOUR / 2 })).reader.head(), {
+    message: "the network is gone",
+  });
+  const strict = await stage(t, both, { maxStale: HOUR / 2, only: true });
+  await t.rejects(strict.reader.head(), {
+    name: "UserError",
+    message: /ago, which --max-stale does not allow/,
+  });
+  const silent = await stage(t, both, { only: true });
+  await t.rejects(silent.reader.head(), { message: /ago: --max-stale TIME, such as 7d, takes one so old/ });
+  t.same([...strict.asked, ...silent.asked], [], "the network is not asked");
+  const ahead = await stage(t, [{ release: proof("ahead", -HOUR) }], { only: true, maxStale: 9 * HOUR });
+  await t.rejects(ahead.reader.head(), { message: /no mirror has the newest release: .*its proof is of/ });
+});
+
+t.test("a proof by another key is wrong", async (t) => {
+  const { reader, mirrors } = await stage(t, [
+    { release: proof("forged", 0, newBlsKey()) },
+    { release: proof("true") },
+  ]);
+  t.equal(await noteOf(reader), "true");
+  t.match(mirrors.health()[0], { wrong: 1, aside: { why: /^its answer was wrong: / } });
+});
+
+t.test("what this host does not accept is nobody's lie", async (t) => {
+  const { reader, mirrors } = await stage(t, [{ release: proof("a") }, { release: proof("b") }]);
+  const head = await reader.head(async (one) => {
+    if (one!.header.note === "a") throw new Error("it is older");
+  });
+  t.equal(head!.header.note, "b");
+  t.match(mirrors.health()[0], { wrong: 0, failures: 0, aside: undefined });
+  const { reader: alone } = await stage(t, [{ release: proof("a") }], { only: true });
+  await t.rejects(
+    alone.head(() => Promise.reject(new Error("it is older"))),
+    { message: "it is older" },
+  );
+});
+
+t.test("chunks", async (t) => {
+  const bytes = Buffer.from("a chunk's bytes");
+  const hash = sha256(bytes);
+  const name = `chunk/${hash.toString("hex")}`;
+  const reference = { sha256: hash, size: bytes.length };
+  const good = { [name]: bytes };
+  const bad = { [name]: "other bytes    " };
+  const first = await stage(t, [{}, bad, good]);
+  t.same(await first.reader.chunk(reference), bytes);
+  t.match(first.mirrors.health(), [
+    { missing: 1 },
+    { wrong: 1, chunks: 0 },
+    { chunks: 1, bytes: bytes.length },
+  ]);
+  t.same(first.asked, []);
+
+  const network = { chunk: async () => bytes };
+  t.same(
+    await (await stage(t, [{}, bad], { network })).reader.chunk(reference),
+    bytes,
+    "the network is the last",
+  );
+  await t.rejects((await stage(t, [{}, bad])).reader.chunk(reference), { message: "the network is gone" });
+  const lying = await stage(t, [bad], { only: true });
+  await t.rejects(lying.reader.chunk(reference), {
+    name: "VerificationError",
+    message: /arrived with other bytes/,
+  });
+  const without = await stage(t, [{}, {}], { only: true });
+  await t.rejects(without.reader.chunk(reference), { message: /^no mirror has chunk \w+ of a file: / });
+  t.same([...lying.asked, ...without.asked], []);
+  const long = await stage(t, [{ [name]: Buffer.alloc(2 * 1024 * 1024) }], { only: true });
+  await t.rejects(long.reader.chunk(reference), { message: /should have 1048576 at most/ });
+  const wrongSize = await stage(t, [good], { only: true });
+  await t.rejects(wrongSize.reader.chunk({ ...reference, size: 1 }), {
+    message: /another size than the manifest says/,
+  });
+  t.match(wrongSize.mirrors.health(), [{ wrong: 0 }], "the manifest lies, not the mirror");
+});
