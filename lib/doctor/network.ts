@@ -29,7 +29,8 @@ export const reachable: Check = {
 
 async function absent(gateway: Network, error: Error): Promise<Finding> {
   const { message, advice } = networkProblem(gateway, error);
-  const isElsewhere = error instanceof NoAnswerError && !gateway.loopback;
+  // What a proxy has said comes with advice of its own, to which a local network is no answer.
+  const isElsewhere = error instanceof NoAnswerError && error.advice === undefined && !gateway.loopback;
   return fail(message, (isElsewhere ? await hintAtLocal(gateway.url) : undefined) ?? advice);
 }
 

@@ -93,11 +93,11 @@ class Suspects {
     return true;
   }
 
-  /** Who was wrong, and why, as is known now that these have answered right. */
+  /** Who was wrong, and why, as is known now that these have answered right: one alone, whatever it has said later. */
   wrong(right: ReadonlySet<string>): Map<string, string> {
     const found = new Map<string, string>();
     for (const { by, why } of this.#failed) {
-      const others = [...by].filter((url) => !right.has(url));
+      const others = [...by].filter((url) => by.size === 1 || !right.has(url));
       if (others.length === 1 && !found.has(others[0]!)) found.set(others[0]!, why);
     }
     return found;

@@ -81,6 +81,16 @@ t.test("what is certified or hash-chained", async (t) => {
   }
 });
 
+t.test("one that lies once was wrong, even when nobody else can be asked", async (t) => {
+  const { reader, lied } = asOneNetwork();
+  honest.down = true;
+  let lies = 0;
+  liar.fault = faultFor("chunk", () => (lies++ === 0 ? otherwise("some bytes", "SOME bytes") : "none"));
+  t.equal((await reader.chunk(manifest.chunks[0]!)).toString(), "some bytes");
+  honest.down = false;
+  t.match(lied(), { wrong: 1, aside: { why: /arrived with other bytes$/ } });
+});
+
 t.test("a head that this host does not accept", async (t) => {
   const { reader, lied } = asOneNetwork();
   const numbers: (number | undefined)[] = [];
