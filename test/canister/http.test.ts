@@ -220,7 +220,11 @@ t.test("files of more than 1 MiB are in pieces below their release's URL", async
   t.strictSame(await range(`bytes=${"9".repeat(20)}-`), [416, undefined]);
   const endless = "9".repeat(500_000);
   for (const value of [`bytes=${endless}-`, `bytes=-${endless}`])
-    t.strictSame(await range(value), [206, `bytes 0-1048575/${2 * MIB}`], "numbers without an end are no range");
+    t.strictSame(
+      await range(value),
+      [206, `bytes 0-1048575/${2 * MIB}`],
+      "numbers without an end are no range",
+    );
   await t.test("whatever their chunks are", async () => {
     // Pieces that are no chunks are hashed.
     t.equal(await publishTree(site, { odd }, 700_001), 2n);
