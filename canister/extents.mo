@@ -1,4 +1,4 @@
-/// Where a file's bytes lie: parts of chunks, one after the other.
+/// Reads a file's bytes from its extents, which are parts of chunks.
 import Nat "mo:core/Nat";
 import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
@@ -10,7 +10,7 @@ module {
   /// `length` bytes from `offset` on of a chunk.
   public type Extent = { chunk : Blob; offset : Nat; length : Nat };
 
-  /// `wanted` bytes from `from` on of a file of `count` extents, which has as many.
+  /// `wanted` bytes of a file of `count` extents, beginning with byte `from`. The file must have that many.
   public func read(store : Store.Store, scratch : Region.Region, count : Nat, extent : Nat -> Extent, from : Nat, wanted : Nat) : Blob {
     var start = 0;
     var done = 0;
@@ -32,7 +32,7 @@ module {
     if (wanted == 0) "" else Region.loadBlob(scratch, 0, wanted);
   };
 
-  /// The hash of so many bytes from `from` on, if they are a chunk; null when they are not.
+  /// The hash of `wanted` bytes beginning with byte `from`, if they are exactly one chunk; otherwise null.
   public func wholeChunk(store : Store.Store, count : Nat, extent : Nat -> Extent, from : Nat, wanted : Nat) : ?Blob {
     var start = 0;
     var number = 0;

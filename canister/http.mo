@@ -1,4 +1,4 @@
-/// What a gateway asks for, and how it is answered: with what is in the certified tree, and the proof of that (docs/PROTOCOL.md, "HTTP").
+/// Answers a gateway's requests out of the certified tree, each with its proof (docs/PROTOCOL.md, "HTTP").
 import Array "mo:core/Array";
 import Base64 "mo:core/Base64";
 import Blob "mo:core/Blob";
@@ -44,13 +44,13 @@ module {
     store : Store.Store;
     scratch : Region.Region;
     certificate : Blob;
-    /// The hash of the other part of the certified tree.
+    /// The hash of the part of the certified tree that is not for HTTP.
     head : Blob;
     /// The reply of the method `release`.
     proof : () -> Blob;
   };
 
-  /// An answer that no gateway hands on as verified.
+  /// An answer without a proof, which no gateway passes on.
   func plain(status : Nat16, why : Text) : Response {
     { status_code = status; headers = [("content-type", "text/plain; charset=utf-8")]; body = Text.encodeUtf8(why # "\n") };
   };
@@ -67,9 +67,9 @@ module {
     find(served, request, segments);
   };
 
-  // --- the way through the tree ---
+  // --- the path through the tree ---
 
-  /// A directory on the way, and the segment that is looked up in it.
+  /// A directory on the path, and the segment that is looked up in it.
   type Step = { entries : Node; name : Blob };
 
   let rest : Blob = "<*>";
@@ -86,7 +86,7 @@ module {
       let isLast = at + 1 == segments.size();
       List.add(way, { entries; name });
       at += 1;
-      // Terminators are no names.
+      // The terminators of response verification are not names of files.
       let entry = if (name == rest or name == exactly) Nodes.none else Trie.find(nodes, entries, name);
       if (entry == Nodes.none) return missing(served, request, way, null);
       let kind = Nodes.kind(nodes, entry);
@@ -105,14 +105,14 @@ module {
         return answerPlace(served, request, way, place, segments);
       };
     };
-    // A directory, without the slash behind it.
+    // The path of a directory, without a slash at its end.
     List.add(way, { entries; name = exactly });
     missing(served, request, way, null);
   };
 
   func placeOf({ site; places } : Served, entry : Node) : Responses.Place = List.at(places, Nat32.toNat(Nodes.inside(site.nodes, entry)));
 
-  /// @param live whether it was found at /, not below /.icfs/at/
+  /// @param live whether the file was found at /, not below /.icfs/at/
   func fileOf({ site } : Served, entry : Node, live : Bool) : Responses.File {
     let { nodes } = site;
     {
@@ -124,7 +124,7 @@ module {
     };
   };
 
-  /// What is below a file's or a place's name, without its answers.
+  /// The witness of what is below the name of a file or a place, without its answers.
   func terminators(served : Served, isLive : Bool, entry : Node) : Witness {
     let { nodes } = served.site;
     let kind = Nodes.kind(nodes, entry);
@@ -143,8 +143,8 @@ module {
     Responses.fileContent(served.kit, nodes, fileOf(served, entry, isLive), Nodes.flag(nodes, entry), Nodes.inside(nodes, entry));
   };
 
-  /// The whole tree, with what is shown at the end of a way; `showsRest` adds, in each directory on it, that nothing is for all below, but for
-  /// the root, where `atRest` is.
+  /// The witness of the whole tree along a path. @param end what is shown at the path's end; null proves that nothing is there
+  /// @param atRest what is shown for `<*>` at the root; then each directory on the path also proves that it has no `<*>` of its own
   func tree(served : Served, way : List.List<Step>, end : ?Witness, atRest : ?Witness) : Witness {
     let { nodes } = served.site;
     var below = end;
@@ -162,7 +162,7 @@ module {
       switch atRest {
         case (?content) {
           if (depth == 0) List.add(shown, { name = rest; content }) else List.add(absent, rest);
-          // A gateway also looks for what is for all below a directory with a slash behind it.
+          // A gateway also looks for `<*>` below the empty segment, which stands for a slash at the end.
           if (name != slash) switch (Trie.find(nodes, entries, slash)) {
             case 0 List.add(absent, slash);
             case entry List.add(shown, { name = slash; content = terminators(served, isLive, entry) });
@@ -176,7 +176,7 @@ module {
     #fork(#labelled("http_expr", pages), #pruned(served.head));
   };
 
-  /// @param end what is at the end of the way, if anything is
+  /// The answer 404, with the proof that the path leads to nothing. @param end the witness of what is at the path's end, if anything is
   func missing(served : Served, request : Request, way : List.List<Step>, end : ?Witness) : Response {
     let { nodes } = served.site;
     let place = placeOf(served, Trie.find(nodes, served.site.root, rest));
@@ -220,7 +220,7 @@ module {
     let size = Nat.min(Responses.pieceBytes, file.size - start);
     let body = bytes(served, entry, start, size);
     let { nodes } = served.site;
-    // Mostly known, and so not computed.
+    // Most pieces are whole chunks, whose hash is known.
     let bodyHash = switch (Extents.wholeChunk(served.store, Nodes.extentCount(nodes, entry), func i = Nodes.extent(nodes, entry, i), start, size)) {
       case (?hash) hash;
       case null Sha256.ofBlob(body);
@@ -281,7 +281,7 @@ module {
     certified(served, response, expression, tree(served, way, ?end, null), names(way), terminator);
   };
 
-  /// A page of a directory: /.icfs/files/, its path, and the page's name.
+  /// A page of a directory. Its URL is /.icfs/files/, the directory's path, and the page's name.
   func answerListing(served : Served, request : Request, way : List.List<Step>, entry : Node, segments : [Blob]) : Response {
     let { kit; site } = served;
     let { nodes } = site;
@@ -317,7 +317,7 @@ module {
     };
   };
 
-  /// The 32 bytes that 64 digits of lower case stand for.
+  /// The 32 bytes of 64 hexadecimal digits in lower case; null for anything else.
   func unhex(text : Blob) : ?Blob {
     if (text.size() != 64) return null;
     let found = List.empty<Nat8>();

@@ -1,4 +1,4 @@
-/// The paths of URLs, as gateways take them apart before they look for a proof (the IC's HTTP gateway specification).
+/// Splits and encodes the paths of URLs, as gateways do before they look for a proof (the IC's HTTP gateway specification).
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Nat8 "mo:core/Nat8";
@@ -6,8 +6,8 @@ import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 
 module {
-  /// The segments of a URL's path, which is decoded first and then cut: empty ones count only at the end, where they say that it is a
-  /// directory's. A % that is followed by no two hexadecimal digits stands for itself. Null when that is no UTF-8.
+  /// The segments of a URL's path, which is first decoded and then cut at its slashes. Empty segments are dropped; one at the end stays, and
+  /// marks a directory. A % without two hexadecimal digits stands for itself. Null when the decoded path is not UTF-8.
   public func segments(url : Text) : ?[Blob] {
     let utf8 = Text.encodeUtf8(url);
     let path = List.empty<Nat8>();
@@ -53,7 +53,7 @@ module {
     null;
   };
 
-  /// A path in UTF-8 as it stands in a URL, behind its first slash.
+  /// A path in UTF-8, percent-encoded, without the URL's first slash.
   public func encode(path : Blob) : Text {
     let url = List.empty<Nat8>();
     for (byte in path.vals()) {

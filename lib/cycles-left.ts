@@ -1,7 +1,7 @@
 /**
- * For how long a canister's cycles last until it freezes, if nothing is published: it pays for its memory, and for a message every ten
- * minutes that looks for what is due. Its controllers can have the figures from the network; to others it tells its memory, and the rest is
- * assumed: a subnet of 13 nodes, and the IC's own freezing threshold.
+ * How many days a canister's cycles last until it freezes, if nothing is published. The canister pays for its memory, and for a message every
+ * ten minutes that looks for work. The network gives the figures to the canister's controllers only. For everybody else they are estimated
+ * from the memory that the canister reports, for a subnet of 13 nodes and the IC's default freezing threshold.
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -11,7 +11,7 @@ import { managementCanister } from "./ic/management.ts";
 import type { CanisterStatus } from "./icfs-canister.ts";
 import { cyclesText } from "./units.ts";
 
-/** Days. With fewer, somebody should see to it: holidays are shorter. */
+/** With fewer days than this, icfs warns: time enough to top up, even over holidays. */
 export const FEW_DAYS = 30;
 
 const DAY_S = 86_400n;

@@ -1,6 +1,6 @@
 /**
- * A canister made with cycles of one's own account at the cycles ledger, and paid for once: whatever was asked for is written down first
- * (payment.ts), and asked for again in the same words until there is an answer.
+ * Makes a canister with cycles from the user's account at the cycles ledger, and pays once: the request is written to a file before it is sent
+ * (payment.ts), and the same request is sent again until there is an answer.
  */
 import { randomInt } from "node:crypto";
 import type { HttpAgent } from "@icp-sdk/core/agent";
@@ -23,9 +23,9 @@ import {
 
 export interface PaidCanister {
   readonly canister: Principal;
-  /** Whether it was made before, by a deployment that came to no end. */
+  /** Whether an earlier deployment, which did not finish, has made it. */
   readonly isFromBefore: boolean;
-  /** To be called when it is ready: from then on another one is paid for. */
+  /** To be called when the canister is ready. The next deployment then pays for another one. */
   forget(): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ export interface Payer {
 
 /**
  * @param amount cycles, without the ledger's fee
- * @param beforehand is asked before anything is paid; not when something was before. What it throws ends it
+ * @param beforehand called before a new request, but not when an earlier one is repeated; when it throws, nothing is paid
  * @throws UserError
  */
 export async function createWithCycles(
@@ -112,7 +112,7 @@ async function ask(payer: Payer, payment: Payment, file: string, isRepeated: boo
         `there is no cycles ledger at ${network.url}${network.loopback ? ": canisters cost nothing on a local network, leave --with-cycles out" : ""}`,
       );
     }
-    // What an earlier attempt has begun may still become a canister, even when a later one is refused.
+    // An earlier attempt may still make a canister, even when a later one is refused.
     const isOver = refused !== undefined && ("FailedToCreate" in refused || attempts === 1);
     if (isOver) await forgetPayment(file);
     if (error instanceof UserError) throw error;

@@ -1,6 +1,6 @@
 /**
- * What this user has asked the cycles ledger for, written down before it is asked: so that a canister whose answer got lost, or whose
- * installation failed, is not paid for a second time. One at a time on a network; it is forgotten when its canister is ready.
+ * The file with this user's request to the cycles ledger. It is written before the request is sent, so that nothing is paid twice when the
+ * answer is lost or the installation fails. There is one request at a time for each network; the file goes when the canister is ready.
  */
 import { rm } from "node:fs/promises";
 import { dirname } from "node:path";

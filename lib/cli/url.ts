@@ -1,4 +1,4 @@
-/** icfs url: where a canister's files are for whoever speaks HTTP. */
+/** icfs url: the URL of a canister, or of a file in it, for HTTP clients. */
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { gatewayUrl } from "../ic/gateway-url.ts";
@@ -12,7 +12,7 @@ type UrlOptions = Pick<NetworkOptions, "network"> & { readonly json?: boolean };
 export function urlCommand(): Command {
   return new Command("url")
     .description(
-      "print the URL at which a canister, or a file of its newest release, is served over HTTP; nothing is asked of the network",
+      "print the URL of a canister, or of a file in it, for HTTP clients; sends nothing to the network",
     )
     .argument(
       "<canister[/path]>",

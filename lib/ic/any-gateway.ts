@@ -1,6 +1,6 @@
 /**
- * Questions whose answers are verified above the agent: when what came does not verify, another gateway is asked at once, and the one
- * that gave it is put aside (gateways.ts) once another answer has been verified.
+ * Questions whose answers are verified above the agent. When an answer does not verify, another gateway is asked at once. Once another
+ * answer has verified, the gateway that gave the wrong one is put aside (gateways.ts).
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { messageOf } from "../errors.ts";
@@ -12,15 +12,15 @@ import type { Gateways } from "./gateways.ts";
 import { TimelyAgent } from "./timely-agent.ts";
 
 /**
- * What `ask` returns, which asks with the agent it is given and verifies what comes. When that does not verify, it is called again, with
- * an agent that asks another gateway, until all have been asked.
+ * Returns what `ask` returns. `ask` sends a question through the agent that it is given, and verifies the answer. When the answer does not
+ * verify, `ask` is called again, with an agent that asks another gateway, until all have been asked.
  *
- * A call in it is signed once, and handed to each gateway as it is, so that it is executed once: the request's id is that of the first
- * time.
+ * An update call in it is signed once, and each gateway gets the same bytes, so that the subnet executes it once. Its request id is that of
+ * the first attempt.
  *
- * @param agent made by createAgent(); with any other it is only called
- * @param received told of the bytes of an answer that has one request
- * @throws what `ask` has thrown the first time
+ * @param agent made by createAgent(); with any other agent, `ask` is called once
+ * @param received called with the number of bytes that have arrived, for a question that is one request
+ * @throws what `ask` threw at the first attempt
  */
 export async function fromAnyGateway<T>(
   agent: HttpAgent,
@@ -41,7 +41,7 @@ export async function fromAnyGateway<T>(
       return (fetch as GatewayFetch)(url, isCall ? call : init, exchange);
     };
     try {
-      // An agent takes nothing along from a question to its fetch(), so each question has an agent of its own: that takes microseconds.
+      // An agent cannot pass anything from a question to its fetch(), so each question has an agent of its own: that takes microseconds.
       const answer = await ask(TimelyAgent.createSync({ ...agent.config, fetch: carried }));
       for (const [url, why] of suspects.wrong(exchange.by)) gateways.wrong(url, why);
       return answer;
@@ -105,8 +105,8 @@ class Suspects {
 }
 
 /**
- * It may be the gateway's doing. A rejection may be as well, unless a node has signed it, or a subnet; of a canister that is not there
- * none has.
+ * Whether the gateway may have caused an error. It may have made up a rejection, unless a node or a subnet has signed that. Nobody signs
+ * that a canister does not exist.
  */
 function isDoubtful(error: unknown, { config }: HttpAgent): boolean {
   if (error instanceof NoSuchCanisterError) return true;

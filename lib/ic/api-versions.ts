@@ -1,9 +1,9 @@
 /**
- * Which versions of an endpoint a gateway has (IC interface specification, "HTTPS interface"). The agent asks the newest: query 3,
- * read_state 3, call 4. A gateway of before 2025 has only those that are deprecated by now, and says 404 or 405 to newer ones.
+ * Which versions of an endpoint a gateway has (IC interface specification, "HTTPS interface"). The agent uses the newest: query 3,
+ * read_state 3, call 4. A gateway from before 2025 has only versions that are deprecated now, and answers 404 or 405 to newer ones.
  *
- * 404 may as well be an answer: the canister, or what is asked of it, is not there. So an older version counts, and is remembered, only
- * where it gives another answer. Whatever answers is verified in the same way.
+ * A 404 may also mean that the canister does not exist, or lacks what was asked for. So an older version is used, and remembered, only where
+ * it gives another answer. The answers of all versions are verified in the same way.
  */
 import type { Fetch } from "./bounded-fetch.ts";
 
@@ -14,7 +14,7 @@ const VERSIONS: Readonly<Record<string, readonly number[]>> = {
   call: [4, 3, 2],
 };
 
-/** So long an older version is asked for at once. Then the newest is asked for again: gateways are upgraded. */
+/** Milliseconds for which an older version is tried first. Then the newest is tried first again: gateways get upgraded. */
 const REMEMBERED_MS = 10 * 60_000;
 
 /** A URL up to its version, and what follows it, which ends with the endpoint. */
@@ -30,7 +30,7 @@ export class ApiVersions {
     this.#now = now;
   }
 
-  /** `fetch`, with the version that the gateway has. It is told of all bytes that arrive. @throws what `fetch` throws */
+  /** Makes `fetch` use the version that the gateway has. `received` counts the bytes of all attempts. @throws what `fetch` throws */
   on(fetch: Fetch): Fetch {
     return async (url, init, received) => {
       const asked = url instanceof Request ? url.url : String(url);
@@ -50,7 +50,7 @@ export class ApiVersions {
     };
   }
 
-  /** The one that has answered lately goes first. */
+  /** The version that has answered lately goes first. */
   #inOrder(key: string, versions: readonly number[]): readonly number[] {
     const known = this.#known.get(key);
     if (known === undefined || this.#now() >= known.until) return versions;
@@ -60,7 +60,7 @@ export class ApiVersions {
   #learn(key: string, version: number, [newest]: readonly number[]): void {
     const known = this.#known.get(key);
     if (version === newest) this.#known.delete(key);
-    // Not for longer because it is used.
+    // Use does not extend the time for which a version is remembered.
     else if (known?.version !== version || this.#now() >= known.until)
       this.#known.set(key, { version, until: this.#now() + REMEMBERED_MS });
   }

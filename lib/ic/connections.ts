@@ -1,4 +1,4 @@
-/** How requests leave this host: by which connections, through which proxy, and whose TLS certificates are believed. One way for all of the process. */
+/** How the requests of this process leave the host: over which connections, through which proxy, and with which trusted TLS authorities. */
 import { Agent as HttpAgent, request as requestHttp } from "node:http";
 import {
   type AgentOptions,
@@ -12,9 +12,9 @@ import { type Choice, chooseProxy, type ForwardProxy, NO_PROXY_AT_ALL, proxyOpti
 import { addressOf, loginOf, TunnelAgent, type TunnelOptions } from "./tunnel.ts";
 
 export interface ConnectionOptions {
-  /** As --proxy has it; undefined: what the environment says. */
+  /** The value of --proxy; undefined: the environment decides. */
   readonly proxy?: string;
-  /** As --ca-bundle has it: a file of certificates in PEM, which are believed as well. */
+  /** The value of --ca-bundle: a PEM file of certificates of more authorities to trust. */
   readonly caBundle?: string;
 }
 
@@ -30,8 +30,8 @@ const choices = new Map<string, Choice>();
 const tunnels = new Map<string, TunnelAgent>();
 
 /**
- * What all requests from now on go by. @param isArgument the proxy stands on the command line
- * @throws UserError when the proxy is none, or the bundle has no certificates
+ * Sets proxy and authorities for all requests from now on. @param isArgument whether the proxy stands on the command line
+ * @throws UserError when the proxy's URL is wrong, or the bundle has no certificates
  */
 export function useConnections({ proxy, caBundle }: ConnectionOptions, isArgument: boolean): void {
   option = proxy === undefined ? undefined : (proxyOption(proxy, isArgument) ?? NO_PROXY_AT_ALL);
@@ -54,19 +54,19 @@ export function choiceFor(target: URL): Choice {
   return choice;
 }
 
-/** What TLS connections are made with. */
+/** The context that TLS connections are made with. */
 export function secureContext(): SecureContext {
   secure ??= believing(bundle);
   return secure;
 }
 
-/** What node:http has to be told of a request's way, beside its URL. */
+/** What node:http needs for a request's way, besides its URL. */
 export interface Way {
   readonly request: typeof requestHttp;
   readonly options: RequestOptions;
   /** Beside the request's own. */
   readonly headers: Readonly<Record<string, string>>;
-  /** That the request goes through. */
+  /** The proxy that the request goes through. */
   readonly proxy?: ForwardProxy;
 }
 

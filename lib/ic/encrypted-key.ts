@@ -1,13 +1,13 @@
 /**
- * Private keys that a passphrase encrypts: PKCS#8 (RFC 5958, with PBES2 of RFC 8018) and OpenSSL's older form, as in PEM files. OpenSSL
- * opens them, but for a PKCS#8 whose passphrase goes through scrypt (RFC 7914) with more memory than OpenSSL allows: icp-cli writes these.
+ * Private keys in PEM files that are encrypted with a passphrase: PKCS#8 (RFC 5958, with PBES2 of RFC 8018) and OpenSSL's older form. OpenSSL
+ * decrypts them, except a PKCS#8 whose scrypt (RFC 7914) takes more memory than OpenSSL allows. icp-cli writes such files.
  */
 import { createDecipheriv, createPrivateKey, type KeyObject, scryptSync } from "node:crypto";
 import { FormatError } from "../errors.ts";
 
-/** What OpenSSL says of a scrypt that wants more memory than its limit of 32 MiB. */
+/** OpenSSL's error for a scrypt that takes more memory than its limit of 32 MiB. */
 const TOO_MUCH_MEMORY = "ERR_OSSL_EVP_MEMORY_LIMIT_EXCEEDED";
-/** icp-cli's take 128 MiB. */
+/** Bytes that scrypt may take. icp-cli's keys take 128 MiB. */
 const MOST_MEMORY = 1024 ** 3;
 const MOST_LANES = 16;
 
@@ -57,7 +57,7 @@ function mustBe(oid: Buffer, expected: string): void {
   if (oid.toString("hex") !== expected) throw new FormatError("it is encrypted in a way that is not known");
 }
 
-/** Values of DER, one after the other (X.690, section 8.1). */
+/** Reads DER values one after the other (X.690, section 8.1). */
 class Der {
   readonly #bytes: Buffer;
   #at = 0;

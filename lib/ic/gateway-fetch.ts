@@ -1,13 +1,13 @@
 /**
- * How an agent's requests get to a gateway of its network, and what comes back from it: one gateway is chosen for each request
- * (gateways.ts), and who has answered is known to who verifies the answer (any-gateway.ts).
+ * Sends an agent's requests to the gateways of its network. gateways.ts chooses a gateway for each request; any-gateway.ts, which verifies
+ * the answer, learns which gateway gave it.
  */
 import { ApiVersions } from "./api-versions.ts";
 import { boundedFetch, type Received } from "./bounded-fetch.ts";
 import { type Gateways, gatewaysOf, type RequestKind } from "./gateways.ts";
 import type { Network } from "./network.ts";
 
-/** What goes along with the requests that an agent makes for one question. */
+/** What the requests of one question share. */
 export interface Exchange {
   readonly received?: Received | undefined;
   /** Gateways that are asked last, as Asking has them. */
@@ -29,7 +29,7 @@ export interface GatewayFetchOptions {
   readonly verifyQuerySignatures: boolean;
 }
 
-/** What is known of gateways, for all agents of the process. */
+/** Which versions gateways have, for all agents of the process. */
 const versions = new ApiVersions();
 
 /** fetch() for an agent whose host is any gateway of the network. @param options as createAgent() has them */
@@ -69,7 +69,7 @@ function kindOf(pathname: string): RequestKind {
   return pathname.endsWith("/query") ? "query" : "read_state";
 }
 
-/** Of several gateways that bring the same, bytes count once: those that one of them is ahead. */
+/** When several gateways send the same answer, each byte counts once: only the one that is furthest ahead is reported. */
 export function withoutRepeats(received: Received = () => {}): () => Received {
   let most = 0;
   return () => {

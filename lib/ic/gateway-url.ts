@@ -7,11 +7,11 @@ const IC_GATEWAY = "icp0.io";
 const IC_HOSTS = new Set(["icp-api.io", "icp0.io", "ic0.app"]);
 
 /**
- * The URL of a path: below https://CANISTER.icp0.io on the main network, and http://CANISTER.localhost:PORT on this host. Of any other
- * network it is taken that its gateway is where its API is, and finds the canister by the first label of the host; where the host is an
- * address, by `?canisterId=`. Of several gateways it is the first.
+ * The URL of a path: below https://CANISTER.icp0.io on the main network, and http://CANISTER.localhost:PORT on this host. Any other
+ * network's gateway is assumed to be where its API is, and to find the canister by the first label of the host, or by `?canisterId=` where
+ * the host is an address. Of several gateways the first one is used.
  *
- * @param path with or without a slash before it; not encoded. Empty names in it are left out, but for what a slash at its end means
+ * @param path with or without a slash before it; not encoded. Empty names in it are left out, except that a slash at its end stays
  */
 export function gatewayUrl({ name, gateways, loopback }: Network, canister: string, path: string): string {
   const { protocol, hostname, port } = new URL(gateways[0]!);

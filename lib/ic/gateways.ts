@@ -1,11 +1,12 @@
 /**
- * The gateways of a network: several ways to the same subnet, none of which is believed. Who asks is answered by the one that answers
- * quickest; another one is asked as well when that is late, and in its place when it fails, limits, or has given wrong answers. Mirrors
- * (lib/source/icfs/mirrors.ts) are asked in the same way, but in the order in which somebody has named them.
+ * The gateways of a network: several ways to the same subnets, none of which is trusted. Each request goes to the gateway that is usually
+ * quickest. When that one is late, another is asked as well. When it fails, limits requests, or has given wrong answers, another is
+ * asked instead. Mirrors (lib/source/icfs/mirrors.ts) are asked in the same way, but in the
+ * order in which they were named.
  *
- * The same request may so be carried out twice, which changes nothing: queries and reads of the state change nothing, and an update
- * call is executed once by its subnet, however many gateways hand in the same signed envelope (IC interface specification, "Request id";
- * the subnet keeps its requests until they expire).
+ * So several gateways may carry the same request. That is harmless: queries and reads of the state change nothing, and a subnet executes an
+ * update call once, however many gateways hand in the same signed envelope (IC interface specification, "Request id"; the subnet
+ * remembers a request until it expires).
  */
 import { messageOf } from "../errors.ts";
 import { retryAfter } from "./agent-error.ts";
@@ -13,37 +14,37 @@ import { isHopeless, NoAnswerError, NoWayError } from "./call-errors.ts";
 import type { Network } from "./network.ts";
 import { hintFor } from "./network-problem.ts";
 
-/** What is asked for: each takes a time of its own. */
+/** What a request asks for. Each kind takes a different time. */
 export type RequestKind = "query" | "read_state" | "call" | "get";
 
-/** How a gateway does, since the process began. */
+/** What this process has seen of a gateway since it began. */
 export interface GatewayHealth {
   readonly url: string;
-  /** Milliseconds from a query, or a GET, to the beginning of its answer, usually; not there: none was answered. */
+  /** Milliseconds that usually pass from a query, or a GET, to the beginning of its answer. Absent: none was answered. */
   readonly usual?: number;
   readonly answers: number;
-  /** Requests that got no answer, or an error of the gateway's. */
+  /** Requests to which the gateway gave no answer, or an error of its own. */
   readonly failures: number;
-  /** Those for which another gateway was asked as well, since no answer had begun in time. */
+  /** Requests for which another gateway was asked as well, since nothing came in time. */
   readonly late: number;
-  /** Those that it refused, since there were too many (HTTP status 429 or 503). */
+  /** Requests that the gateway refused as too many (HTTP status 429 or 503). */
   readonly limited: number;
-  /** Answers that did not verify, where what another answer said did. */
+  /** Answers that did not verify, where another gateway's answer did. */
   readonly wrong: number;
-  /** Until when it is asked last only, and why; not there: it is not put aside. */
+  /** Until when the gateway is asked only as a last resort, and why. Absent: it is not put aside. */
   readonly aside?: { readonly until: string; readonly why: string };
 }
 
-/** What of an answer says whether somebody else is to be asked: HTTP's. */
+/** What of an HTTP answer decides whether another gateway is asked. */
 export interface Answered {
   readonly status: number;
   readonly headers: Iterable<[string, string]>;
 }
 
 /**
- * How one gateway is asked.
- * @param received is to be told when something of the answer arrives
- * @throws NotHereError, WrongAnswerError where it is known by then; any Error when there is no answer
+ * Sends a request to one gateway.
+ * @param received to be called whenever a part of the answer arrives
+ * @throws NotHereError, WrongAnswerError when that is known by then; any Error when there is no answer
  */
 export type Carry<T extends Answered = Response> = (
   url: string,
@@ -51,62 +52,65 @@ export type Carry<T extends Answered = Response> = (
   received: () => void,
 ) => Promise<T>;
 
-/** It has not got what was asked for, which is no fault of its own: another one may have it. */
+/** The gateway does not have what was asked for. That is no fault of its own: another one may have it. */
 export class NotHereError extends Error {}
 
-/** Its answer was looked at, and does not verify. */
+/** The gateway's answer does not verify. */
 export class WrongAnswerError extends Error {}
 
 export interface Asking {
   readonly kind: RequestKind;
   /** Milliseconds without a byte after which a request fails. */
   readonly limit: number;
-  /** Milliseconds after which it is late, though something comes all the time; default: it is not. */
+  /** Milliseconds after which the answer is late even though parts of it keep coming. Default: never. */
   readonly whole?: number;
-  /** Gateways that are asked when no other is left, from 1 on in the order of these numbers: they may have given a wrong answer to this before. */
+  /**
+   * Gateways that are asked when no other is left, in the order of these numbers, from 1 on. They may already have given a wrong answer to
+   * this question.
+   */
   readonly last?: ReadonlyMap<string, number> | undefined;
 }
 
-/** An answer, and whose it is. */
+/** An answer, and the gateway that gave it. */
 export interface Carried<T extends Answered = Response> {
   readonly response: T;
   readonly url: string;
 }
 
-/** So many times what a gateway usually takes is late. */
+/** An answer is late after so many times what its gateway usually takes. */
 const LATE_TIMES = 4;
-/** Milliseconds. An answer that has not begun earlier than this is not late yet, whatever is usual. */
+/** Milliseconds before which no answer is late, whatever is usual. */
 const LEAST_LATE_MS = 200;
-/** The same of calls, which the gateway holds until the subnet has come to a result. */
+/** The same for calls: a gateway answers them when the subnet has a result. */
 const LEAST_LATE_CALL_MS = 5000;
-/** Of who has never answered. */
+/** Milliseconds after which an answer is late from a gateway that has never answered. */
 const LATE_UNKNOWN_MS = 1000;
-/** Parts of a request's limit after which it is late in any case: a reader's deadline is twice that limit. */
+/** The share of a request's limit after which it is late in any case: a reader's deadline is twice that limit. */
 const LATE_SHARE = 1 / 4;
-/** A gateway that brings something to others meanwhile is slow, not silent: it gets so many times as long. */
+/** A gateway that is sending answers to other requests meanwhile is busy, not silent: it gets so many times as long. */
 const BUSY_TIMES = 4;
-/** A gateway that has not been asked for so long is asked beside the others, to know how it does. */
+/** Milliseconds. A gateway that was not asked for so long is asked beside the best one, to learn how quick it is. */
 const ASK_AGAIN_MS = 60_000;
-/** How much of what is usual is the last answer. */
+/** The weight of the newest answer in the moving average of what is usual. */
 const NEWEST_SHARE = 0.3;
 /**
- * What one gateway says that it cannot do, each other one is asked about for so long. Of a call an answer takes as long as the subnet does:
- * there it is waited for.
+ * Milliseconds for which other gateways may contradict a refusal (404, say). A call has no such limit, since its answer takes as long as
+ * the subnet does.
  */
 const SECOND_OPINION_MS = 1000;
 
-/** Milliseconds for which a gateway is put aside, at first and at most: they double. Where it says for how long, that counts. */
+/** Milliseconds for which a gateway is put aside: at first, and at most. They double each time. A gateway's own Retry-After counts instead. */
 const PAUSES = { failed: [1000, 60_000], limited: [1000, 60_000], wrong: [10_000, 600_000] } as const;
-/** After so long without another wrong answer it is put aside as if for the first time. */
+/** Milliseconds without a wrong answer after which the next one counts as the first. */
 const FORGIVEN_MS = 3_600_000;
 const TOO_MANY: ReadonlySet<number> = new Set([429, 503]);
 
 type Why = keyof typeof PAUSES;
-/** Who is put aside is asked when nobody else is left, in this order. */
+/** Gateways that are put aside are asked after all others, in this order. */
 const RANKS: Readonly<Record<Why, number>> = { failed: 1, limited: 2, wrong: 3 };
-/** More than any of these. */
+/** Greater than each of these. */
 const ASKED_LAST = 10;
-/** Who was never asked for something comes behind those that were. */
+/** The usual time of a gateway that was never asked for something: it sorts after those that were. */
 const UNKNOWN_MS = 1e9;
 
 /** All times are of performance.now(). */
@@ -123,7 +127,7 @@ class Gateway {
   heardAt = Number.NEGATIVE_INFINITY;
   wrongAt = Number.NEGATIVE_INFINITY;
   aside: { readonly why: Why; readonly until: number; readonly message: string } | undefined;
-  /** How often it was put aside: since it last answered, but for wrong answers. */
+  /** How often the gateway was put aside. An answer resets these counts, except that of wrong answers. */
   readonly times: Record<Why, number> = { failed: 0, limited: 0, wrong: 0 };
 
   constructor(url: string) {
@@ -145,13 +149,13 @@ class Gateway {
     if (this.aside?.why !== "wrong") this.aside = undefined;
   }
 
-  /** @param isNews what was usual is too old to count */
+  /** @param isNews whether the average so far is too old to count */
   took(kind: RequestKind, milliseconds: number, isNews: boolean): void {
     const before = (isNews ? undefined : this.usual.get(kind)) ?? milliseconds;
     this.usual.set(kind, before + NEWEST_SHARE * (milliseconds - before));
   }
 
-  /** Milliseconds without anything of an answer after which it is late. Nobody waits long for one that is put aside. */
+  /** Milliseconds of silence after which an answer is late. A gateway that is put aside gets the least. */
   patience({ kind, limit }: Asking): number {
     const usual = this.isAside ? 0 : this.usual.get(kind);
     const least = kind === "call" ? LEAST_LATE_CALL_MS : LEAST_LATE_MS;
@@ -186,7 +190,7 @@ export interface GatewaysOptions {
 export class Gateways {
   readonly #all: readonly Gateway[];
   readonly #options: GatewaysOptions;
-  /** Told in a sentence when one is put aside: for the log. */
+  /** Called with a sentence for the log when a gateway is put aside. */
   tell: (event: string) => void = () => {};
 
   /** @param urls at least one */
@@ -204,10 +208,10 @@ export class Gateways {
   }
 
   /**
-   * The answer of the first gateway that gives one. An answer that is HTTP's "no" (404, say) counts when no other gateway has another
+   * Resolves with the answer of the first gateway that gives one. A refusal (404, say) counts only when no other gateway answers otherwise
    * soon.
    *
-   * @throws what the gateway has failed with; of several, NoAnswerError with all of their reasons, NoWayError when none has a way
+   * @throws the error of the only gateway; of several, NoAnswerError with each one's reason, or NoWayError when waiting will help with none
    */
   ask<T extends Answered>(asking: Asking, carry: Carry<T>): Promise<Carried<T>> {
     const { first, later } = this.#order(asking);
@@ -224,7 +228,7 @@ export class Gateways {
     return [...first, ...later].find(({ url }) => urls.includes(url))!.url;
   }
 
-  /** A gateway has answered otherwise than what then verified. */
+  /** Records that a gateway's answer did not verify, where another's did. */
   wrong(url: string, why: string): void {
     const gateway = this.#all.find((one) => one.url === url);
     if (gateway !== undefined) this.#wrong(gateway, why);
@@ -238,7 +242,7 @@ export class Gateways {
     this.#putAside(gateway, "wrong", `its answer was wrong: ${why}`);
   }
 
-  /** Who is asked at once, and who later, one after the other. */
+  /** Which gateways are asked at once, and which later, one after the other. */
   #order({ kind, last }: Asking): { readonly first: readonly Gateway[]; readonly later: Gateway[] } {
     const rank = (one: Gateway) => ASKED_LAST * (last?.get(one.url) ?? 0) + one.rank;
     const isNamed = this.#options.first === "as named";
@@ -246,7 +250,7 @@ export class Gateways {
       isNamed ? 0 : (usual.get(kind) ?? UNKNOWN_MS + (usual.get("query") ?? UNKNOWN_MS));
     const [best, ...others] = this.#all.toSorted((a, b) => rank(a) - rank(b) || usual(a) - usual(b));
     const now = performance.now();
-    // A call may have a megabyte: it is not for trying out how others do.
+    // A call may have a megabyte: too much to send only to learn how quick a gateway is.
     const isDue = (one: Gateway) =>
       !isNamed && kind !== "call" && rank(one) === 0 && now - one.askedAt > ASK_AGAIN_MS;
     return {
@@ -255,9 +259,9 @@ export class Gateways {
     };
   }
 
-  /** @param pause milliseconds; default: longer each time */
+  /** @param pause milliseconds; default: as PAUSES has it */
   #putAside(gateway: Gateway, why: Why, message: string, pause?: number): void {
-    // Of several requests that fail at once the first counts, and who has lied is not better for being away.
+    // When several requests fail at once, only the first counts. A gateway that has lied keeps its longer pause when it also fails.
     if (this.count === 1 || (gateway.isAside && RANKS[gateway.aside!.why] >= RANKS[why])) return;
     const [first, most] = PAUSES[why];
     const until = performance.now() + (pause ?? Math.min(first * 2 ** gateway.times[why], most));
@@ -273,7 +277,7 @@ interface Tell {
   wrong(gateway: Gateway, why: string): void;
 }
 
-/** One request, while it is asked of one gateway after the other. */
+/** One request, and its attempts at one gateway after the other. */
 class Question<T extends Answered> {
   readonly #asking: Asking;
   readonly #carry: Carry<T>;
@@ -286,9 +290,9 @@ class Question<T extends Answered> {
   readonly #failures: Failure[] = [];
   readonly #isAlone: boolean;
   #underWay = 0;
-  /** HTTP's "no", for want of anything better. */
+  /** The refusal to return when no gateway gives an answer. */
   #refusal: Carried<T> | undefined;
-  /** Who has said that, other than for having too much to do. */
+  /** Gateways that have refused with a status from 400 to 499, other than 429. */
   readonly #refused: { readonly gateway: Gateway; readonly status: number }[] = [];
   #secondOpinion: NodeJS.Timeout | undefined;
 
@@ -342,7 +346,7 @@ class Question<T extends Answered> {
     } catch (error) {
       this.#underWay -= 1;
       const taken = performance.now() - started;
-      // It would have taken longer still.
+      // The answer would have taken at least as long as this.
       if (lateness.isLate && !begun) gateway.took(kind, taken, isNews);
       if (!signal.aborted) {
         if (error instanceof WrongAnswerError) this.#tell.wrong(gateway, messageOf(error));
@@ -379,7 +383,7 @@ class Question<T extends Answered> {
       this.#refusal ??= answer;
       this.#fails(gateway, `HTTP status ${status}`);
     } else {
-      // It may be a proxy's, or a lie: nobody has signed it.
+      // Nobody has signed this: it may be a proxy's answer, or a lie.
       this.#refused.push({ gateway, status });
       this.#refusal = answer;
       if (this.#asking.kind !== "call") {
@@ -417,12 +421,12 @@ function inOne(failures: readonly Failure[]): unknown {
   const error = failures[0]!.error;
   if (failures.length === 1) return error;
   const all = failures.map((one) => `${one.url}: ${messageOf(one.error)}`).join("; ");
-  // One that may be there later is waited for.
+  // While one of them may answer later, waiting helps.
   const Kind = failures.every((one) => isHopeless(one.error)) ? NoWayError : NoAnswerError;
   return new Kind(`no gateway answers: ${all}`, { cause: error, advice: hintFor(error) });
 }
 
-/** Whether an answer is late: nothing of it has come for as long as that gateway is given, or not all of it in the time for that. */
+/** Watches one answer: it is late when nothing of it has come for as long as its gateway is given, or not all of it in the time for that. */
 class Lateness {
   readonly #gateway: Gateway;
   readonly #patience: number;
@@ -473,10 +477,10 @@ class Lateness {
   }
 }
 
-/** Those of each network that is in use, with what is known of them. */
+/** The gateways of each network in use, with what is known of them. */
 const known = new WeakMap<Network, Gateways>();
 
-/** The gateways of a network: the same for all who have that object. */
+/** The gateways of a network: the same object for everybody who has the same Network object. */
 export function gatewaysOf(network: Network): Gateways {
   let gateways = known.get(network);
   if (gateways === undefined) {

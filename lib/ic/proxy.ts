@@ -1,4 +1,4 @@
-/** Which forward proxy a request goes through: by option, or by the environment, as curl has it. */
+/** Which forward proxy a request goes through: the option's, or the environment's, by curl's rules. */
 import { readFileSync, statSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
 import { messageOf, UsageError, UserError } from "../errors.ts";
@@ -7,16 +7,16 @@ import { isLoopback } from "./loopback.ts";
 export interface ForwardProxy {
   /** http: or https:, without a login. */
   readonly url: URL;
-  /** What Proxy-Authorization says, if the proxy's URL has a login. Never shown. */
+  /** The value of Proxy-Authorization, if the proxy's URL has a login. Never shown. */
   readonly authorization: string | undefined;
-  /** What has named it: --proxy, or a variable. */
+  /** What names the proxy: --proxy, or a variable. */
   readonly from: string;
 }
 
 /** No proxy, whatever the environment says. */
 export const NO_PROXY_AT_ALL = "none";
 
-/** A file with a proxy's URL has a line. */
+/** A file with a proxy's URL has one line. */
 const MOST_FILE_BYTES = 64 * 1024;
 
 /** The proxy as people know it, without its login: http://proxy.example:3128. */
@@ -25,10 +25,10 @@ export function shownProxy({ url }: ForwardProxy): string {
 }
 
 /**
- * What --proxy means.
+ * The proxy that --proxy names.
  *
  * @param given `none`, an absolute path (or ./FILE) of a file that holds the URL, a URL, or HOST:PORT
- * @param isArgument it stands on the command line, where others on this host can read it
+ * @param isArgument whether it stands on the command line, where others on this host can read it
  * @returns undefined for none
  * @throws UserError
  */
@@ -74,17 +74,17 @@ function hasPassword({ authorization }: ForwardProxy): boolean {
   return authorization !== undefined && !basicLogin(authorization).endsWith(":");
 }
 
-/** Of the header's value, in clear. */
+/** The login in the header's value, in clear text. */
 function basicLogin(authorization: string): string {
   return Buffer.from(authorization.replace(/^Basic /, ""), "base64").toString();
 }
 
-/** @param from what has named it, for people. @throws UsageError, without the login */
+/** @param from what names the proxy, for people. @throws UsageError, whose message never has the login */
 function parseProxy(given: string, from: string): ForwardProxy {
   const text = given.trim();
   const full = /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`;
   const url = URL.canParse(full) && !/[\s\p{Cc}]/u.test(full) ? new URL(full) : undefined;
-  // What is behind an @ has no secrets.
+  // What follows the last @ has no login.
   const shown = text.split("@").at(-1)!.slice(0, 200);
   if (url === undefined || url.hostname === "") {
     throw new UsageError(`${from}: "${shown}" is no proxy: use a URL such as http://proxy.example:3128`);
@@ -122,9 +122,9 @@ export interface Choice {
 }
 
 /**
- * The proxy that the environment names for a URL: https_proxy or http_proxy, by the URL's protocol, but for what no_proxy has. Capitals are
- * as good; where both are set, small letters win, as with curl. A network on this host is never asked through a proxy: what answered
- * would be the proxy's host, and its root key would be believed.
+ * The proxy for a URL: the option's, or the one that https_proxy or http_proxy names, by the URL's protocol, unless no_proxy lists the host.
+ * The variables may be in capitals; where both are set, small letters win, as with curl. A network on this host is never asked through a
+ * proxy: the proxy's own host would answer, and icfs would believe its root key.
  *
  * @throws UsageError when what it names is no proxy
  */
@@ -145,7 +145,7 @@ export function chooseProxy(
   return { proxy: parseProxy(value!, variable) };
 }
 
-/** An empty one is as one that is not set. */
+/** The variable that is set, in either case. An empty one counts as not set. */
 function variableOf(env: NodeJS.ProcessEnv, name: string): [name: string, value: string | undefined] {
   const names = [name, name.toUpperCase()];
   const found = names.find((one) => env[one]?.trim());
@@ -153,8 +153,9 @@ function variableOf(env: NodeJS.ProcessEnv, name: string): [name: string, value:
 }
 
 /**
- * Whether NO_PROXY has a host. Its entries, with commas or blanks between: `*`, all; a domain, with or without `.` or `*.` before it,
- * which stands for all names below it as well; an address; a range of them (10.0.0.0/8). Behind a colon may be a port, which is then the only one.
+ * Whether NO_PROXY lists a URL's host. Commas or blanks separate its entries. An entry is `*`, for all hosts; a domain, with or without `.` or
+ * `*.` before it, for that name and all below it; an address; or a range of addresses (10.0.0.0/8). An entry with a port (`:8443`)
+ * counts for that port only.
  */
 export function isExcepted(target: URL, list: string): boolean {
   const host = withoutBrackets(target.hostname).replace(/\.$/, "");

@@ -1,6 +1,6 @@
 /**
- * Identities of the IC's own tools, by their names: in which file dfx and icp-cli keep the key, or what to do where it is in none that
- * icfs reads. dfx has a directory an identity (`identity.json` in it says how the key is kept), icp-cli one list of all.
+ * Finds the keys of dfx's and icp-cli's identities by name. Where the key is in no file that icfs can read, the error says what to do. dfx
+ * has a directory for each identity, in which `identity.json` says how the key is kept; icp-cli has one list of all identities.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";

@@ -1,4 +1,4 @@
-/** TLS through a forward proxy: a tunnel that it opens when asked to CONNECT (RFC 9110, section 9.3.6). */
+/** TLS through a forward proxy, which opens a tunnel at a CONNECT request (RFC 9110, section 9.3.6). */
 import { request as requestHttp } from "node:http";
 import { Agent, type AgentOptions, type RequestOptions, request as requestHttps } from "node:https";
 import { isIP } from "node:net";
@@ -7,12 +7,12 @@ import type { SecureContext } from "node:tls";
 import type { ForwardProxy } from "./proxy.ts";
 import { noTunnel, proxyFails } from "./proxy-problem.ts";
 
-/** Of node:http's, that no agent knows: ends the making of a connection with the request that it was made for. */
+/** Options of a request. `tunnelSignal` also ends the attempt to connect that was made for the request, which Node's own signal does not. */
 export interface TunnelOptions extends RequestOptions {
   readonly tunnelSignal: AbortSignal;
 }
 
-/** Whose connections go through tunnels, which are kept as other connections are. */
+/** An agent whose connections go through tunnels, and are kept alive as other connections are. */
 export class TunnelAgent extends Agent {
   readonly #proxy: ForwardProxy;
   readonly #secureContext: SecureContext;
@@ -39,11 +39,11 @@ export class TunnelAgent extends Agent {
 }
 
 /**
- * Asks a proxy for a tunnel. Its answer's head is bounded, as that of any answer.
+ * Asks a proxy for a tunnel. Node bounds the head of the proxy's answer (maxHeaderSize).
  *
  * @param authority HOST:PORT, at which the tunnel ends
- * @param signal ends the attempt, and nothing once there is a tunnel
- * @throws NoAnswerError that says what is wrong with the proxy, or what it says
+ * @param signal ends the attempt; it has no effect on a tunnel that is open
+ * @throws NoAnswerError that says what is wrong with the proxy, or what the proxy answered
  */
 export function openTunnel(
   proxy: ForwardProxy,
@@ -77,7 +77,7 @@ export function openTunnel(
   return promise;
 }
 
-/** As node:http's options, which would have the proxy's certificate be that of the Host in the request. */
+/** A proxy's address as node:http's options. Without `servername` Node would check the proxy's certificate against the request's Host. */
 export function addressOf({ url }: ForwardProxy): RequestOptions {
   const hostname = url.hostname.replace(/^\[|\]$/g, "");
   return {
@@ -88,7 +88,7 @@ export function addressOf({ url }: ForwardProxy): RequestOptions {
   };
 }
 
-/** As headers. */
+/** A proxy's login as headers. */
 export function loginOf({ authorization }: ForwardProxy): Record<string, string> {
   return authorization === undefined ? {} : { "proxy-authorization": authorization };
 }

@@ -1,4 +1,4 @@
-/** Which canister a request is for, and what it asks of it. */
+/** Finds the canister that a request is for, and the URL that is asked of it. */
 import type { IncomingMessage } from "node:http";
 import { Principal } from "@icp-sdk/core/principal";
 import { GatewayError } from "./gateway-error.ts";
@@ -14,7 +14,7 @@ export interface Target {
 const ABSOLUTE = /^https?:\/\/([^/?#]*)(.*)$/i;
 
 /**
- * The canister's id is the first label of the host, below any domain; where the host begins with none, it is the query's `canisterId`.
+ * The canister's id is the first label of the host, below any domain; where that label is no id, it is the query's `canisterId`.
  *
  * @throws GatewayError 400 when the request line or the id makes no sense, or the domain is the one for unverified answers
  */

@@ -1,4 +1,4 @@
-/** Content-Range (RFC 9110, 14.4) of the pieces in which a canister answers. */
+/** Reads Content-Range (RFC 9110, 14.4) of a canister's answer that is one piece of a file. */
 import { unusableAnswer } from "./gateway-error.ts";
 import { type CanisterAnswer, headerOf } from "./http-canister.ts";
 
@@ -14,10 +14,10 @@ export interface Piece {
 const RANGE = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/;
 
 /**
- * Which piece an answer is.
+ * Which piece of a file an answer is.
  *
- * @param from bytes that are there already: the piece begins there or before, and ends there or behind
- * @throws GatewayError when it does not, or is not what it says
+ * @param from the first byte that is missing: the piece must include it
+ * @throws GatewayError when the piece does not include it, or does not fit its Content-Range
  */
 export function pieceOf({ headers, body }: CanisterAnswer, from: number): Piece {
   const text = headerOf(headers, "content-range");

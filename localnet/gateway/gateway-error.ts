@@ -1,4 +1,4 @@
-/** What a gateway says instead of a canister's answer, with the status codes and titles of the main network's gateways. */
+/** The gateway's own errors, with the status codes and titles of the main network's gateways. */
 import { REJECT_CODE, type Reject } from "../response.ts";
 
 export class GatewayError extends Error {

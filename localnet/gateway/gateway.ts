@@ -1,7 +1,7 @@
 /**
- * An HTTP gateway (IC interface specification, "HTTP Gateway Protocol"): makes a query of a request for a canister, and hands on what
- * comes back when the canister has certified it. It does as the main network's gateways do (github.com/dfinity/http-gateway), also where
- * that checks less than one would wish: the pieces of a long file need not be of one file.
+ * An HTTP gateway (IC interface specification, "HTTP Gateway Protocol"): turns a request for a canister into a query, and passes the answer
+ * on when the canister has certified it. It behaves as the main network's gateways do (github.com/dfinity/http-gateway), even where they check
+ * too little: the pieces of a long answer may come from different files.
  */
 import {
   type IncomingMessage,
@@ -25,15 +25,15 @@ import {
 } from "./http-canister.ts";
 import { type Verification, verify } from "./verification.ts";
 
-/** Calls for one answer at most, with the first. */
+/** The most calls for one answer, the first included. */
 const MAX_PIECES = 1000;
-/** How many parts of a streamed body are fetched before it is verified. What comes after them is not. */
+/** So many parts of a streamed body are fetched and verified with it. Parts after these are not verified. */
 const MAX_VERIFIED_PARTS = 4;
-/** Requests at once; what one holds is a few pieces, of 3 MiB at most. */
+/** The most requests at once; each holds a few pieces of at most 3 MiB. */
 const MAX_REQUESTS = 250;
-/** A client that takes nothing for so long is cut off; a canister's message never takes as long. */
+/** Milliseconds after which a client that reads nothing is cut off; no canister's message takes as long. */
 const STALLED_MS = 120_000;
-/** They belong to a connection, and this one is not the canister's (RFC 9110, 7.6.1). */
+/** Headers that belong to a connection, so that the canister's must not reach the client (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = new Set([
   "connection",
   "keep-alive",
@@ -54,7 +54,7 @@ export interface GatewayNetwork {
   log(line: string): void;
 }
 
-/** What goes to the client. */
+/** The answer for the client. */
 interface Answer {
   readonly status: number;
   readonly headers: Header[];
@@ -78,7 +78,7 @@ export class Gateway {
    * Answers a request for a canister.
    *
    * @param url path and query
-   * @param body the request's, once it is known that it is wanted
+   * @param body reads the request's body, and is called only when the request is served
    */
   async serve(
     canister: Uint8Array,
@@ -116,7 +116,7 @@ export class Gateway {
       }
       answer = { ...answer, body: Buffer.concat(parts), streaming };
     }
-    // Consensus has answered an update call. Of a stream that goes on the gateway would have to hold all to verify it.
+    // Consensus has answered an update call. To verify a longer stream, the gateway would have to hold all of it.
     const verified =
       upgraded || streaming !== undefined ? undefined : await this.#verify(canister, request, answer);
     const { status } = answer;
@@ -146,7 +146,7 @@ export class Gateway {
     return verify(request, answer, canister, this.#network.now(), rootKey);
   }
 
-  /** A long file: its first piece, and the others, each asked for when the one before is on its way. */
+  /** The pieces of a long file. Each is asked for while the one before is being sent. */
   async *#pieces(
     canister: Uint8Array,
     request: CanisterRequest,
@@ -157,7 +157,7 @@ export class Gateway {
     let next: Promise<Uint8Array> | undefined;
     const ask = (from: number, count: number) => {
       next = from < total ? this.#piece(canister, request, from, count) : undefined;
-      // Should nobody wait for it any more.
+      // The client may have gone: then nobody awaits this promise.
       next?.catch(() => {});
     };
     ask(length, 1);
@@ -189,7 +189,7 @@ export class Gateway {
     return answer.body.subarray(from - begin);
   }
 
-  /** What is left of a streamed body, unverified, behind what is there. */
+  /** A streamed body: the parts that are there, and the rest, which is not verified. */
   async *#stream({ body, streaming }: CanisterAnswer): AsyncGenerator<Uint8Array> {
     yield body;
     for (let count = 1; streaming !== undefined; count++) {
@@ -214,7 +214,7 @@ export class Gateway {
 
   async #send({ method, url }: CanisterRequest, answer: Answer, response: ServerResponse): Promise<void> {
     const { status, length } = answer;
-    // What has no body may say the length of another answer's.
+    // An answer without a body may state the length that a body would have had.
     const bodiless = method === "HEAD" || status === 204 || status === 304;
     const headers = [...answer.headers];
     if (length !== undefined && status !== 204 && status !== 304)
@@ -227,7 +227,7 @@ export class Gateway {
     try {
       await pipeline(Readable.from(this.#parts(answer), { highWaterMark: 1 }), response);
     } catch (error) {
-      // A client learns it from the connection, which ends too early, unless it is the client that has gone.
+      // The client learns of the error when the connection ends too early. When the client has gone, there is no error to log.
       const { code, message } = error as NodeJS.ErrnoException;
       if (code !== "ERR_STREAM_PREMATURE_CLOSE" && code !== "ABORT_ERR")
         this.#network.log(`gateway: ${method} ${url}: ${message}`);
@@ -236,7 +236,7 @@ export class Gateway {
   }
 }
 
-/** As canisters get them from gateways. @throws GatewayError 400 */
+/** The request's headers in the form in which gateways pass them to canisters. @throws GatewayError 400 */
 function headersOf({ rawHeaders }: IncomingMessage): Header[] {
   const headers: Header[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -249,7 +249,7 @@ function headersOf({ rawHeaders }: IncomingMessage): Header[] {
   return headers;
 }
 
-/** Canisters that have a file in one encoding only must know that it is welcome. */
+/** Adds `identity`: a canister that has a file only as it is must see that the client accepts that. */
 function withIdentity(encodings: string): string {
   const list = encodings.split(",").map((encoding) => encoding.trim());
   return (list.some((encoding) => encoding.toLowerCase() === "identity") ? list : [...list, "identity"]).join(
@@ -258,10 +258,10 @@ function withIdentity(encodings: string): string {
 }
 
 /**
- * The headers for the client: where some are certified, these only.
+ * The headers for the client: where some are certified, only those.
  *
- * @param verified undefined when nothing had to be
- * @throws GatewayError for a redirect that nobody has certified
+ * @param verified undefined when nothing had to be verified
+ * @throws GatewayError for a redirect whose headers are not certified
  */
 function headersFor(answer: CanisterAnswer, verified: Verification | undefined): Header[] {
   const bodyOnly = verified?.version === 1;
@@ -270,7 +270,7 @@ function headersFor(answer: CanisterAnswer, verified: Verification | undefined):
   const headers = (bodyOnly ? undefined : verified?.headers) ?? answer.headers;
   return headers.filter(([name, value]) => {
     const known = name.toLowerCase();
-    // The gateway says itself how long the body is that it sends.
+    // The gateway sets the length of the body that it sends.
     if (HOP_BY_HOP.has(known) || known === "content-length") return false;
     if (bodyOnly && known === "cache-control") return false;
     try {

@@ -1,4 +1,4 @@
-/** The methods with which a canister answers HTTP requests (IC interface specification, "HTTP Gateway Protocol"). */
+/** Calls the methods by which a canister answers HTTP requests (IC interface specification, "HTTP Gateway Protocol"). */
 import { IDL } from "@icp-sdk/core/candid";
 import type { Principal } from "@icp-sdk/core/principal";
 import { unusableAnswer } from "./gateway-error.ts";
@@ -24,18 +24,18 @@ export interface CanisterAnswer {
   readonly streaming: Streaming | undefined;
 }
 
-/** How the rest of a body is asked for. */
+/** How to ask for the rest of a body. */
 interface Streaming {
   readonly callback: [canister: Principal, method: string];
   readonly token: Token;
 }
 
-/** A value of the canister's own making, with its type. */
+/** A Candid value that the canister chose, with its type. */
 interface Token {
   type(): IDL.Type;
 }
 
-/** Makes a call, anonymously. @throws GatewayError when it is rejected */
+/** Makes an anonymous call. @throws GatewayError when it is rejected */
 export type Call = (
   kind: "query" | "update",
   canister: Uint8Array,
@@ -109,7 +109,7 @@ export async function nextPart(
 
 function answerOf(reply: Uint8Array): CanisterAnswer {
   const raw = decoded<RawResponse>(response, reply);
-  // Others make no sense to a client that has asked for something: 1xx come before an answer.
+  // A client cannot use other codes as an answer: 1xx come before one.
   if (raw.status_code < 200 || raw.status_code > 599)
     throw unusableAnswer(`The canister answered with status code ${raw.status_code}`);
   return {
@@ -129,7 +129,7 @@ function decoded<T>(type: IDL.Type, reply: Uint8Array): T {
   }
 }
 
-/** The value of a header, in whatever case it is named. */
+/** The value of a header; the case of its name does not matter. */
 export function headerOf(headers: readonly Header[], name: string): string | undefined {
   return headers.find(([found]) => found.toLowerCase() === name)?.[1];
 }

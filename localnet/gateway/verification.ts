@@ -1,4 +1,4 @@
-/** Whether a canister has certified an answer, by the library that is made of the same code as the main network's gateways. */
+/** Verifies that a canister has certified an answer, with the library that shares its code with the main network's gateways. */
 import { verificationFailed } from "./gateway-error.ts";
 import {
   type CanisterAnswer,
@@ -7,14 +7,14 @@ import {
   type Header,
 } from "./http-canister.ts";
 
-/** How far from now the time in a certificate may be. */
+/** Nanoseconds by which a certificate's time may differ from now. */
 const MAX_OFFSET_NS = 300_000_000_000n;
-/** As the gateways: canisters that were made before 2023 know no other. */
+/** Gateways still accept version 1, the only one that canisters from before 2023 know. */
 const MIN_VERSION = 1;
 
 export interface Verification {
   readonly version: number;
-  /** Those that are certified. Undefined: it is certified that nothing of this answer is. */
+  /** The certified headers. Undefined: the canister has certified that this answer is not certified. */
   readonly headers: Header[] | undefined;
 }
 
@@ -32,7 +32,7 @@ export async function verify(
   now: bigint,
   rootKey: Uint8Array,
 ): Promise<Verification> {
-  // WebAssembly, which most who start a local network never need.
+  // The library is WebAssembly, which most local networks never need.
   const { verifyRequestResponsePair } = await import("@dfinity/response-verification");
   const { status: status_code, headers, body } = answer;
   try {
@@ -47,7 +47,7 @@ export async function verify(
     );
     return { version, headers: response?.headers };
   } catch (error) {
-    // The library throws what is no Error.
+    // The library throws values that are no Error.
     throw verificationFailed((error as { message?: string }).message ?? String(error));
   }
 }
