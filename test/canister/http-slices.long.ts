@@ -6,7 +6,7 @@ import { startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
 import { smallSlices } from "../support/site.ts";
 
 /** So many take many messages. */
-const FILES = 600;
+const FILES = 1_500;
 
 t.test("pages in slices", { timeout: 600_000 }, async (t) => {
   const wasm = smallSlices(t);

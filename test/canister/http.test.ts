@@ -254,6 +254,10 @@ t.test("the next release, and what stays of those before", async (t) => {
   t.equal(await site.text("/a"), "1", "a rollback");
   t.equal(await site.text("/gone"), "gone");
   t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/4/long");
+  const again: [Uint8Array] = [(await site.source.head())!.hash];
+  t.match(await site.owner.rollback({ to: 4n, parent: again, note: "" }), { ok: 5n });
+  t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/5/long", "one to the tree that is there");
+  t.equal((await site.get("/.icfs/at/5/long")).status, 206);
   t.ok(head);
   const { settings } = await site.owner.status();
   await site.owner.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });
