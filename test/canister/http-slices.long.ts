@@ -2,13 +2,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { askHttp, gatewayAgent, verifyHttp } from "../support/http.ts";
-import { ICFS_WASM, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+import { startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+import { smallSlices } from "../support/site.ts";
 
-/** So many take several messages; one makes those of some 3,000. */
-const FILES = 12_000;
+/** So many take many messages. */
+const FILES = 1_500;
 
 t.test("pages in slices", { timeout: 600_000 }, async (t) => {
-  const canister = await startIcfsCanister(t, { api: "both", messageTimeLimit: 120_000 });
+  const wasm = smallSlices(t);
+  const canister = await startIcfsCanister(t, { api: "both" }, wasm);
   const { network, id, owner, source } = canister;
   const agent = gatewayAgent(network);
   /** What is at /a, and which release HTTP has: before and after. */
@@ -51,7 +53,7 @@ t.test("pages in slices", { timeout: 600_000 }, async (t) => {
   t.equal(await publish("two", FILES), 2n);
   t.match(await see(), { text: "one" }, "the pages are still to come");
   t.equal((await source.head())!.header.number, 2, "the release is live for mounts");
-  await network.replace(id, "upgrade", ICFS_WASM);
+  await network.replace(id, "upgrade", wasm);
   const { status } = await askHttp(agent, id, "/a");
   t.equal(status, 503, "an upgrade in between: the pages are made anew");
   while ((await owner.status()).http[0]!.release !== 2n) await sleep(100);

@@ -4,85 +4,13 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t, { type Test } from "tap";
-import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
+import type { Entry } from "../../lib/tree/manifest.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
-import {
-  askHttp,
-  gatewayAgent,
-  type HttpAnswer,
-  type HttpAsked,
-  headerOf,
-  verifyHttp,
-} from "../support/http.ts";
+import { headerOf, verifyHttp } from "../support/http.ts";
 import { ICFS_WASM, type StartedCanister, sha256, startIcfsCanister } from "../support/icfs-canister.ts";
+import { type Content, publishTree, ready, type Site, siteOf, treeWith } from "../support/site.ts";
 
 const MIB = 1024 * 1024;
-
-/** A directory (null), a symlink's target, or a file's bytes. */
-type Content = null | { readonly link: string } | Buffer;
-
-/** A tree whose files are in chunks of at most `chunkBytes`, and its chunks. */
-function treeWith(contents: Readonly<Record<string, Content>>, chunkBytes = MIB) {
-  const chunks: Buffer[] = [];
-  const paths = Object.keys(contents).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  const entries = paths.map((path): Entry => {
-    const content = contents[path]!;
-    if (content === null) return { kind: "directory", path, modified: 0n };
-    if ("link" in content) return { kind: "symlink", path, modified: 0n, target: content.link };
-    const extents: { chunk: number; offset: number; length: number }[] = [];
-    for (let at = 0; at < content.length; at += chunkBytes) {
-      chunks.push(content.subarray(at, at + chunkBytes));
-      extents.push({ chunk: chunks.length - 1, offset: 0, length: chunks.at(-1)!.length });
-    }
-    const { length: size } = content;
-    return { kind: "file", path, modified: 0n, size, sha256: sha256(content), executable: false, extents };
-  });
-  const manifest: Manifest = { chunks: chunks.map((c) => ({ sha256: sha256(c), size: c.length })), entries };
-  return { manifest, chunks };
-}
-
-/** Publishes a tree. @returns the release's number */
-async function publishTree(
-  canister: StartedCanister,
-  contents: Readonly<Record<string, Content>>,
-  chunkBytes?: number,
-): Promise<bigint> {
-  const { manifest, chunks } = treeWith(contents, chunkBytes);
-  // The long ones each in a call of its own.
-  for (const chunk of chunks.filter(({ length }) => length > 1000)) await canister.owner.put([chunk]);
-  await canister.owner.put(chunks.filter(({ length }) => length <= 1000));
-  const result = await canister.publish(manifest);
-  if (!("ok" in result)) throw new Error(JSON.stringify(result));
-  return result.ok;
-}
-
-interface Site {
-  /** Asks and verifies: an answer that does not verify is an error. */
-  get(url: string, asked?: HttpAsked): Promise<HttpAnswer>;
-  /** Asks, and takes the answer for what it is. */
-  ask(url: string, asked?: HttpAsked): Promise<HttpAnswer>;
-  text(url: string): Promise<string>;
-}
-
-function siteOf({ network, id }: StartedCanister): Site {
-  const agent = gatewayAgent(network);
-  const ask = (url: string, asked?: HttpAsked) => askHttp(agent, id, url, asked);
-  const get = async (url: string, asked: HttpAsked = {}) => {
-    const answer = await ask(url, asked);
-    verifyHttp(url, answer, id, network.rootKey, asked.method);
-    return answer;
-  };
-  return { get, ask, text: async (url) => Buffer.from((await get(url)).body).toString() };
-}
-
-/** Waits until a canister's pages are those of its newest release. */
-async function ready({ owner }: StartedCanister): Promise<void> {
-  for (;;) {
-    const { http, newest } = await owner.status();
-    if (http[0]!.release === newest) return;
-    await sleep(50);
-  }
-}
 
 async function startSite(t: Test): Promise<StartedCanister & Site> {
   // With the older endpoints as well, whatever the others have: see gatewayAgent.
@@ -334,6 +262,10 @@ t.test("the next release, and what stays of those before", async (t) => {
   t.equal(await site.text("/a"), "1", "a rollback");
   t.equal(await site.text("/gone"), "gone");
   t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/4/long");
+  const again: [Uint8Array] = [(await site.source.head())!.hash];
+  t.match(await site.owner.rollback({ to: 4n, parent: again, note: "" }), { ok: 5n });
+  t.equal(headerOf(await site.get("/long"), "location"), "/.icfs/at/5/long", "one to the tree that is there");
+  t.equal((await site.get("/.icfs/at/5/long")).status, 206);
   t.ok(head);
   const { settings } = await site.owner.status();
   await site.owner.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });

@@ -27,3 +27,20 @@ t.test(
     t.match(await configure(), { code: 0, stdout: /"holdNewest":5/ }, "looking only, anybody may");
   },
 );
+
+t.test("HTTP is switched off and on again, and nothing else changes", async (t) => {
+  const c = await startCanister(t);
+  const id = c.canister.toText();
+  const configure = async (...options: string[]) => {
+    const { code, stdout, stderr } = await c.icfs(["configure", id, ...options, "--json"]);
+    t.equal(code, 0, stderr);
+    return JSON.parse(stdout);
+  };
+  const before = await configure("--hold-newest", "5");
+  t.equal(before.http, true);
+  t.strictSame(await configure("--no-http"), { ...before, http: false });
+  t.strictSame(await configure(), { ...before, http: false }, "it is kept");
+  t.match(await c.icfs(["status", id]), { code: 0, stdout: /an owner has switched it off/ });
+  t.strictSame(await configure("--http"), before);
+  t.strictSame(await configure(), before);
+});

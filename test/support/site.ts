@@ -1,0 +1,125 @@
+/** A canister's files over HTTP, as a gateway gets and checks them, and trees of files for it. */
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Actor } from "@icp-sdk/core/agent";
+import type { Test } from "tap";
+import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
+import { compiled } from "./compiled.ts";
+import { askHttp, gatewayAgent, type HttpAnswer, type HttpAsked, verifyHttp } from "./http.ts";
+import { type StartedCanister, sha256 } from "./icfs-canister.ts";
+
+const MIB = 1024 * 1024;
+
+/** A directory (null), a symlink's target, or a file's bytes. */
+export type Content = null | { readonly link: string } | Buffer;
+
+/** A tree whose files are in chunks of at most `chunkBytes`, and its chunks. */
+export function treeWith(contents: Readonly<Record<string, Content>>, chunkBytes = MIB) {
+  const chunks: Buffer[] = [];
+  const paths = Object.keys(contents).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  const entries = paths.map((path): Entry => {
+    const content = contents[path]!;
+    if (content === null) return { kind: "directory", path, modified: 0n };
+    if ("link" in content) return { kind: "symlink", path, modified: 0n, target: content.link };
+    const extents: { chunk: number; offset: number; length: number }[] = [];
+    for (let at = 0; at < content.length; at += chunkBytes) {
+      chunks.push(content.subarray(at, at + chunkBytes));
+      extents.push({ chunk: chunks.length - 1, offset: 0, length: chunks.at(-1)!.length });
+    }
+    const { length: size } = content;
+    return { kind: "file", path, modified: 0n, size, sha256: sha256(content), executable: false, extents };
+  });
+  const manifest: Manifest = { chunks: chunks.map((c) => ({ sha256: sha256(c), size: c.length })), entries };
+  return { manifest, chunks };
+}
+
+/** Publishes a tree. @returns the release's number */
+export async function publishTree(
+  canister: StartedCanister,
+  contents: Readonly<Record<string, Content>>,
+  chunkBytes?: number,
+): Promise<bigint> {
+  const { manifest, chunks } = treeWith(contents, chunkBytes);
+  // The long ones each in a call of its own.
+  for (const chunk of chunks.filter(({ length }) => length > 1000)) await canister.owner.put([chunk]);
+  await canister.owner.put(chunks.filter(({ length }) => length <= 1000));
+  const result = await canister.publish(manifest);
+  if (!("ok" in result)) throw new Error(JSON.stringify(result));
+  return result.ok;
+}
+
+export interface Site {
+  /** Asks and verifies: an answer that does not verify is an error. */
+  get(url: string, asked?: HttpAsked): Promise<HttpAnswer>;
+  /** Asks, and takes the answer for what it is. */
+  ask(url: string, asked?: HttpAsked): Promise<HttpAnswer>;
+  text(url: string): Promise<string>;
+}
+
+export function siteOf({ network, id }: StartedCanister): Site {
+  const agent = gatewayAgent(network);
+  const ask = (url: string, asked?: HttpAsked) => askHttp(agent, id, url, asked);
+  const get = async (url: string, asked: HttpAsked = {}) => {
+    const answer = await ask(url, asked);
+    verifyHttp(url, answer, id, network.rootKey, asked.method);
+    return answer;
+  };
+  return { get, ask, text: async (url) => Buffer.from((await get(url)).body).toString() };
+}
+
+/** Waits until a canister's pages are those of its newest release. */
+export async function ready({ owner }: StartedCanister): Promise<void> {
+  for (;;) {
+    const { http, newest } = await owner.status();
+    if (http[0]!.release === newest) return;
+    await sleep(50);
+  }
+}
+
+/** The canister's Wasm with some of main.mo's text changed. @param change to make of main.mo */
+function changedCanister(t: Test, change: (source: string) => string): Uint8Array<ArrayBuffer> {
+  const directory = t.testdir();
+  cpSync(fileURLToPath(new URL("../../canister", import.meta.url)), directory, { recursive: true });
+  const main = join(directory, "main.mo");
+  const source = readFileSync(main, "utf8");
+  const changed = change(source);
+  if (changed === source) throw new Error("canister/main.mo has not what is to be changed");
+  writeFileSync(main, changed);
+  return compiled(main);
+}
+
+/**
+ * The canister, but that a message makes pages for some 40 new files, not 3,000: what comes in between two slices is tested with
+ * small trees.
+ */
+export function smallSlices(t: Test): Uint8Array<ArrayBuffer> {
+  return changedCanister(t, (source) =>
+    source.replace(/(publishBudget|sliceBudget) = [\d_]+;/g, "$1 = 20_000_000;"),
+  );
+}
+
+/** The canister with a method `heap` more: bytes of its heap that are in use, after a collection. */
+export function withHeapMethod(t: Test): Uint8Array<ArrayBuffer> {
+  const method = `public func heap() : async Nat {
+    for (_ in Nat.range(0, 4)) await collector.__motoko_gc_trigger();
+    Prim.rts_heap_size();
+  };
+`;
+  return changedCanister(t, (source) =>
+    source
+      .replace("      #headers : ", "      #heap : () -> ();\n      #headers : ")
+      .replace("case _ false;", "case _ true;")
+      .replace("  // --- owning ---\n", `  ${method}\n  // --- owning ---\n`),
+  );
+}
+
+/** What that method says. */
+export async function heapOf({ network, id }: StartedCanister): Promise<number> {
+  const { heap } = Actor.createActor<{ heap(): Promise<bigint> }>(
+    ({ IDL }) => IDL.Service({ heap: IDL.Func([], [IDL.Nat], []) }),
+    { agent: network.agent, canisterId: id },
+  );
+  return Number(await heap());
+}
