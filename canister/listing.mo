@@ -94,7 +94,7 @@ module {
       html #= switch what {
         case (#file { size; sha256 }) to # url # "\">" # shown # "</a><td>" # grouped(size) # "<td><code>" # Responses.hex(sha256) # "</code>\n";
         case (#directory true) toPages # url # "/\">" # shown # "/</a><td><td>\n";
-        case (#directory false) "<tr><td>" # shown # "/<td><td class=\"quiet\">a link to a directory\n";
+        case (#directory false) "<tr><td>" # shown # "/<td><td class=\"quiet\">a symlink\n";
       };
     };
     html # "</table></div>\n";

@@ -144,7 +144,7 @@ t.test("a symlink to a directory has no pages, whatever it was before", async (t
   }
   await site.publishTree({ ...deep, a: { link: "d30" }, r: null, "r/f": "in r" });
   const root = await site.text("/.icfs/files/");
-  t.match(root, /<td>a\/<td><td class="quiet">a link to a directory/);
+  t.match(root, /<td>a\/<td><td class="quiet">a symlink/);
   t.ok(rowsOf(root).includes("/.icfs/files/d30/"));
   t.match(await site.text("/.icfs/files/a/"), /^404/);
   t.strictSame(rowsOf(await site.text("/.icfs/files/d30/")), ["/d30/x"]);
