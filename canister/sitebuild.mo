@@ -280,15 +280,33 @@ module {
     if (old != Nodes.none) frame.oldNext := Trie.next(nodes, frame.walk);
   };
 
+  /// The outermost directory around this one, or itself, that has not been walked. A symlink may lead into a directory before that comes by
+  /// itself. If only the inner one were walked then, a link from there back to the outer one would have that walked while the inner one is
+  /// open, and it would lack the inner one for good.
+  func outermostUnseen({ index; seen } : Job, directory : Nat) : Nat {
+    var outermost = directory;
+    var at = Index.parent(index, directory);
+    while (at != Index.root) {
+      if (seen[at] == unseen) outermost := at;
+      at := Index.parent(index, at);
+    };
+    outermost;
+  };
+
   func addDirectory(tools : Tools, job : Job, frame : Frame, name : Blob, directory : Nat, from : Nat, to : Nat) : Nat {
     let { nodes } = tools;
     let inside = job.seen[directory];
     let old = oldEntry(tools, frame, name);
     let isFolder = old != Nodes.none and Nodes.kind(nodes, old) == Nodes.folder;
     if (inside == unseen) {
-      job.seen[directory] := open;
-      let oldInside = if isFolder Nodes.inside(nodes, old) else Nodes.none;
-      List.add(job.frames, newFrame(nodes, directory, Index.pathBytes(job.index, directory) + 1, from, to, oldInside));
+      let first = outermostUnseen(job, directory);
+      let (start, end) = if (first == directory) (from, to) else switch (Index.kind(job.index, first)) {
+        case (#directory inner) (inner.from, inner.to);
+        case _ Runtime.unreachable();
+      };
+      job.seen[first] := open;
+      let oldInside = if (isFolder and first == directory) Nodes.inside(nodes, old) else Nodes.none;
+      List.add(job.frames, newFrame(nodes, first, Index.pathBytes(job.index, first) + 1, start, end, oldInside));
       return entryCost;
     };
     let isItself = frame.at == directory;

@@ -77,7 +77,7 @@ export const IDENTITY_ARGUMENT = "a private key, mode 0600, or dfx:NAME, icp:NAM
 export function passphraseOption(): Option {
   return option(
     "--identity-passphrase-file <FILE>",
-    "what opens an encrypted key, mode 0600; or fd:N, a file descriptor; default: the terminal is asked",
+    "file with the passphrase of an encrypted key, mode 0600; or fd:N, a file descriptor; default: ask on the terminal",
   ).argParser(named("a file or fd:N"));
 }
 
