@@ -103,7 +103,8 @@ export function smallSlices(t: Test): Uint8Array<ArrayBuffer> {
 /** The canister with a method `heap` more: bytes of its heap that are in use, after a collection. */
 export function withHeapMethod(t: Test): Uint8Array<ArrayBuffer> {
   const method = `public func heap() : async Nat {
-    for (_ in Nat.range(0, 4)) await collector.__motoko_gc_trigger();
+    let awaited : actor { __motoko_gc_trigger : shared () -> async () } = actor (Principal.toText(Principal.fromActor(self)));
+    for (_ in Nat.range(0, 4)) await awaited.__motoko_gc_trigger();
     Prim.rts_heap_size();
   };
 `;
