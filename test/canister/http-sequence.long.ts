@@ -7,7 +7,7 @@ import { startIcfsCanister } from "../support/icfs-canister.ts";
 import { type Content, publishTree, siteOf, smallSlices } from "../support/site.ts";
 
 const MIB = 1024 * 1024;
-const STEPS = 60;
+const STEPS = 40;
 const IN_A_ROW = 100;
 
 const pick = <T>(items: readonly T[]): T => items[randomInt(items.length)]!;
