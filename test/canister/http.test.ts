@@ -168,12 +168,12 @@ t.test("links are followed as readers follow them", async (t) => {
 t.test("a link into a directory that comes later does not leave that incomplete", async (t) => {
   const site = await startSite(t);
   await publishTree(site, {
-    a: "x/sub/deep",
+    a: { link: "x/sub/deep" },
     x: null,
     "x/file": Buffer.from("file"),
     "x/sub": null,
     "x/sub/deep": null,
-    "x/sub/deep/back": "../..",
+    "x/sub/deep/back": { link: "../.." },
     "x/sub/deep/file": Buffer.from("deep"),
   });
   for (const url of ["/a/file", "/x/sub/deep/file", "/.icfs/at/1/x/sub/deep/file"]) {
