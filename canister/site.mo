@@ -143,7 +143,9 @@ module {
         let html = page(shown);
         let own = Trie.growing();
         Trie.grow(nodes, own, node("", #exactly, #fixed(html)));
-        if (Map.size(site.pins) > 0) Trie.grow(nodes, own, Nodes.newFolder(nodes, "at", pinned(site)));
+        // A tree may have no files.
+        let held = pinned(site);
+        if (held != Nodes.none) Trie.grow(nodes, own, Nodes.newFolder(nodes, "at", held));
         if (Trie.find(nodes, site.files, "boot.ipxe") != Nodes.none) {
           Trie.grow(nodes, own, node("boot.ipxe", #exactly, #fixed(script(site.release))));
         };
