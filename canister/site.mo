@@ -158,7 +158,9 @@ module {
         let page = node("", #exactly, #fixed(Responses.page html));
         let own = Trie.growing();
         Trie.grow(nodes, own, Nodes.retain(nodes, page));
-        if (Map.size(site.pins) > 0) Trie.grow(nodes, own, Nodes.newFolder(nodes, "at", pinned(site)));
+        // A tree may have no files.
+        let held = pinned(site);
+        if (held != Nodes.none) Trie.grow(nodes, own, Nodes.newFolder(nodes, "at", held));
         if (found "boot.ipxe") Trie.grow(nodes, own, node("boot.ipxe", #exactly, #fixed(script(site.release))));
         Trie.grow(nodes, own, node("chunk", #below, #uncertified));
         if (site.listings != Nodes.none) Trie.grow(nodes, own, Nodes.newFolder(nodes, "files", Nodes.retain(nodes, site.listings)));

@@ -183,6 +183,18 @@ t.test("a link into a directory that comes later does not leave that incomplete"
   t.equal((await site.get("/x/sub/deep/back/file")).status, 404, "it leads in a circle");
 });
 
+t.test("a tree without files", async (t) => {
+  const site = await startSite(t);
+  for (const release of [1, 2, 3]) {
+    await publishTree(site, { d: null });
+    for (const url of ["/d", "/d/x", `/.icfs/at/${release}/x`])
+      t.equal((await site.get(url)).status, 404, url);
+    t.equal((await site.source.head())!.header.number, release);
+  }
+  await publishTree(site, { a: Buffer.from("a file") });
+  t.equal(await site.text("/a"), "a file");
+});
+
 t.test("names that the tree of hashes has for itself are not served", async (t) => {
   const site = await startSite(t);
   await publishTree(site, {

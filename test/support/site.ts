@@ -3,7 +3,6 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { Actor } from "@icp-sdk/core/agent";
 import type { Test } from "tap";
 import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
 import { compiled } from "./compiled.ts";
@@ -98,49 +97,17 @@ export async function readPieces(t: Test, site: Site, url: string, bytes: Buffer
   t.ok(Buffer.concat(pieces).equals(bytes), url);
 }
 
-/** The canister's Wasm with some of main.mo's text changed. @param change to make of main.mo */
-function changedCanister(t: Test, change: (source: string) => string): Uint8Array<ArrayBuffer> {
-  const directory = t.testdir();
-  cpSync(fileURLToPath(new URL("../../canister", import.meta.url)), directory, { recursive: true });
-  const main = join(directory, "main.mo");
-  const source = readFileSync(main, "utf8");
-  const changed = change(source);
-  if (changed === source) throw new Error("canister/main.mo has not what is to be changed");
-  writeFileSync(main, changed);
-  return compiled(main);
-}
-
 /**
  * The canister, but that a message makes pages for some 40 new files, not 3,000: what comes in between two slices is tested with
  * small trees.
  */
 export function smallSlices(t: Test): Uint8Array<ArrayBuffer> {
-  return changedCanister(t, (source) =>
-    source.replace(/(publishBudget|sliceBudget) = [\d_]+;/g, "$1 = 20_000_000;"),
-  );
-}
-
-/** The canister with a method `heap` more: bytes of its heap that are in use, after a collection. */
-export function withHeapMethod(t: Test): Uint8Array<ArrayBuffer> {
-  const method = `public func heap() : async Nat {
-    let awaited : actor { __motoko_gc_trigger : shared () -> async () } = actor (Principal.toText(Principal.fromActor(self)));
-    for (_ in Nat.range(0, 12)) await awaited.__motoko_gc_trigger();
-    Prim.rts_heap_size();
-  };
-`;
-  return changedCanister(t, (source) =>
-    source
-      .replace("      #headers : ", "      #heap : () -> ();\n      #headers : ")
-      .replace("case _ false;", "case _ true;")
-      .replace("  // --- owning ---\n", `  ${method}\n  // --- owning ---\n`),
-  );
-}
-
-/** What that method says. */
-export async function heapOf({ network, id }: StartedCanister): Promise<number> {
-  const { heap } = Actor.createActor<{ heap(): Promise<bigint> }>(
-    ({ IDL }) => IDL.Service({ heap: IDL.Func([], [IDL.Nat], []) }),
-    { agent: network.agent, canisterId: id },
-  );
-  return Number(await heap());
+  const directory = t.testdir();
+  cpSync(fileURLToPath(new URL("../../canister", import.meta.url)), directory, { recursive: true });
+  const main = join(directory, "main.mo");
+  const source = readFileSync(main, "utf8");
+  const changed = source.replace(/(publishBudget|sliceBudget) = [\d_]+;/g, "$1 = 20_000_000;");
+  if (changed === source) throw new Error("canister/main.mo has no budgets");
+  writeFileSync(main, changed);
+  return compiled(main);
 }
