@@ -17,7 +17,7 @@ import { run } from "../demo/process.ts";
 import { makeTree } from "../demo/tree.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
 import { parseCanisterId } from "../lib/ic/agent.ts";
-import { loadIdentity } from "../lib/ic/identity.ts";
+import { loadIdentity } from "../lib/ic/identity/identity.ts";
 import { PRICES } from "../localnet/prices.ts";
 import { assetsWasm } from "../test/support/assets.ts";
 import type { CanisterMemory } from "../test/support/canister-memory.ts";

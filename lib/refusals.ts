@@ -4,7 +4,7 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "./errors.ts";
 import { isTransient, RejectError } from "./ic/call-errors.ts";
-import { defaultIdentityFile } from "./ic/identity.ts";
+import { defaultIdentityFile } from "./ic/identity/identity.ts";
 import { limitText } from "./units.ts";
 
 /**

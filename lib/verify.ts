@@ -5,7 +5,7 @@
  */
 import { FileReader } from "./cache/file-reader.ts";
 import { messageOf } from "./errors.ts";
-import { isWrong } from "./ic/certificate.ts";
+import { isWrong } from "./ic/certificate/certificate.ts";
 import { readLocalTree } from "./publish/local-tree.ts";
 import type { Progress } from "./publish/progress.ts";
 import { EVERYTHING, type Reading } from "./publish/scan.ts";

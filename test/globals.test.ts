@@ -8,7 +8,7 @@ import { ROOT } from "./support/imports.ts";
 const PROGRAMS = new Set([
   "lib/cli/main.ts",
   "lib/cli/mount-helper-main.ts",
-  "lib/ic/bls-worker.ts",
+  "lib/ic/certificate/bls-worker.ts",
   "localnet/canister-worker.ts",
 ]);
 

@@ -5,7 +5,7 @@ import { syncBuiltinESMExports } from "node:module";
 import { basename, join } from "node:path";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t, { type Test } from "tap";
-import { defaultIdentity, defaultIdentityFile } from "../lib/ic/identity.ts";
+import { defaultIdentity, defaultIdentityFile } from "../lib/ic/identity/identity.ts";
 import { resolveNetwork } from "../lib/ic/network.ts";
 import { withLock } from "../lib/lock.ts";
 import { removeAbandoned, replaceFile, syncDirectory, unfinishedNameOf } from "../lib/replace-file.ts";

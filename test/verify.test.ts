@@ -5,7 +5,7 @@
 import { chmod, mkdir, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import { VerificationError } from "../lib/ic/certificate.ts";
+import { VerificationError } from "../lib/ic/certificate/certificate.ts";
 import type { Progress } from "../lib/publish/progress.ts";
 import type { Totals } from "../lib/tree/header.ts";
 import { type Chunk, Tree } from "../lib/tree/tree.ts";

@@ -5,7 +5,7 @@
 import { Actor, blsVerify, HttpAgent } from "@icp-sdk/core/agent";
 import pLimit from "p-limit";
 import { parseCanisterId } from "../../lib/ic/agent.ts";
-import type { BlsVerify } from "../../lib/ic/certificate.ts";
+import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
 import { networkStatus, resolveNetwork } from "../../lib/ic/network.ts";
 import { openReader, openTree, proveRelease } from "../../lib/source/icfs/open-release.ts";
 import { sha256 } from "../../lib/tree/hash.ts";

@@ -4,7 +4,7 @@ import { InvalidArgumentError } from "commander";
 import { UsageError } from "../errors.ts";
 import { parseCanisterId, parsePrincipalText } from "../ic/agent.ts";
 import { mustAnswer } from "../ic/first-contact.ts";
-import { gatewaysOf } from "../ic/gateways.ts";
+import { gatewaysOf } from "../ic/gateway/gateways.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import type { CanisterAddress, ReleaseAddress } from "../source/address.ts";
 import type { MirrorOptions, NetworkOptions } from "./options.ts";

@@ -2,7 +2,7 @@
 import { type CyclesLeft, certifiedLeft, describeLeft, estimateLeft, FEW_DAYS } from "../cycles-left.ts";
 import { FormatError } from "../errors.ts";
 import { howToTopUp } from "../ic/agent-error.ts";
-import { gatewayUrl } from "../ic/gateway-url.ts";
+import { gatewayUrl } from "../ic/gateway/gateway-url.ts";
 import type { CanisterStatus } from "../icfs-canister.ts";
 import { jsonLine } from "../log.ts";
 import { cyclesText, limitText, sizeText } from "../units.ts";

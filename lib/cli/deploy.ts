@@ -8,7 +8,7 @@ import { messageOf, UsageError, UserError } from "../errors.ts";
 import { createAgent, parseCanisterId } from "../ic/agent.ts";
 import { ERROR_CODES, NoSuchCanisterError, RejectError } from "../ic/call-errors.ts";
 import { controllersOf } from "../ic/controllers.ts";
-import { defaultIdentityFile } from "../ic/identity.ts";
+import { defaultIdentityFile } from "../ic/identity/identity.ts";
 import { managementCanister } from "../ic/management.ts";
 import { type Network, NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
 import { jsonLine } from "../log.ts";

@@ -4,7 +4,7 @@
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../errors.ts";
-import type { ConnectionOptions } from "../ic/connections.ts";
+import type { ConnectionOptions } from "../ic/transport/connections.ts";
 import type { SourceKind, Trust } from "../source/source.ts";
 import { parseDuration } from "../units.ts";
 
@@ -114,7 +114,7 @@ export function withNetwork(command: Command, identity: string): Command {
 async function connectAsSaid(command: Command): Promise<void> {
   const options: ConnectionOptions = command.opts();
   if (options.proxy === undefined && options.caBundle === undefined) return;
-  const { useConnections } = await import("../ic/connections.ts");
+  const { useConnections } = await import("../ic/transport/connections.ts");
   useConnections(options, command.getOptionValueSource("proxy") === "cli");
 }
 

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
 import { queries } from "../ic/canister-calls.ts";
-import { gatewayUrl } from "../ic/gateway-url.ts";
+import { gatewayUrl } from "../ic/gateway/gateway-url.ts";
 import { jsonLine } from "../log.ts";
 import { exitProcess } from "../process/exit.ts";
 import { describeDryRun, dryRun } from "../publish/dry-run.ts";

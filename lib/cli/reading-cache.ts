@@ -1,6 +1,6 @@
 /** The chunk cache of commands that read files whole and end: cat and verify. */
 import { ChunkCache } from "../cache/chunk-cache.ts";
-import { isWrong } from "../ic/certificate.ts";
+import { isWrong } from "../ic/certificate/certificate.ts";
 import { createLog } from "../log.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { LastingError, type Source } from "../source/source.ts";

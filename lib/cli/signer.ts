@@ -1,6 +1,6 @@
 /** Whose key signs: the one that --identity names, or the user's own. */
 import type { SignIdentity } from "@icp-sdk/core/agent";
-import { defaultIdentity, loadIdentity, type Passphrase } from "../ic/identity.ts";
+import { defaultIdentity, loadIdentity, type Passphrase } from "../ic/identity/identity.ts";
 import type { NetworkOptions } from "./options.ts";
 import { passphraseFor } from "./passphrase.ts";
 

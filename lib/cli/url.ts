@@ -1,7 +1,7 @@
 /** icfs url: the URL of a canister, or of a file in it, for HTTP clients. */
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
-import { gatewayUrl } from "../ic/gateway-url.ts";
+import { gatewayUrl } from "../ic/gateway/gateway-url.ts";
 import { resolveNetwork } from "../ic/network.ts";
 import { jsonLine } from "../log.ts";
 import { parseRelease } from "./addresses.ts";

@@ -6,7 +6,7 @@ import { networkProblem } from "../ic/network-problem.ts";
 import { ageText } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
-/** Milliseconds. Certificates that are older or younger than five minutes are refused (lib/ic/certificate.ts). */
+/** Milliseconds. Certificates that are older or younger than five minutes are refused (lib/ic/certificate/certificate.ts). */
 const MOST_SKEW = 5 * 60_000;
 /** From here on it is no accident: somebody sets one of the two clocks by hand, or nobody does. */
 const NOTABLE_SKEW = 30_000;

@@ -1,9 +1,9 @@
 /** Through which proxy the network is asked, and whether that lets through. */
 import { messageOf } from "../errors.ts";
-import { choiceFor, secureContext } from "../ic/connections.ts";
 import { hintFor } from "../ic/network-problem.ts";
-import { shownProxy } from "../ic/proxy.ts";
-import { openTunnel } from "../ic/tunnel.ts";
+import { choiceFor, secureContext } from "../ic/transport/connections.ts";
+import { shownProxy } from "../ic/transport/proxy.ts";
+import { openTunnel } from "../ic/transport/tunnel.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
 /** Milliseconds: as long as the network has for its status. */

@@ -13,14 +13,14 @@ import { Principal } from "@icp-sdk/core/principal";
 import { LRUCache } from "lru-cache";
 import { FormatError, UsageError } from "../errors.ts";
 import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
-import { fromAnyGateway } from "./any-gateway.ts";
+import { fromAnyGateway } from "./gateway/any-gateway.ts";
 // Core checks certificates with the same library.
-import "./bls.ts";
-import type { Received } from "./bounded-fetch.ts";
+import "./certificate/bls.ts";
 import { ERROR_CODES, RejectError } from "./call-errors.ts";
-import { gatewayFetch } from "./gateway-fetch.ts";
+import { gatewayFetch } from "./gateway/gateway-fetch.ts";
 import type { Network } from "./network.ts";
 import { TimelyAgent } from "./timely-agent.ts";
+import type { Received } from "./transport/bounded-fetch.ts";
 
 export interface AgentOptions {
   readonly network: Network;

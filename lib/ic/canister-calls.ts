@@ -15,9 +15,9 @@ import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
 import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
-import { fromAnyGateway } from "./any-gateway.ts";
 import { RejectError } from "./call-errors.ts";
-import { type BlsVerify, type CallItem, VerificationError, verifyCall } from "./certificate.ts";
+import { type BlsVerify, type CallItem, VerificationError, verifyCall } from "./certificate/certificate.ts";
+import { fromAnyGateway } from "./gateway/any-gateway.ts";
 import { readState } from "./read-state.ts";
 
 /** HTTP's status of a call that goes on. */

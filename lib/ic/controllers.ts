@@ -2,8 +2,8 @@
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
 import { FormatError, messageOf, UserError } from "../errors.ts";
-import { CborReader } from "./cbor-reader.ts";
-import { VerificationError, verifyCertificate } from "./certificate.ts";
+import { CborReader } from "./certificate/cbor-reader.ts";
+import { VerificationError, verifyCertificate } from "./certificate/certificate.ts";
 import { certifiedAt } from "./read-state.ts";
 
 /** @throws UserError when there is no answer; VerificationError, FormatError when it is not what it should be */

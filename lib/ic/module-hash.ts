@@ -1,7 +1,7 @@
 /** What code a canister runs: certified by its subnet, and not asked of the canister. */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
-import { verifyCertificate } from "./certificate.ts";
+import { verifyCertificate } from "./certificate/certificate.ts";
 import { certifiedAt } from "./read-state.ts";
 
 /**

@@ -1,7 +1,7 @@
 /** Why a network does not answer as one, for people, and what to do about it. */
 import { FormatError, messageOf } from "../errors.ts";
 import { HttpStatusError, NoAnswerError, PageError } from "./call-errors.ts";
-import { codeOf, isCertificateCode, NO_SUCH_NAME } from "./connection-codes.ts";
+import { codeOf, isCertificateCode, NO_SUCH_NAME } from "./transport/connection-codes.ts";
 
 export interface NetworkProblem {
   readonly message: string;

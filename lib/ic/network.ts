@@ -3,11 +3,11 @@ import { statSync } from "node:fs";
 import { before } from "../deadline.ts";
 import { FormatError, messageOf, UsageError, UserError } from "../errors.ts";
 import { readNamedSync } from "../kept-file.ts";
-import { boundedFetch } from "./bounded-fetch.ts";
 import { HttpStatusError } from "./call-errors.ts";
-import { CborReader } from "./cbor-reader.ts";
-import { isLoopback } from "./loopback.ts";
+import { CborReader } from "./certificate/cbor-reader.ts";
 import { networkProblem } from "./network-problem.ts";
+import { boundedFetch } from "./transport/bounded-fetch.ts";
+import { isLoopback } from "./transport/loopback.ts";
 
 export interface Network {
   /** As the user gave it: `ic`, `local` or a URL; several with commas between them. */

@@ -3,7 +3,7 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { fromCall } from "./agent-error.ts";
-import { fromAnyGateway } from "./any-gateway.ts";
+import { fromAnyGateway } from "./gateway/any-gateway.ts";
 
 /**
  * What is certified at `canister / ID / path`.

@@ -1,7 +1,7 @@
 /** Makes a mirror of a release, or brings one up to date: what is there is not fetched again. */
 import pLimit from "p-limit";
 import { UserError } from "../errors.ts";
-import { isWrong } from "../ic/certificate.ts";
+import { isWrong } from "../ic/certificate/certificate.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { fewAttempts } from "../source/few-attempts.ts";
 import { ancestors } from "../source/icfs/chain.ts";

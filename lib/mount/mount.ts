@@ -2,7 +2,7 @@
 import { ChunkCache } from "../cache/chunk-cache.ts";
 import type { MountedTransport } from "../fs/transport.ts";
 import { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
-import { gatewaysOf } from "../ic/gateways.ts";
+import { gatewaysOf } from "../ic/gateway/gateways.ts";
 import type { KeptBy } from "../source/kept.ts";
 import { LastingError } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";

@@ -4,7 +4,7 @@
  */
 import { FormatError, messageOf, UserError } from "../errors.ts";
 import { HttpStatusError, isHopeless, isTransient, RejectError } from "../ic/call-errors.ts";
-import { UntimelyError, VerificationError } from "../ic/certificate.ts";
+import { UntimelyError, VerificationError } from "../ic/certificate/certificate.ts";
 import { retrying } from "../retry.ts";
 import type { CanisterMountOptions } from "./options.ts";
 

@@ -1,9 +1,9 @@
 /** `icfs mount` from its start to its end: the first release, the mount, and what it takes down with it. */
 import { messageOf, UserError } from "../errors.ts";
 import { prepareMountpoint } from "../fs/mounting/mountpoint.ts";
-import { BlsThread } from "../ic/bls-thread.ts";
-import type { BlsVerify } from "../ic/certificate.ts";
-import { gatewaysOf } from "../ic/gateways.ts";
+import { BlsThread } from "../ic/certificate/bls-thread.ts";
+import type { BlsVerify } from "../ic/certificate/certificate.ts";
+import { gatewaysOf } from "../ic/gateway/gateways.ts";
 import { serveUntilUnmounted } from "../process/lifetime.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { keptKind } from "../source/kept.ts";

@@ -1,7 +1,7 @@
 /** How publishing bears with a bad network: what is tried again, and for how long. */
 import { FormatError, UserError } from "../errors.ts";
 import { HttpStatusError, isHopeless, isTransient, RejectError } from "../ic/call-errors.ts";
-import { VerificationError } from "../ic/certificate.ts";
+import { VerificationError } from "../ic/certificate/certificate.ts";
 import { retrying } from "../retry.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 

@@ -13,7 +13,7 @@ import { createAgent, decodeBlob, NO_ARGUMENTS } from "../ic/agent.ts";
 import { ERROR_CODES, HttpStatusError, RejectError, SYS_TRANSIENT } from "../ic/call-errors.ts";
 import { decodeRecord } from "../ic/candid.ts";
 import { type Call, queries } from "../ic/canister-calls.ts";
-import { verifyMetadata } from "../ic/certificate.ts";
+import { verifyMetadata } from "../ic/certificate/certificate.ts";
 import { certifiedAt } from "../ic/read-state.ts";
 import { oneLine } from "../log.ts";
 import { isRefusedReader } from "../refusals.ts";

@@ -3,7 +3,7 @@
 import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
 import { type CanisterCalls, queries, replicatedCalls } from "../ic/canister-calls.ts";
-import type { BlsVerify } from "../ic/certificate.ts";
+import type { BlsVerify } from "../ic/certificate/certificate.ts";
 import type { Log } from "../log.ts";
 import type { ReleaseAddress } from "./address.ts";
 import { AssetsSource } from "./assets/source.ts";
@@ -33,7 +33,7 @@ export interface SourceOptions {
   readonly mirrors?: Mirrors | undefined;
   /** False: what this host accepts is not written down. */
   readonly remember?: boolean;
-  /** What is to check the next certificate's signatures; default: verifySignature() of lib/ic/bls.ts. */
+  /** What is to check the next certificate's signatures; default: verifySignature() of lib/ic/certificate/bls.ts. */
   readonly blsVerify?: () => BlsVerify | undefined;
   readonly log: Log;
 }

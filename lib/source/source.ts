@@ -3,7 +3,7 @@
  * verifies as well as its kind of canister allows, then and only then hands over; what carries the bytes (agent queries
  * today) is its own business.
  */
-import { VerificationError } from "../ic/certificate.ts";
+import { VerificationError } from "../ic/certificate/certificate.ts";
 import type { Chunk, Tree, VerifiedChunk } from "../tree/tree.ts";
 
 export type SourceKind = "icfs" | "icboot" | "assets";

@@ -10,7 +10,7 @@ import { boot } from "../../demo/boot.ts";
 import { mount, mountLog } from "../../demo/icfs.ts";
 import { run } from "../../demo/process.ts";
 import { createAgent } from "../../lib/ic/agent.ts";
-import { loadIdentity } from "../../lib/ic/identity.ts";
+import { loadIdentity } from "../../lib/ic/identity/identity.ts";
 import { resolveNetwork, rootKeyOf } from "../../lib/ic/network.ts";
 import { assetsActor, assetsWasm, filling } from "../support/assets.ts";
 import { BIN } from "../support/icfs.ts";

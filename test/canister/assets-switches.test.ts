@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import t from "tap";
 import { fromAgent } from "../../lib/ic/agent-error.ts";
-import { CborReader } from "../../lib/ic/cbor-reader.ts";
-import { lookupLeaf, readHashTree } from "../../lib/ic/hash-tree.ts";
+import { CborReader } from "../../lib/ic/certificate/cbor-reader.ts";
+import { lookupLeaf, readHashTree } from "../../lib/ic/certificate/hash-tree.ts";
 import { startAssets } from "../support/assets.ts";
 
 const assets = await startAssets(t);

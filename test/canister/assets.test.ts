@@ -5,9 +5,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import t, { type Test } from "tap";
 import { fromAgent } from "../../lib/ic/agent-error.ts";
-import { CborReader } from "../../lib/ic/cbor-reader.ts";
-import { verifyCertificate } from "../../lib/ic/certificate.ts";
-import { type HashTree, lookupLeaf, readHashTree, rootHash } from "../../lib/ic/hash-tree.ts";
+import { CborReader } from "../../lib/ic/certificate/cbor-reader.ts";
+import { verifyCertificate } from "../../lib/ic/certificate/certificate.ts";
+import { type HashTree, lookupLeaf, readHashTree, rootHash } from "../../lib/ic/certificate/hash-tree.ts";
 import { type AssetsCanister, startAssets } from "../support/assets.ts";
 
 /** CBOR's own tag, with which the tree begins. */

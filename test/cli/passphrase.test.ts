@@ -6,7 +6,7 @@ import t from "tap";
 import { passphraseFor } from "../../lib/cli/passphrase.ts";
 import { givenIdentity } from "../../lib/cli/signer.ts";
 import { UsageError } from "../../lib/errors.ts";
-import { loadIdentity } from "../../lib/ic/identity.ts";
+import { loadIdentity } from "../../lib/ic/identity/identity.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
 const directory = await temporaryDirectory(t);

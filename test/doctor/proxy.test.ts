@@ -3,8 +3,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import t, { type Test } from "tap";
 import { proxy } from "../../lib/doctor/proxy.ts";
-import { useConnections } from "../../lib/ic/connections.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
+import { useConnections } from "../../lib/ic/transport/connections.ts";
 import { hostWith } from "../support/hosts.ts";
 
 const VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];

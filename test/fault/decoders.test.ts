@@ -2,8 +2,8 @@
 import { Certificate } from "@icp-sdk/core/agent";
 import t, { type Test } from "tap";
 import { decodeBlob } from "../../lib/ic/agent.ts";
-import { CborReader, checkCbor } from "../../lib/ic/cbor-reader.ts";
-import { decodeHashTree, lookupLeaf, rootHash } from "../../lib/ic/hash-tree.ts";
+import { CborReader, checkCbor } from "../../lib/ic/certificate/cbor-reader.ts";
+import { decodeHashTree, lookupLeaf, rootHash } from "../../lib/ic/certificate/hash-tree.ts";
 import { decodeHeader } from "../../lib/tree/header.ts";
 import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
 import { MANIFEST_PREFIX } from "../../lib/tree/manifest.ts";

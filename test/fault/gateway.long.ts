@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Cbor, type HttpAgent } from "@icp-sdk/core/agent";
 import t from "tap";
 import { createAgent, NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
-import { decodeHashTree, rootHash } from "../../lib/ic/hash-tree.ts";
+import { decodeHashTree, rootHash } from "../../lib/ic/certificate/hash-tree.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { mountpointFor, sh } from "../mount/mounts.ts";
 import { startCanister, type TestCanister } from "../support/canister-network.ts";

@@ -1,6 +1,6 @@
 /** Proofs of the newest release that prove nothing: each byte of one changed, and certificates of others. */
 import t from "tap";
-import { decodeHashTree, rootHash } from "../../lib/ic/hash-tree.ts";
+import { decodeHashTree, rootHash } from "../../lib/ic/certificate/hash-tree.ts";
 import { type CertificateFields, canisterId, certify, idBytes, newBlsKey } from "../support/certificates.ts";
 import { encodeHeader } from "../support/headers.ts";
 import { proofOf, sourceOfReply, witnessOf } from "../support/proofs.ts";

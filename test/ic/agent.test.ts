@@ -15,10 +15,10 @@ import {
   queryBlob,
   queryReply,
 } from "../../lib/ic/agent.ts";
-import type { Received } from "../../lib/ic/bounded-fetch.ts";
 import { replicatedCalls } from "../../lib/ic/canister-calls.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
 import { certifiedAt } from "../../lib/ic/read-state.ts";
+import type { Received } from "../../lib/ic/transport/bounded-fetch.ts";
 import type { Test } from "../support/icfs.ts";
 
 const BLOB = IDL.Vec(IDL.Nat8);

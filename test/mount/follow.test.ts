@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { WrongFileError } from "../../lib/cache/file-reader.ts";
-import { UntimelyError } from "../../lib/ic/certificate.ts";
+import { UntimelyError } from "../../lib/ic/certificate/certificate.ts";
 import { Follower, type FollowerOptions } from "../../lib/mount/follow.ts";
 import { Quiet } from "../../lib/mount/quiet.ts";
 import type { Release } from "../../lib/source/source.ts";

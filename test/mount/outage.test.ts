@@ -12,7 +12,7 @@ import {
   NoWayError,
   RejectError,
 } from "../../lib/ic/call-errors.ts";
-import { UntimelyError, VerificationError } from "../../lib/ic/certificate.ts";
+import { UntimelyError, VerificationError } from "../../lib/ic/certificate/certificate.ts";
 import { isOutage, untilNetworkAnswers } from "../../lib/mount/outage.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 import { eventually, mountpointFor } from "./mounts.ts";

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import type { HttpAgent, SignIdentity } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { createAgent, NO_ARGUMENTS, parseCanisterId } from "../../lib/ic/agent.ts";
-import { loadIdentity } from "../../lib/ic/identity.ts";
+import { loadIdentity } from "../../lib/ic/identity/identity.ts";
 import { type Network, resolveNetwork } from "../../lib/ic/network.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
 import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";

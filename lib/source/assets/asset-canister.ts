@@ -14,7 +14,7 @@ import { FormatError } from "../../errors.ts";
 import { ERROR_CODES, RejectError } from "../../ic/call-errors.ts";
 import { type CandidRecord, decodeRecord, decodingRecords } from "../../ic/candid.ts";
 import type { Call } from "../../ic/canister-calls.ts";
-import { VerificationError } from "../../ic/certificate.ts";
+import { VerificationError } from "../../ic/certificate/certificate.ts";
 import { inSteps } from "../../steps.ts";
 import { ChangedError } from "../source.ts";
 

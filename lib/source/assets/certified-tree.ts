@@ -5,8 +5,8 @@
  * Encoding: IC interface specification, "Certificate", "Encoding of certificates".
  */
 import { FormatError } from "../../errors.ts";
-import { CborReader } from "../../ic/cbor-reader.ts";
-import { digest } from "../../ic/hash-tree.ts";
+import { CborReader } from "../../ic/certificate/cbor-reader.ts";
+import { digest } from "../../ic/certificate/hash-tree.ts";
 
 export interface CertifiedAssets {
   readonly root: Buffer;

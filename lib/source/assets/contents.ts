@@ -9,7 +9,7 @@ import { AdaptiveWindow } from "../../adaptive-window.ts";
 import { UserError } from "../../errors.ts";
 import { isHopeless } from "../../ic/call-errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
-import { VerificationError } from "../../ic/certificate.ts";
+import { VerificationError } from "../../ic/certificate/certificate.ts";
 import { ASSET_PIECE_DEADLINE_MS, FIRST_ASSET_PIECES, MOST_ASSET_PIECES } from "../../readahead.ts";
 import { retrying } from "../../retry.ts";
 import { hexOf } from "../../tree/hash.ts";

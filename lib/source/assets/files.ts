@@ -6,7 +6,7 @@ import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
 import { messageOf } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
-import { isWrong, VerificationError } from "../../ic/certificate.ts";
+import { isWrong, VerificationError } from "../../ic/certificate/certificate.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
 import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 import type { VerifiedChunk } from "../../tree/tree.ts";

@@ -6,7 +6,7 @@
  */
 import { messageOf } from "../../errors.ts";
 import type { CanisterCalls } from "../../ic/canister-calls.ts";
-import { VerificationError } from "../../ic/certificate.ts";
+import { VerificationError } from "../../ic/certificate/certificate.ts";
 import type { Log } from "../../log.ts";
 import { inSteps } from "../../steps.ts";
 import { hexOf } from "../../tree/hash.ts";

@@ -7,7 +7,7 @@ import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { FormatError } from "../../errors.ts";
-import { VerificationError } from "../../ic/certificate.ts";
+import { VerificationError } from "../../ic/certificate/certificate.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
 import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 

@@ -7,7 +7,7 @@ import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
 import { UserError } from "../../errors.ts";
 import type { Call, CanisterCalls } from "../../ic/canister-calls.ts";
-import { VerificationError } from "../../ic/certificate.ts";
+import { VerificationError } from "../../ic/certificate/certificate.ts";
 import type { Log } from "../../log.ts";
 import { inSteps, letOthers, sorting } from "../../steps.ts";
 import { sha256 } from "../../tree/hash.ts";

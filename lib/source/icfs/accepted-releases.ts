@@ -13,7 +13,7 @@ import { basename, dirname, join } from "node:path";
 import type { Principal } from "@icp-sdk/core/principal";
 import { makeDirectory, makeItOwn, mustBeOwn, stateDirectory } from "../../directories.ts";
 import { isAbsent, messageOf, UserError } from "../../errors.ts";
-import { VerificationError } from "../../ic/certificate.ts";
+import { VerificationError } from "../../ic/certificate/certificate.ts";
 import { readKeptSync } from "../../kept-file.ts";
 import { withLock } from "../../lock.ts";
 import { removeAbandoned, replaceFile, syncDirectory } from "../../replace-file.ts";

@@ -2,7 +2,7 @@
  * The chain of releases, walked from a verified head downwards: each header must hash to what the one above calls its
  * parent, so that every release is proved by the newest one's certificate.
  */
-import { VerificationError } from "../../ic/certificate.ts";
+import { VerificationError } from "../../ic/certificate/certificate.ts";
 import { decodeHeader, headerHash } from "../../tree/header.ts";
 import type { ReleaseReader, VerifiedHeader } from "./release-reader.ts";
 

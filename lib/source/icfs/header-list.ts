@@ -1,5 +1,5 @@
 /** What the method `headers` answers, and /.icfs/headers/N: a CBOR array of byte strings (docs/PROTOCOL.md). */
-import { CborReader } from "../../ic/cbor-reader.ts";
+import { CborReader } from "../../ic/certificate/cbor-reader.ts";
 
 /** @returns views of the bytes. @throws FormatError */
 export function decodeHeaders(bytes: Uint8Array): Uint8Array[] {

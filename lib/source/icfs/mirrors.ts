@@ -1,14 +1,13 @@
 /**
  * Mirrors of an icfs canister: URLs below which /.icfs/... answers as the canister's own does, or directories that have the same as files.
  * They are asked in the order in which they were named, the network last. Nobody is believed: what a mirror brings is verified before it
- * counts, and one that brings something else is put aside, by the rules of lib/ic/gateways.ts.
+ * counts, and one that brings something else is put aside, by the rules of lib/ic/gateway/gateways.ts.
  */
 import { fileURLToPath } from "node:url";
 import { isAbsent, messageOf } from "../../errors.ts";
-import { boundedFetch, type Received } from "../../ic/bounded-fetch.ts";
 import { HttpStatusError, NoAnswerError } from "../../ic/call-errors.ts";
-import { isWrong } from "../../ic/certificate.ts";
-import { withoutRepeats } from "../../ic/gateway-fetch.ts";
+import { isWrong } from "../../ic/certificate/certificate.ts";
+import { withoutRepeats } from "../../ic/gateway/gateway-fetch.ts";
 import {
   type Answered,
   type Carried,
@@ -16,7 +15,8 @@ import {
   Gateways,
   NotHereError,
   WrongAnswerError,
-} from "../../ic/gateways.ts";
+} from "../../ic/gateway/gateways.ts";
+import { boundedFetch, type Received } from "../../ic/transport/bounded-fetch.ts";
 import { readKept } from "../../kept-file.ts";
 
 /** How a mirror does, since the process began. */

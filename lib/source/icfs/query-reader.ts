@@ -7,12 +7,12 @@ import type { Principal } from "@icp-sdk/core/principal";
 import pLimit from "p-limit";
 import { FormatError } from "../../errors.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../ic/agent.ts";
-import { fromAnyGateway } from "../../ic/any-gateway.ts";
-import type { Received } from "../../ic/bounded-fetch.ts";
 import { RejectError } from "../../ic/call-errors.ts";
-import { CborReader } from "../../ic/cbor-reader.ts";
-import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate.ts";
-import { decodeHashTree, lookupLeaf, rootHash } from "../../ic/hash-tree.ts";
+import { CborReader } from "../../ic/certificate/cbor-reader.ts";
+import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate/certificate.ts";
+import { decodeHashTree, lookupLeaf, rootHash } from "../../ic/certificate/hash-tree.ts";
+import { fromAnyGateway } from "../../ic/gateway/any-gateway.ts";
+import type { Received } from "../../ic/transport/bounded-fetch.ts";
 import { refusalToRead } from "../../refusals.ts";
 import { inSteps } from "../../steps.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
@@ -32,7 +32,7 @@ const PARALLEL_PIECES = 16;
  */
 export const MAX_PROOF_BYTES = 256 * 1024;
 
-/** What is to check the next certificate's signatures; undefined: verifySignature() of lib/ic/bls.ts. */
+/** What is to check the next certificate's signatures; undefined: verifySignature() of lib/ic/certificate/bls.ts. */
 export type BlsVerifier = () => BlsVerify | undefined;
 
 export class IcfsReader implements ReleaseReader {

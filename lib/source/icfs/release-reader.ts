@@ -1,5 +1,5 @@
 /** What is read of an icfs canister: the newest release's proof, the chain of headers below it, manifests, chunks. */
-import { VerificationError } from "../../ic/certificate.ts";
+import { VerificationError } from "../../ic/certificate/certificate.ts";
 import type { Header } from "../../tree/header.ts";
 import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import type { Pieces } from "../source.ts";

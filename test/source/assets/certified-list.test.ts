@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { Cbor } from "@icp-sdk/core/agent";
 import t from "tap";
-import { decodeHashTree, rootHash } from "../../../lib/ic/hash-tree.ts";
+import { decodeHashTree, rootHash } from "../../../lib/ic/certificate/hash-tree.ts";
 import { createLog } from "../../../lib/log.ts";
 import { CertifiedList } from "../../../lib/source/assets/certified-list.ts";
 import { LeftOut } from "../../../lib/source/listed-tree.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { Cbor } from "@icp-sdk/core/agent";
 import fc from "fast-check";
 import t from "tap";
-import { decodeHashTree, rootHash } from "../../../lib/ic/hash-tree.ts";
+import { decodeHashTree, rootHash } from "../../../lib/ic/certificate/hash-tree.ts";
 import { walkingTree } from "../../../lib/source/assets/certified-tree.ts";
 import { atOnce } from "../../../lib/steps.ts";
 

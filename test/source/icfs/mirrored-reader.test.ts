@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
-import { decodeHashTree, rootHash } from "../../../lib/ic/hash-tree.ts";
+import { decodeHashTree, rootHash } from "../../../lib/ic/certificate/hash-tree.ts";
 import { MirroredReader } from "../../../lib/source/icfs/mirrored-reader.ts";
 import { Mirrors } from "../../../lib/source/icfs/mirrors.ts";
 import type { ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";

@@ -1,0 +1,73 @@
+/** What has the form of a certificate, and no more parts: the rest is refused before anybody hashes it. */
+import * as cbor from "@dfinity/cbor";
+import t from "tap";
+import { verifyCertificate } from "../../../lib/ic/certificate/certificate.ts";
+import { ANY_ITEM, checkCertificate, ONE_ITEM } from "../../../lib/ic/certificate/certificate-form.ts";
+import { canisterId, certify, newBlsKey } from "../../support/certificates.ts";
+
+const canister = canisterId(7);
+const root = newBlsKey();
+const data = Buffer.alloc(32, 3);
+
+/** A tree of so many empty leaves. */
+function bushy(leaves: number): unknown {
+  if (leaves === 1) return [3, new Uint8Array()];
+  return [1, bushy(leaves >> 1), bushy(leaves - (leaves >> 1))];
+}
+
+const encoded = (tree: unknown, more: object = {}) =>
+  cbor.encodeWithSelfDescribedTag({ tree, signature: new Uint8Array(48), ...more } as never);
+
+/** Verified by nobody. @returns what is said of it, and how many signatures were looked at by then */
+async function refused(certificate: Uint8Array): Promise<[string, number]> {
+  let looked = 0;
+  const look = () => {
+    looked += 1;
+    return true;
+  };
+  const error = await verifyCertificate(
+    certificate,
+    root.publicKey,
+    canister,
+    "certified_data",
+    "fresh",
+    look,
+  ).then(
+    () => "accepted",
+    (error: Error) => error.message,
+  );
+  return [error, looked];
+}
+
+t.test("certificates as networks make them pass", async (t) => {
+  for (const fields of [{}, { withoutDelegation: true }]) {
+    const certificate = certify({ canister, data, root, ...fields });
+    for (const limits of [ONE_ITEM, ANY_ITEM]) checkCertificate(certificate, limits);
+    t.strictSame(Buffer.from((await verifyCertificate(certificate, root.publicKey, canister)).data), data);
+  }
+});
+
+t.test("trees of too many parts, and too many bytes, with and without a delegation", async (t) => {
+  const inside = (certificate: Uint8Array) =>
+    encoded(bushy(10), { delegation: { subnet_id: data, certificate } });
+  const large = encoded([3, new Uint8Array(65 * 1024)]);
+  const cases: [name: string, certificate: Uint8Array, message: RegExp][] = [
+    ["a thousand leaves", encoded(bushy(1000)), /CBOR of more than 2000 parts/],
+    ["a large leaf", large, /a certificate of 66\d+ bytes/],
+    ["the delegation has a thousand leaves", inside(encoded(bushy(1000))), /CBOR of more than 2000 parts/],
+    [
+      "the delegation is large",
+      inside(encoded([3, new Uint8Array(257 * 1024)])),
+      /a delegation of 263\d+ bytes/,
+    ],
+    ["the delegation is no CBOR", inside(Buffer.from([0x9f])), /indefinite length/],
+    ["a delegation that is none", encoded(bushy(10), { delegation: [1] }), /major type/],
+  ];
+  for (const [name, certificate, message] of cases) {
+    const [said, looked] = await refused(certificate);
+    t.match(said, message, name);
+    t.equal(looked, 0, `${name}: before any signature is looked at`);
+  }
+  t.doesNotThrow(() => checkCertificate(large, ANY_ITEM), "a reply may be larger than what is certified");
+  t.throws(() => checkCertificate(encoded(bushy(5000)), ANY_ITEM), /CBOR of more than 10000 parts/);
+});

@@ -1,0 +1,208 @@
+/** Answers that do not verify: another gateway is asked, the one that lies is named, and nothing is executed twice. */
+import { Cbor } from "@icp-sdk/core/agent";
+import t from "tap";
+import { createAgent } from "../../../lib/ic/agent.ts";
+import { queries, unverifiedCall } from "../../../lib/ic/canister-calls.ts";
+import { VerificationError } from "../../../lib/ic/certificate/certificate.ts";
+import { controllersOf } from "../../../lib/ic/controllers.ts";
+import { gatewaysOf } from "../../../lib/ic/gateway/gateways.ts";
+import { resolveNetwork } from "../../../lib/ic/network.ts";
+import { icfsCanister } from "../../../lib/icfs-canister.ts";
+import { putArgument } from "../../../lib/publish/quick-put.ts";
+import { openReader } from "../../../lib/source/icfs/open-release.ts";
+import { type Fault, faultFor, startFaultProxy } from "../../support/fault-proxy.ts";
+import { HUNG } from "../../support/icfs.ts";
+import { startIcfsCanister, treeOf } from "../../support/icfs-canister.ts";
+
+const c = await startIcfsCanister(t);
+const { rootKey } = c.network;
+const { manifest, chunks } = treeOf({ a: "some bytes" });
+await c.owner.put(chunks);
+await c.publish(manifest);
+const liar = await startFaultProxy(t, c.network.url);
+const honest = await startFaultProxy(t, c.network.url);
+
+/** The two as gateways of one network, of which the liar is asked first: the other has been wrong as well, once. */
+function asOneNetwork() {
+  const network = resolveNetwork(`${honest.url},${liar.url}`);
+  const gateways = gatewaysOf(network);
+  gateways.wrong(honest.url, "some time ago");
+  const agent = createAgent({
+    network,
+    rootKey,
+    verifyQuerySignatures: true,
+    requestTimeout: HUNG,
+    identity: c.network.identity,
+  });
+  const reader = openReader({ network, rootKey, canister: c.id }, HUNG);
+  const lied = () => gateways.health()[1]!;
+  return { agent, gateways, reader, lied };
+}
+
+t.afterEach(() => {
+  for (const proxy of [liar, honest]) Object.assign(proxy, { fault: () => "none", everywhere: false });
+});
+
+const otherwise =
+  (before: string, after: string): Fault =>
+  (answer) => {
+    answer.write(after, answer.indexOf(before));
+    return answer;
+  };
+
+/** In a certificate, or in its delegation. */
+const otherSignature: Fault = (answer) => {
+  answer[answer.indexOf("signature") + 30]! ^= 1;
+  return answer;
+};
+
+/** In what a canister has replied. */
+const otherReply: Fault = (answer) => {
+  answer[answer.indexOf("DIDL") + 4]! ^= 1;
+  return answer;
+};
+
+t.test("what is certified or hash-chained", async (t) => {
+  const rejection = { status: "rejected", reject_code: 3, reject_message: "no such canister" };
+  const faults: [name: string, method: string, fault: Fault, why: RegExp][] = [
+    ["other bytes", "chunk", otherwise("some bytes", "SOME bytes"), /arrived with other bytes$/],
+    ["a rejection", "chunk", () => Buffer.from(Cbor.encode(rejection)), /no such canister/],
+    ["another signature", "release", otherSignature, /the certificate is refused/],
+  ];
+  for (const [name, method, fault, why] of faults) {
+    const { reader, lied } = asOneNetwork();
+    liar.fault = faultFor(method, () => fault);
+    if (method === "chunk") {
+      t.equal((await reader.chunk(manifest.chunks[0]!)).toString(), "some bytes", name);
+    } else {
+      t.equal((await reader.head())?.header.number, 1, name);
+    }
+    t.match(lied(), { wrong: 1, aside: { why } }, name);
+  }
+});
+
+t.test("one that lies once was wrong, even when nobody else can be asked", async (t) => {
+  const { reader, lied } = asOneNetwork();
+  honest.down = true;
+  let lies = 0;
+  liar.fault = faultFor("chunk", () => (lies++ === 0 ? otherwise("some bytes", "SOME bytes") : "none"));
+  t.equal((await reader.chunk(manifest.chunks[0]!)).toString(), "some bytes");
+  honest.down = false;
+  t.match(lied(), { wrong: 1, aside: { why: /arrived with other bytes$/ } });
+});
+
+t.test("a head that this host does not accept", async (t) => {
+  const { reader, lied } = asOneNetwork();
+  const numbers: (number | undefined)[] = [];
+  const replayed = "an old answer is replayed";
+  const head = await reader.head(async (one) => {
+    numbers.push(one?.header.number);
+    if (numbers.length === 1) throw new VerificationError(replayed);
+  });
+  t.equal(head?.header.number, 1);
+  t.same(numbers, [1, 1], "another one is looked at");
+  t.match(lied(), { wrong: 1, aside: { why: `its answer was wrong: ${replayed}` } });
+});
+
+t.test("what all of them say is the canister's doing, or this host's: nobody is put aside", async (t) => {
+  const { reader, lied } = asOneNetwork();
+  const nowhere = { ...manifest.chunks[0]!, sha256: Buffer.alloc(32) };
+  await t.rejects(reader.chunk(nowhere), { message: /has not got chunk 0{64}/ });
+  t.match(lied(), { answers: 1, wrong: 0, aside: undefined });
+});
+
+t.test("what a node signs, and what a subnet certifies", async (t) => {
+  const signed = asOneNetwork();
+  liar.fault = faultFor("roles_granted", "flip");
+  t.ok(await queries(signed.agent, c.id)("roles_granted", Buffer.from("4449444c0000", "hex")));
+  t.match(signed.lied(), { wrong: 1 });
+
+  const certified = asOneNetwork();
+  Object.assign(liar, { everywhere: true });
+  liar.fault = (path) => (path.endsWith("/read_state") ? otherSignature : "none");
+  t.ok(await controllersOf(certified.agent, c.id, rootKey));
+  t.match(certified.lied(), { wrong: 1 });
+});
+
+t.test("what is signed, of which two gateways have brought a part each", async (t) => {
+  // The first time both are asked for everything at once: the query's answer is the liar's, and the keys are the other's, or the other way around.
+  for (const first of ["/query", "/read_state"]) {
+    const network = resolveNetwork(`${liar.url},${honest.url}`);
+    const agent = createAgent({ network, rootKey, verifyQuerySignatures: true, requestTimeout: HUNG });
+    Object.assign(liar, { everywhere: true });
+    Object.assign(honest, { everywhere: true });
+    let [lies, waits] = [0, 0];
+    const spoiled = first === "/query" ? otherReply : otherSignature;
+    liar.fault = (path) => {
+      if (path.endsWith(first)) {
+        lies += 1;
+        return spoiled;
+      }
+      return waits++ === 0 ? "silence" : "none";
+    };
+    honest.fault = (path) => (path.endsWith(first) && lies === 0 ? "silence" : "none");
+    t.ok(await queries(agent, c.id)("roles_granted", Buffer.from("4449444c0000", "hex")), first);
+    t.ok(lies > 0, `${first} of the liar's`);
+    t.match(gatewaysOf(network).health(), [{ wrong: 1 }, { wrong: 0 }], first);
+  }
+});
+
+/** What a gateway says when it takes no call (IC interface specification, "Request: Call"), which nobody signs. */
+function rejected(code: number, errorCode: string): Fault {
+  const answer = {
+    status: "non_replicated_rejection",
+    reject_code: code,
+    reject_message: "no",
+    error_code: errorCode,
+  };
+  return () => Buffer.from(Cbor.encode(answer as never));
+}
+const notTaken = rejected(4, "IC0406");
+const outOfCycles = rejected(2, "IC0207");
+
+t.test("a call that is not verified goes on as well when a gateway will not take it", async (t) => {
+  for (const fault of [notTaken, outOfCycles, { status: 400 }]) {
+    const { agent, lied } = asOneNetwork();
+    liar.fault = (path) => (path.endsWith("/call") ? fault : "none");
+    const answer = await unverifiedCall(agent, c.id, "put", putArgument([Buffer.from("more bytes")]));
+    t.ok(answer.length > 0);
+    t.ok(lied().aside);
+    honest.fault = liar.fault;
+    await t.rejects(unverifiedCall(agent, c.id, "put", putArgument([])), "what all say holds");
+    honest.fault = () => "none";
+  }
+});
+
+t.test("a call goes to the next gateway as it was signed, and is executed once", async (t) => {
+  const faults: [name: string, fault: Fault][] = [
+    ["another signature", otherSignature],
+    ["executed, and the answer lost", "lost"],
+    ["a connection that ends", "drop"],
+    ["too busy", { status: 503 }],
+    ["not taken, by its own word", notTaken],
+    ["out of cycles, by its own word", outOfCycles],
+    ["refused", { status: 403 }],
+  ];
+  for (const [name, fault] of faults) {
+    const { agent } = asOneNetwork();
+    const calls: Buffer[] = [];
+    const noting = (does: Fault) => (path: string, body: Buffer) => {
+      if (!path.endsWith("/call")) return "none";
+      calls.push(body);
+      return does;
+    };
+    liar.fault = noting(fault);
+    honest.fault = noting("none");
+    const head = (await c.source.head())!;
+    const result = await icfsCanister(agent, c.id).publish({
+      manifest: [...head.header.manifest.chunks],
+      parent: [head.hash],
+      note: name,
+    });
+    const number = head.header.number + 1;
+    t.same(result, { ok: BigInt(number) }, name);
+    t.equal(calls.length, 2, `${name}: both were asked`);
+    t.ok(calls[0]!.equals(calls[1]!), `${name}: the same`);
+    t.equal((await c.source.head())!.header.number, number, `${name}: once`);
+  }
+});

@@ -1,0 +1,381 @@
+/** Which gateway is asked, when another one is asked as well, and for how long one is put aside. Nothing waits for a clock. */
+import t, { type Test } from "tap";
+import { NoAnswerError, NoWayError } from "../../../lib/ic/call-errors.ts";
+import {
+  Gateways,
+  type GatewaysOptions,
+  gatewaysOf,
+  NotHereError,
+  type RequestKind,
+  WrongAnswerError,
+} from "../../../lib/ic/gateway/gateways.ts";
+import { resolveNetwork } from "../../../lib/ic/network.ts";
+import { stopClock } from "../../support/clock.ts";
+
+/** What a gateway does with a request: it answers after so many milliseconds, with a status; fails after them; or never answers. */
+type Behaviour =
+  | { readonly after: number; readonly status?: number; readonly headers?: Record<string, string> }
+  | { readonly fails: string | Error; readonly after?: number }
+  /** Something comes after so many milliseconds, and then nothing. */
+  | { readonly stalls: number }
+  /** Something comes each time that so many milliseconds have passed, and there is no end to it. */
+  | { readonly drips: number }
+  | "silent";
+
+const LIMIT = 5000;
+
+function stage(t: Test, behaviours: Record<string, Behaviour>, options?: GatewaysOptions) {
+  const clock = stopClock(t);
+  const gateways = new Gateways(Object.keys(behaviours), options);
+  const asked: string[] = [];
+  const ended: string[] = [];
+  const carry = (url: string, signal: AbortSignal, received: () => void) =>
+    new Promise<Response>((resolve, reject) => {
+      asked.push(url);
+      let isUnderWay = true;
+      signal.addEventListener("abort", () => {
+        if (isUnderWay) ended.push(url);
+        reject(signal.reason);
+      });
+      const does = behaviours[url]!;
+      if (does === "silent") return;
+      if ("drips" in does) {
+        const timer = setInterval(received, does.drips);
+        signal.addEventListener("abort", () => clearInterval(timer));
+        return;
+      }
+      if ("stalls" in does) return void setTimeout(received, does.stalls);
+      setTimeout(
+        () => {
+          isUnderWay = false;
+          if ("fails" in does)
+            return reject(typeof does.fails === "string" ? new Error(does.fails) : does.fails);
+          const { status = 200, headers = {} } = does;
+          resolve(new Response(null, { status, headers }));
+        },
+        "fails" in does ? (does.after ?? 0) : does.after,
+      );
+    });
+  return {
+    gateways,
+    clock,
+    behaviours,
+    ended,
+    /** Who was asked since the last time, and has answered. */
+    async ask({
+      kind = "query" as RequestKind,
+      last = new Map<string, number>(),
+      within = 20_000,
+      whole = Number.POSITIVE_INFINITY,
+    } = {}) {
+      asked.length = 0;
+      ended.length = 0;
+      const start = performance.now();
+      const answer = gateways.ask({ kind, limit: LIMIT, last, whole }, carry).then(
+        ({ response, url }) => ({ by: url, status: response.status }),
+        (error: Error) => ({ error }),
+      );
+      let result: { by?: string; status?: number; error?: Error } | undefined;
+      void answer.then((one) => {
+        result = one;
+      });
+      while (result === undefined && performance.now() - start < within) await clock.pass(1);
+      return { ...result, asked: [...asked], took: performance.now() - start };
+    },
+    health: (url: string) => gateways.health().find((one) => one.url === url)!,
+  };
+}
+
+t.test("one alone is asked, whatever it does", async (t) => {
+  const { ask, behaviours, health, clock } = stage(t, { a: { after: 50 } });
+  t.match(await ask(), { by: "a", status: 200, asked: ["a"], took: 50 });
+  behaviours.a = { after: 1, status: 503, headers: { "retry-after": "30" } };
+  t.match(await ask(), { by: "a", status: 503, asked: ["a"] });
+  t.match(await ask(), { by: "a", status: 503, asked: ["a"], took: 1 }, "who asks waits by itself");
+  behaviours.a = { fails: "gone" };
+  t.match(await ask(), { error: { message: "gone" }, asked: ["a"] });
+  behaviours.a = { after: LIMIT };
+  t.match(await ask(), { by: "a", asked: ["a"], took: LIMIT });
+  await clock.pass(1);
+  t.match(health("a"), { answers: 2, failures: 1, late: 0, limited: 2, wrong: 0, aside: undefined });
+});
+
+t.test("the quickest is asked, and the others now and then, to know how they do", async (t) => {
+  const { ask, behaviours, clock, ended } = stage(t, {
+    a: { after: 90 },
+    b: { after: 20 },
+    c: { after: 40 },
+  });
+  t.match(await ask(), { by: "b", asked: ["a", "b", "c"], took: 20 }, "nothing is known yet");
+  t.same(ended, ["a", "c"], "and then ended");
+  t.match(await ask(), { by: "b", asked: ["b"] });
+  t.match(await ask({ kind: "read_state" }), { by: "b", asked: ["b"] }, "of another kind as well");
+  behaviours.b = { after: 60 };
+  t.match(await ask(), { by: "b", asked: ["b"], took: 60 }, "slower, but not late");
+  clock.skip(60_001);
+  t.match(await ask(), { by: "c", asked: ["b", "a", "c"], took: 40 }, "after a minute");
+  behaviours.c = { after: 5 };
+  clock.skip(60_001);
+  t.match(await ask(), { by: "c", took: 5 });
+  t.match(await ask(), { by: "c", asked: ["c"] }, "the quickest by now");
+});
+
+t.test("when one is late, another one is asked as well", async (t) => {
+  const { ask, behaviours, health, clock, ended } = stage(t, { a: { after: 100 }, b: { after: 150 } });
+  await ask();
+  behaviours.a = "silent";
+  t.match(await ask(), { by: "b", asked: ["a", "b"], took: 400 + 150 }, "late: four times what is usual");
+  t.same(ended, ["a"], "and not asked any longer");
+  t.match(health("a"), { late: 1, failures: 0, aside: { why: /^nothing came for 550 ms/ } });
+  t.match(await ask(), { by: "b", asked: ["b"], took: 150 }, "the next one does not wait for it");
+  clock.skip(1000);
+  t.match(await ask(), { by: "b", asked: ["b"] }, "nor later: it is slower by what is known");
+  behaviours.a = { after: 1 };
+  clock.skip(61_000);
+  await ask();
+  t.match(await ask(), { by: "a", asked: ["a"], took: 1 }, "back");
+  t.equal(health("a").aside, undefined);
+});
+
+t.test("late is what brings nothing more, too, and not what brings something to others", async (t) => {
+  const stalled = stage(t, { a: { after: 10 }, b: { after: 300 } });
+  await stalled.ask();
+  stalled.behaviours.a = { stalls: 10 };
+  t.match(await stalled.ask(), { by: "b", asked: ["a", "b"], took: 10 + 200 + 300 });
+  t.match(stalled.health("a"), { late: 1, aside: {} });
+});
+
+t.test("a busy gateway is given longer than a silent one", async (t) => {
+  const { ask, behaviours, gateways, clock } = stage(t, { a: { after: 10 }, b: { after: 50 } });
+  await ask();
+  behaviours.a = { after: 500 };
+  // Somebody else gets something from it all the time.
+  let receive: () => void = () => {};
+  const other = gateways.ask({ kind: "query", limit: LIMIT }, (_url, _signal, received) => {
+    receive = received;
+    return new Promise<Response>(() => {});
+  });
+  const timer = setInterval(() => receive(), 50);
+  t.match(await ask(), { by: "a", asked: ["a"], took: 500 });
+  clearInterval(timer);
+  void other;
+  behaviours.a = "silent";
+  await clock.pass(300);
+  t.match(await ask(), { by: "b" });
+});
+
+t.test("nothing keeps a reader past its deadline: each gets a part of it", async (t) => {
+  const { ask, behaviours } = stage(t, {
+    a: { after: 900 },
+    b: { after: 910 },
+    c: { after: 920 },
+    d: { after: 930 },
+  });
+  await ask();
+  for (const url of ["a", "b", "c"]) behaviours[url] = "silent";
+  t.match(await ask(), { by: "d", asked: ["a", "b", "c", "d"], took: LIMIT / 4 + 2 * 1000 + 930 });
+  t.match(await ask(), { by: "d", asked: ["d"] });
+});
+
+t.test("one that fails is put aside, longer each time, and asked when nobody else answers", async (t) => {
+  const { ask, behaviours, health, clock } = stage(t, { a: { fails: "reset" }, b: { after: 30 } });
+  t.match(await ask(), { by: "b", took: 30 });
+  t.match(health("a"), { failures: 1, aside: { why: "reset" } });
+  for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
+    clock.skip(1000 * seconds - 60);
+    t.match(await ask(), { by: "b", asked: ["b"] }, `aside for ${seconds} s`);
+    clock.skip(60);
+    // b fails now, so that a is asked whatever is known of it.
+    behaviours.b = { fails: "b, too" };
+    t.match(await ask(), { error: { name: "NoAnswerError", message: /^no gateway answers: / } });
+    behaviours.b = { after: 30 };
+    await ask();
+  }
+  behaviours.a = { after: 5 };
+  behaviours.b = { fails: "gone" };
+  t.match(await ask(), { by: "a" }, "at once when there is nobody else");
+  t.equal(health("a").aside, undefined, "it answers: that is forgotten");
+});
+
+t.test("errors of all are said, each with its gateway", async (t) => {
+  const { ask } = stage(t, { a: { fails: "connect ECONNREFUSED" }, b: { fails: "no answer within 5 s" } });
+  const { error } = await ask();
+  t.match(error, {
+    name: "NoAnswerError",
+    message: "no gateway answers: a: connect ECONNREFUSED; b: no answer within 5 s",
+    cause: { message: "connect ECONNREFUSED" },
+  });
+});
+
+t.test("one that limits is left alone for as long as it says, while another one answers", async (t) => {
+  const limiting = { after: 1, status: 429, headers: { "retry-after": "20" } };
+  const { ask, behaviours, health, clock } = stage(t, { a: { after: 1 }, b: { after: 10 } });
+  await ask();
+  behaviours.a = limiting;
+  t.match(await ask(), { by: "b", status: 200, asked: ["a", "b"] });
+  t.match(health("a"), { limited: 1, failures: 0, aside: { why: "HTTP status 429" } });
+  clock.skip(19_900);
+  t.match(await ask(), { by: "b", asked: ["b"] });
+  behaviours.b = { fails: "gone" };
+  t.match(await ask(), { by: "a", status: 429, asked: ["b", "a"] }, "and asked when nobody else is left");
+  behaviours.b = { after: 10, status: 503 };
+  behaviours.a = { after: 1 };
+  clock.skip(20_000);
+  t.match(await ask(), { by: "a", status: 200, asked: ["a"] });
+  behaviours.a = { after: 1, status: 503 };
+  t.match(await ask(), { status: 503 }, "all of them: then that is the answer");
+});
+
+t.test("one that lies is asked last, for minutes", async (t) => {
+  const { ask, behaviours, gateways, health, clock } = stage(t, {
+    a: { after: 1 },
+    b: { after: 10 },
+    c: { after: 20 },
+  });
+  await ask();
+  const events: string[] = [];
+  gateways.tell = (event) => events.push(event);
+  let pause = 10;
+  for (const times of [1, 2, 3, 4, 5, 6, 7, 8]) {
+    t.match(await ask(), { by: "a" }, "the quickest");
+    gateways.wrong("a", "chunk 12 arrived with other bytes");
+    gateways.wrong("a", "of several at once one counts");
+    t.match(health("a"), { wrong: 2 * times, aside: { why: /chunk 12 arrived/ } });
+    clock.skip(1000 * pause - 50);
+    const { asked } = await ask();
+    t.notOk(asked.includes("a"), `aside for ${pause} s`);
+    clock.skip(61);
+    pause = Math.min(2 * pause, 600);
+    if (times === 1) {
+      // It is worse than who fails, and than who limits.
+      gateways.wrong("a", "again");
+      behaviours.b = { fails: "gone" };
+      behaviours.c = { after: 1, status: 429, headers: { "retry-after": "1" } };
+      t.match(await ask(), { by: "a", asked: ["b", "c", "a"] });
+      behaviours.b = { after: 10 };
+      behaviours.c = { after: 20 };
+      clock.skip(1000 * pause);
+      await ask();
+      break;
+    }
+  }
+  t.match(events[0], "the gateway a is put aside: its answer was wrong: chunk 12 arrived with other bytes");
+});
+
+t.test("who has answered a question wrong is asked last for it", async (t) => {
+  const { ask, behaviours } = stage(t, { a: { after: 1 }, b: { after: 10 } });
+  await ask();
+  t.match(await ask({ last: new Map([["a", 1]]) }), { by: "b", asked: ["b"] });
+  behaviours.b = { fails: "gone" };
+  t.match(await ask({ last: new Map([["a", 1]]) }), { by: "a", asked: ["b", "a"] });
+});
+
+t.test("HTTP's no is believed when all say it, or nobody says otherwise soon", async (t) => {
+  const { ask, behaviours, health } = stage(t, { a: { after: 1 }, b: { after: 10 }, c: { after: 20 } });
+  await ask();
+  behaviours.a = { after: 1, status: 404 };
+  t.match(await ask(), { by: "b", status: 200, asked: ["a", "b"] }, "a proxy has said that");
+  t.match(health("a"), { failures: 1, aside: { why: "HTTP status 404" } });
+  behaviours.b = { after: 1, status: 404 };
+  t.match(await ask(), { by: "c", status: 200, asked: ["b", "c"] });
+  behaviours.c = { after: 1, status: 404 };
+  t.match(await ask(), { status: 404, asked: ["c", "a", "b"] }, "all say it");
+  t.match(health("c"), { failures: 0, aside: undefined });
+  behaviours.a = { after: 900 };
+  t.match(await ask(), { by: "a", status: 200, asked: ["c", "a", "b"] }, "two say it, and the third is slow");
+});
+
+t.test("a second is waited for another opinion", async (t) => {
+  const { ask } = stage(t, { a: { after: 1, status: 404 }, b: "silent" });
+  t.match(await ask(), { by: "a", status: 404, took: 1 + 1000 });
+});
+
+t.test("of a call another opinion takes as long as the subnet does", async (t) => {
+  const { ask, behaviours } = stage(t, { a: { after: 1, status: 403 }, b: { after: 3000 } });
+  t.match(await ask({ kind: "call" }), { by: "b", status: 200, asked: ["a", "b"], took: 3001 });
+  behaviours.b = { after: 3000, status: 403 };
+  t.match(await ask({ kind: "call" }), { status: 403 });
+});
+
+t.test("when no gateway has a way, waiting does not help", async (t) => {
+  const { ask, gateways } = stage(t, { a: { fails: "gone" }, b: { fails: "gone" } });
+  t.match(await ask(), { error: { name: "NoAnswerError", message: "no gateway answers: a: gone; b: gone" } });
+  const fail = (errors: Record<string, Error>) =>
+    gateways.ask({ kind: "query", limit: LIMIT }, async (url) => {
+      throw errors[url];
+    });
+  const login = new NoWayError("the proxy wants a login", { advice: "give it" });
+  const both = { name: "NoWayError", message: /a: the proxy .*; b: the proxy/, advice: "give it" };
+  await t.rejects(fail({ a: login, b: login }), both);
+  await t.rejects(fail({ a: login, b: new NoAnswerError("gone") }), { name: "NoAnswerError" });
+});
+
+t.test("a call is not tried out on everybody, and has longer", async (t) => {
+  const { ask, behaviours } = stage(t, { a: { after: 2000 }, b: { after: 2000 } });
+  t.match(await ask({ kind: "call" }), { by: "a", asked: ["a"], took: 2000 }, "but late after a quarter");
+  behaviours.a = "silent";
+  t.match(await ask({ kind: "call" }), { by: "b", asked: ["a", "b"], took: LIMIT / 4 + 2000 });
+  behaviours.b = { fails: "reset" };
+  behaviours.a = { after: 10 };
+  t.match(await ask({ kind: "call" }), { by: "a", asked: ["b", "a"] }, "the same call goes on over another");
+});
+
+t.test("what is known of gateways is known to all who have the network", async (t) => {
+  const network = resolveNetwork("http://127.0.0.1:1,http://127.0.0.1:2");
+  t.equal(gatewaysOf(network), gatewaysOf(network));
+  t.same(
+    gatewaysOf(network)
+      .health()
+      .map(({ url }) => url),
+    network.gateways,
+  );
+});
+
+const MIRRORS: GatewaysOptions = { first: "as named", called: "mirror" };
+
+t.test("as named: the first is asked while it answers, however quick others are", async (t) => {
+  const { ask, clock } = stage(t, { a: { after: 150 }, b: { after: 1 } }, MIRRORS);
+  for (let i = 0; i < 3; i++) t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
+  clock.skip(120_000);
+  t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] }, "nobody is tried out beside it");
+});
+
+t.test("as named: a late one is overtaken by the next, and asked first again in time", async (t) => {
+  const { ask, behaviours, clock, health } = stage(t, { a: { after: 10 }, b: { after: 20 } }, MIRRORS);
+  await ask({ kind: "get" });
+  behaviours.a = "silent";
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
+  t.match(health("a"), { late: 1, aside: { why: /nothing came for/ } });
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] }, "nobody waits for it again");
+  behaviours.a = { after: 10 };
+  await clock.pass(1500);
+  t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
+});
+
+t.test("who has not got something is no worse for it; who was wrong is", async (t) => {
+  const missing = { fails: new NotHereError("it has none") };
+  const { ask, behaviours, clock, health, gateways } = stage(t, { a: missing, b: { after: 5 } }, MIRRORS);
+  const told: string[] = [];
+  gateways.tell = (event) => told.push(event);
+  for (let i = 0; i < 2; i++) t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
+  t.match(health("a"), { failures: 0, wrong: 0, aside: undefined });
+  behaviours.a = { fails: new WrongAnswerError("other bytes") };
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
+  t.match(health("a"), { failures: 0, wrong: 1, aside: { why: "its answer was wrong: other bytes" } });
+  t.same(told, ["the mirror a is put aside: its answer was wrong: other bytes"]);
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] });
+  await clock.pass(10_001);
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["a", "b"] });
+  await clock.pass(10_001);
+  t.match(await ask({ kind: "get" }), { by: "b", asked: ["b"] }, "for longer this time");
+});
+
+t.test("as named: one that drips is overtaken when there has been time for all of it", async (t) => {
+  const { ask, health } = stage(t, { a: { drips: 50 }, b: { after: 5 } }, MIRRORS);
+  t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["a", "b"], took: 3005 });
+  t.match(health("a"), {
+    late: 1,
+    aside: { why: /^not all came for 300\d ms, and another one was quicker$/ },
+  });
+  t.match(await ask({ kind: "get", whole: 3000 }), { by: "b", asked: ["b"] });
+});

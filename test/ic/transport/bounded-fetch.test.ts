@@ -1,0 +1,236 @@
+import { createServer, type ServerResponse } from "node:http";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import t, { type Test } from "tap";
+import { boundedFetch } from "../../../lib/ic/transport/bounded-fetch.ts";
+
+/** CBOR: a byte string of so many bytes. */
+function byteString(length: number): Buffer {
+  const bytes = Buffer.alloc(5 + length);
+  bytes[0] = 0x5a;
+  bytes.writeUInt32BE(length, 1);
+  return bytes;
+}
+
+async function serve(t: Test, answer: (response: ServerResponse) => unknown): Promise<string> {
+  const server = createServer((_, response) => answer(response));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+/** A clock of the test's for setTimeout(), with refresh(), which node:test's has not. @returns what lets milliseconds pass */
+function ownClock(t: Test): (milliseconds: number) => void {
+  const { setTimeout, clearTimeout } = globalThis;
+  const due = new Map<unknown, { work: () => void; at: number }>();
+  let now = 0;
+  const start = (work: () => void, milliseconds: number) => {
+    const set = () => due.set(timer, { work, at: now + milliseconds });
+    const timer = { refresh: set };
+    set();
+    return timer;
+  };
+  Object.assign(globalThis, { setTimeout: start, clearTimeout: (timer: unknown) => due.delete(timer) });
+  t.teardown(() => Object.assign(globalThis, { setTimeout, clearTimeout }));
+  return (milliseconds) => {
+    now += milliseconds;
+    for (const [timer, { work, at }] of [...due]) {
+      if (at > now) continue;
+      due.delete(timer);
+      work();
+    }
+  };
+}
+
+t.test("an answer passes with its status and headers", async (t) => {
+  const body = byteString(100_000);
+  const url = await serve(t, (response) => response.writeHead(200, { "x-test": "yes" }).end(body));
+  const response = await boundedFetch(url, undefined, 1000);
+  t.equal(response.headers.get("x-test"), "yes");
+  t.ok(Buffer.from(await response.arrayBuffer()).equals(body));
+  const refusing = await serve(t, (response) => response.writeHead(503, "Busy").end("later"));
+  const refused = await boundedFetch(refusing, undefined, 1000);
+  t.match([refused.status, refused.statusText, await refused.text()], [503, "Busy", "later"]);
+  const accepting = await serve(t, (response) => response.writeHead(202).end());
+  t.equal((await boundedFetch(accepting, undefined, 1000)).status, 202);
+});
+
+t.test("a slow answer passes: it is silence that ends a request", async (t) => {
+  const url = await serve(t, async (response) => {
+    const body = byteString(49_995);
+    for (let i = 0; i < 5; i++) {
+      await sleep(150);
+      response.write(body.subarray(10_000 * i, 10_000 * (i + 1)));
+    }
+    response.end();
+  });
+  const response = await boundedFetch(url, undefined, 400);
+  t.equal((await response.arrayBuffer()).byteLength, 50_000);
+});
+
+t.test("silence before, in and at the end of an answer", async (t) => {
+  for (const sent of [undefined, 0, 10] as const) {
+    const url = await serve(t, (response) => {
+      if (sent === undefined) return;
+      response.writeHead(200, { "content-length": 100 });
+      response.write(byteString(100).subarray(0, sent));
+      response.flushHeaders();
+    });
+    await t.rejects(boundedFetch(url, undefined, 100), { message: /no answer within 0.1 s/ });
+  }
+});
+
+/** What a request ends with, and after how many seconds of a clock of the test's, when so many bytes arrive each half second. */
+async function dripped(t: Test, bytes: number, path = "", most?: number): Promise<[string, number]> {
+  const sent = Promise.withResolvers<ServerResponse>();
+  const closed = Promise.withResolvers<void>();
+  const url = await serve(t, (response) => {
+    response.on("close", () => closed.resolve());
+    // Else the first bytes would come along with the headers.
+    response.flushHeaders();
+    sent.resolve(response);
+  });
+  // A clock of the test's: on a busy machine the pauses between two bytes would be silences.
+  const tick = ownClock(t);
+  let arrived = 0;
+  let wanted = 0;
+  let enough = Promise.withResolvers<void>();
+  const answer = boundedFetch(
+    url + path,
+    undefined,
+    1000,
+    (part) => {
+      arrived += part;
+      if (arrived >= wanted) enough.resolve();
+    },
+    most,
+  );
+  let isOver = false;
+  const ended = answer.then(
+    () => "an answer",
+    (error: Error) => error.message,
+  );
+  void ended.finally(() => {
+    isOver = true;
+  });
+  const response = await sent.promise;
+  let seconds = 0;
+  for (; seconds < 20 && !isOver; seconds += 0.5) {
+    wanted += bytes;
+    response.write(Buffer.alloc(bytes));
+    await Promise.race([enough.promise, ended]);
+    enough = Promise.withResolvers();
+    tick(500);
+    await new Promise(setImmediate);
+  }
+  response.end();
+  const why = await ended;
+  await closed.promise;
+  return [why, seconds];
+}
+
+t.test("a trickle is no answer, however long it goes on", async (t) => {
+  for (const bytes of [1, 400]) {
+    const [why, seconds] = await dripped(t, bytes);
+    t.match(why, /^no answer within 1 s, but a trickle of \d+ bytes$/);
+    t.ok(seconds >= 1 && seconds <= 2, `after ${seconds} s`);
+  }
+});
+
+t.test("what is no trickle ends as well, and what is small sooner", async (t) => {
+  t.match(await dripped(t, 10_000), ["no whole answer within 6 s"]);
+  t.match(await dripped(t, 10_000, "read_state"), ["no whole answer within 2 s"]);
+  t.match(await dripped(t, 3000, "", 1000_000), ["no whole answer within 2 s"]);
+  t.match(await dripped(t, 3000, "", 5000), ["an answer of over 5000 bytes is too large"]);
+});
+
+t.test("answers that are too large, or packed", async (t) => {
+  const large = byteString(5 * 1024 * 1024);
+  const plain = await serve(t, (response) => response.end(large));
+  await t.rejects(boundedFetch(plain, undefined, 5000), { message: /too large/ });
+  const body = gzipSync(Buffer.alloc(200_000_000));
+  const packed = await serve(t, (response) =>
+    response.writeHead(200, { "content-encoding": "gzip" }).end(body),
+  );
+  await t.rejects(boundedFetch(packed, undefined, 5000), { message: /packed/ });
+});
+
+t.test("an answer's length may be wrong, or not be told", async (t) => {
+  const body = byteString(300_000);
+  const streamed = await serve(t, (response) => {
+    response.write(body.subarray(0, 70_000));
+    response.end(body.subarray(70_000));
+  });
+  t.ok(Buffer.from(await (await boundedFetch(streamed, undefined, 1000)).arrayBuffer()).equals(body));
+  const boasting = await serve(t, (response) => {
+    response.writeHead(200, { "content-length": 1_000_000_000_000 });
+    response.write(body, () => response.destroy());
+  });
+  await t.rejects(boundedFetch(boasting, undefined, 1000), { message: /closed before the end/ });
+});
+
+t.test("a request is not sent elsewhere", async (t) => {
+  let asked = 0;
+  const elsewhere = await serve(t, (response) => {
+    asked += 1;
+    response.end(byteString(1));
+  });
+  const url = await serve(t, (response) => response.writeHead(307, { location: elsewhere }).end());
+  await t.rejects(boundedFetch(url, undefined, 1000), { message: /sent elsewhere/ });
+  t.equal(asked, 0);
+});
+
+/** Answers each request with bytes that no server of Node's would send. */
+async function serveRaw(t: Test, answer: string): Promise<string> {
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", () => socket.write(answer, "latin1"));
+    t.teardown(() => socket.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.teardown(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+t.test(
+  "an answer in another protocol, or with a status that HTTP has not",
+  { timeout: 20_000 },
+  async (t) => {
+    const switching = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+    await t.rejects(boundedFetch(await serveRaw(t, switching), undefined, 5000), { name: "NoAnswerError" });
+    for (const status of ["999", "600", "099"]) {
+      const url = await serveRaw(t, `HTTP/1.1 ${status} Odd\r\ncontent-length: 0\r\n\r\n`);
+      const message = `the answer has the status ${Number(status)}, which is none of HTTP's`;
+      await t.rejects(boundedFetch(url, undefined, 5000), { message });
+    }
+    const spoken = await serveRaw(t, "HTTP/1.1 500 \x1b]0;x\x07\xff\r\ncontent-length: 0\r\n\r\n");
+    t.match(await boundedFetch(spoken, undefined, 5000), { status: 500, statusText: "?]0;x?\xff" });
+  },
+);
+
+t.test("what is read twice, as the agent does", async (t) => {
+  const body = byteString(10);
+  const url = await serve(t, (response) => response.end(body));
+  const response = await boundedFetch(url, undefined, 1000);
+  t.ok(Buffer.from(await response.clone().arrayBuffer()).equals(body));
+  t.ok(Buffer.from(await response.arrayBuffer()).equals(body));
+});
+
+t.test("what is no CBOR", async (t) => {
+  const html = await serve(t, (response) => response.end("<html>please log in</html>"));
+  await t.rejects(boundedFetch(html, undefined, 1000), { name: "FormatError" });
+  // An array of 2^32 - 1 elements in five bytes, and one in another 1,000 deep.
+  // And three million empty strings, well-formed, which a general decoder would make one by one.
+  const many = Buffer.alloc(3_000_005, 0x60);
+  many.write("9a002dc6c0", "hex");
+  // And as many parts as a query's answer with 200 signatures has.
+  const signed = Buffer.concat([Buffer.from("990578", "hex"), Buffer.alloc(1400)]);
+  for (const hostile of [Buffer.from("9affffffff", "hex"), Buffer.alloc(1000, 0x81), many, signed]) {
+    const url = await serve(t, (response) => response.end(hostile));
+    await t.rejects(boundedFetch(url, undefined, 1000), { name: "FormatError" });
+  }
+});
