@@ -56,7 +56,7 @@ const MOST_SUBNETS = 8;
 
 type NodeKeys = NonNullable<HttpAgentOptions["subnetNodeKeyExpirableStore"]>;
 
-/** The keys of nodes by subnet, shared by an agent and those that are made of it for one question each (any-gateway.ts). */
+/** The keys of nodes by subnet, shared by an agent and those that are made of it for one question each (gateway/any-gateway.ts). */
 function nodeKeys(): NodeKeys {
   const keys = new LRUCache<string, NonNullable<Awaited<ReturnType<NodeKeys["get"]>>>>({
     max: MOST_SUBNETS,

@@ -43,7 +43,7 @@ export function queries(agent: HttpAgent, canister: Principal): Call {
  * By update call: every node of the subnet has come to the same reply, and the certificate says so. It takes seconds, and
  * cycles of the canister's.
  *
- * @param options.blsVerify what is to check the next certificate's signatures; default: verifySignature() of bls.ts
+ * @param options.blsVerify what is to check the next certificate's signatures; default: verifySignature() of certificate/bls.ts
  * @param options.effectiveCanisterId through whose subnet the canister is called; default: its own
  */
 export function replicatedCalls(

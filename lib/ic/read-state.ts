@@ -50,6 +50,6 @@ export async function readState(
 
 /**
  * Core would check a certificate's signatures and time before it hands it out: on the main thread, and once more than whoever asked does,
- * in certificate.ts.
+ * in certificate/certificate.ts.
  */
 const UNVERIFIED = { blsVerify: async () => true, disableTimeVerification: true };
