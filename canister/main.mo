@@ -337,7 +337,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let number = append(reference, totals, parent, note, caller);
     hold(number, reference.sha256, hashes, now());
     show(reference.sha256, tree);
-    makePages();
+    makePages(isLarge);
     await* tidy();
     #ok number;
   };
@@ -402,7 +402,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case (?tree) show(sha256, tree);
       case null {};
     };
-    makePages();
+    makePages(isLarge);
     await* tidy();
     #ok number;
   };
@@ -493,14 +493,15 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   /// Makes the pages of the newest release, as far as this message may, and lets the rest be made in others. When they are ready they are
   /// served from this message on.
-  func makePages() {
+  func makePages(isLarge : Bool) {
     giveUpPages();
     if (isServed()) {
       // A rollback, or a tree that was published again.
       let newest = newestNumber();
       if (site.release > 0 and headerOf(site.release).manifest.sha256 == headerOf(newest).manifest.sha256) Site.share(site, newest);
       ignore unpin();
-      ignore goOnWithPages(publishBudget);
+      // Publishing a large release takes enough of its message's limit without them.
+      if (not isLarge) ignore goOnWithPages(publishBudget);
     };
     arrange();
   };
