@@ -15,6 +15,7 @@ import {
   MalformedSignatureErrorCode,
   MissingSignatureErrorCode,
   QuerySignatureVerificationFailedErrorCode,
+  type RequestId,
   UncertifiedRejectErrorCode,
   UncertifiedRejectUpdateErrorCode,
   UnexpectedErrorCode,
@@ -79,6 +80,11 @@ const SIGNATURES = [
   MissingSignatureErrorCode,
   QuerySignatureVerificationFailedErrorCode,
 ];
+
+/** The id of the request that failed, where the agent tells it. */
+export function requestIn(error: unknown): RequestId | undefined {
+  return error instanceof AgentError ? error.code.requestContext?.requestId : undefined;
+}
 
 /** The error as one of ours, with a message in a sentence: the agent's own carry whole certificates and many lines of context. */
 export function fromAgent(error: unknown): Error {

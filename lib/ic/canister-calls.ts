@@ -14,7 +14,7 @@ import {
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError } from "../errors.ts";
 import { queryReply } from "./agent.ts";
-import { fromCall, rejectionIn, rejectReason, withMissing } from "./agent-error.ts";
+import { fromCall, rejectionIn, rejectReason, requestIn, withMissing } from "./agent-error.ts";
 import { RejectError } from "./call-errors.ts";
 import { type BlsVerify, type CallItem, VerificationError, verifyCall } from "./certificate/certificate.ts";
 import { fromAnyGateway } from "./gateway/any-gateway.ts";
@@ -71,6 +71,7 @@ export function replicatedCalls(
         id ??= requestId;
         return await replyTo(id, response, asked);
       } catch (error) {
+        id ??= requestIn(error);
         const called = { agent, canister: effectiveCanisterId };
         if (error instanceof RejectError) throw withMissing(error, called);
         throw isOurs(error) ? error : fromCall(error, called);
@@ -125,6 +126,7 @@ export function unverifiedCall(
       const verified = (certificate: Uint8Array) => verifyCall(certificate, agent.rootKey!, canister, called);
       return replyIn(await done(asked, canister, called, verified), canister, methodName);
     } catch (error) {
+      id ??= requestIn(error);
       const called = { agent, canister };
       if (error instanceof RejectError) throw withMissing(error, called);
       throw isOurs(error) ? error : fromCall(error, called);

@@ -206,3 +206,22 @@ t.test("a call goes to the next gateway as it was signed, and is executed once",
     t.equal((await c.source.head())!.header.number, number, `${name}: once`);
   }
 });
+
+t.test("a call that no gateway takes at first is the same call when one does", async (t) => {
+  const { agent } = asOneNetwork();
+  let refusals = 0;
+  const notThere = (path: string) =>
+    path.endsWith("/call") ? ({ status: 400, body: "canister_not_found" } as const) : "none";
+  liar.fault = notThere;
+  honest.fault = (path) => (path.endsWith("/call") && refusals++ < 1 ? notThere(path) : "none");
+  const head = (await c.source.head())!;
+  const result = await icfsCanister(agent, c.id).publish({
+    manifest: [...head.header.manifest.chunks],
+    parent: [head.hash],
+    note: "at last",
+  });
+  const number = head.header.number + 1;
+  t.same(result, { ok: BigInt(number) });
+  t.ok(refusals > 1, "it was refused first");
+  t.equal((await c.source.head())!.header.number, number);
+});
