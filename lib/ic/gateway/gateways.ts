@@ -347,7 +347,7 @@ class Question<T extends Answered> {
       this.#underWay -= 1;
       const taken = performance.now() - started;
       // The answer would have taken at least as long as this.
-      if (lateness.isLate && !begun) gateway.took(kind, taken, isNews);
+      if (lateness.isLate) gateway.took(kind, taken, isNews);
       if (!signal.aborted) {
         if (error instanceof WrongAnswerError) this.#tell.wrong(gateway, messageOf(error));
         else if (!(error instanceof NotHereError)) this.#fails(gateway, messageOf(error));
