@@ -10,7 +10,9 @@ import { loadIdentity } from "../../../lib/ic/identity/identity.ts";
 import { toolIdentityFile } from "../../../lib/ic/identity/tool-identities.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
 
-const ICP = fileURLToPath(new URL("../../../node_modules/@icp-sdk/icp-cli-linux-x64/bin/icp", import.meta.url));
+const ICP = fileURLToPath(
+  new URL("../../../node_modules/@icp-sdk/icp-cli-linux-x64/bin/icp", import.meta.url),
+);
 const home = await temporaryDirectory(t);
 process.env.HOME = home;
 for (const name of ["XDG_DATA_HOME", "ICP_HOME", "DFX_CONFIG_ROOT"]) delete process.env[name];
