@@ -22,6 +22,7 @@ const STATUS = {
   readers: { opens: 0, reads: 0, bytes: 0, errors: 0 },
   cache: { hits: 0, diskHits: 0, misses: 0, memoryUsed: 0, memory: 1, underWay: 0 },
   gateways: [],
+  mirrors: [],
 } as unknown as MountStatus;
 
 interface Test {
