@@ -72,7 +72,10 @@ step("Publish", async (t) => {
 });
 
 step("Mount", async (t) => {
-  const said = await done(t, await documented("OPERATIONS.md", "Mount"));
+  // mount(8) takes no network from the environment.
+  const network = `network=local,root-key=${environment.ICFS_ROOT_KEY}`;
+  const commands = await documented("OPERATIONS.md", "Mount");
+  const said = await done(t, commands.replace("ro,_netdev,", `ro,${network},_netdev,`));
   t.match(said, new RegExp(`/srv/tftp +${CANISTER} +fuse\\.icfs +ro`));
   t.equal((await host.sh(`diff -r --no-dereference ${DEBIAN_TREE} /srv/tftp`)).code, 0);
 });

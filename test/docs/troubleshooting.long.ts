@@ -64,6 +64,8 @@ const CASES: readonly Case[] = [
     after: "icfs ls $CANISTER --proxy $PROXY",
   },
   { command: "icfs identity --identity PEM" },
+  { command: "openssl pkey -noout -in PEM" },
+  { command: "icfs deploy CANISTER" },
   { command: "icfs releases CANISTER" },
   { command: "icfs keep CANISTER NUMBER" },
   { command: "icfs trust reset CANISTER" },
