@@ -79,7 +79,9 @@ t.test("installed for a host, it does all of its work", async (t) => {
 /** All that bin/icfs needs: no Node. */
 const tools = join(directory, "tools");
 await mkdir(tools);
-for (const tool of ["dirname", "readlink", "sed", "id"]) await symlink(`/usr/bin/${tool}`, join(tools, tool));
+for (const tool of ["dirname", "id", "ls", "mkdir", "readlink", "rm", "sed"]) {
+  await symlink(`/usr/bin/${tool}`, join(tools, tool));
+}
 const withoutNode = { PATH: tools, NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE };
 const expected = { code: 0, stdout: `${packed.version}\n`, stderr: "" };
 
