@@ -162,11 +162,7 @@ async function pages(): Promise<void> {
     const { entries, chunks } = modules(files);
     const release = async (what: string) => {
       for (let at = 0; at < chunks.length; at += 1000) await canister.put(chunks.slice(at, at + 1000));
-      const table = chunks.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length }));
-      const bytes = Buffer.concat(encodeManifest({ chunks: table, entries }));
-      const manifest: Uint8Array[] = [];
-      for (let at = 0; at < bytes.length; at += MIB)
-        manifest.push(...(await canister.put([bytes.subarray(at, at + MIB)])));
+      const { manifest } = await putManifest(canister, entries, chunks);
       const newest = await reader.head();
       const before = await memoryOf(agent, id);
       const start = await instructionsOf(agent, id);
@@ -199,16 +195,26 @@ async function pages(): Promise<void> {
   }
 }
 
-/** Publishes a tree of so many files. */
-async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8Array> {
-  const { entries, chunks } = modules(files);
-  for (let at = 0; at < chunks.length; at += 1000) await canister.put(chunks.slice(at, at + 1000));
+/** Puts the manifest of a tree whose chunks are there. @returns the hashes of its pieces, and its size in bytes */
+async function putManifest(
+  to: Pick<typeof canister, "put">,
+  entries: readonly Entry[],
+  chunks: readonly Buffer[],
+): Promise<{ readonly manifest: Uint8Array[]; readonly bytes: number }> {
   const table = chunks.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length }));
   const bytes = Buffer.concat(encodeManifest({ chunks: table, entries }));
   const manifest: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += MIB)
-    manifest.push(...(await canister.put([bytes.subarray(at, at + MIB)])));
-  const name = `publish, ${entries.length} entries, ${chunks.length} chunks, ${(bytes.length / MIB).toFixed(2)} MiB manifest`;
+    manifest.push(...(await to.put([bytes.subarray(at, at + MIB)])));
+  return { manifest, bytes: bytes.length };
+}
+
+/** Publishes a tree of so many files. */
+async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8Array> {
+  const { entries, chunks } = modules(files);
+  for (let at = 0; at < chunks.length; at += 1000) await canister.put(chunks.slice(at, at + 1000));
+  const { manifest, bytes } = await putManifest(canister, entries, chunks);
+  const name = `publish, ${entries.length} entries, ${chunks.length} chunks, ${(bytes / MIB).toFixed(2)} MiB manifest`;
   const result: PublishResult = await measure(name, () => canister.publish({ manifest, parent, note: "" }));
   if (!("ok" in result)) throw new Error(JSON.stringify(result));
   const head = await source.head();
@@ -227,13 +233,9 @@ async function publishMade(
   entries: readonly Entry[],
   chunks: readonly Buffer[],
 ): Promise<void> {
-  const table = chunks.map((chunk) => ({ sha256: sha256(chunk), size: chunk.length }));
-  const bytes = Buffer.concat(encodeManifest({ chunks: table, entries }));
-  const manifest: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; at += MIB)
-    manifest.push(...(await canister.put([bytes.subarray(at, at + MIB)])));
+  const { manifest, bytes } = await putManifest(canister, entries, chunks);
   const parent = await newestHash();
-  const name = `publish, ${what}, ${(bytes.length / MIB).toFixed(2)} MiB manifest`;
+  const name = `publish, ${what}, ${(bytes / MIB).toFixed(2)} MiB manifest`;
   const result = await measure(name, () => canister.publish({ manifest, parent, note: "" }));
   if (!("ok" in result)) throw new Error(JSON.stringify(result));
 }
