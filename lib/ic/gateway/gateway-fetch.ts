@@ -6,7 +6,8 @@
 import type { Network } from "../network.ts";
 import { boundedFetch, type Received } from "../transport/bounded-fetch.ts";
 import { ApiVersions } from "./api-versions.ts";
-import { type Gateways, gatewaysOf, type RequestKind } from "./gateways.ts";
+import type { RequestKind } from "./gateway.ts";
+import { type Gateways, gatewaysOf } from "./gateways.ts";
 
 /** What the requests of one question share. */
 export interface Exchange {

@@ -10,7 +10,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Counter, Gauge, Registry } from "prom-client";
 import { messageOf, UserError } from "../../errors.ts";
-import type { GatewayHealth } from "../../ic/gateway/gateways.ts";
+import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
 import type { Log } from "../../log.ts";
 import type { MirrorHealth } from "../../source/icfs/mirrors.ts";
 import type { ListenAddress } from "../options.ts";

@@ -2,7 +2,7 @@
 import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import type { DiskStatistics } from "../../cache/disk-store.ts";
 import type { ReaderStatistics } from "../../fs/view/tree-filesystem.ts";
-import type { GatewayHealth } from "../../ic/gateway/gateways.ts";
+import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
 import type { MirrorHealth } from "../../source/icfs/mirrors.ts";
 import type { Release, SourceKind, Verification } from "../../source/source.ts";
 import { namesOf, type ReleaseNames } from "../../source/words.ts";

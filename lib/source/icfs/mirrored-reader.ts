@@ -1,7 +1,7 @@
 /** An icfs canister by its mirrors, and by the network after them: all is verified as what the network says. */
 import { FormatError, UserError } from "../../errors.ts";
 import { checkTime, VerificationError } from "../../ic/certificate/certificate.ts";
-import { NotHereError } from "../../ic/gateway/gateways.ts";
+import { NotHereError } from "../../ic/gateway/question.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
 import type { Header } from "../../tree/header.ts";
 import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";

@@ -7,15 +7,10 @@ import { fileURLToPath } from "node:url";
 import { isAbsent, messageOf } from "../../errors.ts";
 import { HttpStatusError, NoAnswerError } from "../../ic/call-errors.ts";
 import { isWrong } from "../../ic/certificate/certificate.ts";
+import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
 import { withoutRepeats } from "../../ic/gateway/gateway-fetch.ts";
-import {
-  type Answered,
-  type Carried,
-  type GatewayHealth,
-  Gateways,
-  NotHereError,
-  WrongAnswerError,
-} from "../../ic/gateway/gateways.ts";
+import { Gateways } from "../../ic/gateway/gateways.ts";
+import { type Answered, type Carried, NotHereError, WrongAnswerError } from "../../ic/gateway/question.ts";
 import { boundedFetch, type Received } from "../../ic/transport/bounded-fetch.ts";
 import { readKept } from "../../kept-file.ts";
 

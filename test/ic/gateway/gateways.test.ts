@@ -1,14 +1,9 @@
 /** Which gateway is asked, when another one is asked as well, and for how long one is put aside. Nothing waits for a clock. */
 import t, { type Test } from "tap";
 import { NoAnswerError, NoWayError } from "../../../lib/ic/call-errors.ts";
-import {
-  Gateways,
-  type GatewaysOptions,
-  gatewaysOf,
-  NotHereError,
-  type RequestKind,
-  WrongAnswerError,
-} from "../../../lib/ic/gateway/gateways.ts";
+import type { RequestKind } from "../../../lib/ic/gateway/gateway.ts";
+import { Gateways, type GatewaysOptions, gatewaysOf } from "../../../lib/ic/gateway/gateways.ts";
+import { NotHereError, WrongAnswerError } from "../../../lib/ic/gateway/question.ts";
 import { resolveNetwork } from "../../../lib/ic/network.ts";
 import { stopClock } from "../../support/clock.ts";
 

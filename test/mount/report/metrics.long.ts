@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t from "tap";
 import { mountCommand } from "../../../lib/cli/mount.ts";
-import type { GatewayHealth } from "../../../lib/ic/gateway/gateways.ts";
+import type { GatewayHealth } from "../../../lib/ic/gateway/gateway.ts";
 import { metricsOf } from "../../../lib/mount/report/metrics.ts";
 import type { MountStatus } from "../../../lib/mount/report/status.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../../support/icfs.ts";

@@ -1,0 +1,114 @@
+/** One gateway, as far as this process has seen it: how quick it is, what it has failed to do, and until when it is put aside. */
+
+/** What a request asks for. Each kind takes a different time. */
+export type RequestKind = "query" | "read_state" | "call" | "get";
+
+/** What this process has seen of a gateway since it began. */
+export interface GatewayHealth {
+  readonly url: string;
+  /** Milliseconds that usually pass from a query, or a GET, to the beginning of its answer. Absent: none was answered. */
+  readonly usual?: number;
+  readonly answers: number;
+  /** Requests to which the gateway gave no answer, or an error of its own. */
+  readonly failures: number;
+  /** Requests for which another gateway was asked as well, since nothing came in time. */
+  readonly late: number;
+  /** Requests that the gateway refused as too many (HTTP status 429 or 503). */
+  readonly limited: number;
+  /** Answers that did not verify, where another gateway's answer did. */
+  readonly wrong: number;
+  /** Until when the gateway is asked only as a last resort, and why. Absent: it is not put aside. */
+  readonly aside?: { readonly until: string; readonly why: string };
+}
+
+/** An answer is late after so many times what its gateway usually takes. */
+const LATE_TIMES = 4;
+/** Milliseconds before which no answer is late, whatever is usual. */
+const LEAST_LATE_MS = 200;
+/** The same for calls: a gateway answers them when the subnet has a result. */
+const LEAST_LATE_CALL_MS = 5000;
+/** Milliseconds after which an answer is late from a gateway that has never answered. */
+const LATE_UNKNOWN_MS = 1000;
+/** The share of a request's limit after which it is late in any case: a reader's deadline is twice that limit. */
+const LATE_SHARE = 1 / 4;
+/** Milliseconds. A gateway that was not asked for so long is asked beside the best one, to learn how quick it is. */
+export const ASK_AGAIN_MS = 60_000;
+/** The weight of the newest answer in the moving average of what is usual. */
+const NEWEST_SHARE = 0.3;
+
+/** Milliseconds for which a gateway is put aside: at first, and at most. They double each time. A gateway's own Retry-After counts instead. */
+export const PAUSES = { failed: [1000, 60_000], limited: [1000, 60_000], wrong: [10_000, 600_000] } as const;
+
+export type Why = keyof typeof PAUSES;
+/** Gateways that are put aside are asked after all others, in this order. */
+export const RANKS: Readonly<Record<Why, number>> = { failed: 1, limited: 2, wrong: 3 };
+
+/** All times are of performance.now(). */
+export class Gateway {
+  readonly url: string;
+  readonly usual = new Map<RequestKind, number>();
+  answers = 0;
+  failures = 0;
+  late = 0;
+  limited = 0;
+  wrong = 0;
+  askedAt = Number.NEGATIVE_INFINITY;
+  /** When anything last came from it. */
+  heardAt = Number.NEGATIVE_INFINITY;
+  wrongAt = Number.NEGATIVE_INFINITY;
+  aside: { readonly why: Why; readonly until: number; readonly message: string } | undefined;
+  /** How often the gateway was put aside. An answer resets these counts, except that of wrong answers. */
+  readonly times: Record<Why, number> = { failed: 0, limited: 0, wrong: 0 };
+
+  constructor(url: string) {
+    this.url = url;
+  }
+
+  get isAside(): boolean {
+    return this.aside !== undefined && performance.now() < this.aside.until;
+  }
+
+  /** 0: it is not put aside. */
+  get rank(): number {
+    return this.isAside ? RANKS[this.aside!.why] : 0;
+  }
+
+  answered(): void {
+    this.answers += 1;
+    Object.assign(this.times, { failed: 0, limited: 0 });
+    if (this.aside?.why !== "wrong") this.aside = undefined;
+  }
+
+  /** @param isNews whether the average so far is too old to count */
+  took(kind: RequestKind, milliseconds: number, isNews: boolean): void {
+    const before = (isNews ? undefined : this.usual.get(kind)) ?? milliseconds;
+    this.usual.set(kind, before + NEWEST_SHARE * (milliseconds - before));
+  }
+
+  /**
+   * Milliseconds of silence after which an answer is late. A gateway that is put aside gets the least.
+   * @param limit milliseconds without a byte after which the request fails
+   */
+  patience(kind: RequestKind, limit: number): number {
+    const usual = this.isAside ? 0 : this.usual.get(kind);
+    const least = kind === "call" ? LEAST_LATE_CALL_MS : LEAST_LATE_MS;
+    const wanted = usual === undefined ? LATE_UNKNOWN_MS : LATE_TIMES * usual;
+    return Math.min(Math.max(wanted, least), limit * LATE_SHARE);
+  }
+
+  get health(): GatewayHealth {
+    const { url, answers, failures, late, limited, wrong, aside, isAside } = this;
+    const usual = this.usual.get("query") ?? this.usual.get("get");
+    const left = isAside ? aside!.until - performance.now() : 0;
+    return {
+      url,
+      ...(usual !== undefined && { usual: Math.round(usual) }),
+      answers,
+      failures,
+      late,
+      limited,
+      wrong,
+      ...(isAside && { aside: { until: new Date(Date.now() + left).toISOString(), why: aside!.message } }),
+    };
+  }
+}

@@ -1,0 +1,268 @@
+/** One request, and its attempts at one gateway after the other until there is an answer (gateways.ts has who comes first). */
+import { messageOf } from "../../errors.ts";
+import { retryAfter } from "../agent-error.ts";
+import { isHopeless, NoAnswerError, NoWayError } from "../call-errors.ts";
+import { hintFor } from "../network-problem.ts";
+import { ASK_AGAIN_MS, type Gateway, type RequestKind, type Why } from "./gateway.ts";
+
+/** What of an HTTP answer decides whether another gateway is asked. */
+export interface Answered {
+  readonly status: number;
+  readonly headers: Iterable<[string, string]>;
+}
+
+/**
+ * Sends a request to one gateway.
+ * @param received to be called whenever a part of the answer arrives
+ * @throws NotHereError, WrongAnswerError when that is known by then; any Error when there is no answer
+ */
+export type Carry<T extends Answered = Response> = (
+  url: string,
+  signal: AbortSignal,
+  received: () => void,
+) => Promise<T>;
+
+/** The gateway does not have what was asked for. That is no fault of its own: another one may have it. */
+export class NotHereError extends Error {}
+
+/** The gateway's answer does not verify. */
+export class WrongAnswerError extends Error {}
+
+export interface Asking {
+  readonly kind: RequestKind;
+  /** Milliseconds without a byte after which a request fails. */
+  readonly limit: number;
+  /** Milliseconds after which the answer is late even though parts of it keep coming. Default: never. */
+  readonly whole?: number;
+  /**
+   * Gateways that are asked when no other is left, in the order of these numbers, from 1 on. They may already have given a wrong answer to
+   * this question.
+   */
+  readonly last?: ReadonlyMap<string, number> | undefined;
+}
+
+/** An answer, and the gateway that gave it. */
+export interface Carried<T extends Answered = Response> {
+  readonly response: T;
+  readonly url: string;
+}
+
+/** A gateway that is sending answers to other requests meanwhile is busy, not silent: it gets so many times as long. */
+const BUSY_TIMES = 4;
+/**
+ * Milliseconds for which other gateways may contradict a refusal (404, say). A call has no such limit, since its answer takes as long as
+ * the subnet does.
+ */
+const SECOND_OPINION_MS = 1000;
+const TOO_MANY: ReadonlySet<number> = new Set([429, 503]);
+
+/** What a question finds out of those that it asks. */
+export interface Tell {
+  putAside(gateway: Gateway, why: Why, message: string, pause?: number): void;
+  wrong(gateway: Gateway, why: string): void;
+}
+
+/** One request, and its attempts at one gateway after the other. */
+export class Question<T extends Answered> {
+  readonly #asking: Asking;
+  readonly #carry: Carry<T>;
+  readonly #first: readonly Gateway[];
+  readonly #later: Gateway[];
+  readonly #tell: Tell;
+  readonly #result = Promise.withResolvers<Carried<T>>();
+  /** Ends what is under way when there is a result. */
+  readonly #over = new AbortController();
+  readonly #failures: Failure[] = [];
+  readonly #isAlone: boolean;
+  #underWay = 0;
+  /** The refusal to return when no gateway gives an answer. */
+  #refusal: Carried<T> | undefined;
+  /** Gateways that have refused with a status from 400 to 499, other than 429. */
+  readonly #refused: { readonly gateway: Gateway; readonly status: number }[] = [];
+  #secondOpinion: NodeJS.Timeout | undefined;
+
+  /** @param first gateways that are asked at once @param later those that are asked after them, as they are needed */
+  constructor(asking: Asking, carry: Carry<T>, first: readonly Gateway[], later: Gateway[], tell: Tell) {
+    this.#asking = asking;
+    this.#isAlone = first.length + later.length === 1;
+    this.#first = first;
+    this.#carry = carry;
+    this.#later = later;
+    this.#tell = tell;
+  }
+
+  async answer(): Promise<Carried<T>> {
+    try {
+      for (const gateway of this.#first) void this.#askOne(gateway);
+      return await this.#result.promise;
+    } finally {
+      clearTimeout(this.#secondOpinion);
+      if (this.#underWay > 0) this.#over.abort(new Error("another gateway has answered"));
+    }
+  }
+
+  async #askOne(gateway: Gateway): Promise<void> {
+    const { kind } = this.#asking;
+    const { signal } = this.#over;
+    const started = performance.now();
+    const isNews = started - gateway.askedAt > ASK_AGAIN_MS;
+    gateway.askedAt = started;
+    this.#underWay += 1;
+    const late = () => {
+      if (this.#isAlone) return;
+      gateway.late += 1;
+      this.#next();
+    };
+    const lateness = new Lateness(
+      gateway,
+      gateway.patience(kind, this.#asking.limit),
+      this.#asking.whole,
+      late,
+    );
+    let begun = false;
+    const received = () => {
+      const now = performance.now();
+      if (!begun) gateway.took(kind, now - started, isNews);
+      begun = true;
+      gateway.heardAt = now;
+      lateness.heard(now);
+    };
+    try {
+      const response = await this.#carry(gateway.url, signal, received);
+      if (signal.aborted) return;
+      received();
+      this.#underWay -= 1;
+      this.#answered(gateway, response);
+    } catch (error) {
+      this.#underWay -= 1;
+      const taken = performance.now() - started;
+      // The answer would have taken at least as long as this.
+      if (lateness.isLate) gateway.took(kind, taken, isNews);
+      if (!signal.aborted) {
+        if (error instanceof WrongAnswerError) this.#tell.wrong(gateway, messageOf(error));
+        else if (!(error instanceof NotHereError)) this.#fails(gateway, messageOf(error));
+        this.#failures.push({ url: gateway.url, error });
+        this.#next();
+      } else if (lateness.isLate) {
+        this.#tell.putAside(
+          gateway,
+          "failed",
+          `${begun ? "not all came" : "nothing came"} for ${Math.round(taken)} ms, and another one was quicker`,
+        );
+      }
+    } finally {
+      lateness.end();
+    }
+  }
+
+  #answered(gateway: Gateway, response: T): void {
+    const { status } = response;
+    const answer = { response, url: gateway.url };
+    if (status < 400) {
+      gateway.answered();
+      for (const other of this.#refused) this.#fails(other.gateway, `HTTP status ${other.status}`);
+      this.#result.resolve(answer);
+      return;
+    }
+    if (TOO_MANY.has(status)) {
+      gateway.limited += 1;
+      this.#refusal ??= answer;
+      const pause = retryAfter([...response.headers]);
+      this.#tell.putAside(gateway, "limited", `HTTP status ${status}`, pause || undefined);
+    } else if (status >= 500) {
+      this.#refusal ??= answer;
+      this.#fails(gateway, `HTTP status ${status}`);
+    } else {
+      // Nobody has signed this: it may be a proxy's answer, or a lie.
+      this.#refused.push({ gateway, status });
+      this.#refusal = answer;
+      if (this.#asking.kind !== "call") {
+        clearTimeout(this.#secondOpinion);
+        this.#secondOpinion = setTimeout(() => this.#result.resolve(answer), SECOND_OPINION_MS);
+      }
+    }
+    this.#next();
+  }
+
+  #fails(gateway: Gateway, why: string): void {
+    gateway.failures += 1;
+    this.#tell.putAside(gateway, "failed", why);
+  }
+
+  #next(): void {
+    const gateway = this.#later.shift();
+    if (gateway !== undefined) void this.#askOne(gateway);
+    else if (this.#underWay === 0) this.#giveUp();
+  }
+
+  #giveUp(): void {
+    if (this.#refusal !== undefined) this.#result.resolve(this.#refusal);
+    else this.#result.reject(inOne(this.#failures));
+  }
+}
+
+interface Failure {
+  readonly url: string;
+  readonly error: unknown;
+}
+
+/** @param failures at least one */
+function inOne(failures: readonly Failure[]): unknown {
+  const error = failures[0]!.error;
+  if (failures.length === 1) return error;
+  const all = failures.map((one) => `${one.url}: ${messageOf(one.error)}`).join("; ");
+  // While one of them may answer later, waiting helps.
+  const Kind = failures.every((one) => isHopeless(one.error)) ? NoWayError : NoAnswerError;
+  return new Kind(`no gateway answers: ${all}`, { cause: error, advice: hintFor(error) });
+}
+
+/** Watches one answer: it is late when nothing of it has come for as long as its gateway is given, or not all of it in the time for that. */
+class Lateness {
+  readonly #gateway: Gateway;
+  readonly #patience: number;
+  /** Of performance.now(). */
+  readonly #end: number;
+  readonly #late: () => void;
+  #since = performance.now();
+  #extensions = BUSY_TIMES - 1;
+  #timer: NodeJS.Timeout | undefined;
+  isLate = false;
+
+  /** @param late called once */
+  constructor(gateway: Gateway, patience: number, whole = Number.POSITIVE_INFINITY, late: () => void) {
+    this.#gateway = gateway;
+    this.#patience = patience;
+    this.#end = performance.now() + whole;
+    this.#late = late;
+    this.#wait(Math.min(patience, whole));
+  }
+
+  /** Something of it has come. */
+  heard(now: number): void {
+    this.#since = now;
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #wait(milliseconds: number): void {
+    this.#timer = setTimeout(() => this.#look(), milliseconds);
+  }
+
+  #look(): void {
+    const now = performance.now();
+    // It brings others something meanwhile: it is busy, not silent.
+    if (this.#gateway.heardAt > this.#since && this.#extensions > 0) {
+      this.#extensions -= 1;
+      this.#since = now;
+    }
+    const left = Math.min(this.#since + this.#patience, this.#end) - now;
+    if (left > 0) {
+      this.#wait(left);
+      return;
+    }
+    this.isLate = true;
+    this.#late();
+  }
+}
