@@ -1,0 +1,109 @@
+/** Pins: what mounts say they need, in files that their processes keep alive, also over clocks that are wrong. */
+import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { Pins } from "../../lib/cache/pins.ts";
+import { eventually } from "../mount/mounts.ts";
+import { stopClock } from "../support/clock.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+import { chunk, open, startWriter } from "./stores.ts";
+
+const KiB = 1024;
+
+t.test("what dead processes have pinned does not count", async (t) => {
+  const { directory } = await open(t);
+  const { key, bytes } = chunk();
+  const writer = startWriter(t, directory, key);
+  const pins = new Pins(directory);
+  t.teardown(() => pins.close());
+  await eventually("it is pinned", async () => (await pins.read()).length === 1);
+  t.match(await pins.read(), [{ pid: writer.pid, name: "test" }]);
+  writer.kill("SIGKILL");
+  await eventually("it is not any more", async () => (await pins.read()).length === 0);
+  t.same(await readdir(join(directory, "pins")), [], "and is taken away");
+  t.equal(bytes.length, 10 * KiB);
+});
+
+t.test(
+  "a pin of another container that is silent does not count, and is not taken away for a day",
+  async (t) => {
+    const { directory } = await open(t);
+    const { key } = chunk();
+    const pins = new Pins(directory);
+    t.teardown(() => pins.close());
+    const path = join(directory, "pins/1-2-3-trees");
+    await mkdir(join(directory, "pins"));
+    const content = Buffer.from(key, "hex");
+    await writeFile(path, content);
+    const silentFor = (seconds: number) =>
+      utimes(path, Date.now() / 1000 - seconds, Date.now() / 1000 - seconds);
+    t.match(await pins.read(), [{ pid: 1, name: "trees" }]);
+    await silentFor(3600);
+    t.same(await pins.read(), []);
+    await silentFor(0);
+    t.equal((await pins.read()).length, 1, "it was stopped for a while, and goes on");
+    await silentFor(25 * 3600);
+    t.same(await pins.read(), []);
+    t.same(await readdir(join(directory, "pins")), []);
+  },
+);
+
+/** The clock of this process is set, and time goes on as ever. @param by milliseconds */
+function setClock(t: Test, by: number): void {
+  const { now } = Date;
+  Date.now = () => now() + by;
+  t.teardown(() => {
+    Date.now = now;
+  });
+}
+
+const DAY_MS = 24 * 3600 * 1000;
+
+t.test("pins of other containers, when a clock was or is wrong", async (t) => {
+  const { directory } = await open(t);
+  const path = join(directory, "pins/1-2-3-trees");
+  await mkdir(join(directory, "pins"));
+  const write = async (ahead: number) => {
+    await writeFile(path, Buffer.from(chunk().key, "hex"));
+    await utimes(path, new Date(Date.now() + ahead), new Date(Date.now() + ahead));
+  };
+  const read = async () => {
+    const pins = new Pins(directory);
+    const found = await pins.read();
+    await pins.close();
+    return found.length;
+  };
+  await write(3600_000);
+  t.equal(await read(), 0, "what was heard of in the future is silent");
+  t.equal((await readdir(join(directory, "pins"))).length, 1);
+  await write(2 * DAY_MS);
+  t.equal(await read(), 0);
+  t.same(await readdir(join(directory, "pins")), [], "and does not stay for ever");
+
+  for (const by of [2 * DAY_MS, -2 * DAY_MS, 3600_000]) {
+    await t.test(`the clock jumps by ${by / 3600_000} h`, async (t) => {
+      await write(0);
+      const pins = new Pins(directory);
+      t.teardown(() => pins.close());
+      setClock(t, by);
+      t.equal((await pins.read()).length, 1, "all are given the time for another heartbeat");
+      t.equal((await pins.read()).length, 1);
+    });
+  }
+});
+
+t.test("a pin that somebody has taken away is written again by the next heartbeat", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const clock = stopClock(t);
+  const pins = new Pins(directory);
+  t.teardown(() => pins.close());
+  const [first, second] = [chunk().key, chunk().key];
+  await pins.pin("trees", [first]);
+  await pins.pin("more", [second]);
+  await pins.pin("trees", [second, first]);
+  await pins.unpin("more");
+  await rm(join(directory, "pins"), { recursive: true });
+  await clock.pass(30_000);
+  while ((await pins.read()).length === 0) await clock.pass(1);
+  t.match(await pins.read(), [{ name: "trees", keys: new Set([first, second]) }]);
+});
