@@ -94,7 +94,7 @@ function exact(count: bigint): number {
 /** Where it serves what, or why it does not. */
 function webText({ canister, url, webRelease, release }: Result, status: CanisterStatus): string {
   const [http] = status.http;
-  if (http === undefined) return `not by a canister of this version: upgrade it, icfs deploy ${canister}`;
+  if (http === undefined) return `no: this canister is too old for that: upgrade it, icfs deploy ${canister}`;
   if (status.is_private) return "no: it is private";
   if (!http.on) return `no: an owner has switched it off (icfs configure ${canister} --http)`;
   if (webRelease === release) return `${url}`;

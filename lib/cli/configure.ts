@@ -82,7 +82,7 @@ async function configure(canisterId: string, options: ConfigureOptions): Promise
   if (options.http !== undefined) {
     if (status.http[0] === undefined) {
       throw new UserError(
-        `${canisterId} is of before there was HTTP: upgrade it first: icfs deploy ${canisterId}`,
+        `${canisterId} is too old to serve HTTP: upgrade it first, with icfs deploy ${canisterId}`,
       );
     }
     await explained(canister.serve_http(options.http), deed);

@@ -154,7 +154,7 @@ export function withMountOptions(command: Command): Command {
       DEFAULT_SWITCH_WITHIN_S,
     ),
     maxStaleOption(
-      "open no file by a proof that is older, such as 12h or 7d; and take one so old from a mirror, whose proof is to be of the last 5 minutes without this",
+      "refuse to open files once the proof is older than this, such as 12h or 7d; also accept a mirror's proof up to this age, instead of 5 minutes",
     ),
     option(
       "--retry <time>",

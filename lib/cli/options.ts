@@ -99,13 +99,13 @@ export function withNetwork(command: Command, identity: string): Command {
     .addOption(
       option(
         "--proxy <URL|FILE>",
-        "ask the network through this HTTP proxy; a URL with a password goes into a file of mode 0600, given by its absolute path; none: directly; default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say",
+        "reach the network through this HTTP proxy; put a URL with a password in a file of mode 0600, and give its absolute path; none: use no proxy; default: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say",
       ),
     )
     .addOption(
       option(
         "--ca-bundle <PEM>",
-        "certificates of authorities whose TLS certificates are believed, beside this host's and Node's",
+        "certificates of further authorities to trust for TLS, besides this host's and Node's",
       ).argParser(named("a file of certificates")),
     );
 }
@@ -199,8 +199,8 @@ export function withMirrors(command: Command): Command {
   for (const one of mirrorOptions()) command.addOption(one);
   return command.addOption(
     maxStaleOption(
-      "where no mirror has a fresh proof of the newest release, take one so old, such as 7d",
-    ).default(Number.POSITIVE_INFINITY, "none that is older than 5 minutes"),
+      "when no mirror has a fresh proof of the newest release, accept one up to this age, such as 7d",
+    ).default(Number.POSITIVE_INFINITY, "5 minutes"),
   );
 }
 
