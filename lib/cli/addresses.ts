@@ -62,6 +62,16 @@ export function parseReleaseNumber(text: string): number {
   return Number(text);
 }
 
+/** Whether `text` names a canister or one of its releases. */
+export function isRelease(text: string): boolean {
+  try {
+    parseRelease(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Somebody, by their principal. @throws UsageError */
 export function parsePrincipal(text: string): Principal {
   const principal = parsePrincipalText(text);

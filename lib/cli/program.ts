@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   ls: async () => (await import("./ls.ts")).lsCommand(),
   cat: async () => (await import("./cat.ts")).catCommand(),
   verify: async () => (await import("./verify.ts")).verifyCommand(),
+  lint: async () => (await import("./lint.ts")).lintCommand(),
   url: async () => (await import("./url.ts")).urlCommand(),
   mirror: async () => (await import("./mirror.ts")).mirrorCommand(),
   releases: async () => (await import("./releases.ts")).releasesCommand(),

@@ -20,7 +20,7 @@ import { nameOf, namesOf, type ReleaseNames, VOUCHED } from "../source/words.ts"
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { sizeText } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
-import { parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
+import { isRelease, parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
 import { flag, named, type ReadingOptions, withMirrors } from "./options.ts";
@@ -142,15 +142,6 @@ function report(
 
 function counted(count: number, what: string): string {
   return count === 0 ? "" : `${count} ${what}${count === 1 ? "" : "s"}`;
-}
-
-function isRelease(text: string): boolean {
-  try {
-    parseRelease(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 interface IcfsMount {

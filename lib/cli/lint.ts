@@ -1,0 +1,55 @@
+/** icfs lint: what would keep machines from booting from a directory, or from a release. */
+import { Command } from "commander";
+import { FileReader } from "../cache/file-reader.ts";
+import { UserError } from "../errors.ts";
+import type { ReadFile } from "../lint/boot-tree.ts";
+import { describeFinding, type Finding } from "../lint/finding.ts";
+import { lint } from "../lint/lint.ts";
+import { localTree } from "../lint/local-files.ts";
+import { jsonLine } from "../log.ts";
+import { isRelease } from "./addresses.ts";
+import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
+import { flag, type ReadingOptions, withMirrors } from "./options.ts";
+import { openForReading } from "./reading.ts";
+import { readingCache } from "./reading-cache.ts";
+
+interface LintOptions extends ReadingOptions, DirectoryOptions {
+  readonly json?: boolean;
+}
+
+export function lintCommand(): Command {
+  const command = new Command("lint")
+    .description(
+      "look for what would keep machines from booting: loaders without their modules, configurations that name files which are not there, broken kernels and initrds; exit code 1 when there is something",
+    )
+    .argument("<directory|canister>", "a directory to be published, or a canister id, or ID@RELEASE")
+    .addOption(flag("--json", "print an array of objects: kind, file, line, problem, outcome, advice"));
+  withDirectory(command);
+  return withMirrors(command).action(lintNamed);
+}
+
+async function lintNamed(name: string, options: LintOptions): Promise<void> {
+  const findings = isRelease(name) ? await lintRelease(name, options) : await lintDirectory(name, options);
+  if (options.json) console.log(jsonLine(findings));
+  else for (const finding of findings) console.log(describeFinding(finding));
+  if (findings.length > 0)
+    throw new UserError(`${name}: ${findings.length === 1 ? "1 finding" : `${findings.length} findings`}`);
+}
+
+async function lintDirectory(directory: string, options: LintOptions): Promise<Finding[]> {
+  const { tree, read } = await localTree(directory, readingOf(options));
+  return lint(tree, read);
+}
+
+async function lintRelease(name: string, options: LintOptions): Promise<Finding[]> {
+  const { source, tree } = await openForReading(name, options);
+  const cache = readingCache(source);
+  const read: ReadFile = async function* (file, from) {
+    let skip = from;
+    for await (const bytes of new FileReader([file], tree.chunks, cache).read(0)) {
+      if (skip < bytes.length) yield bytes.subarray(skip);
+      skip = Math.max(0, skip - bytes.length);
+    }
+  };
+  return lint(tree, read);
+}

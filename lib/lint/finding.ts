@@ -1,0 +1,35 @@
+/** What `icfs lint` finds in a tree: something that keeps a machine from booting, or lets it boot something else. */
+
+export type FindingKind =
+  | "missing-module"
+  | "foreign-module"
+  | "missing-file"
+  | "missing-include"
+  | "missing-config"
+  | "config-name"
+  | "empty-file"
+  | "broken-image"
+  | "kernel-modules"
+  | "wrong-architecture"
+  | "unsigned"
+  | "name";
+
+export interface Finding {
+  readonly kind: FindingKind;
+  /** Relative to the tree's root, with `/`. */
+  readonly file: string;
+  /** From 1; undefined where the finding is about the file as a whole. */
+  readonly line: number | undefined;
+  /** What is wrong, as a sentence without a full stop. */
+  readonly problem: string;
+  /** What a machine does that boots from it. */
+  readonly outcome: string;
+  /** What to do about it. */
+  readonly advice: string;
+}
+
+/** Two lines: where and what; what a machine does and what to do. */
+export function describeFinding({ kind, file, line, problem, outcome, advice }: Finding): string {
+  const place = line === undefined ? file : `${file}:${line}`;
+  return `${place}: ${problem} [${kind}]\n    ${outcome}. ${advice}.`;
+}

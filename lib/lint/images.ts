@@ -1,0 +1,124 @@
+/** Kernels, initrds and EFI programs: whether they are whole, belong together, and are what a machine accepts. */
+import { baseName, parentPath } from "../tree/rules.ts";
+import type { TreeFile } from "../tree/tree.ts";
+import type { BootTree } from "./boot-tree.ts";
+import { type EfiProgram, readEfiProgram } from "./efi-program.ts";
+import type { Finding } from "./finding.ts";
+import { type Initrd, readInitrd } from "./initrd.ts";
+import { type KernelImage, readKernelImage } from "./kernel-image.ts";
+import type { Configured } from "./references.ts";
+
+const INITRD_NAME = /^(initrd|initramfs|initrd\.img)([-.].*)?$/i;
+const KERNEL_NAME = /^(vmlinuz|bzImage|linux)([-.].*)?$/;
+/** The machine that a name promises to firmware (UEFI specification, 3.5.1.1). */
+const EFI_NAME = /(x64|ia32|aa64|arm|riscv64)\.efi$/i;
+
+export async function lintImages(tree: BootTree, configured: Configured): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const kernels = new Map<string, KernelImage>();
+  const initrds = new Map<string, Initrd>();
+  const programs = new Map<string, EfiProgram>();
+  const add = (file: TreeFile, finding: Omit<Finding, "file" | "line">) => {
+    findings.push({ file: file.path, line: undefined, ...finding });
+  };
+  for (const file of tree.files()) {
+    const name = baseName(file.path);
+    const isKernel = configured.kernels.has(file.path) || KERNEL_NAME.test(name);
+    const isInitrd = configured.initrds.has(file.path) || INITRD_NAME.test(name);
+    const isLoader = /\.(efi|0|c32|k?pxe|lkrn)$/i.test(name);
+    if (!isKernel && !isInitrd && !isLoader) continue;
+    if (file.size === 0) {
+      add(file, {
+        kind: "empty-file",
+        problem: "is empty",
+        outcome: "The machine has nothing to start",
+        advice: "Publish the file again, whole",
+      });
+      continue;
+    }
+    if (isInitrd) {
+      const initrd = await readInitrd(tree, file);
+      initrds.set(file.path, initrd);
+      if (initrd.problem !== undefined) {
+        add(file, {
+          kind: "broken-image",
+          problem: `cannot be unpacked: ${initrd.problem}`,
+          outcome: 'The kernel says "Initramfs unpacking failed", and panics when it finds no root',
+          advice: "Publish the file again, whole",
+        });
+      }
+      continue;
+    }
+    const kernel = await readKernelImage(tree, file);
+    const program = await readEfiProgram(tree, file);
+    if (kernel !== undefined) kernels.set(file.path, kernel);
+    if (program !== undefined) programs.set(file.path, program);
+    const promised = Math.max(kernel?.bytes ?? 0, program?.bytes ?? 0);
+    if (promised > file.size) {
+      add(file, {
+        kind: "broken-image",
+        problem: `has ${file.size} bytes; its header says that it has ${promised}`,
+        outcome: "The machine refuses it, or stops while it starts",
+        advice: "Publish the file again, whole",
+      });
+    }
+    const expected = program && EFI_NAME.exec(name)?.[1]?.toLowerCase();
+    if (program !== undefined && expected !== undefined && program.machine !== expected) {
+      add(file, {
+        kind: "wrong-architecture",
+        problem: `is a program for ${program.machine}; its name says ${expected}`,
+        outcome: `Firmware for ${expected} refuses it`,
+        advice: `Publish the program for ${expected} under this name`,
+      });
+    }
+  }
+  findings.push(...foreignModules(configured, kernels, initrds), ...unsigned(tree, programs));
+  return findings;
+}
+
+function foreignModules(
+  { pairs }: Configured,
+  kernels: ReadonlyMap<string, KernelImage>,
+  initrds: ReadonlyMap<string, Initrd>,
+): Finding[] {
+  const findings = new Map<string, Finding>();
+  for (const { config, line, kernel, initrds: together } of pairs) {
+    const version = kernels.get(kernel.path)?.version;
+    const modules = new Set(together.flatMap(({ path }) => [...(initrds.get(path)?.moduleVersions ?? [])]));
+    if (version === undefined || modules.size === 0 || modules.has(version)) continue;
+    const files = together.map(({ path }) => path).join(", ");
+    // The same two stand in many menu entries.
+    const key = `${kernel.path}\n${files}`;
+    if (findings.has(key)) continue;
+    findings.set(key, {
+      kind: "kernel-modules",
+      file: config,
+      line,
+      problem: `${kernel.path} is Linux ${version}; ${files} has modules for ${[...modules].join(", ")}`,
+      outcome: "The kernel starts without drivers: network and disks are often missing",
+      advice: "Publish the kernel and the initrd of the same build",
+    });
+  }
+  return [...findings.values()];
+}
+
+/** shim starts what is beside it, and only with a signature that it knows. */
+function unsigned(tree: BootTree, programs: ReadonlyMap<string, EfiProgram>): Finding[] {
+  const findings: Finding[] = [];
+  for (const [path, shim] of programs) {
+    if (!shim.isShim) continue;
+    const name = `${parentPath(path)}/grub${shim.machine}.efi`;
+    const next = tree.file(name);
+    const program = next && programs.get(next.path);
+    if (next === undefined || program === undefined || program.isSigned) continue;
+    findings.push({
+      kind: "unsigned",
+      file: next.path,
+      line: undefined,
+      problem: `has no signature, and ${path} is shim, which starts it`,
+      outcome: 'With Secure Boot on, shim says "Verification failed: (0x1A) Security Violation"',
+      advice: "Publish the signed program of the distribution",
+    });
+  }
+  return findings;
+}

@@ -1,0 +1,34 @@
+/** A tree, looked at with the eyes of the machines that boot from it. */
+import type { Tree } from "../tree/tree.ts";
+import { BootTree, type ReadFile } from "./boot-tree.ts";
+import type { Finding } from "./finding.ts";
+import { lintGrub } from "./grub.ts";
+import { lintImages } from "./images.ts";
+import { lintIpxe } from "./ipxe.ts";
+import { lintNames } from "./names.ts";
+import type { Configured } from "./references.ts";
+import { withoutRepeats } from "./repeats.ts";
+import { lintSyslinux } from "./syslinux.ts";
+
+/**
+ * What keeps machines from booting, as far as the tree shows it, by file and line. Nothing is found where boot loaders would cope.
+ *
+ * @param read how to read the tree's files
+ */
+export async function lint(tree: Tree, read: ReadFile): Promise<Finding[]> {
+  const files = new BootTree(tree, read);
+  const configured: Configured = { pairs: [], kernels: new Map(), initrds: new Map() };
+  const findings = [
+    ...lintNames(files),
+    ...(await lintSyslinux(files, configured)),
+    ...(await lintGrub(files, configured)),
+    ...(await lintIpxe(files, configured)),
+    ...(await lintImages(files, configured)),
+  ];
+  return withoutRepeats(findings.sort(byPlace));
+}
+
+function byPlace(a: Finding, b: Finding): number {
+  if (a.file !== b.file) return a.file < b.file ? -1 : 1;
+  return (a.line ?? 0) - (b.line ?? 0);
+}

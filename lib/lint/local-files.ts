@@ -1,0 +1,27 @@
+/** A directory on this host as a tree that can be looked at before it is published. */
+import { createReadStream } from "node:fs";
+import { Problems } from "../publish/problems.ts";
+import { type Reading, scan } from "../publish/scan.ts";
+import { Tree, type TreeEntry } from "../tree/tree.ts";
+import type { ReadFile } from "./boot-tree.ts";
+
+/** @throws UserError when it is no directory, or has something in it that cannot be published */
+export async function localTree(
+  directory: string,
+  reading: Reading,
+): Promise<{ readonly tree: Tree; readonly read: ReadFile }> {
+  const problems = new Problems();
+  const { entries } = await scan(directory, reading, problems);
+  problems.throwIfAny(directory);
+  const sources = new Map<string, string>();
+  const listed = entries.map((entry): TreeEntry => {
+    if (entry.kind !== "file") return entry;
+    sources.set(entry.path, entry.source);
+    const { kind, path, modified, size, executable } = entry;
+    return { kind, path, modified, size, executable, sha256: undefined, extents: [] };
+  });
+  return {
+    tree: Tree.of({ chunks: [], entries: listed }, 0n),
+    read: (file, from) => createReadStream(sources.get(file.path)!, { start: from }),
+  };
+}

@@ -1,0 +1,70 @@
+/**
+ * Names of files in configurations, and where a loader looks for them. Which directory a TFTP server serves is not known: it may be any
+ * directory above the configuration. So a name is missing only when it leads nowhere from all of them.
+ */
+import type { TreeFile } from "../tree/tree.ts";
+import type { BootTree } from "./boot-tree.ts";
+import type { Finding } from "./finding.ts";
+
+/** A kernel with the initrds that are loaded with it. */
+export interface Pair {
+  readonly config: string;
+  readonly line: number;
+  readonly kernel: TreeFile;
+  readonly initrds: readonly TreeFile[];
+}
+
+/** What the configurations of a tree lead to. */
+export interface Configured {
+  readonly pairs: Pair[];
+  /** Files that are booted, by path. */
+  readonly kernels: Map<string, TreeFile>;
+  readonly initrds: Map<string, TreeFile>;
+}
+
+/** A directory and all above it, the root ("") last. */
+export function ancestorsOf(directory: string): string[] {
+  const found = [directory];
+  for (let path = directory; path !== ""; ) {
+    path = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
+    found.push(path);
+  }
+  return found;
+}
+
+/** The file that `name` leads to from one of `bases`. */
+export function resolve(tree: BootTree, name: string, bases: Iterable<string>): TreeFile | undefined {
+  for (const base of bases) {
+    const file = tree.file(`${base}/${name}`);
+    if (file !== undefined) return file;
+  }
+  return undefined;
+}
+
+/** What to do about a name that leads nowhere. */
+export function adviceFor(tree: BootTree, name: string, bases: Iterable<string>): string {
+  for (const base of bases) {
+    const near = tree.near(`${base}/${name}`);
+    if (near !== undefined) return `There is ${near}: TFTP servers tell upper case from lower case`;
+  }
+  return "Publish the file, or correct the name";
+}
+
+/** A finding about a name that leads nowhere. */
+export function missingFile(
+  tree: BootTree,
+  place: { readonly file: string; readonly line: number },
+  {
+    name,
+    bases,
+    outcome,
+  }: { readonly name: string; readonly bases: readonly string[]; readonly outcome: string },
+): Finding {
+  return {
+    kind: "missing-file",
+    ...place,
+    problem: `names ${name}, which is not there`,
+    outcome,
+    advice: adviceFor(tree, name, bases),
+  };
+}

@@ -1,0 +1,296 @@
+/**
+ * Configurations of PXELINUX, EXTLINUX and SYSLINUX, by the rules of their documentation (doc/syslinux.txt, doc/pxelinux.txt): which files
+ * they name, and whether a machine finds them.
+ */
+import type { TreeFile } from "../tree/tree.ts";
+import type { BootTree } from "./boot-tree.ts";
+import type { Finding } from "./finding.ts";
+import { lintModules } from "./modules.ts";
+import { ancestorsOf, type Configured, missingFile, resolve } from "./references.ts";
+
+/** Includes in includes; SYSLINUX itself stops there. */
+const MAX_DEPTH = 16;
+/** What SYSLINUX tries after a name without an extension (doc/syslinux.txt, KERNEL). */
+const EXTENSIONS = ["", ".cbt", ".bss", ".com", ".bs", ".c32", ".0", ".bin"];
+const CONFIG_NAMES = new Set(["syslinux.cfg", "isolinux.cfg", "extlinux.conf"]);
+/** What starts with one of these is on another server, or in no file. */
+const ELSEWHERE = /^([a-z][a-z0-9+.-]*:\/\/|[0-9.]+::|::)/i;
+
+/** A configuration that some loader reads by itself. */
+interface Start {
+  readonly file: TreeFile;
+  /** Directories from which its names may be meant. */
+  readonly bases: readonly string[];
+}
+
+interface Label {
+  readonly name: string;
+  kernel?: { readonly name: string; readonly line: number; readonly file: string };
+  readonly initrds: { readonly name: string; readonly line: number; readonly file: string }[];
+}
+
+/** @param configured is told what they boot */
+export async function lintSyslinux(tree: BootTree, configured: Configured): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const starts = startsOf(tree, findings);
+  // Without a configuration a tree is a store of loaders, from which others are made.
+  if (starts.length > 0) findings.push(...(await lintModules(tree)));
+  for (const start of starts) {
+    const config = new Config(tree, start, findings, configured);
+    await config.read();
+  }
+  return findings;
+}
+
+/** One file can be reached under several names: through each link to a directory pxelinux.cfg. */
+function startsOf(tree: BootTree, findings: Finding[]): Start[] {
+  const starts = new Map<string, { file: TreeFile; bases: Set<string> }>();
+  const add = (file: TreeFile, directory: string) => {
+    const start = starts.get(file.path) ?? { file, bases: new Set<string>() };
+    for (const base of ancestorsOf(directory)) start.bases.add(base);
+    starts.set(file.path, start);
+  };
+  for (const { entry } of tree.tree.nodes) {
+    const slash = entry.path.lastIndexOf("/");
+    const name = entry.path.slice(slash + 1);
+    const directory = slash < 0 ? "" : entry.path.slice(0, slash);
+    if (name === "pxelinux.cfg") {
+      const found = tree.tree.find(entry.path);
+      for (const child of found?.children.keys() ?? []) {
+        const file = tree.file(`${entry.path}/${child}`);
+        if (file === undefined) continue;
+        const problem = configNameProblem(child);
+        if (problem !== undefined)
+          findings.push({ kind: "config-name", file: file.path, line: undefined, ...problem });
+        add(file, directory);
+      }
+    } else if (CONFIG_NAMES.has(name)) {
+      const file = tree.file(entry.path);
+      if (file !== undefined) add(file, directory);
+    }
+  }
+  return [...starts.values()].map(({ file, bases }) => ({ file, bases: [...bases] }));
+}
+
+/** PXELINUX asks for a UUID, 01-MAC, an IPv4 address in upper-case hexadecimal and its beginnings, and default (doc/pxelinux.txt). */
+function configNameProblem(name: string): Pick<Finding, "problem" | "outcome" | "advice"> | undefined {
+  const outcome = "The machine that it is meant for reads another configuration, or none";
+  const mac = /^(?:01[-:])?([0-9a-f]{2}(?:[-:]?[0-9a-f]{2}){5})$/i.exec(name)?.[1];
+  if (mac !== undefined) {
+    const right = `01-${mac.toLowerCase().replaceAll(/[-:]/g, "").match(/../g)!.join("-")}`;
+    if (name === right) return undefined;
+    return {
+      problem: "no machine asks for this name",
+      outcome,
+      advice: `For this MAC, PXELINUX asks for ${right}`,
+    };
+  }
+  if (/^[0-9a-f]{8}$/i.test(name) && name !== name.toUpperCase()) {
+    return {
+      problem: "no machine asks for this name",
+      outcome,
+      advice: `PXELINUX asks for an address in upper case: ${name.toUpperCase()}`,
+    };
+  }
+  return undefined;
+}
+
+class Config {
+  readonly #tree: BootTree;
+  readonly #start: Start;
+  readonly #findings: Finding[];
+  readonly #configured: Configured;
+  readonly #labels = new Map<string, Label>();
+  readonly #read = new Set<string>();
+  readonly #missingIncludes: { readonly file: string; readonly line: number; readonly name: string }[] = [];
+  #label: Label | undefined;
+  #default: { readonly name: string; readonly line: number; readonly file: string } | undefined;
+  #modulePath: string[] = [];
+
+  constructor(tree: BootTree, start: Start, findings: Finding[], configured: Configured) {
+    this.#tree = tree;
+    this.#start = start;
+    this.#findings = findings;
+    this.#configured = configured;
+  }
+
+  async read(): Promise<void> {
+    await this.#readFile(this.#start.file, 0);
+    for (const label of this.#labels.values()) this.#checkLabel(label);
+    this.#checkDefault();
+    this.#checkIncludes();
+  }
+
+  async #readFile(file: TreeFile, depth: number): Promise<void> {
+    if (depth > MAX_DEPTH || this.#read.has(file.path)) return;
+    this.#read.add(file.path);
+    for (const [index, text] of (await this.#tree.lines(file)).entries()) {
+      const [, keyword = "", rest = ""] = /^\s*(\S+)\s*(.*?)\s*$/.exec(text) ?? [];
+      await this.#line(keyword.toLowerCase(), rest, { file: file.path, line: index + 1 }, depth);
+    }
+  }
+
+  async #line(
+    keyword: string,
+    rest: string,
+    place: { readonly file: string; readonly line: number },
+    depth: number,
+  ): Promise<void> {
+    switch (keyword) {
+      case "menu": {
+        const [, word = "", name = ""] = /^(\S+)\s*(.*)$/.exec(rest) ?? [];
+        if (word.toLowerCase() === "include") await this.#include(name, place, depth);
+        return;
+      }
+      case "include":
+        return this.#include(rest, place, depth);
+      case "label":
+        this.#label = { name: rest.toLowerCase(), initrds: [] };
+        this.#labels.set(this.#label.name, this.#label);
+        return;
+      case "default":
+      case "ontimeout":
+      case "onerror":
+        if (keyword === "default") this.#default = { name: rest, ...place };
+        return;
+      case "ui":
+        this.#program(rest, place, "The machine stops at a boot: prompt");
+        return;
+      case "path":
+        this.#modulePath = rest.split(":");
+        return;
+      case "config":
+      case "kernel":
+      case "linux":
+      case "com32":
+      case "boot":
+      case "bss":
+      case "pxe":
+        if (this.#label !== undefined && this.#label.kernel === undefined) {
+          this.#label.kernel = { name: rest.split(/\s+/)[0]!, ...place };
+        } else if (keyword === "config" && this.#label !== undefined) {
+          this.#check(rest, place, "The menu entry leads back to the prompt");
+        }
+        return;
+      case "initrd":
+        this.#initrds(rest, place);
+        return;
+      case "append": {
+        for (const argument of rest.split(/\s+/)) {
+          if (argument.toLowerCase().startsWith("initrd=")) this.#initrds(argument.slice(7), place);
+        }
+      }
+    }
+  }
+
+  #initrds(names: string, place: { readonly file: string; readonly line: number }): void {
+    // An APPEND before all labels is meant for each that has none of its own.
+    for (const name of names.split(",")) if (name !== "") this.#label?.initrds.push({ name, ...place });
+  }
+
+  async #include(
+    rest: string,
+    place: { readonly file: string; readonly line: number },
+    depth: number,
+  ): Promise<void> {
+    const name = rest.split(/\s+/)[0]!;
+    if (name === "" || ELSEWHERE.test(name)) return;
+    const file = resolve(this.#tree, name, this.#start.bases);
+    if (file === undefined) this.#missingIncludes.push({ name, ...place });
+    else await this.#readFile(file, depth + 1);
+  }
+
+  #checkLabel({ name, kernel, initrds }: Label): void {
+    if (kernel === undefined) return;
+    const file = this.#program(
+      kernel.name,
+      kernel,
+      `Who chooses ${name} sees "Could not find kernel image", and is back at the prompt`,
+    );
+    const found = initrds.map((initrd) =>
+      this.#check(
+        initrd.name,
+        initrd,
+        `Who chooses ${name} sees "Could not find ramdisk image", and is back at the prompt`,
+      ),
+    );
+    if (file === undefined || file.path.endsWith(".c32")) return;
+    this.#configured.kernels.set(file.path, file);
+    const there = found.filter((initrd) => initrd !== undefined);
+    for (const initrd of there) this.#configured.initrds.set(initrd.path, initrd);
+    if (there.length > 0)
+      this.#configured.pairs.push({ config: kernel.file, line: kernel.line, kernel: file, initrds: there });
+  }
+
+  /** DEFAULT names a label, or else what to boot. */
+  #checkDefault(): void {
+    if (this.#default === undefined) return;
+    const [name = ""] = this.#default.name.split(/\s+/);
+    if (
+      name === "" ||
+      this.#labels.has(this.#default.name.toLowerCase()) ||
+      this.#labels.has(name.toLowerCase())
+    )
+      return;
+    this.#program(
+      name,
+      this.#default,
+      `The machine looks for a label or a file ${name}, says "Could not find kernel image", and stops at a boot: prompt`,
+    );
+  }
+
+  /** A missing file is passed over in silence, and menus rely on that: it matters where nothing else is left, or where a letter's case is wrong. */
+  #checkIncludes(): void {
+    const isEmpty = this.#labels.size === 0 && this.#default === undefined;
+    for (const { name, ...place } of this.#missingIncludes) {
+      const near = this.#start.bases.some((base) => this.#tree.near(`${base}/${name}`) !== undefined);
+      if (!isEmpty && !near) continue;
+      const outcome = isEmpty
+        ? "The machine has nothing to boot, and stops at a boot: prompt"
+        : "The entries in it are missing from the menu, without a word";
+      this.#findings.push({
+        ...missingFile(this.#tree, place, { name, bases: this.#start.bases, outcome }),
+        kind: "missing-include",
+      });
+    }
+  }
+
+  #check(
+    name: string,
+    place: { readonly file: string; readonly line: number },
+    outcome: string,
+  ): TreeFile | undefined {
+    if (name === "" || ELSEWHERE.test(name)) return undefined;
+    const file = resolve(this.#tree, name, this.#start.bases);
+    if (file === undefined) this.#add(name, place, outcome);
+    return file;
+  }
+
+  /** A kernel, or a module, which is looked for along PATH as well. */
+  #program(
+    name: string,
+    place: { readonly file: string; readonly line: number },
+    outcome: string,
+  ): TreeFile | undefined {
+    const [first = ""] = name.split(/\s+/);
+    if (first === "" || ELSEWHERE.test(first)) return undefined;
+    const bases = [
+      ...this.#start.bases,
+      ...this.#modulePath.flatMap((path) => this.#start.bases.map((base) => `${base}/${path}`)),
+    ];
+    for (const extension of /\.[a-z0-9]+$/i.test(first) ? [""] : EXTENSIONS) {
+      const file = resolve(this.#tree, first + extension, bases);
+      if (file !== undefined) return file;
+    }
+    this.#add(first, place, outcome);
+    return undefined;
+  }
+
+  #add(
+    name: string,
+    { file, line }: { readonly file: string; readonly line: number },
+    outcome: string,
+  ): void {
+    this.#findings.push(missingFile(this.#tree, { file, line }, { name, bases: this.#start.bases, outcome }));
+  }
+}
