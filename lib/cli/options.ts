@@ -36,7 +36,10 @@ export function flag(flags: string, description: string, standard?: boolean): Op
     throw new UsageError(`${variable} is "${set}": set it to yes or no`);
   }
   made.description += ` (env: ${variable}=yes|no)`;
-  return made.default(set ? /^(yes|true|1)$/.test(set) : standard);
+  if (!set) return made.default(standard);
+  const isYes = /^(yes|true|1)$/.test(set);
+  // The value of --no-lint is called lint.
+  return made.default(made.negate ? !isYes : isYes);
 }
 
 /** Its name. One that is empty leaves the environment, in which Commander would find it set. */

@@ -46,6 +46,8 @@ interface PublishCommandOptions extends NetworkOptions, DirectoryOptions {
   readonly note: string;
   readonly allowEmpty?: boolean;
   readonly privateFiles: Policy["privateFiles"];
+  readonly lint: boolean;
+  readonly strict?: boolean;
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
@@ -74,6 +76,12 @@ export function publishCommand(): Command {
       )
         .choices(["publish", "error"])
         .default("publish"),
+    )
+    .addOption(
+      flag("--strict", "publish nothing that would keep machines from booting, as `icfs lint` finds it"),
+    )
+    .addOption(
+      flag("--no-lint", "look for nothing that would keep machines from booting; default: it is told"),
     )
     .addOption(
       flag(
@@ -112,7 +120,11 @@ async function publishDirectory(
   const plan: PlanOptions = {
     directory,
     reading: readingOf(options),
-    policy: { allowEmpty: options.allowEmpty ?? false, privateFiles: options.privateFiles },
+    policy: {
+      allowEmpty: options.allowEmpty ?? false,
+      privateFiles: options.privateFiles,
+      lint: options.lint ? (options.strict ? "error" : "warn") : "off",
+    },
     progress,
   };
   switch (kind) {

@@ -1,7 +1,7 @@
 /** A directory on this host as a tree that can be looked at before it is published. */
 import { createReadStream } from "node:fs";
 import { Problems } from "../publish/problems.ts";
-import { type Reading, scan } from "../publish/scan.ts";
+import { type Reading, type Scanned, scan } from "../publish/scan.ts";
 import { Tree, type TreeEntry } from "../tree/tree.ts";
 import type { ReadFile } from "./boot-tree.ts";
 
@@ -13,15 +13,18 @@ export async function localTree(
   const problems = new Problems();
   const { entries } = await scan(directory, reading, problems);
   problems.throwIfAny(directory);
-  const sources = new Map<string, string>();
   const listed = entries.map((entry): TreeEntry => {
     if (entry.kind !== "file") return entry;
-    sources.set(entry.path, entry.source);
     const { kind, path, modified, size, executable } = entry;
     return { kind, path, modified, size, executable, sha256: undefined, extents: [] };
   });
-  return {
-    tree: Tree.of({ chunks: [], entries: listed }, 0n),
-    read: (file, from) => createReadStream(sources.get(file.path)!, { start: from }),
-  };
+  return { tree: Tree.of({ chunks: [], entries: listed }, 0n), read: localReader(entries) };
+}
+
+/** Reads what was found in a directory from where it is. */
+export function localReader(scanned: readonly Scanned[]): ReadFile {
+  const sources = new Map(
+    scanned.flatMap((entry) => (entry.kind === "file" ? [[entry.path, entry.source]] : [])),
+  );
+  return (file, from) => createReadStream(sources.get(file.path)!, { start: from });
 }

@@ -3,6 +3,7 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "../errors.ts";
 import { icfsCanister } from "../icfs-canister.ts";
+import { describeFinding } from "../lint/finding.ts";
 import { oneLine } from "../log.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
@@ -46,6 +47,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
   try {
     const plan = await planPublication(options, options.source);
     const { tree, head, differences, totals, copied, privateFiles } = plan;
+    for (const finding of plan.findings) options.warn(describeFinding(finding));
     if (plan.loss !== undefined) options.warn(plan.loss);
     // As when publishing: the same tree makes no release, and sends nothing.
     const same = head !== undefined && areNone(differences);

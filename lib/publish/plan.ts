@@ -1,16 +1,20 @@
 /** What a publication comes to, before anything is sent: the directory as chunks and manifest, beside the newest release. */
 import { UsageError } from "../errors.ts";
+import { describeFinding, type Finding } from "../lint/finding.ts";
+import { lint } from "../lint/lint.ts";
+import { localReader } from "../lint/local-files.ts";
 import type { Head, ReleaseReader } from "../source/icfs/release-reader.ts";
-import { type Differences, differences } from "../tree/diff.ts";
+import { areNone, type Differences, differences } from "../tree/diff.ts";
 import { MAX_NOTE_BYTES } from "../tree/limits.ts";
 import type { Entry } from "../tree/manifest.ts";
 import { treeProblems } from "../tree/manifest-decoder.ts";
 import { canistersBudget } from "../tree/rules.ts";
+import { Tree } from "../tree/tree.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";
 import { addPrivateFiles, lossOf, type Policy, throwIfEmpty } from "./policy.ts";
 import { Problems } from "./problems.ts";
 import { listing, type Progress } from "./progress.ts";
-import { bytesOf, type CopiedLink, type PrivateFile, type Reading, scan } from "./scan.ts";
+import { bytesOf, type CopiedLink, type PrivateFile, type Reading, type Scanned, scan } from "./scan.ts";
 import type { Seen } from "./seen.ts";
 
 export interface PlanOptions {
@@ -32,6 +36,8 @@ export interface Plan {
   readonly privateFiles: readonly PrivateFile[];
   /** In a sentence, that most of the newest release's files are not in this tree; undefined when they are. */
   readonly loss: string | undefined;
+  /** What would keep machines from booting; empty where nothing has changed, or nobody is to look. */
+  readonly findings: readonly Finding[];
   readonly totals: {
     readonly files: number;
     /** Bytes of all files together. */
@@ -90,6 +96,12 @@ export async function planPublication(
     if (countFiles(before) > 0) throwIfEmpty({ directory, files, leftOut }, has, policy);
   }
   const found = differences(before, entries);
+  const isSame = newest !== undefined && areNone(found);
+  const findings = isSame || policy.lint === "off" ? [] : await lintPlanned(tree, scanned);
+  if (policy.lint === "error") {
+    for (const finding of findings) problems.add(describeFinding(finding));
+    problems.throwIfAny(directory);
+  }
   return {
     tree,
     seen,
@@ -97,9 +109,14 @@ export async function planPublication(
     differences: found,
     copied,
     privateFiles,
+    findings,
     loss: newest && lossOf(found, newest.head.header.number, countFiles(before)),
     totals: { files, bytes: tree.bytes, chunks: tree.chunks.length },
   };
+}
+
+function lintPlanned({ manifest }: ChunkedTree, scanned: readonly Scanned[]): Promise<readonly Finding[]> {
+  return lint(Tree.of(manifest, 0n), localReader(scanned));
 }
 
 function countFiles(entries: readonly Entry[]): number {

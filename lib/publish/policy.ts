@@ -10,6 +10,8 @@ export interface Policy {
   readonly allowEmpty: boolean;
   /** What becomes of files that others on the publisher's host cannot read. */
   readonly privateFiles: "publish" | "error";
+  /** What becomes of what would keep machines from booting (lib/lint): it is told, it is an error, or nobody looks for it. */
+  readonly lint: "warn" | "error" | "off";
 }
 
 /** So many names are worth showing. */

@@ -6,6 +6,7 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { UserError } from "../errors.ts";
 import { type IcfsCanister, icfsCanister } from "../icfs-canister.ts";
+import { describeFinding } from "../lint/finding.ts";
 import { type Deed, explained } from "../refusals.ts";
 import type { ReleaseReader, VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { areNone } from "../tree/diff.ts";
@@ -80,6 +81,7 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
     return { changed: false, ...releaseAndHeader(head), ...totals, chunksUploaded: 0, bytesUploaded: 0 };
   }
 
+  for (const finding of plan.findings) warn(describeFinding(finding));
   if (plan.loss !== undefined) {
     warn(plan.loss);
     // Who allows an empty tree has said it already.

@@ -11,7 +11,7 @@ import type { FileEntry } from "../../lib/tree/manifest.ts";
 /** All that is in a directory, without a question or a word of how far it is. */
 export const PLAINLY = {
   reading: EVERYTHING,
-  policy: { allowEmpty: false, privateFiles: "publish" },
+  policy: { allowEmpty: false, privateFiles: "publish", lint: "off" },
   progress: { start() {}, add() {}, stop() {} },
   warn() {},
   permitted: Promise.resolve(),

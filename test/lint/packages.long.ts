@@ -1,0 +1,96 @@
+/** The trees of Debian's packages, as they are: no false alarm. */
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import t from "tap";
+import { lint } from "../../lib/lint/lint.ts";
+import { localTree } from "../../lib/lint/local-files.ts";
+import { EVERYTHING } from "../../lib/publish/scan.ts";
+
+const run = promisify(execFile);
+const LOADERS = [
+  "pxelinux",
+  "syslinux-common",
+  "syslinux-efi",
+  "grub-efi-amd64-signed",
+  "shim-signed",
+  "ipxe",
+  "memtest86+",
+];
+
+/** What lint finds in a directory, a line each. */
+async function found(directory: string): Promise<string[]> {
+  const { tree, read } = await localTree(directory, EVERYTHING);
+  return (await lint(tree, read)).map(
+    ({ kind, file, line, problem }) => `${kind} ${file}:${line} ${problem}`,
+  );
+}
+
+/** Unpacks a package of this Debian, and installs nothing. */
+async function unpacked(into: string, name: string): Promise<string> {
+  await run(
+    "sh",
+    [
+      "-c",
+      'mkdir "$1" && cd "$1" && apt-get download "$0" && dpkg-deb --extract ./*.deb . && rm ./*.deb',
+      name,
+      name,
+    ],
+    {
+      cwd: into,
+    },
+  );
+  return join(into, name);
+}
+
+t.test("boot loaders: as their packages have them, and put together for a TFTP server", async (t) => {
+  const directory = t.testdir({});
+  for (const name of LOADERS) t.same(await found(await unpacked(directory, name)), [], name);
+  await run(
+    "sh",
+    [
+      "-c",
+      `mkdir -p tftp/efi64 tftp/pxelinux.cfg
+    cp pxelinux/usr/lib/PXELINUX/*.0 syslinux-common/usr/lib/syslinux/modules/bios/*.c32 tftp/
+    cp syslinux-efi/usr/lib/SYSLINUX.EFI/efi64/* syslinux-common/usr/lib/syslinux/modules/efi64/* tftp/efi64/
+    cp memtest86+/boot/*.bin ipxe/boot/ipxe.lkrn tftp/
+    cp shim-signed/usr/lib/shim/shimx64.efi.signed tftp/bootx64.efi
+    cp grub-efi-amd64-signed/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed tftp/grubx64.efi
+    printf 'ui menu.c32\\nlabel m\\n kernel memtest86+x64.bin\\nlabel i\\n kernel ipxe.lkrn\\n' >tftp/pxelinux.cfg/default`,
+    ],
+    { cwd: directory },
+  );
+  const tftp = join(directory, "tftp");
+  t.same(await found(tftp), []);
+  await run("rm", [join(tftp, "ldlinux.c32")]);
+  t.match(
+    (await found(tftp)).join("\n"),
+    /missing-module pxelinux\.0:.*ldlinux\.c32/,
+    "and it was looked at",
+  );
+});
+
+t.test("netboot installers of three architectures", async (t) => {
+  const directory = t.testdir({});
+  const { stdout } = await run("apt-cache", [
+    "search",
+    "--names-only",
+    "^debian-installer-[0-9]+-netboot-(amd64|i386|arm64)$",
+  ]);
+  const names = stdout
+    .split("\n")
+    .map((line) => line.split(" ")[0]!)
+    .filter(Boolean);
+  t.ok(names.length >= 2, "this Debian has them");
+  for (const name of names) {
+    const images = join(await unpacked(directory, name), "usr/lib/debian-installer/images");
+    t.same((await found(images)).filter(isFalse), [], name);
+  }
+});
+
+/** The menu for arm64 has entries for a graphical installer, whose initrd is not in the package: true, so no false alarm. */
+function isFalse(finding: string): boolean {
+  return !/arm64\/grub\/grub\.cfg:\d+ names \/debian-installer\/arm64\/gtk\/initrd\.gz, which is not there/.test(
+    finding,
+  );
+}
