@@ -28,8 +28,13 @@ export interface Finding {
   readonly advice: string;
 }
 
-/** Two lines: where and what; what a machine does and what to do. */
-export function describeFinding({ kind, file, line, problem, outcome, advice }: Finding): string {
+/** Where and what, in a line. */
+export function findingLine({ kind, file, line, problem }: Finding): string {
   const place = line === undefined ? file : `${file}:${line}`;
-  return `${place}: ${problem} [${kind}]\n    ${outcome}. ${advice}.`;
+  return `${place}: ${problem} [${kind}]`;
+}
+
+/** Two lines: where and what; what a machine does and what to do. */
+export function describeFinding(finding: Finding): string {
+  return `${findingLine(finding)}\n    ${finding.outcome}. ${finding.advice}.`;
 }

@@ -1,6 +1,6 @@
 /** What a publication comes to, before anything is sent: the directory as chunks and manifest, beside the newest release. */
 import { UsageError } from "../errors.ts";
-import { describeFinding, type Finding } from "../lint/finding.ts";
+import { type Finding, findingLine } from "../lint/finding.ts";
 import { lint } from "../lint/lint.ts";
 import { localReader } from "../lint/local-files.ts";
 import type { Head, ReleaseReader } from "../source/icfs/release-reader.ts";
@@ -99,7 +99,8 @@ export async function planPublication(
   const isSame = newest !== undefined && areNone(found);
   const findings = isSame || policy.lint === "off" ? [] : await lintPlanned(tree, scanned);
   if (policy.lint === "error") {
-    for (const finding of findings) problems.add(describeFinding(finding));
+    for (const finding of findings)
+      problems.add(findingLine(finding), `\`icfs lint ${directory}\` says what to do`);
     problems.throwIfAny(directory);
   }
   return {
