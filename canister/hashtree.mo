@@ -1,8 +1,8 @@
-/// IC hash trees (IC interface specification, "Certificate"): the hashes of their nodes, and witnesses, which are trees with all but
-/// the needed parts pruned, in CBOR (RFC 8949).
+/// IC hash trees (IC interface specification, "Certificate"): the hashes of their nodes; and witnesses in CBOR (RFC 8949), which are trees
+/// with all pruned but what is to be proved.
 ///
-/// A release's pages take some twenty such hashes a path. So what is hashed is put together in stable memory, where the domain
-/// separators and the padding of FIPS 180-4 stand already, rather than byte by byte on the heap.
+/// A release's pages take some twenty of these hashes for each path. So what is hashed is put together in stable memory, on a desk where
+/// the domain separators and the padding of FIPS 180-4 already stand. Byte by byte on the heap it would take far more instructions.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
@@ -33,8 +33,8 @@ module {
   let forkPrefix : Blob = "\10ic-hashtree-fork";
   let labelPrefix : Blob = "\13ic-hashtree-labeled";
 
-  // Where what is hashed is put together: a fork, a label of 32 bytes, one of none, one of three, two hashes, a hash in hexadecimal and
-  // quotes, and a label of any length; and where hashes are written.
+  // Where on the desk is put together what is hashed: a fork; a label of 32 bytes, of none, and of three; two hashes; a hash in hexadecimal
+  // and quotes; a label of any length. And where a digest is written.
   let forkAt : Nat64 = 0;
   let hashLabelAt : Nat64 = 128;
   let noLabelAt : Nat64 = 256;
@@ -46,7 +46,7 @@ module {
 
   let zeros : Blob = "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00";
 
-  /// Writes what never changes.
+  /// Writes the desk's parts that never change.
   public func prepare(desk : Desk) {
     frame(desk, forkAt, forkPrefix, 81);
     frame(desk, hashLabelAt, labelPrefix, 84);
@@ -68,7 +68,7 @@ module {
     Region.storeBlob(desk, at + bytes, zeros);
     Region.storeNat8(desk, at + bytes, 0x80);
     let end = (bytes + 9 + 63) / 64 * 64;
-    // Numbers are little-endian in a region, and big-endian in the padding; a length of up to 8,191 bytes.
+    // Numbers are little-endian in a region, and big-endian in the padding. Two bytes do for up to 8,191 bytes.
     let bits = Nat64.toNat16(bytes * 8);
     Region.storeNat16(desk, at + end - 2, (bits << 8) | (bits >> 8));
     end;
@@ -80,21 +80,21 @@ module {
     digest(desk, state);
   };
 
-  /// As Sha256.digest, which leaves more garbage.
+  /// As Sha256.digest, but with less garbage.
   public func digest(desk : Desk, state : Sha256.State) : Blob {
     var at = digestAt;
     for (word in state.vals()) {
-      // The other way round than numbers are in a region.
+      // A digest is big-endian, and numbers in a region are little-endian.
       Region.storeNat32(desk, at, (word << 24) | ((word << 8) & 0xff_0000) | ((word >> 8) & 0xff00) | (word >> 24));
       at += 4;
     };
     Region.loadBlob(desk, digestAt, 32);
   };
 
-  /// The digits of 16, as they are in hexadecimal.
+  /// The hexadecimal digits, in ASCII.
   let digits : [Nat16] = [48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 97, 98, 99, 100, 101, 102];
 
-  /// The SHA-256 of a hash in hexadecimal and quotes, as ETag has it.
+  /// The SHA-256 of an ETag: of a hash in hexadecimal, in quotes.
   public func ofTag(desk : Desk, hash : Blob) : Blob {
     var at = tagAt + 1;
     for (byte in hash.vals()) {
@@ -153,7 +153,7 @@ module {
 
   // --- CBOR ---
 
-  /// A witness in CBOR, as the specification encodes hash trees: 1 is a fork, 2 a labelled node, 3 a leaf, 4 what is pruned.
+  /// A witness in CBOR, in the specification's encoding: 1 is a fork, 2 a labelled tree, 3 a leaf, 4 a pruned tree.
   public func encode(witness : Witness) : Blob {
     let parts = List.empty<Blob>();
     func write(node : Witness) {

@@ -1,12 +1,16 @@
 /// The headers of all releases, kept for ever: their bytes in a region, because there is no end to them and the heap has one;
 /// where each lies, and its hash, on the heap (some 150 bytes).
+import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
 import Region "mo:core/Region";
+import Runtime "mo:core/Runtime";
 
+import Sha256 "sha256";
 import Store "store";
+import Types "types";
 
 module {
   type Place = { at : Nat64; size : Nat32; hash : Blob };
@@ -35,6 +39,22 @@ module {
   public func header({ region; places } : History, number : Nat) : Blob {
     let { at; size } = List.at(places, number - 1 : Nat);
     Region.loadBlob(region, at, Nat32.toNat(size));
+  };
+
+  let magic : Blob = "ICFSHDR\01";
+
+  /// Adds a release's header.
+  public func append(history : History, details : Types.Header) {
+    let header = Blob.fromArray(Array.concat(Blob.toArray(magic), Blob.toArray(to_candid (details))));
+    add(history, header, Sha256.ofBlob(header));
+  };
+
+  /// What the header of a release that there is says.
+  public func details(history : History, number : Nat64) : Types.Header {
+    let bytes = header(history, Nat64.toNat(number));
+    let candid = Blob.fromArray(Array.tabulate<Nat8>(bytes.size() - magic.size(), func i = bytes[magic.size() + i]));
+    let ?details : ?Types.Header = from_candid candid else Runtime.unreachable();
+    details;
   };
 
   /// The hash of the header of a release that there is.

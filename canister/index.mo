@@ -1,10 +1,12 @@
-/// The newest release's tree, laid out so that one path or one range of a file is found without reading the rest: decoding
-/// the manifest takes some thousand million instructions and 200 MB of heap for 100,000 entries, and `get` is asked for
-/// 512 bytes at a time (docs/PROTOCOL.md, "The original's methods").
+/// A release's tree, laid out so that one path or one range of a file is found without reading the rest: decoding the manifest takes
+/// some thousand million instructions and 200 MB of heap for 100,000 entries, and `get` is asked for 512 bytes at a time
+/// (docs/PROTOCOL.md, "The original's methods"). It is also laid out so that two trees are compared many entries at a time
+/// (difference.mo).
 ///
-/// In a region of its own, one after the other: a node of fixed size for each of the manifest's entries, in their order;
-/// the files' extents; the chunks' hashes; the paths. It is made again after each release and each upgrade, so that its
-/// layout may change from one version of the canister to the next.
+/// In a region of its own, one after the other: a node of fixed size for each of the manifest's entries, in their order, and one behind
+/// the last; the files' extents; a record for each entry. Records and extents say nothing about where they lie, so those of a run of
+/// entries that two trees share are the same bytes in both. All of it is made again after each upgrade, so that its layout may
+/// change from one version of the canister to the next.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import Nat "mo:core/Nat";
@@ -27,12 +29,17 @@ module {
 
   public type Index = {
     region : Region.Region;
+    /// The SHA-256 of the manifest of the tree that is laid out here; empty before there is one.
+    var tree : Blob;
     var entries : Nat;
     /// Where each part begins; the nodes are in front.
     var extentsAt : Nat64;
-    var chunksAt : Nat64;
-    var pathsAt : Nat64;
+    var recordsAt : Nat64;
   };
+
+  /// What an upgrade keeps of an index. Only the region is used: all else is from when the rest was kept as well, and a stable
+  /// variable's fields cannot be taken away.
+  public type Kept = { region : Region.Region; var entries : Nat; var extentsAt : Nat64; var chunksAt : Nat64; var pathsAt : Nat64 };
 
   public type Kind = {
     /// What is in the directory, and in what is below it, has the numbers from `from` to before `to`.
@@ -45,24 +52,31 @@ module {
   /// Bytes from `offset` on of a chunk, the first of which is the file's byte `start`.
   public type Extent = { start : Nat; chunk : Blob; offset : Nat };
 
-  // A node: where its path begins (4), the path's length (2), kind (1), hops (1), the number of the directory it is in (4), and
-  // what depends on its kind: from and to (4 each); target (4); or size (8), number of extents (4), first extent (4), SHA-256 (32).
-  let nodeBytes : Nat64 = 60;
-  /// First byte (8), number of the chunk (4), offset in it (4).
-  let extentBytes : Nat64 = 16;
-  let hashBytes : Nat64 = 32;
+  // A node: where its record begins (4), its path's length (2), kind (1), hops (1), the number of the directory it is in (4), how
+  // many extents the entries before it have (4), and what depends on its kind: from and to (4 each); target (4); or number of
+  // extents (4).
+  let nodeBytes : Nat64 = 24;
+  // A record: the path, the kind (1), and of a file its size (8) and SHA-256 (32).
+  let sizeAt : Nat64 = 1;
+  let sha256At : Nat64 = 9;
+  let fileBytes : Nat64 = 40;
+  // An extent: which of the file's bytes is its first (8), the chunk's SHA-256 (32), offset in the chunk (4).
+  let extentBytes : Nat64 = 44;
   let isDirectory : Nat8 = 0;
   let isSymlink : Nat8 = 1;
   let isFile : Nat8 = 2;
 
-  public func empty() : Index = { region = Region.new(); var entries = 0; var extentsAt = 0; var chunksAt = 0; var pathsAt = 0 };
+  public func kept() : Kept = { region = Region.new(); var entries = 0; var extentsAt = 0; var chunksAt = 0; var pathsAt = 0 };
+
+  /// An index in the region of one that was kept, with no tree yet.
+  public func within({ region } : Kept) : Index = { region; var tree = ""; var entries = 0; var extentsAt = 0; var recordsAt = 0 };
 
   func wide(number : Nat) : Nat64 = Nat64.fromNat(number);
 
   // --- making it ---
 
-  /// Makes the index that of a tree that `Manifest.check` has passed.
-  public func build(index : Index, { entries; chunks } : Manifest.Manifest) {
+  /// Makes the index that of a tree that `Manifest.check` has passed. @param tree its manifest's SHA-256
+  public func build(index : Index, tree : Blob, { entries; chunks } : Manifest.Manifest) {
     var extents = 0;
     for ({ kind } in entries.vals()) {
       switch kind {
@@ -71,53 +85,55 @@ module {
       };
     };
     let { region } = index;
+    index.tree := tree;
     index.entries := entries.size();
-    index.extentsAt := wide(entries.size()) * nodeBytes;
-    index.chunksAt := index.extentsAt + wide(extents) * extentBytes;
-    index.pathsAt := index.chunksAt + wide(chunks.size()) * hashBytes;
-    Store.reserve(region, index.pathsAt);
+    index.extentsAt := wide(entries.size() + 1) * nodeBytes;
+    index.recordsAt := index.extentsAt + wide(extents) * extentBytes;
+    Store.reserve(region, index.recordsAt);
 
     let parents = parentsOf(entries);
     let (from, to) = rangesOf(parents);
     let budget = Paths.budget();
-    var path : Nat64 = 0;
+    var record : Nat64 = 0;
     var extent = 0;
     var named = 0;
     var number = 0;
     for (entry in entries.vals()) {
       let at = nodeAt(number);
       let bytes = Text.encodeUtf8(entry.path);
-      Store.write(region, index.pathsAt + path, bytes);
-      Region.storeNat32(region, at, Nat32.fromNat(Nat64.toNat(path)));
+      begin(index, number, record, extent);
       Region.storeNat16(region, at + 4, Nat16.fromNat(bytes.size()));
       Region.storeNat32(region, at + 8, Nat32.fromNat(parents[number]));
-      path += wide(bytes.size());
+      let behindPath = index.recordsAt + record + wide(bytes.size());
+      Store.reserve(region, behindPath + 1 + fileBytes);
+      Region.storeBlob(region, index.recordsAt + record, bytes);
+      record += wide(bytes.size()) + 1;
       switch (entry.kind) {
         case (#directory) {
-          Region.storeNat8(region, at + 6, isDirectory);
-          Region.storeNat32(region, at + 12, Nat32.fromNat(from[number]));
-          Region.storeNat32(region, at + 16, Nat32.fromNat(to[number]));
+          setKind(region, at, behindPath, isDirectory);
+          Region.storeNat32(region, at + 16, Nat32.fromNat(from[number]));
+          Region.storeNat32(region, at + 20, Nat32.fromNat(to[number]));
         };
         case (#symlink target) {
           let #at(end, hops) = Paths.follow(entry.path, target, func(at) = Manifest.find(entries, at), budget) else Runtime.unreachable();
-          Region.storeNat8(region, at + 6, isSymlink);
+          setKind(region, at, behindPath, isSymlink);
           Region.storeNat8(region, at + 7, Nat8.fromNat(hops));
-          Region.storeNat32(region, at + 12, Nat32.fromNat(positionOf(entries, end)));
+          Region.storeNat32(region, at + 16, Nat32.fromNat(positionOf(entries, end)));
         };
         case (#file file) {
-          Region.storeNat8(region, at + 6, isFile);
-          Region.storeNat64(region, at + 12, file.size);
-          Region.storeNat32(region, at + 20, Nat32.fromNat(file.extents.size()));
-          Region.storeNat32(region, at + 24, Nat32.fromNat(extent));
-          Region.storeBlob(region, at + 28, file.sha256);
+          setKind(region, at, behindPath, isFile);
+          Region.storeNat32(region, at + 16, Nat32.fromNat(file.extents.size()));
+          Region.storeNat64(region, behindPath + sizeAt, file.size);
+          Region.storeBlob(region, behindPath + sha256At, file.sha256);
+          record += fileBytes;
           var start : Nat64 = 0;
           for ({ back; offset; length } in file.extents.vals()) {
             let chunk = if (back == 0) named else named - Nat32.toNat(back) : Nat;
             if (back == 0) named += 1;
             let at = index.extentsAt + wide(extent) * extentBytes;
             Region.storeNat64(region, at, start);
-            Region.storeNat32(region, at + 8, Nat32.fromNat(chunk));
-            Region.storeNat32(region, at + 12, offset);
+            Region.storeBlob(region, at + 8, chunks[chunk].sha256);
+            Region.storeNat32(region, at + 40, offset);
             start += Nat64.fromNat32(length);
             extent += 1;
           };
@@ -125,7 +141,18 @@ module {
       };
       number += 1;
     };
-    for (i in chunks.keys()) Region.storeBlob(region, index.chunksAt + wide(i) * hashBytes, chunks[i].sha256);
+    begin(index, number, record, extent);
+  };
+
+  /// Notes where an entry's record and extents begin.
+  func begin({ region } : Index, number : Nat, record : Nat64, extent : Nat) {
+    Region.storeNat32(region, nodeAt(number), Nat32.fromNat(Nat64.toNat(record)));
+    Region.storeNat32(region, nodeAt(number) + 12, Nat32.fromNat(extent));
+  };
+
+  func setKind(region : Region.Region, node : Nat64, behindPath : Nat64, kind : Nat8) {
+    Region.storeNat8(region, node + 6, kind);
+    Region.storeNat8(region, behindPath, kind);
   };
 
   /// The number of what is at `path`, which is there.
@@ -179,17 +206,25 @@ module {
   public func kind(index : Index, number : Nat) : Kind {
     let at = nodeAt(number);
     let what = Region.loadNat8(index.region, at + 6);
-    if (what == isDirectory) return #directory({ from = load(index, at + 12); to = load(index, at + 16) });
-    if (what == isSymlink) return #symlink({ target = load(index, at + 12); hops = Nat8.toNat(Region.loadNat8(index.region, at + 7)) });
-    #file({
-      size = Nat64.toNat(Region.loadNat64(index.region, at + 12));
-      extents = load(index, at + 20);
-      first = load(index, at + 24);
-    });
+    if (what == isDirectory) return #directory({ from = load(index, at + 16); to = load(index, at + 20) });
+    if (what == isSymlink) return #symlink({ target = load(index, at + 16); hops = Nat8.toNat(Region.loadNat8(index.region, at + 7)) });
+    #file({ size = fileSize(index, number); extents = load(index, at + 16); first = load(index, at + 12) });
   };
 
+  /// Whether an entry is a symlink, or a file of more than so many bytes.
+  public func isLinkOrLonger(index : Index, number : Nat, bytes : Nat) : Bool {
+    let what = Region.loadNat8(index.region, nodeAt(number) + 6);
+    what == isSymlink or (what == isFile and fileSize(index, number) > bytes);
+  };
+
+  public func isLink({ region } : Index, number : Nat) : Bool = Region.loadNat8(region, nodeAt(number) + 6) == isSymlink;
+
+  func behindPath(index : Index, number : Nat) : Nat64 = recordAt(index, number) + wide(pathBytes(index, number));
+
+  func fileSize(index : Index, number : Nat) : Nat = Nat64.toNat(Region.loadNat64(index.region, behindPath(index, number) + sizeAt));
+
   /// A file's SHA-256, as its publisher says.
-  public func sha256({ region } : Index, number : Nat) : Blob = Region.loadBlob(region, nodeAt(number) + 28, 32);
+  public func sha256(index : Index, number : Nat) : Blob = Region.loadBlob(index.region, behindPath(index, number) + sha256At, 32);
 
   /// The number of the directory that an entry is in.
   public func parent(index : Index, number : Nat) : Nat = load(index, nodeAt(number) + 8);
@@ -199,8 +234,7 @@ module {
 
   /// An entry's path from a byte on.
   public func path(index : Index, number : Nat, from : Nat) : Blob {
-    let at = index.pathsAt + wide(load(index, nodeAt(number)) + from);
-    Region.loadBlob(index.region, at, pathBytes(index, number) - from);
+    Region.loadBlob(index.region, recordAt(index, number) + wide(from), pathBytes(index, number) - from);
   };
 
   /// The number of the entry at a path, or null.
@@ -220,12 +254,37 @@ module {
 
   public func extent(index : Index, number : Nat) : Extent {
     let at = index.extentsAt + wide(number) * extentBytes;
-    let chunk = index.chunksAt + wide(load(index, at + 8)) * hashBytes;
-    { start = startOf(index, number); chunk = Region.loadBlob(index.region, chunk, 32); offset = load(index, at + 12) };
+    { start = startOf(index, number); chunk = Region.loadBlob(index.region, at + 8, 32); offset = load(index, at + 40) };
   };
 
   /// Where in its file an extent begins.
   public func startOf(index : Index, number : Nat) : Nat {
     Nat64.toNat(Region.loadNat64(index.region, index.extentsAt + wide(number) * extentBytes));
+  };
+
+  // --- comparing it ---
+
+  /// Where an entry's record begins, or behind the last one's where it ends.
+  func recordAt(index : Index, number : Nat) : Nat64 = index.recordsAt + wide(load(index, nodeAt(number)));
+
+  func firstExtent(index : Index, number : Nat) : Nat64 = index.extentsAt + wide(load(index, nodeAt(number) + 12)) * extentBytes;
+
+  /// How many bytes there are to compare of so many entries.
+  public func bytes(index : Index, from : Nat, count : Nat) : Nat {
+    let records = recordAt(index, from + count) - recordAt(index, from);
+    Nat64.toNat(records + firstExtent(index, from + count) - firstExtent(index, from));
+  };
+
+  /// Whether so many entries of two trees have the same paths and kinds, and its files the same contents in the same chunks. Where
+  /// symlinks lead is not compared.
+  public func isSame(index : Index, from : Nat, other : Index, otherFrom : Nat, count : Nat) : Bool {
+    isSamePart(index, recordAt(index, from), recordAt(index, from + count), other, recordAt(other, otherFrom), recordAt(other, otherFrom + count)) and isSamePart(index, firstExtent(index, from), firstExtent(index, from + count), other, firstExtent(other, otherFrom), firstExtent(other, otherFrom + count));
+  };
+
+  func isSamePart(one : Index, from : Nat64, to : Nat64, other : Index, otherFrom : Nat64, otherTo : Nat64) : Bool {
+    let size = to - from;
+    if (otherTo - otherFrom != size) return false;
+    // At a region's end not even nothing can be read.
+    size == 0 or Region.loadBlob(one.region, from, Nat64.toNat(size)) == Region.loadBlob(other.region, otherFrom, Nat64.toNat(size));
   };
 };

@@ -1,8 +1,8 @@
-/// The pages at /.icfs/files/, for people: what is in a directory of the release at /, so many entries to a page. Each directory has them
-/// where it is, and a symlink to one has none: so there are no more than there are directories, whatever leads where.
+/// The pages for people at /.icfs/files/: they list the directories of the release at /, so many entries to a page. A directory has pages at
+/// its own path alone. A symlink to it has none, so links that lead everywhere do not multiply the pages.
 ///
-/// They are hashed when a release's pages are made, kept where a directory is as it was, and written again when they are asked for: a page
-/// depends on nothing but the directory's path, its entries, and which of them have pages.
+/// Only a page's hash is kept. It is made with the release's other pages, or shared with the release before where the page is the same.
+/// The HTML is written again for each request: it depends on nothing but the directory's path, its entries, and which of them have pages.
 import List "mo:core/List";
 import Nat "mo:core/Nat";
 import Runtime "mo:core/Runtime";
@@ -47,7 +47,7 @@ module {
     text;
   };
 
-  /// The URL behind which a directory's entries are: a slash, and its path with one behind it.
+  /// What the URLs of a directory's entries begin with: a slash, and the directory's path with a slash at its end.
   func behindSlash(path : Blob) : Text = if (path == "") "/" else "/" # Url.encode(path) # "/";
 
   public func render({ path; entries; before; behind } : Page) : Text {
@@ -107,7 +107,7 @@ module {
     grouped(number / 1_000) # "," # (if (rest < 10) "00" else if (rest < 100) "0" else "") # Nat.toText(rest);
   };
 
-  /// Has all that may be in a page, so that its HTML tells whether another version of this module writes the same.
+  /// Pages with all that may be in one. A version of this module that writes other HTML has another sample.
   public func sample() : Text {
     let sha256 : Blob = "\00\01\fe\ff";
     let entries : [Entry] = [
@@ -129,12 +129,38 @@ module {
   public func begin(nodes : Nodes.Nodes, { entries } : Directory) : Cursor {
     let walk = Trie.walk(entries);
     let cursor = { walk; var next = Trie.next(nodes, walk) };
-    // What is served at the directory's own URL stands there by its own name as well.
+    // The entry without a name is index.html again, which is listed by its name.
     if (cursor.next != Nodes.none and Nodes.name(nodes, cursor.next) == "") cursor.next := Trie.next(nodes, walk);
     cursor;
   };
 
-  /// The next page, the first of which has number 1. The cursor is behind its entries then, at none when it is the last.
+  public func copy(cursor : Cursor) : Cursor = { walk = List.clone(cursor.walk); var next = cursor.next };
+
+  /// Moves both cursors behind page `number`. @return how many entries it has, and whether the directory before has the same page
+  public func passSame(nodes : Nodes.Nodes, directory : Directory, cursor : Cursor, before : Directory, beforeCursor : Cursor, number : Nat) : { entries : Nat; isSame : Bool } {
+    let hasSameFolders = directory.folders == before.folders;
+    var isSame = hasSameFolders or (pageName(nodes, directory, number - 1 : Nat) == pageName(nodes, before, number - 1 : Nat) and pageName(nodes, directory, number + 1) == pageName(nodes, before, number + 1));
+    var passed = 0;
+    while (cursor.next != Nodes.none and passed < maxEntries) {
+      let entry = cursor.next;
+      let old = beforeCursor.next;
+      if (old == Nodes.none) isSame := false else {
+        isSame := isSame and (
+          if (Nodes.kind(nodes, entry) != Nodes.folder) entry == old else {
+            let name = Nodes.name(nodes, entry);
+            Nodes.kind(nodes, old) == Nodes.folder and Nodes.name(nodes, old) == name and (hasSameFolders or hasPages(nodes, directory, name) == hasPages(nodes, before, name));
+          }
+        );
+        beforeCursor.next := Trie.next(nodes, beforeCursor.walk);
+      };
+      cursor.next := Trie.next(nodes, cursor.walk);
+      passed += 1;
+    };
+    { entries = passed; isSame = isSame and (cursor.next == Nodes.none) == (beforeCursor.next == Nodes.none) };
+  };
+
+  /// Page `number`, whose entries begin at the cursor. The first page has number 1. The cursor is moved behind them; at the last page's end
+  /// its `next` is none.
   public func page(nodes : Nodes.Nodes, directory : Directory, cursor : Cursor, number : Nat) : Page {
     let found = List.empty<Entry>();
     while (cursor.next != Nodes.none and List.size(found) < maxEntries) {
@@ -155,7 +181,7 @@ module {
     };
   };
 
-  /// Page `number` of a directory that has so many.
+  /// Page `number` of a directory, which must have that many.
   public func pageAt(nodes : Nodes.Nodes, directory : Directory, number : Nat) : Page {
     let cursor = begin(nodes, directory);
     var skipped = (number - 1 : Nat) * maxEntries;
@@ -171,7 +197,8 @@ module {
     entry != Nodes.none and Nodes.kind(nodes, entry) == Nodes.folder;
   };
 
-  /// A page's name behind the directory's URL: none for the first; the number of others, behind hyphens where a directory has that name.
+  /// A page's name behind the directory's URL: none for the first, and the page's number for others, with hyphens before it where a directory
+  /// has that name.
   public func pageName(nodes : Nodes.Nodes, directory : Directory, number : Nat) : Text {
     if (number == 1) return "";
     var name = Nat.toText(number);
@@ -179,7 +206,7 @@ module {
     name;
   };
 
-  /// What is in a directory of a tree. @param names on the way to it
+  /// The entries of a directory below a root; none when there is no such directory. @param names on the way to it
   public func inside(nodes : Nodes.Nodes, root : Node, names : [Blob]) : Node {
     var at = root;
     for (name in names.vals()) {

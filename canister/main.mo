@@ -32,13 +32,11 @@ import Http "http";
 import Index "index";
 import Manifest "manifest";
 import Nodes "nodes";
-import Page "page";
-import Responses "responses";
 import Retention "retention";
 import Roles "roles";
 import Sha256 "sha256";
 import Site "site";
-import SiteBuild "sitebuild";
+import SiteUpdate "siteupdate";
 import Space "space";
 import Store "store";
 import Types "types";
@@ -51,7 +49,6 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   public type Status = Types.Status;
   public type Settings = Types.Settings;
 
-  transient let headerMagic : Blob = "ICFSHDR\01";
   /// Readers refuse a note that is longer.
   transient let maxNoteBytes = 1_024;
   /// `missing` takes so many hashes at once: 330 KB of arguments, far below the instruction limit of a query.
@@ -65,9 +62,6 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let largeBytes = 4_194_304;
   /// After so long a check that has not come to its end has failed.
   transient let busyNanoseconds : Nat64 = 120_000_000_000;
-  /// Instructions, about, that a message makes pages for: one that publishes, and one that does nothing else.
-  transient let publishBudget = 2_500_000_000;
-  transient let sliceBudget = 2_000_000_000;
   /// So many releases are let go of at once.
   transient let sliceReleases = 1_000;
   /// How often to look for what is due to be freed: a day and a week are long.
@@ -100,13 +94,12 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   let retention = Retention.empty();
   let trees = Retention.noTrees();
   let roles = Roles.empty();
-  /// Of the newest release's tree.
-  let index = Index.empty();
+  /// Of the newest release's tree, and of one before, in whichever of the two.
+  let index = Index.kept();
+  let olderIndex = Index.kept();
   /// What is served over HTTP, and whether an owner lets it be.
   let site = Site.empty();
   var servesHttp = true;
-  /// Of the tree of an older release whose pages are made.
-  let olderIndex = Index.empty();
   var settings : Settings = {
     quota = 107_374_182_400; // 100 GiB, a fifth of what a canister can hold
     loose_quota = 34_359_738_368; // 32 GiB: a large tree that is published for the first time
@@ -122,20 +115,25 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient var isWorkDue = false;
   /// Until when no other large manifest is checked.
   transient var busyUntil : Nat64 = 0;
-  /// The manifest's SHA-256 of the tree that `index` has.
-  transient var indexed : Hash = "";
 
   for ({ header; hash } in List.values(releases)) History.add(history, header, hash);
   List.clear(releases);
 
   transient let kit = Site.prepare(site);
-  /// What the tree of all that is served names besides files.
-  transient var places : Site.Places = List.empty();
-  /// How many releases had been let go of when all that is served was arranged.
-  transient var droppedShown : Nat64 = 0;
-  /// Pages that are being made.
-  transient var job : ?SiteBuild.Job = null;
-  transient let tools : SiteBuild.Tools = { kit; nodes = site.nodes; store; scratch };
+  transient let update : SiteUpdate.Update = {
+    canister = Principal.fromActor(self);
+    site;
+    tools = { kit; nodes = site.nodes; store; scratch };
+    history;
+    retention;
+    trees;
+    whyOff = func() : ?Text = if (roles.isPrivate) ?"This canister is private: it serves nothing over HTTP. Mount it, with an identity that may read it." else if (not servesHttp) ?"This canister's owner has it serve nothing over HTTP: mount it." else null;
+    var index = Index.within(index);
+    var otherIndex = Index.within(olderIndex);
+    var places = List.empty();
+    var droppedShown = 0;
+    var job = null;
+  };
 
   func newestHead() : Blob {
     switch (History.newest(history)) {
@@ -244,7 +242,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// A GET or HEAD, as gateways pass it on, with the proof of its answer. Traps when called as an update.
   public query func http_request(request : Http.Request) : async Http.Response {
     let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call http_request as a query: an update has no certificate");
-    Http.answer({ site; kit; places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate) }, request);
+    Http.answer({ site; kit; places = update.places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate) }, request);
   };
 
   // --- reading, as from the canister that this one replaces ---
@@ -252,14 +250,14 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// The paths and sizes of the newest release's files, those behind symlinks as well. Traps when they do not fit a reply.
   public shared query ({ caller }) func listing() : async [(Text, Nat)] {
     authoriseReader(caller);
-    Files.listing(index);
+    Files.listing(update.index);
   };
 
   /// Up to `count` sectors of 512 bytes of a file of the newest release, from sector `sector_no` on: less at its end, nothing
   /// behind that, and nothing when there is no such file. Traps when so much does not fit a reply.
   public shared query ({ caller }) func get({ filename; sector_no; count } : { filename : Text; sector_no : Nat; count : Nat }) : async Blob {
     authoriseReader(caller);
-    Files.get(index, store, scratch, filename, sector_no, count);
+    Files.get(update.index, store, scratch, filename, sector_no, count);
   };
 
   // --- publishing ---
@@ -336,8 +334,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     };
     let number = append(reference, totals, parent, note, caller);
     hold(number, reference.sha256, hashes, now());
-    show(reference.sha256, tree);
-    makePages(isLarge);
+    SiteUpdate.show(update, reference.sha256, tree);
+    serveNewest(isLarge);
     await* tidy();
     #ok number;
   };
@@ -372,15 +370,15 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case null {};
     };
     let ?{ hashes } = Map.get(retention.held, Nat64.compare, to) else return #err(notHeld(to));
-    let old = headerOf(to);
+    let old = History.details(history, to);
     let { sha256 } = old.manifest;
     // A large one is decoded, and laid out, in a message each, as when it is published.
-    let isLarge = indexed != sha256 and Nat64.toNat(old.manifest.size) > largeBytes;
+    let isLarge = update.index.tree != sha256 and Nat64.toNat(old.manifest.size) > largeBytes;
     if (isLarge) {
       if (now() < busyUntil) return #err(#invalid("another large release is being checked: roll back again in a minute"));
       busyUntil := now() + busyNanoseconds;
     };
-    let tree = if (indexed == sha256) null else ?treeOf(old.manifest.chunks);
+    let tree = if (update.index.tree == sha256) null else ?treeOf(old.manifest.chunks);
     if (isLarge) {
       await async {};
       busyUntil := 0;
@@ -399,10 +397,10 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let number = append(old.manifest, old.totals, parent, note, caller);
     hold(number, sha256, hashes, now());
     switch tree {
-      case (?tree) show(sha256, tree);
+      case (?tree) SiteUpdate.show(update, sha256, tree);
       case null {};
     };
-    makePages(isLarge);
+    serveNewest(isLarge);
     await* tidy();
     #ok number;
   };
@@ -425,18 +423,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     publisher : Principal,
   ) : Nat64 {
     let number = newestNumber() + 1;
-    let details : Header = { number; parent; manifest; published_at = now(); publisher; note; totals };
-    let header = Blob.fromArray(Array.concat(Blob.toArray(headerMagic), Blob.toArray(to_candid (details))));
-    History.add(history, header, Sha256.ofBlob(header));
+    History.append(history, { number; parent; manifest; published_at = now(); publisher; note; totals });
     number;
-  };
-
-  func headerOf(number : Nat64) : Header {
-    let header = History.header(history, Nat64.toNat(number));
-    let magic = headerMagic.size();
-    let candid = Blob.fromArray(Array.tabulate<Nat8>(header.size() - magic, func i = header[magic + i]));
-    let ?details : ?Header = from_candid candid else Runtime.unreachable();
-    details;
   };
 
   /// The tree of a release that is held.
@@ -452,160 +440,16 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     Retention.hold(retention, trees, number, tree, { hashes; publishedAt });
   };
 
-  func show(sha256 : Hash, tree : Manifest.Manifest) {
-    giveUpPages();
-    Index.build(index, tree);
-    indexed := sha256;
-  };
-
-  // --- pages for HTTP ---
-
-  func isServed() : Bool = servesHttp and not roles.isPrivate;
-
-  /// Arranges anew what is served, and has it certified.
-  func arrange() {
-    let mode : Site.Mode = if (roles.isPrivate) #off "This canister is private: it serves nothing over HTTP. Mount it, with an identity that may read it." else if (not servesHttp) #off "This canister's owner has it serve nothing over HTTP: mount it." else #on(shownPage());
-    places := Site.arrange(site, kit, mode);
-    droppedShown := retention.dropped;
+  /// Makes pages of the newest release, and serves what is ready, from this message on.
+  func serveNewest(isLarge : Bool) {
+    SiteUpdate.start(update, isLarge);
     certify();
-  };
-
-  func shownPage() : Page.Shown {
-    let newest = newestNumber();
-    // Before the first pages are ready, what they will be of.
-    let number = if (site.release == 0) newest else site.release;
-    let hash = func(number : Nat64) : Text = Responses.hex(History.hash(history, Nat64.toNat(number)));
-    let release : ?Page.Release = if (number == 0) null else {
-      let { published_at; publisher; note; totals } = headerOf(number);
-      ?{ number; hash = hash number; publishedAt = published_at; publisher; note; files = totals.files; bytes = totals.bytes };
-    };
-    let held = Array.map<(Nat64, Retention.Held), Page.Held>(
-      Retention.newestHeld(retention, Page.maxHeld),
-      func((number, { publishedAt })) = {
-        number;
-        publishedAt;
-        hash = hash number;
-        isServed = Map.containsKey(site.pins, Nat64.compare, number);
-      },
-    );
-    { canister = Principal.fromActor(self); release; newest; isReady = site.release > 0; held; heldInAll = Map.size(retention.held) };
-  };
-
-  /// Makes the pages of the newest release, as far as this message may, and lets the rest be made in others. When they are ready they are
-  /// served from this message on.
-  func makePages(isLarge : Bool) {
-    giveUpPages();
-    if (isServed()) {
-      // A rollback, or a tree that was published again.
-      let newest = newestNumber();
-      if (site.release > 0 and headerOf(site.release).manifest.sha256 == headerOf(newest).manifest.sha256) Site.share(site, newest);
-      ignore unpin();
-      // Publishing a large release takes enough of its message's limit without them.
-      if (not isLarge) ignore goOnWithPages(publishBudget);
-    };
-    arrange();
-  };
-
-  /// Gives up what is there of pages that are being made; what is done is nobody's to give up.
-  func giveUpPages() {
-    switch job {
-      case (?unfinished) SiteBuild.end(tools, unfinished);
-      case null {};
-    };
-    job := null;
-    site.isUnfinished := false;
-  };
-
-  /// Whether a release is to be below /.icfs/at/.
-  func isPinned(number : Nat64) : Bool {
-    number == site.release or number == newestNumber() or (Retention.isHeld(retention, number) and (number + 1 == site.release or Set.contains(retention.kept, Nat64.compare, number)));
-  };
-
-  /// Takes away what is no longer to be below /.icfs/at/, and tells whether there was any.
-  func unpin() : Bool {
-    let gone = Iter.toArray(Iter.filter(Map.keys(site.pins), func(number : Nat64) : Bool = not isPinned(number)));
-    for (number in gone.vals()) Site.unpin(site, number);
-    switch job {
-      case (?{ number }) if (not isPinned(number)) giveUpPages();
-      case null {};
-    };
-    gone.size() > 0;
-  };
-
-  /// Takes away what is no longer to be below /.icfs/at/, and tells whether the page says what is so no longer.
-  func isPageOld() : Bool {
-    let isLess = unpin();
-    isLess or retention.dropped != droppedShown;
-  };
-
-  /// The next pages to make: those of the newest release at /.icfs/at/, then those at /, then of others that are to be pinned.
-  func nextJob() : ?SiteBuild.Job {
-    let newest = newestNumber();
-    if (newest == 0) return null;
-    if (not Map.containsKey(site.pins, Nat64.compare, newest)) return ?SiteBuild.begin(tools, newest, false, index, Site.nearest(site, newest), Nodes.none);
-    if (site.release != newest) return ?SiteBuild.begin(tools, newest, true, index, site.files, site.listings);
-    for (number in wanted().vals()) {
-      if (not Map.containsKey(site.pins, Nat64.compare, number)) {
-        Index.build(olderIndex, treeOf(headerOf(number).manifest.chunks));
-        return ?SiteBuild.begin(tools, number, false, olderIndex, Site.nearest(site, number), Nodes.none);
-      };
-    };
-    null;
-  };
-
-  func wanted() : [Nat64] {
-    let before : [Nat64] = if (site.release > 1 and isPinned(site.release - 1)) [site.release - 1] else [];
-    Array.concat(before, Iter.toArray(Iter.filter(Set.values(retention.kept), isPinned)));
-  };
-
-  /// Makes pages with about so many instructions, and tells whether there are more to make. What is ready is served once it is arranged.
-  func goOnWithPages(budget : Nat) : Bool {
-    var isFirst = true;
-    var spent = 0;
-    loop {
-      let current = switch job {
-        case (?current) current;
-        case null {
-          // Laying out an older tree is a message's work of its own.
-          if (not isFirst and site.release == newestNumber()) return hasPagesToMake();
-          let ?next = nextJob() else return false;
-          job := ?next;
-          site.isUnfinished := true;
-          next;
-        };
-      };
-      isFirst := false;
-      if (spent >= budget) return true;
-      spent += SiteBuild.run(tools, current, budget - spent);
-      if (not SiteBuild.isDone(current)) return true;
-      giveUpPages();
-      if (current.live) Site.show(site, current.number, { files = current.root; listings = current.listing; sendsOn = current.sendsOn }) else Site.pin(site, current.number, current.root);
-      ignore unpin();
-    };
-  };
-
-  /// Does a slice of what there is to make, and tells whether there is more.
-  func pagesSlice() : Bool {
-    if (not isServed()) return false;
-    if (not hasPagesToMake()) return false;
-    let more = goOnWithPages(sliceBudget);
-    arrange();
-    more;
-  };
-
-  func hasPagesToMake() : Bool {
-    let newest = newestNumber();
-    let isMade = func(number : Nat64) : Bool = Map.containsKey(site.pins, Nat64.compare, number);
-    isServed() and newest > 0 and not (site.release == newest and isMade newest and Array.all<Nat64>(wanted(), isMade));
   };
 
   /// Has pages made, or forgotten, after an owner has changed who may read or what is served.
   func serveAsConfigured() : async* () {
-    if (not isServed()) {
-      giveUpPages();
-      Site.clear(site);
-    };
-    arrange();
+    SiteUpdate.reconsider(update);
+    certify();
     await* goOn();
   };
 
@@ -614,8 +458,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func tidy() : async* () {
     let more = Retention.count(trees, chunks, sliceChunks);
     let moreReleases = retire();
-    if (isPageOld()) arrange();
-    if (moreReleases or more or trees.leaving > 0 or hasPagesToMake()) await* goOn();
+    if (SiteUpdate.refresh(update)) certify();
+    if (moreReleases or more or trees.leaving > 0 or SiteUpdate.hasMore(update)) await* goOn();
   };
 
   func rules() : Retention.Rules = { newest = settings.hold_newest; nanoseconds = settings.hold_nanoseconds };
@@ -641,8 +485,10 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let moreReleases = retire();
     let moreChunks = Retention.sweep(retention, trees, chunks, sliceChunks);
     let moreLoose = Retention.expire(retention, chunks, now(), looseCursor, sliceChunks);
-    if (isPageOld()) arrange();
-    let morePages = pagesSlice();
+    if (SiteUpdate.refresh(update)) certify();
+    let hasPages = SiteUpdate.hasMore(update);
+    let morePages = SiteUpdate.slice(update);
+    if (hasPages) certify();
     if (moreReleases or moreChunks or moreLoose or morePages) await* goOn();
   };
 
@@ -651,7 +497,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func adopt() {
     var number = newestNumber();
     label adopting while (number > 0) {
-      let { manifest; published_at } = headerOf(number);
+      let { manifest; published_at } = History.details(history, number);
       if (not Retention.isRecent(newestNumber(), number, published_at, now(), rules())) {
         retention.dropped += number;
         break adopting;
@@ -664,15 +510,16 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
   if (Map.size(references) + Map.size(loose) < Map.size(store.slots)) adopt();
   // Canisters from before trees, and loose chunks, were counted.
-  if (Map.size(trees.of) < Map.size(retention.held)) Retention.adopt(retention, trees, func number = headerOf(number).manifest.sha256);
+  if (Map.size(trees.of) < Map.size(retention.held)) Retention.adopt(retention, trees, func number = History.details(history, number).manifest.sha256);
   if (Map.size(looseCounts) < Map.size(looseBytes) or (Map.size(looseSpans) == 0 and Map.size(loose) > 0)) Chunks.recount(chunks);
 
   // After an upgrade: this version may lay it out in another way than the one that made it.
   if (newestNumber() > 0) {
-    let { manifest } = headerOf(newestNumber());
-    show(manifest.sha256, treeOf(manifest.chunks));
+    let { manifest } = History.details(history, newestNumber());
+    SiteUpdate.show(update, manifest.sha256, treeOf(manifest.chunks));
   };
-  arrange(); // after an upgrade as well: certified data do not outlive it
+  SiteUpdate.arrange(update);
+  certify(); // after an upgrade as well: certified data do not outlive it
 
   // Armed again after an upgrade, because the actor's body runs again. It goes on where that came between two slices.
   // (A timer's call waits for an answer, and so is as short as can be.)
@@ -683,7 +530,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       await* goOn();
     },
   );
-  if (trees.leaving > 0 or not Queue.isEmpty(trees.counting) or Map.size(loose) > 0 or hasPagesToMake()) {
+  if (trees.leaving > 0 or not Queue.isEmpty(trees.counting) or Map.size(loose) > 0 or SiteUpdate.hasMore(update)) {
     ignore Timer.setTimer<system>(#seconds 1, func() : async () { await* goOn() });
   };
 

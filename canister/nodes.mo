@@ -1,8 +1,11 @@
-/// Nodes of certified trees, in a stable region: what is written once is never changed, and trees share what they have in common.
-/// A node is freed with the last that refers to it. On the heap a node would take several times as much, for ever, and each
+/// The nodes of certified trees. A node is never changed once it is written, so trees share the nodes that they have in common. Each node
+/// counts the references to it, and is freed with the last one.
+///
+/// Nodes are in a stable region. On the heap each would take several times as many bytes, which are never given back, and each garbage
 /// collection would look at all of them.
 ///
-/// A node's number is where it begins, in units of 16 bytes. Number 0 is no node: the region begins with the desk of hashtree.mo.
+/// A node's number is the place where it begins, in units of 16 bytes. Number 0 means no node, since the region begins with the desk of
+/// hashtree.mo.
 import List "mo:core/List";
 import Nat16 "mo:core/Nat16";
 import Nat32 "mo:core/Nat32";
@@ -25,15 +28,15 @@ module {
     region : Region.Region;
     /// The first unit that was never used.
     var end : Nat32;
-    /// The first free node of each size; each begins with the number of the next.
+    /// For each size, the first free node. A free node begins with the number of the next one.
     free : [var Nat32];
-    /// Bytes of all nodes that are there.
+    /// Bytes that all nodes take, without the free ones.
     var bytes : Nat;
   };
 
-  // Behind the number of references (4): kind (1), a flag (1), the name's length (2), two numbers that depend on the kind (4 each), the
-  // hash of the tree that the node stands for (32), and what depends on the kind.
-  //   fork:   the number of the bit in which its sides differ in place of a name's length; its sides
+  // A node begins with the number of references to it (4), its kind (1), a flag (1), its name's length (2), two numbers that depend on the
+  // kind (4 each), and the hash of the tree that it stands for (32). Below, what stands in the two numbers, then what follows the hash.
+  //   fork:   its sides; in place of a name's length, the number of the bit in which the sides differ
   //   mark:   name
   //   opaque: what it is; its content's hash (32), name
   //   listing: its number; its answer's hash (32), name
@@ -52,7 +55,7 @@ module {
   /// Chunk (32), offset (4), length (4).
   let extentBytes : Nat = 40;
 
-  /// Nodes of up to so many units are freed by their size, longer ones by the power of two that they fit.
+  /// Free nodes of up to so many units are kept by their exact size. Longer nodes are rounded up to a power of two.
   let exactSizes : Nat = 128;
 
   public func empty() : Nodes = {
@@ -62,13 +65,13 @@ module {
     var bytes = 0;
   };
 
-  /// Makes the region ready, with all that is in it.
+  /// Makes the region ready for use, after an installation or an upgrade. Nodes that are in it stay.
   public func prepare({ region } : Nodes) {
     Store.reserve(region, HashTree.deskBytes);
     HashTree.prepare(region);
   };
 
-  /// Forgets all nodes.
+  /// Forgets all nodes, whoever refers to them.
   public func clear(nodes : Nodes) {
     nodes.end := 256;
     nodes.bytes := 0;
@@ -77,7 +80,7 @@ module {
 
   func at(node : Node) : Nat64 = Nat64.fromNat32(node) << 4;
 
-  /// Which list of free nodes is for nodes of so many bytes, and how many units they take.
+  /// The list of free nodes for nodes of so many bytes, and how many units such a node takes.
   func sizeClass(bytes : Nat) : (Nat, Nat32) {
     let units = (bytes + 15) / 16;
     if (units <= exactSizes) return (units, Nat32.fromNat(units));
@@ -118,7 +121,7 @@ module {
     node;
   };
 
-  /// A fork, which takes over its sides' references.
+  /// A fork of two trees, whose references it takes over.
   public func newFork(nodes : Nodes, bit : Nat16, left : Node, right : Node) : Node {
     make(nodes, headBytes, fork, 0, bit, left, right, HashTree.fork(nodes.region, hash(nodes, left), hash(nodes, right)));
   };
@@ -130,7 +133,7 @@ module {
     node;
   };
 
-  /// A label with something of which only the hash is here; `what` says what it is.
+  /// A label with a tree of which only the hash is kept. @param what the caller's number for that tree
   public func newOpaque(nodes : Nodes, name : Blob, what : Nat32, content : Blob) : Node = newHashed(nodes, opaque, name, what, content, content);
 
   /// A page of a directory's entries. @param answer the hash of its answer
@@ -145,7 +148,7 @@ module {
     node;
   };
 
-  /// A label with entries, whose reference it takes over.
+  /// A label with a tree of entries, whose reference it takes over.
   public func newFolder(nodes : Nodes, name : Blob, entries : Node) : Node {
     let node = make(nodes, headBytes + name.size(), folder, 0, Nat16.fromNat(name.size()), entries, 0, HashTree.labelled(nodes.region, name, hash(nodes, entries)));
     Region.storeBlob(nodes.region, at(node) + 48, name);
@@ -161,11 +164,11 @@ module {
     /// Where a request is sent on to, or empty.
     location : Blob;
     extents : [Extents.Extent];
-    /// Its pieces' answers, a reference that the file takes over, or none.
+    /// The tree of its pieces' answers, whose reference the file takes over; or none.
     pieces : Node;
   };
 
-  /// A file. @param hash of the labelled tree
+  /// A file. @param hash of its label with the tree of its answers
   public func newFile(nodes : Nodes, { name; flag; sha256; size; location; extents; pieces } : File, hash : Blob) : Node {
     let bytes = headBytes + fileBytes + name.size() + location.size() + extents.size() * extentBytes;
     let node = make(nodes, bytes, file, flag, Nat16.fromNat(name.size()), pieces, Nat32.fromNat(extents.size()), hash);
@@ -209,7 +212,7 @@ module {
   /// An opaque node's content's hash, or a listing's answer's.
   public func content({ region } : Nodes, node : Node) : Blob = Region.loadBlob(region, at(node) + 48, 32);
 
-  /// At a region's end not even nothing can be read.
+  /// Reads a text. Reading no bytes at a region's end would trap, so that is not tried.
   func text(region : Region.Region, from : Nat64, bytes : Nat) : Blob = if (bytes == 0) "" else Region.loadBlob(region, from, bytes);
 
   /// The name of any node but a fork.

@@ -1,9 +1,9 @@
 /// The answers that are certified, and their hashes (docs/PROTOCOL.md, "HTTP"; the IC's HTTP gateway specification, "Response
 /// verification", version 2).
 ///
-/// An answer's hash is that of its headers' hash and its body's, and its headers' that of pairs of hashes, in their order, of a name
-/// and a value each: a block of SHA-256 a header. The name of ETag has nearly the greatest hash there can be, and that of Location is great.
-/// So all that files have in common comes first, and is hashed once.
+/// An answer's hash is the SHA-256 of its headers' hash and its body's hash. The headers' hash is that of one block of SHA-256 a header: the
+/// hash of the header's name and the hash of its value. These blocks are sorted. The name of ETag happens to have nearly the greatest
+/// hash there can be, and that of Location a great one, so what files have in common comes first, and is hashed only once.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
@@ -22,20 +22,21 @@ import Trie "trie";
 module {
   public type Response = { status : Nat16; headers : [(Text, Text)]; body : Blob };
 
-  /// Of all answers but chunks and proofs, whose own hashes say what they are: all headers are certified, and nothing of the request.
+  /// The CEL expression of all answers but chunks and proofs: the body and all headers are certified, the request is not. Chunks and proofs
+  /// are not certified, because a reader checks them by their own hashes.
   public let expression = "default_certification(ValidationArgs{certification:Certification{no_request_certification:Empty{},response_certification:ResponseCertification{response_header_exclusions:ResponseHeaderList{headers:[]}}}})";
   public let noExpression = "default_certification(ValidationArgs{no_certification:Empty{}})";
 
-  /// Of the newest release, so that a reader who comes in steps notices the next one soon.
+  /// For what is at /, so that caches ask again soon after the next release.
   let briefly = "public, max-age=10";
   let forEver = "public, max-age=31536000, immutable";
 
   /// A longer file is answered in pieces of this size.
   public let pieceBytes : Nat = 1_048_576;
-  /// What a gateway puts together.
+  /// A gateway puts at most so many pieces together.
   let maxPieces : Nat = 1_000;
 
-  /// How a file is served: whole; in pieces; by sending on to where it is in pieces; not at all.
+  /// How a file is served: whole; in pieces; by a redirect to where it is served in pieces; not at all.
   public let whole : Nat8 = 0;
   public let pieces : Nat8 = 1;
   public let elsewhere : Nat8 = 2;
@@ -50,14 +51,14 @@ module {
     rangeName : Blob;
     expressionPair : Blob;
     emptyHash : Blob;
-    /// States of SHA-256 behind what answers of a kind have in common: see `frame`.
+    /// SHA-256 states that have taken in what all answers of a kind begin with: see `frame`.
     frames : [var ?Sha256.State];
-    /// Padding behind so many blocks.
+    /// At index n, the block of padding that follows n blocks.
     paddings : [Blob];
     notAllowed : Blob;
     notSatisfiable : Blob;
     notServed : Blob;
-    /// Of the headers that all pages for people have.
+    /// The hash of the headers that all pages for people have.
     pageHeaders : Blob;
   };
 
@@ -96,7 +97,7 @@ module {
       status = 200;
       headers = [
         ("cache-control", briefly),
-        // Nothing in it runs, and nothing comes from elsewhere, whatever a file is called.
+        // Whatever a file is called, the page runs no script and loads nothing from elsewhere.
         ("content-security-policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
         ("content-type", "text/html; charset=utf-8"),
         ("referrer-policy", "no-referrer"),
@@ -106,7 +107,7 @@ module {
     };
   };
 
-  /// What pages for people look like.
+  /// The style sheet of the pages for people.
   public func style(css : Text) : Response {
     { status = 200; headers = [("cache-control", "public, max-age=600"), ("content-type", "text/css; charset=utf-8")]; body = Text.encodeUtf8(css) };
   };
@@ -146,12 +147,12 @@ module {
     Blob.fromArray(Array.tabulate<Nat8>(64, func i = if (i == 0) 0x80 else if (i == 62) Nat8.fromNat(bits / 256) else if (i == 63) Nat8.fromNat(bits % 256) else 0));
   };
 
-  /// A status as it is hashed: in unsigned LEB128.
+  /// A status as it is hashed, in unsigned LEB128.
   func number(status : Nat16) : Blob {
     Blob.fromArray([Nat8.fromNat(Nat16.toNat(status % 128) + 128), Nat8.fromNat(Nat16.toNat(status / 128))]);
   };
 
-  /// The pairs of hashes of some headers and a status, in order.
+  /// One block for each header and one for the status, sorted: the hash of the name, then the hash of the value.
   func pairs(kit : Kit, status : Nat16, headers : [(Text, Text)]) : [Blob] {
     let all = List.empty<Blob>();
     let hash = func(text : Text) : Blob = Sha256.ofBlob(Text.encodeUtf8(text));
@@ -165,7 +166,7 @@ module {
     HashTree.pair(kit.desk, HashTree.digest(kit.desk, state), bodyHash);
   };
 
-  /// The hash of an answer's status and headers, whatever they are, with the expression above.
+  /// The hash of an answer's status and headers, with the expression that says they are certified.
   func headersHash(kit : Kit, { status; headers } : Response) : Blob {
     let state = Sha256.begin();
     let all = pairs(kit, status, Array.concat(headers, [("ic-certificateexpression", expression)]));
@@ -174,13 +175,13 @@ module {
     HashTree.digest(kit.desk, state);
   };
 
-  /// The hash of an answer with the expression above, whatever its headers.
+  /// The hash of any certified answer.
   public func fixedHash(kit : Kit, response : Response) : Blob = HashTree.pair(kit.desk, headersHash(kit, response), Sha256.ofBlob(response.body));
 
-  /// As `fixedHash`, of a page for people.
+  /// As `fixedHash`, for a page for people, whose headers are always the same.
   public func pageHash(kit : Kit, { body } : Response) : Blob = HashTree.pair(kit.desk, kit.pageHeaders, Sha256.ofBlob(body));
 
-  /// A copy of the state behind what answers begin with: a status, and headers whose names' hashes are less than those that follow.
+  /// A copy of the SHA-256 state after the blocks that sort first: those of the status and of the headers that files share.
   func frame(kit : Kit, status : Nat16, live : Bool, mediaType : ?Nat) : Sha256.State {
     let (kind, withExpression) : (Nat, Bool) = switch status {
       case 200 (0, true);
@@ -283,7 +284,7 @@ module {
     finish(kit, state, 4, kit.emptyHash);
   };
 
-  /// @param etagHash the hash of the header's value
+  /// @param etagHash the hash of the ETag header's value
   func pieceHash(kit : Kit, { live; mediaType; size } : File, etagHash : Blob, number : Nat, bodyHash : Blob) : Blob {
     let state = frame(kit, 206, live, ?mediaType);
     Sha256.absorb(state, HashTree.block(kit.desk, kit.rangeName, hashOfText(contentRange(size, number))));
@@ -294,12 +295,12 @@ module {
 
   public func pieceCount(size : Nat) : Nat = (size + pieceBytes - 1) / pieceBytes;
 
-  /// The hash of a file's answer, by how it is served; of one in pieces, see `newPieces`.
+  /// The hash of a file's answer to a plain GET. For a file in pieces, see `newPieces`.
   func mainHash(kit : Kit, file : File, flag : Nat8, etagHash : Blob) : Blob {
     if (flag == whole) wholeHash(kit, file, etagHash) else if (flag == elsewhere) sentOnHash(kit, file.location) else kit.notServed;
   };
 
-  /// The answers of a file that is in pieces, as a tree of their hashes.
+  /// The tree of the hashes of all answers of a file that is served in pieces.
   public func newPieces(kit : Kit, nodes : Nodes.Nodes, file : File, bodyHashes : [Blob]) : Nodes.Node {
     let etagHash = HashTree.ofTag(kit.desk, file.sha256);
     let hashes = List.empty<Blob>();
@@ -312,7 +313,7 @@ module {
     Trie.grown(nodes, tree);
   };
 
-  /// The hashes of the few answers of a file that is not in pieces, in order.
+  /// The hashes of the answers of a file that is not served in pieces, sorted: two or three.
   func few(kit : Kit, file : File, flag : Nat8) : [Blob] {
     let etagHash = if (flag == whole) HashTree.ofTag(kit.desk, file.sha256) else "" : Blob;
     let main = mainHash(kit, file, flag, etagHash);
@@ -322,7 +323,7 @@ module {
 
   // --- the tree below a path ---
 
-  /// The answers that a path may have: a tree of their hashes, with an empty leaf each.
+  /// The hash of the tree of the answers that a path may have: a label for each answer's hash, with an empty leaf.
   func setHash(kit : Kit, hashes : [Blob]) : Blob {
     var at = hashes.size() - 1 : Nat;
     var tree = HashTree.labelled(kit.desk, hashes[at], HashTree.emptyLeaf);
@@ -342,13 +343,13 @@ module {
     from(0);
   };
 
-  /// The hash of what is below the terminator, by that of the tree of answers.
+  /// The hash of what is below the terminator. @param set the hash of the tree of answers
   func answersHash(kit : Kit, set : Blob) : Blob = HashTree.labelled(kit.desk, kit.expressionHash, HashTree.labelled(kit.desk, "", set));
 
   let exactly : Blob = "<$>";
   let below : Blob = "<*>";
 
-  /// The hash of a path's segment with what is below it.
+  /// The hash of a path's segment together with the tree below it. @param content the hash of that tree
   public func labelled({ desk } : Kit, name : Blob, content : Blob) : Blob = HashTree.labelled(desk, name, content);
 
   /// The hash of the tree below a file's path.
@@ -357,7 +358,7 @@ module {
     HashTree.labelled(kit.desk, exactly, answersHash(kit, set));
   };
 
-  /// The tree below a file's path with the answer that is given; without one, with the terminator alone.
+  /// The tree below a file's path, pruned to one answer. @param chosen that answer's hash; null shows the terminator and no answer
   public func fileWitness(kit : Kit, nodes : Nodes.Nodes, file : File, flag : Nat8, inPieces : Nodes.Node, chosen : ?Blob) : HashTree.Witness {
     switch chosen {
       case (?hash) {
@@ -368,13 +369,13 @@ module {
       };
       case null {
         let set = if (flag == pieces) Nodes.hash(nodes, inPieces) else setHash(kit, few(kit, file, flag));
-        // With what is below the terminator, since a path may have a segment of its name.
+        // Not pruned at the terminator itself: it could be taken for a path's segment of that name.
         #labelled(exactly, #labelled(kit.expressionHash, #pruned(HashTree.labelled(kit.desk, "", set))));
       };
     };
   };
 
-  /// Which of a file's answers is meant.
+  /// One of a file's answers.
   public type Choice = { #main; #notModified; #notAllowed; #notSatisfiable; #piece : (Nat, bodyHash : Blob) };
 
   public func choiceHash(kit : Kit, file : File, flag : Nat8, choice : Choice) : Blob {
@@ -392,10 +393,10 @@ module {
 
   // --- what is there besides files ---
 
-  /// An answer that is always the same at a place, or one that is not certified.
+  /// What is served at a place that is no file's: always the same answer, or one that is not certified.
   public type Place = {
-    /// For exactly this path; for all below it; or for all that nothing else in the tree is for, where the terminator itself has the
-    /// place of a name.
+    /// Which paths it answers: exactly this one; all below it; or all that nothing else in the tree answers. The last has no name of
+    /// its own, and its terminator stands in a name's place.
     scope : { #exactly; #below; #rest };
     kind : { #fixed : Response; #uncertified };
   };
@@ -414,12 +415,12 @@ module {
 
   func placeHashes(kit : Kit, response : Response) : [Blob] = withRefusal(kit, fixedHash(kit, response));
 
-  /// The hash of the tree below the path of an answer that is given by its hash.
+  /// The hash of the tree below the path of a page. @param answer the hash of the page's answer
   public func answerContent(kit : Kit, answer : Blob) : Blob {
     HashTree.labelled(kit.desk, exactly, answersHash(kit, setHash(kit, withRefusal(kit, answer))));
   };
 
-  /// The tree below the path of such an answer with one that is there, or with the terminator alone.
+  /// The tree below the path of a page, pruned to one answer. @param chosen that answer's hash; null shows the terminator and no answer
   public func answerWitness(kit : Kit, answer : Blob, chosen : ?Blob) : HashTree.Witness {
     let hashes = withRefusal(kit, answer);
     let set = switch chosen {
@@ -436,7 +437,7 @@ module {
     };
   };
 
-  /// What is below a place's terminator, without its answers.
+  /// What is below a place's terminator, with all answers pruned.
   func emptied(kit : Kit, { kind } : Place) : HashTree.Witness {
     switch kind {
       case (#fixed response) #labelled(kit.expressionHash, #pruned(HashTree.labelled(kit.desk, "", setHash(kit, placeHashes(kit, response)))));
@@ -449,7 +450,7 @@ module {
     terminated<Blob>(place, placeAnswers(kit, place), func(name, tree) = HashTree.labelled(kit.desk, name, tree));
   };
 
-  /// The tree below a place's path with its answer, or the refusal of the method; without either, with the terminator alone.
+  /// The tree below a place's path, pruned to its answer or to the one that refuses the method. Null shows the terminator and no answer.
   public func placeWitness(kit : Kit, place : Place, shown : ?{ #main; #notAllowed }) : HashTree.Witness {
     let ?which = shown else return terminated(place, emptied(kit, place), withLabel);
     let content : HashTree.Witness = switch (place.kind) {
@@ -465,7 +466,8 @@ module {
     terminated(place, content, withLabel);
   };
 
-  /// Differs from that of another version of this module, if it answers in another way. @param pages what pages of directories are like
+  /// A hash over one answer of each kind. A version of this module that answers otherwise has another one, and makes all pages anew.
+  /// @param pages a sample of directories' pages
   public func fingerprint(kit : Kit, nodes : Nodes.Nodes, pages : Text) : Blob {
     let hashes = List.fromArray<Blob>([kit.pageHeaders, hashOfText pages]);
     for (live in [true, false].vals()) {

@@ -98,17 +98,9 @@ module {
     Map.add(site.pins, Nat64.compare, release, files);
   };
 
-  /// Lets a release whose tree is that of the one at / have its pages, as far as they do not say which release they are of.
-  public func share(site : Site, release : Nat64) {
-    switch (Map.get(site.pins, Nat64.compare, site.release)) {
-      case (?files) pin(site, release, Nodes.retain(site.nodes, files));
-      case null {};
-    };
-    if (not site.sendsOn) show(site, release, {
-      files = Nodes.retain(site.nodes, site.files);
-      listings = Nodes.retain(site.nodes, site.listings);
-      sendsOn = false;
-    });
+  /// Makes a release whose tree is that of the one at / the one at /, unless what is there says which release it is of.
+  public func showSame(site : Site, release : Nat64) {
+    if (not site.sendsOn) site.release := release;
   };
 
   public func unpin(site : Site, release : Nat64) {

@@ -1,10 +1,12 @@
-/// Makes a release's certified tree of pages, in slices, out of the index of its tree (index.mo) and the certified tree of a release
-/// before: what is as it was is shared, and not hashed again.
+/// Makes a release's certified tree of pages, in slices, from the index of its tree (index.mo) and the certified tree of a release before.
+/// What is unchanged is shared with that release, and not hashed again. Where that release's index is at hand, unchanged entries are not
+/// even looked at (difference.mo).
 ///
-/// With what stands at / come the pages of its directories (listing.mo).
+/// For the release at /, the pages that list its directories are made as well (listing.mo).
 ///
-/// Directories are walked down, through symlinks to directories as well. A link to a directory that is being walked leads in a circle, and
-/// is left out: a tree of hashes ends somewhere.
+/// Directories are walked downwards, through symlinks to directories as well. A link to a directory that is just being walked leads in a
+/// circle, and is left out, because a tree of hashes has to end somewhere. Which links are left out depends on the order of the walk. So
+/// all links are followed each time, in the same order: what was there before must make no difference to the tree.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
@@ -18,6 +20,7 @@ import Text "mo:core/Text";
 import VarArray "mo:core/VarArray";
 
 import ContentType "contenttype";
+import Difference "difference";
 import Extents "extents";
 import Index "index";
 import Listing "listing";
@@ -32,72 +35,84 @@ import Url "url";
 module {
   type Node = Nodes.Node;
 
-  /// What a slice is made with.
+  /// What making pages needs of the canister.
   public type Tools = { kit : Responses.Kit; nodes : Nodes.Nodes; store : Store.Store; scratch : Region.Region };
 
   /// A directory that is being walked.
   type Frame = {
     directory : Nat;
-    /// Bytes of its path and the slash behind it.
+    /// Bytes of its path, with a slash at the end.
     cut : Nat;
     to : Nat;
     var at : Nat;
     var isIndexDone : Bool;
-    /// The same directory of the release before, and how far that has been walked.
+    /// The entries that the release before has in this directory.
     old : Node;
+    /// Whether only marked entries are looked at, and `old` is changed where they differ. If not, all entries are looked at, and those of
+    /// `old` are walked beside them.
+    isSparse : Bool;
     walk : Trie.Walk;
     var oldNext : Node;
-    /// All entries so far; of those, those that the release before has not; and names of those that only it has.
+    /// The entries so far, to which the frame refers: only new ones, if it is sparse. Then, of these, the new ones; and the names of
+    /// entries that only the release before has.
     entries : List.List<Node>;
     fresh : List.List<Node>;
     gone : List.List<Blob>;
-    /// Directories in this one that have pages, each with its tree of them.
+    /// Directories in this one, each with its tree of pages. If it is sparse, all entries that were looked at, with none for those that
+    /// have no pages.
     listed : List.List<(Blob, Node)>;
-    /// When all entries are there, its pages are made.
+    /// The directory's own pages, which are made when all entries are there.
     var listing : ?Paging;
   };
 
   /// A directory's pages that are being made.
   type Paging = {
-    /// Refers to both its trees.
+    /// The paging refers to both of its trees.
     directory : Listing.Directory;
     cursor : Listing.Cursor;
+    /// The same directory in the release before, to whose trees the job refers. Its cursor goes along with the other.
+    before : Listing.Directory;
+    beforeCursor : Listing.Cursor;
     pages : List.List<Node>;
   };
 
   public type Job = {
     number : Nat64;
-    /// Whether it is to stand at /, or below /.icfs/at/.
+    /// Whether the pages are for /. If not, they are for /.icfs/at/.
     live : Bool;
     index : Index.Index;
+    /// The tree of a release before, and what differs from that release; null when its index is not at hand.
     old : Node;
-    /// What each directory is: `unseen`, `open`, or the tree of its entries, to which the job refers.
+    difference : ?Difference.Difference;
+    var isStarted : Bool;
+    /// For each directory: `unseen`; `open`, while it is walked; or the tree of its entries, to which the job refers.
     seen : [var Node];
-    /// The pages of each directory where it is, those in it included; none when they are not made yet. The job refers to them.
+    /// For each directory, the tree of its pages and those of the directories in it, to which the job refers; none before they are made.
     listings : [var Node];
     oldListings : Node;
     frames : List.List<Frame>;
     var root : Node;
-    /// The pages of all directories; none but for what is to stand at /.
+    /// The pages of all directories, if the job is for /.
     var listing : Node;
-    /// Whether a file's answer names the release's number.
+    /// Whether any file's answer names the release's number.
     var sendsOn : Bool;
-    /// Bytes of pieces that were hashed, since they are no chunks.
+    /// Bytes that were hashed because they are pieces of files, but no chunks.
     var hashed : Nat;
   };
 
   let unseen : Node = 4_294_967_295;
   let open : Node = 4_294_967_294;
 
-  /// A file of more pieces, or more extents, is not served: it is looked at in one message.
+  /// A file is looked at in one message, so one with more pieces or extents than this is not served.
   let maxPieces : Nat = 65_536;
-  /// Nor one of whose bytes more would have to be hashed, nor those of a release behind so many: chunks that end elsewhere than at multiples
-  /// of 1 MiB would cost whoever pays for the canister 180 million instructions each, and a manifest can name one of them a million times.
+  /// Pieces that are no chunks have to be hashed: so many bytes of one file at most, and so many of a release. What needs more is not served.
+  /// Hashing a piece takes 180 million instructions, and a manifest can name such a piece a million times.
   let maxFileHashed : Nat = 16_777_216;
   let maxHashed : Nat = 1_073_741_824;
 
   // What things cost, in instructions, about (bench/instructions.ts).
   let entryCost : Nat = 12_000;
+  let enterCost : Nat = 100_000;
   let extentCost : Nat = 4_000;
   let fileCost : Nat = 500_000;
   let forkCost : Nat = 30_000;
@@ -105,14 +120,26 @@ module {
   let byteCost : Nat = 180;
   let pageCost : Nat = 300_000;
   let rowCost : Nat = 65_000;
+  let keptRowCost : Nat = 5_000;
 
-  /// @param old the tree that a release before has in the same place, or none; and with it its directories' pages
-  public func begin({ nodes } : Tools, number : Nat64, live : Bool, index : Index.Index, old : Node, oldListings : Node) : Job {
-    let job : Job = {
+  /// Begins to make a release's pages. The job is to be ended with `end`, whether it is done or not.
+  ///
+  /// @param live see Job
+  /// @param old the tree of a release before, made with the same `live`, or none; and its directories' pages
+  /// @param before the index of that release, if it is at hand
+  public func begin({ nodes } : Tools, number : Nat64, live : Bool, index : Index.Index, old : Node, oldListings : Node, before : ?Index.Index) : Job {
+    // At / a file of more than 1 MiB is a redirect to a URL with the release's number, so its answer is another one in each release.
+    func isDependent(entry : Nat) : Bool = if live Index.isLinkOrLonger(index, entry, Responses.pieceBytes) else Index.isLink(index, entry);
+    {
       number;
       live;
       index;
       old = Nodes.retain(nodes, old);
+      difference = switch before {
+        case (?before) ?Difference.begin(index, before, isDependent);
+        case null null;
+      };
+      var isStarted = false;
       seen = VarArray.repeat<Node>(unseen, index.entries);
       listings = VarArray.repeat<Node>(Nodes.none, if live index.entries else 0);
       oldListings = Nodes.retain(nodes, oldListings);
@@ -122,19 +149,29 @@ module {
       var sendsOn = false;
       var hashed = 0;
     };
-    List.add(job.frames, newFrame(nodes, Index.root, 0, 0, index.entries, old));
-    job;
   };
 
-  func newFrame(nodes : Nodes.Nodes, directory : Nat, cut : Nat, from : Nat, to : Nat, old : Node) : Frame {
-    let walk = Trie.walk(old);
-    {
+  /// Begins to walk a directory. @param from the number of the first entry below it; @param to that behind the last one
+  func enter({ nodes } : Tools, job : Job, directory : Nat, from : Nat, to : Nat) {
+    let { index; frames; difference } = job;
+    let (path, cut) = if (directory == Index.root) ("" : Blob, 0) else (Index.path(index, directory, 0), Index.pathBytes(index, directory) + 1);
+    let old = Listing.inside(nodes, job.old, Paths.names(path));
+    // Where many entries change, it is cheaper to grow the tree anew than to change it once for each.
+    let isSparse = old != Nodes.none and (
+      switch difference {
+        case (?difference) Difference.isFew(difference, directory, from, to, (to - from : Nat) / 8 + 1);
+        case null false;
+      }
+    );
+    let walk = Trie.walk(if isSparse Nodes.none else old);
+    let frame : Frame = {
       directory;
       cut;
       to;
       var at = from;
       var isIndexDone = false;
       old;
+      isSparse;
       walk;
       var oldNext = Trie.next(nodes, walk);
       entries = List.empty();
@@ -143,9 +180,10 @@ module {
       listed = List.empty();
       var listing = null;
     };
+    List.add(frames, frame);
   };
 
-  /// Gives up what has been made so far, but for the roots of a job that is done.
+  /// Lets go of all that the job refers to, but for its results: the roots of a job that is done are the caller's.
   public func end({ nodes } : Tools, job : Job) {
     for (node in job.seen.vals()) if (node != unseen and node != open) Nodes.drop(nodes, node);
     for (node in job.listings.vals()) Nodes.drop(nodes, node);
@@ -165,9 +203,17 @@ module {
     Nodes.drop(nodes, job.oldListings);
   };
 
-  /// Goes on with a job for about so many instructions, and returns how many it took.
+  /// Goes on with a job for about so many instructions. @return how many it took, about
   public func run(tools : Tools, job : Job, budget : Nat) : Nat {
     var spent = 0;
+    switch (job.difference) {
+      case (?difference) while (spent < budget and not Difference.isDone(difference)) spent += Difference.step(difference);
+      case null {};
+    };
+    if (spent < budget and not job.isStarted) {
+      job.isStarted := true;
+      enter(tools, job, Index.root, 0, job.index.entries);
+    };
     label going while (spent < budget) {
       let ?frame = List.last(job.frames) else break going;
       spent += step(tools, job, frame);
@@ -175,13 +221,13 @@ module {
     spent;
   };
 
-  public func isDone({ frames } : Job) : Bool = List.isEmpty(frames);
+  public func isDone(job : Job) : Bool = job.isStarted and List.isEmpty(job.frames);
 
   let indexName = "index.html";
   let exactly : Blob = "<$>";
   let below : Blob = "<*>";
 
-  /// Does what comes next in a directory, and returns what it cost.
+  /// Does one step in a directory. @return what it cost, in instructions, about
   func step(tools : Tools, job : Job, frame : Frame) : Nat {
     let { index } = job;
     switch (frame.listing) {
@@ -195,23 +241,33 @@ module {
         case (?number) {
           switch (fileAt(index, number)) {
             case (?file) addFile(tools, job, frame, "", file);
-            case null entryCost;
+            case null {
+              leaveOut(tools, frame, "");
+              entryCost;
+            };
           };
         };
-        case null entryCost;
+        case null {
+          leaveOut(tools, frame, "");
+          entryCost;
+        };
       };
+    };
+    if (frame.isSparse) switch (job.difference) {
+      case (?difference) frame.at := Difference.next(difference, frame.at, frame.to);
+      case null Runtime.unreachable();
     };
     if (frame.at >= frame.to) return close(tools, job, frame);
     let number = frame.at;
     let parent = Index.parent(index, number);
     if (parent != frame.directory) {
-      // What is in a directory in this one: it is walked there.
+      // This entry is inside a directory that is in this one, and is looked at there.
       let #directory { to } = Index.kind(index, parent) else Runtime.unreachable();
       frame.at := to;
       return entryCost;
     };
     let name = Index.path(index, number, frame.cut);
-    if (name == exactly or name == below or (frame.directory == Index.root and name == Text.encodeUtf8(Paths.reservedName))) {
+    if (isTerminator name or (frame.directory == Index.root and name == Text.encodeUtf8(Paths.reservedName))) {
       frame.at += 1;
       return entryCost;
     };
@@ -221,6 +277,7 @@ module {
     };
     if (reached == Index.root) {
       frame.at += 1;
+      leaveOut(tools, frame, name);
       return entryCost;
     };
     switch (Index.kind(index, reached)) {
@@ -232,13 +289,16 @@ module {
     };
   };
 
-  /// A directory's path with the slash behind it; empty for the root.
+  /// Whether a name has a meaning of its own in response verification. No file of such a name, or below it, is served.
+  func isTerminator(name : Blob) : Bool = name == exactly or name == below;
+
+  /// A directory's path with a slash at the end; empty for the root.
   func directoryPath(index : Index.Index, { directory; cut } : Frame) : Blob {
     if (cut == 0) return "";
     Blob.fromArray(Array.concat(Blob.toArray(Index.path(index, directory, 0)), [0x2f : Nat8]));
   };
 
-  /// The file that an entry is or leads to.
+  /// The file that an entry is, or that it leads to as a link; null when that is no file.
   func fileAt(index : Index.Index, number : Nat) : ?Nat {
     let reached = switch (Index.kind(index, number)) {
       case (#symlink { target }) target;
@@ -253,6 +313,7 @@ module {
 
   /// The entry of this name that the release before has, or none.
   func oldEntry({ nodes } : Tools, frame : Frame, name : Blob) : Node {
+    if (frame.isSparse) return Trie.find(nodes, frame.old, name);
     label passing while (frame.oldNext != Nodes.none) {
       let oldName = Nodes.name(nodes, frame.oldNext);
       switch (Blob.compare(oldName, name)) {
@@ -267,22 +328,36 @@ module {
     Nodes.none;
   };
 
-  /// Adds an entry that is as in the release before.
-  func keepOld({ nodes } : Tools, frame : Frame) {
-    List.add(frame.entries, Nodes.retain(nodes, frame.oldNext));
+  /// Adds an entry that is as in the release before. @param old what `oldEntry` has found
+  func keepOld({ nodes } : Tools, frame : Frame, old : Node) {
+    if (frame.isSparse) return;
+    List.add(frame.entries, Nodes.retain(nodes, old));
     frame.oldNext := Trie.next(nodes, frame.walk);
   };
 
-  /// Adds a new entry; `old` is the one of its name that the release before has, or none.
+  /// Adds a new entry. @param old what `oldEntry` has found
   func addFresh({ nodes } : Tools, frame : Frame, old : Node, entry : Node) {
     List.add(frame.entries, entry);
     List.add(frame.fresh, entry);
-    if (old != Nodes.none) frame.oldNext := Trie.next(nodes, frame.walk);
+    if (not frame.isSparse and old != Nodes.none) frame.oldNext := Trie.next(nodes, frame.walk);
   };
 
-  /// The outermost directory around this one, or itself, that has not been walked. A symlink may lead into a directory before that comes by
-  /// itself. If only the inner one were walked then, a link from there back to the outer one would have that walked while the inner one is
-  /// open, and it would lack the inner one for good.
+  /// Sees to it that there is no entry of this name.
+  func leaveOut({ nodes } : Tools, frame : Frame, name : Blob) {
+    // If the frame is not sparse, walking the release before finds what is gone.
+    if (frame.isSparse and Trie.find(nodes, frame.old, name) != Nodes.none) List.add(frame.gone, name);
+  };
+
+  /// Notes which pages an entry has; none for what is no directory.
+  func note({ live } : Job, frame : Frame, name : Blob, pages : Node) {
+    if (live and (frame.isSparse or pages != Nodes.none)) List.add(frame.listed, (name, pages));
+  };
+
+  /// Of a directory and those around it, the outermost that has not been walked.
+  ///
+  /// A symlink may lead into a directory before the walk comes there by itself. If only the inner directory were walked then, a link
+  /// in it that leads back to the outer one would have that walked while the inner one is open. The outer one would lack the inner one
+  /// for good.
   func outermostUnseen({ index; seen } : Job, directory : Nat) : Nat {
     var outermost = directory;
     var at = Index.parent(index, directory);
@@ -293,28 +368,41 @@ module {
     outermost;
   };
 
+  /// Takes over a directory with all below it from the release before, if nothing in it is marked. @return whether it has
+  func keepDirectory({ nodes } : Tools, job : Job, directory : Nat) : Bool {
+    let ?difference = job.difference else return false;
+    if (Difference.isMarked(difference, directory)) return false;
+    let names = Paths.names(Index.path(job.index, directory, 0));
+    // The release before has no tree of what is below these names, unless a link leads there.
+    if (names[0] == Text.encodeUtf8(Paths.reservedName) or Array.any(names, isTerminator)) return false;
+    job.seen[directory] := Nodes.retain(nodes, Listing.inside(nodes, job.old, names));
+    if (job.live) job.listings[directory] := Nodes.retain(nodes, Listing.inside(nodes, job.oldListings, names));
+    true;
+  };
+
   func addDirectory(tools : Tools, job : Job, frame : Frame, name : Blob, directory : Nat, from : Nat, to : Nat) : Nat {
     let { nodes } = tools;
-    let inside = job.seen[directory];
-    let old = oldEntry(tools, frame, name);
-    let isFolder = old != Nodes.none and Nodes.kind(nodes, old) == Nodes.folder;
-    if (inside == unseen) {
+    if (job.seen[directory] == unseen and not keepDirectory(tools, job, directory)) {
       let first = outermostUnseen(job, directory);
       let (start, end) = if (first == directory) (from, to) else switch (Index.kind(job.index, first)) {
         case (#directory inner) (inner.from, inner.to);
         case _ Runtime.unreachable();
       };
       job.seen[first] := open;
-      let oldInside = if (isFolder and first == directory) Nodes.inside(nodes, old) else Nodes.none;
-      List.add(job.frames, newFrame(nodes, first, Index.pathBytes(job.index, first) + 1, start, end, oldInside));
-      return entryCost;
+      enter(tools, job, first, start, end);
+      return enterCost;
     };
+    let inside = job.seen[directory];
     let isItself = frame.at == directory;
     frame.at += 1;
-    if (inside == open or inside == Nodes.none) return entryCost;
-    if (job.live and isItself) List.add(frame.listed, (name, job.listings[directory]));
-    if (isFolder and Nodes.inside(nodes, old) == inside) {
-      keepOld(tools, frame);
+    if (inside == open or inside == Nodes.none) {
+      leaveOut(tools, frame, name);
+      return entryCost;
+    };
+    note(job, frame, name, if (job.live and isItself) job.listings[directory] else Nodes.none);
+    let old = oldEntry(tools, frame, name);
+    if (old != Nodes.none and Nodes.kind(nodes, old) == Nodes.folder and Nodes.inside(nodes, old) == inside) {
+      keepOld(tools, frame, old);
       return entryCost;
     };
     addFresh(tools, frame, old, Nodes.newFolder(nodes, name, Nodes.retain(nodes, inside)));
@@ -332,12 +420,13 @@ module {
     let location = if (sizeFlag == Responses.elsewhere) pinned(job.number, Index.path(index, number, 0)) else "" : Blob;
     let extents : [Extents.Extent] = if isFound Array.tabulate<Extents.Extent>(count, func i = extentOf(index, first + i, first + count, size)) else [];
     let cost = entryCost + extents.size() * extentCost;
+    note(job, frame, name, Nodes.none);
 
     let old = oldEntry(tools, frame, name);
     let isFile = old != Nodes.none and Nodes.kind(nodes, old) == Nodes.file;
     let isSame = isFile and Nodes.fileSize(nodes, old) == size and Nodes.fileHash(nodes, old) == sha256 and (sizeFlag == Nodes.flag(nodes, old) or (not live and Nodes.flag(nodes, old) == Responses.unserved)) and Nodes.location(nodes, old) == location;
     if (isSame and hasExtents(nodes, old, extents)) {
-      keepOld(tools, frame);
+      keepOld(tools, frame, old);
       return cost;
     };
     let file : Responses.File = { live; mediaType = ContentType.of(name); sha256; size; location };
@@ -349,7 +438,7 @@ module {
       more := hashes.size() * pieceCost + hashed * byteCost;
       if (hashes.size() == 0) flag := Responses.unserved else pieces := Responses.newPieces(kit, nodes, file, hashes);
     };
-    // Only where its bytes lie is new: a small file in another pack.
+    // A small file that lies in another chunk than before has the same answers.
     let hash = if (isSame and flag == Responses.whole) Nodes.hash(nodes, old) else Responses.labelled(kit, name, Responses.fileContent(kit, nodes, file, flag, pieces));
     addFresh(tools, frame, old, Nodes.newFile(nodes, { name; flag; sha256; size; location; extents; pieces }, hash));
     cost + more;
@@ -367,7 +456,7 @@ module {
     true;
   };
 
-  /// The hashes of a file's pieces, and how many bytes had to be hashed for that; no hashes when those would be too many.
+  /// The hashes of a file's pieces, and how many bytes were hashed for them. No hashes at all when too many bytes would have to be hashed.
   func pieceHashes({ store; scratch } : Tools, job : Job, extents : [Extents.Extent], size : Nat) : ([Blob], Nat) {
     let count = Responses.pieceCount(size);
     let hashes = List.empty<Blob>();
@@ -401,20 +490,25 @@ module {
   /// The URL of a file of a release.
   func pinned(number : Nat64, path : Blob) : Blob = Text.encodeUtf8("/.icfs/at/" # Nat64.toText(number) # "/" # Url.encode(path));
 
-  /// Makes the tree of a directory's entries, all of which are there.
-  func close({ nodes } : Tools, job : Job, frame : Frame) : Nat {
+  /// Makes the tree of a directory's entries when all of them are there.
+  func close(tools : Tools, job : Job, frame : Frame) : Nat {
+    let { nodes } = tools;
     while (frame.oldNext != Nodes.none) {
       List.add(frame.gone, Nodes.name(nodes, frame.oldNext));
       frame.oldNext := Trie.next(nodes, frame.walk);
     };
-    let { entries; fresh; gone; old } = frame;
+    let { entries; fresh; gone; old; isSparse } = frame;
+    if (isSparse) switch (job.difference) {
+      case (?difference) for (name in List.values(Difference.gone(difference, frame.directory))) leaveOut(tools, frame, name);
+      case null {};
+    };
     let changes = List.size(fresh) + List.size(gone);
     let count = List.size(entries);
-    let isGrown = changes > 0 and (old == Nodes.none or changes * 8 >= count);
+    let isGrown = not isSparse and changes > 0 and (old == Nodes.none or changes * 8 >= count);
     let root = if isGrown grown(nodes, entries) else changed(nodes, old, fresh, gone);
     if (not isGrown) for (entry in List.values(entries)) Nodes.drop(nodes, entry);
     List.clear(entries);
-    // Nothing is served below an empty directory, and nothing leads to it.
+    // An empty directory is not served, and has no page.
     if (job.live and (root != Nodes.none or frame.directory == Index.root)) list(nodes, job, frame, root) else leave(job, frame, root);
     entryCost + (if isGrown count else changes * 20) * forkCost;
   };
@@ -428,53 +522,111 @@ module {
 
   /// Begins a directory's pages, or keeps them. @param root of its entries, whose reference is taken over
   func list(nodes : Nodes.Nodes, job : Job, frame : Frame, root : Node) {
-    // Where the directory is, and not where a symlink led to it.
+    // The directory's own path, even when a symlink led to it.
     let path = if (frame.directory == Index.root) "" : Blob else Index.path(job.index, frame.directory, 0);
-    let names = Paths.names(path);
-    let old = Listing.inside(nodes, job.oldListings, names);
-    if (old != Nodes.none and Listing.inside(nodes, job.old, names) == root and hasFolders(nodes, old, frame.listed)) {
+    let old = Listing.inside(nodes, job.oldListings, Paths.names(path));
+    let isChanged = frame.isSparse and old != Nodes.none;
+    let folders = if isChanged changedFolders(nodes, old, frame) else grownFolders(nodes, frame);
+    if (old != Nodes.none and frame.old == root and (if isChanged folders == old else hasFolders(nodes, old, frame.listed))) {
+      Nodes.drop(nodes, folders);
       return leaveListed(job, frame, root, Nodes.retain(nodes, old));
     };
+    let directory : Listing.Directory = { path; entries = root; folders };
+    let before : Listing.Directory = { path; entries = frame.old; folders = old };
+    frame.listing := ?{ directory; cursor = Listing.begin(nodes, directory); before; beforeCursor = Listing.begin(nodes, before); pages = List.empty() };
+  };
+
+  func grownFolders(nodes : Nodes.Nodes, { listed } : Frame) : Node {
     let folders = Trie.growing();
-    for ((name, pages) in List.values(frame.listed)) Trie.grow(nodes, folders, Nodes.newFolder(nodes, name, Nodes.retain(nodes, pages)));
-    let directory : Listing.Directory = { path; entries = root; folders = Trie.grown(nodes, folders) };
-    frame.listing := ?{ directory; cursor = Listing.begin(nodes, directory); pages = List.empty() };
+    for ((name, pages) in List.values(listed)) if (pages != Nodes.none) Trie.grow(nodes, folders, Nodes.newFolder(nodes, name, Nodes.retain(nodes, pages)));
+    Trie.grown(nodes, folders);
+  };
+
+  /// The directories with pages, beside the directory's own pages in the release before: `old`, changed where the directories are others.
+  func changedFolders(nodes : Nodes.Nodes, old : Node, { listed; gone } : Frame) : Node {
+    var folders = Nodes.retain(nodes, old);
+    func has(name : Blob, pages : Node) {
+      let entry = Trie.find(nodes, folders, name);
+      let isFolder = entry != Nodes.none and Nodes.kind(nodes, entry) == Nodes.folder;
+      let next = if (pages == Nodes.none) {
+        if (not isFolder) return;
+        Trie.remove(nodes, folders, name);
+      } else {
+        if (isFolder and Nodes.inside(nodes, entry) == pages) return;
+        Trie.insert(nodes, folders, Nodes.newFolder(nodes, name, Nodes.retain(nodes, pages)));
+      };
+      Nodes.drop(nodes, folders);
+      folders := next;
+    };
+    for (name in List.values(gone)) has(name, Nodes.none);
+    for ((name, pages) in List.values(listed)) has(name, pages);
+    folders;
   };
 
   /// Whether these are the directories with pages in a tree of them.
   func hasFolders(nodes : Nodes.Nodes, listing : Node, listed : List.List<(Blob, Node)>) : Bool {
     let walk = Trie.walk(listing);
+    let expected = List.filter<(Blob, Node)>(listed, func((_, pages)) = pages != Nodes.none);
     var found = 0;
     loop {
       let entry = Trie.next(nodes, walk);
-      if (entry == Nodes.none) return found == List.size(listed);
+      if (entry == Nodes.none) return found == List.size(expected);
       if (Nodes.kind(nodes, entry) == Nodes.folder) {
-        if (found == List.size(listed)) return false;
-        let (name, pages) = List.at(listed, found);
+        if (found == List.size(expected)) return false;
+        let (name, pages) = List.at(expected, found);
         if (Nodes.name(nodes, entry) != name or Nodes.inside(nodes, entry) != pages) return false;
         found += 1;
       };
     };
   };
 
-  /// Makes a directory's next page, and puts them together with the last.
-  func addPage({ nodes; kit } : Tools, job : Job, frame : Frame, { directory; cursor; pages } : Paging) : Nat {
+  /// Makes a directory's next page, or keeps it, and puts them together with the last.
+  func addPage({ nodes; kit } : Tools, job : Job, frame : Frame, paging : Paging) : Nat {
+    let { directory; cursor; before; beforeCursor; pages } = paging;
     let number = List.size(pages) + 1;
-    let page = Listing.page(nodes, directory, cursor, number);
-    let answer = Responses.pageHash(kit, Responses.page(Listing.render(page)));
     let name = Text.encodeUtf8(Listing.pageName(nodes, directory, number));
-    List.add(pages, Nodes.newListing(nodes, name, Nat32.fromNat(number), answer, Responses.answerContent(kit, answer)));
+    let start = Listing.copy(cursor);
+    let old = Trie.find(nodes, before.folders, name);
+    let { entries; isSame } = Listing.passSame(nodes, directory, cursor, before, beforeCursor, number);
+    let isKept = isSame and old != Nodes.none and Nodes.kind(nodes, old) == Nodes.listing;
+    if isKept List.add(pages, Nodes.retain(nodes, old)) else {
+      let answer = Responses.pageHash(kit, Responses.page(Listing.render(Listing.page(nodes, directory, start, number))));
+      List.add(pages, Nodes.newListing(nodes, name, Nat32.fromNat(number), answer, Responses.answerContent(kit, answer)));
+    };
     if (cursor.next == Nodes.none) {
-      var tree = directory.folders;
-      for (page in List.values(pages)) {
-        let more = Trie.insert(nodes, tree, page);
-        if (tree != Nodes.none) Nodes.drop(nodes, tree);
-        tree := more;
-      };
+      let tree = withPages(nodes, paging);
       frame.listing := null;
       leaveListed(job, frame, directory.entries, tree);
     };
-    pageCost + page.entries.size() * rowCost;
+    if isKept entries * keptRowCost else pageCost + entries * rowCost;
+  };
+
+  /// The tree of a directory's pages, and of those of the directories in it. It takes over the references to both.
+  func withPages(nodes : Nodes.Nodes, { directory; before; pages } : Paging) : Node {
+    var tree = directory.folders;
+    func goOn(next : Node) {
+      Nodes.drop(nodes, tree);
+      tree := next;
+    };
+    // Pages of the release before may be in the tree. There may have been more of them, or they may have had other names.
+    func isPage(name : Blob) : Bool {
+      let entry = Trie.find(nodes, tree, name);
+      entry != Nodes.none and Nodes.kind(nodes, entry) == Nodes.listing;
+    };
+    let names = List.map<Node, Blob>(pages, func page = Nodes.name(nodes, page));
+    var number = 1;
+    label removing loop {
+      let name = Text.encodeUtf8(Listing.pageName(nodes, before, number));
+      let old = Trie.find(nodes, before.folders, name);
+      if (old == Nodes.none or Nodes.kind(nodes, old) != Nodes.listing) break removing;
+      if (isPage name and not List.any<Blob>(names, func kept = kept == name)) goOn(Trie.remove(nodes, tree, name));
+      number += 1;
+    };
+    for (i in List.keys(pages)) {
+      let page = List.at(pages, i);
+      if (Trie.find(nodes, tree, List.at(names, i)) == page) Nodes.drop(nodes, page) else goOn(Trie.insert(nodes, tree, page));
+    };
+    tree;
   };
 
   func leaveListed(job : Job, frame : Frame, root : Node, listing : Node) {

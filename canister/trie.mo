@@ -1,9 +1,9 @@
-/// The entries of one directory in a certified tree, in the order of their names: a crit-bit tree of nodes (nodes.mo), in which a fork's
-/// sides differ in the fork's bit and agree in all before. Its shape follows from the names alone; a change makes the nodes on the
-/// way to it anew, and shares all others with the tree before.
+/// The entries of one directory in a certified tree, sorted by their names. It is a crit-bit tree of nodes (nodes.mo): the names on a
+/// fork's two sides differ in the fork's bit, and agree in all bits before. So the tree's shape depends on the names alone, and not on
+/// the order in which they came. A change makes new nodes on the way from the root to it, and shares all others with the tree before.
 ///
-/// A name's bits: before each byte a 1 that says there is one, then the byte's, the highest first; behind the last a 0. So the order
-/// is that of the bytes, and no name has more than 2,304.
+/// A name's bits are, for each byte, a 1 that says there is a byte, then the byte's own, the highest first; and a 0 at the end. In this
+/// form names sort as their bytes do, and no name has more than 2,304 bits.
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Nat16 "mo:core/Nat16";
@@ -40,7 +40,7 @@ module {
 
   func isFork(nodes : Nodes, node : Node) : Bool = Nodes.kind(nodes, node) == Nodes.fork;
 
-  /// The entry that a name's bits lead to, whatever its name. The tree is not empty.
+  /// The entry that a name's bits lead to, which may have another name. The tree must not be empty.
   func nearest(nodes : Nodes, root : Node, name : Blob) : Node {
     var node = root;
     while (isFork(nodes, node)) {
@@ -56,8 +56,8 @@ module {
     if (Nodes.name(nodes, entry) == name) entry else Nodes.none;
   };
 
-  /// The tree with an entry, in place of the one with its name if there is one. The entry's reference is taken over; the tree is left as it
-  /// is, and the new one's reference is the caller's.
+  /// A tree with one more entry, or with another entry of the same name. It takes over the entry's reference. The given tree stays as it is.
+  /// @return the new tree, with a reference for the caller
   public func insert(nodes : Nodes, root : Node, entry : Node) : Node {
     if (root == Nodes.none) return entry;
     let name = Nodes.name(nodes, entry);
@@ -87,7 +87,7 @@ module {
     put(root);
   };
 
-  /// The tree without the entry with a name, which is there.
+  /// A tree without the entry of a name, which must be there. The given tree stays as it is.
   public func remove(nodes : Nodes, root : Node, name : Blob) : Node {
     if (not isFork(nodes, root)) return Nodes.none;
     let bit = Nodes.bit(nodes, root);
@@ -102,11 +102,11 @@ module {
     };
   };
 
-  /// A tree of entries that come in the order of their names.
+  /// A tree that is being made of entries that come sorted by their names.
   public type Growing = {
     var last : Node;
     var name : Blob;
-    /// What stands left of where the next entry goes, each with the bit of the fork that it will be under.
+    /// Trees that are to be the left sides of forks, each with its fork's bit: the right sides are still to come.
     waiting : List.List<(Node, Nat16)>;
   };
 
@@ -123,7 +123,7 @@ module {
     tree.name := name;
   };
 
-  /// The last entry with all that waits for it below a bit.
+  /// Makes those forks whose right side ends with the last entry, which are those from bit `below` on.
   func join(nodes : Nodes, tree : Growing, below : Nat16) : Node {
     let { waiting } = tree;
     var joined = tree.last;
@@ -140,10 +140,10 @@ module {
     joined;
   };
 
-  /// The tree, none when there were no entries.
+  /// The whole tree; none when there were no entries.
   public func grown(nodes : Nodes, tree : Growing) : Node = join(nodes, tree, 0);
 
-  /// Entries in order, the one before `next` first.
+  /// What is still to be walked, the next tree last.
   public type Walk = List.List<Node>;
 
   public func walk(root : Node) : Walk = if (root == Nodes.none) List.empty() else List.singleton(root);
@@ -160,11 +160,14 @@ module {
 
   // --- witnesses ---
 
-  /// What a witness shows of an entry's content.
+  /// An entry that a witness shows, and what it shows of the entry's content.
   public type Shown = { name : Blob; content : Witness };
 
-  /// The tree, with the entries in `shown`, which are there, and with what proves that there are none with the names in `absent`, if
-  /// there are none; all else is pruned. `contentHash` gives the hash of an entry's content.
+  /// A witness of a tree that shows some entries, and proves that other names are not there; all else is pruned.
+  ///
+  /// @param shown entries that are there
+  /// @param absent names; of one that is there, the entry is shown, with its content pruned
+  /// @param contentHash gives the hash of an entry's content
   public func witness(nodes : Nodes, root : Node, shown : [Shown], absent : [Blob], contentHash : Node -> Blob) : Witness {
     let entries = List.empty<Shown>();
     func add(node : Node) {
@@ -194,7 +197,7 @@ module {
     show(root, entries);
   };
 
-  /// The entry with a name, or those before and behind the place where it would be.
+  /// The entry with a name, and none; or the entries before and behind the place where it would be.
   func around(nodes : Nodes, root : Node, name : Blob) : (Node, Node) {
     let close = nearest(nodes, root, name);
     let ?differing = differingBit(name, Nodes.name(nodes, close)) else return (close, Nodes.none);

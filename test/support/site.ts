@@ -104,10 +104,10 @@ export async function readPieces(t: Test, site: Site, url: string, bytes: Buffer
 export function smallSlices(t: Test): Uint8Array<ArrayBuffer> {
   const directory = t.testdir();
   cpSync(fileURLToPath(new URL("../../canister", import.meta.url)), directory, { recursive: true });
-  const main = join(directory, "main.mo");
-  const source = readFileSync(main, "utf8");
+  const budgets = join(directory, "siteupdate.mo");
+  const source = readFileSync(budgets, "utf8");
   const changed = source.replace(/(publishBudget|sliceBudget) = [\d_]+;/g, "$1 = 20_000_000;");
-  if (changed === source) throw new Error("canister/main.mo has no budgets");
-  writeFileSync(main, changed);
-  return compiled(main);
+  if (changed === source) throw new Error("canister/siteupdate.mo has no budgets");
+  writeFileSync(budgets, changed);
+  return compiled(join(directory, "main.mo"));
 }
