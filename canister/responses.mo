@@ -10,6 +10,7 @@ import List "mo:core/List";
 import Nat "mo:core/Nat";
 import Nat16 "mo:core/Nat16";
 import Nat8 "mo:core/Nat8";
+import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 import VarArray "mo:core/VarArray";
 
@@ -59,6 +60,8 @@ module {
     notServed : Blob;
     /// Of the headers that all pages for people have.
     pageHeaders : Blob;
+    /// What a URL ends with whose gateway knows the canister by that.
+    byQuery : Text;
   };
 
   // --- answers that are always the same ---
@@ -113,7 +116,8 @@ module {
 
   // --- hashing ---
 
-  public func prepare(desk : HashTree.Desk) : Kit {
+  /// @param canister its id
+  public func prepare(desk : HashTree.Desk, canister : Text) : Kit {
     let name = func(name : Text) : Blob = Sha256.ofBlob(Text.encodeUtf8(name));
     let expressionHash = name expression;
     let kit = {
@@ -131,6 +135,7 @@ module {
       notSatisfiable = "" : Blob;
       notServed = "" : Blob;
       pageHeaders = "" : Blob;
+      byQuery = "?canisterId=" # canister;
     };
     {
       kit with
@@ -241,9 +246,14 @@ module {
     { status = 304; headers = [("cache-control", control live), ("etag", etag sha256)]; body = "" };
   };
 
-  public func sentOn({ location } : File) : Response {
-    let ?to = Text.decodeUtf8(location) else return notFound();
-    { status = 307; headers = [("cache-control", briefly), ("location", to)]; body = "" };
+  func target({ location } : File, ending : Text) : Text {
+    let ?path = Text.decodeUtf8(location) else Runtime.unreachable();
+    path # ending;
+  };
+
+  /// @param ending "", or the kit's, which a client would else lose on the way
+  public func sentOn(file : File, ending : Text) : Response {
+    { status = 307; headers = [("cache-control", briefly), ("location", target(file, ending))]; body = "" };
   };
 
   public func piece({ live; mediaType; sha256; size } : File, number : Nat, body : Blob) : Response {
@@ -277,9 +287,9 @@ module {
     finish(kit, state, 4, kit.emptyHash);
   };
 
-  func sentOnHash(kit : Kit, location : Blob) : Blob {
+  func sentOnHash(kit : Kit, file : File, ending : Text) : Blob {
     let state = frame(kit, 307, true, null);
-    Sha256.absorb(state, HashTree.block(kit.desk, kit.locationName, Sha256.ofBlob(location)));
+    Sha256.absorb(state, HashTree.block(kit.desk, kit.locationName, hashOfText(target(file, ending))));
     finish(kit, state, 4, kit.emptyHash);
   };
 
@@ -296,7 +306,7 @@ module {
 
   /// The hash of a file's answer, by how it is served; of one in pieces, see `newPieces`.
   func mainHash(kit : Kit, file : File, flag : Nat8, etagHash : Blob) : Blob {
-    if (flag == whole) wholeHash(kit, file, etagHash) else if (flag == elsewhere) sentOnHash(kit, file.location) else kit.notServed;
+    if (flag == whole) wholeHash(kit, file, etagHash) else if (flag == elsewhere) sentOnHash(kit, file, "") else kit.notServed;
   };
 
   /// The answers of a file that is in pieces, as a tree of their hashes.
@@ -316,7 +326,7 @@ module {
   func few(kit : Kit, file : File, flag : Nat8) : [Blob] {
     let etagHash = if (flag == whole) HashTree.ofTag(kit.desk, file.sha256) else "" : Blob;
     let main = mainHash(kit, file, flag, etagHash);
-    let all = if (flag == whole and file.live) [main, kit.notAllowed, notModifiedHash(kit, file, etagHash)] else [main, kit.notAllowed];
+    let all = if (flag == whole and file.live) [main, kit.notAllowed, notModifiedHash(kit, file, etagHash)] else if (flag == elsewhere) [main, kit.notAllowed, sentOnHash(kit, file, kit.byQuery)] else [main, kit.notAllowed];
     Array.sort(all, Blob.compare);
   };
 
@@ -375,11 +385,12 @@ module {
   };
 
   /// Which of a file's answers is meant.
-  public type Choice = { #main; #notModified; #notAllowed; #notSatisfiable; #piece : (Nat, bodyHash : Blob) };
+  public type Choice = { #main; #withQuery; #notModified; #notAllowed; #notSatisfiable; #piece : (Nat, bodyHash : Blob) };
 
   public func choiceHash(kit : Kit, file : File, flag : Nat8, choice : Choice) : Blob {
     switch choice {
       case (#main) mainHash(kit, file, flag, HashTree.ofTag(kit.desk, file.sha256));
+      case (#withQuery) sentOnHash(kit, file, kit.byQuery);
       case (#notModified) notModifiedHash(kit, file, HashTree.ofTag(kit.desk, file.sha256));
       case (#notAllowed) kit.notAllowed;
       case (#notSatisfiable) kit.notSatisfiable;
