@@ -42,7 +42,12 @@ export interface Upstream {
   cutOff(): Promise<void>;
 }
 
-export interface HttpSite extends Upstream, AsyncDisposable {}
+export interface Cache extends Upstream {
+  /** nginx's process. */
+  readonly nginx: Process;
+}
+
+export interface HttpSite extends Cache, AsyncDisposable {}
 
 export interface HttpSiteOptions {
   /** Default: the example's. */
@@ -53,13 +58,15 @@ export interface HttpSiteOptions {
   /** For its files; it is made. */
   readonly directory: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Where nginx writes down what it has answered: seconds, bytes and path of each request. Default: nowhere. */
+  readonly log?: string | undefined;
 }
 
 /** @throws Error, and nothing is left then */
 export async function startHttpSite(site: HttpSiteOptions): Promise<HttpSite> {
   const { namespace, directory, env } = site;
   await using stack = new AsyncDisposableStack();
-  const upstream = await startCache(stack, site);
+  const cache = await startCache(stack, site);
   const dnsmasq = await readFile(example("dnsmasq.conf"), "utf8");
   const configuration = join(directory, "dnsmasq.conf");
   await writeFile(configuration, replaced(dnsmasq, "interface=boot0", `interface=${TAP}`));
@@ -78,14 +85,14 @@ export async function startHttpSite(site: HttpSiteOptions): Promise<HttpSite> {
   const server = stack.use(new Process(...namespace.inside("dnsmasq", options), env));
   await server.until(/started, version/, { seconds: 20 });
   const all = stack.move();
-  return { ...upstream, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { ...cache, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
 /** The site's nginx alone, and the gateway that it asks; they end with `stack`. */
 export async function startCache(
   stack: AsyncDisposableStack,
-  { canister = CANISTER, namespace, url, directory, env }: HttpSiteOptions,
-): Promise<Upstream> {
+  { canister = CANISTER, namespace, url, directory, env, log }: HttpSiteOptions,
+): Promise<Cache> {
   await mkdir(directory);
   const socket = join(directory, "gateway");
   const authority = await makeAuthority(directory);
@@ -96,8 +103,7 @@ export async function startCache(
   text = replaced(text, "server icp0.io:443;", `server unix:${socket};`);
   text = replaced(text, "/etc/ssl/certs/ca-certificates.crt", authority.file);
   text = replaced(text, "/var/cache/nginx/icfs", join(directory, "cache"));
-  await startNginx(stack, { namespace, directory, env }, text);
-  return upstream;
+  return { ...upstream, nginx: await startNginx(stack, { namespace, directory, env, log }, text) };
 }
 
 /** @throws Error when it is not there: then a test would run what nobody has */
@@ -106,12 +112,17 @@ function replaced(text: string, what: string, by: string): string {
   return text.replaceAll(what, by);
 }
 
-/** Starts nginx with what stands in its `http` block, and returns when it serves. It is stopped with `stack`. */
+/** Starts nginx with what stands in its `http` block, and returns it when it serves. It is stopped with `stack`. */
 export async function startNginx(
   stack: AsyncDisposableStack,
-  { namespace, directory, env }: Pick<HttpSiteOptions, "namespace" | "directory" | "env">,
+  {
+    namespace,
+    directory,
+    env,
+    log = "off",
+  }: Pick<HttpSiteOptions, "namespace" | "directory" | "env" | "log">,
   http: string,
-): Promise<void> {
+): Promise<Process> {
   const of = (name: string) => join(directory, `nginx-${name}`);
   const kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const temporary = kinds.map((kind) => `${kind}_temp_path ${of(kind)};`).join(" ");
@@ -120,7 +131,7 @@ export async function startNginx(
     configuration,
     `daemon off; pid ${of("pid")}; error_log stderr notice; user root;
 events {}
-http { access_log off; sendfile on; ${temporary}
+http { log_format brief '$request_time $bytes_sent $uri'; access_log ${log === "off" ? log : `${log} brief`}; sendfile on; ${temporary}
 ${http}
 }
 `,
@@ -128,6 +139,7 @@ ${http}
   const command = namespace.inside(NGINX, ["-c", configuration, "-e", "stderr"]);
   const nginx = stack.use(new Process(...command, env));
   await nginx.until(/start worker process /, { seconds: 20 });
+  return nginx;
 }
 
 /** A proxy with TLS on a Unix socket, whose path is the same in every network namespace, that writes down what it passes on to `url`. */
