@@ -16,6 +16,7 @@ import Extents "extents";
 import HashTree "hashtree";
 import Listing "listing";
 import Nodes "nodes";
+import Range "range";
 import Responses "responses";
 import Sha256 "sha256";
 import Site "site";
@@ -48,6 +49,10 @@ module {
     head : Blob;
     /// The reply of the method `release`.
     proof : () -> Blob;
+    /// The newest release's number, which mounts see; its pages may not be ready.
+    newest : Nat;
+    /// The reply of the method `headers`.
+    headersFrom : (from : Nat, count : Nat) -> Blob;
   };
 
   /// An answer without a proof, which no gateway passes on.
@@ -204,17 +209,19 @@ module {
 
   func chooseFile(served : Served, request : Request, entry : Node, file : Responses.File, flag : Nat8) : (Responses.Response, Responses.Choice) {
     if (not isRead request) return (Responses.methodNotAllowed(), #notAllowed);
-    if (flag == Responses.elsewhere) return (Responses.sentOn(file), #main);
+    if (flag == Responses.elsewhere) {
+      return if (Url.hasParameter(request.url, "canisterId")) (Responses.sentOn(file, served.kit.byQuery), #withQuery) else (Responses.sentOn(file, ""), #main);
+    };
     if (flag == Responses.unserved) return (Responses.notServable(), #main);
     if (flag == Responses.whole) {
       if (file.live and isKnown(request, file)) return (Responses.notModified(file), #notModified);
       return (Responses.wholeFile(file, bytes(served, entry, 0, file.size)), #main);
     };
-    let from = switch (header(request, "range")) {
-      case null if (Responses.isAssembled(file.size)) 0 else file.size;
-      case (?range) firstByte(range, file.size);
+    let wanted = switch (rangeOf(request, file)) {
+      case (?range) Range.first(range, file.size);
+      case null if (Responses.isAssembled(file.size)) ?0 else null;
     };
-    if (from >= file.size) return (Responses.rangeNotSatisfiable(), #notSatisfiable);
+    let ?from = wanted else return (Responses.rangeNotSatisfiable(), #notSatisfiable);
     let number = from / Responses.pieceBytes;
     let start = number * Responses.pieceBytes;
     let size = Nat.min(Responses.pieceBytes, file.size - start);
@@ -238,32 +245,21 @@ module {
     null;
   };
 
+  /// The ranges of bytes that a request asks for; null when it asks for all. A Range means nothing with HEAD, in another unit, or when the client
+  /// has a part of another file (RFC 9110, 14.2 and 13.1.5).
+  func rangeOf(request : Request, { sha256 } : Responses.File) : ?Text {
+    if (request.method != "GET") return null;
+    let ?range = header(request, "range") else return null;
+    switch (header(request, "if-range")) {
+      case (?tag) if (tag != Responses.etag sha256) return null;
+      case null {};
+    };
+    Range.ofBytes(range);
+  };
+
   func isKnown(request : Request, { sha256 } : Responses.File) : Bool {
     let ?tags = header(request, "if-none-match") else return false;
     tags == "*" or Text.contains(tags, #text(Responses.etag sha256));
-  };
-
-  /// A longer Range header has a number that no file is long enough for, and that would take many instructions to read.
-  let mostRangeCharacters = 64;
-
-  /// The first byte that a Range header asks for. @param size bytes of the file. @return 0 when the header has an unknown form, or is too long
-  func firstByte(range : Text, size : Nat) : Nat {
-    if (range.size() > mostRangeCharacters) return 0;
-    let ?wanted = Text.stripStart(range, #text "bytes=") else return 0;
-    let parts = Text.split(wanted, #char '-');
-    let ?first = parts.next() else return 0;
-    if (first == "") {
-      let ?last = parts.next() else return 0;
-      return switch (Nat.fromText(last)) {
-        case (?0) size;
-        case (?count) size - Nat.min(count, size);
-        case null 0;
-      };
-    };
-    switch (Nat.fromText(first)) {
-      case (?from) from;
-      case null 0;
-    };
   };
 
   // --- what is there besides files ---
@@ -301,20 +297,33 @@ module {
         body = served.proof();
       };
     };
-    let found = if (segments.size() == 3) switch (unhex(segments[2])) {
-      case (?hash) Store.get(served.store, hash);
-      case null null;
-    } else null;
-    switch found {
-      case (?body) {
-        {
-          status = 200;
-          headers = [("cache-control", "public, max-age=31536000, immutable"), ("content-type", "application/octet-stream")];
-          body;
-        };
+    let forEver = "public, max-age=31536000, immutable";
+    let found = if (segments.size() != 3) null else if (segments[1] == ("headers" : Blob)) {
+      switch (headersBelow(served, segments[2])) {
+        // They stay the same as long as the canister is not installed anew.
+        case (?body) ?("application/cbor", "public, max-age=86400", body);
+        case null null;
       };
-      case null Responses.notFound();
+    } else switch (unhex(segments[2])) {
+      case (?hash) switch (Store.get(served.store, hash)) {
+        case (?body) ?("application/octet-stream", forEver, body);
+        case null null;
+      };
+      case null null;
     };
+    let ?(mediaType, control, body) = found else return Responses.notFound();
+    { status = 200; headers = [("cache-control", control), ("content-type", mediaType)]; body };
+  };
+
+  /// So many headers as a reader asks for at once; they are also bounded in bytes.
+  let headersPage = 1_000;
+
+  /// The headers of a release, by its number in decimal, and of those below it; null when there is none of this number.
+  func headersBelow({ newest; headersFrom } : Served, number : Blob) : ?Blob {
+    if (number.size() > 20 or number.size() == 0 or number[0] == 0x30) return null;
+    let ?text = Text.decodeUtf8(number) else return null;
+    let ?from = Nat.fromText(text) else return null;
+    if (from > newest) null else ?headersFrom(from, headersPage);
   };
 
   /// The 32 bytes of 64 hexadecimal digits in lower case; null for anything else.

@@ -119,7 +119,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   for ({ header; hash } in List.values(releases)) History.add(history, header, hash);
   List.clear(releases);
 
-  transient let kit = Site.prepare(site);
+  transient let kit = Site.prepare(site, Principal.toText(Principal.fromActor(self)));
   transient let update : SiteUpdate.Update = {
     canister = Principal.fromActor(self);
     site;
@@ -218,10 +218,14 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// Headers from release `from` down, at most `count`, at most so many as fit a reply: a CBOR array of byte strings.
   public shared query ({ caller }) func headers(from : Nat64, count : Nat32) : async Blob {
     authoriseReader(caller);
+    headersFrom(Nat64.toNat(from), Nat32.toNat(count));
+  };
+
+  func headersFrom(from : Nat, count : Nat) : Blob {
     let page = List.empty<Blob>();
     var bytes = 0;
-    var number = Nat.min(Nat64.toNat(from), History.size(history));
-    while (number > 0 and List.size(page) < Nat32.toNat(count) and bytes < maxPageBytes) {
+    var number = Nat.min(from, History.size(history));
+    while (number > 0 and List.size(page) < count and bytes < maxPageBytes) {
       let header = History.header(history, number);
       List.add(page, header);
       bytes += header.size();
@@ -242,7 +246,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// A GET or HEAD, as gateways pass it on, with the proof of its answer. Traps when called as an update.
   public query func http_request(request : Http.Request) : async Http.Response {
     let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call http_request as a query: an update has no certificate");
-    Http.answer({ site; kit; places = update.places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate) }, request);
+    let newest = History.size(history);
+    Http.answer({ site; kit; places = update.places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate); newest; headersFrom }, request);
   };
 
   // --- reading, as from the canister that this one replaces ---

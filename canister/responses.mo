@@ -10,6 +10,7 @@ import List "mo:core/List";
 import Nat "mo:core/Nat";
 import Nat16 "mo:core/Nat16";
 import Nat8 "mo:core/Nat8";
+import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 import VarArray "mo:core/VarArray";
 
@@ -60,6 +61,8 @@ module {
     notServed : Blob;
     /// The hash of the headers that all pages for people have.
     pageHeaders : Blob;
+    /// What a URL ends with whose gateway knows the canister by that.
+    byQuery : Text;
   };
 
   // --- answers that are always the same ---
@@ -114,7 +117,8 @@ module {
 
   // --- hashing ---
 
-  public func prepare(desk : HashTree.Desk) : Kit {
+  /// @param canister its id
+  public func prepare(desk : HashTree.Desk, canister : Text) : Kit {
     let name = func(name : Text) : Blob = Sha256.ofBlob(Text.encodeUtf8(name));
     let expressionHash = name expression;
     let kit = {
@@ -132,6 +136,7 @@ module {
       notSatisfiable = "" : Blob;
       notServed = "" : Blob;
       pageHeaders = "" : Blob;
+      byQuery = "?canisterId=" # canister;
     };
     {
       kit with
@@ -242,9 +247,14 @@ module {
     { status = 304; headers = [("cache-control", control live), ("etag", etag sha256)]; body = "" };
   };
 
-  public func sentOn({ location } : File) : Response {
-    let ?to = Text.decodeUtf8(location) else return notFound();
-    { status = 307; headers = [("cache-control", briefly), ("location", to)]; body = "" };
+  func target({ location } : File, ending : Text) : Text {
+    let ?path = Text.decodeUtf8(location) else Runtime.unreachable();
+    path # ending;
+  };
+
+  /// @param ending "", or the kit's, which a client would else lose on the way
+  public func sentOn(file : File, ending : Text) : Response {
+    { status = 307; headers = [("cache-control", briefly), ("location", target(file, ending))]; body = "" };
   };
 
   public func piece({ live; mediaType; sha256; size } : File, number : Nat, body : Blob) : Response {
@@ -278,9 +288,9 @@ module {
     finish(kit, state, 4, kit.emptyHash);
   };
 
-  func sentOnHash(kit : Kit, location : Blob) : Blob {
+  func sentOnHash(kit : Kit, file : File, ending : Text) : Blob {
     let state = frame(kit, 307, true, null);
-    Sha256.absorb(state, HashTree.block(kit.desk, kit.locationName, Sha256.ofBlob(location)));
+    Sha256.absorb(state, HashTree.block(kit.desk, kit.locationName, hashOfText(target(file, ending))));
     finish(kit, state, 4, kit.emptyHash);
   };
 
@@ -297,7 +307,7 @@ module {
 
   /// The hash of a file's answer to a plain GET. For a file in pieces, see `newPieces`.
   func mainHash(kit : Kit, file : File, flag : Nat8, etagHash : Blob) : Blob {
-    if (flag == whole) wholeHash(kit, file, etagHash) else if (flag == elsewhere) sentOnHash(kit, file.location) else kit.notServed;
+    if (flag == whole) wholeHash(kit, file, etagHash) else if (flag == elsewhere) sentOnHash(kit, file, "") else kit.notServed;
   };
 
   /// The tree of the hashes of all answers of a file that is served in pieces.
@@ -317,7 +327,7 @@ module {
   func few(kit : Kit, file : File, flag : Nat8) : [Blob] {
     let etagHash = if (flag == whole) HashTree.ofTag(kit.desk, file.sha256) else "" : Blob;
     let main = mainHash(kit, file, flag, etagHash);
-    let all = if (flag == whole and file.live) [main, kit.notAllowed, notModifiedHash(kit, file, etagHash)] else [main, kit.notAllowed];
+    let all = if (flag == whole and file.live) [main, kit.notAllowed, notModifiedHash(kit, file, etagHash)] else if (flag == elsewhere) [main, kit.notAllowed, sentOnHash(kit, file, kit.byQuery)] else [main, kit.notAllowed];
     Array.sort(all, Blob.compare);
   };
 
@@ -375,12 +385,13 @@ module {
     };
   };
 
-  /// One of a file's answers.
-  public type Choice = { #main; #notModified; #notAllowed; #notSatisfiable; #piece : (Nat, bodyHash : Blob) };
+  /// Which of a file's answers is meant.
+  public type Choice = { #main; #withQuery; #notModified; #notAllowed; #notSatisfiable; #piece : (Nat, bodyHash : Blob) };
 
   public func choiceHash(kit : Kit, file : File, flag : Nat8, choice : Choice) : Blob {
     switch choice {
       case (#main) mainHash(kit, file, flag, HashTree.ofTag(kit.desk, file.sha256));
+      case (#withQuery) sentOnHash(kit, file, kit.byQuery);
       case (#notModified) notModifiedHash(kit, file, HashTree.ofTag(kit.desk, file.sha256));
       case (#notAllowed) kit.notAllowed;
       case (#notSatisfiable) kit.notSatisfiable;

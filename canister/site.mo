@@ -55,9 +55,10 @@ module {
 
   /// Makes a site ready after an installation or an upgrade. One that a canister made which answers differently begins anew, and one
   /// whose pages were being made, as nobody knows any more which nodes are theirs.
-  public func prepare(site : Site) : Responses.Kit {
+  /// @param canister its id
+  public func prepare(site : Site, canister : Text) : Responses.Kit {
     Nodes.prepare(site.nodes);
-    let kit = Responses.prepare(site.nodes.region);
+    let kit = Responses.prepare(site.nodes.region, canister);
     let fingerprint = Responses.fingerprint(kit, site.nodes, Listing.sample());
     if (site.fingerprint != fingerprint or site.isUnfinished) {
       site.isUnfinished := false;
@@ -156,6 +157,7 @@ module {
         if (found "boot.ipxe") Trie.grow(nodes, own, node("boot.ipxe", #exactly, #fixed(script(site.release))));
         Trie.grow(nodes, own, node("chunk", #below, #uncertified));
         if (site.listings != Nodes.none) Trie.grow(nodes, own, Nodes.newFolder(nodes, "files", Nodes.retain(nodes, site.listings)));
+        Trie.grow(nodes, own, node("headers", #below, #uncertified));
         Trie.grow(nodes, own, node("release", #exactly, #uncertified));
         Trie.grow(nodes, own, node("style.css", #exactly, #fixed(Responses.style(Style.css))));
         let isReady = site.release > 0 or shown.release == null;

@@ -39,6 +39,19 @@ module {
     ?List.toArray(found);
   };
 
+  /// Whether a URL's query has a parameter of this name.
+  public func hasParameter(url : Text, name : Text) : Bool {
+    let withoutFragment = Text.split(url, #char '#').next();
+    let ?whole = withoutFragment else return false;
+    let parts = Text.split(whole, #char '?');
+    ignore parts.next();
+    // A further ? belongs to the query.
+    for (part in parts) for (parameter in Text.split(part, #char '&')) {
+      if (Text.startsWith(parameter, #text(name # "="))) return true;
+    };
+    false;
+  };
+
   /// The byte that two hexadecimal digits stand for, or null.
   public func hexByte(high : Nat8, low : Nat8) : ?Nat8 {
     let ?first = digit(high) else return null;

@@ -1,13 +1,17 @@
 /**
  * A site whose machines boot from a canister's URL, in a network of its own: stock dnsmasq and nginx, with the files of examples/ as their
  * configurations, but for where the files lie and which network device it is. Between nginx and the local network's gateway stands what
- * writes down what is asked of the canister.
+ * the main network's gateways have and the local one has not: TLS, with a certificate for the name that nginx expects. It also writes down what
+ * is asked of the canister.
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { Agent, createServer, request } from "node:http";
+import { Agent, request } from "node:http";
+import { createServer } from "node:https";
 import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
 import { GUEST_MAC, IPV6_PREFIX, type Namespace, TAP } from "../../demo/namespace.ts";
 import { Process } from "../../demo/process.ts";
+import { type Authority, makeAuthority } from "../support/private-authority.ts";
 
 /** The id in examples/nginx.conf. */
 export const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
@@ -19,34 +23,50 @@ const OVMF = "/usr/share/OVMF";
 
 export const example = (name: string): string => join(EXAMPLES, name);
 
-export interface HttpSite extends AsyncDisposable {
+/** A server's certificate and its key, in PEM. */
+export interface Certificate {
+  readonly key: string;
+  readonly cert: string;
+}
+
+export interface Upstream {
   /** What nginx has asked the canister for: path and range, in order. */
   readonly asked: string[];
+  /** The names that nginx has asked a certificate for. */
+  readonly names: Set<string>;
+  /** Has made the gateway's first certificate; nginx trusts no other one. */
+  readonly authority: Authority;
+  /** Has the gateway show another certificate from now on. */
+  show(certificate: Certificate): void;
   /** Cuts nginx off from the canister. */
   cutOff(): Promise<void>;
 }
 
+export interface Cache extends Upstream {
+  /** nginx's process. */
+  readonly nginx: Process;
+}
+
+export interface HttpSite extends Cache, AsyncDisposable {}
+
 export interface HttpSiteOptions {
+  /** Default: the example's. */
+  readonly canister?: string;
   readonly namespace: Namespace;
   /** The local network's. */
   readonly url: string;
   /** For its files; it is made. */
   readonly directory: string;
   readonly env: NodeJS.ProcessEnv;
+  /** Where nginx writes down what it has answered: seconds, bytes and path of each request. Default: nowhere. */
+  readonly log?: string | undefined;
 }
 
 /** @throws Error, and nothing is left then */
-export async function startHttpSite({ namespace, url, directory, env }: HttpSiteOptions): Promise<HttpSite> {
+export async function startHttpSite(site: HttpSiteOptions): Promise<HttpSite> {
+  const { namespace, directory, env } = site;
   await using stack = new AsyncDisposableStack();
-  await mkdir(directory);
-  const socket = join(directory, "gateway");
-  const { asked, close } = await writtenDown(url, socket);
-  stack.defer(close);
-  await startNginx(
-    stack,
-    { namespace, directory, env },
-    await siteConfiguration(socket, join(directory, "cache")),
-  );
+  const cache = await startCache(stack, site);
   const dnsmasq = await readFile(example("dnsmasq.conf"), "utf8");
   const configuration = join(directory, "dnsmasq.conf");
   await writeFile(configuration, replaced(dnsmasq, "interface=boot0", `interface=${TAP}`));
@@ -65,15 +85,25 @@ export async function startHttpSite({ namespace, url, directory, env }: HttpSite
   const server = stack.use(new Process(...namespace.inside("dnsmasq", options), env));
   await server.until(/started, version/, { seconds: 20 });
   const all = stack.move();
-  return { asked, cutOff: close, [Symbol.asyncDispose]: () => all.disposeAsync() };
+  return { ...cache, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
-/** The example, which asks `socket` in place of the main network's gateway. */
-async function siteConfiguration(socket: string, cache: string): Promise<string> {
+/** The site's nginx alone, and the gateway that it asks; they end with `stack`. */
+export async function startCache(
+  stack: AsyncDisposableStack,
+  { canister = CANISTER, namespace, url, directory, env, log }: HttpSiteOptions,
+): Promise<Cache> {
+  await mkdir(directory);
+  const socket = join(directory, "gateway");
+  const authority = await makeAuthority(directory);
+  const upstream = await startUpstream(url, socket, authority, `${canister}.icp0.io`);
+  stack.defer(upstream.cutOff);
   let text = await readFile(example("nginx.conf"), "utf8");
+  text = replaced(text, CANISTER, canister);
   text = replaced(text, "server icp0.io:443;", `server unix:${socket};`);
-  text = replaced(text, "proxy_pass https://icfs", "proxy_pass http://icfs");
-  return replaced(text, "/var/cache/nginx/icfs", cache);
+  text = replaced(text, "/etc/ssl/certs/ca-certificates.crt", authority.file);
+  text = replaced(text, "/var/cache/nginx/icfs", join(directory, "cache"));
+  return { ...upstream, nginx: await startNginx(stack, { namespace, directory, env, log }, text) };
 }
 
 /** @throws Error when it is not there: then a test would run what nobody has */
@@ -82,12 +112,17 @@ function replaced(text: string, what: string, by: string): string {
   return text.replaceAll(what, by);
 }
 
-/** Starts nginx with what stands in its `http` block, and returns when it serves. It is stopped with `stack`. */
+/** Starts nginx with what stands in its `http` block, and returns it when it serves. It is stopped with `stack`. */
 export async function startNginx(
   stack: AsyncDisposableStack,
-  { namespace, directory, env }: Pick<HttpSiteOptions, "namespace" | "directory" | "env">,
+  {
+    namespace,
+    directory,
+    env,
+    log = "off",
+  }: Pick<HttpSiteOptions, "namespace" | "directory" | "env" | "log">,
   http: string,
-): Promise<void> {
+): Promise<Process> {
   const of = (name: string) => join(directory, `nginx-${name}`);
   const kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   const temporary = kinds.map((kind) => `${kind}_temp_path ${of(kind)};`).join(" ");
@@ -96,7 +131,7 @@ export async function startNginx(
     configuration,
     `daemon off; pid ${of("pid")}; error_log stderr notice; user root;
 events {}
-http { access_log off; sendfile on; ${temporary}
+http { log_format brief '$request_time $bytes_sent $uri'; access_log ${log === "off" ? log : `${log} brief`}; sendfile on; ${temporary}
 ${http}
 }
 `,
@@ -104,18 +139,24 @@ ${http}
   const command = namespace.inside(NGINX, ["-c", configuration, "-e", "stderr"]);
   const nginx = stack.use(new Process(...command, env));
   await nginx.until(/start worker process /, { seconds: 20 });
+  return nginx;
 }
 
-/** A proxy on a Unix socket, whose path is the same in every network namespace, that writes down what it passes on to `url`. */
-async function writtenDown(
+/** A proxy with TLS on a Unix socket, whose path is the same in every network namespace, that writes down what it passes on to `url`. */
+async function startUpstream(
   url: string,
   socket: string,
-): Promise<{ asked: string[]; close: () => Promise<void> }> {
+  authority: Authority,
+  name: string,
+): Promise<Upstream> {
+  const { key, cert } = await authority.certify(name);
   const asked: string[] = [];
+  const names = new Set<string>();
   const agent = new Agent({ keepAlive: true });
-  const server = createServer((incoming, outgoing) => {
+  const server = createServer({ key, cert }, (incoming, outgoing) => {
     const { method = "GET", headers, url: path = "/" } = incoming;
     asked.push([path, headers.range].filter((part) => part !== undefined).join(" "));
+    names.add(`${(incoming.socket as TLSSocket).servername}`);
     // The path as it came: URL would change it.
     const { hostname, port } = new URL(url);
     const passed = request({ agent, hostname, port, path, method, headers }, (answer) => {
@@ -137,7 +178,13 @@ async function writtenDown(
   };
   return {
     asked,
-    close: () => {
+    names,
+    authority,
+    show({ key, cert }) {
+      server.setSecureContext({ key, cert });
+      server.closeAllConnections();
+    },
+    cutOff: () => {
       closed ??= close();
       return closed;
     },

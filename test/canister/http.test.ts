@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
+import { decodeHeaders } from "../../lib/source/icfs/header-list.ts";
 import { encodeManifest } from "../../lib/tree/manifest-encoder.ts";
 import { headerOf, verifyHttp } from "../support/http.ts";
 import { sha256 } from "../support/icfs-canister.ts";
@@ -115,23 +116,85 @@ t.test("files of more than 1 MiB are in pieces below their release's URL", async
   await readPieces(t, site, "/.icfs/at/1/d/long%20name", long);
   await readPieces(t, site, "/.icfs/at/1/link", long);
   await readPieces(t, site, "/.icfs/at/1/whole", whole);
-  const range = async (value: string) => {
-    const answer = await site.get("/.icfs/at/1/whole", { headers: [["range", value]] });
+  const toldOf = `?canisterId=${site.id}`;
+  const byQuery = await site.get(`/d/long%20name?a=b&canisterId=${site.id}#fragment`);
+  t.match(
+    byQuery,
+    { status: 307 },
+    "where the gateway knows the canister by the query, the redirect keeps it",
+  );
+  t.equal(headerOf(byQuery, "location"), `/.icfs/at/1/d/long%20name${toldOf}`);
+  for (const query of ["?canisterId", "?x=canisterId=", "#?canisterId=x", `?CanisterId=${site.id}`])
+    t.equal(headerOf(await site.get(`/link${query}`), "location"), "/.icfs/at/1/d/long%20name", query);
+  const head = await site.get(`/link${toldOf}`, { method: "HEAD" });
+  t.equal(headerOf(head, "location"), `/.icfs/at/1/d/long%20name${toldOf}`);
+});
+
+t.test("ranges of bytes", async (t) => {
+  const site = await startSite(t);
+  const size = 2 * MIB;
+  await publishTree(site, { file: randomBytes(size) });
+  const url = "/.icfs/at/1/file";
+  const range = async (value: string, more: [string, string][] = [], method = "GET") => {
+    const answer = await site.get(url, { method, headers: [["Range", value], ...more] });
     return [answer.status, headerOf(answer, "content-range")];
   };
-  t.strictSame(await range("bytes=1048575-1048576"), [206, `bytes 0-1048575/${2 * MIB}`]);
-  t.strictSame(await range("bytes=1048576-1048577"), [206, `bytes 1048576-2097151/${2 * MIB}`]);
-  t.strictSame(await range("bytes=-5"), [206, `bytes 1048576-2097151/${2 * MIB}`]);
-  t.strictSame(await range("lines=5-6"), [206, `bytes 0-1048575/${2 * MIB}`], "an unknown unit is no range");
-  t.strictSame(await range("bytes=2097152-"), [416, undefined]);
-  t.strictSame(await range(`bytes=${"9".repeat(20)}-`), [416, undefined]);
-  const endless = "9".repeat(500_000);
-  for (const value of [`bytes=${endless}-`, `bytes=-${endless}`])
+  const first = [206, `bytes 0-${MIB - 1}/${size}`];
+  const second = [206, `bytes ${MIB}-${size - 1}/${size}`];
+  const refused = [416, undefined];
+  for (const [value, expected] of [
+    ["bytes=0-", first],
+    [`bytes=${MIB - 1}-${MIB}`, first],
+    [`bytes=${MIB}-${MIB}`, second],
+    ["bytes=-5", second],
+    [`bytes=-${10 * size}`, first],
+    [`bytes=1000000-${"9".repeat(40)}`, first],
+    ["Bytes=1048576-", second],
+    // Several: the first that has anything.
+    [`bytes=${MIB}-,0-1`, second],
+    [`bytes=${size}-, \t${MIB}-${MIB},0-1`, second],
+    ["bytes=-0,0-0", first],
+    [`bytes=, ,${MIB}-,`, second],
+    // None has anything.
+    [`bytes=${size}-`, refused],
+    ["bytes=-0", refused],
+    [`bytes=${"9".repeat(40)}-`, refused],
+    [`bytes=${size}-${size},-0`, refused],
+    // No ranges.
+    ["bytes=5", refused],
+    ["bytes=5-3", refused],
+    ["bytes=0-1,5-3", refused],
+    ["bytes=-", refused],
+    ["bytes=", refused],
+    ["bytes=,", refused],
+    ["bytes", refused],
+    ["bytes=0-1-2", refused],
+    ["bytes=--5", refused],
+    ["bytes=0 - 1", refused],
+    ["bytes=0-=1", refused],
+    ["bytes=+5-", refused],
+    ["bytes=0x5-", refused],
+    ["bytes=1_000-", refused],
+    ["bytes=5.0-", refused],
+    // Too long to read.
+    [`bytes=${Array.from({ length: 60 }, (_, i) => `${i}-${i}`).join(",")}`, refused],
+    [`bytes=${"9".repeat(500_000)}-`, refused],
+    [`bytes=-${"9".repeat(500_000)}`, refused],
+    // Another unit means nothing.
+    ["lines=5-6", first],
+    ["=5-6", first],
+  ] as const) {
+    t.strictSame(await range(value), expected, value.slice(0, 60));
+  }
+  const etag = headerOf(await site.get(url), "etag")!;
+  t.strictSame(await range("bytes=-5", [["If-Range", etag]]), second);
+  for (const other of ['"other"', `W/${etag}`, "Sat, 29 Nov 2025 12:00:00 GMT"])
     t.strictSame(
-      await range(value),
-      [206, `bytes 0-1048575/${2 * MIB}`],
-      "numbers without an end are no range",
+      await range("bytes=-5", [["if-range", other]]),
+      first,
+      `what there is of another file: ${other}`,
     );
+  t.strictSame(await range("bytes=-5", [], "HEAD"), first, "ranges are for GET");
 });
 
 t.test("links are followed as readers follow them", async (t) => {
@@ -328,6 +391,16 @@ t.test("what is there besides files", async (t) => {
   ]) {
     t.equal((await site.get(url)).status, 404, url);
   }
+  for (let release = 2; release <= 4; release++) await publishTree(site, { "boot.ipxe": chunk });
+  const reader = site.source;
+  for (const from of [1, 3, 4]) {
+    const answer = await site.get(`/.icfs/headers/${from}`);
+    t.same(decodeHeaders(answer.body), await reader.headers(from, 1000), `headers from ${from} down`);
+    t.notMatch(headerOf(answer, "cache-control"), /immutable/);
+  }
+  for (const number of ["0", "5", "01", "-1", "1e0", "", "x", "1/", "1/2", "9".repeat(21)])
+    t.equal((await site.get(`/.icfs/headers/${number}`)).status, 404, `headers/${number}`);
+  t.equal((await site.get("/.icfs/headers/1", { method: "POST" })).status, 405);
   const release = await site.get("/.icfs/release");
   t.ok(Buffer.from(release.body).includes(Buffer.from("ICFSHDR")), "the head's proof");
   t.match(headerOf(release, "cache-control"), /max-age=\d+$/);
@@ -345,6 +418,7 @@ t.test("a private canister, and one that is switched off", async (t) => {
       "/.icfs/",
       "/.icfs/at/1/a",
       "/.icfs/release",
+      "/.icfs/headers/1",
       `/.icfs/chunk/${sha256(Buffer.from("content")).toString("hex")}`,
     ]) {
       const answer = await site.get(url);

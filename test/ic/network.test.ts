@@ -18,7 +18,7 @@ t.test("names and URLs", async (t) => {
     ["http://127.1:8080", "http://127.0.0.1:8080", true],
     ["http://[::1]:4943", "http://[::1]:4943", true],
     ["http://localhost:4943", "http://localhost:4943", true],
-    ["http://canister.localhost:4943//", "http://canister.localhost:4943", false],
+    ["http://canister.localhost:4943//", "http://canister.localhost:4943", true],
     ["https://gateway.example/ic/", "https://gateway.example/ic", false],
     ["http://127.0.0.1.example", "http://127.0.0.1.example", false],
     ["http://localhost.example", "http://localhost.example", false],

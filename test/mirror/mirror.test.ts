@@ -128,6 +128,19 @@ t.test("killed in the middle, it has the release from before, and the next run c
   t.match(await alone("verify", c.id, c.tree), { code: 0 });
 });
 
+t.test("the canister's own URL is a mirror as well", async (t) => {
+  const url = `http://${c.id}.localhost:${new URL(c.url).port}`;
+  const by = [...["--mirror", url, "--mirror-only", "--network", "http://127.0.0.1:9"], ...rootKey];
+  const env = { ...c.env, XDG_STATE_HOME: join(c.directory, "state-of-a-third") };
+  t.match(await c.icfs(["verify", c.id, c.tree, ...by], { env }), { code: 0 });
+  t.match(await c.icfs(["ls", `${c.id}@2`, ...by], { env }), {
+    code: 0,
+    stdout: "large\npxelinux.0\nsmall\n",
+  });
+  const refused = await c.icfs(["ls", `${c.id}@9`, ...by], { env });
+  t.match(refused, { code: 1 });
+});
+
 t.test("an older release", async (t) => {
   const other = join(c.directory, "older");
   const said = await c.icfs(["mirror", `${c.id}@2`, other]);

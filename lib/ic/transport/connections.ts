@@ -8,6 +8,7 @@ import {
 } from "node:https";
 import type { SecureContext } from "node:tls";
 import { believing, readBundle } from "./authorities.ts";
+import { lookupHost } from "./loopback.ts";
 import { type Choice, chooseProxy, type ForwardProxy, NO_PROXY_AT_ALL, proxyOption } from "./proxy.ts";
 import { addressOf, loginOf, TunnelAgent, type TunnelOptions } from "./tunnel.ts";
 
@@ -20,6 +21,7 @@ export interface ConnectionOptions {
 
 /** As Node's own agents have it. */
 const KEPT = { keepAlive: true, scheduling: "lifo", timeout: 5000 } as const;
+const DIRECT = { ...KEPT, lookup: lookupHost };
 
 let option: ForwardProxy | typeof NO_PROXY_AT_ALL | undefined;
 let bundle: readonly string[] = [];
@@ -97,12 +99,12 @@ export function wayTo(target: URL, signal: AbortSignal): Way {
 }
 
 function plainAgent(): HttpAgent {
-  plain ??= new HttpAgent(KEPT);
+  plain ??= new HttpAgent(DIRECT);
   return plain;
 }
 
 function directAgent(): HttpsAgent {
-  direct ??= new HttpsAgent({ ...KEPT, secureContext: secureContext() } as AgentOptions);
+  direct ??= new HttpsAgent({ ...DIRECT, secureContext: secureContext() } as AgentOptions);
   return direct;
 }
 

@@ -322,6 +322,8 @@ t.test("this host is never asked through a proxy", async (t) => {
   const proxy = await startProxy(t, tunnel);
   through(t, proxy.url);
   const here = createServer((_, response) => response.end(ANSWER));
-  t.equal((await boundedFetch(`http://127.0.0.1:${await listen(t, here)}/`, undefined, LONG)).status, 200);
+  const port = await listen(t, here);
+  for (const name of ["127.0.0.1", "canister.localhost"])
+    t.equal((await boundedFetch(`http://${name}:${port}/`, undefined, LONG)).status, 200, name);
   t.same(proxy.asked, []);
 });

@@ -1,0 +1,73 @@
+/**
+ * examples/nginx.conf, with its lines for TLS: it believes the gateway whose certificate is for the canister's name, by an authority that it
+ * trusts, and nobody else. What stands for the main network's gateway is the local one, behind a certificate.
+ */
+import { execFile } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import t from "tap";
+import { HOST_ADDRESS, makeNamespace } from "../../demo/namespace.ts";
+import { publish } from "../../lib/publish/publish.ts";
+import { PLAINLY } from "../publish/trees.ts";
+import { startCanister } from "../support/canister-network.ts";
+import { type Authority, makeAuthority } from "../support/private-authority.ts";
+import { stackOf } from "../support/stack.ts";
+import { startCache } from "./http-site.ts";
+
+t.setTimeout(300_000);
+
+const stack = stackOf(t);
+const c = await startCanister(t);
+const tree = join(c.directory, "tree");
+await mkdir(tree);
+for (const name of ["first", "second", "third", "fourth"])
+  await writeFile(join(tree, name), `the ${name} file`);
+const options = { canister: c.canister, agent: c.publisherAgent, source: c.source(), note: "" };
+await publish({ ...PLAINLY, ...options, directory: tree });
+const canister = c.canister.toText();
+const name = `${canister}.icp0.io`;
+const namespace = stack.use(await makeNamespace(`icfs-tls-${process.pid}`));
+const directory = join(c.directory, "site");
+const upstream = await startCache(stack, { canister, namespace, url: c.url, directory, env: c.env });
+
+/** @returns the status and the body */
+async function fetched(path: string): Promise<string> {
+  const command = namespace.inside("curl", [
+    ...["--silent", "--show-error", "--write-out", " %{http_code}"],
+    `http://${HOST_ADDRESS}${path}`,
+  ]);
+  return (await promisify(execFile)(...command)).stdout;
+}
+
+const others = await makeAuthority(c.directory, "others");
+const shown = async (authority: Authority, host: string) => upstream.show(await authority.certify(host));
+
+t.test("the canister's name, by an authority that is trusted", async (t) => {
+  t.equal(await fetched("/.icfs/at/1/first"), "the first file 200");
+  t.same([...upstream.names], [name], "nginx says whose certificate it wants");
+});
+
+t.test("the same name, by another authority", async (t) => {
+  await shown(others, name);
+  const asked = upstream.asked.length;
+  t.match(await fetched("/.icfs/at/1/second"), / 502$/);
+  t.equal(upstream.asked.length, asked, "nothing is asked of it");
+  t.equal(await fetched("/.icfs/at/1/first"), "the first file 200", "what is kept is served all the same");
+});
+
+t.test("another name, by the authority that is trusted", async (t) => {
+  await shown(upstream.authority, "icp0.io");
+  const asked = upstream.asked.length;
+  t.match(await fetched("/.icfs/at/1/third"), / 502$/);
+  t.equal(upstream.asked.length, asked, "nothing is asked of it");
+});
+
+t.test("the right one again", async (t) => {
+  await shown(upstream.authority, `*.icp0.io`);
+  t.equal(
+    await fetched("/.icfs/at/1/fourth"),
+    "the fourth file 200",
+    "the gateways have one for all names below theirs",
+  );
+});
