@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: async () => (await import("./verify.ts")).verifyCommand(),
   url: async () => (await import("./url.ts")).urlCommand(),
   mirror: async () => (await import("./mirror.ts")).mirrorCommand(),
+  serve: async () => (await import("./serve.ts")).serveCommand(),
   releases: async () => (await import("./releases.ts")).releasesCommand(),
   rollback: async () => (await import("./rollback.ts")).rollbackCommand(),
   keep: async () => (await import("./keep.ts")).keepCommand(),
