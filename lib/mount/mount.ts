@@ -68,7 +68,7 @@ export class CanisterMount {
     });
     const live = new LiveRelease(from, first, this.#cache, {
       ...options,
-      changed: (now) => others?.goLive(now),
+      changed: (now) => void others?.goLive(now),
     });
     this.#live = live;
     const quiet = new Quiet(options.quiet, options.switchWithin);
@@ -107,7 +107,7 @@ export class CanisterMount {
             coming: () => this.#follower.coming,
             log,
           });
-    others?.goLive(live.now);
+    void others?.goLive(live.now);
     this.site =
       others &&
       new Site(others, {

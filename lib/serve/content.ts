@@ -30,7 +30,8 @@ export async function sendContent(
   { size, headers, bytes }: Content,
   turn: Turn,
 ): Promise<number> {
-  if (fresh(request.headers, headers)) {
+  // Without its Cache-Control: what is here is what there is.
+  if (fresh({ "if-none-match": request.headers["if-none-match"] }, headers)) {
     response.writeHead(304, { etag: headers.etag, "cache-control": headers["cache-control"] }).end();
     return 0;
   }

@@ -71,14 +71,14 @@ export class ServedReleases {
     return this.#live;
   }
 
-  /** From now on others get this release, or it is proved anew. */
-  goLive({ release, tree }: Whole): void {
+  /** From now on others get this release, or it is proved anew. Resolves when they get its proof as well; never rejects. */
+  async goLive({ release, tree }: Whole): Promise<void> {
     const before = this.#live;
     if (before !== undefined && before.tree !== tree) {
       this.#before = { chunks: before.tree.chunks, pieces: this.#source.piecesOf(before.release) };
     }
     this.#live = { release, tree };
-    if (release instanceof IcfsRelease) void this.#oneProof(() => this.#prove(release));
+    if (release instanceof IcfsRelease) await this.#oneProof(() => this.#prove(release));
   }
 
   async #prove(release: IcfsRelease): Promise<void> {

@@ -129,11 +129,11 @@ export class CacheHost {
       );
     }
     this.#isServing = true;
-    this.#changed(now);
+    await this.#releases.goLive(now);
   }
 
   #changed(now: MountedRelease): void {
-    if (this.#isServing) this.#releases.goLive(now);
+    if (this.#isServing) void this.#releases.goLive(now);
   }
 
   /** What others cannot know of by this host yet. */
