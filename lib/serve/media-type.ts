@@ -1,21 +1,25 @@
 /** The media type that a file is served with: by its name, as web servers do. */
-import { contentType } from "mime-types";
+import { lookup } from "mime-types";
 
-/** What firmware goes by (UEFI HTTP Boot), and what people read: as the canister has them (canister/contenttype.mo). */
+/** Where the canister has another (canister/contenttype.mo): what firmware goes by (UEFI HTTP Boot), and what people read. */
 const OURS: Readonly<Record<string, string>> = {
   iso: "application/vnd.efi.iso",
   img: "application/vnd.efi.img",
   efi: "application/efi",
-  cfg: "text/plain; charset=utf-8",
-  conf: "text/plain; charset=utf-8",
-  ipxe: "text/plain; charset=utf-8",
-  md: "text/plain; charset=utf-8",
+  zst: "application/zstd",
+  cfg: "text/plain",
+  conf: "text/plain",
+  ipxe: "text/plain",
+  md: "text/plain",
+  xml: "text/xml",
+  yaml: "application/yaml",
+  yml: "application/yaml",
 };
-const OF_BYTES = "application/octet-stream";
 
 /** @param path of a file */
 export function mediaTypeOf(path: string): string {
-  const ending = /\.([^./]+)$/.exec(path)?.[1]?.toLowerCase();
-  if (ending === undefined) return OF_BYTES;
-  return (Object.hasOwn(OURS, ending) ? OURS[ending] : undefined) ?? (contentType(`.${ending}`) || OF_BYTES);
+  const ending = /\.([^./]+)$/.exec(path)?.[1]?.toLowerCase() ?? "";
+  const ours = Object.hasOwn(OURS, ending) ? OURS[ending] : undefined;
+  const type = ours ?? (lookup(`.${ending}`) || "application/octet-stream");
+  return type.startsWith("text/") ? `${type}; charset=utf-8` : type;
 }
