@@ -1,6 +1,8 @@
 /** `icfs serve` as a process, for tests; it ends with the test. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { BIN, type Test } from "../support/icfs.ts";
 import type { Mountable } from "../support/mountable.ts";
@@ -41,4 +43,11 @@ export function spawnServe(t: Test, c: Mountable, ...more: readonly string[]) {
     await ended;
   });
   return { child, ended, log: () => stderr };
+}
+
+/** All chunks that are on the disk. */
+export async function chunkFiles({ env }: Mountable): Promise<string[]> {
+  const directory = join(env.XDG_CACHE_HOME!, "icfs", "chunks");
+  const names = await readdir(directory, { recursive: true });
+  return names.filter((name) => name.includes("/")).map((name) => join(directory, name));
 }

@@ -1,16 +1,13 @@
-/** icfs serve, with real clients: what it answers, what it never does, and how it follows and ends. */
+/** What is answered over HTTP, to real clients, by an `icfs serve`; and what never is. */
 import { createHash, randomBytes } from "node:crypto";
-import { once } from "node:events";
-import { readdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { connect } from "node:net";
+import { readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { decodeHeaders } from "../../lib/source/icfs/header-list.ts";
-import { eventually } from "../mount/mounts.ts";
 import { HUNG, run } from "../support/icfs.ts";
 import { inOrder } from "../support/in-order.ts";
 import { startMountable } from "../support/mountable.ts";
-import { type Served, startServe } from "./serves.ts";
+import { chunkFiles, type Served, startServe } from "./serves.ts";
 
 t.setTimeout(5 * HUNG);
 const step = inOrder(t);
@@ -36,13 +33,6 @@ const get = (path: string, init: RequestInit = {}) =>
   fetch(`${served.url}${path}`, { redirect: "manual", ...init });
 const curl = (...args: string[]) =>
   run("curl", ["--silent", "--show-error", "--fail", ...args], { env: c.env });
-/** All chunks that are on the disk. */
-async function chunkFiles(): Promise<string[]> {
-  const directory = join(c.env.XDG_CACHE_HOME!, "icfs", "chunks");
-  const names = await readdir(directory, { recursive: true });
-  return names.filter((name) => name.includes("/")).map((name) => join(directory, name));
-}
-
 step("all of the release is here before others are served", async (t) => {
   served = await startServe(whole, c);
   t.match(served.said, { canister: c.id, release: 2, files: 7 });
@@ -174,84 +164,10 @@ step("nothing is fetched for a stranger, or told of what else is on the disk", a
   t.equal((await get(`/.icfs/chunk/${sha(randomBytes(9))}`)).status, 404);
   // As another canister's would be.
   const other = randomBytes(1000);
-  const [file] = await chunkFiles();
+  const [file] = await chunkFiles(c);
   const store = join(file!, "../..", sha(other).slice(0, 2));
   await run("mkdir", ["-p", store], { env: c.env });
   await writeFile(join(store, sha(other)), other);
   t.equal((await get(`/.icfs/chunk/${sha(other)}`)).status, 404);
   t.equal(c.proxy.queries, queries);
-});
-
-step("what was altered on the disk is never served, and fetched again", async (t) => {
-  // With so little memory that what is served is read from the disk.
-  const small = await startServe(t, c, "--memory", "1");
-  const hash = sha(large.subarray(MiB, 2 * MiB));
-  const file = (await chunkFiles()).find((name) => name.endsWith(hash))!;
-  const wrong = Buffer.from(large.subarray(MiB, 2 * MiB));
-  wrong[77]! ^= 1;
-  await writeFile(file, wrong);
-  const broken = await fetch(`${small.url}/large`)
-    .then((answer) => answer.arrayBuffer())
-    .catch((error) => error);
-  t.ok(broken instanceof Error, "broken off, not ended");
-  await eventually("it is here again", async () =>
-    (await readFile(file).catch(() => wrong)).equals(large.subarray(MiB, 2 * MiB)),
-  );
-  t.equal(sha(Buffer.from(await (await fetch(`${small.url}/large`)).arrayBuffer())), sha(large));
-  await writeFile(file, wrong);
-  t.equal((await fetch(`${small.url}/.icfs/chunk/${hash}`)).status, 404);
-});
-
-step("a download that runs while another release goes live is of one release", async (t) => {
-  const other = await startServe(t, c, "--quiet", "0", "--refresh", "0");
-  const answer = await fetch(`${other.url}/large`);
-  const reader = answer.body!.getReader();
-  const first = await reader.read();
-  const second = randomBytes(4 * MiB);
-  await c.publish({ large: second });
-  other.process.kill("SIGHUP");
-  await eventually("it is live", async () => {
-    const { headers } = await fetch(`${other.url}/large`, { method: "HEAD" });
-    return headers.get("etag") === `"${sha(second)}"`;
-  });
-  const whole = createHash("sha256").update(first.value!);
-  for (let next = await reader.read(); !next.done; next = await reader.read()) whole.update(next.value);
-  t.equal(whole.digest("hex"), sha(large), "to its end");
-  const range = "bytes=10-";
-  const rest = await fetch(`${other.url}/large`, { headers: { range, "if-range": `"${sha(large)}"` } });
-  t.equal(rest.status, 200, "what would go on gets the other one from its beginning");
-  t.equal(sha(Buffer.from(await rest.arrayBuffer())), sha(second));
-  const before = sha(large.subarray(0, MiB));
-  t.equal((await fetch(`${other.url}/.icfs/chunk/${before}`)).status, 200, "for hosts that are behind");
-  const headers = await fetch(`${other.url}/.icfs/headers/2`);
-  t.same(decodeHeaders(Buffer.from(await headers.arrayBuffer())), await c.source().headers(2, 2));
-});
-
-step("it ends gracefully", async (t) => {
-  const { port } = new URL(served.url);
-  const socket = connect(Number(port), "127.0.0.1");
-  await once(socket, "connect");
-  // Its answer is under way: of a client who takes his time.
-  socket.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
-  const [begun] = await once(socket, "data");
-  socket.pause();
-  served.process.kill("SIGTERM");
-  await eventually("it says so", () => /takes no more requests/.test(served.log()));
-  await t.rejects(fetch(served.url));
-  let received = begun.length;
-  socket.on("data", (bytes: Buffer) => {
-    received += bytes.length;
-  });
-  socket.resume();
-  await once(socket, "close");
-  t.ok(received > large.length, "what was under way has come");
-  t.equal(await served.ended, 0);
-});
-
-step("without the network, from what is kept", async (t) => {
-  c.proxy.down = true;
-  const offline = await startServe(t, c, "--max-stale", "1d");
-  t.match(offline.said, { warning: /what was kept on this host/ });
-  t.match(await fetch(`${offline.url}/pxelinux.0`).then((answer) => answer.text()), "loader\n");
-  c.proxy.down = false;
 });
