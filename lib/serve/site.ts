@@ -1,6 +1,6 @@
 /**
  * What a host answers over HTTP: at `/.icfs/` what a mirror has (docs/PROTOCOL.md, "Mirrors"), and everywhere else the files of the
- * live release. Nothing but what is here, and is verified.
+ * live release; also at /.icfs/at/N/, as the canister has them, for who wants all of a boot from one release. Nothing but what is here, and is verified.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf } from "../errors.ts";
@@ -54,6 +54,7 @@ const SHORT = "public, max-age=10";
 const FOR_EVER = "public, max-age=31536000, immutable";
 /** Seconds after which to ask again for what is not here yet. */
 const RETRY_S = 10;
+const SCRIPT = "boot.ipxe";
 const TEXT = "text/plain; charset=utf-8";
 const A_HASH = /^[0-9a-f]{64}$/;
 const A_NUMBER = /^[1-9]\d{0,14}$/;
@@ -98,7 +99,7 @@ export class Site {
     if (first === MIRROR_DIRECTORY) return this.#ofMirror(request, response, more);
     const { live } = this.#releases;
     if (live === undefined) return this.#notYet(request, response, "the release is being fetched");
-    return this.#ofTree(request, response, path, live);
+    return this.#ofTree(request, response, path, live, SHORT);
   }
 
   async #ofMirror(request: IncomingMessage, response: ServerResponse, path: string[]): Promise<void> {
@@ -114,6 +115,20 @@ export class Site {
     }
     if (what === CHUNKS && path.length === 2 && A_HASH.test(which)) {
       return this.#chunk(request, response, which);
+    }
+    const { live } = this.#releases;
+    const number = live?.release.number;
+    if (live !== undefined && number !== undefined) {
+      if (what === "at" && which === String(number)) {
+        const end = pathOf(request.url!)!.endsWith("/") ? "/" : "";
+        return this.#ofTree(request, response, `${path.slice(2).join("/")}${end}`, live, FOR_EVER);
+      }
+      if (what === SCRIPT && path.length === 1 && live.tree.find(SCRIPT)?.entry.kind === "file") {
+        // As the canister's: all that the script names is then of this release, or not there.
+        const script = Buffer.from(`#!ipxe\nchain /${MIRROR_DIRECTORY}/at/${number}/${SCRIPT}\n`);
+        sendSmall(request, response, script, { "content-type": TEXT, "cache-control": SHORT });
+        return;
+      }
     }
     this.#missing(request, response, 404, "this is not here");
   }
@@ -157,12 +172,15 @@ export class Site {
     response: ServerResponse,
     path: string,
     live: Whole,
+    cacheControl: string,
   ): Promise<void> {
     let node = live.tree.find(path);
     const isDirectorys = path === "" || path.endsWith("/");
     if (node?.entry.kind === "directory") {
       if (!isDirectorys) {
-        const location = `/${path.split("/").filter(Boolean).map(encodeURIComponent).join("/")}/`;
+        // Of what was asked for, whatever that is below.
+        const asked = pathOf(request.url!)!;
+        const location = `/${asked.split("/").filter(Boolean).map(encodeURIComponent).join("/")}/`;
         return void say(request, response, 301, `this is ${location}`, { location, "cache-control": SHORT });
       }
       const index = live.tree.find(`${path}/index.html`);
@@ -172,7 +190,7 @@ export class Site {
     if (node?.entry.kind !== "file") {
       return this.#missing(request, response, 404, `${nameOf(live.release)} has no such file`);
     }
-    return this.#file(request, response, node.entry, node.index, live);
+    return this.#file(request, response, { file: node.entry, index: node.index, cacheControl }, live);
   }
 
   #listing(request: IncomingMessage, response: ServerResponse, path: string, node: TreeNode): void {
@@ -188,8 +206,7 @@ export class Site {
   async #file(
     request: IncomingMessage,
     response: ServerResponse,
-    file: TreeFile,
-    index: number,
+    { file, index, cacheControl }: { file: TreeFile; index: number; cacheControl: string },
     { release, tree }: Whole,
   ): Promise<void> {
     try {
@@ -215,7 +232,7 @@ export class Site {
     };
     const content: Content = {
       size: file.size,
-      headers: { etag, "cache-control": SHORT, "content-type": mediaTypeOf(file.path) },
+      headers: { etag, "cache-control": cacheControl, "content-type": mediaTypeOf(file.path) },
       bytes: (start, end) => fileBytes(file, tree, start, end, read),
     };
     this.statistics.files += 1;

@@ -22,6 +22,7 @@ await symlink("pxelinux.0", join(c.tree, "link"));
 await c.publish({
   "pxelinux.0": "loader\n",
   "boot/grub.cfg": "menu\n",
+  "boot.ipxe": "#!ipxe\n",
   "boot/a & <b>": "odd",
   "boot/iso.efi": "",
   large,
@@ -35,7 +36,7 @@ const curl = (...args: string[]) =>
   run("curl", ["--silent", "--show-error", "--fail", ...args], { env: c.env });
 step("all of the release is here before others are served", async (t) => {
   served = await startServe(whole, c);
-  t.match(served.said, { canister: c.id, release: 2, files: 7 });
+  t.match(served.said, { canister: c.id, release: 2, files: 8 });
   c.proxy.down = true;
   t.equal(sha(Buffer.from(await (await get("/large")).arrayBuffer())), sha(large));
   c.proxy.down = false;
@@ -52,7 +53,17 @@ step("what mirrors have", async (t) => {
   );
   const page = Buffer.from(await (await get("/.icfs/headers/1")).arrayBuffer());
   t.same(decodeHeaders(page), await c.source().headers(1, 1), "as the canister's method");
-  for (const path of ["headers/2", "headers/0", "headers/x", "release/1", "chunk", "", "at/2/large"]) {
+  for (const path of [
+    "headers/2",
+    "headers/0",
+    "headers/x",
+    "release/1",
+    "chunk",
+    "",
+    "at/1/large",
+    "at/x",
+    "boot.ipxe/x",
+  ]) {
     t.equal((await get(`/.icfs/${path}`)).status, 404, path);
   }
   const chunk = sha(large.subarray(0, MiB));
@@ -157,6 +168,16 @@ step("types, directories, and what there is not", async (t) => {
   }
   const post = await get("/pxelinux.0", { method: "POST", body: "x" });
   t.same([post.status, post.headers.get("allow")], [405, "GET, HEAD"]);
+});
+
+step("a boot from one release", async (t) => {
+  const script = await (await get("/.icfs/boot.ipxe")).text();
+  t.equal(script, "#!ipxe\nchain /.icfs/at/2/boot.ipxe\n");
+  const pinned = await get("/.icfs/at/2/boot/grub.cfg");
+  t.equal(await pinned.text(), "menu\n");
+  t.match(pinned.headers.get("cache-control"), /immutable/);
+  t.match(await (await get("/.icfs/at/2/boot/")).text(), "grub.cfg");
+  t.equal((await get("/.icfs/at/2/boot")).headers.get("location"), "/.icfs/at/2/boot/");
 });
 
 step("nothing is fetched for a stranger, or told of what else is on the disk", async (t) => {
