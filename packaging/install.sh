@@ -35,6 +35,7 @@ declare -A files=(
   ["$prefix/share/doc/icfs/examples/dnsmasq.conf"]=examples/dnsmasq.conf
   ["$prefix/share/doc/icfs/examples/nginx.conf"]=examples/nginx.conf
   ["$prefix/lib/systemd/system/icfs@.service"]=packaging/systemd/icfs@.service
+  ["$prefix/lib/systemd/system/icfs-serve@.service"]=packaging/systemd/icfs-serve@.service
 )
 
 # The directories of the npm packages that the program needs, below node_modules: as they are installed here, for this machine.

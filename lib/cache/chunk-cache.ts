@@ -217,6 +217,20 @@ export class ChunkCache {
     return bytes;
   }
 
+  /**
+   * The chunk's verified bytes, if they are here; the network is not asked.
+   *
+   * @param keep in memory what is on disk; else it does not push out what readers use
+   */
+  async local(reference: Chunk, { keep }: { keep: boolean }): Promise<Buffer | undefined> {
+    const chunk = this.#source.known(reference);
+    const key = keyOf(chunk);
+    // Counts as a use where it is kept for that.
+    const here = (keep ? this.#memory.get(key) : undefined) ?? this.#here(key);
+    if (here !== undefined) return here;
+    return keep ? this.#fromDisk(chunk) : (await this.#onDisk(chunk))?.bytes;
+  }
+
   /** Whether the chunk can be read without the network. */
   async holds(reference: Chunk): Promise<boolean> {
     const chunk = this.#source.known(reference);

@@ -11,8 +11,8 @@ import { packageFile } from "../package-files.ts";
 import { exitProcess } from "../process/exit.ts";
 import { parseRelease } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
-import { DEFAULT_CACHE_SIZE } from "./mount-options.ts";
 import { flag, type NetworkOptions, named, option, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
+import { DEFAULT_CACHE_SIZE } from "./serving-options.ts";
 import { givenIdentity } from "./signer.ts";
 
 interface DoctorOptions extends NetworkOptions {

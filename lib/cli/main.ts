@@ -10,7 +10,7 @@ const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 /** Commands whose work is not what they print. */
-const SERVING = ["mount", "localnet"];
+const SERVING = ["mount", "serve", "localnet"];
 
 if (!SERVING.includes(process.argv[2] ?? "")) failOnLostOutput();
 try {

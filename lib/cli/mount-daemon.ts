@@ -1,19 +1,17 @@
 /** What `icfs mount` does in the process that serves the mount. */
 import { resolve } from "node:path";
-import { type DiskStore, openDiskStore } from "../cache/disk-store.ts";
+import { openDiskStore } from "../cache/disk-store.ts";
 import { messageOf } from "../errors.ts";
 import { chooseTransport } from "../fs/choose-transport.ts";
 import { NoAnswerError } from "../ic/call-errors.ts";
 import { unreachable, withHint } from "../ic/first-contact.ts";
-import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
+import { resolveNetwork } from "../ic/network.ts";
 import { createLog, type Log, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
 import { serveMount } from "../mount/serve.ts";
 import { isBackgroundChild, notifyFailed, notifyWaiting } from "../process/daemon.ts";
 import { LogFile } from "../process/log-file.ts";
-import type { ReleaseAddress } from "../source/address.ts";
-import { keepRootKey, keptRootKey } from "../source/kept.ts";
-import { parseRelease, resolveConnection } from "./addresses.ts";
+import { addressWithKeptKey } from "./kept-key.ts";
 import { mirrorsOf } from "./mirrors.ts";
 import type { MountCommandOptions } from "./mount-options.ts";
 
@@ -52,6 +50,7 @@ export async function serveHere(
         // The daemon leaves this directory.
         statsFile: options.statsFile === undefined ? undefined : resolve(options.statsFile),
         metrics: options.metrics,
+        serve: options.serve,
         notifySocket,
         log,
       },
@@ -87,34 +86,4 @@ function daemonLog({ logLevel, logFile }: MountCommandOptions): Log {
     }
   });
   return log;
-}
-
-/**
- * The canister's address, found without asking the network for more than its root key. A loopback network's root key is fetched from it; when that does not answer, what it was the
- * last time will do: whatever it is, only what it has certified is served.
- */
-async function addressWithKeptKey(
-  text: string,
-  options: MountCommandOptions,
-  store: DiskStore | undefined,
-): Promise<ReleaseAddress> {
-  const network = resolveNetwork(options.network);
-  const isFetched = network.loopback && options.rootKey === undefined;
-  const kept = isFetched && store !== undefined ? await keptRootKey(store, network) : undefined;
-  if (kept !== undefined && (options.offline || options.mirrorOnly)) {
-    return addressOf(text, { ...options, rootKey: kept });
-  }
-  try {
-    const address = await addressOf(text, options);
-    if (isFetched && store !== undefined) await keepRootKey(store, network, address.rootKey);
-    return address;
-  } catch (error) {
-    if (kept === undefined || !(error instanceof NetworkUnreachableError)) throw error;
-    return addressOf(text, { ...options, rootKey: kept });
-  }
-}
-
-async function addressOf(text: string, options: MountCommandOptions): Promise<ReleaseAddress> {
-  const parsed = parseRelease(text);
-  return { ...(await resolveConnection(options)), ...parsed };
 }

@@ -1,27 +1,36 @@
 /** The options of `icfs mount`: what they are called, what they take, and what they are by default. */
-import { isIPv6 } from "node:net";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { cacheDirectory, stateDirectory } from "../directories.ts";
+import type { ListenAddress } from "../bounded-server.ts";
+import { stateDirectory } from "../directories.ts";
 import { messageOf } from "../errors.ts";
 import type { TransportName } from "../fs/choose-transport.ts";
 import { defaultMountOptions } from "../fs/mounting/fuse-options.ts";
-import { isLogLevel, type LogLevel } from "../log.ts";
-import type { ListenAddress, Prefetch } from "../mount/options.ts";
+import type { Prefetch } from "../mount/options.ts";
 import { numberOf } from "../process/accounts.ts";
-import { limitText, parseDuration, parseMebibytes } from "../units.ts";
 import {
   flag,
   maxStaleOption,
   mirrorOptions,
   named,
   option,
-  parsedDuration,
   type ReadingOptions,
   withSource,
 } from "./options.ts";
+import {
+  addGroup,
+  cacheOptions,
+  duration,
+  followOptions,
+  listenAddress,
+  logLevelOption,
+  metricsOption,
+  retryOption,
+  type ServingOptions,
+  statsFileOption,
+} from "./serving-options.ts";
 
-export interface MountCommandOptions extends ReadingOptions {
+export interface MountCommandOptions extends ReadingOptions, ServingOptions {
   readonly foreground?: boolean;
   readonly transport?: TransportName;
   readonly allowOther: boolean;
@@ -29,52 +38,28 @@ export interface MountCommandOptions extends ReadingOptions {
   readonly gid: number;
   readonly fileMode: number;
   readonly dirMode: number;
-  /** Bytes. */
-  readonly memory: number;
-  readonly cacheDir: string;
-  /** Bytes; 0: no disk cache. */
-  readonly maxCacheSize: number;
   /** Durations in milliseconds, here and below. */
   readonly readTimeout: number;
   readonly open: "now" | "whole";
   readonly openTimeout: number;
   readonly prefetch: Prefetch;
   readonly ready: "verified" | "hydrated";
-  readonly refresh: number;
-  readonly quiet: number;
-  readonly switchWithin: number;
   readonly maxStale: number;
-  readonly retry: number;
   readonly offline?: boolean;
   readonly context?: string;
   readonly listXattrs?: boolean;
-  readonly logLevel: LogLevel;
   readonly logFile: string;
-  readonly statsFile?: string;
-  readonly metrics?: ListenAddress;
+  readonly serve?: ListenAddress;
   readonly json?: boolean;
 }
 
 const DEFAULTS = defaultMountOptions("");
-const MIB = 1024 * 1024;
 /** The next one, -1, means "nobody's" to chown(2) and the like. */
 const LARGEST_ID = 2 ** 32 - 2;
-/** A boot's working set, kernel and initrd, several times over. */
-const DEFAULT_MEMORY = 256 * MIB;
-/** Less does not hold a chunk and those that are read ahead. */
-const LEAST_MEMORY = MIB;
-/** Some dozen installers. */
-export const DEFAULT_CACHE_SIZE = 4096 * MIB;
 /** A TFTP server that waits longer keeps the whole site's DHCP waiting. */
 const DEFAULT_READ_TIMEOUT_S = 10;
 /** Before this tftp clients give up. */
 const DEFAULT_OPEN_TIMEOUT_S = 30;
-/** A minute's delay is nothing to a publisher, and a query a minute nothing to a canister. */
-const DEFAULT_REFRESH_S = 60;
-/** Between a boot loader's files, and while a person looks at its menu. */
-const DEFAULT_QUIET_S = 30;
-/** Longer than any boot; a rack that never stops booting must not keep its release for ever. */
-const DEFAULT_SWITCH_WITHIN_S = 600;
 
 /** Adds them, with those of withSource(). */
 export function withMountOptions(command: Command): Command {
@@ -103,21 +88,7 @@ export function withMountOptions(command: Command): Command {
     ),
   ]);
   addGroup(command, "Caches:", [
-    size(
-      "--memory <size>",
-      "memory for verified chunks; a plain number is MiB",
-      DEFAULT_MEMORY,
-      LEAST_MEMORY,
-    ),
-    option("--cache-dir <dir>", "where verified chunks are kept")
-      .default(cacheDirectory())
-      .argParser(named("a directory")),
-    size(
-      "--max-cache-size <size>",
-      "disk for them, in its blocks; a plain number is MiB; 0: none",
-      DEFAULT_CACHE_SIZE,
-      0,
-    ),
+    ...cacheOptions(),
     option("--prefetch <what>", "fetch before it is asked for: all, what a boot configuration names, or none")
       .choices(["all", "boot", "none"])
       .default("all"),
@@ -138,30 +109,11 @@ export function withMountOptions(command: Command): Command {
     ),
   ]);
   addGroup(command, "Releases:", [
-    duration(
-      "--refresh <time>",
-      "look for a new release this often, and on SIGHUP; 0: only then",
-      DEFAULT_REFRESH_S,
-    ),
-    duration(
-      "--quiet <time>",
-      "a new release waits until no file was open for this long; 0: not at all",
-      DEFAULT_QUIET_S,
-    ),
-    duration(
-      "--switch-within <time>",
-      "it goes live at the latest this long after it is ready, though files are in use",
-      DEFAULT_SWITCH_WITHIN_S,
-    ),
+    ...followOptions(),
     maxStaleOption(
       "refuse to open files once the proof is older than this, such as 12h or 7d; also accept a mirror's proof up to this age, instead of 5 minutes",
     ),
-    option(
-      "--retry <time>",
-      "when the network does not answer, and nothing is kept, go on trying for this long; a plain number is minutes, as for NFS",
-    )
-      .default(0, "0, or 2 minutes for mount(8)")
-      .argParser(minutes),
+    retryOption(),
     flag("--offline", "serve what is kept on this host, and never ask the network"),
   ]);
   addGroup(command, "The daemon:", [
@@ -169,16 +121,15 @@ export function withMountOptions(command: Command): Command {
       "--transport <name>",
       "how to talk to the kernel; default: kernel for root on Linux, else fuse-native",
     ).choices(["kernel", "fuse-native"]),
-    option("--log-level <level>", "debug, info, warn or error").default("info").argParser(logLevel),
+    logLevelOption(),
     option("--log-file <file>", "where the daemon logs; opened anew on SIGHUP")
       .default(join(stateDirectory("/var/log"), "icfs.log"))
       .argParser(named("a file")),
-    option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end").argParser(
-      named("a file"),
-    ),
+    statsFileOption(),
+    metricsOption(),
     option(
-      "--metrics <addr>",
-      "serve metrics for Prometheus at http://ADDR/metrics: HOST:PORT, [::1]:PORT, or PORT, which is 127.0.0.1's and only this host's; default: none",
+      "--serve <addr>",
+      "serve others by HTTP what is here of the release, to mount with --mirror http://ADDR or to boot from: HOST:PORT, [::]:PORT, or PORT, which is 127.0.0.1's; default: nobody",
     ).argParser(listenAddress),
     flag(
       "--json",
@@ -186,10 +137,6 @@ export function withMountOptions(command: Command): Command {
     ),
   ]);
   return command;
-}
-
-function addGroup(command: Command, heading: string, options: readonly Option[]): void {
-  for (const one of options) command.addOption(one.helpGroup(heading));
 }
 
 /** @param kind whose names it takes; they are looked up at once, so that a name that is unknown is known before anything is mounted */
@@ -212,32 +159,6 @@ function namedAccount(kind: "user" | "group", name: string): number {
   }
 }
 
-function size(flags: string, description: string, standard: number, least: number): Option {
-  return option(flags, description)
-    .default(standard, limitText(standard))
-    .argParser((text) => {
-      const bytes = parseMebibytes(text);
-      if (bytes === undefined || bytes < least) {
-        throw new InvalidArgumentError(`Use a size from ${least / MIB} MiB, such as 64MiB or 4GiB.`);
-      }
-      return bytes;
-    });
-}
-
-/** @param standard in seconds, as is @param least */
-function duration(flags: string, description: string, standard: number, least = 0): Option {
-  return option(flags, description)
-    .default(standard * 1000, `${standard} s`)
-    .argParser(parsedDuration(least));
-}
-
-/** @throws InvalidArgumentError */
-function minutes(text: string): number {
-  const milliseconds = parseDuration(/^[\d.]+$/.test(text) ? `${text}m` : text);
-  if (milliseconds === undefined) throw new InvalidArgumentError("Use minutes, or a time such as 90s or 5m.");
-  return milliseconds;
-}
-
 function mode(flags: string, description: string, standard: number): Option {
   return option(flags, description)
     .default(standard, `0${standard.toString(8)}`)
@@ -248,25 +169,10 @@ function mode(flags: string, description: string, standard: number): Option {
     });
 }
 
-/** @throws InvalidArgumentError */
-function listenAddress(text: string): ListenAddress {
-  const [, ipv6, name, port] = /^(?:\[([^\]]*)\]:|([\w.-]*):)?(\d{1,5})$/.exec(text) ?? [];
-  if (port === undefined || Number(port) > 65_535 || (ipv6 !== undefined && !isIPv6(ipv6))) {
-    throw new InvalidArgumentError("Use HOST:PORT, [IPV6]:PORT, or PORT for 127.0.0.1.");
-  }
-  // Whoever names no host has not said that others may ask.
-  return { host: ipv6 ?? (name || "127.0.0.1"), port: Number(port) };
-}
-
 /** @throws InvalidArgumentError when it is more than a label: it becomes part of a list of options */
 function securityLabel(text: string): string {
   if (!/^[\w:.,-]+$/.test(text)) {
     throw new InvalidArgumentError("Use a label such as system_u:object_r:tftpdir_t:s0.");
   }
-  return text;
-}
-
-function logLevel(text: string): LogLevel {
-  if (!isLogLevel(text)) throw new InvalidArgumentError("Use debug, info, warn or error.");
   return text;
 }

@@ -47,6 +47,9 @@ async function mount(
   if (options.ready === "hydrated" && options.prefetch !== "all") {
     throw new UsageError("--ready hydrated waits for what --prefetch all fetches: leave one of them out");
   }
+  if (options.serve !== undefined && options.maxCacheSize === 0) {
+    throw new UsageError("--serve gives others what is on this host's disk: leave out --max-cache-size 0");
+  }
   checkMirrors(options);
   const notifySocket = takeNotifySocket();
   if (options.foreground || isBackgroundChild()) {

@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   lint: async () => (await import("./lint.ts")).lintCommand(),
   url: async () => (await import("./url.ts")).urlCommand(),
   mirror: async () => (await import("./mirror.ts")).mirrorCommand(),
+  serve: async () => (await import("./serve.ts")).serveCommand(),
   releases: async () => (await import("./releases.ts")).releasesCommand(),
   rollback: async () => (await import("./rollback.ts")).rollbackCommand(),
   keep: async () => (await import("./keep.ts")).keepCommand(),

@@ -87,7 +87,7 @@ async function withReason(status: MountStatus): Promise<MountStatus> {
 }
 
 function text(status: MountStatus): string {
-  const { readers, cache, disk, next, hydration, lastError } = status;
+  const { readers, cache, disk, site, next, hydration, lastError } = status;
   const lines: [string, string | undefined][] = [
     [
       status.release === undefined ? "snapshot" : "release",
@@ -118,6 +118,7 @@ function text(status: MountStatus): string {
     ],
     ["queue", `${cache.underWay} chunks under way`],
     ["outage", cache.failingSince && `cold reads fail at once since ${cache.failingSince}`],
+    ["serves", site && siteText(site)],
     ["disk", disk ? diskText(disk) : "none"],
     ["last error", lastError ? `${lastError.at} ${lastError.message}` : "none"],
     ["process", String(status.pid)],
@@ -158,6 +159,11 @@ function mirrorLines({ mirrors }: MountStatus): [string, string][] {
       `${url}: ${chunks} chunks, ${sizeText(bytes)}${time}; ${missing} missing, ${failures} failures, ${late} late, ${limited} limited, ${wrong} wrong${state}`,
     ];
   });
+}
+
+function siteText(site: NonNullable<MountStatus["site"]>): string {
+  const { url, connections, chunks, files, bytes, missing, broken, cutOff } = site;
+  return `${url}: ${connections} connections; ${chunks} chunks and ${files} files given, ${sizeText(bytes)}; ${missing} missing, ${broken} broken off, ${cutOff} cut off`;
 }
 
 function diskText(disk: NonNullable<MountStatus["disk"]>): string {

@@ -26,7 +26,7 @@ export interface FirstRelease {
  */
 export async function openFirst(
   from: KeptBy,
-  { store, offline, maxStale, log }: CanisterMountOptions,
+  { store, offline, maxStale, log }: Pick<CanisterMountOptions, "store" | "offline" | "maxStale" | "log">,
 ): Promise<FirstRelease> {
   const { source } = from;
   const { canister } = from.address;

@@ -19,6 +19,8 @@ export interface FollowerOptions {
   readonly refresh: number;
   /** Whether releases are fetched whole, before they go live. */
   readonly hydrate: boolean;
+  /** A release that is not all here does not go live. Default: it does, and is read on demand. */
+  readonly mustBeWhole?: boolean;
   readonly hydrator: Pick<Hydrator, "hydrate">;
   readonly quiet: Pick<Quiet, "wait">;
   /** Where what makes up a tree may be kept. */
@@ -49,6 +51,8 @@ const JITTER = 0.1;
 type Target = Pick<MountedRelease, "release" | "hydration">;
 
 interface Next extends Target {
+  /** Undefined until it has been read. */
+  tree: Tree | undefined;
   /** It waits for quiet alone. */
   isReady: boolean;
 }
@@ -99,6 +103,12 @@ export class Follower {
       problem: this.#problem?.message,
       refused: this.#problem?.refused === true,
     };
+  }
+
+  /** The release that is being fetched, or waits to go live, with its tree once that has been read. */
+  get coming(): { readonly release: Release; readonly tree: Tree } | undefined {
+    const { release, tree } = this.#next ?? {};
+    return release && tree && { release, tree };
   }
 
   /** Goes on until end(). */
@@ -194,7 +204,7 @@ export class Follower {
   async #bringLive(release: Release): Promise<void> {
     const { log, quiet } = this.#options;
     const name = nameOf(release);
-    const next: Next = { release, hydration: undefined, isReady: false };
+    const next: Next = { release, tree: undefined, hydration: undefined, isReady: false };
     this.#next = next;
     // What is live was being fetched until now; the next release has most of it as well.
     this.#fetching.abort();
@@ -204,7 +214,9 @@ export class Follower {
     try {
       const tree = await this.#source.tree(release, this.#options.pieces);
       signal.throwIfAborted();
+      next.tree = tree;
       const isWhole = await this.#fetchWhole(next, tree, signal);
+      if (!isWhole && this.#options.mustBeWhole) throw new Error("not all of it can be kept on this host");
       next.isReady = true;
       this.#readySince ??= performance.now();
       const { quiet: isQuiet, waited } = await quiet.wait(this.#readySince, signal);

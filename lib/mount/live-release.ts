@@ -40,6 +40,13 @@ export interface ChunkPresence {
   holds(reference: Chunk): Promise<boolean>;
 }
 
+/** What readers of a mount see the release through. */
+interface Readers {
+  readonly fileSystem: Pick<TreeFileSystem, "prepare">;
+  readonly transport: Pick<MountedTransport, "switchTo">;
+  readonly mountedNames: Pick<MountedNames, "paths" | "switched">;
+}
+
 export interface LiveReleaseOptions {
   /** Undefined: there is memory only. */
   readonly store: Disk | undefined;
@@ -47,6 +54,8 @@ export interface LiveReleaseOptions {
   readonly memory: number;
   /** Milliseconds after which a proof is too old to open files by. */
   readonly maxStale: number;
+  /** Told when another release is live, or the live one is proved anew. */
+  readonly changed?: (now: MountedRelease) => void;
   readonly log: Log;
 }
 
@@ -62,9 +71,7 @@ export class LiveRelease {
   readonly #chunks: ChunkPresence;
   readonly #options: LiveReleaseOptions;
   #now: MountedRelease;
-  #fileSystem: Pick<TreeFileSystem, "prepare"> | undefined;
-  #transport: Pick<MountedTransport, "switchTo"> | undefined;
-  #mountedNames: Pick<MountedNames, "paths" | "switched"> | undefined;
+  #readers: Readers | undefined;
   /** Of all certificates seen: what a clock that is behind it is compared with. */
   #newestTime: Date;
   #tooStale = false;
@@ -101,15 +108,13 @@ export class LiveRelease {
     return ageOf(this.#now.release.certifiedAt, this.#newestTime);
   }
 
-  /** Readers are served from now on: what switches have to change. */
+  /** Readers of a mount are served from now on: what switches have to change. Without a mount nobody sees more than `now`. */
   mounted(
     fileSystem: Pick<TreeFileSystem, "prepare">,
     transport: Pick<MountedTransport, "switchTo">,
     mountedNames: Pick<MountedNames, "paths" | "switched">,
   ): void {
-    this.#fileSystem = fileSystem;
-    this.#transport = transport;
-    this.#mountedNames = mountedNames;
+    this.#readers = { fileSystem, transport, mountedNames };
   }
 
   /** @throws Error when the proof is older than the user allows */
@@ -134,6 +139,7 @@ export class LiveRelease {
     if (isOlder(release, this.#now.release)) return;
     this.#sawTime(release);
     this.#now.release = release;
+    this.#options.changed?.(this.#now);
     // A snapshot's evidence is all of its list, and may be some megabytes.
     const isSmall = release.number !== undefined;
     const isOld = performance.now() - this.#keptAt > KEEP_AGAIN_MS;
@@ -148,21 +154,29 @@ export class LiveRelease {
    */
   async switchTo(next: MountedRelease, switched: () => void): Promise<void> {
     this.#sawTime(next.release);
-    await this.#oneSwitch(async () => {
-      const swap = await inSteps(this.#fileSystem!.prepare(next));
-      const mountedNames = this.#mountedNames!;
-      const paths = await mountedNames.paths();
-      await this.#transport!.switchTo(() => {
-        const held = swap(paths);
-        this.#now = next;
-        this.#isProofKept = false;
-        switched();
-        mountedNames.switched(held, next);
-      });
-    });
+    const swapped = () => {
+      this.#now = next;
+      this.#isProofKept = false;
+      switched();
+      this.#options.changed?.(next);
+    };
+    await this.#oneSwitch(() =>
+      this.#readers === undefined ? swapped() : this.#switchReaders(next, swapped),
+    );
     await this.keep();
     // Alone it may fit; else this only gives up what the one before had reserved.
     await this.reserve();
+  }
+
+  async #switchReaders(next: MountedRelease, swapped: () => void): Promise<void> {
+    const { fileSystem, transport, mountedNames } = this.#readers!;
+    const swap = await inSteps(fileSystem.prepare(next));
+    const paths = await mountedNames.paths();
+    await transport.switchTo(() => {
+      const held = swap(paths);
+      swapped();
+      mountedNames.switched(held, next);
+    });
   }
 
   /** Whether this host can mount the live release again without the network, once all its chunks are here. Without a disk nobody has asked for that. */

@@ -3,6 +3,9 @@ import { ChunkCache } from "../cache/chunk-cache.ts";
 import type { MountedTransport } from "../fs/transport.ts";
 import { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
 import { gatewaysOf } from "../ic/gateway/gateways.ts";
+import { ServedReleases } from "../serve/releases.ts";
+import type { SiteServer } from "../serve/server.ts";
+import { Site } from "../serve/site.ts";
 import type { KeptBy } from "../source/kept.ts";
 import { LastingError } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
@@ -25,6 +28,10 @@ import {
 } from "./report/status.ts";
 import { WholeFiles } from "./whole-files.ts";
 
+/** Chunks in hand for all who are served by HTTP, and read from the disk at a time: readers of the mount need memory and disk, too. */
+const CHUNKS_FOR_OTHERS = 16;
+const LOADS_FOR_OTHERS = 2;
+
 export class CanisterMount {
   readonly #from: KeptBy;
   readonly #options: CanisterMountOptions;
@@ -33,14 +40,24 @@ export class CanisterMount {
   readonly #live: LiveRelease;
   readonly #fileSystem: TreeFileSystem;
   readonly #follower: Follower;
+  /** What others are served by HTTP; undefined: nothing. */
+  readonly site: Site | undefined;
+  readonly #siteServer: SiteServer | undefined;
   #transport: MountedTransport | undefined;
   #control: ReturnType<typeof serveControl> | undefined;
 
-  constructor(from: KeptBy, first: FirstRelease, options: CanisterMountOptions) {
+  /** @param siteServer where others are served, where they are */
+  constructor(
+    from: KeptBy,
+    first: FirstRelease,
+    options: CanisterMountOptions,
+    siteServer: SiteServer | undefined,
+  ) {
     const { store, log, openWhole, prefetch } = options;
     const { address, source } = from;
     this.#from = from;
     this.#options = options;
+    this.#siteServer = siteServer;
     this.#warning = first.warning;
     this.#cache = new ChunkCache(source, {
       ...options,
@@ -49,7 +66,10 @@ export class CanisterMount {
       // To wait for what is not asked for helps nobody, nor for bytes that are not there any more.
       giveUp: (error) => options.offline || error instanceof LastingError,
     });
-    const live = new LiveRelease(from, first, this.#cache, options);
+    const live = new LiveRelease(from, first, this.#cache, {
+      ...options,
+      changed: (now) => void others?.goLive(now),
+    });
     this.#live = live;
     const quiet = new Quiet(options.quiet, options.switchWithin);
     const boot = prefetch === "none" ? undefined : new BootPrefetch(this.#cache, log);
@@ -78,6 +98,25 @@ export class CanisterMount {
       pieces: store,
       log,
     });
+    const others =
+      siteServer === undefined || store === undefined
+        ? undefined
+        : new ServedReleases(source, this.#cache, store, {
+            keep: false,
+            loads: LOADS_FOR_OTHERS,
+            coming: () => this.#follower.coming,
+            log,
+          });
+    void others?.goLive(live.now);
+    this.site =
+      others &&
+      new Site(others, {
+        chunksInHand: CHUNKS_FOR_OTHERS,
+        mustBeFresh: () => live.mustBeFresh(),
+        opened: () => quiet.opened(),
+        closed: () => quiet.closed(),
+        log,
+      });
   }
 
   /** Mounts. @throws UserError */
@@ -112,7 +151,8 @@ export class CanisterMount {
   }
 
   describe(): MountDescription {
-    return describe(this.#described());
+    const { mountpoint } = this.#transport!.mount;
+    return { ...describe(this.#described()), mountpoint };
   }
 
   status(): MountStatus {
@@ -125,6 +165,8 @@ export class CanisterMount {
       gateways: gatewaysOf(network).health(),
       mirrors: mirrors?.health() ?? [],
       following: this.#follower.status(),
+      mountpoint: this.#transport!.mount.mountpoint,
+      site: this.#siteServer?.status(),
       openFiles: this.#transport!.openFiles(),
       fileSystem: this.#fileSystem,
       cache: this.#cache,
@@ -136,7 +178,6 @@ export class CanisterMount {
   #described(): Described {
     return {
       canister: this.#from.address.canister.toText(),
-      mountpoint: this.#transport!.mount.mountpoint,
       source: this.#from.source.kind,
       warning: this.#warning,
       live: this.#live,

@@ -1,4 +1,5 @@
 /** What a mount is told to do; lib/cli/mount-options.ts has the defaults. */
+import type { ListenAddress } from "../bounded-server.ts";
 import type { DiskStore } from "../cache/disk-store.ts";
 import type { MountOptions } from "../fs/mounting/fuse-options.ts";
 import type { MountTransport } from "../fs/transport.ts";
@@ -7,12 +8,6 @@ import type { Mirrors } from "../source/icfs/mirrors.ts";
 import type { SourceKind, Trust } from "../source/source.ts";
 
 export type Prefetch = "all" | "boot" | "none";
-
-/** Where to listen. */
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface CanisterMountOptions {
   readonly mountpoint: string;
@@ -56,6 +51,8 @@ export interface CanisterMountOptions {
   readonly statsFile: string | undefined;
   /** Where to serve metrics; undefined: nowhere. */
   readonly metrics: ListenAddress | undefined;
+  /** Where to serve others by HTTP; undefined: nowhere. */
+  readonly serve: ListenAddress | undefined;
   /** Where a service manager listens that is to know how the mount does (lib/mount/report/systemd.ts); undefined: nowhere. */
   readonly notifySocket: string | undefined;
   readonly log: Log;

@@ -1,16 +1,13 @@
 /** `icfs mount` from its start to its end: the first release, the mount, and what it takes down with it. */
-import { messageOf, UserError } from "../errors.ts";
 import { prepareMountpoint } from "../fs/mounting/mountpoint.ts";
 import { BlsThread } from "../ic/certificate/bls-thread.ts";
-import type { BlsVerify } from "../ic/certificate/certificate.ts";
 import { gatewaysOf } from "../ic/gateway/gateways.ts";
 import { serveUntilUnmounted } from "../process/lifetime.ts";
+import { listenForSite, type SiteServer } from "../serve/server.ts";
 import type { ReleaseAddress } from "../source/address.ts";
-import { keptKind } from "../source/kept.ts";
-import { openSource } from "../source/open-source.ts";
-import type { Source, SourceKind } from "../source/source.ts";
-import { nothingKept, openFirst } from "./first-release.ts";
+import { openFirst } from "./first-release.ts";
 import { CanisterMount } from "./mount.ts";
+import { openKnown } from "./open-known.ts";
 import type { CanisterMountOptions } from "./options.ts";
 import { untilNetworkAnswers } from "./outage.ts";
 import type { MountDescription, MountStatus } from "./report/status.ts";
@@ -36,6 +33,7 @@ export async function serveMount(
   const manager = notifySocket === undefined ? undefined : new ServiceManager(notifySocket, log);
   let mount: CanisterMount | undefined;
   let metrics: { close(): void } | undefined;
+  let siteServer: SiteServer | undefined;
   let isMounted = false;
   // Not before: nobody waits yet, and the thread takes longer to start than a certificate to check.
   const thread = options.memory < LEAST_MEMORY_FOR_THREAD ? undefined : new BlsThread();
@@ -48,6 +46,9 @@ export async function serveMount(
         if (options.metrics !== undefined) {
           const { serveMetrics } = await import("./report/metrics.ts");
           metrics = await serveMetrics(options.metrics, () => (isMounted ? mount?.status() : undefined), log);
+        }
+        if (options.serve !== undefined) {
+          siteServer = await listenForSite(options.serve, "--serve", () => mount?.site, log);
         }
         const address = await resolveAddress();
         gatewaysOf(address.network).tell = (event) => log.warn(event);
@@ -62,7 +63,7 @@ export async function serveMount(
           return { from, first: await openFirst(from, options) };
         };
         const { from, first } = await untilNetworkAnswers(open, options, stopped);
-        mount = new CanisterMount(from, first, options);
+        mount = new CanisterMount(from, first, options, siteServer);
         return mount.mount();
       },
       ready: async () => {
@@ -70,6 +71,7 @@ export async function serveMount(
         thread?.start();
         const { mountpoint, canister, source, verified } = mount!.describe();
         log.info(`${mountpoint}: ${mount!.name} of ${canister} (${source}, ${verified}) is mounted`);
+        if (siteServer !== undefined) log.info(`${mount!.name} is served at ${siteServer.url}`);
         mount!.follow();
         if (options.ready === "hydrated") await mount!.hydrated;
         await ready(wantsWhole(options, mount!.describe(), mount!.status()));
@@ -81,6 +83,7 @@ export async function serveMount(
   } finally {
     manager?.end();
     metrics?.close();
+    await siteServer?.close();
     mount?.end();
     mount?.writeStatistics();
     await mount?.keepLearned();
@@ -98,48 +101,4 @@ function wantsWhole(
   const missing = "not all of it could be kept on this host, which still needs the network; the log says why";
   const warning = described.warning === undefined ? missing : `${described.warning}; ${missing}`;
   return { ...described, warning };
-}
-
-/**
- * The canister as a source. When the network does not say what kind of canister it is, it is what it was when something of
- * it was last kept here.
- *
- * @throws UserError, Error
- */
-async function openKnown(
-  address: ReleaseAddress,
-  options: CanisterMountOptions,
-  blsVerify: () => BlsVerify | undefined,
-): Promise<Source> {
-  const { store, offline, log } = options;
-  const open = (kind: SourceKind | undefined) =>
-    // Half of the deadline: a request that hangs in silence leaves time for another.
-    openSource(address, {
-      kind,
-      trust: options.trust,
-      requestTimeout: options.readTimeout / 2,
-      mirrors: options.mirrors,
-      offline,
-      blsVerify,
-      log,
-    });
-  if (options.source !== undefined) return open(options.source);
-  const kept = store && (await keptKind(store, address));
-  if (offline) {
-    if (kept === undefined) throw nothingKept(address.canister);
-    return open(kept);
-  }
-  try {
-    const source = await open(undefined);
-    if (kept === "assets" && source.kind === "icboot") {
-      throw new UserError("an asset canister does not become one that certifies nothing");
-    }
-    return source;
-  } catch (error) {
-    if (kept === undefined) throw error;
-    log.warn(
-      `cannot find out what ${address.canister} is: ${messageOf(error)}; it was ${kept} before, and --source says so if it is not any more`,
-    );
-    return open(kept);
-  }
 }

@@ -71,6 +71,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     "revoke",
     "roles",
     "rollback",
+    "serve",
     "status",
     "trust",
     "umount",

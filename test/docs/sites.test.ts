@@ -33,6 +33,27 @@ step("One host", async (t) => {
   await done(t, "diff -r tree /srv/tftp && icfs umount /srv/tftp && icfs cache clear");
 });
 
+step("A host that serves its neighbours", async (t) => {
+  const [mount, serve, neighbour] = (await documented("SITES.md", "A host that serves its neighbours")).split(
+    /^(?=icfs)/m,
+  );
+  await done(t, mount!);
+  // It stays in the foreground, and says when it serves.
+  await done(
+    t,
+    `(${serve!.trim()} >served & echo $! >serve.pid); until grep -q ^serving served; do sleep 0.2; done`,
+  );
+  await done(t, neighbour!);
+  await done(t, "diff -r tree /srv/offline");
+  t.match(await done(t, "icfs status /srv/offline"), /^ {2}mirror +http:\/\/localhost:8082: \d+ chunks/m);
+  t.match(await done(t, "icfs status /srv/tftp"), /^ {2}serves +http:\/\/0.0.0.0:8081: /m);
+  t.equal(await done(t, "curl --silent --fail http://localhost:8081/pxelinux.0"), "loader\n");
+  await done(
+    t,
+    "kill $(cat serve.pid); icfs umount /srv/offline && icfs umount /srv/tftp && icfs cache clear",
+  );
+});
+
 step("A static mirror", async (t) => {
   const [make, mount, verify] = (await documented("SITES.md", "A static mirror")).split(
     /^(?=icfs mount|icfs verify)/m,

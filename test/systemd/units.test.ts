@@ -1,14 +1,16 @@
 /**
- * icfs@.service by systemd's own verifier, and what systemd makes of the documentation's lines for fstab. Nothing is started here;
+ * icfs@.service and icfs-serve@.service by systemd's own verifier, and what systemd makes of the documentation's lines for fstab. Nothing is started here;
  * test/boot/host.boot.ts boots with them.
  */
 import { chmod, copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { run, temporaryDirectory } from "../support/icfs.ts";
 
-const UNIT = fileURLToPath(new URL("../../packaging/systemd/icfs@.service", import.meta.url));
+const unitFile = (name: string) => fileURLToPath(new URL(`../../packaging/systemd/${name}`, import.meta.url));
+const MOUNTS = unitFile("icfs@.service");
+const SERVES = unitFile("icfs-serve@.service");
 const GENERATOR = "/usr/lib/systemd/system-generators/systemd-fstab-generator";
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
@@ -17,26 +19,41 @@ const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
 const NAMESPACES =
   /^(Bind(ReadOnly)?Paths|DynamicUser|Extension(Directories|Images)|(In)?[Aa]ccessiblePaths|JoinsNamespaceOf|LogNamespace|Mount(APIVFS|Flags|Images)|(No)?ExecPaths|Private\w+|Proc(Subset)|Protect\w+|Read(Only|Write)Paths|Root(Directory|Image\w*|Hash\w*|Verity)|TemporaryFileSystem)=/m;
 
-t.test("systemd-analyze verify has nothing to say", async (t) => {
-  const directory = await temporaryDirectory(t);
-  const unit = join(directory, "icfs@test.service");
-  await copyFile(UNIT, unit);
-  const commands = join(directory, "bin");
-  await mkdir(commands);
-  await writeFile(join(commands, "icfs"), "#!/bin/sh\n");
-  await chmod(join(commands, "icfs"), 0o755);
-  // As if it were installed; its manual page is another test's.
-  const script = `mount -t overlay overlay -o lowerdir=${commands}:/usr/bin /usr/bin && systemd-analyze verify --man=no ${unit}`;
-  const verify = () => run("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], { env });
-  t.same(await verify(), { code: 0, stdout: "", stderr: "" });
-  await writeFile(unit, `${await readFile(UNIT, "utf8")}\n[Service]\nPatience=none\n`);
-  t.match((await verify()).stderr, /Unknown key.* 'Patience'/, "it would say so");
-});
+for (const file of [MOUNTS, SERVES])
+  t.test(`systemd-analyze verify has nothing to say of ${basename(file)}`, async (t) => {
+    const directory = await temporaryDirectory(t);
+    const unit = join(directory, basename(file).replace("@", "@test"));
+    await copyFile(file, unit);
+    const commands = join(directory, "bin");
+    await mkdir(commands);
+    await writeFile(join(commands, "icfs"), "#!/bin/sh\n");
+    await chmod(join(commands, "icfs"), 0o755);
+    // As if it were installed; its manual page is another test's.
+    const script = `mount -t overlay overlay -o lowerdir=${commands}:/usr/bin /usr/bin && systemd-analyze verify --man=no ${unit}`;
+    const verify = () => run("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], { env });
+    t.same(await verify(), { code: 0, stdout: "", stderr: "" });
+    await writeFile(unit, `${await readFile(file, "utf8")}\n[Service]\nPatience=none\n`);
+    t.match((await verify()).stderr, /Unknown key.* 'Patience'/, "it would say so");
+  });
 
 t.test("what it mounts is the host's: nothing makes a mount namespace", async (t) => {
-  const text = await readFile(UNIT, "utf8");
+  const text = await readFile(MOUNTS, "utf8");
   t.notMatch(text, NAMESPACES);
   t.match("PrivateTmp=yes\nProtectSystem=full", NAMESPACES);
+});
+
+t.test("what serves without a mount can do little else", async (t) => {
+  const unit = join(await temporaryDirectory(t), "icfs-serve@test.service");
+  await copyFile(SERVES, unit);
+  // Of 100, where 0 is best: what is left is the network, and reading what the host shows to all.
+  const analyze = () =>
+    run("systemd-analyze", ["security", "--offline=true", "--threshold=20", unit], { env });
+  t.match(await analyze(), { code: 0 });
+  await writeFile(
+    unit,
+    (await readFile(SERVES, "utf8")).replace(/^(ProtectSystem|SystemCallFilter)=.*\n/gm, ""),
+  );
+  t.match(await analyze(), { code: 1 }, "it would say so");
 });
 
 /** What the generator makes of lines of fstab: its files, by their names. */

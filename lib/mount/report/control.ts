@@ -6,11 +6,11 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, lstatSync, renameSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { dirname, join } from "node:path";
+import { createBoundedServer } from "../../bounded-server.ts";
 import { absolute, makeOwnDirectory, mustBeOwn } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Mount } from "../../fs/mounting/mountinfo.ts";
 import type { Log } from "../../log.ts";
-import { createBoundedServer } from "./bounded-server.ts";
 import type { MountStatus } from "./status.ts";
 
 /** Milliseconds: the answer is made from memory, by a process that may be verifying something. */

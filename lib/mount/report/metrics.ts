@@ -5,20 +5,17 @@
  * Loaded only by mounts with --metrics. prom-client's own metrics of the process are left out: they look at the event loop
  * every 10 ms, whether anybody asks or not.
  */
-import { once } from "node:events";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { Counter, Gauge, Registry } from "prom-client";
-import { messageOf, UserError } from "../../errors.ts";
+import { createBoundedServer, type ListenAddress, listenAt } from "../../bounded-server.ts";
+import { messageOf } from "../../errors.ts";
 import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
 import type { Log } from "../../log.ts";
 import type { MirrorHealth } from "../../source/icfs/mirrors.ts";
-import type { ListenAddress } from "../options.ts";
-import { createBoundedServer } from "./bounded-server.ts";
-import type { MountStatus } from "./status.ts";
+import type { AnyStatus } from "./status.ts";
 
 /** Name, meaning, value; undefined where the mount has none. What ends in _total is a counter, all else a gauge. */
-const METRICS: readonly [name: string, help: string, value: (status: MountStatus) => number | undefined][] = [
+const METRICS: readonly [name: string, help: string, value: (status: AnyStatus) => number | undefined][] = [
   ["icfs_release", "The release that new readers get.", (s) => s.release],
   ["icfs_release_files", "Files of the release.", (s) => s.files],
   ["icfs_release_bytes", "Bytes of all files of the release.", (s) => s.bytes],
@@ -45,10 +42,26 @@ const METRICS: readonly [name: string, help: string, value: (status: MountStatus
     (s) => s.hydration?.bytesDone,
   ],
   ["icfs_open_files", "Files that readers have open.", (s) => s.openFiles],
-  ["icfs_opens_total", "Files that were opened.", (s) => s.readers.opens],
-  ["icfs_reads_total", "Reads that the kernel asked for.", (s) => s.readers.reads],
-  ["icfs_read_bytes_total", "Bytes given to the kernel.", (s) => s.readers.bytes],
-  ["icfs_read_errors_total", "Reads and opens that failed.", (s) => s.readers.errors],
+  ["icfs_opens_total", "Files that were opened.", (s) => s.readers?.opens],
+  ["icfs_reads_total", "Reads that the kernel asked for.", (s) => s.readers?.reads],
+  ["icfs_read_bytes_total", "Bytes given to the kernel.", (s) => s.readers?.bytes],
+  ["icfs_read_errors_total", "Reads and opens that failed.", (s) => s.readers?.errors],
+  ["icfs_serve_connections", "Connections of those who are served by HTTP.", (s) => s.site?.connections],
+  ["icfs_serve_chunks_total", "Chunks that others were given.", (s) => s.site?.chunks],
+  ["icfs_serve_files_total", "Files, or parts of them, that others were given.", (s) => s.site?.files],
+  [
+    "icfs_serve_proofs_total",
+    "Proofs of the release, and headers, that others were given.",
+    (s) => s.site?.proofs,
+  ],
+  ["icfs_serve_bytes_total", "Bytes of chunks and files that others were given.", (s) => s.site?.bytes],
+  ["icfs_serve_missing_total", "Requests for what there is not, or is not here.", (s) => s.site?.missing],
+  ["icfs_serve_broken_total", "Answers broken off, as a chunk was not here any more.", (s) => s.site?.broken],
+  [
+    "icfs_serve_cut_off_total",
+    "Answers ended so that others could have their turn, as nobody read them.",
+    (s) => s.site?.cutOff,
+  ],
   ["icfs_memory_used_bytes", "Verified chunks in memory.", (s) => s.cache.memoryUsed],
   ["icfs_memory_limit_bytes", "The most that verified chunks take in memory.", (s) => s.cache.memory],
   ["icfs_fetched_chunks_total", "Chunks that were fetched and verified.", (s) => s.cache.chunksVerified],
@@ -145,8 +158,8 @@ const MIRROR_METRICS: readonly [
  * @throws UserError when it cannot listen there
  */
 export async function serveMetrics(
-  { host, port }: ListenAddress,
-  status: () => MountStatus | undefined,
+  address: ListenAddress,
+  status: () => AnyStatus | undefined,
   log: Log,
 ): Promise<{ close(): void }> {
   const text = onceForAll(status);
@@ -156,13 +169,9 @@ export async function serveMetrics(
       response.writeHead(500).end();
     });
   });
-  try {
-    await once(server.listen(port, host), "listening");
-  } catch (error) {
-    throw new UserError(`cannot serve metrics (${messageOf(error)}): choose another address with --metrics`);
-  }
+  const url = await listenAt(server, address, "--metrics");
   server.on("error", (error) => log.warn(`metrics: ${messageOf(error)}`));
-  log.info(`metrics are at ${urlOf(server)}`);
+  log.info(`metrics are at ${url}/metrics`);
   return {
     close() {
       server.close();
@@ -187,7 +196,7 @@ async function answer(
 }
 
 /** The metrics, made once for all who ask in one turn: somebody may ask a thousand times in one packet, and others read files. */
-function onceForAll(status: () => MountStatus | undefined): () => Promise<Buffer> | undefined {
+function onceForAll(status: () => AnyStatus | undefined): () => Promise<Buffer> | undefined {
   let made: Promise<Buffer> | undefined;
   return () => {
     const now = made === undefined ? status() : undefined;
@@ -202,12 +211,15 @@ function onceForAll(status: () => MountStatus | undefined): () => Promise<Buffer
 }
 
 /** In Prometheus' text format. */
-export function metricsOf(status: MountStatus): Promise<string> {
+export function metricsOf(status: AnyStatus): Promise<string> {
   // Made anew each time: nothing of what was said before can stay in it.
   const registry = new Registry();
   const registers = [registry];
   // In each of them: a host may have many mounts, and an alert is to say which.
-  registry.setDefaultLabels({ canister: status.canister, mountpoint: status.mountpoint });
+  const { canister, mountpoint, site } = status;
+  registry.setDefaultLabels(
+    mountpoint === undefined ? { canister, url: site?.url } : { canister, mountpoint },
+  );
   for (const [name, help, of] of METRICS) {
     const value = of(status);
     if (value === undefined) continue;
@@ -254,9 +266,4 @@ function withoutLogin(url: string): string {
 function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
-}
-
-function urlOf(server: Server): string {
-  const { address, family, port } = server.address() as AddressInfo;
-  return `http://${family === "IPv6" ? `[${address}]` : address}:${port}/metrics`;
 }

@@ -3,15 +3,15 @@ import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import type { DiskStatistics } from "../../cache/disk-store.ts";
 import type { ReaderStatistics } from "../../fs/view/tree-filesystem.ts";
 import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
+import type { SiteStatus } from "../../serve/site.ts";
 import type { MirrorHealth } from "../../source/icfs/mirrors.ts";
 import type { Release, SourceKind, Verification } from "../../source/source.ts";
 import { namesOf, type ReleaseNames } from "../../source/words.ts";
 import { type Hydration, isDone } from "../hydrate.ts";
 
-/** What a mount command reports once it is live. */
-export interface MountDescription extends ReleaseNames {
+/** What is said of a canister's release that is served. */
+export interface ReleaseDescription extends ReleaseNames {
   readonly canister: string;
-  readonly mountpoint: string;
   readonly source: SourceKind;
   readonly verified: Verification;
   readonly files: number;
@@ -23,7 +23,13 @@ export interface MountDescription extends ReleaseNames {
   readonly warning?: string;
 }
 
-export interface MountStatus extends MountDescription {
+/** What a mount command reports once it is live. */
+export interface MountDescription extends ReleaseDescription {
+  readonly mountpoint: string;
+}
+
+/** Of whoever serves a canister: a mount, or `icfs serve` without one. */
+export interface ServingStatus extends ReleaseDescription {
   readonly pid: number;
   /** The URL of the network that it is mounted from, or those of its gateways with commas between them; and its root key in hexadecimal. */
   readonly network: string;
@@ -45,8 +51,8 @@ export interface MountStatus extends MountDescription {
   readonly hydration?: Hydration;
   /** A release that is not live yet. */
   readonly next?: ReleaseNames & { readonly state: string; readonly hydration?: Hydration };
-  readonly openFiles: number;
-  readonly readers: ReaderStatistics;
+  /** What others are served by HTTP. */
+  readonly site?: SiteStatus;
   readonly cache: CacheStatistics & {
     /** Bytes in memory, and at most. */
     readonly memoryUsed: number;
@@ -64,14 +70,22 @@ export interface MountStatus extends MountDescription {
     /** Why nothing can be written. */
     readonly problem?: string;
   };
+}
+
+export interface MountStatus extends ServingStatus {
+  readonly mountpoint: string;
+  readonly openFiles: number;
+  readonly readers: ReaderStatistics;
   /** The last error a reader got. */
   readonly lastError?: { readonly at: string; readonly message: string };
 }
 
-/** Of the parts of a mount, what its description is made of. */
+/** Of either. */
+export type AnyStatus = ServingStatus & Partial<MountStatus>;
+
+/** Of the parts of a mount, or of what serves without one, what its description is made of. */
 export interface Described {
   readonly canister: string;
-  readonly mountpoint: string;
   readonly source: SourceKind;
   readonly warning: string | undefined;
   readonly live: {
@@ -101,11 +115,7 @@ export interface Reported extends Described {
       | { readonly release: Release; readonly state: string; readonly hydration: Hydration | undefined }
       | undefined;
   };
-  readonly openFiles: number;
-  readonly fileSystem: {
-    readonly statistics: ReaderStatistics;
-    readonly lastError: { readonly at: Date; readonly message: string } | undefined;
-  };
+  readonly site: SiteStatus | undefined;
   readonly cache: {
     readonly statistics: CacheStatistics;
     readonly memoryUsed: number;
@@ -125,11 +135,20 @@ export interface Reported extends Described {
     | undefined;
 }
 
-export function describe({ canister, mountpoint, source, warning, live }: Described): MountDescription {
+/** What only a mount has, of what its status is made of. */
+export interface ReportedMount extends Reported {
+  readonly mountpoint: string;
+  readonly openFiles: number;
+  readonly fileSystem: {
+    readonly statistics: ReaderStatistics;
+    readonly lastError: { readonly at: Date; readonly message: string } | undefined;
+  };
+}
+
+export function describe({ canister, source, warning, live }: Described): ReleaseDescription {
   const { release, tree } = live.now;
   return {
     canister,
-    mountpoint,
     source,
     ...namesOf(release),
     verified: release.verified,
@@ -140,20 +159,30 @@ export function describe({ canister, mountpoint, source, warning, live }: Descri
   };
 }
 
-export function statusOf(mount: Reported): MountStatus {
-  const { live, following, fileSystem, cache, disk } = mount;
+export function statusOf(mount: ReportedMount): MountStatus {
+  const { statistics, lastError } = mount.fileSystem;
+  return {
+    ...servingStatusOf(mount),
+    mountpoint: mount.mountpoint,
+    openFiles: mount.openFiles,
+    readers: statistics,
+    ...(lastError && { lastError: { at: lastError.at.toISOString(), message: lastError.message } }),
+  };
+}
+
+export function servingStatusOf(host: Reported): ServingStatus {
+  const { live, following, cache, disk, site } = host;
   const { checkedAt, problem, refused, next } = following;
   const { hydration } = live.now;
   const { openSince } = cache.breaker;
-  const { lastError } = fileSystem;
   const used = disk?.used;
   return {
-    ...describe(mount),
+    ...describe(host),
     pid: process.pid,
-    network: mount.network,
-    rootKey: Buffer.from(mount.rootKey).toString("hex"),
-    gateways: mount.gateways,
-    mirrors: mount.mirrors,
+    network: host.network,
+    rootKey: Buffer.from(host.rootKey).toString("hex"),
+    gateways: host.gateways,
+    mirrors: host.mirrors,
     proofAge: Math.round(live.age / 1000),
     ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
     ...(problem !== undefined && { problem }),
@@ -167,12 +196,11 @@ export function statusOf(mount: Reported): MountStatus {
         ...(next.hydration && { hydration: next.hydration }),
       },
     }),
-    openFiles: mount.openFiles,
-    readers: fileSystem.statistics,
+    ...(site && { site }),
     cache: {
       ...cache.statistics,
       memoryUsed: cache.memoryUsed,
-      memory: mount.memory,
+      memory: host.memory,
       underWay: cache.underWay,
       ...(openSince && { failingSince: openSince.toISOString() }),
     },
@@ -185,6 +213,5 @@ export function statusOf(mount: Reported): MountStatus {
         ...(disk.problem !== undefined && { problem: disk.problem }),
       },
     }),
-    ...(lastError && { lastError: { at: lastError.at.toISOString(), message: lastError.message } }),
   };
 }

@@ -7,7 +7,7 @@ import { messageOf } from "../../errors.ts";
 import { type Log, oneLine } from "../../log.ts";
 import { run } from "../../process/command.ts";
 import { namedInWords } from "../../source/words.ts";
-import type { MountStatus } from "./status.ts";
+import type { AnyStatus } from "./status.ts";
 
 /** Where the service manager listens. */
 const VARIABLE = "NOTIFY_SOCKET";
@@ -47,13 +47,13 @@ export class ServiceManager {
   }
 
   /** Begins to say how the mount does, and, until it is ready, that it gets on. @param status undefined: nothing is mounted yet */
-  follow(status: () => MountStatus | undefined): void {
+  follow(status: () => AnyStatus | undefined): void {
     this.#timer = setInterval(() => this.#look(status()), LOOK_MS).unref();
     this.#look(status());
   }
 
   /** Readers can use it, and whoever was ordered after it may start. Resolves when the service manager knows. */
-  ready(status: MountStatus): Promise<void> {
+  ready(status: AnyStatus): Promise<void> {
     this.#isReady = true;
     this.#said = statusLine(status);
     return this.#say("READY=1", `STATUS=${this.#said}`);
@@ -70,7 +70,7 @@ export class ServiceManager {
     clearInterval(this.#timer);
   }
 
-  #look(status: MountStatus | undefined): void {
+  #look(status: AnyStatus | undefined): void {
     // It does not listen: when it does again, it is told what is new by then.
     if (this.#unsaid > 0) return;
     const news: string[] = [];
@@ -104,10 +104,10 @@ export class ServiceManager {
 }
 
 /** How a mount does, in one line. @param status undefined: nothing is mounted yet */
-export function statusLine(status: MountStatus | undefined): string {
+export function statusLine(status: AnyStatus | undefined): string {
   if (status === undefined) return "asking the network for the newest release";
   const { hydrated, hydration, problem, refused, next } = status;
-  const parts = [`${namedInWords(status)} of ${status.canister} at ${status.mountpoint}`];
+  const parts = [`${namedInWords(status)} of ${status.canister} at ${status.mountpoint ?? status.site?.url}`];
   if (hydrated) parts.push("all of it is here");
   else if (hydration !== undefined) parts.push(`${percent(hydration)} of it is here`);
   if (next !== undefined) parts.push(`${namedInWords(next)} is ${next.state}`);

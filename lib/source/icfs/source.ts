@@ -6,7 +6,9 @@ import type { Header } from "../../tree/header.ts";
 import type { ChunkReference } from "../../tree/manifest.ts";
 import type { Chunk, Tree, VerifiedChunk } from "../../tree/tree.ts";
 import type { ReleaseAddress } from "../address.ts";
+import { fewAttempts } from "../few-attempts.ts";
 import type { Pieces, Release, Source } from "../source.ts";
+import { ancestors } from "./chain.ts";
 import { type Evidence, openTree, type ProvenRelease, proveRelease, restoreRelease } from "./open-release.ts";
 import type { ReleaseReader } from "./release-reader.ts";
 
@@ -85,6 +87,32 @@ export class IcfsSource implements Source {
   async restore(evidence: Buffer): Promise<IcfsRelease> {
     this.#before = await restoreRelease(this.#address, decode(evidence), this.#reader);
     return new IcfsRelease(this.#before);
+  }
+
+  /**
+   * The headers of the releases below the newest one, by which `proven` is proved, newest first, each verified to be the next one's parent.
+   *
+   * @param last the number of the one to end with @param mostBytes after which it ends earlier
+   * @throws VerificationError, FormatError, RejectError, Error
+   */
+  async headersBelow(
+    { newest }: ProvenRelease,
+    last: number,
+    mostBytes: number,
+  ): Promise<readonly Uint8Array[]> {
+    const headers: Uint8Array[] = [];
+    let bytes = 0;
+    const fetch: ReleaseReader["headers"] = async (from, count, accept) => {
+      const page = await fewAttempts(() => this.#reader.headers(from, count, accept));
+      headers.push(...page);
+      for (const { length } of page) bytes += length;
+      return page;
+    };
+    for await (const _ of ancestors(newest, { headers: fetch }, last)) {
+      // All of a page has been verified when its first one is here.
+      if (bytes >= mostBytes) break;
+    }
+    return headers;
   }
 
   /** Manifests are what a mount without the network needs first; they are small. */

@@ -3,10 +3,10 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { connect, type Socket } from "node:net";
 import t from "tap";
-import { createLog } from "../../../lib/log.ts";
-import { createBoundedServer } from "../../../lib/mount/report/bounded-server.ts";
-import { serveMetrics } from "../../../lib/mount/report/metrics.ts";
-import type { MountStatus } from "../../../lib/mount/report/status.ts";
+import { createBoundedServer } from "../lib/bounded-server.ts";
+import { createLog } from "../lib/log.ts";
+import { serveMetrics } from "../lib/mount/report/metrics.ts";
+import type { MountStatus } from "../lib/mount/report/status.ts";
 
 /** More than there may be. */
 const MANY = 100;

@@ -1,0 +1,156 @@
+/** Options of whatever serves a canister for long: a mount, and `icfs serve`. */
+import { isIPv6 } from "node:net";
+import { type Command, InvalidArgumentError, type Option } from "commander";
+import type { ListenAddress } from "../bounded-server.ts";
+import { cacheDirectory } from "../directories.ts";
+import { isLogLevel, type LogLevel } from "../log.ts";
+import { limitText, parseDuration, parseMebibytes } from "../units.ts";
+import { named, option, parsedDuration } from "./options.ts";
+
+export interface ServingOptions {
+  /** Bytes. */
+  readonly memory: number;
+  readonly cacheDir: string;
+  /** Bytes; 0: no disk cache. */
+  readonly maxCacheSize: number;
+  /** Durations in milliseconds, here and below. */
+  readonly refresh: number;
+  readonly quiet: number;
+  readonly switchWithin: number;
+  readonly retry: number;
+  readonly logLevel: LogLevel;
+  readonly statsFile?: string;
+  readonly metrics?: ListenAddress;
+}
+
+const MIB = 1024 * 1024;
+/** A boot's working set, kernel and initrd, several times over. */
+const DEFAULT_MEMORY = 256 * MIB;
+/** Less does not hold a chunk and those that are read ahead. */
+const LEAST_MEMORY = MIB;
+/** Some dozen installers. */
+export const DEFAULT_CACHE_SIZE = 4096 * MIB;
+/** A minute's delay is nothing to a publisher, and a query a minute nothing to a canister. */
+const DEFAULT_REFRESH_S = 60;
+/** Between a boot loader's files, and while a person looks at its menu. */
+const DEFAULT_QUIET_S = 30;
+/** Longer than any boot; a rack that never stops booting must not keep its release for ever. */
+const DEFAULT_SWITCH_WITHIN_S = 600;
+
+/** --memory, --cache-dir, --max-cache-size. */
+export function cacheOptions(): Option[] {
+  return [
+    size(
+      "--memory <size>",
+      "memory for verified chunks; a plain number is MiB",
+      DEFAULT_MEMORY,
+      LEAST_MEMORY,
+    ),
+    option("--cache-dir <dir>", "where verified chunks are kept")
+      .default(cacheDirectory())
+      .argParser(named("a directory")),
+    size(
+      "--max-cache-size <size>",
+      "disk for them, in its blocks; a plain number is MiB; 0: none",
+      DEFAULT_CACHE_SIZE,
+      0,
+    ),
+  ];
+}
+
+/** --refresh, --quiet, --switch-within. */
+export function followOptions(): Option[] {
+  return [
+    duration(
+      "--refresh <time>",
+      "look for a new release this often, and on SIGHUP; 0: only then",
+      DEFAULT_REFRESH_S,
+    ),
+    duration(
+      "--quiet <time>",
+      "a new release waits until no file was open for this long; 0: not at all",
+      DEFAULT_QUIET_S,
+    ),
+    duration(
+      "--switch-within <time>",
+      "it goes live at the latest this long after it is ready, though files are in use",
+      DEFAULT_SWITCH_WITHIN_S,
+    ),
+  ];
+}
+
+/** --retry. */
+export function retryOption(): Option {
+  return option(
+    "--retry <time>",
+    "when the network does not answer, and nothing is kept, go on trying for this long; a plain number is minutes, as for NFS",
+  )
+    .default(0, "0, or 2 minutes for mount(8)")
+    .argParser(minutes);
+}
+
+/** --log-level. */
+export function logLevelOption(): Option {
+  return option("--log-level <level>", "debug, info, warn or error").default("info").argParser(logLevel);
+}
+
+/** --stats-file. */
+export function statsFileOption(): Option {
+  return option("--stats-file <file>", "write counters there, in JSON, on SIGUSR1 and at the end").argParser(
+    named("a file"),
+  );
+}
+
+/** --metrics. */
+export function metricsOption(): Option {
+  return option(
+    "--metrics <addr>",
+    "serve metrics for Prometheus at http://ADDR/metrics: HOST:PORT, [::1]:PORT, or PORT, which is 127.0.0.1's and only this host's; default: none",
+  ).argParser(listenAddress);
+}
+
+/** Adds options below a heading of the help. */
+export function addGroup(command: Command, heading: string, options: readonly Option[]): void {
+  for (const one of options) command.addOption(one.helpGroup(heading));
+}
+
+function size(flags: string, description: string, standard: number, least: number): Option {
+  return option(flags, description)
+    .default(standard, limitText(standard))
+    .argParser((text) => {
+      const bytes = parseMebibytes(text);
+      if (bytes === undefined || bytes < least) {
+        throw new InvalidArgumentError(`Use a size from ${least / MIB} MiB, such as 64MiB or 4GiB.`);
+      }
+      return bytes;
+    });
+}
+
+/** @param standard in seconds, as is @param least */
+export function duration(flags: string, description: string, standard: number, least = 0): Option {
+  return option(flags, description)
+    .default(standard * 1000, `${standard} s`)
+    .argParser(parsedDuration(least));
+}
+
+/** @throws InvalidArgumentError */
+function minutes(text: string): number {
+  const milliseconds = parseDuration(/^[\d.]+$/.test(text) ? `${text}m` : text);
+  if (milliseconds === undefined) throw new InvalidArgumentError("Use minutes, or a time such as 90s or 5m.");
+  return milliseconds;
+}
+
+/** @throws InvalidArgumentError */
+export function listenAddress(text: string): ListenAddress {
+  const [, ipv6, name, port] = /^(?:\[([^\]]*)\]:|([\w.-]*):)?(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535 || (ipv6 !== undefined && !isIPv6(ipv6))) {
+    throw new InvalidArgumentError("Use HOST:PORT, [IPV6]:PORT, or PORT for 127.0.0.1.");
+  }
+  // Whoever names no host has not said that others may ask.
+  return { host: ipv6 ?? (name || "127.0.0.1"), port: Number(port) };
+}
+
+function logLevel(text: string): LogLevel {
+  if (!isLogLevel(text)) throw new InvalidArgumentError("Use debug, info, warn or error.");
+  return text;
+}

@@ -1,0 +1,95 @@
+/** Answers with bytes: whole, a part of them, or that the client has them already (RFC 9110). */
+import { once } from "node:events";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import fresh from "fresh";
+import parseRange from "range-parser";
+import type { Turn } from "./outgoing.ts";
+
+export interface Content {
+  /** Bytes. */
+  readonly size: number;
+  readonly headers: {
+    readonly etag: string;
+    readonly "cache-control": string;
+    readonly "content-type": string;
+  };
+  /** From `start` up to `end`, in pieces. @throws Error when they cannot be had */
+  bytes(start: number, end: number): AsyncIterable<Buffer>;
+}
+
+/**
+ * Sends it, where the client takes it. What cannot be had to its end is broken off, so that no client takes it for whole.
+ *
+ * @param turn taken by whoever gets chunks for it
+ * @returns how many bytes have left
+ * @throws what `bytes` throws, and then nobody need answer any more
+ */
+export async function sendContent(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { size, headers, bytes }: Content,
+  turn: Turn,
+): Promise<number> {
+  // Without its Cache-Control: what is here is what there is.
+  if (fresh({ "if-none-match": request.headers["if-none-match"] }, headers)) {
+    response.writeHead(304, { etag: headers.etag, "cache-control": headers["cache-control"] }).end();
+    return 0;
+  }
+  const range = rangeOf(request, size, headers.etag);
+  const all = { ...headers, "accept-ranges": "bytes" };
+  if (range === "unsatisfiable") {
+    const text = `this has ${size} bytes\n`;
+    response
+      .writeHead(416, {
+        "content-range": `bytes */${size}`,
+        "content-type": "text/plain; charset=utf-8",
+        "content-length": text.length,
+      })
+      .end(request.method === "HEAD" ? undefined : text);
+    return 0;
+  }
+  const { start, end } = range ?? { start: 0, end: size };
+  const length = { "content-length": end - start };
+  if (range === undefined) response.writeHead(200, { ...all, ...length });
+  else {
+    response.writeHead(206, { ...all, ...length, "content-range": `bytes ${start}-${end - 1}/${size}` });
+  }
+  if (request.method === "HEAD" || start === end) {
+    response.end();
+    return 0;
+  }
+  return write(response, bytes(start, end), turn);
+}
+
+/** The bytes that are asked for, up to `end`; undefined: all. Of several ranges all are sent, as the RFC allows. */
+function rangeOf(
+  { method, headers: { range, "if-range": ifRange } }: IncomingMessage,
+  size: number,
+  etag: string,
+): { readonly start: number; readonly end: number } | "unsatisfiable" | undefined {
+  if (method !== "GET" || range === undefined) return undefined;
+  // A date tells nothing of what is here.
+  if (ifRange !== undefined && ifRange !== etag) return undefined;
+  const ranges = parseRange(size, range);
+  if (ranges === -1) return "unsatisfiable";
+  if (ranges === -2 || ranges.type !== "bytes" || ranges.length !== 1) return undefined;
+  return { start: ranges[0]!.start, end: ranges[0]!.end + 1 };
+}
+
+async function write(response: ServerResponse, bytes: AsyncIterable<Buffer>, turn: Turn): Promise<number> {
+  const closed = once(response, "close");
+  let sent = 0;
+  try {
+    for await (const piece of bytes) {
+      if (response.destroyed) return sent;
+      if (!response.write(piece)) await Promise.race([once(response, "drain"), closed]);
+      if (response.destroyed) return sent;
+      turn.moved();
+      sent += piece.length;
+    }
+    response.end();
+    return sent;
+  } finally {
+    turn.end();
+  }
+}

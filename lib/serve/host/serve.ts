@@ -1,0 +1,117 @@
+/** `icfs serve` from its start to its end: the first release, whole, then answers, until a signal ends it. */
+import type { ListenAddress } from "../../bounded-server.ts";
+import { BlsThread } from "../../ic/certificate/bls-thread.ts";
+import { gatewaysOf } from "../../ic/gateway/gateways.ts";
+import { openFirst } from "../../mount/first-release.ts";
+import { openKnown, type ReadingOptions } from "../../mount/open-known.ts";
+import { untilNetworkAnswers } from "../../mount/outage.ts";
+import type { ReleaseDescription, ServingStatus } from "../../mount/report/status.ts";
+import { ServiceManager } from "../../mount/report/systemd.ts";
+import { answerSignals } from "../../mount/signals.ts";
+import { exitProcess } from "../../process/exit.ts";
+import type { ReleaseAddress } from "../../source/address.ts";
+import { namedInWords } from "../../source/words.ts";
+import { listenForSite } from "../server.ts";
+import { CacheHost, type CacheHostOptions } from "./cache-host.ts";
+
+export interface ServeOptions extends CacheHostOptions, Omit<ReadingOptions, "store"> {
+  readonly listen: ListenAddress;
+  /** Milliseconds for which to go on trying while the network does not answer, and nothing is kept. */
+  readonly retry: number;
+  readonly metrics: ListenAddress | undefined;
+  /** Where a service manager listens; undefined: nowhere. */
+  readonly notifySocket: string | undefined;
+}
+
+/** What is said once others are served. */
+export interface ServeDescription extends ReleaseDescription {
+  readonly url: string;
+}
+
+/**
+ * Serves a canister's releases until SIGTERM or SIGINT; what is being sent then has some seconds to come to its end. The address is
+ * asked for inside, so that a signal ends that as well.
+ *
+ * @param ready told once all of the release is here, and others get it
+ * @throws UserError, VerificationError, ... when it cannot be served
+ */
+export async function serveCanister(
+  resolveAddress: () => Promise<ReleaseAddress>,
+  options: ServeOptions,
+  ready: (served: ServeDescription) => void,
+): Promise<void> {
+  const { log, store, mirrors } = options;
+  const signals = stopSignals();
+  let host: CacheHost | undefined;
+  answerSignals(() => host);
+  const server = await listenForSite(options.listen, "--listen", () => host?.site, log);
+  const status = (): ServingStatus | undefined => host?.status(server.status());
+  const manager =
+    options.notifySocket === undefined ? undefined : new ServiceManager(options.notifySocket, log);
+  manager?.follow(status);
+  const thread = new BlsThread();
+  let metrics: { close(): void } | undefined;
+  try {
+    if (options.metrics !== undefined) {
+      const { serveMetrics } = await import("../../mount/report/metrics.ts");
+      metrics = await serveMetrics(options.metrics, status, log);
+    }
+    const start = async () => {
+      const address = await resolveAddress();
+      gatewaysOf(address.network).tell = (event) => log.warn(event);
+      if (mirrors !== undefined) mirrors.tell = (event) => log.warn(event);
+      const open = async () => {
+        const source = await openKnown(address, options, () => thread.verify);
+        const from = { address, source };
+        return { from, first: await openFirst(from, options) };
+      };
+      const waiting = { retry: options.retry, waiting: undefined, log };
+      const { from, first } = await untilNetworkAnswers(open, waiting, signals.stopped);
+      host = new CacheHost(from, first, options);
+      thread.start();
+      host.follow();
+      await host.ready();
+    };
+    const started = start();
+    // Nobody hears of it once a signal has come.
+    started.catch(() => {});
+    const signal = await Promise.race([signals.signal, started]);
+    if (signal === undefined) {
+      const served = { ...host!.describe(), url: server.url };
+      log.info(`${namedInWords(served)} of ${served.canister} is all here, and served at ${server.url}`);
+      ready(served);
+      await manager?.ready(status()!);
+    }
+    const ending = signal ?? (await signals.signal);
+    log.info(`${ending}: takes no more requests; ends when those are answered that have come`);
+    await manager?.stopping();
+  } finally {
+    manager?.end();
+    await server.close();
+    metrics?.close();
+    await host?.end();
+    host?.writeStatistics();
+    await store.close();
+    signals.end();
+  }
+}
+
+/** SIGTERM and SIGINT. The second one is from somebody who has lost patience with the first. */
+function stopSignals() {
+  const stop = Promise.withResolvers<NodeJS.Signals>();
+  const stopping = new AbortController();
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (stopping.signal.aborted) exitProcess(1);
+    stopping.abort();
+    stop.resolve(signal);
+  };
+  const names = ["SIGTERM", "SIGINT"] as const;
+  for (const name of names) process.on(name, onSignal);
+  return {
+    signal: stop.promise,
+    stopped: stopping.signal,
+    end() {
+      for (const name of names) process.off(name, onSignal);
+    },
+  };
+}

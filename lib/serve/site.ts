@@ -1,0 +1,302 @@
+/**
+ * What a host answers over HTTP: at `/.icfs/` what a mirror has (docs/PROTOCOL.md, "Mirrors"), and everywhere else the files of the
+ * live release; also at /.icfs/at/N/, as the canister has them, for who wants all of a boot from one release. Nothing but what is here, and is verified.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { messageOf } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { CHUNKS, HEADERS, MIRROR_DIRECTORY, RELEASE } from "../source/icfs/mirror-paths.ts";
+import { nameOf } from "../source/words.ts";
+import { hexOf } from "../tree/hash.ts";
+import type { Chunk, TreeFile, TreeNode } from "../tree/tree.ts";
+import { type Content, sendContent } from "./content.ts";
+import { fileBytes, PIECE_BYTES } from "./file-bytes.ts";
+import { listingOf } from "./listing.ts";
+import { mediaTypeOf } from "./media-type.ts";
+import { Outgoing, type Turn } from "./outgoing.ts";
+import type { ServedReleases, Whole } from "./releases.ts";
+
+export interface SiteStatistics {
+  /** Answers with a chunk, with a file or a part of one, and with what proves the release or is below it. */
+  chunks: number;
+  files: number;
+  proofs: number;
+  /** Bytes of chunks and files that have left. */
+  bytes: number;
+  /** Requests for what there is not, or is not here. */
+  missing: number;
+  /** Answers that could not be sent to their end as a chunk was not there any more. */
+  broken: number;
+}
+
+/** What is told of a site: of its server, and of what it has answered. */
+export interface SiteStatus extends SiteStatistics {
+  readonly url: string;
+  /** Connections at the moment. */
+  readonly connections: number;
+  /** Answers that were ended so that others could have their turn: their clients did not read. */
+  readonly cutOff: number;
+}
+
+export interface SiteOptions {
+  /** Chunks, of up to 1 MiB, that are in hand at a time for all answers together. */
+  readonly chunksInHand: number;
+  /** @throws Error when files are not to be read, as the proof is too old */
+  readonly mustBeFresh: () => void;
+  /** A file begins to be read, and is not read any more. */
+  readonly opened?: () => void;
+  readonly closed?: () => void;
+  readonly log: Log;
+}
+
+/** Seconds for which what may change may be kept by a cache: as the canister's own answers. */
+const SHORT = "public, max-age=10";
+const FOR_EVER = "public, max-age=31536000, immutable";
+/** Seconds after which to ask again for what is not here yet. */
+const RETRY_S = 10;
+const SCRIPT = "boot.ipxe";
+const TEXT = "text/plain; charset=utf-8";
+const A_HASH = /^[0-9a-f]{64}$/;
+const A_NUMBER = /^[1-9]\d{0,14}$/;
+
+/** A chunk that was there when the answer began. */
+class GoneError extends Error {}
+
+export class Site {
+  readonly statistics: SiteStatistics = { chunks: 0, files: 0, proofs: 0, bytes: 0, missing: 0, broken: 0 };
+  readonly outgoing: Outgoing;
+  readonly #releases: ServedReleases;
+  readonly #options: SiteOptions;
+
+  constructor(releases: ServedReleases, options: SiteOptions) {
+    this.#releases = releases;
+    this.#options = options;
+    this.outgoing = new Outgoing(options.chunksInHand);
+  }
+
+  /** Answers one request, whatever it is. Never rejects. */
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Of who has gone, or sends what is no HTTP.
+    for (const stream of [request, response]) stream.on("error", () => {});
+    try {
+      await this.#route(request, response);
+    } catch (error) {
+      if (error instanceof GoneError) this.statistics.broken += 1;
+      this.#options.log.warn(`an answer is broken off: ${messageOf(error)}`);
+      response.destroy();
+    }
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method } = request;
+    if (method !== "GET" && method !== "HEAD") {
+      say(request, response, 405, "GET or HEAD", { allow: "GET, HEAD", connection: "close" });
+      return;
+    }
+    const path = pathOf(request.url ?? "");
+    if (path === undefined) return this.#missing(request, response, 400, "this is no path");
+    const [first, ...more] = path.split("/").filter((part) => part !== "");
+    if (first === MIRROR_DIRECTORY) return this.#ofMirror(request, response, more);
+    const { live } = this.#releases;
+    if (live === undefined) return this.#notYet(request, response, "the release is being fetched");
+    return this.#ofTree(request, response, path, live, SHORT);
+  }
+
+  async #ofMirror(request: IncomingMessage, response: ServerResponse, path: string[]): Promise<void> {
+    const [what, which = ""] = path;
+    if (what === RELEASE && path.length === 1) return this.#proof(request, response);
+    if (what === HEADERS && path.length === 2 && A_NUMBER.test(which)) {
+      const page = this.#releases.headers(Number(which));
+      if (page !== undefined) {
+        this.statistics.proofs += 1;
+        sendSmall(request, response, page, { "content-type": "application/cbor", "cache-control": SHORT });
+        return;
+      }
+    }
+    if (what === CHUNKS && path.length === 2 && A_HASH.test(which)) {
+      return this.#chunk(request, response, which);
+    }
+    const { live } = this.#releases;
+    const number = live?.release.number;
+    if (live !== undefined && number !== undefined) {
+      if (what === "at" && which === String(number)) {
+        const end = pathOf(request.url!)!.endsWith("/") ? "/" : "";
+        return this.#ofTree(request, response, `${path.slice(2).join("/")}${end}`, live, FOR_EVER);
+      }
+      if (what === SCRIPT && path.length === 1 && live.tree.find(SCRIPT)?.entry.kind === "file") {
+        // As the canister's: all that the script names is then of this release, or not there.
+        const script = Buffer.from(`#!ipxe\nchain /${MIRROR_DIRECTORY}/at/${number}/${SCRIPT}\n`);
+        sendSmall(request, response, script, { "content-type": TEXT, "cache-control": SHORT });
+        return;
+      }
+    }
+    this.#missing(request, response, 404, "this is not here");
+  }
+
+  #proof(request: IncomingMessage, response: ServerResponse): void {
+    const { proof } = this.#releases;
+    if (proof === undefined) {
+      this.#notYet(request, response, "the release is being fetched");
+      return;
+    }
+    this.statistics.proofs += 1;
+    sendSmall(request, response, proof.bytes, {
+      "content-type": "application/cbor",
+      "cache-control": SHORT,
+      // When the subnet signed it: while nobody says what is newest, this stays as it is.
+      "last-modified": proof.certifiedAt.toUTCString(),
+    });
+  }
+
+  async #chunk(request: IncomingMessage, response: ServerResponse, hash: string): Promise<void> {
+    const turn = this.#turnFor(response);
+    await turn.take();
+    if (response.destroyed) return;
+    const found = await this.#releases.chunk(Buffer.from(hash, "hex"));
+    if (found === undefined) return this.#missing(request, response, 404, "this chunk is not here");
+    this.statistics.chunks += 1;
+    const content: Content = {
+      size: found.length,
+      headers: { etag: `"${hash}"`, "cache-control": FOR_EVER, "content-type": "application/octet-stream" },
+      async *bytes(start, end) {
+        for (let at = start; at < end; at += PIECE_BYTES) {
+          yield found.subarray(at, Math.min(end, at + PIECE_BYTES));
+        }
+      },
+    };
+    this.statistics.bytes += await sendContent(request, response, content, turn);
+  }
+
+  async #ofTree(
+    request: IncomingMessage,
+    response: ServerResponse,
+    path: string,
+    live: Whole,
+    cacheControl: string,
+  ): Promise<void> {
+    let node = live.tree.find(path);
+    const isDirectorys = path === "" || path.endsWith("/");
+    if (node?.entry.kind === "directory") {
+      if (!isDirectorys) {
+        // Of what was asked for, whatever that is below.
+        const asked = pathOf(request.url!)!;
+        const location = `/${asked.split("/").filter(Boolean).map(encodeURIComponent).join("/")}/`;
+        return void say(request, response, 301, `this is ${location}`, { location, "cache-control": SHORT });
+      }
+      const index = live.tree.find(`${path}/index.html`);
+      if (index?.entry.kind !== "file") return this.#listing(request, response, path, node);
+      node = index;
+    }
+    if (node?.entry.kind !== "file") {
+      return this.#missing(request, response, 404, `${nameOf(live.release)} has no such file`);
+    }
+    return this.#file(request, response, { file: node.entry, index: node.index, cacheControl }, live);
+  }
+
+  #listing(request: IncomingMessage, response: ServerResponse, path: string, node: TreeNode): void {
+    const page = listingOf(path.split("/").filter(Boolean).join("/"), node);
+    sendSmall(request, response, Buffer.from(page), {
+      "content-type": "text/html; charset=utf-8",
+      "cache-control": SHORT,
+      "content-security-policy": "default-src 'none'",
+      "x-content-type-options": "nosniff",
+    });
+  }
+
+  async #file(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { file, index, cacheControl }: { file: TreeFile; index: number; cacheControl: string },
+    { release, tree }: Whole,
+  ): Promise<void> {
+    try {
+      this.#options.mustBeFresh();
+    } catch (error) {
+      return this.#notYet(request, response, messageOf(error));
+    }
+    if (!(await this.#releases.isHere(file, tree))) {
+      return this.#notYet(request, response, "not all of this file is here yet");
+    }
+    const { log, opened, closed } = this.#options;
+    // A file's own hash is the publisher's word until somebody has read all of it.
+    const etag =
+      file.checked && file.sha256 !== undefined
+        ? `"${hexOf(file.sha256)}"`
+        : `"${release.hash.toString("hex")}-${index}"`;
+    const turn = this.#turnFor(response);
+    const read = async (chunk: Chunk) => {
+      await turn.take();
+      const bytes = await this.#releases.read(chunk);
+      if (bytes === undefined) throw new GoneError(`a chunk of ${file.path} is not here any more`);
+      return bytes;
+    };
+    const content: Content = {
+      size: file.size,
+      headers: { etag, "cache-control": cacheControl, "content-type": mediaTypeOf(file.path) },
+      bytes: (start, end) => fileBytes(file, tree, start, end, read),
+    };
+    this.statistics.files += 1;
+    opened?.();
+    try {
+      this.statistics.bytes += await sendContent(request, response, content, turn);
+      log.debug(`${request.socket.remoteAddress} has read ${file.path} of ${nameOf(release)}`);
+    } finally {
+      closed?.();
+    }
+  }
+
+  /** Ends with the answer. */
+  #turnFor(response: ServerResponse): Turn {
+    const turn = this.outgoing.turnFor({ cutOff: () => response.destroy() });
+    response.once("close", () => turn.end());
+    return turn;
+  }
+
+  #missing(request: IncomingMessage, response: ServerResponse, status: number, why: string): void {
+    this.statistics.missing += 1;
+    say(request, response, status, why);
+  }
+
+  #notYet(request: IncomingMessage, response: ServerResponse, why: string): void {
+    this.statistics.missing += 1;
+    say(request, response, 503, why, { "retry-after": String(RETRY_S) });
+  }
+}
+
+/** The path that a request is for, decoded, without what follows it; undefined when that is none. */
+function pathOf(url: string): string | undefined {
+  // Whoever takes this host for a proxy names it as well.
+  const [path] = url.replace(/^https?:\/\/[^/?#]*/i, "").split(/[?#]/, 1);
+  try {
+    return decodeURIComponent(path!).replace(/^\/+/, "");
+  } catch {
+    return undefined;
+  }
+}
+
+function sendSmall(
+  { method }: IncomingMessage,
+  response: ServerResponse,
+  bytes: Uint8Array,
+  headers: Readonly<Record<string, string>>,
+): void {
+  response.writeHead(200, { ...headers, "content-length": bytes.length });
+  response.end(method === "HEAD" ? undefined : bytes);
+}
+
+function say(
+  { method }: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  why: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  const body = Buffer.from(`${why}\n`);
+  response.writeHead(status, {
+    "content-type": TEXT,
+    "content-length": body.length,
+    "cache-control": "no-store",
+    ...headers,
+  });
+  response.end(method === "HEAD" ? undefined : body);
+}

@@ -1,0 +1,97 @@
+/** icfs serve while it lives: a damaged disk, another release, its end, and a network that is away. */
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import t from "tap";
+import { decodeHeaders } from "../../../lib/source/icfs/header-list.ts";
+import { eventually } from "../../mount/mounts.ts";
+import { HUNG } from "../../support/icfs.ts";
+import { inOrder } from "../../support/in-order.ts";
+import { startMountable } from "../../support/mountable.ts";
+import { chunkFiles, startServe } from "../serves.ts";
+
+t.setTimeout(5 * HUNG);
+const step = inOrder(t);
+
+const MiB = 1024 * 1024;
+const c = await startMountable(t);
+const large = randomBytes(3 * MiB + 5);
+await c.publish({ "pxelinux.0": "loader\n" });
+await c.publish({ large });
+const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+
+step("what was altered on the disk is never served, and fetched again", async (t) => {
+  // With so little memory that what is served is read from the disk.
+  const small = await startServe(t, c, "--memory", "1");
+  const hash = sha(large.subarray(MiB, 2 * MiB));
+  const file = (await chunkFiles(c)).find((name) => name.endsWith(hash))!;
+  const wrong = Buffer.from(large.subarray(MiB, 2 * MiB));
+  wrong[77]! ^= 1;
+  await writeFile(file, wrong);
+  const broken = await fetch(`${small.url}/large`)
+    .then((answer) => answer.arrayBuffer())
+    .catch((error) => error);
+  t.ok(broken instanceof Error, "broken off, not ended");
+  await eventually("it is here again", async () =>
+    (await readFile(file).catch(() => wrong)).equals(large.subarray(MiB, 2 * MiB)),
+  );
+  t.equal(sha(Buffer.from(await (await fetch(`${small.url}/large`)).arrayBuffer())), sha(large));
+  await writeFile(file, wrong);
+  t.equal((await fetch(`${small.url}/.icfs/chunk/${hash}`)).status, 404);
+});
+
+step("a download that runs while another release goes live is of one release", async (t) => {
+  const other = await startServe(t, c, "--quiet", "0", "--refresh", "0");
+  const answer = await fetch(`${other.url}/large`);
+  const reader = answer.body!.getReader();
+  const first = await reader.read();
+  const second = randomBytes(4 * MiB);
+  await c.publish({ large: second });
+  other.process.kill("SIGHUP");
+  await eventually("it is live", async () => {
+    const { headers } = await fetch(`${other.url}/large`, { method: "HEAD" });
+    return headers.get("etag") === `"${sha(second)}"`;
+  });
+  const whole = createHash("sha256").update(first.value!);
+  for (let next = await reader.read(); !next.done; next = await reader.read()) whole.update(next.value);
+  t.equal(whole.digest("hex"), sha(large), "to its end");
+  const range = "bytes=10-";
+  const rest = await fetch(`${other.url}/large`, { headers: { range, "if-range": `"${sha(large)}"` } });
+  t.equal(rest.status, 200, "what would go on gets the other one from its beginning");
+  t.equal(sha(Buffer.from(await rest.arrayBuffer())), sha(second));
+  const before = sha(large.subarray(0, MiB));
+  t.equal((await fetch(`${other.url}/.icfs/chunk/${before}`)).status, 200, "for hosts that are behind");
+  const headers = await fetch(`${other.url}/.icfs/headers/2`);
+  t.same(decodeHeaders(Buffer.from(await headers.arrayBuffer())), await c.source().headers(2, 2));
+});
+
+step("it ends gracefully", async (t) => {
+  const served = await startServe(t, c);
+  const { port } = new URL(served.url);
+  const socket = connect(Number(port), "127.0.0.1");
+  await once(socket, "connect");
+  // Its answer is under way: of a client who takes his time.
+  socket.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  const [begun] = await once(socket, "data");
+  socket.pause();
+  served.process.kill("SIGTERM");
+  await eventually("it says so", () => /takes no more requests/.test(served.log()));
+  await t.rejects(fetch(served.url));
+  let received = begun.length;
+  socket.on("data", (bytes: Buffer) => {
+    received += bytes.length;
+  });
+  socket.resume();
+  await once(socket, "close");
+  t.ok(received > large.length, "what was under way has come");
+  t.equal(await served.ended, 0);
+});
+
+step("without the network, from what is kept", async (t) => {
+  c.proxy.down = true;
+  const offline = await startServe(t, c, "--max-stale", "1d");
+  t.match(offline.said, { warning: /what was kept on this host/ });
+  t.match(await fetch(`${offline.url}/pxelinux.0`).then((answer) => answer.text()), "loader\n");
+  c.proxy.down = false;
+});

@@ -1,0 +1,97 @@
+/** Turns of those who are sent something: by a clock that the test sets. */
+import t from "tap";
+import { Outgoing, type Turn } from "../../lib/serve/outgoing.ts";
+
+function outgoing(most: number) {
+  const clock = { now: 0 };
+  const cut: string[] = [];
+  const all = new Outgoing(most, () => clock.now);
+  const turn = (name: string) => {
+    const made: Turn = all.turnFor({
+      cutOff: () => {
+        cut.push(name);
+        made.end();
+      },
+    });
+    return made;
+  };
+  return { all, turn, clock, cut };
+}
+
+/** Whether a turn has been given by now. */
+async function given(taken: Promise<void>): Promise<boolean> {
+  let is = false;
+  taken.then(() => {
+    is = true;
+  });
+  await new Promise(setImmediate);
+  return is;
+}
+
+t.test("as many as there may be, and the others one after the other", async (t) => {
+  const { all, turn } = outgoing(2);
+  const [a, b, c, d] = [turn("a"), turn("b"), turn("c"), turn("d")];
+  await a.take();
+  await b.take();
+  const [forC, forD] = [c.take(), d.take()];
+  t.notOk(await given(forC));
+  a.end();
+  t.ok(await given(forC), "who has waited longest");
+  t.notOk(await given(forD));
+  t.equal(all.holding, 2);
+  const again = b.take();
+  t.ok(await given(forD), "who wants the next chunk waits behind those who have none");
+  t.notOk(await given(again));
+  c.end();
+  t.ok(await given(again));
+  for (const one of [b, d]) one.end();
+  t.equal(all.holding, 0);
+});
+
+t.test("who ends while he waits has no turn", async (t) => {
+  const { all, turn } = outgoing(1);
+  const [a, b, c] = [turn("a"), turn("b"), turn("c")];
+  await a.take();
+  const [forB, forC] = [b.take(), c.take()];
+  b.end();
+  t.ok(await given(forB), "and waits no more");
+  a.end();
+  t.ok(await given(forC));
+  t.equal(all.holding, 1);
+  c.end();
+  c.end();
+  t.equal(all.holding, 0, "ended twice");
+});
+
+t.test("who does not read gives way, while somebody waits", async (t) => {
+  const { all, turn, clock, cut } = outgoing(2);
+  const [stalled, slow, waiting, last] = [turn("stalled"), turn("slow"), turn("waiting"), turn("last")];
+  await stalled.take();
+  await slow.take();
+  clock.now = 60_000;
+  all.look();
+  t.same(cut, [], "nobody waits");
+  slow.moved();
+  // It began long ago, though it goes on.
+  await slow.take();
+  const forWaiting = waiting.take();
+  all.look();
+  t.same(cut, ["stalled"]);
+  t.ok(await given(forWaiting));
+  const forLast = last.take();
+  for (let s = 4; s < 30; s += 4) {
+    clock.now = 60_000 + 1000 * s;
+    slow.moved();
+    waiting.moved();
+    all.look();
+  }
+  t.same(cut, ["stalled"], "who reads slowly has time");
+  clock.now = 90_000;
+  slow.moved();
+  waiting.moved();
+  all.look();
+  t.same(cut, ["stalled", "slow", "waiting"], "but not for ever");
+  t.ok(await given(forLast));
+  last.end();
+  t.equal(all.cutOff, 3);
+});
