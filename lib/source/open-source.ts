@@ -73,7 +73,7 @@ async function kindOf(
   if (mirrors === undefined) return detectSource(address, requestTimeout);
   if (mirrors.only) return "icfs";
   const reader = new MirroredReader(mirrors, openReader(address, requestTimeout), requestTimeout);
-  return (await reader.isProved()) ? "icfs" : detectSource(address, requestTimeout);
+  return reader.kind(() => detectSource(address, requestTimeout));
 }
 
 /** What to say of a canister that is no icfs canister. */
