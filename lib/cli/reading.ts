@@ -1,5 +1,5 @@
 /** What commands open that read canisters of any kind. */
-import { createLog } from "../log.ts";
+import { createLog, limitRepeats } from "../log.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { openSource } from "../source/open-source.ts";
 import type { Release, Source } from "../source/source.ts";
@@ -31,6 +31,7 @@ export function openSourceOf(address: ReleaseAddress, options: ReadingOptions): 
   // What is left out of a tree is said on stderr.
   const log = createLog("warn");
   const mirrors = mirrorsOf(options);
-  if (mirrors !== undefined) mirrors.tell = (event) => log.warn(event);
+  // One that lies now and then does so for each of thousands of chunks.
+  if (mirrors !== undefined) mirrors.tell = limitRepeats(log).warn;
   return openSource(address, { kind, trust, mirrors, requestTimeout: REQUEST_TIMEOUT_MS, log });
 }
