@@ -124,6 +124,8 @@ export class CanisterMount {
       rootKey,
       gateways: gatewaysOf(network).health(),
       mirrors: mirrors?.health() ?? [],
+      fromNetwork: mirrors?.only === false ? mirrors.fromNetwork : undefined,
+      mirrorOnly: mirrors?.only === true,
       following: this.#follower.status(),
       openFiles: this.#transport!.openFiles(),
       fileSystem: this.#fileSystem,

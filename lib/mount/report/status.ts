@@ -3,7 +3,7 @@ import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import type { DiskStatistics } from "../../cache/disk-store.ts";
 import type { ReaderStatistics } from "../../fs/view/tree-filesystem.ts";
 import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
-import type { MirrorHealth } from "../../source/icfs/mirrors.ts";
+import type { Brought, MirrorHealth } from "../../source/icfs/mirrors.ts";
 import type { Release, SourceKind, Verification } from "../../source/source.ts";
 import { namesOf, type ReleaseNames } from "../../source/words.ts";
 import { type Hydration, isDone } from "../hydrate.ts";
@@ -32,6 +32,10 @@ export interface MountStatus extends MountDescription {
   readonly gateways: readonly GatewayHealth[];
   /** The same of each mirror, in the order in which they are asked. */
   readonly mirrors: readonly MirrorHealth[];
+  /** What the network has brought when it was asked in their stead; not there: no mirrors, or it is never asked. */
+  readonly fromNetwork?: Brought;
+  /** The network is never asked. */
+  readonly mirrorOnly?: true;
   /** Seconds since the release, or one that follows it, was certified. */
   readonly proofAge: number;
   /** When the network was last asked with success; not there: not since the mount. */
@@ -93,6 +97,8 @@ export interface Reported extends Described {
   readonly rootKey: Uint8Array;
   readonly gateways: readonly GatewayHealth[];
   readonly mirrors: readonly MirrorHealth[];
+  readonly fromNetwork: Brought | undefined;
+  readonly mirrorOnly: boolean;
   readonly following: {
     readonly checkedAt: Date | undefined;
     readonly problem: string | undefined;
@@ -154,6 +160,8 @@ export function statusOf(mount: Reported): MountStatus {
     rootKey: Buffer.from(mount.rootKey).toString("hex"),
     gateways: mount.gateways,
     mirrors: mount.mirrors,
+    ...(mount.fromNetwork && { fromNetwork: mount.fromNetwork }),
+    ...(mount.mirrorOnly && { mirrorOnly: true as const }),
     proofAge: Math.round(live.age / 1000),
     ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
     ...(problem !== undefined && { problem }),
