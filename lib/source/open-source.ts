@@ -78,9 +78,12 @@ async function kindOf(
 
 /** What to say of a canister that is no icfs canister. */
 export function noMirrors({ canister }: ReleaseAddress, kind: SourceKind): UserError {
-  const what = kind === "icboot" ? "an icboot canister, which proves nothing" : "an asset canister";
+  const what =
+    kind === "icboot"
+      ? "an icboot canister, whose files have no hash that anybody certifies"
+      : "an asset canister, which certifies files as a whole, and has no URLs for parts of them";
   return new UserError(
-    `mirrors are for icfs canisters, whose chunks are known by their hashes, and ${canister} is ${what}: mounts, ls, cat and verify read it without --mirror`,
+    `mirrors are for icfs canisters, whose chunks are known by their certified hashes, and ${canister} is ${what}: mounts, ls, cat and verify read it without --mirror`,
   );
 }
 
