@@ -15,6 +15,7 @@ import { flag, type NetworkOptions, named, RELEASE_ARGUMENT, withNetwork } from 
 
 interface MirrorCommandOptions extends NetworkOptions {
   readonly prune?: boolean;
+  readonly check?: boolean;
   readonly json?: boolean;
 }
 
@@ -30,8 +31,14 @@ export function mirrorCommand(): Command {
     )
     .addOption(
       flag(
+        "--check",
+        "verify the chunks that are there, and fetch those that are damaged; else one of the right size is believed",
+      ),
+    )
+    .addOption(
+      flag(
         "--json",
-        "print one object: canister, directory, release and header, newest, certifiedAt, files, bytes, chunks, fetchedChunks, fetchedBytes, removed",
+        "print one object: canister, directory, release and header, newest, certifiedAt, files, bytes, chunks, damaged, fetchedChunks, fetchedBytes, removed",
       ),
     );
   return withNetwork(command, "none, anonymous").action(mirror);
@@ -51,11 +58,12 @@ async function mirror(text: string, directory: string, options: MirrorCommandOpt
         const reader = openReader(address, REQUEST_TIMEOUT_MS);
         return mirrorRelease(address, reader, opened, progress, options.prune === true);
       },
+      options.check === true,
     );
     progress.stop();
     const canister = address.canister.toText();
     const { number } = release.header;
-    const { files, bytes, fetchedChunks, fetchedBytes, removed } = counts;
+    const { files, bytes, damaged, fetchedChunks, fetchedBytes, removed } = counts;
     if (options.json) {
       const names = { release: number, header: release.hash.toString("hex") };
       console.log(
@@ -63,9 +71,10 @@ async function mirror(text: string, directory: string, options: MirrorCommandOpt
       );
       return;
     }
+    const mended = damaged > 0 ? `, ${damaged} of them in place of damaged ones` : "";
     const gone = options.prune ? `, ${removed} chunks removed` : "";
     console.log(
-      `${directory} has release ${number} of ${canister}: ${files} files, ${sizeText(bytes)}, certified ${certifiedAt.toISOString()}; ${fetchedChunks} chunks fetched (${sizeText(fetchedBytes)})${gone}`,
+      `${directory} has release ${number} of ${canister}: ${files} files, ${sizeText(bytes)}, certified ${certifiedAt.toISOString()}; ${fetchedChunks} chunks fetched (${sizeText(fetchedBytes)})${mended}${gone}`,
     );
   } finally {
     progress.stop();

@@ -5,6 +5,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import type { ConnectionOptions } from "../ic/transport/connections.ts";
+import type { EqualMirrors } from "../source/icfs/mirrors.ts";
 import type { SourceKind, Trust } from "../source/source.ts";
 import { parseDuration } from "../units.ts";
 
@@ -131,7 +132,7 @@ export interface ReadingOptions extends NetworkOptions, Partial<MirrorOptions> {
 }
 
 export interface MirrorOptions {
-  readonly mirror?: readonly string[];
+  readonly mirror?: readonly EqualMirrors[];
   readonly mirrorOnly?: boolean;
   /** Milliseconds. */
   readonly maxStale: number;
@@ -142,14 +143,14 @@ export function mirrorOptions(): Option[] {
   return [
     option(
       "--mirror <URL>",
-      "ask this mirror before the network: what has /.icfs/ below it, by http:, https:, or file: for a directory that `icfs mirror` has made; may be given several times, nearest first; the variable has blanks between them",
+      "ask this mirror before the network: what has /.icfs/ below it, by http:, https:, or file: for a directory that `icfs mirror` has made; may be given several times, nearest first; several with commas between them share what is asked for; the variable has blanks between them",
       true,
-    ).argParser((text: string, before: readonly string[] = []) => [
+    ).argParser((text: string, before: readonly EqualMirrors[] = []) => [
       ...before,
       ...text
         .split(/\s+/)
         .filter((one) => one !== "")
-        .map(mirrorUrl),
+        .map((equal) => equal.split(",").map(mirrorUrl)),
     ]),
     flag("--mirror-only", "ask the mirrors alone, and never the network"),
   ];

@@ -1,6 +1,7 @@
 /** What commands open that read canisters of any kind. */
-import { createLog } from "../log.ts";
+import { createLog, limitRepeats } from "../log.ts";
 import type { ReleaseAddress } from "../source/address.ts";
+import type { Mirrors } from "../source/icfs/mirrors.ts";
 import { openSource } from "../source/open-source.ts";
 import type { Release, Source } from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
@@ -14,23 +15,35 @@ export interface Opened {
   readonly source: Source;
   readonly release: Release;
   readonly tree: Tree;
+  readonly mirrors: Mirrors | undefined;
 }
 
 /** What `CANISTER` or `CANISTER@NUMBER` names. @throws UserError, VerificationError, ... of the source */
 export async function openForReading(text: string, options: ReadingOptions): Promise<Opened> {
   const address = await releaseAddressOf(text, options);
-  const source = await openSourceOf(address, options);
+  const mirrors = openMirrors(options);
+  const source = await openSourceOf(address, options, mirrors);
   const release = await source.newest();
   warnOfTrust(address.canister.toText(), release.verified);
-  return { address, source, release, tree: await source.tree(release) };
+  return { address, source, release, tree: await source.tree(release), mirrors };
+}
+
+/** The mirrors that are named, what is wrong with which is said on stderr. @throws UsageError */
+export function openMirrors(options: ReadingOptions): Mirrors | undefined {
+  const mirrors = mirrorsOf(options);
+  // One that lies now and then does so for each of thousands of chunks.
+  if (mirrors !== undefined) mirrors.tell = limitRepeats(createLog("warn")).warn;
+  return mirrors;
 }
 
 /** @throws UserError; Error when the network does not answer */
-export function openSourceOf(address: ReleaseAddress, options: ReadingOptions): Promise<Source> {
+export function openSourceOf(
+  address: ReleaseAddress,
+  options: ReadingOptions,
+  mirrors = openMirrors(options),
+): Promise<Source> {
   const { source: kind, trust } = options;
   // What is left out of a tree is said on stderr.
   const log = createLog("warn");
-  const mirrors = mirrorsOf(options);
-  if (mirrors !== undefined) mirrors.tell = (event) => log.warn(event);
   return openSource(address, { kind, trust, mirrors, requestTimeout: REQUEST_TIMEOUT_MS, log });
 }

@@ -10,6 +10,7 @@ import { askStatus } from "../mount/report/control.ts";
 import type { MountStatus } from "../mount/report/status.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
 import { ageText, limitText, sizeText } from "../units.ts";
+import { mirrorText } from "./mirror-text.ts";
 import { flag, type NetworkOptions, named, withNetwork } from "./options.ts";
 
 /** Whether a network has been replaced is worth so long a wait, and no longer. */
@@ -100,9 +101,9 @@ function text(status: MountStatus): string {
       "proof",
       `${status.verified === "certified" ? "certified" : "read"} ${ageText(1000 * status.proofAge)} ago`,
     ],
-    ["network", `${status.network}: ${status.problem ?? answeredText(status)}`],
+    ["network", `${status.network}: ${networkText(status)}`],
     ...gatewayLines(status),
-    ...mirrorLines(status),
+    ...status.mirrors.map((mirror): [string, string] => ["mirror", mirrorText(mirror)]),
     ["next", next && `${namedInWords(next)}: ${next.state}`],
     [
       "readers",
@@ -129,7 +130,14 @@ function text(status: MountStatus): string {
     .join("\n");
 }
 
-function answeredText({ checkedAt, mirrors }: MountStatus): string {
+function networkText({ mirrorOnly, problem, fromNetwork, ...status }: MountStatus): string {
+  const answered = problem ?? answeredText(status);
+  if (mirrorOnly) return `never asked (--mirror-only); of the mirrors: ${answered}`;
+  if (fromNetwork === undefined) return answered;
+  return `${answered}; ${fromNetwork.chunks} chunks came from it, ${sizeText(fromNetwork.bytes)}`;
+}
+
+function answeredText({ checkedAt, mirrors }: Pick<MountStatus, "checkedAt" | "mirrors">): string {
   if (checkedAt === undefined) return "not asked since the mount";
   const ago = `${ageText(Date.now() - Date.parse(checkedAt))} ago`;
   return mirrors.length === 0 ? `answered ${ago}` : `it, or a mirror, answered ${ago}`;
@@ -144,19 +152,6 @@ function gatewayLines({ gateways }: MountStatus): [string, string][] {
     return [
       "gateway",
       `${url}: ${answers} answers${time}; ${failures} failures, ${late} late, ${limited} limited, ${wrong} wrong${state}`,
-    ];
-  });
-}
-
-/** A line for each mirror. */
-function mirrorLines({ mirrors }: MountStatus): [string, string][] {
-  return mirrors.map((mirror) => {
-    const { url, usual, chunks, bytes, missing, failures, late, limited, wrong, aside } = mirror;
-    const time = usual === undefined ? "" : `, usually begun in ${usual} ms`;
-    const state = aside === undefined ? "" : `; put aside until ${aside.until}: ${aside.why}`;
-    return [
-      "mirror",
-      `${url}: ${chunks} chunks, ${sizeText(bytes)}${time}; ${missing} missing, ${failures} failures, ${late} late, ${limited} limited, ${wrong} wrong${state}`,
     ];
   });
 }

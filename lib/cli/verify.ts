@@ -12,9 +12,11 @@ import { readLocalFiles } from "../publish/icboot/local-files.ts";
 import { readLocalTree } from "../publish/local-tree.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
 import { ancestors } from "../source/icfs/chain.ts";
-import { openHead, openReader } from "../source/icfs/open-release.ts";
+import type { MirrorHealth } from "../source/icfs/mirrors.ts";
+import { openHead } from "../source/icfs/open-release.ts";
 import type { VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { IcfsRelease } from "../source/icfs/source.ts";
+import { openReleases } from "../source/open-source.ts";
 import type { Release, SourceKind, Verification } from "../source/source.ts";
 import { nameOf, namesOf, type ReleaseNames, VOUCHED } from "../source/words.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
@@ -23,8 +25,9 @@ import { compareDirectory, fileProblems, mountProblems, totalsProblems } from ".
 import { isRelease, parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
+import { mirrorText } from "./mirror-text.ts";
 import { flag, named, type ReadingOptions, withMirrors } from "./options.ts";
-import { openForReading, openSourceOf } from "./reading.ts";
+import { openForReading, openMirrors, openSourceOf } from "./reading.ts";
 import { readingCache } from "./reading-cache.ts";
 
 interface VerifyOptions extends ReadingOptions, DirectoryOptions {
@@ -41,6 +44,8 @@ interface Result extends ReleaseNames {
   readonly bytes: number;
   /** The manifest's own included. */
   readonly chunks: number;
+  /** Who has brought them, and what else came of asking; not there without mirrors. */
+  readonly mirrors?: readonly MirrorHealth[];
   readonly problems: readonly string[];
   /** What publishing the directory would change; not there without one. */
   readonly differences?: Differences;
@@ -62,7 +67,7 @@ export function verifyCommand(): Command {
     .addOption(
       flag(
         "--json",
-        "print one object: canister, source, release and header, or snapshot, verified, files, bytes, chunks, problems, differences",
+        "print one object: canister, source, release and header, or snapshot, verified, files, bytes, chunks, mirrors, problems, differences",
       ),
     );
   withDirectory(command);
@@ -79,8 +84,8 @@ async function verify(
   const mount = isRelease(name) ? undefined : await findMount(name);
   const text = mount?.source ?? name;
   const named = mount === undefined ? { text, options } : await served(mount, options, command);
-  const { address, source, release, tree } = await openForReading(named.text, named.options).catch((error) =>
-    explained(error, mount?.status, named.options),
+  const { address, source, release, tree, mirrors } = await openForReading(named.text, named.options).catch(
+    (error) => explained(error, mount?.status, named.options),
   );
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
@@ -107,6 +112,7 @@ async function verify(
       files: tree.files,
       bytes: tree.bytes,
       chunks: tree.chunks.length + source.piecesOf(release).length,
+      ...(mirrors === undefined ? {} : { mirrors: mirrors.health() }),
       problems: [...problems, ...(compared?.problems ?? [])],
       ...(compared === undefined ? {} : { differences: compared.differences }),
     };
@@ -123,7 +129,7 @@ function report(
   { json }: VerifyOptions,
   others: readonly (string | undefined)[],
 ): void {
-  const { canister, verified, files, bytes, chunks, problems, differences } = result;
+  const { canister, verified, files, bytes, chunks, mirrors = [], problems, differences } = result;
   const name = `${nameOf(release)} of ${canister}`;
   const lines = differences === undefined ? [] : differenceLines(differences);
   const same = others.filter((other) => other !== undefined).map((other) => `; ${other} is the same`);
@@ -134,6 +140,7 @@ function report(
       `${name} (${release.hash.toString("hex")}) is all right: ${files} files, ${sizeText(bytes)}, ${chunks} chunks verified, ${VOUCHED[verified]}${same.join("")}`,
     );
   }
+  if (!json) for (const mirror of mirrors) console.log(oneLine(`mirror ${mirrorText(mirror)}`));
   if (problems.length > 0 || (differences !== undefined && !areNone(differences))) {
     const found = [counted(problems.length, "problem"), counted(lines.length, "difference")];
     throw new UserError(`${name}: ${found.filter(Boolean).join(", ")}`);
@@ -201,9 +208,10 @@ async function served(
 async function explained(
   error: unknown,
   status: MountStatus | undefined,
-  { network }: ReadingOptions,
+  { network, mirrorOnly }: ReadingOptions,
 ): Promise<never> {
-  const replaced = status?.network === network ? await replacedNetwork(status) : undefined;
+  const isAsked = !mirrorOnly && status?.network === network;
+  const replaced = isAsked ? await replacedNetwork(status) : undefined;
   if (replaced === undefined) throw error;
   throw new UserError(`${replaced.message}: ${replaced.advice}`, { cause: error });
 }
@@ -221,7 +229,7 @@ async function servedByTime(text: string, mountpoint: string, given: ReadingOpti
   // So that it is not found out again.
   const options = { ...given, source: kind };
   if (kind !== "icfs") return { text, options };
-  const reader = openReader(address, REQUEST_TIMEOUT_MS);
+  const reader = openReleases(address, { mirrors: openMirrors(given), requestTimeout: REQUEST_TIMEOUT_MS });
   const head = await openHead(address, reader);
   const { mtimeMs } = await stat(mountpoint);
   const isIt = ({ header }: VerifiedHeader) => header.publishedAt.getTime() === Math.round(mtimeMs);

@@ -69,20 +69,23 @@ async function ofItself(mount: Mount): Promise<Finding[]> {
   const { mountpoint, canister, network, problem, refused, disk } = status;
   const findings: Finding[] = [];
   const replaced = await replacedNetwork(status);
+  const [answers, answersNot] = status.mirrorOnly
+    ? ["its mirrors answer", "no mirror answers"]
+    : [`${network} answers`, `${network} does not answer`];
   const goesOn = `${mountpoint} goes on with ${namedInWords(status)}`;
   if (replaced !== undefined) {
     findings.push(replaced);
   } else if (problem !== undefined && refused) {
     findings.push(
       fail(
-        `${goesOn}, and does not accept what ${network} answers: ${problem}`,
+        `${goesOn}, and does not accept what ${answers}: ${problem}`,
         `if the canister was replaced on purpose: icfs umount ${mountpoint}, icfs trust reset ${canister}, and mount it again; else find out who answers`,
       ),
     );
   } else if (problem !== undefined) {
     findings.push(
       warn(
-        `${goesOn}, as ${network} does not answer: ${problem}`,
+        `${goesOn}, as ${answersNot}: ${problem}`,
         "it asks again by itself, and serves what is on this host meanwhile",
       ),
     );

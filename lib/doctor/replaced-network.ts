@@ -6,12 +6,13 @@ import { type Finding, fail } from "./check.ts";
 
 /**
  * What to say of a mount at whose URL another network answers by now; undefined when it is the same one by any of its gateways, or none
- * answers.
+ * answers, or it is never to be asked.
  *
  * @param limit milliseconds without a byte
  */
 export async function replacedNetwork(status: MountStatus, limit?: number): Promise<Finding | undefined> {
-  const { network, mountpoint } = status;
+  const { network, mountpoint, mirrorOnly } = status;
+  if (mirrorOnly) return undefined;
   const statuses = await gatewayStatuses(resolveNetwork(network), "all", limit);
   const rootKeys = [...statuses.values()].flatMap((one) =>
     one instanceof Error ? [] : [Buffer.from(one.rootKey).toString("hex")],

@@ -3,13 +3,13 @@
  * whole or not there, and what proves the release is written when all else is there: who reads meanwhile, or after a power cut, sees the
  * release before.
  */
-import { lstatSync, readdirSync } from "node:fs";
-import { readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { makeDirectory } from "../directories.ts";
+import { existsSync, readdirSync } from "node:fs";
+import { lstat, open, readdir, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { isLink, makeDirectory } from "../directories.ts";
 import { isAbsent, messageOf, UserError } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
-import { withLock } from "../lock.ts";
+import { takeLock } from "../lock.ts";
 import { replaceFile, syncDirectory } from "../replace-file.ts";
 import { decodeHeaders, encodeHeaders } from "../source/icfs/header-list.ts";
 import {
@@ -27,11 +27,13 @@ import type { Pieces } from "../source/source.ts";
 import { hexOf, sha256 } from "../tree/hash.ts";
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 
-/** Web servers run as somebody else. */
+/** Web servers run as somebody else, and so may who copies it. What a umask takes away stays away: a release may be private. */
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
 /** Stands for the lock of who writes. */
 const LOCK = "lock";
+/** Milliseconds. A run may take hours: a timer's next one need not wait for it. */
+const PATIENCE_MS = 1000;
 const KNOWN = new Set([CHUNKS, HEADERS, RELEASE, LOCK]);
 /** What replaceFile() calls a file until it is whole. */
 const UNFINISHED = /\.new$/;
@@ -40,31 +42,51 @@ const A_PAGE = /^\d+$/;
 
 export class MirrorDirectory implements Pieces {
   readonly #directory: string;
+  readonly #check: boolean;
+  readonly #damaged = new Set<string>();
 
-  private constructor(directory: string) {
+  private constructor(directory: string, check: boolean) {
     this.#directory = directory;
+    this.#check = check;
   }
 
   /**
    * Makes the directory if need be, and works in it while nobody else writes there.
-   * @throws UserError when it is something else, or cannot be written
+   * @param check whether what is there is verified again, or believed by its size
+   * @throws UserError when it is something else, cannot be written, or another process is at work there
    */
-  static async open<T>(directory: string, work: (opened: MirrorDirectory) => Promise<T>): Promise<T> {
+  static async open<T>(
+    directory: string,
+    work: (opened: MirrorDirectory) => Promise<T>,
+    check = false,
+  ): Promise<T> {
     const inside = join(directory, MIRROR_DIRECTORY);
     try {
       mustBeMirror(directory);
       for (const one of [inside, join(inside, CHUNKS), join(inside, HEADERS)]) {
         makeDirectory(one, DIRECTORY_MODE);
       }
-      return await withLock(join(inside, LOCK), async () => {
-        const opened = new MirrorDirectory(directory);
+      await makeLock(join(inside, LOCK));
+      const lock = await takeLock(join(inside, LOCK), PATIENCE_MS);
+      if (lock === undefined) {
+        throw new UserError(
+          `another process is at work in ${directory}: wait until it has ended. Where there is none, the file system has no locks: choose a directory on another`,
+        );
+      }
+      try {
+        const opened = new MirrorDirectory(directory, check);
         await opened.#removeUnfinished();
-        return work(opened);
-      });
+        return await work(opened);
+      } finally {
+        lock.close();
+      }
     } catch (error) {
-      // Of the network, or of what was read there.
+      // Those of the network are none of the system's.
       if (!(error instanceof Error && "syscall" in error)) throw error;
-      throw new UserError(`cannot write the mirror ${directory}: ${messageOf(error)}`, { cause: error });
+      throw new UserError(
+        `cannot write the mirror ${directory}: ${messageOf(error)}; once that is mended, run it again: what has arrived stays`,
+        { cause: error },
+      );
     }
   }
 
@@ -82,16 +104,34 @@ export class MirrorDirectory implements Pieces {
     }
   }
 
-  /** Whether it has a chunk: what was verified when it was written is believed. @param size in bytes */
+  /**
+   * Whether it has a chunk. It was verified when it was written, and was on the disk before it had its name: unless it is to be checked
+   * again, one of that size is believed. A link's target may be anywhere, and is not carried by whoever copies the mirror.
+   * @param size in bytes
+   */
   async has(hash: string, size: number): Promise<boolean> {
-    const found = await stat(this.#path(chunkPath(hash))).catch(() => undefined);
-    return found?.isFile() === true && found.size === size;
+    const found = await lstat(this.#path(chunkPath(hash))).catch(() => undefined);
+    if (found === undefined) return false;
+    const isBelievable = found.isFile() && found.size === size;
+    if (!isBelievable) this.#damaged.add(hash);
+    return isBelievable && (!this.#check || (await this.read(hash)) !== undefined);
+  }
+
+  /** How many chunks were there, and were not what they should be. */
+  get damaged(): number {
+    return this.#damaged.size;
   }
 
   /** A chunk, verified again; undefined when it is not there, or damaged. */
   async read(hash: string): Promise<Buffer | undefined> {
-    const found = await readKept(this.#path(chunkPath(hash)), MAX_CHUNK_BYTES).catch(() => undefined);
-    return found !== undefined && hexOf(await sha256(found.bytes)) === hash ? found.bytes : undefined;
+    try {
+      const { bytes } = await readKept(this.#path(chunkPath(hash)), MAX_CHUNK_BYTES);
+      if (hexOf(await sha256(bytes)) === hash) return bytes;
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+    }
+    this.#damaged.add(hash);
+    return undefined;
   }
 
   /** @param bytes verified. @throws Error with the system's code: a mirror that lacks something is none */
@@ -125,6 +165,8 @@ export class MirrorDirectory implements Pieces {
     await replaceFile(this.#path(releasePath), proof, FILE_MODE);
     await syncDirectory(this.#path(MIRROR_DIRECTORY));
     await syncDirectory(this.#directory);
+    // Which another user's process may be unable to read.
+    await syncDirectory(dirname(this.#directory)).catch(() => {});
   }
 
   /** Removes all other chunks; how many. @param needed their hashes */
@@ -154,6 +196,7 @@ export class MirrorDirectory implements Pieces {
 function mustBeMirror(directory: string): void {
   const names = namesIn(directory);
   if (names === undefined || names.length === 0) return;
+  for (const one of ["", CHUNKS, HEADERS]) mustBeNoLink(join(directory, MIRROR_DIRECTORY, one));
   const inside = names.includes(MIRROR_DIRECTORY) ? namesIn(join(directory, MIRROR_DIRECTORY)) : undefined;
   const strange = inside?.find((name) => !KNOWN.has(name) && !UNFINISHED.test(name));
   if (inside !== undefined && strange === undefined) return;
@@ -166,12 +209,23 @@ function mustBeMirror(directory: string): void {
   );
 }
 
-/** @returns undefined when it is not there. @throws UserError when it is no directory of its own */
+/** What a link leads to may be another mirror's, which --prune would empty. @throws UserError */
+function mustBeNoLink(path: string): void {
+  // With a slash at its end it would be what it leads to.
+  if (isLink(path.replace(/\/$/, ""))) throw new UserError(`${path} is a symbolic link: remove it`);
+}
+
+/** @returns undefined when it is not there */
 function namesIn(directory: string): string[] | undefined {
-  const found = lstatSync(directory, { throwIfNoEntry: false });
-  if (found === undefined) return undefined;
-  if (found.isSymbolicLink() && directory.endsWith(MIRROR_DIRECTORY)) {
-    throw new UserError(`${directory} is a symbolic link: remove it`);
+  return existsSync(directory) ? readdirSync(directory) : undefined;
+}
+
+/** That everybody may read: rsync fails for a user who may not read all that it is to copy. */
+async function makeLock(path: string): Promise<void> {
+  try {
+    // Never one that is there: closing it would release this process's lock.
+    await (await open(path, "wx", FILE_MODE)).close();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
-  return readdirSync(directory);
 }

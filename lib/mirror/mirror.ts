@@ -5,7 +5,13 @@ import { isWrong } from "../ic/certificate/certificate.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { fewAttempts } from "../source/few-attempts.ts";
 import { ancestors } from "../source/icfs/chain.ts";
-import { notHeld, openHead, openTree, proveRelease } from "../source/icfs/open-release.ts";
+import {
+  notHeld,
+  openHead,
+  openTree,
+  type ProvenRelease,
+  proveRelease,
+} from "../source/icfs/open-release.ts";
 import {
   type Head,
   MissingChunkError,
@@ -31,7 +37,9 @@ export interface Mirrored {
   readonly bytes: number;
   /** All that the release has, the manifest's included. */
   readonly chunks: number;
-  /** Of those, what was not there. */
+  /** Of those, what was there and was not what it should be. */
+  readonly damaged: number;
+  /** Of those, what was not there, or damaged. */
   readonly fetchedChunks: number;
   readonly fetchedBytes: number;
   /** Files that nothing needs any more. */
@@ -59,7 +67,7 @@ export async function mirrorRelease(
   const proven = await proveRelease(address, reader);
   if (before !== undefined && before.header.number > proven.newest.header.number) {
     throw new UserError(
-      `the mirror has release ${before.header.number} of ${address.canister}, and the network says that ${proven.newest.header.number} is the newest: try again in some minutes`,
+      `the mirror has release ${before.header.number} of ${address.canister}, and the network says that ${proven.newest.header.number} is the newest: try again in some minutes; if the canister was reinstalled on purpose, name another directory`,
     );
   }
   const counting = counted(reader, progress);
@@ -73,18 +81,20 @@ export async function mirrorRelease(
     missing.push({ sha256: Buffer.from(hash, "hex"), size });
     bytes += size;
   }
-  progress.start("chunks", bytes);
+  // Who runs it by cron gets mail of all that is printed.
+  if (bytes > 0) progress.start("chunks", bytes);
   const limit = pLimit(PARALLEL_CHUNKS);
+  let hasFailed = false;
   const fetchOne = async (chunk: ReleaseChunk) => {
     try {
-      await directory.write(hexOf(chunk.sha256), await fewAttempts(() => counting.reader.chunk(chunk)));
+      const fetched = await fewAttempts(() => counting.reader.chunk(chunk));
+      // By then others may be at work in the directory.
+      if (!hasFailed) await directory.write(hexOf(chunk.sha256), fetched);
     } catch (error) {
+      hasFailed = true;
       // Nobody needs the rest.
       limit.clearQueue();
-      const isOld = proven.header.number < proven.newest.header.number;
-      throw error instanceof MissingChunkError && isOld
-        ? notHeld(address.canister, proven.header.number)
-        : error;
+      throw error instanceof MissingChunkError ? await gone(error, address, proven, reader) : error;
     }
   };
   await Promise.all(missing.map((chunk) => limit(fetchOne, chunk)));
@@ -96,6 +106,7 @@ export async function mirrorRelease(
   const inUse = before === undefined ? [] : await pagesFrom(before.header.number - 1, directory);
   await directory.prunePages(new Set([...pages, ...inUse]));
   const { header, hash } = proven;
+  const { damaged } = directory;
   return {
     release: { header, hash },
     newest: head.header.number,
@@ -103,9 +114,25 @@ export async function mirrorRelease(
     files: tree.files,
     bytes: tree.bytes,
     chunks: chunks.size + pieces.length,
+    damaged,
     ...counting.counts,
     removed: prune ? await directory.pruneChunks(new Set([...pieces, ...chunks.keys()])) : 0,
   };
+}
+
+/** Why the canister has not got a chunk of the release, which it had when this began. */
+async function gone(
+  error: MissingChunkError,
+  address: ReleaseAddress,
+  { header, newest }: ProvenRelease,
+  reader: ReleaseReader,
+): Promise<Error> {
+  if (header.number < newest.header.number) return notHeld(address.canister, header.number);
+  const now = await openHead(address, reader).catch(() => undefined);
+  if (now === undefined || now.header.number === header.number) return error;
+  return new UserError(
+    `release ${now.header.number} has come out meanwhile, and the canister has dropped release ${header.number}: run it again, which goes on with what has arrived`,
+  );
 }
 
 interface ReleaseChunk {

@@ -164,6 +164,8 @@ export class CanisterMount {
       rootKey,
       gateways: gatewaysOf(network).health(),
       mirrors: mirrors?.health() ?? [],
+      fromNetwork: mirrors?.only === false ? mirrors.fromNetwork : undefined,
+      mirrorOnly: mirrors?.only === true,
       following: this.#follower.status(),
       mountpoint: this.#transport!.mount.mountpoint,
       site: this.#siteServer?.status(),

@@ -5,7 +5,7 @@ import { createAgent } from "../ic/agent.ts";
 import { type CanisterCalls, queries, replicatedCalls } from "../ic/canister-calls.ts";
 import type { BlsVerify } from "../ic/certificate/certificate.ts";
 import type { Log } from "../log.ts";
-import type { ReleaseAddress } from "./address.ts";
+import type { CanisterAddress, ReleaseAddress } from "./address.ts";
 import { AssetsSource } from "./assets/source.ts";
 import { detectSource } from "./detect.ts";
 import { IcbootSource } from "./icboot/source.ts";
@@ -50,7 +50,7 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
   }
   switch (kind) {
     case "icfs": {
-      return new IcfsSource(address, readerOf(address, mirrors, options), options.remember);
+      return new IcfsSource(address, openReleases(address, { ...options, mirrors }), options.remember);
     }
     case "icboot":
       return new IcbootSource(callsOf(address, options), options.trust, options.log);
@@ -73,21 +73,29 @@ async function kindOf(
   if (mirrors === undefined) return detectSource(address, requestTimeout);
   if (mirrors.only) return "icfs";
   const reader = new MirroredReader(mirrors, openReader(address, requestTimeout), requestTimeout);
-  return (await reader.isProved()) ? "icfs" : detectSource(address, requestTimeout);
+  return reader.kind(() => detectSource(address, requestTimeout));
 }
 
 /** What to say of a canister that is no icfs canister. */
 export function noMirrors({ canister }: ReleaseAddress, kind: SourceKind): UserError {
-  const what = kind === "icboot" ? "an icboot canister, which proves nothing" : "an asset canister";
+  const what =
+    kind === "icboot"
+      ? "an icboot canister, whose files have no hash that anybody certifies"
+      : "an asset canister, which certifies files as a whole, and has no URLs for parts of them";
   return new UserError(
-    `mirrors are for icfs canisters, whose chunks are known by their hashes, and ${canister} is ${what}: mounts, ls, cat and verify read it without --mirror`,
+    `mirrors are for icfs canisters, whose chunks are known by their certified hashes, and ${canister} is ${what}: mounts, ls, cat and verify read it without --mirror`,
   );
 }
 
-function readerOf(
-  address: ReleaseAddress,
-  mirrors: Mirrors | undefined,
-  { requestTimeout, offline, blsVerify }: SourceOptions,
+/** An icfs canister's releases, by mirrors where there are any. */
+export function openReleases(
+  address: CanisterAddress,
+  {
+    mirrors,
+    requestTimeout,
+    offline,
+    blsVerify,
+  }: Pick<SourceOptions, "mirrors" | "requestTimeout" | "offline" | "blsVerify">,
 ): ReleaseReader {
   const reader = openReader(address, requestTimeout, blsVerify);
   if (mirrors === undefined) return offline ? offlineReader(reader) : reader;

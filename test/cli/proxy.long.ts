@@ -60,6 +60,7 @@ const START_SQUID = `squid -N >/var/log/squid/out 2>&1 &
     done`;
 
 const NGINX = `error_log /var/log/nginx.log;
+user root;
 pid /run/nginx.pid;
 events {}
 http {
@@ -68,10 +69,12 @@ http {
 
 
   server {
+    listen 127.0.0.1:80;
     listen 127.0.0.1:443 ssl;
     ssl_certificate /root/gateway.pem;
     ssl_certificate_key /root/gateway-key.pem;
     location / { proxy_pass http://127.0.0.1:4943; }
+    location /mirror/ { alias /srv/mirror/; }
   }
 }
 `;
@@ -187,6 +190,29 @@ step("as docs/OPERATIONS.md has it", async (t) => {
   t.match(
     await readFile(join(host.root, "var/log/squid/access.log"), "utf8"),
     /CONNECT gateway\.test:443 USER/,
+  );
+});
+
+step("a mirror behind the same proxy, with the same authority", async (t) => {
+  const options = "--proxy /etc/icfs/proxy --ca-bundle company.pem";
+  t.match(await done(t, `icfs mirror ${CANISTER} /srv/mirror ${options}`), /has release 1 of/);
+  const cat = `icfs cat ${CANISTER} pxelinux.0 --mirror-only --mirror`;
+  for (const url of ["https://gateway.test/mirror", "http://gateway.test/mirror/"]) {
+    t.equal(await done(t, `${cat} ${url} ${options}`), "loader\n", url);
+  }
+  t.match(await sh(`${cat} https://gateway.test/mirror --proxy /etc/icfs/proxy`), {
+    code: 1,
+    stderr: /verify the first certificate, through the proxy http:\/\/proxy\.example:3128/,
+  });
+  t.match(await sh(`${cat} http://gateway.test/mirror`), { code: 1, stderr: /ENOTFOUND gateway\.test/ });
+  await done(
+    t,
+    `icfs mount ${CANISTER} /mnt --mirror https://gateway.test/mirror --mirror-only --cache-dir cold ${options}
+    diff -r tree /mnt && icfs umount /mnt`,
+  );
+  t.match(
+    await readFile(join(host.root, "var/log/squid/access.log"), "utf8"),
+    /GET http:\/\/gateway\.test\/mirror\/\.icfs\/release USER/,
   );
 });
 

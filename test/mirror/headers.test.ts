@@ -8,7 +8,7 @@ import { mirrorRelease } from "../../lib/mirror/mirror.ts";
 import { ancestors } from "../../lib/source/icfs/chain.ts";
 import { MirroredReader } from "../../lib/source/icfs/mirrored-reader.ts";
 import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
-import type { ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
+import type { NetworkReader } from "../../lib/source/icfs/release-reader.ts";
 import { decodeHeader, headerHash } from "../../lib/tree/header.ts";
 import { readerOf } from "../source/icfs/chain-reader.ts";
 import { canisterId } from "../support/certificates.ts";
@@ -33,11 +33,12 @@ const mirror = join(directory, "mirror");
 const pages = async () => (await readdir(join(mirror, ".icfs/headers"))).map(Number).sort((a, b) => b - a);
 
 /** Of a canister whose newest release is that, whose trees are empty, and what was asked of it. */
-function canisterAt(newest: number): { reader: ReleaseReader; asked: [from: number, count: number][] } {
+function canisterAt(newest: number): { reader: NetworkReader; asked: [from: number, count: number][] } {
   const asked: [number, number][] = [];
   const real = readerOf(headers.slice(0, newest));
-  const reader: ReleaseReader = {
+  const reader: NetworkReader = {
     ...real,
+    piece: () => Promise.reject(new Error("nobody asks")),
     restore: async (proof) => ({
       header: decodeHeader(proof),
       hash: headerHash(proof),

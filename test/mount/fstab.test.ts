@@ -1,6 +1,7 @@
 /** The real mount(8), umount(8) and findmnt(8) over mounts of type icfs. */
 import { chmod, chown, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import t, { type Test } from "tap";
 import { processesWith } from "../../demo/process.ts";
 import { readMounts } from "../../lib/fs/mounting/mountinfo.ts";
@@ -111,6 +112,29 @@ t.test("a user's own mount, by the option `user`", async (t) => {
   t.same(await as(NOBODY, "umount", path), silent);
   t.same(await found(), []);
   await eventually("its daemon has ended", () => daemonOf(path).length === 0);
+});
+
+t.test("mirrors, in their order, with no network", async (t) => {
+  const path = await mountpoint("mirrored");
+  const mirror = join(directory, "a mirror");
+  t.match(await c.icfs(["mirror", id, mirror]), { code: 0 });
+  const url = pathToFileURL(mirror).href;
+  const file = await fstab(
+    `${id} ${path} icfs ro,_netdev,mirror="file:/nowhere,${url}",mirror=http://127.0.0.1:9,mirror-only,cache-dir=${join(directory, "empty")},${NETWORK} 0 0`,
+  );
+  proxy.down = true;
+  const refused = proxy.refused;
+  t.same(await within("mount", "-T", file, path), silent);
+  t.ok(await isTree(path));
+  const { stdout } = await within(BIN, "status", path, "--json");
+  const [status] = JSON.parse(stdout);
+  t.match(status, { mirrorOnly: true, mirrors: [{ url: "file:///nowhere" }, { url }, { url: /:9$/ }] });
+  t.ok(status.mirrors[1].chunks > 0);
+  t.equal(proxy.refused, refused, "nobody asks the network");
+  proxy.down = false;
+  await umount(t, path);
+  const wrong = await fstab(`${id} ${path} icfs ro,mirror=ftp://x/,${NETWORK} 0 0`);
+  t.match(await within("mount", "-T", wrong, path), { code: 1, stderr: /--mirror.*Use a URL such as/ });
 });
 
 /** What a local user might have in his environment. Whatever is loaded from there says so in a file. */

@@ -1,13 +1,17 @@
 /** Mounts that read from mirrors: files, a web server, one that lies, one that is silent, one that is down, one that is old. */
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { cp, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { Process } from "../../demo/process.ts";
 import { MirrorDirectory } from "../../lib/mirror/directory.ts";
 import { mirrorRelease } from "../../lib/mirror/mirror.ts";
 import { metricsOf } from "../../lib/mount/report/metrics.ts";
+import { BIN, run } from "../support/icfs.ts";
 import { type MirrorServer, startMirrorServer } from "../support/mirror-server.ts";
 import { startMountable, startMountableAssets } from "../support/mountable.ts";
 import { eventually, HUNG, sh } from "./mounts.ts";
@@ -65,6 +69,44 @@ t.test("a directory alone, with the network gone", async (t) => {
   );
   await mount.umount();
   c.proxy.down = false;
+});
+
+t.test("with --mirror-only no command asks the network", async (t) => {
+  await brought();
+  let asked = 0;
+  const gateway = createServer((_, response) => {
+    asked += 1;
+    response.writeHead(500).end();
+  });
+  gateway.listen(0, "127.0.0.1");
+  await once(gateway, "listening");
+  t.teardown(() => void gateway.close());
+  const network = ["--network", `http://127.0.0.1:${(gateway.address() as AddressInfo).port}`];
+  const alone = ["--mirror", `file:${directory}`, "--mirror-only", ...rootKey];
+  const icfs = (...args: string[]) => c.icfs([...args, ...network, ...alone]);
+  t.match(await icfs("ls", c.id), { code: 0, stdout: /pxelinux\.0/ });
+  t.match(await icfs("cat", `${c.id}@1`, "pxelinux.0"), { code: 0, stdout: "loader\n" });
+  t.match(await icfs("ls", `${c.id}@99`), { code: 1, stderr: /has no release 99/ });
+  const verified = await icfs("verify", c.id, c.tree, "--json");
+  t.match(verified, { code: 0 });
+  const [{ chunks, url }] = JSON.parse(verified.stdout).mirrors;
+  t.equal(url, normal(`file:${directory}`));
+  t.ok(chunks >= 7, verified.stdout);
+
+  const mount = await c.mount(...network, ...alone, "--refresh", "1", "--ready", "hydrated");
+  t.equal((await sh("diff", "-r", c.tree, mount.mountpoint)).stdout, "");
+  t.match(await icfs("verify", mount.mountpoint), {
+    code: 0,
+    stdout: /is the same\nmirror file:.* chunks, /,
+  });
+  const { stdout } = await c.icfs(["status", mount.mountpoint]);
+  t.match(stdout, /^ {2}network +http:\S+ never asked \(--mirror-only\); of the mirrors: /m);
+  await mount.umount();
+  t.equal(asked, 0);
+
+  // There is no network at all, and not even a loopback.
+  const cat = ["--net", BIN, "cat", c.id, "pxelinux.0", "--network", "ic", ...alone];
+  t.match(await run("unshare", cat, { env: c.env }), { code: 0, stdout: "loader\n" });
 });
 
 /** As the status has it. */
@@ -159,6 +201,12 @@ t.test("one that is down, one that is silent, and one that limits cost nobody a 
   t.match(limits, { chunks: 0 });
   t.ok(limits!.limited > 0);
   t.ok(queries > 6, "the network brings it all");
+  const { fromNetwork } = await mount.status();
+  t.ok(fromNetwork!.chunks >= 7 && fromNetwork!.bytes > 6 * MiB, JSON.stringify(fromNetwork));
+  t.match(
+    await metricsOf(await mount.status()),
+    new RegExp(`^icfs_network_chunks_total\\{.*\\} ${fromNetwork!.chunks}$`, "m"),
+  );
   await mount.umount();
 });
 

@@ -5,8 +5,14 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Test } from "./icfs.ts";
 
-/** What happens to a request. `lie`: other bytes, as many. `silence`: no answer, and the connection stays open. */
-export type MirrorFault = "none" | "lie" | "silence" | "drop" | { readonly status: number };
+/** What happens to a request. `lie`: other bytes, as many. `silence`: no answer, and the connection stays open. A function answers by itself. */
+export type MirrorFault =
+  | "none"
+  | "lie"
+  | "silence"
+  | "drop"
+  | { readonly status: number }
+  | ((response: ServerResponse, right: Buffer) => void);
 
 export interface MirrorServer {
   readonly url: string;
@@ -32,6 +38,7 @@ export async function startMirrorServer(t: Test, directory: string): Promise<Mir
     if (typeof fault === "object") return void response.writeHead(fault.status).end();
     readFile(join(directory, path)).then(
       (bytes) => {
+        if (typeof fault === "function") return void fault(response, bytes);
         if (fault === "lie") bytes[bytes.length >> 1]! ^= 1;
         response.writeHead(200, { "content-length": bytes.length }).end(bytes);
       },

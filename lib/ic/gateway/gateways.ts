@@ -81,12 +81,12 @@ export class Gateways {
   }
 
   /** Which gateways are asked at once, and which later, one after the other. */
-  #order({ kind, last }: Asking): { readonly first: readonly Gateway[]; readonly later: Gateway[] } {
+  #order({ kind, last, order }: Asking): { readonly first: readonly Gateway[]; readonly later: Gateway[] } {
     const rank = (one: Gateway) => ASKED_LAST * (last?.get(one.url) ?? 0) + one.rank;
     const isNamed = this.#options.first === "as named";
-    const usual = ({ usual }: Gateway) =>
-      isNamed ? 0 : (usual.get(kind) ?? UNKNOWN_MS + (usual.get("query") ?? UNKNOWN_MS));
-    const [best, ...others] = this.#all.toSorted((a, b) => rank(a) - rank(b) || usual(a) - usual(b));
+    const usual = ({ usual }: Gateway) => usual.get(kind) ?? UNKNOWN_MS + (usual.get("query") ?? UNKNOWN_MS);
+    const place = (one: Gateway) => (isNamed ? (order?.indexOf(one.url) ?? 0) : usual(one));
+    const [best, ...others] = this.#all.toSorted((a, b) => rank(a) - rank(b) || place(a) - place(b));
     const now = performance.now();
     // A call may have a megabyte: too much to send only to learn how quick a gateway is.
     const isDue = (one: Gateway) =>

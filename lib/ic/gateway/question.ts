@@ -39,6 +39,8 @@ export interface Asking {
    * this question.
    */
   readonly last?: ReadonlyMap<string, number> | undefined;
+  /** Of gateways that are asked as they were named: the order in which they are asked this time, where that is another. */
+  readonly order?: readonly string[];
 }
 
 /** An answer, and the gateway that gave it. */

@@ -197,18 +197,21 @@ class Body {
   #length = 0;
   readonly #most: number;
 
-  /** @param expected bytes, as the gateway says: what it gets wrong costs a copy @param most of them */
+  /**
+   * @param expected bytes, as the gateway says: what it gets wrong costs a copy
+   * @param most of them
+   * @throws Error when that is too much
+   */
   constructor(expected: number, most: number) {
+    mustBeAtMost(expected, most);
     this.#most = most;
-    this.#buffer = new Uint8Array(Math.min(expected, most));
+    this.#buffer = new Uint8Array(expected);
   }
 
   /** @throws Error when it is too much */
   add(part: Uint8Array): void {
     const length = this.#length + part.length;
-    if (length > this.#most) {
-      throw new Error(`an answer of over ${this.#most} bytes is too large`);
-    }
+    mustBeAtMost(length, this.#most);
     if (length > this.#buffer.length) {
       const larger = new Uint8Array(Math.min(Math.max(length, 2 * this.#buffer.length), this.#most));
       larger.set(this.#buffer.subarray(0, this.#length));
@@ -221,6 +224,11 @@ class Body {
   end(): Uint8Array<ArrayBuffer> {
     return this.#length === this.#buffer.length ? this.#buffer : this.#buffer.slice(0, this.#length);
   }
+}
+
+/** @throws Error */
+function mustBeAtMost(bytes: number, most: number): void {
+  if (bytes > most) throw new Error(`an answer of over ${most} bytes is too large`);
 }
 
 /** What Node lets pass, and Response does not. */

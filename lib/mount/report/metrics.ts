@@ -236,6 +236,16 @@ export function metricsOf(status: AnyStatus): Promise<string> {
   lookups.inc({ tier: "memory" }, hits);
   lookups.inc({ tier: "disk" }, diskHits);
   lookups.inc({ tier: "network" }, misses);
+  if (status.fromNetwork !== undefined) {
+    const { chunks, bytes } = status.fromNetwork;
+    const counts = [
+      ["chunks", chunks, "Chunks that the network has brought where mirrors had not."],
+      ["bytes", bytes, "Their bytes."],
+    ] as const;
+    for (const [what, count, help] of counts) {
+      new Counter({ name: `icfs_network_${what}_total`, help, registers }).inc(count);
+    }
+  }
   addEach(GATEWAY_METRICS, "gateway", status.gateways, registers);
   if (status.mirrors.length > 0) addEach(MIRROR_METRICS, "mirror", status.mirrors, registers);
   return registry.metrics();

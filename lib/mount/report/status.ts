@@ -4,7 +4,7 @@ import type { DiskStatistics } from "../../cache/disk-store.ts";
 import type { ReaderStatistics } from "../../fs/view/tree-filesystem.ts";
 import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
 import type { SiteStatus } from "../../serve/site.ts";
-import type { MirrorHealth } from "../../source/icfs/mirrors.ts";
+import type { Brought, MirrorHealth } from "../../source/icfs/mirrors.ts";
 import type { Release, SourceKind, Verification } from "../../source/source.ts";
 import { namesOf, type ReleaseNames } from "../../source/words.ts";
 import { type Hydration, isDone } from "../hydrate.ts";
@@ -38,6 +38,10 @@ export interface ServingStatus extends ReleaseDescription {
   readonly gateways: readonly GatewayHealth[];
   /** The same of each mirror, in the order in which they are asked. */
   readonly mirrors: readonly MirrorHealth[];
+  /** What the network has brought when it was asked in their stead; not there: no mirrors, or it is never asked. */
+  readonly fromNetwork?: Brought;
+  /** The network is never asked. */
+  readonly mirrorOnly?: true;
   /** Seconds since the release, or one that follows it, was certified. */
   readonly proofAge: number;
   /** When the network was last asked with success; not there: not since the mount. */
@@ -107,6 +111,8 @@ export interface Reported extends Described {
   readonly rootKey: Uint8Array;
   readonly gateways: readonly GatewayHealth[];
   readonly mirrors: readonly MirrorHealth[];
+  readonly fromNetwork: Brought | undefined;
+  readonly mirrorOnly: boolean;
   readonly following: {
     readonly checkedAt: Date | undefined;
     readonly problem: string | undefined;
@@ -183,6 +189,8 @@ export function servingStatusOf(host: Reported): ServingStatus {
     rootKey: Buffer.from(host.rootKey).toString("hex"),
     gateways: host.gateways,
     mirrors: host.mirrors,
+    ...(host.fromNetwork && { fromNetwork: host.fromNetwork }),
+    ...(host.mirrorOnly && { mirrorOnly: true as const }),
     proofAge: Math.round(live.age / 1000),
     ...(checkedAt && { checkedAt: checkedAt.toISOString() }),
     ...(problem !== undefined && { problem }),

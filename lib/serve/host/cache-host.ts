@@ -169,6 +169,8 @@ export class CacheHost {
       rootKey,
       gateways: gatewaysOf(network).health(),
       mirrors: mirrors?.health() ?? [],
+      fromNetwork: mirrors?.only === false ? mirrors.fromNetwork : undefined,
+      mirrorOnly: mirrors?.only === true,
       following: this.#follower.status(),
       site,
       cache: this.#cache,

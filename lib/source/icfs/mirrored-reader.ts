@@ -1,32 +1,34 @@
 /** An icfs canister by its mirrors, and by the network after them: all is verified as what the network says. */
 import { FormatError, UserError } from "../../errors.ts";
+import { NoAnswerError } from "../../ic/call-errors.ts";
 import { checkTime, VerificationError } from "../../ic/certificate/certificate.ts";
 import { NotHereError } from "../../ic/gateway/question.ts";
+import type { Received } from "../../ic/transport/bounded-fetch.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
 import type { Header } from "../../tree/header.ts";
 import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import { ageText } from "../../units.ts";
-import type { Pieces } from "../source.ts";
+import type { Pieces, SourceKind } from "../source.ts";
 import { decodeHeaders } from "./header-list.ts";
 import { chunkPath, headersPath, releasePath } from "./mirror-paths.ts";
 import type { Mirrors } from "./mirrors.ts";
 import { MAX_PROOF_BYTES } from "./query-reader.ts";
-import { type Head, MissingChunkError, type ReleaseReader } from "./release-reader.ts";
+import { type Head, MissingChunkError, type NetworkReader, type ReleaseReader } from "./release-reader.ts";
 
 /** Of a page of headers: the canister stops at a megabyte, and a header has 35 KB at most. */
 export const MAX_HEADERS_BYTES = 2 * 1024 * 1024;
 
 export class MirroredReader implements ReleaseReader {
   readonly #mirrors: Mirrors;
-  readonly #network: ReleaseReader;
+  readonly #network: NetworkReader;
   readonly #limit: number;
 
   /**
    * @param network what reads by the network; its restore() and manifest() verify what mirrors have brought
    * @param limit milliseconds without a byte after which a request fails
    */
-  constructor(mirrors: Mirrors, network: ReleaseReader, limit: number) {
+  constructor(mirrors: Mirrors, network: NetworkReader, limit: number) {
     this.#mirrors = mirrors;
     this.#network = network;
     this.#limit = limit;
@@ -80,14 +82,17 @@ export class MirroredReader implements ReleaseReader {
     }
   }
 
-  /** Whether a mirror has a proof of a release, however old. */
-  isProved(): Promise<boolean> {
-    return this.#mirrors.ask<boolean>({
+  /** What kind of canister it is: an icfs canister where a mirror proves a release, however old; else what `detect` finds. */
+  kind(detect: () => Promise<SourceKind>): Promise<SourceKind> {
+    return this.#mirrors.ask<SourceKind>({
       path: releasePath,
       most: MAX_PROOF_BYTES,
       limit: this.#limit,
-      verify: async (proof) => (await this.#network.restore(proof)) !== undefined,
-      network: async () => false,
+      verify: async (proof) => {
+        await this.#network.restore(proof);
+        return "icfs";
+      },
+      network: detect,
       missing: (why) => new UserError(`no mirror has a release: ${why}`),
     });
   }
@@ -111,26 +116,27 @@ export class MirroredReader implements ReleaseReader {
         return headers;
       },
       network: () => this.#network.headers(from, count, accept),
-      missing: (why) => new VerificationError(`no mirror has the headers below release ${from + 1}: ${why}`),
+      // Nobody lies: somebody may be copying the mirror's files, of which the headers come later.
+      missing: (why) => new NoAnswerError(`no mirror has the headers below release ${from + 1}: ${why}`),
     });
   }
 
-  /** What makes it up is asked of the mirrors before the network's reader asks by itself. */
+  /** The network's reader puts it together, of pieces that come from here. */
   manifest(header: Header, kept?: Pieces): Promise<Manifest> {
     const read = async (hash: string) => {
       const found = await kept?.read(hash);
       if (found !== undefined) return found;
-      const piece = await this.#chunk(hash, "the manifest", async () => undefined);
-      if (piece !== undefined) await kept?.write(hash, piece);
+      const network = () => this.#network.piece(Buffer.from(hash, "hex"));
+      const piece = await this.#chunk(hash, "the manifest", network);
+      await kept?.write(hash, piece);
       return piece;
     };
-    const write = async (hash: string, bytes: Buffer) => kept?.write(hash, bytes);
-    return this.#network.manifest(header, { read, write });
+    return this.#network.manifest(header, { read, write: async () => {} });
   }
 
-  async chunk(reference: ChunkReference, received?: (bytes: number) => void): Promise<Buffer> {
-    const network = () => this.#network.chunk(reference, received);
-    const bytes = (await this.#chunk(hexOf(reference.sha256), "a file", network, received))!;
+  async chunk(reference: ChunkReference, received?: Received): Promise<Buffer> {
+    const network = (told: Received) => this.#network.chunk(reference, told);
+    const bytes = await this.#chunk(hexOf(reference.sha256), "a file", network, received);
     // The hash is right, so the manifest lies about the size.
     if (bytes.length !== reference.size) {
       throw new VerificationError("a chunk has another size than the manifest says");
@@ -141,11 +147,11 @@ export class MirroredReader implements ReleaseReader {
   #chunk(
     hash: string,
     part: string,
-    network: () => Promise<Buffer | undefined>,
-    received?: (bytes: number) => void,
-  ): Promise<Buffer | undefined> {
+    network: (received: Received) => Promise<Buffer>,
+    received?: Received,
+  ): Promise<Buffer> {
     const expected = Buffer.from(hash, "hex");
-    return this.#mirrors.ask<Buffer | undefined>({
+    return this.#mirrors.ask<Buffer>({
       path: chunkPath(hash),
       isChunk: true,
       most: MAX_CHUNK_BYTES,

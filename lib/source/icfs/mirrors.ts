@@ -1,9 +1,13 @@
 /**
  * Mirrors of an icfs canister: URLs below which /.icfs/... answers as the canister's own does, or directories that have the same as files.
- * They are asked in the order in which they were named, the network last. Nobody is believed: what a mirror brings is verified before it
- * counts, and one that brings something else is put aside, by the rules of lib/ic/gateway/gateways.ts.
+ * They are asked in the order in which they were named, the network last; several may have the same place in it, and share what is asked for.
+ * Nobody is believed: what a mirror brings is verified before it counts, and one that brings something else is put aside, by the rules of
+ * lib/ic/gateway/gateways.ts.
  */
+import { hash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import pLimit, { type LimitFunction } from "p-limit";
 import { isAbsent, messageOf } from "../../errors.ts";
 import { HttpStatusError, NoAnswerError } from "../../ic/call-errors.ts";
 import { isWrong } from "../../ic/certificate/certificate.ts";
@@ -21,6 +25,14 @@ export interface MirrorHealth extends GatewayHealth {
   readonly bytes: number;
   /** Questions for what it has not got: a release that it has not copied yet, or a proof that is not too old. */
   readonly missing: number;
+  /** Answers that did not verify. Each is asked for once more, past all caches: what is right then does not put the mirror aside. */
+  readonly wrong: number;
+}
+
+/** Chunks, and their bytes. */
+export interface Brought {
+  readonly chunks: number;
+  readonly bytes: number;
 }
 
 export interface MirrorsOptions {
@@ -41,8 +53,8 @@ export interface Question<T> {
   readonly limit: number;
   /** What the bytes are, verified. @throws VerificationError, FormatError: the mirror's answer is wrong; NotHereError: it is right, and of no use */
   readonly verify: (bytes: Buffer) => Promise<T>;
-  /** Asks the network, where that may be asked. */
-  readonly network: () => Promise<T>;
+  /** Asks the network, where that may be asked. @param received told of its bytes as they arrive */
+  readonly network: (received: Received) => Promise<T>;
   readonly received?: Received | undefined;
   /** What to throw when all that were asked have not got it, by the first's words. */
   readonly missing: (why: string) => Error;
@@ -50,8 +62,11 @@ export interface Question<T> {
 
 /** Among mirrors, what stands for the network. */
 const NETWORK = "the network";
-/** Answers that were wrong are asked for again past all caches; so many are remembered. */
-const MOST_SUSPECTS = 1000;
+/**
+ * Files of a directory that are read at a time. A disk that hangs, or an NFS server that is gone, takes a thread of Node's pool for each,
+ * of which the mount itself needs some (bin/icfs).
+ */
+const READS_AT_ONCE = 2;
 
 interface Carrying<T> extends Answered {
   readonly value?: T;
@@ -62,26 +77,31 @@ interface Counts {
   chunks: number;
   bytes: number;
   missing: number;
+  wrong: number;
 }
+
+/** URLs that are one mirror as far as their place in the order goes; one alone may stand by itself. */
+export type EqualMirrors = string | readonly string[];
 
 export class Mirrors {
   readonly maxStale: number;
   readonly only: boolean;
   readonly #carriers: Gateways;
+  /** By place; the network's is the last. */
+  readonly #places: readonly (readonly string[])[];
   readonly #counts: ReadonlyMap<string, Counts>;
-  /** URLs whose answers were wrong. */
-  readonly #suspects = new Set<string>();
+  readonly #disks: ReadonlyMap<string, LimitFunction>;
 
-  /** @param urls at least one, without slashes at their ends */
-  constructor(urls: readonly string[], { only, maxStale }: MirrorsOptions) {
+  /** @param named at least one, nearest first, without slashes at their ends */
+  constructor(named: readonly EqualMirrors[], { only, maxStale }: MirrorsOptions) {
     this.only = only;
     this.maxStale = maxStale;
-    const named = [...new Set(urls)];
-    this.#carriers = new Gateways(only ? named : [...named, NETWORK], {
-      first: "as named",
-      called: "mirror",
-    });
-    this.#counts = new Map(named.map((url) => [url, { chunks: 0, bytes: 0, missing: 0 }]));
+    const places = named.map((one) => [one].flat());
+    this.#places = only ? places : [...places, [NETWORK]];
+    const urls = [...new Set(this.#places.flat())];
+    this.#carriers = new Gateways(urls, { first: "as named", called: "mirror" });
+    this.#counts = new Map(urls.map((url) => [url, { chunks: 0, bytes: 0, missing: 0, wrong: 0 }]));
+    this.#disks = new Map(urls.filter(isDirectory).map((url) => [url, pLimit(READS_AT_ONCE)]));
   }
 
   /** Who is told in a sentence when a mirror is put aside: the log. */
@@ -89,11 +109,16 @@ export class Mirrors {
     this.#carriers.tell = tell;
   }
 
+  /** In the order in which they were named. */
   health(): MirrorHealth[] {
-    return this.#carriers.health().flatMap((one) => {
-      const counts = this.#counts.get(one.url);
-      return counts === undefined ? [] : [{ ...one, ...counts }];
-    });
+    const mirrors = this.#carriers.health().filter(({ url }) => url !== NETWORK);
+    return mirrors.map((one) => ({ ...one, ...this.#counts.get(one.url)! }));
+  }
+
+  /** What the network has brought, when it was asked in their stead. */
+  get fromNetwork(): Brought {
+    const { chunks = 0, bytes = 0 } = this.#counts.get(NETWORK) ?? {};
+    return { chunks, bytes };
   }
 
   /**
@@ -107,31 +132,64 @@ export class Mirrors {
     const carry = async (url: string, signal: AbortSignal, heard: () => void): Promise<Carrying<T>> => {
       const tell = told();
       try {
-        return await this.#carry(url, question, signal, (bytes) => {
+        return await this.#carryOrAgain(url, question, signal, (bytes) => {
           heard();
           tell(bytes);
         });
       } catch (error) {
         if (!signal.aborted) errors.set(url, error);
-        throw this.#judged(url, question.path, error);
+        throw this.#judged(url, error);
       }
     };
     let carried: Carried<Carrying<T>>;
     try {
-      const { limit } = question;
-      // A reader's deadline is twice that: one that drips leaves time for another.
-      carried = await this.#carriers.ask({ kind: "get", limit, whole: limit }, carry);
+      const { limit, path } = question;
+      // A reader's deadline is twice the limit: those that drip leave half of it for the last one, however many they are.
+      const whole = limit / Math.max(1, this.#carriers.count - 1);
+      carried = await this.#carriers.ask({ kind: "get", limit, whole, order: this.#order(path) }, carry);
     } catch {
       throw inOne(errors, question);
     }
     const { response, url } = carried;
     if (response.status !== 200) throw inOne(errors.set(url, statusError(response)), question);
-    const counts = this.#counts.get(url);
-    if (counts !== undefined && question.isChunk) {
+    if (question.isChunk) {
+      const counts = this.#counts.get(url)!;
       counts.chunks += 1;
       counts.bytes += response.size;
     }
     return response.value as T;
+  }
+
+  /** Of those that have the same place each has its share of what there is, and of a share whose mirror is put aside each of the others. */
+  #order(path: string): string[] {
+    return this.#places.flatMap((urls) =>
+      urls.length === 1 ? urls : urls.toSorted((a, b) => weight(b, path) - weight(a, path)),
+    );
+  }
+
+  /** #carry(), and once more when the answer is wrong: a cache on the way may have kept it, and there is nothing wrong with the mirror. */
+  async #carryOrAgain<T>(
+    url: string,
+    question: Question<T>,
+    signal: AbortSignal,
+    received: Received,
+  ): Promise<Carrying<T>> {
+    try {
+      return await this.#carry(url, question, signal, received);
+    } catch (error) {
+      if (!isWrong(error) || url === NETWORK) throw error;
+      this.#counts.get(url)!.wrong += 1;
+      if (isDirectory(url) || signal.aborted) throw error;
+      const answer = await this.#carry(url, question, signal, received, "past caches").catch((again) => {
+        if (isWrong(again)) this.#counts.get(url)!.wrong += 1;
+        // Whatever it says now, it was wrong.
+        throw error;
+      });
+      this.#carriers.tell(
+        `the mirror ${url} has given a wrong answer (${messageOf(error)}), and the right one when it was asked past its cache`,
+      );
+      return answer;
+    }
   }
 
   async #carry<T>(
@@ -139,15 +197,18 @@ export class Mirrors {
     { path, most, limit, verify, network }: Question<T>,
     signal: AbortSignal,
     received: Received,
+    way?: "past caches",
   ): Promise<Carrying<T>> {
-    if (url === NETWORK) return { status: 200, headers: [], size: 0, value: await network() };
+    if (url === NETWORK) {
+      const value = await network(received);
+      return { status: 200, headers: [], size: value instanceof Uint8Array ? value.length : 0, value };
+    }
     const address = `${url}/${path}`;
-    if (url.startsWith("file:")) {
-      const bytes = await readFile(address, most);
+    if (isDirectory(url)) {
+      const bytes = await within(limit, signal, () => this.#disks.get(url)!(read, address, most, signal));
       return { status: 200, headers: [], size: bytes.length, value: await verify(bytes) };
     }
-    // A cache on the way may have kept what was wrong.
-    const headers = this.#suspects.has(address) ? { "cache-control": "no-cache" } : undefined;
+    const headers = way === "past caches" ? { "cache-control": "no-cache" } : undefined;
     const response = await boundedFetch(
       address,
       { signal, ...(headers && { headers }) },
@@ -162,22 +223,18 @@ export class Mirrors {
     if (status === 429 || status >= 500) return { status, headers: response.headers, size: 0 };
     if (status !== 200) throw statusError(response);
     const bytes = Buffer.from(await response.arrayBuffer());
-    const value = await verify(bytes);
-    this.#suspects.delete(address);
-    return { status, headers: response.headers, size: bytes.length, value };
+    return { status, headers: response.headers, size: bytes.length, value: await verify(bytes) };
   }
 
   /** What it means for whoever was asked. */
-  #judged(url: string, path: string, error: unknown): unknown {
+  #judged(url: string, error: unknown): unknown {
     // Its gateways are known by themselves.
     if (url === NETWORK) return new NotHereError(messageOf(error), { cause: error });
     if (error instanceof NotHereError) {
       this.#counts.get(url)!.missing += 1;
       return error;
     }
-    if (!isWrong(error)) return error;
-    if (this.#suspects.size < MOST_SUSPECTS) this.#suspects.add(`${url}/${path}`);
-    return new WrongAnswerError(messageOf(error), { cause: error });
+    return isWrong(error) ? new WrongAnswerError(messageOf(error), { cause: error }) : error;
   }
 }
 
@@ -185,8 +242,31 @@ function statusError({ status }: Answered): HttpStatusError {
   return new HttpStatusError(status, `HTTP status ${status}`);
 }
 
+function isDirectory(url: string): boolean {
+  return url.startsWith("file:");
+}
+
+/** What one of several equal mirrors weighs for a path: the heaviest is asked. Whoever comes or goes changes nothing among the others. */
+function weight(url: string, path: string): number {
+  return hash("sha256", `${url} ${path}`, "buffer").readUIntBE(0, 6);
+}
+
+/** Reads that hang cannot be ended, but nobody waits for them. @param limit milliseconds @throws NoAnswerError after that */
+async function within<T>(limit: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const ended = new AbortController();
+  const tooLong = sleep(limit, undefined, { signal: AbortSignal.any([signal, ended.signal]) }).then(() => {
+    throw new NoAnswerError(`no answer within ${limit / 1000} s`);
+  });
+  try {
+    return await Promise.race([work(), tooLong]);
+  } finally {
+    ended.abort();
+  }
+}
+
 /** @throws NotHereError; Error */
-async function readFile(address: string, most: number): Promise<Buffer> {
+async function read(address: string, most: number, signal: AbortSignal): Promise<Buffer> {
+  signal.throwIfAborted();
   try {
     return (await readKept(fileURLToPath(address), most)).bytes;
   } catch (error) {

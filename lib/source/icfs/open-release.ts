@@ -10,14 +10,20 @@ import type { Pieces } from "../source.ts";
 import { trustingReader } from "./accepted-releases.ts";
 import { ancestors } from "./chain.ts";
 import { type BlsVerifier, IcfsReader, MAX_PROOF_BYTES } from "./query-reader.ts";
-import { type Head, MissingChunkError, type ReleaseReader, type VerifiedHeader } from "./release-reader.ts";
+import {
+  type Head,
+  MissingChunkError,
+  type NetworkReader,
+  type ReleaseReader,
+  type VerifiedHeader,
+} from "./release-reader.ts";
 
 /** @param requestTimeout milliseconds for one request */
 export function openReader(
   address: CanisterAddress,
   requestTimeout: number,
   blsVerify?: BlsVerifier,
-): ReleaseReader {
+): NetworkReader {
   // Query signatures are off: whatever this agent fetches is certified or hash-chained, which is stronger.
   const options = { ...address, verifyQuerySignatures: false, requestTimeout };
   const proofAgent = createAgent({ ...options, mostBytes: MAX_PROOF_BYTES });

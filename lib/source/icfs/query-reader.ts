@@ -21,7 +21,7 @@ import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import { decodingManifest } from "../../tree/manifest-decoder.ts";
 import type { Pieces } from "../source.ts";
 import { decodeHeaders } from "./header-list.ts";
-import { type Head, MissingChunkError, type ReleaseReader } from "./release-reader.ts";
+import { type Head, MissingChunkError, type NetworkReader } from "./release-reader.ts";
 
 /** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
 const PARALLEL_PIECES = 16;
@@ -35,7 +35,7 @@ export const MAX_PROOF_BYTES = 256 * 1024;
 /** What is to check the next certificate's signatures; undefined: verifySignature() of lib/ic/certificate/bls.ts. */
 export type BlsVerifier = () => BlsVerify | undefined;
 
-export class IcfsReader implements ReleaseReader {
+export class IcfsReader implements NetworkReader {
   readonly #agent: HttpAgent;
   readonly #proofAgent: HttpAgent;
   readonly #canister: Principal;
@@ -137,9 +137,13 @@ export class IcfsReader implements ReleaseReader {
   async #piece(hash: Uint8Array, kept: Pieces | undefined): Promise<Buffer> {
     const found = await kept?.read(hexOf(hash));
     if (found !== undefined) return found;
-    const piece = await this.#verifiedChunk(hash, "the manifest");
+    const piece = await this.piece(hash);
     await kept?.write(hexOf(hash), piece);
     return piece;
+  }
+
+  piece(hash: Uint8Array): Promise<Buffer> {
+    return this.#verifiedChunk(hash, "the manifest");
   }
 
   async chunk({ sha256: hash, size }: ChunkReference, received?: Received): Promise<Buffer> {

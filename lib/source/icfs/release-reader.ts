@@ -58,3 +58,9 @@ export interface ReleaseReader {
    */
   chunk(reference: ChunkReference, received?: (bytes: number) => void): Promise<Buffer>;
 }
+
+/** By the network itself. */
+export interface NetworkReader extends ReleaseReader {
+  /** A piece of a manifest, whose hash has been checked. @throws VerificationError, ... as head() */
+  piece(sha256: Uint8Array): Promise<Buffer>;
+}

@@ -5,7 +5,7 @@ import t, { type Test } from "tap";
 import { decodeHashTree, rootHash } from "../../../lib/ic/certificate/hash-tree.ts";
 import { MirroredReader } from "../../../lib/source/icfs/mirrored-reader.ts";
 import { Mirrors } from "../../../lib/source/icfs/mirrors.ts";
-import type { ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
+import type { NetworkReader, ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
 import { canisterId, certify, newBlsKey } from "../../support/certificates.ts";
 import { encodeHeader } from "../../support/headers.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
@@ -32,7 +32,7 @@ function proof(note: string, age = 0, key = root): Buffer {
 interface Stage {
   readonly only?: boolean;
   readonly maxStale?: number;
-  readonly network?: Partial<ReleaseReader>;
+  readonly network?: Partial<NetworkReader>;
 }
 
 /** @param mirrors what each of them has */
@@ -52,11 +52,12 @@ async function stage(t: Test, mirrors: readonly Record<string, Buffer | string>[
     asked.push(what);
     throw new Error("the network is gone");
   };
-  const network: ReleaseReader = {
+  const network: NetworkReader = {
     head: gone("head"),
     headers: gone("headers"),
     manifest: gone("manifest"),
     chunk: gone("chunk"),
+    piece: gone("piece"),
     restore: (bytes) => sourceOfReply(bytes, canister, root.publicKey).restore(bytes),
     ...options.network,
   };

@@ -1,0 +1,176 @@
+/** What becomes of a mirror whose files are damaged, missing, links, or half copied, and of who reads it meanwhile. */
+import { randomBytes } from "node:crypto";
+import { cp, mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { MirrorDirectory } from "../../lib/mirror/directory.ts";
+import { mirrorRelease } from "../../lib/mirror/mirror.ts";
+import { MirroredReader } from "../../lib/source/icfs/mirrored-reader.ts";
+import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
+import { openReader, openTree, proveRelease } from "../../lib/source/icfs/open-release.ts";
+import { hexOf } from "../../lib/tree/hash.ts";
+import { HUNG } from "../support/icfs.ts";
+import { sha256 } from "../support/icfs-canister.ts";
+import { startMountable } from "../support/mountable.ts";
+
+t.setTimeout(5 * HUNG);
+
+const SILENT = { start() {}, add() {} };
+const c = await startMountable(t);
+process.env.XDG_STATE_HOME = join(c.directory, "state-of-this-process");
+const files = Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`f${i}`, randomBytes(300_000 + i)]));
+await c.publish(files);
+const directory = join(c.directory, "mirror");
+const chunks = join(directory, ".icfs/chunk");
+const address = { network: c.network, rootKey: c.rootKey, canister: c.canister };
+
+const mirrored = (more: { check?: boolean; prune?: boolean } = {}, at = directory) =>
+  MirrorDirectory.open(
+    at,
+    (opened) => mirrorRelease(address, c.source(), opened, SILENT, more.prune === true),
+    more.check,
+  );
+
+/** The chunks that are not what their names say. */
+async function wrongChunks(): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const name of await readdir(chunks)) {
+    const bytes = await readFile(join(chunks, name)).catch(() => Buffer.of());
+    if (hexOf(sha256(bytes)) !== name) wrong.push(name);
+  }
+  return wrong.sort();
+}
+
+await mirrored();
+const { header } = await proveRelease(address, c.source());
+const manifest = header.manifest.chunks.map(hexOf);
+/** Those of files. */
+const names = (await readdir(chunks)).filter((name) => !manifest.includes(name)).sort();
+
+/** Damages one chunk in each way, those last that only --check finds. */
+async function damage() {
+  const [short, long, missing, link, unrelated, flipped, zeros] = names.map((name) => join(chunks, name));
+  await truncate(short!, 1000);
+  await writeFile(long!, "more", { flag: "a" });
+  await rm(missing!);
+  await cp(link!, `${directory}-elsewhere`);
+  await rm(link!);
+  await symlink(`${directory}-elsewhere`, link!);
+  await rm(unrelated!);
+  await symlink("/dev/zero", unrelated!);
+  const bytes = await readFile(flipped!);
+  bytes[100]! ^= 1;
+  await writeFile(flipped!, bytes);
+  await writeFile(zeros!, Buffer.alloc((await readFile(zeros!)).length));
+  return [flipped!, zeros!].map((path) => path.slice(chunks.length + 1)).sort();
+}
+
+t.test("by their sizes", async (t) => {
+  const hidden = await damage();
+  t.match(
+    await mirrored(),
+    { damaged: 4, fetchedChunks: 5 },
+    "a link is none, though what it leads to is right",
+  );
+  t.same(await wrongChunks(), hidden);
+  const mirrors = new Mirrors([`file://${directory}`], { only: false, maxStale: 0 });
+  const reader = new MirroredReader(mirrors, openReader(address, HUNG), HUNG);
+  for (const name of hidden) {
+    const tree = await openTree(address, await proveRelease(address, reader), reader);
+    const chunk = tree.chunks.find((one) => hexOf(one.sha256!) === name)!;
+    const bytes = await reader.chunk({ sha256: chunk.sha256!, size: chunk.size });
+    t.equal(hexOf(sha256(bytes)), name, "whoever reads asks the next one");
+  }
+  t.match(mirrors.health(), [{ aside: { why: /arrived with other bytes/ } }]);
+});
+
+t.test("by --check", async (t) => {
+  t.match(await mirrored({ check: true }), { damaged: 2, fetchedChunks: 2 });
+  t.same(await wrongChunks(), []);
+  t.match(await mirrored({ check: true }), { damaged: 0, fetchedChunks: 0 });
+  await writeFile(join(chunks, manifest[0]!), Buffer.alloc(10));
+  t.match(await mirrored(), { damaged: 1, fetchedChunks: 1 }, "what lists the files is always verified");
+  await damage();
+  t.match(await mirrored({ check: true }), { damaged: 6, fetchedChunks: 7 });
+  t.same(await wrongChunks(), []);
+});
+
+t.test("a directory in a chunk's place is not removed", async (t) => {
+  const path = join(chunks, names[0]!);
+  await rm(path);
+  await mkdir(path);
+  await t.rejects(mirrored(), {
+    name: "UserError",
+    message:
+      /^cannot write the mirror .*: EISDIR.*; once that is mended, run it again: what has arrived stays$/,
+  });
+  await rm(path, { recursive: true });
+  t.match(await mirrored(), { fetchedChunks: 1 });
+});
+
+t.test("links in place of its directories are refused: what is there may be another's", async (t) => {
+  const other = join(c.directory, "linked");
+  for (const name of [".icfs", ".icfs/chunk", ".icfs/headers"]) {
+    await rm(other, { recursive: true, force: true });
+    await mkdir(join(other, name === ".icfs" ? "." : ".icfs"), { recursive: true });
+    await symlink(join(directory, name), join(other, name));
+    const refused = mirrored({ prune: true }, other);
+    await t.rejects(refused, { name: "UserError", message: /\.icfs.* is a symbolic link: remove it$/ }, name);
+  }
+  await rm(other, { recursive: true });
+  await symlink(directory, other);
+  t.match(await mirrored({}, other), { fetchedChunks: 0 }, "the mirror itself may be elsewhere");
+});
+
+t.test("two at once", async (t) => {
+  const message = /^another process is at work in .*: wait until it has ended/;
+  await MirrorDirectory.open(directory, async () => {
+    await t.rejects(mirrored(), { name: "UserError", message });
+    const other = await c.icfs(["mirror", c.id, directory]);
+    t.match(other, { code: 1, stderr: /another process is at work in/ });
+  });
+  t.match(await mirrored(), { fetchedChunks: 0 });
+});
+
+t.test("a release that was rolled back, after --prune", async (t) => {
+  await c.publish({ f1: randomBytes(400_000) });
+  t.match(await mirrored({ prune: true }), { newest: 2, removed: 2 });
+  // What `icfs rollback` makes: a release with the tree of one before.
+  await c.publish(files);
+  t.match(await mirrored({ prune: true }), { newest: 3, fetchedChunks: 2 });
+  t.same(await wrongChunks(), []);
+});
+
+t.test("a copy of which the release has arrived, and not the rest", async (t) => {
+  const copy = join(c.directory, "copy");
+  await cp(directory, copy, { recursive: true });
+  const readBy = (named: boolean) => {
+    const mirrors = new Mirrors([`file://${copy}`], { only: named, maxStale: 0 });
+    return new MirroredReader(mirrors, openReader(address, HUNG), HUNG);
+  };
+  const [alone, both] = [readBy(true), readBy(false)];
+  const [writer, host] = [process.env.XDG_STATE_HOME, join(c.directory, "state-of-a-host")];
+  process.env.XDG_STATE_HOME = host;
+  t.equal((await proveRelease(address, alone)).header.number, 3);
+  process.env.XDG_STATE_HOME = writer;
+  await c.publish({ f2: randomBytes(500_000) });
+  await c.publish({ f3: randomBytes(500_000) });
+  await mirrored();
+  const at = (name: string) => [join(directory, ".icfs", name), join(copy, ".icfs", name)] as const;
+  await cp(...at("release"));
+  process.env.XDG_STATE_HOME = host;
+  const early = proveRelease(address, alone);
+  await t.rejects(early, { name: "Error", message: /^no mirror has the headers below release 5: / });
+  const proven = await proveRelease(address, both);
+  t.equal((await openTree(address, proven, both)).files, 8, "what is missing comes from the network");
+  await cp(...at("headers"), { recursive: true });
+  const before = await proveRelease(address, alone);
+  t.equal(before.header.number, 5);
+  await t.rejects(openTree(address, before, alone), {
+    message: /^no mirror has chunk \w+ of the manifest: /,
+  });
+  const third = await proveRelease({ ...address, release: 3 }, alone);
+  t.equal((await openTree(address, third, alone)).files, 8, "the release before is there");
+  await cp(...at("chunk"), { recursive: true });
+  t.equal((await openTree(address, before, alone)).files, 8);
+});

@@ -1,0 +1,82 @@
+/** icfs mirror, killed wherever a file gets its name: each time the mirror is right, and the next run goes on. */
+import { cp, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import { MirrorDirectory } from "../../lib/mirror/directory.ts";
+import { mirrorRelease } from "../../lib/mirror/mirror.ts";
+import { MirroredReader } from "../../lib/source/icfs/mirrored-reader.ts";
+import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
+import { openReader, openTree, proveRelease } from "../../lib/source/icfs/open-release.ts";
+import { BIN, HUNG, run } from "../support/icfs.ts";
+import { startMountable } from "../support/mountable.ts";
+
+t.setTimeout(10 * HUNG);
+
+const c = await startMountable(t);
+process.env.XDG_STATE_HOME = join(c.directory, "state-of-this-process");
+const directory = join(c.directory, "mirror");
+/** The chunks of both releases: two manifests, and four files. */
+const WHOLE = 6;
+const address = { network: c.network, rootKey: c.rootKey, canister: c.canister };
+
+/** Reads all of what the mirror alone has, as a host that has accepted nothing. @returns its newest release */
+async function readAlone(attempt: number): Promise<number> {
+  process.env.XDG_STATE_HOME = join(c.directory, `state-${attempt}`);
+  const mirrors = new Mirrors([`file://${directory}`], { only: true, maxStale: HUNG });
+  const reader = new MirroredReader(mirrors, openReader(address, HUNG), HUNG);
+  const proven = await proveRelease(address, reader);
+  const tree = await openTree(address, proven, reader);
+  for (const { sha256, size } of tree.chunks) await reader.chunk({ sha256: sha256!, size });
+  // Down to the first: no page of headers is missing.
+  await proveRelease({ ...address, release: 1 }, reader);
+  return proven.header.number;
+}
+
+t.test("at each rename", async (t) => {
+  await c.publish({ a: "a\n" });
+  t.match(await c.icfs(["mirror", c.id, directory]), { code: 0 });
+  await c.publish({ b: "b\n".repeat(100_000), d: "d\n".repeat(200_000), e: "e\n".repeat(300_000) });
+  const before = join(c.directory, "before");
+  await cp(directory, before, { recursive: true });
+  const [state, stateBefore] = [c.env.XDG_STATE_HOME!, join(c.directory, "state-before")];
+  await cp(state, stateBefore, { recursive: true });
+  let killed = 0;
+  for (let at = 1; at < 30; at++) {
+    for (const [from, to] of [
+      [before, directory],
+      [stateBefore, state],
+    ] as const) {
+      await rm(to, { recursive: true });
+      await cp(from, to, { recursive: true });
+    }
+    const { code } = await run(
+      "strace",
+      [
+        ...["-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=/^rename"],
+        ...["-e", `inject=/^rename:signal=SIGKILL:when=${at}`],
+        ...[BIN, "mirror", c.id, directory, "--prune"],
+      ],
+      // strace counts by thread: this is the one that renames.
+      { env: { ...c.env, UV_THREADPOOL_SIZE: "1" } },
+    );
+    const newest = await readAlone(at);
+    if (code === 0) {
+      t.equal(newest, 2);
+      break;
+    }
+    killed += 1;
+    const chunks = await readdir(join(directory, ".icfs/chunk"));
+    const arrived = chunks.filter((name) => !name.endsWith(".new")).length;
+    process.env.XDG_STATE_HOME = join(c.directory, "state-of-this-process");
+    const next = await MirrorDirectory.open(directory, (opened) =>
+      mirrorRelease(address, c.source(), opened, { start() {}, add() {} }, true),
+    );
+    t.equal(
+      next.fetchedChunks,
+      WHOLE - arrived,
+      `killed at ${at}, with release ${newest}: ${arrived} had arrived`,
+    );
+    t.equal(await readAlone(at), 2);
+  }
+  t.equal(killed, 7, "what this host accepts, the manifest, three chunks, the headers, the release");
+});

@@ -1,0 +1,161 @@
+/** Who among mirrors is asked, and how often: web servers with faults, and the order of those that are equal. */
+import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
+import { dirname, join } from "node:path";
+import t, { type Test } from "tap";
+import { VerificationError } from "../../../lib/ic/certificate/certificate.ts";
+import { type EqualMirrors, Mirrors, type Question } from "../../../lib/source/icfs/mirrors.ts";
+import { temporaryDirectory } from "../../support/icfs.ts";
+import { type MirrorServer, startMirrorServer } from "../../support/mirror-server.ts";
+
+const LIMIT = 10_000;
+const RIGHT = Buffer.from("the right bytes");
+
+const directory = await temporaryDirectory(t);
+const PATH = ".icfs/chunk/a";
+await mkdir(dirname(join(directory, PATH)), { recursive: true });
+await writeFile(join(directory, PATH), RIGHT);
+const start = (t: Test) => startMirrorServer(t, directory);
+
+/** For those bytes, which the network has not got. */
+function question(more: Partial<Question<Buffer>> = {}): Question<Buffer> {
+  return {
+    path: PATH,
+    isChunk: true,
+    most: 100,
+    limit: LIMIT,
+    verify: async (bytes) => {
+      if (!bytes.equals(RIGHT)) throw new VerificationError("other bytes");
+      return bytes;
+    },
+    network: () => Promise.reject(new Error("the network is gone")),
+    missing: (why) => new Error(`nobody has it: ${why}`),
+    ...more,
+  };
+}
+
+const mirrorsOf = (named: readonly EqualMirrors[], only = true) => new Mirrors(named, { only, maxStale: 0 });
+const controls = ({ asked }: MirrorServer) => asked.map(({ cacheControl }) => cacheControl);
+
+t.test("a wrong answer is asked for once more, past all caches", async (t) => {
+  const [cached, liar, last] = [await start(t), await start(t), await start(t)];
+  cached.fault = () => (cached.asked.length === 1 ? "lie" : "none");
+  liar.fault = () => "lie";
+  const told: string[] = [];
+  const mended = mirrorsOf([cached.url, last.url]);
+  mended.tell = (event) => told.push(event);
+  t.same(await mended.ask(question()), RIGHT);
+  t.same(controls(cached), [undefined, "no-cache"]);
+  t.match(mended.health(), [{ wrong: 1, chunks: 1, bytes: RIGHT.length, aside: undefined }, { answers: 0 }]);
+  t.match(told, [/^the mirror http:\S+ has given a wrong answer \(other bytes\), and the right one when /]);
+
+  const lied = mirrorsOf([liar.url, last.url]);
+  t.same(await lied.ask(question()), RIGHT);
+  t.same(controls(liar), [undefined, "no-cache"], "once, and then the next one is");
+  t.same(controls(last), [undefined]);
+  t.match(lied.health(), [{ wrong: 2, chunks: 0, aside: { why: /its answer was wrong/ } }, { chunks: 1 }]);
+  t.same(await lied.ask(question()), RIGHT);
+  t.equal(liar.asked.length, 2, "it is put aside");
+});
+
+t.test("what is wrong the second time counts as wrong, however it fails then", async (t) => {
+  const mirror = await start(t);
+  mirror.fault = () => (mirror.asked.length === 1 ? "lie" : "drop");
+  const mirrors = mirrorsOf([mirror.url, `file://${directory}`]);
+  t.same(await mirrors.ask(question()), RIGHT);
+  t.match(mirrors.health()[0], {
+    wrong: 1,
+    failures: 0,
+    aside: { why: /its answer was wrong: other bytes/ },
+  });
+});
+
+t.test("the network's chunks are counted", async (t) => {
+  const mirrors = mirrorsOf([`file://${join(directory, "empty")}`], false);
+  t.same(await mirrors.ask(question({ network: async () => RIGHT })), RIGHT);
+  t.same(mirrors.fromNetwork, { chunks: 1, bytes: RIGHT.length });
+  t.equal(mirrors.health().length, 1);
+});
+
+t.test("equal ones", async (t) => {
+  const servers = [await start(t), await start(t), await start(t)];
+  const [first, second, third] = servers as [MirrorServer, MirrorServer, MirrorServer];
+  const equal = servers.map(({ url }) => url);
+  const paths = Array.from({ length: 90 }, (_, i) => `.icfs/chunk/${i}`);
+  for (const path of paths) await writeFile(join(directory, path), RIGHT);
+  const last = `file://${directory}`;
+  const askAll = async (mirrors: Mirrors) => {
+    for (const server of servers) server.asked.length = 0;
+    for (const path of paths) t.same(await mirrors.ask(question({ path })), RIGHT);
+    return servers.map(({ asked }) => new Set(asked.map(({ path }) => path)));
+  };
+  const shares = await askAll(mirrorsOf([equal, last]));
+  t.equal(
+    shares.reduce((sum, { size }) => sum + size, 0),
+    paths.length,
+    "each has its share",
+  );
+  for (const { size } of shares) t.ok(size > 15, `${size}`);
+  t.same(await askAll(mirrorsOf([equal.toReversed(), last])), shares, "however they are named");
+
+  second.fault = () => "drop";
+  const mirrors = mirrorsOf([equal, last]);
+  const without = await askAll(mirrors);
+  for (const one of [0, 2]) {
+    const [before, now] = [[...shares[one]!], [...without[one]!]];
+    t.same(
+      before.filter((path) => !without[one]!.has(path)),
+      [],
+      "each keeps its own",
+    );
+    const more = now.filter((path) => !shares[one]!.has(path));
+    t.ok(
+      more.length > 0 && more.every((path) => shares[1]!.has(path)),
+      "and has a part of what was another's",
+    );
+  }
+  t.match(mirrors.health(), [{ failures: 0 }, { chunks: 0 }, { failures: 0 }, { answers: 0 }]);
+  for (const server of [first, third]) server.fault = () => "drop";
+  t.same(await mirrors.ask(question({ path: paths[0]! })), RIGHT, "after them comes the next");
+});
+
+t.test("one that is late is not forgotten while others fail", async (t) => {
+  const slow = await start(t);
+  const waiting: (() => void)[] = [];
+  slow.fault = () => (response, bytes) => void waiting.push(() => response.end(bytes));
+  const mirrors = mirrorsOf([slow.url], false);
+  const network = async () => {
+    waiting[0]!();
+    throw new Error("the network is gone");
+  };
+  t.same(await mirrors.ask(question({ network })), RIGHT, "the network was asked since it was late");
+  t.match(mirrors.health(), [{ late: 1, chunks: 1 }]);
+});
+
+t.test("those that drip leave time for the last", async (t) => {
+  const dripping = [await start(t), await start(t)];
+  const open = new Set<ServerResponse>();
+  for (const server of dripping) {
+    server.fault = () => (response) => {
+      open.add(response);
+      const timer = setInterval(() => response.write("x"), 50);
+      response.on("close", () => {
+        clearInterval(timer);
+        open.delete(response);
+      });
+    };
+  }
+  const mirrors = mirrorsOf(
+    dripping.map(({ url }) => url),
+    false,
+  );
+  let together = 0;
+  const network = async () => {
+    together = open.size;
+    return RIGHT;
+  };
+  t.same(await mirrors.ask(question({ limit: 1500, most: 1e6, network })), RIGHT);
+  t.equal(together, 2, "before the first one's own time is up");
+  await Promise.all([...open].map((response) => once(response, "close")));
+});
