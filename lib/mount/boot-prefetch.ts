@@ -37,11 +37,7 @@ export class BootPrefetch {
   }
 
   async #fetchNamed(configuration: TreeFile, tree: Tree): Promise<void> {
-    const pieces: Buffer[] = [];
-    for await (const piece of new FileReader([configuration], tree.chunks, this.#chunks).read(0)) {
-      pieces.push(piece);
-    }
-    const files = await inSteps(filesNamedIn(Buffer.concat(pieces).toString(), configuration.path, tree));
+    const files = await namedBy(configuration, tree, this.#chunks);
     if (files.length === 0) return;
     this.#log.debug(`${configuration.path} names ${files.map(({ path }) => path).join(", ")}`);
     const references = new Set(
@@ -51,6 +47,18 @@ export class BootPrefetch {
       Array.from(references, (reference) => this.#loads(() => this.#chunks.load(reference, { keep: true }))),
     );
   }
+}
+
+/** The files that a configuration names, in its order. @throws Error when it cannot be read; WrongFileError */
+export async function namedBy(configuration: TreeFile, tree: Tree, chunks: Chunks): Promise<TreeFile[]> {
+  const pieces: Buffer[] = [];
+  for await (const piece of new FileReader([configuration], tree.chunks, chunks).read(0)) pieces.push(piece);
+  return inSteps(filesNamedIn(Buffer.concat(pieces).toString(), configuration.path, tree));
+}
+
+/** Tells by its path what firmware, or another loader, loads: pxelinux.0, ldlinux.c32, grubx64.efi, undionly.kpxe. */
+export function isBootLoader({ path }: TreeFile): boolean {
+  return /\.(0|c32|efi|k?pxe)$/i.test(path);
 }
 
 /** Tells a boot loader's configuration by its path: pxelinux.cfg/default, grub.cfg, menu.ipxe. */
