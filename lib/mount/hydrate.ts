@@ -13,7 +13,7 @@ import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { OfflineError } from "../source/offline.ts";
 import { ChangedError, WrongContentError } from "../source/source.ts";
 import type { Chunk, Chunks, Tree, TreeFile } from "../tree/tree.ts";
-import { isBootConfiguration, isBootLoader, namedBy } from "./boot-prefetch.ts";
+import { isBootConfiguration, isBootLoader, namedBy } from "./boot-configuration.ts";
 
 /** Chunks for somebody who is in no hurry, as seen from here (lib/cache). */
 export interface BackgroundChunks {
