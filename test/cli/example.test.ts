@@ -12,7 +12,8 @@ const ID = "rrkah-fqaaa-aaaaa-aaaaq-cai";
 const ROOT = join(import.meta.dirname, "../..");
 const PROMTOOL = join(ROOT, "build/prometheus/usr/bin/promtool");
 const directory = await temporaryDirectory(t);
-const example = (...args: string[]) => run(BIN, ["example", ...args], { env: cleanEnvironment(directory) });
+const env = cleanEnvironment(directory);
+const example = (...args: string[]) => run(BIN, ["example", ...args], { env });
 
 async function printed(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await example(...args);
@@ -95,6 +96,20 @@ t.test("dnsmasq, iPXE, Prometheus", async (t) => {
   t.match(prometheus, /^ {2}- \/a\.yml$/m);
 });
 
+t.test("wrong usage that names what is right", async (t) => {
+  t.match(await example("apache"), {
+    code: 2,
+    stdout: "",
+    stderr:
+      /^icfs: there is no example "apache"; there are nginx, squid, dnsmasq, ipxe, prometheus, alerts\n$/,
+  });
+  t.match(await example("nginx", "nonsense"), { code: 2, stdout: "" });
+  t.match(await example("squid", ID, "--network", "http://192.0.2.1"), {
+    code: 2,
+    stderr: /: a cache needs a name of the canister's own: give --network a gateway's name/,
+  });
+});
+
 t.test("alerts: each fires when it is to, and the document has the same", async (t) => {
   const rules = join(directory, "alerts.yml");
   const text = await printed("alerts", ID);
@@ -102,7 +117,7 @@ t.test("alerts: each fires when it is to, and the document has the same", async 
   const tests = join(directory, "tests.yml");
   const cases = await readFile(new URL("alerts.yml", import.meta.url), "utf8");
   await writeFile(tests, cases.replace("ALERTS", rules));
-  t.match(await run(PROMTOOL, ["test", "rules", tests], {}), { code: 0 });
+  t.match(await run(PROMTOOL, ["test", "rules", tests], { env }), { code: 0 });
   const names = [...text.matchAll(/alert: (\w+)/g)].map(([, name]) => name!);
   for (const name of names) t.match(cases, new RegExp(`alertname: ${name}\n +exp_alerts`), name);
   const operations = await readFile(join(ROOT, "docs/OPERATIONS.md"), "utf8");

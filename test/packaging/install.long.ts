@@ -49,6 +49,7 @@ t.test("install", async (t) => {
         "nginx.conf",
         "prometheus-alerts.yml",
         "prometheus.yml",
+        "squid.conf",
       ].map((name) => `opt/boot/share/doc/icfs/examples/${name}`),
       "opt/boot/share/fish/vendor_completions.d/icfs.fish",
       "opt/boot/share/man/man1/icfs.1",
