@@ -1,7 +1,6 @@
 /**
  * A site whose machines boot from a canister's URL, in a network of its own: stock dnsmasq and nginx, with what `icfs example` prints as
- * their configurations. Between nginx and the local network's gateway stands what
- * writes down what is asked of the canister.
+ * their configurations. Between nginx and the local network's gateway stands what writes down what is asked of the canister.
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { Agent, createServer, request } from "node:http";
@@ -37,14 +36,14 @@ export interface HttpSiteOptions {
 }
 
 /** @throws Error, and nothing is left then */
-export async function startHttpSite(options: HttpSiteOptions): Promise<HttpSite> {
-  const { namespace, url, directory, env } = options;
+export async function startHttpSite(site: HttpSiteOptions): Promise<HttpSite> {
+  const { namespace, url, directory, env } = site;
   await using stack = new AsyncDisposableStack();
   await mkdir(directory);
   const socket = join(directory, "gateway");
   const { asked, close } = await writtenDown(url, socket);
   stack.defer(close);
-  await startNginx(stack, { namespace, directory, env }, await siteConfiguration(options, socket));
+  await startNginx(stack, { namespace, directory, env }, await siteConfiguration(site, socket));
   const configuration = join(directory, "dnsmasq.conf");
   await writeFile(configuration, await printed(env, "dnsmasq", CANISTER, "--interface", TAP));
   const options = [
