@@ -7,8 +7,7 @@ import type { Test } from "../support/icfs.ts";
 export interface Asked {
   /** Of a URL, without what stands in front of it. */
   readonly path: string;
-  /** Milliseconds, of performance.now(). */
-  readonly at: number;
+  readonly body: Buffer;
 }
 
 export interface Meter {
@@ -19,7 +18,7 @@ export interface Meter {
   down: boolean;
   /** Answers in the place of what is behind it, and returns true; or returns false. */
   instead: (path: string, response: ServerResponse) => boolean;
-  /** What becomes of an answer's bytes. Undefined: they pass as they come. */
+  /** Changes an answer's bytes. Undefined: they pass as they come. */
   spoil: ((path: string, bytes: Buffer) => Buffer) | undefined;
 }
 
@@ -60,7 +59,8 @@ export async function startMeter(t: Test, target: () => string, line = new Line(
   });
   const pass = async (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const { method, headers, url: path = "/" } = incoming;
-    meter.asked.push({ path, at: performance.now() });
+    const body = await collect(incoming);
+    meter.asked.push({ path, body });
     if (meter.down) return void outgoing.destroy();
     if (meter.instead(path, outgoing)) return;
     const { hostname, port } = new URL(target());
@@ -68,7 +68,7 @@ export async function startMeter(t: Test, target: () => string, line = new Line(
       const passed = request({ agent, hostname, port, path, method, headers }, resolve);
       passed.on("error", reject);
       outgoing.on("close", () => passed.destroy());
-      incoming.pipe(passed);
+      passed.end(body);
     });
     answer.on("error", () => outgoing.destroy());
     const { spoil } = meter;
@@ -97,7 +97,11 @@ async function* spoilt(
   answer: IncomingMessage,
   spoil: NonNullable<Meter["spoil"]>,
 ): AsyncGenerator<Buffer> {
+  yield spoil(path, await collect(answer));
+}
+
+async function collect(message: IncomingMessage): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for await (const part of answer) parts.push(part);
-  yield spoil(path, Buffer.concat(parts));
+  for await (const part of message) parts.push(part);
+  return Buffer.concat(parts);
 }

@@ -1,6 +1,8 @@
 /** What a site's cache is there for, whichever it is: forty hosts that start together, with nothing on their disks. */
 import { join } from "node:path";
 import type { Test } from "tap";
+import { mountpointFor } from "../mount/mounts.ts";
+import { HUNG } from "../support/icfs.ts";
 import { inOrder } from "../support/in-order.ts";
 import type { Engine } from "./engines.ts";
 import type { HostResult } from "./hosts.ts";
@@ -11,7 +13,7 @@ const HOSTS = 40;
 /** So many of them are real mounts. */
 const MOUNTS = 4;
 /** Each is a chunk; with them there is the manifest. */
-const FILES = Array.from({ length: 16 }, (_, i) => 400_000 + i);
+export const FILES = Array.from({ length: 16 }, (_, i) => 400_000 + i);
 const CHUNKS = FILES.length + 1;
 const BYTES = FILES.reduce((sum, size) => sum + size, 0);
 /** MiB a second of the site's way to the network. */
@@ -22,15 +24,14 @@ const HEAD_KEPT_MS = 10_000;
 export async function cacheOfASite(t: Test, engine: Engine): Promise<void> {
   const step = inOrder(t);
   const site = await startCachedSite(t, { engine, files: FILES });
-  const mounts: string[] = [];
 
   step("forty cold hosts and a cold cache: the origin sees each chunk once", async (t) => {
     await site.startCache();
     site.line.bandwidth = BANDWIDTH;
     const started = performance.now();
-    const [results] = await Promise.all([
+    const [results, ...mounts] = await Promise.all([
       site.storm(HOSTS - MOUNTS),
-      ...Array.from({ length: MOUNTS }, async (_, i) => mounts.push(await mounted(site, i))),
+      ...Array.from({ length: MOUNTS }, (_, i) => mounted(t, site, i)),
     ]);
     allIsWell(t, results);
     const chunks = chunksOf(site.origin.asked);
@@ -84,11 +85,17 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<void> {
 }
 
 /** @returns the mountpoint */
-async function mounted(site: Site, number: number): Promise<string> {
-  const { mountpoint } = await site.mount(
-    ...["--mirror", site.url, "--prefetch", "all", "--read-timeout", "60s"],
-    ...["--cache-dir", join(site.directory, `mount-${number}`)],
+async function mounted(t: Test, site: Site, number: number): Promise<string> {
+  const mountpoint = await mountpointFor(t);
+  const { code, stderr } = await site.icfs(
+    [
+      ...["mount", site.id, mountpoint, "--network", site.asks.url, "--mirror", site.url],
+      ...["--prefetch", "all", "--read-timeout", "60s"],
+      ...["--cache-dir", join(site.directory, `mount-${number}`), "--log-file", join(site.directory, "log")],
+    ],
+    { limit: 3 * HUNG },
   );
+  if (code !== 0) throw new Error(`icfs mount: ${code} ${stderr}`);
   return mountpoint;
 }
 
