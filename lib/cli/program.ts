@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: async () => (await import("./verify.ts")).verifyCommand(),
   lint: async () => (await import("./lint.ts")).lintCommand(),
   url: async () => (await import("./url.ts")).urlCommand(),
+  example: async () => (await import("./example.ts")).exampleCommand(),
   mirror: async () => (await import("./mirror.ts")).mirrorCommand(),
   serve: async () => (await import("./serve.ts")).serveCommand(),
   releases: async () => (await import("./releases.ts")).releasesCommand(),

@@ -1,8 +1,8 @@
 /**
- * A site whose machines boot from a canister's URL, in a network of its own: stock dnsmasq and nginx, with the files of examples/ as their
- * configurations, but for where the files lie and which network device it is. Between nginx and the local network's gateway stands what
- * the main network's gateways have and the local one has not: TLS, with a certificate for the name that nginx expects. It also writes down what
- * is asked of the canister.
+ * A site whose machines boot from a canister's URL, in a network of its own: stock dnsmasq and nginx, with what `icfs example` prints as
+ * their configurations, but for where the files lie. Between nginx and the local network's gateway stands what the main network's
+ * gateways have and the local one has not: TLS, with a certificate for the name that nginx expects. It also writes down what is
+ * asked of the canister.
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
@@ -10,10 +10,11 @@ import { createServer } from "node:https";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { GUEST_MAC, IPV6_PREFIX, type Namespace, TAP } from "../../demo/namespace.ts";
-import { Process } from "../../demo/process.ts";
+import { Process, run } from "../../demo/process.ts";
+import { BIN } from "../support/icfs.ts";
 import { type Authority, makeAuthority } from "../support/private-authority.ts";
 
-/** The id in examples/nginx.conf. */
+/** The id in the examples. */
 export const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 const EXAMPLES = join(import.meta.dirname, "../../examples");
@@ -67,9 +68,8 @@ export async function startHttpSite(site: HttpSiteOptions): Promise<HttpSite> {
   const { namespace, directory, env } = site;
   await using stack = new AsyncDisposableStack();
   const cache = await startCache(stack, site);
-  const dnsmasq = await readFile(example("dnsmasq.conf"), "utf8");
   const configuration = join(directory, "dnsmasq.conf");
-  await writeFile(configuration, replaced(dnsmasq, "interface=boot0", `interface=${TAP}`));
+  await writeFile(configuration, await printed(env, "dnsmasq", CANISTER, "--interface", TAP));
   const options = [
     ...[
       "--keep-in-foreground",
@@ -98,11 +98,10 @@ export async function startCache(
   const authority = await makeAuthority(directory);
   const upstream = await startUpstream(url, socket, authority, `${canister}.icp0.io`);
   stack.defer(upstream.cutOff);
-  let text = await readFile(example("nginx.conf"), "utf8");
-  text = replaced(text, CANISTER, canister);
+  let text = await printed(env, "nginx", canister, "--store", join(directory, "cache"));
+  // The gateway is in another network namespace, and its authority is the test's.
   text = replaced(text, "server icp0.io:443;", `server unix:${socket};`);
   text = replaced(text, "/etc/ssl/certs/ca-certificates.crt", authority.file);
-  text = replaced(text, "/var/cache/nginx/icfs", join(directory, "cache"));
   return { ...upstream, nginx: await startNginx(stack, { namespace, directory, env, log }, text) };
 }
 
@@ -110,6 +109,11 @@ export async function startCache(
 function replaced(text: string, what: string, by: string): string {
   if (!text.includes(what)) throw new Error(`there is no "${what}" in the example`);
   return text.replaceAll(what, by);
+}
+
+/** What `icfs example` prints. */
+export function printed(env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> {
+  return run(BIN, ["example", ...args], { env, seconds: 120 });
 }
 
 /** Starts nginx with what stands in its `http` block, and returns it when it serves. It is stopped with `stack`. */

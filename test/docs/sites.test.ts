@@ -54,6 +54,43 @@ step("A host that serves its neighbours", async (t) => {
   );
 });
 
+step("A hundred sites and a CDN", async (t) => {
+  const nginx = "/usr/sbin/nginx";
+  await done(
+    t,
+    `ln -sf /opt/icfs/build/nginx/usr/sbin/nginx ${nginx}
+    mkdir -p /etc/nginx/sites-enabled /var/lib/nginx /var/log/nginx /var/cache/cdn
+    for one in nginx cdn; do
+      echo "pid /run/$one.pid; user root; events {} http { access_log /var/log/nginx/$one; include /etc/nginx/$one.d/*; }"  >/etc/nginx/$one.conf
+    done
+    ln -s sites-enabled /etc/nginx/nginx.d`,
+  );
+  // Any cache that keeps what Cache-Control says may be the CDN.
+  await done(
+    t,
+    `mkdir /etc/nginx/cdn.d
+    icfs example nginx ${CANISTER} --listen 8081 --store /var/cache/cdn/icfs >/etc/nginx/cdn.d/icfs
+    { nginx -c /etc/nginx/cdn.conf; nginx; } >/dev/null 2>&1`,
+  );
+  environment.CDN = "http://localhost:8081";
+  const [cache, mount] = (await documented("SITES.md", "A hundred sites and a CDN")).split(
+    /^(?=icfs mount)/m,
+  );
+  await done(t, cache!);
+  await done(t, "until curl --silent --output /dev/null http://localhost:8080/; do sleep 0.1; done");
+  t.match(await done(t, mount!), /^ {2}mirror +http:\/\/localhost:8080: [1-9]\d* chunks/m);
+  await done(t, "diff -r tree /srv/tftp");
+  t.match(await done(t, "cat /var/log/nginx/cdn"), /GET \/\.icfs\/chunk\//, "it has asked the CDN");
+  await done(t, "icfs umount /srv/tftp && icfs cache clear && nginx -s stop");
+  t.match(
+    await done(t, mount!),
+    /^ {2}mirror +http:\/\/localhost:8081: [1-9]\d* chunks/m,
+    "the cache is down",
+  );
+  await done(t, "diff -r tree /srv/tftp && icfs umount /srv/tftp && icfs cache clear");
+  await done(t, "nginx -c /etc/nginx/cdn.conf -s stop");
+});
+
 step("A static mirror", async (t) => {
   const [make, mount, verify] = (await documented("SITES.md", "A static mirror")).split(
     /^(?=icfs mount|icfs verify)/m,

@@ -27,10 +27,19 @@ const LATE_TIMES = 4;
 const LEAST_LATE_MS = 200;
 /** The same for calls: a gateway answers them when the subnet has a result. */
 const LEAST_LATE_CALL_MS = 5000;
+/**
+ * The same for GETs: what a cache has comes in a millisecond, and what it has not takes as long as its own way to the network. And where
+ * several ask for the same thing, nginx looks only every 500 ms whether it has come. Who asked the network meanwhile would ask for what
+ * the cache is there to ask for once.
+ */
+const LEAST_LATE_GET_MS = 2000;
+const LEAST_LATE: Partial<Record<RequestKind, number>> = { call: LEAST_LATE_CALL_MS, get: LEAST_LATE_GET_MS };
 /** Milliseconds after which an answer is late from a gateway that has never answered. */
 const LATE_UNKNOWN_MS = 1000;
 /** The share of a request's limit after which it is late in any case: a reader's deadline is twice that limit. */
 const LATE_SHARE = 1 / 4;
+/** The same for GETs. */
+const LATE_SHARE_GET = 1 / 2;
 /** Milliseconds. A gateway that was not asked for so long is asked beside the best one, to learn how quick it is. */
 export const ASK_AGAIN_MS = 60_000;
 /** The weight of the newest answer in the moving average of what is usual. */
@@ -91,9 +100,9 @@ export class Gateway {
    */
   patience(kind: RequestKind, limit: number): number {
     const usual = this.isAside ? 0 : this.usual.get(kind);
-    const least = kind === "call" ? LEAST_LATE_CALL_MS : LEAST_LATE_MS;
+    const least = LEAST_LATE[kind] ?? LEAST_LATE_MS;
     const wanted = usual === undefined ? LATE_UNKNOWN_MS : LATE_TIMES * usual;
-    return Math.min(Math.max(wanted, least), limit * LATE_SHARE);
+    return Math.min(Math.max(wanted, least), limit * (kind === "get" ? LATE_SHARE_GET : LATE_SHARE));
   }
 
   get health(): GatewayHealth {

@@ -13,6 +13,13 @@ import { type Answered, type Asking, type Carried, type Carry, Question, type Te
 
 /** Milliseconds without a wrong answer after which the next one counts as the first. */
 const FORGIVEN_MS = 3_600_000;
+/**
+ * Mirrors are overtaken once for so many answers, and so often at once at most. A site's cache is late when the site's way to the network
+ * is slow, for all hosts of the site at the same time. If each of them asked the network beside the cache, for what the cache is fetching
+ * once for all, all of that would come over the same way, later and later, and none of it before it is asked for again.
+ */
+const ANSWERS_FOR_ONE = 10;
+const MOST_OVERTAKINGS = 3;
 /** Greater than each of these. */
 const ASKED_LAST = 10;
 /** The usual time of a gateway that was never asked for something: it sorts after those that were. */
@@ -28,6 +35,7 @@ export interface GatewaysOptions {
 export class Gateways {
   readonly #all: readonly Gateway[];
   readonly #options: GatewaysOptions;
+  #overtakings = 1;
   /** Called with a sentence for the log when a gateway is put aside. */
   tell: (event: string) => void = () => {};
 
@@ -56,6 +64,10 @@ export class Gateways {
     const tell: Tell = {
       putAside: (...args) => this.#putAside(...args),
       wrong: (gateway, why) => this.#wrong(gateway, why),
+      mayOvertake: () => this.#mayOvertake(),
+      answered: () => {
+        this.#overtakings = Math.min(this.#overtakings + 1 / ANSWERS_FOR_ONE, MOST_OVERTAKINGS);
+      },
     };
     return new Question(asking, carry, first, later, tell).answer();
   }
@@ -95,6 +107,13 @@ export class Gateways {
       first: [best!, ...others.filter(isDue)],
       later: others.filter((one) => !isDue(one)),
     };
+  }
+
+  #mayOvertake(): boolean {
+    if (this.#options.first === "quickest") return true;
+    if (this.#overtakings < 1) return false;
+    this.#overtakings -= 1;
+    return true;
   }
 
   /** @param pause milliseconds; default: as PAUSES has it */

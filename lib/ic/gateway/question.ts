@@ -62,6 +62,9 @@ const TOO_MANY: ReadonlySet<number> = new Set([429, 503]);
 export interface Tell {
   putAside(gateway: Gateway, why: Why, message: string, pause?: number): void;
   wrong(gateway: Gateway, why: string): void;
+  /** Whether another gateway may be asked as well, since one is late. */
+  mayOvertake(): boolean;
+  answered(): void;
 }
 
 /** One request, and its attempts at one gateway after the other. */
@@ -115,12 +118,9 @@ export class Question<T extends Answered> {
       gateway.late += 1;
       this.#next();
     };
-    const lateness = new Lateness(
-      gateway,
-      gateway.patience(kind, this.#asking.limit),
-      this.#asking.whole,
-      late,
-    );
+    const patience = gateway.patience(kind, this.#asking.limit);
+    const mayOvertake = () => this.#tell.mayOvertake();
+    const lateness = new Lateness(gateway, patience, this.#asking.whole, mayOvertake, late);
     let begun = false;
     const received = () => {
       const now = performance.now();
@@ -145,7 +145,7 @@ export class Question<T extends Answered> {
         else if (!(error instanceof NotHereError)) this.#fails(gateway, messageOf(error));
         this.#failures.push({ url: gateway.url, error });
         this.#next();
-      } else if (lateness.isLate) {
+      } else if (lateness.isLate && (begun || gateway.heardAt <= started)) {
         this.#tell.putAside(
           gateway,
           "failed",
@@ -162,6 +162,7 @@ export class Question<T extends Answered> {
     const answer = { response, url: gateway.url };
     if (status < 400) {
       gateway.answered();
+      this.#tell.answered();
       for (const other of this.#refused) this.#fails(other.gateway, `HTTP status ${other.status}`);
       this.#result.resolve(answer);
       return;
@@ -221,20 +222,31 @@ function inOne(failures: readonly Failure[]): unknown {
 /** Watches one answer: it is late when nothing of it has come for as long as its gateway is given, or not all of it in the time for that. */
 class Lateness {
   readonly #gateway: Gateway;
-  readonly #patience: number;
+  #patience: number;
   /** Of performance.now(). */
   readonly #end: number;
+  readonly #mayOvertake: () => boolean;
   readonly #late: () => void;
   #since = performance.now();
   #extensions = BUSY_TIMES - 1;
   #timer: NodeJS.Timeout | undefined;
   isLate = false;
 
-  /** @param late called once */
-  constructor(gateway: Gateway, patience: number, whole = Number.POSITIVE_INFINITY, late: () => void) {
+  /**
+   * @param mayOvertake where it returns false, all of the time for the whole answer is waited for
+   * @param late called once
+   */
+  constructor(
+    gateway: Gateway,
+    patience: number,
+    whole = Number.POSITIVE_INFINITY,
+    mayOvertake: () => boolean,
+    late: () => void,
+  ) {
     this.#gateway = gateway;
     this.#patience = patience;
     this.#end = performance.now() + whole;
+    this.#mayOvertake = mayOvertake;
     this.#late = late;
     this.#wait(Math.min(patience, whole));
   }
@@ -262,6 +274,11 @@ class Lateness {
     const left = Math.min(this.#since + this.#patience, this.#end) - now;
     if (left > 0) {
       this.#wait(left);
+      return;
+    }
+    if (now < this.#end && !this.#mayOvertake()) {
+      this.#patience = Number.POSITIVE_INFINITY;
+      if (this.#end < Number.POSITIVE_INFINITY) this.#wait(this.#end - now);
       return;
     }
     this.isLate = true;

@@ -347,6 +347,26 @@ t.test("as named: a late one is overtaken by the next, and asked first again in 
   t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
 });
 
+t.test("as named: the next one is not asked as well each time that one is late", async (t) => {
+  const { ask, behaviours, clock } = stage(t, { a: { after: 1 }, b: { after: 5 } }, MIRRORS);
+  const get = () => ask({ kind: "get", whole: LIMIT });
+  await get();
+  // As a cache is that has to fetch it: far later than usual.
+  behaviours.a = { after: 1900 };
+  t.match(await get(), { by: "a", asked: ["a"], took: 1900 }, "not late");
+  behaviours.a = { after: 4000 };
+  t.match(await get(), { by: "b", asked: ["a", "b"] }, "late");
+  await clock.pass(1001);
+  t.match(await get(), { by: "a", asked: ["a"], took: 4000 }, "again, and too soon");
+  behaviours.a = "silent";
+  t.match(await get(), { by: "b", asked: ["a", "b"], took: LIMIT + 5 }, "it has had all of the time");
+  await clock.pass(2001);
+  behaviours.a = { after: 1 };
+  for (let i = 0; i < 10; i++) t.match(await get(), { by: "a", asked: ["a"] });
+  behaviours.a = { after: 4000 };
+  t.match(await get(), { by: "b", asked: ["a", "b"] }, "after some answers again");
+});
+
 t.test("who has not got something is no worse for it; who was wrong is", async (t) => {
   const missing = { fails: new NotHereError("it has none") };
   const { ask, behaviours, clock, health, gateways } = stage(t, { a: missing, b: { after: 5 } }, MIRRORS);

@@ -1,0 +1,127 @@
+/** What a site's cache is there for, whichever it is: forty hosts that start together, with nothing on their disks. */
+import { join } from "node:path";
+import type { Test } from "tap";
+import { mountpointFor } from "../mount/mounts.ts";
+import { HUNG } from "../support/icfs.ts";
+import { inOrder } from "../support/in-order.ts";
+import type { Engine } from "./engines.ts";
+import type { HostResult } from "./hosts.ts";
+import type { Asked } from "./meter.ts";
+import { type Site, startCachedSite } from "./site.ts";
+
+const HOSTS = 40;
+/** So many of them are real mounts. */
+const MOUNTS = 4;
+/** Each is a chunk; with them there is the manifest. */
+export const FILES = Array.from({ length: 16 }, (_, i) => 400_000 + i);
+const CHUNKS = FILES.length + 1;
+const BYTES = FILES.reduce((sum, size) => sum + size, 0);
+/** MiB a second of the site's way to the network. */
+const BANDWIDTH = 4;
+/** Milliseconds for which the proof of the newest release is kept. */
+const HEAD_KEPT_MS = 10_000;
+
+export async function cacheOfASite(t: Test, engine: Engine): Promise<void> {
+  const step = inOrder(t);
+  const site = await startCachedSite(t, { engine, files: FILES });
+
+  step("forty cold hosts and a cold cache: the origin sees each chunk once", async (t) => {
+    await site.startCache();
+    site.line.bandwidth = BANDWIDTH;
+    const started = performance.now();
+    const [results, ...mounts] = await Promise.all([
+      site.storm(HOSTS - MOUNTS),
+      ...Array.from({ length: MOUNTS }, (_, i) => mounted(t, site, i)),
+    ]);
+    allIsWell(t, results);
+    const chunks = chunksOf(site.origin.asked);
+    t.equal(chunks.length, CHUNKS, "chunks that the cache has asked for");
+    t.equal(new Set(chunks).size, CHUNKS, "no two of them the same");
+    fewHeads(t, site.origin.asked, started);
+    for (const mountpoint of mounts) t.ok(await site.same(mountpoint), mountpoint);
+    const link = (BYTES / (BANDWIDTH * 1024 * 1024)) * 1000;
+    const took = Math.max(...results.map(({ took }) => took));
+    t.comment(
+      `all in ${Math.round(took)} ms: ${(took / link).toFixed(2)} times what the line takes; the network itself was asked ${site.asks.asked.length} times`,
+    );
+  });
+
+  step("a second storm asks the origin for nothing but which release is the newest", async (t) => {
+    site.line.bandwidth = Number.POSITIVE_INFINITY;
+    site.origin.asked.length = 0;
+    const started = performance.now();
+    allIsWell(t, await site.storm(HOSTS));
+    t.same(chunksOf(site.origin.asked), []);
+    fewHeads(t, site.origin.asked, started);
+  });
+
+  step("without the origin, what is kept is enough", async (t) => {
+    site.origin.down = true;
+    const results = await site.storm(HOSTS);
+    allIsWell(t, results);
+    t.ok(brought(results) > 0, "the cache has brought chunks");
+    t.comment(`the cache has brought ${brought(results)} of ${HOSTS * CHUNKS} chunks`);
+    site.origin.down = false;
+  });
+
+  step("the cache is killed in the middle: all get the rest by the network", async (t) => {
+    await site.killCache();
+    await site.startCache();
+    site.line.bandwidth = BANDWIDTH;
+    site.origin.asked.length = 0;
+    let killed: Promise<void> | undefined;
+    site.origin.instead = () => {
+      if (chunksOf(site.origin.asked).length > CHUNKS / 2) killed ??= site.killCache();
+      return false;
+    };
+    const before = site.asks.asked.length;
+    // So many at once over this line would take a minute, as they all ask for everything.
+    const results = await site.storm(HOSTS / 4);
+    await killed;
+    t.ok(killed, "it was killed");
+    allIsWell(t, results);
+    t.ok(site.asks.asked.length > before, "the network was asked");
+  });
+}
+
+/** @returns the mountpoint */
+async function mounted(t: Test, site: Site, number: number): Promise<string> {
+  const mountpoint = await mountpointFor(t);
+  const { code, stderr } = await site.icfs(
+    [
+      ...["mount", site.id, mountpoint, "--network", site.asks.url, "--mirror", site.url],
+      ...["--prefetch", "all", "--read-timeout", "60s"],
+      ...["--cache-dir", join(site.directory, `mount-${number}`), "--log-file", join(site.directory, "log")],
+    ],
+    { limit: 3 * HUNG },
+  );
+  if (code !== 0) throw new Error(`icfs mount: ${code} ${stderr}`);
+  return mountpoint;
+}
+
+/** Each host has the release, with no byte wrong, and has waited for nothing in vain. */
+export function allIsWell(t: Test, results: readonly HostResult[]): void {
+  const bad = results.filter(
+    ({ error, wrong, missed, bytes }) => error !== undefined || wrong > 0 || missed > 0 || bytes < BYTES,
+  );
+  t.same(bad, [], `${results.length} hosts have all of it`);
+}
+
+function brought(results: readonly HostResult[]): number {
+  return results.reduce((sum, { mirrors }) => sum + mirrors[0]!.chunks, 0);
+}
+
+export function chunksOf(asked: readonly Asked[]): string[] {
+  return asked.map(({ path }) => path).filter((path) => path.includes("/.icfs/chunk/"));
+}
+
+/** @param started the first of them was not asked before this (of performance.now()) */
+function fewHeads(t: Test, asked: readonly Asked[], started: number): void {
+  const heads = asked.filter(({ path }) => path.endsWith("/.icfs/release")).length;
+  // A storm begins and ends somewhere within such a time.
+  const most = Math.ceil((performance.now() - started) / HEAD_KEPT_MS) + 1;
+  t.ok(
+    heads >= 1 && heads <= most,
+    `the newest release was asked for ${heads} times, and ${most} are allowed`,
+  );
+}

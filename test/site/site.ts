@@ -1,0 +1,121 @@
+/**
+ * A site: a canister on a local network, a cache of the site in front of the network's HTTP gateway, and hosts behind it. Between the cache
+ * and the gateway, and between the hosts and the network's API, stands what writes down what is asked for.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Test } from "tap";
+import { type Process, run } from "../../demo/process.ts";
+import { type Mountable, startMountable } from "../support/mountable.ts";
+import { stackOf } from "../support/stack.ts";
+import { type Engine, freePort } from "./engines.ts";
+import type { HostResult, Storm } from "./hosts.ts";
+import { Line, type Meter, startMeter } from "./meter.ts";
+
+const PATIENT = 60_000;
+/** Bytes, of each host. */
+const MEMORY = 64 * 1024 * 1024;
+
+export interface SiteOptions {
+  readonly engine: Engine;
+  /** Sizes of the release's files, in bytes. */
+  readonly files: readonly number[];
+}
+
+export interface StormOptions {
+  /** Of a host, by its number. Default: the cache. */
+  readonly mirrors?: (host: number) => readonly string[];
+  /** Milliseconds. Default: so long that a busy machine is no reason to miss it. */
+  readonly readTimeout?: number;
+}
+
+export interface Site extends Mountable {
+  /** Where the hosts' mirror is. */
+  readonly url: string;
+  /** What the site shares: its way to the network. */
+  readonly line: Line;
+  /** What the cache asks the gateway for. */
+  readonly origin: Meter;
+  /** What hosts ask the network for by themselves. */
+  readonly asks: Meter;
+  /** Starts the cache; its disk is empty. */
+  startCache(): Promise<void>;
+  /** Kills the cache, with its connections. */
+  killCache(): Promise<void>;
+  /** So many hosts begin at once, with nothing on their disks. Resolves when each has the release, or has given up. */
+  storm(hosts: number, options?: StormOptions): Promise<HostResult[]>;
+}
+
+export async function startCachedSite(t: Test, { engine, files }: SiteOptions): Promise<Site> {
+  const c = await startMountable(t);
+  await c.publish(Object.fromEntries(files.map((size, i) => [`file-${i}`, randomBytes(size)])));
+  const stack = stackOf(t);
+  const line = new Line();
+  const origin = await startMeter(t, () => c.url, line);
+  const asks = await startMeter(t, () => c.url, line);
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  let cache: Process | undefined;
+  let caches = 0;
+  let storms = 0;
+  stack.defer(async () => cache?.stop());
+  // Forty hosts have forty disks; and one that is shared would be waited for.
+  const disks = join(c.directory, "disks");
+  await mkdir(disks);
+  await run("mount", ["-t", "tmpfs", "-o", "mode=700", "tmpfs", disks]);
+  stack.defer(async () => void (await run("umount", ["-l", disks])));
+  const child = fork(join(import.meta.dirname, "hosts.ts"), {
+    env: { ...process.env, ...c.env, UV_THREADPOOL_SIZE: "64" },
+  });
+  stack.defer(() => ended(child));
+  return {
+    ...c,
+    url,
+    line,
+    origin,
+    asks,
+    async startCache() {
+      caches += 1;
+      const directory = join(disks, `cache-${caches}`);
+      cache = await engine({ directory, port, origin: origin.url, canister: c.id });
+    },
+    async killCache() {
+      process.kill(-cache!.pid!, "SIGKILL");
+      await cache!.exit;
+    },
+    async storm(hosts, { mirrors = () => [url], readTimeout = PATIENT } = {}) {
+      storms += 1;
+      const directory = join(disks, `storm-${storms}`);
+      await mkdir(directory, { mode: 0o700 });
+      child.send({
+        hosts: Array.from({ length: hosts }, (_, i) => ({
+          directory: join(directory, `host-${i}`),
+          mirrors: mirrors(i),
+        })),
+        network: asks.url,
+        rootKey: Buffer.from(c.rootKey).toString("hex"),
+        canister: c.id,
+        readTimeout,
+        memory: MEMORY,
+      } satisfies Storm);
+      const [results] = await Promise.race([
+        once(child, "message"),
+        once(child, "exit").then(([code]) => {
+          throw new Error(`the hosts have ended: ${code}`);
+        }),
+      ]);
+      await rm(directory, { recursive: true });
+      return results as HostResult[];
+    },
+  };
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const over = once(child, "exit");
+  child.kill("SIGKILL");
+  await over;
+}
