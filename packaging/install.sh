@@ -34,6 +34,7 @@ declare -A files=(
   ["$prefix/share/doc/icfs/examples/boot-image.sh"]=examples/boot-image.sh
   ["$prefix/share/doc/icfs/examples/dnsmasq.conf"]=examples/dnsmasq.conf
   ["$prefix/share/doc/icfs/examples/nginx.conf"]=examples/nginx.conf
+  ["$prefix/share/doc/icfs/examples/squid.conf"]=examples/squid.conf
   ["$prefix/lib/systemd/system/icfs@.service"]=packaging/systemd/icfs@.service
 )
 

@@ -42,7 +42,7 @@ t.test("install", async (t) => {
       "opt/boot/share/doc/icfs/SITES.md",
       "opt/boot/share/doc/icfs/README.md",
       "opt/boot/share/doc/icfs/TROUBLESHOOTING.md",
-      ...["boot-image.sh", "boot.ipxe", "dnsmasq.conf", "nginx.conf"].map(
+      ...["boot-image.sh", "boot.ipxe", "dnsmasq.conf", "nginx.conf", "squid.conf"].map(
         (name) => `opt/boot/share/doc/icfs/examples/${name}`,
       ),
       "opt/boot/share/fish/vendor_completions.d/icfs.fish",
