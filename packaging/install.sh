@@ -34,7 +34,9 @@ declare -A files=(
   ["$prefix/share/doc/icfs/examples/boot-image.sh"]=examples/boot-image.sh
   ["$prefix/share/doc/icfs/examples/dnsmasq.conf"]=examples/dnsmasq.conf
   ["$prefix/share/doc/icfs/examples/nginx.conf"]=examples/nginx.conf
+  ["$prefix/share/doc/icfs/examples/prometheus.yml"]=examples/prometheus.yml
   ["$prefix/share/doc/icfs/examples/squid.conf"]=examples/squid.conf
+  ["$prefix/share/doc/icfs/examples/prometheus-alerts.yml"]=examples/prometheus-alerts.yml
   ["$prefix/lib/systemd/system/icfs@.service"]=packaging/systemd/icfs@.service
 )
 

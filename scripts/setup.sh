@@ -42,7 +42,7 @@ test_packages=(
   libecap3 libltdl7 libtdb1 libnetfilter-conntrack3 # squid, likewise
 )
 # Installed, these would serve on ports of this machine at once, and walk its disks every night.
-unpacked_packages=(tftpd-hpa nginx plocate squid squid-common squid-langpack)
+unpacked_packages=(tftpd-hpa nginx plocate squid squid-common squid-langpack prometheus)
 bench_packages=(
   rclone httpdirfs bindfs curl
   libpcre2-8-0 "libssl3t64|libssl3" zlib1g    # nginx, which is only unpacked

@@ -7,6 +7,7 @@ import { WANTED_MS } from "../readahead.ts";
 import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
 import type { Breaker } from "./breaker.ts";
 import { mostChunksIn } from "./chunk-memory.ts";
+import type { FetchClaim, Patience } from "./fetch-claims.ts";
 import {
   type FetchChunk,
   type FetchEvent,
@@ -24,6 +25,11 @@ export interface Disk {
   has(key: string, size: number): Promise<boolean>;
   /** Never rejects. */
   write(key: string, bytes: Buffer): Promise<void>;
+  /**
+   * Before a chunk is fetched: waits while another process fetches it. Its bytes, if they have come; or what to release when they have
+   * been written. Never rejects.
+   */
+  claim(key: string, patience: Patience): Promise<Buffer | FetchClaim | undefined>;
 }
 
 /** Where chunks come from, as seen from here (lib/source/source.ts). */
@@ -68,9 +74,12 @@ const KERNEL_RETRY_MS = 100;
 const SHARE_WRITING = 1 / 8;
 const LEAST_WRITING_BYTES = 4 * 1024 * 1024;
 const MOST_WRITING_BYTES = 16 * 1024 * 1024;
+/** Of the read timeout, for what another process fetches: what is left is enough to fetch it after all. */
+const SHARE_SILENCE = 1 / 8;
+const SHARE_CLAIMED = 1 / 2;
 
 export class ChunkCache {
-  readonly #source: Pick<ChunkSource, "known">;
+  readonly #source: ChunkSource;
   readonly #fetcher: FetchScheduler;
   readonly #options: ChunkCacheOptions;
   readonly #memory: LRUCache<string, Buffer>;
@@ -92,7 +101,7 @@ export class ChunkCache {
     this.#source = source;
     this.#options = options;
     this.#fetcher = new FetchScheduler(
-      (...fetched) => source.chunk(...fetched),
+      (...asked) => this.#fetchOnce(...asked),
       options,
       (change) => this.#fetchWanted(change),
     );
@@ -126,6 +135,36 @@ export class ChunkCache {
   /** Bytes of chunks in memory. */
   get memoryUsed(): number {
     return this.#memory.calculatedSize + this.#held.bytes;
+  }
+
+  /** From the source, unless another process of this host brings it. */
+  async #fetchOnce(...asked: Parameters<FetchChunk>): ReturnType<FetchChunk> {
+    const [reference, arrived, received] = asked;
+    const { disk, readTimeout, slow = false } = this.#options;
+    // What has no hash yet nobody else can know by it.
+    if (disk === undefined || reference.sha256 === undefined) return this.#source.chunk(...asked);
+    const whole = SHARE_CLAIMED * readTimeout;
+    const claim = await disk.claim(keyOf(reference), {
+      silence: slow ? whole : SHARE_SILENCE * readTimeout,
+      whole,
+    });
+    if (Buffer.isBuffer(claim)) return { chunk: reference, bytes: claim, isShared: true };
+    if (claim === undefined) return this.#source.chunk(...asked);
+    const told = () => {
+      claim.progress();
+      arrived();
+    };
+    let kept: Promise<void> | undefined;
+    try {
+      const verified = await this.#source.chunk(reference, told, (bytes) => {
+        claim.progress();
+        received(bytes);
+      });
+      kept = this.#keep(disk, keyOf(verified.chunk), verified.bytes);
+      return verified;
+    } finally {
+      void Promise.resolve(kept).then(() => claim.release());
+    }
   }
 
   #fetchWanted(change: FetchEvent): void {
@@ -335,18 +374,19 @@ export class ChunkCache {
       this.#garbage.arrived(bytes.length);
       this.#remember(key, bytes);
       const { disk } = this.#options;
-      if (disk !== undefined) this.#keep(disk, key, bytes);
+      if (disk !== undefined) void this.#keep(disk, key, bytes);
     }
     return bytes;
   }
 
-  #keep(disk: Disk, key: string, bytes: Buffer): void {
+  /** Resolves when it is on disk, or will not be. */
+  async #keep(disk: Disk, key: string, bytes: Buffer): Promise<void> {
+    if (this.#writes.has(key)) return this.#writes.get(key)!.done;
     const most = Math.min(MOST_WRITING_BYTES, SHARE_WRITING * this.#options.memory);
     if (this.#writing + bytes.length > Math.max(LEAST_WRITING_BYTES, most)) return;
     this.#writing += bytes.length;
-    void this.#write(disk, key, bytes).finally(() => {
-      this.#writing -= bytes.length;
-    });
+    await this.#write(disk, key, bytes);
+    this.#writing -= bytes.length;
   }
 
   /** Once, whoever else wants it meanwhile. */

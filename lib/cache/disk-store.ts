@@ -7,6 +7,7 @@
  *     DIRECTORY/proofs/NAME         small files: what proves a release (lib/source/kept.ts)
  *     DIRECTORY/proofs.lock         held while one of them is looked at and replaced
  *     DIRECTORY/pins/...            what live mounts need (pins.ts)
+ *     DIRECTORY/fetching/...        what is being fetched, and by whom (fetch-claims.ts)
  *
  * Any number of processes may share a directory, also from containers; none is in charge. Files appear under their names whole, or not at all,
  * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
@@ -24,6 +25,7 @@ import { removeAbandoned, replaceFile, syncDirectory } from "../replace-file.ts"
 import { hexOf, sha256 } from "../tree/hash.ts";
 import { prepareCacheDirectory } from "./cache-directory.ts";
 import { DiskSpace, takenBy } from "./disk-space.ts";
+import { type FetchClaim, FetchClaims, type Patience } from "./fetch-claims.ts";
 import { Pins } from "./pins.ts";
 
 export interface DiskStatistics {
@@ -51,6 +53,7 @@ const LOCK_PATIENCE_MS = 10_000;
 export function openDiskStore(directory: string, capacity: number, log: Log): DiskStore {
   prepareCacheDirectory(directory);
   void removeAbandoned(join(directory, "proofs"));
+  void new FetchClaims(directory).tidy();
   return new DiskStore(directory, capacity, log);
 }
 
@@ -61,6 +64,7 @@ export class DiskStore {
   readonly capacity: number;
   readonly #log: Log;
   readonly #pins: Pins;
+  readonly #claims: FetchClaims;
   readonly #space: DiskSpace;
   /** Until when (of performance.now()) nothing is written. */
   #brokenUntil = 0;
@@ -73,6 +77,7 @@ export class DiskStore {
     this.capacity = capacity;
     this.#log = log;
     this.#pins = new Pins(directory);
+    this.#claims = new FetchClaims(directory);
     this.#space = new DiskSpace(directory, capacity, this.#pins);
   }
 
@@ -141,6 +146,16 @@ export class DiskStore {
       this.#problem = messageOf(error);
       this.#broken(`cannot be written to: ${this.#problem}`);
     }
+  }
+
+  /**
+   * Before a chunk is fetched: waits while somebody else fetches it, unless nothing can be written, and nobody would find it here.
+   *
+   * @returns its bytes, or what to release when they have been written; as FetchClaims.take()
+   */
+  async claim(key: string, patience: Patience): Promise<Buffer | FetchClaim | undefined> {
+    if (performance.now() < this.#brokenUntil) return undefined;
+    return this.#claims.take(key, () => this.read(key), patience);
   }
 
   /**

@@ -33,7 +33,12 @@ export type FetchChunk = (
   reference: Chunk,
   arrived: () => void,
   received: (bytes: number) => void,
-) => Promise<VerifiedChunk>;
+) => Promise<FetchedChunk>;
+
+export interface FetchedChunk extends VerifiedChunk {
+  /** Another process of this host has fetched it. */
+  readonly isShared?: boolean;
+}
 
 /** What has been fetched. Bytes and chunks are counted once they are verified. */
 export interface FetchStatistics {
@@ -239,7 +244,7 @@ export class FetchScheduler {
       state.left = 1 - share;
       this.#changed("arrival");
     };
-    let verified: VerifiedChunk;
+    let verified: FetchedChunk;
     try {
       verified = await this.#fetch(reference, arrived, receive);
     } catch (error) {
@@ -255,8 +260,10 @@ export class FetchScheduler {
     const taken = this.#lastArrival - started;
     // The window has grown by what was expected of it.
     if (!(isPromising && this.#ahead.isQuick(taken))) this.#ahead.arrived(taken, this.underWay);
-    this.statistics.chunksVerified += 1;
-    this.statistics.bytesVerified += verified.bytes.length;
+    if (!verified.isShared) {
+      this.statistics.chunksVerified += 1;
+      this.statistics.bytesVerified += verified.bytes.length;
+    }
     this.breaker.close();
     return verified;
   }

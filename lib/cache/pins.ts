@@ -2,13 +2,12 @@
  * Which chunks mounts need, for all who share a cache directory: a file of hashes for each reason a process has. Whoever
  * makes room leaves these alone. The files of dead processes do not count, and are taken away.
  */
-import { createHash } from "node:crypto";
-import { readFileSync, readlinkSync } from "node:fs";
 import { lutimes, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isLink, makeInside } from "../directories.ts";
 import { isAbsent, UserError } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
+import { nameOfThisProcess, stateOfProcess } from "../process/living.ts";
 import { isAbandoned, replaceFile } from "../replace-file.ts";
 import { inSteps, letOthers } from "../steps.ts";
 
@@ -26,14 +25,6 @@ const SILENCE_MS = 120_000;
 const FORGOTTEN_MS = 24 * 60 * 60 * 1000;
 /** More than a clock is set by in passing: others' heartbeats are then of another time than this process's. */
 const JUMP_MS = 10_000;
-
-/** Whether /proc shows this process's table of processes, and not that of whoever has started this container. */
-const SEES_OWN = linkOf("/proc/self") === String(process.pid);
-/** A number for that table (pid_namespaces(7)) on this machine since it was started. */
-const NAMESPACE = createHash("sha256")
-  .update(`${textOf("/proc/sys/kernel/random/boot_id")} ${linkOf("/proc/self/ns/pid")}`)
-  .digest()
-  .readUInt32BE();
 
 /** What one live process needs for one reason. */
 export interface Pin {
@@ -100,8 +91,8 @@ export class Pins {
         keys.add(content.toString("hex", at, at + HASH_BYTES));
         if (at % BLOCK_BYTES === 0) await letOthers();
       }
-      const [pid, , , name] = partsOf(file)!;
-      pins.push({ pid: Number(pid), name: name!, keys });
+      const { process, name } = partsOf(file)!;
+      pins.push({ pid: Number.parseInt(process, 10), name, keys });
     }
     return pins;
   }
@@ -145,7 +136,7 @@ export class Pins {
   }
 
   #fileOf(name: string): string {
-    return join(this.#directory, `${process.pid}-${startOf("self") ?? 0}-${NAMESPACE}-${name}`);
+    return join(this.#directory, `${nameOfThisProcess()}-${name}`);
   }
 }
 
@@ -184,13 +175,14 @@ function whenAbsent<T>(value: T): (error: unknown) => T {
   };
 }
 
-/** A pin's file is called PID-START-NAMESPACE-NAME. */
-function partsOf(file: string): string[] | undefined {
-  return /^(\d+)-(\d+)-(\d+)-([\w-]+)$/.exec(file)?.slice(1);
+/** A pin's file is called PROCESS-NAME. */
+function partsOf(file: string): { process: string; name: string } | undefined {
+  const [, process, name] = /^(\d+-\d+-\d+)-([\w-]+)$/.exec(file) ?? [];
+  return process === undefined ? undefined : { process, name: name! };
 }
 
 /**
- * By its start a process is told from a later one with the same number; one of another container by its heartbeat. One of the
+ * A process of another container is told by its heartbeat. One of the
  * future is no more to be believed than an old one: a clock has been wrong.
  *
  * @param written when its file was, or it was last heard of, in milliseconds since 1970
@@ -200,32 +192,9 @@ function stateOf(file: string, written: number, isPatient: boolean): "alive" | "
   const parts = partsOf(file);
   // Being written, unless its process was killed.
   if (parts === undefined) return isAbandoned(file, written) ? "gone" : "silent";
-  const [pid, started, namespace] = parts;
-  if (Number(namespace) === NAMESPACE && SEES_OWN) return startOf(pid!) === started ? "alive" : "gone";
+  const state = stateOfProcess(parts.process);
+  if (state !== "unseen") return state;
   const silence = Math.abs(Date.now() - written);
   if (isPatient || silence < SILENCE_MS) return "alive";
   return silence < FORGOTTEN_MS ? "silent" : "gone";
-}
-
-/** When a process was started, in clock ticks since the host was: field 22 of proc_pid_stat(5). */
-function startOf(pid: string): string | undefined {
-  // The second field is a name in parentheses, which may have spaces and parentheses in it.
-  const text = textOf(`/proc/${pid}/stat`);
-  return text?.slice(text.lastIndexOf(")") + 2).split(" ")[19];
-}
-
-function textOf(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
-}
-
-function linkOf(file: string): string | undefined {
-  try {
-    return readlinkSync(file);
-  } catch {
-    return undefined;
-  }
 }

@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   cat: async () => (await import("./cat.ts")).catCommand(),
   verify: async () => (await import("./verify.ts")).verifyCommand(),
   url: async () => (await import("./url.ts")).urlCommand(),
+  example: async () => (await import("./example.ts")).exampleCommand(),
   mirror: async () => (await import("./mirror.ts")).mirrorCommand(),
   releases: async () => (await import("./releases.ts")).releasesCommand(),
   rollback: async () => (await import("./rollback.ts")).rollbackCommand(),

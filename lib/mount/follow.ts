@@ -42,7 +42,7 @@ export interface FollowerStatus {
   readonly refused: boolean;
 }
 
-/** A hundred hosts that were switched on together should not ask together for ever. */
+/** A hundred hosts that were switched on together should not ask together for ever: their first looks are spread over a whole period. */
 const JITTER = 0.1;
 
 /** A release that is to be here whole, if that is possible: by the newest proof of it. */
@@ -105,9 +105,11 @@ export class Follower {
   async run(): Promise<void> {
     void this.#fetchLive();
     const { signal } = this.#ended;
+    let share = Math.random();
     while (!signal.aborted) {
-      await this.#pause();
+      await this.#pause(share);
       if (!signal.aborted) await this.#look();
+      share = 1 - JITTER + 2 * JITTER * Math.random();
     }
   }
 
@@ -123,12 +125,13 @@ export class Follower {
     this.#wake();
   }
 
-  async #pause(): Promise<void> {
+  /** @param share of the time between two looks */
+  async #pause(share: number): Promise<void> {
     const woken = Promise.withResolvers<void>();
     this.#wake = woken.resolve;
     const { refresh } = this.#options;
     if (refresh === 0) return woken.promise;
-    const timer = setTimeout(woken.resolve, refresh * (1 - JITTER + 2 * JITTER * Math.random()));
+    const timer = setTimeout(woken.resolve, share * refresh);
     await woken.promise;
     clearTimeout(timer);
   }

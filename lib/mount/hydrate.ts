@@ -1,6 +1,9 @@
 /**
  * Fetches a whole release before anybody asks for it: every chunk ends up on disk, and every file's own SHA-256 is
  * checked. It goes on, file by file, through any outage; what readers ask for goes first (lib/cache).
+ *
+ * What machines boot from comes first. The rest, and of that each part, begins at a place of this host's own: a hundred hosts that start
+ * together, behind one cache, would otherwise all wait there for the same chunk.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { FileReader, WrongFileError } from "../cache/file-reader.ts";
@@ -9,7 +12,8 @@ import type { Log } from "../log.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { OfflineError } from "../source/offline.ts";
 import { ChangedError, WrongContentError } from "../source/source.ts";
-import type { Chunk, Tree, TreeFile } from "../tree/tree.ts";
+import type { Chunk, Chunks, Tree, TreeFile } from "../tree/tree.ts";
+import { isBootConfiguration, isBootLoader, namedBy } from "./boot-configuration.ts";
 
 /** Chunks for somebody who is in no hurry, as seen from here (lib/cache). */
 export interface BackgroundChunks {
@@ -30,17 +34,24 @@ const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 /** A file that has changed is in the next release, which ends this: if that does not come, the others go on. */
 const MOST_CHANGES = 5;
+/** Configurations that are looked through for what to fetch first. There may be one for each machine, all of the same kernel. */
+const MOST_CONFIGURATIONS = 50;
 
 export class Hydrator {
   readonly #chunks: BackgroundChunks;
   readonly #keep: (tree: Tree) => boolean;
   readonly #log: Log;
+  readonly #turn: number;
 
-  /** @param keep whether a tree's chunks stay in memory as well */
-  constructor(chunks: BackgroundChunks, keep: (tree: Tree) => boolean, log: Log) {
+  /**
+   * @param keep whether a tree's chunks stay in memory as well
+   * @param turn where this host begins: 0 is a list's begin, and 1 would be its end
+   */
+  constructor(chunks: BackgroundChunks, keep: (tree: Tree) => boolean, log: Log, turn = Math.random()) {
     this.#chunks = chunks;
     this.#keep = keep;
     this.#log = log;
+    this.#turn = turn;
   }
 
   /**
@@ -50,24 +61,59 @@ export class Hydrator {
    * @throws WrongFileError when a file is not what the manifest says; OfflineError; AbortError
    */
   async hydrate(tree: Tree, progress: Hydration, signal: AbortSignal): Promise<void> {
-    const files = filesOf(tree);
     const keep = this.#keep(tree);
+    // A new one each time: it has no failures in mind.
+    const chunks = () => new Window(this.#chunks, keep);
+    const rest = new Set(filesOf(tree));
+    const fetch = async (files: readonly TreeFile[]) => {
+      const those = files.filter((file) => rest.delete(file));
+      const begin = Math.floor(this.#turn * those.length);
+      const turned = [...those.slice(begin), ...those.slice(0, begin)];
+      await this.#fetchAll(turned, { tree, chunks, progress, signal });
+    };
+    const configurations = [...rest].filter(isBootConfiguration).slice(0, MOST_CONFIGURATIONS);
+    await fetch([...[...rest].filter(isBootLoader), ...configurations]);
+    await fetch(await this.#namedBy(configurations, tree, chunks()));
+    await fetch([...rest]);
+  }
+
+  /** What the configurations name, which have been fetched. */
+  async #namedBy(configurations: readonly TreeFile[], tree: Tree, chunks: Chunks): Promise<TreeFile[]> {
+    const named: TreeFile[] = [];
+    for (const configuration of configurations) {
+      try {
+        named.push(...(await namedBy(configuration, tree, chunks)));
+      } catch (error) {
+        // It only comes later.
+        this.#log.debug(`${configuration.path}: ${messageOf(error)}`);
+      }
+    }
+    return named;
+  }
+
+  /** Fetches files one after the other. @throws as hydrate() */
+  async #fetchAll(files: readonly TreeFile[], { tree, chunks, progress, signal }: Fetching): Promise<void> {
     let pause = FIRST_PAUSE_MS;
     let failing: string | undefined;
     let failures = 0;
-    while (progress.filesDone < files.length) {
-      const rest = files.slice(progress.filesDone);
-      const reader = new FileReader(rest, tree.chunks, new Window(this.#chunks, keep));
+    let done = 0;
+    const count = (size: number) => {
+      done += 1;
+      progress.filesDone += 1;
+      progress.bytesDone += size;
+    };
+    while (done < files.length) {
+      const rest = files.slice(done);
+      const reader = new FileReader(rest, tree.chunks, chunks());
       try {
         for (const [i, { size }] of rest.entries()) {
           await readWhole(reader, i, signal);
-          progress.filesDone += 1;
-          progress.bytesDone += size;
+          count(size);
           pause = FIRST_PAUSE_MS;
         }
       } catch (error) {
         signal.throwIfAborted();
-        const { path, size } = files[progress.filesDone]!;
+        const { path, size } = files[done]!;
         failures = failing === path ? failures + 1 : 1;
         failing = path;
         if (
@@ -76,8 +122,7 @@ export class Hydrator {
         ) {
           // One such file must not keep all others waiting.
           this.#log.error(`${path} cannot be read: ${messageOf(error)}`);
-          progress.filesDone += 1;
-          progress.bytesDone += size;
+          count(size);
           continue;
         }
         if (error instanceof OfflineError) throw error;
@@ -88,6 +133,13 @@ export class Hydrator {
       }
     }
   }
+}
+
+interface Fetching {
+  readonly tree: Tree;
+  readonly chunks: () => Chunks;
+  readonly progress: Hydration;
+  readonly signal: AbortSignal;
 }
 
 export function startOf(tree: Tree): Hydration {

@@ -1,15 +1,15 @@
 /**
- * A site whose machines boot from a canister's URL, in a network of its own: stock dnsmasq and nginx, with the files of examples/ as their
- * configurations, but for where the files lie and which network device it is. Between nginx and the local network's gateway stands what
- * writes down what is asked of the canister.
+ * A site whose machines boot from a canister's URL, in a network of its own: stock dnsmasq and nginx, with what `icfs example` prints as
+ * their configurations. Between nginx and the local network's gateway stands what writes down what is asked of the canister.
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { Agent, createServer, request } from "node:http";
 import { join } from "node:path";
 import { GUEST_MAC, IPV6_PREFIX, type Namespace, TAP } from "../../demo/namespace.ts";
-import { Process } from "../../demo/process.ts";
+import { Process, run } from "../../demo/process.ts";
+import { BIN } from "../support/icfs.ts";
 
-/** The id in examples/nginx.conf. */
+/** The id in the examples. */
 export const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 const EXAMPLES = join(import.meta.dirname, "../../examples");
@@ -36,20 +36,16 @@ export interface HttpSiteOptions {
 }
 
 /** @throws Error, and nothing is left then */
-export async function startHttpSite({ namespace, url, directory, env }: HttpSiteOptions): Promise<HttpSite> {
+export async function startHttpSite(site: HttpSiteOptions): Promise<HttpSite> {
+  const { namespace, url, directory, env } = site;
   await using stack = new AsyncDisposableStack();
   await mkdir(directory);
   const socket = join(directory, "gateway");
   const { asked, close } = await writtenDown(url, socket);
   stack.defer(close);
-  await startNginx(
-    stack,
-    { namespace, directory, env },
-    await siteConfiguration(socket, join(directory, "cache")),
-  );
-  const dnsmasq = await readFile(example("dnsmasq.conf"), "utf8");
+  await startNginx(stack, { namespace, directory, env }, await siteConfiguration(site, socket));
   const configuration = join(directory, "dnsmasq.conf");
-  await writeFile(configuration, replaced(dnsmasq, "interface=boot0", `interface=${TAP}`));
+  await writeFile(configuration, await printed(env, "dnsmasq", CANISTER, "--interface", TAP));
   const options = [
     ...[
       "--keep-in-foreground",
@@ -69,17 +65,18 @@ export async function startHttpSite({ namespace, url, directory, env }: HttpSite
 }
 
 /** The example, which asks `socket` in place of the main network's gateway. */
-async function siteConfiguration(socket: string, cache: string): Promise<string> {
-  let text = await readFile(example("nginx.conf"), "utf8");
-  text = replaced(text, "server icp0.io:443;", `server unix:${socket};`);
-  text = replaced(text, "proxy_pass https://icfs", "proxy_pass http://icfs");
-  return replaced(text, "/var/cache/nginx/icfs", cache);
+async function siteConfiguration({ url, env, directory }: HttpSiteOptions, socket: string): Promise<string> {
+  const cache = join(directory, "cache");
+  const text = await printed(env, "nginx", CANISTER, "--network", url, "--store", cache);
+  // The one thing that no site has: the gateway is in another network namespace.
+  const server = /^ {2}server localhost:\d+;$/m;
+  if (!server.test(text)) throw new Error(`what \`icfs example nginx\` prints has no server:\n${text}`);
+  return text.replace(server, `  server unix:${socket};`);
 }
 
-/** @throws Error when it is not there: then a test would run what nobody has */
-function replaced(text: string, what: string, by: string): string {
-  if (!text.includes(what)) throw new Error(`there is no "${what}" in the example`);
-  return text.replaceAll(what, by);
+/** What `icfs example` prints. */
+export function printed(env: NodeJS.ProcessEnv, ...args: string[]): Promise<string> {
+  return run(BIN, ["example", ...args], { env, seconds: 120 });
 }
 
 /** Starts nginx with what stands in its `http` block, and returns when it serves. It is stopped with `stack`. */

@@ -2,7 +2,7 @@
  * Machines boot to the Debian installer from a canister's URL, without a mount: iPXE from a script, UEFI firmware a unified kernel image.
  * How long that takes is printed, beside the same boots by TFTP from a mount.
  */
-import { copyFile, mkdir } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { boot, reach } from "../../demo/boot.ts";
@@ -16,7 +16,7 @@ import { makeTree, UEFI_BOOT_FILE } from "../../demo/tree.ts";
 import { makeWorkspace } from "../../demo/workspace.ts";
 import { stackOf } from "../support/stack.ts";
 import { UEFI_FAILURE, uefiStages } from "./domain.ts";
-import { CANISTER, example, startHttpSite, startUefiMachine } from "./http-site.ts";
+import { CANISTER, example, printed, startHttpSite, startUefiMachine } from "./http-site.ts";
 import { reporting } from "./stages.ts";
 
 t.setTimeout(1_800_000);
@@ -30,7 +30,7 @@ const stack = stackOf(t);
 const { directory, env } = stack.use(await makeWorkspace("icfs-test"));
 const tree = join(directory, "tree");
 await makeTree(tree);
-await copyFile(example("boot.ipxe"), join(tree, "boot.ipxe"));
+await writeFile(join(tree, "boot.ipxe"), await printed(env, "ipxe", CANISTER));
 const [kernel, initrd] = ["linux", "initrd.gz"].map((name) => join(tree, "debian-installer/amd64", name));
 await run(example("boot-image.sh"), [kernel!, initrd!, KERNEL_OPTIONS, join(tree, "boot.efi")], {
   env,

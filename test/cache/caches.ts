@@ -94,6 +94,7 @@ export function slowDisk() {
       await queue("write");
       files.set(key, bytes);
     },
+    claim: async () => undefined,
   };
   /** Lets a read or write go on, the oldest or one after it, and what waits for it. */
   const answer = async (what: "read" | "write", which = 0) => {

@@ -293,6 +293,7 @@ t.test("what is held and was not written to disk, is; if it cannot be, it is hel
     async write(key, bytes) {
       if (works) files.set(key, bytes);
     },
+    claim: async () => undefined,
   };
   const big = chunk("x".repeat(900));
   const { cache, fetched } = cacheOf(answering(A, B, big), { disk });
@@ -336,6 +337,7 @@ t.test("a chunk that is listed without a hash is kept by the hash that it turns 
     async write(key, bytes) {
       files.set(key, bytes);
     },
+    claim: async () => undefined,
   };
   const { cache, fetched } = cacheOf(async (chunk) => (chunk === B.reference ? B.bytes : A.bytes), {
     disk,

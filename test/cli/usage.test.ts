@@ -59,6 +59,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     "configure",
     "deploy",
     "doctor",
+    "example",
     "grant",
     "identity",
     "keep",
@@ -134,6 +135,7 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--json/,
     ],
     umount: [/-l, --lazy/],
+    example: [/nginx/, /squid/, /dnsmasq/, /ipxe/, /prometheus/, /alerts/],
     trust: [/show/, /reset/],
   };
   for (const [command, patterns] of Object.entries(expected)) {
@@ -164,6 +166,9 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["mount", ID], /missing required argument 'mountpoint'/],
     [["umount"], /missing required argument 'mountpoint'/],
     [["trust"], /Usage: icfs trust/],
+    [["example", "nginx", ID, "--origin", "http://a/b"], /Use a URL without a path/],
+    [["example", "nginx", ID, "--listen", "http"], /Use a port, or an address with one/],
+    [["example", "dnsmasq", "--site", "cache.example"], /Use an IPv4 address/],
     [["trust", "reset"], /missing required argument 'canister'/],
     [["ls", ID, "path", "another"], /too many arguments/],
     [["cat", ID], /missing required argument 'path'/],

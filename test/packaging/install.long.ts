@@ -42,9 +42,15 @@ t.test("install", async (t) => {
       "opt/boot/share/doc/icfs/SITES.md",
       "opt/boot/share/doc/icfs/README.md",
       "opt/boot/share/doc/icfs/TROUBLESHOOTING.md",
-      ...["boot-image.sh", "boot.ipxe", "dnsmasq.conf", "nginx.conf", "squid.conf"].map(
-        (name) => `opt/boot/share/doc/icfs/examples/${name}`,
-      ),
+      ...[
+        "boot-image.sh",
+        "boot.ipxe",
+        "dnsmasq.conf",
+        "nginx.conf",
+        "prometheus-alerts.yml",
+        "prometheus.yml",
+        "squid.conf",
+      ].map((name) => `opt/boot/share/doc/icfs/examples/${name}`),
       "opt/boot/share/fish/vendor_completions.d/icfs.fish",
       "opt/boot/share/man/man1/icfs.1",
       "opt/boot/share/man/man8/mount.fuse.icfs.8",

@@ -159,7 +159,8 @@ export class Mirrors {
     const { status } = response;
     if (status === 404 || status === 410) throw new NotHereError(`it has no ${path}`);
     // A cache that does not get it itself: what it has kept is as good as ever.
-    if (status === 502 || status === 504) throw new NotHereError(`it cannot get ${path} (HTTP status ${status})`);
+    if (status === 502 || status === 504)
+      throw new NotHereError(`it cannot get ${path} (HTTP status ${status})`);
     // What limits, or is broken, says so, and for how long; another "no" is nobody's word.
     if (status === 429 || status >= 500) return { status, headers: response.headers, size: 0 };
     if (status !== 200) throw statusError(response);

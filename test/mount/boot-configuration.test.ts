@@ -1,6 +1,6 @@
 /** Which files a boot configuration names. */
 import t from "tap";
-import { filesNamedIn, isBootConfiguration } from "../../lib/mount/boot-prefetch.ts";
+import { filesNamedIn, isBootConfiguration } from "../../lib/mount/boot-configuration.ts";
 import { atOnce } from "../../lib/steps.ts";
 import type { Entry, FileEntry } from "../../lib/tree/manifest.ts";
 import { Tree } from "../../lib/tree/tree.ts";

@@ -1,0 +1,100 @@
+/** Mounts of one host, each a process of its own, over one cache directory: together they fetch a chunk once. */
+import { randomBytes } from "node:crypto";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import type { FaultProxy } from "../support/fault-proxy.ts";
+import { type Mountable, type Mounted, startMountable } from "../support/mountable.ts";
+import { eventually, HUNG, sh } from "./mounts.ts";
+
+t.setTimeout(5 * HUNG);
+
+const FILES = 20;
+/** A chunk each, and a few that are packed into one. */
+const TREE = {
+  "pxelinux.0": "loader\n",
+  "pxelinux.cfg/default": "kernel file-7\nappend initrd=file-12\n",
+  ...Object.fromEntries(Array.from({ length: FILES }, (_, i) => [`file-${i}`, randomBytes(900_000 + i)])),
+};
+/** A machine that is busy is not to be taken for a network that is silent: the patience with another mount is a part of this. */
+const PATIENT = ["--read-timeout", "240"];
+/** Each of the two reads the manifest, which is a chunk; and a disk that is slow may have no room for one more. */
+const A_COUPLE = 2;
+
+const [c, other] = await Promise.all([startMountable(t), startMountable(t)]);
+await Promise.all([c.publish(TREE), other.publish({ ...TREE, "pxelinux.0": "another loader\n" })]);
+
+/** Counts what is asked for, by chunk. @param fault of those queries */
+function counted(proxy: FaultProxy, fault: () => "none" | "silence" = () => "none"): Map<string, number> {
+  const counts = new Map<string, number>();
+  proxy.fault = (_, body) => {
+    // In CBOR: a text of five bytes; in Candid: a blob of 32.
+    if (!body.includes(Buffer.from("\x65chunk"))) return "none";
+    const argument = body.indexOf("DIDL");
+    const hash = body.toString("hex", argument, argument + 64).replace(/^.*?20/, "");
+    counts.set(hash, (counts.get(hash) ?? 0) + 1);
+    return fault();
+  };
+  return counts;
+}
+
+function times(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0);
+}
+
+async function reads({ tree }: Mountable, { mountpoint }: Mounted): Promise<string> {
+  return (await sh("diff", "-r", tree, mountpoint)).stdout;
+}
+
+t.test("two that are read together", async (t) => {
+  const counts = counted(c.proxy);
+  const options = ["--cache-dir", join(c.directory, "read"), "--prefetch", "none", ...PATIENT];
+  const mounts = await Promise.all([c.mount(...options), c.mount(...options)]);
+  t.same(await Promise.all(mounts.map((mount) => reads(c, mount))), ["", ""]);
+  t.ok(counts.size > FILES, `${counts.size} chunks`);
+  t.ok(times(counts) <= counts.size + A_COUPLE, `asked for ${times(counts)} times`);
+  const fetched = (await Promise.all(mounts.map((mount) => mount.status()))).map(({ cache }) => cache);
+  t.ok(
+    fetched[0]!.chunksVerified + fetched[1]!.chunksVerified <= counts.size + A_COUPLE,
+    JSON.stringify(fetched),
+  );
+  for (const mount of mounts) await mount.umount();
+});
+
+t.test("two that fetch all of it, of two canisters that have most chunks in common", async (t) => {
+  const counts = [counted(c.proxy), counted(other.proxy)];
+  const options = ["--cache-dir", join(c.directory, "fetch"), "--ready", "hydrated", ...PATIENT];
+  const mounts = await Promise.all([c.mount(...options), other.mount(...options)]);
+  t.equal(await reads(c, mounts[0]), "");
+  t.equal(await reads(other, mounts[1]), "");
+  const all = new Set(counts.flatMap((some) => [...some.keys()]));
+  t.ok(all.size > FILES, `${all.size} chunks`);
+  const asked = times(counts[0]!) + times(counts[1]!);
+  t.ok(asked <= all.size + A_COUPLE, `asked for ${asked} times`);
+  for (const mount of mounts) await mount.umount();
+});
+
+t.test("one is killed while it fetches what the other waits for", async (t) => {
+  let silent = false;
+  const counts = counted(c.proxy, () => (silent ? "silence" : "none"));
+  const cache = join(c.directory, "killed");
+  const options = ["--cache-dir", cache, "--prefetch", "none", ...PATIENT];
+  const mounts = [await c.mount(...options), await c.mount(...options)];
+  // A manifest is a chunk as well.
+  silent = true;
+  const before = counts.size;
+  const name = "file-3";
+  const first = sh("cmp", join(c.tree, name), mounts[0]!.at(name));
+  await eventually("the first fetches it", () => counts.size > before);
+  const second = sh("cmp", join(c.tree, name), mounts[1]!.at(name));
+  const claimed = await readdir(join(cache, "fetching"));
+  t.ok(claimed.length > 0, "which the other can see");
+  silent = false;
+  const { pid } = await mounts[0]!.status();
+  process.kill(pid, "SIGKILL");
+  t.not((await first).code, 0);
+  t.equal((await second).code, 0, "the other fetches it");
+  t.equal(await reads(c, mounts[1]!), "");
+  t.same(await readdir(join(cache, "fetching")), []);
+  await mounts[1]!.umount();
+});

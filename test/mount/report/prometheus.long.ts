@@ -1,0 +1,76 @@
+/** Prometheus itself, with what `icfs example` prints, over a real mount. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import t from "tap";
+import { Process } from "../../../demo/process.ts";
+import { HUNG } from "../../support/icfs.ts";
+import { startMountable } from "../../support/mountable.ts";
+import { eventually } from "../mounts.ts";
+
+t.setTimeout(5 * HUNG);
+
+const PROMETHEUS = join(import.meta.dirname, "../../../build/prometheus/usr/bin/prometheus");
+
+/** A port that nobody listens at, so far. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+interface Answer {
+  readonly data: {
+    readonly result?: readonly {
+      readonly metric: Record<string, string>;
+      readonly value: [number, string];
+    }[];
+    readonly groups?: readonly {
+      readonly rules: readonly { readonly name: string; readonly health: string }[];
+    }[];
+  };
+}
+
+t.test("it reads the configuration, scrapes the mount, and evaluates every rule", async (t) => {
+  const c = await startMountable(t);
+  await c.publish({ "pxelinux.0": "loader\n" });
+  const metrics = `127.0.0.1:${await freePort()}`;
+  const mount = await c.mount("--metrics", metrics);
+  const of = (name: string) => join(c.directory, name);
+  const printed = async (...args: string[]) => (await c.icfs(["example", ...args])).stdout;
+  await writeFile(of("alerts.yml"), await printed("alerts"));
+  const configuration = await printed("prometheus", c.id, "--metrics", metrics, "--alerts", of("alerts.yml"));
+  await writeFile(of("prometheus.yml"), configuration);
+  await mkdir(of("prometheus"));
+  const at = `127.0.0.1:${await freePort()}`;
+  await using _ = new Process(
+    PROMETHEUS,
+    [
+      `--config.file=${of("prometheus.yml")}`,
+      `--storage.tsdb.path=${of("prometheus")}`,
+      `--web.listen-address=${at}`,
+    ],
+    process.env,
+  );
+  const ask = async (path: string): Promise<Answer["data"]> => {
+    const answer = await fetch(`http://${at}/api/v1/${path}`).catch(() => undefined);
+    return answer?.ok ? ((await answer.json()) as Answer).data : {};
+  };
+  await eventually("it has scraped the mount", async () => {
+    const { result = [] } = await ask("query?query=icfs_release");
+    return result.length > 0;
+  });
+  t.match((await ask("query?query=icfs_release")).result, [
+    { metric: { job: "icfs", canister: c.id, mountpoint: mount.mountpoint }, value: [Number, "1"] },
+  ]);
+  let rules: readonly { readonly name: string; readonly health: string }[] = [];
+  await eventually("it has evaluated the rules", async () => {
+    rules = (await ask("rules")).groups?.[0]?.rules ?? [];
+    return rules.length > 0 && rules.every(({ health }) => health !== "unknown");
+  });
+  t.equal(rules.length, (await printed("alerts")).split("alert: ").length - 1);
+  for (const { name, health } of rules) t.equal(health, "ok", name);
+  await mount.umount();
+});
