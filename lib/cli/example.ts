@@ -63,14 +63,15 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
     options: cacheOptions("3128", "/var/spool/squid/icfs"),
     fill({ network, origin, listen, store }, canister) {
       const { url, server, port } = originOf(network, canister, origin);
+      const isSecure = url.protocol === "https:";
       return [
         ["http_port 3128 ", `http_port ${listen} `],
         ["/var/spool/squid/icfs", store],
-        [`cache_peer ${GATEWAY} parent 443 `, `cache_peer ${server} parent ${port} `],
         [
-          ` tls ssldomain=${CANISTER}.${GATEWAY}`,
-          url.protocol === "https:" ? ` tls ssldomain=${url.hostname}` : "",
+          `cache_peer ${CANISTER}.${GATEWAY} parent 443 `,
+          `cache_peer ${isSecure ? url.hostname : server} parent ${port} `,
         ],
+        [" originserver tls", isSecure ? " originserver tls" : " originserver"],
         [`${CANISTER}.${GATEWAY}`, url.hostname],
       ];
     },

@@ -72,10 +72,12 @@ t.test("squid: the same", async (t) => {
     "/x",
   );
   t.match(local, /^http_port 127\.0\.0\.1:8080 accel/m);
-  t.match(local, /^cache_peer localhost parent 4943 0 .* forceddomain=rrkah-\S+\.localhost$/m);
+  t.match(local, /^http_port .* defaultsite=rrkah-\S+\.localhost /m);
+  t.match(local, /^cache_peer localhost parent 4943 0 .* originserver$/m);
   t.match(local, /^cache_dir \S+ \/x /m);
   t.notMatch(local, /icp0\.io|tls/);
-  t.match(await printed("squid", ID, "--origin", "https://boot.example"), / tls ssldomain=boot\.example$/m);
+  const cdn = await printed("squid", ID, "--origin", "https://boot.example");
+  t.match(cdn, /^cache_peer boot\.example parent 443 0 .* originserver tls$/m);
 });
 
 t.test("dnsmasq, iPXE, Prometheus", async (t) => {
