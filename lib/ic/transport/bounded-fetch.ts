@@ -4,6 +4,7 @@
  * more of each, and every one counts until the garbage is collected (a mount reads gigabytes this way).
  */
 import type { IncomingMessage } from "node:http";
+import { finished } from "node:stream/promises";
 import { FormatError, messageOf } from "../../errors.ts";
 import { NoAnswerError, NoWayError, PageError } from "../call-errors.ts";
 import { CborReader, checkCbor } from "../certificate/cbor-reader.ts";
@@ -74,12 +75,12 @@ export async function boundedFetch(
     refuseDetours(incoming);
     pace.start();
     const body = new Body(Number(incoming.headers["content-length"] ?? 0), most);
-    for await (const part of incoming) {
+    await taken(incoming, (part) => {
       silence.refresh();
       pace.add(part.length);
       body.add(part);
       received(part.length);
-    }
+    });
     const bytes = body.end();
     if (incoming.statusCode === 200 && form === "cbor") checkAnswer(bytes, target, through);
     return new Answer(bytes, incoming);
@@ -158,6 +159,19 @@ function refuseDetours({ statusCode, headers }: IncomingMessage): void {
   }
 }
 
+/** Resolves when `take` has had all of the answer. @throws what `take` throws, which ends the answer; Error with the system's code */
+function taken(incoming: IncomingMessage, take: (part: Buffer) => void): Promise<void> {
+  // Not `for await`: for each part it would wait for other things to be done first.
+  incoming.on("data", (part: Buffer) => {
+    try {
+      take(part);
+    } catch (error) {
+      incoming.destroy(error as Error);
+    }
+  });
+  return finished(incoming);
+}
+
 /** Ends an answer that has begun when it brings too little in one idle time-out. */
 class Pace {
   readonly #idle: number;
@@ -200,7 +214,7 @@ class Body {
   /** @param expected bytes, as the gateway says: what it gets wrong costs a copy @param most of them */
   constructor(expected: number, most: number) {
     this.#most = most;
-    this.#buffer = new Uint8Array(Math.min(expected, most));
+    this.#buffer = unfilled(Math.min(expected, most));
   }
 
   /** @throws Error when it is too much */
@@ -210,7 +224,7 @@ class Body {
       throw new Error(`an answer of over ${this.#most} bytes is too large`);
     }
     if (length > this.#buffer.length) {
-      const larger = new Uint8Array(Math.min(Math.max(length, 2 * this.#buffer.length), this.#most));
+      const larger = unfilled(Math.min(Math.max(length, 2 * this.#buffer.length), this.#most));
       larger.set(this.#buffer.subarray(0, this.#length));
       this.#buffer = larger;
     }
@@ -221,6 +235,11 @@ class Body {
   end(): Uint8Array<ArrayBuffer> {
     return this.#length === this.#buffer.length ? this.#buffer : this.#buffer.slice(0, this.#length);
   }
+}
+
+/** Only what was written to is handed on. Not of Node's pool: the whole buffer behind it is an answer's. */
+function unfilled(bytes: number): Uint8Array<ArrayBuffer> {
+  return Buffer.allocUnsafeSlow(bytes);
 }
 
 /** What Node lets pass, and Response does not. */

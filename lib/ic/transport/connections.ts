@@ -1,5 +1,5 @@
 /** How the requests of this process leave the host: over which connections, through which proxy, and with which trusted TLS authorities. */
-import { Agent as HttpAgent, request as requestHttp } from "node:http";
+import { request as requestHttp } from "node:http";
 import {
   type AgentOptions,
   Agent as HttpsAgent,
@@ -8,6 +8,7 @@ import {
 } from "node:https";
 import type { SecureContext } from "node:tls";
 import { believing, readBundle } from "./authorities.ts";
+import { LargeReadsAgent } from "./large-reads.ts";
 import { type Choice, chooseProxy, type ForwardProxy, NO_PROXY_AT_ALL, proxyOption } from "./proxy.ts";
 import { addressOf, loginOf, TunnelAgent, type TunnelOptions } from "./tunnel.ts";
 
@@ -24,7 +25,7 @@ const KEPT = { keepAlive: true, scheduling: "lifo", timeout: 5000 } as const;
 let option: ForwardProxy | typeof NO_PROXY_AT_ALL | undefined;
 let bundle: readonly string[] = [];
 let secure: SecureContext | undefined;
-let plain: HttpAgent | undefined;
+let plain: LargeReadsAgent | undefined;
 let direct: HttpsAgent | undefined;
 const choices = new Map<string, Choice>();
 const tunnels = new Map<string, TunnelAgent>();
@@ -96,8 +97,8 @@ export function wayTo(target: URL, signal: AbortSignal): Way {
   };
 }
 
-function plainAgent(): HttpAgent {
-  plain ??= new HttpAgent(KEPT);
+function plainAgent(): LargeReadsAgent {
+  plain ??= new LargeReadsAgent(KEPT);
   return plain;
 }
 
