@@ -1,6 +1,9 @@
 /** What a process takes of its host, as the kernel counts it (proc(5)). */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 
+/** Clock ticks a second in /proc. */
+const TICKS = 100;
+
 /** Memory in MiB. */
 export interface Usage {
   /** Resident, with pages of files and libraries that it shares with others. */
@@ -37,4 +40,14 @@ export async function usageOf(pid: number): Promise<Usage> {
 /** From now on, `peak` is the most since now. */
 export async function forgetPeak(pid: number): Promise<void> {
   await writeFile(`/proc/${pid}/clear_refs`, "5");
+}
+
+/** The processor time that a process has taken so far, all its threads, in seconds. @throws Error when there is no such process */
+export async function processorTime(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13);
+  return (Number(user) + Number(system)) / TICKS;
 }

@@ -85,7 +85,13 @@ function replaced(text: string, what: string, by: string): string {
 /** Starts nginx with what stands in its `http` block, and returns when it serves. It is stopped with `stack`. */
 export async function startNginx(
   stack: AsyncDisposableStack,
-  { namespace, directory, env }: Pick<HttpSiteOptions, "namespace" | "directory" | "env">,
+  {
+    namespace,
+    directory,
+    env,
+  }: Pick<HttpSiteOptions, "directory" | "env"> & {
+    readonly namespace: Pick<Namespace, "inside">;
+  },
   http: string,
 ): Promise<void> {
   const of = (name: string) => join(directory, `nginx-${name}`);

@@ -87,14 +87,14 @@ export async function boundedFetch(
   } catch (error) {
     // The stream says only that it was aborted.
     signal.throwIfAborted();
+    // Ends what is left of an answer that was refused.
+    controller.abort();
     if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
     throw new NoAnswerError("the connection was closed before the end of the answer", { cause: error });
   } finally {
     clearTimeout(longest);
     clearTimeout(silence);
     pace.end();
-    // Ends what is left of an answer that was refused.
-    controller.abort();
   }
 }
 
@@ -107,6 +107,7 @@ function send(
 ): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const body = init?.body as Uint8Array | null | undefined;
+  let hasAnswer = false;
   const request = way.request(
     url,
     {
@@ -119,11 +120,16 @@ function send(
       },
       signal,
     },
-    resolve,
+    (incoming) => {
+      hasAnswer = true;
+      resolve(incoming);
+    },
   );
   request.on("error", (cause) => reject(withoutAnswer(cause, url, way)));
-  // Also without an error, where the answer was another protocol: status 101. After an answer it changes nothing.
-  request.on("close", () => reject(new NoAnswerError("the connection was closed without an answer")));
+  // Also without an error, where the answer was another protocol: status 101.
+  request.on("close", () => {
+    if (!hasAnswer) reject(new NoAnswerError("the connection was closed without an answer"));
+  });
   request.end(body ?? undefined);
   return promise;
 }
@@ -237,9 +243,9 @@ class Body {
   }
 }
 
-/** Only what was written to is handed on. Not of Node's pool: the whole buffer behind it is an answer's. */
+/** As it was left by whoever had the memory before: only what has been written to is handed on. */
 function unfilled(bytes: number): Uint8Array<ArrayBuffer> {
-  return Buffer.allocUnsafeSlow(bytes);
+  return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
 }
 
 /** What Node lets pass, and Response does not. */
