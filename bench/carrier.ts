@@ -6,15 +6,13 @@
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, open, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { interruptible } from "../demo/interruptible.ts";
 import { run } from "../demo/process.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
-import { networkStatus } from "../lib/ic/network.ts";
-import { startNginx } from "../test/boot/http-site.ts";
+import { makeMirror, serveHere } from "./carrier/mirror.ts";
 import { profileIn } from "./carrier/profile.ts";
 import { startWebServer } from "./cold/http-mount.ts";
 import { icfs } from "./cold/ways.ts";
@@ -24,7 +22,6 @@ import { median, sorted, spread } from "./median.ts";
 import { print, type Table } from "./result.ts";
 import { processorTime } from "./usage.ts";
 
-const ICFS = fileURLToPath(new URL("../bin/icfs", import.meta.url));
 const FETCH = fileURLToPath(new URL("cpu/fetch.ts", import.meta.url));
 const MIB = 1024 * 1024;
 /** Publishing, copying and reading a gigabyte on a busy machine. */
@@ -74,21 +71,12 @@ await interruptible("bench", async (signal) => {
     await fill(tree);
     const published = await startNetwork(tree, weather, stack, options);
     const mirror = join(directory, `${name}-mirror`);
-    await run(ICFS, ["mirror", published.canister, mirror, "--network", published.url], options);
-    const { rootKey } = await networkStatus(published.url);
-    const only = ["--root-key", Buffer.from(rootKey).toString("hex"), "--mirror-only", "--max-stale", "7d"];
-    return { tree, published, mirror, only };
+    const only = await makeMirror(published, mirror, options);
+    return { published, mirror, only };
   };
   const part = await mirrored("part", [], (tree) => writeRandom(join(tree, "file"), FETCHED_MIB));
   const large = await mirrored("large", [], (tree) => writeRandom(join(tree, "file"), mebibytes));
-  const port = await freePort();
-  const nginx = `http://127.0.0.1:${port}`;
-  const namespace = { inside: (command: string, args: string[]): [string, string[]] => [command, args] };
-  await startNginx(
-    stack,
-    { namespace, directory, env },
-    `server { listen 127.0.0.1:${port}; root ${directory}; }`,
-  );
+  const nginx = await serveHere(directory, workspace, stack);
 
   const fetched: Record<"mirror" | "queries", number[]> = { mirror: [], queries: [] };
   for (let i = 0; i < runs; i++) {
@@ -215,15 +203,6 @@ await interruptible("bench", async (signal) => {
     values.json,
   );
 });
-
-/** nginx does not say which port it has got. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** @param seconds sorted */
 function rate(seconds: readonly number[]): string {
