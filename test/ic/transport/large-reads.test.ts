@@ -28,17 +28,17 @@ t.test(
     const port = await serve(t);
     const agent = new LargeReadsAgent({ keepAlive: true });
     t.teardown(() => agent.destroy());
-      const read = async (byte: number) => {
+    const read = async (byte: number) => {
       const incoming = await ask(port, agent, byte);
       const parts: Buffer[] = [];
       for await (const part of incoming) {
         parts.push(part);
-          for (let i = 0; i < byte; i++) await letOthers();
+        for (let i = 0; i < byte; i++) await letOthers();
       }
       return Buffer.concat(parts).equals(Buffer.alloc(BYTES, byte));
     };
     t.strictSame(await Promise.all([1, 2, 3, 4, 5].map(read)), [true, true, true, true, true]);
-      // By the connections that were kept.
+    // By the connections that were kept.
     t.strictSame(await Promise.all([6, 7].map(read)), [true, true]);
   },
 );
