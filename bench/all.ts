@@ -21,6 +21,7 @@ const NAMES = [
   "ready",
   "publish",
   "cpu",
+  "carrier",
   "memory",
   "soak",
   "dnsmasq",

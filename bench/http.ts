@@ -17,7 +17,7 @@ import { CANISTER, startHttpSite, startNginx } from "../test/boot/http-site.ts";
 import { bytesOf } from "../test/publish/trees.ts";
 import { median, sorted, spread } from "./median.ts";
 import { print } from "./result.ts";
-import { processorTime } from "./usage.ts";
+import { childrensProcessorTime } from "./usage.ts";
 
 const LARGE = { name: "large", mebibytes: 64 };
 const SMALL = { name: "small", mebibytes: 16 };
@@ -82,9 +82,9 @@ await interruptible("bench-http", async (signal) => {
     const address = kept ? `127.0.0.1/.icfs/at/1/${name}` : `127.0.0.1:${PLAIN_PORT}/${name}`;
     const curl = `curl --silent --fail --output /dev/null --write-out '%{size_download} %{time_total}\n' http://${address}; times`;
     const { pid } = kept ? site.nginx : directoryNginx;
-    const before = await processorTime(pid!);
+    const before = await childrensProcessorTime(pid!);
     const said = await run(...namespace.inside("bash", ["-c", curl]), { env, signal, seconds: PATIENCE });
-    const nginx = (await processorTime(pid!)) - before;
+    const nginx = (await childrensProcessorTime(pid!)) - before;
     const [size, seconds] = said.split(/\s/).map(Number);
     if (size !== mebibytes << 20) throw new Error(`${address}: ${size} bytes`);
     // The shell's own, then those of what it has run: user and system, 0m0.012s.

@@ -4,7 +4,7 @@
  * sixteenth of it changed, and again with nothing changed; and the same over a line without limits, to see what else bounds it.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -15,6 +15,7 @@ import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
 import { median, sorted, spread } from "./median.ts";
 import { countingProxy } from "./publish/counting-proxy.ts";
 import { print, type Result } from "./result.ts";
+import { processorTime } from "./usage.ts";
 
 const ICFS = new URL("../bin/icfs", import.meta.url).pathname;
 const MIB = 1024 * 1024;
@@ -33,8 +34,6 @@ const SENT_MIB = [FILES * FILE_MIB, FILE_MIB, 0] as const;
 /** Goals: of the line, and round trips of a publication of what is there. */
 const SHARE = 0.8;
 const ROUND_TRIPS = 3;
-/** Clock ticks a second in /proc. */
-const TICKS = 100;
 
 interface Taken {
   readonly seconds: number;
@@ -90,16 +89,6 @@ async function publications(
   }
   await publish(proxy.url);
   return { taken, roundTrips: proxy.roundTrips() };
-}
-
-/** Of a process, in seconds. */
-async function processorTime(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-  const [user, system] = stat
-    .slice(stat.lastIndexOf(")") + 2)
-    .split(" ")
-    .slice(11, 13);
-  return (Number(user) + Number(system)) / TICKS;
 }
 
 /** "0m1.23s 0m0.45s", as `times` of a shell prints it, together. */

@@ -1,6 +1,9 @@
 /** What a process takes of its host, as the kernel counts it (proc(5)). */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 
+/** Clock ticks a second in /proc. */
+const TICKS = 100;
+
 /** Memory in MiB. */
 export interface Usage {
   /** Resident, with pages of files and libraries that it shares with others. */
@@ -40,7 +43,7 @@ export async function forgetPeak(pid: number): Promise<void> {
 }
 
 /** Milliseconds of processor time that a process's children have taken, each with all its threads: nginx's workers. */
-export async function processorTime(pid: number): Promise<number> {
+export async function childrensProcessorTime(pid: number): Promise<number> {
   const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ").filter(Boolean);
   const tasks = await Promise.all(
     children.map(async (child) =>
@@ -49,4 +52,14 @@ export async function processorTime(pid: number): Promise<number> {
   );
   const times = await Promise.all(tasks.flat().map((task) => readFile(`${task}/schedstat`, "utf8")));
   return times.reduce((sum, text) => sum + Number(text.split(" ")[0]) / 1e6, 0);
+}
+
+/** The processor time that a process has taken so far, all its threads, in seconds. @throws Error when there is no such process */
+export async function processorTime(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13);
+  return (Number(user) + Number(system)) / TICKS;
 }

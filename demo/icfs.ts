@@ -59,7 +59,7 @@ export async function deploy(
   return output.trim().split("\n").at(-1)!;
 }
 
-/** Publishes a directory as the canister's next release. */
+/** Publishes a directory as the canister's next release, within two minutes unless the options say otherwise. */
 export async function publish(
   directory: string,
   canister: string,
@@ -67,7 +67,7 @@ export async function publish(
   options: RunOptions,
 ): Promise<Published> {
   const args = ["publish", directory, canister, "--network", url, "--json"];
-  return JSON.parse(await run(ICFS, args, { ...options, seconds: 120 }));
+  return JSON.parse(await run(ICFS, args, { seconds: 120, ...options }));
 }
 
 /** The file that the daemon of the mount at `mountpoint` logs to. */

@@ -1,12 +1,16 @@
 /**
  * How many transfers may be under way at once, when nobody knows what the link and the other side can take. On a fast
  * link many are needed to keep it busy; on a slow one each takes time from the others, until none arrives before its
- * deadline. So the window grows by one with each that is done quickly, and is halved by one that takes long or fails.
+ * deadline. So the window grows by one with each that is done quickly, and is halved by one that takes long or fails. Nor does it
+ * grow where a transfer has hardly waited for its first byte: there the link, or the processor, is busy already, and one more at once
+ * would only make whoever waits for his own wait longer.
  */
 
 /** Parts of the deadline: what takes less is quick, what takes more than the second is slow. */
 const QUICK = 1 / 8;
 const SLOW = 1 / 4;
+/** Of a transfer's time: what waits for less than that until its first byte has found the link busy. */
+const LEAST_WAIT = 1 / 8;
 
 export interface WindowOptions {
   /** Milliseconds after which a transfer has failed. */
@@ -41,11 +45,13 @@ export class AdaptiveWindow {
    *
    * @param milliseconds that it took
    * @param underWay this one included
+   * @param waited milliseconds of these until its first byte; all of them, where that is not known
    */
-  arrived(milliseconds: number, underWay: number): void {
+  arrived(milliseconds: number, underWay: number, waited = milliseconds): void {
     const { deadline, most } = this.#options;
     if (this.isQuick(milliseconds)) {
-      if (2 * underWay >= this.#size) this.#size = Math.min(this.#size + 1, most);
+      const isIdle = waited >= LEAST_WAIT * milliseconds;
+      if (isIdle && 2 * underWay >= this.#size) this.#size = Math.min(this.#size + 1, most);
     } else if (milliseconds > SLOW * deadline) this.#shrink();
   }
 

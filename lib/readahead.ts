@@ -6,8 +6,8 @@
  * one that is read, and for those of the next files as well once a reader has opened FILES_IN_ORDER one after the other. Who reads
  * whole files (lib/cache/file-reader.ts) asks for FILE_READER_CHUNKS. To ask costs nothing: the cache (lib/cache/fetch-scheduler.ts)
  * decides how many are on their way at once. Its window (lib/adaptive-window.ts) begins at FIRST_PREFETCHES, grows by one with each
- * chunk that comes quickly up to MOST_PREFETCHES, but to no more than SHARE_AHEAD of the memory, and is halved when one is late or
- * fails. A chunk leaves room for the next one before it has arrived: by the TELLING_ constants. What finds no room is kept in
+ * chunk that comes quickly up to MOST_PREFETCHES, but to no more than SHARE_AHEAD of the memory, and not where chunks begin to come at
+ * once and then take their time, as from a mirror in the same building. It is halved when one is late or fails. A chunk leaves room for the next one before it has arrived: by the TELLING_ constants. What finds no room is kept in
  * mind for WANTED_MS, and fetched when there is some. A reader's own chunk never waits for the window. Background work (hydration,
  * and the files of a boot, of which BOOT_LOADS ask at once) has a window of its own, from FIRST_LOADS to MOST_LOADS and SHARE_BACKGROUND
  * of the memory, and lets readers go first: it looks for its turn every TURN_MS. An asset canister's files are read whole, in pieces

@@ -43,3 +43,11 @@ t.test("it does not grow while most of it is empty", async (t) => {
   window.arrived(80, 2);
   t.equal(sizeOf(window), 5, "two are less than half of five");
 });
+
+t.test("nor where the first byte comes at once, and the rest takes its time: the link is busy", async (t) => {
+  const window = new AdaptiveWindow(OPTIONS);
+  for (let i = 0; i < 100; i++) window.arrived(80, sizeOf(window), 5);
+  t.equal(sizeOf(window), 4);
+  window.arrived(80, sizeOf(window), 40);
+  t.equal(sizeOf(window), 5);
+});

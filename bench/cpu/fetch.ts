@@ -1,12 +1,15 @@
 /**
- * Fetches all chunks of a release, in a process of its own: `fetch.ts icfs|general URL CANISTER`. Prints a {@link Fetched} as JSON. The
- * general way is @icp-sdk/core as its users use it: an Actor, whose replies IDL decodes and whose queries' signatures are checked.
+ * Fetches all chunks of a release, in a process of its own: `fetch.ts icfs|general URL CANISTER [MIRROR]`. Prints a {@link Fetched} as
+ * JSON. With a mirror, icfs asks nobody else for them. The general way is @icp-sdk/core as its users use it: an Actor, whose replies IDL
+ * decodes and whose queries' signatures are checked.
  */
 import { Actor, blsVerify, HttpAgent } from "@icp-sdk/core/agent";
 import pLimit from "p-limit";
 import { parseCanisterId } from "../../lib/ic/agent.ts";
 import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
 import { networkStatus, resolveNetwork } from "../../lib/ic/network.ts";
+import { MirroredReader } from "../../lib/source/icfs/mirrored-reader.ts";
+import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
 import { openReader, openTree, proveRelease } from "../../lib/source/icfs/open-release.ts";
 import { sha256 } from "../../lib/tree/hash.ts";
 import type { ChunkReference } from "../../lib/tree/manifest.ts";
@@ -15,6 +18,8 @@ const MIB = 1024 * 1024;
 /** On their way at once: as many as a mount has at most. */
 const PARALLEL = 16;
 const TIMEOUT_MS = 30_000;
+/** A mirror's proof may be so old: nobody brings it up to date meanwhile. */
+const MONTH_MS = 30 * 24 * 60 * 60 * 1000;
 
 export interface Cost {
   /** Of this process, all its threads. */
@@ -32,7 +37,12 @@ export interface Fetched {
 
 type FetchOne = (chunk: ChunkReference) => Promise<Uint8Array>;
 
-const [way, url, canisterId] = process.argv.slice(2) as ["icfs" | "general", string, string];
+const [way, url, canisterId, mirror] = process.argv.slice(2) as [
+  "icfs" | "general",
+  string,
+  string,
+  string | undefined,
+];
 const network = resolveNetwork(url);
 const { rootKey } = await networkStatus(url);
 const canister = parseCanisterId(canisterId);
@@ -48,7 +58,11 @@ const countedBls: BlsVerify = async (...parameters) => {
   bls.ms += cost.ms;
   return valid;
 };
-const reader = openReader(address, TIMEOUT_MS, () => countedBls);
+const byQueries = openReader(address, TIMEOUT_MS, () => countedBls);
+const reader =
+  mirror === undefined
+    ? byQueries
+    : new MirroredReader(new Mirrors([mirror], { only: true, maxStale: MONTH_MS }), byQueries, TIMEOUT_MS);
 
 async function open(): Promise<readonly ChunkReference[]> {
   const release = await proveRelease(address, reader, false);

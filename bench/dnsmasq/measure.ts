@@ -1,11 +1,12 @@
 /** One scenario, from an empty mount to its numbers. */
-import { cp } from "node:fs/promises";
+import { cp, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Process, type RunOptions, run } from "../../demo/process.ts";
 import type { Workspace } from "../../demo/workspace.ts";
 import { startFaultProxy } from "../../test/support/fault-proxy.ts";
+import { makeMirror, serveHere } from "../carrier/mirror.ts";
 import { mountTree, type PublishedTree } from "./icfs.ts";
 import { DHCP_MAC, type Lan, SERVER_ADDRESS } from "./lan.ts";
 import type { LoadOptions, LoadResult } from "./load.ts";
@@ -60,9 +61,10 @@ export async function measure(scenario: Scenario, place: Place): Promise<Measure
   const proxy =
     network && (await startFaultProxy({ teardown: (end) => stack.defer(async () => end()) }, network.url));
   const url = scenario.event === "outage" ? proxy!.url : network?.url;
+  const mirror = scenario.mirror ? await mirrorOf(network!, place, stack) : [];
   const mounted =
     scenario.mount &&
-    (await mountTree({ ...network!, url: url! }, scenario.mount, workspace, stack, options));
+    (await mountTree({ ...network!, url: url! }, [...scenario.mount, ...mirror], workspace, stack, options));
   // The tree itself is made another one when there is a release.
   const local = join(workspace.directory, "local");
   if (mounted === undefined) await cp(tree, local, { recursive: true });
@@ -94,6 +96,17 @@ export async function measure(scenario: Scenario, place: Place): Promise<Measure
     tftp: JSON.parse(loaded),
     ...(last === undefined ? {} : { release: last }),
   };
+}
+
+/** A mirror of what is published, behind nginx. @returns options of a mount that asks it alone */
+async function mirrorOf(
+  network: PublishedTree,
+  { workspace, env, signal }: Place,
+  stack: AsyncDisposableStack,
+): Promise<string[]> {
+  const directory = await mkdtemp(join(workspace.directory, "mirror-"));
+  const only = await makeMirror(network, directory, { env, signal, seconds: 120 });
+  return ["--mirror", await serveHere(directory, workspace, stack), ...only];
 }
 
 /** Publishes another tree when clients have read for a while. */

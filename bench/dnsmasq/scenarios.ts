@@ -15,6 +15,8 @@ export interface Scenario {
   /** Options of `icfs mount`; undefined: dnsmasq serves the directory itself. */
   readonly mount: readonly string[] | undefined;
   readonly network: keyof typeof NETWORKS;
+  /** Of that network there is a static mirror on the same machine, and the mount asks nobody else. */
+  readonly mirror?: true;
   /** The files that each client reads, in order. */
   readonly clients: readonly (readonly string[])[];
   /** Each client reads its files once, instead of over and over. */
@@ -46,6 +48,8 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: PLAIN.local, network: "near", clients: BOOTS, mount: undefined },
   { ...PLAIN, name: "warm", mount: FETCHED },
   { ...PLAIN, name: "warm, over libfuse", mount: [...FETCHED, "--transport", "fuse-native"] },
+  { ...PLAIN, name: "cold, from a mirror", mirror: true, mount: ON_DEMAND },
+  { ...PLAIN, name: "cold, fetching all from a mirror", mirror: true, mount: ["--prefetch", "all"] },
   { name: OUTAGE.local, network: "near", clients: COLD_READS, mount: undefined },
   { ...OUTAGE, name: "outage, all fetched", mount: FETCHED },
   { ...OUTAGE, name: "outage, nothing fetched", mount: ON_DEMAND },

@@ -238,7 +238,7 @@ export class FetchScheduler {
       if (isPromising === undefined && share >= TELLING_SHARE && left <= begun - started) {
         const expected = (now - started) / share;
         isPromising = this.#ahead.isQuick(TELLING_QUICKNESS * expected);
-        if (isPromising) this.#ahead.arrived(expected, this.underWay);
+        if (isPromising) this.#ahead.arrived(expected, this.underWay, begun - started);
       }
       if (!isPromising || state === undefined) return;
       state.left = 1 - share;
@@ -259,7 +259,9 @@ export class FetchScheduler {
     this.#lastArrival = performance.now();
     const taken = this.#lastArrival - started;
     // The window has grown by what was expected of it.
-    if (!(isPromising && this.#ahead.isQuick(taken))) this.#ahead.arrived(taken, this.underWay);
+    if (!(isPromising && this.#ahead.isQuick(taken))) {
+      this.#ahead.arrived(taken, this.underWay, (begun ?? this.#lastArrival) - started);
+    }
     if (!verified.isShared) {
       this.statistics.chunksVerified += 1;
       this.statistics.bytesVerified += verified.bytes.length;

@@ -124,7 +124,9 @@ export async function startNginx(
     directory,
     env,
     log = "off",
-  }: Pick<HttpSiteOptions, "namespace" | "directory" | "env" | "log">,
+  }: Pick<HttpSiteOptions, "directory" | "env" | "log"> & {
+    readonly namespace: Pick<Namespace, "inside">;
+  },
   http: string,
 ): Promise<Process> {
   const of = (name: string) => join(directory, `nginx-${name}`);

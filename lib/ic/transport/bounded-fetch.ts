@@ -4,6 +4,7 @@
  * more of each, and every one counts until the garbage is collected (a mount reads gigabytes this way).
  */
 import type { IncomingMessage } from "node:http";
+import { finished } from "node:stream/promises";
 import { FormatError, messageOf } from "../../errors.ts";
 import { NoAnswerError, NoWayError, PageError } from "../call-errors.ts";
 import { CborReader, checkCbor } from "../certificate/cbor-reader.ts";
@@ -74,26 +75,26 @@ export async function boundedFetch(
     refuseDetours(incoming);
     pace.start();
     const body = new Body(Number(incoming.headers["content-length"] ?? 0), most);
-    for await (const part of incoming) {
+    await taken(incoming, (part) => {
       silence.refresh();
       pace.add(part.length);
       body.add(part);
       received(part.length);
-    }
+    });
     const bytes = body.end();
     if (incoming.statusCode === 200 && form === "cbor") checkAnswer(bytes, target, through);
     return new Answer(bytes, incoming);
   } catch (error) {
     // The stream says only that it was aborted.
     signal.throwIfAborted();
+    // Ends what is left of an answer that was refused.
+    controller.abort();
     if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
     throw new NoAnswerError("the connection was closed before the end of the answer", { cause: error });
   } finally {
     clearTimeout(longest);
     clearTimeout(silence);
     pace.end();
-    // Ends what is left of an answer that was refused.
-    controller.abort();
   }
 }
 
@@ -106,6 +107,7 @@ function send(
 ): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const body = init?.body as Uint8Array | null | undefined;
+  let hasAnswer = false;
   const request = way.request(
     url,
     {
@@ -118,11 +120,16 @@ function send(
       },
       signal,
     },
-    resolve,
+    (incoming) => {
+      hasAnswer = true;
+      resolve(incoming);
+    },
   );
   request.on("error", (cause) => reject(withoutAnswer(cause, url, way)));
-  // Also without an error, where the answer was another protocol: status 101. After an answer it changes nothing.
-  request.on("close", () => reject(new NoAnswerError("the connection was closed without an answer")));
+  // Also without an error, where the answer was another protocol: status 101.
+  request.on("close", () => {
+    if (!hasAnswer) reject(new NoAnswerError("the connection was closed without an answer"));
+  });
   request.end(body ?? undefined);
   return promise;
 }
@@ -156,6 +163,19 @@ function refuseDetours({ statusCode, headers }: IncomingMessage): void {
   if (encoding !== undefined && encoding !== "identity") {
     throw new Error(`the answer is packed (${encoding}), which was not asked for`);
   }
+}
+
+/** Resolves when `take` has had all of the answer. @throws what `take` throws, which ends the answer; Error with the system's code */
+function taken(incoming: IncomingMessage, take: (part: Buffer) => void): Promise<void> {
+  // Not `for await`: for each part it would wait for other things to be done first.
+  incoming.on("data", (part: Buffer) => {
+    try {
+      take(part);
+    } catch (error) {
+      incoming.destroy(error as Error);
+    }
+  });
+  return finished(incoming);
 }
 
 /** Ends an answer that has begun when it brings too little in one idle time-out. */
@@ -205,7 +225,7 @@ class Body {
   constructor(expected: number, most: number) {
     mustBeAtMost(expected, most);
     this.#most = most;
-    this.#buffer = new Uint8Array(expected);
+    this.#buffer = unfilled(expected);
   }
 
   /** @throws Error when it is too much */
@@ -213,7 +233,7 @@ class Body {
     const length = this.#length + part.length;
     mustBeAtMost(length, this.#most);
     if (length > this.#buffer.length) {
-      const larger = new Uint8Array(Math.min(Math.max(length, 2 * this.#buffer.length), this.#most));
+      const larger = unfilled(Math.min(Math.max(length, 2 * this.#buffer.length), this.#most));
       larger.set(this.#buffer.subarray(0, this.#length));
       this.#buffer = larger;
     }
@@ -229,6 +249,11 @@ class Body {
 /** @throws Error */
 function mustBeAtMost(bytes: number, most: number): void {
   if (bytes > most) throw new Error(`an answer of over ${most} bytes is too large`);
+}
+
+/** As it was left by whoever had the memory before: only what has been written to is handed on. */
+function unfilled(bytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
 }
 
 /** What Node lets pass, and Response does not. */

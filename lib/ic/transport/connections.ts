@@ -1,5 +1,5 @@
 /** How the requests of this process leave the host: over which connections, through which proxy, and with which trusted TLS authorities. */
-import { Agent as HttpAgent, request as requestHttp } from "node:http";
+import { request as requestHttp } from "node:http";
 import {
   type AgentOptions,
   Agent as HttpsAgent,
@@ -8,6 +8,7 @@ import {
 } from "node:https";
 import type { SecureContext } from "node:tls";
 import { believing, readBundle } from "./authorities.ts";
+import { LargeReadsAgent } from "./large-reads.ts";
 import { lookupHost } from "./loopback.ts";
 import { type Choice, chooseProxy, type ForwardProxy, NO_PROXY_AT_ALL, proxyOption } from "./proxy.ts";
 import { addressOf, loginOf, TunnelAgent, type TunnelOptions } from "./tunnel.ts";
@@ -26,7 +27,7 @@ const DIRECT = { ...KEPT, lookup: lookupHost };
 let option: ForwardProxy | typeof NO_PROXY_AT_ALL | undefined;
 let bundle: readonly string[] = [];
 let secure: SecureContext | undefined;
-let plain: HttpAgent | undefined;
+let plain: LargeReadsAgent | undefined;
 let direct: HttpsAgent | undefined;
 const choices = new Map<string, Choice>();
 const tunnels = new Map<string, TunnelAgent>();
@@ -98,8 +99,8 @@ export function wayTo(target: URL, signal: AbortSignal): Way {
   };
 }
 
-function plainAgent(): HttpAgent {
-  plain ??= new HttpAgent(DIRECT);
+function plainAgent(): LargeReadsAgent {
+  plain ??= new LargeReadsAgent(DIRECT);
   return plain;
 }
 

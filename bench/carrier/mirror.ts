@@ -1,0 +1,43 @@
+/** A static mirror of a published tree, and nginx that serves it on this machine. */
+import { type AddressInfo, createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { type RunOptions, run } from "../../demo/process.ts";
+import type { Workspace } from "../../demo/workspace.ts";
+import { networkStatus } from "../../lib/ic/network.ts";
+import { startNginx } from "../../test/boot/http-site.ts";
+import type { PublishedTree } from "../dnsmasq/icfs.ts";
+
+const ICFS = fileURLToPath(new URL("../../bin/icfs", import.meta.url));
+
+/** @returns the options of a mount that asks nobody but mirrors, without `--mirror` itself */
+export async function makeMirror(
+  { url, canister }: Pick<PublishedTree, "url" | "canister">,
+  directory: string,
+  options: RunOptions,
+): Promise<string[]> {
+  await run(ICFS, ["mirror", canister, directory, "--network", url], options);
+  const { rootKey } = await networkStatus(url);
+  return ["--root-key", Buffer.from(rootKey).toString("hex"), "--mirror-only", "--max-stale", "7d"];
+}
+
+/** nginx over a directory, until the stack ends. @returns its URL, without a slash at its end */
+export async function serveHere(
+  root: string,
+  { directory, env }: Workspace,
+  stack: AsyncDisposableStack,
+): Promise<string> {
+  const port = await freePort();
+  const namespace = { inside: (command: string, args: string[]): [string, string[]] => [command, args] };
+  const server = `server { listen 127.0.0.1:${port}; root ${root}; }`;
+  await startNginx(stack, { namespace, directory, env }, server);
+  return `http://127.0.0.1:${port}`;
+}
+
+/** nginx does not say which port it has got. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
