@@ -12,6 +12,8 @@ async function serve(t: Test): Promise<number> {
   const server = createServer(({ url }, response) =>
     response.end(Buffer.alloc(BYTES, Number(url!.slice(1)))),
   );
+  // Readers may take longer, and ask by the same connections then.
+  server.keepAliveTimeout = 0;
   await once(server.listen(0, "127.0.0.1"), "listening");
   t.teardown(() => server.close());
   return (server.address() as AddressInfo).port;
