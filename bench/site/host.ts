@@ -1,0 +1,155 @@
+/** A host that fetches all of a release, by the code of a mount: source, mirrors, cache and hydration. It has no kernel and no disk. */
+import type { Principal } from "@icp-sdk/core/principal";
+import { ChunkCache, type Disk } from "../../lib/cache/chunk-cache.ts";
+import { messageOf } from "../../lib/errors.ts";
+import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
+import type { Log } from "../../lib/log.ts";
+import { Hydrator, startOf } from "../../lib/mount/hydrate.ts";
+import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
+import { IcfsRelease } from "../../lib/source/icfs/source.ts";
+import { openSource } from "../../lib/source/open-source.ts";
+import { LastingError, type Pieces, type Source } from "../../lib/source/source.ts";
+import type { SimulatedRelease } from "./release.ts";
+import type { Served } from "./servers.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+import { type Client, Line, type Server } from "./wire.ts";
+
+/** As of `icfs mount`: --read-timeout, --memory and --refresh, and follow.ts's jitter. */
+const READ_TIMEOUT_MS = 10_000;
+const MEMORY_BYTES = 256 * 1024 * 1024;
+const REFRESH_MS = 60_000;
+const JITTER = 0.1;
+/** Between two attempts to mount, as somebody's systemd makes them. */
+const RETRY_MS = 5000;
+
+export interface HostOptions {
+  readonly time: VirtualTime;
+  readonly release: SimulatedRelease;
+  readonly blsVerify: BlsVerify;
+  /** Of its network card. */
+  readonly mbit: number;
+  /** Told of each chunk that it has. */
+  readonly progress: () => void;
+}
+
+/** Names of machines in URLs. */
+export interface Names {
+  readonly port: number;
+  readonly network: string;
+  /** In order. */
+  readonly mirrors: readonly string[];
+}
+
+export class Host implements Client, Served {
+  readonly into: readonly Line[];
+  readonly idle = new Map<Server, number>();
+  /** When it had all of the release, in milliseconds of the simulation. */
+  readyAt: number | undefined;
+  /** Attempts to open the release that failed. */
+  failures = 0;
+  readonly problems: string[] = [];
+  mirrors: Mirrors | undefined;
+  readonly #options: HostOptions;
+  readonly #disk = new Map<string, Buffer>();
+  #source: Source | undefined;
+  #proof: Uint8Array | undefined;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    this.into = [new Line(options.mbit)];
+  }
+
+  get proof(): Uint8Array | undefined {
+    return this.#proof;
+  }
+
+  chunk(sha256: string): Uint8Array | undefined {
+    return this.#disk.get(sha256);
+  }
+
+  /** Fetches all of the release. */
+  async hydrate(names: Names): Promise<void> {
+    const { time } = this.#options;
+    const { source, tree } = await this.#open(names);
+    const cache = new ChunkCache(source, {
+      memory: MEMORY_BYTES,
+      readTimeout: READ_TIMEOUT_MS,
+      disk: this.#store(),
+      giveUp: (error) => error instanceof LastingError,
+      log: this.#log(),
+    });
+    // Not kept in memory as well, which a thousand hosts share here.
+    const hydrator = new Hydrator(cache, () => false, this.#log());
+    await hydrator.hydrate(tree, startOf(tree), new AbortController().signal);
+    this.readyAt = time.now;
+  }
+
+  /** Looks for newer releases from then on, until a time. */
+  async follow(until: number): Promise<void> {
+    const { time } = this.#options;
+    for (;;) {
+      await time.sleep(REFRESH_MS * (1 - JITTER + 2 * JITTER * Math.random()));
+      if (time.now >= until) return;
+      await this.#look().catch((error) => this.problems.push(messageOf(error)));
+    }
+  }
+
+  async #look(): Promise<void> {
+    const found = await this.#source!.newest();
+    if (found instanceof IcfsRelease) this.#proof = found.proven.evidence.proof;
+  }
+
+  async #open({ port, network, mirrors }: Names) {
+    const { time, release, blsVerify } = this.#options;
+    const url = `https://${network}:${port}`;
+    if (mirrors.length > 0) {
+      this.mirrors = new Mirrors(
+        mirrors.map((name) => `http://${name}:${port}`),
+        { only: false, maxStale: 0 },
+      );
+    }
+    const canister: Principal = release.canister;
+    this.#source = await openSource(
+      { canister, rootKey: release.rootKey, network: { name: url, gateways: [url], url, loopback: false } },
+      {
+        kind: "icfs",
+        trust: "query",
+        requestTimeout: READ_TIMEOUT_MS / 2,
+        mirrors: this.mirrors,
+        blsVerify: () => blsVerify,
+        log: this.#log(),
+      },
+    );
+    for (;;) {
+      try {
+        const newest = await this.#source.newest();
+        const tree = await this.#source.tree(newest, this.#store());
+        this.#proof = (newest as IcfsRelease).proven.evidence.proof;
+        return { source: this.#source, tree };
+      } catch (error) {
+        this.failures += 1;
+        this.problems.push(messageOf(error));
+        await time.sleep(RETRY_MS * (0.5 + Math.random()));
+      }
+    }
+  }
+
+  /** A disk that takes no time. What is on it has been verified, so it need not be there a thousand times. */
+  #store(): Disk & Pieces {
+    const { release, progress } = this.#options;
+    return {
+      read: async (key) => this.#disk.get(key),
+      has: async (key) => this.#disk.has(key),
+      write: async (key) => {
+        if (this.#disk.has(key)) return;
+        this.#disk.set(key, release.chunks.get(key)!);
+        progress();
+      },
+    };
+  }
+
+  #log(): Log {
+    const note = (message: string) => void this.problems.push(message);
+    return { debug: () => {}, info: () => {}, warn: note, error: note };
+  }
+}
