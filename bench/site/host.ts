@@ -67,6 +67,10 @@ export class Host implements Client, Served {
     return this.#disk.get(sha256);
   }
 
+  weight(sha256: string): number {
+    return this.#options.release.weight(sha256);
+  }
+
   /** Fetches all of the release. */
   async hydrate(names: Names): Promise<void> {
     const { time } = this.#options;

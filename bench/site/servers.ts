@@ -19,8 +19,9 @@ function belowMirror(path: string): readonly string[] {
   return first === MIRROR_DIRECTORY ? rest : [];
 }
 
-function whole(bytes: Uint8Array, maxAge: number): Answer {
-  return { status: 200, headers: { "cache-control": `public, max-age=${maxAge}` }, body: new Body(bytes) };
+function whole(bytes: Uint8Array, weight: number, maxAge: number): Answer {
+  const headers = { "cache-control": `public, max-age=${maxAge}` };
+  return { status: 200, headers, body: new Body(bytes, weight) };
 }
 
 function empty(status: number): Answer {
@@ -88,20 +89,23 @@ export class Ic extends Machine {
     this.#tokens = this.#limit;
   }
 
-  async answer({ path, body }: Asked): Promise<Answer> {
-    const isQuery = body !== undefined && path.endsWith("/query");
-    const { method, argument } = isQuery ? decodeQuery(body) : methodOf(path);
+  async answer({ path, body: sent }: Asked): Promise<Answer> {
+    const isQuery = sent !== undefined && path.endsWith("/query");
+    const { method, argument } = isQuery ? decodeQuery(sent) : methodOf(path);
     if (method in this.asked) this.asked[method as keyof Questions] += 1;
     if (!this.#mayAsk()) {
       this.asked.refused += 1;
       return empty(429);
     }
     await this.#time.sleep(QUERY_MS);
+    const weight = method === CHUNKS ? this.#release.weight(argument) : 1;
     if (!isQuery) {
       const found = this.#found(method, argument);
-      return found === undefined ? empty(404) : whole(found, method === RELEASE ? RELEASE_S : FOR_EVER_S);
+      const maxAge = method === RELEASE ? RELEASE_S : FOR_EVER_S;
+      return found === undefined ? empty(404) : whole(found, weight, maxAge);
     }
-    return { status: 200, headers: { "content-type": "application/cbor" }, body: new Body(this.#reply(method, argument)) };
+    const body = new Body(this.#reply(method, argument), weight);
+    return { status: 200, headers: { "content-type": "application/cbor" }, body };
   }
 
   /** All hosts of a site share one address. */
@@ -220,7 +224,7 @@ export class Nginx extends Machine implements Client {
     let got: Answer | undefined;
     this.#wire.ask(this, this.#ic, asked, {
       began: (answer) => {
-        body = new Body(answer.body.bytes, 0);
+        body = new Body(answer.body.bytes, answer.body.weight, 0);
         got = { ...answer, body };
         resolve(got);
       },
@@ -244,7 +248,7 @@ export class Nginx extends Machine implements Client {
 
 /** From the beginning, for another. */
 function again(answer: Answer): Answer {
-  return { ...answer, body: new Body(answer.body.bytes) };
+  return { ...answer, body: new Body(answer.body.bytes, answer.body.weight) };
 }
 
 /** What a host that serves has, and how it comes to it. */
@@ -252,6 +256,8 @@ export interface Served {
   /** The proof of its live release; undefined: it has none yet. */
   readonly proof: Uint8Array | undefined;
   chunk(sha256: string): Uint8Array | undefined;
+  /** As of SimulatedRelease. */
+  weight(sha256: string): number;
 }
 
 /** A host that serves what it has and fetches nothing for a stranger. */
@@ -275,6 +281,9 @@ export class ServingHost extends Machine {
           ? this.#served.chunk(argument)
           : undefined;
     this.counts[found === undefined ? "missing" : "given"] += 1;
-    return found === undefined ? empty(404) : whole(found, method === RELEASE ? RELEASE_S : FOR_EVER_S);
+    if (found === undefined) return empty(404);
+    return method === RELEASE
+      ? whole(found, 1, RELEASE_S)
+      : whole(found, this.#served.weight(argument), FOR_EVER_S);
   }
 }

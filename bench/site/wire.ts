@@ -27,13 +27,16 @@ export interface Asked {
 /** What an answer brings: of a cache that is still getting it, not all of it is there yet. */
 export class Body {
   readonly bytes: Uint8Array;
+  /** For how many bytes each one stands. */
+  readonly weight: number;
   available: number;
   /** No more will come. */
   isBroken = false;
   readonly #waiting = new Set<() => void>();
 
-  constructor(bytes: Uint8Array, available = bytes.length) {
+  constructor(bytes: Uint8Array, weight: number, available = bytes.length) {
     this.bytes = bytes;
+    this.weight = weight;
     this.available = available;
   }
 
@@ -65,7 +68,7 @@ export interface Answer {
   readonly body: Body;
 }
 
-export const NOTHING = new Body(Buffer.alloc(0));
+export const NOTHING = new Body(Buffer.alloc(0), 1);
 
 /** One direction of a cable: what is handed to it goes through it one piece after the other. */
 export class Line {
@@ -162,20 +165,21 @@ export class Exchange {
   /** Hands the next piece to the first line, and the one after it when that is through: so all share it. */
   #send(body: Body, from: number): void {
     if (this.#isOver) return;
-    const { bytes, available, isBroken } = body;
+    const { bytes, weight, available, isBroken } = body;
     if (isBroken) return this.breaks("ECONNRESET");
     if (from === bytes.length) {
       if (bytes.length === 0) this.#ends();
       return;
     }
     if (available <= from) return body.whenMore(() => this.#send(body, from));
-    const length = Math.min(PIECE, available - from);
-    this.#server.sent(length);
+    const length = Math.min(PIECE / weight, available - from);
+    const weighed = length * weight;
+    this.#server.sent(weighed);
     const lines = [...this.#server.out, ...this.#client.into];
     const hop = (index: number) => {
       if (this.#isOver) return;
       if (index === lines.length) return this.#arrives(body, from, length);
-      this.#time.at(lines[index]!.through(length, this.#time.now), () => {
+      this.#time.at(lines[index]!.through(weighed, this.#time.now), () => {
         if (index === 0) this.#send(body, from + length);
         hop(index + 1);
       });
