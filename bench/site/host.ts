@@ -14,9 +14,10 @@ import type { Served } from "./servers.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 import { type Client, Line, type Server } from "./wire.ts";
 
-/** As of `icfs mount`: --read-timeout, --memory and --refresh, and follow.ts's jitter. */
+/** As of `icfs mount`: --read-timeout and --refresh, and follow.ts's jitter. */
 const READ_TIMEOUT_MS = 10_000;
-const MEMORY_BYTES = 256 * 1024 * 1024;
+/** Half of what a mount has: as many chunks on their way at once, and tables half as large. */
+const MEMORY_BYTES = 128 * 1024 * 1024;
 const REFRESH_MS = 60_000;
 const JITTER = 0.1;
 /** Between two attempts to mount, as somebody's systemd makes them. */

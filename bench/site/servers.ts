@@ -5,7 +5,17 @@ import { CHUNKS, HEADERS, MIRROR_DIRECTORY, RELEASE } from "../../lib/source/icf
 import { candidBlob } from "../../test/support/proofs.ts";
 import type { SimulatedRelease } from "./release.ts";
 import type { VirtualTime } from "./virtual-time.ts";
-import { type Answer, type Asked, Body, type Client, type Exchange, Line, NOTHING, type Server, type Wire } from "./wire.ts";
+import {
+  type Answer,
+  type Asked,
+  Body,
+  type Client,
+  type Exchange,
+  Line,
+  NOTHING,
+  type Server,
+  type Wire,
+} from "./wire.ts";
 
 /** Milliseconds that a node takes for a query. */
 const QUERY_MS = 10;
@@ -19,18 +29,16 @@ function belowMirror(path: string): readonly string[] {
   return first === MIRROR_DIRECTORY ? rest : [];
 }
 
-function whole(bytes: Uint8Array, weight: number, maxAge: number): Answer {
-  const headers = { "cache-control": `public, max-age=${maxAge}` };
-  return { status: 200, headers, body: new Body(bytes, weight) };
+function whole(bytes: Uint8Array, weight: number): Answer {
+  return { status: 200, headers: {}, body: new Body(bytes, weight) };
 }
 
 function empty(status: number): Answer {
   return { status, headers: {}, body: NOTHING };
 }
 
-const FOR_EVER_S = 31_536_000;
-/** As the canister says of its newest release. */
-const RELEASE_S = 10;
+/** For how long nginx keeps the newest release. */
+const RELEASE_MS = 10_000;
 
 abstract class Machine implements Server {
   readonly open = new Set<Exchange>();
@@ -101,8 +109,7 @@ export class Ic extends Machine {
     const weight = method === CHUNKS ? this.#release.weight(argument) : 1;
     if (!isQuery) {
       const found = this.#found(method, argument);
-      const maxAge = method === RELEASE ? RELEASE_S : FOR_EVER_S;
-      return found === undefined ? empty(404) : whole(found, weight, maxAge);
+      return found === undefined ? empty(404) : whole(found, weight);
     }
     const body = new Body(this.#reply(method, argument), weight);
     return { status: 200, headers: { "content-type": "application/cbor" }, body };
@@ -129,7 +136,11 @@ export class Ic extends Machine {
     if (known !== undefined) return known;
     const arg = candidBlob(this.#found(method, argument) ?? Buffer.alloc(0));
     const reply = Buffer.from(
-      cbor.encodeWithSelfDescribedTag({ status: "replied", reply: { arg: new Uint8Array(arg) }, signatures: [] }),
+      cbor.encodeWithSelfDescribedTag({
+        status: "replied",
+        reply: { arg: new Uint8Array(arg) },
+        signatures: [],
+      }),
     );
     if (method === CHUNKS) this.#replies.set(argument, reply);
     return reply;
@@ -150,12 +161,9 @@ function decodeQuery(body: Uint8Array): { method: string; argument: string } {
 
 /** A file of nginx's cache. */
 interface Kept {
-  /** Undefined: it is being fetched for the first time. */
+  /** Undefined: it is not here yet. */
   answer?: Answer;
-  /** Until when it is fresh, of the simulated clock. */
-  until: number;
-  /** Since when a request for it is under way; undefined: there is none. */
-  updating: number | undefined;
+  isUnderWay: boolean;
 }
 
 /** How often nginx looks whether what a request waits for has come (ngx_http_file_cache_lock_wait), and for how long, by its configuration. */
@@ -164,14 +172,13 @@ const LOCK_TIMEOUT_MS = 60_000;
 
 /**
  * nginx, configured as in examples/nginx.conf. The first request for something goes on to the IC, and its answer to whoever has asked as
- * it arrives. Others wait for all of it, and look every 500 ms. What has expired is no new element of the cache: nobody waits
- * then, and all who ask until it has come go on to the IC as well, unless `proxy_cache_use_stale updating` gives them the old one.
+ * it arrives. Others wait for all of it, and look every 500 ms. What has expired is no new element of the cache, and nobody
+ * would wait for it: so the newest release has another key in each ten seconds.
  */
 export class Nginx extends Machine implements Client {
   readonly out: readonly Line[];
   readonly into: readonly Line[] = [new Line(SERVER_MBIT)];
   readonly idle = new Map<Server, number>();
-  readonly counts = { hits: 0, misses: 0, waits: 0 };
   readonly #time: VirtualTime;
   readonly #wire: Wire;
   readonly #ic: Server;
@@ -186,39 +193,24 @@ export class Nginx extends Machine implements Client {
   }
 
   async answer(asked: Asked): Promise<Answer> {
-    const { path } = asked;
     const { now } = this.#time;
-    let kept = this.#kept.get(path);
-    if (kept?.answer !== undefined) {
-      if (now < kept.until) {
-        this.counts.hits += 1;
-        return again(kept.answer);
-      }
-      // Expired: no lock.
-      return this.#fetch(asked, kept);
-    }
+    const { method } = methodOf(asked.path);
+    const key = method === RELEASE ? `${asked.path} ${Math.floor(Date.now() / RELEASE_MS)}` : asked.path;
+    let kept = this.#kept.get(key);
     if (kept === undefined) {
-      kept = { until: 0, updating: undefined };
-      this.#kept.set(path, kept);
+      kept = { isUnderWay: false };
+      this.#kept.set(key, kept);
     }
-    let isWaiting = false;
     for (;;) {
-      if (kept.answer !== undefined) {
-        this.counts.hits += 1;
-        return again(kept.answer);
-      }
-      if (kept.updating === undefined || this.#time.now - now > LOCK_TIMEOUT_MS) break;
-      if (!isWaiting) this.counts.waits += 1;
-      isWaiting = true;
+      if (kept.answer !== undefined) return again(kept.answer);
+      if (!kept.isUnderWay || this.#time.now - now > LOCK_TIMEOUT_MS) return this.#fetch(asked, kept);
       await this.#time.sleep(LOOK_MS);
     }
-    return this.#fetch(asked, kept);
   }
 
   /** Goes on to the IC. It goes on when whoever has asked does not want it any more: others may. */
   #fetch(asked: Asked, kept: Kept): Promise<Answer> {
-    this.counts.misses += 1;
-    kept.updating ??= this.#time.now;
+    kept.isUnderWay = true;
     const { promise, resolve } = Promise.withResolvers<Answer>();
     let body: Body | undefined;
     let got: Answer | undefined;
@@ -230,14 +222,11 @@ export class Nginx extends Machine implements Client {
       },
       arrived: (bytes) => body!.arrived(bytes.length),
       ended: () => {
-        kept.updating = undefined;
-        const age = /max-age=(\d+)/.exec(got!.headers["cache-control"] ?? "");
-        if (got!.status !== 200 || age === null) return;
-        kept.answer = got!;
-        kept.until = this.#time.now + Number(age[1]) * 1000;
+        kept.isUnderWay = false;
+        if (got!.status === 200) kept.answer = got!;
       },
       failed: () => {
-        kept.updating = undefined;
+        kept.isUnderWay = false;
         body?.breaks();
         resolve(empty(502));
       },
@@ -260,10 +249,9 @@ export interface Served {
   weight(sha256: string): number;
 }
 
-/** A host that serves what it has and fetches nothing for a stranger. */
+/** A host that serves what it has (lib/serve), and fetches nothing for a stranger. */
 export class ServingHost extends Machine {
   readonly out: readonly Line[];
-  readonly counts = { given: 0, missing: 0 };
   readonly #served: Served;
 
   constructor(served: Served, mbit: number) {
@@ -274,16 +262,10 @@ export class ServingHost extends Machine {
 
   async answer({ path }: Asked): Promise<Answer> {
     const { method, argument } = methodOf(path);
+    if (this.#served.proof === undefined) return { ...empty(503), headers: { "retry-after": "10" } };
     const found =
-      method === RELEASE
-        ? this.#served.proof
-        : method === CHUNKS
-          ? this.#served.chunk(argument)
-          : undefined;
-    this.counts[found === undefined ? "missing" : "given"] += 1;
+      method === RELEASE ? this.#served.proof : method === CHUNKS ? this.#served.chunk(argument) : undefined;
     if (found === undefined) return empty(404);
-    return method === RELEASE
-      ? whole(found, 1, RELEASE_S)
-      : whole(found, this.#served.weight(argument), FOR_EVER_S);
+    return whole(found, method === RELEASE ? 1 : this.#served.weight(argument));
   }
 }

@@ -12,7 +12,7 @@ import { syncBuiltinESMExports } from "node:module";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** Bytes that go over a line in one piece. */
-const PIECE = 64 * 1024;
+const PIECE = 128 * 1024;
 /** Of an answer: its status and headers. */
 const HEAD_BYTES = 400;
 /** Ports of hosts begin above the ones that URLs leave out. */
@@ -166,19 +166,28 @@ export class Exchange {
   #send(body: Body, from: number): void {
     if (this.#isOver) return;
     const { bytes, weight, available, isBroken } = body;
-    if (isBroken) return this.breaks("ECONNRESET");
+    if (isBroken) {
+      this.breaks("ECONNRESET");
+      return;
+    }
     if (from === bytes.length) {
       if (bytes.length === 0) this.#ends();
       return;
     }
-    if (available <= from) return body.whenMore(() => this.#send(body, from));
+    if (available <= from) {
+      body.whenMore(() => this.#send(body, from));
+      return;
+    }
     const length = Math.min(PIECE / weight, available - from);
     const weighed = length * weight;
     this.#server.sent(weighed);
     const lines = [...this.#server.out, ...this.#client.into];
     const hop = (index: number) => {
       if (this.#isOver) return;
-      if (index === lines.length) return this.#arrives(body, from, length);
+      if (index === lines.length) {
+        this.#arrives(body, from, length);
+        return;
+      }
       this.#time.at(lines[index]!.through(weighed, this.#time.now), () => {
         if (index === 0) this.#send(body, from + length);
         hop(index + 1);
@@ -309,18 +318,23 @@ export class Wire {
         if (incoming === undefined) outgoing.emit("error", error);
         incoming?.ended(error);
       };
-      const exchange = this.ask(client, server, { method, path: url.pathname, body }, {
-        began: (answer) => {
-          incoming = new Incoming(answer);
-          callback(incoming);
+      const exchange = this.ask(
+        client,
+        server,
+        { method, path: url.pathname, body },
+        {
+          began: (answer) => {
+            incoming = new Incoming(answer);
+            callback(incoming);
+          },
+          arrived: (bytes) => incoming!.arrived(bytes),
+          ended: () => {
+            signal?.removeEventListener("abort", abort);
+            incoming!.ended();
+          },
+          failed: fail,
         },
-        arrived: (bytes) => incoming!.arrived(bytes),
-        ended: () => {
-          signal?.removeEventListener("abort", abort);
-          incoming!.ended();
-        },
-        failed: fail,
-      });
+      );
       const abort = () => {
         exchange.abort();
         fail(signal!.reason);
