@@ -1,5 +1,4 @@
 /** A host that fetches all of a release, by the code of a mount: source, mirrors, cache and hydration. It has no kernel and no disk. */
-import type { Principal } from "@icp-sdk/core/principal";
 import { ChunkCache, type Disk } from "../../lib/cache/chunk-cache.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
@@ -24,18 +23,18 @@ const JITTER = 0.1;
 const RETRY_MS = 5000;
 
 export interface HostOptions {
-  readonly time: VirtualTime;
-  readonly release: SimulatedRelease;
+  readonly time: Pick<VirtualTime, "now" | "sleep">;
+  readonly release: Pick<SimulatedRelease, "canister" | "rootKey">;
+  /** What is on a disk has been verified, so it need not be here a thousand times. */
+  readonly shared?: ReadonlyMap<string, Buffer>;
   readonly blsVerify: BlsVerify;
-  /** Of its network card. */
+  /** Megabits a second of its network card, where that is simulated. */
   readonly mbit: number;
   /** Told of each chunk that it has. */
   readonly progress: () => void;
 }
 
-/** Names of machines in URLs. */
-export interface Names {
-  readonly port: number;
+export interface Urls {
   readonly network: string;
   /** In order. */
   readonly mirrors: readonly string[];
@@ -68,14 +67,10 @@ export class Host implements Client, Served {
     return this.#disk.get(sha256);
   }
 
-  weight(sha256: string): number {
-    return this.#options.release.weight(sha256);
-  }
-
   /** Fetches all of the release. */
-  async hydrate(names: Names): Promise<void> {
+  async hydrate(urls: Urls): Promise<void> {
     const { time } = this.#options;
-    const { source, tree } = await this.#open(names);
+    const { source, tree } = await this.#open(urls);
     const cache = new ChunkCache(source, {
       memory: MEMORY_BYTES,
       readTimeout: READ_TIMEOUT_MS,
@@ -104,18 +99,12 @@ export class Host implements Client, Served {
     if (found instanceof IcfsRelease) this.#proof = found.proven.evidence.proof;
   }
 
-  async #open({ port, network, mirrors }: Names) {
+  async #open({ network: url, mirrors }: Urls) {
     const { time, release, blsVerify } = this.#options;
-    const url = `https://${network}:${port}`;
-    if (mirrors.length > 0) {
-      this.mirrors = new Mirrors(
-        mirrors.map((name) => `http://${name}:${port}`),
-        { only: false, maxStale: 0 },
-      );
-    }
-    const canister: Principal = release.canister;
+    if (mirrors.length > 0) this.mirrors = new Mirrors(mirrors, { only: false, maxStale: 0 });
+    const network = { name: url, gateways: [url], url, loopback: false };
     this.#source = await openSource(
-      { canister, rootKey: release.rootKey, network: { name: url, gateways: [url], url, loopback: false } },
+      { ...release, network },
       {
         kind: "icfs",
         trust: "query",
@@ -139,15 +128,15 @@ export class Host implements Client, Served {
     }
   }
 
-  /** A disk that takes no time. What is on it has been verified, so it need not be there a thousand times. */
+  /** A disk that takes no time. */
   #store(): Disk & Pieces {
-    const { release, progress } = this.#options;
+    const { shared, progress } = this.#options;
     return {
       read: async (key) => this.#disk.get(key),
       has: async (key) => this.#disk.has(key),
-      write: async (key) => {
+      write: async (key, bytes) => {
         if (this.#disk.has(key)) return;
-        this.#disk.set(key, release.chunks.get(key)!);
+        this.#disk.set(key, shared?.get(key) ?? bytes);
         progress();
       },
     };

@@ -66,7 +66,9 @@ export interface Questions {
   release: number;
   headers: number;
   chunk: number;
-  /** Of these, refused: too many in a second. */
+  /** Of these, queries: hosts ask so by themselves, and caches by GET. */
+  queries: number;
+  /** Refused: too many in a second. */
   refused: number;
 }
 
@@ -75,7 +77,7 @@ export class Ic extends Machine {
   readonly out: readonly Line[];
   override readonly oneWay: number;
   override readonly opening = 2;
-  readonly asked: Questions = { release: 0, headers: 0, chunk: 0, refused: 0 };
+  readonly asked: Questions = { release: 0, headers: 0, chunk: 0, queries: 0, refused: 0 };
   readonly #time: VirtualTime;
   readonly #release: SimulatedRelease;
   readonly #limit: number;
@@ -101,6 +103,7 @@ export class Ic extends Machine {
     const isQuery = sent !== undefined && path.endsWith("/query");
     const { method, argument } = isQuery ? decodeQuery(sent) : methodOf(path);
     if (method in this.asked) this.asked[method as keyof Questions] += 1;
+    if (isQuery) this.asked.queries += 1;
     if (!this.#mayAsk()) {
       this.asked.refused += 1;
       return empty(429);
@@ -245,18 +248,18 @@ export interface Served {
   /** The proof of its live release; undefined: it has none yet. */
   readonly proof: Uint8Array | undefined;
   chunk(sha256: string): Uint8Array | undefined;
-  /** As of SimulatedRelease. */
-  weight(sha256: string): number;
 }
 
 /** A host that serves what it has (lib/serve), and fetches nothing for a stranger. */
 export class ServingHost extends Machine {
   readonly out: readonly Line[];
   readonly #served: Served;
+  readonly #weight: SimulatedRelease["weight"];
 
-  constructor(served: Served, mbit: number) {
+  constructor(served: Served, { weight }: SimulatedRelease, mbit: number) {
     super();
     this.#served = served;
+    this.#weight = weight;
     this.out = [new Line(mbit)];
   }
 
@@ -266,6 +269,6 @@ export class ServingHost extends Machine {
     const found =
       method === RELEASE ? this.#served.proof : method === CHUNKS ? this.#served.chunk(argument) : undefined;
     if (found === undefined) return empty(404);
-    return whole(found, method === RELEASE ? 1 : this.#served.weight(argument));
+    return whole(found, method === RELEASE ? 1 : this.#weight(argument));
   }
 }

@@ -1,5 +1,6 @@
 /**
- * One simulated site, in a process of its own: `node bench/site/simulate.ts SCENARIO`, a Scenario in JSON. Prints an Outcome in JSON.
+ * Simulated sites, in a process of their own: `node bench/site/simulate.ts SCENARIO...`, each a Scenario in JSON. Prints an Outcome in JSON
+ * for each, in a line.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -55,7 +56,9 @@ export interface Outcome {
   readonly mebibytes: number;
   /** Until all hosts were ready. */
   readonly ic: {
-    readonly queries: number;
+    readonly questions: number;
+    /** Of these, by hosts themselves, and not by a cache. */
+    readonly byHosts: number;
     readonly heads: number;
     readonly chunks: number;
     readonly refused: number;
@@ -90,12 +93,10 @@ function remembering(): BlsVerify {
   };
 }
 
-async function simulate(scenario: Scenario): Promise<Outcome> {
+async function simulate(scenario: Scenario, time: VirtualTime): Promise<Outcome> {
   const started = process.hrtime.bigint();
   installRandom(scenario.seed);
   const release = makeRelease(scenario.mebibytes, scenario.scale);
-  const time = new VirtualTime();
-  time.install();
   const wire = new Wire(time);
   wire.install();
   const uplink = new Line(scenario.uplink);
@@ -112,16 +113,21 @@ async function simulate(scenario: Scenario): Promise<Outcome> {
     if (scenario.isKilled && had === Math.floor(all / 2)) nginx.dies();
   };
   const newHost = (mbit: number, progress: () => void, mirrors: readonly string[], server?: string) => {
-    const host = new Host({ time, release, blsVerify, mbit, progress });
-    if (server !== undefined) wire.addServer(server, new ServingHost(host, mbit));
-    return { host, names: { port: wire.addClient(host), network: IC, mirrors } };
+    const host = new Host({ time, release, shared: release.chunks, blsVerify, mbit, progress });
+    if (server !== undefined) wire.addServer(server, new ServingHost(host, release, mbit));
+    const port = wire.addClient(host);
+    const urls = {
+      network: `https://${IC}:${port}`,
+      mirrors: mirrors.map((name) => `http://${name}:${port}`),
+    };
+    return { host, urls };
   };
   type Started = ReturnType<typeof newHost>;
 
   // One that does not count: what it loads, and what it writes down as accepted on this machine, takes real time.
   const warm = newHost(HOST_MBIT, () => {}, []);
-  await time.until(warm.host.hydrate(warm.names), true);
-  Object.assign(ic.asked, { release: 0, headers: 0, chunk: 0, refused: 0 });
+  await time.until(warm.host.hydrate(warm.urls), true);
+  Object.assign(ic.asked, { release: 0, headers: 0, chunk: 0, queries: 0, refused: 0 });
   ic.bytesSent = 0;
 
   const serving: Started[] = [];
@@ -139,7 +145,7 @@ async function simulate(scenario: Scenario): Promise<Outcome> {
     const mirror = scenario.way === "nginx" ? "nginx" : branches[i % branches.length]!;
     return newHost(HOST_MBIT, progress, [mirror]);
   });
-  const run = ({ host, names }: Started) => host.hydrate(names);
+  const run = ({ host, urls }: Started) => host.hydrate(urls);
   if (scenario.isWarm) for (const one of serving) await time.until(run(one));
   const start = time.now;
   const servers = scenario.isWarm ? [] : serving.map(run);
@@ -161,7 +167,8 @@ async function simulate(scenario: Scenario): Promise<Outcome> {
     chunks: release.chunks.size,
     mebibytes: release.bytes / MIB,
     ic: {
-      queries: before.release + before.headers + before.chunk,
+      questions: before.release + before.headers + before.chunk,
+      byHosts: before.queries,
       heads: before.release,
       chunks: before.chunk,
       refused: before.refused,
@@ -188,8 +195,12 @@ function countOf(problems: readonly string[]): Record<string, number> {
 
 const state = mkdtempSync(join(tmpdir(), "icfs-site-state-"));
 process.env.XDG_STATE_HOME = state;
+const time = new VirtualTime();
+time.install();
 try {
-  console.log(JSON.stringify(await simulate(JSON.parse(process.argv[2]!) as Scenario)));
+  for (const scenario of process.argv.slice(2)) {
+    console.log(JSON.stringify(await simulate(JSON.parse(scenario) as Scenario, time)));
+  }
 } finally {
   rmSync(state, { recursive: true });
 }
