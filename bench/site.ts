@@ -59,6 +59,7 @@ const common: Omit<Scenario, "way" | "hosts"> = {
 
 const processes = pLimit(availableParallelism());
 
+/** Of several that wait, the first is simulated first. */
 function simulated(way: Way, hosts: number, more: Partial<Scenario> = {}): Promise<Outcome> {
   return processes(async () => {
     const scenario: Scenario = { ...common, ...more, way, hosts };
@@ -71,8 +72,15 @@ function simulated(way: Way, hosts: number, more: Partial<Scenario> = {}): Promi
 }
 
 /** Those that serve are there before the hosts: what happens otherwise is a question of its own. */
-const growing = (way: Way) =>
-  hostCounts.map((hosts) => simulated(way, hosts, way === "serve" ? { isWarm: true } : {}));
+const growing = (["none", "nginx", "serve"] as const).map(
+  async (way) =>
+    [
+      way,
+      await Promise.all(
+        hostCounts.map((hosts) => simulated(way, hosts, way === "serve" ? { isWarm: true } : {})),
+      ),
+    ] as const,
+);
 
 const questions: readonly (readonly [string, Promise<Outcome>])[] = [
   ["one nginx, all start at once", simulated("nginx", most, { spread: 0, follow: 0 })],
@@ -88,8 +96,7 @@ const questions: readonly (readonly [string, Promise<Outcome>])[] = [
   ],
   ["two levels of icfs serve, which start with the hosts", simulated("serve", most, { follow: 0 })],
 ];
-const outcomes = new Map<Way, Outcome[]>();
-for (const way of ["none", "nginx", "serve"] as const) outcomes.set(way, await Promise.all(growing(way)));
+const outcomes = new Map<Way, readonly Outcome[]>(await Promise.all(growing));
 const asked = await Promise.all(questions.map(async ([name, outcome]) => ({ name, outcome: await outcome })));
 
 const all = [...outcomes.values()].flat();
