@@ -10,9 +10,12 @@ import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
 import pLimit from "p-limit";
-import { type Goal, print, type Result, type Table } from "./result.ts";
+import { interruptible } from "../demo/interruptible.ts";
+import { makeWorkspace } from "../demo/workspace.ts";
+import { type Goal, print, type Result, type Table, tableInMarkdown } from "./result.ts";
 import { plot } from "./site/plot.ts";
 import type { Outcome, Scenario, Way } from "./site/simulate.ts";
+import { validate } from "./site/validate.ts";
 
 const SIMULATE = fileURLToPath(new URL("site/simulate.ts", import.meta.url));
 /** Bytes of an outcome: what was logged is in it. */
@@ -40,6 +43,7 @@ const { values } = parseArgs({
     limit: { type: "string", default: "100" },
     seed: { type: "string", default: "1" },
     plot: { type: "string" },
+    validate: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -68,6 +72,38 @@ function simulated(way: Way, hosts: number, more: Partial<Scenario> = {}): Promi
     const outcome = JSON.parse(stdout) as Outcome;
     console.error(`${WAYS[way]}, ${hosts} hosts: ${outcome.seconds.toFixed(0)} s`);
     return outcome;
+  });
+}
+
+if (values.validate) {
+  await compareWithReality();
+  process.exit();
+}
+
+/** Ten real readers behind a real nginx, and the same simulated. @throws Error when nginx is not installed */
+async function compareWithReality(): Promise<void> {
+  const hosts = 10;
+  const line = { mebibytes: common.mebibytes, roundTrip: common.roundTrip, uplink: common.uplink };
+  await interruptible("bench", async (signal) => {
+    await using stack = new AsyncDisposableStack();
+    const workspace = stack.use(await makeWorkspace("icfs-site"));
+    const real = await validate(hosts, line, workspace, stack, signal);
+    const { ic, byIc, chunks, ready } = await simulated("nginx", hosts, { spread: 0, follow: 0 });
+    const table: Table = {
+      columns: [
+        `${hosts} hosts`,
+        "chunks",
+        "requests by nginx",
+        "of these for the head",
+        "chunks by the IC",
+        "all ready, s",
+      ],
+      rows: [
+        ["real", real.chunks, real.byNginx, real.heads, real.byIc, real.seconds.toFixed(1)],
+        ["simulated", chunks, ic.questions - ic.byHosts, ic.heads, byIc, ready.all.toFixed(1)],
+      ],
+    };
+    console.log(tableInMarkdown(table));
   });
 }
 

@@ -27,6 +27,7 @@ export interface SimulatedRelease {
   readonly rootKey: Uint8Array;
   /** By their SHA-256 in hexadecimal; the manifest's too. */
   readonly chunks: ReadonlyMap<string, Buffer>;
+  readonly files: readonly { readonly path: string; readonly bytes: Buffer }[];
   /** Bytes that all chunks stand for. */
   readonly bytes: number;
   /** For how many bytes each one of a chunk stands: 1 for the manifest. */
@@ -99,7 +100,7 @@ export function makeRelease(mebibytes: number, scale: number): SimulatedRelease 
   for (const { bytes, sha256 } of pieces) chunks.set(hexOf(sha256), bytes);
   const weight = (sha256: string) => (ofManifest.has(sha256) ? 1 : scale);
   const bytes = [...chunks].reduce((sum, [sha256, { length }]) => sum + length * weight(sha256), 0);
-  return { chunks, bytes, weight, ...provable(header) };
+  return { chunks, files, bytes, weight, ...provable(header) };
 }
 
 function provable(header: Buffer): Pick<SimulatedRelease, "canister" | "rootKey" | "proof"> {
