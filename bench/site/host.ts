@@ -1,5 +1,5 @@
 /** A host that fetches all of a release, by the code of a mount: source, mirrors, cache and hydration. It has no kernel and no disk. */
-import { ChunkCache, type Disk } from "../../lib/cache/chunk-cache.ts";
+import { ChunkCache } from "../../lib/cache/chunk-cache.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
 import type { Log } from "../../lib/log.ts";
@@ -7,7 +7,7 @@ import { Hydrator, startOf } from "../../lib/mount/hydrate.ts";
 import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
 import { IcfsRelease } from "../../lib/source/icfs/source.ts";
 import { openSource } from "../../lib/source/open-source.ts";
-import { LastingError, type Pieces, type Source } from "../../lib/source/source.ts";
+import { LastingError, type Source } from "../../lib/source/source.ts";
 import type { SimulatedRelease } from "./release.ts";
 import type { Served } from "./servers.ts";
 import type { VirtualTime } from "./virtual-time.ts";
@@ -87,8 +87,10 @@ export class Host implements Client, Served {
   /** Looks for newer releases from then on, until a time. */
   async follow(until: number): Promise<void> {
     const { time } = this.#options;
+    let share = Math.random();
     for (;;) {
-      await time.sleep(REFRESH_MS * (1 - JITTER + 2 * JITTER * Math.random()));
+      await time.sleep(REFRESH_MS * share);
+      share = 1 - JITTER + 2 * JITTER * Math.random();
       if (time.now >= until) return;
       await this.#look().catch((error) => this.problems.push(messageOf(error)));
     }
@@ -128,13 +130,14 @@ export class Host implements Client, Served {
     }
   }
 
-  /** A disk that takes no time. */
-  #store(): Disk & Pieces {
+  /** A disk that takes no time, and that is this host's alone. */
+  #store() {
     const { shared, progress } = this.#options;
     return {
-      read: async (key) => this.#disk.get(key),
-      has: async (key) => this.#disk.has(key),
-      write: async (key, bytes) => {
+      read: async (key: string) => this.#disk.get(key),
+      has: async (key: string) => this.#disk.has(key),
+      claim: async () => undefined,
+      write: async (key: string, bytes: Buffer) => {
         if (this.#disk.has(key)) return;
         this.#disk.set(key, shared?.get(key) ?? bytes);
         progress();

@@ -9,6 +9,7 @@ import { EventEmitter } from "node:events";
 import http from "node:http";
 import https from "node:https";
 import { syncBuiltinESMExports } from "node:module";
+import { Readable } from "node:stream";
 import type { VirtualTime } from "./virtual-time.ts";
 
 /** Bytes that go over a line in one piece. */
@@ -217,42 +218,17 @@ export interface Told {
 }
 
 /** What of http.IncomingMessage is read. */
-class Incoming {
+class Incoming extends Readable {
   readonly statusCode: number;
   readonly statusMessage = "";
   readonly headers: Record<string, string>;
   readonly headersDistinct: Record<string, string[]>;
-  readonly #parts: Uint8Array[] = [];
-  #end: { readonly error?: Error } | undefined;
-  #wake: () => void = () => {};
 
   constructor({ status, headers, body }: Answer) {
+    super({ read: () => {} });
     this.statusCode = status;
     this.headers = { ...headers, "content-length": String(body.bytes.length) };
     this.headersDistinct = Object.fromEntries(Object.entries(this.headers).map(([k, v]) => [k, [v]]));
-  }
-
-  arrived(bytes: Uint8Array): void {
-    this.#parts.push(bytes);
-    this.#wake();
-  }
-
-  ended(error?: Error): void {
-    this.#end ??= error === undefined ? {} : { error };
-    this.#wake();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    for (;;) {
-      const part = this.#parts.shift();
-      if (part !== undefined) yield part;
-      else if (this.#end?.error !== undefined) throw this.#end.error;
-      else if (this.#end !== undefined) return;
-      else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-    }
   }
 }
 
@@ -316,7 +292,7 @@ export class Wire {
       const fail = (error: Error) => {
         signal?.removeEventListener("abort", abort);
         if (incoming === undefined) outgoing.emit("error", error);
-        incoming?.ended(error);
+        incoming?.destroy(error);
       };
       const exchange = this.ask(
         client,
@@ -327,10 +303,10 @@ export class Wire {
             incoming = new Incoming(answer);
             callback(incoming);
           },
-          arrived: (bytes) => incoming!.arrived(bytes),
+          arrived: (bytes) => void incoming!.push(bytes),
           ended: () => {
             signal?.removeEventListener("abort", abort);
-            incoming!.ended();
+            incoming!.push(null);
           },
           failed: fail,
         },
