@@ -31,7 +31,7 @@ const { values } = parseArgs({
   options: {
     hosts: { type: "string", default: "10,100,1000" },
     /** Of the tree. */
-    mib: { type: "string", default: "48" },
+    mib: { type: "string", default: "16" },
     scale: { type: "string", default: "32" },
     /** Seconds within which all hosts start. */
     spread: { type: "string", default: "10" },
