@@ -89,7 +89,7 @@ bench: as-root setup-bench ## Measure everything, beside what others would use, 
 	@node bench/all.ts
 
 # Not a name for each: bench/NAME.ts says what it measures, and takes options.
-bench-%: as-root setup-bench ## Measure one thing: make bench-cold, -warm, -boot, ... (bench/NAME.ts), as root
+bench-%: as-root setup-bench ## Measure one thing: make bench-cold, -warm, -boot, -site, ... (bench/NAME.ts), as root
 	@node bench/$*.ts
 
 soak: bench-soak ## Half an hour of readers, releases and faults: does a mount grow?

@@ -26,11 +26,12 @@ const NAMES = [
   "soak",
   "dnsmasq",
   "http",
+  "site",
   "costs",
   "instructions",
 ] as const;
 /** These do not take `--runs`: they count, or take the time that they take. */
-const ONCE: readonly string[] = ["soak", "dnsmasq", "costs", "instructions"];
+const ONCE: readonly string[] = ["soak", "dnsmasq", "site", "costs", "instructions"];
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const kept = (name: string) => at(`results/${name}.json`);

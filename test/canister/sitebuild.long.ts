@@ -20,7 +20,6 @@ type Tree = Map<string, Content>;
 
 const pick = <T>(items: readonly T[]): T => items[randomInt(items.length)]!;
 const sha256 = (bytes: string | Uint8Array) => createHash("sha256").update(bytes).digest();
-const parentOf = (path: string) => path.slice(0, Math.max(path.lastIndexOf("/"), 0));
 
 /** Names that stand in one another's way: before and behind a slash, those of pages and of response verification, and index.html. */
 const NAMES = ["a", "a-b", "a.c", "b", "c", "2", "-2", "index.html", "<$>", "<*>"];

@@ -1,0 +1,152 @@
+/** A host that fetches all of a release, by the code of a mount: source, mirrors, cache and hydration. It has no kernel and no disk. */
+import { ChunkCache } from "../../lib/cache/chunk-cache.ts";
+import { messageOf } from "../../lib/errors.ts";
+import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
+import type { Log } from "../../lib/log.ts";
+import { Hydrator, startOf } from "../../lib/mount/hydrate.ts";
+import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
+import { IcfsRelease } from "../../lib/source/icfs/source.ts";
+import { openSource } from "../../lib/source/open-source.ts";
+import { LastingError, type Source } from "../../lib/source/source.ts";
+import type { SimulatedRelease } from "./release.ts";
+import type { Served } from "./servers.ts";
+import type { VirtualTime } from "./virtual-time.ts";
+import { type Client, Line, type Server } from "./wire.ts";
+
+/** As of `icfs mount`: --read-timeout and --refresh, and follow.ts's jitter. */
+const READ_TIMEOUT_MS = 10_000;
+/** Half of what a mount has: as many chunks on their way at once, and tables half as large. */
+const MEMORY_BYTES = 128 * 1024 * 1024;
+const REFRESH_MS = 60_000;
+const JITTER = 0.1;
+/** Between two attempts to mount, as somebody's systemd makes them. */
+const RETRY_MS = 5000;
+
+export interface HostOptions {
+  readonly time: Pick<VirtualTime, "now" | "sleep">;
+  readonly release: Pick<SimulatedRelease, "canister" | "rootKey">;
+  /** What is on a disk has been verified, so it need not be here a thousand times. */
+  readonly shared?: ReadonlyMap<string, Buffer>;
+  readonly blsVerify: BlsVerify;
+  /** Megabits a second of its network card, where that is simulated. */
+  readonly mbit: number;
+  /** Told of each chunk that it has. */
+  readonly progress: () => void;
+}
+
+export interface Urls {
+  readonly network: string;
+  /** In order. */
+  readonly mirrors: readonly string[];
+}
+
+export class Host implements Client, Served {
+  readonly into: readonly Line[];
+  readonly idle = new Map<Server, number>();
+  /** When it had all of the release, in milliseconds of the simulation. */
+  readyAt: number | undefined;
+  /** Attempts to open the release that failed. */
+  failures = 0;
+  readonly problems: string[] = [];
+  mirrors: Mirrors | undefined;
+  readonly #options: HostOptions;
+  readonly #disk = new Map<string, Buffer>();
+  #source: Source | undefined;
+  #proof: Uint8Array | undefined;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    this.into = [new Line(options.mbit)];
+  }
+
+  get proof(): Uint8Array | undefined {
+    return this.#proof;
+  }
+
+  chunk(sha256: string): Uint8Array | undefined {
+    return this.#disk.get(sha256);
+  }
+
+  /** Fetches all of the release. */
+  async hydrate(urls: Urls): Promise<void> {
+    const { time } = this.#options;
+    const { source, tree } = await this.#open(urls);
+    const cache = new ChunkCache(source, {
+      memory: MEMORY_BYTES,
+      readTimeout: READ_TIMEOUT_MS,
+      disk: this.#store(),
+      giveUp: (error) => error instanceof LastingError,
+      log: this.#log(),
+    });
+    // Not kept in memory as well, which a thousand hosts share here.
+    const hydrator = new Hydrator(cache, () => false, this.#log());
+    await hydrator.hydrate(tree, startOf(tree), new AbortController().signal);
+    this.readyAt = time.now;
+  }
+
+  /** Looks for newer releases from then on, until a time. */
+  async follow(until: number): Promise<void> {
+    const { time } = this.#options;
+    let share = Math.random();
+    for (;;) {
+      await time.sleep(REFRESH_MS * share);
+      share = 1 - JITTER + 2 * JITTER * Math.random();
+      if (time.now >= until) return;
+      await this.#look().catch((error) => this.problems.push(messageOf(error)));
+    }
+  }
+
+  async #look(): Promise<void> {
+    const found = await this.#source!.newest();
+    if (found instanceof IcfsRelease) this.#proof = found.proven.evidence.proof;
+  }
+
+  async #open({ network: url, mirrors }: Urls) {
+    const { time, release, blsVerify } = this.#options;
+    if (mirrors.length > 0) this.mirrors = new Mirrors(mirrors, { only: false, maxStale: 0 });
+    const network = { name: url, gateways: [url], url, loopback: false };
+    this.#source = await openSource(
+      { ...release, network },
+      {
+        kind: "icfs",
+        trust: "query",
+        requestTimeout: READ_TIMEOUT_MS / 2,
+        mirrors: this.mirrors,
+        blsVerify: () => blsVerify,
+        log: this.#log(),
+      },
+    );
+    for (;;) {
+      try {
+        const newest = await this.#source.newest();
+        const tree = await this.#source.tree(newest, this.#store());
+        this.#proof = (newest as IcfsRelease).proven.evidence.proof;
+        return { source: this.#source, tree };
+      } catch (error) {
+        this.failures += 1;
+        this.problems.push(messageOf(error));
+        await time.sleep(RETRY_MS * (0.5 + Math.random()));
+      }
+    }
+  }
+
+  /** A disk that takes no time, and that is this host's alone. */
+  #store() {
+    const { shared, progress } = this.#options;
+    return {
+      read: async (key: string) => this.#disk.get(key),
+      has: async (key: string) => this.#disk.has(key),
+      claim: async () => undefined,
+      write: async (key: string, bytes: Buffer) => {
+        if (this.#disk.has(key)) return;
+        this.#disk.set(key, shared?.get(key) ?? bytes);
+        progress();
+      },
+    };
+  }
+
+  #log(): Log {
+    const note = (message: string) => void this.problems.push(message);
+    return { debug: () => {}, info: () => {}, warn: note, error: note };
+  }
+}
