@@ -97,13 +97,18 @@ export async function startInstalled(
   return { ...started, agent, canister };
 }
 
-/** startNetwork(), with an icfs canister that has no release yet. */
+/** startNetwork(), with an icfs canister that has no release yet. @param wasm an older canister's; default: the one of now */
 export async function startCanister(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
+  wasm: URL = ICFS_WASM,
 ): Promise<TestCanister> {
-  const wasm = await readFile(ICFS_WASM);
-  const { state, canister } = await installedState(t, wasm, NO_INSTALL_ARGUMENTS, options.state);
+  const { state, canister } = await installedState(
+    t,
+    await readFile(wasm),
+    NO_INSTALL_ARGUMENTS,
+    options.state,
+  );
   const started = await startNetwork(t, { ...options, state });
   const file = identityFile(started.env);
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });

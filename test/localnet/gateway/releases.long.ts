@@ -1,7 +1,8 @@
 /**
- * A hundred releases while a file of many pieces is downloaded through the gateway, again and again: each download is of one release, the
- * one that its URL names, or ends with an error. The releases go back and forth between two trees whose files differ in every piece, so
- * that nothing has to be uploaded meanwhile. (64 MiB in place of 4 would take minutes, of hashing and of downloads.)
+ * A hundred releases while a file of 64 MiB is downloaded through the gateway, again and again: each download is of one release, the one that
+ * its URL names, or ends with an error. The releases go back and forth between two trees, so that nothing has to be uploaded meanwhile. Their
+ * files differ in the first and in the last piece: a download that goes on with another release has the wrong end. Whether it is the next
+ * release that comes in the middle of a download, which must not disturb it, or several, after which its own is gone, is arranged here.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,9 +13,9 @@ import { bytesOf, PLAINLY } from "../../publish/trees.ts";
 import { startCanister } from "../../support/canister-network.ts";
 import { ask } from "../../support/web.ts";
 
-const PIECES = 4;
+const MIB = 1 << 20;
+const MEBIBYTES = 64;
 const SWITCHES = 100;
-const DOWNLOADERS = 1;
 
 t.setTimeout(1_200_000);
 
@@ -23,49 +24,68 @@ t.test("each download is of one release", async (t) => {
   const host = `${c.canister}.localhost`;
   const tree = join(c.directory, "tree");
   await mkdir(tree);
-  /** Of the odd and of the even releases. */
-  const contents = [bytesOf(0, PIECES << 20), bytesOf(1, PIECES << 20)] as const;
+  const middle = bytesOf(0, (MEBIBYTES - 2) * MIB);
+  const contentWith = (seed: number) => Buffer.concat([bytesOf(seed, MIB), middle, bytesOf(seed + 1, MIB)]);
+  /** Of the even and of the odd releases. */
+  const contents = [contentWith(1), contentWith(3)] as const;
   const contentOf = (release: number) => contents[release % 2]!;
   for (const release of [1, 2]) {
     await writeFile(join(tree, "image"), contentOf(release));
     const options = { canister: c.canister, agent: c.publisherAgent, source: c.source(), note: "" };
     await publish({ ...PLAINLY, ...options, directory: tree });
   }
-
-  let switching = true;
-  const counts = { whole: 0, during: 0, failed: 0 };
-  const downloads = async () => {
-    for (let more = true; more; ) {
-      // Once more when all is over: that one must work.
-      more = switching;
-      const redirect = await ask(c.url, host, "/image");
-      if (redirect.status !== 307) throw new Error(`${redirect.status}: ${redirect.body}`);
-      const path = redirect.headers.location!;
-      const release = Number(/\/at\/(\d+)\/image$/.exec(path)![1]);
-      const image = await ask(c.url, host, path).catch(() => undefined);
-      if (image?.status !== 200 || !image.complete) {
-        counts.failed++;
-        if (!more) t.fail("the last download failed");
-        continue;
-      }
-      counts.whole++;
-      if (!image.body.equals(contentOf(release))) t.fail(`a download of release ${release} is another file`);
-      if (switching) counts.during++;
-    }
-  };
-  const running = Promise.all(Array.from({ length: DOWNLOADERS }, downloads));
   const canister = icfsCanister(c.publisherAgent, c.canister);
   const source = c.source();
-  try {
-    for (let newest = 2; newest < 2 + SWITCHES; newest++) {
-      const { hash } = (await source.head())!;
-      const result = await canister.rollback({ to: BigInt(newest - 1), parent: [hash], note: "" });
-      if (!("ok" in result)) throw new Error(`release ${newest + 1}: ${Object.keys(result.err)}`);
+  let newest = 2;
+  const next = async () => {
+    const { hash } = (await source.head())!;
+    const result = await canister.rollback({ to: BigInt(newest - 1), parent: [hash], note: "" });
+    if (!("ok" in result)) throw new Error(`release ${newest + 1}: ${Object.keys(result.err)}`);
+    newest++;
+  };
+
+  /**
+   * Downloads the file of the newest release.
+   *
+   * @param releases so many are made meanwhile, one after the other, the first when byte `from` has arrived
+   * @returns whether all of it came; an error otherwise
+   */
+  const download = async (releases: number, from: number): Promise<boolean> => {
+    const redirect = await ask(c.url, host, "/image");
+    if (redirect.status !== 307) throw new Error(`${redirect.status}: ${redirect.body}`);
+    const path = redirect.headers.location!;
+    t.equal(path, `/.icfs/at/${newest}/image`, "/ is the newest release");
+    const content = contentOf(newest);
+    let making: Promise<void> | undefined;
+    const make = async () => {
+      for (let i = 0; i < releases; i++) await next();
+    };
+    const got = await ask(c.url, host, path, {
+      received(bytes) {
+        if (bytes >= from) making ??= make();
+        return making;
+      },
+    });
+    making ??= make();
+    await making;
+    const { status, complete, body } = got;
+    if (status === 200 && complete) {
+      if (!body.equals(content)) t.fail(`${path} is another file`);
+      return true;
     }
-  } finally {
-    switching = false;
-    await running;
-  }
-  t.equal((await source.head())!.header.number, 2 + SWITCHES);
-  t.ok(counts.whole >= DOWNLOADERS, JSON.stringify(counts));
+    if (status === 200 && !body.equals(content.subarray(0, body.length)))
+      t.fail(`${path} begins as another file, and breaks off`);
+    return false;
+  };
+
+  const half = (MEBIBYTES * MIB) / 2;
+  t.equal(await download(1, half), true, "the release after it does not disturb a download");
+  // Begun at the first byte, at the second piece, ...: by the end the release is gone.
+  const failed: boolean[] = [];
+  const last = 2 + SWITCHES;
+  for (let i = 0; newest < last - 1; i++)
+    failed.push(await download(Math.min(3 + (i % 6), last - 1 - newest), 1 + i * 200_000));
+  t.ok(failed.includes(false), `of ${failed.length} downloads whose release goes, some fail`);
+  t.equal(await download(1, half), true, "nor does the last one");
+  t.equal((await source.head())!.header.number, last);
 });
