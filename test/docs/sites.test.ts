@@ -41,7 +41,7 @@ step("A host that serves its neighbours", async (t) => {
   // It stays in the foreground, and says when it serves.
   await done(
     t,
-    `(${serve!.trim()} >served & echo $! >serve.pid); until grep -q ^serving served; do sleep 0.2; done`,
+    `(${serve!.trim()} >served 2>served.log </dev/null & echo $! >serve.pid); until grep -q ^serving served; do sleep 0.2; done`,
   );
   await done(t, neighbour!);
   await done(t, "diff -r tree /srv/offline");
