@@ -35,7 +35,6 @@ test_packages=(
   attr rsync squashfs-tools                   # readers of extended attributes, and what copies them
   monitoring-plugins-basic                    # a reader of what df reads
   chromium-headless-shell                     # a browser, for the page that a canister has
-  strace                                      # what ends a program at a system call
   python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
   libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
   libpcre2-8-0 "libssl3t64|libssl3" zlib1g    # nginx, likewise

@@ -1,5 +1,5 @@
 /** icfs mirror, killed wherever a file gets its name: each time the mirror is right, and the next run goes on. */
-import { cp, readdir, rm } from "node:fs/promises";
+import { cp, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { MirrorDirectory } from "../../lib/mirror/directory.ts";
@@ -7,7 +7,7 @@ import { mirrorRelease } from "../../lib/mirror/mirror.ts";
 import { MirroredReader } from "../../lib/source/icfs/mirrored-reader.ts";
 import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
 import { openReader, openTree, proveRelease } from "../../lib/source/icfs/open-release.ts";
-import { BIN, HUNG, run } from "../support/icfs.ts";
+import { HUNG } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 
 t.setTimeout(10 * HUNG);
@@ -40,6 +40,21 @@ t.test("at each rename", async (t) => {
   await cp(directory, before, { recursive: true });
   const [state, stateBefore] = [c.env.XDG_STATE_HOME!, join(c.directory, "state-before")];
   await cp(state, stateBefore, { recursive: true });
+  const killer = join(c.directory, "killer.mjs");
+  await writeFile(
+    killer,
+    `import fs from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+const { rename } = fs;
+let count = 0;
+fs.rename = (from, to) => {
+  count += 1;
+  if (count === Number(process.env.KILLED_AT)) process.kill(process.pid, "SIGKILL");
+  return rename(from, to);
+};
+syncBuiltinESMExports();
+`,
+  );
   let killed = 0;
   for (let at = 1; at < 30; at++) {
     for (const [from, to] of [
@@ -49,16 +64,9 @@ t.test("at each rename", async (t) => {
       await rm(to, { recursive: true });
       await cp(from, to, { recursive: true });
     }
-    const { code } = await run(
-      "strace",
-      [
-        ...["-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", "trace=/^rename"],
-        ...["-e", `inject=/^rename:signal=SIGKILL:when=${at}`],
-        ...[BIN, "mirror", c.id, directory, "--prune"],
-      ],
-      // strace counts by thread: this is the one that renames.
-      { env: { ...c.env, UV_THREADPOOL_SIZE: "1" } },
-    );
+    const { code } = await c.icfs(["mirror", c.id, directory, "--prune"], {
+      env: { ...c.env, NODE_OPTIONS: `--import=${killer}`, KILLED_AT: `${at}` },
+    });
     const newest = await readAlone(at);
     if (code === 0) {
       t.equal(newest, 2);
