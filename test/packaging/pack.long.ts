@@ -50,6 +50,7 @@ t.test("it has what is needed, and nothing else", async (t) => {
     ...["package.json", "LICENSE", "README.md", "CHANGELOG.md", "bin/icfs"],
     ...["build/icfs.wasm", "build/icfs.did", "build/man/icfs.1", "build/man/mount.icfs.8"],
     "build/man/mount.fuse.icfs.8",
+    ...(await readdir(join(ROOT, "examples"))).map((name) => join("examples", name)),
     ...sources.map((name) => join("dist", name.replace(/\.ts$/, ".js"))),
   ];
   t.same(packed.files.map(({ path }: { path: string }) => path).sort(), expected.sort());
@@ -60,6 +61,10 @@ t.test("installed for a host, it does all of its work", async (t) => {
   const bin = join(host, "bin/icfs");
   const icfs = (...args: string[]) => run(...plain(bin, args), { env });
   t.equal(await icfs("--version"), `${packed.version}\n`);
+  t.match(
+    await icfs("example", "nginx", "rrkah-fqaaa-aaaaa-aaaaq-cai"),
+    "rrkah-fqaaa-aaaaa-aaaaq-cai.icp0.io",
+  );
   await using network = new Process(...plain(bin, ["localnet", "--port", "0"]), env);
   const [url] = await network.until(/http:\/\/127\.0\.0\.1:\d+/, { seconds: 60 });
   const to = ["--network", url];
