@@ -13,7 +13,7 @@ import type { Served } from "./servers.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 import { type Client, Line, type Server } from "./wire.ts";
 
-/** As of `icfs mount`: --read-timeout and --refresh, and follow.ts's jitter. */
+/** As of `icfs mount`: --read-timeout and --refresh, and the jitter of lib/mount/follow.ts. */
 const READ_TIMEOUT_MS = 10_000;
 /** Half of what a mount has: as many chunks on their way at once, and tables half as large. */
 const MEMORY_BYTES = 128 * 1024 * 1024;
