@@ -1,5 +1,5 @@
 /** docs/SITES.md: its commands as they stand, on one host. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { documented } from "../support/documented.ts";
@@ -20,6 +20,14 @@ async function done(t: Test, commands: string): Promise<string> {
   return stdout;
 }
 
+/** A whole configuration, of what stands in its `http` block. @param name of its files */
+function inNginx(name: string, http: string): string {
+  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (kind) => `${kind}_temp_path /tmp/${name}-${kind};`,
+  );
+  return `pid /tmp/${name}.pid; user root; events {}\nhttp { access_log off; ${temporary.join(" ")}\n${http}}\n`;
+}
+
 step("One host", async (t) => {
   await done(
     t,
@@ -30,6 +38,25 @@ step("One host", async (t) => {
   const key = "curl --silent http://127.0.0.1:4943/api/v2/status | od -An -v -tx1 | tr -d ' \\n'";
   environment.ICFS_ROOT_KEY = /308182301d[0-9a-f]{256}/.exec(await done(t, key))![0];
   await done(t, await documented("SITES.md", "One host"));
+  await done(t, "diff -r tree /srv/tftp && icfs umount /srv/tftp && icfs cache clear");
+});
+
+step("Ten hosts and nginx", async (t) => {
+  const example = await readFile(join(import.meta.dirname, "../../examples/nginx.conf"), "utf8");
+  // The local network's gateway has no TLS.
+  const cache = example
+    .replaceAll("server icp0.io:443;", "server 127.0.0.1:4943;")
+    .replaceAll("proxy_pass https://icfs", "proxy_pass http://icfs")
+    .replaceAll("/var/cache/nginx/", "/tmp/cache-");
+  await mkdir(join(host.root, "etc/site"), { recursive: true });
+  await writeFile(join(host.root, "etc/site/cache.conf"), inNginx("cache", cache));
+  await done(
+    t,
+    "echo 127.0.0.1 cache.example >>/etc/hosts; sed -i '/^hosts:/s/.*/hosts: files/' /etc/nsswitch.conf",
+  );
+  await done(t, "/opt/icfs/build/nginx/usr/sbin/nginx -c /etc/site/cache.conf -e /tmp/cache.log");
+  const status = await done(t, await documented("SITES.md", "Ten hosts and nginx"));
+  t.match(status, /^ {2}mirror +http:\/\/cache\.example: [1-9]\d* chunks/m);
   await done(t, "diff -r tree /srv/tftp && icfs umount /srv/tftp && icfs cache clear");
 });
 
@@ -98,13 +125,7 @@ step("A static mirror", async (t) => {
   t.match(await done(t, make!), /^\/srv\/mirror has release 1 of /);
   const server = await documented("SITES.md", "A static mirror", "nginx");
   await mkdir(join(host.root, "etc/site"), { recursive: true });
-  const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
-    (kind) => `${kind}_temp_path /tmp/nginx-${kind};`,
-  );
-  await writeFile(
-    join(host.root, "etc/site/nginx.conf"),
-    `pid /tmp/nginx.pid; user root; events {}\nhttp { access_log off; ${temporary.join(" ")}\n${server}}\n`,
-  );
+  await writeFile(join(host.root, "etc/site/nginx.conf"), inNginx("nginx", server));
   await done(t, "/opt/icfs/build/nginx/usr/sbin/nginx -c /etc/site/nginx.conf -e /tmp/nginx.log");
   t.match(await done(t, mount!), /^ {2}mirror +http:\/\/localhost:8080: [1-9]\d* chunks/m);
   await done(t, "diff -r tree /srv/tftp");

@@ -90,6 +90,7 @@ async function mounted(t: Test, site: Site, number: number): Promise<string> {
   const { code, stderr } = await site.icfs(
     [
       ...["mount", site.id, mountpoint, "--network", site.asks.url, "--mirror", site.url],
+      ...["--root-key", Buffer.from(site.rootKey).toString("hex")],
       ...["--prefetch", "all", "--read-timeout", "60s"],
       ...["--cache-dir", join(site.directory, `mount-${number}`), "--log-file", join(site.directory, "log")],
     ],
