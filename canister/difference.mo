@@ -39,6 +39,7 @@ module {
 
   // What things cost, in instructions, about (bench/instructions.ts).
   let compareCost : Nat = 20_000;
+  let passCost : Nat = 4_000;
   let byteCost : Nat = 4;
   let lookCost : Nat = 500;
   let findCost : Nat = 40_000;
@@ -114,7 +115,7 @@ module {
   func passNew(difference : Difference) : Nat {
     mark(difference, difference.at);
     difference.at += 1;
-    compareCost;
+    passCost;
   };
 
   func passGone(difference : Difference) : Nat {
@@ -122,7 +123,7 @@ module {
     let beforeAt = difference.beforeAt;
     difference.beforeAt += 1;
     let parent = Index.parent(before, beforeAt);
-    var cost = compareCost;
+    var cost = passCost;
     if (parent != difference.goneFrom.0) {
       difference.goneFrom := (parent, if (parent == Index.root) ?Index.root else directoryAt(index, Index.path(before, parent, 0)));
       cost += findCost;

@@ -12,7 +12,7 @@ import { compiled } from "../support/compiled.ts";
 import { startEmptyNetwork } from "../support/networks.ts";
 
 const MIB = 1024 * 1024;
-const TREES = 150;
+const TREES = 60;
 
 /** A directory; a symlink's target, from the root; or a file, by a number that stands for its bytes and one for where they are. */
 type Content = "directory" | { readonly to: string } | { readonly bytes: number; readonly pack: number };
@@ -34,40 +34,33 @@ function remove(tree: Tree, path: string): void {
     if (other === path || other.startsWith(`${path}/`)) tree.delete(other);
 }
 
-/** Adds, changes, moves or removes something. */
+/** Adds, changes or removes something; of directories with what is in them few. */
 function change(tree: Tree): void {
   const directory = pick(["", "", "c", ...directoriesOf(tree)]);
   if (directory !== "" && tree.get(directory) !== "directory") return;
-  const path = directory === "" ? pick(NAMES) : `${directory}/${nameIn(directory)}`;
-  if (path.split("/").length > 4) return;
-  const what = randomInt(10);
-  if (what === 0) {
-    remove(tree, pick([path, ...tree.keys()]));
-  } else if (what === 1) {
-    remove(tree, path);
-    tree.set(path, "directory");
-  } else if (what === 2) {
-    const targets = [...tree]
-      .filter(([, content]) => !(content instanceof Object && "to" in content))
-      .map(([to]) => to);
-    remove(tree, path);
-    tree.set(path, { to: pick(["", ...targets]) });
-  } else if (tree.get(path) !== "directory" || randomInt(4) === 0) {
-    remove(tree, path);
-    // Number 0 is a file of more than 1 MiB.
-    tree.set(path, { bytes: randomInt(30), pack: randomInt(3) });
-  }
+  const path =
+    randomInt(8) === 0 ? pick(["a", ...tree.keys()]) : `${directory && `${directory}/`}${nameIn(directory)}`;
+  if (path.split("/").length > 4 || (tree.get(path) === "directory" && randomInt(12) > 0)) return;
+  const what = randomInt(8);
+  const targets = [...tree].filter(([, content]) => !isLink(content)).map(([to]) => to);
+  remove(tree, path);
+  if (what < 2) tree.set(path, "directory");
+  else if (what === 2) tree.set(path, { to: pick(["", ...targets.filter((to) => tree.has(to))]) });
+  // Number 0 is a file of more than 1 MiB.
+  else if (what < 7) tree.set(path, { bytes: randomInt(30), pack: randomInt(3) });
 }
+
+const isLink = (content: Content): content is { readonly to: string } =>
+  typeof content !== "string" && "to" in content;
 
 const LONG = randomBytes(MIB);
 
 function manifestOf(tree: Tree): Buffer {
   // What a link led to may be gone, or a link itself.
   for (const [path, what] of [...tree]) {
-    if (what instanceof Object && "to" in what) {
-      const target = what.to === "" ? "directory" : tree.get(what.to);
-      if (target === undefined || (target instanceof Object && "to" in target)) tree.delete(path);
-    }
+    if (!isLink(what)) continue;
+    const target = what.to === "" ? "directory" : tree.get(what.to);
+    if (target === undefined || isLink(target)) tree.delete(path);
   }
   const chunks: { sha256: Buffer; size: number }[] = [];
   const chunkOf = (hash: Buffer, size: number) => {
@@ -128,9 +121,11 @@ t.test("random trees, one after the other", { timeout: 600_000 }, async (t) => {
   );
   await pages.put(LONG);
   const tree: Tree = new Map([["c", "directory"]]);
+  for (let i = 0; i < 450; i++) tree.set(`c/f${i}`, { bytes: 1 + (i % 29), pack: 0 });
+  for (let i = 0; i < 200; i++) change(tree);
   for (let i = 0; i < TREES; i++) {
     // Mostly a few changes, now and then many, and once in a while none.
-    const changes = pick([0, 1, 2, 3, 3, 10, 300]);
+    const changes = pick([0, 1, 2, 3, 3, 10, 100]);
     for (let change_ = 0; change_ < changes; change_++) change(tree);
     const manifest = manifestOf(tree);
     // A slice of one step each, and all in one.
