@@ -3,11 +3,12 @@
  * still publishes. before/ has the program of commit a581220, since a checkout need not have the history: bundled with what it depends on
  * (@dfinity/agent 3.4.3), and otherwise as it was. It was made there by `npm ci --omit=dev`, and
  *
- *     esbuild lib/cli/main.ts lib/ic/bls-worker.ts --bundle --platform=node --target=node24 --format=esm --minify --outdir=out \\
+ *     esbuild lib/cli/main.ts WORKER --bundle --platform=node --target=node24 --format=esm --minify --outdir=out \\
  *       --entry-names=[name] --external:fuse-native \\
  *       --banner:js='import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);'
  *
- * with the agent's bls.js imported by its path in lib/ic/bls-worker.ts, which else looks for it at run time.
+ * where WORKER is the module of the thread that checks signatures, bls-worker; in it the agent's bls.js was imported by its path, which it else
+ * looks for at run time.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
