@@ -13,7 +13,7 @@ import { type Meter, startMeter } from "./meter.ts";
 import { allIsWell, chunksOf, FILES } from "./scenarios.ts";
 import { startCachedSite } from "./site.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(15 * HUNG);
 const step = inOrder(t);
 
 const HOSTS = 20;
@@ -45,6 +45,9 @@ const fetches = () =>
 const sum = (results: readonly HostResult[], what: "wrong" | "late") =>
   results.reduce((all, { mirrors }) => all + mirrors.reduce((some, one) => some + one[what], 0), 0);
 
+/** Answers that were late, at most: on a busy machine some are. How often the network was is not told; a host has some time or other for one. */
+const overtaken = (results: readonly HostResult[]) => sum(results, "late") + results.length;
+
 step("a tenth of the answers is wrong between cache and hosts", async (t) => {
   await site.startCache();
   const lies = lying(front, 10);
@@ -52,7 +55,7 @@ step("a tenth of the answers is wrong between cache and hosts", async (t) => {
   front.spoil = undefined;
   allIsWell(t, results);
   t.ok(lies() > 0, `${lies()} lies`);
-  const most = HOSTS * CHUNKS + lies() + sum(results, "late");
+  const most = HOSTS * CHUNKS + lies() + overtaken(results);
   t.ok(
     fetches() <= most,
     `${fetches()} fetches; one more for each lie, and for each that was late, are ${most}`,
@@ -71,7 +74,7 @@ step("a fifth of the answers is wrong behind the cache, which keeps them", async
   t.ok(lies() > 0, `${lies()} lies`);
   const wrong = sum(results, "wrong");
   t.ok(wrong >= lies(), `they were told ${wrong} times`);
-  const most = HOSTS * CHUNKS + wrong + sum(results, "late");
+  const most = HOSTS * CHUNKS + wrong + overtaken(results);
   t.ok(fetches() <= most, `${fetches()} fetches; one more for each time are ${most}`);
 });
 
