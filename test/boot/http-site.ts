@@ -98,7 +98,7 @@ export async function startCache(
   const authority = await makeAuthority(directory);
   const upstream = await startUpstream(url, socket, authority, `${canister}.icp0.io`);
   stack.defer(upstream.cutOff);
-  let text = await printed(env, "nginx", canister, "--store", join(directory, "cache"));
+  let text = await printed(env, "nginx", canister, "--network", "ic", "--store", join(directory, "cache"));
   // The gateway is in another network namespace, and its authority is the test's.
   text = replaced(text, "server icp0.io:443;", `server unix:${socket};`);
   text = replaced(text, "/etc/ssl/certs/ca-certificates.crt", authority.file);
