@@ -2,7 +2,6 @@
 import { UsageError } from "../errors.ts";
 import { type Finding, findingLine } from "../lint/finding.ts";
 import { lint } from "../lint/lint.ts";
-import { localReader } from "../lint/local-files.ts";
 import type { Head, ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone, type Differences, differences } from "../tree/diff.ts";
 import { MAX_NOTE_BYTES } from "../tree/limits.ts";
@@ -11,6 +10,7 @@ import { treeProblems } from "../tree/manifest-decoder.ts";
 import { canistersBudget } from "../tree/rules.ts";
 import { Tree } from "../tree/tree.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";
+import { localReader } from "./lintable-tree.ts";
 import { addPrivateFiles, lossOf, type Policy, throwIfEmpty } from "./policy.ts";
 import { Problems } from "./problems.ts";
 import { listing, type Progress } from "./progress.ts";

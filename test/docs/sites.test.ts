@@ -85,7 +85,7 @@ step("A hundred sites and a CDN", async (t) => {
   const nginx = "/usr/sbin/nginx";
   await done(
     t,
-    `ln -sf /opt/icfs/build/nginx/usr/sbin/nginx ${nginx}
+    `ln -sf /opt/icfs/build/nginx/usr/sbin/nginx ${nginx}; rm -rf /etc/nginx
     mkdir -p /etc/nginx/sites-enabled /var/lib/nginx /var/log/nginx /var/cache/cdn
     for one in nginx cdn; do
       echo "pid /run/$one.pid; user root; events {} http { access_log /var/log/nginx/$one; include /etc/nginx/$one.d/*; }"  >/etc/nginx/$one.conf

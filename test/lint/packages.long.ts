@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import t from "tap";
 import { lint } from "../../lib/lint/lint.ts";
-import { localTree } from "../../lib/lint/local-files.ts";
+import { localTree } from "../../lib/publish/lintable-tree.ts";
 import { EVERYTHING } from "../../lib/publish/scan.ts";
 
 const run = promisify(execFile);

@@ -1,9 +1,9 @@
 /** A directory on this host as a tree that can be looked at before it is published. */
 import { createReadStream } from "node:fs";
-import { Problems } from "../publish/problems.ts";
-import { type Reading, type Scanned, scan } from "../publish/scan.ts";
+import type { ReadFile } from "../lint/boot-tree.ts";
 import { Tree, type TreeEntry } from "../tree/tree.ts";
-import type { ReadFile } from "./boot-tree.ts";
+import { Problems } from "./problems.ts";
+import { type Reading, type Scanned, scan } from "./scan.ts";
 
 /** @throws UserError when it is no directory, or has something in it that cannot be published */
 export async function localTree(
