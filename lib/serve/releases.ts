@@ -24,8 +24,8 @@ export interface Whole {
 
 /** A release that is being fetched, or is not live yet. */
 export interface Coming extends Whole {
-  /** How far all of it has been fetched; undefined while it is not. */
-  readonly hydration: object | undefined;
+  /** All of it is being fetched, or has been. */
+  readonly isFetched: boolean;
 }
 
 /** Verified chunks that are here, as seen from here (lib/cache/chunk-cache.ts). */
@@ -140,8 +140,8 @@ export class ServedReleases {
   async untilHere(sha256: Buffer, response: Parameters<Waits["until"]>[1]): Promise<void> {
     const { awaited, coming } = this.#options;
     if (awaited === undefined) return;
-    for (const { tree, hydration } of coming?.() ?? []) {
-      if (hydration === undefined) continue;
+    for (const { tree, isFetched } of coming?.() ?? []) {
+      if (!isFetched) continue;
       const chunk = (await this.#indexOf(tree.chunks)).find(sha256);
       if (chunk === undefined) continue;
       if (!(await this.#chunks.holds(chunk))) await awaited.chunks.until(chunk, response);

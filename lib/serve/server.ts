@@ -49,6 +49,10 @@ export async function listenForSite(
   let isEnding = false;
   const server = createBoundedServer(async (request, response) => {
     if (isEnding) response.setHeader("connection", "close");
+    // Whose answer was under way may have been told otherwise.
+    response.once("close", () => {
+      if (isEnding) request.socket.end();
+    });
     if (site() === undefined) await waits?.until(SITE, response);
     const here = site();
     if (here !== undefined) return void here.answer(request, response);

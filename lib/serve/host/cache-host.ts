@@ -23,7 +23,7 @@ import { LastingError } from "../../source/source.ts";
 import { nameOf } from "../../source/words.ts";
 import { type Chunk, keyOf } from "../../tree/tree.ts";
 import { AwaitedChunks } from "../awaited-chunks.ts";
-import { ServedReleases } from "../releases.ts";
+import { type Coming, ServedReleases } from "../releases.ts";
 import { Site, type SiteStatus } from "../site.ts";
 import type { Waits } from "../waits.ts";
 
@@ -147,9 +147,11 @@ export class CacheHost {
   }
 
   /** What is not served whole yet. */
-  #coming(): MountedRelease[] {
+  #coming(): Coming[] {
     const { coming } = this.#follower;
-    return this.#isServing ? coming : [...coming, this.#live.now];
+    const next = coming.map((one) => ({ ...one, isFetched: one.hydration !== undefined }));
+    // The first one is fetched, or this host comes to its end (ready()).
+    return this.#isServing ? next : [...next, { ...this.#live.now, isFetched: true }];
   }
 
   /** What was damaged on the disk, or removed there, is fetched again: once, and not because somebody asks for it, but because it is part of the release. */

@@ -135,8 +135,7 @@ step("the next release, likewise", async (t) => {
   await eventually("all wait", () => waits.count === 6 * HOSTS);
   giveOut();
   t.same(await answers, gotten(hashes));
-  const isLive = () => host!.status(server.status()).release === 2;
-  await eventually("it is live", isLive);
+  await eventually("it is live", () => host!.status(server.status()).release === 2);
   t.same(
     [...given.values()],
     [...given.keys()].map(() => 1),
@@ -152,4 +151,5 @@ step("when it ends, nobody waits any more", async (t) => {
   await server.close();
   t.ok((await answers).every(({ status }) => status === 404));
   giveOut();
+  await eventually("it is live", () => host!.status(server.status()).release === 3);
 });
