@@ -24,8 +24,8 @@ export interface Whole {
 
 /** A release that is being fetched, or is not live yet. */
 export interface Coming extends Whole {
-  /** All of it is being fetched, or has been. */
-  readonly isFetched: boolean;
+  /** All of it is being fetched, or has been: there may be waits for its chunks. */
+  readonly isFetched?: boolean;
 }
 
 /** Verified chunks that are here, as seen from here (lib/cache/chunk-cache.ts). */
@@ -141,7 +141,7 @@ export class ServedReleases {
     const { awaited, coming } = this.#options;
     if (awaited === undefined) return;
     for (const { tree, isFetched } of coming?.() ?? []) {
-      if (!isFetched) continue;
+      if (isFetched !== true) continue;
       const chunk = (await this.#indexOf(tree.chunks)).find(sha256);
       if (chunk === undefined) continue;
       if (!(await this.#chunks.holds(chunk))) await awaited.chunks.until(chunk, response);
