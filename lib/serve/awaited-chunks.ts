@@ -3,9 +3,11 @@
  * only has it fetched before others.
  */
 import pLimit from "p-limit";
-import { MOST_LOADS } from "../readahead.ts";
 import { type Chunk, keyOf } from "../tree/tree.ts";
 import type { Waits } from "./waits.ts";
+
+/** Chunks that are got before others at a time: what is asked for in the meantime may have come with the others by then. */
+const MOST_EARLY = 8;
 
 export class AwaitedChunks {
   readonly #waits: Waits;
@@ -14,7 +16,7 @@ export class AwaitedChunks {
   readonly #pending = new Set<Chunk>();
   /** If one of these is not here, the disk is full or damaged: nobody has it fetched again. */
   readonly #loaded = new WeakSet<Chunk>();
-  readonly #loads = pLimit(MOST_LOADS);
+  readonly #loads = pLimit(MOST_EARLY);
 
   /** @param load gets a chunk to where it is kept, beside all else that is being fetched; it is not asked twice for one that it got */
   constructor(waits: Waits, load: (chunk: Chunk) => Promise<unknown>) {

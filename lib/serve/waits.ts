@@ -7,10 +7,11 @@ import type { EventEmitter } from "node:events";
 /** Of the connections that a host takes (server.ts): the others are for requests that can be answered at once. */
 const MOST_WAITING = 1500;
 /**
- * Milliseconds. A reader asks the network as well when nothing has come for two seconds, and may put this host aside
- * (lib/ic/gateway/gateway.ts): it is told before that.
+ * Milliseconds: less than half of a reader's deadline (--read-timeout, 10 s), after which it asks the network as well, and puts this host aside
+ * (lib/source/icfs/mirrors.ts). Readers have a share of their questions overtaken after two seconds of silence. If all were told by then that a
+ * chunk is not here, all would ask the network: over a slow line that is what they wait for, once for each.
  */
-const WAIT_MS = 1500;
+const WAIT_MS = 4500;
 
 export interface WaitsOptions {
   /** How many may wait at a time. */
