@@ -80,7 +80,7 @@ if (values.validate) {
   process.exit();
 }
 
-/** Ten real readers behind a real nginx, and the same simulated. @throws Error when nginx is not installed */
+/** Ten real readers behind a real nginx, and the same simulated. @throws Error when there is no nginx: scripts/setup.sh bench unpacks it */
 async function compareWithReality(): Promise<void> {
   const hosts = 10;
   const line = { mebibytes: common.mebibytes, roundTrip: common.roundTrip, uplink: common.uplink };

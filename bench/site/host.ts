@@ -4,12 +4,16 @@ import { messageOf } from "../../lib/errors.ts";
 import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
 import type { Log } from "../../lib/log.ts";
 import { Hydrator, startOf } from "../../lib/mount/hydrate.ts";
+import { AwaitedChunks } from "../../lib/serve/awaited-chunks.ts";
+import { Waits } from "../../lib/serve/waits.ts";
 import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
 import { IcfsRelease } from "../../lib/source/icfs/source.ts";
 import { openSource } from "../../lib/source/open-source.ts";
 import { LastingError, type Source } from "../../lib/source/source.ts";
+import { hexOf } from "../../lib/tree/hash.ts";
+import type { Chunk } from "../../lib/tree/tree.ts";
 import type { SimulatedRelease } from "./release.ts";
-import type { Served } from "./servers.ts";
+import { PROOF, type Served } from "./servers.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 import { type Client, Line, type Server } from "./wire.ts";
 
@@ -50,7 +54,11 @@ export class Host implements Client, Served {
   readonly problems: string[] = [];
   mirrors: Mirrors | undefined;
   readonly #options: HostOptions;
+  readonly waits = new Waits();
   readonly #disk = new Map<string, Buffer>();
+  /** By their hashes, once it fetches them. */
+  #chunks = new Map<string, Chunk>();
+  #awaited: AwaitedChunks | undefined;
   #source: Source | undefined;
   #proof: Uint8Array | undefined;
 
@@ -67,10 +75,15 @@ export class Host implements Client, Served {
     return this.#disk.get(sha256);
   }
 
+  async untilHere(sha256: string, response: Parameters<AwaitedChunks["until"]>[1]): Promise<void> {
+    const chunk = this.#chunks.get(sha256);
+    if (chunk !== undefined && !this.#disk.has(sha256)) await this.#awaited!.until(chunk, response);
+  }
+
   /** Fetches all of the release. */
   async hydrate(urls: Urls): Promise<void> {
     const { time } = this.#options;
-    const { source, tree } = await this.#open(urls);
+    const { source, tree, newest } = await this.#open(urls);
     const cache = new ChunkCache(source, {
       memory: MEMORY_BYTES,
       readTimeout: READ_TIMEOUT_MS,
@@ -78,6 +91,10 @@ export class Host implements Client, Served {
       giveUp: (error) => error instanceof LastingError,
       log: this.#log(),
     });
+    this.#awaited = new AwaitedChunks(this.waits, (chunk) => cache.load(chunk, { keep: false }));
+    this.#chunks = new Map(tree.chunks.map((chunk) => [hexOf(chunk.sha256!), chunk]));
+    this.#proof = newest.proven.evidence.proof;
+    this.waits.came(PROOF);
     // Not kept in memory as well, which a thousand hosts share here.
     const hydrator = new Hydrator(cache, () => false, this.#log());
     await hydrator.hydrate(tree, startOf(tree), new AbortController().signal);
@@ -118,10 +135,9 @@ export class Host implements Client, Served {
     );
     for (;;) {
       try {
-        const newest = await this.#source.newest();
+        const newest = (await this.#source.newest()) as IcfsRelease;
         const tree = await this.#source.tree(newest, this.#store());
-        this.#proof = (newest as IcfsRelease).proven.evidence.proof;
-        return { source: this.#source, tree };
+        return { source: this.#source, tree, newest };
       } catch (error) {
         this.failures += 1;
         this.problems.push(messageOf(error));

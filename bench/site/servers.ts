@@ -1,5 +1,7 @@
 /** Who answers in a simulated site: the IC, nginx as a cache, and hosts that serve what they have (`icfs serve`). */
+import { EventEmitter } from "node:events";
 import * as cbor from "@dfinity/cbor";
+import type { Waits } from "../../lib/serve/waits.ts";
 import { encodeHeaders } from "../../lib/source/icfs/header-list.ts";
 import { CHUNKS, HEADERS, MIRROR_DIRECTORY, RELEASE } from "../../lib/source/icfs/mirror-paths.ts";
 import { candidBlob } from "../../test/support/proofs.ts";
@@ -245,12 +247,18 @@ function again(answer: Answer): Answer {
 
 /** What a host that serves has, and how it comes to it. */
 export interface Served {
-  /** The proof of its live release; undefined: it has none yet. */
+  /** In which requests wait: those that come before it has a proof, for PROOF. */
+  readonly waits: Waits;
+  /** The proof of its release; undefined: it has none yet. */
   readonly proof: Uint8Array | undefined;
   chunk(sha256: string): Uint8Array | undefined;
+  /** Resolves when a chunk of its release is here, or is not waited for any more. */
+  untilHere(sha256: string, response: EventEmitter): Promise<void>;
 }
 
-/** A host that serves what it has (lib/serve), and fetches nothing for a stranger. */
+export const PROOF = "proof";
+
+/** A host that serves what it has, and has others wait for what it is fetching (lib/serve). */
 export class ServingHost extends Machine {
   readonly out: readonly Line[];
   readonly #served: Served;
@@ -265,6 +273,10 @@ export class ServingHost extends Machine {
 
   async answer({ path }: Asked): Promise<Answer> {
     const { method, argument } = methodOf(path);
+    // Nobody hears of a client that has gone: it waits for its time.
+    const response = new EventEmitter();
+    if (this.#served.proof === undefined) await this.#served.waits.until(PROOF, response);
+    if (method === CHUNKS) await this.#served.untilHere(argument, response);
     if (this.#served.proof === undefined) return { ...empty(503), headers: { "retry-after": "10" } };
     const found =
       method === RELEASE ? this.#served.proof : method === CHUNKS ? this.#served.chunk(argument) : undefined;

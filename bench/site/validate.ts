@@ -1,6 +1,6 @@
 /**
  * The same with real ones: hosts that run the same code in this process, a real nginx with examples/nginx.conf in front of a local network's
- * gateway, real time. So it shows whether what is simulated counts as reality does. It needs nginx, and root.
+ * gateway, real time. So it shows whether what is simulated counts as reality does. It needs root, and nginx below build/ (scripts/setup.sh bench).
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
@@ -18,6 +18,7 @@ import { Host } from "./host.ts";
 import { makeRelease } from "./release.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../examples/nginx.conf", import.meta.url));
+const NGINX = fileURLToPath(new URL("../../build/nginx/usr/sbin/nginx", import.meta.url));
 const BITS_A_MIB = 8 * 1.048576;
 
 export interface Validated {
@@ -130,7 +131,7 @@ ${example}
 }
 `,
   );
-  const nginx = stack.use(new Process("nginx", ["-c", join(own, "nginx.conf"), "-e", "stderr"]));
+  const nginx = stack.use(new Process(NGINX, ["-c", join(own, "nginx.conf"), "-e", "stderr"]));
   await nginx.until(/start worker process /, { seconds: 30, signal });
   return { url: `http://127.0.0.1:${port}`, log };
 }

@@ -105,10 +105,10 @@ export class Follower {
     };
   }
 
-  /** The release that is being fetched, or waits to go live, with its tree once that has been read. */
-  get coming(): { readonly release: Release; readonly tree: Tree } | undefined {
-    const { release, tree } = this.#next ?? {};
-    return release && tree && { release, tree };
+  /** The release that is being fetched, or waits to go live, if there is one and its tree has been read. */
+  get coming(): MountedRelease[] {
+    const { release, tree, hydration } = this.#next ?? {};
+    return release && tree ? [{ release, tree, hydration }] : [];
   }
 
   /** Goes on until end(). */

@@ -1,6 +1,7 @@
 /**
  * What a host serves to others: the live release, its chunks and what proves it, and such chunks of the one before and of the one to
- * come as are here. Nothing is fetched because somebody asks, and nothing is known by its hash alone: it is of one of these trees.
+ * come as are here. Nothing is fetched because somebody asks: of a release that is being fetched anyway, a chunk that somebody waits for may
+ * come earlier. And nothing is known by its hash alone: it is of one of these trees.
  */
 import pLimit from "p-limit";
 import { messageOf } from "../errors.ts";
@@ -10,13 +11,21 @@ import type { Pieces, Release, Source } from "../source/source.ts";
 import { inSteps } from "../steps.ts";
 import { hexOf } from "../tree/hash.ts";
 import { type Chunk, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
+import type { AwaitedChunks } from "./awaited-chunks.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { type HeaderSource, Headers } from "./headers.ts";
+import type { Waits } from "./waits.ts";
 
 /** A release with its tree. */
 export interface Whole {
   readonly release: Release;
   readonly tree: Tree;
+}
+
+/** A release that is being fetched, or is not live yet. */
+export interface Coming extends Whole {
+  /** All of it is being fetched, or has been: there may be waits for its chunks. */
+  readonly isFetched?: boolean;
 }
 
 /** Verified chunks that are here, as seen from here (lib/cache/chunk-cache.ts). */
@@ -30,12 +39,17 @@ export interface ReleasesOptions {
   readonly keep: boolean;
   /** How many chunks are read from the disk at a time, and hashed. */
   readonly loads: number;
-  /** A release that is being fetched, of which such chunks as are here are given to who knows of it; undefined: there is none. */
-  readonly coming?: () => Whole | undefined;
+  /** Releases of which such chunks as are here are given to who knows of them. */
+  readonly coming?: () => readonly Coming[];
+  /** Where there are waits: has those who ask for a chunk of one that is being fetched wait until it is here. */
+  readonly awaited?: { readonly waits: Waits; readonly chunks: AwaitedChunks };
   /** Told of a chunk of the live release that is not here. */
   readonly missing?: (chunk: Chunk) => void;
   readonly log: Log;
 }
+
+/** What is waited for that is no chunk. */
+const PROOF = "proof";
 
 export class ServedReleases {
   readonly #source: Source & Partial<HeaderSource>;
@@ -50,7 +64,9 @@ export class ServedReleases {
   #live: Whole | undefined;
   /** What was live before: of that only chunks. */
   #before: { readonly chunks: readonly Chunk[]; readonly pieces: readonly string[] } | undefined;
-  /** The live release, with the proof that is handed out: once the headers below it are here. */
+  /** A release that others are told of before it is live, as there is no other. */
+  #announced: IcfsRelease | undefined;
+  /** The one or the other, with the proof that is handed out: once the headers below it are here. */
   #proved: IcfsRelease | undefined;
   readonly #oneProof = pLimit(1);
   /** Files all of whose chunks were here when somebody looked. */
@@ -71,6 +87,23 @@ export class ServedReleases {
     return this.#live;
   }
 
+  /**
+   * Others get the proof of this release, which is being fetched, while none is live: they ask for its chunks, and wait for those. Resolves
+   * when they get it; never rejects.
+   */
+  async announce(release: Release): Promise<void> {
+    if (!(release instanceof IcfsRelease)) return;
+    this.#announced = release;
+    await this.#oneProof(() => this.#prove(release));
+    this.#options.awaited?.waits.came(PROOF);
+  }
+
+  /** Resolves when there is a proof, or nobody waits for one. @param response as Waits has it */
+  async untilProved(response: Parameters<Waits["until"]>[1]): Promise<void> {
+    if (this.#announced === undefined || this.#proved !== undefined) return;
+    await this.#options.awaited?.waits.until(PROOF, response);
+  }
+
   /** From now on others get this release, or it is proved anew. Resolves when they get its proof as well; never rejects. */
   async goLive({ release, tree }: Whole): Promise<void> {
     const before = this.#live;
@@ -88,7 +121,8 @@ export class ServedReleases {
       // Only those need them who come from an older release, and these ask somebody else.
       this.#options.log.warn(oneLine(`headers for others are not up to date: ${messageOf(error)}`));
     }
-    if (this.#live?.release.hash.equals(release.hash)) this.#proved = release;
+    const newest = this.#live?.release ?? this.#announced;
+    if (newest?.hash.equals(release.hash)) this.#proved = release;
   }
 
   /** What proves the newest release, and when that was certified; undefined: nothing does yet. */
@@ -102,25 +136,45 @@ export class ServedReleases {
     return this.#headers?.page(from);
   }
 
+  /** Resolves when a chunk is here; at once when it will not come, as it is of no release that is being fetched. @param response as Waits has it */
+  async untilHere(sha256: Buffer, response: Parameters<Waits["until"]>[1]): Promise<void> {
+    const { awaited, coming } = this.#options;
+    if (awaited === undefined) return;
+    for (const { tree, isFetched } of coming?.() ?? []) {
+      if (isFetched !== true) continue;
+      const chunk = (await this.#indexOf(tree.chunks)).find(sha256);
+      if (chunk === undefined) continue;
+      if (!(await this.#chunks.holds(chunk))) await awaited.chunks.until(chunk, response);
+      return;
+    }
+  }
+
   /** A chunk by its hash, if it is here, and of one of the releases; undefined: it is not. */
   async chunk(sha256: Buffer): Promise<Buffer | undefined> {
     const key = hexOf(sha256);
     for (const { chunks, pieces } of this.#all()) {
       const found = (await this.#indexOf(chunks)).find(sha256);
-      if (found !== undefined) return this.read(found);
+      // What is only coming, or was live before, is not missed.
+      if (found !== undefined)
+        return chunks === this.#live?.tree.chunks ? this.read(found) : this.#local(found);
       if (pieces.includes(key)) return this.#once(key, () => this.#pieces.read(key));
     }
     return undefined;
   }
 
-  /** A chunk of the live tree, or of one of before; undefined: it is not here. */
+  /** A chunk of the live tree, or of one of before of which somebody still reads a file; undefined: it is not here. */
   async read(listed: Chunk): Promise<Buffer | undefined> {
+    const bytes = await this.#local(listed);
+    const chunk = this.#source.known(listed);
+    if (bytes === undefined && chunk.sha256 !== undefined) this.#options.missing?.(chunk);
+    return bytes;
+  }
+
+  async #local(listed: Chunk): Promise<Buffer | undefined> {
     const chunk = this.#source.known(listed);
     if (chunk.sha256 === undefined) return undefined;
-    const { keep, missing } = this.#options;
-    const bytes = await this.#once(keyOf(chunk), () => this.#chunks.local(chunk, { keep }));
-    if (bytes === undefined) missing?.(chunk);
-    return bytes;
+    const { keep } = this.#options;
+    return this.#once(keyOf(chunk), () => this.#chunks.local(chunk, { keep }));
   }
 
   /** Whether all of a file's chunks are here. */
@@ -135,8 +189,7 @@ export class ServedReleases {
 
   *#all() {
     if (this.#live !== undefined) yield this.#partsOf(this.#live);
-    const coming = this.#options.coming?.();
-    if (coming !== undefined) yield this.#partsOf(coming);
+    for (const coming of this.#options.coming?.() ?? []) yield this.#partsOf(coming);
     if (this.#before !== undefined) yield this.#before;
   }
 

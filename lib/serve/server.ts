@@ -3,6 +3,7 @@ import { type Bounds, createBoundedServer, type ListenAddress, listenAt } from "
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Site, SiteStatus } from "./site.ts";
+import type { Waits } from "./waits.ts";
 
 /**
  * A thousand hosts with a connection or two each. Whoever does nothing goes first; what is being sent goes on, and who comes then is
@@ -16,6 +17,8 @@ const BOUNDS: Bounds = {
   idle: 30_000,
   goes: "newest",
 };
+/** What is waited for while there is no site. */
+export const SITE = "site";
 /** Milliseconds for what is being sent when it ends. */
 export const LAST_ANSWERS_MS = 20_000;
 
@@ -32,6 +35,7 @@ export interface SiteServer {
  *
  * @param site undefined while there is nothing to be served yet
  * @param option that names the address
+ * @param waits in which requests wait for the site, and others in it; they end when this server takes no more requests
  * @throws UserError when it cannot
  */
 export async function listenForSite(
@@ -39,11 +43,17 @@ export async function listenForSite(
   option: string,
   site: () => Site | undefined,
   log: Log,
+  waits?: Waits,
 ): Promise<SiteServer> {
   let connections = 0;
   let isEnding = false;
-  const server = createBoundedServer((request, response) => {
+  const server = createBoundedServer(async (request, response) => {
     if (isEnding) response.setHeader("connection", "close");
+    // Whose answer was under way may have been told otherwise.
+    response.once("close", () => {
+      if (isEnding) request.socket.end();
+    });
+    if (site() === undefined) await waits?.until(SITE, response);
     const here = site();
     if (here !== undefined) return void here.answer(request, response);
     response
@@ -66,6 +76,7 @@ export async function listenForSite(
     },
     async close(limit = LAST_ANSWERS_MS) {
       isEnding = true;
+      waits?.end();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const timer = setTimeout(() => {
         log.warn(`${connections} connections are cut off`);

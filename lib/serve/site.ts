@@ -133,7 +133,8 @@ export class Site {
     this.#missing(request, response, 404, "this is not here");
   }
 
-  #proof(request: IncomingMessage, response: ServerResponse): void {
+  async #proof(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    await this.#releases.untilProved(response);
     const { proof } = this.#releases;
     if (proof === undefined) {
       this.#notYet(request, response, "the release is being fetched");
@@ -149,10 +150,13 @@ export class Site {
   }
 
   async #chunk(request: IncomingMessage, response: ServerResponse, hash: string): Promise<void> {
+    const sha256 = Buffer.from(hash, "hex");
+    // Before it takes its turn: who waits has no chunk in hand.
+    await this.#releases.untilHere(sha256, response);
     const turn = this.#turnFor(response);
     await turn.take();
     if (response.destroyed) return;
-    const found = await this.#releases.chunk(Buffer.from(hash, "hex"));
+    const found = await this.#releases.chunk(sha256);
     if (found === undefined) return this.#missing(request, response, 404, "this chunk is not here");
     this.statistics.chunks += 1;
     const content: Content = {

@@ -24,6 +24,7 @@ const scenarios: readonly Scenario[] = [
   { ...common, way: "serve", isWarm: true, follow: 3 },
   { ...common, way: "nginx", isKilled: true },
   { ...common, way: "none", limit: 10 },
+  { ...common, way: "serve", spread: 0 },
 ];
 
 t.test("a simulated site", async (t) => {
@@ -34,7 +35,10 @@ t.test("a simulated site", async (t) => {
     .split("\n")
     .map((line) => JSON.parse(line) as Outcome);
   t.equal(outcomes.length, scenarios.length);
-  const [none, nginx, serve, killed, limited] = outcomes as [Outcome, Outcome, Outcome, Outcome, Outcome];
+  const [none, nginx, serve, killed, limited, cold] = outcomes as [
+    ...[Outcome, Outcome, Outcome],
+    ...[Outcome, Outcome, Outcome],
+  ];
   const { chunks, mebibytes } = none;
   for (const { byMirrors, byIc, ready } of outcomes) {
     t.equal(byMirrors + byIc, HOSTS * chunks, "each host has each chunk once");
@@ -56,4 +60,7 @@ t.test("a simulated site", async (t) => {
   t.ok(killed.byIc >= chunks, "without their cache hosts go on by the IC");
   t.ok(limited.ic.refused > 0, "who asks too much is refused");
   t.ok(limited.ready.all > none.ready.all);
+
+  t.match(cold.ic, { heads: 1, chunks }, "icfs serve that starts with the hosts asks for each chunk once");
+  t.equal(cold.byIc, 0, "and they wait for it");
 });

@@ -22,8 +22,10 @@ import type { KeptBy } from "../../source/kept.ts";
 import { LastingError } from "../../source/source.ts";
 import { nameOf } from "../../source/words.ts";
 import { type Chunk, keyOf } from "../../tree/tree.ts";
-import { ServedReleases } from "../releases.ts";
+import { AwaitedChunks } from "../awaited-chunks.ts";
+import { type Coming, ServedReleases } from "../releases.ts";
 import { Site, type SiteStatus } from "../site.ts";
+import type { Waits } from "../waits.ts";
 
 export interface CacheHostOptions {
   readonly store: DiskStore;
@@ -43,6 +45,8 @@ export interface CacheHostOptions {
   /** Asked before the network, or in its place. */
   readonly mirrors: Mirrors | undefined;
   readonly statsFile: string | undefined;
+  /** In which requests wait for what is being fetched. */
+  readonly waits: Waits;
   readonly log: Log;
 }
 
@@ -65,7 +69,7 @@ export class CacheHost {
   readonly #repairs = new Set<string>();
 
   constructor(from: KeptBy, first: FirstRelease, options: CacheHostOptions) {
-    const { store, memory, log } = options;
+    const { store, memory, waits, log } = options;
     const { source } = from;
     this.#from = from;
     this.#options = options;
@@ -94,6 +98,10 @@ export class CacheHost {
       keep: true,
       loads: LOADS,
       coming: () => this.#coming(),
+      awaited: {
+        waits,
+        chunks: new AwaitedChunks(waits, (chunk) => this.#cache.load(chunk, { keep: true })),
+      },
       missing: (chunk) => this.#repair(chunk),
       log,
     });
@@ -108,6 +116,7 @@ export class CacheHost {
 
   /** Begins to fetch the release, and to follow new ones. */
   follow(): void {
+    void this.#releases.announce(this.#live.now.release);
     this.#follower.run().catch((error) => this.#options.log.error(`releases are not followed: ${error}`));
   }
 
@@ -134,11 +143,15 @@ export class CacheHost {
 
   #changed(now: MountedRelease): void {
     if (this.#isServing) void this.#releases.goLive(now);
+    else void this.#releases.announce(now.release);
   }
 
-  /** What others cannot know of by this host yet. */
-  #coming() {
-    return this.#isServing ? this.#follower.coming : this.#live.now;
+  /** What is not served whole yet. */
+  #coming(): Coming[] {
+    const { coming } = this.#follower;
+    const next = coming.map((one) => ({ ...one, isFetched: one.hydration !== undefined }));
+    // The first one is fetched, or this host comes to its end (ready()).
+    return this.#isServing ? next : [...next, { ...this.#live.now, isFetched: true }];
   }
 
   /** What was damaged on the disk, or removed there, is fetched again: once, and not because somebody asks for it, but because it is part of the release. */

@@ -11,10 +11,11 @@ import { answerSignals } from "../../mount/signals.ts";
 import { exitProcess } from "../../process/exit.ts";
 import type { ReleaseAddress } from "../../source/address.ts";
 import { namedInWords } from "../../source/words.ts";
-import { listenForSite } from "../server.ts";
+import { listenForSite, SITE } from "../server.ts";
+import { Waits } from "../waits.ts";
 import { CacheHost, type CacheHostOptions } from "./cache-host.ts";
 
-export interface ServeOptions extends CacheHostOptions, Omit<ReadingOptions, "store"> {
+export interface ServeOptions extends Omit<CacheHostOptions, "waits">, Omit<ReadingOptions, "store"> {
   readonly listen: ListenAddress;
   /** Milliseconds for which to go on trying while the network does not answer, and nothing is kept. */
   readonly retry: number;
@@ -42,9 +43,10 @@ export async function serveCanister(
 ): Promise<void> {
   const { log, store, mirrors } = options;
   const signals = stopSignals();
+  const waits = new Waits();
   let host: CacheHost | undefined;
   answerSignals(() => host);
-  const server = await listenForSite(options.listen, "--listen", () => host?.site, log);
+  const server = await listenForSite(options.listen, "--listen", () => host?.site, log, waits);
   const status = (): ServingStatus | undefined => host?.status(server.status());
   const manager =
     options.notifySocket === undefined ? undefined : new ServiceManager(options.notifySocket, log);
@@ -67,9 +69,10 @@ export async function serveCanister(
       };
       const waiting = { retry: options.retry, waiting: undefined, log };
       const { from, first } = await untilNetworkAnswers(open, waiting, signals.stopped);
-      host = new CacheHost(from, first, options);
+      host = new CacheHost(from, first, { ...options, waits });
       thread.start();
       host.follow();
+      waits.came(SITE);
       await host.ready();
     };
     const started = start();
