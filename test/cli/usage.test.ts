@@ -63,6 +63,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     "grant",
     "identity",
     "keep",
+    "lint",
     "localnet",
     "ls",
     "mirror",
