@@ -11,7 +11,7 @@ import { inSteps } from "../steps.ts";
 import { hexOf } from "../tree/hash.ts";
 import { type Chunk, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 import { ChunkIndex } from "./chunk-index.ts";
-import { type HeaderSource, Headers } from "./headers.ts";
+import { type HeaderSource, Headers } from "./release-headers.ts";
 
 /** A release with its tree. */
 export interface Whole {
