@@ -59,7 +59,7 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
   },
   squid: {
     file: "squid.conf",
-    description: "the same with Squid, for hosts with mounts",
+    description: "the same with Squid in place of nginx, for hosts with mounts only",
     options: cacheOptions("3128", "/var/spool/squid/icfs"),
     fill({ network, origin, listen, store }, canister) {
       const { url, server, port } = originOf(network, canister, origin);
@@ -93,7 +93,7 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
   },
   ipxe: {
     file: "boot.ipxe",
-    description: "what to publish at the top of a tree for machines with iPXE",
+    description: "a boot script, to be published at the top of a tree, for machines with iPXE",
     options: [
       networkOption(),
       new Option("--kernel <path>", "the kernel, from the top of the tree")
@@ -113,10 +113,13 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
     file: "prometheus.yml",
     description: "Prometheus' configuration for a mount's metrics",
     options: [
-      new Option("--metrics <HOST:PORT>", "where the mount tells them: its own --metrics")
+      new Option(
+        "--metrics <HOST:PORT>",
+        "where the mount serves its metrics: the address that its --metrics has",
+      )
         .default("127.0.0.1:9469")
         .argParser(hostAndPort),
-      new Option("--alerts <file>", "the file of rules: what `icfs example alerts` prints")
+      new Option("--alerts <file>", "the file that has the rules which `icfs example alerts` prints")
         .default("/etc/prometheus/icfs-alerts.yml")
         .argParser(pathOf),
     ],
@@ -127,7 +130,7 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
   },
   alerts: {
     file: "prometheus-alerts.yml",
-    description: "Prometheus' rules: what to be woken for",
+    description: "Prometheus' rules for alerts",
     options: [],
     fill: () => [],
   },
@@ -136,7 +139,7 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
 export function exampleCommand(): Command {
   const command = new Command("example")
     .description(
-      "print tested configurations of the programs around a mount, with a site's own names in them",
+      "print tested configurations for nginx, Squid, dnsmasq, iPXE and Prometheus, with your canister's id and your site's names in them",
     )
     .allowExcessArguments()
     .action((_, { args }: Command) => {
@@ -208,10 +211,12 @@ function cacheOptions(listen: string, store: string): Option[] {
     networkOption(),
     new Option(
       "--origin <URL>",
-      "ask this in place of the canister's own URL: a CDN, or another host's icfs",
+      "the URL that the cache asks in place of the canister's own: a CDN, or another host's icfs",
     ).argParser(originUrl),
     new Option("--listen <[ADDRESS:]PORT>", "where the cache answers").default(listen).argParser(listenAt),
-    new Option("--store <directory>", "where it keeps what it has fetched").default(store).argParser(pathOf),
+    new Option("--store <directory>", "where the cache keeps what it has fetched")
+      .default(store)
+      .argParser(pathOf),
   ];
 }
 

@@ -20,7 +20,7 @@ interface LintOptions extends ReadingOptions, DirectoryOptions {
 export function lintCommand(): Command {
   const command = new Command("lint")
     .description(
-      "look for what would keep machines from booting: loaders without their modules, configurations that name files which are not there, broken kernels and initrds; exit code 1 when there is something",
+      "look for what would keep machines from booting: boot loaders without their modules, configurations that name missing files, broken kernels and initrds; exit code 1 when it finds something",
     )
     .argument("<directory|canister>", "a directory to be published, or a canister id, or ID@RELEASE")
     .addOption(flag("--json", "print an array of objects: kind, file, line, problem, outcome, advice"));

@@ -22,17 +22,21 @@ interface MirrorCommandOptions extends NetworkOptions {
 export function mirrorCommand(): Command {
   const command = new Command("mirror")
     .description(
-      "make a directory from which hosts can mount, or bring one up to date: verified, whole at any time, and for any web server, rsync or USB stick to carry; mounts take it as --mirror",
+      "make a directory from which hosts mount with --mirror, or bring one up to date; it is verified, and whole at any time, and any web server, rsync or USB stick can carry it",
     )
     .argument("<canister>", RELEASE_ARGUMENT)
-    .argument("<directory>", "empty, not there yet, or a mirror", named("a directory"))
+    .argument(
+      "<directory>",
+      "a mirror, an empty directory, or one that is not there yet",
+      named("a directory"),
+    )
     .addOption(
-      flag("--prune", "remove chunks that the release has not, which hosts may need that are behind"),
+      flag("--prune", "remove chunks that are not of the release; hosts that are behind may still need them"),
     )
     .addOption(
       flag(
         "--check",
-        "verify the chunks that are there, and fetch those that are damaged; else one of the right size is believed",
+        "verify all chunks that are there, and fetch damaged ones again; default: believe a chunk of the right size",
       ),
     )
     .addOption(

@@ -8,7 +8,7 @@ import { unreachable, withHint } from "../ic/first-contact.ts";
 import { resolveNetwork } from "../ic/network.ts";
 import { createLog, type Log, limitRepeats } from "../log.ts";
 import type { MountDescription } from "../mount/report/status.ts";
-import { serveMount } from "../mount/serve.ts";
+import { runMount } from "../mount/run-mount.ts";
 import { isBackgroundChild, notifyFailed, notifyWaiting } from "../process/daemon.ts";
 import { LogFile } from "../process/log-file.ts";
 import { addressWithKeptKey } from "./kept-key.ts";
@@ -33,7 +33,7 @@ export async function serveHere(
         ? undefined
         : // The daemon leaves this directory.
           openDiskStore(resolve(options.cacheDir), options.maxCacheSize, log);
-    await serveMount(
+    await runMount(
       () => addressWithKeptKey(canister, options, store),
       {
         ...options,

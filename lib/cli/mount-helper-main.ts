@@ -14,7 +14,7 @@ import { exitProcess } from "../process/exit.ts";
 import { describe, isBug } from "./failure.ts";
 import { mountCommand } from "./mount.ts";
 import { type HelperRequest, parseHelperArguments } from "./mount-helper.ts";
-import { checkWritten } from "./mount-helper-written.ts";
+import { checkWritten } from "./mount-helper-refused.ts";
 import type { NetworkOptions } from "./options.ts";
 
 /** Exit codes, see mount(8). */

@@ -27,7 +27,7 @@ const ELSEWHERE = /^(_netdev|(no)?fail|(no)?auto|(no)?users?|owner|group|default
 /** What a mount of ours is in any case, and what means nothing where there are no writes and no times of access. */
 const ANYWAY =
   /^(ro|nosuid|nodev|noexec|async|sync|dirsync|(no|rel|strict|norel|nostrict)?atime|(no)?diratime|(no)?lazytime|(no)?iversion|(no)?mand|silent|loud)$/;
-/** What a mount never is: mount-helper-written.ts refuses them. */
+/** What a mount never is: mount-helper-refused.ts refuses them. */
 const NEVER = /^(rw|exec|suid|dev)$/;
 /** Of the command itself, not of the mount: mount(8) waits until it is live, and reads no output. */
 const NOT_FOR_FSTAB = new Set(["foreground", "json"]);

@@ -129,7 +129,7 @@ export function withMountOptions(command: Command): Command {
     metricsOption(),
     option(
       "--serve <addr>",
-      "serve others by HTTP what is here of the release, to mount with --mirror http://ADDR or to boot from: HOST:PORT, [::]:PORT, or PORT, which is 127.0.0.1's; default: nobody",
+      "serve by HTTP what this host has of the release, for hosts that mount with --mirror http://ADDR, and to boot from: HOST:PORT, [::]:PORT, or PORT, which is 127.0.0.1's; default: nobody",
     ).argParser(listenAddress),
     flag(
       "--json",

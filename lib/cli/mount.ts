@@ -11,7 +11,7 @@ import { namedInWords, VOUCHED } from "../source/words.ts";
 import { ageText, sizeText } from "../units.ts";
 import { checkOrder } from "./argument-order.ts";
 import { splitOptions } from "./mount-helper.ts";
-import { refusalOf } from "./mount-helper-written.ts";
+import { refusalOf } from "./mount-helper-refused.ts";
 import { type MountCommandOptions, withMountOptions } from "./mount-options.ts";
 import { checkMirrors, named, RELEASE_ARGUMENT } from "./options.ts";
 import { warnOfTrust } from "./warnings.ts";

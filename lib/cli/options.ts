@@ -143,7 +143,7 @@ export function mirrorOptions(): Option[] {
   return [
     option(
       "--mirror <URL>",
-      "ask this mirror before the network: what has /.icfs/ below it, by http:, https:, or file: for a directory that `icfs mirror` has made; may be given several times, nearest first; several with commas between them share what is asked for; the variable has blanks between them",
+      "ask this mirror before the network: an http: or https: URL with /.icfs/ below it, or file: and a directory that `icfs mirror` has made; for several mirrors, repeat the option, nearest first; mirrors with commas between them share the requests; the variable has blanks in place of repeats",
       true,
     ).argParser((text: string, before: readonly EqualMirrors[] = []) => [
       ...before,

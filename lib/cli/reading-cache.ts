@@ -1,4 +1,4 @@
-/** The chunk cache of commands that read files whole and end: cat and verify. */
+/** The chunk cache of commands that read files whole and end: cat, lint and verify. */
 import { ChunkCache } from "../cache/chunk-cache.ts";
 import { isWrong } from "../ic/certificate/certificate.ts";
 import { createLog } from "../log.ts";

@@ -49,13 +49,13 @@ const DEFAULT_READ_TIMEOUT_S = 30;
 export function serveCommand(): Command {
   const command = new Command("serve")
     .description(
-      "serve a canister's newest release to others by HTTP, verified, without a mount: hosts mount from it with --mirror, and machines boot from it; stays in the foreground, logs to stderr",
+      "serve a canister's newest release by HTTP, verified, without a mount: other hosts mount from it with --mirror, and machines boot from it; stays in the foreground, logs to stderr",
     )
     .argument("<canister>", RELEASE_ARGUMENT)
     .addOption(
       option(
         "--listen <addr>",
-        "where: HOST:PORT, [::]:PORT, or PORT, which is 127.0.0.1's and only this host's; 0.0.0.0:PORT is for all hosts that reach this one",
+        "where to listen: HOST:PORT, [::]:PORT, or PORT, which is 127.0.0.1's: only this host reaches it; 0.0.0.0:PORT listens on all of this host's addresses",
       )
         .argParser(listenAddress)
         .makeOptionMandatory(),
@@ -64,15 +64,15 @@ export function serveCommand(): Command {
   addGroup(command, "Mirrors:", mirrorOptions());
   addGroup(command, "Caches:", [
     ...cacheOptions(),
-    duration("--read-timeout <time>", "try so long to fetch a chunk", DEFAULT_READ_TIMEOUT_S, 1),
+    duration("--read-timeout <time>", "try to fetch a chunk for this long", DEFAULT_READ_TIMEOUT_S, 1),
   ]);
   addGroup(command, "Releases:", [
     ...followOptions(),
     maxStaleOption(
-      "give no files by their paths once the proof is older than this, such as 12h or 7d; also accept a mirror's proof up to this age, instead of 5 minutes",
+      "serve no files by path once the proof of the release is older than this, such as 12h or 7d; also accept a mirror's proof up to this age, instead of 5 minutes",
     ),
     retryOption(),
-    flag("--offline", "serve what is kept on this host, and never ask the network"),
+    flag("--offline", "serve only what this host has kept, and never ask the network"),
   ]);
   addGroup(command, "The process:", [
     logLevelOption(),
@@ -80,7 +80,7 @@ export function serveCommand(): Command {
     metricsOption(),
     flag(
       "--json",
-      "print one object once others are served: canister, url, source, release and header, or snapshot, verified, files, bytes, certifiedAt, warning, pid",
+      "print one object when it begins to serve: canister, url, source, release and header, or snapshot, verified, files, bytes, certifiedAt, warning, pid",
     ),
   ]);
   return command.action(serve);
@@ -88,7 +88,7 @@ export function serveCommand(): Command {
 
 async function serve(canister: string, options: ServeCommandOptions): Promise<void> {
   if (options.maxCacheSize === 0) {
-    throw new UsageError("others are given what is on this host's disk: leave out --max-cache-size 0");
+    throw new UsageError("it serves from this host's disk: leave out --max-cache-size 0");
   }
   const notifySocket = takeNotifySocket();
   // A disk that is full, or a pipe that nobody reads any more, costs lines, and no answers.

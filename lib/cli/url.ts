@@ -16,7 +16,7 @@ export function urlCommand(): Command {
     )
     .argument(
       "<canister[/path]>",
-      "canister id, and the path of a file; with @NUMBER the release of that number: oeagv-5qaaa-aaaah-aar4q-cai@3/linux",
+      "canister id, with @NUMBER for an older release, and with a file's path: oeagv-5qaaa-aaaah-aar4q-cai@3/linux",
     )
     .addOption(networkOption())
     .addOption(flag("--json", "print one object: canister, url"))

@@ -5,8 +5,8 @@
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import type { Finding } from "./finding.ts";
-import { lintModules } from "./modules.ts";
 import { ancestorsOf, type Configured, missingFile, resolve } from "./references.ts";
+import { lintModules } from "./syslinux-modules.ts";
 
 /** Includes in includes; SYSLINUX itself stops there. */
 const MAX_DEPTH = 16;

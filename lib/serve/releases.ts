@@ -13,7 +13,7 @@ import { hexOf } from "../tree/hash.ts";
 import { type Chunk, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 import type { AwaitedChunks } from "./awaited-chunks.ts";
 import { ChunkIndex } from "./chunk-index.ts";
-import { type HeaderSource, Headers } from "./headers.ts";
+import { type HeaderSource, Headers } from "./release-headers.ts";
 import type { Waits } from "./waits.ts";
 
 /** A release with its tree. */

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { mountCommand } from "../../lib/cli/mount.ts";
 import { parseHelperArguments, splitOptions } from "../../lib/cli/mount-helper.ts";
-import { checkWritten } from "../../lib/cli/mount-helper-written.ts";
+import { checkWritten } from "../../lib/cli/mount-helper-refused.ts";
 import { BIN, run, temporaryDirectory } from "../support/icfs.ts";
 
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";

@@ -1,7 +1,7 @@
 /** Headers for those who walk down the chain: pages, and what is fetched for them. */
 import { createHash } from "node:crypto";
 import t from "tap";
-import { Headers } from "../../lib/serve/headers.ts";
+import { Headers } from "../../lib/serve/release-headers.ts";
 import { decodeHeaders } from "../../lib/source/icfs/header-list.ts";
 import type { ProvenRelease } from "../../lib/source/icfs/open-release.ts";
 

@@ -24,7 +24,7 @@ const LEAST_MEMORY_FOR_THREAD = 128 * 1024 * 1024;
  * @param ready told once readers can use the mount
  * @throws UserError, VerificationError, ... when the mount cannot be made
  */
-export async function serveMount(
+export async function runMount(
   resolveAddress: () => Promise<ReleaseAddress>,
   options: CanisterMountOptions,
   ready: (mounted: MountDescription) => Promise<void>,
