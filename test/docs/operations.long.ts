@@ -71,6 +71,10 @@ step("Publish", async (t) => {
   t.match(said, /^[a-z0-9]{5}(-[a-z0-9]{1,5})+$/m, "a principal");
 });
 
+step("Look before you boot", async (t) => {
+  t.equal(await done(t, await documented("OPERATIONS.md", "Look before you boot")), "", "Debian's tree boots");
+});
+
 step("Mount", async (t) => {
   // mount(8) takes no network from the environment.
   const network = `network=local,root-key=${environment.ICFS_ROOT_KEY}`;
