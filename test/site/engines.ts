@@ -1,13 +1,11 @@
-/** The caches that a site may have, with the files of examples/ as they stand but for addresses and directories. */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+/** The caches that a site may have, with what `icfs example` prints. */
+import { mkdir, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { Process, run } from "../../demo/process.ts";
+import { BIN } from "../support/icfs.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-/** The id in the examples. */
-export const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
-
 export interface EngineOptions {
   /** For its files; it is made. */
   readonly directory: string;
@@ -33,13 +31,7 @@ export async function freePort(): Promise<number> {
 export const nginx: Engine = async ({ directory, port, origin, canister }) => {
   await mkdir(directory);
   const of = (name: string) => join(directory, name);
-  const http = await example("nginx.conf", [
-    [CANISTER, canister],
-    ["listen 80;", `listen 127.0.0.1:${port};`],
-    ["server icp0.io:443;", `server ${new URL(origin).host};`],
-    ["proxy_pass https://icfs", "proxy_pass http://icfs"],
-    ["/var/cache/nginx/icfs", of("cache")],
-  ]);
+  const http = await printed("nginx", { origin, canister, port, store: of("cache") });
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((kind) => `${kind}_temp_path ${of(kind)};`)
     .join(" ");
@@ -62,14 +54,7 @@ ${http}
 export const squid: Engine = async ({ directory, port, origin, canister }) => {
   await mkdir(join(directory, "cache"), { recursive: true });
   const of = (name: string) => join(directory, name);
-  const { hostname, port: originPort } = new URL(origin);
-  const text = await example("squid.conf", [
-    [`cache_peer ${CANISTER}.icp0.io parent 443`, `cache_peer ${hostname} parent ${originPort}`],
-    [" originserver tls", " originserver"],
-    [CANISTER, canister],
-    ["http_port 3128", `http_port 127.0.0.1:${port}`],
-    ["/var/spool/squid/icfs", of("cache")],
-  ]);
+  const text = await printed("squid", { origin, canister, port, store: of("cache") });
   const build = join(ROOT, "build");
   await writeFile(
     of("squid.conf"),
@@ -108,13 +93,17 @@ async function started(process: Process, serves: RegExp): Promise<Process> {
   }
 }
 
-/** @throws Error when something is not there: then a test would run what nobody has */
-async function example(name: string, changes: readonly [string, string][]): Promise<string> {
-  let text = await readFile(join(ROOT, "examples", name), "utf8");
-  for (const [what, by] of changes) {
-    const changed = text.replaceAll(what, by);
-    if (changed === text) throw new Error(`there is no "${what}" in the example`);
-    text = changed;
-  }
-  return text;
+/** What `icfs example` prints for a cache that asks for the canister at `origin`. */
+function printed(
+  name: string,
+  {
+    origin,
+    canister,
+    port,
+    store,
+  }: { readonly origin: string; readonly canister: string; readonly port: number; readonly store: string },
+): Promise<string> {
+  const url = `http://${canister}.localhost:${new URL(origin).port}`;
+  const cache = ["--listen", `127.0.0.1:${port}`, "--store", store];
+  return run(BIN, ["example", name, canister, "--origin", url, ...cache], { seconds: 120 });
 }
