@@ -85,11 +85,14 @@ export async function mirrorRelease(
   if (bytes > 0) progress.start("chunks", bytes);
   const limit = pLimit(PARALLEL_CHUNKS);
   let hasFailed = false;
+  const writes: Promise<void>[] = [];
   const fetchOne = async (chunk: ReleaseChunk) => {
     try {
       const fetched = await fewAttempts(() => counting.reader.chunk(chunk));
-      // By then others may be at work in the directory.
-      if (!hasFailed) await directory.write(hexOf(chunk.sha256), fetched);
+      if (hasFailed) return;
+      const writing = directory.write(hexOf(chunk.sha256), fetched);
+      writes.push(writing);
+      await writing;
     } catch (error) {
       hasFailed = true;
       // Nobody needs the rest.
@@ -97,7 +100,13 @@ export async function mirrorRelease(
       throw error instanceof MissingChunkError ? await gone(error, address, proven, reader) : error;
     }
   };
-  await Promise.all(missing.map((chunk) => limit(fetchOne, chunk)));
+  try {
+    await Promise.all(missing.map((chunk) => limit(fetchOne, chunk)));
+  } catch (error) {
+    // Afterwards somebody else may work in the directory.
+    await Promise.allSettled(writes);
+    throw error;
+  }
   const head = { ...proven.newest, certifiedAt: proven.certifiedAt, proof: proven.evidence.proof };
   const pages = await writeHeaders(head, reader, directory);
   const { proof, certifiedAt } = await newestProof(address, reader, head);
