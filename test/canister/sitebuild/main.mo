@@ -21,7 +21,7 @@ persistent actor {
   let scratch = Region.new();
   let one = Index.kept();
   let other = Index.kept();
-  transient let tools : SiteBuild.Tools = { kit = Responses.prepare(nodes.region); nodes; store; scratch };
+  transient let tools : SiteBuild.Tools = { kit = Responses.prepare(nodes.region, "aaaaa-aa"); nodes; store; scratch };
   transient var index = Index.within(one);
   transient var before = Index.within(other);
   /// What a tree has below /.icfs/at/, what it has at /, and the pages of its directories.
