@@ -72,7 +72,11 @@ step("Publish", async (t) => {
 });
 
 step("Look before you boot", async (t) => {
-  t.equal(await done(t, await documented("OPERATIONS.md", "Look before you boot")), "", "Debian's tree boots");
+  t.equal(
+    await done(t, await documented("OPERATIONS.md", "Look before you boot")),
+    "",
+    "Debian's tree boots",
+  );
 });
 
 step("Mount", async (t) => {
