@@ -208,7 +208,7 @@ step("a mirror behind the same proxy, with the same authority", async (t) => {
   t.match(await sh(`${cat} http://gateway.test/mirror`), { code: 1, stderr: /ENOTFOUND gateway\.test/ });
   await done(
     t,
-    `icfs mount ${CANISTER} /mnt --mirror https://gateway.test/mirror --mirror-only --cache-dir cold ${options}
+    `icfs mount ${CANISTER} /mnt --mirror https://gateway.test/mirror --mirror-only --cache-dir by-mirror ${options}
     diff -r tree /mnt && icfs umount /mnt`,
   );
   t.match(
