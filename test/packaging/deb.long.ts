@@ -32,7 +32,8 @@ const listing = async () => {
   const { stdout } = await debian.run(["find", "/", "-mount", "-print0"]);
   return stdout
     .split("\0")
-    .filter((path) => path !== "" && !NOT_THE_PACKAGE.test(path))
+    // What a live mount is writing has such a name for a moment.
+    .filter((path) => path !== "" && !NOT_THE_PACKAGE.test(path) && !path.endsWith(".new"))
     .sort();
 };
 const apt = (...args: string[]) => debian.run(["apt-get", "--yes", ...args]);
