@@ -30,11 +30,13 @@ await debianRoot(root, { release });
 const debian = await chroot(t, root);
 const listing = async () => {
   const { stdout } = await debian.run(["find", "/", "-mount", "-print0"]);
-  return stdout
-    .split("\0")
-    // What a live mount is writing has such a name for a moment.
-    .filter((path) => path !== "" && !NOT_THE_PACKAGE.test(path) && !path.endsWith(".new"))
-    .sort();
+  return (
+    stdout
+      .split("\0")
+      // What a live mount is writing has such a name for a moment.
+      .filter((path) => path !== "" && !NOT_THE_PACKAGE.test(path) && !path.endsWith(".new"))
+      .sort()
+  );
 };
 const apt = (...args: string[]) => debian.run(["apt-get", "--yes", ...args]);
 /** As at boot: without a PATH, a HOME, or anything. */
