@@ -30,6 +30,7 @@ declare -A files=(
   ["$prefix/share/doc/icfs/TROUBLESHOOTING.md"]=docs/TROUBLESHOOTING.md
   ["$prefix/share/doc/icfs/HTTP.md"]=docs/HTTP.md
   ["$prefix/share/doc/icfs/page.png"]=docs/page.png
+  ["$prefix/share/doc/icfs/site.svg"]=docs/site.svg
   ["$prefix/share/doc/icfs/examples/boot.ipxe"]=examples/boot.ipxe
   ["$prefix/share/doc/icfs/examples/boot-image.sh"]=examples/boot-image.sh
   ["$prefix/share/doc/icfs/examples/dnsmasq.conf"]=examples/dnsmasq.conf

@@ -39,6 +39,7 @@ t.test("install", async (t) => {
       "opt/boot/share/doc/icfs/COSTS.md",
       "opt/boot/share/doc/icfs/HTTP.md",
       "opt/boot/share/doc/icfs/page.png",
+      "opt/boot/share/doc/icfs/site.svg",
       "opt/boot/share/doc/icfs/OPERATIONS.md",
       "opt/boot/share/doc/icfs/SITES.md",
       "opt/boot/share/doc/icfs/README.md",
