@@ -1,12 +1,13 @@
 /** icfs lint: what would keep machines from booting from a directory, or from a release. */
 import { Command } from "commander";
-import { FileReader } from "../cache/file-reader.ts";
 import { UserError } from "../errors.ts";
 import type { ReadFile } from "../lint/boot-tree.ts";
 import { describeFinding, type Finding } from "../lint/finding.ts";
 import { lint } from "../lint/lint.ts";
 import { jsonLine } from "../log.ts";
 import { localTree } from "../publish/lintable-tree.ts";
+import { FILE_READER_CHUNKS } from "../readahead.ts";
+import { fileBytes } from "../serve/file-bytes.ts";
 import { isRelease } from "./addresses.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
 import { flag, type ReadingOptions, withMirrors } from "./options.ts";
@@ -44,12 +45,13 @@ async function lintDirectory(directory: string, options: LintOptions): Promise<F
 async function lintRelease(name: string, options: LintOptions): Promise<Finding[]> {
   const { source, tree } = await openForReading(name, options);
   const cache = readingCache(source);
-  const read: ReadFile = async function* (file, from) {
-    let skip = from;
-    for await (const bytes of new FileReader([file], tree.chunks, cache).read(0)) {
-      if (skip < bytes.length) yield bytes.subarray(skip);
-      skip = Math.max(0, skip - bytes.length);
-    }
+  const read: ReadFile = (file, from) => {
+    const chunks = [...new Set(file.extents.map(({ chunk }) => tree.chunks[chunk]!))];
+    return fileBytes(file, tree, from, file.size, (wanted) => {
+      const next = chunks.indexOf(wanted) + 1;
+      for (const chunk of chunks.slice(next, next + FILE_READER_CHUNKS)) cache.prefetch(chunk);
+      return cache.get(wanted);
+    });
   };
   return lint(tree, read);
 }

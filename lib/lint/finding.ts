@@ -5,7 +5,6 @@ export type FindingKind =
   | "foreign-module"
   | "missing-file"
   | "missing-include"
-  | "missing-config"
   | "config-name"
   | "empty-file"
   | "broken-image"

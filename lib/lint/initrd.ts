@@ -46,11 +46,11 @@ export async function readInitrd(tree: BootTree, file: TreeFile): Promise<Initrd
 
 /** Zeros between archives are passed over. */
 async function nextArchive(tree: BootTree, file: TreeFile, from: number) {
-  const STEP = 64 * 1024;
-  for (let offset = from; offset < file.size; offset += STEP) {
-    const bytes = await tree.bytes(file, offset, STEP);
-    const begin = firstByte(bytes);
+  let offset = from;
+  for await (const part of tree.stream(file, from)) {
+    const begin = firstByte(part);
     if (begin >= 0) return { at: offset + begin, magic: await tree.bytes(file, offset + begin, 8) };
+    offset += part.length;
   }
   return undefined;
 }
@@ -62,9 +62,8 @@ async function readPlain(
   from: number,
   archive: CpioReader,
 ): Promise<number | undefined> {
-  const STEP = 1024 * 1024;
-  for (let offset = from; offset < file.size; offset += STEP) {
-    archive.write(await tree.bytes(file, offset, STEP));
+  for await (const part of tree.stream(file, from)) {
+    archive.write(part);
     if (archive.problem !== undefined) return undefined;
     if (archive.ended) return archive.length;
   }
@@ -109,6 +108,6 @@ async function readCompressed(
 }
 
 /** Where zeros end. -1: nowhere. */
-function firstByte(bytes: Buffer): number {
+function firstByte(bytes: Uint8Array): number {
   return bytes.findIndex((byte) => byte !== 0);
 }

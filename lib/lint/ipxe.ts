@@ -1,11 +1,16 @@
-/** iPXE scripts: which files they name, relative to the script, and whether they are there. Names with settings in them are left alone. */
-import { parentPath } from "../tree/rules.ts";
+/**
+ * iPXE scripts, by their names and first line, and what they chain to: which files they name, relative to the script, and whether they
+ * are there. Names with settings in them are left alone.
+ */
+import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import type { Finding } from "./finding.ts";
 import { ancestorsOf, type Configured, missingFile, resolve } from "./references.ts";
 
 const MAGIC = "#!ipxe";
+/** A name that a script may have: with such an ending, or without any. */
+const SCRIPT_NAME = /\.(ipxe|gpxe|txt|cfg|conf|php|script)$|^[^.]+$/i;
 const MAX_SCRIPT_BYTES = 256 * 1024;
 const COMMANDS = /^(kernel|initrd|module|imgfetch|imgload|imgexec|imgargs|chain|boot|imgselect)$/;
 /** Options that have a value after a blank. */
@@ -14,20 +19,30 @@ const WITH_VALUE = /^(-n|--name|-t|--timeout|-m|--mode)$/;
 /** @param configured is told what they boot */
 export async function lintIpxe(tree: BootTree, configured: Configured): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const file of tree.files()) {
-    if (file.size < MAGIC.length || file.size > MAX_SCRIPT_BYTES) continue;
-    if ((await tree.bytes(file, 0, MAGIC.length)).toString("latin1") !== MAGIC) continue;
-    await lintScript(tree, file, findings, configured);
+  // To look into every file of a tree would be to read all of it.
+  const pending = [...tree.files()].filter(({ path }) => SCRIPT_NAME.test(baseName(path)));
+  const seen = new Set<string>();
+  for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
+    if (seen.has(file.path)) continue;
+    seen.add(file.path);
+    if (await isScript(tree, file)) pending.push(...(await lintScript(tree, file, findings, configured)));
   }
   return findings;
 }
 
+async function isScript(tree: BootTree, file: TreeFile): Promise<boolean> {
+  if (file.size < MAGIC.length || file.size > MAX_SCRIPT_BYTES) return false;
+  return (await tree.bytes(file, 0, MAGIC.length)).toString("latin1") === MAGIC;
+}
+
+/** Returns what it chains to. */
 async function lintScript(
   tree: BootTree,
   script: TreeFile,
   findings: Finding[],
   configured: Configured,
-): Promise<void> {
+): Promise<TreeFile[]> {
+  const chained: TreeFile[] = [];
   const directory = parentPath(script.path);
   const named = new Set<string>();
   let kernel: { readonly file: TreeFile; readonly line: number } | undefined;
@@ -48,6 +63,8 @@ async function lintScript(
     if (file === undefined) {
       const outcome = 'iPXE says "No such file or directory" (error 2d0c6), and the script ends';
       findings.push(missingFile(tree, { file: script.path, line }, { name, bases, outcome }));
+    } else if (command === "chain") {
+      chained.push(file);
     } else if (command === "initrd") {
       configured.initrds.set(file.path, file);
       if (kernel !== undefined) {
@@ -63,6 +80,7 @@ async function lintScript(
       kernel = { file, line };
     }
   }
+  return chained;
 }
 
 /** The file's name; undefined where there is none, or it is on another server or depends on a setting. */

@@ -24,13 +24,14 @@ const CORES: Record<string, Core> = {
 export async function lintModules(tree: BootTree): Promise<Finding[]> {
   const findings: Finding[] = [];
   const places = placesOf(tree);
+  const names: ReadonlySet<string> = new Set([...tree.files()].map(({ path }) => baseName(path)));
   for (const file of tree.files()) {
     if (file.size > MAX_LOADER_BYTES || !/\.(0|efi|c32)$/i.test(file.path)) continue;
     const bytes = await tree.bytes(file, 0, file.size);
     // It may be started by any of its names.
     const directories = places.get(file.path) ?? [];
     const problem = file.path.endsWith(".c32")
-      ? await missingLibrary(tree, file, bytes)
+      ? missingLibrary(file, bytes, names)
       : await loaderProblem(tree, file, bytes, directories);
     if (problem !== undefined) findings.push({ file: file.path, line: undefined, ...problem });
   }
@@ -98,14 +99,13 @@ function loaderOf(bytes: Buffer): { readonly title: string; readonly core: Core 
 }
 
 /** Libraries are looked for beside the loader and along PATH; beside the module is where they are published. */
-async function missingLibrary(tree: BootTree, file: TreeFile, bytes: Buffer): Promise<Problem | undefined> {
+function missingLibrary(file: TreeFile, bytes: Buffer, there: ReadonlySet<string>): Problem | undefined {
   if (bytes.subarray(0, COM32R.length).equals(COM32R)) return undefined;
   if (elfMachineOf(bytes) === undefined) return undefined;
   const names = new Set(
     [...bytes.toString("latin1").matchAll(/(?<=\0)lib[a-z0-9_]+\.c32(?=\0)/g)].map(([name]) => name),
   );
-  const all = new Set([...tree.files()].map(({ path }) => baseName(path)));
-  const missing = [...names].filter((name) => !all.has(name));
+  const missing = [...names].filter((name) => !there.has(name));
   if (missing.length === 0) return undefined;
   return {
     kind: "missing-module",
