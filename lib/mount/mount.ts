@@ -2,7 +2,6 @@
 import { ChunkCache } from "../cache/chunk-cache.ts";
 import type { MountedTransport } from "../fs/transport.ts";
 import { TreeFileSystem } from "../fs/view/tree-filesystem.ts";
-import { gatewaysOf } from "../ic/gateway/gateways.ts";
 import { ServedReleases } from "../serve/releases.ts";
 import type { SiteServer } from "../serve/server.ts";
 import { Site } from "../serve/site.ts";
@@ -26,6 +25,7 @@ import {
   type MountStatus,
   statusOf,
 } from "./report/status.ts";
+import { waysTo } from "./ways.ts";
 import { WholeFiles } from "./whole-files.ts";
 
 /** Chunks in hand for all who are served by HTTP, and read from the disk at a time: readers of the mount need memory and disk, too. */
@@ -157,15 +157,9 @@ export class CanisterMount {
 
   status(): MountStatus {
     const { memory, store, mirrors } = this.#options;
-    const { network, rootKey } = this.#from.address;
     return statusOf({
       ...this.#described(),
-      network: network.url,
-      rootKey,
-      gateways: gatewaysOf(network).health(),
-      mirrors: mirrors?.health() ?? [],
-      fromNetwork: mirrors?.only === false ? mirrors.fromNetwork : undefined,
-      mirrorOnly: mirrors?.only === true,
+      ...waysTo(this.#from.address, mirrors),
       following: this.#follower.status(),
       mountpoint: this.#transport!.mount.mountpoint,
       site: this.#siteServer?.status(),

@@ -2,7 +2,6 @@
 import { ChunkCache } from "../../cache/chunk-cache.ts";
 import type { DiskStore } from "../../cache/disk-store.ts";
 import { messageOf, UserError } from "../../errors.ts";
-import { gatewaysOf } from "../../ic/gateway/gateways.ts";
 import type { Log } from "../../log.ts";
 import type { FirstRelease } from "../../mount/first-release.ts";
 import { Follower } from "../../mount/follow.ts";
@@ -17,6 +16,7 @@ import {
   type ServingStatus,
   servingStatusOf,
 } from "../../mount/report/status.ts";
+import { waysTo } from "../../mount/ways.ts";
 import type { Mirrors } from "../../source/icfs/mirrors.ts";
 import type { KeptBy } from "../../source/kept.ts";
 import { LastingError } from "../../source/source.ts";
@@ -175,15 +175,9 @@ export class CacheHost {
   /** @param site what its server tells of it */
   status(site: SiteStatus | undefined): ServingStatus {
     const { memory, store, mirrors } = this.#options;
-    const { network, rootKey } = this.#from.address;
     return servingStatusOf({
       ...this.#described(),
-      network: network.url,
-      rootKey,
-      gateways: gatewaysOf(network).health(),
-      mirrors: mirrors?.health() ?? [],
-      fromNetwork: mirrors?.only === false ? mirrors.fromNetwork : undefined,
-      mirrorOnly: mirrors?.only === true,
+      ...waysTo(this.#from.address, mirrors),
       following: this.#follower.status(),
       site,
       cache: this.#cache,
