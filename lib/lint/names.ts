@@ -4,7 +4,7 @@ import type { Finding } from "./finding.ts";
 
 /** Bytes of a path in DHCP's boot file field (RFC 2131, section 2), with the zero at its end. */
 const BOOT_FILE_BYTES = 128;
-const LOADER = /\.(efi|0|k?kpxe|pxe|kpxe)$/i;
+const LOADER = /\.(efi|0|k{0,2}pxe)$/i;
 
 export function lintNames(tree: BootTree): Finding[] {
   const findings: Finding[] = [];

@@ -22,6 +22,12 @@ export interface Configured {
   readonly initrds: Map<string, TreeFile>;
 }
 
+/** Where something is written. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+}
+
 /** A directory and all above it, the root ("") last. */
 export function ancestorsOf(directory: string): string[] {
   const found = [directory];
@@ -53,7 +59,7 @@ export function adviceFor(tree: BootTree, name: string, bases: Iterable<string>)
 /** A finding about a name that leads nowhere. */
 export function missingFile(
   tree: BootTree,
-  place: { readonly file: string; readonly line: number },
+  place: Place,
   {
     name,
     bases,

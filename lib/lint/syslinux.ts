@@ -5,7 +5,7 @@
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import type { Finding } from "./finding.ts";
-import { ancestorsOf, type Configured, missingFile, resolve } from "./references.ts";
+import { ancestorsOf, type Configured, missingFile, type Place, resolve } from "./references.ts";
 import { lintModules } from "./syslinux-modules.ts";
 
 /** Includes in includes; SYSLINUX itself stops there. */
@@ -23,10 +23,15 @@ interface Start {
   readonly bases: readonly string[];
 }
 
+/** A file's name, and where it stands. */
+interface Named extends Place {
+  readonly name: string;
+}
+
 interface Label {
   readonly name: string;
-  kernel?: { readonly name: string; readonly line: number; readonly file: string };
-  readonly initrds: { readonly name: string; readonly line: number; readonly file: string }[];
+  kernel?: Named;
+  readonly initrds: Named[];
 }
 
 /** @param configured is told what they boot */
@@ -102,9 +107,9 @@ class Config {
   readonly #configured: Configured;
   readonly #labels = new Map<string, Label>();
   readonly #read = new Set<string>();
-  readonly #missingIncludes: { readonly file: string; readonly line: number; readonly name: string }[] = [];
+  readonly #missingIncludes: Named[] = [];
   #label: Label | undefined;
-  #default: { readonly name: string; readonly line: number; readonly file: string } | undefined;
+  #default: Named | undefined;
   #modulePath: string[] = [];
 
   constructor(tree: BootTree, start: Start, findings: Finding[], configured: Configured) {
@@ -130,12 +135,7 @@ class Config {
     }
   }
 
-  async #line(
-    keyword: string,
-    rest: string,
-    place: { readonly file: string; readonly line: number },
-    depth: number,
-  ): Promise<void> {
+  async #line(keyword: string, rest: string, place: Place, depth: number): Promise<void> {
     switch (keyword) {
       case "menu": {
         const [, word = "", name = ""] = /^(\S+)\s*(.*)$/.exec(rest) ?? [];
@@ -149,9 +149,7 @@ class Config {
         this.#labels.set(this.#label.name, this.#label);
         return;
       case "default":
-      case "ontimeout":
-      case "onerror":
-        if (keyword === "default") this.#default = { name: rest, ...place };
+        this.#default = { name: rest, ...place };
         return;
       case "ui":
         this.#program(rest, place, "The machine stops at a boot: prompt");
@@ -183,16 +181,12 @@ class Config {
     }
   }
 
-  #initrds(names: string, place: { readonly file: string; readonly line: number }): void {
+  #initrds(names: string, place: Place): void {
     // An APPEND before all labels is meant for each that has none of its own.
     for (const name of names.split(",")) if (name !== "") this.#label?.initrds.push({ name, ...place });
   }
 
-  async #include(
-    rest: string,
-    place: { readonly file: string; readonly line: number },
-    depth: number,
-  ): Promise<void> {
+  async #include(rest: string, place: Place, depth: number): Promise<void> {
     const name = rest.split(/\s+/)[0]!;
     if (name === "" || ELSEWHERE.test(name)) return;
     const file = resolve(this.#tree, name, this.#start.bases);
@@ -255,11 +249,7 @@ class Config {
     }
   }
 
-  #check(
-    name: string,
-    place: { readonly file: string; readonly line: number },
-    outcome: string,
-  ): TreeFile | undefined {
+  #check(name: string, place: Place, outcome: string): TreeFile | undefined {
     if (name === "" || ELSEWHERE.test(name)) return undefined;
     const file = resolve(this.#tree, name, this.#start.bases);
     if (file === undefined) this.#add(name, place, outcome);
@@ -267,11 +257,7 @@ class Config {
   }
 
   /** A kernel, or a module, which is looked for along PATH as well. */
-  #program(
-    name: string,
-    place: { readonly file: string; readonly line: number },
-    outcome: string,
-  ): TreeFile | undefined {
+  #program(name: string, place: Place, outcome: string): TreeFile | undefined {
     const [first = ""] = name.split(/\s+/);
     if (first === "" || ELSEWHERE.test(first)) return undefined;
     const bases = [
@@ -286,11 +272,7 @@ class Config {
     return undefined;
   }
 
-  #add(
-    name: string,
-    { file, line }: { readonly file: string; readonly line: number },
-    outcome: string,
-  ): void {
+  #add(name: string, { file, line }: Place, outcome: string): void {
     this.#findings.push(missingFile(this.#tree, { file, line }, { name, bases: this.#start.bases, outcome }));
   }
 }
