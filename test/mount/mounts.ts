@@ -12,6 +12,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { type Mount, mountAt, readMounts } from "../../lib/fs/mounting/mountinfo.ts";
+import { spawned } from "../support/spawned.ts";
 
 interface Test {
   teardown(work: () => Promise<void>): void;
@@ -63,20 +64,9 @@ export interface Served {
 
 /** Starts the fixture; resolves when it is mounted, or has ended instead. The process is ended with the test. */
 export async function serve(t: Test, mountpoint: string, ...more: string[]): Promise<Served> {
-  const child = spawn(process.execPath, [FIXTURE, mountpoint, ...more], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | string);
-  t.teardown(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
+  const { child, ended, stderr } = spawned(t, process.execPath, [FIXTURE, mountpoint, ...more]);
   await Promise.race([once(child.stdout, "data"), ended]);
-  return { process: child, pid: child.pid!, ended, stderr: () => stderr };
+  return { process: child, pid: child.pid!, ended, stderr };
 }
 
 export async function mountedAt(mountpoint: string): Promise<Mount | undefined> {

@@ -1,11 +1,12 @@
 /** `icfs serve` as a process, for tests; it ends with the test. */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { BIN, type Test } from "../support/icfs.ts";
 import type { Mountable } from "../support/mountable.ts";
+import { spawned } from "../support/spawned.ts";
 
 export interface Served {
   /** Where it answers. */
@@ -32,17 +33,8 @@ export async function startServe(t: Test, c: Mountable, ...more: readonly string
 /** The same; it need not come to serve anything. */
 export function spawnServe(t: Test, c: Mountable, ...more: readonly string[]) {
   const args = ["serve", c.id, "--listen", "0", "--json", "--network", c.proxy.url, ...more];
-  const child = spawn(BIN, args, { env: c.env, stdio: ["ignore", "pipe", "pipe"] });
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  const ended = once(child, "close").then(([code, signal]) => (code ?? signal) as number | string);
-  t.teardown(async () => {
-    child.kill("SIGKILL");
-    await ended;
-  });
-  return { child, ended, log: () => stderr };
+  const { child, ended, stderr } = spawned(t, BIN, args, c.env);
+  return { child, ended, log: stderr };
 }
 
 /** All chunks that are on the disk. */
