@@ -1,6 +1,6 @@
 /** A static mirror of a published tree, and nginx that serves it on this machine. */
-import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../../demo/free-port.ts";
 import { type RunOptions, run } from "../../demo/process.ts";
 import type { Workspace } from "../../demo/workspace.ts";
 import { networkStatus } from "../../lib/ic/network.ts";
@@ -31,13 +31,4 @@ export async function serveHere(
   const server = `server { listen 127.0.0.1:${port}; root ${root}; }`;
   await startNginx(stack, { namespace, directory, env }, server);
   return `http://127.0.0.1:${port}`;
-}
-
-/** nginx does not say which port it has got. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -3,11 +3,10 @@
  * gateway, real time. So it shows whether what is simulated counts as reality does. It needs root, and nginx below build/ (scripts/setup.sh bench).
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../../demo/free-port.ts";
 import { Process } from "../../demo/process.ts";
 import type { Workspace } from "../../demo/workspace.ts";
 import { parseCanisterId } from "../../lib/ic/agent.ts";
@@ -134,12 +133,4 @@ ${example}
   const nginx = stack.use(new Process(NGINX, ["-c", join(own, "nginx.conf"), "-e", "stderr"]));
   await nginx.until(/start worker process /, { seconds: 30, signal });
   return { url: `http://127.0.0.1:${port}`, log };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,6 +1,5 @@
 /** The caches that a site may have, with what `icfs example` prints. */
 import { mkdir, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { Process, run } from "../../demo/process.ts";
 import { BIN } from "../support/icfs.ts";
@@ -18,15 +17,6 @@ export interface EngineOptions {
 
 /** Starts a cache, which keeps nothing from before, and returns when it serves. */
 export type Engine = (options: EngineOptions) => Promise<Process>;
-
-/** A port that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 export const nginx: Engine = async ({ directory, port, origin, canister }) => {
   await mkdir(directory);

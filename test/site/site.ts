@@ -8,10 +8,11 @@ import { once } from "node:events";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Test } from "tap";
+import { freePort } from "../../demo/free-port.ts";
 import { type Process, run } from "../../demo/process.ts";
 import { type Mountable, startMountable } from "../support/mountable.ts";
 import { stackOf } from "../support/stack.ts";
-import { type Engine, freePort } from "./engines.ts";
+import type { Engine } from "./engines.ts";
 import type { HostResult, Storm } from "./hosts.ts";
 import { Line, type Meter, startMeter } from "./meter.ts";
 

@@ -1,8 +1,8 @@
 /** Prometheus itself, with what `icfs example` prints, over a real mount. */
 import { mkdir, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
+import { freePort } from "../../../demo/free-port.ts";
 import { Process } from "../../../demo/process.ts";
 import { HUNG } from "../../support/icfs.ts";
 import { startMountable } from "../../support/mountable.ts";
@@ -11,15 +11,6 @@ import { eventually } from "../mounts.ts";
 t.setTimeout(5 * HUNG);
 
 const PROMETHEUS = join(import.meta.dirname, "../../../build/prometheus/usr/bin/prometheus");
-
-/** A port that nobody listens at, so far. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 interface Answer {
   readonly data: {
