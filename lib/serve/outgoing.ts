@@ -3,8 +3,9 @@
  * take turns. While somebody waits, whoever does not read is cut off.
  */
 
-/** Without so much as a piece having left for so long, in milliseconds, a client does not read. */
+/** Without so much as a piece having left for so long, in milliseconds, a client does not read. The more others wait, the shorter. */
 const STALLED_MS = 5000;
+const LEAST_STALLED_MS = 1000;
 /** A chunk that has not left within this, while others wait: less than 35 KB/s. */
 const SLOWEST_MS = 30_000;
 /** Milliseconds between two looks, while somebody waits. */
@@ -39,6 +40,11 @@ export class Outgoing {
   /** How many have a chunk in hand. */
   get holding(): number {
     return this.#holding.size;
+  }
+
+  /** @internal */
+  isWaiting(turn: Turn): boolean {
+    return this.#waiting.has(turn);
   }
 
   /** @internal */
@@ -84,8 +90,9 @@ export class Outgoing {
       return;
     }
     const now = this.#now();
+    const stalled = Math.max(LEAST_STALLED_MS, STALLED_MS * Math.min(1, this.#most / this.#waiting.size));
     for (const turn of this.#holding) {
-      if (now - turn.movedAt < STALLED_MS && now - turn.since < SLOWEST_MS) continue;
+      if (now - turn.movedAt < stalled && now - turn.since < SLOWEST_MS) continue;
       this.cutOff += 1;
       turn.sender.cutOff();
       this.letGo(turn);
@@ -109,6 +116,11 @@ export class Turn {
   /** Resolves when a chunk may be taken in hand, in place of the one before; also when the turn was ended meanwhile. */
   take(): Promise<void> {
     return this.#outgoing.take(this);
+  }
+
+  /** Whether others are served first, so that nothing is sent to this one for now. */
+  get isWaiting(): boolean {
+    return this.#outgoing.isWaiting(this);
   }
 
   /** A piece of the chunk has left. */

@@ -253,6 +253,10 @@ export class Site {
   #turnFor(response: ServerResponse): Turn {
     const turn = this.outgoing.turnFor({ cutOff: () => response.destroy() });
     response.once("close", () => turn.end());
+    // Node ends a connection on which nothing has moved for a while, unless somebody listens. It is not the client who is slow here.
+    response.on("timeout", () => {
+      if (!turn.isWaiting) response.destroy();
+    });
     return turn;
   }
 

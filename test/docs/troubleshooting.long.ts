@@ -75,6 +75,13 @@ const CASES: readonly Case[] = [
     after: "icfs mount $CANISTER $DIR",
   },
   { command: "icfs cache verify" },
+  { command: "icfs mirror CANISTER MIRROR", after: "ls $MIRROR/.icfs/release" },
+  {
+    command: "icfs mirror CANISTER MIRROR --check",
+    before:
+      "for chunk in $(find $MIRROR/.icfs/chunk -type f); do tr a-z A-Z < $chunk > $chunk.damaged; mv $chunk.damaged $chunk; done",
+    after: "umount $DIR; icfs mount $CANISTER $DIR --mirror file:$MIRROR --mirror-only && cat $DIR/file",
+  },
   {
     command: "fuser -v FILE",
     before:
@@ -92,6 +99,7 @@ const environment: NodeJS.ProcessEnv = {
   PEM: "/root/.config/icfs/identity.pem",
   PRINCIPAL: "aaaaa-aa",
   NUMBER: "1",
+  MIRROR: "/srv/mirror",
   PROXY: "/root/proxy",
   FILE: "/var/lib/icfs/trust.lock",
 };
@@ -133,7 +141,7 @@ for (const { command, before = "true", after = "true" } of CASES) {
   t.test(command, async (t) => {
     await done(t, MOUNTED);
     await done(t, before);
-    await done(t, command.replace(/\b(DIR|CANISTER|PRINCIPAL|NUMBER|PEM|PROXY|FILE)\b/g, "$$$1"));
+    await done(t, command.replace(/\b(DIR|CANISTER|PRINCIPAL|NUMBER|MIRROR|PEM|PROXY|FILE)\b/g, "$$$1"));
     await done(t, after);
   });
 }

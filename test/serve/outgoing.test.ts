@@ -1,6 +1,12 @@
 /** Turns of those who are sent something: by a clock that the test sets. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import t from "tap";
+import { createLog } from "../../lib/log.ts";
 import { Outgoing, type Turn } from "../../lib/serve/outgoing.ts";
+import type { ServedReleases } from "../../lib/serve/releases.ts";
+import { Site } from "../../lib/serve/site.ts";
 
 function outgoing(most: number) {
   const clock = { now: 0 };
@@ -94,4 +100,40 @@ t.test("who does not read gives way, while somebody waits", async (t) => {
   t.ok(await given(forLast));
   last.end();
   t.equal(all.cutOff, 3);
+});
+
+t.test("the more wait, the sooner who does not read gives way", async (t) => {
+  const { all, turn, clock, cut } = outgoing(2);
+  const stalled = Array.from({ length: 20 }, (_, i) => turn(`stalled ${i}`));
+  const taken = stalled.map((one) => one.take());
+  const honest = turn("honest");
+  const forHonest = honest.take();
+  clock.now = 900;
+  all.look();
+  t.same(cut, [], "a second is for everybody");
+  for (; cut.length < 20; clock.now += 500) {
+    all.look();
+    for (const one of taken) await given(one);
+  }
+  t.ok(await given(forHonest));
+  t.ok(clock.now < 20_000, `${clock.now} ms for twenty, two at a time`);
+});
+
+t.test("who waits for his turn is not taken for one who does nothing", async (t) => {
+  const chunk = Buffer.from("chunk");
+  const releases = { untilHere: async () => {}, chunk: async () => chunk } as unknown as ServedReleases;
+  const site = new Site(releases, { chunksInHand: 1, mustBeFresh() {}, log: createLog("error") });
+  const server = createServer((request, response) => void site.answer(request, response)).listen(0);
+  await once(server, "listening");
+  t.teardown(() => server.close());
+  const other = site.outgoing.turnFor({ cutOff() {} });
+  await other.take();
+  server.timeout = 50;
+  const connected = once(server, "connection");
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/.icfs/chunk/${"00".repeat(32)}`;
+  const answer = fetch(url).then((response) => response.text());
+  const [socket] = await connected;
+  await once(socket, "timeout");
+  other.end();
+  t.equal(await answer, "chunk");
 });

@@ -255,10 +255,13 @@ t.test("where it cannot listen, nothing is mounted", async (t) => {
   await once(other, "listening");
   t.teardown(() => void other.close());
   const cases = [
-    [`${(other.address() as AddressInfo).port}`, /cannot serve metrics \(.*in use 127\.0\.0\.1:\d+\)/],
-    ["192.0.2.1:9101", /cannot serve metrics \(.*192\.0\.2\.1:9101\): choose another address with --metrics/],
-    ["[2001:db8::1]:9101", /cannot serve metrics \(.*2001:db8::1:9101\)/],
-    ["nowhere.invalid:9101", /cannot serve metrics \(.*nowhere\.invalid/],
+    [
+      `${(other.address() as AddressInfo).port}`,
+      /cannot listen at 127\.0\.0\.1:\d+ \(.*in use.*\): choose another address with --metrics/,
+    ],
+    ["192.0.2.1:9101", /cannot listen at 192\.0\.2\.1:9101 \(.*\): choose another/],
+    ["[2001:db8::1]:9101", /cannot listen at 2001:db8::1:9101 \(/],
+    ["nowhere.invalid:9101", /cannot listen at nowhere\.invalid:9101 \(/],
   ] as const;
   for (const [address, reason] of cases) {
     for (const more of [[], ["--foreground"]]) {
