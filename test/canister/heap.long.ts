@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import t from "tap";
 import type { Entry } from "../../lib/tree/manifest.ts";
 import { memoryOf } from "../support/canister-memory.ts";
-import { sha256, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
+import { sha256, startIcfsCanister } from "../support/icfs-canister.ts";
 import { ready } from "../support/site.ts";
 
 const MIB = 1024 * 1024;
@@ -22,33 +22,6 @@ t.test("a heap of three partitions does", { timeout: 300_000 }, async (t) => {
   const full = await memoryOf(network.agent, id);
   t.ok(full.stable >= (PUTS + 1) * MIB, "the chunks are in stable memory");
   t.ok(full.heap <= PARTITIONS, `${PUTS} MiB have been put, and the heap has ${full.heap} bytes`);
-});
-
-/** Bytes of garbage that a rollback leaves, whatever its tree: 22 KB. With a list of the tree's 2,000 chunks it would be 16 KB more, for ever. */
-const PER_ROLLBACK = 30_000;
-
-t.test("a thousand rollbacks hold one tree", { timeout: 300_000 }, async (t) => {
-  const canister = await startIcfsCanister(t);
-  const { network, id, owner, source } = canister;
-  const { manifest, chunks } = treeOf(
-    Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`file${1000 + i}`, `contents ${i}`])),
-  );
-  await owner.put(chunks);
-  t.match(await canister.publish(manifest), { ok: 1n });
-  const rollBack = async (times: number) => {
-    for (let i = 0; i < times; i++) {
-      const parent: [Uint8Array] = [(await source.head())!.hash];
-      const result = await owner.rollback({ to: 1n, parent, note: "" });
-      if (!("ok" in result)) throw new Error(JSON.stringify(result));
-    }
-    return (await memoryOf(network.agent, id)).heap;
-  };
-  const before = await rollBack(100);
-  const after = await rollBack(900);
-  t.equal((await owner.status()).held.length, 1001, "all are held");
-  const each = (after - before) / 900;
-  t.ok(each < PER_ROLLBACK, `each took ${each.toFixed(0)} bytes`);
-  t.ok(after <= PARTITIONS);
 });
 
 const FILES = 1_000;
