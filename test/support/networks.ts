@@ -13,8 +13,8 @@ import { TEST_API } from "./api.ts";
 
 /** Milliseconds for one request of the tests' own agents. */
 export const REQUEST_TIMEOUT = 60_000;
-/** Milliseconds that a message may take. A large one takes seconds, on a quiet machine. */
-const MESSAGE_TIME_LIMIT = 120_000;
+/** Milliseconds that a message of a test may take. A large one takes seconds, on a quiet machine. */
+export const MESSAGE_TIME_LIMIT = 120_000;
 
 /** Candid of the icfs canister's, which is installed without arguments, or with a null. */
 export const NO_INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");
