@@ -66,7 +66,6 @@ module {
 
   func isCompared(difference : Difference) : Bool = difference.at == difference.index.entries and difference.beforeAt == difference.before.entries;
 
-
   /// Goes on comparing, and returns what it cost, in instructions, about.
   public func step(difference : Difference) : Nat {
     if (isCompared difference) return look(difference);
@@ -125,7 +124,7 @@ module {
     let parent = Index.parent(before, beforeAt);
     var cost = passCost;
     if (parent != difference.goneFrom.0) {
-      difference.goneFrom := (parent, if (parent == Index.root) ?Index.root else directoryAt(index, Index.path(before, parent, 0)));
+      difference.goneFrom := (parent, directoryAt(index, if (parent == Index.root) "" else Index.path(before, parent, 0)));
       cost += findCost;
     };
     // Where its directory is gone as well, or is none any more, that is what is gone.
@@ -140,7 +139,11 @@ module {
     cost;
   };
 
+  /// Whether the tree before has a directory at a path, to which `next` and `gone` refer.
+  public func wasDirectory({ before } : Difference, path : Blob) : Bool = directoryAt(before, path) != null;
+
   func directoryAt(index : Index, path : Blob) : ?Nat {
+    if (path == "") return ?Index.root;
     let ?number = Index.find(index, path) else return null;
     switch (Index.kind(index, number)) {
       case (#directory _) ?number;

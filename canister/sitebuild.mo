@@ -112,7 +112,7 @@ module {
 
   // What things cost, in instructions, about (bench/instructions.ts).
   let entryCost : Nat = 12_000;
-  let enterCost : Nat = 100_000;
+  let enterCost : Nat = 140_000;
   let extentCost : Nat = 4_000;
   let fileCost : Nat = 500_000;
   let forkCost : Nat = 30_000;
@@ -156,10 +156,11 @@ module {
     let { index; frames; difference } = job;
     let (path, cut) = if (directory == Index.root) ("" : Blob, 0) else (Index.path(index, directory, 0), Index.pathBytes(index, directory) + 1);
     let old = Listing.inside(nodes, job.old, Paths.names(path));
-    // Where many entries change, it is cheaper to grow the tree anew than to change it once for each.
+    // Where many entries change, it is cheaper to grow the tree anew than to change it once for each. And the release before may have had
+    // a link here: then `old` is another directory's.
     let isSparse = old != Nodes.none and (
       switch difference {
-        case (?difference) Difference.isFew(difference, directory, from, to, (to - from : Nat) / 8 + 1);
+        case (?difference) Difference.isFew(difference, directory, from, to, (to - from : Nat) / 8 + 1) and Difference.wasDirectory(difference, path);
         case null false;
       }
     );
@@ -368,10 +369,13 @@ module {
     outermost;
   };
 
-  /// Takes over a directory with all below it from the release before, if nothing in it is marked. @return whether it has
-  func keepDirectory({ nodes } : Tools, job : Job, directory : Nat) : Bool {
+  /// Takes over a directory with all below it from the release before, if nothing is marked in the outermost around it that has not been
+  /// walked: there are no links in it, so it does not matter that it is not walked. Where something is marked, that one is walked at this
+  /// point, as it is when there was no release before. Later another directory would be open, and another link be left out.
+  /// @return whether it has
+  func keepDirectory({ nodes } : Tools, job : Job, directory : Nat, outermost : Nat) : Bool {
     let ?difference = job.difference else return false;
-    if (Difference.isMarked(difference, directory)) return false;
+    if (Difference.isMarked(difference, outermost)) return false;
     let names = Paths.names(Index.path(job.index, directory, 0));
     // The release before has no tree of what is below these names, unless a link leads there.
     if (names[0] == Text.encodeUtf8(Paths.reservedName) or Array.any(names, isTerminator)) return false;
@@ -382,15 +386,17 @@ module {
 
   func addDirectory(tools : Tools, job : Job, frame : Frame, name : Blob, directory : Nat, from : Nat, to : Nat) : Nat {
     let { nodes } = tools;
-    if (job.seen[directory] == unseen and not keepDirectory(tools, job, directory)) {
+    if (job.seen[directory] == unseen) {
       let first = outermostUnseen(job, directory);
-      let (start, end) = if (first == directory) (from, to) else switch (Index.kind(job.index, first)) {
-        case (#directory inner) (inner.from, inner.to);
-        case _ Runtime.unreachable();
+      if (not keepDirectory(tools, job, directory, first)) {
+        let (start, end) = if (first == directory) (from, to) else switch (Index.kind(job.index, first)) {
+          case (#directory inner) (inner.from, inner.to);
+          case _ Runtime.unreachable();
+        };
+        job.seen[first] := open;
+        enter(tools, job, first, start, end);
+        return enterCost;
       };
-      job.seen[first] := open;
-      enter(tools, job, first, start, end);
-      return enterCost;
     };
     let inside = job.seen[directory];
     let isItself = frame.at == directory;

@@ -354,9 +354,9 @@ export class Canister {
     } else if (context.isSystem) {
       this.#host.log(`[${this.text}] ${given.entry}: ${outcome.trap.message}`);
     }
-    if (outcome.trap !== undefined || outcome.response !== undefined || context.pending === 0) {
-      if (!context.responded) context.respond(answerOf(outcome, MAX_UPDATE_REPLY, this.text));
-    }
+    // After a trap as well, the answer to another call of this one's may bring the answer to this one.
+    const isAnswer = outcome.trap === undefined && outcome.response !== undefined;
+    if (isAnswer || context.pending === 0) context.respond(answerOf(outcome, MAX_UPDATE_REPLY, this.text));
     if (outcome.trap !== undefined && given.callback !== undefined && context.cleanup !== undefined) {
       const before = this.environment();
       const cleanup = await this.execute({

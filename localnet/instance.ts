@@ -31,6 +31,9 @@ const MAX_LEFTOVER_BYTES = 64 * 1024 * 1024;
 /** Room in the committed copy for the heap to grow without a new copy each time. It takes no memory until it is written to. */
 const HEADROOM_BYTES = 256 * 1024 * 1024;
 
+/** What stands for a function where nobody takes a call's answer, as in Motoko's calls of methods that return nothing. */
+const NO_FUNCTION = 0xffff_ffff;
+
 type WasmFunction = (...values: WasmValue[]) => unknown;
 
 export class CanisterInstance {
@@ -113,8 +116,9 @@ export class CanisterInstance {
     });
   }
 
-  /** Runs a function in the table. */
+  /** Runs a function in the table, if there is one to run. */
   runCallback(context: MessageContext, callback: Callback): void {
+    if (Number(callback.fun) === NO_FUNCTION) return;
     this.#execute(context, () => {
       const table = this.#exports[TABLE_EXPORT] as WebAssembly.Table;
       (table.get(this.#tableIndex(callback.fun)) as WasmFunction)(callback.env);

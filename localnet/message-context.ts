@@ -103,7 +103,7 @@ export class MessageContext {
 export function trapOf(error: unknown): Trap {
   if (error instanceof TrapError) return { errorCode: error.errorCode, message: error.message };
   // V8 reports a stack overflow, in WebAssembly as well, as a RangeError.
-  if (error instanceof RangeError)
+  if (error instanceof RangeError && /call stack/.test(error.message))
     return { errorCode: "IC0502", message: "Canister trapped: stack overflow" };
   if (error instanceof WebAssembly.RuntimeError) {
     // V8's words: its error has nothing else.

@@ -59,11 +59,7 @@ async function putYesterday(t: Parameters<typeof startIcfsCanister>[0], state: s
   // This host's clock as well: certificates of another day are not accepted. It may stand still for the minutes that this takes.
   mock.timers.enable({ apis: ["Date"], now: Date.now() - LONG_AGO_MS });
   t.teardown(() => mock.timers.reset());
-  const network = await startEmptyNetwork(
-    t,
-    { state, timeOffset: -LONG_AGO_MS, messageTimeLimit: 120_000 },
-    OWNER,
-  );
+  const network = await startEmptyNetwork(t, { state, timeOffset: -LONG_AGO_MS }, OWNER);
   const as = (identity: Ed25519KeyIdentity) => {
     const agent = network.agentFor(identity);
     return withQuickPut(icfsCanister(agent, id), agent, id);

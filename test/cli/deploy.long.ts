@@ -8,7 +8,7 @@ import { startCanister } from "../support/canister-network.ts";
 const PIECE_BYTES = 1024 * 1024;
 
 t.test("an upgrade waits for a large release that is being checked, and harms it not", async (t) => {
-  const c = await startCanister(t, { messageTimeLimit: 120_000 });
+  const c = await startCanister(t);
   const owner = icfsCanister(c.publisherAgent, c.canister);
   const tree: Manifest = {
     chunks: [],

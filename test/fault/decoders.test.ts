@@ -14,20 +14,10 @@ import { canisterId, certify, newBlsKey } from "../support/certificates.ts";
 import { encodeHeader } from "../support/headers.ts";
 import { file, HASH } from "../support/manifests.ts";
 import { proofOf, sourceOfReply, witnessOf } from "../support/proofs.ts";
+import { random } from "../support/random.ts";
 
 const ROUNDS = 10_000;
 const REFUSAL = /^(VerificationError|FormatError)$/;
-
-/** Numbers from 0 to 2^32 - 1 that depend on the seed alone (xorshift), so that what fails fails again. */
-function random(seed: number): (below: number) => number {
-  let state = seed >>> 0 || 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
 
 /** What lengths, tags and counts look like at their ends. */
 const NASTY = [

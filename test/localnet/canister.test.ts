@@ -35,6 +35,7 @@ const service = IDL.Service({
   spinQuery: IDL.Func([], [], ["query"]),
   recurse: IDL.Func([IDL.Nat], [IDL.Nat], []),
   awaitThenTrap: IDL.Func([], [], []),
+  tellThenAwait: IDL.Func([], [IDL.Nat], []),
   callOther: IDL.Func([IDL.Principal], [IDL.Nat], []),
   catchReject: IDL.Func([IDL.Principal], [IDL.Text], []),
   startTimer: IDL.Func([], [], []),
@@ -201,6 +202,11 @@ t.test("await commits; a trap after it takes back only what came after", async (
   t.match(await rejection(counter.awaitThenTrap!()), { message: /after await/ });
   t.equal(await counter.get!(), 1n);
   t.equal(await counter.transientCount!(), 1n, "the awaited call stays");
+});
+
+t.test("a call whose answer nobody takes does not end the one that makes it", async (t) => {
+  const { counter } = await newCounter();
+  t.equal(await counter.tellThenAwait!(), 1n);
 });
 
 t.test("the management canister answers canisters", async (t) => {

@@ -20,7 +20,7 @@ import {
   temporaryDirectory,
 } from "./icfs.ts";
 import { installedState, OWNER, OWNER_PEM } from "./kept-networks.ts";
-import { NO_INSTALL_ARGUMENTS, REQUEST_TIMEOUT } from "./networks.ts";
+import { MESSAGE_TIME_LIMIT, NO_INSTALL_ARGUMENTS, REQUEST_TIMEOUT } from "./networks.ts";
 
 const ICFS_WASM = new URL("../../build/icfs.wasm", import.meta.url);
 
@@ -50,7 +50,12 @@ export async function startNetwork(
   options: Partial<LocalNetworkOptions> = {},
 ): Promise<TestNetwork> {
   const directory = await temporaryDirectory(t);
-  const local = await startLocalNetwork({ port: 0, ...TEST_API, ...options });
+  const local = await startLocalNetwork({
+    port: 0,
+    messageTimeLimit: MESSAGE_TIME_LIMIT,
+    ...TEST_API,
+    ...options,
+  });
   let closing: Promise<void> | undefined;
   const close = () => {
     closing ??= local.close();

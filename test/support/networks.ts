@@ -13,6 +13,8 @@ import { TEST_API } from "./api.ts";
 
 /** Milliseconds for one request of the tests' own agents. */
 export const REQUEST_TIMEOUT = 60_000;
+/** Milliseconds that a message of a test may take. A large one takes seconds, on a quiet machine. */
+export const MESSAGE_TIME_LIMIT = 120_000;
 
 /** Candid of the icfs canister's, which is installed without arguments, or with a null. */
 export const NO_INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");
@@ -37,7 +39,12 @@ export async function startEmptyNetwork(
   options: Partial<LocalNetworkOptions> = {},
   identity: SignIdentity = Ed25519KeyIdentity.generate(),
 ): Promise<EmptyNetwork> {
-  const network: LocalNetwork = await startLocalNetwork({ port: 0, ...TEST_API, ...options });
+  const network: LocalNetwork = await startLocalNetwork({
+    port: 0,
+    messageTimeLimit: MESSAGE_TIME_LIMIT,
+    ...TEST_API,
+    ...options,
+  });
   t.teardown(() => network.close());
   const agentFor = (signer?: SignIdentity) =>
     createAgent({

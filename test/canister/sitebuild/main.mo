@@ -1,5 +1,6 @@
 /// Pages of trees, made out of those of the tree before in three ways, so that the results can be held against one another.
 import Blob "mo:core/Blob";
+import List "mo:core/List";
 import Nat64 "mo:core/Nat64";
 import Region "mo:core/Region";
 import Runtime "mo:core/Runtime";
@@ -59,14 +60,14 @@ persistent actor {
     index := before;
     before := last;
     Index.build(index, Sha256.ofBlob(manifest), tree);
-    var wrong : [Text] = [];
+    let wrong = List.empty<Text>();
     func compare(what : Text, isLive : Bool, old : Nodes.Node, oldListings : Nodes.Node) : Made {
       let fresh = make(isLive, Nodes.none, Nodes.none, null, budget);
       let compared = make(isLive, old, oldListings, null, budget);
-      if (not isSame(fresh, compared)) wrong := [what # ", compared with the tree before"];
+      if (not isSame(fresh, compared)) List.add(wrong, what # ", compared with the tree before");
       drop compared;
       let changed = make(isLive, old, oldListings, if (number == 1) null else ?before, budget);
-      if (not isSame(fresh, changed)) wrong := [what # ", by what differs from the tree before"];
+      if (not isSame(fresh, changed)) List.add(wrong, what # ", by what differs from the tree before");
       drop fresh;
       changed;
     };
@@ -76,7 +77,7 @@ persistent actor {
     pinned := nextPinned.root;
     live := nextLive.root;
     listings := nextLive.listing;
-    wrong;
+    List.toArray(wrong);
   };
 
   func forget() {
@@ -85,12 +86,13 @@ persistent actor {
     Nodes.drop(nodes, listings);
   };
 
-  /// Forgets all pages, and tells how many bytes are left.
+  /// Forgets all pages, so that the next tree is the first again, and tells how many bytes are left.
   public func clear() : async Nat {
     forget();
     pinned := Nodes.none;
     live := Nodes.none;
     listings := Nodes.none;
+    number := 0;
     nodes.bytes;
   };
 };

@@ -66,6 +66,15 @@ persistent actor class Counter() = self {
 
   public func ping() : async () { sinceUpgrade += 1 };
 
+  /// Makes a call whose answer nobody takes, and waits for another one's.
+  public func tellThenAwait() : async Nat {
+    tell();
+    await ping();
+    count;
+  };
+
+  public func tell() : () { count += 1 };
+
   public func callOther(other : Principal) : async Nat {
     let peer : actor { increment : () -> async Nat } = actor (Principal.toText(other));
     await peer.increment();
@@ -108,6 +117,8 @@ persistent actor class Counter() = self {
       #spoil : Any;
       #startTimer : Any;
       #store : Any;
+      #tell : Any;
+      #tellThenAwait : Any;
       #tickCount : Any;
       #touch : Any;
       #transientCount : Any;
