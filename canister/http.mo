@@ -181,12 +181,13 @@ module {
     #fork(#labelled("http_expr", pages), #pruned(served.head));
   };
 
-  /// The answer 404, with the proof that the path leads to nothing. @param end the witness of what is at the path's end, if anything is
+  /// The answer 404 (403, where nothing is served), with the proof that the path leads to nothing. @param end the witness of what is at the path's end, if anything is
   func missing(served : Served, request : Request, way : List.List<Step>, end : ?Witness) : Response {
     let { nodes } = served.site;
     let place = placeOf(served, Trie.find(nodes, served.site.root, rest));
     let #fixed response = place.kind else Runtime.unreachable();
-    let (chosen, which) = if (isRead request) (response, #main) else (Responses.methodNotAllowed(), #notAllowed);
+    // Where nothing is served, no method is any better.
+    let (chosen, which) = if (isRead request or response.status == 403) (response, #main) else (Responses.methodNotAllowed(), #notAllowed);
     let witness = tree(served, way, end, ?Responses.placeWitness(served.kit, place, ?which));
     certified(served, chosen, Responses.expression, witness, [], rest);
   };
@@ -258,8 +259,9 @@ module {
   };
 
   func isKnown(request : Request, { sha256 } : Responses.File) : Bool {
-    let ?tags = header(request, "if-none-match") else return false;
-    tags == "*" or Text.contains(tags, #text(Responses.etag sha256));
+    let tag = Responses.etag sha256;
+    // A list may come in several headers (RFC 9110, 5.3).
+    Array.any<(Text, Text)>(request.headers, func((name, value)) = Text.toLower(name) == "if-none-match" and (value == "*" or Text.contains(value, #text tag)));
   };
 
   // --- what is there besides files ---

@@ -142,7 +142,11 @@ module {
       List.add(places, place);
       Nodes.newOpaque(nodes, Text.encodeUtf8(name), Nat32.fromNat(List.size(places) - 1), Responses.placeContent(kit, place));
     };
-    func found(name : Text) : Bool = Trie.find(nodes, site.files, Text.encodeUtf8(name)) != Nodes.none;
+    /// Whether there is a file of this name at the top, or that a link of this name leads to.
+    func found(name : Text) : Bool {
+      let entry = Trie.find(nodes, site.files, Text.encodeUtf8(name));
+      entry != Nodes.none and Nodes.kind(nodes, entry) == Nodes.file;
+    };
     let root = switch mode {
       case (#off why) node("<*>", #rest, #fixed(Responses.forbidden(why)));
       case (#on shown) {

@@ -59,6 +59,11 @@ export interface CanisterHttp {
   readonly bytes: bigint;
 }
 
+/** What a canister serves over HTTP; undefined when that is nothing, to anybody. */
+export function servedHttp({ http: [http], is_private }: CanisterStatus): CanisterHttp | undefined {
+  return http?.on === true && !is_private ? http : undefined;
+}
+
 export interface IcfsCanister {
   /** Indexes of the hashes (at most MAX_HASHES_ASKED) whose chunks are not there. */
   missing(hashes: readonly Uint8Array[]): Promise<Uint32Array>;

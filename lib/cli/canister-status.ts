@@ -3,7 +3,7 @@ import { type CyclesLeft, certifiedLeft, describeLeft, estimateLeft, FEW_DAYS } 
 import { FormatError } from "../errors.ts";
 import { howToTopUp } from "../ic/agent-error.ts";
 import { gatewayUrl } from "../ic/gateway/gateway-url.ts";
-import type { CanisterStatus } from "../icfs-canister.ts";
+import { type CanisterStatus, servedHttp } from "../icfs-canister.ts";
 import { jsonLine } from "../log.ts";
 import { cyclesText, limitText, sizeText } from "../units.ts";
 import { reader } from "./calls.ts";
@@ -63,12 +63,11 @@ function resultOf(
   left: CyclesLeft | undefined,
 ): Result {
   const [backlog] = status.backlog;
-  const [http] = status.http;
-  const serves = http?.on === true && !status.is_private;
+  const http = servedHttp(status);
   return {
     canister,
-    url: serves ? url : null,
-    webRelease: serves ? exact(http.release) : 0,
+    url: http === undefined ? null : url,
+    webRelease: http === undefined ? 0 : exact(http.release),
     release: exact(status.newest),
     held: status.held.length,
     kept: status.kept.length,

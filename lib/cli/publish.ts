@@ -4,6 +4,7 @@ import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
 import { queries } from "../ic/canister-calls.ts";
 import { gatewayUrl } from "../ic/gateway/gateway-url.ts";
+import { type CanisterStatus, servedHttp } from "../icfs-canister.ts";
 import { jsonLine } from "../log.ts";
 import { exitProcess } from "../process/exit.ts";
 import { describeDryRun, dryRun } from "../publish/dry-run.ts";
@@ -110,7 +111,7 @@ async function publishDirectory(
     ? found
     : { ...found, identity: found.identity ?? (await signingIdentity(options)) };
   // Asked together with what comes next, and awaited before anything is read.
-  const permitted = options.dryRun ? Promise.resolve() : mayPublish(address);
+  const permitted = options.dryRun ? Promise.resolve(undefined) : mayPublish(address);
   permitted.catch(() => {});
   // As patiently as all that follows.
   const kind = options.source ?? (await askedAgain(() => detectSource(address, REQUEST_TIMEOUT_MS)));
@@ -143,7 +144,7 @@ async function publishRelease(
   plan: PlanOptions,
   address: CanisterAddress,
   { note, json, ...options }: PublishCommandOptions,
-  permitted: Promise<void>,
+  permitted: Promise<CanisterStatus | undefined>,
 ): Promise<void> {
   // A publisher is a reader first: a replayed head would pass for "nothing changed".
   const source = (from: CanisterAddress) => trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from);
@@ -167,8 +168,14 @@ async function publishRelease(
     confirm: async () => !isAttended() || (await confirm("Publish it?")),
   });
   const { changed: _, ...result } = publication;
-  const url = gatewayUrl(address.network, canister.toText(), "");
-  console.log(json ? jsonLine({ ...result, url }) : `${describePublication(publication)}\n${url}`);
+  const status = await permitted;
+  const isServed = status === undefined || servedHttp(status) !== undefined;
+  const url = isServed ? gatewayUrl(address.network, canister.toText(), "") : null;
+  console.log(
+    json
+      ? jsonLine({ ...result, url })
+      : [describePublication(publication), ...(url === null ? [] : [url])].join("\n"),
+  );
   // Chunks' answers that nobody waits for any more, and that need never come, would keep the process.
   exitProcess(0);
 }
@@ -197,8 +204,8 @@ async function publishToIcboot(
 }
 
 /** Of an icfs canister; what others say is of no use. @throws UserError when not */
-async function mayPublish(address: CanisterAddress): Promise<void> {
-  await checkMayPublish(agentFor(address, PERMISSION_TIMEOUT_MS), address.canister);
+function mayPublish(address: CanisterAddress): Promise<CanisterStatus | undefined> {
+  return checkMayPublish(agentFor(address, PERMISSION_TIMEOUT_MS), address.canister);
 }
 
 function warn(message: string): void {

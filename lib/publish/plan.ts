@@ -65,7 +65,7 @@ export function checkNote(note: string): void {
 export async function planPublication(
   { directory, reading, policy, progress }: PlanOptions,
   source: ReleaseReader,
-  permitted: Promise<void> = Promise.resolve(),
+  permitted: Promise<unknown> = Promise.resolve(),
 ): Promise<Plan> {
   // Asked while the directory is read; if that fails, nobody waits for the answer.
   const began = performance.now();

@@ -47,7 +47,7 @@ export interface PublishOptions extends PlanOptions {
   /** Gets what else the publisher should know, in sentences. */
   readonly warn: (message: string) => void;
   /** Rejects when the canister says that the publisher may not (permission.ts). Nothing is read before it resolves. */
-  readonly permitted: Promise<void>;
+  readonly permitted: Promise<unknown>;
   /** Whether it is to be published though what has just been said. */
   readonly confirm: () => Promise<boolean>;
 }

@@ -95,6 +95,11 @@ t.test("methods, versions and what is known already", async (t) => {
     t.equal(headerOf(answer, "etag"), etag);
   }
   t.equal((await site.get("/a", { headers: [["if-none-match", '"other"']] })).status, 200);
+  const listed: [string, string][] = [
+    ["if-none-match", '"other"'],
+    ["If-None-Match", etag],
+  ];
+  t.equal((await site.get("/a", { headers: listed })).status, 304, "a list in two headers");
   for (const version of [[], [1]] as [][] | [number][]) {
     const answer = await site.ask("/a", { version });
     t.equal(answer.status, 400);
@@ -371,9 +376,16 @@ t.test("what is there besides files", async (t) => {
   const site = await startSite(t);
   t.match(await site.text("/"), /Nothing has been published/);
   t.equal((await site.get("/.icfs/boot.ipxe")).status, 404);
+  await publishTree(site, {
+    "boot.ipxe": null,
+    "boot.ipxe/x": Buffer.from("x"),
+    "boot.efi": { link: "boot.ipxe" },
+  });
+  t.equal((await site.get("/.icfs/boot.ipxe")).status, 404, "a directory is no script");
+  t.equal((await site.text("/.icfs/")).match(/This release has none/g)?.length, 2, "and no image");
   const chunk = Buffer.from("#!ipxe\n");
   await publishTree(site, { "boot.ipxe": chunk, "<b>&\"'.txt": Buffer.from("hostile") });
-  t.equal(await site.text("/.icfs/boot.ipxe"), "#!ipxe\nchain /.icfs/at/1/boot.ipxe\n");
+  t.equal(await site.text("/.icfs/boot.ipxe"), "#!ipxe\nchain /.icfs/at/2/boot.ipxe\n");
   const page = await site.text("/.icfs/");
   t.match(page, site.id.toText());
   t.match(page, /&lt;b&gt;&amp;&quot;&#39;\.txt/);
@@ -391,7 +403,7 @@ t.test("what is there besides files", async (t) => {
   ]) {
     t.equal((await site.get(url)).status, 404, url);
   }
-  for (let release = 2; release <= 4; release++) await publishTree(site, { "boot.ipxe": chunk });
+  for (let release = 3; release <= 4; release++) await publishTree(site, { "boot.ipxe": chunk });
   const reader = site.source;
   for (const from of [1, 3, 4]) {
     const answer = await site.get(`/.icfs/headers/${from}`);
@@ -425,6 +437,7 @@ t.test("a private canister, and one that is switched off", async (t) => {
       t.equal(answer.status, 403, url);
       t.match(Buffer.from(answer.body).toString(), why);
     }
+    t.equal((await site.get("/a", { method: "POST" })).status, 403, "whatever the method is");
   };
   const parent: [Uint8Array] = [(await site.source.head())!.hash];
   await owner.restrict(true);

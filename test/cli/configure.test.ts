@@ -1,4 +1,6 @@
 /** icfs configure: what is left as it is was not one node's word. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import t from "tap";
 import { startCanister } from "../support/canister-network.ts";
 import { startFaultProxy } from "../support/fault-proxy.ts";
@@ -41,6 +43,15 @@ t.test("HTTP is switched off and on again, and nothing else changes", async (t) 
   t.strictSame(await configure("--no-http"), { ...before, http: false });
   t.strictSame(await configure(), { ...before, http: false }, "it is kept");
   t.match(await c.icfs(["status", id]), { code: 0, stdout: /an owner has switched it off/ });
+  const tree = join(c.directory, "tree");
+  await mkdir(tree);
+  await writeFile(join(tree, "file"), "x");
+  t.match(
+    await c.icfs(["publish", tree, id]),
+    { code: 0, stdout: /^published release 1 .*\n$/ },
+    "no URL where nothing is",
+  );
+  t.match(await c.icfs(["publish", tree, id, "--json"]), { code: 0, stdout: /"url":null/ });
   t.strictSame(await configure("--http"), before);
   t.strictSame(await configure(), before);
 });

@@ -1,4 +1,6 @@
 /** What a site's cache is there for, whichever it is: forty hosts that start together, with nothing on their disks. */
+import { once } from "node:events";
+import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { mountpointFor } from "../mount/mounts.ts";
@@ -47,6 +49,18 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<void> {
     );
   });
 
+  step("a URL's answer is not kept for another that is tidied up to the same", async (t) => {
+    for (const [other, url] of [
+      ["/x/../file-0", "/file-0"],
+      ["/x/%2e%2e/.icfs/release", "/.icfs/release"],
+      ["/.icfs/at/../headers/1", "/.icfs/headers/1"],
+      ["/file-1%3Fx", "/file-1?x"],
+    ] as const) {
+      t.equal(await statusOf(site.url, other), 404, other);
+      t.equal(await statusOf(site.url, url), 200, url);
+    }
+  });
+
   step("a second storm asks the origin for nothing but which release is the newest", async (t) => {
     site.line.bandwidth = Number.POSITIVE_INFINITY;
     site.origin.asked.length = 0;
@@ -83,6 +97,14 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<void> {
     allIsWell(t, results);
     t.ok(site.asks.asked.length > before, "the network was asked");
   });
+}
+
+/** @param path is sent as it is */
+async function statusOf(url: string, path: string): Promise<number | undefined> {
+  const asked = get(url, { path, agent: false });
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  answer.resume();
+  return answer.statusCode;
 }
 
 /** @returns the mountpoint */
