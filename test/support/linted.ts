@@ -133,10 +133,10 @@ export function grubImage(prefix: string, config = "", memdisk = ""): Buffer {
   return efiProgram(0x8664, { mods });
 }
 
-/** The beginning of an ELF file for a machine, and what it names. */
-export function elf(machine: number, names: readonly string[] = []): Buffer {
+/** The beginning of an ELF file of 32 or 64 bits, and what it names. */
+export function elf(bits: 32 | 64, names: readonly string[] = []): Buffer {
   const head = Buffer.alloc(64);
   head.writeUInt32BE(0x7f454c46, 0);
-  head.writeUInt16LE(machine, 18);
+  head[4] = bits / 32;
   return Buffer.concat([head, Buffer.from(`\0${names.join("\0")}\0`, "latin1")]);
 }
