@@ -10,6 +10,8 @@ export interface EfiProgram {
   readonly isSigned: boolean;
   /** It has the section that says what shim is. */
   readonly isShim: boolean;
+  /** Where GRUB has its modules. Undefined where it is no GRUB. */
+  readonly grubModules: { readonly offset: number; readonly size: number } | undefined;
 }
 
 const MACHINES = new Map([
@@ -44,6 +46,7 @@ export async function readEfiProgram(tree: BootTree, file: TreeFile): Promise<Ef
     : [0, 0];
   let bytes = signatureBytes > 0 ? signature + signatureBytes : 0;
   let isShim = false;
+  let grubModules: EfiProgram["grubModules"];
   const sections = Math.min(head.readUInt16LE(pe + 6), MAX_SECTIONS);
   for (let index = 0; index < sections; index++) {
     const section = optional + head.readUInt16LE(pe + 20) + index * 40;
@@ -51,7 +54,9 @@ export async function readEfiProgram(tree: BootTree, file: TreeFile): Promise<Ef
     const size = head.readUInt32LE(section + 16);
     const offset = head.readUInt32LE(section + 20);
     if (size > 0 && offset > 0) bytes = Math.max(bytes, offset + size);
-    if (head.toString("latin1", section, section + 6) === ".sbat\0") {
+    const name = head.toString("latin1", section, section + 8).replace(/\0.*$/s, "");
+    if (name === "mods") grubModules = { offset, size };
+    if (name === ".sbat") {
       const sbat = await tree.bytes(file, offset, Math.min(size, MAX_SBAT_BYTES));
       isShim = /^shim,/m.test(sbat.toString("latin1"));
     }
@@ -62,5 +67,6 @@ export async function readEfiProgram(tree: BootTree, file: TreeFile): Promise<Ef
     bytes,
     isSigned: signatureBytes > 0,
     isShim,
+    grubModules,
   };
 }

@@ -5,6 +5,7 @@ export type FindingKind =
   | "foreign-module"
   | "missing-file"
   | "missing-include"
+  | "missing-config"
   | "config-name"
   | "empty-file"
   | "broken-image"

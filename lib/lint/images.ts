@@ -4,6 +4,7 @@ import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import { type EfiProgram, readEfiProgram } from "./efi-program.ts";
 import type { Finding } from "./finding.ts";
+import { lintGrubImages } from "./grub-image.ts";
 import { type Initrd, readInitrd } from "./initrd.ts";
 import { type KernelImage, readKernelImage } from "./kernel-image.ts";
 import type { Configured } from "./references.ts";
@@ -72,8 +73,12 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
       });
     }
   }
-  findings.push(...foreignModules(configured, kernels, initrds), ...unsigned(tree, programs));
-  return findings;
+  return [
+    ...findings,
+    ...foreignModules(configured, kernels, initrds),
+    ...unsigned(tree, programs),
+    ...(await lintGrubImages(tree, programs)),
+  ];
 }
 
 function foreignModules(

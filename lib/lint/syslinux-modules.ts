@@ -1,4 +1,7 @@
-/** SYSLINUX's loaders and modules: a loader since version 5 needs its ldlinux, and a module the libraries that it names (doc/syslinux.txt). */
+/**
+ * SYSLINUX's loaders and modules: a loader since version 5 needs its ldlinux, and a module the libraries that it names (doc/syslinux.txt);
+ * a loader takes modules of its own kind only.
+ */
 import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
@@ -6,34 +9,51 @@ import type { Finding } from "./finding.ts";
 
 /** A loader is smaller. */
 const MAX_LOADER_BYTES = 1024 * 1024;
-/** Modules up to version 4 begin with these bytes (COM32R); later ones are ELF files. */
-const COM32R = Buffer.from("b8ff4ccd21", "hex");
+/** Modules up to version 4 begin with one of these (COM32, COM32R); later ones are ELF files. */
+const COM32 = ["b8fe4ccd21", "b8ff4ccd21"].map((bytes) => Buffer.from(bytes, "hex"));
 
-/** What a loader runs first, and what that is compiled for. */
-interface Core {
-  readonly name: string;
-  readonly elfMachine: number;
+/** What modules are: up to version 4; since then for firmware of 32 bits, BIOS or EFI; and of 64 bits. */
+type ModuleKind = "COM32" | "ELF32" | "ELF64";
+
+interface Loader {
+  readonly title: string;
+  /** What it runs first; undefined where it needs nothing. */
+  readonly core: string | undefined;
+  readonly modules: ModuleKind;
 }
 
-const CORES: Record<string, Core> = {
-  bios: { name: "ldlinux.c32", elfMachine: 3 },
-  ia32: { name: "ldlinux.e32", elfMachine: 3 },
-  x64: { name: "ldlinux.e64", elfMachine: 62 },
-};
+interface Found extends Loader {
+  readonly file: TreeFile;
+  /** It may be started by any of its names. */
+  readonly directories: readonly string[];
+}
 
 export async function lintModules(tree: BootTree): Promise<Finding[]> {
   const findings: Finding[] = [];
   const places = placesOf(tree);
   const names: ReadonlySet<string> = new Set([...tree.files()].map(({ path }) => baseName(path)));
+  const loaders: Found[] = [];
+  const modules: { readonly file: TreeFile; readonly bytes: Buffer }[] = [];
+  const add = (file: TreeFile, problem: Problem | undefined) => {
+    if (problem !== undefined) findings.push({ file: file.path, line: undefined, ...problem });
+  };
   for (const file of tree.files()) {
     if (file.size > MAX_LOADER_BYTES || !/\.(0|efi|c32)$/i.test(file.path)) continue;
     const bytes = await tree.bytes(file, 0, file.size);
-    // It may be started by any of its names.
-    const directories = places.get(file.path) ?? [];
-    const problem = file.path.endsWith(".c32")
-      ? missingLibrary(file, bytes, names)
-      : await loaderProblem(tree, file, bytes, directories);
-    if (problem !== undefined) findings.push({ file: file.path, line: undefined, ...problem });
+    if (file.path.endsWith(".c32")) {
+      modules.push({ file, bytes });
+      continue;
+    }
+    const loader = loaderOf(bytes);
+    if (loader !== undefined) loaders.push({ ...loader, file, directories: places.get(file.path) ?? [] });
+  }
+  for (const loader of loaders) add(loader.file, await coreProblem(tree, loader));
+  const cores = new Set(loaders.map(({ core }) => core));
+  for (const { file, bytes } of modules) {
+    const beside = loaders.filter(({ directories }) => directories.includes(parentPath(file.path)));
+    // Of a loader's ldlinux enough has been said.
+    const foreign = cores.has(baseName(file.path)) ? undefined : foreignModule(file, bytes, beside);
+    add(file, foreign ?? missingLibrary(file, bytes, names));
   }
   return findings;
 }
@@ -44,64 +64,77 @@ function placesOf(tree: BootTree): ReadonlyMap<string, readonly string[]> {
   for (const { entry } of tree.tree.nodes) {
     const file = entry.kind === "directory" ? undefined : tree.file(entry.path);
     if (file === undefined) continue;
-    places.set(file.path, [...(places.get(file.path) ?? []), parentPath(entry.path)]);
+    const directories = places.get(file.path);
+    if (directories === undefined) places.set(file.path, [parentPath(entry.path)]);
+    else directories.push(parentPath(entry.path));
   }
   return places;
 }
 
 type Problem = Pick<Finding, "kind" | "problem" | "outcome" | "advice">;
 
-async function loaderProblem(
+async function coreProblem(
   tree: BootTree,
-  file: TreeFile,
-  bytes: Buffer,
-  directories: readonly string[],
+  { file, directories, title, core, modules }: Found,
 ): Promise<Problem | undefined> {
-  const found = loaderOf(bytes);
-  if (found === undefined) return undefined;
-  const { title, core } = found;
+  if (core === undefined) return undefined;
   const there = directories
-    .map((directory) => tree.file(`${directory}/${core.name}`))
+    .map((directory) => tree.file(`${directory}/${core}`))
     .find((one) => one !== undefined);
-  const outcome = `The machine says "Failed to load ${core.name}", and tries again for ever`;
+  const outcome = `The machine says "Failed to load ${core}", and starts again after a while`;
   if (there === undefined) {
-    const near = tree.near(`${parentPath(file.path)}/${core.name}`);
+    const near = tree.near(`${parentPath(file.path)}/${core}`);
     return {
       kind: "missing-module",
-      problem: `${title} needs ${core.name} beside it, which is not there`,
+      problem: `${title} needs ${core} beside it, which is not there`,
       outcome,
       advice:
         near === undefined
-          ? `Publish ${core.name} of the same version beside it`
+          ? `Publish ${core} of the same version beside it`
           : `There is ${near}: TFTP servers tell upper case from lower case`,
     };
   }
-  const head = await tree.bytes(there, 0, 20);
-  if (elfMachineOf(head) === core.elfMachine) return undefined;
+  if (moduleKindOf(await tree.bytes(there, 0, 20)) === modules) return undefined;
   return {
     kind: "foreign-module",
-    problem: `${title} needs ${core.name} of its own version and kind; ${there.path} is another one's`,
+    problem: `${title} needs ${core} of its own version and kind; ${there.path} is another one's`,
     outcome,
-    advice: `Publish ${core.name} from the same package as ${baseName(file.path)}`,
+    advice: `Publish ${core} from the same package as ${baseName(file.path)}`,
   };
 }
 
-/** SYSLINUX since version 5; earlier ones, and other loaders, need no module to start. */
-function loaderOf(bytes: Buffer): { readonly title: string; readonly core: Core } | undefined {
+/** Undefined where it is another loader, or does not say its version. */
+function loaderOf(bytes: Buffer): Loader | undefined {
   const text = bytes.toString("latin1");
-  const [title, major = ""] = /(?:PXELINUX|ISOLINUX|SYSLINUX) (\d+)\.\d+/.exec(text) ?? [];
-  const isEfi = text.startsWith("MZ");
-  if (isEfi) {
-    const kind = text.includes("ldlinux.e64") ? "x64" : text.includes("ldlinux.e32") ? "ia32" : undefined;
-    return kind && { title: "SYSLINUX for EFI", core: CORES[kind]! };
+  if (text.startsWith("MZ")) {
+    const title = "SYSLINUX for EFI";
+    if (text.includes("ldlinux.e64")) return { title, core: "ldlinux.e64", modules: "ELF64" };
+    return text.includes("ldlinux.e32") ? { title, core: "ldlinux.e32", modules: "ELF32" } : undefined;
   }
-  return title !== undefined && Number(major) >= 5 ? { title, core: CORES.bios! } : undefined;
+  const [title, major] = /(?:PXELINUX|ISOLINUX|SYSLINUX) (\d+)\.\d+/.exec(text) ?? [];
+  if (title === undefined) return undefined;
+  return Number(major) >= 5
+    ? { title, core: "ldlinux.c32", modules: "ELF32" }
+    : { title, core: undefined, modules: "COM32" };
+}
+
+function foreignModule(file: TreeFile, bytes: Buffer, loaders: readonly Found[]): Problem | undefined {
+  const kind = moduleKindOf(bytes);
+  const [loader] = loaders;
+  if (kind === undefined || loader === undefined || loaders.some(({ modules }) => modules === kind)) {
+    return undefined;
+  }
+  return {
+    kind: "foreign-module",
+    problem: `is no module for ${loader.title} beside it, but another version's or firmware's`,
+    outcome: `The machine says "Failed to load COM32 file ${baseName(file.path)}", or hangs`,
+    advice: `Publish ${baseName(file.path)} of the same version as ${baseName(loader.file.path)}`,
+  };
 }
 
 /** Libraries are looked for beside the loader and along PATH; beside the module is where they are published. */
 function missingLibrary(file: TreeFile, bytes: Buffer, there: ReadonlySet<string>): Problem | undefined {
-  if (bytes.subarray(0, COM32R.length).equals(COM32R)) return undefined;
-  if (elfMachineOf(bytes) === undefined) return undefined;
+  if (!moduleKindOf(bytes)?.startsWith("ELF")) return undefined;
   const names = new Set(
     [...bytes.toString("latin1").matchAll(/(?<=\0)lib[a-z0-9_]+\.c32(?=\0)/g)].map(([name]) => name),
   );
@@ -115,7 +148,9 @@ function missingLibrary(file: TreeFile, bytes: Buffer, there: ReadonlySet<string
   };
 }
 
-/** e_machine of an ELF file (elf(5)); undefined where it is none. */
-function elfMachineOf(head: Buffer): number | undefined {
-  return head.length >= 20 && head.readUInt32BE(0) === 0x7f454c46 ? head.readUInt16LE(18) : undefined;
+/** By a module's first bytes; of an ELF file the fifth has its class (elf(5)). */
+function moduleKindOf(head: Buffer): ModuleKind | undefined {
+  if (COM32.some((magic) => head.subarray(0, magic.length).equals(magic))) return "COM32";
+  if (head.length < 20 || head.readUInt32BE(0) !== 0x7f454c46) return undefined;
+  return head[4] === 2 ? "ELF64" : "ELF32";
 }

@@ -199,13 +199,13 @@ class Config {
     const file = this.#program(
       kernel.name,
       kernel,
-      `Who chooses ${name} sees "Could not find kernel image", and is back at the prompt`,
+      `Who chooses ${name} sees ${notLoaded(kernel.name)}, and is back at the prompt`,
     );
     const found = initrds.map((initrd) =>
       this.#check(
         initrd.name,
         initrd,
-        `Who chooses ${name} sees "Could not find ramdisk image", and is back at the prompt`,
+        `Who chooses ${name} sees ${notLoaded(initrd.name)}, and is back at the prompt`,
       ),
     );
     if (file === undefined || file.path.endsWith(".c32")) return;
@@ -229,7 +229,7 @@ class Config {
     this.#program(
       name,
       this.#default,
-      `The machine looks for a label or a file ${name}, says "Could not find kernel image", and stops at a boot: prompt`,
+      `The machine looks for a label or a file ${name}, says ${notLoaded(name)}, and stops at a boot: prompt`,
     );
   }
 
@@ -275,4 +275,9 @@ class Config {
   #add(name: string, { file, line }: Place, outcome: string): void {
     this.#findings.push(missingFile(this.#tree, { file, line }, { name, bases: this.#start.bases, outcome }));
   }
+}
+
+/** Since version 5; earlier ones say "Could not find kernel image". */
+function notLoaded(name: string): string {
+  return `"Loading ${name}... failed: No such file or directory"`;
 }

@@ -1,5 +1,5 @@
 import t from "tap";
-import { cpio, kernel, linted, places } from "../support/linted.ts";
+import { cpio, grubImage, kernel, linted, places } from "../support/linted.ts";
 
 const files = { "debian/linux": kernel("6.1.0"), "debian/initrd.gz": cpio(["init"]) };
 
@@ -47,4 +47,46 @@ t.test("names of files that are not there, by line, and once for a menu", async 
     ],
   );
   t.match(findings[0]!.advice, "There is debian/linux");
+});
+
+t.test("an image of GRUB that does not find its configuration", async (t) => {
+  const at = (path: string, image: Buffer) => places({ "efi/grubx64.efi": image, [path]: "# nothing" });
+  const missing = ["missing-config efi/grubx64.efi"];
+  const plain = grubImage("/boot/grub");
+  t.same(await at("boot/grub/grub.cfg", plain), []);
+  t.same(await at("efi/boot/grub/grub.cfg", plain), [], "the server's directory is one below");
+  t.same(await at("boot/grub/grub.cfg-01-52-54-00-12-34-56", plain), []);
+  t.same(await at("boot/grub/x86_64-efi/grub.cfg", plain), [], "grub-mknetdir");
+  t.same(await at("grub/grub.cfg", plain), missing);
+  t.same(await at("efi/grub.cfg", plain), missing);
+  t.same(await places({ "grubx64.efi": plain }), [], "a store of loaders");
+  const [finding] = await linted({ "grubx64.efi": plain, "grub/grub.cfg": "" });
+  t.match(finding?.problem, "looks for /boot/grub/grub.cfg");
+
+  // As Debian's have it: for the network, and for disks.
+  const config = "normal (memdisk)/grub.cfg\n";
+  const net =
+    "GRUB CFG\0if [ -e $prefix/x86_64-efi/grub.cfg ]; then\n\tsource $prefix/x86_64-efi/grub.cfg\nelse\n\tsource $prefix/grub.cfg\nfi\n\0";
+  t.same(await at("efi/grub.cfg", grubImage("/grub", config, net)), missing);
+  t.same(await at("grub/grub.cfg", grubImage("/grub", config, net)), []);
+  const disk =
+    "\0if ! search --file --set=root /.disk/info; then\nset prefix=($root)/boot/grub\nfi\nsource $prefix/grub.cfg\nsource $cmdpath/grub.cfg\n\0";
+  t.same(await at("efi/grub.cfg", grubImage("/EFI/debian", config, disk)), []);
+  t.same(await at("boot/grub/grub.cfg", grubImage("/EFI/debian", config, disk)), []);
+  t.same(await at("grub/grub.cfg", grubImage("/EFI/debian", config, disk)), missing);
+  t.same(await at("efi/grub.cfg", grubImage("/grub", config, "hsqs\x01\x02")), [], "a packed disk");
+  t.same(await at("efi/grub.cfg", grubImage("/EFI/fedora", "", "fw_path")), [], "Fedora's");
+  for (const [prefix, first] of [
+    ["(memdisk)/boot/grub", ""],
+    ["(hd0,gpt2)/grub", ""],
+    ["/grub", "configfile (http,192.0.2.1)/menu.cfg"],
+    ["/grub", "set prefix=$base/x"],
+    ["/grub", "linux /vmlinuz"],
+  ] as const) {
+    t.same(await at("efi/grub.cfg", grubImage(prefix, first)), [], `${prefix} ${first}: nobody can tell`);
+  }
+  t.same(await at("efi/grub.cfg", grubImage("(tftp,192.0.2.1)/grub")), missing);
+  t.same(await at("efi/grub.cfg", grubImage("")), [], "its own directory");
+  t.same(await at("grub/grub.cfg", grubImage("")), missing);
+  t.same(await at("efi/grub.cfg", grubImage("/grub").subarray(0, 1040)), ["broken-image efi/grubx64.efi"]);
 });

@@ -2,7 +2,7 @@ import t from "tap";
 import { cpio, elf, kernel, linted, places } from "../support/linted.ts";
 
 const LOADER = "Copyright\nPXELINUX 6.04 PXE 20200816\n";
-const CORE = elf(3);
+const CORE = elf(32);
 const boot = { "pxelinux.0": LOADER, "ldlinux.c32": CORE, linux: kernel("6.1.0"), initrd: cpio(["init"]) };
 
 t.test("a tree that boots has no findings, through links and with names in every form", async (t) => {
@@ -49,7 +49,7 @@ t.test("names of files that are not there", async (t) => {
     ],
   );
   t.match(findings[3]!.advice, "There is linux");
-  t.match(findings[0]!.outcome, "Could not find kernel image");
+  t.match(findings[0]!.outcome, "Loading vmlinuz... failed: No such file or directory");
 });
 
 t.test("defaults, menus and included files", async (t) => {
@@ -108,7 +108,7 @@ t.test("loaders and modules", async (t) => {
   const config = { "pxelinux.cfg/default": "label a\n kernel linux", linux: kernel("6.1.0") };
   t.same(await places({ ...config, "pxelinux.0": LOADER }), ["missing-module pxelinux.0"]);
   t.same(await places({ ...config, "pxelinux.0": "PXELINUX 4.05 2011" }), [], "needs none");
-  t.same(await places({ ...config, "pxelinux.0": LOADER, "ldlinux.c32": elf(62) }), [
+  t.same(await places({ ...config, "pxelinux.0": LOADER, "ldlinux.c32": elf(64) }), [
     "foreign-module pxelinux.0",
   ]);
   const near = await linted({ ...config, "pxelinux.0": LOADER, "LDLINUX.C32": CORE });
@@ -128,9 +128,25 @@ t.test("loaders and modules", async (t) => {
       ...config,
       "pxelinux.0": LOADER,
       "ldlinux.c32": CORE,
-      "menu.c32": elf(3, ["libutil.c32", "ldlinux.c32"]),
+      "menu.c32": elf(32, ["libutil.c32", "ldlinux.c32"]),
     }),
     ["missing-module menu.c32"],
   );
   t.same(await places({ "pxelinux.0": LOADER }), [], "a store of loaders");
+  // Of version 4, whose modules are no ELF files.
+  const old = Buffer.from("b8ff4ccd2100", "hex");
+  const whole = { ...config, "pxelinux.0": LOADER, "ldlinux.c32": CORE };
+  for (const menu of [old, elf(64)]) {
+    t.same(await places({ ...whole, "menu.c32": menu }), ["foreign-module menu.c32"]);
+    t.same(await places({ ...whole, "other/menu.c32": menu }), [], "it may be another loader's");
+  }
+  t.same(await places({ ...whole, "ldlinux.c32": old }), ["foreign-module pxelinux.0"]);
+  t.same(await places({ ...config, "pxelinux.0": "PXELINUX 4.05 2011", "menu.c32": elf(32) }), [
+    "foreign-module menu.c32",
+  ]);
+  t.same(
+    await places({ ...whole, "old.0": "PXELINUX 4.05 2011", "menu.c32": old }),
+    [],
+    "there is a loader for it",
+  );
 });

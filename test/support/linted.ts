@@ -73,37 +73,70 @@ function padded(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
 }
 
-/** An EFI program without a section; signed where `signature` has bytes. */
-export function efiProgram(machine: number, { signature = 0, sbat = "" } = {}): Buffer {
-  const image = Buffer.alloc(1024 + sbat.length + signature);
+/** An EFI program; signed where `signature` has bytes, with one section at most. */
+export function efiProgram(
+  machine: number,
+  {
+    signature = 0,
+    sbat = "",
+    mods = Buffer.alloc(0),
+  }: { signature?: number; sbat?: string; mods?: Buffer } = {},
+): Buffer {
+  const content = sbat === "" ? mods : Buffer.from(sbat, "latin1");
+  const image = Buffer.alloc(1024 + content.length + signature);
   image.write("MZ", 0, "latin1");
   image.writeUInt32LE(0x80, 0x3c);
   image.write("PE\0\0", 0x80, "latin1");
   image.writeUInt16LE(machine, 0x84);
-  image.writeUInt16LE(sbat === "" ? 0 : 1, 0x86);
+  image.writeUInt16LE(content.length === 0 ? 0 : 1, 0x86);
   image.writeUInt16LE(240, 0x94);
   const optional = 0x98;
   image.writeUInt16LE(0x20b, optional);
   image.writeUInt16LE(10, optional + 68);
   image.writeUInt32LE(16, optional + 108);
   if (signature > 0) {
-    image.writeUInt32LE(1024 + sbat.length, optional + 112 + 32);
+    image.writeUInt32LE(1024 + content.length, optional + 112 + 32);
     image.writeUInt32LE(signature, optional + 112 + 36);
   }
-  if (sbat !== "") {
+  if (content.length > 0) {
     const section = optional + 240;
-    image.write(".sbat\0", section, "latin1");
-    image.writeUInt32LE(sbat.length, section + 16);
+    image.write(sbat === "" ? "mods" : ".sbat", section, "latin1");
+    image.writeUInt32LE(content.length, section + 16);
     image.writeUInt32LE(1024, section + 20);
-    image.write(sbat, 1024, "latin1");
+    content.copy(image, 1024);
   }
   return image;
 }
 
-/** The beginning of an ELF file for a machine, and what it names. */
-export function elf(machine: number, names: readonly string[] = []): Buffer {
+/** A GRUB for x64 that looks in `prefix`. @param config its first commands @param memdisk what is on its disk */
+export function grubImage(prefix: string, config = "", memdisk = ""): Buffer {
+  const kinds = [
+    ["ELF", 0],
+    [memdisk, 1],
+    [config, 2],
+    [prefix, 3],
+  ] as const;
+  const parts = kinds
+    .filter(([content]) => content !== "")
+    .map(([content, kind]) => {
+      const head = Buffer.alloc(8);
+      head.writeUInt32LE(kind);
+      const body = padded(Buffer.from(`${content}\0`, "latin1"));
+      head.writeUInt32LE(8 + body.length, 4);
+      return Buffer.concat([head, body]);
+    });
+  const info = Buffer.alloc(24);
+  info.write("mimg", "latin1");
+  info.writeUInt32LE(24, 8);
+  const mods = Buffer.concat([info, ...parts]);
+  mods.writeUInt32LE(mods.length, 16);
+  return efiProgram(0x8664, { mods });
+}
+
+/** The beginning of an ELF file of 32 or 64 bits, and what it names. */
+export function elf(bits: 32 | 64, names: readonly string[] = []): Buffer {
   const head = Buffer.alloc(64);
   head.writeUInt32BE(0x7f454c46, 0);
-  head.writeUInt16LE(machine, 18);
+  head[4] = bits / 32;
   return Buffer.concat([head, Buffer.from(`\0${names.join("\0")}\0`, "latin1")]);
 }
