@@ -21,6 +21,7 @@ import {
 import { retrying } from "../retry.ts";
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
+import { Urgency } from "../urgency.ts";
 import { Breaker } from "./breaker.ts";
 
 /**
@@ -28,11 +29,13 @@ import { Breaker } from "./breaker.ts";
  *
  * @param arrived called when a part has come, where more is needed than the chunk alone
  * @param received told of the chunk's bytes, unverified, as they arrive, where the source counts them
+ * @param urgency until it rises the chunk may take its time
  */
 export type FetchChunk = (
   reference: Chunk,
   arrived: () => void,
   received: (bytes: number) => void,
+  urgency?: Urgency,
 ) => Promise<FetchedChunk>;
 
 export interface FetchedChunk extends VerifiedChunk {
@@ -76,6 +79,8 @@ interface FetchState {
   deadline: number;
   /** What is still to come of it: 1 is all. */
   left: number;
+  /** Rises when it is wanted for more than the background. */
+  readonly urgency: Urgency;
 }
 
 /** What may make room for a chunk that nobody waits for yet. */
@@ -140,7 +145,7 @@ export class FetchScheduler {
     try {
       return await before(
         deadline,
-        this.#shared(key, reference, deadline),
+        this.#shared(key, reference, deadline, true),
         "no answer within the read timeout",
       );
     } catch (error) {
@@ -156,7 +161,7 @@ export class FetchScheduler {
 
   /** For nobody yet. @throws Error when it cannot be had within the read timeout */
   ahead(key: string, reference: Chunk): Promise<VerifiedChunk> {
-    return this.#shared(key, reference, performance.now() + this.#options.readTimeout);
+    return this.#shared(key, reference, performance.now() + this.#options.readTimeout, true);
   }
 
   /**
@@ -179,7 +184,8 @@ export class FetchScheduler {
     const start = performance.now();
     this.#loads += 1;
     try {
-      const chunk = await this.ahead(key, reference);
+      const deadline = start + this.#options.readTimeout;
+      const chunk = await this.#shared(key, reference, deadline, false);
       this.#background.arrived(performance.now() - start, this.#loads);
       return chunk;
     } catch (error) {
@@ -191,14 +197,16 @@ export class FetchScheduler {
   }
 
   /** The fetch that is under way, which goes on until the last asker's deadline, or a new one. */
-  #shared(key: string, reference: Chunk, deadline: number): Promise<VerifiedChunk> {
+  #shared(key: string, reference: Chunk, deadline: number, isUrgent: boolean): Promise<VerifiedChunk> {
     let shared = this.#underWay.get(key);
     if (shared === undefined) {
-      const state = { deadline, left: 1 };
+      const state = { deadline, left: 1, urgency: new Urgency() };
+      if (isUrgent) state.urgency.rise();
       shared = { state, chunk: this.#fetchUntil(state, key, reference) };
       this.#underWay.set(key, shared);
     }
     shared.state.deadline = Math.max(shared.state.deadline, deadline);
+    if (isUrgent) shared.state.urgency.rise();
     return shared.chunk;
   }
 
@@ -246,7 +254,7 @@ export class FetchScheduler {
     };
     let verified: FetchedChunk;
     try {
-      verified = await this.#fetch(reference, arrived, receive);
+      verified = await this.#fetch(reference, arrived, receive, state?.urgency);
     } catch (error) {
       this.statistics.failures += 1;
       if (state !== undefined) state.left = 1;

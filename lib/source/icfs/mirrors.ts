@@ -14,9 +14,16 @@ import { isWrong } from "../../ic/certificate/certificate.ts";
 import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
 import { withoutRepeats } from "../../ic/gateway/gateway-fetch.ts";
 import { Gateways } from "../../ic/gateway/gateways.ts";
-import { type Answered, type Carried, NotHereError, WrongAnswerError } from "../../ic/gateway/question.ts";
+import {
+  type Answered,
+  type Carried,
+  type Carry,
+  NotHereError,
+  WrongAnswerError,
+} from "../../ic/gateway/question.ts";
 import { boundedFetch, type Received } from "../../ic/transport/bounded-fetch.ts";
 import { readKept } from "../../kept-file.ts";
+import { LEISURE_TIMES, type Urgency } from "../../urgency.ts";
 
 /** How a mirror does, since the process began. */
 export interface MirrorHealth extends GatewayHealth {
@@ -53,9 +60,11 @@ export interface Question<T> {
   readonly limit: number;
   /** What the bytes are, verified. @throws VerificationError, FormatError: the mirror's answer is wrong; NotHereError: it is right, and of no use */
   readonly verify: (bytes: Buffer) => Promise<T>;
-  /** Asks the network, where that may be asked. @param received told of its bytes as they arrive */
-  readonly network: (received: Received) => Promise<T>;
+  /** Asks the network, where that may be asked. @param received told of its bytes as they arrive @param urgency as below */
+  readonly network: (received: Received, urgency: Urgency | undefined) => Promise<T>;
   readonly received?: Received | undefined;
+  /** Until it rises the answer may take its time. Default: it has risen. */
+  readonly urgency?: Urgency | undefined;
   /** What to throw when all that were asked have not got it, by the first's words. */
   readonly missing: (why: string) => Error;
 }
@@ -129,13 +138,14 @@ export class Mirrors {
   async ask<T>(question: Question<T>): Promise<T> {
     const errors = new Map<string, unknown>();
     const told = withoutRepeats(question.received);
-    const carry = async (url: string, signal: AbortSignal, heard: () => void): Promise<Carrying<T>> => {
+    const carry: Carry<Carrying<T>> = async (url, signal, heard, urgency) => {
       const tell = told();
+      const received = (bytes: number) => {
+        heard();
+        tell(bytes);
+      };
       try {
-        return await this.#carryOrAgain(url, question, signal, (bytes) => {
-          heard();
-          tell(bytes);
-        });
+        return await this.#carryOrAgain(url, { ...question, received, urgency }, signal);
       } catch (error) {
         if (!signal.aborted) errors.set(url, error);
         throw this.#judged(url, error);
@@ -143,10 +153,13 @@ export class Mirrors {
     };
     let carried: Carried<Carrying<T>>;
     try {
-      const { limit, path } = question;
+      const { limit, path, urgency } = question;
       // A reader's deadline is twice the limit: those that drip leave half of it for the last one, however many they are.
       const whole = limit / Math.max(1, this.#carriers.count - 1);
-      carried = await this.#carriers.ask({ kind: "get", limit, whole, order: this.#order(path) }, carry);
+      carried = await this.#carriers.ask(
+        { kind: "get", limit, whole, order: this.#order(path), urgency },
+        carry,
+      );
     } catch {
       throw inOne(errors, question);
     }
@@ -168,19 +181,14 @@ export class Mirrors {
   }
 
   /** #carry(), and once more when the answer is wrong: a cache on the way may have kept it, and there is nothing wrong with the mirror. */
-  async #carryOrAgain<T>(
-    url: string,
-    question: Question<T>,
-    signal: AbortSignal,
-    received: Received,
-  ): Promise<Carrying<T>> {
+  async #carryOrAgain<T>(url: string, question: Question<T>, signal: AbortSignal): Promise<Carrying<T>> {
     try {
-      return await this.#carry(url, question, signal, received);
+      return await this.#carry(url, question, signal);
     } catch (error) {
       if (!isWrong(error) || url === NETWORK) throw error;
       this.#counts.get(url)!.wrong += 1;
       if (isDirectory(url) || signal.aborted) throw error;
-      const answer = await this.#carry(url, question, signal, received, "past caches").catch((again) => {
+      const answer = await this.#carry(url, question, signal, "past caches").catch((again) => {
         if (isWrong(again)) this.#counts.get(url)!.wrong += 1;
         // Whatever it says now, it was wrong.
         throw error;
@@ -194,13 +202,12 @@ export class Mirrors {
 
   async #carry<T>(
     url: string,
-    { path, most, limit, verify, network }: Question<T>,
+    { path, most, limit, verify, network, received = () => {}, urgency }: Question<T>,
     signal: AbortSignal,
-    received: Received,
     way?: "past caches",
   ): Promise<Carrying<T>> {
     if (url === NETWORK) {
-      const value = await network(received);
+      const value = await network(received, urgency);
       return { status: 200, headers: [], size: value instanceof Uint8Array ? value.length : 0, value };
     }
     const address = `${url}/${path}`;
@@ -212,9 +219,8 @@ export class Mirrors {
     const response = await boundedFetch(
       address,
       { signal, ...(headers && { headers }) },
-      limit,
+      { idle: limit, urgency, leisure: LEISURE_TIMES * limit, most },
       received,
-      most,
       "bytes",
     );
     const { status } = response;

@@ -99,16 +99,10 @@ async function dripped(t: Test, bytes: number, path = "", most?: number): Promis
   let arrived = 0;
   let wanted = 0;
   let enough = Promise.withResolvers<void>();
-  const answer = boundedFetch(
-    url + path,
-    undefined,
-    1000,
-    (part) => {
-      arrived += part;
-      if (arrived >= wanted) enough.resolve();
-    },
-    most,
-  );
+  const answer = boundedFetch(url + path, undefined, { idle: 1000, most }, (part) => {
+    arrived += part;
+    if (arrived >= wanted) enough.resolve();
+  });
   let isOver = false;
   const ended = answer.then(
     () => "an answer",
