@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import pLimit, { type LimitFunction } from "p-limit";
 import { isAbsent, messageOf } from "../../errors.ts";
+import { retryAfter } from "../../ic/agent-error.ts";
 import { HttpStatusError, NoAnswerError } from "../../ic/call-errors.ts";
 import { isWrong } from "../../ic/certificate/certificate.ts";
 import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
@@ -76,6 +77,8 @@ const NETWORK = "the network";
  * of which the mount itself needs some (bin/icfs).
  */
 const READS_AT_ONCE = 2;
+/** Before a mirror is asked again for what is on its way to it: somebody may come to wait meanwhile. */
+const LONGEST_PAUSE_MS = 1000;
 
 interface Carrying<T> extends Answered {
   readonly value?: T;
@@ -216,13 +219,26 @@ export class Mirrors {
       return { status: 200, headers: [], size: bytes.length, value: await verify(bytes) };
     }
     const headers = way === "past caches" ? { "cache-control": "no-cache" } : undefined;
-    const response = await boundedFetch(
-      address,
-      { signal, ...(headers && { headers }) },
-      { idle: limit, urgency, leisure: LEISURE_TIMES * limit, most },
-      received,
-      "bytes",
-    );
+    const leisure = LEISURE_TIMES * limit;
+    const get = () =>
+      boundedFetch(
+        address,
+        { signal, ...(headers && { headers }) },
+        { idle: limit, urgency, leisure, most },
+        received,
+        "bytes",
+      );
+    const began = performance.now();
+    let response = await get();
+    while (urgency?.isUrgent === false && response.status === 404) {
+      const pause = retryAfter([...response.headers]);
+      // Without it, nothing is on its way.
+      if (pause === 0) break;
+      if (performance.now() - began >= leisure)
+        throw new NoAnswerError(`for ${leisure / 1000} s ${path} has been on its way`);
+      await sleep(Math.min(pause, LONGEST_PAUSE_MS) * (0.5 + Math.random()), undefined, { signal });
+      response = await get();
+    }
     const { status } = response;
     if (status === 404 || status === 410) throw new NotHereError(`it has no ${path}`);
     // A cache that does not get it itself: what it has kept is as good as ever.
