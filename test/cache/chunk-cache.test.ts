@@ -147,6 +147,28 @@ t.test("who joins an old fetch has the whole time, not what is left of the other
   await first.catch(() => {});
 });
 
+t.test("the background may take its time, until a reader waits for the same", async (t) => {
+  const { fetch, answer } = slowNetwork();
+  const urgent: (() => boolean | undefined)[] = [];
+  const { cache } = cacheOf((...asked) => {
+    urgent.push(() => asked[3]?.isUrgent);
+    return fetch(...asked);
+  });
+  const load = cache.load(A.reference, { keep: true });
+  await settled();
+  t.equal(urgent[0]!(), false);
+  const read = cache.get(A.reference);
+  await settled();
+  t.equal(urgent[0]!(), true);
+  await answer();
+  t.equal(await read, await load);
+  cache.prefetch(B.reference);
+  await settled();
+  t.equal(urgent[1]!(), true, "of what a reader will ask for next somebody waits soon");
+  await answer();
+  t.equal(urgent.length, 2);
+});
+
 t.test("what was late a moment ago is not waited for again, and soon it is", async (t) => {
   const clock = stopClock(t);
   let answer = (_: Buffer) => {};

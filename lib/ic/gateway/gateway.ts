@@ -65,6 +65,8 @@ export class Gateway {
   /** When anything last came from it. */
   heardAt = Number.NEGATIVE_INFINITY;
   wrongAt = Number.NEGATIVE_INFINITY;
+  /** Has each of those who wait for its first byte ask another one. */
+  readonly moveOn = new Set<() => void>();
   /** Of what may take its time, the last one came. */
   isWorthWaiting = true;
   aside: { readonly why: Why; readonly until: number; readonly message: string } | undefined;

@@ -69,6 +69,8 @@ export interface Tell {
   wrong(gateway: Gateway, why: string): void;
   /** Whether another gateway may be asked as well, since one is late. */
   mayOvertake(): boolean;
+  /** One that said nothing was overtaken, and the other one's answer came at once. */
+  overtaken(gateway: Gateway): void;
   answered(): void;
 }
 
@@ -89,6 +91,8 @@ export class Question<T extends Answered> {
   #refusal: Carried<T> | undefined;
   /** Gateways that have refused with a status from 400 to 499, other than 429. */
   readonly #refused: { readonly gateway: Gateway; readonly status: number }[] = [];
+  /** Gateways that are late, and since when they have been asked (of performance.now()). */
+  readonly #late: { readonly gateway: Gateway; readonly started: number }[] = [];
   #secondOpinion: NodeJS.Timeout | undefined;
 
   /** @param first gateways that are asked at once @param later those that are asked after them, as they are needed */
@@ -121,14 +125,17 @@ export class Question<T extends Answered> {
     const late = () => {
       if (this.#isAlone) return;
       gateway.late += 1;
+      this.#late.push({ gateway, started });
       this.#next();
     };
     const patience = gateway.patience(kind, this.#asking.limit);
     const mayOvertake = () => this.#tell.mayOvertake();
     const watch = () => {
+      gateway.moveOn.add(moveOn);
       lateness = new Lateness(gateway, patience, this.#asking.whole, mayOvertake, late);
     };
     let lateness: Lateness | undefined;
+    const moveOn = () => lateness?.moveOn();
     const isLeisurely = urgency?.isUrgent === false && gateway.isReliable;
     const forget = isLeisurely ? urgency.whenUrgent(watch) : watch();
     let begun = false;
@@ -145,6 +152,8 @@ export class Question<T extends Answered> {
       received();
       this.#underWay -= 1;
       if (urgency !== undefined) gateway.isWorthWaiting = true;
+      const silent = this.#late.filter((one) => one.gateway.heardAt <= one.started);
+      if (performance.now() - started < patience) for (const one of silent) this.#tell.overtaken(one.gateway);
       this.#answered(gateway, response);
     } catch (error) {
       this.#underWay -= 1;
@@ -168,6 +177,7 @@ export class Question<T extends Answered> {
       }
     } finally {
       forget?.();
+      gateway.moveOn.delete(moveOn);
       lateness?.end();
     }
   }
@@ -245,6 +255,7 @@ class Lateness {
   #since = performance.now();
   #extensions = BUSY_TIMES - 1;
   #timer: NodeJS.Timeout | undefined;
+  #hasBegun = false;
   isLate = false;
 
   /**
@@ -269,6 +280,15 @@ class Lateness {
   /** Something of it has come. */
   heard(now: number): void {
     this.#since = now;
+    this.#hasBegun = true;
+  }
+
+  /** It is late at once, if nothing of it has come. */
+  moveOn(): void {
+    if (this.isLate || this.#hasBegun) return;
+    this.end();
+    this.isLate = true;
+    this.#late();
   }
 
   end(): void {
