@@ -100,6 +100,11 @@ export class FetchScheduler {
   readonly mostAhead: number;
   #readers = 0;
   #loads = 0;
+  /** Those who wait for a turn in the background, in order. */
+  readonly #turns: (() => void)[] = [];
+  /** When (of performance.now()) the background's turn comes, if no reader waits until then. */
+  #quietAt = Number.NEGATIVE_INFINITY;
+  #quiet: NodeJS.Timeout | undefined;
   /** When (of performance.now()) the network last gave anything. */
   #lastArrival = Number.NEGATIVE_INFINITY;
 
@@ -156,6 +161,8 @@ export class FetchScheduler {
       throw error;
     } finally {
       this.#readers -= 1;
+      this.#quietAt = performance.now() + TURN_MS;
+      this.#giveTurns();
     }
   }
 
@@ -175,8 +182,11 @@ export class FetchScheduler {
     reference: Chunk,
     here: () => VerifiedChunk | undefined,
   ): Promise<VerifiedChunk> {
-    while (!this.#underWay.has(key) && (this.#readers > 0 || !this.#background.hasRoom(this.#loads))) {
-      await new Promise((resolve) => setTimeout(resolve, TURN_MS));
+    while (!this.#underWay.has(key) && !this.#isTurn()) {
+      const turn = Promise.withResolvers<void>();
+      this.#turns.push(turn.resolve);
+      this.#giveTurns();
+      await turn.promise;
       const found = here();
       if (found !== undefined) return found;
     }
@@ -193,6 +203,26 @@ export class FetchScheduler {
       throw error;
     } finally {
       this.#loads -= 1;
+      this.#giveTurns();
+    }
+  }
+
+  /** Whether another one for the background may be asked for. */
+  #isTurn(): boolean {
+    const isQuiet = this.#readers === 0 && performance.now() >= this.#quietAt;
+    return isQuiet && this.#background.hasRoom(this.#loads);
+  }
+
+  /** All who wait for a turn look whether it has come: now, or when no reader has waited for long enough. */
+  #giveTurns(): void {
+    if (this.#turns.length === 0 || this.#readers > 0 || !this.#background.hasRoom(this.#loads)) return;
+    const left = this.#quietAt - performance.now();
+    if (left <= 0) for (const take of this.#turns.splice(0)) take();
+    else {
+      this.#quiet ??= setTimeout(() => {
+        this.#quiet = undefined;
+        this.#giveTurns();
+      }, left);
     }
   }
 

@@ -1,5 +1,6 @@
 import t from "tap";
 import type { ChunkCache, Disk } from "../../lib/cache/chunk-cache.ts";
+import { TURN_MS } from "../../lib/readahead.ts";
 import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
 import { stopClock } from "../support/clock.ts";
 import { A, answering, B, cacheOf, chunk, settled, slowDisk, slowNetwork } from "./caches.ts";
@@ -277,6 +278,22 @@ t.test("the background does not fetch what a reader got before its turn came", a
   await Promise.all([other, reader]);
   t.equal(await load, A.bytes);
   t.equal(fetched.length, 2);
+});
+
+t.test("the background's turn comes when no reader has waited for a while", async (t) => {
+  const clock = stopClock(t);
+  const network = slowNetwork();
+  const { cache, fetched } = cacheOf(network.fetch);
+  const read = cache.get(A.reference);
+  const load = cache.load(B.reference, { keep: true });
+  await network.answer();
+  await read;
+  await clock.pass(TURN_MS - 1);
+  t.same(fetched, [A.reference], "who reads on asks for more at once");
+  await clock.pass(1);
+  t.same(fetched, [A.reference, B.reference]);
+  await network.answer();
+  t.equal(await load, B.bytes);
 });
 
 t.test("what is held stays in memory until it is let go of, and there is a limit to that", async (t) => {
