@@ -10,7 +10,7 @@
  * once and then take their time, as from a mirror in the same building. It is halved when one is late or fails. A chunk leaves room for the next one before it has arrived: by the TELLING_ constants. What finds no room is kept in
  * mind for WANTED_MS, and fetched when there is some. A reader's own chunk never waits for the window. Background work (hydration,
  * and the files of a boot, of which BOOT_LOADS ask at once) has a window of its own, from FIRST_LOADS to MOST_LOADS and SHARE_BACKGROUND
- * of the memory, and lets readers go first: it looks for its turn every TURN_MS. An asset canister's files are read whole, in pieces
+ * of the memory, and lets readers go first: its turn comes when none has waited for TURN_MS. An asset canister's files are read whole, in pieces
  * of the canister's own (lib/source/assets/contents.ts): for those there is a third window.
  */
 import { MAX_CHUNK_BYTES } from "./tree/limits.ts";
@@ -72,7 +72,7 @@ export const FIRST_LOADS = 1;
 export const MOST_LOADS = 8;
 /** Of the memory: half of what may be on its way. */
 export const SHARE_BACKGROUND = 1 / 16;
-/** Milliseconds between two looks whether the background's turn has come. */
+/** Milliseconds without a reader who waits, after which the background's turn comes: one who reads on asks for his next chunk earlier. */
 export const TURN_MS = 20;
 
 // --- assets' pieces

@@ -75,9 +75,9 @@ export class Host implements Client, Served {
     return this.#disk.get(sha256);
   }
 
-  async untilHere(sha256: string, response: Parameters<AwaitedChunks["until"]>[1]): Promise<void> {
+  async untilHere(sha256: string, response: Parameters<AwaitedChunks["until"]>[1]): Promise<boolean> {
     const chunk = this.#chunks.get(sha256);
-    if (chunk !== undefined && !this.#disk.has(sha256)) await this.#awaited!.until(chunk, response);
+    return chunk !== undefined && (this.#disk.has(sha256) || this.#awaited!.until(chunk, response));
   }
 
   /** Fetches all of the release. */

@@ -252,8 +252,8 @@ export interface Served {
   /** The proof of its release; undefined: it has none yet. */
   readonly proof: Uint8Array | undefined;
   chunk(sha256: string): Uint8Array | undefined;
-  /** Resolves when a chunk of its release is here, or is not waited for any more. */
-  untilHere(sha256: string, response: EventEmitter): Promise<void>;
+  /** Resolves when a chunk of its release is here, or is not waited for any more: whether it is here, or still on its way. */
+  untilHere(sha256: string, response: EventEmitter): Promise<boolean>;
 }
 
 export const PROOF = "proof";
@@ -276,11 +276,11 @@ export class ServingHost extends Machine {
     // Nobody hears of a client that has gone: it waits for its time.
     const response = new EventEmitter();
     if (this.#served.proof === undefined) await this.#served.waits.until(PROOF, response);
-    if (method === CHUNKS) await this.#served.untilHere(argument, response);
+    const isComing = method === CHUNKS && (await this.#served.untilHere(argument, response));
     if (this.#served.proof === undefined) return { ...empty(503), headers: { "retry-after": "10" } };
     const found =
       method === RELEASE ? this.#served.proof : method === CHUNKS ? this.#served.chunk(argument) : undefined;
-    if (found === undefined) return empty(404);
+    if (found === undefined) return { ...empty(404), headers: isComing ? { "retry-after": "1" } : {} };
     return whole(found, method === RELEASE ? 1 : this.#weight(argument));
   }
 }

@@ -5,6 +5,7 @@
 import { LRUCache } from "lru-cache";
 import { WANTED_MS } from "../readahead.ts";
 import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
+import { LEISURE_TIMES, type Urgency } from "../urgency.ts";
 import type { Breaker } from "./breaker.ts";
 import { mostChunksIn } from "./chunk-memory.ts";
 import type { FetchClaim, Patience } from "./fetch-claims.ts";
@@ -139,15 +140,11 @@ export class ChunkCache {
 
   /** From the source, unless another process of this host brings it. */
   async #fetchOnce(...asked: Parameters<FetchChunk>): ReturnType<FetchChunk> {
-    const [reference, arrived, received] = asked;
-    const { disk, readTimeout, slow = false } = this.#options;
+    const [reference, arrived, received, urgency] = asked;
+    const { disk } = this.#options;
     // What has no hash yet nobody else can know by it.
     if (disk === undefined || reference.sha256 === undefined) return this.#source.chunk(...asked);
-    const whole = SHARE_CLAIMED * readTimeout;
-    const claim = await disk.claim(keyOf(reference), {
-      silence: slow ? whole : SHARE_SILENCE * readTimeout,
-      whole,
-    });
+    const claim = await disk.claim(keyOf(reference), this.#patience(urgency));
     if (Buffer.isBuffer(claim)) return { chunk: reference, bytes: claim, isShared: true };
     if (claim === undefined) return this.#source.chunk(...asked);
     const told = () => {
@@ -156,15 +153,30 @@ export class ChunkCache {
     };
     let kept: Promise<void> | undefined;
     try {
-      const verified = await this.#source.chunk(reference, told, (bytes) => {
+      const receive = (bytes: number) => {
         claim.progress();
         received(bytes);
-      });
+      };
+      const verified = await this.#source.chunk(reference, told, receive, urgency);
       kept = this.#keep(disk, keyOf(verified.chunk), verified.bytes);
       return verified;
     } finally {
       void Promise.resolve(kept).then(() => claim.release());
     }
+  }
+
+  /** With another process that fetches a chunk. */
+  #patience(urgency: Urgency | undefined): Patience {
+    const { readTimeout, slow = false } = this.#options;
+    const isLeisurely = () => urgency?.isUrgent === false;
+    return {
+      get silence() {
+        return readTimeout * (isLeisurely() ? LEISURE_TIMES : slow ? SHARE_CLAIMED : SHARE_SILENCE);
+      },
+      get whole() {
+        return readTimeout * (isLeisurely() ? Number.POSITIVE_INFINITY : SHARE_CLAIMED);
+      },
+    };
   }
 
   #fetchWanted(change: FetchEvent): void {

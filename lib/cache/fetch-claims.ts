@@ -31,7 +31,7 @@ export interface FetchClaim {
   release(): Promise<void>;
 }
 
-/** How long another process is waited for, in milliseconds. */
+/** How long another process is waited for, in milliseconds. It may change meanwhile. */
 export interface Patience {
   /** While nothing of the chunk comes. */
   readonly silence: number;
@@ -58,7 +58,7 @@ export class FetchClaims {
   async take(
     key: string,
     read: () => Promise<Buffer | undefined>,
-    { silence, whole }: Patience,
+    patience: Patience,
   ): Promise<Buffer | FetchClaim | undefined> {
     const path = join(this.#directory, key);
     const began = performance.now();
@@ -80,7 +80,7 @@ export class FetchClaims {
       const now = performance.now();
       if (other !== claimed) heard = now;
       claimed = other;
-      if (now - heard >= silence || now - began >= whole) return undefined;
+      if (now - heard >= patience.silence || now - began >= patience.whole) return undefined;
       await sleep(pause * (0.5 + Math.random()));
     }
   }

@@ -21,6 +21,7 @@ import {
 import { retrying } from "../retry.ts";
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
+import { Urgency } from "../urgency.ts";
 import { Breaker } from "./breaker.ts";
 
 /**
@@ -28,11 +29,13 @@ import { Breaker } from "./breaker.ts";
  *
  * @param arrived called when a part has come, where more is needed than the chunk alone
  * @param received told of the chunk's bytes, unverified, as they arrive, where the source counts them
+ * @param urgency until it rises the chunk may take its time
  */
 export type FetchChunk = (
   reference: Chunk,
   arrived: () => void,
   received: (bytes: number) => void,
+  urgency?: Urgency,
 ) => Promise<FetchedChunk>;
 
 export interface FetchedChunk extends VerifiedChunk {
@@ -76,6 +79,8 @@ interface FetchState {
   deadline: number;
   /** What is still to come of it: 1 is all. */
   left: number;
+  /** Rises when it is wanted for more than the background. */
+  readonly urgency: Urgency;
 }
 
 /** What may make room for a chunk that nobody waits for yet. */
@@ -95,6 +100,11 @@ export class FetchScheduler {
   readonly mostAhead: number;
   #readers = 0;
   #loads = 0;
+  /** Those who wait for a turn in the background, in order. */
+  readonly #turns: (() => void)[] = [];
+  /** When (of performance.now()) the background's turn comes, if no reader waits until then. */
+  #quietAt = Number.NEGATIVE_INFINITY;
+  #quiet: NodeJS.Timeout | undefined;
   /** When (of performance.now()) the network last gave anything. */
   #lastArrival = Number.NEGATIVE_INFINITY;
 
@@ -140,7 +150,7 @@ export class FetchScheduler {
     try {
       return await before(
         deadline,
-        this.#shared(key, reference, deadline),
+        this.#shared(key, reference, deadline, true),
         "no answer within the read timeout",
       );
     } catch (error) {
@@ -151,12 +161,14 @@ export class FetchScheduler {
       throw error;
     } finally {
       this.#readers -= 1;
+      this.#quietAt = performance.now() + TURN_MS;
+      this.#giveTurns();
     }
   }
 
   /** For nobody yet. @throws Error when it cannot be had within the read timeout */
   ahead(key: string, reference: Chunk): Promise<VerifiedChunk> {
-    return this.#shared(key, reference, performance.now() + this.#options.readTimeout);
+    return this.#shared(key, reference, performance.now() + this.#options.readTimeout, true);
   }
 
   /**
@@ -170,8 +182,11 @@ export class FetchScheduler {
     reference: Chunk,
     here: () => VerifiedChunk | undefined,
   ): Promise<VerifiedChunk> {
-    while (!this.#underWay.has(key) && (this.#readers > 0 || !this.#background.hasRoom(this.#loads))) {
-      await new Promise((resolve) => setTimeout(resolve, TURN_MS));
+    while (!this.#underWay.has(key) && !this.#isTurn()) {
+      const turn = Promise.withResolvers<void>();
+      this.#turns.push(turn.resolve);
+      this.#giveTurns();
+      await turn.promise;
       const found = here();
       if (found !== undefined) return found;
     }
@@ -179,7 +194,8 @@ export class FetchScheduler {
     const start = performance.now();
     this.#loads += 1;
     try {
-      const chunk = await this.ahead(key, reference);
+      const deadline = start + this.#options.readTimeout;
+      const chunk = await this.#shared(key, reference, deadline, false);
       this.#background.arrived(performance.now() - start, this.#loads);
       return chunk;
     } catch (error) {
@@ -187,18 +203,40 @@ export class FetchScheduler {
       throw error;
     } finally {
       this.#loads -= 1;
+      this.#giveTurns();
+    }
+  }
+
+  /** Whether another one for the background may be asked for. */
+  #isTurn(): boolean {
+    const isQuiet = this.#readers === 0 && performance.now() >= this.#quietAt;
+    return isQuiet && this.#background.hasRoom(this.#loads);
+  }
+
+  /** All who wait for a turn look whether it has come: now, or when no reader has waited for long enough. */
+  #giveTurns(): void {
+    if (this.#turns.length === 0 || this.#readers > 0 || !this.#background.hasRoom(this.#loads)) return;
+    const left = this.#quietAt - performance.now();
+    if (left <= 0) for (const take of this.#turns.splice(0)) take();
+    else {
+      this.#quiet ??= setTimeout(() => {
+        this.#quiet = undefined;
+        this.#giveTurns();
+      }, left);
     }
   }
 
   /** The fetch that is under way, which goes on until the last asker's deadline, or a new one. */
-  #shared(key: string, reference: Chunk, deadline: number): Promise<VerifiedChunk> {
+  #shared(key: string, reference: Chunk, deadline: number, isUrgent: boolean): Promise<VerifiedChunk> {
     let shared = this.#underWay.get(key);
     if (shared === undefined) {
-      const state = { deadline, left: 1 };
+      const state = { deadline, left: 1, urgency: new Urgency() };
+      if (isUrgent) state.urgency.rise();
       shared = { state, chunk: this.#fetchUntil(state, key, reference) };
       this.#underWay.set(key, shared);
     }
     shared.state.deadline = Math.max(shared.state.deadline, deadline);
+    if (isUrgent) shared.state.urgency.rise();
     return shared.chunk;
   }
 
@@ -246,7 +284,7 @@ export class FetchScheduler {
     };
     let verified: FetchedChunk;
     try {
-      verified = await this.#fetch(reference, arrived, receive);
+      verified = await this.#fetch(reference, arrived, receive, state?.urgency);
     } catch (error) {
       this.statistics.failures += 1;
       if (state !== undefined) state.left = 1;

@@ -184,7 +184,7 @@ export async function networkStatus(
   signal?: AbortSignal,
 ): Promise<NetworkStatus> {
   const init = signal && { signal };
-  const response = await boundedFetch(`${url}/api/v2/status`, init, limit, undefined, MOST_STATUS_BYTES);
+  const response = await boundedFetch(`${url}/api/v2/status`, init, { idle: limit, most: MOST_STATUS_BYTES });
   if (!response.ok) throw new HttpStatusError(response.status, `HTTP status ${response.status}`);
   const time = new Date(response.headers.get("date") ?? Number.NaN);
   return {

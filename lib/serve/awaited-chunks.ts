@@ -28,9 +28,10 @@ export class AwaitedChunks {
    * Resolves when the chunk is here, or is not waited for any more.
    *
    * @param chunk which is not here, of a release that is being fetched @param response as Waits has it
+   * @returns whether it is here, or still on its way
    */
-  async until(chunk: Chunk, response: Parameters<Waits["until"]>[1]): Promise<void> {
-    if (this.#loaded.has(chunk)) return;
+  async until(chunk: Chunk, response: Parameters<Waits["until"]>[1]): Promise<boolean> {
+    if (this.#loaded.has(chunk)) return false;
     const key = keyOf(chunk);
     const wait = this.#waits.until(key, response);
     if (!this.#pending.has(chunk)) {
@@ -38,6 +39,7 @@ export class AwaitedChunks {
       void this.#loads(() => this.#fetch(chunk, key));
     }
     await wait;
+    return this.#loaded.has(chunk) || this.#pending.has(chunk);
   }
 
   async #fetch(chunk: Chunk, key: string): Promise<void> {

@@ -136,17 +136,22 @@ export class ServedReleases {
     return this.#headers?.page(from);
   }
 
-  /** Resolves when a chunk is here; at once when it will not come, as it is of no release that is being fetched. @param response as Waits has it */
-  async untilHere(sha256: Buffer, response: Parameters<Waits["until"]>[1]): Promise<void> {
+  /**
+   * Resolves when a chunk is here, or takes too long; at once when it will not come, as it is of no release that is being fetched.
+   *
+   * @param response as Waits has it
+   * @returns whether it is here, or still on its way
+   */
+  async untilHere(sha256: Buffer, response: Parameters<Waits["until"]>[1]): Promise<boolean> {
     const { awaited, coming } = this.#options;
-    if (awaited === undefined) return;
+    if (awaited === undefined) return false;
     for (const { tree, isFetched } of coming?.() ?? []) {
       if (isFetched !== true) continue;
       const chunk = (await this.#indexOf(tree.chunks)).find(sha256);
       if (chunk === undefined) continue;
-      if (!(await this.#chunks.holds(chunk))) await awaited.chunks.until(chunk, response);
-      return;
+      return (await this.#chunks.holds(chunk)) || awaited.chunks.until(chunk, response);
     }
+    return false;
   }
 
   /** A chunk by its hash, if it is here, and of one of the releases; undefined: it is not. */

@@ -152,11 +152,14 @@ export class Site {
   async #chunk(request: IncomingMessage, response: ServerResponse, hash: string): Promise<void> {
     const sha256 = Buffer.from(hash, "hex");
     // Before it takes its turn: who waits has no chunk in hand.
-    await this.#releases.untilHere(sha256, response);
+    const isComing = await this.#releases.untilHere(sha256, response);
     const turn = this.#turnFor(response);
     await turn.take();
     if (response.destroyed) return;
     const found = await this.#releases.chunk(sha256);
+    if (found === undefined && isComing) {
+      return this.#missing(request, response, 404, "this chunk is on its way", { "retry-after": "1" });
+    }
     if (found === undefined) return this.#missing(request, response, 404, "this chunk is not here");
     this.statistics.chunks += 1;
     const content: Content = {
@@ -260,14 +263,13 @@ export class Site {
     return turn;
   }
 
-  #missing(request: IncomingMessage, response: ServerResponse, status: number, why: string): void {
+  #missing(...said: Parameters<typeof say>): void {
     this.statistics.missing += 1;
-    say(request, response, status, why);
+    say(...said);
   }
 
   #notYet(request: IncomingMessage, response: ServerResponse, why: string): void {
-    this.statistics.missing += 1;
-    say(request, response, 503, why, { "retry-after": String(RETRY_S) });
+    this.#missing(request, response, 503, why, { "retry-after": String(RETRY_S) });
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { VerificationError } from "../ic/certificate/certificate.ts";
 import type { Chunk, Tree, VerifiedChunk } from "../tree/tree.ts";
+import type { Urgency } from "../urgency.ts";
 
 export type SourceKind = "icfs" | "icboot" | "assets";
 
@@ -67,9 +68,15 @@ export interface Source {
    *
    * @param arrived called as parts arrive, where it takes more than one answer
    * @param received told of the one answer's bytes as they arrive, where somebody counts them
+   * @param urgency until it rises the answer may take its time
    * @throws VerificationError, FormatError, RejectError, Error
    */
-  chunk(chunk: Chunk, arrived?: () => void, received?: (bytes: number) => void): Promise<VerifiedChunk>;
+  chunk(
+    chunk: Chunk,
+    arrived?: () => void,
+    received?: (bytes: number) => void,
+    urgency?: Urgency,
+  ): Promise<VerifiedChunk>;
   /** What a chunk is known to be by now, as Tree.known(). */
   known(chunk: Chunk): Chunk;
   /** What proves the release without asking again, for restore(). Undefined: more than can be kept. */

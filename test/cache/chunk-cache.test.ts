@@ -1,5 +1,6 @@
 import t from "tap";
 import type { ChunkCache, Disk } from "../../lib/cache/chunk-cache.ts";
+import { TURN_MS } from "../../lib/readahead.ts";
 import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
 import { stopClock } from "../support/clock.ts";
 import { A, answering, B, cacheOf, chunk, settled, slowDisk, slowNetwork } from "./caches.ts";
@@ -147,6 +148,28 @@ t.test("who joins an old fetch has the whole time, not what is left of the other
   await first.catch(() => {});
 });
 
+t.test("the background may take its time, until a reader waits for the same", async (t) => {
+  const { fetch, answer } = slowNetwork();
+  const urgent: (() => boolean | undefined)[] = [];
+  const { cache } = cacheOf((...asked) => {
+    urgent.push(() => asked[3]?.isUrgent);
+    return fetch(...asked);
+  });
+  const load = cache.load(A.reference, { keep: true });
+  await settled();
+  t.equal(urgent[0]!(), false);
+  const read = cache.get(A.reference);
+  await settled();
+  t.equal(urgent[0]!(), true);
+  await answer();
+  t.equal(await read, await load);
+  cache.prefetch(B.reference);
+  await settled();
+  t.equal(urgent[1]!(), true, "of what a reader will ask for next somebody waits soon");
+  await answer();
+  t.equal(urgent.length, 2);
+});
+
 t.test("what was late a moment ago is not waited for again, and soon it is", async (t) => {
   const clock = stopClock(t);
   let answer = (_: Buffer) => {};
@@ -255,6 +278,22 @@ t.test("the background does not fetch what a reader got before its turn came", a
   await Promise.all([other, reader]);
   t.equal(await load, A.bytes);
   t.equal(fetched.length, 2);
+});
+
+t.test("the background's turn comes when no reader has waited for a while", async (t) => {
+  const clock = stopClock(t);
+  const network = slowNetwork();
+  const { cache, fetched } = cacheOf(network.fetch);
+  const read = cache.get(A.reference);
+  const load = cache.load(B.reference, { keep: true });
+  await network.answer();
+  await read;
+  await clock.pass(TURN_MS - 1);
+  t.same(fetched, [A.reference], "who reads on asks for more at once");
+  await clock.pass(1);
+  t.same(fetched, [A.reference, B.reference]);
+  await network.answer();
+  t.equal(await load, B.bytes);
 });
 
 t.test("what is held stays in memory until it is let go of, and there is a limit to that", async (t) => {

@@ -4,6 +4,7 @@
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { messageOf } from "../../errors.ts";
+import type { Urgency } from "../../urgency.ts";
 import { NoSuchCanisterError, RejectError, SignatureError } from "../call-errors.ts";
 import { isWrong } from "../certificate/certificate.ts";
 import { TimelyAgent } from "../timely-agent.ts";
@@ -20,21 +21,24 @@ import type { Gateways } from "./gateways.ts";
  *
  * @param agent made by createAgent(); with any other agent, `ask` is called once
  * @param received called with the number of bytes that have arrived, for a question that is one request
+ * @param urgency until it rises the answer may take its time
  * @throws what `ask` threw at the first attempt
  */
 export async function fromAnyGateway<T>(
   agent: HttpAgent,
   ask: (agent: HttpAgent) => Promise<T>,
   received?: Received,
+  urgency?: Urgency,
 ): Promise<T> {
   const fetch = agent.config?.fetch as Partial<GatewayFetch> | undefined;
   const gateways = fetch?.gateways;
-  if (gateways === undefined || (gateways.count === 1 && received === undefined)) return ask(agent);
+  if (gateways === undefined || (gateways.count === 1 && received === undefined && urgency === undefined))
+    return ask(agent);
   const suspects = new Suspects(gateways);
   let call: RequestInit | undefined;
   let first: unknown;
   for (let attempt = 1; ; attempt++) {
-    const exchange: Exchange = { received, last: suspects.askedLast(), by: new Set() };
+    const exchange: Exchange = { received, urgency, last: suspects.askedLast(), by: new Set() };
     const carried: typeof globalThis.fetch = (url, init) => {
       const isCall = new URL(url instanceof Request ? url.url : url).pathname.endsWith("/call");
       if (isCall && attempt === 1) call = init;

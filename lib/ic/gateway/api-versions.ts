@@ -32,14 +32,14 @@ export class ApiVersions {
 
   /** Makes `fetch` use the version that the gateway has. `received` counts the bytes of all attempts. @throws what `fetch` throws */
   on(fetch: Fetch): Fetch {
-    return async (url, init, received) => {
+    return async (url, init, ...told) => {
       const asked = url instanceof Request ? url.url : String(url);
       const [, before, after, endpoint] = ENDPOINT.exec(asked) ?? [];
-      if (endpoint === undefined) return fetch(url, init, received);
+      if (endpoint === undefined) return fetch(url, init, ...told);
       const key = `${before}/${endpoint}`;
       let first: Response | undefined;
       for (const version of this.#inOrder(key, VERSIONS[endpoint]!)) {
-        const answer = await fetch(`${before}${version}${after}`, init, received);
+        const answer = await fetch(`${before}${version}${after}`, init, ...told);
         if (!isNotThere(answer)) {
           if (answer.ok) this.#learn(key, version, VERSIONS[endpoint]!);
           return answer;

@@ -3,6 +3,7 @@
  * the answer, learns which gateway gave it.
  */
 
+import type { Urgency } from "../../urgency.ts";
 import type { Network } from "../network.ts";
 import { boundedFetch, type Received } from "../transport/bounded-fetch.ts";
 import { ApiVersions } from "./api-versions.ts";
@@ -12,6 +13,8 @@ import { type Gateways, gatewaysOf } from "./gateways.ts";
 /** What the requests of one question share. */
 export interface Exchange {
   readonly received?: Received | undefined;
+  /** As of Asking. */
+  readonly urgency?: Urgency | undefined;
   /** Gateways that are asked last, as Asking has them. */
   readonly last: ReadonlyMap<string, number>;
   /** Those that have answered: a question may have several requests, each with an answer of its own. */
@@ -42,21 +45,27 @@ export function gatewayFetch({
   verifyQuerySignatures,
 }: GatewayFetchOptions): GatewayFetch {
   const gateways = gatewaysOf(network);
-  const versioned = versions.on((url, init, received) =>
-    boundedFetch(url, init, requestTimeout, received, mostBytes),
+  const versioned = versions.on((url, init, received, urgency) =>
+    boundedFetch(url, init, { idle: requestTimeout, urgency, most: mostBytes }, received),
   );
   const fetch = async (given: string | URL | Request, init?: RequestInit, exchange?: Exchange) => {
     const { pathname } = new URL(given instanceof Request ? given.url : given);
     const told = withoutRepeats(exchange?.received);
     const { response, url } = await gateways.ask(
-      { kind: kindOf(pathname), limit: requestTimeout, last: exchange?.last },
-      (gateway, signal, received) => {
+      {
+        kind: kindOf(pathname),
+        limit: requestTimeout,
+        last: exchange?.last,
+        urgency: exchange?.urgency,
+      },
+      (gateway, signal, received, urgency) => {
         const tell = told();
         const address = gateway + pathname.slice(pathname.lastIndexOf("/api/"));
-        return versioned(address, { ...init, signal }, (bytes) => {
+        const receive = (bytes: number) => {
           received();
           tell(bytes);
-        });
+        };
+        return versioned(address, { ...init, signal }, receive, urgency);
       },
     );
     exchange?.by.add(url);

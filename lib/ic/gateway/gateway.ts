@@ -65,6 +65,10 @@ export class Gateway {
   /** When anything last came from it. */
   heardAt = Number.NEGATIVE_INFINITY;
   wrongAt = Number.NEGATIVE_INFINITY;
+  /** Has each of those who wait for its first byte ask another one. */
+  readonly moveOn = new Set<() => void>();
+  /** Of what may take its time, the last one came. */
+  isWorthWaiting = true;
   aside: { readonly why: Why; readonly until: number; readonly message: string } | undefined;
   /** How often the gateway was put aside. An answer resets these counts, except that of wrong answers. */
   readonly times: Record<Why, number> = { failed: 0, limited: 0, wrong: 0 };
@@ -80,6 +84,11 @@ export class Gateway {
   /** 0: it is not put aside. */
   get rank(): number {
     return this.isAside ? RANKS[this.aside!.why] : 0;
+  }
+
+  /** Whether it may be given all the time that it likes. */
+  get isReliable(): boolean {
+    return this.answers > 0 && this.times.failed === 0 && this.isWorthWaiting;
   }
 
   answered(): void {

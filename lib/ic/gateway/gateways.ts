@@ -16,7 +16,8 @@ const FORGIVEN_MS = 3_600_000;
 /**
  * Mirrors are overtaken once for so many answers, and so often at once at most. A site's cache is late when the site's way to the network
  * is slow, for all hosts of the site at the same time. If each of them asked the network beside the cache, for what the cache is fetching
- * once for all, all of that would come over the same way, later and later, and none of it before it is asked for again.
+ * once for all, all of that would come over the same way, later and later, and none of it before it is asked for again. Where the network
+ * answers at once, its way is not slow: then it is the mirror that is silent, and nobody goes on waiting for it.
  */
 const ANSWERS_FOR_ONE = 10;
 const MOST_OVERTAKINGS = 3;
@@ -65,9 +66,11 @@ export class Gateways {
       putAside: (...args) => this.#putAside(...args),
       wrong: (gateway, why) => this.#wrong(gateway, why),
       mayOvertake: () => this.#mayOvertake(),
-      answered: () => {
-        this.#overtakings = Math.min(this.#overtakings + 1 / ANSWERS_FOR_ONE, MOST_OVERTAKINGS);
+      overtaken: (gateway) => {
+        this.#earn(1);
+        for (const moveOn of [...gateway.moveOn]) moveOn();
       },
+      answered: () => this.#earn(1 / ANSWERS_FOR_ONE),
     };
     return new Question(asking, carry, first, later, tell).answer();
   }
@@ -107,6 +110,10 @@ export class Gateways {
       first: [best!, ...others.filter(isDue)],
       later: others.filter((one) => !isDue(one)),
     };
+  }
+
+  #earn(overtakings: number): void {
+    this.#overtakings = Math.min(this.#overtakings + overtakings, MOST_OVERTAKINGS);
   }
 
   #mayOvertake(): boolean {

@@ -1,5 +1,6 @@
 /** One request, and its attempts at one gateway after the other until there is an answer (gateways.ts has who comes first). */
 import { messageOf } from "../../errors.ts";
+import type { Urgency } from "../../urgency.ts";
 import { retryAfter } from "../agent-error.ts";
 import { isHopeless, NoAnswerError, NoWayError } from "../call-errors.ts";
 import { hintFor } from "../network-problem.ts";
@@ -14,12 +15,14 @@ export interface Answered {
 /**
  * Sends a request to one gateway.
  * @param received to be called whenever a part of the answer arrives
+ * @param urgency of a request that may take its time until this rises; undefined: it may not
  * @throws NotHereError, WrongAnswerError when that is known by then; any Error when there is no answer
  */
 export type Carry<T extends Answered = Response> = (
   url: string,
   signal: AbortSignal,
   received: () => void,
+  urgency: Urgency | undefined,
 ) => Promise<T>;
 
 /** The gateway does not have what was asked for. That is no fault of its own: another one may have it. */
@@ -41,6 +44,8 @@ export interface Asking {
   readonly last?: ReadonlyMap<string, number> | undefined;
   /** Of gateways that are asked as they were named: the order in which they are asked this time, where that is another. */
   readonly order?: readonly string[];
+  /** Until it rises no answer is late, if its gateway can be relied on. Default: it has risen. */
+  readonly urgency?: Urgency | undefined;
 }
 
 /** An answer, and the gateway that gave it. */
@@ -64,6 +69,8 @@ export interface Tell {
   wrong(gateway: Gateway, why: string): void;
   /** Whether another gateway may be asked as well, since one is late. */
   mayOvertake(): boolean;
+  /** One that said nothing was overtaken, and the other one's answer came at once. */
+  overtaken(gateway: Gateway): void;
   answered(): void;
 }
 
@@ -84,6 +91,8 @@ export class Question<T extends Answered> {
   #refusal: Carried<T> | undefined;
   /** Gateways that have refused with a status from 400 to 499, other than 429. */
   readonly #refused: { readonly gateway: Gateway; readonly status: number }[] = [];
+  /** Gateways that are late, and since when they have been asked (of performance.now()). */
+  readonly #late: { readonly gateway: Gateway; readonly started: number }[] = [];
   #secondOpinion: NodeJS.Timeout | undefined;
 
   /** @param first gateways that are asked at once @param later those that are asked after them, as they are needed */
@@ -107,7 +116,7 @@ export class Question<T extends Answered> {
   }
 
   async #askOne(gateway: Gateway): Promise<void> {
-    const { kind } = this.#asking;
+    const { kind, urgency } = this.#asking;
     const { signal } = this.#over;
     const started = performance.now();
     const isNews = started - gateway.askedAt > ASK_AGAIN_MS;
@@ -116,36 +125,50 @@ export class Question<T extends Answered> {
     const late = () => {
       if (this.#isAlone) return;
       gateway.late += 1;
+      this.#late.push({ gateway, started });
       this.#next();
     };
     const patience = gateway.patience(kind, this.#asking.limit);
     const mayOvertake = () => this.#tell.mayOvertake();
-    const lateness = new Lateness(gateway, patience, this.#asking.whole, mayOvertake, late);
+    const watch = () => {
+      gateway.moveOn.add(moveOn);
+      lateness = new Lateness(gateway, patience, this.#asking.whole, mayOvertake, late);
+    };
+    let lateness: Lateness | undefined;
+    const moveOn = () => lateness?.moveOn();
+    const isLeisurely = urgency?.isUrgent === false && gateway.isReliable;
+    const forget = isLeisurely ? urgency.whenUrgent(watch) : watch();
     let begun = false;
     const received = () => {
       const now = performance.now();
       if (!begun) gateway.took(kind, now - started, isNews);
       begun = true;
       gateway.heardAt = now;
-      lateness.heard(now);
+      lateness?.heard(now);
     };
     try {
-      const response = await this.#carry(gateway.url, signal, received);
+      const response = await this.#carry(gateway.url, signal, received, isLeisurely ? urgency : undefined);
       if (signal.aborted) return;
       received();
       this.#underWay -= 1;
+      if (urgency !== undefined) gateway.isWorthWaiting = true;
+      const silent = this.#late.filter((one) => one.gateway.heardAt <= one.started);
+      if (performance.now() - started < patience) for (const one of silent) this.#tell.overtaken(one.gateway);
       this.#answered(gateway, response);
     } catch (error) {
       this.#underWay -= 1;
       const taken = performance.now() - started;
       // The answer would have taken at least as long as this.
-      if (lateness.isLate) gateway.took(kind, taken, isNews);
+      if (lateness?.isLate) gateway.took(kind, taken, isNews);
       if (!signal.aborted) {
         if (error instanceof WrongAnswerError) this.#tell.wrong(gateway, messageOf(error));
-        else if (!(error instanceof NotHereError)) this.#fails(gateway, messageOf(error));
+        else if (!(error instanceof NotHereError)) {
+          if (isLeisurely) gateway.isWorthWaiting = false;
+          this.#fails(gateway, messageOf(error));
+        }
         this.#failures.push({ url: gateway.url, error });
         this.#next();
-      } else if (lateness.isLate && (begun || gateway.heardAt <= started)) {
+      } else if (lateness?.isLate && (begun || gateway.heardAt <= started)) {
         this.#tell.putAside(
           gateway,
           "failed",
@@ -153,7 +176,9 @@ export class Question<T extends Answered> {
         );
       }
     } finally {
-      lateness.end();
+      forget?.();
+      gateway.moveOn.delete(moveOn);
+      lateness?.end();
     }
   }
 
@@ -230,6 +255,7 @@ class Lateness {
   #since = performance.now();
   #extensions = BUSY_TIMES - 1;
   #timer: NodeJS.Timeout | undefined;
+  #hasBegun = false;
   isLate = false;
 
   /**
@@ -254,6 +280,15 @@ class Lateness {
   /** Something of it has come. */
   heard(now: number): void {
     this.#since = now;
+    this.#hasBegun = true;
+  }
+
+  /** It is late at once, if nothing of it has come. */
+  moveOn(): void {
+    if (this.isLate || this.#hasBegun) return;
+    this.end();
+    this.isLate = true;
+    this.#late();
   }
 
   end(): void {

@@ -6,6 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import { finished } from "node:stream/promises";
 import { FormatError, messageOf } from "../../errors.ts";
+import type { Urgency } from "../../urgency.ts";
 import { NoAnswerError, NoWayError, PageError } from "../call-errors.ts";
 import { CborReader, checkCbor } from "../certificate/cbor-reader.ts";
 import { ANY_ITEM, checkCertificate } from "../certificate/certificate-form.ts";
@@ -27,12 +28,24 @@ const SLOWEST = 1024;
 /** Told of the answer's bytes, unverified, as they arrive. */
 export type Received = (bytes: number) => void;
 
-/** fetch(), but that it tells of what arrives. */
+/** fetch(), but that it tells of what arrives, and may take its time. */
 export type Fetch = (
   url: string | URL | Request,
   init?: RequestInit,
   received?: Received,
+  urgency?: Urgency,
 ) => Promise<Response>;
+
+export interface Bounds {
+  /** Milliseconds without a byte after which the request has failed. */
+  readonly idle: number;
+  /** Until it rises all of the answer may take as long as it likes, if it goes on arriving. Default: it has risen. */
+  readonly urgency?: Urgency | undefined;
+  /** The same as `idle`, until then. Default: `idle`. */
+  readonly leisure?: number;
+  /** Bytes that the answer may have. */
+  readonly most?: number | undefined;
+}
 
 /**
  * A slow link is not a silent one: with several answers on their way at once each takes longer, and giving up on those
@@ -40,9 +53,8 @@ export type Fetch = (
  * not a trickle.
  *
  * @param init its method, headers, body and signal; the body is bytes
- * @param idle milliseconds without a byte after which the request has failed
+ * @param bounds all of them, or `idle` alone
  * @param received told of each piece of the answer, in bytes, as it arrives
- * @param most bytes that the answer may have
  * @param form what an answer of status 200 is to be: "bytes" for what a hash proves
  * @throws NoAnswerError when there is none in time, only a part of one, or one that comes too slowly, NoWayError when there can be none; Error when it is
  *   too large, or no plain one; FormatError when one of status 200 is no CBOR; UsageError when the environment names a proxy that is none
@@ -50,11 +62,16 @@ export type Fetch = (
 export async function boundedFetch(
   url: string | URL | Request,
   init: RequestInit | undefined,
-  idle: number,
+  bounds: number | Bounds,
   received: Received = () => {},
-  most = MAX_RESPONSE_BYTES,
   form: "cbor" | "bytes" = "cbor",
 ): Promise<Response> {
+  const {
+    idle,
+    urgency,
+    leisure = idle,
+    most = MAX_RESPONSE_BYTES,
+  } = typeof bounds === "number" ? { idle: bounds } : (bounds as Bounds);
   const target = new URL(url instanceof Request ? url.url : url);
   const controller = new AbortController();
   const signal = init?.signal ? AbortSignal.any([init.signal, controller.signal]) : controller.signal;
@@ -63,21 +80,24 @@ export async function boundedFetch(
   const expire = (why: string) => controller.abort(new NoAnswerError(why));
   const isSmall = most < MAX_RESPONSE_BYTES || target.pathname.endsWith("/read_state");
   const times = isSmall ? MAX_IDLE_TIMES_SMALL : MAX_IDLE_TIMES;
-  const longest = setTimeout(
-    () => expire(`no whole answer within ${(idle * times) / 1000} s${through}`),
-    idle * times,
-  );
-  const silence = setTimeout(() => expire(`no answer within ${idle / 1000} s${through}`), idle);
-  const pace = new Pace(idle, expire);
+  const isLeisurely = urgency?.isUrgent === false;
+  const ordinary = () => new Limits(idle, idle * times, through, expire);
+  let limits = isLeisurely ? new Limits(leisure, undefined, through, expire) : ordinary();
+  let hasBegun = false;
+  const forget = urgency?.whenUrgent(() => {
+    limits.end();
+    limits = ordinary();
+    if (hasBegun) limits.begins();
+  });
   try {
     const incoming = await send(target, init, signal, way);
     if (way.proxy !== undefined && incoming.statusCode === 407) throw wantsLogin(way.proxy);
     refuseDetours(incoming);
-    pace.start();
+    hasBegun = true;
+    limits.begins();
     const body = new Body(Number(incoming.headers["content-length"] ?? 0), most);
     await taken(incoming, (part) => {
-      silence.refresh();
-      pace.add(part.length);
+      limits.add(part.length);
       body.add(part);
       received(part.length);
     });
@@ -92,9 +112,8 @@ export async function boundedFetch(
     if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
     throw new NoAnswerError("the connection was closed before the end of the answer", { cause: error });
   } finally {
-    clearTimeout(longest);
-    clearTimeout(silence);
-    pace.end();
+    forget?.();
+    limits.end();
   }
 }
 
@@ -178,36 +197,50 @@ function taken(incoming: IncomingMessage, take: (part: Buffer) => void): Promise
   return finished(incoming);
 }
 
-/** Ends an answer that has begun when it brings too little in one idle time-out. */
-class Pace {
+/** Ends a request that brings nothing for too long, or too little, or that takes too long as a whole. */
+class Limits {
   readonly #idle: number;
   readonly #expire: (why: string) => void;
+  readonly #silence: NodeJS.Timeout;
+  readonly #longest: NodeJS.Timeout | undefined;
   #arrived = 0;
-  #timer: NodeJS.Timeout | undefined;
+  #pace: NodeJS.Timeout | undefined;
 
-  constructor(idle: number, expire: (why: string) => void) {
+  /**
+   * @param idle milliseconds without a byte
+   * @param whole milliseconds for the whole answer; undefined: any number
+   * @param through which proxy, for people
+   */
+  constructor(idle: number, whole: number | undefined, through: string, expire: (why: string) => void) {
     this.#idle = idle;
-    this.#expire = expire;
+    this.#expire = (why) => expire(`${why}${through}`);
+    this.#silence = setTimeout(() => this.#expire(`no answer within ${idle / 1000} s`), idle);
+    if (whole === undefined) return;
+    this.#longest = setTimeout(() => this.#expire(`no whole answer within ${whole / 1000} s`), whole);
   }
 
-  start(): void {
-    this.#timer = setTimeout(() => {
+  /** The answer begins: from now on it counts how much it brings. */
+  begins(): void {
+    this.#pace = setTimeout(() => {
       if (this.#arrived < (SLOWEST * this.#idle) / 1000) {
         const seconds = this.#idle / 1000;
         this.#expire(`no answer within ${seconds} s, but a trickle of ${this.#arrived} bytes`);
       }
       this.#arrived = 0;
-      this.#timer?.refresh();
+      this.#pace?.refresh();
     }, this.#idle);
   }
 
   add(bytes: number): void {
+    this.#silence.refresh();
     this.#arrived += bytes;
   }
 
   end(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    clearTimeout(this.#silence);
+    clearTimeout(this.#longest);
+    clearTimeout(this.#pace);
+    this.#pace = undefined;
   }
 }
 

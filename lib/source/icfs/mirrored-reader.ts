@@ -9,10 +9,11 @@ import type { Header } from "../../tree/header.ts";
 import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import { ageText } from "../../units.ts";
+import type { Urgency } from "../../urgency.ts";
 import type { Pieces, SourceKind } from "../source.ts";
 import { decodeHeaders } from "./header-list.ts";
 import { chunkPath, headersPath, releasePath } from "./mirror-paths.ts";
-import type { Mirrors } from "./mirrors.ts";
+import type { Mirrors, Question } from "./mirrors.ts";
 import { MAX_PROOF_BYTES } from "./query-reader.ts";
 import { type Head, MissingChunkError, type NetworkReader, type ReleaseReader } from "./release-reader.ts";
 
@@ -134,9 +135,9 @@ export class MirroredReader implements ReleaseReader {
     return this.#network.manifest(header, { read, write: async () => {} });
   }
 
-  async chunk(reference: ChunkReference, received?: Received): Promise<Buffer> {
-    const network = (told: Received) => this.#network.chunk(reference, told);
-    const bytes = await this.#chunk(hexOf(reference.sha256), "a file", network, received);
+  async chunk(reference: ChunkReference, received?: Received, urgency?: Urgency): Promise<Buffer> {
+    const network: Question<Buffer>["network"] = (...told) => this.#network.chunk(reference, ...told);
+    const bytes = await this.#chunk(hexOf(reference.sha256), "a file", network, received, urgency);
     // The hash is right, so the manifest lies about the size.
     if (bytes.length !== reference.size) {
       throw new VerificationError("a chunk has another size than the manifest says");
@@ -147,8 +148,9 @@ export class MirroredReader implements ReleaseReader {
   #chunk(
     hash: string,
     part: string,
-    network: (received: Received) => Promise<Buffer>,
+    network: Question<Buffer>["network"],
     received?: Received,
+    urgency?: Urgency,
   ): Promise<Buffer> {
     const expected = Buffer.from(hash, "hex");
     return this.#mirrors.ask<Buffer>({
@@ -165,6 +167,7 @@ export class MirroredReader implements ReleaseReader {
       },
       network,
       received,
+      urgency,
       missing: (why) => new MissingChunkError(`no mirror has chunk ${hash} of ${part}: ${why}`),
     });
   }

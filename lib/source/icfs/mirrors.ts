@@ -9,14 +9,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import pLimit, { type LimitFunction } from "p-limit";
 import { isAbsent, messageOf } from "../../errors.ts";
+import { retryAfter } from "../../ic/agent-error.ts";
 import { HttpStatusError, NoAnswerError } from "../../ic/call-errors.ts";
 import { isWrong } from "../../ic/certificate/certificate.ts";
 import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
 import { withoutRepeats } from "../../ic/gateway/gateway-fetch.ts";
 import { Gateways } from "../../ic/gateway/gateways.ts";
-import { type Answered, type Carried, NotHereError, WrongAnswerError } from "../../ic/gateway/question.ts";
+import {
+  type Answered,
+  type Carried,
+  type Carry,
+  NotHereError,
+  WrongAnswerError,
+} from "../../ic/gateway/question.ts";
 import { boundedFetch, type Received } from "../../ic/transport/bounded-fetch.ts";
 import { readKept } from "../../kept-file.ts";
+import { LEISURE_TIMES, type Urgency } from "../../urgency.ts";
 
 /** How a mirror does, since the process began. */
 export interface MirrorHealth extends GatewayHealth {
@@ -53,9 +61,11 @@ export interface Question<T> {
   readonly limit: number;
   /** What the bytes are, verified. @throws VerificationError, FormatError: the mirror's answer is wrong; NotHereError: it is right, and of no use */
   readonly verify: (bytes: Buffer) => Promise<T>;
-  /** Asks the network, where that may be asked. @param received told of its bytes as they arrive */
-  readonly network: (received: Received) => Promise<T>;
+  /** Asks the network, where that may be asked. @param received told of its bytes as they arrive @param urgency as below */
+  readonly network: (received: Received, urgency: Urgency | undefined) => Promise<T>;
   readonly received?: Received | undefined;
+  /** Until it rises the answer may take its time. Default: it has risen. */
+  readonly urgency?: Urgency | undefined;
   /** What to throw when all that were asked have not got it, by the first's words. */
   readonly missing: (why: string) => Error;
 }
@@ -67,6 +77,8 @@ const NETWORK = "the network";
  * of which the mount itself needs some (bin/icfs).
  */
 const READS_AT_ONCE = 2;
+/** Before a mirror is asked again for what is on its way to it: somebody may come to wait meanwhile. */
+const LONGEST_PAUSE_MS = 1000;
 
 interface Carrying<T> extends Answered {
   readonly value?: T;
@@ -129,13 +141,14 @@ export class Mirrors {
   async ask<T>(question: Question<T>): Promise<T> {
     const errors = new Map<string, unknown>();
     const told = withoutRepeats(question.received);
-    const carry = async (url: string, signal: AbortSignal, heard: () => void): Promise<Carrying<T>> => {
+    const carry: Carry<Carrying<T>> = async (url, signal, heard, urgency) => {
       const tell = told();
+      const received = (bytes: number) => {
+        heard();
+        tell(bytes);
+      };
       try {
-        return await this.#carryOrAgain(url, question, signal, (bytes) => {
-          heard();
-          tell(bytes);
-        });
+        return await this.#carryOrAgain(url, { ...question, received, urgency }, signal);
       } catch (error) {
         if (!signal.aborted) errors.set(url, error);
         throw this.#judged(url, error);
@@ -143,10 +156,13 @@ export class Mirrors {
     };
     let carried: Carried<Carrying<T>>;
     try {
-      const { limit, path } = question;
+      const { limit, path, urgency } = question;
       // A reader's deadline is twice the limit: those that drip leave half of it for the last one, however many they are.
       const whole = limit / Math.max(1, this.#carriers.count - 1);
-      carried = await this.#carriers.ask({ kind: "get", limit, whole, order: this.#order(path) }, carry);
+      carried = await this.#carriers.ask(
+        { kind: "get", limit, whole, order: this.#order(path), urgency },
+        carry,
+      );
     } catch {
       throw inOne(errors, question);
     }
@@ -168,19 +184,14 @@ export class Mirrors {
   }
 
   /** #carry(), and once more when the answer is wrong: a cache on the way may have kept it, and there is nothing wrong with the mirror. */
-  async #carryOrAgain<T>(
-    url: string,
-    question: Question<T>,
-    signal: AbortSignal,
-    received: Received,
-  ): Promise<Carrying<T>> {
+  async #carryOrAgain<T>(url: string, question: Question<T>, signal: AbortSignal): Promise<Carrying<T>> {
     try {
-      return await this.#carry(url, question, signal, received);
+      return await this.#carry(url, question, signal);
     } catch (error) {
       if (!isWrong(error) || url === NETWORK) throw error;
       this.#counts.get(url)!.wrong += 1;
       if (isDirectory(url) || signal.aborted) throw error;
-      const answer = await this.#carry(url, question, signal, received, "past caches").catch((again) => {
+      const answer = await this.#carry(url, question, signal, "past caches").catch((again) => {
         if (isWrong(again)) this.#counts.get(url)!.wrong += 1;
         // Whatever it says now, it was wrong.
         throw error;
@@ -194,13 +205,12 @@ export class Mirrors {
 
   async #carry<T>(
     url: string,
-    { path, most, limit, verify, network }: Question<T>,
+    { path, most, limit, verify, network, received = () => {}, urgency }: Question<T>,
     signal: AbortSignal,
-    received: Received,
     way?: "past caches",
   ): Promise<Carrying<T>> {
     if (url === NETWORK) {
-      const value = await network(received);
+      const value = await network(received, urgency);
       return { status: 200, headers: [], size: value instanceof Uint8Array ? value.length : 0, value };
     }
     const address = `${url}/${path}`;
@@ -209,14 +219,26 @@ export class Mirrors {
       return { status: 200, headers: [], size: bytes.length, value: await verify(bytes) };
     }
     const headers = way === "past caches" ? { "cache-control": "no-cache" } : undefined;
-    const response = await boundedFetch(
-      address,
-      { signal, ...(headers && { headers }) },
-      limit,
-      received,
-      most,
-      "bytes",
-    );
+    const leisure = LEISURE_TIMES * limit;
+    const get = () =>
+      boundedFetch(
+        address,
+        { signal, ...(headers && { headers }) },
+        { idle: limit, urgency, leisure, most },
+        received,
+        "bytes",
+      );
+    const began = performance.now();
+    let response = await get();
+    while (urgency?.isUrgent === false && response.status === 404) {
+      const pause = retryAfter([...response.headers]);
+      // Without it, nothing is on its way.
+      if (pause === 0) break;
+      if (performance.now() - began >= leisure)
+        throw new NoAnswerError(`for ${leisure / 1000} s ${path} has been on its way`);
+      await sleep(Math.min(pause, LONGEST_PAUSE_MS) * (0.5 + Math.random()), undefined, { signal });
+      response = await get();
+    }
     const { status } = response;
     if (status === 404 || status === 410) throw new NotHereError(`it has no ${path}`);
     // A cache that does not get it itself: what it has kept is as good as ever.

@@ -19,6 +19,7 @@ import { hexOf, sha256 } from "../../tree/hash.ts";
 import { decodeHeader, type Header, headerHash } from "../../tree/header.ts";
 import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import { decodingManifest } from "../../tree/manifest-decoder.ts";
+import type { Urgency } from "../../urgency.ts";
 import type { Pieces } from "../source.ts";
 import { decodeHeaders } from "./header-list.ts";
 import { type Head, MissingChunkError, type NetworkReader } from "./release-reader.ts";
@@ -146,14 +147,18 @@ export class IcfsReader implements NetworkReader {
     return this.#verifiedChunk(hash, "the manifest");
   }
 
-  async chunk({ sha256: hash, size }: ChunkReference, received?: Received): Promise<Buffer> {
-    const bytes = await this.#verifiedChunk(hash, "a file", received);
+  async chunk(
+    { sha256: hash, size }: ChunkReference,
+    received?: Received,
+    urgency?: Urgency,
+  ): Promise<Buffer> {
+    const bytes = await this.#verifiedChunk(hash, "a file", received, urgency);
     // The hash is right, so the manifest lies about the size.
     if (bytes.length !== size) throw new VerificationError("a chunk has another size than the manifest says");
     return bytes;
   }
 
-  #verifiedChunk(hash: Uint8Array, part: string, received?: Received): Promise<Buffer> {
+  #verifiedChunk(hash: Uint8Array, part: string, received?: Received, urgency?: Urgency): Promise<Buffer> {
     const ask = async (agent: HttpAgent) => {
       const bytes = await this.#query(agent, "chunk", blobArgument(hash));
       if (bytes.length === 0) {
@@ -164,7 +169,7 @@ export class IcfsReader implements NetworkReader {
       }
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     };
-    return fromAnyGateway(this.#agent, ask, received);
+    return fromAnyGateway(this.#agent, ask, received, urgency);
   }
 
   async #query(agent: HttpAgent, method: string, arg: Uint8Array): Promise<Uint8Array> {

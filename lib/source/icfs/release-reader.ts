@@ -2,6 +2,7 @@
 import { VerificationError } from "../../ic/certificate/certificate.ts";
 import type { Header } from "../../tree/header.ts";
 import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
+import type { Urgency } from "../../urgency.ts";
 import type { Pieces } from "../source.ts";
 
 /** The source answers that it has not got a chunk: that of a release whose tree is not held any more, or it lies. */
@@ -54,9 +55,10 @@ export interface ReleaseReader {
   /**
    * A chunk's bytes, whose hash and size have been checked.
    * @param received told of its bytes as they arrive, before they are
+   * @param urgency until it rises the answer may take its time
    * @throws VerificationError, ... as head()
    */
-  chunk(reference: ChunkReference, received?: (bytes: number) => void): Promise<Buffer>;
+  chunk(reference: ChunkReference, received?: (bytes: number) => void, urgency?: Urgency): Promise<Buffer>;
 }
 
 /** By the network itself. */

@@ -5,6 +5,7 @@ import { hexOf } from "../../tree/hash.ts";
 import type { Header } from "../../tree/header.ts";
 import type { ChunkReference } from "../../tree/manifest.ts";
 import type { Chunk, Tree, VerifiedChunk } from "../../tree/tree.ts";
+import type { Urgency } from "../../urgency.ts";
 import type { ReleaseAddress } from "../address.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import type { Pieces, Release, Source } from "../source.ts";
@@ -68,10 +69,11 @@ export class IcfsSource implements Source {
     chunk: Chunk,
     _arrived?: () => void,
     received?: (bytes: number) => void,
+    urgency?: Urgency,
   ): Promise<VerifiedChunk> {
     // A manifest's chunks have hashes.
     const reference = chunk as ChunkReference;
-    return { chunk: reference, bytes: await this.#reader.chunk(reference, received) };
+    return { chunk: reference, bytes: await this.#reader.chunk(reference, received, urgency) };
   }
 
   known(chunk: Chunk): Chunk {

@@ -5,6 +5,7 @@ import type { RequestKind } from "../../../lib/ic/gateway/gateway.ts";
 import { Gateways, type GatewaysOptions, gatewaysOf } from "../../../lib/ic/gateway/gateways.ts";
 import { NotHereError, WrongAnswerError } from "../../../lib/ic/gateway/question.ts";
 import { resolveNetwork } from "../../../lib/ic/network.ts";
+import { Urgency } from "../../../lib/urgency.ts";
 import { stopClock } from "../../support/clock.ts";
 
 /** What a gateway does with a request: it answers after so many milliseconds, with a status; fails after them; or never answers. */
@@ -62,11 +63,12 @@ function stage(t: Test, behaviours: Record<string, Behaviour>, options?: Gateway
       last = new Map<string, number>(),
       within = 20_000,
       whole = Number.POSITIVE_INFINITY,
+      urgency = undefined as Urgency | undefined,
     } = {}) {
       asked.length = 0;
       ended.length = 0;
       const start = performance.now();
-      const answer = gateways.ask({ kind, limit: LIMIT, last, whole }, carry).then(
+      const answer = gateways.ask({ kind, limit: LIMIT, last, whole, urgency }, carry).then(
         ({ response, url }) => ({ by: url, status: response.status }),
         (error: Error) => ({ error }),
       );
@@ -347,24 +349,73 @@ t.test("as named: a late one is overtaken by the next, and asked first again in 
   t.match(await ask({ kind: "get" }), { by: "a", asked: ["a"] });
 });
 
-t.test("as named: the next one is not asked as well each time that one is late", async (t) => {
+t.test(
+  "as named: a next one that takes its time is not asked as well each time that one is late",
+  async (t) => {
+    const slow = { after: 2600 };
+    const { ask, behaviours, clock } = stage(t, { a: { after: 1 }, b: slow }, MIRRORS);
+    const get = () => ask({ kind: "get", whole: LIMIT });
+    await get();
+    // As a cache is that has to fetch it: far later than usual.
+    behaviours.a = { after: 1900 };
+    t.match(await get(), { by: "a", asked: ["a"], took: 1900 }, "not late");
+    behaviours.a = { after: 4900 };
+    t.match(await get(), { by: "b", asked: ["a", "b"] }, "late");
+    await clock.pass(1001);
+    behaviours.a = { after: 4000 };
+    t.match(await get(), { by: "a", asked: ["a"], took: 4000 }, "again, and too soon");
+    behaviours.a = "silent";
+    t.match(
+      await get(),
+      { by: "b", asked: ["a", "b"], took: LIMIT + slow.after },
+      "it has had all of the time",
+    );
+    await clock.pass(2001);
+    behaviours.a = { after: 1 };
+    for (let i = 0; i < 10; i++) t.match(await get(), { by: "a", asked: ["a"] });
+    behaviours.a = { after: 4900 };
+    t.match(await get(), { by: "b", asked: ["a", "b"] }, "after some answers again");
+  },
+);
+
+t.test("as named: nobody goes on waiting for a silent one when the next one answers at once", async (t) => {
   const { ask, behaviours, clock } = stage(t, { a: { after: 1 }, b: { after: 5 } }, MIRRORS);
   const get = () => ask({ kind: "get", whole: LIMIT });
   await get();
-  // As a cache is that has to fetch it: far later than usual.
-  behaviours.a = { after: 1900 };
-  t.match(await get(), { by: "a", asked: ["a"], took: 1900 }, "not late");
-  behaviours.a = { after: 4000 };
-  t.match(await get(), { by: "b", asked: ["a", "b"] }, "late");
-  await clock.pass(1001);
-  t.match(await get(), { by: "a", asked: ["a"], took: 4000 }, "again, and too soon");
   behaviours.a = "silent";
-  t.match(await get(), { by: "b", asked: ["a", "b"], took: LIMIT + 5 }, "it has had all of the time");
-  await clock.pass(2001);
+  const together = await Promise.all(Array.from({ length: 5 }, get));
+  for (const { by, took } of together) t.ok(by === "b" && took <= 2010, `${took} ms`);
+  for (const pause of [1001, 2001, 4001]) {
+    await clock.pass(pause);
+    const { by, took } = await get();
+    t.ok(by === "b" && took <= LIMIT / 2 + 5, `nor is it given all of the time later: ${took} ms`);
+  }
+});
+
+t.test("what nobody waits for is late for nobody, until somebody does", async (t) => {
+  const { ask, behaviours, health, clock } = stage(t, { a: { after: 1 }, b: { after: 5 } }, MIRRORS);
+  const load = (urgency: Urgency) => ask({ kind: "get", whole: LIMIT, within: 10 * LIMIT, urgency });
+  behaviours.a = { after: 3000 };
+  t.match(await load(new Urgency()), { by: "b", asked: ["a", "b"] }, "nothing is known of it yet");
+  await clock.pass(1001);
   behaviours.a = { after: 1 };
-  for (let i = 0; i < 10; i++) t.match(await get(), { by: "a", asked: ["a"] });
+  await load(new Urgency());
+  behaviours.a = { after: 6 * LIMIT };
+  t.match(await load(new Urgency()), { by: "a", asked: ["a"], took: 6 * LIMIT });
+  const urgency = new Urgency();
+  setTimeout(() => urgency.rise(), 3 * LIMIT);
+  t.match(await load(urgency), { by: "b", asked: ["a", "b"], took: 3.5 * LIMIT + 5 }, "as ever from then on");
+  await clock.pass(1001);
+  behaviours.a = { after: 1 };
+  await load(new Urgency());
+  behaviours.a = { fails: "no answer", after: 3 * LIMIT };
+  t.match(await load(new Urgency()), { by: "b", took: 3 * LIMIT + 5 });
+  await clock.pass(1001);
+  behaviours.a = { after: 1 };
+  await ask({ kind: "get" });
+  t.match(health("a"), { aside: undefined });
   behaviours.a = { after: 4000 };
-  t.match(await get(), { by: "b", asked: ["a", "b"] }, "after some answers again");
+  t.match(await load(new Urgency()), { by: "b", asked: ["a", "b"] }, "it has wasted such time");
 });
 
 t.test("who has not got something is no worse for it; who was wrong is", async (t) => {

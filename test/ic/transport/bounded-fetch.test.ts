@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import t, { type Test } from "tap";
 import { boundedFetch } from "../../../lib/ic/transport/bounded-fetch.ts";
+import { Urgency } from "../../../lib/urgency.ts";
 
 /** CBOR: a byte string of so many bytes. */
 function byteString(length: number): Buffer {
@@ -84,8 +85,19 @@ t.test("silence before, in and at the end of an answer", async (t) => {
   }
 });
 
-/** What a request ends with, and after how many seconds of a clock of the test's, when so many bytes arrive each half second. */
-async function dripped(t: Test, bytes: number, path = "", most?: number): Promise<[string, number]> {
+/**
+ * What a request ends with, and after how many seconds of a clock of the test's, when so many bytes arrive each half second.
+ *
+ * @param hurry seconds after which somebody waits for it. Default: somebody does from the start
+ */
+async function dripped(
+  t: Test,
+  bytes: number,
+  path = "",
+  most?: number,
+  hurry?: number,
+): Promise<[string, number]> {
+  const urgency = hurry === undefined ? undefined : new Urgency();
   const sent = Promise.withResolvers<ServerResponse>();
   const closed = Promise.withResolvers<void>();
   const url = await serve(t, (response) => {
@@ -99,16 +111,10 @@ async function dripped(t: Test, bytes: number, path = "", most?: number): Promis
   let arrived = 0;
   let wanted = 0;
   let enough = Promise.withResolvers<void>();
-  const answer = boundedFetch(
-    url + path,
-    undefined,
-    1000,
-    (part) => {
-      arrived += part;
-      if (arrived >= wanted) enough.resolve();
-    },
-    most,
-  );
+  const answer = boundedFetch(url + path, undefined, { idle: 1000, most, urgency, leisure: 5000 }, (part) => {
+    arrived += part;
+    if (arrived >= wanted) enough.resolve();
+  });
   let isOver = false;
   const ended = answer.then(
     () => "an answer",
@@ -122,7 +128,8 @@ async function dripped(t: Test, bytes: number, path = "", most?: number): Promis
   for (; seconds < 20 && !isOver; seconds += 0.5) {
     wanted += bytes;
     response.write(Buffer.alloc(bytes));
-    await Promise.race([enough.promise, ended]);
+    if (bytes > 0) await Promise.race([enough.promise, ended]);
+    if (seconds === hurry) urgency!.rise();
     enough = Promise.withResolvers();
     tick(500);
     await new Promise(setImmediate);
@@ -146,6 +153,15 @@ t.test("what is no trickle ends as well, and what is small sooner", async (t) =>
   t.match(await dripped(t, 10_000, "read_state"), ["no whole answer within 2 s"]);
   t.match(await dripped(t, 3000, "", 1000_000), ["no whole answer within 2 s"]);
   t.match(await dripped(t, 3000, "", 5000), ["an answer of over 5000 bytes is too large"]);
+});
+
+t.test("what nobody waits for may take as long as it goes on arriving, until somebody waits", async (t) => {
+  const [why, seconds] = await dripped(t, 10_000, "", undefined, 12);
+  t.equal(why, "no whole answer within 6 s");
+  t.ok(seconds > 17, `after ${seconds} s`);
+  t.match(await dripped(t, 0, "", undefined, 3), ["no answer within 1 s"]);
+  t.match(await dripped(t, 0, "", undefined, 100), ["no answer within 5 s"]);
+  t.match(await dripped(t, 400, "", undefined, 100), [/^no answer within 5 s, but a trickle of \d+ bytes$/]);
 });
 
 t.test("answers that are too large, or packed", async (t) => {

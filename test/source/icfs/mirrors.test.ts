@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { VerificationError } from "../../../lib/ic/certificate/certificate.ts";
 import { type EqualMirrors, Mirrors, type Question } from "../../../lib/source/icfs/mirrors.ts";
+import { Urgency } from "../../../lib/urgency.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
 import { type MirrorServer, startMirrorServer } from "../../support/mirror-server.ts";
 
@@ -158,4 +159,38 @@ t.test("those that drip leave time for the last", async (t) => {
   t.same(await mirrors.ask(question({ limit: 1500, most: 1e6, network })), RIGHT);
   t.equal(together, 2, "before the first one's own time is up");
   await Promise.all([...open].map((response) => once(response, "close")));
+});
+
+t.test("what is on its way is waited for where nobody waits for it", async (t) => {
+  const mirror = await start(t);
+  const coming = (response: ServerResponse) =>
+    void response.writeHead(404, { "retry-after": "1" }).end("on its way");
+  const mirrors = mirrorsOf([mirror.url], false);
+  const network = async () => RIGHT;
+  const asked = () => mirror.asked.splice(0).length;
+  t.same(await mirrors.ask(question()), RIGHT, "it can be relied on");
+  asked();
+  mirror.fault = () => (mirror.asked.length < 3 ? coming : "none");
+  t.same(await mirrors.ask(question({ network, urgency: new Urgency() })), RIGHT);
+  t.match(mirrors.health(), [{ chunks: 2, missing: 0 }]);
+  t.equal(asked(), 3, "asked until it is here");
+
+  const urgency = new Urgency();
+  mirror.fault = () => {
+    if (mirror.asked.length === 2) urgency.rise();
+    return coming;
+  };
+  t.same(await mirrors.ask(question({ network, urgency })), RIGHT);
+  t.equal(asked(), 2, "until somebody waits");
+  t.same(await mirrors.ask(question({ network })), RIGHT);
+  t.equal(asked(), 1, "and not at all where somebody does");
+  mirror.fault = () => ({ status: 404 });
+  t.same(await mirrors.ask(question({ network, urgency: new Urgency() })), RIGHT);
+  t.equal(asked(), 1, "nor where nothing is on its way");
+  t.match(mirrors.health(), [{ chunks: 2, missing: 3 }]);
+
+  mirror.fault = () => coming;
+  t.same(await mirrors.ask(question({ network, limit: 10, urgency: new Urgency() })), RIGHT);
+  t.ok(asked() <= 2, "nor for ever");
+  t.match(mirrors.health(), [{ failures: 1, aside: { why: /on its way/ } }]);
 });
