@@ -21,6 +21,7 @@ import VarArray "mo:core/VarArray";
 
 import ContentType "contenttype";
 import Difference "difference";
+import DirectoryPages "directorypages";
 import Extents "extents";
 import Index "index";
 import Listing "listing";
@@ -60,20 +61,9 @@ module {
     gone : List.List<Blob>;
     /// Directories in this one, each with its tree of pages. If it is sparse, all entries that were looked at, with none for those that
     /// have no pages.
-    listed : List.List<(Blob, Node)>;
+    listed : DirectoryPages.Listed;
     /// The directory's own pages, which are made when all entries are there.
-    var listing : ?Paging;
-  };
-
-  /// A directory's pages that are being made.
-  type Paging = {
-    /// The paging refers to both of its trees.
-    directory : Listing.Directory;
-    cursor : Listing.Cursor;
-    /// The same directory in the release before, to whose trees the job refers. Its cursor goes along with the other.
-    before : Listing.Directory;
-    beforeCursor : Listing.Cursor;
-    pages : List.List<Node>;
+    var listing : ?DirectoryPages.Paging;
   };
 
   public type Job = {
@@ -118,9 +108,6 @@ module {
   let forkCost : Nat = 30_000;
   let pieceCost : Nat = 180_000;
   let byteCost : Nat = 180;
-  let pageCost : Nat = 300_000;
-  let rowCost : Nat = 65_000;
-  let keptRowCost : Nat = 5_000;
 
   /// Begins to make a release's pages. The job is to be ended with `end`, whether it is done or not.
   ///
@@ -191,11 +178,7 @@ module {
     for (frame in List.values(job.frames)) {
       for (entry in List.values(frame.entries)) Nodes.drop(nodes, entry);
       switch (frame.listing) {
-        case (?{ directory; pages }) {
-          Nodes.drop(nodes, directory.entries);
-          Nodes.drop(nodes, directory.folders);
-          for (page in List.values(pages)) Nodes.drop(nodes, page);
-        };
+        case (?paging) DirectoryPages.drop(nodes, paging);
         case null {};
       };
     };
@@ -232,7 +215,14 @@ module {
   func step(tools : Tools, job : Job, frame : Frame) : Nat {
     let { index } = job;
     switch (frame.listing) {
-      case (?listing) return addPage(tools, job, frame, listing);
+      case (?paging) {
+        let cost = DirectoryPages.add(tools.nodes, tools.kit, paging);
+        if (DirectoryPages.isDone paging) {
+          frame.listing := null;
+          leaveListed(job, frame, paging.directory.entries, DirectoryPages.tree(tools.nodes, paging));
+        };
+        return cost;
+      };
       case null {};
     };
     if (not frame.isIndexDone) {
@@ -532,107 +522,14 @@ module {
     let path = if (frame.directory == Index.root) "" : Blob else Index.path(job.index, frame.directory, 0);
     let old = Listing.inside(nodes, job.oldListings, Paths.names(path));
     let isChanged = frame.isSparse and old != Nodes.none;
-    let folders = if isChanged changedFolders(nodes, old, frame) else grownFolders(nodes, frame);
-    if (old != Nodes.none and frame.old == root and (if isChanged folders == old else hasFolders(nodes, old, frame.listed))) {
+    let folders = if isChanged DirectoryPages.changedFolders(nodes, old, frame) else DirectoryPages.grownFolders(nodes, frame);
+    if (old != Nodes.none and frame.old == root and (if isChanged folders == old else DirectoryPages.hasFolders(nodes, old, frame))) {
       Nodes.drop(nodes, folders);
       return leaveListed(job, frame, root, Nodes.retain(nodes, old));
     };
     let directory : Listing.Directory = { path; entries = root; folders };
     let before : Listing.Directory = { path; entries = frame.old; folders = old };
-    frame.listing := ?{ directory; cursor = Listing.begin(nodes, directory); before; beforeCursor = Listing.begin(nodes, before); pages = List.empty() };
-  };
-
-  func grownFolders(nodes : Nodes.Nodes, { listed } : Frame) : Node {
-    let folders = Trie.growing();
-    for ((name, pages) in List.values(listed)) if (pages != Nodes.none) Trie.grow(nodes, folders, Nodes.newFolder(nodes, name, Nodes.retain(nodes, pages)));
-    Trie.grown(nodes, folders);
-  };
-
-  /// The directories with pages, beside the directory's own pages in the release before: `old`, changed where the directories are others.
-  func changedFolders(nodes : Nodes.Nodes, old : Node, { listed; gone } : Frame) : Node {
-    var folders = Nodes.retain(nodes, old);
-    func has(name : Blob, pages : Node) {
-      let entry = Trie.find(nodes, folders, name);
-      let isFolder = entry != Nodes.none and Nodes.kind(nodes, entry) == Nodes.folder;
-      let next = if (pages == Nodes.none) {
-        if (not isFolder) return;
-        Trie.remove(nodes, folders, name);
-      } else {
-        if (isFolder and Nodes.inside(nodes, entry) == pages) return;
-        Trie.insert(nodes, folders, Nodes.newFolder(nodes, name, Nodes.retain(nodes, pages)));
-      };
-      Nodes.drop(nodes, folders);
-      folders := next;
-    };
-    for (name in List.values(gone)) has(name, Nodes.none);
-    for ((name, pages) in List.values(listed)) has(name, pages);
-    folders;
-  };
-
-  /// Whether these are the directories with pages in a tree of them.
-  func hasFolders(nodes : Nodes.Nodes, listing : Node, listed : List.List<(Blob, Node)>) : Bool {
-    let walk = Trie.walk(listing);
-    let expected = List.filter<(Blob, Node)>(listed, func((_, pages)) = pages != Nodes.none);
-    var found = 0;
-    loop {
-      let entry = Trie.next(nodes, walk);
-      if (entry == Nodes.none) return found == List.size(expected);
-      if (Nodes.kind(nodes, entry) == Nodes.folder) {
-        if (found == List.size(expected)) return false;
-        let (name, pages) = List.at(expected, found);
-        if (Nodes.name(nodes, entry) != name or Nodes.inside(nodes, entry) != pages) return false;
-        found += 1;
-      };
-    };
-  };
-
-  /// Makes a directory's next page, or keeps it, and puts them together with the last.
-  func addPage({ nodes; kit } : Tools, job : Job, frame : Frame, paging : Paging) : Nat {
-    let { directory; cursor; before; beforeCursor; pages } = paging;
-    let number = List.size(pages) + 1;
-    let name = Text.encodeUtf8(Listing.pageName(nodes, directory, number));
-    let start = Listing.copy(cursor);
-    let old = Trie.find(nodes, before.folders, name);
-    let { entries; isSame } = Listing.passSame(nodes, directory, cursor, before, beforeCursor, number);
-    let isKept = isSame and old != Nodes.none and Nodes.kind(nodes, old) == Nodes.listing;
-    if isKept List.add(pages, Nodes.retain(nodes, old)) else {
-      let answer = Responses.pageHash(kit, Responses.page(Listing.render(Listing.page(nodes, directory, start, number))));
-      List.add(pages, Nodes.newListing(nodes, name, Nat32.fromNat(number), answer, Responses.answerContent(kit, answer)));
-    };
-    if (cursor.next == Nodes.none) {
-      let tree = withPages(nodes, paging);
-      frame.listing := null;
-      leaveListed(job, frame, directory.entries, tree);
-    };
-    if isKept entries * keptRowCost else pageCost + entries * rowCost;
-  };
-
-  /// The tree of a directory's pages, and of those of the directories in it. It takes over the references to both.
-  func withPages(nodes : Nodes.Nodes, { directory; before; pages } : Paging) : Node {
-    var tree = directory.folders;
-    func goOn(next : Node) {
-      Nodes.drop(nodes, tree);
-      tree := next;
-    };
-    // Pages of the release before may be in the tree. There may have been more of them, or they may have had other names.
-    func isPage(name : Blob) : Bool {
-      let entry = Trie.find(nodes, tree, name);
-      entry != Nodes.none and Nodes.kind(nodes, entry) == Nodes.listing;
-    };
-    let names = List.map<Node, Blob>(pages, func page = Nodes.name(nodes, page));
-    var number = 1;
-    label removing loop {
-      let name = Text.encodeUtf8(Listing.pageName(nodes, before, number));
-      let old = Trie.find(nodes, before.folders, name);
-      if (old == Nodes.none or Nodes.kind(nodes, old) != Nodes.listing) break removing;
-      if (isPage name and not List.any<Blob>(names, func kept = kept == name)) goOn(Trie.remove(nodes, tree, name));
-      number += 1;
-    };
-    for (i in List.keys(pages)) {
-      let page = List.at(pages, i);
-      if (Trie.find(nodes, tree, List.at(names, i)) == page) Nodes.drop(nodes, page) else goOn(Trie.insert(nodes, tree, page));
-    };
-    tree;
+    frame.listing := ?DirectoryPages.begin(nodes, directory, before);
   };
 
   func leaveListed(job : Job, frame : Frame, root : Node, listing : Node) {

@@ -31,7 +31,7 @@ const PER_FILE = 600;
 const PER_PINNED = 10_000;
 
 t.test("pages take what is new of them", { timeout: 600_000 }, async (t) => {
-  const canister = await startIcfsCanister(t, { messageTimeLimit: 600_000 });
+  const canister = await startIcfsCanister(t);
   const { owner } = canister;
   const contents = Array.from({ length: FILES }, (_, i) => `contents ${10_000 + i}`);
   /** Files in packs of 20. @returns the bytes that all pages take */

@@ -5,7 +5,7 @@ import t from "tap";
 import { type HttpAnswer, headerOf } from "../support/http.ts";
 import { startIcfsCanister } from "../support/icfs-canister.ts";
 import { newSeed, random } from "../support/random.ts";
-import { type Content, publishTree, siteOf, smallSlices } from "../support/site.ts";
+import { type Content, publishTree, siteOf, smallLimits } from "../support/site.ts";
 
 const MIB = 1024 * 1024;
 const STEPS = 40;
@@ -24,7 +24,7 @@ function at(tree: Tree, path: string): Buffer | undefined {
 }
 
 t.test(`a random sequence; SEED=${seed}`, { timeout: 600_000 }, async (t) => {
-  const wasm = smallSlices(t);
+  const wasm = smallLimits(t);
   const canister = await startIcfsCanister(t, { api: "both" }, wasm);
   const { get } = siteOf(canister);
   const { owner, network, id } = canister;

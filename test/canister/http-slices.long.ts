@@ -3,13 +3,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { askHttp, gatewayAgent, verifyHttp } from "../support/http.ts";
 import { startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
-import { smallSlices } from "../support/site.ts";
+import { smallLimits } from "../support/site.ts";
 
 /** So many take many messages. */
 const FILES = 1_500;
 
 t.test("pages in slices", { timeout: 600_000 }, async (t) => {
-  const wasm = smallSlices(t);
+  const wasm = smallLimits(t);
   const canister = await startIcfsCanister(t, { api: "both" }, wasm);
   const { network, id, owner, source } = canister;
   const agent = gatewayAgent(network);

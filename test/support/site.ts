@@ -97,17 +97,26 @@ export async function readPieces(t: Test, site: Site, url: string, bytes: Buffer
   t.ok(Buffer.concat(pieces).equals(bytes), url);
 }
 
-/**
- * The canister, but that a message makes pages for some 40 new files, not 3,000: what comes in between two slices is tested with
- * small trees.
- */
-export function smallSlices(t: Test): Uint8Array<ArrayBuffer> {
+/** Of a canister whose limits are small, by the module that has them: which, and what they are instead. */
+const SMALL_LIMITS: Record<string, readonly [RegExp, string]> = {
+  // A message makes pages for some 40 new files, not 3,000.
+  "siteupdate.mo": [/(publishBudget|sliceBudget) = [\d_]+;/g, "$1 = 20_000_000;"],
+  // Manifests are large from here on, and not from 4 MiB.
+  "main.mo": [/(largeBytes) = [\d_]+;/g, "$1 = 100_000;"],
+  // A tenth of each.
+  "chunks.mo": [/(maxLoose|maxPut) : Nat = (\d+)0_000;/g, "$1 : Nat = $2_000;"],
+};
+
+/** The canister with limits that small trees reach: what comes in between two messages of one job is tested with those. */
+export function smallLimits(t: Test): Uint8Array<ArrayBuffer> {
   const directory = t.testdir();
   cpSync(fileURLToPath(new URL("../../canister", import.meta.url)), directory, { recursive: true });
-  const budgets = join(directory, "siteupdate.mo");
-  const source = readFileSync(budgets, "utf8");
-  const changed = source.replace(/(publishBudget|sliceBudget) = [\d_]+;/g, "$1 = 20_000_000;");
-  if (changed === source) throw new Error("canister/siteupdate.mo has no budgets");
-  writeFileSync(budgets, changed);
+  for (const [module, [limits, instead]] of Object.entries(SMALL_LIMITS)) {
+    const file = join(directory, module);
+    const source = readFileSync(file, "utf8");
+    const changed = source.replace(limits, instead);
+    if (changed === source) throw new Error(`canister/${module} has no such limits`);
+    writeFileSync(file, changed);
+  }
   return compiled(join(directory, "main.mo"));
 }
