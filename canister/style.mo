@@ -44,8 +44,9 @@ footer { margin-top: 4.5rem; padding-top: 1.5rem; border-top: 1px solid var(--li
   th, td { padding-right: 1rem }
   td:first-child { min-width: 8.5rem }
   td code { width: 6rem }
-  .releases td:nth-child(2) { white-space: normal }
-  .releases td code { width: 4.5rem }
+  .releases th, .releases td { padding-right: .5rem }
+  .releases td:nth-child(2) { white-space: normal; min-width: 7rem }
+  .releases td code { width: 4rem }
 }
 ";
 };

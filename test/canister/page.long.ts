@@ -139,4 +139,26 @@ t.test("in a browser", async (t) => {
   t.equal(below.files.length, HOSTILE.length);
   await follow(below.files);
   for (const url of new Set([...page.links, ...below.links])) t.equal((await fetched(url)).status, 200, url);
+
+  const style = (await fetched("/.icfs/style.css")).body.toString();
+  /** What a script of ours finds out in a page on a phone. */
+  const onPhone = async (path: string, script: string) => {
+    const html = (await fetched(path)).body.toString();
+    const measured = `<style>${style}</style>${html}<script>parent.document.title = ${script}</script>`;
+    const frame = `<iframe width="375" height="700" scrolling="no" srcdoc="${measured.replace(/&/g, "&amp;").replace(/"/g, "&quot;")}">`;
+    const dom = await dumpDom(`data:text/html,${encodeURIComponent(`<title></title>${frame}`)}`, {
+      env: c.env,
+    });
+    return /<title>([^<]*)/.exec(dom)?.[1];
+  };
+  const tooWide =
+    "[...document.querySelectorAll('html, .scroll')].filter((e) => e.scrollWidth > e.clientWidth).length";
+  for (const path of ["/.icfs/", directory]) t.equal(await onPhone(path, tooWide), "0", `${path} fits`);
+  // A row is as high as its date and its time.
+  const row = "document.querySelector('.releases tr:last-child')";
+  const lines = await onPhone(
+    "/.icfs/",
+    `Math.round(${row}.clientHeight / parseFloat(getComputedStyle(${row}).lineHeight))`,
+  );
+  t.equal(lines, "3", "two lines, and what is between rows");
 });

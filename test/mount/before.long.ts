@@ -8,7 +8,7 @@
  *       --banner:js='import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);'
  *
  * where WORKER is the module of the thread that checks signatures, bls-worker; in it the agent's bls.js was imported by its path, which it else
- * looks for at run time.
+ * looks for at run time. LICENSES.txt beside them has the licences of what is bundled.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

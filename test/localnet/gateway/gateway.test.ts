@@ -274,5 +274,8 @@ t.test("what is not a canister's answer", async (t) => {
   t.equal((await ask(url, "localhost", "/?canisterId=nonsense")).status, 400);
   t.equal((await get("*", { method: "OPTIONS" })).status, 400);
   t.equal((await get("/", { headers: { "X-Name": "\u00e4" } })).status, 400);
+  for (const slash of ["/", "%2F"])
+    t.match(await get(`/a${`${slash}a`.repeat(2100)}`), { status: 414 }, "verifying it would take seconds");
+  t.match(await get("/a".repeat(2100)), { status: 503 }, "the longest that the canister is asked for");
   t.match(await get("/no-answer", { method: "HEAD" }), { status: 503, body: Buffer.alloc(0) });
 });
