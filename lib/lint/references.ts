@@ -28,10 +28,13 @@ export interface Place {
   readonly line: number;
 }
 
+/** Servers' directories are not deeper. */
+const MAX_DEPTH = 32;
+
 /** A directory and all above it, the root ("") last. */
 export function ancestorsOf(directory: string): string[] {
   const found = [directory];
-  for (let path = directory; path !== ""; ) {
+  for (let path = directory; path !== "" && found.length < MAX_DEPTH; ) {
     path = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
     found.push(path);
   }

@@ -4,6 +4,18 @@ import { cpio, efiProgram, kernel, linted, places } from "../support/linted.ts";
 
 const X64 = 0x8664;
 const config = { "pxelinux.cfg/default": "label a\n kernel linux\n append initrd=initrd" };
+/** What `xz --check=none`, `bzip2` and `lz4 -l` make of "icfs\n". */
+const XZ = Buffer.from(
+  "fd377a585a000000ff12d9410200210116000000742fe5a3010004696366730a0000000000011505b0a7596706729e7a010000000000595a",
+  "hex",
+);
+const BZIP2 = Buffer.from(
+  "425a68393141592653598b11509d000001c180001009200800200030cd00c1a06c71772453850908b11509d0",
+  "hex",
+);
+const LZ4 = Buffer.from("02214c180600000050696366730a", "hex");
+/** With modules for a kernel that is not there. */
+const OTHER = cpio(["lib/modules/5.10.0/modules.dep"]);
 const ARCHIVE = cpio(["init", "usr/lib/modules/6.1.0-50-amd64/modules.dep"]);
 
 t.test("kernels and initrds that are whole and belong together", async (t) => {
@@ -15,8 +27,24 @@ t.test("kernels and initrds that are whole and belong together", async (t) => {
     zstd: zstdCompressSync(ARCHIVE),
     "microcode first": Buffer.concat([early, gzipSync(ARCHIVE)]),
     "two gzips": Buffer.concat([gzipSync(cpio(["a"])), gzipSync(ARCHIVE)]),
-    "another format": Buffer.from("BZh91AY&SY"),
     "no modules": cpio(["init"]),
+    "with zeros at its end": Buffer.concat([gzipSync(ARCHIVE), Buffer.alloc(3000)]),
+    "zstd, with zeros at its end": Buffer.concat([zstdCompressSync(ARCHIVE), Buffer.alloc(3000)]),
+    "zeros between": Buffer.concat([gzipSync(cpio(["a"])), Buffer.alloc(3000), gzipSync(ARCHIVE)]),
+    "plain after gzip": Buffer.concat([gzipSync(OTHER), ARCHIVE]),
+    "plain after zstd": Buffer.concat([zstdCompressSync(OTHER), ARCHIVE]),
+    "xz after modules": Buffer.concat([OTHER, XZ]),
+    "archives after xz": Buffer.concat([XZ, gzipSync(ARCHIVE)]),
+    bzip2: BZIP2,
+    "bzip2 of nothing": Buffer.from("425a683917724538509000000000", "hex"),
+    "archives after bzip2": Buffer.concat([BZIP2, Buffer.alloc(2000), ARCHIVE]),
+    lz4: LZ4,
+    "lz4 twice": Buffer.concat([LZ4, LZ4, Buffer.alloc(16)]),
+    "plain after lz4": Buffer.concat([LZ4, ARCHIVE]),
+    "a disk": Buffer.alloc(4096, "EFI PART"),
+    "a disk in gzip": gzipSync(Buffer.alloc(4096, "EFI PART")),
+    "a short text in gzip": gzipSync("a"),
+    "nothing in gzip": gzipSync(""),
   };
   for (const [name, initrd] of Object.entries(initrds))
     t.same(await places({ ...config, linux, initrd }), [], name);
@@ -36,7 +64,13 @@ t.test("files that break off", async (t) => {
     "cpio cut": ARCHIVE.subarray(0, -130),
     "cpio in gzip cut": gzipSync(ARCHIVE.subarray(0, -130)),
     "cpio damaged": Buffer.concat([cpio(["a"]).subarray(0, 116), Buffer.alloc(6, "x"), ARCHIVE]),
-    "xz cut": Buffer.concat([Buffer.from("fd377a585a00", "hex"), Buffer.alloc(100, 1)]),
+    "xz cut": XZ.subarray(0, -1),
+    "bzip2 cut": BZIP2.subarray(0, -1),
+    "bzip2's beginning": BZIP2.subarray(0, 10),
+    "lz4 cut": LZ4.subarray(0, -1),
+    "lz4 in a length": LZ4.subarray(0, 6),
+    "lz4 in frames": Buffer.from("04224d186440a7", "hex"),
+    "the second one cut": Buffer.concat([XZ, gzipSync(ARCHIVE).subarray(0, -1)]),
   };
   for (const [name, bytes] of Object.entries(broken)) {
     t.same(await places({ ...config, linux, initrd: bytes }), ["broken-image initrd"], name);
