@@ -4,7 +4,7 @@
  */
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, quoted } from "./finding.ts";
 
 /** A kernel with the initrds that are loaded with it. */
 export interface Pair {
@@ -72,7 +72,7 @@ export function missingFile(
   return {
     kind: "missing-file",
     ...place,
-    problem: `names ${name}, which is not there`,
+    problem: `names ${quoted(name)}, which is not there`,
     outcome,
     advice: adviceFor(tree, name, bases),
   };

@@ -28,12 +28,19 @@ interface Found extends Loader {
   readonly directories: readonly string[];
 }
 
+interface Module {
+  readonly file: TreeFile;
+  readonly kind: ModuleKind | undefined;
+  /** It needs them. */
+  readonly libraries: readonly string[];
+}
+
 export async function lintModules(tree: BootTree): Promise<Finding[]> {
   const findings: Finding[] = [];
   const places = placesOf(tree);
   const names: ReadonlySet<string> = new Set([...tree.files()].map(({ path }) => baseName(path)));
   const loaders: Found[] = [];
-  const modules: { readonly file: TreeFile; readonly bytes: Buffer }[] = [];
+  const modules: Module[] = [];
   const add = (file: TreeFile, problem: Problem | undefined) => {
     if (problem !== undefined) findings.push({ file: file.path, line: undefined, ...problem });
   };
@@ -41,7 +48,7 @@ export async function lintModules(tree: BootTree): Promise<Finding[]> {
     if (file.size > MAX_LOADER_BYTES || !/\.(0|efi|c32)$/i.test(file.path)) continue;
     const bytes = await tree.bytes(file, 0, file.size);
     if (file.path.endsWith(".c32")) {
-      modules.push({ file, bytes });
+      modules.push({ file, kind: moduleKindOf(bytes), libraries: librariesOf(bytes) });
       continue;
     }
     const loader = loaderOf(bytes);
@@ -49,11 +56,18 @@ export async function lintModules(tree: BootTree): Promise<Finding[]> {
   }
   for (const loader of loaders) add(loader.file, await coreProblem(tree, loader));
   const cores = new Set(loaders.map(({ core }) => core));
-  for (const { file, bytes } of modules) {
-    const beside = loaders.filter(({ directories }) => directories.includes(parentPath(file.path)));
+  const byDirectory = new Map<string, Found[]>();
+  for (const loader of loaders) {
+    for (const directory of new Set(loader.directories)) {
+      byDirectory.set(directory, [...(byDirectory.get(directory) ?? []), loader]);
+    }
+  }
+  for (const module of modules) {
+    const { file } = module;
+    const beside = byDirectory.get(parentPath(file.path)) ?? [];
     // Of a loader's ldlinux enough has been said.
-    const foreign = cores.has(baseName(file.path)) ? undefined : foreignModule(file, bytes, beside);
-    add(file, foreign ?? missingLibrary(file, bytes, names));
+    const foreign = cores.has(baseName(file.path)) ? undefined : foreignModule(module, beside);
+    add(file, foreign ?? missingLibrary(module, names));
   }
   return findings;
 }
@@ -118,8 +132,7 @@ function loaderOf(bytes: Buffer): Loader | undefined {
     : { title, core: undefined, modules: "COM32" };
 }
 
-function foreignModule(file: TreeFile, bytes: Buffer, loaders: readonly Found[]): Problem | undefined {
-  const kind = moduleKindOf(bytes);
+function foreignModule({ file, kind }: Module, loaders: readonly Found[]): Problem | undefined {
   const [loader] = loaders;
   if (kind === undefined || loader === undefined || loaders.some(({ modules }) => modules === kind)) {
     return undefined;
@@ -132,13 +145,21 @@ function foreignModule(file: TreeFile, bytes: Buffer, loaders: readonly Found[])
   };
 }
 
+/** A module may name so many libraries. */
+const MAX_LIBRARIES = 100;
+
+function librariesOf(bytes: Buffer): string[] {
+  if (!moduleKindOf(bytes)?.startsWith("ELF")) return [];
+  const names = new Set<string>();
+  for (const [name] of bytes.toString("latin1").matchAll(/(?<=\0)lib[a-z0-9_]{1,60}\.c32(?=\0)/g)) {
+    if (names.size < MAX_LIBRARIES) names.add(name);
+  }
+  return [...names];
+}
+
 /** Libraries are looked for beside the loader and along PATH; beside the module is where they are published. */
-function missingLibrary(file: TreeFile, bytes: Buffer, there: ReadonlySet<string>): Problem | undefined {
-  if (!moduleKindOf(bytes)?.startsWith("ELF")) return undefined;
-  const names = new Set(
-    [...bytes.toString("latin1").matchAll(/(?<=\0)lib[a-z0-9_]+\.c32(?=\0)/g)].map(([name]) => name),
-  );
-  const missing = [...names].filter((name) => !there.has(name));
+function missingLibrary({ file, libraries }: Module, there: ReadonlySet<string>): Problem | undefined {
+  const missing = libraries.filter((name) => !there.has(name));
   if (missing.length === 0) return undefined;
   return {
     kind: "missing-module",
