@@ -2,6 +2,7 @@
  * Names of files in configurations, and where a loader looks for them. Which directory a TFTP server serves is not known: it may be any
  * directory above the configuration. So a name is missing only when it leads nowhere from all of them.
  */
+import { parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import { type Finding, quoted } from "./finding.ts";
@@ -26,6 +27,19 @@ export interface Configured {
 export interface Place {
   readonly file: string;
   readonly line: number;
+}
+
+/** For each file, the directories in which it has a name: its own, and those of links to it. */
+export function placesOf(tree: BootTree): ReadonlyMap<string, readonly string[]> {
+  const places = new Map<string, string[]>();
+  for (const { entry } of tree.tree.nodes) {
+    const file = entry.kind === "directory" ? undefined : tree.file(entry.path);
+    if (file === undefined) continue;
+    const directories = places.get(file.path);
+    if (directories === undefined) places.set(file.path, [parentPath(entry.path)]);
+    else directories.push(parentPath(entry.path));
+  }
+  return places;
 }
 
 /** Servers' directories are not deeper. */

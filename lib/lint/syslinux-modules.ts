@@ -6,6 +6,7 @@ import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import type { Finding } from "./finding.ts";
+import { placesOf } from "./references.ts";
 
 /** A loader is smaller. */
 const MAX_LOADER_BYTES = 1024 * 1024;
@@ -70,19 +71,6 @@ export async function lintModules(tree: BootTree): Promise<Finding[]> {
     add(file, foreign ?? missingLibrary(module, names));
   }
   return findings;
-}
-
-/** For each file, the directories in which it has a name: its own, and those of links to it. */
-function placesOf(tree: BootTree): ReadonlyMap<string, readonly string[]> {
-  const places = new Map<string, string[]>();
-  for (const { entry } of tree.tree.nodes) {
-    const file = entry.kind === "directory" ? undefined : tree.file(entry.path);
-    if (file === undefined) continue;
-    const directories = places.get(file.path);
-    if (directories === undefined) places.set(file.path, [parentPath(entry.path)]);
-    else directories.push(parentPath(entry.path));
-  }
-  return places;
 }
 
 type Problem = Pick<Finding, "kind" | "problem" | "outcome" | "advice">;
