@@ -29,7 +29,7 @@ export interface Finding {
 }
 
 /** Nobody reads more: when there are so many, configurations are not read on. */
-export const MAX_FINDINGS = 10_000;
+export const MAX_FINDINGS = 2000;
 
 /** Where and what, in a line. */
 export function findingLine({ kind, file, line, problem }: Finding): string {

@@ -29,6 +29,14 @@ interface Found extends Loader {
   readonly directories: readonly string[];
 }
 
+/** The loaders in a directory. */
+interface Beside {
+  /** The first of them. */
+  readonly loader: Found;
+  /** Of the modules that they take. */
+  readonly kinds: Set<ModuleKind>;
+}
+
 interface Module {
   readonly file: TreeFile;
   readonly kind: ModuleKind | undefined;
@@ -57,17 +65,20 @@ export async function lintModules(tree: BootTree): Promise<Finding[]> {
   }
   for (const loader of loaders) add(loader.file, await coreProblem(tree, loader));
   const cores = new Set(loaders.map(({ core }) => core));
-  const byDirectory = new Map<string, Found[]>();
+  const beside = new Map<string, Beside>();
   for (const loader of loaders) {
-    for (const directory of new Set(loader.directories)) {
-      byDirectory.set(directory, [...(byDirectory.get(directory) ?? []), loader]);
+    for (const directory of loader.directories) {
+      const there = beside.get(directory) ?? { loader, kinds: new Set() };
+      beside.set(directory, there);
+      there.kinds.add(loader.modules);
     }
   }
   for (const module of modules) {
     const { file } = module;
-    const beside = byDirectory.get(parentPath(file.path)) ?? [];
     // Of a loader's ldlinux enough has been said.
-    const foreign = cores.has(baseName(file.path)) ? undefined : foreignModule(module, beside);
+    const foreign = cores.has(baseName(file.path))
+      ? undefined
+      : foreignModule(module, beside.get(parentPath(file.path)));
     add(file, foreign ?? missingLibrary(module, names));
   }
   return findings;
@@ -120,11 +131,9 @@ function loaderOf(bytes: Buffer): Loader | undefined {
     : { title, core: undefined, modules: "COM32" };
 }
 
-function foreignModule({ file, kind }: Module, loaders: readonly Found[]): Problem | undefined {
-  const [loader] = loaders;
-  if (kind === undefined || loader === undefined || loaders.some(({ modules }) => modules === kind)) {
-    return undefined;
-  }
+function foreignModule({ file, kind }: Module, beside: Beside | undefined): Problem | undefined {
+  if (kind === undefined || beside === undefined || beside.kinds.has(kind)) return undefined;
+  const { loader } = beside;
   return {
     kind: "foreign-module",
     problem: `is no module for ${loader.title} beside it, but another version's or firmware's`,

@@ -134,7 +134,7 @@ t.test("reasonable trees", async (t) => {
 
 t.test("hostile trees take no time that anybody notices", async (t) => {
   const blanks = `kernel x${" ".repeat(900_000)}y`;
-  const many = `path ${"a:".repeat(7000)}\n${Array.from({ length: 4000 }, (_, n) => `label ${n}\n kernel gone${n}\n`).join("")}`;
+  const many = `path ${"a:".repeat(7000)}\n${Array.from({ length: 1000 }, (_, n) => `label ${n}\n kernel gone${n}\n`).join("")}`;
   const circle = Array.from({ length: 50 }, (_, n) => [
     `pxelinux.cfg/${n.toString(16).toUpperCase()}`,
     Array.from({ length: 50 }, (_, m) => `include pxelinux.cfg/${m.toString(16).toUpperCase()}`).join("\n"),
@@ -145,7 +145,7 @@ t.test("hostile trees take no time that anybody notices", async (t) => {
     "pxelinux.cfg/A": many,
     "pxelinux.cfg/B": many,
   });
-  t.ok(found.length < 11_000, `${found.length} findings`);
+  t.ok(found.length < 3000, `${found.length} findings`);
   t.match(await linted({ "pxelinux.cfg/default": `default \x1b[2J${"x".repeat(9000)}` }), [
     { problem: /^names .\[2Jx{150,200}…, which is not there$/ },
   ]);
