@@ -39,7 +39,8 @@ const BEGINNINGS = ["303730373031", "303730373032", "1f8b0800", "1f8b0808", "fd3
 );
 /** With a file's name in it; more is nonsense. */
 const MAX_GZIP_HEADER = 64 * 1024;
-const TAIL_BYTES = 512;
+/** Looked at for a stream's end: files are padded with zeros to whole blocks. */
+const TAIL_BYTES = 64 * 1024;
 /** LZ4_compressBound() of the 8 MiB that a legacy block has at most (lz4's lz4_Frame_format.md). */
 const MAX_LZ4_BLOCK = 8 * 1024 * 1024 + (8 * 1024 * 1024) / 255 + 16;
 /** A block of 8 MiB is longer than 32 KiB, however well it is packed: no initrd has more. */

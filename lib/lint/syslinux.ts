@@ -18,8 +18,10 @@ const NO_CONFIG = /^(\..*|.*~|readme.*|.*\.(md|txt|html?|bak|orig|old|rej|sw[op]
 /** What SYSLINUX tries after a name without an extension (doc/syslinux.txt, KERNEL). */
 const EXTENSIONS = ["", ".cbt", ".bss", ".com", ".bs", ".c32", ".0", ".bin"];
 const CONFIG_NAMES = new Set(["syslinux.cfg", "isolinux.cfg", "extlinux.conf"]);
-/** What starts with one of these is on another server, or in no file. */
-const ELSEWHERE = /^([a-z][a-z0-9+.-]*:\/\/|[^/]*::)/i;
+/** What starts with one of these is on another server, or in no file; what has a backslash, on a disk. */
+const ELSEWHERE = /^([a-z][a-z0-9+.-]*:\/\/|[^/]*::)|\\/i;
+/** They are read from file systems that do not tell upper case from lower case. */
+const CASELESS = /^(sys|iso)linux\.cfg$/i;
 /** Names that loaders ask for: default, a MAC with its kind of hardware, an IPv4 address or its beginning, a UUID. */
 const ASKED =
   /^(default|[0-9a-f]{2}(-[0-9a-f]{2}){6,}|[0-9a-f]{1,8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(sys|iso|ext)linux\.(cfg|conf))$/i;
@@ -293,7 +295,10 @@ class Config {
   }
 
   #add(name: string, { file, line }: Place, outcome: string): void {
-    this.#findings.push(missingFile(this.#tree, { file, line }, { name, bases: this.#start.bases, outcome }));
+    const { bases } = this.#start;
+    const isCaseless = CASELESS.test(baseName(this.#start.file.path));
+    if (isCaseless && bases.some((base) => this.#tree.near(`${base}/${name}`) !== undefined)) return;
+    this.#findings.push(missingFile(this.#tree, { file, line }, { name, bases, outcome }));
   }
 }
 

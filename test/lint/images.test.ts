@@ -1,6 +1,7 @@
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import t from "tap";
-import { cpio, efiProgram, kernel, linted, places } from "../support/linted.ts";
+import { readInitrd } from "../../lib/lint/initrd.ts";
+import { cpio, efiProgram, kernel, linted, places, treeOf } from "../support/linted.ts";
 
 const X64 = 0x8664;
 const config = { "pxelinux.cfg/default": "label a\n kernel linux\n append initrd=initrd" };
@@ -34,6 +35,8 @@ t.test("kernels and initrds that are whole and belong together", async (t) => {
     "plain after gzip": Buffer.concat([gzipSync(OTHER), ARCHIVE]),
     "plain after zstd": Buffer.concat([zstdCompressSync(OTHER), ARCHIVE]),
     "xz after modules": Buffer.concat([OTHER, XZ]),
+    "xz, in whole blocks": Buffer.concat([XZ, Buffer.alloc(4000)]),
+    "bzip2, in whole blocks": Buffer.concat([BZIP2, Buffer.alloc(4000)]),
     "archives after xz": Buffer.concat([XZ, gzipSync(ARCHIVE)]),
     bzip2: BZIP2,
     "bzip2 of nothing": Buffer.from("425a683917724538509000000000", "hex"),
@@ -75,6 +78,38 @@ t.test("files that break off", async (t) => {
   for (const [name, bytes] of Object.entries(broken)) {
     t.same(await places({ ...config, linux, initrd: bytes }), ["broken-image initrd"], name);
   }
+});
+
+t.test("hostile archives", async (t) => {
+  const header = (size: string, name: string) => {
+    const archive = cpio(["a"]);
+    archive.write(size, 54, "latin1");
+    archive.write(name, 94, "latin1");
+    return archive;
+  };
+  const broken = {
+    "4 GiB": header("ffffffff", "00000002"),
+    "a name of 4 GiB": header("00000000", "ffffffff"),
+    "no name": header("00000000", "00000000"),
+    "no numbers": header("zzzzzzzz", "zzzzzzzz"),
+    "packed, too": gzipSync(header("ffffffff", "00000002")),
+    "a gzip header without an end": Buffer.concat([Buffer.from("1f8b081c", "hex"), Buffer.alloc(70_000, 1)]),
+  };
+  for (const [name, bytes] of Object.entries(broken)) {
+    t.same(await places({ initrd: bytes }), ["broken-image initrd"], name);
+  }
+  const versions = Array.from({ length: 500 }, (_, n) => `lib/modules/5.${n}/a`);
+  const [finding] = await linted({ ...config, linux: kernel("6.1.0"), initrd: cpio(versions) });
+  t.match(finding?.problem, /has modules for 5\.0, 5\.1, 5\.2 and 97 more$/);
+  const block = Buffer.from("0100000000", "hex");
+  const blocks = Buffer.concat([LZ4.subarray(0, 4), Buffer.alloc(40_000, block), Buffer.alloc(1, 9)]);
+  t.same(await places({ initrd: blocks }), [], "lz4 in blocks of a byte");
+
+  const bomb = gzipSync(Buffer.concat([ARCHIVE, Buffer.alloc(10_000_000)]));
+  const tree = treeOf({ initrd: bomb });
+  tree.unpackable = 1_000_000;
+  t.same(await readInitrd(tree, tree.file("initrd")!), {}, "enough is enough");
+  t.ok(tree.unpackable < 0 && tree.unpackable > -1_000_000);
 });
 
 t.test("an initrd with another kernel's modules", async (t) => {
