@@ -4,7 +4,7 @@ import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Where the packages debian-installer-RELEASE-netboot-amd64 put RELEASE/amd64/text, their text-mode trees. */
-const IMAGES = "/usr/lib/debian-installer/images";
+export const IMAGES = "/usr/lib/debian-installer/images";
 
 /** Debian's netboot tree as this machine has it, of the newest release that is there. */
 export interface DebianTree {

@@ -1,4 +1,5 @@
 /** A tree as boot loaders see it: files by path, links followed, and the bytes of each. */
+import { LRUCache } from "lru-cache";
 import type { Tree, TreeFile, TreeNode } from "../tree/tree.ts";
 
 /** A file's bytes from `from` on, in order. */
@@ -6,10 +7,24 @@ export type ReadFile = (file: TreeFile, from: number) => AsyncIterable<Uint8Arra
 
 /** A configuration that is longer is none. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
+/** Bytes of a line: no loader reads longer ones. */
+const MAX_LINE = 16 * 1024;
+/** Of all configurations, those that are included again and again counted each time. Who has more has made it to be slow. */
+const MAX_LINES = 5_000_000;
+/** Characters of configurations that are kept, for the next time one is included. */
+const MAX_KEPT = 16 * 1024 * 1024;
+/** Of what is compressed, all together. */
+const MAX_UNPACKED_BYTES = 32 * 1024 ** 3;
 
 export class BootTree {
   readonly tree: Tree;
   readonly #read: ReadFile;
+  /** Bytes that may still be unpacked: hostile archives would go on for days. */
+  unpackable = MAX_UNPACKED_BYTES;
+  #linesLeft = MAX_LINES;
+  readonly #configs = new LRUCache<string, readonly string[]>({ maxSize: MAX_KEPT });
+  /** For each directory's node, its names by their lower-case form. */
+  readonly #lowerCase = new Map<TreeNode, ReadonlyMap<string, string>>();
 
   constructor(tree: Tree, read: ReadFile) {
     this.tree = tree;
@@ -34,8 +49,7 @@ export class BootTree {
     for (const name of path.split("/").filter((part) => part !== "" && part !== ".")) {
       let next = childOf(this.tree, node, name);
       if (next === undefined) {
-        const lower = name.toLowerCase();
-        const other = [...node.children.keys()].find((key) => key.toLowerCase() === lower);
+        const other = this.#namesOf(node).get(name.toLowerCase());
         next = other === undefined ? undefined : childOf(this.tree, node, other);
         isOther = true;
       }
@@ -43,6 +57,15 @@ export class BootTree {
       node = next;
     }
     return isOther && node.entry.kind === "file" ? node.entry.path : undefined;
+  }
+
+  #namesOf(node: TreeNode): ReadonlyMap<string, string> {
+    let names = this.#lowerCase.get(node);
+    if (names === undefined) {
+      names = new Map([...node.children.keys()].map((name) => [name.toLowerCase(), name]));
+      this.#lowerCase.set(node, names);
+    }
+    return names;
   }
 
   /** Up to `length` bytes from `offset` on. */
@@ -63,11 +86,17 @@ export class BootTree {
     return this.#read(file, from);
   }
 
-  /** A text's lines; none where the file is too long to be a configuration. */
-  async lines(file: TreeFile): Promise<string[]> {
-    if (file.size > MAX_CONFIG_BYTES) return [];
-    const text = (await this.bytes(file, 0, file.size)).toString("utf8");
-    return text.split(/\r?\n/);
+  /** A text's lines; none where the file is too long to be a configuration. Lines that are too long are empty. */
+  async lines(file: TreeFile): Promise<readonly string[]> {
+    if (file.size > MAX_CONFIG_BYTES || this.#linesLeft <= 0) return [];
+    let lines = this.#configs.get(file.path);
+    if (lines === undefined) {
+      const text = (await this.bytes(file, 0, file.size)).toString("utf8");
+      lines = text.split(/\r?\n/).map((line) => (line.length > MAX_LINE ? "" : line));
+      this.#configs.set(file.path, lines, { size: text.length + 1 });
+    }
+    this.#linesLeft -= lines.length;
+    return lines;
   }
 }
 

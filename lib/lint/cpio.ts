@@ -1,14 +1,19 @@
 /** Names in a cpio archive of the format "newc", read as a stream (cpio(5)): what an initrd has modules for, and whether it is whole. */
 
 const HEADER_BYTES = 110;
+const MAGIC_BYTES = 6;
 const MAX_NAME_BYTES = 4096;
 const NOTHING = Buffer.alloc(0);
-const MODULES = /^(?:\.?\/)?(?:usr\/)?lib\/modules\/([^/]+)\//;
+const MODULES = /^(?:\.?\/)?(?:usr\/)?lib\/modules\/([\w.+~-]{1,100})\//;
+/** No initrd has modules for more kernels. */
+const MAX_VERSIONS = 100;
 
 export class CpioReader {
   readonly moduleVersions: Set<string>;
   /** Why it cannot be unpacked. */
   problem: string | undefined;
+  /** It does not even begin as one. */
+  isNone = false;
   /** Whether the archive's last entry was read. */
   ended = false;
   /** Bytes up to there, with those that fill up the last four. */
@@ -47,17 +52,20 @@ export class CpioReader {
 
   /** There is no more. */
   end(): void {
+    if (this.length === 0 && this.#pending.length < MAGIC_BYTES) this.isNone = true;
     if (!this.ended) this.problem ??= "its archive breaks off";
   }
 
   /** Bytes of the next entry's header and name; undefined where they are not all here. */
   #entry(): number | undefined {
     const bytes = this.#pending;
-    if (bytes.length < HEADER_BYTES) return undefined;
-    if (!/^07070[12]$/.test(bytes.toString("latin1", 0, 6))) {
+    if (bytes.length < MAGIC_BYTES) return undefined;
+    if (!/^07070[12]$/.test(bytes.toString("latin1", 0, MAGIC_BYTES))) {
+      this.isNone = this.length === 0;
       this.problem = "its archive is damaged";
       return undefined;
     }
+    if (bytes.length < HEADER_BYTES) return undefined;
     const size = Number.parseInt(bytes.toString("latin1", 54, 62), 16);
     const nameBytes = Number.parseInt(bytes.toString("latin1", 94, 102), 16);
     if (!Number.isInteger(size) || !(nameBytes > 0 && nameBytes <= MAX_NAME_BYTES)) {
@@ -72,7 +80,7 @@ export class CpioReader {
       return used;
     }
     const version = MODULES.exec(name)?.[1];
-    if (version !== undefined) this.moduleVersions.add(version);
+    if (version !== undefined && this.moduleVersions.size < MAX_VERSIONS) this.moduleVersions.add(version);
     this.#skip = fourfold(size);
     return used;
   }

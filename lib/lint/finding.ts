@@ -28,10 +28,19 @@ export interface Finding {
   readonly advice: string;
 }
 
+/** Nobody reads more: when there are so many, configurations are not read on. */
+export const MAX_FINDINGS = 2000;
+
 /** Where and what, in a line. */
 export function findingLine({ kind, file, line, problem }: Finding): string {
   const place = line === undefined ? file : `${file}:${line}`;
   return `${place}: ${problem} [${kind}]`;
+}
+
+/** A name from a configuration, of which a finding can be made: whoever wrote it may have meant to write to a terminal. */
+export function quoted(name: string): string {
+  const shown = name.replaceAll(/\p{C}/gu, "\u{fffd}");
+  return shown.length > 200 ? `${shown.slice(0, 200)}…` : shown;
 }
 
 /** Two lines: where and what; what a machine does and what to do. */

@@ -2,7 +2,8 @@
 import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, MAX_FINDINGS } from "./finding.ts";
+import { commandsOf } from "./grub-script.ts";
 import { ancestorsOf, type Configured, missingFile, resolve } from "./references.ts";
 
 const LOADERS = /^(linux|linux16|linuxefi|multiboot|multiboot2|chainloader)$/;
@@ -13,10 +14,13 @@ const OTHERS = /^(devicetree|module|module2)$/;
 const PLATFORM =
   /(^|\/)(x86_64|i386|arm64|arm|ia64|riscv64|loongarch64)-(efi|pc|coreboot|emu|qemu|xen|ieee1275)\//;
 
-interface Command {
-  readonly line: number;
-  readonly words: readonly string[];
-}
+/** GRUB's own directories, from which it may have read a configuration. */
+const MAX_PREFIXES = 16;
+/** A name that is longer is none. */
+const MAX_NAME = 4096;
+const NOT_FOUND = 'GRUB says "file not found", and waits at its menu';
+/** Where files are by default: on the server that GRUB came from. */
+const HERE = /^\(?((tftp|pxe|net)|http\)?$)/;
 
 /** @param configured is told what they boot */
 export async function lintGrub(tree: BootTree, configured: Configured): Promise<Finding[]> {
@@ -25,135 +29,173 @@ export async function lintGrub(tree: BootTree, configured: Configured): Promise<
   const pending = [...tree.files()].filter(
     ({ path }) => /^grub\.cfg(-.*)?$/.test(baseName(path)) && !PLATFORM.test(path),
   );
+  const prefixes = [...new Set(pending.map(({ path }) => `/${parentPath(path)}`))].slice(0, MAX_PREFIXES);
   for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
-    if (seen.has(file.path)) continue;
+    if (seen.has(file.path) || findings.length > MAX_FINDINGS) continue;
     seen.add(file.path);
-    pending.push(...(await lintConfig(tree, file, findings, configured)));
+    const config = new GrubConfig(tree, file, { prefixes, findings, configured });
+    pending.push(...(await config.read()));
   }
   return findings;
 }
 
-/** Returns the configurations that this one goes on with. */
-async function lintConfig(
-  tree: BootTree,
-  config: TreeFile,
-  findings: Finding[],
-  configured: Configured,
-): Promise<TreeFile[]> {
-  const bases = ancestorsOf(parentPath(config.path));
-  const variables = new Map<string, string>();
-  const assigned = new Set<string>();
-  const more: TreeFile[] = [];
-  let kernel: { readonly file: TreeFile; readonly line: number } | undefined;
-  let conditions = 0;
-  let isElsewhere = false;
-  const find = (text: string, line: number, outcome: string): TreeFile | undefined => {
-    const name = pathOf(text, variables, parentPath(config.path));
-    if (name === undefined || isElsewhere) return undefined;
-    const file = resolve(tree, name, bases);
-    if (file === undefined && conditions === 0) {
-      findings.push(missingFile(tree, { file: config.path, line }, { name, bases, outcome }));
+interface Context {
+  /** Directories that may be GRUB's own. */
+  readonly prefixes: readonly string[];
+  readonly findings: Finding[];
+  readonly configured: Configured;
+}
+
+/** What a block changes for its length. */
+interface Block {
+  readonly isFunction: boolean;
+  readonly wasElsewhere: boolean;
+}
+
+class GrubConfig {
+  readonly #tree: BootTree;
+  readonly #file: TreeFile;
+  readonly #bases: readonly string[];
+  readonly #prefixes: readonly string[];
+  readonly #findings: Finding[];
+  readonly #configured: Configured;
+  /** Undefined: it has a value that nobody knows. */
+  readonly #variables = new Map<string, string | undefined>();
+  readonly #more: TreeFile[] = [];
+  readonly #blocks: Block[] = [];
+  #conditions = 0;
+  #isElsewhere = false;
+  #kernel: { readonly file: TreeFile; readonly line: number } | undefined;
+
+  constructor(tree: BootTree, file: TreeFile, { prefixes, findings, configured }: Context) {
+    this.#tree = tree;
+    this.#file = file;
+    this.#bases = ancestorsOf(parentPath(file.path));
+    this.#prefixes = [`/${parentPath(file.path)}`, ...prefixes];
+    this.#findings = findings;
+    this.#configured = configured;
+  }
+
+  /** Returns the configurations that this one goes on with. */
+  async read(): Promise<TreeFile[]> {
+    const commands = [...commandsOf(await this.#tree.lines(this.#file))];
+    const assignments = commands
+      .map(({ words }) => assignmentIn(words))
+      .filter((found) => found !== undefined);
+    const counts = Map.groupBy(assignments, ({ name }) => name);
+    // A menu's entry runs when all has been read: which of several values counts then, nobody can say.
+    for (const [name, all] of counts) if (all.length > 1) this.#variables.set(name, undefined);
+    for (const { line, words, opens } of commands) {
+      if (this.#findings.length > MAX_FINDINGS) break;
+      await this.#command(line, words);
+      if (opens) this.#open(words[0]!);
     }
-    return file;
-  };
-  for (const { line, words } of commandsOf(await tree.lines(config))) {
+    return this.#more;
+  }
+
+  async #command(line: number, words: readonly string[]): Promise<void> {
     const [command = "", ...rest] = words;
     const names = rest.filter((word) => !word.startsWith("-"));
-    const assignment = /^([A-Za-z_]\w*)=(.*)$/.exec(command === "set" ? (rest[0] ?? "") : command);
-    if (assignment !== null) {
-      const [, name = "", value = ""] = assignment;
-      // Which of several values counts, nobody can say.
-      if (assigned.has(name) || conditions > 0) variables.delete(name);
-      else variables.set(name, value);
-      assigned.add(name);
-      if (name === "root") isElsewhere = !/^\(?(tftp|http|pxe|net)/.test(value);
-    } else if (command === "search") isElsewhere = true;
-    else if (command === "menuentry" || command === "submenu") {
-      isElsewhere = false;
-      kernel = undefined;
-    } else if (/^(if|while|until|for|function)$/.test(command)) conditions += 1;
-    else if (/^(fi|done)$/.test(command)) conditions = Math.max(0, conditions - 1);
-    else if (LOADERS.test(command) && names[0] !== undefined) {
-      const file = find(names[0], line, `GRUB says "file not found", and waits at its menu`);
-      kernel = file && { file, line };
-      if (file !== undefined) configured.kernels.set(file.path, file);
-    } else if (INITRDS.test(command)) {
-      const found = names.map((name) =>
-        find(name, line, `GRUB says "file not found", and waits at its menu`),
-      );
-      const initrds = found.filter((file) => file !== undefined);
-      for (const initrd of initrds) configured.initrds.set(initrd.path, initrd);
-      if (kernel !== undefined && initrds.length > 0) {
-        configured.pairs.push({ config: config.path, line: kernel.line, kernel: kernel.file, initrds });
-      }
-    } else if (CONFIGS.test(command) && names[0] !== undefined) {
-      const file = find(
-        names[0],
-        line,
-        'GRUB says "file not found", and what the file adds is missing from the menu',
-      );
-      if (file !== undefined) more.push(file);
-    } else if (OTHERS.test(command) && names[0] !== undefined) {
-      find(names[0], line, `GRUB says "file not found", and waits at its menu`);
-    }
+    const [name] = names;
+    const assignment = assignmentIn(words);
+    if (assignment !== undefined) this.#assign(assignment);
+    else if (command === "}") this.#close();
+    else if (command === "search") this.#isElsewhere = true;
+    else if (/^(if|while|until|for)$/.test(command)) this.#conditions += 1;
+    else if (/^(elif|else)$/.test(command)) this.#kernel = undefined;
+    else if (/^(fi|done)$/.test(command)) {
+      this.#conditions = Math.max(0, this.#conditions - 1);
+      this.#kernel = undefined;
+    } else if (INITRDS.test(command)) this.#initrds(names, line);
+    else if (name === undefined) return;
+    else if (LOADERS.test(command)) {
+      const file = this.#find(name, line, NOT_FOUND);
+      this.#kernel = file && { file, line };
+      if (file !== undefined) this.#configured.kernels.set(file.path, file);
+    } else if (CONFIGS.test(command)) await this.#include(name, line);
+    else if (OTHERS.test(command)) this.#find(name, line, NOT_FOUND);
   }
-  return more;
+
+  #assign({ name, value }: Assignment): void {
+    const isKnown = this.#conditions === 0 && !this.#variables.has(name);
+    this.#variables.set(name, isKnown ? value : undefined);
+    if (name === "root") this.#isElsewhere = !HERE.test(value);
+  }
+
+  #open(command: string): void {
+    const isFunction = command === "function";
+    this.#blocks.push({ isFunction, wasElsewhere: this.#isElsewhere });
+    this.#kernel = undefined;
+    // Whether it is ever called, and when, nobody can say.
+    if (isFunction) this.#conditions += 1;
+  }
+
+  #close(): void {
+    const block = this.#blocks.pop();
+    if (block === undefined) return;
+    this.#isElsewhere = block.wasElsewhere;
+    this.#kernel = undefined;
+    if (block.isFunction) this.#conditions = Math.max(0, this.#conditions - 1);
+  }
+
+  #initrds(names: readonly string[], line: number): void {
+    const found = names.map((name) => this.#find(name, line, NOT_FOUND));
+    const initrds = found.filter((file) => file !== undefined);
+    for (const initrd of initrds) this.#configured.initrds.set(initrd.path, initrd);
+    const kernel = this.#kernel;
+    if (kernel === undefined || initrds.length < found.length || initrds.length === 0) return;
+    this.#configured.pairs.push({ config: this.#file.path, line: kernel.line, kernel: kernel.file, initrds });
+  }
+
+  async #include(name: string, line: number): Promise<void> {
+    const outcome = 'GRUB says "file not found", and what the file adds is missing from the menu';
+    const file = this.#find(name, line, outcome);
+    // What it sets is set from here on.
+    for (const known of this.#variables.keys()) this.#variables.set(known, undefined);
+    if (file === undefined) return;
+    this.#more.push(file);
+    const lines = await this.#tree.lines(file);
+    if (lines.some((text) => /\b(search|root=)/.test(text))) this.#isElsewhere = true;
+  }
+
+  #find(word: string, line: number, outcome: string): TreeFile | undefined {
+    if (this.#isElsewhere) return undefined;
+    const names = this.#prefixes.map((prefix) => this.#pathOf(word, prefix));
+    const [name] = names;
+    if (name === undefined) return undefined;
+    for (const one of new Set(names)) {
+      const file = one === undefined ? undefined : resolve(this.#tree, one, this.#bases);
+      if (file !== undefined) return file;
+    }
+    if (this.#conditions === 0) {
+      const place = { file: this.#file.path, line };
+      this.#findings.push(missingFile(this.#tree, place, { name, bases: this.#bases, outcome }));
+    }
+    return undefined;
+  }
+
+  /** A path in the tree; undefined where it is on another device, or depends on what is not known. */
+  #pathOf(word: string, prefix: string): string | undefined {
+    const known = word.replaceAll(/\$(?:\{(\w+)\}|(\w+))/g, (all, a, b) => {
+      const name: string = a ?? b;
+      if (this.#variables.has(name)) return this.#variables.get(name) ?? all;
+      return name === "prefix" ? prefix : all;
+    });
+    // GRUB looks for names that a pattern stands for.
+    if (/[$*?]/.test(known) || known.length > MAX_NAME) return undefined;
+    const device = /^\(([^)]*)\)/.exec(known);
+    if (device === null) return known.startsWith("/") ? known : undefined;
+    return /^(tftp|pxe)(,|$)/.test(device[1]!) ? known.slice(device[0].length) : undefined;
+  }
 }
 
-/** A path in the tree; undefined where it is on another device, or depends on what is not known. */
-function pathOf(word: string, variables: ReadonlyMap<string, string>, prefix: string): string | undefined {
-  const known = word.replaceAll(/\$(?:\{(\w+)\}|(\w+))/g, (all, a, b) => {
-    const name: string = a ?? b;
-    return variables.get(name) ?? (name === "prefix" ? `/${prefix}` : all);
-  });
-  if (known.includes("$")) return undefined;
-  const device = /^\(([^)]*)\)/.exec(known);
-  if (device === null) return known.startsWith("/") ? known : undefined;
-  return /^(tftp|pxe)(,|$)/.test(device[1]!) ? known.slice(device[0].length) : undefined;
+interface Assignment {
+  readonly name: string;
+  readonly value: string;
 }
 
-/** Commands with their words, without quotes. Braces and semicolons end a command, as in GRUB's shell (GRUB's manual, "Shell-like scripting"). */
-function* commandsOf(lines: readonly string[]): Generator<Command> {
-  let words: string[] = [];
-  let begun = 1;
-  let word: string | undefined;
-  let quote = "";
-  const endWord = () => {
-    if (word !== undefined) words.push(word);
-    word = undefined;
-  };
-  for (const [index, text] of lines.entries()) {
-    if (words.length === 0 && word === undefined) begun = index + 1;
-    let isContinued = false;
-    for (let at = 0; at < text.length; at++) {
-      const char = text[at]!;
-      if (quote !== "") {
-        if (char === quote) quote = "";
-        else word = (word ?? "") + char;
-      } else if (char === "'" || char === '"') {
-        quote = char;
-        word ??= "";
-      } else if (char === "\\") {
-        isContinued = at === text.length - 1;
-        if (!isContinued) word = (word ?? "") + text[++at]!;
-      } else if (char === "#" && word === undefined) break;
-      else if (/\s/.test(char)) endWord();
-      else if (char === ";" || char === "{" || char === "}") {
-        // ${name} is a word.
-        if (char !== ";" && (word?.endsWith("$") || (char === "}" && word?.includes("${")))) word += char;
-        else {
-          endWord();
-          if (words.length > 0) yield { line: begun, words };
-          words = [];
-          begun = index + 1;
-        }
-      } else word = (word ?? "") + char;
-    }
-    if (quote !== "" || isContinued) continue;
-    endWord();
-    // `then`, `else` and `do` stand before a command.
-    while (/^(then|else|do)$/.test(words[0] ?? "")) words.shift();
-    if (words.length > 0) yield { line: begun, words };
-    words = [];
-  }
+function assignmentIn(words: readonly string[]): Assignment | undefined {
+  const [command = "", first = ""] = words;
+  const [, name, value = ""] = /^([A-Za-z_]\w*)=(.*)$/s.exec(command === "set" ? first : command) ?? [];
+  return name === undefined ? undefined : { name, value };
 }

@@ -11,8 +11,11 @@ import type { Configured } from "./references.ts";
 
 const INITRD_NAME = /^(initrd|initramfs|initrd\.img)([-.].*)?$/i;
 const KERNEL_NAME = /^(vmlinuz|bzImage|linux)([-.].*)?$/;
+const LOADER_NAME = /\.(efi|c32|k{0,2}pxe|lkrn)$|(linux|boot|grub|pxe|core)[^./]*\.0$/i;
+/** What is about a kernel or an initrd. */
+const TEXT_NAME = /\.(cfg|conf|txt|md|html?|json|ya?ml|list|ipxe|md5|sha\d+|\w*sums?|sig|asc)$/i;
 /** The machine that a name promises to firmware (UEFI specification, 3.5.1.1). */
-const EFI_NAME = /(x64|ia32|aa64|arm|riscv64)\.efi$/i;
+const EFI_NAME = /(?:(x64|ia32|aa64|riscv64|loongarch64)|(?<=boot|grub|shim|mm|fb|net)(arm))\.efi$/i;
 
 export async function lintImages(tree: BootTree, configured: Configured): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -24,9 +27,10 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
   };
   for (const file of tree.files()) {
     const name = baseName(file.path);
-    const isKernel = configured.kernels.has(file.path) || KERNEL_NAME.test(name);
-    const isInitrd = configured.initrds.has(file.path) || INITRD_NAME.test(name);
-    const isLoader = /\.(efi|0|c32|k?pxe|lkrn)$/i.test(name);
+    const isText = TEXT_NAME.test(name);
+    const isKernel = configured.kernels.has(file.path) || (KERNEL_NAME.test(name) && !isText);
+    const isInitrd = configured.initrds.has(file.path) || (INITRD_NAME.test(name) && !isText);
+    const isLoader = LOADER_NAME.test(name);
     if (!isKernel && !isInitrd && !isLoader) continue;
     if (file.size === 0) {
       add(file, {
@@ -63,7 +67,8 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
         advice: "Publish the file again, whole",
       });
     }
-    const expected = program && EFI_NAME.exec(name)?.[1]?.toLowerCase();
+    const [, wide, arm] = EFI_NAME.exec(name) ?? [];
+    const expected = (wide ?? arm)?.toLowerCase();
     if (program !== undefined && expected !== undefined && program.machine !== expected) {
       add(file, {
         kind: "wrong-architecture",
@@ -89,8 +94,10 @@ function foreignModules(
   const findings = new Map<string, Finding>();
   for (const { config, line, kernel, initrds: together } of pairs) {
     const version = kernels.get(kernel.path)?.version;
-    const modules = new Set(together.flatMap(({ path }) => [...(initrds.get(path)?.moduleVersions ?? [])]));
-    if (version === undefined || modules.size === 0 || modules.has(version)) continue;
+    const versions = together.map(({ path }) => initrds.get(path)?.moduleVersions);
+    if (version === undefined || versions.includes(undefined)) continue;
+    const modules = new Set(versions.flatMap((found) => [...(found ?? [])]));
+    if (modules.size === 0 || modules.has(version)) continue;
     const files = together.map(({ path }) => path).join(", ");
     // The same two stand in many menu entries.
     const key = `${kernel.path}\n${files}`;
@@ -99,12 +106,17 @@ function foreignModules(
       kind: "kernel-modules",
       file: config,
       line,
-      problem: `${kernel.path} is Linux ${version}; ${files} has modules for ${[...modules].join(", ")}`,
+      problem: `${kernel.path} is Linux ${version}; ${files} has modules for ${listed([...modules])}`,
       outcome: "The kernel starts without drivers: network and disks are often missing",
       advice: "Publish the kernel and the initrd of the same build",
     });
   }
   return [...findings.values()];
+}
+
+function listed(names: readonly string[]): string {
+  const first = names.slice(0, 3).join(", ");
+  return names.length > 3 ? `${first} and ${names.length - 3} more` : first;
 }
 
 /** shim starts what is beside it, and only with a signature that it knows. */

@@ -2,30 +2,41 @@
  * iPXE scripts, by their names and first line, and what they chain to: which files they name, relative to the script, and whether they
  * are there. Names with settings in them are left alone.
  */
-import { baseName, parentPath } from "../tree/rules.ts";
+import { baseName } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
-import type { Finding } from "./finding.ts";
-import { ancestorsOf, type Configured, missingFile, resolve } from "./references.ts";
+import { type Finding, MAX_FINDINGS } from "./finding.ts";
+import { ancestorsOf, type Configured, missingFile, placesOf, resolve } from "./references.ts";
 
 const MAGIC = "#!ipxe";
+/** A name that says it is a script. */
+const SURE_NAME = /\.(ipxe|gpxe)$/i;
 /** A name that a script may have: with such an ending, or without any. */
-const SCRIPT_NAME = /\.(ipxe|gpxe|txt|cfg|conf|php|script)$|^[^.]+$/i;
+const SCRIPT_NAME = /\.(txt|cfg|conf|php|script)$|^[^.]+$/i;
+/** Files with such names that are looked into: all of a tree's would be too many. */
+const MAX_GUESSES = 2000;
 const MAX_SCRIPT_BYTES = 256 * 1024;
-const COMMANDS = /^(kernel|initrd|module|imgfetch|imgload|imgexec|imgargs|chain|boot|imgselect)$/;
+/** They fetch a file. Others take the names of images that are there, too, which need not be those of files. */
+const COMMANDS = /^(kernel|initrd|module|imgfetch|chain)$/;
 /** Options that have a value after a blank. */
 const WITH_VALUE = /^(-n|--name|-t|--timeout|-m|--mode)$/;
 
 /** @param configured is told what they boot */
 export async function lintIpxe(tree: BootTree, configured: Configured): Promise<Finding[]> {
   const findings: Finding[] = [];
-  // To look into every file of a tree would be to read all of it.
-  const pending = [...tree.files()].filter(({ path }) => SCRIPT_NAME.test(baseName(path)));
+  const places = placesOf(tree);
+  const files = [...tree.files()];
+  const pending = files.filter(({ path }) => SURE_NAME.test(path));
+  for (const file of files) {
+    if (pending.length < MAX_GUESSES && SCRIPT_NAME.test(baseName(file.path))) pending.push(file);
+  }
   const seen = new Set<string>();
   for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
-    if (seen.has(file.path)) continue;
+    if (seen.has(file.path) || findings.length > MAX_FINDINGS) continue;
     seen.add(file.path);
-    if (await isScript(tree, file)) pending.push(...(await lintScript(tree, file, findings, configured)));
+    if (!(await isScript(tree, file))) continue;
+    const directories = places.get(file.path) ?? [];
+    pending.push(...(await lintScript(tree, { script: file, directories }, findings, configured)));
   }
   return findings;
 }
@@ -38,57 +49,56 @@ async function isScript(tree: BootTree, file: TreeFile): Promise<boolean> {
 /** Returns what it chains to. */
 async function lintScript(
   tree: BootTree,
-  script: TreeFile,
+  { script, directories }: { readonly script: TreeFile; readonly directories: readonly string[] },
   findings: Finding[],
   configured: Configured,
 ): Promise<TreeFile[]> {
   const chained: TreeFile[] = [];
-  const directory = parentPath(script.path);
-  const named = new Set<string>();
-  let kernel: { readonly file: TreeFile; readonly line: number } | undefined;
+  const images = new Set<string>();
+  let kernel: { readonly file: TreeFile; readonly line: number; readonly initrds: TreeFile[] } | undefined;
   for (const [index, text] of (await tree.lines(script)).entries()) {
     const line = index + 1;
     const words = text.trim().split(/\s+/);
     const [command = ""] = words;
-    if (command.startsWith(":")) kernel = undefined;
+    if (command.startsWith(":") || command === "kernel" || command === "imgfree") kernel = undefined;
     if (!COMMANDS.test(command)) continue;
     const name = nameIn(words);
+    const isImage = name !== undefined && images.has(name);
+    for (const image of imagesIn(words)) images.add(image);
     // What comes after || copes with what is not there.
-    if (name === undefined || named.has(name) || text.includes("||")) continue;
-    if (command === "kernel" || command === "initrd" || command === "imgfetch" || command === "module") {
-      named.add(words[words.indexOf("--name") + 1] ?? name).add(name.slice(name.lastIndexOf("/") + 1));
-    }
-    const bases = name.startsWith("/") ? ancestorsOf(directory) : [directory];
+    if (name === undefined || isImage || text.includes("||")) continue;
+    const bases = name.startsWith("/") ? directories.flatMap(ancestorsOf) : directories;
     const file = resolve(tree, name, bases);
     if (file === undefined) {
       const outcome = 'iPXE says "No such file or directory" (error 2d0c6), and the script ends';
       findings.push(missingFile(tree, { file: script.path, line }, { name, bases, outcome }));
+      if (findings.length > MAX_FINDINGS) break;
     } else if (command === "chain") {
       chained.push(file);
     } else if (command === "initrd") {
       configured.initrds.set(file.path, file);
-      if (kernel !== undefined) {
-        configured.pairs.push({
-          config: script.path,
-          line: kernel.line,
-          kernel: kernel.file,
-          initrds: [file],
-        });
-      }
+      kernel?.initrds.push(file);
     } else if (command === "kernel") {
       configured.kernels.set(file.path, file);
-      kernel = { file, line };
+      kernel = { file, line, initrds: [] };
+      configured.pairs.push({ config: script.path, line, kernel: file, initrds: kernel.initrds });
     }
   }
   return chained;
 }
 
-/** The file's name; undefined where there is none, or it is on another server or depends on a setting. */
+/** What may be the name of the image that a command fetches: later commands take it for the file's. */
+function imagesIn(words: readonly string[]): string[] {
+  return words.slice(1).map((word) => word.replace(/^--name=/, "").replace(/^.*\//, ""));
+}
+
+/** The file's name; undefined where there is none, or it is on another server, depends on a setting, or is more than a path. */
 function nameIn(words: readonly string[]): string | undefined {
   for (let index = 1; index < words.length; index++) {
     const word = words[index]!;
     if (WITH_VALUE.test(word)) index += 1;
-    else if (!word.startsWith("-")) return /^[a-z][a-z0-9+.-]*:|\$\{/i.test(word) ? undefined : word;
+    else if (!word.startsWith("-"))
+      return /^[a-z][a-z0-9+.-]*:|^\/\/|[?#%]|\$\{/i.test(word) ? undefined : word;
   }
   return undefined;
 }

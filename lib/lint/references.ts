@@ -2,9 +2,10 @@
  * Names of files in configurations, and where a loader looks for them. Which directory a TFTP server serves is not known: it may be any
  * directory above the configuration. So a name is missing only when it leads nowhere from all of them.
  */
+import { parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, quoted } from "./finding.ts";
 
 /** A kernel with the initrds that are loaded with it. */
 export interface Pair {
@@ -28,10 +29,26 @@ export interface Place {
   readonly line: number;
 }
 
+/** For each file, the directories in which it has a name: its own, and those of links to it. */
+export function placesOf(tree: BootTree): ReadonlyMap<string, readonly string[]> {
+  const places = new Map<string, string[]>();
+  for (const { entry } of tree.tree.nodes) {
+    const file = entry.kind === "directory" ? undefined : tree.file(entry.path);
+    if (file === undefined) continue;
+    const directories = places.get(file.path);
+    if (directories === undefined) places.set(file.path, [parentPath(entry.path)]);
+    else directories.push(parentPath(entry.path));
+  }
+  return places;
+}
+
+/** Servers' directories are not deeper. */
+const MAX_DEPTH = 32;
+
 /** A directory and all above it, the root ("") last. */
 export function ancestorsOf(directory: string): string[] {
   const found = [directory];
-  for (let path = directory; path !== ""; ) {
+  for (let path = directory; path !== "" && found.length < MAX_DEPTH; ) {
     path = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "";
     found.push(path);
   }
@@ -69,7 +86,7 @@ export function missingFile(
   return {
     kind: "missing-file",
     ...place,
-    problem: `names ${name}, which is not there`,
+    problem: `names ${quoted(name)}, which is not there`,
     outcome,
     advice: adviceFor(tree, name, bases),
   };

@@ -6,6 +6,7 @@ import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import type { Finding } from "./finding.ts";
+import { placesOf } from "./references.ts";
 
 /** A loader is smaller. */
 const MAX_LOADER_BYTES = 1024 * 1024;
@@ -28,12 +29,27 @@ interface Found extends Loader {
   readonly directories: readonly string[];
 }
 
+/** The loaders in a directory. */
+interface Beside {
+  /** The first of them. */
+  readonly loader: Found;
+  /** Of the modules that they take. */
+  readonly kinds: Set<ModuleKind>;
+}
+
+interface Module {
+  readonly file: TreeFile;
+  readonly kind: ModuleKind | undefined;
+  /** It needs them. */
+  readonly libraries: readonly string[];
+}
+
 export async function lintModules(tree: BootTree): Promise<Finding[]> {
   const findings: Finding[] = [];
   const places = placesOf(tree);
   const names: ReadonlySet<string> = new Set([...tree.files()].map(({ path }) => baseName(path)));
   const loaders: Found[] = [];
-  const modules: { readonly file: TreeFile; readonly bytes: Buffer }[] = [];
+  const modules: Module[] = [];
   const add = (file: TreeFile, problem: Problem | undefined) => {
     if (problem !== undefined) findings.push({ file: file.path, line: undefined, ...problem });
   };
@@ -41,7 +57,7 @@ export async function lintModules(tree: BootTree): Promise<Finding[]> {
     if (file.size > MAX_LOADER_BYTES || !/\.(0|efi|c32)$/i.test(file.path)) continue;
     const bytes = await tree.bytes(file, 0, file.size);
     if (file.path.endsWith(".c32")) {
-      modules.push({ file, bytes });
+      modules.push({ file, kind: moduleKindOf(bytes), libraries: librariesOf(bytes) });
       continue;
     }
     const loader = loaderOf(bytes);
@@ -49,26 +65,23 @@ export async function lintModules(tree: BootTree): Promise<Finding[]> {
   }
   for (const loader of loaders) add(loader.file, await coreProblem(tree, loader));
   const cores = new Set(loaders.map(({ core }) => core));
-  for (const { file, bytes } of modules) {
-    const beside = loaders.filter(({ directories }) => directories.includes(parentPath(file.path)));
+  const beside = new Map<string, Beside>();
+  for (const loader of loaders) {
+    for (const directory of loader.directories) {
+      const there = beside.get(directory) ?? { loader, kinds: new Set() };
+      beside.set(directory, there);
+      there.kinds.add(loader.modules);
+    }
+  }
+  for (const module of modules) {
+    const { file } = module;
     // Of a loader's ldlinux enough has been said.
-    const foreign = cores.has(baseName(file.path)) ? undefined : foreignModule(file, bytes, beside);
-    add(file, foreign ?? missingLibrary(file, bytes, names));
+    const foreign = cores.has(baseName(file.path))
+      ? undefined
+      : foreignModule(module, beside.get(parentPath(file.path)));
+    add(file, foreign ?? missingLibrary(module, names));
   }
   return findings;
-}
-
-/** For each file, the directories in which it has a name: its own, and those of links to it. */
-function placesOf(tree: BootTree): ReadonlyMap<string, readonly string[]> {
-  const places = new Map<string, string[]>();
-  for (const { entry } of tree.tree.nodes) {
-    const file = entry.kind === "directory" ? undefined : tree.file(entry.path);
-    if (file === undefined) continue;
-    const directories = places.get(file.path);
-    if (directories === undefined) places.set(file.path, [parentPath(entry.path)]);
-    else directories.push(parentPath(entry.path));
-  }
-  return places;
 }
 
 type Problem = Pick<Finding, "kind" | "problem" | "outcome" | "advice">;
@@ -118,12 +131,9 @@ function loaderOf(bytes: Buffer): Loader | undefined {
     : { title, core: undefined, modules: "COM32" };
 }
 
-function foreignModule(file: TreeFile, bytes: Buffer, loaders: readonly Found[]): Problem | undefined {
-  const kind = moduleKindOf(bytes);
-  const [loader] = loaders;
-  if (kind === undefined || loader === undefined || loaders.some(({ modules }) => modules === kind)) {
-    return undefined;
-  }
+function foreignModule({ file, kind }: Module, beside: Beside | undefined): Problem | undefined {
+  if (kind === undefined || beside === undefined || beside.kinds.has(kind)) return undefined;
+  const { loader } = beside;
   return {
     kind: "foreign-module",
     problem: `is no module for ${loader.title} beside it, but another version's or firmware's`,
@@ -132,13 +142,21 @@ function foreignModule(file: TreeFile, bytes: Buffer, loaders: readonly Found[])
   };
 }
 
+/** A module may name so many libraries. */
+const MAX_LIBRARIES = 100;
+
+function librariesOf(bytes: Buffer): string[] {
+  if (!moduleKindOf(bytes)?.startsWith("ELF")) return [];
+  const names = new Set<string>();
+  for (const [name] of bytes.toString("latin1").matchAll(/(?<=\0)lib[a-z0-9_]{1,60}\.c32(?=\0)/g)) {
+    if (names.size < MAX_LIBRARIES) names.add(name);
+  }
+  return [...names];
+}
+
 /** Libraries are looked for beside the loader and along PATH; beside the module is where they are published. */
-function missingLibrary(file: TreeFile, bytes: Buffer, there: ReadonlySet<string>): Problem | undefined {
-  if (!moduleKindOf(bytes)?.startsWith("ELF")) return undefined;
-  const names = new Set(
-    [...bytes.toString("latin1").matchAll(/(?<=\0)lib[a-z0-9_]+\.c32(?=\0)/g)].map(([name]) => name),
-  );
-  const missing = [...names].filter((name) => !there.has(name));
+function missingLibrary({ file, libraries }: Module, there: ReadonlySet<string>): Problem | undefined {
+  const missing = libraries.filter((name) => !there.has(name));
   if (missing.length === 0) return undefined;
   return {
     kind: "missing-module",

@@ -2,19 +2,29 @@
  * Configurations of PXELINUX, EXTLINUX and SYSLINUX, by the rules of their documentation (doc/syslinux.txt, doc/pxelinux.txt): which files
  * they name, and whether a machine finds them.
  */
+import { baseName } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
-import type { Finding } from "./finding.ts";
+import { type Finding, MAX_FINDINGS, quoted } from "./finding.ts";
 import { ancestorsOf, type Configured, missingFile, type Place, resolve } from "./references.ts";
 import { lintModules } from "./syslinux-modules.ts";
 
 /** Includes in includes; SYSLINUX itself stops there. */
 const MAX_DEPTH = 16;
+/** Directories in PATH. */
+const MAX_MODULE_PATHS = 16;
+/** In a directory pxelinux.cfg, what no machine asks for, and no configuration either. */
+const NO_CONFIG = /^(\..*|.*~|readme.*|.*\.(md|txt|html?|bak|orig|old|rej|sw[op]|png|jpe?g|gz|c32|sh))$/i;
 /** What SYSLINUX tries after a name without an extension (doc/syslinux.txt, KERNEL). */
 const EXTENSIONS = ["", ".cbt", ".bss", ".com", ".bs", ".c32", ".0", ".bin"];
 const CONFIG_NAMES = new Set(["syslinux.cfg", "isolinux.cfg", "extlinux.conf"]);
-/** What starts with one of these is on another server, or in no file. */
-const ELSEWHERE = /^([a-z][a-z0-9+.-]*:\/\/|[0-9.]+::|::)/i;
+/** What starts with one of these is on another server, or in no file; what has a backslash, on a disk. */
+const ELSEWHERE = /^([a-z][a-z0-9+.-]*:\/\/|[^/]*::)|\\/i;
+/** They are read from file systems that do not tell upper case from lower case. */
+const CASELESS = /^(sys|iso)linux\.cfg$/i;
+/** Names that loaders ask for: default, a MAC with its kind of hardware, an IPv4 address or its beginning, a UUID. */
+const ASKED =
+  /^(default|[0-9a-f]{2}(-[0-9a-f]{2}){6,}|[0-9a-f]{1,8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(sys|iso|ext)linux\.(cfg|conf))$/i;
 
 /** A configuration that some loader reads by itself. */
 interface Start {
@@ -40,9 +50,14 @@ export async function lintSyslinux(tree: BootTree, configured: Configured): Prom
   const starts = startsOf(tree, findings);
   // Without a configuration a tree is a store of loaders, from which others are made.
   if (starts.length > 0) findings.push(...(await lintModules(tree)));
-  for (const start of starts) {
+  const isAsked = ({ file }: Start) => ASKED.test(baseName(file.path));
+  const read = new Set<string>();
+  // What no loader asks for is mostly a part of others; else DHCP may name it.
+  for (const start of [...starts.filter(isAsked), ...starts.filter((start) => !isAsked(start))]) {
+    if (findings.length > MAX_FINDINGS) break;
+    if (!isAsked(start) && read.has(start.file.path)) continue;
     const config = new Config(tree, start, findings, configured);
-    await config.read();
+    for (const path of await config.read()) read.add(path);
   }
   return findings;
 }
@@ -63,7 +78,7 @@ function startsOf(tree: BootTree, findings: Finding[]): Start[] {
       const found = tree.tree.find(entry.path);
       for (const child of found?.children.keys() ?? []) {
         const file = tree.file(`${entry.path}/${child}`);
-        if (file === undefined) continue;
+        if (file === undefined || NO_CONFIG.test(child)) continue;
         const problem = configNameProblem(child);
         if (problem !== undefined)
           findings.push({ kind: "config-name", file: file.path, line: undefined, ...problem });
@@ -110,6 +125,7 @@ class Config {
   readonly #missingIncludes: Named[] = [];
   #label: Label | undefined;
   #default: Named | undefined;
+  #ui: Named | undefined;
   #modulePath: string[] = [];
 
   constructor(tree: BootTree, start: Start, findings: Finding[], configured: Configured) {
@@ -119,18 +135,24 @@ class Config {
     this.#configured = configured;
   }
 
-  async read(): Promise<void> {
+  /** Returns the paths of what it is made of. */
+  async read(): Promise<ReadonlySet<string>> {
     await this.#readFile(this.#start.file, 0);
-    for (const label of this.#labels.values()) this.#checkLabel(label);
+    for (const label of this.#labels.values()) {
+      if (this.#findings.length > MAX_FINDINGS) return this.#read;
+      this.#checkLabel(label);
+    }
+    if (this.#ui !== undefined) this.#program(this.#ui.name, this.#ui, "The machine stops at a boot: prompt");
     this.#checkDefault();
     this.#checkIncludes();
+    return this.#read;
   }
 
   async #readFile(file: TreeFile, depth: number): Promise<void> {
     if (depth > MAX_DEPTH || this.#read.has(file.path)) return;
     this.#read.add(file.path);
     for (const [index, text] of (await this.#tree.lines(file)).entries()) {
-      const [, keyword = "", rest = ""] = /^\s*(\S+)\s*(.*?)\s*$/.exec(text) ?? [];
+      const [, keyword = "", rest = ""] = /^(\S+)\s*(.*)$/.exec(text.trim()) ?? [];
       await this.#line(keyword.toLowerCase(), rest, { file: file.path, line: index + 1 }, depth);
     }
   }
@@ -152,10 +174,10 @@ class Config {
         this.#default = { name: rest, ...place };
         return;
       case "ui":
-        this.#program(rest, place, "The machine stops at a boot: prompt");
+        this.#ui = { name: rest, ...place };
         return;
       case "path":
-        this.#modulePath = rest.split(":");
+        this.#modulePath = rest.split(":").slice(0, MAX_MODULE_PATHS);
         return;
       case "config":
       case "kernel":
@@ -199,13 +221,13 @@ class Config {
     const file = this.#program(
       kernel.name,
       kernel,
-      `Who chooses ${name} sees ${notLoaded(kernel.name)}, and is back at the prompt`,
+      `Who chooses ${quoted(name)} sees ${notLoaded(kernel.name)}, and is back at the prompt`,
     );
     const found = initrds.map((initrd) =>
       this.#check(
         initrd.name,
         initrd,
-        `Who chooses ${name} sees ${notLoaded(initrd.name)}, and is back at the prompt`,
+        `Who chooses ${quoted(name)} sees ${notLoaded(initrd.name)}, and is back at the prompt`,
       ),
     );
     if (file === undefined || file.path.endsWith(".c32")) return;
@@ -229,7 +251,7 @@ class Config {
     this.#program(
       name,
       this.#default,
-      `The machine looks for a label or a file ${name}, says ${notLoaded(name)}, and stops at a boot: prompt`,
+      `The machine looks for a label or a file ${quoted(name)}, says ${notLoaded(name)}, and stops at a boot: prompt`,
     );
   }
 
@@ -273,11 +295,14 @@ class Config {
   }
 
   #add(name: string, { file, line }: Place, outcome: string): void {
-    this.#findings.push(missingFile(this.#tree, { file, line }, { name, bases: this.#start.bases, outcome }));
+    const { bases } = this.#start;
+    const isCaseless = CASELESS.test(baseName(this.#start.file.path));
+    if (isCaseless && bases.some((base) => this.#tree.near(`${base}/${name}`) !== undefined)) return;
+    this.#findings.push(missingFile(this.#tree, { file, line }, { name, bases, outcome }));
   }
 }
 
 /** Since version 5; earlier ones say "Could not find kernel image". */
 function notLoaded(name: string): string {
-  return `"Loading ${name}... failed: No such file or directory"`;
+  return `"Loading ${quoted(name)}... failed: No such file or directory"`;
 }

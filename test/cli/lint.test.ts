@@ -13,26 +13,19 @@ t.test("a directory, a publication and a release", async (t) => {
   const found =
     /^boot\.ipxe:2: names Linux, which is not there \[missing-file\]\n {4}iPXE says .*There is linux/;
 
-  t.match(await icfs(["lint", tree]), { code: 1, stdout: found, stderr: /1 finding$/m });
-  const json = await icfs(["lint", tree, "--json"]);
+  // None of them changes anything.
+  const [lint, json, strict, dry, silent] = await Promise.all([
+    icfs(["lint", tree]),
+    icfs(["lint", tree, "--json"]),
+    icfs(["publish", tree, id, "--strict"]),
+    icfs(["publish", tree, id, "--dry-run"]),
+    icfs(["publish", tree, id, "--dry-run"], { env: { ...env, ICFS_NO_LINT: "yes" } }),
+  ]);
+  t.match(lint, { code: 1, stdout: found, stderr: /1 finding$/m });
   t.match(JSON.parse(json.stdout), [{ kind: "missing-file", file: "boot.ipxe", line: 2 }]);
-  t.match(await icfs(["lint", join(directory, "gone")]), { code: 1, stdout: "", stderr: "gone" });
-
-  const strict = await icfs(["publish", tree, id, "--strict"]);
   t.match(strict, { code: 1, stderr: /nothing was uploaded:\n {2}boot\.ipxe:2: names Linux/ });
-  t.match(await icfs(["publish", tree, id, "--dry-run"]), { code: 0, stderr: "boot.ipxe:2: names Linux" });
-  t.notMatch((await icfs(["publish", tree, id, "--dry-run", "--no-lint"])).stderr, "Linux");
-  const quiet = await icfs(["publish", tree, id, "--dry-run"], { env: { ...env, ICFS_NO_LINT: "yes" } });
-  t.notMatch(quiet.stderr, "Linux");
+  t.match(dry, { code: 0, stderr: "boot.ipxe:2: names Linux" });
+  t.notMatch(silent.stderr, "Linux");
   t.match(await icfs(["publish", tree, id]), { code: 0, stderr: "boot.ipxe:2: names Linux" });
-  t.notMatch(
-    (await icfs(["publish", tree, id])).stderr,
-    "Linux",
-    "nothing has changed, so nothing is said again",
-  );
   t.match(await icfs(["lint", id]), { code: 1, stdout: found });
-
-  await writeTree(tree, { "boot.ipxe": "#!ipxe\nkernel linux\n" });
-  t.same(await icfs(["lint", tree]), { code: 0, stdout: "", stderr: "" });
-  t.match(await icfs(["publish", tree, id, "--strict"]), { code: 0 });
 });

@@ -49,6 +49,49 @@ t.test("names of files that are not there, by line, and once for a menu", async 
   t.match(findings[0]!.advice, "There is debian/linux");
 });
 
+t.test("reasonable configurations", async (t) => {
+  const configs = {
+    "a root that all entries have": "search --set=root --label DISK\nmenuentry a {\n linux /gone\n}",
+    "a root that an included file sets": "source /lib.cfg\nmenuentry a {\n linux /gone\n}",
+    "a variable that an included file sets": "set base=/a\nsource /lib.cfg\nlinux $base/linux",
+    "a value for later": "set base=/a\nmenuentry a {\n linux $base/linux\n}\nset base=/debian",
+    "a function": "function load {\n linux /gone\n}\nmenuentry a { linux /debian/linux }",
+    "on one line": "if [ -e /x ]; then linux /gone; else linux /gone2; fi",
+    "in GRUB's directory": "configfile $prefix/more/list.cfg",
+    "another server": "linux (http,192.0.2.1)/gone\ninitrd (tftp,$server)/gone",
+    "the default root": "set root=(tftp)\nlinux ($root)/debian/linux\ninitrd /debian/initrd.gz",
+    patterns:
+      'for kernel in /boot/vmlinuz-*; do\n menuentry "$kernel" { linux $kernel }\ndone\nsource /x-*.cfg',
+    "a disk in a file": "loopback loop /x.iso\nlinux (loop)/casper/vmlinuz\ninitrd newc:init:/x",
+    sectors: "chainloader +1\nchainloader (hd0,1)+1",
+    quotes: 'menuentry "a \\"b\\" { linux /gone" \'it\'\\\'\'s\' { linux "/debian/linux" }',
+    "a kernel for each case":
+      "if x; then linux /debian/linux; else linux /debian/other; fi\ninitrd /debian/initrd.gz",
+  };
+  const more = {
+    "lib.cfg": "search --set=root --label DISK\nset base=/b",
+    "EFI/BOOT/more/list.cfg": "# nothing",
+    "EFI/BOOT/grub.cfg": "# nothing",
+    "debian/other": kernel("6.2.0"),
+    "debian/initrd.gz": cpio(["lib/modules/6.1.0/a"]),
+  };
+  for (const [name, config] of Object.entries(configs)) {
+    t.same(await places({ ...files, ...more, "boot/grub/grub.cfg": config }), [], name);
+  }
+  const found = {
+    "after a function": "function f {\n true\n}\nlinux /gone",
+    "after an entry with a root of its own": "menuentry a {\n set root=(hd0)\n linux /x\n}\nlinux /gone",
+    "after an entry that ends on its line": "set a=/debian\nmenuentry a { echo $a; }\nlinux $a/gone",
+  };
+  for (const [name, config] of Object.entries(found)) {
+    const [finding, ...others] = await linted({ ...files, "grub/grub.cfg": config });
+    t.match(finding, { kind: "missing-file", line: config.split("\n").length }, name);
+    t.same(others, []);
+  }
+  const long = `set a=${"x".repeat(9000)}\n${"linux $a$a$a\n".repeat(20_000)}${"menuentry x {\n".repeat(20_000)}`;
+  t.same(await places({ "grub/grub.cfg": long }), [], "a hostile one");
+});
+
 t.test("an image of GRUB that does not find its configuration", async (t) => {
   const at = (path: string, image: Buffer) => places({ "efi/grubx64.efi": image, [path]: "# nothing" });
   const missing = ["missing-config efi/grubx64.efi"];

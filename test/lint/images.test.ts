@@ -1,9 +1,22 @@
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import t from "tap";
-import { cpio, efiProgram, kernel, linted, places } from "../support/linted.ts";
+import { readInitrd } from "../../lib/lint/initrd.ts";
+import { cpio, efiProgram, kernel, linted, places, treeOf } from "../support/linted.ts";
 
 const X64 = 0x8664;
 const config = { "pxelinux.cfg/default": "label a\n kernel linux\n append initrd=initrd" };
+/** What `xz --check=none`, `bzip2` and `lz4 -l` make of "icfs\n". */
+const XZ = Buffer.from(
+  "fd377a585a000000ff12d9410200210116000000742fe5a3010004696366730a0000000000011505b0a7596706729e7a010000000000595a",
+  "hex",
+);
+const BZIP2 = Buffer.from(
+  "425a68393141592653598b11509d000001c180001009200800200030cd00c1a06c71772453850908b11509d0",
+  "hex",
+);
+const LZ4 = Buffer.from("02214c180600000050696366730a", "hex");
+/** With modules for a kernel that is not there. */
+const OTHER = cpio(["lib/modules/5.10.0/modules.dep"]);
 const ARCHIVE = cpio(["init", "usr/lib/modules/6.1.0-50-amd64/modules.dep"]);
 
 t.test("kernels and initrds that are whole and belong together", async (t) => {
@@ -15,8 +28,26 @@ t.test("kernels and initrds that are whole and belong together", async (t) => {
     zstd: zstdCompressSync(ARCHIVE),
     "microcode first": Buffer.concat([early, gzipSync(ARCHIVE)]),
     "two gzips": Buffer.concat([gzipSync(cpio(["a"])), gzipSync(ARCHIVE)]),
-    "another format": Buffer.from("BZh91AY&SY"),
     "no modules": cpio(["init"]),
+    "with zeros at its end": Buffer.concat([gzipSync(ARCHIVE), Buffer.alloc(3000)]),
+    "zstd, with zeros at its end": Buffer.concat([zstdCompressSync(ARCHIVE), Buffer.alloc(3000)]),
+    "zeros between": Buffer.concat([gzipSync(cpio(["a"])), Buffer.alloc(3000), gzipSync(ARCHIVE)]),
+    "plain after gzip": Buffer.concat([gzipSync(OTHER), ARCHIVE]),
+    "plain after zstd": Buffer.concat([zstdCompressSync(OTHER), ARCHIVE]),
+    "xz after modules": Buffer.concat([OTHER, XZ]),
+    "xz, in whole blocks": Buffer.concat([XZ, Buffer.alloc(4000)]),
+    "bzip2, in whole blocks": Buffer.concat([BZIP2, Buffer.alloc(4000)]),
+    "archives after xz": Buffer.concat([XZ, gzipSync(ARCHIVE)]),
+    bzip2: BZIP2,
+    "bzip2 of nothing": Buffer.from("425a683917724538509000000000", "hex"),
+    "archives after bzip2": Buffer.concat([BZIP2, Buffer.alloc(2000), ARCHIVE]),
+    lz4: LZ4,
+    "lz4 twice": Buffer.concat([LZ4, LZ4, Buffer.alloc(16)]),
+    "plain after lz4": Buffer.concat([LZ4, ARCHIVE]),
+    "a disk": Buffer.alloc(4096, "EFI PART"),
+    "a disk in gzip": gzipSync(Buffer.alloc(4096, "EFI PART")),
+    "a short text in gzip": gzipSync("a"),
+    "nothing in gzip": gzipSync(""),
   };
   for (const [name, initrd] of Object.entries(initrds))
     t.same(await places({ ...config, linux, initrd }), [], name);
@@ -36,11 +67,49 @@ t.test("files that break off", async (t) => {
     "cpio cut": ARCHIVE.subarray(0, -130),
     "cpio in gzip cut": gzipSync(ARCHIVE.subarray(0, -130)),
     "cpio damaged": Buffer.concat([cpio(["a"]).subarray(0, 116), Buffer.alloc(6, "x"), ARCHIVE]),
-    "xz cut": Buffer.concat([Buffer.from("fd377a585a00", "hex"), Buffer.alloc(100, 1)]),
+    "xz cut": XZ.subarray(0, -1),
+    "bzip2 cut": BZIP2.subarray(0, -1),
+    "bzip2's beginning": BZIP2.subarray(0, 10),
+    "lz4 cut": LZ4.subarray(0, -1),
+    "lz4 in a length": LZ4.subarray(0, 6),
+    "lz4 in frames": Buffer.from("04224d186440a7", "hex"),
+    "the second one cut": Buffer.concat([XZ, gzipSync(ARCHIVE).subarray(0, -1)]),
   };
   for (const [name, bytes] of Object.entries(broken)) {
     t.same(await places({ ...config, linux, initrd: bytes }), ["broken-image initrd"], name);
   }
+});
+
+t.test("hostile archives", async (t) => {
+  const header = (size: string, name: string) => {
+    const archive = cpio(["a"]);
+    archive.write(size, 54, "latin1");
+    archive.write(name, 94, "latin1");
+    return archive;
+  };
+  const broken = {
+    "4 GiB": header("ffffffff", "00000002"),
+    "a name of 4 GiB": header("00000000", "ffffffff"),
+    "no name": header("00000000", "00000000"),
+    "no numbers": header("zzzzzzzz", "zzzzzzzz"),
+    "packed, too": gzipSync(header("ffffffff", "00000002")),
+    "a gzip header without an end": Buffer.concat([Buffer.from("1f8b081c", "hex"), Buffer.alloc(70_000, 1)]),
+  };
+  for (const [name, bytes] of Object.entries(broken)) {
+    t.same(await places({ initrd: bytes }), ["broken-image initrd"], name);
+  }
+  const versions = Array.from({ length: 500 }, (_, n) => `lib/modules/5.${n}/a`);
+  const [finding] = await linted({ ...config, linux: kernel("6.1.0"), initrd: cpio(versions) });
+  t.match(finding?.problem, /has modules for 5\.0, 5\.1, 5\.2 and 97 more$/);
+  const block = Buffer.from("0100000000", "hex");
+  const blocks = Buffer.concat([LZ4.subarray(0, 4), Buffer.alloc(40_000, block), Buffer.alloc(1, 9)]);
+  t.same(await places({ initrd: blocks }), [], "lz4 in blocks of a byte");
+
+  const bomb = gzipSync(Buffer.concat([ARCHIVE, Buffer.alloc(10_000_000)]));
+  const tree = treeOf({ initrd: bomb });
+  tree.unpackable = 1_000_000;
+  t.same(await readInitrd(tree, tree.file("initrd")!), {}, "enough is enough");
+  t.ok(tree.unpackable < 0 && tree.unpackable > -1_000_000);
 });
 
 t.test("an initrd with another kernel's modules", async (t) => {

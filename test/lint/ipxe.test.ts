@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: iPXE has such words
 import t from "tap";
 import { cpio, kernel, places } from "../support/linted.ts";
 
@@ -25,4 +26,36 @@ shell
   );
   t.same(await places({ ...files, "sub/boot.ipxe": "#!ipxe\nkernel /debian/linux\n" }), []);
   t.same(await places({ ...files, notes: "kernel gone\n" }), [], "no script");
+});
+
+t.test("reasonable scripts", async (t) => {
+  const scripts = {
+    "an image from elsewhere":
+      "kernel http://192.0.2.1/vmlinuz || goto failed\nimgargs vmlinuz quiet\nboot vmlinuz",
+    "an image by its name":
+      "imgfetch --name next ${base}/menu.ipxe\nimgselect next\nchain next\nkernel menu.ipxe",
+    "what depends":
+      "iseq ${arch} arm64 && kernel gone ||\nisset ${x} && chain gone ||\nset base http://x\nkernel ${base}/gone",
+    "an address with more": "chain menu.php?mac=1\nchain menu.php##params\ninitrd a%20b",
+    Windows: "kernel wimboot gui\ninitrd boot/bcd BCD\ninitrd -n boot.wim boot.wim boot.wim",
+    "several initrds": "kernel linux\ninitrd early\ninitrd modules",
+    "a menu":
+      ":start\nmenu Boot ${net0/mac}\nitem --key l linux Install\nchoose target && goto ${target}\n:linux\nkernel linux\nboot",
+  };
+  const files = {
+    linux: kernel("6.1.0"),
+    early: cpio(["lib/modules/5.10.0/a"]),
+    modules: cpio(["lib/modules/6.1.0/a"]),
+    wimboot: "MZ",
+    "boot/bcd": "regf",
+    "boot.wim": "MSWIM\0\0\0",
+  };
+  for (const [name, script] of Object.entries(scripts))
+    t.same(await places({ ...files, "boot.ipxe": `#!ipxe\n${script}\n` }), [], name);
+  const linked = { linux: files.linux, "boot.ipxe": { link: "scripts/a.ipxe" } };
+  t.same(await places({ ...linked, "scripts/a.ipxe": "#!ipxe\nkernel linux\n" }), [], "by its other name");
+  const many = Object.fromEntries(
+    Array.from({ length: 3000 }, (_, n) => [`name${n}`, "#!ipxe\nkernel gone\n"]),
+  );
+  t.equal((await places(many)).length, 2000, "not all of a tree is read");
 });

@@ -1,3 +1,4 @@
+import { gzipSync } from "node:zlib";
 import t from "tap";
 import { cpio, elf, kernel, linted, places } from "../support/linted.ts";
 
@@ -79,6 +80,75 @@ t.test("defaults, menus and included files", async (t) => {
     ["missing-file sub/more.cfg:2"],
     "a file that includes itself ends",
   );
+});
+
+t.test("reasonable trees", async (t) => {
+  const label = "label a\n kernel linux";
+  const menus = {
+    "pxelinux.cfg/default": "menu include pxelinux.cfg/graphics.conf The title\ninclude pxelinux.cfg/local\n",
+    "pxelinux.cfg/graphics.conf": "default local\ninclude site.cfg\nmenu background x.png",
+    "pxelinux.cfg/local": "label local\n localboot 0",
+    "pxelinux.cfg/README": "Default entries are here.\nLabel them well.\nKernel and initrd\n",
+    "pxelinux.cfg/default~": "default gone",
+    "pxelinux.cfg/default.txt": "default gone",
+  };
+  t.same(await places({ ...boot, ...menus }), [], "parts of a configuration, and what is about it");
+  t.same(
+    await places({ ...boot, "pxelinux.cfg/of-dhcp": "default gone" }),
+    ["missing-file pxelinux.cfg/of-dhcp:1"],
+    "a part of none",
+  );
+  t.same(
+    await places({
+      ...boot,
+      "lib/menu.c32": elf(32),
+      "pxelinux.cfg/default": `ui menu.c32\npath lib\n${label}`,
+    }),
+    [],
+    "a path after what is looked for on it",
+  );
+  const elsewhere = "label a\n kernel boot-server::/linux\n initrd 192.0.2.1::initrd,tftp://192.0.2.1/x";
+  t.same(await places({ ...boot, "pxelinux.cfg/default": elsewhere }), []);
+  const memdisk =
+    "label a\n linux memdisk\n initrd dos.img.gz\nlabel b\n kernel wimboot\n initrd BCD,boot.wim";
+  const images = {
+    memdisk: kernel("MEMDISK 6.04"),
+    wimboot: "MZ",
+    "dos.img.gz": gzipSync("\xeb\x3c\x90MSDOS5.0"),
+    BCD: "regf",
+    "boot.wim": "MSWIM\0\0\0",
+  };
+  t.same(await places({ ...boot, ...images, "pxelinux.cfg/default": memdisk }), []);
+  t.same(
+    await places({
+      "isolinux/isolinux.cfg":
+        "ui vesamenu.c32\nlabel a\n kernel /casper/vmlinuz\n append initrd=/casper/initrd.lz",
+      "isolinux/vesamenu.c32": "",
+      "isolinux/isolinux.bin": "ISOLINUX 6.04",
+      "casper/vmlinuz": kernel("6.8.0"),
+      "casper/initrd.lz": "LZIP",
+    }),
+    ["empty-file isolinux/vesamenu.c32"],
+  );
+});
+
+t.test("hostile trees take no time that anybody notices", async (t) => {
+  const blanks = `kernel x${" ".repeat(900_000)}y`;
+  const many = `path ${"a:".repeat(7000)}\n${Array.from({ length: 1000 }, (_, n) => `label ${n}\n kernel gone${n}\n`).join("")}`;
+  const circle = Array.from({ length: 50 }, (_, n) => [
+    `pxelinux.cfg/${n.toString(16).toUpperCase()}`,
+    Array.from({ length: 50 }, (_, m) => `include pxelinux.cfg/${m.toString(16).toUpperCase()}`).join("\n"),
+  ]);
+  t.same(await places({ "pxelinux.cfg/default": blanks, ...Object.fromEntries(circle) }), []);
+  const found = await linted({
+    "pxelinux.cfg/default": many,
+    "pxelinux.cfg/A": many,
+    "pxelinux.cfg/B": many,
+  });
+  t.ok(found.length < 3000, `${found.length} findings`);
+  t.match(await linted({ "pxelinux.cfg/default": `default \x1b[2J${"x".repeat(9000)}` }), [
+    { problem: /^names .\[2Jx{150,200}…, which is not there$/ },
+  ]);
 });
 
 t.test("configurations that no machine asks for", async (t) => {

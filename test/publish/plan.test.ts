@@ -3,6 +3,7 @@ import { symlink } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { planPublication } from "../../lib/publish/plan.ts";
+import type { Policy } from "../../lib/publish/policy.ts";
 import type { Head, ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Entry } from "../../lib/tree/manifest.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
@@ -111,4 +112,23 @@ t.test("symlinks that are too much for the canister", async (t) => {
     message: /^ {2}link\d+ -> .*: the symlinks take too many steps/m,
   });
   t.same(stages, ["listing"], "nothing is read, and nothing hashed");
+});
+
+t.test("what would keep machines from booting", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await writeTree(directory, { "boot.ipxe": "#!ipxe\nkernel gone\n" });
+  const planned = (lint: Policy["lint"], entries: readonly Entry[] = []) => {
+    const source = {
+      head: async () => ({ hash: Buffer.of(1), header: { number: 1 } }),
+      manifest: async () => ({ chunks: [], entries }),
+    } as unknown as ReleaseReader;
+    return planPublication({ ...PLAINLY, directory, policy: { ...PLAINLY.policy, lint } }, source);
+  };
+  const { findings, tree } = await planned("warn");
+  t.match(findings, [{ kind: "missing-file", file: "boot.ipxe", line: 2 }], "it is told");
+  t.same((await planned("warn", tree.manifest.entries)).findings, [], "once: nothing has changed since");
+  await t.rejects(planned("error"), { message: /boot\.ipxe:2: names gone/ }, "or an error");
+  t.same((await planned("off")).findings, [], "or not looked for");
+  await writeTree(directory, { gone: "kernel" });
+  t.same((await planned("error")).findings.length, 0, "mended");
 });

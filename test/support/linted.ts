@@ -1,4 +1,5 @@
 /** Trees in memory, for lint. */
+import { BootTree, type ReadFile } from "../../lib/lint/boot-tree.ts";
 import type { Finding } from "../../lib/lint/finding.ts";
 import { lint } from "../../lib/lint/lint.ts";
 import { comparePaths } from "../../lib/tree/manifest.ts";
@@ -9,6 +10,16 @@ import { Tree, type TreeEntry } from "../../lib/tree/tree.ts";
 export type Files = Readonly<Record<string, string | Uint8Array | { readonly link: string }>>;
 
 export async function linted(files: Files): Promise<Finding[]> {
+  const { tree, read } = contentOf(files);
+  return lint(tree, read);
+}
+
+export function treeOf(files: Files): BootTree {
+  const { tree, read } = contentOf(files);
+  return new BootTree(tree, read);
+}
+
+function contentOf(files: Files): { tree: Tree; read: ReadFile } {
   const contents = new Map<string, Buffer>();
   const entries = new Map<string, TreeEntry>();
   for (const [path, content] of Object.entries(files)) {
@@ -37,7 +48,7 @@ export async function linted(files: Files): Promise<Finding[]> {
     const bytes = contents.get(path)!;
     for (let at = from; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
   };
-  return lint(Tree.of({ chunks: [], entries: sorted }, 0n), read);
+  return { tree: Tree.of({ chunks: [], entries: sorted }, 0n), read };
 }
 
 /** Kind, file and line of each finding, in a line. */

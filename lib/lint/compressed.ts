@@ -1,0 +1,203 @@
+/**
+ * Compressed streams: whether they are whole, and what is in those that Node.js can unpack. Of the others only the ends are looked at, as
+ * their formats have them.
+ */
+import {
+  crc32,
+  createInflateRaw,
+  createZstdDecompress,
+  type InflateRaw,
+  type ZstdDecompress,
+} from "node:zlib";
+import { messageOf } from "../errors.ts";
+import type { TreeFile } from "../tree/tree.ts";
+import type { BootTree } from "./boot-tree.ts";
+
+export interface Compressed {
+  /** Why it cannot be unpacked, as a clause; undefined where nothing says so. */
+  readonly problem?: string;
+  /** Where it ends in the file; undefined where that is not known. */
+  readonly end?: number;
+  /** Whether all of its content was passed on. */
+  readonly isRead: boolean;
+}
+
+type Format = "gzip" | "zstd" | "xz" | "bzip2" | "lz4" | "lz4 frame";
+
+const MAGICS: readonly (readonly [Format, string])[] = [
+  ["gzip", "1f8b"],
+  ["zstd", "28b52ffd"],
+  ["xz", "fd377a585a00"],
+  ["bzip2", "425a68"],
+  ["lz4", "02214c18"],
+  ["lz4 frame", "04224d18"],
+];
+const MAGIC_BYTES = 6;
+/** How another archive begins, after an xz or bzip2 stream: long enough not to be in there by chance. */
+const BEGINNINGS = ["303730373031", "303730373032", "1f8b0800", "1f8b0808", "fd377a585a00", "28b52ffd"].map(
+  (bytes) => Buffer.from(bytes, "hex"),
+);
+/** With a file's name in it; more is nonsense. */
+const MAX_GZIP_HEADER = 64 * 1024;
+/** Looked at for a stream's end: files are padded with zeros to whole blocks. */
+const TAIL_BYTES = 64 * 1024;
+/** LZ4_compressBound() of the 8 MiB that a legacy block has at most (lz4's lz4_Frame_format.md). */
+const MAX_LZ4_BLOCK = 8 * 1024 * 1024 + (8 * 1024 * 1024) / 255 + 16;
+/** A block of 8 MiB is longer than 32 KiB, however well it is packed: no initrd has more. */
+const MAX_LZ4_BLOCKS = 4096;
+const LZ4_MAGIC = 0x184c2102;
+/** The 48 bits before a bzip2 stream's checksum, which begin at any bit. */
+const BZIP2_END = (0x177245385090).toString(2).padStart(48, "0");
+
+/** Undefined where no such stream begins there. */
+export async function formatAt(tree: BootTree, file: TreeFile, at: number): Promise<Format | undefined> {
+  const magic = (await tree.bytes(file, at, MAGIC_BYTES)).toString("hex");
+  return MAGICS.find(([, bytes]) => magic.startsWith(bytes))?.[0];
+}
+
+/** @param take gets the content, where it can be unpacked */
+export async function readCompressed(
+  tree: BootTree,
+  { file, at, format }: { readonly file: TreeFile; readonly at: number; readonly format: Format },
+  take: (part: Buffer) => void,
+): Promise<Compressed> {
+  switch (format) {
+    case "gzip":
+      return unpackGzip(tree, file, at, take);
+    case "zstd":
+      return unpack(tree, file, at, createZstdDecompress(), format, take);
+    case "lz4":
+      return walkLz4(tree, file, at);
+    case "lz4 frame":
+      return { problem: "Linux reads lz4 only as `lz4 -l` makes it", isRead: false };
+    default:
+      return readToTheEnd(tree, file, at, format);
+  }
+}
+
+/** One member (RFC 1952): Node.js's own reader of gzip says nothing of where it ends. */
+async function unpackGzip(
+  tree: BootTree,
+  file: TreeFile,
+  at: number,
+  take: (part: Buffer) => void,
+): Promise<Compressed> {
+  const begin = at + gzipHeaderBytes(await tree.bytes(file, at, MAX_GZIP_HEADER));
+  let sum = 0;
+  let length = 0;
+  const found = await unpack(tree, file, begin, createInflateRaw(), "gzip", (part) => {
+    sum = crc32(part, sum);
+    length += part.length;
+    take(part);
+  });
+  if (found.end === undefined) return found;
+  const trailer = await tree.bytes(file, found.end, 8);
+  const isRight =
+    trailer.length === 8 && trailer.readUInt32LE() === sum && trailer.readUInt32LE(4) === length % 2 ** 32;
+  return isRight
+    ? { end: found.end + 8, isRead: true }
+    : { problem: "its gzip stream is damaged or breaks off (its checksum is another)", isRead: false };
+}
+
+function gzipHeaderBytes(head: Buffer): number {
+  const flags = head[3] ?? 0;
+  let bytes = 10;
+  if ((flags & 4) !== 0 && head.length >= 12) bytes += 2 + head.readUInt16LE(10);
+  for (const flag of [8, 16]) {
+    if ((flags & flag) !== 0) bytes = head.indexOf(0, bytes) + 1 || head.length;
+  }
+  return (flags & 2) === 0 ? bytes : bytes + 2;
+}
+
+/** Thrown by who unpacks when it is enough. */
+const ENOUGH = new Error("enough");
+
+async function unpack(
+  tree: BootTree,
+  file: TreeFile,
+  at: number,
+  unpacker: InflateRaw | ZstdDecompress,
+  format: Format,
+  take: (part: Buffer) => void,
+): Promise<Compressed> {
+  let isOver = false;
+  const read = async () => {
+    try {
+      for await (const part of unpacker as AsyncIterable<Buffer>) {
+        tree.unpackable -= part.length;
+        if (tree.unpackable < 0) throw ENOUGH;
+        take(part);
+      }
+    } finally {
+      isOver = true;
+    }
+  };
+  const reading = read().then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  // What comes after the stream is not its own, so its end is no error, as it would be in a pipeline.
+  for await (const part of tree.stream(file, at)) {
+    if (isOver) break;
+    await Promise.race([new Promise((resolve) => unpacker.write(part, resolve)), reading]);
+  }
+  if (!isOver) unpacker.end();
+  const error = await reading;
+  unpacker.destroy();
+  if (error === undefined) return { end: at + unpacker.bytesWritten, isRead: true };
+  if (error === ENOUGH) return { isRead: false };
+  return { problem: `its ${format} stream is damaged or breaks off (${messageOf(error)})`, isRead: false };
+}
+
+/** Blocks, each with its length before it, up to the file's end, to zeros or to another archive (lz4_Frame_format.md, "Legacy frame"). */
+async function walkLz4(tree: BootTree, file: TreeFile, from: number): Promise<Compressed> {
+  let at = from;
+  for (let blocks = 0; blocks < MAX_LZ4_BLOCKS; blocks++) {
+    const head = await tree.bytes(file, at, 4);
+    if (head.length === 0) return { end: at, isRead: false };
+    if (head.length < 4) return { problem: "its lz4 stream breaks off", isRead: false };
+    const word = head.readUInt32LE();
+    if (word === LZ4_MAGIC) at += 4;
+    else if (word === 0 || word > MAX_LZ4_BLOCK) return { end: at, isRead: false };
+    else if (at + 4 + word > file.size) return { problem: "its lz4 stream breaks off", isRead: false };
+    else at += 4 + word;
+  }
+  return { isRead: false };
+}
+
+/** An xz stream ends with YZ, and with zeros in fours after that (the .xz file format, 2.1.2.4). */
+async function readToTheEnd(
+  tree: BootTree,
+  file: TreeFile,
+  from: number,
+  format: "xz" | "bzip2",
+): Promise<Compressed> {
+  const tail = await tree.bytes(file, Math.max(from, file.size - TAIL_BYTES), TAIL_BYTES);
+  const isWhole = format === "xz" ? /YZ\0*$/.test(tail.toString("latin1")) : hasBzip2End(tail);
+  if (isWhole) return { end: file.size, isRead: false };
+  const end = await findNext(tree, file, from + MAGIC_BYTES);
+  return end === undefined
+    ? { problem: `its ${format} stream breaks off`, isRead: false }
+    : { end, isRead: false };
+}
+
+function hasBzip2End(tail: Buffer): boolean {
+  const bits = [...tail].map((byte) => byte.toString(2).padStart(8, "0")).join("");
+  const at = bits.lastIndexOf(BZIP2_END);
+  // The checksum's 32 bits, and those up to a whole byte; zeros may follow.
+  return at >= 0 && bits.length - at >= 80 && !bits.slice(at + 80 + 7).includes("1");
+}
+
+/** Where the next archive begins. */
+async function findNext(tree: BootTree, file: TreeFile, from: number): Promise<number | undefined> {
+  let before: Buffer = Buffer.alloc(0);
+  let offset = from;
+  for await (const part of tree.stream(file, from)) {
+    const bytes = Buffer.concat([before, part]);
+    const found = BEGINNINGS.map((beginning) => bytes.indexOf(beginning)).filter((at) => at >= 0);
+    if (found.length > 0) return offset - before.length + Math.min(...found);
+    offset += part.length;
+    before = bytes.subarray(-MAGIC_BYTES + 1);
+  }
+  return undefined;
+}
