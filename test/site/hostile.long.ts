@@ -5,6 +5,7 @@
 import type { ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
 import t from "tap";
+import { NO_ARGUMENTS, queryBlob } from "../../lib/ic/agent.ts";
 import { HUNG } from "../support/icfs.ts";
 import { inOrder } from "../support/in-order.ts";
 import { nginx } from "./engines.ts";
@@ -78,8 +79,14 @@ step("a fifth of the answers is wrong behind the cache, which keeps them", async
   t.ok(fetches() <= most, `${fetches()} fetches; one more for each time are ${most}`);
 });
 
+/** What the newest release is proved by now. It is too old to count when the clocks have been put forward. */
+const OLD_PROOF = await queryBlob(site.publisherAgent, site.canister, "release", NO_ARGUMENTS);
+const AHEAD_MS = 6 * 60_000;
+
 /** Caches that are of no use, by the name that a mirror's URL has for them. */
-const USELESS: Record<string, (response: ServerResponse) => void> = {
+const USELESS: Record<string, (response: ServerResponse, path: string) => void> = {
+  stale: (response, path) =>
+    path.endsWith("/.icfs/release") ? response.end(OLD_PROOF) : response.writeHead(404).end(),
   busy: (response) => response.writeHead(503).end(),
   "busy-for-a-year": (response) => response.writeHead(503, { "retry-after": "31536000" }).end(),
   "without-an-origin": (response) => response.writeHead(502).end(),
@@ -108,15 +115,29 @@ const USELESS: Record<string, (response: ServerResponse) => void> = {
 step("caches that are of no use cost nobody a deadline", async (t) => {
   const names = Object.keys(USELESS);
   front.instead = (path, response) => {
-    USELESS[path.split("/")[1]!]!(response);
+    USELESS[path.split("/")[1]!]!(response, path);
     return true;
   };
+  // The network is in this process.
+  const [{ now: clock }, { now: date }] = [performance, Date];
+  performance.now = () => clock.call(performance) + AHEAD_MS;
+  Date.now = () => date() + AHEAD_MS;
+  t.teardown(() => {
+    performance.now = clock;
+    Date.now = date;
+  });
   const results = await site.storm(names.length, {
+    ahead: AHEAD_MS,
     mirrors: (host) => [`${front.url}/${names[host]}`],
     // What comes in drips has half of it.
     readTimeout: 20_000,
   });
   allIsWell(t, results);
+  t.equal(
+    results[names.indexOf("stale")]!.mirrors[0]!.answers,
+    1,
+    "an old proof says what it is of, and no more",
+  );
   for (const [i, { mirrors, slowest }] of results.entries()) {
     const [{ chunks, failures, limited, late, wrong, missing }] = mirrors as [HostResult["mirrors"][0]];
     t.equal(chunks, 0, `${names[i]}: slowest chunk ${Math.round(slowest)} ms`);

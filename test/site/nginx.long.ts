@@ -2,7 +2,8 @@
 import t from "tap";
 import { HUNG } from "../support/icfs.ts";
 import { nginx } from "./engines.ts";
-import { cacheOfASite } from "./scenarios.ts";
+import { behindServe, cacheOfASite } from "./scenarios.ts";
 
 t.setTimeout(15 * HUNG);
-await cacheOfASite(t, nginx);
+const site = await cacheOfASite(t, nginx);
+t.test("the same in front of icfs serve", (t) => behindServe(t, site));

@@ -4,6 +4,7 @@ import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { mountpointFor } from "../mount/mounts.ts";
+import { startServe } from "../serve/serves.ts";
 import { HUNG } from "../support/icfs.ts";
 import { inOrder } from "../support/in-order.ts";
 import type { Engine } from "./engines.ts";
@@ -23,7 +24,8 @@ const BANDWIDTH = 4;
 /** Milliseconds for which the proof of the newest release is kept. */
 const HEAD_KEPT_MS = 10_000;
 
-export async function cacheOfASite(t: Test, engine: Engine): Promise<void> {
+/** @returns the site, whose cache is not running, for what else a cache is to do */
+export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
   const step = inOrder(t);
   const site = await startCachedSite(t, { engine, files: FILES });
 
@@ -96,7 +98,24 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<void> {
     t.ok(killed, "it was killed");
     allIsWell(t, results);
     t.ok(site.asks.asked.length > before, "the network was asked");
+    site.origin.instead = () => false;
   });
+  return site;
+}
+
+/** Forty cold hosts, a cold cache, and an `icfs serve` behind it that has yet to fetch the release. */
+export async function behindServe(t: Test, site: Site): Promise<void> {
+  const { url } = await startServe(t, site);
+  site.behind = url;
+  await site.startCache();
+  site.origin.asked.length = 0;
+  const started = performance.now();
+  allIsWell(t, await site.storm(HOSTS));
+  const chunks = chunksOf(site.origin.asked);
+  t.equal(new Set(chunks).size, CHUNKS, "the cache has asked for all chunks");
+  t.equal(chunks.length, CHUNKS, "each once");
+  fewHeads(t, site.origin.asked, started);
+  t.ok(headsOf(site.origin.asked) > 0, "the cache has asked for the newest release");
 }
 
 /** @param path is sent as it is */

@@ -31,6 +31,8 @@ export interface StormOptions {
   readonly mirrors?: (host: number) => readonly string[];
   /** Milliseconds. Default: so long that a busy machine is no reason to miss it. */
   readonly readTimeout?: number;
+  /** Milliseconds by which the hosts' clocks are ahead of this machine's. */
+  readonly ahead?: number;
 }
 
 export interface Site extends Mountable {
@@ -38,8 +40,10 @@ export interface Site extends Mountable {
   readonly url: string;
   /** What the site shares: its way to the network. */
   readonly line: Line;
-  /** What the cache asks the gateway for. */
+  /** What the cache asks for. */
   readonly origin: Meter;
+  /** What is behind it: the gateway, unless a test has something else there. */
+  behind: string;
   /** What hosts ask the network for by themselves. */
   readonly asks: Meter;
   /** Starts the cache; its disk is empty. */
@@ -55,7 +59,7 @@ export async function startCachedSite(t: Test, { engine, files }: SiteOptions): 
   await c.publish(Object.fromEntries(files.map((size, i) => [`file-${i}`, randomBytes(size)])));
   const stack = stackOf(t);
   const line = new Line();
-  const origin = await startMeter(t, () => c.url, line);
+  const origin = await startMeter(t, () => site.behind, line);
   const asks = await startMeter(t, () => c.url, line);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -72,8 +76,9 @@ export async function startCachedSite(t: Test, { engine, files }: SiteOptions): 
     env: { ...process.env, ...c.env, UV_THREADPOOL_SIZE: "64" },
   });
   stack.defer(() => ended(child));
-  return {
+  const site: Site = {
     ...c,
+    behind: c.url,
     url,
     line,
     origin,
@@ -87,7 +92,7 @@ export async function startCachedSite(t: Test, { engine, files }: SiteOptions): 
       process.kill(-cache!.pid!, "SIGKILL");
       await cache!.exit;
     },
-    async storm(hosts, { mirrors = () => [url], readTimeout = PATIENT } = {}) {
+    async storm(hosts, { mirrors = () => [url], readTimeout = PATIENT, ahead = 0 } = {}) {
       storms += 1;
       const directory = join(disks, `storm-${storms}`);
       await mkdir(directory, { mode: 0o700 });
@@ -100,6 +105,7 @@ export async function startCachedSite(t: Test, { engine, files }: SiteOptions): 
         rootKey: Buffer.from(c.rootKey).toString("hex"),
         canister: c.id,
         readTimeout,
+        ahead,
         memory: MEMORY,
       } satisfies Storm);
       const [results] = await Promise.race([
@@ -112,6 +118,7 @@ export async function startCachedSite(t: Test, { engine, files }: SiteOptions): 
       return results as HostResult[];
     },
   };
+  return site;
 }
 
 async function ended(child: ChildProcess): Promise<void> {

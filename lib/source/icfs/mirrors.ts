@@ -25,6 +25,7 @@ import {
 import { boundedFetch, type Received } from "../../ic/transport/bounded-fetch.ts";
 import { readKept } from "../../kept-file.ts";
 import { LEISURE_TIMES, type Urgency } from "../../urgency.ts";
+import { Absence } from "./absence.ts";
 
 /** How a mirror does, since the process began. */
 export interface MirrorHealth extends GatewayHealth {
@@ -80,6 +81,12 @@ const READS_AT_ONCE = 2;
 /** Before a mirror is asked again for what is on its way to it: somebody may come to wait meanwhile. */
 const LONGEST_PAUSE_MS = 1000;
 
+/** It is on its way to the mirror: only not here yet. */
+class ComingError extends NotHereError {}
+
+/** Why a mirror is asked for chunks after all others. */
+const ABSENT = "it had none of the chunks that it was asked for lately";
+
 interface Carrying<T> extends Answered {
   readonly value?: T;
   readonly size: number;
@@ -90,6 +97,7 @@ interface Counts {
   bytes: number;
   missing: number;
   wrong: number;
+  readonly absence: Absence;
 }
 
 /** URLs that are one mirror as far as their place in the order goes; one alone may stand by itself. */
@@ -112,7 +120,9 @@ export class Mirrors {
     this.#places = only ? places : [...places, [NETWORK]];
     const urls = [...new Set(this.#places.flat())];
     this.#carriers = new Gateways(urls, { first: "as named", called: "mirror" });
-    this.#counts = new Map(urls.map((url) => [url, { chunks: 0, bytes: 0, missing: 0, wrong: 0 }]));
+    this.#counts = new Map(
+      urls.map((url) => [url, { chunks: 0, bytes: 0, missing: 0, wrong: 0, absence: new Absence() }]),
+    );
     this.#disks = new Map(urls.filter(isDirectory).map((url) => [url, pLimit(READS_AT_ONCE)]));
   }
 
@@ -124,7 +134,11 @@ export class Mirrors {
   /** In the order in which they were named. */
   health(): MirrorHealth[] {
     const mirrors = this.#carriers.health().filter(({ url }) => url !== NETWORK);
-    return mirrors.map((one) => ({ ...one, ...this.#counts.get(one.url)! }));
+    return mirrors.map((one) => {
+      const { absence, ...counts } = this.#counts.get(one.url)!;
+      const until = new Date(Date.now() + absence.left).toISOString();
+      return { ...(absence.left > 0 && { aside: { until, why: ABSENT } }), ...one, ...counts };
+    });
   }
 
   /** What the network has brought, when it was asked in their stead. */
@@ -151,16 +165,16 @@ export class Mirrors {
         return await this.#carryOrAgain(url, { ...question, received, urgency }, signal);
       } catch (error) {
         if (!signal.aborted) errors.set(url, error);
-        throw this.#judged(url, error);
+        throw this.#judged(url, error, question.isChunk);
       }
     };
     let carried: Carried<Carrying<T>>;
     try {
-      const { limit, path, urgency } = question;
+      const { limit, urgency } = question;
       // A reader's deadline is twice the limit: those that drip leave half of it for the last one, however many they are.
       const whole = limit / Math.max(1, this.#carriers.count - 1);
       carried = await this.#carriers.ask(
-        { kind: "get", limit, whole, order: this.#order(path), urgency },
+        { kind: "get", limit, whole, order: this.#order(question), urgency },
         carry,
       );
     } catch {
@@ -172,15 +186,18 @@ export class Mirrors {
       const counts = this.#counts.get(url)!;
       counts.chunks += 1;
       counts.bytes += response.size;
+      counts.absence.over();
     }
     return response.value as T;
   }
 
   /** Of those that have the same place each has its share of what there is, and of a share whose mirror is put aside each of the others. */
-  #order(path: string): string[] {
-    return this.#places.flatMap((urls) =>
+  #order<T>({ path, isChunk = false }: Question<T>): string[] {
+    const order = this.#places.flatMap((urls) =>
       urls.length === 1 ? urls : urls.toSorted((a, b) => weight(b, path) - weight(a, path)),
     );
+    const isAbsent = (url: string) => isChunk && this.#counts.get(url)!.absence.left > 0;
+    return [...order.filter((url) => !isAbsent(url)), ...order.filter(isAbsent)];
   }
 
   /** #carry(), and once more when the answer is wrong: a cache on the way may have kept it, and there is nothing wrong with the mirror. */
@@ -240,6 +257,9 @@ export class Mirrors {
       response = await get();
     }
     const { status } = response;
+    if (status === 404 && retryAfter([...response.headers]) > 0) {
+      throw new ComingError(`${path} is on its way to it`);
+    }
     if (status === 404 || status === 410) throw new NotHereError(`it has no ${path}`);
     // A cache that does not get it itself: what it has kept is as good as ever.
     if (status === 502 || status === 504)
@@ -252,11 +272,15 @@ export class Mirrors {
   }
 
   /** What it means for whoever was asked. */
-  #judged(url: string, error: unknown): unknown {
+  #judged(url: string, error: unknown, isChunk = false): unknown {
     // Its gateways are known by themselves.
     if (url === NETWORK) return new NotHereError(messageOf(error), { cause: error });
     if (error instanceof NotHereError) {
-      this.#counts.get(url)!.missing += 1;
+      const counts = this.#counts.get(url)!;
+      counts.missing += 1;
+      const isLacking = isChunk && this.#carriers.count > 1 && !(error instanceof ComingError);
+      if (isLacking && counts.absence.missing())
+        this.#carriers.tell(`the mirror ${url} is put aside: ${ABSENT}`);
       return error;
     }
     return isWrong(error) ? new WrongAnswerError(messageOf(error), { cause: error }) : error;

@@ -110,7 +110,8 @@ step(
     waits.came(SITE);
     test.equal((await proof).status, 200, "which release it is, is said at once");
     await eventually("all wait for chunks", () => hashes.every((hash) => waits.has(hash)));
-    test.equal((await fetch(`${server.url}/.icfs/chunk/${sha(Buffer.from("another"))}`)).status, 404);
+    const another = await fetch(`${server.url}/.icfs/chunk/${sha(Buffer.from("another"))}`);
+    test.same([another.status, another.headers.get("retry-after")], [404, null]);
     const gone = new AbortController();
     const leaving = fetch(`${server.url}/.icfs/chunk/${hashes[0]}`, { signal: gone.signal });
     await eventually("one more waits", () => waits.count === 6 * HOSTS + 1);
@@ -147,8 +148,10 @@ step("when it ends, nobody waits any more", async (t) => {
   host!.refresh();
   await eventually("it is being fetched", () => host!.status(server.status()).next?.state === "hydrating");
   const answers = askForAll(hashes);
-  await eventually("all wait", () => waits.count === 6 * HOSTS);
+  const one = fetch(`${server.url}/.icfs/chunk/${hashes[0]}`);
+  await eventually("all wait", () => waits.count === 6 * HOSTS + 1);
   await server.close();
+  t.equal((await one).headers.get("retry-after"), "1", "it is said that a chunk is on its way");
   t.ok((await answers).every(({ status }) => status === 404));
   giveOut();
   await eventually("it is live", () => host!.status(server.status()).release === 3);

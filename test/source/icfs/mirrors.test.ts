@@ -194,3 +194,68 @@ t.test("what is on its way is waited for where nobody waits for it", async (t) =
   t.ok(asked() <= 2, "nor for ever");
   t.match(mirrors.health(), [{ failures: 1, aside: { why: /on its way/ } }]);
 });
+
+t.test(
+  "one that has none of the chunks is asked for them last; one that has some is asked for all",
+  async (t) => {
+    const [empty, partial] = [await start(t), await start(t)];
+    const network = async () => RIGHT;
+    empty.fault = () => ({ status: 404 });
+    const told: string[] = [];
+    const mirrors = mirrorsOf([empty.url], false);
+    mirrors.tell = (event) => told.push(event);
+    for (let i = 0; i < 20; i++) t.same(await mirrors.ask(question({ network })), RIGHT);
+    t.equal(empty.asked.length, 8);
+    t.match(mirrors.health(), [{ missing: 8, failures: 0, aside: { why: /^it had none of the chunks/ } }]);
+    t.match(told, [/^the mirror http:\S+ is put aside: it had none /]);
+    await mirrors.ask(question({ network, isChunk: false }));
+    t.equal(empty.asked.length, 9, "it may know of the newest release all the same");
+    empty.fault = () => "none";
+    t.same(await mirrors.ask(question()), RIGHT, "where nobody else has a chunk, it is asked");
+    t.equal(empty.asked.length, 10);
+    t.notOk(mirrors.health()[0]!.aside, "and has it");
+    t.same(await mirrors.ask(question({ network })), RIGHT);
+    t.equal(empty.asked.length, 11);
+
+    let asked = 0;
+    partial.fault = () => (++asked % 8 === 0 ? "none" : { status: 404 });
+    const growing = mirrorsOf([partial.url], false);
+    for (let i = 0; i < 32; i++) await growing.ask(question({ network }));
+    t.equal(asked, 32);
+    t.match(growing.health(), [{ missing: 28, chunks: 4, aside: undefined }]);
+
+    asked = 0;
+    partial.fault = () => (response) => void response.writeHead(404, { "retry-after": "1" }).end();
+    for (let i = 0; i < 20; i++) await growing.ask(question({ network }));
+    t.match(
+      growing.health(),
+      [{ missing: 48, aside: undefined }],
+      "nor is one to which they are on their way",
+    );
+  },
+);
+
+t.test("a mirror that was put aside, as it had none of the chunks, is asked again in time", async (t) => {
+  const mirror = await start(t);
+  mirror.fault = () => ({ status: 404 });
+  const mirrors = mirrorsOf([mirror.url], false);
+  const ask = () => mirrors.ask(question({ network: async () => RIGHT }));
+  for (let i = 0; i < 9; i++) await ask();
+  const { now } = performance;
+  t.teardown(() => {
+    performance.now = now;
+  });
+  let skipped = 0;
+  performance.now = () => now.call(performance) + skipped;
+  for (const [i, pause] of [1000, 2000, 4000].entries()) {
+    skipped += pause;
+    await ask();
+    await ask();
+    t.equal(mirror.asked.length, 9 + i, "once, and is put aside for longer");
+  }
+  skipped += 8000;
+  mirror.fault = () => "none";
+  await ask();
+  await ask();
+  t.match(mirrors.health(), [{ chunks: 2, aside: undefined }]);
+});
