@@ -16,7 +16,17 @@ export type PublishResult =
         | { readonly invalid: string };
     };
 
+/** A new record's serial, or why there is none. */
+export type PromoteResult =
+  | { readonly ok: bigint }
+  | {
+      readonly err: { readonly conflict: { readonly serial: [] | [bigint] } } | { readonly invalid: string };
+    };
+
 export type Role = { readonly publisher: null } | { readonly reader: null };
+
+/** A role; or what may be had in addition to one. Canisters of before channels know no promoters. */
+export type Grant = Role | { readonly promoter: null };
 
 export interface Settings {
   readonly quota: bigint;
@@ -73,7 +83,20 @@ export interface IcfsCanister {
     readonly parent: [] | [Uint8Array];
     readonly note: string;
   }): Promise<PublishResult>;
-  grant(who: Principal, role: Role): Promise<void>;
+  /** Canisters of before channels have no such method. */
+  promote(change: {
+    readonly channel: string;
+    /** None: the channel is deleted. */
+    readonly release: [] | [bigint];
+    /** Of its last record, as far as the caller knows. */
+    readonly serial: [] | [bigint];
+    readonly note: string;
+  }): Promise<PromoteResult>;
+  /** The same. */
+  channel_history(name: string, from: bigint, count: number): Promise<Uint8Array>;
+  /** The same. */
+  promoters_granted(): Promise<readonly Principal[]>;
+  grant(who: Principal, role: Grant): Promise<void>;
   revoke(who: Principal): Promise<void>;
   roles_granted(): Promise<readonly [Principal, Role][]>;
   restrict(isPrivate: boolean): Promise<void>;
@@ -107,7 +130,12 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
     invalid: IDL.Text,
   });
   const result = IDL.Variant({ ok: IDL.Nat64, err: error });
+  const promoted = IDL.Variant({
+    ok: IDL.Nat64,
+    err: IDL.Variant({ conflict: IDL.Record({ serial: IDL.Opt(IDL.Nat64) }), invalid: IDL.Text }),
+  });
   const role = IDL.Variant({ publisher: IDL.Null, reader: IDL.Null });
+  const grant = IDL.Variant({ publisher: IDL.Null, reader: IDL.Null, promoter: IDL.Null });
   const settings = IDL.Record({
     quota: IDL.Nat64,
     loose_quota: IDL.Nat64,
@@ -142,7 +170,21 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
       [],
     ),
     rollback: IDL.Func([IDL.Record({ to: IDL.Nat64, parent: IDL.Opt(hash), note: IDL.Text })], [result], []),
-    grant: IDL.Func([IDL.Principal, role], [], []),
+    promote: IDL.Func(
+      [
+        IDL.Record({
+          channel: IDL.Text,
+          release: IDL.Opt(IDL.Nat64),
+          serial: IDL.Opt(IDL.Nat64),
+          note: IDL.Text,
+        }),
+      ],
+      [promoted],
+      [],
+    ),
+    channel_history: IDL.Func([IDL.Text, IDL.Nat64, IDL.Nat32], [hash], ["query"]),
+    promoters_granted: IDL.Func([], [IDL.Vec(IDL.Principal)], ["query"]),
+    grant: IDL.Func([IDL.Principal, grant], [], []),
     revoke: IDL.Func([IDL.Principal], [], []),
     roles_granted: IDL.Func([], [IDL.Vec(IDL.Tuple(IDL.Principal, role))], ["query"]),
     restrict: IDL.Func([IDL.Bool], [], []),

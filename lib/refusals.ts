@@ -77,6 +77,11 @@ export function refusalToRead(error: unknown, caller: Principal, canister: Princ
   return `${canister} is private, and ${caller} may not read it: ${remedy("reader", caller, canister)}`;
 }
 
+/** What to say of a canister from before channels. */
+export function withoutChannels(canister: Principal): string {
+  return `${canister} knows no channels, since it is older than they are: \`icfs deploy ${canister}\` upgrades it, for its controllers`;
+}
+
 /** The canister counts in bytes: `107_374_182_400 bytes` is 100 GiB. */
 function inUnits(message: string): string {
   return message.replace(/(?<![\d_])\d[\d_]{6,40} bytes/g, (bytes) =>
