@@ -6,6 +6,7 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";
 import type { Principal } from "@icp-sdk/core/principal";
 import { actorOf } from "./ic/actor.ts";
+import { ERROR_CODES, RejectError } from "./ic/call-errors.ts";
 
 export type PublishResult =
   | { readonly ok: bigint }
@@ -120,6 +121,16 @@ export function certifiedStatus(agent: HttpAgent, canisterId: Principal): Promis
 
 export function icfsCanister(agent: HttpAgent, canisterId: Principal): IcfsCanister {
   return actorOf<IcfsCanister>(icfsInterface, { agent, canisterId });
+}
+
+/** Who may promote; undefined: the canister is from before channels. */
+export async function promotersOf(canister: IcfsCanister): Promise<readonly Principal[] | undefined> {
+  try {
+    return await canister.promoters_granted();
+  } catch (error) {
+    if (error instanceof RejectError && error.errorCode === ERROR_CODES.methodNotFound) return undefined;
+    throw error;
+  }
 }
 
 const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {

@@ -21,7 +21,7 @@ export interface Deed {
   /** As in "the canister did not publish", "PRINCIPAL may not publish". */
   readonly what: string;
   /** Who may do it. Owners may everything. */
-  readonly by: "owner" | "publisher" | "reader";
+  readonly by: "owner" | "publisher" | "promoter" | "reader";
 }
 
 /** Waits for a call of `canister` that `agent` signs. @throws UserError in place of all others */
@@ -41,8 +41,8 @@ export async function explained<T>(
     }
     const refusal = refusalToRead(error, caller, canister);
     if (refusal !== undefined) throw new UserError(refusal);
-    // What owners do is one call, whose answer alone may be lost. (Publications find out what has become of them.)
-    if (by === "owner" && isTransient(error) && !(error instanceof RejectError)) {
+    // What owners and promoters do is one call, whose answer alone may be lost. (Publications find out what has become of them.)
+    if ((by === "owner" || by === "promoter") && isTransient(error) && !(error instanceof RejectError)) {
       throw new UserError(
         `no answer says whether the canister did ${what} (${messageOf(error)}): run the command again, to do it twice does no harm`,
       );
@@ -96,7 +96,7 @@ function says(error: unknown, refusal: string): boolean {
 function remedy(by: Deed["by"], caller: Principal, canister: Principal): string {
   if (by === "owner")
     return "only its owners may (`icfs roles` lists them): give an owner's key with --identity PEM";
-  const key = `give ${by === "publisher" ? "a publisher's" : "a reader's"} or an owner's key with --identity PEM`;
+  const key = `give a ${by}'s or an owner's key with --identity PEM`;
   if (caller.isAnonymous()) return key;
   return `${key}, or have an owner run \`icfs grant ${canister} ${caller} ${by}\``;
 }

@@ -3,6 +3,7 @@ import { resolveNetwork } from "../../lib/ic/network.ts";
 import { decodeHeaders } from "../../lib/source/icfs/header-list.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
 import type { Shown } from "../../lib/source/icfs/query-reader.ts";
+import { RECORD_PREFIX, recordHash } from "../../lib/tree/channel.ts";
 import { type StartedCanister, startIcfsCanister, treeOf } from "./icfs-canister.ts";
 
 /** Publishes a tree of one file. */
@@ -42,4 +43,40 @@ export async function history(
   count = 1000,
 ): Promise<Uint8Array[]> {
   return decodeHeaders(await owner.channel_history(name, from, count));
+}
+
+/** The records of a channel with serials 1 to `length`, in this order, as the canister encodes them. */
+export function encodeHistory(canister: Uint8Array, name: string, length: number, note = ""): Buffer[] {
+  const records: Buffer[] = [];
+  for (let serial = 1; serial <= length; serial++) {
+    const last = records.at(-1);
+    records.push(
+      Buffer.concat([
+        RECORD_PREFIX,
+        nat64(1_000_000),
+        blob(Buffer.from(name)),
+        blob(Buffer.from(note)),
+        nat64(serial),
+        Buffer.from([1]),
+        blob(Buffer.from([4])),
+        ...(last === undefined ? [Buffer.from([0])] : [Buffer.from([1]), blob(recordHash(last))]),
+        Buffer.from([1]),
+        blob(canister),
+        nat64(1),
+        blob(Buffer.alloc(32)),
+      ]),
+    );
+  }
+  return records;
+}
+
+/** Of fewer than 128 bytes. */
+function blob(bytes: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([bytes.length]), bytes]);
+}
+
+function nat64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
 }

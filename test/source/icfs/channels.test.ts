@@ -13,6 +13,7 @@ import {
   resetTrust,
   trustingReader,
 } from "../../../lib/source/icfs/accepted-releases.ts";
+import { type RecordPages, recordsBefore } from "../../../lib/source/icfs/channel-history.ts";
 import {
   AbsentChannelError,
   CorruptedChannelError,
@@ -24,10 +25,10 @@ import { openReader, proveRelease } from "../../../lib/source/icfs/open-release.
 import { IcfsReader, type Shown } from "../../../lib/source/icfs/query-reader.ts";
 import type { Head, VerifiedRecord } from "../../../lib/source/icfs/release-reader.ts";
 import { IcfsSource } from "../../../lib/source/icfs/source.ts";
-import { type ChannelRecord, decodeRecord, RECORD_PREFIX } from "../../../lib/tree/channel.ts";
+import { type ChannelRecord, decodeRecord, RECORD_PREFIX, recordHash } from "../../../lib/tree/channel.ts";
 import { headerHash } from "../../../lib/tree/header.ts";
 import { canisterId } from "../../support/certificates.ts";
-import { publishContent, publishedTwice, set } from "../../support/channels.ts";
+import { encodeHistory, publishContent, publishedTwice, set } from "../../support/channels.ts";
 import { encodeChain } from "../../support/headers.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
 import { ICFS_WASM, type StartedCanister, startedCanister } from "../../support/icfs-canister.ts";
@@ -299,6 +300,51 @@ t.test("a host reads a channel, and its release's files", async (t) => {
   const tree = await source.tree(release);
   t.strictSame((await source.chunk(tree.chunks[0]!)).bytes.toString(), "one");
   t.match(acceptedReleases(), [{ number: 2, channels: { stable: { serial: 1, release: 1 } } }]);
+});
+
+t.test("a channel's history is proved by its last record", async (t) => {
+  const records = encodeHistory(canister.toUint8Array(), "stable", 250);
+  const asked: [from: number, count: number][] = [];
+  const pagesOf = (all: readonly Buffer[]) => async (_: string, from: number, count: number) => {
+    asked.push([from, count]);
+    return all.slice(Math.max(0, from - count), from).reverse();
+  };
+  const last = { record: decodeRecord(records.at(-1)!), hash: recordHash(records.at(-1)!) };
+  const walk = async (pages: RecordPages) => {
+    const serials: number[] = [];
+    for await (const { record } of recordsBefore(last, canister, pages)) serials.push(record.serial);
+    return serials;
+  };
+  t.strictSame(
+    await walk(pagesOf(records)),
+    Array.from({ length: 249 }, (_, i) => 249 - i),
+  );
+  t.strictSame(
+    asked,
+    [
+      [249, 100],
+      [149, 100],
+      [49, 49],
+    ],
+    "page by page",
+  );
+  const other = encodeHistory(canister.toUint8Array(), "stable", 250, "another");
+  const refused: [pages: readonly Buffer[], message: RegExp][] = [
+    [other, /record 249 of channel stable is not the one that record 250 follows/],
+    [
+      [...records.slice(0, 120), ...other.slice(120, 130), ...records.slice(130)],
+      /record 130 .* record 131 follows/,
+    ],
+    [[], /gives only 0 of the 100 records/],
+  ];
+  for (const [pages, message] of refused) {
+    await t.rejects(walk(pagesOf(pages)), { name: "VerificationError", message });
+  }
+  await t.rejects(
+    walk(async (...all) => (await pagesOf(records)(...all)).slice(0, 1)),
+    { message: /gives only 1 of the 100 records/ },
+    "who gives a record at a time would have to be asked hundreds of times",
+  );
 });
 
 t.test("a record that no canister writes is none", (t) => {
