@@ -1,7 +1,8 @@
 /// What the subnet certifies about this canister, and how a reader gets the proof (docs/PROTOCOL.md, "Certified head").
 ///
-/// The tree is an IC hash tree (IC interface specification, "Certificate"): below `http_expr` all that is served over HTTP (site.mo), and
-/// at `icfs` / `head` the newest header's hash. The replies are CBOR (RFC 8949).
+/// The tree is an IC hash tree (IC interface specification, "Certificate"): below `http_expr` all that is served over HTTP (site.mo), at
+/// `icfs` / `head` the newest header's hash, and at `icfs` / `channel` / NAME that of a channel's last record (channels.mo). The replies are
+/// CBOR (RFC 8949).
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import Nat8 "mo:core/Nat8";
@@ -10,23 +11,54 @@ import HashTree "hashtree";
 import Sha256 "sha256";
 
 module {
-  /// The hash of the part at `icfs`. `head` is the newest header's hash, or empty before the first release.
-  public func headPart(desk : HashTree.Desk, head : Blob) : Blob {
-    HashTree.labelled(desk, "icfs", HashTree.labelled(desk, "head", Sha256.ofParts(["\10ic-hashtree-leaf", head])));
+  /// The hash of the part at `icfs`. @param head the newest header's hash, or empty before the first release @param channels the hash of the tree
+  /// of channels; null while there are none
+  public func headPart(desk : HashTree.Desk, head : Blob, channels : ?Blob) : Blob {
+    let release = HashTree.labelled(desk, "head", Sha256.ofParts(["\10ic-hashtree-leaf", head]));
+    let all = switch channels {
+      case (?channels) HashTree.fork(desk, HashTree.labelled(desk, "channel", channels), release);
+      case null release;
+    };
+    HashTree.labelled(desk, "icfs", all);
   };
 
   /// The hash of the part at `http_expr`, by that of what is below.
   public func pagesPart(desk : HashTree.Desk, pages : Blob) : Blob = HashTree.labelled(desk, "http_expr", pages);
 
-  /// The reply of `release()`: the CBOR map { header, witness, certificate }, in this order. @param pages the hash of the part at `http_expr`
-  public func proof(header : Blob, head : Blob, pages : Blob, certificate : Blob) : Blob {
-    let witness = HashTree.encode(#fork(#pruned pages, #labelled("icfs", #labelled("head", #leaf head))));
-    concat(["\a3\66header", byteString(header), "\67witness", byteString(witness), "\6bcertificate", byteString(certificate)]);
+  /// What a reply is proved by.
+  public type Proved = {
+    /// The newest header, or empty, and its hash.
+    header : Blob;
+    head : Blob;
+    /// The hash of the part at `http_expr`.
+    pages : Blob;
+    /// What is shown of the tree of channels; null while there are none.
+    channels : ?HashTree.Witness;
+    certificate : Blob;
   };
 
-  /// The reply of `headers()`: a CBOR array of byte strings.
-  public func page(headers : [Blob]) : Blob {
-    concat(Array.concat([prefixed(4, headers.size())], Array.map(headers, byteString)));
+  func witness({ head; pages; channels } : Proved) : Blob {
+    let release : HashTree.Witness = #labelled("head", #leaf head);
+    let all : HashTree.Witness = switch channels {
+      case (?channels) #fork(#labelled("channel", channels), release);
+      case null release;
+    };
+    HashTree.encode(#fork(#pruned pages, #labelled("icfs", all)));
+  };
+
+  /// The reply of `release()`: the CBOR map { header, witness, certificate }, in this order.
+  public func proof(proved : Proved) : Blob {
+    concat(["\a3\66header", byteString(proved.header), "\67witness", byteString(witness proved), "\6bcertificate", byteString(proved.certificate)]);
+  };
+
+  /// The reply of `channels()`: the CBOR map { header, records, witness, certificate }, in this order.
+  public func channelsProof(proved : Proved, records : [Blob]) : Blob {
+    concat(["\a4\66header", byteString(proved.header), "\67records", page records, "\67witness", byteString(witness proved), "\6bcertificate", byteString(proved.certificate)]);
+  };
+
+  /// The reply of `headers()` and `channel_history()`: a CBOR array of byte strings.
+  public func page(items : [Blob]) : Blob {
+    concat(Array.concat([prefixed(4, items.size())], Array.map(items, byteString)));
   };
 
   func byteString(bytes : Blob) : Blob = concat([prefixed(2, bytes.size()), bytes]);

@@ -49,6 +49,8 @@ module {
     head : Blob;
     /// The reply of the method `release`.
     proof : () -> Blob;
+    /// The reply of the method `channels` for one name.
+    channel : (name : Text) -> Blob;
     /// The newest release's number, which mounts see; its pages may not be ready.
     newest : Nat;
     /// The reply of the method `headers`.
@@ -292,18 +294,21 @@ module {
   };
 
   func uncertified(served : Served, segments : [Blob]) : Responses.Response {
+    let briefly = "public, max-age=10";
     if (segments[1] == ("release" : Blob)) {
-      return {
-        status = 200;
-        headers = [("cache-control", "public, max-age=10"), ("content-type", "application/cbor")];
-        body = served.proof();
-      };
+      return { status = 200; headers = [("cache-control", briefly), ("content-type", "application/cbor")]; body = served.proof() };
     };
     let forEver = "public, max-age=31536000, immutable";
     let found = if (segments.size() != 3) null else if (segments[1] == ("headers" : Blob)) {
       switch (headersBelow(served, segments[2])) {
         // They stay the same as long as the canister is not installed anew.
         case (?body) ?("application/cbor", "public, max-age=86400", body);
+        case null null;
+      };
+    } else if (segments[1] == ("channel" : Blob)) {
+      // Of a name that is no channel's it proves that.
+      switch (Text.decodeUtf8(segments[2])) {
+        case (?name) ?("application/cbor", briefly, served.channel(name));
         case null null;
       };
     } else switch (unhex(segments[2])) {

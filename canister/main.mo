@@ -1,4 +1,5 @@
-/// The icfs canister: chunks by hash, an append-only chain of releases, and a certified hash of the newest one.
+/// The icfs canister: chunks by hash, an append-only chain of releases, channels that name some of them, and certified hashes of the newest
+/// release and of the channels.
 /// docs/PROTOCOL.md describes the interface and the formats.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
@@ -23,6 +24,7 @@ import Prim "mo:prim";
 
 import Assembly "assembly";
 import Certified "certified";
+import Channels "channels";
 import Chunks "chunks";
 import Files "files";
 import Garbage "garbage";
@@ -70,6 +72,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let regionPage : Nat64 = 65_536;
   /// Roles are few, and each is one entry of a reply.
   transient let maxRoles = 1_000;
+  /// A reply of `channel_history` stops after so many bytes.
+  transient let maxHistoryBytes = 100_000;
 
   /// Who owns, besides the controllers. Chosen at the first installation; an upgrade does not change it.
   let owner = switch init {
@@ -94,6 +98,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   let retention = Retention.empty();
   let trees = Retention.noTrees();
   let roles = Roles.empty();
+  let promoters : Roles.Promoters = Set.empty();
+  let promoted = Channels.empty();
   /// Of the newest release's tree, and of one before, in whichever of the two.
   let index = Index.kept();
   let olderIndex = Index.kept();
@@ -113,6 +119,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let looseCursor : Chunks.Cursor = { var after = null };
   /// Whether a slice of work is going to be done.
   transient var isWorkDue = false;
+  /// The releases that channels name.
+  transient var named = Channels.releases(promoted);
   /// Until when no other large manifest is checked.
   transient var busyUntil : Nat64 = 0;
 
@@ -127,6 +135,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     history;
     retention;
     trees;
+    named = func() = named;
     whyOff = func() : ?Text = if (roles.isPrivate) ?"This canister is private: it serves nothing over HTTP. Mount it, with an identity that may read it." else if (not servesHttp) ?"This canister's owner has it serve nothing over HTTP: mount it." else null;
     var index = Index.within(index);
     var otherIndex = Index.within(olderIndex);
@@ -142,7 +151,10 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     };
   };
 
-  func headPart() : Blob = Certified.headPart(kit.desk, newestHead());
+  /// The hash of the tree of channels, which changes with them alone.
+  transient var channelsHash = Channels.hash(promoted, kit.desk);
+
+  func headPart() : Blob = Certified.headPart(kit.desk, newestHead(), channelsHash);
 
   func pagesPart() : Blob = Certified.pagesPart(kit.desk, Nodes.hash(site.nodes, site.root));
 
@@ -162,8 +174,12 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     if (not Roles.mayPublish(roles, owner, caller)) Runtime.trap("not authorised: " # Principal.toText(caller) # " is no publisher");
   };
 
+  func authorisePromoter(caller : Principal) {
+    if (not Roles.mayPromote(promoters, owner, caller)) Runtime.trap("not authorised: " # Principal.toText(caller) # " is no promoter");
+  };
+
   func authoriseReader(caller : Principal) {
-    if (not Roles.mayRead(roles, owner, caller)) Runtime.trap("not authorised: this canister is private, and " # Principal.toText(caller) # " is no reader");
+    if (not Roles.mayRead(roles, promoters, owner, caller)) Runtime.trap("not authorised: this canister is private, and " # Principal.toText(caller) # " is no reader");
   };
 
   /// Default-deny, query methods included: anyone may send a query as an update, which costs the canister cycles.
@@ -171,15 +187,19 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   system func inspect({
     caller : Principal;
     msg : {
+      #channel_history : () -> (Text, Nat64, Nat32);
+      #channels : () -> ?Text;
       #chunk : () -> Hash;
       #configure : () -> Settings;
       #get : () -> { filename : Text; sector_no : Nat; count : Nat };
-      #grant : () -> (Principal, Roles.Role);
+      #grant : () -> (Principal, Roles.Grant);
       #headers : () -> (Nat64, Nat32);
       #http_request : () -> Http.Request;
       #keep : () -> (Nat64, Bool);
       #listing : () -> ();
       #missing : () -> [Hash];
+      #promote : () -> Channels.Change;
+      #promoters_granted : () -> ();
       #publish : () -> { manifest : [Hash]; parent : ?Hash; note : Text };
       #put : () -> [Blob];
       #release : () -> ();
@@ -194,6 +214,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   }) : Bool {
     switch msg {
       case (#put _ or #publish _ or #rollback _) Roles.mayPublish(roles, owner, caller);
+      case (#promote _) Roles.mayPromote(promoters, owner, caller);
       // An owner who is about to change some of the settings needs to know the others from more than one node.
       case (#grant _ or #revoke _ or #restrict _ or #serve_http _ or #keep _ or #configure _ or #status _) Roles.isOwner(owner, caller);
       case _ false;
@@ -211,8 +232,35 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
 
   func proof(certificate : Blob) : Blob {
+    let shown : ?HashTree.Witness = switch channelsHash {
+      case (?hash) ?#pruned hash;
+      case null null;
+    };
+    Certified.proof(proved(certificate, shown));
+  };
+
+  func proved(certificate : Blob, shown : ?HashTree.Witness) : Certified.Proved {
     let newest = History.size(history);
-    Certified.proof(if (newest == 0) "" else History.header(history, newest), newestHead(), pagesPart(), certificate);
+    let header = if (newest == 0) "" : Blob else History.header(history, newest);
+    { header; head = newestHead(); pages = pagesPart(); channels = shown; certificate };
+  };
+
+  /// The newest release, and the last record of one channel, or of all: the CBOR map { header, records, witness, certificate }. Where there is
+  /// no such channel the witness shows the names of all. Traps when called as an update.
+  public shared query ({ caller }) func channels(name : ?Text) : async Blob {
+    authoriseReader(caller);
+    let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call channels as a query: an update has no certificate");
+    channelsProof(name, certificate);
+  };
+
+  func channelsProof(name : ?Text, certificate : Blob) : Blob {
+    Certified.channelsProof(proved(certificate, Channels.witness(promoted, kit.desk, name)), Channels.records(promoted, name));
+  };
+
+  /// A channel's records from that with serial `from` down, at most `count`, at most so many as fit a reply: a CBOR array of byte strings.
+  public shared query ({ caller }) func channel_history(name : Text, from : Nat64, count : Nat32) : async Blob {
+    authoriseReader(caller);
+    Certified.page(Channels.history(promoted, name, Nat64.toNat(from), Nat32.toNat(count), maxHistoryBytes));
   };
 
   /// Headers from release `from` down, at most `count`, at most so many as fit a reply: a CBOR array of byte strings.
@@ -247,7 +295,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   public query func http_request(request : Http.Request) : async Http.Response {
     let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call http_request as a query: an update has no certificate");
     let newest = History.size(history);
-    Http.answer({ site; kit; places = update.places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate); newest; headersFrom }, request);
+    Http.answer({ site; kit; places = update.places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate); channel = func name = channelsProof(?name, certificate); newest; headersFrom }, request);
   };
 
   // --- reading, as from the canister that this one replaces ---
@@ -410,12 +458,18 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     #ok number;
   };
 
-  func notHeld(number : Nat64) : PublishError = #invalid("release " # Nat64.toText(number) # " is not held (any more)");
+  func notHeld(number : Nat64) : PublishError = #invalid(notHeldText number);
+
+  func notHeldText(number : Nat64) : Text = "release " # Nat64.toText(number) # " is not held (any more)";
+
+  func isTooLong(note : Text) : Bool = Text.encodeUtf8(note).size() > maxNoteBytes;
+
+  transient let noteTooLong = "the note is longer than 1024 bytes";
 
   /// Why nothing can be published now with these, or null.
   func refusal(parent : ?Hash, note : Text) : ?PublishError {
     if (parent != newestHash()) return ?#conflict({ number = newestNumber(); newest = newestHash() });
-    if (Text.encodeUtf8(note).size() > maxNoteBytes) return ?#invalid("the note is longer than 1024 bytes");
+    if (isTooLong note) return ?#invalid noteTooLong;
     null;
   };
 
@@ -437,6 +491,31 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   func hashesOf(tree : Manifest.Manifest, pieces : [Hash]) : [Hash] {
     Array.concat(Array.map<{ sha256 : Hash; size : Nat32 }, Hash>(tree.chunks, func(chunk) = chunk.sha256), pieces);
+  };
+
+  // --- channels ---
+
+  /// Has a channel name a release, which must be held, and is from then on; or deletes the channel. Returns its record's serial.
+  public shared ({ caller }) func promote(change : Channels.Change) : async Channels.PromoteResult {
+    authorisePromoter(caller);
+    switch (Channels.refusal(promoted, change)) {
+      case (?error) return #err(error);
+      case null {};
+    };
+    if (isTooLong(change.note)) return #err(#invalid noteTooLong);
+    let header = switch (change.release) {
+      case (?number) {
+        if (not Retention.isHeld(retention, number)) return #err(#invalid(notHeldText number));
+        History.hash(history, Nat64.toNat(number));
+      };
+      case null "" : Blob;
+    };
+    let serial = Channels.add(promoted, Principal.fromActor(self), change, header, caller, now());
+    named := Channels.releases(promoted);
+    channelsHash := Channels.hash(promoted, kit.desk);
+    certify();
+    await* tidy();
+    #ok serial;
   };
 
   // --- retention ---
@@ -470,7 +549,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func rules() : Retention.Rules = { newest = settings.hold_newest; nanoseconds = settings.hold_nanoseconds };
 
   func retire() : Bool {
-    Retention.retire(retention, trees, newestNumber(), site.release, now(), rules(), sliceReleases);
+    Retention.retire(retention, trees, newestNumber(), site.release, named, now(), rules(), sliceReleases);
   };
 
   /// Has a slice of work done in a message of its own.
@@ -541,18 +620,35 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   // --- owning ---
 
-  /// Gives a role, in place of another one that it may have.
-  public shared ({ caller }) func grant(who : Principal, role : Roles.Role) : async () {
+  /// Gives a role, in place of another one that it may have; or the right to promote, in addition.
+  public shared ({ caller }) func grant(who : Principal, role : Roles.Grant) : async () {
     authoriseOwner(caller);
     if (Principal.isAnonymous(who)) Runtime.trap("the anonymous principal cannot have a role: it is everybody");
-    if (Map.size(roles.granted) == maxRoles and Roles.of(roles, who) == null) Runtime.trap("there are " # Nat.toText(maxRoles) # " roles already");
-    Map.add(roles.granted, Principal.compare, who, role);
+    let full = "there are " # Nat.toText(maxRoles) # " roles already";
+    let give = func(role : Roles.Role) {
+      if (Map.size(roles.granted) == maxRoles and Roles.of(roles, who) == null) Runtime.trap(full);
+      Map.add(roles.granted, Principal.compare, who, role);
+    };
+    switch role {
+      case (#publisher) give(#publisher);
+      case (#reader) give(#reader);
+      case (#promoter) {
+        if (Set.size(promoters) == maxRoles and not Set.contains(promoters, Principal.compare, who)) Runtime.trap(full);
+        Set.add(promoters, Principal.compare, who);
+      };
+    };
   };
 
-  /// Takes away the role that `who` has, if any.
+  /// Takes away all roles that `who` has.
   public shared ({ caller }) func revoke(who : Principal) : async () {
     authoriseOwner(caller);
     Map.remove(roles.granted, Principal.compare, who);
+    Set.remove(promoters, Principal.compare, who);
+  };
+
+  public shared query ({ caller }) func promoters_granted() : async [Principal] {
+    authoriseReader(caller);
+    Iter.toArray(Set.values(promoters));
   };
 
   public shared query ({ caller }) func roles_granted() : async [(Principal, Roles.Role)] {
@@ -577,7 +673,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   /// Marks a release to be held whatever the rules say, or takes the mark away. Traps when it is not held.
   public shared ({ caller }) func keep(number : Nat64, kept : Bool) : async () {
     authoriseOwner(caller);
-    if (not Retention.isHeld(retention, number)) Runtime.trap("release " # Nat64.toText(number) # " is not held (any more)");
+    if (not Retention.isHeld(retention, number)) Runtime.trap(notHeldText number);
     if (kept and Set.size(retention.kept) >= Retention.maxKept and not Set.contains(retention.kept, Nat64.compare, number)) {
       Runtime.trap("there are " # Nat.toText(Retention.maxKept) # " releases kept already");
     };

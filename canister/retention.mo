@@ -156,13 +156,14 @@ module {
   };
 
   /// Lets go of what the rules no longer hold, of `count` releases at most, and tells whether there may be more; `newest` is the
-  /// newest release's number, `shown` that of the release whose files are served over HTTP, which is held as well. They get older with
-  /// their numbers: behind the first that is recent all are.
-  public func retire(retention : Retention, trees : Trees, newest : Nat64, shown : Nat64, now : Nat64, rules : Rules, count : Nat) : Bool {
+  /// newest release's number, `shown` that of the release whose files are served over HTTP, and `named` are those that channels name, which
+  /// are held as well. They get older with their numbers: behind the first that is recent all are.
+  public func retire(retention : Retention, trees : Trees, newest : Nat64, shown : Nat64, named : Set.Set<Nat64>, now : Nat64, rules : Rules, count : Nat) : Bool {
     let gone = List.empty<(Nat64, Held)>();
     label looking for ((number, held) in Map.entries(retention.held)) {
       if (isRecent(newest, number, held.publishedAt, now, rules) or List.size(gone) == count) break looking;
-      if (number != shown and not Set.contains(retention.kept, Nat64.compare, number)) List.add(gone, (number, held));
+      let isMarked = func(numbers : Set.Set<Nat64>) : Bool = Set.contains(numbers, Nat64.compare, number);
+      if (number != shown and not isMarked(retention.kept) and not isMarked named) List.add(gone, (number, held));
     };
     for ((number, { hashes }) in List.values(gone)) {
       Map.remove(retention.held, Nat64.compare, number);

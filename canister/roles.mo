@@ -2,6 +2,7 @@
 /// installation; owners grant roles.
 import Map "mo:core/Map";
 import Principal "mo:core/Principal";
+import Set "mo:core/Set";
 
 module {
   public type Role = {
@@ -10,6 +11,12 @@ module {
     /// May read a private canister.
     #reader;
   };
+
+  /// What may be granted: a role; or in addition to that, the right to promote. (It is no `Role`, which hosts of before channels read.)
+  public type Grant = Role or { #promoter };
+
+  /// Who may change channels.
+  public type Promoters = Set.Set<Principal>;
 
   public type Roles = {
     granted : Map.Map<Principal, Role>;
@@ -29,7 +36,11 @@ module {
     isOwner(owner, who) or of(roles, who) == ?#publisher;
   };
 
-  public func mayRead(roles : Roles, owner : Principal, who : Principal) : Bool {
-    not roles.isPrivate or isOwner(owner, who) or of(roles, who) != null;
+  public func mayPromote(promoters : Promoters, owner : Principal, who : Principal) : Bool {
+    isOwner(owner, who) or Set.contains(promoters, Principal.compare, who);
+  };
+
+  public func mayRead(roles : Roles, promoters : Promoters, owner : Principal, who : Principal) : Bool {
+    not roles.isPrivate or of(roles, who) != null or mayPromote(promoters, owner, who);
   };
 };

@@ -1,5 +1,5 @@
 /// The certified tree of all that is served over HTTP (docs/PROTOCOL.md, "HTTP"): the newest release whose pages are ready at /, and below
-/// /.icfs/at/ that one, the one before, and those that are kept.
+/// /.icfs/at/ that one, the one before, those that are kept, and those that channels name.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import Iter "mo:core/Iter";
@@ -159,6 +159,7 @@ module {
         let held = pinned(site);
         if (held != Nodes.none) Trie.grow(nodes, own, Nodes.newFolder(nodes, "at", held));
         if (found "boot.ipxe") Trie.grow(nodes, own, node("boot.ipxe", #exactly, #fixed(script(site.release))));
+        Trie.grow(nodes, own, node("channel", #below, #uncertified));
         Trie.grow(nodes, own, node("chunk", #below, #uncertified));
         if (site.listings != Nodes.none) Trie.grow(nodes, own, Nodes.newFolder(nodes, "files", Nodes.retain(nodes, site.listings)));
         Trie.grow(nodes, own, node("headers", #below, #uncertified));

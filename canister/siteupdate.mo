@@ -35,6 +35,8 @@ module {
     history : History.History;
     retention : Retention.Retention;
     trees : Retention.Trees;
+    /// The releases that channels name.
+    named : () -> Set.Set<Nat64>;
     /// Why nothing is served, in a sentence; null when it is.
     whyOff : () -> ?Text;
     /// Of the newest release's tree.
@@ -105,15 +107,17 @@ module {
 
   /// Whether a release is to be below /.icfs/at/.
   func isPinned(update : Update, number : Nat64) : Bool {
-    let { site; retention } = update;
-    number == site.release or number == newest update or (Retention.isHeld(retention, number) and (number + 1 == site.release or Set.contains(retention.kept, Nat64.compare, number)));
+    let { site; retention; named } = update;
+    let isMarked = func(numbers : Set.Set<Nat64>) : Bool = Set.contains(numbers, Nat64.compare, number);
+    number == site.release or number == newest update or (Retention.isHeld(retention, number) and (number + 1 == site.release or isMarked(retention.kept) or isMarked(named())));
   };
 
   /// Releases besides the newest that are to be below /.icfs/at/.
   func wanted(update : Update) : [Nat64] {
     let { site; retention } = update;
     let before : [Nat64] = if (site.release > 1 and isPinned(update, site.release - 1)) [site.release - 1] else [];
-    Array.concat(before, Iter.toArray(Iter.filter(Set.values(retention.kept), func(number : Nat64) : Bool = isPinned(update, number))));
+    let marked = Iter.concat(Set.values(retention.kept), Set.values(update.named()));
+    Array.concat(before, Iter.toArray(Iter.filter(marked, func(number : Nat64) : Bool = isPinned(update, number))));
   };
 
   /// Whether there are pages to make.

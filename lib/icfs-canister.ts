@@ -6,6 +6,7 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";
 import type { Principal } from "@icp-sdk/core/principal";
 import { actorOf } from "./ic/actor.ts";
+import { ERROR_CODES, RejectError } from "./ic/call-errors.ts";
 
 export type PublishResult =
   | { readonly ok: bigint }
@@ -16,7 +17,17 @@ export type PublishResult =
         | { readonly invalid: string };
     };
 
+/** A new record's serial, or why there is none. */
+export type PromoteResult =
+  | { readonly ok: bigint }
+  | {
+      readonly err: { readonly conflict: { readonly serial: [] | [bigint] } } | { readonly invalid: string };
+    };
+
 export type Role = { readonly publisher: null } | { readonly reader: null };
+
+/** A role; or what may be had in addition to one. Canisters of before channels know no promoters. */
+export type Grant = Role | { readonly promoter: null };
 
 export interface Settings {
   readonly quota: bigint;
@@ -78,7 +89,20 @@ export interface IcfsCanister {
     readonly parent: [] | [Uint8Array];
     readonly note: string;
   }): Promise<PublishResult>;
-  grant(who: Principal, role: Role): Promise<void>;
+  /** Canisters of before channels have no such method. */
+  promote(change: {
+    readonly channel: string;
+    /** None: the channel is deleted. */
+    readonly release: [] | [bigint];
+    /** Of its last record, as far as the caller knows. */
+    readonly serial: [] | [bigint];
+    readonly note: string;
+  }): Promise<PromoteResult>;
+  /** The same. */
+  channel_history(name: string, from: bigint, count: number): Promise<Uint8Array>;
+  /** The same. */
+  promoters_granted(): Promise<readonly Principal[]>;
+  grant(who: Principal, role: Grant): Promise<void>;
   revoke(who: Principal): Promise<void>;
   roles_granted(): Promise<readonly [Principal, Role][]>;
   restrict(isPrivate: boolean): Promise<void>;
@@ -104,6 +128,16 @@ export function icfsCanister(agent: HttpAgent, canisterId: Principal): IcfsCanis
   return actorOf<IcfsCanister>(icfsInterface, { agent, canisterId });
 }
 
+/** Who may promote; undefined: the canister is from before channels. */
+export async function promotersOf(canister: IcfsCanister): Promise<readonly Principal[] | undefined> {
+  try {
+    return await canister.promoters_granted();
+  } catch (error) {
+    if (error instanceof RejectError && error.errorCode === ERROR_CODES.methodNotFound) return undefined;
+    throw error;
+  }
+}
+
 const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
   const hash = IDL.Vec(IDL.Nat8);
   const error = IDL.Variant({
@@ -112,7 +146,12 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
     invalid: IDL.Text,
   });
   const result = IDL.Variant({ ok: IDL.Nat64, err: error });
+  const promoted = IDL.Variant({
+    ok: IDL.Nat64,
+    err: IDL.Variant({ conflict: IDL.Record({ serial: IDL.Opt(IDL.Nat64) }), invalid: IDL.Text }),
+  });
   const role = IDL.Variant({ publisher: IDL.Null, reader: IDL.Null });
+  const grant = IDL.Variant({ publisher: IDL.Null, reader: IDL.Null, promoter: IDL.Null });
   const settings = IDL.Record({
     quota: IDL.Nat64,
     loose_quota: IDL.Nat64,
@@ -147,7 +186,21 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
       [],
     ),
     rollback: IDL.Func([IDL.Record({ to: IDL.Nat64, parent: IDL.Opt(hash), note: IDL.Text })], [result], []),
-    grant: IDL.Func([IDL.Principal, role], [], []),
+    promote: IDL.Func(
+      [
+        IDL.Record({
+          channel: IDL.Text,
+          release: IDL.Opt(IDL.Nat64),
+          serial: IDL.Opt(IDL.Nat64),
+          note: IDL.Text,
+        }),
+      ],
+      [promoted],
+      [],
+    ),
+    channel_history: IDL.Func([IDL.Text, IDL.Nat64, IDL.Nat32], [hash], ["query"]),
+    promoters_granted: IDL.Func([], [IDL.Vec(IDL.Principal)], ["query"]),
+    grant: IDL.Func([IDL.Principal, grant], [], []),
     revoke: IDL.Func([IDL.Principal], [], []),
     roles_granted: IDL.Func([], [IDL.Vec(IDL.Tuple(IDL.Principal, role))], ["query"]),
     restrict: IDL.Func([IDL.Bool], [], []),

@@ -21,7 +21,7 @@ export interface Deed {
   /** As in "the canister did not publish", "PRINCIPAL may not publish". */
   readonly what: string;
   /** Who may do it. Owners may everything. */
-  readonly by: "owner" | "publisher" | "reader";
+  readonly by: "owner" | "publisher" | "promoter" | "reader";
 }
 
 /** Waits for a call of `canister` that `agent` signs. @throws UserError in place of all others */
@@ -41,8 +41,8 @@ export async function explained<T>(
     }
     const refusal = refusalToRead(error, caller, canister);
     if (refusal !== undefined) throw new UserError(refusal);
-    // What owners do is one call, whose answer alone may be lost. (Publications find out what has become of them.)
-    if (by === "owner" && isTransient(error) && !(error instanceof RejectError)) {
+    // What owners and promoters do is one call, whose answer alone may be lost. (Publications find out what has become of them.)
+    if ((by === "owner" || by === "promoter") && isTransient(error) && !(error instanceof RejectError)) {
       throw new UserError(
         `no answer says whether the canister did ${what} (${messageOf(error)}): run the command again, to do it twice does no harm`,
       );
@@ -77,6 +77,11 @@ export function refusalToRead(error: unknown, caller: Principal, canister: Princ
   return `${canister} is private, and ${caller} may not read it: ${remedy("reader", caller, canister)}`;
 }
 
+/** What to say of a canister from before channels. */
+export function withoutChannels(canister: Principal): string {
+  return `${canister} knows no channels, since it is older than they are: \`icfs deploy ${canister}\` upgrades it, for its controllers`;
+}
+
 /** The canister counts in bytes: `107_374_182_400 bytes` is 100 GiB. */
 function inUnits(message: string): string {
   return message.replace(/(?<![\d_])\d[\d_]{6,40} bytes/g, (bytes) =>
@@ -91,7 +96,7 @@ function says(error: unknown, refusal: string): boolean {
 function remedy(by: Deed["by"], caller: Principal, canister: Principal): string {
   if (by === "owner")
     return "only its owners may (`icfs roles` lists them): give an owner's key with --identity PEM";
-  const key = `give ${by === "publisher" ? "a publisher's" : "a reader's"} or an owner's key with --identity PEM`;
+  const key = `give a ${by}'s or an owner's key with --identity PEM`;
   if (caller.isAnonymous()) return key;
   return `${key}, or have an owner run \`icfs grant ${canister} ${caller} ${by}\``;
 }

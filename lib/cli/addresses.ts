@@ -7,6 +7,7 @@ import { mustAnswer } from "../ic/first-contact.ts";
 import { gatewaysOf } from "../ic/gateway/gateways.ts";
 import { resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import type { CanisterAddress, ReleaseAddress } from "../source/address.ts";
+import { isChannelName } from "../tree/channel.ts";
 import type { MirrorOptions, NetworkOptions } from "./options.ts";
 import { givenIdentity } from "./signer.ts";
 
@@ -81,18 +82,17 @@ export function parsePrincipal(text: string): Principal {
   return principal;
 }
 
-/** A canister, or one release of it: `CANISTER` or `CANISTER@NUMBER`. @throws UsageError */
-export function parseRelease(text: string): Pick<ReleaseAddress, "canister" | "release"> {
+/** A canister, or one release of it: `CANISTER`, `CANISTER@NUMBER` or `CANISTER@CHANNEL`. @throws UsageError */
+export function parseRelease(text: string): Pick<ReleaseAddress, "canister" | "release" | "channel"> {
   const at = text.lastIndexOf("@");
   if (at < 0) return { canister: parseCanisterId(text) };
   const canister = parseCanisterId(text.slice(0, at));
-  const number = text.slice(at + 1);
-  if (!RELEASE_NUMBER.test(number)) {
-    throw new UsageError(
-      `"${number}" is no release: give a number from 1 behind the @, such as ${canister}@3`,
-    );
-  }
-  return { canister, release: Number(number) };
+  const name = text.slice(at + 1);
+  if (RELEASE_NUMBER.test(name)) return { canister, release: Number(name) };
+  if (isChannelName(name)) return { canister, channel: name };
+  throw new UsageError(
+    `"${name}" is no release: give a number from 1 behind the @, such as ${canister}@3, or a channel's name, such as ${canister}@stable`,
+  );
 }
 
 /** connect(), for one release; with mirrors resolveConnection(), since the network need not be there. @throws UserError */

@@ -2,7 +2,7 @@
 import { UsageError } from "../errors.ts";
 
 /** What every canister id looks like, with a release or without; no user's principal ends like this. */
-const CANISTER = /^(?:[a-z2-7]{5}-)+cai(?:@\d+)?$/i;
+const CANISTER = /^(?:[a-z2-7]{5}-)+cai(?:@[a-z0-9][a-z0-9._-]*)?$/i;
 
 /**
  * @param canister what stands where a canister belongs

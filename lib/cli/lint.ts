@@ -23,7 +23,10 @@ export function lintCommand(): Command {
     .description(
       "look for what would keep machines from booting: boot loaders without their modules, configurations that name missing files, broken kernels and initrds; exit code 1 when it finds something",
     )
-    .argument("<directory|canister>", "a directory to be published, or a canister id, or ID@RELEASE")
+    .argument(
+      "<directory|canister>",
+      "a directory to be published, or a canister id, or ID@RELEASE, or ID@CHANNEL",
+    )
     .addOption(flag("--json", "print an array of objects: kind, file, line, problem, outcome, advice"));
   withDirectory(command);
   return withMirrors(command).action(lintNamed);

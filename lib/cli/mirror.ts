@@ -56,13 +56,12 @@ async function mirror(text: string, directory: string, options: MirrorCommandOpt
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
   try {
+    const reader = openReader(address, REQUEST_TIMEOUT_MS);
     const { release, certifiedAt, ...counts } = await MirrorDirectory.open(
       resolve(directory),
-      async (opened) => {
-        const reader = openReader(address, REQUEST_TIMEOUT_MS);
-        return mirrorRelease(address, reader, opened, progress, options.prune === true);
-      },
+      (opened) => mirrorRelease(address, reader, opened, progress, options.prune === true),
       options.check === true,
+      reader.proofPath,
     );
     progress.stop();
     const canister = address.canister.toText();

@@ -122,9 +122,9 @@ async function connectAsSaid(command: Command): Promise<void> {
   useConnections(options, command.getOptionValueSource("proxy") === "cli");
 }
 
-/** Where commands that read take `CANISTER@3` as well. */
+/** Where commands that read take `CANISTER@3` and `CANISTER@stable` as well. */
 export const RELEASE_ARGUMENT =
-  "canister id; with @NUMBER an older release, such as oeagv-5qaaa-aaaah-aar4q-cai@3";
+  "canister id; with @NUMBER an older release, with @NAME what a channel stands for, such as oeagv-5qaaa-aaaah-aar4q-cai@3 or @stable";
 
 export interface ReadingOptions extends NetworkOptions, Partial<MirrorOptions> {
   readonly source?: SourceKind;

@@ -18,6 +18,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve.ts")).serveCommand(),
   releases: async () => (await import("./releases.ts")).releasesCommand(),
   rollback: async () => (await import("./rollback.ts")).rollbackCommand(),
+  channel: async () => (await import("./channel.ts")).channelCommand(),
+  promote: async () => (await import("./promote.ts")).promoteCommand(),
   keep: async () => (await import("./keep.ts")).keepCommand(),
   grant: async () => (await import("./grant.ts")).grantCommand(),
   revoke: async () => (await import("./revoke.ts")).revokeCommand(),

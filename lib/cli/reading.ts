@@ -18,7 +18,7 @@ export interface Opened {
   readonly mirrors: Mirrors | undefined;
 }
 
-/** What `CANISTER` or `CANISTER@NUMBER` names. @throws UserError, VerificationError, ... of the source */
+/** What `CANISTER`, `CANISTER@NUMBER` or `CANISTER@CHANNEL` names. @throws UserError, VerificationError, ... of the source */
 export async function openForReading(text: string, options: ReadingOptions): Promise<Opened> {
   const address = await releaseAddressOf(text, options);
   const mirrors = openMirrors(options);

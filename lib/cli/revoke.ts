@@ -1,6 +1,8 @@
-/** icfs revoke: takes a role away. */
+/** icfs revoke: takes all roles away that somebody has. */
+import type { Principal } from "@icp-sdk/core/principal";
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
+import { promotersOf } from "../icfs-canister.ts";
 import { parsePrincipal } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { signer } from "./calls.ts";
@@ -8,7 +10,7 @@ import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 
 export function revokeCommand(): Command {
   const command = new Command("revoke")
-    .description("take away the role that somebody has on a canister; owners may")
+    .description("take away the roles that somebody has on a canister; owners may")
     .argument("<canister>", "canister id")
     .argument("<principal>", "whose");
   return withNetwork(command, OWN_IDENTITY).action(revoke);
@@ -20,14 +22,18 @@ async function revoke(canisterId: string, principal: string, options: NetworkOpt
   const { address, canister, explained } = await signer(canisterId, options);
   const deed = { what: "revoke roles", by: "owner" } as const;
   const before = await explained(canister.roles_granted(), deed);
+  const promoters = (await explained(promotersOf(canister), deed)) ?? [];
   // Whatever the query said: it may be a little old.
   await explained(canister.revoke(who), deed);
-  const had = before.find(([granted]) => granted.toText() === who.toText());
-  if (had === undefined) {
+  const isWho = (granted: Principal) => granted.toText() === who.toText();
+  const had = [
+    ...before.filter(([granted]) => isWho(granted)).flatMap(([, role]) => Object.keys(role)),
+    ...(promoters.some(isWho) ? ["promoter"] : []),
+  ];
+  if (had.length === 0) {
     throw new UserError(
       `${who} had no role that can be revoked: owners are the canister's controllers and who installed it (\`icfs roles\`)`,
     );
   }
-  const [role] = Object.keys(had[1]);
-  console.log(`${who} was a ${role} of ${address.canister}, and has no role on it any more`);
+  console.log(`${who} was a ${had.join(" and a ")} of ${address.canister}, and has no role on it any more`);
 }

@@ -1,6 +1,7 @@
 /** icfs roles: who may do what with a canister. Its controllers are certified; the rest the canister says of itself. */
 import { Command } from "commander";
 import { controllersOf } from "../ic/controllers.ts";
+import { promotersOf } from "../icfs-canister.ts";
 import { jsonLine } from "../log.ts";
 import { reader } from "./calls.ts";
 import { flag, type NetworkOptions, withNetwork } from "./options.ts";
@@ -11,9 +12,13 @@ interface RolesOptions extends NetworkOptions {
 
 export function rolesCommand(): Command {
   const command = new Command("roles")
-    .description("list who owns a canister, who may publish to it, and who may read it when it is private")
+    .description(
+      "list who owns a canister, who may publish to it, who may promote, and who may read it when it is private",
+    )
     .argument("<canister>", "canister id")
-    .addOption(flag("--json", "print one object: private, controllers, owner, publishers, readers"));
+    .addOption(
+      flag("--json", "print one object: private, controllers, owner, publishers, promoters, readers"),
+    );
   return withNetwork(command, "none, anonymous").action(roles);
 }
 
@@ -22,6 +27,7 @@ async function roles(canisterId: string, options: RolesOptions): Promise<void> {
   const deed = { what: "tell its roles", by: "reader" } as const;
   const { owner, is_private } = await explained(canister.status(), deed);
   const granted = await explained(canister.roles_granted(), deed);
+  const promoters = (await explained(promotersOf(canister), deed)) ?? [];
   const controllers = await controllersOf(agent, address.canister, address.rootKey);
   const having = (role: "publisher" | "reader") =>
     granted.filter(([, has]) => role in has).map(([who]) => who.toText());
@@ -30,6 +36,7 @@ async function roles(canisterId: string, options: RolesOptions): Promise<void> {
     controllers: controllers.map((controller) => controller.toText()),
     owner: owner.toText(),
     publishers: having("publisher"),
+    promoters: promoters.map((who) => who.toText()),
     readers: having("reader"),
   };
   console.log(options.json ? jsonLine(result) : describe(result));
@@ -41,14 +48,16 @@ interface Roles {
   /** Who installed the canister, or was named then. */
   readonly owner: string;
   readonly publishers: readonly string[];
+  readonly promoters: readonly string[];
   readonly readers: readonly string[];
 }
 
-function describe({ private: isPrivate, controllers, owner, publishers, readers }: Roles): string {
+function describe({ private: isPrivate, controllers, owner, publishers, promoters, readers }: Roles): string {
   return [
     ...controllers.map((who) => `owner      ${who} (controller)`),
     ...(controllers.includes(owner) ? [] : [`owner      ${owner}`]),
     ...publishers.map((who) => `publisher  ${who}`),
+    ...promoters.map((who) => `promoter   ${who}`),
     ...readers.map((who) => `reader     ${who}`),
     isPrivate ? "private: nobody else may read" : "anybody may read",
   ].join("\n");

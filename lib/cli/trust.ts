@@ -12,8 +12,15 @@ export function trustCommand(): Command {
   const command = new Command("trust").description("the releases that this host has accepted");
   command
     .command("show")
-    .description("print the newest accepted release of each canister: its id, number, header and network")
-    .addOption(flag("--json", "print one object: accepted, each with canister, network, url, number, header"))
+    .description(
+      "print the newest accepted release of each canister: its id, number, header and network; and the last accepted record of each channel: id@name, release, record and network",
+    )
+    .addOption(
+      flag(
+        "--json",
+        "print one object: accepted, each with canister, network, url, number, header, and channels, where there are any",
+      ),
+    )
     .action(show);
   command
     .command("reset")
@@ -37,7 +44,11 @@ async function show({ json }: { json?: boolean }): Promise<void> {
     return;
   }
   for (const one of accepted) {
-    console.log(oneLine(`${one.canister} ${one.number} ${one.header} ${await networkOf(one)}`));
+    const network = await networkOf(one);
+    console.log(oneLine(`${one.canister} ${one.number} ${one.header} ${network}`));
+    for (const [name, { release = "deleted", record }] of Object.entries(one.channels ?? {})) {
+      console.log(oneLine(`${one.canister}@${name} ${release} ${record} ${network}`));
+    }
   }
 }
 

@@ -27,7 +27,12 @@ function url(argument: string, { network, json }: UrlOptions): void {
   const slash = argument.indexOf("/");
   const name = slash < 0 ? argument : argument.slice(0, slash);
   const path = slash < 0 ? "" : argument.slice(slash);
-  const { canister, release } = parseRelease(name);
+  const { canister, release, channel } = parseRelease(name);
+  if (channel !== undefined) {
+    throw new UsageError(
+      `a channel has no URL of its own: \`icfs channel ${canister} ${channel}\` says for which release it stands, and that has, as ${canister}@NUMBER`,
+    );
+  }
   if (/(^|\/)\.\.?(\/|$)/.test(path))
     throw new UsageError(
       `"${path}": a URL cannot have . or .. as a name: give the path from the root of the tree`,

@@ -56,7 +56,7 @@ export function verifyCommand(): Command {
     .description("check a release as a whole, every chunk and every file; exit code 1 when anything is wrong")
     .argument(
       "<canister|mountpoint>",
-      "canister id, also with @NUMBER; or where one is mounted: what is served is read as well, and the network is the mount's own unless --network says another",
+      "canister id, also with @NUMBER or @CHANNEL; or where one is mounted: what is served is read as well, and the network is the mount's own unless --network says another",
       named("a canister or a mountpoint"),
     )
     .argument(
@@ -176,7 +176,7 @@ async function findMount(name: string): Promise<IcfsMount> {
 
 /** What to open, and how. */
 interface Named {
-  /** `CANISTER` or `CANISTER@NUMBER`. */
+  /** `CANISTER`, `CANISTER@NUMBER` or `CANISTER@CHANNEL`. */
   readonly text: string;
   readonly options: ReadingOptions;
 }
@@ -229,13 +229,19 @@ async function servedByTime(text: string, mountpoint: string, given: ReadingOpti
   // So that it is not found out again.
   const options = { ...given, source: kind };
   if (kind !== "icfs") return { text, options };
-  const reader = openReleases(address, { mirrors: openMirrors(given), requestTimeout: REQUEST_TIMEOUT_MS });
-  const head = await openHead(address, reader);
+  // What is mounted may not be what a channel stands for now: any release of the canister will do.
+  const { channel: _, ...anyRelease } = address;
+  const id = address.canister.toText();
+  const reader = openReleases(anyRelease, {
+    mirrors: openMirrors(given),
+    requestTimeout: REQUEST_TIMEOUT_MS,
+  });
+  const head = await openHead(anyRelease, reader);
   const { mtimeMs } = await stat(mountpoint);
   const isIt = ({ header }: VerifiedHeader) => header.publishedAt.getTime() === Math.round(mtimeMs);
-  if (isIt(head)) return { text: `${text}@${head.header.number}`, options };
+  if (isIt(head)) return { text: `${id}@${head.header.number}`, options };
   for await (const { header, hash } of ancestors(head, reader)) {
-    if (isIt({ header, hash })) return { text: `${text}@${header.number}`, options };
+    if (isIt({ header, hash })) return { text: `${id}@${header.number}`, options };
   }
   throw new UserError(
     `what is mounted at ${mountpoint} is no release of ${address.canister}: is --network the one it was mounted from?`,

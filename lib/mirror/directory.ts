@@ -5,7 +5,7 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import { lstat, open, readdir, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { isLink, makeDirectory } from "../directories.ts";
 import { isAbsent, messageOf, UserError } from "../errors.ts";
 import { readKept } from "../kept-file.ts";
@@ -13,7 +13,9 @@ import { takeLock } from "../lock.ts";
 import { replaceFile, syncDirectory } from "../replace-file.ts";
 import { decodeHeaders, encodeHeaders } from "../source/icfs/header-list.ts";
 import {
+  CHANNEL,
   CHUNKS,
+  channelPath,
   chunkPath,
   HEADERS,
   headersPath,
@@ -34,7 +36,7 @@ const DIRECTORY_MODE = 0o755;
 const LOCK = "lock";
 /** Milliseconds. A run may take hours: a timer's next one need not wait for it. */
 const PATIENCE_MS = 1000;
-const KNOWN = new Set([CHUNKS, HEADERS, RELEASE, LOCK]);
+const KNOWN = new Set([CHUNKS, HEADERS, RELEASE, CHANNEL, LOCK]);
 /** What replaceFile() calls a file until it is whole. */
 const UNFINISHED = /\.new$/;
 const A_CHUNK = /^[0-9a-f]{64}$/;
@@ -43,27 +45,32 @@ const A_PAGE = /^\d+$/;
 export class MirrorDirectory implements Pieces {
   readonly #directory: string;
   readonly #check: boolean;
+  readonly #proofPath: string;
   readonly #damaged = new Set<string>();
 
-  private constructor(directory: string, check: boolean) {
+  private constructor(directory: string, check: boolean, proofPath: string) {
     this.#directory = directory;
     this.#check = check;
+    this.#proofPath = proofPath;
   }
 
   /**
    * Makes the directory if need be, and works in it while nobody else writes there.
    * @param check whether what is there is verified again, or believed by its size
+   * @param proofPath where it has what proves its release: that of the newest, or that of a channel
    * @throws UserError when it is something else, cannot be written, or another process is at work there
    */
   static async open<T>(
     directory: string,
     work: (opened: MirrorDirectory) => Promise<T>,
     check = false,
+    proofPath = releasePath,
   ): Promise<T> {
     const inside = join(directory, MIRROR_DIRECTORY);
     try {
-      mustBeMirror(directory);
-      for (const one of [inside, join(inside, CHUNKS), join(inside, HEADERS)]) {
+      mustBeMirror(directory, proofPath);
+      const forProof = dirname(join(directory, proofPath));
+      for (const one of [inside, join(inside, CHUNKS), join(inside, HEADERS), forProof]) {
         makeDirectory(one, DIRECTORY_MODE);
       }
       await makeLock(join(inside, LOCK));
@@ -74,7 +81,7 @@ export class MirrorDirectory implements Pieces {
         );
       }
       try {
-        const opened = new MirrorDirectory(directory, check);
+        const opened = new MirrorDirectory(directory, check, proofPath);
         await opened.#removeUnfinished();
         return await work(opened);
       } finally {
@@ -97,7 +104,7 @@ export class MirrorDirectory implements Pieces {
   /** The proof of the release that it has; undefined: none yet. Not verified. */
   async proof(): Promise<Buffer | undefined> {
     try {
-      return (await readKept(this.#path(releasePath), MAX_PROOF_BYTES)).bytes;
+      return (await readKept(this.#path(this.#proofPath), MAX_PROOF_BYTES)).bytes;
     } catch (error) {
       if (isAbsent(error)) return undefined;
       throw error;
@@ -162,7 +169,8 @@ export class MirrorDirectory implements Pieces {
   /** From now on the mirror has the release that `proof` proves, whose chunks and headers were written before. */
   async publish(proof: Uint8Array): Promise<void> {
     for (const name of [CHUNKS, HEADERS]) await syncDirectory(this.#path(join(MIRROR_DIRECTORY, name)));
-    await replaceFile(this.#path(releasePath), proof, FILE_MODE);
+    await replaceFile(this.#path(this.#proofPath), proof, FILE_MODE);
+    await syncDirectory(dirname(this.#path(this.#proofPath)));
     await syncDirectory(this.#path(MIRROR_DIRECTORY));
     await syncDirectory(this.#directory);
     // Which another user's process may be unable to read.
@@ -181,7 +189,9 @@ export class MirrorDirectory implements Pieces {
 
   /** What those have left who were killed: nobody else writes now. */
   async #removeUnfinished(): Promise<void> {
-    for (const name of [CHUNKS, HEADERS, "."]) await this.#remove(name, (file) => UNFINISHED.test(file));
+    const forProof = relative(MIRROR_DIRECTORY, dirname(this.#proofPath)) || ".";
+    for (const name of new Set([CHUNKS, HEADERS, forProof, "."]))
+      await this.#remove(name, (file) => UNFINISHED.test(file));
   }
 
   async #remove(name: string, isMeant: (file: string) => boolean): Promise<number> {
@@ -193,19 +203,33 @@ export class MirrorDirectory implements Pieces {
 }
 
 /** @throws UserError when there is something else */
-function mustBeMirror(directory: string): void {
+function mustBeMirror(directory: string, proofPath: string): void {
   const names = namesIn(directory);
   if (names === undefined || names.length === 0) return;
-  for (const one of ["", CHUNKS, HEADERS]) mustBeNoLink(join(directory, MIRROR_DIRECTORY, one));
+  for (const one of ["", CHUNKS, HEADERS, CHANNEL]) mustBeNoLink(join(directory, MIRROR_DIRECTORY, one));
   const inside = names.includes(MIRROR_DIRECTORY) ? namesIn(join(directory, MIRROR_DIRECTORY)) : undefined;
   const strange = inside?.find((name) => !KNOWN.has(name) && !UNFINISHED.test(name));
-  if (inside !== undefined && strange === undefined) return;
+  if (inside !== undefined && strange === undefined) {
+    mustBeOf(proofPath, directory, inside);
+    return;
+  }
   const why =
     strange === undefined
       ? `it has files, and no ${MIRROR_DIRECTORY}`
       : `its ${MIRROR_DIRECTORY} has ${strange}`;
   throw new UserError(
     `${directory} is no mirror (${why}): name an empty directory, or one that is not there yet`,
+  );
+}
+
+/** A mirror has one release, whose chunks --prune leaves. @throws UserError when it has another one's proof */
+function mustBeOf(proofPath: string, directory: string, inside: readonly string[]): void {
+  const channels = (namesIn(join(directory, MIRROR_DIRECTORY, CHANNEL)) ?? []).map(channelPath);
+  const proofs = [...(inside.includes(RELEASE) ? [releasePath] : []), ...channels];
+  const other = proofs.find((path) => path !== proofPath && !UNFINISHED.test(path));
+  if (other === undefined) return;
+  throw new UserError(
+    `${directory} is a mirror of something else (it has ${other}): each channel, and the newest release, has a directory of its own`,
   );
 }
 

@@ -109,7 +109,7 @@ export async function mirrorRelease(
   }
   const head = { ...proven.newest, certifiedAt: proven.certifiedAt, proof: proven.evidence.proof };
   const pages = await writeHeaders(head, reader, directory);
-  const { proof, certifiedAt } = await newestProof(address, reader, head);
+  const { proof, certifiedAt } = await newestProof(address, reader, head, proven.channel);
   await directory.publish(proof);
   // Somebody may be reading by the proof from before.
   const inUse = before === undefined ? [] : await pagesFrom(before.header.number - 1, directory);
@@ -258,8 +258,17 @@ async function pagesFrom(from: number, directory: MirrorDirectory): Promise<numb
   return pages;
 }
 
-/** A proof of now: to fetch the rest may have taken hours. When a newer release has come out since, the first one. */
-async function newestProof(address: ReleaseAddress, reader: ReleaseReader, head: Head): Promise<Head> {
+/**
+ * A proof of now: to fetch the rest may have taken hours. When a newer release has come out since, or the channel that was asked for has been
+ * changed, the first one.
+ */
+async function newestProof(
+  address: ReleaseAddress,
+  reader: ReleaseReader,
+  head: Head,
+  channel: ProvenRelease["channel"],
+): Promise<Head> {
   const now = await openHead(address, reader).catch(() => head);
-  return now.hash.equals(head.hash) ? now : head;
+  const isSame = channel === undefined || now.channels?.get(channel.name)?.record.serial === channel.serial;
+  return isSame && now.hash.equals(head.hash) ? now : head;
 }

@@ -126,6 +126,8 @@ export class CanisterMount {
     const mountedNames = new MountedNames(this.#transport.mount, this.#fileSystem, log);
     this.#live.mounted(this.#fileSystem, this.#transport, mountedNames);
     this.#control = serveControl(this.#transport.mount, () => this.status(), log);
+    // Whoever mounts may ask at once.
+    await this.#control.listening;
     return this.#transport;
   }
 

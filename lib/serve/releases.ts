@@ -48,6 +48,13 @@ export interface ReleasesOptions {
   readonly log: Log;
 }
 
+export interface Proof {
+  readonly bytes: Uint8Array;
+  readonly certifiedAt: Date;
+  /** Undefined: that of the newest release alone. */
+  readonly channel: string | undefined;
+}
+
 /** What is waited for that is no chunk. */
 const PROOF = "proof";
 
@@ -125,10 +132,11 @@ export class ServedReleases {
     if (newest?.hash.equals(release.hash)) this.#proved = release;
   }
 
-  /** What proves the newest release, and when that was certified; undefined: nothing does yet. */
-  get proof(): { readonly bytes: Uint8Array; readonly certifiedAt: Date } | undefined {
+  /** What proves the newest release, or with it the channel that is served, and when that was certified; undefined: nothing does yet. */
+  get proof(): Proof | undefined {
     if (this.#proved === undefined) return undefined;
-    return { bytes: this.#proved.proven.evidence.proof, certifiedAt: this.#proved.certifiedAt };
+    const { proven, certifiedAt, channel } = this.#proved;
+    return { bytes: proven.evidence.proof, certifiedAt, channel: channel?.name };
   }
 
   /** A page of headers from release `from` downwards; undefined when they are not here. */

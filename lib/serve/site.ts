@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
-import { CHUNKS, HEADERS, MIRROR_DIRECTORY, RELEASE } from "../source/icfs/mirror-paths.ts";
+import { CHANNEL, CHUNKS, HEADERS, MIRROR_DIRECTORY, RELEASE } from "../source/icfs/mirror-paths.ts";
 import { nameOf } from "../source/words.ts";
 import { hexOf } from "../tree/hash.ts";
 import type { Chunk, TreeFile, TreeNode } from "../tree/tree.ts";
@@ -104,7 +104,8 @@ export class Site {
 
   async #ofMirror(request: IncomingMessage, response: ServerResponse, path: string[]): Promise<void> {
     const [what, which = ""] = path;
-    if (what === RELEASE && path.length === 1) return this.#proof(request, response);
+    if (what === RELEASE && path.length === 1) return this.#proof(request, response, undefined);
+    if (what === CHANNEL && path.length === 2) return this.#proof(request, response, which);
     if (what === HEADERS && path.length === 2 && A_NUMBER.test(which)) {
       const page = this.#releases.headers(Number(which));
       if (page !== undefined) {
@@ -133,12 +134,21 @@ export class Site {
     this.#missing(request, response, 404, "this is not here");
   }
 
-  async #proof(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** @param channel whose record is asked for with it; undefined: the newest release alone is */
+  async #proof(
+    request: IncomingMessage,
+    response: ServerResponse,
+    channel: string | undefined,
+  ): Promise<void> {
     await this.#releases.untilProved(response);
     const { proof } = this.#releases;
     if (proof === undefined) {
       this.#notYet(request, response, "the release is being fetched");
       return;
+    }
+    if (proof.channel !== channel) {
+      const served = proof.channel === undefined ? "the newest release" : `channel ${proof.channel}`;
+      return this.#missing(request, response, 404, `this host serves ${served}`);
     }
     this.statistics.proofs += 1;
     sendSmall(request, response, proof.bytes, {

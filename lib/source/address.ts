@@ -15,4 +15,6 @@ export interface CanisterAddress {
 export interface ReleaseAddress extends CanisterAddress {
   /** The release's number. Default: the newest. */
   readonly release?: number;
+  /** The name of a channel: the release that it stands for. */
+  readonly channel?: string;
 }

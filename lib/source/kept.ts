@@ -68,7 +68,7 @@ export async function keepRelease(
   if (isKept) lastOf.set(source, { digest: digestOf(evidence!), release });
   if (isKept && source.kind === "icfs" && address.release === undefined && release.number !== undefined) {
     try {
-      await rememberKept(address, release.number);
+      await rememberKept(address, release);
     } catch (error) {
       log.warn(`cannot remember that release ${release.number} is kept: ${messageOf(error)}`);
       isKept = false;
@@ -87,6 +87,9 @@ export async function keepRelease(
 }
 
 function isNewer(one: Release, other: Release): boolean {
+  const serials = (one.channel?.serial ?? 0) - (other.channel?.serial ?? 0);
+  // A channel may go back.
+  if (serials !== 0) return serials > 0;
   const [a, b] = [one.number ?? 0, other.number ?? 0];
   return a > b || (a === b && one.certifiedAt > other.certifiedAt);
 }
@@ -117,7 +120,10 @@ export async function keptRelease(
 ): Promise<Release | undefined> {
   const read = async () =>
     (await store.readBlob(fileNameOf(address, source.kind))) ??
-    (await store.readBlob(fileNameOf(withoutNumber(address), source.kind)));
+    // Which proves no channel.
+    (address.channel === undefined
+      ? await store.readBlob(fileNameOf(withoutNumber(address), source.kind))
+      : undefined);
   let bytes = await read();
   for (let attempt = 1; ; attempt++) {
     if (bytes === undefined) return undefined;
@@ -148,10 +154,11 @@ function withoutNumber({ network, rootKey, canister }: ReleaseAddress): ReleaseA
   return { network, rootKey, canister };
 }
 
-/** The number of the newest release that this host has accepted, when that is not the kept one. @throws UserError */
-export function newerThanKept({ address, source }: KeptBy, { number }: Release): number | undefined {
-  if (source.kind !== "icfs" || address.release !== undefined || number === undefined) return undefined;
-  return acceptedAfter(address, number);
+/** The number of the release that this host has accepted last, when that is not the kept one. @throws UserError */
+export function newerThanKept({ address, source }: KeptBy, release: Release): number | undefined {
+  if (source.kind !== "icfs" || address.release !== undefined || release.number === undefined)
+    return undefined;
+  return acceptedAfter(address, release);
 }
 
 /**
@@ -199,8 +206,9 @@ function rootKeyName(url: string): string {
 }
 
 /** By root key: the same canister id elsewhere is another canister. */
-function fileNameOf({ canister, rootKey, release }: ReleaseAddress, kind: SourceKind): string {
+function fileNameOf({ canister, rootKey, release, channel }: ReleaseAddress, kind: SourceKind): string {
   const network = networkOf(rootKey);
-  const what = release === undefined ? "" : `@${release}`;
+  const named = release ?? channel;
+  const what = named === undefined ? "" : `@${named}`;
   return `${canister.toText()}-${network}${what}${kind === "icfs" ? "" : `.${kind}`}`;
 }

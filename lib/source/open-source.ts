@@ -5,7 +5,7 @@ import { createAgent } from "../ic/agent.ts";
 import { type CanisterCalls, queries, replicatedCalls } from "../ic/canister-calls.ts";
 import type { BlsVerify } from "../ic/certificate/certificate.ts";
 import type { Log } from "../log.ts";
-import type { CanisterAddress, ReleaseAddress } from "./address.ts";
+import type { ReleaseAddress } from "./address.ts";
 import { AssetsSource } from "./assets/source.ts";
 import { detectSource } from "./detect.ts";
 import { IcbootSource } from "./icboot/source.ts";
@@ -43,9 +43,10 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
   const mirrors = options.offline ? undefined : options.mirrors;
   const kind = options.kind ?? (await kindOf(address, mirrors, options));
   if (kind !== "icfs" && mirrors !== undefined) throw noMirrors(address, kind);
-  if (kind !== "icfs" && address.release !== undefined) {
+  const named = address.release ?? address.channel;
+  if (kind !== "icfs" && named !== undefined) {
     throw new UserError(
-      `${address.canister} has no releases, as it is no icfs canister: leave out @${address.release}`,
+      `${address.canister} has no releases, as it is no icfs canister: leave out @${named}`,
     );
   }
   switch (kind) {
@@ -89,7 +90,7 @@ export function noMirrors({ canister }: ReleaseAddress, kind: SourceKind): UserE
 
 /** An icfs canister's releases, by mirrors where there are any. */
 export function openReleases(
-  address: CanisterAddress,
+  address: ReleaseAddress,
   {
     mirrors,
     requestTimeout,

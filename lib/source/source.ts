@@ -30,6 +30,8 @@ export interface Release {
   /** When the subnet certified that it is the newest; without certificates, when the canister said so. */
   readonly certifiedAt: Date;
   readonly verified: Verification;
+  /** The channel that stands for it, where that was asked for, and the serial of the record that says so. */
+  readonly channel?: { readonly name: string; readonly serial: number } | undefined;
 }
 
 /** What arrived is wrong, and will be the next time: to try again is of no use. */

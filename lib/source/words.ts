@@ -18,6 +18,9 @@ export interface ReleaseNames {
   readonly release?: number;
   readonly header?: string;
   readonly snapshot?: string;
+  /** The channel that stands for it, where that was asked for, and the serial of its last record. */
+  readonly channel?: string;
+  readonly serial?: number;
 }
 
 /** nameOf(), of what --json has. */
@@ -25,7 +28,16 @@ export function namedInWords({ release, snapshot }: ReleaseNames): string {
   return release === undefined ? `snapshot ${snapshot?.slice(0, 16)}` : `release ${release}`;
 }
 
-export function namesOf({ number, hash }: Pick<Release, "number" | "hash">): ReleaseNames {
+export function namesOf({
+  number,
+  hash,
+  channel,
+}: Pick<Release, "number" | "hash" | "channel">): ReleaseNames {
   const hex = hash.toString("hex");
-  return number === undefined ? { snapshot: hex } : { release: number, header: hex };
+  if (number === undefined) return { snapshot: hex };
+  return {
+    release: number,
+    header: hex,
+    ...(channel && { channel: channel.name, serial: channel.serial }),
+  };
 }

@@ -102,6 +102,13 @@ export class CandidReader {
     return hash;
   }
 
+  /** A principal's bytes. */
+  principal(): Buffer {
+    // Candid: a reference that is not opaque begins with 1.
+    if (this.nat8() !== 1) throw new FormatError("an opaque principal");
+    return this.blob();
+  }
+
   text(): string {
     const bytes = this.blob();
     if (!isUtf8(bytes)) throw new FormatError("a text is not UTF-8");

@@ -57,7 +57,7 @@ export function decodeHeader(bytes: Uint8Array): Header {
   const reader = new CandidReader(bytes, 0);
   reader.expect(HEADER_PREFIX, "an icfs release header of version 1");
   // Candid's order of fields is by the hash of their names.
-  const publisher = readPrincipal(reader);
+  const publisher = reader.principal();
   const note = reader.text();
   const publishedAt = new Date(Number(reader.nat64() / 1_000_000n));
   const totals = readTotals(reader);
@@ -73,12 +73,6 @@ export function decodeHeader(bytes: Uint8Array): Header {
     );
   }
   return { number, parent, manifest, publishedAt, publisher, note, totals };
-}
-
-function readPrincipal(reader: CandidReader): Buffer {
-  // Candid: a reference that is not opaque begins with 1.
-  if (reader.nat8() !== 1) throw new FormatError("an opaque principal");
-  return reader.blob();
 }
 
 function readTotals(reader: CandidReader): Totals {

@@ -14,7 +14,9 @@ export const MAX_MANIFEST_PIECES = 1000;
 export const MAX_ENTRIES = 100_000;
 /** Of all files of a tree together. */
 export const MAX_EXTENTS = 1_000_000;
-/** A release's note, in UTF-8. */
+/** Of channels' names. */
+export const MAX_CHANNEL_NAME_CHARS = 64;
+/** A release's note, or a channel's, in UTF-8. */
 export const MAX_NOTE_BYTES = 1024;
 /** A path, or a symlink's target, in UTF-8. */
 export const MAX_PATH_BYTES = 4096;

@@ -42,7 +42,23 @@ function interfaces() {
       put: IDL.Func([IDL.Vec(hash)], [IDL.Vec(hash)], []),
       publish: IDL.Func([IDL.Record({ manifest: IDL.Vec(hash), parent, note: IDL.Text })], [result], []),
       rollback: IDL.Func([IDL.Record({ to: IDL.Nat64, parent, note: IDL.Text })], [result], []),
-      grant: IDL.Func([IDL.Principal, IDL.Variant({ reader: IDL.Null, publisher: IDL.Null })], [], []),
+      promote: IDL.Func(
+        [
+          IDL.Record({
+            channel: IDL.Text,
+            release: IDL.Opt(IDL.Nat64),
+            serial: IDL.Opt(IDL.Nat64),
+            note: IDL.Text,
+          }),
+        ],
+        [IDL.Variant({ ok: IDL.Nat64, err: IDL.Reserved })],
+        [],
+      ),
+      grant: IDL.Func(
+        [IDL.Principal, IDL.Variant({ reader: IDL.Null, publisher: IDL.Null, promoter: IDL.Null })],
+        [],
+        [],
+      ),
       revoke: IDL.Func([IDL.Principal], [], []),
       restrict: IDL.Func([IDL.Bool], [], []),
       serve_http: IDL.Func([IDL.Bool], [], []),
@@ -76,6 +92,9 @@ function interfaces() {
       ),
       status: IDL.Func([], [IDL.Reserved], ["query"]),
       roles_granted: IDL.Func([], [IDL.Reserved], ["query"]),
+      promoters_granted: IDL.Func([], [IDL.Reserved], ["query"]),
+      channels: IDL.Func([IDL.Opt(IDL.Text)], [hash], ["query"]),
+      channel_history: IDL.Func([IDL.Text, IDL.Nat64, IDL.Nat32], [hash], ["query"]),
     },
   };
 }
@@ -127,7 +146,20 @@ t.test("each method takes any number, or says what is wrong with it", { timeout:
     ],
     rollback: NAT64.map((to) => [{ to, parent: null, note: "" }]),
     keep: all<unknown>(NAT64, [true, false]),
-    grant: [[somebody, { reader: null }]],
+    promote: [
+      ...all<unknown>(NAT64, [...NAT64.map((serial) => [serial]), []]).map(([release, serial]) => ({
+        channel: "stable",
+        release: [release],
+        serial,
+      })),
+      ...["", "x", "x".repeat(64), "x".repeat(65), "7".repeat(5000), "é"].map((channel) => ({ channel })),
+      ...[1024, 1025, 1_000_000].map((bytes) => ({ release: [1n], note: "x".repeat(bytes) })),
+      { serial: [1n] },
+    ].map((what) => [{ channel: "noted", release: [], serial: [], note: "", ...what }]),
+    grant: [
+      [somebody, { reader: null }],
+      [somebody, { promoter: null }],
+    ],
     revoke: [[somebody]],
     restrict: [[true], [false]],
     serve_http: [[false], [true]],
@@ -144,6 +176,9 @@ t.test("each method takes any number, or says what is wrong with it", { timeout:
     listing: [[]],
     status: [[]],
     roles_granted: [[]],
+    promoters_granted: [[]],
+    channels: [[[]], ...["", "stable", "x".repeat(100_000)].map((name) => [[name]])],
+    channel_history: all<unknown>(["", "stable", "other"], NAT64, NAT32),
     http_request: [
       ...[0, 1, 2, 3, 65_535].map((version) => ({ certificate_version: [version] })),
       ...NAT.map((number) => ({ url: `/.icfs/at/${number}/a` })),
@@ -152,6 +187,9 @@ t.test("each method takes any number, or says what is wrong with it", { timeout:
       ...["", "x", "%", "%2", "%f0%9f", "/".repeat(5000), "/a".repeat(2500), `/${"%61".repeat(5000)}`].map(
         (url) => ({ url }),
       ),
+      ...["", "/", "/stable", "/%00", "/%ff", "/a/b", `/${"x".repeat(5000)}`].map((end) => ({
+        url: `/.icfs/channel${end}`,
+      })),
       ...["", "bytes", "bytes=", "bytes=-", "bytes=x-1"].map((range) => ({ headers: [["range", range]] })),
     ].map((what) => [
       { method: "GET", url: "/.icfs/at/1/a", headers: [], body: [], certificate_version: [2], ...what },

@@ -16,11 +16,14 @@ const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "it
 /** inspect_message: refused before it costs the canister anything. */
 const NOT_TAKEN = /rejected|refused|inspect/i;
 
-/** A call of each method that only publishers may make, and of each that only owners may. */
+/** A call of each method that only publishers may make, of the one that only promoters may, and of each that only owners may. */
 const publishing = (canister: IcfsCanister): Record<string, () => Promise<unknown>> => ({
   put: () => canister.put([randomBytes(10)]),
   publish: () => canister.publish({ manifest: [], parent: [], note: "" }),
   rollback: () => canister.rollback({ to: 1n, parent: [], note: "" }),
+});
+const promoting = (canister: IcfsCanister): Record<string, () => Promise<unknown>> => ({
+  promote: () => canister.promote({ channel: "stable", release: [1n], serial: [], note: "" }),
 });
 const owning = (canister: IcfsCanister): Record<string, () => Promise<unknown>> => ({
   grant: () => canister.grant(Ed25519KeyIdentity.generate().getPrincipal(), { reader: null }),
@@ -37,13 +40,14 @@ t.test("strangers may read, and nothing else", async (t) => {
     ["a stranger", Ed25519KeyIdentity.generate()],
   ] as const) {
     const stranger = canister.as(identity);
-    for (const [name, call] of Object.entries({ ...publishing(stranger), ...owning(stranger) })) {
+    const calls = { ...publishing(stranger), ...promoting(stranger), ...owning(stranger) };
+    for (const [name, call] of Object.entries(calls)) {
       t.match(await failure(call()), NOT_TAKEN, `${who}: ${name}`);
     }
     t.strictSame([...(await stranger.missing([]))], [], `${who} may ask`);
   }
   const { network, id } = canister;
-  const queries = ["release", "chunk", "headers", "missing", "roles_granted", "listing", "get"];
+  const queries = ["release", "chunk", "headers", "missing", "roles_granted", "listing", "get", "channels"];
   queries.push("no_such_method");
   for (const method of queries) {
     const { response } = await network.agent.call(id, {
@@ -80,7 +84,7 @@ t.test("a publisher publishes and owns nothing; revoked, it does neither", async
   for (const [name, call] of Object.entries(publishing(publisher))) {
     t.notMatch(await failure(call()), NOT_TAKEN, name);
   }
-  for (const [name, call] of Object.entries(owning(publisher)))
+  for (const [name, call] of Object.entries({ ...promoting(publisher), ...owning(publisher) }))
     t.match(await failure(call()), NOT_TAKEN, name);
   await canister.owner.revoke(who);
   for (const [name, call] of Object.entries(publishing(publisher))) {
@@ -114,8 +118,9 @@ t.test("other canisters are strangers too, and their calls do not meet inspect_m
     throw new Error("not sent");
   };
   const recording = icfsCanister(agent, id);
-  for (const make of Object.values({ ...publishing(recording), ...owning(recording) })) await failure(make());
-  t.equal(sent.length, 8, "all methods that change something");
+  const calls = { ...publishing(recording), ...promoting(recording), ...owning(recording) };
+  for (const make of Object.values(calls)) await failure(make());
+  t.equal(sent.length, 9, "all methods that change something");
   const before = await owner.status();
   for (const [method, args] of sent) {
     // The agent's own text, which is of several lines.
@@ -148,6 +153,9 @@ t.test("a private canister answers only those with a role", async (t) => {
     ["missing", Buffer.from("4449444c026d016d7b010000", "hex")],
     ["status", NO_ARGUMENTS],
     ["roles_granted", NO_ARGUMENTS],
+    ["promoters_granted", NO_ARGUMENTS],
+    ["channels", Buffer.from("4449444c016e71010000", "hex")],
+    ["channel_history", Buffer.from("4449444c000371787900010000000000000001000000", "hex")],
     ["listing", NO_ARGUMENTS],
     ["get", new Uint8Array(IDL.encode([range], [{ filename: "a", sector_no: 0n, count: 1n }]))],
   ];

@@ -109,7 +109,7 @@ t.test("a release, and a directory beside it", async (t) => {
       stderr: /tree is neither a canister id nor an icfs mount/,
     });
     t.match(await c.icfs(["verify", "nonsense"]), { code: 2, stderr: /"nonsense" is no canister id/ });
-    t.match(await c.icfs(["verify", `${id}@x`]), { code: 2, stderr: /"x" is no release: give a number/ });
+    t.match(await c.icfs(["verify", `${id}@X`]), { code: 2, stderr: /"X" is no release: give a number/ });
   });
 
   await t.test("what cannot be in a release is named", async (t) => {

@@ -6,6 +6,7 @@ import { resolveNetwork } from "../../lib/ic/network.ts";
 import { MirrorDirectory } from "../../lib/mirror/directory.ts";
 import { mirrorRelease } from "../../lib/mirror/mirror.ts";
 import { ancestors } from "../../lib/source/icfs/chain.ts";
+import { releasePath } from "../../lib/source/icfs/mirror-paths.ts";
 import { MirroredReader } from "../../lib/source/icfs/mirrored-reader.ts";
 import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
 import type { NetworkReader } from "../../lib/source/icfs/release-reader.ts";
@@ -38,6 +39,7 @@ function canisterAt(newest: number): { reader: NetworkReader; asked: [from: numb
   const real = readerOf(headers.slice(0, newest));
   const reader: NetworkReader = {
     ...real,
+    proofPath: releasePath,
     piece: () => Promise.reject(new Error("nobody asks")),
     restore: async (proof) => ({
       header: decodeHeader(proof),

@@ -41,6 +41,8 @@ export interface AnyMountable extends TestNetwork {
   fill(files: Files): Promise<void>;
   /** Mounts it through the proxy. @throws Error with what icfs has said when that fails */
   mount(...options: string[]): Promise<Mounted>;
+  /** The same of `CANISTER@NAME`: a release, or what a channel stands for. */
+  mountNamed(name: string, ...options: string[]): Promise<Mounted>;
   /** The same, for those that may fail. */
   tryMount(...options: string[]): Promise<Result & { readonly mountpoint: string }>;
   /** Whether what is mounted is the tree. */
@@ -128,7 +130,7 @@ async function writeFiles(tree: string, files: Files): Promise<void> {
 async function behindProxy(
   t: Test,
   canister: TestNetwork & { readonly canister: Principal },
-): Promise<Pick<AnyMountable, "id" | "tree" | "proxy" | "mount" | "tryMount" | "same">> {
+): Promise<Pick<AnyMountable, "id" | "tree" | "proxy" | "mount" | "mountNamed" | "tryMount" | "same">> {
   const { directory, icfs } = canister;
   const id = canister.canister.toText();
   const tree = join(directory, "tree");
@@ -136,8 +138,8 @@ async function behindProxy(
   const proxy = await startFaultProxy(t, canister.url);
   let mounts = 0;
 
-  const mountAt = async (mountpoint: string, logFile: string, more: readonly string[]) => {
-    const args = ["mount", id, mountpoint, "--network", proxy.url, "--log-file", logFile];
+  const mountAt = async (mountpoint: string, logFile: string, more: readonly string[], spec = id) => {
+    const args = ["mount", spec, mountpoint, "--network", proxy.url, "--log-file", logFile];
     return { ...(await icfs([...args, ...more])), mountpoint };
   };
   const nextLog = () => {
@@ -145,31 +147,34 @@ async function behindProxy(
     return join(directory, `log-${mounts}`);
   };
 
+  const mountSpec = async (spec: string, more: readonly string[]): Promise<Mounted> => {
+    const logFile = nextLog();
+    const said = await mountAt(await mountpointFor(t), logFile, more, spec);
+    if (said.code !== 0) throw new Error(said.stderr);
+    const { mountpoint } = said;
+    return {
+      mountpoint,
+      said,
+      async status() {
+        const mount = await mountedAt(mountpoint);
+        if (mount === undefined) throw new Error(`nothing is mounted at ${mountpoint}`);
+        return askStatus(mount);
+      },
+      log: () => readFile(logFile, "utf8"),
+      at: (name) => join(mountpoint, name),
+      async umount() {
+        const { serverEnded } = await unmount(mountpoint, { lazy: false });
+        if (!serverEnded) throw new Error(`what served ${mountpoint} has not ended`);
+      },
+    };
+  };
+
   return {
     id,
     tree,
     proxy,
-    async mount(...more) {
-      const logFile = nextLog();
-      const said = await mountAt(await mountpointFor(t), logFile, more);
-      if (said.code !== 0) throw new Error(said.stderr);
-      const { mountpoint } = said;
-      return {
-        mountpoint,
-        said,
-        async status() {
-          const mount = await mountedAt(mountpoint);
-          if (mount === undefined) throw new Error(`nothing is mounted at ${mountpoint}`);
-          return askStatus(mount);
-        },
-        log: () => readFile(logFile, "utf8"),
-        at: (name) => join(mountpoint, name),
-        async umount() {
-          const { serverEnded } = await unmount(mountpoint, { lazy: false });
-          if (!serverEnded) throw new Error(`what served ${mountpoint} has not ended`);
-        },
-      };
-    },
+    mount: (...more) => mountSpec(id, more),
+    mountNamed: (name, ...more) => mountSpec(`${id}@${name}`, more),
     tryMount: async (...more) => mountAt(await mountpointFor(t), nextLog(), more),
     same: async (mountpoint) => (await sh("diff", "-r", "--no-dereference", tree, mountpoint)).code === 0,
   };

@@ -16,6 +16,7 @@ const SHARED = {
   "manifest.maxEntries": limits.MAX_ENTRIES,
   "manifest.maxExtents": limits.MAX_EXTENTS,
   "assembly.maxPieces": limits.MAX_MANIFEST_PIECES,
+  "channels.maxNameChars": limits.MAX_CHANNEL_NAME_CHARS,
   "main.maxNoteBytes": limits.MAX_NOTE_BYTES,
   "main.maxHashesAsked": MAX_HASHES_ASKED,
   "paths.maxPathBytes": limits.MAX_PATH_BYTES,
@@ -25,6 +26,7 @@ const SHARED = {
 };
 /** The canister's alone: how much it answers with, or does, at once. */
 const OWN = [
+  "channels.maxNames",
   "chunks.maxChunks",
   "chunks.maxLoose",
   "chunks.maxPut",
@@ -32,6 +34,7 @@ const OWN = [
   "files.maxReplyBytes",
   "files.maxSteps",
   "listing.maxEntries",
+  "main.maxHistoryBytes",
   "main.maxPageBytes",
   "main.maxRoles",
   "page.maxHeld",

@@ -1,6 +1,7 @@
 /**
  * IC hash trees (IC interface specification, "Certificate", "Encoding of certificates"): decoded from untrusted CBOR,
- * their root hash, and a look-up of a path that is there. Absence is never concluded.
+ * their root hash, and a look-up of a path that is there. Absence is concluded only where nothing is pruned: the order of labels is not
+ * believed.
  */
 
 import { hash } from "node:crypto";
@@ -103,4 +104,21 @@ export function lookupTree(tree: HashTree, path: Path): HashTree | undefined {
   if (tree.kind === "labelled" && tree.label.equals(Buffer.from(label)))
     return lookupTree(tree.subtree, rest);
   return undefined;
+}
+
+/** The labels right below a tree's root, with what is below each; undefined when some are not shown. */
+export function allBelow(tree: HashTree): (readonly [label: Buffer, subtree: HashTree])[] | undefined {
+  switch (tree.kind) {
+    case "empty":
+      return [];
+    case "labelled":
+      return [[tree.label, tree.subtree]];
+    case "fork": {
+      const left = allBelow(tree.left);
+      const right = left && allBelow(tree.right);
+      return right && [...left, ...right];
+    }
+    default:
+      return undefined;
+  }
 }

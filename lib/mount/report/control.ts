@@ -25,14 +25,24 @@ function socketOf({ device }: Mount): string {
   return join(runtime, directory, `${device.replace(":", "-")}.sock`);
 }
 
+export interface Control {
+  /** Resolves when it can be asked, or cannot be made. */
+  readonly listening: Promise<void>;
+  close(): void;
+}
+
 /** Answers whoever asks about a mount, until `close`. A socket that cannot be made is logged, and gone without. */
-export function serveControl(mount: Mount, status: () => MountStatus, log: Log): { close(): void } {
+export function serveControl(mount: Mount, status: () => MountStatus, log: Log): Control {
   const socket = socketOf(mount);
+  const listening = Promise.withResolvers<void>();
   const server = createBoundedServer((_, response) => {
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify(status()));
   });
-  server.on("error", (error) => log.warn(`icfs status cannot ask this mount: ${messageOf(error)}`));
+  server.on("error", (error) => {
+    log.warn(`icfs status cannot ask this mount: ${messageOf(error)}`);
+    listening.resolve();
+  });
   // libuv removes a socket by the name that it was given: by then another mount may have this one's number.
   // So short because a socket's whole path has 107 bytes at most: where the name that it is to have fits, this one does.
   const made = join(dirname(socket), randomBytes(4).toString("hex"));
@@ -46,6 +56,7 @@ export function serveControl(mount: Mount, status: () => MountStatus, log: Log):
           own = lstatSync(made).ino;
           // In place of what a process has left that was killed; the kernel has given its number to this mount.
           renameSync(made, socket);
+          listening.resolve();
         } catch (error) {
           server.emit("error", error);
         }
@@ -55,6 +66,7 @@ export function serveControl(mount: Mount, status: () => MountStatus, log: Log):
     server.emit("error", error);
   }
   return {
+    listening: listening.promise,
     close() {
       server.close();
       server.closeAllConnections();

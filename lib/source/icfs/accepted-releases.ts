@@ -1,7 +1,8 @@
 /**
  * What this host has accepted from a canister before. A certificate proves that a release was the newest one lately;
  * that it is the successor of what was served here yesterday is proved by the chain of parents: a release with the same
- * number must be the same, a higher one must lead back to the accepted one, a lower one is a replay.
+ * number must be the same, a higher one must lead back to the accepted one, a lower one is a replay. So it is with the serials of a
+ * channel's records.
  *
  * One small file a canister, kept with the host's state (not with the caches: clearing those must not forget this). Whoever writes
  * one has the lock, and has looked again whether it is what the release was compared with: so it only goes forwards, whoever else
@@ -10,6 +11,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Principal } from "@icp-sdk/core/principal";
 import { makeDirectory, makeItOwn, mustBeOwn, stateDirectory } from "../../directories.ts";
 import { isAbsent, messageOf, UserError } from "../../errors.ts";
@@ -18,8 +20,10 @@ import { readKeptSync } from "../../kept-file.ts";
 import { withLock } from "../../lock.ts";
 import { removeAbandoned, replaceFile, syncDirectory } from "../../replace-file.ts";
 import type { CanisterAddress, ReleaseAddress } from "../address.ts";
+import type { Release } from "../source.ts";
 import { ancestors } from "./chain.ts";
-import type { Head, ReleaseReader } from "./release-reader.ts";
+import { ForkedChannelError, ReplayedChannelError } from "./channels.ts";
+import type { Head, ReleaseReader, VerifiedRecord } from "./release-reader.ts";
 
 export interface AcceptedRelease {
   readonly canister: string;
@@ -37,6 +41,19 @@ export interface AcceptedRelease {
    * was: what was certified earlier may be of another history. ISO 8601; not there in files of older versions.
    */
   readonly since?: string;
+  /** The channels of which something was accepted, by name; not there: none. */
+  readonly channels?: Readonly<Record<string, AcceptedChannel>>;
+}
+
+/** The last record of a channel that was accepted here. */
+export interface AcceptedChannel {
+  readonly serial: number;
+  /** SHA-256 of the record, in hexadecimal. */
+  readonly record: string;
+  /** The number of the release that the channel stands for; not there: it has been deleted. */
+  readonly release?: number;
+  /** As `kept` of the canister: the serial of the last record by which a mount has kept a release here. */
+  readonly kept?: number;
 }
 
 const SET_ANOTHER = "set XDG_STATE_HOME to another directory";
@@ -166,7 +183,9 @@ async function acceptedHead(
     }
     const accepted = { ...place, url, number: head.header.number, header: head.hash.toString("hex") };
     const isWritten = await update(file, (now) =>
-      isSame(now, before) ? { ...now, ...accepted, ...sinceOf(head, now) } : undefined,
+      isSame(now, before)
+        ? { ...now, ...accepted, ...sinceOf(head, now), ...channelsOf(head, now) }
+        : undefined,
     );
     if (isWritten) return head;
   }
@@ -174,8 +193,41 @@ async function acceptedHead(
 }
 
 /** Whether there is nothing to be remembered of an acceptable head. */
-function isRemembered({ header, certifiedAt }: Head, before: AcceptedRelease | undefined): boolean {
-  return before?.number === header.number && !(certifiedAt.toISOString() < (before.since ?? ""));
+function isRemembered(
+  { header, certifiedAt, channels = NONE }: Head,
+  before: AcceptedRelease | undefined,
+): boolean {
+  if (before?.number !== header.number || certifiedAt.toISOString() < (before.since ?? "")) return false;
+  return [...channels].every(([name, { record }]) => acceptedChannel(before, name)?.serial === record.serial);
+}
+
+const NONE: NonNullable<Head["channels"]> = new Map();
+
+/** @param accepted whose channels may be named as what every object has */
+function acceptedChannel(accepted: AcceptedRelease | undefined, name: string): AcceptedChannel | undefined {
+  const { channels = {} } = accepted ?? {};
+  return Object.hasOwn(channels, name) ? channels[name] : undefined;
+}
+
+function channelsOf(
+  { channels = NONE }: Head,
+  now: AcceptedRelease | undefined,
+): Pick<AcceptedRelease, "channels"> {
+  if (channels.size === 0) return {};
+  const accepted = [...channels].map(([name, { record, hash }]): [string, AcceptedChannel] => {
+    const { kept } = acceptedChannel(now, name) ?? {};
+    const release = record.release && { release: record.release.number };
+    return [
+      name,
+      {
+        serial: record.serial,
+        record: hash.toString("hex"),
+        ...release,
+        ...(kept !== undefined && { kept }),
+      },
+    ];
+  });
+  return { channels: { ...now?.channels, ...Object.fromEntries(accepted) } };
 }
 
 /** Of a file of an older version nobody knows. */
@@ -203,21 +255,50 @@ async function acceptable(
 }
 
 function isSame(one: AcceptedRelease | undefined, other: AcceptedRelease | undefined): boolean {
-  return one?.number === other?.number && one?.header === other?.header;
+  const isOfHead = one?.number === other?.number && one?.header === other?.header;
+  return isOfHead && isDeepStrictEqual(serialsOf(one), serialsOf(other));
 }
 
-/** What was accepted of a canister before the release that is kept of it; undefined: nothing newer. @throws UserError */
-export function acceptedAfter({ canister, rootKey }: CanisterAddress, number: number): number | undefined {
+function serialsOf({ channels = {} }: AcceptedRelease = NOTHING): Record<string, number> {
+  return Object.fromEntries(Object.entries(channels).map(([name, { serial }]) => [name, serial]));
+}
+
+const NOTHING = { canister: "", network: "", number: 0, header: "" };
+
+/** A release that is kept, and the record of the channel that stands for it, where that was asked for. */
+export type KeptNumbers = Required<Pick<Release, "number">> & Pick<Release, "channel">;
+
+/**
+ * The release that was accepted of a canister, or a channel, after the one that is kept of it; undefined: nothing newer, or none.
+ * @throws UserError
+ */
+export function acceptedAfter(
+  { canister, rootKey }: CanisterAddress,
+  { number = 0, channel }: KeptNumbers,
+): number | undefined {
   const accepted = read(fileOf(placeOf(canister, rootKey)));
-  return accepted !== undefined && accepted.number > number ? accepted.number : undefined;
+  if (channel === undefined)
+    return accepted !== undefined && accepted.number > number ? accepted.number : undefined;
+  const { serial = 0, release } = acceptedChannel(accepted, channel.name) ?? {};
+  return serial > channel.serial && release !== number ? release : undefined;
 }
 
 /** Remembers that a mount has kept a release: none before it is mounted any more by itself. @throws UserError */
-export async function rememberKept({ canister, rootKey }: CanisterAddress, number: number): Promise<void> {
+export async function rememberKept(
+  { canister, rootKey }: CanisterAddress,
+  { number = 0, channel }: KeptNumbers,
+): Promise<void> {
   const file = fileOf(placeOf(canister, rootKey));
-  const isNewer = (now: AcceptedRelease | undefined) => now !== undefined && (now.kept ?? 0) < number;
-  if (!isNewer(read(file))) return;
-  await update(file, (now) => (isNewer(now) ? { ...now!, kept: number } : undefined));
+  const withKept = (now: AcceptedRelease | undefined): AcceptedRelease | undefined => {
+    if (now === undefined) return undefined;
+    if (channel === undefined) return (now.kept ?? 0) < number ? { ...now, kept: number } : undefined;
+    const { name, serial } = channel;
+    const accepted = acceptedChannel(now, name);
+    if (accepted === undefined || (accepted.kept ?? 0) >= serial) return undefined;
+    return { ...now, channels: { ...now.channels, [name]: { ...accepted, kept: serial } } };
+  };
+  if (withKept(read(file)) === undefined) return;
+  await update(file, withKept);
 }
 
 /**
@@ -227,8 +308,8 @@ export async function rememberKept({ canister, rootKey }: CanisterAddress, numbe
  * reset` no release that was kept until then is let through, also when the canister's next history has come to higher numbers.
  */
 function checkKept(
-  { canister, rootKey, release }: ReleaseAddress,
-  { header, hash, certifiedAt }: Head,
+  { canister, rootKey, release, channel }: ReleaseAddress,
+  { header, hash, certifiedAt, channels = NONE }: Head,
 ): void {
   const before = read(fileOf(placeOf(canister, rootKey)));
   const isKnown =
@@ -241,9 +322,38 @@ function checkKept(
       `release ${header.number} was kept on this host, and is not what it has accepted; \`icfs trust show\` says what that is`,
     );
   }
+  if (channel !== undefined) {
+    checkKeptChannel(canister, channel, channels.get(channel), before);
+    return;
+  }
   if (release === undefined && header.number < (before.kept ?? 0)) {
     throw new VerificationError(
       `release ${header.number} was kept, and this host has mounted release ${before.kept} since, which is kept in another cache directory: name that with --cache-dir, or go back on purpose with ${canister}@${header.number}`,
+    );
+  }
+}
+
+/** The same of a channel's record, which may be older than the last one that was accepted. */
+function checkKeptChannel(
+  canister: Principal,
+  name: string,
+  kept: VerifiedRecord | undefined,
+  before: AcceptedRelease,
+): void {
+  const accepted = acceptedChannel(before, name);
+  const { serial = 0 } = kept?.record ?? {};
+  const isKnown =
+    accepted !== undefined &&
+    (serial < accepted.serial ||
+      (serial === accepted.serial && kept?.hash.toString("hex") === accepted.record));
+  if (!isKnown) {
+    throw new VerificationError(
+      `record ${serial} of channel ${name} was kept on this host, and is not what it has accepted; \`icfs trust show\` says what that is`,
+    );
+  }
+  if (serial < (accepted.kept ?? 0)) {
+    throw new VerificationError(
+      `record ${serial} of channel ${name} was kept, and this host has mounted ${canister}@${name} by record ${accepted.kept} since, which is kept in another cache directory: name that with --cache-dir`,
     );
   }
 }
@@ -255,10 +365,27 @@ async function mustBeAcceptable(
 ): Promise<void> {
   try {
     await mustDescend(head, before, reader);
+    for (const [name, channel] of head?.channels ?? NONE) mustFollow(name, channel, before);
   } catch (error) {
     if (!(error instanceof VerificationError)) throw error;
-    throw new VerificationError(
-      `${error.message}. If the canister was reinstalled on purpose, run \`icfs trust reset ${before.canister}\``,
+    // It stays of its class.
+    error.message = `${error.message}. If the canister was reinstalled on purpose, run \`icfs trust reset ${before.canister}\``;
+    throw error;
+  }
+}
+
+/** A channel goes where it is sent, but its serials only grow. @throws ReplayedChannelError, ForkedChannelError */
+function mustFollow(name: string, { record, hash }: VerifiedRecord, before: AcceptedRelease): void {
+  const accepted = acceptedChannel(before, name);
+  if (accepted === undefined || record.serial > accepted.serial) return;
+  if (record.serial < accepted.serial) {
+    throw new ReplayedChannelError(
+      `record ${record.serial} of channel ${name} is older than record ${accepted.serial}, which this host accepted before: an old answer is replayed, or history was rewritten`,
+    );
+  }
+  if (hash.toString("hex") !== accepted.record) {
+    throw new ForkedChannelError(
+      `record ${record.serial} of channel ${name} is not the one that this host accepted before: this is a fork`,
     );
   }
 }
@@ -308,11 +435,12 @@ function read(file: string): AcceptedRelease | undefined {
   mustBeOurs();
   try {
     const accepted = JSON.parse(readKeptSync(file, MOST_BYTES).toString());
-    const { number, header, kept, since } = accepted;
+    const { number, header, kept, since, channels } = accepted;
     const isWhole = isNumber(number) && typeof header === "string";
     if (!isWhole || !(kept === undefined || isNumber(kept)) || !(since === undefined || isTime(since))) {
       throw new Error("it does not say which release");
     }
+    if (!(channels === undefined || areChannels(channels))) throw new Error("it does not say which channels");
     return accepted;
   } catch (error) {
     if (isAbsent(error)) return undefined;
@@ -322,6 +450,16 @@ function read(file: string): AcceptedRelease | undefined {
         `if it is damaged, \`icfs trust reset ${canister}\` forgets it`,
     );
   }
+}
+
+function areChannels(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Object.values(value).every(
+    (each) =>
+      isNumber(each?.serial) &&
+      typeof each.record === "string" &&
+      (each.kept === undefined || isNumber(each.kept)),
+  );
 }
 
 /** As it is written, so that two can be compared as texts. */

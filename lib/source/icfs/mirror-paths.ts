@@ -5,8 +5,14 @@ export const MIRROR_DIRECTORY = ".icfs";
 export const HEADERS = "headers";
 export const CHUNKS = "chunk";
 export const RELEASE = "release";
+export const CHANNEL = "channel";
 
 export const releasePath = `${MIRROR_DIRECTORY}/${RELEASE}`;
+
+/** Of what proves the newest release, and a channel's last record. */
+export function channelPath(name: string): string {
+  return `${MIRROR_DIRECTORY}/${CHANNEL}/${name}`;
+}
 
 /** Of the headers from release `from` downwards. */
 export function headersPath(from: number): string {

@@ -11,8 +11,9 @@ import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import { ageText } from "../../units.ts";
 import type { Urgency } from "../../urgency.ts";
 import type { Pieces, SourceKind } from "../source.ts";
+import { AbsentChannelError } from "./channels.ts";
 import { decodeHeaders } from "./header-list.ts";
-import { chunkPath, headersPath, releasePath } from "./mirror-paths.ts";
+import { chunkPath, headersPath } from "./mirror-paths.ts";
 import type { Mirrors, Question } from "./mirrors.ts";
 import { MAX_PROOF_BYTES } from "./query-reader.ts";
 import { type Head, MissingChunkError, type NetworkReader, type ReleaseReader } from "./release-reader.ts";
@@ -43,7 +44,11 @@ export class MirroredReader implements ReleaseReader {
     const stale: Head[] = [];
     let refused: { readonly error: unknown } | undefined;
     const verify = async (proof: Buffer): Promise<Head | undefined> => {
-      const head = await this.#network.restore(proof);
+      const head = await this.#network.restore(proof).catch((error) => {
+        // It is certified that there is no such channel, or was.
+        if (error instanceof AbsentChannelError) throw new NotHereError(error.message, { cause: error });
+        throw error;
+      });
       try {
         checkTime(head.certifiedAt);
       } catch (error) {
@@ -59,7 +64,7 @@ export class MirroredReader implements ReleaseReader {
     };
     try {
       return await this.#mirrors.ask<Head | undefined>({
-        path: releasePath,
+        path: this.#network.proofPath,
         most: MAX_PROOF_BYTES,
         limit: this.#limit,
         verify,
@@ -86,7 +91,7 @@ export class MirroredReader implements ReleaseReader {
   /** What kind of canister it is: an icfs canister where a mirror proves a release, however old; else what `detect` finds. */
   kind(detect: () => Promise<SourceKind>): Promise<SourceKind> {
     return this.#mirrors.ask<SourceKind>({
-      path: releasePath,
+      path: this.#network.proofPath,
       most: MAX_PROOF_BYTES,
       limit: this.#limit,
       verify: async (proof) => {

@@ -3,13 +3,15 @@ import type { Principal } from "@icp-sdk/core/principal";
 import { UserError } from "../../errors.ts";
 import { createAgent } from "../../ic/agent.ts";
 import { inSteps } from "../../steps.ts";
+import type { ChannelRecord } from "../../tree/channel.ts";
 import { Tree } from "../../tree/tree.ts";
 import type { CanisterAddress, ReleaseAddress } from "../address.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import type { Pieces } from "../source.ts";
 import { trustingReader } from "./accepted-releases.ts";
 import { ancestors } from "./chain.ts";
-import { type BlsVerifier, IcfsReader, MAX_PROOF_BYTES } from "./query-reader.ts";
+import { absent, ForkedChannelError } from "./channels.ts";
+import { type BlsVerifier, IcfsReader, MAX_PROOF_BYTES, type Shown } from "./query-reader.ts";
 import {
   type Head,
   MissingChunkError,
@@ -18,16 +20,21 @@ import {
   type VerifiedHeader,
 } from "./release-reader.ts";
 
-/** @param requestTimeout milliseconds for one request */
+/**
+ * @param requestTimeout milliseconds for one request
+ * @param shown what its head() has; default: the newest release, and the channel that the address names
+ */
 export function openReader(
-  address: CanisterAddress,
+  address: ReleaseAddress,
   requestTimeout: number,
   blsVerify?: BlsVerifier,
+  shown: Shown = address.channel === undefined ? "release" : { channel: address.channel },
 ): NetworkReader {
   // Query signatures are off: whatever this agent fetches is certified or hash-chained, which is stronger.
   const options = { ...address, verifyQuerySignatures: false, requestTimeout };
   const proofAgent = createAgent({ ...options, mostBytes: MAX_PROOF_BYTES });
-  return new IcfsReader(createAgent(options), address.canister, address.rootKey, blsVerify, proofAgent);
+  const { canister, rootKey } = address;
+  return new IcfsReader(createAgent(options), canister, rootKey, blsVerify, proofAgent, shown);
 }
 
 /** A release that the subnet's certificate proves, directly or through its successors. */
@@ -36,6 +43,8 @@ export interface ProvenRelease extends VerifiedHeader {
   readonly certifiedAt: Date;
   /** The newest of its successors, or itself. */
   readonly newest: VerifiedHeader;
+  /** The last record of the channel that stands for it, where that was asked for. */
+  readonly channel: ChannelRecord | undefined;
   readonly evidence: Evidence;
 }
 
@@ -109,21 +118,43 @@ export async function restoreRelease(
 
 async function proven(
   head: Head,
-  address: ReleaseAddress,
+  named: ReleaseAddress,
   reader: Pick<ReleaseReader, "headers">,
   before?: ProvenRelease,
 ): Promise<ProvenRelease> {
   const { header, hash, certifiedAt, proof } = head;
   const newest = { header, hash };
-  if (address.release !== undefined && before !== undefined && before.newest.header.number <= header.number) {
+  const channel = named.channel === undefined ? undefined : recordOf(head, named, named.channel);
+  const address = channel === undefined ? named : { ...named, release: channel.release.number };
+  const isSame = address.release !== undefined && before?.header.number === address.release;
+  if (isSame && before.newest.header.number <= header.number) {
     const since = await provenBelow(head, { ...address, release: before.newest.header.number }, reader);
     if (since.hash.equals(before.newest.hash)) {
+      mustBeNamed(before, channel);
       const headers = joined(since.headers, before.evidence.headers);
-      return { ...before, certifiedAt, newest, evidence: { proof, headers } };
+      return { ...before, certifiedAt, newest, channel, evidence: { proof, headers } };
     }
   }
   const { headers, ...release } = await provenBelow(head, address, reader);
-  return { ...release, certifiedAt, newest, evidence: { proof, headers } };
+  mustBeNamed(release, channel);
+  return { ...release, certifiedAt, newest, channel, evidence: { proof, headers } };
+}
+
+type NamingRecord = ChannelRecord & { readonly release: object };
+
+/** @throws AbsentChannelError when it has been deleted */
+function recordOf({ channels }: Head, { canister }: CanisterAddress, name: string): NamingRecord {
+  const record = channels?.get(name)?.record;
+  if (record?.release === undefined) throw absent(canister, name);
+  return record as NamingRecord;
+}
+
+/** @throws ForkedChannelError */
+function mustBeNamed({ header, hash }: VerifiedHeader, channel: NamingRecord | undefined): void {
+  if (channel?.release === undefined || hash.equals(channel.release.header)) return;
+  throw new ForkedChannelError(
+    `channel ${channel.name} stands for another release ${header.number} than the one in the canister's chain`,
+  );
 }
 
 /** releaseBelow(), with the headers that prove it, as of Evidence. */

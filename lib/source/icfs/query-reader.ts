@@ -7,13 +7,13 @@ import type { Principal } from "@icp-sdk/core/principal";
 import pLimit from "p-limit";
 import { FormatError } from "../../errors.ts";
 import { blobArgument, NO_ARGUMENTS, queryBlob } from "../../ic/agent.ts";
-import { RejectError } from "../../ic/call-errors.ts";
+import { ERROR_CODES, RejectError } from "../../ic/call-errors.ts";
 import { CborReader } from "../../ic/certificate/cbor-reader.ts";
 import { type BlsVerify, VerificationError, verifyCertificate } from "../../ic/certificate/certificate.ts";
 import { decodeHashTree, lookupLeaf, rootHash } from "../../ic/certificate/hash-tree.ts";
 import { fromAnyGateway } from "../../ic/gateway/any-gateway.ts";
 import type { Received } from "../../ic/transport/bounded-fetch.ts";
-import { refusalToRead } from "../../refusals.ts";
+import { refusalToRead, withoutChannels } from "../../refusals.ts";
 import { inSteps } from "../../steps.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
 import { decodeHeader, type Header, headerHash } from "../../tree/header.ts";
@@ -21,7 +21,9 @@ import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import { decodingManifest } from "../../tree/manifest-decoder.ts";
 import type { Urgency } from "../../urgency.ts";
 import type { Pieces } from "../source.ts";
+import { channelsIn } from "./channels.ts";
 import { decodeHeaders } from "./header-list.ts";
+import { channelPath, releasePath } from "./mirror-paths.ts";
 import { type Head, MissingChunkError, type NetworkReader } from "./release-reader.ts";
 
 /** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
@@ -36,12 +38,17 @@ export const MAX_PROOF_BYTES = 256 * 1024;
 /** What is to check the next certificate's signatures; undefined: verifySignature() of lib/ic/certificate/bls.ts. */
 export type BlsVerifier = () => BlsVerify | undefined;
 
+/** What a reader's head() has: the newest release alone; or in addition a channel, or all of them, whose last records are proved with it. */
+export type Shown = "release" | "channels" | { readonly channel: string };
+
 export class IcfsReader implements NetworkReader {
   readonly #agent: HttpAgent;
   readonly #proofAgent: HttpAgent;
   readonly #canister: Principal;
   readonly #rootKey: Uint8Array;
   readonly #blsVerify: BlsVerifier;
+  readonly #shown: Shown;
+  readonly proofPath: string;
 
   /**
    * @param agent without query signatures: all that it fetches is certified or hash-chained
@@ -53,17 +60,21 @@ export class IcfsReader implements NetworkReader {
     rootKey: Uint8Array,
     blsVerify: BlsVerifier = () => undefined,
     proofAgent: HttpAgent = agent,
+    shown: Shown = "release",
   ) {
     this.#agent = agent;
     this.#proofAgent = proofAgent;
     this.#canister = canister;
     this.#rootKey = rootKey;
     this.#blsVerify = blsVerify;
+    this.#shown = shown;
+    // All channels together have none.
+    this.proofPath = typeof shown === "string" ? releasePath : channelPath(shown.channel);
   }
 
   head(accept?: (head: Head | undefined) => Promise<void>): Promise<Head | undefined> {
     return fromAnyGateway(this.#proofAgent, async (agent) => {
-      const head = await this.#verified(await this.#query(agent, "release", NO_ARGUMENTS), "fresh");
+      const head = await this.#verified(await this.#askForHead(agent), "fresh");
       await accept?.(head);
       return head;
     });
@@ -75,9 +86,18 @@ export class IcfsReader implements NetworkReader {
     return head;
   }
 
+  #askForHead(agent: HttpAgent): Promise<Uint8Array> {
+    if (this.#shown === "release") return this.#query(agent, "release", NO_ARGUMENTS);
+    return this.#query(
+      agent,
+      "channels",
+      textArgument(this.#shown === "channels" ? undefined : this.#shown.channel),
+    );
+  }
+
   async #verified(reply: Uint8Array, age: "fresh" | "any"): Promise<Head | undefined> {
     if (reply.length > MAX_PROOF_BYTES) throw new FormatError(`a proof of ${reply.length} bytes`);
-    const proof = decodeProof(reply);
+    const proof = decodeProof(reply, this.#shown !== "release");
     const certified = await verifyCertificate(
       proof.certificate,
       this.#rootKey,
@@ -95,7 +115,10 @@ export class IcfsReader implements NetworkReader {
     if (leaf.length === 0 && proof.header.length === 0) return undefined;
     const hash = headerHash(proof.header);
     if (!hash.equals(leaf)) throw new VerificationError("the header is not the one that is certified");
-    return { header: decodeHeader(proof.header), hash, certifiedAt: certified.time, proof: reply };
+    const head = { header: decodeHeader(proof.header), hash, certifiedAt: certified.time, proof: reply };
+    if (proof.records === undefined) return head;
+    const name = typeof this.#shown === "string" ? undefined : this.#shown.channel;
+    return { ...head, channels: channelsIn(witness, proof.records, this.#canister, name) };
   }
 
   headers(
@@ -178,23 +201,55 @@ export class IcfsReader implements NetworkReader {
     } catch (error) {
       if (!(error instanceof RejectError)) throw error;
       const { code, errorCode, reason } = error;
+      if (method === "channels" && errorCode === ERROR_CODES.methodNotFound) {
+        throw new RejectError(code, withoutChannels(this.#canister), errorCode, reason);
+      }
       const refusal = refusalToRead(error, await this.#agent.getPrincipal(), this.#canister);
       throw refusal === undefined ? error : new RejectError(code, refusal, errorCode, reason);
     }
   }
 }
 
-/** What `release()` answers: the CBOR map { header, witness, certificate }, in this order. */
-function decodeProof(reply: Uint8Array): { header: Buffer; witness: Buffer; certificate: Buffer } {
+interface Proof {
+  readonly header: Buffer;
+  readonly records: readonly Buffer[] | undefined;
+  readonly witness: Buffer;
+  readonly certificate: Buffer;
+}
+
+/** What `release()` answers: the CBOR map { header, witness, certificate }, in this order; or `channels()`, with records behind the header. */
+function decodeProof(reply: Uint8Array, hasRecords: boolean): Proof {
   const reader = new CborReader(reply);
-  if (reader.map() !== 3) throw new FormatError("the proof has not three parts");
-  const part = (name: string): Buffer => {
+  if (reader.map() !== (hasRecords ? 4 : 3)) throw new FormatError("the proof has not all its parts");
+  const begin = (name: string) => {
     if (reader.text() !== name) throw new FormatError(`the proof has no ${name} where it belongs`);
+  };
+  const part = (name: string): Buffer => {
+    begin(name);
     return reader.bytes();
   };
-  const proof = { header: part("header"), witness: part("witness"), certificate: part("certificate") };
+  const items = (name: string): Buffer[] => {
+    begin(name);
+    const parts: Buffer[] = [];
+    for (let left = reader.array(); left > 0; left--) parts.push(reader.bytes());
+    return parts;
+  };
+  const proof = {
+    header: part("header"),
+    records: hasRecords ? items("records") : undefined,
+    witness: part("witness"),
+    certificate: part("certificate"),
+  };
   reader.end();
   return proof;
+}
+
+/** Candid of (opt text), of fewer than 128 bytes. */
+function textArgument(text: string | undefined): Uint8Array {
+  const prefix = Buffer.from("4449444c016e710100", "hex");
+  if (text === undefined) return Buffer.concat([prefix, Buffer.from([0])]);
+  const bytes = Buffer.from(text);
+  return Buffer.concat([prefix, Buffer.from([1, bytes.length]), bytes]);
 }
 
 /** Candid of (nat64, nat32). */

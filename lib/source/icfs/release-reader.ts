@@ -1,5 +1,6 @@
 /** What is read of an icfs canister: the newest release's proof, the chain of headers below it, manifests, chunks. */
 import { VerificationError } from "../../ic/certificate/certificate.ts";
+import type { ChannelRecord } from "../../tree/channel.ts";
 import type { Header } from "../../tree/header.ts";
 import type { ChunkReference, Manifest } from "../../tree/manifest.ts";
 import type { Urgency } from "../../urgency.ts";
@@ -15,12 +16,21 @@ export interface VerifiedHeader {
   readonly hash: Buffer;
 }
 
+/** A record of a channel that is proved to be its last. */
+export interface VerifiedRecord {
+  readonly record: ChannelRecord;
+  /** SHA-256 of the record's bytes. */
+  readonly hash: Buffer;
+}
+
 /** The newest release's verified header. */
 export interface Head extends VerifiedHeader {
   /** When the subnet certified that this is the newest release. */
   readonly certifiedAt: Date;
   /** What proves it, for `restore`. */
   readonly proof: Uint8Array;
+  /** The last records of the channels that were asked for, by name; undefined: only the release was. */
+  readonly channels?: ReadonlyMap<string, VerifiedRecord> | undefined;
 }
 
 /** One attempt each; retries and deadlines are the caller's. */
@@ -63,6 +73,8 @@ export interface ReleaseReader {
 
 /** By the network itself. */
 export interface NetworkReader extends ReleaseReader {
+  /** Where mirrors have what head() asks for. */
+  readonly proofPath: string;
   /** A piece of a manifest, whose hash has been checked. @throws VerificationError, ... as head() */
   piece(sha256: Uint8Array): Promise<Buffer>;
 }

@@ -34,6 +34,11 @@ export class IcfsRelease implements Release {
     return this.proven.hash;
   }
 
+  get channel(): Release["channel"] {
+    const { channel } = this.proven;
+    return channel && { name: channel.name, serial: channel.serial };
+  }
+
   get certifiedAt(): Date {
     return this.proven.certifiedAt;
   }

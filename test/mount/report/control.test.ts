@@ -1,5 +1,4 @@
 /** Who is asked about a mount: only a process of this user's, in a directory that nobody else can put anything in. */
-import { existsSync } from "node:fs";
 import { chmod, chown, lchown, lstat, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -111,9 +110,9 @@ t.test("a path that a socket can just have is not too long while it is made", as
   await mkdir(join(long, "icfs"), { recursive: true });
   for (const path of [long, join(long, "icfs")]) await chown(path, NOBODY, NOBODY);
   process.env.XDG_RUNTIME_DIR = long;
-  const { logged } = served(t);
+  const { control, logged } = served(t);
   const socket = join(long, "icfs/0-77.sock");
-  await eventually("it listens", () => existsSync(socket) || logged.length > 0);
+  await control.listening;
   t.same(logged, []);
   await chown(socket, NOBODY, NOBODY);
   t.match(await askStatus(mount), status);

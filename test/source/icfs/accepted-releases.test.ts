@@ -300,11 +300,11 @@ t.test("what a mount has kept: nothing before it is mounted by itself", async (t
   const address = { canister, rootKey, network };
   const restore = (headers: readonly Buffer[], release?: number) =>
     trustingReader(readerOf(headers), { ...address, ...(release && { release }) }).restore(Buffer.alloc(0));
-  await rememberKept(address, 3);
+  await rememberKept(address, { number: 3 });
   t.strictSame(acceptedReleases(), [], "of what was never accepted nothing is remembered");
   await trusting(chain.slice(0, 4)).head();
-  await rememberKept(address, 3);
-  await rememberKept(address, 2);
+  await rememberKept(address, { number: 3 });
+  await rememberKept(address, { number: 2 });
   t.match(acceptedReleases(), [{ number: 4, kept: 3 }]);
   await trusting(chain).head();
   t.match(acceptedReleases(), [{ number: 6, kept: 3 }], "it stays");
@@ -314,8 +314,8 @@ t.test("what a mount has kept: nothing before it is mounted by itself", async (t
     "newer than it, and than nothing that is kept",
   );
   t.equal((await restore(chain.slice(0, 3))).header.number, 3);
-  t.equal(acceptedAfter(address, 3), 6);
-  t.equal(acceptedAfter(address, 6), undefined);
+  t.equal(acceptedAfter(address, { number: 3 }), 6);
+  t.equal(acceptedAfter(address, { number: 6 }), undefined);
   await t.rejects(
     restore(chain.slice(0, 2)),
     refused(/release 2 was kept, and this host has mounted release 3 since.*--cache-dir.*@2$/),

@@ -11,6 +11,7 @@ import { FormatError } from "../../../lib/errors.ts";
 import { decodeHashTree, rootHash } from "../../../lib/ic/certificate/hash-tree.ts";
 import { resolveNetwork } from "../../../lib/ic/network.ts";
 import { trustingReader } from "../../../lib/source/icfs/accepted-releases.ts";
+import { releasePath } from "../../../lib/source/icfs/mirror-paths.ts";
 import { MirroredReader } from "../../../lib/source/icfs/mirrored-reader.ts";
 import { type EqualMirrors, Mirrors } from "../../../lib/source/icfs/mirrors.ts";
 import type { NetworkReader } from "../../../lib/source/icfs/release-reader.ts";
@@ -75,6 +76,7 @@ interface Reading {
 function readerOf(urls: readonly EqualMirrors[], reading: Reading = {}) {
   const mirrors = new Mirrors(urls, { only: true, maxStale: 0 });
   const network: NetworkReader = {
+    proofPath: releasePath,
     head: gone,
     headers: gone,
     manifest: gone,

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { decodeHashTree, rootHash } from "../../../lib/ic/certificate/hash-tree.ts";
+import { releasePath } from "../../../lib/source/icfs/mirror-paths.ts";
 import { MirroredReader } from "../../../lib/source/icfs/mirrored-reader.ts";
 import { Mirrors } from "../../../lib/source/icfs/mirrors.ts";
 import type { NetworkReader, ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
@@ -53,6 +54,7 @@ async function stage(t: Test, mirrors: readonly Record<string, Buffer | string>[
     throw new Error("the network is gone");
   };
   const network: NetworkReader = {
+    proofPath: releasePath,
     head: gone("head"),
     headers: gone("headers"),
     manifest: gone("manifest"),

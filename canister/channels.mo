@@ -1,0 +1,242 @@
+/// Channels: names for releases, such as `stable`, which promoters move (docs/PROTOCOL.md, "Channels").
+///
+/// What a name stands for is its last record. A record is never changed: each change adds one, which has the next serial and the hash of the
+/// one before. A channel that is deleted gets a record that names no release, so its name, serials and history stay.
+import Array "mo:core/Array";
+import Blob "mo:core/Blob";
+import Iter "mo:core/Iter";
+import List "mo:core/List";
+import Map "mo:core/Map";
+import Nat "mo:core/Nat";
+import Nat32 "mo:core/Nat32";
+import Nat64 "mo:core/Nat64";
+import Principal "mo:core/Principal";
+import Region "mo:core/Region";
+import Set "mo:core/Set";
+import Text "mo:core/Text";
+
+import HashTree "hashtree";
+import Sha256 "sha256";
+import Store "store";
+
+module {
+  /// Readers refuse a reply that is much longer than one with the records of so many names.
+  public let maxNames : Nat = 100;
+  let maxNameChars : Nat = 64;
+
+  public type Record = {
+    /// Whose channel it is.
+    canister : Principal;
+    name : Text;
+    /// From 1, each one more than that of the record before.
+    serial : Nat64;
+    /// The release's; 0 when the channel is deleted.
+    number : Nat64;
+    /// The SHA-256 of the release's header; empty when the channel is deleted.
+    header : Blob;
+    set_by : Principal;
+    /// Nanoseconds since 1970.
+    at : Nat64;
+    note : Text;
+    /// The SHA-256 of the record before; null in the first.
+    before : ?Blob;
+  };
+
+  /// What a promoter asks for.
+  public type Change = {
+    channel : Text;
+    /// The release that it is to name; null deletes the channel.
+    release : ?Nat64;
+    /// The serial of its last record, as far as the caller knows; null when there is none.
+    serial : ?Nat64;
+    note : Text;
+  };
+
+  public type PromoteError = {
+    /// `serial` is not that of the last record: somebody changed the channel in between.
+    #conflict : { serial : ?Nat64 };
+    /// What is wrong with the name, the release or the note.
+    #invalid : Text;
+  };
+
+  /// The new record's serial.
+  public type PromoteResult = { #ok : Nat64; #err : PromoteError };
+
+  type Place = { at : Nat64; size : Nat32 };
+
+  /// A name, with its last record's release and hash.
+  type Channel = {
+    /// Where its records lie, that of serial n at index n - 1.
+    places : List.List<Place>;
+    var number : Nat64;
+    var hash : Blob;
+  };
+
+  /// Records have no end, so they are in a region, and some 100 bytes of each on the heap.
+  public type Channels = {
+    region : Region.Region;
+    /// How many bytes of it are in use.
+    var end : Nat64;
+    named : Map.Map<Text, Channel>;
+  };
+
+  public func empty() : Channels = { region = Region.new(); var end = 0; named = Map.empty() };
+
+  func isDigit(c : Char) : Bool = c >= '0' and c <= '9';
+
+  func isAlphanumeric(c : Char) : Bool = (c >= 'a' and c <= 'z') or isDigit c;
+
+  func all(text : Text, isRight : Char -> Bool) : Bool = not Text.contains(text, #predicate(func c = not isRight c));
+
+  /// Why a name cannot be a channel's, or null. A number would be a release's.
+  func nameProblem(name : Text) : ?Text {
+    let first = switch (name.chars().next()) {
+      case (?first) first;
+      case null ' ';
+    };
+    let isRight = name.size() <= maxNameChars and isAlphanumeric first and all(name, func c = isAlphanumeric c or c == '-' or c == '.' or c == '_');
+    if (isRight and not all(name, isDigit)) return null;
+    ?"a channel's name has 1 to 64 of a-z, 0-9, '-', '.' and '_', begins with a letter or a digit, and is no number";
+  };
+
+  func serialOf(channels : Channels, name : Text) : ?Nat64 {
+    switch (Map.get(channels.named, Text.compare, name)) {
+      case (?{ places }) ?Nat64.fromNat(List.size(places));
+      case null null;
+    };
+  };
+
+  /// Why a change cannot be made, or null. Whether there is such a release is the caller's to find out.
+  public func refusal(channels : Channels, { channel; release; serial } : Change) : ?PromoteError {
+    switch (nameProblem channel) {
+      case (?problem) return ?#invalid problem;
+      case null {};
+    };
+    let last = serialOf(channels, channel);
+    if (serial != last) return ?#conflict({ serial = last });
+    if (last == null and Map.size(channels.named) >= maxNames) {
+      return ?#invalid("there have been " # Nat.toText(maxNames) # " channels, deleted ones included: use one of their names");
+    };
+    if (release == null and numberOf(channels, channel) == 0) return ?#invalid("there is no channel " # channel);
+    null;
+  };
+
+  func numberOf(channels : Channels, name : Text) : Nat64 {
+    switch (Map.get(channels.named, Text.compare, name)) {
+      case (?channel) channel.number;
+      case null 0;
+    };
+  };
+
+  let magic : Blob = "ICFSCHN\01";
+
+  /// Makes a change that is not refused, and returns the new record's serial. @param header the hash of the release's; empty when there is none
+  public func add(channels : Channels, canister : Principal, { channel = name; release; note } : Change, header : Blob, set_by : Principal, at : Nat64) : Nat64 {
+    let number = switch release {
+      case (?number) number;
+      case null 0 : Nat64;
+    };
+    let (channel, before) = switch (Map.get(channels.named, Text.compare, name)) {
+      case (?channel) (channel, ?channel.hash);
+      case null {
+        let channel : Channel = { places = List.empty(); var number; var hash = "" };
+        Map.add(channels.named, Text.compare, name, channel);
+        (channel, null);
+      };
+    };
+    let serial = Nat64.fromNat(List.size(channel.places) + 1);
+    let record : Record = { canister; name; serial; number; header; set_by; at; note; before };
+    let bytes = HashTree.concat([magic, to_candid (record)]);
+    Store.write(channels.region, channels.end, bytes);
+    List.add(channel.places, { at = channels.end; size = Nat32.fromNat(bytes.size()) });
+    channels.end += Nat64.fromNat(bytes.size());
+    channel.number := number;
+    channel.hash := Sha256.ofBlob(bytes);
+    serial;
+  };
+
+  /// The releases that channels name.
+  public func releases(channels : Channels) : Set.Set<Nat64> {
+    let numbers = Iter.map<Channel, Nat64>(Map.values(channels.named), func channel = channel.number);
+    Set.fromIter(Iter.filter<Nat64>(numbers, func number = number > 0), Nat64.compare);
+  };
+
+  // --- what readers get ---
+
+  func load({ region } : Channels, { at; size } : Place) : Blob = Region.loadBlob(region, at, Nat32.toNat(size));
+
+  /// The last record of each name, or of one that is asked for.
+  public func records(channels : Channels, name : ?Text) : [Blob] {
+    let last = func(_ : Text, { places } : Channel) : ?Blob {
+      switch (List.last(places)) {
+        case (?place) ?load(channels, place);
+        case null null;
+      };
+    };
+    let all = Iter.filterMap<(Text, Channel), Blob>(Map.entries(channels.named), func((each, channel)) = if (name == null or name == ?each) last(each, channel) else null);
+    Iter.toArray(all);
+  };
+
+  /// Records of a name from the one with serial `from` (or the last, if that is less) downwards, at most `count`, and not many more than so
+  /// many bytes.
+  public func history(channels : Channels, name : Text, from : Nat, count : Nat, mostBytes : Nat) : [Blob] {
+    let ?{ places } = Map.get(channels.named, Text.compare, name) else return [];
+    let page = List.empty<Blob>();
+    var bytes = 0;
+    var serial = Nat.min(from, List.size(places));
+    while (serial > 0 and List.size(page) < count and bytes < mostBytes) {
+      let record = load(channels, List.at(places, serial - 1 : Nat));
+      List.add(page, record);
+      bytes += record.size();
+      serial -= 1;
+    };
+    List.toArray(page);
+  };
+
+  // --- what is certified ---
+
+  type Named = (Text, Channel);
+
+  func sorted(channels : Channels) : [Named] = Iter.toArray(Map.entries(channels.named));
+
+  /// The hash of the tree of all names, by which each has its last record's hash; null when there are none.
+  public func hash(channels : Channels, desk : HashTree.Desk) : ?Blob {
+    let named = sorted channels;
+    if (named.size() == 0) null else ?hashOf(desk, named, 0, named.size());
+  };
+
+  func leaf(desk : HashTree.Desk, (name, channel) : Named) : Blob {
+    HashTree.labelled(desk, Text.encodeUtf8(name), Sha256.ofParts(["\10ic-hashtree-leaf", channel.hash]));
+  };
+
+  func hashOf(desk : HashTree.Desk, named : [Named], from : Nat, to : Nat) : Blob {
+    if (from + 1 == to) return leaf(desk, named[from]);
+    let middle = (from + to) / 2;
+    HashTree.fork(desk, hashOf(desk, named, from, middle), hashOf(desk, named, middle, to));
+  };
+
+  /// The witness of this tree, with one name shown, or with all of them: where none is asked for, and where there is no such name.
+  public func witness(channels : Channels, desk : HashTree.Desk, name : ?Text) : ?HashTree.Witness {
+    let named = sorted channels;
+    if (named.size() == 0) return null;
+    let only = switch name {
+      case (?name) if (Map.containsKey(channels.named, Text.compare, name)) ?name else null;
+      case null null;
+    };
+    ?witnessOf(desk, named, 0, named.size(), only);
+  };
+
+  func witnessOf(desk : HashTree.Desk, named : [Named], from : Nat, to : Nat, only : ?Text) : HashTree.Witness {
+    let isShown = switch only {
+      case (?name) Array.any<Named>(Array.sliceToArray(named, from, to), func((each, _)) = each == name);
+      case null true;
+    };
+    if (not isShown) return #pruned(hashOf(desk, named, from, to));
+    if (from + 1 == to) {
+      let (name, channel) = named[from];
+      return #labelled(Text.encodeUtf8(name), #leaf(channel.hash));
+    };
+    let middle = (from + to) / 2;
+    #fork(witnessOf(desk, named, from, middle, only), witnessOf(desk, named, middle, to, only));
+  };
+};

@@ -1,0 +1,157 @@
+/** Channels: who moves them, what is certified of them, what they hold, and what outlives deletion. */
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import t from "tap";
+import { messageOf } from "../../lib/errors.ts";
+import type { PromoteResult } from "../../lib/icfs-canister.ts";
+import { AbsentChannelError } from "../../lib/source/icfs/channels.ts";
+import { decodeRecord, recordHash } from "../../lib/tree/channel.ts";
+import { history, proved, publishContent, publishedTwice, set } from "../support/channels.ts";
+
+const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "it succeeded", messageOf);
+const NOT_TAKEN = /rejected|refused|inspect/i;
+
+const serialOf = (result: PromoteResult) => ("ok" in result ? result.ok : result);
+
+t.test("a channel's last record is certified with the newest release, by itself and with all", async (t) => {
+  const canister = await publishedTwice(t);
+  const { owner, network } = canister;
+  t.equal((await proved(canister, "channels")).channels.size, 0);
+  const refused = await proved(canister, { channel: "stable" }).catch((error: unknown) => error);
+  t.ok(refused instanceof AbsentChannelError, "that there is no such channel is certified as well");
+  t.match(await owner.promote(set("stable", 1n, undefined, "boots")), { ok: 1n });
+  for (const name of ["canary", "a", "z.9_-"]) await owner.promote(set(name, 2n));
+  const { head, channels } = await proved(canister, { channel: "stable" });
+  t.strictSame([...channels.keys()], ["stable"]);
+  const record = channels.get("stable")!;
+  const headers = await canister.source.headers(1, 1);
+  t.match(record, { serial: 1, note: "boots", before: undefined, release: { number: 1 } });
+  t.ok(record.release!.header.equals(recordHash(headers[0]!)), "by the hash of the release's header");
+  t.ok(record.setBy.equals(network.identity.getPrincipal().toUint8Array()));
+  t.equal(head.header.number, 2, "the newest release is proved with it");
+  const all = await proved(canister, "channels");
+  t.strictSame([...all.channels.keys()], ["a", "canary", "stable", "z.9_-"]);
+  await t.rejects(proved(canister, { channel: "b" }), { message: /has no channel b/ });
+  t.equal((await canister.source.head())!.header.number, 2, "who asks for the release alone still gets it");
+});
+
+t.test("promoters move channels and do nothing else; publishers and readers do not move them", async (t) => {
+  const canister = await publishedTwice(t);
+  const { owner } = canister;
+  const [promoter, publisher] = [Ed25519KeyIdentity.generate(), Ed25519KeyIdentity.generate()];
+  await owner.grant(promoter.getPrincipal(), { promoter: null });
+  await owner.grant(publisher.getPrincipal(), { publisher: null });
+  const as = canister.as(promoter);
+  t.match(await as.promote(set("stable", 1n)), { ok: 1n });
+  t.match(await failure(as.put([Buffer.from("x")])), NOT_TAKEN);
+  t.match(await failure(as.keep(1n, true)), NOT_TAKEN);
+  t.match(await failure(as.grant(promoter.getPrincipal(), { publisher: null })), NOT_TAKEN);
+  const change = set("stable", 2n, 1n);
+  t.match(await failure(canister.as(publisher).promote(change)), NOT_TAKEN);
+  t.match(await failure(canister.as(undefined).promote(change)), NOT_TAKEN);
+  t.strictSame((await owner.promoters_granted()).map(String), [promoter.getPrincipal().toText()]);
+  t.strictSame(
+    (await owner.roles_granted()).map(([who]) => who.toText()),
+    [publisher.getPrincipal().toText()],
+  );
+  await owner.restrict(true);
+  t.equal((await as.missing([])).length, 0, "a promoter reads a private canister");
+  await owner.restrict(false);
+  await owner.grant(publisher.getPrincipal(), { promoter: null });
+  t.match(await canister.as(publisher).promote(change), { ok: 2n }, "who has both does both");
+  t.equal((await canister.as(publisher).put([Buffer.from("x")])).length, 1);
+  await owner.revoke(publisher.getPrincipal());
+  t.match(await failure(canister.as(publisher).promote(set("stable", 1n, 2n))), NOT_TAKEN);
+  t.strictSame(await owner.roles_granted(), []);
+});
+
+t.test("of two who promote at once one wins, and the other is told", async (t) => {
+  const { owner } = await publishedTwice(t);
+  const first = await Promise.all([owner.promote(set("stable", 1n)), owner.promote(set("stable", 2n))]);
+  t.equal(first.filter((result) => "ok" in result).length, 1);
+  t.match(
+    first.find((result) => "err" in result),
+    { err: { conflict: { serial: [1n] } } },
+  );
+  const both = await Promise.all([
+    owner.promote(set("stable", 1n, 1n)),
+    owner.promote(set("stable", undefined, 1n)),
+    owner.promote(set("canary", 1n)),
+  ]);
+  t.equal(both.slice(0, 2).filter((result) => "ok" in result).length, 1);
+  t.match(both[2], { ok: 1n }, "another channel is none of their business");
+});
+
+t.test("what cannot be is refused, and changes nothing", async (t) => {
+  const canister = await publishedTwice(t);
+  const { owner } = canister;
+  const long = "n".repeat(65);
+  for (const name of [
+    "",
+    "7",
+    "2024",
+    "-a",
+    ".icfs",
+    "_a",
+    "Stable",
+    "a/b",
+    "a@b",
+    "ä",
+    "a b",
+    "a\n",
+    long,
+  ]) {
+    t.match(await owner.promote(set(name, 1n)), { err: { invalid: /a channel's name has/ } }, name);
+  }
+  t.match(await owner.promote(set("stable", 3n)), { err: { invalid: /release 3 is not held/ } });
+  t.match(await owner.promote(set("stable", 0n)), { err: { invalid: /release 0 is not held/ } });
+  t.match(await owner.promote(set("stable", undefined)), { err: { invalid: /there is no channel stable/ } });
+  t.match(await owner.promote(set("stable", 1n, 1n)), { err: { conflict: { serial: [] } } });
+  const note = "n".repeat(1025);
+  t.match(await owner.promote(set("stable", 1n, undefined, note)), { err: { invalid: /longer than 1024/ } });
+  t.equal((await proved(canister, "channels")).channels.size, 0);
+  for (const name of ["0a", "n".repeat(64), "1.2"]) t.match(await owner.promote(set(name, 1n)), { ok: 1n });
+});
+
+t.test("serials only grow, over deletion as well, and each record leads to the one before", async (t) => {
+  const canister = await publishedTwice(t);
+  const { owner } = canister;
+  const changes = [1n, 2n, 1n, undefined, 2n];
+  for (const [i, release] of changes.entries()) {
+    const serial = i === 0 ? undefined : BigInt(i);
+    t.equal(serialOf(await owner.promote(set("stable", release, serial, `change ${i}`))), BigInt(i + 1));
+    if (release === undefined) {
+      const { channels } = await proved(canister, { channel: "stable" });
+      t.match(channels.get("stable"), { serial: 4, release: undefined }, "that it was deleted is certified");
+      t.match(await owner.promote(set("stable", undefined, 4n)), { err: { invalid: /there is no channel/ } });
+    }
+  }
+  const records = await history(canister, "stable");
+  t.strictSame(
+    records.map((bytes) => decodeRecord(bytes).release?.number),
+    [2, undefined, 1, 2, 1],
+  );
+  for (const [i, bytes] of records.entries()) {
+    const { before, note, serial } = decodeRecord(bytes);
+    t.strictSame(before, records[i + 1] && recordHash(records[i + 1]!));
+    t.match({ note, serial }, { note: `change ${4 - i}`, serial: 5 - i });
+  }
+  t.strictSame(await history(canister, "stable", 3n, 2), records.slice(2, 4), "page by page");
+  t.strictSame(await history(canister, "other"), []);
+});
+
+t.test("a release that a channel names is held, and let go of when none does", async (t) => {
+  const canister = await publishedTwice(t);
+  const { owner } = canister;
+  const held = async () => [...(await owner.status()).held];
+  await owner.promote(set("stable", 1n));
+  await owner.promote(set("old", 1n));
+  const { settings } = await owner.status();
+  await owner.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });
+  for (const content of ["three", "four"]) await publishContent(canister, content);
+  t.strictSame(await held(), [1n, 4n]);
+  await owner.promote(set("stable", 4n, 1n));
+  t.strictSame(await held(), [1n, 4n], "the other one still names it");
+  await owner.promote(set("old", undefined, 1n));
+  t.strictSame(await held(), [4n]);
+  t.match(await owner.promote(set("stable", 1n, 2n)), { err: { invalid: /release 1 is not held/ } });
+});

@@ -1,0 +1,3 @@
+/** channels.test.ts over the other transport. */
+process.env.TEST_TRANSPORT = "fuse-native";
+await import("./channels.test.ts");
