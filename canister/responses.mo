@@ -77,7 +77,7 @@ module {
   public func forbidden(why : Text) : Response = text(403, "no-store", why);
 
   public func notReady() : Response {
-    let { status; headers; body } = text(503, "no-store", "The first release's pages are being made: come back in a minute.");
+    let { status; headers; body } = text(503, "no-store", "The pages of a release are being made, and none are ready: come back in a minute.");
     { status; headers = Array.concat(headers, [("retry-after", "30")]); body };
   };
 

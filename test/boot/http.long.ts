@@ -5,7 +5,7 @@
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import t, { type Test } from "tap";
@@ -42,7 +42,9 @@ t.test(
     await copyFile(join(debianTree().directory, KERNEL), join(tree, KERNEL));
     await writeFile(join(tree, INITRD), markerInitrd(MARKER, 2_500_000));
     await copyFile(example("boot.ipxe"), join(tree, "boot.ipxe"));
-    await writeFile(join(tree, "boot.efi"), IMAGE);
+    // The redirect's URL has it in percent-encoding.
+    await writeFile(join(tree, "an image, 100%.efi"), IMAGE);
+    await symlink("an image, 100%.efi", join(tree, "boot.efi"));
     const { localnet, url } = await startLocalnet({ env });
     stack.use(localnet);
     await deploy(CANISTER, url, { env });

@@ -54,8 +54,9 @@ t.test("pages in slices", { timeout: 600_000 }, async (t) => {
   t.match(await see(), { text: "one" }, "the pages are still to come");
   t.equal((await source.head())!.header.number, 2, "the release is live for mounts");
   await network.replace(id, "upgrade", wasm);
-  const { status } = await askHttp(agent, id, "/a");
+  const { status, body } = await askHttp(agent, id, "/a");
   t.equal(status, 503, "an upgrade in between: the pages are made anew");
+  t.match(Buffer.from(body).toString(), /none are ready/);
   while ((await owner.status()).http[0]!.release !== 2n) await sleep(100);
   t.match(await see(), { text: "two" });
 
