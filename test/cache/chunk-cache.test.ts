@@ -172,8 +172,7 @@ t.test("the background may take its time, until a reader waits for the same", as
   const load = cache.load(A.reference, { keep: true });
   await settled();
   t.equal(urgent[0]!(), false);
-  t.match(patience, { whole: Number.POSITIVE_INFINITY });
-  t.ok(patience!.silence > 80_000, "with other processes as well");
+  t.ok(patience!.silence > 80_000 && patience!.whole > 80_000, "with other processes as well");
   const read = cache.get(A.reference);
   await settled();
   t.equal(urgent[0]!(), true);
