@@ -174,7 +174,7 @@ export class ChunkCache {
         return readTimeout * (isLeisurely() ? LEISURE_TIMES : slow ? SHARE_CLAIMED : SHARE_SILENCE);
       },
       get whole() {
-        return readTimeout * (isLeisurely() ? Number.POSITIVE_INFINITY : SHARE_CLAIMED);
+        return readTimeout * (isLeisurely() ? LEISURE_TIMES : SHARE_CLAIMED);
       },
     };
   }

@@ -30,6 +30,9 @@ import { flag, named, type ReadingOptions, withMirrors } from "./options.ts";
 import { openForReading, openMirrors, openSourceOf } from "./reading.ts";
 import { readingCache } from "./reading-cache.ts";
 
+/** Milliseconds: a proof grows older while it is being verified. */
+const MORE_STALE_MS = 60_000;
+
 interface VerifyOptions extends ReadingOptions, DirectoryOptions {
   readonly json?: boolean;
 }
@@ -56,7 +59,7 @@ export function verifyCommand(): Command {
     .description("check a release as a whole, every chunk and every file; exit code 1 when anything is wrong")
     .argument(
       "<canister|mountpoint>",
-      "canister id, also with @NUMBER or @CHANNEL; or where one is mounted: what is served is read as well, and the network is the mount's own unless --network says another",
+      "canister id, also with @NUMBER or @CHANNEL; or where one is mounted: what is served is read as well; the network and the mirrors are the mount's own unless --network or --mirror says others",
       named("a canister or a mountpoint"),
     )
     .argument(
@@ -182,7 +185,7 @@ interface Named {
 }
 
 /**
- * The release that a mount serves, on the network that it is mounted from, unless another is given. Without the mount's own word it is
+ * The release that a mount serves, on the network and by the mirrors that it is mounted from, unless others are given. Without the mount's own word it is
  * found by the time of the mount's root.
  *
  * @throws UserError when the canister never had it
@@ -197,11 +200,26 @@ async function served(
   const { network, rootKey, source, release, canister } = status;
   const options = {
     ...given,
+    ...(isGiven("mirror") || isGiven("mirrorOnly") ? {} : mirrorsOf(status, given)),
     network,
     ...(isGiven("rootKey") ? {} : { rootKey }),
     ...(isGiven("source") ? {} : { source }),
   };
   return { text: release === undefined ? text : `${canister}@${release}`, options };
+}
+
+/** The mount's own mirrors, if it has any. Their proofs may be as old as the mount's own is. */
+function mirrorsOf(
+  { mirrors, mirrorOnly, proofAge }: MountStatus,
+  { maxStale }: ReadingOptions,
+): Partial<ReadingOptions> {
+  if (mirrors.length === 0) return {};
+  const isSaid = maxStale !== undefined && maxStale < Number.POSITIVE_INFINITY;
+  return {
+    mirror: mirrors.map(({ url }) => url),
+    ...(mirrorOnly && { mirrorOnly }),
+    maxStale: isSaid ? maxStale : 1000 * proofAge + MORE_STALE_MS,
+  };
 }
 
 /** @throws UserError when the mount's network was replaced by another, which is why; else the error */

@@ -151,8 +151,20 @@ export function isDone(hydration: Hydration | undefined): boolean {
   return hydration !== undefined && hydration.filesDone === hydration.files;
 }
 
+/** @throws AbortError at once, also while a chunk takes its time */
 async function readWhole(reader: FileReader, index: number, signal: AbortSignal): Promise<void> {
-  for await (const _ of reader.read(index)) signal.throwIfAborted();
+  const read = async () => {
+    for await (const _ of reader.read(index)) signal.throwIfAborted();
+  };
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    await Promise.race([read(), aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 function filesOf(tree: Tree): TreeFile[] {

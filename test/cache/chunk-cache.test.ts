@@ -1,5 +1,6 @@
 import t from "tap";
 import type { ChunkCache, Disk } from "../../lib/cache/chunk-cache.ts";
+import type { Patience } from "../../lib/cache/fetch-claims.ts";
 import { TURN_MS } from "../../lib/readahead.ts";
 import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
 import { stopClock } from "../support/clock.ts";
@@ -151,16 +152,31 @@ t.test("who joins an old fetch has the whole time, not what is left of the other
 t.test("the background may take its time, until a reader waits for the same", async (t) => {
   const { fetch, answer } = slowNetwork();
   const urgent: (() => boolean | undefined)[] = [];
-  const { cache } = cacheOf((...asked) => {
-    urgent.push(() => asked[3]?.isUrgent);
-    return fetch(...asked);
-  });
+  let patience: Patience | undefined;
+  const disk: Disk = {
+    read: async () => undefined,
+    has: async () => false,
+    write: async () => {},
+    async claim(_, given) {
+      patience ??= given;
+      return undefined;
+    },
+  };
+  const { cache } = cacheOf(
+    (...asked) => {
+      urgent.push(() => asked[3]?.isUrgent);
+      return fetch(...asked);
+    },
+    { disk, readTimeout: 80_000 },
+  );
   const load = cache.load(A.reference, { keep: true });
   await settled();
   t.equal(urgent[0]!(), false);
+  t.ok(patience!.silence > 80_000 && patience!.whole > 80_000, "with other processes as well");
   const read = cache.get(A.reference);
   await settled();
   t.equal(urgent[0]!(), true);
+  t.match(patience, { silence: 10_000, whole: 40_000 });
   await answer();
   t.equal(await read, await load);
   cache.prefetch(B.reference);

@@ -87,3 +87,13 @@ t.test("what could not be had is asked for again", async (t) => {
   });
   t.same(all.toSorted(), Object.keys(FILES).toSorted());
 });
+
+t.test("it ends at once, also while a chunk takes its time", async (t) => {
+  const abort = new AbortController();
+  const load = () => {
+    setImmediate(() => abort.abort());
+    return new Promise<Buffer>(() => {});
+  };
+  const hydrator = new Hydrator({ load }, () => true, createLog("error"));
+  await t.rejects(hydrator.hydrate(tree, startOf(tree), abort.signal), { name: "AbortError" });
+});

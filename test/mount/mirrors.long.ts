@@ -99,6 +99,8 @@ t.test("with --mirror-only no command asks the network", async (t) => {
     code: 0,
     stdout: /is the same\nmirror file:.* chunks, /,
   });
+  const served = await c.icfs(["verify", mount.mountpoint]);
+  t.match(served, { code: 0, stdout: /is the same\nmirror file:.* chunks, / }, "by the mount's own mirrors");
   const { stdout } = await c.icfs(["status", mount.mountpoint]);
   t.match(stdout, /^ {2}network +http:\S+ never asked \(--mirror-only\); of the mirrors: /m);
   await mount.umount();
