@@ -86,7 +86,7 @@ module {
 
   func isAlphanumeric(c : Char) : Bool = (c >= 'a' and c <= 'z') or isDigit c;
 
-  func all(text : Text, isRight : Char -> Bool) : Bool = not Text.contains(text, #predicate(func c = not isRight c));
+  func consists(text : Text, isRight : Char -> Bool) : Bool = not Text.contains(text, #predicate(func c = not isRight c));
 
   /// Why a name cannot be a channel's, or null. A number would be a release's.
   func nameProblem(name : Text) : ?Text {
@@ -94,8 +94,8 @@ module {
       case (?first) first;
       case null ' ';
     };
-    let isRight = name.size() <= maxNameChars and isAlphanumeric first and all(name, func c = isAlphanumeric c or c == '-' or c == '.' or c == '_');
-    if (isRight and not all(name, isDigit)) return null;
+    let isRight = name.size() <= maxNameChars and isAlphanumeric first and consists(name, func c = isAlphanumeric c or c == '-' or c == '.' or c == '_');
+    if (isRight and not consists(name, isDigit)) return null;
     ?"a channel's name has 1 to 64 of a-z, 0-9, '-', '.' and '_', begins with a letter or a digit, and is no number";
   };
 
@@ -155,10 +155,17 @@ module {
     serial;
   };
 
-  /// The releases that channels name.
-  public func releases(channels : Channels) : Set.Set<Nat64> {
-    let numbers = Iter.map<Channel, Nat64>(Map.values(channels.named), func channel = channel.number);
-    Set.fromIter(Iter.filter<Nat64>(numbers, func number = number > 0), Nat64.compare);
+  /// A channel's name, and the number of the release that it stands for.
+  public type Named = (Text, Nat64);
+
+  /// What all channels that there are stand for, by their names' order.
+  public func all(channels : Channels) : [Named] {
+    let numbers = Iter.map<(Text, Channel), Named>(Map.entries(channels.named), func((name, channel)) = (name, channel.number));
+    Iter.toArray(Iter.filter<Named>(numbers, func((_, number)) = number > 0));
+  };
+
+  public func releases(named : [Named]) : Set.Set<Nat64> {
+    Set.fromIter(Iter.map<Named, Nat64>(named.vals(), func((_, number)) = number), Nat64.compare);
   };
 
   // --- what readers get ---
@@ -195,9 +202,9 @@ module {
 
   // --- what is certified ---
 
-  type Named = (Text, Channel);
+  type Entry = (Text, Channel);
 
-  func sorted(channels : Channels) : [Named] = Iter.toArray(Map.entries(channels.named));
+  func sorted(channels : Channels) : [Entry] = Iter.toArray(Map.entries(channels.named));
 
   /// The hash of the tree of all names, by which each has its last record's hash; null when there are none.
   public func hash(channels : Channels, desk : HashTree.Desk) : ?Blob {
@@ -205,11 +212,11 @@ module {
     if (named.size() == 0) null else ?hashOf(desk, named, 0, named.size());
   };
 
-  func leaf(desk : HashTree.Desk, (name, channel) : Named) : Blob {
+  func leaf(desk : HashTree.Desk, (name, channel) : Entry) : Blob {
     HashTree.labelled(desk, Text.encodeUtf8(name), Sha256.ofParts(["\10ic-hashtree-leaf", channel.hash]));
   };
 
-  func hashOf(desk : HashTree.Desk, named : [Named], from : Nat, to : Nat) : Blob {
+  func hashOf(desk : HashTree.Desk, named : [Entry], from : Nat, to : Nat) : Blob {
     if (from + 1 == to) return leaf(desk, named[from]);
     let middle = (from + to) / 2;
     HashTree.fork(desk, hashOf(desk, named, from, middle), hashOf(desk, named, middle, to));
@@ -226,9 +233,9 @@ module {
     ?witnessOf(desk, named, 0, named.size(), only);
   };
 
-  func witnessOf(desk : HashTree.Desk, named : [Named], from : Nat, to : Nat, only : ?Text) : HashTree.Witness {
+  func witnessOf(desk : HashTree.Desk, named : [Entry], from : Nat, to : Nat, only : ?Text) : HashTree.Witness {
     let isShown = switch only {
-      case (?name) Array.any<Named>(Array.sliceToArray(named, from, to), func((each, _)) = each == name);
+      case (?name) Array.any<Entry>(Array.sliceToArray(named, from, to), func((each, _)) = each == name);
       case null true;
     };
     if (not isShown) return #pruned(hashOf(desk, named, from, to));

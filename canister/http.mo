@@ -3,14 +3,17 @@ import Array "mo:core/Array";
 import Base64 "mo:core/Base64";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
+import Map "mo:core/Map";
 import Nat "mo:core/Nat";
 import Nat16 "mo:core/Nat16";
 import Nat32 "mo:core/Nat32";
+import Nat64 "mo:core/Nat64";
 import Nat8 "mo:core/Nat8";
 import Region "mo:core/Region";
 import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 
+import Channels "channels";
 import ContentType "contenttype";
 import Extents "extents";
 import HashTree "hashtree";
@@ -51,6 +54,8 @@ module {
     proof : () -> Blob;
     /// The reply of the method `channels` for one name.
     channel : (name : Text) -> Blob;
+    /// What channels stand for.
+    named : [Channels.Named];
     /// The newest release's number, which mounts see; its pages may not be ready.
     newest : Nat;
     /// The reply of the method `headers`.
@@ -276,7 +281,7 @@ module {
     let terminator = if (place.scope == #exactly) exactly else rest;
     let (response, expression) = switch (place.kind) {
       case (#fixed response) (if isRight response else Responses.methodNotAllowed(), Responses.expression);
-      case (#uncertified) (if isRight uncertified(served, segments) else Responses.methodNotAllowed(), Responses.noExpression);
+      case (#uncertified) (if isRight uncertified(served, request, segments) else Responses.methodNotAllowed(), Responses.noExpression);
     };
     certified(served, response, expression, tree(served, way, ?end, null), names(way), terminator);
   };
@@ -293,7 +298,8 @@ module {
     certified(served, response, Responses.expression, tree(served, way, ?end, null), names(way), exactly);
   };
 
-  func uncertified(served : Served, segments : [Blob]) : Responses.Response {
+  func uncertified(served : Served, request : Request, segments : [Blob]) : Responses.Response {
+    if (segments[0] != (".icfs" : Blob)) return sentByChannel(served, request, segments);
     let briefly = "public, max-age=10";
     if (segments[1] == ("release" : Blob)) {
       return { status = 200; headers = [("cache-control", briefly), ("content-type", "application/cbor")]; body = served.proof() };
@@ -320,6 +326,20 @@ module {
     };
     let ?(mediaType, control, body) = found else return Responses.notFound();
     { status = 200; headers = [("cache-control", control), ("content-type", mediaType)]; body };
+  };
+
+  /// What is below a channel's name: sent on to the same path of the release that it stands for, which is certified. That it is sent there is
+  /// not, since each path would need an answer of its own in the tree.
+  func sentByChannel({ site; kit; named } : Served, { url } : Request, segments : [Blob]) : Responses.Response {
+    let ?(_, release) = Array.find<Channels.Named>(named, func((name, _)) = segments[0] == Text.encodeUtf8("@" # name)) else return Responses.notFound();
+    if (not Map.containsKey(site.pins, Nat64.compare, release)) return Responses.notReady();
+    let path = List.empty<Blob>();
+    for (i in segments.keys()) {
+      if (i > 1) List.add<Blob>(path, "/");
+      if (i > 0) List.add(path, segments[i]);
+    };
+    let ending = if (Url.hasParameter(url, "canisterId")) kit.byQuery else "";
+    Responses.sentTo("/.icfs/at/" # Nat64.toText(release) # "/" # Url.encode(HashTree.concat(List.toArray(path))) # ending);
   };
 
   /// So many headers as a reader asks for at once; they are also bounded in bytes.

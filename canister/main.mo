@@ -119,8 +119,9 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let looseCursor : Chunks.Cursor = { var after = null };
   /// Whether a slice of work is going to be done.
   transient var isWorkDue = false;
-  /// The releases that channels name.
-  transient var named = Channels.releases(promoted);
+  /// What channels stand for.
+  transient var named = Channels.all(promoted);
+  transient var namedReleases = Channels.releases(named);
   /// Until when no other large manifest is checked.
   transient var busyUntil : Nat64 = 0;
 
@@ -136,6 +137,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     retention;
     trees;
     named = func() = named;
+    namedReleases = func() = namedReleases;
     whyOff = func() : ?Text = if (roles.isPrivate) ?"This canister is private: it serves nothing over HTTP. Mount it, with an identity that may read it." else if (not servesHttp) ?"This canister's owner has it serve nothing over HTTP: mount it." else null;
     var index = Index.within(index);
     var otherIndex = Index.within(olderIndex);
@@ -295,7 +297,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   public query func http_request(request : Http.Request) : async Http.Response {
     let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call http_request as a query: an update has no certificate");
     let newest = History.size(history);
-    Http.answer({ site; kit; places = update.places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate); channel = func name = channelsProof(?name, certificate); newest; headersFrom }, request);
+    Http.answer({ site; kit; places = update.places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate); channel = func name = channelsProof(?name, certificate); named; newest; headersFrom }, request);
   };
 
   // --- reading, as from the canister that this one replaces ---
@@ -511,8 +513,10 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       case null "" : Blob;
     };
     let serial = Channels.add(promoted, Principal.fromActor(self), change, header, caller, now());
-    named := Channels.releases(promoted);
+    named := Channels.all(promoted);
+    namedReleases := Channels.releases(named);
     channelsHash := Channels.hash(promoted, kit.desk);
+    SiteUpdate.arrange(update);
     certify();
     await* tidy();
     #ok serial;
@@ -549,7 +553,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   func rules() : Retention.Rules = { newest = settings.hold_newest; nanoseconds = settings.hold_nanoseconds };
 
   func retire() : Bool {
-    Retention.retire(retention, trees, newestNumber(), site.release, named, now(), rules(), sliceReleases);
+    Retention.retire(retention, trees, newestNumber(), site.release, namedReleases, now(), rules(), sliceReleases);
   };
 
   /// Has a slice of work done in a message of its own.

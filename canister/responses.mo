@@ -77,7 +77,7 @@ module {
   public func forbidden(why : Text) : Response = text(403, "no-store", why);
 
   public func notReady() : Response {
-    let { status; headers; body } = text(503, "no-store", "The pages of a release are being made, and none are ready: come back in a minute.");
+    let { status; headers; body } = text(503, "no-store", "The release's pages are being made: come back in a minute.");
     { status; headers = Array.concat(headers, [("retry-after", "30")]); body };
   };
 
@@ -253,8 +253,10 @@ module {
   };
 
   /// @param ending "", or the kit's, which a client would else lose on the way
-  public func sentOn(file : File, ending : Text) : Response {
-    { status = 307; headers = [("cache-control", briefly), ("location", target(file, ending))]; body = "" };
+  public func sentOn(file : File, ending : Text) : Response = sentTo(target(file, ending));
+
+  public func sentTo(location : Text) : Response {
+    { status = 307; headers = [("cache-control", briefly), ("location", location)]; body = "" };
   };
 
   public func piece({ live; mediaType; sha256; size } : File, number : Nat, body : Blob) : Response {

@@ -10,6 +10,7 @@ import Nat32 "mo:core/Nat32";
 import Nat64 "mo:core/Nat64";
 import Text "mo:core/Text";
 
+import Channels "channels";
 import Listing "listing";
 import Nodes "nodes";
 import Page "page";
@@ -133,8 +134,8 @@ module {
     #off : Text;
   };
 
-  /// Arranges all that is served anew, and returns the places that the tree names.
-  public func arrange(site : Site, kit : Responses.Kit, mode : Mode) : Places {
+  /// Arranges all that is served anew, and returns the places that the tree names. @param named what channels stand for
+  public func arrange(site : Site, kit : Responses.Kit, mode : Mode, named : [Channels.Named]) : Places {
     let { nodes } = site;
     let places = List.empty<Responses.Place>();
     func node(name : Text, scope : { #exactly; #below; #rest }, kind : { #fixed : Responses.Response; #uncertified }) : Node {
@@ -158,6 +159,10 @@ module {
         // A tree may have no files.
         let held = pinned(site);
         if (held != Nodes.none) Trie.grow(nodes, own, Nodes.newFolder(nodes, "at", held));
+        let scripts = Trie.growing();
+        for ((name, release) in bootable(site, named).vals()) Trie.grow(nodes, scripts, node(name, #exactly, #fixed(script release)));
+        let ofChannels = Trie.grown(nodes, scripts);
+        if (ofChannels != Nodes.none) Trie.grow(nodes, own, Nodes.newFolder(nodes, "boot", ofChannels));
         if (found "boot.ipxe") Trie.grow(nodes, own, node("boot.ipxe", #exactly, #fixed(script(site.release))));
         Trie.grow(nodes, own, node("channel", #below, #uncertified));
         Trie.grow(nodes, own, node("chunk", #below, #uncertified));
@@ -168,6 +173,10 @@ module {
         let isReady = site.release > 0 or shown.release == null;
         let rest = node("<*>", #rest, #fixed(if isReady Responses.notFound() else Responses.notReady()));
         var all = joined(nodes, Nodes.retain(nodes, site.files), Nodes.newFolder(nodes, ".icfs", Trie.grown(nodes, own)));
+        for ((name, _) in named.vals()) {
+          let at = "@" # name;
+          if (not found at) all := joined(nodes, all, node(at, #below, #uncertified));
+        };
         all := joined(nodes, all, rest);
         if (isReady and not found "") joined(nodes, all, page) else {
           Nodes.drop(nodes, page);
@@ -201,6 +210,19 @@ module {
       };
     };
     Trie.grown(nodes, tree);
+  };
+
+  /// The names of scripts that chain what channels stand for, where that has a file boot.ipxe and is below /.icfs/at/; in their order.
+  func bootable({ nodes; pins } : Site, named : [Channels.Named]) : [Channels.Named] {
+    let has = Array.filter<Channels.Named>(
+      named,
+      func((_, release)) = switch (Map.get(pins, Nat64.compare, release)) {
+        case (?files) Trie.find(nodes, files, "boot.ipxe") != Nodes.none;
+        case null false;
+      },
+    );
+    let names = Array.map<Channels.Named, Channels.Named>(has, func((name, release)) = (name # ".ipxe", release));
+    Array.sort<Channels.Named>(names, func((one, _), (other, _)) = Text.compare(one, other));
   };
 
   func script(release : Nat64) : Responses.Response {

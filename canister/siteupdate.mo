@@ -12,6 +12,7 @@ import Principal "mo:core/Principal";
 import Set "mo:core/Set";
 
 import Assembly "assembly";
+import Channels "channels";
 import History "history";
 import Index "index";
 import Manifest "manifest";
@@ -35,8 +36,9 @@ module {
     history : History.History;
     retention : Retention.Retention;
     trees : Retention.Trees;
-    /// The releases that channels name.
-    named : () -> Set.Set<Nat64>;
+    /// What channels stand for, and these releases alone.
+    named : () -> [Channels.Named];
+    namedReleases : () -> Set.Set<Nat64>;
     /// Why nothing is served, in a sentence; null when it is.
     whyOff : () -> ?Text;
     /// Of the newest release's tree.
@@ -82,7 +84,7 @@ module {
       case (?why) #off why;
       case null #on(shownPage update);
     };
-    update.places := Site.arrange(site, tools.kit, mode);
+    update.places := Site.arrange(site, tools.kit, mode, update.named());
     update.droppedShown := retention.dropped;
   };
 
@@ -107,16 +109,16 @@ module {
 
   /// Whether a release is to be below /.icfs/at/.
   func isPinned(update : Update, number : Nat64) : Bool {
-    let { site; retention; named } = update;
+    let { site; retention; namedReleases } = update;
     let isMarked = func(numbers : Set.Set<Nat64>) : Bool = Set.contains(numbers, Nat64.compare, number);
-    number == site.release or number == newest update or (Retention.isHeld(retention, number) and (number + 1 == site.release or isMarked(retention.kept) or isMarked(named())));
+    number == site.release or number == newest update or (Retention.isHeld(retention, number) and (number + 1 == site.release or isMarked(retention.kept) or isMarked(namedReleases())));
   };
 
   /// Releases besides the newest that are to be below /.icfs/at/.
   func wanted(update : Update) : [Nat64] {
     let { site; retention } = update;
     let before : [Nat64] = if (site.release > 1 and isPinned(update, site.release - 1)) [site.release - 1] else [];
-    let marked = Iter.concat(Set.values(retention.kept), Set.values(update.named()));
+    let marked = Iter.concat(Set.values(retention.kept), Set.values(update.namedReleases()));
     Array.concat(before, Iter.toArray(Iter.filter(marked, func(number : Nat64) : Bool = isPinned(update, number))));
   };
 

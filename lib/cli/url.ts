@@ -16,7 +16,7 @@ export function urlCommand(): Command {
     )
     .argument(
       "<canister[/path]>",
-      "canister id, with @NUMBER for an older release, and with a file's path: oeagv-5qaaa-aaaah-aar4q-cai@3/linux",
+      "canister id, with @NUMBER for an older release or @NAME for what a channel stands for, and with a file's path: oeagv-5qaaa-aaaah-aar4q-cai@3/linux",
     )
     .addOption(networkOption())
     .addOption(flag("--json", "print one object: canister, url"))
@@ -28,16 +28,22 @@ function url(argument: string, { network, json }: UrlOptions): void {
   const name = slash < 0 ? argument : argument.slice(0, slash);
   const path = slash < 0 ? "" : argument.slice(slash);
   const { canister, release, channel } = parseRelease(name);
-  if (channel !== undefined) {
-    throw new UsageError(
-      `a channel has no URL of its own: \`icfs channel ${canister} ${channel}\` says for which release it stands, and that has, as ${canister}@NUMBER`,
-    );
-  }
   if (/(^|\/)\.\.?(\/|$)/.test(path))
     throw new UsageError(
       `"${path}": a URL cannot have . or .. as a name: give the path from the root of the tree`,
     );
-  const below = release === undefined ? path : `/.icfs/at/${release}${path === "" ? "/" : path}`;
-  const found = gatewayUrl(resolveNetwork(network), canister.toText(), below);
+  if (channel !== undefined && !json) {
+    console.error(
+      "icfs: this URL redirects to the release that the channel stands for; the files there are certified, that it leads there is not (docs/HTTP.md)",
+    );
+  }
+  const below = path === "" ? "/" : path;
+  const at =
+    release !== undefined
+      ? `/.icfs/at/${release}${below}`
+      : channel !== undefined
+        ? `/@${channel}${below}`
+        : path;
+  const found = gatewayUrl(resolveNetwork(network), canister.toText(), at);
   console.log(json ? jsonLine({ canister: canister.toText(), url: found }) : found);
 }

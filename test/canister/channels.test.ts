@@ -2,10 +2,14 @@
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
+import { resolveNetwork } from "../../lib/ic/network.ts";
 import type { PromoteResult } from "../../lib/icfs-canister.ts";
 import { AbsentChannelError } from "../../lib/source/icfs/channels.ts";
+import { openReader } from "../../lib/source/icfs/open-release.ts";
 import { decodeRecord, recordHash } from "../../lib/tree/channel.ts";
 import { history, proved, publishContent, publishedTwice, set } from "../support/channels.ts";
+import { headerOf } from "../support/http.ts";
+import { publishTree, startSite } from "../support/site.ts";
 
 const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "it succeeded", messageOf);
 const NOT_TAKEN = /rejected|refused|inspect/i;
@@ -154,4 +158,54 @@ t.test("a release that a channel names is held, and let go of when none does", a
   await owner.promote(set("old", undefined, 1n));
   t.strictSame(await held(), [4n]);
   t.match(await owner.promote(set("stable", 1n, 2n)), { err: { invalid: /release 1 is not held/ } });
+});
+
+t.test("over HTTP: the proof, a script that is certified, and redirects that are not", async (t) => {
+  const site = await startSite(t);
+  const { owner, network, id } = site;
+  const file = Buffer.from("content");
+  const boot = { "boot.ipxe": Buffer.from("#!ipxe\n") };
+  await publishTree(site, { d: null, "d/a b%.txt": file, ...boot });
+  t.equal((await site.get("/@stable/d/x")).status, 404);
+  await owner.promote(set("stable", 1n));
+  await owner.promote(set("stable-2", 1n));
+  const address = {
+    network: resolveNetwork(network.url),
+    rootKey: network.rootKey,
+    canister: id,
+    channel: "stable",
+  };
+  const { body } = await site.get("/.icfs/channel/stable");
+  const { channels } = await openReader(address, 10_000).restore(Uint8Array.from(body));
+  t.match(channels!.get("stable")!.record, { serial: 1, release: { number: 1 } });
+  t.equal((await site.get("/.icfs/channel/none")).status, 200, "that there is none is proved, too");
+  t.equal((await site.get("/.icfs/channel/stable/x")).status, 404);
+
+  const location = async (url: string) => {
+    const answer = await site.get(url);
+    t.equal(answer.status, 307, url);
+    return headerOf(answer, "location")!;
+  };
+  t.equal(await location("/@stable/d/a%20b%25.txt?x#y"), "/.icfs/at/1/d/a%20b%25.txt");
+  t.equal(await site.text("/.icfs/at/1/d/a%20b%25.txt"), "content");
+  for (const url of ["/@stable", "/@stable/", "//@stable//"]) t.equal(await location(url), "/.icfs/at/1/");
+  t.equal(await location("/@stable/d/"), "/.icfs/at/1/d/");
+  t.equal(await location(`/@stable/a?canisterId=${id}`), `/.icfs/at/1/a?canisterId=${id}`);
+  for (const url of ["/@none/a", "/@/a", "/@stable-/a"]) t.equal((await site.get(url)).status, 404, url);
+  t.equal((await site.get("/@stable/a", { method: "PUT" })).status, 405);
+  for (const name of ["stable", "stable-2"]) {
+    t.equal(await site.text(`/.icfs/boot/${name}.ipxe`), "#!ipxe\nchain /.icfs/at/1/boot.ipxe\n");
+  }
+
+  await publishTree(site, { "@stable": file });
+  await publishTree(site, { other: file });
+  t.equal(await site.text("/.icfs/at/1/d/a%20b%25.txt"), "content", "what a channel names stays");
+  await owner.promote(set("stable", 2n, 1n));
+  t.equal(await location("/@stable/a"), "/.icfs/at/2/a");
+  t.equal((await site.get("/.icfs/boot/stable.ipxe")).status, 404, "it has none");
+  await owner.rollback({ to: 2n, parent: [(await site.source.head())!.hash], note: "" });
+  t.equal(await site.text("/@stable"), "content", "a file of that name comes first");
+  await owner.promote(set("stable-2", undefined, 1n));
+  t.equal((await site.get("/@stable-2/a")).status, 404);
+  t.equal((await site.get("/.icfs/at/1/d/a%20b%25.txt")).status, 404, "and what none names goes");
 });

@@ -72,7 +72,6 @@ t.test("a channel is promoted, read, taken back, listed and deleted", async (t) 
     }
     t.match(await c.icfs(["promote", id, "canary", "stable"]), { code: 1, stderr: /there are stable/ });
     t.match(await c.icfs(["promote", id, "7", "stable"]), { code: 1, stderr: /has no release 7/ });
-    t.match(await c.icfs(["url", `${id}@stable/file`]), { code: 2, stderr: /a channel has no URL/ });
   });
 
   await t.test("by a mirror and by a host that serves it, without the network", async (t) => {

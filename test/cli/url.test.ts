@@ -16,10 +16,15 @@ t.test("of a canister, a file, and a release", async (t) => {
   t.equal(await printed(`${ID}/pxelinux.cfg/a b`), `https://${ID}.icp0.io/pxelinux.cfg/a%20b\n`);
   t.equal(await printed(`${ID}@3/linux`), `https://${ID}.icp0.io/.icfs/at/3/linux\n`);
   t.equal(await printed(`${ID}@3`, "--network", "local"), `http://${ID}.localhost:4943/.icfs/at/3/\n`);
+  t.match(await url(`${ID}@stable/linux`), {
+    code: 0,
+    stdout: new RegExp(`^https://${ID}\\.icp0\\.io/(?:@|%40)stable/linux\n$`),
+    stderr: /that it leads there is not/,
+  });
   t.same(JSON.parse(await printed(ID, "--json")), { canister: ID, url: `https://${ID}.icp0.io/` });
 });
 
 t.test("wrong usage", async (t) => {
-  for (const wrong of ["nonsense", `${ID}@x/a`, `${ID}/a/../b`, `${ID}/.`])
+  for (const wrong of ["nonsense", `${ID}@X/a`, `${ID}/a/../b`, `${ID}/.`])
     t.match(await url(wrong), { code: 2, stdout: "", stderr: /^icfs: / }, wrong);
 });
