@@ -56,7 +56,7 @@ t.test("pages in slices", { timeout: 600_000 }, async (t) => {
   await network.replace(id, "upgrade", wasm);
   const { status, body } = await askHttp(agent, id, "/a");
   t.equal(status, 503, "an upgrade in between: the pages are made anew");
-  t.match(Buffer.from(body).toString(), /none are ready/);
+  t.match(Buffer.from(body).toString(), /are being made/);
   while ((await owner.status()).http[0]!.release !== 2n) await sleep(100);
   t.match(await see(), { text: "two" });
 
