@@ -1,6 +1,7 @@
 /**
  * The pages of a tree do not depend on the tree before (canister/sitebuild.mo, canister/difference.mo): whether they are made from nothing,
- * compared with those before, or made where the index says that something differs, they have the same hash.
+ * compared with those before, or made where the index says that something differs, they have the same hashes, and say the same of where
+ * files' bytes are.
  */
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";

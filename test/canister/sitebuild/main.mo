@@ -1,7 +1,9 @@
 /// Pages of trees, made out of those of the tree before in three ways, so that the results can be held against one another.
 import Blob "mo:core/Blob";
 import List "mo:core/List";
+import Nat "mo:core/Nat";
 import Nat64 "mo:core/Nat64";
+import Nat8 "mo:core/Nat8";
 import Region "mo:core/Region";
 import Runtime "mo:core/Runtime";
 
@@ -33,14 +35,14 @@ persistent actor {
 
   public func put(chunk : Blob) : async () { Store.add(store, holes, Sha256.ofBlob(chunk), chunk) };
 
-  type Made = { root : Nodes.Node; listing : Nodes.Node };
+  type Made = { root : Nodes.Node; listing : Nodes.Node; sendsOn : Bool };
 
   /// @param budget of each slice
   func make(isLive : Bool, old : Nodes.Node, oldListings : Nodes.Node, from : ?Index.Index, budget : Nat) : Made {
     let job = SiteBuild.begin(tools, number, isLive, index, old, oldListings, from);
     while (not SiteBuild.isDone(job)) ignore SiteBuild.run(tools, job, budget);
     SiteBuild.end(tools, job);
-    { root = job.root; listing = job.listing };
+    { root = job.root; listing = job.listing; sendsOn = job.sendsOn };
   };
 
   func drop({ root; listing } : Made) {
@@ -48,9 +50,28 @@ persistent actor {
     Nodes.drop(nodes, listing);
   };
 
-  func hash(node : Nodes.Node) : Blob = if (node == Nodes.none) "" else Nodes.hash(nodes, node);
+  func isSame(one : Made, other : Made) : Bool = one.sendsOn == other.sendsOn and isSameTree(one.root, other.root) and isSameTree(one.listing, other.listing);
 
-  func isSame(one : Made, other : Made) : Bool = hash(one.root) == hash(other.root) and hash(one.listing) == hash(other.listing);
+  /// Whether two trees have the same hashes, and say the same of where files' bytes are.
+  func isSameTree(one : Nodes.Node, other : Nodes.Node) : Bool {
+    if (one == other) return true;
+    if (one == Nodes.none or other == Nodes.none) return false;
+    let kind = Nodes.kind(nodes, one);
+    if (Nodes.kind(nodes, other) != kind or Nodes.hash(nodes, one) != Nodes.hash(nodes, other)) return false;
+    if (kind == Nodes.fork) return isSameTree(Nodes.left(nodes, one), Nodes.left(nodes, other)) and isSameTree(Nodes.right(nodes, one), Nodes.right(nodes, other));
+    if (Nodes.name(nodes, one) != Nodes.name(nodes, other)) return false;
+    if (kind == Nodes.listing) return Nodes.inside(nodes, one) == Nodes.inside(nodes, other) and Nodes.content(nodes, one) == Nodes.content(nodes, other);
+    if (kind == Nodes.file and not isSameFile(one, other)) return false;
+    (kind != Nodes.folder and kind != Nodes.file) or isSameTree(Nodes.inside(nodes, one), Nodes.inside(nodes, other));
+  };
+
+  func isSameFile(one : Nodes.Node, other : Nodes.Node) : Bool {
+    let count = Nodes.extentCount(nodes, one);
+    if (Nodes.extentCount(nodes, other) != count) return false;
+    for (i in Nat.range(0, count)) if (Nodes.extent(nodes, one, i) != Nodes.extent(nodes, other, i)) return false;
+    let same = func<T>(of : (Nodes.Nodes, Nodes.Node) -> T, equal : (T, T) -> Bool) : Bool = equal(of(nodes, one), of(nodes, other));
+    same(Nodes.flag, Nat8.equal) and same(Nodes.fileSize, Nat.equal) and same(Nodes.fileHash, Blob.equal) and same(Nodes.location, Blob.equal);
+  };
 
   /// Makes the pages of the tree in a manifest, and tells in which ways they come out otherwise than when they are made from nothing.
   public func next(manifest : Blob, budget : Nat) : async [Text] {
