@@ -94,6 +94,7 @@ function text(status: MountStatus): string {
       status.release === undefined ? "snapshot" : "release",
       `${status.release ?? status.snapshot?.slice(0, 16)} of ${status.canister} (${status.header ?? status.snapshot})`,
     ],
+    ["channel", status.channel && `${status.channel} (record ${status.serial})`],
     ["content", `${status.files} files, ${sizeText(status.bytes)}${status.hydrated ? ", all here" : ""}`],
     ["verified", VOUCHED[status.verified]],
     ["hydration", hydration && !status.hydrated ? progressText(hydration) : undefined],

@@ -18,7 +18,7 @@ t.test("roles are granted, shown and revoked", async (t) => {
   const owner = c.identity.getPrincipal().toText();
   const ann = await c.person("ann", "ed25519");
   const bob = await c.person("bob", "secp256k1");
-  const nobody = { private: false, controllers: [owner], owner, publishers: [], readers: [] };
+  const nobody = { private: false, controllers: [owner], owner, publishers: [], promoters: [], readers: [] };
   t.same(await rolesOf(c), nobody);
 
   const granted = `${ann.principal} is a publisher of ${id} now\n`;
@@ -77,7 +77,10 @@ t.test("roles are granted, shown and revoked", async (t) => {
       code: 2,
       stderr: /^icfs: "bob" is no principal/,
     });
-    t.match(await c.icfs(["grant", id, bob.principal, "owner"]), { code: 2, stderr: /publisher, reader/ });
+    t.match(await c.icfs(["grant", id, bob.principal, "owner"]), {
+      code: 2,
+      stderr: /publisher, promoter, reader/,
+    });
     t.match(await c.icfs(["roles", ANONYMOUS]), {
       code: 2,
       stdout: "",

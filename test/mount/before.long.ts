@@ -57,6 +57,10 @@ t.test("a mount from before goes on over an upgrade, and follows", async (t) => 
     { url: `http://${id}.localhost:${new URL(c.url).port}/` },
     "it is the canister of now",
   );
+  // What the programs of before do not know.
+  t.match(await c.icfs(["promote", id, "1", "stable"]), { code: 0 });
+  t.match(await c.icfs(["grant", id, c.identity.getPrincipal().toText(), "promoter"]), { code: 0 });
+  t.match(await before("roles", id), { code: 0 });
   // Chunks that were never read, from the upgraded canister.
   t.match(await before("cache", "clear"), { code: 0 });
   t.match(await before("verify", id, tree), { code: 0 });
