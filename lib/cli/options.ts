@@ -2,6 +2,7 @@
  * Options that several commands share, each with its environment variable and default; addresses.ts has what they mean. Nothing
  * here loads what talks to a network: `icfs mount` only starts a copy of itself, which does, and each start counts.
  */
+import { fileURLToPath } from "node:url";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import type { ConnectionOptions } from "../ic/transport/connections.ts";
@@ -166,10 +167,22 @@ function mirrorUrl(text: string): string {
   if (isFile && (url.host !== "" || !/^file:\//i.test(text))) {
     throw new InvalidArgumentError("Use the directory's absolute path, as in file:/srv/mirror.");
   }
-  if (url.username !== "" || url.search !== "" || url.hash !== "") {
+  if (isFile && !isPath(url)) {
+    throw new InvalidArgumentError("In a file: URL write %25 for %, and no %2F or %00.");
+  }
+  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
     throw new InvalidArgumentError("Leave out logins, and what follows a ? or #.");
   }
   return url.href.replace(/\/+$/, "");
+}
+
+/** Whether a file: URL names one. */
+function isPath(url: URL): boolean {
+  try {
+    return !fileURLToPath(url).includes("\0");
+  } catch {
+    return false;
+  }
 }
 
 /** @throws UsageError when there is no mirror to be asked alone */

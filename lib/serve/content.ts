@@ -2,8 +2,10 @@
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fresh from "fresh";
-import parseRange from "range-parser";
 import type { Turn } from "./outgoing.ts";
+
+/** Whatever else asks for bytes is refused, as by the canister. */
+const A_RANGE = /^(\d+-\d*|-\d+)$/;
 
 export interface Content {
   /** Bytes. */
@@ -70,10 +72,20 @@ function rangeOf(
   if (method !== "GET" || range === undefined) return undefined;
   // A date tells nothing of what is here.
   if (ifRange !== undefined && ifRange !== etag) return undefined;
-  const ranges = parseRange(size, range);
-  if (ranges === -1) return "unsatisfiable";
-  if (ranges === -2 || ranges.type !== "bytes" || ranges.length !== 1) return undefined;
-  return { start: ranges[0]!.start, end: ranges[0]!.end + 1 };
+  const text = /^bytes=(.*)$/i.exec(range)?.[1];
+  // Of another unit.
+  if (text === undefined) return undefined;
+  const asked = text.split(",").map((one) => one.trim());
+  if (asked.some((one) => one !== "" && !A_RANGE.test(one))) return "unsatisfiable";
+  const ranges = asked.map((one) => partOf(one, size)).filter(({ start, end }) => start < end);
+  return ranges.length > 1 ? undefined : (ranges[0] ?? "unsatisfiable");
+}
+
+/** @param range as 5-9, 5- or -5 (the last five bytes, or all where there are fewer) */
+function partOf(range: string, size: number): { readonly start: number; readonly end: number } {
+  const [first, last] = range.split("-");
+  if (!first) return { start: Math.max(0, size - Number(last ?? 0)), end: size };
+  return { start: Number(first), end: last ? Math.min(size, Number(last) + 1) : size };
 }
 
 async function write(response: ServerResponse, bytes: AsyncIterable<Buffer>, turn: Turn): Promise<number> {

@@ -250,7 +250,9 @@ t.test("one whose proof is old", async (t) => {
 t.test("what makes no sense is refused", async (t) => {
   const only = await c.tryMount("--mirror-only", ...rootKey);
   t.match(only, { code: 2, stderr: /--mirror-only needs a mirror: name one with --mirror URL/ });
-  for (const url of ["nowhere", "ftp://x/", "file:here", "http://me:secret@x/", "http://x/?y"]) {
+  const noLogin = ["http://me:secret@x/", "http://:secret@x/"];
+  const noPath = ["file:here", "file:/a%", "file:/a%2Fb", "file:/a%00"];
+  for (const url of ["nowhere", "ftp://x/", "http://x/?y", ...noLogin, ...noPath]) {
     const refused = await c.tryMount("--mirror", url);
     t.match(refused, { code: 2, stderr: /--mirror <URL>.* is invalid/ }, url);
   }

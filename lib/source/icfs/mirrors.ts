@@ -11,7 +11,7 @@ import pLimit, { type LimitFunction } from "p-limit";
 import { isAbsent, messageOf } from "../../errors.ts";
 import { retryAfter } from "../../ic/agent-error.ts";
 import { HttpStatusError, NoAnswerError } from "../../ic/call-errors.ts";
-import { isWrong } from "../../ic/certificate/certificate.ts";
+import { isWrong, UntimelyError, VerificationError } from "../../ic/certificate/certificate.ts";
 import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
 import { withoutRepeats } from "../../ic/gateway/gateway-fetch.ts";
 import { Gateways } from "../../ic/gateway/gateways.ts";
@@ -333,6 +333,9 @@ function inOne<T>(errors: ReadonlyMap<string, unknown>, { missing }: Question<T>
   if (bad.length === 0) return missing(text);
   // It is wrong only when nobody else may have been right.
   const wrong = bad.find(([, error]) => isWrong(error));
-  if (wrong !== undefined && bad.length === all.length) return wrong[1];
+  if (wrong !== undefined && bad.length === all.length) {
+    const Kind = wrong[1] instanceof UntimelyError ? UntimelyError : VerificationError;
+    return new Kind(`no mirror has a right answer: ${text}`, { cause: wrong[1] });
+  }
   return new NoAnswerError(`no mirror answers: ${text}`, { cause: bad[0]![1] });
 }
