@@ -38,6 +38,7 @@ declare -A files=(
   ["$prefix/share/doc/icfs/examples/prometheus.yml"]=examples/prometheus.yml
   ["$prefix/share/doc/icfs/examples/squid.conf"]=examples/squid.conf
   ["$prefix/share/doc/icfs/examples/prometheus-alerts.yml"]=examples/prometheus-alerts.yml
+  ["$prefix/share/doc/icfs/examples/grafana-dashboard.json"]=examples/grafana-dashboard.json
   ["$prefix/lib/systemd/system/icfs@.service"]=packaging/systemd/icfs@.service
   ["$prefix/lib/systemd/system/icfs-serve@.service"]=packaging/systemd/icfs-serve@.service
 )

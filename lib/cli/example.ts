@@ -134,12 +134,18 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
     options: [],
     fill: () => [],
   },
+  grafana: {
+    file: "grafana-dashboard.json",
+    description: "a dashboard for Grafana: which mounts have which release, and how they do",
+    options: [],
+    fill: () => [],
+  },
 };
 
 export function exampleCommand(): Command {
   const command = new Command("example")
     .description(
-      "print tested configurations for nginx, Squid, dnsmasq, iPXE and Prometheus, with your canister's id and your site's names in them",
+      "print tested configurations for nginx, Squid, dnsmasq, iPXE, Prometheus and Grafana, with your canister's id and your site's names in them",
     )
     .allowExcessArguments()
     .action((_, { args }: Command) => {

@@ -32,7 +32,7 @@ const files = new Map(lines.map((line) => line.split(/ +/, 2) as [string, string
 const read = (name: string) => readFile(join(ROOT, "examples", files.get(name)!), "utf8");
 
 t.test("each is its file, but for the canister", async (t) => {
-  t.same([...files.keys()], ["nginx", "squid", "dnsmasq", "ipxe", "prometheus", "alerts"]);
+  t.same([...files.keys()], ["nginx", "squid", "dnsmasq", "ipxe", "prometheus", "alerts", "grafana"]);
   for (const name of files.keys()) {
     const text = await read(name);
     t.equal(await printed(name, ID), text.replaceAll(GIVEN, ID), name);
@@ -103,7 +103,7 @@ t.test("wrong usage that names what is right", async (t) => {
     code: 2,
     stdout: "",
     stderr:
-      /^icfs: there is no example "apache"; there are nginx, squid, dnsmasq, ipxe, prometheus, alerts\n$/,
+      /^icfs: there is no example "apache"; there are nginx, squid, dnsmasq, ipxe, prometheus, alerts, grafana\n$/,
   });
   t.match(await example("nginx", "nonsense"), { code: 2, stdout: "" });
   t.match(await example("squid", ID, "--network", "http://192.0.2.1"), {

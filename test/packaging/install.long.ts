@@ -50,6 +50,7 @@ t.test("install", async (t) => {
         "dnsmasq.conf",
         "nginx.conf",
         "prometheus-alerts.yml",
+        "grafana-dashboard.json",
         "prometheus.yml",
         "squid.conf",
       ].map((name) => `opt/boot/share/doc/icfs/examples/${name}`),

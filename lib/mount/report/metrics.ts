@@ -17,6 +17,11 @@ import type { AnyStatus } from "./status.ts";
 /** Name, meaning, value; undefined where the mount has none. What ends in _total is a counter, all else a gauge. */
 const METRICS: readonly [name: string, help: string, value: (status: AnyStatus) => number | undefined][] = [
   ["icfs_release", "The release that new readers get.", (s) => s.release],
+  [
+    "icfs_channel_serial",
+    "The serial of the channel's record that says which release it stands for.",
+    (s) => s.serial,
+  ],
   ["icfs_release_files", "Files of the release.", (s) => s.files],
   ["icfs_release_bytes", "Bytes of all files of the release.", (s) => s.bytes],
   ["icfs_proof_age_seconds", "Since the release, or one that follows it, was certified.", (s) => s.proofAge],
@@ -216,10 +221,12 @@ export function metricsOf(status: AnyStatus): Promise<string> {
   const registry = new Registry();
   const registers = [registry];
   // In each of them: a host may have many mounts, and an alert is to say which.
-  const { canister, mountpoint, site } = status;
-  registry.setDefaultLabels(
-    mountpoint === undefined ? { canister, url: site?.url } : { canister, mountpoint },
-  );
+  const { canister, channel, mountpoint, site } = status;
+  registry.setDefaultLabels({
+    canister,
+    ...(channel !== undefined && { channel }),
+    ...(mountpoint === undefined ? { url: site?.url } : { mountpoint }),
+  });
   for (const [name, help, of] of METRICS) {
     const value = of(status);
     if (value === undefined) continue;

@@ -313,6 +313,16 @@ t.test("what is no address is wrong usage", async (t) => {
   t.match(failed, { code: 2, stdout: "", stderr: reason }, "in the environment");
 });
 
+t.test("a mount of a channel says which, and by which record", async (t) => {
+  await c.publish({ file: "file\n" });
+  const mount = await c.mount();
+  const status = { ...(await mount.status()), channel: "stable", serial: 7 };
+  const { canister, mountpoint } = status;
+  const values = parse(await metricsOf(status), { canister, mountpoint, channel: "stable" });
+  t.equal(values.get("icfs_channel_serial"), 7);
+  t.equal(values.get("icfs_release"), status.release);
+});
+
 t.test("what a directory is called cannot forge a metric", async (t) => {
   await c.publish({ file: "file\n" });
   const status = await (await c.mount()).status();

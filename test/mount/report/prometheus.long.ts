@@ -1,9 +1,13 @@
-/** Prometheus itself, with what `icfs example` prints, over a real mount. */
+/**
+ * Prometheus itself, with what `icfs example` prints, over a real mount; and the queries of the dashboard and of docs/OPERATIONS.md. Grafana
+ * is no package of Debian: of its dashboard only these are tried, and that it is JSON.
+ */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { freePort } from "../../../demo/free-port.ts";
 import { Process } from "../../../demo/process.ts";
+import { type Block, blocksOf } from "../../support/documented.ts";
 import { HUNG } from "../../support/icfs.ts";
 import { startMountable } from "../../support/mountable.ts";
 import { eventually } from "../mounts.ts";
@@ -22,6 +26,11 @@ interface Answer {
       readonly rules: readonly { readonly name: string; readonly health: string }[];
     }[];
   };
+}
+
+interface Dashboard {
+  readonly panels: readonly { readonly id: number; readonly targets: readonly { readonly expr: string }[] }[];
+  readonly templating: { readonly list: readonly { readonly name: string }[] };
 }
 
 t.test("it reads the configuration, scrapes the mount, and evaluates every rule", async (t) => {
@@ -63,5 +72,32 @@ t.test("it reads the configuration, scrapes the mount, and evaluates every rule"
   });
   t.equal(rules.length, (await printed("alerts")).split("alert: ").length - 1);
   for (const { name, health } of rules) t.equal(health, "ok", name);
+
+  const dashboard: Dashboard = JSON.parse(await printed("grafana"));
+  const { panels, templating } = dashboard;
+  t.same(
+    panels.map(({ id }) => id),
+    panels.map((_, i) => i + 1),
+  );
+  t.same(
+    templating.list.map(({ name }) => name),
+    ["datasource", "canister"],
+    "all variables that the queries have",
+  );
+  const empty = [];
+  for (const { expr } of panels.flatMap(({ targets }) => targets)) {
+    const query = expr.replaceAll("$canister", ".*").replaceAll("$__rate_interval", "1m");
+    t.notMatch(query, /\$/);
+    const { result } = await ask(`query?query=${encodeURIComponent(query)}`);
+    t.ok(result, query);
+    if (result?.length === 0) empty.push(query);
+  }
+  // It has no mirrors, and no channel; and what has been scraped once has not increased.
+  for (const query of empty) t.match(query, /icfs_(mirror|channel)_|increase|rate/);
+  const documented = await blocksOf("OPERATIONS.md");
+  const [{ text: hosts }] = documented.filter(({ language }) => language === "promql") as [Block];
+  t.match(await ask(`query?query=${encodeURIComponent(hosts)}`), {
+    result: [{ metric: { canister: c.id, release: "1" }, value: [Number, "1"] }],
+  });
   await mount.umount();
 });
