@@ -9,11 +9,14 @@ import { type FileHandle, open } from "node:fs/promises";
 /** open() must not wait for a pipe's other end, or for a device. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
+/** What has the name is no file, or one that is too large. */
+export class NoFileError extends Error {}
+
 /**
  * A file's bytes, and its status.
  *
  * @param most bytes that it may have
- * @throws Error with the system's code when it cannot be read; Error when it is no file, or larger
+ * @throws Error with the system's code when it cannot be read; NoFileError when it is no file, or larger
  */
 export async function readKept(path: string, most: number): Promise<{ bytes: Buffer; status: Stats }> {
   await using file: FileHandle = await open(path, FLAGS);
@@ -78,7 +81,7 @@ export function isSubstituted(path: string, status: Stats): boolean {
 }
 
 function mustBeFile(path: string, status: Stats, most: number): void {
-  if (!status.isFile()) throw new Error(`${path} is no file`);
+  if (!status.isFile()) throw new NoFileError(`${path} is no file`);
   if (status.size > most)
-    throw new Error(`${path} has ${status.size} bytes, and should have ${most} at most`);
+    throw new NoFileError(`${path} has ${status.size} bytes, and should have ${most} at most`);
 }

@@ -81,9 +81,9 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
     description: "DHCP for machines that boot by HTTP from a site's cache",
     options: [
       siteOption(),
-      new Option("--interface <name>", "this host's network device on the machines' network").default(
-        "boot0",
-      ),
+      new Option("--interface <name>", "this host's network device on the machines' network")
+        .default("boot0")
+        .argParser(wordOf),
     ],
     fill: ({ site, interface: device }) => [
       ["interface=boot0", `interface=${device}`],
@@ -246,8 +246,8 @@ function baseOf(path: string): string {
 
 function originUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isPlain = url !== undefined && url.pathname === "/" && url.search === "" && url.username === "";
-  if (!isPlain || !/^https?:$/.test(url.protocol))
+  // With a login it would be another one.
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`)
     throw new InvalidArgumentError("Use a URL without a path, such as http://192.168.7.2:8080.");
   return url;
 }
@@ -255,8 +255,12 @@ function originUrl(text: string): URL {
 const PORT = /^([1-9]\d{0,4})$/;
 const LISTEN = /^(?:([\w.-]+|\[[\da-fA-F:.]+\]):)?([1-9]\d{0,4})$/;
 
+function isPlace(text: string): boolean {
+  return Number(LISTEN.exec(text)?.[2]) <= 65535;
+}
+
 function listenAt(text: string): string {
-  if (!LISTEN.test(text))
+  if (!isPlace(text))
     throw new InvalidArgumentError("Use a port, or an address with one: 80, 192.168.7.1:80.");
   return text;
 }
@@ -268,7 +272,7 @@ function ownAddress(listen: string): string {
 }
 
 function hostAndPort(text: string): string {
-  if (!LISTEN.test(text) || PORT.test(text))
+  if (!isPlace(text) || PORT.test(text))
     throw new InvalidArgumentError("Use an address and a port, such as 192.168.7.10:9469.");
   return text;
 }

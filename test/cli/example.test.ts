@@ -106,6 +106,16 @@ t.test("wrong usage that names what is right", async (t) => {
       /^icfs: there is no example "apache"; there are nginx, squid, dnsmasq, ipxe, prometheus, alerts, grafana\n$/,
   });
   t.match(await example("nginx", "nonsense"), { code: 2, stdout: "" });
+  const odd: string[][] = [
+    ["nginx", "--listen", "70000"],
+    ["prometheus", "--metrics", "192.0.2.7:70000"],
+    ["nginx", "--origin", "http://:secret@192.0.2.7"],
+    ["nginx", "--origin", "http://192.0.2.7/#tftp"],
+    ["dnsmasq", "--interface", "boot0\ndhcp-script=/x"],
+  ];
+  for (const given of odd) {
+    t.match(await example(...given), { code: 2, stdout: "", stderr: / is invalid\. / }, given.join(" "));
+  }
   t.match(await example("squid", ID, "--network", "http://192.0.2.1"), {
     code: 2,
     stderr: /: a cache needs a name of the canister's own: give --network a gateway's name/,

@@ -8,7 +8,7 @@ import { hash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import pLimit, { type LimitFunction } from "p-limit";
-import { isAbsent, messageOf } from "../../errors.ts";
+import { FormatError, isAbsent, messageOf } from "../../errors.ts";
 import { retryAfter } from "../../ic/agent-error.ts";
 import { HttpStatusError, NoAnswerError } from "../../ic/call-errors.ts";
 import { isWrong, UntimelyError, VerificationError } from "../../ic/certificate/certificate.ts";
@@ -23,7 +23,7 @@ import {
   WrongAnswerError,
 } from "../../ic/gateway/question.ts";
 import { boundedFetch, type Received } from "../../ic/transport/bounded-fetch.ts";
-import { readKept } from "../../kept-file.ts";
+import { NoFileError, readKept } from "../../kept-file.ts";
 import { LEISURE_TIMES, type Urgency } from "../../urgency.ts";
 import { Absence } from "./absence.ts";
 
@@ -78,6 +78,8 @@ const NETWORK = "the network";
  * of which the mount itself needs some (bin/icfs).
  */
 const READS_AT_ONCE = 2;
+/** What the system says of a file on a damaged disk, or of one that is not to be read. */
+const DAMAGES = new Set(["EIO", "EUCLEAN", "ELOOP", "EACCES", "EPERM"]);
 /** Before a mirror is asked again for what is on its way to it: somebody may come to wait meanwhile. */
 const LONGEST_PAUSE_MS = 1000;
 
@@ -222,7 +224,7 @@ export class Mirrors {
 
   async #carry<T>(
     url: string,
-    { path, most, limit, verify, network, received = () => {}, urgency }: Question<T>,
+    { path, isChunk = false, most, limit, verify, network, received = () => {}, urgency }: Question<T>,
     signal: AbortSignal,
     way?: "past caches",
   ): Promise<Carrying<T>> {
@@ -232,7 +234,12 @@ export class Mirrors {
     }
     const address = `${url}/${path}`;
     if (isDirectory(url)) {
-      const bytes = await within(limit, signal, () => this.#disks.get(url)!(read, address, most, signal));
+      const bytes = await within(limit, signal, () =>
+        this.#disks.get(url)!(read, address, most, signal),
+      ).catch((error) => {
+        // Asked again, it would be the same, and other chunks may be right.
+        throw isChunk && isDamage(error) ? new FormatError(messageOf(error), { cause: error }) : error;
+      });
       return { status: 200, headers: [], size: bytes.length, value: await verify(bytes) };
     }
     const headers = way === "past caches" ? { "cache-control": "no-cache" } : undefined;
@@ -322,6 +329,11 @@ async function read(address: string, most: number, signal: AbortSignal): Promise
     if (isAbsent(error)) throw new NotHereError(`there is no ${fileURLToPath(address)}`, { cause: error });
     throw error;
   }
+}
+
+/** Whether what is there cannot be a chunk, or cannot be read as its disk is damaged or its owner forbids it. */
+function isDamage(error: unknown): boolean {
+  return error instanceof NoFileError || DAMAGES.has((error as NodeJS.ErrnoException).code ?? "");
 }
 
 /** @param errors of each that was asked, in the order in which they failed */

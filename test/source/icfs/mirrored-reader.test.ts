@@ -1,6 +1,7 @@
 /** A canister by its mirrors, which are directories here: whose word counts, and who is asked next. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { decodeHashTree, rootHash } from "../../../lib/ic/certificate/hash-tree.ts";
 import { releasePath } from "../../../lib/source/icfs/mirror-paths.ts";
@@ -157,7 +158,16 @@ t.test("chunks", async (t) => {
   await t.rejects(without.reader.chunk(reference), { message: /^no mirror has chunk \w+ of a file: / });
   t.same([...lying.asked, ...without.asked], []);
   const long = await stage(t, [{ [name]: Buffer.alloc(2 * 1024 * 1024) }], { only: true });
-  await t.rejects(long.reader.chunk(reference), { message: /should have 1048576 at most/ });
+  const refused = (why: RegExp) =>
+    t.rejects(long.reader.chunk(reference), { name: "VerificationError", message: why });
+  await refused(/should have 1048576 at most/);
+  const path = join(fileURLToPath(long.urls[0]!), ".icfs", name);
+  await rm(path);
+  await mkdir(path);
+  await refused(/ is no file$/);
+  await rm(path, { recursive: true });
+  await symlink(path, path);
+  await refused(/ELOOP/);
   const wrongSize = await stage(t, [good], { only: true });
   await t.rejects(wrongSize.reader.chunk({ ...reference, size: 1 }), {
     message: /another size than the manifest says/,
