@@ -57,8 +57,9 @@ export async function serveHere(
       ready,
     );
   } catch (error) {
-    const { network } = options;
-    const known = error instanceof NoAnswerError ? unreachable(resolveNetwork(network), error) : error;
+    const { network, mirrorOnly } = options;
+    const isNetworks = error instanceof NoAnswerError && mirrorOnly !== true;
+    const known = isNetworks ? unreachable(resolveNetwork(network), error) : error;
     const told = await withHint(known);
     await notifyFailed(told);
     throw told;

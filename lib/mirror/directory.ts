@@ -39,6 +39,8 @@ const PATIENCE_MS = 1000;
 const KNOWN = new Set([CHUNKS, HEADERS, RELEASE, CHANNEL, LOCK]);
 /** What replaceFile() calls a file until it is whole. */
 const UNFINISHED = /\.new$/;
+/** What an empty ext4 has. */
+const OF_FILE_SYSTEM = "lost+found";
 const A_CHUNK = /^[0-9a-f]{64}$/;
 const A_PAGE = /^\d+$/;
 
@@ -205,7 +207,7 @@ export class MirrorDirectory implements Pieces {
 /** @throws UserError when there is something else */
 function mustBeMirror(directory: string, proofPath: string): void {
   const names = namesIn(directory);
-  if (names === undefined || names.length === 0) return;
+  if (names === undefined || names.every((name) => name === OF_FILE_SYSTEM)) return;
   for (const one of ["", CHUNKS, HEADERS, CHANNEL]) mustBeNoLink(join(directory, MIRROR_DIRECTORY, one));
   const inside = names.includes(MIRROR_DIRECTORY) ? namesIn(join(directory, MIRROR_DIRECTORY)) : undefined;
   const strange = inside?.find((name) => !KNOWN.has(name) && !UNFINISHED.test(name));

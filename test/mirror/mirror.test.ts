@@ -164,6 +164,10 @@ t.test("what is no mirror of the canister stays as it is", async (t) => {
   await writeFile(join(other, ".icfs"), "a file");
   t.match(await c.icfs(["mirror", c.id, other]), { code: 1, stderr: /cannot write the mirror/ });
 
+  const disk = join(c.directory, "disk");
+  await mkdir(join(disk, "lost+found"), { recursive: true });
+  t.match(await c.icfs(["mirror", c.id, disk]), { code: 0 }, "an empty disk is an empty directory");
+
   const strange = join(c.directory, "strange");
   await mkdir(join(strange, ".icfs"), { recursive: true });
   await writeFile(join(strange, ".icfs", "mine"), "");

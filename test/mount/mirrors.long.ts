@@ -258,6 +258,18 @@ t.test("what makes no sense is refused", async (t) => {
   }
   const keyless = await c.icfs(["ls", c.id, "--mirror", `file:${directory}`, "--mirror-only"]);
   t.match(keyless, { code: 2, stderr: /--mirror-only asks no network: give it with --root-key/ });
+  const nothingKept = ["--max-cache-size", "0"];
+  const dead = await c.tryMount(
+    "--mirror",
+    "http://127.0.0.1:9",
+    "--mirror-only",
+    ...rootKey,
+    ...nothingKept,
+  );
+  t.match(dead, {
+    code: 1,
+    stderr: /^icfs: no mirror answers: http:\/\/127\.0\.0\.1:9: connect ECONNREFUSED/,
+  });
 });
 
 t.test("ICFS_MIRRORS names several, with blanks between them", async (t) => {
