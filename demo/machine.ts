@@ -30,12 +30,12 @@ const TAP_NETWORK = `tap,ifname=${TAP},script=no,downscript=no`;
  * Switches the machine on; its output is its serial console. A reset ends it.
  *
  * @param place where it runs
- * @param network what its card is connected to, as `-netdev` takes it, without an id
+ * @param card what its network card is connected to, as `-netdev` takes it, without an id; and its address
  */
 export function startMachine(
   place: Pick<Namespace, "inside">,
   { env }: RunOptions = {},
-  network = TAP_NETWORK,
+  { network = TAP_NETWORK, mac = GUEST_MAC }: { readonly network?: string; readonly mac?: string } = {},
 ): Process {
   return new Process(
     ...place.inside("qemu-system-x86_64", [
@@ -46,7 +46,7 @@ export function startMachine(
       // Without graphics SeaBIOS, iPXE and pxelinux write to the serial port as well.
       ...["-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot"],
       ...["-netdev", `${network},id=net`],
-      ...["-device", `virtio-net-pci,netdev=net,mac=${GUEST_MAC}`, "-boot", "n"],
+      ...["-device", `virtio-net-pci,netdev=net,mac=${mac}`, "-boot", "n"],
     ]),
     env,
   );

@@ -79,17 +79,14 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
   dnsmasq: {
     file: "dnsmasq.conf",
     description: "DHCP for machines that boot by HTTP from a site's cache",
-    options: [
-      siteOption(),
-      new Option("--interface <name>", "this host's network device on the machines' network")
-        .default("boot0")
-        .argParser(wordOf),
-    ],
-    fill: ({ site, interface: device }) => [
-      ["interface=boot0", `interface=${device}`],
-      [RANGE, RANGE.replaceAll(/[\d.]+\./g, prefixOf(site))],
-      [SITE, site],
-    ],
+    options: [siteOption("the cache's IPv4 address, as machines reach it"), interfaceOption()],
+    fill: (options) => [...machinesNetwork(options), [SITE, options.site]],
+  },
+  channels: {
+    file: "dnsmasq-channels.conf",
+    description: "DHCP and TFTP for machines that boot the channel stable, or by their addresses canary",
+    options: [siteOption("this host's IPv4 address on the machines' network"), interfaceOption()],
+    fill: machinesNetwork,
   },
   ipxe: {
     file: "boot.ipxe",
@@ -226,13 +223,24 @@ function cacheOptions(listen: string, store: string): Option[] {
   ];
 }
 
-function siteOption(): Option {
-  return new Option("--site <ADDRESS>", "the cache's IPv4 address, as machines reach it")
-    .default(SITE)
-    .argParser((text) => {
-      if (!isIPv4(text)) throw new InvalidArgumentError("Use an IPv4 address, such as 192.168.7.1.");
-      return text;
-    });
+function siteOption(meaning: string): Option {
+  return new Option("--site <ADDRESS>", meaning).default(SITE).argParser((text) => {
+    if (!isIPv4(text)) throw new InvalidArgumentError("Use an IPv4 address, such as 192.168.7.1.");
+    return text;
+  });
+}
+
+function interfaceOption(): Option {
+  return new Option("--interface <name>", "this host's network device on the machines' network")
+    .default("boot0")
+    .argParser(wordOf);
+}
+
+function machinesNetwork({ site, interface: device }: ExampleOptions): Filling {
+  return [
+    ["interface=boot0", `interface=${device}`],
+    [RANGE, RANGE.replaceAll(/[\d.]+\./g, prefixOf(site))],
+  ];
 }
 
 /** 192.168.7. of 192.168.7.1. */

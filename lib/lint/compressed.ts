@@ -41,7 +41,7 @@ const BEGINNINGS = ["303730373031", "303730373032", "1f8b0800", "1f8b0808", "fd3
 const MAX_GZIP_HEADER = 64 * 1024;
 /** Looked at for a stream's end: files are padded with zeros to whole blocks. */
 const TAIL_BYTES = 64 * 1024;
-/** LZ4_compressBound() of the 8 MiB that a legacy block has at most (lz4's lz4_Frame_format.md). */
+/** LZ4_compressBound() of the 8 MiB that a legacy block has at most (lz4's "LZ4 Frame Format Description"). */
 const MAX_LZ4_BLOCK = 8 * 1024 * 1024 + (8 * 1024 * 1024) / 255 + 16;
 /** A block of 8 MiB is longer than 32 KiB, however well it is packed: no initrd has more. */
 const MAX_LZ4_BLOCKS = 4096;
@@ -149,7 +149,7 @@ async function unpack(
   return { problem: `its ${format} stream is damaged or breaks off (${messageOf(error)})`, isRead: false };
 }
 
-/** Blocks, each with its length before it, up to the file's end, to zeros or to another archive (lz4_Frame_format.md, "Legacy frame"). */
+/** Blocks, each with its length before it, up to the file's end, to zeros or to another archive (the same, "Legacy frame"). */
 async function walkLz4(tree: BootTree, file: TreeFile, from: number): Promise<Compressed> {
   let at = from;
   for (let blocks = 0; blocks < MAX_LZ4_BLOCKS; blocks++) {

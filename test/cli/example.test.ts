@@ -1,6 +1,6 @@
 /**
  * icfs example: what it prints is the file of examples/, with a site's own names in it. Where the programs run with what it prints:
- * test/boot/http-site.ts (nginx, dnsmasq), test/boot/http.boot.ts (iPXE), test/docs/sites.test.ts, test/mount/report/prometheus.long.ts.
+ * test/boot/http-site.ts (nginx, dnsmasq), test/boot/channels.long.ts, test/boot/http.boot.ts (iPXE), test/docs/sites.test.ts, test/mount/report/prometheus.long.ts.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -32,7 +32,10 @@ const files = new Map(lines.map((line) => line.split(/ +/, 2) as [string, string
 const read = (name: string) => readFile(join(ROOT, "examples", files.get(name)!), "utf8");
 
 t.test("each is its file, but for the canister", async (t) => {
-  t.same([...files.keys()], ["nginx", "squid", "dnsmasq", "ipxe", "prometheus", "alerts", "grafana"]);
+  t.same(
+    [...files.keys()],
+    ["nginx", "squid", "dnsmasq", "channels", "ipxe", "prometheus", "alerts", "grafana"],
+  );
   for (const name of files.keys()) {
     const text = await read(name);
     t.equal(await printed(name, ID), text.replaceAll(GIVEN, ID), name);
@@ -103,7 +106,7 @@ t.test("wrong usage that names what is right", async (t) => {
     code: 2,
     stdout: "",
     stderr:
-      /^icfs: there is no example "apache"; there are nginx, squid, dnsmasq, ipxe, prometheus, alerts, grafana\n$/,
+      /^icfs: there is no example "apache"; there are nginx, squid, dnsmasq, channels, ipxe, prometheus, alerts, grafana\n$/,
   });
   t.match(await example("nginx", "nonsense"), { code: 2, stdout: "" });
   const odd: string[][] = [

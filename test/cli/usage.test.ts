@@ -144,7 +144,7 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--json/,
     ],
     umount: [/-l, --lazy/],
-    example: [/nginx/, /squid/, /dnsmasq/, /ipxe/, /prometheus/, /alerts/, /grafana/],
+    example: [/nginx/, /squid/, /dnsmasq/, /channels/, /ipxe/, /prometheus/, /alerts/, /grafana/],
     trust: [/show/, /reset/],
   };
   for (const [command, patterns] of Object.entries(expected)) {

@@ -16,7 +16,7 @@ for await (const name of glob("**/*.{test,long,boot,clean}.ts", { cwd: TESTS }))
 }
 
 const commands = new Set<string>();
-for (const document of ["OPERATIONS.md", "TROUBLESHOOTING.md", "HTTP.md", "SITES.md"]) {
+for (const document of ["OPERATIONS.md", "TROUBLESHOOTING.md", "HTTP.md", "SITES.md", "ROLLOUTS.md"]) {
   t.test(`${document}: its blocks`, async (t) => {
     const shell = (await blocksOf(document)).filter(({ language }) => language === "sh");
     t.ok(shell.length > 0);
