@@ -68,6 +68,8 @@ const CASES: readonly Case[] = [
   { command: "icfs deploy CANISTER" },
   { command: "icfs releases CANISTER" },
   { command: "icfs keep CANISTER NUMBER" },
+  { command: "icfs channel CANISTER", before: "icfs promote $CANISTER $NUMBER $NAME" },
+  { command: "icfs channel CANISTER NAME --history" },
   { command: "icfs trust reset CANISTER" },
   {
     command: "chmod 700 /var/cache/icfs",
@@ -100,6 +102,7 @@ const environment: NodeJS.ProcessEnv = {
   PRINCIPAL: "aaaaa-aa",
   NUMBER: "1",
   MIRROR: "/srv/mirror",
+  NAME: "stable",
   PROXY: "/root/proxy",
   FILE: "/var/lib/icfs/trust.lock",
 };
@@ -141,7 +144,7 @@ for (const { command, before = "true", after = "true" } of CASES) {
   t.test(command, async (t) => {
     await done(t, MOUNTED);
     await done(t, before);
-    await done(t, command.replace(/\b(DIR|CANISTER|PRINCIPAL|NUMBER|MIRROR|PEM|PROXY|FILE)\b/g, "$$$1"));
+    await done(t, command.replace(/\b(DIR|CANISTER|PRINCIPAL|NUMBER|NAME|MIRROR|PEM|PROXY|FILE)\b/g, "$$$1"));
     await done(t, after);
   });
 }
