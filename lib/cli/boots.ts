@@ -70,11 +70,11 @@ function bootText(boot: Boot): string {
   const { mac = "no MAC", address, transfers } = boot;
   const bytes = transfers.reduce((sum, { size }) => sum + size, 0);
   const from = new Set(transfers.map(releaseText));
-  return `${timesOf(boot).since} ${mac} ${address}: ${countText(transfers.length)}, ${sizeText(bytes)}, of ${[...from].join(", and of ")}`;
+  return `${timesOf(boot).since} ${mac} ${address}: ${counted(transfers.length, "file")}, ${sizeText(bytes)}, of ${[...from].join(", and of ")}`;
 }
 
-function countText(files: number): string {
-  return files === 1 ? "1 file" : `${files} files`;
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function releaseText({ origin }: Transfer): string {
@@ -95,9 +95,9 @@ async function check(log: string): Promise<void> {
     console.log(oneLine(`${file}:${number}: ${problem}`));
   }
   if (wrong > 0)
-    throw new UserError(`${log}: the ledger is not as it was written: ${wrong} of ${lines} lines`);
+    throw new UserError(`${log}: the ledger is not as it was written: ${wrong} of ${counted(lines, "line")}`);
   console.log(
-    `${lines} lines in ${countText(files.length)}, each written after the one before${last && `; the last one's SHA-256 is ${last}`}`,
+    `${counted(lines, "line")} in ${counted(files.length, "file")}, each written after the one before${last && `; the last one's SHA-256 is ${last}`}`,
   );
 }
 
@@ -117,5 +117,6 @@ async function stale(options: BootsOptions, command: Command): Promise<void> {
     if (options.json) console.log(jsonLine({ mac, address, since, changed }));
     else console.log(oneLine(`${mac ?? "no MAC"} ${address}, booted ${since}: ${changed.join(", ")}`));
   }
-  if (!options.json) console.log(`a reboot would change ${machines} of ${lastBoots.size} machines`);
+  if (!options.json)
+    console.log(`a reboot would change ${machines} of ${counted(lastBoots.size, "machine")}`);
 }

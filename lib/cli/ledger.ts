@@ -45,7 +45,8 @@ export async function* bootsIn(log: string, machine?: string): AsyncGenerator<Bo
     }
   }
   yield* bootsOf(transfers());
-  if (damaged > 0) console.error(`icfs: ${damaged} lines cannot be read: \`icfs boots --check\` says which`);
+  if (damaged > 0)
+    console.error(`icfs: lines that cannot be read: ${damaged}; \`icfs boots --check\` says which`);
 }
 
 /** When a boot's first and last file had been sent. */

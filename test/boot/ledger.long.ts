@@ -114,7 +114,7 @@ t.test("what dnsmasq has sent", async (t) => {
   });
   t.match(await c.icfs(["boots", "--stale", ...options]), {
     code: 0,
-    stdout: "a reboot would change 0 of 1 machines\n",
+    stdout: "a reboot would change 0 of 1 machine\n",
   });
   t.match(await c.icfs(["explain", MAC, ...options]), {
     code: 0,
@@ -129,7 +129,7 @@ t.test("what dnsmasq has sent", async (t) => {
     await eventually("the mount has followed", async () => (await mounted.status()).release === 3);
     const { stdout } = await c.icfs(["boots", "--stale", ...options]);
     t.match(stdout, `${MAC} ${MACHINE}, booted `);
-    t.match(stdout, `: ${mounted.at("kernel")}\na reboot would change 1 of 1 machines`);
+    t.match(stdout, `: ${mounted.at("kernel")}\na reboot would change 1 of 1 machine`);
     t.match(await c.icfs(["explain", MACHINE, ...options]), { code: 0, stdout: /release 2 of/ });
   });
 
