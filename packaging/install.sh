@@ -41,6 +41,7 @@ declare -A files=(
   ["$prefix/share/doc/icfs/examples/prometheus-alerts.yml"]=examples/prometheus-alerts.yml
   ["$prefix/share/doc/icfs/examples/dnsmasq-channels.conf"]=examples/dnsmasq-channels.conf
   ["$prefix/share/doc/icfs/examples/grafana-dashboard.json"]=examples/grafana-dashboard.json
+  ["$prefix/libexec/icfs/dnsmasq-ledger"]=packaging/dnsmasq-ledger
   ["$prefix/lib/systemd/system/icfs@.service"]=packaging/systemd/icfs@.service
   ["$prefix/lib/systemd/system/icfs-serve@.service"]=packaging/systemd/icfs-serve@.service
 )
@@ -114,14 +115,17 @@ move_unit() {
 }
 
 install_all() {
-  local target helper
+  local target helper mode
   install_program
   link "$program/bin/icfs" "$prefix/bin/icfs"
   for helper in "${helpers[@]}"; do
     link "$program/bin/icfs" "$sbindir/$helper"
   done
   for target in "${!files[@]}"; do
-    install -D -m 644 "${files[$target]}" "$destdir$target"
+    mode=644
+    # Others start it.
+    [[ $target != */libexec/* ]] || mode=755
+    install -D -m "$mode" "${files[$target]}" "$destdir$target"
     # Those are written for a package.
     [[ $target != *.service ]] || move_unit "$destdir$target"
   done

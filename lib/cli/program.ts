@@ -29,6 +29,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   identity: async () => (await import("./identity.ts")).identityCommand(),
   status: async () => (await import("./status.ts")).statusCommand(),
   doctor: async () => (await import("./doctor.ts")).doctorCommand(),
+  boots: async () => (await import("./boots.ts")).bootsCommand(),
+  explain: async () => (await import("./explain.ts")).explainCommand(),
   cache: async () => (await import("./cache.ts")).cacheCommand(),
   trust: async () => (await import("./trust.ts")).trustCommand(),
   localnet: async () => (await import("./localnet.ts")).localnetCommand(),

@@ -154,7 +154,7 @@ function counted(count: number, what: string): string {
   return count === 0 ? "" : `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
-interface IcfsMount {
+export interface IcfsMount {
   /** Absolute, without symlinks. */
   readonly mountpoint: string;
   /** The canister or release, as whoever mounted it named it. */
@@ -164,7 +164,7 @@ interface IcfsMount {
 }
 
 /** @throws UserError when no mount of ours that answers is there */
-async function findMount(name: string): Promise<IcfsMount> {
+export async function findMount(name: string): Promise<IcfsMount> {
   const { path, code } = await inspect(name);
   const mount = mountAt(await readMounts(), path);
   if (mount?.type !== MOUNT_TYPE) {
@@ -178,7 +178,7 @@ async function findMount(name: string): Promise<IcfsMount> {
 }
 
 /** What to open, and how. */
-interface Named {
+export interface Named {
   /** `CANISTER`, `CANISTER@NUMBER` or `CANISTER@CHANNEL`. */
   readonly text: string;
   readonly options: ReadingOptions;
@@ -190,7 +190,7 @@ interface Named {
  *
  * @throws UserError when the canister never had it
  */
-async function served(
+export async function served(
   { source: text, mountpoint, status }: IcfsMount,
   given: ReadingOptions,
   command: Command,

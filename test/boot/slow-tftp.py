@@ -1,8 +1,9 @@
 """A TFTP client as boot ROMs are: blocks of 512 bytes, each acknowledged, by RFC 1350. It can be slow.
 
-slow-tftp.py ADDRESS [--slow] NAME...: fetches the files one after the other and prints a line of JSON for each: its SHA-256 and its
+slow-tftp.py ADDRESS [--slow|--break-off N] NAME...: fetches the files one after the other and prints a line of JSON for each: its SHA-256 and its
 length, or the server's error. With --slow it takes a moment for each block of the first one, says {"blocks": HOW MANY} it has, and
-hurries on from when a line comes on stdin.
+hurries on from when a line comes on stdin. With --break-off it has enough of every Nth one after its first block, and tells the server so:
+{"broken": true}.
 """
 import hashlib, json, select, socket, struct, sys
 
@@ -10,6 +11,10 @@ ADDRESS, *names = sys.argv[1:]
 slow = names[0] == "--slow"
 if slow:
     del names[0]
+break_off = 0
+if names[0] == "--break-off":
+    break_off = int(names[1])
+    del names[:2]
 # Shorter than what servers wait for before they send a block again.
 PACE_S = 0.3
 SECONDS = 60
@@ -24,7 +29,7 @@ def dawdle():
     return True
 
 
-def fetch(name, slow):
+def fetch(name, slow, broken):
     client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     client.settimeout(SECONDS)
     client.sendto(struct.pack("!H", 1) + name.encode() + b"\0octet\0", (ADDRESS, 69))
@@ -41,10 +46,13 @@ def fetch(name, slow):
             if slow:
                 print(json.dumps({"blocks": number}), flush=True)
                 slow = dawdle()
+            if broken:
+                client.sendto(struct.pack("!HH", 5, 0) + b"enough\0", server)
+                return {"broken": True}
         client.sendto(struct.pack("!HH", 4, number), server)
         if len(packet) < 4 + BLOCK and number == (expected - 1) % 65536:
             return {"sha256": whole.hexdigest(), "bytes": length}
 
 
 for i, name in enumerate(names):
-    print(json.dumps({"name": name, **fetch(name, slow and i == 0)}), flush=True)
+    print(json.dumps({"name": name, **fetch(name, slow and i == 0, break_off and (i + 1) % break_off == 0)}), flush=True)

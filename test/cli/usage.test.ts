@@ -54,6 +54,7 @@ t.test("--help of every command says what there is, with defaults and environmen
   const listed = program.stdout.split("Commands:")[1]!.split("\n\n")[0]!;
   const commands = [...listed.matchAll(/^ {2}([a-z]+) /gm)].map(([, name]) => name!);
   t.same(commands.filter((name) => name !== "help").sort(), [
+    "boots",
     "cache",
     "cat",
     "channel",
@@ -61,6 +62,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     "deploy",
     "doctor",
     "example",
+    "explain",
     "grant",
     "identity",
     "keep",
@@ -144,6 +146,15 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--json/,
     ],
     umount: [/-l, --lazy/],
+    boots: [
+      /--boot-log <file>.*default:\s+"\/var\/log\/icfs-boots.log",\s+env:\s+ICFS_BOOT_LOG/,
+      /--mac <MAC>/,
+      /--since <time>/,
+      /--check/,
+      /--stale/,
+      /--json/,
+    ],
+    explain: [/<mac> \[time\]/, /--boot-log <file>.*env:\s+ICFS_BOOT_LOG/, /--json/],
     example: [/nginx/, /squid/, /dnsmasq/, /channels/, /ipxe/, /prometheus/, /alerts/, /grafana/],
     trust: [/show/, /reset/],
   };
@@ -178,6 +189,10 @@ t.test("wrong usage: exit code 2, the reason on stderr, nothing on stdout", asyn
     [["example", "nginx", ID, "--origin", "http://a/b"], /Use a URL without a path/],
     [["example", "nginx", ID, "--listen", "http"], /Use a port, or an address with one/],
     [["example", "dnsmasq", "--site", "cache.example"], /Use an IPv4 address/],
+    [["boots", "--mac", "52:54"], /Use a MAC such as/],
+    [["boots", "--since", "noon"], /Use a time such as/],
+    [["boots", "--check", "--stale"], /cannot be used with/],
+    [["explain"], /missing required argument 'mac'/],
     [["trust", "reset"], /missing required argument 'canister'/],
     [["ls", ID, "path", "another"], /too many arguments/],
     [["cat", ID], /missing required argument 'path'/],

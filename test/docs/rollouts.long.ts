@@ -88,13 +88,36 @@ step("Watch it", async (t) => {
   t.match(said, /"channel": "stable",\s+"serial": 2,\s+"release": 2/);
 });
 
+step("What each machine got", async (t) => {
+  const documentedHere = await documented("ROLLOUTS.md", "What each machine got");
+  const [script, list, stale, explain, check] = documentedHere.split(/(?=^icfs )/m) as [string, ...string[]];
+  await done(t, "install -D /opt/icfs/packaging/dnsmasq-ledger /usr/libexec/icfs/dnsmasq-ledger");
+  await done(t, script);
+  await done(t, "dnsmasq --test --conf-file=/etc/dnsmasq.d/icfs-channels.conf");
+  // As dnsmasq calls it when the machine has got the file.
+  await done(
+    t,
+    `mkdir -p /var/lib/misc; echo '1790000000 52:54:00:69:63:66 192.168.7.50 * *' >/var/lib/misc/dnsmasq.leases
+    pen=$(sed -n 's/^dhcp-script=//p' /etc/dnsmasq.d/icfs-channels.conf)
+    $pen tftp 4 192.168.7.50 /srv/tftp/stable/file`,
+  );
+  t.match(
+    await done(t, list!),
+    `52:54:00:69:63:66 192.168.7.50: 1 file, 0.0 kB, of release 2 of ${CANISTER}`,
+  );
+  t.equal(await done(t, stale!), "a reboot would change 0 of 1 machine\n");
+  t.match(await done(t, explain!), /release 2 of .*certified by the subnet\n {2}file, .*: as in the release/);
+  t.match(await done(t, check!), /^1 line in 1 file, /);
+});
+
 step("Take it back", async (t) => {
   t.match(await done(t, back!, MANAGER), /a day on rack 7/);
   await done(t, `${hup}${shows("stable", "one")}`);
   await done(t, "grep two /srv/tftp/canary/file");
+  t.match(await done(t, "icfs boots --stale"), "/srv/tftp/stable/file\na reboot would change 1 of 1 machine");
 });
 
 step("all blocks are run", async (t) => {
   const shell = (await blocksOf("ROLLOUTS.md")).filter(({ language }) => language === "sh");
-  t.equal(shell.length, 10);
+  t.equal(shell.length, 14);
 });

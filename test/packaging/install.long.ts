@@ -35,6 +35,7 @@ t.test("install", async (t) => {
       "opt/boot/bin/icfs",
       UNIT,
       "opt/boot/lib/systemd/system/icfs-serve@.service",
+      "opt/boot/libexec/icfs/dnsmasq-ledger",
       "opt/boot/share/bash-completion/completions/icfs",
       "opt/boot/share/doc/icfs/COSTS.md",
       "opt/boot/share/doc/icfs/HTTP.md",

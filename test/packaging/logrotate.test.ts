@@ -100,6 +100,19 @@ step("what is older is compressed, and a purge would find it all", async (t) => 
   );
 });
 
+step("the boot ledger is rotated as well, stays its user's, and is one chain", async (t) => {
+  const pen = "/opt/icfs/packaging/dnsmasq-ledger tftp 1 192.168.7.2 /srv/a/file";
+  await done(t, "install -o nobody -g nogroup -m 640 /dev/null /var/log/icfs-boots.log");
+  for (let i = 0; i < 3; i++) {
+    await done(t, `setpriv --reuid nobody --regid nogroup --clear-groups ${pen}`);
+    await done(t, "logrotate --force /etc/logrotate.d/icfs");
+  }
+  await done(t, pen);
+  t.equal((await done(t, "stat -c '%a %U %G' /var/log/icfs-boots.log")).trim(), "640 nobody nogroup");
+  t.match(await done(t, "ls /var/log/icfs-boots.log*"), /log\n.*log\.1\n.*log\.2\.gz\n.*log\.3\.gz\n/);
+  t.match(await done(t, "/opt/icfs/bin/icfs boots --check"), /^4 lines in 4 files/);
+});
+
 step("a log's disk that is full costs lines, and nothing else", async (t) => {
   await done(
     t,

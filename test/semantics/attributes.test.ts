@@ -205,7 +205,11 @@ print(json.dumps({"found": found, "listed": os.listxattr(path, follow_symlinks=F
       t.same(others, { "user.icfs.sha256": sha256, ...of }, `${how}: a file`);
       t.match(certifiedAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
       t.ok(Math.abs(Date.parse(certifiedAt!) - Date.now()) < 5 * HUNG, String(certifiedAt));
-      t.same(file.listed.sort(), lists ? [...names].sort() : [], `${how}: what is listed of a file`);
+      t.same(
+        file.listed.sort(),
+        lists ? [...names, "user.icfs.origin"].sort() : [],
+        `${how}: what is listed of a file`,
+      );
       const directory = await xattrs(at("deep"));
       const { "user.icfs.certified_at": _, ...rest } = directory.found;
       t.same(rest, of, `${how}: a directory has no hash`);

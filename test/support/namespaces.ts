@@ -12,20 +12,20 @@ import type { Test } from "./icfs.ts";
  * Namespaces for mounts and processes, and those that are asked for besides.
  *
  * @param script bash, which prepares them, to its first error
- * @param wait what the first process does from then on: it reads a line that never comes
+ * @param root the first process's root from then on, from the directory in which the script ends: before it has that, nobody is told that it
+ * is ready. Who entered earlier would have this machine's own files
  * @returns the first process's id, as nsenter takes it
  */
 export async function makeNamespaces(
   t: Test,
   script: string,
-  { more = [], wait = "read line" }: { more?: readonly string[]; wait?: string } = {},
+  { more = [], root = "/" }: { more?: readonly string[]; root?: string } = {},
 ): Promise<string> {
   // The machine's own mounts of ours would be kept from ending by a namespace that has them, too.
   const all = `umount --all --types fuse.icfs --lazy || :
     set -e
     ${script}
-    echo ready
-    ${wait}`;
+    exec chroot ${root} sh -c 'echo ready; read line'`;
   const flags = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", ...more];
   const holder = spawn("unshare", [...flags, "bash", "-c", all], { stdio: ["pipe", "pipe", "inherit"] });
   const ended = once(holder, "exit");

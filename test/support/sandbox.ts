@@ -62,8 +62,7 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
     ln -s /proc/self/fd dev/fd
     echo 'APT::Get::Assume-Yes "true"; APT::Get::Upgrade "false";' >etc/apt/apt.conf.d/90test
     ip link set lo up`;
-  const wait = "exec chroot . sh -c 'read line'";
-  const init = await makeNamespaces(t, script, { more: ["--net"], wait });
+  const init = await makeNamespaces(t, script, { more: ["--net"], root: "." });
   const within = ["--target", init, "--mount", "--net", "--pid", "--root", "--wdns=/root"];
   const sh: Sandbox["sh"] = (text, limit) =>
     run(...plain("nsenter", [...within, "--", "bash", "-euo", "pipefail", "-c", text]), {

@@ -14,6 +14,20 @@ const VALUES: Record<string, (located: Located, canister: string) => string | un
   "user.icfs.canister": (_, canister) => canister,
   /** When the subnet last certified that release, in ISO 8601. */
   "user.icfs.certified_at": ({ served: { release } }) => release.certifiedAt.toISOString(),
+  /**
+   * Of a file, all at once, for the boot ledger (packaging/dnsmasq-ledger): canister, release, SHA-256 of the release's header (or of what is
+   * listed), SHA-256 of the file, and its path in the tree, percent-encoded. What is not known is `-`.
+   */
+  "user.icfs.origin": ({ node: { entry }, served: { release } }, canister) =>
+    entry.kind === "file"
+      ? [
+          canister,
+          release.number ?? "-",
+          hexOf(release.hash),
+          entry.sha256 === undefined ? "-" : hexOf(entry.sha256),
+          entry.path.split("/").map(encodeURIComponent).join("/"),
+        ].join(" ")
+      : undefined,
 };
 
 /** The names of those that an inode has. */

@@ -9,8 +9,8 @@ const common = { modified: 0n };
 const file = { kind: "file", size: 0, executable: false, extents: [], ...common } as const;
 const ENTRIES: readonly TreeEntry[] = [
   { kind: "directory", path: "directory", ...common },
-  { ...file, path: "file", sha256: Buffer.alloc(32, 7) },
-  { kind: "symlink", path: "link", target: "file", ...common },
+  { ...file, path: "file é", sha256: Buffer.alloc(32, 7) },
+  { kind: "symlink", path: "link", target: "file é", ...common },
   { kind: "symlink", path: "link-to-directory", target: "directory", ...common },
   { ...file, path: "unread", sha256: undefined },
 ];
@@ -35,15 +35,15 @@ for (const [kind, named] of Object.entries(RELEASES)) {
     const expected: Record<string, readonly string[]> = {
       "": always,
       directory: always,
-      file: ["user.icfs.sha256", ...always],
+      "file é": ["user.icfs.sha256", ...always, "user.icfs.origin"],
       link: [],
       "link-to-directory": [],
-      unread: always,
+      unread: [...always, "user.icfs.origin"],
     };
     for (const { index, entry } of tree.nodes) {
       const names = attributeNames(located(index));
       t.same(names, expected[entry.path], entry.path);
-      for (const name of ["user.icfs.sha256", ...always]) {
+      for (const name of ["user.icfs.sha256", ...always, "user.icfs.origin"]) {
         const value = attributeValue(located(index), name, "canister");
         t.equal(
           value !== undefined,
@@ -52,6 +52,10 @@ for (const [kind, named] of Object.entries(RELEASES)) {
         );
       }
     }
+    const origin = (index: number) => attributeValue(located(index), "user.icfs.origin", "ID")?.toString();
+    const from = `ID ${named.number ?? "-"} ${"00".repeat(32)}`;
+    t.equal(origin(2), `${from} ${"07".repeat(32)} file%20%C3%A9`);
+    t.equal(origin(5), `${from} - unread`);
     t.equal(attributeValue(located(2), "user.icfs.verified", "")?.toString(), named.verified);
   });
 }

@@ -1,0 +1,263 @@
+/** The boot ledger: its lines, its chain, its boots. test/boot/ledger.long.ts has it written by dnsmasq. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import t, { type Test } from "tap";
+import { type Boot, bootsOf, GAP_MS, MOST_TRANSFERS } from "../../lib/ledger/boots.ts";
+import { type Entry, logFiles, readLedger } from "../../lib/ledger/ledger.ts";
+import { parseLine, parseMac, type Transfer } from "../../lib/ledger/line.ts";
+import { run, temporaryDirectory } from "../support/icfs.ts";
+import { at, body, CANISTER, chained, type Fields, HEADER, MAC, ORIGIN, sha256 } from "./lines.ts";
+
+const PEN = join(import.meta.dirname, "../../packaging/dnsmasq-ledger");
+const directory = await temporaryDirectory(t);
+let made = 0;
+
+/** A directory with logs, by their names, oldest first; the log's path. */
+async function logs(files: Readonly<Record<string, string | Buffer>>): Promise<string> {
+  made += 1;
+  const to = join(directory, String(made));
+  await mkdir(to);
+  for (const [name, content] of Object.entries(files)) await writeFile(join(to, name), content);
+  return join(to, "log");
+}
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = [];
+  for await (const item of items) list.push(item);
+  return list;
+}
+
+async function entriesOf(log: string): Promise<Entry[]> {
+  return all(readLedger(await logFiles(log)));
+}
+
+/** What is wrong with which line. */
+async function problemsOf(log: string): Promise<string[]> {
+  return (await entriesOf(log))
+    .filter(({ problem }) => problem !== "")
+    .map(({ number, problem }) => `${number}: ${problem}`);
+}
+
+t.test("a line", async (t) => {
+  const previous = "ef".repeat(32);
+  t.same(parseLine(`${body({ file: "/srv/a%20b/%C3%A9", mac: MAC })} ${previous}`), {
+    transfer: {
+      time: "2026-11-30T07:00:00Z",
+      address: "192.168.7.2",
+      mac: MAC,
+      file: "/srv/a b/é",
+      size: 42430,
+      origin: {
+        canister: CANISTER,
+        release: 2,
+        header: HEADER,
+        sha256: "cd".repeat(32),
+        path: "pxelinux.0",
+      },
+    },
+    previous,
+  });
+  t.match(parseLine(`${body({ mac: "-", address: "fd69::2", origin: "- - - - -" })} -`), {
+    transfer: { mac: undefined, address: "fd69::2", origin: undefined },
+    previous: undefined,
+  });
+  const snapshot = `${CANISTER} - ${HEADER} - a`;
+  t.match(parseLine(`${body({ origin: snapshot })} -`).transfer.origin, {
+    release: undefined,
+    sha256: undefined,
+  });
+  t.equal(parseLine(`${body({ file: "/srv/%ff" })} -`).transfer.file, "/srv/%ff", "a name that is no UTF-8");
+});
+
+t.test("hostile lines are none", async (t) => {
+  const lines = [
+    "",
+    " ",
+    "x".repeat(30_000),
+    " ".repeat(30_000),
+    body(),
+    `${body()} - -`,
+    `${body()} ${"ef".repeat(31)}`,
+    ...[
+      { time: "yesterday" },
+      { time: "2026-13-41T07:00:00Z" },
+      { address: "host" },
+      { mac: "52:54" },
+      { mac: "52:54:00:69:63:6A" },
+      { size: "-1" },
+      { size: "1e9" },
+      { size: "9".repeat(20) },
+      { size: "" },
+      { origin: ORIGIN.replace(HEADER, "ab") },
+      { origin: ORIGIN.replace(" 2 ", " two ") },
+      { origin: ORIGIN.replace(CANISTER, "../x") },
+    ].map((fields) => `${body(fields)} -`),
+  ];
+  for (const line of lines) t.throws(() => parseLine(line), { name: "FormatError" }, line.slice(0, 200));
+  t.equal(parseMac("52-54-00-69-63-6A"), "52:54:00:69:63:6a");
+  t.equal(parseMac("52:54:00:69:63"), undefined);
+});
+
+t.test("the chain", async (t) => {
+  const lines = chained([0, 1, 2, 3, 4].map((i) => body({ time: at(i) })));
+  const whole = lines.join("");
+  t.same(await problemsOf(await logs({ log: whole })), []);
+  t.equal((await entriesOf(await logs({ log: whole }))).at(-1)!.sha256, sha256(lines[4]!));
+  const after = "the line before it is not the one that it was written after";
+  const cases: [what: string, text: string, problems: string[]][] = [
+    ["a line was changed", whole.replace(at(1), at(9)), [`3: ${after}`]],
+    ["one was taken out", lines.toSpliced(2, 1).join(""), [`3: ${after}`]],
+    ["one was put in", lines.toSpliced(2, 0, lines[0]!).join(""), [`3: ${after}`, `4: ${after}`]],
+    [
+      "two were exchanged",
+      [0, 2, 1, 3, 4].map((i) => lines[i]).join(""),
+      [2, 3, 4].map((i) => `${i}: ${after}`),
+    ],
+    ["the last one was cut off", whole.slice(0, -10), ["5: it has no end"]],
+    ["it begins anew", whole + chained([body({ time: at(9) })]).join(""), [`6: ${after}`]],
+  ];
+  for (const [what, text, problems] of cases)
+    t.same(await problemsOf(await logs({ log: text })), problems, what);
+  const damaged = await problemsOf(await logs({ log: whole.replace(`${at(1)} `, "") }));
+  t.match(damaged, [/^2: it is no line of the ledger: it has not 11 fields/, `3: ${after}`]);
+  const long = await problemsOf(await logs({ log: `${lines[0]}${"x".repeat(1_000_000)}\n${lines[1]}` }));
+  t.same(long, ["2: it is longer than 32768 bytes", `3: ${after}`]);
+  t.equal((await problemsOf(await logs({ log: Buffer.alloc(100_000) }))).length, 1, "no line end at all");
+});
+
+t.test("rotated logs are one chain with the log", async (t) => {
+  const lines = chained([0, 1, 2, 3].map((i) => body({ time: at(i) })));
+  const log = await logs({
+    "log.2.gz": gzipSync(lines[0]! + lines[1]!),
+    "log.1": lines[2]!,
+    log: lines[3]!,
+    logs: "x",
+  });
+  t.same(await problemsOf(log), []);
+  t.same(
+    (await entriesOf(log)).map(({ transfer }) => transfer?.time),
+    [0, 1, 2, 3].map(at),
+  );
+  t.same(await problemsOf(await logs({ log: lines.slice(2).join("") })), [], "the oldest are gone");
+  t.match(await problemsOf(await logs({ "log-20261101": lines[0]!, log: lines[2]! })), [
+    /^1: the line before/,
+  ]);
+  await t.rejects(logFiles(join(directory, "none")), { name: "UserError", message: /no boot ledger/ });
+  await t.rejects(entriesOf(await logs({ "log.1.gz": "no gzip", log: "" })), {
+    name: "UserError",
+    message: /log.1.gz cannot be read/,
+  });
+});
+
+t.test("what the script writes is such a chain", async (t) => {
+  const log = await logs({});
+  const file = join(directory, "a file, é");
+  await writeFile(file, "12345");
+  const env = { ...process.env, ICFS_BOOT_LOG: log, ICFS_LEASES: join(directory, "leases") };
+  await writeFile(join(directory, "leases"), `1790000000 ${MAC} 127.9.9.9 * *\n`);
+  const pen = (...args: string[]) => run(PEN, args, { env });
+  for (const args of [["add", MAC, "127.9.9.9"], ["tftp"], []]) {
+    t.same(await pen(...args), { code: 0, stdout: "", stderr: "" }, args.join(" "));
+  }
+  await Promise.all([1, 2, 3, 4].map(() => pen("tftp", "5", "127.9.9.9", file)));
+  const [first] = await entriesOf(log);
+  t.match(first, {
+    transfer: { address: "127.9.9.9", mac: MAC, file, size: 5, origin: undefined },
+    problem: "",
+  });
+  // As logrotate does it.
+  await run("sh", ["-c", `mv ${log} ${log}.1 && gzip ${log}.1 && : >${log}`], { env });
+  await pen("tftp", "5", "127.9.9.8", file);
+  await pen("tftp", "5", "127.9.9.8", "/srv/tftp/x");
+  t.same(await problemsOf(log), []);
+  t.equal((await entriesOf(log)).length, 6);
+  t.match((await entriesOf(log))[5], { transfer: { file: "/srv/tftp/x", mac: undefined } });
+  const nowhere = await run(PEN, ["tftp", "5", "127.9.9.8", file], {
+    env: { ...env, ICFS_BOOT_LOG: join(directory, "none/log") },
+  });
+  t.not(nowhere.code, 0);
+  t.match(nowhere.stderr, "none/log");
+});
+
+async function boots(lines: readonly Fields[]): Promise<Boot[]> {
+  async function* transfers(): AsyncGenerator<Transfer> {
+    for (const fields of lines) yield parseLine(`${body(fields)} -`).transfer;
+  }
+  return all(bootsOf(transfers()));
+}
+
+const OTHER = "52:54:00:69:63:67";
+const gap = GAP_MS / 1000;
+
+/** Seconds and files of each boot. */
+function sketch(found: readonly Boot[]): string[] {
+  return found.map(
+    ({ mac, address, transfers }) => `${mac ?? address}: ${transfers.map(({ file }) => file).join(" ")}`,
+  );
+}
+
+t.test("boots", async (t: Test) => {
+  t.same(
+    sketch(
+      await boots([
+        { time: at(0), file: "/a" },
+        { time: at(1), file: "/a", mac: OTHER },
+        { time: at(2), file: "/b" },
+        { time: at(gap), file: "/b", mac: OTHER },
+        { time: at(gap + 3), file: "/c" },
+        { time: at(gap + 4), file: "/c", mac: OTHER },
+      ]),
+    ),
+    [`${MAC}: /a /b`, `${MAC}: /c`, `${OTHER}: /a /b /c`],
+    "two machines at once, and a gap",
+  );
+  t.same(
+    sketch(await boots(["/a", "/b", "/b", "/a", "/b"].map((file, i) => ({ time: at(i), file })))),
+    [`${MAC}: /a /b /b`, `${MAC}: /a /b`],
+    "a machine begins again within the gap",
+  );
+  t.same(
+    sketch(
+      await boots([
+        { mac: "-", address: "10.0.0.1", file: "/a" },
+        { mac: "-", address: "10.0.0.2", file: "/a" },
+        { mac: "-", address: "10.0.0.1", file: "/b" },
+      ]),
+    ),
+    ["10.0.0.2: /a", "10.0.0.1: /a /b"],
+    "no MAC",
+  );
+  t.equal(
+    (await boots([{ time: at(gap + 9) }, { time: at(0), file: "/b" }])).length,
+    2,
+    "a clock that was set back",
+  );
+  t.same(await boots([]), []);
+});
+
+t.test("100,000 lines, of as many machines, and of one that never ends", async (t) => {
+  async function* many(fields: (i: number) => Partial<Transfer>): AsyncGenerator<Transfer> {
+    const { transfer } = parseLine(`${body()} -`);
+    for (let i = 0; i < 100_000; i++) yield { ...transfer, ...fields(i) };
+  }
+  let [count, waiting, most] = [0, 0, 0];
+  const counted = async function* () {
+    for await (const one of many((i) => ({ mac: undefined, address: `${i}`, time: at(i) }))) {
+      waiting += 1;
+      most = Math.max(most, waiting);
+      yield one;
+    }
+  };
+  for await (const { transfers } of bootsOf(counted())) {
+    count += 1;
+    waiting -= transfers.length;
+  }
+  t.equal(count, 100_000);
+  t.ok(most <= gap + 2, `${most} transfers are in memory at most`);
+  const endless = await all(bootsOf(many((i) => ({ file: `/${i}` }))));
+  t.same(
+    endless.map(({ transfers }) => transfers.length),
+    new Array(100_000 / MOST_TRANSFERS).fill(MOST_TRANSFERS),
+  );
+});
