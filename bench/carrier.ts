@@ -1,5 +1,5 @@
 /**
- * What a mirror's bytes cost on their way to a reader: `node bench/carrier.ts [--mebibytes 256] [--runs 3] [--json]`, as root; `make
+ * What a mirror's bytes cost on their way to a reader: `node bench/carrier.ts [--mebibytes 1024] [--runs 3] [--json]`, as root; `make
  * bench-carrier`. A static mirror (`icfs mirror`) behind nginx on this machine, beside queries to the local network it was made from, and beside
  * `curl | sha256sum` of the same file from the same nginx; all in turn. Then small files from afar. At the end, what a mount's thread
  * has spent its time on.
@@ -40,7 +40,7 @@ const LEAST_OF_CURL = 0.6;
 
 const { values } = parseArgs({
   options: {
-    mebibytes: { type: "string", default: "256" },
+    mebibytes: { type: "string", default: "1024" },
     runs: { type: "string", default: "3" },
     json: { type: "boolean", default: false },
   },
