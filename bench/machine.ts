@@ -23,11 +23,18 @@ export interface Machine {
 const output = async (command: string, args: readonly string[]) =>
   (await promisify(execFile)(command, args, { cwd: ROOT })).stdout.trim();
 
-/** @throws Error when a package is not installed */
-export async function describeMachine(): Promise<Machine> {
+/** Those that are installed: no measurement needs all of them. */
+async function debianVersions(): Promise<string[]> {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own
-  const format = "${Package} ${Version}\n";
-  const debian = (await output("dpkg-query", ["--show", `--showformat=${format}`, ...DEBIAN])).split("\n");
+  const args = ["--show", "--showformat=${Package} ${Version}\n", ...DEBIAN];
+  // It fails where one of them is missing, and shows the others.
+  const { stdout } = await promisify(execFile)("dpkg-query", args).catch(
+    (error: { stdout: string }) => error,
+  );
+  return stdout.trim().split("\n");
+}
+
+export async function describeMachine(): Promise<Machine> {
   const npm = NPM.map(async (name) => {
     const text = await readFile(new URL(`../node_modules/${name}/package.json`, import.meta.url), "utf8");
     return `${name} ${JSON.parse(text).version}`;
@@ -36,7 +43,7 @@ export async function describeMachine(): Promise<Machine> {
     processors: `${cpus().length} × ${cpus()[0]!.model.trim()}`,
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     kernel: `Linux ${release()}, ${arch()}`,
-    versions: [`Node ${process.versions.node}`, ...(await Promise.all(npm)), ...debian],
+    versions: [`Node ${process.versions.node}`, ...(await Promise.all(npm)), ...(await debianVersions())],
   };
 }
 
