@@ -1,8 +1,8 @@
 /**
  * What this host has accepted from a canister before. A certificate proves that a release was the newest one lately;
  * that it is the successor of what was served here yesterday is proved by the chain of parents: a release with the same
- * number must be the same, a higher one must lead back to the accepted one, a lower one is a replay. So it is with the serials of a
- * channel's records.
+ * number must be the same, a higher one must lead back to the accepted one, a lower one is a replay. Channels are compared by
+ * accepted-channels.ts.
  *
  * One small file a canister, kept with the host's state (not with the caches: clearing those must not forget this). Whoever writes
  * one has the lock, and has looked again whether it is what the release was compared with: so it only goes forwards, whoever else
@@ -21,9 +21,19 @@ import { withLock } from "../../lock.ts";
 import { removeAbandoned, replaceFile, syncDirectory } from "../../replace-file.ts";
 import type { CanisterAddress, ReleaseAddress } from "../address.ts";
 import type { Release } from "../source.ts";
+import {
+  type AcceptedChannels,
+  acceptedChannel,
+  acceptedOf,
+  areChannels,
+  checkKeptChannel,
+  isNumber,
+  keptBy,
+  mustFollow,
+  serialsOf,
+} from "./accepted-channels.ts";
 import { ancestors } from "./chain.ts";
-import { ForkedChannelError, ReplayedChannelError } from "./channels.ts";
-import type { Head, ReleaseReader, VerifiedRecord } from "./release-reader.ts";
+import type { Head, ReleaseReader } from "./release-reader.ts";
 
 export interface AcceptedRelease {
   readonly canister: string;
@@ -42,18 +52,7 @@ export interface AcceptedRelease {
    */
   readonly since?: string;
   /** The channels of which something was accepted, by name; not there: none. */
-  readonly channels?: Readonly<Record<string, AcceptedChannel>>;
-}
-
-/** The last record of a channel that was accepted here. */
-export interface AcceptedChannel {
-  readonly serial: number;
-  /** SHA-256 of the record, in hexadecimal. */
-  readonly record: string;
-  /** The number of the release that the channel stands for; not there: it has been deleted. */
-  readonly release?: number;
-  /** As `kept` of the canister: the serial of the last record by which a mount has kept a release here. */
-  readonly kept?: number;
+  readonly channels?: AcceptedChannels;
 }
 
 const SET_ANOTHER = "set XDG_STATE_HOME to another directory";
@@ -184,7 +183,7 @@ async function acceptedHead(
     const accepted = { ...place, url, number: head.header.number, header: head.hash.toString("hex") };
     const isWritten = await update(file, (now) =>
       isSame(now, before)
-        ? { ...now, ...accepted, ...sinceOf(head, now), ...channelsOf(head, now) }
+        ? { ...now, ...accepted, ...sinceOf(head, now), ...channelsOf(head, now?.channels) }
         : undefined,
     );
     if (isWritten) return head;
@@ -198,36 +197,18 @@ function isRemembered(
   before: AcceptedRelease | undefined,
 ): boolean {
   if (before?.number !== header.number || certifiedAt.toISOString() < (before.since ?? "")) return false;
-  return [...channels].every(([name, { record }]) => acceptedChannel(before, name)?.serial === record.serial);
+  return [...channels].every(
+    ([name, { record }]) => acceptedChannel(before.channels, name)?.serial === record.serial,
+  );
 }
 
 const NONE: NonNullable<Head["channels"]> = new Map();
 
-/** @param accepted whose channels may be named as what every object has */
-function acceptedChannel(accepted: AcceptedRelease | undefined, name: string): AcceptedChannel | undefined {
-  const { channels = {} } = accepted ?? {};
-  return Object.hasOwn(channels, name) ? channels[name] : undefined;
-}
-
 function channelsOf(
   { channels = NONE }: Head,
-  now: AcceptedRelease | undefined,
+  now: AcceptedChannels | undefined,
 ): Pick<AcceptedRelease, "channels"> {
-  if (channels.size === 0) return {};
-  const accepted = [...channels].map(([name, { record, hash }]): [string, AcceptedChannel] => {
-    const { kept } = acceptedChannel(now, name) ?? {};
-    const release = record.release && { release: record.release.number };
-    return [
-      name,
-      {
-        serial: record.serial,
-        record: hash.toString("hex"),
-        ...release,
-        ...(kept !== undefined && { kept }),
-      },
-    ];
-  });
-  return { channels: { ...now?.channels, ...Object.fromEntries(accepted) } };
+  return channels.size === 0 ? {} : { channels: { ...now, ...acceptedOf(channels, now) } };
 }
 
 /** Of a file of an older version nobody knows. */
@@ -256,14 +237,8 @@ async function acceptable(
 
 function isSame(one: AcceptedRelease | undefined, other: AcceptedRelease | undefined): boolean {
   const isOfHead = one?.number === other?.number && one?.header === other?.header;
-  return isOfHead && isDeepStrictEqual(serialsOf(one), serialsOf(other));
+  return isOfHead && isDeepStrictEqual(serialsOf(one?.channels), serialsOf(other?.channels));
 }
-
-function serialsOf({ channels = {} }: AcceptedRelease = NOTHING): Record<string, number> {
-  return Object.fromEntries(Object.entries(channels).map(([name, { serial }]) => [name, serial]));
-}
-
-const NOTHING = { canister: "", network: "", number: 0, header: "" };
 
 /** A release that is kept, and the record of the channel that stands for it, where that was asked for. */
 export type KeptNumbers = Required<Pick<Release, "number">> & Pick<Release, "channel">;
@@ -279,7 +254,7 @@ export function acceptedAfter(
   const accepted = read(fileOf(placeOf(canister, rootKey)));
   if (channel === undefined)
     return accepted !== undefined && accepted.number > number ? accepted.number : undefined;
-  const { serial = 0, release } = acceptedChannel(accepted, channel.name) ?? {};
+  const { serial = 0, release } = acceptedChannel(accepted?.channels, channel.name) ?? {};
   return serial > channel.serial && release !== number ? release : undefined;
 }
 
@@ -292,10 +267,8 @@ export async function rememberKept(
   const withKept = (now: AcceptedRelease | undefined): AcceptedRelease | undefined => {
     if (now === undefined) return undefined;
     if (channel === undefined) return (now.kept ?? 0) < number ? { ...now, kept: number } : undefined;
-    const { name, serial } = channel;
-    const accepted = acceptedChannel(now, name);
-    if (accepted === undefined || (accepted.kept ?? 0) >= serial) return undefined;
-    return { ...now, channels: { ...now.channels, [name]: { ...accepted, kept: serial } } };
+    const channels = keptBy(now.channels, channel);
+    return channels && { ...now, channels };
   };
   if (withKept(read(file)) === undefined) return;
   await update(file, withKept);
@@ -323,37 +296,12 @@ function checkKept(
     );
   }
   if (channel !== undefined) {
-    checkKeptChannel(canister, channel, channels.get(channel), before);
+    checkKeptChannel(canister, channel, channels.get(channel), before.channels);
     return;
   }
   if (release === undefined && header.number < (before.kept ?? 0)) {
     throw new VerificationError(
       `release ${header.number} was kept, and this host has mounted release ${before.kept} since, which is kept in another cache directory: name that with --cache-dir, or go back on purpose with ${canister}@${header.number}`,
-    );
-  }
-}
-
-/** The same of a channel's record, which may be older than the last one that was accepted. */
-function checkKeptChannel(
-  canister: Principal,
-  name: string,
-  kept: VerifiedRecord | undefined,
-  before: AcceptedRelease,
-): void {
-  const accepted = acceptedChannel(before, name);
-  const { serial = 0 } = kept?.record ?? {};
-  const isKnown =
-    accepted !== undefined &&
-    (serial < accepted.serial ||
-      (serial === accepted.serial && kept?.hash.toString("hex") === accepted.record));
-  if (!isKnown) {
-    throw new VerificationError(
-      `record ${serial} of channel ${name} was kept on this host, and is not what it has accepted; \`icfs trust show\` says what that is`,
-    );
-  }
-  if (serial < (accepted.kept ?? 0)) {
-    throw new VerificationError(
-      `record ${serial} of channel ${name} was kept, and this host has mounted ${canister}@${name} by record ${accepted.kept} since, which is kept in another cache directory: name that with --cache-dir`,
     );
   }
 }
@@ -365,28 +313,12 @@ async function mustBeAcceptable(
 ): Promise<void> {
   try {
     await mustDescend(head, before, reader);
-    for (const [name, channel] of head?.channels ?? NONE) mustFollow(name, channel, before);
+    for (const [name, channel] of head?.channels ?? NONE) mustFollow(name, channel, before.channels);
   } catch (error) {
     if (!(error instanceof VerificationError)) throw error;
     // It stays of its class.
     error.message = `${error.message}. If the canister was reinstalled on purpose, run \`icfs trust reset ${before.canister}\``;
     throw error;
-  }
-}
-
-/** A channel goes where it is sent, but its serials only grow. @throws ReplayedChannelError, ForkedChannelError */
-function mustFollow(name: string, { record, hash }: VerifiedRecord, before: AcceptedRelease): void {
-  const accepted = acceptedChannel(before, name);
-  if (accepted === undefined || record.serial > accepted.serial) return;
-  if (record.serial < accepted.serial) {
-    throw new ReplayedChannelError(
-      `record ${record.serial} of channel ${name} is older than record ${accepted.serial}, which this host accepted before: an old answer is replayed, or history was rewritten`,
-    );
-  }
-  if (hash.toString("hex") !== accepted.record) {
-    throw new ForkedChannelError(
-      `record ${record.serial} of channel ${name} is not the one that this host accepted before: this is a fork`,
-    );
   }
 }
 
@@ -452,23 +384,9 @@ function read(file: string): AcceptedRelease | undefined {
   }
 }
 
-function areChannels(value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return Object.values(value).every(
-    (each) =>
-      isNumber(each?.serial) &&
-      typeof each.record === "string" &&
-      (each.kept === undefined || isNumber(each.kept)),
-  );
-}
-
 /** As it is written, so that two can be compared as texts. */
 function isTime(value: unknown): boolean {
   return typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value);
-}
-
-function isNumber(value: unknown): boolean {
-  return Number.isSafeInteger(value) && (value as number) > 0;
 }
 
 /**
