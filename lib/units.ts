@@ -1,5 +1,10 @@
 /** Numbers as people read and write them. Scripts get plain ones (--json). */
 
+/** 1 file, 2 files. */
+export function countText(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 /** A number of bytes for people: 1.2 kB, 34.5 MB, 107.4 GB; decimal, as network speeds are. */
 export function sizeText(bytes: number): string {
   const [unit, size] = (

@@ -5,7 +5,7 @@ import type { Boot } from "../ledger/boots.ts";
 import { logFiles, readLedger } from "../ledger/ledger.ts";
 import type { Transfer } from "../ledger/line.ts";
 import { jsonLine, oneLine } from "../log.ts";
-import { sizeText } from "../units.ts";
+import { countText, sizeText } from "../units.ts";
 import { bootLogOption, bootsIn, machineOf, momentOf, senderOf, timesOf } from "./ledger.ts";
 import { flag, option, type ReadingOptions, withMirrors } from "./options.ts";
 
@@ -70,11 +70,7 @@ function bootText(boot: Boot): string {
   const { mac = "no MAC", address, transfers } = boot;
   const bytes = transfers.reduce((sum, { size }) => sum + size, 0);
   const from = new Set(transfers.map(releaseText));
-  return `${timesOf(boot).since} ${mac} ${address}: ${counted(transfers.length, "file")}, ${sizeText(bytes)}, of ${[...from].join(", and of ")}`;
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
+  return `${timesOf(boot).since} ${mac} ${address}: ${countText(transfers.length, "file")}, ${sizeText(bytes)}, of ${[...from].join(", and of ")}`;
 }
 
 function releaseText({ origin }: Transfer): string {
@@ -95,9 +91,11 @@ async function check(log: string): Promise<void> {
     console.log(oneLine(`${file}:${number}: ${problem}`));
   }
   if (wrong > 0)
-    throw new UserError(`${log}: the ledger is not as it was written: ${wrong} of ${counted(lines, "line")}`);
+    throw new UserError(
+      `${log}: the ledger is not as it was written: ${wrong} of ${countText(lines, "line")}`,
+    );
   console.log(
-    `${counted(lines, "line")} in ${counted(files.length, "file")}, each written after the one before${last && `; the last one's SHA-256 is ${last}`}`,
+    `${countText(lines, "line")} in ${countText(files.length, "file")}, each written after the one before${last && `; the last one's SHA-256 is ${last}`}`,
   );
 }
 
@@ -118,5 +116,5 @@ async function stale(options: BootsOptions, command: Command): Promise<void> {
     else console.log(oneLine(`${mac ?? "no MAC"} ${address}, booted ${since}: ${changed.join(", ")}`));
   }
   if (!options.json)
-    console.log(`a reboot would change ${machines} of ${counted(lastBoots.size, "machine")}`);
+    console.log(`a reboot would change ${machines} of ${countText(lastBoots.size, "machine")}`);
 }

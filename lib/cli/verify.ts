@@ -20,7 +20,7 @@ import { openReleases } from "../source/open-source.ts";
 import type { Release, SourceKind, Verification } from "../source/source.ts";
 import { nameOf, namesOf, type ReleaseNames, VOUCHED } from "../source/words.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
-import { sizeText } from "../units.ts";
+import { countText, sizeText } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
 import { isRelease, parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
@@ -151,7 +151,7 @@ function report(
 }
 
 function counted(count: number, what: string): string {
-  return count === 0 ? "" : `${count} ${what}${count === 1 ? "" : "s"}`;
+  return count === 0 ? "" : countText(count, what);
 }
 
 export interface IcfsMount {
