@@ -53,7 +53,6 @@ export interface Bounds {
  * not a trickle.
  *
  * @param init its method, headers, body and signal; the body is bytes
- * @param bounds all of them, or `idle` alone
  * @param received told of each piece of the answer, in bytes, as it arrives
  * @param form what an answer of status 200 is to be: "bytes" for what a hash proves
  * @throws NoAnswerError when there is none in time, only a part of one, or one that comes too slowly, NoWayError when there can be none; Error when it is
@@ -62,16 +61,10 @@ export interface Bounds {
 export async function boundedFetch(
   url: string | URL | Request,
   init: RequestInit | undefined,
-  bounds: number | Bounds,
+  { idle, urgency, leisure = idle, most = MAX_RESPONSE_BYTES }: Bounds,
   received: Received = () => {},
   form: "cbor" | "bytes" = "cbor",
 ): Promise<Response> {
-  const {
-    idle,
-    urgency,
-    leisure = idle,
-    most = MAX_RESPONSE_BYTES,
-  } = typeof bounds === "number" ? { idle: bounds } : (bounds as Bounds);
   const target = new URL(url instanceof Request ? url.url : url);
   const controller = new AbortController();
   const signal = init?.signal ? AbortSignal.any([init.signal, controller.signal]) : controller.signal;

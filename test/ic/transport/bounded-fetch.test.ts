@@ -50,14 +50,14 @@ function ownClock(t: Test): (milliseconds: number) => void {
 t.test("an answer passes with its status and headers", async (t) => {
   const body = byteString(100_000);
   const url = await serve(t, (response) => response.writeHead(200, { "x-test": "yes" }).end(body));
-  const response = await boundedFetch(url, undefined, 1000);
+  const response = await boundedFetch(url, undefined, { idle: 1000 });
   t.equal(response.headers.get("x-test"), "yes");
   t.ok(Buffer.from(await response.arrayBuffer()).equals(body));
   const refusing = await serve(t, (response) => response.writeHead(503, "Busy").end("later"));
-  const refused = await boundedFetch(refusing, undefined, 1000);
+  const refused = await boundedFetch(refusing, undefined, { idle: 1000 });
   t.match([refused.status, refused.statusText, await refused.text()], [503, "Busy", "later"]);
   const accepting = await serve(t, (response) => response.writeHead(202).end());
-  t.equal((await boundedFetch(accepting, undefined, 1000)).status, 202);
+  t.equal((await boundedFetch(accepting, undefined, { idle: 1000 })).status, 202);
 });
 
 t.test("a slow answer passes: it is silence that ends a request", async (t) => {
@@ -69,7 +69,7 @@ t.test("a slow answer passes: it is silence that ends a request", async (t) => {
     }
     response.end();
   });
-  const response = await boundedFetch(url, undefined, 400);
+  const response = await boundedFetch(url, undefined, { idle: 400 });
   t.equal((await response.arrayBuffer()).byteLength, 50_000);
 });
 
@@ -81,7 +81,7 @@ t.test("silence before, in and at the end of an answer", async (t) => {
       response.write(byteString(100).subarray(0, sent));
       response.flushHeaders();
     });
-    await t.rejects(boundedFetch(url, undefined, 100), { message: /no answer within 0.1 s/ });
+    await t.rejects(boundedFetch(url, undefined, { idle: 100 }), { message: /no answer within 0.1 s/ });
   }
 });
 
@@ -167,12 +167,12 @@ t.test("what nobody waits for may take as long as it goes on arriving, until som
 t.test("answers that are too large, or packed", async (t) => {
   const large = byteString(5 * 1024 * 1024);
   const plain = await serve(t, (response) => response.end(large));
-  await t.rejects(boundedFetch(plain, undefined, 5000), { message: /too large/ });
+  await t.rejects(boundedFetch(plain, undefined, { idle: 5000 }), { message: /too large/ });
   const body = gzipSync(Buffer.alloc(200_000_000));
   const packed = await serve(t, (response) =>
     response.writeHead(200, { "content-encoding": "gzip" }).end(body),
   );
-  await t.rejects(boundedFetch(packed, undefined, 5000), { message: /packed/ });
+  await t.rejects(boundedFetch(packed, undefined, { idle: 5000 }), { message: /packed/ });
 });
 
 t.test("an answer's length may be wrong, or not be told", async (t) => {
@@ -181,16 +181,20 @@ t.test("an answer's length may be wrong, or not be told", async (t) => {
     response.write(body.subarray(0, 70_000));
     response.end(body.subarray(70_000));
   });
-  t.ok(Buffer.from(await (await boundedFetch(streamed, undefined, 1000)).arrayBuffer()).equals(body));
+  t.ok(
+    Buffer.from(await (await boundedFetch(streamed, undefined, { idle: 1000 })).arrayBuffer()).equals(body),
+  );
   const boasting = (bytes: number) =>
     serve(t, (response) => {
       response.writeHead(200, { "content-length": bytes });
       response.write(body, () => response.destroy());
     });
-  await t.rejects(boundedFetch(await boasting(4_000_000), undefined, 1000), {
+  await t.rejects(boundedFetch(await boasting(4_000_000), undefined, { idle: 1000 }), {
     message: /closed before the end/,
   });
-  await t.rejects(boundedFetch(await boasting(1_000_000_000_000), undefined, 1000), { message: /too large/ });
+  await t.rejects(boundedFetch(await boasting(1_000_000_000_000), undefined, { idle: 1000 }), {
+    message: /too large/,
+  });
 });
 
 t.test("a request is not sent elsewhere", async (t) => {
@@ -200,7 +204,7 @@ t.test("a request is not sent elsewhere", async (t) => {
     response.end(byteString(1));
   });
   const url = await serve(t, (response) => response.writeHead(307, { location: elsewhere }).end());
-  await t.rejects(boundedFetch(url, undefined, 1000), { message: /sent elsewhere/ });
+  await t.rejects(boundedFetch(url, undefined, { idle: 1000 }), { message: /sent elsewhere/ });
   t.equal(asked, 0);
 });
 
@@ -221,28 +225,30 @@ t.test(
   { timeout: 20_000 },
   async (t) => {
     const switching = "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
-    await t.rejects(boundedFetch(await serveRaw(t, switching), undefined, 5000), { name: "NoAnswerError" });
+    await t.rejects(boundedFetch(await serveRaw(t, switching), undefined, { idle: 5000 }), {
+      name: "NoAnswerError",
+    });
     for (const status of ["999", "600", "099"]) {
       const url = await serveRaw(t, `HTTP/1.1 ${status} Odd\r\ncontent-length: 0\r\n\r\n`);
       const message = `the answer has the status ${Number(status)}, which is none of HTTP's`;
-      await t.rejects(boundedFetch(url, undefined, 5000), { message });
+      await t.rejects(boundedFetch(url, undefined, { idle: 5000 }), { message });
     }
     const spoken = await serveRaw(t, "HTTP/1.1 500 \x1b]0;x\x07\xff\r\ncontent-length: 0\r\n\r\n");
-    t.match(await boundedFetch(spoken, undefined, 5000), { status: 500, statusText: "?]0;x?\xff" });
+    t.match(await boundedFetch(spoken, undefined, { idle: 5000 }), { status: 500, statusText: "?]0;x?\xff" });
   },
 );
 
 t.test("what is read twice, as the agent does", async (t) => {
   const body = byteString(10);
   const url = await serve(t, (response) => response.end(body));
-  const response = await boundedFetch(url, undefined, 1000);
+  const response = await boundedFetch(url, undefined, { idle: 1000 });
   t.ok(Buffer.from(await response.clone().arrayBuffer()).equals(body));
   t.ok(Buffer.from(await response.arrayBuffer()).equals(body));
 });
 
 t.test("what is no CBOR", async (t) => {
   const html = await serve(t, (response) => response.end("<html>please log in</html>"));
-  await t.rejects(boundedFetch(html, undefined, 1000), { name: "FormatError" });
+  await t.rejects(boundedFetch(html, undefined, { idle: 1000 }), { name: "FormatError" });
   // An array of 2^32 - 1 elements in five bytes, and one in another 1,000 deep.
   // And three million empty strings, well-formed, which a general decoder would make one by one.
   const many = Buffer.alloc(3_000_005, 0x60);
@@ -251,6 +257,6 @@ t.test("what is no CBOR", async (t) => {
   const signed = Buffer.concat([Buffer.from("990578", "hex"), Buffer.alloc(1400)]);
   for (const hostile of [Buffer.from("9affffffff", "hex"), Buffer.alloc(1000, 0x81), many, signed]) {
     const url = await serve(t, (response) => response.end(hostile));
-    await t.rejects(boundedFetch(url, undefined, 1000), { name: "FormatError" });
+    await t.rejects(boundedFetch(url, undefined, { idle: 1000 }), { name: "FormatError" });
   }
 });

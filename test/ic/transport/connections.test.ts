@@ -97,7 +97,7 @@ function through(
 
 /** What a request ends with. */
 async function failure(url = network.url, idle = LONG): Promise<NoAnswerError> {
-  return boundedFetch(url, undefined, idle).then(
+  return boundedFetch(url, undefined, { idle }).then(
     () => {
       throw new Error("there was an answer");
     },
@@ -116,7 +116,7 @@ t.test("one tunnel for many requests, with the login", async (t) => {
   through(t, proxy.url.replace("//", "//us%40er:p%3Ass@"));
   const before = network.requests();
   for (let i = 0; i < 3; i++) {
-    const response = await boundedFetch(network.url, undefined, LONG);
+    const response = await boundedFetch(network.url, undefined, { idle: LONG });
     t.ok(Buffer.from(await response.arrayBuffer()).equals(ANSWER));
   }
   t.equal(network.requests(), before + 3);
@@ -133,7 +133,7 @@ t.test("by the environment, but for what NO_PROXY has", async (t) => {
   };
   t.teardown(() => set({}));
   set({ HTTPS_PROXY: proxy.url });
-  t.equal((await boundedFetch(network.url, undefined, LONG)).status, 200);
+  t.equal((await boundedFetch(network.url, undefined, { idle: LONG })).status, 200);
   t.equal(proxy.asked.length, 1);
   set({ HTTPS_PROXY: proxy.url, NO_PROXY: ".test" });
   t.match(await failure(), { cause: { code: /^(ENOTFOUND|EAI_AGAIN)$/ } });
@@ -151,7 +151,7 @@ t.test("without TLS the proxy gets the request itself", async (t) => {
   });
   through(t, proxy.url.replace("//", "//a:b@"));
   const url = `http://${HOST}/api/v2/status`;
-  t.equal((await boundedFetch(url, undefined, LONG)).status, 200);
+  t.equal((await boundedFetch(url, undefined, { idle: LONG })).status, 200);
   t.same(asked, ["GET", url, HOST, `Basic ${Buffer.from("a:b").toString("base64")}`]);
   status = 407;
   const error = await failure(url);
@@ -310,7 +310,7 @@ t.test("a proxy that speaks TLS itself", async (t) => {
   });
   const url = `https://localhost:${await listen(t, proxy)}`;
   through(t, url);
-  t.equal((await boundedFetch(network.url, undefined, LONG)).status, 200);
+  t.equal((await boundedFetch(network.url, undefined, { idle: LONG })).status, 200);
   t.equal(asked, 1);
   through(t, url, (await makeAuthority(directory, "others")).file);
   const error = await failure();
@@ -324,6 +324,6 @@ t.test("this host is never asked through a proxy", async (t) => {
   const here = createServer((_, response) => response.end(ANSWER));
   const port = await listen(t, here);
   for (const name of ["127.0.0.1", "canister.localhost"])
-    t.equal((await boundedFetch(`http://${name}:${port}/`, undefined, LONG)).status, 200, name);
+    t.equal((await boundedFetch(`http://${name}:${port}/`, undefined, { idle: LONG })).status, 200, name);
   t.same(proxy.asked, []);
 });
