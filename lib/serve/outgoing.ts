@@ -3,7 +3,7 @@
  * take turns. While somebody waits, whoever does not read is cut off.
  */
 
-/** Without so much as a piece having left for so long, in milliseconds, a client does not read. The more others wait, the shorter. */
+/** A client that takes no piece for so many milliseconds has stalled. The limit shrinks as more clients wait, down to the second one. */
 const STALLED_MS = 5000;
 const LEAST_STALLED_MS = 1000;
 /** A chunk that has not left within this, while others wait: less than 35 KB/s. */
