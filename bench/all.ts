@@ -1,7 +1,7 @@
 /**
- * Every measurement, one after the other, into bench/RESULTS.md: `node bench/all.ts [--runs N] [NAME...]`, as root; `make bench`. With names,
- * only those, and the page keeps what was measured of the others before. What each found is kept in bench/results, with the machine,
- * the commit and the command.
+ * Runs every measurement, one after another, and writes bench/RESULTS.md: `node bench/all.ts [--runs N] [NAME...]`, as root;
+ * `make bench`. With names, only those are run, and the page keeps the earlier results of the others. bench/results keeps each
+ * result, with the machine, the commit and the command.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,11 +13,12 @@ import { commitOf, describeMachine } from "./machine.ts";
 import type { Result } from "./result.ts";
 import { type Measurement, resultsPage } from "./results-page.ts";
 
-/** In the order of the page: each is bench/NAME.ts, which says what it measures. */
+/** In the order of the page. Each is bench/NAME.ts, which describes what it measures. */
 const NAMES = [
   "cold",
   "warm",
   "boot",
+  "start",
   "ready",
   "publish",
   "cpu",
@@ -25,29 +26,32 @@ const NAMES = [
   "memory",
   "soak",
   "dnsmasq",
+  "ledger",
   "http",
+  "http-boot",
   "site",
   "costs",
   "instructions",
 ] as const;
-/** These do not take `--runs`: they count, or take the time that they take. */
+/** These do not take `--runs`: they count, or take a given time. */
 const ONCE: readonly string[] = ["soak", "dnsmasq", "site", "costs", "instructions"];
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const kept = (name: string) => at(`results/${name}.json`);
+const resultFile = (name: string) => at(`results/${name}.json`);
 
 const { values, positionals } = parseArgs({
   options: { runs: { type: "string" } },
   allowPositionals: true,
 });
 const unknown = positionals.find((name) => !(NAMES as readonly string[]).includes(name));
-if (unknown !== undefined) throw new Error(`there is no ${unknown}: ${NAMES.join(", ")}`);
+if (unknown !== undefined)
+  throw new Error(`no measurement is called ${unknown}; there are ${NAMES.join(", ")}`);
 
-/** @throws Error when it fails; the signal's reason, once it has cleaned up */
+/** Runs one measurement in a process of its own. @throws Error when it fails; the signal's reason, once the process has cleaned up */
 async function measure(name: string, signal: AbortSignal): Promise<Measurement> {
   const options = values.runs === undefined || ONCE.includes(name) ? [] : ["--runs", values.runs];
   const started = new Date();
-  // Ctrl-C in a terminal is for this process, which ends that one and waits for it.
+  // In a process group of its own: Ctrl-C in a terminal reaches this process, which ends that one and waits for it.
   const child = spawn(process.execPath, [at(`${name}.ts`), ...options, "--json"], {
     detached: true,
     stdio: ["ignore", "pipe", "inherit"],
@@ -61,7 +65,7 @@ async function measure(name: string, signal: AbortSignal): Promise<Measurement> 
   const [code] = await once(child, "close");
   signal.removeEventListener("abort", interrupt);
   signal.throwIfAborted();
-  if (code !== 0) throw new Error(`${name} has failed (${code})`);
+  if (code !== 0) throw new Error(`${name} failed (exit code ${code})`);
   return {
     command: ["node", `bench/${name}.ts`, ...options].join(" "),
     date: started.toISOString().slice(0, 10),
@@ -72,9 +76,11 @@ async function measure(name: string, signal: AbortSignal): Promise<Measurement> 
   };
 }
 
-/** What is known of each, in the page's order. */
+/** The kept results, in the page's order. */
 async function keptMeasurements(): Promise<Measurement[]> {
-  const texts = await Promise.all(NAMES.map((name) => readFile(kept(name), "utf8").catch(() => undefined)));
+  const texts = await Promise.all(
+    NAMES.map((name) => readFile(resultFile(name), "utf8").catch(() => undefined)),
+  );
   return texts.flatMap((text) => (text === undefined ? [] : [JSON.parse(text) as Measurement]));
 }
 
@@ -84,7 +90,7 @@ await interruptible("bench", async (signal) => {
   for (const name of positionals.length > 0 ? positionals : NAMES) {
     console.error(`\n== ${name}`);
     try {
-      await writeFile(kept(name), `${JSON.stringify(await measure(name, signal), null, 2)}\n`);
+      await writeFile(resultFile(name), `${JSON.stringify(await measure(name, signal), null, 2)}\n`);
       await writeFile(at("RESULTS.md"), resultsPage(await keptMeasurements()));
     } catch (error) {
       signal.throwIfAborted();

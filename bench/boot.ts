@@ -1,8 +1,8 @@
 /**
- * A whole PXE boot from a canister that is far away, beside one from a local directory: `node bench/boot.ts [--runs 3] [--json]`, as root;
- * `make bench-boot`. In each run a machine boots from each in turn, to the installer's first screen: from a directory in memory
- * (tmpfs), and from mounts of the same tree. So that the machine's own work, emulated, hides nothing, curl reads the same files
- * from the same dnsmasq as well.
+ * Measures a whole PXE boot from a distant canister, beside one from a local directory: `node bench/boot.ts [--runs 3] [--json]`,
+ * as root; `make bench-boot`. In each run a machine boots in each way in turn, to the installer's first screen: from a directory in
+ * memory (tmpfs), and from mounts of the same tree. The emulated machine's own work could hide differences, so curl reads the
+ * same files from the same dnsmasq as well.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,11 +25,11 @@ const INITRD = "debian-installer/amd64/initrd.gz";
 interface Way {
   /** Options of `icfs mount`; undefined: the directory itself. */
   readonly mount: readonly string[] | undefined;
-  /** Times the local directory's time, at most. */
+  /** The goal: a whole boot takes at most this many times as long as from the local directory. */
   readonly most?: number;
 }
 
-/** What all others are compared with. */
+/** The way that all others are compared with. */
 const LOCAL = "a local directory";
 const WAYS: Readonly<Record<string, Way>> = {
   [LOCAL]: { mount: undefined },
@@ -39,7 +39,7 @@ const WAYS: Readonly<Record<string, Way>> = {
 };
 
 interface Taken extends BootTimes {
-  /** Seconds that the mounts took: for the boot, and for curl. */
+  /** Seconds that `icfs mount` took: before the boot, and before curl. Empty for the local directory. */
   readonly mounts: readonly number[];
   /** Seconds that curl took for the same files. */
   readonly curl: number;
@@ -56,7 +56,7 @@ const { values } = parseArgs({
   options: { runs: { type: "string", default: "3" }, json: { type: "boolean", default: false } },
 });
 
-/** Does it with a TFTP root of that way, fresh. @returns and the seconds that mounting it took */
+/** Does the work with a fresh TFTP root of this kind. @returns the result, and the seconds that mounting took */
 async function withRoot<T>(
   { mount }: Way,
   { workspace, local, published, signal }: Place,
@@ -82,7 +82,7 @@ async function take(way: Way, place: Place): Promise<Taken> {
   return { ...booted.result, curl: read.result, mounts: [...booted.mounting, ...read.mounting] };
 }
 
-/** A line for each way: seconds, and how many times the local directory's of the same run. */
+/** One line per way: seconds, and the ratio to the local directory in the same run. */
 function table(what: string, taken: ReadonlyMap<string, Taken[]>, of: (taken: Taken) => number): Table {
   return {
     columns: [what, "s, median", "least", "most", "times local, median", "least", "most"],
@@ -94,7 +94,7 @@ function table(what: string, taken: ReadonlyMap<string, Taken[]>, of: (taken: Ta
   };
 }
 
-/** Within each run, to the local directory. Sorted. */
+/** The ratios to the local directory, each within one run. Sorted. */
 function ratios(taken: ReadonlyMap<string, Taken[]>, way: string, of: (taken: Taken) => number): number[] {
   return sorted(taken.get(way)!.map((one, i) => of(one) / of(taken.get(LOCAL)![i]!)));
 }
@@ -159,7 +159,7 @@ await interruptible("bench", async (signal) => {
       const one = await take(way, { workspace, local, published, signal });
       const first = taken.get(LOCAL)![0] ?? one;
       if (one.names.join() !== first.names.join())
-        throw new Error(`${name}: ${one.names}, and not ${first.names}`);
+        throw new Error(`${name}: the machine read ${one.names}, not ${first.names}`);
       taken.get(name)!.push(one);
       const seconds = [one.whole, one.before, one.tftp, one.after, one.curl].map((value) => value.toFixed(2));
       console.error(`${name}: whole, before, TFTP, after, curl: ${seconds.join(", ")} s`);

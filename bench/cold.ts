@@ -1,7 +1,7 @@
 /**
- * Reading a far tree for the first time, beside what people would use instead of icfs:
- * `node bench/cold.ts [--runs 5] [--ways icfs,rclone] [--json]`, as root; `make bench-cold`. All ways in turn, in each run, at 80 ms and
- * 50 MiB/s: `icfs localnet` and a web server that is as far away.
+ * Measures the first read of a distant tree, beside what people would use instead of icfs: `node bench/cold.ts [--runs 5] [--ways
+ * icfs,rclone] [--json]`, as root; `make bench-cold`. In each run, all ways read in turn over lines of 80 ms and 50 MiB/s: icfs
+ * from `icfs localnet`, the others from a web server.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -19,11 +19,11 @@ import { print, type Table } from "./result.ts";
 const MIB = 1024 * 1024;
 const LATENCY_MS = 80;
 const MIB_PER_SECOND = 50;
-/** Seconds. What takes longer is measured twice only: it varies by less than what it is compared with. */
+/** A way that takes more seconds than this is measured only twice: its times vary by less than they differ from the others'. */
 const LONG = 10;
 const RUNS_IF_LONG = 2;
 
-/** What is read, one file after the other. */
+/** The files to read, one after another. */
 const LOADS = {
   large: { name: "a file of 64 MiB", files: 1, bytes: 64 * MIB },
   small: { name: "250 files of 10 KB", files: 250, bytes: 10_000 },
@@ -79,7 +79,7 @@ await interruptible("bench", async (signal) => {
   print(
     {
       title: "A first read",
-      about: `Read through a mount with nothing in any cache, ${LATENCY_MS} ms (round trip) and ${MIB_PER_SECOND} MiB/s away; all ways in turn, ${values.runs} runs, of what takes over ${LONG} s only ${RUNS_IF_LONG}. "icfs" is without prefetching (--prefetch none). Of what is read sector after sector, 50 are, and the time is what all would take.`,
+      about: `Read through a mount with nothing in any cache, ${LATENCY_MS} ms (round trip) and ${MIB_PER_SECOND} MiB/s away; all ways in turn, ${values.runs} runs, or ${RUNS_IF_LONG} of a way that takes over ${LONG} s. "icfs" is without prefetching (--prefetch none). Sector after sector, only 50 are read; the time is what all of them would take.`,
       tables: Object.entries(LOADS).map(([load, { name }]) => table(name, taken.get(load)!)),
       goals: goalsOf((load, way) => {
         const all = taken.get(load)?.get(way);

@@ -1,10 +1,10 @@
 /**
- * What a release costs on the IC, in cycles: `node bench/costs.ts [--json]`; `make bench-costs`; a minute or two. Debian's netboot tree in an icfs canister,
- * and in an asset canister: the first release, one with another kernel and another initrd, and one with another line in a
- * configuration.
+ * Measures what a release costs on the IC, in cycles: `node bench/costs.ts [--json]`; `make bench-costs`; a minute or two. It
+ * publishes Debian's netboot tree to an icfs canister and to an asset canister: the first release, one with another kernel and
+ * another initrd, and one with another line in a configuration.
  *
- * Counted: update calls and their bytes as they were sent, and instructions as bench/instruction-count.ts counts them. Computed: cycles,
- * with the prices of localnet/prices.ts.
+ * Counted: update calls and their bytes as sent, and instructions as in bench/instruction-count.ts. Computed: cycles, with the
+ * prices of localnet/prices.ts.
  */
 import { randomBytes } from "node:crypto";
 import { appendFile, stat, writeFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ import { interruptible } from "../demo/interruptible.ts";
 import { run } from "../demo/process.ts";
 import { makeTree } from "../demo/tree.ts";
 import { makeWorkspace } from "../demo/workspace.ts";
-import { parseCanisterId } from "../lib/ic/agent.ts";
+import { parseCanisterId } from "../lib/ic/canister-id.ts";
 import { loadIdentity } from "../lib/ic/identity/identity.ts";
 import { PRICES } from "../localnet/prices.ts";
 import { assetsWasm } from "../test/support/assets.ts";
@@ -34,15 +34,15 @@ const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 const BOOT = "debian-installer/amd64";
 const T = 1e12;
 const MB = 1e6;
-/** Debian's point updates, about. */
+/** The approximate number of Debian's point updates. */
 const UPDATES_A_YEAR = 6;
 
 const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
 
-/** Changes the tree. Returns the keys of the files that are no longer what they were. */
+/** Changes the tree. Resolves to the keys of the changed files. */
 type Change = (tree: string) => Promise<readonly string[]>;
 
-/** What of a gzip file comes after the first difference is another: nothing of them is shared. */
+/** After the first difference, everything in a gzip file differs, so the new files share nothing with the old ones. */
 const renew =
   (...names: string[]): Change =>
   async (tree) => {
@@ -58,7 +58,7 @@ const RELEASES: Readonly<Record<string, Change>> = {
   "another kernel and initrd": renew("linux", "initrd.gz"),
   "a line in a configuration": async (tree) => {
     await appendFile(join(tree, BOOT, "pxelinux.cfg/default"), "# another line\n");
-    // Also by the link at the top.
+    // It is also reached through the link at the top.
     return [`/${BOOT}/pxelinux.cfg/default`, "/pxelinux.cfg/default"];
   },
 };
@@ -67,7 +67,7 @@ interface Line {
   readonly release: string;
   readonly icfs: Counted;
   readonly assets: Counted;
-  /** Bytes of the canisters' memory afterwards. Of the asset canister: of its files, that it can be no less than. */
+  /** Bytes of the canisters' memory afterwards. For the asset canister, those of its files: a lower bound. */
   readonly stored: { readonly icfs: CanisterMemory; readonly assets: number };
 }
 
@@ -76,7 +76,7 @@ await interruptible("bench", async (signal) => {
   const { directory, env } = stack.use(await makeWorkspace("icfs-bench"));
   const tree = join(directory, "tree");
   await makeTree(tree);
-  // It makes one, and owns what it deploys.
+  // This creates an identity, which owns what it deploys.
   await run(ICFS, ["identity"], { env, signal });
   const identity = await loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem"));
   const network = await startCountingNetwork(identity, stack);
@@ -128,7 +128,7 @@ function report(lines: readonly Line[]): void {
       ["icfs", icfs],
       ["assets, the files that differ", assets],
     ];
-    // The same files again, but for what has changed in them.
+    // The same files again, except for the changed parts.
     if (release !== first.release)
       ways.push(["assets, every file", { ...first.assets, methods: "as the first" }]);
     return ways.map(([way, work]) => {
@@ -146,7 +146,7 @@ function report(lines: readonly Line[]): void {
     megabytes(assets),
     tera(cyclesForAYear(assets)),
   ]);
-  // icfs holds the newest eight releases; an asset canister the newest.
+  // icfs holds the newest eight releases; an asset canister only the newest.
   const grown = bytesOf(update.stored.icfs) - bytesOf(first.stored.icfs);
   const year: [string, number, number][] = [
     [
@@ -167,10 +167,10 @@ function report(lines: readonly Line[]): void {
   ];
   const about = [
     "Debian's netboot tree in a canister of ours, and in an asset canister; then with another kernel and another initrd of the same",
-    "size, nothing of which is as before; then with a line more in a configuration. Calls, their bytes and instructions were",
+    "size, which share nothing with the old ones; then with one line more in a configuration. Calls, their bytes and instructions were",
     "counted, on a local network; cycles are computed from them, at the prices of a 13-node subnet as far as we know them",
     `(${PRICES.ingressMessage / MB} M for taking in a call and ${PRICES.ingressByte} a byte, ${PRICES.execution / MB} M for executing one and ${PRICES.instruction} an instruction,`,
-    `${PRICES.gibSecond} for a GiB and second; look them up). Each instruction counts one; the IC weighs some more. The asset canister is a twin in`,
+    `${PRICES.gibSecond} for a GiB and second; look them up). Each instruction counts as one; the IC weighs some of them more. The asset canister is a twin in`,
     "Motoko that hashes as ours does; the real one is in Rust, and makes more of each file (HTTP headers, their certificates).",
   ];
   print(

@@ -1,7 +1,7 @@
 /**
- * What a verified MiB costs the processor, beside @icp-sdk/core as its users use it, and how much of a first read is verifying:
- * `node bench/cpu.ts [--runs 5] [--json]`. Both ways in turn, each time in a process of its own, so that neither the network's
- * work nor the other's is counted.
+ * Measures the processor time for a verified MiB, beside @icp-sdk/core as its users use it, and how much of a first read is
+ * verification: `node bench/cpu.ts [--runs 5] [--json]`. Both ways in turn, each time in a process of its own, so that the
+ * network's work and the other way's are not counted.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -19,7 +19,7 @@ const MIB = 1024 * 1024;
 const FILE_MIB = 64;
 const LATENCY_MS = 80;
 const MIB_PER_SECOND = 50;
-/** Of the general way's processor time, and of a first read's time. */
+/** Shares of the general way's processor time, and of a first read's time. */
 const MOST_OF_GENERAL = 0.5;
 const MOST_FOR_VERIFYING = 0.1;
 
@@ -70,7 +70,7 @@ await interruptible("bench", async (signal) => {
   print(
     {
       title: "CPU",
-      about: `${FILE_MIB} chunks of 1 MiB from a local network, ${LATENCY_MS} ms and ${MIB_PER_SECOND} MiB/s away, 16 at once; each way in a process of its own, in turn, ${values.runs} runs. The general way is an Actor of @icp-sdk/core, which checks a node's signature and no hash. A first read is all from the certificate to the last chunk, before anything is compiled; its hashes are measured one after the other, its signatures where they are checked.`,
+      about: `${FILE_MIB} chunks of 1 MiB from a local network, ${LATENCY_MS} ms and ${MIB_PER_SECOND} MiB/s away, 16 at once; each way in a process of its own, in turn, ${values.runs} runs. The general way is an Actor of @icp-sdk/core, which checks a node's signature and no hash. A first read is everything from the certificate to the last chunk, before V8 has optimized any code; its hashes are measured one after the other, its signatures where they are checked.`,
       tables: [
         {
           columns: ["way", "ms of CPU a MiB, median", "least", "most", "of the general way"],

@@ -1,26 +1,19 @@
 /**
- * How long a live dnsmasq takes to answer DHCP and DNS while it serves TFTP: from a local directory, and from icfs mounts in
- * good and in bad times. It does all three in one loop with blocking reads, so a read that hangs is felt by the whole site.
- *
- *     node bench/dnsmasq.ts [--seconds 15] [--only TEXT] [--json]     as root; `make bench-dnsmasq`
- *
- * `--only` takes the scenarios whose names contain TEXT, and what they are compared with. Everything happens in network
- * namespaces of its own; whatever happens, nothing is left behind.
+ * Measures how long a live dnsmasq takes to answer DHCP and DNS while clients read by TFTP from a mount, beside a local directory:
+ * `node bench/dnsmasq.ts [--seconds 20] [--only NAME] [--json]`, as root; `make bench-dnsmasq`. `--only` runs the scenarios
+ * (bench/dnsmasq/scenarios.ts) whose names contain NAME, and those that they are compared with.
  */
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { interruptible } from "../demo/interruptible.ts";
-import { makeWorkspace } from "../demo/workspace.ts";
 import { type PublishedTree, startNetwork } from "./dnsmasq/icfs.ts";
-import { makeLan } from "./dnsmasq/lan.ts";
 import { type Measured, measure, type Place } from "./dnsmasq/measure.ts";
+import { makePlace } from "./dnsmasq/place.ts";
 import { NETWORKS, SCENARIOS, type Scenario } from "./dnsmasq/scenarios.ts";
 import { countsOf, scenarioTable } from "./dnsmasq/table.ts";
-import { makeTree, renewBoot } from "./dnsmasq/tree.ts";
+import { renewBoot } from "./dnsmasq/tree.ts";
 import { print } from "./result.ts";
 
-/** How long clients read in each scenario: twice what a read may take, and so long enough for an outage to be over. */
+/** How long clients read in each scenario: twice the time limit of a read, so that reads in an outage fail meanwhile. */
 const LOAD_SECONDS = "20";
 
 const { values } = parseArgs({
@@ -32,14 +25,9 @@ const { values } = parseArgs({
 });
 
 async function bench(signal: AbortSignal): Promise<Measured[]> {
-  if (process.getuid?.() !== 0) throw new Error("this needs root: it makes network namespaces and mounts");
   await using stack = new AsyncDisposableStack();
-  const workspace = stack.use(await makeWorkspace("icfs-bench"));
-  const lan = stack.use(await makeLan(`icfs-bench-${process.pid}`));
-  const { directory, env } = workspace;
-  const tree = join(directory, "tree");
-  await mkdir(tree);
-  await makeTree(tree);
+  const { workspace, lan, tree } = await makePlace(stack);
+  const { env } = workspace;
   const networks = new Map<Scenario["network"], Promise<PublishedTree>>();
   const place: Place = {
     ...{ workspace, lan, tree, env, signal, loadSeconds: Number(values.seconds) },

@@ -1,7 +1,8 @@
 /**
- * What a site's nginx has kept of a canister's URL (examples/nginx.conf), beside the same nginx over a local directory: `node bench/http.ts
- * [--runs 41] [--boots 15] [--json]`, as root; `make bench-http`. curl on the same machine downloads a file of 64 MiB, and then a virtual
- * machine's iPXE a file of 16 MiB, from each in turn. Nothing may be asked of the canister when it has been fetched once.
+ * Measures downloads through a site's nginx that caches a canister's URL (examples/nginx.conf), beside the same nginx over a
+ * local directory: `node bench/http.ts [--runs 41] [--boots 15] [--json]`, as root; `make bench-http`. curl on the same machine
+ * downloads a file of 64 MiB, and then a virtual machine's iPXE a file of 16 MiB, from each in turn. After the first fetch,
+ * nothing may be requested from the canister.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,11 +22,12 @@ import { childrensProcessorTime } from "./usage.ts";
 
 const LARGE = { name: "large", mebibytes: 64 };
 const SMALL = { name: "small", mebibytes: 16 };
+/** The goal: the least speed of the cache, as a share of the directory's. */
 const LEAST = 0.95;
-/** Where the directory is served; nginx in front of the canister is at 80. */
+/** The port for the directory; nginx in front of the canister is at 80. */
 const PLAIN_PORT = 8080;
-/** Seconds that a download may take; of the first one the local network computes signatures. */
-const PATIENCE = 300;
+/** The time limit of a download. During the first one, the local network computes signatures. */
+const DOWNLOAD_SECONDS = 300;
 
 const { values } = parseArgs({
   options: {
@@ -35,7 +37,10 @@ const { values } = parseArgs({
   },
 });
 
-/** Both, over and over; nginx says how long each took. The first name is relative to the script: the cache's. */
+/**
+ * Downloads from the cache and from the directory, over and over; nginx logs how long each download took. The first name is relative to
+ * the script's URL, which is the cache's.
+ */
 const SCRIPT = `#!ipxe
 :again
 imgfetch --name kept ${SMALL.name}
@@ -45,7 +50,7 @@ imgfree plain
 goto again
 `;
 
-/** Of one download. */
+/** The measurement of one download. */
 interface Taken {
   readonly seconds: number;
   /** Milliseconds of processor time. */
@@ -83,11 +88,15 @@ await interruptible("bench-http", async (signal) => {
     const curl = `curl --silent --fail --output /dev/null --write-out '%{size_download} %{time_total}\n' http://${address}; times`;
     const { pid } = kept ? site.nginx : directoryNginx;
     const before = await childrensProcessorTime(pid!);
-    const said = await run(...namespace.inside("bash", ["-c", curl]), { env, signal, seconds: PATIENCE });
+    const said = await run(...namespace.inside("bash", ["-c", curl]), {
+      env,
+      signal,
+      seconds: DOWNLOAD_SECONDS,
+    });
     const nginx = (await childrensProcessorTime(pid!)) - before;
     const [size, seconds] = said.split(/\s/).map(Number);
     if (size !== mebibytes << 20) throw new Error(`${address}: ${size} bytes`);
-    // The shell's own, then those of what it has run: user and system, 0m0.012s.
+    // The shell's own times, then those of its children: user and system, 0m0.012s.
     const times = [...said.matchAll(/(\d+)m([\d.]+)s/g)].map(([, m, s]) => Number(m) * 60 + Number(s));
     return { seconds: seconds!, nginx, curl: (times[2]! + times[3]!) * 1000 };
   };
@@ -96,7 +105,7 @@ await interruptible("bench-http", async (signal) => {
   const asked = site.asked.length;
   const byCurl: Record<"kept" | "plain", Taken[]> = { kept: [], plain: [] };
   for (let i = 0; i < Number(values.runs); i++) {
-    // Whoever is second finds the machine as the first has left it.
+    // Alternate the order: the second one finds the machine in the state that the first has left.
     for (const kept of i % 2 === 0 ? [true, false] : [false, true])
       byCurl[kept ? "kept" : "plain"].push(await download(LARGE, kept));
   }
@@ -135,7 +144,7 @@ await interruptible("bench-http", async (signal) => {
     const times = sorted(seconds);
     return [what, ...spread(times, 2), (SMALL.mebibytes / median(times)).toFixed(1)];
   };
-  /** Each beside the one that was measured with it: so what else the machine does counts for both. */
+  /** Ratios within pairs that were measured together, so that other load on the machine affects both. */
   const ratio = <T>(plain: readonly T[], kept: readonly T[], of: (one: T) => number) =>
     middle(plain.map((one, i) => of(one) / of(kept[i]!)));
   const goal = (what: string, measured: number) => ({
@@ -188,7 +197,7 @@ await interruptible("bench-http", async (signal) => {
               ),
             ]),
         {
-          what: "requests to the canister after the first download, but for the machine's script",
+          what: "requests to the canister after the first download, except for the machine's script",
           goal: "0",
           measured: `${more}`,
           met: more === 0,

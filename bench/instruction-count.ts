@@ -2,8 +2,8 @@
  * Makes a canister count the WebAssembly instructions it executes, as the IC does to limit and charge them: each basic
  * block first adds its length to a counter. The query `__instructions` answers with the counter, as 8 bytes.
  *
- * Each instruction counts one. The IC weighs calls and divisions more, and charges memory.copy and memory.fill by the
- * byte; what it charges in the end is of the same order.
+ * Each instruction counts as one. The IC weighs calls and divisions more, and charges memory.copy and memory.fill by the byte; the
+ * resulting charge is of the same order.
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -12,7 +12,7 @@ import { readInstruction, rewriteFunctions, skipLocals } from "../localnet/wasm-
 import { leb128, Reader } from "../localnet/wasm-reader.ts";
 
 const I64 = 0x7e;
-/** Instructions behind which another basic block begins; `end` and `else` join blocks. */
+/** Instructions after which another basic block begins; `end` and `else` join blocks. */
 const BRANCHES = new Set([
   0x00, 0x02, 0x03, 0x04, 0x05, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10, 0x11, 0x12, 0x13,
 ]);
@@ -22,7 +22,7 @@ interface Section {
   content: Uint8Array;
 }
 
-/** @param module of a wasm64 canister, as Motoko's compiler makes them */
+/** The module with the counter and the query. @param module a wasm64 canister, as Motoko's compiler makes it */
 export function countInstructions(module: Uint8Array): Uint8Array {
   const reader = new Reader(module, 8, module.length);
   const sections: Section[] = [];
@@ -56,7 +56,7 @@ export function countInstructions(module: Uint8Array): Uint8Array {
   return new Uint8Array(Buffer.concat([module.subarray(0, 8), ...pieces]));
 }
 
-/** What such a canister has executed since it was installed. @throws Error when it does not count */
+/** The number of instructions that a counting canister has executed since it was installed. @throws Error when it does not count */
 export async function instructionsOf(agent: HttpAgent, canister: Principal): Promise<bigint> {
   const response = await agent.query(canister, { methodName: "__instructions", arg: NO_ARGUMENTS });
   if (response.status !== "replied") throw new Error(response.reject_message);
@@ -75,7 +75,7 @@ function readImports(content: Uint8Array): string[] {
   });
 }
 
-/** Writes the counter at address 0 and replies with it. A query: what that overwrites comes back. */
+/** Writes the counter at address 0 and replies with it. In a query, the overwritten bytes are restored. */
 function replyBody(counter: number, append: number, reply: number): Uint8Array {
   if (append < 0 || reply < 0) throw new Error("the module imports no msg_reply");
   return Buffer.concat([
@@ -125,7 +125,7 @@ function rewriteBody(reader: Reader, counter: number): Uint8Array {
 /** Signed LEB128 of a number that is not negative. */
 function signed(value: number): Uint8Array {
   const bytes = leb128(value);
-  // The sixth bit of the last byte is the sign.
+  // Bit 6 (0x40) of the last byte is the sign.
   if ((bytes.at(-1)! & 0x40) === 0) return bytes;
   return Uint8Array.from([...bytes.subarray(0, -1), bytes.at(-1)! | 0x80, 0]);
 }

@@ -1,9 +1,9 @@
 /**
- * What the canister's methods cost in instructions, counted, beside the IC's limits: `make bench-instructions`.
+ * Counts the instructions of the canister's methods, beside the IC's limits: `make bench-instructions`.
  *
  *     node bench/instructions.ts [--json] [--pages]
  *
- * --pages: only what the pages for HTTP add to a publish, and the memory that they take.
+ * --pages: only what the pages for HTTP add to a publication, and the memory that they take.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -31,7 +31,7 @@ import { print } from "./result.ts";
 const UPDATE_LIMIT = 40_000_000_000n;
 const QUERY_LIMIT = 5_000_000_000n;
 const UPGRADE_LIMIT = 300_000_000_000n;
-/** The canister's own: chunks that a publisher may have unpublished, and put at once (canister/chunks.mo). */
+/** The canister's own limits: a publisher's unpublished chunks, and the chunks of one `put` (canister/chunks.mo). */
 const MOST_LOOSE = 200_000;
 const MOST_PUT = 30_000;
 const MIB = 1024 * 1024;
@@ -47,9 +47,9 @@ const wasm = countInstructions(await compileCountable());
 const identity = Ed25519KeyIdentity.generate();
 const network = await startLocalNetwork({ port: 0, messageTimeLimit: 300_000 });
 const agent = HttpAgent.createSync({ host: network.url, rootKey: network.rootKey, identity });
-const canister_id = await installCanister(agent, wasm, NO_INSTALL_ARGUMENTS);
-const canister = icfsCanister(agent, canister_id);
-const source = new IcfsReader(agent, canister_id, network.rootKey);
+const canisterId = await installCanister(agent, wasm, NO_INSTALL_ARGUMENTS);
+const canister = icfsCanister(agent, canisterId);
+const source = new IcfsReader(agent, canisterId, network.rootKey);
 const original = Actor.createActor<{
   listing(): Promise<[string, bigint][]>;
   get(range: { filename: string; sector_no: bigint; count: bigint }): Promise<Uint8Array>;
@@ -61,10 +61,10 @@ const original = Actor.createActor<{
       get: IDL.Func([range], [IDL.Vec(IDL.Nat8)], []),
     });
   },
-  { agent, canisterId: canister_id },
+  { agent, canisterId },
 );
 
-/** The canister with `listing` and `get` as updates: what a query counts is undone with the rest of what it does. */
+/** The canister with `listing` and `get` as updates, because a query's counts are undone along with its other effects. */
 async function compileCountable(): Promise<Uint8Array> {
   const directory = await mkdtemp(join(tmpdir(), "icfs-bench-"));
   try {
@@ -73,7 +73,7 @@ async function compileCountable(): Promise<Uint8Array> {
     const source = (await readFile(main, "utf8"))
       .replace(/public shared query (\(\{ caller \}\) func (listing|get)\()/g, "public shared $1")
       .replace("case _ false;", "case _ true;")
-      // So that the counter can be looked at between the messages of one publish.
+      // So that the counter can be read between the messages of one publication.
       .replaceAll("if (isLarge) await async {};", "if (isLarge) for (_ in Nat.range(0, 40)) await async {};")
       .replaceAll("\n      await async {};", "\n      for (_ in Nat.range(0, 40)) await async {};");
     await writeFile(main, source);
@@ -84,11 +84,11 @@ async function compileCountable(): Promise<Uint8Array> {
 }
 
 /**
- * What a call executes in the largest of its messages, others that come of it included: the counter is looked at between them, as
- * often as it can be.
+ * Counts the instructions of the largest message of a call, including messages that follow from it: the counter is read between
+ * them, as often as possible.
  */
 function measure<T>(what: string, call: () => Promise<T>, limit = UPDATE_LIMIT): Promise<T> {
-  return measureOf(agent, canister_id, what, call, limit);
+  return measureOf(agent, canisterId, what, call, limit);
 }
 
 async function measureOf<T>(
@@ -100,21 +100,21 @@ async function measureOf<T>(
 ): Promise<T> {
   let last = await instructionsOf(agent, canister);
   let instructions = 0n;
-  const look = async () => {
+  const sample = async () => {
     const now = await instructionsOf(agent, canister);
-    // An upgrade counts from the start.
+    // An upgrade resets the counter.
     if (now < last) last = 0n;
     if (now - last > instructions) instructions = now - last;
     last = now;
   };
   let isOver = false;
-  const looking = (async () => {
-    while (!isOver) await look();
+  const sampling = (async () => {
+    while (!isOver) await sample();
   })();
   const result = await call();
   isOver = true;
-  await looking;
-  await look();
+  await sampling;
+  await sample();
   const share = Number((instructions * 10_000n) / limit) / 100;
   const row = [what, (Number(instructions) / 1e6).toFixed(1), share.toFixed(2)];
   console.error(row.join(", "));
@@ -124,7 +124,7 @@ async function measureOf<T>(
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
-/** Files and chunks of a tree of so many files, 60 to a directory and 20 to a chunk, as GRUB's modules might be. */
+/** The entries and chunks of a tree of `files` files, 60 per directory and 20 per chunk, similar to GRUB's modules. */
 function modules(files: number): { entries: Entry[]; chunks: Buffer[] } {
   const perChunk = 20;
   const chunks: Buffer[] = [];
@@ -149,8 +149,8 @@ function modules(files: number): { entries: Entry[]; chunks: Buffer[] } {
 }
 
 /**
- * Publishes trees of so many files, and then again with one file changed: until their pages are served, and with the memory that they
- * take.
+ * Publishes trees of several sizes, and each again with one file changed. Measures until their pages are served, and the memory
+ * that they take.
  */
 async function pages(): Promise<void> {
   for (const files of [300, 10_000, 98_000]) {
@@ -195,7 +195,7 @@ async function pages(): Promise<void> {
   }
 }
 
-/** Puts the manifest of a tree whose chunks are there. @returns the hashes of its pieces, and its size in bytes */
+/** Puts the manifest of a tree whose chunks are stored already. @returns the hashes of its pieces, and its size in bytes */
 async function putManifest(
   to: Pick<typeof canister, "put">,
   entries: readonly Entry[],
@@ -209,7 +209,7 @@ async function putManifest(
   return { manifest, bytes: bytes.length };
 }
 
-/** Publishes a tree of so many files. */
+/** Publishes a tree of `files` files, and measures that. @returns the hash of the release's header */
 async function publish(files: number, parent: [] | [Uint8Array]): Promise<Uint8Array> {
   const { entries, chunks } = modules(files);
   for (let at = 0; at < chunks.length; at += 1000) await canister.put(chunks.slice(at, at + 1000));
@@ -227,7 +227,7 @@ const newestHash = async (): Promise<[] | [Uint8Array]> => {
   return head === undefined ? [] : [head.hash];
 };
 
-/** Publishes a tree whose chunks are there, and measures that. */
+/** Publishes a tree whose chunks are stored already, and measures that. */
 async function publishMade(
   what: string,
   entries: readonly Entry[],
@@ -251,7 +251,7 @@ const fileOf = (path: string, chunks: readonly Buffer[]): Entry => ({
   extents: chunks.map(({ length }, chunk) => ({ chunk, offset: 0, length })),
 });
 
-/** The trees that take most to check, of those that a manifest of 32 MiB can have. */
+/** The trees that are most expensive to check, among those that a manifest of 32 MiB can describe. */
 async function worstTrees(): Promise<void> {
   const directory = (path: string): Entry => ({ kind: "directory", path, modified: 0n });
   const numbered = (number: number, bytes: number) => String(number).padStart(bytes, "0");
@@ -280,7 +280,7 @@ async function worstTrees(): Promise<void> {
   );
 }
 
-/** As many chunks of four bytes as there may be, of five publishers; then a release of most of them. */
+/** Nearly as many four-byte chunks as a canister can have, put by five publishers; then a release of most of them. */
 async function full(): Promise<void> {
   const chunks = Array.from({ length: 5 * MOST_LOOSE - 100 }, (_, i) => {
     const chunk = Buffer.alloc(4);
@@ -291,12 +291,12 @@ async function full(): Promise<void> {
     const identity = Ed25519KeyIdentity.generate();
     await canister.grant(identity.getPrincipal(), { publisher: null });
     const own = HttpAgent.createSync({ host: network.url, rootKey: network.rootKey, identity });
-    const quick = withQuickPut(icfsCanister(own, canister_id), own, canister_id);
+    const quick = withQuickPut(icfsCanister(own, canisterId), own, canisterId);
     const end = Math.min(first + MOST_LOOSE, chunks.length);
     for (let at = first; at < end; at += MOST_PUT) {
       const some = chunks.slice(at, Math.min(at + MOST_PUT, end));
       const put = () => quick.put(some);
-      // Of the last publisher, the last full one.
+      // The last full call of the last publisher.
       const isLast = at + 2 * MOST_PUT > chunks.length && some.length === MOST_PUT;
       if (isLast) await measure(`put of ${some.length} chunks of 4 bytes, with ${at} of them there`, put);
       else await put();
@@ -308,19 +308,19 @@ async function full(): Promise<void> {
   await publishMade(`${most.length} new chunks of 4 bytes`, [fileOf("all", most)], most);
   await measure(
     "upgrade, with a canister that is full",
-    () => replaceCanister(agent, canister_id, "upgrade", wasm),
+    () => replaceCanister(agent, canisterId, "upgrade", wasm),
     UPGRADE_LIMIT,
   );
 }
 
-/** As many chunks of four bytes as one publisher may have unpublished, in one release, and then let go of. */
+/** Nearly as many four-byte chunks as one publisher can have unpublished, all in one release, which is then freed. */
 async function piledUp(): Promise<void> {
   const chunks = Array.from({ length: MOST_LOOSE - 30 }, (_, i) => {
     const chunk = Buffer.alloc(4);
     chunk.writeUInt32LE(i);
     return chunk;
   });
-  const quick = withQuickPut(canister, agent, canister_id);
+  const quick = withQuickPut(canister, agent, canisterId);
   for (let at = 0; at < chunks.length; at += MOST_PUT) {
     const some = chunks.slice(at, at + MOST_PUT);
     await measure(`put of ${some.length} chunks of 4 bytes`, () => quick.put(some));
@@ -355,13 +355,13 @@ async function piledUp(): Promise<void> {
   });
   const { settings } = await canister.status();
   await measure(
-    "configure, which lets go of all but one, and what is freed then, a slice at a time",
+    "configure, which releases all but one, and what is freed then, a slice at a time",
     async () => {
       await canister.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });
       while ((await canister.status()).backlog[0] !== 0n) await sleep(50);
     },
   );
-  await measure("upgrade", () => replaceCanister(agent, canister_id, "upgrade", wasm), UPGRADE_LIMIT);
+  await measure("upgrade", () => replaceCanister(agent, canisterId, "upgrade", wasm), UPGRADE_LIMIT);
 }
 
 async function calls(): Promise<void> {
@@ -374,7 +374,7 @@ async function calls(): Promise<void> {
   let head: [] | [Uint8Array] = [];
   for (const files of [10, 300, 10_000, 40_000, 98_000]) {
     head = [await publish(files, head)];
-    // More do not fit the reply of an update.
+    // More do not fit in the reply of an update.
     if (files <= 40_000) await measure(`listing of ${files} files`, () => original.listing(), QUERY_LIMIT);
     const sector = { filename: "directory-00000/some-module-000007.mod", sector_no: 0n, count: 1n };
     await measure(`get of a sector of one of ${files} files`, () => original.get(sector), QUERY_LIMIT);
@@ -391,8 +391,8 @@ print(
   {
     title: "Instructions",
     about:
-      "What the canister's calls execute, in the largest of their messages, counted in a build of it that counts (bench/instruction-count.ts), and the share of what the IC " +
-      "lets an update call (of listing and get: a query; of an upgrade: an installation) execute.",
+      "How many instructions the largest message of each call executes, counted in a build of the canister that counts them (bench/instruction-count.ts), and the share of " +
+      "the IC's limit for an update call (for listing and get: for a query; for an upgrade: for an installation).",
     tables: [{ columns: ["call", "million instructions", "% of the limit"], rows }],
     goals: [],
   },

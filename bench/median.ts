@@ -1,4 +1,4 @@
-/** The value in the middle. @param sorted at least one */
+/** The middle value; of an even number of values, the upper of the two. @param sorted at least one */
 export function median(sorted: readonly number[]): number {
   return sorted[sorted.length >> 1]!;
 }
@@ -8,7 +8,7 @@ export function sorted(values: readonly number[]): number[] {
   return values.toSorted((a, b) => a - b);
 }
 
-/** Cells of a table: the median, the least and the most. @param values sorted */
+/** Cells of a table: median, minimum and maximum. @param values sorted */
 export function spread(values: readonly number[], digits: number): string[] {
   return [median(values), values[0]!, values.at(-1)!].map((value) => value.toFixed(digits));
 }

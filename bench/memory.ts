@@ -1,7 +1,8 @@
 /**
- * What the process that serves a mount takes in memory, beside rclone's: `node bench/memory.ts [--runs 3] [--json]`, as root; `make
- * bench-memory`; two minutes a run. A tree of 512 MiB, from `icfs localnet` and from a web server on the same host; all ways in turn, in each run, each
- * on a fresh mount: just mounted, after a pause, while eight readers read all of it, and after another pause.
+ * Measures the memory of the process that serves a mount, beside rclone's: `node bench/memory.ts [--runs 3] [--json]`, as root;
+ * `make bench-memory`; two minutes a run. In each run, each way in turn mounts a tree of 512 MiB, from `icfs localnet` or from a web
+ * server on the same host. Memory is sampled when it is just mounted, after a pause, while eight readers read all of it, and after
+ * another pause.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -9,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { interruptible } from "../demo/interruptible.ts";
-import { run } from "../demo/process.ts";
+import { Process, run } from "../demo/process.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
 import { mountOverHttp, RCLONE, startWebServer } from "./cold/http-mount.ts";
 import { mountTree, type PublishedTree, startNetwork } from "./dnsmasq/icfs.ts";
@@ -18,11 +19,11 @@ import { print } from "./result.ts";
 import { forgetPeak, type Usage, usageOf } from "./usage.ts";
 
 const MIB = 1024 * 1024;
-/** Twice what icfs keeps in memory without options. */
+/** Together twice as much as icfs keeps in memory by default. */
 const FILES = 32;
 const FILE_MIB = 16;
 const READERS = 8;
-/** Garbage is collected meanwhile, and caches let go of what they do. */
+/** During a pause, garbage is collected, and caches release what they can. */
 const PAUSE_MS = 10_000;
 const SAMPLE_MS = 100;
 
@@ -59,8 +60,8 @@ const WAYS: Readonly<Record<string, Way>> = {
 const PHASES = ["just mounted", "after 10 s", `${READERS} readers`, "10 s after them"] as const;
 type Phases = Record<(typeof PHASES)[number], Usage> & { readonly seconds: number };
 
-/** Medians of all samples, and the most. @param samples one at least */
-function between(samples: readonly Usage[]): Usage {
+/** Medians of all samples, and the maximum. @param samples at least one */
+function summaryOf(samples: readonly Usage[]): Usage {
   const of = (what: keyof Usage) => median(sorted(samples.map((sample) => sample[what])));
   return {
     resident: of("resident"),
@@ -72,7 +73,7 @@ function between(samples: readonly Usage[]): Usage {
   };
 }
 
-/** Each reader reads files of its own, so that each byte is read once. */
+/** Reads the whole tree. Each reader has files of its own, so that each byte is read once. @returns the memory meanwhile */
 async function readAll({ mountpoint, pid }: Served, { workspace: { env }, signal }: Servers) {
   const readers = Array.from({ length: READERS }, (_, reader) => {
     const files = Array.from({ length: FILES / READERS }, (_, i) =>
@@ -83,7 +84,18 @@ async function readAll({ mountpoint, pid }: Served, { workspace: { env }, signal
   const done = Promise.all(readers);
   const samples: Usage[] = [];
   while ((await Promise.race([done, sleep(SAMPLE_MS)])) === undefined) samples.push(await usageOf(pid));
-  return between(samples);
+  return summaryOf(samples);
+}
+
+/** The memory of an idle Node process, the least that a mount can take. */
+async function nodeAlone({ workspace: { env }, signal }: Servers): Promise<Usage> {
+  await using node = new Process(
+    process.execPath,
+    ["-e", "setInterval(() => {}, 1e6); console.log('up')"],
+    env,
+  );
+  await node.until(/up/, { seconds: 30, signal });
+  return await usageOf(node.pid!);
 }
 
 async function watch(way: Way, servers: Servers): Promise<Phases> {
@@ -127,10 +139,10 @@ await interruptible("bench", async (signal) => {
       console.error(`${name}: ${figures.join(", ")} MiB; read in ${phases.seconds.toFixed(1)} s`);
     }
   }
-  report(runs);
+  report(await nodeAlone(servers), runs);
 });
 
-function report(runs: ReadonlyMap<string, readonly Phases[]>): void {
+function report(alone: Usage, runs: ReadonlyMap<string, readonly Phases[]>): void {
   const rows = [...runs].flatMap(([name, all]) =>
     PHASES.map((phase) => {
       const of = (what: keyof Usage, from = all) => sorted(from.map((phases) => phases[phase][what]));
@@ -149,10 +161,10 @@ function report(runs: ReadonlyMap<string, readonly Phases[]>): void {
     {
       title: "Memory of the process that serves",
       about: [
-        `MiB, ${values.runs} runs: medians of what is resident, the least and the most, and the highest peak of any run (since the mount began,`,
-        `or since the readers began); of the resident, what belongs to no file (anonymous), and with shared pages divided (PSS). A tree of ${FILES * FILE_MIB} MiB,`,
-        `${READERS} readers, on loopback without delays. What is not said is as it is without options: icfs keeps 256 MiB in memory`,
-        "and fetches everything ahead, to disk, also in the first pause; rclone keeps nothing on disk, and buffers 16 MiB for each open file.",
+        `In MiB, ${values.runs} runs: the resident memory (median, least and most) and its highest peak in any run (since the mount began,`,
+        `or since the readers began); the part of it that belongs to no file (anonymous); and PSS, which divides shared pages. A tree of ${FILES * FILE_MIB} MiB,`,
+        `${READERS} readers, on loopback without delays. Everything else is at its default: icfs keeps 256 MiB in memory`,
+        "and fetches everything ahead, to disk, in the first pause too; rclone keeps nothing on disk, and buffers 16 MiB for each open file.",
       ].join(" "),
       tables: [
         {
@@ -160,6 +172,12 @@ function report(runs: ReadonlyMap<string, readonly Phases[]>): void {
           rows,
         },
         { columns: ["by", "s for all of it"], rows: seconds },
+        {
+          columns: ["Node alone", "resident", "anonymous", "PSS"],
+          rows: [
+            ["", ...[alone.resident, alone.anonymous, alone.proportional].map((value) => value.toFixed(0))],
+          ],
+        },
       ],
       goals: [],
     },

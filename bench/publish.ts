@@ -1,7 +1,8 @@
 /**
- * Publishing over a line as the main network's: 80 ms away, 1.5 s for each update call, 4 MiB/s, which is about what a subnet takes
- * in: `node bench/publish.ts [--runs 3] [--json]`, as any user; `make bench-publish`. A tree of 64 MiB, the same again with a
- * sixteenth of it changed, and again with nothing changed; and the same over a line without limits, to see what else bounds it.
+ * Measures publishing over a line like the main network's: 80 ms away, 1.5 s per update call, and 4 MiB/s, about what a subnet
+ * accepts: `node bench/publish.ts [--runs 3] [--json]`, as any user; `make bench-publish` as root. It publishes a tree of 64 MiB,
+ * again with a sixteenth of it changed, and again with nothing changed; and all that over a line without limits too, which shows what
+ * else limits publishing. Over that line, it also measures what the pages for HTTP add (publish/pages.ts).
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -14,6 +15,7 @@ import { Process, run } from "../demo/process.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
 import { median, sorted, spread } from "./median.ts";
 import { countingProxy } from "./publish/counting-proxy.ts";
+import { type PagesTaken, pagesTable, publishPages } from "./publish/pages.ts";
 import { print, type Result } from "./result.ts";
 import { processorTime } from "./usage.ts";
 
@@ -31,21 +33,21 @@ const FILES = 16;
 const FILE_MIB = 4;
 const WAYS = ["all of it", "a sixteenth", "nothing"] as const;
 const SENT_MIB = [FILES * FILE_MIB, FILE_MIB, 0] as const;
-/** Goals: of the line, and round trips of a publication of what is there. */
+/** Goals: the share of the line that is used, and the round trips of publishing an unchanged tree. */
 const SHARE = 0.8;
 const ROUND_TRIPS = 3;
 
 interface Taken {
   readonly seconds: number;
-  /** Seconds of processor time, of `icfs publish` and of the network. */
+  /** Seconds of processor time of `icfs publish` and of the network. */
   readonly publisher: number;
   readonly network: number;
 }
 
 interface Publications {
-  /** For each of WAYS. */
+  /** One for each of WAYS. */
   readonly taken: readonly Taken[];
-  /** Of one more, of what is there. */
+  /** Of one more publication, of an unchanged tree. */
   readonly roundTrips: number;
 }
 
@@ -71,7 +73,7 @@ async function publications(
   const publish = async (network: string): Promise<Taken> => {
     const before = await processorTime(localnet.pid!);
     const started = performance.now();
-    // The shell tells how much processor time its children have taken, on the last line.
+    // The shell prints its children's processor time on the last line.
     const command = [ICFS, "publish", tree, canister, "--network", network, "--json"];
     const script = ['"$@" && times', "sh", ...command];
     const output = await run("sh", ["-c", ...script], { env, signal, seconds: 180 });
@@ -91,7 +93,7 @@ async function publications(
   return { taken, roundTrips: proxy.roundTrips() };
 }
 
-/** "0m1.23s 0m0.45s", as `times` of a shell prints it, together. */
+/** The sum of "0m1.23s 0m0.45s", as the shell's `times` prints it. */
 function secondsIn(times: string): number {
   return Array.from(times.matchAll(/(\d+)m([\d.]+)s/g)).reduce(
     (sum, [, minutes, seconds]) => sum + 60 * Number(minutes) + Number(seconds),
@@ -99,12 +101,16 @@ function secondsIn(times: string): number {
   );
 }
 
-function resultOf(far: readonly Publications[], near: readonly Publications[]): Result {
+function resultOf(
+  far: readonly Publications[],
+  near: readonly Publications[],
+  pages: readonly PagesTaken[],
+): Result {
   const of = (runs: readonly Publications[], way: number, what: keyof Taken) =>
     sorted(runs.map(({ taken }) => taken[way]![what]));
   const shares = SENT_MIB.map((mib, way) => mib / MIB_PER_SECOND / median(of(far, way, "seconds")));
   const trips = Math.max(...far.map(({ roundTrips }) => roundTrips));
-  /** Without a line, of what the machine's processors can do. */
+  /** Over the line without limits, the busy share of the machine's processors. */
   const busy = (way: number) => {
     const all = near.map(({ taken }) => taken[way]!);
     return median(
@@ -114,7 +120,7 @@ function resultOf(far: readonly Publications[], near: readonly Publications[]): 
   const percent = (share: number) => `${(100 * share).toFixed(0)} %`;
   return {
     title: "Publishing",
-    about: `A tree of ${FILES} files of ${FILE_MIB} MiB is published from another process on this machine, the program's start included, over a line of ${MIB_PER_SECOND} MiB/s, ${LATENCY_MS} ms away, where an update call takes ${UPDATE_MS / 1000} s (what a subnet of the main network takes in), and over a line without limits; medians of ${far.length}, in turn. How large the tree is matters: the program's start and the hashing, the last chunk's update call and the one that makes the release take the same for every tree, and of a small change they are nearly all.`,
+    about: `A tree of ${FILES} files of ${FILE_MIB} MiB is published from another process on this machine, the program's start included, over a line of ${MIB_PER_SECOND} MiB/s, ${LATENCY_MS} ms away, where an update call takes ${UPDATE_MS / 1000} s (about what a subnet of the main network accepts), and over a line without limits; medians of ${far.length}, in turn. The share of the line depends on the size of the tree: the program's start, the last chunk's update call and the one that makes the release take the same time for every tree, and nearly all of the time for a small change.`,
     tables: [
       {
         columns: ["published", "s, median", "least", "most", "the line's own time, s", "share of the line"],
@@ -143,6 +149,7 @@ function resultOf(far: readonly Publications[], near: readonly Publications[]): 
           percent(busy(i)),
         ]),
       },
+      pagesTable(pages),
     ],
     goals: [
       {
@@ -163,11 +170,12 @@ function resultOf(far: readonly Publications[], near: readonly Publications[]): 
 
 await interruptible("bench", async (signal) => {
   await using workspace = await makeWorkspace("icfs-bench");
-  const [far, near]: [Publications[], Publications[]] = [[], []];
+  const [far, near, pages]: [Publications[], Publications[], PagesTaken[]] = [[], [], []];
   for (let i = 1; i <= Number(values.runs); i++) {
     console.error(`run ${i} of ${values.runs}`);
     far.push(await publications(FAR, workspace, signal));
     near.push(await publications([], workspace, signal));
+    pages.push(await publishPages(workspace, signal));
   }
-  print(resultOf(far, near), values.json);
+  print(resultOf(far, near, pages), values.json);
 });

@@ -1,11 +1,9 @@
 /**
- * From `icfs mount` to a mount that can be read, in seconds and in round trips: `node bench/ready.ts [--runs 5] [--json]`, as root; `make
- * bench-ready`. With nothing kept on the host (cold), with what an earlier mount has kept (warm), and with --offline; trees of three
- * sizes, from a network (test/support/generated-network.ts) that is near, and from one that is 80 ms away. Round trips are
- * counted: once more from afar, through a proxy.
+ * Measures the way from `icfs mount` to a readable mount, in seconds and in round trips: `node bench/ready.ts [--runs 5] [--json]`, as
+ * root; `make bench-ready`. With nothing kept on the host (cold), with what an earlier mount has kept (warm), and with --offline;
+ * for trees of three sizes, from a nearby network (test/support/generated-network.ts), and from one that is 80 ms away. Round
+ * trips are counted once more over the distant line, through a proxy.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,14 +11,14 @@ import { parseArgs } from "node:util";
 import { interruptible } from "../demo/interruptible.ts";
 import { run } from "../demo/process.ts";
 import { makeWorkspace, type Workspace } from "../demo/workspace.ts";
+import { type GeneratedNetwork, startGeneratedNetwork } from "./generated-network.ts";
 import { median, sorted, spread } from "./median.ts";
 import { countingProxy } from "./publish/counting-proxy.ts";
 import { type Goal, print, type Table } from "./result.ts";
 
 const ICFS = fileURLToPath(new URL("../bin/icfs", import.meta.url));
-const NETWORK = fileURLToPath(new URL("../test/support/generated-network.ts", import.meta.url));
 const LATENCY_MS = 80;
-/** Trees by how many entries they have. */
+/** Trees by their number of entries. */
 const TREES = {
   "1,000": { directories: 10, filesEach: 99 },
   "10,000": { directories: 100, filesEach: 99 },
@@ -32,34 +30,12 @@ const { values } = parseArgs({
   options: { runs: { type: "string", default: "5" }, json: { type: "boolean", default: false } },
 });
 
-interface Network extends AsyncDisposable {
-  readonly url: string;
-  readonly rootKey: string;
-  readonly canister: string;
-}
-
-/** Ends with its stdin. */
-async function startNetwork(small: (typeof TREES)["1,000"], latency: number): Promise<Network> {
-  const child = spawn(process.execPath, [NETWORK, JSON.stringify({ small, latency })], {
-    // Ctrl-C in a terminal is for this process, which ends that one.
-    detached: true,
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const ended = once(child, "exit");
-  const [line] = (await Promise.race([once(child.stdout, "data"), ended])) as [Buffer | number | null];
-  if (!(line instanceof Buffer)) throw new Error("the generated network has ended");
-  return {
-    ...JSON.parse(line.toString()),
-    async [Symbol.asyncDispose]() {
-      child.stdin.end();
-      await ended;
-    },
-  };
-}
-
-/** Mounts it in each way, one after the other. What `measure` says of each, which gets the seconds that it took. */
+/**
+ * Mounts the canister in each way, one after another. Resolves to the results of `measure`, which is called with the seconds of each
+ * mount.
+ */
 async function mounts(
-  network: Network,
+  network: GeneratedNetwork,
   { directory, env }: Workspace,
   signal: AbortSignal,
   measure = (seconds: number) => seconds,
@@ -108,8 +84,8 @@ await interruptible("bench", async (signal) => {
   await using workspace = await makeWorkspace("icfs-bench");
   const lines: Line[] = [];
   for (const [entries, small] of Object.entries(TREES)) {
-    await using near = await startNetwork(small, 0);
-    await using far = await startNetwork(small, LATENCY_MS);
+    await using near = await startGeneratedNetwork(small, 0);
+    await using far = await startGeneratedNetwork(small, LATENCY_MS);
     const taken = { near: [] as number[][], far: [] as number[][] };
     for (let i = 0; i < Number(values.runs); i++) {
       taken.near.push(await mounts(near, workspace, signal));
@@ -132,7 +108,7 @@ await interruptible("bench", async (signal) => {
   print(
     {
       title: "From `icfs mount` to a mount that can be read",
-      about: `With nothing kept on the host (cold), with what an earlier mount has kept (warm), and with --offline, at ${LATENCY_MS} ms. Round trips, of requests that wait for one another, are counted in one mount more. ${values.runs} runs, near and far in turn.`,
+      about: `With nothing kept on the host (cold), with what an earlier mount has kept (warm), and with --offline, at ${LATENCY_MS} ms. Round trips, of requests that wait for one another, are counted in one more mount. ${values.runs} runs, near and far in turn.`,
       tables: [table(lines)],
       goals: goals(lines),
     },
@@ -166,7 +142,7 @@ function goals(lines: readonly Line[]): Goal[] {
     met: small.of(way).roundTrips <= trips,
   });
   const warm = median(large.of("warm").far);
-  /** Seconds for each entry more, by the quickest runs: what disturbs one only adds to it, and the small trees differ by little. */
+  /** Seconds per additional entry, by the quickest runs: disturbances only add time, and small trees differ by little. */
   const slope = (from: Tree, to: Tree) =>
     (to.of("warm").near[0]! - from.of("warm").near[0]!) / (to.count - from.count);
   const times = slope(middle, large) / slope(small, middle);

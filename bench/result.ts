@@ -1,6 +1,6 @@
 /**
- * What a benchmark has found: tables, and its goals beside what was measured. On a terminal as Markdown, for
- * bench/all.ts as JSON.
+ * The result of a benchmark: tables, and its goals beside the measured values. Printed as Markdown on a terminal, and as JSON for
+ * bench/all.ts.
  */
 
 export interface Table {
@@ -9,9 +9,9 @@ export interface Table {
 }
 
 export interface Goal {
-  /** What is compared, and how: "a first read of 64 MiB, seconds". */
+  /** What is compared, and how, such as "a first read of 64 MiB, seconds". */
   readonly what: string;
-  /** "at most 1.52". */
+  /** Such as "at most 1.52". */
   readonly goal: string;
   readonly measured: string;
   readonly met: boolean;

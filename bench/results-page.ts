@@ -2,12 +2,12 @@
 import type { Machine } from "./machine.ts";
 import { goalsInMarkdown, markdown, type Result } from "./result.ts";
 
-/** A result, and where it comes from. */
+/** A result, with when and how it was measured. */
 export interface Measurement {
   readonly command: string;
   /** ISO 8601 */
   readonly date: string;
-  /** How long it took. */
+  /** The duration of the measurement. */
   readonly minutes: number;
   readonly commit: string;
   readonly machine: Machine;
@@ -35,7 +35,7 @@ function section({ command, date, minutes, commit, result }: Measurement): strin
   ];
 }
 
-/** Of each machine, or set of versions: what it is, and, when there are several, what was measured on it. */
+/** Describes each machine and set of versions and, when there are several, what was measured on it. */
 function machines(measurements: readonly Measurement[]): string[] {
   const groups = Map.groupBy(measurements, ({ machine }) => JSON.stringify(machine));
   return [...groups.values()].map((group) => {

@@ -1,8 +1,9 @@
 /**
- * A site whose hosts all fetch one release: from the IC, through one nginx, and from two levels of `icfs serve`:
- * `node bench/site.ts [--hosts 10,100,1000] [--plot FILE] [--json]`; `make bench-site`. Simulated are time, lines and servers
- * (bench/site/); each host runs the code of a mount, which verifies what comes. So it counts, and its times are those of the lines that are
- * given, whatever this machine takes for it. `--validate` compares its counts with ten real readers behind a real nginx.
+ * Simulates a site whose hosts all fetch one release: from the IC, through one nginx, and from two levels of `icfs serve`: `node
+ * bench/site.ts [--hosts 10,40,100,1000] [--plot FILE] [--json]`; `make bench-site`. Time, lines and servers are simulated
+ * (bench/site/); each host runs the code of a mount, which verifies what arrives. So this counts requests, and its times are
+ * those of the given lines, however slow this machine is. `--validate` compares its counts with ten real readers behind a real
+ * nginx.
  */
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
@@ -18,7 +19,7 @@ import type { Outcome, Scenario, Way } from "./site/simulate.ts";
 import { validate } from "./site/validate.ts";
 
 const SIMULATE = fileURLToPath(new URL("site/simulate.ts", import.meta.url));
-/** Bytes of an outcome: what was logged is in it. */
+/** Bytes of an outcome, which includes the log. */
 const MOST_OUTPUT = 16 * 1024 * 1024;
 
 const WAYS: Readonly<Record<Way, string>> = {
@@ -29,17 +30,17 @@ const WAYS: Readonly<Record<Way, string>> = {
 
 const { values } = parseArgs({
   options: {
-    hosts: { type: "string", default: "10,100,1000" },
-    /** Of the tree. */
+    hosts: { type: "string", default: "10,40,100,1000" },
+    /** The size of the tree. */
     mib: { type: "string", default: "16" },
     scale: { type: "string", default: "32" },
     /** Seconds within which all hosts start. */
     spread: { type: "string", default: "10" },
-    /** Megabits a second of the site's line. */
+    /** Megabits per second of the site's line. */
     uplink: { type: "string", default: "1000" },
-    /** Milliseconds to the IC and back. */
+    /** Milliseconds of a round trip to the IC. */
     "round-trip": { type: "string", default: "80" },
-    /** Questions a second that the IC takes from the site, where it is said to limit them. */
+    /** Requests per second that the IC accepts from the site, where it is assumed to limit them. */
     limit: { type: "string", default: "100" },
     seed: { type: "string", default: "1" },
     plot: { type: "string" },
@@ -63,7 +64,7 @@ const common: Omit<Scenario, "way" | "hosts"> = {
 
 const processes = pLimit(availableParallelism());
 
-/** Of several that wait, the first is simulated first. */
+/** Simulates in a process of its own. Simulations start in the order in which they were requested. */
 function simulated(way: Way, hosts: number, more: Partial<Scenario> = {}): Promise<Outcome> {
   return processes(async () => {
     const scenario: Scenario = { ...common, ...more, way, hosts };
@@ -80,7 +81,11 @@ if (values.validate) {
   process.exit();
 }
 
-/** Ten real readers behind a real nginx, and the same simulated. @throws Error when there is no nginx: scripts/setup.sh bench unpacks it */
+/**
+ * Compares ten real readers behind a real nginx with a simulation of the same.
+ *
+ * @throws Error when there is no nginx: scripts/setup.sh bench unpacks it
+ */
 async function compareWithReality(): Promise<void> {
   const hosts = 10;
   const line = { mebibytes: common.mebibytes, roundTrip: common.roundTrip, uplink: common.uplink };
@@ -107,7 +112,7 @@ async function compareWithReality(): Promise<void> {
   });
 }
 
-/** Those that serve are there before the hosts: what happens otherwise is a question of its own. */
+/** The servers are warm before the hosts start; cold servers are measured separately. */
 const growing = (["none", "nginx", "serve"] as const).map(
   async (way) =>
     [
@@ -187,7 +192,7 @@ function goal(what: string, most: number, measured: number): Goal {
 
 const result: Result = {
   title: "A site of a thousand hosts, simulated",
-  about: `All hosts start cold within ${values.spread} s, and fetch a tree of ${values.mib} MiB in ${chunks} chunks. The site's line has ${values.uplink} Mbit/s and a round trip of ${values["round-trip"]} ms to the IC, a host's 1,000 Mbit/s, nginx's and the first \`icfs serve\`'s 10,000; there is one of the second level, with 1,000 Mbit/s, for each 100 hosts, and two at least. Time, lines and servers are simulated, and a byte stands for ${values.scale}; hosts run the code of a mount. Nothing here depends on this machine.`,
+  about: `All hosts start cold within ${values.spread} s, and fetch a tree of ${values.mib} MiB in ${chunks} chunks. The site's line has ${values.uplink} Mbit/s and a round trip of ${values["round-trip"]} ms to the IC, a host's card 1,000 Mbit/s, nginx's and the first \`icfs serve\`'s 10,000; there is one \`icfs serve\` of the second level, with 1,000 Mbit/s, for each 100 hosts, and two at least. Time, lines and servers are simulated, and a byte stands for ${values.scale}; hosts run the code of a mount. Nothing here depends on this machine.`,
   tables: [growth, details],
   goals,
 };

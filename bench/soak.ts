@@ -1,11 +1,11 @@
 /**
- * Half an hour of real mounts under readers: does anything grow? `node bench/soak.ts [--minutes 30] [--json]`, as root; `make soak`. It
- * sleeps most of the time, ends by itself, and leaves nothing.
+ * Runs real mounts under readers for half an hour to see whether anything grows: `node bench/soak.ts [--minutes 30] [--json]`, as
+ * root; `make soak`. It sleeps most of the time, ends by itself, and leaves nothing behind.
  *
- * A canister on a local network is mounted over either transport, with caches smaller than the tree, so that chunks come and go, in
- * memory and on disk; beside them rclone mounts the same tree from a web server. Each has four readers, who check every byte. Every
- * minute there is another release; every three minutes network and web server fall silent, now for 5 s and now for longer than
- * a read may take.
+ * A canister on a local network is mounted over either transport, with caches smaller than the tree, so that chunks come and go,
+ * in memory and on disk; beside them rclone mounts the same tree from a web server. Each mount has four readers that check every
+ * byte. Every minute there is another release; every three minutes the network and the web server fall silent, in turn for 5 s
+ * and for longer than the time limit of a read.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,26 +22,26 @@ import { LARGE, SMALL, writeFiles } from "./soak/tree.ts";
 import { QUANTITIES, type Seen, Watched } from "./soak/watched.ts";
 
 const TRANSPORTS = ["kernel", "fuse-native"] as const;
-/** From one to the next; a shorter run has ten of each. */
+/** Seconds between releases, and between silences; a short run is divided into ten instead. */
 const MOST_RELEASE_SECONDS = 60;
 const MOST_FAULT_SECONDS = 180;
-/** How long there is no network, in turn. The last is longer than `--read-timeout`. */
+/** The lengths of outages, in turn. The last is longer than `--read-timeout`. */
 const SILENCES_SECONDS = [5, 5, 15];
-/** A read may fail so long after a silence, in milliseconds: its deadline, and until the breaker closes. */
+/** Milliseconds after a silence in which reads may still fail: a read's deadline, and the time until the breaker closes. */
 const AFTERMATH_MS = 15_000;
-/** Samples of a whole run, and at most so many seconds from one to the next. */
+/** Samples in a whole run, and the longest time between two in seconds. */
 const SAMPLES = 60;
 const MOST_SAMPLE_SECONDS = 30;
-/** That much of the run is warming up. */
+/** The share of the run that counts as warm-up. */
 const WARM_UP = 1 / 3;
 const DISK_MIB = 64;
-/** The limit is kept by what has been written; what is being written comes to it. */
+/** The limit applies to what has been written; files still being written come on top. */
 const BEING_WRITTEN_MIB = 8;
 const OPTIONS = [
   ...["--memory", "32MiB", "--max-cache-size", `${DISK_MIB}MiB`, "--prefetch", "none"],
   ...["--refresh", "20s", "--quiet", "5s", "--switch-within", "20s"],
 ];
-/** What of the tree a release renews. */
+/** How much of the tree a release renews. */
 const RENEWED = { large: 2, small: 3 };
 
 const { values } = parseArgs({
@@ -50,7 +50,7 @@ const { values } = parseArgs({
 const minutes = Number(values.minutes);
 if (!(minutes > 0)) throw new Error(`--minutes ${values.minutes}: not a number of minutes`);
 
-/** Does it again and again, from one `seconds` to the next, until `ending`. */
+/** Repeats the work, starting every `seconds`, until `ending`. */
 async function every(seconds: number, ending: AbortSignal, work: (turn: number) => Promise<void>) {
   for (let turn = 0; ; turn++) {
     await sleep(seconds * 1000, undefined, { signal: ending }).catch(() => {});
@@ -65,7 +65,7 @@ interface Outage {
   readonly to: number;
 }
 
-/** Stops processes for a while: what asks them gets no answer, until they go on. */
+/** Stops processes for a while: requests get no answer until they continue. */
 async function silence(pids: readonly number[], seconds: number, ending: AbortSignal): Promise<Outage> {
   const from = Date.now();
   for (const pid of pids) process.kill(pid, "SIGSTOP");
@@ -103,7 +103,7 @@ await interruptible("bench", async (signal) => {
   const tenth = (minutes * 60) / 10;
   const sampleSeconds = Math.min(MOST_SAMPLE_SECONDS, (minutes * 60) / SAMPLES);
   const outages: Outage[] = [];
-  // Whoever begins to publish while there is no network is told so at once.
+  // Publishing must not start during a silence: it would fail at once.
   const alone = pLimit(1);
   let releases = 1;
   const work = [
@@ -191,8 +191,8 @@ function report(
     {
       title: "Half an hour under readers",
       about: [
-        `${minutes} minutes, a look every ${sampleSeconds} s, ${releases}, ${outages.length} silences of ${silent.toFixed(0)} s together.`,
-        `The first third is warming up; of the rest, the medians of its first and last third, the most, and what the rule needs: ${RULE}.`,
+        `${minutes} minutes, a sample every ${sampleSeconds} s, ${releases}, ${outages.length} silences of ${silent.toFixed(0)} s together.`,
+        `The first third is warm-up. Of the rest, the table shows the medians of its first and last third, the most, and what the rule needs: ${RULE}.`,
       ].join(" "),
       tables: [
         {

@@ -1,4 +1,4 @@
-/** What a process takes of its host, as the kernel counts it (proc(5)). */
+/** A process's use of resources, as the kernel counts it (proc(5)). */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 
 /** Clock ticks a second in /proc. */
@@ -6,19 +6,19 @@ const TICKS = 100;
 
 /** Memory in MiB. */
 export interface Usage {
-  /** Resident, with pages of files and libraries that it shares with others. */
+  /** Resident, including pages of files and libraries that it shares with others. */
   readonly resident: number;
-  /** Of that, what belongs to no file: heap, buffers, stacks. */
+  /** The part of it that belongs to no file: heap, buffers, stacks. */
   readonly anonymous: number;
-  /** Resident, where a page that n processes have counts an nth. */
+  /** Resident, where a page that n processes share counts 1/n. */
   readonly proportional: number;
-  /** The most that was resident, since it began or since forgetPeak(). */
+  /** The most that was resident, since it started or since forgetPeak(). */
   readonly peak: number;
   readonly threads: number;
   readonly descriptors: number;
 }
 
-/** @throws Error when there is no such process, or it is somebody else's and we are not root */
+/** @throws Error when there is no such process, or it is another user's and we are not root */
 export async function usageOf(pid: number): Promise<Usage> {
   const [status, rollup, { length: descriptors }] = await Promise.all([
     readFile(`/proc/${pid}/status`, "utf8"),
@@ -37,12 +37,12 @@ export async function usageOf(pid: number): Promise<Usage> {
   };
 }
 
-/** From now on, `peak` is the most since now. */
+/** Resets `peak`. */
 export async function forgetPeak(pid: number): Promise<void> {
   await writeFile(`/proc/${pid}/clear_refs`, "5");
 }
 
-/** Milliseconds of processor time that a process's children have taken, each with all its threads: nginx's workers. */
+/** Milliseconds of processor time of a process's children with all their threads, such as nginx's workers. */
 export async function childrensProcessorTime(pid: number): Promise<number> {
   const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ").filter(Boolean);
   const tasks = await Promise.all(
@@ -54,7 +54,7 @@ export async function childrensProcessorTime(pid: number): Promise<number> {
   return times.reduce((sum, text) => sum + Number(text.split(" ")[0]) / 1e6, 0);
 }
 
-/** The processor time that a process has taken so far, all its threads, in seconds. @throws Error when there is no such process */
+/** The processor time of a process so far, with all its threads, in seconds. @throws Error when there is no such process */
 export async function processorTime(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8");
   const [user, system] = stat

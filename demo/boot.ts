@@ -1,30 +1,30 @@
-/** A boot from a directory, as a whole: a network of its own, stock dnsmasq that serves the directory, and a machine that boots from it. */
+/** Boots a machine from a directory, in a network of its own, with stock dnsmasq that serves the directory. */
 import { filesSent, startDnsmasq } from "./dnsmasq.ts";
 import { BOOT_FAILURE, STAGES, type Stage, startMachine } from "./machine.ts";
 import { makeNamespace } from "./namespace.ts";
 import type { Process, RunOptions } from "./process.ts";
 import { secondsSince } from "./report.ts";
 
-/** Does `work`, a stage of the boot, for whoever wants to know of it. @param tell the result in words */
+/** Runs a stage of the boot, and can report it. @param tell describes the result */
 export type DoStage = <T>(name: string, work: () => Promise<T>, tell: (result: T) => string) => Promise<T>;
 
 export interface BootOptions extends RunOptions {
   /** The network namespace's name. */
   readonly namespace: string;
   readonly stage: DoStage;
-  /** Gets what is started, for its output when something fails. */
+  /** Called with each started process, for its output when something fails. */
   readonly started?: (process: Process) => void;
 }
 
 export interface Boot {
-  /** Of the files that were sent whole, relative to the root: each once for each time. */
+  /** The files that were sent completely, relative to the root, once for each transfer. */
   readonly names: readonly string[];
   readonly bytes: number;
-  /** From switching the machine on to the installer's first screen. */
+  /** From power-on to the installer's first screen. */
   readonly seconds: number;
 }
 
-/** Boots the machine from `root`, to the installer's first screen. Nothing is left running. @throws Error */
+/** Boots the machine from `root`, to the installer's first screen. Leaves nothing running. @throws Error when it does not get there */
 export async function boot(
   root: string,
   { namespace: name, stage, started = () => {}, env = process.env, signal }: BootOptions,
@@ -46,7 +46,7 @@ export async function boot(
   return { ...filesSent(dnsmasq.output, root), seconds: secondsSince(switchedOn) };
 }
 
-/** Waits for one stage after the other. @throws Error when one is not reached in its time, or a boot has failed for good */
+/** Waits for one stage after another. @throws Error when a stage is not reached in time, or the boot has failed for good */
 export async function reach(
   stages: readonly Stage[],
   console: Process,

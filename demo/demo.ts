@@ -5,7 +5,7 @@
  *     node demo/demo.ts                    as root, on Debian; `make demo` installs what it needs
  *     node demo/demo.ts --directory DIR    the same boot from a plain directory, for comparison
  *
- * Exits 0 only when the installer's first screen was reached; whatever happens, nothing is left behind.
+ * Exits 0 only when the installer's first screen was reached. In any case, nothing is left behind.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -21,22 +21,22 @@ import { Report, secondsSince } from "./report.ts";
 import { debianTree, makeTree } from "./tree.ts";
 import { makeWorkspace, type Workspace } from "./workspace.ts";
 
-/** The id that the examples mount; a local network lets us choose it. */
+/** The canister id in the examples; a local network allows any. */
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 /** Lines shown of each log when something fails. */
 const TAIL_LINES = 20;
 
 interface Run {
   workspace: Workspace;
-  /** Ends what has been started, newest first. */
+  /** Ends everything that was started, newest first. */
   stack: AsyncDisposableStack;
-  /** What has been started, for its output when something fails. */
+  /** The started processes, for their output when something fails. */
   processes: Process[];
   report: Report;
   signal: AbortSignal;
 }
 
-/** Everything the demo needs from its host, or an error that names what is missing. */
+/** Checks that the host has everything the demo needs. @throws an error that names what is missing */
 function checkHost(): void {
   const missing = [];
   if (process.getuid?.() !== 0) missing.push("root (it makes a network namespace and a mount)");
@@ -84,7 +84,7 @@ async function mountCanister(
   return stack.use(mounted);
 }
 
-/** Boots the machine from `root`, and tells how that went. */
+/** Boots the machine from `root`, and reports how that went. */
 async function bootFrom(root: string, { workspace, processes, report, signal }: Run): Promise<void> {
   const { names, bytes, seconds } = await boot(root, {
     namespace: `icfs-demo-${process.pid}`,
@@ -105,7 +105,7 @@ function tellStatistics(report: Report, statistics: Statistics): void {
   report.line(`The cache answered ${cacheHits} of ${cacheHits + cacheMisses} reads`);
 }
 
-/** The end of the mount's log, and of each process's output. */
+/** Prints the end of the mount's log, and of each process's output. */
 function tellLogs(mountpoint: string, { processes, report }: Run): void {
   const log = mountLog(mountpoint);
   if (existsSync(log)) {

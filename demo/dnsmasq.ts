@@ -5,11 +5,11 @@ import { GUEST_ADDRESS, GUEST_MAC, HOST_ADDRESS, IPV6_PREFIX, type Namespace, TA
 import { Process, type RunOptions } from "./process.ts";
 
 /**
- * Starts dnsmasq in the namespace, with `root` as TFTP root and pxelinux.0 as boot file, and returns when it serves.
+ * Starts dnsmasq in the namespace, with `root` as TFTP root and pxelinux.0 as boot file, and resolves when it serves.
  *
  * @param root undefined when another server at the same address has the files
- * @param more options besides
- * @throws Error with dnsmasq's own words, e.g. when user nobody cannot open `root`.
+ * @param more additional options
+ * @throws Error with dnsmasq's own message, such as when user nobody cannot open `root`
  */
 export async function startDnsmasq(
   namespace: Namespace,
@@ -21,7 +21,7 @@ export async function startDnsmasq(
     "--port=0", // no DNS
     `--interface=${TAP}`,
     "--bind-dynamic",
-    // A static host is not pinged before it gets its address, which would take 3 s.
+    // dnsmasq does not ping a static host before it offers the address, which would take 3 s.
     `--dhcp-range=${HOST_ADDRESS},static`,
     `--dhcp-host=${GUEST_MAC},${GUEST_ADDRESS}`,
     "--enable-ra",
@@ -32,8 +32,10 @@ export async function startDnsmasq(
 }
 
 /**
- * dnsmasq with the options that every boot server has, and others. Nothing of the host's own configuration is read or
- * written. Returns when it serves. @throws Error with dnsmasq's own words
+ * Runs dnsmasq with the options of every boot server, and others. The host's own configuration is neither read nor written.
+ * Resolves when it serves.
+ *
+ * @throws Error with dnsmasq's own message
  */
 export async function runDnsmasq(
   place: Pick<Namespace, "inside">,
@@ -58,13 +60,15 @@ export async function runDnsmasq(
   return dnsmasq;
 }
 
-/** The files below `root` that dnsmasq has sent whole, by name, in order (one sent twice is there twice), and their bytes. */
+/**
+ * The files below `root` that dnsmasq has sent completely, by name and in order, once for each transfer, and their total size.
+ */
 export function filesSent(log: string, root: string): { names: string[]; bytes: number } {
   const names = namesSent(log, root);
   return { names, bytes: names.reduce((sum, name) => sum + statSync(join(root, name)).size, 0) };
 }
 
-/** Their names alone. @param root as dnsmasq sees it, which may be elsewhere for us */
+/** Their names alone. @param root as dnsmasq sees it; here its path may differ */
 export function namesSent(log: string, root: string): string[] {
   return [...log.matchAll(/: sent (.+) to [0-9a-f.:]+$/gm)].map((match) => relative(root, match[1]!));
 }

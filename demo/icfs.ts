@@ -1,4 +1,4 @@
-/** icfs as its user calls it: the commands that bring a directory into a canister and mount it. */
+/** Runs icfs as its users do: the commands that publish a directory to a canister and mount it. */
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,7 +6,7 @@ import { mountsBelow, Process, type RunOptions, run } from "./process.ts";
 
 const ICFS = fileURLToPath(new URL("../bin/icfs", import.meta.url));
 
-/** What `icfs publish --json` prints. */
+/** The output of `icfs publish --json`. */
 export interface Published {
   release: number;
   /** SHA-256 of the release's header, in hexadecimal. */
@@ -14,11 +14,11 @@ export interface Published {
   files: number;
   bytes: number;
   chunks: number;
-  /** Where its files are for whoever speaks HTTP. */
+  /** The URL of its files for HTTP clients. */
   url: string;
 }
 
-/** What a mount writes to its --stats-file when it ends. */
+/** The content of a mount's --stats-file at its end. */
 export interface Statistics {
   release: number;
   header: string;
@@ -28,7 +28,7 @@ export interface Statistics {
   cacheMisses: number;
 }
 
-/** Starts a local network on a free port; returns it and its URL when it is ready. */
+/** Starts a local network on a free port; resolves to the process and its URL when it is ready. */
 export async function startLocalnet({
   env,
   signal,
@@ -44,7 +44,7 @@ export async function startLocalnet({
 }
 
 /**
- * Creates our canister under the id `canister` on the local network `url`; returns the id it printed.
+ * Creates the canister with the id `canister` on the local network `url`; resolves to the id that was printed.
  *
  * @param more options of `icfs deploy`
  */
@@ -70,19 +70,18 @@ export async function publish(
   return JSON.parse(await run(ICFS, args, { seconds: 120, ...options }));
 }
 
-/** The file that the daemon of the mount at `mountpoint` logs to. */
+/** The log file of the daemon of the mount at `mountpoint`. */
 export function mountLog(mountpoint: string): string {
   return join(dirname(mountpoint), "mount.log");
 }
 
 export interface Mount extends AsyncDisposable {
-  /** Unmounts and returns what the mount counted; disposing afterwards does nothing. */
+  /** Unmounts and returns the mount's counters; disposing afterwards does nothing. */
   end(): Promise<Statistics>;
 }
 
 /**
- * Mounts the canister at `mountpoint`, an empty directory. Beside it, its daemon will write `mount.log`, and its numbers
- * to `statistics.json`.
+ * Mounts the canister at `mountpoint`, an empty directory. The daemon writes `mount.log` and `statistics.json` beside it.
  *
  * @param more options of `icfs mount`
  */

@@ -1,17 +1,17 @@
-/** A program that cleans up after itself when it is interrupted, and says why it failed. */
+/** Runs a program that cleans up when it is interrupted, and says why it failed. */
 import { constants } from "node:os";
 
-/** What went wrong, a line for each error: what failed first, and then what failed in cleaning up. */
+/** The errors, one per line: the first failure, and then those of the clean-up. */
 function messages(error: unknown): string[] {
   if (error instanceof SuppressedError) return [...messages(error.suppressed), ...messages(error.error)];
   return [error instanceof Error ? error.message : String(error)];
 }
 
 /**
- * Does it. The signal comes with SIGHUP, SIGINT and SIGTERM, and when nobody reads on (`make demo | head`); further ones do
- * not disturb the cleaning up. Sets the exit code.
+ * Does the work. Its signal is aborted by SIGHUP, SIGINT and SIGTERM, and when nobody reads the output (`make demo | head`);
+ * further signals do not disturb the clean-up. Sets the exit code.
  *
- * @param name stands before the errors on stderr
+ * @param name precedes the errors on stderr
  */
 export async function interruptible(
   name: string,

@@ -7,9 +7,9 @@ import { Process, type RunOptions } from "./process.ts";
 
 export interface Stage {
   name: string;
-  /** What the console shows when the stage is reached; the first group is a detail worth telling. */
+  /** The console's output when the stage is reached; the first group is a detail to report. */
   pattern: RegExp;
-  /** How long it may take after the stage before it: beyond that it hangs. Two slow cores take a tenth of it. */
+  /** The time limit after the previous stage. Two slow cores take a tenth of it. */
   seconds: number;
 }
 
@@ -20,17 +20,17 @@ export const STAGES: Stage[] = [
   { name: "installer", pattern: /(Select a language)/, seconds: 300 },
 ];
 
-/** What the console shows when the boot has failed for good. */
+/** The console's output when the boot has failed for good. */
 export const BOOT_FAILURE = /(Kernel panic|No bootable device|No more network devices|Boot failed)[^\r\n]*/;
 
-/** The network card's other end, in QEMU's words, for a machine in a namespace of namespace.ts. */
+/** The other end of the network card, in QEMU's syntax, for a machine in a namespace of namespace.ts. */
 const TAP_NETWORK = `tap,ifname=${TAP},script=no,downscript=no`;
 
 /**
  * Switches the machine on; its output is its serial console. A reset ends it.
  *
  * @param place where it runs
- * @param card what its network card is connected to, as `-netdev` takes it, without an id; and its address
+ * @param card what its network card is connected to, as for `-netdev`, without an id; and its address
  */
 export function startMachine(
   place: Pick<Namespace, "inside">,
@@ -39,9 +39,9 @@ export function startMachine(
 ): Process {
   return new Process(
     ...place.inside("qemu-system-x86_64", [
-      // Plain emulation: works everywhere, also inside virtual machines whose KVM does not.
+      // Plain emulation works everywhere, even inside virtual machines with broken KVM.
       ...["-accel", "tcg"],
-      // With less than 1 GiB the installer's first screen is one about low memory.
+      // With less than 1 GiB, the installer starts with a screen about low memory.
       ...["-m", "1024"],
       // Without graphics SeaBIOS, iPXE and pxelinux write to the serial port as well.
       ...["-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot"],

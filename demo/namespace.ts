@@ -1,12 +1,12 @@
 /**
- * A network of its own for the demo: a namespace with one tap device, this host at one end and the virtual machine at
- * the other. It has no way out, so nothing reaches, or is reached from, any other network.
+ * A network of its own for the demo: a namespace with one tap device, which connects this host and the virtual machine. It is
+ * isolated from all other networks.
  */
 import { run } from "./process.ts";
 
 /** The tap device; each namespace has its own, so the name can always be the same. */
 export const TAP = "tap0";
-/** Addresses inside the namespace, where nothing else is: any would do. */
+/** Arbitrary addresses, since the network is isolated. */
 export const HOST_ADDRESS = "192.168.7.1";
 export const GUEST_ADDRESS = "192.168.7.2";
 export const GUEST_MAC = "52:54:00:69:63:66";
@@ -22,10 +22,10 @@ export interface Namespace extends AsyncDisposable {
 /**
  * Makes the namespace `name`; disposing removes it (end the processes inside first).
  *
- * @throws Error with what `ip` said; nothing is left then.
+ * @throws Error with the output of `ip`; then nothing is left.
  */
 export async function makeNamespace(name: string): Promise<Namespace> {
-  // Nothing here takes long enough to be interrupted, and an interrupted `ip` may or may not have done its work.
+  // Without the signal: this is quick, and an interrupted `ip` may or may not have done its work.
   await run("ip", ["netns", "add", name]);
   const remove = async () => void (await run("ip", ["netns", "delete", name]));
   try {

@@ -1,6 +1,6 @@
 /**
- * Child processes with an end: each is in a process group of its own (so that Ctrl-C in a terminal reaches only us and
- * we end them in order), its output is kept, every wait for it has a limit, and it can be stopped for certain.
+ * Child processes that end reliably: each is in a process group of its own (so that Ctrl-C in a terminal reaches only this
+ * process, which ends them in order), its output is kept, every wait for it has a limit, and it can always be stopped.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -10,22 +10,24 @@ import { stripVTControlCharacters } from "node:util";
 
 /** Output kept of each process, in characters: a whole boot writes about 50,000. */
 const KEPT_OUTPUT = 4_000_000;
+/** The end of the output in which until() looks past control sequences, in characters. */
+const LOOKED_AT_PLAIN = 64_000;
 /** Seconds between asking a process to end and killing it. */
 const STOP_SECONDS = 8;
-/** Milliseconds between two looks whether a process group has ended. */
+/** Milliseconds between two checks whether a process group has ended. */
 const POLL_MS = 20;
-/** Milliseconds an ended process's pipes may stay open: something it left behind may hold them. */
+/** How many milliseconds an ended process's pipes may stay open: a child that it left behind may hold them. */
 const DRAIN_MS = 500;
 
 export interface RunOptions {
   env?: NodeJS.ProcessEnv;
-  /** How long it may take. */
+  /** The time limit. */
   seconds?: number;
-  /** Ends it and the wait. */
+  /** Ends the process, and the wait for it. */
   signal?: AbortSignal | undefined;
 }
 
-/** How a command is called in messages: by its name, icfs by its subcommand too, and nsenter by what it runs. */
+/** A command's name in messages: icfs with its subcommand, and nsenter by the command it runs. */
 function nameOf(command: string, args: string[]): string {
   const name = basename(command);
   if (name === "icfs") return `icfs ${args[0]}`;
@@ -35,13 +37,13 @@ function nameOf(command: string, args: string[]): string {
 
 /** A started process. */
 export class Process implements AsyncDisposable {
-  /** How it is called in messages. */
+  /** Its name in messages. */
   readonly name: string;
-  /** Resolves, never rejects, when it has ended: the code, or in words why there is none. */
+  /** Resolves, never rejects, when it has ended: to the exit code, or to the reason why there is none. */
   readonly exit: Promise<number | string>;
-  /** What it wrote to stdout and stderr, in the order in which it came. */
+  /** Its output on stdout and stderr, in order of arrival. */
   output = "";
-  /** What it wrote to stdout alone. */
+  /** Its output on stdout alone. */
   stdout = "";
   #child: ChildProcess;
   #ended: number | string | undefined;
@@ -73,9 +75,11 @@ export class Process implements AsyncDisposable {
         const how = code ?? `killed by ${killer}`;
         child.on("close", () => end(how));
         setTimeout(() => {
-          child.stdout.destroy();
-          child.stderr.destroy();
-          end(how);
+          afterReading(() => {
+            child.stdout.destroy();
+            child.stderr.destroy();
+            end(how);
+          });
         }, DRAIN_MS);
       });
     });
@@ -87,8 +91,7 @@ export class Process implements AsyncDisposable {
 
   /** The last `lines` lines of its output as plain text. */
   tail(lines: number): string {
-    const text = stripVTControlCharacters(this.output).replace(/[^\n\P{Cc}]/gu, "");
-    return text
+    return plainText(this.output)
       .split("\n")
       .map((line) => line.trimEnd())
       .filter((line) => line !== "")
@@ -97,18 +100,23 @@ export class Process implements AsyncDisposable {
   }
 
   /**
-   * Waits until its output contains `pattern`.
+   * Waits until its output matches `pattern`, as it is or as plain text: a BIOS on a busy machine may write control sequences
+   * between any two characters. The pattern must not end in a repetition, such as \d+: output arrives in pieces, and the first
+   * piece that matches may end in the middle of a number.
    *
-   * @throws Error when it ends before, `refuse` matches (the line is quoted), or `seconds` pass; the signal's reason.
+   * @throws Error when the pattern ends in a repetition, the process ends first, `refuse` matches (the line is quoted), or
+   * `seconds` pass; the signal's reason.
    */
   async until(
     pattern: RegExp,
     { seconds, signal, refuse }: { seconds: number; signal?: AbortSignal | undefined; refuse?: RegExp },
   ): Promise<RegExpExecArray> {
+    if (/(?<!\\)[*+}]\)*$/.test(pattern.source)) throw new Error(`${pattern}: what follows the repetition?`);
     const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>();
     const look = () => {
-      const found = pattern.exec(this.output);
-      const refused = refuse?.exec(this.output);
+      const plain = plainText(this.output.slice(-LOOKED_AT_PLAIN));
+      const found = pattern.exec(this.output) ?? pattern.exec(plain);
+      const refused = refuse?.exec(this.output) ?? refuse?.exec(plain);
       if (found) resolve(found);
       else if (refused) reject(new Error(`${this.name}: ${refused[0]}`));
       else if (signal?.aborted) reject(signal.reason);
@@ -116,10 +124,8 @@ export class Process implements AsyncDisposable {
     };
     this.#changed.addEventListener("change", look);
     signal?.addEventListener("abort", look);
-    const timer = setTimeout(
-      () => reject(new Error(`${this.name}: no ${pattern} within ${seconds} s`)),
-      seconds * 1000,
-    );
+    const late = () => reject(new Error(`${this.name}: no ${pattern} within ${seconds} s`));
+    const timer = setTimeout(() => afterReading(late), seconds * 1000);
     look();
     try {
       return await promise;
@@ -136,8 +142,8 @@ export class Process implements AsyncDisposable {
   }
 
   /**
-   * Asks it and its group to end, kills them when they do not, and returns when it has ended, and with it its group: what
-   * a server forked for a client may wait for that client, whoever asks it to end, and have a file of a mount open.
+   * Asks the process and its group to end, kills them if they do not, and resolves when all have ended. A child that a server
+   * forked for a client may outlive it, and keep a file of a mount open.
    */
   async stop(): Promise<void> {
     if (this.#ended !== undefined) return;
@@ -156,7 +162,7 @@ export class Process implements AsyncDisposable {
     try {
       if (this.pid !== undefined) process.kill(-this.pid, name);
     } catch {
-      // It has ended in between.
+      // It has ended meanwhile.
     }
   }
 
@@ -166,7 +172,7 @@ export class Process implements AsyncDisposable {
 }
 
 /**
- * Runs a command to its end and returns its stdout.
+ * Runs a command to its end and resolves to its stdout.
  *
  * @throws Error with the end of its output when it fails or takes longer than `seconds` (30); the signal's reason.
  */
@@ -191,23 +197,34 @@ export async function run(
   throw new Error(`${child.name} ${why}\n${child.tail(20)}`.trimEnd());
 }
 
-/** Whether a process of the group runs still. An ended one that nobody has waited for does not count. */
+/** Text without control sequences, and without control characters other than the end of a line. */
+function plainText(text: string): string {
+  return stripVTControlCharacters(text).replace(/[^\n\P{Cc}]/gu, "");
+}
+
+/** Calls `work` once what has come meanwhile is read: on a busy machine, this process may have had no turn for a long time. */
+function afterReading(work: () => void): void {
+  // Timers come before pipes, and this after both.
+  setImmediate(work);
+}
+
+/** Whether the group still has a running process. A zombie does not count. */
 function hasMembers(group: number): boolean {
   return readdirSync("/proc").some((name) => {
     if (!/^\d+$/.test(name)) return false;
     try {
-      // proc_pid_stat(5): the state, the parent and the group follow the command's name, which may have anything in it.
+      // proc_pid_stat(5): the state, the parent and the group follow the command's name, which may contain anything.
       const [state, , itsGroup] = readFileSync(`/proc/${name}/stat`, "latin1")
         .replace(/^.*\) /s, "")
         .split(" ");
       return Number(itsGroup) === group && state !== "Z" && state !== "X";
     } catch {
-      return false; // It has ended in between.
+      return false; // It has ended meanwhile.
     }
   });
 }
 
-/** The processes that have `text` in the environment they were started with, whoever their parents are now. */
+/** The processes that were started with `text` in their environment, whoever their parents are now. */
 export function processesWith(text: string): { pid: number; command: string }[] {
   const found = [];
   for (const pid of readdirSync("/proc").filter(
@@ -218,7 +235,7 @@ export function processesWith(text: string): { pid: number; command: string }[] 
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       if (command !== "") found.push({ pid: Number(pid), command });
     } catch {
-      // It has ended, or is not ours to look at.
+      // It has ended, or belongs to another user.
     }
   }
   return found;

@@ -1,4 +1,4 @@
-/** The demo's output: a line for each stage when it is reached. In a terminal the stage under way is shown as well. */
+/** Prints a line for each stage when it is reached. On a terminal, the current stage is shown as well. */
 
 /** Width of the column of stage names. */
 const NAME_WIDTH = 14;
@@ -11,7 +11,7 @@ export class Report {
     console.log(text);
   }
 
-  /** Does `work` and prints the stage's seconds, its name and what `tell` says of the result. */
+  /** Does the work, and prints the stage's seconds, its name, and the result as described by `tell`. */
   async stage<T>(name: string, work: () => Promise<T>, tell: (result: T) => string): Promise<T> {
     const padded = name.padEnd(NAME_WIDTH);
     const started = performance.now();
@@ -32,7 +32,7 @@ export class Report {
   }
 }
 
-/** Seconds since a time of performance.now(). */
+/** Seconds since a time, by performance.now(). */
 export function secondsSince(started: number): number {
   return (performance.now() - started) / 1000;
 }

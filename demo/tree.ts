@@ -6,20 +6,20 @@ import { join } from "node:path";
 /** Where the packages debian-installer-RELEASE-netboot-amd64 put RELEASE/amd64/text, their text-mode trees. */
 export const IMAGES = "/usr/lib/debian-installer/images";
 
-/** Debian's netboot tree as this machine has it, of the newest release that is there. */
+/** The newest of Debian's netboot trees that is installed on this machine. */
 export interface DebianTree {
   readonly directory: string;
-  /** Debian's: "12", "13". */
+  /** The Debian version: "12", "13". */
   readonly release: string;
 }
 
-/** @throws Error that says what to install when there is none */
+/** @throws Error that says what to install if there is none */
 export function debianTree(): DebianTree {
   let releases: string[] = [];
   try {
     releases = readdirSync(IMAGES).sort((a, b) => Number(a) - Number(b));
   } catch {
-    // As when it is empty.
+    // A missing directory counts as empty.
   }
   const release = releases.at(-1);
   if (release === undefined) {
@@ -28,15 +28,15 @@ export function debianTree(): DebianTree {
   return { directory: join(IMAGES, release, "amd64/text"), release };
 }
 
-/** What UEFI firmware loads first, in place of pxelinux.0: shim, which loads GRUB from beside it. */
+/** The first file that UEFI firmware loads, instead of pxelinux.0: shim, which loads GRUB from the same directory. */
 export const UEFI_BOOT_FILE = "debian-installer/amd64/bootnetx64.efi";
-/** Where GRUB has its configuration and its modules; it is built to look there. */
+/** The directory of GRUB's configuration and modules, which is built into it. */
 export const GRUB = "debian-installer/amd64/grub";
 
 /** loglevel=6 lets the kernel print its version. */
 const KERNEL_OPTIONS = "console=ttyS0 loglevel=6 ---";
 
-/** For pxelinux. Boots at once, without a menu. */
+/** For pxelinux: boots at once, without a menu. */
 const CONFIGURATION = `default install
 prompt 0
 label install
@@ -44,13 +44,13 @@ label install
   append initrd=debian-installer/amd64/initrd.gz ${KERNEL_OPTIONS}
 `;
 
-/** For GRUB, the same. What GRUB prints goes where the firmware prints, and that has the serial port as well. */
+/** The same for GRUB. Its output goes to the firmware's console, which includes the serial port. */
 const GRUB_CONFIGURATION = `linux /debian-installer/amd64/linux ${KERNEL_OPTIONS}
 initrd /debian-installer/amd64/initrd.gz
 boot
 `;
 
-/** Copies Debian's tree to `directory` (which is made), symlinks and times as they are, and gives it our configurations. */
+/** Copies Debian's tree to `directory` (which is created), with symlinks and times, and adds our configurations. */
 export async function makeTree(directory: string): Promise<void> {
   const { directory: debian } = debianTree();
   await cp(debian, directory, { recursive: true, verbatimSymlinks: true, preserveTimestamps: true });

@@ -1,7 +1,7 @@
 /**
- * A private directory for one run: its files, its mount point, and its own XDG directories, so that icfs neither uses
- * nor touches the identity, state and cache of whoever runs it. Removing it is also the net below everything else:
- * what still runs with it in its environment is ended, what is still mounted in it unmounted.
+ * A private directory for one run: its files, its mount point, and its own XDG directories, so that icfs neither uses nor touches
+ * the identity, state and cache of the user who runs it. Removing it also catches everything left over: processes with it in
+ * their environment are ended, and mounts below it unmounted.
  */
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,23 +9,26 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { mountsBelow, processesWith, run } from "./process.ts";
 
-/** Milliseconds a process may take to end by itself after what it did is done, and again after it was asked to. */
-const GRACE_MS = 3000;
+/**
+ * Milliseconds for a process to end by itself when its work is done, and again after it was asked to: on a busy machine it may get no
+ * turn for seconds. Nobody waits for it to pass unless something has been left.
+ */
+const GRACE_MS = 15_000;
 
 export interface Workspace extends AsyncDisposable {
   directory: string;
-  /** The environment for everything that is started in this run. */
+  /** The environment of every process in this run. */
   env: NodeJS.ProcessEnv;
 }
 
 /**
  * Makes the directory `$TMPDIR/NAME-XXXXXX`. Disposing removes it.
  *
- * @throws Error on disposing, when something had been left in it, with what that was; it is gone all the same.
+ * @throws Error on disposing if something had been left in it, with what that was; it is removed nevertheless.
  */
 export async function makeWorkspace(name: string): Promise<Workspace> {
   const directory = await mkdtemp(join(tmpdir(), `${name}-`));
-  // dnsmasq's user nobody has to get through to the mount point.
+  // dnsmasq's user nobody must be able to reach the mount point.
   await chmod(directory, 0o755);
   const own = Object.entries(process.env).filter(([key]) => !key.startsWith("ICFS_"));
   return {
@@ -54,10 +57,10 @@ async function removeWorkspace(directory: string): Promise<void> {
     ...processes.map(({ pid, command }) => `process ${pid}: ${command}`),
     ...mounts.map((at) => `mount ${at}`),
   ];
-  if (left.length > 0) throw new Error(`had been left, and had to be ended by force:\n${left.join("\n")}`);
+  if (left.length > 0) throw new Error(`left over, and ended by force:\n${left.join("\n")}`);
 }
 
-/** Waits until no process of the workspace is there, but not for long. */
+/** Waits until no process of the workspace is left, for {@link GRACE_MS} at most. */
 async function ended(directory: string): Promise<void> {
   const until = performance.now() + GRACE_MS;
   while (processesWith(directory).length > 0 && performance.now() < until) await sleep(50);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes one UEFI program of a kernel, an initrd and a command line: a unified kernel image, which firmware boots from a URL as it is.
+# Makes one UEFI program from a kernel, an initrd and a command line: a unified kernel image, which firmware can boot from a URL.
 #
 #   boot-image.sh KERNEL INITRD "COMMAND LINE" IMAGE
 #
@@ -11,7 +11,7 @@ directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 printf '%s\0' "$command_line" >"$directory/cmdline"
 
-# Each section begins on a page of its own behind the one before, the first of them behind the stub's last.
+# Each section begins on a new page: the first after the stub's last section, the others after the previous one.
 end=$(objdump --section-headers "$stub" | awk '$1 ~ /^[0-9]+$/ { size = $3; at = $4 } END { print size, at }')
 at=$((0x${end% *} + 0x${end#* }))
 set --

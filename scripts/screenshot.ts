@@ -1,5 +1,5 @@
 /**
- * Makes docs/page.png: what a canister's page looks like that has Debian's netboot tree, on a local network.
+ * Makes docs/page.png, a screenshot of the page of a canister with Debian's netboot tree, on a local network.
  *
  *     node scripts/screenshot.ts
  */

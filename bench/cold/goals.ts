@@ -1,10 +1,10 @@
-/** What a first read is to be, beside the ways that others would take. */
+/** The goals for a first read, relative to the alternatives. */
 import type { Goal } from "../result.ts";
 
-/** Seconds that a load takes by a way; undefined when it was not measured. */
+/** Seconds of a load by one of the ways; undefined when it was not measured. */
 export type Seconds = (load: "large" | "small", way: string) => number | undefined;
 
-/** At least so many times as long as icfs, by another way. */
+/** A goal: the other way takes at least `least` times as long as icfs. */
 interface Ratio {
   readonly load: "large" | "small";
   readonly way: string;
@@ -21,7 +21,7 @@ const RATIOS: readonly Ratio[] = [
   ),
 ];
 
-/** Those of the goals whose ways were measured. @param link seconds: what the link takes for the large file, and three round trips */
+/** The goals whose ways were measured. @param link seconds of the link itself for the large file, and of three round trips */
 export function goalsOf(seconds: Seconds, link: number): Goal[] {
   const goals: Goal[] = [];
   const large = seconds("large", "icfs");

@@ -1,4 +1,4 @@
-/** A web server, and FUSE file systems over HTTP that read from it, in the foreground. */
+/** Starts a web server, and mounts FUSE file systems over HTTP that read from it, in the foreground. */
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,18 +6,18 @@ import { fileURLToPath } from "node:url";
 import { mountsBelow, Process, run } from "../../demo/process.ts";
 import type { Workspace } from "../../demo/workspace.ts";
 
-/** How often it is looked whether something is mounted. */
-const LOOK_MS = 20;
+/** Milliseconds between two checks for the mount. */
+const POLL_MS = 20;
 
 const SERVER = fileURLToPath(new URL("web-server.ts", import.meta.url));
 
 export interface WebServer {
-  /** With a slash at its end. */
+  /** With a trailing slash. */
   readonly url: string;
   readonly pid: number;
 }
 
-/** Serves a directory; it ends with the stack. @param line as far away as this: near and without limits unless given */
+/** Serves a directory until the stack ends. @param line simulated; default: near and without limits */
 export async function startWebServer(
   directory: string,
   { env }: Workspace,
@@ -37,7 +37,7 @@ export async function startWebServer(
 /** The command of the foreground process, for a URL and a mountpoint. */
 export type HttpMountCommand = (web: string, mountpoint: string) => [string, ...string[]];
 
-/** As it is without options: `--vfs-cache-mode off`, 16 MiB of buffer for each open file. */
+/** rclone without options: `--vfs-cache-mode off`, 16 MiB of buffer for each open file. */
 export const RCLONE: HttpMountCommand = (web, mountpoint) => {
   const options = ["--config", "/dev/null", "--read-only", "--http-url", web];
   return ["rclone", "mount", ...options, ":http:", mountpoint];
@@ -45,12 +45,12 @@ export const RCLONE: HttpMountCommand = (web, mountpoint) => {
 
 export interface HttpMount {
   readonly mountpoint: string;
-  /** The process that serves it. */
+  /** The process that serves the mount. */
   readonly pid: number;
 }
 
 /**
- * Mounts `web` at a new directory of the workspace; it ends with the stack.
+ * Mounts `web` at a new directory of the workspace, until the stack ends.
  *
  * @throws Error when the command ends before something is mounted; the signal's reason
  */
@@ -69,7 +69,7 @@ export async function mountOverHttp(
   });
   while (mountsBelow(mountpoint).length === 0) {
     signal.throwIfAborted();
-    const ended = await Promise.race([server.exit, sleep(LOOK_MS)]);
+    const ended = await Promise.race([server.exit, sleep(POLL_MS)]);
     if (ended !== undefined) throw new Error(`${program} has ended: ${server.tail(5)}`);
   }
   return { mountpoint, pid: server.pid! };

@@ -1,8 +1,8 @@
-/** Reads files one after the other, as programs do: `read.ts FILE...`. Prints `{"seconds", "sha256"}`, of all their bytes. */
+/** Reads files one after another, as programs do: `read.ts FILE...`. Prints `{"seconds", "sha256"}` of all their bytes. */
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 
-/** What `cat` and `cp` read at a time. */
+/** The read size of `cat` and `cp`. */
 const BLOCK = 128 * 1024;
 
 const read: Buffer[] = [];

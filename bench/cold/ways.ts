@@ -1,6 +1,6 @@
 /**
- * The ways to read a far tree, side by side: icfs, what others would take in its place, and the original's. Each is started anew for each
- * measurement, with nothing in any cache, and taken away again.
+ * The ways to read a distant tree: icfs, its alternatives, and the way of the original (icboot's TFTP server). Each is started
+ * afresh for each measurement, with empty caches, and removed afterwards.
  */
 import { join } from "node:path";
 import { run } from "../../demo/process.ts";
@@ -9,20 +9,20 @@ import { mountTree, type PublishedTree } from "../dnsmasq/icfs.ts";
 import { type HttpMountCommand, mountOverHttp, RCLONE } from "./http-mount.ts";
 
 const MIB = 1024 * 1024;
-/** Of TFTP, and what the original's server asked its canister for. */
+/** The block size of TFTP, and of the original's requests to its canister. */
 const SECTOR = 512;
-/** Of the original's way, that many sectors are read; the rest would take as long for each. */
+/** How many sectors are read in the original's way; the others would take the same time each. */
 const SECTORS = 50;
 
 export interface Far {
   readonly workspace: Workspace;
   readonly signal: AbortSignal;
   readonly published: PublishedTree;
-  /** Of the web server, with a slash at its end. */
+  /** The web server's URL, with a trailing slash. */
   readonly web: string;
 }
 
-/** What reading has taken; `sha256` of all the bytes, unless not all were read. */
+/** The result of reading; `sha256` of all bytes, if all were read. */
 export interface Taken {
   readonly seconds: number;
   readonly sha256?: string;
@@ -61,7 +61,7 @@ export function overHttp(command: HttpMountCommand): Way {
   };
 }
 
-/** What the link itself takes. */
+/** The time of the link itself. */
 export const curl: Way = async ({ web, workspace, signal }, files) => {
   const started = performance.now();
   for (const file of files) {
@@ -73,7 +73,7 @@ export const curl: Way = async ({ web, workspace, signal }, files) => {
   return { seconds: (performance.now() - started) / 1000 };
 };
 
-/** The original's way: a piece, and then the next. Of sectors only some are read, and the time is what all would take. */
+/** The original's way: one piece after another. Only some sectors are read, and the time is extrapolated. */
 export function onePieceAtATime(bytes: typeof SECTOR | typeof MIB): Way {
   return async ({ web, signal }, files) => {
     let [asked, seconds] = [0, 0];

@@ -1,6 +1,7 @@
 /**
- * A directory over HTTP, as far away as `icfs localnet` makes itself: `web-server.ts DIRECTORY LATENCY_MS MIB_PER_SECOND`. Prints its
- * URL. Has what HTTP file systems need: lists of names, lengths, times, and ranges (RFC 9110, section 14).
+ * Serves a directory over HTTP, with the same simulated distance as `icfs localnet`: `web-server.ts DIRECTORY LATENCY_MS
+ * MIB_PER_SECOND`. Prints its URL. Supports what HTTP file systems need: lists of names, lengths, times, and ranges (RFC 9110,
+ * section 14).
  */
 
 import { readdir, readFile, stat } from "node:fs/promises";
@@ -45,7 +46,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   return send(request, response, 206, content.subarray(from, to + 1));
 }
 
-/** Files in memory, while they do not change: to read all of one for each range would be the server's own slowness. */
+/** Unchanged files in memory: reading a whole file for each range would make the server itself slow. */
 const contents = new Map<string, { readonly changed: number; readonly bytes: Promise<Buffer> }>();
 
 function contentOf(path: string, changed: number): Promise<Buffer> {
@@ -69,7 +70,7 @@ async function send(
   else await pipeline(weather.download(body), response);
 }
 
-/** As web servers list a directory. */
+/** A list in the usual format of web servers. */
 async function list(directory: string): Promise<Buffer> {
   const entries = await readdir(directory, { withFileTypes: true });
   const names = entries.map((entry) => entry.name + (entry.isDirectory() ? "/" : ""));

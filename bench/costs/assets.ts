@@ -1,22 +1,22 @@
-/** A directory in an asset canister (test/support/assets.ts), uploaded in the IC's own uploader's pieces. */
+/** Uploads a directory to an asset canister (test/support/assets.ts), in pieces like the IC's own uploader. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { assetsActor, filling } from "../../test/support/assets.ts";
 
-/** What is smaller goes with others in one message. */
+/** Smaller files share a message. */
 const LARGE_BYTES = 1_000_000;
 
 export interface Assets {
   /**
-   * Uploads the files at these keys ("/version.info"), each in full. That they are all that differs, the uploader finds out
-   * by queries, which cost nothing.
+   * Uploads the files at these keys ("/version.info"), each in full. The real uploader finds out by queries which files differ,
+   * and these cost nothing.
    */
   upload(keys: readonly string[]): Promise<void>;
 }
 
-/** @param directory whose files are uploaded; links are followed, since an asset canister has none */
+/** @param directory the files to upload; links are followed, since an asset canister has none */
 export function assetsOf(directory: string, agent: HttpAgent, canister: Principal): Assets {
   const { store, storeAll } = filling(assetsActor(agent, canister));
   return {
@@ -30,7 +30,7 @@ export function assetsOf(directory: string, agent: HttpAgent, canister: Principa
   };
 }
 
-/** The keys of all files of a directory, links followed, and their bytes. */
+/** The keys and sizes of all files of a directory, links followed. */
 export async function filesOf(directory: string): Promise<Map<string, number>> {
   const files = new Map<string, number>();
   const walk = async (key: string) => {

@@ -9,26 +9,26 @@ import { startFaultProxy } from "../../test/support/fault-proxy.ts";
 import { instructionsOf } from "../instruction-count.ts";
 import type { Work } from "./prices.ts";
 
-/** Canisters that count take several times as long, and an asset canister hashes a whole file in one message. */
+/** Counting makes canisters several times slower, and an asset canister hashes a whole file in one message. */
 const MESSAGE_LIMIT_MS = 600_000;
 const MANAGEMENT = "aaaaa-aa";
 
 export interface Counted extends Work {
-  /** Calls by the name of their method: "put 55, publish 1". */
+  /** Calls by method, such as "put 55, publish 1". */
   readonly methods: string;
 }
 
 export interface CountingNetwork {
-  /** Of the proxy: what is sent there is counted. */
+  /** The proxy's URL; calls sent there are counted. */
   readonly url: string;
   readonly agent: HttpAgent;
-  /** What the canister has been sent, and has executed, while `work` was done. */
+  /** What the canister receives and executes during `work`. */
   count(canister: Principal, work: () => Promise<unknown>): Promise<Counted>;
-  /** `identity` has to be the canister's controller. */
+  /** `identity` must be a controller of the canister. */
   memoryOf(canister: Principal): Promise<CanisterMemory>;
 }
 
-/** It ends with the stack. @param identity signs for `agent` */
+/** Starts it until the stack ends. @param identity signs for `agent` */
 export async function startCountingNetwork(
   identity: SignIdentity,
   stack: AsyncDisposableStack,

@@ -1,11 +1,11 @@
 /**
- * Fetches all chunks of a release, in a process of its own: `fetch.ts icfs|general URL CANISTER [MIRROR]`. Prints a {@link Fetched} as
- * JSON. With a mirror, icfs asks nobody else for them. The general way is @icp-sdk/core as its users use it: an Actor, whose replies IDL
- * decodes and whose queries' signatures are checked.
+ * Fetches all chunks of a release, in a process of its own: `fetch.ts icfs|general URL CANISTER [MIRROR]`. Prints a {@link
+ * Fetched} as JSON. With a mirror, icfs fetches them only from there. The general way is @icp-sdk/core as its users use it: an
+ * Actor, with replies decoded by IDL and queries' signatures checked.
  */
 import { Actor, blsVerify, HttpAgent } from "@icp-sdk/core/agent";
 import pLimit from "p-limit";
-import { parseCanisterId } from "../../lib/ic/agent.ts";
+import { parseCanisterId } from "../../lib/ic/canister-id.ts";
 import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
 import { networkStatus, resolveNetwork } from "../../lib/ic/network.ts";
 import { MirroredReader } from "../../lib/source/icfs/mirrored-reader.ts";
@@ -15,23 +15,23 @@ import { sha256 } from "../../lib/tree/hash.ts";
 import type { ChunkReference } from "../../lib/tree/manifest.ts";
 
 const MIB = 1024 * 1024;
-/** On their way at once: as many as a mount has at most. */
+/** Chunks in flight, as many as a mount has at most. */
 const PARALLEL = 16;
 const TIMEOUT_MS = 30_000;
-/** A mirror's proof may be so old: nobody brings it up to date meanwhile. */
+/** How old a mirror's proof may be: nothing updates it during the run. */
 const MONTH_MS = 30 * 24 * 60 * 60 * 1000;
 
 export interface Cost {
-  /** Of this process, all its threads. */
+  /** Of this process with all its threads. */
   readonly cpuMs: number;
   readonly ms: number;
 }
 
 export interface Fetched {
   readonly mebibytes: number;
-  /** From the certificate to the last chunk, in a process that has done nothing yet. By icfs only. */
+  /** From the certificate to the last chunk, in a fresh process. By icfs only. */
   readonly cold?: Cost & { readonly bls: Cost; readonly hashes: Cost };
-  /** All chunks once more. */
+  /** Fetching all chunks once more. */
   readonly again: Cost;
 }
 

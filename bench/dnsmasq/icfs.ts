@@ -1,4 +1,4 @@
-/** icfs as its user calls it: networks to mount from, and mounts. */
+/** Runs icfs as its users do: starts networks to mount from, and mounts. */
 import { mkdir, mkdtemp, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,21 +7,25 @@ import { mountsBelow, Process, type RunOptions, run } from "../../demo/process.t
 import type { Workspace } from "../../demo/workspace.ts";
 
 const ICFS = fileURLToPath(new URL("../../bin/icfs", import.meta.url));
-/** The id that the examples mount. */
+/** The canister id in the examples. */
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
-/** For a mount that fetches everything before it is ready, over a far line. */
+/** Enough for a mount that fetches everything over a distant line before it is ready. */
 const MOUNT_SECONDS = 120;
 
 export interface PublishedTree {
   readonly url: string;
-  /** The process that is the network. */
+  /** The process id of the network. */
   readonly pid: number;
   readonly canister: string;
-  /** Publishes what the directory now is. Returns the release's number. */
+  /** Publishes the directory as it is now. Resolves to the release's number. */
   publish(): Promise<number>;
 }
 
-/** A local network with the tree at `directory` in a canister; it ends with the stack. @param weather of `icfs localnet` */
+/**
+ * Starts a local network with the tree at `directory` in a canister, until the stack ends.
+ *
+ * @param weather options of `icfs localnet`
+ */
 export async function startNetwork(
   directory: string,
   weather: readonly string[],
@@ -43,15 +47,15 @@ export async function startNetwork(
 
 export interface Mount {
   readonly mountpoint: string;
-  /** The process that serves it. */
+  /** The process id of the mount's server. */
   readonly pid: number;
-  /** Of this mount alone: its `cache`, its `state`, its `log`. */
+  /** The mount's own directory, with its `cache`, `state` and `log`. */
   readonly directory: string;
-  /** Unmounts. Returns the number of the release that was served last. */
+  /** Unmounts. Resolves to the number of the release that was served last. */
   end(): Promise<number>;
 }
 
-/** A mount with an empty cache of its own, and a trust store of its own. @param more options of `icfs mount` */
+/** Mounts with an empty cache and trust store of its own. @param more options of `icfs mount` */
 export async function mountTree(
   { url, canister }: Pick<PublishedTree, "url" | "canister">,
   more: readonly string[],

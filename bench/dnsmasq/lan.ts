@@ -1,13 +1,13 @@
 /**
- * A boot server and a client on a network of their own: two namespaces, joined by a pair of virtual cards. There is no way
- * out of either.
+ * A boot server and a client on a network of their own: two namespaces, joined by a pair of virtual network cards, without a
+ * connection to anything else.
  */
 import { run } from "../../demo/process.ts";
 
-/** Addresses where nothing else is: any would do. */
+/** Arbitrary addresses, since the network is isolated. */
 export const SERVER_ADDRESS = "192.168.7.1";
 const CLIENT_ADDRESS = "192.168.7.2";
-/** Whom dnsmasq offers an address: nobody has it, it is only asked for. */
+/** The MAC that dnsmasq offers an address to. No machine has it; it only appears in requests. */
 export const DHCP_MAC = "52:54:00:69:63:66";
 export const DHCP_ADDRESS = "192.168.7.3";
 /** The server's card. */
@@ -24,12 +24,12 @@ export interface Lan extends AsyncDisposable {
   readonly client: Host;
 }
 
-/** Disposing takes both away (end the processes inside first). @throws Error with what `ip` said; nothing is left then */
+/** Makes both hosts. Disposing removes them; end the processes inside first. @throws Error with the output of `ip`; then nothing is left */
 export async function makeLan(name: string): Promise<Lan> {
   await using stack = new AsyncDisposableStack();
   const hosts: string[] = [];
   for (const host of [`${name}-server`, `${name}-client`]) {
-    // Not to be interrupted: an interrupted `ip` may or may not have done its work.
+    // Without the signal: an interrupted `ip` may or may not have done its work.
     await run("ip", ["netns", "add", host]);
     stack.defer(async () => void (await run("ip", ["netns", "delete", host])));
     hosts.push(host);

@@ -1,5 +1,6 @@
 /**
- * Machines that boot: several TFTP clients at once, each reading its files one after the other. A process of its own:
+ * Simulates booting machines: several TFTP clients at once, each reading its files one after another. Runs as a process of its
+ * own:
  *
  *     node bench/dnsmasq/load.ts '{"server":"192.168.7.1","clients":[["kernel","initrd"]],"seconds":10}'
  *
@@ -12,28 +13,28 @@ export interface LoadOptions {
   readonly server: string;
   /** For each client, the files it reads, in order. */
   readonly clients: readonly (readonly string[])[];
-  /** How long they go on; undefined: each reads its files once. */
+  /** For how many seconds they repeat this; undefined: each reads its files once. */
   readonly seconds?: number;
 }
 
 export interface LoadResult {
   bytes: number;
-  /** Files that were read to their end. */
+  /** Files that were read completely. */
   files: number;
-  /** How often each error came. */
+  /** How often each error occurred. */
   failures: Record<string, number>;
   seconds: number;
 }
 
-/** As PXE ROMs do: they give up after some half minute. */
+/** PXE ROMs also give up after about half a minute. */
 const SILENCE_MS = 30_000;
-/** After an error, before the next file: a boot loader takes a moment, too. */
+/** The pause after an error before the next file: a boot loader takes a moment, too. */
 const PAUSE_MS = 100;
 
 const { server, clients, seconds }: LoadOptions = JSON.parse(process.argv[2]!);
 const result: LoadResult = { bytes: 0, files: 0, failures: {}, seconds: 0 };
 const end = new AbortController();
-if (seconds !== undefined) setTimeout(() => end.abort(new Error("the time is over")), seconds * 1000).unref();
+if (seconds !== undefined) setTimeout(() => end.abort(new Error("time is up")), seconds * 1000).unref();
 process.once("SIGTERM", () => end.abort(new Error("asked to end")));
 
 async function client(files: readonly string[]): Promise<void> {
@@ -41,13 +42,13 @@ async function client(files: readonly string[]): Promise<void> {
     for (const file of files) {
       if (end.signal.aborted) return;
       try {
-        // Not in one expression: other clients add to it meanwhile.
+        // In two statements, because other clients add to `bytes` during the await.
         const bytes = await readFile(server, file, SILENCE_MS, end.signal);
         result.bytes += bytes;
         result.files += 1;
       } catch (error) {
         if (end.signal.aborted) return;
-        // Without the path, which is another one each time.
+        // Without the path, which differs each time.
         const message = (error as Error).message.replace(/ \/\S+/, "");
         result.failures[message] = (result.failures[message] ?? 0) + 1;
         await sleep(PAUSE_MS);

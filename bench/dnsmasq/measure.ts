@@ -1,4 +1,4 @@
-/** One scenario, from an empty mount to its numbers. */
+/** Measures one scenario, from an empty mount to its numbers. */
 import { cp, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,14 +16,14 @@ import { DNS_NAME, startDnsmasq } from "./server.ts";
 
 const PROBE = fileURLToPath(new URL("probe.ts", import.meta.url));
 const LOAD = fileURLToPath(new URL("load.ts", import.meta.url));
-/** A load may take so much longer than it should; then it hangs. */
+/** A load that takes this much longer than planned has hung. */
 const LOAD_MORE_SECONDS = 120;
 
 export interface Summary {
-  /** Questions that were answered. */
+  /** Queries that were answered. */
   readonly answered: number;
   readonly unanswered: number;
-  /** In milliseconds, as all below; of questions without an answer, how long they had waited. */
+  /** In milliseconds, as are the following; unanswered queries count with the time they had waited. */
   readonly median: number;
   readonly percentile99: number;
   readonly worst: number;
@@ -31,12 +31,12 @@ export interface Summary {
 
 export interface Measured {
   readonly name: string;
-  /** What it is to be compared with, unless it is that itself. */
+  /** The scenario to compare with; absent: others are compared with this one. */
   readonly local?: string;
   readonly dhcp: Summary;
   readonly dns: Summary;
   readonly tftp: LoadResult;
-  /** The release that was served at the end; none from a directory. */
+  /** The release that was served at the end; none for a directory. */
   readonly release?: number;
 }
 
@@ -45,19 +45,20 @@ export interface Place extends RunOptions {
   readonly lan: Lan;
   /** The tree as a directory. */
   readonly tree: string;
-  /** How long clients read. */
+  /** For how many seconds clients read. */
   readonly loadSeconds: number;
   network(name: Scenario["network"]): Promise<PublishedTree>;
-  /** Makes the tree another one. */
+  /** Changes the tree. */
   renew(): Promise<void>;
 }
 
+/** Runs one scenario with a new mount and a new dnsmasq. @throws Error when one of the programs fails; the signal's reason */
 export async function measure(scenario: Scenario, place: Place): Promise<Measured> {
   const { workspace, lan, tree, loadSeconds, env, signal } = place;
   const options = { env, signal };
   await using stack = new AsyncDisposableStack();
-  const releases = scenario.event === "release";
-  const network = scenario.mount || releases ? await place.network(scenario.network) : undefined;
+  const hasRelease = scenario.event === "release";
+  const network = scenario.mount || hasRelease ? await place.network(scenario.network) : undefined;
   const proxy =
     network && (await startFaultProxy({ teardown: (end) => stack.defer(async () => end()) }, network.url));
   const url = scenario.event === "outage" ? proxy!.url : network?.url;
@@ -65,7 +66,7 @@ export async function measure(scenario: Scenario, place: Place): Promise<Measure
   const mounted =
     scenario.mount &&
     (await mountTree({ ...network!, url: url! }, [...scenario.mount, ...mirror], workspace, stack, options));
-  // The tree itself is made another one when there is a release.
+  // The tree itself changes when there is a release.
   const local = join(workspace.directory, "local");
   if (mounted === undefined) await cp(tree, local, { recursive: true });
   const dnsmasq = stack.use(await startDnsmasq(lan.server, mounted?.mountpoint ?? local, options));
@@ -82,7 +83,7 @@ export async function measure(scenario: Scenario, place: Place): Promise<Measure
     ...options,
     seconds: loadSeconds + LOAD_MORE_SECONDS,
   });
-  const releasing = releases ? release(place, network!) : undefined;
+  const releasing = hasRelease ? release(place, network!) : undefined;
   const [loaded] = await Promise.all([load, releasing]);
   await probe.stop();
   const { dhcp, dns }: ProbeResult = JSON.parse(probe.stdout.trim().split("\n").at(-1)!);
@@ -98,7 +99,7 @@ export async function measure(scenario: Scenario, place: Place): Promise<Measure
   };
 }
 
-/** A mirror of what is published, behind nginx. @returns options of a mount that asks it alone */
+/** Makes a mirror of what is published, and serves it with nginx. @returns options of a mount that asks only this mirror */
 async function mirrorOf(
   network: PublishedTree,
   { workspace, env, signal }: Place,
@@ -109,14 +110,15 @@ async function mirrorOf(
   return ["--mirror", await serveHere(directory, workspace, stack), ...only];
 }
 
-/** Publishes another tree when clients have read for a while. */
+/** Publishes a changed tree after clients have been reading for a while. */
 async function release(place: Place, network: PublishedTree): Promise<void> {
   await sleep((place.loadSeconds * 1000) / 5, undefined, { signal: place.signal });
   await place.renew();
   await network.publish();
 }
 
-function summaryOf({ answered, unanswered }: Times): Summary {
+/** Median, 99th percentile and worst of the times; NaN if there are none. */
+export function summaryOf({ answered, unanswered }: Times): Summary {
   const sorted = [...answered, ...unanswered].sort((a, b) => a - b);
   const at = (share: number) =>
     sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;

@@ -1,19 +1,19 @@
-/** The packets that the probes send, and which question an answer belongs to. */
+/** The packets of the probes, and how to match an answer to its query. */
 
-/** DHCP's (RFC 2131): a fixed header of 236 bytes, a magic number, options. */
+/** The DHCP format (RFC 2131): a fixed header of 236 bytes, a magic number, options. */
 const DHCP_HEADER_BYTES = 236;
 const DHCP_MAGIC = Buffer.from([99, 130, 83, 99]);
-/** Answers are to be broadcast: who asks has not got the address it asks for. */
+/** Asks for a broadcast answer: the client does not have the address it asks for. */
 const BROADCAST_FLAG = 0x8000;
 const OPTION_MESSAGE_TYPE = 53;
 const DISCOVER = 1;
 const OFFER = 2;
 const OPTION_END = 255;
 
-/** DHCPDISCOVER. @param id of the transaction, 32 bits */
+/** A DHCPDISCOVER. @param id of the transaction, 32 bits */
 export function dhcpDiscover(id: number, mac: string): Buffer {
   const packet = Buffer.alloc(DHCP_HEADER_BYTES);
-  // A request, over Ethernet, whose addresses have 6 bytes.
+  // A request over Ethernet, whose addresses have 6 bytes.
   packet.set([1, 1, 6, 0]);
   packet.writeUInt32BE(id, 4);
   packet.writeUInt16BE(BROADCAST_FLAG, 10);
@@ -21,7 +21,7 @@ export function dhcpDiscover(id: number, mac: string): Buffer {
   return Buffer.concat([packet, DHCP_MAGIC, Buffer.from([OPTION_MESSAGE_TYPE, 1, DISCOVER, OPTION_END])]);
 }
 
-/** The transaction that a DHCPOFFER is for; undefined when the packet is something else. */
+/** The transaction of a DHCPOFFER; undefined when the packet is something else. */
 export function dhcpOffered(packet: Buffer): number | undefined {
   const options = DHCP_HEADER_BYTES + DHCP_MAGIC.length;
   if (packet.length < options + 3 || packet[0] !== 2) return undefined;
@@ -34,7 +34,7 @@ export function dhcpOffered(packet: Buffer): number | undefined {
 export function dnsQuery(id: number, name: string): Buffer {
   const header = Buffer.alloc(12);
   header.writeUInt16BE(id, 0);
-  // Recursion desired, as every stub resolver has it; one question.
+  // Recursion desired, as every stub resolver requests; one question.
   header.writeUInt16BE(0x0100, 2);
   header.writeUInt16BE(1, 4);
   const labels = name
@@ -44,7 +44,7 @@ export function dnsQuery(id: number, name: string): Buffer {
   return Buffer.concat([header, ...labels, Buffer.from([0, 0, 1, 0, 1])]);
 }
 
-/** The query that a good answer is for; undefined when the packet is something else. */
+/** The query that a successful answer belongs to; undefined when the packet is something else. */
 export function dnsAnswered(packet: Buffer): number | undefined {
   if (packet.length < 12) return undefined;
   const flags = packet.readUInt16BE(2);

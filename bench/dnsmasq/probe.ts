@@ -1,11 +1,11 @@
 /**
- * Asks a DHCP and a DNS server a question each, again and again, and times the answers. A process of its own, so that
- * nothing else it does makes an answer look late:
+ * Sends one query after another to a DHCP and a DNS server, and times the answers. Runs as a process of its own, so that no other
+ * work makes an answer look late:
  *
  *     node bench/dnsmasq/probe.ts '{"server":"192.168.7.1","mac":"52:54:00:69:63:66","name":"probe.bench"}'
  *
- * It prints a line when it has got an answer of each, goes on until SIGTERM, and then prints { dhcp, dns }: the times of
- * all answers in milliseconds, and of the questions without one how long they had waited.
+ * It prints a line when both have answered once, goes on until SIGTERM, and then prints { dhcp, dns }: the times of all answers
+ * in milliseconds, and how long unanswered queries had waited.
  */
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
@@ -28,11 +28,11 @@ export interface ProbeResult {
   readonly dns: Times;
 }
 
-/** Between two questions. */
+/** Milliseconds between two queries. */
 const INTERVAL_MS = 20;
-/** Questions that may wait for an answer: as many fit a socket's buffer, and what is not asked is not lost there. */
+/** Unanswered queries at a time: as many as fit in a socket's buffer, so that none is lost there. */
 const MOST_WAITING = 50;
-/** For answers that are still to come at the end. */
+/** Milliseconds for outstanding answers at the end. */
 const LAST_ANSWERS_MS = 5000;
 
 class Questions {
@@ -60,7 +60,7 @@ class Questions {
     });
   }
 
-  /** @param port of this end: DHCP clients have one of their own; 0: any */
+  /** @param port of this end: DHCP clients have a fixed one; 0: any */
   static async open(
     port: number,
     serverPort: number,
@@ -76,7 +76,7 @@ class Questions {
 
   ask(): void {
     if (this.#waiting.size >= MOST_WAITING) return;
-    // 16 bits, as DNS has them.
+    // DNS ids have 16 bits.
     this.#lastId = (this.#lastId + 1) & 0xffff;
     this.#waiting.set(this.#lastId, performance.now());
     this.#send(this.#lastId);

@@ -1,7 +1,7 @@
-/** What is measured. A scenario more is an entry more. */
+/** The scenarios to measure. */
 import { BOOT_FILES, OTHERS } from "./tree.ts";
 
-/** As `icfs localnet` takes them. */
+/** Options of `icfs localnet`. */
 export const NETWORKS = {
   near: [],
   /** A canister on another continent. */
@@ -10,28 +10,28 @@ export const NETWORKS = {
 
 export interface Scenario {
   readonly name: string;
-  /** What it is compared with: a local directory under the same load; undefined: it is one. */
+  /** The scenario to compare with, a local directory under the same load; undefined: this is one. */
   readonly local?: string;
   /** Options of `icfs mount`; undefined: dnsmasq serves the directory itself. */
   readonly mount: readonly string[] | undefined;
   readonly network: keyof typeof NETWORKS;
-  /** Of that network there is a static mirror on the same machine, and the mount asks nobody else. */
+  /** The mount asks only a static mirror of that network, on the same machine. */
   readonly mirror?: true;
   /** The files that each client reads, in order. */
   readonly clients: readonly (readonly string[])[];
   /** Each client reads its files once, instead of over and over. */
   readonly once?: boolean;
-  /** While clients read: the network says nothing any more from the start, or there is a new release. */
+  /** What happens while clients read: an outage from the start, or a new release. */
   readonly event?: "outage" | "release";
 }
 
-/** Two machines that boot at once, of which one is a little behind. */
+/** Two machines that boot together, one slightly behind. */
 const BOOTS = [BOOT_FILES, [OTHERS[0]!, ...BOOT_FILES]];
-/** One that boots, and two that read what nobody has read before. */
+/** One machine that boots, and two that read files nobody has read before. */
 const COLD_READS = [BOOT_FILES, OTHERS, OTHERS.toReversed()];
 const FETCHED = ["--prefetch", "all", "--ready", "hydrated"];
 const ON_DEMAND = ["--prefetch", "none"];
-/** A new release goes live as soon as it can, in the middle of everything. Looking for one takes a processor's 50 ms. */
+/** A new release goes live as soon as possible, while clients read. Each check takes 50 ms of processor time. */
 const AT_ONCE = ["--refresh", "5", "--quiet", "0"];
 
 const PLAIN = { local: "local, two boots", network: "near", clients: BOOTS } as const;
@@ -43,7 +43,7 @@ const OUTAGE = {
 } as const;
 const RELEASE = { local: "local, a release made", network: "far", clients: BOOTS, event: "release" } as const;
 
-/** What each is compared with comes before it. */
+/** Each scenario follows the one it is compared with. */
 export const SCENARIOS: readonly Scenario[] = [
   { name: PLAIN.local, network: "near", clients: BOOTS, mount: undefined },
   { ...PLAIN, name: "warm", mount: FETCHED },
@@ -57,7 +57,7 @@ export const SCENARIOS: readonly Scenario[] = [
   { ...PLAIN, name: "cold boot, fetching all", network: "far", mount: ["--prefetch", "all"], once: true },
   { ...PLAIN, name: "cold boot, fetching boots", network: "far", mount: ["--prefetch", "boot"], once: true },
   { ...PLAIN, name: "cold boot, on demand", network: "far", mount: ON_DEMAND, once: true },
-  // Publishing takes a processor from everybody, whoever serves.
+  // Publishing takes processor time from any server.
   { name: RELEASE.local, network: "far", clients: BOOTS, event: "release", mount: undefined },
   { ...RELEASE, name: "switch, fetched before", mount: [...FETCHED, ...AT_ONCE] },
   { ...RELEASE, name: "switch, on demand", mount: [...ON_DEMAND, ...AT_ONCE] },

@@ -1,4 +1,4 @@
-/** The scenarios as a result that people read. */
+/** Formats the scenarios' results for people. */
 import { sizeText } from "../../lib/units.ts";
 import type { Table } from "../result.ts";
 import type { Measured, Summary } from "./measure.ts";
@@ -18,13 +18,13 @@ const COLUMNS = [
   ...["unanswered", "TFTP bytes", "files", "failed", "release"],
 ];
 
-/** A row a scenario; worst times are compared with those of a local directory. */
+/** One row per scenario; worst times are compared with those of a local directory. */
 export function scenarioTable(results: readonly Measured[]): Table {
   const baseOf = (result: Measured) => results.find(({ name }) => name === result.local) ?? result;
   return { columns: COLUMNS, rows: results.map((result) => cells(result, baseOf(result))) };
 }
 
-/** How many questions were asked, and which transfers failed how. */
+/** How many queries were sent, and which transfers failed, and how. */
 export function countsOf(results: readonly Measured[]): string {
   const asked = results.reduce(
     (sum, { dhcp, dns }) => sum + dhcp.answered + dns.answered + lost(dhcp, dns),
@@ -35,7 +35,7 @@ export function countsOf(results: readonly Measured[]): string {
   );
   const failed =
     failures.length === 0 ? "No transfer failed." : `Transfers that failed: ${failures.join("; ")}.`;
-  return `${asked} questions were asked. ${failed}`;
+  return `${asked} queries were sent. ${failed}`;
 }
 
 function cells({ name, dhcp, dns, tftp, release }: Measured, local: Measured): string[] {

@@ -1,9 +1,9 @@
-/** A TFTP client (RFC 1350, with the options of RFC 2347 to 2349), as a boot loader has it: one file, one block at a time. */
+/** A TFTP client (RFC 1350, with the options of RFC 2347 to 2349) like a boot loader's: one file, one block at a time. */
 import { createSocket } from "node:dgram";
 
-/** What fits an Ethernet frame, and what boot loaders ask for. */
+/** The block that fits an Ethernet frame, as boot loaders request. */
 const BLOCK_BYTES = 1468;
-/** Without a packet for so long, the last one is sent again. */
+/** After this long without a packet, the last packet is sent again. */
 const RESEND_MS = 1000;
 const TFTP_PORT = 69;
 const OP_READ = 1;
@@ -13,10 +13,10 @@ const OP_ERROR = 5;
 const OP_OPTIONS = 6;
 
 /**
- * Reads a file to its end, throws its bytes away and resolves to their number.
+ * Reads a file to its end, discards its bytes and resolves to their number.
  *
- * @param silence milliseconds without progress after which it has failed
- * @param signal ends it, with the signal's reason
+ * @param silence milliseconds without progress after which it fails
+ * @param signal aborts it, with the signal's reason
  * @throws Error with the server's message, or when it falls silent
  */
 export function readFile(
@@ -65,7 +65,7 @@ export function readFile(
       received += 1;
       bytes += packet.length - 4;
       const isLast = packet.length < 4 + BLOCK_BYTES;
-      // Not before the last acknowledgement is on its way: dnsmasq would wait for it, and take 50 transfers at most.
+      // The socket is closed only once the last acknowledgement has been sent: without it dnsmasq keeps the transfer, and it allows 50 at most.
       acknowledge(received & 0xffff, isLast ? () => finish(bytes) : undefined);
     }
   });

@@ -1,13 +1,13 @@
-/** The tree that is served: what a machine reads when it boots, and many other files that nobody has read yet. */
+/** The served tree: what a machine reads when it boots, and many other files that nobody has read yet. */
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 const MIB = 1024 * 1024;
-/** About what Debian's are. */
+/** About the sizes of Debian's. */
 const KERNEL_MIB = 8;
 const INITRD_MIB = 32;
-/** Each a chunk of its own, for readers during an outage. */
+/** Files of 1 MiB, each in a chunk of its own, for readers during an outage. */
 const OTHER_FILES = 24;
 
 const CONFIGURATION = `default install
@@ -23,6 +23,7 @@ export const OTHERS = Array.from(
   (_, i) => `other/file-${String(i).padStart(2, "0")}`,
 );
 
+/** Writes the tree to an existing directory. */
 export async function makeTree(directory: string): Promise<void> {
   for (const name of ["pxelinux.cfg", "boot", "other"])
     await mkdir(join(directory, name), { recursive: true });
@@ -31,7 +32,7 @@ export async function makeTree(directory: string): Promise<void> {
   for (const path of OTHERS) await writeFile(join(directory, path), randomBytes(MIB));
 }
 
-/** Another kernel and another initrd, as of the next release. */
+/** Replaces kernel and initrd, as the next release would. */
 export async function renewBoot(directory: string): Promise<void> {
   await writeFile(join(directory, BOOT_FILES[1]!), randomBytes(KERNEL_MIB * MIB));
   await writeFile(join(directory, BOOT_FILES[2]!), randomBytes(INITRD_MIB * MIB));

@@ -1,14 +1,14 @@
-/** What passes on requests to a network, and knows how many of them came one after the other: each of those is a round trip. */
+/** A proxy that counts the round trips of a network's client: requests that began only after the answer to an earlier one. */
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 
 export interface CountingProxy extends AsyncDisposable {
   readonly url: string;
-  /** Requests since the last time, of which none began before the one before it had been answered. */
+  /** The longest chain of requests since the last call, each started only after the previous one was answered. */
   roundTrips(): number;
 }
 
-/** @param url of the network */
+/** Starts it. Disposing ends it. @param url of the network */
 export async function countingProxy(url: string): Promise<CountingProxy> {
   let times: { began: number; ended: number }[] = [];
   const server = createServer((incoming, outgoing) => {

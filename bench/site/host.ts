@@ -1,9 +1,12 @@
-/** A host that fetches all of a release, by the code of a mount: source, mirrors, cache and hydration. It has no kernel and no disk. */
+/**
+ * A host that fetches a whole release with the code of a mount: source, mirrors, cache and hydration. It has no kernel and no
+ * disk.
+ */
 import { ChunkCache } from "../../lib/cache/chunk-cache.ts";
 import { messageOf } from "../../lib/errors.ts";
 import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
+import { Hydrator, startOf } from "../../lib/live/hydrate.ts";
 import type { Log } from "../../lib/log.ts";
-import { Hydrator, startOf } from "../../lib/mount/hydrate.ts";
 import { AwaitedChunks } from "../../lib/serve/awaited-chunks.ts";
 import { Waits } from "../../lib/serve/waits.ts";
 import { Mirrors } from "../../lib/source/icfs/mirrors.ts";
@@ -17,24 +20,24 @@ import { PROOF, type Served } from "./servers.ts";
 import type { VirtualTime } from "./virtual-time.ts";
 import { type Client, Line, type Server } from "./wire.ts";
 
-/** As of `icfs mount`: --read-timeout and --refresh, and the jitter of lib/mount/follow.ts. */
-const READ_TIMEOUT_MS = 10_000;
-/** Half of what a mount has: as many chunks on their way at once, and tables half as large. */
+/** Half of a mount's default: as many chunks in flight, and tables half as large. */
 const MEMORY_BYTES = 128 * 1024 * 1024;
+/** As in `icfs mount`: --read-timeout and --refresh, and the jitter of lib/live/check-schedule.ts. */
+const READ_TIMEOUT_MS = 10_000;
 const REFRESH_MS = 60_000;
 const JITTER = 0.1;
-/** Between two attempts to mount, as somebody's systemd makes them. */
+/** The pause between two attempts to mount, as systemd would make it. */
 const RETRY_MS = 5000;
 
 export interface HostOptions {
   readonly time: Pick<VirtualTime, "now" | "sleep">;
   readonly release: Pick<SimulatedRelease, "canister" | "rootKey">;
-  /** What is on a disk has been verified, so it need not be here a thousand times. */
+  /** Verified chunks on simulated disks, shared so that a thousand hosts do not each hold them. */
   readonly shared?: ReadonlyMap<string, Buffer>;
   readonly blsVerify: BlsVerify;
-  /** Megabits a second of its network card, where that is simulated. */
+  /** Megabits per second of its network card, where that is simulated. */
   readonly mbit: number;
-  /** Told of each chunk that it has. */
+  /** Called for each chunk that arrives. */
   readonly progress: () => void;
 }
 
@@ -47,16 +50,16 @@ export interface Urls {
 export class Host implements Client, Served {
   readonly into: readonly Line[];
   readonly idle = new Map<Server, number>();
-  /** When it had all of the release, in milliseconds of the simulation. */
+  /** When it had the whole release, in milliseconds of the simulation. */
   readyAt: number | undefined;
-  /** Attempts to open the release that failed. */
+  /** Failed attempts to open the release. */
   failures = 0;
   readonly problems: string[] = [];
   mirrors: Mirrors | undefined;
   readonly #options: HostOptions;
   readonly waits = new Waits();
   readonly #disk = new Map<string, Buffer>();
-  /** By their hashes, once it fetches them. */
+  /** The release's chunks by their hashes, once it is being fetched. */
   #chunks = new Map<string, Chunk>();
   #awaited: AwaitedChunks | undefined;
   #source: Source | undefined;
@@ -80,7 +83,7 @@ export class Host implements Client, Served {
     return chunk !== undefined && (this.#disk.has(sha256) || this.#awaited!.until(chunk, response));
   }
 
-  /** Fetches all of the release. */
+  /** Fetches the whole release. */
   async hydrate(urls: Urls): Promise<void> {
     const { time } = this.#options;
     const { source, tree, newest } = await this.#open(urls);
@@ -95,13 +98,13 @@ export class Host implements Client, Served {
     this.#chunks = new Map(tree.chunks.map((chunk) => [hexOf(chunk.sha256!), chunk]));
     this.#proof = newest.proven.evidence.proof;
     this.waits.came(PROOF);
-    // Not kept in memory as well, which a thousand hosts share here.
+    // Chunks are not kept in memory as well: a thousand hosts share this machine's.
     const hydrator = new Hydrator(cache, () => false, this.#log());
     await hydrator.hydrate(tree, startOf(tree), new AbortController().signal);
     this.readyAt = time.now;
   }
 
-  /** Looks for newer releases from then on, until a time. */
+  /** Checks for newer releases after that. @param until in milliseconds of the simulation */
   async follow(until: number): Promise<void> {
     const { time } = this.#options;
     let share = Math.random();
@@ -109,11 +112,11 @@ export class Host implements Client, Served {
       await time.sleep(REFRESH_MS * share);
       share = 1 - JITTER + 2 * JITTER * Math.random();
       if (time.now >= until) return;
-      await this.#look().catch((error) => this.problems.push(messageOf(error)));
+      await this.#check().catch((error) => this.problems.push(messageOf(error)));
     }
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     const found = await this.#source!.newest();
     if (found instanceof IcfsRelease) this.#proof = found.proven.evidence.proof;
   }
@@ -146,7 +149,7 @@ export class Host implements Client, Served {
     }
   }
 
-  /** A disk that takes no time, and that is this host's alone. */
+  /** A disk of this host's own that takes no time. */
   #store() {
     const { shared, progress } = this.#options;
     return {

@@ -1,8 +1,8 @@
-/** A plot of a figure that grows with the number of hosts, as an SVG that is read on a light and on a dark page. */
+/** Plots a figure that grows with the number of hosts, as an SVG for light and dark pages. */
 
 export interface Curve {
   readonly name: string;
-  /** Hosts, and the figure; both above 0. */
+  /** The number of hosts, and the figure; both above 0. */
   readonly points: readonly (readonly [number, number])[];
 }
 
@@ -18,7 +18,7 @@ const TOP = 34;
 const RIGHT = 16;
 const BOTTOM = 42;
 const LEGEND = 26;
-/** Told apart by who sees colours otherwise as well, and by the marks. */
+/** Curves differ by their marks, for readers who do not see the colours. */
 const MARKS = ["circle", "square", "triangle"] as const;
 
 const STYLE = `
@@ -32,7 +32,12 @@ const STYLE = `
   path { fill: none; stroke-width: 2; }
   ${MARKS.map((_, i) => `.c${i} { stroke: var(--c${i}); } .m${i} { fill: var(--c${i}); }`).join("\n  ")}`;
 
-/** Both axes are logarithmic. @param panels with the same curves, side by side @param about for who cannot see it */
+/**
+ * An SVG of panels with logarithmic axes.
+ *
+ * @param panels drawn side by side, with the same curves
+ * @param about a description for readers who cannot see it
+ */
 export function plot(panels: readonly Panel[], about: string): string {
   const width = panels.length * WIDTH;
   const height = HEIGHT + LEGEND;
@@ -86,7 +91,7 @@ function panelOf({ title, curves }: Panel): string {
   ].join("\n");
 }
 
-/** A logarithmic one over whole decades. */
+/** A logarithmic axis over whole decades. */
 function axis(values: readonly number[], from: number, to: number) {
   const first = Math.floor(Math.log10(Math.min(...values)));
   const last = Math.max(first + 1, Math.ceil(Math.log10(Math.max(...values))));

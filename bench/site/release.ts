@@ -1,6 +1,7 @@
 /**
- * A release as its canister has it, and a proof of it for any time, signed by a key made here. So that a thousand hosts fit a machine,
- * a byte of a file may stand for several (`scale`): the release then has as many chunks, each of them that much smaller.
+ * A release as its canister would serve it, and a proof of it for any time, signed by a key made here. So that a thousand hosts
+ * fit on one machine, a byte of a file may represent several (`scale`): the release then has as many chunks, each of them smaller
+ * by this factor.
  */
 import { createCipheriv, hash } from "node:crypto";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -15,24 +16,24 @@ import { encodeHeader } from "../../test/support/headers.ts";
 import { proofOf, witnessOf } from "../../test/support/proofs.ts";
 
 const MIB = 1024 * 1024;
-/** As of Debian's netboot tree: a kernel, boot loaders' modules in packs, and the rest an initrd. */
+/** Similar to Debian's netboot tree: a kernel, boot loaders' modules in packs, and an initrd for the rest. */
 const KERNEL_BYTES = 8 * MIB;
 const MODULES = 64;
 const MODULE_BYTES = 16 * 1024;
-/** A subnet certifies its state every second or so. It takes 20 ms of the processor here, so a certificate is of each 5 s. */
+/** A subnet certifies its state about every second. Here a certificate takes 20 ms of processor time, so each one covers 5 s. */
 const CERTIFICATE_MS = 5000;
 
 export interface SimulatedRelease {
   readonly canister: Principal;
   readonly rootKey: Uint8Array;
-  /** By their SHA-256 in hexadecimal; the manifest's too. */
+  /** By their SHA-256 in hexadecimal, including the manifest's. */
   readonly chunks: ReadonlyMap<string, Buffer>;
   readonly files: readonly { readonly path: string; readonly bytes: Buffer }[];
-  /** Bytes that all chunks stand for. */
+  /** The number of bytes that all chunks represent. */
   readonly bytes: number;
-  /** For how many bytes each one of a chunk stands: 1 for the manifest. */
+  /** How many bytes each byte of a chunk represents: 1 for the manifest. */
   weight(sha256: string): number;
-  /** What the method `release` answers at a time, in milliseconds since 1970. */
+  /** The answer of the method `release` at a time, in milliseconds since 1970. */
   proof(now: number): Buffer;
 }
 
@@ -42,7 +43,7 @@ interface File {
   readonly extents: readonly Extent[];
 }
 
-/** @param mebibytes that the whole tree stands for, at least 10 */
+/** @param mebibytes that the whole tree represents, at least 10 @param scale how many bytes a byte of a file represents */
 export function makeRelease(mebibytes: number, scale: number): SimulatedRelease {
   const cipher = createCipheriv("aes-128-ctr", Buffer.alloc(16), Buffer.alloc(16));
   const random = (length: number) => cipher.update(Buffer.alloc(Math.ceil(length / scale)));

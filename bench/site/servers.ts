@@ -1,4 +1,4 @@
-/** Who answers in a simulated site: the IC, nginx as a cache, and hosts that serve what they have (`icfs serve`). */
+/** The servers of a simulated site: the IC, nginx as a cache, and hosts that serve what they have (`icfs serve`). */
 import { EventEmitter } from "node:events";
 import * as cbor from "@dfinity/cbor";
 import type { Waits } from "../../lib/serve/waits.ts";
@@ -19,13 +19,13 @@ import {
   type Wire,
 } from "./wire.ts";
 
-/** Milliseconds that a node takes for a query. */
+/** How long a node takes for a query. */
 const QUERY_MS = 10;
 /** Milliseconds between two machines of the site. */
 const SITE_ONE_WAY_MS = 0.25;
 const SERVER_MBIT = 10_000;
 
-/** Below the site's or the canister's URL, "chunk/..." and so on. */
+/** The path below the site's or the canister's URL, such as "chunk/...". */
 function belowMirror(path: string): readonly string[] {
   const [, first, ...rest] = path.split("/");
   return first === MIRROR_DIRECTORY ? rest : [];
@@ -39,7 +39,7 @@ function empty(status: number): Answer {
   return { status, headers: {}, body: NOTHING };
 }
 
-/** For how long nginx keeps the newest release. */
+/** How long nginx keeps the newest release. */
 const RELEASE_MS = 10_000;
 
 abstract class Machine implements Server {
@@ -56,25 +56,25 @@ abstract class Machine implements Server {
     this.bytesSent += bytes;
   }
 
-  /** Its process is killed: its host refuses connections from then on. */
+  /** The process is killed: from now on its host refuses connections. */
   dies(): void {
     this.isDown = true;
     for (const exchange of [...this.open]) exchange.breaks("ECONNRESET");
   }
 }
 
-/** What the IC has been asked for. */
+/** Requests to the IC. */
 export interface Questions {
   release: number;
   headers: number;
   chunk: number;
-  /** Of these, queries: hosts ask so by themselves, and caches by GET. */
+  /** Those that are queries: hosts make them, while caches use GET. */
   queries: number;
-  /** Refused: too many in a second. */
+  /** Requests that were refused, as too many in a second. */
   refused: number;
 }
 
-/** The canister behind the IC's gateways: queries as agents make them, and plain GETs. */
+/** The canister behind the IC's gateways: answers agents' queries, and plain GETs. */
 export class Ic extends Machine {
   readonly out: readonly Line[];
   override readonly oneWay: number;
@@ -89,7 +89,7 @@ export class Ic extends Machine {
 
   /**
    * @param uplink the site's line to the Internet
-   * @param limit questions a second from one address, with a burst of one second; undefined: any number
+   * @param limit requests per second from one address, with a burst of one second; undefined: any number
    */
   constructor(time: VirtualTime, release: SimulatedRelease, uplink: Line, roundTrip: number, limit?: number) {
     super();
@@ -120,7 +120,7 @@ export class Ic extends Machine {
     return { status: 200, headers: { "content-type": "application/cbor" }, body };
   }
 
-  /** All hosts of a site share one address. */
+  /** Takes a token, if there is one. All hosts of a site share one address, and so one limit. */
   #mayAsk(): boolean {
     const { now } = this.#time;
     this.#tokens = Math.min(this.#limit, this.#tokens + ((now - this.#counted) / 1000) * this.#limit);
@@ -159,26 +159,30 @@ function methodOf(path: string): { method: string; argument: string } {
 
 function decodeQuery(body: Uint8Array): { method: string; argument: string } {
   const { content } = cbor.decode<{ content: { method_name: string; arg: Uint8Array } }>(body);
-  // The Candid of one blob: its last bytes are the chunk's hash.
+  // The Candid of one blob ends with the chunk's hash.
   const argument = Buffer.from(content.arg).subarray(-32).toString("hex");
   return { method: content.method_name, argument: content.method_name === CHUNKS ? argument : "" };
 }
 
 /** A file of nginx's cache. */
 interface Kept {
-  /** Undefined: it is not here yet. */
+  /** Undefined while it is being fetched. */
   answer?: Answer;
   isUnderWay: boolean;
 }
 
-/** How often nginx looks whether what a request waits for has come (ngx_http_file_cache_lock_wait), and for how long, by its configuration. */
+/**
+ * How often nginx checks whether a file that a request waits for has arrived (ngx_http_file_cache_lock_wait), and for how long,
+ * by its configuration.
+ */
 const LOOK_MS = 500;
 const LOCK_TIMEOUT_MS = 300_000;
 
 /**
- * nginx, configured as in examples/nginx.conf. The first request for something goes on to the IC, and its answer to whoever has asked as
- * it arrives. Others wait for all of it, and look every 500 ms. What has expired is no new element of the cache, and nobody
- * would wait for it: so the newest release has another key in each ten seconds.
+ * nginx, configured as in examples/nginx.conf. The first request for something is passed to the IC, and its answer to the client
+ * as it arrives. Other clients wait until all of it is there, and check every 500 ms. nginx lets
+ * clients wait only for an element that is new to the cache, not for an expired one: so the newest release gets another key every ten
+ * seconds.
  */
 export class Nginx extends Machine implements Client {
   readonly out: readonly Line[];
@@ -213,7 +217,7 @@ export class Nginx extends Machine implements Client {
     }
   }
 
-  /** Goes on to the IC. It goes on when whoever has asked does not want it any more: others may. */
+  /** Asks the IC. This goes on even if the client leaves, since others may want the answer. */
   #fetch(asked: Asked, kept: Kept): Promise<Answer> {
     kept.isUnderWay = true;
     const { promise, resolve } = Promise.withResolvers<Answer>();
@@ -240,25 +244,25 @@ export class Nginx extends Machine implements Client {
   }
 }
 
-/** From the beginning, for another. */
+/** The answer from its beginning, for another client. */
 function again(answer: Answer): Answer {
   return { ...answer, body: new Body(answer.body.bytes, answer.body.weight) };
 }
 
-/** What a host that serves has, and how it comes to it. */
+/** What a serving host has, and how it gets the rest. */
 export interface Served {
-  /** In which requests wait: those that come before it has a proof, for PROOF. */
+  /** The requests that wait in the host; those that come before it has a proof wait for PROOF. */
   readonly waits: Waits;
-  /** The proof of its release; undefined: it has none yet. */
+  /** The proof of its release; undefined: none yet. */
   readonly proof: Uint8Array | undefined;
   chunk(sha256: string): Uint8Array | undefined;
-  /** Resolves when a chunk of its release is here, or is not waited for any more: whether it is here, or still on its way. */
+  /** Resolves when a chunk of its release is here, or the wait has ended, to whether it is here or may still arrive. */
   untilHere(sha256: string, response: EventEmitter): Promise<boolean>;
 }
 
 export const PROOF = "proof";
 
-/** A host that serves what it has, and has others wait for what it is fetching (lib/serve). */
+/** A host that serves what it has, and lets clients wait for what it is fetching (lib/serve). */
 export class ServingHost extends Machine {
   readonly out: readonly Line[];
   readonly #served: Served;
@@ -273,7 +277,7 @@ export class ServingHost extends Machine {
 
   async answer({ path }: Asked): Promise<Answer> {
     const { method, argument } = methodOf(path);
-    // Nobody hears of a client that has gone: it waits for its time.
+    // It never emits "close": a client that has gone just times out.
     const response = new EventEmitter();
     if (this.#served.proof === undefined) await this.#served.waits.until(PROOF, response);
     const isComing = method === CHUNKS && (await this.#served.untilHere(argument, response));

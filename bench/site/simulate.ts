@@ -1,6 +1,6 @@
 /**
- * Simulated sites, in a process of their own: `node bench/site/simulate.ts SCENARIO...`, each a Scenario in JSON. Prints an Outcome in JSON
- * for each, in a line.
+ * Simulates sites in a process of its own: `node bench/site/simulate.ts SCENARIO...`, each a Scenario in JSON. Prints an Outcome
+ * in JSON for each, one per line.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,37 +14,37 @@ import { installRandom, VirtualTime } from "./virtual-time.ts";
 import { Line, Wire } from "./wire.ts";
 
 const MIB = 1024 * 1024;
-/** Of each host's network card, and of those that serve. */
+/** The network cards of hosts, and of those that serve. */
 const HOST_MBIT = 1000;
 const TOP_MBIT = 10_000;
-/** Hosts that ask one of the second level. */
+/** Hosts per server of the second level. */
 const HOSTS_A_BRANCH = 100;
 const LEAST_BRANCHES = 2;
 const IC = "ic.example";
 const GATEWAY = "canister.example";
 
-/** How hosts come by chunks: each from the IC; from nginx in front of it; from `icfs serve`, in two levels. */
+/** How hosts get chunks: each from the IC; from nginx in front of it; from `icfs serve`, in two levels. */
 export type Way = "none" | "nginx" | "serve";
 
 export interface Scenario {
   readonly way: Way;
   readonly hosts: number;
   readonly mebibytes: number;
-  /** For how many bytes one stands, so that the simulation is quicker (release.ts). */
+  /** How many bytes one byte represents, to speed up the simulation (release.ts). */
   readonly scale: number;
   /** Seconds within which all hosts start. */
   readonly spread: number;
-  /** Megabits a second of the site's line. */
+  /** Megabits per second of the site's line. */
   readonly uplink: number;
-  /** Milliseconds to the IC and back. */
+  /** Milliseconds of a round trip to the IC. */
   readonly roundTrip: number;
-  /** Questions a second that the IC takes from the site. */
+  /** Requests per second that the IC accepts from the site. */
   readonly limit?: number;
-  /** nginx is killed when hosts have half of what they need. */
+  /** Whether nginx is killed when hosts have half of what they need. */
   readonly isKilled?: boolean;
-  /** Those that serve have all of the release before the first host starts. */
+  /** Whether servers have the whole release before the first host starts. */
   readonly isWarm?: boolean;
-  /** Minutes for which hosts look for newer releases afterwards. */
+  /** Minutes for which hosts then check for newer releases. */
   readonly follow: number;
   readonly seed: number;
 }
@@ -54,10 +54,10 @@ export interface Outcome {
   /** Of the release. */
   readonly chunks: number;
   readonly mebibytes: number;
-  /** Until all hosts were ready. */
+  /** Requests to the IC until all hosts were ready. */
   readonly ic: {
     readonly questions: number;
-    /** Of these, by hosts themselves, and not by a cache. */
+    /** Those made by hosts themselves rather than by a cache. */
     readonly byHosts: number;
     readonly heads: number;
     readonly chunks: number;
@@ -66,20 +66,20 @@ export interface Outcome {
   };
   /** Seconds from the first host's start until the first, half, and all of them had the whole release. */
   readonly ready: { readonly first: number; readonly half: number; readonly all: number };
-  /** Heads that the IC was asked for in a minute, when all are ready. */
+  /** Requests per minute to the IC for the newest release, once all hosts are ready. */
   readonly headsAMinute: number;
-  /** What hosts had from whom. */
+  /** Where hosts got their data from. */
   readonly byMirrors: number;
   readonly byIc: number;
-  /** Requests that hosts had overtaken, since their answers did not begin in time. */
+  /** Requests for which hosts asked another source, because the answer did not begin in time. */
   readonly late: number;
-  /** What was logged as wrong, without figures, and how often. */
+  /** What was logged as wrong, without numbers, and how often. */
   readonly problems: Readonly<Record<string, number>>;
-  /** Real seconds that it took. */
+  /** The duration in real seconds. */
   readonly seconds: number;
 }
 
-/** Verifies each signature for real once, and knows it again. */
+/** Verifies each signature once, and remembers it. */
 function remembering(): BlsVerify {
   const known = new Map<string, boolean>();
   return async (publicKey, signature, message) => {
@@ -124,7 +124,7 @@ async function simulate(scenario: Scenario, time: VirtualTime): Promise<Outcome>
   };
   type Started = ReturnType<typeof newHost>;
 
-  // One that does not count: what it loads, and what it writes down as accepted on this machine, takes real time.
+  // The first host does not count: it loads modules and records accepted releases, which takes real time.
   const warm = newHost(HOST_MBIT, () => {}, []);
   await time.until(warm.host.hydrate(warm.urls), true);
   Object.assign(ic.asked, { release: 0, headers: 0, chunk: 0, queries: 0, refused: 0 });

@@ -1,6 +1,7 @@
 /**
- * The same with real ones: hosts that run the same code in this process, a real nginx with examples/nginx.conf in front of a local network's
- * gateway, real time. So it shows whether what is simulated counts as reality does. It needs root, and nginx below build/ (scripts/setup.sh bench).
+ * Validates the simulation: hosts that run the same code in this process, and a real nginx with examples/nginx.conf in front of a
+ * local network's gateway, in real time, so that the counts can be compared. Needs root, and nginx below build/ (scripts/setup.sh
+ * bench).
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { freePort } from "../../demo/free-port.ts";
 import { Process } from "../../demo/process.ts";
 import type { Workspace } from "../../demo/workspace.ts";
-import { parseCanisterId } from "../../lib/ic/agent.ts";
+import { parseCanisterId } from "../../lib/ic/canister-id.ts";
 import { verifySignature } from "../../lib/ic/certificate/bls.ts";
 import { networkStatus } from "../../lib/ic/network.ts";
 import { startNetwork } from "../dnsmasq/icfs.ts";
@@ -18,16 +19,17 @@ import { makeRelease } from "./release.ts";
 
 const EXAMPLE = fileURLToPath(new URL("../../examples/nginx.conf", import.meta.url));
 const NGINX = fileURLToPath(new URL("../../build/nginx/usr/sbin/nginx", import.meta.url));
-const BITS_A_MIB = 8 * 1.048576;
+/** Megabits. */
+const MBIT_A_MIB = 8 * 1.048576;
 
 export interface Validated {
-  /** Requests that nginx made at the network's gateway, and those of them for the newest release. */
+  /** Requests of nginx to the network's gateway, and those of them for the newest release. */
   readonly byNginx: number;
   readonly heads: number;
-  /** Chunks that hosts had by the network's API. */
+  /** Chunks that hosts fetched through the network's API. */
   readonly byIc: number;
   readonly chunks: number;
-  /** Until all were ready. */
+  /** Seconds until all hosts were ready. */
   readonly seconds: number;
 }
 
@@ -38,7 +40,7 @@ export interface Line {
   readonly uplink: number;
 }
 
-/** So many hosts start at once, cold, behind a cold nginx. */
+/** Starts `hosts` cold hosts at once, behind a cold nginx. */
 export async function validate(
   hosts: number,
   { mebibytes, roundTrip, uplink }: Line,
@@ -54,11 +56,11 @@ export async function validate(
     await mkdir(join(tree, path, ".."), { recursive: true });
     await writeFile(join(tree, path), bytes);
   }
-  const weather = ["--latency", String(roundTrip), "--bandwidth", String(Math.round(uplink / BITS_A_MIB))];
+  const weather = ["--latency", String(roundTrip), "--bandwidth", String(Math.round(uplink / MBIT_A_MIB))];
   const { url, canister } = await startNetwork(tree, weather, stack, { env, signal });
   const { rootKey } = await networkStatus(url);
   const nginx = await startNginx(directory, new URL(url).host, canister, stack, signal);
-  // What is accepted is written down in the workspace.
+  // Records of accepted releases go to the workspace.
   process.env.XDG_STATE_HOME = env.XDG_STATE_HOME;
   const release = { canister: parseCanisterId(canister), rootKey };
   const time = {
@@ -108,7 +110,7 @@ async function startNginx(
   const port = await freePort();
   const log = join(own, "access.log");
   const example = (await readFile(EXAMPLE, "utf8"))
-    .replaceAll("oeagv-5qaaa-aaaah-aar4q-cai", canister)
+    .replaceAll("CANISTER", canister)
     .replace("listen 80;", `listen 127.0.0.1:${port};`)
     .replace("server icp0.io:443;", `server ${origin};`)
     .replaceAll("proxy_pass https://icfs", "proxy_pass http://icfs")

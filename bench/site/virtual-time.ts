@@ -1,17 +1,17 @@
 /**
- * Simulated time for everything in this process: timers, pauses, Date and performance.now() all go by one clock, which jumps from one
- * event to the next. Code under simulation is not changed: it finds these in the places of Node's own. For a process of its own, since
- * nothing is put back.
+ * Simulated time for this whole process: timers, pauses, Date and performance.now() follow one clock, which jumps from one event
+ * to the next. Simulated code runs unchanged, since these functions replace Node's own. A simulation needs a process of its own,
+ * since they are never restored.
  */
 import { syncBuiltinESMExports } from "node:module";
 import timers from "node:timers";
 import promises from "node:timers/promises";
 
-/** Node's own, for the scheduler. */
+/** Node's own functions, for the scheduler. */
 const realImmediate = setImmediate;
 const realTimeout = setTimeout;
 
-/** Milliseconds that the process may be idle in while code that is simulated waits for something real, such as a module to be loaded. */
+/** How many milliseconds the process may idle while simulated code waits for something real, such as a module being loaded. */
 const STUCK_MS = 5000;
 
 type Run = () => void;
@@ -19,7 +19,7 @@ type Run = () => void;
 interface Event {
   /** Simulated milliseconds since the start. */
   readonly at: number;
-  /** Events of one time happen in the order in which they were made. */
+  /** Events of the same time happen in the order of their creation. */
   readonly order: number;
   readonly run: Run;
 }
@@ -30,13 +30,13 @@ class VirtualTimer {
   readonly #run: Run;
   readonly #milliseconds: number;
   readonly #repeats: boolean;
-  /** Counts up whenever the timer is set or cleared: only the event of the last time counts. */
+  /** Incremented whenever the timer is set or cleared: only the latest event counts. */
   #generation = 0;
 
   constructor(time: VirtualTime, run: Run, milliseconds: number | undefined, repeats: boolean) {
     this.#time = time;
     this.#run = run;
-    // As Node has it: at least a millisecond.
+    // At least a millisecond, as in Node.
     this.#milliseconds = Math.max(1, Number(milliseconds) || 1);
     this.#repeats = repeats;
     this.refresh();
@@ -83,7 +83,7 @@ export class VirtualTime {
   #immediates: Run[] = [];
   #made = 0;
 
-  /** Takes the place of Node's clock, for good. */
+  /** Replaces Node's clock, for good. */
   install(): void {
     const timer =
       (repeats: boolean) =>
@@ -129,7 +129,7 @@ export class VirtualTime {
     syncBuiltinESMExports();
   }
 
-  /** Has something happen at a time; at once when that is over. */
+  /** Schedules an event; immediately if its time is past. */
   at(time: number, run: Run): void {
     this.#made += 1;
     this.#push({ at: Math.max(time, this.now), order: this.#made, run });
@@ -142,8 +142,8 @@ export class VirtualTime {
   /**
    * Lets time pass until there is a result.
    *
-   * @param patient waits a real moment after each event, for what reads and writes files or loads modules
-   * @throws what `work` throws; Error when it waits for something that does not come
+   * @param patient whether to wait a real moment after each event, for code that reads and writes files or loads modules
+   * @throws errors of `work`; Error when it waits for something that never happens
    */
   async until<T>(work: Promise<T>, patient = false): Promise<T> {
     let isOver = false;
@@ -153,7 +153,7 @@ export class VirtualTime {
     work.then(over, over);
     let idle = 0;
     for (;;) {
-      // All that can go on without time passing has gone on by then: promises, and what Node calls on the next tick.
+      // By then everything that needs no time has happened: promises, and Node's next ticks.
       await new Promise((resolve) => (patient ? realTimeout(resolve, 1) : realImmediate(resolve)));
       if (isOver) return work;
       const immediates = this.#immediates;
@@ -232,7 +232,7 @@ function isBefore(one: Event, other: Event): boolean {
   return one.at < other.at || (one.at === other.at && one.order < other.order);
 }
 
-/** Random numbers that are the same in each run (mulberry32), in the place of Math.random(). */
+/** Replaces Math.random() with numbers that are the same in each run (mulberry32). */
 export function installRandom(seed: number): void {
   let state = seed;
   Math.random = () => {

@@ -1,9 +1,9 @@
 /**
- * Simulated machines and what lies between them, in the place of node:http: a request goes to a machine of this process by its name, and
- * takes the time that its line takes. The port of a URL says who asks: all hosts are one process.
+ * Simulated machines and the lines between them, which replace node:http: a request goes to a machine of this process by its
+ * name, and takes the time of the lines. The port of a URL identifies the client, since all hosts are one process.
  *
- * A line is shared piece by piece among all that goes over it, as many TCP streams share one. Opening a connection takes round trips;
- * TCP's slow start, loss and what a machine's processor takes are left out.
+ * A line is shared piece by piece among all its transfers, as TCP streams share one. Opening a connection takes round trips;
+ * TCP's slow start, loss and a machine's processor time are left out.
  */
 import { EventEmitter } from "node:events";
 import http from "node:http";
@@ -12,26 +12,27 @@ import { syncBuiltinESMExports } from "node:module";
 import { Readable } from "node:stream";
 import type { VirtualTime } from "./virtual-time.ts";
 
-/** Bytes that go over a line in one piece. */
+/** Bytes that cross a line in one piece. */
 const PIECE = 128 * 1024;
-/** Of an answer: its status and headers. */
+/** The status and headers of an answer. */
 const HEAD_BYTES = 400;
-/** Ports of hosts begin above the ones that URLs leave out. */
+/** Hosts' ports start above those that URLs leave out. */
 const FIRST_PORT = 10_000;
 
+/** A request, as a server sees it. */
 export interface Asked {
   readonly method: string;
   readonly path: string;
   readonly body: Uint8Array | undefined;
 }
 
-/** What an answer brings: of a cache that is still getting it, not all of it is there yet. */
+/** The body of an answer. That of a cache may still be arriving. */
 export class Body {
   readonly bytes: Uint8Array;
-  /** For how many bytes each one stands. */
+  /** How many bytes each byte represents. */
   readonly weight: number;
   available: number;
-  /** No more will come. */
+  /** Whether the rest will never come. */
   isBroken = false;
   readonly #waiting = new Set<() => void>();
 
@@ -71,11 +72,11 @@ export interface Answer {
 
 export const NOTHING = new Body(Buffer.alloc(0), 1);
 
-/** One direction of a cable: what is handed to it goes through it one piece after the other. */
+/** One direction of a cable, which transports one piece after another. */
 export class Line {
   readonly #bytesPerMs: number;
   #free = 0;
-  /** Of what went through it. */
+  /** The number of bytes transported. */
   bytes = 0;
 
   /** @param mbit megabits a second */
@@ -83,7 +84,7 @@ export class Line {
     this.#bytesPerMs = (mbit * 1e6) / 8 / 1000;
   }
 
-  /** When a piece that is handed to it now is through. */
+  /** When a piece that enters now has passed. */
   through(bytes: number, now: number): number {
     this.bytes += bytes;
     this.#free = Math.max(now, this.#free) + bytes / this.#bytesPerMs;
@@ -91,27 +92,27 @@ export class Line {
   }
 }
 
-/** Who asks. */
+/** The machine that sends a request. */
 export interface Client {
-  /** What answers go through on their way to it, behind the line of who answers. */
+  /** The lines that answers cross on their way to it, after the server's own. */
   readonly into: readonly Line[];
-  /** Idle connections, by whom they are to. */
+  /** The numbers of idle connections, by server. */
   readonly idle: Map<Server, number>;
 }
 
-/** Who answers. */
+/** The machine that answers. */
 export interface Server {
-  /** What its answers go through first. */
+  /** The lines that its answers cross first. */
   readonly out: readonly Line[];
-  /** Milliseconds to it, or from it. */
+  /** Milliseconds that anything takes to or from it. */
   readonly oneWay: number;
   /** Round trips before the first request of a connection: 1, and 1 more for TLS. */
   readonly opening: number;
   isDown: boolean;
-  /** Ends all that is under way. */
+  /** Requests in progress. */
   readonly open: Set<Exchange>;
   answer(asked: Asked): Promise<Answer>;
-  /** Told of the bytes that it sends. */
+  /** Called with the number of bytes that it sends. */
   sent(bytes: number): void;
 }
 
@@ -131,7 +132,7 @@ export class Exchange {
     void this.#run(asked);
   }
 
-  /** Whoever has asked does not want it any more. Its connection is gone. */
+  /** The client has lost interest. Its connection is closed. */
   abort(): void {
     this.#isOver = true;
     this.#server.open.delete(this);
@@ -163,7 +164,9 @@ export class Exchange {
     this.#send(answer.body, 0);
   }
 
-  /** Hands the next piece to the first line, and the one after it when that is through: so all share it. */
+  /**
+   * Sends the next piece over the first line, and the one after it when that has passed, so that all transfers share the line.
+   */
   #send(body: Body, from: number): void {
     if (this.#isOver) return;
     const { bytes, weight, available, isBroken } = body;
@@ -210,6 +213,7 @@ export class Exchange {
   }
 }
 
+/** What a client is told of its request. */
 export interface Told {
   began(answer: Answer): void;
   arrived(bytes: Uint8Array): void;
@@ -217,7 +221,7 @@ export interface Told {
   failed(error: Error): void;
 }
 
-/** What of http.IncomingMessage is read. */
+/** The part of http.IncomingMessage that is read. */
 class Incoming extends Readable {
   readonly statusCode: number;
   readonly statusMessage = "";
@@ -232,7 +236,7 @@ class Incoming extends Readable {
   }
 }
 
-/** What of http.ClientRequest is used. */
+/** The part of http.ClientRequest that is used. */
 class Outgoing extends EventEmitter {
   readonly #begin: (body: Uint8Array | undefined) => void;
 
@@ -251,7 +255,7 @@ interface RequestOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The machines of a simulation by their names, and their clients by their numbers. */
+/** The machines of a simulation by name, and their clients by number. */
 export class Wire {
   readonly #time: VirtualTime;
   readonly #servers = new Map<string, Server>();
@@ -265,7 +269,7 @@ export class Wire {
     this.#servers.set(name, server);
   }
 
-  /** @returns the port by which its URLs say that it asks */
+  /** @returns the port that identifies the client in its URLs */
   addClient(client: Client): number {
     return FIRST_PORT + this.#clients.push(client) - 1;
   }
@@ -274,7 +278,7 @@ export class Wire {
     return new Exchange(this.#time, client, server, asked, tell);
   }
 
-  /** Takes the place of node:http's and node:https's request(), for good. */
+  /** Replaces request() of node:http and node:https, for good. */
   install(): void {
     const request = (url: URL, options: RequestOptions, callback: (incoming: Incoming) => void) =>
       this.#request(url, options, callback);

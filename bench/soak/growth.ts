@@ -1,7 +1,8 @@
 /**
- * When something grows. Through its samples a line is laid that a few far ones do not bend (Theil and Sen: the median of the slopes of
- * all pairs). It grows when that line rises, over the time of the samples, by more than twice the standard deviation of the samples from
- * it, and by more than a fiftieth of their median: less than the first is noise, less than the second is not worth the name.
+ * Decides whether something grows. A line is fitted to the samples, by a method that a few outliers do not disturb (Theil and Sen:
+ * its slope is the median of the slopes of all pairs). There is growth if the line rises, over the time of the samples, by more than twice the standard
+ * deviation of the samples from it, and by more than a fiftieth of their median: less than the first is noise, and less than the
+ * second is negligible.
  */
 import { median, sorted } from "../median.ts";
 
@@ -10,17 +11,17 @@ export const RULE =
   "it grows when a line through its samples (Theil-Sen) rises over that time by more than twice their standard deviation from the line, and by more than 2 %";
 
 export interface Growth {
-  /** Medians of the first and of the last third of the samples. */
+  /** Medians of the first and the last third of the samples. */
   readonly first: number;
   readonly last: number;
-  /** Of the line, from the first sample to the last. */
+  /** The rise of the line from the first sample to the last. */
   readonly rise: number;
   /** The samples' standard deviation from the line. */
   readonly deviation: number;
   readonly grows: boolean;
 }
 
-/** @param samples at even distances, at least three */
+/** @param samples at equal intervals, at least three */
 export function growthOf(samples: readonly number[]): Growth {
   const third = Math.floor(samples.length / 3);
   const slopes = samples.flatMap((sample, i) =>

@@ -1,7 +1,7 @@
 /**
- * Reads a mount at random, past the page cache, until SIGTERM, and checks every byte: `readers.ts MOUNTPOINT releases|files`. With
- * `releases`, an open file has to be of one release, and a later one never of an older; a directory that is served while it is changed
- * can have neither (`files`). Prints a Trouble a line, and at the end its Totals.
+ * Reads a mount at random, bypassing the page cache, until SIGTERM, and checks every byte: `readers.ts MOUNTPOINT
+ * releases|files`. With `releases`, an open file must belong to one release, and files opened later never to an older one. A
+ * directory that is served while it changes guarantees neither (`files`). Prints one Trouble per line, and at the end its Totals.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -23,13 +23,13 @@ export interface Totals {
 }
 
 const READERS = 4;
-/** Milliseconds between two files of a reader, at most: half of that on average. */
+/** The longest pause between two files of a reader in milliseconds; half of that on average. */
 const MOST_PAUSE_MS = 2400;
-/** What TFTP servers and `cp` read at a time. */
+/** The read size of TFTP servers and `cp`. */
 const PIECE = 128 * 1024;
-/** Of a large file that is not read whole. */
+/** How many pieces are read of a large file that is not read completely. */
 const PIECES_AT_RANDOM = 3;
-/** So many of the opens are of small files, and so many of large ones that are read whole. */
+/** The shares of opens that are of small files, and of large ones that are read completely. */
 const SMALL_SHARE = 0.5;
 const WHOLE_SHARE = 0.1;
 
@@ -37,13 +37,13 @@ const [mountpoint, unit] = process.argv.slice(2) as [string, "releases" | "files
 const ending = new AbortController();
 process.on("SIGTERM", () => ending.abort());
 
-/** The newest release that a file was seen of. */
+/** The newest release seen of each file. */
 const seen = new Map<string, number>();
 let [opens, bytes] = [0, 0];
 
 class WrongBytes extends Error {}
 
-/** Returns of which release they are. @throws WrongBytes */
+/** Checks the bytes, and returns which release they belong to. @throws WrongBytes */
 function check(file: SoakFile, at: number, read: Buffer): number {
   if (read.length !== Math.min(PIECE, file.size - at)) throw new WrongBytes(`${read.length} bytes at ${at}`);
   const release = read.readUInt32LE(0);
@@ -63,7 +63,7 @@ async function readPiece(handle: FileHandle, file: SoakFile, at: number): Promis
   return check(file, at, buffer.subarray(0, bytesRead));
 }
 
-/** @throws WrongBytes; what the system says */
+/** @throws WrongBytes; system errors */
 async function readFile(file: SoakFile, places: readonly number[]): Promise<void> {
   const before = seen.get(file.path) ?? 0;
   await using handle = await open(join(mountpoint, file.path), constants.O_RDONLY | constants.O_DIRECT);

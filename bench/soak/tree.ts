@@ -1,13 +1,13 @@
 /**
- * A tree whose files say what they have to be: each block begins with the number of the release that brought it, and what follows
- * can be made again from the file's name, that number and the place in the file. Nothing of it compresses.
+ * A tree whose files describe their own content: each block begins with the number of the release that introduced it, and the
+ * rest is derived from the file's name, that number and the position in the file. None of it compresses.
  */
 import { createCipheriv, createHash } from "node:crypto";
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 const MIB = 1024 * 1024;
-/** Of the content; also what O_DIRECT is aligned to. */
+/** The unit of content, and of O_DIRECT's alignment. */
 export const BLOCK = 4096;
 
 export interface SoakFile {
@@ -15,16 +15,16 @@ export interface SoakFile {
   readonly size: number;
 }
 
-/** Of chunks of their own, four each. */
+/** Large files, of four chunks each. */
 export const LARGE: readonly SoakFile[] = files("large", 48, 4 * MIB);
-/** Of packs, a hundred to a chunk. */
+/** Small files, a hundred to a pack. */
 export const SMALL: readonly SoakFile[] = files("small", 300, 10_000);
 
 function files(directory: string, count: number, size: number): SoakFile[] {
   return Array.from({ length: count }, (_, i) => ({ path: `${directory}/${i}`, size }));
 }
 
-/** The bytes from `at`, a multiple of BLOCK, as release `release` has them. */
+/** The bytes from `at`, a multiple of BLOCK, as in the given release. */
 export function contentOf({ path, size }: SoakFile, release: number, at: number, length: number): Buffer {
   const key = createHash("sha256").update(`${path}@${release}`).digest().subarray(0, 16);
   const counter = Buffer.alloc(16);
@@ -34,11 +34,11 @@ export function contentOf({ path, size }: SoakFile, release: number, at: number,
   return bytes;
 }
 
-/** Writes some files as release `release` has them; each is replaced whole, for those who read the directory meanwhile. */
+/** Writes files as in the given release. Each is replaced atomically, since the directory is being read. */
 export async function writeFiles(root: string, files: readonly SoakFile[], release: number): Promise<void> {
   for (const directory of ["large", "small"]) await mkdir(join(root, directory), { recursive: true });
   for (const file of files) {
-    // Not in the tree, which may be published at any time.
+    // Outside the tree, which may be published at any time.
     const made = join(root, "..", "being-written");
     await writeFile(made, contentOf(file, release, 0, file.size));
     await rename(made, join(root, file.path));

@@ -1,15 +1,16 @@
-/** A mount under readers, and what it takes from time to time. */
+/** Watches a mount under readers, and samples its use of resources. */
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Process } from "../../demo/process.ts";
+import { isAbsent } from "../../lib/errors.ts";
 import { usageOf } from "../usage.ts";
 import type { Totals, Trouble } from "./readers.ts";
 
 const READERS = fileURLToPath(new URL("readers.ts", import.meta.url));
 const MIB = 1024 * 1024;
 
-/** What is looked at, as people read it; the last two only of icfs. */
+/** The sampled quantities, with names for people; the last two only for icfs. */
 export const QUANTITIES = [
   "anonymous memory, MiB",
   "resident memory, MiB",
@@ -21,7 +22,7 @@ export const QUANTITIES = [
 export type Quantity = (typeof QUANTITIES)[number];
 export type Sample = Readonly<Partial<Record<Quantity, number>>>;
 
-/** What is watched of a mount: by whom it is served, and where it keeps what it keeps (icfs). */
+/** How to watch a mount: the process that serves it, and its directories (icfs). */
 export interface Served {
   readonly mountpoint: string;
   readonly pid: number;
@@ -40,7 +41,7 @@ export class Watched {
   readonly #readers: Process;
 
   /**
-   * Starts readers, which end with the stack.
+   * Starts readers, until the stack ends.
    *
    * @param unit what cannot change while it is open: see readers.ts
    */
@@ -56,7 +57,7 @@ export class Watched {
     this.#readers = stack.use(new Process(process.execPath, [READERS, served.mountpoint, unit], env));
   }
 
-  /** Looks at what it takes now. @throws Error when what serves it, or who reads it, has ended */
+  /** Takes a sample. @throws Error when the server or a reader has ended */
   async sample(): Promise<void> {
     const ended = await Promise.race([this.#readers.exit, undefined]);
     if (ended !== undefined)
@@ -84,17 +85,22 @@ export class Watched {
   }
 }
 
-/** Of all files; of what comes and goes meanwhile, some. */
+/** The size of all files. Some may disappear in the meantime, and so may directories. */
 async function bytesBelow(directory: string): Promise<number> {
-  const entries = await readdir(directory, { withFileTypes: true, recursive: true });
-  const files = entries.filter((entry) => entry.isFile());
+  const entries = await readdir(directory, { withFileTypes: true }).catch((error) => {
+    if (isAbsent(error)) return [];
+    throw error;
+  });
   const sizes = await Promise.all(
-    files.map(({ parentPath, name }) =>
-      lstat(join(parentPath, name)).then(
+    entries.map((entry) => {
+      const path = join(directory, entry.name);
+      if (entry.isDirectory()) return bytesBelow(path);
+      if (!entry.isFile()) return 0;
+      return lstat(path).then(
         ({ size }) => size,
         () => 0,
-      ),
-    ),
+      );
+    }),
   );
   return sizes.reduce((sum, size) => sum + size, 0);
 }
