@@ -1,5 +1,5 @@
-/// Puts a manifest together from its pieces, in a region that is there for that: `from_candid` wants one blob, and what of the
-/// pieces is copied should be copied once.
+/// Assembles a manifest from its pieces in a region of its own: `from_candid` needs one blob, and the pieces should be
+/// copied only once.
 import Array "mo:core/Array";
 import Nat "mo:core/Nat";
 import Nat64 "mo:core/Nat64";
@@ -11,10 +11,10 @@ import Store "store";
 import Types "types";
 
 module {
-  /// 33 bytes each in every header, of which many go into one reply of `headers`.
+  /// Each piece takes 33 bytes of the release's header, and a reply of `headers` has many headers.
   let maxPieces = 1_000;
 
-  /// The manifest as one blob, if its chunks are here and it begins as a manifest does.
+  /// The manifest as one blob, if its chunks are here and it begins like a manifest.
   public func assemble(store : Store.Store, scratch : Region.Region, pieces : [Types.Hash]) : { #ok : Blob; #err : Types.PublishError } {
     if (pieces.size() > maxPieces) return #err(#invalid("the manifest has more than " # Nat.toText(maxPieces) # " pieces"));
     let absent = Array.filter<Types.Hash>(pieces, func(hash) = Store.size(store, hash) == null);
@@ -28,19 +28,19 @@ module {
     };
     let prefixBytes = Manifest.prefix.size();
     if (size < prefixBytes or Region.loadBlob(scratch, 0, prefixBytes) != Manifest.prefix) {
-      return #err(#invalid("this is no icfs manifest of version 1: its first " # Nat.toText(prefixBytes) # " bytes are others"));
+      return #err(#invalid("this is not an icfs manifest of version 1: its first " # Nat.toText(prefixBytes) # " bytes are others"));
     };
     #ok(Region.loadBlob(scratch, 0, size));
   };
 
-  /// The manifest with these bytes, which begins as one does.
+  /// The manifest with these bytes, which begin like a manifest.
   public func decode(scratch : Region.Region, bytes : Blob) : ?Manifest.Manifest {
     Store.write(scratch, 0, bytes);
     from_candid (Region.loadBlob(scratch, Nat64.fromNat(Manifest.magicBytes), bytes.size() - Manifest.magicBytes));
   };
 
-  /// Candid lets numbers be written longer than they need be, and readers take that only so far. What Motoko encodes again
-  /// differs from `bytes` in front alone, where its type table stands.
+  /// Whether `bytes`, which decode to `tree`, have no number that is longer than necessary: Candid allows such numbers, and readers
+  /// limit them. Motoko encodes the tree again. The result may differ from `bytes` only at the beginning, in the type table.
   public func isShortest(scratch : Region.Region, tree : Manifest.Manifest, bytes : Blob) : Bool {
     let encoded = to_candid (tree);
     let length : Nat = bytes.size() - Manifest.prefix.size();

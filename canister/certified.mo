@@ -1,8 +1,8 @@
 /// What the subnet certifies about this canister, and how a reader gets the proof (docs/PROTOCOL.md, "Certified head").
 ///
-/// The tree is an IC hash tree (IC interface specification, "Certificate"): below `http_expr` all that is served over HTTP (site.mo), at
-/// `icfs` / `head` the newest header's hash, and at `icfs` / `channel` / NAME that of a channel's last record (channels.mo). The replies are
-/// CBOR (RFC 8949).
+/// The tree is an IC hash tree (IC interface specification, "Certificate"). Below `http_expr` is everything that is served over HTTP
+/// (site.mo); at `icfs` / `head`, the newest header's hash; at `icfs` / `channel` / NAME, the hash of a channel's last record
+/// (channels.mo). The replies are CBOR (RFC 8949).
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import Nat8 "mo:core/Nat8";
@@ -11,8 +11,10 @@ import HashTree "hashtree";
 import Sha256 "sha256";
 
 module {
-  /// The hash of the part at `icfs`. @param head the newest header's hash, or empty before the first release @param channels the hash of the tree
-  /// of channels; null while there are none
+  /// The hash of the part at `icfs`.
+  ///
+  /// @param head the newest header's hash, or empty before the first release
+  /// @param channels the hash of the tree of channels; null while there are none
   public func headPart(desk : HashTree.Desk, head : Blob, channels : ?Blob) : Blob {
     let release = HashTree.labelled(desk, "head", Sha256.ofParts(["\10ic-hashtree-leaf", head]));
     let all = switch channels {
@@ -22,17 +24,18 @@ module {
     HashTree.labelled(desk, "icfs", all);
   };
 
-  /// The hash of the part at `http_expr`, by that of what is below.
+  /// The hash of the part at `http_expr`, from the hash of what is below it.
   public func pagesPart(desk : HashTree.Desk, pages : Blob) : Blob = HashTree.labelled(desk, "http_expr", pages);
 
-  /// What a reply is proved by.
+  /// What proves a reply.
   public type Proved = {
-    /// The newest header, or empty, and its hash.
+    /// The newest header; empty before the first release.
     header : Blob;
+    /// Its hash; empty before the first release.
     head : Blob;
     /// The hash of the part at `http_expr`.
     pages : Blob;
-    /// What is shown of the tree of channels; null while there are none.
+    /// The part of the tree of channels to show; null while there are none.
     channels : ?HashTree.Witness;
     certificate : Blob;
   };

@@ -1,7 +1,7 @@
-/// Channels: names for releases, such as `stable`, which promoters move (docs/PROTOCOL.md, "Channels").
+/// Channels: names that point to releases, such as `stable`, and that promoters move (docs/PROTOCOL.md, "Channels").
 ///
-/// What a name stands for is its last record. A record is never changed: each change adds one, which has the next serial and the hash of the
-/// one before. A channel that is deleted gets a record that names no release, so its name, serials and history stay.
+/// A channel's last record says what it points to. Records never change: each change adds one, with the next serial and the hash of the
+/// previous record. Deleting a channel adds a record without a release, so its name, serials and history stay.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import Iter "mo:core/Iter";
@@ -20,17 +20,17 @@ import Sha256 "sha256";
 import Store "store";
 
 module {
-  /// Readers refuse a reply that is much longer than one with the records of so many names.
+  /// Readers refuse a reply that is much longer than one with the records of this many names.
   public let maxNames : Nat = 100;
   let maxNameChars : Nat = 64;
 
   public type Record = {
-    /// Whose channel it is.
+    /// The canister that has the channel.
     canister : Principal;
     name : Text;
-    /// From 1, each one more than that of the record before.
+    /// From 1, each one more than the previous record's.
     serial : Nat64;
-    /// The release's; 0 when the channel is deleted.
+    /// The release's number; 0 when the channel is deleted.
     number : Nat64;
     /// The SHA-256 of the release's header; empty when the channel is deleted.
     header : Blob;
@@ -38,14 +38,14 @@ module {
     /// Nanoseconds since 1970.
     at : Nat64;
     note : Text;
-    /// The SHA-256 of the record before; null in the first.
+    /// The SHA-256 of the previous record; null in the first.
     before : ?Blob;
   };
 
-  /// What a promoter asks for.
+  /// A promoter's request.
   public type Change = {
     channel : Text;
-    /// The release that it is to name; null deletes the channel.
+    /// The release to point to; null deletes the channel.
     release : ?Nat64;
     /// The serial of its last record, as far as the caller knows; null when there is none.
     serial : ?Nat64;
@@ -62,17 +62,18 @@ module {
   /// The new record's serial.
   public type PromoteResult = { #ok : Nat64; #err : PromoteError };
 
+  /// Where a record is in the region.
   type Place = { at : Nat64; size : Nat32 };
 
-  /// A name, with its last record's release and hash.
+  /// The records of a name, with the last one's release and hash.
   type Channel = {
-    /// Where its records lie, that of serial n at index n - 1.
+    /// The places of its records, that of serial n at index n - 1.
     places : List.List<Place>;
     var number : Nat64;
     var hash : Blob;
   };
 
-  /// Records have no end, so they are in a region, and some 100 bytes of each on the heap.
+  /// Records are unlimited, so they are in a region, with about 100 bytes of the heap for each.
   public type Channels = {
     region : Region.Region;
     /// How many bytes of it are in use.
@@ -88,7 +89,7 @@ module {
 
   func consists(text : Text, isRight : Char -> Bool) : Bool = not Text.contains(text, #predicate(func c = not isRight c));
 
-  /// Why a name cannot be a channel's, or null. A number would be a release's.
+  /// Why a name cannot be a channel's, or null. A number would name a release.
   func nameProblem(name : Text) : ?Text {
     let first = switch (name.chars().next()) {
       case (?first) first;
@@ -96,7 +97,7 @@ module {
     };
     let isRight = name.size() <= maxNameChars and isAlphanumeric first and consists(name, func c = isAlphanumeric c or c == '-' or c == '.' or c == '_');
     if (isRight and not consists(name, isDigit)) return null;
-    ?"a channel's name has 1 to 64 of a-z, 0-9, '-', '.' and '_', begins with a letter or a digit, and is no number";
+    ?"a channel's name has 1 to 64 of a-z, 0-9, '-', '.' and '_', begins with a letter or a digit, and is not a number";
   };
 
   func serialOf(channels : Channels, name : Text) : ?Nat64 {
@@ -106,7 +107,7 @@ module {
     };
   };
 
-  /// Why a change cannot be made, or null. Whether there is such a release is the caller's to find out.
+  /// Why a change cannot be made, or null. The caller has to check that the release exists.
   public func refusal(channels : Channels, { channel; release; serial } : Change) : ?PromoteError {
     switch (nameProblem channel) {
       case (?problem) return ?#invalid problem;
@@ -130,7 +131,9 @@ module {
 
   let magic : Blob = "ICFSCHN\01";
 
-  /// Makes a change that is not refused, and returns the new record's serial. @param header the hash of the release's; empty when there is none
+  /// Makes a change that was not refused, and returns the new record's serial.
+  ///
+  /// @param header the hash of the release's header; empty when the change deletes the channel
   public func add(channels : Channels, canister : Principal, { channel = name; release; note } : Change, header : Blob, set_by : Principal, at : Nat64) : Nat64 {
     let number = switch release {
       case (?number) number;
@@ -155,24 +158,59 @@ module {
     serial;
   };
 
-  /// A channel's name, and the number of the release that it stands for.
+  /// A channel's name, and the number of the release that it points to.
   public type Named = (Text, Nat64);
 
-  /// What all channels that there are stand for, by their names' order.
+  /// What all existing channels point to, in the order of their names.
   public func all(channels : Channels) : [Named] {
     let numbers = Iter.map<(Text, Channel), Named>(Map.entries(channels.named), func((name, channel)) = (name, channel.number));
     Iter.toArray(Iter.filter<Named>(numbers, func((_, number)) = number > 0));
   };
 
+  /// A channel on the page for people.
+  public type Shown = {
+    name : Text;
+    number : Nat64;
+    /// Nanoseconds since 1970.
+    at : Nat64;
+    /// Shortened if it is long.
+    note : Text;
+  };
+
+  /// The most characters of a note that are shown: a page with the most channels possible is made in one message.
+  let maxShownChars : Nat = 100;
+
+  /// All existing channels, in the order of their names.
+  public func shown(channels : Channels) : [Shown] {
+    let all = Iter.filterMap<(Text, Channel), Shown>(
+      Map.entries(channels.named),
+      func((name, channel)) {
+        let ?{ at; size } = List.last(channel.places) else return null;
+        if (channel.number == 0) return null;
+        let start = Nat64.fromNat(magic.size());
+        let record : ?Record = from_candid (Region.loadBlob(channels.region, at + start, Nat32.toNat(size) - magic.size()));
+        let ?{ at = setAt; note } = record else return null;
+        ?{ name; number = channel.number; at = setAt; note = beginning note };
+      },
+    );
+    Iter.toArray(all);
+  };
+
+  func beginning(text : Text) : Text {
+    if (text.size() <= maxShownChars) return text;
+    Text.fromIter(Iter.take(text.chars(), maxShownChars)) # "…";
+  };
+
+  /// The releases that channels point to.
   public func releases(named : [Named]) : Set.Set<Nat64> {
     Set.fromIter(Iter.map<Named, Nat64>(named.vals(), func((_, number)) = number), Nat64.compare);
   };
 
-  // --- what readers get ---
+  // --- for readers ---
 
   func load({ region } : Channels, { at; size } : Place) : Blob = Region.loadBlob(region, at, Nat32.toNat(size));
 
-  /// The last record of each name, or of one that is asked for.
+  /// The last record of each name, or of the requested one.
   public func records(channels : Channels, name : ?Text) : [Blob] {
     let last = func(_ : Text, { places } : Channel) : ?Blob {
       switch (List.last(places)) {
@@ -184,8 +222,8 @@ module {
     Iter.toArray(all);
   };
 
-  /// Records of a name from the one with serial `from` (or the last, if that is less) downwards, at most `count`, and not many more than so
-  /// many bytes.
+  /// Records of a name from serial `from` (or the last, if that is less) downwards: at most `count`, and not much more than
+  /// `mostBytes` in total.
   public func history(channels : Channels, name : Text, from : Nat, count : Nat, mostBytes : Nat) : [Blob] {
     let ?{ places } = Map.get(channels.named, Text.compare, name) else return [];
     let page = List.empty<Blob>();
@@ -206,7 +244,7 @@ module {
 
   func sorted(channels : Channels) : [Entry] = Iter.toArray(Map.entries(channels.named));
 
-  /// The hash of the tree of all names, by which each has its last record's hash; null when there are none.
+  /// The hash of the tree of all names, each with its last record's hash; null when there are none.
   public func hash(channels : Channels, desk : HashTree.Desk) : ?Blob {
     let named = sorted channels;
     if (named.size() == 0) null else ?hashOf(desk, named, 0, named.size());
@@ -222,7 +260,7 @@ module {
     HashTree.fork(desk, hashOf(desk, named, from, middle), hashOf(desk, named, middle, to));
   };
 
-  /// The witness of this tree, with one name shown, or with all of them: where none is asked for, and where there is no such name.
+  /// The witness of this tree, showing one name, or all of them if none is requested or if there is no such name.
   public func witness(channels : Channels, desk : HashTree.Desk, name : ?Text) : ?HashTree.Witness {
     let named = sorted channels;
     if (named.size() == 0) return null;

@@ -1,5 +1,5 @@
-/// Which chunks are here, and for how long: those of a held release are counted by references and freed with the last;
-/// those that nobody has published yet ("loose") are freed after a day.
+/// Which chunks are stored, and for how long: the chunks of held releases have reference counts, and are freed with the last reference;
+/// chunks that nobody has published yet ("loose") are freed after a day.
 import Blob "mo:core/Blob";
 import Int "mo:core/Int";
 import List "mo:core/List";
@@ -15,17 +15,17 @@ import Space "space";
 import Store "store";
 
 module {
-  /// How long a loose chunk is kept: an upload that was interrupted can be resumed the next morning.
+  /// How long a loose chunk is kept: an interrupted upload can be resumed the next morning.
   public let looseNanoseconds : Nat64 = 86_400_000_000_000;
 
-  /// Each chunk that is here takes some 250 bytes of heap, however small it is: a million take a tenth of what a canister may
-  /// have. 100 GiB in chunks of 256 KiB are 400,000.
+  /// Each chunk takes about 250 bytes of heap, however small it is: a million take a tenth of a canister's
+  /// limit. 100 GiB in chunks of 256 KiB are 400,000.
   public let maxChunks : Nat = 1_000_000;
-  /// Of those, what each publisher may have put and not published: 32 GiB in chunks of 256 KiB, and half as many again.
+  /// The limit on what each publisher has put and not published: 32 GiB in chunks of 256 KiB, and half as many again.
   public let maxLoose : Nat = 200_000;
-  /// In a canister with `maxChunks`, twice as many tiny ones would take a quarter of what one message may execute.
+  /// In a canister with `maxChunks`, twice as many tiny ones would take a quarter of a message's limit.
   public let maxPut : Nat = 30_000;
-  /// Loose chunks that were put within the same minute are counted together, and have their day together.
+  /// Loose chunks that were put within the same minute are counted together, and expire together.
   let spanNanoseconds : Nat64 = 60_000_000_000;
 
   public type Loose = { by : Principal; at : Nat64 };
@@ -33,35 +33,35 @@ module {
   public type Chunks = {
     store : Store.Store;
     holes : Space.Space;
-    /// By how many held releases each chunk is used; loose ones are not here.
+    /// How many held releases use each chunk; loose ones are not included.
     references : Map.Map<Blob, Nat32>;
     loose : Map.Map<Blob, Loose>;
     /// Bytes of each publisher's loose chunks.
     looseBytes : Map.Map<Principal, Nat64>;
-    /// How many they are.
+    /// How many loose chunks each publisher has.
     looseCounts : Map.Map<Principal, Nat>;
-    /// How many are from each minute, in minutes since 1970: some 1,450 of them. So nobody has to look through all to know how many
-    /// are due.
+    /// How many loose chunks are from each minute since 1970: about 1,450 entries, which give the number of expired chunks without a
+    /// look at each.
     looseSpans : Map.Map<Nat64, Nat>;
   };
 
-  /// Where looking through the loose chunks goes on.
+  /// Where `expire` continues: with this hash, or the next greater one; null: at the beginning.
   public type Cursor = { var after : ?Blob };
 
-  /// Bytes of all chunks, and of each publisher's loose ones.
+  /// The most bytes of all chunks, and of each publisher's loose ones.
   public type Limits = { quota : Nat64; looseQuota : Nat64 };
 
   /// Bytes of all chunks that are here.
   public func bytes({ store; holes } : Chunks) : Nat64 = store.end - holes.bytes;
 
-  /// Whether so many new chunks can be put without going over a limit.
+  /// Whether so many new chunks can be put without exceeding a limit.
   public func hasRoom(chunks : Chunks, by : Principal, count : Nat, size : Nat, { quota; looseQuota } : Limits) : Bool {
     Map.size(chunks.store.slots) + count <= maxChunks and looseCountOf(chunks, by) + count <= maxLoose and
     Nat64.toNat(bytes(chunks)) + size <= Nat64.toNat(quota) and Nat64.toNat(looseOf(chunks, by)) + size <= Nat64.toNat(looseQuota);
   };
 
-  /// Stores a chunk, loose, and returns its hash. One that is here already costs only the hashing; if it is loose, its day
-  /// begins anew. Traps when it is empty or too large, or would go over a limit.
+  /// Stores a chunk, loose, and returns its hash. For a stored chunk it only costs the hashing; if that is loose, its day
+  /// starts again. Traps when it is empty or too large, or would exceed a limit.
   public func put(chunks : Chunks, chunk : Blob, by : Principal, now : Nat64, limits : Limits) : Blob {
     if (chunk.size() == 0) Runtime.trap("put: a chunk is empty");
     if (chunk.size() > Store.maxChunkBytes) {
@@ -98,7 +98,7 @@ module {
     hash;
   };
 
-  /// Counts one more use of a chunk that is here.
+  /// Counts one more use of a stored chunk.
   public func hold(chunks : Chunks, hash : Blob) {
     switch (Map.get(chunks.references, Blob.compare, hash)) {
       case (?count) Map.add(chunks.references, Blob.compare, hash, count + 1);
@@ -109,7 +109,7 @@ module {
     };
   };
 
-  /// Counts one use less, and frees the chunk with the last; tells whether it was.
+  /// Counts one use less, and frees the chunk with the last use; tells whether that was the last.
   public func release(chunks : Chunks, hash : Blob) : Bool {
     switch (Map.get(chunks.references, Blob.compare, hash)) {
       case (?count) {
@@ -125,8 +125,8 @@ module {
     };
   };
 
-  /// Looks at `count` loose chunks at most, in the order of their hashes, from the one after `cursor.after` on; frees those from
-  /// a minute before that of `before`, and returns how many. At the end it begins anew, with `cursor.after` null.
+  /// Looks at `count` loose chunks at most, in the order of their hashes, from `cursor` on. Frees those from a minute before that of
+  /// `before`, and returns how many. Leaves in `cursor` where to continue; null once it has come to the end.
   public func expire(chunks : Chunks, before : Nat64, cursor : Cursor, count : Nat) : Nat {
     let old = List.empty<Blob>();
     var looked = 0;
@@ -160,7 +160,7 @@ module {
     count;
   };
 
-  /// Takes stored chunks that nothing accounts for as loose: those of a canister from before chunks were counted.
+  /// Makes stored chunks without a count loose: for a canister from before chunks were counted.
   public func adopt(chunks : Chunks, by : Principal, now : Nat64) {
     for (hash in Map.keys(chunks.store.slots)) {
       let counted = Map.containsKey(chunks.references, Blob.compare, hash) or Map.containsKey(chunks.loose, Blob.compare, hash);
@@ -168,7 +168,7 @@ module {
     };
   };
 
-  /// Counts each publisher's loose chunks, and each minute's: for a canister from before they were.
+  /// Counts each publisher's loose chunks, and each minute's: for a canister from before these were counted.
   public func recount(chunks : Chunks) {
     Map.clear(chunks.looseCounts);
     Map.clear(chunks.looseSpans);
@@ -204,7 +204,7 @@ module {
     };
   };
 
-  /// Entries are only for those who have some, since publishers come and go.
+  /// Only publishers with loose chunks have an entry, since publishers come and go.
   func setLooseCount({ looseCounts } : Chunks, by : Principal, count : Nat) {
     if (count == 0) Map.remove(looseCounts, Principal.compare, by) else Map.add(looseCounts, Principal.compare, by, count);
   };

@@ -15,27 +15,30 @@ const shrinkTool = fileURLToPath(
   new URL("../node_modules/@icp-sdk/ic-wasm-linux-x64/bin/ic-wasm", import.meta.url),
 );
 
+/** What package.json has, for a canister to say: sources have it as `Version.icfs`. */
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+
 export interface CompiledCanister {
   wasm: Uint8Array;
-  /** The service description in Candid's textual form, if it was asked for. */
+  /** The service description in Candid's textual form, if it was requested. */
   candid: string | undefined;
 }
 
-/** The compiler's stack, in MiB. The canister takes nearly 1, which is all that a main thread has. */
+/** The compiler's stack, in MiB. The canister needs nearly 1, the whole stack of a main thread. */
 const STACK_MB = 16;
-/** Milliseconds after which the compiler has failed. It takes some 20 seconds, and many times that on a machine that is busy. */
+/** Milliseconds after which the compiler has failed. It takes about 20 seconds, and many times that on a busy machine. */
 const TIME_LIMIT = 1_500_000;
 
-/** Which custom sections are public. Without them the Candid stays private, and clients cannot ask the canister for it. */
+/** The public custom sections. Without them the Candid stays private, and clients cannot ask the canister for it. */
 const CANDID = ["candid:service", "candid:args"];
 
 /**
  * Compiles the actor in `main`; imports are looked up among the .mo files of its directory and of `libraries`, and in
  * `mo:core`.
  *
- * @param metadata the custom sections that anyone may read
- * @param withCandid whether the service description is wanted, which takes a while
- * @throws Error with the compiler's diagnostics, one a line (`file:line: message`).
+ * @param metadata the custom sections that anyone can read
+ * @param withCandid whether to make the service description, which takes a while
+ * @throws Error with the compiler's diagnostics, one per line (`file:line: message`).
  */
 export function compileMotoko(
   main: string,
@@ -49,6 +52,7 @@ export function compileMotoko(
       if (name.endsWith(".mo")) sources.set(name, readFileSync(join(directory, name), "utf8"));
     }
   }
+  sources.set("version.mo", `module { public let icfs = "${version}" };\n`);
   const { port1, port2 } = new MessageChannel();
   const done = new Int32Array(new SharedArrayBuffer(4));
   const workerData: Job = { entry: basename(main), sources, metadata, withCandid, port: port2, done };

@@ -1,5 +1,5 @@
 /**
- * The thread on which compile.ts has the Motoko compiler run: it needs more stack for the canister than V8 gives a main thread.
+ * The thread on which compile.ts runs the Motoko compiler, which needs more stack for the canister than V8 gives a main thread.
  */
 import { createRequire } from "node:module";
 import { type MessagePort, workerData } from "node:worker_threads";
@@ -8,19 +8,19 @@ import type motokoModule from "motoko";
 export interface Job {
   /** The main file's name. */
   readonly entry: string;
-  /** The sources by their names: the compiler has a file system of its own, and sees one flat directory. */
+  /** The sources by their names: the compiler has its own file system, with one flat directory. */
   readonly sources: ReadonlyMap<string, string>;
-  /** The custom sections that anyone may read. */
+  /** The custom sections that anyone can read. */
   readonly metadata: readonly string[];
-  /** Whether the service description is wanted as well, which takes as long as checking the sources. */
+  /** Whether to make the service description, too, which takes as long as checking the sources. */
   readonly withCandid: boolean;
   /** Where the result goes. */
   readonly port: MessagePort;
-  /** Woken when it has gone there. */
+  /** Woken when it is there. */
   readonly done: Int32Array;
 }
 
-/** What is wrong with the sources, a line each; or what they were compiled to. */
+/** The errors in the sources, one per line; or the compiled module. */
 export type Outcome =
   | { readonly problems: string }
   | { readonly wasm: Uint8Array; readonly candid: string | undefined };
@@ -35,7 +35,7 @@ function compile({ entry, sources, metadata, withCandid }: Job): Outcome {
   try {
     wasm = motoko.wasm(entry, "ic").wasm;
   } catch (error) {
-    // It says what is wrong, but not where.
+    // The message has no position.
     const problems = motoko.check(entry).filter((found: { severity: number }) => found.severity === 1);
     if (problems.length === 0) throw error;
     const lines = problems.map(

@@ -1,10 +1,10 @@
-/// The media type that a file is served with: by its name, as web servers do.
+/// The media type of a file, by its name, as in web servers.
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Text "mo:core/Text";
 
 module {
-  /// Number 0 is what a browser is to save rather than show, and firmware takes for what it is; number 1 is a directory's index.
+  /// Number 0 makes a browser save the file, and firmware does not mind it; number 1 is a directory's index.
   public let types : [Text] = [
     "application/octet-stream",
     "text/html; charset=utf-8",
@@ -32,7 +32,7 @@ module {
     "application/efi",
   ];
 
-  /// What is behind a name's last dot, and the type's number.
+  /// The part after a name's last dot, and the type's number.
   public let endings : [(Text, Nat)] = [
     ("html", 1),
     ("htm", 1),

@@ -1,8 +1,8 @@
-/// Which entries of a tree are not as they were in the tree of a release before, so that making its pages looks at those alone. Both
-/// trees are in an index (index.mo), and what they share is passed over many entries at a time.
+/// Which entries of a tree differ from an earlier release's tree, so that only their pages have to be made. Both
+/// trees are in an index (index.mo), and equal parts are skipped many entries at a time.
 ///
-/// An entry is marked when the tree before has none of its path, or another one, and so is every directory around an entry that is
-/// marked, or that only the tree before has.
+/// An entry is marked if the earlier tree has no such path, or another entry there. So is every directory around a marked entry,
+/// or around an entry that only the earlier tree has.
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Map "mo:core/Map";
@@ -22,29 +22,31 @@ module {
     var at : Nat;
     var beforeAt : Nat;
     var stride : Nat;
-    /// How far has been looked for entries that depend on more than themselves.
+    /// How far the search for entries that depend on others has come.
     var lookedAt : Nat;
     isDependent : Nat -> Bool;
     /// A bit for each entry.
     marks : [var Nat32];
-    /// The names that the tree before has in a directory, and this one has not.
+    /// The names that a directory has in the earlier tree, but not in this one.
     gone : Map.Map<Nat, List.List<Blob>>;
-    /// The directory that a name was last found to be gone from: its number in the tree before, and here.
+    /// The directory of the last name that was found missing: its number in the earlier tree, and here.
     var goneFrom : (Nat, ?Nat);
   };
 
   let mostStride : Nat = 1_024;
-  /// So many bytes of each tree are compared at once. An entry with more, of which there are few, counts as another one.
+  /// Bytes of each tree that are compared at once. An entry with more bytes, of which there are few, counts as different.
   let mostBytes : Nat = 262_144;
 
-  // What things cost, in instructions, about (bench/instructions.ts).
+  // Approximate costs, in instructions (bench/instructions.ts).
   let compareCost : Nat = 20_000;
   let passCost : Nat = 4_000;
   let byteCost : Nat = 4;
   let lookCost : Nat = 500;
   let findCost : Nat = 40_000;
 
-  /// @param isDependent whether an entry is marked, even when it is as before: what it comes to depends on more than itself
+  /// Begins to compare a tree with an earlier one, `before`.
+  ///
+  /// @param isDependent whether to mark an entry even if it is unchanged, since its pages depend on more than the entry itself
   public func begin(index : Index, before : Index, isDependent : Nat -> Bool) : Difference {
     // A rollback to the same tree.
     let isSame = index.tree == before.tree;
@@ -66,7 +68,7 @@ module {
 
   func isCompared(difference : Difference) : Bool = difference.at == difference.index.entries and difference.beforeAt == difference.before.entries;
 
-  /// Goes on comparing, and returns what it cost, in instructions, about.
+  /// Continues comparing, and returns the approximate cost in instructions.
   public func step(difference : Difference) : Nat {
     if (isCompared difference) return look(difference);
     let { index; before } = difference;
@@ -127,7 +129,7 @@ module {
       difference.goneFrom := (parent, directoryAt(index, if (parent == Index.root) "" else Index.path(before, parent, 0)));
       cost += findCost;
     };
-    // Where its directory is gone as well, or is none any more, that is what is gone.
+    // If its directory is gone as well, or is no longer a directory, that has been noted already, and is enough.
     let ?directory = difference.goneFrom.1 else return cost;
     let cut = if (parent == Index.root) 0 else Index.pathBytes(before, parent) + 1;
     let name = Index.path(before, beforeAt, cut);
@@ -139,7 +141,8 @@ module {
     cost;
   };
 
-  /// Whether the tree before has a directory at a path, to which `next` and `gone` refer.
+  /// Whether the earlier tree has a directory, rather than a link, at a path. Only then do `next` and `gone` give the differences from
+  /// what was served there.
   public func wasDirectory({ before } : Difference, path : Blob) : Bool = directoryAt(before, path) != null;
 
   func directoryAt(index : Index, path : Blob) : ?Nat {
@@ -156,7 +159,7 @@ module {
   func mark(difference : Difference, number : Nat) {
     let { index; marks } = difference;
     var at = number;
-    // What is around an entry that is marked, is marked.
+    // The directories around a marked entry are marked as well.
     while (at != Index.root and not isMarked(difference, at)) {
       marks[at / 32] |= bit at;
       at := Index.parent(index, at);
@@ -165,7 +168,7 @@ module {
 
   public func isMarked({ marks } : Difference, number : Nat) : Bool = marks[number / 32] & bit number != 0;
 
-  /// The first entry that is marked from `from` on; `to` when there is none before that.
+  /// The first marked entry from `from` on; `to` when there is none before that.
   public func next({ marks } : Difference, from : Nat, to : Nat) : Nat {
     var at = from;
     while (at < to) {
@@ -176,8 +179,8 @@ module {
     to;
   };
 
-  /// Whether fewer than so many names are gone from a directory, and of the entries below it, which have the numbers from `from` on and
-  /// before `to`, fewer than so many are marked.
+  /// Whether fewer than so many names are missing from a directory, and fewer than so many entries below it, those with numbers from
+  /// `from` and before `to`, are marked.
   public func isFew(difference : Difference, directory : Nat, from : Nat, to : Nat, count : Nat) : Bool {
     if (List.size(gone(difference, directory)) >= count) return false;
     var at = from;
@@ -191,7 +194,7 @@ module {
     false;
   };
 
-  /// The names that the tree before has in a directory, and this one has not.
+  /// The names that a directory has in the earlier tree, but not in this one.
   public func gone({ gone } : Difference, directory : Nat) : List.List<Blob> {
     switch (Map.get(gone, Nat.compare, directory)) {
       case (?names) names;

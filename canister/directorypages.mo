@@ -1,5 +1,5 @@
-/// The pages that list a directory (listing.mo) while its tree of pages is made (sitebuild.mo), one after the other. Pages that are as in the
-/// release before are kept, and those of the directories in it are shared.
+/// Makes the pages that list a directory (listing.mo) for its tree of pages (sitebuild.mo), one after the other. Unchanged pages of the
+/// previous release are kept, and those of its subdirectories are shared.
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Nat32 "mo:core/Nat32";
@@ -13,20 +13,20 @@ import Trie "trie";
 module {
   type Node = Nodes.Node;
 
-  /// Directories in one that is walked, each with its tree of pages; none for an entry that has no pages.
+  /// Subdirectories of a directory that is walked, each with its tree of pages; none for an entry that has no pages.
   public type Listed = List.List<(Blob, Node)>;
 
   public type Paging = {
     /// The paging refers to both of its trees.
     directory : Listing.Directory;
     cursor : Listing.Cursor;
-    /// The same directory in the release before, to whose trees the job refers. Its cursor goes along with the other.
+    /// The same directory in the previous release, to whose trees the job refers. Its cursor moves along with the other.
     before : Listing.Directory;
     beforeCursor : Listing.Cursor;
     pages : List.List<Node>;
   };
 
-  // What things cost, in instructions, about (bench/instructions.ts).
+  // Approximate costs, in instructions (bench/instructions.ts).
   let pageCost : Nat = 300_000;
   let rowCost : Nat = 65_000;
   let keptRowCost : Nat = 5_000;
@@ -38,7 +38,8 @@ module {
     Trie.grown(nodes, folders);
   };
 
-  /// The directories with pages, beside the directory's own pages in the release before: `old`, changed where the directories are others.
+  /// A tree like `old`, which has a directory's pages and its subdirectories with pages in the release before: the same pages, with the
+  /// subdirectories of this release.
   public func changedFolders(nodes : Nodes.Nodes, old : Node, { listed; gone } : { listed : Listed; gone : List.List<Blob> }) : Node {
     var folders = Nodes.retain(nodes, old);
     func has(name : Blob, pages : Node) {
@@ -59,7 +60,7 @@ module {
     folders;
   };
 
-  /// Whether these are the directories with pages in a tree of them.
+  /// Whether the subdirectories in a directory's tree of pages, `listing`, are exactly these.
   public func hasFolders(nodes : Nodes.Nodes, listing : Node, { listed } : { listed : Listed }) : Bool {
     let walk = Trie.walk(listing);
     let expected = List.filter<(Blob, Node)>(listed, func((_, pages)) = pages != Nodes.none);
@@ -76,19 +77,19 @@ module {
     };
   };
 
-  /// Begins a directory's pages. @param directory refers to both of its trees, which is taken over
+  /// Begins a directory's pages. @param directory refers to both of its trees; the references are taken over
   public func begin(nodes : Nodes.Nodes, directory : Listing.Directory, before : Listing.Directory) : Paging {
     { directory; cursor = Listing.begin(nodes, directory); before; beforeCursor = Listing.begin(nodes, before); pages = List.empty() };
   };
 
-  /// Lets go of all that a paging refers to, in the place of `tree`.
+  /// Releases everything that a paging refers to: for one that is given up before `tree`.
   public func drop(nodes : Nodes.Nodes, { directory; pages } : Paging) {
     Nodes.drop(nodes, directory.entries);
     Nodes.drop(nodes, directory.folders);
     for (page in List.values(pages)) Nodes.drop(nodes, page);
   };
 
-  /// Makes the next page, or keeps it. @return what it cost, in instructions, about
+  /// Makes the next page, or keeps it. @return the approximate cost in instructions
   public func add(nodes : Nodes.Nodes, kit : Responses.Kit, { directory; cursor; before; beforeCursor; pages } : Paging) : Nat {
     let number = List.size(pages) + 1;
     let name = Text.encodeUtf8(Listing.pageName(nodes, directory, number));

@@ -1,4 +1,4 @@
-/// The newest release as the canister that icfs replaces would have it: `listing` and `get`, for its old readers. Symlinks are
+/// The newest release in the form of an icboot canister: `listing` and `get`, for its readers. Symlinks are
 /// followed: a file has every path by which its bytes can be reached (docs/PROTOCOL.md, "The original's methods").
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
@@ -16,16 +16,16 @@ import Store "store";
 
 module {
   let sectorBytes = 512;
-  /// What the IC takes as a query's reply, without the bytes of Candid around a blob or in front of a list.
+  /// The IC's limit for a query's reply, without the Candid around a blob or before a list.
   let maxReplyBytes : Nat = 3_145_700;
-  /// So many entries are looked at for a listing, those in directories behind symlinks each time: four times what a tree
-  /// has at most, and a third of the instructions that a query may take.
+  /// Limit on the entries that a listing visits, counting directories behind symlinks each time: four times the entries of the
+  /// largest tree, and a third of a query's instruction limit.
   let maxSteps = 400_000;
 
   // --- get ---
 
-  /// Up to `count` sectors from `sector` on; less at the file's end, nothing behind it, and nothing when there is no such
-  /// file. Traps when so much does not fit a reply: fewer bytes than that would look like the file's end.
+  /// Up to `count` sectors from `sector` on; fewer at the file's end, nothing past it, and nothing when there is no such
+  /// file. Traps when they do not fit a reply, since fewer bytes would look like the file's end.
   public func get(index : Index.Index, store : Store.Store, scratch : Region.Region, name : Text, sector : Nat, count : Nat) : Blob {
     let ?number = resolve(index, name) else return "";
     let #file file = Index.kind(index, number) else return "";
@@ -51,7 +51,7 @@ module {
     Region.loadBlob(scratch, 0, wanted);
   };
 
-  /// The number of the extent that has a file's byte `at`: the last that begins there or before.
+  /// The number of the extent with a file's byte `at`: the last one that begins there or before.
   func extentWith(index : Index.Index, { first; extents } : { first : Nat; extents : Nat }, at : Nat) : Nat {
     var low = first;
     var high = first + extents;
@@ -62,7 +62,7 @@ module {
     low;
   };
 
-  /// The number of what a path leads to through symlinks, 40 at most; null when that is nothing.
+  /// The number of the entry to which a path leads through at most 40 symlinks; null when there is none.
   func resolve(index : Index.Index, name : Text) : ?Nat {
     if (Paths.problem(name) != null) return null;
     var directory = "";
@@ -97,7 +97,7 @@ module {
   /// The paths and sizes of all files. Traps when they do not fit a reply, or when symlinks lead to too many.
   public func listing(index : Index.Index) : [(Text, Nat)] {
     let found = List.empty<(Text, Nat)>();
-    /// Directories that are being listed: the root, and on the way from there to where we are.
+    /// The directories from the root to the current one.
     let open = Set.singleton<Nat>(Index.root);
     var bytes = 0;
     var steps = 0;
@@ -113,11 +113,11 @@ module {
       inside;
     };
 
-    /// Lists what is below a directory that is shown as `prefix`, to which `hops` symlinks have led.
+    /// Lists the content of a directory that is shown as `prefix`, and to which `hops` symlinks have led.
     func list(directory : Nat, prefix : Text, prefixBytes : Nat, hops : Nat) {
       let cut = if (directory == Index.root) 0 else Index.pathBytes(index, directory) + 1;
       let { from; to } = range(directory);
-      // As `find -L` does: a directory is not listed below itself.
+      // As in `find -L`, a directory is not listed below itself.
       let again = List.empty<{ from : Nat; to : Nat }>();
       label looking for (below in Set.valuesFrom(open, Nat.compare, from)) {
         if (below >= to) break looking;
@@ -127,7 +127,7 @@ module {
 
       func add(number : Nat, size : Nat) {
         let length : Nat = prefixBytes + Index.pathBytes(index, number) - cut;
-        // Longer paths nobody could ask for.
+        // Nobody could ask for longer paths.
         if (length > Paths.maxPathBytes) return;
         bytes += length + numberBytes(length) + numberBytes(size);
         if (bytes > maxReplyBytes) Runtime.trap("listing: the paths of all files do not fit a reply of 3 MiB");

@@ -1,8 +1,8 @@
 /// IC hash trees (IC interface specification, "Certificate"): the hashes of their nodes; and witnesses in CBOR (RFC 8949), which are trees
-/// with all pruned but what is to be proved.
+/// with everything pruned that is not to be proved.
 ///
-/// A release's pages take some twenty of these hashes for each path. So what is hashed is put together in stable memory, on a desk where
-/// the domain separators and the padding of FIPS 180-4 already stand. Byte by byte on the heap it would take far more instructions.
+/// A release's pages take about twenty of these hashes for each path. So the input is assembled in stable memory, on a "desk" that already
+/// has the domain separators and the padding of FIPS 180-4. Byte by byte on the heap, this would take far more instructions.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
@@ -33,8 +33,8 @@ module {
   let forkPrefix : Blob = "\10ic-hashtree-fork";
   let labelPrefix : Blob = "\13ic-hashtree-labeled";
 
-  // Where on the desk is put together what is hashed: a fork; a label of 32 bytes, of none, and of three; two hashes; a hash in hexadecimal
-  // and quotes; a label of any length. And where a digest is written.
+  // The places on the desk for each kind of input: a fork; a label of 32 bytes, of none, and of three; two hashes; a hash in hexadecimal
+  // and quotes; a label of any length. And the place for a digest.
   let forkAt : Nat64 = 0;
   let hashLabelAt : Nat64 = 128;
   let noLabelAt : Nat64 = 256;
@@ -46,7 +46,7 @@ module {
 
   let zeros : Blob = "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00";
 
-  /// Writes the desk's parts that never change.
+  /// Writes the parts of the desk that never change.
   public func prepare(desk : Desk) {
     frame(desk, forkAt, forkPrefix, 81);
     frame(desk, hashLabelAt, labelPrefix, 84);
@@ -63,7 +63,7 @@ module {
     ignore pad(desk, at, bytes);
   };
 
-  /// Writes the padding behind so many bytes, and returns where it ends.
+  /// Writes the padding after so many bytes, and returns where it ends.
   func pad(desk : Desk, at : Nat64, bytes : Nat64) : Nat64 {
     Region.storeBlob(desk, at + bytes, zeros);
     Region.storeNat8(desk, at + bytes, 0x80);
@@ -80,7 +80,7 @@ module {
     digest(desk, state);
   };
 
-  /// As Sha256.digest, but with less garbage.
+  /// Like Sha256.digest, but with less garbage.
   public func digest(desk : Desk, state : Sha256.State) : Blob {
     var at = digestAt;
     for (word in state.vals()) {

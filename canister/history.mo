@@ -1,5 +1,5 @@
-/// The headers of all releases, kept for ever: their bytes in a region, because there is no end to them and the heap has one;
-/// where each lies, and its hash, on the heap (some 150 bytes).
+/// The headers of all releases, kept for ever: their bytes in a region, because they are unlimited and the heap is not;
+/// the place and hash of each on the heap (about 150 bytes).
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
@@ -35,7 +35,7 @@ module {
     List.add(places, { at; size = Nat32.fromNat(header.size()); hash });
   };
 
-  /// The header of a release that there is.
+  /// The header of an existing release.
   public func header({ region; places } : History, number : Nat) : Blob {
     let { at; size } = List.at(places, number - 1 : Nat);
     Region.loadBlob(region, at, Nat32.toNat(size));
@@ -49,7 +49,7 @@ module {
     add(history, header, Sha256.ofBlob(header));
   };
 
-  /// What the header of a release that there is says.
+  /// The decoded header of an existing release.
   public func details(history : History, number : Nat64) : Types.Header {
     let bytes = header(history, Nat64.toNat(number));
     let candid = Blob.fromArray(Array.tabulate<Nat8>(bytes.size() - magic.size(), func i = bytes[magic.size() + i]));
@@ -57,7 +57,7 @@ module {
     details;
   };
 
-  /// The hash of the header of a release that there is.
+  /// The hash of an existing release's header.
   public func hash({ places } : History, number : Nat) : Blob = List.at(places, number - 1 : Nat).hash;
 
   /// The newest header's hash; null before the first.

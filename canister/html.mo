@@ -4,17 +4,17 @@ import Nat32 "mo:core/Nat32";
 import Text "mo:core/Text";
 
 module {
-  /// A document. @param title as text, body as HTML
+  /// A document. @param title as text @param body as HTML
   public func document(title : Text, body : Text) : Text {
     "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">" #
     "<meta name=\"color-scheme\" content=\"light dark\"><link rel=\"stylesheet\" href=\"/.icfs/style.css\"><title>" # titled(title) # "</title>\n<main>\n" # body # "</main>\n";
   };
 
-  /// Text between tags: nothing in it is taken for HTML, and what cannot be seen, or changes how the rest is seen, stands there by its
-  /// number. Not for attributes, where nothing but URLs (url.mo) and numbers belong.
+  /// Text between tags: nothing in it is interpreted as HTML, and characters that are invisible, or that change how others look, appear as
+  /// their numbers. Not for attributes, which only get URLs (url.mo) and numbers.
   public func escape(text : Text) : Text = written(text, func number = "<mark>" # number # "</mark>");
 
-  /// The same with lines as they are.
+  /// The same, keeping line breaks.
   public func lines(text : Text) : Text = written(text, func number = if (number == "U+000A") "\n" else "<mark>" # number # "</mark>");
 
   /// A title has no tags in it.
@@ -35,7 +35,7 @@ module {
     html;
   };
 
-  /// Such as U+202E.
+  /// A character's number, such as U+202E.
   func number(char : Nat32) : Text {
     var digits = "";
     var left = char;
@@ -47,8 +47,8 @@ module {
     "U+" # digits;
   };
 
-  /// Control characters, those that turn the direction of text, and those that take no room, or the room of a space, without being one: what
-  /// Unicode has as Cc, Cf, Zl, Zp, Default_Ignorable_Code_Point, or as Zs other than the space itself.
+  /// Control characters, those that change the direction of text, and those that are as wide as a space, or have no width: Unicode's
+  /// Cc, Cf, Zl, Zp, Default_Ignorable_Code_Point, and Zs other than the space itself.
   func isHidden(char : Nat32) : Bool {
     if (char < 0x7f) return char < 0x20;
     let within = func(from : Nat32, to : Nat32) : Bool = char >= from and char <= to;

@@ -1,4 +1,4 @@
-/// Answers a gateway's requests out of the certified tree, each with its proof (docs/PROTOCOL.md, "HTTP").
+/// Answers a gateway's requests from the certified tree, each with its proof (docs/PROTOCOL.md, "HTTP").
 import Array "mo:core/Array";
 import Base64 "mo:core/Base64";
 import Blob "mo:core/Blob";
@@ -54,9 +54,9 @@ module {
     proof : () -> Blob;
     /// The reply of the method `channels` for one name.
     channel : (name : Text) -> Blob;
-    /// What channels stand for.
+    /// What channels point to.
     named : [Channels.Named];
-    /// The newest release's number, which mounts see; its pages may not be ready.
+    /// The newest release's number, for mounts; its pages may not be ready.
     newest : Nat;
     /// The reply of the method `headers`.
     headersFrom : (from : Nat, count : Nat) -> Blob;
@@ -75,7 +75,7 @@ module {
     if (version < 2) {
       return plain(400, "This canister's answers are certified by version 2 of response verification, and this client asks for version " # Nat16.toText(version) # ": use a newer gateway.");
     };
-    let ?segments = Url.segments(request.url) else return plain(400, "This URL's path is no UTF-8.");
+    let ?segments = Url.segments(request.url) else return plain(400, "This URL's path is not UTF-8.");
     find(served, request, segments);
   };
 
@@ -98,7 +98,7 @@ module {
       let isLast = at + 1 == segments.size();
       List.add(way, { entries; name });
       at += 1;
-      // The terminators of response verification are not names of files.
+      // The terminators of response verification are not file names.
       let entry = if (name == rest or name == exactly) Nodes.none else Trie.find(nodes, entries, name);
       if (entry == Nodes.none) return missing(served, request, way, null);
       let kind = Nodes.kind(nodes, entry);
@@ -155,8 +155,8 @@ module {
     Responses.fileContent(served.kit, nodes, fileOf(served, entry, isLive), Nodes.flag(nodes, entry), Nodes.inside(nodes, entry));
   };
 
-  /// The witness of the whole tree along a path. @param end what is shown at the path's end; null proves that nothing is there
-  /// @param atRest what is shown for `<*>` at the root; then each directory on the path also proves that it has no `<*>` of its own
+  /// The witness of the whole tree along a path. @param end what to show at the path's end; null proves that nothing is there
+  /// @param atRest what to show for `<*>` at the root; then each directory on the path also proves that it has no `<*>` of its own
   func tree(served : Served, way : List.List<Step>, end : ?Witness, atRest : ?Witness) : Witness {
     let { nodes } = served.site;
     var below = end;
@@ -188,12 +188,14 @@ module {
     #fork(#labelled("http_expr", pages), #pruned(served.head));
   };
 
-  /// The answer 404 (403, where nothing is served), with the proof that the path leads to nothing. @param end the witness of what is at the path's end, if anything is
+  /// The answer 404 (403, where nothing is served), with the proof that the path leads to nothing.
+  ///
+  /// @param end the witness of what is at the path's end, if anything is
   func missing(served : Served, request : Request, way : List.List<Step>, end : ?Witness) : Response {
     let { nodes } = served.site;
     let place = placeOf(served, Trie.find(nodes, served.site.root, rest));
     let #fixed response = place.kind else Runtime.unreachable();
-    // Where nothing is served, no method is any better.
+    // If nothing is served, no method is allowed either.
     let (chosen, which) = if (isRead request or response.status == 403) (response, #main) else (Responses.methodNotAllowed(), #notAllowed);
     let witness = tree(served, way, end, ?Responses.placeWitness(served.kit, place, ?which));
     certified(served, chosen, Responses.expression, witness, [], rest);
@@ -235,7 +237,7 @@ module {
     let size = Nat.min(Responses.pieceBytes, file.size - start);
     let body = bytes(served, entry, start, size);
     let { nodes } = served.site;
-    // Most pieces are whole chunks, whose hash is known.
+    // Most pieces are whole chunks, whose hashes are known.
     let bodyHash = switch (Extents.wholeChunk(served.store, Nodes.extentCount(nodes, entry), func i = Nodes.extent(nodes, entry, i), start, size)) {
       case (?hash) hash;
       case null Sha256.ofBlob(body);
@@ -253,7 +255,7 @@ module {
     null;
   };
 
-  /// The ranges of bytes that a request asks for; null when it asks for all. A Range means nothing with HEAD, in another unit, or when the client
+  /// The requested ranges of bytes; null for the whole file. Range is ignored with HEAD, in another unit, or if the client
   /// has a part of another file (RFC 9110, 14.2 and 13.1.5).
   func rangeOf(request : Request, { sha256 } : Responses.File) : ?Text {
     if (request.method != "GET") return null;
@@ -267,7 +269,7 @@ module {
 
   func isKnown(request : Request, { sha256 } : Responses.File) : Bool {
     let tag = Responses.etag sha256;
-    // A list may come in several headers (RFC 9110, 5.3).
+    // A list may be split over several headers (RFC 9110, 5.3).
     Array.any<(Text, Text)>(request.headers, func((name, value)) = Text.toLower(name) == "if-none-match" and (value == "*" or Text.contains(value, #text tag)));
   };
 
@@ -307,12 +309,12 @@ module {
     let forEver = "public, max-age=31536000, immutable";
     let found = if (segments.size() != 3) null else if (segments[1] == ("headers" : Blob)) {
       switch (headersBelow(served, segments[2])) {
-        // They stay the same as long as the canister is not installed anew.
+        // They stay the same until the canister is reinstalled.
         case (?body) ?("application/cbor", "public, max-age=86400", body);
         case null null;
       };
     } else if (segments[1] == ("channel" : Blob)) {
-      // Of a name that is no channel's it proves that.
+      // For an unknown name, it proves that there is no such channel.
       switch (Text.decodeUtf8(segments[2])) {
         case (?name) ?("application/cbor", briefly, served.channel(name));
         case null null;
@@ -328,8 +330,8 @@ module {
     { status = 200; headers = [("cache-control", control), ("content-type", mediaType)]; body };
   };
 
-  /// What is below a channel's name: sent on to the same path of the release that it stands for, which is certified. That it is sent there is
-  /// not, since each path would need an answer of its own in the tree.
+  /// Redirects a path below a channel's name to the same path of the channel's release. The target is certified; the redirect is
+  /// not, since each path would need its own answer in the tree.
   func sentByChannel({ site; kit; named } : Served, { url } : Request, segments : [Blob]) : Responses.Response {
     let ?(_, release) = Array.find<Channels.Named>(named, func((name, _)) = segments[0] == Text.encodeUtf8("@" # name)) else return Responses.notFound();
     if (not Map.containsKey(site.pins, Nat64.compare, release)) return Responses.notReady();
@@ -342,10 +344,10 @@ module {
     Responses.sentTo("/.icfs/at/" # Nat64.toText(release) # "/" # Url.encode(HashTree.concat(List.toArray(path))) # ending);
   };
 
-  /// So many headers as a reader asks for at once; they are also bounded in bytes.
+  /// The number of headers that a reader requests at once; they are also bounded in bytes.
   let headersPage = 1_000;
 
-  /// The headers of a release, by its number in decimal, and of those below it; null when there is none of this number.
+  /// The headers of a release, by its number in decimal, and of earlier ones; null when there is no such release.
   func headersBelow({ newest; headersFrom } : Served, number : Blob) : ?Blob {
     if (number.size() > 20 or number.size() == 0 or number[0] == 0x30) return null;
     let ?text = Text.decodeUtf8(number) else return null;

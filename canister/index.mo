@@ -1,11 +1,11 @@
-/// A release's tree, laid out so that one path or one range of a file is found without reading the rest: decoding the manifest takes
-/// some thousand million instructions and 200 MB of heap for 100,000 entries, and `get` is asked for 512 bytes at a time
-/// (docs/PROTOCOL.md, "The original's methods"). It is also laid out so that two trees are compared many entries at a time
+/// An index of a release's tree, which finds one path or one range of a file without reading the rest. Decoding the manifest would take
+/// about a thousand million instructions and 200 MB of heap for 100,000 entries, and `get` reads 512 bytes at a time
+/// (docs/PROTOCOL.md, "The original's methods"). Its layout also allows comparing two trees many entries at a time
 /// (difference.mo).
 ///
-/// In a region of its own, one after the other: a node of fixed size for each of the manifest's entries, in their order, and one behind
-/// the last; the files' extents; a record for each entry. Records and extents say nothing about where they lie, so those of a run of
-/// entries that two trees share are the same bytes in both. All of it is made again after each upgrade, so that its layout may
+/// Its region has, one after the other: a node of fixed size for each of the manifest's entries, in their order, and one after
+/// the last; the files' extents; a record for each entry. Records and extents do not contain their own position, so a run of
+/// entries that two trees share has the same bytes in both. The index is rebuilt after each upgrade, so its layout can
 /// change from one version of the canister to the next.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
@@ -24,32 +24,32 @@ import Paths "paths";
 import Store "store";
 
 module {
-  /// The number that stands for the root, which is no entry.
+  /// The number of the root, which is not an entry.
   public let root : Nat = 4_294_967_295;
 
   public type Index = {
     region : Region.Region;
-    /// The SHA-256 of the manifest of the tree that is laid out here; empty before there is one.
+    /// The SHA-256 of the manifest of the indexed tree; empty before there is one.
     var tree : Blob;
     var entries : Nat;
-    /// Where each part begins; the nodes are in front.
+    /// Where each part begins; the nodes come first.
     var extentsAt : Nat64;
     var recordsAt : Nat64;
   };
 
-  /// What an upgrade keeps of an index. Only the region is used: all else is from when the rest was kept as well, and a stable
-  /// variable's fields cannot be taken away.
+  /// What an upgrade keeps of an index. Only the region is used: the other fields are from earlier versions, and fields of a stable
+  /// variable cannot be removed.
   public type Kept = { region : Region.Region; var entries : Nat; var extentsAt : Nat64; var chunksAt : Nat64; var pathsAt : Nat64 };
 
   public type Kind = {
-    /// What is in the directory, and in what is below it, has the numbers from `from` to before `to`.
+    /// Everything below the directory has numbers from `from` to before `to`.
     #directory : { from : Nat; to : Nat };
-    /// Leads to `target`, through so many links, itself included.
+    /// Leads to `target`, through so many links, including itself.
     #symlink : { target : Nat; hops : Nat };
     #file : { size : Nat; extents : Nat; first : Nat };
   };
 
-  /// Bytes from `offset` on of a chunk, the first of which is the file's byte `start`.
+  /// Bytes of a chunk, beginning at `offset`, the first of which is the file's byte `start`.
   public type Extent = { start : Nat; chunk : Blob; offset : Nat };
 
   // A node: where its record begins (4), its path's length (2), kind (1), hops (1), the number of the directory it is in (4), how
@@ -68,14 +68,14 @@ module {
 
   public func kept() : Kept = { region = Region.new(); var entries = 0; var extentsAt = 0; var chunksAt = 0; var pathsAt = 0 };
 
-  /// An index in the region of one that was kept, with no tree yet.
+  /// An empty index in a kept region.
   public func within({ region } : Kept) : Index = { region; var tree = ""; var entries = 0; var extentsAt = 0; var recordsAt = 0 };
 
   func wide(number : Nat) : Nat64 = Nat64.fromNat(number);
 
   // --- making it ---
 
-  /// Makes the index that of a tree that `Manifest.check` has passed. @param tree its manifest's SHA-256
+  /// Indexes a tree that `Manifest.check` has passed. @param tree its manifest's SHA-256
   public func build(index : Index, tree : Blob, { entries; chunks } : Manifest.Manifest) {
     var extents = 0;
     for ({ kind } in entries.vals()) {
@@ -144,7 +144,7 @@ module {
     begin(index, number, record, extent);
   };
 
-  /// Notes where an entry's record and extents begin.
+  /// Records where an entry's record and extents begin.
   func begin({ region } : Index, number : Nat, record : Nat64, extent : Nat) {
     Region.storeNat32(region, nodeAt(number), Nat32.fromNat(Nat64.toNat(record)));
     Region.storeNat32(region, nodeAt(number) + 12, Nat32.fromNat(extent));
@@ -155,14 +155,14 @@ module {
     Region.storeNat8(region, behindPath, kind);
   };
 
-  /// The number of what is at `path`, which is there.
+  /// The number of the entry at `path`, which exists.
   func positionOf(entries : [Manifest.Entry], path : Text) : Nat {
     if (path == "") return root;
     let ?position = Manifest.position(entries, path) else Runtime.unreachable();
     position;
   };
 
-  /// The numbers of the directories that the entries are in.
+  /// The numbers of the entries' directories.
   func parentsOf(entries : [Manifest.Entry]) : [Nat] {
     var path = "";
     var position = root;
@@ -171,7 +171,7 @@ module {
       func(entry, i) {
         if (not Paths.isIn(entry.path, path)) {
           path := Paths.parent(entry.path);
-          // Mostly the entry before, in trees of many directories.
+          // Usually the previous entry, in trees of many directories.
           position := if (i > 0 and entries[i - 1].path == path) i - 1 else positionOf(entries, path);
         };
         position;
@@ -179,13 +179,13 @@ module {
     );
   };
 
-  /// For each directory, the numbers of the first entry below it and of the one behind the last. What is below a directory
-  /// is in one piece: all that begins with its path and a slash.
+  /// For each directory, the numbers of the first entry below it and of the one after the last. The entries below a directory
+  /// are consecutive: all that begin with its path and a slash.
   func rangesOf(parents : [Nat]) : ([var Nat], [var Nat]) {
     let from = VarArray.repeat<Nat>(0, parents.size());
     let to = VarArray.repeat<Nat>(0, parents.size());
     var number = parents.size();
-    // From the end, since a directory stands before what is in it.
+    // From the end, since a directory comes before its content.
     while (number > 0) {
       number -= 1;
       let parent = parents[number];
@@ -226,10 +226,10 @@ module {
   /// A file's SHA-256, as its publisher says.
   public func sha256(index : Index, number : Nat) : Blob = Region.loadBlob(index.region, behindPath(index, number) + sha256At, 32);
 
-  /// The number of the directory that an entry is in.
+  /// The number of an entry's directory.
   public func parent(index : Index, number : Nat) : Nat = load(index, nodeAt(number) + 8);
 
-  /// How many bytes an entry's path has.
+  /// The length of an entry's path in bytes.
   public func pathBytes({ region } : Index, number : Nat) : Nat = Nat16.toNat(Region.loadNat16(region, nodeAt(number) + 4));
 
   /// An entry's path from a byte on.
@@ -264,19 +264,19 @@ module {
 
   // --- comparing it ---
 
-  /// Where an entry's record begins, or behind the last one's where it ends.
+  /// Where an entry's record begins; for the number after the last, where the last one ends.
   func recordAt(index : Index, number : Nat) : Nat64 = index.recordsAt + wide(load(index, nodeAt(number)));
 
   func firstExtent(index : Index, number : Nat) : Nat64 = index.extentsAt + wide(load(index, nodeAt(number) + 12)) * extentBytes;
 
-  /// How many bytes there are to compare of so many entries.
+  /// How many bytes of so many entries have to be compared.
   public func bytes(index : Index, from : Nat, count : Nat) : Nat {
     let records = recordAt(index, from + count) - recordAt(index, from);
     Nat64.toNat(records + firstExtent(index, from + count) - firstExtent(index, from));
   };
 
-  /// Whether so many entries of two trees have the same paths and kinds, and its files the same contents in the same chunks. Where
-  /// symlinks lead is not compared.
+  /// Whether so many entries of two trees have the same paths and kinds, and their files the same contents in the same chunks. Symlinks'
+  /// targets are not compared.
   public func isSame(index : Index, from : Nat, other : Index, otherFrom : Nat, count : Nat) : Bool {
     isSamePart(index, recordAt(index, from), recordAt(index, from + count), other, recordAt(other, otherFrom), recordAt(other, otherFrom + count)) and isSamePart(index, firstExtent(index, from), firstExtent(index, from + count), other, firstExtent(other, otherFrom), firstExtent(other, otherFrom + count));
   };
@@ -284,7 +284,7 @@ module {
   func isSamePart(one : Index, from : Nat64, to : Nat64, other : Index, otherFrom : Nat64, otherTo : Nat64) : Bool {
     let size = to - from;
     if (otherTo - otherFrom != size) return false;
-    // At a region's end not even nothing can be read.
+    // At a region's end, even reading zero bytes traps.
     size == 0 or Region.loadBlob(one.region, from, Nat64.toNat(size)) == Region.loadBlob(other.region, otherFrom, Nat64.toNat(size));
   };
 };

@@ -1,8 +1,8 @@
-/// The pages for people at /.icfs/files/: they list the directories of the release at /, so many entries to a page. A directory has pages at
-/// its own path alone. A symlink to it has none, so links that lead everywhere do not multiply the pages.
+/// The pages for people at /.icfs/files/, which list the directories of the release at /, with a fixed number of entries per page. A
+/// directory has pages only at its own path, and a symlink to it has none, so links do not multiply the pages.
 ///
-/// Only a page's hash is kept. It is made with the release's other pages, or shared with the release before where the page is the same.
-/// The HTML is written again for each request: it depends on nothing but the directory's path, its entries, and which of them have pages.
+/// Only a page's hash is kept. It is made with the release's other pages, or shared with the previous release if the page is the same.
+/// The HTML is written for each request: it depends only on the directory's path, its entries, and which of them have pages.
 import List "mo:core/List";
 import Nat "mo:core/Nat";
 import Runtime "mo:core/Runtime";
@@ -18,7 +18,7 @@ import Url "url";
 module {
   type Node = Nodes.Node;
 
-  /// Some 40 KB of HTML.
+  /// Entries per page: about 40 KB of HTML.
   public let maxEntries : Nat = 200;
 
   public type Entry = {
@@ -35,7 +35,7 @@ module {
     /// The directory's path in UTF-8, empty for the root.
     path : Blob;
     entries : [Entry];
-    /// The names of the pages before and behind this one.
+    /// The names of the previous and the next page.
     before : ?Text;
     behind : ?Text;
   };
@@ -47,7 +47,7 @@ module {
     text;
   };
 
-  /// What the URLs of a directory's entries begin with: a slash, and the directory's path with a slash at its end.
+  /// The beginning of the URLs of a directory's entries: a slash, and the directory's path with a slash at its end.
   func behindSlash(path : Blob) : Text = if (path == "") "/" else "/" # Url.encode(path) # "/";
 
   public func render({ path; entries; before; behind } : Page) : Text {
@@ -100,14 +100,14 @@ module {
     html # "</table></div>\n";
   };
 
-  /// A number with a comma before each three digits.
+  /// A number with thousands separators.
   public func grouped(number : Nat) : Text {
     if (number < 1_000) return Nat.toText(number);
     let rest = number % 1_000;
     grouped(number / 1_000) # "," # (if (rest < 10) "00" else if (rest < 100) "0" else "") # Nat.toText(rest);
   };
 
-  /// Pages with all that may be in one. A version of this module that writes other HTML has another sample.
+  /// Sample pages with everything that a page can have. A version of this module with different HTML has a different sample.
   public func sample() : Text {
     let sha256 : Blob = "\00\01\fe\ff";
     let entries : [Entry] = [
@@ -123,7 +123,7 @@ module {
   /// A directory in the trees of nodes. @param entries what is served of it; @param folders its entries that have pages
   public type Directory = { path : Blob; entries : Node; folders : Node };
 
-  /// How far a directory's entries have been listed.
+  /// The position in a directory's entries.
   public type Cursor = { walk : Trie.Walk; var next : Node };
 
   public func begin(nodes : Nodes.Nodes, { entries } : Directory) : Cursor {
@@ -136,7 +136,7 @@ module {
 
   public func copy(cursor : Cursor) : Cursor = { walk = List.clone(cursor.walk); var next = cursor.next };
 
-  /// Moves both cursors behind page `number`. @return how many entries it has, and whether the directory before has the same page
+  /// Moves both cursors past page `number`. @return how many entries it has, and whether the earlier directory has the same page
   public func passSame(nodes : Nodes.Nodes, directory : Directory, cursor : Cursor, before : Directory, beforeCursor : Cursor, number : Nat) : { entries : Nat; isSame : Bool } {
     let hasSameFolders = directory.folders == before.folders;
     var isSame = hasSameFolders or (pageName(nodes, directory, number - 1 : Nat) == pageName(nodes, before, number - 1 : Nat) and pageName(nodes, directory, number + 1) == pageName(nodes, before, number + 1));
@@ -159,7 +159,7 @@ module {
     { entries = passed; isSame = isSame and (cursor.next == Nodes.none) == (beforeCursor.next == Nodes.none) };
   };
 
-  /// Page `number`, whose entries begin at the cursor. The first page has number 1. The cursor is moved behind them; at the last page's end
+  /// Page `number`, whose entries begin at the cursor. The first page has number 1. The cursor is moved past them; at the last page's end
   /// its `next` is none.
   public func page(nodes : Nodes.Nodes, directory : Directory, cursor : Cursor, number : Nat) : Page {
     let found = List.empty<Entry>();
@@ -197,7 +197,7 @@ module {
     entry != Nodes.none and Nodes.kind(nodes, entry) == Nodes.folder;
   };
 
-  /// A page's name behind the directory's URL: none for the first, and the page's number for others, with hyphens before it where a directory
+  /// A page's name after the directory's URL: none for the first, and the page's number for others, with hyphens before it if a directory
   /// has that name.
   public func pageName(nodes : Nodes.Nodes, directory : Directory, number : Nat) : Text {
     if (number == 1) return "";

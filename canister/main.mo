@@ -1,5 +1,5 @@
-/// The icfs canister: chunks by hash, an append-only chain of releases, channels that name some of them, and certified hashes of the newest
-/// release and of the channels.
+/// The icfs canister: chunks by hash, an append-only chain of releases, channels that point to some of them, and certified hashes of the
+/// newest release and of the channels.
 /// docs/PROTOCOL.md describes the interface and the formats.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
@@ -42,6 +42,8 @@ import SiteUpdate "siteupdate";
 import Space "space";
 import Store "store";
 import Types "types";
+// Made when it is compiled (compile.ts): the version in package.json.
+import Version "version";
 
 shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?Principal }) = self {
   public type Hash = Types.Hash;
@@ -53,29 +55,29 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   /// Readers refuse a note that is longer.
   transient let maxNoteBytes = 1_024;
-  /// `missing` takes so many hashes at once: 330 KB of arguments, far below the instruction limit of a query.
+  /// The most hashes for `missing`: 330 KB of arguments, far below the instruction limit of a query.
   transient let maxHashesAsked = 10_000;
-  /// A reply of `headers` stops after so many bytes, well below the IC's limit of 3 MiB for a query's reply.
+  /// A reply of `headers` stops after this many bytes, well below the IC's limit of 3 MiB for a query's reply.
   transient let maxPageBytes = 1_000_000;
-  /// One slice of work: so many chunks of trees that were let go are looked at, and as many that were not published. Far below the
-  /// limit, even when all of them are freed (bench/RESULTS.md, "Instructions").
+  /// One slice of work: this many chunks of dropped trees, and as many unpublished ones. Far below the
+  /// limit, even if all of them are freed (bench/RESULTS.md, "Instructions").
   transient let sliceChunks = 10_000;
-  /// A larger manifest is checked in several messages, and only one such at once: it takes hundreds of megabytes of heap.
+  /// A larger manifest is checked in several messages, and only one at a time: it takes hundreds of megabytes of heap.
   transient let largeBytes = 4_194_304;
-  /// After so long a check that has not come to its end has failed.
+  /// A check that has not finished after this long has failed.
   transient let busyNanoseconds : Nat64 = 120_000_000_000;
-  /// So many releases are let go of at once.
+  /// The most releases that one slice of work drops.
   transient let sliceReleases = 1_000;
-  /// How often to look for what is due to be freed: a day and a week are long.
+  /// How often to look for chunks and releases that are due. They are kept for a day, or a week, so minutes do not matter.
   transient let lookSeconds = 600;
   /// Bytes by which stable memory grows.
   transient let regionPage : Nat64 = 65_536;
   /// Roles are few, and each is one entry of a reply.
   transient let maxRoles = 1_000;
-  /// A reply of `channel_history` stops after so many bytes.
+  /// A reply of `channel_history` stops after this many bytes.
   transient let maxHistoryBytes = 100_000;
 
-  /// Who owns, besides the controllers. Chosen at the first installation; an upgrade does not change it.
+  /// The owner, besides the controllers. Chosen at the first installation; an upgrade does not change it.
   let owner = switch init {
     case (?{ owner = ?chosen }) chosen;
     case _ installer;
@@ -83,10 +85,10 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   if (Principal.isAnonymous(owner)) Runtime.trap("the owner must not be the anonymous principal");
 
   let store = Store.empty();
-  /// Where a manifest's chunks are put together, so that it can be read as one blob.
+  /// Where a manifest's chunks are assembled, so that it can be read as one blob.
   let scratch = Region.new();
   let history = History.empty();
-  /// Where the headers were before they were in `history`: empty since the upgrade.
+  /// Where older versions had the headers that are in `history` now: empty since the upgrade.
   let releases = List.empty<{ header : Blob; hash : Hash }>();
 
   let holes = Space.empty();
@@ -100,10 +102,10 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   let roles = Roles.empty();
   let promoters : Roles.Promoters = Set.empty();
   let promoted = Channels.empty();
-  /// Of the newest release's tree, and of one before, in whichever of the two.
+  /// Indexes of the newest release's tree and an earlier one, in either order.
   let index = Index.kept();
   let olderIndex = Index.kept();
-  /// What is served over HTTP, and whether an owner lets it be.
+  /// What is served over HTTP, and whether an owner allows it.
   let site = Site.empty();
   var servesHttp = true;
   var settings : Settings = {
@@ -117,11 +119,12 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   transient let myself : actor { work : shared () -> () } = actor (Principal.toText(Principal.fromActor(self)));
   transient let collected = { var since = 0 };
   transient let looseCursor : Chunks.Cursor = { var after = null };
-  /// Whether a slice of work is going to be done.
+  /// Whether a slice of work is scheduled.
   transient var isWorkDue = false;
-  /// What channels stand for.
+  /// What channels point to.
   transient var named = Channels.all(promoted);
   transient var namedReleases = Channels.releases(named);
+  transient var shownChannels = Channels.shown(promoted);
   /// Until when no other large manifest is checked.
   transient var busyUntil : Nat64 = 0;
 
@@ -138,6 +141,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     trees;
     named = func() = named;
     namedReleases = func() = namedReleases;
+    channels = func() = shownChannels;
     whyOff = func() : ?Text = if (roles.isPrivate) ?"This canister is private: it serves nothing over HTTP. Mount it, with an identity that may read it." else if (not servesHttp) ?"This canister's owner has it serve nothing over HTTP: mount it." else null;
     var index = Index.within(index);
     var otherIndex = Index.within(olderIndex);
@@ -153,7 +157,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     };
   };
 
-  /// The hash of the tree of channels, which changes with them alone.
+  /// The hash of the tree of channels, which changes only with them.
   transient var channelsHash = Channels.hash(promoted, kit.desk);
 
   func headPart() : Blob = Certified.headPart(kit.desk, newestHead(), channelsHash);
@@ -173,18 +177,18 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   };
 
   func authorisePublisher(caller : Principal) {
-    if (not Roles.mayPublish(roles, owner, caller)) Runtime.trap("not authorised: " # Principal.toText(caller) # " is no publisher");
+    if (not Roles.mayPublish(roles, owner, caller)) Runtime.trap("not authorised: " # Principal.toText(caller) # " is not a publisher");
   };
 
   func authorisePromoter(caller : Principal) {
-    if (not Roles.mayPromote(promoters, owner, caller)) Runtime.trap("not authorised: " # Principal.toText(caller) # " is no promoter");
+    if (not Roles.mayPromote(promoters, owner, caller)) Runtime.trap("not authorised: " # Principal.toText(caller) # " is not a promoter");
   };
 
   func authoriseReader(caller : Principal) {
-    if (not Roles.mayRead(roles, promoters, owner, caller)) Runtime.trap("not authorised: this canister is private, and " # Principal.toText(caller) # " is no reader");
+    if (not Roles.mayRead(roles, promoters, owner, caller)) Runtime.trap("not authorised: this canister is private, and " # Principal.toText(caller) # " is not a reader");
   };
 
-  /// Default-deny, query methods included: anyone may send a query as an update, which costs the canister cycles.
+  /// Default-deny, including query methods: anyone can send a query as an update, which costs the canister cycles.
   /// Each method checks its caller again, because calls from canisters do not come through here.
   system func inspect({
     caller : Principal;
@@ -217,7 +221,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     switch msg {
       case (#put _ or #publish _ or #rollback _) Roles.mayPublish(roles, owner, caller);
       case (#promote _) Roles.mayPromote(promoters, owner, caller);
-      // An owner who is about to change some of the settings needs to know the others from more than one node.
+      // An owner who is about to change some settings needs the others from more than one node.
       case (#grant _ or #revoke _ or #restrict _ or #serve_http _ or #keep _ or #configure _ or #status _) Roles.isOwner(owner, caller);
       case _ false;
     };
@@ -247,8 +251,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     { header; head = newestHead(); pages = pagesPart(); channels = shown; certificate };
   };
 
-  /// The newest release, and the last record of one channel, or of all: the CBOR map { header, records, witness, certificate }. Where there is
-  /// no such channel the witness shows the names of all. Traps when called as an update.
+  /// The newest release, and the last record of one channel, or of all: the CBOR map { header, records, witness, certificate }. If there is
+  /// no such channel, the witness shows the names of all. Traps when called as an update.
   public shared query ({ caller }) func channels(name : ?Text) : async Blob {
     authoriseReader(caller);
     let ?certificate = CertifiedData.getCertificate() else Runtime.trap("call channels as a query: an update has no certificate");
@@ -259,13 +263,13 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     Certified.channelsProof(proved(certificate, Channels.witness(promoted, kit.desk, name)), Channels.records(promoted, name));
   };
 
-  /// A channel's records from that with serial `from` down, at most `count`, at most so many as fit a reply: a CBOR array of byte strings.
+  /// A channel's records from serial `from` down, at most `count`, and at most as many as fit a reply: a CBOR array of byte strings.
   public shared query ({ caller }) func channel_history(name : Text, from : Nat64, count : Nat32) : async Blob {
     authoriseReader(caller);
     Certified.page(Channels.history(promoted, name, Nat64.toNat(from), Nat32.toNat(count), maxHistoryBytes));
   };
 
-  /// Headers from release `from` down, at most `count`, at most so many as fit a reply: a CBOR array of byte strings.
+  /// Headers from release `from` down, at most `count`, and at most as many as fit a reply: a CBOR array of byte strings.
   public shared query ({ caller }) func headers(from : Nat64, count : Nat32) : async Blob {
     authoriseReader(caller);
     headersFrom(Nat64.toNat(from), Nat32.toNat(count));
@@ -284,7 +288,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     Certified.page(List.toArray(page));
   };
 
-  /// A chunk's bytes; empty when it is not here.
+  /// A chunk's bytes; empty when the canister does not have it.
   public shared query ({ caller }) func chunk(hash : Hash) : async Blob {
     authoriseReader(caller);
     switch (Store.get(store, hash)) {
@@ -300,16 +304,16 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     Http.answer({ site; kit; places = update.places; store; scratch; certificate; head = headPart(); proof = func() = proof(certificate); channel = func name = channelsProof(?name, certificate); named; newest; headersFrom }, request);
   };
 
-  // --- reading, as from the canister that this one replaces ---
+  // --- reading, as from an icboot canister ---
 
-  /// The paths and sizes of the newest release's files, those behind symlinks as well. Traps when they do not fit a reply.
+  /// The paths and sizes of the newest release's files, including those behind symlinks. Traps when they do not fit a reply.
   public shared query ({ caller }) func listing() : async [(Text, Nat)] {
     authoriseReader(caller);
     Files.listing(update.index);
   };
 
-  /// Up to `count` sectors of 512 bytes of a file of the newest release, from sector `sector_no` on: less at its end, nothing
-  /// behind that, and nothing when there is no such file. Traps when so much does not fit a reply.
+  /// Up to `count` sectors of 512 bytes of a file of the newest release, from sector `sector_no` on: fewer at the file's end, nothing
+  /// past it, and nothing when there is no such file. Traps when they do not fit a reply.
   public shared query ({ caller }) func get({ filename; sector_no; count } : { filename : Text; sector_no : Nat; count : Nat }) : async Blob {
     authoriseReader(caller);
     Files.get(update.index, store, scratch, filename, sector_no, count);
@@ -317,7 +321,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   // --- publishing ---
 
-  /// Which of these chunks are not here, by index. A hint: `publish` checks again.
+  /// Which of these chunks are missing, by index. A hint: `publish` checks again.
   public shared query ({ caller }) func missing(hashes : [Hash]) : async [Nat32] {
     authoriseReader(caller);
     if (hashes.size() > maxHashesAsked) Runtime.trap("missing: ask for at most " # Nat.toText(maxHashesAsked) # " chunks at once");
@@ -328,27 +332,28 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     List.toArray(absent);
   };
 
-  /// Stores chunks and returns their hashes, in order. Storing one again changes nothing.
+  /// Stores chunks and returns their hashes, in order. Storing one again changes nothing, except that an unpublished chunk is kept for
+  /// another day.
   public shared ({ caller }) func put(bytes : [Blob]) : async [Hash] {
     authorisePublisher(caller);
     if (bytes.size() > Chunks.maxPut) Runtime.trap("put: send at most " # Nat.toText(Chunks.maxPut) # " chunks at once");
     await* collect();
     let limits = { quota = settings.quota; looseQuota = settings.loose_quota };
     let size = Array.foldLeft<Blob, Nat>(bytes, 0, func(sum, chunk) = sum + chunk.size());
-    // What is overdue is no reason to refuse: a slice of it goes at once, if nothing has to be counted first.
+    // Expired chunks must not cause a refusal: a slice of them is freed at once, if nothing has to be counted first.
     if (not Chunks.hasRoom(chunks, caller, bytes.size(), size, limits) and not Retention.count(trees, chunks, sliceChunks)) {
       ignore Retention.expire(retention, chunks, now(), looseCursor, sliceChunks);
     };
     Array.map<Blob, Hash>(bytes, func(chunk) = Chunks.put(chunks, chunk, caller, now(), limits));
   };
 
-  /// Has garbage collected when it is time. Nobody waits for that.
+  /// Starts a garbage collection when it is time, and does not wait for it.
   func collect() : async* () {
     if (Garbage.isDue(collected)) collector.__motoko_gc_trigger();
   };
 
   /// Makes the tree in `manifest` (the hashes of its pieces) the newest release, whole or not at all, and returns its
-  /// number. Traps when the manifest is no Candid.
+  /// number. Traps when the manifest is not Candid.
   public shared ({ caller }) func publish({ manifest; parent; note } : { manifest : [Hash]; parent : ?Hash; note : Text }) : async PublishResult {
     authorisePublisher(caller);
     await* collect();
@@ -374,7 +379,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     };
     let hashes = hashesOf(tree, manifest);
     if (isLarge) {
-      // Meanwhile others may have published, chunks may have been freed, and the caller's role be gone.
+      // Meanwhile others may have published, chunks may have been freed, and the caller may have lost its role.
       authorisePublisher(caller);
       let absent = Array.filter<Hash>(hashes, func hash = Store.size(store, hash) == null);
       if (absent.size() > 0) return #err(#missing absent);
@@ -395,7 +400,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     #ok number;
   };
 
-  /// The tree in a manifest, if it is right in all respects. Each part of the work is a message of its own when it is large, because each
+  /// The tree in a manifest, if it passes all checks. For a large manifest, each part of the work is a separate message, because each
   /// message has its own limit.
   func check(bytes : Blob, isLarge : Bool) : async* { #ok : (Manifest.Manifest, Manifest.Totals); #err : PublishError } {
     if (isLarge) await async {};
@@ -427,7 +432,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let ?{ hashes } = Map.get(retention.held, Nat64.compare, to) else return #err(notHeld(to));
     let old = History.details(history, to);
     let { sha256 } = old.manifest;
-    // A large one is decoded, and laid out, in a message each, as when it is published.
+    // A large one is decoded and indexed in separate messages, as when it is published.
     let isLarge = update.index.tree != sha256 and Nat64.toNat(old.manifest.size) > largeBytes;
     if (isLarge) {
       if (now() < busyUntil) return #err(#invalid("another large release is being checked: roll back again in a minute"));
@@ -437,7 +442,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     if (isLarge) {
       await async {};
       busyUntil := 0;
-      // Meanwhile others may have published, the release may have been let go, and the caller's role be gone.
+      // Meanwhile others may have published, the release may have been dropped, and the caller may have lost its role.
       authorisePublisher(caller);
       if (not Retention.isHeld(retention, to)) return #err(notHeld(to));
       switch (refusal(parent, note)) {
@@ -468,7 +473,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   transient let noteTooLong = "the note is longer than 1024 bytes";
 
-  /// Why nothing can be published now with these, or null.
+  /// Why a release with these arguments cannot be made now, or null.
   func refusal(parent : ?Hash, note : Text) : ?PublishError {
     if (parent != newestHash()) return ?#conflict({ number = newestNumber(); newest = newestHash() });
     if (isTooLong note) return ?#invalid noteTooLong;
@@ -497,7 +502,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   // --- channels ---
 
-  /// Has a channel name a release, which must be held, and is from then on; or deletes the channel. Returns its record's serial.
+  /// Points a channel to a release, which must be held, and stays held from then on; or deletes the channel. Returns the record's serial.
   public shared ({ caller }) func promote(change : Channels.Change) : async Channels.PromoteResult {
     authorisePromoter(caller);
     switch (Channels.refusal(promoted, change)) {
@@ -515,6 +520,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     let serial = Channels.add(promoted, Principal.fromActor(self), change, header, caller, now());
     named := Channels.all(promoted);
     namedReleases := Channels.releases(named);
+    shownChannels := Channels.shown(promoted);
     channelsHash := Channels.hash(promoted, kit.desk);
     SiteUpdate.arrange(update);
     certify();
@@ -528,21 +534,21 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     Retention.hold(retention, trees, number, tree, { hashes; publishedAt });
   };
 
-  /// Makes pages of the newest release, and serves what is ready, from this message on.
+  /// Makes pages of the newest release, beginning in this message, and serves what is ready.
   func serveNewest(isLarge : Bool) {
     SiteUpdate.start(update, isLarge);
     certify();
   };
 
-  /// Has pages made, or forgotten, after an owner has changed who may read or what is served.
+  /// Makes or removes pages after an owner has changed who can read or what is served.
   func serveAsConfigured() : async* () {
     SiteUpdate.reconsider(update);
     certify();
     await* goOn();
   };
 
-  /// Lets go of what is no longer held, a slice of it at once; the rest, and what is to be freed, comes in slices of their own:
-  /// no call takes longer because of what has piled up.
+  /// Drops a slice of what is no longer held. The rest, and freeing chunks, follows in separate slices, so
+  /// no call takes longer because of a backlog.
   func tidy() : async* () {
     let more = Retention.count(trees, chunks, sliceChunks);
     let moreReleases = retire();
@@ -556,15 +562,15 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     Retention.retire(retention, trees, newestNumber(), site.release, namedReleases, now(), rules(), sliceReleases);
   };
 
-  /// Has a slice of work done in a message of its own.
+  /// Schedules a slice of work as a separate message.
   func goOn() : async* () {
     if (isWorkDue) return;
     isWorkDue := true;
     myself.work();
   };
 
-  /// Does a slice of what there is to do, and has the next one done: called by this canister alone. Not by a timer, whose calls wait
-  /// for an answer, and while one waits there can be no upgrade.
+  /// Does a slice of the work, and schedules the next one: called by this canister only. Not from a timer, whose calls wait
+  /// for an answer, since a waiting call blocks upgrades.
   public shared ({ caller }) func work() : () {
     if (caller != Principal.fromActor(self)) Runtime.trap("not authorised: only the canister itself may do that");
     isWorkDue := false;
@@ -580,8 +586,8 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     if (moreReleases or moreChunks or moreLoose or morePages) await* goOn();
   };
 
-  /// A canister from before releases were held and chunks counted: what the rules hold of it is held, and the rest is loose. Older
-  /// releases would be let go of soon, and an upgrade has a limit, too.
+  /// For a canister from before releases were held and chunks counted: holds the releases that the rules hold, and makes all other
+  /// chunks loose. Older releases would be dropped soon anyway, and an upgrade has a limit on its instructions.
   func adopt() {
     var number = newestNumber();
     label adopting while (number > 0) {
@@ -601,16 +607,16 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
   if (Map.size(trees.of) < Map.size(retention.held)) Retention.adopt(retention, trees, func number = History.details(history, number).manifest.sha256);
   if (Map.size(looseCounts) < Map.size(looseBytes) or (Map.size(looseSpans) == 0 and Map.size(loose) > 0)) Chunks.recount(chunks);
 
-  // After an upgrade: this version may lay it out in another way than the one that made it.
+  // After an upgrade, since this version may use another layout.
   if (newestNumber() > 0) {
     let { manifest } = History.details(history, newestNumber());
     SiteUpdate.show(update, manifest.sha256, treeOf(manifest.chunks));
   };
   SiteUpdate.arrange(update);
-  certify(); // after an upgrade as well: certified data do not outlive it
+  certify(); // also after an upgrade, which clears certified data
 
-  // Armed again after an upgrade, because the actor's body runs again. It goes on where that came between two slices.
-  // (A timer's call waits for an answer, and so is as short as can be.)
+  // Armed again after an upgrade, because the actor's body runs again, and continues after the last slice.
+  // (A timer's call waits for an answer, so it is as short as possible.)
   ignore Timer.recurringTimer<system>(
     #seconds lookSeconds,
     func() : async () {
@@ -624,7 +630,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
 
   // --- owning ---
 
-  /// Gives a role, in place of another one that it may have; or the right to promote, in addition.
+  /// Grants a role, in place of any role that the principal has; or the right to promote, in addition.
   public shared ({ caller }) func grant(who : Principal, role : Roles.Grant) : async () {
     authoriseOwner(caller);
     if (Principal.isAnonymous(who)) Runtime.trap("the anonymous principal cannot have a role: it is everybody");
@@ -643,7 +649,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     };
   };
 
-  /// Takes away all roles that `who` has.
+  /// Removes all roles of `who`.
   public shared ({ caller }) func revoke(who : Principal) : async () {
     authoriseOwner(caller);
     Map.remove(roles.granted, Principal.compare, who);
@@ -660,21 +666,21 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     Iter.toArray(Map.entries(roles.granted));
   };
 
-  /// Lets only those with a role read, or everybody again.
+  /// Restricts reading to principals with a role, or opens it to everybody again.
   public shared ({ caller }) func restrict(isPrivate : Bool) : async () {
     authoriseOwner(caller);
     roles.isPrivate := isPrivate;
     await* serveAsConfigured();
   };
 
-  /// Lets HTTP be served, or has every request refused.
+  /// Allows HTTP, or refuses every request.
   public shared ({ caller }) func serve_http(on : Bool) : async () {
     authoriseOwner(caller);
     servesHttp := on;
     await* serveAsConfigured();
   };
 
-  /// Marks a release to be held whatever the rules say, or takes the mark away. Traps when it is not held.
+  /// Marks a release to be held whatever the rules say, or removes the mark. Traps when it is not held.
   public shared ({ caller }) func keep(number : Nat64, kept : Bool) : async () {
     authoriseOwner(caller);
     if (not Retention.isHeld(retention, number)) Runtime.trap(notHeldText number);
@@ -695,7 +701,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
     await* tidy();
   };
 
-  /// Why the canister could not work with these, or null.
+  /// Why the canister could not work with these settings, or null.
   func problem({ quota; loose_quota; hold_newest } : Settings) : ?Text {
     if (quota == 0 or loose_quota == 0) return ?"quotas of 0 bytes would let nobody publish anything: they are at least 1";
     if (hold_newest == 0) return ?"the newest release is always held: hold_newest is at least 1";
@@ -723,6 +729,7 @@ shared ({ caller = installer }) persistent actor class Icfs(init : ?{ owner : ?P
       memory_bytes = ?(Nat64.fromNat(Prim.rts_memory_size()) + Region.size(store.region) * regionPage);
       settings;
       http = ?{ on = servesHttp; release = site.release; bytes = Nat64.fromNat(site.nodes.bytes) };
+      version = ?Version.icfs;
     };
   };
 };

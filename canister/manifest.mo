@@ -1,5 +1,5 @@
-/// The manifest: what a release's tree is (docs/PROTOCOL.md, "Manifest"). Here it is decoded and checked; it is built by
-/// the publisher (lib/tree/manifest.ts).
+/// The manifest: a release's tree (docs/PROTOCOL.md, "Manifest"). This module decodes and checks it; the publisher
+/// builds it (lib/tree/manifest.ts).
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Nat "mo:core/Nat";
@@ -15,11 +15,11 @@ module {
   /// 1 TiB in chunks of 1 MiB, twice what a canister can hold.
   public let maxExtents : Nat = 1_000_000;
 
-  /// Magic and version, then the Candid type table of {@link Manifest}, byte for byte: a reader's decoder knows this one
-  /// and no other, so one that is merely equivalent must not be published.
+  /// Magic and version, then the Candid type table of {@link Manifest}, byte for byte: a reader's decoder knows only this
+  /// one, so an equivalent one must not be published.
   public let prefix : Blob = "ICFSMAN\01DIDL\0a\6d\7b\6c\03\a7\b4\c3\88\04\79\93\af\fe\81\06\79\e6\a9\9e\f8\09\79\6d\01\6c\04\e7\c8\ea\e7\01\00\ca\cb\8d\b7\03\7e\c1\c1\ce\e2\04\78\c9\b6\f3\82\07\02\6b\03\ed\e4\93\82\01\7f\81\a9\cd\cd\01\71\fc\9c\ef\9d\04\03\6c\03\c9\b6\9f\b6\01\78\d4\c2\a7\b8\04\04\a5\cb\c7\d2\04\71\6d\05\6c\02\e7\c8\ea\e7\01\00\c1\c1\ce\e2\04\79\6d\07\6c\02\d0\da\fc\ca\07\06\e6\b2\ab\a5\0c\08\01\09";
 
-  /// The magic's and version's bytes, which are not Candid.
+  /// The length of magic and version, which are not Candid.
   public let magicBytes : Nat = 8;
 
   public type Extent = {
@@ -50,7 +50,7 @@ module {
 
   public type Checked = { #ok : Totals; #invalid : Text; #missing : [Blob] };
 
-  /// What is wrong with an entry's path in itself, or null. Apart from `check`: with 30 MB of paths it is a message's work of its own.
+  /// What is wrong with an entry's path in itself, or null. Separate from `check`, since 30 MB of paths take a message of their own.
   public func pathProblem({ entries } : Manifest) : ?Text {
     for ({ path } in entries.vals()) {
       switch (Paths.problem(path)) {
@@ -65,7 +65,7 @@ module {
     null;
   };
 
-  /// Checks everything else a reader will check, and that the chunks are here with the sizes stated.
+  /// Checks everything else that a reader will check, and that the chunks are stored with the stated sizes.
   /// `stored` gives the size of a stored chunk.
   public func check(manifest : Manifest, stored : Blob -> ?Nat32, maxChunkBytes : Nat) : Checked {
     let { chunks; entries } = manifest;
@@ -77,7 +77,7 @@ module {
       case (?problem) return #invalid(problem);
       case null {};
     };
-    var lastParent = ""; // was there: the entries of a directory mostly follow one another
+    var lastParent = ""; // exists: the entries of a directory are mostly consecutive
     let budget = Paths.budget();
     var named = 0; // chunks of the table that an extent has named so far
     var extentsSeen = 0;
@@ -93,7 +93,7 @@ module {
       let parent = if (Paths.isIn(path, lastParent)) lastParent else Paths.parent(path);
       if (parent != "" and parent != lastParent) {
         lastParent := parent;
-        // Mostly the entry before, in trees of many directories.
+        // Usually the previous entry, in trees of many directories.
         switch (if (i > 0 and entries[i - 1].path == parent) ?node(entries[i - 1]) else find(entries, parent)) {
           case (?#directory) {};
           case (?_) return invalid(path, parent # " is not a directory");
@@ -152,7 +152,7 @@ module {
 
   func invalid(path : Text, problem : Text) : Checked = #invalid(path # ": " # problem);
 
-  /// What is wrong with the table, or null. Chunks that are not here are added to `missing`.
+  /// What is wrong with the table, or null. Missing chunks are added to `missing`.
   func tableProblem(chunks : [{ sha256 : Blob; size : Nat32 }], stored : Blob -> ?Nat32, maxChunkBytes : Nat, missing : List.List<Blob>) : ?Text {
     var i = 0;
     func problem(what : Text) : ?Text = ?("chunk " # Nat.toText(i) # " of the table has " # what);
@@ -168,7 +168,7 @@ module {
     null;
   };
 
-  /// What stands at `path`.
+  /// What is at `path`.
   public func find(entries : [Entry], path : Text) : ?Paths.Node {
     let ?at = position(entries, path) else return null;
     ?node(entries[at]);
@@ -182,8 +182,8 @@ module {
     };
   };
 
-  /// Which entry stands at `path`: a binary search, since they are sorted. (Where they are not, a wrong answer does no
-  /// harm: the check fails for that.)
+  /// The entry at `path`, by binary search, since they are sorted. (If they are not, a wrong result does no
+  /// harm: the check fails because of that.)
   public func position(entries : [Entry], path : Text) : ?Nat {
     var low = 0;
     var high = entries.size();

@@ -1,8 +1,8 @@
 /// The nodes of certified trees. A node is never changed once it is written, so trees share the nodes that they have in common. Each node
 /// counts the references to it, and is freed with the last one.
 ///
-/// Nodes are in a stable region. On the heap each would take several times as many bytes, which are never given back, and each garbage
-/// collection would look at all of them.
+/// Nodes are in a stable region. On the heap, each would take several times as many bytes, which are never returned, and each garbage
+/// collection would visit all of them.
 ///
 /// A node's number is the place where it begins, in units of 16 bytes. Number 0 means no node, since the region begins with the desk of
 /// hashtree.mo.
@@ -30,12 +30,12 @@ module {
     var end : Nat32;
     /// For each size, the first free node. A free node begins with the number of the next one.
     free : [var Nat32];
-    /// Bytes that all nodes take, without the free ones.
+    /// Bytes of all nodes, without the free ones.
     var bytes : Nat;
   };
 
   // A node begins with the number of references to it (4), its kind (1), a flag (1), its name's length (2), two numbers that depend on the
-  // kind (4 each), and the hash of the tree that it stands for (32). Below, what stands in the two numbers, then what follows the hash.
+  // kind (4 each), and the hash of the tree that it stands for (32). Below: the meaning of the two numbers, then what follows the hash.
   //   fork:   its sides; in place of a name's length, the number of the bit in which the sides differ
   //   mark:   name
   //   opaque: what it is; its content's hash (32), name
@@ -65,13 +65,13 @@ module {
     var bytes = 0;
   };
 
-  /// Makes the region ready for use, after an installation or an upgrade. Nodes that are in it stay.
+  /// Prepares the region, after an installation or an upgrade. Existing nodes stay.
   public func prepare({ region } : Nodes) {
     Store.reserve(region, HashTree.deskBytes);
     HashTree.prepare(region);
   };
 
-  /// Forgets all nodes, whoever refers to them.
+  /// Forgets all nodes, even if there are references to them.
   public func clear(nodes : Nodes) {
     nodes.end := 256;
     nodes.bytes := 0;
@@ -133,7 +133,7 @@ module {
     node;
   };
 
-  /// A label with a tree of which only the hash is kept. @param what the caller's number for that tree
+  /// A label with a tree whose hash alone is kept. @param what the caller's number for that tree
   public func newOpaque(nodes : Nodes, name : Blob, what : Nat32, content : Blob) : Node = newHashed(nodes, opaque, name, what, content, content);
 
   /// A page of a directory's entries. @param answer the hash of its answer
@@ -161,7 +161,7 @@ module {
     flag : Nat8;
     sha256 : Blob;
     size : Nat;
-    /// Where a request is sent on to, or empty.
+    /// The target of a redirect, or empty.
     location : Blob;
     extents : [Extents.Extent];
     /// The tree of its pieces' answers, whose reference the file takes over; or none.
@@ -198,9 +198,10 @@ module {
   /// A fork's bit.
   public func bit({ region } : Nodes, node : Node) : Nat16 = Region.loadNat16(region, at(node) + 6);
 
-  /// A fork's sides.
+  /// A fork's left side, where its bit is 0.
   public func left({ region } : Nodes, node : Node) : Node = Region.loadNat32(region, at(node) + 8);
 
+  /// A fork's right side, where its bit is 1.
   public func right({ region } : Nodes, node : Node) : Node = Region.loadNat32(region, at(node) + 12);
 
   /// A folder's entries, a file's pieces, what an opaque node is, or a listing's number.
@@ -212,7 +213,7 @@ module {
   /// An opaque node's content's hash, or a listing's answer's.
   public func content({ region } : Nodes, node : Node) : Blob = Region.loadBlob(region, at(node) + 48, 32);
 
-  /// Reads a text. Reading no bytes at a region's end would trap, so that is not tried.
+  /// Reads a text. Reading zero bytes at a region's end would trap, so that is avoided.
   func text(region : Region.Region, from : Nat64, bytes : Nat) : Blob = if (bytes == 0) "" else Region.loadBlob(region, from, bytes);
 
   /// The name of any node but a fork.
@@ -259,7 +260,7 @@ module {
     node;
   };
 
-  /// Takes a reference away, and frees what nobody refers to any more.
+  /// Removes a reference, and frees nodes without references.
   public func drop(nodes : Nodes, node : Node) {
     if (node == none) return;
     let { region } = nodes;

@@ -1,9 +1,10 @@
-/// The page for people, at /.icfs/ and, where a tree has no index.html, at /. It is certified whole, so it is made anew with each change
-/// of what it says.
+/// The page for people, at /.icfs/ and, if a tree has no index.html, at /. It is certified as a whole, so every change of its content
+/// makes a new one.
 import Nat "mo:core/Nat";
 import Nat64 "mo:core/Nat64";
 import Principal "mo:core/Principal";
 
+import Channels "channels";
 import Html "html";
 import Listing "listing";
 
@@ -30,20 +31,21 @@ module {
 
   public type Shown = {
     canister : Principal;
-    /// The newest release whose pages are ready, or that whose pages will be the first; null when nothing has been published.
+    /// The newest release whose pages are ready, or the one whose pages will be the first; null when nothing has been published.
     release : ?Release;
     newest : Nat64;
     /// Whether any pages are ready.
     isReady : Bool;
-    /// The newest of the releases that are held, the newest first, and how many there are.
+    /// The newest held releases, newest first, and how many are held.
     held : [Held];
     heldInAll : Nat;
+    channels : [Channels.Shown];
   };
 
-  /// So many releases are wanted in `Shown`.
+  /// How many releases `Shown` needs.
   public let maxHeld : Nat = 20;
 
-  /// What the tree has to boot from.
+  /// What machines can boot from in the tree.
   public type Bootable = {
     /// boot.ipxe at its top.
     script : Bool;
@@ -70,7 +72,7 @@ module {
             case null {};
           };
         } else html #= "<p>They are being made ready: come back in a minute.</p>\n";
-        html #= held(shown);
+        html #= channels(id, shown.channels) # held(shown);
       };
     };
     html #= "<footer>A gateway of the Internet Computer has checked that the canister certified this page. Your browser checks the gateway, and no more. <code>icfs mount</code> and <code>icfs verify</code> trust neither, and check every byte themselves.</footer>\n";
@@ -91,7 +93,7 @@ module {
 
   func command(html : Text) : Text = "<pre><code>" # html # "</code></pre>\n";
 
-  /// How to use it. NGINX is as in docs/HTTP.md: a page that is certified cannot know by which name it was asked for.
+  /// How to use it. NGINX stands for the cache, as in docs/HTTP.md: a certified page cannot depend on the request's host name.
   func use(id : Text, { script; image } : Bootable) : Text {
     let absent = func(name : Text) : Text = " This release has none: publish a tree with <code>" # name # "</code> at its top.";
     "<h2>Use it</h2>\n" #
@@ -102,6 +104,16 @@ module {
     command("#!ipxe\ndhcp\nchain http://NGINX/.icfs/boot.ipxe") #
     "<h3>Boot from it, with UEFI HTTP Boot</h3>\n<p>The firmware loads one program, which has all in it: kernel, initrd and command line." #
     (if image "" else absent("boot.efi")) # "</p>\n" # command("http://NGINX/boot.efi");
+  };
+
+  func channels(id : Text, all : [Channels.Shown]) : Text {
+    if (all.size() == 0) return "";
+    var html = "<h2>Channels</h2>\n<p>Names for releases, which promoters move. A mount of <code>" # id # "@NAME</code> follows one.</p>\n" #
+    "<div class=\"scroll\"><table class=\"channels\">\n<tr><th>Channel<th>Release<th>Since<th>Note\n";
+    for ({ name; number; at; note } in all.vals()) {
+      html #= "<tr><td>" # Html.escape name # "<td>" # Nat64.toText(number) # "<td>" # time(at) # "<td>" # Html.escape note # "\n";
+    };
+    html # "</table></div>\n";
   };
 
   func held({ held; heldInAll } : Shown) : Text {

@@ -1,5 +1,5 @@
-/// The rules a path and a symlink must keep (docs/PROTOCOL.md, "Paths"). Readers check them again: lib/tree/rules.ts
-/// is this module's twin, and the tests run both over the same cases.
+/// The rules for paths and symlinks (docs/PROTOCOL.md, "Paths"). Readers check them again: lib/tree/rules.ts
+/// implements the same rules, and the tests run both on the same cases.
 import Blob "mo:core/Blob";
 import Iter "mo:core/Iter";
 import List "mo:core/pure/List";
@@ -10,15 +10,15 @@ import VarArray "mo:core/VarArray";
 module {
   public let maxPathBytes : Nat = 4096;
   public let maxComponentBytes : Nat32 = 255;
-  /// What Linux follows before it answers ELOOP (MAXSYMLINKS).
+  /// The number of links that Linux follows before it answers ELOOP (MAXSYMLINKS).
   public let maxHops : Nat = 40;
 
-  /// What stands at a path, as far as following a symlink needs to know.
+  /// What is at a path, as far as following a symlink needs to know.
   public type Node = { #directory; #file; #symlink : Text };
 
   func bytes(text : Text) : Nat = Text.encodeUtf8(text).size();
 
-  /// The names that a path is made of; none of the root, whose path is empty. All in UTF-8.
+  /// The components of a path; none for the root, whose path is empty. All in UTF-8.
   public func names(path : Blob) : [Blob] {
     if (path == "") return [];
     let ?text = Text.decodeUtf8(path) else Runtime.unreachable();
@@ -34,11 +34,11 @@ module {
     Text.encodeUtf8(Text.join(texts, "/"));
   };
 
-  /// What is wrong with `path`, or null. One walk over its bytes: a manifest may have 100,000 paths, and 30 MB of them.
+  /// What is wrong with `path`, or null. One pass over its bytes: a manifest may have 100,000 paths, with 30 MB.
   public func problem(path : Text) : ?Text {
     let utf8 = Text.encodeUtf8(path);
     var control = false;
-    // The component that is being read: its bytes, and whether they are all dots.
+    // The component that is being read: its length, and whether it consists of dots.
     var length : Nat32 = 0;
     var dots = true;
     var bad : ?Text = null;
@@ -67,15 +67,15 @@ module {
     bad;
   };
 
-  /// What is wrong with a path in a release, besides what is wrong anywhere, or null: at the top of a tree this name is the canister's own.
+  /// What is wrong with a path in a release, in addition to the above, or null.
   public func reservedProblem(path : Text) : ?Text {
     if (path == reservedName) ?"this name at the top of a tree is the canister's own: rename it, or leave it out" else null;
   };
 
-  /// The URLs /.icfs/... are not files' (docs/PROTOCOL.md, "HTTP").
+  /// At the top of a tree, this name is reserved for the canister's own URLs, /.icfs/... (docs/PROTOCOL.md, "HTTP").
   public let reservedName = ".icfs";
 
-  /// U+0000 to U+001F and U+007F to U+009F, by a byte of UTF-8 and the one before: a terminal that shows a name must not obey it.
+  /// U+0000 to U+001F and U+007F to U+009F, from a byte of UTF-8 and the previous one: a terminal that shows a name must not obey it.
   func isControl(before : Nat8, byte : Nat8) : Bool = byte < 0x20 or byte == 0x7f or (before == 0xc2 and byte < 0xa0);
 
   func hasControl(text : Text) : Bool {
@@ -116,7 +116,7 @@ module {
     text;
   };
 
-  /// Whether the directory that holds `path` is `directory`. Entries of one directory follow one another, and this is cheaper than
+  /// Whether the directory that holds `path` is `directory`. Entries of one directory are consecutive, and this is cheaper than
   /// parent().
   public func isIn(path : Text, directory : Text) : Bool {
     let inner = Text.encodeUtf8(path);
@@ -136,25 +136,25 @@ module {
 
   public func budget() : Budget = { var left = maxLinkWork };
 
-  /// All that following a tree's links may read: of each component 1,000 bytes and the path so far, and each target. Enough for
-  /// 7,000 links of ten components each. Links made to be slow could ask for a million times that.
+  /// The budget for following a tree's links: for each component 1,000 bytes and the path so far, and each target. Enough for
+  /// 7,000 links of ten components each. Links that are made to be slow could cost a million times that.
   let maxLinkWork = 80_000_000;
   let stepBytes = 1_000;
 
-  /// Takes what it costs to read so many bytes; whether there was so much left.
+  /// Charges for reading so many bytes; whether that much was left.
   func spend(budget : Budget, bytes : Nat) : Bool {
     if (bytes > budget.left) return false;
     budget.left -= bytes;
     true;
   };
 
-  /// Texts that are put together are trees of their parts, and slow to compare.
+  /// Concatenated texts are trees of their parts, and slow to compare.
   func flat(text : Text) : Text {
     let ?flat = Text.decodeUtf8(Text.encodeUtf8(text)) else Runtime.unreachable();
     flat;
   };
 
-  /// What stands between the slashes. Text.split() puts texts together character by character, which takes ten times as long.
+  /// The components between the slashes. Text.split() builds texts character by character, which takes ten times as long.
   func components(target : Text) : List.List<Text> {
     let utf8 = Text.encodeUtf8(target);
     var found = List.empty<Text>();
@@ -172,9 +172,9 @@ module {
 
   let tooSlow = #problem("the symlinks take too many steps to follow");
 
-  /// Where the symlink at `path` that points to `target` leads, through so many links, itself included; or what is wrong
-  /// with it. It is followed as the kernel does, component by component and through other links: a look at the text alone
-  /// would let `p/q/r/up/../outside` pass where `up` points to `../../..`.
+  /// Where the symlink at `path` that points to `target` leads, through so many links, including itself; or what is wrong
+  /// with it. It is followed as the kernel does, component by component and through other links: a check of the text alone
+  /// would accept `p/q/r/up/../outside` even if `up` points to `../../..`.
   public func follow(path : Text, target : Text, lookup : Text -> ?Node, budget : Budget) : { #at : (Text, Nat); #problem : Text } {
     if (target == "") return #problem("the symlink's target is empty");
     if (bytes(target) > maxPathBytes) return #problem("the symlink's target is longer than 4096 bytes");

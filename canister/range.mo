@@ -4,21 +4,26 @@ import Nat "mo:core/Nat";
 import Text "mo:core/Text";
 
 module {
-  /// A longer header is not read: it asks for more than one piece can answer, or has numbers that would take many instructions to read.
+  /// A longer header is not parsed: it requests more than one piece can answer, or has numbers that would take many instructions to parse.
   let mostCharacters = 200;
 
-  /// What stands behind `bytes=`; null when the header has another unit, and so means nothing. @param range the header's value
+  /// The part after `bytes=`; empty, which no range satisfies, when the header is too long; null when it has another unit, and is to be
+  /// ignored.
+  ///
+  /// @param range the header's value
   public func ofBytes(range : Text) : ?Text {
     if (range.size() > mostCharacters) return ?"";
     let parts = Text.split(range, #char '=');
     let ?unit = parts.next() else return null;
     if (Text.toLower(Text.trim(unit, #predicate isSpace)) != "bytes") return null;
-    // A second = makes it no range of bytes at all, and is still there.
+    // A second = makes it an invalid range; it is kept here.
     ?Text.join(parts, "=");
   };
 
-  /// The first byte of the first of the ranges that has any; null when none has, or one of them is no range.
-  /// @param ranges as `ofBytes` gives them @param size bytes of the file
+  /// The first byte of the first of the ranges that has any; null when none has, or one of them is not a range.
+  ///
+  /// @param ranges as `ofBytes` gives them
+  /// @param size bytes of the file
   public func first(ranges : Text, size : Nat) : ?Nat {
     var found : ?Nat = null;
     for (part in Text.split(ranges, #char ',')) {
@@ -32,7 +37,7 @@ module {
     found;
   };
 
-  /// The first byte of a range, at or behind the file's end when it has none in it; null when it is no range.
+  /// The first byte of a range, at or past the file's end when it has no byte in the file; null when it is not a range.
   func firstOf(range : Text, size : Nat) : ?Nat {
     let parts = List.fromIter(Text.split(range, #char '-'));
     if (List.size(parts) != 2) return null;

@@ -1,9 +1,10 @@
-/// The answers that are certified, and their hashes (docs/PROTOCOL.md, "HTTP"; the IC's HTTP gateway specification, "Response
+/// The certified answers, and their hashes (docs/PROTOCOL.md, "HTTP"; the IC's HTTP gateway specification, "Response
 /// verification", version 2).
 ///
-/// An answer's hash is the SHA-256 of its headers' hash and its body's hash. The headers' hash is that of one block of SHA-256 a header: the
-/// hash of the header's name and the hash of its value. These blocks are sorted. The name of ETag happens to have nearly the greatest
-/// hash there can be, and that of Location a great one, so what files have in common comes first, and is hashed only once.
+/// An answer's hash is the SHA-256 of its headers' hash and its body's hash. The headers' hash covers one block of SHA-256 for each
+/// header: the hash of the header's name and the hash of its value. These blocks are sorted. The name of ETag happens to have nearly the
+/// greatest possible hash, and that of Location a large one, so the headers that files have in common come first, and are hashed only
+/// once.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
@@ -23,21 +24,22 @@ import Trie "trie";
 module {
   public type Response = { status : Nat16; headers : [(Text, Text)]; body : Blob };
 
-  /// The CEL expression of all answers but chunks and proofs: the body and all headers are certified, the request is not. Chunks and proofs
-  /// are not certified, because a reader checks them by their own hashes.
+  /// The CEL expression of most answers: the body and all headers are certified, the request is not.
   public let expression = "default_certification(ValidationArgs{certification:Certification{no_request_certification:Empty{},response_certification:ResponseCertification{response_header_exclusions:ResponseHeaderList{headers:[]}}}})";
+  /// The CEL expression of answers that are not certified: chunks, headers and proofs, which readers verify by other means, and redirects of
+  /// channels.
   public let noExpression = "default_certification(ValidationArgs{no_certification:Empty{}})";
 
-  /// For what is at /, so that caches ask again soon after the next release.
+  /// For files at /, so that caches ask again soon after the next release.
   let briefly = "public, max-age=10";
   let forEver = "public, max-age=31536000, immutable";
 
-  /// A longer file is answered in pieces of this size.
+  /// A longer file is served in pieces of this size.
   public let pieceBytes : Nat = 1_048_576;
-  /// A gateway puts at most so many pieces together.
+  /// The most pieces that a gateway joins.
   let maxPieces : Nat = 1_000;
 
-  /// How a file is served: whole; in pieces; by a redirect to where it is served in pieces; not at all.
+  /// How a file is served: whole; in pieces; by a redirect to its pieces; not at all.
   public let whole : Nat8 = 0;
   public let pieces : Nat8 = 1;
   public let elsewhere : Nat8 = 2;
@@ -52,7 +54,7 @@ module {
     rangeName : Blob;
     expressionPair : Blob;
     emptyHash : Blob;
-    /// SHA-256 states that have taken in what all answers of a kind begin with: see `frame`.
+    /// SHA-256 states after the common beginning of all answers of a kind: see `frame`.
     frames : [var ?Sha256.State];
     /// At index n, the block of padding that follows n blocks.
     paddings : [Blob];
@@ -61,7 +63,7 @@ module {
     notServed : Blob;
     /// The hash of the headers that all pages for people have.
     pageHeaders : Blob;
-    /// What a URL ends with whose gateway knows the canister by that.
+    /// The end of a URL, for gateways that find the canister by it.
     byQuery : Text;
   };
 
@@ -100,7 +102,7 @@ module {
       status = 200;
       headers = [
         ("cache-control", briefly),
-        // Whatever a file is called, the page runs no script and loads nothing from elsewhere.
+        // Whatever a file's name is, the page runs no script and loads nothing from elsewhere.
         ("content-security-policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
         ("content-type", "text/html; charset=utf-8"),
         ("referrer-policy", "no-referrer"),
@@ -152,7 +154,7 @@ module {
     Blob.fromArray(Array.tabulate<Nat8>(64, func i = if (i == 0) 0x80 else if (i == 62) Nat8.fromNat(bits / 256) else if (i == 63) Nat8.fromNat(bits % 256) else 0));
   };
 
-  /// A status as it is hashed, in unsigned LEB128.
+  /// A status in its form for hashing, unsigned LEB128.
   func number(status : Nat16) : Blob {
     Blob.fromArray([Nat8.fromNat(Nat16.toNat(status % 128) + 128), Nat8.fromNat(Nat16.toNat(status / 128))]);
   };
@@ -183,10 +185,10 @@ module {
   /// The hash of any certified answer.
   public func fixedHash(kit : Kit, response : Response) : Blob = HashTree.pair(kit.desk, headersHash(kit, response), Sha256.ofBlob(response.body));
 
-  /// As `fixedHash`, for a page for people, whose headers are always the same.
+  /// Like `fixedHash`, for a page for people, whose headers are always the same.
   public func pageHash(kit : Kit, { body } : Response) : Blob = HashTree.pair(kit.desk, kit.pageHeaders, Sha256.ofBlob(body));
 
-  /// A copy of the SHA-256 state after the blocks that sort first: those of the status and of the headers that files share.
+  /// A copy of the SHA-256 state after the first blocks: those of the status and of the headers that files share.
   func frame(kit : Kit, status : Nat16, live : Bool, mediaType : ?Nat) : Sha256.State {
     let (kind, withExpression) : (Nat, Bool) = switch status {
       case 200 (0, true);
@@ -252,7 +254,7 @@ module {
     path # ending;
   };
 
-  /// @param ending "", or the kit's, which a client would else lose on the way
+  /// @param ending "", or the kit's, which a client would lose otherwise
   public func sentOn(file : File, ending : Text) : Response = sentTo(target(file, ending));
 
   public func sentTo(location : Text) : Response {
@@ -335,7 +337,7 @@ module {
 
   // --- the tree below a path ---
 
-  /// The hash of the tree of the answers that a path may have: a label for each answer's hash, with an empty leaf.
+  /// The hash of the tree of a path's possible answers: a label for each answer's hash, with an empty leaf.
   func setHash(kit : Kit, hashes : [Blob]) : Blob {
     var at = hashes.size() - 1 : Nat;
     var tree = HashTree.labelled(kit.desk, hashes[at], HashTree.emptyLeaf);
@@ -381,13 +383,13 @@ module {
       };
       case null {
         let set = if (flag == pieces) Nodes.hash(nodes, inPieces) else setHash(kit, few(kit, file, flag));
-        // Not pruned at the terminator itself: it could be taken for a path's segment of that name.
+        // Not pruned at the terminator itself, which could be mistaken for a path's segment of that name.
         #labelled(exactly, #labelled(kit.expressionHash, #pruned(HashTree.labelled(kit.desk, "", set))));
       };
     };
   };
 
-  /// Which of a file's answers is meant.
+  /// One of a file's answers.
   public type Choice = { #main; #withQuery; #notModified; #notAllowed; #notSatisfiable; #piece : (Nat, bodyHash : Blob) };
 
   public func choiceHash(kit : Kit, file : File, flag : Nat8, choice : Choice) : Blob {
@@ -401,15 +403,15 @@ module {
     };
   };
 
-  /// Whether a gateway would put a file of this size together.
+  /// Whether a gateway would join a file of this size.
   public func isAssembled(size : Nat) : Bool = pieceCount(size) <= maxPieces;
 
   // --- what is there besides files ---
 
-  /// What is served at a place that is no file's: always the same answer, or one that is not certified.
+  /// What is served at a place that is not a file: always the same answer, or one that is not certified.
   public type Place = {
-    /// Which paths it answers: exactly this one; all below it; or all that nothing else in the tree answers. The last has no name of
-    /// its own, and its terminator stands in a name's place.
+    /// Which paths it answers: exactly this one; all below it; or all that nothing else in the tree answers. The last has no name,
+    /// and its terminator takes the place of one.
     scope : { #exactly; #below; #rest };
     kind : { #fixed : Response; #uncertified };
   };
@@ -479,7 +481,7 @@ module {
     terminated(place, content, withLabel);
   };
 
-  /// A hash over one answer of each kind. A version of this module that answers otherwise has another one, and makes all pages anew.
+  /// A hash over one answer of each kind. A version of this module with different answers has a different hash, and rebuilds all pages.
   /// @param pages a sample of directories' pages
   public func fingerprint(kit : Kit, nodes : Nodes.Nodes, pages : Text) : Blob {
     let hashes = List.fromArray<Blob>([kit.pageHeaders, hashOfText pages]);

@@ -1,7 +1,7 @@
-/// Which releases' trees are held, and how the chunks of the others are freed. Headers are kept for ever.
+/// Decides which releases' trees are held, and frees the chunks of the others. Headers are kept for ever.
 ///
-/// Each tree counts its chunks once, however many releases have it: a rollback, which makes a release of a tree that is
-/// there, costs next to nothing. Whatever piles up is worked on in slices.
+/// Each tree counts its chunks once, however many releases have it: a rollback, which makes a release of an existing
+/// tree, costs next to nothing. Any backlog is worked off in slices.
 import Blob "mo:core/Blob";
 import Iter "mo:core/Iter";
 import List "mo:core/List";
@@ -17,13 +17,13 @@ import Chunks "chunks";
 module {
   /// Each is one number in a reply of `status`, and some 150 bytes of heap. One a minute for two months.
   public let maxHeld : Nat = 100_000;
-  /// Marks are looked at again with each release.
+  /// Marks are checked again with each release.
   public let maxKept : Nat = 1_000;
-  /// Chunks of all trees that are held or being freed, each counted as often as trees have it: 64 bytes of heap each.
+  /// Chunks of all trees that are held or being freed, each counted once for each tree that has it: 64 bytes of heap each.
   public let maxReferences : Nat = 4_000_000;
 
   public type Held = {
-    /// All chunks of the release, its manifest's included; some may be there twice.
+    /// All chunks of the release, including its manifest's; some may occur twice.
     hashes : [Blob];
     publishedAt : Nat64;
   };
@@ -38,7 +38,7 @@ module {
     dropping : Queue.Queue<Dropping>;
     /// How many releases' trees have been dropped.
     var dropped : Nat64;
-    /// How many chunks have been freed, loose ones included.
+    /// How many chunks have been freed, including loose ones.
     var freed : Nat64;
   };
 
@@ -47,18 +47,18 @@ module {
     of : Map.Map<Nat64, Blob>;
     /// By how many held releases each is held.
     releases : Map.Map<Blob, Nat>;
-    /// How many chunks they have, those that are being freed included.
+    /// How many chunks they have, including those that are being freed.
     var references : Nat;
     /// How many of those are still to be freed.
     var leaving : Nat;
-    /// Trees that are held and whose chunks are still to be counted. Until they are, nothing is freed.
+    /// Held trees whose chunks are still to be counted. Until then, nothing is freed.
     counting : Queue.Queue<Dropping>;
   };
 
-  /// A release is held while any of these says so, or an owner keeps it: a stolen key or a looping job must not push the
-  /// good ones out.
+  /// A release is held while any of these rules applies, or an owner keeps it: a stolen key or a looping job must not push
+  /// good releases out.
   public type Rules = {
-    /// So many of the newest.
+    /// This many of the newest.
     newest : Nat32;
     /// All that are younger.
     nanoseconds : Nat64;
@@ -93,7 +93,7 @@ module {
     Map.add(retention.held, Nat64.compare, number, held);
   };
 
-  /// Counts at most `count` chunks of releases that have come to be held, and tells whether there are more.
+  /// Counts at most `count` chunks of newly held releases, and tells whether there are more.
   public func count({ counting } : Trees, chunks : Chunks.Chunks, count : Nat) : Bool {
     slice(counting, count, func hash = Chunks.hold(chunks, hash));
   };
@@ -114,7 +114,7 @@ module {
     not Queue.isEmpty(queue);
   };
 
-  /// Notes that a release has this tree, and tells how many have it now.
+  /// Records that a release has this tree, and tells how many have it now.
   func share(trees : Trees, number : Nat64, tree : Blob, { hashes } : Held) : Nat {
     let count = switch (Map.get(trees.releases, Blob.compare, tree)) {
       case (?count) count + 1;
@@ -128,8 +128,8 @@ module {
     count;
   };
 
-  /// For a canister from before trees were counted, in which each release counts its chunks: what is counted more than once is
-  /// taken away as what is let go is. `treeOf` gives the name of a release's tree.
+  /// For a canister from before trees were counted, in which each release counts its chunks: surplus counts are
+  /// removed like those of dropped releases. `treeOf` returns the name of a release's tree.
   public func adopt(retention : Retention, trees : Trees, treeOf : Nat64 -> Blob) {
     for (dropping in Queue.values(retention.dropping)) leave(trees, dropping.hashes.size() - dropping.next : Nat);
     for ((number, held) in Map.entries(retention.held)) {
@@ -155,9 +155,9 @@ module {
     newest - number < Nat64.fromNat32(rules.newest) or publishedAt > now or now - publishedAt < rules.nanoseconds;
   };
 
-  /// Lets go of what the rules no longer hold, of `count` releases at most, and tells whether there may be more; `newest` is the
-  /// newest release's number, `shown` that of the release whose files are served over HTTP, and `named` are those that channels name, which
-  /// are held as well. They get older with their numbers: behind the first that is recent all are.
+  /// Drops at most `count` releases that the rules no longer hold, and tells whether there may be more. `newest` is the
+  /// newest release's number, `shown` that of the release whose files are served over HTTP, and `named` are those to which channels point;
+  /// these are held as well. Higher numbers are younger: after the first recent release, all are recent.
   public func retire(retention : Retention, trees : Trees, newest : Nat64, shown : Nat64, named : Set.Set<Nat64>, now : Nat64, rules : Rules, count : Nat) : Bool {
     let gone = List.empty<(Nat64, Held)>();
     label looking for ((number, held) in Map.entries(retention.held)) {
@@ -176,7 +176,7 @@ module {
     List.size(gone) == count;
   };
 
-  /// Notes that a release is held no longer, and tells how many there still are that have its tree.
+  /// Records that a release is no longer held, and tells how many others still have its tree.
   func unshare(trees : Trees, number : Nat64) : Nat {
     let ?tree = Map.take(trees.of, Nat64.compare, number) else return 0;
     let left : Nat = switch (Map.get(trees.releases, Blob.compare, tree)) {
@@ -187,7 +187,7 @@ module {
     left;
   };
 
-  /// Takes away at most `count` references of trees that were let go, frees chunks that have none left, and tells whether there
+  /// Removes at most `count` references of dropped trees, frees chunks without references, and tells whether there
   /// are more.
   public func sweep(retention : Retention, trees : Trees, chunks : Chunks.Chunks, count : Nat) : Bool {
     slice(
@@ -201,15 +201,15 @@ module {
     );
   };
 
-  /// Frees loose chunks whose day is over, of `count` that are looked at, and tells whether it has not come to the end of them.
+  /// Frees expired ones among `count` loose chunks, and tells whether there are more to look at.
   public func expire(retention : Retention, chunks : Chunks.Chunks, now : Nat64, cursor : Chunks.Cursor, count : Nat) : Bool {
     retention.freed += Nat64.fromNat(Chunks.expire(chunks, bound(now), cursor, count));
     cursor.after != null;
   };
 
-  /// How many loose chunks have had their day and are still here.
+  /// How many loose chunks have expired and are still here.
   public func overdue(chunks : Chunks.Chunks, now : Nat64) : Nat = Chunks.due(chunks, bound(now));
 
-  /// Loose chunks from before this have had their day.
+  /// Loose chunks from before this have expired.
   func bound(now : Nat64) : Nat64 = if (now > Chunks.looseNanoseconds) now - Chunks.looseNanoseconds else 0;
 };

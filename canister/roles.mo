@@ -1,26 +1,27 @@
-/// Who may do what. Controllers own, and so does the principal that was named (or that installed) at the first
-/// installation; owners grant roles.
+/// Who can do what. The controllers are owners, and so is the principal that was named at the first installation (or
+/// that installed); owners grant roles.
 import Map "mo:core/Map";
 import Principal "mo:core/Principal";
 import Set "mo:core/Set";
 
 module {
   public type Role = {
-    /// May put, publish and roll back, and read.
+    /// Can put, publish and roll back, and read.
     #publisher;
-    /// May read a private canister.
+    /// Can read a private canister.
     #reader;
   };
 
-  /// What may be granted: a role; or in addition to that, the right to promote. (It is no `Role`, which hosts of before channels read.)
+  /// What can be granted: a role; or in addition to that, the right to promote. (Promoting is not a `Role`: hosts from before channels
+  /// decode those.)
   public type Grant = Role or { #promoter };
 
-  /// Who may change channels.
+  /// Who can change channels.
   public type Promoters = Set.Set<Principal>;
 
   public type Roles = {
     granted : Map.Map<Principal, Role>;
-    /// Whether only those with a role may read.
+    /// Whether only principals with a role can read.
     var isPrivate : Bool;
   };
 

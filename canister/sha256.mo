@@ -1,8 +1,8 @@
 /// SHA-256 (FIPS 180-4): `mo:core` has none, and the IC offers no system call for it.
 ///
-/// This is what a `put` costs, so the 64 rounds (FIPS 180-4, 6.2.2) are written out, with their constants in them, the
-/// working variables and the last sixteen words of the schedule in locals: no array is looked into, and no index is
-/// computed with numbers of any size (Nat). `make bench` counts what it costs.
+/// It dominates the cost of a `put`, so the 64 rounds (FIPS 180-4, 6.2.2) are unrolled, with their constants inlined, and the
+/// working variables and the last sixteen words of the schedule in locals: without array accesses, and without index
+/// arithmetic on Nat. `make bench-instructions` counts the cost.
 ///
 /// Each word of 32 bits is in a Nat64 twice, in the upper half and the lower: so the lower half of a shift to the right is a
 /// rotation, where Motoko takes ten instructions to rotate a Nat32. Sums spoil the upper half; the multiplication by
@@ -15,13 +15,13 @@ import Nat8 "mo:core/Nat8";
 import VarArray "mo:core/VarArray";
 
 module {
-  /// The working state of FIPS 180-4, 6.2: what begins alike is hashed once and gone on from.
+  /// The working state of FIPS 180-4, 6.2: a common beginning is hashed once and continued from there.
   public type State = [var Nat32];
 
   /// The state before the first block.
   public func begin() : State = VarArray.tabulate<Nat32>(8, func i = initial[i]);
 
-  /// Takes in whole blocks of 64 bytes.
+  /// Processes whole blocks of 64 bytes.
   public func absorb(state : State, blocks : Blob) {
     let whole = Nat32.fromNat(blocks.size() / 64);
     var block : Nat32 = 0;
@@ -39,9 +39,9 @@ module {
     digest(state);
   };
 
-  /// The hash, once all blocks are taken in, those of the padding included.
+  /// The hash, once all blocks have been processed, including the padding.
   public func digest(state : State) : Blob {
-    // Written out, and padded without a closure for each byte: of a small chunk that would be most of the work.
+    // Unrolled, and padded without a closure for each byte, which would be most of the work for a small chunk.
     let (a0, a1, a2, a3) = Nat32.explode(state[0]);
     let (b0, b1, b2, b3) = Nat32.explode(state[1]);
     let (c0, c1, c2, c3) = Nat32.explode(state[2]);
@@ -56,7 +56,7 @@ module {
     ]);
   };
 
-  /// The SHA-256 of several blobs one after the other; for short parts, they are copied.
+  /// The SHA-256 of several blobs one after the other; for short parts, since they are copied.
   public func ofParts(parts : [Blob]) : Blob {
     ofBlob(Blob.fromArray(Array.flatten(Array.map<Blob, [Nat8]>(parts, Blob.toArray))));
   };
@@ -86,7 +86,7 @@ module {
     Blob.fromVarArray(bytes);
   };
 
-  /// Four bytes as a number. Nat32, because a Nat64 of so many bits would be put on the heap to be returned.
+  /// Four bytes as a number. Nat32, because a Nat64 would be returned through the heap.
   func word(data : Blob, at : Nat32) : Nat32 {
     (Nat32.fromNat16(data[Nat32.toNat(at)].toNat16()) << 24)
     | (Nat32.fromNat16(data[Nat32.toNat(at +% 1)].toNat16()) << 16)

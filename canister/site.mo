@@ -1,5 +1,5 @@
-/// The certified tree of all that is served over HTTP (docs/PROTOCOL.md, "HTTP"): the newest release whose pages are ready at /, and below
-/// /.icfs/at/ that one, the one before, those that are kept, and those that channels name.
+/// The certified tree of everything that is served over HTTP (docs/PROTOCOL.md, "HTTP"): at /, the newest release whose pages are ready;
+/// below /.icfs/at/, that one, the previous one, those that an owner keeps, and those to which channels point.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import Iter "mo:core/Iter";
@@ -27,18 +27,19 @@ module {
     nodes : Nodes.Nodes;
     /// The release at /; 0 before its pages are ready.
     var release : Nat64;
-    /// Its entries, and these with all that is served besides.
+    /// The entries of the release at /.
     var files : Node;
+    /// These entries together with everything else that is served.
     var root : Node;
-    /// The pages of its directories.
+    /// The pages of the release's directories.
     var listings : Node;
     /// Whether what is at / names the release's number anywhere.
     var sendsOn : Bool;
     /// The releases below /.icfs/at/.
     pins : Map.Map<Nat64, Node>;
-    /// Of the answers whose hashes are in the tree.
+    /// Responses.fingerprint of the version that made the nodes.
     var fingerprint : Blob;
-    /// Whether pages are being made: what of them is there is lost when an upgrade comes.
+    /// Whether pages are being made: an upgrade loses the unfinished ones.
     var isUnfinished : Bool;
   };
 
@@ -54,8 +55,8 @@ module {
     var isUnfinished = false;
   };
 
-  /// Makes a site ready after an installation or an upgrade. One that a canister made which answers differently begins anew, and one
-  /// whose pages were being made, as nobody knows any more which nodes are theirs.
+  /// Prepares a site after an installation or an upgrade. It starts over if the previous version had different answers, or if
+  /// pages were being made, since their nodes are unknown then.
   /// @param canister its id
   public func prepare(site : Site, canister : Text) : Responses.Kit {
     Nodes.prepare(site.nodes);
@@ -84,7 +85,7 @@ module {
   /// What a release has at /.
   public type Live = { files : Node; listings : Node; sendsOn : Bool };
 
-  /// Makes a release the one at /, with its entries and its directories' pages, whose references are taken over.
+  /// Puts a release at /, with its entries and its directories' pages, whose references are taken over.
   public func show(site : Site, release : Nat64, { files; listings; sendsOn } : Live) {
     Nodes.drop(site.nodes, site.files);
     Nodes.drop(site.nodes, site.listings);
@@ -100,7 +101,7 @@ module {
     Map.add(site.pins, Nat64.compare, release, files);
   };
 
-  /// Makes a release whose tree is that of the one at / the one at /, unless what is there says which release it is of.
+  /// Puts a release at / that has the same tree as the one there, unless the pages there name their release.
   public func showSame(site : Site, release : Nat64) {
     if (not site.sendsOn) site.release := release;
   };
@@ -112,7 +113,7 @@ module {
     };
   };
 
-  /// The pinned tree that is likely to have most in common with that of a release.
+  /// The pinned tree that is likely to have most in common with a release's tree.
   public func nearest(site : Site, release : Nat64) : Node {
     switch (Map.reverseEntriesFrom(site.pins, Nat64.compare, release).next()) {
       case (?(_, files)) files;
@@ -125,7 +126,7 @@ module {
 
   // --- what is served besides files ---
 
-  /// By what an opaque node says that it is.
+  /// By the number in an opaque node.
   public type Places = List.List<Responses.Place>;
 
   public type Mode = {
@@ -134,7 +135,7 @@ module {
     #off : Text;
   };
 
-  /// Arranges all that is served anew, and returns the places that the tree names. @param named what channels stand for
+  /// Rebuilds the tree of everything that is served, and returns its places. @param named what channels point to
   public func arrange(site : Site, kit : Responses.Kit, mode : Mode, named : [Channels.Named]) : Places {
     let { nodes } = site;
     let places = List.empty<Responses.Place>();
@@ -143,7 +144,7 @@ module {
       List.add(places, place);
       Nodes.newOpaque(nodes, Text.encodeUtf8(name), Nat32.fromNat(List.size(places) - 1), Responses.placeContent(kit, place));
     };
-    /// Whether there is a file of this name at the top, or that a link of this name leads to.
+    /// Whether there is a file of this name at the top, or a link of this name to a file.
     func found(name : Text) : Bool {
       let entry = Trie.find(nodes, site.files, Text.encodeUtf8(name));
       entry != Nodes.none and Nodes.kind(nodes, entry) == Nodes.file;
@@ -189,7 +190,7 @@ module {
     places;
   };
 
-  /// A tree with an entry, in place of the tree: both references are taken over.
+  /// The tree with an entry added: both references are taken over.
   func joined(nodes : Nodes.Nodes, root : Node, entry : Node) : Node {
     let more = Trie.insert(nodes, root, entry);
     if (root != Nodes.none) Nodes.drop(nodes, root);
@@ -212,7 +213,7 @@ module {
     Trie.grown(nodes, tree);
   };
 
-  /// The names of scripts that chain what channels stand for, where that has a file boot.ipxe and is below /.icfs/at/; in their order.
+  /// The names of the scripts for channels whose release has a file boot.ipxe and is below /.icfs/at/; in their order.
   func bootable({ nodes; pins } : Site, named : [Channels.Named]) : [Channels.Named] {
     let has = Array.filter<Channels.Named>(
       named,
@@ -233,7 +234,7 @@ module {
     };
   };
 
-  /// Page `number` of a directory of the release at /, which has so many. @param names on the way to it
+  /// Page `number` of a directory of the release at /, which has that many pages. @param names on the way to the directory
   public func listing(site : Site, names : [Blob], number : Nat) : Responses.Response {
     let { nodes } = site;
     let directory : Listing.Directory = {

@@ -1,12 +1,12 @@
-/// Makes a release's certified tree of pages, in slices, from the index of its tree (index.mo) and the certified tree of a release before.
-/// What is unchanged is shared with that release, and not hashed again. Where that release's index is at hand, unchanged entries are not
-/// even looked at (difference.mo).
+/// Makes a release's certified tree of pages, in slices, from the index of its tree (index.mo) and the certified tree of an
+/// earlier release. Unchanged parts are shared with that release, and not hashed again. Where that release's index is at hand,
+/// unchanged entries are not even visited (difference.mo).
 ///
 /// For the release at /, the pages that list its directories are made as well (listing.mo).
 ///
-/// Directories are walked downwards, through symlinks to directories as well. A link to a directory that is just being walked leads in a
-/// circle, and is left out, because a tree of hashes has to end somewhere. Which links are left out depends on the order of the walk. So
-/// all links are followed each time, in the same order: what was there before must make no difference to the tree.
+/// Directories are walked from the top, also through symlinks to directories. A link to a directory that is being walked would
+/// form a cycle and is left out, because a tree of hashes must be finite. Which links are left out depends on the order of the
+/// walk. So all links are followed each time, in the same order: the earlier release must not affect the resulting tree.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import List "mo:core/List";
@@ -36,33 +36,34 @@ import Url "url";
 module {
   type Node = Nodes.Node;
 
-  /// What making pages needs of the canister.
+  /// The parts of the canister that making pages needs.
   public type Tools = { kit : Responses.Kit; nodes : Nodes.Nodes; store : Store.Store; scratch : Region.Region };
 
   /// A directory that is being walked.
   type Frame = {
     directory : Nat;
-    /// Bytes of its path, with a slash at the end.
+    /// The length of its path in bytes, including a slash at the end.
     cut : Nat;
     to : Nat;
     var at : Nat;
     var isIndexDone : Bool;
-    /// The entries that the release before has in this directory.
+    /// The entries of this directory in the earlier release.
     old : Node;
-    /// Whether only marked entries are looked at, and `old` is changed where they differ. If not, all entries are looked at, and those of
-    /// `old` are walked beside them.
+    /// Whether only marked entries are visited, and `old` is changed where they differ. If not, all entries are visited, beside
+    /// those of `old`.
     isSparse : Bool;
     walk : Trie.Walk;
     var oldNext : Node;
-    /// The entries so far, to which the frame refers: only new ones, if it is sparse. Then, of these, the new ones; and the names of
-    /// entries that only the release before has.
+    /// The entries so far, each with a reference held by the frame; if it is sparse, only the new ones.
     entries : List.List<Node>;
+    /// The entries among these that differ from the earlier release.
     fresh : List.List<Node>;
+    /// The names of entries that only the earlier release has.
     gone : List.List<Blob>;
-    /// Directories in this one, each with its tree of pages. If it is sparse, all entries that were looked at, with none for those that
-    /// have no pages.
+    /// The directories in this one, each with its tree of pages. If it is sparse, all visited entries, with none for those
+    /// without pages.
     listed : DirectoryPages.Listed;
-    /// The directory's own pages, which are made when all entries are there.
+    /// The directory's own pages, which are made once all entries are there.
     var listing : ?DirectoryPages.Paging;
   };
 
@@ -71,13 +72,14 @@ module {
     /// Whether the pages are for /. If not, they are for /.icfs/at/.
     live : Bool;
     index : Index.Index;
-    /// The tree of a release before, and what differs from that release; null when its index is not at hand.
+    /// The tree of an earlier release, and the differences from it; null when its index is not at hand.
     old : Node;
     difference : ?Difference.Difference;
     var isStarted : Bool;
-    /// For each directory: `unseen`; `open`, while it is walked; or the tree of its entries, to which the job refers.
+    /// For each directory: `unseen`; `open`, while it is walked; or the tree of its entries, with a reference held by the job.
     seen : [var Node];
-    /// For each directory, the tree of its pages and those of the directories in it, to which the job refers; none before they are made.
+    /// For each directory, the tree of its pages and those of its subdirectories, with a reference held by the job; none before
+    /// they are made.
     listings : [var Node];
     oldListings : Node;
     frames : List.List<Frame>;
@@ -86,21 +88,22 @@ module {
     var listing : Node;
     /// Whether any file's answer names the release's number.
     var sendsOn : Bool;
-    /// Bytes that were hashed because they are pieces of files, but no chunks.
+    /// Bytes hashed so far for pieces of files that are not chunks.
     var hashed : Nat;
   };
 
   let unseen : Node = 4_294_967_295;
   let open : Node = 4_294_967_294;
 
-  /// A file is looked at in one message, so one with more pieces or extents than this is not served.
+  /// A file is handled in one message, so one with more pieces or extents than this is not served.
   let maxPieces : Nat = 65_536;
-  /// Pieces that are no chunks have to be hashed: so many bytes of one file at most, and so many of a release. What needs more is not served.
-  /// Hashing a piece takes 180 million instructions, and a manifest can name such a piece a million times.
+  /// Pieces that are not chunks must be hashed. These are the limits on the bytes that are hashed for one file, and for one release; a
+  /// file beyond them is not served. Hashing a piece takes 180 million instructions, and a manifest can name such a piece a million
+  /// times.
   let maxFileHashed : Nat = 16_777_216;
   let maxHashed : Nat = 1_073_741_824;
 
-  // What things cost, in instructions, about (bench/instructions.ts).
+  // Approximate costs in instructions (bench/instructions.ts).
   let entryCost : Nat = 12_000;
   let enterCost : Nat = 140_000;
   let extentCost : Nat = 4_000;
@@ -109,13 +112,13 @@ module {
   let pieceCost : Nat = 180_000;
   let byteCost : Nat = 180;
 
-  /// Begins to make a release's pages. The job is to be ended with `end`, whether it is done or not.
+  /// Starts to make a release's pages. The job must be ended with `end`, whether it is done or not.
   ///
   /// @param live see Job
-  /// @param old the tree of a release before, made with the same `live`, or none; and its directories' pages
+  /// @param old the tree of an earlier release, made with the same `live`, or none; and the pages of its directories
   /// @param before the index of that release, if it is at hand
   public func begin({ nodes } : Tools, number : Nat64, live : Bool, index : Index.Index, old : Node, oldListings : Node, before : ?Index.Index) : Job {
-    // At / a file of more than 1 MiB is a redirect to a URL with the release's number, so its answer is another one in each release.
+    // At /, a file of more than 1 MiB is a redirect to a URL with the release's number, so its answer differs in each release.
     func isDependent(entry : Nat) : Bool = if live Index.isLinkOrLonger(index, entry, Responses.pieceBytes) else Index.isLink(index, entry);
     {
       number;
@@ -138,13 +141,13 @@ module {
     };
   };
 
-  /// Begins to walk a directory. @param from the number of the first entry below it; @param to that behind the last one
+  /// Starts to walk a directory. @param from the number of the first entry below it; @param to the number after the last one
   func enter({ nodes } : Tools, job : Job, directory : Nat, from : Nat, to : Nat) {
     let { index; frames; difference } = job;
     let (path, cut) = if (directory == Index.root) ("" : Blob, 0) else (Index.path(index, directory, 0), Index.pathBytes(index, directory) + 1);
     let old = Listing.inside(nodes, job.old, Paths.names(path));
-    // Where many entries change, it is cheaper to grow the tree anew than to change it once for each. And the release before may have had
-    // a link here: then `old` is another directory's.
+    // If many entries change, growing a new tree is cheaper than changing the old one for each. And if the earlier release had a
+    // link here, `old` belongs to another directory.
     let isSparse = old != Nodes.none and (
       switch difference {
         case (?difference) Difference.isFew(difference, directory, from, to, (to - from : Nat) / 8 + 1) and Difference.wasDirectory(difference, path);
@@ -171,7 +174,7 @@ module {
     List.add(frames, frame);
   };
 
-  /// Lets go of all that the job refers to, but for its results: the roots of a job that is done are the caller's.
+  /// Releases the job's references, except for its results: the roots of a finished job belong to the caller.
   public func end({ nodes } : Tools, job : Job) {
     for (node in job.seen.vals()) if (node != unseen and node != open) Nodes.drop(nodes, node);
     for (node in job.listings.vals()) Nodes.drop(nodes, node);
@@ -187,7 +190,7 @@ module {
     Nodes.drop(nodes, job.oldListings);
   };
 
-  /// Goes on with a job for about so many instructions. @return how many it took, about
+  /// Continues a job for about so many instructions. @return about how many it took
   public func run(tools : Tools, job : Job, budget : Nat) : Nat {
     var spent = 0;
     switch (job.difference) {
@@ -211,7 +214,7 @@ module {
   let exactly : Blob = "<$>";
   let below : Blob = "<*>";
 
-  /// Does one step in a directory. @return what it cost, in instructions, about
+  /// Does one step in a directory. @return its approximate cost in instructions
   func step(tools : Tools, job : Job, frame : Frame) : Nat {
     let { index } = job;
     switch (frame.listing) {
@@ -252,7 +255,7 @@ module {
     let number = frame.at;
     let parent = Index.parent(index, number);
     if (parent != frame.directory) {
-      // This entry is inside a directory that is in this one, and is looked at there.
+      // This entry is inside a subdirectory, and is handled there.
       let #directory { to } = Index.kind(index, parent) else Runtime.unreachable();
       frame.at := to;
       return entryCost;
@@ -280,7 +283,7 @@ module {
     };
   };
 
-  /// Whether a name has a meaning of its own in response verification. No file of such a name, or below it, is served.
+  /// Whether a name has a special meaning in response verification. No file of such a name, or below it, is served.
   func isTerminator(name : Blob) : Bool = name == exactly or name == below;
 
   /// A directory's path with a slash at the end; empty for the root.
@@ -289,7 +292,7 @@ module {
     Blob.fromArray(Array.concat(Blob.toArray(Index.path(index, directory, 0)), [0x2f : Nat8]));
   };
 
-  /// The file that an entry is, or that it leads to as a link; null when that is no file.
+  /// The file that an entry is or, as a link, leads to; null when that is not a file.
   func fileAt(index : Index.Index, number : Nat) : ?Nat {
     let reached = switch (Index.kind(index, number)) {
       case (#symlink { target }) target;
@@ -302,7 +305,7 @@ module {
     };
   };
 
-  /// The entry of this name that the release before has, or none.
+  /// The entry of this name in the earlier release, or none.
   func oldEntry({ nodes } : Tools, frame : Frame, name : Blob) : Node {
     if (frame.isSparse) return Trie.find(nodes, frame.old, name);
     label passing while (frame.oldNext != Nodes.none) {
@@ -319,36 +322,36 @@ module {
     Nodes.none;
   };
 
-  /// Adds an entry that is as in the release before. @param old what `oldEntry` has found
+  /// Adds an entry unchanged from the earlier release. @param old the result of `oldEntry`
   func keepOld({ nodes } : Tools, frame : Frame, old : Node) {
     if (frame.isSparse) return;
     List.add(frame.entries, Nodes.retain(nodes, old));
     frame.oldNext := Trie.next(nodes, frame.walk);
   };
 
-  /// Adds a new entry. @param old what `oldEntry` has found
+  /// Adds a new entry. @param old the result of `oldEntry`
   func addFresh({ nodes } : Tools, frame : Frame, old : Node, entry : Node) {
     List.add(frame.entries, entry);
     List.add(frame.fresh, entry);
     if (not frame.isSparse and old != Nodes.none) frame.oldNext := Trie.next(nodes, frame.walk);
   };
 
-  /// Sees to it that there is no entry of this name.
+  /// Makes sure that there is no entry of this name.
   func leaveOut({ nodes } : Tools, frame : Frame, name : Blob) {
-    // If the frame is not sparse, walking the release before finds what is gone.
+    // If the frame is not sparse, the walk of the earlier release finds missing names.
     if (frame.isSparse and Trie.find(nodes, frame.old, name) != Nodes.none) List.add(frame.gone, name);
   };
 
-  /// Notes which pages an entry has; none for what is no directory.
+  /// Records the pages of an entry. Only directories have any.
   func note({ live } : Job, frame : Frame, name : Blob, pages : Node) {
     if (live and (frame.isSparse or pages != Nodes.none)) List.add(frame.listed, (name, pages));
   };
 
-  /// Of a directory and those around it, the outermost that has not been walked.
+  /// The outermost directory that has not been walked, among this one and those around it.
   ///
-  /// A symlink may lead into a directory before the walk comes there by itself. If only the inner directory were walked then, a link
-  /// in it that leads back to the outer one would have that walked while the inner one is open. The outer one would lack the inner one
-  /// for good.
+  /// A symlink may lead into a directory before the walk reaches it. If only the inner directory were walked then, a link in it
+  /// back to the outer one would have that walked while the inner one is open, and the outer one would lack the inner one for
+  /// good.
   func outermostUnseen({ index; seen } : Job, directory : Nat) : Nat {
     var outermost = directory;
     var at = Index.parent(index, directory);
@@ -359,15 +362,17 @@ module {
     outermost;
   };
 
-  /// Takes over a directory with all below it from the release before, if nothing is marked in the outermost around it that has not been
-  /// walked: there are no links in it, so it does not matter that it is not walked. Where something is marked, that one is walked at this
-  /// point, as it is when there was no release before. Later another directory would be open, and another link be left out.
-  /// @return whether it has
+  /// Takes over a directory with everything below it from the earlier release, unless something is marked in `outermost`, the outermost
+  /// unwalked directory around it. If nothing is marked there, it contains no links, so it need not be walked. If something is marked,
+  /// the caller walks `outermost` now, as it would without an earlier release. If it were walked later, another directory would be open,
+  /// and other links would be left out.
+  ///
+  /// @return whether the directory was taken over
   func keepDirectory({ nodes } : Tools, job : Job, directory : Nat, outermost : Nat) : Bool {
     let ?difference = job.difference else return false;
     if (Difference.isMarked(difference, outermost)) return false;
     let names = Paths.names(Index.path(job.index, directory, 0));
-    // The release before has no tree of what is below these names, unless a link leads there.
+    // The earlier release has no tree below these names, unless a link leads there.
     if (names[0] == Text.encodeUtf8(Paths.reservedName) or Array.any(names, isTerminator)) return false;
     job.seen[directory] := Nodes.retain(nodes, Listing.inside(nodes, job.old, names));
     if (job.live) job.listings[directory] := Nodes.retain(nodes, Listing.inside(nodes, job.oldListings, names));
@@ -434,7 +439,7 @@ module {
       more := hashes.size() * pieceCost + hashed * byteCost;
       if (hashes.size() == 0) flag := Responses.unserved else pieces := Responses.newPieces(kit, nodes, file, hashes);
     };
-    // A small file that lies in another chunk than before has the same answers.
+    // A small file has the same answer even if it is in another chunk now.
     let hash = if (isSame and flag == Responses.whole) Nodes.hash(nodes, old) else Responses.labelled(kit, name, Responses.fileContent(kit, nodes, file, flag, pieces));
     addFresh(tools, frame, old, Nodes.newFile(nodes, { name; flag; sha256; size; location; extents; pieces }, hash));
     cost + more;
@@ -452,13 +457,13 @@ module {
     true;
   };
 
-  /// The hashes of a file's pieces, and how many bytes were hashed for them. No hashes at all when too many bytes would have to be hashed.
+  /// The hashes of a file's pieces, and how many bytes were hashed for them. No hashes if too many bytes would have to be hashed.
   func pieceHashes({ store; scratch } : Tools, job : Job, extents : [Extents.Extent], size : Nat) : ([Blob], Nat) {
     let count = Responses.pieceCount(size);
     let hashes = List.empty<Blob>();
     var hashed = 0;
     var number = 0;
-    var start = 0; // of that extent
+    var start = 0; // within that extent
     var piece = 0;
     while (piece < count) {
       let from = piece * Responses.pieceBytes;
@@ -516,7 +521,7 @@ module {
 
   // --- pages of directories ---
 
-  /// Begins a directory's pages, or keeps them. @param root of its entries, whose reference is taken over
+  /// Begins a directory's pages, or keeps the old ones. @param root of its entries, whose reference is taken over
   func list(nodes : Nodes.Nodes, job : Job, frame : Frame, root : Node) {
     // The directory's own path, even when a symlink led to it.
     let path = if (frame.directory == Index.root) "" : Blob else Index.path(job.index, frame.directory, 0);

@@ -1,8 +1,9 @@
-/// Brings what is served over HTTP (site.mo) up to the newest release, a slice at a time: what the pages are made of, which come next, when
-/// they are given up, and what is let go.
+/// Keeps what is served over HTTP (site.mo) up to date with the newest release, a slice at a time: what pages are made from, in
+/// which order, when unfinished ones are given up, and what is removed.
 ///
-/// The newest release's pages come first: those below /.icfs/at/, then those at /. Until they are ready HTTP goes on with the release
-/// before. Then come those of older releases that are to be below /.icfs/at/ and are not, such as one that an owner has just marked to keep.
+/// The newest release's pages come first: those below /.icfs/at/, then those at /. Until they are ready, HTTP serves the previous
+/// release. Then come missing pages of older releases that belong below /.icfs/at/, such as one that an owner has just marked to
+/// keep.
 import Array "mo:core/Array";
 import Iter "mo:core/Iter";
 import Map "mo:core/Map";
@@ -24,11 +25,11 @@ import Site "site";
 import SiteBuild "sitebuild";
 
 module {
-  /// Instructions, about, that a message makes pages for: one that publishes, and one that does nothing else.
+  /// Approximate instructions per message for making pages: in a message that also publishes, and in one that does nothing else.
   let publishBudget = 2_500_000_000;
   let sliceBudget = 2_000_000_000;
 
-  /// What there is of the canister, and how far its pages are. Nothing of this outlives an upgrade but what the canister keeps itself.
+  /// The state of the canister, and the progress of its pages. Only what the canister itself keeps outlives an upgrade.
   public type Update = {
     canister : Principal;
     site : Site.Site;
@@ -36,26 +37,29 @@ module {
     history : History.History;
     retention : Retention.Retention;
     trees : Retention.Trees;
-    /// What channels stand for, and these releases alone.
+    /// The channels and their releases; and the releases alone.
     named : () -> [Channels.Named];
     namedReleases : () -> Set.Set<Nat64>;
-    /// Why nothing is served, in a sentence; null when it is.
+    /// The channels for the page for people.
+    channels : () -> [Channels.Shown];
+    /// Why nothing is served, as a sentence; null when something is.
     whyOff : () -> ?Text;
-    /// Of the newest release's tree.
+    /// The index of the newest release's tree.
     var index : Index.Index;
-    /// Of the tree at /, if that is another and was laid out since the last upgrade; or of an older one whose pages are made.
+    /// The index of the tree at /, if that is another one and was indexed since the last upgrade; or of an older tree whose pages are
+    /// being made.
     var otherIndex : Index.Index;
-    /// What the tree of all that is served names besides files.
+    /// What the tree of everything served contains besides files.
     var places : Site.Places;
-    /// How many releases had been let go of when all that is served was arranged.
+    /// How many releases had been dropped when the tree of everything served was last rebuilt.
     var droppedShown : Nat64;
-    /// Pages that are being made.
+    /// The pages that are being made.
     var job : ?SiteBuild.Job;
   };
 
   func newest({ history } : Update) : Nat64 = Nat64.fromNat(History.size(history));
 
-  /// The SHA-256 of the manifest of a release's tree, which says which tree it is.
+  /// The SHA-256 of a release's manifest, which identifies its tree.
   func treeOf({ history } : Update, number : Nat64) : Blob = History.details(history, number).manifest.sha256;
 
   func isServed({ whyOff } : Update) : Bool = whyOff() == null;
@@ -69,7 +73,7 @@ module {
     giveUp(update);
     let { site } = update;
     let index = update.index;
-    // What is at / is what the new pages are compared with.
+    // The new pages are compared with those at /.
     if (site.release > 0 and index.tree == treeOf(update, site.release)) {
       update.index := update.otherIndex;
       update.otherIndex := index;
@@ -77,7 +81,7 @@ module {
     Index.build(update.index, tree, manifest);
   };
 
-  /// Arranges anew what is served. It has to be certified after that.
+  /// Rebuilds the tree of everything served, which has to be certified afterwards.
   public func arrange(update : Update) {
     let { site; tools; retention } = update;
     let mode : Site.Mode = switch (update.whyOff()) {
@@ -91,7 +95,7 @@ module {
   func shownPage(update : Update) : Page.Shown {
     let { site; history; retention } = update;
     let last = newest update;
-    // Before the first pages are ready, what they will be of.
+    // Before the first pages are ready, the release they will belong to.
     let number = if (site.release == 0) last else site.release;
     let hash = func(number : Nat64) : Text = Responses.hex(History.hash(history, Nat64.toNat(number)));
     let release : ?Page.Release = if (number == 0) null else {
@@ -102,19 +106,19 @@ module {
       Retention.newestHeld(retention, Page.maxHeld),
       func((number, { publishedAt })) = { number; publishedAt; hash = hash number; isServed = isPinMade(update, number) },
     );
-    { canister = update.canister; release; newest = last; isReady = site.release > 0; held; heldInAll = Map.size(retention.held) };
+    { canister = update.canister; release; newest = last; isReady = site.release > 0; held; heldInAll = Map.size(retention.held); channels = update.channels() };
   };
 
-  // --- what is to be there ---
+  // --- what should be there ---
 
-  /// Whether a release is to be below /.icfs/at/.
+  /// Whether a release belongs below /.icfs/at/.
   func isPinned(update : Update, number : Nat64) : Bool {
     let { site; retention; namedReleases } = update;
     let isMarked = func(numbers : Set.Set<Nat64>) : Bool = Set.contains(numbers, Nat64.compare, number);
     number == site.release or number == newest update or (Retention.isHeld(retention, number) and (number + 1 == site.release or isMarked(retention.kept) or isMarked(namedReleases())));
   };
 
-  /// Releases besides the newest that are to be below /.icfs/at/.
+  /// Releases other than the newest that belong below /.icfs/at/.
   func wanted(update : Update) : [Nat64] {
     let { site; retention } = update;
     let before : [Nat64] = if (site.release > 1 and isPinned(update, site.release - 1)) [site.release - 1] else [];
@@ -129,7 +133,7 @@ module {
     isServed update and last > 0 and not (update.site.release == last and isMade last and Array.all<Nat64>(wanted update, isMade));
   };
 
-  /// Takes away what is no longer to be below /.icfs/at/, and tells whether there was any.
+  /// Removes what no longer belongs below /.icfs/at/, and returns whether there was any.
   func unpin(update : Update) : Bool {
     let { site } = update;
     let gone = Iter.toArray(Iter.filter(Map.keys(site.pins), func(number : Nat64) : Bool = not isPinned(update, number)));
@@ -143,7 +147,7 @@ module {
 
   // --- making it ---
 
-  /// Gives up what is there of pages that are being made; what is done is nobody's to give up.
+  /// Abandons pages that are being made. The results of a finished job do not belong to it, and stay.
   func giveUp(update : Update) {
     switch (update.job) {
       case (?unfinished) SiteBuild.end(update.tools, unfinished);
@@ -153,8 +157,8 @@ module {
     update.site.isUnfinished := false;
   };
 
-  /// Begins with a release that has just been published, after `show` where its tree was not there already. @param isLarge whether
-  /// publishing it takes enough of its message's limit without pages
+  /// Starts with a release that has just been published; if its tree is new, after `show`. @param isLarge whether publishing
+  /// alone takes enough of the message's instruction limit
   public func start(update : Update, isLarge : Bool) {
     giveUp update;
     if (isServed update) {
@@ -165,12 +169,12 @@ module {
     arrange update;
   };
 
-  /// Lets a newest release whose tree has pages already have them: after a rollback, or when a tree was published again.
+  /// Reuses existing pages of the same tree for the newest release: after a rollback, or when a tree was published again.
   func share(update : Update) {
     let { site; trees } = update;
     let last = newest update;
     let tree = treeOf(update, last);
-    // Newest first, since those are likelier to be the same in what comes later, too.
+    // Newest first: their pages are more likely to be reused by later releases, too.
     label looking for ((number, files) in Map.reverseEntries(site.pins)) {
       if (Map.get(trees.of, Nat64.compare, number) == ?tree) {
         Site.pin(site, last, Nodes.retain(site.nodes, files));
@@ -180,7 +184,7 @@ module {
     if (site.release > 0 and treeOf(update, site.release) == tree) Site.showSame(site, last);
   };
 
-  /// Makes a slice of the pages that there are to make, and tells whether there are more.
+  /// Makes a slice of the missing pages, and returns whether there are more.
   public func slice(update : Update) : Bool {
     if (not hasMore update) return false;
     let more = goOn(update, sliceBudget);
@@ -188,7 +192,8 @@ module {
     more;
   };
 
-  /// Makes pages with about so many instructions, and tells whether there are more to make. What is ready is served once it is arranged.
+  /// Makes pages for about so many instructions, and returns whether there are more to make. Finished pages are served after
+  /// `arrange`.
   func goOn(update : Update, budget : Nat) : Bool {
     let { site; tools } = update;
     var isFirst = true;
@@ -197,7 +202,7 @@ module {
       let current = switch (update.job) {
         case (?current) current;
         case null {
-          // Laying out an older tree is a message's work of its own.
+          // Indexing an older tree takes a message of its own.
           if (not isFirst and site.release == newest update) return hasMore update;
           let ?next = nextJob update else return false;
           update.job := ?next;
@@ -222,7 +227,7 @@ module {
     let last = newest update;
     if (last == 0) return null;
     if (not isPinMade(update, last)) {
-      // Of the tree at /, the index may be at hand.
+      // The index of the tree at / may be at hand.
       let (files, before) = switch (Map.get(site.pins, Nat64.compare, site.release)) {
         case (?files) (files, indexAtRoot update);
         case null (Site.nearest(site, last), null);
@@ -248,10 +253,11 @@ module {
     if (update.index.tree == tree) ?update.index else if (update.otherIndex.tree == tree) ?update.otherIndex else null;
   };
 
-  // --- letting go ---
+  // --- removing ---
 
-  /// Takes away what is no longer to be below /.icfs/at/, and arranges what is served anew if that or the page for people is old.
-  /// @return whether it has, so that it has to be certified
+  /// Removes what no longer belongs below /.icfs/at/, and rebuilds the tree of everything served if that or the page for people
+  /// has changed.
+  /// @return whether it has, so that it must be certified
   public func refresh(update : Update) : Bool {
     let isLess = unpin update;
     if (not isLess and update.retention.dropped == update.droppedShown) return false;
@@ -259,7 +265,8 @@ module {
     true;
   };
 
-  /// Forgets all pages, if nothing is to be served, and arranges that: after an owner has changed who may read or what is served.
+  /// Drops all pages if nothing is served any more, and rebuilds the tree: after an owner has changed who can read or what is
+  /// served.
   public func reconsider(update : Update) {
     if (not isServed update) {
       giveUp update;

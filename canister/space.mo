@@ -1,5 +1,5 @@
-/// The holes that freed chunks leave in a region, so that their space is used again: by offset, to join neighbours, and
-/// by size, to find the smallest one that fits.
+/// The holes that freed chunks leave in a region, kept to reuse their space: by offset, to join neighbours, and by size, to find
+/// the smallest one that fits.
 import Map "mo:core/Map";
 import Nat64 "mo:core/Nat64";
 import Order "mo:core/Order";
@@ -25,7 +25,7 @@ module {
     };
   };
 
-  /// Takes `size` bytes out of the smallest hole that has as many, and returns their offset; null when none has.
+  /// Takes `size` bytes from the smallest hole that is large enough, and returns their offset; null when there is none.
   public func take(space : Space, size : Nat64) : ?Nat64 {
     if (space.bytes < size) return null;
     let ?hole = Set.valuesFrom(space.bySize, compare, (size, 0 : Nat64)).next() else return null;
@@ -35,7 +35,7 @@ module {
     ?offset;
   };
 
-  /// Makes a hole, joined with those it touches.
+  /// Makes a hole, and joins it with the holes it touches.
   public func give(space : Space, offset : Nat64, size : Nat64) {
     var start = offset;
     var end = offset + size;
@@ -58,7 +58,7 @@ module {
     add(space, (end - start, start));
   };
 
-  /// Removes the hole that ends at `end`, if there is one, and returns where it began: the region's used part ends there.
+  /// Removes the hole that ends at `end`, if there is one, and returns its start, where the used part of the region now ends.
   public func trim(space : Space, end : Nat64) : Nat64 {
     switch (Map.maxEntry(space.byOffset)) {
       case (?(offset, size)) {

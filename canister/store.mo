@@ -1,4 +1,4 @@
-/// Chunks by their SHA-256: the bytes in a stable region; where each one lies in a stable map.
+/// Chunks by their SHA-256: the bytes in a stable region, and their locations in a stable map.
 import Blob "mo:core/Blob";
 import Map "mo:core/Map";
 import Nat32 "mo:core/Nat32";
@@ -18,14 +18,14 @@ module {
 
   public type Store = {
     region : Region.Region;
-    /// Where the used part of the region ends.
+    /// The end of the region's used part.
     var end : Nat64;
     slots : Map.Map<Blob, Slot>;
   };
 
   public func empty() : Store = { region = Region.new(); var end = 0; slots = Map.empty() };
 
-  /// Stores a chunk under its hash, in a hole where one fits. Traps when stable memory is full.
+  /// Stores a chunk under its hash, in a hole if one fits. Traps when stable memory is full.
   public func add(store : Store, holes : Space.Space, hash : Blob, chunk : Blob) {
     let size = Nat64.fromNat(chunk.size());
     let offset = switch (Space.take(holes, size)) {
@@ -40,7 +40,7 @@ module {
     Map.add(store.slots, Blob.compare, hash, { offset; size = Nat32.fromNat(chunk.size()) });
   };
 
-  /// Forgets a chunk; its bytes become a hole. Does nothing when it is not here.
+  /// Removes a chunk; its bytes become a hole. Does nothing when it is not here.
   public func remove(store : Store, holes : Space.Space, hash : Blob) {
     switch (Map.take(store.slots, Blob.compare, hash)) {
       case (?{ offset; size }) {
@@ -59,7 +59,7 @@ module {
     };
   };
 
-  /// So many bytes from `offset` on of a chunk that is here.
+  /// Returns `bytes` bytes from `offset` on of a chunk that is here.
   public func part(store : Store, hash : Blob, offset : Nat, bytes : Nat) : Blob {
     let ?slot = Map.get(store.slots, Blob.compare, hash) else Runtime.unreachable();
     Region.loadBlob(store.region, slot.offset + Nat64.fromNat(offset), bytes);
@@ -76,11 +76,11 @@ module {
   /// Writes `bytes` at `offset`, growing the region as needed.
   public func write(region : Region.Region, offset : Nat64, bytes : Blob) {
     reserve(region, offset + Nat64.fromNat(bytes.size()));
-    // Of a region that has no page yet, not even nothing can be written.
+    // Nothing, not even zero bytes, can be written to a region without pages.
     if (bytes.size() > 0) Region.storeBlob(region, offset, bytes);
   };
 
-  /// Grows a region to so many bytes, if it has fewer. Traps when stable memory is full.
+  /// Grows a region to at least so many bytes. Traps when stable memory is full.
   public func reserve(region : Region.Region, bytes : Nat64) {
     let pages = (bytes + pageBytes - 1) / pageBytes;
     let present = Region.size(region);

@@ -1,4 +1,4 @@
-/// How the pages for people look, at /.icfs/style.css: so that they need no style of their own, and none is allowed them.
+/// The style sheet of the pages for people, at /.icfs/style.css. The pages' content security policy allows no inline styles.
 module {
   public let css : Text = "
 :root { color-scheme: light dark; --paper: #fcfbf9; --ink: #1f2123; --quiet: #676a6e; --line: #e5e2dc; --well: #f3f1ec; --link: #1c5f58; --mark: #9a3b1e }
@@ -32,7 +32,8 @@ th:last-child, td:last-child { padding-right: 0 }
 td:first-child { white-space: pre-wrap; overflow-wrap: anywhere; min-width: 11rem }
 .files td:nth-child(2), .files th:nth-child(2) { text-align: right; font-variant-numeric: tabular-nums }
 td code { display: block; width: 9rem; overflow: hidden; text-overflow: ellipsis; color: var(--quiet); user-select: all }
-.releases td:first-child { min-width: 3rem }
+.releases td:first-child, .channels td:first-child { min-width: 3rem }
+.channels td:last-child { white-space: normal; overflow-wrap: anywhere }
 mark { padding: 0 .3em; border: 1px solid currentColor; border-radius: .25em; background: none; color: var(--mark); font: .75em/1.4 ui-monospace, monospace; white-space: nowrap; user-select: none }
 nav { margin-bottom: 1.5rem; font-size: .9375rem; overflow-wrap: anywhere }
 .turn { display: flex; gap: 2rem; margin: 1.5rem 0 0 }
@@ -45,6 +46,8 @@ footer { margin-top: 4.5rem; padding-top: 1.5rem; border-top: 1px solid var(--li
   td:first-child { min-width: 8.5rem }
   td code { width: 6rem }
   .releases th, .releases td { padding-right: .5rem }
+  .channels th, .channels td { padding-right: .5rem }
+  .channels td:nth-child(3) { white-space: normal; min-width: 6rem }
   .releases td:nth-child(2) { white-space: normal; min-width: 7rem }
   .releases td code { width: 4rem }
 }

@@ -1,9 +1,9 @@
-/// The entries of one directory in a certified tree, sorted by their names. It is a crit-bit tree of nodes (nodes.mo): the names on a
-/// fork's two sides differ in the fork's bit, and agree in all bits before. So the tree's shape depends on the names alone, and not on
-/// the order in which they came. A change makes new nodes on the way from the root to it, and shares all others with the tree before.
+/// The entries of one directory in a certified tree, sorted by name: a crit-bit tree of nodes (nodes.mo). The names on the two
+/// sides of a fork differ in the fork's bit, and agree in all bits before it. So the tree's shape depends on the names alone, not
+/// on the order of insertion. A change makes new nodes on the path from the root, and shares all others with the previous tree.
 ///
-/// A name's bits are, for each byte, a 1 that says there is a byte, then the byte's own, the highest first; and a 0 at the end. In this
-/// form names sort as their bytes do, and no name has more than 2,304 bits.
+/// A name's bits are, for each byte, a 1 that announces it and then its own bits, the highest first; and a 0 at the end. In this
+/// form names sort like their bytes, and no name has more than 2,304 bits.
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Nat16 "mo:core/Nat16";
@@ -26,7 +26,7 @@ module {
     inByte == 0 or (name[byte] >> Nat8.fromNat16(9 - 1 - inByte)) & 1 == 1;
   };
 
-  /// The first bit in which two names differ; null when they are the same.
+  /// The first bit in which two names differ; null when they are equal.
   func differingBit(one : Blob, other : Blob) : ?Nat16 {
     let shorter = if (one.size() < other.size()) one.size() else other.size();
     var i = 0;
@@ -56,7 +56,8 @@ module {
     if (Nodes.name(nodes, entry) == name) entry else Nodes.none;
   };
 
-  /// A tree with one more entry, or with another entry of the same name. It takes over the entry's reference. The given tree stays as it is.
+  /// A tree with an entry added, or replaced if the name exists. It takes over the entry's reference. The given tree stays as it
+  /// is.
   /// @return the new tree, with a reference for the caller
   public func insert(nodes : Nodes, root : Node, entry : Node) : Node {
     if (root == Nodes.none) return entry;
@@ -87,7 +88,7 @@ module {
     put(root);
   };
 
-  /// A tree without the entry of a name, which must be there. The given tree stays as it is.
+  /// A tree without the entry of this name, which must exist. The given tree stays as it is.
   public func remove(nodes : Nodes, root : Node, name : Blob) : Node {
     if (not isFork(nodes, root)) return Nodes.none;
     let bit = Nodes.bit(nodes, root);
@@ -102,17 +103,17 @@ module {
     };
   };
 
-  /// A tree that is being made of entries that come sorted by their names.
+  /// A tree under construction, from entries in the order of their names.
   public type Growing = {
     var last : Node;
     var name : Blob;
-    /// Trees that are to be the left sides of forks, each with its fork's bit: the right sides are still to come.
+    /// Left sides of forks, each with its fork's bit, whose right sides are still to come.
     waiting : List.List<(Node, Nat16)>;
   };
 
   public func growing() : Growing = { var last = Nodes.none; var name = ""; waiting = List.empty() };
 
-  /// Adds an entry, whose reference is taken over.
+  /// Adds an entry, and takes over its reference.
   public func grow(nodes : Nodes, tree : Growing, entry : Node) {
     let name = Nodes.name(nodes, entry);
     if (tree.last != Nodes.none) {
@@ -123,7 +124,7 @@ module {
     tree.name := name;
   };
 
-  /// Makes those forks whose right side ends with the last entry, which are those from bit `below` on.
+  /// Makes the forks from bit `below` on; their right sides end with the last entry.
   func join(nodes : Nodes, tree : Growing, below : Nat16) : Node {
     let { waiting } = tree;
     var joined = tree.last;
@@ -143,7 +144,7 @@ module {
   /// The whole tree; none when there were no entries.
   public func grown(nodes : Nodes, tree : Growing) : Node = join(nodes, tree, 0);
 
-  /// What is still to be walked, the next tree last.
+  /// The trees still to be walked, the next one last.
   public type Walk = List.List<Node>;
 
   public func walk(root : Node) : Walk = if (root == Nodes.none) List.empty() else List.singleton(root);
@@ -160,14 +161,14 @@ module {
 
   // --- witnesses ---
 
-  /// An entry that a witness shows, and what it shows of the entry's content.
+  /// An entry shown in a witness, and what is shown of its content.
   public type Shown = { name : Blob; content : Witness };
 
-  /// A witness of a tree that shows some entries, and proves that other names are not there; all else is pruned.
+  /// A witness of a tree that shows some entries, proves that other names are absent, and prunes everything else.
   ///
-  /// @param shown entries that are there
-  /// @param absent names; of one that is there, the entry is shown, with its content pruned
-  /// @param contentHash gives the hash of an entry's content
+  /// @param shown existing entries
+  /// @param absent names; if one exists after all, its entry is shown with its content pruned
+  /// @param contentHash returns the hash of an entry's content
   public func witness(nodes : Nodes, root : Node, shown : [Shown], absent : [Blob], contentHash : Node -> Blob) : Witness {
     let entries = List.empty<Shown>();
     func add(node : Node) {
@@ -197,7 +198,7 @@ module {
     show(root, entries);
   };
 
-  /// The entry with a name, and none; or the entries before and behind the place where it would be.
+  /// The entry with a name, and none; or the entries before and after the place where it would be.
   func around(nodes : Nodes, root : Node, name : Blob) : (Node, Node) {
     let close = nearest(nodes, root, name);
     let ?differing = differingBit(name, Nodes.name(nodes, close)) else return (close, Nodes.none);

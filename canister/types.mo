@@ -1,4 +1,4 @@
-/// What the canister's methods take and give (docs/PROTOCOL.md, "Methods").
+/// The arguments and results of the canister's methods (docs/PROTOCOL.md, "Methods").
 import Manifest "manifest";
 
 module {
@@ -15,7 +15,7 @@ module {
   };
 
   public type PublishError = {
-    /// `parent` is not the newest release's header hash: somebody published in between.
+    /// `parent` is not the hash of the newest release's header: somebody else has published in between.
     #conflict : { number : Nat64; newest : ?Hash };
     /// These chunks are not here.
     #missing : [Hash];
@@ -27,53 +27,55 @@ module {
 
   public type Status = {
     owner : Principal;
-    /// Only those with a role may read.
+    /// Whether only principals with a role can read.
     is_private : Bool;
     cycles : Nat;
     /// The newest release's number; 0 before the first.
     newest : Nat64;
-    /// Releases whose trees are here, and those among them that an owner keeps.
+    /// Releases whose trees are here, and those of them that an owner keeps.
     held : [Nat64];
     kept : [Nat64];
-    /// Releases whose trees were dropped, and chunks that were freed, since the canister was installed.
+    /// Numbers of releases whose trees were dropped, and of chunks that were freed, since the canister was installed.
     dropped : Nat64;
     freed_chunks : Nat64;
     chunks : Nat64;
     chunk_bytes : Nat64;
     /// Chunks that no release uses yet.
     loose_chunks : Nat64;
-    /// Bytes in holes between chunks, to be used again.
+    /// Bytes in holes between chunks, which will be reused.
     hole_bytes : Nat64;
-    /// Bytes of stable memory that chunks and holes take.
+    /// Bytes of stable memory used by chunks and holes.
     region_bytes : Nat64;
-    /// What is to be freed and still here: chunks of releases that were let go, as often as those have them, and chunks that were
-    /// not published in time. Canisters before this field have none.
+    /// References that are still to be released, to chunks of dropped releases, and chunks that were not published in time.
+    /// Absent from older canisters.
     backlog : ?Nat64;
-    /// Bytes of heap and of stable memory, which are paid for while time passes. Canisters before this field have none.
+    /// Bytes of heap and stable memory, which cost cycles over time. Absent from older canisters.
     memory_bytes : ?Nat64;
     settings : Settings;
-    /// Canisters before this field have none.
+    /// Absent from older canisters.
     http : ?Http;
+    /// The version of icfs that it was compiled from. Absent from older canisters.
+    version : ?Text;
   };
 
   /// What is served over HTTP.
   public type Http = {
-    /// Whether an owner lets it; a private canister serves nothing whatever this says.
+    /// Whether an owner allows it; a private canister serves nothing in any case.
     on : Bool;
     /// The newest release whose pages are ready; 0 when none is.
     release : Nat64;
-    /// Bytes of stable memory that all pages take.
+    /// Bytes of stable memory used by all pages.
     bytes : Nat64;
   };
 
   public type Settings = {
-    /// Bytes of chunks the canister stores at most.
+    /// The most bytes of chunks that the canister stores.
     quota : Nat64;
-    /// Bytes of chunks that each publisher may have stored and not yet published.
+    /// The most bytes of unpublished chunks for each publisher.
     loose_quota : Nat64;
-    /// So many of the newest releases are held, ...
+    /// How many of the newest releases are held, ...
     hold_newest : Nat32;
-    /// ... and all that are younger than this.
+    /// ... along with all that are younger than this.
     hold_nanoseconds : Nat64;
   };
 };

@@ -1,4 +1,5 @@
-/// Splits and encodes the paths of URLs, as gateways do before they look for a proof (the IC's HTTP gateway specification).
+/// Splits and encodes the paths of URLs in the same way as gateways do before they look for a proof (the IC's HTTP gateway
+/// specification).
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Nat8 "mo:core/Nat8";
@@ -6,8 +7,9 @@ import Runtime "mo:core/Runtime";
 import Text "mo:core/Text";
 
 module {
-  /// The segments of a URL's path, which is first decoded and then cut at its slashes. Empty segments are dropped; one at the end stays, and
-  /// marks a directory. A % without two hexadecimal digits stands for itself. Null when the decoded path is not UTF-8.
+  /// The segments of a URL's path, which is first decoded and then split at its slashes. Empty segments are dropped, except for
+  /// one at the end, which marks a directory. A % without two hexadecimal digits is taken literally. Null when the decoded path
+  /// is not UTF-8.
   public func segments(url : Text) : ?[Blob] {
     let utf8 = Text.encodeUtf8(url);
     let path = List.empty<Nat8>();
@@ -45,14 +47,14 @@ module {
     let ?whole = withoutFragment else return false;
     let parts = Text.split(whole, #char '?');
     ignore parts.next();
-    // A further ? belongs to the query.
+    // Any further ? belongs to the query.
     for (part in parts) for (parameter in Text.split(part, #char '&')) {
       if (Text.startsWith(parameter, #text(name # "="))) return true;
     };
     false;
   };
 
-  /// The byte that two hexadecimal digits stand for, or null.
+  /// The byte that two hexadecimal digits represent, or null.
   public func hexByte(high : Nat8, low : Nat8) : ?Nat8 {
     let ?first = digit(high) else return null;
     let ?second = digit(low) else return null;
@@ -82,7 +84,7 @@ module {
 
   func toDigit(value : Nat8) : Nat8 = if (value < 10) value + 0x30 else value + 0x37;
 
-  /// Whether a path stands in a URL as it is, and in HTML, too.
+  /// Whether a path needs no encoding in a URL, nor in HTML.
   public func isPlain(path : Blob) : Bool {
     for (byte in path.vals()) if (not isPlainByte byte) return false;
     true;

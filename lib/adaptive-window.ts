@@ -1,15 +1,15 @@
 /**
- * How many transfers may be under way at once, when nobody knows what the link and the other side can take. On a fast
- * link many are needed to keep it busy; on a slow one each takes time from the others, until none arrives before its
- * deadline. So the window grows by one with each that is done quickly, and is halved by one that takes long or fails. Nor does it
- * grow where a transfer has hardly waited for its first byte: there the link, or the processor, is busy already, and one more at once
- * would only make whoever waits for his own wait longer.
+ * How many transfers may be under way at once, when the capacity of the link and the other side is unknown. A fast
+ * link needs many to stay busy; on a slow one, each takes time from the others, until none arrives before its
+ * deadline. So the window grows by one with each quick transfer, and is halved by one that is slow or fails. It does not
+ * grow if a transfer has hardly waited for its first byte: then the link, or the processor, is busy already, and another transfer
+ * would only make readers wait longer for their own.
  */
 
-/** Parts of the deadline: what takes less is quick, what takes more than the second is slow. */
+/** Shares of the deadline: a transfer below the first is quick, above the second it is slow. */
 const QUICK = 1 / 8;
 const SLOW = 1 / 4;
-/** Of a transfer's time: what waits for less than that until its first byte has found the link busy. */
+/** Share of a transfer's time: if the first byte arrives sooner, the link was busy. */
 const LEAST_WAIT = 1 / 8;
 
 export interface WindowOptions {
@@ -30,22 +30,23 @@ export class AdaptiveWindow {
     this.#size = options.first;
   }
 
-  /** Whether there is room for another, with so many under way. There always is for one alone. */
+  /** Whether there is room for another transfer beside those under way. There always is room for one. */
   hasRoom(underWay: number): boolean {
     return underWay < this.#size;
   }
 
-  /** Whether a transfer that takes so many milliseconds lets the window grow. */
+  /** Whether a transfer that takes this many milliseconds is quick. */
   isQuick(milliseconds: number): boolean {
     return milliseconds < QUICK * this.#options.deadline;
   }
 
   /**
-   * A transfer is done. That one was quick while most of the window was empty says nothing of a full one.
+   * Reports that a transfer is done. A quick one lets the window grow, unless the window was mostly empty, which says nothing about a full
+   * one.
    *
-   * @param milliseconds that it took
-   * @param underWay this one included
-   * @param waited milliseconds of these until its first byte; all of them, where that is not known
+   * @param milliseconds what the transfer took
+   * @param underWay the number of transfers under way, including this one
+   * @param waited the part of `milliseconds` before the first byte; default: all of it
    */
   arrived(milliseconds: number, underWay: number, waited = milliseconds): void {
     const { deadline, most } = this.#options;
@@ -55,7 +56,7 @@ export class AdaptiveWindow {
     } else if (milliseconds > SLOW * deadline) this.#shrink();
   }
 
-  /** An attempt has failed: what makes it fail may be too much at once. */
+  /** Reports that a transfer has failed, perhaps because there were too many at once. */
   failed(): void {
     this.#shrink();
   }

@@ -3,9 +3,10 @@
  * and a new client takes the place of the connection that has been idle longest.
  */
 import { once } from "node:events";
-import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { RequestListener, Server } from "node:http";
+import { type AddressInfo, isIPv6, type Socket } from "node:net";
 import { messageOf, UserError } from "./errors.ts";
+import { http } from "./node-http.ts";
 
 /** Where to listen. */
 export interface ListenAddress {
@@ -15,18 +16,19 @@ export interface ListenAddress {
 
 /** Times in milliseconds. */
 export interface Bounds {
+  /** The most connections at once. */
   readonly connections: number;
-  /** For a request to come, whole. */
+  /** The time for a request to arrive completely. */
   readonly requestTimeout: number;
-  /** After which a connection is ended that waits for its next request. */
+  /** The time after which a connection that waits for its next request is closed. */
   readonly keepAlive: number;
-  /** After which a connection is ended on which nothing moves: also that of who does not read the answer. */
+  /** The time after which a connection without traffic is closed, also when a client does not read its answer. */
   readonly idle: number;
-  /** Who goes when there is one connection too many, and none waits for a request: the oldest, or the one that has just come. */
+  /** Which connection is closed when there is one too many and none waits for a request: the oldest, or the newest. */
   readonly goes: "oldest" | "newest";
 }
 
-/** Enough for a few scrapers and people with curl, and too few to use up the process's descriptors. A request is a line and some headers. */
+/** Enough for a few scrapers and people with curl, and too few connections to use up the process's descriptors. */
 const FOR_SCRAPERS: Bounds = {
   connections: 32,
   requestTimeout: 5000,
@@ -34,14 +36,14 @@ const FOR_SCRAPERS: Bounds = {
   idle: 5000,
   goes: "oldest",
 };
-/** Milliseconds between two looks at who is too slow. */
+/** Milliseconds between two checks for slow clients. */
 const LOOK_MS = 1000;
-/** Of a request's headers. Scrapers send some hundred bytes. */
+/** Limit on a request's headers. Scrapers send a few hundred bytes. */
 const MOST_HEADER_BYTES = 8192;
 
-/** As createServer() of node:http, with bounds. */
+/** Like createServer() of node:http, with bounds. */
 export function createBoundedServer(listener: RequestListener, bounds: Bounds = FOR_SCRAPERS): Server {
-  const server = createServer(
+  const server = http.createServer(
     {
       requestTimeout: bounds.requestTimeout,
       headersTimeout: bounds.requestTimeout,
@@ -52,13 +54,18 @@ export function createBoundedServer(listener: RequestListener, bounds: Bounds = 
     listener,
   );
   server.timeout = bounds.idle;
+  // A client that sends a request and then closes its sending side, as `nc -N` does, still wants the answer. Node does not
+  // document this option.
+  Object.assign(server, { httpAllowHalfOpen: true });
   makeWay(server, bounds);
   return server;
 }
 
 /**
- * Has a server listen. @param option that names the address, for who is told of what is wrong with it
- * @returns its URL. @throws UserError when it cannot
+ * Makes a server listen, and returns its URL.
+ *
+ * @param option the option that names the address, for the error
+ * @throws UserError when it cannot listen there
  */
 export async function listenAt(
   server: Server,
@@ -68,18 +75,24 @@ export async function listenAt(
   try {
     await once(server.listen(port, host), "listening");
   } catch (error) {
-    throw new UserError(
-      `cannot listen at ${host}:${port} (${messageOf(error)}): choose another address with ${option}`,
-    );
+    const at = authority(host, port);
+    // Node's message has the address as well, without brackets.
+    const why = messageOf(error).replace(`${host}:${port}`, at);
+    throw new UserError(`cannot listen at ${at} (${why}): choose another address with ${option}`);
   }
-  const { address, family, port: actual } = server.address() as AddressInfo;
-  return `http://${family === "IPv6" ? `[${address}]` : address}:${actual}`;
+  const { address, port: actual } = server.address() as AddressInfo;
+  return `http://${authority(address, actual)}`;
 }
 
-/** When there is one connection too many, closes the one that has been idle longest; if none is idle, as the bounds say. */
+/** A host and a port, as in a URL: an IPv6 address in brackets. */
+function authority(host: string, port: number): string {
+  return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+}
+
+/** When there is one connection too many, closes the one that has been idle longest; if none is idle, the bounds decide. */
 function makeWay(server: Server, { connections, goes }: Bounds): void {
   const all = new Set<Socket>();
-  /** Those of them that wait for a request, those that have waited longest first. */
+  /** The connections that wait for a request, the longest waiting first. */
   const idle = new Set<Socket>();
   server.on("connection", (socket) => {
     const [longest] = idle;
@@ -91,7 +104,7 @@ function makeWay(server: Server, { connections, goes }: Bounds): void {
     });
     if (all.size <= connections) return;
     const leaving = longest ?? (goes === "newest" ? socket : [...all][0]!);
-    // At once, not when it has been closed: the next may come before.
+    // Counted at once, not when it has been closed: the next one may come before.
     all.delete(leaving);
     idle.delete(leaving);
     leaving.destroy();

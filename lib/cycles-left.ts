@@ -1,7 +1,7 @@
 /**
- * How many days a canister's cycles last until it freezes, if nothing is published. The canister pays for its memory, and for a message every
- * ten minutes that looks for work. The network gives the figures to the canister's controllers only. For everybody else they are estimated
- * from the memory that the canister reports, for a subnet of 13 nodes and the IC's default freezing threshold.
+ * How many days a canister's cycles last until it freezes, if nothing is published. The canister pays for its memory, and for a message
+ * every ten minutes that looks for work. The network gives the figures to the canister's controllers only. For everybody else they are
+ * estimated from the memory that the canister reports, for a subnet of 13 nodes and the IC's default freezing threshold.
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -16,7 +16,7 @@ export const FEW_DAYS = 30;
 
 const DAY_S = 86_400n;
 const DAY_NS = DAY_S * 1_000_000_000n;
-/** Of canister/main.mo, one every ten minutes. */
+/** How often the timer of canister/main.mo runs in a day: every ten minutes. */
 const MESSAGES_A_DAY = 144n;
 
 export interface CyclesLeft {
@@ -27,20 +27,20 @@ export interface CyclesLeft {
   readonly isEstimate: boolean;
 }
 
-/** By what the canister tells of itself; undefined when it is too old to tell its memory. */
+/** An estimate from the canister's own report; undefined when the canister is too old to report its memory. */
 export function estimateLeft({ cycles, memory_bytes: [memory] }: CanisterStatus): CyclesLeft | undefined {
   if (memory === undefined) return undefined;
   return left(cycles, storageCost(Number(memory), DAY_NS), FREEZING_THRESHOLD_S, true);
 }
 
-/** By what the network tells its controllers. @param agent signs as one. @throws RejectError to others; as actorOf() */
+/** By the network's figures. @param agent signs as a controller. @throws RejectError when it does not; others as actorOf() */
 export async function certifiedLeft(agent: HttpAgent, canister: Principal): Promise<CyclesLeft> {
   const status = await managementCanister(agent, canister).canister_status({ canister_id: canister });
   const { cycles, idle_cycles_burned_per_day: idle, settings } = status;
   return left(cycles, idle, settings.freezing_threshold, false);
 }
 
-/** @param idle cycles a day for memory. @param threshold seconds for which the cycles must last */
+/** @param idle cycles a day for memory. @param threshold seconds of idling for which cycles must be left, or the canister freezes */
 function left(cycles: bigint, idle: bigint, threshold: bigint, isEstimate: boolean): CyclesLeft {
   const spare = cycles - (idle * threshold) / DAY_S;
   const burn = idle + MESSAGES_A_DAY * executionCost(0);

@@ -4,10 +4,10 @@
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * Waits for `work` until a deadline. The work itself goes on after that.
+ * Waits for `work` until a deadline. The work itself continues after that.
  *
- * @param deadline of performance.now(); infinite: no end
- * @param message of the Error that it rejects with once that has passed
+ * @param deadline by performance.now(); infinite: no end
+ * @param message of the Error with which it rejects after the deadline
  */
 export async function before<T>(deadline: number, work: Promise<T>, message: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

@@ -1,12 +1,12 @@
-/** An error that the user can do something about: its message is the whole story and says what to do next. */
+/** An error that the user can do something about: its message is complete and says what to do next. */
 export class UserError extends Error {
   override readonly name = "UserError";
 }
 
-/** Wrong usage: arguments, options or variables that cannot be meant, whatever this host and the network are like. */
+/** Wrong usage: arguments, options or variables that are wrong on any host and network. */
 export class UsageError extends UserError {}
 
-/** Bytes that came from elsewhere are not what they should be. */
+/** Bytes from elsewhere are malformed. */
 export class FormatError extends Error {
   override readonly name = "FormatError";
 }
@@ -16,11 +16,11 @@ export function isAbsent(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === "ENOENT";
 }
 
-/** The message of anything thrown. Never the object itself: the agent's errors carry whole certificates. */
+/** The message of anything thrown: of a UserError all of it, of others one line of at most 500 characters. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof UserError) return error.message;
-  // Happy eyeballs: one error an address, and an empty message.
+  // Node tries all addresses of a name ("happy eyeballs"): the error for all of them has no message of its own.
   if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
   return error.message.split("\n")[0]!.slice(0, 500);
 }

@@ -1,6 +1,6 @@
 /**
- * The icfs canister as its publishers and owners call it (canister/main.mo). The agent checks what it answers: updates by
- * their certificates, queries by the nodes' signatures. Readers do not come this way (lib/source/icfs/query-reader.ts).
+ * The icfs canister's methods for publishers and owners (canister/main.mo). The agent checks the answers: updates by
+ * their certificates, queries by the nodes' signatures. Readers use lib/source/icfs/query-reader.ts instead.
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";
@@ -26,7 +26,7 @@ export type PromoteResult =
 
 export type Role = { readonly publisher: null } | { readonly reader: null };
 
-/** A role; or what may be had in addition to one. Canisters of before channels know no promoters. */
+/** A role, or the right to promote in addition. Canisters from before channels have no promoters. */
 export type Grant = Role | { readonly promoter: null };
 
 export interface Settings {
@@ -36,7 +36,7 @@ export interface Settings {
   readonly hold_nanoseconds: bigint;
 }
 
-/** Field by field as in canister/main.mo, where each is described. */
+/** Field by field as Status in canister/types.mo, where each is described. */
 export interface CanisterStatus {
   readonly owner: Principal;
   readonly is_private: boolean;
@@ -51,18 +51,20 @@ export interface CanisterStatus {
   readonly loose_chunks: bigint;
   readonly hole_bytes: bigint;
   readonly region_bytes: bigint;
-  /** None from canisters of before this field. */
+  /** None from canisters from before this field. */
   readonly backlog: [] | [bigint];
-  /** The same. */
+  /** None from canisters from before this field. */
   readonly memory_bytes: [] | [bigint];
   readonly settings: Settings;
-  /** None from canisters of before this field, which serve nothing over HTTP. */
+  /** None from canisters from before this field, which serve nothing over HTTP. */
   readonly http: [] | [CanisterHttp];
+  /** The version of icfs that the canister was compiled from. Canisters before 0.2.0 do not have it. */
+  readonly version: [] | [string];
 }
 
 /** What a canister serves over HTTP. */
 export interface CanisterHttp {
-  /** Whether an owner lets it; a private canister serves nothing whatever this says. */
+  /** Whether an owner allows it; a private canister serves nothing in any case. */
   readonly on: boolean;
   /** The newest release whose pages are ready; 0 when none is. */
   readonly release: bigint;
@@ -76,9 +78,11 @@ export function servedHttp({ http: [http], is_private }: CanisterStatus): Canist
 }
 
 export interface IcfsCanister {
-  /** Indexes of the hashes (at most MAX_HASHES_ASKED) whose chunks are not there. */
+  /** Indexes of the hashes (at most MAX_HASHES_ASKED) whose chunks are missing. */
   missing(hashes: readonly Uint8Array[]): Promise<Uint32Array>;
+  /** Stores chunks. Returns the SHA-256 of each, in the same order. */
   put(chunks: readonly Uint8Array[]): Promise<readonly Uint8Array[]>;
+  /** Makes a release. `manifest`: the hashes of the manifest's pieces. `parent`: that of the newest release's header, if there is one. */
   publish(release: {
     readonly manifest: readonly Uint8Array[];
     readonly parent: [] | [Uint8Array];
@@ -89,18 +93,21 @@ export interface IcfsCanister {
     readonly parent: [] | [Uint8Array];
     readonly note: string;
   }): Promise<PublishResult>;
-  /** Canisters of before channels have no such method. */
+  /** Canisters from before channels have no such method. */
   promote(change: {
     readonly channel: string;
     /** None: the channel is deleted. */
     readonly release: [] | [bigint];
-    /** Of its last record, as far as the caller knows. */
+    /** The serial of the channel's last record, as far as the caller knows; none before the first. */
     readonly serial: [] | [bigint];
     readonly note: string;
   }): Promise<PromoteResult>;
-  /** The same. */
+  /**
+   * The channel's records from serial `from` downwards, up to `count`, as in source/icfs/header-list.ts. Canisters from before channels lack
+   * it.
+   */
   channel_history(name: string, from: bigint, count: number): Promise<Uint8Array>;
-  /** The same. */
+  /** Canisters from before channels have no such method. */
   promoters_granted(): Promise<readonly Principal[]>;
   grant(who: Principal, role: Grant): Promise<void>;
   revoke(who: Principal): Promise<void>;
@@ -112,10 +119,10 @@ export interface IcfsCanister {
   status(): Promise<CanisterStatus>;
 }
 
-/** What `missing` takes at once (canister/main.mo). */
+/** The most hashes in a call of `missing` (canister/main.mo). */
 export const MAX_HASHES_ASKED = 10_000;
 
-/** The status by update call: all of the subnet says so, where a query is one node's word. Owners may ask so, as of 2026. */
+/** The status by update call, certified by the subnet rather than reported by a single node. Only owners can make this call. */
 export function certifiedStatus(agent: HttpAgent, canisterId: Principal): Promise<CanisterStatus> {
   const candid: IDL.InterfaceFactory = (types) => {
     const [, { retTypes }] = icfsInterface(types)._fields.find(([name]) => name === "status")!;
@@ -128,7 +135,7 @@ export function icfsCanister(agent: HttpAgent, canisterId: Principal): IcfsCanis
   return actorOf<IcfsCanister>(icfsInterface, { agent, canisterId });
 }
 
-/** Who may promote; undefined: the canister is from before channels. */
+/** The principals that may promote; undefined when the canister is from before channels. */
 export async function promotersOf(canister: IcfsCanister): Promise<readonly Principal[] | undefined> {
   try {
     return await canister.promoters_granted();
@@ -176,6 +183,7 @@ const icfsInterface: IDL.InterfaceFactory = ({ IDL }) => {
     memory_bytes: IDL.Opt(IDL.Nat64),
     settings,
     http: IDL.Opt(IDL.Record({ on: IDL.Bool, release: IDL.Nat64, bytes: IDL.Nat64 })),
+    version: IDL.Opt(IDL.Text),
   });
   return IDL.Service({
     missing: IDL.Func([IDL.Vec(hash)], [IDL.Vec(IDL.Nat32)], ["query"]),

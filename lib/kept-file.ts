@@ -1,7 +1,6 @@
 /**
- * Reads files that icfs keeps on this host's disks. Something else may have taken the name: a pipe, whose open() never returns; a link
- * to a device without an end; a sparse file of any size. Anyone who shares the directory can put it there, and so can a damaged
- * disk.
+ * Reads files that icfs keeps on this host's disks. Something else may have the name: a pipe, whose open() never returns; a link to an
+ * endless device; a sparse file of any size. Anybody who shares the directory can put it there, and a damaged disk can show it.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -9,20 +8,21 @@ import { type FileHandle, open } from "node:fs/promises";
 /** open() must not wait for a pipe's other end, or for a device. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
 
-/** What has the name is no file, or one that is too large. */
+/** What is at a path is not a file, or a file that is too large. */
 export class NoFileError extends Error {}
 
 /**
  * A file's bytes, and its status.
  *
  * @param most bytes that it may have
- * @throws Error with the system's code when it cannot be read; NoFileError when it is no file, or larger
+ * @throws Error with the system's code when it cannot be read; NoFileError when it is not a file, or larger
  */
 export async function readKept(path: string, most: number): Promise<{ bytes: Buffer; status: Stats }> {
   await using file: FileHandle = await open(path, FLAGS);
   const status = await file.stat();
   mustBeFile(path, status, most);
-  // No more than it says: some in /proc say 0, and have no end. What icfs keeps does not grow. (And no pool: chunks stay in memory.)
+  // No more than its size: some files in /proc have size 0 and no end, and icfs's own files do not grow.
+  // Not from Node's pool of buffers, since chunks stay in memory.
   const bytes = Buffer.allocUnsafeSlow(status.size);
   let length = 0;
   while (length < bytes.length) {
@@ -33,7 +33,7 @@ export async function readKept(path: string, most: number): Promise<{ bytes: Buf
   return { bytes: bytes.subarray(0, length), status };
 }
 
-/** readKept(), at once: for files of some bytes. */
+/** readKept(), synchronously: for files of a few bytes. */
 export function readKeptSync(path: string, most: number): Buffer {
   const descriptor = openSync(path, FLAGS);
   try {
@@ -46,8 +46,8 @@ export function readKeptSync(path: string, most: number): Buffer {
 }
 
 /**
- * What a file has that somebody has named: a file, or a shell's `<(command)`, which is a pipe that somebody writes to. Other pipes may have
- * nobody, and a device has no end.
+ * The content of what the user has named: a file, or a shell's `<(command)`, which is a pipe with a writer. Other pipes may have no writer,
+ * and a device may be endless.
  *
  * @param most bytes that it may have
  * @throws Error with the system's code when it cannot be read; Error when it is something else, or larger
@@ -75,13 +75,13 @@ function readUpTo(descriptor: number, most: number): Buffer {
   return bytes.subarray(0, length);
 }
 
-/** Whether a path is what a shell puts in place of `<(command)`, or what is piped to this process. */
+/** Whether a path is a shell's replacement for `<(command)`, or this process's piped input. */
 export function isSubstituted(path: string, status: Stats): boolean {
   return status.isFIFO() && /^\/(dev\/(fd\/|stdin$)|proc\/[^/]+\/fd\/)/.test(path);
 }
 
 function mustBeFile(path: string, status: Stats, most: number): void {
-  if (!status.isFile()) throw new NoFileError(`${path} is no file`);
+  if (!status.isFile()) throw new NoFileError(`${path} is not a file`);
   if (status.size > most)
     throw new NoFileError(`${path} has ${status.size} bytes, and should have ${most} at most`);
 }

@@ -1,23 +1,23 @@
 /**
- * The log of a long-running command: one line an event on stderr, `ISO-TIME LEVEL message`. What goes wrong for a day must
- * not fill the disk, and yet nothing is to be lost: limitRepeats() has the first warnings and errors of a kind written at
- * once, and those that follow counted.
+ * The log of a long-running command: one line per event on stderr, `ISO-TIME LEVEL message`. A problem that lasts for a day must
+ * not fill the disk, but nothing should be lost: limitRepeats() writes the first warnings and errors of a kind at
+ * once, and counts the rest.
  */
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 
 export type LogLevel = (typeof LEVELS)[number];
 
-/** What modules take to report events. Messages never contain keys, PEM files or other secrets. */
+/** The interface for reporting events. Messages never contain keys, PEM files or other secrets. */
 export type Log = Record<LogLevel, (message: string) => void>;
 
-/** So many of a kind are written as they are: what differs between them may matter. */
+/** The number of events of a kind that are written in full, since their differences may matter. */
 const FIRST_OF_A_KIND = 3;
-/** Then there is a line for each of these, in milliseconds: soon enough for whoever watches, and 1,440 lines a day. */
+/** After that, one line per period, in milliseconds: soon enough for an observer, and 1,440 lines a day. */
 const PERIOD_MS = 60_000;
-/** Remembered at a time. Texts come from strangers, who could make up one after another: all beyond count as one kind. */
+/** Kinds remembered at a time. Texts come from strangers, who could make up any number: all beyond this count as one kind. */
 const MOST_KINDS = 100;
-/** Characters of a kind, and of the example in a sum: the first of a kind were written in full. */
+/** Characters that distinguish a kind, and of the example in a summary: the first events of a kind were written in full. */
 const EXAMPLE_LENGTH = 200;
 const OTHERS = Symbol("all kinds that are too many to be told apart");
 
@@ -35,10 +35,16 @@ export function createLog(level: LogLevel, write: (line: string) => void = write
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
 
+/** A log that writes a name before each event. */
+export function named(log: Log, name: string): Log {
+  const at = (level: LogLevel) => (message: string) => log[level](`${name}: ${message}`);
+  return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+}
+
 /**
- * A log that passes events on to `log`, but of warnings and errors that are the same again only the first few; then one
- * line a period says how many more there were. Each is a line of its own or counted in one: when the process ends, at the
- * latest.
+ * A log that passes events on to `log`, but only the first few of repeated warnings and errors; then one
+ * line per period says how many more there were. Every event is written or counted, at the end of the process if not
+ * before.
  */
 export function limitRepeats(log: Log): Log & { end(): void } {
   const warnings = new Repeats(log.warn);
@@ -57,10 +63,10 @@ export function limitRepeats(log: Log): Log & { end(): void } {
   };
 }
 
-/** Events of one kind, until there is none for a period. */
+/** Events of one kind, until none comes for a whole period. */
 interface Repeated {
   written: number;
-  /** Those that were not written yet, since when (of performance.now()) they are counted, and the last of them. */
+  /** The events that were not written yet, since when (of performance.now()) they are counted, and the last of them. */
   held: number;
   since: number;
   last: string;
@@ -105,7 +111,7 @@ class Repeats {
         this.#kinds.delete(key);
       }
     };
-    // Does not keep a process that has nothing else to do.
+    // Does not keep the process alive.
     const timer = setInterval(look, PERIOD_MS).unref();
     const repeated: Repeated = { written: 0, held: 0, since: performance.now(), last: "", timer };
     this.#kinds.set(key, repeated);
@@ -122,7 +128,7 @@ class Repeats {
   }
 }
 
-/** What events have in common that are the same but for their numbers, hashes and times. */
+/** The common part of events that are the same except for their numbers, hashes and times. */
 export function kindOf(message: string): string {
   return message.replace(/\b(0x)?[0-9a-f]+\b|\d+/gi, "#").slice(0, EXAMPLE_LENGTH);
 }
@@ -136,16 +142,16 @@ function writeToStderr(line: string): void {
   process.stderr.write(line);
 }
 
-/** Control characters; what turns the direction of a text, so that a name reads as another one; and Unicode's own line ends. */
+/** Control characters; those that change the direction of text, so that a name reads like another; and Unicode's line separators. */
 const UNSAFE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/u;
 const EVERY_UNSAFE = new RegExp(UNSAFE, "gu");
 
-/** Whether a text has characters that would do something else in a log or terminal than to be shown. */
+/** Whether a text has characters that a log or terminal would interpret instead of showing them. */
 export function isUnsafe(text: string): boolean {
   return UNSAFE.test(text);
 }
 
-/** JSON in one line, in which such characters are escapes: the same for who parses it, and safe on a terminal. */
+/** JSON in one line with such characters escaped: the same for a parser, and safe on a terminal. */
 export function jsonLine(value: unknown): string {
   return JSON.stringify(value).replace(
     EVERY_UNSAFE,
@@ -154,8 +160,8 @@ export function jsonLine(value: unknown): string {
 }
 
 /**
- * Names and error texts come from strangers: a newline in one must not forge a second event, an escape sequence must not reach the
- * terminal, and nothing may be read in another order than it has.
+ * A text in one line, with unsafe characters escaped. Names and error texts come from strangers: a newline must not forge a second event,
+ * an escape sequence must not reach the terminal, and text must not appear in another order.
  */
 export function oneLine(message: string): string {
   return message.replace(EVERY_UNSAFE, (character) => {

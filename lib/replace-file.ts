@@ -1,28 +1,28 @@
 /**
- * Atomic replacement of files. Readers see the old file or the new one, never a part, also after a process was killed and after a
+ * Atomic replacement of files. Readers see the old file or the new one, never a part, even after a process was killed and after a
  * power cut. Any number of processes may replace a file at once: temporary names are random, since processes in different
  * containers can have the same process id.
  */
 import { randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, type Stats } from "node:fs";
-import { open, readdir, rename, rm, stat } from "node:fs/promises";
+import { open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { isLink } from "./directories.ts";
+import { namesInside } from "./directories.ts";
 
-/** What a file is called until it is whole. */
+/** A file's name until it is complete. */
 const UNFINISHED = ".new";
-/** Milliseconds after which an unfinished file counts as left by a killed process: no disk is so slow that writing one takes longer. */
+/** Milliseconds after which an unfinished file counts as left by a killed process: even a slow disk does not take longer. */
 const ABANDONED_MS = 24 * 60 * 60 * 1000;
-/** What a file system says that has no fsync(2) of directories. */
+/** Errors of a file system without fsync(2) of directories. */
 const NOT_SUPPORTED = new Set(["EINVAL", "ENOSYS", "ENOTSUP", "EISDIR"]);
 
-/** A name beside `path` that nobody else has, for what is to be renamed to it. */
+/** A unique name next to `path`, for a file that will be renamed to it. */
 export function unfinishedNameOf(path: string): string {
   return `${path}.${randomBytes(8).toString("hex")}${UNFINISHED}`;
 }
 
 /**
- * Replaces a file, or makes it. Its bytes are on disk before it has its name, which would stand for an empty file after a power cut;
+ * Replaces or creates a file. Its bytes are on disk before it gets its name, or it could be empty after a power cut;
  * syncDirectory() makes sure that the name is on disk as well.
  *
  * @returns the new file's status
@@ -42,13 +42,13 @@ export async function replaceFile(path: string, content: string | Uint8Array, mo
   }
 }
 
-/** Names that were made, changed or removed in a directory are on disk from then on. @throws Error with the system's code */
+/** Makes sure that names created, changed or removed in a directory are on disk. @throws Error with the system's code */
 export async function syncDirectory(directory: string): Promise<void> {
   await using opened = await open(directory, "r");
   await opened.sync().catch(unlessUnsupported);
 }
 
-/** syncDirectory(), for those that nobody waits for. */
+/** syncDirectory(), synchronously. */
 export function syncDirectorySync(directory: string): void {
   const descriptor = openSync(directory, "r");
   try {
@@ -65,8 +65,9 @@ function unlessUnsupported(error: NodeJS.ErrnoException): void {
 }
 
 /**
- * Whether a file of that name, last written to then (milliseconds since 1970), was left by a process that was killed. A time in the
- * future is of a clock that was wrong.
+ * Whether a file was left by a killed process. A time in the future comes from a wrong clock.
+ *
+ * @param written when it was last written to, in milliseconds since 1970
  */
 export function isAbandoned(name: string, written: number): boolean {
   return name.endsWith(UNFINISHED) && Math.abs(Date.now() - written) > ABANDONED_MS;
@@ -74,9 +75,7 @@ export function isAbandoned(name: string, written: number): boolean {
 
 /** Removes what killed processes have left in a directory, judged by age alone: a writer may be in another container. Never rejects. */
 export async function removeAbandoned(directory: string): Promise<void> {
-  // What a link leads to may be anybody's.
-  if (isLink(directory)) return;
-  for (const name of await readdir(directory).catch(() => [])) {
+  for (const name of await namesInside(directory)) {
     const path = join(directory, name);
     const status = name.endsWith(UNFINISHED) ? await stat(path).catch(() => undefined) : undefined;
     if (status !== undefined && isAbandoned(name, status.mtimeMs))

@@ -1,10 +1,10 @@
 /**
- * Long computations in small steps: a generator that yields now and then, so that a process which serves readers can
- * run it without making them wait. (A worker would not help: taking over what it made costs as much as making it.)
+ * Long computations in small steps: a generator that yields now and then, so that a process that serves readers can
+ * run it without making them wait. (A worker would not help: receiving its result costs as much as computing it.)
  */
 import { setImmediate as others } from "node:timers/promises";
 
-/** Runs it to its end, as a plain function would. */
+/** Runs a computation to its end, as a plain function would. */
 export function atOnce<T>(work: Generator<void, T>): T {
   for (;;) {
     const step = work.next();
@@ -12,12 +12,12 @@ export function atOnce<T>(work: Generator<void, T>): T {
   }
 }
 
-/** Lets everything else that is waiting go first: for loops that wait for things which may all be here already. */
+/** Lets other waiting work run first: for loops over awaits that may all resolve at once. */
 export function letOthers(): Promise<void> {
   return others();
 }
 
-/** Runs it to its end, and lets everything else that is waiting go first at each yield. */
+/** Runs a computation to its end, and lets other waiting work run at each yield. */
 export async function inSteps<T>(work: Generator<void, T>): Promise<T> {
   for (;;) {
     const step = work.next();
@@ -26,7 +26,7 @@ export async function inSteps<T>(work: Generator<void, T>): Promise<T> {
   }
 }
 
-/** What is sorted, or merged, between two pauses: a millisecond or two, by paths. */
+/** Items that are sorted, or merged, between two pauses: a millisecond or two, for paths. */
 const SORTED_PER_STEP = 1000;
 
 /** Array.prototype.toSorted(), in steps: 100,000 paths take a quarter of a second. Stable. */

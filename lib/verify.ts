@@ -1,7 +1,7 @@
 /**
- * Checks a release as its readers would, all of it: every chunk, every file's own hash, what the header says of them;
- * then, if asked to, a directory or a mount beside it. Nothing ends at the first thing that is wrong, so that all of it
- * is known in the end, up to a thousand files.
+ * Checks a whole release as its readers would: every chunk, every file's own hash, the totals in the header;
+ * and then optionally a directory or a mount against it. It does not stop at the first problem, but reports up to a
+ * thousand wrong files.
  */
 import { FileReader } from "./cache/file-reader.ts";
 import { messageOf } from "./errors.ts";
@@ -13,7 +13,7 @@ import { type Comparable, type Differences, differenceLines, differences } from 
 import type { Totals } from "./tree/header.ts";
 import type { Chunks, Tree, TreeFile } from "./tree/tree.ts";
 
-/** What is wrong with what a release's header says of its files. */
+/** What is wrong with the totals in a release's header, a sentence for each wrong one. */
 export function totalsProblems(claimed: Totals, tree: Tree): string[] {
   const actual = totalsOf(tree);
   return (Object.keys(actual) as (keyof Totals)[])
@@ -21,10 +21,13 @@ export function totalsProblems(claimed: Totals, tree: Tree): string[] {
     .map((name) => `the header says ${name}: ${claimed[name]}, and the manifest has ${actual[name]}`);
 }
 
-/** Of files: each is asked for three times, and there may be 100,000. */
+/** Limit on wrong files: each takes several requests, and there may be 100,000. */
 const MOST_WRONG = 1000;
 
-/** What is wrong with a tree's files, by path, up to MOST_WRONG of them. */
+/**
+ * What is wrong with a tree's files, a sentence with the path for each, up to MOST_WRONG of them. Ends early when a chunk cannot be fetched
+ * at all; the last sentence then says how many files were not checked.
+ */
 export async function fileProblems(tree: Tree, chunks: Chunks, progress: Progress): Promise<string[]> {
   const problems: string[] = [];
   const files = filesOf(tree);
@@ -38,7 +41,7 @@ export async function fileProblems(tree: Tree, chunks: Chunks, progress: Progres
       const wrong = isWrong(error);
       if (wrong && problems.length < MOST_WRONG) continue;
       const left = files.length - i - 1;
-      const why = wrong ? `${MOST_WRONG} files are wrong` : "the network does not answer";
+      const why = wrong ? `${MOST_WRONG} files are wrong` : "nobody answers";
       if (left > 0) problems.push(`${why}: ${left} more files were not checked`);
       break;
     }
@@ -48,9 +51,10 @@ export async function fileProblems(tree: Tree, chunks: Chunks, progress: Progres
 }
 
 /**
- * What publishing the directory would change in the release, and what in it cannot be compared.
+ * What publishing the directory would change in the release, and what in the directory cannot be compared, a sentence for each.
  *
- * @param read the directory, as publishing to this kind of canister does
+ * @param reading how the directory is read
+ * @param read reads the directory as publishing to this kind of canister does
  */
 export async function compareDirectory(
   tree: Tree,
@@ -67,7 +71,7 @@ export async function compareDirectory(
   };
 }
 
-/** What a mount of the release serves otherwise than it should. */
+/** Where a mount's files differ from the release, and what in the mount cannot be read, a line for each. */
 export async function mountProblems(tree: Tree, mountpoint: string, progress: Progress): Promise<string[]> {
   const served = await readLocalTree(mountpoint, EVERYTHING, "reading", progress);
   // Modes are the mount's options: with --file-mode 0555 everything is executable.
@@ -79,7 +83,7 @@ export async function mountProblems(tree: Tree, mountpoint: string, progress: Pr
 }
 
 function entriesOf({ nodes }: Tree): Comparable[] {
-  // All but the root.
+  // Everything except the root.
   return nodes.slice(1).map(({ entry }) => entry);
 }
 

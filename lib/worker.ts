@@ -1,6 +1,6 @@
 /**
- * Starts a module of this program on a thread. Its name in an import would be changed by the compiler, which makes .js of .ts for
- * what is installed (packaging/tsconfig.json); a URL is not.
+ * Starts a module of this program on a thread. For the installed program, the compiler turns .ts into .js in imports
+ * (packaging/tsconfig.json), but not in URLs.
  */
 import { extname } from "node:path";
 import { Worker, type WorkerOptions } from "node:worker_threads";
@@ -10,6 +10,6 @@ import { Worker, type WorkerOptions } from "node:worker_threads";
  * @param name the module's, without its extension
  */
 export function startWorker(beside: string, name: string, options?: WorkerOptions): Worker {
-  // V8's options are the process's; what it was to import before its own program is nothing to a thread, which it would only delay.
+  // V8's options apply to the process anyway, and --import options would only delay the thread.
   return new Worker(new URL(name + extname(beside), beside), { execArgv: [], ...options });
 }

@@ -1,5 +1,5 @@
 /**
- * Spares readers an outage: after one of them has waited in vain until its deadline, the others fail at once, until a probe
+ * Spares readers an outage: after one of them has missed its deadline, the others fail at once, until a probe
  * gets through. A TFTP server that reads with blocking calls would otherwise stop for a whole deadline at every attempt of
  * every client, and answer neither DHCP nor DNS meanwhile.
  */
@@ -34,17 +34,17 @@ export class Breaker {
   }
 
   /**
-   * A reader has waited in vain. Those who wait already have their own deadlines.
+   * A reader has missed its deadline. Those that wait already have their own deadlines.
    *
-   * @param probe asks the network for something, and rejects when it does not come. Whatever comes, by it or otherwise,
-   *   is to be reported by `close`
+   * @param probe asks the network for something, and rejects when it does not arrive. Report everything that arrives, from the
+   *   probe or otherwise, by calling `close`
    */
   open(error: unknown, probe: () => Promise<unknown>): void {
     if (this.#openSince !== undefined) return;
     this.#openSince = new Date();
     this.#opened = performance.now();
     this.#log.warn(
-      `the network does not answer (${messageOf(error)}): what is not in the cache fails at once`,
+      `the network does not answer (${messageOf(error)}): reads of what is not cached fail at once`,
     );
     void this.#probe(probe);
   }
@@ -59,7 +59,7 @@ export class Breaker {
 
   async #probe(probe: () => Promise<unknown>): Promise<void> {
     for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
-      // Does not keep a process that has nothing else to do.
+      // Does not keep the process alive.
       await sleep(pause * (0.75 + Math.random() / 2), undefined, { ref: false });
       if (this.#openSince === undefined) return;
       await probe().catch(() => {});

@@ -1,10 +1,10 @@
-/** The directory that holds a host's disk cache: that it is private. */
+/** Makes the directory of a host's disk cache, and keeps it private. */
 import { makeDirectory, mustBeOwn } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 
 /**
- * Makes the directory, if need be, and makes sure that it is this user's alone: what a private canister's files say is
- * not for others to read, nor is it theirs to take away.
+ * Makes the directory if necessary, and makes sure that only this user can access it: others must neither read a private
+ * canister's files nor remove them.
  *
  * @throws UserError
  */
@@ -13,7 +13,7 @@ export function prepareCacheDirectory(directory: string): void {
     makeDirectory(directory, 0o700);
   } catch (error) {
     throw new UserError(
-      `cannot make the cache directory (${messageOf(error)}): choose another with --cache-dir, or do without by --max-cache-size 0`,
+      `cannot make the cache directory (${messageOf(error)}): choose another with --cache-dir, or do without one: --max-cache-size 0`,
     );
   }
   checkPrivate(directory);

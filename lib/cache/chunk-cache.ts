@@ -1,5 +1,5 @@
 /**
- * Verified chunks, and the way to them: from memory, from disk, from the network. What is in here has been verified; what
+ * Verified chunks from memory, from disk, or from the network. Everything in here has been verified; what
  * fails verification never gets in.
  */
 import { LRUCache } from "lru-cache";
@@ -19,7 +19,7 @@ import {
 import { Garbage } from "./garbage.ts";
 import { HeldChunks } from "./held-chunks.ts";
 
-/** Where chunks are kept beyond memory, as seen from here (disk-store.ts). Keys are SHA-256 in hexadecimal. */
+/** The disk cache, as this module needs it (disk-store.ts). Keys are SHA-256 in hexadecimal. */
 export interface Disk {
   /** The chunk's bytes, verified; undefined when they are not here. Never rejects. */
   read(key: string): Promise<Buffer | undefined>;
@@ -27,26 +27,26 @@ export interface Disk {
   /** Never rejects. */
   write(key: string, bytes: Buffer): Promise<void>;
   /**
-   * Before a chunk is fetched: waits while another process fetches it. Its bytes, if they have come; or what to release when they have
-   * been written. Never rejects.
+   * Called before a chunk is fetched: waits while another process fetches it. Returns its bytes if they have arrived, or otherwise
+   * what to release after writing them. Never rejects.
    */
   claim(key: string, patience: Patience): Promise<Buffer | FetchClaim | undefined>;
 }
 
-/** Where chunks come from, as seen from here (lib/source/source.ts). */
+/** The source of chunks, as this module needs it (lib/source/source.ts). */
 export interface ChunkSource {
   readonly chunk: FetchChunk;
-  /** What a chunk is known to be by now: itself, or, of one that was listed without a hash and has been fetched, one with it. */
+  /** The chunk as it is known by now: itself or, if it was listed without a hash and has been fetched, one with its hash. */
   readonly known: (reference: Chunk) => Chunk;
 }
 
-/** Chunks that can be read without the network until they are let go of. */
+/** Chunks that can be read without the network until they are released. */
 export interface Hold {
   /**
-   * Takes a chunk in. What is on disk is left to the caller to pin; what is not is held in memory.
+   * Adds a chunk. If it is on disk, the caller pins it; otherwise it is held in memory.
    *
-   * @returns false when there is no room for it, or all has been let go of meanwhile
-   * @throws Error when it cannot be had within the read timeout
+   * @returns false when there is no room for it, or all have been released meanwhile
+   * @throws Error when it cannot be fetched within the read timeout
    */
   keep(reference: Chunk): Promise<boolean>;
   letGo(): void;
@@ -67,15 +67,18 @@ export interface ChunkCacheOptions extends FetcherOptions {
 }
 
 /**
- * When reading ahead has failed, the kernel asks at once for the page that it needs: without this, one read() would wait
- * for two deadlines. Whoever reads again later gets a new one.
+ * After a failed readahead, the kernel asks at once for the page that it needs. Without this, one read() would wait
+ * for two deadlines. A later read gets a new deadline.
  */
 const KERNEL_RETRY_MS = 100;
-/** Of the memory, for chunks on their way to a slow disk, beside those in use. What is over this is not kept this time. */
+/** Share of the memory for chunks on their way to a slow disk, in addition to those in use. Chunks beyond it are not written this time. */
 const SHARE_WRITING = 1 / 8;
 const LEAST_WRITING_BYTES = 4 * 1024 * 1024;
 const MOST_WRITING_BYTES = 16 * 1024 * 1024;
-/** Of the read timeout, for what another process fetches: what is left is enough to fetch it after all. */
+/**
+ * Shares of the read timeout to wait for another process that is fetching a chunk: while nothing of it arrives, and in all. What is left
+ * is enough to fetch the chunk here.
+ */
 const SHARE_SILENCE = 1 / 8;
 const SHARE_CLAIMED = 1 / 2;
 
@@ -85,17 +88,18 @@ export class ChunkCache {
   readonly #options: ChunkCacheOptions;
   readonly #memory: LRUCache<string, Buffer>;
   readonly #garbage: Garbage;
-  /** What is being looked for on disk: the kernel asks for a chunk in several pieces at once. */
+  /** Lookups on disk that are under way: the kernel asks for a chunk in several pieces at once. */
   readonly #diskReads = new Map<string, Promise<Buffer | undefined>>();
   readonly #reads = { hits: 0, diskHits: 0, misses: 0 };
-  /** Why chunks could not be had, a moment ago. */
+  /** Why chunks could not be fetched, a moment ago. */
   readonly #late = new LRUCache<string, Error>({ max: 1000, ttl: KERNEL_RETRY_MS });
-  /** What is to be fetched ahead as soon as there is room: no more than memory has room for, or some would push out others. */
+  /** Chunks to fetch ahead as soon as there is room: no more than fit the memory, or some would push out others. */
   readonly #wanted: LRUCache<string, Chunk>;
-  /** What is on its way to disk, where it could not be found yet. */
+  /** Chunks on their way to disk, where a lookup would not find them yet. */
   readonly #writes = new Map<string, { readonly bytes: Buffer; readonly done: Promise<void> }>();
   /** Chunks held for open files. They count against `memory` too: #memory may hold that much less. */
   readonly #held: HeldChunks;
+  /** Bytes of those that #keep() is writing. */
   #writing = 0;
 
   constructor(source: ChunkSource, options: ChunkCacheOptions) {
@@ -114,8 +118,8 @@ export class ChunkCache {
       maxSize: options.memory,
       sizeCalculation: (bytes) => bytes.length,
       dispose: (bytes, _, reason) => {
-        // Deleted, it is held instead.
-        if (reason !== "delete") this.#garbage.letGo(bytes.length);
+        // A deleted chunk is still in use: it is held from now on (hold()).
+        if (reason !== "delete") this.#garbage.letGo(bytes);
       },
     });
   }
@@ -138,11 +142,11 @@ export class ChunkCache {
     return this.#memory.calculatedSize + this.#held.bytes;
   }
 
-  /** From the source, unless another process of this host brings it. */
+  /** Fetches a chunk from the source. If another process of this host is fetching it already, waits for that one instead. */
   async #fetchOnce(...asked: Parameters<FetchChunk>): ReturnType<FetchChunk> {
     const [reference, arrived, received, urgency] = asked;
     const { disk } = this.#options;
-    // What has no hash yet nobody else can know by it.
+    // Without a hash, there is no name by which others could claim it.
     if (disk === undefined || reference.sha256 === undefined) return this.#source.chunk(...asked);
     const claim = await disk.claim(keyOf(reference), this.#patience(urgency));
     if (Buffer.isBuffer(claim)) return { chunk: reference, bytes: claim, isShared: true };
@@ -165,7 +169,7 @@ export class ChunkCache {
     }
   }
 
-  /** With another process that fetches a chunk. */
+  /** How long to wait for another process that fetches the chunk: longer as long as no reader waits for it. */
   #patience(urgency: Urgency | undefined): Patience {
     const { readTimeout, slow = false } = this.#options;
     const isLeisurely = () => urgency?.isUrgent === false;
@@ -180,7 +184,7 @@ export class ChunkCache {
   }
 
   #fetchWanted(change: FetchEvent): void {
-    // What fails may fail because it is too much.
+    // The failure may mean that there was too much to do.
     if (change === "failure") this.#wanted.clear();
     // The oldest first.
     for (const key of [...this.#wanted.rkeys()]) {
@@ -191,7 +195,7 @@ export class ChunkCache {
     }
   }
 
-  /** The chunk's verified bytes. @throws Error when they cannot be had within the read timeout, never later */
+  /** The chunk's verified bytes. @throws Error when they cannot be fetched within the read timeout, never later */
   async get(reference: Chunk): Promise<Buffer> {
     const chunk = this.#source.known(reference);
     const key = keyOf(chunk);
@@ -207,7 +211,7 @@ export class ChunkCache {
         this.#reads.diskHits += 1;
         return kept;
       }
-      // Somebody else's fetch may have ended while there was nothing on disk yet.
+      // Another fetch may have ended after the lookup on disk.
       const arrived = this.#here(key);
       if (arrived !== undefined) {
         this.#reads.hits += 1;
@@ -226,7 +230,7 @@ export class ChunkCache {
     }
   }
 
-  /** Fetches the chunk in the background, unless it is here; where enough is under way, a moment later or not at all. */
+  /** Fetches the chunk in the background, unless it is here; if enough is under way, a moment later or not at all. */
   prefetch(reference: Chunk): void {
     const chunk = this.#source.known(reference);
     const key = keyOf(chunk);
@@ -237,21 +241,21 @@ export class ChunkCache {
     }
     this.#wanted.delete(key);
     this.#ahead(key, chunk).catch(() => {
-      // Already logged; whoever reads the chunk tries again and is told.
+      // Already logged; a reader of the chunk tries again and gets the error.
     });
   }
 
   #want(key: string, reference: Chunk): void {
     if (this.#wanted.size >= this.#wanted.max) this.#wanted.purgeStale();
-    // Of what a reader wants the nearest is asked for first, and is not to make room for the farthest.
+    // A reader's nearest chunk is asked for first, and must not make room for the farthest.
     if (this.#wanted.has(key) || this.#wanted.size < this.#wanted.max) this.#wanted.set(key, reference);
   }
 
   /**
-   * Gets the chunk to where it is kept, behind what readers ask for.
+   * Fetches the chunk to where it is kept, after what readers ask for.
    *
    * @param keep in memory as well; else it does not push out what readers use
-   * @throws Error when it cannot be had within the read timeout
+   * @throws Error when it cannot be fetched within the read timeout
    */
   async load(reference: Chunk, { keep }: { keep: boolean }): Promise<Buffer> {
     const { disk } = this.#options;
@@ -263,7 +267,7 @@ export class ChunkCache {
     const another = this.#inMemory(key) !== undefined;
     if (kept === undefined && !another) this.#garbage.arrived(bytes.length);
     if (keep) this.#remember(key, bytes);
-    else if (!another) this.#garbage.letGo(bytes.length);
+    else if (!another) this.#garbage.letGo(bytes);
     if (disk !== undefined) await this.#write(disk, key, bytes);
     return bytes;
   }
@@ -315,7 +319,7 @@ export class ChunkCache {
         over = true;
         for (const key of keys) {
           const bytes = this.#held.remove(key);
-          // It may be wanted again soon: now it goes when others are wanted more.
+          // It may be needed again soon, so it is only the first to be evicted.
           if (bytes !== undefined) this.#remember(key, bytes);
         }
         keys.clear();
@@ -335,7 +339,7 @@ export class ChunkCache {
     this.#arrived(await this.#fetcher.ahead(key, chunk));
   }
 
-  /** #here(), of a chunk whose hash is known by now. */
+  /** #here(), for a chunk whose hash is known by now. */
   #found(reference: Chunk): VerifiedChunk | undefined {
     const chunk = this.#source.known(reference);
     if (chunk.sha256 === undefined) return undefined;
@@ -352,26 +356,26 @@ export class ChunkCache {
     return this.#memory.peek(key) ?? this.#held.get(key);
   }
 
-  /** Keeps it until others are wanted more. */
+  /** Keeps it until its room is needed. */
   #remember(key: string, bytes: Buffer): void {
     if (this.#held.get(key) !== undefined) return;
     this.#memory.set(key, bytes);
     this.#makeRoom();
   }
 
-  /** Lets go of what was used longest ago, until all takes what it may. What is held never takes more than that. */
+  /** Evicts the least recently used chunks until the limit is met. Held chunks alone never exceed it. */
   #makeRoom(): void {
     while (this.memoryUsed > this.#options.memory) this.#memory.pop();
   }
 
-  /** What has no hash is not there: it would have one. */
+  /** A chunk without a hash is not on disk: it would have one. */
   async #onDisk(chunk: Chunk): Promise<VerifiedChunk | undefined> {
     if (chunk.sha256 === undefined) return undefined;
     const bytes = await this.#options.disk?.read(keyOf(chunk));
     return bytes && { chunk, bytes };
   }
 
-  /** Undefined when there is no need to look. */
+  /** Undefined when no lookup is needed. */
   #fromDisk(chunk: Chunk): Promise<Buffer | undefined> | undefined {
     if (this.#options.disk === undefined || chunk.sha256 === undefined) return undefined;
     const key = keyOf(chunk);
@@ -393,7 +397,7 @@ export class ChunkCache {
     }
   }
 
-  /** Of all who have waited for a chunk, the first keeps it. */
+  /** A chunk has come from the network. Of all callers that have waited for it, the first stores it. */
   #arrived({ chunk, bytes }: VerifiedChunk): Buffer {
     const key = keyOf(chunk);
     if (this.#inMemory(key) === undefined) {
@@ -405,7 +409,7 @@ export class ChunkCache {
     return bytes;
   }
 
-  /** Resolves when it is on disk, or will not be. */
+  /** Writes a chunk to disk, unless too much is being written already. Resolves when it is there, or will not be. */
   async #keep(disk: Disk, key: string, bytes: Buffer): Promise<void> {
     if (this.#writes.has(key)) return this.#writes.get(key)!.done;
     const most = Math.min(MOST_WRITING_BYTES, SHARE_WRITING * this.#options.memory);
@@ -415,7 +419,7 @@ export class ChunkCache {
     this.#writing -= bytes.length;
   }
 
-  /** Once, whoever else wants it meanwhile. */
+  /** Writes a chunk to disk, once for all callers that ask while it is being written. */
   #write(disk: Disk, key: string, bytes: Buffer): Promise<void> {
     const write = this.#writes.get(key);
     if (write !== undefined) return write.done;

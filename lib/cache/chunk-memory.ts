@@ -1,10 +1,10 @@
-/** How many chunks may be in memory: each takes some besides its bytes. */
+/** How many chunks may be in memory: each takes some memory besides its bytes. */
 
 /** A chunk's name, table entries and buffer take almost a kilobyte, which is little beside a chunk of this size. */
 const USUAL_LEAST_BYTES = 4096;
-/** For tests and tiny memories: a megabyte at most. */
+/** For tests and tiny memories: so many chunks take a megabyte besides their bytes. */
 const LEAST_CHUNKS = 1000;
-/** More than any tree has. */
+/** More chunks than any tree has. */
 const MOST_CHUNKS = 1_000_000;
 
 /** How many chunks a memory of so many bytes holds at most, however small they are. */

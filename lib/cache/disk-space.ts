@@ -1,17 +1,17 @@
 /**
- * How much the chunks on disk take, and room for more: what was used longest ago goes, but for what mounts have pinned.
+ * How much room the chunks on disk take, and how to make more: the least recently used ones go first, except those that mounts have pinned.
  *
- * What counts is what the file system takes: whole blocks, also for a chunk of a few bytes, and those of the directories that
- * chunks lie in. So it is in all that tells of it, and in what is reserved.
+ * Sizes are what the file system uses: whole blocks, even for a chunk of a few bytes, and the blocks of the chunks' directories.
+ * This holds for reports and for reservations.
  *
- * Nobody waits for a count when a mount begins: it is made when the first chunk is written, or when somebody wants to know. Then each
- * process goes by what it has written itself, and counts again now and then, and whenever it seems to be full.
+ * A mount does not wait for a count when it begins: counting starts when the first chunk is written, or when somebody asks. Then each
+ * process adds what it has written itself, and counts again now and then, and whenever the cache seems to be full.
  */
 import { type Stats, statfsSync } from "node:fs";
 import { readdir, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pLimit from "p-limit";
-import { isLink } from "../directories.ts";
+import { isLink, namesInside } from "../directories.ts";
 import { isAbandoned } from "../replace-file.ts";
 import type { Pins } from "./pins.ts";
 
@@ -22,33 +22,36 @@ export interface StoredChunk {
   readonly size: number;
   /** Bytes that the file system takes for it. */
   readonly taken: number;
-  /** When it was last used, in milliseconds since 1970; 0: at a time that cannot be. */
+  /** When it was last used, in milliseconds since 1970; 0 for an impossible time. */
   readonly used: number;
 }
 
-/** Of a cache directory. */
+/** The content of a cache directory. */
 export interface Stored {
   readonly chunks: readonly StoredChunk[];
   /** Bytes that the file system takes for all of them, and for the directories that they lie in. */
   readonly taken: number;
 }
 
-/** Making room makes a little more: a count of 4,000 files takes some ten milliseconds, and is not for every chunk. */
+/** Making room makes a little more than needed: counting 4,000 files takes about ten milliseconds, too much for every chunk. */
 const FILL = 0.95;
-/** Others write as well: after so much of its own a process counts again. Of the capacity, and bytes at most. */
+/**
+ * Other processes write as well, so a process counts again once it has written this much itself: a share of the capacity, and at most so
+ * many bytes.
+ */
 const COUNT_EVERY_SHARE = 1 / 4;
 const COUNT_EVERY_BYTES = 256 * 1024 * 1024;
 /** Directories that chunks are spread over, by how their names begin. */
 const DIRECTORIES = 256;
-/** What stat(2) counts blocks in, whatever the file system's are. */
+/** The unit of stat(2)'s block count, independent of the file system's blocks. */
 const STAT_BLOCK_BYTES = 512;
-/** What most file systems give out at least. */
+/** The smallest allocation of most file systems. */
 const USUAL_BLOCK_BYTES = 4096;
-/** What says that its blocks are larger (ZFS, NFS) means how much is best read at once. */
+/** A file system that reports larger blocks (ZFS, NFS) means the best size for reads. */
 const LARGEST_BLOCK_BYTES = 65_536;
 /**
- * Milliseconds that a time of use may be ahead of this host's clock, as a file server's is that is not set well. What is further ahead
- * was used while a clock was wrong: it would outlast all that is used from then on.
+ * Milliseconds by which a time of use may be ahead of this host's clock, for example on a file server whose clock is off. A time further
+ * ahead comes from a wrong clock: such a chunk would outlast everything that is used from then on.
  */
 const AHEAD_MS = 60 * 60 * 1000;
 /** Enough to hide a disk's latency, and few enough to leave Node's threads to readers. */
@@ -61,9 +64,9 @@ export class DiskSpace {
   readonly #block: number;
   /** Bytes; undefined: not counted yet. */
   #used: number | undefined;
-  /** Those of them that are for what is being written. */
+  /** The part of them that is reserved for current writes. */
   #pending = 0;
-  /** Bytes that this process has written, and had when it counted last. */
+  /** Bytes that this process has written so far, and that it had written when it last counted. */
   #written = 0;
   #writtenThen = 0;
   #isCounting = false;
@@ -76,7 +79,7 @@ export class DiskSpace {
     this.#block = blockSizeOf(directory);
   }
 
-  /** Bytes that all takes, as far as this process knows; undefined: it counts, and will know in a moment. */
+  /** Bytes that all chunks take, as far as this process knows; undefined: it is counting, and will know in a moment. */
   get used(): number | undefined {
     if (this.#used === undefined && !this.#isCounting) {
       this.#isCounting = true;
@@ -92,13 +95,13 @@ export class DiskSpace {
   /** Whether chunks of those sizes (bytes of their contents) can be kept together. */
   fits(sizes: readonly number[]): boolean {
     const files = sizes.reduce((sum, size) => sum + this.#taken(size), 0);
-    // And the directory of those, and the one that makeRoom() keeps free for the next.
+    // Plus their directories, and the one that makeRoom() keeps free for the next chunk.
     const directories = Math.min(sizes.length, DIRECTORIES) + 2;
     return files + directories * this.#block <= this.#capacity;
   }
 
   /**
-   * Makes room for a chunk of so many bytes, and keeps it free for that; undefined when there is none to be had: all that is here is
+   * Makes room for a chunk of so many bytes, and keeps it free for that; undefined when there is none, since all that is here is
    * pinned. What it returns is called once, with what the file system has taken, or 0 when nothing was written.
    */
   async makeRoom(size: number): Promise<((taken: number) => void) | undefined> {
@@ -115,7 +118,7 @@ export class DiskSpace {
     };
   }
 
-  /** Takes so many bytes where there is no need to look at the directory for that; whether it has. */
+  /** Reserves so many bytes, unless that takes a new count. @returns whether they are reserved */
   #reserved(bytes: number): boolean {
     const countEvery = Math.min(COUNT_EVERY_BYTES, COUNT_EVERY_SHARE * this.#capacity);
     if (this.#used === undefined || this.#written - this.#writtenThen >= countEvery) return false;
@@ -125,6 +128,7 @@ export class DiskSpace {
     return true;
   }
 
+  /** Counts, evicts chunks if that is necessary, and reserves so many bytes. @returns whether there is room for them */
   async #evict(bytes: number): Promise<boolean> {
     const chunks = await this.#count();
     if (this.#used! + bytes > this.#capacity) {
@@ -133,7 +137,9 @@ export class DiskSpace {
       for (const chunk of [...chunks].sort((a, b) => a.used - b.used)) {
         if (this.#used! + bytes <= FILL * this.#capacity) break;
         if (pinned.has(chunk.key)) continue;
-        this.#used! -= chunk.taken + ((await removeChunk(chunk)) ? this.#block : 0);
+        const isEmptied = await removeChunk(chunk);
+        // #used is read only after the await, since other writes change it meanwhile.
+        this.#used! -= chunk.taken + (isEmptied ? this.#block : 0);
       }
     }
     if (this.#used! + bytes > this.#capacity) return false;
@@ -145,13 +151,13 @@ export class DiskSpace {
   async #count(): Promise<readonly StoredChunk[]> {
     const before = this.#written;
     const { chunks, taken } = await stored(this.#directory);
-    // What was written meanwhile may have been seen or not: better to count it twice, until the next time.
+    // The count may or may not include what was written meanwhile: better count it twice until the next count.
     this.#used = taken + this.#pending + this.#written - before;
     this.#writtenThen = before;
     return chunks;
   }
 
-  /** For a file of so many bytes. */
+  /** Bytes that the file system takes for a file of so many bytes. */
   #taken(size: number): number {
     return Math.ceil(size / this.#block) * this.#block;
   }
@@ -162,7 +168,7 @@ export function takenBy({ blocks }: Pick<Stats, "blocks">): number {
   return STAT_BLOCK_BYTES * blocks;
 }
 
-/** Of the file system that a directory is on, in bytes. */
+/** The block size of the file system that a directory is on, in bytes. */
 function blockSizeOf(directory: string): number {
   try {
     const { bsize } = statfsSync(directory);
@@ -172,9 +178,9 @@ function blockSizeOf(directory: string): number {
   }
 }
 
-/** Takes a chunk away, and its directory when nothing else is in it. @returns whether the directory is gone as well */
+/** Removes a chunk, and its directory if that is empty then. @returns whether the directory is gone as well */
 export async function removeChunk({ path }: StoredChunk): Promise<boolean> {
-  // Another process may have been quicker: gone is gone. Whatever has a chunk's name goes.
+  // Another process may have removed it already. Anything with a chunk's name is removed.
   await rm(path, { recursive: true, force: true });
   return rmdir(dirname(path)).then(
     () => true,
@@ -183,9 +189,9 @@ export async function removeChunk({ path }: StoredChunk): Promise<boolean> {
 }
 
 /**
- * What is in a cache directory. What killed processes have left half written is taken away.
+ * The content of a cache directory. Files that killed processes have left half written are removed.
  *
- * @param tidy false: only looks, and leaves that
+ * @param tidy false: leaves such files
  */
 export async function stored(directory: string, tidy = true): Promise<Stored> {
   const chunks = join(directory, "chunks");
@@ -198,15 +204,14 @@ export async function stored(directory: string, tidy = true): Promise<Stored> {
   return { chunks: all, taken };
 }
 
-/** @returns with what the directory itself takes, in bytes */
+/** The chunks in one directory, and the bytes that the directory itself takes. */
 async function listOf(
   directory: string,
   tidy: boolean,
 ): Promise<{ chunks: StoredChunk[]; directory: number }> {
   const chunks: StoredChunk[] = [];
-  // What a link leads to is not ours to count, and to clear away.
-  const names =
-    isLink(directory) || isLink(dirname(directory)) ? [] : await readdir(directory).catch(() => []);
+  // The target of a link is not part of the cache, so it is neither counted nor removed.
+  const names = isLink(dirname(directory)) ? [] : await namesInside(directory);
   for (const name of names) {
     const path = join(directory, name);
     const status = await stat(path).catch(() => undefined);

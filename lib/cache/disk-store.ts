@@ -1,17 +1,17 @@
 /**
- * Verified chunks on disk, a file each, named by their SHA-256, for all mounts of a host. What is read is hashed again: a
- * disk may rot, and a power cut may leave half a file. Nothing here can fail a reader: a disk that is full, read-only or
- * broken is gone without, with a warning.
+ * Verified chunks on disk, one file each, named by their SHA-256, for all mounts of a host. Every read is hashed again: a
+ * disk may rot, and a power cut may leave half a file. Nothing here can fail a reader: if the disk is full, read-only or
+ * broken, icfs works without it, and warns.
  *
  *     DIRECTORY/chunks/ab/ab12...   chunks
  *     DIRECTORY/proofs/NAME         small files: what proves a release (lib/source/kept.ts)
- *     DIRECTORY/proofs.lock         held while one of them is looked at and replaced
+ *     DIRECTORY/proofs.lock         held while one of them is read and replaced
  *     DIRECTORY/pins/...            what live mounts need (pins.ts)
  *     DIRECTORY/fetching/...        what is being fetched, and by whom (fetch-claims.ts)
  *
- * Any number of processes may share a directory, also from containers; none is in charge. Files appear under their names whole, or not at all,
- * so that a process may be killed at any moment. Each counts what it writes, and looks at the directory before it makes
- * room: together they may be over the limit by what the others have written since (disk-space.ts).
+ * Any number of processes can share a directory, even across containers, and none is in charge. A file appears under its name complete or
+ * not at all, so a process can be killed at any moment. Each process counts what it writes, and counts the directory before it makes
+ * room: together they can exceed the limit by what the others have written since (disk-space.ts).
  */
 import { lstatSync } from "node:fs";
 import { lutimes, rm, stat } from "node:fs/promises";
@@ -35,24 +35,26 @@ export interface DiskStatistics {
   bytesRead: number;
   writes: number;
   bytesWritten: number;
-  /** Files that were not what their names say. */
+  /** Files whose content did not match their names. */
   corrupt: number;
 }
 
-/** Chunks, and what is kept beside them, are smaller by far; a file that has grown is damaged. */
+/** Chunks, and the other files here, are much smaller; a larger file is damaged. */
 const MOST_FILE_BYTES = 32 * 1024 * 1024;
-/** A file's mtime says when it was last used. A read updates it only when it is of another time than this, past or future. */
+/** Errors that say that the host lacks something at the moment, and nothing about the chunk. */
+const OF_THE_HOST: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"]);
+/** A file's mtime says when it was last used. A read updates it only if it differs by more than this, past or future. */
 const TOUCH_MS = 60_000;
-/** To make a file in a directory that others take away as soon as it is empty. */
+/** Attempts to make a file in a directory that others remove as soon as it is empty. */
 const MOST_ATTEMPTS = 5;
 /**
- * Chunks that are written at a time. Each keeps a thread of Node's pool until the disk has it, which a slow one takes a tenth of a second for
- * and more. The others are for readers: who wants a chunk asks the pool several times, whether it is on the disk or not (bin/icfs).
+ * Chunks that are written at a time. Each occupies a thread of Node's pool until the disk has it: a tenth of a second and more on a slow
+ * disk. The other threads are for readers: each read of a chunk uses the pool several times, whether it is on disk or not (bin/icfs).
  */
 const WRITES_AT_ONCE = 3;
-/** After a disk has refused to be written to, until the next attempt: somebody may have made room. */
+/** Pause after a disk has refused a write, until the next attempt: somebody may have made room. */
 const BROKEN_MS = 60_000;
-/** For the lock of small files, in milliseconds. A mount that begins waits for it, and can do without. */
+/** Patience for the lock of small files, in milliseconds. A mount waits for it when it begins, but can do without it. */
 const LOCK_PATIENCE_MS = 10_000;
 
 /** Opens the store, private to this user. @throws UserError when it cannot be used at all */
@@ -76,7 +78,7 @@ export class DiskStore {
   /** Until when (of performance.now()) nothing is written. */
   #brokenUntil = 0;
   #problem: string | undefined;
-  /** Until when (of performance.now()) nobody waits for the lock of small files again: somebody who hangs, or is stopped, has it. */
+  /** Until when (of performance.now()) the lock of small files is not waited for: a process that hangs, or is stopped, holds it. */
   #lockedUntil = 0;
 
   constructor(directory: string, capacity: number, log: Log) {
@@ -93,7 +95,7 @@ export class DiskStore {
     return this.#problem;
   }
 
-  /** Bytes that chunks take, as far as this process knows; undefined: it counts them, and will know in a moment. */
+  /** Bytes that chunks take, as far as this process knows; undefined: it is counting them, and will know in a moment. */
   get used(): number | undefined {
     return this.#space.used;
   }
@@ -112,7 +114,7 @@ export class DiskStore {
       bytes = kept.bytes;
       if (Math.abs(Date.now() - kept.status.mtimeMs) > TOUCH_MS) touch(path);
     } catch (error) {
-      if (isAbsent(error)) return undefined;
+      if (isAbsent(error) || OF_THE_HOST.has((error as NodeJS.ErrnoException).code ?? "")) return undefined;
       return this.#damaged(key, messageOf(error));
     }
     if (hexOf(await sha256(bytes)) !== key) {
@@ -123,21 +125,21 @@ export class DiskStore {
     return bytes;
   }
 
-  /** Whether a chunk, of that size if it is known, is here. (Its bytes are looked at when they are read.) */
+  /** Whether a chunk, of that size if it is known, is here. (Its bytes are only checked when they are read.) */
   async has(key: string, size?: number): Promise<boolean> {
     const status = await stat(this.#pathOf(key)).catch(() => undefined);
     return status?.isFile() === true && (size === undefined ? status.size > 0 : status.size === size);
   }
 
-  /** Keeps a chunk, if that is possible. Never rejects. */
+  /** Stores a chunk if possible. Never rejects. */
   async write(key: string, bytes: Buffer): Promise<void> {
     if (performance.now() < this.#brokenUntil) return;
     try {
       if (await this.has(key, bytes.length)) return;
       const written = await this.#space.makeRoom(bytes.length);
       if (written === undefined) {
-        this.#problem = "all of it is pinned by mounts";
-        this.#broken("is too small for all that is mounted (--max-cache-size)");
+        this.#problem = "all of it is needed by what is served from it";
+        this.#broken("is too small for all that is served from it (--max-cache-size)");
         return;
       }
       let taken = 0;
@@ -156,7 +158,7 @@ export class DiskStore {
   }
 
   /**
-   * Before a chunk is fetched: waits while somebody else fetches it, unless nothing can be written, and nobody would find it here.
+   * Called before a chunk is fetched: waits while somebody else fetches it, unless nothing can be written and nobody would find it here.
    *
    * @returns its bytes, or what to release when they have been written; as FetchClaims.take()
    */
@@ -166,14 +168,14 @@ export class DiskStore {
   }
 
   /**
-   * Keeps these chunks from being evicted by any process, in place of those pinned under the name before; whether they are. Never rejects.
+   * Pins these chunks, so that no process evicts them, in place of those pinned under the name before; whether that worked. Never rejects.
    */
   async pin(name: string, keys: Iterable<string>): Promise<boolean> {
     try {
       await this.#pins.pin(name, keys);
       return true;
     } catch (error) {
-      this.#log.warn(`disk cache: cannot say what is needed: ${messageOf(error)}`);
+      this.#log.warn(`disk cache: cannot pin chunks that are needed: ${messageOf(error)}`);
       return false;
     }
   }
@@ -192,9 +194,10 @@ export class DiskStore {
   }
 
   /**
-   * Keeps a small file, in place of what it was; whether it is kept, or what is there instead is to stay. Never rejects.
+   * Stores a small file in place of an existing one. Never rejects.
    *
-   * @param replaces asked whether what is there is to be replaced, while nobody else can
+   * @param replaces decides, under the lock, whether the existing one is replaced
+   * @returns whether the new file is on disk, or the existing one was not to be replaced
    */
   async writeBlob(
     name: string,
@@ -215,7 +218,7 @@ export class DiskStore {
         const before = await this.readBlob(name);
         if (before !== undefined && !(await replaces(before))) return;
         const path = join(directory, name);
-        // No file takes a directory's place.
+        // A file cannot replace a directory.
         if (before === undefined && lstatSync(path, { throwIfNoEntry: false })?.isDirectory())
           await rm(path, { recursive: true });
         await replaceFile(path, bytes);
@@ -241,7 +244,7 @@ export class DiskStore {
   }
 
   /**
-   * Writes a file, and makes its directory if need be: one that is empty may be taken away at any moment.
+   * Writes a file, and makes its directory if necessary: an empty one may be removed at any moment.
    *
    * @returns the bytes that the file system has taken for it, and for its directory where that had to be made
    */
@@ -268,7 +271,7 @@ export class DiskStore {
 
   #broken(what: string): void {
     this.#brokenUntil = performance.now() + BROKEN_MS;
-    this.#log.warn(`disk cache: ${this.directory} ${what}; goes on without`);
+    this.#log.warn(`disk cache: ${this.directory} ${what}; going on without it`);
   }
 
   #works(): void {

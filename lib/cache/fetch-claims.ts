@@ -1,39 +1,39 @@
 /**
- * One fetch of a chunk for all processes that share a disk cache: whoever fetches it says so, and the others wait until it is on disk.
+ * One fetch of a chunk for all processes that share a disk cache: one process claims it, and the others wait until it is on disk.
  *
- *     DIRECTORY/fetching/SHA256     a symlink to the name of the process that fetches it: made at once, or not at all
+ *     DIRECTORY/fetching/SHA256     a symlink to the name of the process that fetches it, created atomically
  *
- * Nobody depends on a claim. It does not count when its process has died, or has heard nothing of the chunk for a while; where none can
- * be made (the disk is full or read-only, the file system has no symlinks), everybody fetches for himself.
+ * Nobody depends on a claim. It does not count if its process has died, or has received nothing of the chunk for a while. If no claim can
+ * be made (the disk is full or read-only, the file system has no symlinks), every process fetches for itself.
  */
-import { lstat, lutimes, readdir, readlink, rm, symlink } from "node:fs/promises";
+import { lstat, lutimes, readlink, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isLink, makeInside } from "../directories.ts";
+import { makeInside, namesInside } from "../directories.ts";
 import { isAbsent } from "../errors.ts";
 import { nameOfThisProcess, stateOfProcess } from "../process/living.ts";
 
-/** Between two looks at another's claim. */
+/** Between two checks of another process's claim. */
 const FIRST_PAUSE_MS = 5;
 const LONGEST_PAUSE_MS = 50;
-/** How often a claim says that more of the chunk has come. Much less than anybody's patience. */
+/** How often a claim is refreshed while more of the chunk arrives. Much shorter than any patience. */
 const PROGRESS_MS = 200;
-/** To make one in a directory that somebody takes away. */
+/** Attempts to make a claim in a directory that somebody removes. */
 const MOST_ATTEMPTS = 3;
-/** A claim of another container that is older has been left behind. */
+/** An older claim from another container has been left behind. */
 const FORGOTTEN_MS = 24 * 60 * 60 * 1000;
 
 /** The right to fetch a chunk, which others wait for. */
 export interface FetchClaim {
-  /** More of the chunk has come: others are to go on waiting. */
+  /** More of the chunk has arrived: others should go on waiting. */
   progress(): void;
   /** The chunk is on disk, or will not be. Never rejects. */
   release(): Promise<void>;
 }
 
-/** How long another process is waited for, in milliseconds. It may change meanwhile. */
+/** How long to wait for another process, in milliseconds. It may change meanwhile. */
 export interface Patience {
-  /** While nothing of the chunk comes. */
+  /** While nothing of the chunk arrives. */
   readonly silence: number;
   readonly whole: number;
 }
@@ -49,11 +49,12 @@ export class FetchClaims {
   }
 
   /**
-   * Waits while another process, or another in this one, fetches the chunk.
+   * Claims a chunk. Waits while another process, or another cache in this one, fetches it.
    *
    * @param key SHA-256 in hexadecimal
    * @param read the chunk, if it is on disk
-   * @returns its bytes, which another has brought; else the caller is to fetch it, and to release the claim, if there is one. Never rejects
+   * @returns its bytes, if it has come to disk meanwhile; otherwise the caller fetches it, and then releases the claim if there is one.
+   *   Never rejects
    */
   async take(
     key: string,
@@ -69,7 +70,7 @@ export class FetchClaims {
       if (made === "impossible") return undefined;
       if (made === "made") {
         const claim = claimAt(path);
-        // Whoever had it may have put it there since the caller has looked.
+        // Whoever had the claim may have put the chunk there after the caller looked on disk.
         const bytes = await read();
         if (bytes === undefined) return claim;
         await claim.release();
@@ -85,10 +86,9 @@ export class FetchClaims {
     }
   }
 
-  /** Takes away the claims of processes that have ended. Never rejects. */
+  /** Removes the claims of processes that have ended, and those that are so old that theirs must have. Never rejects. */
   async tidy(): Promise<void> {
-    if (isLink(this.#directory)) return;
-    for (const name of await readdir(this.#directory).catch(() => [])) {
+    for (const name of await namesInside(this.#directory)) {
       const path = join(this.#directory, name);
       const written = await lookAt(path);
       if (written !== "none" && Math.abs(Date.now() - written) > FORGOTTEN_MS)
@@ -137,7 +137,7 @@ async function lookAt(path: string): Promise<number | "none"> {
     await rm(path, { force: true });
     return "none";
   } catch (error) {
-    // What is no link is nobody's claim, and says nothing new either.
+    // Only a symlink is a claim. Anything else with this name says nothing new.
     return isAbsent(error) ? "none" : 0;
   }
 }

@@ -1,7 +1,8 @@
 /**
- * Chunks from the network: one fetch for all who ask for the same one, tried again until the last asker's deadline, and a
- * breaker (breaker.ts) that spares them an outage. Bytes come verified (lib/source), or not at all.
+ * Chunks from the network: one fetch for all callers that want the same one, retried until the last caller's deadline, and a
+ * breaker (breaker.ts) that spares them an outage. All bytes are verified (lib/source).
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { AdaptiveWindow } from "../adaptive-window.ts";
 import { before } from "../deadline.ts";
 import { messageOf } from "../errors.ts";
@@ -9,6 +10,7 @@ import type { Log } from "../log.ts";
 import {
   FIRST_LOADS,
   FIRST_PREFETCHES,
+  LONGEST_REST_MS,
   MOST_LOADS,
   MOST_PREFETCHES,
   SHARE_AHEAD,
@@ -19,6 +21,7 @@ import {
   TURN_MS,
 } from "../readahead.ts";
 import { retrying } from "../retry.ts";
+import { letOthers } from "../steps.ts";
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import { type Chunk, keyOf, type VerifiedChunk } from "../tree/tree.ts";
 import { Urgency } from "../urgency.ts";
@@ -56,34 +59,39 @@ export interface FetcherOptions {
   readonly memory: number;
   /** Milliseconds until a reader gives up. */
   readonly readTimeout: number;
-  /** Each chunk takes seconds, however few are under way: many are to be, from the start. Default: no. */
+  /** Each chunk takes seconds, however few are under way, so begin with many at once. Default: no. */
   readonly slow?: boolean;
-  /** Whether to give up on a chunk earlier than that, after an error that ended so many attempts. Default: never. */
+  /** Whether to give up on a chunk before the deadline, after an error that ended this many attempts. Default: never. */
   readonly giveUp?: (error: unknown, attempts: number) => boolean;
   readonly log: Log;
 }
 
-/** A flipped bit or a dropped connection is seldom there twice. */
+/** A flipped bit or a dropped connection seldom happens twice. */
 const FIRST_PAUSE_MS = 50;
 /** Longest pause between attempts, so that a network that comes back is noticed within a read's deadline. */
 const LONGEST_PAUSE_MS = 1000;
 
-/** A chunk on its way, for all who ask for it meanwhile. */
+/** A chunk on its way, for all callers that ask for it meanwhile. */
 interface SharedFetch {
   readonly chunk: Promise<VerifiedChunk>;
   readonly state: FetchState;
 }
 
 interface FetchState {
-  /** Until when (of performance.now()) it is tried again: the last asker's deadline. */
+  /** Until when (of performance.now()) it is retried: the last caller's deadline. */
   deadline: number;
-  /** What is still to come of it: 1 is all. */
+  /** How much of it is still to come: 1 is all. */
   left: number;
-  /** Rises when it is wanted for more than the background. */
+  /** Rises when a reader wants it. */
   readonly urgency: Urgency;
+  /** A reader waits for it already. */
+  isAwaited: boolean;
 }
 
-/** What may make room for a chunk that nobody waits for yet. */
+/** For whom a chunk is fetched. */
+type Asker = "reader" | "readahead" | "background";
+
+/** What has happened that may have changed whether there is room for a chunk that nobody waits for yet (hasRoom()). */
 export type FetchEvent = "arrival" | "failure";
 
 export class FetchScheduler {
@@ -93,19 +101,24 @@ export class FetchScheduler {
   readonly #options: FetcherOptions;
   readonly #changed: (change: FetchEvent) => void;
   readonly #underWay = new Map<string, SharedFetch>();
-  /** At 1, nothing is asked for ahead while a reader's own chunk is on its way. */
+  /** The window of what is requested ahead. At 1, that is nothing while a reader's own chunk is on its way. */
   readonly #ahead: AdaptiveWindow;
+  /** The window of #loads. */
   readonly #background: AdaptiveWindow;
-  /** Chunks on their way, when more are asked for ahead: their memory is taken from the start. */
+  /** The most chunks that are on their way when another one was requested ahead: MOST_PREFETCHES, or SHARE_AHEAD of the memory. */
   readonly mostAhead: number;
+  /** Readers that wait. */
   #readers = 0;
+  /** Resolves when none of them waits any more. Made only when somebody needs to know. */
+  #served: PromiseWithResolvers<void> | undefined;
+  /** Background fetches that are under way. */
   #loads = 0;
-  /** Those who wait for a turn in the background, in order. */
+  /** Background fetches that wait for their turn, in order. */
   readonly #turns: (() => void)[] = [];
   /** When (of performance.now()) the background's turn comes, if no reader waits until then. */
   #quietAt = Number.NEGATIVE_INFINITY;
   #quiet: NodeJS.Timeout | undefined;
-  /** When (of performance.now()) the network last gave anything. */
+  /** When (of performance.now()) the network last sent anything. */
   #lastArrival = Number.NEGATIVE_INFINITY;
 
   /** @param changed called when hasRoom() may have changed */
@@ -134,7 +147,7 @@ export class FetchScheduler {
     return this.#underWay.has(key);
   }
 
-  /** Whether something may be asked for that nobody waits for yet, beside so many that may be asked for soon. */
+  /** Whether there is room for a fetch that nobody waits for yet, in addition to so many that may be requested soon. */
   hasRoom(soon: number): boolean {
     if (this.#underWay.size + soon >= this.mostAhead) return false;
     let left = soon;
@@ -142,7 +155,7 @@ export class FetchScheduler {
     return this.#ahead.hasRoom(Math.ceil(left));
   }
 
-  /** For a reader, who waits until `deadline` (of performance.now()). @throws Error when it cannot be had, never later */
+  /** For a reader, who waits until `deadline` (of performance.now()). @throws Error when it cannot be fetched, never later */
   async forReader(key: string, reference: Chunk, deadline: number): Promise<VerifiedChunk> {
     this.breaker.check();
     const start = performance.now();
@@ -150,32 +163,36 @@ export class FetchScheduler {
     try {
       return await before(
         deadline,
-        this.#shared(key, reference, deadline, true),
+        this.#shared(key, reference, deadline, "reader"),
         "no answer within the read timeout",
       );
     } catch (error) {
-      // Whoever gives up early knows what is wrong. And an answer that came meanwhile, to whomever, shows a network.
+      // Giving up early has a known reason. And any answer that arrived meanwhile shows that the network is there.
       if (!this.#options.giveUp?.(error, Number.POSITIVE_INFINITY) && this.#lastArrival < start) {
         this.breaker.open(error, () => this.#attempt(reference));
       }
       throw error;
     } finally {
       this.#readers -= 1;
+      if (this.#readers === 0) {
+        this.#served?.resolve();
+        this.#served = undefined;
+      }
       this.#quietAt = performance.now() + TURN_MS;
       this.#giveTurns();
     }
   }
 
-  /** For nobody yet. @throws Error when it cannot be had within the read timeout */
+  /** For nobody yet. @throws Error when it cannot be fetched within the read timeout */
   ahead(key: string, reference: Chunk): Promise<VerifiedChunk> {
-    return this.#shared(key, reference, performance.now() + this.#options.readTimeout, true);
+    return this.#shared(key, reference, performance.now() + this.#options.readTimeout, "readahead");
   }
 
   /**
-   * For the background, which lets readers go first.
+   * For the background, which gives readers precedence.
    *
-   * @param here the chunk, when a reader has got it before its turn came
-   * @throws Error as ahead(), which it may have to wait for a turn for
+   * @param here the chunk, when a reader has fetched it before its turn came
+   * @throws Error as ahead(), after waiting for a turn
    */
   async inBackground(
     key: string,
@@ -195,7 +212,7 @@ export class FetchScheduler {
     this.#loads += 1;
     try {
       const deadline = start + this.#options.readTimeout;
-      const chunk = await this.#shared(key, reference, deadline, false);
+      const chunk = await this.#shared(key, reference, deadline, "background");
       this.#background.arrived(performance.now() - start, this.#loads);
       return chunk;
     } catch (error) {
@@ -207,13 +224,13 @@ export class FetchScheduler {
     }
   }
 
-  /** Whether another one for the background may be asked for. */
+  /** Whether another background fetch may begin. */
   #isTurn(): boolean {
     const isQuiet = this.#readers === 0 && performance.now() >= this.#quietAt;
     return isQuiet && this.#background.hasRoom(this.#loads);
   }
 
-  /** All who wait for a turn look whether it has come: now, or when no reader has waited for long enough. */
+  /** Gives turns to background fetches: now, or when no reader has waited for long enough. */
   #giveTurns(): void {
     if (this.#turns.length === 0 || this.#readers > 0 || !this.#background.hasRoom(this.#loads)) return;
     const left = this.#quietAt - performance.now();
@@ -226,18 +243,34 @@ export class FetchScheduler {
     }
   }
 
-  /** The fetch that is under way, which goes on until the last asker's deadline, or a new one. */
-  #shared(key: string, reference: Chunk, deadline: number, isUrgent: boolean): Promise<VerifiedChunk> {
+  /** The fetch that is under way, which goes on until the last caller's deadline, or a new one. */
+  #shared(key: string, reference: Chunk, deadline: number, asker: Asker): Promise<VerifiedChunk> {
+    const isUrgent = asker !== "background";
     let shared = this.#underWay.get(key);
     if (shared === undefined) {
-      const state = { deadline, left: 1, urgency: new Urgency() };
+      const state = {
+        ...{ deadline, left: 1, isAwaited: false },
+        urgency: new Urgency((): Promise<void> | undefined => this.#before(state)),
+      };
       if (isUrgent) state.urgency.rise();
       shared = { state, chunk: this.#fetchUntil(state, key, reference) };
       this.#underWay.set(key, shared);
     }
     shared.state.deadline = Math.max(shared.state.deadline, deadline);
     if (isUrgent) shared.state.urgency.rise();
+    if (asker === "reader") shared.state.isAwaited = true;
     return shared.chunk;
+  }
+
+  /**
+   * What the rest of a chunk that is on its way waits for. A reader's own chunk waits for nothing. Any other lets work run that is ready.
+   * While readers wait, one for the background waits until none does, up to LONGEST_REST_MS.
+   */
+  #before({ isAwaited, urgency }: FetchState): Promise<void> | undefined {
+    if (isAwaited) return undefined;
+    if (urgency.isUrgent || this.#readers === 0) return letOthers();
+    this.#served ??= Promise.withResolvers();
+    return Promise.race([this.#served.promise, sleep(LONGEST_REST_MS, undefined, { ref: false })]);
   }
 
   async #fetchUntil(state: FetchState, key: string, reference: Chunk): Promise<VerifiedChunk> {
@@ -253,7 +286,7 @@ export class FetchScheduler {
       });
     } finally {
       this.#underWay.delete(key);
-      // When whoever has waited for it has put it where it is found.
+      // Only after the caller has stored it where it can be found.
       setImmediate(() => this.#changed("arrival"));
     }
   }
@@ -290,13 +323,13 @@ export class FetchScheduler {
       if (state !== undefined) state.left = 1;
       this.#ahead.failed();
       this.#changed("failure");
-      // The network has answered, and will always say the same of this chunk: a probe for another would go through.
+      // The network answers, and will always say the same about this chunk: a probe for another would succeed.
       if (this.#options.giveUp?.(error, Number.POSITIVE_INFINITY)) this.breaker.close();
       throw error;
     }
     this.#lastArrival = performance.now();
     const taken = this.#lastArrival - started;
-    // The window has grown by what was expected of it.
+    // The window has grown as expected.
     if (!(isPromising && this.#ahead.isQuick(taken))) {
       this.#ahead.arrived(taken, this.underWay, (begun ?? this.#lastArrival) - started);
     }

@@ -1,6 +1,6 @@
 /**
- * Reads files whole, one after the other: the chunks that come next, of later files too, are asked for ahead, and each
- * file's own SHA-256 is checked.
+ * Reads whole files, one after the other. It requests the next chunks ahead, even those of later files, and checks each
+ * file's own SHA-256.
  */
 import { createHash } from "node:crypto";
 import { FormatError } from "../errors.ts";
@@ -10,34 +10,35 @@ import { hexOf } from "../tree/hash.ts";
 import type { Chunk, Chunks, TreeFile } from "../tree/tree.ts";
 
 /**
- * Extents, or files, between two pauses, and bytes: a millisecond or two. Without pauses a reader would let nobody else go on where
- * all is here: in a file that is cut very small, or has a chunk many times, and in many files that share one.
+ * Extents, or files, and bytes between two pauses: a millisecond or two. Without pauses, a reader would block everything else when
+ * all chunks are here: in a file with tiny extents, or with one chunk many times, and in many files that share one.
  */
 const EXTENTS_PER_STEP = 1000;
 const BYTES_PER_STEP = 1024 * 1024;
 
-/** A file's chunks are those that the manifest names, and the file is not: the release was made wrongly. */
+/** A file's chunks match the manifest, but the file does not match its hash: the publisher's manifest is wrong. */
 export class WrongFileError extends FormatError {}
 
 export class FileReader {
   readonly #files: readonly TreeFile[];
   readonly #table: readonly Chunk[];
   readonly #chunks: Chunks;
-  /** The chunks in the order in which they are needed, as far as anybody has looked; neighbours in a pack need one once. */
+  /** The chunks in the order in which they are needed, as far as they are determined; neighbours in a pack need their chunk only once. */
   readonly #order: number[] = [];
   /** Where in that order each file begins; the last one's extents need not all be in it. */
   readonly #starts: number[] = [];
-  /** How many extents of the last one are. */
+  /** How many extents of the last file are in it. */
   #extents = 0;
-  /** What was wrong with a chunk: a pack of many files is not asked for again for each of them. */
+  /** Errors of chunks: a pack is not requested again for each of its files. */
   readonly #bad = new Map<number, unknown>();
+  /** The position in the order after which chunks were last requested ahead. */
   #reached = -1;
-  /** Since the last pause, of all files. */
+  /** Work since the last pause, over all files. */
   #step = { extents: 0, bytes: 0 };
 
   /**
    * @param files in the order in which they will be read
-   * @param table of the manifest that the files are from
+   * @param table the chunks of the manifest that the files are from
    */
   constructor(files: readonly TreeFile[], table: readonly Chunk[], chunks: Chunks) {
     this.#files = files;
@@ -63,9 +64,9 @@ export class FileReader {
   }
 
   /**
-   * The bytes of `files[index]`, piece by piece. The last piece comes only when all of them have the file's hash.
+   * The bytes of `files[index]`, piece by piece. The last piece comes only if all of them match the file's hash.
    *
-   * @throws WrongFileError when they have not; what `get` throws when a chunk cannot be had
+   * @throws WrongFileError when they do not; what `get` throws when a chunk cannot be fetched
    */
   async *read(index: number): AsyncGenerator<Buffer, void, undefined> {
     const file = this.#files[index]!;

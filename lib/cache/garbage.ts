@@ -1,23 +1,32 @@
 /**
- * Chunks that were let go still take memory until the garbage is collected, and so do the pieces in which they came; Node is
- * in no hurry: 64 MiB of them may pile up beside those that are in use. So it is asked to, the sooner the smaller the memory
- * is to be, if `--expose-gc` lets it be asked (bin/icfs).
+ * Released chunks take memory until the garbage is collected, and so do the pieces in which they arrived. Node is
+ * in no hurry: 64 MiB of them can pile up in addition to those in use. So icfs starts collections itself, the sooner the smaller
+ * `--memory` is, if `--expose-gc` allows it (bin/icfs).
  */
 
-/** Parts of the memory for chunks. With 256 MiB Node is quicker by itself, and does most of it on other threads. */
-const SHARE_OF_CHUNKS = 1 / 4;
-/** They are young, and to collect those takes a millisecond. */
+/**
+ * Released chunks that start a collection, as a share of the memory for chunks. With 256 MiB, V8 nearly always collects them before that,
+ * mostly on other threads. A collection on request is done all at once, and a reader may wait for it.
+ */
+const SHARE_OF_CHUNKS = 1 / 2;
+/** The same for pieces. They are young objects, which take a millisecond to collect. */
 const SHARE_OF_PIECES = 1 / 8;
-/** Below this the memory is to be small, and as little as possible is to lie about. */
+/** Below this, memory is scarce, and as little garbage as possible should remain. */
 const SMALL_BYTES = 128 * 1024 * 1024;
-/** A collection takes some milliseconds: not for every chunk. */
+/** The bytes that start a collection when memory is scarce. It takes some milliseconds, too much for every chunk. */
 const LEAST_BYTES = 8 * 1024 * 1024;
 
 export class Garbage {
   readonly #mostChunks: number;
   readonly #mostPieces: number;
+  /** Bytes of chunks that were released and not collected yet. Mostly V8 collects them by itself before they are too many. */
+  #lying = 0;
+  /** Bytes of chunks that were released, and of chunks whose pieces have arrived, since a collection was last requested. */
   #chunks = 0;
   #pieces = 0;
+  readonly #collected = new FinalizationRegistry<number>((bytes) => {
+    this.#lying -= bytes;
+  });
 
   /** @param memory bytes for chunks that are in use */
   constructor(memory: number) {
@@ -26,10 +35,12 @@ export class Garbage {
     this.#mostPieces = most(SHARE_OF_PIECES);
   }
 
-  /** A chunk of so many bytes is not in use any more. */
-  letGo(bytes: number): void {
-    this.#chunks += bytes;
-    if (this.#chunks < this.#mostChunks) return;
+  /** A chunk was released: nobody uses it any more, except for those who are reading it. */
+  letGo({ buffer, length }: Buffer): void {
+    this.#collected.register(buffer, length);
+    this.#lying += length;
+    this.#chunks += length;
+    if (Math.min(this.#lying, this.#chunks) < this.#mostChunks) return;
     this.#chunks = 0;
     this.#pieces = 0;
     globalThis.gc?.();

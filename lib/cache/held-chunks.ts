@@ -1,4 +1,4 @@
-/** Chunks in memory that no eviction takes: those of files that are open and must stay here (--open whole), where no disk keeps them. */
+/** Chunks in memory that are never evicted: those of open files that must stay here (--open whole), if no disk keeps them. */
 import { mostChunksIn } from "./chunk-memory.ts";
 
 export class HeldChunks {
@@ -11,7 +11,7 @@ export class HeldChunks {
     this.#most = most;
   }
 
-  /** Of all of them, each counted once. */
+  /** Bytes of all held chunks, each counted once. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -34,7 +34,7 @@ export class HeldChunks {
     return true;
   }
 
-  /** Undoes one `add`. The chunk, when nobody holds it any more. */
+  /** Undoes one `add`. @returns the chunk, if nobody holds it any more */
   remove(key: string): Buffer | undefined {
     const held = this.#chunks.get(key)!;
     held.holders -= 1;

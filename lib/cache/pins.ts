@@ -1,6 +1,6 @@
 /**
- * Which chunks mounts need, for all who share a cache directory: a file of hashes for each reason a process has. Whoever
- * makes room leaves these alone. The files of dead processes do not count, and are taken away.
+ * Which chunks mounts need, for all processes that share a cache directory: a file of hashes for each purpose of a process. Nobody
+ * evicts these chunks. The files of dead processes do not count, and are removed.
  */
 import { lutimes, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,21 +12,20 @@ import { isAbandoned, replaceFile } from "../replace-file.ts";
 import { inSteps, letOthers } from "../steps.ts";
 
 const HASH_BYTES = 32;
-/** Of a pin: four times those of a release with as many chunks as may be. */
+/** Limit on a pin's bytes: four times those of a release with the most chunks. */
 const MOST_BYTES = 128 * 1024 * 1024;
 /** Between two pauses: about a millisecond. */
 const BLOCK_BYTES = 2000 * HASH_BYTES;
 /** How often a process says that it is alive, for those in another container, who cannot see it. */
 const HEARTBEAT_MS = 30_000;
-/** A few heartbeats: what has not been heard of for so long, and cannot be seen, is dead. */
+/** A few heartbeats. The pins of a process that cannot be seen, and has been silent for this long, do not count. */
 const SILENCE_MS = 120_000;
-
-/** What has been silent for so long does not come back (a process that was stopped, or its machine, does). */
+/** Its pins are removed after this long. Until then it may come back: it was stopped, or its machine was suspended. */
 const FORGOTTEN_MS = 24 * 60 * 60 * 1000;
-/** More than a clock is set by in passing: others' heartbeats are then of another time than this process's. */
+/** A larger change of the clock than normal corrections: then the heartbeats of others have another time than this process. */
 const JUMP_MS = 10_000;
 
-/** What one live process needs for one reason. */
+/** What one live process needs for one purpose. */
 export interface Pin {
   readonly pid: number;
   readonly name: string;
@@ -35,10 +34,10 @@ export interface Pin {
 
 export class Pins {
   readonly #directory: string;
-  /** Files and what is in them: one that others have taken away is written again. */
+  /** Files and their content: if others have removed one, it is written again. */
   readonly #own = new Map<string, Buffer>();
   readonly #heart: NodeJS.Timeout;
-  /** What performance.now() has to be added to for the clock's time, when it was last looked. */
+  /** The difference between the clock and performance.now(), at the last check. */
   #clock = clockOffset();
   /** Until when (of performance.now()) nobody in another container counts as silent. */
   #patientUntil = 0;
@@ -52,7 +51,7 @@ export class Pins {
   /** Pins chunks, in place of those that this process has pinned under the name. @throws Error when it cannot be written */
   async pin(name: string, keys: Iterable<string>): Promise<void> {
     const content = await inSteps(bytesOf(keys));
-    // An empty file is what a broken disk may leave.
+    // A broken disk can leave an empty file.
     if (content.length === 0) return this.unpin(name);
     const file = this.#fileOf(name);
     makeInside(this.#directory);
@@ -66,7 +65,7 @@ export class Pins {
     await rm(file, { force: true });
   }
 
-  /** What live processes have pinned. @throws Error when that cannot be known: then nothing may be evicted */
+  /** What live processes have pinned. @throws Error when that is unknown: then nothing may be evicted */
   async read(): Promise<Pin[]> {
     const pins: Pin[] = [];
     if (isLink(this.#directory)) throw new UserError(`${this.#directory} is a symbolic link: remove it`);
@@ -74,7 +73,7 @@ export class Pins {
     for (const file of await namesIn(this.#directory)) {
       const path = join(this.#directory, file);
       const written = (await stat(path).catch(() => undefined))?.mtimeMs;
-      // Taken away meanwhile: it does not count.
+      // Removed meanwhile: it does not count.
       if (written === undefined) continue;
       const state = stateOf(file, written, isPatient);
       if (state === "gone") await rm(path, { force: true }).catch(() => {});
@@ -83,7 +82,7 @@ export class Pins {
       if (content === undefined) continue;
       if (content.length === 0 || content.length % HASH_BYTES > 0) {
         throw new UserError(
-          `${path}, which says what a mount needs, is damaged: unmount it, or remove that file`,
+          `${path}, which says what a mount or icfs serve needs, is damaged: end that one, or remove the file`,
         );
       }
       const keys = new Set<string>();
@@ -107,12 +106,12 @@ export class Pins {
     for (const file of this.#own.keys()) {
       lutimes(file, now, now)
         .catch((error) => (isAbsent(error) ? this.#again(file) : undefined))
-        // The next one may do better.
+        // The next heartbeat may succeed.
         .catch(() => {});
     }
   }
 
-  /** Writes a pin that has been taken away: by somebody whose clock was a day ahead, say. It may be changed meanwhile, and given up. */
+  /** Writes a pin again that was removed, for example by a host whose clock was a day ahead. It may change meanwhile, or be released. */
   async #again(file: string): Promise<void> {
     makeInside(this.#directory);
     for (let content = this.#own.get(file); content !== undefined; ) {
@@ -125,8 +124,8 @@ export class Pins {
   }
 
   /**
-   * Whether the clock has jumped, or the host has slept, since a heartbeat's time: those of other containers are then of another
-   * time, until the next.
+   * Whether the clock has jumped, or the host has slept, since the last heartbeat: then the heartbeats of other containers have the wrong
+   * time until their next one.
    */
   #isPatient(): boolean {
     const clock = clockOffset();
@@ -167,7 +166,7 @@ async function contentOf(path: string): Promise<Buffer | undefined> {
   return readKept(path, MOST_BYTES).then(({ bytes }) => bytes, whenAbsent(undefined));
 }
 
-/** For catch(): what it is when there is nothing. */
+/** For catch(): undefined when the file does not exist. */
 function whenAbsent<T>(value: T): (error: unknown) => T {
   return (error) => {
     if (isAbsent(error)) return value;
@@ -182,15 +181,15 @@ function partsOf(file: string): { process: string; name: string } | undefined {
 }
 
 /**
- * A process of another container is told by its heartbeat. One of the
- * future is no more to be believed than an old one: a clock has been wrong.
+ * The state of the process that a pin's file belongs to. One in another container is judged by its heartbeat. A heartbeat from the future
+ * counts no more than an old one: some clock was wrong.
  *
- * @param written when its file was, or it was last heard of, in milliseconds since 1970
+ * @param written the time of the file: when it was written, or of the last heartbeat, in milliseconds since 1970
  * @param isPatient whether heartbeats of other containers tell nothing at the moment
  */
 function stateOf(file: string, written: number, isPatient: boolean): "alive" | "silent" | "gone" {
   const parts = partsOf(file);
-  // Being written, unless its process was killed.
+  // It is being written, unless its process was killed.
   if (parts === undefined) return isAbandoned(file, written) ? "gone" : "silent";
   const state = stateOfProcess(parts.process);
   if (state !== "unseen") return state;

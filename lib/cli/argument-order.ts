@@ -1,13 +1,13 @@
-/** Arguments in the wrong order, as other programs have them: `mount DIR CANISTER`. */
+/** Detects arguments in the order that other programs use: `mount DIR CANISTER`. */
 import { UsageError } from "../errors.ts";
 
-/** What every canister id looks like, with a release or without; no user's principal ends like this. */
+/** The form of every canister id, with or without a release. No user's principal ends like this. */
 const CANISTER = /^(?:[a-z2-7]{5}-)+cai(?:@[a-z0-9][a-z0-9._-]*)?$/i;
 
 /**
- * @param canister what stands where a canister belongs
- * @param other what stands in the other place
- * @param order gives the arguments as they should be
+ * @param canister the argument in the canister's place
+ * @param other the argument in the other place
+ * @param order gives the arguments in the right order
  * @throws UsageError when the two are swapped
  */
 export function checkOrder(

@@ -1,4 +1,4 @@
-/** icfs cache: what this host keeps of canisters on disk. */
+/** icfs cache: shows, checks and clears what this host keeps of canisters on disk. */
 import { Command } from "commander";
 import { checkPrivate } from "../cache/cache-directory.ts";
 import { removeChunk, stored } from "../cache/disk-space.ts";
@@ -17,7 +17,7 @@ interface CacheOptions {
 }
 
 export function cacheCommand(): Command {
-  const command = new Command("cache").description("look after what this host keeps of canisters on disk");
+  const command = new Command("cache").description("manage what this host keeps of canisters on disk");
   const add = (
     name: string,
     description: string,
@@ -82,7 +82,7 @@ async function clear({ cacheDir, json }: CacheOptions): Promise<void> {
 async function verify({ cacheDir, json }: CacheOptions): Promise<void> {
   const { chunks } = await stored(cacheDir);
   const bytes = sum(chunks.map(({ size }) => size));
-  // Each damaged chunk has a line of its own.
+  // Warnings are shown, so that each damaged chunk gets a line.
   const store = new DiskStore(cacheDir, Number.POSITIVE_INFINITY, createLog("warn"));
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
@@ -97,7 +97,7 @@ async function verify({ cacheDir, json }: CacheOptions): Promise<void> {
   else if (corrupt === 0)
     console.log(`all ${chunks.length} chunks, ${sizeText(bytes)}, are what they should be`);
   if (corrupt > 0)
-    throw new UserError(`${corrupt} of ${chunks.length} chunks were damaged, and were thrown away`);
+    throw new UserError(`${corrupt} of ${chunks.length} chunks were damaged, and have been removed`);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -1,4 +1,4 @@
-/** icfs cat: a file's verified bytes. */
+/** icfs cat: prints the verified bytes of a file. */
 import { constants } from "node:os";
 import { pipeline } from "node:stream/promises";
 import { Command } from "commander";
@@ -28,7 +28,7 @@ async function cat(canister: string, path: string, options: ReadingOptions): Pro
   try {
     await pipeline(bytes, process.stdout, { end: false });
   } catch (error) {
-    // Whoever read has enough. Other programs die of the signal then, and say nothing.
+    // The reader has seen enough. Exit as other programs do, which die of SIGPIPE silently.
     if ((error as NodeJS.ErrnoException).code === "EPIPE") process.exit(128 + constants.signals.SIGPIPE);
     throw new UserError(`${path}: ${messageOf(error)}`, { cause: error });
   }

@@ -1,4 +1,4 @@
-/** Channels as they are, and changes to one: what `icfs channel` and `icfs promote` share. */
+/** Reads and changes channels, for `icfs channel` and `icfs promote`. */
 import { InvalidArgumentError } from "commander";
 import { UserError } from "../errors.ts";
 import { patiently, patientReader } from "../publish/patience.ts";
@@ -7,24 +7,24 @@ import type { CanisterAddress } from "../source/address.ts";
 import { openHead, openReader } from "../source/icfs/open-release.ts";
 import type { Head, VerifiedRecord } from "../source/icfs/release-reader.ts";
 import { isChannelName } from "../tree/channel.ts";
-import { REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import type { Caller } from "./calls.ts";
+import { REQUEST_TIMEOUT_MS } from "./connect.ts";
 
 /** For arguments that name a channel. @throws InvalidArgumentError */
 export function parseChannelName(text: string): string {
   if (isChannelName(text)) return text;
   throw new InvalidArgumentError(
-    "A channel's name has 1 to 64 of a-z, 0-9, '-', '.' and '_', begins with a letter or a digit, and is no number.",
+    "A channel's name has 1 to 64 of a-z, 0-9, '-', '.' and '_', begins with a letter or a digit, and is not a number.",
   );
 }
 
 export interface Channels {
   readonly head: Head;
-  /** The last record of each, deleted ones included, by name. */
+  /** The last record of each channel by name, including deleted ones. */
   readonly records: ReadonlyMap<string, VerifiedRecord>;
 }
 
-/** Verified, and no older than what this host has accepted. @throws UserError, VerificationError, ... */
+/** The channels, verified, and no older than what this host has accepted. @throws UserError, VerificationError, ... */
 export async function channelsOf(address: CanisterAddress): Promise<Channels> {
   const reader = patientReader(openReader(address, REQUEST_TIMEOUT_MS, undefined, "channels"));
   const head = await openHead(address, reader);
@@ -33,14 +33,19 @@ export async function channelsOf(address: CanisterAddress): Promise<Channels> {
 
 interface Change {
   readonly name: string;
-  /** Its last record, as far as is known. */
+  /** The channel's last record, as far as is known. */
   readonly last: VerifiedRecord | undefined;
-  /** The release that it is to stand for; undefined: it is deleted. */
+  /** The channel's new release; undefined: delete the channel. */
   readonly number: number | undefined;
   readonly note: string;
 }
 
-/** Adds a record to a channel. @returns its serial. @throws UserError, also when somebody else has changed the channel meanwhile */
+/**
+ * Adds a record to a channel.
+ *
+ * @returns its serial
+ * @throws UserError, also when somebody else has changed the channel in the meantime
+ */
 export async function changeChannel(caller: Caller, change: Change): Promise<number> {
   const { address, canister, explained } = caller;
   const { name, last, number, note } = change;
@@ -64,7 +69,7 @@ export async function changeChannel(caller: Caller, change: Change): Promise<num
   );
 }
 
-/** The serial of the record that an earlier call has made whose answer was lost; undefined: none has. */
+/** The serial of the record made by an earlier call whose answer was lost; undefined: there is none. */
 async function madeBefore(
   { address, agent }: Caller,
   { name, last, number, note }: Change,

@@ -1,4 +1,7 @@
-/** icfs channel: what a canister's channels stand for, since when, and by whom; what one stood for before; and its end. */
+/**
+ * icfs channel: shows a canister's channels, each with its release, since when, and by whom; shows a channel's history; deletes
+ * channels.
+ */
 import { Principal } from "@icp-sdk/core/principal";
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
@@ -9,7 +12,7 @@ import { decodeHeaders } from "../source/icfs/header-list.ts";
 import type { VerifiedRecord } from "../source/icfs/release-reader.ts";
 import { type Caller, reader, signer } from "./calls.ts";
 import { changeChannel, channelsOf, parseChannelName } from "./change-channel.ts";
-import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
+import { flag, isGiven, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
 
 interface ChannelOptions extends NetworkOptions {
   readonly history?: boolean;
@@ -18,11 +21,11 @@ interface ChannelOptions extends NetworkOptions {
   readonly json?: boolean;
 }
 
-/** A record, as --json has it. */
+/** A record, as --json prints it. */
 interface Described {
   readonly channel: string;
   readonly serial: number;
-  /** Not there: it was deleted. */
+  /** Absent: the channel was deleted. */
   readonly release?: number;
   /** SHA-256 of the release's header, in hexadecimal. */
   readonly header?: string;
@@ -34,16 +37,19 @@ interface Described {
 export function channelCommand(): Command {
   const command = new Command("channel")
     .description(
-      "list a canister's channels, which are names for releases (icfs promote moves them): what each stands for, since when, and by whom; certified with the newest release",
+      "list a canister's channels, which are names for releases (icfs promote moves them): what each points to, since when, and who set it; certified with the newest release",
     )
     .argument("<canister>", "canister id")
     .argument("[name]", "only this channel", parseChannelName)
     .addOption(
-      flag("--history", "all that it ever stood for, newest first, each proved by what came after").conflicts(
-        "delete",
-      ),
+      flag(
+        "--history",
+        "everything that the channel has pointed to, newest first, each record proved by the later ones",
+      ).conflicts("delete"),
     )
-    .addOption(flag("--delete", "delete the channel, whose name, serials and history stay; promoters may"))
+    .addOption(
+      flag("--delete", "delete the channel; its name, serials and history stay (promoters and owners)"),
+    )
     .addOption(option("--note <text>", "with --delete: kept with the channel's history, at most 1024 bytes"))
     .addOption(
       flag(
@@ -54,13 +60,22 @@ export function channelCommand(): Command {
   return withNetwork(command, `none, anonymous; with --delete ${OWN_IDENTITY}`).action(channel);
 }
 
-async function channel(canisterId: string, name: string | undefined, options: ChannelOptions): Promise<void> {
-  if (name === undefined && (options.history || options.delete)) {
-    throw new UsageError(
-      `say of which channel: icfs channel ${canisterId} NAME ${options.history ? "--history" : "--delete"}`,
-    );
+async function channel(
+  canisterId: string,
+  name: string | undefined,
+  options: ChannelOptions,
+  command: Command,
+): Promise<void> {
+  const ofOne = isGiven(command, "history")
+    ? "--history"
+    : isGiven(command, "delete")
+      ? "--delete"
+      : undefined;
+  if (name === undefined && ofOne !== undefined) {
+    throw new UsageError(`name the channel: icfs channel ${canisterId} NAME ${ofOne}`);
   }
-  if (options.note !== undefined && !options.delete) throw new UsageError("--note is for --delete");
+  // ICFS_NOTE may be set for `icfs publish` and others.
+  if (isGiven(command, "note") && !options.delete) throw new UsageError("--note is for --delete");
   if (name !== undefined && options.delete) return deleteChannel(canisterId, name, options);
   const caller = await reader(canisterId, options);
   const { records } = await channelsOf(caller.address);

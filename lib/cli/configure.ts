@@ -1,4 +1,4 @@
-/** icfs configure: how much a canister stores, what it holds, and whether anybody may read it. */
+/** icfs configure: shows or changes how much a canister stores, which releases it holds, and whether anybody can read it. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { UserError } from "../errors.ts";
 import { type CanisterStatus, certifiedStatus, type Settings } from "../icfs-canister.ts";
@@ -23,37 +23,39 @@ interface ConfigureOptions extends NetworkOptions, Changes {
 }
 
 const NANOSECONDS_A_DAY = 86_400_000_000_000;
-/** What a canister holds at most (canister/retention.mo, maxHeld). */
+/** The largest number of releases that a canister holds (canister/retention.mo, maxHeld). */
 const MOST_RELEASES = 100_000;
-/** As nanoseconds, in nat64. */
+/** The largest number of days whose nanoseconds fit into a nat64. */
 const MOST_DAYS = 200_000;
 
 export function configureCommand(): Command {
-  // No environment variables: with one set, looking would be changing.
+  // These options have no environment variables: a variable that is set would turn showing into changing.
   const command = new Command("configure")
-    .description("change a canister's settings (owners may), and print them; without changes only print")
+    .description(
+      "change a canister's settings (owners only) and print them; without options, only print them",
+    )
     .argument("<canister>", "canister id")
     .addOption(
       new Option(
         "--private",
-        "only owners, publishers and readers may read (this hides nothing from the IC's nodes)",
+        "only owners, publishers, promoters and readers can read (this hides nothing from the IC's nodes)",
       ).conflicts("public"),
     )
-    .option("--public", "anybody may read")
+    .option("--public", "anybody can read")
     .option("--http", "serve the tree over HTTP, at the canister's URL, unless the canister is private")
     .option("--no-http", "serve nothing over HTTP")
-    .option("--quota <size>", "bytes of chunks to store at most, such as 20GiB", size)
+    .option("--quota <size>", "limit on the bytes of all stored chunks, such as 20GiB", size)
     .option(
       "--unpublished-quota <size>",
-      "how many of them each publisher may have sent and not published",
+      "limit on the bytes that each publisher has sent and not published",
       size,
     )
     .option(
       "--hold-newest <n>",
-      "hold the trees of so many of the newest releases",
+      "hold the trees of this many of the newest releases",
       wholeNumber(1, MOST_RELEASES),
     )
-    .option("--hold-days <n>", "and of all that are younger", wholeNumber(0, MOST_DAYS))
+    .option("--hold-days <n>", "and of all releases that are younger", wholeNumber(0, MOST_DAYS))
     .addOption(
       flag("--json", "print one object: private, http, quota, unpublishedQuota, holdNewest, holdDays"),
     );
@@ -73,11 +75,11 @@ async function configure(canisterId: string, options: ConfigureOptions): Promise
   const { agent, address, canister, explained } = await connect(canisterId, options);
   const deed = { what: "change the settings", by: "owner" } as const;
   const ask = () => canister.status();
-  // What is left as it is gets written back: one node alone must not say what that was.
+  // Certified, so that no single node decides what the unchanged settings are: they are written back.
   const asked = changesSettings ? certifiedStatus(agent, address.canister).catch(unlessOld(ask)) : ask();
   const status = await explained(asked, { what: "tell its settings", by: "reader" });
   const settings = changed(status.settings, options);
-  // First, so that what is to be hidden is, whatever becomes of the rest.
+  // First, so that the canister is private even if the rest fails.
   if (changesReaders) await explained(canister.restrict(options.private === true), deed);
   if (options.http !== undefined) {
     if (status.http[0] === undefined) {
@@ -99,7 +101,7 @@ async function configure(canisterId: string, options: ConfigureOptions): Promise
   console.log(options.json ? jsonLine(result) : describe(result));
 }
 
-/** Asks as `ask` does where a canister takes no such call: it is of an older version, or the caller is no owner. */
+/** Falls back to `ask` where the canister refuses the call: its version is older, or the caller is not an owner. */
 function unlessOld(ask: () => Promise<CanisterStatus>): (error: unknown) => Promise<CanisterStatus> {
   return (error) => {
     if (!isRefusedSender(error)) throw error;
@@ -120,7 +122,7 @@ function changed(settings: Settings, { quota, unpublishedQuota, holdNewest, hold
 function describe(settings: Required<Omit<Changes, "public">>): string {
   const { private: isPrivate, http, quota, unpublishedQuota, holdNewest, holdDays } = settings;
   return [
-    `may read           ${isPrivate ? "owners, publishers and readers (private)" : "anybody"}`,
+    `may read           ${isPrivate ? "owners, publishers, promoters and readers (private)" : "anybody"}`,
     `HTTP               ${http ? `on${isPrivate ? ", once anybody may read" : ""}` : "off"}`,
     `quota              ${limitText(quota)}`,
     `unpublished quota  ${limitText(unpublishedQuota)} for each publisher`,

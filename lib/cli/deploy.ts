@@ -5,8 +5,9 @@ import type { HttpAgent } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
 import { Command, InvalidArgumentError } from "commander";
 import { messageOf, UsageError, UserError } from "../errors.ts";
-import { createAgent, parseCanisterId } from "../ic/agent.ts";
+import { createAgent } from "../ic/agent.ts";
 import { ERROR_CODES, NoSuchCanisterError, RejectError } from "../ic/call-errors.ts";
+import { parseCanisterId } from "../ic/canister-id.ts";
 import { controllersOf } from "../ic/controllers.ts";
 import { defaultIdentityFile } from "../ic/identity/identity.ts";
 import { managementCanister } from "../ic/management.ts";
@@ -15,10 +16,10 @@ import { jsonLine } from "../log.ts";
 import { packageFile } from "../package-files.ts";
 import { retrying } from "../retry.ts";
 import { cyclesText, parseCycles } from "../units.ts";
-import { connect, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { confirm, isAttended } from "./confirm.ts";
+import { connect, REQUEST_TIMEOUT_MS } from "./connect.ts";
 import { deployedOn, rememberDeployed } from "./deployed.ts";
-import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
+import { flag, isGiven, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
 import { createWithCycles, type PaidCanister, type Payer } from "./paid-canister.ts";
 import { signingIdentity } from "./signer.ts";
 
@@ -30,55 +31,57 @@ interface DeployOptions extends NetworkOptions {
   readonly json?: boolean;
 }
 
-/** A cold start of `icfs localnet` on a slow and busy machine. */
+/** Covers a cold start of `icfs localnet` on a slow, busy machine. */
 const START_LIMIT_MS = 10_000;
 const START_PAUSE_MS = 250;
 
 const WASM = packageFile("build/icfs.wasm");
 
-/** How a network refuses an upgrade to a program with other data: Motoko's own word, and that for programs without its kind of memory. */
+/**
+ * The errors for an upgrade to a program with incompatible data: Motoko's own, and the one for programs without its kind of
+ * memory.
+ */
 const IS_OTHER = /Memory-incompatible|enhanced orthogonal persistence/i;
 
-/** How Motoko refuses an upgrade while the canister waits for a message of its own: a large release is being checked, for seconds. */
+/** Motoko's error for an upgrade while the canister waits for a message to itself: checking a large release takes seconds. */
 const IS_CHECKING = /outstanding message callbacks/;
 const CHECKING_ATTEMPTS = 15;
 const CHECKING_FIRST_PAUSE_MS = 1000;
 const CHECKING_LONGEST_PAUSE_MS = 4000;
 
-/** Candid of (null : opt InitArgs): whoever installs owns. */
+/** Candid of (null : opt InitArgs): the caller becomes the owner. */
 const INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");
 
 export function deployCommand(): Command {
   const command = new Command("deploy")
     .description("create an icfs canister, or upgrade one; its id is the last line of stdout")
     .argument("[canister]", "an existing canister: empty, or an icfs canister to upgrade; default: a new one")
-    .option("--specified-id <id>", "create it with this id (local network), or upgrade it if it is there")
+    .option("--specified-id <id>", "create it with this id (local network), or upgrade it if it exists")
     .addOption(
       option(
         "--with-cycles <amount>",
-        "create it with so many cycles of your account at the cycles ledger, such as 2T or 500B",
-      )
-        .argParser(cycles)
-        .conflicts("specifiedId"),
+        "create it with this many cycles from your account at the cycles ledger, such as 2T or 500B",
+      ).argParser(cycles),
     )
     .addOption(option("--wasm <file>", "the canister's Wasm").default(WASM, "the one that comes with icfs"))
     .addOption(flag("--json", "print one object: canister, action, moduleHash, network"));
   return withNetwork(command, OWN_IDENTITY).action(deploy);
 }
 
-async function deploy(existing: string | undefined, options: DeployOptions): Promise<void> {
-  // Commander knows of conflicts between options only, not of an argument's with one.
+async function deploy(existing: string | undefined, options: DeployOptions, command: Command): Promise<void> {
+  // Commander knows only conflicts between options, not between an argument and an option.
   if (existing !== undefined && options.specifiedId !== undefined) {
     throw new UsageError("give a canister or --specified-id, not both");
   }
-  if (existing !== undefined && options.withCycles !== undefined) {
-    throw new UsageError("--with-cycles makes a new canister: give that, or a canister, not both");
-  }
   const given = existing ?? options.specifiedId;
+  if (given !== undefined && isGiven(command, "withCycles")) {
+    throw new UsageError("--with-cycles makes a new canister: give either that or a canister");
+  }
+  const withCycles = given === undefined ? options.withCycles : undefined;
   const id = given === undefined ? undefined : parseCanisterId(given);
   const wasm = readWasm(options.wasm);
-  // Before anything else: who has forgotten --network local should not have to wait for the main network to hear of it.
-  if (existing === undefined && options.withCycles === undefined) mustCreate(options);
+  // First, so that a forgotten --network local is reported without waiting for the main network.
+  if (existing === undefined && withCycles === undefined) mustCreate(options);
   const { network, rootKey, identity = await signingIdentity(options) } = await onceStarted(options);
   const agent = createAgent({
     network,
@@ -87,13 +90,14 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
     verifyQuerySignatures: true,
     requestTimeout: REQUEST_TIMEOUT_MS,
   });
+  let canister = id;
   try {
     const isThere = existing !== undefined || (id !== undefined && (await exists(agent, id)));
     const paid =
-      options.withCycles === undefined
+      withCycles === undefined
         ? undefined
-        : await createPaid({ agent, owner: identity.getPrincipal(), network, rootKey }, options.withCycles);
-    const canister = paid?.canister ?? (isThere ? id! : await create(agent, { network, rootKey }, id));
+        : await createPaid({ agent, owner: identity.getPrincipal(), network, rootKey }, withCycles);
+    canister = paid?.canister ?? (isThere ? id! : await create(agent, { network, rootKey }, id));
     const action = await install(agent, canister, wasm);
     await paid?.forget();
     const result = {
@@ -112,15 +116,15 @@ async function deploy(existing: string | undefined, options: DeployOptions): Pro
     }
   } catch (error) {
     if (error instanceof UserError) throw error;
-    if (!isRejectedWith(error, ERROR_CODES.invalidController)) {
+    if (canister === undefined || !isRejectedWith(error, ERROR_CODES.invalidController)) {
       throw new UserError(`cannot deploy: ${messageOf(error)}`);
     }
-    const who = await controllersOf(agent, id!, rootKey).then(
+    const who = await controllersOf(agent, canister, rootKey).then(
       (controllers) => `, which are ${controllers.join(", ") || "none"}`,
       () => "",
     );
     throw new UserError(
-      `cannot deploy: only controllers of ${id} may${who}. You are ${identity.getPrincipal()}: give a controller's key with --identity`,
+      `cannot deploy: only controllers of ${canister} can${who}. You are ${identity.getPrincipal()}: give a controller's key with --identity`,
     );
   }
 }
@@ -137,7 +141,7 @@ function readWasm(file: string): Uint8Array {
   }
 }
 
-/** @throws InvalidArgumentError, which is wrong usage */
+/** @throws InvalidArgumentError, for wrong usage */
 function cycles(text: string): bigint {
   const amount = parseCycles(text);
   if (amount === undefined || amount === 0n)
@@ -145,7 +149,7 @@ function cycles(text: string): bigint {
   return amount;
 }
 
-/** @throws UserError where a canister costs cycles: with what there is to do, for each way to come by one */
+/** @throws UserError where creating a canister costs cycles: lists the ways to get one */
 function mustCreate({ network, identity = defaultIdentityFile() }: DeployOptions): void {
   const { loopback, url } = resolveNetwork(network);
   if (loopback) return;
@@ -167,7 +171,7 @@ function mustCreate({ network, identity = defaultIdentityFile() }: DeployOptions
   throw new UserError(lines.join("\n"));
 }
 
-/** connect(), also to a local network that was started just before: it listens after a second or two. @throws UserError */
+/** connect(), but waits for a local network that has just been started: it listens only after a second or two. @throws UserError */
 function onceStarted(options: NetworkOptions): ReturnType<typeof connect> {
   const until = performance.now() + START_LIMIT_MS;
   const { loopback, url } = resolveNetwork(options.network);
@@ -182,7 +186,7 @@ function onceStarted(options: NetworkOptions): ReturnType<typeof connect> {
   });
 }
 
-/** Makes a canister, where that costs nothing, and says when it is not the first. @param id undefined: the network chooses */
+/** Creates a canister for free, and says so when it is not the first. @param id undefined: the network chooses */
 async function create(
   agent: HttpAgent,
   { network, rootKey }: { readonly network: Network; readonly rootKey: Uint8Array },
@@ -199,11 +203,11 @@ async function create(
   return canister_id;
 }
 
-/** create(), with cycles of one's own. @throws UserError */
+/** Creates a canister with the user's own cycles, and asks first when it is not the first. @throws UserError */
 async function createPaid(payer: Payer, amount: bigint): Promise<PaidCanister> {
   const paid = await createWithCycles(payer, amount, async () => {
     const isFirst = await sayWhetherFirst(payer.agent, payer);
-    // A script has said what it wants.
+    // A script's options count as consent.
     if (isFirst || !isAttended() || (await confirm(`Pay ${cyclesText(amount)} for another one?`))) return;
     throw new UserError("nothing was paid");
   });
@@ -211,7 +215,7 @@ async function createPaid(payer: Payer, amount: bigint): Promise<PaidCanister> {
   console.error(
     isFromBefore
       ? `icfs: goes on with ${canister}, which was paid for before`
-      : `icfs: made ${canister} with ${cyclesText(amount)}; should it not get ready now, the same command goes on with it and pays no second time`,
+      : `icfs: made ${canister} with ${cyclesText(amount)}; if a later step fails, the same command continues with it and does not pay a second time`,
   );
   const known = await deployedOn(payer.rootKey);
   if (!known.includes(canister.toText())) await remember(canister, payer.rootKey);
@@ -224,7 +228,7 @@ async function remember(canister: Principal, rootKey: Uint8Array): Promise<void>
   );
 }
 
-/** Whether none was deployed from here before; says so when it is not the first. */
+/** Whether this is the first deployment from here. If not, prints a note. */
 async function sayWhetherFirst(
   agent: HttpAgent,
   { network, rootKey }: { readonly network: Network; readonly rootKey: Uint8Array },
@@ -237,10 +241,10 @@ async function sayWhetherFirst(
   return false;
 }
 
-/** The oldest canister that was deployed from here and is still there. */
+/** The oldest canister that was deployed from here and still exists. */
 async function firstDeployed(agent: HttpAgent, rootKey: Uint8Array): Promise<string | undefined> {
   for (const canister of await deployedOn(rootKey)) {
-    // Somebody else's by now, say, is there as well.
+    // If exists() fails, the canister counts as there: it may belong to somebody else by now, for example.
     if (await exists(agent, Principal.fromText(canister)).catch(() => true)) return canister;
   }
   return undefined;
@@ -251,7 +255,7 @@ async function exists(agent: HttpAgent, id: Principal): Promise<boolean> {
     await managementCanister(agent, id).canister_status({ canister_id: id });
     return true;
   } catch (error) {
-    // Somebody else's canister exists as well; creating it again is then refused with the reason.
+    // Somebody else's canister exists as well, and creating it again is then refused with the reason.
     if (error instanceof NoSuchCanisterError) return false;
     throw error;
   }
@@ -273,7 +277,7 @@ async function install(
   const installed = retrying(
     () =>
       management.install_code({
-        // Motoko's enhanced orthogonal persistence: an upgrade keeps the main memory.
+        // For Motoko's enhanced orthogonal persistence, so that an upgrade keeps the main memory.
         mode: empty
           ? { install: null }
           : { upgrade: [{ wasm_memory_persistence: [{ keep: null }], skip_pre_upgrade: [] }] },
@@ -291,12 +295,12 @@ async function install(
   await installed.catch((error) => {
     if (isChecking(error)) {
       throw new UserError(
-        `cannot deploy: ${canister} checks large releases, one after the other: deploy again when they are made, or revoke who makes them (\`icfs roles ${canister}\`)`,
+        `cannot deploy: ${canister} checks large releases, one after the other: deploy again when that is done, or revoke the role of whoever publishes them (\`icfs roles ${canister}\`)`,
       );
     }
     if (empty || !(error instanceof RejectError) || !IS_OTHER.test(error.message)) throw error;
     throw new UserError(
-      `cannot deploy: this Wasm is no newer version of what runs in ${canister}, and cannot take over what is stored there (${messageOf(error)}). Nothing has changed: deploy it to another canister, or reinstall that one with icp or dfx, which loses all that is in it`,
+      `cannot deploy: this Wasm is not a newer version of what runs in ${canister}, and cannot take over what is stored there (${messageOf(error)}). Nothing has changed: deploy it to another canister, or reinstall that one with icp or dfx, which loses all that is in it`,
     );
   });
   return empty ? "installed" : "upgraded";

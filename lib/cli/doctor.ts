@@ -1,4 +1,4 @@
-/** icfs doctor: whether this host can mount, read and serve, and what to do where not. */
+/** icfs doctor: checks whether this host can mount, read and serve, and says what to do where it cannot. */
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { cacheDirectory, stateDirectory } from "../directories.ts";
@@ -23,9 +23,9 @@ interface DoctorOptions extends NetworkOptions {
 export function doctorCommand(): Command {
   const command = new Command("doctor")
     .description(
-      "look whether this host can mount, read and serve, and say what to do where not; changes nothing; exit code 1 when something fails",
+      "check whether this host can mount, read and serve, and say what to do if it cannot; changes nothing; exit code 1 if something fails",
     )
-    .argument("[canister]", `${RELEASE_ARGUMENT}; default: none is looked at`)
+    .argument("[canister]", `${RELEASE_ARGUMENT}; default: none`)
     .argument("[mountpoint]", "where it is, or is to be; default: every icfs mount", named("a directory"));
   return withNetwork(command, "none, anonymous")
     .addOption(
@@ -44,7 +44,7 @@ async function doctor(
 ): Promise<void> {
   const { network, rootKey, cacheDir, json } = options;
   if (first !== undefined) checkOrder(first, second, (id, directory) => `icfs doctor ${id} ${directory}`);
-  // A mountpoint alone will do: no canister's id has a slash.
+  // The mountpoint may be the only argument: no canister id contains a slash.
   const isPath = second === undefined && first?.includes("/");
   const canister = isPath ? undefined : first;
   const mountpoint = isPath ? first : second;
@@ -66,7 +66,7 @@ async function doctor(
     if (!json) console.log(text(one));
   }
   if (json) console.log(jsonLine(found));
-  // At once: what has not answered in time may keep a thread for ever.
+  // Exit at once: a check that timed out may occupy a thread for ever.
   exitProcess(found.some(({ level }) => level === "fail") ? 1 : 0);
 }
 

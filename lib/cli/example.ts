@@ -1,19 +1,21 @@
-/** icfs example: the configurations of examples/ for the programs around a mount, with a site's own names in them. */
+/** icfs example: prints the configurations of examples/ for the programs around a mount, filled in with a site's own names. */
 import { readFileSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { UsageError } from "../errors.ts";
-import { parseCanisterId } from "../ic/agent.ts";
+import { parseCanisterId } from "../ic/canister-id.ts";
 import { gatewayUrl } from "../ic/gateway/gateway-url.ts";
 import { resolveNetwork } from "../ic/network.ts";
 import { packageFile } from "../package-files.ts";
 import { networkOption } from "./options.ts";
 
-/** What the files have where a site has its own. */
-const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
+/** Placeholders in the files for a site's own values. */
+const CANISTER = "CANISTER";
 const GATEWAY = "icp0.io";
 const SITE = "192.168.7.1";
 const RANGE = "192.168.7.50,192.168.7.150";
+/** Stands for the placeholder while a URL is made of it, which would turn the placeholder to lower case. */
+const STAND_IN = "aaaaa-aa";
 
 interface ExampleOptions {
   readonly network: string;
@@ -28,14 +30,14 @@ interface ExampleOptions {
   readonly alerts: string;
 }
 
-/** What stands in the file, and what is to stand there instead. Every one of the former is in the file. */
+/** Placeholders and their replacements. Each placeholder occurs in the file. */
 type Filling = readonly (readonly [string, string])[];
 
 interface Example {
   readonly file: string;
   readonly description: string;
   readonly options: readonly Option[];
-  /** Beside the canister's id, which all have. */
+  /** The values besides the canister's id, which every example has. */
   fill(options: ExampleOptions, canister: string): Filling;
 }
 
@@ -106,17 +108,20 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
       ["initrd debian-installer/amd64/initrd.gz", `initrd ${initrd}`],
     ],
   },
+  machines: {
+    file: "machines.yaml",
+    description: "machines for `icfs publish --machines`, each with files of its own to boot by",
+    options: [],
+    fill: () => [],
+  },
   prometheus: {
     file: "prometheus.yml",
     description: "Prometheus' configuration for a mount's metrics",
     options: [
-      new Option(
-        "--metrics <HOST:PORT>",
-        "where the mount serves its metrics: the address that its --metrics has",
-      )
+      new Option("--metrics <HOST:PORT>", "where the mount serves its metrics: the address of its --metrics")
         .default("127.0.0.1:9469")
         .argParser(hostAndPort),
-      new Option("--alerts <file>", "the file that has the rules which `icfs example alerts` prints")
+      new Option("--alerts <file>", "the file with the rules that `icfs example alerts` prints")
         .default("/etc/prometheus/icfs-alerts.yml")
         .argParser(pathOf),
     ],
@@ -142,7 +147,7 @@ const EXAMPLES: Readonly<Record<string, Example>> = {
 export function exampleCommand(): Command {
   const command = new Command("example")
     .description(
-      "print tested configurations for nginx, Squid, dnsmasq, iPXE, Prometheus and Grafana, with your canister's id and your site's names in them",
+      "print tested configurations for nginx, Squid, dnsmasq, iPXE, Prometheus and Grafana, and a list of machines, with your canister's id and your site's names in them",
     )
     .allowExcessArguments()
     .action((_, { args }: Command) => {
@@ -165,50 +170,51 @@ export function exampleCommand(): Command {
 }
 
 function print({ file, fill }: Example, given: string | undefined, options: ExampleOptions): void {
-  const canister = given === undefined ? CANISTER : parseCanisterId(given).toText();
+  const canister = given === undefined ? STAND_IN : parseCanisterId(given).toText();
   const text = readFileSync(packageFile(`examples/${file}`), "utf8");
   const filling = fill(options, canister);
   for (const [what] of filling)
     if (!text.includes(what)) throw new Error(`examples/${file} has no "${what}": install icfs again`);
-  process.stdout.write(filled(text, [...filling, [CANISTER, canister]]));
+  const printed = filled(text, [...filling, [CANISTER, canister]]);
+  process.stdout.write(given === undefined ? printed.replaceAll(STAND_IN, CANISTER) : printed);
   if (given === undefined && text.includes(CANISTER))
     console.error(
-      `icfs: put your canister's id in the place of ${CANISTER}, or name it: icfs example ... CANISTER`,
+      `icfs: put your canister's id in the place of ${CANISTER}, or name it: icfs example NAME ID`,
     );
 }
 
-/** All at once: what one has put there is not another's to replace. Of those that fit, the first is taken. */
+/** Replaces all in one pass, so that no replacement is replaced again. If several match, the first one counts. */
 function filled(text: string, filling: Filling): string {
   const quoted = filling.map(([what]) => what.replace(/[.?*+^$(){}|[\]\\]/g, "\\$&"));
   const by = new Map(filling);
   return text.replace(new RegExp(quoted.join("|"), "g"), (found) => by.get(found)!);
 }
 
-/** @throws UsageError when nothing else than a query tells which canister is meant */
+/** @throws UsageError when only a query parameter tells which canister is meant */
 function urlOf(network: string, canister: string): string {
   const url = gatewayUrl(resolveNetwork(network), canister, "");
   if (!url.includes("?")) return url;
   throw new UsageError(
-    `${url}: a cache needs a name of the canister's own: give --network a gateway's name in place of its address, or name the URL by --origin`,
+    `${url}: a cache needs a host name for the canister: give --network a gateway's name instead of its address, or give the URL with --origin`,
   );
 }
 
 interface Origin {
   readonly url: URL;
-  /** Where it is found, and at which port. */
+  /** The host and port to connect to. */
   readonly server: string;
   readonly port: string;
 }
 
-/** What a cache asks. @throws UsageError */
+/** Where a cache fetches from. @throws UsageError */
 function originOf(network: string, canister: string, given: URL | undefined): Origin {
   const url = given ?? new URL(urlOf(network, canister));
-  // Canisters' names all lead to the same servers, and not every resolver knows names below localhost.
+  // The names of all canisters lead to the same servers, and not every resolver knows names below localhost.
   const server = url.hostname.replace(/^.*\.(localhost|icp0\.io)$/, "$1");
   return { url, server, port: url.port || (url.protocol === "https:" ? "443" : "80") };
 }
 
-/** Of a site's cache. */
+/** The options of a site's cache. */
 function cacheOptions(listen: string, store: string): Option[] {
   return [
     networkOption(),
@@ -254,7 +260,7 @@ function baseOf(path: string): string {
 
 function originUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  // With a login it would be another one.
+  // A URL with a login would differ from its origin.
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.href !== `${url.origin}/`)
     throw new InvalidArgumentError("Use a URL without a path, such as http://192.168.7.2:8080.");
   return url;
@@ -273,7 +279,7 @@ function listenAt(text: string): string {
   return text;
 }
 
-/** Where a server that listens there finds itself; without the port that goes without saying. */
+/** The address at which a server reaches itself; the default port is left out. */
 function ownAddress(listen: string): string {
   const at = PORT.test(listen) ? `127.0.0.1:${listen}` : listen;
   return at.replace(/:80$/, "");

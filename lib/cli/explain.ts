@@ -1,5 +1,6 @@
-/** icfs explain: what one boot got, and the proof that its releases, their headers and the files' hashes belong together. */
+/** icfs explain: what one boot fetched, with proof that its releases, their headers and the files' hashes belong together. */
 import { Command } from "commander";
+import { cacheDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 import type { Boot } from "../ledger/boots.ts";
 import type { Origin, Transfer } from "../ledger/line.ts";
@@ -9,25 +10,37 @@ import { nameOf, VOUCHED } from "../source/words.ts";
 import { hexOf } from "../tree/hash.ts";
 import { entrySize, type Tree } from "../tree/tree.ts";
 import { sizeText } from "../units.ts";
-import { releaseAddressOf } from "./addresses.ts";
-import { bootLogOption, bootsIn, machineOf, momentOf, senderOf, timesOf } from "./ledger.ts";
-import { flag, type ReadingOptions, withMirrors } from "./options.ts";
+import { releaseAddressOf } from "./connect.ts";
+import { readAs, senderOf } from "./icfs-mount.ts";
+import { keptTree } from "./kept-release.ts";
+import {
+  bootLogOption,
+  bootsIn,
+  httpLogOption,
+  type LogOptions,
+  machineOf,
+  momentOf,
+  timesOf,
+} from "./ledger.ts";
+import { flag, named, option, type ReadingOptions, withMirrors } from "./options.ts";
 import { openSourceOf } from "./reading.ts";
 import { warnOfTrust } from "./warnings.ts";
 
-interface ExplainOptions extends ReadingOptions {
-  readonly bootLog: string;
+interface ExplainOptions extends ReadingOptions, LogOptions {
+  readonly offline?: boolean;
+  readonly cacheDir: string;
   readonly json?: boolean;
 }
 
-/** What a release says of the files that a boot got of it. */
+/** What a release says about the files that a boot fetched from it. */
 interface Explained {
   readonly canister: string;
   readonly release: number | undefined;
-  readonly header: string;
-  /** What vouches for it, in words; undefined when it is not proved. */
+  /** From the log, or else of the release that was compared; undefined when neither is known. */
+  readonly header: string | undefined;
+  /** What vouches for the release, as text; undefined when it is not proved. */
   readonly vouched: string | undefined;
-  /** What is wrong with the release; empty when it is proved. */
+  /** Why the release is not proved; empty when it is. */
   readonly problem: string;
   readonly files: readonly { readonly transfer: Transfer; readonly problem: string }[];
 }
@@ -35,7 +48,7 @@ interface Explained {
 export function explainCommand(): Command {
   const command = new Command("explain")
     .description(
-      "say what a machine got when it booted, and prove against the canister's chain of releases that release, header and each file's hash belong together; exit code 1 when one does not. What was sent is not yet what was booted: only the machine can attest that",
+      "say what a machine got when it booted, and prove against the canister's chain of releases that release, header and each file's hash belong together; exit code 1 if one does not. This proves what was sent, not what was booted: only the machine can attest that",
     )
     .argument("<mac>", "the machine's MAC; or its address", machineOf)
     .argument(
@@ -44,6 +57,13 @@ export function explainCommand(): Command {
       momentOf,
     )
     .addOption(bootLogOption())
+    .addOption(httpLogOption())
+    .addOption(flag("--offline", "prove it by what this host has kept alone, and never ask the network"))
+    .addOption(
+      option("--cache-dir <dir>", "where a mount or `icfs serve` has kept the release, which is asked first")
+        .default(cacheDirectory())
+        .argParser(named("a directory")),
+    )
     .addOption(
       flag(
         "--json",
@@ -59,7 +79,7 @@ async function explain(
   options: ExplainOptions,
   command: Command,
 ): Promise<void> {
-  const boot = await bootOf(machine, time, options.bootLog);
+  const boot = await bootOf(machine, time, options);
   const { mac, address, transfers } = boot;
   const releases: Explained[] = [];
   for (const sent of byRelease(transfers)) releases.push(await proved(sent, options, command));
@@ -78,15 +98,17 @@ async function explain(
   if (!isProved) throw new UserError(`what ${machine} got at ${timesOf(boot).since} is not proved`);
 }
 
-/** @throws UserError when the ledger has none */
-async function bootOf(machine: string, time = Number.POSITIVE_INFINITY, log: string): Promise<Boot> {
+/** @throws UserError when the ledger has no such boot */
+async function bootOf(machine: string, time = Number.POSITIVE_INFINITY, logs: LogOptions): Promise<Boot> {
   let found: Boot | undefined;
-  for await (const boot of bootsIn(log, machine)) {
+  for await (const boot of bootsIn(logs, machine)) {
     if (Date.parse(timesOf(boot).since) <= time) found = boot;
   }
   if (found !== undefined) return found;
   const by = time === Number.POSITIVE_INFINITY ? "" : ` by ${new Date(time).toISOString()}`;
-  throw new UserError(`${log} has no boot of ${machine}${by}: \`icfs boots\` lists what it has`);
+  throw new UserError(
+    `${[logs.bootLog, ...(logs.httpLog ?? [])].join(", ")} has no boot of ${machine}${by}: \`icfs boots\` lists what it has`,
+  );
 }
 
 type Sent = Transfer & { readonly origin: Origin };
@@ -95,42 +117,63 @@ function byRelease(transfers: readonly Transfer[]): Sent[][] {
   const isSent = (transfer: Transfer): transfer is Sent => transfer.origin !== undefined;
   const groups = Map.groupBy(
     transfers.filter(isSent),
-    ({ origin: { canister, release, header } }) => `${canister} ${release} ${header}`,
+    ({ origin: { canister, channel, release, header } }) => `${canister} ${channel} ${release} ${header}`,
   );
   return [...groups.values()];
 }
 
-/** @param sent of one release. @throws UserError when the network does not answer, or is not the canister's */
+/**
+ * What the release of these files says about them. If it cannot be read, or is not the canister's, the result says why.
+ *
+ * @param sent files of one release
+ * @throws UserError when the mount that sent them does not answer
+ */
 async function proved(sent: readonly Sent[], options: ExplainOptions, command: Command): Promise<Explained> {
   const [{ file, origin }] = sent as [Sent, ...Sent[]];
-  const { canister, release: number, header } = origin;
-  const sender = await senderOf(file, options, command);
-  const how = sender?.options ?? options;
-  const address = await releaseAddressOf(number === undefined ? canister : `${canister}@${number}`, how);
-  const source = await openSourceOf(address, how);
-  const named = { canister, release: number, header };
+  const { canister, channel, release: number, header } = origin;
+  const sender = await senderOf(file);
+  const how = sender === undefined ? options : readAs(sender.mount, options, command);
+  const what = { canister, release: number, header };
+  const by = (release: Release, tree: Tree): Explained => {
+    warnOfTrust(canister, release.verified);
+    const files = sent.map((transfer) => ({ transfer, problem: fileProblem(transfer, tree) }));
+    // A log without the header may lack the number as well. Then the newest release is compared: the sent file either is in it or
+    // is not.
+    const compared = { ...what, release: release.number, header: hexOf(release.hash) };
+    return { ...compared, vouched: VOUCHED[release.verified], problem: "", files };
+  };
+  const channelName = channel === undefined ? canister : `${canister}@${channel}`;
+  const name = number === undefined ? channelName : `${canister}@${number}`;
+  if (header !== undefined) {
+    const names = [name, canister, channelName, sender?.mount.source].filter((one) => one !== undefined);
+    const kept = await keptTree(names, header, options.cacheDir, how);
+    if (kept !== undefined) return by(kept.release, kept.tree);
+  }
+  if (options.offline) {
+    const problem = `it is not kept in ${options.cacheDir}: leave out --offline, or name a mirror that has it (\`icfs mirror ${name} DIR\`, then --mirror file:DIR --mirror-only)`;
+    return { ...what, vouched: undefined, problem, files: unproved(sent) };
+  }
   let release: Release;
   let tree: Tree;
   try {
+    const source = await openSourceOf(await releaseAddressOf(name, how), how);
     release = await source.newest();
-    if (hexOf(release.hash) !== header) {
+    if (header !== undefined && hexOf(release.hash) !== header) {
       const problem = `the canister's ${nameOf(release)} has another header: ${hexOf(release.hash)}`;
-      return { ...named, vouched: undefined, problem, files: unproved(sent) };
+      return { ...what, vouched: undefined, problem, files: unproved(sent) };
     }
     tree = await source.tree(release);
   } catch (error) {
-    return { ...named, vouched: undefined, problem: messageOf(error), files: unproved(sent) };
+    return { ...what, vouched: undefined, problem: messageOf(error), files: unproved(sent) };
   }
-  warnOfTrust(canister, release.verified);
-  const files = sent.map((transfer) => ({ transfer, problem: fileProblem(transfer, tree) }));
-  return { ...named, vouched: VOUCHED[release.verified], problem: "", files };
+  return by(release, tree);
 }
 
 function unproved(sent: readonly Sent[]): Explained["files"] {
   return sent.map((transfer) => ({ transfer, problem: "its release is not proved" }));
 }
 
-/** What is wrong with what the ledger has of a file. */
+/** How the ledger's data about a file differ from the release. */
 function fileProblem({ size, origin: { path, sha256 } }: Sent, tree: Tree): string {
   const entry = tree.find(path)?.entry;
   if (entry?.kind !== "file") return "the release has no such file";
@@ -143,11 +186,12 @@ function fileProblem({ size, origin: { path, sha256 } }: Sent, tree: Tree): stri
 
 function releaseLines({ canister, release, header, vouched, problem, files }: Explained): string[] {
   const name = release === undefined ? "snapshot" : `release ${release}`;
+  const proof = header === undefined ? "" : `, header ${header}`;
   return [
-    `${name} of ${canister}, header ${header}: ${problem === "" ? vouched : problem}`,
+    `${name} of ${canister}${proof}: ${problem === "" ? vouched : problem}`,
     ...files.map(
-      ({ transfer: { origin, size }, problem: wrong }) =>
-        `  ${origin?.path}, ${sizeText(size)}, SHA-256 ${origin?.sha256 ?? "unknown"}: ${wrong || "as in the release"}`,
+      ({ transfer: { via, origin, size }, problem: wrong }) =>
+        `  ${origin?.path}, ${sizeText(size)}, SHA-256 ${origin?.sha256 ?? "unknown"}: ${wrong || "as in the release"}${via === "http" ? " (by HTTP)" : ""}`,
     ),
   ];
 }

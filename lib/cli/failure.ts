@@ -1,4 +1,4 @@
-/** What a program says of an error that ends it. */
+/** How an error that ends a program is reported. */
 import { messageOf } from "../errors.ts";
 import { oneLine } from "../log.ts";
 
@@ -8,7 +8,7 @@ export function describe(error: unknown): string {
   return text.split("\n").map(oneLine).join("\n");
 }
 
-/** Errors of the language itself are bugs: where they come from is all there is to go by. */
+/** Errors of the language itself are bugs, so their stack is shown. */
 export function isBug(error: unknown): error is Error {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
 }

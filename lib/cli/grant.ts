@@ -1,4 +1,4 @@
-/** icfs grant: who may publish to a canister, or read it when it is private. */
+/** icfs grant: allows somebody to publish to a canister, or to read it when it is private. */
 import { Argument, Command } from "commander";
 import { UserError } from "../errors.ts";
 import { promotersOf } from "../icfs-canister.ts";
@@ -11,7 +11,7 @@ import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 export function grantCommand(): Command {
   const command = new Command("grant")
     .description(
-      "give somebody a role on a canister, in place of the one they may have, or the right to promote in addition; owners may",
+      "give a principal a role on a canister, in place of any role it has, or the right to promote in addition (owners only)",
     )
     .argument("<canister>", "canister id")
     .argument("<principal>", "whom: what `icfs identity` prints for them")

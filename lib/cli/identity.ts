@@ -1,4 +1,4 @@
-/** icfs identity: whose key signs. */
+/** icfs identity: shows whose key signs. */
 import { Command } from "commander";
 import { IDENTITY_ARGUMENT, type NetworkOptions, OWN_IDENTITY, option, passphraseOption } from "./options.ts";
 import { signingIdentity } from "./signer.ts";

@@ -10,10 +10,10 @@ interface KeepOptions extends NetworkOptions {
 
 export function keepCommand(): Command {
   const command = new Command("keep")
-    .description("have a canister hold a release for good, however many come after it; owners may")
+    .description("make a canister hold a release for good, however many follow it (owners only)")
     .argument("<canister>", "canister id")
     .argument("<release>", "its number (icfs releases)", parseReleaseNumber)
-    .option("--no", "take the mark away: the release goes when the canister's settings say so");
+    .option("--no", "remove the mark: the canister's settings decide when the release goes");
   return withNetwork(command, OWN_IDENTITY).action(keep);
 }
 

@@ -1,8 +1,9 @@
-/** A canister's address on a network that need not answer. */
+/** The address of a canister on a network that may be down. */
 import { NetworkUnreachableError, resolveNetwork } from "../ic/network.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { type BlobStore, keepRootKey, keptRootKey } from "../source/kept.ts";
-import { parseRelease, resolveConnection } from "./addresses.ts";
+import { parseRelease } from "./addresses.ts";
+import { resolveConnection } from "./connect.ts";
 import type { ReadingOptions } from "./options.ts";
 
 interface KeptKeyOptions extends ReadingOptions {
@@ -10,8 +11,11 @@ interface KeptKeyOptions extends ReadingOptions {
 }
 
 /**
- * The canister's address, found without asking the network for more than its root key. A loopback network's root key is fetched from it; when that does not answer, what it was the
- * last time will do: whatever it is, only what it has certified is served.
+ * Resolves the canister's address. The network is asked for nothing except the root key of a loopback network. If it does not
+ * answer, the key that it had last is used: only data certified with that key is served.
+ *
+ * @param store keeps the key for the next time; undefined: it is not kept
+ * @throws UserError when the key is not kept, and the network does not answer; UsageError
  */
 export async function addressWithKeptKey(
   text: string,

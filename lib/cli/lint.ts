@@ -1,11 +1,11 @@
-/** icfs lint: what would keep machines from booting from a directory, or from a release. */
+/** icfs lint: finds what would keep machines from booting from a directory or a release. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import type { ReadFile } from "../lint/boot-tree.ts";
 import { describeFinding, type Finding } from "../lint/finding.ts";
 import { lint } from "../lint/lint.ts";
 import { jsonLine } from "../log.ts";
-import { localTree } from "../publish/lintable-tree.ts";
+import { lintDirectory } from "../publish/lintable-tree.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { fileBytes } from "../serve/file-bytes.ts";
 import { isRelease } from "./addresses.ts";
@@ -21,28 +21,30 @@ interface LintOptions extends ReadingOptions, DirectoryOptions {
 export function lintCommand(): Command {
   const command = new Command("lint")
     .description(
-      "look for what would keep machines from booting: boot loaders without their modules, configurations that name missing files, broken kernels and initrds; exit code 1 when it finds something",
+      "look for problems that would keep machines from booting: boot loaders without their modules, configurations that name missing files, broken kernels and initrds; exit code 1 when it finds something",
     )
     .argument(
       "<directory|canister>",
       "a directory to be published, or a canister id, or ID@RELEASE, or ID@CHANNEL",
     )
-    .addOption(flag("--json", "print an array of objects: kind, file, line, problem, outcome, advice"));
+    .addOption(
+      flag(
+        "--json",
+        "print an array of objects: kind, file, line, problem, outcome, advice; also machine and template, of files that are made for machines",
+      ),
+    );
   withDirectory(command);
   return withMirrors(command).action(lintNamed);
 }
 
-async function lintNamed(name: string, options: LintOptions): Promise<void> {
-  const findings = isRelease(name) ? await lintRelease(name, options) : await lintDirectory(name, options);
+async function lintNamed(name: string, options: LintOptions, command: Command): Promise<void> {
+  const findings = isRelease(name)
+    ? await lintRelease(name, options)
+    : await lintDirectory(name, await readingOf(options, command));
   if (options.json) console.log(jsonLine(findings));
   else for (const finding of findings) console.log(describeFinding(finding));
   if (findings.length > 0)
     throw new UserError(`${name}: ${findings.length === 1 ? "1 finding" : `${findings.length} findings`}`);
-}
-
-async function lintDirectory(directory: string, options: LintOptions): Promise<Finding[]> {
-  const { tree, read } = await localTree(directory, readingOf(options));
-  return lint(tree, read);
 }
 
 async function lintRelease(name: string, options: LintOptions): Promise<Finding[]> {

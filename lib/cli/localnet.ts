@@ -1,9 +1,9 @@
-/** icfs localnet: a small Internet Computer on this machine. */
+/** icfs localnet: runs a small Internet Computer on this machine. */
 import { Command, InvalidArgumentError, type Option } from "commander";
-import { startLocalNetwork } from "../../localnet/index.ts";
 import { makeDirectory } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 import { LOCAL_PORT } from "../ic/network.ts";
+import { type LocalnetKey, localnetFstabLine, localnetKeyFile, writeLocalnetKey } from "./localnet-key.ts";
 import { named, option } from "./options.ts";
 
 interface LocalnetOptions {
@@ -18,7 +18,7 @@ interface LocalnetOptions {
 export function localnetCommand(): Command {
   return new Command("localnet")
     .description(
-      "run a local network for development; Ctrl-C ends it, and its canisters are gone then, but for --state",
+      "run a local network for development; Ctrl-C ends it, and its canisters are gone unless --state keeps them",
     )
     .addOption(
       option("--port <port>", "TCP port on 127.0.0.1; 0 takes a free one")
@@ -27,21 +27,23 @@ export function localnetCommand(): Command {
     )
     .addOption(amount("--latency <ms>", "round trip of every request").default(0))
     .addOption(
-      amount("--bandwidth <MiB/s>", "what all replies share, and all requests; default: no limit", 0.001),
+      amount("--bandwidth <MiB/s>", "limit that all replies share, and all requests; default: none", 0.001),
     )
     .addOption(
-      amount("--update-latency <ms>", "in addition, for update calls: what consensus takes").default(0),
+      amount("--update-latency <ms>", "additional latency of update calls, as consensus causes it").default(
+        0,
+      ),
     )
     .addOption(
       option(
         "--api <version>",
-        "endpoints: those the IC has deprecated (old), those in their place (new), or both",
+        "which endpoints to offer: those that the IC has deprecated (old), their replacements (new), or both",
       )
         .choices(["old", "new", "both"])
         .default("both"),
     )
     .addOption(
-      option("--state <dir>", "keep keys and canisters there, for the next start with it").argParser(
+      option("--state <dir>", "keep keys and canisters in this directory, for the next start").argParser(
         named("a directory"),
       ),
     )
@@ -50,20 +52,39 @@ export function localnetCommand(): Command {
 
 async function localnet(options: LocalnetOptions): Promise<void> {
   if (options.state !== undefined) makeStateDirectory(options.state);
+  // Late, since its libraries take a while to load.
+  const { startLocalNetwork } = await import("../../localnet/index.ts");
   const network = await startLocalNetwork(options);
-  console.log(`local network ready at ${network.url}`);
+  // Listen before the key file is written, so that a signal always removes it.
   const signal = new Promise<string>((resolve) => {
     for (const name of ["SIGINT", "SIGTERM"]) process.once(name, () => resolve(name));
   });
+  console.log(`local network ready at ${network.url}`);
+  const key = await tellKey(network.url, network.rootKey);
   const reason = await Promise.race([signal, network.failed]);
   if (reason instanceof Error) {
-    // Not in order: what is under way must not be answered any more, and what was answered is kept.
+    // End abruptly: pending calls must not be answered any more, and answered ones are kept.
     console.error(`icfs: ${reason.message}`);
     process.exit(1);
   }
   console.error(`${reason}: ending`);
+  // With --state, the next start has the same key.
+  if (options.state === undefined) key?.remove();
   await network.close();
   process.exit(0);
+}
+
+/** Writes the root key to a file, and prints how fstab names it. If it cannot be written, the network runs without the file. */
+async function tellKey(url: string, rootKey: Uint8Array): Promise<LocalnetKey | undefined> {
+  try {
+    const key = await writeLocalnetKey(url, rootKey);
+    console.log(`root key, for --root-key: ${key.file}`);
+    console.log(`line for /etc/fstab: ${localnetFstabLine(url, key.file)}`);
+    return key;
+  } catch (error) {
+    console.error(`icfs: the root key could not be written to ${localnetKeyFile(url)}: ${messageOf(error)}`);
+    return undefined;
+  }
 }
 
 /** @throws UserError */

@@ -1,4 +1,4 @@
-/** Failing when output was lost: Node's console ignores write errors. */
+/** Makes lost output a failure: Node's console ignores write errors. */
 
 /**
  * Makes this process fail with a message when it could not write all of its output, for example to a full disk. A reader that has

@@ -1,4 +1,4 @@
-/** icfs ls: what is in a release. */
+/** icfs ls: lists the files of a release. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { jsonLine, oneLine } from "../log.ts";
@@ -18,7 +18,7 @@ interface LsOptions extends ReadingOptions {
 export function lsCommand(): Command {
   const command = new Command("ls")
     .description(
-      "list a canister's newest release, or a path in it, a line each: on a terminal with what would turn a text around escaped, elsewhere as it is, as ls(1) does. No name has a control character",
+      "list a canister's newest release, or a path in it, one entry a line. On a terminal, characters that change the direction of text are escaped",
     )
     .argument("<canister>", RELEASE_ARGUMENT)
     .argument("[path]", "relative to the root", "")
@@ -51,7 +51,7 @@ async function ls(canister: string, path: string, options: LsOptions): Promise<v
     const name = entry.path.startsWith(prefix) ? entry.path.slice(prefix.length) : entry.path;
     return options.long ? longLine(entry, name) : name;
   });
-  // Programs get names as they are: none has a newline, or another control character (lib/tree/rules.ts).
+  // Programs get unchanged names. Names never contain control characters (lib/tree/rules.ts).
   const shown = process.stdout.isTTY ? lines.map(oneLine) : lines;
   if (shown.length > 0) console.log(shown.join("\n"));
 }
@@ -73,6 +73,6 @@ function longLine(entry: TreeNode["entry"], name: string): string {
 
 function isoTime(nanoseconds: bigint): string {
   const time = new Date(Number(nanoseconds / 1_000_000n));
-  // Times come from strangers, and Date has its limits.
+  // Times come from strangers, and Date has limits.
   return Number.isNaN(time.getTime()) ? "9999-12-31T23:59:59.999Z" : time.toISOString();
 }

@@ -1,4 +1,4 @@
-/** How a mirror does, in words: for `icfs status`, and for `icfs verify`. */
+/** The state of a mirror as text, for `icfs status` and `icfs verify`. */
 import type { MirrorHealth } from "../source/icfs/mirrors.ts";
 import { sizeText } from "../units.ts";
 

@@ -1,4 +1,4 @@
-/** icfs mirror: a release as a directory that any web server, rsync or USB stick carries. */
+/** icfs mirror: saves a release as a directory that any web server, rsync or USB stick can carry. */
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { jsonLine } from "../log.ts";
@@ -9,8 +9,8 @@ import { detectSource } from "../source/detect.ts";
 import { openReader } from "../source/icfs/open-release.ts";
 import { noMirrors } from "../source/open-source.ts";
 import { sizeText } from "../units.ts";
-import { REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
+import { REQUEST_TIMEOUT_MS, releaseAddressOf } from "./connect.ts";
 import { flag, type NetworkOptions, named, RELEASE_ARGUMENT, withNetwork } from "./options.ts";
 
 interface MirrorCommandOptions extends NetworkOptions {
@@ -22,7 +22,7 @@ interface MirrorCommandOptions extends NetworkOptions {
 export function mirrorCommand(): Command {
   const command = new Command("mirror")
     .description(
-      "make a directory from which hosts mount with --mirror, or bring one up to date; it is verified, and whole at any time, and any web server, rsync or USB stick can carry it",
+      "make or update a directory from which hosts mount with --mirror; it is verified, complete at any time, and any web server, rsync or USB stick can carry it",
     )
     .argument("<canister>", RELEASE_ARGUMENT)
     .argument(
@@ -31,7 +31,10 @@ export function mirrorCommand(): Command {
       named("a directory"),
     )
     .addOption(
-      flag("--prune", "remove chunks that are not of the release; hosts that are behind may still need them"),
+      flag(
+        "--prune",
+        "remove chunks that the release does not use; hosts that are behind may still need them",
+      ),
     )
     .addOption(
       flag(
@@ -54,12 +57,16 @@ async function mirror(text: string, directory: string, options: MirrorCommandOpt
   const kind = await detectSource(address, REQUEST_TIMEOUT_MS);
   if (kind !== "icfs") throw noMirrors(address, kind);
   const progress = createProgress(process.stderr);
-  stopOnSignals(progress);
+  let opened: MirrorDirectory | undefined;
+  stopOnSignals(progress, () => opened?.removeIfEmpty());
   try {
     const reader = openReader(address, REQUEST_TIMEOUT_MS);
     const { release, certifiedAt, ...counts } = await MirrorDirectory.open(
       resolve(directory),
-      (opened) => mirrorRelease(address, reader, opened, progress, options.prune === true),
+      (mirror) => {
+        opened = mirror;
+        return mirrorRelease(address, reader, mirror, progress, options.prune === true);
+      },
       options.check === true,
       reader.proofPath,
     );
@@ -74,10 +81,10 @@ async function mirror(text: string, directory: string, options: MirrorCommandOpt
       );
       return;
     }
-    const mended = damaged > 0 ? `, ${damaged} of them in place of damaged ones` : "";
+    const fixed = damaged > 0 ? `, ${damaged} of them in place of damaged ones` : "";
     const gone = options.prune ? `, ${removed} chunks removed` : "";
     console.log(
-      `${directory} has release ${number} of ${canister}: ${files} files, ${sizeText(bytes)}, certified ${certifiedAt.toISOString()}; ${fetchedChunks} chunks fetched (${sizeText(fetchedBytes)})${mended}${gone}`,
+      `${directory} has release ${number} of ${canister}: ${files} files, ${sizeText(bytes)}, certified ${certifiedAt.toISOString()}; ${fetchedChunks} chunks fetched (${sizeText(fetchedBytes)})${fixed}${gone}`,
     );
   } finally {
     progress.stop();

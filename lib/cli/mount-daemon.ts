@@ -1,4 +1,4 @@
-/** What `icfs mount` does in the process that serves the mount. */
+/** The part of `icfs mount` that runs in the process that serves the mount. */
 import { resolve } from "node:path";
 import { openDiskStore } from "../cache/disk-store.ts";
 import { messageOf } from "../errors.ts";
@@ -6,18 +6,21 @@ import { chooseTransport } from "../fs/choose-transport.ts";
 import { NoAnswerError } from "../ic/call-errors.ts";
 import { unreachable, withHint } from "../ic/first-contact.ts";
 import { resolveNetwork } from "../ic/network.ts";
+import type { MountDescription } from "../live/report/status.ts";
 import { createLog, type Log, limitRepeats } from "../log.ts";
-import type { MountDescription } from "../mount/report/status.ts";
 import { runMount } from "../mount/run-mount.ts";
 import { isBackgroundChild, notifyFailed, notifyWaiting } from "../process/daemon.ts";
 import { LogFile } from "../process/log-file.ts";
+import { AccessLog } from "../serve/access-log.ts";
 import { addressWithKeptKey } from "./kept-key.ts";
 import { mirrorsOf } from "./mirrors.ts";
 import type { MountCommandOptions } from "./mount-options.ts";
 
 /**
- * Serves the mount until it ends. @param ready gets what was mounted, once readers can use it
- * @throws UserError, which the process that waits has been told of
+ * Serves the mount until it ends.
+ *
+ * @param ready called with a description of the mount once readers can use it
+ * @throws UserError, which the waiting process has been told
  */
 export async function serveHere(
   canister: string,
@@ -31,7 +34,7 @@ export async function serveHere(
     const store =
       options.maxCacheSize === 0
         ? undefined
-        : // The daemon leaves this directory.
+        : // The daemon changes its working directory.
           openDiskStore(resolve(options.cacheDir), options.maxCacheSize, log);
     await runMount(
       () => addressWithKeptKey(canister, options, store),
@@ -40,17 +43,22 @@ export async function serveHere(
         mountpoint,
         mount: { ...options, source: canister },
         source: options.source,
-        transport: chooseTransport(options.transport),
+        transport: await chooseTransport(options.transport),
         store,
         waiting: notifyWaiting,
         openWhole: options.open === "whole" ? options.openTimeout : undefined,
         mirrors: mirrorsOf(options),
+        allChannels: options.allChannels === true,
         offline: options.offline === true,
         listXattrs: options.listXattrs === true,
-        // The daemon leaves this directory.
+        // The daemon changes its working directory.
         statsFile: options.statsFile === undefined ? undefined : resolve(options.statsFile),
         metrics: options.metrics,
         serve: options.serve,
+        accessLog:
+          options.serve === undefined || options.accessLog === undefined
+            ? undefined
+            : new AccessLog(resolve(options.accessLog), log),
         notifySocket,
         log,
       },
@@ -66,23 +74,23 @@ export async function serveHere(
   }
 }
 
-/** Where the mount's events go: the daemon's file, opened anew on SIGHUP, or stderr. */
+/** The log of the mount: the daemon's file, reopened on SIGHUP, or stderr. */
 function daemonLog({ logLevel, logFile }: MountCommandOptions): Log {
   if (!isBackgroundChild()) {
-    // A disk that is full, or a pipe that nobody reads any more, costs lines: the mount goes on.
+    // If the disk is full or the pipe is closed, lines are lost, but the mount goes on.
     for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
     return limitRepeats(createLog(logLevel));
   }
-  // The daemon leaves this directory.
+  // The daemon changes its working directory.
   const file = new LogFile(resolve(logFile));
   const log = limitRepeats(createLog(logLevel, (line) => file.write(line)));
-  // Before others hear of the signal, who may have something to say.
+  // Registered first: other handlers of the signal may write to the log.
   process.on("SIGHUP", () => {
     try {
       file.reopen();
     } catch (error) {
       log.error(
-        `cannot open the log anew (${messageOf(error)}): it goes on in the old file, until the next SIGHUP`,
+        `cannot reopen the log (${messageOf(error)}): the old file stays in use until the next SIGHUP`,
       );
     }
   });

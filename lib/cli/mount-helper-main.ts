@@ -1,7 +1,7 @@
 /**
  * The program that mount(8) starts for type icfs: bin/icfs under the name mount.icfs or mount.fuse.icfs. It is `icfs mount` with
- * the arguments, the exit codes and the silence that mount(8) expects; and it never asks a network for its root key, since any
- * local user may listen on a loopback port before whoever should.
+ * the arguments, exit codes and silence that mount(8) expects. It never fetches a network's root key, since any local user could
+ * listen on a loopback port before the network does.
  */
 import { CommanderError } from "commander";
 import { UsageError, UserError } from "../errors.ts";
@@ -12,6 +12,7 @@ import { oneLine } from "../log.ts";
 import { isBackgroundChild } from "../process/daemon.ts";
 import { exitProcess } from "../process/exit.ts";
 import { describe, isBug } from "./failure.ts";
+import { localnetKeyFile } from "./localnet-key.ts";
 import { mountCommand } from "./mount.ts";
 import { type HelperRequest, parseHelperArguments } from "./mount-helper.ts";
 import { checkWritten } from "./mount-helper-refused.ts";
@@ -22,7 +23,7 @@ const INCORRECT_INVOCATION = 1;
 const INTERNAL_BUG = 4;
 const MOUNT_FAILURE = 32;
 
-/** As mount.nfs has it in the foreground. */
+/** The same as mount.nfs in the foreground. */
 const DEFAULT_RETRY_MS = 120_000;
 
 const PREFIX = "mount.icfs: ";
@@ -31,14 +32,14 @@ try {
   forgetVariables();
   await mountAsAsked(process.argv.slice(2));
 } catch (error) {
-  // Commander has said what is wrong.
+  // Commander has already printed the error.
   if (!(error instanceof CommanderError)) console.error(PREFIX + describe(error));
   exitProcess(exitCodeOf(error));
 }
 
 /**
- * What is mounted, and how, fstab and mount(8)'s command line say, and not what whoever starts that has in his environment. (The copy in
- * the background has what this process left, and one variable that says what it is.)
+ * Only fstab and mount(8)'s command line decide what is mounted, and how; the environment of mount(8)'s caller does not. (The
+ * background copy inherits what this process left, and one variable that marks it.)
  */
 function forgetVariables(): void {
   if (isBackgroundChild()) return;
@@ -53,7 +54,7 @@ async function mountAsAsked(args: readonly string[]): Promise<void> {
   );
   const request = parseHelperArguments(args, command.options);
   if (request.verbose) announce = console.log;
-  // The copy in the background has another parent, and is asked for nothing that this process was not.
+  // The background copy has another parent, and the same arguments, which are checked already.
   if (!isBackgroundChild()) {
     await checkWritten(process.ppid, request);
     if (request.remount && !request.fake) return checkMounted(request);
@@ -64,7 +65,7 @@ async function mountAsAsked(args: readonly string[]): Promise<void> {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, PREFIX)) })
     .setOptionValueWithSource("retry", DEFAULT_RETRY_MS, "default")
     .hook("preAction", (parsed) => checkRootKey(parsed.opts()));
-  // Whoever mounts will say what is wrong with the id.
+  // Report a bad id now.
   if (request.fake)
     command.action(async () => void (await import("./addresses.ts")).parseRelease(request.spec));
   await command.parseAsync(request.argv, { from: "user" });
@@ -75,12 +76,16 @@ function checkRootKey({ network, rootKey }: NetworkOptions): void {
   const named = resolveNetwork(network);
   const { loopback, url } = named;
   if (isMainNetwork(named) || rootKey !== undefined) return;
-  const why = loopback ? "; mount(8) is not to ask for it where any local user could answer" : "";
+  const why = loopback
+    ? `; mount(8) is not to ask for it where any local user could answer. \`icfs localnet\` leaves it in ${localnetKeyFile(url.split(",")[0]!)}`
+    : "";
   throw new UsageError(`the root key of ${url} is needed: root-key=FILE or root-key=HEX${why}`);
 }
 
 /**
- * Options of a live mount stay what they are. Those who remount everything, as at shutdown, want it read-only, which it is.
+ * Accepts a remount without changing anything: the options of a live mount are fixed. Programs that remount everything, as at
+ * shutdown, want it read-only, which it is.
+ *
  * @throws UserError when it is not mounted
  */
 async function checkMounted({ spec, directory }: HelperRequest): Promise<void> {

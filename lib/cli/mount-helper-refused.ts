@@ -1,6 +1,7 @@
 /**
- * Options that ask for what a mount never is, and whether anybody has written them. mount(8) tells its helper `rw` when that was asked
- * for, and when nothing was said at all; of `exec`, `suid` and `dev` it tells nothing. Only its own command line and fstab(5) do.
+ * Refuses options that contradict what a mount is, if somebody wrote them. mount(8) passes `rw` to its helper when it was
+ * requested and also when nothing was given; it never passes `exec`, `suid` and `dev`. Only its own command line and fstab(5)
+ * tell what was written.
  */
 import { readFile } from "node:fs/promises";
 import { basename, resolve } from "node:path";
@@ -9,12 +10,12 @@ import { UsageError } from "../errors.ts";
 import { unescapeOctal } from "../fs/mounting/mountinfo.ts";
 import { type HelperRequest, splitOptions } from "./mount-helper.ts";
 
-/** What is to be mounted, and where. */
+/** What to mount, and where. */
 type Place = Pick<HelperRequest, "spec" | "directory">;
 
 interface Refused {
   readonly word: string;
-  /** What holds, and may be said. */
+  /** Its opposite, which is true of every icfs mount and can be written. */
   readonly instead: string;
   readonly why: string;
 }
@@ -24,7 +25,7 @@ const REFUSED: readonly Refused[] = [
   {
     word: "exec",
     instead: "noexec",
-    why: "run programs from: whoever may publish would run them on this host",
+    why: "run programs from: any publisher could then run code on this host",
   },
   {
     word: "suid",
@@ -34,7 +35,7 @@ const REFUSED: readonly Refused[] = [
   { word: "dev", instead: "nodev", why: "have devices: a release has none" },
 ];
 
-/** Why nothing is mounted with such an option, and what may be said; undefined for others. @param subject what is to be mounted */
+/** Why an option is refused, and what to write instead; undefined for other options. @param subject what to mount */
 export function refusalOf(word: string, subject: string): string | undefined {
   const refused = REFUSED.find((one) => one.word === word);
   return (
@@ -43,13 +44,13 @@ export function refusalOf(word: string, subject: string): string | undefined {
 }
 
 /**
- * @param caller the process id of who has started the helper
- * @throws UsageError when somebody has written what a mount never is
+ * @param caller the process id of the helper's caller
+ * @throws UsageError when such an option was written
  */
 export async function checkWritten(caller: number, request: HelperRequest): Promise<void> {
   const { isMount, options } = await writtenFor(caller, request);
   for (const { word, instead } of REFUSED) {
-    // The last one counts, as with mount(8).
+    // The last one counts, as in mount(8).
     const last = request.words.findLast((one) => one === word || one === instead);
     if (last === instead) continue;
     const isTold = last === word && (word !== "rw" || isMount === false);
@@ -60,8 +61,9 @@ export async function checkWritten(caller: number, request: HelperRequest): Prom
 }
 
 /**
- * The options that mount(8) was given for this mount, or found in fstab(5). @returns `isMount` undefined: nobody knows who the caller
- * is, and the mount is made, as it always is
+ * The options that mount(8) was given for this mount, or found in fstab(5).
+ *
+ * @returns `isMount` undefined: the caller is unknown, and the mount is made without this check
  */
 async function writtenFor(
   caller: number,
@@ -70,12 +72,12 @@ async function writtenFor(
   const text = await readFile(`/proc/${caller}/cmdline`, "utf8").catch(() => undefined);
   if (text === undefined) return { isMount: undefined, options: [] };
   const [program, ...args] = text.split("\0").slice(0, -1);
-  // Who starts the helper by hand has written what it is told.
+  // A user who starts the helper by hand has written all of its options.
   if (basename(program ?? "") !== "mount") return { isMount: false, options: [] };
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    // The others of mount(8) mean nothing here.
+    // The other options of mount(8) do not matter here.
     strict: false,
     options: {
       options: { type: "string", short: "o", multiple: true },
@@ -87,7 +89,7 @@ async function writtenFor(
   });
   const options = [values.options ?? []].flat().flatMap((list) => splitOptions(String(list)));
   if (values.rw || values["read-write"]) options.push("rw");
-  // Told both what and where, mount(8) does not look there.
+  // Given both a source and a directory, mount(8) does not read fstab.
   if (positionals.length > 1) return { isMount: true, options };
   const fstab = await readFile(String(values.fstab ?? "/etc/fstab"), "utf8").catch(() => "");
   return {
@@ -96,7 +98,7 @@ async function writtenFor(
   };
 }
 
-/** The options of a line of fstab(5), when it is about this mount. */
+/** The options of a line of fstab(5), if it describes this mount. */
 function optionsOf(line: string, place: Place): string[] {
   const [spec, directory, , options] = line.trim().split(/\s+/).map(unescapeOctal);
   const isIt =

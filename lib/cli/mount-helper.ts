@@ -1,44 +1,47 @@
 /**
- * What mount(8) asks of its helper: `mount.icfs SPEC DIR [-sfnv] [-t TYPE] [-o OPTIONS]`, as the arguments of `icfs mount`. The
- * options have the names of that command's, so that its parser is the one that knows their values.
+ * Translates the arguments of mount(8)'s helper, `mount.icfs SPEC DIR [-sfnv] [-t TYPE] [-o OPTIONS]`, to those of `icfs mount`.
+ * The options keep the names they have there, so that the command's own parser checks their values.
  */
 import { parseArgs } from "node:util";
 import type { Option } from "commander";
 import { messageOf, UsageError } from "../errors.ts";
 
 export interface HelperRequest {
-  /** The canister as fstab names it, or a release of it. */
+  /** The canister or release, as fstab names it. */
   readonly spec: string;
   readonly directory: string;
-  /** -f: say what is wrong with the request, and mount nothing. */
+  /** -f: check the request without mounting. */
   readonly fake: boolean;
   /** -v */
   readonly verbose: boolean;
-  /** The mount is there already, and is to get other options. */
+  /** Whether to change the options of an existing mount. */
   readonly remount: boolean;
-  /** All options, as they were written or as mount(8) says them: `rw` also where nobody has. */
+  /** All options, as written or as mount(8) adds them: `rw` appears even if nobody wrote it. */
   readonly words: readonly string[];
-  /** What `icfs mount` is to parse. */
+  /** The arguments for `icfs mount`. */
   readonly argv: readonly string[];
 }
 
-/** About how fstab is read, and by whom; mount(8) passes some of them on. What begins with x- is an application's own. */
+/**
+ * Options about how and by whom fstab is read; mount(8) passes some of them on. Those that start with x- belong to other
+ * programs.
+ */
 const ELSEWHERE = /^(_netdev|(no)?fail|(no)?auto|(no)?users?|owner|group|defaults|comment=.*|[xX]-.*)$/;
-/** What a mount of ours is in any case, and what means nothing where there are no writes and no times of access. */
+/** Options that every icfs mount has anyway, and options that mean nothing without writes and access times. */
 const ANYWAY =
   /^(ro|nosuid|nodev|noexec|async|sync|dirsync|(no|rel|strict|norel|nostrict)?atime|(no)?diratime|(no)?lazytime|(no)?iversion|(no)?mand|silent|loud)$/;
-/** What a mount never is: mount-helper-refused.ts refuses them. */
+/** Options that contradict what an icfs mount is: mount-helper-refused.ts refuses them. */
 const NEVER = /^(rw|exec|suid|dev)$/;
-/** Of the command itself, not of the mount: mount(8) waits until it is live, and reads no output. */
+/** Options of the command rather than the mount: mount(8) waits until the mount is live, and reads no output. */
 const NOT_FOR_FSTAB = new Set(["foreground", "json"]);
 
-/** Whether an option of `icfs mount` is one of mount(8)'s as well. @param name without dashes, as Option.name() has it */
+/** Whether an option of `icfs mount` can be used with mount(8). @param name without dashes, as in Option.name() */
 export function isForFstab(name: string): boolean {
   return !NOT_FOR_FSTAB.has(name);
 }
 
 /**
- * @param args what stands behind the helper's name
+ * @param args the arguments after the helper's name
  * @param known the options of `icfs mount`
  * @throws UsageError
  */
@@ -49,7 +52,7 @@ export function parseHelperArguments(args: readonly string[], known: readonly Op
     throw new UsageError("usage: mount.icfs CANISTER DIR [-sfnv] [-t TYPE] [-o OPTIONS]");
   }
   const words = (values.o ?? []).flatMap(splitOptions);
-  // Then mount(8) passes on what /proc/mounts says as well: options of FUSE, which nobody has written.
+  // For a remount, mount(8) also passes on options of FUSE from /proc/mounts, which nobody wrote.
   const remount = words.includes("remount");
   const argv: string[] = [];
   for (const one of words) {
@@ -75,13 +78,13 @@ function parseCommandLine(args: readonly string[]) {
       args: [...args],
       allowPositionals: true,
       options: {
-        // Tolerate options that are not known.
+        // Sloppy: tolerate unknown options.
         s: { type: "boolean", short: "s" },
         f: { type: "boolean", short: "f" },
-        // Write no /etc/mtab: there is none to write.
+        // Do not write /etc/mtab: today it is a link to /proc/self/mounts.
         n: { type: "boolean", short: "n" },
         v: { type: "boolean", short: "v" },
-        // `icfs` or `fuse.icfs`, which is the same.
+        // `icfs` or `fuse.icfs`, which are the same.
         t: { type: "string", short: "t" },
         o: { type: "string", short: "o", multiple: true },
       },
@@ -91,12 +94,12 @@ function parseCommandLine(args: readonly string[]) {
   }
 }
 
-/** The options in a list with commas, of which those within double quotes belong to a value. The quotes go. */
+/** Splits a list of options at its commas, except within double quotes. The quotes are removed. */
 export function splitOptions(list: string): string[] {
   return [...list.matchAll(/(?:"[^"]*"|[^,])+/g)].map(([one]) => one.replaceAll('"', ""));
 }
 
-/** `max-stale=7d` as `--max-stale=7d`; undefined when there is no such option. @throws UsageError */
+/** `max-stale=7d` becomes `--max-stale=7d`; undefined when there is no such option. @throws UsageError */
 function argumentFor(written: string, known: readonly Option[]): string | undefined {
   const name = nameIn(written);
   const option = known.find(({ long }) => long === `--${name}`);

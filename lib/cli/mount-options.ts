@@ -1,4 +1,4 @@
-/** The options of `icfs mount`: what they are called, what they take, and what they are by default. */
+/** The options of `icfs mount`, with their values and defaults. */
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { ListenAddress } from "../bounded-server.ts";
@@ -18,6 +18,7 @@ import {
   withSource,
 } from "./options.ts";
 import {
+  accessLogOption,
   addGroup,
   cacheOptions,
   duration,
@@ -45,6 +46,7 @@ export interface MountCommandOptions extends ReadingOptions, ServingOptions {
   readonly prefetch: Prefetch;
   readonly ready: "verified" | "hydrated";
   readonly maxStale: number;
+  readonly allChannels?: boolean;
   readonly offline?: boolean;
   readonly context?: string;
   readonly listXattrs?: boolean;
@@ -54,14 +56,14 @@ export interface MountCommandOptions extends ReadingOptions, ServingOptions {
 }
 
 const DEFAULTS = defaultMountOptions("");
-/** The next one, -1, means "nobody's" to chown(2) and the like. */
+/** The next value, -1, means "no owner" to chown(2) and others. */
 const LARGEST_ID = 2 ** 32 - 2;
-/** A TFTP server that waits longer keeps the whole site's DHCP waiting. */
+/** A TFTP server that blocks for longer would hold up the DHCP service of a whole site. */
 const DEFAULT_READ_TIMEOUT_S = 10;
-/** Before this tftp clients give up. */
+/** Shorter than the time after which TFTP clients give up. */
 const DEFAULT_OPEN_TIMEOUT_S = 30;
 
-/** Adds them, with those of withSource(). */
+/** Adds the options of `icfs mount`, including those of withSource(). */
 export function withMountOptions(command: Command): Command {
   command.addOption(
     flag(
@@ -72,10 +74,24 @@ export function withMountOptions(command: Command): Command {
   withSource(command);
   addGroup(command, "Mirrors:", mirrorOptions());
   addGroup(command, "Who may read:", [
-    flag("--allow-other", "let other users read, as TFTP servers must", DEFAULTS.allowOther),
+    flag(
+      "--allow-other",
+      "let other users read, as TFTP servers must; by default when root mounts",
+      DEFAULTS.allowOther,
+    ),
     new Option("--no-allow-other", "only the user who mounts can read"),
-    account("--uid <user>", "owner of all files, by name or number", "user", DEFAULTS.uid),
-    account("--gid <group>", "group of all files, by name or number", "group", DEFAULTS.gid),
+    account(
+      "--uid <user>",
+      "owner of all files, by name or number; by default the user who mounts",
+      "user",
+      DEFAULTS.uid,
+    ),
+    account(
+      "--gid <group>",
+      "group of all files, by name or number; by default the group of the user who mounts",
+      "group",
+      DEFAULTS.gid,
+    ),
     mode("--file-mode <octal>", "permissions of files; executables get x where r is", DEFAULTS.fileMode),
     mode("--dir-mode <octal>", "permissions of directories", DEFAULTS.dirMode),
     option(
@@ -88,7 +104,7 @@ export function withMountOptions(command: Command): Command {
     ),
   ]);
   addGroup(command, "Caches:", [
-    ...cacheOptions(),
+    ...cacheOptions("; 0: none"),
     option("--prefetch <what>", "fetch before it is asked for: all, what a boot configuration names, or none")
       .choices(["all", "boot", "none"])
       .default("all"),
@@ -109,11 +125,15 @@ export function withMountOptions(command: Command): Command {
     ),
   ]);
   addGroup(command, "Releases:", [
+    flag(
+      "--all-channels",
+      "show each channel of an icfs canister as a directory, such as stable/ and canary/, which follows that channel; channels that are added or deleted come and go",
+    ),
     ...followOptions(),
     maxStaleOption(
-      "refuse to open files once the proof is older than this, such as 12h or 7d; also accept a mirror's proof up to this age, instead of 5 minutes",
+      "refuse to open files once the proof is older than this, such as 12h or 7d; a mirror's proof counts up to this age, instead of 5 minutes",
     ),
-    retryOption(),
+    retryOption("0, or 2 minutes for mount(8)"),
     flag("--offline", "serve what is kept on this host, and never ask the network"),
   ]);
   addGroup(command, "The daemon:", [
@@ -122,24 +142,25 @@ export function withMountOptions(command: Command): Command {
       "how to talk to the kernel; default: kernel for root on Linux, else fuse-native",
     ).choices(["kernel", "fuse-native"]),
     logLevelOption(),
-    option("--log-file <file>", "where the daemon logs; opened anew on SIGHUP")
+    option("--log-file <file>", "where the daemon logs; reopened on SIGHUP")
       .default(join(stateDirectory("/var/log"), "icfs.log"))
       .argParser(named("a file")),
     statsFileOption(),
     metricsOption(),
     option(
       "--serve <addr>",
-      "serve by HTTP what this host has of the release, for hosts that mount with --mirror http://ADDR, and to boot from: HOST:PORT, [::]:PORT, or PORT, which is 127.0.0.1's; default: nobody",
+      "serve by HTTP what this host has of the release, for hosts that mount with --mirror http://ADDR, and to boot from: HOST:PORT, [::]:PORT, or PORT, which listens on 127.0.0.1 only; default: none",
     ).argParser(listenAddress),
+    accessLogOption(),
     flag(
       "--json",
-      "print one object: canister, mountpoint, source, release and header, or snapshot, verified, files, bytes, certifiedAt, warning, pid",
+      "print one object: canister, mountpoint, source, release and header, or snapshot, or channels, verified, files, bytes, certifiedAt, warning, pid",
     ),
   ]);
   return command;
 }
 
-/** @param kind whose names it takes; they are looked up at once, so that a name that is unknown is known before anything is mounted */
+/** @param kind users or groups. Names are resolved at once, so that an unknown one is reported before anything is mounted */
 function account(flags: string, description: string, kind: "user" | "group", standard: number): Option {
   return option(flags, description)
     .default(standard)
@@ -169,7 +190,7 @@ function mode(flags: string, description: string, standard: number): Option {
     });
 }
 
-/** @throws InvalidArgumentError when it is more than a label: it becomes part of a list of options */
+/** @throws InvalidArgumentError when it is not just a label: it becomes part of a list of options */
 function securityLabel(text: string): string {
   if (!/^[\w:.,-]+$/.test(text)) {
     throw new InvalidArgumentError("Use a label such as system_u:object_r:tftpdir_t:s0.");

@@ -1,6 +1,6 @@
 /**
- * Options that several commands share, each with its environment variable and default; addresses.ts has what they mean. Nothing
- * here loads what talks to a network: `icfs mount` only starts a copy of itself, which does, and each start counts.
+ * Options that several commands share, each with its environment variable and default; addresses.ts parses their values. This
+ * module loads no network code: `icfs mount` only starts a copy of itself, which does, and every start should be fast.
  */
 import { fileURLToPath } from "node:url";
 import { type Command, InvalidArgumentError, Option } from "commander";
@@ -18,8 +18,9 @@ export interface NetworkOptions extends ConnectionOptions {
 }
 
 /**
- * An option whose environment variable is ICFS_ and its long name; an empty one is as if it were not set.
- * @param plural its variable may have several
+ * An option with an environment variable, ICFS_ and its long name. An empty variable counts as unset.
+ *
+ * @param plural whether the variable may hold several values
  */
 export function option(flags: string, description: string, plural = false): Option {
   const made = new Option(flags, description);
@@ -27,8 +28,9 @@ export function option(flags: string, description: string, plural = false): Opti
 }
 
 /**
- * An option without a value, whose environment variable says yes or no. (Commander takes any value for yes.)
- * @throws UsageError when it says something else
+ * A flag whose environment variable is yes or no. (Commander takes any value for yes.)
+ *
+ * @throws UsageError for another value
  */
 export function flag(flags: string, description: string, standard?: boolean): Option {
   const made = new Option(flags, description);
@@ -44,7 +46,16 @@ export function flag(flags: string, description: string, standard?: boolean): Op
   return made.default(made.negate ? !isYes : isYes);
 }
 
-/** Its name. One that is empty leaves the environment, in which Commander would find it set. */
+/**
+ * Whether an option is on the command line, not only in its environment variable. A variable may be set for other commands: where it has
+ * no meaning, because an option that it belongs to was not given, it is ignored. (Options that restrict what icfs does, such as
+ * --mirror-only, are errors in either place: nobody should believe that they hold.)
+ */
+export function isGiven(command: Command, option: string): boolean {
+  return command.getOptionValueSource(option) === "cli";
+}
+
+/** The variable's name. An empty variable is removed from the environment, where Commander would count it as set. */
 function environmentVariable(option: Option, ending = ""): string {
   const name = `ICFS_${option.name().toUpperCase().replaceAll("-", "_")}${ending}`;
   if (process.env[name] === "") delete process.env[name];
@@ -52,10 +63,10 @@ function environmentVariable(option: Option, ending = ""): string {
 }
 
 /**
- * For arguments and options that name something on the disk, or what stands for it. A shell's variable that is not set leaves "", which
- * would be the working directory.
+ * Parses an argument or option that names something on disk. An unset shell variable yields "", which would mean the working
+ * directory.
  *
- * @param what "a directory". @throws InvalidArgumentError
+ * @param what such as "a directory". @throws InvalidArgumentError
  */
 export function named(what: string): (text: string) => string {
   return (text) => {
@@ -64,18 +75,18 @@ export function named(what: string): (text: string) => string {
   };
 }
 
-/** The default of --identity for commands that sign. */
+/** How the help describes the default of --identity for commands that sign. */
 export const OWN_IDENTITY = "your own, made on first use (icfs identity)";
 
-/** --network, for commands that only have to know its name. */
+/** --network, for commands that need only the name of the network. */
 export function networkOption(): Option {
   return option(
     "--network <ic|local|URL>",
-    "the network the canister is on; HOST:PORT is a URL, too; URL,URL: several gateways of it",
+    "the network that the canister is on; HOST:PORT is a URL, too; URL,URL names several of its gateways",
   ).default("ic");
 }
 
-/** What --identity takes. */
+/** How the help describes the value of --identity. */
 export const IDENTITY_ARGUMENT = "a private key, mode 0600, or dfx:NAME, icp:NAME";
 
 /** --identity-passphrase-file. */
@@ -86,7 +97,10 @@ export function passphraseOption(): Option {
   ).argParser(named("a file or fd:N"));
 }
 
-/** Adds --network, --root-key, --identity, --identity-passphrase-file, --proxy and --ca-bundle, of which the last two hold from before the command begins. */
+/**
+ * Adds --network, --root-key, --identity, --identity-passphrase-file, --proxy and --ca-bundle. The last two take effect before
+ * the command begins.
+ */
 export function withNetwork(command: Command, identity: string): Command {
   return command
     .hook("preAction", connectAsSaid)
@@ -94,7 +108,7 @@ export function withNetwork(command: Command, identity: string): Command {
     .addOption(
       option(
         "--root-key <HEX|FILE>",
-        "its root key; fetched from loopback networks, built in for ic, else needed",
+        "the network's root key; built in for ic, fetched from loopback networks, required for others",
       ).argParser(named("a key or a file")),
     )
     .addOption(
@@ -120,10 +134,10 @@ async function connectAsSaid(command: Command): Promise<void> {
   const options: ConnectionOptions = command.opts();
   if (options.proxy === undefined && options.caBundle === undefined) return;
   const { useConnections } = await import("../ic/transport/connections.ts");
-  useConnections(options, command.getOptionValueSource("proxy") === "cli");
+  useConnections(options, isGiven(command, "proxy"));
 }
 
-/** Where commands that read take `CANISTER@3` and `CANISTER@stable` as well. */
+/** The argument of commands that read, which take `CANISTER@3` and `CANISTER@stable` as well. */
 export const RELEASE_ARGUMENT =
   "canister id; with @NUMBER an older release, with @NAME what a channel stands for, such as oeagv-5qaaa-aaaah-aar4q-cai@3 or @stable";
 
@@ -153,11 +167,11 @@ export function mirrorOptions(): Option[] {
         .filter((one) => one !== "")
         .map((equal) => equal.split(",").map(mirrorUrl)),
     ]),
-    flag("--mirror-only", "ask the mirrors alone, and never the network"),
+    flag("--mirror-only", "ask only the mirrors, never the network"),
   ];
 }
 
-/** A mirror's URL, as it is asked. @throws InvalidArgumentError */
+/** A mirror's URL, as it is requested. @throws InvalidArgumentError */
 function mirrorUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isFile = url?.protocol === "file:";
@@ -176,7 +190,7 @@ function mirrorUrl(text: string): string {
   return url.href.replace(/\/+$/, "");
 }
 
-/** Whether a file: URL names one. */
+/** Whether a file: URL is a plain path. */
 function isPath(url: URL): boolean {
   try {
     return !fileURLToPath(url).includes("\0");
@@ -185,14 +199,14 @@ function isPath(url: URL): boolean {
   }
 }
 
-/** @throws UsageError when there is no mirror to be asked alone */
+/** @throws UsageError when --mirror-only is given without a mirror */
 export function checkMirrors({ mirror = [], mirrorOnly }: Partial<MirrorOptions>): void {
   if (mirrorOnly && mirror.length === 0) {
     throw new UsageError("--mirror-only needs a mirror: name one with --mirror URL");
   }
 }
 
-/** --max-stale. @param description of what is not done by an older proof */
+/** --max-stale. @param description says what is refused, or accepted, by the age of a proof */
 export function maxStaleOption(description: string): Option {
   return option("--max-stale <time>", description)
     .default(Number.POSITIVE_INFINITY, "no limit")
@@ -210,27 +224,27 @@ export function parsedDuration(least: number): (text: string) => number {
   };
 }
 
-/** Adds --mirror, --mirror-only and --max-stale, and those of withSource(). */
+/** Adds --mirror, --mirror-only and --max-stale, and the options of withSource(). */
 export function withMirrors(command: Command): Command {
   withSource(command);
   for (const one of mirrorOptions()) command.addOption(one);
   return command.addOption(
     maxStaleOption(
-      "when no mirror has a fresh proof of the newest release, accept one up to this age, such as 7d",
+      "when no mirror has a fresh proof of the newest release, accept one up to this age, such as 7d; a time below 5 minutes: accept none that is older",
     ).default(Number.POSITIVE_INFINITY, "5 minutes"),
   );
 }
 
 /** --source, for commands that take canisters of several kinds. */
 export function sourceOption(): Option {
-  return option("--source <kind>", "what kind of canister it is; default: icfs finds out").choices([
+  return option("--source <kind>", "what kind of canister it is; default: icfs detects it").choices([
     "icfs",
     "icboot",
     "assets",
   ]);
 }
 
-/** Adds --source and --trust, and those of withNetwork(). */
+/** Adds --source and --trust, and the options of withNetwork(). */
 export function withSource(command: Command): Command {
   return withNetwork(command, "none, anonymous")
     .addOption(sourceOption())

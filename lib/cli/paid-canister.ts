@@ -1,6 +1,6 @@
 /**
- * Makes a canister with cycles from the user's account at the cycles ledger, and pays once: the request is written to a file before it is sent
- * (payment.ts), and the same request is sent again until there is an answer.
+ * Creates a canister with cycles from the user's account at the cycles ledger, and pays once: the request is written to a file
+ * before it is sent (payment.ts), and the same request is repeated until it is answered.
  */
 import { randomInt } from "node:crypto";
 import type { HttpAgent } from "@icp-sdk/core/agent";
@@ -23,9 +23,9 @@ import {
 
 export interface PaidCanister {
   readonly canister: Principal;
-  /** Whether an earlier deployment, which did not finish, has made it. */
+  /** Whether an earlier deployment, which did not finish, created it. */
   readonly isFromBefore: boolean;
-  /** To be called when the canister is ready. The next deployment then pays for another one. */
+  /** Call this when the canister is ready. The next deployment then pays for another one. */
   forget(): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ export interface Payer {
 
 /**
  * @param amount cycles, without the ledger's fee
- * @param beforehand called before a new request, but not when an earlier one is repeated; when it throws, nothing is paid
+ * @param beforehand called before a new request, but not before a repeated one; when it throws, nothing is paid
  * @throws UserError
  */
 export async function createWithCycles(
@@ -66,12 +66,12 @@ export async function createWithCycles(
 }
 
 function newPayment({ owner }: Payer, amount: bigint): Payment {
-  // Others may ask with the same key in the same millisecond: theirs is another canister.
+  // Random digits: another request with the same key in the same millisecond must be a different one.
   const createdAt = BigInt(Date.now()) * 1_000_000n + BigInt(randomInt(1_000_000));
   return { owner: owner.toText(), amount, createdAt };
 }
 
-/** @throws UserError when something else was asked for, and nobody knows what has become of it */
+/** @throws UserError when another request is pending whose result is unknown */
 function mustBeSame(before: Payment, { owner }: Payer, amount: bigint, file: string): void {
   if (before.owner === owner.toText() && before.amount === amount) return;
   const what =
@@ -79,11 +79,11 @@ function mustBeSame(before: Payment, { owner }: Payer, amount: bigint, file: str
       ? "has had no answer"
       : `has made ${before.canister}, which is not installed`;
   throw new UserError(
-    `a deployment with ${cyclesText(before.amount)} of ${before.owner} ${what}: run it again, \`icfs deploy --with-cycles ${before.amount}\` with that identity, which pays no second time; or give it up by removing ${file}`,
+    `a deployment with ${cyclesText(before.amount)} of ${before.owner} ${what}: run it again, \`icfs deploy --with-cycles ${before.amount}\` with that identity, which does not pay twice; or give it up by removing ${file}`,
   );
 }
 
-/** @param isRepeated whether it may have been asked already. @throws UserError */
+/** @param isRepeated whether it may have been sent before. @throws UserError */
 async function ask(payer: Payer, payment: Payment, file: string, isRepeated: boolean): Promise<Principal> {
   const { agent, network } = payer;
   let attempts = isRepeated ? 1 : 0;
@@ -112,19 +112,19 @@ async function ask(payer: Payer, payment: Payment, file: string, isRepeated: boo
         `there is no cycles ledger at ${network.url}${network.loopback ? ": canisters cost nothing on a local network, leave --with-cycles out" : ""}`,
       );
     }
-    // An earlier attempt may still make a canister, even when a later one is refused.
+    // An earlier attempt may still create a canister, even if a later one is refused.
     const isOver = refused !== undefined && ("FailedToCreate" in refused || attempts === 1);
     if (isOver) await forgetPayment(file);
     if (error instanceof UserError) throw error;
-    const unknown = `it is not known whether the canister was made: run the same command again, within a day, which pays no second time`;
+    const unknown = `it is not known whether the canister was made: run the same command again, within a day, which does not pay a second time`;
     throw new UserError(`the cycles ledger: ${messageOf(error)}${isOver ? "" : `; ${unknown}`}`);
   }
 }
 
 /**
- * What the ledger says no with, and whether the same request may be answered otherwise soon.
+ * The error for the ledger's refusal, and whether the same request may soon get another answer.
  *
- * @param file has the request
+ * @param file holds the request
  * @param isFirst whether it was never sent before
  */
 function refusal(
@@ -140,7 +140,7 @@ function refusal(
     return {
       again: false,
       message: [
-        `not enough cycles: ${owner} has ${cyclesText(balance)} at the cycles ledger, and ${cyclesText(wanted)} are wanted, the ledger's fee included. Who has some, or ICP, sends the rest with icp-cli:`,
+        `not enough cycles: ${owner} has ${cyclesText(balance)} at the cycles ledger, and ${cyclesText(wanted)} are wanted, the ledger's fee included. If you have cycles or ICP elsewhere, send the rest with icp-cli:`,
         `  icp cycles mint --cycles ${wanted - balance + LEDGER_FEE} --network ic`,
         `  icp cycles transfer ${wanted - balance} ${owner} --network ic`,
       ].join("\n"),
@@ -149,7 +149,7 @@ function refusal(
   if ("FailedToCreate" in error) {
     const [block] = error.FailedToCreate.refund_block;
     const back =
-      block === undefined ? "nothing was paid back" : `the cycles are back, but for fees (block ${block})`;
+      block === undefined ? "nothing was paid back" : `the cycles are back, except for fees (block ${block})`;
     return { again: false, message: `no canister could be made: ${error.FailedToCreate.error}; ${back}` };
   }
   if ("CreatedInFuture" in error) {
@@ -167,7 +167,7 @@ function refusal(
       };
     return {
       again: false,
-      message: `the cycles ledger does not know any more what became of this request, which is older than a day: look whether a canister was paid for (\`icp cycles balance --of-principal ${owner} --network ic\`), and remove ${file} to ask for one anew`,
+      message: `the cycles ledger does not know any more what became of this request, which is older than a day: check whether a canister was paid for (\`icp cycles balance --of-principal ${owner} --network ic\`), and remove ${file} to ask for one again`,
     };
   }
   if ("Duplicate" in error) {

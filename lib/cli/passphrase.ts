@@ -1,6 +1,6 @@
 /**
- * Where the passphrase of an encrypted key comes from: a file, a file descriptor, or whoever sits at the terminal. Not an argument's or a
- * variable's value: other users of the host see those.
+ * Reads the passphrase of an encrypted key from a file, a file descriptor or the terminal, but never from an argument or a
+ * variable: other users of the host can see those.
  */
 import { fstatSync, readFileSync, type Stats, statSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -8,14 +8,14 @@ import { Writable } from "node:stream";
 import { messageOf, UsageError, UserError } from "../errors.ts";
 import { isAttended } from "./confirm.ts";
 
-/** Bytes. */
+/** The limit of a file with a passphrase. */
 const MOST_BYTES = 4096;
 
 /**
  * The passphrase for the key in `file`.
  *
- * @param source a file's name, or fd:N; undefined: it is asked for
- * @throws UserError when there is none, or nobody to be asked; UsageError
+ * @param source a file's name, or fd:N; undefined: ask on the terminal
+ * @throws UserError when there is no passphrase or no terminal; UsageError
  */
 export async function passphraseFor(file: string, source: string | undefined): Promise<string> {
   if (source !== undefined) return readPassphrase(source);
@@ -27,11 +27,11 @@ export async function passphraseFor(file: string, source: string | undefined): P
   return ask(`Passphrase of ${file}: `);
 }
 
-/** What is in a file, or comes from a descriptor, without the end of its line. @throws UserError, UsageError */
+/** The content of a file or a descriptor, without its line ending. @throws UserError, UsageError */
 function readPassphrase(source: string): string {
   const descriptor = /^fd:(.*)$/.exec(source)?.[1];
   if (descriptor !== undefined && !/^\d{1,6}$/.test(descriptor))
-    throw new UsageError(`"${source}" is no file descriptor: write fd:3, say`);
+    throw new UsageError(`"${source}" is not a file descriptor: write fd:3, say`);
   let bytes: Buffer;
   try {
     const status = descriptor === undefined ? statSync(source) : fstatSync(Number(descriptor));
@@ -49,26 +49,26 @@ function readPassphrase(source: string): string {
   return passphrase;
 }
 
-/** @throws UserError when others can read a file, or it is none */
+/** @throws UserError when others can read the file, or it is not a file */
 function mustBePrivate(source: string, status: Stats, isDescriptor: boolean): void {
-  // A pipe somebody writes to, as a shell's `<(command)` is; a device has no end.
+  // A pipe that a program writes to, such as a shell's `<(command)`. A device has no end.
   const isStream = status.isFIFO() || (isDescriptor && (status.isSocket() || status.isCharacterDevice()));
   if (isStream) return;
-  if (!status.isFile()) throw new UserError(`${source} is no file that has a passphrase in it`);
+  if (!status.isFile()) throw new UserError(`${source} is not a file that has a passphrase in it`);
   if (status.size > MOST_BYTES) throw new UserError(`there is no passphrase in ${source}: it is too large`);
   if (!isDescriptor && (status.mode & 0o077) !== 0)
-    throw new UserError(`${source} can be read by others than its owner: run \`chmod 600 ${source}\``);
+    throw new UserError(`${source} can be read by users other than its owner: run \`chmod 600 ${source}\``);
 }
 
-/** Asks on the terminal, where nothing of the answer is shown. @throws UserError when there is none */
+/** Asks on the terminal, without showing the answer. @throws UserError when there is none */
 async function ask(question: string): Promise<string> {
-  // In raw mode the terminal echoes nothing; what readline would echo goes nowhere.
+  // In raw mode the terminal does not echo, and what readline would echo is discarded.
   const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
   const terminal = createInterface({ input: process.stdin, output: nowhere, terminal: true });
   process.stderr.write(question);
   const answer = await new Promise<string | undefined>((resolve) => {
     terminal.once("close", () => resolve(undefined));
-    // In raw mode the terminal makes no signal of it.
+    // In raw mode the terminal does not turn Ctrl-C into a signal.
     terminal.once("SIGINT", () => {
       terminal.close();
       process.stderr.write("\n");

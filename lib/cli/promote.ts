@@ -1,13 +1,14 @@
-/** icfs promote: has a channel stand for a release, or for what another channel stands for. */
+/** icfs promote: points a channel at a release, or at the release of another channel. */
 import { Command, InvalidArgumentError } from "commander";
 import { UserError } from "../errors.ts";
 import { jsonLine } from "../log.ts";
 import { patientReader } from "../publish/patience.ts";
 import { openReader, releaseBelow } from "../source/icfs/open-release.ts";
 import { isChannelName } from "../tree/channel.ts";
-import { parseReleaseNumber, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { parseReleaseNumber } from "./addresses.ts";
 import { signer } from "./calls.ts";
 import { type Channels, changeChannel, channelsOf, parseChannelName } from "./change-channel.ts";
+import { REQUEST_TIMEOUT_MS } from "./connect.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
 
 interface PromoteOptions extends NetworkOptions {
@@ -21,7 +22,7 @@ type From = number | string;
 export function promoteCommand(): Command {
   const command = new Command("promote")
     .description(
-      "have a channel stand for a release, a newer or an older one, and make the channel if there is none; promoters may",
+      "point a channel to a release, newer or older, and make the channel if it does not exist (promoters and owners)",
     )
     .argument("<canister>", "canister id")
     .argument(

@@ -1,4 +1,4 @@
-/** icfs publish: a directory becomes a canister's newest release; or its files go to a canister that has no releases. */
+/** icfs publish: makes a directory the newest release of a canister, or stores its files in a canister that has no releases. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { createAgent } from "../ic/agent.ts";
@@ -27,9 +27,9 @@ import { detectSource } from "../source/detect.ts";
 import { trustingReader } from "../source/icfs/accepted-releases.ts";
 import { openReader } from "../source/icfs/open-release.ts";
 import type { SourceKind } from "../source/source.ts";
-import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { confirm, isAttended } from "./confirm.ts";
+import { canisterAddressOf, REQUEST_TIMEOUT_MS } from "./connect.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
 import {
   flag,
@@ -53,13 +53,13 @@ interface PublishCommandOptions extends NetworkOptions, DirectoryOptions {
   readonly json?: boolean;
 }
 
-/** A line that takes longer to answer is one on which publishing takes its time; the canister says no at the end as well. */
+/** Not longer: over a slow line publishing takes its time anyway, and the canister also refuses at the end. */
 const PERMISSION_TIMEOUT_MS = 5000;
 
 export function publishCommand(): Command {
   const command = new Command("publish")
     .description(
-      "publish a directory as the canister's newest release; what is there already is not sent again. An icboot canister gets the files, one by one, and has no releases",
+      "publish a directory as the canister's newest release; chunks that the canister already has are not sent again. An icboot canister gets the files, one by one, and has no releases",
     )
     .argument("<directory>", "what to publish", named("a directory"))
     .argument("<canister>", "canister id")
@@ -73,16 +73,19 @@ export function publishCommand(): Command {
     .addOption(
       option(
         "--private-files <what>",
-        "what to do with files that others on this host cannot read, and all who may read the canister could: publish and name them, or end with an error",
+        "what to do with files that other users of this host cannot read, but every reader of the canister could: publish and name them, or fail",
       )
         .choices(["publish", "error"])
         .default("publish"),
     )
     .addOption(
-      flag("--strict", "publish nothing that would keep machines from booting, as `icfs lint` finds it"),
+      flag(
+        "--strict",
+        "refuse to publish if `icfs lint` finds something that would keep machines from booting",
+      ),
     )
     .addOption(
-      flag("--no-lint", "look for nothing that would keep machines from booting; default: it is told"),
+      flag("--no-lint", "do not look for what would keep machines from booting; default: warn about it"),
     )
     .addOption(
       flag(
@@ -104,23 +107,24 @@ async function publishDirectory(
   directory: string,
   canisterId: string,
   options: PublishCommandOptions,
+  command: Command,
 ): Promise<void> {
   checkOrder(canisterId, directory, (id, dir) => `icfs publish ${dir} ${id}`);
   const found = await canisterAddressOf(canisterId, options);
   const address = options.dryRun
     ? found
     : { ...found, identity: found.identity ?? (await signingIdentity(options)) };
-  // Asked together with what comes next, and awaited before anything is read.
+  // Started with the next queries, and awaited before any file is read.
   const permitted = options.dryRun ? Promise.resolve(undefined) : mayPublish(address);
   permitted.catch(() => {});
-  // As patiently as all that follows.
+  // As patient as everything that follows.
   const kind = options.source ?? (await askedAgain(() => detectSource(address, REQUEST_TIMEOUT_MS)));
-  // What was uploaded when a signal comes is used next time.
+  // After a signal, the next publication uses the uploaded chunks.
   const progress = createProgress(process.stderr);
   stopOnSignals(progress);
   const plan: PlanOptions = {
     directory,
-    reading: readingOf(options),
+    reading: await readingOf(options, command),
     policy: {
       allowEmpty: options.allowEmpty ?? false,
       privateFiles: options.privateFiles,
@@ -146,7 +150,7 @@ async function publishRelease(
   { note, json, ...options }: PublishCommandOptions,
   permitted: Promise<CanisterStatus | undefined>,
 ): Promise<void> {
-  // A publisher is a reader first: a replayed head would pass for "nothing changed".
+  // A publisher reads first, with the same checks: a replayed certificate would look like "nothing changed".
   const source = (from: CanisterAddress) => trustingReader(openReader(from, REQUEST_TIMEOUT_MS), from);
   const { canister } = address;
   if (options.dryRun) {
@@ -164,7 +168,7 @@ async function publishRelease(
     note,
     warn,
     permitted,
-    // A script has said what it wants.
+    // A script's options count as consent.
     confirm: async () => !isAttended() || (await confirm("Publish it?")),
   });
   const { changed: _, ...result } = publication;
@@ -176,7 +180,7 @@ async function publishRelease(
       ? jsonLine({ ...result, url })
       : [describePublication(publication), ...(url === null ? [] : [url])].join("\n"),
   );
-  // Chunks' answers that nobody waits for any more, and that need never come, would keep the process.
+  // Answers for chunks that nobody needs any more, and that may never come, would keep the process alive.
   exitProcess(0);
 }
 
@@ -189,7 +193,7 @@ async function publishToIcboot(
   if (note !== "")
     throw new UserError(`${canister} is an icboot canister, which keeps no notes: leave out --note`);
   warn(
-    `${canister} is an icboot canister. It has no releases: readers see each file as it is uploaded, and half of a tree too. It certifies nothing, anybody may write to it, nothing in it can be deleted, and an upgrade loses everything. Executable bits, symlinks and times are not kept`,
+    `${canister} is an icboot canister. It has no releases: readers see each file as it is uploaded, and half of a tree too. It certifies nothing, anybody can write to it, nothing in it can be deleted, and an upgrade loses everything. Executable bits, symlinks and times are not kept`,
   );
   const call = queries(agentFor(address, REQUEST_TIMEOUT_MS), canister);
   const common = { ...plan, call, warn };
@@ -203,7 +207,7 @@ async function publishToIcboot(
   console.log(json ? jsonLine(result) : describeFiles(result));
 }
 
-/** Of an icfs canister; what others say is of no use. @throws UserError when not */
+/** Whether an icfs canister lets the caller publish. The answers of other canisters are of no use. @throws UserError when not */
 function mayPublish(address: CanisterAddress): Promise<CanisterStatus | undefined> {
   return checkMayPublish(agentFor(address, PERMISSION_TIMEOUT_MS), address.canister);
 }

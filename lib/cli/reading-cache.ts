@@ -1,25 +1,27 @@
-/** The chunk cache of commands that read files whole and end: cat, lint and verify. */
+/** The chunk cache of commands that read whole files and end: cat, lint and verify. */
 import { ChunkCache } from "../cache/chunk-cache.ts";
 import { isWrong } from "../ic/certificate/certificate.ts";
 import { createLog } from "../log.ts";
 import { FILE_READER_CHUNKS } from "../readahead.ts";
 import { LastingError, type Source } from "../source/source.ts";
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
-import { REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { REQUEST_TIMEOUT_MS } from "./connect.ts";
 
-/** What is read, what is asked for ahead, and some of what was read: files next to each other share chunks. */
+/** The current chunk, those fetched ahead, and some earlier ones, since neighbouring files share chunks. */
 const MEMORY = 3 * FILE_READER_CHUNKS * MAX_CHUNK_BYTES;
-/** A flipped bit is gone the second time; bytes that never verify are to be reported, not asked for all minute. */
+/**
+ * A flipped bit is gone at the second attempt. Bytes that never verify must be reported soon, rather than fetched for a minute.
+ */
 const ATTEMPTS = 3;
 
 export function readingCache(source: Source): ChunkCache {
   return new ChunkCache(source, {
     memory: MEMORY,
     slow: source.slow,
-    // A network that is away for a moment is waited for.
+    // Waits out a short network outage.
     readTimeout: 2 * REQUEST_TIMEOUT_MS,
     giveUp: (error, attempts) => error instanceof LastingError || (isWrong(error) && attempts >= ATTEMPTS),
-    // Whoever reads the chunk is told.
+    // The caller that reads the chunk gets the error.
     log: createLog("error"),
   });
 }

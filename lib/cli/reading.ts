@@ -1,14 +1,20 @@
-/** What commands open that read canisters of any kind. */
+/** Opens canisters of any kind, for commands that read. */
 import { createLog, limitRepeats } from "../log.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import type { Mirrors } from "../source/icfs/mirrors.ts";
 import { openSource } from "../source/open-source.ts";
 import type { Release, Source } from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
-import { REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
+import { REQUEST_TIMEOUT_MS, releaseAddressOf } from "./connect.ts";
 import { mirrorsOf } from "./mirrors.ts";
 import type { ReadingOptions } from "./options.ts";
 import { warnOfTrust } from "./warnings.ts";
+
+/**
+ * Milliseconds after which another source is asked beside a mirror that answers very slowly, as in a mount (half of
+ * --read-timeout). A mirror that has sent nothing yet gets more time: it may be a cache that waits for a slow network.
+ */
+const WHOLE_ANSWER_MS = 5000;
 
 export interface Opened {
   readonly address: ReleaseAddress;
@@ -18,7 +24,7 @@ export interface Opened {
   readonly mirrors: Mirrors | undefined;
 }
 
-/** What `CANISTER`, `CANISTER@NUMBER` or `CANISTER@CHANNEL` names. @throws UserError, VerificationError, ... of the source */
+/** Opens `CANISTER`, `CANISTER@NUMBER` or `CANISTER@CHANNEL`. @throws UserError, VerificationError, ... of the source */
 export async function openForReading(text: string, options: ReadingOptions): Promise<Opened> {
   const address = await releaseAddressOf(text, options);
   const mirrors = openMirrors(options);
@@ -28,10 +34,10 @@ export async function openForReading(text: string, options: ReadingOptions): Pro
   return { address, source, release, tree: await source.tree(release), mirrors };
 }
 
-/** The mirrors that are named, what is wrong with which is said on stderr. @throws UsageError */
+/** The given mirrors, whose problems are reported on stderr. @throws UsageError */
 export function openMirrors(options: ReadingOptions): Mirrors | undefined {
-  const mirrors = mirrorsOf(options);
-  // One that lies now and then does so for each of thousands of chunks.
+  const mirrors = mirrorsOf(options, WHOLE_ANSWER_MS);
+  // A mirror that lies may do so for each of thousands of chunks.
   if (mirrors !== undefined) mirrors.tell = limitRepeats(createLog("warn")).warn;
   return mirrors;
 }
@@ -43,7 +49,7 @@ export function openSourceOf(
   mirrors = openMirrors(options),
 ): Promise<Source> {
   const { source: kind, trust } = options;
-  // What is left out of a tree is said on stderr.
+  // Reports on stderr which entries are left out of a tree.
   const log = createLog("warn");
   return openSource(address, { kind, trust, mirrors, requestTimeout: REQUEST_TIMEOUT_MS, log });
 }

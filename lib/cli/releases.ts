@@ -1,6 +1,6 @@
 /**
- * icfs releases: a canister's history. The releases are proved by the newest one's certificate, through the chain of
- * parents; which of them are still held is the canister's own word.
+ * icfs releases: lists a canister's history. The newest release's certificate proves all releases through the chain of parents;
+ * which of them are still held is the canister's own report.
  */
 import { Principal } from "@icp-sdk/core/principal";
 import { Command } from "commander";
@@ -10,15 +10,15 @@ import { ancestors } from "../source/icfs/chain.ts";
 import { openHead, openReader } from "../source/icfs/open-release.ts";
 import type { VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { sizeText } from "../units.ts";
-import { REQUEST_TIMEOUT_MS } from "./addresses.ts";
 import { reader } from "./calls.ts";
+import { REQUEST_TIMEOUT_MS } from "./connect.ts";
 import { flag, type NetworkOptions, withNetwork } from "./options.ts";
 
 interface ReleasesOptions extends NetworkOptions {
   readonly json?: boolean;
 }
 
-/** Whether the release's tree is there: for good, for now, or not any more. */
+/** Whether the release's tree is there for good, there for now, or gone. */
 type State = "kept" | "held" | "dropped";
 
 interface Release {
@@ -53,14 +53,14 @@ async function releases(canisterId: string, options: ReleasesOptions): Promise<v
   const source = patientReader(openReader(address, REQUEST_TIMEOUT_MS));
   const head = await openHead(address, source);
   const status = await explained(canister.status(), { what: "tell its status", by: "reader" });
-  // There may be a hundred thousand of each.
+  // Sets, because a canister may hold a hundred thousand releases.
   const known = { newest: status.newest, held: new Set(status.held), kept: new Set(status.kept) };
   const list = [releaseOf(head, known)];
   for await (const ancestor of ancestors(head, source)) list.push(releaseOf(ancestor, known));
   console.log(options.json ? jsonLine({ releases: list }) : list.map(describe).join("\n"));
 }
 
-/** What a canister's status says of its releases. */
+/** What a canister's status reports about its releases. */
 interface Known {
   readonly newest: bigint;
   readonly held: ReadonlySet<bigint>;
@@ -83,7 +83,7 @@ function releaseOf({ header, hash }: VerifiedHeader, status: Known): Release {
 
 function stateOf(number: bigint, { newest, held, kept }: Known): State {
   if (kept.has(number)) return "kept";
-  // The status may be from just before the newest release.
+  // The status may be slightly older than the newest release.
   return number >= newest || held.has(number) ? "held" : "dropped";
 }
 

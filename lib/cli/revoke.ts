@@ -1,4 +1,4 @@
-/** icfs revoke: takes all roles away that somebody has. */
+/** icfs revoke: removes all roles of a principal. */
 import type { Principal } from "@icp-sdk/core/principal";
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
@@ -10,7 +10,7 @@ import { type NetworkOptions, OWN_IDENTITY, withNetwork } from "./options.ts";
 
 export function revokeCommand(): Command {
   const command = new Command("revoke")
-    .description("take away the roles that somebody has on a canister; owners may")
+    .description("take all roles on a canister away from a principal (owners only)")
     .argument("<canister>", "canister id")
     .argument("<principal>", "whose");
   return withNetwork(command, OWN_IDENTITY).action(revoke);
@@ -23,7 +23,7 @@ async function revoke(canisterId: string, principal: string, options: NetworkOpt
   const deed = { what: "revoke roles", by: "owner" } as const;
   const before = await explained(canister.roles_granted(), deed);
   const promoters = (await explained(promotersOf(canister), deed)) ?? [];
-  // Whatever the query said: it may be a little old.
+  // Regardless of the query, which may be slightly old.
   await explained(canister.revoke(who), deed);
   const isWho = (granted: Principal) => granted.toText() === who.toText();
   const had = [
@@ -32,7 +32,7 @@ async function revoke(canisterId: string, principal: string, options: NetworkOpt
   ];
   if (had.length === 0) {
     throw new UserError(
-      `${who} had no role that can be revoked: owners are the canister's controllers and who installed it (\`icfs roles\`)`,
+      `${who} had no role that can be revoked: owners are the canister's controllers and whoever installed it (\`icfs roles\`)`,
     );
   }
   console.log(`${who} was a ${had.join(" and a ")} of ${address.canister}, and has no role on it any more`);

@@ -1,4 +1,4 @@
-/** icfs roles: who may do what with a canister. Its controllers are certified; the rest the canister says of itself. */
+/** icfs roles: shows who has which rights on a canister. Its controllers are certified; the rest is the canister's own report. */
 import { Command } from "commander";
 import { controllersOf } from "../ic/controllers.ts";
 import { promotersOf } from "../icfs-canister.ts";
@@ -12,9 +12,7 @@ interface RolesOptions extends NetworkOptions {
 
 export function rolesCommand(): Command {
   const command = new Command("roles")
-    .description(
-      "list who owns a canister, who may publish to it, who may promote, and who may read it when it is private",
-    )
+    .description("list a canister's owners, publishers, promoters and readers")
     .argument("<canister>", "canister id")
     .addOption(
       flag("--json", "print one object: private, controllers, owner, publishers, promoters, readers"),
@@ -45,7 +43,7 @@ async function roles(canisterId: string, options: RolesOptions): Promise<void> {
 interface Roles {
   readonly private: boolean;
   readonly controllers: readonly string[];
-  /** Who installed the canister, or was named then. */
+  /** The principal that installed the canister, or was named at installation. */
   readonly owner: string;
   readonly publishers: readonly string[];
   readonly promoters: readonly string[];
@@ -59,6 +57,6 @@ function describe({ private: isPrivate, controllers, owner, publishers, promoter
     ...publishers.map((who) => `publisher  ${who}`),
     ...promoters.map((who) => `promoter   ${who}`),
     ...readers.map((who) => `reader     ${who}`),
-    isPrivate ? "private: nobody else may read" : "anybody may read",
+    isPrivate ? "private: nobody else may read" : "anybody can read",
   ].join("\n");
 }

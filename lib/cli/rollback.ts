@@ -1,4 +1,4 @@
-/** icfs rollback: a new release with an old one's tree. Nothing is uploaded, and the history stays whole. */
+/** icfs rollback: makes a new release with an old one's tree. Nothing is uploaded, and the history stays whole. */
 import { Command } from "commander";
 import { UserError } from "../errors.ts";
 import { jsonLine } from "../log.ts";
@@ -6,8 +6,9 @@ import { patientReader } from "../publish/patience.ts";
 import { checkNote } from "../publish/plan.ts";
 import { rollBack } from "../publish/release.ts";
 import { openHead, openReader, releaseBelow } from "../source/icfs/open-release.ts";
-import { parseReleaseNumber, REQUEST_TIMEOUT_MS } from "./addresses.ts";
+import { parseReleaseNumber } from "./addresses.ts";
 import { signer } from "./calls.ts";
+import { REQUEST_TIMEOUT_MS } from "./connect.ts";
 import { flag, type NetworkOptions, OWN_IDENTITY, option, withNetwork } from "./options.ts";
 
 interface RollbackOptions extends NetworkOptions {
@@ -17,7 +18,7 @@ interface RollbackOptions extends NetworkOptions {
 
 export function rollbackCommand(): Command {
   const command = new Command("rollback")
-    .description("make a new release that has the tree of an old one; publishers may")
+    .description("make a new release with the tree of an old one (publishers and owners)")
     .argument("<canister>", "canister id")
     .argument("<release>", "the old one's number (icfs releases)", parseReleaseNumber)
     .addOption(
@@ -33,7 +34,7 @@ async function rollback(canisterId: string, number: number, options: RollbackOpt
   const { address, agent, canister, explained } = await signer(canisterId, options);
   const source = patientReader(openReader(address, REQUEST_TIMEOUT_MS));
   const parent = await openHead(address, source);
-  if (number === parent.header.number) throw new UserError(`release ${number} is the newest one already`);
+  if (number === parent.header.number) throw new UserError(`release ${number} is already the newest one`);
   const to = await releaseBelow(parent, { ...address, release: number }, source);
   const publisher = await agent.getPrincipal();
   const made = await explained(rollBack({ canister, source, publisher, to, parent, note }), {

@@ -1,12 +1,13 @@
-/** icfs serve: a canister's releases for others, by HTTP, without a mount. */
+/** icfs serve: serves a canister's releases to other hosts by HTTP, without a mount. */
 import { resolve } from "node:path";
 import { Command } from "commander";
 import type { ListenAddress } from "../bounded-server.ts";
 import { openDiskStore } from "../cache/disk-store.ts";
 import { UsageError } from "../errors.ts";
+import { takeNotifySocket } from "../live/report/systemd.ts";
 import { createLog, jsonLine, limitRepeats } from "../log.ts";
-import { takeNotifySocket } from "../mount/report/systemd.ts";
 import { exitProcess } from "../process/exit.ts";
+import { AccessLog } from "../serve/access-log.ts";
 import { type ServeDescription, serveCanister } from "../serve/host/serve.ts";
 import { namedInWords, VOUCHED } from "../source/words.ts";
 import { sizeText } from "../units.ts";
@@ -22,6 +23,7 @@ import {
   withSource,
 } from "./options.ts";
 import {
+  accessLogOption,
   addGroup,
   cacheOptions,
   duration,
@@ -43,7 +45,7 @@ interface ServeCommandOptions extends ReadingOptions, ServingOptions {
   readonly json?: boolean;
 }
 
-/** Nobody waits for a chunk that is fetched, as one waits for a mount's. */
+/** Longer than a mount's: no boot server is blocked while a chunk is fetched. */
 const DEFAULT_READ_TIMEOUT_S = 30;
 
 export function serveCommand(): Command {
@@ -55,7 +57,7 @@ export function serveCommand(): Command {
     .addOption(
       option(
         "--listen <addr>",
-        "where to listen: HOST:PORT, [::]:PORT, or PORT, which is 127.0.0.1's: only this host reaches it; 0.0.0.0:PORT listens on all of this host's addresses",
+        "where to listen: HOST:PORT, [::]:PORT, or PORT, which listens on 127.0.0.1 only; 0.0.0.0:PORT listens on all of this host's addresses",
       )
         .argParser(listenAddress)
         .makeOptionMandatory(),
@@ -63,20 +65,21 @@ export function serveCommand(): Command {
   withSource(command);
   addGroup(command, "Mirrors:", mirrorOptions());
   addGroup(command, "Caches:", [
-    ...cacheOptions(),
+    ...cacheOptions(", with room for two releases"),
     duration("--read-timeout <time>", "try to fetch a chunk for this long", DEFAULT_READ_TIMEOUT_S, 1),
   ]);
   addGroup(command, "Releases:", [
     ...followOptions(),
     maxStaleOption(
-      "serve no files by path once the proof of the release is older than this, such as 12h or 7d; also accept a mirror's proof up to this age, instead of 5 minutes",
+      "serve no files by path once the proof of the release is older than this, such as 12h or 7d; a mirror's proof counts up to this age, instead of 5 minutes",
     ),
-    retryOption(),
+    retryOption("0"),
     flag("--offline", "serve only what this host has kept, and never ask the network"),
   ]);
   addGroup(command, "The process:", [
     logLevelOption(),
     statsFileOption(),
+    accessLogOption(),
     metricsOption(),
     flag(
       "--json",
@@ -91,7 +94,7 @@ async function serve(canister: string, options: ServeCommandOptions): Promise<vo
     throw new UsageError("it serves from this host's disk: leave out --max-cache-size 0");
   }
   const notifySocket = takeNotifySocket();
-  // A disk that is full, or a pipe that nobody reads any more, costs lines, and no answers.
+  // If the disk is full or the pipe is closed, lines are lost, but not answers.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const log = limitRepeats(createLog(options.logLevel));
   const store = openDiskStore(resolve(options.cacheDir), options.maxCacheSize, log);
@@ -106,6 +109,7 @@ async function serve(canister: string, options: ServeCommandOptions): Promise<vo
       offline: options.offline === true,
       statsFile: options.statsFile,
       metrics: options.metrics,
+      accessLog: options.accessLog === undefined ? undefined : new AccessLog(resolve(options.accessLog), log),
       notifySocket,
       log,
     },

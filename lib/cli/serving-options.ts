@@ -1,4 +1,4 @@
-/** Options of whatever serves a canister for long: a mount, and `icfs serve`. */
+/** Options of long-running processes that serve a canister: a mount, and `icfs serve`. */
 import { isIPv6 } from "node:net";
 import { type Command, InvalidArgumentError, type Option } from "commander";
 import type { ListenAddress } from "../bounded-server.ts";
@@ -21,24 +21,25 @@ export interface ServingOptions {
   readonly logLevel: LogLevel;
   readonly statsFile?: string;
   readonly metrics?: ListenAddress;
+  readonly accessLog?: string;
 }
 
 const MIB = 1024 * 1024;
-/** A boot's working set, kernel and initrd, several times over. */
+/** The working set of a boot, kernel and initrd, several times over. */
 const DEFAULT_MEMORY = 256 * MIB;
-/** Less does not hold a chunk and those that are read ahead. */
+/** The minimum for a chunk and the chunks read ahead. */
 const LEAST_MEMORY = MIB;
-/** Some dozen installers. */
+/** A few dozen installers. */
 export const DEFAULT_CACHE_SIZE = 4096 * MIB;
-/** A minute's delay is nothing to a publisher, and a query a minute nothing to a canister. */
+/** A delay of a minute does not matter to a publisher, nor a query a minute to a canister. */
 const DEFAULT_REFRESH_S = 60;
-/** Between a boot loader's files, and while a person looks at its menu. */
+/** Covers the pauses between a boot loader's files, and while a person looks at its menu. */
 const DEFAULT_QUIET_S = 30;
-/** Longer than any boot; a rack that never stops booting must not keep its release for ever. */
+/** Longer than any boot; but a rack that never stops booting must not keep its release for ever. */
 const DEFAULT_SWITCH_WITHIN_S = 600;
 
-/** --memory, --cache-dir, --max-cache-size. */
-export function cacheOptions(): Option[] {
+/** --memory, --cache-dir, --max-cache-size. @param noDisk describes what a size of 0 means */
+export function cacheOptions(noDisk: string): Option[] {
   return [
     size(
       "--memory <size>",
@@ -51,7 +52,7 @@ export function cacheOptions(): Option[] {
       .argParser(named("a directory")),
     size(
       "--max-cache-size <size>",
-      "disk for them, in its blocks; a plain number is MiB; 0: none",
+      `disk for them, in its blocks; a plain number is MiB${noDisk}`,
       DEFAULT_CACHE_SIZE,
       0,
     ),
@@ -73,19 +74,19 @@ export function followOptions(): Option[] {
     ),
     duration(
       "--switch-within <time>",
-      "it goes live at the latest this long after it is ready, though files are in use",
+      "it goes live no later than this after it is ready, even if files are in use",
       DEFAULT_SWITCH_WITHIN_S,
     ),
   ];
 }
 
-/** --retry. */
-export function retryOption(): Option {
+/** --retry. @param standard the text for the default */
+export function retryOption(standard: string): Option {
   return option(
     "--retry <time>",
-    "when the network does not answer, and nothing is kept, go on trying for this long; a plain number is minutes, as for NFS",
+    "keep trying for this long if the network does not answer and nothing is cached; a plain number is minutes, as for NFS",
   )
-    .default(0, "0, or 2 minutes for mount(8)")
+    .default(0, standard)
     .argParser(minutes);
 }
 
@@ -105,11 +106,19 @@ export function statsFileOption(): Option {
 export function metricsOption(): Option {
   return option(
     "--metrics <addr>",
-    "serve metrics for Prometheus at http://ADDR/metrics: HOST:PORT, [::1]:PORT, or PORT, which is 127.0.0.1's and only this host's; default: none",
+    "serve metrics for Prometheus at http://ADDR/metrics: HOST:PORT, [::1]:PORT, or PORT, which listens on 127.0.0.1 only; default: none",
   ).argParser(listenAddress);
 }
 
-/** Adds options below a heading of the help. */
+/** --access-log. */
+export function accessLogOption(): Option {
+  return option(
+    "--access-log <file>",
+    "write a line there for each file that is sent by HTTP, for `icfs boots --http-log`; at 64 MiB it becomes FILE.1; default: none",
+  ).argParser(named("a file"));
+}
+
+/** Adds options under a heading of the help. */
 export function addGroup(command: Command, heading: string, options: readonly Option[]): void {
   for (const one of options) command.addOption(one.helpGroup(heading));
 }
@@ -126,7 +135,7 @@ function size(flags: string, description: string, standard: number, least: numbe
     });
 }
 
-/** @param standard in seconds, as is @param least */
+/** @param standard the default in seconds @param least in seconds */
 export function duration(flags: string, description: string, standard: number, least = 0): Option {
   return option(flags, description)
     .default(standard * 1000, `${standard} s`)
@@ -146,7 +155,7 @@ export function listenAddress(text: string): ListenAddress {
   if (port === undefined || Number(port) > 65_535 || (ipv6 !== undefined && !isIPv6(ipv6))) {
     throw new InvalidArgumentError("Use HOST:PORT, [IPV6]:PORT, or PORT for 127.0.0.1.");
   }
-  // Whoever names no host has not said that others may ask.
+  // Others must not get access unless a host is named.
   return { host: ipv6 ?? (name || "127.0.0.1"), port: Number(port) };
 }
 

@@ -1,4 +1,4 @@
-/** Whose key signs: the one that --identity names, or the user's own. */
+/** Selects the signing key: the one that --identity names, or the user's own. */
 import type { SignIdentity } from "@icp-sdk/core/agent";
 import { defaultIdentity, loadIdentity, type Passphrase } from "../ic/identity/identity.ts";
 import type { NetworkOptions } from "./options.ts";
@@ -6,15 +6,15 @@ import { passphraseFor } from "./passphrase.ts";
 
 type IdentityOptions = Pick<NetworkOptions, "identity" | "identityPassphraseFile">;
 
-/** What was read once: a descriptor gives it only once, and nobody is asked twice. By key and where its passphrase is. */
+/** Cached passphrases, by key and source: a descriptor can be read only once, and nobody should be asked twice. */
 const passphrases = new Map<string, Promise<string>>();
 
-/** The identity that is given. @throws UserError */
+/** The given identity, if there is one. @throws UserError */
 export async function givenIdentity(options: IdentityOptions): Promise<SignIdentity | undefined> {
   return options.identity === undefined ? undefined : loadIdentity(options.identity, passphraseOf(options));
 }
 
-/** The identity that is given, else the user's own, made on its first use. @throws UserError */
+/** The given identity, otherwise the user's own, created on first use. @throws UserError */
 export async function signingIdentity(options: IdentityOptions): Promise<SignIdentity> {
   return (await givenIdentity(options)) ?? defaultIdentity(passphraseOf(options));
 }

@@ -1,8 +1,8 @@
-/** icfs trust: which releases this host has accepted, and the way out when a canister was reinstalled on purpose. */
+/** icfs trust: shows which releases this host has accepted, and forgets them when a canister was reinstalled on purpose. */
 import { createHash } from "node:crypto";
 import { Command, Option } from "commander";
 import { UserError } from "../errors.ts";
-import { parseCanisterId } from "../ic/agent.ts";
+import { parseCanisterId } from "../ic/canister-id.ts";
 import { isMainNetwork, resolveNetwork, rootKeyOf } from "../ic/network.ts";
 import { jsonLine, oneLine } from "../log.ts";
 import { type AcceptedRelease, acceptedReleases, resetTrust } from "../source/icfs/accepted-releases.ts";
@@ -24,13 +24,13 @@ export function trustCommand(): Command {
     .action(show);
   command
     .command("reset")
-    .description("forget a canister: the next release it shows is accepted, whatever was there before")
+    .description("forget a canister: its next release is accepted, whatever this host accepted before")
     .argument("<canister>", "canister id")
     .addOption(
-      // Without a variable: who has set one for all commands has not said that the other networks' are to stay.
+      // This option has no variable: one that is set for all commands does not mean that only one network should be reset.
       new Option(
         "--network <network>",
-        "only there: ic, local, a URL (one gateway's will do), or 16 digits, as `trust show` has it; default: on all networks",
+        "only on this network: ic, local, the URL of one of its gateways, or 16 digits, as `trust show` prints them; default: on all networks",
       ),
     )
     .action(reset);
@@ -65,7 +65,12 @@ async function reset(canister: string, { network }: { network?: string }): Promi
   }
 }
 
-/** For resetTrust(): by the URL, by the root key of the IC, which has several, or by what `show` says of a network without one. @throws UserError */
+/**
+ * For resetTrust(): matches by URL, by root key for the IC, which has several URLs, or by the key that `show` prints for a
+ * network without a URL.
+ *
+ * @throws UserError
+ */
 async function isOn(given: string): Promise<(key: string, accepted: AcceptedRelease | undefined) => boolean> {
   if (/^[0-9a-f]{16}$/.test(given)) return (key) => key === given;
   const network = resolveNetwork(given);
@@ -79,7 +84,7 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** As --network has it, as far as that is known. */
+/** The network in the form of --network, if it is known. */
 async function networkOf({ url, network }: AcceptedRelease): Promise<string> {
   const known = ["ic", "local"].map(resolveNetwork).find((one) => one.url === url);
   if (known !== undefined || url !== undefined) return known?.name ?? url!;

@@ -1,4 +1,4 @@
-/** icfs url: the URL of a canister, or of a file in it, for HTTP clients. */
+/** icfs url: prints the URL of a canister, or of a file in it, for HTTP clients. */
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { gatewayUrl } from "../ic/gateway/gateway-url.ts";
@@ -34,7 +34,7 @@ function url(argument: string, { network, json }: UrlOptions): void {
     );
   if (channel !== undefined && !json) {
     console.error(
-      "icfs: this URL redirects to the release that the channel stands for; the files there are certified, that it leads there is not (docs/HTTP.md)",
+      "icfs: this URL redirects to the release that the channel points to; the files there are certified, the redirect is not (docs/HTTP.md)",
     );
   }
   const below = path === "" ? "/" : path;

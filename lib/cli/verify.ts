@@ -1,56 +1,46 @@
-/** icfs verify: is a release all right, as a whole; is a directory the same; does a mount serve it. */
-import { stat } from "node:fs/promises";
+/** icfs verify: checks that a whole release is correct, that a directory equals it, and that a mount serves it. */
 import { Command } from "commander";
 import { replacedNetwork } from "../doctor/replaced-network.ts";
 import { UserError } from "../errors.ts";
-import { MOUNT_TYPE, mountAt, readMounts } from "../fs/mounting/mountinfo.ts";
-import { inspect } from "../fs/mounting/probe.ts";
+import type { MountStatus } from "../live/report/status.ts";
 import { jsonLine, oneLine } from "../log.ts";
-import { askStatus } from "../mount/report/control.ts";
-import type { MountStatus } from "../mount/report/status.ts";
 import { readLocalFiles } from "../publish/icboot/local-files.ts";
 import { readLocalTree } from "../publish/local-tree.ts";
 import { createProgress, stopOnSignals } from "../publish/progress.ts";
-import { ancestors } from "../source/icfs/chain.ts";
 import type { MirrorHealth } from "../source/icfs/mirrors.ts";
-import { openHead } from "../source/icfs/open-release.ts";
-import type { VerifiedHeader } from "../source/icfs/release-reader.ts";
 import { IcfsRelease } from "../source/icfs/source.ts";
-import { openReleases } from "../source/open-source.ts";
 import type { Release, SourceKind, Verification } from "../source/source.ts";
 import { nameOf, namesOf, type ReleaseNames, VOUCHED } from "../source/words.ts";
 import { areNone, type Differences, differenceLines } from "../tree/diff.ts";
 import { countText, sizeText } from "../units.ts";
 import { compareDirectory, fileProblems, mountProblems, totalsProblems } from "../verify.ts";
-import { isRelease, parseRelease, REQUEST_TIMEOUT_MS, releaseAddressOf } from "./addresses.ts";
+import { isRelease } from "./addresses.ts";
 import { checkOrder } from "./argument-order.ts";
 import { type DirectoryOptions, readingOf, withDirectory } from "./directory-options.ts";
+import { findMount, served } from "./icfs-mount.ts";
 import { mirrorText } from "./mirror-text.ts";
 import { flag, named, type ReadingOptions, withMirrors } from "./options.ts";
-import { openForReading, openMirrors, openSourceOf } from "./reading.ts";
+import { openForReading } from "./reading.ts";
 import { readingCache } from "./reading-cache.ts";
-
-/** Milliseconds: a proof grows older while it is being verified. */
-const MORE_STALE_MS = 60_000;
 
 interface VerifyOptions extends ReadingOptions, DirectoryOptions {
   readonly json?: boolean;
 }
 
-/** What --json prints. */
+/** The output of --json. */
 interface Result extends ReleaseNames {
   readonly canister: string;
   readonly source: SourceKind;
   readonly verified: Verification;
   readonly files: number;
-  /** Bytes of all files together. */
+  /** Total size of all files, in bytes. */
   readonly bytes: number;
-  /** The manifest's own included. */
+  /** Including those of the manifest. */
   readonly chunks: number;
-  /** Who has brought them, and what else came of asking; not there without mirrors. */
+  /** What each mirror delivered, and its failures; absent without mirrors. */
   readonly mirrors?: readonly MirrorHealth[];
   readonly problems: readonly string[];
-  /** What publishing the directory would change; not there without one. */
+  /** What publishing the directory would change; absent without one. */
   readonly differences?: Differences;
 }
 
@@ -59,7 +49,7 @@ export function verifyCommand(): Command {
     .description("check a release as a whole, every chunk and every file; exit code 1 when anything is wrong")
     .argument(
       "<canister|mountpoint>",
-      "canister id, also with @NUMBER or @CHANNEL; or where one is mounted: what is served is read as well; the network and the mirrors are the mount's own unless --network or --mirror says others",
+      "canister id, also with @NUMBER or @CHANNEL; or a mountpoint, or a channel's directory in a mount of all channels, whose files are read as well; the network and the mirrors are the mount's own unless --network or --mirror names others",
       named("a canister or a mountpoint"),
     )
     .argument(
@@ -84,6 +74,8 @@ async function verify(
   command: Command,
 ): Promise<void> {
   checkOrder(name, directory, (id, dir) => `icfs verify ${id} ${dir}`);
+  // First, before the slow parts.
+  const reading = directory === undefined ? undefined : await readingOf(options, command);
   const mount = isRelease(name) ? undefined : await findMount(name);
   const text = mount?.source ?? name;
   const named = mount === undefined ? { text, options } : await served(mount, options, command);
@@ -98,12 +90,12 @@ async function verify(
     problems.push(...(await fileProblems(tree, readingCache(source), progress)));
     if (mount !== undefined) problems.push(...(await mountProblems(tree, mount.mountpoint, progress)));
     const compared =
-      directory === undefined
+      directory === undefined || reading === undefined
         ? undefined
         : await compareDirectory(
             tree,
             directory,
-            readingOf(options),
+            reading,
             progress,
             source.kind === "icboot" ? readLocalFiles : readLocalTree,
           );
@@ -125,7 +117,7 @@ async function verify(
   report(result, release, options, [mount?.mountpoint, directory]);
 }
 
-/** @throws UserError when not all is well, after printing what is wrong */
+/** @throws UserError when there are problems, after printing them */
 function report(
   result: Result,
   release: Release,
@@ -140,7 +132,7 @@ function report(
   else if (problems.length + lines.length > 0) console.log([...problems.map(oneLine), ...lines].join("\n"));
   else {
     console.log(
-      `${name} (${release.hash.toString("hex")}) is all right: ${files} files, ${sizeText(bytes)}, ${chunks} chunks verified, ${VOUCHED[verified]}${same.join("")}`,
+      `${name} (${release.hash.toString("hex")}) is intact: ${files} files, ${sizeText(bytes)}, ${chunks} chunks verified, ${VOUCHED[verified]}${same.join("")}`,
     );
   }
   if (!json) for (const mirror of mirrors) console.log(oneLine(`mirror ${mirrorText(mirror)}`));
@@ -154,75 +146,7 @@ function counted(count: number, what: string): string {
   return count === 0 ? "" : countText(count, what);
 }
 
-export interface IcfsMount {
-  /** Absolute, without symlinks. */
-  readonly mountpoint: string;
-  /** The canister or release, as whoever mounted it named it. */
-  readonly source: string;
-  /** What the mount says of itself, if it tells this user. */
-  readonly status: MountStatus | undefined;
-}
-
-/** @throws UserError when no mount of ours that answers is there */
-export async function findMount(name: string): Promise<IcfsMount> {
-  const { path, code } = await inspect(name);
-  const mount = mountAt(await readMounts(), path);
-  if (mount?.type !== MOUNT_TYPE) {
-    // Without a slash it was more likely meant to be a canister.
-    if (code === "ENOENT" && !name.includes("/")) parseRelease(name);
-    throw new UserError(`${name} is neither a canister id nor an icfs mount`);
-  }
-  if (code !== undefined) throw new UserError(`the mount at ${name} does not answer: ${code}`);
-  const status = await askStatus(mount).catch(() => undefined);
-  return { mountpoint: path, source: mount.source, status };
-}
-
-/** What to open, and how. */
-export interface Named {
-  /** `CANISTER`, `CANISTER@NUMBER` or `CANISTER@CHANNEL`. */
-  readonly text: string;
-  readonly options: ReadingOptions;
-}
-
-/**
- * The release that a mount serves, on the network and by the mirrors that it is mounted from, unless others are given. Without the mount's own word it is
- * found by the time of the mount's root.
- *
- * @throws UserError when the canister never had it
- */
-export async function served(
-  { source: text, mountpoint, status }: IcfsMount,
-  given: ReadingOptions,
-  command: Command,
-): Promise<Named> {
-  const isGiven = (option: string) => command.getOptionValueSource(option) === "cli";
-  if (status === undefined || isGiven("network")) return servedByTime(text, mountpoint, given);
-  const { network, rootKey, source, release, canister } = status;
-  const options = {
-    ...given,
-    ...(isGiven("mirror") || isGiven("mirrorOnly") ? {} : mirrorsOf(status, given)),
-    network,
-    ...(isGiven("rootKey") ? {} : { rootKey }),
-    ...(isGiven("source") ? {} : { source }),
-  };
-  return { text: release === undefined ? text : `${canister}@${release}`, options };
-}
-
-/** The mount's own mirrors, if it has any. Their proofs may be as old as the mount's own is. */
-function mirrorsOf(
-  { mirrors, mirrorOnly, proofAge }: MountStatus,
-  { maxStale }: ReadingOptions,
-): Partial<ReadingOptions> {
-  if (mirrors.length === 0) return {};
-  const isSaid = maxStale !== undefined && maxStale < Number.POSITIVE_INFINITY;
-  return {
-    mirror: mirrors.map(({ url }) => url),
-    ...(mirrorOnly && { mirrorOnly }),
-    maxStale: isSaid ? maxStale : 1000 * proofAge + MORE_STALE_MS,
-  };
-}
-
-/** @throws UserError when the mount's network was replaced by another, which is why; else the error */
+/** @throws UserError when the reason is that another network has replaced the mount's; otherwise the original error */
 async function explained(
   error: unknown,
   status: MountStatus | undefined,
@@ -232,36 +156,4 @@ async function explained(
   const replaced = isAsked ? await replacedNetwork(status) : undefined;
   if (replaced === undefined) throw error;
   throw new UserError(`${replaced.message}: ${replaced.advice}`, { cause: error });
-}
-
-/**
- * The release that a mount serves, which it shows as the time of its root, and what kind of canister it is of. Of canisters
- * without numbers it can only be what they have now.
- *
- * @throws UserError when the canister never had it
- */
-async function servedByTime(text: string, mountpoint: string, given: ReadingOptions): Promise<Named> {
-  const address = await releaseAddressOf(text, given);
-  if (address.release !== undefined) return { text, options: given };
-  const { kind } = await openSourceOf(address, given);
-  // So that it is not found out again.
-  const options = { ...given, source: kind };
-  if (kind !== "icfs") return { text, options };
-  // What is mounted may not be what a channel stands for now: any release of the canister will do.
-  const { channel: _, ...anyRelease } = address;
-  const id = address.canister.toText();
-  const reader = openReleases(anyRelease, {
-    mirrors: openMirrors(given),
-    requestTimeout: REQUEST_TIMEOUT_MS,
-  });
-  const head = await openHead(anyRelease, reader);
-  const { mtimeMs } = await stat(mountpoint);
-  const isIt = ({ header }: VerifiedHeader) => header.publishedAt.getTime() === Math.round(mtimeMs);
-  if (isIt(head)) return { text: `${id}@${head.header.number}`, options };
-  for await (const { header, hash } of ancestors(head, reader)) {
-    if (isIt({ header, hash })) return { text: `${id}@${header.number}`, options };
-  }
-  throw new UserError(
-    `what is mounted at ${mountpoint} is no release of ${address.canister}: is --network the one it was mounted from?`,
-  );
 }

@@ -1,8 +1,8 @@
-/** What commands say on stderr of a canister that they read. */
+/** Warnings that commands print about a canister they read. */
 import type { Verification } from "../source/source.ts";
 import { VOUCHED } from "../source/words.ts";
 
-/** Says on stderr what a canister cannot promise, when nothing but a node's signature vouches for it. */
+/** Warns on stderr when only a node's signature vouches for the canister's content. */
 export function warnOfTrust(canister: string, verified: Verification): void {
   if (verified !== "node-signature") return;
   console.error(

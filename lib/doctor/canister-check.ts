@@ -1,4 +1,4 @@
-/** Whether a canister can be read from here, of which kind it is, and what vouches for its bytes. */
+/** Whether a canister can be read from here, of what kind it is, and what vouches for its bytes. */
 
 import { rootKeyOf } from "../ic/network.ts";
 import { createLog } from "../log.ts";

@@ -1,8 +1,8 @@
-/** What a check is, and how all of them are made: each within a limit, and none keeps the others from being made. */
+/** The form of a check, and how all of them run: each within a limit, and none blocks the others. */
 import { messageOf } from "../errors.ts";
 import type { Context } from "./context.ts";
 
-/** `warn`: it may do without, or it cannot be known; `fail`: it will not work. */
+/** `warn`: it may work anyway, or the result is unknown; `fail`: it will not work. */
 export type Level = "ok" | "warn" | "fail";
 
 export interface Finding {
@@ -12,14 +12,14 @@ export interface Finding {
   readonly advice?: string;
 }
 
-/** Looks, and changes nothing. */
+/** Examines, and changes nothing. */
 export interface Check {
   readonly name: string;
-  /** A finding for each thing it has looked at; none where the question does not arise. What it throws is a failure. */
+  /** A finding for each thing that it has examined; none if it does not apply. An exception is a failure. */
   run(context: Context): Promise<readonly Finding[]>;
 }
 
-/** A finding, and of which check. */
+/** A finding, with its check. */
 export interface Examined extends Finding {
   readonly check: string;
 }
@@ -39,7 +39,7 @@ export function fail(message: string, advice?: string): Finding {
   return { level: "fail", message, ...(advice === undefined ? {} : { advice }) };
 }
 
-/** Makes all checks at once, and gives what they find in their order. @param limit milliseconds for each */
+/** Runs all checks at once, and returns their findings in order. @param limit milliseconds for each */
 export async function* examine(
   checks: readonly Check[],
   context: Context,

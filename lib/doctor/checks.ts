@@ -1,4 +1,4 @@
-/** All checks, in the order in which a host gets ready: what mounting takes, the network, the mounts, their readers. */
+/** All checks, in the order in which a host gets ready: requirements for mounting, the network, the mounts, their readers. */
 import { canister } from "./canister-check.ts";
 import type { Check } from "./check.ts";
 import { apparmor, selinux } from "./confinement.ts";

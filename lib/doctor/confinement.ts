@@ -1,11 +1,11 @@
-/** AppArmor and SELinux: whether what confines TFTP servers lets them at the directories that are mounted. */
+/** AppArmor and SELinux: whether they allow confined TFTP servers to read the mounts. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isAbsent } from "../errors.ts";
 import { mountAt } from "../fs/mounting/mountinfo.ts";
 import { type Check, ok, warn } from "./check.ts";
 
-/** Where the profile lets dnsmasq read, when it does not say itself: as Debian and Ubuntu have it. */
+/** Where the profile lets dnsmasq read by default, in Debian and Ubuntu. */
 const TFTP_DIRECTORIES = ["/var/tftp", "/srv/tftp"];
 
 export const apparmor: Check = {
@@ -56,7 +56,7 @@ export const selinux: Check = {
   },
 };
 
-/** What the installed profile names, and what the host's administrator has added to it. */
+/** The paths in the installed profile, and those that the host's administrator has added. */
 async function allowedDirectories(files: string): Promise<string[]> {
   const read = (name: string) => readFile(join(files, "etc/apparmor.d", name), "utf8").catch(() => "");
   const [profile, local] = [await read("usr.sbin.dnsmasq"), await read("local/usr.sbin.dnsmasq")];

@@ -1,4 +1,4 @@
-/** What the checks look at: a host, a network, and what somebody wants of them. */
+/** The input of the checks: a host, a network, and the user's request. */
 import type { Identity } from "@icp-sdk/core/agent";
 import { type Host, thisHost } from "../fs/mounting/host.ts";
 import { MOUNT_TYPE, type Mount, readMounts } from "../fs/mounting/mountinfo.ts";
@@ -6,13 +6,13 @@ import { locate } from "../fs/mounting/probe.ts";
 import { type Network, type NetworkStatus, networkStatus } from "../ic/network.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 
-/** What is asked for. */
+/** The request. */
 export interface Question {
   readonly network: Network;
-  /** As --root-key has it. */
+  /** The value of --root-key. */
   readonly rootKey?: string;
   readonly identity?: Identity;
-  /** Default: none is looked at. */
+  /** Default: none. */
   readonly canister?: Pick<ReleaseAddress, "canister" | "release">;
   /** Default: where anything of icfs is mounted. */
   readonly mountpoint?: string;
@@ -20,17 +20,17 @@ export interface Question {
   /** Bytes that the cache may take. */
   readonly cacheCapacity: number;
   readonly stateDirectory: string;
-  /** The program's file, which mount(8) is to find. */
+  /** The program's file, which mount(8) has to find. */
   readonly program: string;
 }
 
 export interface Context extends Question {
   readonly host: Host;
-  /** What each gateway of the network says, or why it does not, asked once for all checks. */
+  /** The status of each gateway of the network, or its error, requested once for all checks. */
   statuses(): Promise<ReadonlyMap<string, TimedStatus | Error>>;
-  /** What the first of them says that answers; undefined: none does. */
+  /** The status of the first gateway that answers; undefined: none does. */
   status(): Promise<TimedStatus | undefined>;
-  /** The directories that it is about, absolute and without symlinks. @throws UserError when that cannot be found out */
+  /** The directories in question, absolute and without symlinks. @throws UserError when they cannot be resolved */
   places(): Promise<readonly string[]>;
   /** All mounts of this host. */
   mounts(): Promise<readonly Mount[]>;

@@ -1,4 +1,4 @@
-/** Whether an icfs canister's cycles will do for a while: frozen, it answers nobody. */
+/** Whether an icfs canister's cycles last for a while: a frozen canister does not answer. */
 import { certifiedLeft, describeLeft, estimateLeft, FEW_DAYS } from "../cycles-left.ts";
 import { createAgent } from "../ic/agent.ts";
 import { howToTopUp } from "../ic/agent-error.ts";
@@ -21,7 +21,7 @@ export const cycles: Check = {
       verifyQuerySignatures: true,
       requestTimeout: REQUEST_TIMEOUT_MS,
     });
-    // Who is no controller, and canisters that are private, frozen, or of another kind, say nothing of it: another check has why.
+    // Without a controller's key, and for private, frozen, and other canisters, there are no figures: another check says why.
     const left =
       (identity && (await certifiedLeft(agent, canister).catch(() => undefined))) ??
       (await icfsCanister(agent, canister)

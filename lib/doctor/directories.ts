@@ -1,4 +1,4 @@
-/** The directories that a mount keeps things in: can they be had, are they private, and is there room. */
+/** A mount's directories: whether they can be used, are private, and have room. */
 import { access, constants, stat, statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { checkPrivate } from "../cache/cache-directory.ts";
@@ -8,14 +8,14 @@ import { messageOf } from "../errors.ts";
 import { limitText, sizeText } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
-/** statfs(2)'s numbers for file systems that are gone with the next boot. */
+/** statfs(2)'s numbers for file systems that a reboot clears. */
 const IN_MEMORY = new Set([0x01021994, 0x858458f6]);
 
 export const cache: Check = {
   name: "cache",
   async run({ cacheDirectory, cacheCapacity }) {
     const place = await placeFor(cacheDirectory);
-    const advice = "choose another with --cache-dir, or do without by --max-cache-size 0";
+    const advice = "choose another with --cache-dir, or do without one: --max-cache-size 0";
     if (place.problem !== undefined) return [fail(place.problem, advice)];
     // Its message says what to do.
     if (place.exists) checkPrivate(cacheDirectory);
@@ -39,20 +39,20 @@ export const state: Check = {
 
 interface Place {
   readonly exists: boolean;
-  /** The directory, or the lowest one above it that there is. */
+  /** The directory, or its nearest existing parent. */
   readonly existing: string;
   readonly found: string;
   readonly problem?: string;
 }
 
-/** Whether a directory is there to be written to, or could be made. */
+/** Whether a directory is writable, or could be created. */
 async function placeFor(directory: string): Promise<Place> {
   let existing = directory;
   while (!(await isThere(existing))) existing = dirname(existing);
   const exists = existing === directory;
   const found = exists ? `${directory} can be written to` : `${directory} is not there yet, and can be made`;
   try {
-    if (!(await stat(existing)).isDirectory()) throw new Error("it is no directory");
+    if (!(await stat(existing)).isDirectory()) throw new Error("it is not a directory");
     await access(existing, constants.W_OK | constants.X_OK);
     return { exists, existing, found };
   } catch (error) {
@@ -61,7 +61,7 @@ async function placeFor(directory: string): Promise<Place> {
   }
 }
 
-/** What it is not allowed to see is there all the same. */
+/** A path that this process is not allowed to see counts as there. */
 function isThere(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
@@ -69,7 +69,7 @@ function isThere(path: string): Promise<boolean> {
   );
 }
 
-/** @param existing a directory on the file system that the cache is, or will be, on */
+/** @param existing a directory on the cache's file system */
 async function room(directory: string, existing: string, capacity: number): Promise<Finding> {
   const { type, bavail, bsize } = await statfs(existing);
   const { taken: used } = await stored(directory, false);

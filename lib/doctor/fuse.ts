@@ -8,7 +8,7 @@ import { type Check, fail, ok, warn } from "./check.ts";
 export const device: Check = {
   name: "fuse",
   async run({ host }) {
-    // First: to open the device would load the module, and nothing is to be changed.
+    // First, since opening the device would load the module, and nothing should be changed.
     const known = await readFile(join(host.files, "proc/filesystems"), "utf8");
     if (!/\bfuse$/m.test(known)) {
       return [

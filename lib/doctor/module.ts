@@ -12,7 +12,7 @@ import { type Check, ok, warn } from "./check.ts";
 /** Milliseconds: two requests, one after the other, and somebody waits for both. */
 const REQUEST_TIMEOUT_MS = 5000;
 
-/** It is of icfs canisters only: others have programs of their own. A frozen or private one tells this as well. */
+/** Only for icfs canisters, since others run other programs. This also works for a frozen or private one. */
 export const module: Check = {
   name: "module",
   async run({ network, rootKey: given, identity, canister: asked }) {
@@ -24,7 +24,7 @@ export const module: Check = {
       verifyQuerySignatures: true,
       requestTimeout: REQUEST_TIMEOUT_MS,
     });
-    // Why it cannot be told what it is, another check says.
+    // If its kind is unknown, another check says why.
     const kind = await detectSource(address, REQUEST_TIMEOUT_MS).catch(() => undefined);
     if (kind !== "icfs") return [];
     const { canister } = asked;
@@ -39,13 +39,13 @@ export const module: Check = {
     return [
       warn(
         `${canister} runs another Wasm than that of icfs ${packaged.version}: module hash ${runs}, and not ${packaged.hash}`,
-        `a controller brings it to this version with \`icfs deploy ${canister}\`; README.md says how to find out which version, or whose, it is`,
+        `a controller brings it to this version with \`icfs deploy ${canister}\`; docs/PUBLISH.md ("Keys and roles") says how to find out which version, or whose, it is`,
       ),
     ];
   },
 };
 
-/** The Wasm that comes with icfs; in a checkout it may not be built. */
+/** The Wasm that comes with icfs; in a checkout it may not have been built. */
 async function packagedModule(): Promise<
   | { readonly hash: string; readonly version: string; readonly problem?: undefined }
   | { readonly problem: string }

@@ -1,11 +1,11 @@
-/** Whether mounts answer, and who may read them. A mount is only ever touched by child processes with a time limit. */
+/** Whether mounts answer, and who can read them. Only child processes with a time limit touch a mount. */
 import { messageOf } from "../errors.ts";
 import { automounts } from "../fs/mounting/automount.ts";
 import { MOUNT_TYPE, type Mount, mountAt } from "../fs/mounting/mountinfo.ts";
 import { type Inspection, inspect } from "../fs/mounting/probe.ts";
-import { askStatus } from "../mount/report/control.ts";
+import { askStatus } from "../live/report/control.ts";
 import { type CommandResult, run } from "../process/command.ts";
-import { namedInWords } from "../source/words.ts";
+import { servedInWords } from "../source/words.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 import type { Context } from "./context.ts";
 import { replacedNetwork } from "./replaced-network.ts";
@@ -35,7 +35,7 @@ export const mounts: Check = {
 async function findingsOf(place: string, context: Context): Promise<Finding[]> {
   const all = await context.mounts();
   const mount = mountAt(all, place);
-  // To look into an automount mounts what it is for, and the doctor changes nothing.
+  // Reading an automount's directory would trigger the mount, and the doctor changes nothing.
   if (automounts(all).includes(place)) return [awaited(place)];
   const found = await inspect(place);
   if (mount?.type !== MOUNT_TYPE) return [await mountable(place, mount, found, context)];
@@ -47,7 +47,7 @@ async function findingsOf(place: string, context: Context): Promise<Finding[]> {
       return [
         fail(
           `${place} (${source}) is a stale mount, whose process was killed: "Transport endpoint is not connected"`,
-          `mount it again, which takes it away, or \`icfs umount ${place}\``,
+          `mount it again, which removes it, or \`icfs umount ${place}\``,
         ),
       ];
     case "EACCES":
@@ -62,19 +62,26 @@ async function findingsOf(place: string, context: Context): Promise<Finding[]> {
   }
 }
 
-/** What a mount knows of itself that is not as it should be; nothing when it does not tell this user. */
+/** Problems that a mount reports about itself; none when it does not answer this user. */
 async function ofItself(mount: Mount): Promise<Finding[]> {
   const status = await askStatus(mount).catch(() => undefined);
   if (status === undefined) return [];
-  const { mountpoint, canister, network, problem, refused, disk } = status;
+  const { mountpoint, canister, network, problem, refused, channel, channelDeleted, disk } = status;
   const findings: Finding[] = [];
   const replaced = await replacedNetwork(status);
   const [answers, answersNot] = status.mirrorOnly
     ? ["its mirrors answer", "no mirror answers"]
     : [`${network} answers`, `${network} does not answer`];
-  const goesOn = `${mountpoint} goes on with ${namedInWords(status)}`;
+  const goesOn = `${mountpoint} goes on with ${servedInWords(status)}`;
   if (replaced !== undefined) {
     findings.push(replaced);
+  } else if (channelDeleted) {
+    findings.push(
+      warn(
+        `${goesOn}: channel ${channel} was deleted on the canister`,
+        `to bring it back: icfs promote ${canister} RELEASE ${channel}; else mount something else: this cannot be mounted again`,
+      ),
+    );
   } else if (problem !== undefined && refused) {
     findings.push(
       fail(
@@ -94,14 +101,14 @@ async function ofItself(mount: Mount): Promise<Finding[]> {
     findings.push(
       warn(
         `${mountpoint} cannot write to its cache in ${disk.directory}: ${disk.problem}`,
-        "make room there, or mend the disk: until then it needs the network",
+        "make room there, or fix the disk: until then it needs the network",
       ),
     );
   }
   return findings;
 }
 
-/** A place where something is mounted when somebody looks. */
+/** A place where something is mounted on access. */
 function awaited(place: string): Finding {
   return warn(
     `nothing is mounted at ${place} yet: an automount waits there until somebody looks`,
@@ -117,7 +124,8 @@ async function mountable(
   { host }: Context,
 ): Promise<Finding> {
   if (code === "ENOENT") return fail(`${place} does not exist`, `mkdir -p ${place}`);
-  if (code !== undefined) return fail(`${place} is no directory that can be used: ${code}`, "choose another");
+  if (code !== undefined)
+    return fail(`${place} is not a directory that can be used: ${code}`, "choose another");
   if (mount !== undefined) {
     return fail(
       `${place} is in use: a file system of type ${mount.type} (${mount.source}) is mounted there`,
@@ -130,7 +138,7 @@ async function mountable(
   );
 }
 
-/** Who may read a mount: tried as nobody, where that can be; else by its options. */
+/** Who can read a mount: tested as nobody, if possible; otherwise judged by its options. */
 async function readers({ mountpoint, superOptions }: Mount, { host }: Context): Promise<Finding> {
   if (!superOptions.includes("allow_other")) {
     const user = superOptions.find((option) => option.startsWith("user_id="))?.slice("user_id=".length);
@@ -141,19 +149,19 @@ async function readers({ mountpoint, superOptions }: Mount, { host }: Context): 
   }
   const tried = host.isRoot ? await readAsNobody(mountpoint) : undefined;
   if (tried === undefined) return ok(`${mountpoint} can be read by others, by its options (allow_other)`);
-  if (tried.code === 0) return ok(`${mountpoint} can be read by nobody, tried`);
+  if (tried.code === 0) return ok(`${mountpoint} can be read by the user nobody (tried)`);
   return warn(
-    `${mountpoint} cannot be read by nobody: ${tried.timedOut ? "no answer" : tried.stderr.trim()}`,
+    `${mountpoint} cannot be read by the user nobody: ${tried.timedOut ? "no answer" : tried.stderr.trim()}`,
     "TFTP servers run as nobody or dnsmasq: let others into each directory above it (chmod o+x), and mount it without --file-mode and --dir-mode",
   );
 }
 
-/** Undefined where the host has no setpriv(1) that could become nobody. */
+/** Undefined if the host has no setpriv(1) to become nobody. */
 async function readAsNobody(mountpoint: string): Promise<CommandResult | undefined> {
   const become = [`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "--"];
   try {
     const result = await run("setpriv", [...become, "ls", "-A", "--", mountpoint], LIMIT_MS);
-    // It ends with 1 when it could not, and so may ls.
+    // setpriv exits with 1 when it could not become nobody. So may ls, when it could not read: its message tells the two apart.
     return /^setpriv:/.test(result.stderr) ? undefined : result;
   } catch {
     return undefined;

@@ -1,16 +1,16 @@
-/** Whether the network answers, by what key it is believed, and whether it goes by the same clock. */
+/** Whether the network answers, with which root key, and whether the clocks agree. */
 import { NoAnswerError } from "../ic/call-errors.ts";
-import { hintAtLocal } from "../ic/first-contact.ts";
+import { hintAtLocal, isProxied } from "../ic/first-contact.ts";
 import { type Network, rootKeyOf } from "../ic/network.ts";
 import { networkProblem } from "../ic/network-problem.ts";
 import { ageText } from "../units.ts";
 import { type Check, type Finding, fail, ok, warn } from "./check.ts";
 
-/** Milliseconds. Certificates that are older or younger than five minutes are refused (lib/ic/certificate/certificate.ts). */
+/** Milliseconds. A certificate whose time is more than five minutes from this host's is refused (lib/ic/certificate/certificate.ts). */
 const MOST_SKEW = 5 * 60_000;
-/** From here on it is no accident: somebody sets one of the two clocks by hand, or nobody does. */
+/** A larger difference is no accident: one of the two clocks is not synchronized. */
 const NOTABLE_SKEW = 30_000;
-/** An HTTP Date is cut off to the second. */
+/** Milliseconds. An HTTP Date is truncated to the second, so it is behind by half a second on average. */
 const HALF_A_SECOND = 500;
 
 export const reachable: Check = {
@@ -21,7 +21,7 @@ export const reachable: Check = {
       if (!(status instanceof Error)) found.push(ok(`${url} answers`));
       else found.push(await absent({ ...network, url }, status));
     }
-    // By the others everything works.
+    // The other gateways are enough.
     const isThere = found.some(({ level }) => level === "ok");
     return found.map((one) => (isThere && one.level === "fail" ? warn(one.message, one.advice!) : one));
   },
@@ -29,8 +29,12 @@ export const reachable: Check = {
 
 async function absent(gateway: Network, error: Error): Promise<Finding> {
   const { message, advice } = networkProblem(gateway, error);
-  // What a proxy has said comes with advice of its own, to which a local network is no answer.
-  const isElsewhere = error instanceof NoAnswerError && error.advice === undefined && !gateway.loopback;
+  // A proxy's error has its own advice, and a local network does not help there.
+  const isElsewhere =
+    error instanceof NoAnswerError &&
+    error.advice === undefined &&
+    !gateway.loopback &&
+    !(await isProxied(gateway.url));
   return fail(message, (isElsewhere ? await hintAtLocal(gateway.url) : undefined) ?? advice);
 }
 
@@ -62,7 +66,7 @@ export const clock: Check = {
   name: "clock",
   async run({ status }) {
     const answer = await status();
-    // That it does not answer is said already.
+    // The missing answer has been reported already.
     if (answer === undefined) return [];
     if (answer.time === undefined) {
       return [

@@ -1,14 +1,14 @@
 /** Whether a live mount's network is still the one that it was mounted from. */
 import { gatewayStatuses, resolveNetwork } from "../ic/network.ts";
-import type { MountStatus } from "../mount/report/status.ts";
-import { namedInWords } from "../source/words.ts";
+import type { MountStatus } from "../live/report/status.ts";
+import { servedInWords } from "../source/words.ts";
 import { type Finding, fail } from "./check.ts";
 
 /**
- * What to say of a mount at whose URL another network answers by now; undefined when it is the same one by any of its gateways, or none
- * answers, or it is never to be asked.
+ * A finding if another network, with another root key, answers now at the URL that a mount was mounted from. Undefined when one of the
+ * gateways still has the mount's root key, when none answers, or when the mount asks only mirrors.
  *
- * @param limit milliseconds without a byte
+ * @param limit how many milliseconds a gateway may take without sending a byte
  */
 export async function replacedNetwork(status: MountStatus, limit?: number): Promise<Finding | undefined> {
   const { network, mountpoint, mirrorOnly } = status;
@@ -19,7 +19,7 @@ export async function replacedNetwork(status: MountStatus, limit?: number): Prom
   );
   if (rootKeys.length === 0 || rootKeys.includes(status.rootKey)) return undefined;
   return fail(
-    `${mountpoint} goes on with ${namedInWords(status)}, and accepts nothing from ${network} any more: another network, with another root key, answers there`,
+    `${mountpoint} goes on with ${servedInWords(status)}, and accepts nothing from ${network} any more: another network, with another root key, answers there`,
     `if it was replaced on purpose: icfs umount ${mountpoint}, and mount what the new one has; else find out who answers`,
   );
 }

@@ -1,11 +1,11 @@
-/** Who has UDP port 69: a TFTP server, if all is well. */
+/** Which process has UDP port 69: it should be a TFTP server. */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { type Check, ok, warn } from "./check.ts";
 
-/** 69, as /proc/net/udp writes ports. */
+/** 69, in the form of /proc/net/udp. */
 const TFTP_PORT = "0045";
-/** TFTP servers, and what starts them when somebody asks. */
+/** TFTP servers, and programs that start them on demand. */
 const SERVERS = /dnsmasq|tftp|inetd|systemd/;
 
 export const tftp: Check = {
@@ -28,14 +28,14 @@ export const tftp: Check = {
     const message = `${owner.name} (process ${owner.pid}) has UDP port 69`;
     if (SERVERS.test(owner.name)) return [ok(message)];
     return [
-      warn(`${message}: it is no TFTP server that is known here`, "end it, if no TFTP server can start"),
+      warn(`${message}: it is not a TFTP server that is known here`, "end it, if no TFTP server can start"),
     ];
   },
 };
 
-/** The inode numbers of sockets with that local port. @param table as /proc/net/udp has it, proc_pid_net(5) */
+/** The inode numbers of sockets with that local port. @param table in the form of /proc/net/udp, proc_pid_net(5) */
 async function boundTo(port: string, table: string): Promise<string[]> {
-  // Where there is no IPv6 there is no table.
+  // Without IPv6 there is no table.
   const text = await readFile(table, "utf8").catch(() => "");
   const rows = text.split("\n").map((line) => line.trim().split(/\s+/));
   return rows.filter((row) => row[1]?.endsWith(`:${port}`)).map((row) => row[9]!);

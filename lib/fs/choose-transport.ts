@@ -1,19 +1,20 @@
-/** Which of the two transports a mount goes over. */
+/** Chooses one of the two transports for a mount. */
 
 import { platform } from "node:os";
 import { UserError } from "../errors.ts";
-import { mountKernel } from "./kernel/mount.ts";
-import { mountFuseNative } from "./libfuse/fuse-native.ts";
 import { isRoot } from "./mounting/host.ts";
 import type { MountTransport } from "./transport.ts";
 
 export type TransportName = "kernel" | "fuse-native";
 
-/** Default: the kernel's own, where that can be had. @throws UserError when the one that is named cannot be had here */
-export function chooseTransport(name: TransportName | undefined): MountTransport {
+/** Default: the kernel transport, where it is available. @throws UserError when the transport that is named is not available here */
+export async function chooseTransport(name: TransportName | undefined): Promise<MountTransport> {
   const possible = platform() === "linux" && isRoot();
   if (name === "kernel" && !possible) {
     throw new UserError("the kernel transport is for root on Linux: use --transport fuse-native");
   }
-  return (name ?? (possible ? "kernel" : "fuse-native")) === "kernel" ? mountKernel : mountFuseNative;
+  const isKernel = (name ?? (possible ? "kernel" : "fuse-native")) === "kernel";
+  return isKernel
+    ? (await import("./kernel/mount.ts")).mountKernel
+    : (await import("./libfuse/fuse-native.ts")).mountFuseNative;
 }

@@ -17,7 +17,7 @@ const NUMBERS: Record<Errno, number> = {
   ERANGE: constants.errno.ERANGE,
 };
 
-// A bug that throws a new text each time must not grow the memory of those already logged for ever.
+// A bug that throws a new text each time must not grow the set of logged ones for ever.
 const MOST_REMEMBERED = 100;
 
 /** The kernel's (positive) number of `errno`. */
@@ -27,7 +27,7 @@ export function errnoNumber(errno: Errno): number {
 
 /**
  * Makes the function that turns whatever an operation threw into the error its caller gets. An FsError is answered as
- * it says; anything else is a bug, answered EIO, and logged the first time it is seen: a reader that retries must not
+ * it says; anything else is a bug: it is answered with EIO, and logged only once, since a reader that retries must not
  * fill the log.
  */
 export function createErrorTranslator(log: Log): (operation: string, error: unknown) => Errno {
@@ -36,7 +36,7 @@ export function createErrorTranslator(log: Log): (operation: string, error: unkn
     // Checked against the table as well: an errno outside it must never reach a reader.
     if (error instanceof FsError && Object.hasOwn(NUMBERS, error.errno)) return error.errno;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    // By where it was thrown: the message may hold an offset, and so be another one each time.
+    // By where it was thrown: the message may contain an offset, and so differ each time.
     const place = `${operation}: ${/\n\s+at .*/.exec(text)?.[0] ?? text}`;
     if (!logged.has(place) && logged.size < MOST_REMEMBERED) {
       logged.add(place);

@@ -17,7 +17,7 @@ import {
 import { detach } from "./mounting/unmount.ts";
 import type { EndReason, MountedTransport } from "./transport.ts";
 
-/** What a transport does itself. */
+/** What a transport implements itself. */
 export interface Served {
   openFiles(): number;
   /** Answers EIO to every read that is still waiting, and to every later one. */
@@ -27,13 +27,13 @@ export interface Served {
   readonly switchTo: MountedTransport["switchTo"];
 }
 
-// How often to look whether somebody else has unmounted: the process should end within a second or two.
+// How often to check whether somebody else has unmounted: the process should end within a second or two.
 const WATCH_INTERVAL_MS = 500;
-// How long open files may hold up an unmount that was asked for: most TFTP transfers are over by then.
+// How long open files may delay a requested unmount: most TFTP transfers are over by then.
 const GRACE_MS = 1500;
 const GRACE_STEP_MS = 50;
 
-/** Not vital: users other than root may not, nor may containers. */
+/** Sets how far the kernel reads ahead on this mount. Without that, the mount works too: only root can do it, and containers cannot. */
 export async function setReadAhead(mount: Mount, log: Log): Promise<void> {
   try {
     await writeFile(`/sys/class/bdi/${mount.device}/read_ahead_kb`, String(KERNEL_READAHEAD_KIB));
@@ -46,17 +46,25 @@ export async function setReadAhead(mount: Mount, log: Log): Promise<void> {
 export function liveMount(mount: Mount, log: Log, served: Served): MountedTransport {
   const { promise: ended, resolve: end } = Promise.withResolvers<EndReason>();
   let asked = false;
-  // Something else may be mounted here by now: ours was lazily unmounted, or lies below.
+  // Something else may be mounted here by now: ours was lazily unmounted, or is below.
   const isOurs = (mounts: readonly Mount[]) => {
     const top = mountAt(mounts, mount.mountpoint);
     return top !== undefined && isMounted([top], mount);
   };
 
+  const isThere = () =>
+    readMounts().then(
+      (mounts) => isMounted(mounts, mount),
+      (error) => {
+        log.debug(`cannot tell whether ${mount.mountpoint} is still mounted: ${messageOf(error)}`);
+        return true;
+      },
+    );
   const watch = async () => {
     do {
       await sleep(WATCH_INTERVAL_MS);
-      // Looked at twice: a table that changes while it is being read can come with a line missing.
-    } while (isMounted(await readMounts(), mount) || isMounted(await readMounts(), mount));
+      // Read twice: if the table changes while it is read, a line may be missing.
+    } while ((await isThere()) || (await isThere()));
     if (asked) return;
     const open = served.openFiles();
     if (open > 0) log.warn(`${mount.mountpoint} was lazily unmounted; ${open} open files are still served`);
@@ -68,7 +76,7 @@ export function liveMount(mount: Mount, log: Log, served: Served): MountedTransp
     if (asked) return;
     // An administrator can cut a mount off without taking it away: nobody serves what is left.
     if (isOurs(await readMounts())) {
-      log.warn(`${mount.mountpoint} was cut off; taking it away`);
+      log.warn(`${mount.mountpoint} was cut off; removing it`);
       await detach(mount.mountpoint, true).catch((error) => log.error(messageOf(error)));
     }
     end("unmounted from outside");
@@ -79,11 +87,11 @@ export function liveMount(mount: Mount, log: Log, served: Served): MountedTransp
     const mounts = await readMounts();
     if (isOurs(mounts)) {
       const inside = mountsInside(mounts, mount);
-      if (inside.length > 0) log.warn(`what is mounted inside goes with it: ${namesOfMounts(inside)}`);
+      if (inside.length > 0) log.warn(`what is mounted inside is unmounted too: ${namesOfMounts(inside)}`);
       try {
         await detach(mount.mountpoint, true);
       } catch (error) {
-        // Somebody else may have been quicker.
+        // Somebody else may have unmounted it already.
         if (isMountedThere(await readMounts(), mount)) throw error;
       }
     } else {

@@ -4,7 +4,7 @@ import { type FileSystem, FsError } from "./view/filesystem.ts";
 
 export class OpenFiles {
   readonly #fileSystem: FileSystem;
-  /** Each handle's size, to tell a short read at the end of the file from one that lost bytes. */
+  /** Each handle's size, to distinguish a short read at the end of the file from one that lost bytes. */
   readonly #sizes = new Map<number, number>();
   #failing = false;
 
@@ -31,8 +31,8 @@ export class OpenFiles {
   }
 
   /**
-   * Reads exactly what is there. The kernel fills a short read up with zeros, and keeps them: whoever loses bytes must not
-   * get that far. @throws FsError; Error when bytes are missing
+   * Reads exactly what is there. The kernel fills a short read with zeros, and caches them, so a read that lost bytes
+   * must not reach it. @throws FsError; Error when bytes are missing
    */
   async read(handle: number, offset: number, length: number): Promise<readonly Uint8Array[]> {
     const size = this.#sizes.get(handle);

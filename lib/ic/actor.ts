@@ -1,6 +1,6 @@
 /**
- * A canister's methods by its interface, with Candid from and to @icp-sdk/core's decoder, which gets no reply that is not looked
- * through first: it can be kept busy for a long time by few bytes, and who asks a canister need not trust it.
+ * A canister's methods by its interface. @icp-sdk/core encodes and decodes the Candid, but every reply is scanned first: a few bytes
+ * can keep that decoder busy for a long time, and callers need not trust the canister.
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
@@ -14,14 +14,17 @@ import { type Call, replicatedCalls } from "./canister-calls.ts";
 interface Config {
   readonly agent: HttpAgent;
   readonly canisterId: Principal;
-  /** Through whose subnet the management canister is called. */
+  /** The canister through whose subnet the calls go: needed for the management canister, which is on none. Default: `canisterId`. */
   readonly effectiveCanisterId?: Principal;
 }
 
-/** The largest are of a `put` of very small chunks, and of thousands of releases and roles. */
+/** The largest replies are those to a `put` of very small chunks, and lists of thousands of releases and roles. */
 const MOST_REPLY_BYTES = 1024 * 1024;
 
-/** Its methods, whose failures are those of call-errors.ts, or a FormatError for a reply that is none of the interface's. */
+/**
+ * A canister's methods, as async functions. They throw the errors of call-errors.ts, and a FormatError for a reply that does not fit the
+ * interface.
+ */
 export function actorOf<Methods extends object>(candid: IDL.InterfaceFactory, config: Config): Methods {
   const { agent, canisterId, effectiveCanisterId = canisterId } = config;
   const query: Call = (method, arg) => queryReply(agent, canisterId, method, arg);
@@ -35,7 +38,7 @@ export function actorOf<Methods extends object>(candid: IDL.InterfaceFactory, co
   return Object.fromEntries(methods);
 }
 
-/** Whoever calls says which canister, and what it did not do. */
+/** Reduces a rejection's message to the canister's own words: the caller adds which canister it was, and what it did not do. */
 async function inOwnWords<T>(call: Promise<T>): Promise<T> {
   try {
     return await call;
@@ -51,7 +54,7 @@ function decoded(types: IDL.Type[], reply: Uint8Array): unknown {
   if (reply.length > MOST_REPLY_BYTES) throw new FormatError(`a reply of ${reply.length} bytes is too large`);
   checkCandid(reply);
   try {
-    // A copy: the decoder is wrong about views into a larger buffer.
+    // A copy: the decoder misreads views into a larger buffer.
     return IDL.decode(types, Uint8Array.from(reply))[0];
   } catch {
     throw new FormatError("the reply is of another type than the method's");

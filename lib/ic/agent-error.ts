@@ -1,6 +1,6 @@
 /**
- * What @icp-sdk/core's agent throws, as the errors of call-errors.ts. Nobody else knows its classes, or reads what gateways and replicas
- * say in nothing but a text.
+ * Turns what @icp-sdk/core's agent throws into the errors of call-errors.ts. Only this module knows the agent's classes, and reads what
+ * gateways and replicas say in free text.
  */
 import {
   AgentError,
@@ -36,20 +36,20 @@ import {
 import { resolveNetwork } from "./network.ts";
 import { hintFor, MOST_OF_PAGE, reasonOf, titleOf } from "./network-problem.ts";
 
-/** A call that an agent makes, and of which canister. */
+/** A call that an agent makes, and the canister that it calls. */
 export interface Called {
   readonly agent: Pick<HttpAgent, "host">;
   readonly canister: Principal;
 }
 
-/** fromAgent(), but that a canister is not there, or frozen, is said in full. */
+/** fromAgent(), with a full explanation if the canister does not exist, or is frozen. */
 export function fromCall(error: unknown, called: Called): Error {
   return withMissing(fromAgent(error), called);
 }
 
 /**
- * NoSuchCanisterError in place of an error that says so in another way, and that a canister is out of cycles with what to do about
- * it; others as they are.
+ * NoSuchCanisterError for any error that means the same, and advice for a canister that is out of cycles; other errors are returned
+ * unchanged.
  */
 export function withMissing(error: Error, { agent, canister }: Called): Error {
   if (error instanceof RejectError && error.errorCode === ERROR_CODES.outOfCycles) {
@@ -64,14 +64,14 @@ export function withMissing(error: Error, { agent, canister }: Called): Error {
   return new NoSuchCanisterError(canister.toText(), url, loopback);
 }
 
-/** How anybody gives a canister cycles. */
+/** How anybody can send a canister cycles. */
 export function howToTopUp({ agent, canister }: Called): string {
   return resolveNetwork(agent.host.href).loopback
     ? "on a local network with provisional_top_up_canister"
     : `icp canister top-up --network ic --amount 1t ${canister}`;
 }
 
-/** What the agent has against a signature, in a certificate or of a node: it is wrong, there is none, or it is of no node of the subnet. */
+/** Why the agent rejects the signature of a certificate or a node: it is wrong, it is missing, or no node of the subnet has made it. */
 const SIGNATURES = [
   CertificateVerificationErrorCode,
   CertificateNotAuthorizedErrorCode,
@@ -81,15 +81,15 @@ const SIGNATURES = [
   QuerySignatureVerificationFailedErrorCode,
 ];
 
-/** The id of the request that failed, where the agent tells it. */
+/** The id of the request that failed, if the agent says so. */
 export function requestIn(error: unknown): RequestId | undefined {
   return error instanceof AgentError ? error.code.requestContext?.requestId : undefined;
 }
 
-/** The error as one of ours, with a message in a sentence: the agent's own carry whole certificates and many lines of context. */
+/** The error as one of ours, with a message of one sentence: the agent's own contain whole certificates and many lines of context. */
 export function fromAgent(error: unknown): Error {
   if (error instanceof ClockError) return error;
-  // The agent's decoders choke on some answers with errors that are not its own.
+  // On some answers the agent's decoders throw errors that are not its own.
   if (!(error instanceof AgentError)) return new Error(messageOf(error));
   const { code } = error;
   if (code instanceof UnexpectedErrorCode) return fromAgent(code.error);
@@ -104,7 +104,7 @@ export function fromAgent(error: unknown): Error {
       "the signature of the answer is not this network's: another one answers, or somebody changes its answers",
     );
   }
-  // Of any kind: a captive portal's page, which is no answer, may be gone soon.
+  // Whatever the cause, the error is one that is tried again: even a captive portal's page may be gone soon.
   if (code instanceof HttpFetchErrorCode) {
     const { error: cause } = code;
     if (cause instanceof UserError) return cause;
@@ -130,7 +130,7 @@ export interface Rejection {
   readonly errorCode: string | undefined;
 }
 
-/** The fields of an answer that says no, which nobody need have signed. @throws FormatError when they are none */
+/** The fields of a rejection, which may be unsigned. @throws FormatError when there are none */
 export function rejectionIn(answer: {
   readonly reject_code?: unknown;
   readonly reject_message?: unknown;
@@ -143,14 +143,14 @@ export function rejectionIn(answer: {
   return { code, message, errorCode: typeof errorCode === "string" ? errorCode : undefined };
 }
 
-/** What is looked through of a rejection, in characters: more than an honest one's prefix and the 500 that are kept of its reason. */
+/** Characters of a rejection that are searched: more than an honest one's prefix and the 500 that are kept of its reason. */
 const MOST_LOOKED_THROUGH = 4096;
 
-/** The canister's own words where it trapped, without what the network puts around them; else the network's first line. */
+/** The canister's own words if it trapped, without what the network puts around them; otherwise the network's first line. */
 export function rejectReason(rejection: string): string {
-  // Nobody need have signed it, it may be of megabytes, and the search below is quadratic.
+  // It may be unsigned and have megabytes, and the search below is quadratic.
   const message = rejection.slice(0, MOST_LOOKED_THROUGH);
-  // As the IC says it today, and as it did until 2024 (older local networks still do).
+  // The IC's wording today, and until 2024 (older local networks still use it).
   const own =
     /called `ic0\.trap` with message: '(.*?)'\.?(?:\n|$)/s.exec(message) ??
     /trapped explicitly: (.*)/.exec(message);
@@ -160,10 +160,10 @@ export function rejectReason(rejection: string): string {
 function httpError({ status, statusText, headers, bodyText = "" }: HttpErrorCode): Error {
   if (/ingress.expiry/i.test(bodyText)) return wrongTime();
   const message = `HTTP status ${status} ${statusText}: ${oneSentence(bodyText)}`;
-  // As the IC's boundary nodes say it, and PocketIC, which local networks are made of.
+  // The wording of the IC's boundary nodes, and of PocketIC, on which local networks are built.
   const isUnknown = /canister_not_found|does not belong to any subnet/i.test(bodyText);
   if (isUnknown) return new UnknownCanisterError(status, message, retryAfter(headers));
-  // That it is busy, whoever asks knows what to do about.
+  // The caller knows what to do about a busy canister.
   const hint = status < 429 ? hintFor(new HttpStatusError(status, message)) : undefined;
   return new HttpStatusError(status, withAdvice(message, hint), retryAfter(headers));
 }
@@ -172,21 +172,21 @@ function withAdvice(message: string, hint: string | undefined): string {
   return hint === undefined ? message : `${message} (${hint})`;
 }
 
-/** What to say when the network, or what it has signed, is of another time than this host's clock shows. */
+/** The error for when the network's time, or that of what it has signed, differs from this host's clock. */
 export function wrongTime(): ClockError {
   return new ClockError(
     `the network refuses the time of this request: set this host's clock, which says ${new Date().toISOString()}`,
   );
 }
 
-/** A gateway's own words, or what page it is that somebody in between has sent. */
+/** A gateway's own words, or the title of a page that somebody in between has sent. */
 function oneSentence(text: string): string {
   const page = titleOf(text.slice(0, MOST_OF_PAGE));
   if (page !== undefined) return page;
   return text.replace(/\s+/g, " ").trim().slice(0, 300);
 }
 
-/** A gateway that asks for more gets this; an upload must not be put to sleep by one that is not trusted. */
+/** The limit for a gateway's Retry-After: a gateway that is not trusted must not put an upload to sleep. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /** What HTTP's Retry-After says, in milliseconds; 0 without one. */

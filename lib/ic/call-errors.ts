@@ -1,13 +1,13 @@
 /**
- * How a call of a canister fails. Whoever asks tells these apart by their classes and fields; their texts are for people. What
- * the agent throws becomes one of them in agent-error.ts.
+ * How a call of a canister fails. Code distinguishes these errors by their classes and fields; their texts are for people. agent-error.ts
+ * turns what the agent throws into one of them.
  */
 import { FormatError, UserError } from "../errors.ts";
 
-/** A reject code (IC interface specification, "Reject codes"): the same call may pass later. */
+/** A reject code (IC interface specification, "Reject codes"): the same call may succeed later. */
 export const SYS_TRANSIENT = 2;
 
-/** Error codes of the IC's implementation (dfinity/ic, rs/types/error_types), as far as they are told apart here. */
+/** Error codes of the IC's implementation (dfinity/ic, rs/types/error_types) that icfs distinguishes. */
 export const ERROR_CODES = {
   outOfCycles: "IC0207",
   canisterNotFound: "IC0301",
@@ -19,7 +19,7 @@ export const ERROR_CODES = {
   methodNotFound: "IC0536",
 } as const;
 
-/** The canister answered, or the network for it, with a rejection. */
+/** The canister, or the network on its behalf, answered with a rejection. */
 export class RejectError extends Error {
   override readonly name = "RejectError";
   /** One of the specification's reject codes. */
@@ -28,7 +28,7 @@ export class RejectError extends Error {
   readonly errorCode: string | undefined;
   /** The canister's own words when it trapped, else the network's: in one line. */
   readonly reason: string;
-  /** The gateway says that a call was not taken: nobody has signed it. */
+  /** The gateway says that a call was not accepted; nobody has signed that. */
   readonly isGateways: boolean;
 
   constructor(code: number, message: string, errorCode?: string, reason = message, isGateways = false) {
@@ -40,11 +40,11 @@ export class RejectError extends Error {
   }
 }
 
-/** Whoever answered did so with an HTTP status that is no answer's. */
+/** The answer has an HTTP status that no valid answer has. */
 export class HttpStatusError extends Error {
   override readonly name: string = "HttpStatusError";
   readonly status: number;
-  /** How many milliseconds whoever answered wants to be left alone (HTTP's Retry-After); 0 when it does not say. */
+  /** Milliseconds to wait before the next request (HTTP's Retry-After); 0 when the answer does not say. */
   readonly retryAfter: number;
 
   constructor(status: number, message: string, retryAfter = 0) {
@@ -78,12 +78,12 @@ export class ClockError extends Error {
   override readonly name = "ClockError";
 }
 
-/** An answer is signed by somebody else than the network whose root key is known: another is there, or a bit was flipped. */
+/** The signature of an answer does not verify by the known root key: another network answers, or a bit was flipped. */
 export class SignatureError extends Error {
   override readonly name = "SignatureError";
 }
 
-/** No answer came, or none that anybody could read. */
+/** There was no answer, or an unreadable one. */
 export class NoAnswerError extends Error {
   override readonly name: string = "NoAnswerError";
   /** What to do about it, where that is known. */
@@ -99,8 +99,8 @@ export class NoAnswerError extends Error {
 }
 
 /**
- * No answer came, and none will until somebody changes something: a certificate is not trusted, a name does not exist, a proxy wants a
- * login.
+ * There was no answer, and there will be none until somebody changes something: a certificate is not trusted, a name does not exist, a
+ * proxy requires a login.
  */
 export class NoWayError extends NoAnswerError {
   override readonly name = "NoWayError";
@@ -109,15 +109,15 @@ export class NoWayError extends NoAnswerError {
 /** Somebody has answered with a page of HTML, which is for people. */
 export class PageError extends FormatError {}
 
-/** Whether another attempt has no answer either, however long it waits: nobody is to be kept waiting for it. */
+/** Whether further attempts will get no answer either, so that nobody should wait for them. */
 export function isHopeless(error: unknown): boolean {
   return error instanceof NoWayError || (error instanceof HttpStatusError && error.status === 407);
 }
 
 /**
- * Whether the same request may succeed later: no answer, none that can be believed (a bit was flipped on the way), too
- * busy, or expired on the way. Then nobody knows whether the canister has executed it. That a canister is out of cycles is transient as well,
- * as the IC calls it: nobody need have signed it, so a gateway's word for it must not end what goes on. When it is true it is said again.
+ * Whether the same request may succeed later: there was no answer, or one that does not verify (a bit was flipped on the way), or somebody
+ * was too busy, or the request expired on the way. Then nobody knows whether the canister has executed it. "Out of cycles" is transient as
+ * well, as in the IC: it may be unsigned, so a gateway's word alone must not end anything. If it is true, it will be repeated.
  */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof Error) || error instanceof UserError || isHopeless(error)) return false;

@@ -1,7 +1,7 @@
 /**
- * Decodes Candid of any type from untrusted bytes, for canisters whose types are not ours and differ by version. The work
- * and the memory are linear in the bytes: numbers are of bounded length, and values that take no bytes do not count as
- * many. (A general decoder can be kept busy for seconds by 14 bytes.)
+ * Decodes Candid of any type from untrusted bytes, for canisters whose types are not ours and differ by version. Time
+ * and memory are linear in the bytes: numbers have a bounded length, and the number of values that take no bytes is limited.
+ * (14 bytes can keep a general decoder busy for seconds.)
  *
  * Encoding: Candid specification, "Binary Format".
  */
@@ -10,7 +10,7 @@ import { idlLabelToId } from "@icp-sdk/core/candid";
 import { FormatError } from "../errors.ts";
 import { atOnce } from "../steps.ts";
 
-/** A decoded value; `opt`'s nothing and `null` are undefined. */
+/** A decoded value. `null`, `reserved` and an empty `opt` are undefined; a principal is its bytes. */
 export type CandidValue =
   | undefined
   | boolean
@@ -30,7 +30,7 @@ export class CandidRecord {
     this.#fields = fields;
   }
 
-  /** A field's value; undefined when it is not there. @param name a name, or a tuple's index */
+  /** A field's value; undefined when there is no such field. @param name a name, or a tuple's index */
   get(name: string | number): CandidValue {
     return this.#fields.get(typeof name === "number" ? name : idlLabelToId(name));
   }
@@ -43,7 +43,7 @@ export class CandidRecord {
     return this.#typed(name, "a blob", (value) => (Buffer.isBuffer(value) ? value : undefined));
   }
 
-  /** A whole number from 0 that is exact. */
+  /** A non-negative safe integer. */
   size(name: string | number): number {
     return this.#typed(name, "a size", (value) => {
       const number = typeof value === "bigint" || typeof value === "number" ? Number(value) : -1;
@@ -73,33 +73,33 @@ export class CandidVariant {
   }
 }
 
-/** The records that a value is a vector of; undefined when it is none. */
+/** The records of a value that is a vector of records; undefined when it is not one. */
 function recordsIn(value: CandidValue): readonly CandidRecord[] | undefined {
   return Array.isArray(value) && value.every((one) => one instanceof CandidRecord) ? value : undefined;
 }
 
-/** The one argument of a message, which is a vector of records: in steps, since there may be many. @throws FormatError */
+/** The only value of a message, a vector of records: in steps, since there may be many. @throws FormatError */
 export function* decodingRecords(message: Uint8Array): Generator<void, readonly CandidRecord[]> {
   const records = recordsIn(yield* new Decoder(message).list());
-  if (records === undefined) throw new FormatError("the reply is no list of records");
+  if (records === undefined) throw new FormatError("the reply is not a list of records");
   return records;
 }
 
-/** decodingRecords(), for a reply that has few. @throws FormatError */
+/** decodingRecords() without steps, for a reply that has few. @throws FormatError */
 export function decodeRecords(message: Uint8Array): readonly CandidRecord[] {
   return atOnce(decodingRecords(message));
 }
 
-/** The one argument of a message, which is a record. @throws FormatError */
+/** The only value of a message, a record. @throws FormatError */
 export function decodeRecord(message: Uint8Array): CandidRecord {
   const value = new Decoder(message).only();
-  if (!(value instanceof CandidRecord)) throw new FormatError("the reply is no record");
+  if (!(value instanceof CandidRecord)) throw new FormatError("the reply is not a record");
   return value;
 }
 
 /**
- * Walks all of a message, of any number of values, and throws unless it is well-formed Candid of few types and values: what makes it
- * safe to give to @icp-sdk/core's decoder, which takes seconds for numbers of a megabyte, and for many values of no bytes.
+ * Walks all of a message with any number of values, and throws unless it is well-formed Candid with few types and values. That makes it
+ * safe for @icp-sdk/core's decoder, which takes seconds for numbers of a megabyte, and for many values that take no bytes.
  *
  * @throws FormatError
  */
@@ -107,7 +107,7 @@ export function checkCandid(message: Uint8Array): void {
   new Decoder(message).walk();
 }
 
-/** Types in the table have their index; primitive ones are negative. */
+/** A type: its index in the message's table or, if it is primitive, its negative code. */
 type TypeReference = number;
 
 interface VectorType {
@@ -127,7 +127,7 @@ const BOOL = -2;
 const NAT = -3;
 const INT = -4;
 const NAT8 = -5;
-/** nat8 to nat64, int8 to int64, float32, float64: bytes of each. */
+/** The bytes of nat8 to nat64, int8 to int64, float32 and float64. */
 const FIXED_BYTES: Readonly<Record<TypeReference, number>> = {
   [NAT8]: 1,
   [-6]: 2,
@@ -148,33 +148,36 @@ const VEC = -19;
 const RECORD = -20;
 const VARIANT = -21;
 
-/** The replies that are read have a dozen types. */
+/** The replies that icfs reads have a dozen types. */
 const MOST_TYPES = 1000;
-/** Of all of them together: @dfinity/candid takes time by the square of that. */
+/** Of all types together: the time that @icp-sdk/core's decoder takes grows with the square of that. */
 const MOST_FIELDS = 2000;
 const MOST_ARGUMENTS = 10;
-/** No list that is read has more, and each may be an object. */
+/** No list that icfs reads has more, and each may be an object. */
 const MOST_ELEMENTS = 100_001;
-/** A record may hold itself, and take no bytes. */
+/** A type may contain itself, in values that take no bytes. */
 const MOST_DEPTH = 50;
-/** Numbers, texts, records and so on, nested ones counted: of a list, of what is done in one go, and of a message that is walked. */
+/**
+ * Limits on numbers, texts, records and so on, including nested ones: in a list, in one of its elements (or in a message that is not
+ * decoded as a list), and in a message that is walked.
+ */
 const MOST_VALUES = 1_000_000;
 const MOST_VALUES_AT_ONCE = 10_000;
 const MOST_VALUES_WALKED = 200_000;
 /** Between two pauses: a millisecond or two. */
 const VALUES_PER_STEP = 2000;
-/** Of LEB128: 2^128 and more, as much as any count of cycles. */
+/** Bytes of LEB128 in a walked message: 133 bits, and a count of cycles has 128 at most. */
 const MOST_WALKED_NUMBER_BYTES = 19;
-/** A nat of so many bytes of LEB128 fits 64 bits and more. */
+/** Bytes of LEB128 that are decoded: 70 bits, which is enough for a nat64. */
 const MOST_NUMBER_BYTES = 10;
-/** What a nat with more counts as: it is too much for whatever it is. */
+/** Stands for any nat with more bytes: too large for any purpose. */
 const TOO_MUCH = 2n ** 70n;
 
 class Decoder {
   readonly #bytes: Buffer;
   #at = 0;
   readonly #types: TableType[] = [];
-  /** Of all types together. */
+  /** The fields of all types together. */
   #fields = 0;
   /** How many values that take no bytes of their own may still come. */
   #free: number;
@@ -195,7 +198,7 @@ class Decoder {
     return value;
   }
 
-  /** The only value, which is a vector, in steps; undefined when it is none. */
+  /** The only value, a vector, in steps; undefined when it is not a vector. */
   *list(): Generator<void, CandidValue[] | undefined> {
     const type = this.#types[this.#onlyType()];
     if (type?.kind !== "vec") return undefined;
@@ -212,7 +215,7 @@ class Decoder {
     return values;
   }
 
-  /** All values, however many. */
+  /** Checks all values, however many there are, and returns none. */
   walk(): void {
     this.#mostValues = MOST_VALUES_WALKED;
     this.#mostNumberBytes = MOST_WALKED_NUMBER_BYTES;
@@ -228,7 +231,7 @@ class Decoder {
   }
 
   #argumentTypes(): TypeReference[] {
-    if (this.#bytes.toString("latin1", 0, 4) !== "DIDL") throw new FormatError("the reply is no Candid");
+    if (this.#bytes.toString("latin1", 0, 4) !== "DIDL") throw new FormatError("the reply is not Candid");
     this.#at = 4;
     const types = this.#count(MOST_TYPES, "types");
     for (let i = 0; i < types; i++) this.#types.push(this.#tableType());
@@ -247,7 +250,7 @@ class Decoder {
     if (this.#at !== this.#bytes.length) throw new FormatError("the reply is longer than its values");
   }
 
-  /** How many a vector has. No length is believed: it ends with the bytes, or with #free. */
+  /** The number of elements that a vector claims. A false claim fails where the bytes end, or #free does. */
   #elements(): number {
     return this.#count(MOST_ELEMENTS, "elements in a vector");
   }
@@ -320,7 +323,7 @@ class Decoder {
         return new CandidRecord(new Map(type.fields.map(([hash, of]) => [hash, this.#value(of, depth + 1)])));
       case "variant": {
         const chosen = type.fields[this.#unsigned()];
-        if (chosen === undefined) throw new FormatError("a variant has not so many cases");
+        if (chosen === undefined) throw new FormatError("a variant has no such case");
         return new CandidVariant(chosen[0], this.#value(chosen[1], depth + 1));
       }
     }
@@ -342,7 +345,7 @@ class Decoder {
 
   #flag(): boolean {
     const byte = this.#byte();
-    if (byte > 1) throw new FormatError(`${byte} is no bool`);
+    if (byte > 1) throw new FormatError(`${byte} is not a bool`);
     return byte === 1;
   }
 
@@ -387,15 +390,15 @@ class Decoder {
 
   #int(): bigint {
     const number = this.#leb128();
-    // While it is walked only its end counts.
+    // A walk needs only its end.
     if (number === undefined && this.#mostNumberBytes === MOST_WALKED_NUMBER_BYTES) return TOO_MUCH;
     if (number === undefined) throw new FormatError("a number of more than 70 bits");
     return BigInt.asIntN(number.bits, number.value);
   }
 
-  /** Undefined when it is longer than is looked at. */
+  /** A number and its width in bits; undefined when it is longer than MOST_NUMBER_BYTES. */
   #leb128(): { value: bigint; bits: number } | undefined {
-    // Most numbers fit what is exact without BigInt.
+    // Most numbers are exact without BigInt.
     let low = 0;
     let high = 0n;
     for (let i = 0; ; i++) {

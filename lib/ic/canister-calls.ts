@@ -1,6 +1,6 @@
 /**
- * A canister's methods, called with Candid and answered in Candid: by one node, which signs, or by all of the subnet, which
- * certifies. What comes back has not met a decoder.
+ * Calls a canister's methods, with Candid arguments and a Candid reply: from one node, which signs it, or from the whole subnet, which
+ * certifies it. The reply is not decoded.
  */
 import {
   defaultStrategy,
@@ -20,10 +20,10 @@ import { type BlsVerify, type CallItem, VerificationError, verifyCall } from "./
 import { fromAnyGateway } from "./gateway/any-gateway.ts";
 import { readState } from "./read-state.ts";
 
-/** HTTP's status of a call that goes on. */
+/** The HTTP status of a call that is still running. */
 const ACCEPTED = 202;
 
-/** Calls a method; the reply's bytes. @throws RejectError, FormatError; others of call-errors.ts when there is no answer */
+/** Calls a method, and returns the reply's bytes. @throws RejectError, FormatError; others of call-errors.ts when there is no answer */
 export type Call = (method: string, arg: Uint8Array) => Promise<Uint8Array>;
 
 /** The two ways to call a canister. */
@@ -40,11 +40,11 @@ export function queries(agent: HttpAgent, canister: Principal): Call {
 }
 
 /**
- * By update call: every node of the subnet has come to the same reply, and the certificate says so. It takes seconds, and
- * cycles of the canister's.
+ * By update call: the subnet's nodes agree on the reply, and a certificate proves it. A call takes seconds, and costs the canister
+ * cycles. It throws VerificationError when the certificate does not verify.
  *
- * @param options.blsVerify what is to check the next certificate's signatures; default: verifySignature() of certificate/bls.ts
- * @param options.effectiveCanisterId through whose subnet the canister is called; default: its own
+ * @param options.blsVerify returns what is to check the next certificate's signatures; default: verifySignature() of certificate/bls.ts
+ * @param options.effectiveCanisterId the canister through whose subnet the call goes; default: `canister`
  */
 export function replicatedCalls(
   agent: HttpAgent,
@@ -59,7 +59,7 @@ export function replicatedCalls(
   } = {},
 ): Call {
   return (method, arg) => {
-    // The same for each gateway that is asked.
+    // Every gateway gets the bytes of the first attempt, so its id counts (gateway/any-gateway.ts).
     let id: RequestId | undefined;
     return fromAnyGateway(agent, async (asked) => {
       try {
@@ -97,10 +97,10 @@ export function replicatedCalls(
 }
 
 /**
- * Makes an update call, and returns bytes in which the reply is, if there is one: the certificate, not verified. For whoever can tell
- * by the reply itself that it is right.
+ * Makes an update call, and returns bytes that should contain the reply: the unverified certificate; nothing, if the answer has none; or,
+ * if the call takes longer than a gateway waits, the reply itself, verified. For callers that recognize the reply they expect.
  *
- * @throws RejectError when the call was not taken; others of call-errors.ts when there is no answer
+ * @throws RejectError when the call was refused; others of call-errors.ts when there is no answer
  */
 export function unverifiedCall(
   agent: HttpAgent,
@@ -108,7 +108,7 @@ export function unverifiedCall(
   methodName: string,
   arg: Uint8Array,
 ): Promise<Uint8Array> {
-  // The same for each gateway that is asked.
+  // As in replicatedCalls().
   let id: RequestId | undefined;
   return fromAnyGateway(agent, async (asked) => {
     try {
@@ -121,7 +121,7 @@ export function unverifiedCall(
         throw rejection(canister, methodName, code, message, errorCode, true);
       }
       if (status !== ACCEPTED) return new Uint8Array();
-      // It takes longer than a gateway waits. To send it all again would take longer still.
+      // It takes longer than a gateway waits. Sending it all again would take even longer.
       const called = id;
       const verified = (certificate: Uint8Array) => verifyCall(certificate, agent.rootKey!, canister, called);
       return replyIn(await done(asked, canister, called, verified), canister, methodName);
@@ -134,12 +134,12 @@ export function unverifiedCall(
   });
 }
 
-/** What needs no translation. */
+/** Whether an error is one of icfs's own, and not the agent's. */
 function isOurs(error: unknown): boolean {
   return error instanceof FormatError || error instanceof VerificationError;
 }
 
-/** Asks for what has become of a call until it is done, for five minutes. @param canister through whose subnet it was made */
+/** Polls the status of a call until it is done, for five minutes. @param canister through whose subnet it was made */
 async function done(
   agent: HttpAgent,
   canister: Principal,
@@ -149,28 +149,29 @@ async function done(
   const pause = defaultStrategy();
   for (;;) {
     const item = await verified(await readState(agent, canister, ["request_status", requestId]));
-    // Without one, it has not come to the node that answered.
+    // Without a status, the call has not reached the node that answered.
     const status = item("status")?.toString() ?? RequestStatusResponseStatus.Unknown;
     if (!UNDER_WAY.has(status)) return item;
     await pause({ canisterId: canister }, requestId, status as RequestStatusResponseStatus);
   }
 }
 
-/** The status of a call that goes on (IC interface specification, "Request status"). */
+/** Statuses of a call that is still running (IC interface specification, "Request status"). */
 const UNDER_WAY: ReadonlySet<string> = new Set([
   RequestStatusResponseStatus.Unknown,
   RequestStatusResponseStatus.Received,
   RequestStatusResponseStatus.Processing,
 ]);
 
-/** The reply to a call (IC interface specification, "Request status"). */
+/** The reply to a call (IC interface specification, "Request status"). @throws RejectError, FormatError */
 function replyIn(item: CallItem, canister: Principal, method: string): Uint8Array {
   const status = item("status")?.toString();
   if (status === "rejected") {
     const message = item("reject_message")?.toString() ?? "";
     throw rejection(canister, method, item("reject_code")?.[0] ?? 0, message, item("error_code")?.toString());
   }
-  if (status === "") throw new FormatError("the answer certifies nothing of this call: it is another one's");
+  if (status === undefined)
+    throw new FormatError("the answer certifies nothing of this call: it is another one's");
   const reply = item("reply");
   if (status !== "replied" || reply === undefined) throw new FormatError("the certificate has no reply");
   return reply;

@@ -1,4 +1,4 @@
-/** Who controls a canister: certified by its subnet, and not asked of the canister. */
+/** The controllers of a canister, as its subnet certifies them. */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
 import { FormatError, messageOf, UserError } from "../errors.ts";
@@ -6,7 +6,11 @@ import { CborReader } from "./certificate/cbor-reader.ts";
 import { VerificationError, verifyCertificate } from "./certificate/certificate.ts";
 import { certifiedAt } from "./read-state.ts";
 
-/** @throws UserError when there is no answer; VerificationError, FormatError when it is not what it should be */
+/**
+ * A canister's controllers.
+ *
+ * @throws UserError when there is no answer; VerificationError when it does not verify; FormatError when it is not a list of principals
+ */
 export async function controllersOf(
   agent: HttpAgent,
   canister: Principal,
@@ -21,10 +25,10 @@ export async function controllersOf(
   return decodeControllers(data);
 }
 
-/** @throws FormatError */
+/** The principals in the state tree's leaf `controllers`: self-described CBOR, an array of byte strings. @throws FormatError */
 export function decodeControllers(cbor: Uint8Array): Principal[] {
   const reader = new CborReader(cbor);
-  if (!reader.selfDescribed()) throw new FormatError("the controllers are no CBOR");
+  if (!reader.selfDescribed()) throw new FormatError("the controllers are not CBOR");
   const controllers = Array.from({ length: reader.array() }, () => Principal.fromUint8Array(reader.bytes()));
   reader.end();
   return controllers;

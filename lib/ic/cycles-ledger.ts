@@ -1,6 +1,6 @@
 /**
- * The cycles ledger, which keeps cycles of people who have no canister for them, and makes canisters with them (the repository
- * dfinity/cycles-ledger has its interface; here is what icfs needs of it).
+ * The cycles ledger, which keeps cycles for people without a canister, and creates canisters with them (the repository
+ * dfinity/cycles-ledger has its interface; this is the part that icfs needs).
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";
@@ -8,12 +8,12 @@ import { Principal } from "@icp-sdk/core/principal";
 import { actorOf } from "./actor.ts";
 
 export const CYCLES_LEDGER = Principal.fromText("um5iw-rqaaa-aaaaq-qaaba-cai");
-/** What it takes for a transaction, in cycles. */
+/** Its fee for a transaction, in cycles. */
 export const LEDGER_FEE = 100_000_000n;
 
 export interface CyclesLedger {
   /**
-   * Makes a canister that the caller controls. The ledger knows the same request again, for a day, by its time; so it is carried out once
+   * Creates a canister that the caller controls. The ledger recognizes a repeated request by its time, for a day, and so executes it once
    * however often it is sent.
    */
   create_canister(request: {
@@ -31,7 +31,7 @@ export type CreationError =
   | { readonly TooOld: null }
   | { readonly CreatedInFuture: { readonly ledger_time: bigint } }
   | { readonly TemporarilyUnavailable: null }
-  /** Without a canister: it is being made, or could not be. */
+  /** Without a canister: it is still being created, or that failed. */
   | { readonly Duplicate: { readonly duplicate_of: bigint; readonly canister_id: [] | [Principal] } }
   | {
       readonly FailedToCreate: {
@@ -42,7 +42,7 @@ export type CreationError =
     }
   | { readonly GenericError: { readonly message: string; readonly error_code: bigint } };
 
-/** @param agent signs as who pays */
+/** @param agent signs for the account that pays */
 export function cyclesLedger(agent: HttpAgent): CyclesLedger {
   return actorOf<CyclesLedger>(ledgerInterface, { agent, canisterId: CYCLES_LEDGER });
 }
@@ -65,7 +65,7 @@ const ledgerInterface: IDL.InterfaceFactory = ({ IDL }) => {
           from_subaccount: IDL.Opt(IDL.Vec(IDL.Nat8)),
           created_at_time: IDL.Opt(IDL.Nat64),
           amount: IDL.Nat,
-          // Nothing of it is given here: who calls controls, and the ledger chooses the subnet.
+          // The defaults: the caller is the controller, and the ledger chooses the subnet.
           creation_args: IDL.Opt(IDL.Record({})),
         }),
       ],

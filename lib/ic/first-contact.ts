@@ -1,4 +1,4 @@
-/** Whether a network is there at all: asked before anything patient begins, and guessed at when it is another that was meant. */
+/** Checks whether a network is there at all before anything patient begins, and guesses whether another one was meant. */
 import { UserError } from "../errors.ts";
 import { NoAnswerError, NoSuchCanisterError } from "./call-errors.ts";
 import {
@@ -16,11 +16,12 @@ import { networkProblem } from "./network-problem.ts";
 const HINT_LIMIT_MS = 1000;
 
 /**
- * Whatever answers will do: what is wrong with it shows when it is used. So does a connection that ends, as on a bad line: somebody
- * has taken it.
+ * Throws unless some gateway answers. Any answer is enough: if something is wrong with it, later requests will show that. A connection that
+ * is cut, as on a bad line, is enough as well, since somebody accepted it.
  *
- * @returns gateways that say they have another root key than the one that answers by the network's: nobody need ask them
- * @throws NetworkUnreachableError within seconds, when no gateway answers; UsageError when the environment names a proxy that is none
+ * @returns the URLs of gateways that report another root key, unless all do: they belong to another network, and need not be asked again
+ * @throws NetworkUnreachableError within seconds, when no gateway answers; UsageError when the environment names something as a proxy that
+ *   is not one
  */
 export async function mustAnswer(network: Network, rootKey: Uint8Array): Promise<readonly string[]> {
   const statuses = await gatewayStatuses(network);
@@ -37,7 +38,7 @@ function isCutOff({ cause }: NoAnswerError): boolean {
   return ["ECONNRESET", "EPIPE"].includes((cause as NodeJS.ErrnoException | undefined)?.code ?? "");
 }
 
-/** What to say of a network from which no answer came. @param why of all of it, or by its gateways */
+/** The error about a network that has not answered. @param why the reason, for the network as a whole or for each gateway */
 export function unreachable(network: Network, why: NoAnswerError | GatewayStatuses): NetworkUnreachableError {
   const problems =
     why instanceof Error
@@ -48,18 +49,30 @@ export function unreachable(network: Network, why: NoAnswerError | GatewayStatus
 }
 
 /**
- * The error; when it may come from a forgotten --network local, since no network answered or it has no such canister, one that says
- * so if a local network runs on this machine.
+ * The error, with a hint if --network local may have been forgotten: if no network answered, or it has no such canister, and a local
+ * network runs on this machine.
  *
- * @param local where that would be
+ * @param local the local network; default: the one that --network local names
  */
 export async function withHint(error: unknown, local?: Network): Promise<unknown> {
   if (!(error instanceof NetworkUnreachableError || error instanceof NoSuchCanisterError)) return error;
+  if (error instanceof NetworkUnreachableError && (await isProxied(error.url))) return error;
   const hint = await hintAtLocal(error.url, local);
   return hint === undefined ? error : new UserError(`${error.message}. ${hint}`);
 }
 
-/** Asks whether another network was meant, if a local one runs on this machine. @param url of the one that was asked */
+/** Whether requests to a network go through a proxy: then that may be why no answer comes. @param url the network's, as Network.url */
+export async function isProxied(url: string): Promise<boolean> {
+  // Loaded only here: every error of a command comes through this module.
+  const { choiceFor } = await import("./transport/connections.ts");
+  return url.split(",").some((one) => choiceFor(new URL(one)).proxy !== undefined);
+}
+
+/**
+ * The question whether the local network was meant, as a sentence; undefined when none runs on this machine, or it was asked already.
+ *
+ * @param url of the network that was asked
+ */
 export async function hintAtLocal(
   url: string,
   local: Network = resolveNetwork("local"),

@@ -23,7 +23,7 @@ interface Management {
     arg: Uint8Array;
     sender_canister_version: [];
   }): Promise<void>;
-  /** As far as it is wanted here. For controllers. */
+  /** Only controllers may call it. Of its reply, only these fields are decoded. */
   canister_status(request: { canister_id: Principal }): Promise<{
     readonly module_hash: [] | [Uint8Array];
     readonly cycles: bigint;
@@ -32,12 +32,12 @@ interface Management {
   }>;
 }
 
-/** Requests to make a canister go to the subnet that holds this one: the first of the IC's, and of any local network's. */
+/** Requests to create a canister go to the subnet that holds this one: the IC's first canister, and any local network's. */
 const SOME_CANISTER = Principal.fromText("rwlgt-iiaaa-aaaaa-aaaaa-cai");
 
 /**
- * The management canister for requests about `canister`: it is called through the subnet that holds that one.
- * @param canister undefined for one that is yet to be made
+ * The management canister for requests about `canister`, through the subnet that holds it.
+ * @param canister undefined when it is yet to be created
  */
 export function managementCanister(agent: HttpAgent, canister?: Principal): Management {
   return actorOf<Management>(managementInterface, {

@@ -1,4 +1,4 @@
-/** What code a canister runs: certified by its subnet, and not asked of the canister. */
+/** The code that a canister runs, as its subnet certifies it. */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { verifyCertificate } from "./certificate/certificate.ts";
@@ -7,7 +7,8 @@ import { certifiedAt } from "./read-state.ts";
 /**
  * The SHA-256 of the Wasm that was installed, as it was sent.
  *
- * @throws VerificationError when it is not what it should be, or the canister is empty; others of call-errors.ts when there is no answer
+ * @throws VerificationError when the certificate does not verify, or the canister has no code; others of call-errors.ts when there is no
+ *   answer
  */
 export async function moduleHashOf(
   agent: HttpAgent,

@@ -1,4 +1,4 @@
-/** Why a network does not answer as one, for people, and what to do about it. */
+/** Why something does not answer like a network, for people, and what to do about it. */
 import { FormatError, messageOf } from "../errors.ts";
 import { HttpStatusError, NoAnswerError, PageError } from "./call-errors.ts";
 import { codeOf, isCertificateCode, NO_SUCH_NAME } from "./transport/connection-codes.ts";
@@ -8,23 +8,28 @@ export interface NetworkProblem {
   readonly advice: string;
 }
 
+/** Advice when the main network's name is not found. The name exists, so this host's resolver does not know it. */
+const NO_NAMES =
+  "this host's resolver does not know names of the Internet: see /etc/resolv.conf; where a proxy does, name it with --proxy URL. To try icfs without the Internet: `icfs localnet`, and --network local";
 const CORRECT = "correct --network";
 
 /**
- * @param network whose status was asked for, in vain
- * @param thrown what networkStatus() has thrown
+ * What is wrong with a network that does not answer as one.
+ *
+ * @param network the network; its first URL, if there are several, is taken apart for the advice
+ * @param thrown by networkStatus(), or by an agent
  */
 export function networkProblem(
   { name, url, loopback }: { readonly name?: string; readonly url: string; readonly loopback: boolean },
   thrown: unknown,
 ): NetworkProblem {
-  // One that has come through an agent has the advice in its text.
+  // An error from an agent already has the advice in its text.
   const isWrapped = thrown instanceof NoAnswerError && thrown.cause instanceof NoAnswerError;
   const error = isWrapped ? thrown.cause : thrown;
   const { pathname, origin } = new URL(url.split(",", 1)[0]!);
   if (error instanceof FormatError) {
     return {
-      message: `${url} is no IC network: its status cannot be read (${messageOf(error)})`,
+      message: `${url} is not an IC network: its status cannot be read (${messageOf(error)})`,
       advice: `another server, a proxy or a captive portal answers in its place: ${CORRECT}`,
     };
   }
@@ -32,19 +37,20 @@ export function networkProblem(
     const { status } = error;
     const message = `what answers at ${url} says HTTP status ${status}`;
     if (status === 404 && pathname !== "/") {
-      return { message, advice: `a network has no path behind its port: --network ${origin}` };
+      return { message, advice: `a network has no path after its port: --network ${origin}` };
     }
-    return { message, advice: hintFor(error) ?? `another server than a network is there: ${CORRECT}` };
+    return { message, advice: hintFor(error) ?? `something other than a network is there: ${CORRECT}` };
   }
   const which = name === "ic" ? " (--network ic, the default)" : "";
   const message = `no network answers at ${url}${which} (${reasonOf(error)})`;
+  if (name === "ic" && codeOf(error) === NO_SUCH_NAME) return { message, advice: NO_NAMES };
   const hint = hintFor(error);
   if (hint !== undefined) return { message, advice: hint };
   if (!loopback) {
     return {
       message,
       advice:
-        "look at this host's resolver, routes and firewall: it must get there, and nowhere else; behind a proxy say which, --proxy URL. What has been fetched is served meanwhile",
+        "look at this host's resolver, routes and firewall: it must get there, and nowhere else; behind a proxy say which, --proxy URL. A mount goes on with what it has fetched",
     };
   }
   if (codeOf(error) === "ECONNREFUSED") return { message, advice: "start one with `icfs localnet`" };
@@ -54,17 +60,17 @@ export function networkProblem(
   };
 }
 
-/** What is looked at of an answer that may be a page of HTML, in bytes. */
+/** How many bytes of an answer are searched for a page of HTML. */
 export const MOST_OF_PAGE = 4096;
 
-/** What a page of HTML is, by its title; undefined when the text is none. @param text of MOST_OF_PAGE at most */
+/** A description of a page of HTML, with its title; undefined when the text is not one. @param text at most MOST_OF_PAGE characters */
 export function titleOf(text: string): string | undefined {
   if (!/^\s*<(!doctype|html|head|title|!--)/i.test(text)) return undefined;
   const title = /<title[^>]*>([^<]{1,200})/i.exec(text)?.[1]?.replace(/\s+/g, " ").trim();
   return title ? `a page of HTML, "${title}"` : "a page of HTML";
 }
 
-/** Why a request has failed, without Node's advice to who starts Node, and where in OpenSSL it was found out. */
+/** Why a request has failed, without Node's advice about starting Node, and without OpenSSL's source location. */
 export function reasonOf(error: unknown): string {
   return messageOf(error)
     .replace(/; if the root CA is installed locally.*/, "")
@@ -72,14 +78,15 @@ export function reasonOf(error: unknown): string {
 }
 
 /**
- * What to do about an answer that comes from somebody in between, or in another protocol; undefined: that does not say.
+ * What to do about a failed request, if its answer came from somebody in between or in another protocol; undefined: the error does not
+ * show that.
  *
- * @param error of a request, with its cause
+ * @param error with its cause
  */
 export function hintFor(error: unknown): string | undefined {
   if (error instanceof HttpStatusError) return STATUS_HINTS.get(error.status) ?? busyHint(error.status);
   if (error instanceof PageError) {
-    return "a proxy, a filter or a captive portal answers in its place: log in there, or have who runs it let icfs through";
+    return "a proxy, a filter or a captive portal answers in its place: log in there, or have whoever runs it let icfs through";
   }
   if (error instanceof NoAnswerError && error.advice !== undefined) return error.advice;
   const code = codeOf(error);

@@ -6,17 +6,16 @@ import { readNamedSync } from "../kept-file.ts";
 import { HttpStatusError } from "./call-errors.ts";
 import { CborReader } from "./certificate/cbor-reader.ts";
 import { networkProblem } from "./network-problem.ts";
-import { boundedFetch } from "./transport/bounded-fetch.ts";
 import { isLoopback } from "./transport/loopback.ts";
 
 export interface Network {
   /** As the user gave it: `ic`, `local` or a URL; several with commas between them. */
   readonly name: string;
-  /** Of its gateways, without slashes at their ends: the ways to it, all to the same network. At least one. */
+  /** URLs of its gateways, at least one, without slashes at their ends. All lead to the same network. */
   readonly gateways: readonly string[];
-  /** These in one text, with commas between them. */
+  /** The URLs of `gateways` in one text, with commas between them. */
   readonly url: string;
-  /** All of them are on this machine, so that its root key may be fetched from it. */
+  /** Whether all gateways are on this machine, so that the root key may be fetched from them. */
   readonly loopback: boolean;
 }
 
@@ -32,12 +31,12 @@ const BLS_KEY_PREFIX = Buffer.from(
 );
 const HEX = /^[\da-f]+$/i;
 const ROOT_KEY_BYTES = BLS_KEY_PREFIX.length + 96;
-/** Of a file with one, in hexadecimal perhaps. */
+/** Limit on a file that holds a root key. */
 const MOST_KEY_FILE_BYTES = 64 * 1024;
 
-/** How long to wait for a local network's status: it answers at once or is not there. */
+/** Milliseconds without a byte after which a request for a network's status fails, unless the caller has another limit. */
 const STATUS_TIMEOUT_MS = 5000;
-/** A status is a few names and a key. */
+/** Limit on a status, which is a few names and a key. */
 const MOST_STATUS_BYTES = 64 * 1024;
 
 /** No network answers at its URL. */
@@ -54,16 +53,16 @@ export class NetworkUnreachableError extends UserError {
 const HOST_AND_PORT = /^(\[[\da-f:.]+\]|[a-z\d](?:[a-z\d.-]*[a-z\d])?):\d{1,5}\/?$/i;
 
 /**
- * @param given `ic`, `local`, HOST:PORT (https, but for a loopback host) or an http(s) URL; or several of these with commas between
- *   them, which are gateways of one network. The same one twice is one.
+ * The network that --network names.
+ *
+ * @param given `ic`, `local`, HOST:PORT (https, except for a loopback host) or an http(s) URL; or several of these with commas between
+ *   them, which are gateways of one network. A gateway that is named twice counts once.
  * @throws UsageError
  */
 export function resolveNetwork(given: string): Network {
   const parts = given.split(",");
   if (parts.length > 1 && parts.some((part) => part.trim() === "")) {
-    throw new UsageError(
-      `the network "${given}" has an empty part: name its gateways with one comma between two of them`,
-    );
+    throw new UsageError(`the network "${given}" has an empty part: separate its gateways by single commas`);
   }
   const found = parts.map((part) => resolveGateway(part, given));
   const distinct = found.filter(({ url }, i) => found.findIndex((one) => one.url === url) === i);
@@ -75,7 +74,7 @@ export function resolveNetwork(given: string): Network {
   };
 }
 
-/** The network is the IC by one of its gateways' names: its root key is built in. */
+/** Whether one of the gateways was named `ic`: then the network is the IC, whose root key is built in. */
 export function isMainNetwork({ name }: Pick<Network, "name">): boolean {
   return name.split(",").includes("ic");
 }
@@ -104,8 +103,8 @@ function parseUrl(text: string): URL | undefined {
 }
 
 /**
- * The network's root key in DER. It is the IC's own, or the one given, or (on a loopback network) asked for: never
- * silently fetched from anywhere else, because whoever hands out the root key can certify anything.
+ * The network's root key in DER: the given one, or else the IC's own, or else (on a loopback network) what its gateways report. It is never
+ * silently fetched from anywhere else, because whoever supplies the root key can certify anything.
  *
  * @param given hexadecimal, or a file that holds it in hexadecimal or binary
  * @throws UserError
@@ -113,7 +112,7 @@ function parseUrl(text: string): URL | undefined {
 export async function rootKeyOf(network: Network, given: string | undefined): Promise<Uint8Array> {
   if (given !== undefined) return parseRootKey(given);
   if (isMainNetwork(network)) {
-    // Not loaded with this module, which programs need that only look at a network's name.
+    // Not loaded with this module, since many commands need only a network's name.
     const { IC_ROOT_KEY } = await import("@icp-sdk/core/agent");
     return fromHex(IC_ROOT_KEY);
   }
@@ -137,8 +136,9 @@ function parseRootKey(given: string): Uint8Array {
         `--root-key: a key has ${2 * ROOT_KEY_BYTES} digits in hexadecimal, and this has ${given.length}: give all of it, or the file that holds it`,
       );
     }
+    // With a code, statSync() may throw the same: a key with a typing error can be too long for a name.
     throw new UserError(
-      statSync(given, { throwIfNoEntry: false })?.isDirectory()
+      code === undefined && statSync(given, { throwIfNoEntry: false })?.isDirectory()
         ? `--root-key: ${given} is a directory: name the file in it that holds the key`
         : `--root-key: "${given}" is neither a key in hexadecimal nor a file: ${messageOf(error)}`,
     );
@@ -154,7 +154,7 @@ function isHexKey(text: string): boolean {
 function checked(key: Uint8Array, where: string): Uint8Array {
   if (key.length !== ROOT_KEY_BYTES || BLS_KEY_PREFIX.compare(key, 0, BLS_KEY_PREFIX.length) !== 0) {
     throw new UserError(
-      `${where}: this is no root key: expected ${ROOT_KEY_BYTES} bytes, a DER-encoded BLS12-381 public key`,
+      `${where}: this is not a root key: expected ${ROOT_KEY_BYTES} bytes, a DER-encoded BLS12-381 public key`,
     );
   }
   return key;
@@ -164,7 +164,7 @@ function fromHex(hex: string): Uint8Array {
   return Uint8Array.from(Buffer.from(hex, "hex"));
 }
 
-/** What a network says of itself. Nothing about it is verified. */
+/** What a network says about itself. Nothing of it is verified. */
 export interface NetworkStatus {
   readonly rootKey: Uint8Array;
   /** What time it is there, to the second, by the Date of its answer. */
@@ -176,13 +176,16 @@ export interface NetworkStatus {
  *
  * @param limit milliseconds without a byte
  * @param signal ends the question
- * @throws FormatError when what answers is no network; Error when nothing does
+ * @throws FormatError when what answers is not a network; HttpStatusError when it answers with an error; NoAnswerError, Error when there is
+ *   no answer
  */
 export async function networkStatus(
   url: string,
   limit = STATUS_TIMEOUT_MS,
   signal?: AbortSignal,
 ): Promise<NetworkStatus> {
+  // Loaded only here: resolving a network's name sends no request.
+  const { boundedFetch } = await import("./transport/bounded-fetch.ts");
   const init = signal && { signal };
   const response = await boundedFetch(`${url}/api/v2/status`, init, { idle: limit, most: MOST_STATUS_BYTES });
   if (!response.ok) throw new HttpStatusError(response.status, `HTTP status ${response.status}`);
@@ -193,15 +196,15 @@ export async function networkStatus(
   };
 }
 
-/** What each gateway has said, or why it has not. */
+/** What each gateway has said, by its URL, or why it has not. Gateways that were too slow are missing. */
 export type GatewayStatuses = ReadonlyMap<string, NetworkStatus | Error>;
 
-/** Milliseconds that the other gateways have at least when the first has answered. */
+/** Milliseconds that the other gateways get at least after the first has answered. */
 const LEAST_FOR_OTHERS_MS = 250;
 
 /**
- * Asks all gateways of a network for its status, at once. Those that take much longer than the first to answer are left out, unless it
- * is wanted that all are waited for.
+ * Asks all gateways of a network for its status, at once. Those that take much longer than the first one are left out, unless the
+ * caller wants to wait for all.
  *
  * @param limit milliseconds without a byte
  */
@@ -227,7 +230,7 @@ export async function gatewayStatuses(
     const until = now + Math.max(LEAST_FOR_OTHERS_MS, 3 * (now - started));
     await before(until, done, "").catch(() => {});
   }
-  // Who has got this does not wait for more, and nor does the process to end.
+  // Neither the caller nor the end of the process waits for more.
   over.abort();
   return new Map(gateways.flatMap((url) => (statuses.has(url) ? [[url, statuses.get(url)!]] : [])));
 }
@@ -244,14 +247,14 @@ async function fetchRootKey(network: Network): Promise<Uint8Array> {
   for (const [other, otherKey] of more) {
     if (!Buffer.from(key).equals(otherKey)) {
       throw new UserError(
-        `${one} and ${other} are gateways of different networks, with different root keys: name in --network those of one, or give its root key with --root-key`,
+        `${one} and ${other} are gateways of different networks, with different root keys: name the gateways of one network only, or give its root key with --root-key`,
       );
     }
   }
   return key;
 }
 
-/** What to say when no gateway of a loopback network has given a root key. */
+/** The message when no gateway of a loopback network has given a root key. */
 function noRootKey(statuses: GatewayStatuses): UserError {
   const failed = [...statuses].map(([url, error]) => ({ url, error: error as Error }));
   const problems = failed.map(({ url, error }) => networkProblem({ url, loopback: true }, error));

@@ -6,9 +6,9 @@ import { fromCall } from "./agent-error.ts";
 import { fromAnyGateway } from "./gateway/any-gateway.ts";
 
 /**
- * What is certified at `canister / ID / path`.
+ * What a subnet certifies at `canister / ID / path` of its state tree.
  *
- * @param verified what the certificate shows; when it throws, another gateway is asked
+ * @param verified verifies the certificate, and returns what it shows; when the answer is wrong, another gateway is asked
  * @throws HttpStatusError, of status 403 or 404 when the caller may not see it; ClockError, NoAnswerError, FormatError, Error;
  *   what `verified` throws
  */
@@ -24,9 +24,9 @@ export function certifiedAt<T>(
 }
 
 /**
- * A certificate, not verified, that shows what is at a path of the state tree, if anything is.
+ * An unverified certificate that shows what is at a path of the state tree, if anything is.
  *
- * @param canister through whose subnet it is asked for
+ * @param canister the canister whose subnet is asked
  * @throws as certifiedAt()
  */
 export async function readState(
@@ -41,7 +41,7 @@ export async function readState(
     certificate = answer.certificate;
   } catch (error) {
     const known = fromCall(error, { agent, canister });
-    // Of no kind of its own: the agent could not read it, as with an empty answer of status 202.
+    // An error without a class of its own: the agent could not read the answer, such as an empty one of status 202.
     throw known.name === "Error" ? new FormatError("the answer has no certificate") : known;
   }
   if (!(certificate instanceof Uint8Array)) throw new FormatError("the answer has no certificate");
@@ -49,7 +49,7 @@ export async function readState(
 }
 
 /**
- * Core would check a certificate's signatures and time before it hands it out: on the main thread, and once more than whoever asked does,
+ * Core would check a certificate's signatures and time before it returns it: on the main thread, and in addition to the check
  * in certificate/certificate.ts.
  */
 const UNVERIFIED = { blsVerify: async () => true, disableTimeVerification: true };

@@ -2,9 +2,9 @@ import { HttpAgent } from "@icp-sdk/core/agent";
 import { wrongTime } from "./agent-error.ts";
 
 /**
- * Core's agent, but for one thing. When a network says that a request is of the wrong time, or a certificate is, core's takes the
- * time from the same gateway, without a look at how old what says so is, and from then on what is as old passes for new: a replayed
- * answer with its node's signature, for one.
+ * Core's agent, except for one thing. If a network rejects a request for its time, or a certificate has the wrong time, core's agent
+ * adopts the time of the same gateway without checking how old that answer is. From then on, equally old data passes for new, for
+ * example a replayed answer with its node's signature.
  */
 export class TimelyAgent extends HttpAgent {
   /** @throws ClockError */

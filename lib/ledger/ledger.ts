@@ -1,25 +1,26 @@
-/** The boot ledger as it lies on the disk, rotated logs included: its lines in order, and whether they are one chain. */
+/** Reads the boot ledger from disk, including rotated logs: its lines in order, and whether they form one chain. */
 import { createHash } from "node:crypto";
-import { createReadStream, type Stats } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { FormatError, isAbsent, messageOf, UserError } from "../errors.ts";
 import { parseLine, type Transfer } from "./line.ts";
 
-/** Bytes of a line. Two paths of 4,096 bytes, each three for one, and the rest. */
+/** The longest line in bytes: two paths of 4,096 bytes, with up to three characters for each byte, and the rest. */
 const LONGEST_LINE = 32_768;
 const LINE_END = 0x0a;
+const GZIP = ".gz";
 
-/** What a line is, where it stands, and what is wrong with it. */
+/** A line, its place, and what is wrong with it. */
 export interface Entry {
   readonly file: string;
   /** From 1. */
   readonly number: number;
-  /** Undefined of a line that is none of the ledger's. */
+  /** Undefined if it is not a line of the ledger. */
   readonly transfer: Transfer | undefined;
-  /** Empty when all is well. */
+  /** Empty if there is no problem. */
   readonly problem: string;
   /** SHA-256 of the line. */
   readonly sha256: string;
@@ -30,64 +31,130 @@ interface Found {
   readonly status: Stats;
 }
 
-/** log.2 is older than log.1, where one tick of the clock saw both. */
+/** log.2 is older than log.1, even with the same timestamp. */
 function byNumber(a: Found, b: Found): number {
   return a.path.localeCompare(b.path, "en", { numeric: true });
 }
 
+/** The open files of a ledger. While they are open, logrotate cannot make a line disappear or be read twice. */
+export interface OpenLedger extends AsyncDisposable {
+  readonly files: readonly LedgerFile[];
+}
+
+interface LedgerFile {
+  readonly path: string;
+  readonly handle: FileHandle;
+}
+
+/** How often logrotate may run between listing the files and opening them. */
+const ATTEMPTS = 5;
+
 /**
- * A log and those that were rotated from it, oldest first, compressed or not.
+ * Opens the ledger: a log and those rotated from it, oldest first, compressed or not.
  *
- * @throws UserError when there is none of them
+ * @throws UserError when there are none, or one cannot be opened
  */
-export async function logFiles(log: string): Promise<string[]> {
+export async function openLedger(log: string): Promise<OpenLedger> {
+  const opened = await openLogs(log);
+  if (opened !== undefined) return opened;
+  throw new UserError(
+    `${log}: there is no boot ledger: have dnsmasq write one (docs/ROLLOUTS.md, "What each machine got"), or name it by --boot-log`,
+  );
+}
+
+/** Opens any log with its rotated files; undefined when there is none. @throws UserError when one cannot be opened */
+export async function openLogs(log: string): Promise<OpenLedger | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    await using stack = new AsyncDisposableStack();
+    const found = await listFiles(log);
+    if (found.length === 0) return undefined;
+    const files: LedgerFile[] = [];
+    for (const { path, status } of found) {
+      const handle = await open(path).catch((error) => {
+        if (isAbsent(error)) return undefined;
+        throw new UserError(`${path} cannot be read: ${messageOf(error)}`, { cause: error });
+      });
+      if (handle === undefined) break;
+      stack.use(handle);
+      if ((await handle.stat()).ino !== status.ino) break;
+      files.push({ path, handle });
+    }
+    // A file that was renamed in the meantime may have been missed.
+    const isSame =
+      files.length === found.length && (await listFiles(log)).map(keyOf).join() === found.map(keyOf).join();
+    if (isSame) {
+      const opened = stack.move();
+      return { files, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+    }
+    if (attempt === ATTEMPTS) throw new UserError(`${log} is being rotated all the time: try again`);
+  }
+}
+
+function keyOf({ path, status }: Found): string {
+  return `${path} ${status.ino}`;
+}
+
+async function listFiles(log: string): Promise<Found[]> {
   const directory = dirname(log);
   const name = basename(log);
-  const names = await readdir(directory).catch(() => []);
-  const isOne = (one: string) => one === name || one.startsWith(`${name}.`) || one.startsWith(`${name}-`);
+  const names = new Set(await readdir(directory).catch(() => []));
   const found: Found[] = [];
-  for (const one of names.filter(isOne)) {
+  for (const one of names) {
+    if (one !== name && !one.startsWith(`${name}.`) && !one.startsWith(`${name}-`)) continue;
+    // gzip removes the original only after compressing it, so both may exist.
+    if (one.endsWith(GZIP) && names.has(one.slice(0, -GZIP.length))) continue;
     const path = join(directory, one);
     const status = await stat(path).catch(() => undefined);
     if (status?.isFile()) found.push({ path, status });
   }
-  if (found.length === 0) {
-    throw new UserError(
-      `${log}: there is no boot ledger: have dnsmasq write one (docs/ROLLOUTS.md, "What each machine got"), or name it by --boot-log`,
-    );
-  }
   const isLog = ({ path }: Found) => Number(path === log);
-  found.sort((a, b) => isLog(a) - isLog(b) || a.status.mtimeMs - b.status.mtimeMs || byNumber(b, a));
-  return found.map(({ path }) => path);
+  return found.sort((a, b) => isLog(a) - isLog(b) || a.status.mtimeMs - b.status.mtimeMs || byNumber(b, a));
 }
 
 /**
- * All lines of the files, one after the other, each compared with what the next one says of it. A line at a time is in memory.
+ * All lines of the files in order. Each names the hash of the line before it, which is compared. Only one line at a time is in
+ * memory.
  *
- * @param files as of logFiles()
- * @throws UserError when one cannot be read
+ * @throws UserError when a file cannot be read
  */
-export async function* readLedger(files: readonly string[]): AsyncGenerator<Entry> {
+export async function* readLedger(ledger: OpenLedger): AsyncGenerator<Entry> {
   let before: string | undefined;
   let isFirst = true;
+  for await (const { file, number, bytes, problem } of readLines(ledger)) {
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const entry = entryOf(bytes, problem);
+    const { transfer, previous } = entry;
+    // The predecessor of the oldest line was rotated away.
+    const follows = transfer === undefined || isFirst || previous === before;
+    yield {
+      file,
+      number,
+      sha256,
+      transfer,
+      problem: follows ? entry.problem : "the line before it is not the one that it was written after",
+    };
+    before = sha256;
+    isFirst = false;
+  }
+}
+
+export interface LogLine {
+  readonly file: string;
+  /** From 1. */
+  readonly number: number;
+  /** With its line ending. Only the end of an overlong line. */
+  readonly bytes: Buffer;
+  /** Why it is not a valid line; empty if it is. */
+  readonly problem: string;
+}
+
+/** @throws UserError when a file cannot be read */
+export async function* readLines({ files }: OpenLedger): AsyncGenerator<LogLine> {
   for (const file of files) {
     let number = 0;
-    for await (const { bytes, problem } of linesOf(file)) {
+    for await (const line of linesOf(file)) {
       number += 1;
-      const sha256 = createHash("sha256").update(bytes).digest("hex");
-      const entry = entryOf(bytes, problem);
-      const { transfer, previous } = entry;
-      // What the oldest one follows was rotated away.
-      const follows = transfer === undefined || isFirst || previous === before;
-      yield {
-        file,
-        number,
-        sha256,
-        transfer,
-        problem: follows ? entry.problem : "the line before it is not the one that it was written after",
-      };
-      before = sha256;
-      isFirst = false;
+      yield { file: file.path, number, ...line };
     }
   }
 }
@@ -102,16 +169,15 @@ function entryOf(
     return { ...parseLine(bytes.toString("utf8", 0, bytes.length - 1)), problem };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    return wrong(`it is no line of the ledger: ${error.message}`);
+    return wrong(`it is not a line of the ledger: ${error.message}`);
   }
 }
 
-/** With their line ends. Of one that is too long, its end. */
-async function* linesOf(file: string): AsyncGenerator<{ bytes: Buffer; problem: string }> {
+async function* linesOf(file: LedgerFile): AsyncGenerator<{ bytes: Buffer; problem: string }> {
   let rest: Buffer = Buffer.alloc(0);
   let problem = "";
   try {
-    for await (const chunk of open(file)) {
+    for await (const chunk of bytesOf(file)) {
       const bytes = rest.length === 0 ? (chunk as Buffer) : Buffer.concat([rest, chunk as Buffer]);
       let start = 0;
       for (let end = bytes.indexOf(LINE_END); end >= 0; end = bytes.indexOf(LINE_END, start)) {
@@ -125,8 +191,7 @@ async function* linesOf(file: string): AsyncGenerator<{ bytes: Buffer; problem: 
       if (problem !== "") rest = rest.subarray(rest.length);
     }
   } catch (error) {
-    if (isAbsent(error)) return; // It was rotated away since.
-    throw new UserError(`${file} cannot be read: ${messageOf(error)}`, { cause: error });
+    throw new UserError(`${file.path} cannot be read: ${messageOf(error)}`, { cause: error });
   }
   if (rest.length > 0 || problem !== "") yield { bytes: rest, problem: problem || "it has no end" };
 }
@@ -135,9 +200,9 @@ function lengthProblem(length: number): string {
   return length > LONGEST_LINE ? `it is longer than ${LONGEST_LINE} bytes` : "";
 }
 
-function open(file: string): Readable {
-  const stream = createReadStream(file);
-  if (!file.endsWith(".gz")) return stream;
+function bytesOf({ path, handle }: LedgerFile): Readable {
+  const stream = handle.createReadStream({ autoClose: false });
+  if (!path.endsWith(GZIP)) return stream;
   const gunzip = createGunzip();
   stream.on("error", (error) => gunzip.destroy(error));
   return stream.pipe(gunzip);

@@ -1,52 +1,58 @@
-/** The boot ledger's lines, as packaging/dnsmasq-ledger writes them: one for each file that a machine has got whole. */
+/**
+ * Lines of the boot ledger, as packaging/dnsmasq-ledger writes them: one for each file that a machine has received completely.
+ */
 import { isIP } from "node:net";
 import { FormatError } from "../errors.ts";
 
-/** A file that a machine has got whole. What is undefined was not known when the line was written. */
+/** A file that a machine has received completely. Undefined fields were unknown when the line was written. */
 export interface Transfer {
-  /** When it had ended, in ISO 8601. */
+  /** TFTP transfers are lines of the ledger. HTTP transfers are from a log that does not reveal changes. */
+  readonly via: "tftp" | "http";
+  /** When it ended, in ISO 8601. */
   readonly time: string;
   readonly address: string;
   /** In lower case. */
   readonly mac: string | undefined;
-  /** The file's path on the host that has sent it. */
+  /** The file's path on the host that sent it; for HTTP, http:/ and its path in the tree. */
   readonly file: string;
   /** Bytes. */
   readonly size: number;
   readonly origin: Origin | undefined;
 }
 
-/** What the mount has said of the file. Hashes are SHA-256 in hexadecimal. */
+/** What the mount reported about the file. Hashes are SHA-256 in hexadecimal. */
 export interface Origin {
   readonly canister: string;
-  /** Undefined where the canister does not number releases. */
+  /** The channel that served it, if known. */
+  readonly channel?: string;
+  /** Undefined if the canister does not number releases, or a web server did not know the number. */
   readonly release: number | undefined;
-  /** Of the release's header, or of what the canister lists. */
-  readonly header: string;
-  /** Of the file. */
+  /** The hash of the release's header, or of the canister's list. Undefined if a web server did not know it. */
+  readonly header: string | undefined;
+  /** The hash of the file. */
   readonly sha256: string | undefined;
-  /** The file's path in the tree; no symlink is on it. */
+  /** The file's path in the tree, without symlinks. */
   readonly path: string;
 }
 
 export interface Line {
   readonly transfer: Transfer;
-  /** SHA-256 of the line before with its line end; undefined in the very first one. */
+  /** SHA-256 of the previous line with its line ending; undefined in the very first line. */
   readonly previous: string | undefined;
 }
 
 const FIELDS = 11;
-/** Digits enough for any file, few enough for a number. */
+/** Enough digits for any file, and few enough for an exact number. */
 const NUMBER = /^(0|[1-9]\d{0,14})$/;
 const HASH = /^[0-9a-f]{64}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 const MAC = /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/;
 const CANISTER = /^[a-z0-9-]{1,63}$/;
 
-/** @param text without its line end. @throws FormatError when it is none of the ledger's */
+/** @param text without its line ending. @throws FormatError when it is not a line of the ledger */
 export function parseLine(text: string): Line {
   const fields = text.split(" ", FIELDS + 1);
-  if (fields.length !== FIELDS) throw new FormatError(`it has not ${FIELDS} fields`);
+  if (fields.length !== FIELDS) throw new FormatError(`it does not have ${FIELDS} fields`);
   const [time, address, mac, file, size, canister, release, header, sha256, path, previous] = fields as [
     string,
     string,
@@ -60,10 +66,11 @@ export function parseLine(text: string): Line {
     string,
     string,
   ];
-  if (!TIME.test(time) || Number.isNaN(Date.parse(time))) throw new FormatError("its time is none");
-  if (isIP(address) === 0) throw new FormatError("its address is none");
+  if (!TIME.test(time) || Number.isNaN(Date.parse(time))) throw new FormatError("its time is malformed");
+  if (isIP(address) === 0) throw new FormatError("its address is malformed");
   return {
     transfer: {
+      via: "tftp",
       time,
       address,
       mac: known(mac, MAC, "MAC"),
@@ -84,7 +91,7 @@ export function parseLine(text: string): Line {
   };
 }
 
-/** Whether a text can be a MAC; as the ledger has it, or undefined. */
+/** A MAC as the ledger writes it; undefined if the text is not one. */
 export function parseMac(text: string): string | undefined {
   const mac = text.toLowerCase().replaceAll("-", ":");
   return MAC.test(mac) ? mac : undefined;
@@ -95,7 +102,7 @@ function known(text: string, pattern: RegExp, what: string): string | undefined 
 }
 
 function must(text: string, pattern: RegExp, what: string): string {
-  if (!pattern.test(text)) throw new FormatError(`its ${what} is none`);
+  if (!pattern.test(text)) throw new FormatError(`its ${what} is malformed`);
   return text;
 }
 
@@ -103,7 +110,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    // A name on the host's disk need not be UTF-8.
+    // A name on the host's disk may not be UTF-8.
     return text;
   }
 }

@@ -1,29 +1,32 @@
-/** A tree as boot loaders see it: files by path, links followed, and the bytes of each. */
+/** A tree as seen by boot loaders: files by path, following links, and their bytes. */
 import { LRUCache } from "lru-cache";
 import type { Tree, TreeFile, TreeNode } from "../tree/tree.ts";
 
 /** A file's bytes from `from` on, in order. */
 export type ReadFile = (file: TreeFile, from: number) => AsyncIterable<Uint8Array>;
 
-/** A configuration that is longer is none. */
+/** A longer file is not a configuration. */
 const MAX_CONFIG_BYTES = 1024 * 1024;
-/** Bytes of a line: no loader reads longer ones. */
+/** Characters of a line. No loader reads longer ones. */
 const MAX_LINE = 16 * 1024;
-/** Of all configurations, those that are included again and again counted each time. Who has more has made it to be slow. */
+/**
+ * The limit for the lines of all configurations. A configuration counts each time it is included; a tree with more was built to
+ * slow this down.
+ */
 const MAX_LINES = 5_000_000;
-/** Characters of configurations that are kept, for the next time one is included. */
+/** Characters of configurations that are kept in case they are included again. */
 const MAX_KEPT = 16 * 1024 * 1024;
-/** Of what is compressed, all together. */
+/** Limit on the bytes of all compressed streams together. */
 const MAX_UNPACKED_BYTES = 32 * 1024 ** 3;
 
 export class BootTree {
   readonly tree: Tree;
   readonly #read: ReadFile;
-  /** Bytes that may still be unpacked: hostile archives would go on for days. */
+  /** Bytes that may still be unpacked: hostile archives could take days. */
   unpackable = MAX_UNPACKED_BYTES;
   #linesLeft = MAX_LINES;
   readonly #configs = new LRUCache<string, readonly string[]>({ maxSize: MAX_KEPT });
-  /** For each directory's node, its names by their lower-case form. */
+  /** For each directory, its names by their lower-case form. */
   readonly #lowerCase = new Map<TreeNode, ReadonlyMap<string, string>>();
 
   constructor(tree: Tree, read: ReadFile) {
@@ -36,13 +39,13 @@ export class BootTree {
     for (const { entry } of this.tree.nodes) if (entry.kind === "file") yield entry;
   }
 
-  /** The file to which `path` leads, through links. */
+  /** The file that `path` leads to, through links. */
   file(path: string): TreeFile | undefined {
     const entry = this.tree.find(path)?.entry;
     return entry?.kind === "file" ? entry : undefined;
   }
 
-  /** The path of something whose name differs from `path` only by the case of its letters. */
+  /** The path of an entry whose name differs from `path` only in upper and lower case. */
   near(path: string): string | undefined {
     let node: TreeNode = this.tree.root;
     let isOther = false;
@@ -86,7 +89,7 @@ export class BootTree {
     return this.#read(file, from);
   }
 
-  /** A text's lines; none where the file is too long to be a configuration. Lines that are too long are empty. */
+  /** The lines of a configuration; none if the file is too long to be one. Overlong lines are returned empty. */
   async lines(file: TreeFile): Promise<readonly string[]> {
     if (file.size > MAX_CONFIG_BYTES || this.#linesLeft <= 0) return [];
     let lines = this.#configs.get(file.path);

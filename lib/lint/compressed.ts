@@ -1,6 +1,6 @@
 /**
- * Compressed streams: whether they are whole, and what is in those that Node.js can unpack. Of the others only the ends are looked at, as
- * their formats have them.
+ * Checks whether compressed streams are complete, and unpacks those that Node.js can unpack. For the others, only the end is
+ * checked, by the rules of their formats.
  */
 import {
   crc32,
@@ -14,9 +14,9 @@ import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 
 export interface Compressed {
-  /** Why it cannot be unpacked, as a clause; undefined where nothing says so. */
+  /** Why the stream cannot be unpacked, as a clause; undefined if no problem was found. */
   readonly problem?: string;
-  /** Where it ends in the file; undefined where that is not known. */
+  /** Where the stream ends in the file; undefined if that is unknown. */
   readonly end?: number;
   /** Whether all of its content was passed on. */
   readonly isRead: boolean;
@@ -33,29 +33,29 @@ const MAGICS: readonly (readonly [Format, string])[] = [
   ["lz4 frame", "04224d18"],
 ];
 const MAGIC_BYTES = 6;
-/** How another archive begins, after an xz or bzip2 stream: long enough not to be in there by chance. */
+/** How an archive after an xz or bzip2 stream may begin. These are long enough not to occur by chance. */
 const BEGINNINGS = ["303730373031", "303730373032", "1f8b0800", "1f8b0808", "fd377a585a00", "28b52ffd"].map(
   (bytes) => Buffer.from(bytes, "hex"),
 );
-/** With a file's name in it; more is nonsense. */
+/** Includes a file name. A longer header is nonsense. */
 const MAX_GZIP_HEADER = 64 * 1024;
-/** Looked at for a stream's end: files are padded with zeros to whole blocks. */
+/** The end of a file that is searched for a stream's end: files are padded with zeros to whole blocks. */
 const TAIL_BYTES = 64 * 1024;
-/** LZ4_compressBound() of the 8 MiB that a legacy block has at most (lz4's "LZ4 Frame Format Description"). */
+/** LZ4_compressBound() of 8 MiB, the size of a legacy block (lz4's "LZ4 Frame Format Description"). */
 const MAX_LZ4_BLOCK = 8 * 1024 * 1024 + (8 * 1024 * 1024) / 255 + 16;
-/** A block of 8 MiB is longer than 32 KiB, however well it is packed: no initrd has more. */
+/** Even at the best compression, a block of 8 MiB takes 32 KiB: no initrd has more blocks. */
 const MAX_LZ4_BLOCKS = 4096;
 const LZ4_MAGIC = 0x184c2102;
-/** The 48 bits before a bzip2 stream's checksum, which begin at any bit. */
+/** The 48 bits before a bzip2 stream's checksum, which can begin at any bit. */
 const BZIP2_END = (0x177245385090).toString(2).padStart(48, "0");
 
-/** Undefined where no such stream begins there. */
+/** The format of the stream that begins there; undefined if there is none. */
 export async function formatAt(tree: BootTree, file: TreeFile, at: number): Promise<Format | undefined> {
   const magic = (await tree.bytes(file, at, MAGIC_BYTES)).toString("hex");
   return MAGICS.find(([, bytes]) => magic.startsWith(bytes))?.[0];
 }
 
-/** @param take gets the content, where it can be unpacked */
+/** @param take receives the content, where it can be unpacked */
 export async function readCompressed(
   tree: BootTree,
   { file, at, format }: { readonly file: TreeFile; readonly at: number; readonly format: Format },
@@ -75,7 +75,7 @@ export async function readCompressed(
   }
 }
 
-/** One member (RFC 1952): Node.js's own reader of gzip says nothing of where it ends. */
+/** Unpacks one member (RFC 1952): Node.js's own gzip reader does not report where it ends. */
 async function unpackGzip(
   tree: BootTree,
   file: TreeFile,
@@ -96,7 +96,7 @@ async function unpackGzip(
     trailer.length === 8 && trailer.readUInt32LE() === sum && trailer.readUInt32LE(4) === length % 2 ** 32;
   return isRight
     ? { end: found.end + 8, isRead: true }
-    : { problem: "its gzip stream is damaged or breaks off (its checksum is another)", isRead: false };
+    : { problem: "its gzip stream is damaged or breaks off (its checksum does not match)", isRead: false };
 }
 
 function gzipHeaderBytes(head: Buffer): number {
@@ -109,7 +109,7 @@ function gzipHeaderBytes(head: Buffer): number {
   return (flags & 2) === 0 ? bytes : bytes + 2;
 }
 
-/** Thrown by who unpacks when it is enough. */
+/** Thrown to stop unpacking. */
 const ENOUGH = new Error("enough");
 
 async function unpack(
@@ -136,7 +136,7 @@ async function unpack(
     () => undefined,
     (error: unknown) => error,
   );
-  // What comes after the stream is not its own, so its end is no error, as it would be in a pipeline.
+  // A pipeline would report an error for what follows the stream, which does not belong to it.
   for await (const part of tree.stream(file, at)) {
     if (isOver) break;
     await Promise.race([new Promise((resolve) => unpacker.write(part, resolve)), reading]);
@@ -149,7 +149,10 @@ async function unpack(
   return { problem: `its ${format} stream is damaged or breaks off (${messageOf(error)})`, isRead: false };
 }
 
-/** Blocks, each with its length before it, up to the file's end, to zeros or to another archive (the same, "Legacy frame"). */
+/**
+ * Walks over blocks, each after its length, up to the file's end, zeros or another archive (lz4's "LZ4 Frame Format Description",
+ * "Legacy frame").
+ */
 async function walkLz4(tree: BootTree, file: TreeFile, from: number): Promise<Compressed> {
   let at = from;
   for (let blocks = 0; blocks < MAX_LZ4_BLOCKS; blocks++) {
@@ -165,7 +168,10 @@ async function walkLz4(tree: BootTree, file: TreeFile, from: number): Promise<Co
   return { isRead: false };
 }
 
-/** An xz stream ends with YZ, and with zeros in fours after that (the .xz file format, 2.1.2.4). */
+/**
+ * Checks whether the file ends with the stream's end. If not, another archive has to follow the stream; otherwise it breaks off. An xz
+ * stream ends with YZ, and then with zeros in groups of four (the .xz file format, 2.1.2.4).
+ */
 async function readToTheEnd(
   tree: BootTree,
   file: TreeFile,
@@ -184,7 +190,7 @@ async function readToTheEnd(
 function hasBzip2End(tail: Buffer): boolean {
   const bits = [...tail].map((byte) => byte.toString(2).padStart(8, "0")).join("");
   const at = bits.lastIndexOf(BZIP2_END);
-  // The checksum's 32 bits, and those up to a whole byte; zeros may follow.
+  // The checksum's 32 bits and the padding to a whole byte; zeros may follow.
   return at >= 0 && bits.length - at >= 80 && !bits.slice(at + 80 + 7).includes("1");
 }
 

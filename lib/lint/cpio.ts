@@ -1,4 +1,7 @@
-/** Names in a cpio archive of the format "newc", read as a stream (cpio(5)): what an initrd has modules for, and whether it is whole. */
+/**
+ * Reads a cpio archive of the format "newc" as a stream (cpio(5)): finds the kernels for which an initrd has modules, and whether
+ * the archive is complete.
+ */
 
 const HEADER_BYTES = 110;
 const MAGIC_BYTES = 6;
@@ -10,23 +13,23 @@ const MAX_VERSIONS = 100;
 
 export class CpioReader {
   readonly moduleVersions: Set<string>;
-  /** Why it cannot be unpacked. */
+  /** Why the archive cannot be unpacked. */
   problem: string | undefined;
-  /** It does not even begin as one. */
+  /** Whether it does not begin like an archive. */
   isNone = false;
   /** Whether the archive's last entry was read. */
   ended = false;
-  /** Bytes up to there, with those that fill up the last four. */
+  /** Bytes so far, including the padding to a multiple of four. */
   length = 0;
   #pending: Buffer = NOTHING;
-  /** Bytes of a file's content that are still to be passed over. */
+  /** Bytes of a file's content still to be skipped. */
   #skip = 0;
 
   constructor(moduleVersions = new Set<string>()) {
     this.moduleVersions = moduleVersions;
   }
 
-  /** Returns the bytes that come after the archive's end. */
+  /** Returns the bytes that follow the archive's end. */
   write(part: Uint8Array): Buffer {
     let bytes = Buffer.from(part.buffer, part.byteOffset, part.byteLength);
     while (!this.ended && this.problem === undefined) {
@@ -50,13 +53,13 @@ export class CpioReader {
     return bytes;
   }
 
-  /** There is no more. */
+  /** Call this at the end of the input. */
   end(): void {
     if (this.length === 0 && this.#pending.length < MAGIC_BYTES) this.isNone = true;
     if (!this.ended) this.problem ??= "its archive breaks off";
   }
 
-  /** Bytes of the next entry's header and name; undefined where they are not all here. */
+  /** The length of the next entry's header and name; undefined if they are not complete yet. */
   #entry(): number | undefined {
     const bytes = this.#pending;
     if (bytes.length < MAGIC_BYTES) return undefined;

@@ -1,16 +1,19 @@
-/** EFI programs: PE files, of which the headers say the machine, the length and the signature (Microsoft's PE format, "Optional header"). */
+/**
+ * Reads EFI programs: PE files, whose headers contain the machine, the length and the signature (Microsoft's PE format, "Optional
+ * header").
+ */
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 
 export interface EfiProgram {
-  /** As firmware names it: x64, ia32, aa64, arm; or the number in hexadecimal. */
+  /** As firmware calls it, such as x64 or aa64 (MACHINES); otherwise the number in hexadecimal. */
   readonly machine: string;
-  /** Bytes up to which its sections and its signature reach. */
+  /** The end of its sections and its signature, in bytes. */
   readonly bytes: number;
   readonly isSigned: boolean;
-  /** It has the section that says what shim is. */
+  /** Whether it has the section that identifies shim. */
   readonly isShim: boolean;
-  /** Where GRUB has its modules. Undefined where it is no GRUB. */
+  /** GRUB's embedded modules; undefined if it is not GRUB. */
   readonly grubModules: { readonly offset: number; readonly size: number } | undefined;
 }
 
@@ -28,7 +31,7 @@ const HEAD_BYTES = 4096;
 const MAX_SECTIONS = 96;
 const MAX_SBAT_BYTES = 64 * 1024;
 
-/** Undefined where it is no EFI program. */
+/** Undefined if it is not an EFI program. */
 export async function readEfiProgram(tree: BootTree, file: TreeFile): Promise<EfiProgram | undefined> {
   const head = await tree.bytes(file, 0, HEAD_BYTES);
   if (head.length < 0x40 || head.toString("latin1", 0, 2) !== "MZ") return undefined;

@@ -1,8 +1,8 @@
 /**
- * GRUB as an EFI program: whether its configuration is where the image looks for it. grub-mkimage has written the directory and the first
- * commands into the image (GRUB's include/grub/kernel.h).
+ * Checks GRUB's EFI programs: whether a configuration is where the image looks for it. grub-mkimage embeds the directory and the
+ * first commands in the image (GRUB's include/grub/kernel.h).
  */
-import { parentPath } from "../tree/rules.ts";
+import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeNode } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
 import type { EfiProgram } from "./efi-program.ts";
@@ -10,25 +10,25 @@ import type { Finding } from "./finding.ts";
 import { ancestorsOf } from "./references.ts";
 
 const CONFIG_NAME = "grub.cfg";
-/** GRUB's "mods" section begins with this. */
+/** The magic number of GRUB's "mods" section. */
 const MAGIC = "mimg";
-/** Kinds of what is in there. */
+/** Kinds of objects in the section. */
 const MEMDISK = 1;
 const CONFIG = 2;
 const PREFIX = 3;
-/** Images have less. */
+/** Real images have less. */
 const MAX_MODULES_BYTES = 64 * 1024 * 1024;
-/** A script in a memdisk has at most so many bytes before and after its configuration's name. */
+/** How far a script in a memdisk extends at most before and after the configuration's name. */
 const MAX_SCRIPT_BYTES = 4096;
-/** Where distributions' images look, too, by scripts that are packed in their memdisks. */
+/** Where the images of distributions also look, by scripts in packed memdisks. */
 const USUAL = ["/boot/grub", "/boot/grub2", "/grub", "/grub2", "/EFI/BOOT"];
-/** The directory that the loader itself came from, as a word of GRUB's. */
+/** The directory that the loader came from, as a GRUB variable. */
 const OWN = "$cmdpath";
-/** A variable that the GRUBs of Fedora and its kin have: they look in their own directory, too. */
+/** A variable of the GRUBs of Fedora and its derivatives, which also look in their own directory. */
 const FEDORAS_OWN = "fw_path";
 const VARIABLE = /\$\{(\w+)\}/g;
 
-/** GRUBs that find no configuration. A tree without any is a store of loaders, from which others are made. */
+/** Finds GRUBs without a configuration. A tree with no configuration at all is a store of loaders, from which others are made. */
 export async function lintGrubImages(
   tree: BootTree,
   programs: ReadonlyMap<string, EfiProgram>,
@@ -61,24 +61,25 @@ export async function lintGrubImages(
 
 function isConfigured(tree: BootTree): boolean {
   return tree.tree.nodes.some(({ entry: { path } }) =>
-    /(^|\/)(grub\.cfg(-[^/]*)?|pxelinux\.cfg|(sys|iso|ext)linux\.(cfg|conf)|[^/]*\.ipxe)$/.test(path),
+    /^(grub\.cfg(-.*)?|pxelinux\.cfg|(sys|iso|ext)linux\.(cfg|conf)|.*\.ipxe)$/s.test(baseName(path)),
   );
 }
 
-/** In the directory, also for some machines only, or in the one for a platform (grub-mknetdir). */
+/** Whether the directory has a configuration, possibly for some machines only, or for a platform (grub-mknetdir). */
 function hasConfig(tree: BootTree, path: string): boolean {
   const directory = tree.tree.find(path);
   const names = [...(directory?.children.keys() ?? [])];
   return names.some(
-    (name) => /^grub\.cfg(-.*)?$/.test(name) || (/-efi$/.test(name) && isFile(tree, directory, name)),
+    (name) => /^grub\.cfg(-.*)?$/.test(name) || (/-efi$/.test(name) && isConfigFor(tree, directory, name)),
   );
 }
 
-function isFile(tree: BootTree, directory: TreeNode | undefined, platform: string): boolean {
+/** Whether the directory has a configuration in its subdirectory for a platform, such as x86_64-efi. */
+function isConfigFor(tree: BootTree, directory: TreeNode | undefined, platform: string): boolean {
   return tree.file(`${directory?.entry.path}/${platform}/${CONFIG_NAME}`) !== undefined;
 }
 
-/** Where an image looks, the first place first; undefined where it is no GRUB, or that cannot be told. */
+/** Where an image looks, in order; undefined if it is not GRUB, or that cannot be determined. */
 async function configDirectories(
   tree: BootTree,
   path: string,
@@ -107,7 +108,7 @@ async function configDirectories(
   const scripts = memdisk === undefined ? [] : scriptsIn(memdisk);
   const directories = directoriesIn([script, ...scripts].join("\n"), prefix);
   if (directories === undefined) return undefined;
-  // What is packed cannot be read.
+  // The scripts of a packed memdisk cannot be read.
   if (memdisk !== undefined && scripts.length === 0) directories.push(...USUAL, OWN);
   if (bytes.includes(FEDORAS_OWN)) directories.push(OWN);
   return directories;
@@ -118,7 +119,7 @@ function textOf(content: Buffer): string {
   return content.toString("latin1", 0, end < 0 ? content.length : end);
 }
 
-/** Texts in a memdisk that name a configuration: file systems have small files in one piece. */
+/** Texts in a memdisk that name a configuration. File systems store small files in one piece. */
 function scriptsIn(memdisk: Buffer): string[] {
   const found: string[] = [];
   for (let at = memdisk.indexOf(CONFIG_NAME); at >= 0; ) {
@@ -129,7 +130,7 @@ function scriptsIn(memdisk: Buffer): string[] {
     found.push(memdisk.toString("latin1", begin, end));
     at = memdisk.indexOf(CONFIG_NAME, end + 1);
   }
-  // A file's name alone is in the file system's directory.
+  // A name alone is an entry of the file system's directory, not a script.
   return found.filter((text) => /\s/.test(text.trim()));
 }
 
@@ -137,7 +138,7 @@ function isText(byte: number): boolean {
   return byte === 9 || byte === 10 || (byte >= 32 && byte < 127);
 }
 
-/** Undefined where the commands lead to what nobody can tell from the image. */
+/** The directories in which a script looks; undefined if the image does not determine them. */
 function directoriesIn(script: string, prefix: string): string[] | undefined {
   const text = script.replaceAll(VARIABLE, "$$$1").replaceAll(/["']/g, "");
   const prefixes = [prefix === "" ? OWN : pathOnServer(prefix)];
@@ -152,7 +153,7 @@ function directoriesIn(script: string, prefix: string): string[] | undefined {
   return found.includes(undefined) ? undefined : found.filter((directory) => directory !== undefined);
 }
 
-/** A directory on the server from which GRUB came; undefined where it is elsewhere. */
+/** A directory on the server that GRUB came from; undefined if it is elsewhere. */
 function pathOnServer(directory: string): string | undefined {
   const [, device, path = ""] = /^(?:\(([^)]*)\))?(.*)$/.exec(directory) ?? [];
   if (device !== undefined && !/^(\$root|(tftp|pxe)(,.*)?|http)$/.test(device)) return undefined;

@@ -1,10 +1,10 @@
-/** GRUB's shell, as far as it takes to know which commands a script has (GRUB's manual, "Writing full configuration files"). */
+/** Parses GRUB's shell just far enough to find the commands of a script (GRUB's manual, "Writing full configuration files"). */
 
 export interface Command {
   readonly line: number;
   /** Without quotes. `}` is a command of its own. */
   readonly words: readonly string[];
-  /** A block begins after it. */
+  /** Whether a block begins after it. */
   readonly opens: boolean;
 }
 
@@ -17,7 +17,7 @@ export function* commandsOf(lines: readonly string[]): Generator<Command> {
   const endCommand = function* (line: number, opens = false): Generator<Command> {
     if (word !== undefined) words.push(word);
     word = undefined;
-    // They stand before a command.
+    // Keywords that precede a command.
     const at = words.findIndex((one) => !/^(then|else|do)$/.test(one));
     for (const one of words.slice(0, Math.max(at, 0))) yield { line: begun, words: [one], opens: false };
     const command = words.slice(Math.max(at, 0));

@@ -1,4 +1,4 @@
-/** GRUB's configurations: which files they name, and whether GRUB finds them. What depends on variables or conditions is left alone. */
+/** Checks the files that GRUB's configurations name. Whatever depends on unknown variables or conditions is skipped. */
 import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
@@ -10,25 +10,23 @@ const LOADERS = /^(linux|linux16|linuxefi|multiboot|multiboot2|chainloader)$/;
 const INITRDS = /^(initrd|initrd16|initrdefi)$/;
 const CONFIGS = /^(source|\.|configfile|normal)$/;
 const OTHERS = /^(devicetree|module|module2)$/;
-/** Where GRUB keeps its modules; a configuration in there is for GRUB's own use. */
+/** The directories of GRUB's modules. A configuration there is for GRUB's own use. */
 const PLATFORM =
   /(^|\/)(x86_64|i386|arm64|arm|ia64|riscv64|loongarch64)-(efi|pc|coreboot|emu|qemu|xen|ieee1275)\//;
 
-/** GRUB's own directories, from which it may have read a configuration. */
+/** The most directories of GRUB's own from which a configuration may have been read. */
 const MAX_PREFIXES = 16;
-/** A name that is longer is none. */
+/** Nothing longer is a name. */
 const MAX_NAME = 4096;
 const NOT_FOUND = 'GRUB says "file not found", and waits at its menu';
-/** Where files are by default: on the server that GRUB came from. */
+/** Devices that mean the server that GRUB came from. */
 const HERE = /^\(?((tftp|pxe|net)|http\)?$)/;
 
-/** @param configured is told what they boot */
+/** @param configured receives what they boot */
 export async function lintGrub(tree: BootTree, configured: Configured): Promise<Finding[]> {
   const findings: Finding[] = [];
   const seen = new Set<string>();
-  const pending = [...tree.files()].filter(
-    ({ path }) => /^grub\.cfg(-.*)?$/.test(baseName(path)) && !PLATFORM.test(path),
-  );
+  const pending = [...tree.files()].filter(({ path }) => isGrubConfig(path));
   const prefixes = [...new Set(pending.map(({ path }) => `/${parentPath(path)}`))].slice(0, MAX_PREFIXES);
   for (let file = pending.pop(); file !== undefined; file = pending.pop()) {
     if (seen.has(file.path) || findings.length > MAX_FINDINGS) continue;
@@ -39,6 +37,11 @@ export async function lintGrub(tree: BootTree, configured: Configured): Promise<
   return findings;
 }
 
+/** Whether GRUB starts with this configuration, for all machines or for some. */
+export function isGrubConfig(path: string): boolean {
+  return /^grub\.cfg(-.*)?$/.test(baseName(path)) && !PLATFORM.test(path);
+}
+
 interface Context {
   /** Directories that may be GRUB's own. */
   readonly prefixes: readonly string[];
@@ -46,7 +49,7 @@ interface Context {
   readonly configured: Configured;
 }
 
-/** What a block changes for its length. */
+/** The state to restore after a block. */
 interface Block {
   readonly isFunction: boolean;
   readonly wasElsewhere: boolean;
@@ -59,11 +62,13 @@ class GrubConfig {
   readonly #prefixes: readonly string[];
   readonly #findings: Finding[];
   readonly #configured: Configured;
-  /** Undefined: it has a value that nobody knows. */
+  /** Undefined: the variable has an unknown value. */
   readonly #variables = new Map<string, string | undefined>();
   readonly #more: TreeFile[] = [];
   readonly #blocks: Block[] = [];
+  /** How many blocks are open whose commands may not run: conditions, loops and functions. */
   #conditions = 0;
+  /** Whether GRUB's root is, or may be, another device than the server that GRUB came from. */
   #isElsewhere = false;
   #kernel: { readonly file: TreeFile; readonly line: number } | undefined;
 
@@ -76,14 +81,14 @@ class GrubConfig {
     this.#configured = configured;
   }
 
-  /** Returns the configurations that this one goes on with. */
+  /** Returns the configurations that this one includes. */
   async read(): Promise<TreeFile[]> {
     const commands = [...commandsOf(await this.#tree.lines(this.#file))];
     const assignments = commands
       .map(({ words }) => assignmentIn(words))
       .filter((found) => found !== undefined);
     const counts = Map.groupBy(assignments, ({ name }) => name);
-    // A menu's entry runs when all has been read: which of several values counts then, nobody can say.
+    // A menu entry runs after everything has been read, so a variable that is assigned more than once has an unknown value.
     for (const [name, all] of counts) if (all.length > 1) this.#variables.set(name, undefined);
     for (const { line, words, opens } of commands) {
       if (this.#findings.length > MAX_FINDINGS) break;
@@ -126,7 +131,7 @@ class GrubConfig {
     const isFunction = command === "function";
     this.#blocks.push({ isFunction, wasElsewhere: this.#isElsewhere });
     this.#kernel = undefined;
-    // Whether it is ever called, and when, nobody can say.
+    // A function may be called at any time, or never.
     if (isFunction) this.#conditions += 1;
   }
 
@@ -150,7 +155,7 @@ class GrubConfig {
   async #include(name: string, line: number): Promise<void> {
     const outcome = 'GRUB says "file not found", and what the file adds is missing from the menu';
     const file = this.#find(name, line, outcome);
-    // What it sets is set from here on.
+    // The included file may change any variable from here on.
     for (const known of this.#variables.keys()) this.#variables.set(known, undefined);
     if (file === undefined) return;
     this.#more.push(file);
@@ -174,14 +179,14 @@ class GrubConfig {
     return undefined;
   }
 
-  /** A path in the tree; undefined where it is on another device, or depends on what is not known. */
+  /** A path in the tree; undefined where it is on another device, or depends on unknown values. */
   #pathOf(word: string, prefix: string): string | undefined {
     const known = word.replaceAll(/\$(?:\{(\w+)\}|(\w+))/g, (all, a, b) => {
       const name: string = a ?? b;
       if (this.#variables.has(name)) return this.#variables.get(name) ?? all;
       return name === "prefix" ? prefix : all;
     });
-    // GRUB looks for names that a pattern stands for.
+    // A pattern would match names at run time.
     if (/[$*?]/.test(known) || known.length > MAX_NAME) return undefined;
     const device = /^\(([^)]*)\)/.exec(known);
     if (device === null) return known.startsWith("/") ? known : undefined;

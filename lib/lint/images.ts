@@ -1,4 +1,4 @@
-/** Kernels, initrds and EFI programs: whether they are whole, belong together, and are what a machine accepts. */
+/** Checks kernels, initrds and EFI programs: whether they are complete, match each other, and are accepted by machines. */
 import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
@@ -12,7 +12,7 @@ import type { Configured } from "./references.ts";
 const INITRD_NAME = /^(initrd|initramfs|initrd\.img)([-.].*)?$/i;
 const KERNEL_NAME = /^(vmlinuz|bzImage|linux)([-.].*)?$/;
 const LOADER_NAME = /\.(efi|c32|k{0,2}pxe|lkrn)$|(linux|boot|grub|pxe|core)[^./]*\.0$/i;
-/** What is about a kernel or an initrd. */
+/** Files that describe a kernel or an initrd rather than being one. */
 const TEXT_NAME = /\.(cfg|conf|txt|md|html?|json|ya?ml|list|ipxe|md5|sha\d+|\w*sums?|sig|asc)$/i;
 /** The machine that a name promises to firmware (UEFI specification, 3.5.1.1). */
 const EFI_NAME = /(?:(x64|ia32|aa64|riscv64|loongarch64)|(?<=boot|grub|shim|mm|fb|net)(arm))\.efi$/i;
@@ -58,6 +58,14 @@ export async function lintImages(tree: BootTree, configured: Configured): Promis
     const program = await readEfiProgram(tree, file);
     if (kernel !== undefined) kernels.set(file.path, kernel);
     if (program !== undefined) programs.set(file.path, program);
+    if (kernel?.problem !== undefined) {
+      add(file, {
+        kind: "broken-image",
+        problem: `cannot be unpacked: ${kernel.problem}`,
+        outcome: "The boot loader cannot start it",
+        advice: "Publish the file again, whole",
+      });
+    }
     const promised = Math.max(kernel?.bytes ?? 0, program?.bytes ?? 0);
     if (promised > file.size) {
       add(file, {
@@ -99,7 +107,7 @@ function foreignModules(
     const modules = new Set(versions.flatMap((found) => [...(found ?? [])]));
     if (modules.size === 0 || modules.has(version)) continue;
     const files = together.map(({ path }) => path).join(", ");
-    // The same two stand in many menu entries.
+    // Many menu entries use the same kernel and initrds.
     const key = `${kernel.path}\n${files}`;
     if (findings.has(key)) continue;
     findings.set(key, {
@@ -119,7 +127,7 @@ function listed(names: readonly string[]): string {
   return names.length > 3 ? `${first} and ${names.length - 3} more` : first;
 }
 
-/** shim starts what is beside it, and only with a signature that it knows. */
+/** shim starts the program beside it, and only if its signature is known. */
 function unsigned(tree: BootTree, programs: ReadonlyMap<string, EfiProgram>): Finding[] {
   const findings: Finding[] = [];
   for (const [path, shim] of programs) {

@@ -1,6 +1,6 @@
 /**
- * What is in an initrd: one or several cpio archives, one after the other, each compressed or not (the kernel's
- * Documentation/driver-api/early-userspace/buffer-format.rst). It is read through once, in a stream.
+ * Reads an initrd: one or more cpio archives, one after another, each compressed or not (the kernel's
+ * Documentation/driver-api/early-userspace/buffer-format.rst). It is read once, as a stream.
  */
 import type { TreeFile } from "../tree/tree.ts";
 import type { BootTree } from "./boot-tree.ts";
@@ -8,14 +8,14 @@ import { formatAt, readCompressed } from "./compressed.ts";
 import { CpioReader } from "./cpio.ts";
 
 export interface Initrd {
-  /** Why a kernel cannot unpack it, as a clause; undefined where nothing says so. */
+  /** Why a kernel cannot unpack it, as a clause; undefined if no problem was found. */
   readonly problem?: string | undefined;
-  /** Kernel versions for which it has modules; undefined where not all of it can be looked into. */
+  /** Kernel versions for which it has modules; undefined if some of it cannot be read. */
   readonly moduleVersions?: ReadonlySet<string>;
 }
 
 const CPIO = /^07070[12]/;
-/** Archives in an initrd. Nobody has more. */
+/** The limit of archives in an initrd. No real one has more. */
 const MAX_ARCHIVES = 100;
 
 export async function readInitrd(tree: BootTree, file: TreeFile): Promise<Initrd> {
@@ -33,7 +33,7 @@ export async function readInitrd(tree: BootTree, file: TreeFile): Promise<Initrd
       continue;
     }
     const format = await formatAt(tree, file, at);
-    // A disk's image, or whatever else is loaded as an initrd.
+    // A disk image, or something else that is loaded as an initrd.
     if (format === undefined) return {};
     const archives = new Archives(moduleVersions);
     const { problem, end, isRead } = await readCompressed(tree, { file, at, format }, (part) =>
@@ -48,7 +48,7 @@ export async function readInitrd(tree: BootTree, file: TreeFile): Promise<Initrd
   return {};
 }
 
-/** Archives one after the other, in a stream; what is none is passed over. */
+/** Reads consecutive archives as a stream; anything else in it is ignored. */
 class Archives {
   readonly #moduleVersions: Set<string>;
   #archive: CpioReader | undefined;
@@ -77,14 +77,14 @@ class Archives {
     return !this.#isOther && !this.#archive?.isNone;
   }
 
-  /** When there is no more. */
+  /** Read this at the end of the input. */
   get problem(): string | undefined {
     this.#archive?.end();
     return this.areAllRead ? this.#archive?.problem : undefined;
   }
 }
 
-/** Zeros between archives are passed over. */
+/** The start of the next archive, after zeros. */
 async function nextArchive(tree: BootTree, file: TreeFile, from: number): Promise<number | undefined> {
   let offset = from;
   if (from >= file.size) return undefined;
@@ -96,7 +96,7 @@ async function nextArchive(tree: BootTree, file: TreeFile, from: number): Promis
   return undefined;
 }
 
-/** Where an archive that is not compressed ends; undefined where it breaks off, and `archive` says why. */
+/** Reads an archive that is not compressed, and returns its end; undefined if it is truncated, with the reason in `archive`. */
 async function readPlain(
   tree: BootTree,
   file: TreeFile,
@@ -112,7 +112,7 @@ async function readPlain(
   return undefined;
 }
 
-/** Where zeros end. -1: nowhere. */
+/** The first byte that is not zero; -1 if there is none. */
 function firstByte(bytes: Uint8Array): number {
   return bytes.findIndex((byte) => byte !== 0);
 }

@@ -1,6 +1,6 @@
 /**
- * iPXE scripts, by their names and first line, and what they chain to: which files they name, relative to the script, and whether they
- * are there. Names with settings in them are left alone.
+ * Checks iPXE scripts, found by their names and first line, and the scripts they chain to: whether the files they name, relative
+ * to the script, exist. Names with settings in them are skipped.
  */
 import { baseName } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
@@ -9,24 +9,24 @@ import { type Finding, MAX_FINDINGS } from "./finding.ts";
 import { ancestorsOf, type Configured, missingFile, placesOf, resolve } from "./references.ts";
 
 const MAGIC = "#!ipxe";
-/** A name that says it is a script. */
+/** Names that are certainly scripts. */
 const SURE_NAME = /\.(ipxe|gpxe)$/i;
-/** A name that a script may have: with such an ending, or without any. */
+/** Names that may be scripts: with one of these extensions, or with none. */
 const SCRIPT_NAME = /\.(txt|cfg|conf|php|script)$|^[^.]+$/i;
-/** Files with such names that are looked into: all of a tree's would be too many. */
+/** How many files with such names are opened. All files of a tree would be too many. */
 const MAX_GUESSES = 2000;
 const MAX_SCRIPT_BYTES = 256 * 1024;
-/** They fetch a file. Others take the names of images that are there, too, which need not be those of files. */
+/** Commands that fetch a file. Other commands also take the names of fetched images, which may differ from those of files. */
 const COMMANDS = /^(kernel|initrd|module|imgfetch|chain)$/;
-/** Options that have a value after a blank. */
+/** Options followed by a value as the next word. */
 const WITH_VALUE = /^(-n|--name|-t|--timeout|-m|--mode)$/;
 
-/** @param configured is told what they boot */
+/** @param configured receives what they boot */
 export async function lintIpxe(tree: BootTree, configured: Configured): Promise<Finding[]> {
   const findings: Finding[] = [];
   const places = placesOf(tree);
   const files = [...tree.files()];
-  const pending = files.filter(({ path }) => SURE_NAME.test(path));
+  const pending = files.filter(({ path }) => SURE_NAME.test(baseName(path)));
   for (const file of files) {
     if (pending.length < MAX_GUESSES && SCRIPT_NAME.test(baseName(file.path))) pending.push(file);
   }
@@ -46,7 +46,7 @@ async function isScript(tree: BootTree, file: TreeFile): Promise<boolean> {
   return (await tree.bytes(file, 0, MAGIC.length)).toString("latin1") === MAGIC;
 }
 
-/** Returns what it chains to. */
+/** Returns the scripts that it chains to. */
 async function lintScript(
   tree: BootTree,
   { script, directories }: { readonly script: TreeFile; readonly directories: readonly string[] },
@@ -65,7 +65,7 @@ async function lintScript(
     const name = nameIn(words);
     const isImage = name !== undefined && images.has(name);
     for (const image of imagesIn(words)) images.add(image);
-    // What comes after || copes with what is not there.
+    // A command with || handles a missing file.
     if (name === undefined || isImage || text.includes("||")) continue;
     const bases = name.startsWith("/") ? directories.flatMap(ancestorsOf) : directories;
     const file = resolve(tree, name, bases);
@@ -87,12 +87,12 @@ async function lintScript(
   return chained;
 }
 
-/** What may be the name of the image that a command fetches: later commands take it for the file's. */
+/** The names that later commands may use for the fetched image. */
 function imagesIn(words: readonly string[]): string[] {
   return words.slice(1).map((word) => word.replace(/^--name=/, "").replace(/^.*\//, ""));
 }
 
-/** The file's name; undefined where there is none, or it is on another server, depends on a setting, or is more than a path. */
+/** The file's name; undefined if there is none, or it is on another server, depends on a setting, or is not just a path. */
 function nameIn(words: readonly string[]): string | undefined {
   for (let index = 1; index < words.length; index++) {
     const word = words[index]!;

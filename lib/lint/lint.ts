@@ -1,4 +1,4 @@
-/** A tree, looked at with the eyes of the machines that boot from it. */
+/** Checks a tree from the perspective of the machines that boot from it. */
 import type { Tree } from "../tree/tree.ts";
 import { BootTree, type ReadFile } from "./boot-tree.ts";
 import type { Finding } from "./finding.ts";
@@ -11,7 +11,8 @@ import { withoutRepeats } from "./repeats.ts";
 import { lintSyslinux } from "./syslinux.ts";
 
 /**
- * What keeps machines from booting, as far as the tree shows it, by file and line. Nothing is found where boot loaders would cope.
+ * Finds what keeps machines from booting, as far as the tree shows it, by file and line. It does not report problems that boot
+ * loaders handle.
  *
  * @param read how to read the tree's files
  */

@@ -1,8 +1,8 @@
-/** Names that machines cannot ask a TFTP server for. */
+/** Names that machines cannot request from a TFTP server. */
 import type { BootTree } from "./boot-tree.ts";
 import type { Finding } from "./finding.ts";
 
-/** Bytes of a path in DHCP's boot file field (RFC 2131, section 2), with the zero at its end. */
+/** The length of DHCP's boot file field (RFC 2131, section 2), including the final zero. */
 const BOOT_FILE_BYTES = 128;
 const LOADER = /\.(efi|0|k{0,2}pxe)$/i;
 

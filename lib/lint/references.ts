@@ -1,6 +1,6 @@
 /**
- * Names of files in configurations, and where a loader looks for them. Which directory a TFTP server serves is not known: it may be any
- * directory above the configuration. So a name is missing only when it leads nowhere from all of them.
+ * Resolves the names of files in configurations as a loader would. The TFTP server's directory is unknown: it may be any
+ * directory above the configuration. So a name is missing only if none of them contains it.
  */
 import { parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
@@ -15,7 +15,7 @@ export interface Pair {
   readonly initrds: readonly TreeFile[];
 }
 
-/** What the configurations of a tree lead to. */
+/** What the configurations of a tree boot. */
 export interface Configured {
   readonly pairs: Pair[];
   /** Files that are booted, by path. */
@@ -23,17 +23,18 @@ export interface Configured {
   readonly initrds: Map<string, TreeFile>;
 }
 
-/** Where something is written. */
+/** A place in a configuration. */
 export interface Place {
   readonly file: string;
   readonly line: number;
 }
 
-/** For each file, the directories in which it has a name: its own, and those of links to it. */
+/** For each file, the directories that contain it under any name: its own, and those of links to it. */
 export function placesOf(tree: BootTree): ReadonlyMap<string, readonly string[]> {
   const places = new Map<string, string[]>();
   for (const { entry } of tree.tree.nodes) {
-    const file = entry.kind === "directory" ? undefined : tree.file(entry.path);
+    // Only links need to be followed. Looking up every file would take time in proportion to its depth.
+    const file = entry.kind === "symlink" ? tree.file(entry.path) : entry.kind === "file" ? entry : undefined;
     if (file === undefined) continue;
     const directories = places.get(file.path);
     if (directories === undefined) places.set(file.path, [parentPath(entry.path)]);
@@ -42,10 +43,10 @@ export function placesOf(tree: BootTree): ReadonlyMap<string, readonly string[]>
   return places;
 }
 
-/** Servers' directories are not deeper. */
+/** The most directories that are tried. No server's directory is further up. */
 const MAX_DEPTH = 32;
 
-/** A directory and all above it, the root ("") last. */
+/** A directory and its parents, the nearest first: up to the root (""), unless that is too far up. */
 export function ancestorsOf(directory: string): string[] {
   const found = [directory];
   for (let path = directory; path !== "" && found.length < MAX_DEPTH; ) {
@@ -64,7 +65,7 @@ export function resolve(tree: BootTree, name: string, bases: Iterable<string>): 
   return undefined;
 }
 
-/** What to do about a name that leads nowhere. */
+/** The advice about a name that does not exist. */
 export function adviceFor(tree: BootTree, name: string, bases: Iterable<string>): string {
   for (const base of bases) {
     const near = tree.near(`${base}/${name}`);
@@ -73,7 +74,7 @@ export function adviceFor(tree: BootTree, name: string, bases: Iterable<string>)
   return "Publish the file, or correct the name";
 }
 
-/** A finding about a name that leads nowhere. */
+/** A finding about a name that does not exist. */
 export function missingFile(
   tree: BootTree,
   place: Place,

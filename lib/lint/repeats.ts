@@ -1,7 +1,7 @@
-/** Menus name the same file in many entries: what is said of it once need not be said again. */
+/** Merges repeated findings: menus name the same file in many entries, but one finding about it is enough. */
 import type { Finding } from "./finding.ts";
 
-/** Findings with the same words about one file become one, at its first line, which counts the others. */
+/** Merges findings about one file with the same text into one, at the first line, with the number of the others. */
 export function withoutRepeats(findings: readonly Finding[]): Finding[] {
   const groups = Map.groupBy(findings, ({ kind, file, problem }) => `${kind}\n${file}\n${problem}`);
   return [...groups.values()].map((group) => {

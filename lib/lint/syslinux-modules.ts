@@ -1,6 +1,6 @@
 /**
- * SYSLINUX's loaders and modules: a loader since version 5 needs its ldlinux, and a module the libraries that it names (doc/syslinux.txt);
- * a loader takes modules of its own kind only.
+ * Checks SYSLINUX's loaders and modules: since version 5 a loader needs its ldlinux, and a module the libraries that it names
+ * (doc/syslinux.txt); a loader accepts only modules of its own kind.
  */
 import { baseName, parentPath } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
@@ -8,39 +8,39 @@ import type { BootTree } from "./boot-tree.ts";
 import type { Finding } from "./finding.ts";
 import { placesOf } from "./references.ts";
 
-/** A loader is smaller. */
+/** Every loader is smaller. */
 const MAX_LOADER_BYTES = 1024 * 1024;
 /** Modules up to version 4 begin with one of these (COM32, COM32R); later ones are ELF files. */
 const COM32 = ["b8fe4ccd21", "b8ff4ccd21"].map((bytes) => Buffer.from(bytes, "hex"));
 
-/** What modules are: up to version 4; since then for firmware of 32 bits, BIOS or EFI; and of 64 bits. */
+/** The formats of modules: COM32 up to version 4; since then ELF, of 32 bits for BIOS or EFI, or of 64 bits. */
 type ModuleKind = "COM32" | "ELF32" | "ELF64";
 
 interface Loader {
   readonly title: string;
-  /** What it runs first; undefined where it needs nothing. */
+  /** The file that it starts first; undefined if it needs none. */
   readonly core: string | undefined;
   readonly modules: ModuleKind;
 }
 
 interface Found extends Loader {
   readonly file: TreeFile;
-  /** It may be started by any of its names. */
+  /** The directories of all its names, since it may be started under any of them. */
   readonly directories: readonly string[];
 }
 
 /** The loaders in a directory. */
 interface Beside {
-  /** The first of them. */
+  /** The first loader of the directory. */
   readonly loader: Found;
-  /** Of the modules that they take. */
+  /** The kinds of modules that its loaders accept. */
   readonly kinds: Set<ModuleKind>;
 }
 
 interface Module {
   readonly file: TreeFile;
   readonly kind: ModuleKind | undefined;
-  /** It needs them. */
+  /** The libraries that it needs. */
   readonly libraries: readonly string[];
 }
 
@@ -75,7 +75,7 @@ export async function lintModules(tree: BootTree): Promise<Finding[]> {
   }
   for (const module of modules) {
     const { file } = module;
-    // Of a loader's ldlinux enough has been said.
+    // A loader's ldlinux has been checked already.
     const foreign = cores.has(baseName(file.path))
       ? undefined
       : foreignModule(module, beside.get(parentPath(file.path)));
@@ -116,7 +116,7 @@ async function coreProblem(
   };
 }
 
-/** Undefined where it is another loader, or does not say its version. */
+/** Undefined if it is another loader, or does not contain its version. */
 function loaderOf(bytes: Buffer): Loader | undefined {
   const text = bytes.toString("latin1");
   if (text.startsWith("MZ")) {
@@ -136,13 +136,13 @@ function foreignModule({ file, kind }: Module, beside: Beside | undefined): Prob
   const { loader } = beside;
   return {
     kind: "foreign-module",
-    problem: `is no module for ${loader.title} beside it, but another version's or firmware's`,
+    problem: `belongs to another version or firmware than ${loader.title} beside it`,
     outcome: `The machine says "Failed to load COM32 file ${baseName(file.path)}", or hangs`,
     advice: `Publish ${baseName(file.path)} of the same version as ${baseName(loader.file.path)}`,
   };
 }
 
-/** A module may name so many libraries. */
+/** The most libraries that a module may name. */
 const MAX_LIBRARIES = 100;
 
 function librariesOf(bytes: Buffer): string[] {
@@ -154,7 +154,7 @@ function librariesOf(bytes: Buffer): string[] {
   return [...names];
 }
 
-/** Libraries are looked for beside the loader and along PATH; beside the module is where they are published. */
+/** Loaders look for libraries in their own directory and along PATH. It is enough here if the tree contains them anywhere. */
 function missingLibrary({ file, libraries }: Module, there: ReadonlySet<string>): Problem | undefined {
   const missing = libraries.filter((name) => !there.has(name));
   if (missing.length === 0) return undefined;
@@ -166,7 +166,7 @@ function missingLibrary({ file, libraries }: Module, there: ReadonlySet<string>)
   };
 }
 
-/** By a module's first bytes; of an ELF file the fifth has its class (elf(5)). */
+/** Determined by a module's first bytes; the fifth byte of an ELF file is its class (elf(5)). */
 function moduleKindOf(head: Buffer): ModuleKind | undefined {
   if (COM32.some((magic) => head.subarray(0, magic.length).equals(magic))) return "COM32";
   if (head.length < 20 || head.readUInt32BE(0) !== 0x7f454c46) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Configurations of PXELINUX, EXTLINUX and SYSLINUX, by the rules of their documentation (doc/syslinux.txt, doc/pxelinux.txt): which files
- * they name, and whether a machine finds them.
+ * Checks configurations of PXELINUX, EXTLINUX and SYSLINUX by the rules of their documentation (doc/syslinux.txt,
+ * doc/pxelinux.txt): which files they name, and whether a machine finds them.
  */
 import { baseName } from "../tree/rules.ts";
 import type { TreeFile } from "../tree/tree.ts";
@@ -9,31 +9,31 @@ import { type Finding, MAX_FINDINGS, quoted } from "./finding.ts";
 import { ancestorsOf, type Configured, missingFile, type Place, resolve } from "./references.ts";
 import { lintModules } from "./syslinux-modules.ts";
 
-/** Includes in includes; SYSLINUX itself stops there. */
+/** The depth of includes at which SYSLINUX itself stops. */
 const MAX_DEPTH = 16;
-/** Directories in PATH. */
+/** The most directories in PATH. */
 const MAX_MODULE_PATHS = 16;
-/** In a directory pxelinux.cfg, what no machine asks for, and no configuration either. */
+/** Files in a directory pxelinux.cfg that no machine asks for, and that are not configurations either. */
 const NO_CONFIG = /^(\..*|.*~|readme.*|.*\.(md|txt|html?|bak|orig|old|rej|sw[op]|png|jpe?g|gz|c32|sh))$/i;
-/** What SYSLINUX tries after a name without an extension (doc/syslinux.txt, KERNEL). */
+/** The extensions that SYSLINUX tries for a name without one (doc/syslinux.txt, KERNEL). */
 const EXTENSIONS = ["", ".cbt", ".bss", ".com", ".bs", ".c32", ".0", ".bin"];
 const CONFIG_NAMES = new Set(["syslinux.cfg", "isolinux.cfg", "extlinux.conf"]);
-/** What starts with one of these is on another server, or in no file; what has a backslash, on a disk. */
+/** Names that begin like this are on another server, or not files; those with a backslash are on a disk. */
 const ELSEWHERE = /^([a-z][a-z0-9+.-]*:\/\/|[^/]*::)|\\/i;
-/** They are read from file systems that do not tell upper case from lower case. */
+/** These are read from file systems that ignore case. */
 const CASELESS = /^(sys|iso)linux\.cfg$/i;
-/** Names that loaders ask for: default, a MAC with its kind of hardware, an IPv4 address or its beginning, a UUID. */
+/** Names that loaders ask for: default, a MAC after its hardware type, an IPv4 address or a prefix of it, a UUID. */
 const ASKED =
   /^(default|[0-9a-f]{2}(-[0-9a-f]{2}){6,}|[0-9a-f]{1,8}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(sys|iso|ext)linux\.(cfg|conf))$/i;
 
-/** A configuration that some loader reads by itself. */
+/** A configuration that a loader reads first. */
 interface Start {
   readonly file: TreeFile;
-  /** Directories from which its names may be meant. */
+  /** Directories that its names may be relative to. */
   readonly bases: readonly string[];
 }
 
-/** A file's name, and where it stands. */
+/** A file's name, and its place in a configuration. */
 interface Named extends Place {
   readonly name: string;
 }
@@ -44,15 +44,15 @@ interface Label {
   readonly initrds: Named[];
 }
 
-/** @param configured is told what they boot */
+/** @param configured receives what they boot */
 export async function lintSyslinux(tree: BootTree, configured: Configured): Promise<Finding[]> {
   const findings: Finding[] = [];
   const starts = startsOf(tree, findings);
-  // Without a configuration a tree is a store of loaders, from which others are made.
+  // A tree without a configuration is a store of loaders, from which others are made.
   if (starts.length > 0) findings.push(...(await lintModules(tree)));
   const isAsked = ({ file }: Start) => ASKED.test(baseName(file.path));
   const read = new Set<string>();
-  // What no loader asks for is mostly a part of others; else DHCP may name it.
+  // Configurations that no loader asks for are mostly parts of others. Those that are not may be named by DHCP.
   for (const start of [...starts.filter(isAsked), ...starts.filter((start) => !isAsked(start))]) {
     if (findings.length > MAX_FINDINGS) break;
     if (!isAsked(start) && read.has(start.file.path)) continue;
@@ -62,7 +62,7 @@ export async function lintSyslinux(tree: BootTree, configured: Configured): Prom
   return findings;
 }
 
-/** One file can be reached under several names: through each link to a directory pxelinux.cfg. */
+/** One file can have several names, through each link to a directory pxelinux.cfg. */
 function startsOf(tree: BootTree, findings: Finding[]): Start[] {
   const starts = new Map<string, { file: TreeFile; bases: Set<string> }>();
   const add = (file: TreeFile, directory: string) => {
@@ -92,7 +92,9 @@ function startsOf(tree: BootTree, findings: Finding[]): Start[] {
   return [...starts.values()].map(({ file, bases }) => ({ file, bases: [...bases] }));
 }
 
-/** PXELINUX asks for a UUID, 01-MAC, an IPv4 address in upper-case hexadecimal and its beginnings, and default (doc/pxelinux.txt). */
+/**
+ * PXELINUX asks for a UUID, 01-MAC, an IPv4 address in upper-case hexadecimal and its prefixes, and default (doc/pxelinux.txt).
+ */
 function configNameProblem(name: string): Pick<Finding, "problem" | "outcome" | "advice"> | undefined {
   const outcome = "The machine that it is meant for reads another configuration, or none";
   const mac = /^(?:01[-:])?([0-9a-f]{2}(?:[-:]?[0-9a-f]{2}){5})$/i.exec(name)?.[1];
@@ -135,7 +137,7 @@ class Config {
     this.#configured = configured;
   }
 
-  /** Returns the paths of what it is made of. */
+  /** Returns the paths of this configuration and of the files that it includes. */
   async read(): Promise<ReadonlySet<string>> {
     await this.#readFile(this.#start.file, 0);
     for (const label of this.#labels.values()) {
@@ -204,7 +206,7 @@ class Config {
   }
 
   #initrds(names: string, place: Place): void {
-    // An APPEND before all labels is meant for each that has none of its own.
+    // An APPEND before all labels applies to each label without one.
     for (const name of names.split(",")) if (name !== "") this.#label?.initrds.push({ name, ...place });
   }
 
@@ -221,13 +223,13 @@ class Config {
     const file = this.#program(
       kernel.name,
       kernel,
-      `Who chooses ${quoted(name)} sees ${notLoaded(kernel.name)}, and is back at the prompt`,
+      `A user who chooses ${quoted(name)} sees ${notLoaded(kernel.name)}, and is back at the prompt`,
     );
     const found = initrds.map((initrd) =>
       this.#check(
         initrd.name,
         initrd,
-        `Who chooses ${quoted(name)} sees ${notLoaded(initrd.name)}, and is back at the prompt`,
+        `A user who chooses ${quoted(name)} sees ${notLoaded(initrd.name)}, and is back at the prompt`,
       ),
     );
     if (file === undefined || file.path.endsWith(".c32")) return;
@@ -238,7 +240,7 @@ class Config {
       this.#configured.pairs.push({ config: kernel.file, line: kernel.line, kernel: file, initrds: there });
   }
 
-  /** DEFAULT names a label, or else what to boot. */
+  /** DEFAULT names a label, or directly what to boot. */
   #checkDefault(): void {
     if (this.#default === undefined) return;
     const [name = ""] = this.#default.name.split(/\s+/);
@@ -255,7 +257,10 @@ class Config {
     );
   }
 
-  /** A missing file is passed over in silence, and menus rely on that: it matters where nothing else is left, or where a letter's case is wrong. */
+  /**
+   * SYSLINUX silently skips missing files, and menus rely on that. It matters only if nothing else is left to boot, or if the
+   * name differs just in case.
+   */
   #checkIncludes(): void {
     const isEmpty = this.#labels.size === 0 && this.#default === undefined;
     for (const { name, ...place } of this.#missingIncludes) {
@@ -278,7 +283,7 @@ class Config {
     return file;
   }
 
-  /** A kernel, or a module, which is looked for along PATH as well. */
+  /** A kernel, or a module, which is also searched for along PATH. */
   #program(name: string, place: Place, outcome: string): TreeFile | undefined {
     const [first = ""] = name.split(/\s+/);
     if (first === "" || ELSEWHERE.test(first)) return undefined;
@@ -302,7 +307,7 @@ class Config {
   }
 }
 
-/** Since version 5; earlier ones say "Could not find kernel image". */
+/** The message since version 5; earlier versions say "Could not find kernel image". */
 function notLoaded(name: string): string {
   return `"Loading ${quoted(name)}... failed: No such file or directory"`;
 }

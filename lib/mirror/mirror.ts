@@ -1,7 +1,8 @@
-/** Makes a mirror of a release, or brings one up to date: what is there is not fetched again. */
+/** Makes a mirror of a release, or brings one up to date: existing files are not fetched again. */
 import pLimit from "p-limit";
 import { UserError } from "../errors.ts";
 import { isWrong } from "../ic/certificate/certificate.ts";
+import { NoFileError } from "../kept-file.ts";
 import type { ReleaseAddress } from "../source/address.ts";
 import { fewAttempts } from "../source/few-attempts.ts";
 import { ancestors } from "../source/icfs/chain.ts";
@@ -21,7 +22,7 @@ import {
 import { hexOf } from "../tree/hash.ts";
 import type { MirrorDirectory } from "./directory.ts";
 
-/** Told of bytes of chunks. */
+/** Called with the number of bytes of chunks. */
 export interface MirrorProgress {
   start(stage: string, total: number): void;
   add(bytes: number): void;
@@ -29,32 +30,34 @@ export interface MirrorProgress {
 
 export interface Mirrored {
   readonly release: VerifiedHeader;
-  /** The newest release's number, whose proof the mirror has. */
+  /** The number of the newest release, which the mirror's proof covers. */
   readonly newest: number;
   readonly certifiedAt: Date;
   readonly files: number;
-  /** Bytes of all files together. */
+  /** Total size of all files, in bytes. */
   readonly bytes: number;
-  /** All that the release has, the manifest's included. */
+  /** Chunks of the release, including the manifest's. */
   readonly chunks: number;
-  /** Of those, what was there and was not what it should be. */
+  /** How many of them were on disk and damaged. */
   readonly damaged: number;
-  /** Of those, what was not there, or damaged. */
+  /** How many of them were missing or damaged. */
   readonly fetchedChunks: number;
   readonly fetchedBytes: number;
-  /** Files that nothing needs any more. */
+  /** Files that are no longer needed and were removed. */
   readonly removed: number;
 }
 
-/** Enough to fill a long link, and few enough for a boundary node's rate limit. */
+/** Enough for a line with high latency, and within a boundary node's rate limit. */
 const PARALLEL_CHUNKS = 16;
-/** Bytes of a page of headers, as the canister has it. */
+/** Bytes of a page of headers, as in the canister. */
 const PAGE_BYTES = 1_000_000;
 
 /**
- * @param prune whether chunks go that the release has not
- * @throws UserError when the directory has another canister's release, or a newer one; VerificationError, ... of the reader; Error with
- *   the system's code
+ * Brings the directory to the release that the address names: fetches the chunks and headers that are missing, then replaces the proof.
+ *
+ * @param prune whether to remove chunks that the release does not have
+ * @throws UserError when the directory has another canister's release, or a newer one; VerificationError, ... of the reader;
+ * Error with the system's code
  */
 export async function mirrorRelease(
   address: ReleaseAddress,
@@ -81,7 +84,7 @@ export async function mirrorRelease(
     missing.push({ sha256: Buffer.from(hash, "hex"), size });
     bytes += size;
   }
-  // Who runs it by cron gets mail of all that is printed.
+  // Print nothing when there is nothing to do: cron mails all output.
   if (bytes > 0) progress.start("chunks", bytes);
   const limit = pLimit(PARALLEL_CHUNKS);
   let hasFailed = false;
@@ -95,7 +98,7 @@ export async function mirrorRelease(
       await writing;
     } catch (error) {
       hasFailed = true;
-      // Nobody needs the rest.
+      // The remaining chunks are useless now.
       limit.clearQueue();
       throw error instanceof MissingChunkError ? await gone(error, address, proven, reader) : error;
     }
@@ -103,7 +106,7 @@ export async function mirrorRelease(
   try {
     await Promise.all(missing.map((chunk) => limit(fetchOne, chunk)));
   } catch (error) {
-    // Afterwards somebody else may work in the directory.
+    // Afterwards another process may work in the directory.
     await Promise.allSettled(writes);
     throw error;
   }
@@ -111,7 +114,7 @@ export async function mirrorRelease(
   const pages = await writeHeaders(head, reader, directory);
   const { proof, certifiedAt } = await newestProof(address, reader, head, proven.channel);
   await directory.publish(proof);
-  // Somebody may be reading by the proof from before.
+  // A client may still be reading with the previous proof.
   const inUse = before === undefined ? [] : await pagesFrom(before.header.number - 1, directory);
   await directory.prunePages(new Set([...pages, ...inUse]));
   const { header, hash } = proven;
@@ -129,7 +132,7 @@ export async function mirrorRelease(
   };
 }
 
-/** Why the canister has not got a chunk of the release, which it had when this began. */
+/** Explains why the canister no longer has a chunk of the release, which it had at the start. */
 async function gone(
   error: MissingChunkError,
   address: ReleaseAddress,
@@ -140,7 +143,7 @@ async function gone(
   const now = await openHead(address, reader).catch(() => undefined);
   if (now === undefined || now.header.number === header.number) return error;
   return new UserError(
-    `release ${now.header.number} has come out meanwhile, and the canister has dropped release ${header.number}: run it again, which goes on with what has arrived`,
+    `release ${now.header.number} has come out in the meantime, and the canister has dropped release ${header.number}: run the command again, which keeps what has arrived`,
   );
 }
 
@@ -149,25 +152,25 @@ interface ReleaseChunk {
   readonly size: number;
 }
 
-/** The newest release that the directory proves; undefined: none. @throws UserError when it proves none of this canister */
+/** The newest release that the directory proves; undefined: none. @throws UserError when its proof is not of this canister */
 async function releaseIn(
   directory: MirrorDirectory,
   reader: ReleaseReader,
   { canister }: ReleaseAddress,
 ): Promise<Head | undefined> {
-  const proof = await directory.proof();
   try {
+    const proof = await directory.proof();
     return proof && (await reader.restore(proof));
   } catch (error) {
-    if (!isWrong(error)) throw error;
+    if (!isWrong(error) && !(error instanceof NoFileError)) throw error;
     throw new UserError(
-      `what the directory has is no release of ${canister} on this network, or is damaged: name another directory, or remove its .icfs/release`,
+      `what the directory has is not a release of ${canister} on this network, or is damaged: name another directory, or remove its ${directory.proofPath}`,
       { cause: error },
     );
   }
 }
 
-/** The reader, and what was fetched by it, chunks of the manifest included. */
+/** Wraps the reader to count what is fetched, including chunks of the manifest. */
 function counted(reader: ReleaseReader, progress: MirrorProgress) {
   const counts = { fetchedChunks: 0, fetchedBytes: 0 };
   const add = (bytes: number) => {
@@ -196,7 +199,7 @@ function counted(reader: ReleaseReader, progress: MirrorProgress) {
   return { reader: counting, counts };
 }
 
-/** Writes all headers below the newest one's, of which only those are asked for that are not there. @returns the pages' first numbers */
+/** Writes all headers below the newest one, and fetches only those that are missing. @returns the pages' first numbers */
 async function writeHeaders(
   head: Head,
   reader: ReleaseReader,
@@ -211,12 +214,12 @@ async function writeHeaders(
     pages.push(from);
     return page;
   };
-  // Walked so that each of them is verified.
+  // Walking the chain verifies each header.
   for await (const _ of ancestors(head, { headers }));
   return pages;
 }
 
-/** A page of which the directory has most; undefined when it has none of it, or it is not right. */
+/** A page that is mostly in the directory already; undefined when none of it is, or it is wrong. */
 async function joined(
   from: number,
   count: number,
@@ -246,7 +249,7 @@ async function joined(
   }
 }
 
-/** The first numbers of the pages that somebody reads who begins there. */
+/** The first numbers of the pages that a reader needs to walk down from header `from`, as far as they are here. */
 async function pagesFrom(from: number, directory: MirrorDirectory): Promise<number[]> {
   const pages: number[] = [];
   for (let next = from; next > 0; ) {
@@ -259,8 +262,8 @@ async function pagesFrom(from: number, directory: MirrorDirectory): Promise<numb
 }
 
 /**
- * A proof of now: to fetch the rest may have taken hours. When a newer release has come out since, or the channel that was asked for has been
- * changed, the first one.
+ * A current proof, since fetching the rest may have taken hours; the first one if a newer release has come out, or the requested
+ * channel was changed.
  */
 async function newestProof(
   address: ReleaseAddress,

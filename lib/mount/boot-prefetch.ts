@@ -1,18 +1,20 @@
-/** What a boot configuration names is fetched as soon as somebody opens it: the kernel and the initrd will be read next. */
+/**
+ * Fetches what a boot configuration names as soon as the configuration is opened: the kernel and the initrd will be read next.
+ */
 import pLimit from "p-limit";
 import { messageOf } from "../errors.ts";
+import { isBootConfiguration, namedBy } from "../live/boot-configuration.ts";
+import type { BackgroundChunks } from "../live/hydrate.ts";
 import type { Log } from "../log.ts";
 import { BOOT_LOADS } from "../readahead.ts";
 import type { Chunks, Tree, TreeFile } from "../tree/tree.ts";
-import { isBootConfiguration, namedBy } from "./boot-configuration.ts";
-import type { BackgroundChunks } from "./hydrate.ts";
 
-/** Fetches what configurations name, in their order, while the boot loader still reads them. */
+/** Fetches the files that configurations name, in order, while the boot loader is still reading the configuration. */
 export class BootPrefetch {
   readonly #chunks: Chunks & BackgroundChunks;
   readonly #log: Log;
   readonly #loads = pLimit(BOOT_LOADS);
-  /** Configurations whose files have been asked for. */
+  /** Configurations whose files have been requested. */
   readonly #raised = new WeakSet<TreeFile>();
 
   constructor(chunks: Chunks & BackgroundChunks, log: Log) {
@@ -20,7 +22,7 @@ export class BootPrefetch {
     this.#log = log;
   }
 
-  /** A file of the tree is opened: perhaps a configuration. */
+  /** A file of the tree was opened. It may be a configuration. */
   opened(file: TreeFile, tree: Tree): void {
     if (this.#raised.has(file) || !isBootConfiguration(file)) return;
     this.#raised.add(file);

@@ -1,24 +1,24 @@
 /**
- * `--open whole`: a file can be opened once all of it is here and has its SHA-256. Some TFTP servers (tftpd-hpa) tell
- * their client that all went well when a read fails in the middle; once a file is open here, none can.
+ * `--open whole`: a file opens only once all of it is here and its SHA-256 has been checked. Some TFTP servers (tftpd-hpa) report
+ * success to their client even if a read fails midway; once such a file is open, no read can fail.
  */
 import type { Hold } from "../cache/chunk-cache.ts";
 import { FileReader } from "../cache/file-reader.ts";
 import { before } from "../deadline.ts";
 import { type Chunk, type Chunks, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 
-/** The cache, as seen from here. */
+/** The cache that files are read from. */
 export interface HoldingChunks extends Chunks {
   hold(): Hold;
 }
 
-/** Keeps chunks from being evicted, under a name of the caller's. */
+/** Protects chunks from eviction, under a name that the caller chooses. */
 export interface Pins {
   pin(name: string, keys: Iterable<string>): Promise<unknown>;
   unpin(name: string): Promise<void>;
 }
 
-/** A file that is open, or that somebody waits for. */
+/** A file that is open or being opened. */
 interface Open {
   readonly file: TreeFile;
   readonly tree: Tree;
@@ -26,9 +26,9 @@ interface Open {
   readonly chunks: ReadonlySet<Chunk>;
   readonly pin: string;
   readonly hold: Hold;
-  /** How often it is open. */
+  /** How many times it is open. */
   count: number;
-  /** Under way for all who wait for it. */
+  /** The fetch that all waiting openers share. */
   fetch: Promise<void> | undefined;
 }
 
@@ -46,7 +46,7 @@ export class WholeFiles {
     this.#deadline = deadline;
   }
 
-  /** Resolves when all of the file is here; to be undone by `closed`. @throws Error when it cannot be had in time */
+  /** Resolves when all of the file is here. Each call is undone by `closed`. @throws Error when it cannot be fetched in time */
   async opening(file: TreeFile, tree: Tree): Promise<void> {
     const open = this.#open.get(file) ?? this.#first(file, tree);
     open.count += 1;
@@ -67,7 +67,7 @@ export class WholeFiles {
     if (open.count > 0) return;
     this.#open.delete(file);
     open.hold.letGo();
-    // Nobody waits for it; a pin that stays goes with this process.
+    // Not awaited: a leftover pin ends with this process.
     void this.#pins?.unpin(open.pin);
   }
 
@@ -86,7 +86,7 @@ export class WholeFiles {
     return open;
   }
 
-  /** Reads all of it, for all who have it open by then. */
+  /** Reads the whole file, for everyone who has opened it by then. */
   async #fetch(open: Open): Promise<void> {
     const { file, tree, chunks, hold } = open;
     try {
@@ -95,7 +95,7 @@ export class WholeFiles {
         if (open.count === 0) throw new Error("nobody waits for it any more");
       };
       for await (const _ of new FileReader([file], tree.chunks, this.#chunks).read(0)) isWanted();
-      // Hashes that were not known before are.
+      // Hashes are known now that were not before.
       await this.#pin(open);
       for (const chunk of chunks) {
         isWanted();
@@ -107,11 +107,11 @@ export class WholeFiles {
     }
   }
 
-  /** Those whose hashes are known by now. */
+  /** Pins the chunks whose hashes are known by now. */
   async #pin(open: Open): Promise<void> {
     const known = Array.from(open.chunks, (chunk) => open.tree.known(chunk));
     await this.#pins?.pin(open.pin, known.filter(({ sha256 }) => sha256 !== undefined).map(keyOf));
-    // It was closed meanwhile.
+    // The file was closed in the meantime.
     if (open.count === 0) await this.#pins?.unpin(open.pin);
   }
 }

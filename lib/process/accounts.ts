@@ -1,8 +1,8 @@
-/** Users and groups of this host by their names, wherever it has them from: files, LDAP, systemd. */
+/** Users and groups of this host by name, from any source: files, LDAP, systemd. */
 import { spawnSync } from "node:child_process";
 import { UserError } from "../errors.ts";
 
-/** A directory service may be slow; who waits longer has none. Milliseconds. */
+/** Milliseconds. A directory service may be slow; after this long, it does not answer at all. */
 const LIMIT_MS = 10_000;
 /** getent(1): no such key. */
 const NOT_FOUND = 2;
@@ -12,12 +12,13 @@ const DATABASES = { user: "passwd", group: "group" } as const;
 /**
  * The number of a user or group, by getent(1), which asks whatever nsswitch.conf(5) names.
  *
- * @throws UserError when there is none of that name, or nobody knows
+ * @throws UserError when there is none of that name, or the lookup fails
  */
 export function numberOf(kind: keyof typeof DATABASES, name: string): number {
   const database = DATABASES[kind];
-  // What no name can be, and what getent would take for an option.
-  if (name === "" || /^-|[:,\s\p{Cc}]/u.test(name)) throw new UserError(`"${name}" is no name of a ${kind}`);
+  // Impossible names, and what getent would take for an option.
+  if (name === "" || /^-|[:,\s\p{Cc}]/u.test(name))
+    throw new UserError(`"${name}" is not a name of a ${kind}`);
   const { status, stdout, error } = spawnSync("getent", [database, name], {
     encoding: "utf8",
     timeout: LIMIT_MS,

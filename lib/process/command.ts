@@ -13,11 +13,11 @@ export interface CommandResult {
 export interface CommandOptions {
   /** An open file, which the command has as its descriptor 3. */
   readonly descriptor?: number;
-  /** What the command has in its environment beside this process's. */
+  /** Variables in addition to this process's environment. */
   readonly environment?: NodeJS.ProcessEnv;
   /**
-   * Milliseconds that it may take until it writes something; the limit counts from then. For commands that take long to start where a
-   * host has much to do, as at boot. Default: the limit counts from the start.
+   * Milliseconds until it must have written something to stdout; the limit counts from then. For commands that start slowly on a busy
+   * host, for example at boot. Default: the limit counts from the start.
    */
   readonly startMs?: number;
 }

@@ -1,6 +1,6 @@
 /**
- * Running a command in the background: the parent starts a copy of the program in a session of its own and waits until
- * that says over an IPC channel that it is ready, or that it failed, or ends without a word.
+ * Runs a command in the background: the parent starts a copy of the program in its own session, and waits until
+ * the copy reports over an IPC channel that it is ready or has failed, or ends without a report.
  *
  * In the parent: `runInBackground`. In the copy: `isBackgroundChild`, then `notifyReady` or `notifyFailed`.
  */
@@ -20,11 +20,11 @@ export interface BackgroundRequest {
   readonly logFile: string;
   /** Whether the copy stays in this process group. Default: it has a session of its own. */
   readonly sameGroup?: boolean;
-  /** Told why the copy is not ready yet, when it says so. */
+  /** Called with the reason when the copy reports that it is not ready yet. */
   readonly waiting?: (reason: string) => void;
 }
 
-/** What the copy has to say once it is ready: anything that JSON can carry. */
+/** The copy's report once it is ready: anything that JSON can represent. */
 export type ReadyMessage = Record<string, unknown>;
 
 type Report =
@@ -32,15 +32,15 @@ type Report =
   | { readonly failed: string; readonly usage: boolean }
   | { readonly waiting: string };
 
-// Tells the copy that it is one. A channel alone does not: test runners and the like start programs with one, too.
+// Tells the copy that it is one. A channel alone is not enough: test runners, for example, start programs with one, too.
 const CHILD_VARIABLE = "ICFS_BACKGROUND_CHILD";
-// How long a copy that was told to end may take to unmount what it has just mounted.
+// How long a copy may take to end, including unmounting what it has just mounted.
 const ENDING_LIMIT_MS = 5000;
-// How much of what a dead copy wrote is shown: its last words, not a whole log.
+// How much of a dead copy's output is shown: its last lines, not a whole log.
 const LAST_WORDS_BYTES = 4096;
 
 /**
- * Starts the copy and waits for its word. When it is ready it goes on by itself, and `pid` is its process id.
+ * Starts the copy and waits for its report. When it is ready, it continues by itself, and `pid` is its process id.
  *
  * SIGINT and SIGTERM until then end the copy, and then this process.
  *
@@ -77,7 +77,7 @@ export async function runInBackground(
         ([code, signal]) => ({ code, signal }) as { code: number | null; signal: string | null },
       ),
     ]);
-    // Ready or not, it is ending, and so will this process.
+    // Ready or not, the copy is ending, and so will this process.
     if (interrupted) await new Promise(() => {});
     if ("ready" in report) return { pid: child.pid!, message: report.ready };
     if ("failed" in report) throw report.usage ? new UsageError(report.failed) : new UserError(report.failed);
@@ -91,7 +91,7 @@ export async function runInBackground(
   }
 }
 
-/** What the copy says at last; what it says on the way is passed on. */
+/** The copy's final report; earlier ones are passed on. */
 function lastReport(
   child: ChildProcess,
   waiting: BackgroundRequest["waiting"],
@@ -131,10 +131,10 @@ export function isBackgroundChild(): boolean {
 }
 
 /**
- * Tells the parent that all is well and cuts the ties to it: from here on the working directory is /, so that the copy
+ * Reports success to the parent and detaches from it: from now on, the working directory is /, so that the copy
  * keeps no file system busy. Does nothing in a process that was not started by `runInBackground`.
  *
- * @throws Error when the parent has gone: nobody would know of this process
+ * @throws Error when the parent has gone, since nobody would know about this process
  */
 export async function notifyReady(message: ReadyMessage): Promise<void> {
   if (!isBackgroundChild()) return;
@@ -145,7 +145,7 @@ export async function notifyReady(message: ReadyMessage): Promise<void> {
 
 /** Tells the parent why the copy is not ready yet. Does nothing where `notifyReady` does not. */
 export function notifyWaiting(reason: string): void {
-  // Whether the parent still listens shows when the copy is ready.
+  // notifyReady() notices if the parent no longer listens.
   if (isBackgroundChild() && process.connected) send({ waiting: reason }).catch(() => {});
 }
 

@@ -3,39 +3,39 @@
 import type { Log } from "../log.ts";
 import { exitProcess } from "./exit.ts";
 
-/** A live mount, as seen from here (lib/fs/transport.ts). */
+/** A live mount, as this module needs it (lib/fs/transport.ts). */
 export interface Mounted {
   readonly mount: { readonly mountpoint: string };
-  /** Resolves, with why, when the mount is gone and no reader is left. */
+  /** Resolves with the reason when the mount is gone and no reader is left. */
   readonly ended: Promise<string>;
-  /** Takes the mount away. */
+  /** Unmounts. */
   unmount(): Promise<void>;
 }
 
 export interface Lifetime<M extends Mounted> {
   /**
-   * Makes the mount; only from here on do signals unmount instead of just ending the process.
+   * Makes the mount. From then on, signals unmount; before, they just end the process.
    *
-   * @param stopped a signal has come meanwhile: what still waits need not
+   * @param stopped a signal has arrived meanwhile, so waiting can stop
    */
   readonly mount: (stopped: AbortSignal) => Promise<M>;
-  /** Called once readers can use it, may take its time; when this fails, the mount is taken away again. */
+  /** Called once readers can use the mount; may take its time. If it fails, the mount is unmounted again. */
   readonly ready: (mounted: M) => Promise<void>;
   readonly log: Log;
 }
 
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
-// A second signal is from somebody who has lost patience with the first.
+// A second signal means that somebody has lost patience.
 const IMPATIENT_EXIT_CODE = 1;
 
 /**
- * Mounts, and resolves when the mount has come to its end: by SIGTERM, SIGINT or somebody's umount. The caller then
- * ends by exitProcess(): a transport's threads may keep the process alive otherwise.
+ * Mounts, and resolves when the mount has ended: by SIGTERM, SIGINT or somebody's umount. The caller then
+ * calls exitProcess(), since a transport's threads may keep the process alive.
  *
- * An error that nothing catches takes the mount away as well, and exits with 1: a dead mount would answer "Transport
+ * An uncaught error also unmounts, and exits with 1: a dead mount would answer "Transport
  * endpoint is not connected" until somebody cleans up.
  *
- * @throws what `mount` or `ready` throws, or when the mount cannot be taken away
+ * @throws what `mount` or `ready` throws, or when unmounting fails
  */
 export async function serveUntilUnmounted<M extends Mounted>({
   mount,
@@ -59,7 +59,7 @@ export async function serveUntilUnmounted<M extends Mounted>({
     process.on("uncaughtException", crash);
     const over = Promise.race([stop.promise, mounted.ended]);
     try {
-      // A signal while mounting: nobody is told of a mount that is about to go.
+      // A signal while mounting: the mount is about to go, so it is not reported.
       if (!stopping.signal.aborted) await Promise.race([ready(mounted), over]);
     } catch (error) {
       await mounted.unmount();

@@ -1,6 +1,6 @@
 /**
- * The file that a daemon logs to. Who started it has opened it as stdout and stderr (daemon.ts). It may be moved away meanwhile, as
- * logrotate does, and then opened anew; and its disk may be full, which costs lines and nothing else.
+ * A daemon's log file. The parent has opened it as stdout and stderr (daemon.ts). logrotate may move it away, and then it is
+ * reopened. If its disk is full, only log lines are lost.
  */
 import {
   closeSync,
@@ -17,20 +17,23 @@ import { makeDirectory, mustBeOwn } from "../directories.ts";
 import { messageOf, UserError } from "../errors.ts";
 
 const [STDOUT, STDERR] = [1, 2];
-/** As daemon.ts makes it. */
+/** The mode that daemon.ts uses. */
 const MODE = 0o640;
 const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK, O_NOCTTY } = constants;
-/** Opening must not wait, for whoever reads a pipe above all: the thread that does it answers all readers of the mount. */
+/** Opening must not wait, especially not for a pipe's reader: the same thread answers all readers of the mount. */
 const FLAGS = O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY;
 
 const CHOOSE_ANOTHER = "choose another file with --log-file";
 
 /**
- * Makes the directory of a log, if need be, and makes sure that nobody else can have put something in the log's place, such as a link to
- * another file of this user's. Directories of root's are the administrator's. A user's own may be his group's as well: with a umask of 002 all are. Where more
- * than their owner may write in them, as in /tmp, the file itself is looked at.
+ * Makes the directory of a log if necessary, and makes sure that nobody else can have put something in the log's place, such as a link to
+ * another file of this user's.
  *
- * @throws Error; UserError when somebody can
+ * A directory of root's is trusted, unless everybody can write to it without the sticky bit. A user's own may be writable by its group, as
+ * all are with a umask of 002. There, and in a directory of root's to which everybody can write, such as /tmp, an existing log must be
+ * root's or this user's.
+ *
+ * @throws Error; UserError when somebody else could have
  */
 export function prepareLogDirectory(path: string): void {
   const directory = dirname(path);
@@ -38,7 +41,7 @@ export function prepareLogDirectory(path: string): void {
   const { uid, mode } = statSync(directory);
   const isRoots = uid === 0 && lstatSync(directory).uid === 0;
   if (!isRoots || (mode & 0o1002) === 0o002) mustBeOwn(directory, CHOOSE_ANOTHER, 0o002);
-  // A group may write in /var/log, where the system's loggers are no root, and theirs is what they make.
+  // A group may have write access to /var/log, for system loggers that do not run as root; only their own files are theirs.
   const file =
     (mode & (isRoots ? 0o002 : 0o022)) === 0 ? undefined : lstatSync(path, { throwIfNoEntry: false });
   if (file !== undefined && file.uid !== 0 && file.uid !== process.geteuid!()) {
@@ -52,7 +55,7 @@ export class LogFile {
   /** Lines that could not be written, and the last reason. */
   #lost = 0;
   #reason = "";
-  /** The file ends within a line. */
+  /** The file ends with an incomplete line. */
   #isTorn = false;
 
   /** @param path absolute: a daemon changes its directory */
@@ -60,7 +63,7 @@ export class LogFile {
     this.#path = path;
   }
 
-  /** Writes a line, with its newline. One that cannot be written is counted, and the next says how many are missing. */
+  /** Writes a line, with its newline. Lines that cannot be written are counted, and the next one says how many are missing. */
   write(line: string): void {
     const missing =
       this.#lost === 0
@@ -71,7 +74,7 @@ export class LogFile {
     try {
       while (written < bytes.length) {
         const count = writeSync(this.#descriptor, bytes, written);
-        // Some special files take nothing, and say nothing: that would not end.
+        // Some special files accept no bytes without an error: the loop would not end.
         if (count === 0) throw new Error("nothing is written");
         written += count;
       }
@@ -85,10 +88,10 @@ export class LogFile {
   }
 
   /**
-   * Opens the file of that name, made if it is missing, unless that is the one that is open; or what is open is no file, such as a
-   * pipe, which nobody moves away.
+   * Opens the file of that name, and creates it if it is missing, unless it is open already, or the log is not a file but, for
+   * example, a pipe, which nobody moves away.
    *
-   * @throws Error when it cannot be opened: then the old one is written to as before
+   * @throws Error when it cannot be opened: then the old one stays in use
    */
   reopen(): void {
     const old = fstatSync(this.#descriptor);
@@ -99,8 +102,8 @@ export class LogFile {
     const descriptor = openFile(this.#path);
     if (this.#descriptor !== STDERR) closeSync(this.#descriptor);
     this.#descriptor = descriptor;
-    // What Node and libfuse say by themselves goes to stderr. Node has no dup2(2), but the lowest number that is free is given out
-    // first: to another thread, if one opens a file just now. What such a thread has is not ours to close.
+    // Node and libfuse write their own messages to stderr. Node has no dup2(2), but open(2) returns the lowest free descriptor. Another
+    // thread that opens a file at the same time may get it; its descriptor is not ours to close.
     for (const standard of [STDOUT, STDERR]) {
       if (isFile(standard, old)) closeSync(standard);
       const opened = openSync(this.#path, FLAGS, MODE);
@@ -109,18 +112,18 @@ export class LogFile {
   }
 }
 
-/** What is open by this number, by another one where it is a pipe: with this, writing would wait for whoever is to read it. */
+/** The open file of this descriptor; a pipe is opened again without blocking, so that writing does not wait for its reader. */
 function withoutWaiting(descriptor: number): number {
   if (!fstatSync(descriptor).isFIFO()) return descriptor;
   try {
     return openSync(`/proc/self/fd/${descriptor}`, FLAGS);
   } catch {
-    // Nobody reads it: writing fails at once.
+    // Without a reader, writing fails at once.
     return descriptor;
   }
 }
 
-/** Whether that file is open by this number. */
+/** Whether this descriptor has that file open. */
 function isFile(descriptor: number, { dev, ino }: Stats): boolean {
   try {
     const now = fstatSync(descriptor);
@@ -130,10 +133,10 @@ function isFile(descriptor: number, { dev, ino }: Stats): boolean {
   }
 }
 
-/** @throws Error when it cannot be opened, or is no file: nobody could move a pipe away again */
+/** @throws Error when it cannot be opened, or is not a file: nobody could move a pipe away again */
 function openFile(path: string): number {
   const descriptor = openSync(path, FLAGS, MODE);
   if (fstatSync(descriptor).isFile()) return descriptor;
   closeSync(descriptor);
-  throw new UserError(`${path} is no file`);
+  throw new UserError(`${path} is not a file`);
 }

@@ -1,8 +1,9 @@
 /**
- * Cuts scanned files into chunks and hashes everything, reading each file once. A large file gets chunks of its own;
- * small ones are packed together, in path order. The bytes are read again when a chunk is uploaded, so that a tree of
- * any size takes no more memory than a chunk.
+ * Cuts scanned files into chunks and hashes everything, reading each file once. A large file gets chunks of its own; small ones
+ * are packed together, in path order; those made for machines are packed apart, machine by machine. The bytes are read again when
+ * a chunk is uploaded, so that a tree of any size needs only a chunk's memory.
  */
+
 import { createHash } from "node:crypto";
 import { messageOf, UserError } from "../errors.ts";
 import { hexOf } from "../tree/hash.ts";
@@ -13,10 +14,10 @@ import { limitText, sizeText } from "../units.ts";
 import { bytesOfFile, readAt } from "./file-bytes.ts";
 import { cutManifest, PACK_TARGET_BYTES, Packer, type Piece, packOf } from "./packing.ts";
 import type { Problems } from "./problems.ts";
-import type { Scanned, ScannedFile } from "./scan.ts";
+import { isMade, type Scanned, type ScannedFile } from "./scanned.ts";
 import { ChangedError, withFile } from "./seen.ts";
 
-/** Bytes of a file: where a chunk's bytes come from. */
+/** A part of a file: the source of a chunk's bytes. */
 interface ByteRange {
   readonly file: ScannedFile;
   readonly offset: number;
@@ -25,11 +26,11 @@ interface ByteRange {
 
 /** A chunk that can be uploaded. */
 export interface UploadChunk extends ChunkReference {
-  /** Its bytes, read again and hashed again. @throws UserError when the file has changed since */
+  /** Its bytes, read and hashed again. @throws UserError when the file has changed in the meantime */
   read(): Promise<Buffer>;
 }
 
-/** A chunk of which nothing is kept but where its bytes come from. */
+/** A chunk of which only the source is kept. */
 interface HashedChunk extends ChunkReference {
   readonly sources: readonly ByteRange[];
 }
@@ -46,25 +47,25 @@ interface HashedFile {
   readonly extents: readonly HashedExtent[];
 }
 
-/** A small file, on its way into a pack. */
+/** A small file, before it is packed. */
 interface SmallFile extends Piece {
   readonly file: ScannedFile;
-  /** Gets its extent once the pack is complete, and so has a hash. */
+  /** The file's extent is added here once the pack is complete and has a hash. */
   readonly extents: HashedExtent[];
 }
 
 export interface ChunkedTree {
   readonly manifest: Manifest;
-  /** The files' chunks, in the manifest's order, then the manifest's own. */
+  /** The files' chunks in the manifest's order, then the manifest's own chunks. */
   readonly chunks: readonly UploadChunk[];
   /** Hashes of the manifest's chunks. */
   readonly manifestPieces: readonly Uint8Array[];
-  /** Bytes of all files together. */
+  /** Total size of all files, in bytes. */
   readonly bytes: number;
 }
 
 /**
- * @param problems gets the files that cannot be read, or are not what was scanned
+ * @param problems receives the files that cannot be read, or that differ from the scan
  * @param hashed called with the number of bytes read, from time to time
  */
 export async function chunkTree(
@@ -72,30 +73,37 @@ export async function chunkTree(
   problems: Problems,
   hashed: (bytes: number) => void,
 ): Promise<ChunkedTree> {
-  // One for all: as many new ones as there are megabytes take longer than the reading.
+  // Shared: allocating one for each megabyte takes longer than reading.
   const buffer = Buffer.allocUnsafe(MAX_CHUNK_BYTES);
-  const packer = new Packer(chunkPack);
   const files = new Map<string, HashedFile>();
-  // Links that are followed may have given a file more than one path.
+  // Followed links may have given a file more than one path.
   const bySource = new Map<string, HashedFile>();
-  for (const entry of scanned) {
-    if (entry.kind !== "file") continue;
+  const read = async (entry: ScannedFile, packer: Packer<SmallFile>) => {
     try {
-      let file = bySource.get(entry.source);
+      const source = "source" in entry ? entry.source : undefined;
+      let file = source === undefined ? undefined : bySource.get(source);
       if (file !== undefined) {
         hashed(file.size);
       } else {
         file = await (entry.size < PACK_TARGET_BYTES
           ? packSmall(entry, buffer, packer, hashed)
           : chunkLarge(entry, buffer, hashed));
-        bySource.set(entry.source, file);
+        if (source !== undefined) bySource.set(source, file);
       }
       files.set(entry.path, file);
     } catch (error) {
       problems.add(`${entry.path}: ${messageOf(error)}`);
     }
-  }
+  };
+  const packer = new Packer(chunkPack);
+  for (const entry of scanned) if (entry.kind === "file" && !isMade(entry)) await read(entry, packer);
   packer.close();
+  // In packs of their own, a machine's files together: a change to one machine changes one pack, and none of the directory's.
+  const madePacker = new Packer(chunkPack);
+  for (const entry of scanned.filter(isMade).sort((a, b) => a.made.order - b.made.order)) {
+    await read(entry, madePacker);
+  }
+  madePacker.close();
   return assemble(scanned, files);
 }
 
@@ -129,7 +137,7 @@ async function packSmall(
   });
   const sha256 = sha256Of(bytes);
   const extents: HashedExtent[] = [];
-  // Only now: what is in a pack has to be of a file that did not change.
+  // Added only now: a pack must not contain a file that changed while it was read.
   if (bytes.length > 0) packer.add({ bytes, sha256, file, extents });
   hashed(bytes.length);
   return { size: bytes.length, sha256, extents };
@@ -147,7 +155,7 @@ function chunkPack(files: readonly SmallFile[]): void {
   }
 }
 
-/** Numbers the chunks in the order in which files name them, equal ones as one, and builds the manifest. */
+/** Numbers the chunks in the order in which files name them, merges equal ones, and builds the manifest. */
 function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, HashedFile>): ChunkedTree {
   const numbers = new Map<string, number>();
   const chunks: UploadChunk[] = [];
@@ -170,7 +178,7 @@ function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, Hashed
       entries.push({ kind: "directory", path: entry.path, modified: entry.modified });
     } else {
       const file = files.get(entry.path);
-      // Unreadable: reported already, and nothing is published.
+      // The file is unreadable, which has been reported, and nothing will be published.
       if (file === undefined) continue;
       bytes += file.size;
       entries.push({
@@ -195,7 +203,7 @@ function assemble(scanned: readonly Scanned[], files: ReadonlyMap<string, Hashed
   };
 }
 
-/** What the canister would refuse, said before anything is uploaded. @throws UserError */
+/** Checks the canister's limits before anything is uploaded. @throws UserError */
 function checkLimits({ entries }: Manifest, pieces: readonly UploadChunk[]): void {
   const extents = entries.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.extents.length : 0), 0);
   if (extents > MAX_EXTENTS) {

@@ -1,4 +1,4 @@
-/** What publishing a directory would do, found out by queries alone. */
+/** Finds out by queries alone what publishing a directory would do. */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "../errors.ts";
@@ -14,17 +14,17 @@ import { arrow, type CopiedLink } from "./scan.ts";
 import { missingChunks } from "./upload.ts";
 
 export interface DryRun {
-  /** The release that it would go on top of; null when it would be the first. */
+  /** The parent of the new release; null when it would be the first. */
   readonly newest: number | null;
   readonly files: number;
-  /** Bytes of all files together. */
+  /** Total size of all files, in bytes. */
   readonly bytes: number;
-  /** Chunks of the release, the manifest's own included. */
+  /** Chunks of the release, including the manifest's own. */
   readonly chunks: number;
   readonly chunksToUpload: number;
   readonly bytesToUpload: number;
   readonly differences: Differences;
-  /** Symlinks that would give way to what they point to. */
+  /** Symlinks that would be replaced by what they point to. */
   readonly copiedLinks: readonly CopiedLink[];
   /** Files that others on this host cannot read. */
   readonly privateFiles: readonly string[];
@@ -32,15 +32,15 @@ export interface DryRun {
 
 export interface DryRunOptions extends PlanOptions {
   readonly canister: Principal;
-  /** Anybody's: only queries are made. */
+  /** Needs no rights: only queries are made. */
   readonly agent: HttpAgent;
   readonly source: ReleaseReader;
   readonly note: string;
-  /** Gets what else the publisher should know, in sentences. */
+  /** Called with further warnings for the publisher, as sentences. */
   readonly warn: (message: string) => void;
 }
 
-/** @throws UserError, as publishing would */
+/** @throws UserError where publishing would */
 export async function dryRun(options: DryRunOptions): Promise<DryRun> {
   const { progress } = options;
   checkNote(options.note);
@@ -49,7 +49,7 @@ export async function dryRun(options: DryRunOptions): Promise<DryRun> {
     const { tree, head, differences, totals, copied, privateFiles } = plan;
     for (const finding of plan.findings) options.warn(describeFinding(finding));
     if (plan.loss !== undefined) options.warn(plan.loss);
-    // As when publishing: the same tree makes no release, and sends nothing.
+    // As in a real publication, an unchanged tree makes no release and uploads nothing.
     const same = head !== undefined && areNone(differences);
     const missing = same ? [] : await missingFrom(options, tree.chunks);
     return {
@@ -77,7 +77,7 @@ async function missingFrom(
   }
 }
 
-/** What would change, a line each, and the result in a sentence. */
+/** The changes, one per line, and the result as a sentence. */
 export function describeDryRun(result: DryRun): string {
   const { newest, files, bytes, chunksToUpload, bytesToUpload, differences } = result;
   const what = `${files} files, ${sizeText(bytes)}`;
@@ -90,7 +90,10 @@ export function describeDryRun(result: DryRun): string {
   ].join("\n");
 }
 
-/** What of a directory is not published as it is there, or not as private, a line each, as differenceLines() has them. */
+/**
+ * Names what is published in another form than it has in the directory, or is less private there, one per line as in
+ * differenceLines().
+ */
 export function readingLines(copied: readonly CopiedLink[], privateFiles: readonly string[]): string[] {
   return [
     ...copied.map((link) => oneLine(`copied  symlink   ${arrow(link)}`)),

@@ -1,9 +1,12 @@
-/** Bytes of local files that are published. */
-import type { FileHandle } from "node:fs/promises";
+/** Reads the local files that are published. */
+import type { ByteReader } from "./byte-reader.ts";
 import { ChangedError } from "./seen.ts";
 
-/** Fills `buffer` with what is from `offset` on. Returns what it has got: less only at the end of the file. */
-export async function readAt(handle: FileHandle, offset: number, buffer: Buffer): Promise<Buffer> {
+/**
+ * Fills `buffer` with the file's bytes from `offset` on. Resolves to the part of it that was filled: all of it, unless the file ends
+ * before.
+ */
+export async function readAt(handle: ByteReader, offset: number, buffer: Buffer): Promise<Buffer> {
   let filled = 0;
   while (filled < buffer.length) {
     const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, offset + filled);
@@ -14,13 +17,12 @@ export async function readAt(handle: FileHandle, offset: number, buffer: Buffer)
 }
 
 /**
- * A file's bytes from its beginning to its end, a full `buffer` at a time but for the last one; each is to be used before the next is
- * asked for.
+ * A file's bytes from beginning to end, in full buffers except for the last one. Use each before asking for the next.
  *
- * @param size the bytes that it had when it was seen
- * @throws ChangedError when it has more, however fast it grows, or less
+ * @param size the file's size when it was scanned
+ * @throws ChangedError when it is longer, however fast it grows, or shorter
  */
-export async function* bytesOfFile(handle: FileHandle, size: number, buffer: Buffer): AsyncGenerator<Buffer> {
+export async function* bytesOfFile(handle: ByteReader, size: number, buffer: Buffer): AsyncGenerator<Buffer> {
   for (let read = 0; ; ) {
     const bytes = await readAt(handle, read, buffer);
     read += bytes.length;

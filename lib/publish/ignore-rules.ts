@@ -1,12 +1,18 @@
-/** What of a directory stays at home, by gitignore's rules (gitignore(5)): patterns of the command line, and files with patterns. */
+/**
+ * Decides what of a directory is not published, by the rules of gitignore(5): patterns of the command line, and files with
+ * patterns.
+ */
 import ignore, { type Ignore } from "ignore";
 
-/** What a file with patterns is called, in whichever directory; it is not published itself. */
+/** The name of a file with patterns, in any directory. It is not published itself. */
 export const IGNORE_FILE = ".icfsignore";
+
+/** A comment, or nothing but slashes and blanks, which has no name to match. */
+const NO_PATTERN = /^(#.*|!?\/*\s*)$/s;
 
 export class IgnoreRules {
   readonly #commandLine: readonly string[];
-  /** All files' patterns as if they stood in the topmost directory, stronger ones behind weaker. */
+  /** The patterns of all files, rewritten for the topmost directory. Later ones are stronger. */
   readonly #files: readonly string[];
   readonly #all: Ignore | undefined;
 
@@ -14,39 +20,42 @@ export class IgnoreRules {
     this.#commandLine = commandLine;
     this.#files = files;
     const all = [...files, ...commandLine];
-    // One for all: what one file says of a directory counts for what another says of things in it.
+    // One matcher for all files: what a file says about a directory also applies to what other files say about its contents.
     this.#all = all.length === 0 ? undefined : ignore({ ignorecase: false }).add(all);
   }
 
-  /** @param patterns of the command line, stronger than any file's: in them, as with git, # begins no comment and blanks count */
+  /**
+   * @param patterns of the command line, stronger than any file's. As with git, # does not begin a comment in them, and trailing
+   * blanks count
+   */
   static of(patterns: readonly string[]): IgnoreRules {
     const literal = (pattern: string) =>
       pattern.replace(/^#/, "\\#").replace(/ +$/, (blanks) => "\\ ".repeat(blanks.length));
     return new IgnoreRules(patterns.map(literal), []);
   }
 
-  /** These rules and those of a file in `directory`, which are stronger than those of files above it. */
+  /** These rules plus those of a file in `directory`, which are stronger than those of files above it. */
   with(directory: string, file: string): IgnoreRules {
     const lines = file
       .replace(/^\ufeff/, "")
       .split(/\r?\n/)
-      .filter((line) => line !== "" && !line.startsWith("#"));
+      .filter((line) => !NO_PATTERN.test(line));
     const moved = directory === "" ? lines : lines.map((line) => fromAbove(directory, line));
     return new IgnoreRules(this.#commandLine, [...this.#files, ...moved]);
   }
 
-  /** @param path of what is in a directory that does not stay at home itself */
+  /** @param path in a directory that is not ignored itself */
   ignores(path: string, isDirectory: boolean): boolean {
     return this.#all?.ignores(isDirectory ? `${path}/` : path) ?? false;
   }
 }
 
-/** A pattern in a file in `directory` as one above it. */
+/** Rewrites a pattern of a file in `directory` for the topmost directory. */
 function fromAbove(directory: string, pattern: string): string {
   const [, not, body] = /^(!?)(.*)$/s.exec(pattern)!;
-  // A slash that is not the last character: relative to the directory itself, and not to any below.
+  // A slash other than at the end makes the pattern relative to the directory itself, not to any below.
   const isAnchored = /\/(?!\s*$)/.test(body!);
-  // Where they are no longer the first character, these need no backslash.
+  // No longer the first character, these need no backslash.
   const rest = body!.replace(/^\//, "").replace(/^\\([!#])/, "$1");
   const base = directory.replace(/[\\*?[\] ]/g, "\\$&");
   return `${not}/${base}/${isAnchored ? "" : "**/"}${rest}`;

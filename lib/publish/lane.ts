@@ -1,32 +1,32 @@
 /**
- * The way of update calls that carry much to a canister: as many at a time as the link and the canister take, first come,
- * first served, and each again when it fails.
+ * Sends large update calls to a canister: as many at a time as the link and the canister can take, first come, first served.
+ * Failed calls are repeated.
  */
 import { AdaptiveWindow } from "../adaptive-window.ts";
 import { patiently } from "./patience.ts";
 
-/** How long a call may take until its answer: nine of a megabyte share the uplink, of which 80 kB/s are enough then. */
+/** How long a call may take until its answer. Nine calls of a megabyte share the uplink, so 80 kB/s are enough. */
 export const CALL_TIMEOUT_MS = 120_000;
 /**
- * An update takes one or two seconds of consensus, in which a subnet takes in 4 MiB/s: so that the line is never idle, that
- * much is under way, and as much again, because answers do not come evenly. To begin with, what fills the line until the first
- * answer, and one less than a slow uplink can bear: that answer may be to a small call, tells nothing of the line, and lets in one
- * more.
+ * An update takes one or two seconds of consensus, in which a subnet accepts 4 MiB/s. To keep the line busy, that much is under
+ * way, and as much again, because answers arrive unevenly. At first, this many calls fill the line until the first answer. That
+ * is one less than a slow uplink can bear: the first answer may be to a small call, which says nothing about the line but admits
+ * one more.
  */
 const FIRST_CALLS = 8;
 export const MOST_CALLS = 16;
 /**
- * Calls that begin together share the line and are answered together, and so are those that take their places: again and
- * again a round trip would pass in which nothing is sent. So there is a time between two beginnings. Until the first answer
- * it is what a subnet takes for a megabyte; then as much as spreads the calls over half the time of one.
+ * Calls that start together share the line and are answered together, as are the calls that replace them, so that again and again
+ * nothing would be sent for a round trip. Therefore calls start at intervals. Until the first answer the interval is the time a
+ * subnet takes for a megabyte; then it spreads the calls over half the time of one.
  */
 const FIRST_PACE_MS = 250;
 const PACE = 1 / 2 / MOST_CALLS;
-/** Bytes of the calls that this is said of; behind one that carries less, the next begins sooner. */
+/** The call size that these times refer to. After a smaller call, the next one starts sooner. */
 const USUAL_BYTES = 1024 * 1024;
-/** While others arrive, one that fails is tried for longer: the network is bad, but not away. */
+/** While other calls succeed, a failing one is repeated for longer: the network is bad, but not gone. */
 const PROGRESS_MS = 60_000;
-/** Of the time that the quickest answer took, as much comes behind the sending at least: that may have been to a small call. */
+/** The least share of the quickest call's time that follows its sending. That call may have been small. */
 const BEHIND_SENDING = 0.85;
 
 export class Lane {
@@ -39,17 +39,17 @@ export class Lane {
   #lastArrival = Number.NEGATIVE_INFINITY;
   /** Milliseconds that the quickest call took. */
   #least = Number.POSITIVE_INFINITY;
-  /** Milliseconds from the beginning of a usual call to the next. */
+  /** Milliseconds between the start of a usual call and the next. */
   #pace = FIRST_PACE_MS;
-  /** Bytes that the last one carries. */
+  /** Bytes in the last call. */
   #lastBytes = 0;
   #hasFailed = false;
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param attempt is made until it goes well
-   * @param bytes that it carries
-   * @throws what the last attempt threw; AbortError after end()
+   * @param attempt repeated until it succeeds
+   * @param bytes the size of the call
+   * @throws the error of the last attempt; AbortError after end()
    */
   send<T>(attempt: () => Promise<T>, bytes: number): Promise<T> {
     return patiently(() => this.#pass(attempt, bytes), {
@@ -59,17 +59,17 @@ export class Lane {
   }
 
   /**
-   * Resolves when nothing waits and, as answers have come so far, the last call has arrived, while its answer is still to
-   * come. Never, when a call has failed or nothing can be told.
+   * Resolves when nothing is waiting and the last call has probably arrived, judging by earlier answers, before its own answer
+   * comes. Never resolves after a call has failed, or when this cannot be told.
    */
   get nearEnd(): Promise<void> {
     return this.#nearEnd.promise;
   }
 
-  /** When one has failed for good, the others that wait have no use any more: turns away whoever waits, or comes later. */
+  /** Rejects all waiting and later calls, which are useless once one has failed for good. */
   end(): void {
     this.#ending.abort();
-    // It would keep the process alive.
+    // The timer would keep the process alive.
     clearTimeout(this.#timer);
     this.#admit();
   }
@@ -101,7 +101,7 @@ export class Lane {
     this.#pace = Math.min(FIRST_PACE_MS, PACE * taken);
     this.#lastArrival = now;
     this.#least = Math.min(this.#least, taken);
-    // One that began so little before the last one: that will be answered as much later, and has arrived long before.
+    // The last call started so soon after this one that it must have arrived by now.
     const isNear = this.#lastStart - started <= BEHIND_SENDING * this.#least;
     const isLeft = this.#waiting.length === 0 && this.#underWay > 1;
     if (isNear && isLeft && !this.#hasFailed) this.#nearEnd.resolve();
@@ -119,7 +119,7 @@ export class Lane {
     }
   }
 
-  /** Whether the next call is to wait for its time; admits it then. */
+  /** Whether it is too early for the next call. If so, a timer admits it. */
   #isTooSoon(): boolean {
     clearTimeout(this.#timer);
     const pace = this.#pace * (this.#lastBytes / USUAL_BYTES);

@@ -1,15 +1,21 @@
-/** A directory on this host as a tree that can be looked at before it is published. */
+/** Checks a directory on this host before it is published. */
+
 import { createReadStream } from "node:fs";
 import type { ReadFile } from "../lint/boot-tree.ts";
+import type { Finding } from "../lint/finding.ts";
+import { lint } from "../lint/lint.ts";
 import { Tree, type TreeEntry } from "../tree/tree.ts";
+import { countText } from "../units.ts";
 import { Problems } from "./problems.ts";
-import { type Reading, type Scanned, scan } from "./scan.ts";
+import { type Reading, scan } from "./scan.ts";
+import { isMade, type Scanned } from "./scanned.ts";
 
-/** @throws UserError when it is no directory, or has something in it that cannot be published */
-export async function localTree(
-  directory: string,
-  reading: Reading,
-): Promise<{ readonly tree: Tree; readonly read: ReadFile }> {
+/**
+ * Finds what would keep machines from booting from a directory.
+ *
+ * @throws UserError when it is not a directory, or contains something that cannot be published
+ */
+export async function lintDirectory(directory: string, reading: Reading): Promise<Finding[]> {
   const problems = new Problems();
   const { entries } = await scan(directory, reading, problems);
   problems.throwIfAny(directory);
@@ -18,13 +24,38 @@ export async function localTree(
     const { kind, path, modified, size, executable } = entry;
     return { kind, path, modified, size, executable, sha256: undefined, extents: [] };
   });
-  return { tree: Tree.of({ chunks: [], entries: listed }, 0n), read: localReader(entries) };
+  return lintLocal(Tree.of({ chunks: [], entries: listed }, 0n), entries);
 }
 
-/** Reads what was found in a directory from where it is. */
-export function localReader(scanned: readonly Scanned[]): ReadFile {
-  const sources = new Map(
-    scanned.flatMap((entry) => (entry.kind === "file" ? [[entry.path, entry.source]] : [])),
+/**
+ * Finds what would keep machines from booting from a directory's tree. A problem that all files of a template share is reported
+ * once.
+ */
+export async function lintLocal(tree: Tree, scanned: readonly Scanned[]): Promise<Finding[]> {
+  const made = new Map(
+    scanned.filter(isMade).map(({ path, made: { machine, template } }) => [path, { machine, template }]),
   );
-  return (file, from) => createReadStream(sources.get(file.path)!, { start: from });
+  const findings = (await lint(tree, localReader(scanned))).map((one) => ({ ...one, ...made.get(one.file) }));
+  const key = ({ kind, template, problem }: Finding) => `${kind}\n${template}\n${problem}`;
+  // For files that were not made from a template, lint itself merges repeated findings.
+  const groups = Map.groupBy(findings, (one) => (one.template === undefined ? one : key(one)));
+  return [...groups.values()].map(([first, ...others]) => {
+    const more = new Set(others.map(({ machine }) => machine));
+    more.delete(first!.machine);
+    if (more.size === 0) return first!;
+    return { ...first!, problem: `${first!.problem} (and so for ${countText(more.size, "more machine")})` };
+  });
+}
+
+/** Reads the files of the scanned directory in place. */
+function localReader(scanned: readonly Scanned[]): ReadFile {
+  const files = new Map(scanned.flatMap((entry) => (entry.kind === "file" ? [[entry.path, entry]] : [])));
+  return (file, from) => {
+    const found = files.get(file.path)!;
+    return "bytes" in found ? inMemory(found.bytes, from) : createReadStream(found.source, { start: from });
+  };
+}
+
+async function* inMemory(bytes: Buffer, from: number): AsyncGenerator<Uint8Array> {
+  yield bytes.subarray(from);
 }

@@ -1,25 +1,27 @@
-/** A local directory as entries to compare with a release's: its files are read and hashed, and nothing else. */
+/** Reads and hashes a local directory, as entries to compare with a release. */
+
 import { createHash } from "node:crypto";
 import { messageOf } from "../errors.ts";
 import type { Comparable } from "../tree/diff.ts";
 import { bytesOfFile } from "./file-bytes.ts";
 import { Problems } from "./problems.ts";
 import { listing, type Progress } from "./progress.ts";
-import { bytesOf, type Reading, type Scanned, type ScannedFile, scan } from "./scan.ts";
+import { bytesOf, type Reading, scan } from "./scan.ts";
+import type { Scanned, ScannedFile } from "./scanned.ts";
 import { type Seen, withFile } from "./seen.ts";
 
 export interface LocalTree {
   /** Sorted by path. */
   readonly entries: readonly Comparable[];
-  /** What cannot be read, or cannot be in any release, by path. */
+  /** What cannot be read, or cannot be part of any release, by path. */
   readonly problems: readonly string[];
-  /** Files that are there, but cannot be read. */
+  /** Files that exist, but cannot be read or have changed since the scan. */
   readonly unreadable: ReadonlySet<string>;
 }
 
 const READ_BYTES = 1024 * 1024;
 
-/** @throws UserError when `directory` is none */
+/** @throws UserError when `directory` is not a directory */
 export async function readLocalTree(
   directory: string,
   reading: Reading,
@@ -31,7 +33,7 @@ export async function readLocalTree(
   return hashedTree(entries, seen, problems, stage, progress);
 }
 
-/** @param problems gets what cannot be read, or has changed since it was seen */
+/** @param problems receives what cannot be read, or has changed since the scan */
 export async function hashedTree(
   scanned: readonly Scanned[],
   seen: Seen,

@@ -1,37 +1,37 @@
 /**
- * Packing: small pieces that follow one another (files in path order, entries of a manifest) go into one chunk, a pack.
- * Whether a pack ends behind a piece depends on that piece alone. So one that is added, removed or changed moves the
- * boundaries next to it, and those further on stay: only its own pack is sent again.
+ * Packs consecutive small pieces (files in path order, entries of a manifest) into one chunk. Whether a pack ends after a piece
+ * depends on that piece alone. So adding, removing or changing a piece moves only the boundaries next to it: later packs stay the
+ * same, and only the piece's own pack is sent again.
  */
 import { createHash } from "node:crypto";
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 
 /**
- * How large packs are on average; a file from this size on is not packed. Small enough to be cheap to send again, large enough
- * that 250 GRUB modules are 10 queries. No pack is too small: a piece may end one whatever is in it.
+ * The average size of a pack; files of this size or more are not packed. Small enough to be cheap to send again, large enough
+ * that 250 GRUB modules take 10 queries. There is no minimum: any piece may end a pack.
  */
 export const PACK_TARGET_BYTES = 256 * 1024;
-/** A pack ends before it would grow over this, so that two packs and a manifest stay under 2 MiB. */
+/** A pack ends before it would exceed this, so that two packs and a manifest stay under 2 MiB. */
 export const PACK_MAX_BYTES = 768 * 1024;
 
 export interface Piece {
   readonly bytes: Buffer;
-  /** Of the bytes. */
+  /** Of the piece's bytes. */
   readonly sha256: Uint8Array;
 }
 
-/** Puts pieces one after the other into packs. */
+/** Collects consecutive pieces into packs. */
 export class Packer<P extends Piece> {
   readonly #packed: (pieces: readonly P[]) => void;
   #pieces: P[] = [];
   #bytes = 0;
 
-  /** @param packed given each pack once it is complete: its pieces, in order */
+  /** @param packed called with the pieces of each complete pack, in order */
   constructor(packed: (pieces: readonly P[]) => void) {
     this.#packed = packed;
   }
 
-  /** @param piece of one byte or more, which it keeps until its pack is complete */
+  /** @param piece of one byte or more; it is kept until its pack is complete */
   add(piece: P): void {
     const { bytes, sha256 } = piece;
     if (this.#bytes + bytes.length > PACK_MAX_BYTES) this.close();
@@ -49,8 +49,8 @@ export class Packer<P extends Piece> {
 }
 
 /**
- * Whether a pack ends behind a piece: by its hash, with a probability that grows with its size, so that packs are of
- * the target's size whatever the pieces' sizes.
+ * Whether a pack ends after a piece. The piece's hash decides, with a probability that grows with its size, so that packs average
+ * the target size for pieces of any size.
  */
 function endsPack(sha256: Uint8Array, size: number): boolean {
   const view = Buffer.from(sha256.buffer, sha256.byteOffset, sha256.byteLength);
@@ -62,7 +62,7 @@ export function packOf(pieces: readonly Piece[]): Buffer {
   return Buffer.concat(pieces.map(({ bytes }) => bytes));
 }
 
-/** Cuts an encoded manifest as files are packed: its entries are the small pieces. */
+/** Cuts an encoded manifest in the same way; its entries are the small pieces. */
 export function cutManifest(encoded: readonly Buffer[]): Buffer[] {
   const chunks: Buffer[] = [];
   const packer = new Packer((pieces) => chunks.push(packOf(pieces)));

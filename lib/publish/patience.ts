@@ -1,28 +1,28 @@
-/** How publishing bears with a bad network: what is tried again, and for how long. */
+/** How publishing copes with a bad network: what is retried, and for how long. */
 import { FormatError, UserError } from "../errors.ts";
 import { HttpStatusError, isHopeless, isTransient, RejectError } from "../ic/call-errors.ts";
 import { VerificationError } from "../ic/certificate/certificate.ts";
 import { retrying } from "../retry.ts";
 import type { ReleaseReader } from "../source/icfs/release-reader.ts";
 
-/** With these pauses: about half a minute of a network that is away or too busy. */
+/** With these pauses, retries last about half a minute while the network is away or too busy. */
 const ATTEMPTS = 7;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
-/** An answer that does not verify may have a flipped bit; if it comes again and again, it is wrong. */
+/** A bit may have flipped in an answer that does not verify. If it keeps failing, it is wrong. */
 const ATTEMPTS_TO_VERIFY = 3;
-/** No attempt begins later than this after the first: a gateway may take as long as it is given for each, in silence or by a trickle. */
+/** No attempt starts later than this after the first: a gateway can use up each attempt's time with silence or a trickle. */
 const PATIENCE_MS = 5 * 60_000;
-/** The same for a question, which takes half a minute at most. */
+/** The same for a query, which takes half a minute at most. */
 const PATIENCE_TO_ASK_MS = 60_000;
-/** How often, and how long apart, what was just changed is looked for: a query may be answered by a node that is a few blocks behind. */
+/** How often, and how long apart, to look for what was just changed: the node that answers a query may be a few blocks behind. */
 export const LOOKS = 6;
 export const LOOK_PAUSE_MS = 500;
 
 export interface Patience {
-  /** Whether more attempts than usual are in order. */
+  /** Whether to go on beyond the usual attempts. */
   readonly goOn?: () => boolean;
-  /** Ends the attempts. */
+  /** Aborts the attempts. */
   readonly signal?: AbortSignal;
 }
 
@@ -39,7 +39,7 @@ export function patiently<T>(call: () => Promise<T>, { goOn, signal }: Patience 
   });
 }
 
-/** Asks again when it gets no answer, or none that verifies: for what changes nothing. @param signal ends the attempts */
+/** Repeats a query until an answer verifies; only for calls that change nothing. @param signal aborts the attempts */
 export function askedAgain<T>(ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   const until = performance.now() + PATIENCE_TO_ASK_MS;
   return retrying(ask, {
@@ -54,7 +54,7 @@ export function askedAgain<T>(ask: () => Promise<T>, signal?: AbortSignal): Prom
   });
 }
 
-/** A source that asks again when it gets no answer, or none that verifies. @param signal ends the attempts */
+/** A source that repeats its queries until an answer verifies. @param signal aborts the attempts */
 export function patientReader(source: ReleaseReader, signal?: AbortSignal): ReleaseReader {
   const patient = <T>(ask: () => Promise<T>) => askedAgain(ask, signal);
   return {

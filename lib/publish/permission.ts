@@ -1,4 +1,4 @@
-/** Whether somebody may publish, asked before the work is done: the canister's own check comes with the last call of all. */
+/** Checks early whether somebody can publish: the canister's own check comes only with the last call. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -9,18 +9,19 @@ import { refusalToRead, refusedSender } from "../refusals.ts";
 import { LOOK_PAUSE_MS, LOOKS } from "./patience.ts";
 
 /**
- * Asks the canister who may publish. What it does not say (an older one, a bad line) is left to its own check.
+ * Asks the canister whether the agent's identity can publish. If it does not answer (it is too old, or the line is bad), its own
+ * check decides later.
  *
- * @param agent signs as whoever is to publish
- * @returns what it says of itself besides; undefined when it does not say
- * @throws UserError when they may not
+ * @param agent signs as the publisher
+ * @returns the canister's status; undefined when it does not answer
+ * @throws UserError when the identity cannot publish
  */
 export async function checkMayPublish(
   agent: HttpAgent,
   canister: Principal,
 ): Promise<CanisterStatus | undefined> {
   const caller = await agent.getPrincipal();
-  // A role that was granted just now is not known to every node yet.
+  // Not every node knows yet of a role that was just granted.
   for (let looks = 1; looks <= LOOKS; looks++) {
     const { may, status } = await mayPublish(agent, canister, caller).catch((error: unknown) => {
       if (error instanceof UserError) throw error;
@@ -34,7 +35,7 @@ export async function checkMayPublish(
   throw refusedSender(caller, canister, { what: "publish", by: "publisher" });
 }
 
-/** As canister/roles.mo has it. */
+/** The same rule as in canister/roles.mo. */
 async function mayPublish(agent: HttpAgent, canister: Principal, caller: Principal) {
   const asked = icfsCanister(agent, canister);
   const [status, granted, controllers] = await Promise.all([

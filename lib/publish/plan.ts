@@ -1,7 +1,9 @@
-/** What a publication comes to, before anything is sent: the directory as chunks and manifest, beside the newest release. */
+/**
+ * Plans a publication before anything is sent: turns the directory into chunks and a manifest, and compares it with the newest
+ * release.
+ */
 import { UsageError } from "../errors.ts";
 import { type Finding, findingLine } from "../lint/finding.ts";
-import { lint } from "../lint/lint.ts";
 import type { Head, ReleaseReader } from "../source/icfs/release-reader.ts";
 import { areNone, type Differences, differences } from "../tree/diff.ts";
 import { MAX_NOTE_BYTES } from "../tree/limits.ts";
@@ -10,11 +12,12 @@ import { treeProblems } from "../tree/manifest-decoder.ts";
 import { canistersBudget } from "../tree/rules.ts";
 import { Tree } from "../tree/tree.ts";
 import { type ChunkedTree, chunkTree } from "./chunker.ts";
-import { localReader } from "./lintable-tree.ts";
+import { lintLocal } from "./lintable-tree.ts";
 import { addPrivateFiles, lossOf, type Policy, throwIfEmpty } from "./policy.ts";
 import { Problems } from "./problems.ts";
 import { listing, type Progress } from "./progress.ts";
-import { bytesOf, type CopiedLink, type PrivateFile, type Reading, type Scanned, scan } from "./scan.ts";
+import { bytesOf, type CopiedLink, type PrivateFile, type Reading, scan } from "./scan.ts";
+import { isMade } from "./scanned.ts";
 import type { Seen } from "./seen.ts";
 
 export interface PlanOptions {
@@ -26,28 +29,28 @@ export interface PlanOptions {
 
 export interface Plan {
   readonly tree: ChunkedTree;
-  /** To be asked again before the release is made: what has changed since is not what was published. */
+  /** Checked again before the release is made: a later change would not be what was published. */
   readonly seen: Seen;
   /** The newest release, unless there is none yet. */
   readonly head: Head | undefined;
-  /** From the newest release's tree, or from nothing, to this one. */
+  /** From the newest release's tree, or an empty one, to this tree. */
   readonly differences: Differences;
   readonly copied: readonly CopiedLink[];
   readonly privateFiles: readonly PrivateFile[];
-  /** In a sentence, that most of the newest release's files are not in this tree; undefined when they are. */
+  /** A sentence that warns when most of the newest release's files are not in this tree; undefined when they are. */
   readonly loss: string | undefined;
-  /** What would keep machines from booting; empty where nothing has changed, or nobody is to look. */
+  /** What would keep machines from booting; empty when nothing has changed, or lint is off. */
   readonly findings: readonly Finding[];
   readonly totals: {
     readonly files: number;
-    /** Bytes of all files together. */
+    /** Total size of all files, in bytes. */
     readonly bytes: number;
-    /** Chunks of the release, the manifest's own included. */
+    /** Chunks of the release, including the manifest's own. */
     readonly chunks: number;
   };
 }
 
-/** Reading a large tree takes minutes, in which others may publish: what the canister said before so long is asked again. */
+/** Reading a large tree takes minutes, in which others may publish. An answer older than this is asked for again. */
 const STALE_MS = 2000;
 
 /** @throws UsageError when a release cannot have this note */
@@ -60,14 +63,14 @@ export function checkNote(note: string): void {
 
 /**
  * @param permitted awaited before the directory is read
- * @throws UserError that names all that cannot be published, or is not to be
+ * @throws UserError that names everything that cannot or must not be published
  */
 export async function planPublication(
   { directory, reading, policy, progress }: PlanOptions,
   source: ReleaseReader,
   permitted: Promise<unknown> = Promise.resolve(),
 ): Promise<Plan> {
-  // Asked while the directory is read; if that fails, nobody waits for the answer.
+  // Starts now, beside the reading of the directory. If reading fails, nobody waits for the answer.
   const began = performance.now();
   const asked = newestRelease(source);
   asked.catch(() => {});
@@ -77,7 +80,7 @@ export async function planPublication(
   const { entries: scanned, seen, copied, privateFiles, leftOut } = listed;
   const budget = canistersBudget();
   await problems.addAll(treeProblems(scanned, budget), directory);
-  // A tree with so many links is to be made in another way: nothing that its files may have would matter.
+  // A tree with too many links must be built in another way, so problems of its files do not matter.
   if (budget.left < 0) problems.throwIfAny(directory);
   progress.start("hashing", bytesOf(scanned));
   const tree = await chunkTree(scanned, problems, (bytes) => progress.add(bytes));
@@ -93,11 +96,14 @@ export async function planPublication(
   const files = countFiles(entries);
   if (newest !== undefined) {
     const has = `release ${newest.head.header.number} has ${countFiles(before)}`;
-    if (countFiles(before) > 0) throwIfEmpty({ directory, files, leftOut }, has, policy);
+    // Generated files do not count: a source that is not mounted must still look empty.
+    const own = scanned.filter((entry) => entry.kind === "file" && !isMade(entry)).length;
+    if (countFiles(before) > 0) throwIfEmpty({ directory, files: own, leftOut }, has, policy);
   }
   const found = differences(before, entries);
   const isSame = newest !== undefined && areNone(found);
-  const findings = isSame || policy.lint === "off" ? [] : await lintPlanned(tree, scanned);
+  const findings =
+    isSame || policy.lint === "off" ? [] : await lintLocal(Tree.of(tree.manifest, 0n), scanned);
   if (policy.lint === "error") {
     for (const finding of findings)
       problems.add(findingLine(finding), `\`icfs lint ${directory}\` says what to do`);
@@ -116,10 +122,6 @@ export async function planPublication(
   };
 }
 
-function lintPlanned({ manifest }: ChunkedTree, scanned: readonly Scanned[]): Promise<readonly Finding[]> {
-  return lint(Tree.of(manifest, 0n), localReader(scanned));
-}
-
 function countFiles(entries: readonly Entry[]): number {
   return entries.filter(({ kind }) => kind === "file").length;
 }
@@ -129,7 +131,7 @@ interface Newest {
   readonly entries: readonly Entry[];
 }
 
-/** @param known is returned when it still is the newest */
+/** @param known returned if it is still the newest */
 async function newestRelease(source: ReleaseReader, known?: Newest): Promise<Newest | undefined> {
   const head = await source.head();
   if (head === undefined || known?.head.hash.equals(head.hash)) return head && known;

@@ -1,4 +1,4 @@
-/** What a publisher may not have meant: a directory that is empty, most files gone, files that were private. */
+/** Catches likely mistakes of a publisher: an empty directory, most files gone, files that were private. */
 import { UserError } from "../errors.ts";
 import { oneLine } from "../log.ts";
 import type { Differences } from "../tree/diff.ts";
@@ -6,28 +6,28 @@ import type { Problems } from "./problems.ts";
 import type { PrivateFile } from "./scan.ts";
 
 export interface Policy {
-  /** Whether a tree without files may take the place of one with some. */
+  /** Whether a tree without files can replace one with files. */
   readonly allowEmpty: boolean;
-  /** What becomes of files that others on the publisher's host cannot read. */
+  /** What to do with files that others on the publisher's host cannot read. */
   readonly privateFiles: "publish" | "error";
-  /** What becomes of what would keep machines from booting (lib/lint): it is told, it is an error, or nobody looks for it. */
+  /** What to do with findings of lint (lib/lint): warn, fail, or not look at all. */
   readonly lint: "warn" | "error" | "off";
 }
 
-/** So many names are worth showing. */
+/** How many names are shown at most. */
 const NAMES_SHOWN = 5;
 
-/** The first of some names, and how many more there are. */
+/** The first few names, and how many more there are. */
 export function shown(names: readonly string[], most = NAMES_SHOWN): string {
   const more = names.length - most;
   return `${names.slice(0, most).map(oneLine).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 /**
- * For a directory that is to take the place of one with files.
+ * Checks a directory that would replace one with files.
  *
- * @param leftOut how many names in it patterns leave out
- * @param there what is published already, as "the canister has 5"
+ * @param leftOut how many of its names are excluded by patterns
+ * @param there what is published already, as in "the canister has 5"
  * @throws UserError when the directory has no files
  */
 export function throwIfEmpty(
@@ -52,7 +52,10 @@ export function throwIfEmpty(
   );
 }
 
-/** That more than half of a release's files are gone, in a sentence; undefined when they are not. @param files that the release has */
+/**
+ * A sentence that warns when more than half of a release's files are gone; otherwise undefined. @param files how many the release
+ * has
+ */
 export function lossOf(
   { removed, changed }: Differences,
   release: number,
@@ -66,7 +69,7 @@ export function lossOf(
   return `of the ${files} files of release ${release} this removes ${gone.length}: ${shown(gone)}`;
 }
 
-/** Names files that others cannot read, by the directory or symlink behind which they are where that is why. */
+/** Names for files that others cannot read: the directory or symlink that blocks access, where that is the reason. */
 function privateNames(files: readonly PrivateFile[]): string[] {
   const names = new Map<string, number>();
   for (const { path, behind } of files) {
@@ -76,7 +79,7 @@ function privateNames(files: readonly PrivateFile[]): string[] {
   return [...names].map(([name, count]) => (name.endsWith("/") ? `${name} (${count} files)` : name));
 }
 
-/** Has them refused, where that is wanted. */
+/** Reports private files as problems, if the policy says so. */
 export function addPrivateFiles(
   problems: Problems,
   files: readonly PrivateFile[],
@@ -86,16 +89,16 @@ export function addPrivateFiles(
   for (const name of privateNames(files)) {
     problems.add(
       `${name}: others on this host cannot read it`,
-      "--private-files publish publishes these as well, for all who may read the canister",
+      "--private-files publish publishes these as well, for all readers of the canister",
     );
   }
 }
 
-/** What publishing them means, in a sentence; undefined when there are none. */
+/** A sentence on what publishing them means; undefined when there are none. */
 export function describePrivateFiles(files: readonly PrivateFile[]): string | undefined {
   if (files.length === 0) return undefined;
   const names = shown(privateNames(files), PRIVATE_NAMES_SHOWN);
-  return `${files.length} files that others on this host cannot read become readable to all who may read the canister: ${names}`;
+  return `${files.length} files that others on this host cannot read become readable to all readers of the canister: ${names}`;
 }
 
 const PRIVATE_NAMES_SHOWN = 20;

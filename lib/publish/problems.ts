@@ -1,11 +1,11 @@
-/** Collects what is wrong with a tree, so that all of it is said at once. */
+/** Collects the problems of a tree, so that they are reported together. */
 import { lstat, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
 import { oneLine } from "../log.ts";
 import type { TreeProblem } from "../tree/manifest-decoder.ts";
 
-/** So many problems are worth showing; whoever has more knows by then what is wrong. */
+/** How many problems are shown at most; by then the cause is clear. */
 const MAX_PROBLEMS = 20;
 
 export const LEAVE_OUT =
@@ -18,20 +18,21 @@ export class Problems {
   readonly #advice = new Set<string>();
 
   /**
-   * What is said already is not said again.
-   * @param advice in a sentence, for all problems of its kind
+   * Repeated problems are reported once.
+   *
+   * @param advice a sentence for all problems of its kind
    */
   add(problem: string, advice?: string): void {
     this.#found.add(oneLine(problem));
     if (advice !== undefined) this.#advice.add(advice);
   }
 
-  /** What is not as it was when it was looked at. */
+  /** Adds what has changed since it was scanned. */
   addChanges(changes: readonly string[]): void {
     for (const change of changes) this.add(change, "publish again when nobody writes to it");
   }
 
-  /** What a release cannot have. @param directory that has the paths */
+  /** Adds what a release cannot contain. @param directory contains the paths */
   async addAll(found: Iterable<TreeProblem>, directory: string): Promise<void> {
     for (const { path, problem, target } of found) {
       if (target === undefined) {
@@ -49,7 +50,7 @@ export class Problems {
     return [...this.#found];
   }
 
-  /** @throws UserError that lists them, when there are any */
+  /** @throws UserError that lists the problems, if there are any */
   throwIfAny(directory: string): void {
     const { found } = this;
     if (found.length === 0) return;
@@ -65,7 +66,10 @@ export class Problems {
   }
 }
 
-/** Whether a symlink leads to something that could be published in its place: not nowhere, in a circle, or to where it is itself. */
+/**
+ * Whether a copy of a symlink's target could be published instead: the target exists, and is not a circle or a directory around
+ * the link.
+ */
 async function canBeCopied(link: string): Promise<boolean> {
   try {
     const real = await realpath(link);

@@ -1,17 +1,17 @@
-/** How far long work has come: a bar on a terminal, plain lines elsewhere. Always on stderr: stdout is for results. */
+/** Shows the progress of long work: a bar on a terminal, plain lines elsewhere. Always on stderr: stdout is for results. */
 import { SingleBar } from "cli-progress";
 import { sizeText } from "../units.ts";
 
 export interface Progress {
-  /** Begins a stage of `total` bytes; undefined: one of names, and nobody knows how many. */
+  /** Starts a stage of `total` bytes; undefined: a stage that counts names, whose number is unknown. */
   start(stage: string, total: number | undefined): void;
-  /** So many bytes, or names, more. */
+  /** Adds bytes or names that are done. */
   add(count: number): void;
-  /** Ends the stage; nothing happens when none has begun. */
+  /** Ends the stage, if one has begun. */
   stop(): void;
 }
 
-/** The stage in which a directory's names are listed. @param list calls what it gets for each name */
+/** Runs the stage that lists a directory's names. @param list must call its argument for each name */
 export async function listing<T>(progress: Progress, list: (named: () => void) => Promise<T>): Promise<T> {
   progress.start("listing", undefined);
   const listed = await list(() => progress.add(1));
@@ -19,18 +19,23 @@ export async function listing<T>(progress: Progress, list: (named: () => void) =
   return listed;
 }
 
-/** A plain line at most so often, so that a log stays readable. */
+/** The shortest time between two plain lines, so that a log stays readable. */
 const LINE_INTERVAL_MS = 5000;
 
 export function createProgress(stream: NodeJS.WriteStream): Progress {
   return stream.isTTY ? new BarProgress(stream) : new LineProgress(stream);
 }
 
-/** Ends the bar, which hides the cursor, before SIGINT or SIGTERM ends this process. */
-export function stopOnSignals(progress: Progress): void {
+/**
+ * Ends the bar, which hides the cursor, before SIGINT or SIGTERM ends this process.
+ *
+ * @param last called before that as well
+ */
+export function stopOnSignals(progress: Progress, last: () => void = () => {}): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => {
       progress.stop();
+      last();
       process.kill(process.pid, signal);
     });
   }
@@ -100,7 +105,7 @@ class LineProgress implements Progress {
     this.#total = total;
     this.#done = 0;
     this.#lastLine = performance.now();
-    // Names are listed within a moment, mostly.
+    // Listing names mostly takes only a moment.
     if (total !== undefined) this.#stream.write(`${stage}: ${sizeText(total)}\n`);
   }
 

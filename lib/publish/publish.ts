@@ -1,6 +1,6 @@
 /**
- * A directory becomes a canister's newest release: scan, chunk, ask what is missing, upload that, publish. Until the
- * last step nobody sees a difference, and a canister that has the tree already is left alone.
+ * Makes a directory the newest release of a canister: scans, chunks, asks what is missing, uploads that, and publishes. Until the
+ * last step nobody sees a difference, and a canister that already has the tree is left alone.
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -20,16 +20,16 @@ import { makeRelease } from "./release.ts";
 import { missingChunks, uploadChunks } from "./upload.ts";
 
 export interface Publication {
-  /** False when the canister had the tree already, and nothing was done. */
+  /** False when the canister already had the tree, and nothing was done. */
   readonly changed: boolean;
-  /** The release that has the tree: a new one, or the newest when nothing changed. */
+  /** The release with this tree: a new one, or the newest when nothing changed. */
   readonly release: number;
   /** SHA-256 of its header, in hexadecimal. */
   readonly header: string;
   readonly files: number;
-  /** Bytes of all files together. */
+  /** Total size of all files, in bytes. */
   readonly bytes: number;
-  /** Chunks of the release, the manifest's own included. */
+  /** Chunks of the release, including the manifest's own. */
   readonly chunks: number;
   readonly chunksUploaded: number;
   readonly bytesUploaded: number;
@@ -39,31 +39,31 @@ export interface Publication {
 
 export interface PublishOptions extends PlanOptions {
   readonly canister: Principal;
-  /** With the publisher's identity. */
+  /** Signs as the publisher. */
   readonly agent: HttpAgent;
-  /** To read what the canister has. */
+  /** Reads the canister's releases. */
   readonly source: ReleaseReader;
   readonly note: string;
-  /** Gets what else the publisher should know, in sentences. */
+  /** Called with further warnings for the publisher, as sentences. */
   readonly warn: (message: string) => void;
-  /** Rejects when the canister says that the publisher may not (permission.ts). Nothing is read before it resolves. */
+  /** Rejects when the canister says that the publisher lacks the right (permission.ts). Nothing is read before it resolves. */
   readonly permitted: Promise<unknown>;
-  /** Whether it is to be published though what has just been said. */
+  /** Asked after warnings; resolves to whether to publish nevertheless. */
   readonly confirm: () => Promise<boolean>;
 }
 
 const PUBLISHING: Deed = { what: "publish", by: "publisher" };
 
-/** @throws UserError; nothing has been published then */
+/** @throws UserError. Unless its message says that a release was made, or may have been, nothing has been published */
 export async function publish(options: PublishOptions): Promise<Publication> {
   const { progress } = options;
   const over = new AbortController();
   try {
     return await publishTree(options, over.signal);
   } finally {
-    // What the canister is asked while a directory is read that turns out to be no good.
+    // Aborts queries that still run while reading the directory has failed.
     over.abort();
-    // A bar that is not stopped keeps the process alive, and the cursor hidden.
+    // A running bar keeps the process alive, and the cursor hidden.
     progress.stop();
   }
 }
@@ -84,7 +84,7 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
   for (const finding of plan.findings) warn(describeFinding(finding));
   if (plan.loss !== undefined) {
     warn(plan.loss);
-    // Who allows an empty tree has said it already.
+    // A user who allows an empty tree has already confirmed it.
     if (totals.files > 0 && !(await options.confirm())) throw new UserError("nothing was published");
   }
 
@@ -103,18 +103,19 @@ async function publishTree(options: PublishOptions, over: AbortSignal): Promise<
   const work = async () => {
     const publisher = await agent.getPrincipal();
     const missing = await missingChunks(canister, tree.chunks);
-    // The manifest's pieces, which stand behind the others, go ahead: the first answer comes soon, and the last is a usual one.
+    // The manifest's pieces, the last of all chunks, are sent first: being small they are answered soon, and the last answer is
+    // then to a call of usual size.
     const pieces = new Set(tree.chunks.slice(tree.manifest.chunks.length));
     const first = startUpload(
       quick,
       missing.toSorted((a, b) => Number(pieces.has(b)) - Number(pieces.has(a))),
     );
     const isEarly = await Promise.race([first.done.then(() => false), first.nearEnd.then(() => true)]);
-    // What was asked for too early is asked for again when all has been answered.
+    // After an early request, chunks reported missing may still be under way: wait for their answers first.
     let underWay = isEarly ? first : undefined;
     if (!isEarly) progress.stop();
     const upload = async (chunks: readonly UploadChunk[]) => {
-      // What is missing though it was answered goes up again in calls whose answers are verified.
+      // Chunks that are missing although a call was answered are sent again in calls whose answers are verified.
       const { done } = underWay ?? startUpload(canister, chunks);
       underWay = undefined;
       await done;

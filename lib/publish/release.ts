@@ -1,8 +1,7 @@
 /**
- * The last step of a publication or rollback: the canister makes the release, exactly once. The call may get no answer, and then
- * nobody knows whether it was executed, or will be; but a release goes on top of one parent only. So what stands on the
- * parent afterwards says it: nothing yet (then the call is made again, and at most one of the two is executed), our own
- * release, or somebody else's.
+ * The last step of a publication or rollback: the canister makes the release, exactly once. The call may get no answer, so that
+ * it is unknown whether it was or will be executed; but a parent gets only one child. So the child of the parent tells: none yet
+ * (then the call is repeated, and at most one of the two is executed), our own release, or somebody else's.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -16,28 +15,28 @@ import type { Header } from "../tree/header.ts";
 import type { ChunkedTree, UploadChunk } from "./chunker.ts";
 import { LOOK_PAUSE_MS, LOOKS, patiently } from "./patience.ts";
 
-/** What every request for a release has. */
+/** The common part of all requests for a release. */
 interface CommonRequest {
   readonly source: ReleaseReader;
   readonly publisher: Principal;
-  /** What it goes on top of. */
+  /** The release to build on; undefined for the first. */
   readonly parent: VerifiedHeader | undefined;
   readonly note: string;
 }
 
 export interface ReleaseRequest extends CommonRequest {
   readonly canister: Pick<IcfsCanister, "publish">;
-  /** Its chunks have been uploaded, or are about to arrive. */
+  /** Its chunks are uploaded, or about to arrive. */
   readonly tree: ChunkedTree;
-  /** Uploads chunks that are gone again, or waits for those that were not there yet. */
+  /** Uploads chunks that are gone again, or waits for those still under way. */
   readonly upload: (chunks: readonly UploadChunk[]) => Promise<void>;
-  /** Awaited each time before the release is asked for. @throws Error when there is to be none */
+  /** Awaited before each request for the release. @throws Error to prevent it */
   readonly ready: () => Promise<void>;
 }
 
 export interface RollbackRequest extends CommonRequest {
   readonly canister: Pick<IcfsCanister, "rollback">;
-  /** The release whose tree the new one is to have. */
+  /** The release whose tree the new one gets. */
   readonly to: VerifiedHeader;
 }
 
@@ -47,13 +46,13 @@ interface Request extends CommonRequest {
   readonly manifest: readonly Uint8Array[];
   readonly upload: (hashes: readonly Uint8Array[]) => Promise<void>;
   readonly ready: () => Promise<void>;
-  /** What to do when somebody else was quicker, and when nobody knows. */
+  /** What to do when somebody else was quicker, and when the result is unknown. */
   readonly advice: { readonly conflict: string; readonly unanswered: string };
 }
 
 /**
- * Asked for too early; then the manifest's pieces are gone, then chunks that they name: more rounds than this mean that
- * something else is wrong, for chunks that wait to be published are kept for a day.
+ * The first round may be too early, then the manifest's pieces may be missing, then the chunks that they name. More rounds mean
+ * that something else is wrong, since uploaded chunks are kept for a day.
  */
 const ROUNDS = 4;
 
@@ -79,7 +78,7 @@ export function makeRelease({
   });
 }
 
-/** makeRelease() with the tree of a release that is held. @throws as that */
+/** makeRelease() with the tree of a release that is still held. @throws as makeRelease() */
 export function rollBack({ canister, to, ...common }: RollbackRequest): Promise<VerifiedHeader> {
   return make({
     ...common,
@@ -119,7 +118,7 @@ async function make(request: Request): Promise<VerifiedHeader> {
   }
 }
 
-/** The canister's answer; or our release, found without one. */
+/** The canister's answer; or our own release, found when no answer came. */
 async function askOnce(request: Request): Promise<PublishResult | VerifiedHeader> {
   const { call, parent, advice } = request;
   let unanswered = false;
@@ -127,7 +126,7 @@ async function askOnce(request: Request): Promise<PublishResult | VerifiedHeader
     return await patiently(async () => {
       if (unanswered) {
         const found = await standsOnParent(request, 0).catch(asUnanswered);
-        // Somebody else's: the canister says `conflict`.
+        // Otherwise it is somebody else's, and the next attempt gets `conflict`.
         if (found !== undefined && isOurs(found.header, request)) return found;
       }
       unanswered = true;
@@ -139,14 +138,14 @@ async function askOnce(request: Request): Promise<PublishResult | VerifiedHeader
   }
 }
 
-/** What stands on the parent cannot be seen: whatever is the matter, nobody knows whether the release was made. */
+/** The child of the parent cannot be read: whatever the reason, it is unknown whether the release was made. */
 function asUnanswered(error: unknown): never {
   throw error instanceof UserError || isHopeless(error)
     ? error
     : new NoAnswerError(messageOf(error), { cause: error });
 }
 
-/** The release that was made, once the network shows it. */
+/** The new release, once the network shows it. */
 async function published(request: Request, number: number): Promise<VerifiedHeader> {
   try {
     const found = await standsOnParent(request, number);
@@ -158,8 +157,8 @@ async function published(request: Request, number: number): Promise<VerifiedHead
 }
 
 /**
- * The release whose parent is the request's, as the network shows it, which is asked again until the newest release has
- * the number `newest` at least; undefined when nothing stands on the parent.
+ * The child of the request's parent; undefined when there is none. Asks the network again until its newest release has at least
+ * the number `newest`.
  */
 async function standsOnParent(
   { source, parent }: CommonRequest,
@@ -172,13 +171,13 @@ async function standsOnParent(
   }
   const number = (parent?.header.number ?? 0) + 1;
   if (head === undefined || head.header.number < number) return undefined;
-  // By now somebody may have published others on top.
+  // Others may have published on top of it by now.
   let found: VerifiedHeader = head;
   for await (const below of ancestors(head, source, number)) found = below;
   return found;
 }
 
-/** Whether a release is what the request asks for. */
+/** Whether a release is the requested one. */
 function isOurs(header: Header, { manifest, publisher, parent, note }: Request): boolean {
   return (
     sameBytes(header.parent, parent?.hash) &&

@@ -1,4 +1,4 @@
-/** What is in a directory that is to be published: every file, directory and symlink, or why not. */
+/** Scans a directory that is to be published: lists every file, directory and symlink, and reports what cannot be published. */
 
 import { isUtf8 } from "node:buffer";
 import type { BigIntStats, Stats } from "node:fs";
@@ -10,44 +10,30 @@ import { comparePaths } from "../tree/manifest.ts";
 import { type Followed as FollowedInTree, followLink, type LinkStep, readersBudget } from "../tree/rules.ts";
 import { readAt } from "./file-bytes.ts";
 import { IGNORE_FILE, IgnoreRules } from "./ignore-rules.ts";
+import { type Making, placed } from "./made-files.ts";
 import { LEAVE_OUT, type Problems } from "./problems.ts";
-import { directoryAt, type FileState, Seen, type SeenFile, stateOf, withFile } from "./seen.ts";
+import type { Scanned } from "./scanned.ts";
+import { directoryAt, type FileState, Seen, stateOf, withFile } from "./seen.ts";
 
 /** What of a directory is read, and how. */
 export interface Reading {
-  /** Which symlinks give way to what they point to, as rsync names it: none, those that leave the directory or are absolute, all. */
+  /**
+   * Which symlinks are replaced by what they point to, in rsync's terms: none, those that are absolute or leave the directory, or
+   * all.
+   */
   readonly links: "keep" | "copy-unsafe" | "copy";
-  /** Patterns of what is left out. */
+  /** Patterns of what to leave out. */
   readonly exclude: readonly string[];
-  /** Whether files in the directory say what else is left out (ignore-rules.ts). */
+  /** Whether files in the directory can name more to leave out (ignore-rules.ts). */
   readonly ignoreFiles: boolean;
+  /** Generates files that are published with it. */
+  readonly making?: Making | undefined;
 }
 
-/** All that is there, as it is. */
+/** Everything in the directory, unchanged. */
 export const EVERYTHING: Reading = { links: "keep", exclude: [], ignoreFiles: false };
 
-interface ScannedBase {
-  /** Relative to the directory, with `/`. */
-  readonly path: string;
-  /** Nanoseconds since 1970. */
-  readonly modified: bigint;
-}
-
-export interface ScannedFile extends ScannedBase, SeenFile {
-  readonly kind: "file";
-  /** Bytes, when it was looked at. */
-  readonly size: number;
-  readonly executable: boolean;
-}
-
-interface ScannedLink extends ScannedBase {
-  readonly kind: "symlink";
-  readonly target: string;
-}
-
-export type Scanned = ScannedFile | ScannedLink | (ScannedBase & { readonly kind: "directory" });
-
-/** A symlink that gave way to what it points to. */
+/** A symlink that is replaced by what it points to. */
 export interface CopiedLink {
   readonly path: string;
   readonly target: string;
@@ -56,33 +42,33 @@ export interface CopiedLink {
 /** A file that others on this host cannot read. */
 export interface PrivateFile {
   readonly path: string;
-  /** The topmost directory, or symlink, behind which they cannot come, if it is not the file's own mode alone. */
+  /** The topmost directory or symlink that others cannot pass, if it is not only the file's own mode. */
   readonly behind: string | undefined;
 }
 
 export interface Scan {
   /** Sorted by path. */
   readonly entries: readonly Scanned[];
-  /** To be asked, once the files have been read, whether they are still what they were. */
+  /** Checks, once the files have been read, whether they are still as scanned. */
   readonly seen: Seen;
   readonly copied: readonly CopiedLink[];
-  /** How many files, directories and symlinks patterns leave out; what is in such a directory is not counted. */
+  /** How many files, directories and symlinks patterns leave out. The contents of such a directory are not counted. */
   readonly leftOut: number;
-  /** The mode of the directory itself does not count, and of those above it neither: it was named to be published. */
+  /** The modes of the directory itself and of those above it do not count: it was named to be published. */
   readonly privateFiles: readonly PrivateFile[];
 }
 
-/** Bytes of all files together, when they were looked at. */
+/** Total size of all files when they were scanned, in bytes. */
 export function bytesOf(scanned: readonly Scanned[]): number {
   return scanned.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.size : 0), 0);
 }
 
 /**
- * Lists `directory`. What cannot be published (devices, sockets, pipes, names that are no UTF-8, directories that cannot be
- * listed, links to be followed that lead nowhere, what changes meanwhile) goes to `problems`.
+ * Lists `directory`. What cannot be published (devices, sockets, pipes, names that are not UTF-8, directories that cannot be
+ * listed, followed links that lead nowhere, anything that changes in the meantime) is added to `problems`.
  *
  * @param listed called for each entry
- * @throws UserError when `directory` is none, or has too many entries
+ * @throws UserError when `directory` is not a directory, or has too many entries
  */
 export async function scan(
   directory: string,
@@ -91,7 +77,7 @@ export async function scan(
   listed: () => void = () => {},
 ): Promise<Scan> {
   await mustBeDirectory(directory);
-  // A symlink to the directory that is turned to another one meanwhile is the next publication's.
+  // Resolved once: if a symlink to the directory is switched now, the new target is for the next publication.
   const scanner = new Scanner(directory, await realpath(directory), reading, problems, listed);
   return scanner.scan();
 }
@@ -106,17 +92,18 @@ async function mustBeDirectory(directory: string): Promise<void> {
   if (!stats.isDirectory()) throw new UserError(`${directory} is not a directory`);
 }
 
-/** A directory that is being listed, and the way to it, through links that are followed. */
+/** A directory that is being listed, and the way to it through followed links. */
 interface Place {
   /** Its path in the release. */
   readonly path: string;
-  /** Where it is on this host: a path without symlinks. */
+  /** Its path on this host, without symlinks. */
   readonly at: string;
   readonly rules: IgnoreRules;
-  /** Device and inode of each directory on the way, and of itself once it is listed. */
+  /** Device and inode of each directory on the way, and of this one once it is listed. */
   readonly above: ReadonlySet<string>;
-  /** The last link on the way, if there is one, and where it leads; else where the directory is that is published. */
+  /** The last followed link on the way, if any. */
   readonly link: CopiedLink | undefined;
+  /** Where that link finally leads, on this host; without a link, the published directory. */
   readonly top: string;
   /** The first directory or link on the way that others cannot pass. */
   readonly behind: string | undefined;
@@ -128,11 +115,11 @@ interface Referent {
   readonly stats: BigIntStats;
 }
 
-/** What a symlink leads to. */
+/** The target of a symlink. */
 interface Followed extends Referent {
   /** Of the symlink. */
   readonly state: FileState;
-  /** Whether others on this host cannot come to it. */
+  /** Whether others on this host cannot reach it. */
   readonly isHidden: boolean;
 }
 
@@ -142,9 +129,9 @@ class Scanner {
   readonly #reading: Reading;
   readonly #problems: Problems;
   readonly #entries = new Map<string, Scanned>();
-  /** Where the entries are on this host. */
+  /** The paths of the entries on this host. */
   readonly #sources = new Map<string, string>();
-  /** The directories that kept symlinks are in, by the links' paths. */
+  /** The directories that contain kept symlinks, by the links' paths. */
   readonly #kept = new Map<string, Place>();
   readonly #seen = new Seen();
   readonly #copied: CopiedLink[] = [];
@@ -167,6 +154,7 @@ class Scanner {
     await this.#list({ path: "", at, rules, above: new Set(), top: at, link: undefined, behind: undefined });
     if (this.#reading.links === "copy-unsafe") await this.#copyLinksThatLeave();
     this.#problems.addChanges(await this.#seen.settle());
+    if (this.#reading.making !== undefined) this.#make(this.#reading.making);
     return {
       entries: [...this.#entries.values()].sort((a, b) => comparePaths(a.path, b.path)),
       seen: this.#seen,
@@ -200,7 +188,7 @@ class Scanner {
     for (const name of names) await this.#look(name, here);
   }
 
-  /** The rules in a directory: with those of its own, if it has any. */
+  /** The rules that apply in a directory, including its own. */
   async #rulesIn({ path, at, rules }: Place, names: readonly Buffer[]): Promise<IgnoreRules> {
     if (!this.#reading.ignoreFiles || !names.some((name) => name.equals(Buffer.from(IGNORE_FILE))))
       return rules;
@@ -215,7 +203,7 @@ class Scanner {
       const bytes = await this.#once("rules", source, () =>
         withFile(file, (handle) => readAt(handle, 0, Buffer.alloc(Number(stats.size)))),
       );
-      if (!isUtf8(bytes) || bytes.includes(0)) throw new Error("it is no text in UTF-8: save it as such");
+      if (!isUtf8(bytes) || bytes.includes(0)) throw new Error("it is not text in UTF-8: save it as such");
       return rules.with(path, bytes.toString("utf8"));
     } catch (error) {
       this.#problems.add(`${name}, which says what is left out, cannot be read: ${messageOf(error)}`);
@@ -264,7 +252,7 @@ class Scanner {
     }
   }
 
-  /** Puts what a symlink points to in its place. */
+  /** Replaces a symlink by what it points to. */
   async #copy(link: CopiedLink, source: string, place: Place): Promise<void> {
     const { path } = link;
     let found: Followed | undefined;
@@ -277,7 +265,7 @@ class Scanner {
     if (this.#ignores(path, found?.stats.isDirectory() ?? false, place)) return;
     this.#copied.push(link);
     if (found === undefined) {
-      this.#problems.add(`${arrow(link)}: what the symlink points to cannot be had: ${problem}`, LEAVE_OUT);
+      this.#problems.add(`${arrow(link)}: what the symlink points to cannot be read: ${problem}`, LEAVE_OUT);
     } else {
       this.#seen.addFollowed(path, { source, state: found.state }, found.source);
       const behind = place.behind ?? (found.isHidden ? path : undefined);
@@ -306,8 +294,8 @@ class Scanner {
   }
 
   /**
-   * What is looked at. Links that are followed may come to a thing by many ways, twice as many with each directory of two links to the
-   * next one: it is looked at once, or all would take as much longer. Whether it has changed since is asked in the end.
+   * Remembers file system calls. Followed links can lead to a thing in many ways, twice as many with each directory of two links
+   * to the next one, so each is looked at only once. Changes are detected at the end.
    */
   #once<T>(what: string, source: string, look: () => Promise<T>): Promise<T> {
     if (this.#reading.links === "keep") return look();
@@ -320,7 +308,7 @@ class Scanner {
     return looked;
   }
 
-  /** A file or directory, and all that is in it. */
+  /** Adds a file, or a directory with everything in it. */
   async #enter(path: string, { source, stats }: Referent, place: Place): Promise<void> {
     const modified = clamp(stats.mtimeNs);
     const mode = Number(stats.mode);
@@ -345,9 +333,27 @@ class Scanner {
     }
   }
 
+  #make({ sources, files }: Making): void {
+    const own = new Set(
+      [...this.#entries.values()].flatMap(({ kind, path }) => (kind === "file" ? [path] : [])),
+    );
+    for (const [path, at] of this.#sources) {
+      if (own.has(path) && sources.some((source) => isIn(source, at)))
+        this.#problems.add(
+          `${path}: machines' files are made of it, and it would be published as well`,
+          LEAVE_OUT,
+        );
+    }
+    for (const entry of placed(files([...own]), this.#entries, this.#problems)) this.#put(entry);
+  }
+
   #add(entry: Scanned, source: string): void {
-    this.#entries.set(entry.path, entry);
     this.#sources.set(entry.path, source);
+    this.#put(entry);
+  }
+
+  #put(entry: Scanned): void {
+    this.#entries.set(entry.path, entry);
     this.#listed();
     if (this.#entries.size > MAX_ENTRIES) {
       throw new UserError(`${this.#directory} has more than ${MAX_ENTRIES} entries, the limit of a release`);
@@ -355,8 +361,8 @@ class Scanner {
   }
 
   /**
-   * A relative symlink is kept when it leads to the same in the release as on this host. Others are copied, which may bring in more
-   * links, and turn those that are kept to something else: so until nothing is copied any more.
+   * A relative symlink is kept when it leads to the same thing in the release as on this host. Others are copied, which may bring
+   * in more links and change where kept links lead, so this repeats until nothing is copied any more.
    */
   async #copyLinksThatLeave(): Promise<void> {
     for (let before = -1; before !== this.#copied.length; ) {
@@ -379,13 +385,13 @@ class Scanner {
   /** @param found where a kept symlink leads in the release */
   async #staysIn(found: FollowedInTree, source: string, place: Place): Promise<boolean> {
     const real = await this.#realpath(source).catch(() => undefined);
-    // One that leads nowhere inside, or to what is left out, is a problem, for others to name.
+    // A link that leads nowhere, or to something left out, is a problem that is reported elsewhere.
     if (real === undefined) return "path" in found || !found.leaves;
     if ("path" in found) return this.#sourceOf(found.path) === real;
     return !found.leaves && this.#isLeftOut(real, place);
   }
 
-  /** Whether it is in a directory that is published, or to which a link leads, and yet not in the release. */
+  /** Whether a path lies in the published directory, or in the target of a followed link, and yet is not in the release. */
   #isLeftOut(real: string, { top, link }: Place): boolean {
     return isIn(top, real) && !this.#entries.has(join(link?.path ?? "", relative(top, real)));
   }
@@ -399,7 +405,7 @@ class Scanner {
     return path === "" ? this.#root : this.#sources.get(path);
   }
 
-  /** Whether others cannot come to what a link leads to. What they can do with the directory that is published does not count. */
+  /** Whether others cannot reach the target of a link. Their access to the published directory itself does not count. */
   async #isHidden(real: string): Promise<boolean> {
     for (let at = dirname(real); !isIn(at, this.#root); at = dirname(at)) {
       if (!((await stat(at)).mode & OTHERS_ENTER)) return true;
@@ -408,7 +414,7 @@ class Scanner {
   }
 }
 
-/** Of a file with patterns: each is tried on each name. */
+/** The limit for a file with patterns, since each pattern is tried on each name. */
 const MOST_RULES_BYTES = 1024 * 1024;
 const KEEP_INSIDE =
   "--copy-unsafe-links, in place of --copy-links, keeps the symlinks that stay in the directory; --exclude PATTERN leaves one out";
@@ -419,19 +425,19 @@ function child(path: string, name: string): string {
   return path === "" ? name : `${path}/${name}`;
 }
 
-/** Whether `path` is `directory`, or in it. Both are without symlinks. */
+/** Whether `path` is `directory` or lies in it. Both are without symlinks. */
 function isIn(directory: string, path: string): boolean {
   return path === directory || path.startsWith(directory === "/" ? "/" : `${directory}/`);
 }
 
-/** A symlink as `ls -l` has it. */
+/** A symlink as `ls -l` shows it. */
 export function arrow({ path, target }: CopiedLink): string {
   return `${path} -> ${target}`;
 }
 
 const MAX_NAT64 = 2n ** 64n - 1n;
 
-/** What fits the format, 64 bits without a sign: from 1970 to 2554. */
+/** The range of the format, unsigned 64-bit nanoseconds: from 1970 to 2554. */
 function clamp(nanoseconds: bigint): bigint {
   if (nanoseconds < 0n) return 0n;
   return nanoseconds > MAX_NAT64 ? MAX_NAT64 : nanoseconds;

@@ -1,35 +1,41 @@
 /**
- * What was seen of a directory, to be looked at again when all of it has been read: what is published was all there at one
- * time, or nothing is published. A change shows in what stat tells of a file or directory, which is compared.
+ * Remembers what was seen of a directory, to check it again after it has been read: what is published existed at one time, or
+ * nothing is published. Changes show in the results of stat, which are compared.
  */
 import type { BigIntStats } from "node:fs";
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, readdir, readlink, realpath } from "node:fs/promises";
+import { lstat, open, readdir, readlink, realpath } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf, UserError } from "../errors.ts";
 import { oneLine } from "../log.ts";
+import { type ByteReader, inMemory } from "./byte-reader.ts";
 
-/** Whoever changes a file, directory or symlink changes one of these. Times in nanoseconds since 1970. */
+/** Any change to a file, directory or symlink changes one of these. Times in nanoseconds since 1970. */
 export type FileState = Pick<BigIntStats, "dev" | "ino" | "mode" | "size" | "mtimeNs" | "ctimeNs">;
 
-/** A file as it was seen. */
+/** A file when it was scanned. */
 export interface SeenFile {
-  /** Where it is, with no symlink in it. */
+  /** Its path on this host, without symlinks. */
   readonly source: string;
   readonly state: FileState;
 }
 
+/** A file that exists only in memory. */
+export interface InMemory {
+  readonly bytes: Buffer;
+}
+
 interface SeenThing extends SeenFile {
-  /** What it is called to whoever publishes. */
+  /** Its name in messages to the publisher. */
   readonly name: string;
   readonly kind: "file" | "directory" | "symlink";
-  /** Where a symlink points to, as it says so. */
+  /** The target that a symlink contains. */
   readonly target?: Buffer;
-  /** Where one that is followed leads in the end. */
+  /** The path that a followed symlink finally leads to. */
   readonly leadsTo?: string;
 }
 
-/** A file or directory is not what it was when it was looked at. */
+/** A file or directory has changed since it was scanned. */
 export class ChangedError extends Error {
   override readonly name = "ChangedError";
 }
@@ -38,18 +44,20 @@ export function stateOf({ dev, ino, mode, size, mtimeNs, ctimeNs }: BigIntStats)
   return { dev, ino, mode, size, mtimeNs, ctimeNs };
 }
 
-/** Swapped in meanwhile, a symlink is not followed, and a named pipe does not wait for a writer. */
+/** A symlink swapped in meanwhile is not followed, and a named pipe does not wait for a writer. */
 const SAFELY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**
- * Opens a file that was seen, and has it read.
+ * Opens a scanned file and reads it.
  *
- * @throws ChangedError when it is not, or is no longer after it was read, what was seen
+ * @throws ChangedError when it has changed since the scan, before or while it was read
  */
 export async function withFile<T>(
-  { source, state }: SeenFile,
-  use: (handle: FileHandle) => Promise<T>,
+  file: SeenFile | InMemory,
+  use: (handle: ByteReader) => Promise<T>,
 ): Promise<T> {
+  if ("bytes" in file) return use(inMemory(file.bytes));
+  const { source, state } = file;
   const handle = await open(source, SAFELY).catch((error) => {
     throw changed(error);
   });
@@ -58,7 +66,7 @@ export async function withFile<T>(
     try {
       return await use(handle);
     } finally {
-      // Says more than what reading it has come upon.
+      // This error tells more than the one from reading.
       throwIfOther(state, stateOf(await handle.stat({ bigint: true })));
     }
   } finally {
@@ -66,14 +74,14 @@ export async function withFile<T>(
   }
 }
 
-/** What an error says of a path that was seen. */
+/** Translates an error about a scanned path. */
 function changed(error: NodeJS.ErrnoException): Error {
   if (error.code === "ENOENT" || error.code === "ENOTDIR") return new ChangedError("it is gone");
-  // Of O_NOFOLLOW.
+  // From O_NOFOLLOW.
   return error.code === "ELOOP" ? new ChangedError("it was replaced by a symlink") : error;
 }
 
-/** What a directory is, and what it is called, without following a symlink that was swapped in. @throws what node:fs throws */
+/** The state and the names of a directory, without following a symlink that was swapped in. @throws errors of node:fs */
 export async function directoryAt(source: string): Promise<{ state: FileState; names: Buffer[] }> {
   const handle = await open(source, SAFELY | constants.O_DIRECTORY);
   try {
@@ -85,25 +93,28 @@ export async function directoryAt(source: string): Promise<{ state: FileState; n
 }
 
 /**
- * Time stamps are as exact as the clock that ticks for them: 10 ms in the slowest kernels, and two seconds where a file
- * system keeps whole ones. What was written shortly before a look and shortly after may have one time.
+ * Timestamps are as exact as the clock behind them: 10 ms in the slowest kernels, and two seconds where a file system stores
+ * whole ones. A change just before a scan and one just after may get the same timestamp.
  */
 const TICK_MS = 20;
 const COARSE_TICK_MS = 2500;
 const WHOLE_SECOND = 1_000_000_000n;
-/** What was changed longer ago, in milliseconds, was changed in an earlier tick, though another host's clock may have said when. */
+/**
+ * A change longer ago than this, in milliseconds, belongs to an earlier tick, even if the timestamp came from another host's
+ * clock.
+ */
 const RECENT_MS = 60_000;
-/** Looked at again at a time. */
+/** How many things are checked at a time. */
 const AT_ONCE = 64;
 
 export class Seen {
-  /** By kind and place: links that are followed may come to a thing by many ways. */
+  /** By kind and path: followed links may lead to a thing in many ways. */
   readonly #things = new Map<string, SeenThing>();
-  /** What recently changed directories had in them. */
+  /** The names in recently changed directories. */
   readonly #listed = new Map<SeenThing, readonly Buffer[]>();
   #tick = 0;
 
-  /** @param name what it is called to whoever publishes */
+  /** @param name its name in messages */
   addFile(name: string, file: SeenFile): void {
     this.#add({ kind: "file", name, ...file });
   }
@@ -118,29 +129,30 @@ export class Seen {
     this.#add({ kind: "symlink", name, ...file, leadsTo });
   }
 
-  /** @param name "" for the one that is published @param names all that is in it */
+  /** @param name "" for the published directory @param names everything in it */
   addDirectory(name: string, file: SeenFile, names: readonly Buffer[]): void {
     const thing: SeenThing = { kind: "directory", name, ...file };
     if (this.#add(thing)) this.#listed.set(thing, names);
   }
 
-  /** Returns whether it is seen for the first time, and was changed recently. */
+  /** Whether it is new here, and was changed recently. */
   #add(thing: SeenThing): boolean {
-    const key = `${thing.kind} ${thing.source}`;
+    // A link may be kept first, and followed when it turns out to lead outside: both are checked.
+    const key = `${thing.leadsTo === undefined ? thing.kind : "followed"} ${thing.source}`;
     if (this.#things.has(key)) return false;
     this.#things.set(key, thing);
     const { ctimeNs } = thing.state;
-    // Also what was changed in the future, by another host's clock.
+    // Includes changes in the future, by another host's clock.
     const isRecent = ctimeNs / 1_000_000n > Date.now() - RECENT_MS;
     if (isRecent) this.#tick = Math.max(this.#tick, ctimeNs % WHOLE_SECOND === 0n ? COARSE_TICK_MS : TICK_MS);
     return isRecent;
   }
 
   /**
-   * To be awaited before the first file is read: from then on each change gives something another time than was seen. Where
-   * something was added to a directory between the look at its times and its listing, or since, in one tick, it is said now.
+   * Await this before the first file is read: from then on, each change gets a new timestamp. Reports names that appeared in a
+   * directory in the same tick, between the look at its timestamps and its listing or later.
    *
-   * @returns what has changed, by name
+   * @returns the changes, by name
    */
   async settle(): Promise<string[]> {
     if (this.#tick === 0) return [];
@@ -154,7 +166,7 @@ export class Seen {
     return changes;
   }
 
-  /** What is not as it was seen, by name. */
+  /** What has changed since the scan, by name. */
   async changes(): Promise<string[]> {
     const changes: (string | undefined)[] = [];
     const things = [...this.#things.values()];
@@ -165,7 +177,7 @@ export class Seen {
     return [...new Set(changes.filter((change) => change !== undefined))];
   }
 
-  /** @param so what comes of it @throws UserError that names what is not as it was seen */
+  /** @param so the consequence, for the message @throws UserError that names what has changed since the scan */
   async throwIfChanged(directory: string, so: string): Promise<void> {
     const changes = await this.changes();
     if (changes.length === 0) return;
@@ -180,7 +192,7 @@ export class Seen {
   }
 }
 
-/** So many names are worth showing. */
+/** How many names are shown at most. */
 const MOST_NAMED = 20;
 const OTHER_NAMES = "something in it was added, renamed or removed, or its owner or mode changed";
 
@@ -191,17 +203,17 @@ function nameOf({ name }: SeenThing): string {
 async function changeOf(thing: SeenThing): Promise<string | undefined> {
   try {
     if (thing.kind === "file") {
-      // Opened, since network file systems then ask whether what they remember of it still holds.
+      // Opening makes network file systems check whether their cached attributes still hold.
       await withFile(thing, async () => {});
     } else {
       throwIfOther(thing.state, stateOf(await lstat(thing.source, { bigint: true })));
     }
     const { target, leadsTo } = thing;
-    // One that was made anew in the same tick may have the same inode.
+    // A link that was replaced in the same tick may have the same inode.
     if (target !== undefined && !target.equals(await readlink(thing.source, { encoding: "buffer" }))) {
       throw new ChangedError("it points to something else");
     }
-    // It may lead there through others.
+    // The path may lead through other links.
     if (leadsTo !== undefined && (await realpath(thing.source)) !== leadsTo) {
       throw new ChangedError("it leads to something else");
     }

@@ -1,4 +1,4 @@
-/** Sends the chunks that a canister has not got, small ones together. */
+/** Uploads the chunks that a canister does not have, small ones together. */
 
 import { UserError } from "../errors.ts";
 import { type IcfsCanister, MAX_HASHES_ASKED } from "../icfs-canister.ts";
@@ -7,10 +7,10 @@ import type { UploadChunk } from "./chunker.ts";
 import { Lane } from "./lane.ts";
 import { patiently } from "./patience.ts";
 
-/** Bytes of chunks in one `put`: as many as the largest chunk has, so that all calls are alike. The IC takes 2 MiB. */
+/** Bytes of chunks in one `put`: the size of the largest chunk, so that all calls are alike. The IC accepts 2 MiB. */
 const MAX_PUT_BYTES = MAX_CHUNK_BYTES;
 
-/** Those of `chunks` that the canister has not got. @throws UserError when its answer is none; or what a call throws */
+/** The chunks that the canister does not have. @throws UserError for a malformed answer; errors of a call */
 export async function missingChunks(
   canister: Pick<IcfsCanister, "missing">,
   chunks: readonly UploadChunk[],
@@ -19,12 +19,12 @@ export async function missingChunks(
   for (let start = 0; start < chunks.length; start += MAX_HASHES_ASKED) {
     const page = chunks.slice(start, start + MAX_HASHES_ASKED);
     const indexes = await patiently(() => canister.missing(page.map(({ sha256 }) => sha256)));
-    // A node may say anything: each once, and only what was asked about.
+    // A node may answer anything: take each index once, and only valid ones.
     for (const index of new Set(indexes)) {
       const chunk = page[index];
       if (chunk === undefined) {
         throw new UserError(
-          `the canister says that it has not got chunk ${index}, of ${page.length} it was asked about: ask another node, by publishing again`,
+          `the canister says that it does not have chunk ${index}, of ${page.length} it was asked about: ask another node, by publishing again`,
         );
       }
       missing.push(chunk);
@@ -34,16 +34,17 @@ export async function missingChunks(
 }
 
 export interface Upload {
-  /** Resolves when all has been stored. @throws UserError, or what a call throws */
+  /** Resolves when everything has been stored. @throws UserError; errors of a call */
   readonly done: Promise<void>;
-  /** Resolves when all is probably there, though the last answers are still to come; perhaps never. */
+  /** Resolves when everything has probably arrived, before the last answers; perhaps never. */
   readonly nearEnd: Promise<void>;
-  /** Sends no more of what waits, and tells of nothing more. */
+  /** Stops sending, and calls nothing back any more. */
   end(): void;
 }
 
 /**
  * Uploads `chunks`.
+ *
  * @param uploaded called with the number of bytes that have arrived, from time to time
  */
 export function uploadChunks(

@@ -1,36 +1,38 @@
 /**
- * Chunks of a release that is being fetched, for those who ask before they are here. Each is fetched in any case, and once: who asks for one
- * only has it fetched before others.
+ * Serves requests for chunks of a release that is still being fetched. Each chunk is fetched anyway, and only once: a request
+ * only moves it forward.
  */
 import pLimit from "p-limit";
 import { type Chunk, keyOf } from "../tree/tree.ts";
-import type { Waits } from "./waits.ts";
+import type { Waiting, Waits } from "./waits.ts";
 
-/** Chunks that are got before others at a time: what is asked for in the meantime may have come with the others by then. */
+/** How many chunks are fetched early at a time. The next ones may meanwhile arrive with the others. */
 const MOST_EARLY = 8;
 
 export class AwaitedChunks {
   readonly #waits: Waits;
   readonly #load: (chunk: Chunk) => Promise<unknown>;
-  /** What is to be loaded, or is being loaded. */
+  /** Chunks that are queued or being loaded. */
   readonly #pending = new Set<Chunk>();
-  /** If one of these is not here, the disk is full or damaged: nobody has it fetched again. */
+  /** If one of these is missing again, the disk is full or damaged: do not fetch it again. */
   readonly #loaded = new WeakSet<Chunk>();
   readonly #loads = pLimit(MOST_EARLY);
 
-  /** @param load gets a chunk to where it is kept, beside all else that is being fetched; it is not asked twice for one that it got */
+  /**
+   * @param load fetches a chunk and stores it, beside everything else that is fetched; not called again for a chunk after success
+   */
   constructor(waits: Waits, load: (chunk: Chunk) => Promise<unknown>) {
     this.#waits = waits;
     this.#load = load;
   }
 
   /**
-   * Resolves when the chunk is here, or is not waited for any more.
+   * Resolves when the chunk is here, or the wait has ended.
    *
-   * @param chunk which is not here, of a release that is being fetched @param response as Waits has it
-   * @returns whether it is here, or still on its way
+   * @param chunk a missing chunk of a release that is being fetched
+   * @returns whether it is here, or may still arrive
    */
-  async until(chunk: Chunk, response: Parameters<Waits["until"]>[1]): Promise<boolean> {
+  async until(chunk: Chunk, response: Waiting): Promise<boolean> {
     if (this.#loaded.has(chunk)) return false;
     const key = keyOf(chunk);
     const wait = this.#waits.until(key, response);
@@ -39,18 +41,18 @@ export class AwaitedChunks {
       void this.#loads(() => this.#fetch(chunk, key));
     }
     await wait;
-    // If it could not be had, it is tried again with all the others.
+    // A chunk that could not be fetched is retried with all the others.
     return true;
   }
 
   async #fetch(chunk: Chunk, key: string): Promise<void> {
     try {
-      // Else they have gone, or have waited for too long.
+      // Every client has left, or waited for too long.
       if (!this.#waits.has(key)) return;
       await this.#load(chunk);
       this.#loaded.add(chunk);
     } catch {
-      // It is logged.
+      // The failure has been logged.
     } finally {
       this.#pending.delete(chunk);
       this.#waits.came(key);

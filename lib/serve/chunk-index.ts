@@ -1,16 +1,16 @@
 /**
- * Finds a tree's chunk by its SHA-256. There may be a million, whose hashes as keys of a Map would take 150 MB: here a chunk takes
- * eight bytes.
+ * Finds a tree's chunk by its SHA-256. There may be a million chunks, whose hashes as keys of a Map would take 150 MB; this index
+ * takes eight bytes per chunk.
  */
 import type { Chunk } from "../tree/tree.ts";
 
-/** Between two pauses: about a millisecond. */
+/** Chunks handled between two pauses; they take about a millisecond. */
 const CHUNKS_PER_STEP = 4000;
 const EMPTY = 0xffffffff;
 
 export class ChunkIndex {
   readonly #chunks: readonly Chunk[];
-  /** Positions in `chunks`, each at the slot that its hash begins with, or behind it. Half of the slots are empty. */
+  /** Positions in `chunks`, each at the slot given by the start of its hash, or after it. At least half are empty. */
   readonly #slots: Uint32Array;
 
   private constructor(chunks: readonly Chunk[]) {
@@ -18,7 +18,7 @@ export class ChunkIndex {
     this.#slots = new Uint32Array(2 ** Math.ceil(Math.log2(2 * chunks.length + 1))).fill(EMPTY);
   }
 
-  /** Of chunks that have hashes; others are not found. In steps. */
+  /** An index of the chunks that have hashes; others are not found. A generator, so that the caller can pause. */
   static *growing(chunks: readonly Chunk[]): Generator<void, ChunkIndex> {
     const index = new ChunkIndex(chunks);
     for (const [i, { sha256 }] of chunks.entries()) {
@@ -33,7 +33,7 @@ export class ChunkIndex {
     return position === EMPTY ? undefined : this.#chunks[position];
   }
 
-  /** Where it is, or where there is room for it. */
+  /** The slot that holds a hash, or the free one for it. */
   #slotOf(sha256: Uint8Array): number {
     const slots = this.#slots;
     const { buffer, byteOffset } = sha256;

@@ -1,10 +1,10 @@
-/** Answers with bytes: whole, a part of them, or that the client has them already (RFC 9110). */
+/** Sends bytes: all of them, a range, or 304 when the client has them already (RFC 9110). */
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fresh from "fresh";
 import type { Turn } from "./outgoing.ts";
 
-/** Whatever else asks for bytes is refused, as by the canister. */
+/** Any other form of range is refused, as by the canister. */
 const A_RANGE = /^(\d+-\d*|-\d+)$/;
 
 export interface Content {
@@ -15,16 +15,17 @@ export interface Content {
     readonly "cache-control": string;
     readonly "content-type": string;
   };
-  /** From `start` up to `end`, in pieces. @throws Error when they cannot be had */
+  /** The bytes from `start` up to `end`, in pieces. @throws Error when they cannot be fetched */
   bytes(start: number, end: number): AsyncIterable<Buffer>;
 }
 
 /**
- * Sends it, where the client takes it. What cannot be had to its end is broken off, so that no client takes it for whole.
+ * Sends the content, as fast as the client takes it. If a part cannot be read, the connection is cut, so that no client takes the
+ * answer for complete.
  *
- * @param turn taken by whoever gets chunks for it
- * @returns how many bytes have left
- * @throws what `bytes` throws, and then nobody need answer any more
+ * @param turn held while chunks are in memory
+ * @returns how many bytes were sent
+ * @throws errors of `bytes`; then the response needs no further answer
  */
 export async function sendContent(
   request: IncomingMessage,
@@ -32,7 +33,7 @@ export async function sendContent(
   { size, headers, bytes }: Content,
   turn: Turn,
 ): Promise<number> {
-  // Without its Cache-Control: what is here is what there is.
+  // The request's Cache-Control is ignored: nothing newer can be fetched.
   if (fresh({ "if-none-match": request.headers["if-none-match"] }, headers)) {
     response.writeHead(304, { etag: headers.etag, "cache-control": headers["cache-control"] }).end();
     return 0;
@@ -63,17 +64,17 @@ export async function sendContent(
   return write(response, bytes(start, end), turn);
 }
 
-/** The bytes that are asked for, up to `end`; undefined: all. Of several ranges all are sent, as the RFC allows. */
+/** The requested bytes, up to `end`; undefined: all. Several ranges are answered with everything, as the RFC allows. */
 function rangeOf(
   { method, headers: { range, "if-range": ifRange } }: IncomingMessage,
   size: number,
   etag: string,
 ): { readonly start: number; readonly end: number } | "unsatisfiable" | undefined {
   if (method !== "GET" || range === undefined) return undefined;
-  // A date tells nothing of what is here.
+  // A date says nothing about the content here.
   if (ifRange !== undefined && ifRange !== etag) return undefined;
   const text = /^bytes=(.*)$/i.exec(range)?.[1];
-  // Of another unit.
+  // The range has another unit.
   if (text === undefined) return undefined;
   const asked = text.split(",").map((one) => one.trim());
   if (asked.some((one) => one !== "" && !A_RANGE.test(one))) return "unsatisfiable";
@@ -81,7 +82,7 @@ function rangeOf(
   return ranges.length > 1 ? undefined : (ranges[0] ?? "unsatisfiable");
 }
 
-/** @param range as 5-9, 5- or -5 (the last five bytes, or all where there are fewer) */
+/** @param range 5-9, 5- or -5 (the last five bytes, or all if there are fewer) */
 function partOf(range: string, size: number): { readonly start: number; readonly end: number } {
   const [first, last] = range.split("-");
   if (!first) return { start: Math.max(0, size - Number(last ?? 0)), end: size };

@@ -1,16 +1,16 @@
-/** A file's bytes, or a part of them, out of chunks that are here. */
+/** Reads a file, or a range of it, from chunks that are here. */
 import { letOthers } from "../steps.ts";
 import type { Chunk, Tree, TreeFile } from "../tree/tree.ts";
 
-/** What is handed over at a time, about: what leaves is noticed by the piece. */
+/** The approximate size of a piece. Progress is noticed once per piece. */
 export const PIECE_BYTES = 64 * 1024;
-/** Extents between two pauses: a millisecond or two. A file may have a million of one byte. */
+/** Extents handled between two pauses; they take a millisecond or two. A file may have a million extents of one byte. */
 const EXTENTS_PER_STEP = 4000;
 
 /**
  * The bytes from `start` up to `end`, in pieces.
  *
- * @param chunk a chunk's verified bytes; what it throws ends the file
+ * @param chunk returns a chunk's verified bytes; an error ends the file
  */
 export async function* fileBytes(
   { extents }: TreeFile,
@@ -21,7 +21,7 @@ export async function* fileBytes(
 ): AsyncGenerator<Buffer, void, undefined> {
   let at = 0;
   let held: { readonly number: number; readonly bytes: Buffer } | undefined;
-  // What is less than a piece is copied: there may be a million of one byte, each in another chunk.
+  // Small parts are copied together: there may be a million of one byte, each from another chunk.
   let rest = Buffer.alloc(0);
   let filled = 0;
   for (const [i, extent] of extents.entries()) {

@@ -1,10 +1,10 @@
 /** A directory as a page of links, plain enough for any browser and for `wget --recursive`. */
 import type { TreeNode } from "../tree/tree.ts";
 
-/** A page of more is of no use to anybody, and megabytes. */
+/** A longer page would be useless, and megabytes large. */
 const MOST_ENTRIES = 5000;
 
-/** @param path of the directory, from the root, "" for that; as it was asked for */
+/** @param path of the directory from the root, as it was requested; "" for the root */
 export function listingOf(path: string, { children }: TreeNode): string {
   const lines = path === "" ? [] : ['<li><a href="../">../</a></li>'];
   for (const [name, { entry }] of children) {
@@ -13,7 +13,7 @@ export function listingOf(path: string, { children }: TreeNode): string {
       break;
     }
     const shown = entry.kind === "directory" ? `${name}/` : name;
-    // "./", as else a name with a colon would be another scheme.
+    // "./", because a colon in the name would otherwise end a URL scheme.
     lines.push(
       `<li><a href="./${encodeURIComponent(name)}${shown.slice(name.length)}">${escaped(shown)}</a></li>`,
     );

@@ -1,7 +1,7 @@
-/** The media type that a file is served with: by its name, as web servers do. */
+/** Chooses the media type of a file by its name, as web servers do. */
 import { lookup } from "mime-types";
 
-/** Where the canister has another (canister/contenttype.mo): what firmware goes by (UEFI HTTP Boot), and what people read. */
+/** Types in which the canister differs from mime-types (canister/contenttype.mo): firmware checks some of them, people read others. */
 const OURS: Readonly<Record<string, string>> = {
   iso: "application/vnd.efi.iso",
   img: "application/vnd.efi.img",

@@ -1,19 +1,19 @@
 /**
- * Bounds the memory of what is being sent: so many answers have a chunk in hand at a time, whoever else is connected, and the others
- * take turns. While somebody waits, whoever does not read is cut off.
+ * Bounds the memory for sending: only so many answers hold a chunk at a time, however many clients are connected, and the others
+ * take turns. While others wait, clients that do not read are cut off.
  */
 
 /** A client that takes no piece for so many milliseconds has stalled. The limit shrinks as more clients wait, down to the second one. */
 const STALLED_MS = 5000;
 const LEAST_STALLED_MS = 1000;
-/** A chunk that has not left within this, while others wait: less than 35 KB/s. */
+/** The limit for sending a chunk while others wait. It cuts off clients below 35 KB/s. */
 const SLOWEST_MS = 30_000;
-/** Milliseconds between two looks, while somebody waits. */
+/** Milliseconds between two checks while others wait. */
 const LOOK_MS = 500;
 
 /** An answer that is being sent. */
 export interface Sender {
-  /** Ends it, where it is. */
+  /** Ends the answer wherever it is. */
   cutOff(): void;
 }
 
@@ -23,21 +23,21 @@ export class Outgoing {
   readonly #holding = new Set<Turn>();
   readonly #waiting = new Set<Turn>();
   #timer: NodeJS.Timeout | undefined;
-  /** Who was cut off, so that others could be answered. */
+  /** How many answers were cut off to make room for others. */
   cutOff = 0;
 
-  /** @param most chunks in hand @param now milliseconds, of any beginning */
+  /** @param most chunks in memory at a time @param now milliseconds from any origin */
   constructor(most: number, now: () => number = () => performance.now()) {
     this.#most = most;
     this.#now = now;
   }
 
-  /** For one answer. To be ended. */
+  /** A turn for one answer. End it with end(). */
   turnFor(sender: Sender): Turn {
     return new Turn(this, sender);
   }
 
-  /** How many have a chunk in hand. */
+  /** How many answers hold a chunk. */
   get holding(): number {
     return this.#holding.size;
   }
@@ -82,7 +82,7 @@ export class Outgoing {
     turn.movedAt = this.#now();
   }
 
-  /** Makes room for those who wait. Called by a timer. */
+  /** Makes room for waiting answers. Called by a timer. */
   look(): void {
     if (this.#waiting.size === 0) {
       clearInterval(this.#timer);
@@ -103,7 +103,7 @@ export class Outgoing {
 export class Turn {
   readonly #outgoing: Outgoing;
   readonly sender: Sender;
-  /** When it was given, and when something of its chunk has left for the last time. */
+  /** When the turn was granted, and when a piece of its chunk was last sent. */
   since = 0;
   movedAt = 0;
   go: () => void = () => {};
@@ -113,17 +113,17 @@ export class Turn {
     this.sender = sender;
   }
 
-  /** Resolves when a chunk may be taken in hand, in place of the one before; also when the turn was ended meanwhile. */
+  /** Resolves when the answer may hold a chunk, which replaces its previous one; also when the turn was ended in the meantime. */
   take(): Promise<void> {
     return this.#outgoing.take(this);
   }
 
-  /** Whether others are served first, so that nothing is sent to this one for now. */
+  /** Whether this answer is waiting for others, so that nothing is sent. */
   get isWaiting(): boolean {
     return this.#outgoing.isWaiting(this);
   }
 
-  /** A piece of the chunk has left. */
+  /** A piece of the chunk was sent. */
   moved(): void {
     this.#outgoing.moved(this);
   }

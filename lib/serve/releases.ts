@@ -1,7 +1,7 @@
 /**
- * What a host serves to others: the live release, its chunks and what proves it, and such chunks of the one before and of the one to
- * come as are here. Nothing is fetched because somebody asks: of a release that is being fetched anyway, a chunk that somebody waits for may
- * come earlier. And nothing is known by its hash alone: it is of one of these trees.
+ * What a host serves to others: the live release, its chunks and its proof, and those chunks of the previous and the next release
+ * that are here. Requests cause no fetches; of a release that is being fetched anyway, a requested chunk may be fetched earlier.
+ * A hash alone does not identify a chunk: it must belong to one of these trees.
  */
 import pLimit from "p-limit";
 import { messageOf } from "../errors.ts";
@@ -13,8 +13,8 @@ import { hexOf } from "../tree/hash.ts";
 import { type Chunk, keyOf, type Tree, type TreeFile } from "../tree/tree.ts";
 import type { AwaitedChunks } from "./awaited-chunks.ts";
 import { ChunkIndex } from "./chunk-index.ts";
-import { type HeaderSource, Headers } from "./release-headers.ts";
-import type { Waits } from "./waits.ts";
+import { type HeaderSource, type HeaderStore, Headers } from "./release-headers.ts";
+import type { Waiting, Waits } from "./waits.ts";
 
 /** A release with its tree. */
 export interface Whole {
@@ -24,38 +24,40 @@ export interface Whole {
 
 /** A release that is being fetched, or is not live yet. */
 export interface Coming extends Whole {
-  /** All of it is being fetched, or has been: there may be waits for its chunks. */
+  /** Whether all of it is being fetched, or has been, so that requests for its chunks may wait. */
   readonly isFetched?: boolean;
 }
 
-/** Verified chunks that are here, as seen from here (lib/cache/chunk-cache.ts). */
+/** Verified chunks on this host (lib/cache/chunk-cache.ts). */
 export interface LocalChunks {
   local(reference: Chunk, options: { keep: boolean }): Promise<Buffer | undefined>;
   holds(reference: Chunk): Promise<boolean>;
 }
 
 export interface ReleasesOptions {
-  /** Whether what is read from the disk for others stays in memory, as that has no better use. */
+  /** Whether chunks read from disk for others stay in memory, because it has no better use. */
   readonly keep: boolean;
-  /** How many chunks are read from the disk at a time, and hashed. */
+  /** How many chunks are read from disk, and hashed, at a time. */
   readonly loads: number;
-  /** Releases of which such chunks as are here are given to who knows of them. */
+  /** Releases that are being fetched. Their chunks that are here already are served to clients that ask by hash. */
   readonly coming?: () => readonly Coming[];
-  /** Where there are waits: has those who ask for a chunk of one that is being fetched wait until it is here. */
+  /** If present, requests for chunks that are being fetched wait for them. */
   readonly awaited?: { readonly waits: Waits; readonly chunks: AwaitedChunks };
-  /** Told of a chunk of the live release that is not here. */
+  /** Called with a chunk of the live release that is missing. */
   readonly missing?: (chunk: Chunk) => void;
+  /** Keeps headers for times without the network. */
+  readonly headers: HeaderStore;
   readonly log: Log;
 }
 
 export interface Proof {
   readonly bytes: Uint8Array;
   readonly certifiedAt: Date;
-  /** Undefined: that of the newest release alone. */
+  /** Undefined: only the newest release. */
   readonly channel: string | undefined;
 }
 
-/** What is waited for that is no chunk. */
+/** The key for requests that wait for a proof. */
 const PROOF = "proof";
 
 export class ServedReleases {
@@ -66,37 +68,37 @@ export class ServedReleases {
   readonly #headers: Headers | undefined;
   readonly #indexes = new WeakMap<readonly Chunk[], Promise<ChunkIndex>>();
   readonly #loads: ReturnType<typeof pLimit>;
-  /** What is being read from the disk, once for all. */
+  /** Reads from disk in progress, shared by all requests. */
   readonly #reads = new Map<string, Promise<Buffer | undefined>>();
   #live: Whole | undefined;
-  /** What was live before: of that only chunks. */
+  /** The chunks of the previous live release. */
   #before: { readonly chunks: readonly Chunk[]; readonly pieces: readonly string[] } | undefined;
-  /** A release that others are told of before it is live, as there is no other. */
+  /** A release that is offered to others before it is live, because no other is. */
   #announced: IcfsRelease | undefined;
-  /** The one or the other, with the proof that is handed out: once the headers below it are here. */
+  /** The live or announced release whose proof is served, once the headers below it are here. */
   #proved: IcfsRelease | undefined;
   readonly #oneProof = pLimit(1);
-  /** Files all of whose chunks were here when somebody looked. */
+  /** Files whose chunks were all here at the last check. */
   readonly #whole = new WeakSet<TreeFile>();
 
-  /** @param pieces where what trees are made of is kept */
+  /** @param pieces where the parts of trees are kept */
   constructor(source: Source, chunks: LocalChunks, pieces: Pick<Pieces, "read">, options: ReleasesOptions) {
     this.#source = source;
     this.#chunks = chunks;
     this.#pieces = pieces;
     this.#options = options;
     this.#loads = pLimit(options.loads);
-    if (hasHeaders(source)) this.#headers = new Headers(source);
+    if (hasHeaders(source)) this.#headers = new Headers(source, options.headers);
   }
 
-  /** What others get; undefined: nothing yet. */
+  /** The release that others get; undefined: none yet. */
   get live(): Whole | undefined {
     return this.#live;
   }
 
   /**
-   * Others get the proof of this release, which is being fetched, while none is live: they ask for its chunks, and wait for those. Resolves
-   * when they get it; never rejects.
+   * Serves the proof of this release, which is being fetched, while none is live: clients request its chunks, and wait for them.
+   * Resolves when the proof is served; never rejects.
    */
   async announce(release: Release): Promise<void> {
     if (!(release instanceof IcfsRelease)) return;
@@ -105,13 +107,13 @@ export class ServedReleases {
     this.#options.awaited?.waits.came(PROOF);
   }
 
-  /** Resolves when there is a proof, or nobody waits for one. @param response as Waits has it */
-  async untilProved(response: Parameters<Waits["until"]>[1]): Promise<void> {
+  /** Resolves when there is a proof, or the wait has ended. */
+  async untilProved(response: Waiting): Promise<void> {
     if (this.#announced === undefined || this.#proved !== undefined) return;
     await this.#options.awaited?.waits.until(PROOF, response);
   }
 
-  /** From now on others get this release, or it is proved anew. Resolves when they get its proof as well; never rejects. */
+  /** Serves this release from now on; it is new, or has a new proof. Resolves when its proof is served as well; never rejects. */
   async goLive({ release, tree }: Whole): Promise<void> {
     const before = this.#live;
     if (before !== undefined && before.tree !== tree) {
@@ -125,14 +127,14 @@ export class ServedReleases {
     try {
       await this.#headers?.follow(release.proven);
     } catch (error) {
-      // Only those need them who come from an older release, and these ask somebody else.
+      // Only clients that come from an older release need the headers, and these can ask elsewhere.
       this.#options.log.warn(oneLine(`headers for others are not up to date: ${messageOf(error)}`));
     }
     const newest = this.#live?.release ?? this.#announced;
     if (newest?.hash.equals(release.hash)) this.#proved = release;
   }
 
-  /** What proves the newest release, or with it the channel that is served, and when that was certified; undefined: nothing does yet. */
+  /** The proof of the newest release, or of the served channel, and its certification time; undefined: none yet. */
   get proof(): Proof | undefined {
     if (this.#proved === undefined) return undefined;
     const { proven, certifiedAt, channel } = this.#proved;
@@ -145,12 +147,11 @@ export class ServedReleases {
   }
 
   /**
-   * Resolves when a chunk is here, or takes too long; at once when it will not come, as it is of no release that is being fetched.
+   * Resolves when a chunk is here, or takes too long; at once when it does not belong to a release that is being fetched.
    *
-   * @param response as Waits has it
-   * @returns whether it is here, or still on its way
+   * @returns whether it is here, or may still arrive
    */
-  async untilHere(sha256: Buffer, response: Parameters<Waits["until"]>[1]): Promise<boolean> {
+  async untilHere(sha256: Buffer, response: Waiting): Promise<boolean> {
     const { awaited, coming } = this.#options;
     if (awaited === undefined) return false;
     for (const { tree, isFetched } of coming?.() ?? []) {
@@ -162,12 +163,12 @@ export class ServedReleases {
     return false;
   }
 
-  /** A chunk by its hash, if it is here, and of one of the releases; undefined: it is not. */
+  /** A chunk by its hash; undefined when it is not here, or does not belong to one of the releases. */
   async chunk(sha256: Buffer): Promise<Buffer | undefined> {
     const key = hexOf(sha256);
     for (const { chunks, pieces } of this.#all()) {
       const found = (await this.#indexOf(chunks)).find(sha256);
-      // What is only coming, or was live before, is not missed.
+      // Only chunks of the live release are reported as missing.
       if (found !== undefined)
         return chunks === this.#live?.tree.chunks ? this.read(found) : this.#local(found);
       if (pieces.includes(key)) return this.#once(key, () => this.#pieces.read(key));
@@ -175,7 +176,7 @@ export class ServedReleases {
     return undefined;
   }
 
-  /** A chunk of the live tree, or of one of before of which somebody still reads a file; undefined: it is not here. */
+  /** A chunk of the live tree, or of an earlier one of which a file is still being read; undefined: it is not here. */
   async read(listed: Chunk): Promise<Buffer | undefined> {
     const bytes = await this.#local(listed);
     const chunk = this.#source.known(listed);

@@ -1,4 +1,4 @@
-/** The HTTP server before a site: where it listens, whom it lets in, and its end. */
+/** The HTTP server of a site: where it listens, whom it admits, and how it ends. */
 import { type Bounds, createBoundedServer, type ListenAddress, listenAt } from "../bounded-server.ts";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
@@ -6,37 +6,38 @@ import type { Site, SiteStatus } from "./site.ts";
 import type { Waits } from "./waits.ts";
 
 /**
- * A thousand hosts with a connection or two each. Whoever does nothing goes first; what is being sent goes on, and who comes then is
- * turned away, and asks somebody else.
+ * Enough for a thousand hosts with one or two connections each. Idle connections are closed first. Answers in progress go on; new
+ * clients are then turned away, and ask elsewhere.
  */
 const BOUNDS: Bounds = {
   connections: 2000,
   requestTimeout: 10_000,
-  // Longer than caches and clients keep theirs (nginx: 60 s), which would else ask over one that has just been closed.
+  // Longer than that of caches and clients (nginx: 60 s), which could otherwise send a request on a connection that was just
+  // closed.
   keepAlive: 75_000,
   idle: 30_000,
   goes: "newest",
 };
-/** What is waited for while there is no site. */
+/** The key for requests that wait for the site. */
 export const SITE = "site";
-/** Milliseconds for what is being sent when it ends. */
+/** Milliseconds for the answers in progress at the end. */
 export const LAST_ANSWERS_MS = 20_000;
 
 export interface SiteServer {
   readonly url: string;
   /** Undefined while there is no site. */
   status(): SiteStatus | undefined;
-  /** Takes no more requests, and resolves when those under way are answered, or the time for that is over. */
+  /** Accepts no more requests, and resolves when those in progress are answered, or the time limit is over. */
   close(limit?: number): Promise<void>;
 }
 
 /**
- * Listens.
+ * Starts to listen.
  *
- * @param site undefined while there is nothing to be served yet
- * @param option that names the address
- * @param waits in which requests wait for the site, and others in it; they end when this server takes no more requests
- * @throws UserError when it cannot
+ * @param site undefined while nothing is served yet
+ * @param option the option with the address
+ * @param waits where requests wait for the site and in it; they end when this server accepts no more requests
+ * @throws UserError when it cannot listen
  */
 export async function listenForSite(
   address: ListenAddress,
@@ -49,7 +50,7 @@ export async function listenForSite(
   let isEnding = false;
   const server = createBoundedServer(async (request, response) => {
     if (isEnding) response.setHeader("connection", "close");
-    // Whose answer was under way may have been told otherwise.
+    // The headers of an answer in progress may have promised keep-alive.
     response.once("close", () => {
       if (isEnding) request.socket.end();
     });

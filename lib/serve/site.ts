@@ -1,14 +1,17 @@
 /**
- * What a host answers over HTTP: at `/.icfs/` what a mirror has (docs/PROTOCOL.md, "Mirrors"), and everywhere else the files of the
- * live release; also at /.icfs/at/N/, as the canister has them, for who wants all of a boot from one release. Nothing but what is here, and is verified.
+ * Answers HTTP requests on a host: below `/.icfs/` as a mirror does (docs/PROTOCOL.md, "Mirrors"), and everywhere else with the
+ * files of the live release; also below /.icfs/at/N/, as the canister does, for clients that want a whole boot from one release.
+ * Only content that is here and verified is served.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { messageOf } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { CHANNEL, CHUNKS, HEADERS, MIRROR_DIRECTORY, RELEASE } from "../source/icfs/mirror-paths.ts";
+import type { Release } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
 import { hexOf } from "../tree/hash.ts";
 import type { Chunk, TreeFile, TreeNode } from "../tree/tree.ts";
+import type { AccessLog } from "./access-log.ts";
 import { type Content, sendContent } from "./content.ts";
 import { fileBytes, PIECE_BYTES } from "./file-bytes.ts";
 import { listingOf } from "./listing.ts";
@@ -17,49 +20,51 @@ import { Outgoing, type Turn } from "./outgoing.ts";
 import type { ServedReleases, Whole } from "./releases.ts";
 
 export interface SiteStatistics {
-  /** Answers with a chunk, with a file or a part of one, and with what proves the release or is below it. */
+  /** Answers with a chunk, with a file or a range of one, and with the proof or headers of the release. */
   chunks: number;
   files: number;
   proofs: number;
-  /** Bytes of chunks and files that have left. */
+  /** Bytes of chunks and files that were sent. */
   bytes: number;
-  /** Requests for what there is not, or is not here. */
+  /** Requests for things that do not exist, or are not here. */
   missing: number;
-  /** Answers that could not be sent to their end as a chunk was not there any more. */
+  /** Answers that were cut short because a chunk had disappeared. */
   broken: number;
 }
 
-/** What is told of a site: of its server, and of what it has answered. */
+/** The status of a site: of its server, and of its answers. */
 export interface SiteStatus extends SiteStatistics {
   readonly url: string;
-  /** Connections at the moment. */
+  /** Open connections. */
   readonly connections: number;
-  /** Answers that were ended so that others could have their turn: their clients did not read. */
+  /** Answers that were ended to make room for others, because their clients did not read. */
   readonly cutOff: number;
 }
 
 export interface SiteOptions {
-  /** Chunks, of up to 1 MiB, that are in hand at a time for all answers together. */
+  /** Chunks, of up to 1 MiB, in memory for all answers together. */
   readonly chunksInHand: number;
-  /** @throws Error when files are not to be read, as the proof is too old */
+  /** @throws Error when files must not be read because the proof is too old */
   readonly mustBeFresh: () => void;
-  /** A file begins to be read, and is not read any more. */
+  /** Called when a file begins to be read, and when it is no longer read. */
   readonly opened?: () => void;
   readonly closed?: () => void;
+  /** Where sent files are logged, and the canister's name in the log. */
+  readonly accessLog?: { readonly to: AccessLog; readonly canister: string } | undefined;
   readonly log: Log;
 }
 
-/** Seconds for which what may change may be kept by a cache: as the canister's own answers. */
+/** How long caches may keep answers that may change, as in the canister's own answers. */
 const SHORT = "public, max-age=10";
 const FOR_EVER = "public, max-age=31536000, immutable";
-/** Seconds after which to ask again for what is not here yet. */
+/** Seconds after which clients should ask again for what is not here yet. */
 const RETRY_S = 10;
 const SCRIPT = "boot.ipxe";
 const TEXT = "text/plain; charset=utf-8";
 const A_HASH = /^[0-9a-f]{64}$/;
 const A_NUMBER = /^[1-9]\d{0,14}$/;
 
-/** A chunk that was there when the answer began. */
+/** A chunk disappeared during the answer. */
 class GoneError extends Error {}
 
 export class Site {
@@ -74,9 +79,9 @@ export class Site {
     this.outgoing = new Outgoing(options.chunksInHand);
   }
 
-  /** Answers one request, whatever it is. Never rejects. */
+  /** Answers any request. Never rejects. */
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    // Of who has gone, or sends what is no HTTP.
+    // Errors of clients that disconnect or do not speak HTTP.
     for (const stream of [request, response]) stream.on("error", () => {});
     try {
       await this.#route(request, response);
@@ -94,7 +99,7 @@ export class Site {
       return;
     }
     const path = pathOf(request.url ?? "");
-    if (path === undefined) return this.#missing(request, response, 400, "this is no path");
+    if (path === undefined) return this.#missing(request, response, 400, "this is not a path");
     const [first, ...more] = path.split("/").filter((part) => part !== "");
     if (first === MIRROR_DIRECTORY) return this.#ofMirror(request, response, more);
     const { live } = this.#releases;
@@ -125,7 +130,7 @@ export class Site {
         return this.#ofTree(request, response, `${path.slice(2).join("/")}${end}`, live, FOR_EVER);
       }
       if (what === SCRIPT && path.length === 1 && live.tree.find(SCRIPT)?.entry.kind === "file") {
-        // As the canister's: all that the script names is then of this release, or not there.
+        // The same script as the canister's: everything that it names comes from this release, or is missing.
         const script = Buffer.from(`#!ipxe\nchain /${MIRROR_DIRECTORY}/at/${number}/${SCRIPT}\n`);
         sendSmall(request, response, script, { "content-type": TEXT, "cache-control": SHORT });
         return;
@@ -134,7 +139,7 @@ export class Site {
     this.#missing(request, response, 404, "this is not here");
   }
 
-  /** @param channel whose record is asked for with it; undefined: the newest release alone is */
+  /** @param channel requested along with its record; undefined: only the newest release */
   async #proof(
     request: IncomingMessage,
     response: ServerResponse,
@@ -154,18 +159,19 @@ export class Site {
     sendSmall(request, response, proof.bytes, {
       "content-type": "application/cbor",
       "cache-control": SHORT,
-      // When the subnet signed it: while nobody says what is newest, this stays as it is.
+      // The subnet's certification time: it stays the same until the network names a newer release.
       "last-modified": proof.certifiedAt.toUTCString(),
     });
   }
 
   async #chunk(request: IncomingMessage, response: ServerResponse, hash: string): Promise<void> {
     const sha256 = Buffer.from(hash, "hex");
-    // Before it takes its turn: who waits has no chunk in hand.
+    // Before taking a turn, so that a waiting request holds no chunk.
     const isComing = await this.#releases.untilHere(sha256, response);
     const turn = this.#turnFor(response);
     await turn.take();
-    if (response.destroyed) return;
+    // If the client left before turnFor(), no event ends the turn.
+    if (response.destroyed) return turn.end();
     const found = await this.#releases.chunk(sha256);
     if (found === undefined && isComing) {
       return this.#missing(request, response, 404, "this chunk is on its way", { "retry-after": "1" });
@@ -181,7 +187,8 @@ export class Site {
         }
       },
     };
-    this.statistics.bytes += await sendContent(request, response, content, turn);
+    const sent = await sendContent(request, response, content, turn);
+    this.statistics.bytes += sent;
   }
 
   async #ofTree(
@@ -195,7 +202,7 @@ export class Site {
     const isDirectorys = path === "" || path.endsWith("/");
     if (node?.entry.kind === "directory") {
       if (!isDirectorys) {
-        // Of what was asked for, whatever that is below.
+        // The path as requested, which may lie below /.icfs/at/.
         const asked = pathOf(request.url!)!;
         const location = `/${asked.split("/").filter(Boolean).map(encodeURIComponent).join("/")}/`;
         return void say(request, response, 301, `this is ${location}`, { location, "cache-control": SHORT });
@@ -235,7 +242,7 @@ export class Site {
       return this.#notYet(request, response, "not all of this file is here yet");
     }
     const { log, opened, closed } = this.#options;
-    // A file's own hash is the publisher's word until somebody has read all of it.
+    // A file's own hash is only the publisher's claim until the whole file has been read.
     const etag =
       file.checked && file.sha256 !== undefined
         ? `"${hexOf(file.sha256)}"`
@@ -254,19 +261,54 @@ export class Site {
     };
     this.statistics.files += 1;
     opened?.();
+    const tell = this.#tellOf(request, response, file, release);
     try {
-      this.statistics.bytes += await sendContent(request, response, content, turn);
+      const sent = await sendContent(request, response, content, turn);
+      tell?.(sent);
+      this.statistics.bytes += sent;
       log.debug(`${request.socket.remoteAddress} has read ${file.path} of ${nameOf(release)}`);
     } finally {
       closed?.();
     }
   }
 
-  /** Ends with the answer. */
+  /**
+   * Returns a function that logs the answer. Call it with the number of bytes passed on; it waits until the connection has taken
+   * them or is gone.
+   */
+  #tellOf(
+    { socket, method, url }: IncomingMessage,
+    response: ServerResponse,
+    { size, sha256 }: TreeFile,
+    release: Release,
+  ): ((handedOn: number) => void) | undefined {
+    const { accessLog } = this.#options;
+    if (accessLog === undefined || method !== "GET") return undefined;
+    // In IPv4 form, where a socket accepts both. A closed socket has no address any more.
+    if (socket.remoteAddress === undefined) return undefined;
+    const address = socket.remoteAddress.replace(/^::ffff:/, "");
+    const { to, canister } = accessLog;
+    const write = (sent: number) =>
+      to.add({
+        ...{ time: Date.now(), address, method, status: response.statusCode, sent, length: size },
+        sha256: sha256 && hexOf(sha256),
+        ...{ canister, release: release.number, header: hexOf(release.hash), uri: url! },
+      });
+    return (handedOn) => {
+      if (response.writableFinished) return write(handedOn);
+      // If the answer was cut short, the exact number of bytes sent is unknown, but it is not all.
+      const cut = Math.min(handedOn, Math.max(size - 1, 0));
+      if (response.destroyed) return write(cut);
+      response.once("close", () => write(response.writableFinished ? handedOn : cut));
+    };
+  }
+
+  /** A turn that ends with the answer. */
   #turnFor(response: ServerResponse): Turn {
     const turn = this.outgoing.turnFor({ cutOff: () => response.destroy() });
     response.once("close", () => turn.end());
-    // Node ends a connection on which nothing has moved for a while, unless somebody listens. It is not the client who is slow here.
+    // Without a listener, Node closes a connection after a period without traffic. While this answer waits its turn, that is not
+    // the client's fault.
     response.on("timeout", () => {
       if (!turn.isWaiting) response.destroy();
     });
@@ -283,9 +325,9 @@ export class Site {
   }
 }
 
-/** The path that a request is for, decoded, without what follows it; undefined when that is none. */
+/** The decoded path of a request, without query and fragment; undefined when it is malformed. */
 function pathOf(url: string): string | undefined {
-  // Whoever takes this host for a proxy names it as well.
+  // A client that uses this host as a proxy sends the whole URL.
   const [path] = url.replace(/^https?:\/\/[^/?#]*/i, "").split(/[?#]/, 1);
   try {
     return decodeURIComponent(path!).replace(/^\/+/, "");

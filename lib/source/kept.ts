@@ -1,23 +1,23 @@
 /**
- * What a host keeps of a release so that it can have it again without the network: what its source calls evidence. Where there
- * are certificates it is verified again, signature and all, each time it is read; only its age does not count then. One file
- * beside the chunks, which `icfs cache clear` leaves.
+ * What a host keeps of a release in order to open it again offline: the source's evidence. Certificates in it are verified again each time,
+ * including their signatures, but not their age. It is one file next to the chunks, which `icfs cache clear` does not remove.
  */
 import { createHash } from "node:crypto";
 import { messageOf } from "../errors.ts";
 import type { Network } from "../ic/network.ts";
 import type { Log } from "../log.ts";
 import type { ReleaseAddress } from "./address.ts";
-import { acceptedAfter, rememberKept } from "./icfs/accepted-releases.ts";
+import { acceptedAfter, isDeleted, rememberKept } from "./icfs/accepted-releases.ts";
+import { absent } from "./icfs/channels.ts";
 import type { Release, Source, SourceKind } from "./source.ts";
 
 /** A place for small files (lib/cache/disk-store.ts). */
 export interface BlobStore {
   readBlob(name: string): Promise<Buffer | undefined>;
   /**
-   * Whether it is kept, or what is there is to stay. Never rejects.
+   * Whether it was stored, or the existing one should stay. Never rejects.
    *
-   * @param replaces asked whether what is there is to be replaced, while nobody else can; default: it is
+   * @param replaces decides, under the lock, whether the existing one is replaced; default: yes
    */
   writeBlob(
     name: string,
@@ -26,16 +26,16 @@ export interface BlobStore {
   ): Promise<boolean>;
 }
 
-/** What one source keeps of the release that an address names. */
+/** An address, and the source that makes and reads the evidence of the release that it names. */
 export interface KeptBy {
   readonly address: ReleaseAddress;
   readonly source: Source;
 }
 
-/** How often what is kept is read again, when others have kept something newer each time. */
+/** How often the kept file is read at most, if others have kept something newer each time. */
 const MOST_ATTEMPTS = 5;
 
-/** Of each source the SHA-256 of what it has kept or restored the last time, which need not be verified again. */
+/** For each source, the SHA-256 of what it last kept or restored, which need not be verified again. */
 const lastOf = new WeakMap<Source, Last>();
 
 interface Last {
@@ -44,9 +44,9 @@ interface Last {
 }
 
 /**
- * Keeps what proves the release, unless that is too much to be kept, or a newer one is kept by now.
+ * Keeps the release's proof, unless it is too large, or a newer one is kept by now.
  *
- * @returns whether it, or a newer one, can be had again; why not is logged. Never rejects
+ * @returns whether it, or a newer one, can be opened again; why not is logged. Never rejects
  */
 export async function keepRelease(
   store: BlobStore,
@@ -56,7 +56,7 @@ export async function keepRelease(
 ): Promise<boolean> {
   const { address, source } = from;
   const evidence = await source.evidence(release);
-  // Without a certificate its time is only this host's clock.
+  // Without a certificate, the release's time is only that of this host's clock.
   const isCertified = release.verified === "certified";
   const replaces = async (before: Buffer) => {
     if (!isCertified) return true;
@@ -88,13 +88,13 @@ export async function keepRelease(
 
 function isNewer(one: Release, other: Release): boolean {
   const serials = (one.channel?.serial ?? 0) - (other.channel?.serial ?? 0);
-  // A channel may go back.
+  // A channel can go back to an older release.
   if (serials !== 0) return serials > 0;
   const [a, b] = [one.number ?? 0, other.number ?? 0];
   return a > b || (a === b && one.certifiedAt > other.certifiedAt);
 }
 
-/** @throws FormatError, VerificationError when that proves nothing */
+/** The release that evidence proves. @throws FormatError, VerificationError when it proves none */
 async function releaseOf(evidence: Buffer, source: Source): Promise<Release> {
   const digest = digestOf(evidence);
   const last = lastOf.get(source);
@@ -109,7 +109,7 @@ function digestOf(bytes: Uint8Array): Buffer {
 }
 
 /**
- * What was kept of it, verified; undefined when there is nothing. A release that is asked for by its number may have been kept as the
+ * The kept release, verified; undefined when there is none. A release that is requested by number may have been kept as the
  * newest one of its time.
  *
  * @throws FormatError, VerificationError when what is there proves nothing
@@ -120,7 +120,7 @@ export async function keptRelease(
 ): Promise<Release | undefined> {
   const read = async () =>
     (await store.readBlob(fileNameOf(address, source.kind))) ??
-    // Which proves no channel.
+    // That file does not prove a channel.
     (address.channel === undefined
       ? await store.readBlob(fileNameOf(withoutNumber(address), source.kind))
       : undefined);
@@ -132,7 +132,7 @@ export async function keptRelease(
       lastOf.set(source, { digest: digestOf(bytes), release });
       return release;
     } catch (error) {
-      // Another mount may have kept a newer one meanwhile: then what was read first is no longer let through.
+      // Another mount may have kept a newer one meanwhile: then the one that was read first is no longer accepted.
       const now = await read();
       if (now === undefined || now.equals(bytes) || attempt === MOST_ATTEMPTS) throw error;
       bytes = now;
@@ -140,7 +140,16 @@ export async function keptRelease(
   }
 }
 
-/** What kind of canister the address is by what is kept of it, the best proved first; undefined: nothing is. */
+/** The kept headers below an icfs canister's newest release, to serve them to others. What is read is not verified. */
+export function keptHeaders(store: BlobStore, address: ReleaseAddress) {
+  const name = `${fileNameOf(withoutNumber(address), "icfs")}.headers`;
+  return {
+    read: () => store.readBlob(name),
+    write: (bytes: Uint8Array) => store.writeBlob(name, bytes),
+  };
+}
+
+/** The canister's kind, by what is kept of it. If several are, the one that is proved best; undefined when nothing is kept. */
 export async function keptKind(store: BlobStore, address: ReleaseAddress): Promise<SourceKind | undefined> {
   for (const kind of ["icfs", "assets", "icboot"] as const) {
     for (const named of [address, withoutNumber(address)]) {
@@ -154,7 +163,16 @@ function withoutNumber({ network, rootKey, canister }: ReleaseAddress): ReleaseA
   return { network, rootKey, canister };
 }
 
-/** The number of the release that this host has accepted last, when that is not the kept one. @throws UserError */
+/**
+ * Refuses a channel that this host knows to be deleted: its last release is still kept, but must not be served.
+ *
+ * @throws AbsentChannelError
+ */
+export function mustNotBeDeleted(address: ReleaseAddress): void {
+  if (address.channel !== undefined && isDeleted(address)) throw absent(address.canister, address.channel);
+}
+
+/** The number of a release that this host has accepted after the kept one; undefined when there is none. @throws UserError */
 export function newerThanKept({ address, source }: KeptBy, release: Release): number | undefined {
   if (source.kind !== "icfs" || address.release !== undefined || release.number === undefined)
     return undefined;
@@ -162,8 +180,8 @@ export function newerThanKept({ address, source }: KeptBy, release: Release): nu
 }
 
 /**
- * The newest time that a certificate of that network, seen by whoever shares the cache, has said: a clock that is behind it is wrong.
- * 1970 when there is none.
+ * The newest time in any certificate of that network that a user of this cache has kept: a clock that is behind it is wrong. 1970 when
+ * there is none.
  */
 export async function newestCertifiedTime(store: BlobStore, rootKey: Uint8Array): Promise<Date> {
   return timeIn(await store.readBlob(newestTimeName(rootKey)));
@@ -178,12 +196,12 @@ function newestTimeName(rootKey: Uint8Array): string {
   return `newest-certified-time-${networkOf(rootKey)}`;
 }
 
-/** In file names. */
+/** What stands for a network in file names: 16 digits of its root key's SHA-256. */
 function networkOf(rootKey: Uint8Array): string {
   return createHash("sha256").update(rootKey).digest("hex").slice(0, 16);
 }
 
-/** Keeps the root key that a loopback network said it has, for each of its gateways. */
+/** Keeps the root key of a loopback network, for each of its gateways. */
 export async function keepRootKey(
   store: BlobStore,
   { gateways }: Network,
@@ -192,7 +210,7 @@ export async function keepRootKey(
   for (const url of gateways) await store.writeBlob(rootKeyName(url), rootKey);
 }
 
-/** The root key that a loopback network had, by the first gateway of which one is kept, in hexadecimal. */
+/** The kept root key of a loopback network, from the first gateway that has one, in hexadecimal. */
 export async function keptRootKey(store: BlobStore, { gateways }: Network): Promise<string | undefined> {
   for (const url of gateways) {
     const kept = await store.readBlob(rootKeyName(url));
@@ -205,7 +223,7 @@ function rootKeyName(url: string): string {
   return `root-key-${createHash("sha256").update(url).digest("hex").slice(0, 16)}`;
 }
 
-/** By root key: the same canister id elsewhere is another canister. */
+/** The name of the file with the evidence. It depends on the root key: the same canister id elsewhere is another canister. */
 function fileNameOf({ canister, rootKey, release, channel }: ReleaseAddress, kind: SourceKind): string {
   const network = networkOf(rootKey);
   const named = release ?? channel;

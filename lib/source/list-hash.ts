@@ -1,10 +1,10 @@
-/** The hash that names a snapshot of a canister without releases: SHA-256 of its list. */
+/** The name of a snapshot of a canister without releases: SHA-256 of its list. */
 import { createHash } from "node:crypto";
 
-/** Between two pauses: about a millisecond. */
+/** Lines between two pauses: about a millisecond. */
 const LINES_PER_STEP = 500;
 
-/** In steps: a list may have 100,000 lines. */
+/** SHA-256 of a list's lines, in steps: there may be 100,000. */
 export function* hashingList(lines: Iterable<string>): Generator<void, Buffer> {
   const hash = createHash("sha256");
   let some: string[] = [];

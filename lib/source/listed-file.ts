@@ -1,6 +1,6 @@
 /**
- * A file of a canister that lists files, and not what their parts hash to. It is read in parts of a chunk's size, each of which
- * is known by its hash from when it was first accepted: what comes later must be the same, or it is another version of the file.
+ * A file of a canister that lists files, but not the hashes of their parts. It is read in parts of a chunk's size. Each part
+ * gets its hash when it is first accepted: later it must be the same, or it belongs to another version of the file.
  */
 import { MAX_CHUNK_BYTES } from "../tree/limits.ts";
 import type { ChunkReference } from "../tree/manifest.ts";
@@ -9,7 +9,7 @@ import type { Chunk } from "../tree/tree.ts";
 interface Part {
   readonly name: string;
   readonly file: ListedFile;
-  /** Of the chunk in the file, in bytes. */
+  /** Where the chunk begins in the file, in bytes. */
   readonly offset: number;
 }
 
@@ -17,16 +17,16 @@ interface Part {
 export type HashedPart = ChunkReference & Part;
 export type ListedChunk = Chunk & Part;
 
-/** What a source knows of the chunks that it has listed without a hash: which hash each has, once it has been accepted. */
+/** The hashes of chunks that were listed without one, once they have been accepted. */
 export class KnownChunks {
   readonly #known = new WeakMap<Chunk, HashedPart>();
 
-  /** The chunk with its hash, if that is known; else the chunk as it is. */
+  /** The chunk with its hash, if that is known; otherwise the chunk itself. */
   of<C extends Chunk>(chunk: C): C | HashedPart {
     return this.#known.get(chunk) ?? chunk;
   }
 
-  /** The chunk with its hash, which is this one unless it is known already. */
+  /** The chunk with its hash: the one that is known already, or else this one, which is known from now on. */
   learn(chunk: ListedChunk, sha256: Uint8Array): HashedPart {
     const before = this.of(chunk);
     if (before.sha256 !== undefined) return before;
@@ -52,7 +52,7 @@ export class ListedFile {
   readonly chunks: readonly ListedChunk[];
   /** How often its bytes were seen to change while its length did not. */
   readonly changes: number;
-  /** Undefined until somebody has read all of it, where nothing says it. */
+  /** Undefined if the list does not have it, until somebody has read the whole file. */
   sha256: Uint8Array | undefined;
 
   /** @param hashes of its chunks, as far as they are known */
@@ -80,7 +80,7 @@ export class ListedFile {
   }
 }
 
-/** How many chunks a file of so many bytes is read in. */
+/** The number of chunks of a file of so many bytes. */
 export function chunksIn(size: number): number {
   return Math.ceil(size / MAX_CHUNK_BYTES);
 }

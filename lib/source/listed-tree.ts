@@ -1,6 +1,6 @@
 /**
- * The tree that a canister's list of names makes. Names are anybody's: those that cannot be files of one tree are left out,
- * and each is named in the log, once.
+ * The tree of a canister's list of names. Anybody can choose the names: those that cannot be files of one tree are left out,
+ * and the log names each once.
  */
 import { type Log, oneLine } from "../log.ts";
 import { atOnce, inSteps, letOthers, sorting } from "../steps.ts";
@@ -10,21 +10,21 @@ import { parentPath, pathProblem } from "../tree/rules.ts";
 import { Tree, type TreeContent, type TreeEntry } from "../tree/tree.ts";
 import { chunksIn, type KnownChunks, type ListedFile } from "./listed-file.ts";
 
-/** A name in a list, and how long what it names is, in bytes. */
+/** A name in a list, and the length of its file, in bytes. */
 export interface Listed {
   readonly path: string;
   readonly size: number;
 }
 
-/** Of all files together: 100 GiB. A list may say that a file has any length, and each chunk takes memory. */
+/** Limit on the chunks of all files together: 100 GiB. A list can claim any length for a file, and each chunk takes memory. */
 const MOST_CHUNKS = 100_000;
-/** After so many names it is clear what is wrong. */
+/** Limit on the names that the log says are left out: after so many, the problem is clear. */
 const MOST_NAMED = 1000;
-/** Characters that are shown of one: names may be megabytes long. */
+/** Characters of a name that are shown: names may be megabytes long. */
 const LONGEST_NAME = 200;
-/** Between two pauses: about a millisecond. */
+/** Names between two pauses: about a millisecond. */
 const NAMES_PER_STEP = 500;
-/** Directories in one another. */
+/** Limit on directories within one another. */
 const MOST_DEPTH = 100;
 
 /** Says what is left out of a tree, once for each name. */
@@ -41,11 +41,11 @@ export class LeftOut {
     const line = `left out: ${oneLine(JSON.stringify(shown))}: ${why}`;
     if (this.#said.has(line) || this.#said.size > MOST_NAMED) return;
     this.#said.add(line);
-    this.#log.warn(this.#said.size > MOST_NAMED ? "more is left out, which is not listed here" : line);
+    this.#log.warn(this.#said.size > MOST_NAMED ? "more names are left out; they are not listed" : line);
   }
 }
 
-/** Those that can be files of one tree, sorted by path. Where a file and a directory have one name, the file stays. */
+/** The names that can be files of one tree, sorted by path. If a file and a directory have the same name, the file stays. */
 export function possible<T extends Listed>(listed: readonly T[], leftOut: LeftOut): T[] {
   return atOnce(choosing(listed, leftOut));
 }
@@ -78,7 +78,7 @@ export function* choosing<T extends Listed>(listed: readonly T[], leftOut: LeftO
   return [...files.values()];
 }
 
-/** Those for which there is no room when the smallest come first: one length that somebody makes up must not hide all else. */
+/** The files over the limit of MOST_CHUNKS, counted from the smallest on: one made-up length must not hide all other files. */
 function* tooLarge<T extends Listed>(listed: readonly T[]): Generator<void, Set<T>> {
   let chunks = 0;
   const large = new Set<T>();
@@ -105,7 +105,7 @@ function* parents(path: string): Generator<string> {
   for (let at = parentPath(path); at !== ""; at = parentPath(at)) yield at;
 }
 
-/** The tree of files that are possible together. @param known what becomes known of their chunks */
+/** The tree of files, which choosing() has chosen. @param known the hashes of their chunks, as far as they are known */
 export async function listedTree(files: readonly ListedFile[], known: KnownChunks): Promise<Tree> {
   const newest = files.reduce((latest, { modified }) => (modified > latest ? modified : latest), 0n);
   const entries: TreeEntry[] = [];

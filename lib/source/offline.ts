@@ -1,12 +1,12 @@
-/** A reader that asks nobody: it has what was kept on this host, and nothing else. */
+/** A reader that asks nobody: it has only what was kept on this host. */
 import { UserError } from "../errors.ts";
 import type { ReleaseReader } from "./icfs/release-reader.ts";
 import type { Pieces } from "./source.ts";
 
-/** What is not kept on this host cannot be had. */
+/** Something is not kept on this host, and may not be fetched. */
 export class OfflineError extends UserError {}
 
-/** @param reader knows what was kept when it sees it */
+/** A reader that throws OfflineError for all that is not kept. @param reader verifies what was kept */
 export function offlineReader(reader: ReleaseReader): ReleaseReader {
   return {
     head: refuse,

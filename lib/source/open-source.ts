@@ -5,40 +5,39 @@ import { createAgent } from "../ic/agent.ts";
 import { type CanisterCalls, queries, replicatedCalls } from "../ic/canister-calls.ts";
 import type { BlsVerify } from "../ic/certificate/certificate.ts";
 import type { Log } from "../log.ts";
-import type { ReleaseAddress } from "./address.ts";
-import { AssetsSource } from "./assets/source.ts";
+import type { CanisterAddress, ReleaseAddress } from "./address.ts";
 import { detectSource } from "./detect.ts";
-import { IcbootSource } from "./icboot/source.ts";
+import { AllChannels } from "./icfs/all-channels.ts";
 import { MirroredReader } from "./icfs/mirrored-reader.ts";
 import type { Mirrors } from "./icfs/mirrors.ts";
-import { openReader } from "./icfs/open-release.ts";
+import { openHead, openReader } from "./icfs/open-release.ts";
 import type { ReleaseReader } from "./icfs/release-reader.ts";
 import { IcfsSource } from "./icfs/source.ts";
 import { offlineReader, refuse } from "./offline.ts";
 import type { Source, SourceKind, Trust } from "./source.ts";
 
-/** A gateway holds an update call for ten seconds before it says that it goes on; whoever reads has a deadline of their own. */
+/** A gateway holds an update call for ten seconds before it reports that it is still running; readers have their own deadlines. */
 const CONSENSUS_TIMEOUT_MS = 30_000;
 
 export interface SourceOptions {
-  /** What kind of canister it is; undefined: find out. */
+  /** The kind of the canister; undefined: detect it. */
   readonly kind: SourceKind | undefined;
   /** How an icboot canister is read, and an asset canister's list. */
   readonly trust: Trust;
   /** Milliseconds for one request. */
   readonly requestTimeout: number;
-  /** Never asks the network; `kind` is given then. */
+  /** Whether the network is never asked. Then `kind` must be given. */
   readonly offline?: boolean;
-  /** Asked before the network, or in its place: of an icfs canister. */
+  /** Asked before the network, or instead of it; only for an icfs canister. */
   readonly mirrors?: Mirrors | undefined;
-  /** False: what this host accepts is not written down. */
+  /** Whether accepted releases are recorded. Default: true. */
   readonly remember?: boolean;
-  /** What is to check the next certificate's signatures; default: verifySignature() of lib/ic/certificate/bls.ts. */
+  /** Checks the next certificate's signatures; default: verifySignature() of lib/ic/certificate/bls.ts. */
   readonly blsVerify?: () => BlsVerify | undefined;
   readonly log: Log;
 }
 
-/** @throws UserError when the canister is of no kind that is known, or of one that has no mirrors; Error when it cannot be asked */
+/** The source of a canister. @throws UserError when its kind is unknown, or has no mirrors; Error when it cannot be asked */
 export async function openSource(address: ReleaseAddress, options: SourceOptions): Promise<Source> {
   const mirrors = options.offline ? undefined : options.mirrors;
   const kind = options.kind ?? (await kindOf(address, mirrors, options));
@@ -46,26 +45,52 @@ export async function openSource(address: ReleaseAddress, options: SourceOptions
   const named = address.release ?? address.channel;
   if (kind !== "icfs" && named !== undefined) {
     throw new UserError(
-      `${address.canister} has no releases, as it is no icfs canister: leave out @${named}`,
+      `${address.canister} has no releases, since it is not an icfs canister: leave out @${named}`,
     );
   }
   switch (kind) {
     case "icfs": {
-      return new IcfsSource(address, openReleases(address, { ...options, mirrors }), options.remember);
+      const reader = openReleases(address, { ...options, mirrors });
+      return new IcfsSource(address, reader, () => openHead(address, reader, options.remember));
     }
-    case "icboot":
+    // The other kinds are loaded when they are needed: most canisters are icfs canisters.
+    case "icboot": {
+      const { IcbootSource } = await import("./icboot/source.ts");
       return new IcbootSource(callsOf(address, options), options.trust, options.log);
-    case "assets":
+    }
+    case "assets": {
+      const { AssetsSource } = await import("./assets/source.ts");
       return new AssetsSource(
         callsOf(address, options),
         { ...address, blsVerify: options.blsVerify ?? (() => undefined) },
         options.trust === "replicated",
         options.log,
       );
+    }
   }
 }
 
-/** What mirrors have is a release of an icfs canister, or proves nothing. */
+/** The options by which all channels of an icfs canister are read. */
+export type ChannelsOptions = Pick<SourceOptions, "requestTimeout" | "offline" | "mirrors" | "blsVerify">;
+
+/** All channels of an icfs canister. Mirrors supply chunks, but only the network can list the channels: no mirror has a proof of all. */
+export function openChannels(address: CanisterAddress, options: ChannelsOptions): AllChannels {
+  const { requestTimeout, offline, blsVerify } = options;
+  const network = openReader(address, requestTimeout, blsVerify, "channels");
+  const reader = openReleases(address, options);
+  return new AllChannels(address, {
+    all: {
+      head: offline ? refuse : (accept) => network.head(accept),
+      restore: (proof) => network.restore(proof),
+      headers: (from, count, accept) => reader.headers(from, count, accept),
+      manifest: (header, pieces) => reader.manifest(header, pieces),
+      chunk: (reference, received, urgency) => reader.chunk(reference, received, urgency),
+    },
+    of: (channel) => openReleases({ ...address, channel }, options),
+  });
+}
+
+/** The canister's kind. If a mirror proves a release, it is an icfs canister. */
 async function kindOf(
   address: ReleaseAddress,
   mirrors: Mirrors | undefined,
@@ -77,7 +102,7 @@ async function kindOf(
   return reader.kind(() => detectSource(address, requestTimeout));
 }
 
-/** What to say of a canister that is no icfs canister. */
+/** The message about a canister that is not an icfs canister. */
 export function noMirrors({ canister }: ReleaseAddress, kind: SourceKind): UserError {
   const what =
     kind === "icboot"
@@ -88,7 +113,7 @@ export function noMirrors({ canister }: ReleaseAddress, kind: SourceKind): UserE
   );
 }
 
-/** An icfs canister's releases, by mirrors where there are any. */
+/** An icfs canister's releases, from mirrors if there are any. */
 export function openReleases(
   address: ReleaseAddress,
   {
@@ -103,7 +128,7 @@ export function openReleases(
   return new MirroredReader(mirrors, reader, requestTimeout);
 }
 
-/** With signatures checked: what is read in these ways is not hash-chained, or only as a whole. */
+/** Calls of a canister that is not an icfs canister, with signatures checked: its answers are not hash-chained, or only as a whole. */
 function callsOf(
   address: ReleaseAddress,
   { requestTimeout, offline, blsVerify }: SourceOptions,

@@ -1,16 +1,16 @@
-/** Values as bytes that tell whether they are still what was written: for what a host keeps, and nothing else certifies. */
+/** Values as bytes with a checksum: for data that a host keeps, and that has no certificate. */
 import { createHash } from "node:crypto";
 import { FormatError } from "../errors.ts";
 
 const HASH_BYTES = 32;
-/** Between two pauses: about a millisecond. */
+/** Items between two pauses: about a millisecond. */
 const ITEMS_PER_STEP = 500;
 
 /**
- * SHA-256, then JSON: of an object, which has a long list besides. In steps: a list may have 100,000 items.
+ * SHA-256, then the JSON that it is of: an object with a long list in it. In steps: the list may have 100,000 items.
  *
- * @param fields of which there is at least one
- * @param list the list's name
+ * @param fields the object's other fields, at least one
+ * @param list the name of the list's field
  */
 export function* sealing(
   fields: Readonly<Record<string, unknown>>,
@@ -44,7 +44,7 @@ export function* sealing(
   return Buffer.concat([hash.digest(), ...parts]);
 }
 
-/** What sealing() was given, as one object. @throws FormatError when it is damaged */
+/** The object that was sealed. @throws FormatError when the bytes are damaged */
 export function unseal(bytes: Buffer): unknown {
   const json = bytes.subarray(HASH_BYTES);
   if (!createHash("sha256").update(json).digest().equals(bytes.subarray(0, HASH_BYTES))) {

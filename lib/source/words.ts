@@ -13,21 +13,35 @@ export function nameOf({ number, hash }: Pick<Release, "number" | "hash">): stri
   return number === undefined ? `snapshot ${hash.toString("hex", 0, 8)}` : `release ${number}`;
 }
 
-/** A release as --json has it: `header` is SHA-256 of the release's header, `snapshot` of the listing. In hexadecimal. */
+/** A release in the form of --json: `header` is SHA-256 of the release's header, `snapshot` of the list. In hexadecimal. */
 export interface ReleaseNames {
   readonly release?: number;
   readonly header?: string;
   readonly snapshot?: string;
-  /** The channel that stands for it, where that was asked for, and the serial of its last record. */
+  /** The channel that points to it, if one was requested, and the serial of its last record. */
   readonly channel?: string;
   readonly serial?: number;
 }
 
-/** nameOf(), of what --json has. */
+/** nameOf(), of a release in the form of --json. */
 export function namedInWords({ release, snapshot }: ReleaseNames): string {
   return release === undefined ? `snapshot ${snapshot?.slice(0, 16)}` : `release ${release}`;
 }
 
+/** Several releases as --json has them: those of all channels. */
+export interface ManyNames extends ReleaseNames {
+  readonly channels?: readonly ReleaseNames[];
+}
+
+/** What is served, in words: namedInWords() or, of all channels, "canary (release 2), stable (release 1)". */
+export function servedInWords(served: ManyNames): string {
+  const { channels } = served;
+  if (channels === undefined) return namedInWords(served);
+  if (channels.length === 0) return "no channel";
+  return channels.map((one) => `${one.channel} (${namedInWords(one)})`).join(", ");
+}
+
+/** A release in the form of --json. */
 export function namesOf({
   number,
   hash,

@@ -1,7 +1,6 @@
 /**
- * Reads values of known Candid types, one after the other, from untrusted bytes. Nothing is read past the end, no
- * length is believed before it is seen to fit, and the work is linear in the input: 14 hostile bytes make a general
- * decoder work for seconds.
+ * Reads values of known Candid types, one after the other, from untrusted bytes. It never reads past the end, checks every
+ * length against the input, and works in linear time. (14 hostile bytes keep a general decoder busy for seconds.)
  *
  * Encoding: Candid specification, "Binary Format" (numbers little-endian, lengths in unsigned LEB128).
  */
@@ -12,7 +11,7 @@ export class CandidReader {
   readonly #bytes: Buffer;
   #at: number;
 
-  /** @param start where to begin, behind a prefix that the caller has compared */
+  /** @param start where to begin, after a prefix that the caller has compared */
   constructor(bytes: Uint8Array, start: number) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#at = start;
@@ -25,7 +24,7 @@ export class CandidReader {
     return from;
   }
 
-  /** The next bytes must be exactly these. */
+  /** Checks that the next bytes are exactly these. @param name what begins with them, for the error. @throws FormatError */
   expect(expected: Uint8Array, name: string): void {
     const from = this.#take(expected.length);
     if (this.#bytes.compare(expected, 0, expected.length, from, this.#at) !== 0) {
@@ -45,7 +44,7 @@ export class CandidReader {
     return this.#bytes.readBigUInt64LE(this.#take(8));
   }
 
-  /** A nat64 that a number holds exactly. @throws FormatError when it is more, which no size or count is */
+  /** A nat64 as a safe integer. @throws FormatError when it is larger, which no size or count is */
   exactNat64(): number {
     const value = this.nat64();
     if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw new FormatError(`a number as large as ${value}`);
@@ -54,7 +53,7 @@ export class CandidReader {
 
   bool(): boolean {
     const value = this.nat8();
-    if (value > 1) throw new FormatError(`${value} is no bool`);
+    if (value > 1) throw new FormatError(`${value} is not a bool`);
     return value === 1;
   }
 
@@ -81,7 +80,7 @@ export class CandidReader {
     return length;
   }
 
-  /** The index of a variant's case. */
+  /** The index of a variant's case, which is below `cases`. */
   variant(cases: number): number {
     const tag = this.#leb128();
     if (tag >= cases) throw new FormatError(`a variant has no case ${tag}`);
@@ -115,10 +114,12 @@ export class CandidReader {
     return bytes.toString("utf8");
   }
 
+  /** An `opt`: what `read` reads, or undefined. */
   opt<T>(read: () => T): T | undefined {
     return this.bool() ? read() : undefined;
   }
 
+  /** Checks that nothing is left to read. */
   end(): void {
     if (this.#at !== this.#bytes.length) {
       throw new FormatError(`${this.#bytes.length - this.#at} bytes too many`);

@@ -5,7 +5,7 @@
 import { oneLine } from "../log.ts";
 import { comparePaths } from "./manifest.ts";
 
-/** What counts of an entry; a manifest's entries are such. */
+/** The part of an entry that is compared; a manifest's entries have it. */
 export type Comparable =
   | { readonly kind: "directory"; readonly path: string }
   | { readonly kind: "symlink"; readonly path: string; readonly target: string }
@@ -13,19 +13,19 @@ export type Comparable =
       readonly kind: "file";
       readonly path: string;
       readonly size: number;
-      /** Undefined when it could not be read. */
+      /** Undefined when the file could not be read. */
       readonly sha256: Uint8Array | undefined;
       readonly executable: boolean;
     };
 
 export interface Difference {
   readonly path: string;
-  /** What it is: afterwards, or, when it was removed, before. */
+  /** The kind of the entry: the new one or, if it was removed, the old one. */
   readonly kind: Comparable["kind"];
 }
 
 export interface Change extends Difference {
-  /** In words: "bytes", "executable bit", "target", or the kind that it was before. */
+  /** In words: "bytes", "executable bit", "target", or the previous kind. */
   readonly what: string;
 }
 
@@ -63,11 +63,12 @@ export function differences(before: readonly Comparable[], after: readonly Compa
   return { added, changed, removed };
 }
 
+/** Whether the trees are the same. */
 export function areNone({ added, changed, removed }: Differences): boolean {
   return added.length + changed.length + removed.length === 0;
 }
 
-/** A line each, by path: sign, kind, path, and what has changed. */
+/** One line for each, by path: sign, kind, path, and what has changed. */
 export function differenceLines({ added, changed, removed }: Differences): string[] {
   const lines = [
     ...added.map((difference) => ({ ...difference, sign: "added", what: "" })),
@@ -93,7 +94,7 @@ function change(old: Comparable, now: Comparable): string | undefined {
   return old.kind === now.kind ? undefined : `was a ${old.kind}`;
 }
 
-/** Of what could not be read nothing is said here: whoever could not read it has said so. */
+/** Unreadable files count as the same, since their reader has reported them already. */
 function isSameHash(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
   return a === undefined || b === undefined || Buffer.compare(a, b) === 0;
 }

@@ -1,12 +1,12 @@
-/** SHA-256 hashes: made, and as text. */
+/** SHA-256 hashes: computing them, and showing them as text. */
 import { createHash } from "node:crypto";
 import { inSteps } from "../steps.ts";
 
-/** Hashed in one go: 0.2 ms, or 0.8 where the processor has no instructions for it. */
+/** Bytes that are hashed in one step: 0.2 ms of work, or 0.8 ms on a processor without instructions for it. */
 const STEP_BYTES = 256 * 1024;
 
 /**
- * SHA-256. In steps, so that readers who need nothing hashed go on. Not on a thread of Node's pool: for that, WebCrypto first copies
+ * SHA-256, computed in steps, so that other readers can go on. Not on a thread of Node's pool: WebCrypto would first copy
  * everything, which takes the main thread longer than hashing it.
  */
 export function sha256(bytes: Uint8Array): Promise<Buffer> {

@@ -1,6 +1,6 @@
 /**
- * A release's header (docs/PROTOCOL.md, "Header"): its number, its parent, which manifest. Its SHA-256 is what the
- * subnet certifies.
+ * A release's header (docs/PROTOCOL.md, "Header"): its number, its parent, its manifest. The subnet certifies its
+ * SHA-256.
  *
  *     record { number : nat64; parent : opt blob; manifest : record { sha256 : blob; size : nat64; chunks : vec blob };
  *              published_at : nat64; publisher : principal; note : text;
@@ -21,7 +21,7 @@ export const HEADER_PREFIX: Uint8Array = Buffer.concat([
   ),
 ]);
 
-/** A vector's element of 32 bytes with its length. */
+/** Bytes of a hash as an element of a vector: its length, and 32 bytes. */
 const HASH_BYTES = 33;
 
 export interface Totals {
@@ -47,12 +47,12 @@ export interface Header {
   readonly totals: Totals;
 }
 
-/** What a release is named by, beside its number. */
+/** SHA-256 of an encoded header. It identifies a release. */
 export function headerHash(header: Uint8Array): Buffer {
   return createHash("sha256").update(header).digest();
 }
 
-/** @throws FormatError */
+/** Decodes a header, and checks everything in it that can be checked without others. @throws FormatError */
 export function decodeHeader(bytes: Uint8Array): Header {
   const reader = new CandidReader(bytes, 0);
   reader.expect(HEADER_PREFIX, "an icfs release header of version 1");

@@ -1,6 +1,6 @@
 /**
- * Bytes → manifest. For exactly one type, with limits, in linear time: the bytes come from a canister that is not
- * trusted, even where their hash is certified. Checks everything that canister/manifest.mo checks.
+ * Decodes a manifest of exactly one Candid type, with limits, in linear time: the bytes come from a canister that is not trusted, even if
+ * their hash is certified. Checks everything that canister/manifest.mo checks.
  */
 import { FormatError } from "../errors.ts";
 import { atOnce } from "../steps.ts";
@@ -26,18 +26,18 @@ import {
   reservedProblem,
 } from "./rules.ts";
 
-// Fewest bytes that an element can take: what bounds a vector's length by the size of its input.
+// The fewest bytes that an element can take, which bounds a vector's length by the size of its input.
 const ENTRY_BYTES = 8 + 1 + 1;
 const EXTENT_BYTES = 12;
 const CHUNK_BYTES = 33 + 4;
 
-/** Between two pauses: about a millisecond. */
+/** Entries between two pauses: about a millisecond. */
 const ENTRIES_PER_STEP = 500;
-/** The same. One file may have all extents that there may be. */
+/** Extents and chunks, likewise. One file may have all extents of a manifest. */
 const EXTENTS_PER_STEP = 4000;
 const CHUNKS_PER_STEP = 1000;
 
-/** Decodes and checks a manifest. @throws FormatError that says what is wrong, with the path where there is one */
+/** Decodes and checks a manifest. @throws FormatError that says what is wrong, with the path if there is one */
 export function decodeManifest(bytes: Uint8Array): Manifest {
   return atOnce(decodingManifest(bytes));
 }
@@ -89,7 +89,7 @@ function* readEntry(reader: CandidReader, extents: ExtentReader): Generator<void
   }
 }
 
-/** Turns `back`, which counts from the chunks named so far, into indexes of the table. */
+/** Reads extents, and turns their `back`, which counts backwards from the chunks named so far, into indexes of the table. */
 class ExtentReader {
   readonly #reader: CandidReader;
   #total = 0;
@@ -134,7 +134,7 @@ function* readChunks(reader: CandidReader): Generator<void, ChunkReference[]> {
   return chunks;
 }
 
-/** What of an entry says whether a tree is possible. */
+/** The part of an entry that decides whether the tree is valid. */
 export type Placed =
   | { readonly kind: "file" | "directory"; readonly path: string }
   | { readonly kind: "symlink"; readonly path: string; readonly target: string };
@@ -142,19 +142,18 @@ export type Placed =
 export interface TreeProblem {
   readonly path: string;
   readonly problem: string;
-  /** Where the symlink points to that it is about, if it is about one. */
+  /** The symlink's target, if the problem is about a symlink. */
   readonly target?: string;
 }
 
 /**
- * What is wrong with the paths, their order, their parents and the symlinks; ends at once where nothing is, and behind the first
- * link that is over the budget.
+ * What is wrong with the paths, their order, their parents and the symlinks. Ends after the first link that exceeds the budget.
  */
 export function* treeProblems(entries: readonly Placed[], budget: LinkBudget): Generator<TreeProblem> {
   for (const problem of checkingTree(entries, budget)) if (problem !== undefined) yield problem;
 }
 
-/** treeProblems(), with undefined for each pause. */
+/** treeProblems(), in steps: it yields undefined for each pause. */
 function* checkingTree(entries: readonly Placed[], budget: LinkBudget): Generator<TreeProblem | undefined> {
   const steps = new Map<string, LinkStep>();
   let previous: string | undefined;
@@ -185,6 +184,7 @@ function* checkingTree(entries: readonly Placed[], budget: LinkBudget): Generato
   }
 }
 
+/** Checks that each file's extents lie in their chunks, and add up to its size. In steps. @throws FormatError */
 function* checkingExtents(entries: readonly Entry[], chunks: readonly ChunkReference[]): Generator<void> {
   let step = 0;
   for (const [i, entry] of entries.entries()) {

@@ -1,7 +1,7 @@
 /**
- * Manifest → bytes, in pieces: one for the prefix and the count, one an entry, one a chunk of the table. Where the bytes
- * are cut into chunks is the publisher's choice, and it cuts between pieces, so that a change in one place leaves the
- * other chunks of the manifest as they are.
+ * Encodes a manifest in pieces: one for the prefix and the number of entries, one for each entry, one for the number of chunks, one for
+ * each chunk of the table. The publisher cuts the bytes into chunks between pieces, so that a change in one place does not change the other
+ * chunks of the manifest.
  */
 import {
   type ChunkReference,
@@ -14,7 +14,7 @@ import {
   type Manifest,
 } from "./manifest.ts";
 
-/** The encoded manifest; its bytes are the pieces one after the other. */
+/** The pieces of an encoded manifest, in order. Together they are its bytes. */
 export function encodeManifest(manifest: Manifest): Buffer<ArrayBuffer>[] {
   const pieces = [Buffer.concat([MANIFEST_PREFIX, leb128(manifest.entries.length)])];
   let named = 0;
@@ -28,6 +28,7 @@ export function encodeManifest(manifest: Manifest): Buffer<ArrayBuffer>[] {
   return pieces;
 }
 
+/** An entry's `kind`. @param named how many chunks of the table the entries before it have named */
 function kind(entry: Entry, named: number): Buffer<ArrayBuffer> {
   switch (entry.kind) {
     case "directory":

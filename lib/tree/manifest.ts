@@ -1,5 +1,5 @@
 /**
- * The manifest: what a release's tree is, and where each file's bytes lie (docs/PROTOCOL.md, "Manifest"). This is its
+ * The manifest: a release's tree, and where each file's bytes are (docs/PROTOCOL.md, "Manifest"). This is its
  * form in memory, with what its encoder and decoder share.
  *
  *     record { chunks  : vec record { sha256 : blob; size : nat32 };
@@ -34,7 +34,7 @@ export interface ChunkReference {
   readonly size: number;
 }
 
-/** A piece of a file: `length` bytes from `offset` on in the chunk at index `chunk` of the manifest's table. */
+/** A piece of a file: `length` bytes, beginning at `offset`, of the chunk at index `chunk` of the manifest's table. */
 export interface Extent {
   readonly chunk: number;
   readonly offset: number;
@@ -42,7 +42,7 @@ export interface Extent {
 }
 
 interface EntryBase {
-  /** Relative to the root, with `/`. */
+  /** Relative to the root, with `/` between components. */
   readonly path: string;
   /** Nanoseconds since 1970. */
   readonly modified: bigint;
@@ -71,13 +71,13 @@ export type Entry = DirectoryEntry | SymlinkEntry | FileEntry;
 export interface Manifest {
   /** In the order in which the entries' extents first name them. */
   readonly chunks: readonly ChunkReference[];
-  /** Sorted by the UTF-8 bytes of their paths, so that a directory comes before what is in it. */
+  /** Sorted by the UTF-8 bytes of their paths, so that a directory comes before its content. */
   readonly entries: readonly Entry[];
 }
 
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** Orders paths by their UTF-8 bytes. JavaScript's own order, by UTF-16 units, is the same but for what takes two of them. */
+/** Orders paths by their UTF-8 bytes. JavaScript's own order, by UTF-16 units, differs for characters that take two units. */
 export function comparePaths(a: string, b: string): number {
   if (!SURROGATE.test(a) && !SURROGATE.test(b)) return a < b ? -1 : Number(a > b);
   return Buffer.compare(Buffer.from(a), Buffer.from(b));

@@ -1,12 +1,12 @@
 /**
- * The rules a path and a symlink must keep (docs/PROTOCOL.md, "Paths"). The canister enforces them when a release is
- * published (canister/paths.mo is this module's twin); readers check again, because a canister is not trusted: a
- * link to /etc/shadow would make the host's TFTP server hand it out.
+ * The rules for paths and symlinks (docs/PROTOCOL.md, "Paths"). The canister enforces them when a release is
+ * published (canister/paths.mo has the same code); readers check again, because a canister is not trusted: with a
+ * link to /etc/shadow, the host's TFTP server would serve that file.
  */
 
 import { MAX_COMPONENT_BYTES, MAX_HOPS, MAX_LINK_WORK, MAX_PATH_BYTES } from "./limits.ts";
 
-/** What stands at a path, as far as following a symlink needs to know. */
+/** What is at a path, as far as following a symlink needs to know. */
 export type LinkStep = "directory" | "file" | { readonly target: string };
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
@@ -28,10 +28,10 @@ export function pathProblem(path: string): string | undefined {
   return undefined;
 }
 
-/** At the top of a release's tree this is the canister's own: the URLs /.icfs/... are not files' (docs/PROTOCOL.md, "HTTP"). */
+/** At the top of a release's tree, this name is reserved for the canister's own URLs /.icfs/... (docs/PROTOCOL.md, "HTTP"). */
 const RESERVED_NAME = ".icfs";
 
-/** What is wrong with a path in a release, besides what is wrong anywhere (pathProblem), or undefined. */
+/** What is wrong with a path in a release, in addition to pathProblem(), or undefined. */
 export function reservedProblem(path: string): string | undefined {
   if (path !== RESERVED_NAME) return undefined;
   return "this name at the top of a tree is the canister's own: rename it, or leave it out";
@@ -47,34 +47,34 @@ export function baseName(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** What checking a tree's links may still cost, in all. Below 0 it is used up, and no more links are followed. */
+/** What checking a tree's links may still cost in total. Once `left` is below 0, no more links are followed. */
 export interface LinkBudget {
-  /** Bytes of targets that are read, and of the paths that their components are looked up in. */
+  /** Bytes of targets that are read, and of the directories' paths in which components are looked up. */
   left: number;
-  /** What a component costs besides. */
+  /** The cost of a component in addition to these bytes. */
   readonly component: number;
 }
 
 /**
- * For a reader: enough for 100,000 links of ten components each, through directories with names of 150 bytes in all, and less than
- * a second's work. What a canister has taken is never over it.
+ * The budget of a reader: enough for 100,000 links of ten components each, through directories with names of 150 bytes in all, and less
+ * than a second's work. A tree that a canister has accepted never exceeds it.
  */
 export function readersBudget(): LinkBudget {
   return { left: MAX_LINK_WORK, component: 2 };
 }
 
-/** For a tree that is to be published: what the canister grants, to which a component is more work (canister/paths.mo). */
+/** The budget for a tree that is to be published, which is the canister's: a component costs the canister more (canister/paths.mo). */
 export function canistersBudget(): LinkBudget {
   return { left: MAX_LINK_WORK, component: 1000 };
 }
 
-/** Where a symlink leads in its tree ("" is the root), or why nowhere; `leaves` when that may be outside. */
+/** Where a symlink leads in its tree ("" is the root), or why it leads nowhere; `leaves` if it would lead outside the tree. */
 export type Followed = { readonly path: string } | { readonly problem: string; readonly leaves: boolean };
 
 /**
  * What is wrong with the symlink at `path` that points to `target`, or undefined.
  *
- * @param lookup what stands at a path of the tree, never called with "" (the root)
+ * @param lookup what is at a path of the tree, never called with "" (the root)
  * @param budget for all links of the tree together
  */
 export function linkProblem(
@@ -89,9 +89,9 @@ export function linkProblem(
 
 /**
  * Follows the symlink at `path` that points to `target`, as the kernel does, component by component and through other
- * links: a look at the text alone would let `p/q/r/up/../outside` pass where `up` points to `../../..`.
+ * links. A check of the text alone would accept `p/q/r/up/../outside` even if `up` points to `../../..`.
  *
- * @param lookup what stands at a path of the tree, never called with "" (the root)
+ * @param lookup what is at a path of the tree, never called with "" (the root)
  * @param budget for all links of the tree together
  */
 export function followLink(
@@ -117,7 +117,7 @@ export function followLink(
     current = directory;
     currentBytes = Buffer.byteLength(directory);
   };
-  // What is left to walk, the next component last.
+  // The components left to walk, the next one last.
   const pending = target.split("/").reverse();
   for (let component = pending.pop(); component !== undefined; component = pending.pop()) {
     if (!spend(budget.component + currentBytes)) return TOO_SLOW;
@@ -139,7 +139,7 @@ export function followLink(
       hops += 1;
       if (hops > MAX_HOPS) return inside(`the symlink takes more than ${MAX_HOPS} hops`);
       if (found.target.startsWith("/")) return outside("the symlink leads to an absolute one");
-      // Read again each time that a link leads here, even if what comes next ends the walk.
+      // Charged each time that a link leads here, even if the next component ends the walk.
       if (!spend(Buffer.byteLength(found.target))) return TOO_SLOW;
       pending.push(...found.target.split("/").reverse());
     }

@@ -1,4 +1,4 @@
-/** A release's tree, for looking things up: nodes by number, names in directories. */
+/** A release's tree, for lookups: nodes by number, names in directories. */
 import { atOnce } from "../steps.ts";
 import { hexOf } from "./hash.ts";
 import { MAX_HOPS } from "./limits.ts";
@@ -6,74 +6,74 @@ import type { ChunkReference, DirectoryEntry, Extent, SymlinkEntry } from "./man
 import { baseName, parentPath } from "./rules.ts";
 
 /**
- * A piece of a tree's bytes, which files' extents point into: a manifest's chunk, or a part of one file. It never changes: where no
- * manifest says what a chunk hashes to, it becomes known as another one, with its hash, once it has been fetched (Tree.known).
+ * A piece of a tree's bytes, into which files' extents point: a manifest's chunk, or a part of one file. The object never changes. If no
+ * manifest has the chunk's hash, another object, with the hash, replaces this one once the chunk has been fetched (Tree.known).
  */
 export type Chunk = ChunkReference | NamedChunk;
 
 export interface NamedChunk {
   readonly sha256: undefined;
-  /** Tells chunks apart whose hashes are not known. */
+  /** Distinguishes chunks whose hashes are not known. */
   readonly name: string;
   /** Bytes. */
   readonly size: number;
 }
 
-/** A chunk's bytes, which have its hash. */
+/** A chunk's bytes, which match its hash. */
 export interface VerifiedChunk {
   readonly chunk: ChunkReference;
   readonly bytes: Buffer;
 }
 
-/** What a chunk is called in caches: its SHA-256 in hexadecimal, or its name while that is not known. */
+/** A chunk's key in caches: its SHA-256 in hexadecimal, or its name while the hash is not known. */
 export function keyOf(chunk: Chunk): string {
   return chunk.sha256 === undefined ? chunk.name : hexOf(chunk.sha256);
 }
 
 /** Chunks for readers (lib/cache). */
 export interface Chunks {
-  /** The chunk's verified bytes. Rejects when they cannot be had in time. */
+  /** The chunk's verified bytes. Rejects when they cannot be fetched in time. */
   get(reference: Chunk): Promise<Buffer>;
   /** Asks for a chunk that will probably be read soon. */
   prefetch(reference: Chunk): void;
 }
 
-/** A file in a tree: a manifest's file entry is one. */
+/** A file in a tree, such as a manifest's file entry. */
 export interface TreeFile {
   readonly kind: "file";
-  /** Relative to the root, with `/`. */
+  /** Relative to the root, with `/` between components. */
   readonly path: string;
   /** Nanoseconds since 1970. */
   readonly modified: bigint;
   /** Bytes. */
   readonly size: number;
-  /** Undefined where nothing says it, until all of the file has been read. */
+  /** Undefined if no manifest has it, until the whole file has been read. */
   readonly sha256: Uint8Array | undefined;
   readonly executable: boolean;
   readonly extents: readonly Extent[];
-  /** Told the hash, where `sha256` is undefined, by whoever has read all of it. */
+  /** If `sha256` is undefined, a reader of the whole file reports its hash here. */
   readonly learn?: (sha256: Buffer) => void;
   /**
-   * Set by whoever has read all of it, and found that it has this hash. A manifest's certificate proves what chunks a file is made of; its
-   * own hash is the publisher's word until then.
+   * Set once a reader of the whole file has confirmed this hash. The certificate proves the chunks that a file is made of, but the file's
+   * own hash is the publisher's claim until then.
    */
   checked?: boolean;
 }
 
 export type TreeEntry = DirectoryEntry | SymlinkEntry | TreeFile;
 
-/** Bytes, as stat has them: a file's length, a symlink's target in UTF-8, 0 for a directory. */
+/** An entry's size in bytes, as stat has it: a file's length, that of a symlink's target in UTF-8, 0 for a directory. */
 export function entrySize(entry: TreeEntry): number {
   if (entry.kind === "file") return entry.size;
   return entry.kind === "symlink" ? Buffer.byteLength(entry.target) : 0;
 }
 
-/** What a tree is made from: a checked manifest, or what other canisters list. */
+/** What a tree is made from: a checked manifest, or another canister's list. */
 export interface TreeContent {
   readonly chunks: readonly Chunk[];
-  /** Sorted by the UTF-8 bytes of their paths, so that a directory comes before what is in it. */
+  /** Sorted by the UTF-8 bytes of their paths, so that a directory comes before its content. */
   readonly entries: readonly TreeEntry[];
-  /** As Tree.known(). Default: nothing more becomes known of any chunk. */
+  /** Tree.known of the tree. Default: chunks stay as they are. */
   readonly known?: (chunk: Chunk) => Chunk;
 }
 
@@ -81,7 +81,7 @@ export interface TreeNode {
   /** The node's number: 0 for the root, then in the order of the entries. */
   readonly index: number;
   readonly entry: TreeEntry;
-  /** A directory's nodes by name, in path order; empty for what is none. */
+  /** A directory's nodes by name, in path order; empty for other nodes. */
   readonly children: ReadonlyMap<string, TreeNode>;
   /** How many of the children are directories. */
   readonly subdirectories: number;
@@ -100,15 +100,15 @@ class MutableNode implements TreeNode {
   }
 }
 
-/** A node with nothing below it any more: its release is gone. */
+/** A node that has lost its children, because its release is gone. */
 export function withoutChildren({ index, entry, subdirectories }: TreeNode): TreeNode {
   return { index, entry, children: NO_CHILDREN, subdirectories };
 }
 
-/** Shared by all that are no directory, and never added to. */
+/** Shared by all nodes that are not directories, and never changed. */
 const NO_CHILDREN: Map<string, TreeNode> = new Map();
 
-/** Between two pauses: about a millisecond. */
+/** Entries between two pauses: about a millisecond. */
 const ENTRIES_PER_STEP = 1000;
 
 function itself(chunk: Chunk): Chunk {
@@ -122,7 +122,7 @@ export class Tree {
   readonly files: number;
   /** Bytes of all files together. */
   readonly bytes: number;
-  /** What a chunk is known to be by now: itself, or, of one that was listed without a hash and has been fetched, one with it. */
+  /** The chunk as it is known by now: itself or, if it was listed without a hash and has been fetched, one with its hash. */
   readonly known: (chunk: Chunk) => Chunk;
 
   private constructor(
@@ -138,7 +138,7 @@ export class Tree {
     this.bytes = bytes;
   }
 
-  /** @param modified the root's time in nanoseconds since 1970: no listing has the root */
+  /** A tree of valid content. @param modified the root's time in nanoseconds since 1970: no list contains the root */
   static of(content: TreeContent, modified: bigint): Tree {
     return atOnce(Tree.growing(content, modified));
   }
@@ -167,18 +167,18 @@ export class Tree {
     return new Tree(nodes, content, totals);
   }
 
-  /** A tree of nothing, with what the extents of this one's files point into: for a file that is still read when its release is gone. */
+  /** An empty tree that keeps this one's chunks: for a file that is still being read when its release is gone. */
   withoutNodes(): Tree {
     const root = new MutableNode(0, { kind: "directory", path: "", modified: this.root.entry.modified });
     return new Tree([root], { chunks: this.chunks, entries: [], known: this.known }, { files: 0, bytes: 0 });
   }
 
   /**
-   * The node at `path`, relative to the root ("" is the root; slashes in front do not matter), found as the kernel does:
-   * symlinks are followed, the last one too, and a file has nothing below it, not even `.`.
+   * The node at `path`, relative to the root ("" is the root; leading slashes do not matter), found as the kernel does:
+   * symlinks are followed, including the last one, and a file has nothing below it, not even `.`.
    */
   find(path: string): TreeNode | undefined {
-    // From the root down, so that ".." is the one before.
+    // From the root down, so that ".." is the previous one.
     const way = [this.root];
     const pending = path.split("/").reverse();
     for (let hops = 0; pending.length > 0; ) {

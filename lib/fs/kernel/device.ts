@@ -1,30 +1,30 @@
 /**
- * /dev/fuse: requests come out of it, one a read, and answers go into it. Several reads wait at once, each in a thread of
- * Node's pool, so that the next request is there while one is answered.
+ * /dev/fuse: each read returns a request, and answers are written to it. Several reads wait at once, each in a thread of
+ * Node's pool, so that the next request arrives while one is answered.
  */
 
 import { close, openSync, read, write, writevSync } from "node:fs";
 import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 
-/** One waits while another's request is answered; more gained nothing. */
+/** One read waits while another's request is answered; more gained nothing. */
 const READS = 2;
-/** FUSE_MIN_READ_BUFFER is 8 KiB; with more, inodes are forgotten more at a time. */
+/** FUSE_MIN_READ_BUFFER is 8 KiB; with a larger buffer, the kernel forgets more inodes at a time. */
 const BUFFER_BYTES = 64 * 1024;
 /** Unmounted; or cut off by an administrator (umount -f, /sys/fs/fuse/connections/N/abort). */
 const GONE = new Set(["ENODEV", "ECONNABORTED"]);
-/** Go on: a signal came, or the request was taken back. */
+/** Go on: a signal came, or the request was interrupted. */
 const TRANSIENT = new Set(["EINTR", "EAGAIN", "ENOENT"]);
 
 export class Device {
   readonly descriptor: number;
-  /** Resolves when the kernel has nothing more to ask: the mount is gone, and nobody has a file of it open. */
+  /** Resolves when the kernel sends no more requests: the mount is gone, and nobody has a file of it open. */
   readonly disconnected: Promise<void>;
   readonly #log: Log;
   #disconnect: () => void;
-  /** Reads and notifications that threads of the pool are at. */
+  /** Reads and notifications that are running in the thread pool. */
   #underWay = 0;
-  /** From here on nothing is to be sent: the descriptor's number may soon be another file's. */
+  /** Set once nothing may be sent any more: the descriptor's number may soon belong to another file. */
   #over = false;
 
   /** @throws Error when it cannot be opened */
@@ -36,12 +36,12 @@ export class Device {
     this.#disconnect = resolve;
   }
 
-  /** Hands each request to `handle`, which is done with its bytes when it returns. Not before it is mounted: EPERM. */
+  /** Passes each request to `handle`, which is done with its bytes when it returns. Before the mount, reads fail with EPERM. */
   listen(handle: (request: Buffer) => void): void {
     for (let i = 0; i < READS; i++) this.#next(Buffer.alloc(BUFFER_BYTES), handle);
   }
 
-  /** Gives it up, before or after the mount. */
+  /** Closes it, before or after the mount. */
   close(): void {
     this.#over = true;
     this.#closeWhenIdle();
@@ -55,7 +55,7 @@ export class Device {
         this.close();
         return;
       }
-      // Nothing else is known to come: it takes the mount away, as what nobody catches does (lib/process/lifetime.ts).
+      // No other error is known. It ends the mount, as an uncaught error does (lib/process/lifetime.ts).
       if (error !== null && !TRANSIENT.has(error.code!)) throw error;
       if (error === null) handle(buffer.subarray(0, bytes));
       this.#next(buffer, handle);
@@ -66,7 +66,7 @@ export class Device {
     if (this.#over && this.#underWay === 0) close(this.descriptor, () => this.#disconnect());
   }
 
-  /** Answers. What nobody waits for any more is no error: the request was taken back, or the mount is gone. */
+  /** Answers. If nobody waits for the answer any more, that is no error: the request was interrupted, or the mount is gone. */
   send(parts: Uint8Array[]): void {
     if (this.#over) return;
     try {
@@ -78,9 +78,9 @@ export class Device {
   }
 
   /**
-   * Tells the kernel something that it has not asked for, out of the way: where that waits for a read of the same inode,
-   * this process must be able to answer it. After the mount's end it does nothing.
-   * @throws Error EINVAL where the kernel does not know what it is told; ENOENT of an inode that it has forgotten
+   * Sends the kernel a notification, on another thread: it may wait for a read of the same inode, which
+   * this process must be able to answer meanwhile. After the mount's end it does nothing.
+   * @throws Error EINVAL if the kernel does not know the notification; ENOENT if it has forgotten the inode
    */
   notify(message: Buffer): Promise<void> {
     if (this.#over) return Promise.resolve();

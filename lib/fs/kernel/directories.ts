@@ -3,12 +3,12 @@
 import type { Dirent, Inode } from "../view/filesystem.ts";
 import { type ReadRequest, writeItem } from "./protocol.ts";
 
-/** The most that one answer takes, whatever the kernel has room for. */
+/** The largest answer, even if the kernel has more room. */
 const MOST_BYTES = 1024 * 1024;
 
 interface Listing {
   readonly dots: readonly Dirent[];
-  /** Shared with all who list that directory. */
+  /** Shared by all that list that directory. */
   readonly entries: readonly Dirent[];
 }
 
@@ -20,7 +20,7 @@ export class Directories {
     return this.#open.size;
   }
 
-  /** Returns a handle. @param above of the directory in which this one is; the root's is itself */
+  /** Returns a handle. @param above the directory in which this one is; the root's is the root itself */
   open(inode: Inode, above: Inode, entries: readonly Dirent[]): number {
     this.#last += 1;
     const dots: Dirent[] = [
@@ -35,7 +35,7 @@ export class Directories {
     this.#open.delete(handle);
   }
 
-  /** As much of a listing as there is room for; nothing at its end. Offsets count entries. Undefined: not open. */
+  /** As much of a listing as fits; nothing at its end. Offsets count entries. Undefined: not open. */
   read({ handle, offset, size }: ReadRequest): Buffer | undefined {
     const listing = this.#open.get(handle);
     if (listing === undefined) return undefined;

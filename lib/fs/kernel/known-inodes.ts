@@ -1,6 +1,6 @@
 /**
- * Which inodes the kernel knows, and how often it has looked each up: it says so many times that it has forgotten one. An
- * inode that it knows must be answered for.
+ * Which inodes the kernel knows, and how often it has looked each up: it forgets an inode by that count. Requests for a known
+ * inode must be answered.
  */
 
 import { type Attributes, type FileSystem, type Inode, ROOT_INODE } from "../view/filesystem.ts";
@@ -15,19 +15,19 @@ export class Lookups {
     this.#fileSystem = fileSystem;
   }
 
-  /** How many inodes the kernel knows, beside the root. */
+  /** How many inodes the kernel knows, not counting the root. */
   get size(): number {
     return this.#counts.size;
   }
 
-  /** Those that are directories, the root among them. */
+  /** Those that are directories, including the root. */
   get directories(): Inode[] {
     return [ROOT_INODE, ...this.#directories];
   }
 
-  /** The kernel is told of an inode. */
+  /** The kernel learns of an inode. */
   add({ inode, kind }: Pick<Attributes, "inode" | "kind">): void {
-    // It is known from the start, and is never forgotten.
+    // The root is known from the start, and never forgotten.
     if (inode === ROOT_INODE) return;
     const count = this.#counts.get(inode) ?? 0;
     if (count === 0) {
@@ -37,10 +37,10 @@ export class Lookups {
     this.#counts.set(inode, count + 1);
   }
 
-  /** The kernel has forgotten what it was told so many times. */
+  /** The kernel has forgotten so many lookups of an inode. */
   forget(inode: Inode, times: number): void {
     const count = this.#counts.get(inode);
-    // It forgets nothing that it was not told.
+    // The kernel forgets only inodes that it knows.
     if (count === undefined) return;
     if (count > times) {
       this.#counts.set(inode, count - times);

@@ -1,6 +1,6 @@
 /**
- * The transport that speaks the kernel's own protocol, without libfuse: for root on Linux. Unlike over libfuse 2 an inode
- * here stands for one content, so that releases can be switched atomically while files are open and pages are kept.
+ * The transport that speaks the kernel's own protocol, without libfuse: for root on Linux. Unlike with libfuse 2, an inode
+ * stands for one content here, so releases can be switched atomically while files are open and pages are kept.
  *
  * The process that serves a mount must never touch it with a blocking call: it would wait for itself for ever.
  */
@@ -11,20 +11,20 @@ import { liveMount, setReadAhead } from "../live-mount.ts";
 import { checkSource } from "../mounting/fuse-options.ts";
 import { checkHost } from "../mounting/host.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../mounting/mountinfo.ts";
-import { prepareMountpoint } from "../mounting/mountpoint.ts";
+import { checkFree } from "../mounting/mountpoint.ts";
 import { detach } from "../mounting/unmount.ts";
 import type { MountedTransport, MountRequest } from "../transport.ts";
 import { Device } from "./device.ts";
 import { attributesOutdated } from "./protocol.ts";
 import { Session } from "./session.ts";
 
-/** mount(8) answers at once; beyond this the command itself hangs. */
+/** mount(8) returns at once; after this long, the command itself hangs. */
 const COMMAND_LIMIT_MS = 10_000;
 
 /**
  * Mounts `fileSystem`. Resolves when readers can use it.
  *
- * @throws UserError when the host lacks something or the mountpoint does not suit
+ * @throws UserError when the host lacks something, or the mountpoint was taken meanwhile
  */
 export async function mountKernel({
   fileSystem,
@@ -34,7 +34,8 @@ export async function mountKernel({
 }: MountRequest): Promise<MountedTransport> {
   checkSource(options);
   await checkHost(options.allowOther);
-  const { path } = await prepareMountpoint(mountpoint, log);
+  await checkFree(mountpoint);
+  const { path, name } = mountpoint;
   const device = new Device(log);
   const session = new Session({ fileSystem, options, log, send: (parts) => device.send(parts) });
   const parameters = [
@@ -47,20 +48,20 @@ export async function mountKernel({
     // In quotes: a label may have commas in it.
     ...(options.context === undefined ? [] : [`context="${options.context}"`]),
   ];
-  // A source that happens to be a file's name is not to be made an absolute path (-c).
+  // -c: a source that happens to be a file's name must not become an absolute path.
   const command = ["-i", "-c", "-t", MOUNT_TYPE, "-o", parameters.join(","), "--", options.source, path];
   const { code, stderr } = await run("mount", command, COMMAND_LIMIT_MS, {
     descriptor: device.descriptor,
-    // Through fsopen(2), which Debian 13's takes by itself, the kernel is not told what follows the dot of the type.
+    // Through fsopen(2), the default in Debian 13, the kernel does not learn what follows the dot of the type.
     environment: { LIBMOUNT_FORCE_MOUNT2: "always" },
   }).catch((error) => ({ code: -1, stderr: messageOf(error) }));
   if (code !== 0) {
     device.close();
-    throw new UserError(`cannot mount at ${mountpoint}: ${stderr.trim()}`);
+    throw new UserError(`cannot mount at ${name}: ${stderr.trim()}`);
   }
   device.listen((request) => session.handle(request));
   const mount = mountAt(await readMounts(), path);
-  if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} was unmounted at once by somebody else`);
+  if (mount?.type !== MOUNT_TYPE) throw new UserError(`${name} was unmounted at once by somebody else`);
   try {
     await Promise.race([
       session.greeted,
@@ -68,7 +69,7 @@ export async function mountKernel({
     ]);
   } catch (error) {
     await detach(path, true);
-    throw new UserError(`cannot mount at ${mountpoint}: ${messageOf(error)}; try --transport fuse-native`);
+    throw new UserError(`cannot mount at ${name}: ${messageOf(error)}; try --transport fuse-native`);
   }
   await setReadAhead(mount, log);
 
@@ -77,10 +78,10 @@ export async function mountKernel({
     failReads: () => session.failReads(),
     disconnected: device.disconnected,
     async switchTo(swap) {
-      // The kernel asks what a name means each time that somebody uses it.
+      // The kernel looks a name up each time that somebody uses it.
       swap();
-      // Their times have changed, and their inodes have not. Who looks one up is told anew; the root has no name to be
-      // looked up by, nor has a directory that somebody works in.
+      // Their times have changed, but not their inodes. A lookup gets the new times, but the root is never looked
+      // up, and neither is a directory that is somebody's working directory.
       for (const directory of session.directories) {
         await device.notify(attributesOutdated(directory)).catch(() => {});
       }

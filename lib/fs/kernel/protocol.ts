@@ -1,6 +1,6 @@
 /**
- * What the kernel and a file system say to each other over /dev/fuse, version 7 (linux/fuse.h): numbers and structures,
- * as bytes. Everything is in the byte order of the machine, which is little-endian wherever Node runs on Linux but for
+ * The protocol between the kernel and a file system over /dev/fuse, version 7 (linux/fuse.h): numbers and structures,
+ * as bytes. Everything is in the machine's byte order, which is little-endian wherever Node runs on Linux, except on
  * s390x.
  */
 
@@ -9,9 +9,9 @@ import type { Attributes, Kind } from "../view/filesystem.ts";
 import { BLOCK_SIZE, blocksOf, type STATFS } from "../view/stat.ts";
 
 export const VERSION = 7;
-/** Linux 3.15: from there on the answer to INIT has its present size. */
+/** Linux 3.15: since then, the answer to INIT has its present size. */
 export const LEAST_MINOR = 23;
-/** The newest whose structures are those here. The kernel speaks the older of the two sides'. */
+/** The newest version with these structures. The kernel uses the older one of both sides. */
 export const MINOR = 41;
 
 export const Opcode = {
@@ -51,7 +51,7 @@ export const Opcode = {
   TMPFILE: 51,
 } as const;
 
-/** FUSE_ASYNC_READ, ...: what is asked for in INIT, where the kernel has it. */
+/** FUSE_ASYNC_READ, ...: features to request in INIT, if the kernel has them. */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
   EXPORT_SUPPORT: 1 << 4,
@@ -73,14 +73,14 @@ const DIRENT_BYTES = 24;
 export interface Request {
   readonly opcode: number;
   readonly unique: bigint;
-  /** 0 for requests about no inode, and for numbers that no inode can have. */
+  /** 0 for requests without an inode, and for numbers that no inode can have. */
   readonly nodeid: number;
   readonly pid: number;
-  /** What comes behind the header. */
+  /** What follows the header. */
   readonly body: Buffer;
 }
 
-/** struct fuse_in_header; undefined when there is not even that, or it speaks of another length. */
+/** struct fuse_in_header; undefined when the bytes are too short, or its length is another. */
 export function decodeRequest(bytes: Buffer): Request | undefined {
   if (bytes.length < IN_HEADER_BYTES || bytes.readUInt32LE(0) !== bytes.length) return undefined;
   return {
@@ -101,7 +101,7 @@ export function replyHeader(unique: bigint, error: number, bytes: number): Buffe
   return header;
 }
 
-/** A message that answers nothing: its code stands in the place of the error, and is positive. */
+/** A notification: its code is in the place of the error, and positive. */
 export function notification(code: number, body: Buffer): Buffer {
   const header = Buffer.alloc(OUT_HEADER_BYTES);
   header.writeUInt32LE(OUT_HEADER_BYTES + body.length, 0);
@@ -109,7 +109,7 @@ export function notification(code: number, body: Buffer): Buffer {
   return Buffer.concat([header, body]);
 }
 
-/** struct fuse_notify_inval_inode_out, for an inode's attributes alone. */
+/** struct fuse_notify_inval_inode_out, for an inode's attributes only. */
 export function attributesOutdated(inode: number): Buffer {
   const body = Buffer.alloc(24);
   body.writeBigUInt64LE(BigInt(inode), 0);
@@ -147,7 +147,7 @@ export function initReply(answer: {
   reply.writeUInt32LE(answer.maxReadahead, 8);
   reply.writeUInt32LE(answer.flags >>> 0, 12);
   reply.writeUInt16LE(answer.maxBackground, 16);
-  // Above this many the kernel holds back readahead: not before it holds back everything.
+  // Above this many, the kernel delays readahead: not before it delays everything.
   reply.writeUInt16LE(answer.maxBackground, 18);
   reply.writeUInt32LE(answer.maxWrite, 20);
   reply.writeUInt32LE(1, 24); // times are exact to the nanosecond
@@ -173,7 +173,7 @@ function writeAttributes(target: Buffer, at: number, attributes: Attributes, opt
   target.writeUInt32LE(BLOCK_SIZE, at + 80);
 }
 
-/** struct fuse_attr_out. @param seconds for which the kernel may go on without asking again */
+/** struct fuse_attr_out. @param seconds for which the kernel need not ask again */
 export function attributesReply(attributes: Attributes, options: MountOptions, seconds: number): Buffer {
   const reply = Buffer.alloc(104);
   reply.writeBigUInt64LE(BigInt(seconds), 0);
@@ -182,10 +182,10 @@ export function attributesReply(attributes: Attributes, options: MountOptions, s
 }
 
 /**
- * struct fuse_entry_out. What the name means holds for this moment only: the kernel asks again each time that somebody uses it.
+ * struct fuse_entry_out. The name is valid for this moment only: the kernel looks it up each time that somebody uses it.
  *
- * @param generation of inode numbers: the kernel knows by it an inode from one of another mount
- * @param seconds for which the attributes hold
+ * @param generation of inode numbers, by which the kernel distinguishes inodes of different mounts
+ * @param seconds for which the attributes are valid
  */
 export function entryReply(
   attributes: Attributes,
@@ -209,7 +209,7 @@ export function openReply(handle: number, flags: number): Buffer {
   return reply;
 }
 
-/** struct fuse_statfs_out. What is not set is free, which is nothing. */
+/** struct fuse_statfs_out. The fields that are not set are those for free space, which is 0. */
 export function statfsReply({ blocks, files, bsize, frsize, namemax }: typeof STATFS): Buffer {
   const reply = Buffer.alloc(80);
   reply.writeBigUInt64LE(BigInt(blocks), 0);
@@ -227,19 +227,19 @@ export function xattrSizeReply(bytes: number): Buffer {
   return reply;
 }
 
-/** What is to be listed of one name. */
+/** An entry of a listing. */
 export interface DirectoryItem {
   readonly name: Buffer;
   readonly inode: number;
   readonly kind: Kind;
-  /** Where a listing goes on behind it. */
+  /** The offset of the next entry. */
   readonly next: number;
 }
 
 /** DT_REG and the like. */
 const TYPES: Record<Kind, number> = { file: 8, directory: 4, symlink: 10 };
 
-/** Writes a struct fuse_dirent at `at`. Returns where the next one goes; `at` when it does not fit. */
+/** Writes a struct fuse_dirent at `at`. Returns the place of the next one; `at` when it does not fit. */
 export function writeItem(target: Buffer, at: number, { name, inode, kind, next }: DirectoryItem): number {
   const end = endOfItem(at + DIRENT_BYTES + name.length);
   if (end > target.length) return at;
@@ -264,7 +264,7 @@ export interface ReadRequest {
   readonly size: number;
 }
 
-// Offsets beyond what JavaScript counts exactly are behind the end of any file.
+// Offsets beyond what JavaScript counts exactly are past the end of any file.
 export function decodeRead(body: Buffer): ReadRequest | undefined {
   if (body.length < 24) return undefined;
   return { handle: numberAt(body, 0), offset: Number(body.readBigUInt64LE(8)), size: body.readUInt32LE(16) };
@@ -280,7 +280,7 @@ export function decodeOpenFlags(body: Buffer): number | undefined {
   return body.length < 4 ? undefined : body.readUInt32LE(0);
 }
 
-/** struct fuse_getxattr_in, and for GETXATTR the name behind it. */
+/** struct fuse_getxattr_in, and for GETXATTR the name after it. */
 export function decodeGetxattr(body: Buffer): { readonly size: number; readonly rest: Buffer } | undefined {
   return body.length < 8 ? undefined : { size: body.readUInt32LE(0), rest: body.subarray(8) };
 }
@@ -302,7 +302,7 @@ export function decodeBatchForget(body: Buffer): (readonly [inode: number, count
   return Array.from({ length: count }, (_, i) => [numberAt(body, 8 + 16 * i), numberAt(body, 16 + 16 * i)]);
 }
 
-/** A name up to its NUL; undefined when it has none, or is no UTF-8, as no name in a tree is. */
+/** A name up to its NUL; undefined when it has none, or is not UTF-8, unlike all names in a tree. */
 export function decodeName(bytes: Buffer): string | undefined {
   const end = bytes.indexOf(0);
   if (end < 0) return undefined;
@@ -312,7 +312,7 @@ export function decodeName(bytes: Buffer): string | undefined {
     : undefined;
 }
 
-/** An unsigned number of 64 bits; what JavaScript cannot count to becomes 0, which no inode and no handle is. */
+/** An unsigned number of 64 bits; an unsafe integer becomes 0, which is never an inode or a handle. */
 function numberAt(bytes: Buffer, at: number): number {
   const value = bytes.readBigUInt64LE(at);
   return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : 0;

@@ -1,6 +1,6 @@
 /**
- * The kernel's requests, answered from a FileSystem. Nothing here knows where requests come from: `handle` takes bytes, and
- * answers go to `send`. Each request is answered once, whatever happens, but for those that have no answer.
+ * Answers the kernel's requests from a FileSystem, independent of where they come from: `handle` takes bytes, and
+ * answers go to `send`. Each request is answered exactly once, except for those that have no answer.
  */
 
 import { randomInt } from "node:crypto";
@@ -46,31 +46,34 @@ export interface SessionOptions {
   readonly fileSystem: FileSystem;
   readonly options: MountOptions;
   readonly log: Log;
-  /** Takes a message to the kernel, in parts. */
+  /** Sends a message to the kernel, in parts. */
   readonly send: (parts: Uint8Array[]) => void;
 }
 
-/** An hour: what an inode is never changes, but for a directory's time, of which the kernel is told. */
+/**
+ * An hour. A switch changes an inode's times and executable bit at most. The kernel gets those of a file at the next lookup of its name,
+ * and is notified of a directory's.
+ */
 const ATTRIBUTES_VALID_S = 3600;
-/** After a signal that ends nobody, until its reader is looked at again: another may have come. */
+/** After a signal that kills nobody, until its reader is checked again: another signal may have come. */
 const LOOK_AGAIN_MS = 200;
-/** Reads beyond this many wait in the kernel: more than the machines that boot at once. */
+/** More reads than this wait in the kernel. It is more than the machines that boot at once. */
 const MAX_BACKGROUND = 64;
-/** Of one request, 4 KiB each: a chunk. */
+/** Pages of one request, 4 KiB each: a chunk. */
 const MAX_PAGES = MAX_CHUNK_BYTES / 4096;
-/** The least that the kernel takes; nothing is ever written. Requests with their names fit the same buffer. */
+/** The kernel's minimum; nothing is ever written. Requests with their names fit the same buffer. */
 const MAX_WRITE = 4096;
 /**
- * What no reader ever gets to see. ENOSYS: not implemented; for some requests the kernel never asks again. EAGAIN: an
- * interrupt is to be sent again, if anybody still waits. EINTR: for one who is being killed.
+ * Readers never see these. ENOSYS: not implemented; for some requests, the kernel then never asks again. EAGAIN: the
+ * kernel should repeat the interrupt if anybody still waits. EINTR: the reader is being killed.
  */
 const { ENOSYS, EAGAIN, EINTR } = constants.errno;
 /** O_ACCMODE: the bits of the open flags that tell reading (0) from writing. */
 const ACCESS_MODE = 0o3;
 
 /**
- * Not DO_READDIRPLUS: what it would say of names the kernel would have to forget at once. Not ASYNC_DIO: who reads with O_DIRECT
- * could not be killed while he waits.
+ * Not DO_READDIRPLUS: the kernel would have to forget its lookups at once. Not ASYNC_DIO: a process that reads with
+ * O_DIRECT could not be killed while it waits.
  */
 const WANTED =
   InitFlag.ASYNC_READ |
@@ -79,7 +82,7 @@ const WANTED =
   InitFlag.MAX_PAGES |
   InitFlag.CACHE_SYMLINKS;
 
-/** They change something. The kernel refuses them on a `ro` mount by itself, until an administrator remounts it `rw`. */
+/** Requests that change something. On a `ro` mount the kernel refuses them itself, until an administrator remounts it `rw`. */
 const WRITES: ReadonlySet<number> = new Set([
   Opcode.SETATTR,
   Opcode.SYMLINK,
@@ -112,7 +115,7 @@ export class Session {
   readonly #translate: (operation: string, error: unknown) => Errno;
   readonly #lookups: Lookups;
   readonly #listings = new Directories();
-  /** A mount's inode numbers begin anew: who kept a file handle of the one before must not get another file by it. */
+  /** Inode numbers start over with each mount: a file handle from an earlier mount must not open another file. */
   readonly #generation = randomInt(2 ** 32);
   readonly #files: OpenFiles;
   /** Requests that wait for the file system. */
@@ -137,17 +140,17 @@ export class Session {
     return { inodes: this.#lookups.size, directories: this.#listings.count };
   }
 
-  /** Resolves when the kernel has said what it can. Rejects with an Error when that is not enough. */
+  /** Resolves when the kernel has told its features. Rejects with an Error when they are not enough. */
   get greeted(): Promise<void> {
     return this.#greeting.promise;
   }
 
-  /** The directories that the kernel knows: what it thinks of their times is outdated after a switch. */
+  /** The directories that the kernel knows: their cached times are outdated after a switch. */
   get directories(): Inode[] {
     return this.#lookups.directories;
   }
 
-  /** Fails what waits, and every read from now on. */
+  /** Fails waiting requests, and every read from now on. */
   failReads(): void {
     this.#files.fail();
     for (const request of [...this.#pending.values()]) this.#fail(request, "EIO");
@@ -165,7 +168,7 @@ export class Session {
     }
   }
 
-  /** What is done with each; those that are not here are not implemented. */
+  /** Handlers of requests; the others are not implemented. */
   readonly #handlers: Readonly<Record<number, (request: Request) => void>> = {
     [Opcode.INIT]: (request) => this.#init(request),
     [Opcode.LOOKUP]: (request) => this.#lookup(request),
@@ -226,7 +229,7 @@ export class Session {
       this.#fail(request, "EIO");
       return;
     }
-    // Of a newer major version the kernel comes back with this one.
+    // If its major version is newer, the kernel repeats INIT with this one.
     this.#reply(
       request,
       initReply({
@@ -242,7 +245,7 @@ export class Session {
 
   #lookup(request: Request): void {
     const name = decodeName(request.body);
-    // No name in a tree is like this.
+    // No tree has such a name.
     if (name === undefined) throw new FsError("ENOENT", "not UTF-8");
     const attributes = this.#fileSystem.getattr(this.#meaningOf(request.nodeid, name));
     this.#lookups.add(attributes);
@@ -250,7 +253,7 @@ export class Session {
   }
 
   /**
-   * The dots are asked for when somebody comes with a file handle whose inode the kernel has forgotten: an NFS server. There, ENOENT
+   * The kernel looks up the dots for a file handle whose inode it has forgotten, as used by an NFS server. There, ENOENT
    * becomes ESTALE.
    */
   #meaningOf(inode: Inode, name: string): Inode {
@@ -272,7 +275,7 @@ export class Session {
         "open",
         handle,
         (opened) => this.#opened(request, opened, size),
-        // Nobody is there any more to close it.
+        // Nobody is left to close it.
         (opened) => this.#fileSystem.release(opened),
       );
     }
@@ -280,7 +283,7 @@ export class Session {
 
   #opened(request: Request, handle: number, size: number): void {
     this.#files.opened(handle, size);
-    // The inode's pages are right for ever.
+    // An inode's pages never become outdated.
     this.#reply(request, openReply(handle, FOPEN_KEEP_CACHE));
   }
 
@@ -319,10 +322,10 @@ export class Session {
   }
 
   /**
-   * A signal has come for somebody who waits. One that ends them is obeyed: they would wait for the read's deadline, and
-   * nothing could end them. Any other is not: read() does not fail with EINTR here. The kernel says it once, and again
-   * when it is asked to; that is done after a while, for a reader may be killed later, and for a request that is not
-   * here yet because its interrupt has overtaken it.
+   * A waiting reader has received a signal. If it kills the reader, the request ends, since the reader could not die
+   * before the read's deadline otherwise. Other signals are ignored: read() does not fail with EINTR here. The kernel
+   * sends an interrupt once, and again on request. That is requested after a while, since a reader may be killed later,
+   * and since an interrupt may overtake its request.
    */
   #interrupt(request: Request): void {
     const unique = wellFormed(decodeInterrupt(request.body));
@@ -331,7 +334,7 @@ export class Session {
       this.#pending.delete(unique);
       this.#send([replyHeader(unique, EINTR, 0)]);
     } else {
-      // Where the request has been answered meanwhile, the kernel does not know what this is about, and that is all.
+      // If the request has been answered meanwhile, the kernel just ignores this.
       setTimeout(() => this.#send([replyHeader(request.unique, EAGAIN, 0)]), LOOK_AGAIN_MS).unref();
     }
   }
@@ -347,7 +350,7 @@ export class Session {
   }
 }
 
-/** @throws FsError when a request is not what it should be */
+/** @throws FsError when a request is malformed */
 function wellFormed<T>(decoded: T | undefined): T {
   if (decoded === undefined) throw new FsError("EINVAL", "malformed request");
   return decoded;

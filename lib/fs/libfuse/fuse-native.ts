@@ -13,7 +13,7 @@ import { liveMount, setReadAhead } from "../live-mount.ts";
 import { fuseArgument } from "../mounting/fuse-options.ts";
 import { checkHost, loadFuseNative } from "../mounting/host.ts";
 import { isMounted, MOUNT_TYPE, mountAt, readMounts } from "../mounting/mountinfo.ts";
-import { prepareMountpoint } from "../mounting/mountpoint.ts";
+import { checkFree } from "../mounting/mountpoint.ts";
 import { detach } from "../mounting/unmount.ts";
 import type { MountedTransport, MountRequest } from "../transport.ts";
 import { createOperations, type Operations } from "./operations.ts";
@@ -22,13 +22,13 @@ type FuseClass = typeof import("fuse-native").default;
 
 const DEVICE = "/dev/fuse";
 const DESCRIPTORS = "/proc/self/fd";
-/** How often to look whether libfuse has closed the device. */
+/** How often to check whether libfuse has closed the device. */
 const LOOK_MS = 500;
 
 /**
  * Mounts `fileSystem`. Resolves when readers can use it.
  *
- * @throws UserError when the host lacks something or the mountpoint does not suit
+ * @throws UserError when the host lacks something, or the mountpoint was taken meanwhile
  */
 export async function mountFuseNative({
   fileSystem,
@@ -38,23 +38,24 @@ export async function mountFuseNative({
 }: MountRequest): Promise<MountedTransport> {
   await checkHost(options.allowOther);
   const Fuse = await loadFuseNative();
-  const { path, entries } = await prepareMountpoint(mountpoint, log);
+  await checkFree(mountpoint);
+  const { path, name, entries } = mountpoint;
   const operations = createOperations({ fileSystem, options, log });
   const before = await readMounts();
   const others = await openDevices();
   try {
     await start(Fuse, path, fuseArgument(options, entries > 0), operations);
   } catch (error) {
-    // libfuse mounts first and looks at the rest afterwards: leave nothing behind that nobody serves.
+    // libfuse mounts first and checks the rest afterwards: leave no dead mount behind.
     const left = mountAt(await readMounts(), path);
     if (left?.type === MOUNT_TYPE && !isMounted(before, left)) await detach(path, true);
     if (error instanceof UserError) throw error;
-    // All that fuse-native knows is "fuse failed".
+    // fuse-native's only message is "fuse failed".
     const reason = `${messageOf(error)}; libfuse has said why on stderr or in the log`;
-    throw new UserError(`cannot mount at ${mountpoint}: ${reason}`, { cause: error });
+    throw new UserError(`cannot mount at ${name}: ${reason}`, { cause: error });
   }
   const mount = mountAt(await readMounts(), path);
-  if (mount?.type !== MOUNT_TYPE) throw new UserError(`${mountpoint} was unmounted at once by somebody else`);
+  if (mount?.type !== MOUNT_TYPE) throw new UserError(`${name} was unmounted at once by somebody else`);
   await setReadAhead(mount, log);
   const [device] = (await openDevices()).filter((descriptor) => !others.includes(descriptor));
   return liveMount(mount, log, {
@@ -78,8 +79,8 @@ async function isDevice(descriptor: string): Promise<boolean> {
 }
 
 /**
- * Resolves when libfuse has closed the device, which it does not say. The kernel does not tell it of the last close() of a file in a
- * mount that went with that: whoever waits for it would do so for ever.
+ * Resolves when libfuse has closed the device, which it does not report. If the last close() of a file ends the mount, the kernel does
+ * not report that either, so waiting for it would take for ever.
  */
 async function closed(descriptor: string): Promise<void> {
   while (await isDevice(descriptor)) await sleep(LOOK_MS, undefined, { ref: false });
@@ -91,7 +92,7 @@ function start(Fuse: FuseClass, path: string, argument: string, operations: Oper
       return argument;
     }
 
-    // The package's own versions answer EIO where a value does not fit.
+    // The package's own versions answer EIO if a value does not fit.
     protected override _op_getxattr(reply: Reply, path: string, name: string, value: Buffer): void {
       operations.getxattr(path, name, value, (result) => reply(result, value.buffer));
     }
@@ -100,7 +101,7 @@ function start(Fuse: FuseClass, path: string, argument: string, operations: Oper
       operations.listxattr(path, list, (result) => reply(result, list.buffer));
     }
   }
-  // No time-outs of the package's own: metadata is answered within the call, and reads have the file system's deadline.
+  // No time-outs of the package's own: metadata is answered within the call, and reads and opens have the file system's deadlines.
   const transport = new Transport(path, operations.handlers, { timeout: false });
   return new Promise((resolve, reject) => {
     transport.mount((error) => (error ? reject(error) : resolve()));

@@ -2,15 +2,17 @@
  * Paths for a transport that knows files by their paths (libfuse 2): the kernel's pages belong to a path, and must
  * never be of two versions.
  *
- * - A path that is open stays what it was when it was opened, until its last handle is closed, whatever is released
+ * - An open path keeps its version until its last handle is closed, whatever is released
  *   meanwhile. So two versions of a path are never open at once.
- * - libfuse (auto_cache) throws a path's pages away when its time or size is another one than it saw last. A new version
- *   that happens to have the same of both is shown a millisecond younger.
+ * - libfuse (auto_cache) discards a path's pages when its time or size has changed. A new version
+ *   that happens to have the same time and size is shown a millisecond younger. What was shown is remembered after the path was closed,
+ *   since the kernel may keep pages for as long as it likes, and libfuse does not say when they are gone. So there is an entry for each
+ *   path that was ever opened: as many as the releases served by this process have names.
  */
 
 import { type Attributes, type FileSystem, type Inode, ROOT_INODE } from "../view/filesystem.ts";
 
-/** What libfuse saw last of a path that has been open: the kernel may have pages of it. */
+/** What libfuse last saw of a path that has been open: the kernel may have pages of it. */
 interface Shown {
   readonly inode: Inode;
   readonly size: number;
@@ -58,7 +60,7 @@ export class OpenPaths {
     return { ...attributes, modified: shown };
   }
 
-  /** A file is to be opened; `closed` says that it is not, or no more. @throws FsError */
+  /** A file will be opened; `closed` must follow when it is closed, or was not opened. @throws FsError */
   opening(path: string): Inode {
     const inode = this.resolve(path);
     const open = this.#open.get(path);

@@ -1,6 +1,6 @@
 /**
- * fuse-native's operations, on paths, over a FileSystem's, on inodes. Each answers exactly once whatever happens: an
- * operation without an answer hangs its reader, and a second answer goes to somebody else's operation.
+ * fuse-native's operations on paths, based on a FileSystem's operations on inodes. Each answers exactly once: an
+ * operation without an answer hangs its reader, and a second answer goes to another operation.
  *
  * libfuse 2 gives the kernel one inode for a path, whatever its content. So a path that is open stays at the version
  * that was opened, until it is closed everywhere (open-paths.ts).
@@ -61,7 +61,7 @@ export function createOperations(context: {
   const paths = new OpenPaths(fileSystem);
   const pendingReads = new Set<(errno: Errno) => void>();
 
-  // All operations but read are answered from memory, within the call.
+  // All operations except read and open are answered from memory, within the call.
   function answer(operation: string, reply: Reply, work: () => unknown[]): void {
     let values: unknown[];
     try {
@@ -149,7 +149,7 @@ export function createOperations(context: {
     ),
   };
 
-  // The result is a length here, and so stands in the place of the error.
+  // The result is a length, and takes the place of the error.
   function fill(operation: string, buffer: Buffer, reply: Reply, work: () => Uint8Array): void {
     let length: number;
     try {

@@ -1,7 +1,7 @@
 /**
- * Directories in which something is mounted when somebody opens them: by systemd (x-systemd.automount) or automount(8). The kernel
- * keeps everybody waiting until that is done, but for the automounter's own process group, which is to do it. So whoever mounts there
- * must be of that group, and touch nothing when it is not.
+ * Directories on which something is mounted when somebody opens them: by systemd (x-systemd.automount) or automount(8). The kernel
+ * makes everybody wait for that, except for the automounter's own process group, which has to mount. So a process that mounts there
+ * must belong to that group, and must not touch the directory otherwise.
  */
 import { readFile } from "node:fs/promises";
 import { type Mount, mountAt, readMounts } from "./mountinfo.ts";
@@ -10,8 +10,8 @@ import { type Mount, mountAt, readMounts } from "./mountinfo.ts";
 export const AUTOMOUNT_TYPE = "autofs";
 
 /**
- * Those that nothing is mounted on. To open one has it mounted, and so has asking for its type as Node does (by statx(2), without
- * AT_NO_AUTOMOUNT).
+ * The mountpoints of automounts on which nothing is mounted. Opening one triggers the mount, and so does asking for its type as Node does
+ * (by statx(2), without AT_NO_AUTOMOUNT).
  */
 export function automounts(mounts: readonly Mount[]): string[] {
   return mounts
@@ -19,12 +19,12 @@ export function automounts(mounts: readonly Mount[]): string[] {
     .map(({ mountpoint }) => mountpoint);
 }
 
-/** Whether this process is of an automounter's group: it was started to mount what somebody waits for. */
+/** Whether this process belongs to an automounter's group: it was started to mount what somebody waits for. */
 export async function isOfAutomounter(): Promise<boolean> {
   return isAutomounters(processGroup(await readFile("/proc/self/stat", "utf8")), await readMounts());
 }
 
-/** @param group 0: of another process namespace, of which this one sees none; so it does the automounters there (pid_namespaces(7)) */
+/** @param group 0: it is in another process namespace, which this one cannot see (pid_namespaces(7)) */
 export function isAutomounters(group: number, mounts: readonly Mount[]): boolean {
   return (
     group !== 0 &&
@@ -32,7 +32,7 @@ export function isAutomounters(group: number, mounts: readonly Mount[]): boolean
   );
 }
 
-/** @param stat behind the name, which stands in parentheses and may have some in it, are state, parent and group (proc_pid_stat(5)) */
+/** @param stat its content: after the name in parentheses, which may contain some itself, come state, parent, group (proc_pid_stat(5)) */
 export function processGroup(stat: string): number {
   return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[2]);
 }

@@ -1,4 +1,4 @@
-/** The options of a mount: what the user may choose, and what libfuse is told. */
+/** The options of a mount: those that the user can choose, and those for libfuse. */
 
 import { UsageError, UserError } from "../../errors.ts";
 import { isUnsafe } from "../../log.ts";
@@ -20,7 +20,10 @@ export interface MountOptions {
   readonly context?: string;
 }
 
-/** World-readable and the mounting user's; root shares with everybody, others cannot without user_allow_other. */
+/**
+ * All files are readable by everybody, and owned by the mounting user. Only root lets other users read: anybody else would need
+ * user_allow_other in /etc/fuse.conf.
+ */
 export function defaultMountOptions(source: string): MountOptions {
   const uid = process.getuid!();
   return { source, allowOther: uid === 0, uid, gid: process.getgid!(), fileMode: 0o444, dirMode: 0o555 };
@@ -29,7 +32,7 @@ export function defaultMountOptions(source: string): MountOptions {
 const PERMISSION_BITS = 0o777;
 const TYPE_BITS = { file: 0o100000, directory: 0o040000, symlink: 0o120000 };
 
-// More than any canister's name has; fuse-native's buffer takes no more beside the other options.
+// Longer than any canister's name; fuse-native's buffer has no room for more besides the other options.
 const MAX_SOURCE_BYTES = 500;
 
 /** @throws UserError when the source could not be shown as it is in /proc/mounts */
@@ -56,8 +59,8 @@ export function modeOf(
 const MAX_OPTIONS_BYTES = 1023;
 
 /**
- * The argument for libfuse 2. Only options known to work stand here: one that libfuse refuses leaves a mount behind
- * that nobody serves.
+ * The argument for libfuse 2. It has only options that are known to work: if libfuse refuses one, it leaves a dead mount
+ * behind.
  *
  * @param hideFiles allows a mountpoint with files in it
  * @throws UserError when the source cannot be passed on
@@ -72,21 +75,21 @@ export function fuseArgument(options: MountOptions, hideFiles: boolean): string 
     "noexec",
     // The kernel checks the modes, so that there is no `access` operation.
     "default_permissions",
-    // Inode numbers are the file system's: dnsmasq tells files apart by them.
+    // Inode numbers are the file system's: dnsmasq distinguishes files by them.
     "use_ino",
     "readdir_ino",
-    // Names and attributes are asked for every time: the answers come from memory, and nothing is ever outdated.
+    // Names and attributes are never cached: the answers come from memory, and nothing is ever outdated.
     "attr_timeout=0",
     "entry_timeout=0",
     "negative_timeout=0",
     // Page cache: libfuse 2 knows a file by its path. With auto_cache a path's pages survive from one open to the next
-    // unless its time or size has changed, so that reading again costs nothing; lib/fs/libfuse/open-paths.ts sees to it that this is
-    // enough. With kernel_cache the pages of two versions of a path would mix when releases are switched. With neither,
-    // every open throws the file's pages away, and waits behind a pending read of the same file to do so: one cold file
+    // unless its time or size has changed, so that reading again costs nothing; lib/fs/libfuse/open-paths.ts makes sure that this is
+    // enough. With kernel_cache, the pages of two versions of a path would mix when releases are switched. With neither,
+    // every open discards the file's pages, and waits for a pending read of the same file to do so: one cold file
     // would stall a TFTP server that opens it a second time.
     "auto_cache",
-    // Reads beyond this many wait in the kernel. Its default of 12 is fewer than the machines that boot at once, and
-    // a dozen slow reads would hold up those that the cache could answer.
+    // More reads than this wait in the kernel. Its default of 12 is fewer than the machines that boot at once, and
+    // a dozen slow reads would delay those that the cache could answer.
     "max_background=64",
     `fsname=${escapeOption(options.source)}`,
     "subtype=icfs",

@@ -1,4 +1,4 @@
-/** What the host must have before anything can be mounted; each lack is reported with its remedy. */
+/** What the host needs for mounting; whatever is missing is reported with its remedy. */
 
 import { access, constants, readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
@@ -6,7 +6,7 @@ import { UserError } from "../../errors.ts";
 
 export const isRoot = (): boolean => process.geteuid!() === 0;
 
-/** Where to look for what mounting takes: on this host, or in what stands for one. */
+/** Where to look for what mounting needs: on this host, or in a directory that stands for one. */
 export interface Host {
   /** The directory in which its files are: "/". */
   readonly files: string;
@@ -19,7 +19,7 @@ export function thisHost(): Host {
   return { files: "/", isRoot: isRoot(), commands: process.env.PATH ?? "" };
 }
 
-/** What a host has not got, and what to do about it. */
+/** What a host lacks, and what to do about it. */
 export interface Lack {
   readonly problem: string;
   readonly remedy: string;
@@ -28,7 +28,7 @@ export interface Lack {
 /**
  * Throws a UserError for the first thing that is missing.
  *
- * @param allowOther whether other users shall be able to read
+ * @param allowOther whether other users can read
  */
 export async function checkHost(allowOther: boolean): Promise<void> {
   const host = thisHost();
@@ -51,7 +51,7 @@ export async function deviceLack({ files }: Host): Promise<Lack | undefined> {
   if (!(await usable(device, constants.R_OK | constants.W_OK))) {
     return {
       problem: "/dev/fuse is not for this user to open",
-      remedy: "chmod 666 /dev/fuse, as most systems have it",
+      remedy: "mount as root, or have root say chmod 666 /dev/fuse, as most systems have it",
     };
   }
   return undefined;

@@ -1,6 +1,6 @@
 /**
- * What else is mounted inside of a mount: a local directory, an image. Also by processes that see other mounts than this one does
- * (mount_namespaces(7)), such as containers, as far as this process may know of them. Nothing here touches a mount.
+ * What else is mounted inside of a mount: a local directory, an image. This includes mounts in other mount namespaces
+ * (mount_namespaces(7)), such as containers, as far as this process can see them. Nothing here touches a mount.
  */
 
 import { readdir, readFile, readlink } from "node:fs/promises";
@@ -9,11 +9,11 @@ import { type Mount, parseMountinfo } from "./mountinfo.ts";
 
 /** What is mounted on a path. */
 export interface InnerMount {
-  /** The mount's id: one of its own for each copy. */
+  /** The mount's id. Its copies in other mount namespaces have ids of their own. */
   readonly id: number;
-  /** In the outer mount's file system, from its root on. The root itself is none. */
+  /** The path in the outer mount's file system, never its root. */
   readonly path: string;
-  /** What is mounted there: the same for copies of a mount in other mount namespaces. */
+  /** Identifies what is mounted there: the same for copies of a mount in other mount namespaces. */
   readonly what: string;
   /** Whether this process sees it. */
   readonly isHere: boolean;
@@ -21,7 +21,7 @@ export interface InnerMount {
 
 /** All that is mounted inside, in any mount namespace. */
 export async function innerMounts({ device }: Pick<Mount, "device">): Promise<InnerMount[]> {
-  // Looked at twice: a table that changes while it is being read can come with a line missing.
+  // Read twice: if the table changes while it is read, a line may be missing.
   const tables = [...(await readTables()), ...(await readTables())];
   const found = new Map<number, InnerMount>();
   for (const { mounts, isHere } of tables) {
@@ -32,7 +32,7 @@ export async function innerMounts({ device }: Pick<Mount, "device">): Promise<In
   return [...found.values()];
 }
 
-/** Those that one table has. @param mounts all that a process sees */
+/** The mounts in one table. @param mounts all that a process sees */
 export function pathsWithin(mounts: readonly Mount[], device: string): Omit<InnerMount, "isHere">[] {
   const outer = new Map(mounts.filter((mount) => mount.device === device).map((mount) => [mount.id, mount]));
   return mounts.flatMap((mount) => {
@@ -45,8 +45,8 @@ export function pathsWithin(mounts: readonly Mount[], device: string): Omit<Inne
 }
 
 /**
- * The mounts of each mount namespace, this process's first. A process's table has what lies below its root directory (chroot(2)) only, so
- * that a namespace has as many tables as its processes have roots.
+ * The mounts of each mount namespace, this process's first. A process's table has only what is below its root directory (chroot(2)), so
+ * a namespace has as many tables as its processes have roots.
  */
 async function readTables(): Promise<{ mounts: Mount[]; isHere: boolean }[]> {
   const tables = new Map<string, { mounts: Mount[]; isHere: boolean }>();
@@ -61,7 +61,7 @@ async function readTables(): Promise<{ mounts: Mount[]; isHere: boolean }[]> {
       const mounts = parseMountinfo(await readFile(`/proc/${process}/mountinfo`, "utf8"));
       tables.set(key, { mounts, isHere: namespace === here });
     } catch {
-      // It has ended, or is somebody else's.
+      // It has ended, or belongs to another user.
     }
   }
   return [...tables.values()];

@@ -7,15 +7,15 @@ export const MOUNT_TYPE = "fuse.icfs";
 
 export interface Mount {
   readonly id: number;
-  /** The id of the mount this one lies on. */
+  /** The id of the mount below this one. */
   readonly parent: number;
   /** `MAJOR:MINOR`, the st_dev of its files. */
   readonly device: string;
-  /** What is seen at the mountpoint: `/`, or for a bind mount a path in its file system. */
+  /** What the mountpoint shows: `/`, or for a bind mount a path in its file system. */
   readonly root: string;
   readonly mountpoint: string;
   readonly options: readonly string[];
-  /** Of the file system, not of this mount of it: where FUSE's own are. */
+  /** The file system's options, which include FUSE's own, not this mount's. */
   readonly superOptions: readonly string[];
   readonly type: string;
   /** For our mounts the canister, as the user named it. */
@@ -39,7 +39,7 @@ export function parseMountinfo(text: string): Mount[] {
 
 function parseLine(line: string): Mount | undefined {
   const fields = line.split(" ");
-  // Any number of optional fields stands between the options and a lone "-".
+  // Any number of optional fields is between the options and a lone "-".
   const separator = fields.indexOf("-", 6);
   const [id, parent, device, root, mountpoint, options] = fields;
   if (separator < 0 || mountpoint === undefined || options === undefined) return undefined;
@@ -56,7 +56,7 @@ function parseLine(line: string): Mount | undefined {
   };
 }
 
-/** The kernel writes space, tab, newline, backslash and "#" as \ooo, each a byte; so do people in fstab(5). */
+/** The kernel writes space, tab, newline, backslash and "#" as \ooo, each for one byte; so do people in fstab(5). */
 export function unescapeOctal(text: string): string {
   return text.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),
@@ -74,7 +74,7 @@ export function mountAt(mounts: readonly Mount[], mountpoint: string): Mount | u
 export function mountsInside(mounts: readonly Mount[], mount: Mount): Mount[] {
   const inside = new Set<Mount>();
   const isAbove = ({ parent }: Mount) => parent === mount.id || [...inside].some(({ id }) => id === parent);
-  // A mount that was moved stands before the one that it is in now.
+  // A mount that was moved is listed before the one that it is in now.
   for (let before = -1; before < inside.size; ) {
     before = inside.size;
     for (const one of mounts) if (isAbove(one)) inside.add(one);
@@ -93,14 +93,14 @@ export function isMounted(mounts: readonly Mount[], mount: Mount): boolean {
 }
 
 /**
- * Tells whether `mount` is still among `mounts` where it was. The kernel gives a mount's numbers to the next one at once: after an
+ * Tells whether `mount` is still among `mounts` where it was. The kernel reuses a mount's numbers at once: after an
  * unmount, another mount elsewhere may have both.
  */
 export function isMountedThere(mounts: readonly Mount[], mount: Mount): boolean {
   return mounts.some((other) => isSame(other, mount) && other.mountpoint === mount.mountpoint);
 }
 
-/** By the numbers, and by what the kernel may give the same numbers to. */
+/** Compares the numbers, and the fields that differ if the kernel has reused them. */
 function isSame(a: Mount, b: Mount): boolean {
   return a.id === b.id && a.device === b.device && a.type === b.type && a.source === b.source;
 }

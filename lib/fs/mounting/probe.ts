@@ -1,6 +1,6 @@
 /**
- * Looks at paths that may lead into dead or hanging file systems, in a child process with a time limit: a blocked
- * system call can neither be cancelled nor, always, be killed.
+ * Examines paths that may lead into dead or hanging file systems, in a child process with a time limit: a blocked system call
+ * cannot be cancelled, and its process sometimes not even killed.
  */
 
 import { resolve } from "node:path";
@@ -16,13 +16,13 @@ export interface Inspection {
   readonly entries: number;
 }
 
-// What does not answer by then is not going to.
+// A file system that has not answered by then will not answer.
 const LIMIT_MS = 5000;
-// Until the child looks, which is no fault of what it looks at: a host that boots may be slow to start a program.
+// The time for the child to start, which does not count: a booting host may be slow to start a program.
 const START_MS = 60_000;
 
-// Plain JavaScript, for node -e. realpath() of a dead mountpoint fails, so only its directory is resolved that way,
-// and the last component by hand. A line when it begins, and JSON, on stdout.
+// Plain JavaScript, for node -e. realpath() of a dead mountpoint fails, so it resolves only the directory,
+// and the last component is added. It writes a line when it begins, and then JSON, to stdout.
 const SCRIPT = `
 const fs = require("node:fs");
 const { basename, dirname, join, resolve } = require("node:path");
@@ -55,9 +55,9 @@ export async function locate(path: string): Promise<string> {
 }
 
 /**
- * Resolves `path` and looks into the directory.
+ * Resolves `path` and reads the directory.
  *
- * @param closed directories that are not to be touched, absolute and without symlinks: taken for empty
+ * @param closed directories that must not be touched, absolute and without symlinks: they count as empty
  * @throws UserError when it does not answer
  */
 export async function inspect(path: string, closed: readonly string[] = []): Promise<Inspection> {
@@ -69,7 +69,7 @@ function absolutePath(path: string): string {
   try {
     return resolve(path);
   } catch {
-    throw new UserError(`the directory that ${path} would be in is gone: name it with its whole path`);
+    throw new UserError(`the current directory, in which ${path} would be, is gone: give the full path`);
   }
 }
 

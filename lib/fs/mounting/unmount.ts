@@ -1,4 +1,4 @@
-/** Takes mounts away: for `icfs umount`, for a process that ends its own mount, and for dead mounts. */
+/** Unmounts: for `icfs umount`, for a process that ends its own mount, and for dead mounts. */
 
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -19,24 +19,24 @@ import { findServer } from "./serving-process.ts";
 
 export interface UnmountResult {
   readonly mount: Mount;
-  /** The process that served it, where the system lets one find out. */
+  /** The process that served it, if the system shows it. */
   readonly pid: number | undefined;
-  /** False when it was still running after some seconds, as one does whose files are open after a lazy unmount. */
+  /** False when it was still running after some seconds, as when files are still open after a lazy unmount. */
   readonly serverEnded: boolean;
-  /** What was mounted inside, and went with it: only a lazy unmount takes that away. */
+  /** What was mounted inside, and was unmounted as well, as only a lazy unmount does. */
   readonly inside: readonly Mount[];
 }
 
-// umount answers at once; beyond this the command itself hangs.
+// umount returns at once; after this long, the command itself hangs.
 const COMMAND_LIMIT_MS = 10_000;
-// A server looks for its mount twice a second, and may give open files a moment.
+// A server checks its mount twice a second, and may give open files a moment.
 const SERVER_LIMIT_MS = 5000;
 const POLL_MS = 50;
 
 /**
  * Unmounts the icfs mount at `mountpoint` and waits until it is gone and its process has ended.
  *
- * @param lazy takes a busy mount away from new readers; those that have files open keep them
+ * @param lazy unmounts a busy mount for new readers; those that have files open keep them
  * @throws UserError when nothing, or something else, is mounted there, or when it is busy
  */
 export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): Promise<UnmountResult> {
@@ -54,7 +54,7 @@ export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): 
   const inside = mountsInside(mounts, mount);
   if (inside.length > 0 && !lazy) {
     throw new UserError(
-      `${mountpoint} has mounts inside: ${namesOfMounts(inside)}; umount them first, or use --lazy, which takes them away as well`,
+      `${mountpoint} has mounts inside: ${namesOfMounts(inside)}; umount them first, or use --lazy, which unmounts them as well`,
     );
   }
   const pid = await findServer(mount);
@@ -62,7 +62,7 @@ export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): 
   if (!(await until(async () => !isMountedThere(await readMounts(), mount)))) {
     throw new UserError(`${mountpoint} is still mounted`);
   }
-  // Not whether somebody serves a mount of this number: by now that may be another mount.
+  // Not by the mount's number: by now another mount may have it.
   const serverEnded = pid === undefined || (await until(async () => !isRunning(pid)));
   return { mount, pid, serverEnded, inside };
 }
@@ -70,10 +70,10 @@ export async function unmount(mountpoint: string, { lazy }: { lazy: boolean }): 
 /**
  * Unmounts whatever is mounted at `path` (absolute, without symlinks).
  *
- * @throws UserError when that fails, above all because it is busy
+ * @throws UserError when that fails, usually because it is busy
  */
 export async function detach(path: string, lazy: boolean): Promise<void> {
-  // Root's umount needs no package; others may only unmount through fusermount, and only what they have mounted.
+  // Root's umount needs no package; others can only unmount through fusermount, and only what they have mounted.
   const [command, parameters] = isRoot()
     ? ["umount", lazy ? ["-l", "--", path] : ["--", path]]
     : ["fusermount", ["-u", ...(lazy ? ["-z"] : []), "--", path]];
@@ -84,21 +84,19 @@ export async function detach(path: string, lazy: boolean): Promise<void> {
     throw new UserError(`cannot run ${command} to unmount ${path}`, { cause: error });
   }
   if (result.code === 0) return;
-  if (result.timedOut) throw new UserError(`${command} ${path} does not come back`);
-  // Neither has an exit code for it, nor says more than this, in English (lib/process/command.ts).
+  if (result.timedOut) throw new UserError(`${command} ${path} does not return`);
+  // Neither has an exit code for this; the message is in English (lib/process/command.ts).
   if (/busy/i.test(result.stderr)) {
-    throw new UserError(
-      `${path} is busy: somebody has files open or works in it; --lazy unmounts all the same`,
-    );
+    throw new UserError(`${path} is busy: somebody has files open or works in it; --lazy unmounts it anyway`);
   }
   throw new UserError(`cannot unmount ${path}: ${result.stderr.trim()}`);
 }
 
-/** A zombie has ended: in a container the process that is to take note of it may do so late, or never. */
+/** A zombie has ended: in a container, its parent may reap it late, or never. */
 export function isRunning(pid: number): boolean {
   try {
     const status = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The state is behind the name, which stands in parentheses and may have some in it (proc_pid_stat(5)).
+    // The state follows the name in parentheses, which may contain some itself (proc_pid_stat(5)).
     return !/^ [ZX] /.test(status.slice(status.lastIndexOf(")") + 1));
   } catch {
     return false;

@@ -1,5 +1,5 @@
 /**
- * Where a file's bytes lie in its chunks, and how a read puts them together. A manifest may cut a file into a million extents of
+ * Where a file's bytes are in its chunks, and how a read assembles them. A manifest may cut a file into a million extents of
  * one byte, each in a different chunk. So all handles of a file share one table of extents, and a read holds only its result and a
  * few chunks.
  */
@@ -7,23 +7,23 @@ import { before } from "../../deadline.ts";
 import { letOthers } from "../../steps.ts";
 import type { Chunk, Chunks, Tree, TreeFile } from "../../tree/tree.ts";
 
-/** A read of so few extents returns slices of its chunks: copying them would allocate memory each time. A read of more returns one copy. */
+/** A read of at most this many extents returns slices of its chunks, without allocating memory. A read of more returns one copy. */
 const MOST_PIECES = 16;
-/** Chunks that one read waits for, and holds, at once. Honest files, cut into chunks of a megabyte, need two. */
+/** Chunks that one read waits for, and holds, at once. Normal files, cut into chunks of a megabyte, need two. */
 const MOST_CHUNKS = 16;
 /** Extents between two pauses: a millisecond or two. */
 const EXTENTS_PER_STEP = 4000;
 
-/** Extents of a file: from the first to the last, which counts. */
+/** Consecutive extents of a file, from the first to the last, both included. */
 export interface Span {
   readonly first: number;
   readonly last: number;
 }
 
-/** A file that somebody has open. */
+/** An open file. */
 export class FileContents {
   readonly file: TreeFile;
-  /** Of the release that the file was opened in: the file is read from these to its end, whatever is live by then. */
+  /** From the release in which the file was opened: the file is read from these to its end, even after a switch. */
   readonly #chunks: readonly Chunk[];
   /** Where each extent begins in the file. */
   readonly #starts: Float64Array;
@@ -44,22 +44,22 @@ export class FileContents {
     return { first: extentAt(this.#starts, offset), last: extentAt(this.#starts, end - 1) };
   }
 
-  /** The chunk that an extent lies in. */
+  /** The chunk of an extent. */
   chunkOf(extent: number): Chunk {
     return this.#chunks[this.file.extents[extent]!.chunk]!;
   }
 
-  /** The chunks behind one of the file's extents in the release's order, which is that in which files need them. */
+  /** The chunks after one of the file's extents in the release's order, the order in which files need them. */
   chunksBehind(extent: number, count: number): readonly Chunk[] {
     const next = this.file.extents[extent]!.chunk + 1;
     return this.#chunks.slice(next, next + count);
   }
 
   /**
-   * The bytes from `offset` to `end`, in pieces, of a span that has them.
+   * The bytes from `offset` up to `end`, in pieces. The first parameter is what span() returns for them.
    *
-   * @param readTimeout milliseconds for all of it
-   * @throws what `get` throws when a chunk cannot be had; Error when it takes longer
+   * @param readTimeout milliseconds for all of a read of many extents; a read of few has the deadline of `get`
+   * @throws what `get` throws when a chunk cannot be fetched; Error when it takes longer
    */
   async bytes(
     { first, last }: Span,
@@ -74,7 +74,7 @@ export class FileContents {
     return [await before(deadline, copy, "no answer within the read timeout")];
   }
 
-  /** Of few extents. */
+  /** A read of few extents. */
   async #pieces({ first, last }: Span, offset: number, end: number, chunks: Chunks): Promise<Buffer[]> {
     const asked: Promise<Buffer>[] = [];
     for (let i = first; i <= last; i++) asked.push(chunks.get(this.chunkOf(i)));
@@ -82,7 +82,7 @@ export class FileContents {
     return got.map((chunk, i) => this.#slice(first + i, chunk, offset, end));
   }
 
-  /** Of many: some chunks after the other, until nobody waits any more. */
+  /** A read of many extents: a few chunks at a time, until the deadline, after which nobody waits any more. */
   async #copy(
     { first, last }: Span,
     offset: number,
@@ -102,11 +102,11 @@ export class FileContents {
       }
       await letOthers();
     }
-    // What is left over nobody has written to.
+    // The rest of the buffer is uninitialized.
     return target.subarray(0, at);
   }
 
-  /** Asks for the chunks of the next extents, each once. @returns the extent at which that ends */
+  /** Requests the chunks of the next extents, each once. @returns them by number, and the first extent that they do not cover */
   #some(first: number, last: number, chunks: Chunks): { asked: Map<number, Promise<Buffer>>; until: number } {
     const { extents } = this.file;
     const asked = new Map<number, Promise<Buffer>>();
@@ -129,7 +129,7 @@ export class FileContents {
   }
 }
 
-/** The files that are open, each once, however often it is. */
+/** The open files, each once, however often it is open. */
 export class OpenContents {
   readonly #open = new Map<TreeFile, { readonly contents: FileContents; count: number }>();
 

@@ -1,12 +1,12 @@
 /**
- * What a transport asks of the file system: operations on inodes, not paths, so that two versions of one path can be
+ * The file system's interface for transports: operations on inodes, not paths, so that two versions of one path can be
  * two inodes. The file system is read-only; a transport answers EROFS itself.
  *
- * An inode stands for one path with one content, for ever: pages that the kernel keeps of it are never outdated. When
+ * An inode stands for one path with one content, for ever, so the kernel's pages of it are never outdated. When
  * the release is switched, an unchanged file keeps its inode, a changed one gets a new one, and directories keep theirs.
  *
- * Every operation reports failure by throwing an {@link FsError}; anything else that is thrown is a bug and reaches
- * the caller as EIO. Only `read`, and `open` where the user asked for it, may wait for the network; both have deadlines.
+ * Every operation reports failure by throwing an {@link FsError}; any other exception is a bug and reaches
+ * the caller as EIO. Only `read`, and `open` with `--open whole`, may wait for the network; both have deadlines.
  */
 
 /** The errors a reader can get; lib/fs/errno.ts has their numbers. Never EAGAIN, EINTR, ENOMEM or ENOBUFS. */
@@ -40,7 +40,7 @@ export type Kind = "file" | "directory" | "symlink";
 export interface Attributes {
   readonly inode: Inode;
   readonly kind: Kind;
-  /** In bytes: a file's length, a symlink's target in UTF-8; a directory has some, too. */
+  /** In bytes: a file's length, a symlink's target in UTF-8; a directory's is not 0 either. */
   readonly size: number;
   readonly executable: boolean;
   /** Nanoseconds since 1970. */
@@ -60,10 +60,10 @@ export interface Dirent {
 export interface FileSystem {
   /** @throws FsError ENOENT (there is no such name in the verified tree), ENOTDIR */
   lookup(parent: Inode, name: string): Inode;
-  /** The directory that something is in; the root's is itself. @throws FsError ENOENT */
+  /** The parent directory; the root's is the root itself. @throws FsError ENOENT */
   parent(inode: Inode): Inode;
   getattr(inode: Inode): Attributes;
-  /** @throws FsError EINVAL when `inode` is no symlink */
+  /** @throws FsError EINVAL when `inode` is not a symlink */
   readlink(inode: Inode): string;
   /** Without `.` and `..`. @throws FsError ENOTDIR */
   readdir(inode: Inode): readonly Dirent[];
@@ -73,8 +73,8 @@ export interface FileSystem {
    */
   open(inode: Inode): number | Promise<number>;
   /**
-   * Resolves to exactly the bytes [offset, offset + length) cut off at the end of the file, in a few pieces, one after the
-   * other: short only there, none past it. Never rejects later than the read deadline. @throws FsError EIO, EBADF
+   * Resolves to exactly the bytes [offset, offset + length), cut off at the end of the file, in a few consecutive
+   * pieces. Never rejects later than the read deadline. @throws FsError EIO, EBADF
    */
   read(handle: number, offset: number, length: number): Promise<readonly Uint8Array[]>;
   release(handle: number): void;
@@ -82,8 +82,8 @@ export interface FileSystem {
   getxattr(inode: Inode, name: string): Uint8Array;
   listxattr(inode: Inode): readonly string[];
   /**
-   * The transport knows this inode (the kernel does) until `forget`: it is answered for even when a switch takes it out
-   * of the tree. Calls do not add up: one `forget` ends it.
+   * The kernel knows this inode until `forget`: requests for it are answered even after a switch has removed it
+   * from the tree. Calls do not add up: one `forget` ends it.
    */
   retain(inode: Inode): void;
   forget(inode: Inode): void;

@@ -1,11 +1,11 @@
 /**
- * Which inode is which node of which release. An inode stands for one path with one content: when the release is
- * switched, what has not changed keeps its number, and what has gets a new one, so that the kernel never has pages of
+ * Maps inodes to nodes of releases. An inode stands for one path with one content: when the release is
+ * switched, an unchanged file keeps its number, and a changed one gets a new one, so that the kernel never has pages of
  * two contents under one number. Directories keep theirs.
  *
- * What a switch takes out of the tree is still answered for as long as the transport retains it: somebody has it open.
+ * An inode that a switch removes from the tree is still answered while the transport retains it: somebody has it open.
  *
- * A name on which something is mounted keeps its meaning until that is unmounted: the kernel takes a mount away, without a word,
+ * A name on which something is mounted keeps its meaning until that is unmounted: the kernel silently removes a mount
  * as soon as the name under it is gone or means another inode.
  */
 
@@ -24,14 +24,14 @@ import { type Dirent, type Inode, ROOT_INODE } from "./filesystem.ts";
 /** A verified release as it is served. */
 export interface ServedRelease {
   readonly tree: Tree;
-  /** Proved anew from time to time. */
+  /** Renewed from time to time. */
   release: Release;
 }
 
 export interface Located {
   readonly node: TreeNode;
   readonly served: ServedRelease;
-  /** When the release came that has made it what it is, in nanoseconds since 1970. */
+  /** When the release appeared that last changed it, in nanoseconds since 1970. */
   readonly since: bigint;
 }
 
@@ -39,7 +39,7 @@ export interface Located {
  * Makes another release the current one, all at once.
  *
  * @param mountedOn paths in the tree on which something is mounted
- * @returns those of them that the new tree has not, or has otherwise: they stay what they were
+ * @returns those of them that the new tree lacks, or that differ there: they keep their old meaning
  */
 export type Swap = (mountedOn: readonly string[]) => string[];
 
@@ -59,10 +59,25 @@ interface Way {
 /** Between two pauses of `prepare`: a millisecond or two. */
 const NODES_PER_STEP = 2000;
 
-/** Names in a directory. Less is not worth remembering. */
+/** Names in a directory. Smaller listings are not worth remembering. */
 const LARGE_LISTING = 100;
 
+/** Gives out inode numbers, each once. */
+export type NextInode = () => Inode;
+
+/** The numbers of a file system that is alone in its mount. */
+function numbersFromRoot(): NextInode {
+  let last = ROOT_INODE - 1;
+  return () => {
+    last += 1;
+    return last;
+  };
+}
+
 export class Inodes {
+  /** Of the root directory, whichever release is live. */
+  readonly root: Inode;
+  readonly #next: NextInode;
   #served: ServedRelease;
   /** The inode of each node of the current tree, by the node's index. */
   #numbers: Float64Array;
@@ -70,31 +85,32 @@ export class Inodes {
   #since: BigUint64Array;
   /** The current tree's nodes. */
   #current: Map<Inode, TreeNode>;
-  #last: Inode;
   readonly #retained = new Set<Inode>();
-  /** What is retained and in the current tree no more. */
+  /** Inodes that are retained, but no longer in the current tree. */
   readonly #gone = new Map<Inode, Located>();
-  /** Names that do not mean what the current tree says, by their directories: something is mounted there. */
+  /** Names that differ from the current tree, by their directories, since something is mounted there. */
   readonly #held = new Map<Inode, Map<string, Inode>>();
-  /** What they mean. */
+  /** Their meanings. */
   readonly #heldInodes = new Map<Inode, Located>();
-  /** What large directories were listed as, for as long as somebody has it. */
+  /** Listings of large directories, for as long as somebody holds them. */
   readonly #listings = new Map<Inode, WeakRef<Dirent[]>>();
 
-  constructor(served: ServedRelease) {
+  /** @param next where several share a mount, numbers that are nobody else's; default: from ROOT_INODE, which is the root's */
+  constructor(served: ServedRelease, next: NextInode = numbersFromRoot()) {
     const { nodes } = served.tree;
+    this.#next = next;
     this.#served = served;
-    this.#numbers = Float64Array.from(nodes, ({ index }) => index + ROOT_INODE);
+    this.#numbers = Float64Array.from(nodes, () => next());
+    this.root = this.#numbers[0]!;
     this.#since = new BigUint64Array(nodes.length).fill(timeOf(served));
-    this.#current = new Map(nodes.map((node) => [node.index + ROOT_INODE, node]));
-    this.#last = nodes.length - 1 + ROOT_INODE;
+    this.#current = new Map(nodes.map((node) => [this.of(node), node]));
   }
 
   get served(): ServedRelease {
     return this.#served;
   }
 
-  /** How many inodes are held that are in no current tree. */
+  /** How many inodes are held that are not in the current tree. */
   get outdated(): number {
     return this.#gone.size;
   }
@@ -119,9 +135,9 @@ export class Inodes {
     return this.#held.get(directory)?.get(name) ?? this.#listed(directory, name);
   }
 
-  /** The directory that something is in, or was; of a directory that is gone, the nearest one above it. */
+  /** The parent directory, present or former; if that is gone, the nearest one above it. */
   parent({ node }: Located): Inode {
-    let directory = ROOT_INODE;
+    let directory = this.root;
     for (const name of parentPath(node.entry.path).split("/")) {
       const inode = this.child(directory, name);
       if (inode === undefined || this.get(inode)?.node.entry.kind !== "directory") break;
@@ -131,8 +147,8 @@ export class Inodes {
   }
 
   /**
-   * All names in a directory. One that is in the tree no more has none, as one that was removed while somebody works in it. Whoever
-   * lists a large one at the same time gets the same array: each would take megabytes.
+   * All names in a directory. A directory that is no longer in the tree is empty, like one that was removed while somebody works in it.
+   * Concurrent listings of a large directory share one array, since each would take megabytes.
    */
   children(directory: Inode): readonly Dirent[] {
     const before = this.#listings.get(directory)?.deref();
@@ -158,10 +174,10 @@ export class Inodes {
   }
 
   /**
-   * Names that are not what the current tree says, for what is mounted there, mean that again from now on, but for those that
-   * something is still mounted on.
+   * Names that differ from the current tree, because something was mounted there, follow it again, except for those on which
+   * something is still mounted.
    *
-   * @returns the paths that are still not what it says
+   * @returns the paths that still differ
    */
   stillMountedOn(paths: readonly string[]): string[] {
     return this.#hold(this.#ways(paths));
@@ -172,11 +188,11 @@ export class Inodes {
     return node && this.of(node);
   }
 
-  /** What the names on the way to each path mean. */
+  /** The meaning of each name on the way to each path. */
   #ways(paths: readonly string[]): Way[] {
     return paths.map((path) => {
       const steps: Step[] = [];
-      let directory = ROOT_INODE;
+      let directory = this.root;
       for (const name of path.split("/")) {
         const inode = this.child(directory, name);
         if (inode === undefined) break;
@@ -187,7 +203,7 @@ export class Inodes {
     });
   }
 
-  /** @returns the paths that need it */
+  /** Keeps the names on these ways that differ from the current tree, and no others. @returns the paths that have such names */
   #hold(ways: readonly Way[]): string[] {
     this.#listings.clear();
     this.#held.clear();
@@ -212,21 +228,20 @@ export class Inodes {
   }
 
   /**
-   * Finds out what `next` has in common with the current tree, in steps, so that readers need not wait; returns what
+   * Compares `next` with the current tree, in steps, so that readers need not wait. Returns a function that
    * makes it the current one, all at once. There must be no other switch in between.
    */
   *prepare(next: ServedRelease): Generator<void, Swap> {
     const numbers = new Float64Array(next.tree.nodes.length);
-    // What nothing below says otherwise of is new, or another one.
+    // By default, a node is new, or has changed.
     const since = new BigUint64Array(next.tree.nodes.length).fill(timeOf(next));
     const current = new Map<Inode, TreeNode>();
-    let last = this.#last;
     const add = (node: TreeNode, inode: Inode) => {
       numbers[node.index] = inode;
       current.set(inode, node);
     };
-    add(next.tree.root, ROOT_INODE);
-    const pending: [after: TreeNode, before: Inode | undefined][] = [[next.tree.root, ROOT_INODE]];
+    add(next.tree.root, this.root);
+    const pending: [after: TreeNode, before: Inode | undefined][] = [[next.tree.root, this.root]];
     for (let pair = pending.pop(); pair !== undefined; pair = pending.pop()) {
       const [after, before] = pair;
       const was = before === undefined ? undefined : this.get(before);
@@ -235,11 +250,8 @@ export class Inodes {
         const inode = before === undefined ? undefined : this.child(before, name);
         const old = inode === undefined ? undefined : this.get(inode);
         const same = old !== undefined && isSame(old.node, old.served.tree, node, next.tree);
-        if (!same) {
-          last += 1;
-          isSameListing = false;
-        }
-        add(node, same ? inode! : last);
+        if (!same) isSameListing = false;
+        add(node, same ? inode! : this.#next());
         if (node.entry.kind === "directory") pending.push([node, same ? inode : undefined]);
         else if (same && haveSameAttributes(old.node.entry, node.entry)) since[node.index] = old.since;
         if (current.size % NODES_PER_STEP === 0) yield;
@@ -271,18 +283,20 @@ export class Inodes {
       this.#numbers = numbers;
       this.#since = since;
       this.#current = current;
-      this.#last = last;
       return this.#hold(ways);
     };
   }
 }
 
-/** What is needed of a release that is not live any more. Somebody may hold a file of each that there ever was, and all of their trees would stay. */
+/** The part of an old release that is still needed. Readers may hold a file of every past release, and must not keep all of their trees. */
 function withoutNodes({ release, tree }: ServedRelease): ServedRelease {
   return { release, tree: tree.withoutNodes() };
 }
 
-/** When a release came, in nanoseconds since 1970: the time of its root, or, where nobody keeps it, that of who says what is there. */
+/**
+ * When a release appeared, in nanoseconds since 1970: the time of its root. A listed tree, which has no number, may have changed without
+ * its root: it appeared when the list was certified, if that is later.
+ */
 function timeOf({ tree, release }: ServedRelease): bigint {
   const root = tree.root.entry.modified;
   if (release.number !== undefined) return root;
@@ -290,7 +304,7 @@ function timeOf({ tree, release }: ServedRelease): bigint {
   return seen > root ? seen : root;
 }
 
-/** Of two nodes with one inode: what stat(2) says beside times of change. */
+/** For two nodes with one inode: whether stat(2) shows the same, except for times of change. */
 function haveSameAttributes(a: TreeEntry, b: TreeEntry): boolean {
   const isExecutable = (entry: TreeEntry) => entry.kind === "file" && entry.executable;
   return a.modified === b.modified && isExecutable(a) === isExecutable(b);
@@ -303,7 +317,7 @@ function isSame(a: TreeNode, treeA: Tree, b: TreeNode, treeB: Tree): boolean {
   return b.entry.kind === "file" && haveSameBytes(a.entry, treeA, b.entry, treeB);
 }
 
-/** By what they are made of; and by their hashes, for small files move to other chunks when one beside them changes. */
+/** Compares their chunks, and their hashes, since small files move to other chunks when a neighbour changes. */
 function haveSameBytes(a: TreeFile, treeA: Tree, b: TreeFile, treeB: Tree): boolean {
   if (a.size !== b.size) return false;
   if (haveSameHash(a, b)) return true;
@@ -320,13 +334,13 @@ function haveSameBytes(a: TreeFile, treeA: Tree, b: TreeFile, treeB: Tree): bool
   );
 }
 
-/** Whether they are known to, because both have been read. */
+/** Whether they are known to be equal, because both have been read. */
 function haveSameHash(a: TreeFile, b: TreeFile): boolean {
   if (a.sha256 === undefined || b.sha256 === undefined || !a.checked || !b.checked) return false;
   return Buffer.compare(a.sha256, b.sha256) === 0;
 }
 
-/** One whose hash is not known is the same as itself only: sources go on using the chunks of what has not changed. */
+/** A chunk without a known hash equals only itself: sources keep using the chunks of unchanged files. */
 function isSameChunk(a: Chunk, b: Chunk): boolean {
   if (a === b) return true;
   return a.sha256 !== undefined && b.sha256 !== undefined && Buffer.compare(a.sha256, b.sha256) === 0;

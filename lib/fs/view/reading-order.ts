@@ -1,14 +1,14 @@
-/** Tells who reads a tree's files one after the other, as `cp -r`, `tar` and installers do, from who opens just some. */
+/** Recognizes readers that read a tree's files one after the other, as `cp -r`, `tar` and installers do. */
 import { FILES_IN_ORDER } from "../../readahead.ts";
 import type { Tree } from "../../tree/tree.ts";
 
 /** Directories and symlinks between two files, at most. */
 const FARTHEST = 16;
-/** Readers who are known at once. */
+/** Readers that are tracked at once. */
 const MOST_READERS = 16;
 
 export class ReadingOrder {
-  /** Of the files that were opened last: how many were opened before each, one after the other, and itself. By their numbers. */
+  /** For the last opened files, by number: how many consecutive files were opened up to and including each. */
   readonly #runs = new WeakMap<Tree, Map<number, number>>();
 
   /** Takes note that a file is opened. @returns whether it is one of several in the tree's order */

@@ -1,9 +1,10 @@
 /** Numbers that stat(2) and statfs(2) show, over either transport. */
 
 import { MAX_COMPONENT_BYTES } from "../../tree/limits.ts";
-/** The best size for a reader's own buffer: what the kernel asks for at most in one read over libfuse 2. */
+
+/** The best size for a reader's own buffer: the kernel's largest read over libfuse 2. */
 export const BLOCK_SIZE = 131072;
-/** A directory's size, as ext4 has it for small ones. With none, dnsmasq answers a request for a directory with an empty file. */
+/** A directory's size, as in ext4 for small ones. If it were 0, dnsmasq would answer a request for a directory with an empty file. */
 export const DIRECTORY_BYTES = 4096;
 
 /** st_blocks: in 512 bytes, whatever the block size. */
@@ -12,7 +13,7 @@ export function blocksOf(size: number): number {
 }
 
 /**
- * What statfs(2) shows: no blocks and no inodes, free or not, as of /proc. A file system of the size of its content would be full for
- * ever, which squashfs and iso9660 say of themselves; but what watches disks knows those by their types.
+ * What statfs(2) shows: no blocks and no inodes, neither free nor used, as in /proc. With the size of its content, the file system would
+ * look full for ever, as squashfs and iso9660 do; but monitoring tools know those by their types.
  */
 export const STATFS = { bsize: 4096, frsize: 4096, blocks: 0, files: 0, namemax: MAX_COMPONENT_BYTES };

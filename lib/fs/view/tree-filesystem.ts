@@ -1,39 +1,43 @@
 /**
- * Verified releases as a file system: answers a transport's operations. All but `read` are answered from the tree at
- * once; `read` gets chunks from the cache, and asks for the next ones ahead of a sequential reader.
+ * Verified releases as a file system: answers a transport's operations. All except `read`, and `open` with --open whole, are answered
+ * from the tree at once. `read` gets chunks from the cache, and requests the next ones ahead of a sequential reader.
  */
 import { messageOf } from "../../errors.ts";
 import { READAHEAD_CHUNKS } from "../../readahead.ts";
 import { type Chunks, entrySize, type Tree, type TreeFile } from "../../tree/tree.ts";
 import { type FileContents, OpenContents, type Span } from "./file-contents.ts";
 import { type Attributes, type Dirent, type FileSystem, FsError, type Inode } from "./filesystem.ts";
-import { Inodes, type Located, type ServedRelease, type Swap } from "./inodes.ts";
+import { Inodes, type Located, type NextInode, type ServedRelease, type Swap } from "./inodes.ts";
 import { ReadingOrder } from "./reading-order.ts";
 import { DIRECTORY_BYTES } from "./stat.ts";
 import { attributeNames, attributeValue } from "./xattrs.ts";
 
 export interface TreeFileSystemOptions {
-  /** As the attribute user.icfs.canister says it. */
+  /** For the attribute user.icfs.canister. */
   readonly canister: string;
   /** Whether listxattr(2) names the attributes, so that programs that copy files copy them too. */
   readonly listXattrs: boolean;
-  /** Milliseconds that a read may take. Default: as long as a chunk may, which of a file that is cut very small is longer. */
+  /** Milliseconds that a read may take. Default: no limit other than each chunk's; these add up in a file with tiny extents. */
   readonly readTimeout?: number;
-  /** Told of each file that is opened. */
+  /** Called for each file that is opened. */
   readonly onOpen?: (file: TreeFile, tree: Tree) => void;
-  /** Told that such a file is closed, or could not be opened. */
+  /** Called when such a file is closed, or could not be opened. */
   readonly onDone?: () => void;
   /** What `open` waits for, if anything. Throws or rejects when the file cannot be opened: EIO. */
   readonly beforeOpen?: (file: TreeFile, tree: Tree) => Promise<void> | undefined;
-  /** Told when a file that was opened is closed. */
+  /** Called when a file that was opened is closed. */
   readonly onClose?: (file: TreeFile) => void;
+  /** Where inode numbers come from; default: as in Inodes. */
+  readonly numbers?: NextInode;
+  /** Counters that this file system shares with others; default: its own. */
+  readonly statistics?: ReaderStatistics;
 }
 
-/** What readers have done since the mount. */
+/** Counters of readers since the mount. */
 export interface ReaderStatistics {
   opens: number;
   reads: number;
-  /** Bytes given to the kernel. */
+  /** Bytes sent to the kernel. */
   bytes: number;
   /** Reads and opens that failed. */
   errors: number;
@@ -41,15 +45,19 @@ export interface ReaderStatistics {
 
 interface Handle {
   readonly contents: FileContents;
-  /** The last extent that a sequential reader has come to. */
+  /** The last extent that a sequential reader has reached. */
   reached: number;
-  /** Whoever reads this file has read the files before it, and will read those behind it. */
+  /** The reader of this file has read the files before it, and will read those after it. */
   readonly inOrder: boolean;
 }
 
+export function noReaders(): ReaderStatistics {
+  return { opens: 0, reads: 0, bytes: 0, errors: 0 };
+}
+
 export class TreeFileSystem implements FileSystem {
-  readonly statistics: ReaderStatistics = { opens: 0, reads: 0, bytes: 0, errors: 0 };
-  /** Of the last error a reader got. */
+  readonly statistics: ReaderStatistics;
+  /** The last error that a reader got. */
   lastError: { readonly at: Date; readonly message: string } | undefined;
   readonly #inodes: Inodes;
   readonly #chunks: Chunks;
@@ -60,12 +68,18 @@ export class TreeFileSystem implements FileSystem {
   #lastHandle = 0;
 
   constructor(served: ServedRelease, chunks: Chunks, options: TreeFileSystemOptions) {
-    this.#inodes = new Inodes(served);
+    this.statistics = options.statistics ?? noReaders();
+    this.#inodes = new Inodes(served, options.numbers);
     this.#chunks = chunks;
     this.#options = options;
   }
 
-  /** As Inodes.prepare(): what it returns is for the transport's `switchTo`. */
+  /** The directory that the release is. */
+  get root(): Inode {
+    return this.#inodes.root;
+  }
+
+  /** As Inodes.prepare(); the result is for the transport's `switchTo`. */
   prepare(next: ServedRelease): Generator<void, Swap> {
     return this.#inodes.prepare(next);
   }
@@ -102,7 +116,7 @@ export class TreeFileSystem implements FileSystem {
 
   readlink(inode: Inode): string {
     const { entry } = this.#located(inode).node;
-    if (entry.kind !== "symlink") throw new FsError("EINVAL", `${entry.path} is no symlink`);
+    if (entry.kind !== "symlink") throw new FsError("EINVAL", `${entry.path} is not a symlink`);
     return entry.target;
   }
 

@@ -1,6 +1,6 @@
 /**
- * BLS signatures checked on another thread: one takes 25 ms and more, in which a process that serves a mount would answer
- * nobody. The thread takes half a second to start, and some 30 MiB.
+ * Checks BLS signatures on another thread: a check takes 25 ms and more, during which a process that serves a mount would answer
+ * nobody. The thread takes half a second to start, and about 30 MiB.
  */
 import type { Worker } from "node:worker_threads";
 import { startWorker } from "../../worker.ts";
@@ -12,7 +12,7 @@ export class BlsThread {
   #last = 0;
   readonly #waiting = new Map<number, PromiseWithResolvers<boolean>>();
 
-  /** Whether the signature is valid. @throws Error when it is none, or the thread cannot be had */
+  /** Whether the signature is valid. @throws Error when it is not a signature at all, or the thread does not start */
   readonly verify: BlsVerify = (...parameters) => {
     const worker = this.start();
     this.#last += 1;
@@ -23,7 +23,7 @@ export class BlsThread {
     return answer.promise;
   };
 
-  /** Starts the thread, if need be: before somebody puts another version of the program in the place of this one. */
+  /** Starts the thread if necessary. A mount does so early, before an upgrade can replace the program's files. */
   start(): Worker {
     this.#worker ??= this.#started();
     return this.#worker;
@@ -44,7 +44,7 @@ export class BlsThread {
     };
     worker.on("error", ended);
     worker.on("exit", () => ended(new Error("the thread that checks signatures has ended")));
-    // The mount keeps the process, not this.
+    // The mount keeps the process alive, not this thread.
     worker.unref();
     return worker;
   }

@@ -16,7 +16,7 @@ export type BlsAnswer = { readonly number: number } & (
   | { readonly error: string }
 );
 
-// Nobody waits for it, and readers may for the processor. Linux has priorities for threads; where it gives none, it goes on.
+// Readers have precedence for the processor. Linux has priorities for threads; if it refuses, the thread keeps its own.
 try {
   setPriority(Number(basename(readlinkSync("/proc/thread-self"))), constants.priority.PRIORITY_LOW);
 } catch {}

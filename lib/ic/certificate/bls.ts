@@ -3,13 +3,20 @@
  * same library as @icp-sdk/core, which need not be loaded for it.
  */
 import { bls12_381 } from "@noble/curves/bls12-381.js";
+import "./frobenius.ts";
 
-// Has the first signature of a process checked as quickly as those that follow. With each, the library looks whether the generator of
-// the keys' group is in that group. For the first time it would make a table of its multiples, of use to who signs, which takes some
-// times as long as the signature. A window of 1: without a table.
+// Makes the first check of a process as fast as later ones. With each signature, the library checks whether the generator of
+// the keys' group is in that group. The first time, it would build a table of its multiples for signing, which takes several
+// times as long as the check. A window of 1 means no table.
 bls12_381.G2.Point.BASE.precompute(1);
 
-/** @throws Error when one of them is none, as a point outside of the group */
+/**
+ * Whether a signature is valid.
+ *
+ * @param publicKey 96 bytes, a compressed point of G2
+ * @param signature 48 bytes, a compressed point of G1
+ * @throws Error when one of them is not such a point of the group
+ */
 export function verifySignature(publicKey: Uint8Array, signature: Uint8Array, message: Uint8Array): boolean {
   const { hash, verify } = bls12_381.shortSignatures;
   return verify(signature, hash(message), publicKey);

@@ -8,9 +8,9 @@ import { CborReader } from "./cbor-reader.ts";
 import { type HashTree, lookupLeaf, lookupTree } from "./hash-tree.ts";
 
 /**
- * Whether the subnet has the canister. Where shards are shown, they count: the last one that does not begin behind the canister.
+ * Whether the subnet has the canister. If the tree shows shards, the last one that does not begin after the canister counts.
  *
- * @throws FormatError when the tree does not say it
+ * @throws FormatError when the tree shows no ranges of the subnet
  */
 export function isInRanges(tree: HashTree, subnet: Uint8Array, canister: Uint8Array): boolean {
   const shards = lookupTree(tree, ["canister_ranges", subnet]);
@@ -24,9 +24,10 @@ export function isInRanges(tree: HashTree, subnet: Uint8Array, canister: Uint8Ar
   );
 }
 
+/** CBOR of an empty array. */
 const NO_RANGES = Buffer.of(0x80);
 
-/** The shard in which the canister may be; undefined when none is shown that begins before it. */
+/** The ranges in the shard that could have the canister; undefined when the tree shows only shards that begin after it. */
 function shardOf(shards: HashTree, canister: Uint8Array): Buffer | undefined {
   let found: (HashTree & { kind: "labelled" }) | undefined;
   const walk = (node: HashTree): void => {
@@ -40,7 +41,7 @@ function shardOf(shards: HashTree, canister: Uint8Array): Buffer | undefined {
   walk(shards);
   if (found === undefined) return undefined;
   if (found.subtree.kind !== "leaf")
-    throw new FormatError("its delegation has a shard of no canister ranges");
+    throw new FormatError("its delegation has a shard without canister ranges");
   return found.subtree.value;
 }
 
@@ -49,7 +50,7 @@ function decodeRanges(cbor: Uint8Array): (readonly [Buffer, Buffer])[] {
   const reader = new CborReader(cbor);
   reader.selfDescribed();
   const ranges = Array.from({ length: reader.array() }, () => {
-    if (reader.array() !== 2) throw new FormatError("a canister range of not two ends");
+    if (reader.array() !== 2) throw new FormatError("a canister range that does not have two ends");
     return [reader.bytes(), reader.bytes()] as const;
   });
   reader.end();

@@ -1,6 +1,6 @@
 /**
  * Reads CBOR (RFC 8949) of a known shape from untrusted bytes: definite lengths only, nothing past the end, linear
- * time. The agent's general decoder is not given bytes that {@link checkCbor} has not passed.
+ * time. The agent's general decoder only gets bytes that have passed checkCbor().
  */
 import { FormatError } from "../../errors.ts";
 
@@ -28,7 +28,7 @@ export class CborReader {
     return from;
   }
 
-  /** The next item's major type and argument. */
+  /** The next item's major type and argument. Arguments over 2^53 are rounded. */
   head(): { major: number; argument: number } {
     const first = this.#bytes[this.#take(1)]!;
     const major = first >> 5;
@@ -48,7 +48,7 @@ export class CborReader {
     return head.argument;
   }
 
-  /** Steps over the tag that says "this is CBOR" (RFC 8949, 3.4.6), if it is there; whether it is. */
+  /** Steps over the tag that says "this is CBOR" (RFC 8949, 3.4.6); whether it was there. */
   selfDescribed(): boolean {
     const end = this.#at + SELF_DESCRIBED.length;
     if (!SELF_DESCRIBED.equals(this.#bytes.subarray(this.#at, end))) return false;
@@ -63,6 +63,7 @@ export class CborReader {
     return length;
   }
 
+  /** The number of pairs of a map. It may be larger than the input: reading them ends with the input. */
   map(): number {
     return this.#expect(MAJOR_MAP);
   }
@@ -85,7 +86,7 @@ export class CborReader {
     return this.#bytes.subarray(from, from + length);
   }
 
-  /** Steps over one item, whatever it is, that is not nested. */
+  /** Steps over one item of any type that is not nested. */
   skipScalar(): void {
     const { major, argument } = this.head();
     if (major === MAJOR_BYTES || major === MAJOR_TEXT) this.#take(argument);
@@ -93,7 +94,7 @@ export class CborReader {
       throw new FormatError("CBOR nested where it is not");
   }
 
-  /** Steps over one item, nested or not, of what checkCbor() has walked. */
+  /** Steps over one item, nested or not, in bytes that have passed checkCbor(). */
   skip(): void {
     for (let left = 1; left > 0; left--) {
       const { major, argument } = this.head();
@@ -109,19 +110,19 @@ export class CborReader {
   }
 
   end(): void {
-    if (this.#at !== this.#bytes.length) throw new FormatError("bytes behind the CBOR");
+    if (this.#at !== this.#bytes.length) throw new FormatError("bytes after the CBOR");
   }
 }
 
-/** Deeper than any certificate: a hash tree over 2^64 leaves has 64 levels, of two arrays at most. */
+/** Deeper than any certificate: a hash tree over 2^64 leaves has 64 levels, of at most two arrays each. */
 const MAX_DEPTH = 200;
 
-/** Few enough that a general decoder has made them all within milliseconds: 4 MB of empty strings take it 17 seconds and a gigabyte. */
+/** Few enough for a general decoder to finish within milliseconds. (It takes 17 seconds and a gigabyte for 4 MB of empty strings.) */
 const MAX_ITEMS = 50_000;
 
 /**
- * Walks the whole of `bytes` and throws unless it is one well-formed CBOR item, not too deep and not of too many parts:
- * what makes it safe to give to a general decoder.
+ * Walks the whole of `bytes` and throws unless it is one well-formed CBOR item, neither too deep nor with too many parts.
+ * That makes it safe for a general decoder.
  *
  * @param most how many items it may have
  * @throws FormatError

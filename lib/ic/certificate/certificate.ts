@@ -1,6 +1,6 @@
 /**
  * What a subnet certifies about a canister (IC interface specification, "Certificate"): whether a subnet has signed it, whether
- * the root key lets that subnet speak for the canister, and of when it is.
+ * the root key has delegated the canister to that subnet, and when it was signed.
  */
 import type { Principal } from "@icp-sdk/core/principal";
 import { LRUCache } from "lru-cache";
@@ -29,13 +29,13 @@ export class VerificationError extends Error {
   override readonly name = "VerificationError";
 }
 
-/** It is of another time than this host's clock shows: the clock is wrong, or somebody replays what is old. */
+/** A certificate's time differs from this host's clock: the clock is wrong, or somebody replays an old certificate. */
 export class UntimelyError extends VerificationError {}
 
 const MINUTE_MS = 60_000;
 /** How old a certificate may be, and how far ahead of this host's clock. */
 const MAX_AGE_MINUTES = 5;
-/** A subnet's delegation is made anew now and then: it may be 30 days old. */
+/** A subnet's delegation is renewed now and then, so it may be 30 days old. */
 const MAX_DELEGATION_AGE_MINUTES = 30 * 24 * 60;
 /** DER of a BLS12-381 public key in G2, up to the key itself. */
 const DER_PREFIX = Buffer.from(
@@ -43,20 +43,22 @@ const DER_PREFIX = Buffer.from(
   "hex",
 );
 const KEY_BYTES = 96;
-/** A domain separator is preceded by its length. */
+/** The domain separator of a signature over a state tree, after its length. */
 const STATE_ROOT = Buffer.from("\x0dic-state-root");
 
-/** Whether what arrived is wrong; other errors mean that nothing did. */
+/** Whether an error means that an answer arrived and was wrong. */
 export function isWrong(error: unknown): boolean {
   return error instanceof VerificationError || error instanceof FormatError;
 }
 
 /**
- * Verifies BLS signature, delegation, canister range, and that the certificate's time is within 5 minutes of this
- * host's clock (unless any age will do, as for what this host has verified before); returns what it says of the canister:
- * the data that the canister certifies, or another item.
+ * Verifies a certificate: its BLS signature, its delegation, the canister's range, and that its time is within 5 minutes of this host's
+ * clock (unless any age is accepted, as for a certificate that this host has verified before). Returns what it says about the canister: the
+ * data that the canister certifies, or another item.
  *
- * @throws VerificationError
+ * @param bytes the certificate in CBOR
+ * @param rootKey the network's, in DER
+ * @throws VerificationError; UntimelyError when the time is wrong, which is found before the signature is checked
  */
 export async function verifyCertificate(
   bytes: Uint8Array,
@@ -76,10 +78,10 @@ export async function verifyCertificate(
 }
 
 /**
- * A section of the canister's Wasm that is public, such as `candid:service`; undefined when the certificate does not show it,
- * which proves nothing.
+ * A public section of the canister's Wasm, such as `candid:service`, by a fresh certificate; undefined when the certificate does not show
+ * it, which proves nothing.
  *
- * @throws VerificationError
+ * @throws as verifyCertificate()
  */
 export async function verifyMetadata(
   bytes: Uint8Array,
@@ -98,11 +100,10 @@ export async function verifyMetadata(
 export type CallItem = (name: string) => Buffer | undefined;
 
 /**
- * What has become of a call (IC interface specification, "Request status").
+ * What a fresh certificate says about a call (IC interface specification, "Request status").
  *
- * @param requestId of the call
- * @param canisterId through whose subnet it was made
- * @throws VerificationError
+ * @param canisterId the canister through whose subnet the call was made
+ * @throws as verifyCertificate()
  */
 export async function verifyCall(
   bytes: Uint8Array,
@@ -120,9 +121,9 @@ export async function verifyCall(
 
 /** What a certificate is checked against. */
 interface Check {
-  /** DER. */
+  /** In DER. */
   readonly rootKey: Uint8Array;
-  /** Whose subnet it must be of. */
+  /** The canister whose subnet must have signed. */
   readonly canister: Uint8Array;
   readonly age: "fresh" | "any";
   readonly blsVerify?: BlsVerify | undefined;
@@ -148,7 +149,7 @@ async function checked(bytes: Uint8Array, limits: CertificateLimits, check: Chec
   return signed(certificate, key, MAX_AGE_MINUTES, check);
 }
 
-/** The key of a subnet that the root key lets speak for the canister. */
+/** The key of the subnet to which the root key has delegated the canister. */
 async function delegatedKey(
   { subnet, certificate: bytes }: NonNullable<Certificate["delegation"]>,
   check: Check,
@@ -181,8 +182,7 @@ async function signed(
   return { tree, time };
 }
 
-/** @throws UntimelyError */
-/** @throws UntimelyError when a certificate's time is not of now */
+/** Checks that a certificate's time is at most `maxMinutes` ago, and at most 5 minutes ahead. @throws UntimelyError */
 export function checkTime(time: Date, maxMinutes = MAX_AGE_MINUTES): void {
   const minutes = (Date.now() - time.getTime()) / MINUTE_MS;
   if (minutes > maxMinutes)
@@ -193,8 +193,8 @@ export function checkTime(time: Date, maxMinutes = MAX_AGE_MINUTES): void {
 }
 
 /**
- * Keys, signatures and messages that belong together. A delegation comes with each certificate, the same for days: to check it once halves
- * what a certificate takes of the processor.
+ * Keys with signatures and messages that were valid. Certificates come with the same delegation for days: checking that only once halves
+ * the processor time that a certificate takes.
  */
 const known = new LRUCache<string, true>({ max: 16 });
 
@@ -210,7 +210,7 @@ async function isSigned(
   const triple = Buffer.concat([key, signature, message]).toString("latin1");
   if (known.has(triple)) return true;
   try {
-    // Copies: a view takes all that it is a view of along to another thread.
+    // Copies: a view would take its whole buffer along to another thread.
     const valid = await blsVerify(
       Uint8Array.from(key.subarray(at)),
       Uint8Array.from(signature),
@@ -219,7 +219,7 @@ async function isSigned(
     if (valid) known.set(triple, true);
     return valid;
   } catch {
-    // What is no point of the curve is no signature.
+    // The signature or the key is not a point of its group.
     return false;
   }
 }
@@ -235,14 +235,15 @@ function decode(bytes: Uint8Array): Certificate {
       readFields(reader, { subnet_id: () => reader.bytes(), certificate: () => reader.bytes() }),
   });
   const { tree, signature, delegation } = fields;
-  if (tree === undefined || signature === undefined) throw new FormatError("it is no certificate");
+  if (tree === undefined || signature === undefined) throw new FormatError("it is not a certificate");
   if (delegation === undefined) return { tree, signature, delegation };
   const { subnet_id: subnet, certificate } = delegation;
-  if (subnet === undefined || certificate === undefined) throw new FormatError("its delegation is none");
+  if (subnet === undefined || certificate === undefined)
+    throw new FormatError("its delegation has no subnet, or no certificate");
   return { tree, signature, delegation: { subnet, certificate } };
 }
 
-/** Reads a CBOR map by how each of its fields is read, those not known left out. @throws FormatError */
+/** Reads a CBOR map with a reader for each field; unknown fields are skipped. @throws FormatError */
 function readFields<T extends Record<string, () => unknown>>(
   reader: CborReader,
   readers: T,
@@ -257,7 +258,7 @@ function readFields<T extends Record<string, () => unknown>>(
   return fields as { readonly [name in keyof T]?: ReturnType<T[name]> };
 }
 
-/** @throws VerificationError */
+/** What `look` returns. @throws VerificationError in place of any error; UntimelyError keeps its class, and gets advice about the clock */
 async function accepted<T>(look: () => Promise<T>): Promise<T> {
   try {
     return await look();
@@ -272,6 +273,6 @@ async function accepted<T>(look: () => Promise<T>): Promise<T> {
 
 /** Nanoseconds since 1970 in unsigned LEB128. */
 function decodeTime(bytes: Uint8Array): bigint {
-  if (bytes.length > 10) throw new FormatError("its time is no number");
+  if (bytes.length > 10) throw new FormatError("its time is not a number");
   return bytes.reduceRight((value, byte) => (value << 7n) | BigInt(byte & 0x7f), 0n);
 }

@@ -1,7 +1,6 @@
 /**
- * IC hash trees (IC interface specification, "Certificate", "Encoding of certificates"): decoded from untrusted CBOR,
- * their root hash, and a look-up of a path that is there. Absence is concluded only where nothing is pruned: the order of labels is not
- * believed.
+ * IC hash trees (IC interface specification, "Certificate", "Encoding of certificates"): decodes them from untrusted CBOR, computes their
+ * root hash, and looks up paths. Only allBelow() can show that a label is absent: where nothing is pruned, whatever the order of labels.
  */
 
 import { hash } from "node:crypto";
@@ -15,14 +14,14 @@ export type HashTree =
   | { readonly kind: "leaf"; readonly value: Buffer }
   | { readonly kind: "pruned"; readonly hash: Buffer };
 
-/** A witness for one path goes one level down for each label and fork. */
+/** Limit on levels: a witness for one path has one for each label and fork. */
 const MAX_DEPTH = 100;
 
-/** And has few nodes beside it. Nobody has verified what is decoded here, and hashed in one go. */
+/** Limits on a witness, which has few nodes beside its path. It is decoded and hashed in one step, before anything is verified. */
 const MAX_NODES = 1000;
 const MAX_BYTES = 64 * 1024;
 
-/** @throws FormatError, also when it is larger than a witness for a path */
+/** Decodes a witness. @throws FormatError, also when it is larger than one for a path */
 export function decodeHashTree(cbor: Uint8Array): HashTree {
   if (cbor.length > MAX_BYTES) throw new FormatError(`a hash tree of ${cbor.length} bytes`);
   const reader = new CborReader(cbor);
@@ -31,7 +30,7 @@ export function decodeHashTree(cbor: Uint8Array): HashTree {
   return tree;
 }
 
-/** Reads one that is part of something else, whose size is bounded (certificate-form.ts). @throws FormatError */
+/** Reads a tree inside of something else, whose size is bounded (certificate-form.ts). @throws FormatError */
 export function readHashTree(reader: CborReader): HashTree {
   return readNode(reader, 0, { nodes: 0, most: Number.POSITIVE_INFINITY });
 }
@@ -78,7 +77,7 @@ export function rootHash(tree: HashTree): Buffer {
   }
 }
 
-/** SHA-256 of what stands in a node, under the name of its kind. */
+/** SHA-256 of a node's content, with the domain separator of its kind. */
 export function digest(domain: string, ...parts: Uint8Array[]): Buffer {
   return hash(
     "sha256",
@@ -87,7 +86,7 @@ export function digest(domain: string, ...parts: Uint8Array[]): Buffer {
   );
 }
 
-/** Labels, from the root on. */
+/** Labels, from the root downwards. */
 export type Path = readonly (string | Uint8Array)[];
 
 /** The leaf at `path`, or undefined when the tree does not show one there (which proves nothing). */
@@ -106,7 +105,7 @@ export function lookupTree(tree: HashTree, path: Path): HashTree | undefined {
   return undefined;
 }
 
-/** The labels right below a tree's root, with what is below each; undefined when some are not shown. */
+/** The labels directly below a tree's root, with what is below each; undefined when some are not shown. */
 export function allBelow(tree: HashTree): (readonly [label: Buffer, subtree: HashTree])[] | undefined {
   switch (tree.kind) {
     case "empty":

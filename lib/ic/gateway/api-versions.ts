@@ -2,10 +2,10 @@
  * Which versions of an endpoint a gateway has (IC interface specification, "HTTPS interface"). The agent uses the newest: query 3,
  * read_state 3, call 4. A gateway from before 2025 has only versions that are deprecated now, and answers 404 or 405 to newer ones.
  *
- * A 404 may also mean that the canister does not exist, or lacks what was asked for. So an older version is used, and remembered, only where
+ * A 404 may also mean that the canister does not exist, or lacks what was asked for. So an older version is used, and remembered, only if
  * it gives another answer. The answers of all versions are verified in the same way.
  */
-import type { Fetch } from "../transport/bounded-fetch.ts";
+import type { Answer, Fetch } from "../transport/bounded-fetch.ts";
 
 /** Newest first. */
 const VERSIONS: Readonly<Record<string, readonly number[]>> = {
@@ -33,11 +33,10 @@ export class ApiVersions {
   /** Makes `fetch` use the version that the gateway has. `received` counts the bytes of all attempts. @throws what `fetch` throws */
   on(fetch: Fetch): Fetch {
     return async (url, init, ...told) => {
-      const asked = url instanceof Request ? url.url : String(url);
-      const [, before, after, endpoint] = ENDPOINT.exec(asked) ?? [];
+      const [, before, after, endpoint] = ENDPOINT.exec(String(url)) ?? [];
       if (endpoint === undefined) return fetch(url, init, ...told);
       const key = `${before}/${endpoint}`;
-      let first: Response | undefined;
+      let first: Answer | undefined;
       for (const version of this.#inOrder(key, VERSIONS[endpoint]!)) {
         const answer = await fetch(`${before}${version}${after}`, init, ...told);
         if (!isNotThere(answer)) {
@@ -50,7 +49,7 @@ export class ApiVersions {
     };
   }
 
-  /** The version that has answered lately goes first. */
+  /** The versions in the order in which they are tried: an older one that has answered lately goes first. */
   #inOrder(key: string, versions: readonly number[]): readonly number[] {
     const known = this.#known.get(key);
     if (known === undefined || this.#now() >= known.until) return versions;
@@ -66,6 +65,6 @@ export class ApiVersions {
   }
 }
 
-function isNotThere({ status }: Response): boolean {
+function isNotThere({ status }: Answer): boolean {
   return status === 404 || status === 405;
 }

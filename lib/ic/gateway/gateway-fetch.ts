@@ -5,7 +5,7 @@
 
 import type { Urgency } from "../../urgency.ts";
 import type { Network } from "../network.ts";
-import { boundedFetch, type Received } from "../transport/bounded-fetch.ts";
+import { type Answer, type AnswerRequest, boundedFetch, type Received } from "../transport/bounded-fetch.ts";
 import { ApiVersions } from "./api-versions.ts";
 import type { RequestKind } from "./gateway.ts";
 import { type Gateways, gatewaysOf } from "./gateways.ts";
@@ -21,9 +21,9 @@ export interface Exchange {
   readonly by: Set<string>;
 }
 
-/** What an agent made by createAgent() fetches with; the agent itself knows of the first two parameters only. */
+/** The fetch() of an agent made by createAgent(). The agent itself knows of the first two parameters only. */
 export interface GatewayFetch {
-  (url: string | URL | Request, init?: RequestInit, exchange?: Exchange): Promise<Response>;
+  (url: string | URL, init?: AnswerRequest, exchange?: Exchange): Promise<Answer>;
   readonly gateways: Gateways;
 }
 
@@ -34,7 +34,12 @@ export interface GatewayFetchOptions {
   readonly verifyQuerySignatures: boolean;
 }
 
-/** Which versions gateways have, for all agents of the process. */
+/** The same function with the type that @icp-sdk/core requires. It takes less than any fetch() request, and returns all that core uses. */
+export function asAgents(fetch: (url: string | URL, init?: AnswerRequest) => Promise<Answer>) {
+  return fetch as unknown as typeof globalThis.fetch;
+}
+
+/** Which versions of endpoints the gateways have, for all agents of the process. */
 const versions = new ApiVersions();
 
 /** fetch() for an agent whose host is any gateway of the network. @param options as createAgent() has them */
@@ -48,8 +53,8 @@ export function gatewayFetch({
   const versioned = versions.on((url, init, received, urgency) =>
     boundedFetch(url, init, { idle: requestTimeout, urgency, most: mostBytes }, received),
   );
-  const fetch = async (given: string | URL | Request, init?: RequestInit, exchange?: Exchange) => {
-    const { pathname } = new URL(given instanceof Request ? given.url : given);
+  const fetch = async (given: string | URL, init?: AnswerRequest, exchange?: Exchange) => {
+    const { pathname } = new URL(given);
     const told = withoutRepeats(exchange?.received);
     const { response, url } = await gateways.ask(
       {
@@ -74,13 +79,16 @@ export function gatewayFetch({
   return Object.assign(fetch, { gateways });
 }
 
-/** By the last part of its path. */
+/** A request's kind, by the last part of its path. */
 function kindOf(pathname: string): RequestKind {
   if (pathname.endsWith("/call")) return "call";
   return pathname.endsWith("/query") ? "query" : "read_state";
 }
 
-/** When several gateways send the same answer, each byte counts once: only the one that is furthest ahead is reported. */
+/**
+ * Reports each byte of an answer once, even if several gateways send it: only what the one that is furthest ahead adds. Returns a function
+ * that is called for each gateway, and makes its Received.
+ */
 export function withoutRepeats(received: Received = () => {}): () => Received {
   let most = 0;
   return () => {
@@ -94,11 +102,11 @@ export function withoutRepeats(received: Received = () => {}): () => Received {
 }
 
 /**
- * The agent's decoder copies what it cuts out of a Uint8Array, and gives views of a Buffer: for a mount that is a megabyte
- * of garbage less for each chunk. The agent takes both, though not by its types. Not for replies that go through the
- * general Candid decoder, which is wrong about views.
+ * The answer with its bytes as a Buffer. The agent's decoder copies what it cuts out of a Uint8Array, and makes views of a Buffer: a mount
+ * has a megabyte of garbage less for each chunk. The agent takes both, though its types do not say so. Not for replies that go through the
+ * general Candid decoder, which misreads views.
  */
-function withoutCopies(response: Response): Response {
+function withoutCopies(response: Answer): Answer {
   const bytes = response.arrayBuffer();
   return Object.assign(response, { arrayBuffer: async () => Buffer.from(await bytes) });
 }

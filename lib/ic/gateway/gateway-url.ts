@@ -1,4 +1,4 @@
-/** Where a network's HTTP gateway has a canister's pages: URLs for browsers, firmware, curl. */
+/** The URLs of a canister's pages at a network's HTTP gateway, for browsers, firmware and curl. */
 import { isIP } from "node:net";
 import type { Network } from "../network.ts";
 

@@ -21,35 +21,35 @@ export interface GatewayHealth {
   readonly aside?: { readonly until: string; readonly why: string };
 }
 
-/** An answer is late after so many times what its gateway usually takes. */
+/** An answer is late after this many times what its gateway usually takes. */
 const LATE_TIMES = 4;
 /** Milliseconds before which no answer is late, whatever is usual. */
 const LEAST_LATE_MS = 200;
 /** The same for calls: a gateway answers them when the subnet has a result. */
 const LEAST_LATE_CALL_MS = 5000;
 /**
- * The same for GETs: what a cache has comes in a millisecond, and what it has not takes as long as its own way to the network. And where
- * several ask for the same thing, nginx looks only every 500 ms whether it has come. Who asked the network meanwhile would ask for what
- * the cache is there to ask for once.
+ * The same for GETs. A cache sends what it has within a millisecond; anything else takes as long as the cache's own way to the network. And
+ * if several clients ask for the same thing, nginx checks only every 500 ms whether it has arrived. A client that asked the network
+ * meanwhile would fetch again what the cache fetches once for all.
  */
 const LEAST_LATE_GET_MS = 2000;
 const LEAST_LATE: Partial<Record<RequestKind, number>> = { call: LEAST_LATE_CALL_MS, get: LEAST_LATE_GET_MS };
-/** Milliseconds after which an answer is late from a gateway that has never answered. */
+/** Milliseconds after which an answer is late, from a gateway that has not answered that kind of request yet. */
 const LATE_UNKNOWN_MS = 1000;
 /** The share of a request's limit after which it is late in any case: a reader's deadline is twice that limit. */
 const LATE_SHARE = 1 / 4;
 /** The same for GETs. */
 const LATE_SHARE_GET = 1 / 2;
-/** Milliseconds. A gateway that was not asked for so long is asked beside the best one, to learn how quick it is. */
+/** Milliseconds. A gateway that was not asked for this long is asked together with the best one, to measure it. */
 export const ASK_AGAIN_MS = 60_000;
 /** The weight of the newest answer in the moving average of what is usual. */
 const NEWEST_SHARE = 0.3;
 
-/** Milliseconds for which a gateway is put aside: at first, and at most. They double each time. A gateway's own Retry-After counts instead. */
+/** Milliseconds for which a gateway is put aside, at first and at most. They double each time. Its own Retry-After takes precedence. */
 export const PAUSES = { failed: [1000, 60_000], limited: [1000, 60_000], wrong: [10_000, 600_000] } as const;
 
 export type Why = keyof typeof PAUSES;
-/** Gateways that are put aside are asked after all others, in this order. */
+/** Gateways that are put aside are asked after all others, in the order of these numbers. */
 export const RANKS: Readonly<Record<Why, number>> = { failed: 1, limited: 2, wrong: 3 };
 
 /** All times are of performance.now(). */
@@ -62,12 +62,12 @@ export class Gateway {
   limited = 0;
   wrong = 0;
   askedAt = Number.NEGATIVE_INFINITY;
-  /** When anything last came from it. */
+  /** When any byte last came from it. */
   heardAt = Number.NEGATIVE_INFINITY;
   wrongAt = Number.NEGATIVE_INFINITY;
-  /** Has each of those who wait for its first byte ask another one. */
+  /** Called to make requests that wait for this gateway's first byte ask another gateway as well. */
   readonly moveOn = new Set<() => void>();
-  /** Of what may take its time, the last one came. */
+  /** False once an answer that was allowed to take its time has not come, until a later one comes. */
   isWorthWaiting = true;
   aside: { readonly why: Why; readonly until: number; readonly message: string } | undefined;
   /** How often the gateway was put aside. An answer resets these counts, except that of wrong answers. */
@@ -86,7 +86,7 @@ export class Gateway {
     return this.isAside ? RANKS[this.aside!.why] : 0;
   }
 
-  /** Whether it may be given all the time that it likes. */
+  /** Whether an answer for which nobody waits yet may take its time here. */
   get isReliable(): boolean {
     return this.answers > 0 && this.times.failed === 0 && this.isWorthWaiting;
   }

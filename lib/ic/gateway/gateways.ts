@@ -14,16 +14,17 @@ import { type Answered, type Asking, type Carried, type Carry, Question, type Te
 /** Milliseconds without a wrong answer after which the next one counts as the first. */
 const FORGIVEN_MS = 3_600_000;
 /**
- * Mirrors are overtaken once for so many answers, and so often at once at most. A site's cache is late when the site's way to the network
- * is slow, for all hosts of the site at the same time. If each of them asked the network beside the cache, for what the cache is fetching
- * once for all, all of that would come over the same way, later and later, and none of it before it is asked for again. Where the network
- * answers at once, its way is not slow: then it is the mirror that is silent, and nobody goes on waiting for it.
+ * A mirror is overtaken (another one is asked as well, because this one is late) once in this many answers. When a site's way to the
+ * network is slow, its cache is late for all hosts of the site at once. If each of them asked the network for what the cache is fetching
+ * for all, everything would come over the same slow line, later and later, and would be requested again before it arrived. If the network
+ * answers at once, the line is not slow and the mirror is silent: then nobody goes on waiting for it.
  */
 const ANSWERS_FOR_ONE = 10;
+/** How many overtakings can be saved up, for mirrors that are late at the same time. */
 const MOST_OVERTAKINGS = 3;
-/** Greater than each of these. */
+/** Greater than each of RANKS: Asking.last decides before they do. */
 const ASKED_LAST = 10;
-/** The usual time of a gateway that was never asked for something: it sorts after those that were. */
+/** Milliseconds that stand for the usual time of a gateway that has not answered yet: it sorts after the others. */
 const UNKNOWN_MS = 1e9;
 
 export interface GatewaysOptions {
@@ -36,6 +37,7 @@ export interface GatewaysOptions {
 export class Gateways {
   readonly #all: readonly Gateway[];
   readonly #options: GatewaysOptions;
+  /** How many answers may be overtaken now. */
   #overtakings = 1;
   /** Called with a sentence for the log when a gateway is put aside. */
   tell: (event: string) => void = () => {};
@@ -138,7 +140,7 @@ export class Gateways {
 /** The gateways of each network in use, with what is known of them. */
 const known = new WeakMap<Network, Gateways>();
 
-/** The gateways of a network: the same object for everybody who has the same Network object. */
+/** The gateways of a network: the same object for each use of the same Network object. */
 export function gatewaysOf(network: Network): Gateways {
   let gateways = known.get(network);
   if (gateways === undefined) {

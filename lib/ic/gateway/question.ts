@@ -1,9 +1,10 @@
-/** One request, and its attempts at one gateway after the other until there is an answer (gateways.ts has who comes first). */
+/** One request, and its attempts at one gateway after the other until there is an answer. gateways.ts decides the order. */
 import { messageOf } from "../../errors.ts";
 import type { Urgency } from "../../urgency.ts";
 import { retryAfter } from "../agent-error.ts";
 import { isHopeless, NoAnswerError, NoWayError } from "../call-errors.ts";
 import { hintFor } from "../network-problem.ts";
+import type { Answer } from "../transport/bounded-fetch.ts";
 import { ASK_AGAIN_MS, type Gateway, type RequestKind, type Why } from "./gateway.ts";
 
 /** What of an HTTP answer decides whether another gateway is asked. */
@@ -16,16 +17,16 @@ export interface Answered {
  * Sends a request to one gateway.
  * @param received to be called whenever a part of the answer arrives
  * @param urgency of a request that may take its time until this rises; undefined: it may not
- * @throws NotHereError, WrongAnswerError when that is known by then; any Error when there is no answer
+ * @throws NotHereError, WrongAnswerError if the answer is judged here already; any Error when there is no answer
  */
-export type Carry<T extends Answered = Response> = (
+export type Carry<T extends Answered = Answer> = (
   url: string,
   signal: AbortSignal,
   received: () => void,
   urgency: Urgency | undefined,
 ) => Promise<T>;
 
-/** The gateway does not have what was asked for. That is no fault of its own: another one may have it. */
+/** The gateway does not have what was asked for. That is not an error of the gateway: another one may have it. */
 export class NotHereError extends Error {}
 
 /** The gateway's answer does not verify. */
@@ -42,19 +43,19 @@ export interface Asking {
    * this question.
    */
   readonly last?: ReadonlyMap<string, number> | undefined;
-  /** Of gateways that are asked as they were named: the order in which they are asked this time, where that is another. */
+  /** The URLs in the order for this question, where gateways are asked "as named" (GatewaysOptions). */
   readonly order?: readonly string[];
-  /** Until it rises no answer is late, if its gateway can be relied on. Default: it has risen. */
+  /** Until it rises, no answer is late if its gateway is reliable. Default: it has risen. */
   readonly urgency?: Urgency | undefined;
 }
 
 /** An answer, and the gateway that gave it. */
-export interface Carried<T extends Answered = Response> {
+export interface Carried<T extends Answered = Answer> {
   readonly response: T;
   readonly url: string;
 }
 
-/** A gateway that is sending answers to other requests meanwhile is busy, not silent: it gets so many times as long. */
+/** A gateway that is sending answers to other requests meanwhile is busy, not silent: it gets this many times as long. */
 const BUSY_TIMES = 4;
 /**
  * Milliseconds for which other gateways may contradict a refusal (404, say). A call has no such limit, since its answer takes as long as
@@ -63,18 +64,17 @@ const BUSY_TIMES = 4;
 const SECOND_OPINION_MS = 1000;
 const TOO_MANY: ReadonlySet<number> = new Set([429, 503]);
 
-/** What a question finds out of those that it asks. */
+/** How a question reports what it learns about the gateways that it asks. */
 export interface Tell {
   putAside(gateway: Gateway, why: Why, message: string, pause?: number): void;
   wrong(gateway: Gateway, why: string): void;
   /** Whether another gateway may be asked as well, since one is late. */
   mayOvertake(): boolean;
-  /** One that said nothing was overtaken, and the other one's answer came at once. */
+  /** A silent gateway was overtaken, and the other one's answer came before it was late itself. */
   overtaken(gateway: Gateway): void;
   answered(): void;
 }
 
-/** One request, and its attempts at one gateway after the other. */
 export class Question<T extends Answered> {
   readonly #asking: Asking;
   readonly #carry: Carry<T>;
@@ -234,17 +234,17 @@ interface Failure {
   readonly error: unknown;
 }
 
-/** @param failures at least one */
+/** The error for a question without an answer. @param failures at least one */
 function inOne(failures: readonly Failure[]): unknown {
   const error = failures[0]!.error;
   if (failures.length === 1) return error;
   const all = failures.map((one) => `${one.url}: ${messageOf(one.error)}`).join("; ");
-  // While one of them may answer later, waiting helps.
+  // Waiting helps as long as one of them may answer later.
   const Kind = failures.every((one) => isHopeless(one.error)) ? NoWayError : NoAnswerError;
   return new Kind(`no gateway answers: ${all}`, { cause: error, advice: hintFor(error) });
 }
 
-/** Watches one answer: it is late when nothing of it has come for as long as its gateway is given, or not all of it in the time for that. */
+/** Watches one answer: it is late when nothing has arrived for its gateway's limit, or not all of it in the time for a whole answer. */
 class Lateness {
   readonly #gateway: Gateway;
   #patience: number;
@@ -259,7 +259,8 @@ class Lateness {
   isLate = false;
 
   /**
-   * @param mayOvertake where it returns false, all of the time for the whole answer is waited for
+   * @param whole milliseconds for a whole answer
+   * @param mayOvertake asked when nothing has arrived in time; if it returns false, the answer is late only after `whole`
    * @param late called once
    */
   constructor(
@@ -277,13 +278,13 @@ class Lateness {
     this.#wait(Math.min(patience, whole));
   }
 
-  /** Something of it has come. */
+  /** A part of the answer has arrived. */
   heard(now: number): void {
     this.#since = now;
     this.#hasBegun = true;
   }
 
-  /** It is late at once, if nothing of it has come. */
+  /** Makes the answer late at once, if no part of it has arrived. */
   moveOn(): void {
     if (this.isLate || this.#hasBegun) return;
     this.end();
@@ -301,7 +302,7 @@ class Lateness {
 
   #look(): void {
     const now = performance.now();
-    // It brings others something meanwhile: it is busy, not silent.
+    // It is sending other answers meanwhile: it is busy, not silent.
     if (this.#gateway.heardAt > this.#since && this.#extensions > 0) {
       this.#extensions -= 1;
       this.#since = now;

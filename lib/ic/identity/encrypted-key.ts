@@ -1,6 +1,6 @@
 /**
- * Private keys in PEM files that are encrypted with a passphrase: PKCS#8 (RFC 5958, with PBES2 of RFC 8018) and OpenSSL's older form. OpenSSL
- * decrypts them, except a PKCS#8 whose scrypt (RFC 7914) takes more memory than OpenSSL allows. icp-cli writes such files.
+ * Private keys in PEM files that are encrypted with a passphrase: PKCS#8 (RFC 5958, with PBES2 of RFC 8018) and OpenSSL's older form.
+ * OpenSSL decrypts them, except for PKCS#8 whose scrypt (RFC 7914) takes more memory than OpenSSL allows: icp-cli writes such files.
  */
 import { createDecipheriv, createPrivateKey, type KeyObject, scryptSync } from "node:crypto";
 import { FormatError } from "../../errors.ts";
@@ -31,7 +31,7 @@ export function decryptKey(block: string, passphrase: string): KeyObject {
   return createPrivateKey({ key: der, format: "der", type: "pkcs8" });
 }
 
-/** The PKCS#8 within an EncryptedPrivateKeyInfo. @throws FormatError when it is encrypted in another way; Error */
+/** The PKCS#8 within an EncryptedPrivateKeyInfo. @throws FormatError when it is encrypted in another way; Error of node:crypto */
 function decryptScrypt(der: Buffer, passphrase: string): Buffer {
   const info = new Der(new Der(der).next(TAG.sequence));
   const algorithm = new Der(info.next(TAG.sequence));
@@ -66,7 +66,7 @@ class Der {
     this.#bytes = bytes;
   }
 
-  /** The content of the next value. @throws FormatError when it has another tag, or is not whole */
+  /** The content of the next value. @throws FormatError when it has another tag, or is incomplete */
   next(tag: number): Buffer {
     const found = this.#bytes[this.#at];
     let length = this.#bytes[this.#at + 1] ?? 0;
@@ -78,7 +78,7 @@ class Der {
       start += width;
     }
     const end = start + length;
-    if (found !== tag || end > this.#bytes.length) throw new FormatError("it is no DER of a key");
+    if (found !== tag || end > this.#bytes.length) throw new FormatError("it is not DER of a key");
     this.#at = end;
     return this.#bytes.subarray(start, end);
   }

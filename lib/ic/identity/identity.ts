@@ -1,6 +1,6 @@
 /**
- * Identities: who signs an update. A key comes from a PEM file, never from the command line, and only from one that
- * nobody else can read.
+ * Identities: the keys that sign updates. A key comes from a PEM file that nobody else can read, never from the command
+ * line.
  */
 import {
   createPrivateKey,
@@ -12,8 +12,6 @@ import {
 import { existsSync, linkSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { SignIdentity } from "@icp-sdk/core/agent";
-import { ECDSAKeyIdentity, Ed25519KeyIdentity } from "@icp-sdk/core/identity";
-import { Secp256k1KeyIdentity } from "@icp-sdk/core/identity/secp256k1";
 import { configDirectory, makeDirectory } from "../../directories.ts";
 import { messageOf, UserError } from "../../errors.ts";
 import { isSubstituted, readNamedSync } from "../../kept-file.ts";
@@ -21,12 +19,12 @@ import { syncDirectorySync, unfinishedNameOf } from "../../replace-file.ts";
 import { decryptKey } from "./encrypted-key.ts";
 import { toolIdentityFile } from "./tool-identities.ts";
 
-/** Where the identity lies that publishing commands make for themselves. */
+/** The file of the default identity, which defaultIdentity() makes. */
 export function defaultIdentityFile(): string {
   return join(configDirectory(), "identity.pem");
 }
 
-/** What opens an encrypted key. @param file where that is. @throws UserError when there is none, or nobody to be asked */
+/** Gets the passphrase of an encrypted key. @param file the key's. @throws UserError when there is none, or nobody to ask */
 export type Passphrase = (file: string) => Promise<string>;
 
 const NO_PASSPHRASE: Passphrase = async (file) => {
@@ -45,23 +43,23 @@ export async function loadIdentity(
 ): Promise<SignIdentity> {
   const file = toolIdentityFile(named) ?? named;
   const pem = readPrivately(file);
-  // SEC1 files may begin with EC PARAMETERS, which are not a key.
+  // SEC1 files may begin with EC PARAMETERS, which is not a key.
   const [block, label] = /-----BEGIN ([A-Z0-9 ]*PRIVATE KEY)-----[\s\S]*?-----END \1-----/.exec(pem) ?? [];
   if (block === undefined) throw new UserError(`${file} holds no private key: ${whatElse(pem)}`);
   if (label === "OPENSSH PRIVATE KEY") {
-    throw new UserError(`${file} holds a key as OpenSSH writes it, which icfs does not read: ${MAKE_ONE}`);
+    throw new UserError(`${file} holds a key in OpenSSH's format, which icfs does not read: ${MAKE_ONE}`);
   }
   const isEncrypted = label === "ENCRYPTED PRIVATE KEY" || /^Proc-Type: *4, *ENCRYPTED/m.test(block);
   return identityOf(isEncrypted ? decrypted(file, block, await passphrase(file)) : plain(file, block), file);
 }
 
-/** @throws UserError. OpenSSL says why in a code only */
+/** @throws UserError, without OpenSSL's reason, which is only a code */
 function decrypted(file: string, block: string, passphrase: string): KeyObject {
   try {
     return decryptKey(block, passphrase);
   } catch {
     throw new UserError(
-      `the passphrase does not open ${file}: it is another, or the file is damaged (\`openssl pkey -noout -in ${file}\` asks for it as well)`,
+      `the passphrase does not open ${file}: it is wrong, or the file is damaged (\`openssl pkey -noout -in ${file}\` asks for it as well)`,
     );
   }
 }
@@ -90,8 +88,13 @@ async function identityOf(key: KeyObject, file: string): Promise<SignIdentity> {
   }
   const { kty, crv, d } = jwk;
   const secret = Uint8Array.from(Buffer.from(d ?? "", "base64url"));
+  // Loaded only here: most readers need no identity, and each curve takes as long to load as all of icfs.
+  if (kty === "EC" && crv === "secp256k1") {
+    const { Secp256k1KeyIdentity } = await import("@icp-sdk/core/identity/secp256k1");
+    return Secp256k1KeyIdentity.fromSecretKey(secret);
+  }
+  const { ECDSAKeyIdentity, Ed25519KeyIdentity } = await import("@icp-sdk/core/identity");
   if (kty === "OKP" && crv === "Ed25519") return Ed25519KeyIdentity.fromSecretKey(secret);
-  if (kty === "EC" && crv === "secp256k1") return Secp256k1KeyIdentity.fromSecretKey(secret);
   if (kty === "EC" && crv === "P-256") {
     const algorithm = { name: "ECDSA", namedCurve: crv };
     return ECDSAKeyIdentity.fromKeyPair({
@@ -105,24 +108,24 @@ async function identityOf(key: KeyObject, file: string): Promise<SignIdentity> {
 const MAKE_ONE =
   "make one with `(umask 077; openssl genpkey -algorithm ed25519 -out PEM)`, or leave --identity out";
 
-/** A key takes less than one of these. */
+/** More than any key file has. */
 const MOST_BYTES = 1024 * 1024;
 
-/** What a file has, which nobody else can read if it is a key. @throws UserError */
+/** The content of a file. @throws UserError, also when it is a key that other users can read */
 function readPrivately(file: string): string {
   try {
     const status = statSync(file);
     if (status.isDirectory()) throw new UserError(`${file} is a directory: ${pemFilesIn(file)}`);
     if (!status.isFile() && !isSubstituted(file, status)) {
       throw new UserError(
-        `${file} is no file: name a PEM file with --identity, or leave it out for your own`,
+        `${file} is not a file: name a PEM file with --identity, or leave it out for your own`,
       );
     }
     if (status.size > MOST_BYTES) throw new UserError(`${file} holds no private key: it is too large`);
     const pem = readNamedSync(file, MOST_BYTES).toString();
-    // Not of any other file: its mode may be what it has to be.
+    // Only for keys: another file may need its mode.
     if (/PRIVATE KEY-----/.test(pem) && (status.mode & 0o077) !== 0) {
-      throw new UserError(`${file} can be read by others than its owner: run \`chmod 600 ${file}\``);
+      throw new UserError(`${file} can be read by users other than its owner: run \`chmod 600 ${file}\``);
     }
     return pem;
   } catch (error) {
@@ -133,7 +136,7 @@ function readPrivately(file: string): string {
   }
 }
 
-/** What to say to somebody who has named a directory. */
+/** The message for somebody who has named a directory. */
 function pemFilesIn(directory: string): string {
   const names = readdirSync(directory).filter((name) => name.endsWith(".pem"));
   const [first, ...more] = names.sort();
@@ -144,13 +147,13 @@ function pemFilesIn(directory: string): string {
 const RESTORE =
   "restore it from a copy. Without one the key is lost: what it owns is then for its canisters' controllers, and the file for you to remove";
 
-/** What a file without a private key is. */
+/** What a file is that has no private key, and what to do about that, in words. */
 function whatElse(text: string): string {
-  // As a power cut, or a disk that was full, leaves files of programs that do not mind.
+  // A power cut or a full disk can leave an empty file, if a program does not guard against that.
   if (text.replaceAll("\0", "").trim() === "") return `it is empty: ${RESTORE}`;
   if (/-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----/.test(text)) return `it is torn: ${RESTORE}`;
   const label = /-----BEGIN ([A-Z0-9 ]+)-----/.exec(text)?.[1];
-  if (label === undefined) return "it is no PEM file";
+  if (label === undefined) return "it is not a PEM file";
   return `it holds a ${label.toLowerCase()}; the file that is kept secret is wanted`;
 }
 
@@ -161,9 +164,9 @@ export async function defaultIdentity(passphrase?: Passphrase): Promise<SignIden
   try {
     makeDirectory(dirname(file), 0o700);
     makeIdentity(file);
-    console.error(`icfs: made a new identity, ${file}: keep it, it is who owns what you deploy`);
+    console.error(`icfs: made a new identity, ${file}: keep it, since it owns what you deploy`);
   } catch (error) {
-    // Of two that make one at the same time one wins, and both read the winner's.
+    // If two processes make one at the same time, the first wins, and both use it.
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
       throw new UserError(`cannot make an identity (${messageOf(error)}): give one with --identity PEM`);
     }
@@ -171,7 +174,7 @@ export async function defaultIdentity(passphrase?: Passphrase): Promise<SignIden
   return loadIdentity(file);
 }
 
-/** Writes a new key to `file`, whole or not at all, also after a power cut. @throws an error of code EEXIST when there is one */
+/** Writes a new key to `file`, whole or not at all, also after a power cut. @throws Error; its code is EEXIST when the file exists */
 function makeIdentity(file: string): void {
   const temporary = unfinishedNameOf(file);
   const { privateKey } = generateKeyPairSync("ed25519");
@@ -185,6 +188,6 @@ function makeIdentity(file: string): void {
   } finally {
     rmSync(temporary, { force: true });
   }
-  // Who owns what is deployed from now on must not be gone after a power cut.
+  // The key that owns everything deployed from now on must survive a power cut.
   syncDirectorySync(dirname(file));
 }

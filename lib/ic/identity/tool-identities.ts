@@ -8,20 +8,20 @@ import { join } from "node:path";
 import { isAbsent, messageOf, UsageError, UserError } from "../../errors.ts";
 import { readKeptSync } from "../../kept-file.ts";
 
-/** Characters of a name, without those that would lead to another directory. */
+/** A name that cannot lead to another directory. */
 const NAME = /^(?!\.{1,2}$)[^/\0]+$/;
-/** Some thousand identities. */
+/** Limit on a tool's JSON file: a list of a few thousand identities. */
 const MOST_LIST_BYTES = 1024 * 1024;
 
 /** The file that `dfx:NAME` or `icp:NAME` stands for; undefined when `text` is neither. @throws UserError, UsageError without a name */
 export function toolIdentityFile(text: string): string | undefined {
   const [, tool, name] = /^(dfx|icp):(.*)$/s.exec(text) ?? [];
   if (tool === undefined || name === undefined) return undefined;
-  if (!NAME.test(name)) throw new UsageError(`"${text}" has no identity's name behind the colon`);
+  if (!NAME.test(name)) throw new UsageError(`"${text}" has no identity name after the colon`);
   return tool === "dfx" ? dfxFile(name) : icpFile(name);
 }
 
-/** As dfx-core has it: identity_file_locations.rs, identity_manager.rs. */
+/** The PEM file of an identity of dfx. As in dfx-core: identity_file_locations.rs, identity_manager.rs. @throws UserError */
 function dfxFile(name: string): string {
   const all = join(process.env.DFX_CONFIG_ROOT || homedir(), ".config", "dfx", "identity");
   const directory = join(all, name);
@@ -38,7 +38,7 @@ function dfxFile(name: string): string {
   return join(directory, "identity.pem");
 }
 
-/** As icp-cli has it: icp/src/directories.rs, icp/src/identity/manifest.rs. */
+/** The PEM file of an identity of icp-cli. As in icp-cli: icp/src/directories.rs, icp/src/identity/manifest.rs. @throws UserError */
 function icpFile(name: string): string {
   const data = process.env.XDG_DATA_HOME || join(homedir(), ".local", "share");
   const directory = join(process.env.ICP_HOME || join(data, "icp-cli"), "identity");
@@ -58,7 +58,7 @@ function icpFile(name: string): string {
     case "hsm":
       throw onHardware("icp", name);
     default:
-      // Of the web, or delegated: it is good for hours.
+      // A web identity, or a delegated one, which is valid for hours.
       throw otherKey("icp", name, `of a kind (${kind}) that icfs cannot sign with`);
   }
 }
@@ -71,12 +71,12 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** An object; an empty one where there is no file. @throws UserError */
+/** The JSON object in a file; an empty one if there is no file. @throws UserError */
 function readJson(file: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(readKeptSync(file, MOST_LIST_BYTES).toString());
     if (typeof value === "object" && value !== null) return { ...value };
-    throw new Error("it is no JSON object");
+    throw new Error("it is not a JSON object");
   } catch (error) {
     if (isAbsent(error)) return {};
     throw new UserError(
@@ -93,14 +93,14 @@ function absent(tool: string, name: string, directory: string, names: readonly s
   const others = names.filter((one) => one !== "anonymous");
   const known = others.length > 0 ? `, only ${others.sort().slice(0, 20).join(", ")}` : "";
   return new UserError(
-    `there is no identity "${name}" of ${tool} in ${directory}${known}: \`${tool} identity list\` has those of who runs it`,
+    `there is no identity "${name}" of ${tool} in ${directory}${known}: \`${tool} identity list\` lists those of the user who runs it`,
   );
 }
 
-/** A key that its tool can hand out. */
+/** A key that its tool can export. */
 function elsewhere(tool: string, name: string, where: string, command: string): UserError {
   return new UserError(
-    `the key of ${tool}:${name} is ${where}, where icfs does not read: write it to a file, \`(umask 077; ${command} >${name}.pem)\`, and give that with --identity ${name}.pem`,
+    `the key of ${tool}:${name} is ${where}, where icfs cannot read it: write it to a file, \`(umask 077; ${command} >${name}.pem)\`, and give that with --identity ${name}.pem`,
   );
 }
 
@@ -108,9 +108,9 @@ function onHardware(tool: string, name: string): UserError {
   return otherKey(tool, name, "on a hardware module, which icfs cannot sign with");
 }
 
-/** A key that nobody can hand out: another one gets a role from it. */
+/** A key that nobody can export: it can only grant a role to another key. */
 function otherKey(tool: string, name: string, what: string): UserError {
   return new UserError(
-    `the key of ${tool}:${name} is ${what}: let it give a role to a key of icfs's own, \`${tool} canister call --network ic --identity ${name} CANISTER grant "(principal \\"$(icfs identity)\\", variant { publisher })"\`, and leave --identity out`,
+    `the key of ${tool}:${name} is ${what}: use it to give a role to icfs's own key, \`${tool} canister call --network ic --identity ${name} CANISTER grant "(principal \\"$(icfs identity)\\", variant { publisher })"\`, and leave --identity out`,
   );
 }

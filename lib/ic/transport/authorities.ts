@@ -1,10 +1,10 @@
-/** Whose TLS certificates are believed: Node's authorities, this host's, and those of --ca-bundle. Nothing that is served rests on them. */
+/** The authorities that TLS trusts: Node's, this host's, and those of --ca-bundle. What is served is verified without relying on TLS. */
 import { X509Certificate } from "node:crypto";
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import { messageOf, UserError } from "../../errors.ts";
 import { readKeptSync } from "../../kept-file.ts";
 
-/** All authorities that there are have a quarter of a megabyte. */
+/** All public authorities together take a quarter of a megabyte. */
 const MOST_BYTES = 16 * 1024 * 1024;
 const CERTIFICATE = /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED )?CERTIFICATE-----/g;
 
@@ -35,14 +35,14 @@ export function readBundle(file: string): string[] {
     } catch (error) {
       const which = `certificate ${index + 1} of ${found.length}`;
       throw new UserError(
-        `--ca-bundle: ${which} in ${file} is damaged (${messageOf(error)}): get the file again from who runs the authority`,
+        `--ca-bundle: ${which} in ${file} is damaged (${messageOf(error)}): get the file again from whoever runs the authority`,
       );
     }
   }
   return found;
 }
 
-/** What TLS connections are made with. It takes 30 ms and 8 MiB, once for all of them. @param bundle as readBundle() has it */
+/** The context for TLS connections. Making it takes 30 ms and 8 MiB, so all share one. @param bundle of readBundle() */
 export function believing(bundle: readonly string[]): SecureContext {
   const all = [...getCACertificates("default"), ...getCACertificates("system"), ...bundle];
   return createSecureContext({ ca: [...new Set(all)] });

@@ -1,8 +1,9 @@
 /**
  * fetch() for answers from gateways and mirrors that are not trusted: bounded in time and size, and well-formed before anybody
- * decodes them. It goes through node:http, and an answer is put together in place: Node's own fetch() makes four copies
- * more of each, and every one counts until the garbage is collected (a mount reads gigabytes this way).
+ * decodes them. It goes through node:http, and puts an answer together in place: Node's own fetch() makes four more copies of each, and
+ * they take memory until the garbage is collected (a mount reads gigabytes this way).
  */
+import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { finished } from "node:stream/promises";
 import { FormatError, messageOf } from "../../errors.ts";
@@ -18,54 +19,89 @@ import { proxyFails, wantsLogin } from "./proxy-problem.ts";
 
 /** The IC's limit for a query's reply is 3 MiB; a certificate or a call's reply is far smaller. */
 const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
-/** How many times the idle time-out all of an answer may take: a gateway must not hold a reader up with a trickle. */
+/** How many idle time-outs a whole answer may take: a gateway must not hold a reader up with a trickle. */
 const MAX_IDLE_TIMES = 6;
-/** The same of one that is small, or a certificate's, which somebody waits for before anything else can be asked. */
+/** The same for a small answer, or a certificate, which is needed before anything else can be asked. */
 const MAX_IDLE_TIMES_SMALL = 2;
-/** Bytes a second. What an answer brings in each idle time-out must come to this, or it counts as silence. */
+/** Bytes that are taken at a time of an answer that can wait: half a millisecond's work. */
+const TURN_BYTES = 256 * 1024;
+/** Bytes a second. In each idle time-out, an answer must bring this much, or it counts as silent. */
 const SLOWEST = 1024;
 
 /** Told of the answer's bytes, unverified, as they arrive. */
 export type Received = (bytes: number) => void;
 
-/** fetch(), but that it tells of what arrives, and may take its time. */
+/** The part of fetch()'s Response that icfs and @icp-sdk/core use. (Making a Response would load Node's own fetch().) */
+export interface Answer {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly statusText: string;
+  readonly headers: AnswerHeaders;
+  /** Always empty: there are no redirects. */
+  readonly url: string;
+  arrayBuffer(): Promise<ArrayBuffer>;
+  text(): Promise<string>;
+  clone(): Answer;
+  /** SHA-256 of the bytes, if they were requested as "bytes". */
+  readonly sha256?: Buffer | undefined;
+}
+
+/** Headers by their names, in lower case. */
+export interface AnswerHeaders extends Iterable<[string, string]> {
+  get(name: string): string | null | undefined;
+  forEach(take: (value: string, name: string) => void): void;
+}
+
+/** The part of fetch()'s options that is used. Headers are an object's properties, and the body is bytes. */
+export interface AnswerRequest {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | null;
+  readonly signal?: AbortSignal | null;
+}
+
+/** fetch() that reports what arrives, and may take its time. */
 export type Fetch = (
-  url: string | URL | Request,
-  init?: RequestInit,
+  url: string | URL,
+  init?: AnswerRequest,
   received?: Received,
   urgency?: Urgency,
-) => Promise<Response>;
+) => Promise<Answer>;
 
 export interface Bounds {
   /** Milliseconds without a byte after which the request has failed. */
   readonly idle: number;
-  /** Until it rises all of the answer may take as long as it likes, if it goes on arriving. Default: it has risen. */
+  /** Until it rises, the whole answer may take any time, provided that parts keep arriving. Default: it has risen. */
   readonly urgency?: Urgency | undefined;
-  /** The same as `idle`, until then. Default: `idle`. */
+  /** Used in place of `idle` until `urgency` rises. Default: `idle`. */
   readonly leisure?: number;
-  /** Bytes that the answer may have. */
+  /** Bytes that the answer may have. Default: MAX_RESPONSE_BYTES. */
   readonly most?: number | undefined;
+  /** Called after every TURN_BYTES: returns what to wait for before the rest of the answer is read. Default: nothing. */
+  readonly others?: Urgency["others"] | undefined;
 }
 
 /**
- * A slow link is not a silent one: with several answers on their way at once each takes longer, and giving up on those
- * that do arrive would only send them all again. So the time-out begins anew with everything that arrives, as long as that is
- * not a trickle.
+ * Sends a request, and resolves with the whole answer.
  *
- * @param init its method, headers, body and signal; the body is bytes
+ * A slow link is not a silent one: with several answers on their way at once each takes longer, and giving up on those
+ * that do arrive would only send them all again. So the time-out restarts with everything that arrives, unless that is only
+ * a trickle.
+ *
  * @param received told of each piece of the answer, in bytes, as it arrives
- * @param form what an answer of status 200 is to be: "bytes" for what a hash proves
- * @throws NoAnswerError when there is none in time, only a part of one, or one that comes too slowly, NoWayError when there can be none; Error when it is
- *   too large, or no plain one; FormatError when one of status 200 is no CBOR; UsageError when the environment names a proxy that is none
+ * @param form the form of an answer of status 200: "bytes" for data that a hash proves
+ * @throws NoAnswerError when no answer comes in time, or only a part of one, or too slowly; NoWayError when none can come; Error when it is
+ *   too large, compressed or a redirect; FormatError when one of status 200 should be CBOR and is not; UsageError when the environment
+ *   names something as a proxy that is not one
  */
 export async function boundedFetch(
-  url: string | URL | Request,
-  init: RequestInit | undefined,
-  { idle, urgency, leisure = idle, most = MAX_RESPONSE_BYTES }: Bounds,
+  url: string | URL,
+  init: AnswerRequest | undefined,
+  { idle, urgency, leisure = idle, most = MAX_RESPONSE_BYTES, others = () => undefined }: Bounds,
   received: Received = () => {},
   form: "cbor" | "bytes" = "cbor",
-): Promise<Response> {
-  const target = new URL(url instanceof Request ? url.url : url);
+): Promise<Answer> {
+  const target = new URL(url);
   const controller = new AbortController();
   const signal = init?.signal ? AbortSignal.any([init.signal, controller.signal]) : controller.signal;
   const way = wayTo(target, signal);
@@ -89,18 +125,22 @@ export async function boundedFetch(
     hasBegun = true;
     limits.begins();
     const body = new Body(Number(incoming.headers["content-length"] ?? 0), most);
-    await taken(incoming, (part) => {
+    // Each piece is hashed as it arrives. Hashing everything at the end would block others, or delay this reader.
+    const hash = form === "bytes" ? createHash("sha256") : undefined;
+    const take = (part: Buffer) => {
       limits.add(part.length);
       body.add(part);
+      hash?.update(part);
       received(part.length);
-    });
+    };
+    await taken(incoming, take, others);
     const bytes = body.end();
     if (incoming.statusCode === 200 && form === "cbor") checkAnswer(bytes, target, through);
-    return new Answer(bytes, incoming);
+    return answer(bytes, incoming, hash?.digest());
   } catch (error) {
     // The stream says only that it was aborted.
     signal.throwIfAborted();
-    // Ends what is left of an answer that was refused.
+    // Ends the rest of an answer that was refused.
     controller.abort();
     if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
     throw new NoAnswerError("the connection was closed before the end of the answer", { cause: error });
@@ -110,15 +150,15 @@ export async function boundedFetch(
   }
 }
 
-/** Resolves when the answer begins. Connections are kept for the next request, as Node's agents do. */
+/** Sends a request, and resolves when the answer begins. Node's agents keep the connection for the next request. */
 function send(
   url: URL,
-  init: RequestInit | undefined,
+  init: AnswerRequest | undefined,
   signal: AbortSignal,
   way: Way,
 ): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const body = init?.body as Uint8Array | null | undefined;
+  const body = init?.body;
   let hasAnswer = false;
   const request = way.request(
     url,
@@ -126,7 +166,7 @@ function send(
       ...way.options,
       method: init?.method ?? "GET",
       headers: {
-        ...Object.fromEntries(new Headers(init?.headers)),
+        ...init?.headers,
         ...(body ? { "content-length": body.byteLength } : {}),
         ...way.headers,
       },
@@ -138,7 +178,7 @@ function send(
     },
   );
   request.on("error", (cause) => reject(withoutAnswer(cause, url, way)));
-  // Also without an error, where the answer was another protocol: status 101.
+  // There is no error if the answer switches protocols (status 101).
   request.on("close", () => {
     if (!hasAnswer) reject(new NoAnswerError("the connection was closed without an answer"));
   });
@@ -148,9 +188,9 @@ function send(
 
 /** Why a request has failed before its answer began. */
 function withoutAnswer(cause: Error, { protocol }: URL, { proxy }: Way): NoAnswerError {
-  // It has no tunnel.
+  // There is no tunnel, for a reason that tunnel.ts has put into words.
   if (cause instanceof NoAnswerError) return cause;
-  // The proxy's own connection.
+  // A plain request is sent to the proxy itself, so this is the connection to it.
   if (proxy !== undefined && protocol === "http:") return proxyFails(proxy, cause);
   const code = codeOf(cause) ?? "";
   const Kind = isLastingCode(code) ? NoWayError : NoAnswerError;
@@ -159,38 +199,50 @@ function withoutAnswer(cause: Error, { protocol }: URL, { proxy }: Way): NoAnswe
   return new Kind(`${reasonOf(cause)}, through the proxy ${shownProxy(proxy)}`, {
     cause,
     advice: isOther
-      ? "what comes through the proxy is no TLS: ask who runs it what answers there"
+      ? "what comes through the proxy is not TLS: ask whoever runs it what answers there"
       : undefined,
   });
 }
 
-/** @throws Error */
+/** Refuses an answer that is not plain: one with an impossible status, a redirect, or a compressed one. @throws Error */
 function refuseDetours({ statusCode, headers }: IncomingMessage): void {
   if (statusCode! < 200 || statusCode! > 599) {
-    throw new Error(`the answer has the status ${statusCode}, which is none of HTTP's`);
+    throw new Error(`the answer has the status ${statusCode}, which is not one of HTTP's`);
   }
   // Gateways have no reason to send a request elsewhere.
   if (statusCode! >= 300 && statusCode! < 400) throw new Error(`it is sent elsewhere (status ${statusCode})`);
   const encoding = headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity") {
-    throw new Error(`the answer is packed (${encoding}), which was not asked for`);
+    throw new Error(`the answer is compressed (${encoding}), which was not asked for`);
   }
 }
 
-/** Resolves when `take` has had all of the answer. @throws what `take` throws, which ends the answer; Error with the system's code */
-function taken(incoming: IncomingMessage, take: (part: Buffer) => void): Promise<void> {
-  // Not `for await`: for each part it would wait for other things to be done first.
+/** Passes the answer to `take` piece by piece, until its end. @throws what `take` throws, which ends the answer; Error with a code */
+function taken(
+  incoming: IncomingMessage,
+  take: (part: Buffer) => void,
+  others: Urgency["others"],
+): Promise<void> {
+  let inTurn = 0;
+  // Not `for await`: before each part, it would let other work run first.
   incoming.on("data", (part: Buffer) => {
     try {
       take(part);
     } catch (error) {
       incoming.destroy(error as Error);
     }
+    inTurn += part.length;
+    if (inTurn < TURN_BYTES) return;
+    inTurn = 0;
+    const first = others();
+    if (first === undefined) return;
+    incoming.pause();
+    first.then(() => incoming.resume());
   });
   return finished(incoming);
 }
 
-/** Ends a request that brings nothing for too long, or too little, or that takes too long as a whole. */
+/** Ends a request whose answer stops for too long, comes too slowly, or takes too long as a whole. */
 class Limits {
   readonly #idle: number;
   readonly #expire: (why: string) => void;
@@ -202,7 +254,7 @@ class Limits {
   /**
    * @param idle milliseconds without a byte
    * @param whole milliseconds for the whole answer; undefined: any number
-   * @param through which proxy, for people
+   * @param through the proxy, as the end of a sentence; empty without one
    */
   constructor(idle: number, whole: number | undefined, through: string, expire: (why: string) => void) {
     this.#idle = idle;
@@ -237,15 +289,15 @@ class Limits {
   }
 }
 
-/** What arrives of an answer, in one piece. */
+/** Puts the parts of an answer together, in one buffer. */
 class Body {
   #buffer: Uint8Array<ArrayBuffer>;
   #length = 0;
   readonly #most: number;
 
   /**
-   * @param expected bytes, as the gateway says: what it gets wrong costs a copy
-   * @param most of them
+   * @param expected bytes, as the gateway claims: a wrong number costs a copy
+   * @param most limit on the bytes
    * @throws Error when that is too much
    */
   constructor(expected: number, most: number) {
@@ -277,39 +329,45 @@ function mustBeAtMost(bytes: number, most: number): void {
   if (bytes > most) throw new Error(`an answer of over ${most} bytes is too large`);
 }
 
-/** As it was left by whoever had the memory before: only what has been written to is handed on. */
+/** Uninitialized memory: only bytes that have been written are passed on. */
 function unfilled(bytes: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer);
 }
 
-/** What Node lets pass, and Response does not. */
+/** Characters that Node lets pass in a reason phrase, although HTTP forbids them (RFC 9112, section 4). */
 const NOT_IN_STATUS_TEXT = /[^\t\x20-\x7e\x80-\xff]/g;
 
-/** A response whose bytes are here already, and given without a copy; it has no stream. */
-class Answer extends Response {
-  override readonly arrayBuffer: () => Promise<ArrayBuffer>;
-  override readonly text: () => Promise<string>;
-  override readonly clone: () => Response;
-
-  constructor(bytes: Uint8Array<ArrayBuffer>, incoming: IncomingMessage) {
-    const headers = new Headers();
-    for (const [name, values] of Object.entries(incoming.headersDistinct)) {
-      for (const value of values ?? []) headers.append(name, value);
-    }
-    const statusText = incoming.statusMessage!.replace(NOT_IN_STATUS_TEXT, "?");
-    super(null, { status: incoming.statusCode!, statusText, headers });
-    this.arrayBuffer = async () => bytes.buffer;
-    this.text = async () => new TextDecoder().decode(bytes);
-    this.clone = () => new Answer(bytes, incoming);
-  }
+/** An answer whose bytes have all arrived. They are not copied. */
+function answer(bytes: Uint8Array<ArrayBuffer>, incoming: IncomingMessage, sha256?: Buffer): Answer {
+  const headers = Object.entries(incoming.headersDistinct).map(
+    ([name, values = []]) => [name, values.join(", ")] as const,
+  );
+  const status = incoming.statusCode!;
+  const made: Answer = {
+    ok: status < 300,
+    status,
+    statusText: incoming.statusMessage!.replace(NOT_IN_STATUS_TEXT, "?"),
+    headers: new Map(headers),
+    url: "",
+    sha256,
+    arrayBuffer: async () => bytes.buffer,
+    text: async () => new TextDecoder().decode(bytes),
+    clone: () => ({ ...made }),
+  };
+  return made;
 }
 
-/** Parts of an answer without its certificate, which is a string in it: a query's has twenty, and seven for each node that signs. */
+/** Limit on the parts of an answer, not counting the certificate in it: a query's answer has twenty, and seven for each node that signs. */
 const MOST_PARTS = 1000;
 
-/** A captive portal's page, for one, comes with status 200. @param through which proxy, for people @throws FormatError */
+/**
+ * Checks that an answer of status 200 is CBOR. A captive portal's page, for example, is not.
+ *
+ * @param through as of Limits
+ * @throws FormatError
+ */
 function checkAnswer(bytes: Uint8Array, { origin, pathname }: URL, through: string): void {
-  const what = `what answers at ${origin}${through} is no IC network`;
+  const what = `what answers at ${origin}${through} is not an IC network`;
   const page = titleOf(Buffer.from(bytes.subarray(0, MOST_OF_PAGE)).toString());
   if (page !== undefined) throw new PageError(`${what}: ${page}`);
   try {
@@ -320,7 +378,7 @@ function checkAnswer(bytes: Uint8Array, { origin, pathname }: URL, through: stri
   }
 }
 
-/** Answers with a certificate are a map with CBOR in CBOR, and the agent decodes both. @throws FormatError */
+/** Checks the certificate in an answer, which is CBOR within CBOR: the agent decodes both. @throws FormatError */
 function checkCertificateIn(bytes: Uint8Array): void {
   const reader = new CborReader(bytes);
   reader.selfDescribed();

@@ -1,5 +1,4 @@
 /** How the requests of this process leave the host: over which connections, through which proxy, and with which trusted TLS authorities. */
-import { request as requestHttp } from "node:http";
 import {
   type AgentOptions,
   Agent as HttpsAgent,
@@ -7,6 +6,7 @@ import {
   request as requestHttps,
 } from "node:https";
 import type { SecureContext } from "node:tls";
+import { http } from "../../node-http.ts";
 import { believing, readBundle } from "./authorities.ts";
 import { LargeReadsAgent } from "./large-reads.ts";
 import { lookupHost } from "./loopback.ts";
@@ -20,7 +20,7 @@ export interface ConnectionOptions {
   readonly caBundle?: string;
 }
 
-/** As Node's own agents have it. */
+/** The options of Node's own global agents. */
 const KEPT = { keepAlive: true, scheduling: "lifo", timeout: 5000 } as const;
 const DIRECT = { ...KEPT, lookup: lookupHost };
 
@@ -33,7 +33,9 @@ const choices = new Map<string, Choice>();
 const tunnels = new Map<string, TunnelAgent>();
 
 /**
- * Sets proxy and authorities for all requests from now on. @param isArgument whether the proxy stands on the command line
+ * Sets proxy and authorities for all requests from now on.
+ *
+ * @param isArgument whether the proxy was given on the command line, where other users can read it
  * @throws UserError when the proxy's URL is wrong, or the bundle has no certificates
  */
 export function useConnections({ proxy, caBundle }: ConnectionOptions, isArgument: boolean): void {
@@ -47,7 +49,7 @@ export function useConnections({ proxy, caBundle }: ConnectionOptions, isArgumen
   tunnels.clear();
 }
 
-/** @throws UsageError when the environment names a proxy that is none */
+/** Which proxy is used for a URL, if any, and why. @throws UsageError when the environment names something as a proxy that is not one */
 export function choiceFor(target: URL): Choice {
   let choice = choices.get(target.origin);
   if (choice === undefined) {
@@ -57,29 +59,29 @@ export function choiceFor(target: URL): Choice {
   return choice;
 }
 
-/** The context that TLS connections are made with. */
+/** The context for all TLS connections, made when it is first needed. */
 export function secureContext(): SecureContext {
   secure ??= believing(bundle);
   return secure;
 }
 
-/** What node:http needs for a request's way, besides its URL. */
+/** What node:http or node:https needs, besides a request's URL, to send it where it has to go. */
 export interface Way {
-  readonly request: typeof requestHttp;
+  readonly request: typeof http.request;
   readonly options: RequestOptions;
-  /** Beside the request's own. */
+  /** Headers in addition to the request's own. */
   readonly headers: Readonly<Record<string, string>>;
   /** The proxy that the request goes through. */
   readonly proxy?: ForwardProxy;
 }
 
-/** @param signal ends the request. @throws UsageError when the environment names a proxy that is none */
+/** How a request gets to a URL: directly, or through a proxy. @param signal ends the request. @throws as choiceFor() */
 export function wayTo(target: URL, signal: AbortSignal): Way {
   const { proxy } = choiceFor(target);
   if (proxy === undefined) {
     return target.protocol === "https:"
       ? { request: requestHttps, options: { agent: directAgent() }, headers: {} }
-      : { request: requestHttp, options: { agent: plainAgent() }, headers: {} };
+      : { request: http.request, options: { agent: plainAgent() }, headers: {} };
   }
   if (target.protocol === "https:") {
     const options: TunnelOptions = { agent: tunnelAgent(proxy), tunnelSignal: signal };
@@ -88,7 +90,7 @@ export function wayTo(target: URL, signal: AbortSignal): Way {
   // The proxy gets the request itself, with the whole URL in it (RFC 9112, section 3.2.2).
   const isSecure = proxy.url.protocol === "https:";
   return {
-    request: isSecure ? requestHttps : requestHttp,
+    request: isSecure ? requestHttps : http.request,
     options: {
       ...addressOf(proxy),
       path: target.href,

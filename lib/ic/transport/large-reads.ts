@@ -1,26 +1,38 @@
 /**
- * Connections without TLS that take in more at once. Node reads 64 KiB at most, each into memory of its own, and hands on each by itself. What
- * comes from a mirror in the same building is there by the megabyte, and passing it on in so many pieces took more of the processor's time
- * than hashing it.
+ * Connections without TLS that read more at once. Node reads at most 64 KiB, each time into new memory, and passes on each piece
+ * separately. Data from a mirror in the same building arrives by the megabyte, and passing it on in so many pieces took more processor
+ * time than hashing it.
  */
-import { Agent, type ClientRequestArgs } from "node:http";
+import type { ClientRequestArgs } from "node:http";
 import { createConnection, type NetConnectOpts, type OnReadOpts, type Socket } from "node:net";
+import { http } from "../../node-http.ts";
 
-/** More in one piece gained nothing. */
+/** Larger reads gained nothing. */
 const READ_BYTES = 256 * 1024;
 
-/** Where every connection reads to: what was read is copied before anybody else reads. */
+/** The buffer that all connections share: the next read overwrites it, so data is used or copied at once. */
 let landing: Buffer | undefined;
 
-/** An agent whose connections read so much at once. */
-export class LargeReadsAgent extends Agent {
+/** An agent whose connections read READ_BYTES at once. */
+export class LargeReadsAgent extends http.Agent {
   override createConnection(options: ClientRequestArgs): Socket {
     landing ??= Buffer.allocUnsafeSlow(READ_BYTES);
     const onread: OnReadOpts = {
       buffer: landing,
-      callback: (length, bytes) => socket.push(Buffer.from(bytes.subarray(0, length))),
+      callback: (length, bytes) => {
+        const read = bytes.subarray(0, length);
+        return socket.push(passesOn(socket) ? read : Buffer.from(read));
+      },
     };
     const socket: Socket = createConnection({ ...options, onread } as NetConnectOpts);
     return socket;
   }
+}
+
+/**
+ * Whether push() passes what was read to Node's parser at once, which copies it. Otherwise the socket keeps it for later, while the next
+ * read overwrites the buffer.
+ */
+function passesOn(socket: Socket): boolean {
+  return socket.readableFlowing === true && socket.readableLength === 0 && socket.listenerCount("data") > 0;
 }

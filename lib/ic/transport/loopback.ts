@@ -1,8 +1,8 @@
-/** Which hosts are this one. */
+/** Recognizes the names and addresses of this host. */
 import { lookup } from "node:dns";
 import type { LookupFunction } from "node:net";
 
-/** @param hostname as URL has it */
+/** Whether a URL's host is this one. It is not looked up. @param hostname as in a URL, with brackets around an IPv6 address */
 export function isLoopback({ hostname }: Pick<URL, "hostname">): boolean {
   return (
     /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
@@ -17,7 +17,7 @@ function isBelowLocalhost(hostname: string): boolean {
 }
 
 /**
- * dns.lookup(), but that names below localhost are this host without asking anybody (RFC 6761, 6.3), as for curl and browsers: resolvers
+ * dns.lookup(), except that names below localhost mean this host without a query (RFC 6761, 6.3), as in curl and browsers: resolvers
  * differ, and local networks have each canister at such a name.
  */
 export const lookupHost: LookupFunction = (hostname, options, callback) =>

@@ -1,4 +1,4 @@
-/** What is wrong with a proxy, or what it has against a request, for people. */
+/** What is wrong with a proxy, or why it refuses a request, for people. */
 import type { IncomingMessage } from "node:http";
 import { messageOf } from "../../errors.ts";
 import { NoAnswerError, NoWayError } from "../call-errors.ts";
@@ -8,21 +8,21 @@ import { type ForwardProxy, shownProxy } from "./proxy.ts";
 const LOGIN =
   "give it the login in its URL, http://USER:PASSWORD@HOST:PORT, in the environment (HTTPS_PROXY, ICFS_PROXY) or in a file (--proxy FILE), which others cannot read as they can a command line";
 
-/** A connection to the proxy itself that fails. */
+/** The error when a connection to the proxy itself fails. */
 export function proxyFails(proxy: ForwardProxy, cause: Error): NoAnswerError {
   const code = codeOf(cause) ?? "";
   const message = `the proxy ${named(proxy)} does not answer: ${messageOf(cause)}`;
   const advice = code.startsWith("HPE_")
     ? `what is there does not speak HTTP: correct ${proxy.from}`
-    : `look whether it runs, and correct ${proxy.from} if it is another`;
+    : `check whether it runs, and correct ${proxy.from} if it is another`;
   return new (isLastingCode(code) ? NoWayError : NoAnswerError)(message, { cause, advice });
 }
 
 /**
- * What a proxy has answered to CONNECT, when it is no tunnel.
+ * The error when a proxy's answer to CONNECT opens no tunnel; undefined when it opens one.
  *
  * @param authority HOST:PORT, at which the tunnel was to end
- * @param head what has come behind the answer's head
+ * @param head the first bytes after the answer's head: an open tunnel has none yet
  */
 export function noTunnel(
   proxy: ForwardProxy,
@@ -48,15 +48,15 @@ export function noTunnel(
   const isRefused = statusCode >= 400 && statusCode < 500 && statusCode !== 408 && statusCode !== 429;
   if (!isRefused) {
     return new NoAnswerError(message, {
-      advice: `it cannot get there now: look at its log, or ask who runs it whether it may reach ${authority}`,
+      advice: `it cannot get there now: look at its log, or ask whoever runs it whether it may reach ${authority}`,
     });
   }
   return new NoWayError(message, {
-    advice: `have who runs it let this host through to ${authority}, or correct ${proxy.from} if that is no proxy`,
+    advice: `have whoever runs it let this host through to ${authority}, or correct ${proxy.from} if that is no proxy`,
   });
 }
 
-/** HTTP status 407, of any request. */
+/** The error for HTTP status 407, of any request. */
 export function wantsLogin(proxy: ForwardProxy): NoWayError {
   const isWrong = proxy.authorization !== undefined;
   const message = `the proxy ${named(proxy)} says HTTP status 407: ${isWrong ? "it does not accept the login that it was given" : "it wants a login"}`;

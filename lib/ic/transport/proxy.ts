@@ -16,10 +16,10 @@ export interface ForwardProxy {
 /** No proxy, whatever the environment says. */
 export const NO_PROXY_AT_ALL = "none";
 
-/** A file with a proxy's URL has one line. */
+/** Limit on a file that holds a proxy's URL, in one line. */
 const MOST_FILE_BYTES = 64 * 1024;
 
-/** The proxy as people know it, without its login: http://proxy.example:3128. */
+/** The proxy's URL without its login: http://proxy.example:3128. */
 export function shownProxy({ url }: ForwardProxy): string {
   return url.origin;
 }
@@ -53,7 +53,7 @@ function proxyIn(file: string): ForwardProxy {
   try {
     const status = statSync(file);
     if (!status.isFile() || status.size > MOST_FILE_BYTES) {
-      throw new UserError(`--proxy: ${file} is no file with a proxy's URL in it`);
+      throw new UserError(`--proxy: ${file} is not a file with a proxy's URL in it`);
     }
     mode = status.mode;
     text = readFileSync(file, "utf8");
@@ -64,7 +64,7 @@ function proxyIn(file: string): ForwardProxy {
   const proxy = parseProxy(text, `--proxy ${file}`);
   if (hasPassword(proxy) && (mode & 0o077) !== 0) {
     throw new UserError(
-      `${file} has a proxy's password, and can be read by others than its owner: run \`chmod 600 ${file}\``,
+      `${file} has a proxy's password, and can be read by users other than its owner: run \`chmod 600 ${file}\``,
     );
   }
   return proxy;
@@ -84,14 +84,14 @@ function parseProxy(given: string, from: string): ForwardProxy {
   const text = given.trim();
   const full = /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`;
   const url = URL.canParse(full) && !/[\s\p{Cc}]/u.test(full) ? new URL(full) : undefined;
-  // What follows the last @ has no login.
+  // A login ends with the last @, and is not to be shown.
   const shown = text.split("@").at(-1)!.slice(0, 200);
   if (url === undefined || url.hostname === "") {
-    throw new UsageError(`${from}: "${shown}" is no proxy: use a URL such as http://proxy.example:3128`);
+    throw new UsageError(`${from}: "${shown}" is not a proxy: use a URL such as http://proxy.example:3128`);
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") {
     throw new UsageError(
-      `${from}: ${url.protocol}//${url.host} is no HTTP proxy, and icfs uses no other: use a URL such as http://proxy.example:3128`,
+      `${from}: ${url.protocol}//${url.host} is not an HTTP proxy, and icfs uses no other kind: use a URL such as http://proxy.example:3128`,
     );
   }
   const hasLogin = url.username !== "" || url.password !== "";
@@ -110,11 +110,11 @@ function authorizationOf({ username, password }: URL, from: string): string | un
     const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
     return `Basic ${Buffer.from(login).toString("base64")}`;
   } catch {
-    throw new UsageError(`${from}: the proxy's login has a % that is no escape: write it as %25`);
+    throw new UsageError(`${from}: the proxy's login has a % that does not begin an escape: write it as %25`);
   }
 }
 
-/** Why a proxy is used for a URL, or none. */
+/** Which proxy is used for a URL, if any. */
 export interface Choice {
   readonly proxy?: ForwardProxy;
   /** Why a proxy that is named is not used. */
@@ -122,11 +122,11 @@ export interface Choice {
 }
 
 /**
- * The proxy for a URL: the option's, or the one that https_proxy or http_proxy names, by the URL's protocol, unless no_proxy lists the host.
- * The variables may be in capitals; where both are set, small letters win, as with curl. A network on this host is never asked through a
- * proxy: the proxy's own host would answer, and icfs would believe its root key.
+ * The proxy for a URL: the option's; without one, the proxy that https_proxy or http_proxy names, by the URL's protocol, unless no_proxy
+ * lists the host. The variables may be in capitals; where both are set, lower case wins, as with curl. A network on this host is never
+ * asked through a proxy: the proxy's own host would answer, and icfs would believe its root key.
  *
- * @throws UsageError when what it names is no proxy
+ * @throws UsageError when the variable does not name a proxy
  */
 export function chooseProxy(
   target: URL,
@@ -153,8 +153,8 @@ function variableOf(env: NodeJS.ProcessEnv, name: string): [name: string, value:
 }
 
 /**
- * Whether NO_PROXY lists a URL's host. Commas or blanks separate its entries. An entry is `*`, for all hosts; a domain, with or without `.` or
- * `*.` before it, for that name and all below it; an address; or a range of addresses (10.0.0.0/8). An entry with a port (`:8443`)
+ * Whether NO_PROXY lists a URL's host. Commas or blanks separate its entries. An entry is `*`, for all hosts; a domain, with or without `.`
+ * or `*.` before it, for that name and all below it; an address; or a range of addresses (10.0.0.0/8). An entry with a port (`:8443`)
  * counts for that port only.
  */
 export function isExcepted(target: URL, list: string): boolean {

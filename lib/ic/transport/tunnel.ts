@@ -1,13 +1,13 @@
 /** TLS through a forward proxy, which opens a tunnel at a CONNECT request (RFC 9110, section 9.3.6). */
-import { request as requestHttp } from "node:http";
 import { Agent, type AgentOptions, type RequestOptions, request as requestHttps } from "node:https";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import type { SecureContext } from "node:tls";
+import { http } from "../../node-http.ts";
 import type { ForwardProxy } from "./proxy.ts";
 import { noTunnel, proxyFails } from "./proxy-problem.ts";
 
-/** Options of a request. `tunnelSignal` also ends the attempt to connect that was made for the request, which Node's own signal does not. */
+/** Options of a request. `tunnelSignal` ends the attempt to open a tunnel for the request, which Node's own signal does not. */
 export interface TunnelOptions extends RequestOptions {
   readonly tunnelSignal: AbortSignal;
 }
@@ -17,7 +17,7 @@ export class TunnelAgent extends Agent {
   readonly #proxy: ForwardProxy;
   readonly #secureContext: SecureContext;
 
-  /** @param secureContext for the proxy, where that speaks TLS itself, and for what is behind it */
+  /** @param secureContext for the proxy, if it speaks TLS itself, and for the host behind it */
   constructor(proxy: ForwardProxy, options: AgentOptions & { readonly secureContext: SecureContext }) {
     super(options);
     this.#proxy = proxy;
@@ -52,7 +52,7 @@ export function openTunnel(
   signal: AbortSignal,
 ): Promise<Duplex> {
   const { promise, resolve, reject } = Promise.withResolvers<Duplex>();
-  const request = (proxy.url.protocol === "https:" ? requestHttps : requestHttp)({
+  const request = (proxy.url.protocol === "https:" ? requestHttps : http.request)({
     ...addressOf(proxy),
     method: "CONNECT",
     path: authority,

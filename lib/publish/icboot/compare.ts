@@ -1,4 +1,4 @@
-/** What the canister has of some files: it lists lengths and knows no hashes, so bytes are read back. */
+/** Compares local files with the canister's: it lists lengths and knows no hashes, so the bytes are read back. */
 import pLimit from "p-limit";
 import { messageOf, UserError } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
@@ -8,10 +8,10 @@ import type { Progress } from "../progress.ts";
 import { type Part, partsOf, readPart } from "./parts.ts";
 import type { PlainFile } from "./plain-files.ts";
 
-/** Enough for a long link, few enough for a boundary node's rate limit. */
+/** Enough for a line with high latency, and within a boundary node's rate limit. */
 const PARALLEL_READS = 8;
 
-/** What the canister lists, by name: lengths in bytes. @throws UserError */
+/** The files that the canister lists: lengths in bytes, by name. @throws UserError */
 export async function listedLengths(call: Call): Promise<ReadonlyMap<string, number>> {
   try {
     const listed = await askedAgain(() => listing(call));
@@ -22,11 +22,11 @@ export async function listedLengths(call: Call): Promise<ReadonlyMap<string, num
 }
 
 /**
- * Those of `files` that the canister has otherwise, or not at all.
+ * The files that the canister lacks, or has with other content.
  *
- * @param call by query
- * @param lengths as the canister lists them: only files of the right length are read
- * @param stage how the reading is called to whoever waits
+ * @param call makes a query
+ * @param lengths as the canister lists them: only files of the same length are read
+ * @param stage the name of this stage, for progress
  * @throws UserError
  */
 export async function unlike(
@@ -44,7 +44,7 @@ export async function unlike(
   );
   const limit = pLimit(PARALLEL_READS);
   const compare = async (part: Part) => {
-    // One part that differs is enough.
+    // One different part is enough.
     if (!different.has(part.file) && !(await isThere(call, part))) different.add(part.file);
     progress.add(part.size);
   };

@@ -1,12 +1,12 @@
 /**
- * How the original's canister is written to. (lib/source/icboot/icboot-canister.ts reads it.) Anybody may.
+ * The update calls of the original's canister. (lib/source/icboot/icboot-canister.ts has the queries.) Anybody can make them.
  *
  *     put    : (record { filename : text; sector_no : nat; data_vec : blob }) -> ();
  *     setlen : (record { filename : text; len : nat }) -> ();
  *
- * `sector_no` is an offset in bytes, whatever it is called. Behind data that fill their last sector, `put` writes a whole
- * sector of zeros: over what was put there before. So a file goes up from its beginning to its end, part by part. Its length
- * comes last: without one it is not listed, and has no bytes to be read.
+ * `sector_no` is an offset in bytes, despite its name. After data that fill their last sector, `put` writes a whole sector of
+ * zeros, over anything stored there. So a file is sent from beginning to end, part by part. Its length comes last: a file without
+ * one is not listed, and cannot be read.
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";

@@ -1,13 +1,15 @@
-/** A local directory as an icboot canister would have it, to compare with what it has: files alone, under all of their names. */
+/** Reads a local directory as an icboot canister would store it, to compare the two: only files, under all of their names. */
+
 import { comparePaths } from "../../tree/manifest.ts";
 import { parentPath } from "../../tree/rules.ts";
 import { hashedTree, type LocalTree, readLocalTree } from "../local-tree.ts";
 import { Problems } from "../problems.ts";
 import { listing, type Progress } from "../progress.ts";
-import type { Reading, Scanned } from "../scan.ts";
+import type { Reading } from "../scan.ts";
+import type { Scanned } from "../scanned.ts";
 import { plainFiles } from "./plain-files.ts";
 
-/** As readLocalTree(), of which it is the twin. @throws UserError when `directory` is none, or has too much in it */
+/** The counterpart of readLocalTree(). @throws UserError when `directory` is not a directory, or has too many entries */
 export async function readLocalFiles(
   directory: string,
   reading: Reading,
@@ -16,7 +18,7 @@ export async function readLocalFiles(
 ): Promise<LocalTree> {
   const problems = new Problems();
   const { files, seen } = await listing(progress, (named) => plainFiles(directory, reading, problems, named));
-  // There are no files then, and what is wrong is to be named beside all that is there.
+  // plainFiles() returns no files then, but the problems must be reported along with everything else.
   if (problems.found.length > 0) return readLocalTree(directory, reading, stage, progress);
   const entries = new Map<string, Scanned>();
   for (const file of files) {

@@ -1,21 +1,21 @@
-/** The parts in which a file goes to the canister, and is read back. */
+/** The parts in which a file is sent to the canister, and read back. */
 import { messageOf, UserError } from "../../errors.ts";
 import { readAt } from "../file-bytes.ts";
 import { ChangedError, withFile } from "../seen.ts";
 import type { PlainFile } from "./plain-files.ts";
 
-/** Whole sectors, and well under the IC's 2 MiB for a message. */
+/** Whole sectors, and well below the IC's limit of 2 MiB for a message. */
 const PART_BYTES = 1024 * 1024;
 
 export interface Part {
   readonly file: PlainFile;
   /** In the file, in bytes: a multiple of 512. */
   readonly offset: number;
-  /** Bytes: a multiple of 512, but for the last part's. */
+  /** Bytes: a multiple of 512, except in the last part. */
   readonly size: number;
 }
 
-/** In ascending order; none of an empty file. */
+/** In ascending order; an empty file has none. */
 export function partsOf(file: PlainFile): Part[] {
   return Array.from({ length: Math.ceil(file.size / PART_BYTES) }, (_, i) => {
     const offset = i * PART_BYTES;
@@ -23,7 +23,7 @@ export function partsOf(file: PlainFile): Part[] {
   });
 }
 
-/** @throws UserError when the file cannot be read, or is not what it was */
+/** @throws UserError when the file cannot be read, or has changed */
 export async function readPart({ file, offset, size }: Part): Promise<Buffer> {
   try {
     return await withFile(file, async (handle) => {
@@ -35,7 +35,7 @@ export async function readPart({ file, offset, size }: Part): Promise<Buffer> {
     throw new UserError(
       error instanceof ChangedError
         ? `a file changed while it was being published (${file.path}: ${error.message}): publish again`
-        : `cannot read ${file.source}: ${messageOf(error)}`,
+        : `cannot read ${file.path}: ${messageOf(error)}`,
     );
   }
 }

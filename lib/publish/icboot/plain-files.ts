@@ -1,43 +1,45 @@
 /**
- * The files of a directory for a canister that has only files: where a link points to one, it is there under the link's name
- * as well, and where it points to a directory, so is all that is below. (Debian's pxelinux.cfg is such a link.)
+ * Flattens a directory for a canister that has only files: a link to a file becomes a copy under the link's name, and a link to a
+ * directory copies everything below it. (Debian's pxelinux.cfg is such a link.)
  */
+
 import { UserError } from "../../errors.ts";
 import { MAX_ENTRIES } from "../../tree/limits.ts";
 import { treeProblems } from "../../tree/manifest-decoder.ts";
 import { baseName, followLink, parentPath, pathProblem, readersBudget } from "../../tree/rules.ts";
 import type { Problems } from "../problems.ts";
-import { type CopiedLink, type PrivateFile, type Reading, type Scanned, scan } from "../scan.ts";
+import { type CopiedLink, type PrivateFile, type Reading, scan } from "../scan.ts";
+import type { MadeContent, Scanned } from "../scanned.ts";
 import type { Seen, SeenFile } from "../seen.ts";
 
 /** A file under one of its names. */
-export interface PlainFile extends SeenFile {
+export type PlainFile = {
   readonly path: string;
-  /** Bytes, when it was looked at. */
+  /** Bytes, when it was scanned. */
   readonly size: number;
-}
+} & (SeenFile | MadeContent);
 
 export interface PlainFiles {
   readonly files: readonly PlainFile[];
-  /** Links to a directory that they are in, by their paths: what is below is there already, and has no end. */
+  /** The paths of links to a directory that contains them. They are skipped: their content is there already, and endless. */
   readonly loops: readonly string[];
-  /** How many names patterns leave out. */
+  /** How many names are excluded by patterns. */
   readonly leftOut: number;
-  /** To be asked, once the files have been read, whether they are still what they were. */
+  /** Checks, once the files have been read, whether they are still as scanned. */
   readonly seen: Seen;
-  /** Links out of the directory that gave way to what they point to. */
+  /** Links out of the directory that were replaced by what they point to. */
   readonly copied: readonly CopiedLink[];
-  /** By the names that they have in the directory. */
+  /** By their names in the directory. */
   readonly privateFiles: readonly PrivateFile[];
 }
 
 /**
- * Links are held to the rules of a release: one that leads out of the directory, unless those are to give way to what they
- * point to, or nowhere, is a problem.
+ * Links must follow the rules of a release: one that leads nowhere, or out of the directory unless such links are copied, is a
+ * problem.
  *
- * @param problems what cannot be published; the files are not all there then
+ * @param problems receives what cannot be published; then the files are incomplete
  * @param listed called for each entry of the directory
- * @throws UserError when `directory` is none, or has too much in it
+ * @throws UserError when `directory` is not a directory, or has too many entries
  */
 export async function plainFiles(
   directory: string,
@@ -45,18 +47,18 @@ export async function plainFiles(
   problems: Problems,
   listed?: () => void,
 ): Promise<PlainFiles> {
-  // All links are followed anyway; those inside the directory so that a loop has an end.
+  // All links are followed in the end; those inside the directory are kept for now, so that loops can be detected.
   const links = reading.links === "keep" ? "keep" : "copy-unsafe";
   const { entries: scanned, ...found } = await scan(directory, { ...reading, links }, problems, listed);
   await problems.addAll(treeProblems(scanned, readersBudget()), directory);
-  // Links that are no good would be followed.
+  // Do not follow broken links.
   if (problems.found.length > 0) return { files: [], loops: [], ...found };
 
   const tree = new ScannedTree(scanned);
   const files: PlainFile[] = [];
   const loops: string[] = [];
   let entries = 0;
-  /** @param above the directory that this is, and those that it was reached through, links followed */
+  /** @param above this directory, and those it was reached through, links followed */
   const enter = (path: string, at: string, above: ReadonlySet<string>): void => {
     for (const entry of tree.in(at)) {
       entries += 1;
@@ -69,7 +71,7 @@ export async function plainFiles(
       if (problem !== undefined) {
         problems.add(`${name}: ${problem}`);
       } else if (found.kind === "file") {
-        files.push({ path: name, source: found.source, state: found.state, size: found.size });
+        files.push({ ...found, path: name });
       } else if (above.has(found.path)) {
         loops.push(name);
       } else {
@@ -83,11 +85,11 @@ export async function plainFiles(
 
 type Target = Exclude<Scanned, { kind: "symlink" }> | { readonly kind: "directory"; readonly path: "" };
 
-/** A tree in which each link leads somewhere. */
+/** A tree without broken links. */
 class ScannedTree {
   readonly #byPath: ReadonlyMap<string, Scanned>;
   readonly #byParent: ReadonlyMap<string, readonly Scanned[]>;
-  /** By the link's path: one in a directory that many links lead to is met many times. */
+  /** By the link's path: a link in a directory that many links lead to is met many times. */
   readonly #followed = new Map<string, Target>();
 
   constructor(scanned: readonly Scanned[]) {
@@ -99,7 +101,7 @@ class ScannedTree {
     return this.#byParent.get(path) ?? [];
   }
 
-  /** What is there in the end. */
+  /** The file or directory that an entry finally leads to. */
   follow(entry: Scanned): Target {
     if (entry.kind !== "symlink") return entry;
     let target = this.#followed.get(entry.path);

@@ -1,4 +1,4 @@
-/** What publishing a directory to the original's canister comes to, found out by queries alone. */
+/** Finds out by queries alone what publishing a directory to the original's canister would do. */
 import { UserError } from "../../errors.ts";
 import type { Call } from "../../ic/canister-calls.ts";
 import type { Differences } from "../../tree/diff.ts";
@@ -14,29 +14,30 @@ import { listedLengths, unlike } from "./compare.ts";
 import { type PlainFile, plainFiles } from "./plain-files.ts";
 
 /**
- * Bytes of all names together, with what Candid adds to each: the canister lists them in one reply, of which the IC takes
- * 2 MiB through consensus. Beyond that nobody could find out any more what it has, and nothing can be deleted.
+ * The limit for all names together, in bytes with Candid's overhead: the canister lists them in one reply, which may have 2 MiB
+ * on its way through consensus. With a longer list nobody could find out any more what the canister has, and nothing can be
+ * deleted.
  */
 const MAX_LISTING_BYTES = 2_000_000;
 const LISTING_BYTES_A_NAME = 8;
 
 export interface IcbootPlan {
   readonly files: readonly PlainFile[];
-  /** Those that the canister has otherwise, or not at all. */
+  /** The files that the canister lacks, or has with other content. */
   readonly missing: readonly PlainFile[];
-  /** `removed` is empty: nothing can be. */
+  /** `removed` is empty: the canister cannot delete. */
   readonly differences: Differences;
-  /** Names of what is on the canister and not in the directory, and stays there. */
+  /** Names of files on the canister that are not in the directory, and stay. */
   readonly stale: readonly string[];
-  /** Links that were not entered, since they lead to a directory that they are in. */
+  /** Links that were skipped because they lead to a directory that contains them. */
   readonly loops: readonly string[];
-  /** To be asked again when all has been sent. */
+  /** Checked again when everything has been sent. */
   readonly seen: Seen;
   readonly copied: readonly CopiedLink[];
   readonly privateFiles: readonly PrivateFile[];
 }
 
-/** @throws UserError that names all that cannot be published, or is not to be */
+/** @throws UserError that names everything that cannot or must not be published */
 export async function planFiles(options: PlanOptions, call: Call): Promise<IcbootPlan> {
   const { directory, reading, policy, progress } = options;
   const problems = new Problems();
@@ -48,7 +49,8 @@ export async function planFiles(options: PlanOptions, call: Call): Promise<Icboo
 
   const lengths = await listedLengths(call);
   if (lengths.size > 0) {
-    throwIfEmpty({ directory, files: files.length, leftOut }, `the canister has ${lengths.size}`, policy);
+    const own = files.filter((file) => !("made" in file)).length;
+    throwIfEmpty({ directory, files: own, leftOut }, `the canister has ${lengths.size}`, policy);
   }
   for (const { path } of files) {
     const file = fileAbove(path, lengths);
@@ -78,13 +80,13 @@ export async function planFiles(options: PlanOptions, call: Call): Promise<Icboo
   };
 }
 
-/** The listed name that would have to be a directory for `path` to be there. */
+/** The listed file that would have to be a directory to contain `path`. */
 function fileAbove(path: string, lengths: ReadonlyMap<string, number>): string | undefined {
   for (let at = parentPath(path); at !== ""; at = parentPath(at)) if (lengths.has(at)) return at;
   return undefined;
 }
 
-/** @throws UserError when the canister could not list what it has afterwards */
+/** @throws UserError when the canister could no longer list its files afterwards */
 function checkListing(files: readonly PlainFile[], lengths: ReadonlyMap<string, number>): void {
   const names = new Set([...lengths.keys(), ...files.map(({ path }) => path)]);
   let bytes = 0;

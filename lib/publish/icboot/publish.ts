@@ -1,6 +1,6 @@
 /**
- * A directory's files go to the original's canister, one by one: it has no releases, so whoever reads meanwhile sees some of
- * the new ones and some of the old. What is there already is not sent, and what was sent is read back.
+ * Sends a directory's files to the original's canister, one by one. It has no releases, so a reader in the meantime sees some of
+ * the new files and some of the old ones. Files that are there already are not sent, and what was sent is read back.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../errors.ts";
@@ -23,13 +23,13 @@ import { uploadFiles } from "./upload.ts";
 interface Common {
   readonly source: "icboot";
   readonly files: number;
-  /** Bytes of all files together. */
+  /** Total size of all files, in bytes. */
   readonly bytes: number;
-  /** Names of what is on the canister and not in the directory, and stays there. */
+  /** Names of files on the canister that are not in the directory, and stay. */
   readonly stale: readonly string[];
-  /** Links that are not entered, since they lead to a directory that they are in. */
+  /** Links that are skipped because they lead to a directory that contains them. */
   readonly loops: readonly string[];
-  /** Those that others on this host cannot read. */
+  /** Files that others on this host cannot read. */
   readonly privateFiles: readonly string[];
 }
 
@@ -42,18 +42,18 @@ export interface IcbootDryRun extends Common {
   readonly filesToUpload: number;
   readonly bytesToUpload: number;
   readonly differences: Differences;
-  /** Links out of the directory that would give way to what they point to. */
+  /** Links out of the directory that would be replaced by what they point to. */
   readonly copiedLinks: readonly CopiedLink[];
 }
 
 export interface IcbootOptions extends PlanOptions {
-  /** By query. */
+  /** Makes a query. */
   readonly call: Call;
-  /** Gets what else the publisher should know, in sentences. */
+  /** Called with further warnings for the publisher, as sentences. */
   readonly warn: (message: string) => void;
 }
 
-/** @throws UserError; some files may have been uploaded then, and the next attempt goes on from there */
+/** @throws UserError; some files may have been uploaded by then, and the next attempt continues from there */
 export async function publishFiles(
   options: IcbootOptions & { readonly canister: IcbootWriter },
 ): Promise<IcbootPublication> {
@@ -80,7 +80,7 @@ export async function publishFiles(
   }
 }
 
-/** What publishFiles() would do. @throws UserError, as that */
+/** What publishFiles() would do. @throws UserError, as publishFiles() does */
 export async function dryRunFiles(options: IcbootOptions): Promise<IcbootDryRun> {
   const { call, progress, warn } = options;
   try {
@@ -100,7 +100,7 @@ export async function dryRunFiles(options: IcbootOptions): Promise<IcbootDryRun>
   }
 }
 
-/** @throws UserError when the canister has something else than was sent */
+/** @throws UserError when the canister has something other than what was sent */
 async function readBack(call: Call, sent: readonly PlainFile[], progress: Progress): Promise<void> {
   let wrong = sent;
   for (let looks = 1; ; looks++) {
@@ -110,7 +110,7 @@ async function readBack(call: Call, sent: readonly PlainFile[], progress: Progre
     await sleep(LOOK_PAUSE_MS);
   }
   throw new UserError(
-    `the canister has other bytes than were sent of ${shown(wrong.map(({ path }) => path))}: somebody else writes to it, or a file changed meanwhile; publish again`,
+    `the canister has other bytes of ${shown(wrong.map(({ path }) => path))} than were sent: somebody else writes to it, or a file changed meanwhile; publish again`,
   );
 }
 
@@ -121,7 +121,7 @@ export function describeFiles(result: IcbootPublication): string {
   return `published ${files} files, ${sizeText(bytes)}; uploaded ${filesUploaded} files, ${sizeText(bytesUploaded)}`;
 }
 
-/** Of a canister to which nothing has to be sent. */
+/** Describes a canister to which nothing has to be sent. */
 function whatIsThere({ files, bytes, stale }: Common): string {
   const own = `${files} files, ${sizeText(bytes)}`;
   if (stale.length === 0) return `the canister has this tree, ${own}`;
@@ -129,7 +129,7 @@ function whatIsThere({ files, bytes, stale }: Common): string {
   return `the canister has these ${own}, and ${stale.length} others, which stay`;
 }
 
-/** What would change and what stays, a line each, and the result in a sentence. */
+/** What would change and what stays, one per line, and the result as a sentence. */
 export function describeDryRunOfFiles(result: IcbootDryRun): string {
   const { files, bytes, filesToUpload, bytesToUpload, differences, stale, copiedLinks, privateFiles } =
     result;

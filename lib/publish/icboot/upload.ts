@@ -1,9 +1,9 @@
 /**
- * Sends files to the original's canister: a file's parts one after the other, in ascending order, and then its length, since
- * each part overwrites the beginning of the one behind it (icboot-updates.ts). Several files are under way at a time.
+ * Sends files to the original's canister: the parts of a file one after another in ascending order, then its length, since each
+ * part overwrites the beginning of the next (icboot-updates.ts). Several files are sent at a time.
  *
- * A call that gets no answer is made again, which is harmless unless the first is executed late, after the next part's. So
- * what was sent is read back when all has been sent.
+ * A call without an answer is repeated, which is harmless unless the first is executed late, after that of the next part. So
+ * everything is read back after it has been sent.
  */
 import pLimit from "p-limit";
 import { messageOf, UserError } from "../../errors.ts";
@@ -22,7 +22,7 @@ export async function uploadFiles(
   uploaded: (bytes: number) => void,
 ): Promise<void> {
   const lane = new Lane();
-  // Of each file one call is under way.
+  // Only one call of each file is under way.
   const limit = pLimit(MOST_CALLS);
   const send = async (file: PlainFile) => {
     const { path, size } = file;

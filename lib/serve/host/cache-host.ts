@@ -1,27 +1,29 @@
-/** A site's cache host while it lives: a canister's newest release on this host, whole, for others to read by HTTP. */
+/** A site's live cache host: it keeps a canister's newest release completely on this host, and serves it to others by HTTP. */
 import { ChunkCache } from "../../cache/chunk-cache.ts";
 import type { DiskStore } from "../../cache/disk-store.ts";
 import { messageOf, UserError } from "../../errors.ts";
-import type { Log } from "../../log.ts";
-import type { FirstRelease } from "../../mount/first-release.ts";
-import { Follower } from "../../mount/follow.ts";
-import { Hydrator, isDone } from "../../mount/hydrate.ts";
-import { LiveRelease, type MountedRelease } from "../../mount/live-release.ts";
-import { Quiet } from "../../mount/quiet.ts";
-import { writeStatistics } from "../../mount/report/statistics-file.ts";
+import type { FirstRelease } from "../../live/first-release.ts";
+import { Follower } from "../../live/follow.ts";
+import { Hydrator, isDone } from "../../live/hydrate.ts";
+import { LiveRelease, type MountedRelease } from "../../live/live-release.ts";
+import { Quiet } from "../../live/quiet.ts";
+import { networkStatusOf } from "../../live/report/network-status.ts";
+import { writeStatistics } from "../../live/report/statistics-file.ts";
 import {
   type Described,
   describe,
   type ReleaseDescription,
   type ServingStatus,
   servingStatusOf,
-} from "../../mount/report/status.ts";
-import { waysTo } from "../../mount/ways.ts";
+} from "../../live/report/status.ts";
+import type { Log } from "../../log.ts";
+import { followedName } from "../../source/address.ts";
 import type { Mirrors } from "../../source/icfs/mirrors.ts";
-import type { KeptBy } from "../../source/kept.ts";
+import { type KeptBy, keptHeaders } from "../../source/kept.ts";
 import { LastingError } from "../../source/source.ts";
-import { nameOf } from "../../source/words.ts";
+import { nameOf, namesOf } from "../../source/words.ts";
 import { type Chunk, keyOf } from "../../tree/tree.ts";
+import type { AccessLog } from "../access-log.ts";
 import { AwaitedChunks } from "../awaited-chunks.ts";
 import { type Coming, ServedReleases } from "../releases.ts";
 import { Site, type SiteStatus } from "../site.ts";
@@ -29,28 +31,30 @@ import type { Waits } from "../waits.ts";
 
 export interface CacheHostOptions {
   readonly store: DiskStore;
-  /** Bytes of memory for chunks: in the cache, and as many again in answers, at most. */
+  /** Bytes of memory for chunks in the cache, and at most as many again in answers. */
   readonly memory: number;
-  /** Milliseconds for a chunk to be fetched in. */
+  /** Milliseconds in which a chunk must arrive. */
   readonly readTimeout: number;
-  /** Milliseconds between two looks for a new release; 0: only when asked (refresh()). */
+  /** Milliseconds between two checks for a new release; 0: only on request (refresh()). */
   readonly refresh: number;
-  /** As of a mount: milliseconds without a file being read before another release goes live, and at most. */
+  /** As for a mount: milliseconds without an open file before another release goes live, and the longest wait for that. */
   readonly quiet: number;
   readonly switchWithin: number;
-  /** Milliseconds after which a proof is too old to give files by. */
+  /** Milliseconds after which a proof is too old to serve files. */
   readonly maxStale: number;
-  /** Never asks the network. */
+  /** Whether the network is never asked. */
   readonly offline: boolean;
-  /** Asked before the network, or in its place. */
+  /** Mirrors that are asked before the network, or instead of it. */
   readonly mirrors: Mirrors | undefined;
   readonly statsFile: string | undefined;
-  /** In which requests wait for what is being fetched. */
+  /** Where sent files are logged; undefined: nowhere. */
+  readonly accessLog?: AccessLog | undefined;
+  /** Where requests wait for what is being fetched. */
   readonly waits: Waits;
   readonly log: Log;
 }
 
-/** How many chunks are read from the disk at a time, and hashed, on Node's pool of threads. */
+/** How many chunks are read from disk, and hashed, at a time in Node's thread pool. */
 const LOADS = 4;
 const MIB = 1024 * 1024;
 
@@ -63,9 +67,9 @@ export class CacheHost {
   readonly #live: LiveRelease;
   readonly #follower: Follower;
   readonly #releases: ServedReleases;
-  /** Others get what is live: it has been here as a whole. */
+  /** Whether the live release is served: it has been complete on this host. */
   #isServing = false;
-  /** Chunks that were found to be missing, and are being fetched again. */
+  /** Chunks that were found missing, and are being fetched again. */
   readonly #repairs = new Set<string>();
 
   constructor(from: KeptBy, first: FirstRelease, options: CacheHostOptions) {
@@ -103,6 +107,7 @@ export class CacheHost {
         chunks: new AwaitedChunks(waits, (chunk) => this.#cache.load(chunk, { keep: true })),
       },
       missing: (chunk) => this.#repair(chunk),
+      headers: keptHeaders(store, from.address),
       log,
     });
     this.site = new Site(this.#releases, {
@@ -110,23 +115,25 @@ export class CacheHost {
       mustBeFresh: () => this.#live.mustBeFresh(),
       opened: () => quiet.opened(),
       closed: () => quiet.closed(),
+      accessLog: options.accessLog && { to: options.accessLog, canister: followedName(from.address) },
       log,
     });
   }
 
-  /** Begins to fetch the release, and to follow new ones. */
+  /** Starts to fetch the release, and to follow new ones. */
   follow(): void {
     void this.#releases.announce(this.#live.now.release);
     this.#follower.run().catch((error) => this.#options.log.error(`releases are not followed: ${error}`));
   }
 
-  /** Looks for a new release now. */
+  /** Checks for a new release now. */
   refresh(): void {
     if (!this.#options.offline) this.#follower.refresh();
   }
 
   /**
-   * Resolves when all of a release is here, from when on others get it.
+   * Resolves when a release is complete on this host and served.
+   *
    * @throws UserError when it does not fit
    */
   async ready(): Promise<void> {
@@ -134,7 +141,7 @@ export class CacheHost {
     const { now } = this.#live;
     if (!isDone(now.hydration) || !this.#live.isKept) {
       throw new UserError(
-        `not all of ${nameOf(now.release)} can be kept on this host, of which others are to have all: the log says why; --max-cache-size makes room`,
+        `not all of ${nameOf(now.release)} can be kept on this host, which is to serve all of it: the log says why; --max-cache-size makes room`,
       );
     }
     this.#isServing = true;
@@ -146,15 +153,18 @@ export class CacheHost {
     else void this.#releases.announce(now.release);
   }
 
-  /** What is not served whole yet. */
+  /** Releases that are not served completely yet. */
   #coming(): Coming[] {
     const { coming } = this.#follower;
     const next = coming.map((one) => ({ ...one, isFetched: one.hydration !== undefined }));
-    // The first one is fetched, or this host comes to its end (ready()).
+    // The first release is fetched completely, or this host ends (ready()).
     return this.#isServing ? next : [...next, { ...this.#live.now, isFetched: true }];
   }
 
-  /** What was damaged on the disk, or removed there, is fetched again: once, and not because somebody asks for it, but because it is part of the release. */
+  /**
+   * Fetches a chunk again that was damaged or removed on disk: once, and because it is part of the release rather than because it
+   * was requested.
+   */
   #repair(chunk: Chunk): void {
     if (!this.#isServing || this.#options.offline) return;
     const key = keyOf(chunk);
@@ -172,12 +182,12 @@ export class CacheHost {
     return describe(this.#described());
   }
 
-  /** @param site what its server tells of it */
+  /** @param site the status of its server */
   status(site: SiteStatus | undefined): ServingStatus {
     const { memory, store, mirrors } = this.#options;
     return servingStatusOf({
       ...this.#described(),
-      ...waysTo(this.#from.address, mirrors),
+      ...networkStatusOf(this.#from.address, mirrors),
       following: this.#follower.status(),
       site,
       cache: this.#cache,
@@ -198,10 +208,10 @@ export class CacheHost {
   writeStatistics(): void {
     const { statsFile, log } = this.#options;
     if (statsFile !== undefined)
-      writeStatistics(statsFile, this.#live.now.release, this.#cache.statistics, log);
+      writeStatistics(statsFile, namesOf(this.#live.now.release), this.#cache.statistics, log);
   }
 
-  /** Ends what follow() has begun, and keeps what was learned since the last time. */
+  /** Ends what follow() started, and keeps what was learned since the last time. */
   async end(): Promise<void> {
     this.#follower.end();
     await this.#live.keepLearned();

@@ -1,13 +1,14 @@
-/** `icfs serve` from its start to its end: the first release, whole, then answers, until a signal ends it. */
+/** Runs `icfs serve` from start to end: fetches the first release completely, then answers requests until a signal ends it. */
 import type { ListenAddress } from "../../bounded-server.ts";
 import { BlsThread } from "../../ic/certificate/bls-thread.ts";
 import { gatewaysOf } from "../../ic/gateway/gateways.ts";
-import { openFirst } from "../../mount/first-release.ts";
-import { openKnown, type ReadingOptions } from "../../mount/open-known.ts";
-import { untilNetworkAnswers } from "../../mount/outage.ts";
-import type { ReleaseDescription, ServingStatus } from "../../mount/report/status.ts";
-import { ServiceManager } from "../../mount/report/systemd.ts";
-import { answerSignals } from "../../mount/signals.ts";
+import { openFirst } from "../../live/first-release.ts";
+import { openKnown, type ReadingOptions } from "../../live/open-known.ts";
+import { untilNetworkAnswers } from "../../live/outage.ts";
+import { serveHostControl } from "../../live/report/control.ts";
+import type { ReleaseDescription, ServingStatus } from "../../live/report/status.ts";
+import { ServiceManager } from "../../live/report/systemd.ts";
+import { answerSignals } from "../../live/signals.ts";
 import { exitProcess } from "../../process/exit.ts";
 import type { ReleaseAddress } from "../../source/address.ts";
 import { namedInWords } from "../../source/words.ts";
@@ -17,23 +18,23 @@ import { CacheHost, type CacheHostOptions } from "./cache-host.ts";
 
 export interface ServeOptions extends Omit<CacheHostOptions, "waits">, Omit<ReadingOptions, "store"> {
   readonly listen: ListenAddress;
-  /** Milliseconds for which to go on trying while the network does not answer, and nothing is kept. */
+  /** Milliseconds to keep trying while the network does not answer and nothing is kept. */
   readonly retry: number;
   readonly metrics: ListenAddress | undefined;
   /** Where a service manager listens; undefined: nowhere. */
   readonly notifySocket: string | undefined;
 }
 
-/** What is said once others are served. */
+/** The report once others are served. */
 export interface ServeDescription extends ReleaseDescription {
   readonly url: string;
 }
 
 /**
- * Serves a canister's releases until SIGTERM or SIGINT; what is being sent then has some seconds to come to its end. The address is
- * asked for inside, so that a signal ends that as well.
+ * Serves a canister's releases until SIGTERM or SIGINT; answers in progress then get some seconds to finish. The address is
+ * resolved inside, so that a signal interrupts that as well.
  *
- * @param ready told once all of the release is here, and others get it
+ * @param ready called once the release is complete and others get it
  * @throws UserError, VerificationError, ... when it cannot be served
  */
 export async function serveCanister(
@@ -51,11 +52,12 @@ export async function serveCanister(
   const manager =
     options.notifySocket === undefined ? undefined : new ServiceManager(options.notifySocket, log);
   manager?.follow(status);
+  const control = serveHostControl(status, log);
   const thread = new BlsThread();
   let metrics: { close(): void } | undefined;
   try {
     if (options.metrics !== undefined) {
-      const { serveMetrics } = await import("../../mount/report/metrics.ts");
+      const { serveMetrics } = await import("../../live/report/metrics.ts");
       metrics = await serveMetrics(options.metrics, status, log);
     }
     const start = async () => {
@@ -76,7 +78,7 @@ export async function serveCanister(
       await host.ready();
     };
     const started = start();
-    // Nobody hears of it once a signal has come.
+    // After a signal nobody handles this error.
     started.catch(() => {});
     const signal = await Promise.race([signals.signal, started]);
     if (signal === undefined) {
@@ -86,11 +88,13 @@ export async function serveCanister(
       await manager?.ready(status()!);
     }
     const ending = signal ?? (await signals.signal);
-    log.info(`${ending}: takes no more requests; ends when those are answered that have come`);
-    await manager?.stopping();
+    log.info(`${ending}: takes no more requests; ends once those in progress are answered`);
+    await manager?.stopping("finishing the answers in progress");
   } finally {
     manager?.end();
     await server.close();
+    control.close();
+    await options.accessLog?.end();
     metrics?.close();
     await host?.end();
     host?.writeStatistics();
@@ -99,7 +103,7 @@ export async function serveCanister(
   }
 }
 
-/** SIGTERM and SIGINT. The second one is from somebody who has lost patience with the first. */
+/** Handles SIGTERM and SIGINT. A second signal ends the process at once. */
 function stopSignals() {
   const stop = Promise.withResolvers<NodeJS.Signals>();
   const stopping = new AbortController();

@@ -1,5 +1,5 @@
 /**
- * The IC's standard asset canister, as far as reading its assets needs it.
+ * The part of the IC's standard asset canister that is needed to read its assets.
  *
  *     list           : (record { start : opt nat; length : opt nat }) -> (vec record { key : text; encodings : vec record {
  *                        content_encoding : text; sha256 : opt blob; length : nat; modified : int }; ... }) query;
@@ -34,7 +34,7 @@ export interface ListedAsset {
   readonly encodings: readonly Encoding[];
 }
 
-/** Which bytes are meant: those of an asset's encoding that hash to this, and no others. */
+/** Identifies content: an asset's encoding with this hash. */
 export interface Content {
   readonly key: string;
   readonly encoding: string;
@@ -51,9 +51,10 @@ const GET_CHUNK = [
     sha256: IDL.Opt(IDL.Vec(IDL.Nat8)),
   }),
 ];
+/** The Candid of an empty record, the argument of certified_tree. */
 export const NOTHING: Uint8Array = IDL.encode([IDL.Record({})], [{}]);
 
-/** Assets from `start` on, as many as the canister likes to give; older ones give all, whatever they are asked for. */
+/** Assets from `start` on, as many as the canister chooses to return; older canisters always return all. */
 export async function listPage(call: Call, start: number): Promise<ListedAsset[]> {
   const page = { start: [start], length: [] };
   const records = await inSteps(decodingRecords(await call("list", IDL.encode(LIST, [page]))));
@@ -71,14 +72,14 @@ function encodingOf(record: CandidRecord): Encoding {
   }
   return {
     name: record.text("content_encoding"),
-    // A copy: the view would keep all of the reply.
+    // A copy: a view would keep the whole reply in memory.
     sha256: sha256 && Buffer.from(sha256),
     length: record.size("length"),
     modified: BigInt.asUintN(64, modified < 0n ? 0n : modified),
   };
 }
 
-/** The first of the pieces in which the content was uploaded, and how many bytes all of them have. */
+/** The first of the pieces in which the content was uploaded, and the bytes of all pieces. @throws as getChunk() */
 export async function getFirst(
   call: Call,
   { key, encoding }: Content,
@@ -89,19 +90,26 @@ export async function getFirst(
   return { content: reply.blob("content"), total: reply.size("total_length") };
 }
 
-/** Another of the pieces; they may be of any sizes. */
+/**
+ * Another of the pieces, each of which may have any size.
+ *
+ * @param index from 0
+ * @throws ChangedError when the asset has changed since it was listed; VerificationError when there is no such piece; FormatError; what
+ *   `call` throws
+ */
 export async function getChunk(call: Call, content: Content, index: number): Promise<Buffer> {
   const { key, encoding: content_encoding, sha256 } = content;
   const arg = IDL.encode(GET_CHUNK, [{ key, content_encoding, index, sha256: [Uint8Array.from(sha256)] }]);
   return decodeRecord(await unlessChanged(key, () => call("get_chunk", arg))).blob("content");
 }
 
+/** The canister's certificate, and the hash tree that it certifies. Neither is verified. @throws FormatError; what `call` throws */
 export async function certifiedTree(call: Call): Promise<{ certificate: Buffer; tree: Buffer }> {
   const reply = decodeRecord(await call("certified_tree", NOTHING));
   return { certificate: reply.blob("certificate"), tree: reply.blob("tree") };
 }
 
-/** Whether what was asked for is more than a reply can be, or than one query can put together. */
+/** Whether an error means that the requested reply is too large, or takes more instructions than a query may. */
 export function isReplyTooLarge(error: unknown): boolean {
   if (!(error instanceof RejectError)) return false;
   return (
@@ -109,11 +117,12 @@ export function isReplyTooLarge(error: unknown): boolean {
   );
 }
 
-/** What it traps with when an asset is not what it was when it was listed: there is nothing but these words. */
+/** The canister's text when it traps because there is no such piece. It has no codes for traps. */
 const SHORTER = "chunk index out of bounds";
+/** Its texts when the asset has changed since it was listed. */
 const CHANGED = ["asset not found", "no such encoding", "sha256 mismatch"];
 
-/** @throws VerificationError, ChangedError when the asset is not what it was when it was listed; what `ask` throws */
+/** What `ask` returns. @throws ChangedError when the asset has changed since it was listed; VerificationError when it is shorter */
 async function unlessChanged<T>(key: string, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask();

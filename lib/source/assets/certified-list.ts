@@ -1,6 +1,6 @@
 /**
- * What an asset canister has, as far as one node's list and the subnet's certificate agree: the list says which assets there
- * are, how long and since when; the certified tree what each hashes to. The tree may have more: aliases, and what was deleted.
+ * The content of an asset canister, as far as one node's list and the subnet's certificate agree: the list has the assets,
+ * their lengths and times; the certified tree has their hashes. The tree may have more: aliases, and deleted assets.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -29,23 +29,24 @@ export interface Proof {
   readonly hashes: ReadonlyMap<string, Buffer>;
 }
 
-/** So many assets are listed anew at each look: ten pages. What is deleted stays in the tree. */
+/** Up to this many assets are listed again each time, even if the tree is the same, since it does not show deletions: ten pages. */
 const MANY = 1000;
-/** And more than those when the tree has changed, or after so long. */
+/** A larger list is read again when the tree has changed, or after this many milliseconds. */
 const LIST_MANY_MS = 10 * 60_000;
-/** While somebody stores assets, list and tree are of different moments. */
+/** Attempts: while somebody stores assets, list and tree may be from different moments. */
 const ATTEMPTS = 3;
-/** Between two pauses: about a millisecond. */
-const ASSETS_PER_STEP = 500;
+/** Milliseconds between the first two attempts; as many more before each further one. */
 const PAUSE_MS = 500;
+/** Assets between two pauses: about a millisecond. */
+const ASSETS_PER_STEP = 500;
 
 export class CertifiedList {
   readonly #call: Call;
   readonly #by: Certifying;
   readonly #leftOut: LeftOut;
-  /** What the last tree said: a large one takes a while to walk, and seldom changes. */
+  /** The last tree, and what walking it has found: a large tree takes a while, and seldom changes. */
   #last: { readonly tree: Buffer; readonly walked: CertifiedAssets } | undefined;
-  /** What was listed when that was the tree, and is certified. */
+  /** The certified part of the list for that tree. */
   #listed:
     | { readonly tree: Buffer; readonly assets: readonly ListedAsset[]; readonly until: number }
     | undefined;
@@ -58,7 +59,7 @@ export class CertifiedList {
   }
 
   /**
-   * The assets whose certified encoding is the one that is listed.
+   * The assets whose certified encoding matches the list.
    *
    * @param thorough lists them again, even if there are many
    * @throws VerificationError; what `call` throws
@@ -85,7 +86,7 @@ export class CertifiedList {
     }
   }
 
-  /** @throws VerificationError, FormatError */
+  /** A reply of certified_tree, verified. @throws VerificationError, FormatError */
   async verified(
     { certificate, tree }: Pick<Proof, "certificate" | "tree">,
     age: "fresh" | "any",
@@ -122,7 +123,7 @@ export class CertifiedList {
   }
 }
 
-/** Those whose listed content is certified, and the others. In steps. */
+/** The assets whose listed content is certified, and the others. In steps. */
 function* choosingCertified(
   all: readonly ListedAsset[],
   proof: Proof,
@@ -135,7 +136,7 @@ function* choosingCertified(
   return chosen;
 }
 
-/** What has no content is in no tree. */
+/** Whether the tree has the hash of the asset's content. An asset without content is not in the tree, and counts as certified. */
 function isCertified(asset: ListedAsset, { hashes }: Proof): boolean {
   const encoding = certifiedEncoding(asset);
   if (encoding === undefined) return true;

@@ -1,6 +1,6 @@
 /**
- * The hash tree of an asset canister, in one walk: its root hash, which the subnet certifies, and what it says of assets,
- * `http_assets / KEY` = SHA-256 of the content. Most of it is about HTTP responses; of that only the hashes count.
+ * The hash tree of an asset canister, in one walk: its root hash, which the subnet certifies, and the hashes of assets,
+ * `http_assets / KEY` = SHA-256 of the content. Most of it is about HTTP responses; of these, only the hashes matter.
  *
  * Encoding: IC interface specification, "Certificate", "Encoding of certificates".
  */
@@ -12,25 +12,26 @@ export interface CertifiedAssets {
   readonly root: Buffer;
   /** SHA-256 by key; undefined when the canister certifies no assets in this way. */
   readonly hashes: ReadonlyMap<string, Buffer> | undefined;
-  /** There is nothing in the tree, as before anything was ever stored. */
+  /** Whether the tree is empty, as before anything was ever stored. A tree that hides what it has is not. */
   readonly isEmpty: boolean;
 }
 
 const ASSETS = "http_assets";
+const EMPTY = digest("ic-hashtree-empty");
 /** Balanced trees of a million labels are 40 deep, two nodes a level; paths of HTTP responses have trees in trees. */
 const MAX_DEPTH = 1000;
 /** Between two pauses: a millisecond or two. */
 const NODES_PER_STEP = 500;
 
-/** Where the walk is: at the top, below http_assets, below one key there, or elsewhere. */
+/** The position of the walk: at the top, below http_assets, below one key there, or elsewhere. */
 type Place = "top" | "assets" | { readonly key: string } | "elsewhere";
 
-/** In steps. @throws FormatError */
+/** Walks a tree in CBOR, in steps. @throws FormatError */
 export function* walkingTree(cbor: Uint8Array): Generator<void, CertifiedAssets> {
   const walk = new Walk(cbor);
   const root = yield* walk.node("top", 0);
   walk.end();
-  return { root, hashes: walk.hashes, isEmpty: walk.nodes === 1 };
+  return { root, hashes: walk.hashes, isEmpty: root.equals(EMPTY) };
 }
 
 class Walk {
@@ -55,7 +56,7 @@ class Walk {
     const reader = this.#reader;
     const length = reader.array();
     const tag = length > 0 ? reader.unsigned() : -1;
-    if (tag === 0 && length === 1) return digest("ic-hashtree-empty");
+    if (tag === 0 && length === 1) return EMPTY;
     if (tag === 1 && length === 3) {
       const left = yield* this.node(place, depth + 1);
       return digest("ic-hashtree-fork", left, yield* this.node(place, depth + 1));
@@ -82,7 +83,7 @@ class Walk {
     return place === "assets" ? { key: label.toString() } : "elsewhere";
   }
 
-  /** A key without a leaf is that of an asset that is gone. */
+  /** A key without a leaf belongs to a deleted asset. */
   #leaf(place: Place, value: Buffer): Buffer {
     if (typeof place === "object" && value.length === 32) this.hashes!.set(place.key, value);
     return digest("ic-hashtree-leaf", value);

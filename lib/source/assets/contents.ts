@@ -1,7 +1,7 @@
 /**
- * Assets' contents, in the pieces in which they were uploaded: of any sizes, and nobody says how many. They are asked for ahead,
- * as many at once as the link carries, and each again when it fails: a file must not begin anew for one of them. What is
- * read here is not verified yet.
+ * Assets' contents, in the pieces in which they were uploaded. The pieces have any size, and their number is unknown. They are requested
+ * ahead, as many at once as the link carries, and each is retried by itself, so that one failure does not restart a file. The
+ * result is not verified yet.
  */
 import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
@@ -19,16 +19,16 @@ import { type Content, getChunk, getFirst } from "./asset-canister.ts";
 const ATTEMPTS = 4;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2000;
-/** Pieces may be empty, but not for ever. */
+/** Limit on empty pieces in a row. */
 const MOST_EMPTY = 100;
-/** For those who read one part after the other: each lies in two pieces or three. */
+/** Pieces that are kept for readers that read one part after the other: each part is in two or three pieces. */
 const RECENT_PIECES = 8;
-/** Somebody may have uploaded a file byte by byte. */
+/** Pieces of one part that are requested at once: somebody may have uploaded a file byte by byte. */
 const PARALLEL_PIECES = 8;
 
 export class Contents {
   readonly #call: Call;
-  /** For all that is read at a time. */
+  /** Shared by all reads. */
   readonly #window = new AdaptiveWindow({
     deadline: ASSET_PIECE_DEADLINE_MS,
     first: FIRST_ASSET_PIECES,
@@ -37,16 +37,16 @@ export class Contents {
   #underWay = 0;
   readonly #recent = new LRUCache<string, Promise<Buffer>>({ max: RECENT_PIECES });
 
-  /** @param call by query, with signatures checked: one flipped bit is to cost one piece, and not the file */
+  /** @param call by query, with signatures checked, so that a flipped bit costs one piece, and not the file */
   constructor(call: Call) {
     this.#call = call;
   }
 
   /**
-   * All pieces in order, until there are as many bytes as were listed.
+   * All pieces in order, until there are `length` bytes.
    *
-   * @param length bytes that were listed
-   * @throws VerificationError when there are more or fewer; ChangedError; what calls throw
+   * @param length the listed number of bytes, encoded
+   * @throws VerificationError when there are more or fewer; ChangedError; what `call` throws
    */
   async *all(content: Content, length: number): AsyncGenerator<Buffer> {
     const { key } = content;
@@ -60,11 +60,11 @@ export class Contents {
     if (received > length) throw wrongLength(key, received, length);
     yield first.content;
     while (received < length) {
-      // Beyond what is expected, one at a time.
+      // Pieces past the expected number are requested one at a time.
       while (pending.length === 0 || (asked < expected && this.#hasRoom(pending.length))) {
         const index = asked;
         const piece = this.#persistently(() => getChunk(this.#call, content, index));
-        // Whoever waits for it is told.
+        // Its reader gets the error.
         piece.catch(() => {});
         pending.push(piece);
         asked += 1;
@@ -78,10 +78,12 @@ export class Contents {
   }
 
   /**
-   * A part of a content, from the pieces that it lies in.
+   * A part of a content, from the pieces that contain it. One attempt.
    *
    * @param sizes bytes of each piece
-   * @throws ChangedError; what calls throw
+   * @param offset of the part in the content, in bytes
+   * @param length bytes of the part
+   * @throws ChangedError, VerificationError; what `call` throws
    */
   async range(content: Content, sizes: readonly number[], offset: number, length: number): Promise<Buffer> {
     const limit = pLimit(PARALLEL_PIECES);
@@ -97,7 +99,7 @@ export class Contents {
     return Buffer.concat(await Promise.all(parts));
   }
 
-  /** Pieces that were read lately are not what they should be. */
+  /** Forgets the pieces that were read lately, when one of them has proved wrong. */
   forget(): void {
     this.#recent.clear();
   }
@@ -117,6 +119,7 @@ export class Contents {
     return pending < MOST_ASSET_PIECES && this.#window.hasRoom(this.#underWay);
   }
 
+  /** What `ask` returns, after several attempts if necessary. */
   async #persistently<T>(ask: () => Promise<T>): Promise<T> {
     this.#underWay += 1;
     try {

@@ -1,4 +1,4 @@
-/** What is kept of an asset canister's snapshot: the proof, the list, and what files were found to be once they were read. */
+/** What is kept of an asset canister's snapshot: the proof, the list, and what is known about files that have been read. */
 import { hexOf } from "../../tree/hash.ts";
 import type { KnownChunks, ListedFile } from "../listed-file.ts";
 import { sealing, unseal } from "../sealed.ts";
@@ -6,7 +6,7 @@ import type { Verification } from "../source.ts";
 import type { AssetFile, AssetsSnapshot } from "./snapshot.ts";
 import type { WholeFile } from "./whole-file.ts";
 
-/** As it is written: hashes in hexadecimal, other bytes in base64; times in nanoseconds, as text. */
+/** The form on disk: hashes in hexadecimal, other bytes in base64; times in nanoseconds, as text. */
 interface Written {
   readonly at: string;
   readonly verified: Verification;
@@ -27,10 +27,10 @@ interface Written {
 }
 
 /**
- * In steps.
+ * A snapshot as bytes, sealed. In steps.
  *
- * @param fileOf the file that an asset is
- * @param known what is known of the files' chunks
+ * @param fileOf the file that an asset has become, if it is known
+ * @param known the hashes of the files' chunks, as far as they are known
  */
 export function encodingEvidence(
   { certifiedAt, verified, proof, files }: AssetsSnapshot,
@@ -51,7 +51,7 @@ export function encodingEvidence(
   return sealing({ ...fields }, "files", written);
 }
 
-/** Null until all of its chunks have hashes. */
+/** What is known of a file that was read whole; null until all of its chunks have hashes. */
 function wholeOf(file: ListedFile | undefined, known: KnownChunks): Written["files"][number]["whole"] {
   if (file?.sha256 === undefined) return null;
   const chunks = file.chunks.map((chunk) => known.of(chunk).sha256);
@@ -59,7 +59,7 @@ function wholeOf(file: ListedFile | undefined, known: KnownChunks): Written["fil
   return { size: file.size, sha256: hexOf(file.sha256), chunks: chunks.map(hexOf) };
 }
 
-/** Nothing of it is verified but that it is what was written. @throws FormatError when it is not */
+/** The snapshot in sealed bytes, and what is known of its files. The proof is not verified. @throws FormatError when they are damaged */
 export function decodeEvidence(bytes: Buffer): {
   snapshot: Omit<AssetsSnapshot, "hash">;
   learned: [file: AssetFile, whole: WholeFile][];

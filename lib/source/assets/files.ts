@@ -1,6 +1,6 @@
 /**
- * The files of an asset canister, and their chunks: each file is read whole once, and known from then on by its chunks' hashes,
- * for as long as the asset stays the same.
+ * The files of an asset canister, and their chunks. Each file is read in full once, and is known by its chunks' hashes from then on,
+ * as long as the asset does not change.
  */
 import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
@@ -18,19 +18,20 @@ import type { AssetFile } from "./snapshot.ts";
 import { UnclaimedChunks } from "./unclaimed-chunks.ts";
 import { readWhole, type TakeChunk, type WholeFile } from "./whole-file.ts";
 
-/** Bytes of chunks that have come with a whole file, until they are asked for: what is not on disk is fetched again else. */
+/** Bytes of chunks that arrived with a whole file, kept until they are requested: otherwise, those not on disk would be fetched again. */
 const HELD_BYTES = 32 * 1024 * 1024;
+/** The same where chunks are kept on disk as well. */
 const HELD_BESIDE_DISK_BYTES = 8 * 1024 * 1024;
-/** After so long a file that was wrong is read again: perhaps only nodes were. */
+/** Milliseconds before a file that was wrong MOST_WRONG times is read again: perhaps only some nodes were wrong. */
 const WRONG_MS = 10 * 60_000;
-/** How often a file may be wrong before it is not read again. */
+/** How often a file may be wrong before that. */
 const MOST_WRONG = 2;
-/** Files that have to be read to know how long they are, decoded: at once. */
+/** How many files are read at once to learn their decoded lengths. */
 const PARALLEL_DECODINGS = 4;
-/** Bytes of all of those: a hundred bytes may decode to as many millions. */
+/** Limit on the decoded bytes of all these files together: a hundred bytes may decode to as many millions. */
 const MOST_DECODED_BYTES = 1024 * 1024 * 1024;
 
-/** A file that is shown, and the asset that it is. */
+/** A file, and its asset. */
 interface Known {
   readonly asset: AssetFile;
   readonly file: ListedFile;
@@ -38,7 +39,7 @@ interface Known {
   pieces?: readonly number[] | undefined;
 }
 
-/** What is read, on its way: for all who wait for parts of it. */
+/** A file that is being read, for all callers that wait for parts of it. */
 interface Reading {
   readonly done: Promise<WholeFile>;
   readonly arrived: Set<() => void>;
@@ -48,12 +49,12 @@ export class Files {
   readonly #contents: Contents;
   readonly #knownChunks: KnownChunks;
   readonly #leftOut: LeftOut;
-  /** By what identityOf() says. */
+  /** Files by identityOf() their assets. */
   #known = new Map<string, Known>();
   readonly #assets = new WeakMap<ListedFile, Known>();
   readonly #readings = new Map<ListedFile, Reading>();
   readonly #held = new UnclaimedChunks();
-  /** Files that were not what is certified. */
+  /** Files that did not match their certified hash. */
   readonly #wrong = new LRUCache<ListedFile, { readonly times: number; readonly message: string }>({
     max: 1000,
     ttl: WRONG_MS,
@@ -64,7 +65,7 @@ export class Files {
 
   /**
    * @param call by query, with signatures checked
-   * @param knownChunks is told of the hashes of chunks
+   * @param knownChunks receives the hashes of chunks
    */
   constructor(call: Call, knownChunks: KnownChunks, leftOut: LeftOut) {
     this.#contents = new Contents(call);
@@ -72,26 +73,27 @@ export class Files {
     this.#leftOut = leftOut;
   }
 
-  /** Where chunks are kept that come before they are asked for. */
+  /** Keeps chunks in `pieces` from now on, also those that arrive before they are requested. */
   keepIn(pieces: Pieces | undefined): void {
     this.#pieces = pieces ?? this.#pieces;
   }
 
+  /** The file that an asset has become; undefined when it is not known. */
   known(asset: AssetFile): ListedFile | undefined {
     return this.#known.get(identityOf(asset))?.file;
   }
 
-  /** What this host has found a file to be, once. */
+  /** Restores what this host has learned about a file. */
   remember(asset: AssetFile, { size, sha256, chunks }: WholeFile): void {
     const { path, modified } = asset;
     this.#add({ asset, file: new ListedFile({ path, modified, size, sha256 }, chunks) });
   }
 
   /**
-   * The files that assets are. Those that are stored encoded only are read and decoded, unless they have been before: before that
-   * nobody knows how long they are.
+   * The files of the assets. Assets that are stored only in encoded form are read and decoded, unless that was done before, since
+   * their lengths are unknown otherwise.
    *
-   * @throws what reading throws; what cannot be decoded, or is not what is certified, is left out
+   * @throws what reading throws; assets that cannot be decoded, or do not match their certified hash, are left out
    */
   async of(assets: readonly AssetFile[]): Promise<ListedFile[]> {
     const limit = pLimit(PARALLEL_DECODINGS);
@@ -109,13 +111,14 @@ export class Files {
     return files.filter((file) => file !== undefined);
   }
 
+  /** A chunk's verified bytes. @param arrived called as parts of its file arrive. @throws what reading throws */
   async chunk(listed: ListedChunk, arrived: () => void): Promise<VerifiedChunk> {
     const chunk = await this.#hashed(listed, arrived);
     const bytes = this.#held.take(chunk) ?? (await this.#pieces?.read(hexOf(chunk.sha256)));
     return { chunk, bytes: bytes ?? (await this.#readAgain(chunk, arrived)) };
   }
 
-  /** The chunk with its hash, for which all of its file may have to be read. */
+  /** The chunk with its hash, for which its whole file may have to be read. */
   async #hashed(chunk: ListedChunk, arrived: () => void): Promise<HashedPart> {
     const before = this.#knownChunks.of(chunk);
     if (before.sha256 !== undefined) return before;
@@ -129,7 +132,7 @@ export class Files {
     return known.file;
   }
 
-  /** Undefined when it is left out. @param room for what is decoded */
+  /** The file of an encoded asset, which is read whole; undefined when it is left out. @param room for decoded bytes, of all such assets */
   async #decoded(asset: AssetFile, room: { bytes: number }): Promise<ListedFile | undefined> {
     try {
       const keep = (_index: number, sha256: Buffer, bytes: Buffer) => this.#keep(sha256, bytes);
@@ -144,7 +147,7 @@ export class Files {
     }
   }
 
-  /** Reads all of a file, for all who ask for it meanwhile: then the hashes of its chunks are known. */
+  /** Reads a whole file, for all callers that want it meanwhile: then the hashes of its chunks are known. */
   async #readFile(file: ListedFile, arrived: () => void): Promise<WholeFile> {
     let reading = this.#readings.get(file);
     if (reading === undefined) {
@@ -189,7 +192,7 @@ export class Files {
     }
   }
 
-  /** @param most bytes, decoded */
+  /** Reads an asset whole, and verifies it. @param most bytes, decoded. @param arrived called with the bytes of each piece */
   #fetch(
     asset: AssetFile,
     most: number,
@@ -205,7 +208,7 @@ export class Files {
     return readWhole(content(this.#contents), asset.encoding, asset.sha256, most, take);
   }
 
-  /** A chunk whose hash is known, and that is here no more. */
+  /** The bytes of a chunk whose hash is known, but that is no longer here. */
   async #readAgain(chunk: HashedPart, arrived: () => void): Promise<Buffer> {
     const known = this.#assets.get(chunk.file)!;
     const { asset, pieces } = known;
@@ -214,7 +217,7 @@ export class Files {
         ? await this.#contents.range(asset, pieces, chunk.offset, chunk.size)
         : await this.#throughFile(chunk, asset, arrived);
     if (found === undefined || !(await sha256(found)).equals(chunk.sha256)) {
-      // The same content may have been uploaded again, in other pieces: the next attempt goes through all of it.
+      // The same content may have been uploaded again, in other pieces: the next attempt reads all of it.
       known.pieces = undefined;
       this.#contents.forget();
       throw new VerificationError(`${chunk.name}: it is not what it was`);
@@ -222,7 +225,7 @@ export class Files {
     return found;
   }
 
-  /** Where the canister's pieces are not known, or encoded, there is no other way to a part than through the whole. */
+  /** If the canister's pieces are unknown, or encoded, a part can only be read with the whole file. */
   async #throughFile(chunk: HashedPart, asset: AssetFile, arrived: () => void): Promise<Buffer | undefined> {
     let found: Buffer | undefined;
     const keep: TakeChunk = async (_index, sha256, bytes) => {
@@ -243,7 +246,7 @@ export class Files {
   }
 }
 
-/** By what a file is the same as another: not by its time. */
+/** Equal for assets that are the same file; times do not count. */
 function identityOf({ path, key, encoding, sha256, size }: AssetFile): string {
   return `${path}\0${key}\0${encoding}\0${hexOf(sha256)}\0${size}`;
 }

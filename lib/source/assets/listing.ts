@@ -5,15 +5,15 @@ import { MAX_ENTRIES } from "../../tree/limits.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import { type ListedAsset, listPage } from "./asset-canister.ts";
 
-/** A page is 100 assets, and a round trip or a round of consensus. */
+/** Pages that are requested at once. A page has 100 assets, and takes a round trip or a round of consensus. */
 const PARALLEL_PAGES = 8;
-/** Who gives more at once gives everything. */
+/** A canister that returns more at once returns everything. */
 const LARGEST_PAGE = 100;
-/** Who gives fewer at once has no more: else somebody would be asked a hundred thousand times. */
+/** Only the last page may have fewer assets: otherwise a node could cause a hundred thousand requests. */
 const LEAST_PAGE = 50;
 const ATTEMPTS = 3;
 
-/** In no order, each key once. @throws FormatError; what `call` throws */
+/** All assets, in no order, each key once. @throws FormatError; Error when the list keeps changing; what `call` throws */
 export async function listAll(call: Call): Promise<ListedAsset[]> {
   for (let attempt = 1; ; attempt++) {
     const found = await listOnce((start) => fewAttempts(() => listPage(call, start)));
@@ -25,8 +25,8 @@ export async function listAll(call: Call): Promise<ListedAsset[]> {
 }
 
 /**
- * Each page begins with the last asset of the one before: when it does not, something was stored or deleted meanwhile, and some
- * asset may have moved out of what is read.
+ * Each page begins with the last asset of the previous one. If it does not, something was stored or deleted meanwhile, and an
+ * asset may have moved to a page that was already read.
  *
  * @returns undefined when that has happened, or pages are too small
  */
@@ -37,10 +37,10 @@ async function listOnce(page: (start: number) => Promise<ListedAsset[]>): Promis
   if (step < 1 || first.length > LARGEST_PAGE) return [...found.values()];
   let last = first.at(-1)!.key;
   for (let start = step; ; ) {
-    // The first of them alone: most canisters have one page.
+    // The first page alone: most canisters have only one.
     const starts = Array.from({ length: start === step ? 1 : PARALLEL_PAGES }, (_, i) => start + i * step);
     for (const assets of await Promise.all(starts.map(page))) {
-      // Older canisters answer with everything, whatever they are asked for.
+      // Older canisters always return everything.
       if (assets.length === first.length && assets.every(({ key }) => found.has(key)))
         return [...found.values()];
       if (assets[0]?.key !== last) return undefined;

@@ -1,6 +1,6 @@
 /**
- * An asset canister's list by consensus: update calls, which all of the subnet answers. That takes seconds and the canister's
- * cycles for every hundred assets, so one node is asked first whether anything is new.
+ * An asset canister's list by consensus, through update calls. That takes seconds and the canister's
+ * cycles for every hundred assets, so one node is asked first whether anything has changed.
  */
 import { createHash } from "node:crypto";
 import type { CanisterCalls } from "../../ic/canister-calls.ts";
@@ -8,7 +8,7 @@ import { hexOf } from "../../tree/hash.ts";
 import type { ListedAsset } from "./asset-canister.ts";
 import { listAll } from "./listing.ts";
 
-/** A node that hides what is new can do so for so long, in milliseconds. */
+/** Milliseconds for which a node that says that nothing has changed is believed. */
 const LONGEST_BELIEF_MS = 60 * 60 * 1000;
 
 interface Listing {
@@ -19,14 +19,14 @@ interface Listing {
 
 export class ReplicatedList {
   readonly #calls: CanisterCalls;
-  /** `read`: of performance.now(), which no clock that is set back makes younger. */
+  /** `read`: of performance.now(), which setting a clock back does not affect. */
   #last: (Listing & { readonly identity: string; readonly read: number }) | undefined;
 
   constructor(calls: CanisterCalls) {
     this.#calls = calls;
   }
 
-  /** @param thorough asks all nodes, whatever the one says. @throws what calls throw */
+  /** The newest list. @param thorough asks the subnet, without asking one node first. @throws as listAll() */
   async newest(thorough: boolean): Promise<Listing> {
     const last = this.#last;
     if (last !== undefined && !thorough && performance.now() - last.read < LONGEST_BELIEF_MS) {
@@ -39,6 +39,7 @@ export class ReplicatedList {
   }
 }
 
+/** Equal for lists with the same assets and contents, whatever their order and times. */
 function identityOf(assets: readonly ListedAsset[]): string {
   const hash = createHash("sha256");
   const sorted = [...assets].sort((a, b) => (a.key < b.key ? -1 : 1));

@@ -1,4 +1,4 @@
-/** Which assets a canister has at one moment, as files, and what vouches for each: SHA-256 of its content in one encoding. */
+/** A canister's assets at one moment, as files, and what vouches for each: SHA-256 of its content in one encoding. */
 import { createHash } from "node:crypto";
 import { hexOf } from "../../tree/hash.ts";
 import { hashingList } from "../list-hash.ts";
@@ -7,9 +7,9 @@ import type { Release } from "../source.ts";
 import type { Content, Encoding, ListedAsset } from "./asset-canister.ts";
 import { canDecode } from "./whole-file.ts";
 
-/** An asset that is shown as a file. */
+/** An asset that becomes a file. */
 export interface AssetFile extends Content, Listed {
-  /** Bytes, encoded; of the file, unless the encoding is identity, only a guess. */
+  /** Bytes, encoded; for the file only an estimate, unless the encoding is identity. */
   readonly size: number;
   readonly modified: bigint;
 }
@@ -22,11 +22,11 @@ export interface AssetsSnapshot extends Release {
   readonly proof: { readonly certificate: Buffer; readonly tree: Buffer } | undefined;
 }
 
-/** Between two pauses: about a millisecond. */
+/** Assets between two pauses: about a millisecond. */
 const ASSETS_PER_STEP = 500;
 const HASH_OF_NOTHING = createHash("sha256").digest();
 
-/** In this order the canister certifies the first that an asset has. */
+/** The canister certifies one encoding of an asset: the first in this order. */
 const CERTIFIED_FIRST = ["identity", "gzip", "compress", "deflate", "br"];
 
 /** An asset's key as its label in the tree. */
@@ -34,7 +34,7 @@ export function labelOf(key: string): string {
   return key.startsWith("/") ? key : `/${key}`;
 }
 
-/** Whether length and hash can both be right. Of nothing nothing is read, so that its length would never be found out. */
+/** Whether length and hash can both be right. An empty file is never read, so a wrong length would not be noticed. */
 export function isPossible({ length, sha256 }: Encoding): boolean {
   return sha256 !== undefined && (length === 0) === sha256.equals(HASH_OF_NOTHING);
 }
@@ -46,8 +46,8 @@ export function certifiedEncoding({ encodings }: ListedAsset): Encoding | undefi
 }
 
 /**
- * The files that assets make, sorted by path. `/dir/` is what a web server shows of a directory: its index.html, unless there
- * is one.
+ * The files of assets, sorted by path. In steps. An asset `/dir/` is what a web server shows for a directory: it becomes
+ * `/dir/index.html`, unless there is one.
  */
 export function* filesOf(
   assets: readonly ListedAsset[],
@@ -59,7 +59,7 @@ export function* filesOf(
     if (i % ASSETS_PER_STEP === 0) yield;
     const { key } = asset;
     const encoding = certifiedEncoding(asset);
-    // Made, and not filled yet.
+    // Created, and not filled yet.
     if (encoding === undefined) continue;
     const { name, length: size, modified } = encoding;
     const sha256 = isPossible(encoding) ? encoding.sha256 : undefined;
@@ -74,7 +74,7 @@ export function* filesOf(
   return yield* choosing(files, leftOut);
 }
 
-/** In steps. */
+/** A snapshot's hash. In steps. */
 export function hashingFiles(files: readonly AssetFile[]): Generator<void, Buffer> {
   return hashingList(
     files

@@ -1,8 +1,8 @@
 /**
- * The IC's standard asset canister as a source. A file's hash is certified; then its length, and whether it is there at all, are
- * only one node's word. Where the certified tree does not fit a reply, or the user chose `--trust replicated`, the list comes by
- * consensus instead. Only a whole file has a hash, so nothing of one is handed over before all of it has been read once and
- * found right. From then on its chunks have hashes of their own.
+ * The IC's standard asset canister as a source. A file's hash is certified, but only one node vouches for its length, and for its
+ * existence. If the certified tree does not fit a reply, or the user chose `--trust replicated`, the list comes by
+ * consensus instead. Only a whole file has a hash, so nothing of a file is returned before all of it has been read once and
+ * verified. From then on, its chunks have hashes of their own.
  */
 import { messageOf } from "../../errors.ts";
 import type { CanisterCalls } from "../../ic/canister-calls.ts";
@@ -39,7 +39,7 @@ export class AssetsSource implements Source {
       }
     | undefined;
 
-  /** @param byConsensus whether the list is to be agreed on by consensus, even if there is a certified tree */
+  /** @param byConsensus whether the list comes by consensus, even if there is a certified tree */
   constructor(calls: CanisterCalls, by: Certifying, byConsensus: boolean, log: Log) {
     this.#log = log;
     this.#leftOut = new LeftOut(log);
@@ -64,7 +64,7 @@ export class AssetsSource implements Source {
     return this.#snapshot(assets, { certifiedAt: at, verified: "replicated", proof: undefined });
   }
 
-  /** Of a list that is the same as the last time the files are, too. */
+  /** The snapshot of a list. If the list is the last one again, its files and their hash are not computed again. */
   async #snapshot(
     assets: readonly ListedAsset[],
     from: Pick<AssetsSnapshot, "certifiedAt" | "verified" | "proof">,
@@ -115,7 +115,7 @@ export class AssetsSource implements Source {
     return { ...snapshot, hash: await inSteps(hashingFiles(snapshot.files)) };
   }
 
-  /** A snapshot is no chunks. */
+  /** A snapshot has no chunks of its own. */
   piecesOf(): readonly string[] {
     return [];
   }

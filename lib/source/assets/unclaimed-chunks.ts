@@ -1,12 +1,12 @@
-/** Chunks that have come with a whole file before anybody asked for them, until somebody does. */
+/** Chunks that have arrived with a whole file before anybody requested them. */
 import type { ListedChunk, ListedFile } from "../listed-file.ts";
 
 export class UnclaimedChunks {
-  /** By the chunks' names, which they have from the start. */
+  /** By the chunks' names, which are known from the start. */
   readonly #held = new Map<string, { readonly chunk: ListedChunk; readonly bytes: Buffer }>();
   #bytes = 0;
 
-  /** Holds it, if there is room: other files' chunks make way, the file's own first ones do not. @param most bytes of all */
+  /** Holds a chunk if there is room: it may evict other files' chunks, but not the first ones of its own file. @param most bytes of all */
   hold(chunk: ListedChunk, bytes: Buffer, most: number): void {
     this.take(chunk);
     for (const { chunk: held } of this.#held.values()) {
@@ -18,6 +18,7 @@ export class UnclaimedChunks {
     this.#bytes += bytes.length;
   }
 
+  /** A chunk's bytes, which are no longer held then; undefined when they are not held. */
   take(chunk: ListedChunk): Buffer | undefined {
     const bytes = this.#held.get(chunk.name)?.bytes;
     if (bytes === undefined) return undefined;
@@ -26,7 +27,7 @@ export class UnclaimedChunks {
     return bytes;
   }
 
-  /** All of a file's are of no use. */
+  /** Drops all of a file's chunks. */
   drop(file: ListedFile): void {
     for (const chunk of file.chunks) this.take(chunk);
   }

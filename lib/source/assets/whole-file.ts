@@ -1,6 +1,6 @@
 /**
- * Reads a file whole, since only a whole file has a hash: nothing of it counts before the last byte has come. What has been
- * read is handed on meanwhile in chunks of our own size, each with its own hash, by which it can be had again and checked alone.
+ * Reads a whole file, since only a whole file has a hash: nothing of it counts before the last byte has arrived. Meanwhile, the data is
+ * passed on in chunks of icfs's own size, each with its own hash, by which it can be fetched again and checked separately.
  */
 import { createHash } from "node:crypto";
 import { Readable, type Transform } from "node:stream";
@@ -11,7 +11,7 @@ import { VerificationError } from "../../ic/certificate/certificate.ts";
 import { hexOf, sha256 } from "../../tree/hash.ts";
 import { MAX_CHUNK_BYTES } from "../../tree/limits.ts";
 
-/** A file all of which has been read, and found right. */
+/** A file that has been read in full and verified. */
 export interface WholeFile {
   /** Bytes, decoded. */
   readonly size: number;
@@ -21,7 +21,7 @@ export interface WholeFile {
   readonly chunks: readonly Buffer[];
 }
 
-/** Is given each chunk in turn, which is not known to be right yet. */
+/** Receives each chunk in turn, before it is verified. */
 export type TakeChunk = (index: number, sha256: Buffer, bytes: Buffer) => Promise<void>;
 
 const DECODERS: Readonly<Record<string, () => Transform>> = {
@@ -30,14 +30,16 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
   br: createBrotliDecompress,
 };
 
-/** Whether content in this encoding can be shown. */
+/** Whether icfs can decode content in this encoding. */
 export function canDecode(encoding: string): boolean {
   return encoding === "identity" || Object.hasOwn(DECODERS, encoding);
 }
 
 /**
- * @param content as it is encoded
- * @param expected SHA-256 of that
+ * Reads a file to its end, and verifies it.
+ *
+ * @param content encoded
+ * @param expected SHA-256 of the encoded content
  * @param most bytes that it may decode to
  * @throws VerificationError when it has another hash; FormatError when it cannot be decoded
  */
@@ -77,13 +79,13 @@ export async function readWhole(
     });
   } catch (error) {
     if (!isOfDecoder(error)) throw error;
-    throw new FormatError(`it is no ${encoding}: ${(error as Error).message}`);
+    throw new FormatError(`it is not ${encoding}: ${(error as Error).message}`);
   }
   verify();
   return { ...whole!, sha256: decodedHash.digest() };
 }
 
-/** zlib's errors: Z_DATA_ERROR, ERR_PADDING_2, ... */
+/** Whether an error is one of zlib's: Z_DATA_ERROR, ERR_PADDING_2, ... */
 function isOfDecoder(error: unknown): boolean {
   return error instanceof Error && "errno" in error && "code" in error && !("syscall" in error);
 }

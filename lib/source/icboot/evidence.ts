@@ -1,4 +1,4 @@
-/** What is kept of a snapshot: its list, and what its files' parts hashed to when they were read. */
+/** What is kept of a snapshot: its list, and the hashes of its files' parts when they were read. */
 import { hexOf } from "../../tree/hash.ts";
 import { type KnownChunks, ListedFile } from "../listed-file.ts";
 import { sealing, unseal } from "../sealed.ts";
@@ -11,7 +11,7 @@ export interface Evidence {
   readonly files: readonly ListedFile[];
 }
 
-/** As it is written: hashes in hexadecimal, null where they are not known; times in nanoseconds, as text. */
+/** The form on disk: hashes in hexadecimal, null if unknown; times in nanoseconds, as text. */
 interface Written {
   readonly trust: Trust;
   readonly at: string;
@@ -25,7 +25,7 @@ interface Written {
   ])[];
 }
 
-/** In steps. @param known what is known of the files' chunks */
+/** Evidence as bytes, sealed. In steps. @param known the hashes of the files' chunks, as far as they are known */
 export function encodingEvidence(
   { trust, at, files }: Evidence,
   known: KnownChunks,
@@ -43,7 +43,7 @@ export function encodingEvidence(
   return sealing({ trust, at: at.toISOString() }, "files", written);
 }
 
-/** @throws FormatError when it is damaged */
+/** The evidence in sealed bytes. @throws FormatError when they are damaged */
 export function decodeEvidence(bytes: Buffer): Evidence {
   const { trust, at, files } = unseal(bytes) as Written;
   return {

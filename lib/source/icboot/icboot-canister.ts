@@ -1,10 +1,10 @@
 /**
- * The canister that icfs replaces, as it stands on mainnet: names, lengths, and bytes in sectors of 512.
+ * The canister that icfs replaces, as it is on the main network: names, lengths, and bytes in sectors of 512.
  *
  *     listing : () -> (vec record { text; nat }) query;
  *     get     : (record { filename : text; sector_no : nat; count : nat }) -> (blob) query;
  *
- * `get` answers with less than `count` sectors at a file's end, with nothing past it or for a name that it does not know,
+ * `get` answers with fewer than `count` sectors at a file's end, with nothing past it or for an unknown name,
  * and with zeros where nothing was ever written.
  */
 import { IDL } from "@icp-sdk/core/candid";
@@ -32,13 +32,19 @@ export function decodeListing(reply: Uint8Array): Listed[] {
 function listedIn(records: readonly CandidRecord[]): Listed[] {
   return records.map((record) => {
     const size = record.get(1);
-    if (typeof size !== "bigint") throw new FormatError("the reply is no listing");
-    // Anybody may set any length: one that nothing can have must not hide the other files.
+    if (typeof size !== "bigint") throw new FormatError("the reply is not a listing");
+    // Anybody can set any length: an impossible one must not hide the other files.
     return { path: record.text(0), size: Math.min(Number(size), Number.MAX_SAFE_INTEGER) };
   });
 }
 
-/** What the canister has of a file from `offset`, a multiple of 512, on: so many bytes, rounded up to sectors. */
+/**
+ * The bytes of a file from `offset` on.
+ *
+ * @param offset a multiple of 512
+ * @param bytes how many; the request is for whole sectors, so more of the file may come
+ * @throws FormatError, and what `call` throws
+ */
 export async function get(call: Call, filename: string, offset: number, bytes: number): Promise<Uint8Array> {
   const range = { filename, sector_no: offset / SECTOR_BYTES, count: Math.ceil(bytes / SECTOR_BYTES) };
   return decodeBlob(await call("get", IDL.encode(GET, [range])));

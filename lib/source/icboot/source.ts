@@ -1,7 +1,7 @@
 /**
- * The original's canister as a source. It has no releases and certifies nothing, and anybody may write to it, file by file,
- * while somebody reads. So a snapshot is what it listed; a part of a file is what it was when it was first read; and whatever
- * was read is looked at again from time to time, since a list does not say when bytes change and lengths do not.
+ * An icboot canister as a source. It has no releases and certifies nothing, and anybody can write to it, file by file,
+ * while somebody reads. So a snapshot is what it listed; a part of a file is what it was when it was first read; and parts
+ * that were read are checked again from time to time, since a list does not show changes that keep the length.
  */
 import { LRUCache } from "lru-cache";
 import pLimit from "p-limit";
@@ -25,38 +25,38 @@ interface Snapshot extends Release {
   readonly files: readonly ListedFile[];
 }
 
-/** What a look at the canister reads again, at most: a mount that looks once a minute costs 140 KB/s. */
+/** Bytes and chunks that each check reads again, at most: with one check a minute, that is 140 KB/s. */
 const LOOK_BYTES = 8 * 1024 * 1024;
 const LOOK_CHUNKS = 64;
-/** And the first, for which somebody waits: boot configurations are among the smallest files. */
+/** Bytes that the first check reads, since somebody waits for it: boot configurations are among the smallest files. */
 const FIRST_LOOK_BYTES = 1024 * 1024;
-/** A file that changes every minute must not have all others read every minute. */
+/** Pause between two checks of all parts: a file that changes every minute must not cause all others to be read every minute. */
 const LOOK_AT_ALL_MS = 10 * 60_000;
-/** Between two pauses: about a millisecond. */
+/** Files between two pauses: about a millisecond. */
 const FILES_PER_STEP = 500;
-/** Enough for a long link, few enough for a boundary node's rate limit. */
+/** Parts that are checked at once: enough for a distant network, and few enough for a boundary node's rate limit. */
 const PARALLEL_READS = 8;
 
 export class IcbootSource implements Source {
   readonly kind = "icboot";
   readonly slow: boolean;
   learned = 0;
-  /** As `trust` says. */
+  /** By query or by update call, depending on `trust`. */
   readonly #call: Call;
-  /** By query: what is looked at again costs the canister nothing. */
+  /** By query: checks cost the canister nothing. */
   readonly #signed: Call;
   readonly #trust: Trust;
   readonly #log: Log;
   readonly #leftOut: LeftOut;
-  /** By path: the version that is known. */
+  /** The known version of each file, by path. */
   #files = new Map<string, ListedFile>();
   readonly #known = new KnownChunks();
   /** When (of performance.now()) a part of a file was last read. */
   readonly #looked = new WeakMap<ListedChunk, number>();
   #isFirstLook = true;
-  /** By path, of those that are gone as well. */
+  /** How often each file has changed, by path, including files that are gone. */
   readonly #changes = new LRUCache<string, number>({ max: MAX_ENTRIES });
-  /** When (of performance.now()) all that was read was last read again. */
+  /** When (of performance.now()) all parts were last read again. */
   #lookedAtAll = Number.NEGATIVE_INFINITY;
 
   constructor(calls: CanisterCalls, trust: Trust, log: Log) {
@@ -74,7 +74,7 @@ export class IcbootSource implements Source {
       throw new UserError(
         this.#files.size === 0
           ? "the canister has no files yet: `icfs publish DIR CANISTER` uploads some"
-          : "the canister has no files any more: whoever upgraded it has lost them, and has to upload them again",
+          : "the canister has no files any more: an upgrade has lost them; upload them again",
       );
     }
     const seen = new Date();
@@ -133,37 +133,41 @@ export class IcbootSource implements Source {
     return { number: undefined, hash, certifiedAt, verified, files };
   }
 
-  /** @param chunk whose hash is known */
+  /** Whether a chunk still has its hash on the canister. @param chunk one whose hash is known */
   async #isStill(chunk: ListedChunk): Promise<boolean> {
     const { file, offset, size } = chunk;
     const hash = await sha256(await get(this.#signed, file.path, offset, size));
     return hash.equals(this.#known.of(chunk).sha256!);
   }
 
-  /** @throws ChangedError when it is not as long as it was listed */
+  /** A chunk's bytes. @throws ChangedError when there are fewer or more than are listed */
   async #read({ file, offset, size }: ListedChunk): Promise<Buffer> {
     const bytes = await get(this.#call, file.path, offset, size);
     if (bytes.length !== size) throw this.#changed(file);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** A part that was not read before the file changed would be one of the new file. @throws ChangedError */
+  /**
+   * Refuses a part that was never read, if its file has changed since: the part would be of the new version, beside others of the old one.
+   *
+   * @throws ChangedError
+   */
   #mustBeOne(chunk: ListedChunk): void {
     const { file, sha256 } = this.#known.of(chunk);
     if (sha256 !== undefined || file.chunks.length === 1 || this.#files.get(file.path) === file) return;
     throw changed(file);
   }
 
-  /** Has the next snapshot take the file anew. */
+  /** Makes the next snapshot treat the file as a new version. */
   #changed(file: ListedFile): ChangedError {
     if (this.#files.get(file.path) === file) {
-      this.#log.warn(`${file.path}: the canister has other bytes than before`);
+      this.#log.warn(`${file.path}: the canister's bytes have changed`);
       this.#files.set(file.path, this.#newVersion(file.path, file.size, new Date()));
     }
     return changed(file);
   }
 
-  /** What has once been there counts: when it comes back with the same length it need not be the same. */
+  /** A new version of a file. Files that are gone count as well: one that comes back with the same length need not be the same. */
   #newVersion(path: string, size: number, seen: Date): ListedFile {
     const before = this.#files.get(path)?.changes ?? this.#changes.get(path);
     const changes = before === undefined ? 0 : before + 1;
@@ -171,7 +175,7 @@ export class IcbootSource implements Source {
     return new ListedFile({ path, size, modified: nanoseconds(seen), changes });
   }
 
-  /** Finds what has changed without its length: some of what was read, what was not looked at for longest first. */
+  /** Finds changes that keep the length: reads some parts again, beginning with those checked longest ago. */
   async #lookAgain(thorough: boolean): Promise<void> {
     const due = await inSteps(this.#sortingRead());
     const most = this.#isFirstLook ? FIRST_LOOK_BYTES : LOOK_BYTES;
@@ -181,7 +185,7 @@ export class IcbootSource implements Source {
       bytes += size;
       return i === 0 || (i < LOOK_CHUNKS && bytes <= most);
     });
-    // One change is seldom alone: then what goes live is to be of one time, as far as that can be had here.
+    // One change seldom comes alone, and what goes live should all be from one moment, as far as this canister allows it.
     const isDue = performance.now() - this.#lookedAtAll > LOOK_AT_ALL_MS;
     if (thorough || ((await this.#haveChanged(some)) && isDue)) {
       this.#lookedAtAll = performance.now();
@@ -189,7 +193,7 @@ export class IcbootSource implements Source {
     }
   }
 
-  /** The parts that were read, those first that were not looked at for longest, then the smallest. In steps. */
+  /** The parts that were read, beginning with those checked longest ago, then the smallest. In steps. */
   *#sortingRead(): Generator<void, ListedChunk[]> {
     const read: ListedChunk[] = [];
     let i = 0;
@@ -205,15 +209,16 @@ export class IcbootSource implements Source {
     return this.#looked.get(chunk) ?? 0;
   }
 
+  /** Checks parts that were read. @returns whether any has changed */
   async #haveChanged(chunks: readonly ListedChunk[]): Promise<boolean> {
     const limit = pLimit(PARALLEL_READS);
     const changed = await Promise.all(
       chunks.map((chunk) =>
         limit(async () => {
-          // A part that has changed makes another version of all of the file.
+          // A changed part makes a new version of the whole file.
           if (this.#files.get(chunk.file.path) !== chunk.file) return true;
           try {
-            // One node may say that something has changed. If more is wanted, all of them have to say so.
+            // With `query`, one node's report of a change is enough; with `replicated`, the subnet has to confirm it.
             if (!(await fewAttempts(() => this.#isStill(chunk)))) await fewAttempts(() => this.chunk(chunk));
             this.#looked.set(chunk, performance.now());
             return false;
@@ -232,7 +237,7 @@ function changed({ path }: ListedFile): ChangedError {
   return new ChangedError(`${path} has changed on the canister; the next look at it takes the new bytes`);
 }
 
-/** What names a snapshot: what is listed, and how often bytes were seen to change under it. */
+/** What a snapshot's hash is computed from: the list, and how often bytes were seen to change. */
 function linesOf(files: readonly ListedFile[]): Iterable<string> {
   return files.values().map(({ path, size, changes }) => `${path}\0${size}\0${changes}\n`);
 }

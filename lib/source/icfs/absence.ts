@@ -1,10 +1,10 @@
 /**
- * Whether a mirror has what it is asked for. One that is only incomplete (somebody is copying its files) has some of the chunks, and is asked
- * for all. One that has had none for a while, as it is another canister's or has no way to its origin, would cost a round trip for each: it is
- * asked for chunks after all others, for a second, then two, up to a minute.
+ * Whether a mirror has the chunks that it is asked for. A mirror that is only incomplete (somebody is copying its files) has some of them,
+ * and is asked for all. A mirror that lacks many in a row, because it belongs to another canister or cannot reach its origin, would cost a
+ * round trip for each chunk. So it is asked for chunks after all others, for a second, then two, up to a minute.
  */
 
-/** Chunks in a row that it has not got. */
+/** Missing chunks in a row. */
 const MOST_MISSES = 8;
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 60_000;
@@ -15,12 +15,12 @@ export class Absence {
   /** Of performance.now(). */
   #until = Number.NEGATIVE_INFINITY;
 
-  /** Milliseconds for which it is still asked last. 0: it is not. */
+  /** Milliseconds for which the mirror is still asked last. 0: it is not. */
   get left(): number {
     return Math.max(0, this.#until - performance.now());
   }
 
-  /** It has not got a chunk. @returns whether it is asked last from now on, and was not before */
+  /** Reports that the mirror does not have a chunk. @returns whether it is asked last from now on, and was not before */
   missing(): boolean {
     this.#misses += 1;
     if (this.#misses < MOST_MISSES || this.left > 0) return false;
@@ -29,7 +29,7 @@ export class Absence {
     return true;
   }
 
-  /** It has brought one. */
+  /** Reports that the mirror has sent a chunk. */
   over(): void {
     this.#misses = 0;
     this.#pause = FIRST_PAUSE_MS;

@@ -1,27 +1,39 @@
 /**
- * What this host has accepted of a canister's channels before, and what may follow it: a record with a higher serial, whatever it stands
- * for; with the same serial only the same record; and none with a lower serial, which is a replay. accepted-releases.ts keeps it.
+ * What this host has accepted of a canister's channels, and what may follow it: a record with a higher serial, whatever it points
+ * to; with the same serial only the same record; and none with a lower serial, which is a replay. accepted-releases.ts stores it.
  */
 import type { Principal } from "@icp-sdk/core/principal";
 import { VerificationError } from "../../ic/certificate/certificate.ts";
 import { ForkedChannelError, ReplayedChannelError } from "./channels.ts";
 import type { VerifiedRecord } from "./release-reader.ts";
 
-/** The last record of a channel that was accepted here. */
+/** The last accepted record of a channel. */
 export interface AcceptedChannel {
   readonly serial: number;
   /** SHA-256 of the record, in hexadecimal. */
   readonly record: string;
-  /** The number of the release that the channel stands for; not there: it has been deleted. */
+  /** The number of the release that the channel points to; absent: the channel has been deleted. */
   readonly release?: number;
-  /** As `kept` of the canister: the serial of the last record by which a mount has kept a release here. */
+  /** As AcceptedRelease.kept: the serial of the last record by which a mount has kept a release here. */
   readonly kept?: number;
 }
 
-/** By name. */
+/** The channels of a canister, by name. */
 export type AcceptedChannels = Readonly<Record<string, AcceptedChannel>>;
 
-/** @param channels of which one may be named as what every object has */
+/** Channels of a canister that are remembered. canister/channels.mo allows 100, deleted ones included. */
+export const MOST_CHANNELS = 200;
+
+/** @param names of the channels that a canister shows. @throws VerificationError when they are too many, with those accepted before */
+export function mustBeFew(names: Iterable<string>, before: AcceptedChannels = {}): void {
+  const all = new Set([...names, ...Object.keys(before)]);
+  if (all.size <= MOST_CHANNELS) return;
+  throw new VerificationError(
+    `the canister shows more than ${MOST_CHANNELS} channels, with those that it has shown before: no canister of icfs has so many`,
+  );
+}
+
+/** A channel by its name, which may be that of a property that every object has. */
 export function acceptedChannel(
   channels: AcceptedChannels | undefined,
   name: string,
@@ -29,7 +41,14 @@ export function acceptedChannel(
   return channels !== undefined && Object.hasOwn(channels, name) ? channels[name] : undefined;
 }
 
-/** What is accepted with these records. @param now what was accepted by then */
+/** The names of the channels that point to a release, in order. */
+export function standing(channels: AcceptedChannels = {}): string[] {
+  return Object.keys(channels)
+    .filter((name) => channels[name]!.release !== undefined)
+    .sort();
+}
+
+/** What is to be accepted of the channels with these records. @param now what is accepted so far */
 export function acceptedOf(
   records: ReadonlyMap<string, VerifiedRecord>,
   now: AcceptedChannels | undefined,
@@ -50,7 +69,7 @@ export function acceptedOf(
   return Object.fromEntries(accepted);
 }
 
-/** The channels, once a mount has kept a release by a record; undefined: that is nothing new. */
+/** The channels after a mount has kept a release by a record; undefined when this changes nothing. */
 export function keptBy(
   channels: AcceptedChannels | undefined,
   { name, serial }: { readonly name: string; readonly serial: number },
@@ -60,11 +79,12 @@ export function keptBy(
   return { ...channels, [name]: { ...accepted, kept: serial } };
 }
 
+/** The serial of each channel's last accepted record, by the channel's name. */
 export function serialsOf(channels: AcceptedChannels = {}): Record<string, number> {
   return Object.fromEntries(Object.entries(channels).map(([name, { serial }]) => [name, serial]));
 }
 
-/** A channel goes where it is sent, but its serials only grow. @throws ReplayedChannelError, ForkedChannelError */
+/** A channel can point anywhere, but its serials only grow. @throws ReplayedChannelError, ForkedChannelError */
 export function mustFollow(
   name: string,
   { record, hash }: VerifiedRecord,
@@ -85,7 +105,7 @@ export function mustFollow(
 }
 
 /**
- * A record that was kept on this host may be older than the last one that was accepted: it was accepted once.
+ * A record that was kept on this host may be older than the last accepted one, since it was accepted once.
  *
  * @throws VerificationError when it was not, or when a mount has kept a release by a later record since
  */
@@ -108,12 +128,12 @@ export function checkKeptChannel(
   }
   if (serial < (accepted.kept ?? 0)) {
     throw new VerificationError(
-      `record ${serial} of channel ${name} was kept, and this host has mounted ${canister}@${name} by record ${accepted.kept} since, which is kept in another cache directory: name that with --cache-dir`,
+      `record ${serial} of channel ${name} was kept, and this host has served ${canister}@${name} by record ${accepted.kept} since, which is kept in another cache directory: name that with --cache-dir`,
     );
   }
 }
 
-/** Whether this is what a file has of channels. */
+/** Whether a value from a file has the form of channels. */
 export function areChannels(value: unknown): value is AcceptedChannels {
   if (typeof value !== "object" || value === null) return false;
   return Object.values(value).every(
@@ -124,7 +144,7 @@ export function areChannels(value: unknown): value is AcceptedChannels {
   );
 }
 
-/** Of a release or a record: from 1. */
+/** Whether a value can be the number of a release, or a record's serial: from 1. */
 export function isNumber(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) > 0;
 }

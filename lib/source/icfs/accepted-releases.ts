@@ -1,12 +1,11 @@
 /**
- * What this host has accepted from a canister before. A certificate proves that a release was the newest one lately;
- * that it is the successor of what was served here yesterday is proved by the chain of parents: a release with the same
- * number must be the same, a higher one must lead back to the accepted one, a lower one is a replay. Channels are compared by
- * accepted-channels.ts.
+ * What this host has accepted from a canister. A certificate proves that a release was the newest one lately. The chain of parents proves
+ * that it succeeds what was served here before: a release with the same number must be the same, a higher one must lead back to the
+ * accepted one, a lower one is a replay. accepted-channels.ts does the same for channels.
  *
- * One small file a canister, kept with the host's state (not with the caches: clearing those must not forget this). Whoever writes
- * one has the lock, and has looked again whether it is what the release was compared with: so it only goes forwards, whoever else
- * is at work, and however slowly.
+ * There is one small file for each canister, in the host's state directory (clearing a cache must not remove it). A writer holds the lock,
+ * and checks that the file is still what the release was compared with. So what is accepted only moves forwards, even with several slow
+ * processes.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, rmSync } from "node:fs";
@@ -29,8 +28,10 @@ import {
   checkKeptChannel,
   isNumber,
   keptBy,
+  mustBeFew,
   mustFollow,
   serialsOf,
+  standing,
 } from "./accepted-channels.ts";
 import { ancestors } from "./chain.ts";
 import type { Head, ReleaseReader } from "./release-reader.ts";
@@ -39,34 +40,34 @@ export interface AcceptedRelease {
   readonly canister: string;
   /** SHA-256 of the network's root key: the same canister id elsewhere is another canister. */
   readonly network: string;
-  /** Where the network was when the release was accepted; not there in files of older versions. */
+  /** The network's URL when the release was accepted; absent in files of older versions. */
   readonly url?: string;
   readonly number: number;
   /** SHA-256 of the release's header, in hexadecimal. */
   readonly header: string;
-  /** The newest release that a mount has kept here, to be mounted again without the network; not there: none. */
+  /** The newest release that a mount has kept here, to be mounted again offline; absent: none. */
   readonly kept?: number;
   /**
-   * The earliest time of a certificate by which a release was accepted here, since what was accepted before was forgotten, if anything
-   * was: what was certified earlier may be of another history. ISO 8601; not there in files of older versions.
+   * The time of the first certificate by which a release was accepted here, since the last `icfs trust reset`, if there was one.
+   * An earlier certificate may belong to another history. ISO 8601; absent in files of older versions.
    */
   readonly since?: string;
-  /** The channels of which something was accepted, by name; not there: none. */
+  /** The channels with an accepted record, by name; absent: none. */
   readonly channels?: AcceptedChannels;
 }
 
 const SET_ANOTHER = "set XDG_STATE_HOME to another directory";
-/** How often a release is compared anew when others have accepted one meanwhile. Each time a newer one has come out. */
+/** How often the comparison is repeated if others accept a release meanwhile. Each time, a newer one has appeared. */
 const MOST_ATTEMPTS = 10;
 
-/** Of a file of this: it takes some hundred. */
+/** Limit on the bytes of such a file. It has a few hundred, or 20,000 with as many channels as canister/channels.mo allows. */
 const MOST_BYTES = 64 * 1024;
 
 function directory(): string {
   return join(stateDirectory("/var/lib/icfs"), "trust");
 }
 
-/** Nobody else may say what was accepted, or take it away. @throws UserError */
+/** Checks that no other user can change or remove what was accepted. @throws UserError */
 function mustBeOurs(): void {
   try {
     makeItOwn(dirname(directory()), SET_ANOTHER);
@@ -79,7 +80,8 @@ function mustBeOurs(): void {
 
 /** What this host has accepted, canister by canister. @throws UserError */
 export function acceptedReleases(): AcceptedRelease[] {
-  return files().map((name) => read(join(directory(), name))!);
+  // Somebody may remove one meanwhile.
+  return files().flatMap((name) => read(join(directory(), name)) ?? []);
 }
 
 /** Whether this host has accepted a release from a canister on the network of that root key. @throws UserError */
@@ -90,16 +92,16 @@ export function hasAccepted(canister: Principal, rootKey: Uint8Array): boolean {
 /**
  * Forgets what was accepted from a canister.
  *
- * @param isMeant whether what was accepted on that network is to be forgotten: the first 16 digits of `network`, and all of it that
- *   can be read
- * @returns what that was, with undefined for a file that could not be read
+ * @param isMeant whether to forget what was accepted on a network. Its parameters are the first 16 digits of AcceptedRelease.network, and
+ *   the file's content, if that can be read
+ * @returns what was forgotten, with undefined for a file that could not be read
  * @throws UserError
  */
 export async function resetTrust(
   canister: Principal,
   isMeant: (network: string, accepted: AcceptedRelease | undefined) => boolean = () => true,
 ): Promise<(AcceptedRelease | undefined)[]> {
-  // By name: a file that cannot be read any more is what somebody may want to be rid of.
+  // By name, since the user may want to remove an unreadable file.
   const prefix = `${canister.toText()}-`;
   const find = () => files().filter((name) => name.startsWith(prefix));
   if (find().length === 0) return [];
@@ -136,10 +138,10 @@ function files(): string[] {
 }
 
 /**
- * A reader whose head is refused unless it is what this host accepted before or descends from it, and is remembered.
- * Its head() throws VerificationError when it does not, and UserError when the host's state cannot be read or written.
+ * A reader that accepts a head only if it is the accepted one or descends from it, and records it.
+ * Its head() throws VerificationError otherwise, and UserError when the host's state cannot be read or written.
  *
- * @param remember false: only looks, and leaves what this host has accepted as it is
+ * @param remember whether accepted heads are recorded
  */
 export function trustingReader(
   reader: ReleaseReader,
@@ -160,8 +162,8 @@ export function trustingReader(
 }
 
 /**
- * The head, compared with what this host has accepted when it was asked for. When somebody else has accepted another meanwhile, the
- * canister is asked again: what was the newest then is not what is accepted now.
+ * The head, compared with what this host had accepted before it was requested. If another process has accepted a release meanwhile, the
+ * canister is asked again, since the head may be older than that.
  *
  * @returns undefined before the first release
  */
@@ -174,8 +176,9 @@ async function acceptedHead(
   const file = fileOf(place);
   for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
     const before = read(file);
-    // What to do is said of the canister that was asked for, whatever the file says that it is about.
+    // The advice names the requested canister, whatever the file says.
     const head = await acceptable(reader, before && { ...before, ...place });
+    mustBeFew(head?.channels?.keys() ?? [], before?.channels);
     if (!remember || head === undefined || isRemembered(head, before)) {
       if (isSame(read(file), before)) return head;
       continue;
@@ -191,7 +194,7 @@ async function acceptedHead(
   throw new Error(`others have accepted other releases of ${place.canister} again and again meanwhile`);
 }
 
-/** Whether there is nothing to be remembered of an acceptable head. */
+/** Whether an acceptable head adds nothing to record. */
 function isRemembered(
   { header, certifiedAt, channels = NONE }: Head,
   before: AcceptedRelease | undefined,
@@ -211,14 +214,14 @@ function channelsOf(
   return channels.size === 0 ? {} : { channels: { ...now, ...acceptedOf(channels, now) } };
 }
 
-/** Of a file of an older version nobody knows. */
+/** The earlier of `since` and the head's time; none if a file of an older version does not have it. */
 function sinceOf({ certifiedAt }: Head, now: AcceptedRelease | undefined): Pick<AcceptedRelease, "since"> {
   if (now !== undefined && now.since === undefined) return {};
   const time = certifiedAt.toISOString();
   return { since: now?.since !== undefined && now.since < time ? now.since : time };
 }
 
-/** The head, which is acceptable after what was accepted before. @throws VerificationError */
+/** The head, if it may follow what was accepted before. @throws VerificationError */
 async function acceptable(
   reader: ReleaseReader,
   before: AcceptedRelease | undefined,
@@ -230,7 +233,7 @@ async function acceptable(
     looked = { at: head };
   };
   const head = await reader.head(look);
-  // Not every reader lets itself be told.
+  // Not every reader takes this callback.
   if (looked === undefined || looked.at !== head) await look(head);
   return head;
 }
@@ -240,11 +243,12 @@ function isSame(one: AcceptedRelease | undefined, other: AcceptedRelease | undef
   return isOfHead && isDeepStrictEqual(serialsOf(one?.channels), serialsOf(other?.channels));
 }
 
-/** A release that is kept, and the record of the channel that stands for it, where that was asked for. */
+/** A kept release, and the record of the channel that points to it, if a channel was requested. */
 export type KeptNumbers = Required<Pick<Release, "number">> & Pick<Release, "channel">;
 
 /**
- * The release that was accepted of a canister, or a channel, after the one that is kept of it; undefined: nothing newer, or none.
+ * The number of the release of a canister, or a channel, that was accepted after the kept one; undefined when there is none.
+ *
  * @throws UserError
  */
 export function acceptedAfter(
@@ -258,7 +262,19 @@ export function acceptedAfter(
   return serial > channel.serial && release !== number ? release : undefined;
 }
 
-/** Remembers that a mount has kept a release: none before it is mounted any more by itself. @throws UserError */
+/** The channels that pointed to a release when this host last accepted their records. @throws UserError */
+export function knownChannels({ canister, rootKey }: CanisterAddress): string[] {
+  return standing(read(fileOf(placeOf(canister, rootKey)))?.channels);
+}
+
+/** Whether the last record that this host has accepted of the channel deletes it. @throws UserError */
+export function isDeleted({ canister, rootKey, channel }: ReleaseAddress): boolean {
+  if (channel === undefined) return false;
+  const accepted = acceptedChannel(read(fileOf(placeOf(canister, rootKey)))?.channels, channel);
+  return accepted !== undefined && accepted.release === undefined;
+}
+
+/** Records that a mount has kept a release: from then on, no earlier one is mounted by default. @throws UserError */
 export async function rememberKept(
   { canister, rootKey }: CanisterAddress,
   { number = 0, channel }: KeptNumbers,
@@ -275,10 +291,12 @@ export async function rememberKept(
 }
 
 /**
- * The kept release may be older than the newest accepted one, for example after an `icfs ls` of the newer one, or while a mount
- * fetches that. It is let through: this host has accepted it once, and what was only looked at must not take away what was mounted.
- * But when a mount has kept the newer one, what is older is let through only if it is asked for by its number. After `icfs trust
- * reset` no release that was kept until then is let through, also when the canister's next history has come to higher numbers.
+ * Checks a kept release. It may be older than the newest accepted one, for example after an `icfs ls` of the newer one, or while a mount
+ * fetches that. It is still accepted, since this host has accepted it once, and merely looking at a release must not take away the mounted
+ * one. But if a mount has kept the newer one, an older one is accepted only if it is requested by number. After `icfs trust reset`, no
+ * previously kept release is accepted, even if the canister's new history has reached higher numbers.
+ *
+ * @throws VerificationError; UserError
  */
 function checkKept(
   { canister, rootKey, release, channel }: ReleaseAddress,
@@ -301,7 +319,7 @@ function checkKept(
   }
   if (release === undefined && header.number < (before.kept ?? 0)) {
     throw new VerificationError(
-      `release ${header.number} was kept, and this host has mounted release ${before.kept} since, which is kept in another cache directory: name that with --cache-dir, or go back on purpose with ${canister}@${header.number}`,
+      `release ${header.number} was kept, and this host has served release ${before.kept} since, which is kept in another cache directory: name that with --cache-dir, or go back on purpose with ${canister}@${header.number}`,
     );
   }
 }
@@ -316,7 +334,7 @@ async function mustBeAcceptable(
     for (const [name, channel] of head?.channels ?? NONE) mustFollow(name, channel, before.channels);
   } catch (error) {
     if (!(error instanceof VerificationError)) throw error;
-    // It stays of its class.
+    // The error keeps its class.
     error.message = `${error.message}. If the canister was reinstalled on purpose, run \`icfs trust reset ${before.canister}\``;
     throw error;
   }
@@ -345,11 +363,11 @@ async function mustDescend(
   }
 }
 
-/** The header hash of release `number`, which is the head or below it. */
+/** The hash of the header of release `number`, which is the head or below it. @throws as ancestors() */
 async function hashOf(number: number, head: Head, reader: ReleaseReader): Promise<Buffer> {
   if (number === head.header.number) return head.hash;
   let child = head.header;
-  // The header itself is not needed: the one above has its hash.
+  // The header itself is not needed: its successor has its hash.
   for await (const { header } of ancestors(head, reader, number + 1)) child = header;
   // Only release 1 has no parent (decodeHeader), and `child` is above `number`.
   return child.parent!;
@@ -384,15 +402,15 @@ function read(file: string): AcceptedRelease | undefined {
   }
 }
 
-/** As it is written, so that two can be compared as texts. */
+/** Whether a value is a time in the form in which it is written, so that two can be compared as texts. */
 function isTime(value: unknown): boolean {
   return typeof value === "string" && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value);
 }
 
 /**
- * Replaces a file, while nobody else does.
+ * Replaces a file, under the lock.
  *
- * @param change what it is to be, of what it is by then; undefined: it stays as it is
+ * @param change returns the new content for the current one; undefined: it stays as it is
  * @returns whether it was changed. @throws UserError
  */
 async function update(
@@ -409,13 +427,13 @@ async function update(
   });
 }
 
-/** @param what to say first when something is wrong with the directory. @throws UserError */
+/** @param what the beginning of the message if something is wrong with the directory. @throws UserError */
 async function locked<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     const isNew = !existsSync(directory());
     makeDirectory(directory(), 0o700);
     mustBeOurs();
-    // As all that is written in it: a power cut must not leave a host that has never accepted anything.
+    // Synced, like everything that is written in it: after a power cut, the host must still know what it has accepted.
     for (let at = directory(); isNew && at !== dirname(at); at = dirname(at)) {
       await syncDirectory(dirname(at)).catch(() => {});
     }

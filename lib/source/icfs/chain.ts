@@ -1,16 +1,16 @@
 /**
- * The chain of releases, walked from a verified head downwards: each header must hash to what the one above calls its
- * parent, so that every release is proved by the newest one's certificate.
+ * The chain of releases, walked from a verified head downwards: each header must have the hash that its successor names as its
+ * parent, so that the newest release's certificate proves every release.
  */
 import { VerificationError } from "../../ic/certificate/certificate.ts";
 import { decodeHeader, headerHash } from "../../tree/header.ts";
 import type { ReleaseReader, VerifiedHeader } from "./release-reader.ts";
 
-/** How many headers are asked for at once. */
+/** How many headers are requested at once. */
 const HEADERS_PAGE = 1000;
 /**
- * A page that has fewer has so many bytes at least: the canister fills a megabyte. A gateway that gives a header a page would have
- * somebody wait for ten thousand answers.
+ * A page with fewer headers must have at least this many bytes: the canister fills a megabyte. A gateway that returns one header per page
+ * would make the caller wait for ten thousand answers.
  */
 const LEAST_PAGE_BYTES = 500_000;
 
@@ -41,12 +41,12 @@ export async function* ancestors(
   }
 }
 
-/** @throws VerificationError */
+/** Refuses a page that is neither complete nor large. @throws VerificationError */
 function mustBeFull(headers: readonly Uint8Array[], wanted: number): void {
   const bytes = headers.reduce((sum, { length }) => sum + length, 0);
   if (headers.length < wanted && bytes < LEAST_PAGE_BYTES) {
     throw new VerificationError(
-      `whoever answers gives only ${headers.length} of the ${wanted} headers asked for at once: to walk down the chain so would be too many requests`,
+      `whoever answers gives only ${headers.length} of the ${wanted} headers asked for at once: walking down the chain like this would take too many requests`,
     );
   }
 }

@@ -1,15 +1,18 @@
-/** A channel's records, walked from its last one, which is certified, downwards: each must hash to what the one after it calls the one before. */
+/**
+ * A channel's records, walked downwards from the last one, which is certified: each must have the hash that its successor names in
+ * `before`.
+ */
 import type { Principal } from "@icp-sdk/core/principal";
 import { VerificationError } from "../../ic/certificate/certificate.ts";
 import { decodeRecord, recordHash } from "../../tree/channel.ts";
 import type { VerifiedRecord } from "./release-reader.ts";
 
-/** How many records are asked for at once. */
+/** How many records are requested at once. */
 const PAGE = 100;
-/** A page that has fewer has so many bytes at least: the canister fills 100,000. As of chain.ts. */
+/** A page with fewer records must have at least this many bytes: the canister fills 100,000. As in chain.ts. */
 const LEAST_PAGE_BYTES = 50_000;
 
-/** A channel's records from that with serial `from` downwards, not verified. */
+/** Gets a channel's records from serial `from` downwards, up to `count`, not verified. */
 export type RecordPages = (name: string, from: number, count: number) => Promise<readonly Uint8Array[]>;
 
 /**
@@ -40,7 +43,7 @@ export async function* recordsBefore(
   }
 }
 
-/** @throws VerificationError, FormatError */
+/** The record before `after`, which these bytes must be. @throws VerificationError, FormatError */
 function before(after: VerifiedRecord, canister: Principal, bytes: Uint8Array): VerifiedRecord {
   const { name, serial, before: wanted } = after.record;
   const hash = recordHash(bytes);
@@ -52,7 +55,9 @@ function before(after: VerifiedRecord, canister: Principal, bytes: Uint8Array): 
   const record = decodeRecord(bytes);
   const isOfChannel = record.name === name && record.canister.equals(canister.toUint8Array());
   if (!isOfChannel || record.serial !== serial - 1) {
-    throw new VerificationError(`what channel ${name} had before record ${serial} is no record of its own`);
+    throw new VerificationError(
+      `what channel ${name} had before record ${serial} is not a record of its own`,
+    );
   }
   return { record, hash };
 }

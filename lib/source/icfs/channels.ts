@@ -1,4 +1,4 @@
-/** Channels' last records, as a certificate proves them together with the newest release; and what can be wrong with one. */
+/** Channels' last records, which a certificate proves together with the newest release; and what can be wrong with them. */
 import type { Principal } from "@icp-sdk/core/principal";
 import { FormatError, UserError } from "../../errors.ts";
 import { VerificationError } from "../../ic/certificate/certificate.ts";
@@ -6,13 +6,13 @@ import { allBelow, type HashTree, lookupTree } from "../../ic/certificate/hash-t
 import { type ChannelRecord, decodeRecord, recordHash } from "../../tree/channel.ts";
 import type { VerifiedRecord } from "./release-reader.ts";
 
-/** A record that is no record, or another than the one that is certified. */
+/** A malformed record, or one that does not match the certificate. */
 export class CorruptedChannelError extends VerificationError {}
 
 /** A record of another canister's channel, or of another channel. */
 export class ForeignChannelError extends VerificationError {}
 
-/** A record with a lower serial than this host has accepted. */
+/** A record with a lower serial than the one that this host has accepted. */
 export class ReplayedChannelError extends VerificationError {}
 
 /** Another record with the serial that this host has accepted; or a record of a release that is not in the canister's chain. */
@@ -22,9 +22,11 @@ export class ForkedChannelError extends VerificationError {}
 export class AbsentChannelError extends UserError {}
 
 /**
- * The channels' last records, by name, each of which the tree must have.
+ * The last records of the requested channels, by name. The tree must have the hash of each. If one channel is requested, others' records
+ * beside its own are ignored: a proof of all channels proves each.
  *
- * @param name the one that was asked for; undefined: all
+ * @param tree the verified witness
+ * @param name the requested channel; undefined: all
  * @throws CorruptedChannelError, ForeignChannelError; AbsentChannelError
  */
 export function channelsIn(
@@ -34,9 +36,14 @@ export function channelsIn(
   name: string | undefined,
 ): Map<string, VerifiedRecord> {
   const found = new Map<string, VerifiedRecord>();
+  let other: string | undefined;
   for (const bytes of records) {
     const record = decode(bytes);
-    mustBeOf(record, canister, name);
+    mustBeOf(record, canister);
+    if (name !== undefined && record.name !== name) {
+      other = record.name;
+      continue;
+    }
     const hash = recordHash(bytes);
     const leaf = lookupTree(tree, ["icfs", "channel", record.name]);
     if (leaf?.kind !== "leaf" || !leaf.value.equals(hash)) {
@@ -47,6 +54,9 @@ export function channelsIn(
     found.set(record.name, { record, hash });
   }
   if (name !== undefined && found.has(name)) return found;
+  if (other !== undefined) {
+    throw new ForeignChannelError(`the record is that of channel ${other}, and not of ${name}`);
+  }
   const all = namesIn(tree);
   if (name !== undefined && !all.has(name)) throw absent(canister, name);
   for (const each of all) {
@@ -55,7 +65,7 @@ export function channelsIn(
   return found;
 }
 
-/** What to say of a channel that there is not. */
+/** The error about a channel that does not exist. */
 export function absent(canister: Principal, name: string): AbsentChannelError {
   return new AbsentChannelError(
     `${canister} has no channel ${name}: \`icfs channel ${canister}\` lists those it has, and \`icfs promote ${canister} RELEASE ${name}\` makes one`,
@@ -67,18 +77,14 @@ function decode(bytes: Uint8Array): ChannelRecord {
     return decodeRecord(bytes);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    throw new CorruptedChannelError(`what is to be a channel's record is none: ${error.message}`);
+    throw new CorruptedChannelError(`a channel's record is malformed: ${error.message}`);
   }
 }
 
 /** @throws ForeignChannelError */
-function mustBeOf(record: ChannelRecord, canister: Principal, name: string | undefined): void {
-  if (!record.canister.equals(canister.toUint8Array())) {
-    throw new ForeignChannelError(`the record of channel ${record.name} is another canister's`);
-  }
-  if (name !== undefined && record.name !== name) {
-    throw new ForeignChannelError(`the record is that of channel ${record.name}, and not of ${name}`);
-  }
+function mustBeOf(record: ChannelRecord, canister: Principal): void {
+  if (record.canister.equals(canister.toUint8Array())) return;
+  throw new ForeignChannelError(`the record of channel ${record.name} is another canister's`);
 }
 
 /** The names of all channels. @throws CorruptedChannelError when the tree does not show them all */

@@ -1,7 +1,7 @@
-/** What the method `headers` answers, and /.icfs/headers/N: a CBOR array of byte strings (docs/PROTOCOL.md). */
+/** The answer of the method `headers`, and of /.icfs/headers/N: a CBOR array of byte strings (docs/PROTOCOL.md). */
 import { CborReader } from "../../ic/certificate/cbor-reader.ts";
 
-/** @returns views of the bytes. @throws FormatError */
+/** The byte strings in such an answer, as views of it. They are not checked. @throws FormatError */
 export function decodeHeaders(bytes: Uint8Array): Uint8Array[] {
   const reader = new CborReader(bytes);
   const headers: Uint8Array[] = [];
@@ -10,6 +10,7 @@ export function decodeHeaders(bytes: Uint8Array): Uint8Array[] {
   return headers;
 }
 
+/** The answer with these headers. */
 export function encodeHeaders(headers: readonly Uint8Array[]): Buffer {
   const parts = headers.flatMap((header) => [initial(BYTES, header.length), header]);
   return Buffer.concat([initial(ARRAY, headers.length), ...parts]);

@@ -1,20 +1,21 @@
-/** Where a mirror has what an icfs canister has: the paths of the canister's own URLs (docs/PROTOCOL.md), below the mirror's. */
+/** The paths on a mirror: those of the canister's own URLs (docs/PROTOCOL.md), below the mirror's URL. */
 
-/** Below which all of them are. */
+/** The directory that has all these paths. */
 export const MIRROR_DIRECTORY = ".icfs";
 export const HEADERS = "headers";
 export const CHUNKS = "chunk";
 export const RELEASE = "release";
 export const CHANNEL = "channel";
 
+/** The proof of the newest release. */
 export const releasePath = `${MIRROR_DIRECTORY}/${RELEASE}`;
 
-/** Of what proves the newest release, and a channel's last record. */
+/** The proof of the newest release, and of a channel's last record. */
 export function channelPath(name: string): string {
   return `${MIRROR_DIRECTORY}/${CHANNEL}/${name}`;
 }
 
-/** Of the headers from release `from` downwards. */
+/** The headers from release `from` downwards. */
 export function headersPath(from: number): string {
   return `${MIRROR_DIRECTORY}/${HEADERS}/${from}`;
 }

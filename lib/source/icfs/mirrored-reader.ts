@@ -1,4 +1,4 @@
-/** An icfs canister by its mirrors, and by the network after them: all is verified as what the network says. */
+/** Reads an icfs canister from its mirrors, and then from the network. Mirrors' answers are verified like the network's. */
 import { FormatError, UserError } from "../../errors.ts";
 import { NoAnswerError } from "../../ic/call-errors.ts";
 import { checkTime, VerificationError } from "../../ic/certificate/certificate.ts";
@@ -18,8 +18,13 @@ import type { Mirrors, Question } from "./mirrors.ts";
 import { MAX_PROOF_BYTES } from "./query-reader.ts";
 import { type Head, MissingChunkError, type NetworkReader, type ReleaseReader } from "./release-reader.ts";
 
-/** Of a page of headers: the canister stops at a megabyte, and a header has 35 KB at most. */
+/** Limit on a page of headers: the canister stops at a megabyte, and a header has 35 KB at most. */
 export const MAX_HEADERS_BYTES = 2 * 1024 * 1024;
+
+/** How long ago a proof was certified, in milliseconds. */
+function ageOf({ certifiedAt }: Head): number {
+  return Date.now() - certifiedAt.getTime();
+}
 
 export class MirroredReader implements ReleaseReader {
   readonly #mirrors: Mirrors;
@@ -27,7 +32,7 @@ export class MirroredReader implements ReleaseReader {
   readonly #limit: number;
 
   /**
-   * @param network what reads by the network; its restore() and manifest() verify what mirrors have brought
+   * @param network the reader for the network; its restore() and manifest() verify what mirrors have sent
    * @param limit milliseconds without a byte after which a request fails
    */
   constructor(mirrors: Mirrors, network: NetworkReader, limit: number) {
@@ -37,25 +42,30 @@ export class MirroredReader implements ReleaseReader {
   }
 
   /**
-   * The newest release by the first mirror that has a fresh proof, or by the network; where nobody has one, by the newest of the older
-   * proofs, if that is not older than is allowed. @throws UserError when it is
+   * The newest release, from the first mirror that has a fresh proof of an allowed age, or from the network. If nobody has one, the newest
+   * of the older proofs counts, if its age is allowed.
+   *
+   * @throws as ReleaseReader.head(); UserError when only mirrors are asked, and none has a proof of an allowed age
    */
   async head(accept?: (head: Head | undefined) => Promise<void>): Promise<Head | undefined> {
+    const { maxStale, only } = this.#mirrors;
     const stale: Head[] = [];
     let refused: { readonly error: unknown } | undefined;
     const verify = async (proof: Buffer): Promise<Head | undefined> => {
       const head = await this.#network.restore(proof).catch((error) => {
-        // It is certified that there is no such channel, or was.
+        // A certificate says that there is, or was, no such channel.
         if (error instanceof AbsentChannelError) throw new NotHereError(error.message, { cause: error });
         throw error;
       });
+      const { certifiedAt } = head;
       try {
-        checkTime(head.certifiedAt);
+        checkTime(certifiedAt);
+        if (maxStale > 0 && ageOf(head) > maxStale) throw new Error("--max-stale does not allow it");
       } catch (error) {
-        if (head.certifiedAt.getTime() < Date.now()) stale.push(head);
-        throw new NotHereError(`its proof is of ${head.certifiedAt.toISOString()}`, { cause: error });
+        if (certifiedAt.getTime() < Date.now()) stale.push(head);
+        throw new NotHereError(`its proof is of ${certifiedAt.toISOString()}`, { cause: error });
       }
-      // The subnet has signed it, and not long ago: who carries it cannot know better.
+      // The subnet has signed it recently, so the network cannot have a better answer.
       await accept?.(head).catch((error) => {
         refused ??= { error };
         throw new NotHereError("this host does not accept its release", { cause: error });
@@ -72,30 +82,32 @@ export class MirroredReader implements ReleaseReader {
         missing: (why) => new UserError(`no mirror has the newest release: ${why}`),
       });
     } catch (error) {
-      const { maxStale, only } = this.#mirrors;
       if (refused !== undefined && only) throw refused.error;
       const newest = stale.toSorted((a, b) => b.certifiedAt.getTime() - a.certifiedAt.getTime())[0];
       if (newest === undefined) throw error;
-      const age = Date.now() - newest.certifiedAt.getTime();
+      const age = ageOf(newest);
       if (age <= maxStale) {
         await accept?.(newest);
         return newest;
       }
       if (!only) throw error;
       throw new UserError(
-        `the newest proof that a mirror has was certified ${ageText(age)} ago${maxStale > 0 ? ", which --max-stale does not allow" : ": --max-stale TIME, such as 7d, takes one so old"}; \`icfs mirror\` brings it up to date`,
+        `the newest proof that a mirror has was certified ${ageText(age)} ago${maxStale > 0 ? ", which --max-stale does not allow" : ": --max-stale TIME, such as 7d, accepts one that old"}; \`icfs mirror\` brings it up to date`,
       );
     }
   }
 
-  /** What kind of canister it is: an icfs canister where a mirror proves a release, however old; else what `detect` finds. */
+  /** The kind of the canister: an icfs canister if a mirror proves a release of any age; otherwise `detect` decides. */
   kind(detect: () => Promise<SourceKind>): Promise<SourceKind> {
     return this.#mirrors.ask<SourceKind>({
       path: this.#network.proofPath,
       most: MAX_PROOF_BYTES,
       limit: this.#limit,
       verify: async (proof) => {
-        await this.#network.restore(proof);
+        await this.#network.restore(proof).catch((error) => {
+          // Only an icfs canister certifies that it has no such channel.
+          if (!(error instanceof AbsentChannelError)) throw error;
+        });
         return "icfs";
       },
       network: detect,
@@ -122,12 +134,12 @@ export class MirroredReader implements ReleaseReader {
         return headers;
       },
       network: () => this.#network.headers(from, count, accept),
-      // Nobody lies: somebody may be copying the mirror's files, of which the headers come later.
+      // Not a VerificationError: somebody may be copying the mirror's files, and the headers come later.
       missing: (why) => new NoAnswerError(`no mirror has the headers below release ${from + 1}: ${why}`),
     });
   }
 
-  /** The network's reader puts it together, of pieces that come from here. */
+  /** The network's reader assembles the manifest, from pieces that mirrors send. */
   manifest(header: Header, kept?: Pieces): Promise<Manifest> {
     const read = async (hash: string) => {
       const found = await kept?.read(hash);
@@ -163,9 +175,9 @@ export class MirroredReader implements ReleaseReader {
       isChunk: true,
       most: MAX_CHUNK_BYTES,
       limit: this.#limit,
-      verify: async (bytes) => {
+      verify: async (bytes, digest) => {
         if (bytes.length === 0) throw new FormatError("a chunk has no bytes");
-        if (!(await sha256(bytes)).equals(expected)) {
+        if (!(digest ?? (await sha256(bytes))).equals(expected)) {
           throw new VerificationError(`chunk ${hash} arrived with other bytes`);
         }
         return bytes;

@@ -1,7 +1,7 @@
 /**
- * Mirrors of an icfs canister: URLs below which /.icfs/... answers as the canister's own does, or directories that have the same as files.
- * They are asked in the order in which they were named, the network last; several may have the same place in it, and share what is asked for.
- * Nobody is believed: what a mirror brings is verified before it counts, and one that brings something else is put aside, by the rules of
+ * Mirrors of an icfs canister: URLs below which /.icfs/... answers like the canister's own, or directories with the same files. They are
+ * asked in the order in which they were named, and the network last. Several mirrors can have the same rank, and share the requests.
+ * Mirrors are not trusted: everything is verified before it counts, and a mirror that sends something wrong is put aside, by the rules of
  * lib/ic/gateway/gateways.ts.
  */
 import { hash } from "node:crypto";
@@ -27,18 +27,18 @@ import { NoFileError, readKept } from "../../kept-file.ts";
 import { LEISURE_TIMES, type Urgency } from "../../urgency.ts";
 import { Absence } from "./absence.ts";
 
-/** How a mirror does, since the process began. */
+/** What a mirror has done since the process began. */
 export interface MirrorHealth extends GatewayHealth {
-  /** Chunks that it has brought, all verified, and their bytes. */
+  /** Chunks that it has sent, all verified, and their bytes. */
   readonly chunks: number;
   readonly bytes: number;
-  /** Questions for what it has not got: a release that it has not copied yet, or a proof that is not too old. */
+  /** Requests for something that it does not have: a release that it has not copied yet, or a proof that is not too old. */
   readonly missing: number;
-  /** Answers that did not verify. Each is asked for once more, past all caches: what is right then does not put the mirror aside. */
+  /** Answers that did not verify. Each is requested once more, past all caches; if it is right then, the mirror is not put aside. */
   readonly wrong: number;
 }
 
-/** Chunks, and their bytes. */
+/** How many chunks were sent, and their bytes. */
 export interface Brought {
   readonly chunks: number;
   readonly bytes: number;
@@ -47,46 +47,65 @@ export interface Brought {
 export interface MirrorsOptions {
   /** The network is never asked. */
   readonly only: boolean;
-  /** Milliseconds that the proof of a mirror's release may be old when nobody has a fresh one; 0: it is to be fresh. */
+  /**
+   * The allowed age of a mirror's proof, in milliseconds, if nobody has a fresh one. 0: it must be fresh. A limit below five minutes holds
+   * for fresh proofs, too.
+   */
   readonly maxStale: number;
+  /**
+   * Milliseconds that all but the last one asked may take together, even if parts of their answers keep coming. Default: a question's
+   * limit, which is also the most.
+   */
+  readonly whole?: number;
 }
 
-/** What is asked for. */
+/** A request to the mirrors and the network, with what it takes to verify the answer. */
 export interface Question<T> {
   /** Below the mirror's URL. */
   readonly path: string;
   readonly isChunk?: boolean;
-  /** Bytes that it may have. */
+  /** Bytes that the answer may have. */
   readonly most: number;
   /** Milliseconds without a byte after which a request fails. */
   readonly limit: number;
-  /** What the bytes are, verified. @throws VerificationError, FormatError: the mirror's answer is wrong; NotHereError: it is right, and of no use */
-  readonly verify: (bytes: Buffer) => Promise<T>;
-  /** Asks the network, where that may be asked. @param received told of its bytes as they arrive @param urgency as below */
+  /**
+   * Verifies and decodes the answer.
+   *
+   * @param digest SHA-256 of the bytes, if they were hashed as they arrived
+   * @throws VerificationError, FormatError: the mirror's answer is wrong; NotHereError: it is right, but of no use
+   */
+  readonly verify: (bytes: Buffer, digest?: Buffer) => Promise<T>;
+  /** Asks the network, if that is allowed. @param received told of its bytes as they arrive @param urgency as below */
   readonly network: (received: Received, urgency: Urgency | undefined) => Promise<T>;
   readonly received?: Received | undefined;
   /** Until it rises the answer may take its time. Default: it has risen. */
   readonly urgency?: Urgency | undefined;
-  /** What to throw when all that were asked have not got it, by the first's words. */
+  /** Makes the error to throw when nobody has it. @param why what each mirror said */
   readonly missing: (why: string) => Error;
 }
 
-/** Among mirrors, what stands for the network. */
+/** A question as it is put to one mirror, or to the network. */
+interface Asked<T> extends Question<T> {
+  /** `others` of the question's urgency, which itself is not always passed on. */
+  readonly others: Urgency["others"] | undefined;
+}
+
+/** The network's place among the mirrors. */
 const NETWORK = "the network";
 /**
- * Files of a directory that are read at a time. A disk that hangs, or an NFS server that is gone, takes a thread of Node's pool for each,
- * of which the mount itself needs some (bin/icfs).
+ * Files of a directory that are read at a time. With a disk that hangs, or a dead NFS server, each occupies a thread of Node's pool,
+ * and the mount itself needs some of these (bin/icfs).
  */
 const READS_AT_ONCE = 2;
-/** What the system says of a file on a damaged disk, or of one that is not to be read. */
+/** The system's errors for a file on a damaged disk, or one without read permission. */
 const DAMAGES = new Set(["EIO", "EUCLEAN", "ELOOP", "EACCES", "EPERM"]);
-/** Before a mirror is asked again for what is on its way to it: somebody may come to wait meanwhile. */
+/** The longest pause before a mirror is asked again for something that is on its way to it, since a reader may begin to wait meanwhile. */
 const LONGEST_PAUSE_MS = 1000;
 
-/** It is on its way to the mirror: only not here yet. */
+/** What was asked for is on its way to the mirror, but not there yet. */
 class ComingError extends NotHereError {}
 
-/** Why a mirror is asked for chunks after all others. */
+/** Why a mirror is asked for chunks after all others, in words. */
 const ABSENT = "it had none of the chunks that it was asked for lately";
 
 interface Carrying<T> extends Answered {
@@ -102,22 +121,24 @@ interface Counts {
   readonly absence: Absence;
 }
 
-/** URLs that are one mirror as far as their place in the order goes; one alone may stand by itself. */
+/** The URLs of one rank; a single URL need not be in an array. */
 export type EqualMirrors = string | readonly string[];
 
 export class Mirrors {
   readonly maxStale: number;
   readonly only: boolean;
+  readonly #whole: number;
   readonly #carriers: Gateways;
-  /** By place; the network's is the last. */
+  /** The URLs of each rank, in order; the network's rank is the last. */
   readonly #places: readonly (readonly string[])[];
   readonly #counts: ReadonlyMap<string, Counts>;
   readonly #disks: ReadonlyMap<string, LimitFunction>;
 
   /** @param named at least one, nearest first, without slashes at their ends */
-  constructor(named: readonly EqualMirrors[], { only, maxStale }: MirrorsOptions) {
+  constructor(named: readonly EqualMirrors[], { only, maxStale, whole }: MirrorsOptions) {
     this.only = only;
     this.maxStale = maxStale;
+    this.#whole = whole ?? Number.POSITIVE_INFINITY;
     const places = named.map((one) => [one].flat());
     this.#places = only ? places : [...places, [NETWORK]];
     const urls = [...new Set(this.#places.flat())];
@@ -128,12 +149,12 @@ export class Mirrors {
     this.#disks = new Map(urls.filter(isDirectory).map((url) => [url, pLimit(READS_AT_ONCE)]));
   }
 
-  /** Who is told in a sentence when a mirror is put aside: the log. */
+  /** Called with a sentence for the log when a mirror is put aside. */
   set tell(tell: (event: string) => void) {
     this.#carriers.tell = tell;
   }
 
-  /** In the order in which they were named. */
+  /** What each mirror has done, in the order in which they were named. */
   health(): MirrorHealth[] {
     const mirrors = this.#carriers.health().filter(({ url }) => url !== NETWORK);
     return mirrors.map((one) => {
@@ -143,20 +164,21 @@ export class Mirrors {
     });
   }
 
-  /** What the network has brought, when it was asked in their stead. */
+  /** What the network has sent when it was asked instead. */
   get fromNetwork(): Brought {
     const { chunks = 0, bytes = 0 } = this.#counts.get(NETWORK) ?? {};
     return { chunks, bytes };
   }
 
   /**
-   * What the first of them has that has it right.
+   * The answer of the first mirror that has a correct one.
    *
-   * @throws what the network has said, where it was asked; else `missing`, or why no mirror answers
+   * @throws the network's error, if the network was asked; otherwise `missing`, or why no mirror has a correct answer
    */
   async ask<T>(question: Question<T>): Promise<T> {
     const errors = new Map<string, unknown>();
     const told = withoutRepeats(question.received);
+    const others = question.urgency?.others;
     const carry: Carry<Carrying<T>> = async (url, signal, heard, urgency) => {
       const tell = told();
       const received = (bytes: number) => {
@@ -164,7 +186,7 @@ export class Mirrors {
         tell(bytes);
       };
       try {
-        return await this.#carryOrAgain(url, { ...question, received, urgency }, signal);
+        return await this.#carryOrAgain(url, { ...question, received, urgency, others }, signal);
       } catch (error) {
         if (!signal.aborted) errors.set(url, error);
         throw this.#judged(url, error, question.isChunk);
@@ -173,8 +195,8 @@ export class Mirrors {
     let carried: Carried<Carrying<T>>;
     try {
       const { limit, urgency } = question;
-      // A reader's deadline is twice the limit: those that drip leave half of it for the last one, however many they are.
-      const whole = limit / Math.max(1, this.#carriers.count - 1);
+      // A reader's deadline is twice the limit: dripping mirrors, however many, leave half of it for the last one.
+      const whole = Math.min(limit, this.#whole) / Math.max(1, this.#carriers.count - 1);
       carried = await this.#carriers.ask(
         { kind: "get", limit, whole, order: this.#order(question), urgency },
         carry,
@@ -193,7 +215,10 @@ export class Mirrors {
     return response.value as T;
   }
 
-  /** Of those that have the same place each has its share of what there is, and of a share whose mirror is put aside each of the others. */
+  /**
+   * The order for a question. Mirrors of equal rank share the paths; the share of one that is put aside is spread over the others. For a
+   * chunk, mirrors that had none lately come after all others.
+   */
   #order<T>({ path, isChunk = false }: Question<T>): string[] {
     const order = this.#places.flatMap((urls) =>
       urls.length === 1 ? urls : urls.toSorted((a, b) => weight(b, path) - weight(a, path)),
@@ -202,8 +227,8 @@ export class Mirrors {
     return [...order.filter((url) => !isAbsent(url)), ...order.filter(isAbsent)];
   }
 
-  /** #carry(), and once more when the answer is wrong: a cache on the way may have kept it, and there is nothing wrong with the mirror. */
-  async #carryOrAgain<T>(url: string, question: Question<T>, signal: AbortSignal): Promise<Carrying<T>> {
+  /** #carry(), and once more if the answer is wrong, since a cache in front of the mirror may have kept something damaged. */
+  async #carryOrAgain<T>(url: string, question: Asked<T>, signal: AbortSignal): Promise<Carrying<T>> {
     try {
       return await this.#carry(url, question, signal);
     } catch (error) {
@@ -212,7 +237,7 @@ export class Mirrors {
       if (isDirectory(url) || signal.aborted) throw error;
       const answer = await this.#carry(url, question, signal, "past caches").catch((again) => {
         if (isWrong(again)) this.#counts.get(url)!.wrong += 1;
-        // Whatever it says now, it was wrong.
+        // Its first answer was wrong, whatever it says now.
         throw error;
       });
       this.#carriers.tell(
@@ -224,7 +249,7 @@ export class Mirrors {
 
   async #carry<T>(
     url: string,
-    { path, isChunk = false, most, limit, verify, network, received = () => {}, urgency }: Question<T>,
+    { path, isChunk = false, most, limit, verify, network, received = () => {}, urgency, others }: Asked<T>,
     signal: AbortSignal,
     way?: "past caches",
   ): Promise<Carrying<T>> {
@@ -237,7 +262,7 @@ export class Mirrors {
       const bytes = await within(limit, signal, () =>
         this.#disks.get(url)!(read, address, most, signal),
       ).catch((error) => {
-        // Asked again, it would be the same, and other chunks may be right.
+        // Asking again would give the same answer, and other chunks may be right.
         throw isChunk && isDamage(error) ? new FormatError(messageOf(error), { cause: error }) : error;
       });
       return { status: 200, headers: [], size: bytes.length, value: await verify(bytes) };
@@ -248,7 +273,7 @@ export class Mirrors {
       boundedFetch(
         address,
         { signal, ...(headers && { headers }) },
-        { idle: limit, urgency, leisure, most },
+        { idle: limit, urgency, leisure, most, others },
         received,
         "bytes",
       );
@@ -256,7 +281,7 @@ export class Mirrors {
     let response = await get();
     while (urgency?.isUrgent === false && response.status === 404) {
       const pause = retryAfter([...response.headers]);
-      // Without it, nothing is on its way.
+      // Without Retry-After, nothing is on its way.
       if (pause === 0) break;
       if (performance.now() - began >= leisure)
         throw new NoAnswerError(`for ${leisure / 1000} s ${path} has been on its way`);
@@ -268,19 +293,25 @@ export class Mirrors {
       throw new ComingError(`${path} is on its way to it`);
     }
     if (status === 404 || status === 410) throw new NotHereError(`it has no ${path}`);
-    // A cache that does not get it itself: what it has kept is as good as ever.
+    // The mirror is a cache that cannot fetch it. What the cache has kept is still good.
     if (status === 502 || status === 504)
       throw new NotHereError(`it cannot get ${path} (HTTP status ${status})`);
-    // What limits, or is broken, says so, and for how long; another "no" is nobody's word.
+    // lib/ic/gateway/question.ts judges a limit or a failure, by its status and Retry-After. Any other status means that there is no
+    // answer.
     if (status === 429 || status >= 500) return { status, headers: response.headers, size: 0 };
     if (status !== 200) throw statusError(response);
     const bytes = Buffer.from(await response.arrayBuffer());
-    return { status, headers: response.headers, size: bytes.length, value: await verify(bytes) };
+    return {
+      status,
+      headers: response.headers,
+      size: bytes.length,
+      value: await verify(bytes, response.sha256),
+    };
   }
 
-  /** What it means for whoever was asked. */
+  /** The error in the form in which lib/ic/gateway/question.ts judges a mirror by it. */
   #judged(url: string, error: unknown, isChunk = false): unknown {
-    // Its gateways are known by themselves.
+    // lib/ic/gateway/gateways.ts tracks the network's gateways.
     if (url === NETWORK) return new NotHereError(messageOf(error), { cause: error });
     if (error instanceof NotHereError) {
       const counts = this.#counts.get(url)!;
@@ -302,12 +333,12 @@ function isDirectory(url: string): boolean {
   return url.startsWith("file:");
 }
 
-/** What one of several equal mirrors weighs for a path: the heaviest is asked. Whoever comes or goes changes nothing among the others. */
+/** The weight of one of several equal mirrors for a path. The heaviest is asked first, so adding or removing one moves few paths. */
 function weight(url: string, path: string): number {
   return hash("sha256", `${url} ${path}`, "buffer").readUIntBE(0, 6);
 }
 
-/** Reads that hang cannot be ended, but nobody waits for them. @param limit milliseconds @throws NoAnswerError after that */
+/** Waits for work that may hang: it cannot be cancelled, but nobody waits longer. @param limit milliseconds @throws NoAnswerError then */
 async function within<T>(limit: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const ended = new AbortController();
   const tooLong = sleep(limit, undefined, { signal: AbortSignal.any([signal, ended.signal]) }).then(() => {
@@ -320,7 +351,7 @@ async function within<T>(limit: number, signal: AbortSignal, work: () => Promise
   }
 }
 
-/** @throws NotHereError; Error */
+/** The bytes of a file, at most `most`. @throws NotHereError when there is none; NoFileError; Error with the system's code */
 async function read(address: string, most: number, signal: AbortSignal): Promise<Buffer> {
   signal.throwIfAborted();
   try {
@@ -331,23 +362,25 @@ async function read(address: string, most: number, signal: AbortSignal): Promise
   }
 }
 
-/** Whether what is there cannot be a chunk, or cannot be read as its disk is damaged or its owner forbids it. */
+/** Whether the file cannot be a chunk, or cannot be read because of a damaged disk or missing permission. */
 function isDamage(error: unknown): boolean {
   return error instanceof NoFileError || DAMAGES.has((error as NodeJS.ErrnoException).code ?? "");
 }
 
-/** @param errors of each that was asked, in the order in which they failed */
+/** One error for all of them. @param errors by mirror (or the network), in the order in which they failed */
 function inOne<T>(errors: ReadonlyMap<string, unknown>, { missing }: Question<T>): unknown {
   if (errors.has(NETWORK)) return errors.get(NETWORK);
   const all = [...errors];
   const text = all.map(([url, error]) => `${url}: ${messageOf(error)}`).join("; ");
   const bad = all.filter(([, error]) => !(error instanceof NotHereError));
   if (bad.length === 0) return missing(text);
-  // It is wrong only when nobody else may have been right.
-  const wrong = bad.find(([, error]) => isWrong(error));
-  if (wrong !== undefined && bad.length === all.length) {
-    const Kind = wrong[1] instanceof UntimelyError ? UntimelyError : VerificationError;
-    return new Kind(`no mirror has a right answer: ${text}`, { cause: wrong[1] });
-  }
-  return new NoAnswerError(`no mirror answers: ${text}`, { cause: bad[0]![1] });
+  const wrong = all.filter(([, error]) => isWrong(error));
+  const [, cause] = wrong[0] ?? bad[0]!;
+  const options = { cause };
+  if (wrong.length === 0) return new NoAnswerError(`no mirror answers: ${text}`, options);
+  const message = `no mirror has a right answer: ${text}`;
+  // An error is final only if nobody else may have been right.
+  if (wrong.length < all.length) return new NoAnswerError(message, options);
+  const isUntimely = wrong.some(([, one]) => one instanceof UntimelyError);
+  return new (isUntimely ? UntimelyError : VerificationError)(message, options);
 }

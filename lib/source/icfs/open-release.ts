@@ -1,4 +1,4 @@
-/** From the id of an icfs canister to a release that is verified, and no older than what this host has accepted. */
+/** From the id of an icfs canister to a verified release that is no older than what this host has accepted. */
 import type { Principal } from "@icp-sdk/core/principal";
 import { UserError } from "../../errors.ts";
 import { createAgent } from "../../ic/agent.ts";
@@ -21,8 +21,10 @@ import {
 } from "./release-reader.ts";
 
 /**
- * @param requestTimeout milliseconds for one request
- * @param shown what its head() has; default: the newest release, and the channel that the address names
+ * A reader for the network.
+ *
+ * @param requestTimeout milliseconds without a byte after which a request fails
+ * @param shown what head() returns; default: the newest release, and the channel that the address names
  */
 export function openReader(
   address: ReleaseAddress,
@@ -30,7 +32,7 @@ export function openReader(
   blsVerify?: BlsVerifier,
   shown: Shown = address.channel === undefined ? "release" : { channel: address.channel },
 ): NetworkReader {
-  // Query signatures are off: whatever this agent fetches is certified or hash-chained, which is stronger.
+  // Query signatures are off: everything that this agent fetches is certified or hash-chained, which is stronger.
   const options = { ...address, verifyQuerySignatures: false, requestTimeout };
   const proofAgent = createAgent({ ...options, mostBytes: MAX_PROOF_BYTES });
   const { canister, rootKey } = address;
@@ -39,29 +41,29 @@ export function openReader(
 
 /** A release that the subnet's certificate proves, directly or through its successors. */
 export interface ProvenRelease extends VerifiedHeader {
-  /** When the subnet certified it, or the newest of its successors. */
+  /** When the subnet certified it, or its newest successor. */
   readonly certifiedAt: Date;
-  /** The newest of its successors, or itself. */
+  /** Its newest successor, or itself. */
   readonly newest: VerifiedHeader;
-  /** The last record of the channel that stands for it, where that was asked for. */
+  /** The last record of the channel that points to it, if a channel was requested. */
   readonly channel: ChannelRecord | undefined;
   readonly evidence: Evidence;
 }
 
 /** What proves a release without asking again (lib/source/kept.ts). */
 export interface Evidence {
-  /** Of the newest release. */
+  /** The proof of the newest release (Head.proof). */
   readonly proof: Uint8Array;
   /**
-   * The headers below the newest release's, newest first, down to the one that is proved. Undefined: they are too many to be held,
-   * and the release can be proved by the network only.
+   * The headers below the newest release's, newest first, down to the one that is proved. Undefined: there are too many to hold,
+   * and only the network can prove the release.
    */
   readonly headers: readonly Uint8Array[] | undefined;
 }
 
 /**
- * Bytes of headers that are held, and kept, for one release. A release's header has 33 bytes for each of up to a thousand pieces of its
- * manifest: ten thousand releases, of which a publisher can make one a second, may have 330 MB of them, or 3 MB.
+ * Bytes of headers that are held, and kept, for one release. A header has 33 bytes for each of up to a thousand pieces of its
+ * manifest. The headers of ten thousand releases, which a publisher can make in as many seconds, may have 3 MB or 330 MB.
  */
 const MOST_HEADER_BYTES = 16 * 1024 * 1024;
 
@@ -69,7 +71,7 @@ const MOST_HEADER_BYTES = 16 * 1024 * 1024;
  * The newest release.
  *
  * @param remember as of trustingReader()
- * @throws UserError when there is none yet; VerificationError, FormatError, ... of the reader
+ * @throws UserError when there is none yet; others as ReleaseReader.head()
  */
 export async function openHead(
   address: CanisterAddress,
@@ -90,20 +92,31 @@ export async function openHead(
  * The release that the address names, or the newest.
  *
  * @param remember as of trustingReader()
- * @param before the same, as it was proved before: only what has come since is fetched
- * @throws as openHead(); UserError when it was never made
+ * @throws as openHead(); UserError when there was never such a release
  */
 export async function proveRelease(
   address: ReleaseAddress,
   reader: ReleaseReader,
   remember = true,
+): Promise<ProvenRelease> {
+  return proveBelow(await openHead(address, reader, remember), address, reader);
+}
+
+/**
+ * proveRelease(), from a head that this host accepts.
+ *
+ * @param before an earlier proof of the same release: only newer headers are fetched
+ */
+export function proveBelow(
+  head: Head,
+  address: ReleaseAddress,
+  reader: Pick<ReleaseReader, "headers">,
   before?: ProvenRelease,
 ): Promise<ProvenRelease> {
-  const head = await openHead(address, reader, remember);
   return fewAttempts(() => proven(head, address, reader, before));
 }
 
-/** proveRelease(), from what proved it once. @throws VerificationError, FormatError; UserError when it is of another */
+/** proveRelease(), from an earlier proof. @throws VerificationError, FormatError; UserError when it proves another release */
 export async function restoreRelease(
   address: ReleaseAddress,
   { proof, headers = [] }: Evidence,
@@ -142,14 +155,14 @@ async function proven(
 
 type NamingRecord = ChannelRecord & { readonly release: object };
 
-/** @throws AbsentChannelError when it has been deleted */
+/** A channel's record, which points to a release. @throws AbsentChannelError when the channel does not exist, or has been deleted */
 function recordOf({ channels }: Head, { canister }: CanisterAddress, name: string): NamingRecord {
   const record = channels?.get(name)?.record;
   if (record?.release === undefined) throw absent(canister, name);
   return record as NamingRecord;
 }
 
-/** @throws ForkedChannelError */
+/** Checks that a proven release is the one that the channel's record has the hash of. @throws ForkedChannelError */
 function mustBeNamed({ header, hash }: VerifiedHeader, channel: NamingRecord | undefined): void {
   if (channel?.release === undefined || hash.equals(channel.release.header)) return;
   throw new ForkedChannelError(
@@ -157,7 +170,7 @@ function mustBeNamed({ header, hash }: VerifiedHeader, channel: NamingRecord | u
   );
 }
 
-/** releaseBelow(), with the headers that prove it, as of Evidence. */
+/** releaseBelow(), with the headers that prove it, as in Evidence. */
 async function provenBelow(
   head: Head,
   address: ReleaseAddress,
@@ -174,7 +187,7 @@ async function provenBelow(
   return { ...release, headers };
 }
 
-/** All of them, unless they are too many. */
+/** Both lists of headers in one, as in Evidence: undefined when there are too many. */
 function joined(above: Evidence["headers"], below: Evidence["headers"]): Evidence["headers"] {
   if (above === undefined || below === undefined) return undefined;
   const all = [...above, ...below];
@@ -184,8 +197,8 @@ function joined(above: Evidence["headers"], below: Evidence["headers"]): Evidenc
 /**
  * A proven release's tree.
  *
- * @param pieces where what makes it up may be kept
- * @throws as openHead(); UserError when the canister does not hold it any more
+ * @param pieces where the manifest's pieces may be kept
+ * @throws as openHead(); UserError when the canister no longer holds it
  */
 export async function openTree(
   address: ReleaseAddress,
@@ -197,16 +210,16 @@ export async function openTree(
     const manifest = await fewAttempts(() => reader.manifest(header, pieces));
     return await inSteps(Tree.growing(manifest, BigInt(header.publishedAt.getTime()) * 1_000_000n));
   } catch (error) {
-    // The newest is always held: a canister that has not got that is broken, or what stands before it lies.
+    // The newest release is always held: otherwise the canister is broken, or somebody in between lies.
     if (!(error instanceof MissingChunkError) || evidence.headers?.length === 0) throw error;
     throw notHeld(address.canister, header.number);
   }
 }
 
-/** What to say of a release whose chunks are gone, as all but those that the canister is to hold once are. */
+/** The error about a release whose chunks the canister no longer holds. */
 export function notHeld(canister: Principal, number: number): UserError {
   return new UserError(
-    `release ${number} of ${canister} is not held any more: the canister has dropped its files, says what answers, and nobody has signed that. \`icfs releases ${canister}\` lists those it holds, by a node's signature, and \`icfs keep ${canister} NUMBER\` makes it hold one for good`,
+    `release ${number} of ${canister} is not held any more: the canister has dropped its files, according to an answer that nobody has signed. \`icfs releases ${canister}\` lists those it holds, by a node's signature, and \`icfs keep ${canister} NUMBER\` makes it hold one for good`,
   );
 }
 

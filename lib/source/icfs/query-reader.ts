@@ -1,5 +1,5 @@
 /**
- * The icfs canister as a source: certificate → header → manifest → chunk, each by the hash in the one before
+ * Reads an icfs canister by queries: certificate → header → manifest → chunk, each verified by the hash in the one before
  * (docs/PROTOCOL.md).
  */
 import type { HttpAgent } from "@icp-sdk/core/agent";
@@ -26,19 +26,19 @@ import { decodeHeaders } from "./header-list.ts";
 import { channelPath, releasePath } from "./mirror-paths.ts";
 import { type Head, MissingChunkError, type NetworkReader } from "./release-reader.ts";
 
-/** Enough to fill a long link with a manifest's pieces, and few enough for a boundary node's rate limit. */
+/** Pieces of a manifest that are requested at once: enough to fill a long link, and few enough for a boundary node's rate limit. */
 const PARALLEL_PIECES = 16;
 
 /**
- * Of a proof: a header of a thousand pieces has 35 KB, a witness some hundred bytes, a certificate some thousand. (Their own limits
- * are where they are decoded.)
+ * Limit on a proof: a header of a thousand pieces has 35 KB, a witness a few hundred bytes, a certificate a few thousand. (The decoders
+ * have limits of their own.)
  */
 export const MAX_PROOF_BYTES = 256 * 1024;
 
-/** What is to check the next certificate's signatures; undefined: verifySignature() of lib/ic/certificate/bls.ts. */
+/** Returns what checks the next certificate's signatures; undefined: verifySignature() of lib/ic/certificate/bls.ts. */
 export type BlsVerifier = () => BlsVerify | undefined;
 
-/** What a reader's head() has: the newest release alone; or in addition a channel, or all of them, whose last records are proved with it. */
+/** What head() proves: the newest release alone, or in addition the last record of a channel, or of all channels. */
 export type Shown = "release" | "channels" | { readonly channel: string };
 
 export class IcfsReader implements NetworkReader {
@@ -51,8 +51,8 @@ export class IcfsReader implements NetworkReader {
   readonly proofPath: string;
 
   /**
-   * @param agent without query signatures: all that it fetches is certified or hash-chained
-   * @param proofAgent for what has MAX_PROOF_BYTES at most
+   * @param agent without query signatures: everything that it fetches is certified or hash-chained
+   * @param proofAgent for answers of at most MAX_PROOF_BYTES
    */
   constructor(
     agent: HttpAgent,
@@ -68,7 +68,7 @@ export class IcfsReader implements NetworkReader {
     this.#rootKey = rootKey;
     this.#blsVerify = blsVerify;
     this.#shown = shown;
-    // All channels together have none.
+    // All channels together have no such URL.
     this.proofPath = typeof shown === "string" ? releasePath : channelPath(shown.channel);
   }
 
@@ -82,7 +82,7 @@ export class IcfsReader implements NetworkReader {
 
   async restore(proof: Uint8Array): Promise<Head> {
     const head = await this.#verified(proof, "any");
-    if (head === undefined) throw new FormatError("the proof is of no release");
+    if (head === undefined) throw new FormatError("the proof proves no release");
     return head;
   }
 
@@ -142,7 +142,7 @@ export class IcfsReader implements NetworkReader {
         limit(async () => {
           const piece = await this.#piece(hash, kept);
           total += piece.length;
-          // At once: a thousand pieces could be 4 GB.
+          // Checked at once: a thousand pieces could have 4 GB.
           if (total > manifest.size) {
             limit.clearQueue();
             throw new VerificationError("the manifest is longer than its header says");
@@ -185,7 +185,7 @@ export class IcfsReader implements NetworkReader {
     const ask = async (agent: HttpAgent) => {
       const bytes = await this.#query(agent, "chunk", blobArgument(hash));
       if (bytes.length === 0) {
-        throw new MissingChunkError(`the canister has not got chunk ${hexOf(hash)} of ${part}`);
+        throw new MissingChunkError(`the canister does not have chunk ${hexOf(hash)} of ${part}`);
       }
       if (!(await sha256(bytes)).equals(hash)) {
         throw new VerificationError(`chunk ${hexOf(hash)} arrived with other bytes`);
@@ -217,10 +217,15 @@ interface Proof {
   readonly certificate: Buffer;
 }
 
-/** What `release()` answers: the CBOR map { header, witness, certificate }, in this order; or `channels()`, with records behind the header. */
+/**
+ * The answer of `release()`: the CBOR map { header, witness, certificate }, in this order; or of `channels()`, with records after the
+ * header.
+ *
+ * @throws FormatError
+ */
 function decodeProof(reply: Uint8Array, hasRecords: boolean): Proof {
   const reader = new CborReader(reply);
-  if (reader.map() !== (hasRecords ? 4 : 3)) throw new FormatError("the proof has not all its parts");
+  if (reader.map() !== (hasRecords ? 4 : 3)) throw new FormatError("the proof has too few parts or too many");
   const begin = (name: string) => {
     if (reader.text() !== name) throw new FormatError(`the proof has no ${name} where it belongs`);
   };
@@ -244,7 +249,7 @@ function decodeProof(reply: Uint8Array, hasRecords: boolean): Proof {
   return proof;
 }
 
-/** Candid of (opt text), of fewer than 128 bytes. */
+/** Candid of (opt text). The text must have fewer than 128 bytes. */
 function textArgument(text: string | undefined): Uint8Array {
   const prefix = Buffer.from("4449444c016e710100", "hex");
   if (text === undefined) return Buffer.concat([prefix, Buffer.from([0])]);

@@ -1,4 +1,4 @@
-/** The icfs canister as a source: what is served is certified, and not from before what this host has accepted. */
+/** The icfs canister as a source: everything is certified, and never older than what this host has accepted. */
 import { FormatError } from "../../errors.ts";
 import { inSteps } from "../../steps.ts";
 import { hexOf } from "../../tree/hash.ts";
@@ -10,10 +10,17 @@ import type { ReleaseAddress } from "../address.ts";
 import { fewAttempts } from "../few-attempts.ts";
 import type { Pieces, Release, Source } from "../source.ts";
 import { ancestors } from "./chain.ts";
-import { type Evidence, openTree, type ProvenRelease, proveRelease, restoreRelease } from "./open-release.ts";
-import type { ReleaseReader } from "./release-reader.ts";
+import {
+  type Evidence,
+  openHead,
+  openTree,
+  type ProvenRelease,
+  proveBelow,
+  restoreRelease,
+} from "./open-release.ts";
+import type { Head, ReleaseReader } from "./release-reader.ts";
 
-/** A proven release, as sources know them. */
+/** A proven release, in the form of all sources. */
 export class IcfsRelease implements Release {
   readonly proven: ProvenRelease;
   readonly verified = "certified";
@@ -50,19 +57,23 @@ export class IcfsSource implements Source {
   readonly learned = 0;
   readonly #address: ReleaseAddress;
   readonly #reader: ReleaseReader;
-  readonly #remember: boolean;
-  /** What was proved last. */
+  readonly #head: () => Promise<Head>;
+  /** The last proof. */
   #before: ProvenRelease | undefined;
 
-  /** @param remember as of trustingReader() */
-  constructor(address: ReleaseAddress, reader: ReleaseReader, remember = true) {
+  /** @param head gets the newest release, if this host accepts it; default: openHead() with the reader */
+  constructor(
+    address: ReleaseAddress,
+    reader: ReleaseReader,
+    head: () => Promise<Head> = () => openHead(address, reader),
+  ) {
     this.#address = address;
     this.#reader = reader;
-    this.#remember = remember;
+    this.#head = head;
   }
 
   async newest(): Promise<IcfsRelease> {
-    this.#before = await proveRelease(this.#address, this.#reader, this.#remember, this.#before);
+    this.#before = await proveBelow(await this.#head(), this.#address, this.#reader, this.#before);
     return new IcfsRelease(this.#before);
   }
 
@@ -97,9 +108,11 @@ export class IcfsSource implements Source {
   }
 
   /**
-   * The headers of the releases below the newest one, by which `proven` is proved, newest first, each verified to be the next one's parent.
+   * The headers of the releases below the newest one, by which `proven` is proved, newest first. Each is verified to be its successor's
+   * parent.
    *
-   * @param last the number of the one to end with @param mostBytes after which it ends earlier
+   * @param last the number of the lowest release
+   * @param mostBytes bytes of headers after which it ends earlier
    * @throws VerificationError, FormatError, RejectError, Error
    */
   async headersBelow(
@@ -116,13 +129,13 @@ export class IcfsSource implements Source {
       return page;
     };
     for await (const _ of ancestors(newest, { headers: fetch }, last)) {
-      // All of a page has been verified when its first one is here.
+      // When the first header of a page arrives, the whole page has been verified.
       if (bytes >= mostBytes) break;
     }
     return headers;
   }
 
-  /** Manifests are what a mount without the network needs first; they are small. */
+  /** Keeps manifests, which are small, and which an offline mount needs first. */
   piecesOf({ header }: IcfsRelease): string[] {
     return header.manifest.chunks.map(hexOf);
   }
@@ -131,7 +144,7 @@ export class IcfsSource implements Source {
 /** Bytes of headers between two pauses: a millisecond or two. There may be 16 MiB of them. */
 const BYTES_PER_STEP = 256 * 1024;
 
-/** As decode() reads it: JSON. */
+/** Evidence as JSON, with proof and headers in base64. In steps. */
 function* encoding(proof: Uint8Array, headers: readonly Uint8Array[]): Generator<void, Buffer> {
   const parts = [`{"proof":"${base64(proof)}","headers":[`];
   let bytes = 0;
@@ -147,6 +160,7 @@ function* encoding(proof: Uint8Array, headers: readonly Uint8Array[]): Generator
   return Buffer.from(parts.join(""), "latin1");
 }
 
+/** The evidence in bytes of encoding(). @throws FormatError */
 function decode(bytes: Buffer): Evidence {
   try {
     const { proof, headers } = JSON.parse(bytes.toString()) as { proof: string; headers: string[] };

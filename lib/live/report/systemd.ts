@@ -1,26 +1,26 @@
 /**
- * What a service manager such as systemd wants to hear from a mount that it runs as a service (Type=notify): that readers can use
- * it, how it does, and that it ends; see sd_notify(3). Node has no Unix datagram sockets, and addons that are compiled are not
- * wanted here, so that systemd's own systemd-notify speaks: where somebody listens, it is there. Elsewhere nothing is run.
+ * Tells a service manager such as systemd about a mount that runs as a service (Type=notify): when it is ready, how it is doing,
+ * and when it ends; see sd_notify(3). Node has no Unix datagram sockets, and icfs avoids compiled addons, so this runs systemd's
+ * own systemd-notify, which exists wherever a manager listens. Elsewhere nothing is run.
  */
 import { messageOf } from "../../errors.ts";
 import { type Log, oneLine } from "../../log.ts";
 import { run } from "../../process/command.ts";
-import { namedInWords } from "../../source/words.ts";
+import { namedInWords, servedInWords } from "../../source/words.ts";
 import type { AnyStatus } from "./status.ts";
 
-/** Where the service manager listens. */
+/** The variable with the service manager's address. */
 const VARIABLE = "NOTIFY_SOCKET";
-/** It waits until what it says has been taken in, or for 5 s. */
+/** systemd-notify waits until its message has been read, or for 5 s. */
 const COMMAND_LIMIT_MS = 10_000;
-/** How often to look whether there is something new to be said. */
+/** How often to check for news. */
 const LOOK_MS = 5000;
-/** A start that makes progress may go on for so much longer: several times LOOK_MS, and a chunk's way over a slow line. */
+/** How long a start that makes progress may still take: several times LOOK_MS, and the time of a chunk over a slow line. */
 const EXTENSION_US = 120_000_000;
 
 /**
- * The service manager's address, which is taken out of the environment: what this process starts is not to speak for it.
- * Undefined: nobody listens.
+ * The service manager's address, removed from the environment, so that child processes do not notify it. Undefined: nobody
+ * listens.
  */
 export function takeNotifySocket(): string | undefined {
   const socket = process.env[VARIABLE];
@@ -33,45 +33,45 @@ export class ServiceManager {
   readonly #log: Log;
   #isReady = false;
   #said: string | undefined;
-  /** Bytes that were here when it was last looked. */
+  /** Bytes that were here at the last check. */
   #here = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** What is being said: one thing after the other. */
+  /** The messages in progress; they are sent one after another. */
   #saying: Promise<void> = Promise.resolve();
   #unsaid = 0;
 
-  /** @param socket what takeNotifySocket() found */
+  /** @param socket the result of takeNotifySocket() */
   constructor(socket: string, log: Log) {
     this.#socket = socket;
     this.#log = log;
   }
 
-  /** Begins to say how the mount does, and, until it is ready, that it gets on. @param status undefined: nothing is mounted yet */
+  /** Starts to report the mount's state and, until it is ready, its progress. @param status undefined: nothing is mounted yet */
   follow(status: () => AnyStatus | undefined): void {
     this.#timer = setInterval(() => this.#look(status()), LOOK_MS).unref();
     this.#look(status());
   }
 
-  /** Readers can use it, and whoever was ordered after it may start. Resolves when the service manager knows. */
+  /** Reports that readers can use the mount, so that units ordered after it start. Resolves when the service manager knows. */
   ready(status: AnyStatus): Promise<void> {
     this.#isReady = true;
     this.#said = statusLine(status);
     return this.#say("READY=1", `STATUS=${this.#said}`);
   }
 
-  /** The mount has gone, and the process is about to. */
-  stopping(): Promise<void> {
+  /** Reports that the process is about to end. @param status the line to show */
+  stopping(status: string): Promise<void> {
     clearInterval(this.#timer);
-    return this.#say("STOPPING=1", "STATUS=unmounted");
+    return this.#say("STOPPING=1", `STATUS=${status}`);
   }
 
-  /** Ends what follow() has begun. */
+  /** Ends what follow() started. */
   end(): void {
     clearInterval(this.#timer);
   }
 
   #look(status: AnyStatus | undefined): void {
-    // It does not listen: when it does again, it is told what is new by then.
+    // The manager does not listen. It gets the latest state when it does again.
     if (this.#unsaid > 0) return;
     const news: string[] = [];
     const line = statusLine(status);
@@ -83,7 +83,7 @@ export class ServiceManager {
     if (news.length > 0) void this.#say(...news);
   }
 
-  /** Never rejects: a mount is of use to its readers whoever knows of it. */
+  /** Never rejects: the mount is useful even if nobody is notified. */
   #say(...assignments: string[]): Promise<void> {
     this.#unsaid += 1;
     this.#saying = this.#saying.then(async () => {
@@ -103,14 +103,18 @@ export class ServiceManager {
   }
 }
 
-/** How a mount does, in one line. @param status undefined: nothing is mounted yet */
+/** The mount's state in one line. @param status undefined: nothing is mounted yet */
 export function statusLine(status: AnyStatus | undefined): string {
   if (status === undefined) return "asking the network for the newest release";
-  const { hydrated, hydration, problem, refused, next } = status;
-  const parts = [`${namedInWords(status)} of ${status.canister} at ${status.mountpoint ?? status.site?.url}`];
+  const { channels, hydrated, hydration, problem, refused } = status;
+  const parts = [
+    `${servedInWords(status)} of ${status.canister} at ${status.mountpoint ?? status.site?.url}`,
+  ];
   if (hydrated) parts.push("all of it is here");
   else if (hydration !== undefined) parts.push(`${percent(hydration)} of it is here`);
-  if (next !== undefined) parts.push(`${namedInWords(next)} is ${next.state}`);
+  for (const { next } of channels ?? [status]) {
+    if (next !== undefined) parts.push(`${namedInWords(next)} is ${next.state}`);
+  }
   if (refused) parts.push("the network's answer is not accepted");
   else if (problem !== undefined) parts.push("the network does not answer");
   return oneLine(parts.join("; "));

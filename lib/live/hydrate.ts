@@ -1,9 +1,9 @@
 /**
- * Fetches a whole release before anybody asks for it: every chunk ends up on disk, and every file's own SHA-256 is
- * checked. It goes on, file by file, through any outage; what readers ask for goes first (lib/cache).
+ * Fetches a whole release in advance: every chunk ends up on disk, and every file's own SHA-256 is checked. Hydration goes on,
+ * file by file, through any outage; readers' requests go first (lib/cache).
  *
- * What machines boot from comes first. The rest, and of that each part, begins at a place of this host's own: a hundred hosts that start
- * together, behind one cache, would otherwise all wait there for the same chunk.
+ * What machines boot from comes first. The remaining files, and the parts of each file, start at a random point for each host:
+ * otherwise a hundred hosts that start together behind one cache would all wait for the same chunk.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { FileReader, WrongFileError } from "../cache/file-reader.ts";
@@ -15,13 +15,13 @@ import { ChangedError, WrongContentError } from "../source/source.ts";
 import type { Chunk, Chunks, Tree, TreeFile } from "../tree/tree.ts";
 import { isBootConfiguration, isBootLoader, namedBy } from "./boot-configuration.ts";
 
-/** Chunks for somebody who is in no hurry, as seen from here (lib/cache). */
+/** Loads chunks at low priority (lib/cache). */
 export interface BackgroundChunks {
-  /** @param keep in memory as well as on disk */
+  /** @param keep whether to keep the chunk in memory as well as on disk */
   load(reference: Chunk, options: { keep: boolean }): Promise<Buffer>;
 }
 
-/** How far it has got, in files and bytes of them. */
+/** Progress, in files and in bytes of files. */
 export interface Hydration {
   readonly files: number;
   readonly bytes: number;
@@ -29,12 +29,14 @@ export interface Hydration {
   bytesDone: number;
 }
 
-/** After a failure, before the next attempt: the network is away, and somebody else will notice when it is back. */
+/** The pause before the next attempt after a failure: the network is away, and another part notices when it is back. */
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
-/** A file that has changed is in the next release, which ends this: if that does not come, the others go on. */
+/** A file that has changed is in the next release, which ends this hydration. If no such release comes, the other files go on. */
 const MOST_CHANGES = 5;
-/** Configurations that are looked through for what to fetch first. There may be one for each machine, all of the same kernel. */
+/**
+ * How many configurations are searched for files to fetch first. There may be one for each machine, all naming the same kernel.
+ */
 const MOST_CONFIGURATIONS = 50;
 
 export class Hydrator {
@@ -45,7 +47,7 @@ export class Hydrator {
 
   /**
    * @param keep whether a tree's chunks stay in memory as well
-   * @param turn where this host begins: 0 is a list's begin, and 1 would be its end
+   * @param turn where in a list this host starts: from 0, its start, to just below 1, its end
    */
   constructor(chunks: BackgroundChunks, keep: (tree: Tree) => boolean, log: Log, turn = Math.random()) {
     this.#chunks = chunks;
@@ -55,14 +57,14 @@ export class Hydrator {
   }
 
   /**
-   * Resolves when all of the tree is here that can be had.
+   * Resolves when every file of the tree that can be fetched is here.
    *
-   * @param progress counted up as it goes on
-   * @throws WrongFileError when a file is not what the manifest says; OfflineError; AbortError
+   * @param progress updated as hydration goes on
+   * @throws WrongFileError when a file contradicts the manifest; OfflineError; AbortError
    */
   async hydrate(tree: Tree, progress: Hydration, signal: AbortSignal): Promise<void> {
     const keep = this.#keep(tree);
-    // A new one each time: it has no failures in mind.
+    // A new window each time, which remembers no earlier failure.
     const chunks = () => new Window(this.#chunks, keep);
     const rest = new Set(filesOf(tree));
     const fetch = async (files: readonly TreeFile[]) => {
@@ -77,14 +79,14 @@ export class Hydrator {
     await fetch([...rest]);
   }
 
-  /** What the configurations name, which have been fetched. */
+  /** The files named by these configurations, which have been fetched. */
   async #namedBy(configurations: readonly TreeFile[], tree: Tree, chunks: Chunks): Promise<TreeFile[]> {
     const named: TreeFile[] = [];
     for (const configuration of configurations) {
       try {
         named.push(...(await namedBy(configuration, tree, chunks)));
       } catch (error) {
-        // It only comes later.
+        // Its files are merely fetched later.
         this.#log.debug(`${configuration.path}: ${messageOf(error)}`);
       }
     }
@@ -120,7 +122,7 @@ export class Hydrator {
           error instanceof WrongContentError ||
           (error instanceof ChangedError && failures > MOST_CHANGES)
         ) {
-          // One such file must not keep all others waiting.
+          // One bad file must not hold up all others.
           this.#log.error(`${path} cannot be read: ${messageOf(error)}`);
           count(size);
           continue;
@@ -146,12 +148,12 @@ export function startOf(tree: Tree): Hydration {
   return { files: filesOf(tree).length, bytes: tree.bytes, filesDone: 0, bytesDone: 0 };
 }
 
-/** Whether all is here. */
+/** Whether hydration has come to its end: each file was fetched, or cannot be read. */
 export function isDone(hydration: Hydration | undefined): boolean {
   return hydration !== undefined && hydration.filesDone === hydration.files;
 }
 
-/** @throws AbortError at once, also while a chunk takes its time */
+/** @throws AbortError at once, even while a chunk is being loaded */
 async function readWhole(reader: FileReader, index: number, signal: AbortSignal): Promise<void> {
   const read = async () => {
     for await (const _ of reader.read(index)) signal.throwIfAborted();
@@ -171,7 +173,7 @@ function filesOf(tree: Tree): TreeFile[] {
   return tree.nodes.map(({ entry }) => entry).filter((entry) => entry.kind === "file");
 }
 
-/** The chunks that were asked for lately: neighbours in a pack share one, and it is not loaded for each of them. */
+/** The chunks that were loaded last: neighbours in a pack share a chunk, which is then loaded only once. */
 class Window {
   readonly #chunks: BackgroundChunks;
   readonly #keep: boolean;
@@ -195,7 +197,7 @@ class Window {
 
   prefetch(reference: Chunk): void {
     this.get(reference).catch(() => {
-      // Whoever reads it is told.
+      // The caller that reads the chunk gets the error.
     });
   }
 }

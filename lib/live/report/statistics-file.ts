@@ -1,26 +1,30 @@
-/** The counters of a mount in a file, on SIGUSR1 and at its end (--stats-file). */
+/** Writes the counters of a mount to a file, on SIGUSR1 and at its end (--stats-file). */
 import { closeSync, constants, openSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { CacheStatistics } from "../../cache/chunk-cache.ts";
 import { messageOf } from "../../errors.ts";
 import type { Log } from "../../log.ts";
 import { unfinishedNameOf } from "../../replace-file.ts";
-import type { Release } from "../../source/source.ts";
-import { namesOf } from "../../source/words.ts";
+import type { ManyNames } from "../../source/words.ts";
 
-/** For others to read, and for nobody else to write, whatever the umask is. */
+/** Readable by all and writable only by the owner, whatever the umask. */
 const MODE = 0o644;
 
 /**
- * Writes the file whole or not at all, for whoever waits for it. What is no file (/dev/null, a pipe) stays what it is, and is written
- * to. When that cannot be done, it is logged.
+ * Writes the file atomically, for programs that wait for it. A pipe or a device (/dev/null) is written to, not replaced. Failures
+ * are logged.
  */
-export function writeStatistics(file: string, release: Release, statistics: CacheStatistics, log: Log): void {
+export function writeStatistics(
+  file: string,
+  served: ManyNames,
+  statistics: CacheStatistics,
+  log: Log,
+): void {
   const { hits, diskHits, misses, ...others } = statistics;
-  const content = { ...namesOf(release), ...others, cacheHits: hits + diskHits, cacheMisses: misses };
+  const content = { ...served, ...others, cacheHits: hits + diskHits, cacheMisses: misses };
   const text = `${JSON.stringify(content)}\n`;
   try {
     if (statSync(file, { throwIfNoEntry: false })?.isFile() === false) {
-      // A pipe that nobody reads is an error, and not waited for.
+      // A pipe without a reader is an error; do not wait for one.
       const descriptor = openSync(file, constants.O_WRONLY | constants.O_NONBLOCK);
       try {
         writeFileSync(descriptor, text);

@@ -1,29 +1,29 @@
 /**
- * Follows a canister's releases: asks for the newest again and again, fetches what is new, and has it go live (live-release.ts)
- * when all of it is here and no boot is under way. Whatever goes wrong, what has been verified goes on being served.
+ * Follows a canister's releases: asks for the newest again and again, fetches it, and makes it live (live-release.ts) once all of
+ * it is here and no boot is under way. Whatever fails, the verified release stays served.
  */
 import { WrongFileError } from "../cache/file-reader.ts";
 import { messageOf } from "../errors.ts";
-import { isHopeless, SignatureError } from "../ic/call-errors.ts";
-import { kindOf, type Log } from "../log.ts";
+import type { Log } from "../log.ts";
 import type { Pieces, Release, Source } from "../source/source.ts";
 import { nameOf } from "../source/words.ts";
 import type { Tree } from "../tree/tree.ts";
+import { CheckSchedule } from "./check-schedule.ts";
 import { type Hydration, type Hydrator, isDone, startOf } from "./hydrate.ts";
+import { type CheckStatus, LastCheck } from "./last-check.ts";
 import type { LiveRelease, MountedRelease } from "./live-release.ts";
-import { isOutage } from "./outage.ts";
 import type { Quiet } from "./quiet.ts";
 
 export interface FollowerOptions {
-  /** Milliseconds between two looks at the canister; 0: never look. */
+  /** Milliseconds between two queries to the canister; 0: never ask. */
   readonly refresh: number;
   /** Whether releases are fetched whole, before they go live. */
   readonly hydrate: boolean;
-  /** A release that is not all here does not go live. Default: it does, and is read on demand. */
+  /** Whether a release goes live only once all of it is here. Default: it goes live anyway, and is read on demand. */
   readonly mustBeWhole?: boolean;
   readonly hydrator: Pick<Hydrator, "hydrate">;
   readonly quiet: Pick<Quiet, "wait">;
-  /** Where what makes up a tree may be kept. */
+  /** Where the parts of a tree can be kept. */
   readonly pieces: Pieces | undefined;
   readonly log: Log;
 }
@@ -31,29 +31,20 @@ export interface FollowerOptions {
 /** What a release that is not live yet waits for. */
 export type NextState = "reading" | "hydrating" | "waiting for quiet";
 
-export interface FollowerStatus {
+export interface FollowerStatus extends CheckStatus {
   /** A release that is not live yet. */
   readonly next:
     | { readonly release: Release; readonly state: NextState; readonly hydration: Hydration | undefined }
     | undefined;
-  /** When the network was last asked with success; undefined: not since the mount, which is from what was kept. */
-  readonly checkedAt: Date | undefined;
-  /** Why it could not be asked, if the last attempt failed. */
-  readonly problem: string | undefined;
-  /** Whether there was an answer, which proves nothing, or says no. */
-  readonly refused: boolean;
 }
 
-/** A hundred hosts that were switched on together should not ask together for ever: their first looks are spread over a whole period. */
-const JITTER = 0.1;
-
-/** A release that is to be here whole, if that is possible: by the newest proof of it. */
+/** A release to be fetched whole if possible, with its newest proof. */
 type Target = Pick<MountedRelease, "release" | "hydration">;
 
 interface Next extends Target {
   /** Undefined until it has been read. */
   tree: Tree | undefined;
-  /** It waits for quiet alone. */
+  /** It waits only for quiet. */
   isReady: boolean;
 }
 
@@ -61,23 +52,19 @@ export class Follower {
   readonly #source: Pick<Source, "newest" | "tree">;
   readonly #live: LiveRelease;
   readonly #options: FollowerOptions;
+  readonly #schedule: CheckSchedule;
   readonly #ended = new AbortController();
   #next: Next | undefined;
-  /** Ends what is being fetched: a newer release makes it worthless. */
+  /** Aborts the current fetch when a newer release makes it worthless. */
   #fetching = new AbortController();
-  #checkedAt: Date | undefined;
-  /** `since`: of performance.now(). */
-  #problem: { readonly message: string; readonly refused: boolean; readonly since: number } | undefined;
-  /** The hash of a release that is not what it says. */
+  readonly #lastCheck: LastCheck;
+  /** The hash of a release whose contents contradict its manifest. */
   #refused: string | undefined;
-  /** Since when (of performance.now()) a release has been ready to go live, whichever it was. */
+  /** Since when (by performance.now()) a release, whichever it is now, has been ready to go live. */
   #readySince: number | undefined;
-  #wake: () => void = () => {};
-  /** Somebody has asked for a look. */
-  #asked = false;
   readonly #hydrated = Promise.withResolvers<void>();
 
-  /** @param checked whether the network has just said that what is live is the newest */
+  /** @param checked whether the network has just said that the live release is the newest */
   constructor(
     source: Pick<Source, "newest" | "tree">,
     live: LiveRelease,
@@ -87,10 +74,11 @@ export class Follower {
     this.#source = source;
     this.#live = live;
     this.#options = options;
-    if (checked) this.#checkedAt = new Date();
+    this.#schedule = new CheckSchedule(options.refresh);
+    this.#lastCheck = new LastCheck(checked, options.log);
   }
 
-  /** Resolves when the release that was mounted is all here, or is known not to fit. */
+  /** Resolves when the mounted release is complete on this host, or is known not to fit. */
   get hydrated(): Promise<void> {
     return this.#hydrated.promise;
   }
@@ -99,69 +87,51 @@ export class Follower {
     const next = this.#next;
     return {
       next: next && { release: next.release, state: stateOf(next), hydration: next.hydration },
-      checkedAt: this.#checkedAt,
-      problem: this.#problem?.message,
-      refused: this.#problem?.refused === true,
+      ...this.#lastCheck.status,
     };
   }
 
-  /** The release that is being fetched, or waits to go live, if there is one and its tree has been read. */
+  /** The release that is being fetched or waits to go live, if its tree has been read. */
   get coming(): MountedRelease[] {
     const { release, tree, hydration } = this.#next ?? {};
     return release && tree ? [{ release, tree, hydration }] : [];
   }
 
-  /** Goes on until end(). */
+  /** Runs until end(). */
   async run(): Promise<void> {
     void this.#fetchLive();
-    const { signal } = this.#ended;
-    let share = Math.random();
-    while (!signal.aborted) {
-      await this.#pause(share);
-      if (!signal.aborted) await this.#look();
-      share = 1 - JITTER + 2 * JITTER * Math.random();
-    }
+    await this.#schedule.run((thorough) => this.#check(thorough));
   }
 
-  /** Looks at the canister now, thoroughly. */
+  /** Checks the canister now, thoroughly. */
   refresh(): void {
-    this.#asked = true;
-    this.#wake();
+    this.#schedule.now();
   }
 
   end(): void {
     this.#ended.abort();
     this.#fetching.abort();
-    this.#wake();
+    this.#schedule.end();
   }
 
-  /** @param share of the time between two looks */
-  async #pause(share: number): Promise<void> {
-    const woken = Promise.withResolvers<void>();
-    this.#wake = woken.resolve;
-    const { refresh } = this.#options;
-    if (refresh === 0) return woken.promise;
-    const timer = setTimeout(woken.resolve, share * refresh);
-    await woken.promise;
-    clearTimeout(timer);
-  }
-
-  async #look(): Promise<void> {
-    const thorough = this.#asked;
-    this.#asked = false;
+  async #check(thorough: boolean): Promise<void> {
     let found: Release;
     try {
       found = await this.#source.newest(thorough);
     } catch (error) {
-      this.#cannotLook(error);
+      if (this.#ended.signal.aborted) return;
+      const { release } = this.#live.now;
+      this.#lastCheck.failed(error, `${nameOf(release)}, of ${release.certifiedAt.toISOString()}`);
       return;
     }
-    this.#canLook();
+    if (this.#ended.signal.aborted) return;
+    this.#lastCheck.succeeded();
     const { now } = this.#live;
     if (found.hash.equals(now.release.hash)) {
       await this.#live.renew(found);
+      if (this.#ended.signal.aborted) return;
       this.#abandonNext();
-      // Which was interrupted for it.
+      // Fetching the live release was interrupted for the one that was just abandoned.
       if (this.#fetching.signal.aborted) {
         this.#fetching = new AbortController();
         if (!isDone(now.hydration)) void this.#fetchLive();
@@ -172,29 +142,6 @@ export class Follower {
       this.#abandonNext();
       void this.#bringLive(found);
     }
-  }
-
-  #cannotLook(error: unknown): void {
-    const message = messageOf(error);
-    // Once an outage, not once a minute: what the clock says may be in it.
-    if (this.#problem === undefined || kindOf(this.#problem.message) !== kindOf(message)) {
-      const { release } = this.#live.now;
-      const { certifiedAt } = release;
-      this.#options.log.warn(
-        `cannot ask for the newest release: ${message}; goes on with ${nameOf(release)}, of ${certifiedAt.toISOString()}`,
-      );
-    }
-    const refused = !(isOutage(error) || isHopeless(error)) || error instanceof SignatureError;
-    this.#problem = { message, refused, since: this.#problem?.since ?? performance.now() };
-  }
-
-  #canLook(): void {
-    this.#checkedAt = new Date();
-    if (this.#problem === undefined) return;
-    this.#options.log.info(
-      `the newest release can be asked for again, after ${secondsSince(this.#problem.since)} s`,
-    );
-    this.#problem = undefined;
   }
 
   #abandonNext(): void {
@@ -209,7 +156,7 @@ export class Follower {
     const name = nameOf(release);
     const next: Next = { release, tree: undefined, hydration: undefined, isReady: false };
     this.#next = next;
-    // What is live was being fetched until now; the next release has most of it as well.
+    // Stop fetching the live release: the next one shares most of its content.
     this.#fetching.abort();
     this.#fetching = new AbortController();
     const { signal } = this.#fetching;
@@ -241,7 +188,7 @@ export class Follower {
       if (this.#next === next) this.#next = undefined;
       if (error instanceof WrongFileError) this.#refused = release.hash.toString("hex");
       log.error(`${name} does not go live: ${messageOf(error)}`);
-      // Which was interrupted for it.
+      // It was interrupted for the next release.
       if (!isDone(this.#live.now.hydration)) await this.#fetchLive();
     }
   }
@@ -249,7 +196,7 @@ export class Follower {
   /**
    * Fetches all of a release, and keeps it from being evicted, unless it is to be read on demand.
    *
-   * @param target which is live, or is to be: then it has to fit beside what is live
+   * @param target the live release, or the next one, which must fit beside it
    * @returns whether all of it is here
    * @throws WrongFileError; AbortError
    */
@@ -263,14 +210,14 @@ export class Follower {
     if (!fits) {
       log.warn(
         isLive
-          ? `${name} is larger than the cache: it is read on demand; --max-cache-size makes room`
+          ? `${name} does not fit the cache: it is read on demand; --max-cache-size makes room`
           : `${name} and the live one do not fit the cache together: it will be read on demand; --max-cache-size makes room`,
       );
       return false;
     }
     target.hydration = startOf(tree);
     await hydrator.hydrate(tree, target.hydration, signal);
-    // Chunks whose hashes were not known before are.
+    // Hashes are known now that were not before.
     await reserve();
     const isHere = await this.#live.isHere(tree);
     signal.throwIfAborted();
@@ -279,7 +226,7 @@ export class Follower {
     if (!isLive) return isHere;
     await this.#live.keep();
     if (this.#live.isKept || !isHere) return isHere;
-    log.warn(`what proves ${name} could not be kept: it cannot be mounted again without the network`);
+    log.warn(`what proves ${name} could not be kept: it cannot be served again without the network`);
     return false;
   }
 
@@ -295,7 +242,7 @@ export class Follower {
     } catch (error) {
       if (!signal.aborted) log.error(`${name} cannot be fetched whole: ${messageOf(error)}`);
     } finally {
-      // Whoever has interrupted it goes on with it, or with a newer one.
+      // Whoever interrupted this fetch continues it, or fetches a newer release.
       if (!signal.aborted || this.#ended.signal.aborted) this.#hydrated.resolve();
     }
   }
@@ -306,7 +253,7 @@ function stateOf({ isReady, hydration }: Next): NextState {
   return hydration === undefined ? "reading" : "hydrating";
 }
 
-/** @param time of performance.now() */
+/** @param time by performance.now() */
 function secondsSince(time: number): string {
   return seconds(performance.now() - time);
 }

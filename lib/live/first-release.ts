@@ -1,32 +1,39 @@
-/** The release that a mount begins with: the newest one, or what was kept on this host when the network does not say. */
+/** The release that a mount or `icfs serve` starts with: the newest, or the one kept here when the network does not answer. */
 import type { Principal } from "@icp-sdk/core/principal";
 import { messageOf, UserError } from "../errors.ts";
-import { type KeptBy, keepRelease, keptRelease, newerThanKept, newestCertifiedTime } from "../source/kept.ts";
+import {
+  type KeptBy,
+  keepRelease,
+  keptRelease,
+  mustNotBeDeleted,
+  newerThanKept,
+  newestCertifiedTime,
+} from "../source/kept.ts";
 import type { Release } from "../source/source.ts";
 import type { Tree } from "../tree/tree.ts";
 import { ageText } from "../units.ts";
-import type { CanisterMountOptions } from "./options.ts";
+import type { OpeningOptions } from "./opening-options.ts";
 
 /** A release with its tree. */
 export interface FirstRelease {
   readonly release: Release;
   readonly tree: Tree;
-  /** Why it is one that was kept, if it is. */
+  /** Why a kept release is used, if it is. */
   readonly warning: string | undefined;
-  /** What proves it is on disk. */
+  /** Whether its proof is on disk. */
   readonly isKept: boolean;
 }
 
 /**
- * From the network; from what was kept on this host when that does not answer, or has nothing to say that can be accepted:
- * what was verified goes on being served, and the log says why.
+ * Opens the newest release from the network, or the one kept on this host when the network does not answer or gives no acceptable
+ * answer: then the log says why.
  *
  * @param from the source, and where it keeps what it has
  * @throws UserError, VerificationError, ... when there is neither
  */
 export async function openFirst(
   from: KeptBy,
-  { store, offline, maxStale, log }: Pick<CanisterMountOptions, "store" | "offline" | "maxStale" | "log">,
+  { store, offline, maxStale, log }: Pick<OpeningOptions, "store" | "offline" | "maxStale" | "log">,
 ): Promise<FirstRelease> {
   const { source } = from;
   const { canister } = from.address;
@@ -50,6 +57,7 @@ export async function openFirst(
       reason = messageOf(error);
     }
   }
+  mustNotBeDeleted(from.address);
   if (store === undefined || kept === undefined) {
     throw useless === undefined ? nothingKept(canister) : new UserError(useless);
   }
@@ -64,19 +72,19 @@ export async function openFirst(
     newer === undefined
       ? ""
       : `. It is release ${kept.number}: this host has accepted release ${newer} since, and not kept it yet`;
-  const warning = `mounted from what was kept on this host, certified ${ageText(age)} ago: ${reason}${back}`;
+  const warning = `serves what was kept on this host, certified ${ageText(age)} ago: ${reason}${back}`;
   log.warn(warning);
   return { release: kept, tree: await source.tree(kept, store), warning, isKept: true };
 }
 
-/** Milliseconds since a time, by the clock, or by the newest certificate when the clock is behind that. */
+/** Milliseconds since a time, by the clock, or by the newest certificate when the clock is behind it. */
 export function ageOf(certifiedAt: Date, newest: Date): number {
   return Math.max(Date.now(), newest.getTime()) - certifiedAt.getTime();
 }
 
-/** What to say to whoever wants a canister without the network, of which nothing is here. */
+/** The error for a mount without the network of a canister of which nothing is kept here. */
 export function nothingKept(canister: Principal): UserError {
   return new UserError(
-    `nothing of ${canister} is kept on this host: mount it once without --offline, and with a disk cache`,
+    `nothing of ${canister} is kept on this host: run it once without --offline, and with a disk cache`,
   );
 }

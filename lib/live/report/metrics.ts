@@ -1,9 +1,9 @@
 /**
- * What a mount says of itself, for Prometheus: GET /metrics. It is MountStatus in other words, taken from that when somebody
- * asks: nothing is counted here. No file's name is in it, since anybody who can reach the address may ask.
+ * A mount's metrics for Prometheus: GET /metrics. They are made from MountStatus on request; nothing is counted here. They
+ * contain no file names, since anybody who can reach the address can ask.
  *
- * Loaded only by mounts with --metrics. prom-client's own metrics of the process are left out: they look at the event loop
- * every 10 ms, whether anybody asks or not.
+ * Loaded only by mounts with --metrics. The process metrics of prom-client are left out: they check the event loop every 10 ms,
+ * even if nobody asks.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Counter, Gauge, Registry } from "prom-client";
@@ -12,10 +12,13 @@ import { messageOf } from "../../errors.ts";
 import type { GatewayHealth } from "../../ic/gateway/gateway.ts";
 import type { Log } from "../../log.ts";
 import type { MirrorHealth } from "../../source/icfs/mirrors.ts";
-import type { AnyStatus } from "./status.ts";
+import type { AnyStatus, ReleaseStatus } from "./status.ts";
 
-/** Name, meaning, value; undefined where the mount has none. What ends in _total is a counter, all else a gauge. */
-const METRICS: readonly [name: string, help: string, value: (status: AnyStatus) => number | undefined][] = [
+/** Name, meaning, value; undefined where there is none. Names that end in _total are counters, all others gauges. */
+type Metrics<T> = readonly [name: string, help: string, value: (status: T) => number | undefined][];
+
+/** For each served release: a mount of all channels has one for each channel. */
+const RELEASE_METRICS: Metrics<ReleaseStatus> = [
   ["icfs_release", "The release that new readers get.", (s) => s.release],
   [
     "icfs_channel_serial",
@@ -46,25 +49,32 @@ const METRICS: readonly [name: string, help: string, value: (status: AnyStatus) 
     "Those of icfs_hydration_bytes that are here, and were checked.",
     (s) => s.hydration?.bytesDone,
   ],
+];
+
+const METRICS: Metrics<AnyStatus> = [
   ["icfs_open_files", "Files that readers have open.", (s) => s.openFiles],
   ["icfs_opens_total", "Files that were opened.", (s) => s.readers?.opens],
   ["icfs_reads_total", "Reads that the kernel asked for.", (s) => s.readers?.reads],
   ["icfs_read_bytes_total", "Bytes given to the kernel.", (s) => s.readers?.bytes],
   ["icfs_read_errors_total", "Reads and opens that failed.", (s) => s.readers?.errors],
-  ["icfs_serve_connections", "Connections of those who are served by HTTP.", (s) => s.site?.connections],
-  ["icfs_serve_chunks_total", "Chunks that others were given.", (s) => s.site?.chunks],
-  ["icfs_serve_files_total", "Files, or parts of them, that others were given.", (s) => s.site?.files],
+  ["icfs_serve_connections", "HTTP connections.", (s) => s.site?.connections],
+  ["icfs_serve_chunks_total", "Chunks served to others.", (s) => s.site?.chunks],
+  ["icfs_serve_files_total", "Files, or parts of them, served to others.", (s) => s.site?.files],
+  ["icfs_serve_proofs_total", "Proofs of the release, and headers, served to others.", (s) => s.site?.proofs],
+  ["icfs_serve_bytes_total", "Bytes of chunks and files served to others.", (s) => s.site?.bytes],
   [
-    "icfs_serve_proofs_total",
-    "Proofs of the release, and headers, that others were given.",
-    (s) => s.site?.proofs,
+    "icfs_serve_missing_total",
+    "Requests for data that does not exist, or is not on this host.",
+    (s) => s.site?.missing,
   ],
-  ["icfs_serve_bytes_total", "Bytes of chunks and files that others were given.", (s) => s.site?.bytes],
-  ["icfs_serve_missing_total", "Requests for what there is not, or is not here.", (s) => s.site?.missing],
-  ["icfs_serve_broken_total", "Answers broken off, as a chunk was not here any more.", (s) => s.site?.broken],
+  [
+    "icfs_serve_broken_total",
+    "Answers broken off because a chunk was no longer on this host.",
+    (s) => s.site?.broken,
+  ],
   [
     "icfs_serve_cut_off_total",
-    "Answers ended so that others could have their turn, as nobody read them.",
+    "Answers cut off to make room for others, because their clients did not read.",
     (s) => s.site?.cutOff,
   ],
   ["icfs_memory_used_bytes", "Verified chunks in memory.", (s) => s.cache.memoryUsed],
@@ -107,12 +117,8 @@ const METRICS: readonly [name: string, help: string, value: (status: AnyStatus) 
   ],
 ];
 
-/** The same of each gateway of the network. */
-const GATEWAY_METRICS: readonly [
-  name: string,
-  help: string,
-  value: (health: GatewayHealth) => number | undefined,
-][] = [
+/** For each gateway of the network. */
+const GATEWAY_METRICS: Metrics<GatewayHealth> = [
   ["icfs_gateway_answers_total", "Requests that the gateway has answered.", (g) => g.answers],
   ["icfs_gateway_failures_total", "Requests that it has not answered, or with an error.", (g) => g.failures],
   [
@@ -130,17 +136,17 @@ const GATEWAY_METRICS: readonly [
   ],
 ];
 
-/** The same of each mirror. */
-const MIRROR_METRICS: readonly [
-  name: string,
-  help: string,
-  value: (health: MirrorHealth) => number | undefined,
-][] = [
+/** For each mirror. */
+const MIRROR_METRICS: Metrics<MirrorHealth> = [
   ["icfs_mirror_chunks_total", "Chunks that the mirror has brought, all verified.", (m) => m.chunks],
   ["icfs_mirror_bytes_total", "Their bytes.", (m) => m.bytes],
   ["icfs_mirror_answers_total", "Requests that it has answered.", (m) => m.answers],
   ["icfs_mirror_failures_total", "Requests that it has not answered, or with an error.", (m) => m.failures],
-  ["icfs_mirror_missing_total", "Requests for what it has not got, or not of now.", (m) => m.missing],
+  [
+    "icfs_mirror_missing_total",
+    "Requests for data that it lacks, or has only in an older state.",
+    (m) => m.missing,
+  ],
   [
     "icfs_mirror_late_total",
     "Requests for which another mirror, or the network, was asked as well, since it was late.",
@@ -195,12 +201,14 @@ async function answer(
   if (url?.split("?")[0] !== "/metrics") return void refuse(404, "there is only /metrics");
   if (method !== "GET" && method !== "HEAD") return void refuse(405, "GET or HEAD", { allow: "GET, HEAD" });
   const body = await text();
-  if (body === undefined) return void refuse(503, "not mounted yet");
+  if (body === undefined) return void refuse(503, "nothing is served yet");
   const headers = { "content-type": Registry.PROMETHEUS_CONTENT_TYPE, "content-length": body.length };
   response.writeHead(200, headers).end(body);
 }
 
-/** The metrics, made once for all who ask in one turn: somebody may ask a thousand times in one packet, and others read files. */
+/**
+ * Makes the metrics once for all requests of one turn: a client may send a thousand in one packet, and must not hold up readers.
+ */
 function onceForAll(status: () => AnyStatus | undefined): () => Promise<Buffer> | undefined {
   let made: Promise<Buffer> | undefined;
   return () => {
@@ -217,22 +225,20 @@ function onceForAll(status: () => AnyStatus | undefined): () => Promise<Buffer> 
 
 /** In Prometheus' text format. */
 export function metricsOf(status: AnyStatus): Promise<string> {
-  // Made anew each time: nothing of what was said before can stay in it.
+  // A new registry each time, so that no old value stays.
   const registry = new Registry();
   const registers = [registry];
-  // In each of them: a host may have many mounts, and an alert is to say which.
+  // Labels on every metric: a host may have many mounts, and an alert must say which one it is about.
   const { canister, channel, mountpoint, site } = status;
   registry.setDefaultLabels({
     canister,
     ...(channel !== undefined && { channel }),
     ...(mountpoint === undefined ? { url: site?.url } : { mountpoint }),
   });
-  for (const [name, help, of] of METRICS) {
-    const value = of(status);
-    if (value === undefined) continue;
-    const Metric = name.endsWith("_total") ? Counter : Gauge;
-    new Metric({ name, help, registers }).inc(value);
-  }
+  const { channels } = status;
+  if (channels === undefined) addAll(RELEASE_METRICS, status, registers);
+  else addEach(RELEASE_METRICS, "channel", channels, (one) => one.channel ?? "", registers);
+  addAll(METRICS, status, registers);
   const lookups = new Counter({
     name: "icfs_cache_lookups_total",
     help: "Chunks that readers asked for, by where they were; network: not here, so fetched if that went well.",
@@ -253,30 +259,41 @@ export function metricsOf(status: AnyStatus): Promise<string> {
       new Counter({ name: `icfs_network_${what}_total`, help, registers }).inc(count);
     }
   }
-  addEach(GATEWAY_METRICS, "gateway", status.gateways, registers);
-  if (status.mirrors.length > 0) addEach(MIRROR_METRICS, "mirror", status.mirrors, registers);
+  addEach(GATEWAY_METRICS, "gateway", status.gateways, withoutLogin, registers);
+  if (status.mirrors.length > 0) addEach(MIRROR_METRICS, "mirror", status.mirrors, withoutLogin, registers);
   return registry.metrics();
 }
 
-/** @param label what says which one a value is of */
-function addEach<T extends { readonly url: string }>(
-  metrics: readonly [name: string, help: string, value: (one: T) => number | undefined][],
+function addAll<T>(metrics: Metrics<T>, status: T, registers: Registry[]): void {
+  for (const [name, help, of] of metrics) {
+    const value = of(status);
+    if (value !== undefined) new (metricOf(name))({ name, help, registers }).inc(value);
+  }
+}
+
+/** @param label the label that tells the values apart @param nameOf the label's value */
+function addEach<T>(
+  metrics: Metrics<T>,
   label: string,
   all: readonly T[],
+  nameOf: (one: T) => string,
   registers: Registry[],
 ): void {
   for (const [name, help, of] of metrics) {
-    const Metric = name.endsWith("_total") ? Counter : Gauge;
-    const metric = new Metric({ name, help, labelNames: [label], registers });
+    const metric = new (metricOf(name))({ name, help, labelNames: [label], registers });
     for (const one of all) {
       const value = of(one);
-      if (value !== undefined) metric.inc({ [label]: withoutLogin(one.url) }, value);
+      if (value !== undefined) metric.inc({ [label]: nameOf(one) }, value);
     }
   }
 }
 
-/** A URL that anybody may see. */
-function withoutLogin(url: string): string {
+function metricOf(name: string): typeof Counter | typeof Gauge {
+  return name.endsWith("_total") ? Counter : Gauge;
+}
+
+/** The URL without its login, safe to show to anybody. */
+function withoutLogin({ url }: { readonly url: string }): string {
   return url.replace(/\/\/[^/@]*@/, "//");
 }
 

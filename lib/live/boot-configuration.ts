@@ -1,42 +1,46 @@
 /**
- * What machines boot from, by its name, and what a boot configuration says will be read next: whoever opens pxelinux's or GRUB's
- * configuration will soon open the kernel and the initrd that it names. No grammar is needed for that: every word that names a file of
- * the tree counts.
+ * Recognizes boot loaders and their configurations by path, and guesses what will be read next: a machine that opens the
+ * configuration of pxelinux or GRUB soon opens the kernel and the initrd named in it. This takes no grammar: every word that
+ * names a file of the tree counts.
  */
 import { FileReader } from "../cache/file-reader.ts";
 import { inSteps } from "../steps.ts";
 import type { Chunks, Tree, TreeFile } from "../tree/tree.ts";
 
-/** Configurations are text for people; whatever is larger is something else. */
+/** Configurations are text written by people. A larger file is something else. */
 const MAX_CONFIGURATION_BYTES = 64 * 1024;
-/** A menu may name every installer there is. The first ones are those at the top. */
+/** A menu may name every installer there is. The first entries are at the top. */
 const MOST_FILES = 16;
 
-/** The files that a configuration names, in its order. @throws Error when it cannot be read; WrongFileError */
+/** The files that a configuration names, in the order of its text. @throws Error when it cannot be read; WrongFileError */
 export async function namedBy(configuration: TreeFile, tree: Tree, chunks: Chunks): Promise<TreeFile[]> {
   const pieces: Buffer[] = [];
   for await (const piece of new FileReader([configuration], tree.chunks, chunks).read(0)) pieces.push(piece);
   return inSteps(filesNamedIn(Buffer.concat(pieces).toString(), configuration.path, tree));
 }
 
-/** Tells by its path what firmware, or another loader, loads: pxelinux.0, ldlinux.c32, grubx64.efi, undionly.kpxe. */
+/**
+ * Whether firmware or another loader loads this file, judged by its path: pxelinux.0, ldlinux.c32, grubx64.efi, undionly.kpxe.
+ */
 export function isBootLoader({ path }: TreeFile): boolean {
   return /\.(0|c32|efi|k?pxe)$/i.test(path);
 }
 
-/** Tells a boot loader's configuration by its path: pxelinux.cfg/default, grub.cfg, menu.ipxe. */
+/** Whether this is a boot loader's configuration, judged by its path: pxelinux.cfg/default, grub.cfg, menu.ipxe. */
 export function isBootConfiguration({ path, size }: TreeFile): boolean {
   if (size > MAX_CONFIGURATION_BYTES) return false;
   return /(^|\/)pxelinux\.cfg\/[^/]+$/.test(path) || /\.(cfg|conf|ipxe)$/i.test(path);
 }
 
 /**
- * The files that a configuration names, in its order, in steps: a word may lead through forty links, each of two thousand parts, and
- * there may be 32,000 words. @param path of the configuration
+ * The files that a configuration names, in the order of its text. A generator, so that the caller can pause: there may be 32,000
+ * words, and each may lead through forty links of two thousand parts.
+ *
+ * @param path of the configuration
  */
 export function* filesNamedIn(text: string, path: string, tree: Tree): Generator<void, TreeFile[]> {
   const directory = parentOf(path);
-  // pxelinux looks from where it was loaded itself, which is above pxelinux.cfg.
+  // pxelinux resolves names from the directory it was loaded from itself, which is above pxelinux.cfg.
   const bases = ["", directory, parentOf(directory)];
   const found = new Set<TreeFile>();
   for (const word of new Set(words(text))) {
@@ -52,13 +56,16 @@ export function* filesNamedIn(text: string, path: string, tree: Tree): Generator
   return [...found];
 }
 
-/** `linux (tftp)/a/linux`, `append initrd=a.gz,b.gz`, `set prefix="x"`, `kernel tftp://host/a`: all of a, a.gz, b.gz. */
+/**
+ * The words of `linux (tftp)/a/linux`, `append initrd=a.gz,b.gz`, `set prefix="x"`, `kernel tftp://host/a`, including a, a.gz and
+ * b.gz.
+ */
 function words(text: string): string[] {
   return (
     text
       .split("\n")
       .filter((line) => !/^\s*#/.test(line))
-      // No "(" inside of the brackets: else each of 65,000 would be looked through to the end.
+      // The brackets must not contain "(": otherwise each of 65,000 of them would be searched through to the end.
       .flatMap((line) => line.replace(/\([^()\s]*\)/g, "").split(/[\s=,"']+/))
       .map((word) => word.replace(/^([a-z]+:\/\/[^/]*|\$\{?[a-z_]+\}?)/i, ""))
       .filter((word) => /[^/.]/.test(word))

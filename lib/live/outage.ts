@@ -1,26 +1,26 @@
 /**
- * Waiting for a network that is not there yet, as mount.nfs does: at boot a host may mount before its links, its routes or its
- * clock are ready, and nobody mounts a second time what has failed then.
+ * Waits for a network that is not up yet, as mount.nfs does: at boot a host may mount before its links, its routes or its clock
+ * are ready, and nobody retries a failed mount.
  */
 import { FormatError, messageOf, UserError } from "../errors.ts";
 import { HttpStatusError, isHopeless, isTransient, RejectError } from "../ic/call-errors.ts";
 import { UntimelyError, VerificationError } from "../ic/certificate/certificate.ts";
 import { retrying } from "../retry.ts";
-import type { CanisterMountOptions } from "./options.ts";
+import type { OpeningOptions } from "./opening-options.ts";
 
 const FIRST_PAUSE_MS = 500;
-/** A boot waits no longer than this for a network that has arrived. */
+/** Once the network is up, a boot waits at most this much longer. */
 const LONGEST_PAUSE_MS = 4000;
 
 /**
- * What `attempt` resolves to; while it fails because the network does not answer, it is made again for as long as `retry` says.
+ * Resolves to the result of `attempt`, which is repeated for as long as `retry` says while the network does not answer.
  *
  * @param stopped ends the wait
- * @throws what the last attempt threw; UserError when the wait was ended
+ * @throws the error of the last attempt; UserError when the wait was ended
  */
 export async function untilNetworkAnswers<T>(
   attempt: () => Promise<T>,
-  { retry, waiting, log }: Pick<CanisterMountOptions, "retry" | "waiting" | "log">,
+  { retry, waiting, log }: Pick<OpeningOptions, "retry" | "waiting" | "log">,
   stopped: AbortSignal,
 ): Promise<T> {
   const until = performance.now() + retry;
@@ -43,8 +43,8 @@ export async function untilNetworkAnswers<T>(
 }
 
 /**
- * Whether it may be over soon: no answer, one by somebody in between who is not ready, or one that shows that this host's clock is
- * wrong, which is set once there is a network. Not what a canister, or a certificate, says no to.
+ * Whether the error may be temporary: no answer, an answer of something in between that is not ready, or one that shows that this
+ * host's clock is wrong, which is set once there is a network. A refusal by a canister or a bad certificate is not temporary.
  */
 export function isOutage(error: unknown): boolean {
   if (error instanceof UntimelyError) return true;
@@ -56,7 +56,7 @@ export function isOutage(error: unknown): boolean {
   return !(error instanceof HttpStatusError) || !isLasting(error.status);
 }
 
-/** Whether asking again would get the same status: each 4xx does but 408 (request timeout) and 429 (too many requests). */
+/** Whether a retry would get the same status: every 4xx except 408 (request timeout) and 429 (too many requests). */
 function isLasting(status: number): boolean {
   return status >= 400 && status < 500 && status !== 408 && status !== 429;
 }

@@ -1,4 +1,4 @@
-/** The canister as a source, for who goes on with what is kept on this host when the network does not answer. */
+/** Opens a canister as a source, also when the network does not answer and only what is kept on this host is left. */
 import { messageOf, UserError } from "../errors.ts";
 import type { BlsVerify } from "../ic/certificate/certificate.ts";
 import type { ReleaseAddress } from "../source/address.ts";
@@ -6,16 +6,16 @@ import { keptKind } from "../source/kept.ts";
 import { openSource } from "../source/open-source.ts";
 import type { Source, SourceKind } from "../source/source.ts";
 import { nothingKept } from "./first-release.ts";
-import type { CanisterMountOptions } from "./options.ts";
+import type { OpeningOptions } from "./opening-options.ts";
 
 /** How it is read. */
 export type ReadingOptions = Pick<
-  CanisterMountOptions,
+  OpeningOptions,
   "source" | "trust" | "readTimeout" | "mirrors" | "offline" | "store" | "log"
 >;
 
 /**
- * When the network does not say what kind of canister it is, it is what it was when something of it was last kept here.
+ * Opens the canister. When the network does not say what kind of canister it is, the kind last kept on this host is assumed.
  *
  * @throws UserError, Error
  */
@@ -26,7 +26,7 @@ export async function openKnown(
 ): Promise<Source> {
   const { store, offline, log } = options;
   const open = (kind: SourceKind | undefined) =>
-    // Half of the deadline: a request that hangs in silence leaves time for another.
+    // Half of the deadline, so that a request that gets no reply leaves time for another.
     openSource(address, {
       kind,
       trust: options.trust,
@@ -51,7 +51,7 @@ export async function openKnown(
   } catch (error) {
     if (kept === undefined) throw error;
     log.warn(
-      `cannot find out what ${address.canister} is: ${messageOf(error)}; it was ${kept} before, and --source says so if it is not any more`,
+      `cannot find out what ${address.canister} is: ${messageOf(error)}; goes on with ${kept}, as it was before. If it is another kind now, name that by --source`,
     );
     return open(kept);
   }

@@ -1,7 +1,6 @@
 /**
- * The release that readers get: the one owner of what is live. Others look at it, and tell it what they have found out: that
- * it is proved anew, or that another is to take its place. It keeps what proves the live release, and its chunks from being
- * evicted.
+ * The release that readers get, and the only owner of that state. Other modules read it, and report what they find: a newer proof
+ * of it, or a release to replace it. It keeps the proof of the live release, and protects its chunks from eviction.
  */
 import pLimit from "p-limit";
 import { fitInMemory } from "../cache/chunk-memory.ts";
@@ -16,35 +15,47 @@ import { inSteps, letOthers } from "../steps.ts";
 import { type Chunk, keyOf, type Tree } from "../tree/tree.ts";
 import { ageOf } from "./first-release.ts";
 import type { Hydration } from "./hydrate.ts";
-import type { MountedNames } from "./mounted-names.ts";
 
-/** A release that is live, or is to be. */
+/** A release that is live, or will be. */
 export interface MountedRelease extends ServedRelease {
-  /** How far all of it has been fetched; undefined while it is read on demand. */
+  /** How much of it has been fetched; undefined while it is read on demand. */
   hydration: Hydration | undefined;
 }
 
-/** Where chunks are kept for longer than this process lives, as seen from here (lib/cache/disk-store.ts). */
+/** Where chunks are kept beyond the life of this process (lib/cache/disk-store.ts). */
 export interface Disk extends BlobStore {
-  /** Whether chunks of those sizes, in bytes, can be kept together. */
+  /** Whether chunks of these sizes, in bytes, fit together. */
   fits(sizes: readonly number[]): boolean;
-  /** Whether a chunk is here. @param key SHA-256 in hexadecimal @param size in bytes, if it is known */
+  /** Whether a chunk is on disk. @param key SHA-256 in hexadecimal @param size in bytes, if it is known */
   has(key: string, size?: number): Promise<boolean>;
-  /** Keeps these chunks from being evicted, in place of those of that name before; whether they are. Never rejects. */
+  /**
+   * Protects these chunks from eviction, instead of those pinned under this name before. Resolves to whether they are pinned;
+   * never rejects.
+   */
   pin(name: string, keys: ReadonlySet<string>): Promise<boolean>;
+  /** Never rejects. */
+  unpin(name: string): Promise<void>;
 }
 
-/** Chunks in memory, as seen from here (lib/cache/chunk-cache.ts). */
+/** Chunks in memory (lib/cache/chunk-cache.ts). */
 export interface ChunkPresence {
   /** Whether the chunk can be read without the network. */
   holds(reference: Chunk): Promise<boolean>;
 }
 
-/** What readers of a mount see the release through. */
+/** Mounts inside the mount, which outlive its switches (lib/mount/mounted-names.ts). */
+export interface MountsInside {
+  /** Paths on which something is mounted now. */
+  paths(): Promise<readonly string[]>;
+  /** A release has gone live. @param held paths that differ from it */
+  switched(held: readonly string[], now: ServedRelease): void;
+}
+
+/** Shows readers of a mount the release. */
 interface Readers {
   readonly fileSystem: Pick<TreeFileSystem, "prepare">;
   readonly transport: Pick<MountedTransport, "switchTo">;
-  readonly mountedNames: Pick<MountedNames, "paths" | "switched">;
+  readonly mountedNames: MountsInside;
 }
 
 export interface LiveReleaseOptions {
@@ -52,18 +63,22 @@ export interface LiveReleaseOptions {
   readonly store: Disk | undefined;
   /** Bytes of memory for chunks. */
   readonly memory: number;
-  /** Milliseconds after which a proof is too old to open files by. */
+  /** Milliseconds after which a proof is too old to open files. */
   readonly maxStale: number;
-  /** Told when another release is live, or the live one is proved anew. */
+  /** The name of the chunks' pin; default: the one for a single live release. */
+  readonly pin?: string;
+  /** Other releases that need room in the cache as well. Default: none. */
+  readonly beside?: () => readonly ServedRelease[];
+  /** Called when another release goes live, or the live one has a newer proof. */
   readonly changed?: (now: MountedRelease) => void;
   readonly log: Log;
 }
 
-/** How often to keep a snapshot that has not changed: its age is told by what was kept. */
+/** How often to store an unchanged snapshot again, so that its stored age stays true. */
 const KEEP_AGAIN_MS = 10 * 60_000;
-/** Between two pauses: about a millisecond. */
+/** Chunks handled between two pauses; they take about a millisecond. */
 const CHUNKS_PER_STEP = 1000;
-/** Under which the chunks are pinned. */
+/** The default name of the pin. */
 const PIN = "trees";
 
 export class LiveRelease {
@@ -72,18 +87,23 @@ export class LiveRelease {
   readonly #options: LiveReleaseOptions;
   #now: MountedRelease;
   #readers: Readers | undefined;
-  /** Of all certificates seen: what a clock that is behind it is compared with. */
+  /** The newest time of all certificates seen. A clock that is behind it is wrong. */
   #newestTime: Date;
   #tooStale = false;
   readonly #oneSwitch = pLimit(1);
-  /** When (of performance.now()) the release was last kept. */
+  /** When (by performance.now()) the release was last kept. */
   #keptAt = performance.now();
+  /** How much the source had learned by then (Source.learned). */
   #keptLearned = 0;
-  /** What proves the live release is on disk, and what its tree is made of. */
+  /** Whether the proof of the live release, and what makes up its tree, is on disk. */
   #isProofKept: boolean;
   #isPinned = false;
+  /** The release that is pinned beside the live one. */
+  #next: ServedRelease | undefined;
+  /** Whether the release was taken away from readers. */
+  #isTaken = false;
 
-  /** @param first `isKept`: whether what proves it was kept when it was opened */
+  /** @param first `isKept`: whether its proof was kept when it was opened */
   constructor(
     from: KeptBy,
     { release, tree, isKept = true }: ServedRelease & { readonly isKept?: boolean },
@@ -98,21 +118,21 @@ export class LiveRelease {
     this.#isProofKept = isKept;
   }
 
-  /** What new readers get. */
+  /** The release that new readers get. */
   get now(): MountedRelease {
     return this.#now;
   }
 
-  /** Milliseconds since it, or one that follows it, was certified. */
+  /** Milliseconds since the release, or one that follows it, was certified. */
   get age(): number {
     return ageOf(this.#now.release.certifiedAt, this.#newestTime);
   }
 
-  /** Readers of a mount are served from now on: what switches have to change. Without a mount nobody sees more than `now`. */
+  /** Readers see the release through these from now on, so a switch must update them. Without a mount, only `now` is read. */
   mounted(
     fileSystem: Pick<TreeFileSystem, "prepare">,
     transport: Pick<MountedTransport, "switchTo">,
-    mountedNames: Pick<MountedNames, "paths" | "switched">,
+    mountedNames: MountsInside,
   ): void {
     this.#readers = { fileSystem, transport, mountedNames };
   }
@@ -123,7 +143,7 @@ export class LiveRelease {
     const { release } = this.#now;
     const { age } = this;
     if (age <= maxStale) {
-      if (this.#tooStale) log.info(`${nameOf(release)} is proved anew: files can be opened again`);
+      if (this.#tooStale) log.info(`${nameOf(release)} is proved again: files can be opened again`);
       this.#tooStale = false;
       return;
     }
@@ -133,14 +153,14 @@ export class LiveRelease {
     throw new Error(message);
   }
 
-  /** Takes a newer proof of the live release. */
+  /** Accepts a newer proof of the live release. */
   async renew(release: Release): Promise<void> {
-    // A gateway may answer with an older proof of the same.
+    // A gateway may answer with an older proof of the same release.
     if (isOlder(release, this.#now.release)) return;
     this.#sawTime(release);
     this.#now.release = release;
     this.#options.changed?.(this.#now);
-    // A snapshot's evidence is all of its list, and may be some megabytes.
+    // A snapshot's evidence is its whole list, which may be several megabytes.
     const isSmall = release.number !== undefined;
     const isOld = performance.now() - this.#keptAt > KEEP_AGAIN_MS;
     if (isSmall || isOld) await this.keep();
@@ -148,9 +168,9 @@ export class LiveRelease {
   }
 
   /**
-   * Lets new readers have another release, and keeps that instead of the one before.
+   * Switches new readers to another release, and keeps that one instead of the previous one.
    *
-   * @param switched called at the moment from which they get it
+   * @param switched called at the moment of the switch
    */
   async switchTo(next: MountedRelease, switched: () => void): Promise<void> {
     this.#sawTime(next.release);
@@ -160,11 +180,12 @@ export class LiveRelease {
       switched();
       this.#options.changed?.(next);
     };
-    await this.#oneSwitch(() =>
-      this.#readers === undefined ? swapped() : this.#switchReaders(next, swapped),
-    );
+    await this.#oneSwitch(() => {
+      if (this.#isTaken) return;
+      return this.#readers === undefined ? swapped() : this.#switchReaders(next, swapped);
+    });
     await this.keep();
-    // Alone it may fit; else this only gives up what the one before had reserved.
+    // The release may fit alone. If not, this only releases what the previous one had reserved.
     await this.reserve();
   }
 
@@ -179,12 +200,38 @@ export class LiveRelease {
     });
   }
 
-  /** Whether this host can mount the live release again without the network, once all its chunks are here. Without a disk nobody has asked for that. */
+  /**
+   * Removes the release from readers for good. A file that is open can still be read to its end.
+   *
+   * @param taken called at the moment of removal
+   * @returns false when something is mounted inside: then nothing changes
+   */
+  async takeAway(taken: () => void): Promise<boolean> {
+    const isTaken = await this.#oneSwitch(async () => {
+      const { fileSystem, transport, mountedNames } = this.#readers!;
+      const { release, tree } = this.#now;
+      const swap = await inSteps(fileSystem.prepare({ release, tree: tree.withoutNodes() }));
+      if ((await mountedNames.paths()).length > 0) return false;
+      await transport.switchTo(() => {
+        swap([]);
+        this.#isTaken = true;
+        taken();
+      });
+      return true;
+    });
+    if (isTaken) await this.#options.store?.unpin(this.#pin);
+    return isTaken;
+  }
+
+  /**
+   * Whether this host can mount the live release again without the network once all its chunks are here. Without a disk nobody
+   * has asked for that.
+   */
   get isKept(): boolean {
     return this.#options.store === undefined || (this.#isProofKept && this.#isPinned);
   }
 
-  /** Keeps what proves the live release, and what is known of it. */
+  /** Keeps the proof of the live release, and what is known of it. */
   async keep(): Promise<void> {
     this.#keptAt = performance.now();
     this.#keptLearned = this.#from.source.learned;
@@ -193,44 +240,59 @@ export class LiveRelease {
     if (store === undefined) return;
     const pieces = await Promise.all(this.#from.source.piecesOf(release).map((piece) => store.has(piece)));
     const isKept = (await keepRelease(store, this.#from, release, log)) && !pieces.includes(false);
-    // Else another has gone live meanwhile, and says so itself.
+    // Otherwise another release has gone live, and sets this itself.
     if (release.hash.equals(this.#now.release.hash)) this.#isProofKept = isKept;
   }
 
-  /** Keeps it when more is known of it than the last time. */
+  /** Keeps the release when more is known of it than the last time. */
   async keepLearned(): Promise<void> {
     if (this.#from.source.learned > this.#keptLearned) await this.keep();
   }
 
   /**
-   * Keeps the chunks of the live release from being evicted, if all of them fit; whether they do. Where they do not, only what
-   * its tree is made of is kept.
+   * Protects the chunks of the live release from eviction if all of them fit, and resolves to whether they do. If not, only what
+   * makes up its tree is protected.
    *
-   * @param next which is to fit beside it, and is kept as well
+   * @param next a release that must fit beside it, and is protected as well
    */
   async reserve(next?: ServedRelease): Promise<boolean> {
-    const { store, memory } = this.#options;
-    const releases = next === undefined ? [this.#now] : [this.#now, next];
-    const { keys, sizes } = await inSteps(chunksOf(releases));
+    const { store, memory, beside } = this.#options;
+    if (this.#isTaken) return false;
+    this.#next = next;
+    const releases = this.reserved;
+    const { keys, sizes } = await inSteps(chunksOf(releases, beside?.()));
     if (store === undefined) return fitInMemory(sizes, memory);
     const fits = store.fits(sizes);
     const needed = fits ? keys : new Set<string>();
     for (const { release } of releases)
       for (const key of this.#from.source.piecesOf(release)) needed.add(key);
-    this.#isPinned = await store.pin(PIN, needed);
+    this.#isPinned = await store.pin(this.#pin, needed);
     return fits;
   }
 
-  /** Whether a tree's chunks are to stay in memory: with no disk all; else what leaves room for the next, so that no reader waits for a disk. */
-  staysInMemory({ chunks }: Tree): boolean {
-    const { store, memory } = this.#options;
-    const sizes = chunks.map(({ size }) => size);
+  /** The live release, and the one that is to fit beside it. */
+  get reserved(): readonly ServedRelease[] {
+    return this.#next === undefined ? [this.#now] : [this.#now, this.#next];
+  }
+
+  get #pin(): string {
+    return this.#options.pin ?? PIN;
+  }
+
+  /**
+   * Whether a tree's chunks stay in memory. Without a disk, all do; otherwise only if they leave room for the next release, so
+   * that no reader waits for a disk.
+   */
+  staysInMemory(tree: Tree): boolean {
+    const { store, memory, beside } = this.#options;
+    const trees = new Set([tree, ...(beside?.().map((other) => other.tree) ?? [])]);
+    const sizes = [...trees].flatMap(({ chunks }) => chunks.map(({ size }) => size));
     return store === undefined || fitInMemory(sizes, memory / 2);
   }
 
   /**
-   * Whether all of a tree can be read without the network. Where there is a disk it must be there: what is in memory alone is gone
-   * with this process, or for something else.
+   * Whether all of a tree can be read without the network. Where there is a disk, chunks must be on it: those in memory are lost
+   * when this process ends or the memory is needed.
    */
   async isHere(tree: Tree): Promise<boolean> {
     const { store } = this.#options;
@@ -243,35 +305,44 @@ export class LiveRelease {
     return true;
   }
 
-  /** What is not certified tells this host's own clock. */
+  /** Uncertified releases carry this host's own time, which proves nothing. */
   #sawTime({ certifiedAt, verified }: Release): void {
     if (verified === "certified" && certifiedAt > this.#newestTime) this.#newestTime = certifiedAt;
   }
 }
 
-/** Whether the one was certified before the other; what is not certified tells this host's own clock, which may be set back. */
+/**
+ * Whether one release was certified before the other. Uncertified releases carry this host's own time, which may have been set
+ * back.
+ */
 function isOlder(one: Release, other: Release): boolean {
   return (
     one.verified === "certified" && other.verified === "certified" && one.certifiedAt < other.certifiedAt
   );
 }
 
-/** The chunks of some trees, each counted once: which have hashes, and the sizes of all of them. In steps: there may be a million. */
+/**
+ * The chunks of several trees, each counted once: the keys of those with hashes, and the sizes of all of them and of the chunks
+ * beside them. A generator, so that the caller can pause: there may be a million.
+ */
 function* chunksOf(
   releases: readonly ServedRelease[],
+  beside: readonly ServedRelease[] = [],
 ): Generator<void, { keys: Set<string>; sizes: number[] }> {
   const keys = new Set<string>();
+  const others = new Set<string>();
   const named = new Set<string>();
   const sizes: number[] = [];
   let step = 0;
-  for (const { tree } of releases) {
+  for (const { tree } of [...releases, ...beside]) {
+    const hashed = releases.some((release) => release.tree === tree) ? keys : others;
     for (const listed of tree.chunks) {
       step += 1;
       if (step % CHUNKS_PER_STEP === 0) yield;
       const chunk = tree.known(listed);
       const key = keyOf(chunk);
-      const those = chunk.sha256 === undefined ? named : keys;
-      if (those.has(key)) continue;
+      const those = chunk.sha256 === undefined ? named : hashed;
+      if (those.has(key) || (those === others && keys.has(key))) continue;
       those.add(key);
       sizes.push(chunk.size);
     }

@@ -1,17 +1,17 @@
-/** What signals ask of a mount, beside its end (lib/process/lifetime.ts). */
+/** What signals ask of a mount or of `icfs serve`, other than to end (lib/process/lifetime.ts). */
 
 export interface Signalled {
-  /** SIGHUP: looks for a new release now. (The daemon opens its log anew, as well: lib/cli/mount-daemon.ts.) */
+  /** SIGHUP: checks for a new release now. (The daemon reopens its log as well: lib/cli/mount-daemon.ts.) */
   refresh(): void;
   /** SIGUSR1: writes `--stats-file`. */
   writeStatistics(): void;
 }
 
-/** @param mount undefined while there is none: then a signal asks for nothing */
+/** @param mount undefined while nothing is mounted or served: then signals do nothing */
 export function answerSignals(mount: () => Signalled | undefined): void {
   process.on("SIGUSR1", () => mount()?.writeStatistics());
   process.on("SIGHUP", () => {
-    // From a terminal it says that this is closed.
+    // SIGHUP from a terminal means that the terminal was closed.
     if (process.stdin.isTTY) process.kill(process.pid, "SIGTERM");
     else mount()?.refresh();
   });

@@ -1,7 +1,7 @@
 /**
- * When no boot is under way: some time after the last file was closed. A release that is switched in the middle of a boot would give
- * it the kernel of one and the initrd of the next. A machine may take a minute for its kernel, and a server that has the file open
- * reads it from the kernel's pages: only that it is open tells.
+ * Tells when no boot is under way: some time after the last file was closed. A switch in the middle of a boot would give a
+ * machine the kernel of one release and the initrd of the next. A machine may take a minute for its kernel, and the server reads
+ * an open file from the kernel's page cache: the only sign is that the file is open.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -26,7 +26,7 @@ export class Quiet {
   #lastUse = Number.NEGATIVE_INFINITY;
 
   /**
-   * @param length milliseconds without an open file that make it quiet; 0: it always is
+   * @param length milliseconds without an open file that count as quiet; 0: it is always quiet
    * @param longestWait milliseconds: a rack that never stops booting must not keep its release for ever
    */
   constructor(length: number, longestWait: number, clock = THIS_HOSTS) {
@@ -35,21 +35,22 @@ export class Quiet {
     this.#clock = clock;
   }
 
-  /** A file is opened. */
+  /** A file was opened. */
   opened(): void {
     this.#open += 1;
     this.#lastUse = this.#clock.now();
   }
 
-  /** It is closed, or could not be opened. */
+  /** A file was closed, or could not be opened. */
   closed(): void {
     this.#open -= 1;
     this.#lastUse = this.#clock.now();
   }
 
   /**
-   * Resolves when it is quiet, at the latest the longest wait after `start` (of performance.now()): whether it is, and how
-   * many milliseconds have passed since.
+   * Resolves when it is quiet, or when the longest wait since `start` (by performance.now()) is over, to which of the two it was
+   * and how many milliseconds have passed.
+   *
    * @throws AbortError
    */
   async wait(start: number, signal: AbortSignal): Promise<{ quiet: boolean; waited: number }> {
@@ -62,7 +63,7 @@ export class Quiet {
     }
   }
 
-  /** Milliseconds until it is quiet, at the least. */
+  /** The least time until it is quiet, in milliseconds. */
   #left(now: number): number {
     if (this.#length === 0) return 0;
     return this.#open > 0 ? this.#length : this.#lastUse + this.#length - now;
