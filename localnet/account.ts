@@ -1,6 +1,6 @@
 /**
- * A canister's cycles: how many it has, what its memory costs while time passes, and when it is frozen: when they would
- * not last for its freezing threshold, did it nothing but keep what it has.
+ * A canister's cycles: how many it has, what its memory costs over time, and whether it is frozen. It is frozen when its
+ * cycles would not pay for its memory during the freezing threshold.
  */
 import { storageCost } from "./prices.ts";
 import { canisterOutOfCycles } from "./response.ts";
@@ -11,7 +11,7 @@ const DAY_S = 86_400n;
 const SECOND_NS = 1_000_000_000n;
 
 export class Account {
-  /** For so many seconds the cycles must last. */
+  /** The seconds for which the cycles must last. */
   freezingThreshold = FREEZING_THRESHOLD_S;
   readonly #canister: string;
   readonly #now: () => bigint;
@@ -33,10 +33,10 @@ export class Account {
     this.#paidUntil = now();
   }
 
-  /** What it has, now. */
+  /** Its current cycles. */
   get cycles(): bigint {
     const elapsed = this.#now() - this.#paidUntil;
-    // Less than a cycle is nothing: so not too often.
+    // Each charge drops a fraction of a cycle, so charges are at least a second apart.
     if (elapsed >= SECOND_NS) {
       this.#paidUntil += elapsed;
       this.charge(storageCost(this.#memory(), elapsed));
@@ -49,7 +49,7 @@ export class Account {
     return storageCost(this.#memory(), DAY_S * SECOND_NS);
   }
 
-  /** With fewer cycles than these it is frozen. */
+  /** With fewer cycles than this, the canister is frozen. */
   get freezingLimit(): bigint {
     return storageCost(this.#memory(), this.freezingThreshold * SECOND_NS);
   }
@@ -64,12 +64,12 @@ export class Account {
     this.#cycles = sum > 0n ? sum : 0n;
   }
 
-  /** Takes what something has cost; what is not there cannot be taken. */
+  /** Charges a cost, at most the cycles that it has. */
   charge(cost: bigint): void {
     this.add(-cost);
   }
 
-  /** @throws RejectError when to pay so much would freeze the canister, or it is frozen */
+  /** @throws RejectError when paying `cost` would freeze the canister, or it is frozen already */
   requireCycles(cost: bigint): void {
     const missing = this.freezingLimit + cost - this.cycles;
     if (missing <= 0n) return;

@@ -1,4 +1,4 @@
-/** What the outcome of a message says to the caller, within the IC's limits. */
+/** The answer to the caller from a message's outcome, within the IC's limits. */
 import type { Outcome } from "./message.ts";
 import { REJECT_CODE, type Reject, type Response } from "./response.ts";
 

@@ -8,9 +8,9 @@ export interface CallContext {
   /** Calls to other canisters whose answers are still to come. */
   pending: number;
   responded: boolean;
-  /** Cycles that came with the call and have not been taken. */
+  /** Cycles that came with the call and have not been accepted. */
   cycles: bigint;
-  /** A timer or heartbeat: there is nobody to answer. */
+  /** A timer or heartbeat, which has no caller. */
   isSystem: boolean;
   /** The canister was emptied meanwhile: callbacks must not run. */
   abandoned: boolean;

@@ -1,4 +1,4 @@
-/** What a canister needs of its network, and what an installation hands to it. */
+/** What a canister needs from its network, and what an installation passes to it. */
 import type { InstalledModule } from "./canister-state.ts";
 import type { StateChange } from "./canister-store.ts";
 import type { RangesShown } from "./certification.ts";
@@ -6,7 +6,7 @@ import type { CanisterState, Outcome, OutgoingCall } from "./message.ts";
 import type { Response } from "./response.ts";
 import type { CanisterRuntime } from "./runtime.ts";
 
-/** What a certificate says of a canister. */
+/** What a certificate says about a canister. */
 export interface CertifiedCanister {
   readonly id: Uint8Array;
   readonly certifiedData: Uint8Array;
@@ -19,25 +19,25 @@ export interface CanisterHost {
   startRuntime(): CanisterRuntime;
   /** Nanoseconds since 1970. */
   now(): bigint;
-  /** Carries a call to its callee. The refund are the cycles it did not take. @param caller the id of who calls */
+  /** Delivers a call to its callee. The refund is the cycles that were not accepted. @param caller the caller's id */
   call(caller: Uint8Array, call: OutgoingCall): Promise<{ response: Response; refund: bigint }>;
   /** A certificate over the canister's certified data. */
   dataCertificate(canister: CertifiedCanister, ranges: RangesShown): Uint8Array;
-  /** Something in a canister that its certificates show has changed. */
+  /** Something changed that a canister's certificates show. */
   stateChanged(): void;
-  /** The canister's state cannot be kept any more: the network must end. */
+  /** The canister's state can no longer be kept: the network must end. */
   storeFailed(error: unknown): void;
   log(line: string): void;
 }
 
-/** A module that was installed, over the state that it has made. */
+/** A module that was installed, with its new state. */
 export interface Adoption {
   readonly runtime: CanisterRuntime;
   readonly module: InstalledModule;
-  /** The module as it was given. */
+  /** The module as it was sent. */
   readonly wasm: Uint8Array;
   readonly state: CanisterState;
   readonly change: StateChange;
-  /** What its entry points have done; the state has it already. */
+  /** What its entry points have done, which is already in the state. */
   readonly outcomes: [balanceBefore: bigint, Outcome][];
 }

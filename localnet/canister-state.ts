@@ -1,18 +1,18 @@
 /**
- * All that a canister keeps between messages, in one place: its module and its memories.
+ * Everything that a canister keeps between messages: its module and its memories.
  */
 import { createHash } from "node:crypto";
 import type { CanisterState, StateDelta } from "./message.ts";
 import { type RewrittenModule, rewriteModule, unpackModule } from "./wasm-binary.ts";
 
 export interface InstalledModule {
-  /** SHA-256 of the module as it was given to install_code. */
+  /** SHA-256 of the module as it was sent to install_code. */
   readonly hash: Uint8Array;
   readonly rewritten: RewrittenModule;
   readonly functionExports: ReadonlySet<string>;
 }
 
-/** The last one: the same is often installed again, by an upgrade or in another canister, and to rewrite it takes a while. */
+/** The module installed last. The same one is often installed again, in an upgrade or in another canister, and rewriting it takes a while. */
 let latest: InstalledModule | undefined;
 
 /** @param wasm plain, or compressed with gzip @throws InvalidModuleError */
@@ -30,8 +30,8 @@ export function emptyState(): CanisterState {
 }
 
 /**
- * A second state with the same contents, for an upgrade that may yet fail. Stable memory segments are shared: its
- * user must copy a segment before writing to it. The heap is a copy, or empty when the upgrade does not keep it.
+ * A second state with the same contents, for an upgrade that may still fail. Stable memory segments are shared, so
+ * a segment must be copied before it is written to. The heap is a copy, or empty when the upgrade does not keep it.
  */
 export function forkState(state: CanisterState, withHeap: boolean): CanisterState {
   const heap = new SharedArrayBuffer(withHeap ? state.heapLength : 0);
@@ -44,7 +44,7 @@ export function forkState(state: CanisterState, withHeap: boolean): CanisterStat
   };
 }
 
-/** Takes over what a committed message changed. */
+/** Applies the changes of a committed message. */
 export function applyDelta(state: CanisterState, delta: StateDelta): void {
   if (delta.heap !== undefined) state.heap = delta.heap;
   state.heapLength = delta.heapLength;

@@ -1,4 +1,4 @@
-/** What canister_status answers (interface specification): what there is here of it, and the IC's defaults for the rest. */
+/** The answer of canister_status (interface specification): real values as far as the local network has them, otherwise the IC's defaults. */
 import { Principal } from "@icp-sdk/core/principal";
 import type { Canister } from "./canister.ts";
 import { STABLE_PAGE } from "./stable-memory.ts";

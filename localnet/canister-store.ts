@@ -1,10 +1,10 @@
 /**
- * One canister in the state directory: a checkpoint, the journal of what changed since, the two memories as they were at
+ * One canister in the state directory: a checkpoint, the journal of later changes, the two memories as of
  * the checkpoint, the module, and the chunk store.
  *
- * Each change costs what it changed, twice: once in the journal, at once, and once at the next checkpoint. Nothing calls
- * fsync: what a process has written is there after it was killed, whatever happens to it; a machine that loses power is
- * another matter, and out of scope. Everything is synchronous, so that an answer cannot overtake its record.
+ * Each change is written twice: to the journal at once, and again at the next checkpoint. Nothing calls
+ * fsync: written data survives the end of the process. A power cut is out of scope. Everything is synchronous, so an
+ * answer cannot overtake its record.
  */
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,16 +21,16 @@ export interface KeptCanister {
   readonly controllers: Uint8Array[];
   readonly status: "running" | "stopping" | "stopped";
   readonly cycles: bigint;
-  /** Seconds; not there in directories that are older than freezing. */
+  /** Seconds; absent in directories from before freezing. */
   readonly freezingThreshold?: bigint;
   readonly version: bigint;
   readonly certifiedData: Uint8Array;
   readonly globalTimer: bigint;
-  /** Not there in directories that are older than environment variables. */
+  /** Absent in directories from before environment variables. */
   readonly variables?: Variable[];
-  /** SHA-256 of the module, as it was given. */
+  /** SHA-256 of the module, as it was sent. */
   readonly moduleHash: Uint8Array | undefined;
-  /** SHA-256 of what its chunk store has, in hexadecimal; not there in directories that are older than chunk stores. */
+  /** The SHA-256 hashes in its chunk store, in hexadecimal; absent in directories from before chunk stores. */
   readonly chunks?: readonly string[];
   readonly heapLength: number;
   readonly globals: WasmValue[];
@@ -59,7 +59,7 @@ export const ALL_GONE: StateChange = {
 };
 
 interface Checkpoint {
-  /** The last record that is in it. */
+  /** The last record that it includes. */
   readonly number: number;
   readonly kept: KeptCanister;
   readonly heap: Uint32Array;
@@ -73,8 +73,8 @@ interface RecordValue {
 }
 
 /**
- * A longer journal becomes a checkpoint. It bounds the disk space (beside the memories themselves), and what a start has
- * to read twice; writing so much takes a tenth of a second, in which the network answers nobody.
+ * A longer journal becomes a checkpoint. This bounds the disk space (in addition to the memories), and what a start has
+ * to read twice; writing this much takes a tenth of a second, during which the network answers nobody.
  */
 const MAX_JOURNAL_BYTES = 64 * 1024 * 1024;
 const CHECKPOINT = "checkpoint";
@@ -87,7 +87,7 @@ export class CanisterStore {
   readonly #stable: PageFile;
   readonly #modules: HashedFiles;
   readonly #chunks: HashedFiles;
-  /** Why nothing more can be kept, if so. */
+  /** Why nothing more can be kept, if that is the case. */
   #ended: Error | undefined;
   #number: number;
   #kept: KeptCanister;
@@ -115,7 +115,7 @@ export class CanisterStore {
     }
   }
 
-  /** Reads the canister; for once, right after it was opened. @throws Error when it is damaged */
+  /** Reads the canister; called once, right after it was opened. @throws Error when it is damaged */
   load(): SavedCanister {
     const { moduleHash, heapLength, globals, stablePages } = this.#kept;
     const chunks = (this.#kept.chunks ?? []).map((hash) => this.#chunks.read(hash));
@@ -132,20 +132,20 @@ export class CanisterStore {
     return { kept: this.#kept, module, state, chunks };
   }
 
-  /** Keeps a module, which the next record will say is the canister's. */
+  /** Keeps a module that the next record will name. */
   addModule(wasm: Uint8Array, hash: Uint8Array): void {
     this.#modules.write(hex(hash), wasm);
   }
 
-  /** Keeps a chunk, which the next record will say is in the chunk store. */
+  /** Keeps a chunk that the next record will name. */
   addChunk(chunk: Uint8Array, hash: string): void {
     this.#chunks.write(hash, chunk);
   }
 
   /**
-   * Records a change. May come while the canister runs another message, as long as no memory is in the change.
+   * Records a change. Without memory in the change, this may happen while the canister runs another message.
    *
-   * @param state as it is with the change
+   * @param state the state after the change
    */
   append(kept: KeptCanister, change: StateChange, state: CanisterState | undefined): void {
     if (this.#ended !== undefined) throw this.#ended;
@@ -169,7 +169,7 @@ export class CanisterStore {
     if (before.chunks !== kept.chunks) this.#chunks.keepOnly(kept.chunks ?? []);
   }
 
-  /** Makes a checkpoint if it is time to. Only while the canister is not running: its memories are read. */
+  /** Makes a checkpoint if the journal is long enough. Only while the canister is not running, because its memories are read. */
   compact(state: CanisterState | undefined): void {
     if (this.#ended !== undefined || this.#journal.length < MAX_JOURNAL_BYTES) return;
     this.#finish(() => {
@@ -196,7 +196,7 @@ export class CanisterStore {
     removeStore(this.#directory);
   }
 
-  /** Does what must not be followed by anything if it fails. */
+  /** Runs a write. If it fails, nothing more may be written. */
   #finish(work: () => void): void {
     try {
       work();
@@ -249,7 +249,7 @@ export function createStore(directory: string, kept: KeptCanister): CanisterStor
   return new CanisterStore(directory);
 }
 
-/** Removes a canister's directory; what is interrupted has removed it, all but the rubbish. */
+/** Removes a canister's directory; if interrupted, only rubbish is left. */
 function removeStore(directory: string): void {
   const unfinished = directory + UNFINISHED;
   renameSync(directory, unfinished);

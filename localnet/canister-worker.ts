@@ -1,7 +1,7 @@
 /**
  * The worker thread that runs one canister: it loads a module and executes one task after the other. It is a thread
  * because nothing else can stop a canister that loops: the main thread ends the worker and starts another one from
- * the committed state, which lies in shared memory.
+ * the committed state, which is in shared memory.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { CanisterInstance } from "./instance.ts";
@@ -19,7 +19,7 @@ port.on("message", (request: WorkerRequest) => {
     const reply =
       outcome.response !== undefined && "reply" in outcome.response ? outcome.response.reply : undefined;
     port.postMessage(outcome, reply === undefined ? [] : [reply.buffer as ArrayBuffer]);
-    // The reply is on its way; what the message must leave unchanged is put back meanwhile.
+    // The reply is on its way; meanwhile, the committed state is restored.
     instance?.restore(false);
   }
 });
@@ -71,7 +71,7 @@ function outcomeOf(context: MessageContext): Outcome {
   };
 }
 
-/** The name under which the module exports what the task is to run. */
+/** The name under which the module exports the task's entry point. */
 function exportOf(task: Task): string {
   const isMethod = task.entry === "update" || task.entry === "query" || task.entry === "composite_query";
   return isMethod ? `canister_${task.entry} ${task.method}` : `canister_${task.entry}`;

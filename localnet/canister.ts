@@ -1,8 +1,8 @@
 /**
  * One canister: its state, and the queue in which its messages run one after the other.
  *
- * A message that calls other canisters ends with the calls; their answers are messages of their own, which belong to
- * the same call context. Whatever a message did stays when it ends without a trap, whatever becomes of its callbacks.
+ * A message that calls other canisters ends with the calls; their answers are separate messages, which belong to
+ * the same call context. The effects of a message without a trap stay, even if its callbacks trap.
  */
 import { Principal } from "@icp-sdk/core/principal";
 import { Account, FREEZING_THRESHOLD_S } from "./account.ts";
@@ -37,6 +37,7 @@ const EMPTY = new Uint8Array();
 
 export class Canister {
   readonly id: Uint8Array;
+  /** The id as text. */
   readonly text: string;
   controllers: Uint8Array[];
   status: Status = "running";
@@ -74,14 +75,14 @@ export class Canister {
     );
   }
 
-  /** Bytes of all that it has stored. */
+  /** Bytes of everything that it has stored. */
   get memorySize(): number {
     const { heapLength = 0, stable } = this.state ?? {};
     const binary = this.module?.rewritten.binary.length ?? 0;
     return heapLength + (stable?.pages ?? 0) * STABLE_PAGE + binary + this.chunks.byteLength;
   }
 
-  /** Takes over what was kept when the network ended. */
+  /** Restores what was kept when the network ended. */
   restore({ kept, module, state, chunks }: SavedCanister): void {
     this.controllers = kept.controllers;
     this.variables = kept.variables ?? [];
@@ -97,7 +98,7 @@ export class Canister {
     this.#timers.globalTimer = kept.globalTimer;
   }
 
-  /** What is to be kept, besides module and memories. */
+  /** The state to keep, besides module and memories. */
   kept(): KeptCanister {
     return {
       controllers: this.controllers,
@@ -116,12 +117,12 @@ export class Canister {
     };
   }
 
-  /** Keeps what has changed, before anybody is told. @throws Error when that is not possible */
+  /** Keeps the changes before anybody gets an answer. @throws Error when that is not possible */
   save(change = NO_CHANGE): void {
     this.keeper.append(this.kept(), change, this.state);
   }
 
-  /** Runs `job` when all that is queued before it is done. */
+  /** Runs `job` after everything that is queued before it. */
   enqueue<T>(job: () => Promise<T>): Promise<T> {
     const result = this.#queue.then(job);
     this.#queue = result.catch(() => {});
@@ -178,10 +179,10 @@ export class Canister {
   }
 
   /**
-   * Asks the canister whether it takes an ingress message. If so, it pays for that.
+   * Asks the canister whether it accepts an ingress message, and charges it for that.
    *
-   * @param cost of taking it
-   * @throws RejectError when it does not, or cannot pay
+   * @param cost the price of accepting it
+   * @throws RejectError when the canister refuses, or cannot pay
    */
   async inspect(method: string, argument: Uint8Array, caller: Uint8Array, cost: bigint): Promise<void> {
     await this.#inspect(method, argument, caller, cost);
@@ -205,7 +206,7 @@ export class Canister {
     });
   }
 
-  /** Stops taking calls, and resolves when every call the canister has taken is answered. */
+  /** Stops accepting calls, and resolves when every accepted call is answered. */
   async stop(): Promise<void> {
     if (this.status === "running") this.status = "stopping";
     if (this.#openContexts.size > 0) await new Promise<void>((resolve) => this.#onIdle.push(resolve));
@@ -213,7 +214,7 @@ export class Canister {
     this.save();
   }
 
-  /** Puts a module that has been installed in place of what was there. */
+  /** Replaces the old module with one that has been installed. */
   async adopt({ runtime, module, wasm, state, change, outcomes }: Adoption): Promise<void> {
     const old = this.#runtime;
     this.keeper.addModule(wasm, module.hash);
@@ -254,6 +255,7 @@ export class Canister {
     await old?.close();
   }
 
+  /** @throws RejectError unless the canister is running and has a module */
   requireRunning(): void {
     if (this.status === "stopped") throw this.#error("IC0508", `Canister ${this.text} is stopped`, "");
     if (this.status === "stopping") throw this.#error("IC0509", `Canister ${this.text} is stopping`, "");
@@ -265,6 +267,7 @@ export class Canister {
     }
   }
 
+  /** What the system API tells a message that runs now. */
   environment(): Environment {
     return {
       self: this.id,
@@ -282,7 +285,7 @@ export class Canister {
     };
   }
 
-  /** Runs one task in the canister's worker and applies its effects; it belongs into the queue. */
+  /** Runs one task in the canister's worker and applies its effects; must run in the queue. */
   async execute(
     given: Pick<Task, "entry"> & Partial<Task>,
     runtime: CanisterRuntime | undefined = undefined,
@@ -298,7 +301,7 @@ export class Canister {
     }
   }
 
-  /** Takes over what a task that stays has done. */
+  /** Applies the effects of a committed task. */
   apply(outcome: Outcome, balanceBefore: bigint): void {
     const { delta } = outcome;
     if (delta !== undefined && this.state !== undefined) applyDelta(this.state, delta);
@@ -319,12 +322,12 @@ export class Canister {
     if (outcome.globalTimer !== undefined) this.#timers.globalTimer = outcome.globalTimer;
   }
 
-  /** Ends what would run by itself. */
+  /** Stops timers and heartbeats. */
   close(): void {
     this.#timers.reset(false);
   }
 
-  /** Runs a task of the system's own, which nobody waits for. */
+  /** Runs a task of the system, for which nobody waits. */
   #system(entry: "global_timer" | "heartbeat"): void {
     const context = contextFor(0n, () => this.#close(context));
     context.isSystem = true;
@@ -354,7 +357,7 @@ export class Canister {
     } else if (context.isSystem) {
       this.#host.log(`[${this.text}] ${given.entry}: ${outcome.trap.message}`);
     }
-    // After a trap as well, the answer to another call of this one's may bring the answer to this one.
+    // After a trap, the callback of another of the context's calls may still produce the answer.
     const isAnswer = outcome.trap === undefined && outcome.response !== undefined;
     if (isAnswer || context.pending === 0) context.respond(answerOf(outcome, MAX_UPDATE_REPLY, this.text));
     if (outcome.trap !== undefined && given.callback !== undefined && context.cleanup !== undefined) {

@@ -1,8 +1,8 @@
 /**
  * Certificates: parts of the state tree, signed by the subnet's key, which the root key delegates to.
  *
- * A signature takes some 8 ms, so one is made for a whole state tree and serves every certificate cut from it, until
- * the state changes or the time in the tree is a second old.
+ * One signature for a whole state tree serves every certificate cut from it, until the state changes or the time in the tree is a
+ * second old.
  */
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@icp-sdk/core/principal";
@@ -10,14 +10,14 @@ import { encodeTree, type HashTree, labels, leaf, type Path, withoutPath, witnes
 import type { BlsKey, NetworkKeys, NodeKey } from "./keys.ts";
 import { leb128 } from "./wasm-reader.ts";
 
-/** How old the time in a certificate may be when it is handed out. */
+/** How old the time in a certificate may be when it is sent. */
 const MAX_AGE_NS = 1_000_000_000n;
-/** Every canister id, in ranges of equal size: by the three upper bits of its number. */
+/** All canister ids, in eight ranges of equal size: by the three upper bits of their numbers. */
 const RANGES = Array.from({ length: 8 }, (_, index): Range => {
   const last = Uint8Array.from([32 * index + 31, 255, 255, 255, 255, 255, 255, 255, 1, 1]);
   return [Uint8Array.from([32 * index, 0, 0, 0, 0, 0, 0, 0, 1, 1]), last];
 });
-/** The IC puts so many ranges into a shard at most. */
+/** The IC's limit on the ranges in a shard. */
 const SHARD_RANGES = 5;
 
 export const TIME = Buffer.from("time");
@@ -29,9 +29,9 @@ const PUBLIC_KEY = Buffer.from("public_key");
 type Range = readonly [Uint8Array, Uint8Array];
 
 /**
- * Where a certificate says which canisters the subnet has. Older endpoints say it in one leaf, `subnet/ID/canister_ranges`. Newer
- * ones have a leaf for a few ranges, `canister_ranges/ID/FIRST CANISTER`, and show the one in which the canister that is asked
- * about may be; when none is, they show none.
+ * The form of the subnet's canister ranges in a certificate. Older endpoints have one leaf, `subnet/ID/canister_ranges`. Newer
+ * ones have a leaf for every few ranges, `canister_ranges/ID/FIRST CANISTER`, and show the one that could hold the requested
+ * canister; without a canister, they show none.
  */
 export type RangesShown = "flat" | { readonly shardOf: Uint8Array | undefined };
 
@@ -66,7 +66,7 @@ export class Certification {
     return this.#root.publicKey;
   }
 
-  /** Forgets the signed tree, as the state is no longer what it shows. */
+  /** Forgets the signed tree, since the state has changed. */
   stateChanged(): void {
     this.#signed = undefined;
   }
@@ -95,7 +95,7 @@ export class Certification {
     return this.#signed;
   }
 
-  /** What the tree says about the subnet: its key, its nodes, and its canister ids in the old place and the new. */
+  /** The tree's part about the subnet: its key, its nodes, and its canister ids in the old place and the new. */
   #subnetTree(withNodes: boolean): (readonly [string, HashTree])[] {
     const subnet: [string, HashTree][] = [
       ["canister_ranges", rangesLeaf(RANGES)],
@@ -124,13 +124,13 @@ function rangesLeaf(ranges: readonly Range[]): HashTree {
   return leaf(cbor.encodeWithSelfDescribedTag(ranges.map((range) => [...range])));
 }
 
-/** By the first canister id in it. */
+/** Leaves for every few ranges. Each is named by its first canister id. */
 const SHARDS = Array.from({ length: Math.ceil(RANGES.length / SHARD_RANGES) }, (_, index) => {
   const ranges = RANGES.slice(index * SHARD_RANGES, (index + 1) * SHARD_RANGES);
   return [ranges[0]![0], rangesLeaf(ranges)] as const;
 });
 
-/** The label of the only shard that may have the canister. */
+/** The label of the only shard that could hold the canister. */
 function shardOf(canister: Uint8Array | undefined): Uint8Array | undefined {
   if (canister === undefined) return undefined;
   return SHARDS.findLast(([first]) => Buffer.compare(first, canister) <= 0)?.[0];

@@ -1,6 +1,6 @@
 /**
  * A canister's chunk store: pieces of modules that are too large for one message, by their SHA-256, until
- * install_chunked_code puts them together (interface specification, "IC method upload_chunk").
+ * install_chunked_code joins them (interface specification, "IC method upload_chunk").
  */
 import { createHash } from "node:crypto";
 import { canisterError, type RejectError } from "./response.ts";
@@ -15,7 +15,7 @@ export class ChunkStore {
   readonly #chunks = new Map<string, Uint8Array>();
   #hashes: readonly string[] = [];
 
-  /** The hashes of all chunks, in hexadecimal, oldest first. It is another array after each change, and only then. */
+  /** The hashes of all chunks, in hexadecimal, oldest first. Each change makes a new array. */
   get hashes(): readonly string[] {
     return this.#hashes;
   }
@@ -27,7 +27,7 @@ export class ChunkStore {
   }
 
   /**
-   * Says whether a chunk would be new.
+   * Whether a chunk would be new.
    *
    * @throws RejectError when there is no room for it
    */
@@ -39,7 +39,7 @@ export class ChunkStore {
     }
     if (this.#chunks.has(hashOf(chunk))) return false;
     if (this.#chunks.size >= MAX_CHUNKS) {
-      throw failed(`it has the ${MAX_CHUNKS} chunks that it can have: call clear_chunk_store`);
+      throw failed(`the store is full, with ${MAX_CHUNKS} chunks: call clear_chunk_store`);
     }
     return true;
   }
@@ -55,11 +55,11 @@ export class ChunkStore {
   }
 
   /**
-   * Puts a module together.
+   * Joins a module's chunks.
    *
-   * @param list the hashes of its chunks, in order; one may come more than once
-   * @param moduleHash the SHA-256 that the whole must have
-   * @throws RejectError when a chunk is missing, or the whole is too large or another one than was said
+   * @param list the hashes of its chunks, in order; one may occur more than once
+   * @param moduleHash the SHA-256 that the module must have
+   * @throws RejectError when a chunk is missing, or the module is too large or does not match its hash
    */
   assemble(list: readonly Uint8Array[], moduleHash: Uint8Array): Uint8Array {
     const chunks: Uint8Array[] = [];

@@ -1,6 +1,6 @@
 /**
- * The IC's labelled hash trees (interface specification, "Certificate"): building one, hashing it, and cutting out the
- * part that proves what is, and is not, at some paths.
+ * The IC's labelled hash trees (interface specification, "Certificate"): builds them, hashes them, and cuts out the part that
+ * proves which values are, and are not, at some paths.
  *
  * Nodes never change and remember their hash, so trees that share subtrees share the work.
  */
@@ -16,7 +16,7 @@ export type HashTree =
   | { readonly kind: "leaf"; readonly value: Uint8Array; readonly hash: Buffer }
   | { readonly kind: "pruned"; readonly hash: Buffer };
 
-/** A tree as the specification encodes it in CBOR. */
+/** A tree in the specification's CBOR encoding. */
 export type EncodedTree =
   | [0]
   | [1, EncodedTree, EncodedTree]
@@ -74,8 +74,8 @@ function labelOf(node: HashTree): Label {
 }
 
 /**
- * Cuts out what proves the contents of these paths: below a path that exists everything stays; of one that does not,
- * the labels next to where it would be stay. All else is replaced by its hash, so the root hash is the same.
+ * Cuts out the proof for these paths: below an existing path everything stays; for a missing path,
+ * the labels next to its place stay. Everything else is replaced by its hash, so the root hash is the same.
  */
 export function witness(tree: HashTree, paths: readonly Path[]): HashTree {
   if (paths.length === 0) return pruned(tree);
@@ -96,12 +96,12 @@ export function witness(tree: HashTree, paths: readonly Path[]): HashTree {
       return labeled(tree.label, witness(tree.subtree, below));
     }
     default:
-      // Empty, or a leaf where the path goes on: shown as it is, it proves that nothing is below.
+      // Empty, or a leaf where the path continues: showing it proves that nothing is below.
       return tree;
   }
 }
 
-/** The same tree, but that what is at a path, and that it is there, cannot be seen. */
+/** The same tree, with a path hidden, including its existence. */
 export function withoutPath(tree: HashTree, [label, ...below]: Path): HashTree {
   if (tree.kind === "fork") {
     const path = [label!, ...below];
@@ -130,6 +130,7 @@ export function lookup(tree: HashTree, path: Path): Uint8Array | undefined {
   return lookup(tree.subtree, path.slice(1));
 }
 
+/** The tree as the value that CBOR encodes. */
 export function encodeTree(tree: HashTree): EncodedTree {
   switch (tree.kind) {
     case "empty":

@@ -1,7 +1,7 @@
 /**
- * Files in a canister's directory that are named by the SHA-256 of what they hold: its module, and the chunks in its
+ * Files in a canister's directory that are named by the SHA-256 of their content: its module, and the chunks in its
  * chunk store. A record says which of them count. They are written before the first record that names them and removed
- * after the first that does not, so that whatever is interrupted leaves only files that nobody names.
+ * after the first that does not, so an interruption leaves only files that no record names.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -13,7 +13,7 @@ export class HashedFiles {
   readonly #prefix: string;
   readonly #suffix: string;
 
-  /** The files called prefix, hash in hexadecimal, suffix. */
+  /** The files named prefix, hash in hexadecimal, suffix. */
   constructor(directory: string, prefix: string, suffix: string) {
     this.#directory = directory;
     this.#prefix = prefix;
@@ -24,7 +24,7 @@ export class HashedFiles {
     replaceFile(join(this.#directory, this.#name(hash)), content);
   }
 
-  /** @throws Error when the file is missing or is not what its name says */
+  /** @throws Error when the file is missing or does not match its name */
   read(hash: string): Uint8Array {
     const file = join(this.#directory, this.#name(hash));
     if (!existsSync(file)) throw damaged(file, "it is missing");
@@ -33,7 +33,7 @@ export class HashedFiles {
     return content;
   }
 
-  /** Removes all but these. */
+  /** Removes all files except for these. */
   keepOnly(hashes: readonly string[]): void {
     const kept = new Set(hashes.map((hash) => this.#name(hash)));
     for (const name of readdirSync(this.#directory)) {

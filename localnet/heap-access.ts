@@ -1,14 +1,12 @@
-/**
- * What the system API's functions share: the canister's memory, of which they get addresses and sizes.
- */
+/** The canister's memory, accessed by the addresses and sizes that the system API's functions get. */
 import type { MessageContext } from "./message-context.ts";
 import { TrapError, violation } from "./message-context.ts";
 import type { StableMemory } from "./stable-memory.ts";
 
-/** What the API works on: the instance's memories and the message that is running. */
+/** What the API works on: the instance's memories and the running message. */
 export interface ApiHost {
   heap(): Uint8Array;
-  /** Says that the host is about to write to this range of the heap. */
+  /** Announces that the host is about to write to this range of the heap. */
   willWrite(at: number, size: number): void;
   stable: StableMemory;
   context(): MessageContext;
@@ -20,14 +18,14 @@ export type ApiFunction = (...values: any[]) => unknown;
 export interface HeapAccess {
   /** A view of the canister's memory; valid until the canister runs again. */
   view(at: number, size: number): Uint8Array;
-  /** The same, to write to. */
+  /** A view to write to. */
   target(at: number, size: number): Uint8Array;
   /** A copy. */
   bytes(at: number, size: number): Uint8Array;
   text(at: number, size: number): string;
-  /** Copies a part of what the API hands out. @param name of the function, for errors */
+  /** Copies a part of a blob to the canister. @param name of the function, for errors */
   copy(name: string, at: number, offset: number, size: number, source: Uint8Array): void;
-  /** The pair of functions with which the API hands out a blob: `name`_size and `name`_copy. */
+  /** The pair of functions by which a canister reads a blob: `name`_size and `name`_copy. */
   blob(name: string, source: () => Uint8Array): Record<string, ApiFunction>;
 }
 

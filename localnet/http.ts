@@ -22,17 +22,17 @@ import type { Weather } from "./weather.ts";
 const MAX_INGRESS_BYTES = 2 * 1024 * 1024;
 /** Any request's body: the limit of the IC's HTTP endpoint. */
 const MAX_BODY_BYTES = 5 * 1024 * 1024;
-/** How much of a body that is too large is read before the connection is given up. */
+/** How much of an oversized body is read before the connection is closed. */
 const MAX_DROPPED_BYTES = 64 * 1024 * 1024;
 /** How long a synchronous call waits for its answer before the client is told to ask again. */
 const SYNC_CALL_MS = 10_000;
 
-/** What the IC has, or had, or will have, on any host. */
+/** Endpoints that the IC has, had, or will have, on any host. */
 const API = /^\/api\/v\d+\//;
 const ROUTE = /^\/api\/v([234])\/(canister|subnet)\/([a-z0-9-]+)\/(query|call|read_state)$/;
-/** Which endpoints the network has: those that the IC has deprecated, those in their place, or both, as the IC itself. */
+/** Which endpoints the network offers: those that the IC has deprecated, their replacements, or both, like the IC itself. */
 export type Api = "old" | "new" | "both";
-/** A call of version 2, which is answered later, is neither. */
+/** Calls of version 2, which are answered later, belong to neither group. */
 const VERSIONS: Record<string, { readonly [api in Exclude<Api, "both">]: string }> = {
   "canister/query": { old: "2", new: "3" },
   "canister/call": { old: "23", new: "24" },
@@ -89,21 +89,21 @@ async function serve(
   response.writeHead(answer.status, {
     "content-type": isText ? "text/plain; charset=utf-8" : "application/cbor",
     "content-length": body.length,
-    // What is left of a body that was refused must not be taken for the next request.
+    // The rest of a refused body must not be taken for the next request.
     ...(request.complete ? {} : { connection: "close" }),
   });
   try {
     await pipeline(weather.download(body), response);
   } catch {
-    // Whoever asked has gone.
+    // The client has gone.
   }
 }
 
-/** Calls of the gateway's clients are nobody's in particular. */
+/** Calls of the gateway's clients are anonymous. */
 function gatewayTo(network: Network, weather: Weather): Gateway {
   const call: Call = async (kind, canister_id, method_name, arg) => {
     const request = { canister_id, method_name, arg, sender: Principal.anonymous().toUint8Array() };
-    // The library that verifies knows no other form of certificates yet.
+    // The verification library supports only this form of certificates so far.
     const response = await (kind === "query" ? network.query(request, "flat") : network.update(request));
     if ("reply" in response) return response.reply;
     throw callRejected(response.reject);
@@ -137,7 +137,7 @@ async function route(
   if (!(api !== "new" && has("old")) && !(api !== "old" && has("new"))) {
     const canisters = API.test(path)
       ? ""
-      : ". A canister's own pages are at http://ID.localhost of this port";
+      : ". A canister's own pages are at http://ID.localhost on this port";
     throw new HttpError(404, `There is no ${path} here${canisters}`);
   }
   if (request.method !== "POST") throw new HttpError(405, "Method not allowed");
@@ -185,9 +185,9 @@ function rejectFields({ code, message, errorCode }: Extract<Response, { reject: 
 }
 
 /**
- * Takes an update call.
+ * Accepts an update call.
  *
- * @param ranges of the certificate with which it is answered, if it is answered soon; undefined: whoever calls asks for it later
+ * @param ranges their form in the certificate, if the call is answered soon; undefined: the caller asks for the answer later
  */
 async function call(
   network: Network,

@@ -10,7 +10,7 @@ import { StateDirectory } from "./state-directory.ts";
 import { Weather, type WeatherOptions } from "./weather.ts";
 
 export interface LocalNetworkOptions extends Partial<WeatherOptions> {
-  /** 0: any that is free. */
+  /** 0: any free port. */
   port: number;
   host?: string;
   /** The versions of the IC's HTTP interface; default: all of them. */
@@ -19,9 +19,9 @@ export interface LocalNetworkOptions extends Partial<WeatherOptions> {
   timeOffset?: number;
   /** Milliseconds one message of a canister may run before it is ended. */
   messageTimeLimit?: number;
-  /** A directory in which keys and canisters are kept for the next start, and in which a former start kept them. */
+  /** A directory that keeps keys and canisters for the next start, and may contain those of an earlier one. */
   state?: string;
-  /** Gets a line for what canisters print and what fails without a caller. */
+  /** Called with a line for each text that a canister prints, and each failure without a caller. */
   log?: (line: string) => void;
 }
 
@@ -29,22 +29,22 @@ export interface LocalNetwork {
   readonly url: string;
   /** The root key, DER. */
   readonly rootKey: Uint8Array;
-  /** Resolves, with why, when the state can no longer be kept: the network is of no more use. */
+  /** Resolves with the reason when the state can no longer be kept: then the network has to end. */
   readonly failed: Promise<Error>;
   /** Ends every connection and every canister. */
   close(): Promise<void>;
 }
 
-/** The IC allows an update call 40 billion instructions, which take it about as long. */
+/** The IC allows an update call 40 billion instructions, and takes about this long for them. */
 const MESSAGE_TIME_LIMIT_MS = 30_000;
-/** As gateways do. Node's five seconds end just when a client that was busy for as long takes the connection again. */
+/** As gateways have it. Node's default of five seconds can end just when a client reuses a connection after a pause. */
 const KEEP_ALIVE_MS = 75_000;
 
 /**
  * Starts a network, with fresh keys and no canisters unless a state directory has some.
  *
  * @throws RangeError for an option that makes no sense
- * @throws Error when the port cannot be had, with what to do about it, or the state directory is in use or damaged
+ * @throws Error when the port is taken, with what to do about it, or the state directory is in use or damaged
  */
 export async function startLocalNetwork(options: LocalNetworkOptions): Promise<LocalNetwork> {
   const { port, host = "127.0.0.1", timeOffset = 0, messageTimeLimit = MESSAGE_TIME_LIMIT_MS } = options;
@@ -92,7 +92,7 @@ function explain(error: NodeJS.ErrnoException, host: string, port: number): Erro
     return new Error(`port ${port} is in use on ${host}. ${advice}`, { cause: error });
   }
   if (error.code === "EACCES") {
-    return new Error(`${where} is not allowed to this user. Give a port from 1024 on.`, { cause: error });
+    return new Error(`this user cannot listen on ${where}. Give a port of 1024 or above.`, { cause: error });
   }
   return new Error(`cannot listen on ${where}: ${error.message}`, { cause: error });
 }

@@ -1,5 +1,5 @@
 /**
- * Requests as clients send them: their CBOR envelope, its signature, and what the IC demands of both (interface
+ * Clients' requests: their CBOR envelope, its signature, and the IC's rules for both (interface
  * specification, "Authentication").
  */
 import { createPublicKey, hash, type KeyObject, verify } from "node:crypto";
@@ -8,7 +8,7 @@ import { Principal } from "@icp-sdk/core/principal";
 import { domain } from "./hash-tree.ts";
 import { leb128 } from "./wasm-reader.ts";
 
-/** The request is answered with this HTTP status and text. */
+/** Answers the request with this HTTP status and text. */
 export class HttpError extends Error {
   readonly status: number;
 
@@ -34,7 +34,7 @@ export type Request = (CallContent | ReadStateContent) & {
   sender: Uint8Array;
   /** Nanoseconds since 1970. */
   ingress_expiry: bigint;
-  /** The hash of the content: what names the request. */
+  /** The hash of the content, which identifies the request. */
   id: Uint8Array;
   /** Bytes of the envelope. */
   size: number;
@@ -51,23 +51,23 @@ const REQUEST_DOMAIN = domain("ic-request");
 const DELEGATION_DOMAIN = domain("ic-request-auth-delegation");
 const ANONYMOUS = Uint8Array.of(4);
 const MINUTE_NS = 60_000_000_000n;
-/** How far ahead a request may expire: five minutes, and one for clocks that differ. */
+/** How far ahead a request may expire: five minutes, and one more for clock differences. */
 const MAX_EXPIRY_NS = 6n * MINUTE_NS;
 /** The IC's limits on delegation chains and their targets. */
 const MAX_DELEGATIONS = 20;
 const MAX_TARGETS = 1000;
 const MAX_PATHS = 1000;
 
-/** DER public keys that were parsed before: a client uses one for all its requests. */
+/** DER public keys that were parsed before: a client uses the same key for all its requests. */
 const knownKeys = new Map<string, KeyObject>();
 const MAX_KNOWN_KEYS = 1000;
 
 /**
- * Reads a request and checks that its sender made it, now.
+ * Reads a request and checks its signature and expiry.
  *
- * @param kind what the URL says the request is
+ * @param kind the kind of request according to the URL
  * @param now nanoseconds since 1970
- * @throws HttpError 400, in the IC's words where clients look at them
+ * @throws HttpError 400, with the IC's texts where clients look at them
  */
 export function readRequest(body: Uint8Array, kind: Request["request_type"], now: bigint): Request {
   const envelope = record(decode(body), "envelope");
@@ -75,11 +75,10 @@ export function readRequest(body: Uint8Array, kind: Request["request_type"], now
   if (content.request_type !== kind) throw malformed(`request_type is not "${kind}"`);
   const sender = bytes(content.sender, "sender");
   const expiry = content.ingress_expiry;
-  if (typeof expiry !== "number" && typeof expiry !== "bigint")
-    throw malformed("ingress_expiry is not a number");
+  if (!isNumber(expiry)) throw malformed("ingress_expiry is not a number");
   const request = { sender, ingress_expiry: BigInt(expiry), id: hashOfMap(content), size: body.length };
   const anonymous = Buffer.compare(sender, ANONYMOUS) === 0;
-  // The specification lets anonymous reads expire whenever they like.
+  // The specification allows anonymous reads any expiry.
   if (kind === "call" || !anonymous) checkExpiry(request.ingress_expiry, now);
   const targets = anonymous ? checkUnsigned(envelope) : checkSignature(envelope, request, now);
   if (kind === "read_state") {
@@ -110,7 +109,7 @@ export function readRequest(body: Uint8Array, kind: Request["request_type"], now
 
 function decode(body: Uint8Array): unknown {
   try {
-    // A plain Uint8Array: the decoder takes slices, which a Node buffer makes as views of its pool.
+    // A plain Uint8Array: the decoder takes slices, which would be views of the pool with a Node buffer.
     return cbor.decode(new Uint8Array(body.buffer, body.byteOffset, body.length));
   } catch (error) {
     throw malformed((error as Error).message);
@@ -148,8 +147,9 @@ function checkSignature(
   let targets: Uint8Array[] | undefined;
   const chain = envelope.sender_delegation ?? [];
   if (!Array.isArray(chain) || chain.length > MAX_DELEGATIONS) throw malformed("sender_delegation");
-  for (const { delegation, signature } of chain as Delegation[]) {
-    record(delegation, "delegation");
+  for (const one of chain) {
+    const { delegation, signature } = record(one, "sender_delegation") as unknown as Delegation;
+    if (!isNumber(record(delegation, "delegation").expiration)) throw malformed("expiration is not a number");
     const signed = Buffer.concat([
       DELEGATION_DOMAIN,
       hashOfMap(delegation as unknown as Record<string, unknown>),
@@ -174,7 +174,7 @@ function checkSigned(derKey: Uint8Array, message: Uint8Array, signature: Uint8Ar
     key.asymmetricKeyType === "ed25519"
       ? verify(null, message, key, signature)
       : verify("sha256", message, { key, dsaEncoding: "ieee-p1363" }, signature);
-  if (!valid) throw new HttpError(400, `${problem}: it was not made with the key that is given.`);
+  if (!valid) throw new HttpError(400, `${problem}: it was not made with the given key.`);
 }
 
 function publicKey(der: Uint8Array): KeyObject {
@@ -191,8 +191,8 @@ function publicKey(der: Uint8Array): KeyObject {
     );
   }
   const curve = key.asymmetricKeyDetails?.namedCurve;
-  const known_curve = curve === "secp256k1" || curve === "prime256v1";
-  if (key.asymmetricKeyType !== "ed25519" && !known_curve)
+  const isKnownCurve = curve === "secp256k1" || curve === "prime256v1";
+  if (key.asymmetricKeyType !== "ed25519" && !isKnownCurve)
     throw new HttpError(400, "Invalid public key: unknown kind.");
   if (knownKeys.size >= MAX_KNOWN_KEYS) knownKeys.clear();
   knownKeys.set(name, key);
@@ -220,6 +220,11 @@ function hashOfValue(value: unknown): Buffer {
 
 function sha256(data: Uint8Array): Buffer {
   return hash("sha256", data, "buffer");
+}
+
+/** The decoder knows whole numbers only. */
+function isNumber(value: unknown): value is number | bigint {
+  return typeof value === "number" || typeof value === "bigint";
 }
 
 function record(value: unknown, name: string): Record<string, unknown> {

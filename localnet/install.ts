@@ -1,6 +1,6 @@
 /**
- * install_code: a module is loaded and initialised in a new worker over a state of its own, which takes the canister's
- * place only when everything went well. A failure therefore changes nothing.
+ * install_code: a module is loaded and initialised in a new worker with its own state, which replaces the canister's
+ * state only after success. A failure therefore changes nothing.
  */
 import type { Canister } from "./canister.ts";
 import {
@@ -22,11 +22,11 @@ export interface Installation {
   argument: Uint8Array;
   caller: Uint8Array;
   skipPreUpgrade: boolean;
-  /** What an upgrade does with the main memory; undefined: not said. */
+  /** What an upgrade does with the main memory; undefined: not specified. */
   persistence: "keep" | "replace" | undefined;
 }
 
-/** Motoko's mark on modules whose main memory must be kept, or given up knowingly. */
+/** Motoko's mark on modules whose main memory must be kept, or discarded explicitly. */
 const KEEPS_MEMORY = "enhanced-orthogonal-persistence";
 
 /**
@@ -134,7 +134,7 @@ async function load(
   }
 }
 
-/** Runs an entry point and applies what it did to the new state. */
+/** Runs an entry point and applies its changes to the new state. */
 async function enter(
   canister: Canister,
   runtime: CanisterRuntime,

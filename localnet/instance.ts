@@ -1,15 +1,16 @@
 /**
- * A running canister module: its WebAssembly instance, and beside it the committed state it can be brought back to.
+ * A running canister module: its WebAssembly instance, and the committed state to which it can be restored.
  *
- * The committed main memory is one copy in shared memory. After a message that stays, the pages it changed are copied
- * there; after one that must leave nothing behind, they are copied back. Which pages those may be, the module has noted
- * (write-tracking.ts); where it cannot, all of them are compared, which takes a millisecond for some 15 MiB.
+ * The committed main memory is one copy in shared memory. After a committed message, the pages that it changed are copied
+ * there; after a discarded one, they are copied back. The module itself tracks which pages may have changed
+ * (write-tracking.ts); if it cannot, all pages are compared, which takes a millisecond for about 15 MiB.
  *
- * What is neither memory nor a number in a global, such as a table, is at the start of each message as the module makes
- * it. A module whose code can change that gets a new instance for each message.
+ * Anything other than memory and numbers in globals, such as a table, is in its initial state at the start of each message. A
+ * module whose code can change these gets a new instance for each message.
  *
- * A memory cannot shrink. So what a discarded message has added to it is zeroed, and where the module believes what it is told of
- * its size (write-tracking.ts), that is not part of it any more: to copy a heap of 100 MB into a new instance takes 100 ms.
+ * A memory cannot shrink. So memory that a discarded message has added is zeroed. If the module sees only the tracked size
+ * (write-tracking.ts), the added memory no longer belongs to its heap. Otherwise a new instance is needed, and copying a heap of
+ * 100 MB into one takes 100 ms.
  */
 import type { Callback, CanisterState, StateDelta, WasmValue } from "./message.ts";
 import type { MessageContext } from "./message-context.ts";
@@ -26,12 +27,12 @@ import { NOTES_BYTES, SIZE_AT } from "./write-tracking.ts";
 
 const PAGE = 65536;
 const ZEROS = Buffer.alloc(PAGE);
-/** What discarded messages have added is kept until it is more than this; where the module sees it, until the next message that stays. */
+/** Up to this limit, an instance keeps memory that discarded messages have added; if the module sees it, until the next message that can be committed. */
 const MAX_LEFTOVER_BYTES = 64 * 1024 * 1024;
 /** Room in the committed copy for the heap to grow without a new copy each time. It takes no memory until it is written to. */
 const HEADROOM_BYTES = 256 * 1024 * 1024;
 
-/** What stands for a function where nobody takes a call's answer, as in Motoko's calls of methods that return nothing. */
+/** The table index for calls whose answer is ignored, as in Motoko's calls of methods that return nothing. */
 const NO_FUNCTION = 0xffff_ffff;
 
 type WasmFunction = (...values: WasmValue[]) => unknown;
@@ -50,24 +51,25 @@ export class CanisterInstance {
   #heapView = new Uint8Array();
   /** A byte for each page of the heap that was written to since the last commit or restore. */
   #notes = new Uint8Array();
-  /** How many pages the module believes that its heap has; without that, none. */
-  #believed = new Uint32Array();
-  /** Bytes of the heap that a new instance has. */
+  /** One element, the tracked number of heap pages; no element without tracking. */
+  #trackedPages = new Uint32Array();
+  /** Bytes of a new instance's heap. */
   #initialLength = 0;
-  /** Whether the notes say it all; not so for a new instance. */
+  /** Whether the tracking is complete, which it is not for a new instance. */
   #notesAreComplete = false;
-  /** Whether a message has run that may have changed what is not saved, such as a table. */
+  /** Whether a message may have changed something that is not saved, such as a table. */
   #isUsedUp = false;
   #context: MessageContext | undefined;
   /** Whether memory and globals may differ from the committed state. */
   #changed = false;
-  /** False until the first message under a new module: there is nothing to go back to. */
+  /** False until the first message of a new module: there is no committed state yet. */
   #hasCommitted: boolean;
 
   /**
    * Instantiates the module over a canister's state.
    *
-   * @param memory `restore`: as it was; `fresh`: as the module makes it; `keep`: its bytes, with the module's globals
+   * @param memory `restore`: as it was; `fresh`: as the module initialises it; `keep`: its old bytes, with the new module's
+   * globals
    */
   constructor(
     module: RewrittenModule,
@@ -93,7 +95,7 @@ export class CanisterInstance {
   heap(): Uint8Array {
     if (this.#memory === undefined) return this.#heapView;
     const { buffer } = this.#memory;
-    const [pages] = this.#believed;
+    const [pages] = this.#trackedPages;
     const length = pages === undefined ? buffer.byteLength : pages * PAGE;
     // Growing a memory detaches its old buffer.
     if (this.#heapView.buffer !== buffer || this.#heapView.length !== length) {
@@ -116,7 +118,7 @@ export class CanisterInstance {
     });
   }
 
-  /** Runs a function in the table, if there is one to run. */
+  /** Runs a function of the table, unless the callback has none. */
   runCallback(context: MessageContext, callback: Callback): void {
     if (Number(callback.fun) === NO_FUNCTION) return;
     this.#execute(context, () => {
@@ -126,9 +128,9 @@ export class CanisterInstance {
   }
 
   /**
-   * Brings the instance back to the committed state.
+   * Restores the committed state.
    *
-   * @param exactly the memory's size as well, which a canister can see
+   * @param exactly restore the memory's size as well, if the canister can see it
    */
   restore(exactly: boolean): void {
     if (!this.#hasCommitted) return;
@@ -143,7 +145,7 @@ export class CanisterInstance {
     this.#changed = false;
   }
 
-  /** Makes what the message did the committed state. */
+  /** Commits the message's changes. */
   commit(): StateDelta {
     const heap = this.heap();
     const committed = this.#heapLength;
@@ -158,7 +160,7 @@ export class CanisterInstance {
     const changed: number[] = [];
     for (const page of this.#writtenPages(heap.length)) {
       const at = page * PAGE;
-      // What is new is zero in the copy, and stays untouched where it is zero in the heap: its memory is not there yet.
+      // New pages are zero in the copy, and stay untouched if they are zero in the heap, so they take no memory yet.
       if (at >= committed && source.compare(ZEROS, 0, PAGE, at, at + PAGE) === 0) continue;
       if (copyIfChanged(source, copy, at)) changed.push(page);
     }
@@ -200,9 +202,9 @@ export class CanisterInstance {
     this.#memory = this.#exports[MEMORY_EXPORT] as WebAssembly.Memory | undefined;
     const notes = this.#exports[NOTES_EXPORT] as WebAssembly.Memory | undefined;
     this.#notes = new Uint8Array(notes?.buffer ?? new ArrayBuffer(0), 0, notes && NOTES_BYTES);
-    this.#believed = new Uint32Array(notes?.buffer ?? new ArrayBuffer(0), notes && SIZE_AT, notes && 1);
+    this.#trackedPages = new Uint32Array(notes?.buffer ?? new ArrayBuffer(0), notes && SIZE_AT, notes && 1);
     this.#initialLength = this.#memory?.buffer.byteLength ?? 0;
-    this.#believed.fill(this.#initialLength / PAGE);
+    this.#trackedPages.fill(this.#initialLength / PAGE);
     this.#notesAreComplete = false;
     this.#isUsedUp = false;
   }
@@ -211,7 +213,7 @@ export class CanisterInstance {
     if (this.#memory === undefined) return;
     const missing = (this.#heapLength - this.#memory.buffer.byteLength) / PAGE;
     if (missing > 0) this.#memory.grow(this.#module.memory64 ? BigInt(missing) : missing);
-    this.#believed.fill(Math.max(this.#initialLength, this.#heapLength) / PAGE);
+    this.#trackedPages.fill(Math.max(this.#initialLength, this.#heapLength) / PAGE);
     const target = Buffer.from(this.#memory.buffer);
     const source = Buffer.from(this.#heapCopy, 0, this.#heapLength);
     for (const page of this.#writtenPages(target.length)) {
@@ -231,7 +233,7 @@ export class CanisterInstance {
     }
     let next = 0;
     for (let noted = this.#notes.indexOf(1); noted !== -1; noted = this.#notes.indexOf(1, noted + 1)) {
-      // A write may have reached into the page after the one it is noted for.
+      // A write may have reached into the page after the tracked one.
       for (let page = Math.max(noted, next); page <= noted + 1 && page < pages; page++) yield page;
       next = noted + 2;
     }
@@ -249,7 +251,7 @@ export class CanisterInstance {
   }
 }
 
-/** Makes the page at this offset of `target` equal to that of `source`. Returns, and writes, only if they differed. */
+/** Makes the page at this offset of `target` equal to that of `source`. Writes only if they differ. @returns whether they did */
 function copyIfChanged(source: Buffer, target: Buffer, at: number): boolean {
   const differs = source.compare(target, at, at + PAGE, at, at + PAGE) !== 0;
   if (differs) source.copy(target, at, at, at + PAGE);

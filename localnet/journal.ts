@@ -1,10 +1,10 @@
 /**
  * A canister's journal: a record for each change since the last checkpoint, appended before anybody learns of it.
  *
- * A record is a header, a value, and the memory pages that changed, whole. Its bytes are written in order and nothing is
- * ever written behind an incomplete record, so that a process that is killed leaves a last record that ends too early
- * and nothing worse: that one is cut off. Anything else that is wrong is damage. The header has a checksum of its own, as
- * a wrong length would otherwise make good records look like an incomplete one.
+ * A record is a header, a value, and all of the memory pages that changed. Its bytes are written in order, and nothing is
+ * ever written after an incomplete record. So if a process is killed, at worst the last record ends too early, and is
+ * cut off. Anything else is damage. The header has its own checksum, since a wrong length
+ * would otherwise make good records look like an incomplete one.
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writevSync } from "node:fs";
 import { deserialize, serialize } from "node:v8";
@@ -19,13 +19,13 @@ const HEADER_BYTES = 32;
 const MAGIC = 0x4a4c4349;
 /** writev takes up to 1024 pieces. */
 const MAX_PIECES = 512;
-/** How much is read at once to compute a checksum. */
+/** Bytes that are read at once to compute a checksum. */
 const READ_BYTES = 1024 * 1024;
 
 export interface JournalRecord {
   readonly number: number;
   readonly value: unknown;
-  /** Where the pages start, in the file, and how many bytes they are. */
+  /** The position of the pages in the file, and their length in bytes. */
   readonly pagesAt: number;
   readonly pagesLength: number;
 }
@@ -38,12 +38,12 @@ export class Journal {
   /** Opens a journal, whose {@link records} must be read before something is appended. */
   constructor(file: string) {
     this.file = file;
-    // A journal that is missing must not look like an empty one.
+    // A missing journal must not look like an empty one.
     this.#fd = openSync(file, constants.O_RDWR | constants.O_APPEND);
     this.#length = fstatSync(this.#fd).size;
   }
 
-  /** The bytes in it. */
+  /** Its size in bytes. */
   get length(): number {
     return this.#length;
   }

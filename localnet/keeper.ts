@@ -1,6 +1,6 @@
 /**
- * Between a canister and its store: what changed is kept before anybody is told, and when that fails the network ends, as
- * the next start could not go on from what its clients have seen. Without a store nothing is kept.
+ * Between a canister and its store: changes are kept before anybody gets an answer. If that fails, the network ends, since
+ * the next start could not continue from what its clients have seen. Without a store, nothing is kept.
  */
 import type { CanisterStore, KeptCanister, StateChange } from "./canister-store.ts";
 import type { CanisterState } from "./message.ts";
@@ -29,12 +29,12 @@ export class Keeper {
     this.#try(() => this.store?.append(kept, change, state));
   }
 
-  /** Only while the canister is not running. What is kept already can be answered, even if this fails. */
+  /** Only while the canister is not running. Changes that are already kept can be answered even if this fails. */
   compact(state: CanisterState | undefined): void {
     try {
       this.#try(() => this.store?.compact(state));
     } catch {
-      // The network is told.
+      // The network has been notified.
     }
   }
 

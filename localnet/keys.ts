@@ -3,7 +3,7 @@
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { Principal } from "@icp-sdk/core/principal";
-import { bls12_381 } from "@noble/curves/bls12-381.js";
+import { newSecret, publicKeyOf, sign as signBls } from "./bls.ts";
 import { domain } from "./hash-tree.ts";
 
 /** DER of a BLS12-381 public key in G2, up to the key itself (interface specification, "Certificate encoding"). */
@@ -14,13 +14,10 @@ const BLS_DER_PREFIX = Buffer.from(
 const STATE_ROOT_DOMAIN = domain("ic-state-root");
 const RESPONSE_DOMAIN = domain("ic-response");
 
-// Two public keys are made of this point, each once. A table of its multiples, made at the first, takes ten times as long as both.
-bls12_381.G2.Point.BASE.precompute(1);
-
 export interface BlsKey {
   /** DER. */
   readonly publicKey: Uint8Array;
-  /** Signs the root hash of a state tree; a signature is 48 bytes and takes some 8 ms. */
+  /** Signs the root hash of a state tree; a signature has 48 bytes. */
   signRootHash(rootHash: Uint8Array): Uint8Array;
 }
 
@@ -33,7 +30,7 @@ export interface NodeKey {
   signResponse(responseHash: Uint8Array): Uint8Array;
 }
 
-/** What a network's keys are made of, as it can be kept. */
+/** A network's keys in the form in which they are kept. */
 export interface NetworkSecrets {
   readonly root: Uint8Array;
   readonly subnet: Uint8Array;
@@ -50,8 +47,8 @@ export interface NetworkKeys {
 export function newSecrets(): NetworkSecrets {
   const { privateKey } = generateKeyPairSync("ed25519") as { privateKey: KeyObject };
   return {
-    root: bls12_381.utils.randomSecretKey(),
-    subnet: bls12_381.utils.randomSecretKey(),
+    root: newSecret(),
+    subnet: newSecret(),
     node: new Uint8Array(privateKey.export({ type: "pkcs8", format: "der" })),
   };
 }
@@ -61,12 +58,10 @@ export function keysOf(secrets: NetworkSecrets): NetworkKeys {
 }
 
 function blsKey(secret: Uint8Array): BlsKey {
-  const { getPublicKey, hash, sign, Signature } = bls12_381.shortSignatures;
-  const publicKey = getPublicKey(secret).toBytes();
+  const publicKey = publicKeyOf(secret);
   return {
     publicKey: new Uint8Array(Buffer.concat([BLS_DER_PREFIX, publicKey])),
-    signRootHash: (rootHash) =>
-      Signature.toBytes(sign(hash(new Uint8Array(Buffer.concat([STATE_ROOT_DOMAIN, rootHash]))), secret)),
+    signRootHash: (rootHash) => signBls(Buffer.concat([STATE_ROOT_DOMAIN, rootHash]), secret),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * A growing collection of subtrees under labels that are hashes, as cheap to change when it is large: the labels are
- * spread over buckets by their first byte, and only the buckets that changed are hashed again.
+ * A growing collection of subtrees under labels that are hashes. Changes stay cheap when it is large: the labels are
+ * spread over buckets by their first byte, and only changed buckets are hashed again.
  */
 import { balanced, type HashTree, labels } from "./hash-tree.ts";
 

@@ -1,5 +1,5 @@
 /**
- * The management canister's methods that bring code into canisters: in one message, or in chunks (interface
+ * The management canister's methods that install code: in one message, or in chunks (interface
  * specification, "IC method install_code", "IC method upload_chunk" and those after it).
  */
 import type { Principal } from "@icp-sdk/core/principal";
@@ -29,7 +29,7 @@ interface ChunkedInstallation {
   readonly arg: Uint8Array;
 }
 
-/** @throws RejectError when the caller may not control a canister. @param orItself whether that canister itself may */
+/** @throws RejectError when the caller is not a controller. @param orItself whether the canister itself is allowed, too */
 export function requireControl(
   canister: Canister,
   { caller, method }: Pick<ManagementCall, "caller" | "method">,

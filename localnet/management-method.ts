@@ -1,14 +1,14 @@
-/** What a method of the management canister is, what it is called with, and what it needs of the network. */
+/** The form of the management canister's methods, their arguments, and what they need from the network. */
 import type { IDL } from "@icp-sdk/core/candid";
 import type { Canister } from "./canister.ts";
 import type { CanisterRuntime } from "./runtime.ts";
 
-/** What the management canister needs of the network. */
+/** What the management canister needs from the network. */
 export interface ManagementHost {
   startRuntime(): CanisterRuntime;
   /** @throws RejectError when there is no such canister */
   canister(id: Uint8Array): Canister;
-  /** @throws RejectError when the wanted id is taken or no canister's id */
+  /** @throws RejectError when the requested id is taken or not a canister's id */
   createCanister(controllers: Uint8Array[], cycles: bigint, id: Uint8Array | undefined): Canister;
   removeCanister(canister: Canister): void;
   stateChanged(): void;
@@ -18,7 +18,7 @@ export interface ManagementCall {
   method: string;
   argument: Uint8Array;
   caller: Uint8Array;
-  /** Whether it comes from a canister, and not from a user. */
+  /** Whether the call comes from a canister, not from a user. */
   fromCanister: boolean;
   cycles: bigint;
 }
@@ -26,9 +26,9 @@ export interface ManagementCall {
 export interface Method {
   argument: IDL.Type | undefined;
   result: IDL.Type | undefined;
-  /** Who may call it: the controllers of the canister it is about, these and that canister, only canisters, or anyone. */
+  /** Who can call it: the controllers of the canister in question, these and that canister itself, only canisters, or anyone. */
   callers: "controllers" | "controllers and itself" | "canisters" | "anyone";
-  /** Whether the canister it is about pays for a user's call. */
+  /** Whether the canister in question pays for a user's call. */
   paid?: boolean;
   // biome-ignore lint/suspicious/noExplicitAny: what Candid has decoded has the type that `argument` describes.
   run(argument: any, call: ManagementCall): Promise<unknown> | unknown;

@@ -1,6 +1,4 @@
-/**
- * The management canister, `aaaaa-aa`: creating canisters, installing code, and who may do it.
- */
+/** The management canister, `aaaaa-aa`: creates canisters, installs code, and checks permissions. */
 import { randomBytes } from "node:crypto";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
@@ -21,7 +19,7 @@ interface Settings {
   readonly freezing_threshold: [] | [bigint];
 }
 
-/** Cycles of a new canister when none are asked for: 100 T, which keep a GiB for 25 years. */
+/** A new canister's cycles by default: 100 T, which pay for a GiB for 25 years. */
 const DEFAULT_CYCLES = 100_000_000_000_000n;
 /** The IC's limit on a canister's controllers. */
 const MAX_CONTROLLERS = 10;
@@ -39,10 +37,10 @@ export class ManagementCanister {
   }
 
   /**
-   * Checks a user's call before it is taken. What brings code into a canister, the canister pays for; the rest is free, so that
-   * a frozen one can be looked at, and mended.
+   * Checks a user's call before it is accepted. The canister pays for calls that install code; the rest is free, so that
+   * a frozen canister can be inspected, and fixed.
    *
-   * @param cost of taking it
+   * @param cost the price of accepting it
    * @throws RejectError
    */
   inspect(call: ManagementCall, cost: bigint): void {
@@ -236,7 +234,7 @@ function decode(type: IDL.Type, argument: Uint8Array): unknown {
   }
 }
 
-/** Reads settings, as far as they mean something here. @throws RejectError when the IC would not take them */
+/** Reads the settings that the local network supports. @throws RejectError when the IC would refuse them */
 function settingsOf(settings: Settings | undefined): {
   controllers?: Uint8Array[];
   variables?: Variable[];
@@ -256,6 +254,7 @@ function settingsOf(settings: Settings | undefined): {
       throw invalid(`an environment variable's name or value is longer than ${MAX_VARIABLE_BYTES} bytes`);
   }
   const freezingThreshold = settings?.freezing_threshold[0];
-  if ((freezingThreshold ?? 0n) >= 1n << 64n) throw invalid("a freezing threshold is less than 2^64 seconds");
+  if ((freezingThreshold ?? 0n) >= 1n << 64n)
+    throw invalid("a freezing threshold must be less than 2^64 seconds");
   return { controllers, variables, freezingThreshold };
 }

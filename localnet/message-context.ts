@@ -1,5 +1,5 @@
 /**
- * What a running message has done so far. It becomes the outcome when the message ends without a trap.
+ * The effects of a running message so far. They become the outcome when the message ends without a trap.
  */
 import type { EntryPoint, OutgoingCall, Task, Trap } from "./message.ts";
 
@@ -13,12 +13,12 @@ export class TrapError extends Error {
   }
 }
 
-/** The canister used the system API in a way the interface specification forbids. */
+/** The canister has violated the system API's rules in the interface specification. */
 export function violation(message: string): TrapError {
   return new TrapError("IC0504", `Canister violated contract: ${message}`);
 }
 
-/** The entry points whose effects last. */
+/** The entry points whose effects are committed. */
 const LASTING = new Set<EntryPoint>([
   "init",
   "pre_upgrade",
@@ -30,6 +30,7 @@ const LASTING = new Set<EntryPoint>([
   "reject",
   "cleanup",
 ]);
+/** The entry points that may call canisters. */
 const CALLING = new Set<EntryPoint>(["update", "global_timer", "heartbeat", "reply", "reject"]);
 
 export class MessageContext {
@@ -37,7 +38,7 @@ export class MessageContext {
   readonly replyParts: Uint8Array[] = [];
   response: { reply: Uint8Array } | { reject: string } | undefined;
   accepted = false;
-  /** A call begun with call_new and not yet performed; its argument comes in parts. */
+  /** A call started with call_new and not yet performed; its argument arrives in parts. */
   pending: { call: OutgoingCall; parts: Uint8Array[] } | undefined;
   readonly calls: OutgoingCall[] = [];
   certifiedData: Uint8Array | undefined;
@@ -53,29 +54,33 @@ export class MessageContext {
     this.balance = task.environment.balance;
   }
 
+  /** @throws TrapError unless the message's effects are committed. @param name of the function, as for the others below */
   requireLasting(name: string): void {
     if (!this.isLasting) throw this.#forbidden(name);
   }
 
+  /** @throws TrapError unless the entry point may call canisters */
   requireCalling(name: string): void {
     if (!CALLING.has(this.task.entry)) throw this.#forbidden(name);
   }
 
+  /** @throws TrapError unless the message can still answer its call */
   requireOpenCall(name: string): void {
     if (!this.task.mayRespond) throw this.#forbidden(name);
     if (this.response !== undefined) throw violation(`"${name}" cannot be executed twice`);
   }
 
+  /** @throws TrapError unless this entry point is running */
   require(entry: EntryPoint, name: string): void {
     if (this.task.entry !== entry) throw this.#forbidden(name);
   }
 
-  /** Whether what the message does stays. */
+  /** Whether the message's effects are committed. */
   get isLasting(): boolean {
     return LASTING.has(this.task.entry);
   }
 
-  /** Whether every node of a subnet would run the message; so it is with a query that is called as an update. */
+  /** Whether every node of a subnet would run the message, as with a query that is called as an update. */
   get isReplicated(): boolean {
     const { entry, environment } = this.task;
     return this.isLasting || (entry === "query" && environment.certificate === undefined);
@@ -99,14 +104,14 @@ export class MessageContext {
   }
 }
 
-/** Turns whatever ended an execution early into a trap, in the IC's words where it has some. */
+/** Turns the reason for an execution's early end into a trap, with the IC's text if there is one. */
 export function trapOf(error: unknown): Trap {
   if (error instanceof TrapError) return { errorCode: error.errorCode, message: error.message };
-  // V8 reports a stack overflow, in WebAssembly as well, as a RangeError.
+  // V8 reports a stack overflow as a RangeError, in WebAssembly as well.
   if (error instanceof RangeError && /call stack/.test(error.message))
     return { errorCode: "IC0502", message: "Canister trapped: stack overflow" };
   if (error instanceof WebAssembly.RuntimeError) {
-    // V8's words: its error has nothing else.
+    // By V8's text, since its errors have no codes.
     const known: [RegExp, string][] = [
       [/unreachable/, "unreachable"],
       [/memory access out of bounds|data segment/, "heap out of bounds"],

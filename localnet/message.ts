@@ -1,11 +1,11 @@
 /**
- * What the main thread and a canister's worker say to each other: one task is one message to execute, and its
- * outcome is everything the execution did. All of it can be cloned between threads.
+ * The messages between the main thread and a canister's worker: a task is one message to execute, and its
+ * outcome is everything that the execution did. All of it can be cloned between threads.
  */
 import type { StableDelta, StableState } from "./stable-memory.ts";
 import type { RewrittenModule } from "./wasm-binary.ts";
 
-/** A WebAssembly number as JavaScript sees it: i32 is a number, i64 a BigInt. */
+/** A WebAssembly number in JavaScript: i32 is a number, i64 a BigInt. */
 export type WasmValue = number | bigint;
 
 /** A canister's state between messages, in memory that threads share. */
@@ -23,7 +23,7 @@ export interface StateDelta {
   /** A larger buffer that replaces the old one, when the main memory outgrew it. */
   heap: SharedArrayBuffer | undefined;
   heapLength: number;
-  /** The main memory's pages that changed. Of those it grew by, the ones that are not zeros. */
+  /** The main memory's changed pages; of new pages, only those that are not zeros. */
   heapPages: number[];
   globals: WasmValue[];
   stable: StableDelta;
@@ -50,7 +50,7 @@ export interface Callback {
   env: WasmValue;
 }
 
-/** A call another canister (or this one) is to get. */
+/** A call to another canister (or to this one). */
 export interface OutgoingCall {
   callee: Uint8Array;
   method: string;
@@ -94,7 +94,7 @@ export interface Environment {
   variables: Variable[];
   time: bigint;
   balance: bigint;
-  /** With fewer cycles than these the canister is frozen. */
+  /** With fewer cycles, the canister is frozen. */
   freezingLimit: bigint;
   version: bigint;
   /** 1 running, 2 stopping, 3 stopped. */
@@ -111,7 +111,7 @@ export interface Trap {
 }
 
 export interface Outcome {
-  /** When set, the message changed nothing, and of the rest only `printed` has a meaning. */
+  /** If present, the message changed nothing, and of the rest only `printed` and `elapsed` count. */
   trap: Trap | undefined;
   response: { reply: Uint8Array } | { reject: string } | undefined;
   /** Whether `inspect_message` accepted the call. */
@@ -121,14 +121,14 @@ export interface Outcome {
   globalTimer: bigint | undefined;
   cyclesAccepted: bigint;
   balance: bigint;
-  /** Nanoseconds that it took. */
+  /** Nanoseconds that the execution took. */
   elapsed: number;
   printed: string[];
   /** Absent when the execution leaves nothing behind (queries, inspection). */
   delta: StateDelta | undefined;
 }
 
-/** What a task has that needs nothing in particular; `entry` and `environment` are always given. */
+/** Defaults for a task; `entry` and `environment` are always given. */
 export const TASK_DEFAULTS = {
   method: "",
   caller: new Uint8Array(),
@@ -140,7 +140,7 @@ export const TASK_DEFAULTS = {
   cyclesRefunded: 0n,
 };
 
-/** What an execution has done that did nothing. */
+/** The outcome of an execution that did nothing. */
 export const NO_OUTCOME: Outcome = {
   trap: undefined,
   response: undefined,
@@ -162,7 +162,7 @@ export interface LoadRequest {
   state: CanisterState;
   /** `restore`: as it was; `fresh`: a new main memory; `keep`: the main memory under a new module. */
   memory: "restore" | "fresh" | "keep";
-  /** Do not write to the given stable memory segments. */
+  /** Whether the given segments of stable memory must not be written to. */
   copyOnWrite: boolean;
 }
 
@@ -173,13 +173,13 @@ export interface ExecuteRequest {
 
 export type WorkerRequest = LoadRequest | ExecuteRequest;
 
-/** Why the module cannot be loaded, if it cannot. */
+/** Why the module cannot be loaded, if that is the case. */
 export interface LoadResult {
   error: string | undefined;
 }
 
 /**
- * The one shared word between a worker and the main thread, which decides a race between a commit and an ended
- * time limit: whoever changes it from `running` first wins.
+ * The shared word between a worker and the main thread that decides a race between a commit and the end of the
+ * time limit: the thread that changes it from `running` first wins.
  */
 export const PHASE = { running: 0, committing: 1, condemned: 2 };

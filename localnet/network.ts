@@ -18,12 +18,12 @@ import type { StateDirectory } from "./state-directory.ts";
 import { CANISTER, CERTIFIED_DATA, canistersTree } from "./state-tree.ts";
 
 type CallRequest = Extract<Request, { canister_id: Uint8Array }>;
-/** What a call is, whoever has sent it and however. */
+/** A call, regardless of who sent it and how. */
 type Call = Pick<CallRequest, "canister_id" | "method_name" | "arg" | "sender">;
 
 /**
  * Where counted canister ids start: far from the low numbers of the IC's well-known canisters, and where other local
- * networks start too (lxzze-o7777-77777-aaaaa-cai).
+ * networks also start (lxzze-o7777-77777-aaaaa-cai).
  */
 const FIRST_ID = 0xffff_ffff_ffe0_0000n;
 /** The two bytes at the end of a canister's id. */
@@ -45,12 +45,12 @@ export class Network implements CanisterHost, ManagementHost {
   readonly #management: ManagementCanister;
   readonly #timeOffset: bigint;
   readonly #consensus: () => Promise<void>;
-  /** The last ones of each canister, by the form of their ranges. */
+  /** The last certificates of each canister, by the form of their ranges. */
   readonly #dataCertificates = {
     flat: new WeakMap<CertifiedCanister, DataCertificate>(),
     sharded: new WeakMap<CertifiedCanister, DataCertificate>(),
   };
-  /** Calls that are being looked at, by request id, so that the same one does not run twice. */
+  /** Calls that are being checked, by request id, so that the same one does not run twice. */
   readonly #submitted = new Map<string, Promise<CallRecord>>();
   readonly #timeLimit: number;
   readonly #runtimes = new Set<CanisterRuntime>();
@@ -106,7 +106,7 @@ export class Network implements CanisterHost, ManagementHost {
     this.certification.stateChanged();
   }
 
-  /** Brings back the canisters that were kept. @throws Error when what is kept is damaged */
+  /** Restores the kept canisters. @throws Error when they are damaged */
   restoreCanisters(): void {
     for (const [id, store] of this.#directory?.openCanisters() ?? []) {
       const saved = store.load();
@@ -118,7 +118,7 @@ export class Network implements CanisterHost, ManagementHost {
     }
   }
 
-  /** Resolves when the network's state cannot be kept any more, and it must end. */
+  /** Resolves when the network's state can no longer be kept, and it must end. */
   get failed(): Promise<Error> {
     return this.#failed.promise;
   }
@@ -189,9 +189,9 @@ export class Network implements CanisterHost, ManagementHost {
   }
 
   /**
-   * Takes an update call from outside. The same request again is the same call.
+   * Accepts an update call from outside. A repeated request is the same call.
    *
-   * @throws RejectError when the network or the canister does not take it
+   * @throws RejectError when the network or the canister refuses it
    */
   async submit(request: CallRequest): Promise<CallRecord> {
     const known = this.history.find(request.id);
@@ -222,7 +222,7 @@ export class Network implements CanisterHost, ManagementHost {
     return runtime;
   }
 
-  /** Ends every worker; what waits for one gets a reject. */
+  /** Ends every worker; whatever waits for one gets a reject. */
   async close(): Promise<void> {
     this.#closing = true;
     for (const canister of this.canisters.values()) canister.close();
@@ -237,11 +237,11 @@ export class Network implements CanisterHost, ManagementHost {
   }
 
   /**
-   * Asks whether an update call is taken. If so, it is paid for.
+   * Checks whether an update call is accepted, and charges for it.
    *
    * @param size bytes of its envelope
-   * @returns runs it, when consensus has been reached
-   * @throws RejectError when it is not taken
+   * @returns a function that runs it once consensus has been reached
+   * @throws RejectError when it is refused
    */
   async #accept(request: Call, size: number): Promise<() => Promise<Response>> {
     const { canister_id, method_name: method, arg: argument, sender: caller } = request;

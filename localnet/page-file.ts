@@ -1,33 +1,33 @@
 /**
- * A memory of a canister as it was at the last checkpoint: a file with each page at its place, and a checksum for each.
+ * A canister's memory at the last checkpoint: a file with each page at its place, and a checksum for each.
  *
- * A checkpoint writes the pages that have changed since the one before into their places. Should it be interrupted, the
- * file is neither the old memory nor the new one, but every page that may be wrong is still in the journal, which is read
- * over it. Pages that were never written are not in the file, and are zeros.
+ * A checkpoint writes the pages that have changed since the previous one to their places. If it is interrupted, the
+ * file is neither the old memory nor the new one, but every page that may be wrong is still in the journal, which
+ * overrides it. Pages that were never written are not in the file, and are zeros.
  */
 import { closeSync, constants, existsSync, openSync, readSync, writeSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { damaged, FILE_MODE } from "./sealed-file.ts";
 
 export const PAGE_BYTES = 65536;
-/** In place of a checksum: the page is not in the file. */
+/** Replaces the checksum of a page that is not in the file. */
 const ABSENT = 0;
 
 /** How a message, or an installation, changed a memory. */
 export interface MemoryChange {
-  /** Whether the memory started anew: what it had before is gone. */
+  /** Whether the memory is new, without its old content. */
   readonly isFresh: boolean;
-  /** The pages that have other bytes now. What was added and is zeros need not be named. */
+  /** The pages that have changed. New pages of zeros need not be included. */
   readonly pages: readonly number[];
 }
 
 export class PageFile {
   readonly #file: string;
   #checksums: number[];
-  /** Pages that are in the journal, by where they are in it; only the latest. */
+  /** Positions of pages in the journal; only the latest of each page. */
   readonly #journalled = new Map<number, number>();
 
-  /** @param checksums as at the last checkpoint */
+  /** @param checksums as of the last checkpoint */
   constructor(file: string, checksums: Uint32Array) {
     this.#file = file;
     this.#checksums = Array.from(checksums);
@@ -37,7 +37,7 @@ export class PageFile {
     return Uint32Array.from(this.#checksums, (checksum) => checksum ?? ABSENT);
   }
 
-  /** Notes a change that is in the journal. @param position where its first page is in there */
+  /** Records a change that is in the journal. @param position of its first page there */
   changed({ isFresh, pages }: MemoryChange, position: number): void {
     if (isFresh) {
       this.#checksums = [];
@@ -51,7 +51,7 @@ export class PageFile {
   /**
    * Reads the memory.
    *
-   * @param target where a page is to go
+   * @param target where a page goes
    * @param readJournal reads from a position in the journal
    * @throws Error when the file is damaged
    */
@@ -97,7 +97,7 @@ export class PageFile {
     }
   }
 
-  /** The journal is empty: what was in it is in the file. */
+  /** The journal has been emptied, since its content is in the file. */
   journalEmptied(): void {
     this.#journalled.clear();
   }

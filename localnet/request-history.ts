@@ -1,5 +1,5 @@
 /**
- * What became of the update calls that the network took: so that a request that arrives twice runs once, and that
+ * The accepted update calls and their results, so that a request that arrives twice runs once, and
  * clients can ask for the answer later.
  */
 import { type HashTree, labels, leaf } from "./hash-tree.ts";
@@ -30,7 +30,7 @@ export class RequestHistory {
     return this.#records.get(key(id));
   }
 
-  /** Records a call and what it will be answered with. */
+  /** Records a call and its future answer. */
   add(id: Uint8Array, sender: Uint8Array, answer: Promise<Response>): CallRecord {
     this.#forgetOld();
     this.#setStatus(id, [["status", leaf(Buffer.from("processing"))]]);
@@ -43,6 +43,7 @@ export class RequestHistory {
     return record;
   }
 
+  /** The state tree's part about requests. */
   tree(): HashTree {
     return this.#statuses.tree();
   }
@@ -52,7 +53,7 @@ export class RequestHistory {
     this.#onChange();
   }
 
-  /** The oldest come first, so this looks at few records that stay. */
+  /** The oldest records come first, so this looks at few that stay. */
   #forgetOld(): void {
     for (const [name, record] of this.#records) {
       if (record.answered === undefined) continue;

@@ -20,7 +20,7 @@ export interface Reject {
 
 export type Response = { reply: Uint8Array } | { reject: Reject };
 
-/** A call that is refused; what carries a {@link Reject} through code that throws. */
+/** Carries a {@link Reject} as an exception. */
 export class RejectError extends Error {
   readonly reject: Reject;
 
@@ -35,12 +35,12 @@ export function canisterError(errorCode: string, message: string): RejectError {
   return new RejectError(REJECT_CODE.canisterError, errorCode, message);
 }
 
-/** The refusal of whatever a canister cannot pay for. */
+/** The refusal of something that a canister cannot pay for. */
 export function canisterOutOfCycles(message: string): RejectError {
   return new RejectError(REJECT_CODE.sysTransient, "IC0207", message);
 }
 
-/** Turns what a call has thrown into its answer; a bug in the network becomes a reject that says so. */
+/** Turns a call's exception into its answer. A bug in the network becomes a reject with a message about it. */
 export function rejectOf(error: unknown): Reject {
   if (error instanceof RejectError) return error.reject;
   const message = `the local network failed: ${error instanceof Error ? error.message : String(error)}`;

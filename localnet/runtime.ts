@@ -14,7 +14,7 @@ import {
 } from "./message.ts";
 import type { RewrittenModule } from "./wasm-binary.ts";
 
-/** The worker ended, or had to be ended; the canister's committed state is as before the request. */
+/** The worker has ended, or had to be ended; the canister's committed state has not changed. */
 export class RuntimeEndedError extends Error {
   readonly errorCode: string;
 
@@ -42,7 +42,7 @@ export class CanisterRuntime {
     this.#worker.on("exit", () => this.#end("IC0502", "Canister's thread ended"));
   }
 
-  /** Whether the worker is gone and a new runtime is needed. */
+  /** Whether the worker has ended, so that a new runtime is needed. */
   get ended(): boolean {
     return this.#ended !== undefined;
   }
@@ -74,7 +74,7 @@ export class CanisterRuntime {
     Atomics.store(this.#phase, 0, PHASE.running);
     this.#worker.postMessage(request);
     const limit = setTimeout(() => {
-      // A message that has begun to commit is let through: half a commit would be worse than a late one.
+      // A message that has begun to commit is allowed to finish: half a commit would be worse than a late one.
       if (Atomics.compareExchange(this.#phase, 0, PHASE.running, PHASE.condemned) !== PHASE.running) return;
       const seconds = this.#timeLimit / 1000;
       this.#end("IC0522", `Canister exceeded the limit of ${seconds} s for a single message execution`);

@@ -1,9 +1,9 @@
 /**
- * A canister's stable memory: committed bytes, and over them the pages that the running message has written.
+ * A canister's stable memory: committed bytes, and the pages that the running message has written on top of them.
  *
- * The committed bytes live in shared segments, so that the main thread keeps them when the worker that runs the
- * canister has to be ended. A message writes to private copies of 64 KiB pages; commit moves them into the segments,
- * rollback forgets them. Neither costs anything for pages that were not written.
+ * The committed bytes are in shared segments, so that the main thread still has them when a worker has to be ended. A message
+ * writes to private copies of 64 KiB pages; a commit moves them into the segments, and a rollback discards them. Neither costs
+ * anything for pages that were not written.
  */
 
 export const STABLE_PAGE = 65536;
@@ -18,7 +18,7 @@ export interface StableState {
   segments: (SharedArrayBuffer | undefined)[];
 }
 
-/** What a commit changed besides the bytes of segments that were there before. */
+/** What a commit changed, besides the bytes of existing segments. */
 export interface StableDelta {
   pages: number;
   segments: [index: number, segment: SharedArrayBuffer][];
@@ -31,7 +31,7 @@ export class StableMemory {
   #pages: number;
   readonly #segments: (SharedArrayBuffer | undefined)[];
   readonly #views: (Uint8Array | undefined)[] = [];
-  /** Segments that another state may share: copied before the first write (an upgrade that may yet fail). */
+  /** Segments that another state may share. They are copied before the first write, since an upgrade may still fail. */
   readonly #foreign: Set<number>;
   readonly #written = new Map<number, Uint8Array>();
 
@@ -47,7 +47,7 @@ export class StableMemory {
     return this.#pages;
   }
 
-  /** @returns the size in pages before, or -1 when the memory cannot grow so far */
+  /** @returns the previous size in pages, or -1 when the memory cannot grow that far */
   grow(pages: number): number {
     const before = this.#pages;
     if (before + pages > MAX_PAGES) return -1;
@@ -78,11 +78,13 @@ export class StableMemory {
     }
   }
 
+  /** Discards what the message has written. */
   rollback(): void {
     this.#written.clear();
     this.#pages = this.#committedPages;
   }
 
+  /** Keeps what the message has written. */
   commit(): StableDelta {
     const added = new Set<number>();
     for (const [page, bytes] of this.#written) {

@@ -19,7 +19,7 @@ const FORMAT = 1;
 const MARK = /^icfs localnet state, format (\d+)\n$/;
 const LOCK = "lock";
 const PROCESS = "process";
-/** What a start that was interrupted before it wrote the marker may have left. */
+/** Files that an interrupted start may have left before it wrote the marker. */
 const BEFORE_MARKER = new Set([LOCK, PROCESS, MARKER + UNFINISHED]);
 
 export class StateDirectory {
@@ -36,9 +36,9 @@ export class StateDirectory {
   }
 
   /**
-   * Opens a state directory, or makes one of an empty or new directory, for this process alone.
+   * Opens a state directory, or creates one in an empty or new directory, for this process alone.
    *
-   * @throws UserError when it belongs to somebody else, whose keys a network of this user's would have
+   * @throws UserError when it belongs to another user, who would know the network's keys
    * @throws Error when it is something else, in use, or damaged
    */
   static async open(path: string): Promise<StateDirectory> {
@@ -87,7 +87,7 @@ export class StateDirectory {
     store.remove();
   }
 
-  /** Leaves the directory to others. */
+  /** Releases the directory. */
   close(): void {
     for (const store of this.#stores) store.close();
     this.#stores.clear();
@@ -107,7 +107,7 @@ export class StateDirectory {
     const file = join(this.path, "keys");
     const found = readSealed(file) as NetworkSecrets | undefined;
     if (found !== undefined) return found;
-    // New keys for old canisters would be another network, whose canisters clients must not believe.
+    // New keys for old canisters would make another network, which clients must not trust.
     if (readdirSync(this.#canisters).length > 0) throw damaged(file, "it is missing");
     const secrets = newSecrets();
     writeSealed(file, secrets);
@@ -126,7 +126,7 @@ function checkFormat(path: string): void {
   }
 }
 
-/** The process's number is for people to read. */
+/** Takes the directory's lock. The process id beside it is for people. @throws Error when another process has the lock */
 async function lockOf(path: string): Promise<Lock> {
   const file = join(path, LOCK);
   const lock = await takeLock(file, 0).catch((error: Error) => {

@@ -1,6 +1,6 @@
 /**
- * What the state tree says about canisters, and who may read which of its paths (interface specification, "The system
- * state tree" and "Request: Read state").
+ * The state tree's part about canisters, and who can read which paths (interface specification, "The system state tree" and
+ * "Request: Read state").
  */
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@icp-sdk/core/principal";
@@ -33,10 +33,10 @@ function canisterTree(canister: Canister): HashTree {
 }
 
 /**
- * Checks that a sender may read these paths.
+ * Checks that a sender is allowed to read these paths.
  *
  * @param effective the canister in the URL, undefined for a subnet's endpoint
- * @param flatRanges whether `subnet/ID/canister_ranges` may be asked for, as at the older endpoints
+ * @param flatRanges whether `subnet/ID/canister_ranges` may be requested, as at the older endpoints
  * @throws HttpError with the IC's status
  */
 export function checkPaths(

@@ -1,4 +1,4 @@
-/** The functions of module `ic0` that are about cycles: what a canister has, takes and passes on, and what things cost. */
+/** The cycle functions of module `ic0`: a canister's balance, accepting and sending cycles, and costs. */
 import { type ApiFunction, type ApiHost, heapAccess } from "./heap-access.ts";
 import type { WasmValue } from "./message.ts";
 import { TrapError } from "./message-context.ts";
@@ -23,6 +23,7 @@ export function cyclesApi(host: ApiHost): Record<string, ApiFunction> {
     context().spend(cycles);
     call.cycles += cycles;
   };
+  /** For the functions that return cycles in 64 bits. */
   const low64 = (cycles: bigint): bigint => {
     if (cycles >= 1n << 64n)
       throw new TrapError("IC0502", "Canister trapped: the amount of cycles needs 128 bits");

@@ -1,6 +1,6 @@
 /**
- * The functions of module `ic0` with which a canister reads its environment variables, which its controllers set in its
- * settings (interface specification, "Environment variables").
+ * The functions of module `ic0` that read a canister's environment variables, which its controllers set (interface specification,
+ * "Environment variables").
  */
 import { type ApiFunction, type ApiHost, heapAccess } from "./heap-access.ts";
 import { TrapError, violation } from "./message-context.ts";

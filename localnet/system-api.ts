@@ -16,7 +16,7 @@ import type { FunctionImport } from "./wasm-binary.ts";
 
 /** Canisters certify one hash; the specification allows no more. */
 const MAX_CERTIFIED_DATA = 32;
-/** 4 GiB: as far as the 32-bit stable memory functions reach. */
+/** 4 GiB, the reach of the 32-bit stable memory functions. */
 const STABLE32_PAGES = 65536;
 
 const RAW = new Set([
@@ -31,8 +31,8 @@ const RAW = new Set([
 ]);
 
 /**
- * Makes the import object for a module. A function that is not known becomes one that traps when it is called, so
- * that a canister can be installed as long as it does not use it.
+ * Makes the import object for a module. An unknown function becomes one that traps when called, so that a canister that does not
+ * use it can be installed.
  */
 export function bindImports(
   imports: readonly FunctionImport[],
@@ -125,7 +125,7 @@ function systemApi(host: ApiHost): Record<string, ApiFunction> {
     msg_reply: () => {
       context().requireOpenCall("msg_reply");
       const parts = context().replyParts;
-      // One part is the rule; joining copies, and a Node buffer may be a piece of a pool, which cannot be transferred.
+      // There is usually one part. Joining copies, and a Node buffer may be part of a pool, which cannot be transferred.
       const reply = parts.length === 1 ? parts[0]! : new Uint8Array(Buffer.concat(parts));
       context().response = { reply };
     },
@@ -174,7 +174,7 @@ function systemApi(host: ApiHost): Record<string, ApiFunction> {
     call_data_append: (at: number, size: number) => {
       context().openCall("call_data_append").parts.push(bytes(at, size));
     },
-    // Every call here is answered, so a call that would also do without an answer is one like any other.
+    // Every call is answered here, so a best-effort call is like any other.
     call_with_best_effort_response: () => void context().openCall("call_with_best_effort_response"),
     call_perform: () => {
       const { call, parts } = context().openCall("call_perform");
@@ -206,7 +206,7 @@ function systemApi(host: ApiHost): Record<string, ApiFunction> {
       context().globalTimer = timestamp;
       return before;
     },
-    // Nanoseconds stand for instructions: growing, and of about the right size.
+    // Nanoseconds replace instructions: they increase, and are of about the right size.
     performance_counter: () => Math.round((performance.now() - context().started) * 1e6),
 
     debug_print: (at: number, size: number) => void context().printed.push(text(at, size)),

@@ -1,10 +1,8 @@
-/**
- * What makes a canister run without being called: its global timer and its heartbeat.
- */
+/** Runs a canister without a call: its global timer and its heartbeat. */
 
-/** The IC beats once a round; a round of a busy subnet takes about this long. */
+/** The IC runs heartbeats once a round; a round of a busy subnet takes about this long. */
 const HEARTBEAT_INTERVAL_MS = 1000;
-/** setTimeout's longest delay; a timer beyond it is looked at again then. */
+/** setTimeout's longest delay; a later timer is checked again then. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
 export class CanisterTimers {
@@ -36,7 +34,7 @@ export class CanisterTimers {
     this.#timer = setTimeout(() => this.#due(), Math.min(Math.max(delay, 0), MAX_DELAY_MS)).unref();
   }
 
-  /** Stops what was running for the old module, and starts the heart if the new one has any. */
+  /** Stops the old module's timer and heartbeat, and starts the new module's heartbeat if it has one. */
   reset(hasHeartbeat: boolean): void {
     this.globalTimer = 0n;
     clearInterval(this.#heartbeat);

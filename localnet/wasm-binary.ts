@@ -1,8 +1,8 @@
 /**
  * Rewrites a canister's WebAssembly binary so that the host can save and restore everything a message may change.
  *
- * JavaScript reaches only what a module exports, and canister modules export neither their mutable globals nor,
- * always, their memory and table. So the rewritten module exports all of them under names of our own, and its start
+ * JavaScript reaches only what a module exports. Canister modules do not export their mutable globals, and not always
+ * their memory and table. So the rewritten module exports all of them under names of our own, and its start
  * function too: the `start` section is removed, because an instance that is only being restored must not run it.
  * Where it can, the module also gets to note which pages it writes to. Everything else is copied byte for byte. The
  * format: WebAssembly core specification, chapter 5.
@@ -12,7 +12,7 @@ import { InvalidModuleError, leb128, Reader } from "./wasm-reader.ts";
 import { trackWrites } from "./write-tracking.ts";
 
 export const MEMORY_EXPORT = "localnet:memory";
-/** The second memory, in which a module notes the pages it writes to; see write-tracking.ts. */
+/** The second memory, in which a module tracks the pages that it writes to; see write-tracking.ts. */
 export const NOTES_EXPORT = "localnet:notes";
 export const TABLE_EXPORT = "localnet:table";
 export const START_EXPORT = "localnet:start";
@@ -35,9 +35,9 @@ export interface Metadata {
 
 export interface RewrittenModule {
   readonly binary: Uint8Array;
-  /** Whether the module notes the pages it writes to. */
+  /** Whether the module tracks the pages that it writes to. */
   readonly tracksWrites: boolean;
-  /** Whether memory and exported globals are all that a message may change; else each message needs a new instance. */
+  /** Whether a message can change only memory and exported globals; otherwise each message needs a new instance. */
   readonly isReusable: boolean;
   readonly functionImports: readonly FunctionImport[];
   /** The names under which the mutable globals that hold numbers are exported, in the order of their indices. */
@@ -91,7 +91,7 @@ export function unpackModule(bytes: Uint8Array): Uint8Array {
 /**
  * Rewrites an (unpacked) module.
  *
- * @throws InvalidModuleError when the bytes are no module. That the code itself is valid is left to the compiler.
+ * @throws InvalidModuleError when the bytes are not a module. The compiler checks the code itself.
  */
 export function rewriteModule(original: Uint8Array): RewrittenModule {
   if (!MAGIC_AND_VERSION.every((byte, index) => original[index] === byte)) {
@@ -112,7 +112,7 @@ export function rewriteModule(original: Uint8Array): RewrittenModule {
   let start: number | undefined;
   let oldExports: Uint8Array = new Uint8Array();
   let oldExportCount = 0;
-  /** Where the new export section goes: after the last piece that must stand before it. */
+  /** Where the new export section goes: after the last piece that must come before it. */
   let exportPosition = 1;
 
   while (reader.at < reader.end) {

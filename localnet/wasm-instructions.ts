@@ -1,17 +1,17 @@
 /**
- * Steps over WebAssembly instructions (core specification, "Instructions" of the binary format), for those who rewrite a
- * function's code and must know where each one begins and ends.
+ * Steps over WebAssembly instructions (core specification, "Instructions" of the binary format), for code that rewrites functions
+ * and must know where each instruction begins and ends.
  */
 import { leb128, Reader } from "./wasm-reader.ts";
 
-/** An instruction that is not stepped over here: none that compilers to canisters make today. */
+/** An instruction that this module does not know; today's canister compilers generate none of these. */
 export class UnknownInstructionError extends Error {
   override name = "UnknownInstructionError";
 }
 
 export interface Instruction {
   readonly opcode: number;
-  /** Which one, where the opcode is a prefix (0xfc bulk memory and conversions, 0xfd SIMD). */
+  /** The second opcode, if the first is a prefix (0xfc bulk memory and conversions, 0xfd SIMD). */
   readonly kind?: number;
   /** What a memory instruction adds to its address. */
   readonly offset?: number;
@@ -60,7 +60,7 @@ export function readInstruction(reader: Reader): Instruction {
     opcode === 0xd2; // ref.null, ref.func
   if (!oneNumber) throw new UnknownInstructionError(`opcode ${opcode}`);
   const operand = reader.number();
-  // A block whose type is a reference to a heap type goes on.
+  // The type of a block may continue with a heap type.
   if (opcode <= 0x04 && (operand === 0x63 || operand === 0x64)) {
     throw new UnknownInstructionError("a block of a reference type");
   }
@@ -69,7 +69,7 @@ export function readInstruction(reader: Reader): Instruction {
 
 /**
  * Rewrites the functions of a code section.
- * @param rewrite gets a reader of a function's body, locals first, and returns the new body
+ * @param rewrite receives a reader of a function's body, locals first, and returns the new body
  */
 export function rewriteFunctions(code: Uint8Array, rewrite: (body: Reader) => Uint8Array): Uint8Array {
   const reader = new Reader(code, 0, code.length);

@@ -1,5 +1,5 @@
 /**
- * Reading and writing the elements of WebAssembly's binary format.
+ * Reads and writes the elements of WebAssembly's binary format.
  */
 
 /** The module cannot be read: not WebAssembly, cut short, or using a feature this reader does not know. */
@@ -7,6 +7,7 @@ export class InvalidModuleError extends Error {
   override name = "InvalidModuleError";
 }
 
+/** Reads bytes from `at` to `end`. */
 export class Reader {
   readonly bytes: Uint8Array;
   at: number;
@@ -23,7 +24,7 @@ export class Reader {
     return this.bytes[this.at++]!;
   }
 
-  /** An unsigned LEB128 number; the upper bits of a 64-bit one beyond 2^53 lose precision, which no caller minds. */
+  /** An unsigned LEB128 number. Beyond 2^53 it loses precision, which does not matter to any caller. */
   number(): number {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
@@ -33,11 +34,13 @@ export class Reader {
     }
   }
 
+  /** @throws InvalidModuleError when fewer bytes are left */
   skip(count: number): void {
     if (count > this.end - this.at) throw new InvalidModuleError("the module ends too early");
     this.at += count;
   }
 
+  /** A view of the next bytes. @throws InvalidModuleError when fewer are left */
   take(count: number): Uint8Array {
     this.skip(count);
     return this.bytes.subarray(this.at - count, this.at);

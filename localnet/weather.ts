@@ -1,23 +1,23 @@
 /**
- * Makes a network on this machine feel far away: latency, bandwidth, and the time that consensus takes.
+ * Makes a network on this machine behave like a distant one: latency, bandwidth, and the time of consensus.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface WeatherOptions {
   /** Milliseconds added to the round trip of each request. */
   latency: number;
-  /** MiB per second that all replies share, and all uploads; Infinity: as fast as it goes. */
+  /** MiB per second that all replies share, and all uploads; Infinity: no limit. */
   bandwidth: number;
-  /** Further milliseconds before an update call runs. */
+  /** Additional milliseconds before an update call runs. */
   updateLatency: number;
 }
 
-/** Small enough that parallel replies share the bandwidth, large enough that timers do not cost it. */
+/** Small enough that parallel replies share the bandwidth, large enough that timers do not limit it. */
 const PIECE_BYTES = 64 * 1024;
-/** Timers are no finer than this, so what is due sooner is sent at once. */
+/** The resolution of timers: anything due sooner is sent at once. */
 const TIMER_MS = 1;
 
-/** A line that carries so many bytes a millisecond, one piece after the other. */
+/** A line with a fixed bandwidth, which carries one piece after the other. */
 class Line {
   readonly #bytesPerMs: number;
   #freeAt = 0;
@@ -26,7 +26,7 @@ class Line {
     this.#bytesPerMs = (mebibytesPerSecond * 1024 * 1024) / 1000;
   }
 
-  /** Takes the line for so many bytes; returns the milliseconds until they have passed. */
+  /** Occupies the line for this many bytes; returns the milliseconds until they have passed. */
   reserve(bytes: number): number {
     const now = performance.now();
     this.#freeAt = Math.max(this.#freeAt, now) + bytes / this.#bytesPerMs;
@@ -46,7 +46,7 @@ export class Weather {
     this.#up = new Line(options.bandwidth);
   }
 
-  /** The way there or back: half of the round trip. */
+  /** The latency of one direction: half of the round trip. */
   oneWay(): Promise<void> {
     return this.#wait(this.#options.latency / 2);
   }
@@ -77,7 +77,7 @@ export class Weather {
     }
   }
 
-  /** Ends all waiting, with an error for who waits. */
+  /** Ends all waiting, with an error for each request that waits. */
   close(): void {
     this.#closing.abort();
   }

@@ -1,12 +1,12 @@
 /**
- * Lets a module note which pages of its memory it writes to, so that undoing or keeping what a message did takes time
- * for the pages it changed and not for the whole heap; and how large its memory is, so that a message that has made it
- * larger can be undone, though a memory cannot shrink: the module believes what is written there.
+ * Makes a module track which pages of its memory it writes to, so that committing or undoing a message takes time only
+ * for the changed pages and not for the whole heap. It also tracks the size of the memory: a memory cannot shrink, but
+ * the module uses the tracked size, so a message that has grown it can be undone.
  *
- * Every instruction that writes to memory is replaced by a call of a small function that sets a byte for the page in a
- * second memory and then does the same. Functions are added at the end, so that no index changes. A write may reach
- * from the page it is noted for into the next: whoever reads the notes must look at that, too. The instructions for the
- * memory's size become calls as well.
+ * Every instruction that writes to memory is replaced by a call of a small function, which sets a byte for the page in a second
+ * memory, and then executes the instruction. Functions are added at the end, so that no index changes. A write may reach from the page it is
+ * noted for into the next: readers of the notes must check that page, too. The instructions for the memory's size become calls as
+ * well.
  */
 import {
   readInstruction,
@@ -16,9 +16,9 @@ import {
 } from "./wasm-instructions.ts";
 import { leb128, Reader } from "./wasm-reader.ts";
 
-/** The notes at the beginning of the second memory: bytes for 8 GiB in pages of 64 KiB, more than the IC allows a heap. */
+/** The tracking bytes at the beginning of the second memory: for 8 GiB in pages of 64 KiB, more than the IC's limit for a heap. */
 export const NOTES_BYTES = 2 * 65536;
-/** Behind them, as a number of 32 bits: how many pages the memory has. To be set before any code runs. */
+/** Where the memory's number of pages follows them, in 32 bits. The host must set it before any code runs. */
 export const SIZE_AT = NOTES_BYTES;
 /** Pages of the second memory. */
 const NOTES_PAGES = 3;
@@ -40,13 +40,13 @@ const STORES = new Map([
   [0x3e, I64],
 ]);
 const SIMD = 0xfd;
-/** Those of the SIMD instructions that store: all of a vector, or a lane of 8, 16, 32 or 64 bits. */
+/** The SIMD instructions that store a whole vector, or a lane of 8, 16, 32 or 64 bits. */
 const SIMD_STORES = new Set([11, 88, 89, 90, 91]);
 const BULK = 0xfc;
 const TABLE_SET = 0x26;
 const MEMORY_SIZE = 0x3f;
 const MEMORY_GROW = 0x40;
-/** Of opcode 0xfc: data.drop, table.init, elem.drop, table.copy, table.grow, table.fill. */
+/** Subopcodes of 0xfc: data.drop, table.init, elem.drop, table.copy, table.grow, table.fill. */
 const OTHER_CHANGES = new Set([9, 12, 13, 14, 15, 17]);
 const LOCAL_GET = 0x20;
 const LOCAL_SET = 0x21;
@@ -56,7 +56,7 @@ const END = 0x0b;
 /** A block without parameters or results. */
 const IF = [0x04, 0x40];
 
-/** Functions to be added, one for each different instruction that writes. */
+/** The added functions, one for each different instruction that writes. */
 class Helpers {
   readonly #firstType: number;
   readonly #firstFunction: number;
@@ -64,7 +64,7 @@ class Helpers {
   readonly #indices = new Map<string, number>();
   readonly types: Uint8Array[] = [];
   readonly bodies: Uint8Array[] = [];
-  /** Whether some instruction changes what is neither memory nor a global: a table, or a segment that is dropped. */
+  /** Whether an instruction changes something other than memory and globals: a table, or a dropped segment. */
   changesMore = false;
 
   constructor(firstType: number, firstFunction: number, is64: boolean) {
@@ -73,7 +73,7 @@ class Helpers {
     this.#address = is64 ? I64 : I32;
   }
 
-  /** The function that does what a store instruction does. @param value the type of what it stores */
+  /** The replacement for a store instruction. @param value the type of what it stores */
   store(instruction: Uint8Array, value: number, offset: number): number {
     return this.#known(instruction, () => {
       const note = [
@@ -85,7 +85,7 @@ class Helpers {
     });
   }
 
-  /** The function that does what memory.fill, memory.copy or memory.init does. */
+  /** The replacement for memory.fill, memory.copy or memory.init. */
   bulk(instruction: Uint8Array, parameters: ("address" | "i32")[]): number {
     return this.#known(instruction, () => {
       const types = parameters.map((type) => (type === "address" ? this.#address : I32));
@@ -98,14 +98,14 @@ class Helpers {
     });
   }
 
-  /** The function that stands for memory.size. */
+  /** The replacement for memory.size. */
   size(): number {
     return this.#known(Uint8Array.of(MEMORY_SIZE), () =>
       this.#function([], [this.#address], [0, ...this.#noted()]),
     );
   }
 
-  /** The function that stands for memory.grow: what an undone message has left behind is taken first. */
+  /** The replacement for memory.grow, which first uses up what an undone message has left behind. */
   grow(): number {
     return this.#known(Uint8Array.of(MEMORY_GROW), () => this.#growth());
   }
@@ -123,7 +123,7 @@ class Helpers {
       [this.#address],
       [this.#address],
       [
-        // A local beside the parameter.
+        // One local besides the parameter.
         ...[1, 1, this.#address],
         ...[...this.#noted(), LOCAL_SET, 1],
         ...[...delta, ...left, greater, ...IF],
@@ -138,7 +138,7 @@ class Helpers {
     );
   }
 
-  /** Code that reads the memory's size as it is noted. */
+  /** Code that reads the memory's tracked size. */
   #noted(): number[] {
     // i32.load from memory 1; and for 64 bits i64.extend_i32_u
     return [...this.#sizeAt(), 0x28, 0x42, 1, 0, ...(this.#address === I64 ? [0xad] : [])];
@@ -148,7 +148,7 @@ class Helpers {
     return [0x41, ...signedLeb128(SIZE_AT)];
   }
 
-  /** The function for an instruction, made when it is first wanted: there are thousands of stores, of some hundred kinds. */
+  /** The function for an instruction, made on first use: there are thousands of stores, of a few hundred kinds. */
   #known(instruction: Uint8Array, make: () => number): number {
     const key = instruction.join();
     let index = this.#indices.get(key);
@@ -164,7 +164,7 @@ class Helpers {
     return this.#function(parameters, [], [0, ...note, ...gets, ...instruction]);
   }
 
-  /** Adds a function. @param code its locals and what it does */
+  /** Adds a function. @param code its locals and its body */
   #function(parameters: number[], results: number[], code: number[]): number {
     const index = this.#firstFunction + this.bodies.length;
     this.types.push(Uint8Array.from([0x60, parameters.length, ...parameters, results.length, ...results]));
@@ -172,6 +172,7 @@ class Helpers {
     return index;
   }
 
+  /** The function section's items for the added functions. */
   typeIndices(): Uint8Array {
     return Buffer.concat(this.types.map((_, index) => leb128(this.#firstType + index)));
   }
@@ -191,7 +192,7 @@ class Helpers {
 
 export interface TrackedModule {
   readonly binary: Uint8Array;
-  /** Whether no code changes anything but memory and globals (tables, segments that are dropped). */
+  /** Whether the code changes only memory and globals (no tables, no dropped segments). */
   readonly isReusable: boolean;
 }
 
@@ -202,9 +203,9 @@ interface Section {
 }
 
 /**
- * Adds the tracking to a module. Its notes are in memory 1.
+ * Adds the tracking to a module, in memory 1.
  *
- * @returns undefined when the module has no memory, or an instruction whose writes cannot be tracked
+ * @returns undefined when the module has no memory, or has an instruction whose writes cannot be tracked
  * @throws InvalidModuleError when the bytes end too early
  */
 export function trackWrites(bytes: Uint8Array): TrackedModule | undefined {
@@ -226,7 +227,7 @@ export function trackWrites(bytes: Uint8Array): TrackedModule | undefined {
   if (memory === undefined || code === undefined || types === undefined || functions === undefined)
     return undefined;
   if (count(5) !== 1) return undefined;
-  // A canister imports nothing but functions, so that these are all that come before its own.
+  // A canister imports only functions, so these counts cover all functions before its own.
   const helpers = new Helpers(count(1), count(2) + count(3), (memory.content[1]! & 4) !== 0);
   try {
     code.content = rewriteFunctions(code.content, (body) => rewriteBody(body, helpers));
@@ -267,7 +268,7 @@ function rewriteBody(reader: Reader, helpers: Helpers): Uint8Array {
   return Buffer.concat(pieces);
 }
 
-/** Reads one instruction, and says which function does the same when it is one that writes to memory, or is about its size. */
+/** Reads one instruction, and returns the function that replaces it if it writes to memory, or concerns its size. */
 function helperFor(reader: Reader, helpers: Helpers): number | undefined {
   const start = reader.at;
   const { opcode, kind = 0, offset = 0 } = readInstruction(reader);

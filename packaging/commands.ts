@@ -1,23 +1,23 @@
 /**
- * What icfs understands, as its manual and the shells' completions describe it: read off the program itself, so that they cannot
- * say anything else. Defaults are those of root on any host, whoever builds.
+ * Reads the commands and options of icfs from the program itself, for its manual and the shells' completions, so that they cannot
+ * differ. Defaults are root's, whoever builds.
  */
 import type { Argument, Command, Option } from "commander";
 
-// Before the commands are made: they look at whose program it is, and at the environment.
+// Before the commands are made, since they read the user and the environment.
 for (const name of Object.keys(process.env)) if (/^(ICFS|XDG)_/.test(name)) delete process.env[name];
 process.getuid = () => 0;
-const { icfsProgram } = await import("../lib/cli/program.ts");
-export const program: Command = await icfsProgram();
+const { wholeProgram } = await import("../lib/cli/program.ts");
+export const program: Command = await wholeProgram();
 
-/** A command with what leads to it: `icfs cache ls`. */
+/** A command with its path: `icfs cache ls`. */
 export interface Leaf {
   readonly command: Command;
   /** Without `icfs`: ["cache", "ls"]. */
   readonly path: readonly string[];
 }
 
-/** The commands that do something, in the order of the help. */
+/** The commands without subcommands, in the order of the help. */
 export function leaves(from: Command = program, path: readonly string[] = []): Leaf[] {
   return from.commands.flatMap((command) => {
     const at = [...path, command.name()];
@@ -25,7 +25,7 @@ export function leaves(from: Command = program, path: readonly string[] = []): L
   });
 }
 
-/** `cache` and `trust`, which have commands of their own, with these. */
+/** The commands that have subcommands (`cache` and `trust`), with these. */
 export function groups(): Map<string, readonly Leaf[]> {
   return Map.groupBy(
     leaves().filter(({ path }) => path.length > 1),
@@ -33,21 +33,21 @@ export function groups(): Map<string, readonly Leaf[]> {
   );
 }
 
-/** What stands in an argument's or an option's place: words to choose from, a path, or something that no shell knows. */
+/** The value of an argument or an option: words to choose from, a path, or something that no shell can complete. */
 export type Value = { readonly words: readonly string[] } | "directory" | "file" | "other";
 
-/** What an argument is. */
+/** The value of an argument. */
 export function argumentValue(argument: Argument): Value {
   return valueFor(argument.name(), argument.argChoices);
 }
 
-/** What an option takes; undefined: nothing. */
+/** The value of an option; undefined if it takes none. */
 export function optionValue(option: Option): Value | undefined {
   const placeholder = /<(.*)>/.exec(option.flags)?.[1];
   return placeholder === undefined ? undefined : valueFor(placeholder, option.argChoices);
 }
 
-/** By the names that the help has for them: `<ic|local|URL>` has two words, and something else. */
+/** Recognizes values by their names in the help: `<ic|local|URL>` is two words, and something else. */
 function valueFor(placeholder: string, choices: readonly string[] | undefined): Value {
   if (choices !== undefined) return { words: choices };
   if (/\b(dir|directory|mountpoint)\b/.test(placeholder)) return "directory";
@@ -56,12 +56,12 @@ function valueFor(placeholder: string, choices: readonly string[] | undefined): 
   return placeholder.includes("|") && words.length > 0 ? { words } : "other";
 }
 
-/** A command's options with those that every one has. */
+/** A command's options, including the common ones. */
 export function optionsOf(command: Command): readonly Option[] {
   return command.createHelp().visibleOptions(command);
 }
 
-/** What the help says of one, with choices, default and variable. */
+/** The help's text on an option, with choices, default and variable. */
 export function describeOption(command: Command, option: Option): string {
   return command.createHelp().optionDescription(option);
 }
@@ -71,12 +71,12 @@ export function flagsOf({ short, long }: Option): string[] {
   return [short, long].filter((flag) => flag != null);
 }
 
-/** The first words of a description, which are enough in a list. */
+/** The first words of a description, enough for a list. */
 export function brief(text: string): string {
   return text.split(/[;(]|: /, 1)[0]!.trim();
 }
 
-/** For a shell, as one word. */
+/** Quotes a text as one word for a shell. */
 export function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }

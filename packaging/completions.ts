@@ -1,6 +1,6 @@
 /**
- * Writes completions for bash, zsh and fish: `node packaging/completions.ts DIRECTORY`. They are lists, made when the program is
- * built: a TAB does not start it.
+ * Writes completions for bash, zsh and fish: `node packaging/completions.ts DIRECTORY`. They are static lists, so that a TAB does
+ * not start the program.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

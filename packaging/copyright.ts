@@ -1,5 +1,5 @@
 /**
- * Prints the licences of an installed program and of every npm package that it has with it, as Debian's packages have them in
+ * Prints the licences of an installed program and of every npm package installed with it, in the form of Debian's
  * /usr/share/doc/PACKAGE/copyright: `node packaging/copyright.ts DIRECTORY`. A text that several packages share is printed once.
  */
 import { globSync, readdirSync, readFileSync } from "node:fs";
@@ -16,7 +16,7 @@ interface Bundled {
   readonly license: string;
 }
 
-/** The packages under each text. */
+/** The packages that share each text. */
 const byText = new Map<string, string[]>();
 for (const file of [
   "package.json",
@@ -31,7 +31,7 @@ console.log(
 );
 for (const [text, packages] of byText) console.log(`\n${"-".repeat(72)}\n${packages.join("\n")}\n\n${text}`);
 
-/** What a package's files say about its licence. @throws Error when that is nothing */
+/** The licence text in a package's files. @throws Error when there is none */
 function textOf(directory: string, license: string): string {
   const files = readdirSync(directory);
   const file = files.find((name) => /^(licen[cs]e|copying)/i.test(name));
@@ -45,7 +45,7 @@ function textOf(directory: string, license: string): string {
   const section =
     readme && readFileSync(join(directory, readme), "utf8").match(/^#+ Licen[cs]e\s[\s\S]*/im)?.[0];
   if (section) return section.trim();
-  // It names the licence, and that one's text is known.
+  // The package names this licence, but does not include its text, which is known.
   if (license === "Apache-2.0") return APACHE;
   throw new Error(`no licence in ${directory}`);
 }

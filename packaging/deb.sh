@@ -31,23 +31,19 @@ install -D -m 644 packaging/debian/lintian-overrides "$tree/usr/share/lintian/ov
 install -D -m 644 packaging/debian/icfs.logrotate "$tree/etc/logrotate.d/icfs"
 echo /etc/logrotate.d/icfs >"$tree/DEBIAN/conffiles"
 node packaging/copyright.ts "$tree/usr/lib/icfs" >"$doc/copyright"
-changelog() {
-  echo "icfs ($version) stable; urgency=medium"
-  echo
-  # Its list, in lines of this format's width.
-  sed -n 's/^- /  * /p; t; s/^  \([^ ]\)/    \1/p' CHANGELOG.md | fold --spaces --width=78 | sed 's/^[^ ]/    &/; s/ *$//'
-  echo
-  echo " -- $maintainer  $(date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")"
-}
-changelog | gzip -9n >"$doc/changelog.gz"
+node packaging/changelog.ts "$version" "$maintainer" "$SOURCE_DATE_EPOCH" | gzip -9n >"$doc/changelog.gz"
 find "$tree/usr/share/man" -type f -exec gzip -9n {} +
 
 for script in postinst prerm postrm; do
   install -m 755 "packaging/debian/$script" "$tree/DEBIAN/$script"
 done
+# As Debian counts it (deb-substvars(5)), which does not depend on how large a file system makes directories.
+installed_size() {
+  find "$tree/usr" -printf '%y %s\n' | awk '{ kib += $1 == "f" ? int(($2 + 1023) / 1024) : 1 } END { print kib }'
+}
 (cd "$tree" && find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
 sed -e "s|@VERSION@|$version|; s|@ARCHITECTURE@|$architecture|; s|@MAINTAINER@|$maintainer|" \
-  -e "s|@SIZE@|$(du --summarize --apparent-size --block-size=1024 "$tree/usr" | cut -f1)|" \
+  -e "s|@SIZE@|$(installed_size)|" \
   packaging/debian/control >"$tree/DEBIAN/control"
 find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
 mkdir -p build

@@ -1,6 +1,6 @@
 /**
- * Writes icfs(1) and mount.icfs(8): `node packaging/man.ts DIRECTORY`. What is prose stands in packaging/man, in mdoc(7); a line
- * @COMMANDS@ or @OPTIONS@ there becomes what the program itself says of its commands and options.
+ * Writes icfs(1) and mount.icfs(8): `node packaging/man.ts DIRECTORY`. The prose is in packaging/man, in mdoc(7); a line
+ * @COMMANDS@ or @OPTIONS@ there is replaced by the program's own description of its commands and options.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { mountCommand } from "../lib/cli/mount.ts";
 import { isForFstab } from "../lib/cli/mount-helper.ts";
 import { describeOption, leaves, optionsOf, program } from "./commands.ts";
 
-/** Text as roff has it: a hyphen that can be copied, and nothing that is taken for a request. */
+/** Escapes text for roff: hyphens can be copied, and nothing looks like a request. */
 function roff(text: string): string {
   return (
     text
@@ -18,12 +18,12 @@ function roff(text: string): string {
       .replaceAll("`", "\\(ga")
       .replaceAll("'", "\\(aq")
       .replace(/^\./, "\\&.")
-      // So that roff knows where one ends.
+      // A line break tells roff that a sentence ends.
       .replace(/([a-z)])\. (?=[A-Z])/g, "$1.\n")
   );
 }
 
-/** A word of a macro's: no macro itself, and no punctuation that moves. */
+/** A word in a macro's arguments: neither a macro itself, nor punctuation that mdoc would move. */
 const word = (text: string) => `"\\&${roff(text).replaceAll('"', '""')}"`;
 
 function list(items: readonly { head: string; text: string }[]): string {
@@ -72,7 +72,7 @@ function commandSections(): string {
     .join("\n");
 }
 
-/** The options as fstab has them: `--open whole` is open=whole, and there is no environment to take them from. */
+/** The options as written in fstab: `--open whole` is open=whole, without environment variables. */
 function mountOptions(): string {
   const command = mountCommand();
   const items = command.options

@@ -26,7 +26,7 @@ export function pieceOf({ headers, body }: CanisterAnswer, from: number): Piece 
   if (begin === undefined || end === undefined || total === undefined || begin > end || end >= total)
     throw unusableAnswer(`Content-Range "${text}" makes no sense`);
   if (begin > from || end < from)
-    throw unusableAnswer(`The piece from byte ${from} on was asked for, and "${text}" came`);
+    throw unusableAnswer(`The gateway asked for byte ${from}, and the canister answered with "${text}"`);
   if (body.length !== end - begin + 1)
     throw unusableAnswer(`A piece with Content-Range "${text}" has ${body.length} bytes`);
   return { begin, end, total };

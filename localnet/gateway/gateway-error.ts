@@ -18,7 +18,7 @@ export class GatewayError extends Error {
   }
 }
 
-/** The answer of a canister cannot be handed on. */
+/** The answer of a canister cannot be passed on. */
 export function unusableAnswer(reason: string): GatewayError {
   return new GatewayError(503, "Upstream Unavailable", reason);
 }

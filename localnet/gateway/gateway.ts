@@ -27,13 +27,13 @@ import { type Verification, verify } from "./verification.ts";
 
 /** The most calls for one answer, the first included. */
 const MAX_PIECES = 1000;
-/** So many parts of a streamed body are fetched and verified with it. Parts after these are not verified. */
+/** Parts of a streamed body that are fetched and verified with it. Later parts are not verified. */
 const MAX_VERIFIED_PARTS = 4;
 /** The most requests at once; each holds a few pieces of at most 3 MiB. */
 const MAX_REQUESTS = 250;
 /**
- * The most segments of a URL's path. Verifying that none of them leads anywhere takes the square of that and more, two seconds for so many,
- * and stops the whole network meanwhile. A file's path of 4,096 bytes has 2,048.
+ * The most segments of a URL's path. Verifying that none of them leads anywhere takes at least quadratic time, two seconds for this many,
+ * and blocks the whole network meanwhile. A file's path of 4,096 bytes has 2,048.
  */
 const MAX_SEGMENTS = 2100;
 /** Milliseconds after which a client that reads nothing is cut off; no canister's message takes as long. */
@@ -124,7 +124,7 @@ export class Gateway {
       }
       answer = { ...answer, body: Buffer.concat(parts), streaming };
     }
-    // Consensus has answered an update call. To verify a longer stream, the gateway would have to hold all of it.
+    // An update call was answered through consensus. To verify a longer stream, the gateway would have to hold all of it.
     const verified =
       upgraded || streaming !== undefined ? undefined : await this.#verify(canister, request, answer);
     const { status } = answer;
@@ -154,7 +154,7 @@ export class Gateway {
     return verify(request, answer, canister, this.#network.now(), rootKey);
   }
 
-  /** The pieces of a long file. Each is asked for while the one before is being sent. */
+  /** The pieces of a long file. Each is requested while the previous one is being sent. */
   async *#pieces(
     canister: Uint8Array,
     request: CanisterRequest,
@@ -178,7 +178,7 @@ export class Gateway {
     }
   }
 
-  /** @param count pieces before it. @returns what the piece has from there on */
+  /** @param from the first byte that is missing @param count the number of earlier pieces @returns the piece from that byte on */
   async #piece(
     canister: Uint8Array,
     request: CanisterRequest,
@@ -197,7 +197,7 @@ export class Gateway {
     return answer.body.subarray(from - begin);
   }
 
-  /** A streamed body: the parts that are there, and the rest, which is not verified. */
+  /** A streamed body: the parts that are here already, and the rest, which is not verified. */
   async *#stream({ body, streaming }: CanisterAnswer): AsyncGenerator<Uint8Array> {
     yield body;
     for (let count = 1; streaming !== undefined; count++) {
@@ -208,7 +208,11 @@ export class Gateway {
     }
   }
 
-  /** The body as fast as the weather lets it through. @throws GatewayError when it is longer or shorter than the client was told */
+  /**
+   * The body, as fast as the simulated line allows.
+   *
+   * @throws GatewayError when its length differs from what the client was told
+   */
   async *#parts({ length, body }: Answer): AsyncGenerator<Uint8Array> {
     let sent = 0;
     for await (const part of body()) {
@@ -257,7 +261,7 @@ function headersOf({ rawHeaders }: IncomingMessage): Header[] {
   return headers;
 }
 
-/** Adds `identity`: a canister that has a file only as it is must see that the client accepts that. */
+/** Adds `identity`: a canister that has a file only unencoded must see that the client accepts that. */
 function withIdentity(encodings: string): string {
   const list = encodings.split(",").map((encoding) => encoding.trim());
   return (list.some((encoding) => encoding.toLowerCase() === "identity") ? list : [...list, "identity"]).join(
@@ -266,7 +270,7 @@ function withIdentity(encodings: string): string {
 }
 
 /**
- * The headers for the client: where some are certified, only those.
+ * The headers for the client: if some are certified, only those.
  *
  * @param verified undefined when nothing had to be verified
  * @throws GatewayError for a redirect whose headers are not certified

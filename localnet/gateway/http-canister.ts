@@ -43,7 +43,7 @@ export type Call = (
   argument: Uint8Array,
 ) => Promise<Uint8Array>;
 
-/** The newest version of certification that the gateway verifies, which it tells canisters. */
+/** The newest version of certification that the gateway verifies; canisters are told it. */
 export const CERTIFICATE_VERSION = 2;
 
 const headers = IDL.Vec(IDL.Tuple(IDL.Text, IDL.Text));
@@ -109,7 +109,7 @@ export async function nextPart(
 
 function answerOf(reply: Uint8Array): CanisterAnswer {
   const raw = decoded<RawResponse>(response, reply);
-  // A client cannot use other codes as an answer: 1xx come before one.
+  // Clients cannot use other codes as a final answer: 1xx codes precede one.
   if (raw.status_code < 200 || raw.status_code > 599)
     throw unusableAnswer(`The canister answered with status code ${raw.status_code}`);
   return {
@@ -125,7 +125,7 @@ function decoded<T>(type: IDL.Type, reply: Uint8Array): T {
   try {
     return IDL.decode([type], new Uint8Array(reply))[0] as T;
   } catch (error) {
-    throw unusableAnswer(`The canister's answer is no HTTP response: ${(error as Error).message}`);
+    throw unusableAnswer(`The canister's answer is not an HTTP response: ${(error as Error).message}`);
   }
 }
 

@@ -47,7 +47,7 @@ export async function verify(
     );
     return { version, headers: response?.headers };
   } catch (error) {
-    // The library throws values that are no Error.
+    // The library throws values that are not Errors.
     throw verificationFailed((error as { message?: string }).message ?? String(error));
   }
 }

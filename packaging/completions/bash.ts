@@ -49,7 +49,7 @@ export function bash(): string {
 _icfs() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} command="" place=0 options="" word i
   COMPREPLY=()
-  # Bash takes \`--open=now\` for three words.
+  # Bash splits \`--open=now\` into three words.
   if [[ $cur == = ]]; then
     cur=""
   elif [[ $prev == = ]]; then

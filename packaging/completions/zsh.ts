@@ -1,4 +1,4 @@
-/** The completion for zsh: a function for each command, which says to _arguments what it takes. */
+/** The completion for zsh: a function for each command, which tells _arguments what the command takes. */
 import {
   argumentValue,
   brief,
