@@ -3,7 +3,7 @@ import { AdaptiveWindow } from "../lib/adaptive-window.ts";
 
 const OPTIONS = { deadline: 10_000, first: 4, most: 16 };
 
-/** How many fit. */
+/** How many transfers fit into the window. */
 const sizeOf = (window: AdaptiveWindow): number => {
   let underWay = 0;
   while (window.hasRoom(underWay)) underWay += 1;

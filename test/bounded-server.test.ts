@@ -1,14 +1,15 @@
-/** Servers of a mount, when whoever can connect means ill: the metrics, and the socket that `icfs status` asks. */
+/** A mount's servers against clients that mean ill: the metrics, and the socket that `icfs status` asks. */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { connect, type Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import t from "tap";
-import { createBoundedServer } from "../lib/bounded-server.ts";
+import { createBoundedServer, listenAt } from "../lib/bounded-server.ts";
+import { serveMetrics } from "../lib/live/report/metrics.ts";
+import type { MountStatus } from "../lib/live/report/status.ts";
 import { createLog } from "../lib/log.ts";
-import { serveMetrics } from "../lib/mount/report/metrics.ts";
-import type { MountStatus } from "../lib/mount/report/status.ts";
 
-/** More than there may be. */
+/** More connections than a server accepts. */
 const MANY = 100;
 
 const STATUS = {
@@ -46,7 +47,7 @@ async function connected(t: Test, url: string, said: string): Promise<Socket> {
   return socket;
 }
 
-/** What those say who never come to an end. */
+/** Clients that never come to an end, and what they send. */
 const SLOW: Record<string, string> = {
   "who says nothing": "",
   "who says half a header": "GET /metrics HTTP/1.1\r\nHost: x\r\nX-A: ",
@@ -101,11 +102,39 @@ t.test(
   },
 );
 
+t.test("who says that nothing more will come is answered, all of it, and the connection ends", async (t) => {
+  const large = Buffer.alloc(20_000_000, "x");
+  const server = createBoundedServer(async ({ url, socket }, response) => {
+    // Answers only once the client's end has arrived.
+    if (!socket.readableEnded) await once(socket, "end");
+    await setImmediate();
+    response.end(url === "/large" ? large : "small");
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.teardown(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const answerTo = async (said: string) => {
+    const socket = await connected(t, url, "");
+    const parts: Buffer[] = [];
+    socket.on("data", (part: Buffer) => parts.push(part));
+    socket.end(said);
+    await once(socket, "close");
+    return Buffer.concat(parts);
+  };
+  t.match(String(await answerTo("GET / HTTP/1.0\r\n\r\n")), /^HTTP\/1.1 200 OK\r\n.*small$/s);
+  const answer = await answerTo("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  t.ok(answer.subarray(answer.indexOf("\r\n\r\n") + 4).equals(large));
+  const two = await answerTo("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2));
+  t.equal(String(two).split("small").length, 3, "and all that was asked");
+  t.equal(String(await answerTo("")), "");
+  t.notMatch(String(await answerTo("GET / HTTP/1.1\r\nHo")), /small/);
+});
+
 t.test("who is too slow is not waited for", async (t) => {
   const url = await startMetrics(t);
   const sockets = await Promise.all(Object.values(SLOW).map((said) => connected(t, url, said)));
   for (const socket of sockets) socket.resume();
-  // Dripping does not help.
+  // A client that drips bytes gets no more time.
   const dripping = setInterval(() => sockets[1]!.write("x"), 200);
   t.teardown(() => clearInterval(dripping));
   await Promise.all(sockets.map((socket) => socket.closed || once(socket, "close")));
@@ -115,4 +144,22 @@ t.test("who is too slow is not waited for", async (t) => {
     "all are gone",
   );
   t.equal((await fetch(url)).status, 200, "and others are answered");
+});
+
+t.test("an address where it cannot listen is named as in a URL", async (t) => {
+  // An address for documentation (RFC 3849), which no host has.
+  const address = { host: "2001:db8::1", port: 9101 };
+  const error: Error = await listenAt(
+    createBoundedServer(() => {}),
+    address,
+    "--metrics",
+  ).then(
+    () => t.fail("it listens") as never,
+    (error) => error,
+  );
+  t.match(
+    error.message,
+    /^cannot listen at \[2001:db8::1\]:9101 \(.*\): choose another address with --metrics$/,
+  );
+  t.notMatch(error.message, "2001:db8::1:9101");
 });

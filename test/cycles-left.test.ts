@@ -1,4 +1,4 @@
-/** For how long a canister's cycles last, and who says so before it is frozen. */
+/** For how long a canister's cycles last, and who reports it before the canister is frozen. */
 import t from "tap";
 import { certifiedLeft, describeLeft, estimateLeft } from "../lib/cycles-left.ts";
 import { cycles as check } from "../lib/doctor/cycles.ts";
@@ -56,7 +56,7 @@ t.test("told by the network, and said in time", async (t) => {
   t.match(JSON.parse((await asked("--json")).stdout), { daysLeftEstimated: true });
   t.match(await doctor(), [{ level: "ok", message: /: \d+ days until it freezes, .*estimated/ }]);
 
-  // As if it were 12 days and a bit from its threshold.
+  // As if the canister were a little over 12 days from its threshold.
   const { idle_cycles_burned_per_day: idle, cycles } = told;
   const burn = idle + 144n * executionCost(0);
   await setFreezingThreshold(publisherAgent, canister, ((cycles - 12n * burn - burn / 2n) * DAY_S) / idle);

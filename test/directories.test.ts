@@ -1,4 +1,4 @@
-/** Directories that are made where they are missing, and what is said where they cannot be: on a disk that is read-only, in /proc. */
+/** Missing directories are made; where that fails, on a read-only disk or in /proc, the messages say why. */
 import { lchown, mkdir, stat, symlink, writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -66,7 +66,7 @@ t.test("on a disk that is read-only, each says so, and of which directory", asyn
   }
 });
 
-t.test("a user may have put his own directory elsewhere, and linked to it; nobody else may", async (t) => {
+t.test("a user may have put their own directory elsewhere, and linked to it; nobody else may", async (t) => {
   const directory = await temporaryDirectory(t);
   const [own, link] = [join(directory, "own"), join(directory, "link")];
   await mkdir(own, { mode: 0o700 });

@@ -1,10 +1,10 @@
-/** Whoever imports a module gets what it exports, and no other change: the globals stay as they are. */
+/** Importing a module changes nothing else: the globals stay as they are. */
 import { glob } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { ROOT } from "./support/imports.ts";
 
-/** What runs when it is loaded: programs, and what threads and processes of their own begin with. */
+/** Modules that run when they are loaded: programs, and the entry points of threads and processes. */
 const PROGRAMS = new Set([
   "lib/cli/main.ts",
   "lib/cli/mount-helper-main.ts",
@@ -14,7 +14,7 @@ const PROGRAMS = new Set([
 
 type Found = Record<string, unknown>;
 
-/** What stands in the objects that everybody shares: their functions and other values, by their names. */
+/** The functions and other values of the objects that all code shares, by their names. */
 function globals(): Found {
   const found: Found = {};
   for (const [name, object] of Object.entries({ globalThis, console, process, Math, JSON })) {
@@ -25,7 +25,7 @@ function globals(): Found {
   return found;
 }
 
-/** Names of what is not what it was. */
+/** The names of the values that differ. */
 const changed = (before: Found, after: Found) =>
   [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((name) => {
     const [a, b] = [before[name] ?? [], after[name] ?? []] as [unknown[], unknown[]];

@@ -1,4 +1,4 @@
-/** Files that are kept, and what else may have their names: none of that is waited for, or read without an end. */
+/** Kept files, and other things that may have their names: none of those is waited for, or read without end. */
 import { execFileSync } from "node:child_process";
 import { mkdir, symlink, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -35,14 +35,14 @@ t.test("files are read, through links as well, and nothing else is", async (t) =
   t.teardown(() => void server.close());
   await new Promise((resolve) => server.once("listening", resolve));
   await symlink("a circle", at("a circle"));
-  // A file that says it has no bytes, and has no end.
+  // A file that claims to have no bytes, and has no end.
   await symlink("/proc/self/pagemap", at("endless"));
   t.equal((await readKept(at("endless"), MOST)).bytes.length, 0);
   t.equal(readKeptSync(at("endless"), MOST).length, 0);
   for (const name of ["a pipe", "a directory", "a device", "too large", "a socket", "a circle", "absent"]) {
     const code = { "a socket": "ENXIO", "a circle": "ELOOP", absent: "ENOENT" }[name];
     const error =
-      code === undefined ? { message: /is no file|has 1001 bytes, and should have 1000/ } : { code };
+      code === undefined ? { message: /is not a file|has 1001 bytes, and should have 1000/ } : { code };
     await t.rejects(readKept(at(name), MOST), error, name);
     t.throws(() => readKeptSync(at(name), MOST), error, name);
   }
@@ -57,7 +57,7 @@ t.test(
     t.equal(readNamedSync(at("file"), MOST).toString(), "content");
     execFileSync("mkfifo", [at("pipe")]);
     for (const path of [at("pipe"), "/dev/zero", directory]) {
-      t.throws(() => readNamedSync(path, MOST), { message: /is no file/ }, path);
+      t.throws(() => readNamedSync(path, MOST), { message: /is not a file/ }, path);
     }
     t.throws(() => readNamedSync(at("absent"), MOST), { code: "ENOENT" });
     const script = `import { readNamedSync } from ${JSON.stringify(new URL("../lib/kept-file.ts", import.meta.url))};

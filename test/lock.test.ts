@@ -1,4 +1,4 @@
-/** Locks among the processes of a host: one at a time, in whatever containers they are, and free when their holder has ended. */
+/** Locks among the processes of a host: one holder at a time, in whatever containers they are; a lock is free when its holder has ended. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
@@ -21,7 +21,7 @@ t.test("one at a time, also across containers, and the killed do not keep it", a
     await once(holder.stdout!, "data");
     let isFree = false;
     const taken = withLock(file, async () => t.ok(isFree, "after its holder's end"));
-    // It has tried a few times by then.
+    // By then withLock() has tried a few times.
     await new Promise((resolve) => setTimeout(resolve, 200));
     isFree = true;
     holder.kill("SIGKILL");
@@ -43,7 +43,7 @@ t.test("where there can be none, it is said why", async (t) => {
     withLock(file, async () => t.fail("not without it")),
     {
       name: "UserError",
-      message: /garbage, which stands for a lock and should be empty, is damaged: remove it$/,
+      message: /garbage, which is used as a lock and should be empty, is damaged: remove it$/,
     },
   );
   const elsewhere = join(directory, "elsewhere");
@@ -52,7 +52,7 @@ t.test("where there can be none, it is said why", async (t) => {
     execFileSync("sh", ["-c", `${program} "$1"`, "sh", path]);
     await t.rejects(
       withLock(path, async () => t.fail("not without it")),
-      { name: "UserError", message: /, which stands for a lock, is no file: remove it$/ },
+      { name: "UserError", message: /, which is used as a lock, is not a file: remove it$/ },
       program,
     );
   }

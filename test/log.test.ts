@@ -1,4 +1,4 @@
-/** The log of a daemon: lines, levels, and what it makes of the same thing a thousand times. */
+/** The log of a daemon: lines, levels, and how it shortens a thousand equal events. */
 import { mock } from "node:test";
 import fc from "fast-check";
 import t from "tap";
@@ -19,7 +19,7 @@ function written(level: LogLevel, work: (log: ReturnType<typeof createLog>) => v
   return lines;
 }
 
-/** Milliseconds: as lib/log.ts has it. */
+/** Milliseconds, as in lib/log.ts. */
 const PERIOD = 60_000;
 
 /** A limited log whose lines can be looked at, without the time. */
@@ -53,14 +53,14 @@ t.test("levels", async (t) => {
 t.test("a message cannot forge a line or reach the terminal", async (t) => {
   const [line] = written("info", (log) => log.info("a\nb\u001b[31m\r\u0085"));
   t.match(line, / info a\\nb\\x1b\[31m\\x0d\\x85\n$/);
-  // What reads as gpj.exe in a terminal that obeys, and the rest of those that turn a text (Unicode's Bidi_Control).
+  // A terminal that obeys shows this as gpj.exe. Then all characters that change a text's direction (Unicode's Bidi_Control).
   t.equal(oneLine("a\u202eexe.jpg\u202c"), "a\\u{202e}exe.jpg\\u{202c}");
   const turning = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069";
   for (const one of `${turning}\u2028\u2029`) {
     t.equal(oneLine(`a${one}b`), `a\\u{${one.charCodeAt(0).toString(16)}}b`);
     t.ok(isUnsafe(`a${one}b`));
   }
-  // Names of people's languages stay what they are, their joiners too.
+  // Names in people's languages stay as they are, with their joiners.
   for (const text of ["größe-日本語-🥾", "שלום", "مرحبا", "👩\u200d💻", "نمی\u200cخواهم"]) {
     t.equal(oneLine(text), text);
     t.notOk(isUnsafe(text));

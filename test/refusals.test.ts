@@ -1,4 +1,4 @@
-/** What the canister's refusals are told apart by: its own words, which canister/main.mo and the Wasm have. */
+/** The words by which icfs tells the canister's refusals apart: they stand in canister/main.mo and in the Wasm. */
 import { readFileSync } from "node:fs";
 import { AnonymousIdentity, HttpAgent } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
@@ -14,7 +14,7 @@ const wasm = readFileSync(new URL("../build/icfs.wasm", import.meta.url));
 
 const canister = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
 const anonymous = new AnonymousIdentity().getPrincipal();
-/** As the network passes on what it is given. */
+/** A trap as the network reports it. */
 const trapped = (words: string) => new RejectError(5, `canister x rejects "y": ${words}`, "IC0503", words);
 
 t.test("they are the canister's own words", async (t) => {
@@ -37,7 +37,7 @@ t.test("a sender whom the canister does not take messages from", async (t) => {
 });
 
 t.test("a reader whom a private canister turns away, and what to tell them", async (t) => {
-  const error = trapped(`${REFUSALS.private}, and 2vxsx-fae is no reader`);
+  const error = trapped(`${REFUSALS.private}, and 2vxsx-fae is not a reader`);
   t.ok(isRefusedReader(error));
   const home = await temporaryDirectory(t);
   process.env.XDG_CONFIG_HOME = home;

@@ -1,4 +1,4 @@
-/** Files that are there whole or not at all: the order of what is done on disk, names, and what is left. */
+/** Files that are there whole or not at all: the order of the operations on disk, names, and leftovers. */
 import fs from "node:fs";
 import { mkdir, readdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
@@ -15,7 +15,7 @@ import { canisterId } from "./support/certificates.ts";
 import { encodeChain } from "./support/headers.ts";
 import { temporaryDirectory } from "./support/icfs.ts";
 
-/** What is done to files below a directory while the work goes on: what a disk has of them after a power cut. */
+/** The syncs, renames and links of files during the work: their order decides what a power cut can leave. */
 async function recording(t: Test, work: () => Promise<unknown>): Promise<string[]> {
   const done: string[] = [];
   await using file = await fs.promises.open("/dev/null");
@@ -132,6 +132,7 @@ t.test("by its age alone it is told what was left by a killed process", async (t
   await removeAbandoned(directory);
   t.strictSame((await readdir(directory)).sort(), ["old", "young.new"]);
   await removeAbandoned(join(directory, "absent"));
+  await removeAbandoned(join(directory, "name too long ".repeat(100)));
 });
 
 t.test("within a process a lock is one's as well", async (t) => {

@@ -1,4 +1,4 @@
-/** Long computations in small steps: they come to what they would at once. */
+/** Long computations in small steps give the same results as in one go. */
 import fc from "fast-check";
 import t from "tap";
 import { atOnce, inSteps, sorting } from "../lib/steps.ts";
@@ -19,7 +19,7 @@ t.test("sorting is what toSorted() does, stable, and pauses", async (t) => {
   let turns = 0;
   const work = sorting(many, (a, b) => a - b);
   while (work.next().done !== true) turns += 1;
-  // Twenty runs, and five merges of them all.
+  // Twenty runs, and five merges of all elements.
   t.ok(turns >= 20 + 4 * 20, `${turns} turns`);
   t.strictSame(many, before, "what was given is left as it was");
   t.strictSame((await inSteps(sorting(many, (a, b) => a - b))).slice(0, 3), [0, 1, 2]);

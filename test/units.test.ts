@@ -15,9 +15,14 @@ t.test("sizes for people", async (t) => {
   t.equal(sizeText(1), "0.0 kB");
   t.equal(sizeText(1_234), "1.2 kB");
   t.equal(sizeText(999_949), "999.9 kB");
+  t.equal(sizeText(999_950), "1.0 MB");
+  t.equal(sizeText(999_999), "1.0 MB");
   t.equal(sizeText(1_000_000), "1.0 MB");
+  t.equal(sizeText(999_999_999), "1.0 GB");
+  t.equal(sizeText(999_960_000_000), "1.0 TB");
   t.equal(sizeText(36_550_000_000), "36.5 GB");
   t.equal(sizeText(2_000_000_000_000), "2.0 TB");
+  t.equal(sizeText(2_000_000_000_000_000), "2000.0 TB");
 });
 
 t.test("limits, as they were set", async (t) => {
@@ -86,6 +91,13 @@ t.test("durations", async (t) => {
     "10 min",
     "2 h",
     "3 d",
+  ]);
+  t.same([119_600, 7_169_000, 7_199_000, 171_000_000 - 1000, 172_799_000].map(ageText), [
+    "2 min",
+    "119 min",
+    "2 h",
+    "47 h",
+    "2 d",
   ]);
 });
 

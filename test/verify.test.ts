@@ -1,5 +1,5 @@
 /**
- * A release that is wrong in parts, over chunks of the test's own, and what a mount serves, here a directory in its place;
+ * A release that is wrong in parts, over chunks of the test's own. A directory stands in for the mount;
  * test/mount/pinned.long.ts has mounts.
  */
 import { chmod, mkdir, rm, symlink } from "node:fs/promises";
@@ -43,12 +43,12 @@ t.test("a mount that serves other bytes, names, kinds or targets; modes are its 
 
 t.test("all files that are wrong are named; without a network, how many were not looked at", async (t) => {
   const directory = await temporaryDirectory(t);
-  // Large ones: each has chunks of its own.
+  // Large files: each has chunks of its own.
   const contents = Object.fromEntries(["a", "b", "c", "d"].map((name, i) => [name, bytesOf(i, 300_000)]));
   await writeTree(directory, contents);
   const { manifest, chunks } = await chunked(directory);
   const tree = Tree.of(manifest, 0n);
-  /** @param failing what getting the chunks of these files throws */
+  /** @param failing the errors that getting the chunks of these files throws */
   const problems = (failing: Record<string, Error>) => {
     const get = async (chunk: Chunk) => {
       const number = tree.chunks.indexOf(chunk);
@@ -64,7 +64,7 @@ t.test("all files that are wrong are named; without a network, how many were not
   t.same(await problems({ a: wrong, b: new Error("no answer") }), [
     "a: other bytes",
     "b: no answer",
-    "the network does not answer: 2 more files were not checked",
+    "nobody answers: 2 more files were not checked",
   ]);
 });
 

@@ -1,4 +1,4 @@
-/** bench/site.ts's simulation, with three hosts: that it runs, and that what it counts adds up. */
+/** The simulation of bench/site.ts, with three hosts, runs, and its counts add up. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -18,7 +18,7 @@ const common = {
   follow: 0,
   seed: 1,
 };
-/** A chunk alone takes two seconds. */
+/** With this uplink, one chunk takes two seconds. */
 const slow = { uplink: 4, spread: 0 };
 const scenarios: readonly Scenario[] = [
   { ...common, way: "none", follow: 3 },

@@ -1,6 +1,6 @@
 /**
- * A host that has had a standard asset canister once, filled as its own tools do, boots machines from it by stock dnsmasq while the
- * Internet Computer is away.
+ * Stock dnsmasq boots machines from a standard asset canister that the host has mounted once, while the Internet Computer cannot be
+ * reached. The canister is filled in the way of its own tools.
  */
 import { glob, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ import { BIN } from "../support/icfs.ts";
 import { startOtherCanister } from "./other-canisters.ts";
 import { reporting } from "./stages.ts";
 
-/** Larger ones go up in chunks. */
+/** Larger files are uploaded in chunks. */
 const SMALL_BYTES = 500_000;
 
 t.test("from a filled canister to the installer's first screen", { timeout: 600_000 }, async (t) => {
@@ -26,7 +26,7 @@ t.test("from a filled canister to the installer's first screen", { timeout: 600_
     const agent = createAgent({
       network,
       rootKey: await rootKeyOf(network, undefined),
-      // Who has deployed it may write to it.
+      // The identity that deployed the canister may write to it.
       identity: await loadIdentity(join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem")),
       requestTimeout: 60_000,
       verifyQuerySignatures: true,
@@ -49,7 +49,7 @@ t.test("from a filled canister to the installer's first screen", { timeout: 600_
   const mounted = stack.use(await mount(canister, mountpoint, url, { env }));
   t.match(
     await readFile(mountLog(mountpoint), "utf8"),
-    /mounted from what was kept on this host, certified .* ago/,
+    /serves what was kept on this host, certified .* ago/,
   );
   const [status] = JSON.parse(await run(BIN, ["status", mountpoint, "--json"], { env }));
   t.match(status, { source: "assets", warning: /kept on this host/, mountpoint });

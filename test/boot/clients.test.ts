@@ -1,6 +1,6 @@
 /**
- * Eight machines at once, by one server, from a mount that has nothing yet: each gets every byte of every file, and
- * nothing comes from the network twice.
+ * Eight machines fetch files at once, from one server, over a mount whose cache is empty: each gets every byte of every file, and no
+ * chunk is fetched from the network twice.
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -15,9 +15,11 @@ import { stackOf } from "../support/stack.ts";
 import { fetchFiles, LARGE_BLOCKS, PLAIN } from "./tftp-client.ts";
 import { startTftpdHpa } from "./tftpd-hpa.ts";
 
+t.setTimeout(1_200_000);
+
 const CLIENTS = 8;
 const MIB = 1024 * 1024;
-/** Bytes of the files: some have a chunk, some several, and some share one with others. */
+/** Sizes in bytes: some files have one chunk, and some have several. */
 const SIZES = [1, 512, 1468, 40_000, 300_000, MIB + 1, 2 * MIB];
 
 /** The argument of a query for a chunk, in Candid: a blob of 32 bytes, which follow. */
@@ -29,10 +31,10 @@ files["boot/copy"] = files["files/300000"]!;
 await c.publish(files);
 const names = Object.keys(files);
 const { header } = (await c.source().head())!;
-/** What there is to fetch. */
+/** The keys of all chunks. */
 const chunks = (await c.source().manifest(header)).chunks.map(keyOf);
 
-/** How often the network has been asked for a chunk, or a piece of the manifest, by its hash. */
+/** How often the network has been asked for each chunk, or piece of the manifest, by hash. */
 let asked = new Map<string, number>();
 c.proxy.fault = (_, body) => {
   const at = body.indexOf(HASH_ARGUMENT);
@@ -83,7 +85,7 @@ async function eightClients(
   const got = Array.from({ length: CLIENTS }, (_, client) => join(c.directory, `client-${runs}-${client}`));
   await Promise.all(
     got.map((directory, client) => {
-      // Two each begin with the same file, the others elsewhere; every other one asks as the oldest ROMs do.
+      // The clients start in pairs, each pair with another file. Half of the clients ask as the oldest ROMs do.
       const first = (client >> 1) * 2;
       const order = [...names.slice(first), ...names.slice(0, first)];
       return fetchFiles(namespace, order, directory, { tftp: client % 4 < 2 ? LARGE_BLOCKS : PLAIN });

@@ -1,6 +1,6 @@
 /**
- * What servers answer to a request for a directory is what they answer on a disk: dnsmasq, tftpd-hpa, QEMU's own TFTP and nginx. Beside
- * the mount they have the same tree, from this host's disk, which is mounted inside of it.
+ * dnsmasq, tftpd-hpa, QEMU's own TFTP server and nginx answer a request for a directory from a mount as they do from a disk. For comparison,
+ * a copy of the tree on this host's disk is mounted inside the icfs mount.
  */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
@@ -15,11 +15,11 @@ import { startMountable } from "../support/mountable.ts";
 import { stackOf } from "../support/stack.ts";
 import { startTftpdHpa } from "./tftpd-hpa.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
-/** A directory in it, beside whose files a ROM asks for, and the root. */
+/** Directories that ROMs may ask for, and the root. */
 const DIRECTORIES = ["pxelinux.cfg", "pxelinux.cfg/", "boot/grub", "empty", ".", "/"];
-/** Where the same tree is, as the disk has it. */
+/** Where the copy on disk is mounted. */
 const DISK = "disk";
 const NGINX = join(import.meta.dirname, "../../build/nginx/usr/sbin/nginx");
 const TFTP_CLIENT = join(import.meta.dirname, "slow-tftp.py");
@@ -38,7 +38,7 @@ t.teardown(() => sh("umount", "-l", at(DISK)));
 const stack = stackOf(t);
 const namespace = stack.use(await makeNamespace(`icfs-directories-${process.pid}`));
 
-/** How the servers call what they are asked for, without where it is. */
+/** A server's message, without the part of the path that differs between the mount and the disk. */
 const plain = (text: string) => text.replaceAll(`${DISK}/`, "").replaceAll("//", "/");
 
 async function sameAsOnDisk(t: Test): Promise<string[]> {

@@ -1,4 +1,4 @@
-/** A machine without disks, as libvirt's XML describes it, and the stages of its boot by UEFI: shim, GRUB, the kernel. */
+/** A diskless machine, described in libvirt's XML, and the stages of its boot by UEFI: shim, GRUB, the kernel. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { STAGES, type Stage } from "../../demo/machine.ts";
@@ -9,7 +9,7 @@ export type Firmware = "bios" | "uefi";
 
 const [, , ...KERNEL_AND_INSTALLER] = STAGES;
 
-/** What comes after GRUB's own start is the tree's configuration for it. */
+/** @param configured the stages that GRUB's configuration in the tree decides */
 export function uefiStages(...configured: Stage[]): Stage[] {
   return [
     { name: "OVMF", pattern: /NBP filename is (\S+)\s/, seconds: 180 },
@@ -24,7 +24,7 @@ export function uefiStages(...configured: Stage[]): Stage[] {
 export const UEFI_FAILURE =
   /(failed to load Boot|failed to start Boot|Kernel panic|: READ ERROR|: HASH MISMATCH)[^\r\n]*/;
 
-/** In the network `default`. The firmware writes to the serial port, and that to a file. */
+/** A machine in the network `default`. Its firmware writes to the serial port, and QEMU writes that to a file. */
 function domainXml(firmware: Firmware, console: string): string {
   const uefi = firmware === "uefi";
   return `<domain type='qemu'>
@@ -53,7 +53,7 @@ function domainXml(firmware: Firmware, console: string): string {
 }
 
 /**
- * Switches such a machine on. What it returns has its console as its output; disposing switches the machine off.
+ * Switches a machine on. The output of the returned process is the machine's console.
  *
  * @param directory for its files
  * @throws Error with what virsh said
@@ -65,10 +65,10 @@ export async function startDomain(
 ): Promise<Process> {
   const log = join(directory, `${firmware}.console`);
   const xml = join(directory, `${firmware}.xml`);
-  // QEMU appends.
+  // tail needs the file, to which QEMU appends.
   await writeFile(log, "");
   await writeFile(xml, domainXml(firmware, log));
-  // Once the machine is off, its name is free again.
+  // `create` makes a transient machine, whose name is free again once it is off.
   await host.virsh("create", xml);
   return new Process("tail", ["--bytes=+1", "--follow", log]);
 }

@@ -1,6 +1,6 @@
 /**
- * A Debian host in a virtual machine: it boots from a disk, is on the test's network, and has a shell on its second serial port by
- * which the test asks it things.
+ * A Debian host in a virtual machine. It boots from a disk, is on the test's network, and has a shell for the test on its second serial
+ * port.
  */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -11,16 +11,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { GUEST_ADDRESS, GUEST_MAC, type Namespace, TAP } from "../../demo/namespace.ts";
 import { Process, run } from "../../demo/process.ts";
 
-/** From the start of QEMU to the shell: a minute on a slow machine, and it may be a busy one as well. */
+/** From the start of QEMU to the shell. That takes a minute on a slow machine, and longer on a busy one. */
 const BOOT_SECONDS = 300;
-/** What a question may take: an emulated processor is some ten times slower than a real one. */
+/** The limit for one script: an emulated processor is some ten times slower than a real one. */
 const ANSWER_SECONDS = 120;
-/** Free space on the disk, beside what is on it. */
+/** Free space on the disk. */
 const FREE_MIB = 512;
-/** What the shell's unit writes to the console, the first serial port. */
+/** The shell's unit writes this to the console, the first serial port. */
 const SHELL_IS_THERE = "a shell for the test";
 
-/** Where the guest has the shell's line. */
+/** The shell's serial port, as the guest names it. */
 const PORT = "/dev/ttyS1";
 
 /** Files of the guest, by their paths. */
@@ -47,9 +47,9 @@ IPv6AcceptRA=no
 `;
 
 /**
- * Makes the guest of a root directory that debootstrap has made: with the network's configuration and the shell, and with `files`.
+ * Makes a root directory from debootstrap the guest's: adds the network's configuration, the shell and `files`.
  *
- * @param units that are to be enabled, beside these
+ * @param units more units to enable
  */
 export async function configure(root: string, files: Files, units: readonly string[] = []): Promise<void> {
   const all: Files = {
@@ -68,7 +68,7 @@ export async function configure(root: string, files: Files, units: readonly stri
   await run("systemctl", [`--root=${root}`, "--quiet", "mask", "serial-getty@ttyS0.service"]);
 }
 
-/** Makes a disk, a file system without partitions, of a root directory. */
+/** Makes a disk, one file system without partitions, from a root directory. */
 export async function makeDisk(root: string, disk: string): Promise<void> {
   const used = Number((await run("du", ["-sm", root])).split("\t")[0]);
   await run("mke2fs", ["-q", "-t", "ext4", "-d", root, disk, `${used + FREE_MIB}M`], { seconds: 300 });
@@ -86,12 +86,12 @@ export class Guest implements AsyncDisposable {
     shell.setEncoding("utf8").on("data", (text: string) => {
       this.#heard += text.replaceAll("\r", "");
     });
-    // Of a machine that ends: whoever asks it finds out.
+    // The socket fails when the machine ends. The next script's timeout reports that.
     shell.on("error", () => {});
   }
 
   /**
-   * Switches the machine on, with the kernel that is in `root`, and returns when its shell is there.
+   * Switches the machine on, with the kernel in `root`, and returns when the shell is ready.
    *
    * @param disk made by makeDisk()
    */
@@ -113,7 +113,7 @@ export class Guest implements AsyncDisposable {
         ...["-serial", "stdio", "-serial", `unix:${socket},server=on,wait=off`],
         ...["-netdev", `tap,id=net,ifname=${TAP},script=no,downscript=no`],
         ...["-device", `virtio-net-pci,netdev=net,mac=${GUEST_MAC}`],
-        // Else the guest waits for randomness.
+        // Without it, the guest waits for randomness.
         ...["-device", "virtio-rng-pci"],
       ]),
       env,
@@ -130,11 +130,11 @@ export class Guest implements AsyncDisposable {
     }
   }
 
-  /** Runs a script in the guest's shell. Its output, stderr included, and its exit code. @throws Error when it takes too long */
+  /** Runs a script in the guest's shell. @returns its output, stderr included, and its exit code @throws Error when it takes too long */
   async run(script: string, seconds = ANSWER_SECONDS): Promise<{ code: number; output: string }> {
     const mark = randomUUID();
     this.#heard = "";
-    // Half of the mark each, so that no echo could be taken for it.
+    // The mark is sent in two halves, so that the terminal's echo does not contain it.
     this.#shell.write(`( ${script}\n) </dev/null 2>&1; echo "${mark.slice(0, 18)}""${mark.slice(18)} $?"\n`);
     const end = performance.now() + 1000 * seconds;
     for (;;) {
@@ -149,31 +149,31 @@ export class Guest implements AsyncDisposable {
     }
   }
 
-  /** The output of a script that must succeed, without white space around it. @throws Error when it does not */
+  /** Runs a script that must succeed. @returns its output, trimmed @throws Error when it fails */
   async ask(script: string, seconds?: number): Promise<string> {
     const { code, output } = await this.run(script, seconds);
     if (code !== 0) throw new Error(`the guest's ${script} ends with ${code}: ${output}`);
     return output.trim();
   }
 
-  /** Waits until a script succeeds. @throws Error with its last output when it does not, in `seconds` */
+  /** Repeats a script until it succeeds. @throws Error with its last output when it has not succeeded after `seconds` */
   async until(script: string, seconds = 300): Promise<string> {
     const end = performance.now() + 1000 * seconds;
     for (;;) {
       const { code, output } = await this.run(script);
       if (code === 0) return output.trim();
       if (performance.now() > end) {
-        throw new Error(`in the guest, for ${seconds} s, in vain: ${script}: ${output}`);
+        throw new Error(`in the guest, for ${seconds} s, without success: ${script}: ${output}`);
       }
       await sleep(1000);
     }
   }
 
-  /** Shuts down in order; the disk can be booted again. The console's output from then on. */
+  /** Shuts the guest down in order, so that the disk can be booted again. @returns the console's output from then on */
   async powerOff(): Promise<string> {
     const before = this.machine.output.length;
     this.#shell.write("systemctl poweroff\n");
-    await this.machine.until(/reboot: Power down|System halted/, { seconds: 180 });
+    await this.machine.until(/reboot: Power down|System halted/, { seconds: 300 });
     await this.machine.exit;
     return this.machine.output.slice(before);
   }

@@ -1,8 +1,7 @@
 /**
- * A site whose machines boot from a canister's URL, in a network of its own: stock dnsmasq and nginx, with what `icfs example` prints as
- * their configurations, but for where the files lie. Between nginx and the local network's gateway stands what the main network's
- * gateways have and the local one has not: TLS, with a certificate for the name that nginx expects. It also writes down what is
- * asked of the canister.
+ * A site, in a network of its own, whose machines boot from a canister's URL. It has stock dnsmasq and nginx, configured by `icfs example`
+ * except for the paths of files. The main network's gateways have TLS, and the local network's gateway does not: so nginx asks a TLS proxy
+ * with a certificate for the name that nginx expects. The proxy also writes down the requests.
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
@@ -14,12 +13,12 @@ import { Process, run } from "../../demo/process.ts";
 import { BIN } from "../support/icfs.ts";
 import { type Authority, makeAuthority } from "../support/private-authority.ts";
 
-/** The id in the examples. */
+/** The canister's id in the examples. */
 export const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 const EXAMPLES = join(import.meta.dirname, "../../examples");
 const NGINX = join(import.meta.dirname, "../../build/nginx/usr/sbin/nginx");
-/** Where a machine with UEFI keeps its settings, as it comes. */
+/** The directory of Debian's UEFI firmware. */
 const OVMF = "/usr/share/OVMF";
 
 export const example = (name: string): string => join(EXAMPLES, name);
@@ -31,13 +30,13 @@ export interface Certificate {
 }
 
 export interface Upstream {
-  /** What nginx has asked the canister for: path and range, in order. */
+  /** The path and range of each request from nginx to the canister, in order. */
   readonly asked: string[];
-  /** The names that nginx has asked a certificate for. */
+  /** The server names for which nginx has requested a certificate. */
   readonly names: Set<string>;
-  /** Has made the gateway's first certificate; nginx trusts no other one. */
+  /** Has issued the gateway's first certificate. nginx trusts no other authority. */
   readonly authority: Authority;
-  /** Has the gateway show another certificate from now on. */
+  /** Makes the gateway show another certificate from now on. */
   show(certificate: Certificate): void;
   /** Cuts nginx off from the canister. */
   cutOff(): Promise<void>;
@@ -51,19 +50,19 @@ export interface Cache extends Upstream {
 export interface HttpSite extends Cache, AsyncDisposable {}
 
 export interface HttpSiteOptions {
-  /** Default: the example's. */
+  /** Default: the examples' canister. */
   readonly canister?: string;
   readonly namespace: Namespace;
-  /** The local network's. */
+  /** The local network's URL. */
   readonly url: string;
-  /** For its files; it is made. */
+  /** A directory for the site's files, which is made. */
   readonly directory: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Where nginx writes down what it has answered: seconds, bytes and path of each request. Default: nowhere. */
+  /** Where nginx logs the seconds, bytes and path of each request. Default: nowhere. */
   readonly log?: string | undefined;
 }
 
-/** @throws Error, and nothing is left then */
+/** @throws Error, after everything that was started is stopped */
 export async function startHttpSite(site: HttpSiteOptions): Promise<HttpSite> {
   const { namespace, directory, env } = site;
   await using stack = new AsyncDisposableStack();
@@ -79,7 +78,7 @@ export async function startHttpSite(site: HttpSiteOptions): Promise<HttpSite> {
       "--leasefile-ro",
     ],
     ...["--user=nobody", "--group=nogroup"],
-    // iPXE waits 13 s for a router, and dnsmasq 3 s for an answer to a ping, which a test need not.
+    // Without these, iPXE waits 13 s for a router, and dnsmasq 3 s for an answer to a ping.
     ...["--no-ping", "--enable-ra", `--dhcp-range=${IPV6_PREFIX},ra-only`],
   ];
   const server = stack.use(new Process(...namespace.inside("dnsmasq", options), env));
@@ -88,7 +87,7 @@ export async function startHttpSite(site: HttpSiteOptions): Promise<HttpSite> {
   return { ...cache, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
-/** The site's nginx alone, and the gateway that it asks; they end with `stack`. */
+/** Starts only the site's nginx and the gateway that it asks. They end with `stack`. */
 export async function startCache(
   stack: AsyncDisposableStack,
   { canister = CANISTER, namespace, url, directory, env, log }: HttpSiteOptions,
@@ -99,13 +98,13 @@ export async function startCache(
   const upstream = await startUpstream(url, socket, authority, `${canister}.icp0.io`);
   stack.defer(upstream.cutOff);
   let text = await printed(env, "nginx", canister, "--network", "ic", "--store", join(directory, "cache"));
-  // The gateway is in another network namespace, and its authority is the test's.
+  // The gateway is in another network namespace, and its certificate comes from the test's authority.
   text = replaced(text, "server icp0.io:443;", `server unix:${socket};`);
   text = replaced(text, "/etc/ssl/certs/ca-certificates.crt", authority.file);
   return { ...upstream, nginx: await startNginx(stack, { namespace, directory, env, log }, text) };
 }
 
-/** @throws Error when it is not there: then a test would run what nobody has */
+/** @throws Error when `what` is not in the example: the test would then use a configuration that nobody has */
 function replaced(text: string, what: string, by: string): string {
   if (!text.includes(what)) throw new Error(`there is no "${what}" in the example`);
   return text.replaceAll(what, by);
@@ -116,7 +115,7 @@ export function printed(env: NodeJS.ProcessEnv, ...args: string[]): Promise<stri
   return run(BIN, ["example", ...args], { env, seconds: 120 });
 }
 
-/** Starts nginx with what stands in its `http` block, and returns it when it serves. It is stopped with `stack`. */
+/** Starts nginx with the content of its `http` block, and returns it when it serves. It ends with `stack`. */
 export async function startNginx(
   stack: AsyncDisposableStack,
   {
@@ -148,7 +147,7 @@ ${http}
   return nginx;
 }
 
-/** A proxy with TLS on a Unix socket, whose path is the same in every network namespace, that writes down what it passes on to `url`. */
+/** A TLS proxy on a Unix socket, which every network namespace can reach. It writes down the requests that it passes on to `url`. */
 async function startUpstream(
   url: string,
   socket: string,
@@ -163,7 +162,7 @@ async function startUpstream(
     const { method = "GET", headers, url: path = "/" } = incoming;
     asked.push([path, headers.range].filter((part) => part !== undefined).join(" "));
     names.add(`${(incoming.socket as TLSSocket).servername}`);
-    // The path as it came: URL would change it.
+    // The path is passed on as it came, because URL would normalize it.
     const { hostname, port } = new URL(url);
     const passed = request({ agent, hostname, port, path, method, headers }, (answer) => {
       outgoing.writeHead(answer.statusCode!, answer.headers);
@@ -198,10 +197,10 @@ async function startUpstream(
 }
 
 /**
- * Switches a machine with UEFI on; its output is its console.
+ * Switches a machine with UEFI on. The output of the returned process is the machine's console.
  *
  * @param settings a file for the firmware's settings, which is made
- * @param byTftp whether it tries that, too, and first
+ * @param byTftp whether the firmware also tries TFTP, before HTTP
  */
 export async function startUefiMachine(
   namespace: Namespace,
@@ -217,7 +216,7 @@ export async function startUefiMachine(
       ...["-drive", `if=pflash,format=raw,file=${settings}`],
       ...without.flatMap((name) => ["-fw_cfg", `name=opt/org.tianocore/${name},string=n`]),
       ...["-netdev", `tap,id=net,ifname=${TAP},script=no,downscript=no`],
-      // Without the card's own iPXE the firmware does it.
+      // Without the card's own iPXE, the firmware itself boots from the network.
       ...["-device", `virtio-net-pci,netdev=net,mac=${GUEST_MAC},romfile=`, "-device", "virtio-rng-pci"],
     ]),
     env,

@@ -1,6 +1,6 @@
 /**
- * Machines boot to the Debian installer from a canister's URL, without a mount: iPXE from a script, UEFI firmware a unified kernel image.
- * How long that takes is printed, beside the same boots by TFTP from a mount.
+ * Machines boot to the Debian installer from a canister's URL, without a mount: iPXE runs a script, and UEFI firmware a unified kernel
+ * image. The test prints how long that takes, beside the same boots by TFTP from a mount.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ await publish(tree, CANISTER, url, { env });
 
 const seconds: Record<string, number> = {};
 
-/** A boot as a test, and how long it takes. @param machine switches it on */
+/** Tests one boot, and records how long it takes. @param machine switches the machine on */
 async function timed(
   t: Test,
   name: string,
@@ -85,7 +85,7 @@ t.test("by TFTP from a mount", async (t) => {
   await t.test("UEFI", async (t) => {
     const namespace = stack.use(await makeNamespace(`icfs-tftp-uefi-${process.pid}`));
     const options = [
-      // As libvirt has it: shim looks for its GRUB beside the name that stands in the field for it.
+      // libvirt sets this, too: shim looks for GRUB beside the boot file's name in DHCP's own field, not in an option.
       "--dhcp-no-override",
       ...["--port=0", `--interface=${TAP}`, "--bind-dynamic", `--dhcp-range=${HOST_ADDRESS},static`],
       ...[

@@ -1,7 +1,7 @@
 /**
- * Machines boot from a canister's URL, without a mount: iPXE fetches a script, a kernel and an initrd through nginx, which keeps them;
- * then from `icfs serve`, which has them from a directory. The initrd is a small one, which says that it has started; http.boot.ts has
- * the Debian installer.
+ * Machines boot from a canister's URL, without a mount. iPXE fetches a script, a kernel and an initrd through nginx, which caches them;
+ * then from `icfs serve`, which reads them from a directory. The initrd is small, and prints that it has started. http.boot.ts boots the
+ * Debian installer.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -23,7 +23,7 @@ import { CANISTER, example, startHttpSite } from "./http-site.ts";
 import { markerInitrd } from "./marker-initrd.ts";
 import { reporting } from "./stages.ts";
 
-/** Of the tree, in the order in which the machine asks for them. */
+/** Paths in the tree, in the order in which the machine asks for them. */
 const KERNEL = "debian-installer/amd64/linux";
 const INITRD = "debian-installer/amd64/initrd.gz";
 const IMAGE = randomBytes(2_500_000);
@@ -42,7 +42,7 @@ t.test(
     await copyFile(join(debianTree().directory, KERNEL), join(tree, KERNEL));
     await writeFile(join(tree, INITRD), markerInitrd(MARKER, 2_500_000));
     await copyFile(example("boot.ipxe"), join(tree, "boot.ipxe"));
-    // The redirect's URL has it in percent-encoding.
+    // The name must be percent-encoded in the redirect's URL.
     await writeFile(join(tree, "an image, 100%.efi"), IMAGE);
     await symlink("an image, 100%.efi", join(tree, "boot.efi"));
     const { localnet, url } = await startLocalnet({ env });
@@ -65,7 +65,7 @@ t.test(
     );
     t.equal(new Set(site.asked).size, site.asked.length, "nothing twice");
 
-    /** What a machine's firmware gets, which follows no redirect. */
+    /** Fetches the image as firmware does, which follows no redirect. */
     const image = async (t: Test) => {
       const command = namespace.inside("curl", ["--silent", "--fail", `http://${HOST_ADDRESS}/boot.efi`]);
       const { stdout } = await promisify(execFile)(...command, {
@@ -85,7 +85,7 @@ t.test(
 
     await site.nginx.stop();
     const args = ["--listen", `${HOST_ADDRESS}:80`, "--mirror", `file:${mirror}`, "--mirror-only"];
-    // It has what no icfs of this host has seen before.
+    // `icfs serve` starts without the cache and the state of this test's other commands.
     const own = {
       ...env,
       XDG_CACHE_HOME: join(directory, "cache-of-serve"),

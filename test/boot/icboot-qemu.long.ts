@@ -1,6 +1,6 @@
 /**
- * QEMU's own TFTP server, with no other server and no network at all, boots a machine from the original's canister, under its id:
- * published to, and mounted.
+ * `icfs publish` and `icfs mount` work with the original's canister, and QEMU's own TFTP server boots a machine from the mount, with no
+ * other server and no network.
  */
 import t from "tap";
 import { reach } from "../../demo/boot.ts";
@@ -13,10 +13,10 @@ import { BIN } from "../support/icfs.ts";
 import { startOtherCanister } from "./other-canisters.ts";
 import { reporting } from "./stages.ts";
 
-/** What a boot reads at least: the kernel and the initrd. */
+/** A boot reads at least this much: the kernel and the initrd. */
 const BOOT_BYTES = 40_000_000;
 
-t.test("from icfs publish to the installer's first screen", { timeout: 600_000 }, async (t) => {
+t.test("from icfs publish to the kernel", { timeout: 600_000 }, async (t) => {
   const published = await startOtherCanister(t, icbootWasm(), async ({ tree, flat, canister, url, env }) => {
     const { files } = await publish(tree, canister, url, { env });
     const expected = await run("find", [flat, "-type", "f"]);
@@ -25,18 +25,19 @@ t.test("from icfs publish to the installer's first screen", { timeout: 600_000 }
   const { canister, flat, mountpoint, url, env, stack } = published;
   stack.use(await mount(canister, mountpoint, url, { env }));
 
-  // QEMU's network is within QEMU: around it is none, and `restrict` lets the machine out to none. Its own emulation works everywhere.
+  // QEMU contains the machine's network, so QEMU itself runs without one. Its emulation (TCG) works on every host.
   const place = {
     inside: (command: string, args: string[]): [string, string[]] => [
       "unshare",
       ["--net", "--", command, ...args],
     ],
   };
-  const command = (await documented("OPERATIONS.md", "Try it without a server"))
+  const command = (await documented("BOOT.md", "Try it without a server"))
     .replace("/srv/tftp", mountpoint)
     .replace("-x86_64", "-x86_64 -accel tcg");
   const machine = stack.use(new Process(...place.inside("sh", ["-c", command]), env));
-  await reach(STAGES, machine, reporting(t));
+  // At this stage PXELINUX has also fetched the initrd. libvirt.long.ts shows the rest of the boot.
+  await reach(STAGES.slice(0, 3), machine, reporting(t));
   await machine.stop();
 
   const [status] = JSON.parse(await run(BIN, ["status", mountpoint, "--json"], { env }));

@@ -1,8 +1,8 @@
-/** Whoever interrupts the demo, at whatever stage, finds nothing left of it. */
+/** The demo leaves nothing behind when it is interrupted, at any stage. */
 import t from "tap";
 import { startDemo } from "../support/demo-run.ts";
 
-/** The stage whose line is waited for, what is sent then, while the next stage is under way, and the exit code. */
+/** A stage, the signal that is sent once that stage is done and the next one is under way, and the demo's exit code. */
 const INTERRUPTIONS = [
   ["tree", "SIGINT", 130],
   ["local network", "SIGINT", 130],
@@ -15,7 +15,7 @@ const INTERRUPTIONS = [
 for (const [stage, signal, code] of INTERRUPTIONS) {
   t.test(`${signal} after "${stage}"`, async (t) => {
     await using run = await startDemo();
-    await run.demo.until(new RegExp(` s  ${stage} .+\\n`), { seconds: 120 });
+    await run.demo.until(new RegExp(` s  ${stage} .+\\n`), { seconds: 600 });
     process.kill(run.demo.pid!, signal);
     t.equal(await run.demo.exit, code, "exit code");
     t.match(run.demo.output, `interrupted (${signal})`, "says so");

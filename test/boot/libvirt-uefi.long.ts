@@ -1,4 +1,4 @@
-/** The original's network, changed as `virsh net-edit` does: machines boot from a mounted canister by UEFI, and by BIOS beside that. */
+/** The original's network, changed as with `virsh net-edit`: machines boot from a mounted canister by UEFI, and by BIOS at the same time. */
 import { createHash } from "node:crypto";
 import { glob, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { BIN } from "../support/icfs.ts";
 import { UEFI_FAILURE, uefiStages } from "./domain.ts";
 import { FILES, NETWORK, ROOT, startLibvirt } from "./libvirt.ts";
 
-/** What is added to it, so that it serves machines with either firmware (client architecture 7 is UEFI's, x86-64). */
+/** Added to the network, so that it serves machines with either firmware. Client architecture 7 is UEFI on x86-64. */
 const NAMESPACE = "xmlns:dnsmasq='http://libvirt.org/schemas/network/dnsmasq/1.0'";
 const BY_ARCHITECTURE = `<dnsmasq:options>
   <dnsmasq:option value='dhcp-match=set:uefi,option:client-arch,7'/>
@@ -17,9 +17,9 @@ const BY_ARCHITECTURE = `<dnsmasq:options>
  </dnsmasq:options>`;
 
 const SUMS = `${GRUB}/SHA256SUMS`;
-const MODULES: Stage = { name: "modules", pattern: /(modules: 0)/, seconds: 120 };
+const MODULES: Stage = { name: "modules", pattern: /(modules: 0)/, seconds: 600 };
 
-/** Has GRUB fetch each of its modules, and compare the SHA-256 of what has come with that of what was published. Returns their names. */
+/** Makes GRUB fetch each of its modules, and compare its SHA-256 with that of the published file. Returns the modules' names. */
 async function checkModules(tree: string): Promise<string[]> {
   const grub = join(tree, GRUB);
   const names: string[] = [];
@@ -37,12 +37,12 @@ echo "modules: $?"
   return names;
 }
 
-t.test("libvirt", { timeout: 900_000 }, async (t) => {
+t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
   let modules: readonly string[] = [];
   const { directory, host, online, mount, isTree, boot, sentDuring } = await startLibvirt(t, async (tree) => {
     modules = await checkModules(tree);
   });
-  /** What `virsh net-edit` and a start of the network do. */
+  /** Does what `virsh net-edit` and `virsh net-start` do. */
   const startNetwork = async (change: (xml: string) => string) => {
     const file = join(directory, "network.xml");
     await writeFile(file, change(await readFile(NETWORK, "utf8")));
@@ -54,7 +54,7 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
   await t.test("UEFI, by the network with another boot file", async (t) => {
     await startNetwork((xml) => xml.replace("pxelinux.0", UEFI_BOOT_FILE));
     const sent = await sentDuring(async () => {
-      // To GRUB: from there on, what machines do does not depend on the network's description.
+      // The boot ends at GRUB: the network's description does not affect the rest.
       await boot(t, "uefi", uefiStages().slice(0, 3), UEFI_FAILURE);
     });
     t.same(
@@ -73,7 +73,7 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
     );
     const sent = await sentDuring(async () => {
       const [, uefi] = await Promise.all([
-        // How it goes on is seen in libvirt.long.ts, and two installers at once are much for two cores.
+        // libvirt.long.ts shows the rest of this boot, and two installers at once would be slow on two cores.
         boot(t, "bios", STAGES.slice(0, 3)),
         boot(t, "uefi", uefiStages(MODULES), UEFI_FAILURE),
       ]);

@@ -1,4 +1,4 @@
-/** The network of the original's instructions, as it stands there, over a mounted canister: it starts, and machines boot by BIOS. */
+/** The network from the original's instructions, unchanged, over a mounted canister: it starts, and machines boot by BIOS. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -11,7 +11,7 @@ import { NOT_FOUND, tftpUrl } from "./tftp-client.ts";
 
 const SERVER = "192.168.122.1";
 
-t.test("libvirt", { timeout: 900_000 }, async (t) => {
+t.test("libvirt", { timeout: 1_800_000 }, async (t) => {
   const before = mountsBelow(ROOT);
   const { directory, env, tree, host, online, mount, isTree, boot, sentDuring } = await startLibvirt(t);
 
@@ -27,10 +27,8 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
     t.same(mountsBelow(ROOT), before, "this machine's own directory is as it was");
     await isTree(t);
 
-    const commands = await documented("OPERATIONS.md", "Serve it with libvirt");
-    const [xml] = (await documented("OPERATIONS.md", "Serve it with libvirt", "xml")).split(
-      /(?<=<\/network>\n)/,
-    );
+    const commands = await documented("BOOT.md", "Serve it with libvirt");
+    const [xml] = (await documented("BOOT.md", "Serve it with libvirt", "xml")).split(/(?<=<\/network>\n)/);
     await host.virsh("net-destroy", "default");
     await host.virsh("net-undefine", "default");
     await writeFile(join(directory, "network.xml"), xml!);
@@ -51,7 +49,7 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
   });
 
   await t.test("a mount that goes, and comes later than the network", async (t) => {
-    // libvirt's own address is answered on this host, too.
+    // The server's address can also be reached from the host itself.
     const fetch = (name: string) =>
       run(...host.inside("curl", ["--silent", "--show-error", "--max-time", "20", tftpUrl(SERVER, name)]), {
         env,
@@ -63,7 +61,7 @@ t.test("libvirt", { timeout: 900_000 }, async (t) => {
     await t.rejects(fetch("version.info"), notFound, "not found without the mount");
     await host.virsh("net-destroy", "default");
     await host.virsh("net-start", "default");
-    await t.rejects(fetch("version.info"), notFound, "the network starts without it all the same");
+    await t.rejects(fetch("version.info"), notFound, "the network starts without it anyway");
     await mount();
     t.equal(await fetch("version.info"), content, "and serves it without being started again");
     await online(BIN, "umount", ROOT);

@@ -1,6 +1,6 @@
 /**
- * The real libvirtd on a host of its own, beside a canister with the tree that machines boot from: its network's dnsmasq serves the
- * mount at /srv/tftp, and its machines boot from that.
+ * The real libvirtd on a private host, and a canister with the tree that machines boot from. The dnsmasq of libvirt's network serves the
+ * mount at /srv/tftp, and libvirt's machines boot from it.
  */
 import { join } from "node:path";
 import type { Test } from "tap";
@@ -15,12 +15,12 @@ import { type PrivateHost, startPrivateHost } from "./private-host.ts";
 import { type PublishedTree, publishTree } from "./published-tree.ts";
 import { reporting } from "./stages.ts";
 
-/** The network of the original's instructions, as it stands there: its root is /srv/tftp, and nothing in it knows of icfs. */
+/** The network from the original's instructions, unchanged: its root is /srv/tftp, and it does not mention icfs. */
 export const NETWORK = join(import.meta.dirname, "seed-network.xml");
 export const ROOT = "/srv/tftp";
 
 const KERNEL = ["debian-installer/amd64/linux", "debian-installer/amd64/initrd.gz"];
-/** What a machine fetches on its way to the installer. */
+/** The files that a machine fetches on its way to the installer. */
 export const FILES: Readonly<Record<Firmware, readonly string[]>> = {
   bios: ["pxelinux.0", "ldlinux.c32", "pxelinux.cfg/default", ...KERNEL],
   uefi: [UEFI_BOOT_FILE, "debian-installer/amd64/grubx64.efi", `${GRUB}/grub.cfg`, ...KERNEL],
@@ -28,19 +28,19 @@ export const FILES: Readonly<Record<Firmware, readonly string[]>> = {
 
 export interface Libvirt extends PublishedTree {
   readonly host: PrivateHost;
-  /** Runs a program there that reaches the canister. @throws Error with what it said */
+  /** Runs a program on the private host, with a network in which it reaches the canister. @throws Error with the program's output */
   online(program: string, ...args: string[]): Promise<string>;
   /** `icfs mount` at ROOT. */
   mount(): Promise<string>;
   /** Compares the mount with the tree. */
   isTree(t: Test): Promise<void>;
-  /** Boots a machine, up to the last of `stages`, and switches it off; what it returns has its console as its output. */
+  /** Boots a machine, up to the last of `stages`, and switches it off. The output of the returned process is the machine's console. */
   boot(t: Test, firmware: Firmware, stages: readonly Stage[], refuse?: RegExp): Promise<Process>;
-  /** Calls `work`. Returns what dnsmasq has sent whole meanwhile, each name once, sorted. */
+  /** Calls `work`. Returns the names of the files that dnsmasq sent whole meanwhile, each name once, sorted. */
   sentDuring(work: () => Promise<void>): Promise<string[]>;
 }
 
-/** Starts it; it ends with the test. @param change makes the tree another one before it is published */
+/** Starts the host, which ends with the test. @param change changes the tree before it is published */
 export async function startLibvirt(t: Test, change?: (tree: string) => Promise<void>): Promise<Libvirt> {
   const published = await publishTree(t, change);
   const { directory, env, tree, canister, url, stack } = published;

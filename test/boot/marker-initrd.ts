@@ -1,4 +1,4 @@
-/** The smallest initrd that shows that a machine has booted with it: its only program writes a line to the console, and waits. */
+/** A minimal initrd that shows that a machine has booted with it: its only program writes a line to the console, and waits. */
 import { randomBytes } from "node:crypto";
 
 /** The mode of a file that may be executed. */
@@ -22,7 +22,7 @@ function entry(name: string, mode: number, content: Buffer): Buffer {
   return Buffer.concat([padded(Buffer.from(header)), padded(content)]);
 }
 
-/** To a multiple of four bytes. */
+/** Pads with zeros to a multiple of four bytes. */
 function padded(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, Buffer.alloc(-bytes.length & 3)]);
 }

@@ -1,10 +1,10 @@
 /**
- * A canister that is not ours with the tree of `make demo` in it, without links, since other canisters have none; for machines to boot
- * from.
+ * A canister of another kind than icfs, with the tree of `make demo`, for machines to boot from. The tree is without links, because these
+ * canisters have none.
  *
- * Which kind a canister is (icfs, icboot, assets), whether there is a network, and which server reads the mount are tried in pairs, not
- * each with each: a server reads files, and a mount serves them, and neither knows of the other. `make demo` has icfs, the network and
- * dnsmasq; assets-offline.long.ts, icboot-qemu.long.ts, tftpd-hpa.long.ts, libvirt.long.ts and libvirt-uefi.long.ts the rest.
+ * The tests do not try every combination of the canister's kind (icfs, icboot, assets), a network or none, and the server that reads the
+ * mount: a server only reads files, whatever mount they are in. `make demo` has icfs, the network and dnsmasq. assets-offline.long.ts,
+ * icboot-qemu.long.ts, tftpd-hpa.long.ts, libvirt.long.ts and libvirt-uefi.long.ts have the rest.
  */
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,13 +15,13 @@ import { GRUB, makeTree } from "../../demo/tree.ts";
 import { makeWorkspace } from "../../demo/workspace.ts";
 import { stackOf } from "../support/stack.ts";
 
-/** The original's, on the main network. */
+/** The original's canister, on the main network. */
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 export interface Filling {
-  /** Debian's tree, links and all, without GRUB: its 258 modules would go up one by one, and a machine with a BIOS asks for none. */
+  /** Debian's tree with its links, without GRUB: its 258 modules would be uploaded one by one, and a machine with a BIOS needs none. */
   readonly tree: string;
-  /** The same, where what links point to is there under the links' names. */
+  /** The same tree, with each link replaced by a copy of its target. */
   readonly flat: string;
   readonly canister: string;
   readonly url: string;
@@ -32,11 +32,11 @@ export interface OtherCanister extends Filling {
   /** An empty directory. */
   readonly mountpoint: string;
   readonly localnet: Process;
-  /** What ends with the test, before the network and the directory do. */
+  /** Ends with the test, before the network and the directory do. */
   readonly stack: AsyncDisposableStack;
 }
 
-/** Deploys `wasm`, and has it filled. */
+/** Deploys `wasm`, and calls `fill`. */
 export async function startOtherCanister(
   t: Test,
   wasm: Uint8Array,

@@ -1,13 +1,13 @@
 #!/bin/bash
-# The first process of a host within this one, for libvirt (private-host.ts runs it in namespaces of its own): with its own
-# network and processes, and with what is written to /etc, /srv, /run and libvirt's directories in memory. Says "ready", and
-# stays; with it ends everything in it.
+# The first process of a private host for libvirt. private-host.ts runs it in new namespaces. The host has its own network and
+# processes, and keeps in memory what is written to /etc, /srv, /run and libvirt's directories. This script prints "ready" and
+# stays; when it ends, everything in the host ends.
 set -euo pipefail
 
 mount -t proc proc /proc
-# This machine's own mounts of ours would be kept from ending by a namespace that has them, too.
+# An icfs mount of this machine could not end while this namespace also has it.
 umount --all --types fuse.icfs --lazy || :
-# The network devices in /sys are those of whoever mounts it.
+# /sys shows the network devices of the namespace that mounted it.
 mount -t sysfs sysfs /sys
 
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -18,7 +18,7 @@ for directory in /etc /srv /var/cache /var/lib /var/log; do
   mount -t overlay overlay -o "lowerdir=$directory,upperdir=$layer/upper,workdir=$layer/work" "$directory"
 done
 
-# Its own /dev, so that /dev/log is its own, and without /dev/kvm: QEMU must not even try.
+# The host has its own /dev, for its own /dev/log, and without /dev/kvm, so that QEMU does not try it.
 dev=$layers/dev
 mkdir -p "$dev/net" "$dev/pts" "$dev/shm"
 for device in null zero full random urandom tty fuse net/tun; do
@@ -30,14 +30,14 @@ ln -s pts/ptmx "$dev/ptmx"
 ln -s /proc/self/fd "$dev/fd"
 mount --rbind "$dev" /dev
 
-# The users that Debian's libvirt-daemon-system makes, which would start a libvirtd on this machine.
+# The users that Debian's libvirt-daemon-system makes. The package itself is not installed: it would start a libvirtd on this machine.
 for user in libvirt-qemu:64055 libvirt-dnsmasq:64056; do
   name=${user%:*} id=${user#*:}
   grep -q "^$name:" /etc/passwd || echo "$name:x:$id:$id::/nonexistent:/usr/sbin/nologin" >>/etc/passwd
   grep -q "^$name:" /etc/group || echo "$name:x:$id:" >>/etc/group
 done
 
-# Without cgroups, virtlogd and security drivers, none of which need be on a machine that runs tests.
+# A machine that runs tests need not have cgroups, virtlogd or security drivers.
 mkdir -p /etc/libvirt /srv/tftp
 cat >/etc/libvirt/qemu.conf <<'CONFIGURATION'
 user = "root"
@@ -51,9 +51,9 @@ stdio_handler = "file"
 CONFIGURATION
 
 ip link set lo up
-# The first process of a namespace gets no signal that it has not asked for.
+# The first process of a PID namespace gets only signals for which it has a handler.
 trap exit TERM
 echo ready
-# Not exec: bash also waits for those whose parents have ended. libvirt takes a machine that nobody waits for to be running.
+# bash stays, without exec, to reap orphans: libvirt takes a machine's unreaped process for a running one.
 sleep infinity &
 wait

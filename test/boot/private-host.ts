@@ -1,7 +1,7 @@
 /**
- * A boot server within this machine, with the real libvirtd: namespaces of its own for mounts, processes and the network
- * (private-host.sh), so that it may have what a network of libvirt needs, /srv/tftp and virbr0 above all, and this machine
- * has none of it, before, meanwhile and afterwards.
+ * A boot server within this machine, with the real libvirtd. It has its own namespaces for mounts, processes and the network
+ * (private-host.sh). So it can have what a libvirt network needs, above all /srv/tftp and virbr0, and this machine never sees any
+ * of it.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,10 +9,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Process, type RunOptions, run } from "../../demo/process.ts";
 
 const SCRIPT = join(import.meta.dirname, "private-host.sh");
-/** Seconds for the first process to set up the host, and for libvirtd to answer: each takes less than one. */
+/** The limit for each step of the start, such as libvirtd's first answer. Each takes less than a second. */
 const START_SECONDS = 30;
 
-/** Prints what comes to /dev/log, a line each. Node has no datagram sockets of this kind. */
+/** Prints each message to /dev/log as a line. It is Python, because Node has no Unix datagram sockets. */
 const SYSLOG = `
 import os, socket
 log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -24,21 +24,21 @@ while True:
 `;
 
 export interface PrivateHost extends AsyncDisposable {
-  /** The command line that runs `command` there. */
+  /** The command line that runs `command` on the private host. */
   inside(command: string, args: string[]): [string, string[]];
-  /** The same, but with this machine's network, where the canister is: libvirt's network has no way out. */
+  /** The same, but with this machine's network, in which the canister is: the private host's network has no way out. */
   online(command: string, args: string[]): [string, string[]];
-  /** What its programs have logged to syslog, dnsmasq above all: libvirt starts it without another log. */
+  /** Its output is the host's syslog. libvirt starts dnsmasq without any other log. */
   readonly syslog: Process;
-  /** Runs virsh. @throws Error with what it said */
+  /** Runs virsh. @throws Error with its output */
   virsh(...args: string[]): Promise<string>;
 }
 
-/** Starts it, with libvirtd running. Disposing ends it, and everything in it. @throws Error */
+/** Starts a private host with libvirtd. Disposing it ends everything in it. @throws Error */
 export async function startPrivateHost({ env }: RunOptions): Promise<PrivateHost> {
   await using starting = new AsyncDisposableStack();
   const namespaces = ["--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child"];
-  // Nothing of it stays when the test is killed.
+  // The kernel ends the host when the test is killed.
   const ending = ["--pdeathsig", "KILL", "--", "unshare"];
   const holder = starting.use(new Process("setpriv", [...ending, ...namespaces, "--", "bash", SCRIPT], env));
   await holder.until(/ready/, { seconds: START_SECONDS });

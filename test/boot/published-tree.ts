@@ -1,4 +1,4 @@
-/** The tree that machines boot from, in an icfs canister on a network of its own. */
+/** The tree that machines boot from, in an icfs canister on its own local network. */
 import { join } from "node:path";
 import type { Test } from "tap";
 import { deploy, type Published, publish, startLocalnet } from "../../demo/icfs.ts";
@@ -14,11 +14,11 @@ export interface PublishedTree extends Workspace {
   readonly canister: string;
   readonly url: string;
   readonly published: Published;
-  /** What ends with the test, before the network and the directory do. */
+  /** Ends with the test, before the network and the directory do. */
   readonly stack: AsyncDisposableStack;
 }
 
-/** @param change makes the tree another one before it is published */
+/** @param change changes the tree before it is published */
 export async function publishTree(
   t: Test,
   change: (tree: string) => Promise<void> = async () => {},

@@ -1,10 +1,10 @@
 /**
- * Carries TCP connections out of a network namespace: `node relay.ts HOST PORT SOCKET` listens inside, and goes on to a Unix socket,
- * whose path is the same in every network namespace; relay() listens there, outside, and goes on from it.
+ * Carries TCP connections out of a network namespace, over a Unix socket, which every network namespace can reach. `node relay.ts HOST
+ * PORT SOCKET` listens inside, and passes connections on to the socket. A relay() that listens on the socket, outside, passes them on.
  */
 import { connect, createServer, type NetConnectOpts, type Server } from "node:net";
 
-/** A server, yet to listen, that connects whoever comes with `to`. What ends on one side ends on the other. */
+/** A server, not yet listening, that connects each client with `to`. When one side ends, the other ends, too. */
 export function relay(to: NetConnectOpts): Server {
   return createServer((from) => {
     const other = connect(to);

@@ -1,6 +1,6 @@
-"""A client of QEMU's own TFTP server (libslirp), without a machine: Ethernet frames in UDP packets, as QEMU's -netdev socket has them.
+"""A client of QEMU's own TFTP server (libslirp), without a virtual machine: it sends QEMU's -netdev socket Ethernet frames in UDP packets.
 
-slirp-tftp.py PORT_OF_QEMU OWN_PORT NAME...: prints a JSON object with the answer to each: its error, or how many bytes came.
+slirp-tftp.py PORT_OF_QEMU OWN_PORT NAME...: prints a JSON object with the answer for each name: the error, or the number of bytes.
 """
 import json, socket, struct, sys
 
@@ -38,7 +38,7 @@ def send(port, to, data):
 
 
 def receive(port):
-    """The next TFTP packet for a port: who sent it, and what."""
+    """The next UDP packet for a port: its sender and its content."""
     while True:
         frame = line.recv(65536)
         if frame[12:14] == b"\x08\x06":

@@ -1,6 +1,6 @@
 /**
- * Machines that take longer for their kernel than `--quiet`, through dnsmasq and tftpd-hpa, which forks for each transfer: the initrd
- * that they get is of the same release.
+ * Machines that take longer than `--quiet` to fetch their kernel get the initrd of the same release, through dnsmasq, and through
+ * tftpd-hpa, which forks for each transfer.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -14,13 +14,13 @@ import { startMountable } from "../support/mountable.ts";
 import { stackOf } from "../support/stack.ts";
 import { startTftpdHpa } from "./tftpd-hpa.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const CLIENT = join(import.meta.dirname, "slow-tftp.py");
-/** Many more blocks than a slow machine comes to. */
+/** Many more blocks than a slow machine fetches in the test. */
 const KERNEL_BYTES = 500_000;
 const QUIET_S = 2;
-/** Blocks that take longer than that, at a client's pace of 0.3 s. */
+/** At the client's pace of 0.3 s, this many blocks take longer than QUIET_S. */
 const LONG = 9;
 
 const files = (release: number) => ({
@@ -29,13 +29,13 @@ const files = (release: number) => ({
 });
 
 interface Machine {
-  /** Blocks of its kernel that it has got. */
+  /** How many blocks of the kernel have arrived. */
   blocks(): number;
-  /** It takes the rest as fast as it comes. Resolves to the SHA-256 of its kernel, and of its initrd. */
+  /** Makes the machine fetch the rest at full speed. Resolves to the SHA-256 of its kernel, and of its initrd. */
   hurry(): Promise<unknown[]>;
 }
 
-/** Boots, slowly. Resolves when it has the beginning of its kernel. */
+/** Starts a slow boot. Resolves when the machine has the beginning of its kernel. */
 async function boot(t: Test, namespace: Namespace): Promise<Machine> {
   const [command, args] = namespace.inside("python3", [CLIENT, HOST_ADDRESS, "--slow", "kernel", "initrd"]);
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });

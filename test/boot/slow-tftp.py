@@ -1,9 +1,9 @@
-"""A TFTP client as boot ROMs are: blocks of 512 bytes, each acknowledged, by RFC 1350. It can be slow.
+"""A TFTP client that works as boot ROMs do: blocks of 512 bytes, each acknowledged, by RFC 1350. It can be slow.
 
 slow-tftp.py ADDRESS [--slow|--break-off N] NAME...: fetches the files one after the other and prints a line of JSON for each: its SHA-256 and its
-length, or the server's error. With --slow it takes a moment for each block of the first one, says {"blocks": HOW MANY} it has, and
-hurries on from when a line comes on stdin. With --break-off it has enough of every Nth one after its first block, and tells the server so:
-{"broken": true}.
+length, or the server's error. With --slow it prints {"blocks": NUMBER_SO_FAR} and pauses after each block of the first file, and goes on at
+full speed once a line comes on stdin. With --break-off it ends every Nth transfer after the first block, by an error that it sends to the
+server, and prints {"broken": true}.
 """
 import hashlib, json, select, socket, struct, sys
 
@@ -15,14 +15,14 @@ break_off = 0
 if names[0] == "--break-off":
     break_off = int(names[1])
     del names[:2]
-# Shorter than what servers wait for before they send a block again.
+# Shorter than a server's wait before it sends a block again.
 PACE_S = 0.3
 SECONDS = 60
 BLOCK = 512
 
 
 def dawdle():
-    """Until a line comes, or the pace says go on: whether to stay slow."""
+    """Waits for the pace, or for a line on stdin. Returns whether to stay slow."""
     if select.select([sys.stdin], [], [], PACE_S)[0]:
         sys.stdin.readline()
         return False

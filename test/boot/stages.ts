@@ -2,7 +2,7 @@
 import type { Test } from "tap";
 import type { DoStage } from "../../demo/boot.ts";
 
-/** A result for each stage: what it has come to, such as what the machine has printed. One that is not reached throws. */
+/** Reports each stage as a result, with its outcome, such as what the machine printed. A stage that is not reached throws. */
 export function reporting(t: Test): DoStage {
   return async (name, work, tell) => {
     const started = performance.now();

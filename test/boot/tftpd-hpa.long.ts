@@ -1,6 +1,6 @@
 /**
- * The real tftpd-hpa over a mount with `--open whole`: a machine boots from it, every file of the tree arrives, and when a
- * file cannot be had whole, no client is told that it has been sent. Without the option, one is.
+ * The real tftpd-hpa over a mount with `--open whole`: a machine boots from it, and every file of the tree arrives. When a file cannot be
+ * read whole, the client gets an error. Without the option, the client is told that it has the whole file.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
@@ -22,7 +22,7 @@ import { fetchFiles, LARGE_BLOCKS, PLAIN } from "./tftp-client.ts";
 import { startTftpdHpa } from "./tftpd-hpa.ts";
 
 let namespaces = 0;
-/** A network for one test, and tftpd-hpa in it. */
+/** Makes a network for one test, with tftpd-hpa in it. */
 async function serveFrom(root: string, stack: AsyncDisposableStack): Promise<Namespace> {
   namespaces += 1;
   const namespace = stack.use(await makeNamespace(`icfs-tftpd-${process.pid}-${namespaces}`));
@@ -30,7 +30,7 @@ async function serveFrom(root: string, stack: AsyncDisposableStack): Promise<Nam
   return namespace;
 }
 
-t.test("to the installer's first screen, and every file", { timeout: 600_000 }, async (t) => {
+t.test("to the kernel, and every file", { timeout: 600_000 }, async (t) => {
   const { directory, env, tree, canister, url, stack } = await publishTree(t);
   const root = join(directory, "mnt");
   await mkdir(root);
@@ -40,8 +40,9 @@ t.test("to the installer's first screen, and every file", { timeout: 600_000 }, 
 
   const began = performance.now();
   const machine = stack.use(startMachine(namespace, { env }));
-  await reach(STAGES, machine, reporting(t));
-  t.comment(`${((performance.now() - began) / 1000).toFixed(1)} s from switching on to the installer`);
+  // At this stage PXELINUX has also fetched the initrd. libvirt.long.ts shows the rest of the boot.
+  await reach(STAGES.slice(0, 3), machine, reporting(t));
+  t.comment(`${((performance.now() - began) / 1000).toFixed(1)} s from switching on to the kernel`);
   await machine.stop();
 
   const flat = join(directory, "flat");
@@ -50,8 +51,8 @@ t.test("to the installer's first screen, and every file", { timeout: 600_000 }, 
   const find = async (...which: string[]) =>
     (await run("find", [flat, "-type", "f", ...which, "-printf", "%P\\n"])).trim().split("\n");
   const names = await find();
-  await fetchFiles(namespace, await find("-size", "+0"), got, { tftp: LARGE_BLOCKS, env, seconds: 200 });
-  // curl takes a size of 0 in the server's answer for an error.
+  await fetchFiles(namespace, await find("-size", "+0"), got, { tftp: LARGE_BLOCKS, env });
+  // curl treats a size of 0 in the server's answer as an error.
   await fetchFiles(namespace, await find("-empty"), got, { tftp: PLAIN, env });
   await t.resolves(run("diff", ["-r", flat, got]), `${names.length} files came, every byte of them`);
 });
@@ -61,13 +62,16 @@ const c = await startMountable(t);
 const bytes = randomBytes(SIZE);
 await c.publish({ large: bytes });
 
-/** The first chunks come, and then none for a while. */
+/** How long a read waits for a missing chunk. A chunk that does come takes a small part of that, also on a busy machine. */
+const READ_TIMEOUT = ["--read-timeout", "15"];
+
+/** Lets the first `chunks` chunks through, and drops all queries for chunks after them. */
 function failAfter(proxy: FaultProxy, chunks: number): void {
   let queries = 0;
   proxy.fault = faultFor("chunk", () => (queries++ < chunks ? "none" : "drop"));
 }
 
-/** Fetches the file. @param options of the mount @returns curl's complaint, and how many bytes came */
+/** Mounts. @param options the mount's @returns a function that fetches the file, and gives curl's error and the bytes that came */
 async function fetchLarge(t: Test, name: string, options: readonly string[]) {
   const mounted = await c.mount(
     "--prefetch",
@@ -89,23 +93,16 @@ async function fetchLarge(t: Test, name: string, options: readonly string[]) {
   };
 }
 
-t.test("a file that cannot be had whole is an error to the client, and later it is there", async (t) => {
+t.test("a file that cannot be read whole is an error to the client, and later it is there", async (t) => {
   failAfter(c.proxy, 4);
-  const fetch = await fetchLarge(t, "whole", [
-    "--open",
-    "whole",
-    "--open-timeout",
-    "3",
-    "--read-timeout",
-    "2",
-  ]);
+  const fetch = await fetchLarge(t, "whole", ["--open", "whole", "--open-timeout", "20", ...READ_TIMEOUT]);
   const failed = await fetch();
   t.match(failed.error, { message: /^curl failed \(71\)/ }, "TFTP's error 0");
   t.equal(failed.got.length, 0, "nothing of it has been sent");
   c.proxy.fault = () => "none";
   let later = failed;
-  // For a moment after an outage nobody waits for the network (lib/cache/breaker.ts).
-  await eventually("it can be had", async () => {
+  // For a moment after an outage, reads fail without waiting for the network (lib/cache/breaker.ts).
+  await eventually("it can be read", async () => {
     later = await fetch();
     return later.error === undefined;
   });
@@ -114,9 +111,9 @@ t.test("a file that cannot be had whole is an error to the client, and later it 
 
 t.test("without --open whole, a client is told that half a file is the file", async (t) => {
   failAfter(c.proxy, 4);
-  const fetch = await fetchLarge(t, "now", ["--read-timeout", "2"]);
+  const fetch = await fetchLarge(t, "now", READ_TIMEOUT);
   const { error, got } = await fetch();
-  // It is tftpd-hpa that says so: when this changes, so may what README.md says of it.
+  // tftpd-hpa reports no read errors to clients. If this changes, docs/BOOT.md, "Serve it with tftpd-hpa", may change as well.
   t.equal(error, undefined);
   t.ok(got.length > 0 && got.length < SIZE, `${got.length} bytes of ${SIZE}`);
   t.ok(got.equals(bytes.subarray(0, got.length)));

@@ -1,14 +1,14 @@
-/** The real tftpd-hpa, which `make setup` only unpacks: it forks for each transfer, and tells clients nothing of read errors. */
+/** The real tftpd-hpa, which `make setup` only unpacks. It forks for each transfer, and does not tell clients of read errors. */
 import { join } from "node:path";
 import { HOST_ADDRESS, type Namespace } from "../../demo/namespace.ts";
 import { Process, type RunOptions, run } from "../../demo/process.ts";
 import { eventually } from "../mount/mounts.ts";
 
 const IN_TFTPD = join(import.meta.dirname, "../../build/tftpd-hpa/usr/sbin/in.tftpd");
-/** Port 69 as /proc/net/udp has it. */
+/** Port 69, as /proc/net/udp writes it. */
 const BOUND = /:0045 /;
 
-/** Starts it in the namespace, as Debian does but for the user, and returns when it serves `root`. @throws Error */
+/** Starts tftpd-hpa in the namespace, as Debian does except for the user, and returns when it serves `root`. @throws Error */
 export async function startTftpdHpa(
   namespace: Namespace,
   root: string,

@@ -20,12 +20,12 @@ export function chunk(content: string): TestChunk {
 export const A = chunk("aaaa");
 export const B = chunk("bbbb");
 
-/** FetchChunk's bytes: the chunk is the one that was asked for. */
+/** A FetchChunk that gives only the bytes. The fixture completes them with the requested chunk. */
 export type FetchBytes = (...asked: Parameters<FetchChunk>) => Promise<Buffer>;
 
 export interface Fixture {
   readonly cache: ChunkCache;
-  /** What was asked of the source, in its order. */
+  /** The chunks that were requested from the source, in order. */
   readonly fetched: Chunk[];
   readonly logged: string[];
 }
@@ -41,7 +41,7 @@ export function cacheOf(
     memory?: number;
     readTimeout?: number;
     disk?: Disk;
-    /** Chunks that are listed without a hash, and what they are once they have been fetched. */
+    /** For chunks that are listed without a hash: the chunk, with its hash, once it has been fetched. */
     known?: Map<Chunk, ChunkReference>;
   } = {},
 ): Fixture {
@@ -64,17 +64,17 @@ export function cacheOf(
   };
 }
 
-/** What has been answered is passed on by now, to whoever waited for it. */
+/** Waits until answers have reached the readers that wait for them. */
 export async function settled(): Promise<void> {
   for (let i = 0; i < 3; i++) await turn();
 }
 
-/** Answers whatever chunk is asked for, from those given. */
+/** A network that has the given chunks, and answers at once. */
 export function answering(...chunks: TestChunk[]): FetchBytes {
   return async (reference) => chunks.find((chunk) => chunk.reference === reference)!.bytes;
 }
 
-/** A disk that answers when it is told to. */
+/** A disk that answers when the test tells it to. */
 export function slowDisk() {
   const files = new Map<string, Buffer>();
   const waiting: { readonly what: string; readonly go: () => void }[] = [];
@@ -84,7 +84,7 @@ export function slowDisk() {
     });
   const disk: Disk = {
     async read(key) {
-      // As with open(): what it will find is decided before it has answered.
+      // As with open(), the result is decided before the answer comes.
       const found = files.get(key);
       await queue("read");
       return found;
@@ -96,7 +96,7 @@ export function slowDisk() {
     },
     claim: async () => undefined,
   };
-  /** Lets a read or write go on, the oldest or one after it, and what waits for it. */
+  /** Lets a waiting read or write go on, by default the oldest, and everything that depends on it. */
   const answer = async (what: "read" | "write", which = 0) => {
     const chosen = waiting.filter((one) => one.what === what)[which]!;
     waiting.splice(waiting.indexOf(chosen), 1);
@@ -107,7 +107,7 @@ export function slowDisk() {
   return { disk, files, answer, waits };
 }
 
-/** A network that answers the oldest query when it is told to. */
+/** A network that answers the oldest query when the test tells it to. */
 export function slowNetwork() {
   const waiting: (() => void)[] = [];
   const fetch: FetchBytes = (reference) =>

@@ -1,8 +1,9 @@
 import t from "tap";
 import type { ChunkCache, Disk } from "../../lib/cache/chunk-cache.ts";
 import type { Patience } from "../../lib/cache/fetch-claims.ts";
-import { TURN_MS } from "../../lib/readahead.ts";
+import { LONGEST_REST_MS, TURN_MS } from "../../lib/readahead.ts";
 import { type Chunk, keyOf } from "../../lib/tree/tree.ts";
+import type { Urgency } from "../../lib/urgency.ts";
 import { stopClock } from "../support/clock.ts";
 import { A, answering, B, cacheOf, chunk, settled, slowDisk, slowNetwork } from "./caches.ts";
 
@@ -17,7 +18,7 @@ t.test(
         }),
     );
     const readers = Array.from({ length: 50 }, () => cache.get(A.reference));
-    // The same chunk by another object: what counts is the hash.
+    // Another object for the same chunk: chunks are compared by hash.
     readers.push(cache.get({ ...A.reference, sha256: Uint8Array.from(A.reference.sha256!) }));
     cache.prefetch(A.reference);
     answer(A.bytes);
@@ -42,7 +43,7 @@ t.test("memory is bounded in bytes, and what was not used longest goes first", a
   t.equal(cache.statistics.hits, 4);
 });
 
-t.test("a chunk larger than the memory is served all the same", async (t) => {
+t.test("a chunk larger than the memory is served anyway", async (t) => {
   const large = chunk("x".repeat(2000));
   const { cache, fetched } = cacheOf(answering(large, A), { memory: 1000 });
   await cache.get(A.reference);
@@ -103,7 +104,7 @@ t.test(
       { message: /^the network has not answered since / },
       "the breaker",
     );
-    // The breaker's first pause, at the longest.
+    // The breaker's first pause lasts at most this long.
     await clock.pass(1250);
     t.equal(cache.breaker.openSince, undefined);
     t.equal(await cache.get(A.reference), A.bytes, "the next read tries again");
@@ -123,9 +124,9 @@ t.test("silence ends at the deadline", async (t) => {
   t.equal(said, "no answer within the read timeout");
 });
 
-t.test("who joins an old fetch has the whole time, not what is left of the other's", async (t) => {
+t.test("a reader who joins an old fetch has its own deadline, not the first reader's", async (t) => {
   const clock = stopClock(t);
-  // The first attempt fails when the first asker's time is up; the joiner's own has hardly begun then.
+  // The first attempt fails when the first reader's time is up. The joiner's time has hardly begun then.
   let fail = (_: Error) => {};
   let attempts = 0;
   const { cache } = cacheOf(
@@ -143,7 +144,7 @@ t.test("who joins an old fetch has the whole time, not what is left of the other
   await clock.pass(990);
   const joiner = cache.get(A.reference);
   fail(new Error("too late for the first one"));
-  // The pause before the second attempt, at the longest.
+  // The pause before the second attempt lasts at most this long.
   await clock.pass(75);
   t.equal(await joiner, A.bytes);
   await first.catch(() => {});
@@ -186,7 +187,7 @@ t.test("the background may take its time, until a reader waits for the same", as
   t.equal(urgent.length, 2);
 });
 
-t.test("what was late a moment ago is not waited for again, and soon it is", async (t) => {
+t.test("a chunk that was late a moment ago is an error at once, but not for long", async (t) => {
   const clock = stopClock(t);
   let answer = (_: Buffer) => {};
   const { cache, fetched } = cacheOf(
@@ -199,7 +200,7 @@ t.test("what was late a moment ago is not waited for again, and soon it is", asy
     { readTimeout: 50 },
   );
   const late = cache.get(A.reference);
-  // The network is there: it is this chunk that does not come.
+  // Another chunk arrives, so the network is up.
   await cache.get(B.reference);
   const tooLate = t.rejects(late, { message: /read timeout/ });
   await clock.pass(50);
@@ -221,7 +222,7 @@ t.test("what was late a moment ago is not waited for again, and soon it is", asy
   t.equal(await later, A.bytes);
 });
 
-t.test("nothing is fetched again that arrives while it is looked for on disk", async (t) => {
+t.test("a chunk that arrives while a second request reads the disk is not fetched again", async (t) => {
   const asks: [how: string, ask: (cache: ChunkCache) => Promise<unknown>][] = [
     ["get", (cache) => cache.get(A.reference)],
     ["load", (cache) => cache.load(A.reference, { keep: true })],
@@ -231,7 +232,8 @@ t.test("nothing is fetched again that arrives while it is looked for on disk", a
     const { disk, answer, waits } = slowDisk();
     const network = slowNetwork();
     const { cache, fetched } = cacheOf(network.fetch, { disk });
-    // load() looks for itself, the others share one look: so that they do not, the second comes while the network is asked.
+    // load() reads the disk for itself, and the others share one read. The second asks only once the first has asked the network, so that
+    // it reads the disk, too.
     const first = cache.load(A.reference, { keep: true });
     await answer("read");
     const second = ask(cache);
@@ -246,7 +248,7 @@ t.test("nothing is fetched again that arrives while it is looked for on disk", a
   }
 });
 
-t.test("nor by a prefetch that has begun to look before the fetch began", async (t) => {
+t.test("a prefetch that began to read the disk before a fetch does not fetch the chunk again", async (t) => {
   const { disk, answer } = slowDisk();
   const network = slowNetwork();
   const { cache, fetched } = cacheOf(network.fetch, { disk });
@@ -289,7 +291,7 @@ t.test("the background does not fetch what a reader got before its turn came", a
   const reader = cache.get(A.reference);
   await settled();
   t.same(fetched, [B.reference, A.reference]);
-  // In one go: there is no moment at which the fetch could be joined.
+  // Both answers come at once, so that the load cannot join the reader's fetch.
   await Promise.all([network.answer(), network.answer()]);
   await Promise.all([other, reader]);
   t.equal(await load, A.bytes);
@@ -312,7 +314,69 @@ t.test("the background's turn comes when no reader has waited for a while", asyn
   t.equal(await load, B.bytes);
 });
 
-t.test("what is held stays in memory until it is let go of, and there is a limit to that", async (t) => {
+t.test("a background fetch pauses while a reader waits, but not for long", async (t) => {
+  const clock = stopClock(t);
+  const network = slowNetwork();
+  const urgencies: Urgency[] = [];
+  const { cache } = cacheOf((...asked) => {
+    urgencies.push(asked[3]!);
+    return network.fetch(...asked);
+  });
+  let over = 0;
+  /** Asks as the transport does that brings the chunk. @returns whether it is to pause */
+  const rest = (urgency: Urgency | undefined) => {
+    const others = urgency!.others();
+    void others?.then(() => {
+      over += 1;
+    });
+    return others !== undefined;
+  };
+  const load = cache.load(B.reference, { keep: true });
+  await settled();
+  t.ok(rest(urgencies[0]));
+  await settled();
+  t.equal(over, 1, "nobody waits: for what has arrived already");
+  const read = cache.get(A.reference);
+  await settled();
+  t.notOk(rest(urgencies[1]), "a reader's own");
+  t.ok(rest(urgencies[0]));
+  await clock.pass(LONGEST_REST_MS - 1);
+  t.equal(over, 1);
+  await clock.pass(1);
+  t.equal(over, 2, "it has waited for long enough");
+  t.ok(rest(urgencies[0]));
+  cache.prefetch(chunk("cccc").reference);
+  await settled();
+  t.equal(over, 2);
+  t.ok(rest(urgencies[2]));
+  await settled();
+  t.equal(over, 3, "what is asked for ahead goes on beside the reader");
+  await network.answer();
+  await load;
+  await network.answer();
+  t.equal(await read, A.bytes);
+  await settled();
+  t.equal(over, 4, "nobody waits any more");
+});
+
+t.test("a background fetch that a reader joins pauses no more", async (t) => {
+  const network = slowNetwork();
+  let urgency: Urgency | undefined;
+  const { cache } = cacheOf((...asked) => {
+    urgency = asked[3];
+    return network.fetch(...asked);
+  });
+  cache.prefetch(A.reference);
+  await settled();
+  t.ok(urgency!.others());
+  const read = cache.get(A.reference);
+  await settled();
+  t.equal(urgency!.others(), undefined);
+  await network.answer();
+  t.equal(await read, A.bytes);
+});
+
+t.test("what is held stays in memory until it is released, and there is a limit to that", async (t) => {
   const chunks = ["a", "b", "c", "d"].map((letter) => chunk(letter.repeat(400)));
   const [a, b, c, d] = chunks as [typeof A, typeof A, typeof A, typeof A];
   const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
@@ -339,7 +403,7 @@ t.test("what is held stays in memory until it is let go of, and there is a limit
   t.notOk(await hold.keep(a.reference), "who has let go keeps nothing");
 });
 
-t.test("what is held and was not written to disk, is; if it cannot be, it is held in memory", async (t) => {
+t.test("a held chunk is written to disk; if that fails, it is held in memory", async (t) => {
   let works = true;
   const files = new Map<string, Buffer>();
   const disk: Disk = {
@@ -365,7 +429,7 @@ t.test("what is held and was not written to disk, is; if it cannot be, it is hel
   t.equal(fetched.filter((one) => one === A.reference || one === B.reference).length, 2);
 });
 
-t.test("what is held is let go of into memory, and is there once", async (t) => {
+t.test("what is held is released into memory, and is there once", async (t) => {
   const chunks = ["a", "b", "c"].map((letter) => chunk(letter.repeat(400)));
   const [a, b, c] = chunks as [typeof A, typeof A, typeof A];
   const { cache, fetched } = cacheOf(answering(...chunks), { memory: 1000 });
@@ -404,7 +468,7 @@ t.test("a chunk that is listed without a hash is kept by the hash that it turns 
   t.ok((await cache.get(A.reference)).equals(A.bytes), "and by its hash");
   t.equal(await cache.holds(listed), true);
   t.strictSame([...files.keys()], [keyOf(A.reference)], "on disk by its hash alone");
-  // Which takes its place in memory.
+  // B takes A's place in memory.
   await cache.load(B.reference, { keep: true });
   cache.prefetch(listed);
   t.ok((await cache.get(listed)).equals(A.bytes), "from disk");
@@ -431,7 +495,7 @@ t.test("what is not known of yet is loaded, and held, by its hash as well", asyn
 });
 
 t.test(
-  "of chunks of a few bytes no more are in memory than it has room for, with all that each takes",
+  "chunks of a few bytes count with their overhead, so that memory holds no more than fit",
   async (t) => {
     const memory = 8 * 1024 * 1024;
     const { cache } = cacheOf(async () => Buffer.from("x"), { memory });

@@ -1,6 +1,6 @@
 /**
- * One of several processes that share a disk cache: `container-writer.ts DIRECTORY COUNT`. Writes chunks that all of them write, pins
- * them, and counts up in a small file; then says "kept" when all of it was.
+ * One of several processes that share a disk cache: `container-writer.ts DIRECTORY COUNT`. It writes the same chunks as the others, pins
+ * them, and counts up in a small file. Then it prints "kept" if all of that is in the cache.
  */
 import { createHash } from "node:crypto";
 import { openDiskStore } from "../../lib/cache/disk-store.ts";

@@ -1,4 +1,4 @@
-/** The disk store: whatever happens to its files, what it gives out has the right hash. */
+/** The disk store: whatever happens to its files, the chunks that it returns have the right hash. */
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import {
@@ -63,7 +63,7 @@ t.test("however many are to be written, threads of the pool are left for readers
   for (const { key } of chunks) t.ok(await store.has(key));
 });
 
-t.test("damage of every kind is noticed, and written anew", async (t) => {
+t.test("damage of every kind is noticed, and written again", async (t) => {
   const { store, logged, pathOf } = await open(t);
   const damages: Record<string, (path: string, bytes: Buffer) => Promise<unknown>> = {
     "a flipped bit": (path, bytes) => {
@@ -98,7 +98,7 @@ t.test("damage of every kind is noticed, and written anew", async (t) => {
 });
 
 t.test("what was used longest ago goes first, and what is pinned stays", async (t) => {
-  // Of ten chunks with their directories, in blocks of 4 KiB.
+  // The size of ten chunks with their directories, in blocks of 4 KiB.
   const capacity = 168 * KiB;
   const { store, directory, pathOf } = await open(t, capacity);
   const chunks = Array.from({ length: 9 }, () => chunk());
@@ -106,7 +106,7 @@ t.test("what was used longest ago goes first, and what is pinned stays", async (
     await store.write(key, bytes);
     await utimes(pathOf(key), 1000 + i, 1000 + i);
   }
-  // Another mount's.
+  // Another mount pins two chunks.
   const other = await open(t, capacity, directory);
   await other.store.pin("trees", [chunks[0]!.key, chunks[2]!.key]);
   t.same(await store.read(chunks[1]!.key), chunks[1]!.bytes);
@@ -157,7 +157,7 @@ t.test("killed at any moment, it leaves nothing but whole chunks", async (t) => 
   for (let i = 0; i < 12; i++) {
     const before = new Set((await stored(directory)).chunks.map(({ key }) => key));
     const writer = startWriter(t, directory);
-    // Not by how many there are: once the cache is full, others make way.
+    // The number of chunks would not do: once the cache is full, old chunks are evicted.
     const written = async () => (await stored(directory)).chunks.filter(({ key }) => !before.has(key));
     await eventually("it writes", async () => (await written()).length > 1);
     await sleep(Math.random() * 50);
@@ -170,7 +170,7 @@ t.test("killed at any moment, it leaves nothing but whole chunks", async (t) => 
   t.equal(store.statistics.corrupt, 0);
 });
 
-t.test("a full disk, and one that is read-only, are gone without", async (t) => {
+t.test("a full disk, and one that is read-only, are done without", async (t) => {
   const directory = await temporaryDirectory(t);
   await run("mount", ["-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", directory]);
   t.teardown(() => run("umount", ["-l", directory]).then(() => {}));
@@ -237,7 +237,7 @@ t.test("a small file, or a pin, that is something else by now is not waited for"
     t.same((await store.readBlob("name")) ?? Buffer.alloc(0), Buffer.alloc(0), program);
     t.equal(await store.writeBlob("name", Buffer.from("second")), true);
     t.same(await store.readBlob("name"), Buffer.from("second"));
-    await t.rejects(pins.read(), { message: /is no file|is damaged/ }, "nothing may be evicted");
+    await t.rejects(pins.read(), { message: /is not a file|is damaged/ }, "nothing may be evicted");
   }
 });
 
@@ -300,7 +300,7 @@ t.test("a lock that somebody else has for ever is waited for once", async (t) =>
 
 t.test("several containers, over one slow disk: each keeps all that it writes", async (t) => {
   const { directory, store } = await open(t);
-  // Made by hand, as one that another container has just begun.
+  // This file stands for a chunk that another container has just begun to write.
   const unfinished = join(directory, "chunks/aa", `${"a".repeat(64)}.00.new`);
   await mkdir(join(directory, "chunks/aa"), { recursive: true });
   await writeFile(unfinished, "half of it");
@@ -344,7 +344,7 @@ t.test("what was used while the clock was years ahead does not outlast what is u
 });
 
 t.test("where it cannot be known what mounts need, nothing is evicted", async (t) => {
-  // Of three chunks with their directories, in blocks of 4 KiB.
+  // The size of three chunks with their directories, in blocks of 4 KiB.
   const capacity = 60 * KiB;
   const { store, directory } = await open(t, capacity);
   const chunks = Array.from({ length: 3 }, () => chunk());
@@ -358,7 +358,7 @@ t.test("where it cannot be known what mounts need, nothing is evicted", async (t
     await other.store.write(key, bytes);
     t.match(
       other.store.problem,
-      /which says what a mount needs, is damaged: unmount it, or remove that file/,
+      /which says what a mount or icfs serve needs, is damaged: end that one, or remove the file/,
     );
     for (const one of chunks) t.same(await store.read(one.key), one.bytes, `cut off at ${length}`);
   }
@@ -376,7 +376,7 @@ t.test("the directory is private, or refused", async (t) => {
   await chmod(directory, 0o777);
   t.throws(() => openDiskStore(directory, 1, log), {
     name: "UserError",
-    message: /others may write in .*chmod 700/,
+    message: /others can write to .*chmod 700/,
   });
   await run("chown", ["65534", directory]);
   t.throws(() => openDiskStore(directory, 1, log), { name: "UserError", message: /belongs to another user/ });
@@ -387,7 +387,7 @@ t.test("the directory is private, or refused", async (t) => {
   });
 });
 
-/** What the file system takes for a directory and all below it, in bytes: as du(1) says, which does not know of ours. */
+/** The bytes that a directory takes on disk, by du(1), which counts independently of the store. */
 async function du(directory: string): Promise<number> {
   const { stdout } = await run("du", ["--summarize", "--block-size=1", directory]);
   return Number.parseInt(stdout, 10);
@@ -398,7 +398,7 @@ t.test("chunks of a few bytes take no more of the disk than they may", async (t)
   const { store, directory } = await open(t, capacity);
   const sizes = [1, 100, 4096, 4097, 5000];
   for (let i = 0; i < 10; i++) {
-    // As many at once as readers and hydration write.
+    // Readers and hydration write as many at once.
     const chunks = Array.from({ length: 16 }, (_, at) => chunk(sizes[(i + at) % sizes.length]));
     await Promise.all(chunks.map(({ key, bytes }) => store.write(key, bytes)));
     const taken = await du(join(directory, "chunks"));
@@ -410,7 +410,7 @@ t.test("chunks of a few bytes take no more of the disk than they may", async (t)
   t.ok(taken > capacity / 2, `${taken} bytes: room is used`);
 });
 
-t.test("of two mounts neither writes long without looking what the other has written", async (t) => {
+t.test("two mounts that write in turn stay about within the shared capacity", async (t) => {
   const capacity = 512 * KiB;
   const { store, directory } = await open(t, capacity);
   const { store: other } = await open(t, capacity, directory);

@@ -6,7 +6,7 @@ import type { Chunk, Chunks, TreeFile } from "../../lib/tree/tree.ts";
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
-/** Chunks in memory that keep what was asked for. */
+/** Chunks in memory that record the requests. */
 function chunksOf(contents: readonly string[]) {
   const table = contents.map((text) => ({ sha256: sha256(Buffer.from(text)), size: text.length }));
   const got: string[] = [];

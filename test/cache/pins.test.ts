@@ -1,4 +1,4 @@
-/** Pins: what mounts say they need, in files that their processes keep alive, also over clocks that are wrong. */
+/** Pins: files in which mounts list the chunks that they need, and which their processes refresh, also when clocks are wrong. */
 import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -48,7 +48,7 @@ t.test(
   },
 );
 
-/** The clock of this process is set, and time goes on as ever. @param by milliseconds */
+/** Sets this process's clock forward or back. @param by milliseconds */
 function setClock(t: Test, by: number): void {
   const { now } = Date;
   Date.now = () => now() + by;

@@ -1,4 +1,4 @@
-/** What is fetched ahead of readers: how much at a time, in which order, and when there is room for more. */
+/** Fetching ahead of readers: how much at a time, in which order, and when there is room for more. */
 import t from "tap";
 import { stopClock } from "../support/clock.ts";
 import { A, cacheOf, chunk, settled } from "./caches.ts";
@@ -23,7 +23,7 @@ t.test("prefetching is bounded, and its failures harm nobody", async (t) => {
   t.equal(fetched.length, 6, "there is room again");
 });
 
-/** Ten chunks of 100 bytes asked for ahead, with plenty of memory: their bytes are what `receivers` are told, and they never end. */
+/** Prefetches ten chunks of 100 bytes, with plenty of memory. The test reports the bytes that arrive to `receivers`. No fetch ends. */
 function arriving(readTimeout: number) {
   const chunks = Array.from({ length: 10 }, (_, i) => chunk(`100 bytes, ${i} `.padEnd(100, "x")));
   const receivers: ((bytes: number) => void)[] = [];
@@ -46,7 +46,7 @@ t.test("what found no room is fetched while others are still arriving, if they c
   for (const received of receivers.slice()) received(24);
   t.equal(fetched.length, 4, "too little to tell");
   for (const received of receivers.slice()) received(1);
-  // There is room for eight by now, and of four only three quarters are still to come.
+  // There is room for eight chunks by now, and the four under way still need the bytes of three. So five more start.
   t.same(
     fetched,
     chunks.slice(0, 9).map(({ reference }) => reference),
@@ -54,7 +54,7 @@ t.test("what found no room is fetched while others are still arriving, if they c
   );
 });
 
-t.test("what is to come later than a first byte did makes no room yet", async (t) => {
+t.test("a fetch whose rest takes longer than its first byte did makes no room yet", async (t) => {
   const clock = stopClock(t);
   const { receivers, fetched } = arriving(60_000);
   const four = receivers.slice();
@@ -66,7 +66,7 @@ t.test("what is to come later than a first byte did makes no room yet", async (t
   t.ok(fetched.length > 4, "all of it is here");
 });
 
-t.test("of what found no room only as much is kept in mind as memory takes, the nearest", async (t) => {
+t.test("of the chunks without room, only the nearest are remembered, as many as memory takes", async (t) => {
   const chunks = Array.from({ length: 12 }, (_, i) => chunk(`chunk ${i}`));
   const answers: ((bytes: Buffer) => void)[] = [];
   const { cache, fetched } = cacheOf(() => new Promise((resolve) => answers.push(resolve)), {
@@ -103,7 +103,7 @@ t.test("what arrives slowly makes no room for more", async (t) => {
   const clock = stopClock(t);
   const { receivers, fetched } = arriving(400);
   await clock.pass(50);
-  // All of it would take 200 ms, which is half of the deadline.
+  // At this speed a whole chunk takes 200 ms, which is half of the deadline.
   for (const received of receivers.slice()) received(25);
   t.equal(fetched.length, 4);
 });

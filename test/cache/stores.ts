@@ -14,13 +14,13 @@ interface Test {
   teardown(work: () => Promise<void> | void): void;
 }
 
-/** Random bytes, and the hexadecimal hash that is their name. */
+/** Random bytes, and their key: the hash in hexadecimal. */
 export function chunk(size = 10 * KiB): { key: string; bytes: Buffer } {
   const bytes = randomBytes(size);
   return { key: createHash("sha256").update(bytes).digest("hex"), bytes };
 }
 
-/** A store, what it has logged, and where it has a chunk. @param capacity bytes */
+/** A store, its log, and a function for the path of a chunk. @param capacity bytes */
 export async function open(t: Test, capacity = 1024 * KiB, directory?: string) {
   const logged: string[] = [];
   const path = directory ?? (await temporaryDirectory(t));

@@ -1,4 +1,4 @@
-/** What the twin of the standard asset canister does when a test makes it old, full or a liar (test/support/assets.mo). */
+/** The twin of the standard asset canister (test/support/assets.mo) has switches that make it old, full or a liar. */
 import { createHash } from "node:crypto";
 import t from "tap";
 import { fromAgent } from "../../lib/ic/agent-error.ts";
@@ -38,7 +38,7 @@ t.test("lists everything at once, whatever it is asked for", async (t) => {
 t.test("leaves an asset out of its listing", async (t) => {
   await assets.hide("/a");
   t.equal((await listed(0n))[0], "/b");
-  t.equal(Buffer.from((await first()).content).toString(), "0123", "and serves it all the same");
+  t.equal(Buffer.from((await first()).content).toString(), "0123", "and serves it anyway");
   t.ok(lookupLeaf(await tree(), ["http_assets", "/a"])?.equals(hash), "and certifies it");
   await assets.hide("/a", false);
   t.equal((await listed(0n))[0], "/a", "or not");

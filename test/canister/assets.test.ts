@@ -1,6 +1,6 @@
 /**
- * The twin of the standard asset canister (test/support/assets.mo) does what the real one does: a test for each thing that
- * matters to a reader. ICFS_ASSETS_WASM=FILE runs all of this against the real one.
+ * The twin of the standard asset canister (test/support/assets.mo) does what the real one does. There is a test for each thing that
+ * matters to a reader. ICFS_ASSETS_WASM=FILE runs the tests against the real one.
  */
 import { createHash, randomBytes } from "node:crypto";
 import t, { type Test } from "tap";
@@ -10,7 +10,7 @@ import { verifyCertificate } from "../../lib/ic/certificate/certificate.ts";
 import { type HashTree, lookupLeaf, readHashTree, rootHash } from "../../lib/ic/certificate/hash-tree.ts";
 import { type AssetsCanister, startAssets } from "../support/assets.ts";
 
-/** CBOR's own tag, with which the tree begins. */
+/** CBOR's tag "self-described CBOR", with which the tree begins. */
 const SELF_DESCRIBED = Buffer.from("d9d9f7", "hex");
 
 const sha256 = (content: Uint8Array | string) => createHash("sha256").update(content).digest();
@@ -36,7 +36,7 @@ async function certifiedTree({ actor, canister, rootKey }: AssetsCanister): Prom
   return decoded;
 }
 
-/** What is under `http_assets`: each label and its leaf in hex, or "" where nothing is under it. */
+/** The labels under `http_assets`, each with its leaf in hex, or "" where the label has none. */
 async function certified(assets: AssetsCanister): Promise<Record<string, string>> {
   const found: Record<string, string> = {};
   const walk = (tree: HashTree, path: string[]): void => {

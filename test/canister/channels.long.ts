@@ -1,4 +1,4 @@
-/** As many channels as there may be, and upgrades of canisters that have some, or are from before them. */
+/** The largest number of channels, and upgrades of canisters that have channels, or are of a version before channels. */
 import { readFileSync } from "node:fs";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
@@ -21,7 +21,7 @@ t.test("a hundred names, deleted ones included", async (t) => {
   await t.rejects(proved(canister, { channel: "one-more" }), { message: /has no channel one-more/ });
 });
 
-t.test("an upgrade keeps them; one of a canister of before them keeps what that has", async (t) => {
+t.test("an upgrade keeps them; one of a canister from before them keeps what that has", async (t) => {
   const before = Uint8Array.from(readFileSync(new URL("before/third.wasm", import.meta.url)));
   const canister = await startIcfsCanister(t, {}, before);
   const { owner, network, id, source } = canister;

@@ -1,4 +1,4 @@
-/** Channels: who moves them, what is certified of them, what they hold, and what outlives deletion. */
+/** Channels: who may move them, what the canister certifies of them, which releases they hold, and what remains after deletion. */
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
 import { messageOf } from "../../lib/errors.ts";
@@ -143,7 +143,7 @@ t.test("serials only grow, over deletion as well, and each record leads to the o
   t.strictSame(await history(canister, "other"), []);
 });
 
-t.test("a release that a channel names is held, and let go of when none does", async (t) => {
+t.test("a release that a channel names is held, and released when none does", async (t) => {
   const canister = await publishedTwice(t);
   const { owner } = canister;
   const held = async () => [...(await owner.status()).held];

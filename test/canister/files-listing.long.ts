@@ -1,4 +1,4 @@
-/** `listing` on the icfs canister where there are many paths, and where symlinks make many of few (canister/files.mo). */
+/** `listing` on the icfs canister (canister/files.mo), for trees with many paths, and for trees whose symlinks make many paths of few. */
 import { mkdir } from "node:fs/promises";
 import { join, posix } from "node:path";
 import fc from "fast-check";
@@ -58,7 +58,7 @@ t.test("links that lead to more and more paths end", async (t) => {
   );
 });
 
-/** Some directories, files in them, and links from anywhere to anywhere. Names sort around the slash. */
+/** Some directories, files in them, and links from anywhere to anywhere. The names have characters that sort before and after the slash. */
 const trees: fc.Arbitrary<Tree> = fc
   .record({
     directories: fc.array(fc.array(fc.constantFrom("a", "a-b", "a.d", "b"), { minLength: 1, maxLength: 3 }), {

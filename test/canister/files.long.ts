@@ -1,7 +1,7 @@
 /**
- * The original's read interface, `listing` and `get`, on the icfs canister: it answers as the original's own canister does
- * (its twin, test/support/icboot.mo) with the same tree, uploaded as the original's uploader does it. What that would have
- * found is said by `find -L`, which follows symlinks in the same way and does not go in circles.
+ * The original's read interface, `listing` and `get`, on the icfs canister. It answers as the original's canister does (its twin,
+ * test/support/icboot.mo) with the same tree, uploaded in the way of the original's uploader. `find -L` lists the files to upload: like that
+ * uploader it follows symlinks, and it does not go in circles.
  */
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
@@ -17,7 +17,7 @@ import { replaceCanister } from "../support/networks.ts";
 const SECTOR = 512;
 const MIB = 1024 * 1024;
 
-/** As Debian's netboot archive has its files and links, and with the sizes at which sectors and chunks end. */
+/** Files and links as in Debian's netboot archive, with sizes around those of sectors and chunks. */
 const DEBIAN: Tree = {
   "debian-installer/amd64/boot-screens/ldlinux.c32": randomBytes(119_092),
   "debian-installer/amd64/boot-screens/menu.cfg": Buffer.from("menu"),
@@ -76,7 +76,7 @@ async function publish(canister: TestCanister, tree: Tree, name: string): Promis
   return directory;
 }
 
-/** All of a file, so many sectors at a time, until there are fewer: as the original's TFTP server fetched it. */
+/** Reads a whole file, `count` sectors at a time, until fewer come: the original's TFTP server does the same. */
 async function whole(actor: IcbootActor, name: string, count: number): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   do parts.push(await get(actor, name, parts.length * count, count));
@@ -127,14 +127,14 @@ t.test("a reader like the original's TFTP server, block by block", async (t) => 
   }
 });
 
-t.test("what is no file is empty", async (t) => {
+t.test("what is not a file is empty", async (t) => {
   const canister = await startCanister(t);
   const ours = asOriginal(canister);
   t.strictSame(await ours.listing(), [], "before the first release there is nothing");
   t.equal((await get(ours, "a", 0, 1)).length, 0);
   await publish(canister, LABYRINTH, "tree");
   const names = ["", "/", ".", "..", "a", "into", "whole", "absent", "a/absent", "a-b/x", "d/to-file/x"];
-  // The original knew a file by its name alone, and these are no file's.
+  // The original does not normalize names, and none of these is exactly a file's name.
   names.push("/a/x", "./a/x", "a//x", "a/x/", "a/../a/x", "a/./x", "a/x\0", "A/x", "x".repeat(5000));
   names.push(Array(41).fill("a/here").join("/"), `${"whole/".repeat(41)}a-b`);
   for (const name of names)

@@ -1,4 +1,4 @@
-/** A store of 1 GiB on the local network: published, read back whole through a mount, and then some of it freed again and again. */
+/** 1 GiB on the local network: it is published and read back through a mount. Then parts of it are replaced and freed, several times. */
 import { randomBytes } from "node:crypto";
 import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { mountpointFor, sh } from "../mount/mounts.ts";
 import { deployCanister } from "../support/canister-network.ts";
 
 const MIB = 1024 * 1024;
-/** MiB of each file: 1 GiB together. The first is replaced. */
+/** The size of each file in MiB, 1 GiB together. The first file is replaced. */
 const FILES = [8, ...Array.from({ length: 8 }, () => 127)];
 const REPLACED_MIB = FILES[0]!;
 
@@ -31,13 +31,14 @@ t.test("a gigabyte", { timeout: 1_800_000 }, async (t) => {
   };
   t.match(await publish(), { release: 1, bytes: 1024 * MIB });
   const mountpoint = await mountpointFor(t);
-  t.equal((await icfs(["mount", id, mountpoint])).code, 0);
+  // As in pressure.long.ts.
+  t.match(await icfs(["mount", id, mountpoint, "--retry", "5m"]), { code: 0 });
   for (const i of FILES.keys()) {
     t.equal((await sh("cmp", join(tree, `file-${i}`), join(mountpoint, `file-${i}`))).code, 0, `file-${i}`);
   }
   t.equal((await icfs(["umount", mountpoint])).code, 0);
 
-  // One file is replaced; with only the newest release held, its old bytes are freed and their space used again.
+  // One file is replaced. Only the newest release is held, so the old bytes are freed, and their space is used again.
   const owner = icfsCanister(publisherAgent, canister);
   const { settings } = await owner.status();
   await owner.configure({ ...settings, hold_newest: 1, hold_nanoseconds: 0n });

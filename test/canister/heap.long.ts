@@ -1,4 +1,4 @@
-/** A canister's heap while it takes chunks in: what is claimed once is paid for ever, so garbage has to go in time. */
+/** A canister's heap while it receives chunks. Claimed memory costs cycles for ever, so garbage must be collected in time. */
 import { randomBytes } from "node:crypto";
 import t from "tap";
 import type { Entry } from "../../lib/tree/manifest.ts";
@@ -7,11 +7,11 @@ import { sha256, startIcfsCanister } from "../support/icfs-canister.ts";
 import { ready } from "../support/site.ts";
 
 const MIB = 1024 * 1024;
-/** Motoko's partitions: one is filled, one has what was kept of the last, and one the collector's marks. */
+/** Three partitions of Motoko's heap: one is being filled, one has what was kept of the one before, and one has the collector's marks. */
 const PARTITIONS = 3 * 64 * MIB;
 const PUTS = 200;
 
-t.test("a heap of three partitions does", { timeout: 300_000 }, async (t) => {
+t.test("a heap of three partitions does", { timeout: 1_800_000 }, async (t) => {
   const { network, id, owner } = await startIcfsCanister(t);
   const started = await memoryOf(network.agent, id);
   t.ok(started.heap < 16 * MIB, `${started.heap} bytes are claimed before anything is put`);
@@ -25,16 +25,16 @@ t.test("a heap of three partitions does", { timeout: 300_000 }, async (t) => {
 });
 
 const FILES = 1_000;
-/** Bytes of stable memory that the pages of one file take, at / and below /.icfs/at/: 386 were seen. */
+/** The limit for the bytes of stable memory that one file's pages take, at / and below /.icfs/at/. A measurement gave 386. */
 const PER_FILE = 600;
-/** And what a release takes that stays below /.icfs/at/ and has one file that differs: 4,240 were seen. The way to the file is changed, no more. */
+/** The same limit for a release that stays below /.icfs/at/ and differs in one file, for the nodes on the way to it. A measurement gave 4,240. */
 const PER_PINNED = 10_000;
 
-t.test("pages take what is new of them", { timeout: 600_000 }, async (t) => {
+t.test("pages take what is new of them", { timeout: 1_800_000 }, async (t) => {
   const canister = await startIcfsCanister(t);
   const { owner } = canister;
   const contents = Array.from({ length: FILES }, (_, i) => `contents ${10_000 + i}`);
-  /** Files in packs of 20. @returns the bytes that all pages take */
+  /** Publishes the files in packs of 20. @returns the bytes that all pages take */
   const publish = async () => {
     const packs = Array.from({ length: FILES / 20 }, (_, i) =>
       Buffer.from(contents.slice(20 * i, 20 * (i + 1)).join("")),

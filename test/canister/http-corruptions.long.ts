@@ -1,6 +1,6 @@
 /**
- * Ten thousand answers that somebody between canister and gateway has changed at random: the main network's verification refuses each, or
- * hands on what the canister has certified for just that path.
+ * Ten thousand answers, changed at random between canister and gateway. The main network's verification refuses each of them, or passes on
+ * exactly what the canister has certified for that path.
  */
 import { randomBytes } from "node:crypto";
 import t from "tap";
@@ -16,7 +16,7 @@ const seed = newSeed();
 const randomInt = random(seed);
 const pick = <T>(items: readonly T[]): T => items[randomInt(items.length)]!;
 
-/** A change of some bytes, or of how many there are; never none. */
+/** Changes some bytes, or their number. The result always differs. */
 function corrupted(bytes: Uint8Array): Uint8Array {
   const changed = Uint8Array.from(bytes);
   if (bytes.length === 0 || randomInt(8) === 0) {
@@ -49,7 +49,7 @@ function withPart(answer: HttpAnswer, part: string, base64: string): HttpAnswer 
   return { ...answer, headers };
 }
 
-/** Ways to change an answer. @param other of another path, piece or release */
+/** Ways to change an answer. The other answer is of another path, piece or release. */
 const WAYS: Record<string, (answer: HttpAnswer, other: HttpAnswer) => HttpAnswer> = {
   body: (answer) => ({ ...answer, body: corrupted(answer.body) }),
   "another's body": (answer, other) => ({ ...answer, body: other.body }),
@@ -90,7 +90,7 @@ const WAYS: Record<string, (answer: HttpAnswer, other: HttpAnswer) => HttpAnswer
   "another's answer": (_, other) => other,
 };
 
-t.test(`none is accepted that differs; SEED=${seed}`, { timeout: 600_000 }, async (t) => {
+t.test(`none is accepted that differs; SEED=${seed}`, { timeout: 1_800_000 }, async (t) => {
   const canister = await startIcfsCanister(t, { api: "both" });
   const { network, id, owner } = canister;
   const agent = gatewayAgent(network);
@@ -122,7 +122,7 @@ t.test(`none is accepted that differs; SEED=${seed}`, { timeout: 600_000 }, asyn
   interface Known {
     readonly url: string;
     readonly answer: HttpAnswer;
-    /** What a client gets of it. */
+    /** What a client gets, as handedOn() describes it. */
     readonly text: string;
   }
   /** What the client gets, as text: status, certified headers, body. */
@@ -164,9 +164,9 @@ t.test(`none is accepted that differs; SEED=${seed}`, { timeout: 600_000 }, asyn
     know(url, await askHttp(agent, id, url, { headers: [["range", `bytes=${MIB}-`]] }));
   }
   const last = know("/a", before);
-  // An answer of 1 MiB takes ten times as long, and shows no more.
+  // Answers of 1 MiB are left out: they take ten times as long, and show no more.
   const quick = known.filter((one) => !whole.includes(one));
-  /** Any of a path's answers can be replayed with all of its proof, for as long as its certificate is good, as everywhere on the IC. */
+  /** Whether this is another answer of the same path. As everywhere on the IC, it can be replayed while its certificate is valid. */
   const isReplayed = (url: string, text: string) => known.some((one) => one.url === url && one.text === text);
 
   const asItWas: Record<string, number> = {};
@@ -183,7 +183,7 @@ t.test(`none is accepted that differs; SEED=${seed}`, { timeout: 600_000 }, asyn
       if (text === last.text) older += 1;
     } else t.fail(`${url}, with ${name} changed: ${text}`);
   }
-  t.comment(`${refused} refused; accepted, and handed on as they were: ${JSON.stringify(asItWas)}`);
+  t.comment(`${refused} refused; accepted, and passed on as they were: ${JSON.stringify(asItWas)}`);
   t.comment(`${replayed} are another whole answer of the same path, ${older} of these of the release before`);
   t.ok(refused > CORRUPTIONS / 2, "most were refused");
 });

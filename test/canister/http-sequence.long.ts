@@ -1,4 +1,4 @@
-/** What is served over HTTP while anything at all happens to the canister, against a model: every answer verifies, and is the right release's. */
+/** A random sequence of operations on a canister, compared with a model: every answer over HTTP verifies, and is of the right release. */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
@@ -17,13 +17,13 @@ const pick = <T>(items: readonly T[]): T => items[randomInt(items.length)]!;
 
 type Tree = Readonly<Record<string, Content>>;
 
-/** The bytes that are at a path. */
+/** The bytes of the file at a path. */
 function at(tree: Tree, path: string): Buffer | undefined {
   const content = tree[path.replace(/^link\//, "d/")];
   return Buffer.isBuffer(content) ? content : undefined;
 }
 
-t.test(`a random sequence; SEED=${seed}`, { timeout: 600_000 }, async (t) => {
+t.test(`a random sequence; SEED=${seed}`, { timeout: 1_800_000 }, async (t) => {
   const wasm = smallLimits(t);
   const canister = await startIcfsCanister(t, { api: "both" }, wasm);
   const { get } = siteOf(canister);
@@ -36,7 +36,7 @@ t.test(`a random sequence; SEED=${seed}`, { timeout: 600_000 }, async (t) => {
   const { settings } = await owner.status();
   await owner.configure({ ...settings, hold_newest: 3, hold_nanoseconds: 0n });
 
-  /** Some files more or fewer than in another tree, some others. */
+  /** A copy of a tree in which some files are added, removed or changed. */
   const changed = (tree: Tree): Tree => {
     const next: Record<string, Content> = { ...tree, d: null, link: { link: "d" } };
     const some = randomInt(3) === 0 ? 60 : 3;
@@ -93,7 +93,7 @@ t.test(`a random sequence; SEED=${seed}`, { timeout: 600_000 }, async (t) => {
   };
   const reader = canister.source;
 
-  /** What a canister says of itself that decides what it serves. */
+  /** The part of the canister's status that decides what it serves. */
   const state = async () => {
     const { held, kept, http, is_private: isPrivate } = await owner.status();
     const { on, release, bytes } = http[0]!;
@@ -107,7 +107,7 @@ t.test(`a random sequence; SEED=${seed}`, { timeout: 600_000 }, async (t) => {
     };
   };
   type State = Awaited<ReturnType<typeof state>>;
-  /** Releases that are below /.icfs/at/ once all pages are made. */
+  /** The releases below /.icfs/at/ once all pages are made. */
   const pinned = ({ held, kept, shown }: State) =>
     [...trees.keys()].filter(
       (number) =>
@@ -116,7 +116,7 @@ t.test(`a random sequence; SEED=${seed}`, { timeout: 600_000 }, async (t) => {
         (held.includes(number) && (number + 1 === shown || kept.includes(number))),
     );
 
-  /** Looks at some URLs. Pages may become ready meanwhile, and are those of before or after. */
+  /** Checks some URLs. Pages may become ready meanwhile, so an answer may be of the state before or after. */
   const look = async (what: string) => {
     const before = await state();
     if (!before.isPrivate) t.equal((await reader.head())?.header.number ?? 0, newest, `${what}: the head`);
@@ -187,11 +187,11 @@ t.test(`a random sequence; SEED=${seed}`, { timeout: 600_000 }, async (t) => {
   await look("nothing yet");
   const done: string[] = [];
   for (let i = 0; i < STEPS; i++) {
-    // Most of the time something is served.
+    // While nothing is served there is little to check, so every other step then ends that state.
     const { isServed, isPrivate } = await state();
     const step = isServed || randomInt(2) === 0 ? pick(often) : isPrivate ? "private" : "switch";
     done.push(step);
-    // Anybody's head is needed.
+    // Publishing and rolling back read the head as anybody may, which a private canister refuses.
     if (step.startsWith("publish") || step === "rollback") await owner.restrict(false);
     await steps[step]();
     await look(`${i}: ${step}`);

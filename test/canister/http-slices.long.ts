@@ -1,19 +1,19 @@
-/** A release whose pages are made in many messages: HTTP goes on with the release before until they are ready, whatever comes in between. */
+/** A release whose pages take many messages to make: until they are ready, HTTP serves the release before, whatever happens in between. */
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { askHttp, gatewayAgent, verifyHttp } from "../support/http.ts";
 import { startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
 import { smallLimits } from "../support/site.ts";
 
-/** So many take many messages. */
+/** The pages of so many files take many messages. */
 const FILES = 1_500;
 
-t.test("pages in slices", { timeout: 600_000 }, async (t) => {
+t.test("pages in slices", { timeout: 1_800_000 }, async (t) => {
   const wasm = smallLimits(t);
   const canister = await startIcfsCanister(t, { api: "both" }, wasm);
   const { network, id, owner, source } = canister;
   const agent = gatewayAgent(network);
-  /** What is at /a, and which release HTTP has: before and after. */
+  /** The answer at /a, and the release that HTTP serves, before and after that answer. */
   const see = async () => {
     const shown = async () => (await owner.status()).http[0]!.release;
     const before = await shown();
@@ -25,7 +25,7 @@ t.test("pages in slices", { timeout: 600_000 }, async (t) => {
       text: Buffer.from(answer.body).toString(),
     };
   };
-  /** A file /a of this text, and many others that are the same. */
+  /** Publishes a file /a with this text, and many other files with the same text. */
   const publish = async (text: string, files: number) => {
     const { manifest, chunks } = treeOf({ a: text });
     await owner.put(chunks);
@@ -35,7 +35,7 @@ t.test("pages in slices", { timeout: 600_000 }, async (t) => {
     if (!("ok" in result)) throw new Error(JSON.stringify(result));
     return result.ok;
   };
-  /** Until pages of the newest release are served: each answer is of the release that HTTP has. */
+  /** Follows the answers until HTTP serves the newest release. Each answer must be of the release that HTTP serves at that time. */
   const follow = async (texts: Record<string, string>) => {
     const seen = new Set<string>();
     for (;;) {
@@ -55,7 +55,7 @@ t.test("pages in slices", { timeout: 600_000 }, async (t) => {
   t.equal((await source.head())!.header.number, 2, "the release is live for mounts");
   await network.replace(id, "upgrade", wasm);
   const { status, body } = await askHttp(agent, id, "/a");
-  t.equal(status, 503, "an upgrade in between: the pages are made anew");
+  t.equal(status, 503, "an upgrade in between: the pages are made again");
   t.match(Buffer.from(body).toString(), /are being made/);
   while ((await owner.status()).http[0]!.release !== 2n) await sleep(100);
   t.match(await see(), { text: "two" });

@@ -1,4 +1,4 @@
-/** What a canister serves over HTTP, where that takes it long: pieces that it has to hash, and an upgrade from a version that served nothing. */
+/** HTTP where the canister has to work long for it: pieces that it must hash, and an upgrade from a version that had no HTTP. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 t.test("files of more than 1 MiB, whatever their chunks are", async (t) => {
   const site = await startSite(t);
   const odd = randomBytes(2 * MIB + 7);
-  // Pieces that are no chunks are hashed.
+  // These chunks are not pieces, so the canister must hash the pieces.
   t.equal(await publishTree(site, { odd }, 700_001), 1n);
   await readPieces(t, site, "/.icfs/at/1/odd", odd);
   const chunk = randomBytes(1000);
@@ -35,7 +35,7 @@ t.test("files of more than 1 MiB, whatever their chunks are", async (t) => {
   t.equal((await site.get("/.icfs/at/2/f")).status, 501, "up to 16 MiB");
 });
 
-t.test("a canister of before is upgraded, and serves; and is upgraded again", async (t) => {
+t.test("a canister from before is upgraded, and serves; and is upgraded again", async (t) => {
   const before = Uint8Array.from(readFileSync(new URL("before/third.wasm", import.meta.url)));
   const canister = await startIcfsCanister(t, { api: "both" }, before);
   const site = { ...canister, ...siteOf(canister) };

@@ -1,4 +1,4 @@
-/** What a canister serves over HTTP (docs/PROTOCOL.md, "HTTP"), checked as the main network's gateways do. */
+/** The canister's answers over HTTP (docs/PROTOCOL.md, "HTTP"), verified as the main network's gateways do. */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
@@ -155,17 +155,17 @@ t.test("ranges of bytes", async (t) => {
     [`bytes=-${10 * size}`, first],
     [`bytes=1000000-${"9".repeat(40)}`, first],
     ["Bytes=1048576-", second],
-    // Several: the first that has anything.
+    // Of several ranges, the first that can be satisfied is answered.
     [`bytes=${MIB}-,0-1`, second],
     [`bytes=${size}-, \t${MIB}-${MIB},0-1`, second],
     ["bytes=-0,0-0", first],
     [`bytes=, ,${MIB}-,`, second],
-    // None has anything.
+    // None of these ranges can be satisfied.
     [`bytes=${size}-`, refused],
     ["bytes=-0", refused],
     [`bytes=${"9".repeat(40)}-`, refused],
     [`bytes=${size}-${size},-0`, refused],
-    // No ranges.
+    // These are not valid ranges.
     ["bytes=5", refused],
     ["bytes=5-3", refused],
     ["bytes=0-1,5-3", refused],
@@ -185,7 +185,7 @@ t.test("ranges of bytes", async (t) => {
     [`bytes=${Array.from({ length: 60 }, (_, i) => `${i}-${i}`).join(",")}`, refused],
     [`bytes=${"9".repeat(500_000)}-`, refused],
     [`bytes=-${"9".repeat(500_000)}`, refused],
-    // Another unit means nothing.
+    // A range in another unit is ignored.
     ["lines=5-6", first],
     ["=5-6", first],
   ] as const) {
@@ -381,7 +381,7 @@ t.test("what is there besides files", async (t) => {
     "boot.ipxe/x": Buffer.from("x"),
     "boot.efi": { link: "boot.ipxe" },
   });
-  t.equal((await site.get("/.icfs/boot.ipxe")).status, 404, "a directory is no script");
+  t.equal((await site.get("/.icfs/boot.ipxe")).status, 404, "a directory is not a script");
   t.equal((await site.text("/.icfs/")).match(/This release has none/g)?.length, 2, "and no image");
   const chunk = Buffer.from("#!ipxe\n");
   await publishTree(site, { "boot.ipxe": chunk, "<b>&\"'.txt": Buffer.from("hostile") });

@@ -1,7 +1,6 @@
 /**
- * What the canister keeps on its heap, whatever it serves. The heap's size tells nothing of that: it has garbage in it. So the canister is
- * told to write down all that it keeps: for an upgrade by graph copy, Motoko copies every object that is reachable to stable memory, which
- * grows by whole pages of 64 KiB.
+ * The canister keeps little on its heap, whatever it serves. The heap's size does not show that, because it includes garbage. So the test
+ * makes Motoko prepare an upgrade by graph copy: it copies every reachable object to stable memory, which grows by whole pages of 64 KiB.
  */
 import { Actor } from "@icp-sdk/core/agent";
 import t, { type Test } from "tap";
@@ -12,10 +11,10 @@ import { ready } from "../support/site.ts";
 
 const PAGE = 64 * 1024;
 
-/** The canister without its inspection of messages, which refuses the one that writes the heap down. */
+/** The canister without its inspect_message, which refuses the message that copies the heap. */
 function uninspected(): Uint8Array<ArrayBuffer> {
   const wasm = Buffer.from(ICFS_WASM);
-  // An export is its name's length and its name.
+  // In Wasm, the length of an export's name precedes the name.
   const name = Buffer.from("\x18canister_inspect_message");
   const at = wasm.lastIndexOf(name);
   if (at === -1) throw new Error("the canister does not inspect messages");
@@ -25,7 +24,7 @@ function uninspected(): Uint8Array<ArrayBuffer> {
 
 const started = (t: Test) => startIcfsCanister(t, { messageTimeLimit: 600_000 }, uninspected());
 
-/** Bytes of what is reachable on the heap, in whole pages. It is the last thing that the canister does. */
+/** The size of all reachable objects on the heap, in bytes, in whole pages. The canister does nothing more afterwards. */
 async function keptOf({ network: { agent }, id }: StartedCanister): Promise<number> {
   const before = await memoryOf(agent, id);
   await Actor.createActor<{ __motoko_stabilize_before_upgrade(): Promise<void> }>(
@@ -35,7 +34,7 @@ async function keptOf({ network: { agent }, id }: StartedCanister): Promise<numb
   return (await memoryOf(agent, id)).stable - before.stable;
 }
 
-/** Publishes so many files, of which one is another one in each release, and keeps the release. */
+/** Publishes so many files, of which one differs in each release, and keeps the release. */
 async function publish(canister: StartedCanister, files: number, round: number): Promise<void> {
   const chunk = Buffer.alloc(1000);
   await canister.owner.put([chunk]);
@@ -65,7 +64,7 @@ async function keptWith(t: Test, files: number, releases: number): Promise<numbe
 
 t.test(
   "nothing for each path, and nothing for each that a kept release has",
-  { timeout: 600_000 },
+  { timeout: 1_800_000 },
   async (t) => {
     const [few, many, pinned] = [
       await keptWith(t, 10, 1),
@@ -81,7 +80,7 @@ t.test(
   },
 );
 
-t.test("of a rollback, that it is held", { timeout: 600_000 }, async (t) => {
+t.test("of a rollback, that it is held", { timeout: 1_800_000 }, async (t) => {
   const keptAfter = async (rollbacks: number) => {
     const canister = await started(t);
     await publish(canister, 2000, 0);

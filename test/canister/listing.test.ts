@@ -1,4 +1,4 @@
-/** The pages at /.icfs/files/, checked as gateways do: what is in the directories of a release, and how to get from one to the other. */
+/** The pages at /.icfs/files/, verified as gateways do: they list a release's directories, and link to one another. */
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import type { Entry } from "../../lib/tree/manifest.ts";
@@ -10,7 +10,7 @@ type Content = null | { readonly link: string } | string;
 
 const inOrder = (one: string, other: string) => Buffer.compare(Buffer.from(one), Buffer.from(other));
 
-/** @param contents no two files of the same text */
+/** @param contents in which no two files have the same text */
 function treeWith(contents: Readonly<Record<string, Content>>) {
   const paths = Object.keys(contents).sort(inOrder);
   const files = paths.filter((path) => typeof contents[path] === "string");
@@ -30,7 +30,7 @@ async function startSite(t: Test) {
   const canister = await startIcfsCanister(t, { api: "both" });
   const { id, network, owner } = canister;
   const agent = gatewayAgent(network);
-  /** Asks and verifies. */
+  /** Requests a URL, and verifies the answer. */
   const get = async (url: string, asked: HttpAsked = {}) => {
     const answer = await askHttp(agent, id, url, asked);
     verifyHttp(url, answer, id, network.rootKey, asked.method);
@@ -60,10 +60,10 @@ async function startSite(t: Test) {
 
 const linksIn = (html: string) => [...html.matchAll(/ href="([^"]*)"/g)].map(([, url]) => url!);
 
-/** Links to files and directories of a page, without those that lead elsewhere. */
+/** A page's links to files and directories, without links that lead elsewhere. */
 const rowsOf = (html: string) => linksIn(html.slice(html.indexOf("<table"), html.indexOf("</table>")));
 
-/** The pages before and behind. */
+/** A page's links to the pages before and after it. */
 const turnsOf = (html: string) => {
   const at = html.indexOf('class="turn"');
   return at < 0 ? [] : linksIn(html.slice(at));
@@ -136,7 +136,7 @@ t.test("with the next release a page says what is so then", async (t) => {
 
 t.test("a symlink to a directory has no pages, whatever it was before", async (t) => {
   const site = await startSite(t);
-  // Links come before what they lead to, and lead there twice each: with pages of their own these would be 2^30.
+  // Two links lead from each directory to the next, so links with pages of their own would need 2^30 pages.
   const deep: Record<string, Content> = { d30: null, "d30/x": "far down" };
   for (let i = 0; i < 30; i++) {
     deep[`d${i}`] = null;

@@ -1,6 +1,6 @@
 /**
- * The page at /.icfs/ in a real browser, through the local gateway: it says what it should, its links lead to the files whose hashes stand
- * beside them, and names that would like to be markup are names. What is looked at is what the browser has made of it.
+ * The page at /.icfs/ in a real browser, through the local gateway: its content is right, its links lead to the files whose hashes stand
+ * beside them, and markup in names stays text. The tests read the document as the browser has parsed it.
  */
 import { join } from "node:path";
 import t from "tap";
@@ -10,7 +10,7 @@ import { startCanister } from "../support/canister-network.ts";
 import { sha256 } from "../support/icfs-canister.ts";
 import { ask, type Received } from "../support/web.ts";
 
-t.setTimeout(300_000);
+t.setTimeout(1_800_000);
 
 const HOSTILE = [
   "<script>document.title='owned'<",
@@ -26,7 +26,7 @@ const HOSTILE = [
 ];
 const NOTE = "<script>document.title='owned'</script>\nsecond line \u202e";
 
-/** All that the pages are made of. Of these none can run, or fetch anything but the style. */
+/** All elements in the pages. None of them can run a script, or fetch anything but the style. */
 const ELEMENTS = new Set(
   "html head meta link title body main nav p h1 h2 h3 a code pre mark dl dt dd div table tbody tr th td footer".split(
     " ",
@@ -39,7 +39,7 @@ interface Tag {
   readonly attributes: readonly [name: string, value: string][];
 }
 
-/** The tags of HTML as a browser writes it: quotes around each attribute. */
+/** The tags of HTML that a browser has written, which quotes each attribute. */
 function tagsOf(html: string): Tag[] {
   return [...html.matchAll(/<([a-z]\w*)((?:\s+[^\s=>]+="[^"]*")*)\s*>/gi)].map(([, element, attributes]) => ({
     element: element!,
@@ -71,7 +71,7 @@ t.test("in a browser", async (t) => {
   const host = `${id}.localhost`;
   const base = `http://${host}:${new URL(c.url).port}`;
 
-  /** The page, after whatever runs in it has run. */
+  /** Loads a page, and returns it after all its scripts have run. */
   const look = async (path: string) => {
     const html = await dumpDom(`${base}${path}`, { env: c.env });
     const tags = tagsOf(html);
@@ -85,7 +85,7 @@ t.test("in a browser", async (t) => {
     );
     for (const url of links) if (!/^\/[\w%./~-]*$/.test(url)) t.fail(`${path} leads to ${url}`);
     t.notMatch(/<title>([^<]*)/.exec(html)?.[1], /owned|^1$/);
-    /** The hash that stands beside each file's link. */
+    /** Each file's link, with the hash beside it. */
     const files = [...html.matchAll(/<tr><td><a href="([^"]*)">.*?<\/tr>/gs)].map(([row, url]) => ({
       url: url!,
       hash: /<code>([0-9a-f]{64})<\/code>/.exec(row)?.[1],
@@ -109,7 +109,26 @@ t.test("in a browser", async (t) => {
     "the browser does run scripts where there are any",
   );
   const head = (await c.source().head())!;
+  t.notMatch((await look("/.icfs/")).html, "Channels", "there are none");
+  for (const [name, note] of [
+    ["stable", NOTE.replace("\n", " ")],
+    ["canary", "n".repeat(1024)],
+    ["gone", ""],
+  ] as const)
+    t.match(await c.icfs(["promote", id, "1", name, "--note", note]), { code: 0 });
+  t.match(await c.icfs(["channel", id, "gone", "--delete"]), { code: 0 });
   const page = await look("/.icfs/");
+  const rows = [
+    ...page.html.matchAll(/<tr><td>([^<]*)<\/td><td>1<\/td><td>(.*?) UTC<\/td><td>(.*?)\s*<\/td>/gs),
+  ];
+  t.same(
+    rows.map(([, name]) => name),
+    ["canary", "stable"],
+    "channels, by their names; none that was deleted",
+  );
+  t.equal(rows[0]![3], `${"n".repeat(100)}…`);
+  t.match(rows[1]![3], /^&lt;script&gt;.*<mark>U\+202E<\/mark>$/);
+  for (const [, , since] of rows) t.match(since, /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
   for (const text of [
     id,
     "Release 1",
@@ -141,7 +160,7 @@ t.test("in a browser", async (t) => {
   for (const url of new Set([...page.links, ...below.links])) t.equal((await fetched(url)).status, 200, url);
 
   const style = (await fetched("/.icfs/style.css")).body.toString();
-  /** What a script of ours finds out in a page on a phone. */
+  /** The result of a script in a page of a phone's width. */
   const onPhone = async (path: string, script: string) => {
     const html = (await fetched(path)).body.toString();
     const measured = `<style>${style}</style>${html}<script>parent.document.title = ${script}</script>`;
@@ -154,7 +173,7 @@ t.test("in a browser", async (t) => {
   const tooWide =
     "[...document.querySelectorAll('html, .scroll')].filter((e) => e.scrollWidth > e.clientWidth).length";
   for (const path of ["/.icfs/", directory]) t.equal(await onPhone(path, tooWide), "0", `${path} fits`);
-  // A row is as high as its date and its time.
+  // A row is two lines high: the date and the time.
   const row = "document.querySelector('.releases tr:last-child')";
   const lines = await onPhone(
     "/.icfs/",

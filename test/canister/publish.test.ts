@@ -124,11 +124,11 @@ t.test("bad manifests are refused by name, and change nothing", async (t) => {
   );
   t.strictSame(await publish(shortHash), { err: { invalid: "a: the file's SHA-256 has not 32 bytes" } });
   t.match(await publish(Buffer.from("no manifest")), {
-    err: { invalid: /this is no icfs manifest of version 1/ },
+    err: { invalid: /this is not an icfs manifest of version 1/ },
   });
   const version2 = Buffer.concat([Buffer.from("ICFSMAN\x02", "latin1"), good.subarray(8)]);
-  t.match(await publish(version2), { err: { invalid: /this is no icfs manifest of version 1/ } });
-  // One entry, counted in two bytes of LEB128 instead of one.
+  t.match(await publish(version2), { err: { invalid: /this is not an icfs manifest of version 1/ } });
+  // The number of entries is one, in two bytes of LEB128 instead of one.
   const at = MANIFEST_PREFIX.length;
   const overlong = Buffer.concat([good.subarray(0, at), Buffer.of(0x81, 0x00), good.subarray(at + 1)]);
   t.match(await publish(overlong), { err: { invalid: "the manifest is not in Candid's shortest form" } });
@@ -146,7 +146,7 @@ t.test("manifest pieces", async (t) => {
     err: { missing: [Uint8Array.from(absent)] },
   });
   t.match(await owner.publish({ manifest: [], parent: [], note: "" }), {
-    err: { invalid: /this is no icfs manifest/ },
+    err: { invalid: /this is not an icfs manifest/ },
   });
   const [piece] = await owner.put([randomBytes(1024 * 1024)]);
   t.strictSame(await owner.publish({ manifest: Array(33).fill(piece), parent: [], note: "" }), {

@@ -1,4 +1,4 @@
-/** That the canister's Wasm is the same wherever it is built: by its hash anybody can tell what a canister runs. */
+/** The canister's Wasm is the same wherever it is built, so that anybody can tell by its hash what a canister runs. */
 import { cp, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ const CANISTER = fileURLToPath(new URL("../../canister", import.meta.url));
 t.test("what is built in another directory is byte for byte what `make canister` has built", async (t) => {
   const directory = await temporaryDirectory(t);
   const sources = join(directory, "some where/else");
-  // In another order, and so with other times and inodes.
+  // Copied in another order, the files have other times and inodes.
   const names = (await readdir(CANISTER)).filter((name) => name.endsWith(".mo")).reverse();
   for (const name of names) await cp(join(CANISTER, name), join(sources, name));
   const out = join(directory, "out.wasm");

@@ -1,4 +1,4 @@
-/** What the canister holds, frees and uses again, against a model that does the same in sets. */
+/** Which releases and chunks the canister holds, frees and uses again, compared with a model made of sets. */
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,20 +17,26 @@ import { newSeed, random } from "../support/random.ts";
 
 const WEEK = 604_800_000_000_000n;
 
-/** Rules under which only numbers count. */
+/** Settings that hold releases by their number, not by their age. */
 const newestOnly = (settings: Settings, hold_newest: number): Settings => ({
   ...settings,
   hold_newest,
   hold_nanoseconds: 0n,
 });
 
-/** Waits until the canister has freed what it will: it works in slices, on a timer. */
+/** After so many looks without a change, the canister is taken to have freed all that it will. */
+const MOST_LOOKS = 300;
+
+/** Waits until the canister has freed all that it will, which it does in slices, on a timer. */
 async function settled({ owner }: StartedCanister, chunks: number): Promise<CanisterStatus> {
-  for (let i = 0; ; i++) {
-    const status = await owner.status();
-    if (Number(status.chunks) === chunks || i === 100) return status;
+  let status = await owner.status();
+  for (let looks = 0; Number(status.chunks) !== chunks && looks < MOST_LOOKS; looks++) {
     await sleep(100);
+    const { chunks: before } = status;
+    status = await owner.status();
+    if (status.chunks !== before) looks = 0;
   }
+  return status;
 }
 
 async function publishTree(canister: StartedCanister, contents: Record<string, string>): Promise<string[]> {
@@ -185,7 +191,7 @@ t.test(
       await owner.put(chunks);
       t.match(await canister.publish(manifest), { ok: BigInt });
     };
-    // Behind the one that is freed lies one that is not.
+    // A chunk that stays lies behind the freed one, so that the freed space cannot grow.
     const [freed, behind] = [randomBytes(1000), randomBytes(1000)];
     await publishChunks([freed, behind]);
     await publishChunks([behind]);
@@ -212,7 +218,7 @@ t.test(`a random sequence leaves just what a model says, whole; SEED=${seed}`, a
   let rules = newestOnly(settings, 3);
   await owner.configure(rules);
   const randomInt = random(seed);
-  // The model: which chunks each held release has, which are kept, which are loose; and every chunk's bytes.
+  // The model: the chunks of each held release, the kept releases, the loose chunks, and the bytes of every chunk.
   const held = new Map<number, Set<string>>();
   const kept = new Set<number>();
   const loose = new Set<string>();
@@ -236,7 +242,7 @@ t.test(`a random sequence leaves just what a model says, whole; SEED=${seed}`, a
       loose.add(remember(chunk));
     },
     async publish() {
-      // Some of what is there, some new, of very different sizes.
+      // The release has some old and some new chunks, of very different sizes.
       const old = [...expected()].filter(() => randomInt(4) === 0).map((hash) => bytes.get(hash)!);
       const fresh = Array.from({ length: randomInt(5) }, () =>
         randomBytes(1 + randomInt(10 ** (1 + randomInt(5)))),
@@ -315,7 +321,7 @@ t.test(`a random sequence leaves just what a model says, whole; SEED=${seed}`, a
   t.equal((await owner.missing(gone)).length, gone.length, `${gone.length} chunks are gone`);
 });
 
-/** A manifest of one file for each different chunk. */
+/** A tree with one file for each different chunk. */
 function treeOfChunks(all: readonly Buffer[]): ReturnType<typeof treeOf> {
   const unique = [...new Map(all.map((chunk) => [sha256(chunk).toString("hex"), chunk])).values()];
   const entries = unique.map((chunk, i) => ({

@@ -1,4 +1,4 @@
-/** Who may do what: owners, publishers, readers, strangers and nobody in particular. */
+/** What each role may do: owners, publishers, readers, strangers and anonymous callers. */
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { IDL } from "@icp-sdk/core/candid";
@@ -13,10 +13,10 @@ import { compiled } from "../support/compiled.ts";
 import { ICFS_WASM, sha256, startIcfsCanister, treeOf } from "../support/icfs-canister.ts";
 
 const failure = (call: Promise<unknown>): Promise<string> => call.then(() => "it succeeded", messageOf);
-/** inspect_message: refused before it costs the canister anything. */
+/** The refusal of inspect_message, which costs the canister nothing. */
 const NOT_TAKEN = /rejected|refused|inspect/i;
 
-/** A call of each method that only publishers may make, of the one that only promoters may, and of each that only owners may. */
+/** A call of each method for publishers only. The methods for promoters only and for owners only follow. */
 const publishing = (canister: IcfsCanister): Record<string, () => Promise<unknown>> => ({
   put: () => canister.put([randomBytes(10)]),
   publish: () => canister.publish({ manifest: [], parent: [], note: "" }),
@@ -110,7 +110,7 @@ t.test("other canisters are strangers too, and their calls do not meet inspect_m
     },
     { agent: network.agent, canisterId: caller },
   );
-  // What the owner would call, which is not sent.
+  // The owner's calls are recorded instead of sent.
   const sent: [method: string, args: Uint8Array][] = [];
   const agent = network.agentFor(network.identity);
   agent.call = async (_, { methodName, arg }) => {
@@ -123,7 +123,7 @@ t.test("other canisters are strangers too, and their calls do not meet inspect_m
   t.equal(sent.length, 9, "all methods that change something");
   const before = await owner.status();
   for (const [method, args] of sent) {
-    // The agent's own text, which is of several lines.
+    // String() keeps the agent's whole text, which has several lines.
     const said = await call(id, method, args).then(() => "it succeeded", String);
     t.match(said, /not authorised/, method);
   }

@@ -25,7 +25,7 @@ t.before(async () => {
 });
 
 async function compare(t: Test, size: number): Promise<void> {
-  // A prime number of bytes, so that repetitions do not line up with blocks.
+  // The pattern's length is prime, so that repetitions do not line up with blocks.
   const pattern = randomBytes(1021);
   const data = Buffer.alloc(size);
   for (let at = 0; at < size; at += pattern.length) pattern.copy(data, at);

@@ -1,7 +1,7 @@
 /**
- * The pages of a tree do not depend on the tree before (canister/sitebuild.mo, canister/difference.mo): whether they are made from nothing,
- * compared with those before, or made where the index says that something differs, they have the same hashes, and say the same of where
- * files' bytes are.
+ * The pages of a tree do not depend on the tree before (canister/sitebuild.mo, canister/difference.mo). They can be made from nothing, by
+ * comparison with the pages before, or only where the index shows a difference. Each way gives the same hashes, and the same places of the
+ * files' bytes.
  */
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
@@ -15,14 +15,14 @@ import { newSeed, type Random, random } from "../support/random.ts";
 
 const MIB = 1024 * 1024;
 
-/** A directory; a symlink's target, from the root; or a file, by a number that stands for its bytes and one for where they are. */
+/** A directory; a symlink's target, from the root; or a file, with a number that stands for its bytes, and one for their place. */
 type Content = "directory" | { readonly to: string } | { readonly bytes: number; readonly pack: number };
 type Tree = Map<string, Content>;
 
 const pick = <T>(next: Random, items: readonly T[]): T => items[next(items.length)]!;
 const sha256 = (bytes: string | Uint8Array) => createHash("sha256").update(bytes).digest();
 
-/** Names that stand in one another's way: before and behind a slash, those of pages and of response verification, and index.html. */
+/** Names that are hard to keep apart: they sort around the slash, or are those of pages, of response verification, or index.html. */
 const NAMES = ["a", "a-b", "a.c", "b", "c", "2", "-2", "index.html", "<$>", "<*>"];
 /** Enough files for a directory of several pages. */
 const nameIn = (directory: string, next: Random) => (directory === "c" ? `f${next(500)}` : pick(next, NAMES));
@@ -35,7 +35,7 @@ function remove(tree: Tree, path: string): void {
     if (other === path || other.startsWith(`${path}/`)) tree.delete(other);
 }
 
-/** Adds, changes or removes something; of directories with what is in them few. */
+/** Adds, changes or removes something. It rarely removes a directory with its content. */
 function change(tree: Tree, next: Random): void {
   const directory = pick(next, ["", "", "c", ...directoriesOf(tree)]);
   if (directory !== "" && tree.get(directory) !== "directory") return;
@@ -58,7 +58,7 @@ const isLink = (content: Content): content is { readonly to: string } =>
 
 const LONG = Buffer.alloc(MIB, 1);
 
-/** Takes away links whose target is gone, or a link itself. */
+/** Removes links whose target is gone, or is itself a link. */
 function removeDangling(tree: Tree): void {
   for (const [path, what] of [...tree]) {
     if (!isLink(what)) continue;
@@ -67,7 +67,7 @@ function removeDangling(tree: Tree): void {
   }
 }
 
-/** @param modified when the directories were changed: their pages are the same */
+/** @param modified when the directories were changed, which must not change their pages */
 function manifestOf(tree: Tree, modified: bigint): Buffer {
   const chunks: { sha256: Buffer; size: number }[] = [];
   const chunkOf = (hash: Buffer, size: number) => {
@@ -129,10 +129,10 @@ const pages = Actor.createActor<Pages>(
 );
 await pages.put(LONG);
 
-/** Instructions for a slice: one step each, or all in one. */
+/** Instructions for a slice: so few that each slice is one step, or enough for all steps in one. */
 const BUDGETS = [1n, 1_000_000_000_000n];
 
-/** What once came out otherwise than from nothing. */
+/** Trees whose pages once differed from those made from nothing. */
 const PAIRS: Record<string, [before: Record<string, Content>, after: Record<string, Content>]> = {
   "a link is left out because its target is just being walked": [
     {
@@ -159,7 +159,7 @@ for (const [what, [before, more]] of Object.entries(PAIRS)) {
   });
 }
 
-/** Random trees, each made of the one before. @param some how many things are changed, mostly a few */
+/** Checks random trees, each made by changing the one before. @param some numbers of changes, of which one is picked each time */
 async function follow(t: Test, tree: Tree, next: Random, trees: number, some: readonly number[]) {
   for (let i = 0; i < trees; i++) {
     for (let changes = pick(next, some); changes > 0; changes--) change(tree, next);

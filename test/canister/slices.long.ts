@@ -1,4 +1,4 @@
-/** What piles up in a canister: it is freed in slices, outside the calls of others, and limited in number. */
+/** A canister frees what has piled up in slices, outside the calls of others, and limits how much may pile up. */
 import { mock } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
@@ -22,11 +22,11 @@ import { startEmptyNetwork } from "../support/networks.ts";
 import { smallLimits } from "../support/site.ts";
 
 const PUT = 30_000;
-/** Milliseconds a message may take: a slice takes less than one, on a quiet machine. */
+/** The limit for one message. On a quiet machine, a slice takes less than a millisecond. */
 const SLICE_MS = 20_000;
 
 let made = 0;
-/** So many chunks of four bytes, all different. */
+/** `count` different chunks of four bytes. */
 function tinyChunks(count: number): Buffer[] {
   return Array.from({ length: count }, () => {
     const chunk = Buffer.alloc(4);
@@ -55,9 +55,10 @@ async function freed(owner: IcfsCanister): Promise<CanisterStatus> {
 /** A day and an hour. */
 const LONG_AGO_MS = 25 * 3_600_000;
 
-/** Puts, a day and an hour ago, what the canister of `state` then has loose: as its owner, and as others. */
+/** Puts loose chunks into the canister of `state`, as its owner and as others, at a network time of LONG_AGO_MS ago. */
 async function putYesterday(t: Parameters<typeof startIcfsCanister>[0], state: string, id: Principal) {
-  // This host's clock as well: certificates of another day are not accepted. It may stand still for the minutes that this takes.
+  // This process's clock must be set as well, because certificates of another day are refused. It stands still, which does no harm in a few
+  // minutes.
   mock.timers.enable({ apis: ["Date"], now: Date.now() - LONG_AGO_MS });
   t.teardown(() => mock.timers.reset());
   const network = await startEmptyNetwork(t, { state, timeOffset: -LONG_AGO_MS }, OWNER);
@@ -72,7 +73,7 @@ async function putYesterday(t: Parameters<typeof startIcfsCanister>[0], state: s
   await as(other).put(tinyChunks(20_000));
 }
 
-t.test("110,000 loose chunks are due at once", { timeout: 600_000 }, async (t) => {
+t.test("110,000 loose chunks are due at once", { timeout: 1_800_000 }, async (t) => {
   const state = await temporaryDirectory(t);
   let id!: Principal;
   await t.test("they are put", async (t) => {
@@ -99,7 +100,7 @@ t.test("110,000 loose chunks are due at once", { timeout: 600_000 }, async (t) =
 });
 
 t.test("a publisher has so many loose chunks", async (t) => {
-  // A tenth of what the canister has.
+  // These limits are a tenth of the canister's own.
   const { owner } = await startIcfsCanister(t, {}, smallLimits(t));
   for (let i = 0; i < 6; i++) await owner.put(tinyChunks(3000));
   await owner.put(tinyChunks(2000));
@@ -111,7 +112,7 @@ t.test("a publisher has so many loose chunks", async (t) => {
   );
 });
 
-t.test("a rollback to a large tree takes several messages, and is of one time all the same", async (t) => {
+t.test("a rollback to a large tree takes several messages, and is of one time anyway", async (t) => {
   const canister = await startIcfsCanister(t, {}, smallLimits(t));
   const { owner, source } = canister;
   const large: Manifest = {

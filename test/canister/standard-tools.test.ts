@@ -1,4 +1,4 @@
-/** The canister with the IC's own tools: icp-cli, which is another client, written in Rust, builds, installs and calls it. */
+/** icp-cli, one of the IC's own tools, builds, installs and calls the canister. It is an independent client, written in Rust. */
 import { execFile } from "node:child_process";
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,10 @@ import { startLedgerTwin } from "../support/cycles-ledger.ts";
 const ICP = fileURLToPath(new URL("../../node_modules/@icp-sdk/icp-cli-linux-x64/bin/icp", import.meta.url));
 const DIRECTORY = fileURLToPath(new URL("../../canister", import.meta.url));
 
-/** Runs icp in canister/, or another project, with a home of its own. */
+/** After so many milliseconds, icp is taken to hang. */
+const LONG = 180_000;
+
+/** Runs icp in a project's directory, with a home of its own. */
 function icpIn(
   project: string,
   home: string,
@@ -23,7 +26,7 @@ function icpIn(
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   const env = { PATH: process.env.PATH, HOME: home, DO_NOT_TRACK: "1", NO_COLOR: "1" };
   return new Promise((resolve) => {
-    execFile(ICP, args, { cwd: project, env, timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(ICP, args, { cwd: project, env, timeout: LONG }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : 1, stdout, stderr });
     });
   });
@@ -79,7 +82,7 @@ t.test("icp deploy, the first time and as an upgrade", async (t) => {
   const ledger = await startLedgerTwin(n);
   const owner = Principal.fromText((await n.icfs(["identity"])).stdout.trim());
   await ledger.twin_mint(owner, 10n ** 13n);
-  // The project as it is, in a place of its own: icp writes into it which canister it has made.
+  // The project is copied, because icp writes the ids of its canisters into it.
   const project = join(n.directory, "canister");
   for (const file of ["canister/icp.yaml", "build/icfs.wasm", "build/icfs.did"]) {
     await cp(new URL(`../../${file}`, import.meta.url), join(n.directory, file));
@@ -116,14 +119,14 @@ t.test("icp deploy, the first time and as an upgrade", async (t) => {
     "icfs goes on where icp has begun",
   );
 
-  // Where there is no ledger, as on `icfs localnet`.
+  // `icfs localnet` has no ledger, so the canister is linked instead of made.
   await rm(join(project, ".icp"), { recursive: true });
   await ok("canister", "link", "icfs", id!, "-e", "localnet");
   await ok("deploy", "-e", "localnet", "--identity", "me", "--yes");
   t.equal(await ledger.twin_payments(), 1n);
 });
 
-/** The network's subnet, as text: icp asks the cycles minting canister for it, which is not here. */
+/** The network's subnet, as text. icp would ask the cycles minting canister for it, which this network does not have. */
 async function subnetOf({ url, rootKey, network }: TestNetwork): Promise<string> {
   const agent = createAgent({ network, rootKey, verifyQuerySignatures: true, requestTimeout: 30_000 });
   const certificate = await certifiedAt(

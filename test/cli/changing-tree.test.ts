@@ -1,4 +1,4 @@
-/** Directories that somebody works on while icfs reads them, as two processes do. */
+/** Directories that another process changes while icfs reads them. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { startIcboot } from "../support/icboot.ts";
 
 const MiB = 1024 * 1024;
 
-/** Overwrites `boot/kernel` in place, now as the one version and now as the other, until it is killed. */
+/** Overwrites `boot/kernel` in place, with two versions in turn, until it is killed. */
 const WRITER = `
   const [file, one, two] = process.argv.slice(1);
   const { readFileSync, writeFileSync } = require("node:fs");
@@ -39,11 +39,11 @@ t.test("while somebody overwrites a file in place", async (t) => {
   const [one, two] = [bytesOf(1, 8 * MiB), bytesOf(2, 8 * MiB)];
   await mkdir(tree);
   await writeTree(c.directory, { one, two });
-  // Takes long to hash, and nothing to upload: the writer comes to write meanwhile, whatever else the machine does.
+  // A large file of zeros takes long to hash and adds little to upload, so the writer surely writes meanwhile.
   await writeTree(tree, { zeros: "" });
   await truncate(join(tree, "zeros"), 128 * MiB);
   const id = c.canister.toText();
-  // All that is written, the canisters have already.
+  // The canisters get the content beforehand, so that there is nothing to upload later.
   for (const kernel of [one, two]) {
     await writeTree(tree, { "boot/kernel": kernel, "boot/initrd": "initrd" });
     t.match(await c.icfs(["publish", tree, id]), { code: 0 });

@@ -1,4 +1,4 @@
-/** icfs channel and promote: who moves what, what is listed, and what CANISTER@NAME reads. */
+/** icfs channel and promote: who may move channels, what the commands list, and what CANISTER@NAME reads. */
 import { join } from "node:path";
 import t from "tap";
 import { faultFor, startFaultProxy } from "../support/fault-proxy.ts";
@@ -43,6 +43,9 @@ t.test("a channel is promoted, read, taken back, listed and deleted", async (t) 
       { channel: "canary", serial: 1, release: 2, header: second.header, setBy: own },
       { channel: "stable", serial: 3, release: 1, header: first.header, setBy: own },
     ]);
+    t.match(await c.icfs(["channel", id, "--note", "x"]), { code: 2, stderr: /--note is for --delete/ });
+    const env = { ...c.env, ICFS_NOTE: "for what is published" };
+    t.match(await c.icfs(["channel", id], { env }), { code: 0, stdout: /^canary: release 2$/m });
     t.match(
       await c.owner("channel", id, "stable", "--history"),
       new RegExp(
@@ -105,7 +108,7 @@ t.test("a channel is promoted, read, taken back, listed and deleted", async (t) 
     const proxy = await startFaultProxy(t, c.url);
     let other: Promise<string> | undefined;
     let done = false;
-    // Held back until the other one is through.
+    // This promotion is held back until the other one is done.
     proxy.fault = faultFor("promote", () => {
       other ??= c.owner("promote", id, "2", "stable").finally(() => {
         done = true;

@@ -1,4 +1,4 @@
-/** icfs configure: what is left as it is was not one node's word. */
+/** icfs configure reads the settings that it keeps from the whole subnet, not from a single node. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -21,7 +21,7 @@ t.test(
     t.equal(code, 0);
     t.match(JSON.parse(stdout), { holdNewest: 5, holdDays: 7, quota: 2 ** 30, private: false });
 
-    // A canister of before that takes no status by update call.
+    // An older canister refuses `status` as an update call.
     proxy.fault = (path, body) =>
       path.endsWith("/call") && body.includes("status") ? { status: 403, body: "" } : "none";
     t.match(await configure("--hold-newest", "6"), { code: 1, stderr: /did not tell its settings/ });

@@ -1,4 +1,4 @@
-/** icfs deploy, while the canister is at work. */
+/** icfs deploy, while the canister is busy. */
 import t from "tap";
 import { icfsCanister } from "../../lib/icfs-canister.ts";
 import type { Manifest } from "../../lib/tree/manifest.ts";
@@ -25,7 +25,7 @@ t.test("an upgrade waits for a large release that is being checked, and harms it
   const published = owner.publish({ manifest, parent: [], note: "" }).finally(() => {
     isPublished = true;
   });
-  // It asks for the canister's status first: both are under way together.
+  // The release is being checked while these upgrades run.
   let upgraded = 0;
   while (!isPublished) {
     t.match(await c.icfs(["deploy", c.canister.toText()]), { code: 0 });

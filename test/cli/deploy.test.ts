@@ -1,4 +1,4 @@
-/** icfs deploy, and whose canister it is then (icfs identity). */
+/** icfs deploy, and the owner of the new canister (icfs identity). */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
@@ -52,7 +52,7 @@ t.test(
       for (const command of ["deploy", "identity"]) {
         const { code, stdout, stderr } = await n.icfs([command]);
         t.match({ code, stdout }, { code: 1, stdout: "" });
-        t.equal(stderr, `icfs: ${pem} can be read by others than its owner: run \`chmod 600 ${pem}\`\n`);
+        t.equal(stderr, `icfs: ${pem} can be read by users other than its owner: run \`chmod 600 ${pem}\`\n`);
       }
       await chmod(pem, 0o600);
     });
@@ -99,7 +99,7 @@ t.test("an upgrade keeps the releases", async (t) => {
       t.match({ code, stdout }, { code: 1, stdout: "" }, args.join(" "));
       t.equal(
         stderr,
-        `icfs: cannot deploy: only controllers of ${id} may, which are ${c.identity.getPrincipal()}. You are ${principal}: give a controller's key with --identity\n`,
+        `icfs: cannot deploy: only controllers of ${id} can, which are ${c.identity.getPrincipal()}. You are ${principal}: give a controller's key with --identity\n`,
       );
     }
     t.match((await c.source().head())?.header, { number: 2 }, "nothing has changed");
@@ -115,7 +115,7 @@ t.test("an upgrade keeps the releases", async (t) => {
         code: 1,
         stdout: "",
         stderr: new RegExp(
-          `^icfs: cannot deploy: this Wasm is no newer version of what runs in ${id}, .*: deploy it to another canister, or reinstall`,
+          `^icfs: cannot deploy: this Wasm is not a newer version of what runs in ${id}, .*: deploy it to another canister, or reinstall`,
         ),
       });
     }
@@ -128,8 +128,8 @@ t.test("what cannot be deployed", async (t) => {
   const text = join(n.directory, "text.wasm");
   await writeTree(n.directory, { "text.wasm": "not Wasm" });
   const cases: [args: string[], message: RegExp, code?: number][] = [
-    [["xx"], /"xx" is no canister id/, 2],
-    [["--specified-id", "xx"], /"xx" is no canister id/, 2],
+    [["xx"], /"xx" is not a canister id/, 2],
+    [["--specified-id", "xx"], /"xx" is not a canister id/, 2],
     [[SPECIFIED], new RegExp(`^icfs: there is no canister ${SPECIFIED} at ${n.url}: `)],
     [["--wasm", "/nowhere.wasm"], /^icfs: --wasm: cannot read \/nowhere.wasm: ENOENT/],
     [["--wasm", n.directory], /^icfs: --wasm: cannot read .*: EISDIR/],
@@ -145,7 +145,7 @@ t.test("what cannot be deployed", async (t) => {
 });
 
 t.test("a local network that is only starting is waited for", async (t) => {
-  // A port that is free, for the network that comes.
+  // A free port, for the network that starts later.
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
   const { port } = taken.address() as AddressInfo;

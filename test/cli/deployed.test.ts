@@ -1,4 +1,4 @@
-/** Which canisters were made is known after a power cut, and by two who make some at once; a damaged file is no reason to fail. */
+/** The record of deployed canisters survives a power cut, and two deployments at once. A damaged record is no reason to fail. */
 import { execFileSync } from "node:child_process";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -39,8 +39,8 @@ t.test("deployed canisters", async (t) => {
   await rm(file);
   execFileSync("mkfifo", [file]);
   t.same(await deployedOn(ROOT_KEY), [], "a pipe is not waited for");
-  await t.rejects(rememberDeployed(ONE, ROOT_KEY), { message: /is no file/ });
+  await t.rejects(rememberDeployed(ONE, ROOT_KEY), { message: /is not a file/ });
   await rm(file);
   await mkdir(file);
-  await t.rejects(rememberDeployed(ONE, ROOT_KEY), { message: /is no file/ });
+  await t.rejects(rememberDeployed(ONE, ROOT_KEY), { message: /is not a file/ });
 });

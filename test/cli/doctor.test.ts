@@ -1,4 +1,4 @@
-/** icfs doctor, on this host: lines for people, --json, exit codes; with a mount, and with one whose process was killed. */
+/** icfs doctor on this host: lines for people, --json and exit codes, with a live mount, and with a mount whose process was killed. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -48,7 +48,7 @@ t.test("icfs doctor", async (t) => {
     t.match(stdout, "ok    fuse: /dev/fuse can be opened\n");
     t.match(
       stdout,
-      `ok    mount: ${mountpoint} (${c.id}) answers\nok    mount: ${mountpoint} can be read by nobody, tried\n`,
+      `ok    mount: ${mountpoint} (${c.id}) answers\nok    mount: ${mountpoint} can be read by the user nobody (tried)\n`,
     );
     t.match(stdout, /^(ok|warn) +tftp: /m);
     for (const line of stdout.trimEnd().split("\n"))
@@ -108,7 +108,7 @@ t.test("icfs doctor", async (t) => {
     const { of } = await doctor(c.id, "--network", "http://127.0.0.1:1");
     t.match(of("network"), [{ level: "fail", message: /ECONNREFUSED/, advice: /icfs localnet/ }]);
     t.match(of("canister"), [{ level: "fail", message: /no network answers/ }]);
-    t.match(await c.icfs(["doctor", "no canister"]), { code: 2, stdout: "", stderr: /is no canister id/ });
+    t.match(await c.icfs(["doctor", "no canister"]), { code: 2, stdout: "", stderr: /is not a canister id/ });
     t.match(await c.icfs(["doctor", join(c.directory, "no-such-directory")]), {
       code: 1,
       stdout: /^fail {2}mount: .* does not exist\n {6}mkdir -p /m,
@@ -116,7 +116,7 @@ t.test("icfs doctor", async (t) => {
   });
 });
 
-/** Of each kind, as what a mount notices differs: a release's certificate, or a node's signature. */
+/** All kinds of canisters, because their mounts notice another network in different ways: by a certificate, or by a node's signature. */
 const KINDS = { icfs: startMountable, assets: startMountableAssets, icboot: startMountableIcboot };
 
 for (const [kind, start] of Object.entries(KINDS)) {

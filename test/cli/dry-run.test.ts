@@ -16,7 +16,7 @@ t.test("icfs publish --dry-run", async (t) => {
   await mkdir(tree);
   await writeTree(tree, { "d/one": bytesOf(1, 300 * KiB), "d/two": "2", three: "3", four: "4" });
   await symlink("three", join(tree, "link"));
-  // Somebody who has no identity yet.
+  // A dry run needs no identity.
   const nobody = { ...c.env, XDG_CONFIG_HOME: join(c.directory, "nobody") };
   const dryRun = async (...args: string[]) => {
     const result = await c.icfs(["publish", tree, id, "--dry-run", ...args], { env: nobody });

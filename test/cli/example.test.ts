@@ -1,13 +1,13 @@
 /**
- * icfs example: what it prints is the file of examples/, with a site's own names in it. Where the programs run with what it prints:
- * test/boot/http-site.ts (nginx, dnsmasq), test/boot/channels.long.ts, test/boot/http.boot.ts (iPXE), test/docs/sites.test.ts, test/mount/report/prometheus.long.ts.
+ * icfs example prints the file of examples/, with a site's own names in it. Other tests run the programs with these files:
+ * test/boot/http-site.ts (nginx, dnsmasq), test/boot/channels.long.ts, test/boot/http.boot.ts (iPXE), test/docs/sites.test.ts, test/live/report/prometheus.long.ts.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
-const GIVEN = "oeagv-5qaaa-aaaah-aar4q-cai";
+const GIVEN = "CANISTER";
 const ID = "rrkah-fqaaa-aaaaa-aaaaq-cai";
 const ROOT = join(import.meta.dirname, "../..");
 const PROMTOOL = join(ROOT, "build/prometheus/usr/bin/promtool");
@@ -21,7 +21,7 @@ async function printed(...args: string[]): Promise<string> {
   return stdout;
 }
 
-/** The lines that are not the file's. */
+/** The lines that differ from the file's. */
 function changed(text: string, file: string): string[] {
   const before = new Set(file.split("\n"));
   return text.split("\n").filter((line) => !before.has(line));
@@ -31,17 +31,17 @@ const lines = (await printed()).trimEnd().split("\n");
 const files = new Map(lines.map((line) => line.split(/ +/, 2) as [string, string]));
 const read = (name: string) => readFile(join(ROOT, "examples", files.get(name)!), "utf8");
 
-t.test("each is its file, but for the canister", async (t) => {
+t.test("each is its file, except for the canister", async (t) => {
   t.same(
     [...files.keys()],
-    ["nginx", "squid", "dnsmasq", "channels", "ipxe", "prometheus", "alerts", "grafana"],
+    ["nginx", "squid", "dnsmasq", "channels", "ipxe", "machines", "prometheus", "alerts", "grafana"],
   );
   for (const name of files.keys()) {
     const text = await read(name);
     t.equal(await printed(name, ID), text.replaceAll(GIVEN, ID), name);
     const { code, stdout, stderr } = await example(name);
     t.same({ code, stdout }, { code: 0, stdout: text });
-    if (text.includes(GIVEN)) t.match(stderr, /^icfs: put your canister's id in the place of oeagv-/);
+    if (text.includes(GIVEN)) t.match(stderr, /^icfs: put your canister's id in the place of CANISTER, /);
   }
 });
 
@@ -106,7 +106,7 @@ t.test("wrong usage that names what is right", async (t) => {
     code: 2,
     stdout: "",
     stderr:
-      /^icfs: there is no example "apache"; there are nginx, squid, dnsmasq, channels, ipxe, prometheus, alerts, grafana\n$/,
+      /^icfs: there is no example "apache"; there are nginx, squid, dnsmasq, channels, ipxe, machines, prometheus, alerts, grafana\n$/,
   });
   t.match(await example("nginx", "nonsense"), { code: 2, stdout: "" });
   const odd: string[][] = [
@@ -121,7 +121,7 @@ t.test("wrong usage that names what is right", async (t) => {
   }
   t.match(await example("squid", ID, "--network", "http://192.0.2.1"), {
     code: 2,
-    stderr: /: a cache needs a name of the canister's own: give --network a gateway's name/,
+    stderr: /: a cache needs a host name for the canister: give --network a gateway's name/,
   });
 });
 

@@ -1,4 +1,4 @@
-/** What is said of errors: names and texts in them come from strangers, and must not reach the terminal as they are. */
+/** Error messages contain names and texts from strangers, which must not reach the terminal unescaped. */
 import t from "tap";
 import { describe } from "../../lib/cli/failure.ts";
 import { UserError } from "../../lib/errors.ts";

@@ -4,7 +4,7 @@ import { Command } from "commander";
 import t from "tap";
 import { flag } from "../../lib/cli/options.ts";
 
-/** The option's value with this in its variable, and these arguments. */
+/** The option's value, with this value in its variable, and these arguments. */
 function parsed(variable: string | undefined, args: readonly string[], standard?: boolean): unknown {
   if (variable === undefined) delete process.env.ICFS_SOME_FLAG;
   else process.env.ICFS_SOME_FLAG = variable;

@@ -23,7 +23,7 @@ t.test("it ends the command, publishes nothing, and the next publication goes on
   const owner = icfsCanister(c.publisherAgent, c.canister);
   const interrupted = await c.icfs(["publish", tree, id], {
     started: async (child) => {
-      // Once the first chunk has arrived.
+      // The interrupt comes once the first chunk has arrived.
       while ((await owner.missing([sha256])).length > 0 && child.exitCode === null) await sleep(50);
       child.kill("SIGINT");
     },

@@ -1,4 +1,6 @@
-/** icfs keep and configure: what a canister holds, and how much it takes. */
+/** icfs keep and configure: which releases a canister holds, and how much it accepts. */
+
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import { writeTree } from "../publish/trees.ts";
@@ -34,7 +36,7 @@ t.test("what is kept is held, what is not goes when the settings say so", async 
     ["keep", id, "3"],
     ["keep", id, "1", "--no"],
   ]) {
-    t.match(await ann.icfs(...args), { code: 1, stderr: /only its owners may/ }, "not for publishers");
+    t.match(await ann.icfs(...args), { code: 1, stderr: /only its owners can/ }, "not for publishers");
   }
 
   t.match(await c.owner("keep", id, "1", "--no"), `release 1 of ${id} is not kept any more: `);
@@ -108,6 +110,9 @@ t.test("settings", async (t) => {
     t.equal((await web())?.split(",")[0], url);
     t.match(JSON.parse(await c.owner("status", id, "--json")), { url });
     t.match(await c.icfs(["status", id]), { code: 0, stdout: /^ {2}to be freed {2}nothing$/m });
+    const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
+    t.equal(asked.version, version, "the canister says what it was compiled from");
+    t.match(await c.owner("status", id), `\n  program      icfs ${version}\n`);
   });
 
   await t.test("the longest time to hold", async () => {

@@ -1,11 +1,11 @@
-/** bin/icfs: where it is started from, and with which Node. */
+/** bin/icfs, started from various places, with various versions of Node. */
 import { existsSync } from "node:fs";
 import { chmod, chown, cp, lchown, mkdir, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import t from "tap";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
-/** A PATH whose node says it is old. */
+/** A PATH whose `node` reports an old version. */
 async function oldNode(directory: string): Promise<string> {
   const path = join(directory, "old");
   await mkdir(path);
@@ -165,7 +165,7 @@ t.test("what Node has compiled is run: not from a directory that another user ha
   t.ok(existsSync(compiled));
   await rm(compiled);
 
-  // As Node leaves it with a umask of 002 or 000: what is below may be others' work.
+  // With a umask of 002 or 000, Node makes directories in which others can write, so their content cannot be trusted.
   await chmod(directory, 0o777);
   for (const umask of ["0", "2", "22", "77"]) {
     const { stdout } = await run("sh", ["-c", `umask ${umask} && exec setpriv "$@"`, "sh", ...asNobody], {
@@ -179,7 +179,7 @@ t.test("what Node has compiled is run: not from a directory that another user ha
       await chmod(compiled, mode);
       t.equal(await taken(), compiled);
       t.equal((await stat(compiled)).mode & 0o7777, 0o700, `others could come in (${mode.toString(8)})`);
-      t.same(await readdir(compiled), [], "it begins anew");
+      t.same(await readdir(compiled), [], "it begins again");
     }
     await mkdir(join(compiled, "v24"));
     t.equal(await taken(), compiled);

@@ -13,7 +13,7 @@ t.test("a directory, a publication and a release", async (t) => {
   const found =
     /^boot\.ipxe:2: names Linux, which is not there \[missing-file\]\n {4}iPXE says .*There is linux/;
 
-  // None of them changes anything.
+  // None of these commands changes anything, so they can run at once.
   const [lint, json, strict, dry, silent] = await Promise.all([
     icfs(["lint", tree]),
     icfs(["lint", tree, "--json"]),

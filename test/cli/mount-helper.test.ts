@@ -1,4 +1,4 @@
-/** What mount(8) asks of its helper, and what it gets for an answer; nothing is mounted here (test/mount/fstab.test.ts does). */
+/** The arguments that mount(8) gives to its helper, and the helper's answers. Nothing is mounted here; test/mount/fstab.test.ts mounts. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 const KEY = `308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100${"00".repeat(96)}`;
 
 const parse = (...args: string[]) => parseHelperArguments(args, mountCommand().options);
-/** What `icfs mount` is told for a list of options. */
+/** The arguments of `icfs mount` for a list of options. */
 const told = (list: string) => parse(ID, "/srv/tftp", "-o", list).argv.slice(0, -3);
 
 t.test("the command line", async (t) => {
@@ -139,7 +139,7 @@ t.test("what a mount never is, where somebody has written it", async (t) => {
       "cut short",
     ].join("\n"),
   );
-  /** Which word is refused. @param told the list that the helper gets */
+  /** The refused word, or "nothing". @param told the list of options that the helper gets */
   const refused = async (told: string, args: string[], at = "/srv/other", program = "mount") => {
     const caller = program === "" ? 2 ** 22 + 1 : await callerWith(t, program, args);
     const request = parse(ID, at, ...(told === "" ? [] : ["-o", told]));
@@ -149,7 +149,7 @@ t.test("what a mount never is, where somebody has written it", async (t) => {
     );
   };
   const by = (...args: string[]) => ["-t", "icfs", ID, "/srv/other", ...args];
-  // As mount(8) of util-linux 2.38 tells it.
+  // mount(8) of util-linux 2.38 gives the helper these lists.
   t.equal(await refused("rw", by()), "nothing", "nothing was said");
   t.equal(await refused("rw,_netdev", by("-o", "_netdev,network=local")), "nothing");
   t.equal(await refused("rw", by("-o", "defaults")), "nothing");
@@ -202,7 +202,7 @@ t.test("what a mount never is, where somebody has written it", async (t) => {
   t.equal(await refused("rw", [], "/srv/other", ""), "nothing", "nobody knows by whom");
 });
 
-/** A process that looks like `program` with these arguments. */
+/** Starts a process that looks like `program` with these arguments. @returns its id */
 async function callerWith(t: Test, program: string, args: readonly string[]): Promise<number> {
   const child = spawn("sh", ["-c", "echo; read line", ...args], {
     argv0: `/usr/bin/${program}`,
@@ -246,13 +246,13 @@ t.test(
       ["ro,context=a b", /^mount\.icfs: .*'--context <label>'.*Use a label/],
       [
         "ro,network=local",
-        /^mount\.icfs: the root key of http:\/\/127\.0\.0\.1:4943 is needed: root-key=.*not to ask/,
+        /^mount\.icfs: the root key of http:\/\/127\.0\.0\.1:4943 is needed: root-key=.*not to ask.* leaves it in \S+localnet-4943\.key\n$/,
       ],
       [
         "ro,network=http://10.1.2.3",
         /^mount\.icfs: the root key of http:\/\/10\.1\.2\.3 is needed: root-key=FILE or root-key=HEX\n$/,
       ],
-      // Only what is written counts, not what whoever mounts has in his environment.
+      // Only the options count, not the environment of the user who mounts.
       [
         `ro,network=local`,
         /the root key of http:\/\/127\.0\.0\.1:4943 is needed/,
@@ -270,21 +270,19 @@ t.test(
       t.match(said, { code: 1, stdout: "", stderr }, list);
     }
     const failures: [args: string[], stderr: RegExp, code?: number][] = [
-      [["not-an-id", at, "-f"], /^mount\.icfs: "not-an-id" is no canister id/, 1],
-      // Found by the copy that would serve it, which does not wait for a network first.
+      [["not-an-id", at, "-f"], /^mount\.icfs: "not-an-id" is not a canister id/, 1],
+      // The copy that would serve the mount finds this error, before it waits for a network.
       [
         ["not-an-id", at, "-o", `network=local,root-key=${KEY}`],
-        /^mount\.icfs: "not-an-id" is no canister id/,
+        /^mount\.icfs: "not-an-id" is not a canister id/,
         1,
       ],
       [
         [ID, at, "-o", "remount,ro"],
         /^mount\.icfs: oeagv-\S+ is not mounted at .*, so that it cannot be remounted\n$/,
       ],
-      [
-        [ID, join(directory, "absent"), "-o", "offline"],
-        /^mount\.icfs: nothing of oeagv-\S+ is kept on this host/,
-      ],
+      [[ID, at, "-o", "offline"], /^mount\.icfs: nothing of oeagv-\S+ is kept on this host/],
+      [[ID, join(directory, "absent"), "-o", "offline"], /^mount\.icfs: \S+\/absent does not exist/],
     ];
     for (const [args, stderr, code = 32] of failures) {
       t.match(await run(helper, args, { env: bare }), { code, stdout: "", stderr }, args.join(" "));

@@ -1,4 +1,4 @@
-/** Which network, and whose word is taken for it: --network, --root-key and their environment variables. */
+/** The choice of the network and of the root key that vouches for it: --network, --root-key and their environment variables. */
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
@@ -20,7 +20,7 @@ t.test("networks and root keys", async (t) => {
   const hex = Buffer.from(c.rootKey).toString("hex");
   const file = join(c.directory, "root.key");
   await writeFile(file, c.rootKey);
-  // The same network, by an address that is no loopback one.
+  // The same network, by an address that is not a loopback address.
   const elsewhere = c.url.replace("127.0.0.1", "0.0.0.0");
   const other = await startNetwork(t);
   const otherKey = Buffer.from(other.rootKey).toString("hex");
@@ -106,7 +106,7 @@ t.test("several gateways of one network", async (t) => {
   });
   t.match(await ls(`${here},,${gone}`), { code: 2, stderr: /^icfs: the network "\S+" has an empty part/ });
 
-  // However the network is named, it is the same: what was accepted by one way counts by the others.
+  // All these lists of gateways name one network, so this host has one record of what it accepted.
   const trust = await readdir(join(c.env.XDG_STATE_HOME!, "icfs", "trust"));
   t.equal(trust.filter((name) => name.endsWith(".json")).length, 1);
   const reset = await c.icfs(["trust", "reset", id, "--network", again]);
@@ -132,7 +132,7 @@ t.test("several gateways of one network", async (t) => {
 });
 
 t.test("no network there: an error at once, with what to do", async (t) => {
-  // A port that was free a moment ago.
+  // Nothing listens at this port any more.
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
@@ -145,7 +145,7 @@ t.test("no network there: an error at once, with what to do", async (t) => {
   const url = `http://127.0.0.1:${port}`;
   const key = Buffer.from(n.rootKey).toString("hex");
   const id = "oeagv-5qaaa-aaaah-aar4q-cai";
-  // All at once: each waits a few seconds.
+  // The commands run at once, because each waits a few seconds.
   const refused = [["ls", id], ["deploy"], ["mount", id, n.directory]].map(async (args) => {
     const { code, stdout, stderr } = await n.icfs([...args, "--network", url]);
     t.match({ code, stdout }, { code: 1, stdout: "" }, args[0]!);
@@ -154,7 +154,7 @@ t.test("no network there: an error at once, with what to do", async (t) => {
       `icfs: no network answers at ${url} (connect ECONNREFUSED 127.0.0.1:${port}): start one with \`icfs localnet\`\n`,
     );
   });
-  // Those that are patient with a bad line are not with one that is not there.
+  // Commands that retry over a bad line do not wait for a network that does not exist.
   await mkdir(join(n.directory, "tree"));
   const unanswered = [
     ["publish", join(n.directory, "tree"), id],

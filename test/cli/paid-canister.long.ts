@@ -1,4 +1,4 @@
-/** icfs deploy --with-cycles that ends in the middle, or gets no answer: a canister is paid for once. The ledger is a twin of the IC's. */
+/** If `icfs deploy --with-cycles` is interrupted, or gets no answer, the canister is paid for only once. The ledger is a twin of the IC's. */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Principal } from "@icp-sdk/core/principal";
@@ -21,7 +21,7 @@ const payments = async () => (await readdir(directory)).filter((name) => name.en
 
 t.test("a process that ends without an answer, and one that cannot install", async (t) => {
   const count = await ledger.twin_payments();
-  // As is killed while it waits.
+  // The process is killed while it waits.
   const asked = Promise.withResolvers<void>();
   proxy.fault = faultFor("create_canister", () => {
     asked.resolve();
@@ -59,13 +59,13 @@ t.test("what the ledger could not make, and what it does not tell of", async (t)
   t.match(await deploy(), {
     code: 1,
     stderr:
-      /^icfs: no canister could be made: no subnet has room; the cycles are back, but for fees \(block \d+\)$/m,
+      /^icfs: no canister could be made: no subnet has room; the cycles are back, except for fees \(block \d+\)$/m,
   });
   t.equal(before - (await balance()), 200_000_000n);
   t.same(await payments(), [], "that is over");
   await ledger.twin_behave([], false);
 
-  // A request of long ago, of which the ledger has forgotten everything.
+  // The ledger has forgotten a request that is this old.
   const [name] = (await readdir(directory)).filter((one) => /^[0-9a-f]+$/.test(one));
   const file = join(directory, `${name}.payment`);
   const old = { owner: owner.toText(), amount: String(2n * T), createdAt: "1000000000000000000" };

@@ -23,13 +23,13 @@ const encrypted = execFileSync("openssl", [
 await writeFile(key, encrypted, { mode: 0o600 });
 const principal = `${(await loadIdentity(plain)).getPrincipal()}\n`;
 
-/** A file of the owner's alone. */
+/** Writes a file that only its owner can read. @returns its path */
 async function file(name: string, content: string): Promise<string> {
   await writeFile(at(name), content, { mode: 0o600 });
   return at(name);
 }
 
-/** `icfs identity`, with the key, in a shell line. */
+/** Runs a shell line in which ICFS stands for `icfs identity` with the key. */
 const shell = (line: string, more: NodeJS.ProcessEnv = {}) =>
   run("bash", ["-c", line.replaceAll("ICFS", `${BIN} identity --identity ${key}`)], {
     env: { ...env, ...more },
@@ -64,12 +64,12 @@ t.test("what is no passphrase", async (t) => {
     [await file("empty", "\n"), /there is no passphrase in \S+: it is empty$/],
     [await file("two", "a\nb\n"), /it has more than one line$/],
     [await file("large", "a".repeat(5000)), /it is too large$/],
-    [shared, `${shared} can be read by others than its owner: run \`chmod 600 ${shared}\``],
-    ["/dev/zero", "/dev/zero is no file that has a passphrase in it"],
-    [directory, `${directory} is no file that has a passphrase in it`],
+    [shared, `${shared} can be read by users other than its owner: run \`chmod 600 ${shared}\``],
+    ["/dev/zero", "/dev/zero is not a file that has a passphrase in it"],
+    [directory, `${directory} is not a file that has a passphrase in it`],
     [at("nowhere"), /cannot read the passphrase from \S+ \(ENOENT/],
     ["fd:999", /from fd:999 \(EBADF.*\): is it open, as by `999<FILE` in a shell\?/],
-    ["fd:three", '"fd:three" is no file descriptor: write fd:3, say'],
+    ["fd:three", '"fd:three" is not a file descriptor: write fd:3, say'],
   ];
   for (const [source, message] of cases)
     await t.rejects(passphraseFor(key, source), { name: "UserError", message }, source);
@@ -105,7 +105,7 @@ t.test("a mount in the background takes it from a file only", async (t) => {
 });
 
 t.test("on the terminal, which shows nothing of it", async (t) => {
-  /** Types when asked; what the terminal shows. */
+  /** Types `text` at the prompt. @returns what the terminal shows */
   const typed = async (text: string) => {
     const shown = await file("shown", "");
     const asked = `until grep -qs Passphrase '${shown}'; do sleep 0.1; done`;

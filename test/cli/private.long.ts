@@ -20,7 +20,10 @@ t.test("a private canister", async (t) => {
   await c.owner("publish", tree, id);
   await c.owner("grant", id, reader.principal, "reader");
   await c.owner("grant", id, publisher.principal, "publisher");
-  t.match(await c.owner("configure", id, "--private"), /owners, publishers and readers \(private\)/);
+  t.match(
+    await c.owner("configure", id, "--private"),
+    /owners, publishers, promoters and readers \(private\)/,
+  );
 
   await t.test("shows strangers nothing, and tells them why", async (t) => {
     const reading = [
@@ -77,7 +80,7 @@ t.test("a private canister", async (t) => {
 
   await t.test("a key that others can read is refused", async (t) => {
     await chmod(reader.pem, 0o644);
-    t.match(await reader.icfs("ls", id), { code: 1, stderr: /can be read by others.*chmod 600/ });
+    t.match(await reader.icfs("ls", id), { code: 1, stderr: /can be read by users other.*chmod 600/ });
   });
 
   await t.test("and is public again when the owner says so", async (t) => {

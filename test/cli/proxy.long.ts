@@ -1,6 +1,6 @@
 /**
- * A company's network: the Internet Computer is behind Squid, which wants a login, and TLS by an authority of the company's own. What
- * docs/OPERATIONS.md says of it ("Behind a company's proxy") is done on a host that has no other way out.
+ * A company's network: the Internet Computer is behind Squid, which wants a login, and TLS uses an authority of the company's own. The test
+ * follows docs/NETWORKS.md, "Behind a company's proxy", on a host that has no other way out.
  */
 import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { inOrder } from "../support/in-order.ts";
 import { makeAuthority } from "../support/private-authority.ts";
 import { startSandbox } from "../support/sandbox.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(1_800_000);
 const step = inOrder(t);
 
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
@@ -21,14 +21,14 @@ const environment: NodeJS.ProcessEnv = { CANISTER, ICFS_NETWORK: "local" };
 const host = await startSandbox(t, () => environment);
 const sh = (script: string) => host.sh(script, 3 * HUNG);
 
-/** @returns what the commands have printed */
+/** Runs commands, which must succeed. @returns what they have printed */
 async function done(t: Test, commands: string): Promise<string> {
   const { code, stdout, stderr } = await sh(commands);
   t.equal(code, 0, commands, { stdout, stderr });
   return stdout + stderr;
 }
 
-/** Squid, with one user, and the only one who knows where gateway.test is. */
+/** Squid's configuration, with one user. Only Squid can resolve gateway.test. */
 const SQUID = `http_port 127.0.0.1:3128
 hosts_file /etc/squid/hosts
 dns_nameservers 127.0.0.1
@@ -52,7 +52,7 @@ cache_effective_group nogroup
 shutdown_lifetime 0 seconds
 `;
 
-/** Waits until it serves, or has ended. */
+/** Starts Squid, and waits until it serves, or has ended. */
 const START_SQUID = `squid -N >/var/log/squid/out 2>&1 &
     until curl --silent --output /dev/null http://127.0.0.1:3128; do
       kill -0 $! || { tail /var/log/squid/out /var/log/squid/cache.log; exit 1; }
@@ -79,7 +79,7 @@ http {
 }
 `;
 
-/** The network as fstab has it: mount(8)'s helper takes none from the environment. */
+/** The network as an option for fstab: mount(8)'s helper takes no network from the environment. */
 const written = () => `network=${environment.ICFS_NETWORK},root-key=${environment.ICFS_ROOT_KEY}`;
 
 step("a host with a canister behind Squid", async (t) => {
@@ -149,7 +149,7 @@ step("what does not pass by itself is said at once, with what to do", async (t) 
   ];
   const commands = [
     `ls ${CANISTER}`,
-    // It would wait for an hour, if it were an outage.
+    // With --retry, the mount would wait for an hour if it took this error for an outage.
     `mount ${CANISTER} /srv/tftp --retry 1h`,
     `publish tree ${CANISTER}`,
   ];
@@ -175,9 +175,9 @@ step("what does not pass by itself is said at once, with what to do", async (t) 
   });
 });
 
-step("as docs/OPERATIONS.md has it", async (t) => {
-  const commands = await documented("OPERATIONS.md", "Behind a company's proxy");
-  // The document's network is the IC.
+step("as docs/NETWORKS.md has it", async (t) => {
+  const commands = await documented("NETWORKS.md", "Behind a company's proxy");
+  // The document uses the main network, so the options for the test's network are added.
   const said = await sh(
     commands
       .replace("icfs doctor", "icfs doctor --ca-bundle company.pem")
@@ -218,7 +218,7 @@ step("a mirror behind the same proxy, with the same authority", async (t) => {
 });
 
 step("a live mount serves on, says so, and shows the password nowhere", async (t) => {
-  // By another login the proxy lets nobody through any more.
+  // The proxy gets another password, so that it refuses the mount's.
   await done(
     t,
     `printf 'USER:%s\\n' "$(openssl passwd -apr1 other)" >/etc/squid/users

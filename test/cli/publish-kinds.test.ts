@@ -1,4 +1,4 @@
-/** icfs publish and canisters that it does not write to, or not in this way. */
+/** icfs publish with canisters of other kinds: some it does not write to, and some it writes to in another way. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";

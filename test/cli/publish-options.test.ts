@@ -1,4 +1,4 @@
-/** What of a directory is published, and what is asked before: the same for each kind of canister, `--dry-run` and verify. */
+/** Which files of a directory are published, and which questions come first: the same for each kind of canister, `--dry-run` and verify. */
 import { chmod, mkdir, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -9,7 +9,7 @@ import { BIN, type Result, run } from "../support/icfs.ts";
 
 type Canister = Pick<TestCanister, "canister" | "directory" | "icfs" | "env">;
 
-/** icfs with a directory of the test's own. */
+/** Makes a directory with these files, and commands that publish it. */
 async function publisher(c: Canister, name: string, files: Readonly<Record<string, string>>) {
   const tree = join(c.directory, name);
   const id = c.canister.toText();
@@ -27,7 +27,7 @@ async function publisher(c: Canister, name: string, files: Readonly<Record<strin
   };
 }
 
-/** Debian's package ipxe is like this: its directory has links to /boot. */
+/** A directory like that of Debian's package ipxe, which has links to /boot. */
 async function ipxe(t: Test, c: Canister) {
   const p = await publisher(c, "ipxe", { "undionly.kpxe": "bios", "d/readme": "text" });
   const boot = join(c.directory, "boot");
@@ -121,7 +121,7 @@ t.test("an icfs canister", async (t) => {
     await chmod(join(p.tree, "key"), 0o600);
     await chmod(join(p.tree, "d"), 0o700);
     const named =
-      "3 files that others on this host cannot read become readable to all who may read the canister: d/ (2 files), key\n";
+      "3 files that others on this host cannot read become readable to all readers of the canister: d/ (2 files), key\n";
     const dry = await p.publish("--dry-run");
     t.match(dry, {
       code: 0,
@@ -155,7 +155,7 @@ t.test("an icfs canister", async (t) => {
     const said = `icfs: of the 8 files of release ${before} this removes 5: f0, f1, f2, f3, f4\n`;
     t.match(await p.publish("--dry-run"), { code: 0, stderr: said });
 
-    /** On a terminal, at which somebody types when asked: what is typed before, a terminal may take for something else. */
+    /** Publishes on a terminal, and types `text` at the question. Text that is typed earlier could get lost. */
     const typed = async (text: string) => {
       const command = `${BIN} publish ${p.tree} ${c.canister}`;
       const shown = join(c.directory, "shown");
@@ -179,7 +179,7 @@ t.test("an icfs canister", async (t) => {
     t.match(await typed("y\\n"), { code: 0, stdout: /Publish it\? \[y\/N\] [\s\S]*published release/ });
     t.equal(await release(), before! + 1);
 
-    // On a terminal too, where there is nothing to read an answer from.
+    // Without stdin there is no question, even on a terminal.
     await rm(join(p.tree, "f5"));
     await rm(join(p.tree, "f6"));
     const command = `${BIN} publish ${p.tree} ${c.canister} </dev/null`;
@@ -239,7 +239,7 @@ t.test("an icboot canister", async (t) => {
     t.match(await p.publish(), {
       code: 0,
       stderr:
-        "1 files that others on this host cannot read become readable to all who may read the canister: key\n",
+        "1 files that others on this host cannot read become readable to all readers of the canister: key\n",
     });
     t.notOk((await p.names()).includes("x.bak"));
   });

@@ -12,7 +12,7 @@ import { BIN, run } from "../support/icfs.ts";
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-/** A tree of its own below the test's directory. */
+/** Makes a tree below the test's directory. @returns its path */
 async function treeOf(canister: TestCanister, name: string, files: Record<string, Uint8Array | string>) {
   const tree = join(canister.directory, name);
   await mkdir(tree);
@@ -20,7 +20,7 @@ async function treeOf(canister: TestCanister, name: string, files: Record<string
   return tree;
 }
 
-/** Publishes with --json, and expects it to work. */
+/** Publishes with --json, which must succeed. */
 async function published(canister: TestCanister, tree: string) {
   const { code, stdout, stderr } = await canister.icfs([
     "publish",
@@ -105,7 +105,7 @@ t.test("one release after the other", async (t) => {
 
   await t.test("an empty directory is a release only when that is meant", async (t) => {
     const empty = await treeOf(c, "empty", {});
-    // A source that is not mounted looks like this, and one of which only this is left.
+    // A source that is not mounted is an empty directory, and an empty ext4 disk has only lost+found.
     await mkdir(join(empty, "lost+found"));
     for (const more of [[], ["--dry-run"], ["--exclude", "nothing"]]) {
       t.match(await c.icfs(["publish", empty, id, ...more]), {
@@ -148,7 +148,7 @@ t.test("who may publish", async (t) => {
     t.match((await c.source().head())?.header, { number: 1 });
   });
 
-  await t.test("nor on a terminal, and nothing is read before", async (t) => {
+  await t.test("a second identity may not on a terminal either, and nothing is read before", async (t) => {
     const command = `${BIN} publish ${tree} ${id}`;
     const { code, stdout } = await run("script", ["-qec", command, "/dev/null"], { env: other });
     t.equal(code, 1);
@@ -204,7 +204,7 @@ t.test("what cannot be published is refused before anything is sent", async (t) 
   await run("mkfifo", [join(tree, "pipe")], { env: c.env });
   await chmod(join(tree, "d/secret"), 0);
   await chmod(join(tree, "locked"), 0);
-  // Root reads everything, unless it gives up the right to.
+  // Root can read every file, unless it gives up these capabilities.
   const powerless = [
     "--bounding-set",
     "-dac_override,-dac_read_search",

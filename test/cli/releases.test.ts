@@ -1,4 +1,4 @@
-/** icfs releases and rollback: the history, and the way back, which adds to it. */
+/** icfs releases and rollback: the history, and rollbacks, which add to it. */
 import t from "tap";
 import { decodeHeader } from "../../lib/tree/header.ts";
 import { faultFor, startFaultProxy } from "../support/fault-proxy.ts";
@@ -52,7 +52,7 @@ t.test("the history is listed, and goes back without losing anything", async (t)
   await t.test("what cannot be rolled back to", async (t) => {
     t.match(await c.icfs(["rollback", id, "4"]), {
       code: 1,
-      stderr: "icfs: release 4 is the newest one already\n",
+      stderr: "icfs: release 4 is already the newest one\n",
     });
     t.match(await c.icfs(["rollback", id, "5"]), { code: 1, stderr: /has no release 5: the newest is 4/ });
     for (const bad of ["0", "-1", "x", "1.5", "99999999999999999999"]) {
@@ -70,7 +70,7 @@ t.test("the history is listed, and goes back without losing anything", async (t)
     const proxy = await startFaultProxy(t, c.url);
     let other: ReturnType<typeof c.publish> | undefined;
     let done = false;
-    // Refused until the other one is through, and then carried out.
+    // The rollback is refused until the other publication is done, and then carried out.
     proxy.fault = faultFor("rollback", () => {
       other ??= c.publish("quicker").finally(() => {
         done = true;

@@ -1,4 +1,4 @@
-/** icfs grant, revoke, roles: with several identities, each as its user has it. */
+/** icfs grant, revoke and roles, with several identities, each with its own configuration. */
 import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { writeTree } from "../publish/trees.ts";
@@ -6,7 +6,7 @@ import { type OwnedCanister, startOwnedCanister } from "../support/people.ts";
 
 const ANONYMOUS = Principal.anonymous().toText();
 
-/** In the order of their texts, which is not the canister's. */
+/** The roles, with principals sorted by their texts: the canister's order is another. */
 async function rolesOf({ id, owner }: OwnedCanister): Promise<Record<string, unknown>> {
   const roles = JSON.parse(await owner("roles", id, "--json"));
   return { ...roles, publishers: roles.publishers.sort(), readers: roles.readers.sort() };
@@ -27,7 +27,7 @@ t.test("roles are granted, shown and revoked", async (t) => {
   t.same(await rolesOf(c), { ...nobody, publishers: [ann.principal], readers: [bob.principal] });
   t.match(await c.icfs(["roles", id]), {
     code: 0,
-    stdout: `owner      ${owner} (controller)\npublisher  ${ann.principal}\nreader     ${bob.principal}\nanybody may read\n`,
+    stdout: `owner      ${owner} (controller)\npublisher  ${ann.principal}\nreader     ${bob.principal}\nanybody can read\n`,
   });
 
   await c.owner("grant", id, bob.principal, "publisher");
@@ -55,7 +55,7 @@ t.test("roles are granted, shown and revoked", async (t) => {
         t.match({ code, stdout }, { code: 1, stdout: "" }, deed.join(" "));
         t.match(
           stderr,
-          new RegExp(`^icfs: ${who.principal} may not .* on ${id}: only its owners may .*--identity PEM`),
+          new RegExp(`^icfs: ${who.principal} may not .* on ${id}: only its owners can .*--identity PEM`),
         );
       }
     }
@@ -75,7 +75,7 @@ t.test("roles are granted, shown and revoked", async (t) => {
     t.match(await c.icfs(["revoke", id, bob.principal]), { code: 1, stderr: /had no role/ });
     t.match(await c.icfs(["grant", id, "bob", "reader"]), {
       code: 2,
-      stderr: /^icfs: "bob" is no principal/,
+      stderr: /^icfs: "bob" is not a principal/,
     });
     t.match(await c.icfs(["grant", id, bob.principal, "owner"]), {
       code: 2,
@@ -84,7 +84,7 @@ t.test("roles are granted, shown and revoked", async (t) => {
     t.match(await c.icfs(["roles", ANONYMOUS]), {
       code: 2,
       stdout: "",
-      stderr: /^icfs: "2vxsx-fae" is the principal of who has no key/,
+      stderr: /^icfs: "2vxsx-fae" is the principal of callers without a key/,
     });
   });
 });

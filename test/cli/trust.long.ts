@@ -1,4 +1,4 @@
-/** icfs trust: what this host has accepted, and what happens when a canister shows something else. */
+/** icfs trust: what this host has accepted, and what happens when a canister then shows something else. */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ t.test("a canister that was reinstalled is refused until its trust is reset", as
   await mkdir(tree);
   const publish = async (content: string) => {
     await writeTree(tree, { file: content });
-    // On another host, whose owner knows what was done to the canister.
+    // The publisher is on another host, and knows that the canister was reinstalled.
     const env = { ...c.env, XDG_STATE_HOME: join(c.directory, "publisher") };
     await c.icfs(["trust", "reset", id], { env });
     const { code, stdout, stderr } = await c.icfs(["publish", tree, id, "--json"], { env });

@@ -27,7 +27,7 @@ async function host(t: Test) {
   await accept(3, "3".repeat(64), "https://ic.example");
   await accept(4, "4".repeat(64));
   await writeFile(join(trust, `${ID}-${"5".repeat(16)}.json`), "");
-  /** What `icfs trust` says. @throws UserError */
+  /** Runs `icfs trust`. @returns its output @throws UserError */
   const icfsTrust = async (...args: string[]) => {
     const { log } = console;
     let said = "";

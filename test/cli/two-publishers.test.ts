@@ -15,7 +15,7 @@ t.test("two publish at once: one wins, the other is told and has lost nothing", 
   await writeTree(trees.ann, { common: "both", ann: "a".repeat(100_000) });
   await writeTree(trees.bob, { common: "both", bob: "b".repeat(100_000) });
 
-  // Both have read the same newest release and uploaded, when Bob's is taken first.
+  // Both have read the same newest release and uploaded their chunks. Then Bob's release is accepted first.
   const proxy = await startFaultProxy(t, c.url);
   let bobs: ReturnType<typeof bob.icfs> | undefined;
   let done = false;

@@ -19,7 +19,7 @@ t.test("of a canister, a file, and a release", async (t) => {
   t.match(await url(`${ID}@stable/linux`), {
     code: 0,
     stdout: new RegExp(`^https://${ID}\\.icp0\\.io/(?:@|%40)stable/linux\n$`),
-    stderr: /that it leads there is not/,
+    stderr: /the redirect is not/,
   });
   t.same(JSON.parse(await printed(ID, "--json")), { canister: ID, url: `https://${ID}.icp0.io/` });
 });

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Command, CommanderError } from "commander";
 import t from "tap";
-import { icfsProgram } from "../../lib/cli/program.ts";
+import { icfsProgram, wholeProgram } from "../../lib/cli/program.ts";
 import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -15,18 +15,18 @@ const icfs = (args: readonly string[], more: NodeJS.ProcessEnv = {}) =>
   run(BIN, args, { env: { ...env, ...more } });
 
 interface Said {
-  /** What commander would end with: 0 for help, 1 for what is wrong usage. */
+  /** commander's exit code: 0 for help, 1 for wrong usage. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** What the program says of its usage, in this process: to start it takes a second. @throws Error when it would do something */
+/** What the program prints about its usage. It runs in this process, because a start takes a second. @throws Error when the usage is right */
 async function parsed(args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Said> {
   const before = process.env;
   process.env = { ...env, ...more };
   try {
-    const program = await icfsProgram(args[0]);
+    const program = await icfsProgram(args);
     let [stdout, stderr] = ["", ""];
     const capture = (command: Command): void => {
       command.exitOverride().configureOutput({
@@ -102,7 +102,7 @@ t.test("--help of every command says what there is, with defaults and environmen
       /--retry <time>.*plain number is minutes.*default:\s+0,\s+or\s+2\s+minutes\s+for\s+mount\(8\).*ICFS_RETRY/,
       /--context <label>.*env:\s+ICFS_CONTEXT/,
       /--transport <name>.*default:\s+kernel\s+for\s+root/,
-      /--metrics <addr>.*PORT, which is 127\.0\.0\.1's.*default:\s+none\s+\(env:\s+ICFS_METRICS/,
+      /--metrics <addr>.*PORT, which listens on 127\.0\.0\.1 only.*default:\s+none\s+\(env:\s+ICFS_METRICS/,
       /--foreground/,
     ],
     publish: [
@@ -134,7 +134,7 @@ t.test("--help of every command says what there is, with defaults and environmen
     configure: [/--private/, /--public/, /--quota <size>/, /--hold-newest <n>/, /--hold-days <n>/],
     localnet: [
       /--port <port>.*default:\s+4943/,
-      /--bandwidth.*default: no limit/,
+      /--bandwidth.*limit that all replies share.*default: none/,
       /--update-latency.*default:\s+0/,
       /--api <version>.*choices:\s+"old", "new", "both",\s+default:\s+"both"/,
     ],
@@ -266,7 +266,7 @@ t.test("swapped arguments are recognised, and shown in their order", async (t) =
     [["revoke", person, ID], `icfs revoke ${ID} ${person}`],
   ];
   for (const [args, order] of cases) {
-    const program = await icfsProgram(args[0]);
+    const program = await icfsProgram(args);
     await t.rejects(
       program.parseAsync(args, { from: "user" }),
       {
@@ -295,38 +295,42 @@ t.test("wrong usage that icfs itself finds out: exit code 2 as well", async (t) 
   const cases: [args: string[], reason: string, env?: NodeJS.ProcessEnv][] = [
     [
       ["ls", "not-an-id"],
-      `icfs: "not-an-id" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
+      `icfs: "not-an-id" is not a canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
+    ],
+    [
+      ["ls", ID.replace("cai", "ca1")],
+      `icfs: "${ID.replace("cai", "ca1")}" is not a canister id: its checksum is wrong: a character is wrong or missing, so copy it again\n`,
     ],
     [
       ["ls", `${ID}@Zero`],
-      `icfs: "Zero" is no release: give a number from 1 behind the @, such as ${ID}@3, or a channel's name, such as ${ID}@stable\n`,
+      `icfs: "Zero" is not a release: give a number from 1 after the @, such as ${ID}@3, or a channel's name, such as ${ID}@stable\n`,
     ],
     [
       ["cat", `${ID}@0`, "x"],
-      `icfs: "0" is no release: give a number from 1 behind the @, such as ${ID}@3, or a channel's name, such as ${ID}@stable\n`,
+      `icfs: "0" is not a release: give a number from 1 after the @, such as ${ID}@3, or a channel's name, such as ${ID}@stable\n`,
     ],
     [["ls", "aaaaa-aa"], isNo('"aaaaa-aa" is the network\'s own management canister')],
     [["publish", "tree", person], isNo(`"${person}" is somebody's principal`)],
-    [["releases", "2vxsx-fae"], isNo('"2vxsx-fae" is the principal of who has no key')],
+    [["releases", "2vxsx-fae"], isNo('"2vxsx-fae" is the principal of callers without a key')],
     [
       ["verify", "nowhere"],
-      `icfs: "nowhere" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
+      `icfs: "nowhere" is not a canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
     ],
     [
       ["trust", "reset", "x"],
-      `icfs: "x" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
+      `icfs: "x" is not a canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
     ],
     [["status", "nowhere"], 'icfs: "nowhere" is neither a mountpoint nor a canister id\n'],
     [
       ["status", `${ID}@3`],
-      `icfs: a canister tells its status of now, and of no release: \`icfs status ${ID}\`; \`icfs releases ${ID}\` lists those\n`,
+      `icfs: a canister has one status, and none for each release: \`icfs status ${ID}\`; \`icfs releases ${ID}\` lists those\n`,
     ],
-    [["grant", ID, "me", "reader"], 'icfs: "me" is no principal: `icfs identity` prints one\'s own\n'],
+    [["grant", ID, "me", "reader"], 'icfs: "me" is not a principal: `icfs identity` prints yours\n'],
     [["ls", ID, "--network", "ftp://127.0.0.1"], `icfs: unknown network "ftp://127.0.0.1"${network}`],
     [["doctor", "--network", "mainnet"], `icfs: unknown network "mainnet"${network}`],
     [
       ["mount", "x", ".", "--log-file", "log"],
-      `icfs: "x" is no canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
+      `icfs: "x" is not a canister id: it looks like ${ID}, and \`icfs deploy\` prints it\n`,
     ],
     [
       ["ls", ID, "--root-key", "00"],
@@ -343,12 +347,28 @@ t.test("wrong usage that icfs itself finds out: exit code 2 as well", async (t) 
     ],
     ...["exec", "uid=5,exec"].map((list): [string[], string] => [
       ["mount", ID, ".", "-o", list],
-      "icfs: a release cannot be mounted to run programs from: whoever may publish would run them on this host; say noexec instead of exec. -o is of mount(8): mount -t icfs -o LIST CANISTER DIR. `icfs mount` has each by its name, such as --uid 65534 (icfs mount --help); ro, nosuid, nodev and noexec hold anyway\n",
+      "icfs: a release cannot be mounted to run programs from: any publisher could then run code on this host; say noexec instead of exec. -o is of mount(8): mount -t icfs -o LIST CANISTER DIR. `icfs mount` has each by its name, such as --uid 65534 (icfs mount --help); ro, nosuid, nodev and noexec hold anyway\n",
     ]),
     [["deploy", ID, "--specified-id", ID], "icfs: give a canister or --specified-id, not both\n"],
     [
       ["mount", ID, ".", "--ready", "hydrated", "--prefetch", "none"],
       "icfs: --ready hydrated waits for what --prefetch all fetches: leave one of them out\n",
+    ],
+    [
+      ["mount", `${ID}@stable`, ".", "--all-channels"],
+      `icfs: --all-channels shows every channel, and ${ID}@stable is one: leave out @stable, or --all-channels\n`,
+    ],
+    [
+      ["mount", ID, ".", "--all-channels", "--source", "assets"],
+      "icfs: --all-channels is for icfs canisters, since no others have channels: leave out --source assets, or --all-channels\n",
+    ],
+    [
+      ["mount", ID, ".", "--all-channels", "--serve", "8080"],
+      `icfs: --serve gives others one release, and --all-channels shows several: run \`icfs serve ${ID}@CHANNEL\` beside the mount, with the same cache\n`,
+    ],
+    [
+      ["mount", ID, ".", "--all-channels", "--mirror", "http://a.example", "--mirror-only"],
+      `icfs: --all-channels asks the network which channels there are, and --mirror-only asks no network: mount ${ID}@CHANNEL for each\n`,
     ],
   ];
   await Promise.all(
@@ -362,13 +382,105 @@ t.test("wrong usage that icfs itself finds out: exit code 2 as well", async (t) 
   );
 });
 
+t.test(
+  "a variable without the option that it belongs to is ignored; the option itself is wrong",
+  async (t) => {
+    const cases: [
+      args: string[],
+      option: string,
+      value: string | undefined,
+      wrong: RegExp,
+      ignored: RegExp,
+    ][] = [
+      [
+        ["mount", `${ID}@stable`, ".", "--all-channels"],
+        "--access-log",
+        "log",
+        /^--access-log is for what --serve sends/,
+        /^--all-channels shows every channel/,
+      ],
+      [
+        ["lint", "/nowhere"],
+        "--machines-template",
+        "templates",
+        /^--machines-template needs machines/,
+        /\/nowhere/,
+      ],
+      [
+        ["channel", ID, "--network", "ftp://x"],
+        "--history",
+        undefined,
+        /^name the channel: .* --history$/,
+        /^unknown network/,
+      ],
+      [
+        ["channel", ID, "--network", "ftp://x"],
+        "--delete",
+        undefined,
+        /^name the channel: .* --delete$/,
+        /^unknown network/,
+      ],
+      [
+        ["channel", ID, "--network", "ftp://x"],
+        "--note",
+        "why",
+        /^--note is for --delete$/,
+        /^unknown network/,
+      ],
+      [
+        ["deploy", "x"],
+        "--with-cycles",
+        "2T",
+        /^--with-cycles makes a new canister/,
+        /^"x" is not a canister id/,
+      ],
+      [
+        ["deploy", "--specified-id", "x"],
+        "--with-cycles",
+        "2T",
+        /^--with-cycles makes a new canister/,
+        /^"x" is not a canister id/,
+      ],
+      [
+        ["boots", "--check", "--boot-log", "/nowhere"],
+        "--mac",
+        "52:54:00:69:63:66",
+        /leave out --mac$/,
+        /\/nowhere/,
+      ],
+      [["boots", "--check", "--boot-log", "/nowhere"], "--since", "12h", /leave out --since$/, /\/nowhere/],
+    ];
+    const failure = async (args: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<unknown> => {
+      const before = process.env;
+      process.env = { ...env, ...more };
+      try {
+        return await (await icfsProgram(args))
+          .parseAsync(args, { from: "user" })
+          .catch((error: unknown) => error);
+      } finally {
+        process.env = before;
+      }
+    };
+    for (const [args, option, value, wrong, ignored] of cases) {
+      const given = value === undefined ? [...args, option] : [...args, option, value];
+      t.match(await failure(given), { message: wrong }, given.join(" "));
+      const variable = `ICFS_${option.slice(2).toUpperCase().replaceAll("-", "_")}`;
+      t.match(
+        await failure(args, { [variable]: value ?? "yes" }),
+        { message: ignored },
+        `${variable}: ${args.join(" ")}`,
+      );
+    }
+  },
+);
+
 t.test("an empty variable is as one that is not set", async (t) => {
   const variables = new Set<string>();
   const collect = (command: Command): void => {
     for (const { envVar } of command.options) if (envVar !== undefined) variables.add(envVar);
     for (const child of command.commands) collect(child);
   };
-  collect(await icfsProgram());
+  collect(await wholeProgram());
   t.ok(variables.size > 30);
   for (const name of ["ALLOW_EMPTY", "JSON", "OFFLINE"]) variables.add(`ICFS_${name}`);
   const empty = Object.fromEntries([...variables].map((name) => [name, ""]));
@@ -380,7 +492,7 @@ t.test("an empty variable is as one that is not set", async (t) => {
       const { ICFS_TRANSPORT: _, ...bare } = env;
       process.env = { ...bare, ...more };
       try {
-        const [command] = (await icfsProgram(args[0])).commands;
+        const [command] = (await icfsProgram(args)).commands;
         command!.action(() => {});
         await command!.parseAsync(["publish", "mount"].includes(args[0]!) ? [ID, "x"] : [], { from: "user" });
         return command!.opts();

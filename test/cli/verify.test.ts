@@ -1,4 +1,4 @@
-/** icfs verify of releases and directories, against a real canister; of mounts: test/mount/pinned.long.ts. */
+/** icfs verify of releases and directories, against a real canister. test/mount/pinned.long.ts verifies mounts. */
 import { createHash } from "node:crypto";
 import { chmod, mkdir, rm, symlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
@@ -37,7 +37,7 @@ t.test("a release, and a directory beside it", async (t) => {
   const { header, chunks } = published;
   t.match(await c.icfs(["verify", id]), {
     code: 0,
-    stdout: `release 1 of ${id} (${header}) is all right: 4 files, 3.1 MB, ${chunks} chunks verified, certified by the subnet\n`,
+    stdout: `release 1 of ${id} (${header}) is intact: 4 files, 3.1 MB, ${chunks} chunks verified, certified by the subnet\n`,
     stderr: "verifying: 3.1 MB\n",
   });
   const { code, stdout } = await c.icfs(["verify", id, tree, "--json"]);
@@ -93,12 +93,12 @@ t.test("a release, and a directory beside it", async (t) => {
     t.match(await c.icfs(["verify", id, tree]), { code: 0, stdout: /^release 2 of / });
     t.match(await c.icfs(["verify", `${id}@1`]), {
       code: 0,
-      stdout: `release 1 of ${id} (${header}) is all right: 4 files, 3.1 MB, ${chunks} chunks verified, certified by the subnet\n`,
+      stdout: `release 1 of ${id} (${header}) is intact: 4 files, 3.1 MB, ${chunks} chunks verified, certified by the subnet\n`,
     });
     t.match(await c.icfs(["verify", `${id}@1`, tree]), { code: 1, stdout: /removed file {6}z\n/ });
   });
 
-  await t.test("what is no directory, no canister, no mount", async (t) => {
+  await t.test("what is not a directory, no canister, no mount", async (t) => {
     t.match(await c.icfs(["verify", id, join(c.directory, "absent")]), {
       code: 1,
       stdout: "",
@@ -108,8 +108,8 @@ t.test("a release, and a directory beside it", async (t) => {
       code: 1,
       stderr: /tree is neither a canister id nor an icfs mount/,
     });
-    t.match(await c.icfs(["verify", "nonsense"]), { code: 2, stderr: /"nonsense" is no canister id/ });
-    t.match(await c.icfs(["verify", `${id}@X`]), { code: 2, stderr: /"X" is no release: give a number/ });
+    t.match(await c.icfs(["verify", "nonsense"]), { code: 2, stderr: /"nonsense" is not a canister id/ });
+    t.match(await c.icfs(["verify", `${id}@X`]), { code: 2, stderr: /"X" is not a release: give a number/ });
   });
 
   await t.test("what cannot be in a release is named", async (t) => {

@@ -1,4 +1,4 @@
-/** docs/ARCHITECTURE.md says which module may import which: the imports are as it says, and it allows no others. */
+/** The imports follow the table in docs/ARCHITECTURE.md, and the table allows no import that does not exist. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -8,13 +8,13 @@ const WATCHED = ["lib", "localnet", "canister", "packaging"];
 
 /** A line of the table. */
 interface Rule {
-  /** A directory (with everything below it that has no line of its own) or a file, from the repository's root. */
+  /** The path, from the repository's root, of a file, or of a directory with everything below it that has no line of its own. */
   readonly module: string;
-  /** Modules; true: only their types. */
+  /** Modules, with true where only their types may be imported. */
   readonly allowed: ReadonlyMap<string, boolean>;
 }
 
-/** `cache` is lib/cache/, `units` is lib/units.ts; what is beside lib is written with its slash. */
+/** `cache` is lib/cache/, and `units` is lib/units.ts. Directories outside lib are written with a slash. */
 const inLib = (name: string) => (name.endsWith("/") ? name.slice(0, -1) : `lib/${name}`);
 const withoutEnding = (path: string) => path.replace(/\/$|\.ts$/, "");
 
@@ -31,13 +31,13 @@ function rulesIn(document: string): Rule[] {
   }).flat();
 }
 
-/** The small ones, which all of lib may import. */
+/** The small modules that all of lib may import. */
 function commonIn(document: string): string[] {
   const [, list] = document.match(/^Every module of lib may import these as well: ([^.]+)\./m) ?? [];
   return Array.from((list ?? "").matchAll(/`([^`]+)`/g), ([, name]) => inLib(name!));
 }
 
-/** What does not go by the rules, in words. */
+/** Messages about imports that break the rules, and about rules without imports. */
 function faults(imports: readonly Import[], rules: readonly Rule[], common: readonly string[]): string[] {
   const modules = [...rules.map(({ module }) => module), ...common];
   const moduleOf = (path: string) =>

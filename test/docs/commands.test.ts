@@ -1,4 +1,4 @@
-/** That each command in the documents for those who run hosts is run by a test, which reads it there. */
+/** Each command in the documents for operators is run by a test, which reads it from the document. */
 import { glob, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -6,7 +6,7 @@ import { blocksOf, commandsIn } from "../support/documented.ts";
 
 const TESTS = fileURLToPath(new URL("..", import.meta.url));
 
-/** As `documented("DOCUMENT", "HEADING")` in a test. */
+/** The sections that tests run, by calls of `documented("DOCUMENT", "HEADING")`. */
 const run = new Set<string>();
 for await (const name of glob("**/*.{test,long,boot,clean}.ts", { cwd: TESTS })) {
   const source = await readFile(`${TESTS}/${name}`, "utf8");
@@ -16,7 +16,18 @@ for await (const name of glob("**/*.{test,long,boot,clean}.ts", { cwd: TESTS }))
 }
 
 const commands = new Set<string>();
-for (const document of ["OPERATIONS.md", "TROUBLESHOOTING.md", "HTTP.md", "SITES.md", "ROLLOUTS.md"]) {
+for (const document of [
+  "INSTALL.md",
+  "PUBLISH.md",
+  "MOUNT.md",
+  "BOOT.md",
+  "NETWORKS.md",
+  "OPERATIONS.md",
+  "TROUBLESHOOTING.md",
+  "HTTP.md",
+  "SITES.md",
+  "ROLLOUTS.md",
+]) {
   t.test(`${document}: its blocks`, async (t) => {
     const shell = (await blocksOf(document)).filter(({ language }) => language === "sh");
     t.ok(shell.length > 0);
@@ -27,15 +38,15 @@ for (const document of ["OPERATIONS.md", "TROUBLESHOOTING.md", "HTTP.md", "SITES
   });
 }
 
-// Those in docs/TROUBLESHOOTING.md are run as they stand there: troubleshooting.long.ts.
-t.test("OPERATIONS.md: what its sentences name is in a block", async (t) => {
-  const programs = new Set([...commands].map((command) => command.split(" ")[0]!));
-  const named = await commandsIn("OPERATIONS.md", (word) => programs.has(word));
-  t.ok(named.length > 3);
-  for (const command of named) {
-    t.ok(
-      [...commands].some((line) => line === command || line.startsWith(`${command} `)),
-      command,
-    );
-  }
-});
+// docs/TROUBLESHOOTING.md is not in this list, because troubleshooting.long.ts runs its commands.
+for (const document of ["INSTALL.md", "PUBLISH.md", "MOUNT.md", "BOOT.md", "NETWORKS.md", "OPERATIONS.md"]) {
+  t.test(`${document}: what its sentences name is in a block`, async (t) => {
+    const programs = new Set([...commands].map((command) => command.split(" ")[0]!));
+    for (const command of await commandsIn(document, (word) => programs.has(word))) {
+      t.ok(
+        [...commands].some((line) => line === command || line.startsWith(`${command} `)),
+        command,
+      );
+    }
+  });
+}

@@ -1,6 +1,6 @@
 /**
- * The files that documents and comments name exist. A comment names a file by its path from the repository's root, or one beside
- * it by its name; a document by the end of its path.
+ * The files that documents and comments name exist. A comment names a file by its path from the repository's root, or by its name if the
+ * file is in the same directory. A document names a file by the end of its path.
  */
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -10,20 +10,20 @@ import t from "tap";
 import { ROOT } from "../support/imports.ts";
 import { plain } from "../support/plain.ts";
 
-/** bench/RESULTS.md tells of commits that had other files. */
+/** bench/RESULTS.md is left out, because it is about commits that had other files. */
 const DOCUMENTS = /(?<!RESULTS)\.md$|\.[18]$/;
 const SOURCES = /\.(ts|mo|sh|service)$|(^|\/)(Makefile|\.taprc|run|icfs)$/;
-/** Of the comments of TypeScript, Motoko, shell and make: whole lines, and what stands behind code. */
+/** The comments of TypeScript, Motoko, shell and make, on lines of their own and after code. */
 const COMMENT = /^\s*(\/?\*|\/\/|#).*|\s(\/\/|\/\*\*|#+) .*/gm;
-/** A path with an ending that only files of the repository have. */
+/** A path with one of the endings that files of the repository have. */
 const NAME = /(?<![\w$@*{}<>./-])(?:\.{1,2}\/)*((?:[\w.-]+\/)*[\w-][\w.-]*\.(?:ts|mo|sh|md))\b/g;
-/** Any name: bench/NAME.ts. */
+/** A placeholder for any name, such as bench/NAME.ts. */
 const PLACEHOLDER = /(^|\/)[A-Z]+\.(ts|mo)$/;
 
 const git = await promisify(execFile)(...plain("git", ["ls-files"]), { cwd: ROOT });
 const files = git.stdout.trim().split("\n");
 
-/** The names in a text of files that are not there. @param is whether a file goes by this name */
+/** The names in a text that are not those of any file. @param is whether a file goes by a name */
 function missing(text: string, is: (file: string, name: string) => boolean): string[] {
   return Array.from(text.matchAll(NAME), ([, name]) => name!).filter(
     (name) => !PLACEHOLDER.test(name) && !files.some((file) => is(file, name)),

@@ -1,10 +1,10 @@
-/** docs/OPERATIONS.md, "What else looks at a mount": with plocate's own updatedb, and the configuration that it comes with. */
+/** docs/MOUNT.md, "What else looks at a mount", with plocate's updatedb and the configuration that comes with it. */
 import t from "tap";
 import { documented } from "../support/documented.ts";
 import { HUNG } from "../support/icfs.ts";
 import { startSandbox } from "../support/sandbox.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 
@@ -32,6 +32,6 @@ t.test("updatedb leaves a mount out, once it is told to", async (t) => {
   };
   const [ofTheHost, ofTheRelease] = ["/srv/other/of-the-host", "/srv/other/mount/of-the-release"];
   t.same(await found(), [ofTheRelease, ofTheHost], "as it comes");
-  await done(await documented("OPERATIONS.md", "What else looks at a mount"));
+  await done(await documented("MOUNT.md", "What else looks at a mount"));
   t.same(await found(), [ofTheHost]);
 });

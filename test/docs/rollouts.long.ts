@@ -1,4 +1,4 @@
-/** docs/ROLLOUTS.md: its commands as they stand, one section after the other, on one host, each by whom it is for. */
+/** The commands of docs/ROLLOUTS.md, unchanged, one section after the other, on one host, each as the person whom it is for. */
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,25 +8,25 @@ import { HUNG } from "../support/icfs.ts";
 import { inOrder } from "../support/in-order.ts";
 import { startSandbox } from "../support/sandbox.ts";
 
-t.setTimeout(10 * HUNG);
+t.setTimeout(30 * HUNG);
 const step = inOrder(t);
 
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 const PEOPLE = ["/root", "/home/ci", "/home/manager"] as const;
 const [OWNER, CI, MANAGER] = PEOPLE;
 
-// Who looks whether a mount has switched reads from it.
+// The test reads from a mount to see whether it has switched, and a mount with a quiet time would wait for such readers.
 const environment: NodeJS.ProcessEnv = { CANISTER, ICFS_NETWORK: "local", ICFS_QUIET: "0" };
 const host = await startSandbox(t, () => environment);
 
-/** Runs commands, as whoever has this home; what they have printed. */
+/** Runs commands as the person with this home, which must succeed. @returns what they have printed */
 async function done(t: Test, commands: string, home: string = OWNER): Promise<string> {
   const { code, stdout, stderr } = await host.sh(`export HOME=${home}\n${commands}`);
   t.equal(code, 0, commands, { stdout, stderr });
   return stdout;
 }
 
-/** Until the mount of a channel has what it is to have. */
+/** A script that waits until the mount of a channel has this text. */
 const shows = (channel: string, text: string) =>
   `until grep ${text} /srv/tftp/${channel}/file; do sleep 0.2; done`;
 const release = (text: string) => `mkdir -p tree && echo ${text} > tree/file`;
@@ -57,7 +57,10 @@ step("Mount the channels", async (t) => {
   await done(t, `${shows("stable", "one")}\n${shows("canary", "one")}`);
   const fstab = await documented("ROLLOUTS.md", "Mount the channels", "fstab");
   for (const [, source, directory] of fstab.matchAll(/^(\S+) (\S+) icfs /gm))
-    await done(t, `findmnt --noheadings --output TARGET --source ${source} | grep -x ${directory}`);
+    await done(
+      t,
+      `findmnt --noheadings --output TARGET --source ${source!.replace("CANISTER", CANISTER)} | grep -x ${directory}`,
+    );
 });
 
 step("Choose the machines", async (t) => {
@@ -70,7 +73,7 @@ step("Choose the machines", async (t) => {
 step("Try a release on a few", async (t) => {
   await done(t, `${release("two")}\n${await documented("ROLLOUTS.md", "Publish a build")}`, CI);
   await done(t, await documented("ROLLOUTS.md", "Try a release on a few"), MANAGER);
-  await done(t, `kill -HUP $(icfs status /srv/tftp/canary --json | jq '.[].pid')\n${shows("canary", "two")}`);
+  await done(t, `kill -HUP $(icfs status /srv/tftp --json | jq '.[].pid')\n${shows("canary", "two")}`);
   await done(t, "grep one /srv/tftp/stable/file");
 });
 
@@ -94,7 +97,7 @@ step("What each machine got", async (t) => {
   await done(t, "install -D /opt/icfs/packaging/dnsmasq-ledger /usr/libexec/icfs/dnsmasq-ledger");
   await done(t, script);
   await done(t, "dnsmasq --test --conf-file=/etc/dnsmasq.d/icfs-channels.conf");
-  // As dnsmasq calls it when the machine has got the file.
+  // dnsmasq calls the script in this way when the machine has got the file.
   await done(
     t,
     `mkdir -p /var/lib/misc; echo '1790000000 52:54:00:69:63:66 192.168.7.50 * *' >/var/lib/misc/dnsmasq.leases

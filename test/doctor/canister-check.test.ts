@@ -1,4 +1,4 @@
-/** What is said of canisters: of which kind, what vouches for them, and why one cannot be read. */
+/** What the check of a canister reports: its kind, what vouches for its data, and why it cannot be read. */
 import t from "tap";
 import { canister } from "../../lib/doctor/canister-check.ts";
 import { hostWith } from "../support/hosts.ts";

@@ -1,4 +1,4 @@
-/** AppArmor and SELinux, as the kernel's files and those in /etc would say it. */
+/** AppArmor and SELinux, with made-up files of the kernel and of /etc. */
 import t from "tap";
 import { apparmor, selinux } from "../../lib/doctor/confinement.ts";
 import { hostWith } from "../support/hosts.ts";

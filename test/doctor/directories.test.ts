@@ -1,4 +1,4 @@
-/** The cache's directory and the state's: there or not, private or not, with room or without. */
+/** The directories of the cache and of the state: present or not, private or not, with free space or without. */
 import { chmod, chown, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -26,7 +26,7 @@ t.test("what is there must be this user's alone", async (t) => {
   ]);
   t.match(await state.run(host), [{ level: "ok", message: `${host.stateDirectory} can be written to` }]);
   await chmod(cacheDirectory, 0o770);
-  await t.rejects(cache.run(host), { message: /others may write in .*: chmod 700 it/ });
+  await t.rejects(cache.run(host), { message: /others can write to .*: chmod 700 it/ });
   await chmod(cacheDirectory, 0o700);
   await chown(cacheDirectory, 65534, 65534);
   await t.rejects(cache.run(host), { message: /belongs to another user/ });
@@ -38,7 +38,7 @@ t.test("a file in the way, and a file system that is read-only", async (t) => {
   t.match(await cache.run({ ...host, cacheDirectory: below }), [
     {
       level: "fail",
-      message: /file\/cache cannot be made in .*file: it is no directory/,
+      message: /file\/cache cannot be made in .*file: it is not a directory/,
       advice: /--cache-dir/,
     },
   ]);
@@ -84,7 +84,7 @@ t.test("what was accepted is nobody else's to say", async (t) => {
   await chmod(host.stateDirectory, 0o700);
   await chmod(trust, 0o777);
   await t.rejects(state.run(host), {
-    message: /others may write in \S+trust: chmod 700 it, or set XDG_STATE_HOME/,
+    message: /others can write to \S+trust: chmod 700 it, or set XDG_STATE_HOME/,
   });
   await chmod(trust, 0o700);
   t.match(await state.run(host), [{ level: "ok" }]);

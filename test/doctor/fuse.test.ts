@@ -1,4 +1,4 @@
-/** /dev/fuse, libfuse, fusermount and the mount helper, on hosts that have them and on hosts that have not. */
+/** /dev/fuse, libfuse, fusermount and the mount helper, on hosts with and without them. */
 import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";

@@ -1,4 +1,4 @@
-/** What is said of the code that a canister runs. */
+/** What the check of a canister's Wasm module reports. */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import t from "tap";
@@ -25,7 +25,7 @@ t.test("ours, another, and one of another kind", async (t) => {
   t.same(await look(), ours, "and when it is frozen");
   await setFreezingThreshold(c.publisherAgent, c.canister, 1n);
 
-  // A custom section more: the same program, and another module.
+  // One more custom section makes another module of the same program.
   const other = Buffer.concat([WASM, Buffer.from([0, 2, 1, 0x78])]);
   await reinstall(c.publisherAgent, c.canister, other);
   t.match(await look(), [

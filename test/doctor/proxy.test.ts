@@ -1,4 +1,4 @@
-/** What is said of proxies: none, one that lets through, and one that does not. */
+/** What the check of the proxy reports: no proxy, one that lets connections through, and one that refuses them. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import t, { type Test } from "tap";
@@ -9,7 +9,7 @@ import { hostWith } from "../support/hosts.ts";
 
 const VARIABLES = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
 
-/** By these variables alone. */
+/** Sets the proxy by these variables alone. */
 function goBy(t: Test, env: Record<string, string>): void {
   for (const name of [...VARIABLES, ...VARIABLES.map((one) => one.toLowerCase())]) delete process.env[name];
   Object.assign(process.env, env);
@@ -20,7 +20,7 @@ function goBy(t: Test, env: Record<string, string>): void {
   });
 }
 
-/** A proxy that answers CONNECT with this. */
+/** Starts a proxy that answers CONNECT with this status. @returns its URL */
 async function startProxy(t: Test, status: string): Promise<string> {
   const server = createServer().on("connect", (_, socket) => socket.end(`HTTP/1.1 ${status}\r\n\r\n`));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -56,9 +56,9 @@ t.test("one that does not", async (t) => {
   goBy(t, { HTTPS_PROXY: url });
   t.match(await found(t), [{ level: "fail", message: /407: it wants a login$/, advice: /in its URL/ }]);
   goBy(t, { HTTPS_PROXY: "http://127.0.0.1:1" });
-  t.match(await found(t), [{ level: "fail", message: /ECONNREFUSED/, advice: /look whether it runs/ }]);
+  t.match(await found(t), [{ level: "fail", message: /ECONNREFUSED/, advice: /check whether it runs/ }]);
   goBy(t, { HTTPS_PROXY: "socks5://user:secret@proxy" });
-  await t.rejects(found(t), { message: /^HTTPS_PROXY: socks5:\/\/proxy is no HTTP proxy/ });
+  await t.rejects(found(t), { message: /^HTTPS_PROXY: socks5:\/\/proxy is not an HTTP proxy/ });
 });
 
 t.test("of several gateways, each goes its own way", async (t) => {

@@ -1,4 +1,4 @@
-/** Who has UDP port 69. */
+/** Which program has UDP port 69. */
 import t from "tap";
 import { tftp } from "../../lib/doctor/tftp.ts";
 import { hostWith } from "../support/hosts.ts";
@@ -16,7 +16,7 @@ const owner = (name: string, inode: number) => ({
 });
 
 t.test("nobody", async (t) => {
-  // Port 68, and a port that ends like 69 in decimal only.
+  // Port 68 is 0x0044. Port 0x1069 only looks like 69: port 69 is 0x0045.
   const host = await hostWith(t, { "proc/net/udp": table(row("00000000:0044", 7), row("0100007F:1069", 8)) });
   t.match(await tftp.run(host), [
     { level: "warn", message: /no TFTP server runs/, advice: /--tftp-root=DIR/ },
@@ -40,7 +40,7 @@ t.test("a TFTP server, over IPv4 or IPv6", async (t) => {
 t.test("somebody else, and somebody who cannot be seen", async (t) => {
   const udp = { "proc/net/udp": table(row("00000000:0045", 79)) };
   t.match(await tftp.run(await hostWith(t, { ...udp, ...owner("python3", 79) })), [
-    { level: "warn", message: /^python3 \(process 314\) has UDP port 69: it is no TFTP server/ },
+    { level: "warn", message: /^python3 \(process 314\) has UDP port 69: it is not a TFTP server/ },
   ]);
   t.match(await tftp.run(await hostWith(t, { ...udp, ...owner("python3", 80) })), [
     { level: "ok", message: /only root may see/ },

@@ -1,4 +1,4 @@
-/** docs/TROUBLESHOOTING.md: that each message in it is one that icfs has. */
+/** Each message in docs/TROUBLESHOOTING.md is one of icfs. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ t.test("each message is one of the program's", async (t) => {
   const program = (await Promise.all(sources.map((name) => readFile(join(ROOT, "lib", name), "utf8")))).join(
     "\n",
   );
-  // As they are when they are printed.
+  // Backquotes are escaped in the source, and plain in the printed message.
   const said = program.replaceAll("\\`", "`");
   const text = await readFile(join(ROOT, "docs/TROUBLESHOOTING.md"), "utf8");
   const messages = [...text.matchAll(/^\| `([^`]+)` \|/gm)].map(([, message]) => message!);

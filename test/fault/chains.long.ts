@@ -1,6 +1,6 @@
 /**
- * Releases that do not descend from what a host has accepted: refused, whenever it mounts again, until it is told otherwise.
- * What it has kept of the accepted one it goes on serving.
+ * A host refuses releases that do not descend from the one that it has accepted, at every mount, until its trust is reset. It goes on
+ * serving what it has kept of the accepted release.
  */
 import { join } from "node:path";
 import t from "tap";
@@ -73,7 +73,7 @@ t.test("chains that do not reach what this host has accepted", async (t) => {
     {
       code: 0,
       stdout: /^mounted release 2 /,
-      stderr: /from what was kept on this host, .*: release 2 is not the one/,
+      stderr: /serves what was kept on this host, .*: release 2 is not the one/,
     },
     "with what it has kept",
   );

@@ -1,4 +1,4 @@
-/** Decoders of what canisters and gateways send, fed with 10,000 spoiled inputs each, and with those made to hurt. */
+/** The decoders for data from canisters and gateways get 10,000 spoiled inputs each, and inputs that are made to hurt. */
 import { Certificate } from "@icp-sdk/core/agent";
 import t, { type Test } from "tap";
 import { decodeBlob } from "../../lib/ic/agent.ts";
@@ -19,7 +19,7 @@ import { random } from "../support/random.ts";
 const ROUNDS = 10_000;
 const REFUSAL = /^(VerificationError|FormatError)$/;
 
-/** What lengths, tags and counts look like at their ends. */
+/** Bytes of lengths, tags and counts at their limits. */
 const NASTY = [
   "00",
   "01",
@@ -33,7 +33,7 @@ const NASTY = [
   "5bffffffffffffffff",
 ];
 
-/** Bytes with a few things done to them: bits flipped, bytes replaced, removed, doubled, cut, moved. */
+/** A copy of the bytes with a few changes: bits flipped, or bytes replaced, removed, doubled, cut or moved. */
 function spoiled(bytes: Uint8Array, next: (below: number) => number): Buffer<ArrayBuffer> {
   let result = Buffer.from(bytes);
   for (let changes = 1 + next(3); changes > 0; changes--) {
@@ -66,7 +66,7 @@ function spoiled(bytes: Uint8Array, next: (below: number) => number): Buffer<Arr
   return result;
 }
 
-/** Gives a decoder 10,000 spoiled inputs: it refuses most of them, and whatever it throws is a refusal. */
+/** Gives a decoder 10,000 spoiled inputs. It must refuse most of them, and throw nothing but refusals. */
 function fuzz(t: Test, good: Uint8Array, decode: (bytes: Buffer) => unknown): void {
   const seed = 20_240_501;
   const next = random(seed);
@@ -114,7 +114,7 @@ t.test("a manifest", async (t) => {
   const behind = MANIFEST_PREFIX.length;
   fuzz(t, good.subarray(behind), (bytes) => {
     const manifest = decodeManifest(Buffer.concat([MANIFEST_PREFIX, bytes]));
-    // What is accepted can be used: every path is found where it is.
+    // An accepted manifest must be usable: every path can be found.
     const tree = Tree.of(manifest, 0n);
     for (const { kind, path } of manifest.entries) {
       if (tree.find(path) === undefined) throw new Error(`${kind} ${path} is not found`);
@@ -174,7 +174,7 @@ t.test("a certificate, as far as its signature", async (t) => {
       continue;
     }
     passed += 1;
-    // The agent's part; its signature is not what is tested here. Whatever it throws, it ends.
+    // The agent's own decoder must end, whatever it throws. Signatures are not tested here.
     await Certificate.create({
       certificate: Uint8Array.from(bytes),
       rootKey: root.publicKey,
@@ -278,13 +278,13 @@ t.test("links made to be slow", async (t) => {
       Buffer.concat(encodeManifest({ chunks: MANIFEST.chunks.slice(0, 1), entries: [chunk, ...entries] })),
     );
   const slow = { name: "FormatError", message: /the symlinks take too many steps to follow/ };
-  // Each looks up a thousand paths of a thousand characters on average.
+  // Following one link looks up a thousand paths, of a thousand characters on average.
   t.throws(
     () => decode([...names.map(directory), ...links(9000, () => names.at(-1)!)]),
     slow,
     "deep directories",
   );
-  // Each goes through 39 that are four thousand characters long.
+  // Following one link goes through 39 links, each four thousand characters long.
   const detours = "/d/..".repeat(800);
   const chain = (i: number) => (i < 38 ? `l${String(i + 1).padStart(5, "0")}${detours}` : ".");
   t.throws(
@@ -292,7 +292,7 @@ t.test("links made to be slow", async (t) => {
     slow,
     "detours",
   );
-  // Each looks into a link that then ends the walk.
+  // Following one link leads to another, whose target has four thousand slashes.
   t.throws(
     () => decode([directory("d"), ...links(90_000, (i) => (i === 0 ? `.${"/".repeat(4000)}` : "l00000"))]),
     slow,

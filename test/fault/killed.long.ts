@@ -1,19 +1,23 @@
-/** icfs publish, killed at any moment: nothing is published wrongly, and the next run sends only what is missing. */
+/** When icfs publish is killed, at any moment, no wrong release is published, and the next run sends only what is missing. */
+import { randomInt } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { missingChunks } from "../../lib/publish/upload.ts";
 import { areNone, differences } from "../../lib/tree/diff.ts";
+import { eventually } from "../mount/mounts.ts";
 import { bytesOf, chunked, writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
+import { startFaultProxy } from "../support/fault-proxy.ts";
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const KILLS = 20;
-/** A publication takes about this long after the program has started: 8 MiB at 6 MiB/s, and the release. */
-const SPREAD_MS = 2200;
+/** A publication makes at least so many calls: one for each MiB, and one for the release. */
+const CALLS = 10;
+/** About how many milliseconds a call takes, while others are under way. */
+const CALL_MS = 400;
 
 t.test("killed at 20 random moments", async (t) => {
   const c = await startCanister(t, { bandwidth: 6, updateLatency: 200 });
@@ -27,9 +31,10 @@ t.test("killed at 20 random moments", async (t) => {
         Array.from({ length: 30 }, (_, i) => [`d/${i}`, bytesOf(1000 * version + i, 100 * KiB)]),
       ),
     });
-  const args = ["publish", tree, c.canister.toText(), "--json"];
+  const proxy = await startFaultProxy(t, c.url);
+  const args = ["publish", tree, c.canister.toText(), "--json", "--network", proxy.url];
   const source = c.source();
-  /** Which of these trees the canister shows; -1: none yet; undefined: another one. */
+  /** The index of the tree that the canister shows: -1 when it has no release yet, undefined when it shows another tree. */
   const shown = async (trees: readonly Awaited<ReturnType<typeof chunked>>[]) => {
     const head = await source.head();
     if (head === undefined) return -1;
@@ -37,17 +42,6 @@ t.test("killed at 20 random moments", async (t) => {
     const found = trees.findIndex(({ manifest }) => areNone(differences(entries, manifest.entries)));
     return found < 0 ? undefined : found;
   };
-  /** What a killed client has sent arrives later, or not at all. */
-  const quiet = async () => {
-    let before = -1n;
-    for (;;) {
-      const { chunks, newest } = await owner.status();
-      if (chunks + newest === before) return;
-      before = chunks + newest;
-      await sleep(400);
-    }
-  };
-
   let version = 1;
   await write(version);
   const trees = [await chunked(tree)];
@@ -55,22 +49,30 @@ t.test("killed at 20 random moments", async (t) => {
   let killed = 0;
   let resumed = 0;
   while (killed < KILLS) {
-    // Mostly into the upload; some before it, and some into the release.
-    const moment = 300 + Math.random() * SPREAD_MS;
+    // Most kills come during the upload, some before it, and some during the release.
+    const call = randomInt(CALLS + 1);
+    const moment = randomInt(CALL_MS);
     const { code } = await c.icfs(args, {
       started: (child) => {
-        setTimeout(() => child.kill("SIGKILL"), moment);
+        const kill = () => void setTimeout(() => child.kill("SIGKILL"), moment);
+        const before = proxy.calls;
+        if (call === 0) kill();
+        proxy.fault = (path) => {
+          if (path.endsWith("/call") && proxy.calls === before + call) kill();
+          return "none";
+        };
       },
     });
-    await quiet();
+    proxy.fault = () => "none";
+    await eventually("what it has sent has arrived, or is lost", () => proxy.isIdle());
     const now = await shown(trees);
     t.ok(
       now === expected || now === trees.length - 1,
-      `after ${Math.round(moment)} ms, exit code ${code}: ${now}`,
+      `${moment} ms after call ${call}, exit code ${code}: ${now}`,
     );
     if (code === 137) killed += 1;
     else t.equal(now, trees.length - 1, "it was done before");
-    // Every few kills, or when the release was made nevertheless: the next tree.
+    // The next tree follows after every few kills, or when the release was made despite the kill.
     if (now !== trees.length - 1 && killed % 5 !== 0) continue;
     if (now !== trees.length - 1) {
       const { length } = await missingChunks(owner, trees.at(-1)!.chunks);

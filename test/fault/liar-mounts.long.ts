@@ -1,8 +1,8 @@
-/** A canister that lies, and a mount of it: what is broken is not mounted, and what cannot be verified is not served. */
+/** Mounts of a canister that lies: a broken release is not mounted, and data that cannot be verified is not served. */
 import { join } from "node:path";
 import t from "tap";
 import type { Entry, Manifest } from "../../lib/tree/manifest.ts";
-import { mountpointFor, sh } from "../mount/mounts.ts";
+import { eventually, mountpointFor, sh } from "../mount/mounts.ts";
 import { sha256 } from "../support/icfs-canister.ts";
 import { readerOf, startLiar } from "../support/liar.ts";
 import { file, manifestOf } from "../support/manifests.ts";
@@ -21,7 +21,7 @@ t.test("manifests that break a rule are not mounted or listed, and nothing is le
     target,
   });
   const directories = ["p", "p/q", "p/q/r"].map((path): Entry => ({ kind: "directory", path, modified: 0n }));
-  // As text it stays inside; walked component by component it is /etc/shadow of the host.
+  // Normalized as text, this path stays inside. Walked component by component, it leads to the host's /etc/shadow.
   const escaping = [
     file("a", [whole], 5),
     ...directories,
@@ -36,7 +36,7 @@ t.test("manifests that break a rule are not mounted or listed, and nothing is le
   ];
   for (const [manifest, message] of cases) {
     await liar.release(manifest);
-    // A host that has accepted nothing yet.
+    // Each release is read by a new host, which has accepted nothing yet.
     const { icfs, id } = await readerOf(t, liar);
     for (const command of [
       ["ls", "-R", id],
@@ -61,7 +61,7 @@ t.test("chunks that are missing, wrong or of another size: EIO, and not a byte",
   const sizes = [0, 0, 0, 1, -1];
   const names = ["a-good", "b-missing", "c-other", "d-short", "e-long"];
   const manifest: Manifest = {
-    // The manifest says of `short` that it has a byte more, and of `long` that it has one less.
+    // The manifest lists `short` with one byte too many, and `long` with one too few.
     chunks: chunks.map((bytes, i) => ({ sha256: sha256(bytes), size: bytes.length + sizes[i]! })),
     entries: [
       ...names.map((name, i) => {
@@ -85,8 +85,12 @@ t.test("chunks that are missing, wrong or of another size: EIO, and not a byte",
   await liar.serve(sha256(short), short);
   await liar.serve(sha256(long), long);
   const mountpoint = await mountpointFor(t);
-  const mounted = await icfs("mount", id, mountpoint, "--read-timeout", "1");
+  const mounted = await icfs("mount", id, mountpoint, "--read-timeout", "1", "--retry", "30s");
   t.equal(mounted.code, 0, mounted.stderr);
+  await eventually(
+    "what it has is read",
+    async () => (await sh("cat", join(mountpoint, "a-good"))).code === 0,
+  );
   t.match(await sh("cat", join(mountpoint, "a-good")), { code: 0, stdout: "bytes of good" });
   t.match(await sh("cat", join(mountpoint, "f-overlap")), { code: 0, stdout: "goodbytes of good" });
   for (const name of names.slice(1)) {
@@ -114,7 +118,7 @@ t.test("the deepest tree there can be", async (t) => {
   t.match(await icfs("cat", id, bottom), { code: 0, stdout: "hello" });
   const mountpoint = await mountpointFor(t);
   t.equal((await icfs("mount", id, mountpoint)).code, 0);
-  // No path from the root is that long; tools walk.
+  // A path from the root would be too long for the kernel, so find walks there step by step.
   const found = await sh("find", mountpoint, "-name", "a", "-execdir", "cat", "{}", ";");
   t.match(found, { code: 0, stdout: "hello" });
   t.equal((await icfs("umount", mountpoint)).code, 0);

@@ -1,4 +1,4 @@
-/** A canister that lies: what it says is certified, and broken. No reader believes it. */
+/** A canister that lies: its data is certified, and broken. No reader believes it. */
 import t from "tap";
 import { startFaultProxy } from "../support/fault-proxy.ts";
 import { encodeHeader } from "../support/headers.ts";
@@ -50,7 +50,7 @@ t.test("manifests that are too large, and headers that lie about theirs", async 
   await t.rejects(liar.source.manifest((await liar.source.head())!.header), { name: /Error/ });
   await liar.tell(encodeHeader({ manifest: { sha256: hash, size: MiB, chunks: [Buffer.alloc(32, 1)] } }), []);
   await t.rejects(liar.source.manifest((await liar.source.head())!.header), {
-    message: /the canister has not got chunk (01)+ of the manifest/,
+    message: /the canister does not have chunk (01)+ of the manifest/,
   });
 });
 

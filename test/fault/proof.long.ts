@@ -1,4 +1,4 @@
-/** Proofs of the newest release that prove nothing: each byte of one changed, and certificates of others. */
+/** Invalid proofs of the newest release: a proof with any one byte changed, and proofs with other certificates. */
 import t from "tap";
 import { decodeHashTree, rootHash } from "../../lib/ic/certificate/hash-tree.ts";
 import { type CertificateFields, canisterId, certify, idBytes, newBlsKey } from "../support/certificates.ts";
@@ -24,7 +24,7 @@ const read = async (parts: Partial<Parameters<typeof proofOf>[0]>, canister = CA
   });
   const head = await sourceOfReply(proof, canister, ROOT.publicKey).head();
   if (head === undefined) return undefined;
-  // The bytes that were checked are not part of what they say.
+  // The proof's own bytes are not part of its content.
   const { proof: _, ...said } = head;
   return said;
 };
@@ -47,7 +47,7 @@ t.test("every byte of it, changed", async (t) => {
         if (!REFUSAL.test(result.name)) t.fail(`${part}, byte ${at}: ${result.name}: ${result.message}`);
       } else {
         believed += 1;
-        // What is not signed may differ, if it means nothing: then all that follows is the same.
+        // Bytes that are not signed may differ if they have no meaning: the content is then the same.
         t.strictSame(result, truth, `${part}, byte ${at}`);
       }
     }
@@ -75,7 +75,7 @@ t.test("certificates that are somebody else's, or of another time", async (t) =>
       /delegation that does not include the canister/,
     ],
     "a delegation to another key": [
-      // The delegation is good, and for a subnet whose key did not sign.
+      // The delegation is valid, and names a subnet whose key did not sign.
       { delegation: () => delegationOf(newBlsKey()) },
       /its delegation has no canister ranges of its subnet/,
     ],
@@ -154,7 +154,7 @@ t.test("a proof that fits together in itself only", async (t) => {
     { message: "the certificate certifies no icfs release" },
     "pruned away",
   );
-  // Certified, and still no header.
+  // These bytes are certified, but they are not headers.
   for (const header of [Buffer.from("x"), HEADER.subarray(0, -1), Buffer.concat([HEADER, Buffer.alloc(1)])]) {
     const witness = witnessOf(header);
     const certified = certificate({ data: rootHash(decodeHashTree(witness)) });

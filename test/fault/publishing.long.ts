@@ -1,4 +1,4 @@
-/** Publishing over a bad network: what fails is sent again, and whatever gets lost, a release is made once and right. */
+/** Publishing over a bad network: failed requests are sent again, and whatever gets lost, a release is made once, and is right. */
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -15,9 +15,9 @@ import { type Fault, type FaultProxy, faultFor, startFaultProxy } from "../suppo
 import type { Test } from "../support/icfs.ts";
 
 const MiB = 1024 * 1024;
-/** Milliseconds without an answer; short, because some tests wait for it. */
+/** Milliseconds without an answer until a request fails. They are few, because some tests wait for them. */
 const TIMEOUT = 2000;
-/** These wait more than they work. */
+/** These tests run at once, because they wait more than they work. */
 const AT_ONCE = { buffered: true };
 t.jobs = 5;
 
@@ -51,7 +51,7 @@ async function startPublisher(t: Test, weather: { updateLatency?: number } = {})
   };
 }
 
-/** The files of the newest release, read past the proxy, byte for byte. */
+/** Compares the files of the newest release, read without the proxy, with the tree, byte for byte. */
 async function published({ source, tree }: Publisher): Promise<"as it is" | string> {
   const reader = source();
   const head = (await reader.head())!;
@@ -70,7 +70,7 @@ async function published({ source, tree }: Publisher): Promise<"as it is" | stri
   return "as it is";
 }
 
-/** The faults in turn, for each request to `method`. */
+/** Applies the faults in turn, one to each request to `method`. */
 function inTurn(method: string, faults: readonly Fault[]): FaultProxy["fault"] {
   let requests = 0;
   return faultFor(method, () => faults[requests++ % faults.length]!);
@@ -141,7 +141,7 @@ t.test("the answer to `publish` gets lost", AT_ONCE, async (t) => {
   t.same(await released(["silence", "none"], "fifth"), { number: 5, calls: 3 }, "nothing comes");
 
   await t.test(
-    "and the head is not to be had meanwhile: asked again, the canister says conflict",
+    "and the head cannot be fetched meanwhile: asked again, the canister says conflict",
     async (t) => {
       await writeTree(p.tree, { file: "sixth" });
       const publishing = inTurn("publish", ["lost", "none"]);
@@ -151,7 +151,7 @@ t.test("the answer to `publish` gets lost", AT_ONCE, async (t) => {
         if (fault === "none" && path.endsWith("/call")) conflicted = body.includes("publish");
         return fault;
       };
-      // What a node says that is behind: the release before.
+      // A node that is behind answers with the release before.
       const real = p.source();
       const stale = await real.head();
       const agent = createAgent({
@@ -184,7 +184,7 @@ t.test("the answer to `publish` gets lost", AT_ONCE, async (t) => {
     let other: Promise<unknown> | undefined;
     let done = false;
     p.proxy.fault = faultFor("publish", () => {
-      // Nothing is carried out until theirs is there.
+      // The proxy drops these requests until the other release is there.
       other ??= p.icfs(["publish", theirs, p.canister.toText()]).then(() => {
         done = true;
       });
@@ -224,7 +224,7 @@ t.test(
       t.equal(await p.source().head(), undefined);
     });
 
-    // Nothing was uploaded: first the manifest is missing, then what it names.
+    // Nothing was uploaded before. So first the manifest is missing, and then the chunks that it names.
     const uploads: number[] = [];
     const { hash, header } = await makeRelease({
       ...request,
@@ -286,12 +286,12 @@ t.test(
   "the last answers never come, and the release is made: the command ends without them",
   AT_ONCE,
   async (t) => {
-    // As a subnet's: long beside what a busy machine puts between two beginnings.
+    // As long as a subnet's, and long compared with the delays that a busy machine puts between the starts of two calls.
     const p = await startPublisher(t, { updateLatency: 1500 });
     const puts = 8;
     await writeTree(p.tree, { large: bytesOf(5, (puts - 1) * MiB) });
     let begun = 0;
-    // It is carried out, and half of its answer comes.
+    // The last call is carried out, and half of its answer comes.
     p.proxy.fault = faultFor("put", () => (++begun === puts ? "stall" : "none"));
     let hasWaited = false;
     const givingUp = setTimeout(() => {

@@ -1,4 +1,4 @@
-/** A mount that has ended, and what somebody else has mounted in its place at once: the kernel gives out its id again. */
+/** A mount that has ended, and another one made at once in its place: the kernel reuses the mount's id. */
 import t from "tap";
 import { liveMount } from "../../lib/fs/live-mount.ts";
 import { MOUNT_TYPE, mountAt, readMounts } from "../../lib/fs/mounting/mountinfo.ts";

@@ -1,4 +1,4 @@
-/** A canister's own interface: replies that would keep a general decoder busy never get there, and good ones are what they were. */
+/** A canister's own interface: a reply that would keep a general decoder busy is refused before it is decoded; good replies are decoded. */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
@@ -42,7 +42,7 @@ t.test("a reply is read as the interface says", async (t) => {
   const { roles } = answering(IDL.encode([ROLES], [[[canisterId, { reader: null }]]]));
   t.equal((await roles())[0]![0].toText(), canisterId.toText());
   t.equal(await answering(IDL.encode([], [])).nothing(), undefined);
-  // What a later version of the canister says beside it is left alone.
+  // Fields that a later version of the canister may add are ignored.
   const more = IDL.Record({ cycles: IDL.Nat, held: IDL.Vec(IDL.Nat64), new: IDL.Int });
   const later = answering(IDL.encode([more], [{ cycles, held: [], new: -5n }]));
   t.match(await later.status(), { cycles });
@@ -86,7 +86,7 @@ t.test("replies that cost a decoder seconds are refused before it gets them", as
     "no Candid": hex("00"),
     "half a status": hex(status),
   };
-  // Not what is said of one that was decoded.
+  // The error of a reply that was decoded would be another one: a bomb is refused before that.
   const before = { name: "FormatError", message: /^(?!the reply is of another type)/ };
   for (const [name, reply] of Object.entries(bombs)) {
     await t.rejects(answering(reply).status(), before, name);

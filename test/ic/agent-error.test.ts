@@ -92,8 +92,12 @@ t.test("errors of HTTP, of the connection, and of others", async (t) => {
   t.match(unfetched(cause), { name: "NoAnswerError", message: cause.message });
   const both = new AggregateError([cause, new Error("other")]);
   t.match(unfetched(both), { name: "NoAnswerError", message: cause.message });
-  t.match(unfetched(new FormatError("what answers is no IC network")), { name: "NoAnswerError" }, "a portal");
-  // Of the language: it would pass for a bug of ours.
+  t.match(
+    unfetched(new FormatError("what answers is not an IC network")),
+    { name: "NoAnswerError" },
+    "a portal",
+  );
+  // An error of the language stays one: people report it as a bug.
   t.match(fromAgent(new TypeError("Uint8Array expected")), { name: "Error", message: "Uint8Array expected" });
   t.equal(fromAgent(new Error("plain\nwith more")).message, "plain");
   t.equal(fromAgent("thrown text").message, "thrown text");
@@ -160,7 +164,7 @@ t.test("how long to stay away", async (t) => {
   const wanted = {
     "2": 2000,
     "0": 0,
-    // A gateway cannot put an upload to sleep.
+    // A gateway cannot put an upload to sleep for longer than a minute.
     "86400": 60_000,
     [new Date(Date.now() + 3_600_000).toUTCString()]: 60_000,
     [new Date(0).toUTCString()]: 0,

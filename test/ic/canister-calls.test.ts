@@ -1,4 +1,4 @@
-/** What comes of calls that the agent reports as errors of its own: errors of ours, whichever way the call went. */
+/** Calls that the agent ends with errors of its own: each becomes an error of icfs, whichever way the call went. */
 import {
   RejectError as AgentRejectError,
   CertifiedRejectErrorCode,
@@ -27,7 +27,7 @@ const nothing = new Uint8Array();
 const requestId = new Uint8Array(32) as RequestId;
 const SAID = "Error from Canister x: Canister called `ic0.trap` with message: 'over quota'.\nConsider";
 
-/** The ways in which something is asked of a canister, by an agent that does as `asked` says, whatever it is asked. */
+/** The ways to ask a canister something. Their agent does `asked`, whatever the request. */
 function ways(asked: () => Promise<unknown>): Record<string, () => Promise<unknown>> {
   const agent = {
     host: new URL("https://icp-api.io"),
@@ -78,7 +78,7 @@ t.test("a rejection of a call that was not taken", async (t) => {
   }
 });
 
-/** An agent whose calls go on for so long that each is answered by a later read_state only. */
+/** An agent whose calls go on for so long that only a later read_state has their answers. */
 function slowly(agent: HttpAgent): HttpAgent {
   const { fetch } = agent.config;
   return HttpAgent.createSync({
@@ -150,7 +150,7 @@ t.test("no answer", async (t) => {
       throw thrown;
     });
     for (const [name, ask] of Object.entries(all)) {
-      // It has a word for what the agent cannot read: test/ic/read-state.test.ts.
+      // read_state reports an answer that the agent cannot read as a FormatError: test/ic/read-state.test.ts.
       const isUnreadable = name === "read state" && thrown instanceof TypeError;
       const told = isUnreadable ? { name: "FormatError" } : expected;
       await t.rejects(ask(), told as Error, `${name}: ${thrown.name}`);

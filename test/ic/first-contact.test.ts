@@ -1,4 +1,4 @@
-/** Whether a network is there at all, and whether another was meant. */
+/** Whether a network can be reached at all, and whether it is the network that was meant. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Principal } from "@icp-sdk/core/principal";
@@ -10,13 +10,15 @@ import { queries, replicatedCalls, unverifiedCall } from "../../lib/ic/canister-
 import { mustAnswer, unreachable, withHint } from "../../lib/ic/first-contact.ts";
 import { managementCanister } from "../../lib/ic/management.ts";
 import { NetworkUnreachableError, resolveNetwork } from "../../lib/ic/network.ts";
+import { networkProblem } from "../../lib/ic/network-problem.ts";
+import { useConnections } from "../../lib/ic/transport/connections.ts";
 import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { startEmptyNetwork } from "../support/networks.ts";
 
 const KEY = new Uint8Array();
 const ID = Principal.fromText("lxzze-o7777-77777-aaaaa-cai");
 
-/** A server that ends with the test. @returns its URL, and how often it was asked */
+/** A server that ends with the test. @returns its URL, and a function that says how often it was asked */
 async function serve(t: Test, listener: Parameters<typeof createServer>[1]) {
   let requests = 0;
   const server: Server = createServer((request, response) => {
@@ -44,10 +46,21 @@ t.test("one that is silent, or where nobody listens, is not there", async (t) =>
     message: /\(connect ECONNREFUSED .*\): start one with `icfs localnet`/,
   });
   await t.rejects(mustAnswer(resolveNetwork("http://no.such.host.invalid"), KEY), {
-    // It depends on this machine's resolver.
+    // Which of the two errors comes depends on this machine's resolver.
     message:
       /\(getaddrinfo (EAI_AGAIN .*\): look at|ENOTFOUND .*\): the name does not exist: correct --network)/,
   });
+});
+
+t.test("where no name of the Internet is known, the network's own is not what is wrong", async (t) => {
+  const error = Object.assign(new Error("getaddrinfo ENOTFOUND icp-api.io"), { code: "ENOTFOUND" });
+  const { message, advice } = networkProblem(resolveNetwork("ic"), error);
+  t.match(
+    message,
+    /^no network answers at https:\/\/icp-api\.io \(--network ic, the default\) \(getaddrinfo ENOTFOUND/,
+  );
+  t.match(advice, /resolv\.conf.*--proxy URL.*`icfs localnet`/);
+  t.match(networkProblem(resolveNetwork("https://no.such.example"), error).advice, /correct --network/);
 });
 
 t.test("a connection that is cut off is a bad line's", async (t) => {
@@ -88,6 +101,11 @@ t.test("a local network that answers is hinted at", async (t) => {
   for (const error of [new UserError("other"), new NoSuchCanisterError("x", local.url, true), "text"]) {
     t.equal(await withHint(error, local), error);
   }
+  useConnections({ proxy: "http://proxy.example:3128" }, false);
+  t.teardown(() => useConnections({}, false));
+  const [unreached, absent] = [elsewhere[0], elsewhere.at(-1)];
+  t.equal(await withHint(unreached, local), unreached, "it may be the proxy that does not answer");
+  t.match(await withHint(absent, local), { message: /did you mean/ }, "or it has let it through");
 });
 
 t.test("a canister that is not there is an error that says so, however it is asked", async (t) => {

@@ -1,4 +1,4 @@
-/** Why a network does not answer as one, as it is said of real answers. */
+/** Why a server does not answer as an IC network: the messages, from real answers. */
 import { execFileSync } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
@@ -31,11 +31,11 @@ t.test("a loopback network that does not answer as one: what it is, and what to 
       ],
       "no such path": [
         says(404),
-        /says HTTP status 404: another server than a network is there: correct --network/,
+        /says HTTP status 404: something other than a network is there: correct --network/,
       ],
       "a path too many": [
         says(404),
-        /127\.0\.0\.1:\d+\/ic says HTTP status 404: a network has no path behind its port: --network http:\/\/127\.0\.0\.1:\d+$/,
+        /127\.0\.0\.1:\d+\/ic says HTTP status 404: a network has no path after its port: --network http:\/\/127\.0\.0\.1:\d+$/,
         "/ic",
       ],
       "a detour": [
@@ -44,15 +44,15 @@ t.test("a loopback network that does not answer as one: what it is, and what to 
       ],
       "another server": [
         (response) => response.end("<html>"),
-        /is no IC network: its status cannot be read .*: another server, a proxy or a captive portal/,
+        /is not an IC network: its status cannot be read .*: another server, a proxy or a captive portal/,
       ],
       "a status without a key": [
         (response) => response.end(Cbor.encode({ a: 1 } as never)),
-        /is no IC network/,
+        /is not an IC network/,
       ],
       "a key of another kind": [
         (response) => response.end(Cbor.encode({ root_key: new Uint8Array(133) } as never)),
-        /this is no root key/,
+        /this is not a root key/,
       ],
       "a closed connection": [
         (response) => response.destroy(),

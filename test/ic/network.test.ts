@@ -29,7 +29,7 @@ t.test("names and URLs", async (t) => {
   ];
   for (const [name, url, loopback] of cases)
     t.same(resolveNetwork(name), { name, gateways: [url], url, loopback });
-  // As people write them.
+  // Spellings that people use.
   for (const name of ["IC", "Ic", " ic "]) t.same(resolveNetwork(name), resolveNetwork("ic"), name);
   for (const name of ["Local", "LOCAL", "local\n"])
     t.same(resolveNetwork(name), resolveNetwork("local"), name);
@@ -83,7 +83,7 @@ t.test("several gateways of one network", async (t) => {
   for (const given of [`${a},`, `,${a}`, `${a},,${b}`, ",", " , "]) {
     t.throws(() => resolveNetwork(given), {
       name: "UserError",
-      message: `the network "${given}" has an empty part: name its gateways with one comma between two of them`,
+      message: `the network "${given}" has an empty part: separate its gateways by single commas`,
     });
   }
   t.throws(() => resolveNetwork(`${a},mainnet`), {
@@ -116,7 +116,7 @@ t.test("the root key of several", async (t) => {
   t.same(Buffer.from(await keyOf(gone, silent.url, one.url, same.url)), IC_KEY, "whoever answers says it");
   await t.rejects(keyOf(one.url, gone, other.url), {
     name: "UserError",
-    message: `${one.url} and ${other.url} are gateways of different networks, with different root keys: name in --network those of one, or give its root key with --root-key`,
+    message: `${one.url} and ${other.url} are gateways of different networks, with different root keys: name the gateways of one network only, or give its root key with --root-key`,
   });
   await t.rejects(keyOf(gone, "http://127.0.0.1:2"), {
     name: "UserError",
@@ -142,7 +142,7 @@ t.test("the IC's key is built in, a loopback network's is asked for", async (t) 
 
 t.test("any other network's is never asked for", async (t) => {
   const { port, asked } = await server(t, (response) => response.end());
-  // Reaches the server, but is no loopback address.
+  // This address reaches the server, but is not a loopback address.
   const network = resolveNetwork(`http://0.0.0.0:${port}`);
   t.equal((await fetch(network.url)).status, 200);
   asked.length = 0;
@@ -170,7 +170,7 @@ t.test("a given key: hexadecimal, or a file of hexadecimal or binary", async (t)
   }
 });
 
-t.test("what is no key", async (t) => {
+t.test("what is not a key", async (t) => {
   const directory = await temporaryDirectory(t);
   const network = resolveNetwork("https://gateway.example");
   await mkdir(join(directory, "directory"));
@@ -178,18 +178,19 @@ t.test("what is no key", async (t) => {
     [IC_ROOT_KEY.slice(2), /--root-key: a key has 266 digits in hexadecimal, and this has 264/],
     ["00", /--root-key: a key has 266 digits in hexadecimal, and this has 2: give all of it, or the file/],
     ["", /is neither a key in hexadecimal nor a file/],
+    [`0x${IC_ROOT_KEY}`, /--root-key: "0x\w+" is neither a key in hexadecimal nor a file: ENAMETOOLONG/],
     [join(directory, "nowhere"), /nor a file: ENOENT/],
-    ["/dev/zero", /--root-key: "\/dev\/zero" is neither a key in hexadecimal nor a file: .* is no file/],
+    ["/dev/zero", /--root-key: "\/dev\/zero" is neither a key in hexadecimal nor a file: .* is not a file/],
     [join(directory, "directory"), /--root-key: \S+ is a directory: name the file in it/],
     [
       "00".repeat(133),
-      /--root-key: this is no root key: expected 133 bytes, a DER-encoded BLS12-381 public key/,
+      /--root-key: this is not a root key: expected 133 bytes, a DER-encoded BLS12-381 public key/,
     ],
-    [IC_KEY.subarray(0, 132), /this is no root key/],
-    [Buffer.concat([IC_KEY, Buffer.alloc(1)]), /this is no root key/],
-    [Buffer.alloc(0), /this is no root key/],
+    [IC_KEY.subarray(0, 132), /this is not a root key/],
+    [Buffer.concat([IC_KEY, Buffer.alloc(1)]), /this is not a root key/],
+    [Buffer.alloc(0), /this is not a root key/],
     // The bare key, without its DER.
-    [IC_KEY.subarray(37), /this is no root key/],
+    [IC_KEY.subarray(37), /this is not a root key/],
   ];
   for (const [i, [given, message]] of cases.entries()) {
     const file = join(directory, String(i));

@@ -1,4 +1,4 @@
-/** Answers in which no certificate is. */
+/** Answers to read_state without a certificate. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { HttpAgent } from "@icp-sdk/core/agent";

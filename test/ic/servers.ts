@@ -3,7 +3,7 @@ import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Test } from "../support/icfs.ts";
 
-/** A server on this machine, and what it was asked for. */
+/** A server on this machine, and the requests that it got. */
 export async function server(t: Test, answer: (response: ServerResponse) => void) {
   const asked: string[] = [];
   const server = createServer((request, response) => {

@@ -1,10 +1,10 @@
-/** The boot ledger: its lines, its chain, its boots. test/boot/ledger.long.ts has it written by dnsmasq. */
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+/** The boot ledger: its lines, its chain, its boots. In test/boot/ledger.long.ts, dnsmasq writes it. */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import t, { type Test } from "tap";
-import { type Boot, bootsOf, GAP_MS, MOST_TRANSFERS } from "../../lib/ledger/boots.ts";
-import { type Entry, logFiles, readLedger } from "../../lib/ledger/ledger.ts";
+import { type Boot, bootsOf, GAP_MS, inOrderOfTime, MOST_TRANSFERS } from "../../lib/ledger/boots.ts";
+import { type Entry, openLedger, readLedger } from "../../lib/ledger/ledger.ts";
 import { parseLine, parseMac, type Transfer } from "../../lib/ledger/line.ts";
 import { run, temporaryDirectory } from "../support/icfs.ts";
 import { at, body, CANISTER, chained, type Fields, HEADER, MAC, ORIGIN, sha256 } from "./lines.ts";
@@ -13,7 +13,7 @@ const PEN = join(import.meta.dirname, "../../packaging/dnsmasq-ledger");
 const directory = await temporaryDirectory(t);
 let made = 0;
 
-/** A directory with logs, by their names, oldest first; the log's path. */
+/** Makes a directory with logs, by their names, oldest first. @returns the log's path */
 async function logs(files: Readonly<Record<string, string | Buffer>>): Promise<string> {
   made += 1;
   const to = join(directory, String(made));
@@ -29,10 +29,11 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 async function entriesOf(log: string): Promise<Entry[]> {
-  return all(readLedger(await logFiles(log)));
+  await using ledger = await openLedger(log);
+  return await all(readLedger(ledger));
 }
 
-/** What is wrong with which line. */
+/** The problems of a log, with their lines. */
 async function problemsOf(log: string): Promise<string[]> {
   return (await entriesOf(log))
     .filter(({ problem }) => problem !== "")
@@ -43,6 +44,7 @@ t.test("a line", async (t) => {
   const previous = "ef".repeat(32);
   t.same(parseLine(`${body({ file: "/srv/a%20b/%C3%A9", mac: MAC })} ${previous}`), {
     transfer: {
+      via: "tftp",
       time: "2026-11-30T07:00:00Z",
       address: "192.168.7.2",
       mac: MAC,
@@ -115,12 +117,12 @@ t.test("the chain", async (t) => {
       [2, 3, 4].map((i) => `${i}: ${after}`),
     ],
     ["the last one was cut off", whole.slice(0, -10), ["5: it has no end"]],
-    ["it begins anew", whole + chained([body({ time: at(9) })]).join(""), [`6: ${after}`]],
+    ["it begins again", whole + chained([body({ time: at(9) })]).join(""), [`6: ${after}`]],
   ];
   for (const [what, text, problems] of cases)
     t.same(await problemsOf(await logs({ log: text })), problems, what);
   const damaged = await problemsOf(await logs({ log: whole.replace(`${at(1)} `, "") }));
-  t.match(damaged, [/^2: it is no line of the ledger: it has not 11 fields/, `3: ${after}`]);
+  t.match(damaged, [/^2: it is not a line of the ledger: it does not have 11 fields/, `3: ${after}`]);
   const long = await problemsOf(await logs({ log: `${lines[0]}${"x".repeat(1_000_000)}\n${lines[1]}` }));
   t.same(long, ["2: it is longer than 32768 bytes", `3: ${after}`]);
   t.equal((await problemsOf(await logs({ log: Buffer.alloc(100_000) }))).length, 1, "no line end at all");
@@ -143,7 +145,7 @@ t.test("rotated logs are one chain with the log", async (t) => {
   t.match(await problemsOf(await logs({ "log-20261101": lines[0]!, log: lines[2]! })), [
     /^1: the line before/,
   ]);
-  await t.rejects(logFiles(join(directory, "none")), { name: "UserError", message: /no boot ledger/ });
+  await t.rejects(openLedger(join(directory, "none")), { name: "UserError", message: /no boot ledger/ });
   await t.rejects(entriesOf(await logs({ "log.1.gz": "no gzip", log: "" })), {
     name: "UserError",
     message: /log.1.gz cannot be read/,
@@ -166,7 +168,7 @@ t.test("what the script writes is such a chain", async (t) => {
     transfer: { address: "127.9.9.9", mac: MAC, file, size: 5, origin: undefined },
     problem: "",
   });
-  // As logrotate does it.
+  // Rotates as logrotate does.
   await run("sh", ["-c", `mv ${log} ${log}.1 && gzip ${log}.1 && : >${log}`], { env });
   await pen("tftp", "5", "127.9.9.8", file);
   await pen("tftp", "5", "127.9.9.8", "/srv/tftp/x");
@@ -178,6 +180,82 @@ t.test("what the script writes is such a chain", async (t) => {
   });
   t.not(nowhere.code, 0);
   t.match(nowhere.stderr, "none/log");
+});
+
+t.test("what the script makes of a line that was cut off, and of a host without getfattr", async (t) => {
+  const lines = chained([0, 1].map((i) => body({ time: at(i) })));
+  const log = await logs({ log: `${lines[0]}${lines[1]!.slice(0, 50)}` });
+  const env = { ...process.env, ICFS_BOOT_LOG: log, ICFS_LEASES: "/dev/null" };
+  const args = ["tftp", "5", "127.9.9.9", "/srv/tftp/x"];
+  t.same(await run(PEN, args, { env }), { code: 0, stdout: "", stderr: "" });
+  t.match(await problemsOf(log), [/^2: it is not a line of the ledger/]);
+  t.equal((await entriesOf(log)).length, 3, "the next one is whole");
+
+  const tools = join(dirname(log), "tools");
+  const pen = join(dirname(log), "pen");
+  await mkdir(tools);
+  const needed = "date flock gzip head ls sha256sum tail";
+  await run("sh", ["-c", `for tool in ${needed}; do ln -s $(command -v $tool) ${tools}/; done`], { env });
+  await writeFile(pen, (await readFile(PEN, "utf8")).replace(/^PATH=.*$/m, `PATH=${tools}`), { mode: 0o755 });
+  const said = { code: 0, stdout: "", stderr: /there is no getfattr \(apt install attr\)/ };
+  await writeFile(log, "");
+  t.match(await run(pen, args, { env }), said);
+  t.match(await run(pen, args, { env }), { code: 0, stderr: "" }, "said once");
+  await writeFile(log, lines[0]!);
+  t.match(await run(pen, args, { env }), said, "it was there before");
+});
+
+t.test("what the script makes of a full disk", async (t) => {
+  const env = { ...process.env, ICFS_BOOT_LOG: "/dev/full", ICFS_LEASES: "/dev/null" };
+  const { code, stderr } = await run(PEN, ["tftp", "5", "127.9.9.9", "/srv/tftp/x"], { env });
+  t.equal(code, 1);
+  t.match(stderr, "icfs: the ledger misses /srv/tftp/x to 127.9.9.9: /dev/full cannot be written to");
+});
+
+t.test("an attribute that no mount has given", async (t) => {
+  const log = await logs({});
+  const tools = join(dirname(log), "tools");
+  const pen = join(dirname(log), "pen");
+  await mkdir(tools);
+  await writeFile(pen, (await readFile(PEN, "utf8")).replace(/^PATH=/m, `PATH=${tools}:`), { mode: 0o755 });
+  const env = { ...process.env, ICFS_BOOT_LOG: log, ICFS_LEASES: "/dev/null" };
+  for (const said of ["a b", "a b c d e f", "a b c d e\\nf", "a b c d \\033[2J", ORIGIN]) {
+    await writeFile(join(tools, "getfattr"), `#!/bin/sh\nprintf '${said}'\n`, { mode: 0o755 });
+    t.match(await run(pen, ["tftp", "5", "127.9.9.9", "/x"], { env }), { code: 0 });
+  }
+  t.same(await problemsOf(log), []);
+  t.same(
+    (await entriesOf(log)).map(({ transfer }) => transfer?.origin?.canister),
+    [undefined, undefined, undefined, undefined, CANISTER],
+  );
+});
+
+t.test("logrotate comes between opening and reading", async (t) => {
+  const lines = chained([0, 1, 2, 3].map((i) => body({ time: at(i) })));
+  const log = await logs({ "log.1": lines[0]! + lines[1]!, log: lines[2]! });
+  await using ledger = await openLedger(log);
+  const read = readLedger(ledger);
+  const entries = [(await read.next()).value as Entry];
+  await run("sh", ["-c", `gzip ${log}.1 && mv ${log}.1.gz ${log}.2.gz && mv ${log} ${log}.1`], {
+    env: process.env,
+  });
+  await writeFile(log, lines[3]!);
+  entries.push(...(await all(read)));
+  t.same(
+    entries.map(({ transfer, problem }) => [transfer?.time, problem]),
+    [0, 1, 2].map((i) => [at(i), ""]),
+    "what there was when it was opened",
+  );
+  t.same(
+    (await entriesOf(log)).map(({ transfer }) => transfer?.time),
+    [0, 1, 2, 3].map(at),
+  );
+});
+
+t.test("gzip is about to compress a log", async (t) => {
+  const lines = chained([0, 1].map((i) => body({ time: at(i) })));
+  const half = gzipSync(lines[0]!).subarray(0, 20);
+  t.same(await problemsOf(await logs({ "log.1": lines[0]!, "log.1.gz": half, log: lines[1]! })), []);
 });
 
 async function boots(lines: readonly Fields[]): Promise<Boot[]> {
@@ -233,7 +311,64 @@ t.test("boots", async (t: Test) => {
     2,
     "a clock that was set back",
   );
+  async function* setBack(): AsyncGenerator<Transfer> {
+    yield parseLine(`${body({ time: at(gap + 9) })} -`).transfer;
+    yield parseLine(`${body({ time: at(0), mac: OTHER })} -`).transfer;
+    throw new Error("the first boot is still waited for");
+  }
+  t.match((await bootsOf(setBack()).next()).value, { mac: MAC }, "then the boots from before have ended");
   t.same(await boots([]), []);
+});
+
+t.test("boots of which some files come by HTTP, without a MAC", async (t: Test) => {
+  const http = (seconds: number, file: string, address = "10.0.0.1") => ({
+    time: at(seconds),
+    file,
+    address,
+    mac: "-",
+  });
+  const tftp = (seconds: number, file: string, mac = MAC) => ({ ...http(seconds, file), mac });
+  t.same(
+    sketch(
+      await boots([tftp(0, "/a"), http(1, "/b"), http(2, "/x", "10.0.0.2"), tftp(3, "/c"), http(4, "/d")]),
+    ),
+    ["10.0.0.2: /x", `${MAC}: /a /b /c /d`],
+    "those of its address are the machine's",
+  );
+  t.same(
+    sketch(await boots([http(0, "/b"), tftp(1, "/a"), http(2, "/c")])),
+    [`${MAC}: /b /a /c`],
+    "the ledger's line comes later",
+  );
+  t.same(
+    sketch(await boots([tftp(0, "/a"), tftp(1, "/b", OTHER), http(2, "/c"), http(3, "/d")])),
+    [`${MAC}: /a`, `${OTHER}: /b /c /d`],
+    "another machine has the address now",
+  );
+  t.same(
+    sketch(
+      await boots([
+        tftp(0, "/a"),
+        http(gap + 1, "/b"),
+        { ...tftp(gap + 2, "/c"), address: "10.0.0.9" },
+        http(gap + 3, "/d"),
+      ]),
+    ),
+    [`${MAC}: /a`, `${MAC}: /c`, "10.0.0.1: /b /d"],
+    "after the gap nobody knows whose address it is",
+  );
+});
+
+t.test("several logs, in the order of time", async (t) => {
+  async function* log(...seconds: readonly number[]): AsyncGenerator<Transfer> {
+    for (const second of seconds) yield parseLine(`${body({ time: at(second) })} -`).transfer;
+  }
+  const merged = await all(inOrderOfTime([log(0, 3, 4), log(), log(1, 2, 9)]));
+  t.same(
+    merged.map(({ time }) => time),
+    [0, 1, 2, 3, 4, 9].map(at),
+  );
+  t.same(await all(inOrderOfTime([])), []);
 });
 
 t.test("100,000 lines, of as many machines, and of one that never ends", async (t) => {

@@ -16,7 +16,7 @@ export interface Fields {
 
 export const ORIGIN = `${CANISTER} 2 ${HEADER} ${"cd".repeat(32)} pxelinux.0`;
 
-/** Without the hash of the line before. */
+/** A line without the hash of the line before. */
 export function body({
   time = "2026-11-30T07:00:00Z",
   address = "192.168.7.2",
@@ -28,7 +28,7 @@ export function body({
   return `${time} ${address} ${mac} ${file} ${size} ${origin}`;
 }
 
-/** Each with its line end and the hash of the one before. @param previous of the first one */
+/** The lines, each with its line end and the hash of the line before. @param previous the hash in the first one */
 export function chained(bodies: readonly string[], previous = "-"): string[] {
   return bodies.map((text) => {
     const line = `${text} ${previous}\n`;
@@ -41,7 +41,7 @@ export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-/** A time so many seconds after seven. */
+/** A time so many seconds after seven o'clock. */
 export function at(seconds: number): string {
   return new Date(Date.parse("2026-11-30T07:00:00Z") + 1000 * seconds).toISOString().replace(".000", "");
 }

@@ -1,6 +1,6 @@
 /**
- * Machines that boot from trees with findings fail as lint says, and get further once that is mended: by BIOS with PXELINUX, and by UEFI
- * with GRUB. Each tree is the one before it with some files changed.
+ * Machines that boot from trees with findings fail as lint says, and get further once the finding is fixed: by BIOS with PXELINUX, and by
+ * UEFI with GRUB. Each tree is the one before it with some files changed.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -12,14 +12,13 @@ import { makeNamespace, type Namespace } from "../../demo/namespace.ts";
 import type { Process } from "../../demo/process.ts";
 import { debianTree } from "../../demo/tree.ts";
 import { makeWorkspace } from "../../demo/workspace.ts";
-import { lint } from "../../lib/lint/lint.ts";
-import { localTree } from "../../lib/publish/lintable-tree.ts";
+import { lintDirectory } from "../../lib/publish/lintable-tree.ts";
 import { EVERYTHING } from "../../lib/publish/scan.ts";
 import { startUefiMachine } from "../boot/http-site.ts";
 import { efiProgram, elf } from "../support/linted.ts";
 import { stackOf } from "../support/stack.ts";
 
-/** A machine has this long to show what it is expected to: many times what it takes. */
+/** How long a machine may take to show what the test expects: many times what it needs. */
 const MS = 300_000;
 const BY_ARCHITECTURE = ["--dhcp-match=set:uefi,option:client-arch,7", "--dhcp-boot=tag:uefi,bootx64.efi"];
 const DEBIAN = join(debianTree().directory, "debian-installer/amd64");
@@ -29,13 +28,13 @@ t.setTimeout(10 * MS);
 t.jobs = 2;
 
 interface Step {
-  /** Changed for it, by their paths. */
+  /** The files that this step changes, by their paths. */
   readonly files: Readonly<Record<string, string | Uint8Array>>;
-  /** What lint says: kind and place. */
+  /** Lint's findings: kind and place. */
   readonly found: readonly string[];
-  /** What the machine's console says. */
+  /** A part of the machine's console output. */
   readonly shown: RegExp;
-  /** It resets then, without a word. */
+  /** The machine then resets, without a message. */
   readonly resets?: boolean;
 }
 
@@ -53,10 +52,10 @@ async function boots(
   for (const [name, { files, found, shown, resets = false }] of Object.entries(steps)) {
     for (const [path, content] of Object.entries(files)) await put(join(root, path), content);
     t.same(await foundIn(root), found, `${name}: what lint finds`);
-    // Each machine gets a server that knows of none before it: dnsmasq would go on to send what the last one has not got whole.
+    // Each machine gets a dnsmasq of its own: an old one would go on sending what the last machine does not have whole.
     await using dnsmasq = await startDnsmasq(namespace, root, { env }, BY_ARCHITECTURE);
     await using machine = await start(namespace, directory, env);
-    // Without what a terminal takes for itself, which may stand within a word.
+    // tail() leaves out the terminal's own sequences, which may stand within a word.
     for (const end = performance.now() + MS; !shown.test(machine.tail(100)); await sleep(100)) {
       if (performance.now() > end) throw new Error(`${name}: ${dnsmasq.tail(10)}\n${machine.tail(20)}`);
     }
@@ -71,8 +70,7 @@ async function put(path: string, content: string | Uint8Array): Promise<void> {
 }
 
 async function foundIn(root: string): Promise<string[]> {
-  const { tree, read } = await localTree(root, EVERYTHING);
-  return (await lint(tree, read)).map(
+  return (await lintDirectory(root, EVERYTHING)).map(
     ({ kind, file, line }) => `${kind} ${file}${line === undefined ? "" : `:${line}`}`,
   );
 }

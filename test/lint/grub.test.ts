@@ -79,6 +79,7 @@ t.test("reasonable configurations", async (t) => {
     t.same(await places({ ...files, ...more, "boot/grub/grub.cfg": config }), [], name);
   }
   const found = {
+    "on the server": "linux (tftp,192.0.2.1)/gone",
     "after a function": "function f {\n true\n}\nlinux /gone",
     "after an entry with a root of its own": "menuentry a {\n set root=(hd0)\n linux /x\n}\nlinux /gone",
     "after an entry that ends on its line": "set a=/debian\nmenuentry a { echo $a; }\nlinux $a/gone",
@@ -106,7 +107,7 @@ t.test("an image of GRUB that does not find its configuration", async (t) => {
   const [finding] = await linted({ "grubx64.efi": plain, "grub/grub.cfg": "" });
   t.match(finding?.problem, "looks for /boot/grub/grub.cfg");
 
-  // As Debian's have it: for the network, and for disks.
+  // As in Debian's images: one for the network, and one for disks.
   const config = "normal (memdisk)/grub.cfg\n";
   const net =
     "GRUB CFG\0if [ -e $prefix/x86_64-efi/grub.cfg ]; then\n\tsource $prefix/x86_64-efi/grub.cfg\nelse\n\tsource $prefix/grub.cfg\nfi\n\0";

@@ -1,11 +1,12 @@
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import t from "tap";
 import { readInitrd } from "../../lib/lint/initrd.ts";
+import { placesOf } from "../../lib/lint/references.ts";
 import { cpio, efiProgram, kernel, linted, places, treeOf } from "../support/linted.ts";
 
 const X64 = 0x8664;
 const config = { "pxelinux.cfg/default": "label a\n kernel linux\n append initrd=initrd" };
-/** What `xz --check=none`, `bzip2` and `lz4 -l` make of "icfs\n". */
+/** The output of `xz --check=none`, `bzip2` and `lz4 -l` for "icfs\n". */
 const XZ = Buffer.from(
   "fd377a585a000000ff12d9410200210116000000742fe5a3010004696366730a0000000000011505b0a7596706729e7a010000000000595a",
   "hex",
@@ -15,9 +16,16 @@ const BZIP2 = Buffer.from(
   "hex",
 );
 const LZ4 = Buffer.from("02214c180600000050696366730a", "hex");
-/** With modules for a kernel that is not there. */
+/** An archive with modules for another kernel. */
 const OTHER = cpio(["lib/modules/5.10.0/modules.dep"]);
 const ARCHIVE = cpio(["init", "usr/lib/modules/6.1.0-50-amd64/modules.dep"]);
+
+/** A gzip stream with an extra field in its header (RFC 1952, 2.3.1.1). */
+function withExtraField(bytes: Buffer): Buffer {
+  const head = Buffer.from(bytes.subarray(0, 10));
+  head[3]! |= 4;
+  return Buffer.concat([head, Buffer.from([5, 0]), Buffer.from("extra"), bytes.subarray(10)]);
+}
 
 t.test("kernels and initrds that are whole and belong together", async (t) => {
   const linux = kernel("6.1.0-50-amd64");
@@ -26,6 +34,7 @@ t.test("kernels and initrds that are whole and belong together", async (t) => {
     plain: ARCHIVE,
     gzip: gzipSync(ARCHIVE),
     zstd: zstdCompressSync(ARCHIVE),
+    "gzip with an extra field": withExtraField(gzipSync(ARCHIVE)),
     "microcode first": Buffer.concat([early, gzipSync(ARCHIVE)]),
     "two gzips": Buffer.concat([gzipSync(cpio(["a"])), gzipSync(ARCHIVE)]),
     "no modules": cpio(["init"]),
@@ -51,15 +60,28 @@ t.test("kernels and initrds that are whole and belong together", async (t) => {
   };
   for (const [name, initrd] of Object.entries(initrds))
     t.same(await places({ ...config, linux, initrd }), [], name);
-  // Memtest86+ is no Linux.
+  // Memtest86+ is not Linux.
   t.same(await places({ ...config, linux: kernel("Memtest86+ v6.10"), initrd: ARCHIVE }), []);
 });
+
+/** A copy with one byte changed. */
+function changed(bytes: Buffer, at: number): Buffer {
+  const copy = Buffer.from(bytes);
+  copy[copy.length + at]! ^= 1;
+  return copy;
+}
 
 t.test("files that break off", async (t) => {
   const linux = kernel("6.1.0-50-amd64");
   const initrd = gzipSync(ARCHIVE);
   t.same(await places({ ...config, linux: linux.subarray(0, -100), initrd }), ["broken-image linux"]);
   t.same(await places({ ...config, linux: "", initrd }), ["empty-file linux"]);
+  t.same(
+    await places({ vmlinuz: linux.subarray(0, -100) }),
+    ["broken-image vmlinuz"],
+    "nothing boots it yet",
+  );
+  t.same(await places({ "initrd.txt": "", "vmlinuz.sha256": "" }), [], "what is about one");
   const broken = {
     "gzip cut": initrd.subarray(0, -10),
     "gzip damaged": Buffer.concat([initrd.subarray(0, 30), Buffer.from([0xff, 0xff]), initrd.subarray(32)]),
@@ -73,6 +95,8 @@ t.test("files that break off", async (t) => {
     "lz4 cut": LZ4.subarray(0, -1),
     "lz4 in a length": LZ4.subarray(0, 6),
     "lz4 in frames": Buffer.from("04224d186440a7", "hex"),
+    "gzip with another checksum": changed(initrd, -8),
+    "gzip with another length": changed(initrd, -4),
     "the second one cut": Buffer.concat([XZ, gzipSync(ARCHIVE).subarray(0, -1)]),
   };
   for (const [name, bytes] of Object.entries(broken)) {
@@ -127,6 +151,85 @@ t.test("an initrd with another kernel's modules", async (t) => {
   );
 });
 
+t.test("initrds of which not all is known, and entries that boot the same", async (t) => {
+  const linux = kernel("6.1.0-49-amd64");
+  const two = { "pxelinux.cfg/default": "label a\n kernel linux\n append initrd=initrd,more" };
+  t.same(await places({ ...two, linux, initrd: OTHER, more: XZ }), [], "the modules may be in the other");
+  const entry = (name: string) => `label ${name}\n kernel linux\n append initrd=initrd\n`;
+  const [finding, ...others] = await linted({
+    "pxelinux.cfg/default": entry("a") + entry("b"),
+    "pxelinux.cfg/0A": entry("a"),
+    ...{ linux, initrd: ARCHIVE },
+  });
+  t.match(finding, { file: "pxelinux.cfg/0A", line: 2, problem: /has modules for 6\.1\.0-50-amd64$/ });
+  t.same(others, [], "said of the first one");
+});
+
+t.test("kernels that are compressed, and others that say their version in their bytes alone", async (t) => {
+  const banner = Buffer.from(
+    "Linux version %s\0Linux version 6.1.0-49-arm64 (debian-kernel@lists.debian.org) (gcc-12\n",
+  );
+  const later = Buffer.from("Linux version 9.9.9 (somebody)\n");
+  const plain = (magic: string) => {
+    const image = Buffer.concat([Buffer.alloc(5975, 1), banner, Buffer.alloc(300_000, 2), later]);
+    image.write(magic, 0x38, "latin1");
+    return image;
+  };
+  const zboot = (payload: Buffer) => {
+    const head = Buffer.alloc(512);
+    head.write("MZ\0\0zimg", "latin1");
+    head.writeUInt32LE(512, 8);
+    head.writeUInt32LE(payload.length, 12);
+    return Buffer.concat([head, payload, Buffer.from("the signature")]);
+  };
+  const kernels = {
+    "arm64's Image": plain("ARM\x64"),
+    "RISC-V's Image": plain("RSC\x05"),
+    "Image.gz": gzipSync(plain("ARM\x64")),
+    "a program with a kernel in gzip": zboot(gzipSync(plain("ARM\x64"))),
+    "a program with a kernel in zstd": zboot(zstdCompressSync(plain("ARM\x64"))),
+  };
+  for (const [name, linux] of Object.entries(kernels)) {
+    const [finding, ...more] = await linted({ ...config, linux, initrd: ARCHIVE });
+    t.match(
+      finding?.problem,
+      /^linux is Linux 6\.1\.0-49-arm64; initrd has modules for 6\.1\.0-50-amd64$/,
+      name,
+    );
+    t.same(more, [], name);
+  }
+  const unknown = {
+    "a text": gzipSync("Linux version "),
+    "in xz": XZ,
+    "a program in xz": zboot(XZ),
+    "a program in lzma": zboot(Buffer.from("5d0000", "hex")),
+  };
+  for (const [name, linux] of Object.entries(unknown))
+    t.same(await places({ ...config, linux, initrd: ARCHIVE }), [], name);
+  const broken = {
+    "Image.gz cut": gzipSync(plain("ARM\x64")).subarray(0, -5),
+    "a program cut": zboot(gzipSync(plain("ARM\x64"))).subarray(0, -40),
+  };
+  for (const [name, linux] of Object.entries(broken))
+    t.ok((await places({ ...config, linux, initrd: cpio(["init"]) })).includes("broken-image linux"), name);
+});
+
+t.test("a deep tree is not walked down for each file", async (t) => {
+  const directory = Array.from({ length: 200 }, () => "d").join("/");
+  const files = Array.from({ length: 500 }, (_, i) => [`${directory}/${i}`, ""] as const);
+  const boot = treeOf(Object.fromEntries([...files, ["link", { link: `${directory}/7` }]]));
+  const { tree } = boot;
+  let walks = 0;
+  const find = tree.find.bind(tree);
+  tree.find = (path) => {
+    walks += 1;
+    return find(path);
+  };
+  t.equal(placesOf(boot).size, 500);
+  t.equal(walks, 1, "the link's");
+  t.same(placesOf(boot).get(`${directory}/7`), [directory, ""]);
+});
+
 t.test("EFI programs", async (t) => {
   const sbat = "sbat,1,SBAT\nshim,4,UEFI shim\n";
   const shim = efiProgram(X64, { signature: 64, sbat });
@@ -136,5 +239,10 @@ t.test("EFI programs", async (t) => {
     "broken-image grubx64.efi",
   ]);
   t.same(await places({ "bootx64.efi": shim, "grubx64.efi": efiProgram(X64) }), ["unsigned grubx64.efi"]);
+  const other = efiProgram(X64, { signature: 64, sbat: "sbat,1,SBAT\nother,4,no shim,\n" });
+  t.same(await places({ "bootx64.efi": other, "grubx64.efi": efiProgram(X64) }), [], "no shim");
+  const windows = Buffer.from(efiProgram(X64));
+  windows.writeUInt16LE(3, 0x98 + 68);
+  t.same(await places({ "bootaa64.efi": windows }), [], "no program for EFI");
   t.same(await places({ "bootx64.efi": shim, "grubx64.efi": efiProgram(X64, { signature: 64 }) }), []);
 });

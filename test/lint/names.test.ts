@@ -8,4 +8,9 @@ t.test("names that machines cannot ask for", async (t) => {
     "name blank ",
     `name ${deep}`,
   ]);
+  for (const name of [" a", "d/ a", "d /a", "d/a "]) t.same(await places({ [name]: "x" }), [`name ${name}`]);
+  // 127 bytes still fit; and only boot files have to.
+  const long = `${"d/".repeat(60)}bo`;
+  t.same(await places({ [`${long}t.efi`.slice(-127)]: "x", [`${long}${"t".repeat(90)}`]: "x" }), []);
+  t.same(await places({ [`${"d/".repeat(62)}.efi`]: "x" }), [`name ${"d/".repeat(62)}.efi`], "128 bytes");
 });

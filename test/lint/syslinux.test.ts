@@ -30,7 +30,7 @@ t.test("a tree that boots has no findings, through links and with names in every
     }),
     [],
   );
-  // The TFTP server's directory may be one below the tree's root.
+  // The TFTP server's root may be a directory below the tree's root.
   const below = Object.entries(boot).map(([path, content]) => [`amd64/${path}`, content]);
   t.same(await places({ ...Object.fromEntries(below), "amd64/pxelinux.cfg/default": config }), []);
 });
@@ -55,6 +55,12 @@ t.test("names of files that are not there", async (t) => {
 
 t.test("defaults, menus and included files", async (t) => {
   t.same(await places({ ...boot, "pxelinux.cfg/default": "default nothing\nlabel a\n kernel linux" }), [
+    "missing-file pxelinux.cfg/default:1",
+  ]);
+  const withOptions = "default install quiet\nlabel Install\n kernel linux";
+  t.same(await places({ ...boot, "pxelinux.cfg/default": withOptions }), [], "a label, with options");
+  t.same(await places({ ...boot, "syslinux.cfg": "default LINUX" }), [], "on a disk case does not matter");
+  t.same(await places({ ...boot, "pxelinux.cfg/default": "default LINUX" }), [
     "missing-file pxelinux.cfg/default:1",
   ]);
   t.same(await places({ ...boot, "pxelinux.cfg/default": "ui menu.c32\nlabel a\n kernel linux" }), [
@@ -203,7 +209,7 @@ t.test("loaders and modules", async (t) => {
     ["missing-module menu.c32"],
   );
   t.same(await places({ "pxelinux.0": LOADER }), [], "a store of loaders");
-  // Of version 4, whose modules are no ELF files.
+  // Version 4, whose modules are not ELF files.
   const old = Buffer.from("b8ff4ccd2100", "hex");
   const whole = { ...config, "pxelinux.0": LOADER, "ldlinux.c32": CORE };
   for (const menu of [old, elf(64)]) {

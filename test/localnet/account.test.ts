@@ -1,4 +1,4 @@
-/** What a canister's memory costs while time passes, and from when on it is frozen. */
+/** What a canister's memory costs over time, and when the canister is frozen. */
 import t from "tap";
 import { Account } from "../../localnet/account.ts";
 import { ingressCost, PRICES } from "../../localnet/prices.ts";
@@ -9,7 +9,7 @@ const DAY_S = 86_400n;
 const PER_SECOND = BigInt(PRICES.gibSecond);
 const TOO_POOR = { reject: { code: 2, errorCode: "IC0207" } };
 
-/** An account, its clock and what is stored: both can be set. */
+/** An account with a clock and a size of memory that a test can set. */
 function accountOf(cycles: bigint, bytes = GIB) {
   const world = { seconds: 1000n, bytes };
   const account = new Account(

@@ -6,7 +6,7 @@ import { leb128 } from "../../localnet/wasm-reader.ts";
 export const I32 = 0x7f;
 export const I64 = 0x7e;
 
-/** Section 12 says how many data segments there are, and comes before the code, which names them. */
+/** Section 12 has the number of data segments, and comes before the code, which names them. */
 const SECTION_ORDER = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11];
 
 export interface ModuleParts {
@@ -20,10 +20,10 @@ export interface ModuleParts {
   globals?: number[];
   /** Index of a function to put into a table of one element. */
   element?: number;
-  /** What is in memory from the beginning. */
+  /** The memory's initial contents. */
   data?: [address: number, content: string][];
   custom?: [name: string, content: string][];
-  /** The contents of sections, in place of what is assembled for them: by their ids. */
+  /** Contents of sections by their ids. They replace what would be assembled for them. */
   sections?: Record<number, number[]>;
 }
 

@@ -1,14 +1,14 @@
-/** Compiles canisters in AssemblyScript, for tests: modules of 32-bit memory from another compiler than Motoko's. */
+/** Compiles canisters in AssemblyScript, for tests: modules of 32-bit memory by a compiler other than Motoko's. */
 import { readFileSync } from "node:fs";
 import asc from "assemblyscript/asc";
 
-/** Where the names of canisters' methods have a space, which no name in AssemblyScript can have. */
+/** The names of canisters' methods have a space after these words. No name in AssemblyScript can have one. */
 const METHODS = /canister_(update|query|composite_query)_/g;
 
 /**
- * Compiles a canister; its functions called `canister_query_NAME` and so on are its methods.
+ * Compiles a canister. Its functions called `canister_query_NAME` and so on are its methods.
  *
- * @param file called .as, so that nobody takes it for TypeScript
+ * @param file ends in .as, so that no tool takes it for TypeScript
  * @throws Error with the compiler's diagnostics
  */
 export async function compileAssemblyScript(file: string): Promise<Uint8Array> {
@@ -25,7 +25,7 @@ export async function compileAssemblyScript(file: string): Promise<Uint8Array> {
     },
   );
   if (error !== null || wasm === undefined) throw new Error(`${file}: ${stderr.toString()}`);
-  // A space instead of an underscore: no length changes.
+  // A space replaces an underscore: no length changes.
   const named = Buffer.from(wasm).toString("latin1").replace(METHODS, "canister_$1 ");
   return new Uint8Array(Buffer.from(named, "latin1"));
 }

@@ -182,7 +182,7 @@ t.test("another root key is refused", async (t) => {
 });
 
 t.test("inspect_message decides over ingress", async (t) => {
-  // Motoko traps where it does not accept.
+  // Motoko's inspect_message traps to refuse a call.
   const refused = await rejection(counter.refused!());
   t.match(refused, { code: 5, errorCode: "IC0503", message: /refuse/, certified: false });
 });
@@ -290,7 +290,7 @@ t.test("replies that are too large are rejects", async (t) => {
 });
 
 t.test("a canister that loops is ended and goes on from its last state", async (t) => {
-  const impatient = await startNetwork(t, { messageTimeLimit: 2000 });
+  const impatient = await startNetwork(t, { messageTimeLimit: 5000 });
   const agent = await agentFor(impatient);
   const counter = actorOn(await deploy(agent, wasm), agent);
   await counter.increment!();

@@ -177,7 +177,7 @@ t.test("and the canister itself", async (t) => {
     functions: [
       { body: [0x10, REPLY] },
       {
-        // Its argument becomes that of aaaaa-aa's upload_chunk, and any answer its own.
+        // Passes its argument on to aaaaa-aa's upload_chunk. Whatever the answer, it then replies.
         name: "canister_update forward",
         body: [
           ...[0x41, 0, 0x41, 0, 0x41, 0, 0x41, 12, 0x41, 0, 0x41, 0, 0x41, 0, 0x41, 0, 0x10, CALL_NEW],
@@ -218,7 +218,7 @@ t.test("limits", async (t) => {
   for (let i = 1; i < 100; i++) await ic.upload_chunk!({ canister_id: id, chunk: Uint8Array.of(i) });
   t.match(await rejection(ic.upload_chunk!({ canister_id: id, chunk: Uint8Array.of(100) })), {
     errorCode: "IC0504",
-    message: /100 chunks .* clear_chunk_store/,
+    message: /100 chunks: call clear_chunk_store/,
   });
   await ic.upload_chunk!({ canister_id: id, chunk: Uint8Array.of(99) });
   t.equal((await storedChunks(id)).length, 100, "one that is there may come again");
@@ -239,7 +239,7 @@ t.test("--state keeps chunk stores", async (t) => {
   await on.uninstall_code!({ canister_id: emptied });
   await network.close();
 
-  // What an upload leaves that was interrupted before it was recorded.
+  // An upload that is interrupted before it is recorded leaves such a file.
   await writeFile(join(state, "canisters", cleared.toText(), `chunk-${"0".repeat(64)}`), "old");
   network = await startNetwork(t, { state });
   on = management(await agentFor(network));

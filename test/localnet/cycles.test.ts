@@ -1,4 +1,4 @@
-/** What calls cost a canister, and what it does when it is frozen: nothing, until somebody tops it up. */
+/** What calls cost a canister. A frozen canister does nothing until somebody tops it up. */
 import type { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { executionCost, ingressCost, PRICES } from "../../localnet/prices.ts";
@@ -19,7 +19,7 @@ import {
 const network = await startNetwork(t);
 const agent = await agentFor(network);
 const ic = management(agent);
-/** So many seconds no canister here has cycles for. */
+/** No canister here has cycles for so many seconds. */
 const FOR_EVER = 1n << 60n;
 
 interface Status {
@@ -42,7 +42,7 @@ t.test("an update costs what it takes to bring it in and to carry it out", async
   const spent = before.cycles - cycles;
   const least = ingressCost(100_000) + executionCost(0);
   t.ok(spent >= least, `${spent} cycles, and not less than ${least}`);
-  // An instruction for a nanosecond, the rest of the envelope, and the memory for as long as that took.
+  // One instruction a nanosecond, the rest of the envelope, and the memory for that time.
   const most = least + BigInt(Math.ceil(took * 1e6)) + ingressCost(2000);
   t.ok(spent <= most, `${spent} cycles, and not more than ${most}`);
   const again = (await statusOf(id)).cycles;
@@ -75,7 +75,7 @@ t.test("a frozen canister answers neither queries nor updates until it is topped
     message:
       /^IC0207: Canister .* is out of cycles: please top up the canister with at least \d+ additional cycles$/,
   });
-  // Nor does it take code, as it cannot pay for that.
+  // Nor can a frozen canister pay for new code.
   const upgrade = { canister_id: id, wasm_module: TINY, arg: NO_ARGUMENT, mode: { reinstall: null } };
   t.match(await rejection(ic.install_code!(upgrade)), { code: 2, errorCode: "IC0207" });
   t.match(await rejection(ic.upload_chunk!({ canister_id: id, chunk: Buffer.alloc(10) })), {
@@ -84,7 +84,7 @@ t.test("a frozen canister answers neither queries nor updates until it is topped
   await ic.stop_canister!({ canister_id: id });
   await ic.start_canister!({ canister_id: id });
 
-  // Anybody may give it something.
+  // Anybody may top it up.
   const theirs = management(await agentFor(network, stranger));
   await theirs.provisional_top_up_canister!({ canister_id: id, amount: 1n << 80n });
   t.equal((await queryBytes(agent, id, "peek"))[15], 8, "all is as it was");

@@ -111,7 +111,7 @@ t.test("any witness has the root of its tree and proves every path asked for", a
   );
 });
 
-/** Whether nothing pruned stands where the label would be. */
+/** Whether nothing is pruned where the label would be. */
 function provesAbsence(tree: HashTree, label: Uint8Array): boolean {
   const nodes: HashTree[] = [];
   const flatten = (node: HashTree): void => {

@@ -142,7 +142,7 @@ t.test("old endpoints alone, and new ones alone", async (t) => {
     ]) {
       const [version, endpoint] = where.split("/");
       const path = `${url}/api/v${version}/canister/${id.toText()}/${endpoint}`;
-      // No request at all: whoever has the endpoint finds fault with it.
+      // An invalid request: any endpoint that exists answers it with 400.
       const { status } = await fetch(path, { method: "POST", body: Uint8Array.of(0) });
       if (status === 400) found.push(where);
       else t.equal(status, 404, where);
@@ -157,7 +157,7 @@ t.test("canister ranges in one leaf at the old endpoints, and in shards at the n
   const subnet = (await agent.getSubnetIdFromCanister(id)).toUint8Array();
   const flat = ["subnet", subnet, "canister_ranges"];
   const shards = ["canister_ranges", subnet];
-  /** What a certificate shows of the two places, in itself and in its delegation. */
+  /** Whether a certificate, and its delegation, show ranges in each of the two places. */
   const shown = (encoded: Uint8Array) => {
     const certificate = cbor.decode(encoded) as Cert;
     const delegation = cbor.decode(certificate.delegation!.certificate) as Cert;
@@ -182,7 +182,7 @@ t.test("canister ranges in one leaf at the old endpoints, and in shards at the n
   for (const [index, encoded] of (await answers(2)).entries()) {
     const { delegation, state } = shown(encoded);
     t.same(delegation, [true, false]);
-    t.equal(state[0], index === 1, "it is there for who asks for it");
+    t.equal(state[0], index === 1, "it is there for whoever asks for it");
     t.ok(
       await Certificate.create({
         certificate: encoded,
@@ -216,7 +216,7 @@ t.test("canister ranges in one leaf at the old endpoints, and in shards at the n
     `subnet/${Principal.fromUint8Array(subnet).toText()}`,
   ];
   t.equal((await read(2, canister, ...flat)).status, 200);
-  t.equal((await read(3, canister, ...flat)).status, 404, "the newer endpoint has not got it");
+  t.equal((await read(3, canister, ...flat)).status, 404, "the newer endpoint does not have it");
   t.equal((await read(3, canister, ...shards)).status, 404);
   const ofSubnet = shown((await read(3, whole, ...shards)).body.certificate as Uint8Array);
   t.same(ofSubnet.delegation, [false, false], "of no canister: none is shown");
@@ -228,7 +228,7 @@ t.test("@icp-sdk/core, with each of its checks, on the new endpoints alone", asy
   const identity = Ed25519KeyIdentity.generate();
   const agent = HttpAgent.createSync({ host: url, rootKey, identity, retryTimes: 0 });
   const counted = "lxzze-o7777-77777-aaaaa-cai";
-  // The well-known ones are in another shard than those that are counted.
+  // The well-known ids are in another shard than the ids that are counted up.
   for (const [index, effective] of [counted, "rwlgt-iiaaa-aaaaa-aaaaa-cai"].entries()) {
     const ic = management(agent, effective);
     const specified_id = index === 0 ? [] : [Principal.fromText(effective)];
@@ -292,6 +292,21 @@ t.test("requests expire", async (t) => {
     );
   }
   t.equal(await counted(), before);
+});
+
+t.test("requests that do not have the form of requests", async (t) => {
+  const key = { sender_pubkey: owner.getPublicKey().toDer(), sender_sig: new Uint8Array(64) };
+  const delegated = (chain: unknown) => ({ content: callContent("bump"), ...key, sender_delegation: chain });
+  for (const [envelope, text] of [
+    [{ content: callContent("bump", { ingress_expiry: "soon" }), ...key }, /ingress_expiry is not a number/],
+    [{ content: callContent("bump", { nonce: -1 }), ...key }, /a negative number/],
+    [delegated([null]), /sender_delegation is not a map/],
+    [delegated([{ signature: key.sender_sig }]), /delegation is not a map/],
+    [delegated([{ delegation: { pubkey: key.sender_pubkey } }]), /expiration is not a number/],
+  ] as const) {
+    const body = cbor.encodeWithSelfDescribedTag(envelope as Parameters<typeof cbor.encode>[0]);
+    t.match(await post(canisterPath(2, "call"), body), { status: 400, text });
+  }
 });
 
 t.test("signatures", async (t) => {
@@ -441,7 +456,7 @@ t.test("a canister that is not there has no module, provably", async (t) => {
 
 t.test("a clock that is wrong", async (t) => {
   const late = await startNetwork(t, { timeOffset: -10 * 60_000 });
-  // By icfs's agent: core's own asks again and again what time it is there, and never ends.
+  // With icfs's agent: core's own asks for the time again and again, without end.
   const hurried = createAgent({
     network: resolveNetwork(late.url),
     rootKey: late.rootKey,

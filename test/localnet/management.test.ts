@@ -160,7 +160,7 @@ t.test("a failed upgrade takes back what pre_upgrade wrote to stable memory", as
   const failing = assemble({ imports: [], functions: [{ name: "canister_post_upgrade", body: [0x00] }] });
   const id = await deploy(agent, saving);
   const upgrade = { canister_id: id, arg: NO_ARGUMENT, mode: { upgrade: [] } };
-  // Once with untouched stable memory and once over a page that is there.
+  // Once with untouched stable memory, and once over a page with data.
   for (const before of [0, 1]) {
     await rejection(ic.install_code!({ ...upgrade, wasm_module: failing }));
     t.equal((await query(id, "peek"))[0], before);

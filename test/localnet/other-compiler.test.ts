@@ -1,4 +1,4 @@
-/** A canister of 32-bit memory whose compiler is not Motoko's: the whole of it, over the network. */
+/** A canister of 32-bit memory by a compiler other than Motoko's, over the network. */
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { Certificate } from "@icp-sdk/core/agent";
@@ -97,7 +97,7 @@ t.test("timers", async (t) => {
   const id = await deploy(agent, wasm);
   await update(id, "arm");
   let numbers = "";
-  // It is due at once: ten seconds are for a machine that has much else to do.
+  // The timer is due at once. A busy machine gets ten seconds.
   for (let looks = 0; looks < 500 && !numbers.startsWith("1 1 "); looks++) {
     await new Promise((resolve) => setTimeout(resolve, 20));
     numbers = await query(id, "numbers");

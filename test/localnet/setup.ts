@@ -1,5 +1,5 @@
 /**
- * What the local network's tests share: a network that ends with the test, canisters on it, and calls as a client
+ * Shared by the local network's tests: a network that ends with the test, canisters on it, and calls as a client
  * makes them, with @icp-sdk/core and every check it has switched on.
  */
 import {
@@ -26,7 +26,7 @@ export const controlledBy = (...controllers: Principal[]) => ({
   environment_variables: [],
   freezing_threshold: [],
 });
-/** Settings with this freezing threshold, in seconds, and all else as it was. */
+/** Settings with this freezing threshold, in seconds, and nothing else changed. */
 export const freezingAfter = (seconds: bigint) => ({
   controllers: [],
   environment_variables: [],
@@ -35,7 +35,7 @@ export const freezingAfter = (seconds: bigint) => ({
 export const owner = Ed25519KeyIdentity.generate(new Uint8Array(32).fill(1));
 export const stranger = Ed25519KeyIdentity.generate(new Uint8Array(32).fill(2));
 
-/** The first that a network makes. */
+/** The id of the first canister that a network makes. */
 const FIRST_CANISTER = "lxzze-o7777-77777-aaaaa-cai";
 
 /** Starts a network that is closed when the test ends. */
@@ -111,7 +111,7 @@ export async function queryBytes(
   return Buffer.from(answer.reply.arg);
 }
 
-/** Calls an update method whose argument and reply are bytes; the reply is verified. @throws Error, likewise */
+/** Calls an update method whose argument and reply are bytes; the reply is verified. @throws Error with the reject's code and message */
 export async function updateBytes(
   agent: HttpAgent,
   id: Principal,
@@ -153,7 +153,7 @@ export async function rejection(call: Promise<unknown>): Promise<Rejection> {
   try {
     await call;
   } catch (error) {
-    // Not the error itself, should this fail: it would print its whole certificate.
+    // Should this fail, the error itself would print its whole certificate.
     if (!(error instanceof RejectError)) throw new Error(`not a reject: ${(error as Error).message}`);
     const code = error.cause.code as CertifiedRejectErrorCode;
     return {

@@ -1,4 +1,4 @@
-/** What becomes of a state directory whose files were cut short, changed or lost. */
+/** State directories whose files were cut short, changed or lost. */
 import { createHash } from "node:crypto";
 import {
   appendFile,
@@ -24,7 +24,7 @@ import { TINY } from "./assemble.ts";
 import { agentFor, deploy, NO_ARGUMENT } from "./setup.ts";
 
 const PAGE = 65_536;
-/** Where a reply of TINY has its global. */
+/** The byte of TINY's reply that has its global. */
 const GLOBAL = 15;
 const BUMPS = 6;
 
@@ -114,7 +114,7 @@ t.test("anything else that is wrong is an error that names the file", async (t) 
     );
   };
   const first = journalLengths[0]!;
-  // Magic, header's checksum, number, length, content's checksum, value's length, value, page; in an inner record.
+  // Offsets of an inner record's fields: magic, header's checksum, number, length, content's checksum, value's length, value, page.
   for (const at of [0, 4, 8, 16, 20, 24, 28, 100, 40_000]) {
     await damaged(journal, (path) => flip(path, first + at), `journal, byte ${at}`);
   }
@@ -167,7 +167,7 @@ t.test(
     await chmod(state, 0o777);
     await t.rejects(startLocalNetwork({ port: 0, state }), {
       name: "UserError",
-      message: /others may write in/,
+      message: /others can write to/,
     });
     await chmod(state, 0o700);
     await chown(state, 65534, 65534);
@@ -203,7 +203,7 @@ t.test("checkpoints", async (t) => {
   const store = createStore(directory, { ...kept(0), moduleHash: undefined });
   store.addModule(TINY, moduleHash);
   let version = 0;
-  /** A "message" that changes 200 pages, not the same ones as the last. */
+  /** A "message" that changes 200 pages, others than the last one did. */
   const change = (isFresh = false) => {
     version += 1;
     const pages = Array.from({ length: 200 }, (_, index) => (index + version * 37) % heapPages);
@@ -251,7 +251,7 @@ t.test("checkpoints", async (t) => {
   await truncate(join(before, "journal"), 0);
   t.throws(() => new CanisterStore(before).load(), /damaged: \S*heap: page \d+ is not as it was written/);
 
-  // The new checkpoint, and a journal that was not emptied yet.
+  // The new checkpoint, beside a journal that was not emptied yet.
   await writeFile(journal, fullJournal);
   await asWritten(directory, "from a checkpoint that did not empty the journal");
 

@@ -1,4 +1,4 @@
-/** --state: what a network leaves in its directory, and who may use that. */
+/** --state: what a network writes to its directory, and who may use the directory. */
 import { mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -111,7 +111,7 @@ t.test("a restart keeps keys, canisters and everything in them", async (t) => {
     const { cycles: before, ...wanted } = statuses[index]!;
     t.same(status, wanted, "status, settings, module, sizes, version");
     t.match(status, { settings: { freezing_threshold: index === 0 ? 86_400n : 2_592_000n } });
-    // What it costs to have memory goes on, but for the moment between the last change and the end.
+    // Memory goes on costing cycles, except between the last change and the end.
     const spent = before - cycles;
     t.ok(spent > -1_000_000n && spent < 1_000_000_000n, `${cycles} cycles of ${before}`);
   }
@@ -184,12 +184,12 @@ t.test("upgrades, reinstallations, emptied and deleted canisters", async (t) => 
   t.equal(await kept.get!(), 1n);
   t.equal(await kept.transientCount!(), 0n, "initialised by the upgrade");
   t.equal(Buffer.from((await kept.load!(0n, 3)) as Uint8Array).toString(), "old");
-  const anew = await counterOn(network, reinstalled);
-  t.equal(await anew.get!(), 0n);
-  t.equal(await anew.regionPages!(), 0n);
-  await anew.store!(0n, Buffer.from("n"));
+  const again = await counterOn(network, reinstalled);
+  t.equal(await again.get!(), 0n);
+  t.equal(await again.regionPages!(), 0n);
+  await again.store!(0n, Buffer.from("n"));
   t.same(
-    Buffer.from((await anew.load!(0n, 3)) as Uint8Array),
+    Buffer.from((await again.load!(0n, 3)) as Uint8Array),
     Buffer.from("n\0\0"),
     "nothing of what was there",
   );
@@ -222,7 +222,7 @@ t.test("timers go on", async (t) => {
       },
     ],
   });
-  // A network whose clock is a minute behind that of the last one.
+  // The clock of this network is a minute behind that of the last one.
   let network = await startNetwork(t, { state, timeOffset: -60_000 });
   const id = await deploy(await agentFor(network), timed);
   await update(network, id, "arm");

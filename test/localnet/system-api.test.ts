@@ -39,7 +39,7 @@ const replyByte = (value: number[]): number[] => [
   ...[...i32(0), ...value, 0x3a, 0, 0],
   ...[...i32(0), ...i32(1), ...call(APPEND!), ...call(REPLY!)],
 ];
-/** Where the argument is put, and what hands it on. */
+/** The address of the argument, and code that copies it there. */
 const ARGUMENT = i32(32);
 const copyArgument = [...ARGUMENT, ...i32(0), ...call(SIZE!), ...call(COPY!)];
 const named = [...ARGUMENT, ...call(SIZE!)];

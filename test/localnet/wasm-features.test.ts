@@ -1,4 +1,4 @@
-/** Modules with what Motoko's do not have: each message finds it as the module makes it, or as the last one left it. */
+/** Modules with features that Motoko's do not have: each message finds their state as the module makes it, or as the last message left it. */
 import t from "tap";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { assemble, I32, text, vector } from "./assemble.ts";
@@ -30,7 +30,7 @@ const look = [
   ...store(5, [0x23, 2, 0xfc, 0]), // i32.trunc_sat_f32_s
   ...store(6, [0x23, 3, 0xfc, 2]), // i32.trunc_sat_f64_s
   ...store(7, [0x23, 5]),
-  // Of the passive segments: memory.init, and table.init into the second place of table 1.
+  // From the passive segments: memory.init, and table.init into the second place of table 1.
   ...[...i32(16), ...i32(0), ...i32(5), 0xfc, 8, 0, 0],
   ...[...i32(1), ...i32(0), ...i32(1), 0xfc, 12, 1, 1],
   ...store(8, [...i32(1), 0x25, 1, 0xd1]),

@@ -68,10 +68,10 @@ function run(body: number[]): { memory: Uint8Array; noted: number[] } {
   };
 }
 
-/** What the function does to memory when the module is left as it is. */
+/** The memory after the function has run in the unchanged module. */
 function reference(body: number[]): Uint8Array {
   const bytes = assemble({ imports: [], functions: [{ name: "write", body: [...grow, ...body] }] });
-  // Its memory is not exported, so every byte is read through another rewriting: none of the code.
+  // The memory is not exported: an export is added, and the code stays as it is.
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(withMemoryExport(bytes)), {});
   (exports.write as () => void)();
   return new Uint8Array((exports.m as WebAssembly.Memory).buffer);
@@ -178,7 +178,7 @@ t.test("a module whose writes cannot be tracked stays as it is", async (t) => {
 });
 
 t.test("the memory's size is what the module is told, and grows from there", async (t) => {
-  // Each leaves what it is told at address 0.
+  // Each function stores what it is told at address 0.
   const sizes = (is64: boolean) => {
     const [constant, stored] = is64 ? [0x42, 0x37] : [0x41, 0x36];
     const address = [constant, 0];

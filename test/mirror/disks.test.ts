@@ -1,4 +1,4 @@
-/** icfs mirror on a disk that is full, and on one that is read-only. */
+/** icfs mirror on a full disk, and on a read-only one. */
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { sh } from "../mount/mounts.ts";
 import { HUNG } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 
-t.setTimeout(3 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const SILENT = { start() {}, add() {} };
 const c = await startMountable(t);
@@ -25,11 +25,11 @@ const directory = join(disk, "mirror");
 const mirrored = () =>
   MirrorDirectory.open(directory, (opened) => mirrorRelease(address, c.source(), opened, SILENT, false));
 
-/** The files of the release that a host reads from the mirror alone. */
+/** The number of files in the release that a host reads from the mirror alone. */
 async function filesAlone(): Promise<number> {
   const mirrors = new Mirrors([`file://${directory}`], { only: true, maxStale: 0 });
   const reader = new MirroredReader(mirrors, openReader(address, HUNG), HUNG);
-  // What this process has accepted from the network meanwhile is newer.
+  // This process may have accepted a newer release from the network.
   return (await openTree(address, await proveRelease({ ...address, release: 1 }, reader), reader)).files;
 }
 
@@ -48,7 +48,7 @@ t.test("a full disk", async (t) => {
   await t.rejects(mirrored(), {
     name: "UserError",
     message:
-      /^cannot write the mirror .*: ENOSPC.*; once that is mended, run it again: what has arrived stays$/,
+      /^cannot write the mirror .*: ENOSPC.*; once that is fixed, run it again: what has arrived stays$/,
   });
   t.notOk((await readdir(join(directory, ".icfs/chunk"))).some((name) => name.endsWith(".new")));
   await mount("-o", "remount,size=20m");

@@ -1,4 +1,4 @@
-/** A mirror's pages of headers, where there are thousands of releases: whole, bounded, and not fetched again. */
+/** A mirror's pages of headers, with thousands of releases: they are complete and bounded, and none is fetched twice. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -33,7 +33,7 @@ const address = {
 const mirror = join(directory, "mirror");
 const pages = async () => (await readdir(join(mirror, ".icfs/headers"))).map(Number).sort((a, b) => b - a);
 
-/** Of a canister whose newest release is that, whose trees are empty, and what was asked of it. */
+/** The reader of a canister whose newest release is `newest` and whose trees are empty, and the requests that it got. */
 function canisterAt(newest: number): { reader: NetworkReader; asked: [from: number, count: number][] } {
   const asked: [number, number][] = [];
   const real = readerOf(headers.slice(0, newest));
@@ -63,7 +63,7 @@ async function mirrored(newest: number) {
   return asked;
 }
 
-/** The numbers of the releases that a reader of the mirror alone walks down. */
+/** The numbers of the releases through which a reader of the mirror alone walks down. */
 async function walked(newest: number): Promise<number[]> {
   const { reader: network } = canisterAt(newest);
   const mirrors = new Mirrors([`file://${mirror}`], { only: true, maxStale: 0 });

@@ -1,4 +1,4 @@
-/** icfs mirror, killed wherever a file gets its name: each time the mirror is right, and the next run goes on. */
+/** icfs mirror is killed wherever a file gets its name: each time the mirror is right, and the next run continues. */
 import { cp, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -10,7 +10,7 @@ import { openReader, openTree, proveRelease } from "../../lib/source/icfs/open-r
 import { HUNG } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 
-t.setTimeout(10 * HUNG);
+t.setTimeout(30 * HUNG);
 
 const c = await startMountable(t);
 process.env.XDG_STATE_HOME = join(c.directory, "state-of-this-process");
@@ -19,7 +19,7 @@ const directory = join(c.directory, "mirror");
 const WHOLE = 6;
 const address = { network: c.network, rootKey: c.rootKey, canister: c.canister };
 
-/** Reads all of what the mirror alone has, as a host that has accepted nothing. @returns its newest release */
+/** Reads all that the mirror alone has, as a host that has accepted nothing yet. @returns its newest release */
 async function readAlone(attempt: number): Promise<number> {
   process.env.XDG_STATE_HOME = join(c.directory, `state-${attempt}`);
   const mirrors = new Mirrors([`file://${directory}`], { only: true, maxStale: HUNG });
@@ -27,7 +27,7 @@ async function readAlone(attempt: number): Promise<number> {
   const proven = await proveRelease(address, reader);
   const tree = await openTree(address, proven, reader);
   for (const { sha256, size } of tree.chunks) await reader.chunk({ sha256: sha256!, size });
-  // Down to the first: no page of headers is missing.
+  // Down to the first release: no page of headers is missing.
   await proveRelease({ ...address, release: 1 }, reader);
   return proven.header.number;
 }

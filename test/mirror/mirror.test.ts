@@ -1,6 +1,7 @@
-/** icfs mirror, on a real canister: what it makes, what it fetches the next time, and what a killed one leaves. */
+/** icfs mirror, on a real canister: what it writes, what a second run fetches, and what a killed run leaves. */
 import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -10,7 +11,7 @@ import { HUNG } from "../support/icfs.ts";
 import { sha256 } from "../support/icfs-canister.ts";
 import { startMountable } from "../support/mountable.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const MiB = 1024 * 1024;
 const c = await startMountable(t);
@@ -27,7 +28,7 @@ async function mirror(...more: string[]) {
   return JSON.parse(stdout);
 }
 
-/** Reads by the mirror alone, on a host that knows nothing but what was read so. */
+/** Reads from the mirror alone, on a host that has read nothing in another way. */
 const alone = (command: string, release: string, ...more: string[]) =>
   c.icfs(
     [
@@ -37,7 +38,7 @@ const alone = (command: string, release: string, ...more: string[]) =>
     { env: { ...c.env, XDG_STATE_HOME: join(c.directory, "state-of-another") } },
   );
 
-/** How many chunks it has, all of which are right. */
+/** The number of its chunks, all of which must be right. */
 async function hasWholeChunks(): Promise<number> {
   const names = (await readdir(inside("chunk"))).filter((name) => !name.endsWith(".new"));
   for (const name of names) {
@@ -151,14 +152,14 @@ t.test("an older release", async (t) => {
   t.equal(stdout, "large\npxelinux.0\nsmall\n");
 });
 
-t.test("what is no mirror of the canister stays as it is", async (t) => {
+t.test("what is not a mirror of the canister stays as it is", async (t) => {
   const other = join(c.directory, "other");
   await mkdir(other);
   await writeFile(join(other, "index.html"), "a page");
   const refused = await c.icfs(["mirror", c.id, other]);
   t.match(refused, {
     code: 1,
-    stderr: /is no mirror \(it has files, and no \.icfs\): name an empty directory/,
+    stderr: /is not a mirror \(it has files, and no \.icfs\): name an empty directory/,
   });
   t.same(await readdir(other), ["index.html"]);
   await writeFile(join(other, ".icfs"), "a file");
@@ -173,6 +174,68 @@ t.test("what is no mirror of the canister stays as it is", async (t) => {
   await writeFile(join(strange, ".icfs", "mine"), "");
   t.match(await c.icfs(["mirror", c.id, strange]), { code: 1, stderr: /its \.icfs has mine/ });
   await rm(join(strange, ".icfs", "mine"));
+  await writeFile(join(strange, ".icfs", "notes.new"), "");
+  t.match(await c.icfs(["mirror", c.id, strange]), { code: 1, stderr: /its \.icfs has notes\.new/ });
+  await rm(join(strange, ".icfs", "notes.new"));
   await writeFile(join(strange, ".icfs", "release"), "no proof");
-  t.match(await c.icfs(["mirror", c.id, strange]), { code: 1, stderr: /is no release of .* or is damaged/ });
+  t.match(await c.icfs(["mirror", c.id, strange]), {
+    code: 1,
+    stderr: /is not a release of .* or is damaged/,
+  });
+});
+
+t.test("what systems and programs leave in directories of their own accord is nobody's file", async (t) => {
+  const stick = join(c.directory, "stick");
+  for (const name of ["System Volume Information", ".Trashes", ".fseventsd", "$RECYCLE.BIN", ".Trash-1000"]) {
+    await mkdir(join(stick, name), { recursive: true });
+  }
+  for (const name of [".DS_Store", "._.DS_Store", "Thumbs.db", "desktop.ini"])
+    await writeFile(join(stick, name), "");
+  await mkdir(join(stick, ".icfs"));
+  await writeFile(join(stick, ".icfs/.DS_Store"), "");
+  t.match(await c.icfs(["mirror", c.id, stick]), { code: 0 }, "as a stick comes from another system");
+  const there = ["lost+found", "mine", "Thumbs.db", "0000000001", ".~tmp~", ".release.kXr2bq", "notes.new"];
+  for (const name of there) {
+    await mkdir(join(stick, ".icfs", name), { recursive: true });
+    await mkdir(join(stick, ".icfs/chunk", name), { recursive: true });
+  }
+  await mkdir(join(stick, ".icfs/channel"), { recursive: true });
+  await writeFile(join(stick, ".icfs/channel/.DS_Store"), "");
+  t.match(await c.icfs(["mirror", c.id, stick, "--prune"]), { code: 0 }, "what is a mirror stays one");
+  for (const name of there) {
+    t.ok((await stat(join(stick, ".icfs", name))).isDirectory(), name);
+    t.ok((await stat(join(stick, ".icfs/chunk", name))).isDirectory(), name);
+  }
+});
+
+t.test("one that is interrupted before anything has arrived leaves nothing", async (t) => {
+  const parent = join(c.directory, "interrupted");
+  let child: ChildProcess | undefined;
+  let isMade = false;
+  c.proxy.fault = faultFor("release", () => {
+    isMade = existsSync(join(parent, "mirror/.icfs"));
+    if (isMade) child!.kill("SIGINT");
+    return isMade ? "silence" : "none";
+  });
+  const args = ["mirror", c.id, join(parent, "mirror"), "--network", c.proxy.url];
+  const interrupted = await c.icfs(args, {
+    started: (process) => {
+      child = process;
+    },
+  });
+  c.proxy.fault = () => "none";
+  c.proxy.hangUp();
+  t.equal(interrupted.code, 128 + 2);
+  t.ok(isMade);
+  t.notOk(existsSync(parent));
+});
+
+t.test("a run that comes to nothing leaves nothing", async (t) => {
+  const parent = join(c.directory, "nothing");
+  const refused = await c.icfs(["mirror", `${c.id}@999`, join(parent, "mirror")]);
+  t.match(refused, { code: 1, stderr: /999/ });
+  t.equal(await stat(parent).catch(() => "none"), "none");
+  await mkdir(join(parent, "mirror"), { recursive: true });
+  t.match(await c.icfs(["mirror", `${c.id}@nobody`, join(parent, "mirror")]), { code: 1 });
+  t.same(await readdir(join(parent, "mirror")), [], "what was there stays");
 });

@@ -1,11 +1,11 @@
-/** A mount whose gateway gets other versions of the IC's HTTP interface while it lives, in either direction. */
+/** A mount whose gateway changes to other versions of the IC's HTTP interface while the mount lives, in either direction. */
 import t from "tap";
 import { startMountable } from "../support/mountable.ts";
 import { eventually, HUNG, sh } from "./mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
-/** What a gateway has that knows only what is deprecated, and one that has given that up. */
+/** The endpoints of a gateway that knows only the deprecated versions, and of one that has dropped them. */
 const HAS = {
   old: /^\/api\/v(2\/.*\/(query|read_state|call)|3\/.*\/call)$/,
   new: /^\/api\/v(3\/.*\/(query|read_state)|[24]\/.*\/call)$/,

@@ -1,4 +1,4 @@
-/** A mount in the background, as `icfs mount` makes it: started by a process that has ended since. */
+/** A mount in the background, as `icfs mount` makes it: the process that started it has ended. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,7 +9,7 @@ import t from "tap";
 import { runInBackground } from "../../lib/process/daemon.ts";
 import { eventually, FIXTURE, HUNG, mountedAt, mountpointFor, sh } from "./mounts.ts";
 
-t.setTimeout(3 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const STARTER = fileURLToPath(new URL("../process/background-fixture.ts", import.meta.url));
 

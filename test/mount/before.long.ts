@@ -1,14 +1,14 @@
 /**
- * The icfs from before the canister served HTTP, over a canister that is upgraded under it: its mount goes on reading and following, and it
- * still publishes. before/ has the program of commit a581220, since a checkout need not have the history: bundled with what it depends on
- * (@dfinity/agent 3.4.3), and otherwise as it was. It was made there by `npm ci --omit=dev`, and
+ * The icfs from before the canister served HTTP, over a canister that is upgraded under it: its mount still reads and follows, and it
+ * still publishes. before/ has the program of commit a581220, since a checkout need not have the history: bundled with its dependencies
+ * (@dfinity/agent 3.4.3), and otherwise unchanged. It was made at that commit by `npm ci --omit=dev`, and
  *
  *     esbuild lib/cli/main.ts WORKER --bundle --platform=node --target=node24 --format=esm --minify --outdir=out \\
  *       --entry-names=[name] --external:fuse-native \\
  *       --banner:js='import{createRequire as __createRequire}from"node:module";const require=__createRequire(import.meta.url);'
  *
- * where WORKER is the module of the thread that checks signatures, bls-worker; in it the agent's bls.js was imported by its path, which it else
- * looks for at run time. LICENSES.txt beside them has the licences of what is bundled.
+ * where WORKER is bls-worker, the module of the thread that checks signatures. There the agent's bls.js was imported by its path, because
+ * the module otherwise looks for it at run time. LICENSES.txt beside them has the licences of what is bundled.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -19,10 +19,12 @@ import { startCanister } from "../support/canister-network.ts";
 import { HUNG, run } from "../support/icfs.ts";
 import { eventually, mountpointFor, sh } from "./mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(30 * HUNG);
+
+const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
 
 t.test("a mount from before goes on over an upgrade, and follows", async (t) => {
-  // It asks for the IC's older endpoints.
+  // The old program needs the IC's older endpoints.
   const wasm = new URL("../canister/before/third.wasm", import.meta.url);
   const c = await startCanister(t, { api: "both" }, wasm);
   const directory = join(c.directory, "before");
@@ -49,30 +51,31 @@ t.test("a mount from before goes on over an upgrade, and follows", async (t) => 
   t.match(await before("mount", id, mountpoint, ...options), { code: 0 });
   t.match(await sh("diff", "-r", tree, mountpoint), { code: 0 });
 
-  t.match(await c.icfs(["status", id]), { code: 0 });
+  t.match(await c.icfs(["status", id]), { code: 0, stdout: /^ {2}program {6}icfs before 0\.2\.0$/m });
+  t.match(JSON.parse((await c.icfs(["status", id, "--json"])).stdout), { version: null });
   t.match(await c.icfs(["deploy", id]), { code: 0 });
   const status = await c.icfs(["status", id, "--json"]);
   t.match(
     JSON.parse(status.stdout),
-    { url: `http://${id}.localhost:${new URL(c.url).port}/` },
+    { version, url: `http://${id}.localhost:${new URL(c.url).port}/` },
     "it is the canister of now",
   );
-  // What the programs of before do not know.
+  // Features that the old program does not know.
   t.match(await c.icfs(["promote", id, "1", "stable"]), { code: 0 });
   t.match(await c.icfs(["grant", id, c.identity.getPrincipal().toText(), "promoter"]), { code: 0 });
   t.match(await before("roles", id), { code: 0 });
-  // Chunks that were never read, from the upgraded canister.
+  // Chunks that the old program has not read yet come from the upgraded canister.
   t.match(await before("cache", "clear"), { code: 0 });
   t.match(await before("verify", id, tree), { code: 0 });
   t.match(await sh("diff", "-r", tree, mountpoint), { code: 0 });
 
   const follows = async (release: number) => {
-    // To read a file would put the switch off.
+    // Reading a file would delay the switch.
     const isThere = async () => {
       const { stdout } = await before("status", mountpoint, "--json");
       return JSON.parse(stdout)[0]?.release === release;
     };
-    await eventually(`the mount of before has release ${release}`, isThere);
+    await eventually(`the mount from before has release ${release}`, isThere);
     t.match(await sh("diff", "-r", tree, mountpoint), { code: 0 });
   };
   await write(2);

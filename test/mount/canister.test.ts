@@ -1,4 +1,4 @@
-/** bin/icfs mount over a real canister: how mounts are made and taken away, and what they make of bad answers. All above the transports. */
+/** bin/icfs mount over a real canister: how mounts are made and removed, and how they treat bad answers. All above the transports. */
 import { randomBytes } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { faultFor } from "../support/fault-proxy.ts";
 import { startMountable } from "../support/mountable.ts";
 import { HUNG, mountpointFor, sh } from "./mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const MiB = 1024 * 1024;
 
@@ -25,7 +25,7 @@ t.test("a mount that cannot be made says why, and leaves nothing behind", async 
     t.equal((await sh("grep", mountpoint, "/proc/mounts")).stdout, "", "nothing is mounted");
   };
   await refused([id, mountpoint], /has no release yet: `icfs publish DIR/);
-  await refused(["lxzze-o7777-77777-aaaaa-caj", mountpoint], /is no canister id/, 2);
+  await refused(["lxzze-o7777-77777-aaaaa-caj", mountpoint], /is not a canister id/, 2);
   await refused(["rwlgt-iiaaa-aaaaa-aaaaa-cai", mountpoint], /rwlgt-iiaaa-aaaaa-aaaaa-cai/);
   await refused(
     [id, mountpoint, "--network", "http://127.0.0.1:1"],

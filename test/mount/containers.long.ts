@@ -1,4 +1,4 @@
-/** Mounts in containers that share a host's cache and state, over a slow disk: none is in another's way. */
+/** Mounts in containers that share a host's cache and state, over a slow disk: none of them disturbs another. */
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import t from "tap";
 import { BIN, HUNG, run } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(30 * HUNG);
 
 const KiB = 1024;
 const SLOW_DISK = fileURLToPath(new URL("../support/slow-disk.ts", import.meta.url));
@@ -17,7 +17,7 @@ t.test("all are hydrated, at once, and mounted again without the network", async
   const files = Array.from({ length: 12 }, (_, i) => [`file-${i}`, randomBytes(300 * KiB)] as const);
   await c.publish(Object.fromEntries(files));
   const env = { ...c.env, NODE_OPTIONS: `--import ${SLOW_DISK}`, TREE: c.tree };
-  /** Mounts, says what `icfs status` says, compares and unmounts: as the first process of a container. */
+  /** The first process of a container: it mounts, prints `icfs status`, compares and unmounts. */
   const contain = async (name: string, ...options: string[]) => {
     const [mountpoint, log] = [join(c.directory, name), join(c.directory, `${name}.log`)];
     await mkdir(mountpoint, { recursive: true });

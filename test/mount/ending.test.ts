@@ -1,4 +1,4 @@
-/** What is found at a mountpoint before a mount begins, and what `icfs umount` does; test/semantics/ending.test.ts has more ends. */
+/** What a mount does with what it finds at its mountpoint, and `icfs umount`. test/semantics/ending.test.ts has more ends. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,7 +8,7 @@ import { unmount } from "../../lib/fs/mounting/unmount.ts";
 import { aboveTransports } from "../support/transport.ts";
 import { HUNG, mountedAt, mountpointFor, occupy, serve, sh } from "./mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 t.test("a mountpoint in use is left alone", async (t) => {
   const mountpoint = await mountpointFor(t);
@@ -90,7 +90,7 @@ t.test("unmount: waits for the process", async (t) => {
   const { mount, pid, serverEnded } = await unmount(mountpoint, { lazy: false });
   t.equal(mount.source, "test");
   t.equal(serverEnded, true);
-  // Undefined where the kernel does not say.
+  // The process id is undefined where the kernel does not say it.
   t.ok(pid === served.pid || pid === undefined);
   t.equal(await served.ended, 0);
   await t.rejects(unmount(mountpoint, { lazy: false }), {
@@ -141,7 +141,7 @@ t.test("unmount: what is mounted inside, or on top", async (t) => {
   t.equal((await mount(local)).code, 0);
   again.process.kill("SIGTERM");
   t.equal(await again.ended, 0);
-  t.match(again.stderr(), `what is mounted inside goes with it: ${local} (tmpfs)`);
+  t.match(again.stderr(), `what is mounted inside is unmounted too: ${local} (tmpfs)`);
 });
 
 t.test("unmount: a dead mount", async (t) => {
@@ -154,7 +154,7 @@ t.test("unmount: a dead mount", async (t) => {
   t.equal(await mountedAt(mountpoint), undefined);
 });
 
-// Found out by a child process that looks at the mountpoint, before there is a transport; and that takes five seconds to give up.
+// A child process looks at the mountpoint before there is a transport, and takes five seconds to give up.
 aboveTransports(t, "a mount that is hung does not hang the next one", async (t) => {
   const mountpoint = await mountpointFor(t);
   const hung = await serve(t, mountpoint, "first");
@@ -167,7 +167,7 @@ aboveTransports(t, "a mount that is hung does not hang the next one", async (t) 
 t.test("a mount that is gone already does not take away what has come in its place", async (t) => {
   const mountpoint = await mountpointFor(t);
   const first = await serve(t, mountpoint);
-  // Somebody holds a file open, so that the process lives on when its mount is lazily taken away.
+  // A process holds a file open, so that the mount's process lives on after a lazy umount.
   const holder = spawn("sh", ["-c", `exec 7<${mountpoint}/hello.txt; echo open; exec sleep 60`]);
   t.teardown(() => void holder.kill("SIGKILL"));
   await once(holder.stdout, "data");

@@ -1,11 +1,11 @@
 /**
- * What readers of a mount are promised, whatever kind of canister it is of: the same tests over each, one kind in a file.
- * docs/SEMANTICS.md has the promises; test/semantics/ tests them clause by clause over an icfs canister.
+ * The guarantees for readers of a mount, which hold for every kind of canister: each file runs the same tests over another kind.
+ * docs/SEMANTICS.md has the guarantees; test/semantics/ tests them clause by clause over an icfs canister.
  *
- * With --trust replicated not everything is done again. Of an icboot canister, the list and the bytes come by update calls then, and
- * what is kept says so; of an asset canister, only the list does, and the bytes come by the same queries, to be checked against it.
- * Whatever lies above the source (lib/mount, lib/cache) does not know of trust. So those tests are run again that see other calls, or
- * what is kept of them: testTrust().
+ * With --trust replicated not every test runs again. An icboot canister's list and bytes then come by update calls, and
+ * the cache records that. Of an asset canister only the list does; the bytes come by the same queries, and are checked against it.
+ * The code above the source (lib/mount, lib/cache) knows nothing of trust. So testTrust() repeats only the tests that see other calls,
+ * or what is kept of them.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { open, readdir, readFile, writeFile } from "node:fs/promises";
@@ -21,17 +21,17 @@ import {
 } from "../support/mountable.ts";
 import { eventually, HUNG, holding, sh } from "./mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(30 * HUNG);
 
 const MiB = 1024 * 1024;
 
 interface Kind {
   start(): Promise<AnyMountable>;
   readonly source: string;
-  /** What vouches for it: when nothing is said, and with --trust replicated, where there is that. */
+  /** How releases are verified by default, and with --trust replicated, where the kind has that. */
   readonly verified: string;
   readonly replicated?: string;
-  /** The methods that files' bytes come by. */
+  /** The methods that return files' bytes. */
   readonly methods: readonly string[];
 }
 
@@ -62,16 +62,16 @@ const kind = KINDS[process.env.TEST_SOURCE ?? "icfs"]!;
 const { source } = kind;
 const c = await kind.start();
 
-/** How the canister is read by one run of a test. */
+/** How a run of a test reads the canister. */
 interface Reading {
-  /** What every command is told. */
+  /** Options of every command. */
   readonly options: readonly string[];
   readonly verified: string;
-  /** What every mount is told: what was read in another way is not to be found in its cache. */
+  /** Options of every mount. Each way of reading has a cache of its own. */
   readonly mounting: readonly string[];
-  /** For a mount: everything comes from the network, when it is asked for. */
+  /** For a mount that fetches everything from the network when it is read. */
   readonly cold: readonly string[];
-  /** For a mount: what is new is live soon. */
+  /** For a mount on which a new release is live soon. */
   readonly prompt: readonly string[];
   /** A cache for this run alone. */
   cache(name: string): string;
@@ -90,12 +90,12 @@ function reading(verified: string, ...options: string[]): Reading {
   };
 }
 
-/** A test of each promise. */
+/** A test of one guarantee. */
 function test(name: string, work: (t: Test, read: Reading) => Promise<void>): void {
   t.test(name, (t) => work(t, reading(kind.verified)));
 }
 
-/** The same, and with --trust replicated. */
+/** The same test, and once more with --trust replicated. */
 function testTrust(name: string, work: (t: Test, read: Reading) => Promise<void>): void {
   test(name, work);
   const { replicated } = kind;
@@ -107,7 +107,7 @@ function testTrust(name: string, work: (t: Test, read: Reading) => Promise<void>
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const path = (name: string) => join(c.tree, name);
 
-/** A fault for every answer that brings files' bytes. */
+/** A fault for every answer with files' bytes. */
 function faulty(fault: () => Fault): FaultProxy["fault"] {
   const faults = kind.methods.map((method) => faultFor(method, fault));
   return (path, body) => faults.map((one) => one(path, body)).find((one) => one !== "none") ?? "none";
@@ -255,7 +255,7 @@ testTrust(
 
     c.proxy.down = true;
     const away = await c.mount(...options, "--cache-dir", kept);
-    t.match(away.said.stderr, /mounted from what was kept on this host/);
+    t.match(away.said.stderr, /serves what was kept on this host/);
     t.ok(await c.same(away.mountpoint), "the network is away");
     await away.umount();
     const offline = await c.mount(...options, "--cache-dir", kept, "--offline");
@@ -282,7 +282,7 @@ testTrust(
 test("of what was read on demand, all is here again; what was not is an error, and stays alone with that", async (t, {
   cache,
 }) => {
-  const demand = ["--cache-dir", cache("partly"), "--prefetch", "none", "--read-timeout", "2"];
+  const demand = ["--cache-dir", cache("partly"), "--prefetch", "none"];
   const first = await c.mount(...demand);
   for (const name of ["sizes/1900001", "sizes/513"]) {
     t.equal((await sh("cmp", path(name), first.at(name))).code, 0, name);
@@ -290,7 +290,7 @@ test("of what was read on demand, all is here again; what was not is an error, a
   await first.umount();
   for (const away of [["--offline"], []]) {
     c.proxy.down = true;
-    const second = await c.mount(...demand, ...away);
+    const second = await c.mount(...demand, "--read-timeout", "2", ...away);
     t.equal((await sh("cat", second.at("sizes/5000003"))).code, 1, "not here");
     for (const name of ["sizes/1900001", "sizes/513"]) {
       t.equal((await sh("cmp", path(name), second.at(name))).code, 0, `${name}, ${away[0] ?? "away"}`);
@@ -310,7 +310,7 @@ test("a second mount fetches nothing again", async (t, { cache }) => {
   });
   const second = await c.mount(...warm, "--refresh", "0");
   t.ok(await c.same(second.mountpoint));
-  // Of what certifies nothing some is read again, to see whether it is still the same.
+  // An icboot canister certifies nothing: some chunks are read again to see whether they are still the same.
   if (source !== "icboot") t.equal(bytes, 0);
   await second.umount();
 });

@@ -1,4 +1,4 @@
-/** Mounting when the network, or the host's clock, is late: what a host finds at boot. */
+/** Mounting when the network, or the host's clock, is late, as at boot. */
 
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,9 +9,9 @@ import { startMountable } from "../support/mountable.ts";
 import { mountNamespace, writeFstab } from "./mount-namespace.ts";
 import { eventually, HUNG, mountpointFor } from "./mounts.ts";
 
-t.setTimeout(10 * HUNG);
+t.setTimeout(30 * HUNG);
 
-/** Requests that fail, three for each attempt: with pauses of up to 4 s, some 20 s of the two minutes that mount(8) waits of its own accord. */
+/** Requests that fail, three for each attempt. With pauses of up to 4 s that takes some 20 s; mount(8) waits two minutes by default. */
 const LATE = 24;
 
 const state = await temporaryDirectory(t);
@@ -46,7 +46,7 @@ t.test("a clock that is an hour wrong at first", async (t) => {
   await c.close();
   const log = join(directory, "clock.log");
   const cold = ["--cache-dir", join(directory, "cold"), "--log-file", log, "--retry", "2"];
-  // It is the network's that is wrong, not this machine's: the difference is what counts.
+  // The network's clock is wrong here instead of this machine's: only the difference counts.
   const wrong = await startLocalNetwork({ port, state, timeOffset: -3_600_000 });
   const mounting = c.tryMount(...cold);
   try {

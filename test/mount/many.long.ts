@@ -1,3 +1,3 @@
-/** many.test.ts with a 300 mounts. */
+/** many.test.ts with 300 mounts. */
 process.env.TEST_MOUNTS = "300";
 await import("./many.test.ts");

@@ -10,14 +10,14 @@ t.setTimeout(20 * HUNG);
 const FIXTURE = fileURLToPath(new URL("many-fixture.ts", import.meta.url));
 /** many.long.ts has more. */
 const MOUNTS = Number(process.env.TEST_MOUNTS ?? 50);
-/** As many at once as keep two cores busy. */
+/** As many as keep two cores busy. */
 const MOUNTPOINTS = 3;
 /**
- * By what the memory in use may have grown, in MiB, when garbage has been collected: mounts that are kept have buffers of
- * 128 KiB each. Not by RSS: malloc gives little of it back.
+ * By how much the memory in use may grow after garbage collection, in MiB: a mount that is not freed keeps buffers of
+ * 128 KiB. RSS would not show that: malloc gives little of it back.
  */
 const MOST_GROWTH_MIB = 3;
-/** Descriptors and threads that come and go: the mounts' table is being read, say. */
+/** Descriptors and threads that come and go, such as one that reads the table of mounts. */
 const FEW = 3;
 
 interface Usage {

@@ -17,7 +17,7 @@ export type Node =
       readonly kind: "file";
       readonly content: Uint8Array;
       readonly executable?: boolean;
-      /** Stands in for the plain read: delays, failures. */
+      /** Replaces the plain read, to delay it or to fail. */
       readonly read?: (offset: number, length: number) => Promise<Uint8Array>;
     };
 
@@ -29,10 +29,10 @@ export const file = (content: Uint8Array | string, more: { executable?: boolean 
   ...more,
 });
 
-/** The time of last change of everything in the tree, in nanoseconds; with a fraction of a second. */
+/** When everything in the tree was last changed, in nanoseconds, with a fraction of a second. */
 export const MODIFIED = BigInt(Date.UTC(2024, 1, 29, 12, 34, 56, 789)) * 1_000_000n;
 
-/** The content of files to compare: no two pages alike, and the same in every process. */
+/** Content of files for comparisons: no two pages are alike, and it is the same in every process. */
 export function pattern(size: number): Buffer {
   const bytes = Buffer.alloc(size);
   for (let at = 0; at + 4 <= size; at += 4) bytes.writeUInt32LE(Math.imul(at + 1, 2654435761) >>> 0, at);
@@ -137,7 +137,7 @@ export class MemoryFileSystem implements FileSystem {
     return ["user.test.inode", "user.test.empty"];
   }
 
-  // The tree never changes.
+  // There is nothing to retain, since the tree never changes.
   retain(): void {}
   forget(): void {}
 }

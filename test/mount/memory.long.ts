@@ -1,7 +1,7 @@
 /**
- * What a mount takes in memory, measured on trees beside which that is little: 1 GiB read from end to end, and 100,000
- * entries, as many as there may be, listed. The network generates them, in a process of its own (test/support/generated-network.ts).
- * What a mount takes is there after some hundred MiB: `middle` and `last` say so.
+ * The memory of a mount, measured on trees that are far larger: 1 GiB read from end to end, and 100,000 entries,
+ * the most a tree may have, listed. The network generates them in a process of its own (test/support/generated-network.ts).
+ * The memory stops growing after a few hundred MiB: `middle` and `last` show that.
  */
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -15,15 +15,15 @@ import { BIN, cleanEnvironment, run, temporaryDirectory } from "../support/icfs.
 import { mountpointFor } from "./mounts.ts";
 
 const MIB = 1024 * 1024;
-/** What a mount with --memory 64 may take at most, whatever it reads. */
+/** The most that a mount with --memory 64 may take, whatever it reads. */
 const MOST_RSS_MIB = 250;
-/** What the names, hashes and inodes of 100,000 entries may take besides. */
+/** The most that it may take with the names, hashes and inodes of 100,000 entries. */
 const MOST_RSS_FULL_TREE_MIB = 400;
 const LARGE = { files: 8, mebibytes: 128 };
 /** 100,000 entries, as many as a tree may have. */
 const SMALL = { directories: 100, filesEach: 999 };
 const SAMPLE_MS = 100;
-/** A program that takes longer, in milliseconds, hangs: all of the tree takes some ten seconds. */
+/** In milliseconds. A program that takes longer hangs: reading the whole tree takes some ten seconds. */
 const LONGEST_MS = 900_000;
 
 const MODES: Readonly<Record<string, readonly string[]>> = {
@@ -38,7 +38,7 @@ const MODES: Readonly<Record<string, readonly string[]>> = {
 interface Mounted {
   readonly mountpoint: string;
   readonly pid: number;
-  /** Runs a program on the mount; the test fails when it fails. Returns what it printed. */
+  /** Runs a program on the mount, which must not fail. Returns what it printed. */
   sh(program: string, ...args: string[]): Promise<string>;
 }
 
@@ -67,7 +67,7 @@ async function mount(t: Test, network: GeneratedProcess, options: readonly strin
   };
 }
 
-/** A line of /proc/PID/status, in MiB; the peak since the process began is VmHWM. */
+/** A field of /proc/PID/status, in MiB. VmHWM is the peak since the process began. */
 function memoryOf(pid: number, what: "VmRSS" | "VmHWM"): number {
   const [, kilobytes] = new RegExp(`^${what}:\\s+(\\d+) kB$`, "m").exec(
     readFileSync(`/proc/${pid}/status`, "utf8"),
@@ -106,7 +106,7 @@ t.test("a tree of 1 GiB is read from end to end", { timeout: 2 * LONGEST_MS }, a
       const { mountpoint, pid, sh } = mounted;
       const files = [...hashes.keys()].map((path) => join(mountpoint, path));
       const memory = await watched(pid, async () => {
-        // In cat, since wc would take the size for the answer.
+        // cat reads the files; wc alone would only ask for their sizes.
         const bytes = await sh("sh", "-c", 'cat -- "$@" | wc -c', "sh", ...files);
         t.equal(Number(bytes), LARGE.files * LARGE.mebibytes * MIB);
       });
@@ -128,7 +128,7 @@ t.test("a tree of 100,000 entries is listed and read here and there", { timeout:
       ...shape.directories.map((path) => `d 4096 ${path}`),
       ...shape.units.flat().map(({ path, size }) => `f ${size} ${path}`),
     ];
-    // Not t.equal: its difference would be megabytes.
+    // t.equal would print a difference of megabytes.
     t.ok(sorted(found.trimEnd().split("\n")) === sorted(expected), "each entry, and nothing else");
     const listed = await sh("ls", "-lU", join(mountpoint, shape.directories[7]!));
     t.equal(listed.trimEnd().split("\n").length, 1 + SMALL.filesEach);

@@ -8,15 +8,15 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { Process } from "../../demo/process.ts";
+import { metricsOf } from "../../lib/live/report/metrics.ts";
 import { MirrorDirectory } from "../../lib/mirror/directory.ts";
 import { mirrorRelease } from "../../lib/mirror/mirror.ts";
-import { metricsOf } from "../../lib/mount/report/metrics.ts";
 import { BIN, run } from "../support/icfs.ts";
 import { type MirrorServer, startMirrorServer } from "../support/mirror-server.ts";
 import { startMountable, startMountableAssets } from "../support/mountable.ts";
 import { eventually, HUNG, sh } from "./mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(30 * HUNG);
 
 const MiB = 1024 * 1024;
 const NGINX = join(import.meta.dirname, "../../build/nginx/usr/sbin/nginx");
@@ -27,7 +27,7 @@ await c.publish({
 });
 const directory = join(c.directory, "mirror");
 const rootKey = ["--root-key", Buffer.from(c.rootKey).toString("hex")];
-/** Every byte comes from a mirror, or from the network. */
+/** Options with which every byte comes from a mirror, or from the network. */
 const COLD = ["--max-cache-size", "0", "--prefetch", "none", "--read-timeout", "20", ...rootKey];
 
 const SILENT = { start() {}, add() {} };
@@ -40,7 +40,7 @@ async function brought(): Promise<void> {
   );
 }
 
-/** Mounts cold, and reads all of it. @param urls mirrors */
+/** Mounts cold, and reads everything. @param urls mirrors */
 async function readAll(t: Test, urls: readonly string[], ...more: string[]) {
   const queries = c.proxy.queries;
   const mount = await c.mount(...urls.flatMap((url) => ["--mirror", url]), ...COLD, ...more);
@@ -106,12 +106,12 @@ t.test("with --mirror-only no command asks the network", async (t) => {
   await mount.umount();
   t.equal(asked, 0);
 
-  // There is no network at all, and not even a loopback.
+  // In a namespace without any network, even without a loopback interface.
   const cat = ["--net", BIN, "cat", c.id, "pxelinux.0", "--network", "ic", ...alone];
   t.match(await run("unshare", cat, { env: c.env }), { code: 0, stdout: "loader\n" });
 });
 
-/** As the status has it. */
+/** The URL as the status shows it. */
 function normal(url: string): string {
   return new URL(url).href;
 }
@@ -218,13 +218,13 @@ t.test("one whose proof is old", async (t) => {
   await cp(directory, old, { recursive: true });
   const file = normal(`file:${old}`);
   const past = join(c.directory, "past.mjs");
-  // Hosts whose clocks are an hour ahead: the proof is an hour old.
+  // The hosts' clocks are an hour ahead, so the proof is an hour old for them.
   await writeFile(
     past,
     "const { now } = Date; Date = class extends Date { constructor(...a) { super(...(a.length ? a : [now() + 3600e3])); } static now() { return now() + 3600e3; } };\n",
   );
   const env = { ...c.env, NODE_OPTIONS: `--import=${past}` };
-  /** By the mirror alone. */
+  /** From the mirror alone. */
   const ls = (...more: string[]) =>
     c.icfs(["ls", c.id, "--mirror", file, "--mirror-only", ...rootKey, ...more], { env });
   t.match(await ls(), {
@@ -234,7 +234,7 @@ t.test("one whose proof is old", async (t) => {
   t.match(await ls("--max-stale", "10m"), { code: 1, stderr: /ago, which --max-stale does not allow/ });
   t.match(await ls("--max-stale", "2h"), { code: 0, stdout: /pxelinux\.0/ });
 
-  // What was accepted since bounds it.
+  // The host refuses anything older than the release that it has accepted since.
   await c.publish({ newer: "newer\n" });
   t.match(await c.icfs(["ls", c.id]), { code: 0, stdout: /newer/ });
   const back = await ls("--max-stale", "2h");
@@ -242,7 +242,7 @@ t.test("one whose proof is old", async (t) => {
     code: 1,
     stderr: /release \d+ is older than release \d+, which this host accepted before/,
   });
-  // A mirror that is behind is nobody's fault: the network is asked, and the chunks that it has are still of use.
+  // A mirror that is behind is not at fault: the network is asked, and the mirror's chunks are still used.
   const { stdout, code } = await c.icfs(["cat", c.id, "newer", "--mirror", file]);
   t.match({ stdout, code }, { stdout: "newer\n", code: 0 });
 });

@@ -1,28 +1,28 @@
 /**
- * A mount namespace for mount(8), umount(8) and findmnt(8) over mounts of type icfs, in which /sbin has the helper: this machine's
- * own is left alone. Nothing that mount(8) takes away is in the environment.
+ * A mount namespace for mount(8), umount(8) and findmnt(8) over mounts of type icfs. Its /sbin has the helper; this machine's
+ * /sbin is left alone. The environment has none of the variables that mount(8) removes.
  */
 import { mkdir, realpath, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BIN, HUNG, type Result, run, type Test } from "../support/icfs.ts";
 import { makeNamespaces } from "../support/namespaces.ts";
 
-/** mount(8) may have to wait for a network, of its own accord for two minutes. */
+/** mount(8) may have to wait for a network, by default for two minutes. */
 const PATIENCE = 3 * HUNG;
 
-/** In `directory`, the namespace's /etc/fstab from when it is started: its path. */
+/** Writes a file in `directory` that becomes the namespace's /etc/fstab when the namespace starts. @returns its path */
 export async function writeFstab(directory: string, ...lines: string[]): Promise<string> {
   const file = join(directory, "fstab");
   await writeFile(file, lines.map((line) => `${line}\n`).join(""));
   return file;
 }
 
-/** Where a daemon in such a namespace logs, unless it is told otherwise. */
+/** Where a daemon in such a namespace logs by default. */
 export function logOf(directory: string): string {
   return join(directory, "host-state", "icfs", "icfs.log");
 }
 
-/** A namespace with the helper under both names; runs commands in it. Whatever is mounted there is taken away with the test. */
+/** Makes a namespace with the helper under both names. @returns a function that runs commands in it. Its mounts end with the test */
 export async function mountNamespace(
   t: Test,
   directory: string,
@@ -32,7 +32,7 @@ export async function mountNamespace(
   for (const name of ["mount.icfs", "mount.fuse.icfs"]) await symlink(BIN, join(helpers, name));
   const sbin = await realpath("/sbin");
   const device = join(directory, "fuse");
-  // mount(8) remembers in /run/mount what /proc/mounts does not say; users can name no other fstab, and need a /dev/fuse.
+  // mount(8) records in /run/mount what /proc/mounts lacks. Users can only use /etc/fstab, and need a /dev/fuse.
   const init = await makeNamespaces(
     t,
     `mount -t proc proc /proc

@@ -1,6 +1,6 @@
 /**
  * Helpers for tests over real mounts. The tests' own process never touches a mount with a call of its own: `sh`, `serve` and
- * the readers use processes, asynchronously. Whatever a test leaves is taken away in its teardown.
+ * the readers use processes, asynchronously. Each test's teardown removes what it leaves.
  */
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
@@ -20,7 +20,7 @@ interface Test {
 
 export const FIXTURE = fileURLToPath(new URL("serve-fixture.ts", import.meta.url));
 
-/** Beyond this, in milliseconds, something hangs: nothing here takes a tenth of it. */
+/** Milliseconds after which something hangs: nothing here takes a tenth of it. */
 export const HUNG = 60_000;
 
 export interface Result {
@@ -40,7 +40,7 @@ export function sh(program: string, ...parameters: string[]): Promise<Result> {
   });
 }
 
-/** An empty directory to mount on; what is mounted there is taken away at the end of the test. */
+/** An empty directory to mount on. At the end of the test anything mounted there is unmounted. */
 export async function mountpointFor(t: Test): Promise<string> {
   const path = await realpath(await mkdtemp(join(tmpdir(), "icfs-mount-")));
   t.teardown(async () => {
@@ -58,11 +58,11 @@ export interface Served {
   readonly pid: number;
   /** Resolves when the process has ended, to its exit code or signal. */
   readonly ended: Promise<number | string>;
-  /** What it has written on stderr so far. */
+  /** What the process has written on stderr so far. */
   stderr(): string;
 }
 
-/** Starts the fixture; resolves when it is mounted, or has ended instead. The process is ended with the test. */
+/** Starts the fixture. Resolves when it is mounted, or has ended instead. The process ends with the test. */
 export async function serve(t: Test, mountpoint: string, ...more: string[]): Promise<Served> {
   const { child, ended, stderr } = spawned(t, process.execPath, [FIXTURE, mountpoint, ...more]);
   await Promise.race([once(child.stdout, "data"), ended]);
@@ -75,16 +75,39 @@ export async function mountedAt(mountpoint: string): Promise<Mount | undefined> 
 
 /** Waits for something that happens in another process. @throws Error when it does not */
 export async function eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  // By the clock: to look may take longer than the pauses.
+  // By the clock, since the condition may take longer than the pauses. It is tried once more after the end: this process may have been late.
   const end = performance.now() + HUNG;
-  while (performance.now() < end) {
+  for (let isLast = false; !isLast; await sleep(50)) {
+    isLast = performance.now() >= end;
     if (await condition()) return;
-    await sleep(50);
   }
-  throw new Error(`waited in vain: ${what}`);
+  throw new Error(`waited without success: ${what}`);
 }
 
-/** How a file is read, as waitingReader() takes it: through the page cache, page by page, and past it. */
+/**
+ * Waits until other processes have done so many things. They may take any time, as long as they make progress.
+ *
+ * @param count how many they have done
+ * @throws Error that says how far they came, when they got no further, or too far
+ */
+export async function grows(
+  what: string,
+  wanted: number,
+  count: () => number | Promise<number>,
+): Promise<void> {
+  for (let reached = await count(); reached !== wanted; ) {
+    let now = reached;
+    const has = async () => {
+      now = await count();
+      return now !== reached;
+    };
+    await eventually(`${what}: ${reached} of ${wanted}, and no more`, has);
+    if (now > wanted) throw new Error(`${what}: ${now}, and ${wanted} were expected`);
+    reached = now;
+  }
+}
+
+/** Ways to read a file, for waitingReader(): through the page cache, page by page, and past it. */
 export const WAYS_TO_READ = {
   "read()": "os.read(os.open(path, os.O_RDONLY), 4096)",
   "read() of much": "os.read(os.open(path, os.O_RDONLY), 300000)",
@@ -96,15 +119,15 @@ export interface WaitingReader {
   readonly child: ChildProcess;
   /** Resolves to its exit code, or the signal that has ended it. */
   readonly ended: Promise<[number | null, string | null]>;
-  /** `reading`, and what it has read once it has. */
+  /** `reading`, and then the output of the read once there is one. */
   said(): string;
 }
 
 /**
  * A process that waits in a read of `path`, in the kernel.
  *
- * @param how it reads, in Python
- * @param before what it does before, in Python
+ * @param how the read, in Python
+ * @param before what the process does before it, in Python
  */
 export async function waitingReader(t: Test, path: string, how: string, before = ""): Promise<WaitingReader> {
   const script = `
@@ -124,14 +147,14 @@ print(len(got) if isinstance(got, bytes) else got, flush=True)
   });
   t.teardown(async () => void child.kill("SIGKILL"));
   await eventually("it reads", () => said !== "");
-  // Asleep: it waits for the answer.
+  // Asleep: the process waits for the answer.
   await eventually("it waits", async () =>
     /\) [SD] /.test(await readFile(`/proc/${child.pid}/stat`, "utf8")),
   );
   return { child, ended, said: () => said };
 }
 
-/** A process that has a file of the mount open, or works in it, until the test ends. Resolves when it does. */
+/** A process that has a file of the mount open, or works in it, until the test ends. Resolves once it does so. */
 export async function occupy(t: Test, script: string): Promise<void> {
   const child = spawn(
     "python3",
@@ -145,13 +168,13 @@ export async function occupy(t: Test, script: string): Promise<void> {
 }
 
 export interface Holder {
-  /** Lets it read the file to its end; the SHA-256 of all of it, or the error's name. */
+  /** Lets it read the file to its end. Resolves to the SHA-256 of the whole file, or the error's name. */
   rest(): Promise<string>;
-  /** Ends it. */
+  /** Ends the process. */
   close(): Promise<void>;
 }
 
-/** A process that has a file open and has read its first byte. Resolves when it has. */
+/** A process that has a file open. Resolves when it has read the first byte. */
 export async function holding(t: Test, path: string): Promise<Holder> {
   const script = `
 import errno, hashlib, os, sys

@@ -1,4 +1,4 @@
-/** Mounts of one host, each a process of its own, over one cache directory: together they fetch a chunk once. */
+/** Mounts of one host, each a process of its own, with one cache directory: together they fetch each chunk once. */
 import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,28 +7,28 @@ import type { FaultProxy } from "../support/fault-proxy.ts";
 import { type Mountable, type Mounted, startMountable } from "../support/mountable.ts";
 import { eventually, HUNG, sh } from "./mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(30 * HUNG);
 
 const FILES = 20;
-/** A chunk each, and a few that are packed into one. */
+/** Most files are a chunk each; the small ones are packed into one. */
 const TREE = {
   "pxelinux.0": "loader\n",
   "pxelinux.cfg/default": "kernel file-7\nappend initrd=file-12\n",
   ...Object.fromEntries(Array.from({ length: FILES }, (_, i) => [`file-${i}`, randomBytes(900_000 + i)])),
 };
-/** A machine that is busy is not to be taken for a network that is silent: the patience with another mount is a part of this. */
+/** So long that a busy machine is not taken for a silent network. A mount waits for another mount for a part of this time. */
 const PATIENT = ["--read-timeout", "240"];
-/** Each of the two reads the manifest, which is a chunk; and a disk that is slow may have no room for one more. */
+/** Each mount reads the manifest, which is a chunk; and a slow disk may have no room for one more. */
 const A_COUPLE = 2;
 
 const [c, other] = await Promise.all([startMountable(t), startMountable(t)]);
 await Promise.all([c.publish(TREE), other.publish({ ...TREE, "pxelinux.0": "another loader\n" })]);
 
-/** Counts what is asked for, by chunk. @param fault of those queries */
+/** Counts the queries for each chunk. @param fault of those queries */
 function counted(proxy: FaultProxy, fault: () => "none" | "silence" = () => "none"): Map<string, number> {
   const counts = new Map<string, number>();
   proxy.fault = (_, body) => {
-    // In CBOR: a text of five bytes; in Candid: a blob of 32.
+    // The method's name in CBOR is a text of five bytes, and the hash in Candid a blob of 32.
     if (!body.includes(Buffer.from("\x65chunk"))) return "none";
     const argument = body.indexOf("DIDL");
     const hash = body.toString("hex", argument, argument + 64).replace(/^.*?20/, "");
@@ -80,7 +80,7 @@ t.test("one is killed while it fetches what the other waits for", async (t) => {
   const cache = join(c.directory, "killed");
   const options = ["--cache-dir", cache, "--prefetch", "none", ...PATIENT];
   const mounts = [await c.mount(...options), await c.mount(...options)];
-  // A manifest is a chunk as well.
+  // Both mounts have the manifest by now, which is a chunk as well.
   silent = true;
   const before = counts.size;
   const name = "file-3";

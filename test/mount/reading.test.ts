@@ -168,6 +168,7 @@ t.test("a file that cannot be read is an input/output error, and nothing else su
 
 t.test("a failed read is tried again", async (t) => {
   t.match((await sh("cat", at("special/recovering"))).stderr, /Input\/output error/);
+  served.process.kill("SIGUSR1");
   const expected = sha256(pattern(300_000));
   await eventually("the file can be read", async () => {
     const { code, stdout } = await sh("sha256sum", at("special/recovering"));
@@ -184,7 +185,7 @@ t.test("readers that wait hold up nobody else", async (t) => {
     }),
   );
   t.equal((await sh("stat", "-c", "%s", at("waiting/0"), at("big"))).stdout, "300000\n5000003\n");
-  // The same file as well: a TFTP server opens what another client is just being sent.
+  // Also the same file: a TFTP server opens a file that it is just sending to another client.
   t.equal((await sh("python3", "-c", "import os,sys; os.open(sys.argv[1], 0)", at("waiting/0"))).code, 0);
   t.equal((await sh("sha256sum", at("big"))).stdout.split(" ")[0], sha256(pattern(5_000_003)));
   t.equal(waiting, 20, "all the while they wait");

@@ -1,10 +1,10 @@
-/** A mount that follows its canister, and what it says of itself. */
+/** A mount that follows its canister, and its messages. */
 import { randomBytes } from "node:crypto";
 import t from "tap";
 import { startMountable } from "../support/mountable.ts";
 import { eventually, HUNG, sh } from "./mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const MiB = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 /**
- * Mounts the tree that the mount tests read, as a process of its own: `serve-fixture.ts MOUNTPOINT [SOURCE [never]]`; with
- * `never` it is mounted but never says so. Prints
+ * Mounts the tree of the mount tests in a process of its own: `serve-fixture.ts MOUNTPOINT [SOURCE [never]]`. With
+ * `never` it is mounted, but does not say so. Prints
  * `{"mountpoint": ...}` on stdout once it is mounted (or reports it, when started in the background); exits with 0 when
  * the mount has come to its end, with 1 and the reason on stderr when it could not be made.
  */
@@ -8,6 +8,7 @@
 import { once } from "node:events";
 import { chooseTransport } from "../../lib/fs/choose-transport.ts";
 import { defaultMountOptions } from "../../lib/fs/mounting/fuse-options.ts";
+import { prepareMountpoint } from "../../lib/fs/mounting/mountpoint.ts";
 import { FsError } from "../../lib/fs/view/filesystem.ts";
 import { createLog } from "../../lib/log.ts";
 import { notifyFailed, notifyReady } from "../../lib/process/daemon.ts";
@@ -22,16 +23,18 @@ const released = once(process, "SIGUSR2");
 const content = pattern(300_000);
 const slice = async (offset: number, length: number) => content.subarray(offset, offset + length);
 
-// Read-ahead is a read of its own, so "the first" is the first few: all until some time has passed.
-let brokenUntil: number | undefined;
+// Reads of `recovering` fail until SIGUSR1.
+let isBroken = true;
+process.on("SIGUSR1", () => {
+  isBroken = false;
+});
 
 const special: Record<string, (offset: number, length: number) => Promise<Uint8Array>> = {
   unreachable: async () => {
     throw new FsError("EIO", "no network");
   },
   recovering: async (offset, length) => {
-    brokenUntil ??= Date.now() + 500;
-    if (Date.now() < brokenUntil) throw new FsError("EIO", "not yet");
+    if (isBroken) throw new FsError("EIO", "not yet");
     return slice(offset, length);
   },
   buggy: async () => {
@@ -73,7 +76,7 @@ const tree = directory({
       ),
     ),
   ),
-  // The same again, for a test that must find nothing of it in the page cache.
+  // The same content once more, for a test that must find none of it in the page cache.
   shared: file(pattern(5_000_003)),
   special: directory(
     Object.fromEntries(
@@ -88,10 +91,10 @@ const [mountpoint, source = "test", readiness] = process.argv.slice(2);
 const log = createLog("info");
 try {
   await serveUntilUnmounted({
-    mount: () =>
-      chooseTransport(TRANSPORT)({
+    mount: async () =>
+      (await chooseTransport(TRANSPORT))({
         fileSystem: new MemoryFileSystem(tree),
-        mountpoint: mountpoint!,
+        mountpoint: await prepareMountpoint(mountpoint!, log),
         options: defaultMountOptions(source),
         log,
       }),

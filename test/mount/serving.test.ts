@@ -1,11 +1,11 @@
-/** icfs mount --serve: others get what the mount has, and have it fetch nothing. */
+/** icfs mount --serve: other hosts get chunks that the mount has, and never make it fetch any. */
 import { createHash, randomBytes } from "node:crypto";
 import t from "tap";
 import { HUNG } from "../support/icfs.ts";
 import { startMountable } from "../support/mountable.ts";
 import { sh } from "./mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const MiB = 1024 * 1024;
 const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");

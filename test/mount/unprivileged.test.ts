@@ -1,5 +1,5 @@
 /**
- * Users other than root: what they can mount, where their files are, and what they are told when something is missing. In a
+ * Users other than root: what they can mount, where their files are, and the messages when something is missing. In a
  * mount namespace of the test's own, where /dev/fuse and /etc/fuse.conf are as the test wants them.
  */
 import { spawn } from "node:child_process";
@@ -11,11 +11,11 @@ import { bytesOf, writeTree } from "../publish/trees.ts";
 import { startCanister } from "../support/canister-network.ts";
 import { BIN, run } from "../support/icfs.ts";
 
-/** nobody, who must be able to reach this checkout, and somebody else. */
+/** nobody, who must be able to reach this checkout, and another user. */
 const NOBODY = 65534;
 const ANOTHER = 12345;
 
-/** A mount namespace with a /dev/fuse and an /etc/fuse.conf of its own; it goes with the test, and all mounts in it. */
+/** A mount namespace with a /dev/fuse and an /etc/fuse.conf of its own. It ends with the test, with all mounts in it. */
 async function startHost(t: Test, directory: string) {
   const holder = spawn(
     "unshare",
@@ -70,15 +70,16 @@ t.test("a user who is not root", async (t) => {
 
   t.match(await mount(), {
     code: 1,
-    stderr: /\/dev\/fuse is not for this user to open: chmod 666 \/dev\/fuse/,
+    stderr: /\/dev\/fuse is not for this user to open: mount as root, or have root say chmod 666 \/dev\/fuse/,
   });
   const doctor = () => as(NOBODY, BIN, "doctor", id, mountpoint, "--network", url);
   t.match(await doctor(), {
     code: 1,
-    stdout: /^fail {2}fuse: \/dev\/fuse is not for this user to open\n {6}chmod 666 \/dev\/fuse/m,
+    stdout:
+      /^fail {2}fuse: \/dev\/fuse is not for this user to open\n {6}mount as root, or have root say chmod 666 \/dev\/fuse/m,
   });
   await chmod(device, 0o666);
-  // Not by its exit code: tap wants to note down each process that ends, which nobody may not.
+  // The exit code is not checked: tap writes a file for each process that ends, and nobody may not write there.
   const { stdout } = await doctor();
   t.match(stdout, /^ok {4}libfuse: .* can be loaded\nwarn {2}fusermount: .* need a line user_allow_other/m);
   t.same(stdout.match(/^fail.*/gm), null);
@@ -107,6 +108,9 @@ t.test("a user who is not root", async (t) => {
     stderr: /is for root on Linux: use --transport fuse-native/,
   });
   const theirs = await as(NOBODY, BIN, "mount", id, "/mnt", "--network", url);
-  t.match(theirs, { code: 1, stderr: /\/mnt is not this user's to mount at: it must be writable/ });
+  t.match(theirs, {
+    code: 1,
+    stderr: /\/mnt cannot be used as a mountpoint by this user: it must be writable/,
+  });
   t.match(await root("grep", mountpoint, "/proc/mounts"), { stdout: "" }, "nothing is left");
 });

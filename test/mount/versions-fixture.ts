@@ -1,7 +1,7 @@
 /**
- * Mounts a tree that flips between versions: `versions-fixture.ts MOUNTPOINT INTERVAL_MS`; with an interval of
- * 0, each time it gets SIGUSR2. Each version has the same paths;
- * every byte of a file says which version it is of, so that a reader notices a mix. Sizes and times differ between some
+ * Mounts a tree that flips between versions: `versions-fixture.ts MOUNTPOINT INTERVAL_MS`. With an interval of
+ * 0 it flips each time it gets SIGUSR2. Each version has the same paths;
+ * every byte of a file says its version, so that a reader notices a mix. Sizes and times differ between some
  * versions and not between others. Prints `{"version": N}` whenever one has become live.
  */
 import { createHash } from "node:crypto";
@@ -9,6 +9,7 @@ import { on } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chooseTransport } from "../../lib/fs/choose-transport.ts";
 import { defaultMountOptions } from "../../lib/fs/mounting/fuse-options.ts";
+import { prepareMountpoint } from "../../lib/fs/mounting/mountpoint.ts";
 import type { MountedTransport } from "../../lib/fs/transport.ts";
 import type { ServedRelease } from "../../lib/fs/view/inodes.ts";
 import { TreeFileSystem } from "../../lib/fs/view/tree-filesystem.ts";
@@ -23,9 +24,9 @@ import { TRANSPORT } from "../support/transport.ts";
 
 const CHUNK = 256 * 1024;
 const SECOND = 1_000_000_000n;
-/** How many names a directory has that are others in each version: more than fit one answer. */
+/** How many names of a directory differ in each version: more than fit into one answer. */
 const NAMES = 2000;
-/** Of the greatest of them; so they are sorted. */
+/** The digits of the greatest of them, so that their order as text is their order. */
 const NAME_DIGITS = 4;
 const chunks = new Map<Chunk, Buffer>();
 
@@ -46,7 +47,7 @@ function file(path: string, version: number, size: number): { entry: Entry; refe
   const entry: Entry = {
     kind: "file",
     path,
-    // The same time for two versions in a row.
+    // Two versions in a row have the same time.
     modified: BigInt(Math.floor(version / 2)) * SECOND,
     size,
     sha256: Buffer.alloc(32, version),
@@ -56,7 +57,7 @@ function file(path: string, version: number, size: number): { entry: Entry; refe
   return { entry, references };
 }
 
-/** Version 0 has a file that never changes as well as those that do. */
+/** Version 0 also has a file that never changes. */
 function release(version: number): ServedRelease {
   const manifest: { chunks: Chunk[]; entries: Entry[] } = { chunks: [], entries: [] };
   const add = ({ entry, references }: ReturnType<typeof file>) => {
@@ -68,11 +69,11 @@ function release(version: number): ServedRelease {
     manifest.chunks.push(...references);
     manifest.entries.push({ ...entry, extents });
   };
-  // In three of four versions the size is the same as in the one before.
+  // In three of four versions the size is the same as in the version before.
   const size = 1_500_000 + (Math.floor(version / 4) % 3) * 100_000;
   add(file("changing", version, size));
   add(file("constant", 0, 700_000));
-  // A directory keeps its inode, and its time changes.
+  // The directory keeps its inode, but its time changes.
   manifest.entries.push({ kind: "directory", path: "dir", modified: BigInt(version) * SECOND });
   add(file("dir/changing", version, size));
   manifest.entries.push({ kind: "directory", path: "names", modified: 0n });
@@ -90,7 +91,7 @@ const fileSystem = new TreeFileSystem(
   { canister: "aaaaa-aa", listXattrs: false },
 );
 
-// Listened to from the start: before that it would end the process.
+// Listens from the start: without a listener the signal would end the process.
 const asked = on(process, "SIGUSR2");
 
 async function flip(mounted: MountedTransport): Promise<void> {
@@ -99,16 +100,16 @@ async function flip(mounted: MountedTransport): Promise<void> {
     const swap = atOnce(fileSystem.prepare(release(version)));
     await mounted.switchTo(() => void swap([]));
     console.log(JSON.stringify({ version }));
-    // Chunks of versions that nobody can have open any more; readers close their files within seconds.
+    // Frees chunks of versions that no reader can have open any more: readers close their files within seconds.
     if (chunks.size > 1600) for (const old of [...chunks.keys()].slice(0, 600)) chunks.delete(old);
   }
 }
 
 await serveUntilUnmounted({
-  mount: () =>
-    chooseTransport(TRANSPORT)({
+  mount: async () =>
+    (await chooseTransport(TRANSPORT))({
       fileSystem,
-      mountpoint: mountpoint!,
+      mountpoint: await prepareMountpoint(mountpoint!, log),
       options: defaultMountOptions("versions"),
       log,
     }),

@@ -1,11 +1,11 @@
 /**
- * Signals for those who wait in a read, over the kernel transport: more of what test/semantics/time.test.ts begins with.
- * (libfuse 2 keeps from us who is being killed.)
+ * Signals for processes that wait in a read, over the kernel transport: more cases than in test/semantics/time.test.ts.
+ * (libfuse 2 does not tell icfs which reader is being killed.)
  */
 import t from "tap";
 import { HUNG, mountpointFor, serve, sh, WAYS_TO_READ, waitingReader } from "./mounts.ts";
 
-t.setTimeout(3 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const mountpoint = await mountpointFor(t);
 const served = await serve(t, mountpoint);
@@ -15,7 +15,7 @@ for (const [name, how] of Object.entries(WAYS_TO_READ)) {
     const handle = "signal.signal(signal.SIGUSR1, lambda *_: None)";
     const waiting = await waitingReader(t, `${mountpoint}/special/never`, how, handle);
     waiting.child.kill("SIGUSR1");
-    // The kernel tells of the signal before it asks for anything else.
+    // The kernel reports the signal before it asks for anything else.
     for (const path of ["hello.txt", "tool"]) t.equal((await sh("cat", `${mountpoint}/${path}`)).code, 0);
     t.equal(waiting.child.exitCode, null);
     waiting.child.kill("SIGKILL");

@@ -1,4 +1,4 @@
-/** `--open whole`, over a cache of the test's own: a file is open once all of it is here, is right, and will stay. */
+/** `--open whole`, over a cache of the test's own: open() succeeds once all of the file is here and verified, and it stays. */
 import { createHash } from "node:crypto";
 import t from "tap";
 import { type HoldingChunks, WholeFiles } from "../../lib/mount/whole-files.ts";
@@ -23,7 +23,7 @@ function treeWith(hash = sha256(Buffer.concat(PIECES))): { tree: Tree; file: Tre
   return { tree: Tree.of({ chunks, entries: [file] }, 0n), file };
 }
 
-/** A cache with room for so many chunks, and pins. */
+/** A cache with pins and room for so many chunks. */
 class Cache implements HoldingChunks {
   readonly held = new Set<string>();
   readonly pinned = new Map<string, readonly string[]>();

@@ -1,4 +1,4 @@
-/** A copy of this checkout, to be broken; and whatever its tests leave behind is taken away. */
+/** A copy of this checkout to put faults into. Everything that its tests leave behind is removed. */
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,30 +8,30 @@ import { type Fault, withFault } from "./fault.ts";
 /** How a test file has ended. */
 export interface Ended {
   readonly passed: boolean;
-  /** It was ended, as it did not end by itself. */
+  /** The test did not end by itself, and was killed. */
   readonly hung: boolean;
   readonly seconds: number;
-  /** What failed first, in the test's words. */
+  /** What failed first, in the test's own words. */
   readonly failure: string;
 }
 
 const WASM = "build/icfs.wasm";
-/** Characters of what failed. */
+/** The length of `failure`, in characters. */
 const SHOWN = 100;
 const COMPILE_SECONDS = 120;
-/** Milliseconds for processes that were told to end. */
+/** Milliseconds for processes to end after they were told to. */
 const ENDING_MS = 300;
 
 export class Checkout {
   readonly #root: string;
-  /** Of the tests: what they leave behind is found by it. */
+  /** The tests' temporary directory, by which their leftovers are found. */
   readonly #temporary: string;
   readonly #env: NodeJS.ProcessEnv;
 
   private constructor(root: string, temporary: string) {
     this.#root = root;
     this.#temporary = temporary;
-    // tap's own limit is for tests that are quicker, or run beside nothing else.
+    // tap's own limit suits quicker tests, or tests with the machine to themselves.
     this.#env = {
       ...process.env,
       TMPDIR: temporary,
@@ -42,7 +42,7 @@ export class Checkout {
     };
   }
 
-  /** Copies what is in `from`, committed or not, into a directory that is not there yet. */
+  /** Copies the files in `from`, committed or not, into a directory that does not exist yet. */
   static async copy(from: string, directory: string): Promise<Checkout> {
     const root = join(directory, "icfs");
     const temporary = join(directory, "tmp");
@@ -57,7 +57,7 @@ export class Checkout {
       "--exclude-standard",
     ]);
     for (const file of list.split("\0").filter((name) => name !== "")) {
-      // What was deleted and not committed yet is listed.
+      // A file that was deleted without a commit is still listed.
       cpSync(join(from, file), join(root, file), { force: true, verbatimSymlinks: true });
     }
     cpSync(join(from, "build"), join(root, "build"), { recursive: true, verbatimSymlinks: true });
@@ -83,7 +83,7 @@ export class Checkout {
     }
   }
 
-  /** Runs a test file. @param seconds after which it hangs. @throws the signal's reason */
+  /** Runs a test file. @param seconds after which it counts as hung. @throws the signal's reason */
   async test(file: string, seconds: number, signal: AbortSignal): Promise<Ended> {
     const start = performance.now();
     let hung = false;
@@ -110,7 +110,7 @@ export class Checkout {
     };
   }
 
-  /** Ends what the tests have left, unmounts it, and empties their directory. */
+  /** Ends the processes that the tests have left, unmounts their mounts, and empties their directory. */
   async #cleanUp(): Promise<void> {
     for (const mount of mountsBelow(this.#temporary).reverse())
       await run("umount", ["-l", mount]).catch(() => {});
@@ -129,11 +129,11 @@ function end(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It has ended in between.
+    // The process has ended in between.
   }
 }
 
-/** The innermost of what failed first: tap says it before what it is a part of. */
+/** The innermost test that failed first: tap prints it before the test that contains it. */
 function firstFailure(output: string): string | undefined {
   return /^\s*not ok \d+ - (.*)$/m.exec(output)?.[1];
 }

@@ -1,4 +1,4 @@
-/** The faults of `make test-mutants` apply to the sources as they are, and name tests that exist: the long run is for what they show. */
+/** The faults of `make test-mutants` apply to the sources as they are, and name tests that exist. Only the long run shows more. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

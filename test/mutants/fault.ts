@@ -1,6 +1,6 @@
 /**
- * Deliberate faults, a file each (NAME.fault): in the first line what it would do to a user, then the file that it is in, the tests
- * of its area, the quickest first, and the lines that it takes away (-), puts in their place (+), or leaves ( ) to say where:
+ * Deliberate faults, a file each (NAME.fault): the first line says the harm to a user; then come the file that the fault is in, the tests
+ * of its area, the quickest first, and lines that are removed (-), added (+), or kept ( ) to say where:
  *
  *     Chunks are not hashed: a gateway can put any bytes into a boot.
  *     in: lib/source/icfs/query-reader.ts
@@ -8,26 +8,26 @@
  *     -    if (!(await sha256(bytes)).equals(hash)) {
  *     +    if (bytes.length > MAX_CHUNK_BYTES) {
  *
- * As in a patch, but without line numbers: the lines stand together, once, anywhere in the file, whatever their indentation.
+ * As in a patch, but without line numbers: the lines without + must stand together in the file exactly once, with any indentation.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 export interface Fault {
   readonly name: string;
-  /** What it would do to a user. */
+  /** The harm to a user. */
   readonly harm: string;
   /** Paths from the repository's root. */
   readonly file: string;
   readonly tests: readonly string[];
-  /** Lines. */
+  /** The lines without the fault, and with it. */
   readonly before: readonly string[];
   readonly after: readonly string[];
 }
 
 const ENDING = ".fault";
 
-/** All faults in a directory, by name. @throws Error when one is not written as it should be */
+/** All faults in a directory, by name. @throws Error when a file has another form */
 export function readFaults(directory: string): Fault[] {
   const names = readdirSync(directory).filter((name) => name.endsWith(ENDING));
   return names
@@ -57,7 +57,7 @@ function parseFault(name: string, text: string): Fault {
   return fault;
 }
 
-/** The source with the fault in it. @throws Error when it does not apply: its lines are not there, or more than once */
+/** The source with the fault in it. @throws Error when the fault's lines are not there, or more than once */
 export function withFault(source: string, { before, after }: Fault): string {
   const lines = source.split("\n");
   const wanted = before.map((line) => line.trim());

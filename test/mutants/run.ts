@@ -1,11 +1,11 @@
 /**
  * Do the tests notice? Puts small faults (fault.ts) into a copy of this checkout, one at a time, and runs the tests that should
- * notice: one that fails has. Each must pass without a fault before that counts.
+ * notice. A fault is noticed when one of its tests fails which passes without the fault.
  *
  *     node test/mutants/run.ts [--jobs N] [NAME...]     as root; default: all faults, one after the other
  *
- * The exit code is 1 unless every fault was noticed. One that does not apply any more is to be written anew, since its lines have
- * changed. What is changed in the checkout and not committed yet is copied too.
+ * The exit code is 1 unless every fault was noticed. A fault that no longer applies has to be written again, since its lines have
+ * changed. The copy includes changes that are not committed yet.
  */
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ import { type Fault, readFaults } from "./fault.ts";
 
 /** Seconds for a test file without a fault. */
 const LIMIT = 600;
-/** With a fault, it hangs when it takes so many times as long as without, and these seconds. */
+/** With a fault, a test hangs when it takes this many times as long as without, and these seconds more. */
 const SLOWER = 5;
 const MORE = 60;
 
@@ -45,7 +45,7 @@ const interrupted = new AbortController();
 const { signal } = interrupted;
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => interrupted.abort());
 const directory = mkdtempSync(join(tmpdir(), "icfs-mutants-"));
-// Some tests read as nobody.
+// Some tests read files as nobody.
 chmodSync(directory, 0o755);
 /** How the test files end without a fault. */
 const usual = new Map<string, Promise<Ended>>();
@@ -84,7 +84,7 @@ async function allNoticed(jobs: number): Promise<boolean> {
   return noticed === faults.length;
 }
 
-/** Runs the tests of a fault until one notices. @throws the signal's reason */
+/** Runs the tests of a fault until one of them notices it. @throws the signal's reason */
 async function tried(checkout: Checkout, fault: Fault): Promise<Found> {
   for (const test of fault.tests) {
     const without = await usually(checkout, test);

@@ -1,8 +1,8 @@
 /**
- * What `icfs doctor` advises where AppArmor keeps dnsmasq from a mountpoint is understood by Debian's own profile and its parser. The
- * kernel loads nothing.
+ * Where AppArmor keeps dnsmasq from a mountpoint, `icfs doctor` gives advice, which Debian's own profile and its parser understand.
+ * Nothing is loaded into the kernel.
  */
-import { appendFile, mkdir, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import t from "tap";
 import { apparmor } from "../../lib/doctor/confinement.ts";
@@ -12,12 +12,13 @@ import { documented } from "../support/documented.ts";
 import { hostWith } from "../support/hosts.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 
-t.setTimeout(600_000);
+t.setTimeout(1_800_000);
 
 const root = join(await temporaryDirectory(t), "root");
 await debianRoot(root);
 const debian = await chroot(t, root);
 const PLACE = "/mnt/boot";
+const MOUNT = join(import.meta.dirname, "../../docs/MOUNT.md");
 
 t.test("the doctor's advice", async (t) => {
   t.match(await debian.run(["apt-get", "update"]), { code: 0 });
@@ -37,10 +38,10 @@ t.test("the doctor's advice", async (t) => {
   const [, command] = /run: (apparmor_parser -r \S+)$/.exec(advice!)!;
   t.same(lines, [`${PLACE}/ r,`, `${PLACE}/** r,`]);
   const [parser, , profile] = command!.split(" ") as [string, string, string];
-  // The parser does all but to give its result to the kernel.
+  // The parser does everything except to load the result into the kernel.
   await writeFile(join(root, "etc/apparmor/parser.conf"), "skip-kernel-load\nskip-cache\n");
   const loads = () => debian.run(command!.split(" "));
-  // As it reads it: with everything included.
+  // The rules as the parser reads them, with everything included.
   const rules = async () => (await debian.run([parser, "--preprocess", profile])).stdout;
   t.match(await loads(), { code: 0 });
   t.notMatch(await rules(), PLACE);
@@ -50,11 +51,16 @@ t.test("the doctor's advice", async (t) => {
   for (const line of lines) t.ok((await rules()).includes(line), line);
   t.match(await apparmor.run(host), [{ level: "ok" }], "and the doctor is content");
 
-  const documentation = await documented("OPERATIONS.md", "AppArmor");
+  const documentation = await documented("MOUNT.md", "AppArmor");
   t.ok(documentation.includes(command!), "as the documentation has it");
   await writeFile(join(root, file!), "");
   t.match(await debian.run(["sh", "-ec", documentation]), { code: 0 });
   for (const line of lines) t.ok((await rules()).includes(line), line);
+
+  const [, rule] = /^`(\/usr\/libexec\/icfs\/dnsmasq-ledger \w+,)`/m.exec(await readFile(MOUNT, "utf8"))!;
+  await appendFile(join(root, file!), `${rule}\n`);
+  t.match(await loads(), { code: 0 }, "the rule for the boot ledger");
+  t.ok((await rules()).includes(rule!), `${rule}`);
 
   await appendFile(join(root, file!), "not a rule\n");
   t.not((await loads()).code, 0, "the parser reads that file");

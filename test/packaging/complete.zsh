@@ -1,5 +1,5 @@
-# What an interactive zsh would offer behind LINE, one a line: zsh -f complete.zsh DIRECTORY LINE, where DIRECTORY has _icfs. It runs
-# one on a terminal of its own, whose compadd prints what it is given.
+# Prints the words that an interactive zsh would offer after LINE, one a line: zsh -f complete.zsh DIRECTORY LINE, where DIRECTORY has
+# _icfs. It starts such a zsh on a terminal of its own, whose compadd prints the words that it is given.
 zmodload zsh/zpty
 zpty shell zsh -f -i
 () {

@@ -1,7 +1,7 @@
 /**
- * The Debian package in a clean Debian: it installs with what it depends on, and mounts for root without an environment; a mount
- * outlives an upgrade and the removal of its package; a purge leaves nothing behind, and nobody without their files. In Debian 12, or
- * 13: deb-trixie.long.ts.
+ * The Debian package in a clean Debian: it installs with its dependencies, and mounts for root without an environment; a mount
+ * outlives an upgrade and the removal of its package; a purge leaves nothing behind, and removes nobody else's files. In Debian 12;
+ * deb-trixie.long.ts runs it in Debian 13.
  */
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -14,12 +14,12 @@ import { temporaryDirectory } from "../support/icfs.ts";
 import { makeDeb } from "../support/make.ts";
 import { startMountable } from "../support/mountable.ts";
 
-t.setTimeout(900_000);
+t.setTimeout(1_800_000);
 
 const release: Release = process.env.TEST_RELEASE === "trixie" ? "trixie" : "bookworm";
-/** Newer than any. */
+/** Newer than any version. */
 const NEWER = "99.0.0";
-/** What apt and dpkg write for themselves, and the kernel's. */
+/** What apt, dpkg and the kernel write themselves. */
 const NOT_THE_PACKAGE =
   /^\/(proc|dev|sys|run|mnt)(\/|$)|^\/var\/(lib|cache|log)\/(apt|dpkg)(\/|$)|^\/var\/log\/(dpkg|alternatives)\.log$|^\/(etc\/ld\.so\.cache|var\/cache\/(ldconfig|debconf))(\/|$)/;
 
@@ -33,13 +33,13 @@ const listing = async () => {
   return (
     stdout
       .split("\0")
-      // What a live mount is writing has such a name for a moment.
+      // A live mount writes its files under such names first.
       .filter((path) => path !== "" && !NOT_THE_PACKAGE.test(path) && !path.endsWith(".new"))
       .sort()
   );
 };
 const apt = (...args: string[]) => debian.run(["apt-get", "--yes", ...args]);
-/** As at boot: without a PATH, a HOME, or anything. */
+/** As at boot: without a PATH, a HOME, or any other variable. */
 const bare = (...command: string[]) => debian.run(command, {});
 const silent = { code: 0, stdout: "", stderr: "" };
 const MOUNTPOINT = "/srv/tftp";
@@ -49,7 +49,7 @@ const fstab = join(root, "etc/fstab");
 const isTree = async (at = MOUNTPOINT) =>
   (await debian.outside("diff", "-r", c.tree, join(root, at))).code === 0;
 
-/** Builds a package where apt in there can take it from, and returns its path there. */
+/** Builds a package where apt in the chroot can take it from. @returns its path there */
 async function build(...parameters: string[]): Promise<string> {
   return join("/mnt", basename(await makeDeb(join(root, "mnt"), ...parameters)));
 }
@@ -68,7 +68,7 @@ const { version } = JSON.parse(
   await readFile(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8"),
 );
 if ((await apt("update")).code !== 0) throw new Error("apt-get update failed");
-// fuse3 needs it, and Debian 13's apt never takes it away, since it has a use for it as well.
+// fuse3 depends on adduser. Debian 13's apt uses it too, so it is never removed there.
 if ((await apt("install", "--no-install-recommends", "adduser")).code !== 0) throw new Error("apt failed");
 const before = await listing();
 const options = `network=${c.proxy.url},root-key=/etc/icfs/root.key,refresh=1,quiet=0`;
@@ -126,7 +126,7 @@ t.test("over either transport, for root without an environment", async (t) => {
   await writeFile(fstab, empty);
 });
 
-/** A release that only what runs now can have fetched, verified and put in place. */
+/** Publishes a release. Only a process that runs now can fetch, verify and serve it. */
 async function followed(name: string): Promise<void> {
   await c.publish({ [name]: `${name}\n` });
   await eventually(`the mount has ${name}`, () => isTree());
@@ -167,7 +167,7 @@ t.test("a purge while it is mounted is refused before anything is removed", asyn
 });
 
 t.test("it outlives the package's removal, which says so", async (t) => {
-  // One that has done nothing but to begin.
+  // A second mount, which has done nothing since it began.
   const later = "/srv/later";
   t.same(await bare("/bin/mkdir", later), silent);
   const how = options.replace("refresh=1", "refresh=0");

@@ -1,4 +1,4 @@
-/** The manual and the completions say what the program says of itself, and those who read them can. */
+/** The manual and the completions say what the program says of itself, and their readers, man and the shells, accept them. */
 import { execFile } from "node:child_process";
 import { copyFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import t from "tap";
 import { mountCommand } from "../../lib/cli/mount.ts";
 import { parseHelperArguments } from "../../lib/cli/mount-helper.ts";
-import { icfsProgram } from "../../lib/cli/program.ts";
+import { wholeProgram } from "../../lib/cli/program.ts";
 import { type Result, run, temporaryDirectory } from "../support/icfs.ts";
 import { plain } from "../support/plain.ts";
 
@@ -20,22 +20,22 @@ const directory = await temporaryDirectory(t);
 const generate = (script: string, to: string) =>
   promisify(execFile)(...plain(process.execPath, [join(PACKAGING, script), join(directory, to)]), { env });
 await Promise.all([generate("man.ts", "man"), generate("completions.ts", "completions")]);
-// As zsh looks for it.
+// The name under which zsh looks for it.
 await copyFile(join(directory, "completions/icfs.zsh"), join(directory, "completions/_icfs"));
 const sh = (...command: [string, ...string[]]): Promise<Result> =>
   run(...plain(command[0], command.slice(1)), { env });
 
-/** The page as it is read, without its hyphenation and its line breaks. */
+/** The page as a reader sees it, without its hyphenation and its line breaks. */
 async function page(name: string): Promise<string> {
   const { stdout } = await sh("mandoc", "-T", "utf8", "-O", "width=900", join(directory, "man", name));
-  // Bold and underlined as on a typewriter.
+  // Bold and underlined text is overstruck, as on a typewriter.
   return stdout.replace(/.[\b]/g, "").replace(/\s+/g, " ");
 }
 
 const optionsIn = (help: string) =>
   [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, name]) => name!);
-const program = await icfsProgram();
-/** Each by what leads to it, but those that only have others. */
+const program = await wholeProgram();
+/** Commands by the words that call them, without those that only contain other commands. */
 function commandsOf(command: Command, path = "icfs"): [string, Command][] {
   if (command.commands.length === 0) return [[path, command]];
   return command.commands.flatMap((one) => commandsOf(one, `${path} ${one.name()}`));
@@ -79,12 +79,20 @@ t.test("icfs(1) has every command, argument and option of --help", async (t) => 
   }
 });
 
+t.test("docs/OPTIONS.md is what the program says", async (t) => {
+  const { stdout } = await promisify(execFile)(...plain(process.execPath, [join(PACKAGING, "options.ts")]), {
+    env,
+  });
+  const document = await readFile(join(PACKAGING, "../docs/OPTIONS.md"), "utf8");
+  t.equal(document, stdout, "node packaging/options.ts >docs/OPTIONS.md");
+});
+
 t.test("mount.icfs(8) has every option that mount.icfs knows, and no other", async (t) => {
   const text = await page("mount.icfs.8");
   const listed = text.split(" OPTIONS ")[1]!.split(" FILES ")[0]!;
   const mount = mountCommand();
   const options = optionsIn(mount.helpInformation()).map((option) => option.slice(2));
-  /** A value that it lacks, or has, is another mistake. */
+  /** A value that is missing, or is one too many, is another error. */
   const knows = (option: string) => {
     try {
       parseHelperArguments(["x", "/", "-o", option], mount.options);
@@ -99,7 +107,7 @@ t.test("mount.icfs(8) has every option that mount.icfs knows, and no other", asy
   t.notMatch(text, /ICFS_/, "nobody sets variables for mount(8)");
 });
 
-/** What each shell offers behind these words. */
+/** The words that each shell offers after these. */
 const SHELLS: Record<string, (line: string) => Promise<string[]>> = {
   bash: async (line) => {
     const script = `
@@ -123,15 +131,15 @@ const SHELLS: Record<string, (line: string) => Promise<string[]>> = {
       `source ${directory}/completions/icfs.fish; complete -C "$argv[1]"`,
       line,
     );
-    // Each with its description; an option's value with the option.
+    // fish prints each word with its description, and an option's values with the option.
     return words(said).map((one) => one.split("\t")[0]!.replace(/^--[a-z-]+=/, ""));
   },
 };
 
-/** bash and zsh put the slash there themselves. */
+/** bash and zsh add the slash to a directory's name themselves. */
 const DIRECTORY: Record<string, string> = { bash: "/usr/share", zsh: "share", fish: "/usr/share/" };
 
-/** Its lines; zsh may offer one more than once. */
+/** The lines of an output. zsh may offer a word more than once. */
 const words = ({ stdout }: Result) => [...new Set(stdout.split("\n").filter((word) => word !== ""))].sort();
 
 t.test("every shell completes commands, options and what there is to choose", async (t) => {

@@ -1,13 +1,15 @@
-/** `make install` puts the program where it is told to, with all that it needs, and `make uninstall` takes all of it away. */
+/** `make install` puts the program where it is told to, with all that it needs, and `make uninstall` removes all of it. */
 import { readdir, readFile, readlink, realpath, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import t from "tap";
 import { run, temporaryDirectory } from "../support/icfs.ts";
 import { make } from "../support/make.ts";
 import { plain } from "../support/plain.ts";
 
-t.setTimeout(900_000);
+t.setTimeout(1_800_000);
 
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const UNIT = "opt/boot/lib/systemd/system/icfs@.service";
 const HELPERS = ["sbin/mount.icfs", "sbin/mount.fuse.icfs"];
 
@@ -15,7 +17,15 @@ const destination = await temporaryDirectory(t);
 const compiled = join(await temporaryDirectory(t), "compiled");
 const to = [`DESTDIR=${destination}`, "PREFIX=/opt/boot", "SBINDIR=/sbin"];
 
-/** What is there, but for directories. */
+/** The documents of a checkout, which README.md links to. */
+const documents = (
+  await run("git", ["ls-files", "*.md", "docs", "examples"], { env: process.env, cwd: ROOT })
+).stdout
+  .trim()
+  .split("\n")
+  .filter((name) => !name.includes("/") || /^(docs|examples)\/|^bench\/RESULTS\.md$/.test(name));
+
+/** All files there, without directories. */
 async function files(): Promise<string[]> {
   const all = await readdir(destination, { recursive: true, withFileTypes: true });
   return all
@@ -37,26 +47,7 @@ t.test("install", async (t) => {
       "opt/boot/lib/systemd/system/icfs-serve@.service",
       "opt/boot/libexec/icfs/dnsmasq-ledger",
       "opt/boot/share/bash-completion/completions/icfs",
-      "opt/boot/share/doc/icfs/COSTS.md",
-      "opt/boot/share/doc/icfs/HTTP.md",
-      "opt/boot/share/doc/icfs/page.png",
-      "opt/boot/share/doc/icfs/site.svg",
-      "opt/boot/share/doc/icfs/OPERATIONS.md",
-      "opt/boot/share/doc/icfs/ROLLOUTS.md",
-      "opt/boot/share/doc/icfs/SITES.md",
-      "opt/boot/share/doc/icfs/README.md",
-      "opt/boot/share/doc/icfs/TROUBLESHOOTING.md",
-      ...[
-        "boot-image.sh",
-        "boot.ipxe",
-        "dnsmasq.conf",
-        "nginx.conf",
-        "prometheus-alerts.yml",
-        "dnsmasq-channels.conf",
-        "grafana-dashboard.json",
-        "prometheus.yml",
-        "squid.conf",
-      ].map((name) => `opt/boot/share/doc/icfs/examples/${name}`),
+      ...documents.map((name) => `opt/boot/share/doc/icfs/${name}`),
       "opt/boot/share/fish/vendor_completions.d/icfs.fish",
       "opt/boot/share/man/man1/icfs.1",
       "opt/boot/share/man/man8/mount.fuse.icfs.8",
@@ -66,6 +57,11 @@ t.test("install", async (t) => {
     ].sort(),
     "again is the same as once",
   );
+  const readme = await readFile(join(ROOT, "README.md"), "utf8");
+  const named = readme.match(/(?:\b(?:docs|examples|bench)\/)?[\w.-]+\.(?:md|svg|png)\b/g)!;
+  t.ok(named.length > 5);
+  for (const name of new Set(named))
+    t.ok(documents.includes(name), `README.md names ${name}, which is there`);
   const unit = await readFile(join(destination, UNIT), "utf8");
   t.match(unit, 'ExecStart="/opt/boot/bin/icfs" mount');
   t.notMatch(unit, /\/usr\//, "it starts what is installed here");

@@ -1,17 +1,17 @@
-/** The package's file for logrotate, by logrotate itself, over mounts that log where they do by default; and a log's disk that is full. */
+/** logrotate itself with the package's file, over mounts with their default log files; and a log on a full disk. */
 import t, { type Test } from "tap";
 import { eventually, HUNG } from "../mount/mounts.ts";
 import { inOrder } from "../support/in-order.ts";
 import { startSandbox } from "../support/sandbox.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(15 * HUNG);
 const step = inOrder(t);
 
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 
 const host = await startSandbox(t, () => ({ ICFS_NETWORK: "local" }));
 
-/** Runs commands on the host; what they have printed. */
+/** Runs commands on the host. @returns what they have printed */
 async function done(t: Pick<Test, "equal">, commands: string): Promise<string> {
   const { code, stdout, stderr } = await host.sh(commands);
   t.equal(code, 0, commands, { stdout, stderr });
@@ -21,7 +21,7 @@ async function done(t: Pick<Test, "equal">, commands: string): Promise<string> {
 /** The ids of the processes that serve mounts. */
 const daemons = async () =>
   (await host.sh("icfs status --json | jq '.[].pid'")).stdout.trim().split("\n").map(Number);
-/** Which of its files a process has open in /var/log, by what names. */
+/** The log files that a process has open in /var/log, by name. */
 const logsOf = async (pid: number) =>
   (await host.sh(`readlink /proc/${pid}/fd/* | grep ^/var/log/ | sort -u || true`)).stdout;
 const read = async (file: string) => (await host.sh(`cat ${file}`)).stdout;
@@ -79,7 +79,7 @@ for (const [how, command, old] of ROTATIONS) {
     }
     t.equal(await read(old), before, "what was logged is in the old one");
     t.equal((await done(t, "stat -c '%a %U %G' /var/log/icfs.log")).trim(), "640 root adm");
-    // Its signal has also asked for the newest release.
+    // SIGHUP has also asked for the newest release.
     releases += 1;
     await done(t, `echo ${releases} >tree/file && /opt/icfs/bin/icfs publish tree ${ID}`);
     await done(t, `kill -HUP ${pids.join(" ")}`);
@@ -120,7 +120,7 @@ step("a log's disk that is full costs lines, and nothing else", async (t) => {
   );
   await done(t, `mkdir /srv/d && icfs mount ${ID} /srv/d --log-file small/log --quiet 0 --refresh 0`);
   const pid = (await done(t, "icfs status /srv/d --json | jq '.[].pid'")).trim();
-  // Not even the rest of the log's last page is left.
+  // Fills the disk, and the rest of the log's last page as well.
   await done(t, "truncate -s %4096 small/log; cat /dev/zero >small/full || true");
   const before = await read("small/log");
   for (let i = 0; i < 2; i++) {

@@ -1,6 +1,6 @@
 /**
- * What `npm pack` packs is what is needed and nothing else, and does, installed by npm: for a whole host, and for a project, where no
- * other Node is new enough, or there is none at all; also by Debian's npm.
+ * `npm pack` packs all that is needed and nothing else, and the package works when npm has installed it: for a whole host, and for
+ * a project, where no other Node is new enough, or there is no other; also with Debian's npm.
  */
 import { chmod, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,19 +13,19 @@ import { cleanEnvironment, run as result, temporaryDirectory } from "../support/
 import { make } from "../support/make.ts";
 import { plain } from "../support/plain.ts";
 
-t.setTimeout(600_000);
+t.setTimeout(1_800_000);
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-/** Without this checkout's Node in it. */
+/** Without this checkout's Node. */
 const SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin";
 /** Seconds: npm may have to wait for its registry. */
 const LONG = 300;
 
 const directory = await temporaryDirectory(t);
 const { NODE_COMPILE_CACHE: _, ...clean } = cleanEnvironment(directory);
-/** Node's compiled code would go where the host's does. */
+/** Node's compiled code would otherwise go where the host's does. */
 const env = { ...clean, PATH: SYSTEM, NODE_COMPILE_CACHE: join(directory, "compiled") };
-/** This machine's npm, with its own configuration: where its registry and its cache are. */
+/** This machine's npm, with its own configuration: it says where the registry and the cache are. */
 const npm = (...args: string[]) => npmIn(SYSTEM, ...args);
 function npmIn(path: string, ...args: string[]): Promise<string> {
   const env = { ...process.env, PATH: path };
@@ -66,7 +66,7 @@ t.test("installed for a host, it does all of its work", async (t) => {
     "rrkah-fqaaa-aaaaa-aaaaq-cai.icp0.io",
   );
   await using network = new Process(...plain(bin, ["localnet", "--port", "0"]), env);
-  const [url] = await network.until(/http:\/\/127\.0\.0\.1:\d+/, { seconds: 60 });
+  const [, url = ""] = await network.until(/(http:\/\/127\.0\.0\.1:\d+)\s/, { seconds: 60 });
   const to = ["--network", url];
   const id = (await icfs("deploy", ...to)).trim();
   const tree = join(directory, "tree");
@@ -81,7 +81,7 @@ t.test("installed for a host, it does all of its work", async (t) => {
   t.match(await sh("mountpoint", mountpoint), { code: 32 });
 });
 
-/** All that bin/icfs needs: no Node. */
+/** All programs that bin/icfs needs, without Node. */
 const tools = join(directory, "tools");
 await mkdir(tools);
 for (const tool of ["dirname", "id", "ls", "mkdir", "readlink", "rm", "sed"]) {

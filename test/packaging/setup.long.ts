@@ -1,4 +1,4 @@
-/** Set-up in a fresh clone, with Debian's npm: it finds its own Node, says so when there is none, and asks for root where it is needed. */
+/** Set-up in a fresh clone, with Debian's npm: it finds its own Node, says so when there is none, and asks for root where that is needed. */
 import { chmod, mkdir, readlink, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,18 +8,18 @@ import { debianNpm } from "../support/debian-npm.ts";
 import { run as result, temporaryDirectory } from "../support/icfs.ts";
 import { plain } from "../support/plain.ts";
 
-t.setTimeout(600_000);
+t.setTimeout(1_800_000);
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 /** Milliseconds: npm may have to wait for its registry. */
 const LONG = 300_000;
-/** Without this checkout's Node in it. */
+/** Without this checkout's Node. */
 const SYSTEM = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 const directory = await temporaryDirectory(t);
 await chmod(directory, 0o755);
 const clone = join(directory, "icfs");
-// As it is here, not as it was committed: what git knows, or would.
+// A clone of the working files, not of the last commit: all files that git tracks, or would track.
 await mkdir(clone);
 const list = ["-C", CHECKOUT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
 const script = `git ${list.join(" ")} | tar --create --directory ${CHECKOUT} --ignore-failed-read --null --files-from=- |

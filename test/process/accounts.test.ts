@@ -17,7 +17,10 @@ t.test("names of this host, by what nsswitch.conf names", async (t) => {
     t.throws(() => numberOf("group", name), { message: /^there is no group "/ });
   }
   for (const name of ["", "-1", "--help", "a:b", "a b", "a\n"]) {
-    t.throws(() => numberOf("user", name), { name: "UserError", message: `"${name}" is no name of a user` });
+    t.throws(() => numberOf("user", name), {
+      name: "UserError",
+      message: `"${name}" is not a name of a user`,
+    });
   }
 });
 

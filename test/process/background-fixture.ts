@@ -4,11 +4,12 @@
  * MODE says.
  */
 
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isBackgroundChild, notifyFailed, notifyReady, runInBackground } from "../../lib/process/daemon.ts";
 import { LogFile } from "../../lib/process/log-file.ts";
 
-// Longer than any test: these are ended by it.
+// Longer than any test: the test ends these processes.
 const FOR_EVER_MS = 600_000;
 
 const modes: Record<string, () => Promise<void>> = {
@@ -42,8 +43,9 @@ const modes: Record<string, () => Promise<void>> = {
     await sleep(FOR_EVER_MS);
   },
   orphan: async () => {
+    const closed = once(process, "disconnect");
     process.kill(process.ppid, "SIGKILL");
-    await sleep(500); // until the channel is known to be closed
+    await closed;
     await notifyReady({}).catch((error) => console.log(`orphan: ${error.message}`));
     console.log("orphan ends");
   },

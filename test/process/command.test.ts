@@ -1,4 +1,4 @@
-/** The host's small commands: what they say, and that none is waited for, or stays, longer than its limit. */
+/** The host's small commands: their output. None is waited for, or stays, longer than its limit. */
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,7 +11,7 @@ const script = (text: string): [string, string[]] => ["sh", ["-c", text]];
 t.test("code, output and errors, in English", async (t) => {
   const { code, stdout, stderr, timedOut } = await run(...script("echo $LC_ALL; echo no >&2; exit 3"), HUNG);
   t.same({ code, stdout, stderr, timedOut }, { code: 3, stdout: "C\n", stderr: "no\n", timedOut: false });
-  t.equal((await run(...script("kill -KILL $$"), HUNG)).code, null, "a signal is no code");
+  t.equal((await run(...script("kill -KILL $$"), HUNG)).code, null, "a signal is not a code");
   await t.rejects(run("icfs-no-such-command", [], HUNG), { code: "ENOENT" });
 });
 
@@ -25,7 +25,7 @@ t.test("an environment, and a descriptor", async (t) => {
 
 t.test("one that hangs is killed, whatever it does with signals", async (t) => {
   const hanging = "trap '' TERM INT HUP; echo $$; while :; do sleep 1; done";
-  // The limit counts from the first output: by then the traps are set, and the process is known.
+  // The limit counts from the first output: by then the traps are set, and the process id is known.
   const { code, stdout, timedOut } = await run(...script(hanging), 100, { startMs: HUNG });
   t.same({ code, timedOut }, { code: null, timedOut: true });
   const pid = Number(stdout);

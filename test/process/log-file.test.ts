@@ -1,4 +1,4 @@
-/** A daemon's log that is moved away, opened anew, and cannot be: in a process of its own, whose stdout and stderr it is. */
+/** A daemon's log that is moved away and opened again, or cannot be opened. It is the stdout and stderr of a process of its own. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, constants, openSync, rmSync, writeFileSync } from "node:fs";
@@ -24,7 +24,7 @@ import { temporaryDirectory } from "../support/icfs.ts";
 import { plain } from "../support/plain.ts";
 
 const MODULE = fileURLToPath(new URL("../../lib/process/log-file.ts", import.meta.url));
-/** Does what it is sent, and says how that went. */
+/** Does what it is told, and says how that went. */
 const PROGRAM = `
   import { open, renameSync } from "node:fs";
   import { LogFile } from ${JSON.stringify(MODULE)};
@@ -33,7 +33,7 @@ const PROGRAM = `
   const commands = {
     write: (text) => file.write(text + "\\n"),
     reopen: () => file.reopen(),
-    // What Node says by itself.
+    // Node's own messages.
     stderr: (text) => process.stderr.write(text + "\\n"),
     stdout: (text) => process.stdout.write(text + "\\n"),
     // Other threads open files all the time.
@@ -70,9 +70,9 @@ const PROGRAM = `
 interface Daemon {
   readonly path: string;
   readonly directory: string;
-  /** `done`, or the error's code. */
+  /** The answer: `done`, or the error's code. */
   tell(command: string, argument?: string | number): Promise<string>;
-  /** The files that it has open, by their numbers. */
+  /** The files that the process has open, by descriptor. */
   descriptors(): Promise<Record<string, string>>;
 }
 
@@ -104,7 +104,7 @@ async function start(t: Test): Promise<Daemon> {
   };
 }
 
-t.test("it is moved away, and opened anew", async (t) => {
+t.test("it is moved away, and opened again", async (t) => {
   const { path, directory, tell, descriptors } = await start(t);
   await tell("write", "one");
   await rename(path, `${path}.1`);
@@ -129,14 +129,14 @@ t.test("it is moved away, and opened anew", async (t) => {
   }
   await tell("reopen");
   await tell("write", "five");
-  t.match(await readFile(path, "utf8"), /^four\n.*five\n$/s, "what was not moved is not begun anew");
+  t.match(await readFile(path, "utf8"), /^four\n.*five\n$/s, "what was not moved is not begun again");
   await rm(join(directory, "log"), { recursive: true });
   t.equal(await tell("reopen"), "done");
   await tell("write", "six");
   t.equal(await readFile(path, "utf8"), "six\n", "its directory is made");
 });
 
-t.test("it cannot be opened anew", async (t) => {
+t.test("it cannot be opened again", async (t) => {
   const { path, directory, tell } = await start(t);
   await rename(join(directory, "log"), join(directory, "moved"));
   writeFileSync(join(directory, "log"), "");
@@ -160,7 +160,7 @@ t.test("a pipe in its place is not waited for, nor written to", async (t) => {
   execFileSync("mkfifo", [path]);
   t.equal(await tell("reopen"), "ENXIO", "nobody reads it");
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  t.match(await tell("reopen"), /icfs\.log is no file$/, "somebody does");
+  t.match(await tell("reopen"), /icfs\.log is not a file$/, "somebody does");
   closeSync(reader);
   await tell("write", "one");
   t.equal(await readFile(`${path}.1`, "utf8"), "one\n");
@@ -208,11 +208,11 @@ t.test("a place where others can put something is not logged to", async (t) => {
   refused(at("link/log"), /link is a symbolic link, and others may have made it: choose another file/);
   await mkdir(at("open"));
   await chmod(at("open"), 0o777);
-  refused(at("open/log"), /others may write in \S+open: chmod 700 it, or choose another file/);
+  refused(at("open/log"), /others can write to \S+open: chmod 700 it, or choose another file/);
   await chmod(at("open"), 0o775);
   prepareLogDirectory(at("open/log"));
 
-  await t.test("a user's own may be his group's as well, with a umask of 002", async (t) => {
+  await t.test("a user's own may be writable by their group, with a umask of 002", async (t) => {
     const { geteuid } = process;
     t.teardown(() => void Object.assign(process, { geteuid }));
     Object.assign(process, { geteuid: () => 1234 });
@@ -235,7 +235,7 @@ t.test("a place where others can put something is not logged to", async (t) => {
     await lchown(at("shared/log"), 65534, 65534);
     refused(at("shared/log"), /shared\/log belongs to another user: choose another file/);
     await chmod(at("shared"), 0o777);
-    refused(at("shared/log"), /others may write in \S+shared: chmod 700 it/);
+    refused(at("shared/log"), /others can write to \S+shared: chmod 700 it/);
   });
 
   await t.test("in /tmp and the like", async (t) => {

@@ -7,6 +7,7 @@ import { chunkTree } from "../../lib/publish/chunker.ts";
 import { PACK_MAX_BYTES, PACK_TARGET_BYTES } from "../../lib/publish/packing.ts";
 import { Problems } from "../../lib/publish/problems.ts";
 import { EVERYTHING, scan } from "../../lib/publish/scan.ts";
+import { isMade } from "../../lib/publish/scanned.ts";
 import { stateOf } from "../../lib/publish/seen.ts";
 import type { FileEntry } from "../../lib/tree/manifest.ts";
 import { decodeManifest } from "../../lib/tree/manifest-decoder.ts";
@@ -15,7 +16,7 @@ import { bytesOf, bytesToSend, chunked, reassembled, writeTree } from "./trees.t
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
-/** Around everything that has a border: sectors, small and large files, chunks. */
+/** Sizes around every border: sectors, small and large files, chunks. */
 const SIZES = [
   0,
   1,
@@ -72,7 +73,7 @@ t.test(
         if (hashes.size !== made.chunks.length) throw new Error("a chunk is there twice");
         const pieces = made.chunks.slice(-made.manifestPieces.length);
         const encoded = Buffer.concat(await Promise.all(pieces.map((piece) => piece.read())));
-        // Throws when the entries are not in order, a chunk is not used, an extent runs past its chunk, ...
+        // Throws when the entries are out of order, a chunk is not used, an extent runs past its chunk, and so on.
         const decoded = decodeManifest(encoded);
         if (decoded.entries.length !== made.manifest.entries.length) throw new Error("entries are missing");
         await rm(tree, { recursive: true });
@@ -194,7 +195,7 @@ t.test("files that change meanwhile", async (t) => {
     const problems = new Problems();
     const made = await chunkTree(scanned, problems, () => {});
     for (const entry of made.manifest.entries as readonly FileEntry[]) {
-      // Whatever is published is a file as it was at one time, never a piece of one.
+      // Each published file is a file as it was at one time, never a part of one.
       t.ok((await readFile(join(tree, entry.path))).equals(await reassembled(made, entry)), entry.path);
     }
     t.same(problems.found, [
@@ -211,7 +212,7 @@ t.test("files that change meanwhile", async (t) => {
     const made = await chunkTree(entries, new Problems(), () => {});
     await writeFile(join(tree, "file"), bytesOf(8, 1000));
     const [entry] = entries;
-    if (entry?.kind !== "file") throw new Error("no file was scanned");
+    if (entry?.kind !== "file" || isMade(entry)) throw new Error("no file was scanned");
     Object.assign(entry.state, stateOf(await lstat(entry.source, { bigint: true })));
     await t.rejects(made.chunks[0]!.read(), {
       name: "UserError",

@@ -1,4 +1,4 @@
-/** Symlinks that give way to what they point to, as with rsync's options of these names. */
+/** Symlinks that are replaced by their targets, as with rsync's options of these names. */
 import { execFileSync } from "node:child_process";
 import { chmod, mkdir, readFile, realpath, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { readersBudget } from "../../lib/tree/rules.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { reassembled, writeTree } from "./trees.ts";
 
-/** A directory `tree`, and what lies beside it; each file's content is its path. @param links by path; {} stands for where all is */
+/** Makes a directory `tree`, and files beside it; a file's content is its path. @param links by path; {} is the directory of all */
 async function above(
   t: Test,
   files: readonly string[],
@@ -42,7 +42,7 @@ async function scanned(
   return { ...found, problems: problems.found.map((problem) => problem.replaceAll(directory, "{}")) };
 }
 
-/** A line an entry: files with what they have in them, links with their targets. */
+/** A line for each entry: files with their contents, links with their targets. */
 async function lines({ entries }: Scan, directory: string): Promise<string[]> {
   const problems = new Problems();
   const tree = await chunkTree(entries, problems, () => {});
@@ -56,7 +56,7 @@ async function lines({ entries }: Scan, directory: string): Promise<string[]> {
   );
 }
 
-/** What Debian's /usr/lib/ipxe is like: links to /boot; and what else people have. */
+/** Like Debian's /usr/lib/ipxe, with links to /boot; and other cases that people have. */
 const FILES = [
   "tree/ipxe/undionly.kpxe",
   "tree/sub/file",
@@ -79,7 +79,7 @@ const LINKS = {
   "boot/grub/font-link": "font",
   "boot/grub/up": "../ipxe.efi",
   "boot/grub/themes/near": "../font",
-  // There is another one where it is published.
+  // The published tree has another file at this place.
   "boot/grub/menu": "../menu",
   "boot/grub/x86/sub": "../../../tree/sub",
 };
@@ -97,12 +97,12 @@ t.test("those that leave the directory, and absolute ones", async (t) => {
     "grub/themes/",
     "grub/themes/near -> ../font",
     "grub/themes/t = boot/grub/themes/t",
-    // Not the file that is above it in /boot, but the same as that.
+    // This leads to the published file above it, which has the same content as the one in /boot.
     "grub/up -> ../ipxe.efi",
     "grub/x86/",
     "grub/x86/core = boot/grub/x86/core",
     "grub/x86/sub/",
-    // Where it was, it leads to the directory's own file; from here it would lead to another place.
+    // In its old place the link leads to the directory's own file. From here it would lead elsewhere.
     "grub/x86/sub/absolute-inside = tree/sub/file",
     "grub/x86/sub/back = tree/sub/file",
     "grub/x86/sub/file = tree/sub/file",
@@ -140,7 +140,7 @@ t.test("all of them", async (t) => {
   const directory = await above(t, FILES, links);
   const found = await scanned(directory, "copy");
   t.same(found.problems, []);
-  // find -L says what is right.
+  // find -L gives the right answer.
   const tree = join(directory, "tree");
   const names = execFileSync("find", ["-L", tree, "-mindepth", "1", "-printf", "%y %P\\n"], {
     encoding: "utf8",
@@ -168,19 +168,19 @@ t.test("links that lead nowhere, round in a circle, or into what they are in", a
   const endless = "the symlink leads to a directory that it is in, so that there would be no end";
   const all = await scanned(directory, "copy");
   t.match(all.problems.toSorted(), [
-    /^d\/absent -> \/nowhere\/at\/all: what the symlink points to cannot be had: ENOENT/,
-    /^d\/dangling -> nothing: what the symlink points to cannot be had: ENOENT/,
-    /^d\/outside -> ..\/..\/nowhere\/out: what the symlink points to cannot be had: ENOENT/,
+    /^d\/absent -> \/nowhere\/at\/all: what the symlink points to cannot be read: ENOENT/,
+    /^d\/dangling -> nothing: what the symlink points to cannot be read: ENOENT/,
+    /^d\/outside -> ..\/..\/nowhere\/out: what the symlink points to cannot be read: ENOENT/,
     `d/up -> ..: ${endless}`,
     "null: it is a character device, and only files, directories and symlinks can be published",
     `out/back -> {}/tree: ${endless}`,
-    /^round -> round: what the symlink points to cannot be had: ELOOP/,
+    /^round -> round: what the symlink points to cannot be read: ELOOP/,
   ]);
   const some = await scanned(directory, "copy-unsafe");
   t.match(some.problems.toSorted(), [
-    /^d\/absent -> \/nowhere\/at\/all: what the symlink points to cannot be had: ENOENT/,
+    /^d\/absent -> \/nowhere\/at\/all: what the symlink points to cannot be read: ENOENT/,
     "d/dangling -> nothing: the symlink leads to d/nothing, which is not in the tree",
-    /^d\/outside -> ..\/..\/nowhere\/out: what the symlink points to cannot be had: ENOENT/,
+    /^d\/outside -> ..\/..\/nowhere\/out: what the symlink points to cannot be read: ENOENT/,
     "null: it is a character device, and only files, directories and symlinks can be published",
     `out/back -> {}/tree: ${endless}`,
     "round -> round: the symlink takes more than 40 hops",
@@ -259,7 +259,7 @@ t.test("directories of two links to the next one: each is looked at once", async
     t.equal((await reassembled(tree, last)).toString(), "content");
     t.same(await found.seen.changes(), []);
   }
-  // Minutes, if each were looked at anew.
+  // This would take minutes if each were looked at again.
   await rm(top);
   await symlink("../out/0", top);
   await t.rejects(scanned(directory, "copy-unsafe"), {
@@ -307,11 +307,13 @@ t.test("a link that is turned to something else meanwhile, and what it leads to"
   };
   for (const [name, [work, said]] of Object.entries(changes)) {
     for (const links of ["copy", "copy-unsafe"] as const) {
-      const directory = await above(t, ["kernel", "other"], { current: "kernel", "tree/link": "{}/current" });
-      const found = await scanned(directory, links);
-      t.same(await lines(found, directory), ["link = kernel"]);
-      await work(directory);
-      t.ok((await found.seen.changes()).includes(said), `${name}: ${said}`);
+      for (const link of ["{}/current", "../current"]) {
+        const directory = await above(t, ["kernel", "other"], { current: "kernel", "tree/link": link });
+        const found = await scanned(directory, links);
+        t.same(await lines(found, directory), ["link = kernel"]);
+        await work(directory);
+        t.ok((await found.seen.changes()).includes(said), `${name}: ${said} (${links}, ${link})`);
+      }
     }
   }
 });

@@ -1,4 +1,4 @@
-/** The release is asked for while the answers to the last chunks are still to come. */
+/** The release is requested while the answers to the last chunks are still to come. */
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { startCanister } from "../support/canister-network.ts";
 import { bytesOf, PLAINLY, writeTree } from "./trees.ts";
 
 const MiB = 1024 * 1024;
-/** Puts take as long behind the sending, so that all have begun when the first is answered. */
+/** How long the answers take once all puts have begun: longer than the publisher waits before it asks for the release. */
 const PUT_MS = 1500;
 const PUTS = 5;
 const BLOBS = IDL.Vec(IDL.Vec(IDL.Nat8));
@@ -23,20 +23,25 @@ t.test("early", async (t) => {
   const agent = c.publisherAgent;
   const call = agent.call.bind(agent);
 
-  /** Publishes a new file of four chunks, with `last` in the place of the last put's call. */
+  /** Publishes a new file of four chunks. `last` replaces the call of the last put. */
   async function published(
     last: (put: () => ReturnType<HttpAgent["call"]>, asked: Promise<void>) => unknown,
   ) {
     await writeTree(directory, { file: bytesOf(Math.floor(Math.random() * 1e6), (PUTS - 1) * MiB) });
     const asked = Promise.withResolvers<void>();
+    const allBegun = Promise.withResolvers<void>();
     const calls: Record<string, number> = {};
     agent.call = async (...parameters) => {
       const { methodName } = parameters[1];
       calls[methodName] = (calls[methodName] ?? 0) + 1;
       const go = () => call(...parameters);
       if (methodName === "put") {
-        if (calls.put === PUTS) return (await last(go, asked.promise)) as ReturnType<typeof go>;
+        if (calls.put === PUTS) {
+          allBegun.resolve();
+          return (await last(go, asked.promise)) as ReturnType<typeof go>;
+        }
         const answer = await go();
+        await allBegun.promise;
         await sleep(PUT_MS);
         return answer;
       }

@@ -1,4 +1,4 @@
-/** How little icfs publish sends for a small change in a large tree, and for none. */
+/** How little icfs publish sends for a small change in a large tree, and for no change. */
 import { mkdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -40,7 +40,7 @@ t.test("1,000 files of 64 MiB", async (t) => {
   await t.test("nothing changed: no chunk is sent, and no update at all", async (t) => {
     const queries = proxy.queries;
     t.match(await publish(), { release: 1, chunksUploaded: 0, bytesUploaded: 0, calls: 0 });
-    // The head and the manifest's pieces.
+    // For the head, and the manifest's pieces.
     t.ok(proxy.queries - queries < 10, `${proxy.queries - queries} queries`);
   });
 

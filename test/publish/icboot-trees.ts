@@ -1,4 +1,4 @@
-/** Directories that are published to the original's canister, and what it has of them. */
+/** Directories that are published to the original's canister, and the files that it then has. */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { queries } from "../../lib/ic/canister-calls.ts";
@@ -8,7 +8,7 @@ import type { IcbootCanister } from "../support/icboot.ts";
 import { type Result, run } from "../support/icfs.ts";
 import { PLAINLY } from "./trees.ts";
 
-/** What a query answers at most. */
+/** How many sectors a query answers at most. */
 const SECTORS = 4096n;
 
 /** An empty directory. */
@@ -18,9 +18,9 @@ export async function treeIn(c: IcbootCanister, name: string): Promise<string> {
   return tree;
 }
 
-/** What is in a directory for whoever follows links, by path. */
+/** The files in a directory by path, with links followed. */
 export async function filesIn(directory: string): Promise<Map<string, Buffer>> {
-  // Says on stderr which links it does not enter, and exits with 1 then.
+  // find names on stderr the links that it does not enter, and then exits with 1.
   const { stdout } = await run("find", ["-L", directory, "-type", "f", "-printf", "%P\\n"], {
     env: process.env,
   });
@@ -30,7 +30,7 @@ export async function filesIn(directory: string): Promise<Map<string, Buffer>> {
   );
 }
 
-/** All that the canister has, read as the original's TFTP server does. */
+/** All files of the canister, read as the original's TFTP server reads them. */
 export async function filesOf(c: IcbootCanister): Promise<Map<string, Buffer>> {
   const files = new Map<string, Buffer>();
   for (const [name, length] of (await c.listing()).sort(([a], [b]) => (a < b ? -1 : 1))) {
@@ -43,7 +43,7 @@ export async function filesOf(c: IcbootCanister): Promise<Map<string, Buffer>> {
   return files;
 }
 
-/** The names of what differs between two sets of files. */
+/** The names of the files that differ between two sets. */
 export function differing(a: Map<string, Buffer>, b: Map<string, Buffer>): string[] {
   const names = new Set([...a.keys(), ...b.keys()]);
   return [...names].filter((name) => !a.get(name)?.equals(b.get(name) ?? Buffer.from("nothing")));
@@ -56,7 +56,7 @@ export async function published(c: IcbootCanister, tree: string, ...more: string
   return result;
 }
 
-/** Publishes with the function behind that. */
+/** Publishes with the function behind bin/icfs. */
 export function publication({ agent, canister }: IcbootCanister, tree: string): Promise<IcbootPublication> {
   return publishFiles({
     ...PLAINLY,

@@ -1,4 +1,4 @@
-/** Publishing to the original's canister while others write to it, answers get lost, or it says no. */
+/** Publishing to the original's canister while others write to it, answers get lost, or it refuses. */
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { IDL } from "@icp-sdk/core/candid";
@@ -32,9 +32,9 @@ t.test("while things go wrong", async (t) => {
       },
     };
     await t.rejects(publishWith(disturbed), {
-      message: /^the canister has other bytes than were sent of other: somebody else writes to it/,
+      message: /^the canister has other bytes of other than were sent: somebody else writes to it/,
     });
-    t.match(await publishWith(real), { filesUploaded: 1, bytesUploaded: MiB }, "the next attempt mends it");
+    t.match(await publishWith(real), { filesUploaded: 1, bytesUploaded: MiB }, "the next attempt fixes it");
   });
 
   await t.test("so is a length that is not what it was", async (t) => {
@@ -44,7 +44,7 @@ t.test("while things go wrong", async (t) => {
       put: real.put,
       setlen: (name, length) => real.setlen(name, length + 512),
     };
-    await t.rejects(publishWith(disturbed), { message: /than were sent of small: / });
+    await t.rejects(publishWith(disturbed), { message: /bytes of small than were sent: / });
     await publishWith(real);
   });
 
@@ -116,7 +116,7 @@ t.test("while things go wrong", async (t) => {
     const answers: Uint8Array[] = [];
     const behind = async (method: string, arg: Uint8Array) => {
       const reply = await call(method, arg);
-      // Others' parts may be as small, and come at any time.
+      // Parts of the other files may be as small, and may come at any time.
       if (method !== "get" || !Buffer.from(arg).includes("small")) return reply;
       answers.push(reply);
       return answers.length <= 3 ? answers[0]! : reply;

@@ -1,4 +1,4 @@
-/** icfs publish to the original's canister, as its twin on a local network. */
+/** icfs publish to the original's canister: its twin on a local network. */
 import { existsSync } from "node:fs";
 import { chmod, mkdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { differing, filesIn, filesOf, publication, published, treeIn } from "./i
 import { bytesOf, writeTree } from "./trees.ts";
 
 const MiB = 1024 * 1024;
-/** Around sectors, and around the parts in which files go up. */
+/** Sizes around sectors, and around the parts in which files are uploaded. */
 const SIZES = [0, 1, 511, 512, 513, MiB - 512, MiB - 1, MiB, MiB + 1, 2 * MiB, 2 * MiB + 512];
 
 t.test("a tree, and what becomes of it", async (t) => {
@@ -63,7 +63,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     });
     for (const said of [
       `icfs: ${id} is an icboot canister. It has no releases: `,
-      "It certifies nothing, anybody may write to it, nothing in it can be deleted, and an upgrade loses everything",
+      "It certifies nothing, anybody can write to it, nothing in it can be deleted, and an upgrade loses everything",
       "Executable bits, symlinks and times are not kept",
       "icfs: not entered, since they lead to a directory that they are in: ",
     ]) {
@@ -100,7 +100,7 @@ t.test("a tree, and what becomes of it", async (t) => {
     await writeFile(join(tree, `sizes/${MiB + 1}`), bytesOf(51, 3 * MiB));
     t.match(await publication(c, tree), { filesUploaded: 4 });
     t.same(differing(await filesOf(c), await filesIn(tree)), []);
-    // Where it was cut off, it has its old bytes: they must not come back.
+    // The canister still has the old bytes behind the new end: they must not come back.
     await writeFile(join(tree, `sizes/${MiB}`), Buffer.alloc(600));
     t.match(await publication(c, tree), { filesUploaded: 1, bytesUploaded: 600 });
     t.same(differing(await filesOf(c), await filesIn(tree)), []);
@@ -155,7 +155,7 @@ t.test("a tree, and what becomes of it", async (t) => {
 t.test("an interrupted publication goes on from there", async (t) => {
   const c = await startIcboot(t, { bandwidth: 2 });
   const tree = await treeIn(c, "tree");
-  // More than are under way at once (16), so that some are still to come when the first are there, on a slow machine too.
+  // More files than are sent at once (16), so that some are still to come when the first have arrived, on a slow machine too.
   const files = 24;
   for (let i = 0; i < files; i++) await writeTree(tree, { [`file-${i}`]: bytesOf(i, MiB / 4) });
   const interrupted = await c.icfs(["publish", tree, c.canister.toText()], {

@@ -1,4 +1,4 @@
-/** What stays at home, by gitignore's rules: git itself says what is right. */
+/** Files that are not published, by gitignore's rules. git itself gives the right answer. */
 import { execFileSync } from "node:child_process";
 import { chmod, mkdir, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { EVERYTHING, scan } from "../../lib/publish/scan.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { writeTree } from "./trees.ts";
 
-/** The files in a directory, links among them, but for those that stay at home; and what is wrong. */
+/** The published files of a directory, links among them, and the problems. */
 async function found(directory: string, exclude: readonly string[]) {
   const problems = new Problems();
   const { entries } = await scan(directory, { ...EVERYTHING, exclude, ignoreFiles: true }, problems);
@@ -17,7 +17,7 @@ async function found(directory: string, exclude: readonly string[]) {
   return { paths: paths.sort(), entries, problems: problems.found };
 }
 
-/** The same, as git has it. */
+/** The same files by git. */
 function byGit(directory: string, exclude: readonly string[]): string[] {
   const patterns = exclude.map((pattern) => `--exclude=${pattern}`);
   const command = ["ls-files", "-z", "--others", "--exclude-per-directory=.icfsignore", ...patterns];
@@ -99,7 +99,7 @@ t.test("editors' backups, and all that gitignore(5) speaks of", async (t) => {
     await writeTree(directory, { "a[b] c*/.icfsignore": nested });
     const { paths, problems } = await found(directory, exclude);
     t.same(problems, []);
-    // git takes these for spaces to be cut off, and a \r for a character of the name.
+    // icfs ends a line at \r\n; git takes the \r for a part of the name.
     if (file.includes("\r")) t.notOk(paths.includes("file") || paths.includes("d/e/file"));
     else t.same(paths, byGit(directory, exclude), JSON.stringify([file, nested, exclude]));
   }
@@ -182,7 +182,7 @@ t.test("a file of patterns in another encoding", async (t) => {
     const directory = await directoryOf(t);
     await writeTree(directory, { "secret.key": "", ".icfsignore": content });
     t.match((await found(directory, [])).problems, [
-      ".icfsignore, which says what is left out, cannot be read: it is no text in UTF-8: save it as such",
+      ".icfsignore, which says what is left out, cannot be read: it is not text in UTF-8: save it as such",
     ]);
     await rm(directory, { recursive: true });
   }
@@ -208,4 +208,16 @@ t.test("of a mount all is read, such files too", async (t) => {
     entries.map(({ path }) => path),
     [".icfsignore", "file"],
   );
+});
+
+t.test("a line without a name in a file below means nothing", async (t) => {
+  for (const line of ["/", "//", "!/", "  ", "!"]) {
+    const directory = await directoryOf(t);
+    await mkdir(join(directory, "sub/dir"), { recursive: true });
+    await writeFile(join(directory, "sub/dir/file"), "");
+    await writeFile(join(directory, "sub/.icfsignore"), `${line}\n`);
+    const { paths } = await found(directory, []);
+    t.same(paths, ["sub/dir/file"], JSON.stringify(line));
+    t.same(paths, byGit(directory, []), "as git");
+  }
 });

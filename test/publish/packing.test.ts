@@ -35,7 +35,7 @@ t.test(
 );
 
 t.test("a pack takes what makes it as large as it may be, and not a byte more", async (t) => {
-  // A hash that ends no pack, where the piece is smaller than the target.
+  // A piece smaller than the target, whose hash ends no pack.
   const quiet = (size: number): Piece => ({ bytes: Buffer.alloc(size), sha256: Buffer.alloc(32, 255) });
   const sizes = (...pieces: number[]) => packed(pieces.map(quiet)).map(sizeOf);
   const third = PACK_TARGET_BYTES - 1;

@@ -1,11 +1,11 @@
-/** How long what publishes waits before it asks again. */
+/** How long a publication waits before it tries again. */
 import t from "tap";
 import { HttpStatusError, NoAnswerError, NoWayError } from "../../lib/ic/call-errors.ts";
 import { askedAgain, patiently } from "../../lib/publish/patience.ts";
 import { fewAttempts } from "../../lib/source/few-attempts.ts";
 import { stopClock } from "../support/clock.ts";
 
-/** Fails as often as there are errors, and then answers. */
+/** Fails once for each of the errors, and then answers. */
 function failing(...errors: Error[]) {
   const call = async () => {
     const error = errors[call.made++];
@@ -49,7 +49,7 @@ t.test("a gateway that takes as long as it may for each attempt does not get all
   const { now } = performance;
   let spent = 0;
   t.intercept(performance, "now", { value: () => now.call(performance) + spent });
-  /** Fails after so many seconds. @returns how often it was called */
+  /** Each call fails after so many seconds. @returns how often it was called */
   const slow = (seconds: number) => {
     const call = async () => {
       call.made += 1;

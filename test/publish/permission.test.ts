@@ -1,4 +1,4 @@
-/** Whether somebody may publish is asked of the canister, and what a canister does not say is no refusal. */
+/** The canister says who may publish. If it says nothing, that is not a refusal. */
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import t from "tap";
 import { createAgent } from "../../lib/ic/agent.ts";
@@ -27,7 +27,7 @@ const refused = {
   ),
 };
 
-t.test("owners and publishers may, readers and others may not", async (t) => {
+t.test("owners and publishers can publish, readers and others cannot", async (t) => {
   await checkMayPublish(c.publisherAgent, c.canister);
   await t.rejects(checkMayPublish(agentOf(ann), c.canister), refused);
   await owner.grant(ann.getPrincipal(), { reader: null });

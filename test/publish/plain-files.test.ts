@@ -1,4 +1,4 @@
-/** Links followed, for canisters that have none: `find -L` says what is right. */
+/** Links are followed for canisters that have none. `find -L` gives the right answer. */
 import { execFile } from "node:child_process";
 import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ async function found(directory: string): Promise<PlainFiles & { problems: readon
   return { ...(await plainFiles(directory, EVERYTHING, problems)), problems: problems.found };
 }
 
-/** Names of files, and of the links that are not entered. */
+/** The names of the files, and of the links that find does not enter. */
 function find(directory: string): Promise<{ files: string[]; loops: string[] }> {
   const args = ["-L", directory, "-type", "f", "-printf", "%P\\n"];
   return new Promise((resolve) => {
@@ -61,7 +61,8 @@ for (const [name, [files, links]] of Object.entries(TREES)) {
     const expected = await find(directory);
     t.same(result.files.map(({ path }) => path).sort(), expected.files);
     t.same([...result.loops].sort(), expected.loops);
-    for (const { size, source } of result.files) {
+    for (const file of result.files) {
+      const { size, source } = file as Extract<typeof file, { source: string }>;
       const end = source.slice(directory.length + 1);
       t.ok(files.includes(end) && size === end.length, `${end} is read where it is`);
     }
@@ -82,7 +83,7 @@ t.test("a name that becomes too long behind a link", async (t) => {
   await mkdir(join(directory, deep), { recursive: true });
   await writeTree(directory, { "one/file": "" });
   await writeTree(directory, { [`${"m".repeat(255)}/x`]: "" });
-  // The links' targets stay short; what is below them does not.
+  // The links' targets stay short; the paths below them do not.
   await symlink(
     Array.from({ length: 8 }, () => "..")
       .join("/")

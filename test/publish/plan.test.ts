@@ -6,12 +6,13 @@ import { planPublication } from "../../lib/publish/plan.ts";
 import type { Policy } from "../../lib/publish/policy.ts";
 import type { Head, ReleaseReader } from "../../lib/source/icfs/release-reader.ts";
 import type { Entry } from "../../lib/tree/manifest.ts";
+import { stillClock } from "../support/clock.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 import { PLAINLY, writeTree } from "./trees.ts";
 
 const DIRECTORY: Entry = { kind: "directory", path: "d", modified: 0n };
 
-/** A canister whose newest release is number `numbers[i]` when it is asked for the i-th time (0: none); counts. */
+/** A canister whose newest release is number `numbers[i]` when it is asked for the i-th time (0: none). It counts. */
 function canisterWith(numbers: readonly number[]) {
   const asked = { heads: 0, manifests: 0 };
   const source = {
@@ -30,16 +31,12 @@ function canisterWith(numbers: readonly number[]) {
 t.test("the newest release", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { file: "" });
-  const now = performance.now.bind(performance);
-  let minutes = 0;
-  t.intercept(performance, "now", { value: () => now() + minutes * 60_000 });
+  const skip = stillClock(t);
 
-  /** @param reading how many minutes it takes */
+  /** @param reading how many minutes reading the directory takes */
   const planned = async (numbers: readonly number[], reading: number) => {
     const { asked, source } = canisterWith(numbers);
-    const start = () => {
-      minutes += reading;
-    };
+    const start = () => skip(reading * 60_000);
     const { head, differences } = await planPublication(
       { ...PLAINLY, directory, progress: { ...PLAINLY.progress, start } },
       source,
@@ -98,7 +95,7 @@ t.test("a directory without files, where there are some", async (t) => {
 t.test("symlinks that are too much for the canister", async (t) => {
   const directory = await temporaryDirectory(t);
   await writeTree(directory, { file: "" });
-  // Each leads through the one before: together 200 times 1,000 components.
+  // Each link leads through the one before: together 200 times 1,000 components.
   for (let i = 0; i < 20; i++) {
     await symlink(`${"./".repeat(1000)}${i === 0 ? "file" : `link${i - 1}`}`, join(directory, `link${i}`));
   }
@@ -130,5 +127,5 @@ t.test("what would keep machines from booting", async (t) => {
   await t.rejects(planned("error"), { message: /boot\.ipxe:2: names gone/ }, "or an error");
   t.same((await planned("off")).findings, [], "or not looked for");
   await writeTree(directory, { gone: "kernel" });
-  t.same((await planned("error")).findings.length, 0, "mended");
+  t.same((await planned("error")).findings.length, 0, "fixed");
 });

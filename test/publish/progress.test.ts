@@ -1,20 +1,20 @@
 import t from "tap";
 import { createProgress } from "../../lib/publish/progress.ts";
+import { stillClock } from "../support/clock.ts";
 
-/** What is written to a stream that is no terminal. */
+/** A stream that is not a terminal, and what is written to it. */
 function stream(): { stream: NodeJS.WriteStream; written: string[] } {
   const written: string[] = [];
   return { written, stream: { isTTY: false, write: (text: string) => written.push(text) } as never };
 }
 
 t.test("without a terminal: a line a stage, and one now and then", async (t) => {
-  let now = 1_000_000;
-  t.intercept(performance, "now", { value: () => now });
+  const skip = stillClock(t);
   const { stream: output, written } = stream();
   const progress = createProgress(output);
   progress.start("hashing", 3_000_000);
   for (let i = 0; i < 10; i++) progress.add(100_000);
-  now += 60_000;
+  skip(60_000);
   progress.add(500_000);
   progress.add(500_000);
   progress.stop();
@@ -25,7 +25,7 @@ t.test("without a terminal: a line a stage, and one now and then", async (t) => 
   progress.stop();
   progress.start("listing", undefined);
   progress.add(1000);
-  now += 60_000;
+  skip(60_000);
   progress.add(1);
   progress.stop();
   t.same(written, [

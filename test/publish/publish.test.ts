@@ -1,4 +1,4 @@
-/** What publish() decides before it talks to a canister's publisher side; test/cli/publish.test.ts has the rest. */
+/** What publish() decides before it uploads anything. test/cli/publish.test.ts has the rest. */
 
 import { symlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import { PLAINLY, writeTree } from "./trees.ts";
 
 const CANISTER = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
 
-/** A source and an agent that answer nothing, and a progress that keeps its stages. */
+/** A source and an agent that answer nothing, and a progress that records its stages. */
 function untouched() {
   const stages: string[] = [];
   const no = () => {
@@ -48,7 +48,7 @@ t.test(
       "a/loop1": ["loop2", "the symlink takes more than 40 hops"],
       "a/loop2": ["loop1", "the symlink takes more than 40 hops"],
       "a/through": ["file/x", "the symlink goes through a/file, which is a file"],
-      // As text it stays inside; walked, `up` is the root.
+      // The target's text stays inside. On the way, though, `up` leads to the root.
       "p/q/sneaky": ["r/up/../x", "the symlink leaves the tree"],
     };
     for (const [path, [target]] of Object.entries(links)) await symlink(target, join(directory, path));
@@ -83,7 +83,7 @@ t.test("names that the rules forbid", async (t) => {
   publish({ ...options, directory }).catch((error: Error) => {
     refused = error;
   });
-  // The files are new: their times are waited for.
+  // The files are new: publish() waits until their times are old enough.
   while (refused === undefined) await clock.pass(1);
   t.match(refused.message, /new\\nline: the path has a control character/);
   const { length } = heads;

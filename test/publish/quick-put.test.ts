@@ -1,4 +1,4 @@
-/** What `put` believes of an answer, and what it does with the others. */
+/** Which answers `put` believes, and what it does about the others. */
 import { createHash } from "node:crypto";
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
@@ -14,7 +14,7 @@ const id = Principal.fromText("oeagv-5qaaa-aaaah-aar4q-cai");
 const chunks = [bytesOf(1, 200), bytesOf(2, 300_000)];
 const hashes = chunks.map((bytes) => createHash("sha256").update(bytes).digest());
 
-/** Puts when the network answers with `body`; returns what came of it, and how often the agent's own `put` was called. */
+/** Puts while the network answers with `body`. @returns the result, and how often the agent's own `put` was called */
 async function putAnswered(body: unknown, status = 200) {
   let again = 0;
   const real = {

@@ -1,4 +1,4 @@
-/** What happens while a publication is under way: to the files, and to the canister. */
+/** Changes of the files, and of the canister, while a publication is under way. */
 import { writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -52,7 +52,7 @@ t.test("races", async (t) => {
     }
     const [first, second] = versions as [(typeof versions)[0], (typeof versions)[0]];
     const newest = numbers.at(-1)!;
-    /** Publishes, or asks what that would do, while somebody works on the files; expects it to say so. */
+    /** Publishes, or makes a dry run, while the files change, and expects this error. */
     const torn = async (hook: Partial<Progress>, dry: boolean, message: RegExp) => {
       const work = { ...options, directory: pair, progress: { ...PLAINLY.progress, ...hook } };
       await t.rejects(async () => void (await (dry ? dryRun(work) : publish(work))), {
@@ -81,13 +81,13 @@ t.test("races", async (t) => {
         new RegExp(
           `^${pair} cannot be published; nothing was uploaded:\n {2}${file}: it was written to, .*\\npublish again when nobody writes to it$`,
         );
-      // Two megabytes of the one version, three of the other: a file that never was.
+      // Two megabytes of one version, and three of the other: such a file never existed.
       await torn(
         once(2 * MiB, () => writeFileSync(join(pair, "kernel"), first.kernel)),
         dry,
         named("kernel"),
       );
-      // "initrd" comes first: the old one, beside the new kernel.
+      // "initrd" is read first: the old one, beside the new kernel.
       await writeTree(pair, first);
       await torn(
         once(MiB, () => {
@@ -97,7 +97,7 @@ t.test("races", async (t) => {
         dry,
         /\n {2}initrd: it was written to, [\s\S]*\n {2}kernel: it was written to, /,
       );
-      // And what was hashed already, when nothing else is to be noticed.
+      // A file that was hashed already. No later step would notice the change.
       await torn(
         once(5 * MiB, () => writeFileSync(join(pair, "initrd"), second.initrd)),
         dry,
@@ -105,7 +105,7 @@ t.test("races", async (t) => {
       );
       await writeTree(pair, second);
     }
-    // Only a note is new, and goes up: the others are there, and are not read again.
+    // Only a note is new, and is sent: the other files are on the canister, and are not read again.
     await writeTree(pair, { ...first, note: "third" });
     const start = (stage: string) => {
       if (stage === "uploading") writeFileSync(join(pair, "kernel"), second.kernel);
@@ -131,7 +131,7 @@ t.test("races", async (t) => {
       headers: real.headers.bind(real),
       manifest: real.manifest.bind(real),
       chunk: real.chunk.bind(real),
-      // What this publisher saw first is from before.
+      // At first this publisher gets a head from before.
       head: async () => (asked++ === 0 ? undefined : real.head()),
     };
     await t.rejects(publish({ ...options, source }), {
@@ -156,7 +156,7 @@ t.test("races", async (t) => {
       chunk: real.chunk.bind(real),
       head: async () => {
         asked += 1;
-        // The second time is after its own publication.
+        // The second time is after this publisher's own release.
         if (asked === 2) await publish({ ...options, directory: above });
         return real.head();
       },

@@ -1,4 +1,4 @@
-/** How often a release is asked for when chunks are missing; test/fault/publishing.long.ts has answers that get lost. */
+/** How often a release is requested when chunks are missing. test/fault/publishing.long.ts has answers that get lost. */
 import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { NoAnswerError, RejectError } from "../../lib/ic/call-errors.ts";
@@ -13,7 +13,7 @@ import { chunked, writeTree } from "./trees.ts";
 
 const PUBLISHER = Principal.anonymous();
 
-/** What every request for a release of a tree has. */
+/** The fields of every request for a release of a tree. */
 const requestFor = (tree: ChunkedTree) => ({
   tree,
   publisher: PUBLISHER,
@@ -29,7 +29,7 @@ t.test("chunks that are missing are uploaded, and the release is asked for again
   const head = { header: { ...made, parent: undefined, note: "" }, hash: Buffer.alloc(32) };
   const [chunk, piece] = tree.chunks.map(({ sha256 }) => sha256);
 
-  /** Asks for the release; the canister says in turn that `missing` are, and then makes it. */
+  /** Requests the release. The canister says in turn that `missing` are missing, and then makes it. */
   const released = async (missing: readonly (readonly Uint8Array[])[]) => {
     const uploaded: string[][] = [];
     let calls = 0;
@@ -48,7 +48,7 @@ t.test("chunks that are missing are uploaded, and the release is asked for again
 
   t.same(await released([]), { number: 1, calls: 1, uploaded: [] });
   const both = [hexOf(chunk!), hexOf(piece!)];
-  // Too early; then the piece was gone after all, and what it names.
+  // The first request was too early. Then the piece was gone after all, and then the chunk that it names.
   t.same(await released([[chunk!, piece!], [piece!], [chunk!]]), {
     number: 1,
     calls: 4,
@@ -68,7 +68,7 @@ t.test("an answer gets lost: the release on top of the parent is ours, or somebo
     ...{ number: 1, parent: undefined, note: "mine", publisher: PUBLISHER.toUint8Array() },
     manifest: { chunks: tree.manifestPieces },
   };
-  /** What comes of a request when this has been made, whoever asked for it. */
+  /** The result of a request when a release with this header has already been made, by whomever. */
   const askedWhen = async (header: object) => {
     let calls = 0;
     const publish = async (): Promise<PublishResult> => {
@@ -109,7 +109,7 @@ t.test(
       calls += 1;
       throw new NoAnswerError("no answer within 120 s");
     };
-    // What a canister says no to is final, but not here.
+    // A canister's refusal is final in other places, but not here.
     const head = async () => {
       throw new RejectError(5, "it is private now");
     };

@@ -8,7 +8,7 @@ import { EVERYTHING, scan } from "../../lib/publish/scan.ts";
 import { type Test, temporaryDirectory } from "../support/icfs.ts";
 import { writeTree } from "./trees.ts";
 
-/** A socket in the file system, for as long as the test runs. */
+/** A socket in the file system, until the test ends. */
 async function socketAt(t: Test, path: string): Promise<void> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(path, resolve));
@@ -126,7 +126,7 @@ t.test("a directory that is none", async (t) => {
 });
 
 t.test("times that do not fit the format are brought to what does", async (t) => {
-  // Not every file system can hold the year 9999: /dev/shm can.
+  // Not every file system can store the year 9999: /dev/shm can.
   const directory = await mkdtemp("/dev/shm/icfs-test-");
   t.teardown(() => rm(directory, { recursive: true }));
   for (const [name, date] of [

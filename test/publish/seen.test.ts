@@ -1,4 +1,4 @@
-/** What has changed in a directory since it was seen, whatever it is, and what no time stamp shows. */
+/** Changes in a directory since it was read: all kinds of entries, and changes that no time stamp shows. */
 import { execFileSync } from "node:child_process";
 import fsPromises, {
   chmod,
@@ -30,7 +30,7 @@ const DIRECTORY_CHANGED = "something in it was added, renamed or removed, or its
 const WRITTEN = "it was written to, or its owner, mode or links changed";
 const silent = { start: () => {}, add: () => {}, stop: () => {} };
 
-/** A tree with one of each, and something outside that is not to be published. */
+/** A tree with an entry of each kind, and something outside that is not to be published. */
 async function trees(t: Test): Promise<{ tree: string; outside: string }> {
   const above = await temporaryDirectory(t);
   const tree = join(above, "tree");
@@ -43,7 +43,7 @@ async function trees(t: Test): Promise<{ tree: string; outside: string }> {
   return { tree, outside };
 }
 
-/** How a tree may change, and what is said of it. */
+/** The ways in which a tree may change, and the messages about them. */
 const CHANGES: Readonly<
   Record<string, readonly [work: (tree: string, outside: string) => Promise<void>, said: readonly string[]]>
 > = {
@@ -110,7 +110,7 @@ const CHANGES: Readonly<
       await unlink(join(tree, "d"));
       await rename(join(outside, "d"), join(tree, "d"));
     },
-    // Its own time tells of a rename on some file systems only.
+    // On some file systems only the directory's own time shows a rename.
     [`the directory itself: ${DIRECTORY_CHANGED}`],
   ],
   "a new entry": [(tree) => mkdir(join(tree, "d/e/new")), [`d/e: ${DIRECTORY_CHANGED}`]],
@@ -139,7 +139,7 @@ for (const [name, [work, said]] of Object.entries(CHANGES)) {
       "it is named",
     );
     if (said.length === 0) t.same(changes, []);
-    // Nothing from outside the tree, and nothing that waits for a writer, is read.
+    // chunkTree() reads nothing outside the tree, and nothing that waits for a writer.
     const problems = new Problems();
     const { chunks } = await chunkTree(entries, problems, () => {});
     const bytes = await Promise.all(chunks.map((chunk) => chunk.read().catch(() => Buffer.alloc(0))));
@@ -162,7 +162,7 @@ t.test("what is swapped while the directory is listed", async (t) => {
     fsPromises.readdir = readdir;
     syncBuiltinESMExports();
   });
-  // Just before `d` is listed, it is a symlink.
+  // `d` becomes a symlink just before it is listed.
   fsPromises.readdir = (async (path: string, options: { encoding: "buffer" }) => {
     if (path === join(tree, "d")) {
       await rename(path, join(outside, "d"));
@@ -189,7 +189,7 @@ t.test("what the times do not show", async (t) => {
   const clock = stopClock(t);
   const { tree } = await trees(t);
   const long = BigInt(Date.now() - 3_600_000) * 1_000_000n;
-  /** @param time of the last change, in nanoseconds @returns after how many milliseconds it is sure, and what has changed */
+  /** @param time of the last change, in nanoseconds @returns after how many milliseconds the answer is certain, and the changes */
   const settled = async (time: bigint, names: readonly string[]) => {
     const seen = new Seen();
     const state = { ...stateOf(await lstat(tree, { bigint: true })), ctimeNs: time };
@@ -205,7 +205,7 @@ t.test("what the times do not show", async (t) => {
     let waited = 0;
     for (; changes === undefined && waited < 10_000; waited++) {
       await clock.pass(1);
-      // What it reads takes its own time.
+      // Real reads take time of their own.
       await lstat(tree);
     }
     return { waited, changes };
@@ -227,7 +227,7 @@ t.test("what the times do not show", async (t) => {
   t.same((await settled(now + 60_000_000_001n, all.with(0, "other"))).changes, [`d: ${DIRECTORY_CHANGED}`]);
 });
 
-t.test("a symlink made anew, with all that stat tells of the old one", async (t) => {
+t.test("a symlink made again, with all that stat tells of the old one", async (t) => {
   const { tree } = await trees(t);
   const source = join(tree, "link");
   const seen = new Seen();

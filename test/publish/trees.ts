@@ -1,4 +1,4 @@
-/** Directories to publish, with reproducible contents, and what comes out when they are chunked. */
+/** Directories to publish, with reproducible contents, and the results of chunking them. */
 import { createCipheriv } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -8,7 +8,7 @@ import type { PublishOptions } from "../../lib/publish/publish.ts";
 import { EVERYTHING, scan } from "../../lib/publish/scan.ts";
 import type { FileEntry } from "../../lib/tree/manifest.ts";
 
-/** All that is in a directory, without a question or a word of how far it is. */
+/** Options to read everything in a directory, without questions, and without a report of progress. */
 export const PLAINLY = {
   reading: EVERYTHING,
   policy: { allowEmpty: false, privateFiles: "publish", lint: "off" },
@@ -25,7 +25,7 @@ export function bytesOf(seed: number, length: number): Buffer {
   return createCipheriv("aes-128-ctr", key, Buffer.alloc(16)).update(Buffer.alloc(length));
 }
 
-/** Writes files, with the directories they need. */
+/** Writes files, and the directories that they need. */
 export async function writeTree(directory: string, files: Readonly<Record<string, Uint8Array | string>>) {
   for (const [path, content] of Object.entries(files)) {
     await mkdir(dirname(join(directory, path)), { recursive: true });
@@ -33,7 +33,7 @@ export async function writeTree(directory: string, files: Readonly<Record<string
   }
 }
 
-/** Scans and chunks a directory in which nothing is wrong. */
+/** Scans and chunks a directory without problems. */
 export async function chunked(
   directory: string,
   hashed: (bytes: number) => void = () => {},
@@ -54,7 +54,7 @@ export async function reassembled(tree: ChunkedTree, { extents }: FileEntry): Pr
   return Buffer.concat(parts);
 }
 
-/** How many bytes of `after` a canister that has `before` has not got, manifest included. */
+/** How many bytes of `after`, manifest included, a canister with `before` lacks. */
 export function bytesToSend(before: ChunkedTree, after: ChunkedTree): number {
   const there = new Set(before.chunks.map(name));
   return after.chunks.reduce((sum, chunk) => sum + (there.has(name(chunk)) ? 0 : chunk.size), 0);

@@ -1,4 +1,4 @@
-/** docs/SEMANTICS.md, "Content and attributes": what readers see of a tree, and what it costs to see it again. */
+/** docs/SEMANTICS.md, "Content and attributes": how readers see a tree, and what it costs to read it again. */
 import { createHash, randomBytes, randomInt } from "node:crypto";
 import { chmod, mkdir, readFile, symlink, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,13 +6,13 @@ import t from "tap";
 import { eventually, HUNG, sh } from "../mount/mounts.ts";
 import { startMountable } from "../support/mountable.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const MiB = 1024 * 1024;
-/** Numbers of a user and a group, of whom nothing else is known. */
+/** A user and a group that have no names. */
 const [USER, GROUP] = [12_345, 54_321];
 
-/** A tree with everything in it that has a boundary somewhere. */
+/** Writes a tree that touches every limit. */
 async function writeTree(root: string): Promise<void> {
   await mkdir(join(root, "deep/er/and/deeper"), { recursive: true });
   await mkdir(join(root, "empty directory"));
@@ -37,7 +37,7 @@ await writeTree(c.tree);
 await c.publish({});
 const mounted = await c.mount("--refresh", "0.3", "--quiet", "0");
 
-/** Runs a program as somebody who owns nothing. */
+/** Runs a program as a user who owns nothing. */
 function as(user: number, group: number, ...command: string[]) {
   return sh("setpriv", `--reuid=${user}`, `--regid=${group}`, "--clear-groups", ...command);
 }
@@ -55,7 +55,7 @@ t.test(
     const sorted = (text: string) =>
       text
         .split("\n")
-        // The mount has milliseconds.
+        // The mount has times in milliseconds.
         .map((line) => line.replace(/(\.\d{3})\d*$/, "$1"))
         .sort();
     t.ok(sorted(ours!.stdout).length > 300);
@@ -89,7 +89,7 @@ t.test("27. it is mounted ro, nosuid, nodev, noexec, default_permissions, allow_
   t.match((await as(USER, GROUP, "cat", alone.at("tool"))).stderr, /Permission denied/);
   await alone.umount();
 
-  await t.test("it is no disk that could be full: not for df, nor for what watches disks", async (t) => {
+  await t.test("it is not a disk that could be full: not for df, nor for what watches disks", async (t) => {
     const { mountpoint } = mounted;
     const { stdout } = await sh("stat", "-f", "-c", "%S %b %f %a %c %d %l", mountpoint);
     t.equal(stdout, "4096 0 0 0 0 0 255\n", "no blocks, no inodes; names as long as anywhere");
@@ -98,7 +98,7 @@ t.test("27. it is mounted ro, nosuid, nodev, noexec, default_permissions, allow_
     }
     t.notMatch((await sh("df")).stdout, mountpoint, "df leaves it out, as it does /proc");
     const thresholds = ["-w", "10%", "-c", "5%", "-W", "10%", "-K", "5%"];
-    // Of every file system of this type that there is; one that is a disk gives a line.
+    // check_disk looks at every file system of this type, and prints a line for each that it takes for a disk.
     const checked = await sh("/usr/lib/nagios/plugins/check_disk", ...thresholds, "-N", "fuse.icfs");
     t.notMatch(checked.stdout, mountpoint, "check_disk has nothing to say of it");
   });
@@ -155,7 +155,7 @@ t.test(
         t.equal((await sh("python3", "-c", map, path)).stdout, `${name.split("-")[1]}\n`);
         costs.push((await reads()) - before);
       }
-      // A kernel that wants memory takes pages back, whoever needs them: some of one file, and not of each.
+      // A kernel that runs short of memory frees pages of files in use: some pages of one file or another, but not of each.
       t.ok(costs.includes(0), `${when}: ${costs}`);
     };
     await again("it has been read before");
@@ -191,7 +191,7 @@ print(json.dumps({"found": found, "listed": os.listxattr(path, follow_symlinks=F
         listed: string[];
       };
     const listing = await c.mount("--list-xattrs");
-    // The file is of release 1 already.
+    // The file has been in the tree since release 1.
     const of = { "user.icfs.release": "2", "user.icfs.canister": c.id, "user.icfs.verified": "certified" };
     const sha256 = createHash("sha256")
       .update(await readFile(join(c.tree, "size-1048576")))
@@ -222,7 +222,7 @@ print(json.dumps({"found": found, "listed": os.listxattr(path, follow_symlinks=F
 
     await t.test("programs that copy extended attributes copy the tree, and none of them", async (t) => {
       const listing = await c.mount("--list-xattrs");
-      // tmpfs keeps attributes only in newer kernels: an image of ext4 always does.
+      // tmpfs keeps attributes only in newer kernels; an image of ext4 always does.
       const work = join(c.directory, "copies");
       await mkdir(work);
       const copied = async (path: string) => (await sh("getfattr", "-R", "-P", "-d", "-m", "-", path)).stdout;

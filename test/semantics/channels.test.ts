@@ -1,30 +1,20 @@
-/** docs/SEMANTICS.md, "Channels": mounts of what a channel stands for. */
+/** docs/SEMANTICS.md, "Channels": mounts of a channel's release. */
 import t from "tap";
-import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { eventually, HUNG, sh } from "../mount/mounts.ts";
-import { set } from "../support/channels.ts";
+import { promoter } from "../support/channels.ts";
 import { faultFor } from "../support/fault-proxy.ts";
 import { startMountable } from "../support/mountable.ts";
 import { aboveTransports } from "../support/transport.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const c = await startMountable(t);
-const canister = icfsCanister(c.publisherAgent, c.canister);
+const promote = promoter(c);
 const FAST = ["--refresh", "0.3", "--quiet", "0"];
-let serial: bigint | undefined;
-
-async function promote(release: number | undefined): Promise<void> {
-  const result = await canister.promote(
-    set("stable", release === undefined ? undefined : BigInt(release), serial),
-  );
-  if (!("ok" in result)) throw new Error(JSON.stringify(result.err));
-  serial = result.ok;
-}
 
 for (const number of [1, 2, 3])
   await c.publish({ kernel: `kernel ${number}\n`, initrd: `initrd ${number}\n` });
-await promote(1);
+await promote("stable", 1);
 
 t.test("38. a mount of a channel follows it, forth and back, and not the newest release", async (t) => {
   const { at, status, log, umount } = await c.mountNamed("stable", ...FAST);
@@ -34,7 +24,7 @@ t.test("38. a mount of a channel follows it, forth and back, and not the newest 
   };
   await shows(1);
   for (const [i, number] of [3, 1, 2].entries()) {
-    await promote(number);
+    await promote("stable", number);
     await eventually(`release ${number} is live`, async () => (await status()).release === number);
     t.match(await status(), { channel: "stable", serial: i + 2, release: number });
     await shows(number);
@@ -65,7 +55,7 @@ aboveTransports(
     });
     c.proxy.fault = fault;
     await eventually("it was asked", () => old !== undefined);
-    await promote(3);
+    await promote("stable", 3);
     await eventually("release 3 is live", async () => (await status()).release === 3);
     isReplayed = true;
     await eventually("the replay is refused", async () => (await status()).refused === true);
@@ -77,17 +67,25 @@ aboveTransports(
     t.equal((await sh("cat", at("kernel"))).stdout, "kernel 3\n");
     await umount();
     const again = await c.mountNamed("stable", ...FAST);
-    t.match(again.said.stderr, /mounted from what was kept on this host.*record 4 .* is older than record 5/);
+    t.match(again.said.stderr, /serves what was kept on this host.*record 4 .* is older than record 5/);
     t.match(await again.status(), { serial: 5, release: 3 });
     c.proxy.fault = () => "none";
     await eventually("it is asked again", async () => (await again.status()).problem === undefined);
-    await promote(undefined);
+    await promote("stable", undefined);
     await eventually("it is deleted", async () => (await again.status()).problem !== undefined);
-    t.match((await again.status()).problem, /has no channel stable/);
+    t.match(await again.status(), { problem: /has no channel stable/, channelDeleted: true, release: 3 });
+    t.match(
+      (await c.icfs(["status", again.mountpoint])).stdout,
+      /^ {2}channel {4}stable \(record 5\); deleted on the canister since: /m,
+    );
+    t.match(
+      (await c.icfs(["doctor", again.mountpoint])).stdout,
+      /^warn +mount: .* goes on with release 3: channel stable was deleted on the canister$/m,
+    );
     t.equal((await sh("cat", again.at("kernel"))).stdout, "kernel 3\n");
-    await promote(1);
+    await promote("stable", 1);
     await eventually("it is there again", async () => (await again.status()).release === 1);
-    t.match(await again.status(), { serial: 7 });
+    t.match(await again.status(), { serial: 7, channelDeleted: undefined });
     await again.umount();
   },
 );

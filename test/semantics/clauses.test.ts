@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import t from "tap";
 
 const DOCUMENT = new URL("../../docs/SEMANTICS.md", import.meta.url);
-/** A clause begins a line. */
+/** A clause stands at the beginning of a line. */
 const CLAUSE = /^(\d+)\. \S/gm;
-/** So does a test, at the top of its file: its title begins with the clause's number. */
+/** So does a test: its title begins with the clause's number. */
 const TEST = /^(?:t\.test\(|aboveTransports\(\s*t,)\s*["'`]([^"'`]*)/gm;
 
 const numbers = (text: string) => Array.from(text.matchAll(CLAUSE), ([, number]) => Number(number));
@@ -14,7 +14,7 @@ const upTo = (most: number) => Array.from({ length: most }, (_, i) => i + 1);
 const clauses = numbers(readFileSync(DOCUMENT, "utf8"));
 const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith(".test.ts"));
 const titles = files
-  // The others import these.
+  // The other files import these.
   .filter((name) => !name.endsWith("-fuse-native.test.ts") && !import.meta.filename.endsWith(name))
   .map((name) => ({
     name,

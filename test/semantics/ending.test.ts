@@ -1,10 +1,10 @@
-/** docs/SEMANTICS.md, "Ending": how mounts end, and what is left. */
+/** docs/SEMANTICS.md, "Ending": how mounts end, and what remains. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import t from "tap";
 import { eventually, HUNG, mountedAt, mountpointFor, occupy, serve, sh } from "../mount/mounts.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 t.test("31. SIGTERM and SIGINT unmount, also with a reader in the way", async (t) => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -47,7 +47,7 @@ t.test("32. what SIGKILL leaves behind is replaced by the next mount", async (t)
   await killed.ended;
   t.match((await sh("ls", mountpoint)).stderr, /Transport endpoint is not connected/);
   const served = await serve(t, mountpoint, "second");
-  t.match(served.stderr(), /taking away a dead mount of first/);
+  t.match(served.stderr(), /removing a dead mount of first/);
   t.equal((await mountedAt(mountpoint))?.source, "second");
   t.equal((await sh("cat", `${mountpoint}/hello.txt`)).stdout, "hello\n");
   served.process.kill("SIGTERM");
@@ -81,7 +81,7 @@ print(total, end="", flush=True)
   t.equal(String((await total)[0]), "5000003");
   t.equal(await served.ended, 0);
 
-  // Cut off, it serves nobody any more.
+  // A mount whose connection is cut serves nobody any more.
   const cutOff = await mountpointFor(t);
   const third = await serve(t, cutOff);
   await occupy(t, `os.chdir("${cutOff}")`);

@@ -12,7 +12,7 @@ errors, problems, reads, signals = set(), [], 0, 0
 FILES = ["large", "pieces", "dir/file", "small"]
 content = {name: open(os.path.join(published, name), "rb").read() for name in FILES}
 MOST = 300_000
-# Python calls again after EINTR, the C library does not.
+# Python repeats a call after EINTR; the C library does not.
 libc = ctypes.CDLL(None, use_errno=True)
 libc.pread.restype = ctypes.c_ssize_t
 area = mmap.mmap(-1, (MOST // 4096 + 2) * 4096)
@@ -48,12 +48,12 @@ def read_some(name):
         if got is None:
             continue
         reads += 1
-        # Where a later page cannot be had, the kernel gives those before it; who asks for the rest gets the error.
+        # When a later page fails, the kernel returns the pages before it; a read of the rest gets the error.
         cut = 0 < got and (offset + got) % 4096 == 0
         expected = want[offset : offset + length]
         if area[:got] != (expected[:got] if cut else expected):
             problems.append(f"{name}: {got} bytes of {length} at {offset}, flags {flags}")
-    # So that not everything is in the page cache soon.
+    # Otherwise everything would soon be in the page cache.
     libc.posix_fadvise(file, ctypes.c_long(0), ctypes.c_long(0), os.POSIX_FADV_DONTNEED)
     call(libc.close, file)
 

@@ -1,4 +1,4 @@
-/** A mount of a tree that is another one time and again, and readers that notice when they are given two of them at once. */
+/** A mount whose tree changes again and again, and readers that notice when they get two versions at once. */
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Test } from "tap";
@@ -10,14 +10,14 @@ import { TRANSPORT } from "../support/transport.ts";
 const FIXTURE = fileURLToPath(new URL("../mount/versions-fixture.ts", import.meta.url));
 const READER = fileURLToPath(new URL("versions-reader.py", import.meta.url));
 const READERS = 6;
-/** Milliseconds from one version to the next: a reader is seldom done by then. */
+/** Milliseconds from one version to the next: few reads are finished by then. */
 const INTERVAL = 150;
 
 export interface Flipping {
   readonly mountpoint: string;
-  /** Which version is live, as the mount says. */
+  /** The live version, as the mount reports it. */
   live(): number;
-  /** Makes the next one live, where that does not come by itself. */
+  /** Makes the next version live, on a mount that does not flip by itself. */
   next(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export async function flipping(
   return { mountpoint, live: () => live, next };
 }
 
-/** Has many read for some seconds, in all ways that there are, while the versions change: each handle has read one, and no page is of two. */
+/** Many readers read in all possible ways while the versions change: each handle must give one version, and no page two. */
 export async function readsOneVersion(
   t: Test,
   { seconds, transport }: { readonly seconds: number; readonly transport: TransportName },

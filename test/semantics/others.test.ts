@@ -1,4 +1,4 @@
-/** docs/SEMANTICS.md, "With other file systems": what is mounted inside of a mount, or over it, and file handles, when releases are switched. */
+/** docs/SEMANTICS.md, "With other file systems": mounts inside a mount, or over it, and file handles, when releases are switched. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -10,19 +10,19 @@ import { eventually, HUNG, holding, mountedAt, sh } from "../mount/mounts.ts";
 import { startMountable } from "../support/mountable.ts";
 import { TRANSPORT } from "../support/transport.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
 const c = await startMountable(t);
 const options = ["--refresh", "0.3", "--quiet", "0"];
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
-/** Runs a command that is to succeed. */
+/** Runs a command that must succeed. */
 async function must(t: Test, ...command: [string, ...string[]]): Promise<void> {
   const { code, stderr } = await sh(...command);
   t.equal(code, 0, `${command.join(" ")} ${stderr}`);
 }
 
-/** A process in a mount namespace of its own, until the test ends. Resolves when it has said something. */
+/** A process in a mount namespace of its own, until the test ends. Resolves when the process has printed something. */
 async function inNamespace(t: Test, script: string): Promise<ChildProcess> {
   const child = spawn("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], {
     stdio: ["pipe", "pipe", "inherit"],
@@ -70,11 +70,11 @@ t.test("35. what is mounted inside stays through every switch, until it is unmou
   await must(t, "sh", "-c", `echo in memory > ${at("gone/deep/mine")}`);
   const inner = await c.icfs(["mount", `${c.id}@${first}`, at("replaced"), "--network", c.proxy.url]);
   t.equal(inner.code, 0, inner.stderr);
-  // One that sees more than this process does, and a bystander that has a copy of each mount as it is now.
+  // A container that sees more mounts than this process does, and a bystander with a copy of each mount as it is now.
   const contained = at("container/mine");
   const container = await inNamespace(
     t,
-    // The first of its processes has a root directory below which nothing of that is.
+    // The root directory of its first process has none of those mounts below it.
     `mount -t tmpfs tmpfs ${at("container")} && echo contained > ${contained} &&
     { setpriv --pdeathsig KILL sleep 600 & exec python3 -c '${CHROOTED}' ${local}; }`,
   );
@@ -121,7 +121,7 @@ t.test("35. what is mounted inside stays through every switch, until it is unmou
     const logged = await log();
     const released = ["pxelinux.cfg/default", "gone/deep", "replaced", "container"];
     return released.every((name) =>
-      logged.includes(` info ${name} is what the release says: it was unmounted`),
+      logged.includes(` info ${name} is as in the release again: what was mounted there was unmounted`),
     );
   });
   t.equal((await sh("ls", mountpoint)).stdout, "gone\nnew\npxelinux.cfg\nreplaced\nstays\n");
@@ -236,13 +236,13 @@ for line in sys.stdin:
   const lines = createInterface({ input: server.stdout });
   await once(lines, "line");
   const used = async (): Promise<string[]> => {
-    // It has the kernel forget whatever nobody uses of this file system.
+    // A remount makes the kernel forget every inode of this file system that is not in use.
     await must(t, "mount", "-i", "-o", "remount,ro", mountpoint);
     const answer = once(lines, "line");
     server.stdin.write("\n");
     return JSON.parse(String((await answer)[0]));
   };
-  /** Over fuse-native there are none. */
+  /** Over fuse-native there are no file handles. */
   const expected = (...answers: string[]) => (TRANSPORT === "kernel" ? answers : answers.map(() => "ESTALE"));
   t.same(await used(), expected("same\n", "1\n", "file", "1\n"));
 

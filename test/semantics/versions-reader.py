@@ -9,7 +9,7 @@ root, seconds, seed = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(seed)
 end = time.monotonic() + seconds
 seen, reads, problems = set(), 0, []
-# The version that each path was last, and how many names a directory has whose names all say the version.
+# The last version that was read of each path; and how many names `names` has, all of which contain the version.
 newest = {}
 NAMES = 2000
 
@@ -76,7 +76,7 @@ def list_names():
     versions = {name.split("-")[0] for name in names}
     if len(names) != NAMES or len(versions) != 1:
         problems.append(f"{len(names)} names of the versions {sorted(versions)} in one listing")
-    # The kernel is told what these names mean with the listing itself.
+    # The listing itself tells the kernel which inodes these names have.
     for directory in (root, os.path.join(root, "dir")):
         for entry in os.scandir(directory):
             entry.stat()

@@ -11,12 +11,12 @@ import { startMountable } from "../support/mountable.ts";
 import { TRANSPORT } from "../support/transport.ts";
 import { flipping, readsOneVersion } from "./flipping.ts";
 
-/** What the fixture's files have in versions 0 to 3. */
+/** The size of the fixture's files in versions 0 to 3. */
 const SIZE = 1_500_000;
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 
-/** What one of the fixture's files says of its version. */
+/** The version that one of the fixture's files has in its bytes. */
 async function versionOf(path: string): Promise<number> {
   const { stdout } = await sh("od", "-An", "-N1", "-tu1", path);
   return Number(stdout);
@@ -54,7 +54,7 @@ t.test("14. what is opened after a switch is new; over fuse-native, unless its p
     t.equal(await versionOf(`${mountpoint}/dir/changing`), live());
   }
 
-  // All names at one moment: whoever has seen a new one sees no old one any more.
+  // All names change at one moment: a reader that has seen a new name sees no old one any more.
   const quickly = await flipping(t, 50);
   const script = `
 import os, sys, time
@@ -95,7 +95,7 @@ for line in sys.stdin:
         seen[name] = [status.st_ino, status.st_size, status.st_mtime_ns]
     print(json.dumps(seen), flush=True)
 `;
-  // One who works in a directory all the time.
+  // A process that works in the directory all the time.
   const child = spawn("python3", ["-c", script, mountpoint], { stdio: ["pipe", "pipe", "inherit"] });
   t.teardown(async () => void child.kill("SIGKILL"));
   const lines = createInterface({ input: child.stdout });
@@ -117,7 +117,7 @@ for line in sys.stdin:
     for (const name of [".", ".."])
       t.equal(seen[name]![2], version * 1e9, "directories tell their new times");
     const [, size, time] = seen["../changing"]!;
-    // Versions 0 and 1, 2 and 3, ... have the same size and time.
+    // Versions 0 and 1, 2 and 3, and so on have the same size and time.
     t.equal(size, version < 4 ? SIZE : SIZE + 100_000);
     const younger = TRANSPORT === "fuse-native" && version % 2 === 1 ? 1e6 : 0;
     t.equal(time, Math.floor(version / 2) * 1e9 + younger, `the time of version ${version}`);
@@ -126,9 +126,9 @@ for line in sys.stdin:
   await t.test("ctime: when the release came that has made a file what it is", async (t) => {
     const c = await startMountable(t);
     const OLD = 1_000_000_000;
-    // Too large to share a chunk with its neighbours, with which it would change.
+    // So large that it shares no chunk with its neighbours: otherwise it would change with them.
     const kept = "1".repeat(300_000);
-    /** With times of long ago, as `cp -p` and package managers leave them. */
+    /** Publishes files with times of long ago, as `cp -p` and package managers leave them. */
     const publish = async (files: Record<string, string>) => {
       for (const [name, content] of Object.entries(files)) {
         await mkdir(dirname(join(c.tree, name)), { recursive: true });
@@ -157,7 +157,7 @@ for line in sys.stdin:
     const published = first["."]!.mtime;
     for (const name of names.slice(0, -1))
       t.same(first[name], { mtime: OLD, ctime: published }, `release 1: ${name}`);
-    // So that the next release is of another second.
+    // The next release must be of another second.
     await eventually("a second is over", () => Date.now() / 1000 > published + 2);
     await chmod(join(c.tree, "tool"), 0o755);
     await publish({ replaced: "2\n", "dir/replaced": "2\n" });

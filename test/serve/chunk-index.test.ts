@@ -11,7 +11,7 @@ const chunkOf = (bytes: Buffer): Chunk => ({ sha256: sha256(bytes), size: bytes.
 t.test("a million chunks by their hashes", async (t) => {
   for (const count of [0, 1, 3, 5000]) {
     const chunks = Array.from({ length: count }, (_, i) => chunkOf(Buffer.from(String(i))));
-    // Those that no listing has a hash of are not found, and in nobody's way.
+    // Chunks for which a listing has no hash are not found, and do no harm.
     const index = atOnce(ChunkIndex.growing([...chunks, { sha256: undefined, name: "x", size: 1 }]));
     t.ok(chunks.every((chunk) => index.find(chunk.sha256!) === chunk));
     t.equal(index.find(sha256(Buffer.from("another"))), undefined);

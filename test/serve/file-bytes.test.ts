@@ -1,4 +1,4 @@
-/** Any part of a file, however it is cut. */
+/** Any range of a file, however the file is cut into chunks. */
 import { createHash, randomBytes } from "node:crypto";
 import fc from "fast-check";
 import t from "tap";

@@ -1,4 +1,4 @@
-/** Types are those of the canister's own URLs. */
+/** Media types are the same as those of the canister's own URLs. */
 import { readFile } from "node:fs/promises";
 import t from "tap";
 import { mediaTypeOf } from "../../lib/serve/media-type.ts";

@@ -1,7 +1,7 @@
-/** Turns of those who are sent something: by a clock that the test sets. */
+/** Clients take turns to be sent something. The test sets the clock. */
 import { once } from "node:events";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import t from "tap";
 import { createLog } from "../../lib/log.ts";
 import { Outgoing, type Turn } from "../../lib/serve/outgoing.ts";
@@ -54,7 +54,7 @@ t.test("as many as there may be, and the others one after the other", async (t) 
   t.equal(all.holding, 0);
 });
 
-t.test("who ends while he waits has no turn", async (t) => {
+t.test("a client that leaves while it waits gets no turn", async (t) => {
   const { all, turn } = outgoing(1);
   const [a, b, c] = [turn("a"), turn("b"), turn("c")];
   await a.take();
@@ -78,7 +78,7 @@ t.test("who does not read gives way, while somebody waits", async (t) => {
   all.look();
   t.same(cut, [], "nobody waits");
   slow.moved();
-  // It began long ago, though it goes on.
+  // Its turn began long ago, but it still gets something.
   await slow.take();
   const forWaiting = waiting.take();
   all.look();
@@ -119,21 +119,51 @@ t.test("the more wait, the sooner who does not read gives way", async (t) => {
   t.ok(clock.now < 20_000, `${clock.now} ms for twenty, two at a time`);
 });
 
-t.test("who waits for his turn is not taken for one who does nothing", async (t) => {
+t.test("a client that waits for its turn is not taken for an idle one", async (t) => {
   const chunk = Buffer.from("chunk");
   const releases = { untilHere: async () => {}, chunk: async () => chunk } as unknown as ServedReleases;
   const site = new Site(releases, { chunksInHand: 1, mustBeFresh() {}, log: createLog("error") });
-  const server = createServer((request, response) => void site.answer(request, response)).listen(0);
+  const asked = Promise.withResolvers<Socket>();
+  const server = createServer((request, response) => {
+    void site.answer(request, response);
+    asked.resolve(request.socket);
+  }).listen(0);
   await once(server, "listening");
   t.teardown(() => server.close());
   const other = site.outgoing.turnFor({ cutOff() {} });
   await other.take();
-  server.timeout = 50;
-  const connected = once(server, "connection");
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/.icfs/chunk/${"00".repeat(32)}`;
   const answer = fetch(url).then((response) => response.text());
-  const [socket] = await connected;
+  const socket = await asked.promise;
+  // Like the server's own timeout, but not before the server has the request.
+  socket.setTimeout(50);
   await once(socket, "timeout");
   other.end();
   t.equal(await answer, "chunk");
+});
+
+t.test("a client that leaves while its chunk is fetched keeps no turn", async (t) => {
+  const here = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<ServerResponse>();
+  const untilHere = (_: Buffer, response: ServerResponse) => {
+    asked.resolve(response);
+    return here.promise;
+  };
+  const releases = { untilHere, chunk: async () => Buffer.from("chunk") } as unknown as ServedReleases;
+  const site = new Site(releases, { chunksInHand: 1, mustBeFresh() {}, log: createLog("error") });
+  const answered = Promise.withResolvers<void>();
+  const server = createServer((request, response) => answered.resolve(site.answer(request, response)));
+  await once(server.listen(0), "listening");
+  t.teardown(() => server.close());
+  const leaving = new AbortController();
+  const { port } = server.address() as AddressInfo;
+  const answer = fetch(`http://127.0.0.1:${port}/.icfs/chunk/${"00".repeat(32)}`, { signal: leaving.signal });
+  const response = await asked.promise;
+  const closed = once(response, "close");
+  leaving.abort();
+  await t.rejects(answer);
+  await closed;
+  here.resolve();
+  await answered.promise;
+  t.equal(site.outgoing.holding, 0);
 });

@@ -9,18 +9,18 @@ import type { Mountable } from "../support/mountable.ts";
 import { spawned } from "../support/spawned.ts";
 
 export interface Served {
-  /** Where it answers. */
+  /** The URL at which it answers. */
   readonly url: string;
   readonly process: ChildProcess;
-  /** What `icfs serve --json` has said. */
+  /** What `icfs serve --json` has printed. */
   readonly said: Record<string, unknown>;
-  /** Resolves to its exit code, or the signal that has ended it. */
+  /** Resolves to its exit code, or to the signal that ended it. */
   readonly ended: Promise<number | string>;
   /** Its log so far. */
   log(): string;
 }
 
-/** Starts one over the canister's proxy; resolves once others are served. @throws Error with its log when it ends instead */
+/** Starts one over the canister's proxy. Resolves once it serves. @throws Error with its log when it ends instead */
 export async function startServe(t: Test, c: Mountable, ...more: readonly string[]): Promise<Served> {
   const { child, ended, log } = spawnServe(t, c, ...more);
   const lines = createInterface({ input: child.stdout! });
@@ -30,14 +30,14 @@ export async function startServe(t: Test, c: Mountable, ...more: readonly string
   return { url: said.url, process: child, said, ended, log };
 }
 
-/** The same; it need not come to serve anything. */
+/** Like startServe(), but it need not come to serve anything. */
 export function spawnServe(t: Test, c: Mountable, ...more: readonly string[]) {
   const args = ["serve", c.id, "--listen", "0", "--json", "--network", c.proxy.url, ...more];
   const { child, ended, stderr } = spawned(t, BIN, args, c.env);
   return { child, ended, log: stderr };
 }
 
-/** All chunks that are on the disk. */
+/** All chunks on the disk. */
 export async function chunkFiles({ env }: Mountable): Promise<string[]> {
   const directory = join(env.XDG_CACHE_HOME!, "icfs", "chunks");
   const names = await readdir(directory, { recursive: true });

@@ -1,4 +1,4 @@
-/** What is answered over HTTP, to real clients, by an `icfs serve`; and what never is. */
+/** What `icfs serve` answers to real clients over HTTP, and what it never answers. */
 import { createHash, randomBytes } from "node:crypto";
 import { readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { inOrder } from "../support/in-order.ts";
 import { startMountable } from "../support/mountable.ts";
 import { chunkFiles, type Served, startServe } from "./serves.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 const step = inOrder(t);
 
 const MiB = 1024 * 1024;
@@ -109,7 +109,7 @@ step("files, for curl", async (t) => {
   t.match(
     await curl("--proxy", served.url, "http://elsewhere.example/pxelinux.0"),
     { stdout: "loader\n" },
-    "and this is no proxy",
+    "and this is not a proxy",
   );
 });
 
@@ -186,7 +186,7 @@ step("a boot from one release", async (t) => {
 step("nothing is fetched for a stranger, or told of what else is on the disk", async (t) => {
   const { queries } = c.proxy;
   t.equal((await get(`/.icfs/chunk/${sha(randomBytes(9))}`)).status, 404);
-  // As another canister's would be.
+  // As if it were another canister's chunk.
   const other = randomBytes(1000);
   const [file] = await chunkFiles(c);
   const store = join(file!, "../..", sha(other).slice(0, 2));

@@ -1,5 +1,6 @@
-/** Requests that wait: how many, for how long, and what ends it. */
+/** Requests that wait: how many, for how long, and how the wait ends. */
 import { EventEmitter } from "node:events";
+import { setImmediate } from "node:timers/promises";
 import t from "tap";
 import { Waits } from "../../lib/serve/waits.ts";
 import { HUNG } from "../support/icfs.ts";
@@ -19,6 +20,21 @@ t.test("it comes, or the client goes", async (t) => {
   client.emit("close");
   await other;
   t.same([waits.count, waits.has("b"), client.listenerCount("close")], [0, false, 0]);
+});
+
+t.test("whoever has said that nothing more will come, and may have gone, does not wait", async (t) => {
+  const waits = new Waits({ most: 3, limit: HUNG });
+  const socket = Object.assign(new EventEmitter(), { readableEnded: false });
+  const client = Object.assign(new EventEmitter(), { req: { socket } });
+  void waits.until("a", client);
+  socket.emit("end");
+  await setImmediate();
+  t.same([waits.count, client.listenerCount("close"), socket.listenerCount("end")], [0, 0, 0]);
+  socket.readableEnded = true;
+  void waits.until("a", client);
+  await setImmediate();
+  t.equal(waits.count, 0);
+  waits.end();
 });
 
 t.test("it does not come", async (t) => {

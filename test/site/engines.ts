@@ -1,4 +1,4 @@
-/** The caches that a site may have, with what `icfs example` prints. */
+/** The caches that a site may have, with the configurations that `icfs example` prints. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Process, run } from "../../demo/process.ts";
@@ -6,16 +6,16 @@ import { BIN } from "../support/icfs.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 export interface EngineOptions {
-  /** For its files; it is made. */
+  /** For the cache's files. The engine makes it. */
   readonly directory: string;
-  /** Where it listens on 127.0.0.1. */
+  /** The port on 127.0.0.1 where the cache listens. */
   readonly port: number;
-  /** What it asks, by HTTP. */
+  /** The URL from which the cache fetches, by HTTP. */
   readonly origin: string;
   readonly canister: string;
 }
 
-/** Starts a cache, which keeps nothing from before, and returns when it serves. */
+/** Starts a cache without anything from before. Resolves when it serves. */
 export type Engine = (options: EngineOptions) => Promise<Process>;
 
 export const nginx: Engine = async ({ directory, port, origin, canister }) => {
@@ -40,7 +40,7 @@ ${http}
   );
 };
 
-/** Nothing of it is installed: where it looks for its own files is said besides. */
+/** Squid is not installed, only unpacked: it is told where its own files are. */
 export const squid: Engine = async ({ directory, port, origin, canister }) => {
   await mkdir(join(directory, "cache"), { recursive: true });
   const of = (name: string) => join(directory, name);
@@ -64,7 +64,7 @@ unlinkd_program ${build}/squid/usr/lib/squid/unlinkd
 logfile_daemon ${build}/squid/usr/lib/squid/log_file_daemon
 `,
   );
-  // It refuses to be root, and whom it would become cannot come here: so root is called something else.
+  // Squid refuses to run as root, and the user that it would switch to cannot read these files: so root gets another name.
   const program = ["--user", "--map-user=1", "--map-group=1", join(build, "squid/usr/sbin/squid"), "-N"];
   await run("unshare", [...program, "-z", "-f", of("squid.conf")]);
   return started(
@@ -83,7 +83,7 @@ async function started(process: Process, serves: RegExp): Promise<Process> {
   }
 }
 
-/** What `icfs example` prints for a cache that asks for the canister at `origin`. */
+/** What `icfs example` prints for a cache in front of the canister at `origin`. */
 function printed(
   name: string,
   {

@@ -1,6 +1,6 @@
 /**
- * A site's cache that lies, or somebody between it and the hosts, or behind it; and caches that are of no use. Hosts get right bytes only, and
- * in time. (What each kind of wrong answer does to one reader is in test/source/icfs.)
+ * A site's cache that lies, or an attacker between it and the hosts, or behind it; and caches that are useless. Hosts get only right bytes,
+ * and in time. (test/source/icfs has each kind of wrong answer to one reader.)
  */
 import type { ServerResponse } from "node:http";
 import { gzipSync } from "node:zlib";
@@ -14,19 +14,19 @@ import { type Meter, startMeter } from "./meter.ts";
 import { allIsWell, chunksOf, FILES } from "./scenarios.ts";
 import { startCachedSite } from "./site.ts";
 
-t.setTimeout(15 * HUNG);
+t.setTimeout(30 * HUNG);
 const step = inOrder(t);
 
 const HOSTS = 20;
 const CHUNKS = FILES.length + 1;
-/** What is in a query for a chunk, in CBOR. */
+/** The part of a query's CBOR that asks for a chunk. */
 const CHUNK_QUERY = `method_name${String.fromCharCode(0x60 + "chunk".length)}chunk`;
 
 const site = await startCachedSite(t, { engine: nginx, files: FILES });
 /** Between the hosts and the cache. */
 const front = await startMeter(t, () => site.url);
 
-/** Flips a bit of each so manieth chunk. @returns how many it was */
+/** Flips a bit in one of every `oneIn` chunks. @returns a function that says how many it spoiled */
 function lying(meter: Meter, oneIn: number): () => number {
   let chunks = 0;
   let lies = 0;
@@ -39,14 +39,14 @@ function lying(meter: Meter, oneIn: number): () => number {
   return () => lies;
 }
 
-/** How often chunks were asked for, of whomever. */
+/** How often chunks were asked for, in either place. */
 const fetches = () =>
   chunksOf(front.asked).length + site.asks.asked.filter(({ body }) => body.includes(CHUNK_QUERY)).length;
 
 const sum = (results: readonly HostResult[], what: "wrong" | "late") =>
   results.reduce((all, { mirrors }) => all + mirrors.reduce((some, one) => some + one[what], 0), 0);
 
-/** Answers that were late, at most: on a busy machine some are. How often the network was is not told; a host has some time or other for one. */
+/** The most answers that may be late: on a busy machine some are. Hosts do not count late answers of the network: each may have one. */
 const overtaken = (results: readonly HostResult[]) => sum(results, "late") + results.length;
 
 step("a tenth of the answers is wrong between cache and hosts", async (t) => {
@@ -79,11 +79,11 @@ step("a fifth of the answers is wrong behind the cache, which keeps them", async
   t.ok(fetches() <= most, `${fetches()} fetches; one more for each time are ${most}`);
 });
 
-/** What the newest release is proved by now. It is too old to count when the clocks have been put forward. */
+/** The proof of the newest release. When the clocks have been put forward, it is too old to count. */
 const OLD_PROOF = await queryBlob(site.publisherAgent, site.canister, "release", NO_ARGUMENTS);
 const AHEAD_MS = 6 * 60_000;
 
-/** Caches that are of no use, by the name that a mirror's URL has for them. */
+/** Useless caches, by their names in the mirrors' URLs. */
 const USELESS: Record<string, (response: ServerResponse, path: string) => void> = {
   stale: (response, path) =>
     path.endsWith("/.icfs/release") ? response.end(OLD_PROOF) : response.writeHead(404).end(),
@@ -118,7 +118,7 @@ step("caches that are of no use cost nobody a deadline", async (t) => {
     USELESS[path.split("/")[1]!]!(response, path);
     return true;
   };
-  // The network is in this process.
+  // The network runs in this process.
   const [{ now: clock }, { now: date }] = [performance, Date];
   performance.now = () => clock.call(performance) + AHEAD_MS;
   Date.now = () => date() + AHEAD_MS;
@@ -129,8 +129,8 @@ step("caches that are of no use cost nobody a deadline", async (t) => {
   const results = await site.storm(names.length, {
     ahead: AHEAD_MS,
     mirrors: (host) => [`${front.url}/${names[host]}`],
-    // What comes in drips has half of it.
-    readTimeout: 20_000,
+    // An answer in drips may take half of this time, and the network has the other half for an answer that takes a second.
+    readTimeout: 60_000,
   });
   allIsWell(t, results);
   t.equal(

@@ -1,6 +1,6 @@
 /**
- * Many hosts in one process, which a test starts with `fork`: each has a source, a cache directory, memory and mirrors of its own, as a mount
- * has, and fetches all of the newest release. Beside what a mount does there is only the counting.
+ * Many hosts in one process, which a test starts with `fork`: each has a source, a cache directory, memory and mirrors of its own, like a
+ * mount, and fetches the whole newest release. Only the counting is added to what a mount does.
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
@@ -8,23 +8,23 @@ import { join } from "node:path";
 import { ChunkCache } from "../../lib/cache/chunk-cache.ts";
 import { type DiskStore, openDiskStore } from "../../lib/cache/disk-store.ts";
 import { messageOf } from "../../lib/errors.ts";
-import { parseCanisterId } from "../../lib/ic/agent.ts";
+import { parseCanisterId } from "../../lib/ic/canister-id.ts";
 import { verifySignature } from "../../lib/ic/certificate/bls.ts";
 import type { BlsVerify } from "../../lib/ic/certificate/certificate.ts";
 import { resolveNetwork } from "../../lib/ic/network.ts";
+import { Hydrator, startOf } from "../../lib/live/hydrate.ts";
 import type { Log } from "../../lib/log.ts";
-import { Hydrator, startOf } from "../../lib/mount/hydrate.ts";
 import { type MirrorHealth, Mirrors } from "../../lib/source/icfs/mirrors.ts";
 import { openSource } from "../../lib/source/open-source.ts";
 import type { Chunk } from "../../lib/tree/tree.ts";
 
 export interface Host {
-  /** For its cache. */
+  /** For the host's cache. */
   readonly directory: string;
   readonly mirrors: readonly string[];
 }
 
-/** What the hosts are to do. */
+/** A task for the hosts. */
 export interface Storm {
   readonly hosts: readonly Host[];
   readonly network: string;
@@ -35,27 +35,27 @@ export interface Storm {
   readonly readTimeout: number;
   /** Milliseconds by which the hosts' clocks are ahead of this machine's. */
   readonly ahead: number;
-  /** Bytes, for each host. */
+  /** In bytes, for each host. */
   readonly memory: number;
 }
 
-/** What became of one host. */
+/** The result of one host. */
 export interface HostResult {
-  /** Why it has not got the release. */
+  /** Why it does not have the release. */
   readonly error?: string;
   /** The number of the release that it has. */
   readonly release?: number;
   /** Milliseconds from the start of the storm until all of the release was on its disk. */
   readonly took: number;
-  /** Chunks that it has waited for in vain, for as long as a reader waits. */
+  /** Chunks that did not come within a reader's limit. */
   readonly missed: number;
-  /** Attempts to fetch a chunk that have failed. */
+  /** Failed attempts to fetch a chunk. */
   readonly failures: number;
   /** Milliseconds that the slowest chunk took. */
   readonly slowest: number;
-  /** Bytes of chunks on its disk, each compared with its name. */
+  /** Bytes of all chunk files on its disk. */
   readonly bytes: number;
-  /** Files on its disk that are not what their names say. */
+  /** Files on its disk whose contents do not match their names. */
   readonly wrong: number;
   readonly mirrors: readonly MirrorHealth[];
   readonly said: readonly string[];
@@ -66,7 +66,7 @@ const DISK_BYTES = 1024 * 1024 * 1024;
 async function become(storm: Storm, host: Host, started: number): Promise<HostResult> {
   const said: string[] = [];
   const log = logTo(said);
-  // Objects of its own: what is known of gateways belongs to the network object.
+  // Each host needs an object of its own: the state of the gateways belongs to the network object.
   const network = resolveNetwork(storm.network);
   const address = {
     network,
@@ -118,7 +118,7 @@ async function become(storm: Storm, host: Host, started: number): Promise<HostRe
   };
 }
 
-/** Each host has a processor of its own to check signatures with; here forty would wait for one. */
+/** Real hosts each have a processor to check signatures; here forty would wait for one processor. */
 const checked = new Map<string, boolean>();
 const verifyOnce: BlsVerify = (...signed) => {
   const key = signed.map((part) => Buffer.from(part).toString("base64")).join(" ");
@@ -146,11 +146,11 @@ function counted(cache: ChunkCache, seen: { missed: number; slowest: number }) {
   };
 }
 
-/** Reads what is there itself: the store would hash it, and throw it away. */
+/** Reads the files directly: the store would hash them, and remove wrong ones. */
 async function onDisk({ directory }: DiskStore): Promise<Pick<HostResult, "bytes" | "wrong">> {
   const found = { bytes: 0, wrong: 0 };
   const chunks = join(directory, "chunks");
-  // There is no such directory where nothing has come.
+  // Where nothing has come, the directory does not exist.
   const entries = await readdir(chunks, { recursive: true, withFileTypes: true }).catch(() => []);
   for (const entry of entries) {
     if (!entry.isFile()) continue;

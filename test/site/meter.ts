@@ -1,30 +1,30 @@
-/** A proxy that writes down what it is asked for, and passes it on over a line of a known bandwidth; or answers as a test has it. */
+/** A proxy that records requests, and passes them on over a line of a known bandwidth, or answers as a test wants. */
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Weather } from "../../localnet/weather.ts";
 import type { Test } from "../support/icfs.ts";
 
 export interface Asked {
-  /** Of a URL, without what stands in front of it. */
+  /** The path of the URL, without the scheme and the host. */
   readonly path: string;
   readonly body: Buffer;
 }
 
 export interface Meter {
   readonly url: string;
-  /** What it was asked for, whatever became of it, in order. */
+  /** All requests in order, whatever the outcome. */
   readonly asked: Asked[];
-  /** Ends every connection: nobody is there. */
+  /** Ends every connection, as if nothing were there. */
   down: boolean;
-  /** Answers in the place of what is behind it, and returns true; or returns false. */
+  /** May answer in place of the server behind the proxy, and then returns true. */
   instead: (path: string, response: ServerResponse) => boolean;
-  /** Changes an answer's bytes. Undefined: they pass as they come. */
+  /** Changes an answer's bytes. Undefined: the bytes pass unchanged. */
   spoil: ((path: string, bytes: Buffer) => Buffer) | undefined;
 }
 
-/** A line that answers come over; several proxies may share one. */
+/** A line for answers. Several proxies may share one. */
 export class Line {
-  /** Undefined: as fast as it goes. */
+  /** Undefined: without a limit. */
   #weather: Weather | undefined;
 
   /** MiB a second. */
@@ -37,14 +37,14 @@ export class Line {
     return this.#weather !== undefined;
   }
 
-  /** The pieces of `part`, each when the line has carried it. */
+  /** The pieces of `part`, each once the line has carried it. */
   async *carry(part: Buffer): AsyncGenerator<Uint8Array> {
     if (this.#weather === undefined) yield part;
     else yield* this.#weather.download(part);
   }
 }
 
-/** Starts one in front of `target`; it ends with the test. @param target changes when what is behind it is started again */
+/** Starts one in front of `target`. It ends with the test. @param target gives another URL once the server behind was started again */
 export async function startMeter(t: Test, target: () => string, line = new Line()): Promise<Meter> {
   const agent = new Agent({ keepAlive: true });
   const meter: Meter = {

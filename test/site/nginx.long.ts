@@ -4,6 +4,6 @@ import { HUNG } from "../support/icfs.ts";
 import { nginx } from "./engines.ts";
 import { behindServe, cacheOfASite } from "./scenarios.ts";
 
-t.setTimeout(15 * HUNG);
+t.setTimeout(30 * HUNG);
 const site = await cacheOfASite(t, nginx);
 t.test("the same in front of icfs serve", (t) => behindServe(t, site));

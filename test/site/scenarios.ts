@@ -1,4 +1,4 @@
-/** What a site's cache is there for, whichever it is: forty hosts that start together, with nothing on their disks. */
+/** A site's cache at work, whatever its engine: forty hosts start together, with nothing on their disks. */
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { join } from "node:path";
@@ -13,18 +13,18 @@ import type { Asked } from "./meter.ts";
 import { type Site, startCachedSite } from "./site.ts";
 
 const HOSTS = 40;
-/** So many of them are real mounts. */
+/** How many of the hosts are real mounts. */
 const MOUNTS = 4;
-/** Each is a chunk; with them there is the manifest. */
+/** Each file is a chunk. The manifest is one more. */
 export const FILES = Array.from({ length: 16 }, (_, i) => 400_000 + i);
 const CHUNKS = FILES.length + 1;
 const BYTES = FILES.reduce((sum, size) => sum + size, 0);
-/** MiB a second of the site's way to the network. */
+/** The bandwidth from the site to the network, in MiB a second. */
 const BANDWIDTH = 4;
 /** Milliseconds for which the proof of the newest release is kept. */
 const HEAD_KEPT_MS = 10_000;
 
-/** @returns the site, whose cache is not running, for what else a cache is to do */
+/** @returns the site, whose cache is not running, for further tests of the cache */
 export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
   const step = inOrder(t);
   const site = await startCachedSite(t, { engine, files: FILES });
@@ -92,7 +92,7 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
       return false;
     };
     const before = site.asks.asked.length;
-    // So many at once over this line would take a minute, as they all ask for everything.
+    // Over this line, more hosts at once would take a minute, since each asks for everything.
     const results = await site.storm(HOSTS / 4);
     await killed;
     t.ok(killed, "it was killed");
@@ -103,7 +103,7 @@ export async function cacheOfASite(t: Test, engine: Engine): Promise<Site> {
   return site;
 }
 
-/** Forty cold hosts, a cold cache, and an `icfs serve` behind it that has yet to fetch the release. */
+/** Forty cold hosts, a cold cache, and behind it an `icfs serve` that has not fetched the release yet. */
 export async function behindServe(t: Test, site: Site): Promise<void> {
   const { url } = await startServe(t, site);
   site.behind = url;
@@ -118,7 +118,7 @@ export async function behindServe(t: Test, site: Site): Promise<void> {
   t.ok(headsOf(site.origin.asked) > 0, "the cache has asked for the newest release");
 }
 
-/** @param path is sent as it is */
+/** @param path is sent unchanged */
 async function statusOf(url: string, path: string): Promise<number | undefined> {
   const asked = get(url, { path, agent: false });
   const [answer] = (await once(asked, "response")) as [IncomingMessage];
@@ -133,7 +133,7 @@ async function mounted(t: Test, site: Site, number: number): Promise<string> {
     [
       ...["mount", site.id, mountpoint, "--network", site.asks.url, "--mirror", site.url],
       ...["--root-key", Buffer.from(site.rootKey).toString("hex")],
-      ...["--prefetch", "all", "--read-timeout", "60s"],
+      ...["--prefetch", "all", "--read-timeout", "300s"],
       ...["--cache-dir", join(site.directory, `mount-${number}`), "--log-file", join(site.directory, "log")],
     ],
     { limit: 3 * HUNG },
@@ -142,7 +142,7 @@ async function mounted(t: Test, site: Site, number: number): Promise<string> {
   return mountpoint;
 }
 
-/** Each host has the release, with no byte wrong, and has waited for nothing in vain. */
+/** Each host has the release without a wrong byte, and none has waited for something that did not come. */
 export function allIsWell(t: Test, results: readonly HostResult[]): void {
   const bad = results.filter(
     ({ error, wrong, missed, bytes }) => error !== undefined || wrong > 0 || missed > 0 || bytes < BYTES,
@@ -158,10 +158,10 @@ export function chunksOf(asked: readonly Asked[]): string[] {
   return asked.map(({ path }) => path).filter((path) => path.includes("/.icfs/chunk/"));
 }
 
-/** @param started the first of them was not asked before this (of performance.now()) */
+/** @param started a time of performance.now() before the first request */
 function fewHeads(t: Test, asked: readonly Asked[], started: number): void {
   const heads = headsOf(asked);
-  // A storm begins and ends somewhere within such a time.
+  // The storm need not begin and end with such a period: it may touch one more.
   const most = Math.ceil((performance.now() - started) / HEAD_KEPT_MS) + 1;
   t.ok(heads <= most, `the newest release was asked for ${heads} times, and ${most} are allowed`);
 }

@@ -1,6 +1,6 @@
 /**
  * A site: a canister on a local network, a cache of the site in front of the network's HTTP gateway, and hosts behind it. Between the cache
- * and the gateway, and between the hosts and the network's API, stands what writes down what is asked for.
+ * and the gateway, and between the hosts and the network's API, meters record the requests.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -16,8 +16,8 @@ import type { Engine } from "./engines.ts";
 import type { HostResult, Storm } from "./hosts.ts";
 import { Line, type Meter, startMeter } from "./meter.ts";
 
-const PATIENT = 60_000;
-/** Bytes, of each host. */
+const PATIENT = 300_000;
+/** In bytes, for each host. */
 const MEMORY = 64 * 1024 * 1024;
 
 export interface SiteOptions {
@@ -27,30 +27,30 @@ export interface SiteOptions {
 }
 
 export interface StormOptions {
-  /** Of a host, by its number. Default: the cache. */
+  /** The mirrors of a host, by its number. Default: the cache. */
   readonly mirrors?: (host: number) => readonly string[];
-  /** Milliseconds. Default: so long that a busy machine is no reason to miss it. */
+  /** Milliseconds. The default is so long that a busy machine does not miss it. */
   readonly readTimeout?: number;
   /** Milliseconds by which the hosts' clocks are ahead of this machine's. */
   readonly ahead?: number;
 }
 
 export interface Site extends Mountable {
-  /** Where the hosts' mirror is. */
+  /** The URL of the hosts' mirror. */
   readonly url: string;
-  /** What the site shares: its way to the network. */
+  /** The site's line to the network, which all share. */
   readonly line: Line;
-  /** What the cache asks for. */
+  /** The requests of the cache. */
   readonly origin: Meter;
-  /** What is behind it: the gateway, unless a test has something else there. */
+  /** The server behind the cache: the gateway, unless a test puts something else there. */
   behind: string;
-  /** What hosts ask the network for by themselves. */
+  /** The hosts' own requests to the network. */
   readonly asks: Meter;
-  /** Starts the cache; its disk is empty. */
+  /** Starts the cache with an empty disk. */
   startCache(): Promise<void>;
   /** Kills the cache, with its connections. */
   killCache(): Promise<void>;
-  /** So many hosts begin at once, with nothing on their disks. Resolves when each has the release, or has given up. */
+  /** Starts so many hosts at once, with nothing on their disks. Resolves when each has the release, or has given up. */
   storm(hosts: number, options?: StormOptions): Promise<HostResult[]>;
 }
 
@@ -67,7 +67,7 @@ export async function startCachedSite(t: Test, { engine, files }: SiteOptions): 
   let caches = 0;
   let storms = 0;
   stack.defer(async () => cache?.stop());
-  // Forty hosts have forty disks; and one that is shared would be waited for.
+  // Forty real hosts have forty disks. Here they would wait for one disk.
   const disks = join(c.directory, "disks");
   await mkdir(disks);
   await run("mount", ["-t", "tmpfs", "-o", "mode=700", "tmpfs", disks]);

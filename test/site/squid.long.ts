@@ -4,5 +4,5 @@ import { HUNG } from "../support/icfs.ts";
 import { squid } from "./engines.ts";
 import { cacheOfASite } from "./scenarios.ts";
 
-t.setTimeout(15 * HUNG);
+t.setTimeout(30 * HUNG);
 await cacheOfASite(t, squid);

@@ -1,4 +1,4 @@
-/** What kind of canister it is: found out by what is certified, else by queries, and never by an update. */
+/** The kind of a canister is found by certified data, else by queries, and never by an update. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Actor, Cbor, type HttpAgent } from "@icp-sdk/core/agent";
@@ -27,7 +27,7 @@ const agent = createAgent({
   requestTimeout: REQUEST_TIMEOUT,
 }) as HttpAgent;
 
-/** Compiles and installs an actor. @param isPublic whether its interface can be asked for */
+/** Compiles and installs an actor. @param isPublic whether its interface may be read by all */
 async function install(name: string, source: string, isPublic: boolean): Promise<Principal> {
   const directory = join(c.directory, name);
   await mkdir(directory, { recursive: true });
@@ -62,7 +62,7 @@ t.test("update methods of the names that are probed are never called", async (t)
   for (const isPublic of [false, true]) {
     const canister = await install(`updates${isPublic}`, source, isPublic);
     const error = await detect(canister).catch((error: Error) => error);
-    t.match(error, { name: "UserError", message: /is no canister that icfs can read. Tried: / });
+    t.match(error, { name: "UserError", message: /is not a canister that icfs can read. Tried: / });
     if (isPublic) t.match((error as Error).message, /its certified interface has only .*listing/);
     else
       for (const tried of ["as icfs: ", "as assets: ", "as icboot: ", "not public"])
@@ -88,7 +88,7 @@ t.test("what answers in another shape is not taken for it", async (t) => {
   t.match({ code, stderr }, { code: 1, stderr: /Tried: .*--source icfs, icboot or assets/ });
   t.match(await c.icfs(["ls", canister.toText(), "--source", "icboot"]), {
     code: 1,
-    stderr: /no list of records/,
+    stderr: /not a list of records/,
   });
 });
 
@@ -102,12 +102,12 @@ t.test("what the network says is told by its codes, and never by words of the ca
   const canister = await install("words", source, false);
   const tried = /Tried: .*as icfs: .*out of cycles.*as assets: .*too large.*as icboot: .*stopping/;
   await t.rejects(detect(canister), { name: "UserError", message: tried });
-  // It may be any kind: so it is asked again.
+  // Its kind is still unknown, so it is asked again.
   await stop(canister);
   await t.rejects(detect(canister), { name: "RejectError", errorCode: "IC0508" });
 });
 
-/** What a gateway says that nobody has signed: that there is no such method. @param answer the node's own */
+/** A gateway's answer, which no node has signed, that there is no such method. @param answer the node's own */
 function unsignedNo(answer: Buffer, keepsSignature: boolean): Buffer {
   const { signatures } = Cbor.decode<{ signatures: unknown }>(Uint8Array.from(answer));
   const no = {
@@ -176,7 +176,7 @@ async function stop(canister_id: Principal): Promise<void> {
 t.test(
   "a canister that this host has accepted releases from is an icfs canister, whatever answers now",
   async (t) => {
-    // The other networks of this file have left theirs.
+    // Other networks of this file have set their own directory.
     process.env.XDG_STATE_HOME = c.env.XDG_STATE_HOME;
     const tree = join(c.directory, "tree");
     await mkdir(tree, { recursive: true });

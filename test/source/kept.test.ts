@@ -1,4 +1,4 @@
-/** What a host keeps of releases: only forwards, and by network; over sources and stores of the test's own. */
+/** The releases that a host keeps: only ever newer ones, and by network; over sources and stores of the test's own. */
 import { join } from "node:path";
 import { Principal } from "@icp-sdk/core/principal";
 import t, { type Test } from "tap";
@@ -14,7 +14,7 @@ import {
   newestCertifiedTime,
 } from "../../lib/source/kept.ts";
 import type { Release, Source, SourceKind } from "../../lib/source/source.ts";
-import { releaseOf } from "../mount/live.ts";
+import { releaseOf } from "../live/live.ts";
 import { temporaryDirectory } from "../support/icfs.ts";
 
 const log = createLog("error");
@@ -33,7 +33,7 @@ async function storeOf(t: Test) {
   return store;
 }
 
-/** Whoever mounts the canister: a process of its own, as far as this goes. It counts what it has verified. */
+/** A mount of the canister, as if in a process of its own. It counts what it has verified. */
 function mounter(
   kind: SourceKind = "icfs",
   { rootKey = KEY, number }: { rootKey?: Buffer; number?: number } = {},
@@ -117,7 +117,7 @@ t.test("what is damaged, and what nobody has certified, is replaced by whatever 
 t.test("the newest certified time is a network's own, and goes only forwards", async (t) => {
   const store = await storeOf(t);
   const local = Buffer.alloc(133, 8);
-  // An older version's, of who knows which network.
+  // An older version's record, of an unknown network.
   await store.writeBlob("newest-certified-time", Buffer.from(new Date(NOW + 1e10).toISOString()));
   t.same(await newestCertifiedTime(store, KEY), new Date(0), "it says nothing");
   await keepRelease(store, mounter("icfs", { rootKey: local }).from, release(1, -600), log);
@@ -136,7 +136,7 @@ t.test("the newest certified time is a network's own, and goes only forwards", a
   t.same(
     await newestCertifiedTime(store, KEY),
     new Date(NOW - MINUTE),
-    "this host's clock is no certificate",
+    "this host's clock is not a certificate",
   );
 });
 
@@ -165,7 +165,7 @@ t.test("what another mount keeps while it is looked at is taken instead", async 
     ...from.source,
     async restore(evidence: Buffer) {
       const found = await from.source.restore(evidence);
-      // As acceptedReleases has it: no more let through, since the host has kept a newer one.
+      // As acceptedReleases does: an older release is refused once the host has kept a newer one.
       if (kept === 3) await keepRelease(store, mounter().from, release(4, 0), log).then(() => (kept = 4));
       if (found.number! < kept)
         throw new FormatError(`release ${found.number} is not the newest that is kept`);

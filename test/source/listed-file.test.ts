@@ -1,4 +1,4 @@
-/** Files whose parts are listed without hashes, and what becomes known of them. */
+/** Files whose parts are listed without hashes, and the hashes that become known later. */
 import { createHash } from "node:crypto";
 import t from "tap";
 import { createLog } from "../../lib/log.ts";

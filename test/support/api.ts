@@ -1,10 +1,10 @@
 /**
- * ICFS_TEST_API=old or new: the tests' networks have the deprecated endpoints of the IC's HTTP interface alone, or those in their place.
- * Whoever reads and publishes must pass with either.
+ * ICFS_TEST_API=old or new: the tests' networks offer only the deprecated endpoints of the IC's HTTP interface, or only their
+ * replacements. Reading and publishing must work with either.
  */
 import type { LocalNetworkOptions } from "../../localnet/index.ts";
 
 const { ICFS_TEST_API: api } = process.env;
 
-/** What each network of the tests is started with. */
+/** Options for every network in the tests. */
 export const TEST_API: Pick<LocalNetworkOptions, "api"> = api === "old" || api === "new" ? { api } : {};

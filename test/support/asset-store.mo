@@ -1,4 +1,4 @@
-/// What the twin of the standard asset canister (assets.mo) holds, and what of it is certified: assets by key, their content by
+/// The data of the twin of the standard asset canister (assets.mo), and what of it is certified: assets by key, their content by
 /// encoding, and a label under `http_assets` for each key and alias.
 import Array "mo:core/Array";
 import Map "mo:core/Map";
@@ -31,16 +31,16 @@ module {
 
   public type Assets = {
     region : Region.Region;
-    /// Where the used part of the region ends.
+    /// The end of the region's used part.
     var used : Nat64;
     byKey : Map.Map<Text, Asset>;
-    /// What is under `http_assets`.
+    /// The tree under `http_assets`.
     var certified : HashTree.Labels;
   };
 
   /// The encoding whose content is certified is the first of these that an asset has.
   let order = ["identity", "gzip", "compress", "deflate", "br"];
-  /// What is larger is not hashed here, when the uploader says what its hash is.
+  /// Larger content is not hashed here if the uploader gives its hash.
   let maxHashedBytes = 2_097_152;
 
   public func empty() : Assets = { region = Region.new(); var used = 0; byKey = Map.empty(); var certified = null };
@@ -49,9 +49,9 @@ module {
 
   public func keep(assets : Assets, bytes : Blob) : Slot {
     let slot = { offset = assets.used; size = bytes.size() };
-    // Where nothing was ever written there is no place, not even for nothing.
+    // Nothing, not even zero bytes, can be written to a region without pages.
     if (bytes.size() > 0) Store.write(assets.region, assets.used, bytes);
-    // One byte more, so that empty ones have places of their own.
+    // One more byte, so that empty contents have different offsets, too.
     assets.used += Nat64.fromNat(bytes.size() + 1);
     slot;
   };
@@ -73,13 +73,13 @@ module {
     asset;
   };
 
-  /// The asset at this very key.
+  /// The asset with exactly this key.
   public func existing({ byKey } : Assets, key : Text) : Asset {
     let ?asset = Map.get(byKey, Text.compare, key) else Runtime.trap("asset not found");
     asset;
   };
 
-  /// The asset at a key or an alias.
+  /// The asset with this key or alias.
   public func find({ byKey } : Assets, key : Text) : Asset {
     switch (Map.get(byKey, Text.compare, key)) {
       case (?asset) return asset;
@@ -118,13 +118,13 @@ module {
     certify(assets, key, asset);
   };
 
-  /// What is certified at the key itself stays, as in the real one.
+  /// The certified label of the key itself stays, as in the real canister.
   public func delete(assets : Assets, key : Text) {
     if (Map.containsKey(assets.byKey, Text.compare, key)) {
       for (alias in aliases(assets, key).vals()) put(assets, alias, null);
       Map.remove(assets.byKey, Text.compare, key);
     };
-    // Another one's alias may have been hidden by this key.
+    // This key may have hidden another asset's alias.
     for (original in originals(key).vals()) {
       switch (Map.get(assets.byKey, Text.compare, original)) {
         case (?asset) certify(assets, original, asset);
@@ -135,13 +135,13 @@ module {
 
   // --- certification ---
 
-  /// Certifies an asset as it is now, under its key and its aliases.
+  /// Certifies the current state of an asset, under its key and its aliases.
   func certify(assets : Assets, key : Text, asset : Asset) {
     let first = firstOf(asset);
     for (affected in Array.concat(aliases(assets, key), [key]).vals()) put(assets, affected, first);
   };
 
-  /// Certifies this content at `key`, or that there is none: then a label that is there stays, with nothing under it.
+  /// Certifies content at `key`, or its absence: an existing label then stays, with nothing under it.
   func put(assets : Assets, key : Text, content : ?Encoding) {
     // With a slash in front, even if the key has none.
     let name = Text.encodeUtf8(if (Text.startsWith(key, #char '/')) key else "/" # key);

@@ -1,9 +1,9 @@
-/// A twin of the IC's standard asset canister, as far as it matters to somebody who reads one: its interface, its certified
-/// tree, its refusals, word for word, and enough of its upload methods to fill it. What it does is measured against the real one.
-/// Methods that begin with `twin_` are a test's, to make it behave as old, full or lying ones do.
+/// A twin of the IC's standard asset canister, as far as it matters to its readers: its interface, its certified tree, its
+/// refusals, word for word, and enough of its upload methods to fill it. Its behaviour is tested against the real one. Methods
+/// that begin with `twin_` let a test make it behave like an old, full or lying canister.
 ///
-/// Unlike the real one it lets anybody write, certifies no responses (`http_expr` is a constant) and believes an uploader's
-/// SHA-256 of what is large, as the real one did until 2025: hashing takes 0.2 s a MiB here.
+/// Unlike the real one it lets anybody write, certifies no responses (`http_expr` is a constant) and trusts an uploader's SHA-256
+/// of large content, as the real one did until 2025: hashing takes 0.2 s per MiB here.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import CertifiedData "mo:core/CertifiedData";
@@ -60,11 +60,11 @@ persistent actor Assets {
   let assets = AssetStore.empty();
   /// Where replies are put together.
   let scratch = Region.new();
-  /// Chunks that are uploaded and not yet any asset's.
+  /// Uploaded chunks that do not belong to an asset yet.
   let chunks = Map.empty<Nat, AssetStore.Slot>();
   var nextId = 1;
 
-  // What a test has switched.
+  // --- switches of the tests ---
   var listsAll = false;
   let hidden = Set.empty<Text>();
   let corrupt = Map.empty<Nat64, Nat>();
@@ -72,7 +72,7 @@ persistent actor Assets {
   var padding : Blob = "";
   var withoutAssets = false;
 
-  /// Empty until something has been certified. `http_expr` looks as in the real one, but for a constant.
+  /// Empty until something has been certified. `http_expr` has the same form as in the real one, but is a constant.
   func tree() : HashTree.Tree {
     if (assets.certified == null and padding == "") return #labels null;
     func only(name : Blob, child : HashTree.Tree) : HashTree.Tree = #labels(HashTree.put(null, name, child));
@@ -96,7 +96,7 @@ persistent actor Assets {
     Blob.fromVarArray(wrong);
   };
 
-  /// Tells encodings apart for the switches: content that is there twice is two.
+  /// Identifies an encoding for the switches: equal contents are told apart.
   func identity({ chunks } : AssetStore.Encoding) : Nat64 = chunks[0].offset;
 
   func claimedLength(encoding : AssetStore.Encoding) : Nat {
@@ -139,7 +139,7 @@ persistent actor Assets {
     { content = load(encoding, index) };
   };
 
-  /// A page, in the order of the keys; or everything, in no order, as until 2025.
+  /// A page in the order of the keys; or everything, unordered, as until 2025.
   public query func list({ start; length } : { start : ?Nat; length : ?Nat }) : async [Details] {
     if (listsAll) {
       func older(key : Text) : Details = { details(key) with max_age = null; headers = null; allow_raw_access = null; is_aliased = null };
@@ -151,7 +151,7 @@ persistent actor Assets {
 
   func listed() : Iter.Iter<Text> = Iter.filter<Text>(Map.keys(assets.byKey), func key = not Set.contains(hidden, Text.compare, key));
 
-  /// A number that is too large for the real one's 32 bits counts as none.
+  /// A number that is too large for the real one's 32 bits counts as absent.
   func small(number : ?Nat, otherwise : Nat) : Nat {
     switch number {
       case (?value) if (value < 4_294_967_296) value else otherwise;
@@ -238,22 +238,22 @@ persistent actor Assets {
     certify();
   };
 
-  // --- a test's ---
+  // --- for tests ---
 
-  /// Whether `list` is that of an older version.
+  /// Makes `list` behave as in an older version.
   public func twin_list_all(on : Bool) : async () { listsAll := on };
 
-  /// Whether `list` leaves an asset out.
+  /// Hides an asset from `list`.
   public func twin_hide(key : Text, on : Bool) : async () {
     if (on) Set.add(hidden, Text.compare, key) else Set.remove(hidden, Text.compare, key);
   };
 
-  /// Serves a chunk with another first byte, or (null) all of them right again.
+  /// Serves a chunk with its first byte changed; null: serves all chunks correctly again.
   public func twin_corrupt(key : Text, content_encoding : Text, index : ?Nat) : async () {
     switchFor(corrupt, key, content_encoding, index);
   };
 
-  /// What `list` and `get` say the content's length is; null: what it is.
+  /// Sets the content length that `list` and `get` report; null: the true one.
   public func twin_claim_length(key : Text, content_encoding : Text, length : ?Nat) : async () {
     switchFor(claims, key, content_encoding, length);
   };
@@ -266,13 +266,13 @@ persistent actor Assets {
     };
   };
 
-  /// Makes the certified tree so many bytes larger, for instance too large for a reply.
+  /// Enlarges the certified tree by this many bytes, for instance beyond the limit of a reply.
   public func twin_pad_tree(bytes : Nat) : async () {
     padding := Blob.fromVarArray(VarArray.repeat<Nat8>(0, bytes));
     certify();
   };
 
-  /// Whether the certified tree has no `http_assets`, as that of a version that certifies responses only.
+  /// Removes `http_assets` from the certified tree, as in a version that certifies responses only.
   public func twin_without_http_assets(on : Bool) : async () {
     withoutAssets := on;
     certify();

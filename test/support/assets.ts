@@ -1,4 +1,4 @@
-/** The IC's standard asset canister, as its twin (assets.mo), on a local network; and ways to fill it. */
+/** Runs the twin of the IC's standard asset canister (assets.mo) on a local network, and fills it. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
@@ -11,20 +11,20 @@ import type { Test } from "./icfs.ts";
 
 const MAIN = fileURLToPath(new URL("assets.mo", import.meta.url));
 const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
-/** The pieces in which the IC's own uploader sends content. */
+/** The size of the pieces in which the IC's own uploader sends content. */
 const CHUNK_BYTES = 1_900_000;
-/** Content of one `commit_batch` at most, which has to fit the IC's 2 MiB. */
+/** The most content of one `commit_batch`, which must fit in the IC's 2 MiB. */
 const BATCH_BYTES = 1_500_000;
 
 export interface StoreOptions {
   /** Default: identity. */
   readonly encoding?: string;
-  /** Bytes a chunk, or of each chunk (what is left over is one more). Default: as the IC's uploader. */
+  /** Bytes of every chunk; or of each of the first chunks, and the rest is one more. Default: as in the IC's uploader. */
   readonly chunkBytes?: number | readonly number[];
   readonly contentType?: string;
-  /** What the content's SHA-256 is said to be. Default: nothing, so that the canister makes it. */
+  /** The SHA-256 that is claimed for the content. Default: none, so that the canister computes it. */
   readonly sha256?: Uint8Array;
-  /** Whether it has aliases; default: nothing is said, which means yes. */
+  /** Whether it has aliases. Default: unspecified, which means yes. */
   readonly aliased?: boolean;
 }
 
@@ -95,37 +95,37 @@ export interface AssetsActor {
 }
 
 export interface AssetsCanister extends InstalledCanister {
-  /** All methods, as they are. */
+  /** All methods of the canister. */
   readonly actor: AssetsActor;
-  /** Makes an asset, or gives one that is there (more) content in one encoding. */
+  /** Stores an asset's content in one encoding; creates the asset if it does not exist. */
   store(key: string, content: Uint8Array, options?: StoreOptions): Promise<void>;
-  /** Makes many small assets, in as few calls as they fit. */
+  /** Creates many small assets, in as few calls as possible. */
   storeAll(contents: Iterable<readonly [key: string, content: Uint8Array]>): Promise<void>;
-  /** Makes an asset that has no content. */
+  /** Creates an asset without content. */
   create(key: string): Promise<void>;
-  /** Takes away an asset's content in one encoding. */
+  /** Removes an asset's content in one encoding. */
   unset(key: string, encoding?: string): Promise<void>;
   /** Deletes an asset. */
   remove(key: string): Promise<void>;
   /** The twin's switches: see assets.mo. */
   listAll(on: boolean): Promise<void>;
   hide(key: string, on?: boolean): Promise<void>;
-  /** @param index of the chunk; undefined: none any longer */
+  /** @param index of the chunk; undefined: none is corrupt any more */
   corrupt(key: string, index: number | undefined, encoding?: string): Promise<void>;
-  /** @param length undefined: what it is */
+  /** @param length undefined: the true one */
   claimLength(key: string, length: number | undefined, encoding?: string): Promise<void>;
-  /** More than 3 MiB do not fit a reply. */
+  /** More than 3 MiB do not fit in a reply. */
   padTree(bytes: number): Promise<void>;
   withoutHttpAssets(on: boolean): Promise<void>;
 }
 
-/** The twin; or the real canister, to compare, where ICFS_ASSETS_WASM names a file. */
+/** The twin, or for comparison the real canister, if ICFS_ASSETS_WASM names its file. */
 export function assetsWasm(): Uint8Array {
   const real = process.env.ICFS_ASSETS_WASM;
   return real === undefined ? compiled(MAIN, LIBRARIES) : Uint8Array.from(readFileSync(real));
 }
 
-/** A network with the twin, empty; it ends with the test. */
+/** Starts a network with the empty twin; it ends with the test. */
 export async function startAssets(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
@@ -136,17 +136,17 @@ export async function startAssets(
   return { ...started, actor, ...filling(actor), ...switches(actor) };
 }
 
-/** The canister's interface for whoever signs for `agent`. */
+/** The canister's interface, with calls signed by `agent`. */
 export function assetsActor(agent: HttpAgent, canisterId: Principal): AssetsActor {
   return Actor.createActor<AssetsActor>(candid, { agent, canisterId });
 }
 
 type Filling = Pick<AssetsCanister, "store" | "storeAll" | "create" | "unset" | "remove">;
 
-/** Through the real canister's own methods, so that all of this is possible there too. */
+/** Functions that fill a canister. They use the real canister's own methods, so they work there too. */
 export function filling(actor: AssetsActor): Filling {
   const present = new Set<string>();
-  /** What makes the asset, unless it is there. */
+  /** The operation that creates the asset, unless it exists. */
   const creation = (key: string, { contentType, aliased }: StoreOptions = {}): Operation[] => {
     if (present.has(key)) return [];
     present.add(key);

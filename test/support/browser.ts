@@ -1,4 +1,4 @@
-/** A browser without a screen: Chromium, which reaches names below localhost and nothing else. */
+/** Runs headless Chromium, which can reach only names below localhost. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,14 +6,14 @@ import { type RunOptions, run } from "../../demo/process.ts";
 
 const BROWSER = "chromium-headless-shell";
 
-/** Seconds; it takes one or two on a quiet machine. */
-const PATIENCE = 120;
+/** The time limit; on a quiet machine the browser takes one or two seconds. */
+const BROWSER_SECONDS = 120;
 
 async function browse(args: readonly string[], { env, signal }: RunOptions): Promise<string> {
   const home = await mkdtemp(join(tmpdir(), "icfs-browser-"));
   try {
     const all = [
-      // Its sandbox is not for root, and what it is shown is ours.
+      // Its sandbox does not work for root, and it is shown only our own pages.
       "--no-sandbox",
       "--disable-gpu",
       "--disable-dev-shm-usage",
@@ -24,14 +24,14 @@ async function browse(args: readonly string[], { env, signal }: RunOptions): Pro
       "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE *.localhost",
       ...args,
     ];
-    return await run(BROWSER, all, { env: { ...env, HOME: home }, signal, seconds: PATIENCE });
+    return await run(BROWSER, all, { env: { ...env, HOME: home }, signal, seconds: BROWSER_SECONDS });
   } finally {
-    // It may still be writing there for a moment.
+    // The browser may still be writing there for a moment.
     await rm(home, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 
-/** What a page has become when it is loaded, scripts and all. @returns HTML */
+/** A page's DOM once it has loaded and its scripts have run. @returns HTML */
 export function dumpDom(url: string, options: RunOptions): Promise<string> {
   return browse(["--dump-dom", url], options);
 }
@@ -43,7 +43,7 @@ export interface Screen {
   readonly dark?: boolean;
 }
 
-/** Writes what a page looks like to a PNG. */
+/** Saves a screenshot of a page as PNG. */
 export async function screenshot(
   url: string,
   to: string,

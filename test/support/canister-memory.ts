@@ -1,4 +1,4 @@
-/** What a canister's memory comes to, as its controllers are told. */
+/** Asks how much memory a canister uses; only its controllers can. */
 import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 
@@ -15,7 +15,7 @@ interface Status {
   }>;
 }
 
-/** @param agent signs as a controller. @throws Error when that is none */
+/** @param agent signs as a controller @throws Error if it signs as anybody else */
 export async function memoryOf(agent: HttpAgent, canister_id: Principal): Promise<CanisterMemory> {
   const management = Actor.createActor<Status>(
     ({ IDL }) => {

@@ -1,9 +1,10 @@
-/** What most tests over a network need: a local one, an identity, and an icfs canister. */
+/** The set-up of most tests over a network: a local network, an identity, and an icfs canister. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { HttpAgent, SignIdentity } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
-import { createAgent, NO_ARGUMENTS, parseCanisterId } from "../../lib/ic/agent.ts";
+import { createAgent, NO_ARGUMENTS } from "../../lib/ic/agent.ts";
+import { parseCanisterId } from "../../lib/ic/canister-id.ts";
 import { loadIdentity } from "../../lib/ic/identity/identity.ts";
 import { type Network, resolveNetwork } from "../../lib/ic/network.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
@@ -28,9 +29,12 @@ export interface TestNetwork extends LocalNetwork {
   readonly network: Network;
   /** A directory for this test alone, removed at its end. */
   readonly directory: string;
-  /** For programs that are to use this network, as `icfs` has it: ICFS_NETWORK, XDG_CONFIG_HOME and XDG_STATE_HOME. */
+  /**
+   * The environment with which programs use this network, with the variables of `icfs`: ICFS_NETWORK, XDG_CONFIG_HOME and
+   * XDG_STATE_HOME.
+   */
   readonly env: NodeJS.ProcessEnv;
-  /** Runs bin/icfs on this network. @param options instead of the usual ones */
+  /** Runs bin/icfs on this network. @param options replace the usual ones */
   icfs(args: readonly string[], options?: Partial<RunOptions>): Promise<Result>;
 }
 
@@ -40,11 +44,11 @@ export interface TestCanister extends TestNetwork {
   readonly identity: SignIdentity;
   /** Signs as the owner. */
   readonly publisherAgent: HttpAgent;
-  /** Reads the canister as nobody in particular. */
+  /** Reads the canister anonymously. */
   source(): ReleaseReader;
 }
 
-/** A network without canisters; it ends with the test. This process gets its XDG_STATE_HOME, for trust, as well. */
+/** Starts a network without canisters; it ends with the test. This process gets its XDG_STATE_HOME, for trust, as well. */
 export async function startNetwork(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
@@ -76,7 +80,7 @@ export async function startNetwork(
   };
 }
 
-/** A network with a canister that is not ours. */
+/** A network with a canister of another kind. */
 export interface InstalledCanister extends TestNetwork {
   readonly canister: Principal;
   /** Signs as the canister's controller. */
@@ -102,7 +106,7 @@ export async function startInstalled(
   return { ...started, agent, canister };
 }
 
-/** startNetwork(), with an icfs canister that has no release yet. @param wasm an older canister's; default: the one of now */
+/** startNetwork(), with an icfs canister that has no release yet. @param wasm an older canister's; default: the current one */
 export async function startCanister(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
@@ -121,7 +125,7 @@ export async function startCanister(
   return asOwner(started, canister);
 }
 
-/** The same, installed by `icfs deploy`, on a network that keeps nothing on the disk: for much data. */
+/** startCanister(), but installed by `icfs deploy`, on a network that keeps nothing on disk: for large amounts of data. */
 export async function deployCanister(t: Test): Promise<TestCanister> {
   const started = await startNetwork(t);
   const { code, stdout, stderr } = await started.icfs(["deploy"]);
@@ -129,12 +133,12 @@ export async function deployCanister(t: Test): Promise<TestCanister> {
   return asOwner(started, parseCanisterId(stdout.trim()));
 }
 
-/** Where `icfs` has its default identity. */
+/** The file of `icfs`'s default identity. */
 function identityFile(env: NodeJS.ProcessEnv): string {
   return join(env.XDG_CONFIG_HOME!, "icfs", "identity.pem");
 }
 
-/** @param started with the owner's key as the default identity */
+/** @param started a network with the owner's key as the default identity */
 async function asOwner(started: TestNetwork, canister: Principal): Promise<TestCanister> {
   const { network, rootKey, env } = started;
   const identity = await loadIdentity(identityFile(env));

@@ -1,14 +1,14 @@
-/** Certificates as a network makes them, and as none should: of any keys, times, canister ranges and data. */
+/** Makes certificates as a network does, and invalid ones: with any keys, times, canister ranges and data. */
 import * as cbor from "@dfinity/cbor";
 import { Principal } from "@icp-sdk/core/principal";
 import { encodeTree, type HashTree, labels, leaf, type Path, witness } from "../../localnet/hash-tree.ts";
 import { type BlsKey, keysOf, newSecrets } from "../../localnet/keys.ts";
 import { leb128 } from "../../localnet/wasm-reader.ts";
 
-/** A key of nobody else. */
+/** A new key. */
 export const newBlsKey = (): BlsKey => keysOf(newSecrets()).root;
 
-/** A first and a last canister. */
+/** The first and the last canister of a range. */
 export type Range = readonly [Uint8Array, Uint8Array];
 /** Ranges that are listed together, in order. */
 export type Shard = readonly Range[];
@@ -20,24 +20,24 @@ export interface CertificateFields {
   readonly root: BlsKey;
   /** Signs the certificate; a new one unless given. */
   readonly subnet?: BlsKey;
-  /** The canisters of the delegation, in shards; all of them in one range unless given. */
+  /** The canisters of the delegation, in shards; default: all in one range. */
   readonly shards?: readonly Shard[];
-  /** Where they are listed; in both places unless given. */
+  /** Where they are listed; default: in both places. */
   readonly form?: "flat" | "sharded" | "both";
-  /** Which of the shards are shown, by their index; all unless given. */
+  /** The indices of the shards that are shown; default: all. */
   readonly shown?: readonly number[];
-  /** The canisters of another subnet, in the same delegation; it is not there unless given. */
+  /** The canisters of another subnet in the same delegation; default: absent. */
   readonly others?: readonly Shard[];
-  /** Milliseconds since 1970; now unless given. */
+  /** Milliseconds since 1970; default: now. */
   readonly time?: number;
   readonly delegationTime?: number;
-  /** Makes the delegation's certificate another one. */
+  /** Changes the delegation's certificate. */
   readonly delegation?: (certificate: Uint8Array, subnet: BlsKey) => Uint8Array;
-  /** The root key signs the certificate itself. */
+  /** Whether the root key signs the certificate directly. */
   readonly withoutDelegation?: boolean;
 }
 
-/** A canister's id by its number, as networks count them. */
+/** A canister's id by its number, as networks assign them. */
 export function canisterId(number: number): Principal {
   return Principal.fromUint8Array(idBytes(number));
 }
@@ -68,7 +68,7 @@ export function certify(fields: CertificateFields): Uint8Array {
   return signed(tree, subnet, paths, { subnet_id: subnetId, certificate });
 }
 
-/** What the root key says of a subnet, and what of it is shown. */
+/** The root key's certificate about a subnet, reduced to what is shown. */
 function delegationOf(
   { shards = [[ALL]], form = "both", shown = [...shards.keys()], others, ...fields }: CertificateFields,
   id: Uint8Array,

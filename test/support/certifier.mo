@@ -1,5 +1,5 @@
-/// A canister that answers HTTP requests as it was told to, with whatever certification: for tests of gateways, who do not trust a
-/// canister. test/support/certifier.ts makes the answers.
+/// A canister that gives the HTTP answers it was told to, with any certification: for tests of gateways, which do not trust
+/// canisters. test/support/certifier.ts makes the answers.
 import Blob "mo:core/Blob";
 import CertifiedData "mo:core/CertifiedData";
 import List "mo:core/List";
@@ -24,12 +24,12 @@ persistent actor Certifier {
   type Answer = { status_code : Nat16; headers : [Header]; body : Blob; upgrade : ?Bool; parts : [Blob] };
 
   let answers = Map.empty<Text, Answer>();
-  /// What the gateway sent with its last update call.
+  /// The request of the gateway's last update call.
   var updated : ?Request = null;
 
   public func certify(root : Blob) : async () { CertifiedData.set(root) };
 
-  /// @param name method and URL, and those headers that matter, as `nameOf` puts them
+  /// @param name the method, the URL and the significant headers, as `nameOf` joins them
   public func answer(name : Text, what : Answer) : async () {
     Map.add(answers, Text.compare, name, what);
   };
@@ -72,7 +72,7 @@ persistent actor Certifier {
     name;
   };
 
-  /// The certificate is the message's, so it cannot have been made before.
+  /// The certificate exists only during a query, so it is inserted here.
   func withCertificate(headers : [Header]) : [Header] {
     let result = List.empty<Header>();
     for ((name, value) in headers.values()) {

@@ -1,6 +1,6 @@
 /**
- * A canister that answers HTTP requests as a test says (certifier.mo), and what is needed to certify such answers: version 2 of
- * response verification, with all headers, whatever the request (IC interface specification, "Response Verification").
+ * A canister that gives the HTTP answers that a test sets (certifier.mo), and functions to certify such answers: version 2 of
+ * response verification, with all headers, regardless of the request (IC interface specification, "Response Verification").
  */
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
@@ -41,14 +41,18 @@ interface CertifierActor {
 
 export interface Certifier {
   readonly actor: CertifierActor;
-  /** Makes it answer so, as it is; CERTIFICATE in a header's value becomes the certificate. @param name such as `GET /a range: bytes=5-` */
+  /**
+   * Sets the answer to a request. In a header's value, CERTIFICATE is replaced by the certificate.
+   *
+   * @param name of the request, such as `GET /a range: bytes=5-`
+   */
   answer(name: string, answer: HttpAnswer, more?: Partial<RawAnswer>): Promise<void>;
 }
 
 /** The canister's Wasm. */
 export const certifierWasm = (): Uint8Array => compiled(MAIN);
 
-/** A network with the canister; it ends with the test. */
+/** Starts a network with the canister; it ends with the test. */
 export async function startCertifier(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
@@ -57,7 +61,7 @@ export async function startCertifier(
   return { ...started, ...certifierAt(started.agent, started.canister) };
 }
 
-/** The canister, where it is installed already. */
+/** The canister, if it is installed already. */
 export function certifierAt(agent: HttpAgent, canisterId: Principal): Certifier {
   const actor = Actor.createActor<CertifierActor>(candid, { agent, canisterId });
   return {
@@ -71,22 +75,22 @@ const ALL_HEADERS =
   "default_certification(ValidationArgs{certification:Certification{no_request_certification:Empty{},response_certification:ResponseCertification{response_header_exclusions:ResponseHeaderList{headers:[]}}}})";
 export const NOTHING_CERTIFIED = "default_certification(ValidationArgs{no_certification:Empty{}})";
 
-/** What is certified at a path: an answer, all of whose headers count; or that nothing there needs to be. */
+/** The certification of a path: an answer with all its headers, or that nothing needs to be certified there. */
 export interface CertifiedPath {
-  /** `/a/b`; `<*>` at its end: all below. */
+  /** `/a/b`; `<*>` at its end covers everything below. */
   readonly path: string;
   readonly answer: HttpAnswer | "anything";
 }
 
-/** A certified tree, and the headers with which its answers are proved. */
+/** A certified tree, and the headers that prove its answers. */
 export interface Site {
-  /** What `certify` takes. */
+  /** The argument for `certify`. */
   readonly root: Uint8Array;
-  /** The answer as it is certified at this path. @param shown other paths that the tree shows as well, or shows not to be there */
+  /** The answer with its proof at this path. @param shown other paths whose presence or absence the tree shows as well */
   proved(path: string, answer: HttpAnswer, shown?: readonly string[]): HttpAnswer;
 }
 
-/** Certifies these, and nothing else. */
+/** Certifies these answers, and nothing else. */
 export function certifiedSite(paths: readonly CertifiedPath[]): Site {
   const tree = treeOf(
     paths.map(({ path, answer }) => [
@@ -119,7 +123,7 @@ export function certifiedSite(paths: readonly CertifiedPath[]): Site {
 
 const EXPRESSION = "IC-CertificateExpression";
 
-/** What is certified of an answer: all of it, unless it says otherwise. */
+/** The certification expression of an answer: everything, unless the answer has one of its own. */
 function expressionOf({ headers }: HttpAnswer): string {
   return headers.find(([name]) => name === EXPRESSION)?.[1] ?? ALL_HEADERS;
 }
@@ -128,7 +132,7 @@ function withExpression(headers: Header[]): Header[] {
   return headers.some(([name]) => name === EXPRESSION) ? headers : [...headers, [EXPRESSION, ALL_HEADERS]];
 }
 
-/** `<$>` is put behind a path that is for itself. */
+/** A path without a wildcard gets `<$>` at its end. */
 function segments(path: string): string[] {
   const found = path.split("/").slice(1);
   return found.at(-1) === "<*>" ? found : [...found, "<$>"];

@@ -1,12 +1,14 @@
-/** A canister with channels, as tests set them, and what is proved of them. */
+/** Sets up canisters with channels, and reads what is proved of them. */
+import type { HttpAgent } from "@icp-sdk/core/agent";
 import { resolveNetwork } from "../../lib/ic/network.ts";
+import { icfsCanister } from "../../lib/icfs-canister.ts";
 import { decodeHeaders } from "../../lib/source/icfs/header-list.ts";
 import { openReader } from "../../lib/source/icfs/open-release.ts";
 import type { Shown } from "../../lib/source/icfs/query-reader.ts";
 import { RECORD_PREFIX, recordHash } from "../../lib/tree/channel.ts";
 import { type StartedCanister, startIcfsCanister, treeOf } from "./icfs-canister.ts";
 
-/** Publishes a tree of one file. */
+/** Publishes a tree with one file. */
 export async function publishContent({ owner, publish }: StartedCanister, content: string): Promise<void> {
   const { manifest, chunks } = treeOf({ a: content });
   await owner.put(chunks);
@@ -20,20 +22,39 @@ export async function publishedTwice(t: Parameters<typeof startIcfsCanister>[0])
   return canister;
 }
 
-/** The newest release, and the last records of channels by name. */
+/** The newest release, and the channels' last records by name. */
 export async function proved({ network, id }: StartedCanister, shown: Shown) {
   const address = { network: resolveNetwork(network.url), rootKey: network.rootKey, canister: id };
   const head = (await openReader(address, 10_000, undefined, shown).head())!;
   return { head, channels: new Map(Array.from(head.channels!, ([name, { record }]) => [name, record])) };
 }
 
-/** What `promote` takes. @param serial of the last record, as far as the caller knows */
+/** The argument of `promote`. @param serial of the last record, as far as the caller knows */
 export const set = (channel: string, release: bigint | undefined, serial?: bigint, note = "") => ({
   channel,
   release: release === undefined ? ([] as []) : ([release] as [bigint]),
   serial: serial === undefined ? ([] as []) : ([serial] as [bigint]),
   note,
 });
+
+/**
+ * Promotes as a publisher of a canister that has no channels yet, and keeps count of the serials.
+ *
+ * @returns a function of a channel and a release; undefined: the channel is deleted
+ */
+export function promoter(c: {
+  readonly publisherAgent: HttpAgent;
+  readonly canister: Parameters<typeof icfsCanister>[1];
+}): (channel: string, release: number | undefined) => Promise<void> {
+  const canister = icfsCanister(c.publisherAgent, c.canister);
+  const serials = new Map<string, bigint>();
+  return async (channel, release) => {
+    const number = release === undefined ? undefined : BigInt(release);
+    const result = await canister.promote(set(channel, number, serials.get(channel)));
+    if (!("ok" in result)) throw new Error(JSON.stringify(result.err));
+    serials.set(channel, result.ok);
+  };
+}
 
 /** A channel's records, newest first. */
 export async function history(
@@ -70,7 +91,7 @@ export function encodeHistory(canister: Uint8Array, name: string, length: number
   return records;
 }
 
-/** Of fewer than 128 bytes. */
+/** Candid of fewer than 128 bytes. */
 function blob(bytes: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([bytes.length]), bytes]);
 }

@@ -1,17 +1,20 @@
-/** Commands in a directory that holds a Debian, as on a host of its own: with its own mounts and processes, and our network. */
+/**
+ * Runs commands in a directory that contains a Debian system, like a separate host: with its own mounts and processes, but our
+ * network.
+ */
 import { type Result, run, type Test } from "./icfs.ts";
 import { makeNamespaces } from "./namespaces.ts";
 import { plain } from "./plain.ts";
 
-/** Milliseconds: apt may have to wait for a mirror. */
-const LONG = 300_000;
-/** What a shell of root's has there. */
+/** The time limit of a command: apt may have to wait for a mirror. */
+const LONG_MS = 300_000;
+/** The environment of a root shell there. */
 const ENVIRONMENT = {
   PATH: "/usr/sbin:/usr/bin:/sbin:/bin",
   LC_ALL: "C.UTF-8",
   DEBIAN_FRONTEND: "noninteractive",
 };
-/** What one who has logged in has besides. */
+/** Additional variables of a login. */
 const LOGIN = {
   ...ENVIRONMENT,
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -19,15 +22,15 @@ const LOGIN = {
 };
 
 export interface Chroot {
-  /** Runs a command in it, as root. @param env the whole environment, instead of a shell's */
+  /** Runs a command in it, as root. @param env the complete environment, instead of a shell's */
   run(command: readonly string[], env?: NodeJS.ProcessEnv): Promise<Result>;
-  /** Runs bash on a script in it, as root at a terminal: it ends at the first error. @param limit milliseconds */
+  /** Runs a script with bash in it, as root on a terminal, up to the first error. @param limit milliseconds */
   sh(script: string, options?: { offline?: boolean; limit?: number }): Promise<Result>;
-  /** Runs one of this machine's commands, which sees the directory with what is mounted in it. */
+  /** Runs a command of this machine that sees the directory and its mounts. */
   outside(...command: string[]): Promise<Result>;
 }
 
-/** Whatever runs there, and is mounted there, ends with the test. */
+/** All its processes and mounts end with the test. */
 export async function chroot(t: Test, directory: string): Promise<Chroot> {
   const init = await makeNamespaces(
     t,
@@ -36,12 +39,12 @@ export async function chroot(t: Test, directory: string): Promise<Chroot> {
     mount -t proc proc ${directory}/proc
     mount -t tmpfs tmpfs ${directory}/run`,
   );
-  const within = (command: readonly string[], env: NodeJS.ProcessEnv, limit = LONG) =>
+  const within = (command: readonly string[], env: NodeJS.ProcessEnv, limit = LONG_MS) =>
     run(...plain("/usr/bin/nsenter", ["--mount", "--pid", "--target", init, "--", ...command]), {
       env,
       limit,
     });
-  /** With a loopback network of its own, and no other. */
+  /** Isolates the network: only a loopback interface of its own. */
   const ALONE = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
   return {
     sh(script, { offline = false, limit } = {}) {

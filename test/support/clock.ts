@@ -1,23 +1,23 @@
-/** A clock that stands still until a test has it move on: for deadlines, pauses and what counts for a while. */
+/** A clock that stands still until a test advances it, for deadlines, pauses and expiry times. */
 import { syncBuiltinESMExports } from "node:module";
 import { mock } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import type { Test } from "tap";
 
 export interface Clock {
-  /** Has so many milliseconds pass, one by one, with all that comes of each. */
+  /** Advances by this many milliseconds, one by one, with everything that happens then. */
   pass(milliseconds: number): Promise<void>;
-  /** Has them pass at once, where nothing is to happen meanwhile: hours take no longer than a moment. */
+  /** Advances in one step, where nothing should happen in between: hours take only a moment. */
   skip(milliseconds: number): void;
 }
 
-/** Stops Date, performance.now() and the timers of this process, until the end of the test. What reads or writes goes on by itself. */
+/** Stops Date, performance.now() and the timers of this process until the end of the test. Input and output go on. */
 export function stopClock(t: Test): Clock {
   const { now } = performance;
   mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: Date.now() });
   const offset = now.call(performance) - Date.now();
   performance.now = () => Date.now() + offset;
-  // Named imports of node:timers/promises are the stopped ones as well.
+  // Makes named imports of node:timers/promises use the stopped clock as well.
   syncBuiltinESMExports();
   t.teardown(() => {
     mock.timers.reset();
@@ -32,5 +32,14 @@ export function stopClock(t: Test): Clock {
       }
     },
     skip: (milliseconds) => mock.timers.tick(milliseconds),
+  };
+}
+
+/** Stops performance.now() alone, until the end of the test. @returns a function that lets milliseconds pass */
+export function stillClock(t: Test): (milliseconds: number) => void {
+  let now = performance.now();
+  t.intercept(performance, "now", { value: () => now });
+  return (milliseconds) => {
+    now += milliseconds;
   };
 }

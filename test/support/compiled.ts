@@ -1,6 +1,6 @@
 /**
- * Test canisters, compiled once for all test files: the compiler takes some seconds for each. They are kept in build/ by what they
- * are made of, so that a changed source is compiled again.
+ * Test canisters, compiled once for all test files, since each takes the compiler seconds. They are kept in build/ by a hash of
+ * their sources, so that a change compiles them again.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { compileMotoko } from "../../canister/compile.ts";
 
 const BUILD = fileURLToPath(new URL("../../build/test-canisters", import.meta.url));
-/** Whatever may change what the compiler makes of the same sources. */
+/** Everything besides the sources that may change the compiler's output. */
 const COMPILER = [
   new URL("../../package-lock.json", import.meta.url),
   new URL("../../canister/compile.ts", import.meta.url),
@@ -26,7 +26,7 @@ export function compiled(...parameters: Parameters<typeof compileMotoko>): Uint8
   }
   const { wasm } = compileMotoko(...parameters);
   mkdirSync(BUILD, { recursive: true });
-  // Two files of tests may compile the same at once.
+  // Two test files may compile the same canister at once.
   writeFileSync(`${file}.${process.pid}`, wasm);
   renameSync(`${file}.${process.pid}`, file);
   return Uint8Array.from(wasm);

@@ -1,10 +1,10 @@
-/** Processes as containers have them: each the first one, with the number 1, of a table of processes that is its own. */
+/** Runs processes as in containers: each is the first process, with id 1, of its own process table. */
 import { fileURLToPath } from "node:url";
 import { type Result, run } from "./icfs.ts";
 
 const SLOW_DISK = fileURLToPath(new URL("slow-disk.ts", import.meta.url));
 
-/** Runs a program of Node's to its end in a container, over a slow disk. @param program a file's URL */
+/** Runs a Node program to its end in a container, over a slow disk. @param program a file URL */
 export function runInContainer(
   program: URL,
   args: readonly string[],

@@ -1,8 +1,9 @@
-/// A twin of the IC's cycles ledger, as far as `icfs deploy --with-cycles` needs one: `create_canister` and `icrc1_balance_of` of its
-/// interface, with its checks in its order (dfinity/cycles-ledger, cycles-ledger/src/storage.rs). It is no ledger: it has no blocks but
-/// their count, no subaccounts, forgets no transaction, and mints cycles for whoever asks. It makes canisters itself, out of its own
-/// cycles, where the real one asks the cycles minting canister, which keeps a fee.
-/// Methods that begin with `twin_` are a test's.
+/// A twin of the IC's cycles ledger, as far as `icfs deploy --with-cycles` needs one: its methods `create_canister` and
+/// `icrc1_balance_of`, with the same checks in the same order (dfinity/cycles-ledger, cycles-ledger/src/storage.rs). It is not a
+/// full ledger: it counts blocks without storing them, has no subaccounts, never forgets a transaction, and mints cycles for
+/// everybody. It creates canisters itself, from its own cycles, where the real one asks the cycles minting canister, which keeps
+/// a fee.
+/// Methods that begin with `twin_` are for tests.
 import Error "mo:core/Error";
 import Map "mo:core/Map";
 import Nat64 "mo:core/Nat64";
@@ -54,7 +55,7 @@ persistent actor CyclesLedger {
   public query func icrc1_balance_of({ owner } : Account) : async Nat { balanceOf(owner) };
 
   public shared ({ caller }) func create_canister({ created_at_time; amount } : Request) : async Result {
-    // Without a time it is another request each time.
+    // Without a time, every request is a new one.
     let key = debug_show (caller, amount, created_at_time, if (created_at_time == null) blocks else 0);
     switch (Map.get(transactions, Text.compare, key)) {
       case (?known) {
@@ -95,13 +96,13 @@ persistent actor CyclesLedger {
     Map.add(balances, Principal.compare, owner, balanceOf(owner) + amount);
   };
 
-  /// Why no canister can be made from now on, if none can; and whether it says of duplicates which canister was made, as it does not
-  /// while that is under way.
+  /// Makes creation fail with this reason, if any; and hides which canister a duplicate request created, as while it is being
+  /// created.
   public func twin_behave(fails : ?Text, hiding : Bool) : async () {
     failure := fails;
     hides := hiding;
   };
 
-  /// How often it was paid.
+  /// The number of payments.
   public query func twin_payments() : async Nat { Map.size(transactions) };
 };

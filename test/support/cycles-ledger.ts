@@ -1,4 +1,4 @@
-/** The twin of the cycles ledger (cycles-ledger.mo), at the real one's id. */
+/** Runs the twin of the cycles ledger (cycles-ledger.mo), under the real one's id. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,7 +18,7 @@ export interface LedgerTwin {
   icrc1_balance_of(account: { owner: Principal; subaccount: [] }): Promise<bigint>;
 }
 
-/** Installs it. @param n signs by itself as the environment's own identity */
+/** Installs it. @param n the network, whose default identity deploys it */
 export async function startLedgerTwin(n: TestNetwork): Promise<LedgerTwin> {
   const wasm = join(n.directory, "cycles-ledger.wasm");
   await writeFile(wasm, compiled(fileURLToPath(new URL("cycles-ledger.mo", import.meta.url))));

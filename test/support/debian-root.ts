@@ -1,6 +1,6 @@
 /**
- * A clean Debian, from the mirror that this machine's own apt takes its packages from. It is made once and kept in build/; from then on
- * it is unpacked.
+ * A clean Debian system from the mirror that this machine's own apt uses. It is made once, kept in build/, and unpacked from
+ * there.
  */
 import { createHash } from "node:crypto";
 import { access, mkdir, mkdtemp, rm } from "node:fs/promises";
@@ -9,8 +9,8 @@ import { fileURLToPath } from "node:url";
 import { run } from "../../demo/process.ts";
 
 const BUILD = fileURLToPath(new URL("../../build/", import.meta.url));
-/** Seconds: a slow mirror. */
-const LONG = 900;
+/** The time limit: a mirror may be slow. */
+const LONG_SECONDS = 900;
 
 /** Debian 12 and 13. */
 export type Release = "bookworm" | "trixie";
@@ -23,10 +23,10 @@ interface Repository {
 }
 
 /**
- * Unpacks the smallest Debian that apt can work with, and these packages, into an empty directory.
+ * Unpacks the smallest Debian system in which apt works, with these packages in addition, into an empty directory.
  *
- * @param options.release this machine's own when it is not given
- * @throws Error when it can be had from nowhere; with what debootstrap has said
+ * @param options.release default: this machine's own
+ * @throws Error when no repository has it, with debootstrap's output
  */
 export async function debianRoot(
   directory: string,
@@ -39,11 +39,11 @@ export async function debianRoot(
   if (!(await exists(kept))) await make(kept, repositories, packages);
   await mkdir(directory, { recursive: true });
   await run("tar", ["--extract", "--numeric-owner", "--xattrs", "--file", kept, "--directory", directory], {
-    seconds: LONG,
+    seconds: LONG_SECONDS,
   });
 }
 
-/** @param kept is there as a whole, or not at all */
+/** Makes the archive, unless another test does so first. @param kept its path, where it appears only when it is complete */
 async function make(
   kept: string,
   repositories: readonly Repository[],
@@ -57,7 +57,8 @@ async function make(
   try {
     const archive = join(work, "root.tar");
     const sources = repositories.map((one) => `deb ${one.uri} ${one.suite} ${one.component}\n`).join("");
-    // In memory: dpkg waits for a disk after each file. What is mounted here is seen by nobody else, and gone however this ends.
+    // In memory, since dpkg waits for the disk after each file. The mounts are invisible elsewhere, and disappear however this
+    // ends.
     const script = `[ ! -e ${kept} ] || exit 0
       mkdir ${root}
       mount -t tmpfs tmpfs ${root}
@@ -78,9 +79,9 @@ async function make(
       "bash",
       sources,
     ];
-    // Whoever needs the same one meanwhile waits for it.
+    // Another test that needs the same archive meanwhile waits for it.
     await run("flock", ["--close", `${kept}.lock`, ...unshare], {
-      seconds: LONG,
+      seconds: LONG_SECONDS,
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", DEBIAN_FRONTEND: "noninteractive" },
     });
   } finally {
@@ -92,13 +93,13 @@ async function make(
 async function debianRepositories(release: Release | undefined): Promise<readonly Repository[]> {
   let found = await knownRepositories();
   if (found.length === 0) {
-    // It knows whose they are once it has asked.
-    await run("apt-get", ["update"], { seconds: LONG });
+    // apt knows the origins of its repositories only after an update.
+    await run("apt-get", ["update"], { seconds: LONG_SECONDS });
     found = await knownRepositories();
   }
   const [first, ...more] = found;
   if (first === undefined) throw new Error("apt has no repository of Debian's");
-  // trixie-security is where bookworm-security is.
+  // trixie-security is in the same place as bookworm-security.
   const named = ({ suite }: Repository) => suite.replace(first.suite, release ?? first.suite);
   return [first, ...more].map((one) => ({ ...one, suite: named(one) }));
 }
@@ -112,7 +113,7 @@ async function knownRepositories(): Promise<Repository[]> {
       .map((line) => line.split(" "))
       .filter(([origin, component]) => origin === "Debian" && component === "main")
       .map(([, component, uri, suite]) => ({ component: component!, uri: uri!, suite: suite! }))
-      // bookworm, and not bookworm-updates.
+      // bookworm rather than bookworm-updates.
       .sort((a, b) => Number(a.suite.includes("-")) - Number(b.suite.includes("-")))
   );
 }

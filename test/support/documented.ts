@@ -1,17 +1,17 @@
 /**
- * The commands of docs/, as somebody would copy them: a section's blocks of shell, and what stands in code spans. Tests run them;
- * test/docs/commands.test.ts sees to it that none is left out.
+ * Reads the commands of docs/ as a user would copy them: the shell blocks of a section, and code spans. Tests run them, and
+ * test/docs/commands.test.ts makes sure that none is left out.
  */
 import { readFile } from "node:fs/promises";
 
-/** Those of docs/TROUBLESHOOTING.md that need what only a whole machine has: test/boot/host.boot.ts runs them in one. */
+/** Commands of docs/TROUBLESHOOTING.md that need a whole machine; test/boot/host.boot.ts runs them in one. */
 export const ON_A_MACHINE = ["modprobe fuse", "timedatectl set-ntp true"];
 
 /** A fenced block of a document. */
 export interface Block {
-  /** Of the section that it stands in. */
+  /** The heading of its section. */
   readonly heading: string;
-  /** What is behind the fence: sh for commands. */
+  /** The language after the fence: sh for commands. */
   readonly language: string;
   readonly text: string;
 }
@@ -20,7 +20,7 @@ function read(document: string): Promise<string> {
   return readFile(new URL(`../../docs/${document}`, import.meta.url), "utf8");
 }
 
-/** The commands of README.md's section under `heading`, which are indented: a list a block, without comments. */
+/** The indented commands of README.md's section under `heading`: one list per block, without comments. */
 export async function readmeCommands(heading: string): Promise<string[][]> {
   const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
   const section = readme.split(/^## /m).find((text) => text.startsWith(`${heading}\n`));
@@ -41,7 +41,7 @@ export async function blocksOf(document: string): Promise<Block[]> {
   return blocks;
 }
 
-/** The blocks in `language` of the section under `heading`, in one. @throws Error when there are none */
+/** The blocks in `language` of the section under `heading`, joined. @throws Error when there are none */
 export async function documented(document: string, heading: string, language = "sh"): Promise<string> {
   const found = (await blocksOf(document)).filter(
     (block) => block.heading === heading && block.language === language,
@@ -51,10 +51,10 @@ export async function documented(document: string, heading: string, language = "
 }
 
 /**
- * The code spans of docs/DOCUMENT outside of its blocks that begin with a program's name, each once; not those in the first cells of
- * tables, which are messages and names.
+ * The code spans of docs/DOCUMENT, outside of its blocks, that begin with a program's name, each once. Spans in the first cells
+ * of tables are left out: they are messages and names.
  *
- * @param isProgram of a word
+ * @param isProgram whether a word is a program's name
  */
 export async function commandsIn(
   document: string,

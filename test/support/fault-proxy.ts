@@ -1,17 +1,15 @@
-/**
- * Stands between icfs and a network and spoils what the network answers: the faults of a bad line, a bad gateway, or a
- * network that is gone.
- */
+/** A proxy between icfs and a network that spoils the network's answers, like a bad line, a bad gateway, or a network outage. */
 import { randomInt } from "node:crypto";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { promisify } from "node:util";
 import type { Test } from "./icfs.ts";
 
 /**
- * What happens to a request. `silence`: nothing, and the connection stays open. `stall`: half of the answer, and then
- * silence. `drip`: a byte every tenth of a second. `drop`: the connection ends instead.
- * `lost`: it is carried out, and the connection ends instead of the answer. A status: it is not carried out. A function
- * makes another answer of the true one.
+ * What happens to a request. `flip`: one bit of the answer is wrong. `silence`: nothing, and the connection stays open. `stall`:
+ * half of the answer, and then silence. `truncate`: half of the answer, and then the connection ends. `drip`: a byte of the answer
+ * every tenth of a second. `drop`: the connection ends before the request is executed. `lost`: the connection ends after that,
+ * without an answer. A status: the request is not executed. A function replaces the true answer.
  */
 export type Fault =
   | "none"
@@ -25,27 +23,30 @@ export type Fault =
   | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string | Buffer }
   | ((answer: Buffer) => Buffer);
 
+/** A fault that is not a function. */
 type FaultName = Exclude<Fault, (answer: Buffer) => Buffer>;
 
 export interface FaultProxy {
   readonly url: string;
-  /** Decides for each query and each call that comes in, given the request's path and bytes; everything else passes. */
+  /** Chooses the fault of each query and call by its path and bytes; other requests pass. */
   fault: (path: string, body: Buffer) => Fault;
-  /** Whether everything else that is asked for has the faults as well: the status, and what is certified. */
+  /** Whether all other requests have the faults as well: the status, and certified state. */
   everywhere: boolean;
-  /** Ends every connection, whatever is asked for: there is no network. */
+  /** Whether there is no network: every connection ends, whatever is requested. */
   down: boolean;
-  /** Queries that came in, but for those of a version that the network has not. */
+  /** The number of queries, except for those of a version that the network does not have. */
   queries: number;
-  /** Update calls that came in, in the same way. */
+  /** The number of update calls, counted in the same way. */
   calls: number;
-  /** Requests that found no network. */
+  /** The number of requests during an outage. */
   refused: number;
-  /** Ends the connections of those who wait in silence: they may try again at once. */
+  /** Whether no client is connected, and of what they have sent nothing is on its way any more. */
+  isIdle(): Promise<boolean>;
+  /** Ends the connections of clients that wait in silence, so that they may retry at once. */
   hangUp(): void;
 }
 
-/** A fault for requests to one method of a canister, none for others. A method's name stands in its request as it is. */
+/** A fault only for requests to one method of a canister. A request contains the method's name literally. */
 export function faultFor(method: string, fault: FaultName | (() => Fault)): FaultProxy["fault"] {
   // In CBOR a text of up to 23 bytes follows a byte with its length.
   const name = Buffer.from([0x60 + method.length, ...Buffer.from(method)]);
@@ -70,10 +71,14 @@ export async function startFaultProxy(t: Test, target: string): Promise<FaultPro
     queries: 0,
     calls: 0,
     refused: 0,
+    isIdle: async () => (await promisify(server.getConnections.bind(server))()) === 0 && underWay === 0,
     hangUp,
   };
-  const server = createServer((incoming, outgoing) => {
-    forward(proxy, target, silent, incoming, outgoing).catch(() => outgoing.destroy());
+  let underWay = 0;
+  const server = createServer(async (incoming, outgoing) => {
+    underWay += 1;
+    await forward(proxy, target, silent, incoming, outgoing).catch(() => outgoing.destroy());
+    underWay -= 1;
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.teardown(() => {
@@ -123,7 +128,7 @@ async function forward(
     if (isCall) proxy.calls -= 1;
   }
   if (fault === "lost") {
-    // The answer has begun: it has been carried out.
+    // The answer has begun, so the request has been executed.
     answer.destroy();
     outgoing.destroy();
     return;
@@ -155,16 +160,16 @@ function drip(outgoing: ServerResponse, bytes: Buffer): void {
 }
 
 /**
- * Where the canister's reply stands in the answer to a query: `reply: { arg }` (interface specification, "Request: Query call"). Behind it
- * are the node's signatures, which nobody looks at where the reply is certified: a bit flipped there spoils nothing. An answer without a
- * reply (a call's, which is a certificate) counts whole.
+ * The position of the canister's reply in the answer to a query: `reply: { arg }` (interface specification, "Request: Query
+ * call"). The node's signatures after it are not checked where the reply is certified, so a flipped bit there would spoil
+ * nothing. An answer without a reply (to a call, which is a certificate) counts as a whole.
  */
 function canisterReply(answer: Buffer): { readonly start: number; readonly end: number } {
   const key = Buffer.from([0x63, ...Buffer.from("arg")]);
   const at = answer.indexOf(key) + key.length;
   const whole = { start: 0, end: answer.length };
   if (at < key.length) return whole;
-  // CBOR's head of a byte string (RFC 8949, section 3): a short length, or one of 1, 2 or 4 bytes.
+  // The head of a CBOR byte string (RFC 8949, section 3): a short length, or one of 1, 2 or 4 bytes.
   const head = answer[at]!;
   const width = head < 0x58 ? 0 : 1 << (head - 0x58);
   const start = at + 1 + width;

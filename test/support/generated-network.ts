@@ -1,8 +1,8 @@
 /**
- * A fake network, for trees that no local network on this machine can store (that holds what it stores in memory, several
- * times over). It speaks as much of the IC's HTTP interface as a reading icfs needs, for one canister whose chunks are
- * generated when they are asked for. Its root key is its own, and its certificates are properly signed, so that icfs
- * reads it as any other network; there are no canisters, no updates, and no checks of who asks.
+ * A fake network, for trees that are too large for a local network on this machine (which holds its data in memory, several times
+ * over). It supports the part of the IC's HTTP interface that reading needs, for one canister whose chunks are generated on
+ * request. Its root key is its own, and its certificates are properly signed, so icfs reads it like any other network; there are
+ * no canisters, no updates, and no checks of the caller.
  *
  * As a process of its own, so that its memory is not the test's:
  *
@@ -27,7 +27,7 @@ import { GeneratedTree, largeFiles, smallFiles, type TreeShape } from "./generat
 import { encodeHeader } from "./headers.ts";
 import { candidBlob, proofOf, witnessOf } from "./proofs.ts";
 
-/** As a process gets it, in JSON. */
+/** As a process receives them, in JSON. */
 export interface GeneratedNetworkOptions extends Partial<WeatherOptions> {
   readonly large?: { readonly files: number; readonly mebibytes: number };
   readonly small?: { readonly directories: number; readonly filesEach: number };
@@ -38,26 +38,29 @@ export interface GeneratedNetwork {
   /** DER. */
   readonly rootKey: Uint8Array;
   readonly canister: string;
-  /** Makes the next release, with some files renewed. A process does so when `POST /next-release` asks it to. */
+  /** Makes the next release, with some files renewed. In a process, `POST /next-release` calls this. */
   nextRelease(): void;
   close(): Promise<void>;
 }
 
-/** Of every generated network's tree: what a file's bytes are is known to whoever knows its shape. */
+/** The seed of every generated network's tree: the shape alone determines the content of its files. */
 export const SEED = "icfs";
-/** What a reply in CBOR begins with: { status: "replied", signatures: [], reply: { arg: ..., with the length to come. */
+/** The beginning of a reply in CBOR: { status: "replied", signatures: [], reply: { arg: ..., whose length follows. */
 const REPLY_PREFIX = Buffer.concat([
   Buffer.from([0xd9, 0xd9, 0xf7, 0xa3]),
   ...[Buffer.from([0x66]), Buffer.from("status"), Buffer.from([0x67]), Buffer.from("replied")],
   ...[Buffer.from([0x6a]), Buffer.from("signatures"), Buffer.from([0x80])],
   ...[Buffer.from([0x65]), Buffer.from("reply"), Buffer.from([0xa1, 0x63]), Buffer.from("arg")],
 ]);
-/** What the canister puts in one reply of `headers` at most. */
+/** The limit of the canister's replies of `headers`. */
 const HEADERS_BYTES = 1_000_000;
+/** How long a certificate is used before a new one is made. A host accepts one for five minutes. */
+const CERTIFIED_FOR_MS = 30_000;
 
-/** What is asked for does not exist. */
+/** The requested thing does not exist. */
 class NotFoundError extends Error {}
 
+/** Starts a network with one release of the tree. @throws Error when the options name no tree */
 export async function startGeneratedNetwork(options: GeneratedNetworkOptions): Promise<GeneratedNetwork> {
   const { latency = 0, bandwidth = Number.POSITIVE_INFINITY } = options;
   const weather = new Weather({ latency, bandwidth, updateLatency: 0 });
@@ -89,13 +92,15 @@ function shapeOf({ large, small }: GeneratedNetworkOptions): TreeShape {
   throw new Error("neither large nor small files are wanted");
 }
 
-/** What the canister would be, and the subnet that certifies it. */
+/** Replaces the canister, and the subnet that certifies it. */
 class FakeCanister {
   readonly id = canisterId(1);
   readonly #root = newBlsKey();
   readonly #subnet = newBlsKey();
+  readonly #delegated = Date.now();
+  #proof: { readonly header: Buffer; readonly certified: number; readonly bytes: Buffer } | undefined;
   readonly #tree: GeneratedTree;
-  /** Of all releases, oldest first. */
+  /** The headers of all releases, oldest first. */
   readonly #headers: Buffer[] = [];
   readonly #manifestPieces = new Map<string, Buffer>();
 
@@ -135,7 +140,7 @@ class FakeCanister {
       case "release":
         return this.#release();
       case "headers":
-        // Behind `DIDL` and the types of two numbers.
+        // After `DIDL` and the types of two numbers.
         return this.#headersFrom(Number(arg.readBigUInt64LE(8)), arg.readUInt32LE(16));
       case "chunk":
         return this.#chunk(arg.subarray(-32));
@@ -144,16 +149,23 @@ class FakeCanister {
     }
   }
 
-  /** Certified anew each time. */
+  /** The newest release's proof. It is certified now and then, as a subnet does it: signing for each request would delay the answers. */
   #release(): Buffer {
     const header = this.#headers.at(-1)!;
-    const certificate = certify({
-      canister: this.id,
-      data: witnessTree(header).hash,
-      root: this.#root,
-      subnet: this.#subnet,
-    });
-    return proofOf({ header, witness: witnessOf(header), certificate });
+    const time = Date.now();
+    if (this.#proof?.header !== header || time - this.#proof.certified > CERTIFIED_FOR_MS) {
+      const certificate = certify({
+        canister: this.id,
+        data: witnessTree(header).hash,
+        root: this.#root,
+        subnet: this.#subnet,
+        time,
+        delegationTime: this.#delegated,
+      });
+      const bytes = proofOf({ header, witness: witnessOf(header), certificate });
+      this.#proof = { header, certified: time, bytes };
+    }
+    return this.#proof.bytes;
   }
 
   #headersFrom(from: number, count: number): Uint8Array {
@@ -225,7 +237,7 @@ function answerTo(canister: FakeCanister, what: string, body: Buffer): Uint8Arra
   return reply(canister.answer(content.method_name, Buffer.from(content.arg)));
 }
 
-/** By hand: the general encoder would copy a chunk several times. */
+/** Encoded by hand: the general encoder would copy a chunk several times. */
 function reply(blob: Uint8Array): Buffer {
   const arg = candidBlob(blob);
   const length = Buffer.from([0x5a, 0, 0, 0, 0]);

@@ -1,4 +1,4 @@
-/** A generated network (generated-network.ts) as a process of its own, which ends with the test or before. */
+/** Runs a generated network (generated-network.ts) as a process of its own, which ends with the test unless it is ended earlier. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -12,11 +12,11 @@ export interface GeneratedProcess {
   /** In hexadecimal. */
   readonly rootKey: string;
   readonly canister: string;
-  /** Resolves when the next release is made. */
+  /** Resolves when the next release has been made. */
   nextRelease(): Promise<void>;
 }
 
-/** Returns when it serves: hashing takes about 2 s for each GiB. @throws Error when it cannot be started */
+/** Resolves when it serves: hashing takes about 2 s per GiB. @throws Error when it cannot be started */
 export async function startGeneratedProcess(
   t: Test,
   options: GeneratedNetworkOptions,

@@ -1,6 +1,6 @@
 /**
- * Trees of any size that take no memory: their bytes are a cipher's key stream, made anew whenever they are asked for.
- * What is kept of a release is its manifest, and of each chunk the hash and how to make it.
+ * Trees of any size that take no memory: their bytes are a cipher's key stream, generated on request. Only the manifest of a
+ * release is kept, and for each chunk its hash and how to generate it.
  */
 import { createCipheriv, createHash } from "node:crypto";
 import { MAX_CHUNK_BYTES } from "../../lib/tree/limits.ts";
@@ -15,26 +15,26 @@ export interface FileShape {
 
 export interface TreeShape {
   readonly directories: readonly string[];
-  /** Files in path order; those of one unit share chunks, one behind the other, and are renewed together. */
+  /** Files in path order. Those of a unit share chunks, one after another, and are renewed together. */
   readonly units: readonly (readonly FileShape[])[];
 }
 
-/** A later release renews each so manieth unit: some content is new, most is not, as after an upgrade. */
+/** A later release renews every unit with this interval: some content is new, most is not, as after an upgrade. */
 const RENEWED_EVERY = 16;
-/** Of a small file: as configurations and GRUB's modules have, and uneven so that they lie anywhere in their pack. */
+/** The size of a small file, like configurations and GRUB's modules. It is uneven so that files start anywhere in their pack. */
 const SMALL_FILE_BYTES = 512;
 const SMALL_FILE_SPREAD = 2039;
-/** Files of a pack; with the sizes above, about 300 KiB. */
+/** Files per pack; with the sizes above, about 300 KiB. */
 const FILES_A_PACK = 200;
 const ZEROS = Buffer.alloc(MAX_CHUNK_BYTES);
 
-/** Files of so many MiB, which share no chunk. */
+/** Files of `mebibytes` MiB each, which share no chunks. */
 export function largeFiles(files: number, mebibytes: number): TreeShape {
   const names = Array.from({ length: files }, (_, i) => `image-${String(i).padStart(4, "0")}.img`);
   return { directories: [], units: names.map((path) => [{ path, size: mebibytes * 1024 * 1024 }]) };
 }
 
-/** Directories of so many small files each, in packs. */
+/** Directories with `filesEach` small files each, in packs. */
 export function smallFiles(directories: number, filesEach: number): TreeShape {
   const names = Array.from({ length: directories }, (_, i) => `directory-${String(i).padStart(5, "0")}`);
   const files = names.flatMap((directory, d) =>
@@ -48,11 +48,11 @@ export function smallFiles(directories: number, filesEach: number): TreeShape {
   return { directories: names, units };
 }
 
-/** How a chunk is made. */
+/** How to generate a chunk. */
 interface Recipe {
   readonly unit: number;
   readonly index: number;
-  /** The release that the unit was last renewed in. */
+  /** The release in which the unit was last renewed. */
   readonly generation: number;
   readonly size: number;
 }
@@ -76,7 +76,9 @@ export class GeneratedTree {
     this.#key = createHash("sha256").update(seed).digest();
   }
 
-  /** The tree of a release, from 1; hashes what is new in it. Its chunks, and those of every tree made before, can be had. */
+  /**
+   * The tree of a release, from 1; hashes what is new in it. Makes its chunks available, in addition to those of earlier trees.
+   */
   manifest(release: number): Manifest {
     const entries: Entry[] = this.#shape.directories.map((path) => ({
       kind: "directory",
@@ -92,7 +94,7 @@ export class GeneratedTree {
       }
       chunks.push(...unit.chunks);
     }
-    // Paths are ASCII: JavaScript's order is that of their bytes.
+    // Paths are ASCII, so JavaScript's order equals that of their bytes.
     entries.sort((a, b) => (a.path < b.path ? -1 : 1));
     return { chunks, entries };
   }

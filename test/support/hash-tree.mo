@@ -1,14 +1,14 @@
 /// IC hash trees (IC interface specification, "Certificate") that grow label by label, and their CBOR.
 ///
-/// The labels of one level are a search tree whose inner nodes have labels too, as in the standard asset canister's. It is
-/// balanced by the labels' hashes (a treap), so that one more label means a few hashes more, and not all of them again.
+/// The labels of one level form a search tree whose inner nodes have labels too, as in the standard asset canister. It is
+/// balanced by the labels' hashes (a treap), so that a new label changes only a few hashes.
 import Blob "mo:core/Blob";
 import Nat8 "mo:core/Nat8";
 
 import Sha256 "sha256";
 
 module {
-  /// What is under a label. A level without labels is an empty tree.
+  /// The tree under a label. A level without labels is an empty tree.
   public type Tree = { #leaf : Blob; #labels : Labels };
 
   public type Labels = ?Node;
@@ -16,15 +16,15 @@ module {
   type Node = {
     name : Blob;
     child : Tree;
-    /// Of the label and what is under it, ...
+    /// The hash of the label and the tree under it, ...
     own : Blob;
     left : Labels;
     right : Labels;
-    /// ... and of all that together with what is left and right of it.
+    /// ... and the hash of both together with the subtrees to the left and right.
     whole : Blob;
   };
 
-  /// What stands at `name`, if anything does.
+  /// The tree under `name`, if there is one.
   public func get(labels : Labels, name : Blob) : ?Tree {
     let ?node = labels else return null;
     switch (Blob.compare(name, node.name)) {
@@ -34,7 +34,7 @@ module {
     };
   };
 
-  /// The same labels, with `child` at `name`.
+  /// The labels with `child` under `name`.
   public func put(labels : Labels, name : Blob, child : Tree) : Labels = ?putNode(labels, name, child);
 
   func putNode(labels : Labels, name : Blob, child : Tree) : Node {
@@ -84,7 +84,7 @@ module {
     };
   };
 
-  /// Gives the tree's CBOR to `out`, piece by piece.
+  /// Writes the tree's CBOR to `out`, piece by piece.
   public func write(tree : Tree, out : Blob -> ()) {
     switch tree {
       case (#leaf bytes) {

@@ -1,4 +1,4 @@
-/** Headers of releases, encoded as the canister does, good ones and others: for tests of who reads them. */
+/** Encodes headers of releases as the canister does, valid and invalid ones, for tests of their readers. */
 import { HEADER_PREFIX, type Header, headerHash, type Totals } from "../../lib/tree/header.ts";
 
 export interface HeaderFields {
@@ -12,7 +12,7 @@ export interface HeaderFields {
 
 const NO_MANIFEST = { sha256: Buffer.alloc(32), size: 0, chunks: [] };
 
-/** A header, of release 1 and of no tree unless told otherwise. */
+/** A header; by default that of release 1, with an empty tree. */
 export function encodeHeader(fields: HeaderFields): Buffer {
   const { number = 1, parent, note = "", publisher = Buffer.from([4]), manifest = NO_MANIFEST } = fields;
   const {

@@ -1,4 +1,4 @@
-/** Hosts that are made of files, for the checks of `icfs doctor`. */
+/** Simulates hosts by files, for the checks of `icfs doctor`. */
 import { join } from "node:path";
 import { type Context, contextOf, type Question } from "../../lib/doctor/context.ts";
 import type { Host } from "../../lib/fs/mounting/host.ts";
@@ -6,7 +6,7 @@ import { resolveNetwork } from "../../lib/ic/network.ts";
 import { makeTree, type Tree } from "./directories.ts";
 import { type Test, temporaryDirectory } from "./icfs.ts";
 
-/** A host with these files and nothing else, unless `more` says so; its user is root. */
+/** A host with only these files, unless `more` adds others; its user is root. */
 export async function hostWith(
   t: Test,
   files: Tree,

@@ -1,4 +1,7 @@
-/** What a canister answers to a gateway, and how a gateway checks it: @dfinity/response-verification, as the main network's do. */
+/**
+ * Asks a canister as a gateway does, and checks the answer with @dfinity/response-verification, as the main network's gateways
+ * do.
+ */
 
 import { type VerificationInfo, verifyRequestResponsePair } from "@dfinity/response-verification";
 import { HttpAgent, QueryResponseStatus } from "@icp-sdk/core/agent";
@@ -28,8 +31,8 @@ const REQUEST = IDL.Record({
 const RESPONSE = IDL.Record({ status_code: IDL.Nat16, headers: HEADERS, body: IDL.Vec(IDL.Nat8) });
 
 /**
- * An agent that asks the older query endpoint: version 3.0.3 of the library, the newest of its Wasm, finds a canister's ranges in a
- * certificate only where that has them. The network must have that endpoint.
+ * An agent that uses the older query endpoint: version 3.0.3 of the library, its newest Wasm, finds a canister's ranges only in
+ * that endpoint's certificates. The network must have it.
  */
 export function gatewayAgent({
   url,
@@ -47,7 +50,7 @@ export function gatewayAgent({
   });
 }
 
-/** Asks as a gateway does. @param url path and query */
+/** Sends a request as a gateway does. @param url path and query */
 export async function askHttp(
   agent: HttpAgent,
   canister: Principal,
@@ -71,7 +74,7 @@ export function headerOf({ headers }: HttpAnswer, name: string): string | undefi
 
 const FIVE_MINUTES_NS = 300_000_000_000n;
 
-/** What a gateway makes of an answer. @throws what the library says is wrong with it */
+/** Verifies an answer as a gateway does. @throws the library's error */
 export function verifyHttp(
   url: string,
   answer: HttpAnswer,

@@ -1,7 +1,7 @@
-/// A twin of the canister that icfs replaces, which is on mainnet as oeagv-5qaaa-aaaah-aar4q-cai: its interface, and its
-/// quirks. Files are sectors of 512 bytes by name, and lengths by name, which know nothing of each other.
+/// A twin of the canister that icfs replaces, which is on mainnet as oeagv-5qaaa-aaaah-aar4q-cai: its interface, and its quirks.
+/// It stores sectors of 512 bytes by name, and separately lengths by name.
 ///
-/// Sectors lie in pages of 64 KiB, so that a tree of some 40 MB goes up in seconds; nobody can tell from outside.
+/// Sectors are in pages of 64 KiB, so that a tree of about 40 MB is uploaded in seconds; this is not visible from outside.
 import Blob "mo:core/Blob";
 import Debug "mo:core/Debug";
 import Iter "mo:core/Iter";
@@ -20,19 +20,19 @@ import Store "store";
 persistent actor Icboot {
   transient let sectorBytes : Nat = 512;
   transient let pageBytes : Nat = 65_536;
-  /// What the IC takes as the reply of a query.
+  /// The IC's limit for the reply of a query.
   transient let maxReplyBytes : Nat = 3_145_728;
 
   // Nothing here is stable: an upgrade loses everything.
   transient let region = Region.new();
-  /// Where what is read or written is put together.
+  /// Where data are put together for reading or writing.
   transient let scratch = Region.new();
   transient var pages : Nat64 = 0;
-  /// Numbers of pages in `region`, by name and by which page of the file it is. Pages never written are zeros.
+  /// Numbers of pages in `region`, by name and by their index in the file. Pages that were never written are zeros.
   transient let files = Map.empty<Text, Map.Map<Nat, Nat64>>();
   transient let lengths = Map.empty<Text, Nat>();
 
-  /// As a hash map has its keys: in no order that a reader may rely on.
+  /// Orders keys as a hash map does: in no order that a reader may rely on.
   func byHash(a : Text, b : Text) : Order.Order {
     switch (Nat32.compare(Blob.hash(Text.encodeUtf8(a)), Blob.hash(Text.encodeUtf8(b)))) {
       case (#equal) Text.compare(a, b);
@@ -42,8 +42,8 @@ persistent actor Icboot {
 
   func zeros(count : Nat) : Blob = Blob.fromVarArray(VarArray.repeat<Nat8>(0, count));
 
-  /// Calls `part` for each piece of `length` bytes from `offset` on that lies in one page: with the page's number, where in
-  /// the page and where in the whole it begins, and its length.
+  /// Calls `part` for each piece of `length` bytes from `offset` on that lies in one page: with the page's number, the piece's
+  /// offset in the page and in the whole, and its length.
   func inPages(offset : Nat, length : Nat, part : (page : Nat, within : Nat, at : Nat, size : Nat) -> ()) {
     var at = 0;
     while (at < length) {
@@ -58,8 +58,8 @@ persistent actor Icboot {
     for ((name, length) in Map.entries(lengths)) Debug.print(name # " " # Nat.toText(length));
   };
 
-  /// `sector_no` is the offset in bytes, whatever it is called: that of the sector in which `data_vec` begins to be. A whole
-  /// sector of zeros follows data that fill their last one.
+  /// `sector_no`, despite its name, is the byte offset of the sector in which `data_vec` begins. After data that fill their last
+  /// sector, a whole sector of zeros follows.
   public func put({ filename; sector_no; data_vec } : { filename : Text; sector_no : Nat; data_vec : Blob }) : async () {
     let offset = sector_no / sectorBytes * sectorBytes;
     let padded = (data_vec.size() / sectorBytes + 1) * sectorBytes;

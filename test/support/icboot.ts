@@ -1,4 +1,4 @@
-/** The canister that icfs replaces, as its twin (icboot.mo), on a local network; and its uploader's way to fill it. */
+/** Runs the twin of the canister that icfs replaces (icboot.mo) on a local network, and fills it like its uploader. */
 import { fileURLToPath } from "node:url";
 import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";
@@ -11,7 +11,7 @@ import { replaceCanister } from "./networks.ts";
 
 const MAIN = fileURLToPath(new URL("icboot.mo", import.meta.url));
 const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
-/** What the original's uploader reads of a file and sends at once. */
+/** How much of a file the original's uploader reads and sends at once. */
 const UPLOAD_BYTES = 1024 * 1024;
 
 /** The canister's methods, field by field as in icboot.mo. */
@@ -31,7 +31,7 @@ export interface IcbootCanister extends InstalledCanister {
   setlen(name: string, length: number): Promise<void>;
   get(name: string, sector: number | bigint, count: number | bigint): Promise<Uint8Array>;
   listing(): Promise<[string, bigint][]>;
-  /** Upgrades the canister, which loses everything. */
+  /** Upgrades the canister, which loses all its data. */
   upgrade(): Promise<void>;
 }
 
@@ -40,7 +40,7 @@ export function icbootWasm(): Uint8Array {
   return compiled(MAIN, LIBRARIES, []);
 }
 
-/** A network with the twin, empty; it ends with the test. */
+/** Starts a network with the empty twin; it ends with the test. */
 export async function startIcboot(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
@@ -67,7 +67,7 @@ export async function startIcboot(
   };
 }
 
-/** The canister's interface for whoever signs for `agent`. */
+/** The canister's interface, with calls signed by `agent`. */
 export function icbootActor(agent: HttpAgent, canisterId: Principal): IcbootActor {
   return Actor.createActor<IcbootActor>(candid, { agent, canisterId });
 }

@@ -19,14 +19,16 @@ export const ICFS_WASM = Uint8Array.from(readFileSync(new URL("../../build/icfs.
 export interface StartedCanister {
   readonly network: EmptyNetwork;
   readonly id: Principal;
-  /** As its owner. */
+  /** The interface for its owner. */
   readonly owner: IcfsCanister;
+  /** The interface for another identity; undefined: for an anonymous caller. */
   as(identity: SignIdentity | undefined): IcfsCanister;
   readonly source: ReleaseReader;
-  /** Stores a manifest and publishes it on top of the newest release. */
+  /** Stores a manifest, and publishes it on top of the newest release. */
   publish(manifest: Manifest | Uint8Array): Promise<PublishResult>;
 }
 
+/** Starts a network with an icfs canister without releases; it ends with the test. */
 export async function startIcfsCanister(
   t: Test,
   options: Partial<LocalNetworkOptions> = {},
@@ -37,7 +39,7 @@ export async function startIcfsCanister(
   return startedCanister(network, id);
 }
 
-/** A canister that is on a network already. */
+/** A canister that is installed on a network already. */
 export function startedCanister(network: EmptyNetwork, id: Principal): StartedCanister {
   const owner = icfsCanister(network.agent, id);
   const { url, rootKey } = network;

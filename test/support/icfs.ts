@@ -1,4 +1,7 @@
-/** bin/icfs as a child process, away from the user's own keys and state. Never synchronous: its network may be this process. */
+/**
+ * Runs bin/icfs as a child process, away from the user's own keys and state. Never synchronously: its network may be this
+ * process.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { constants, tmpdir } from "node:os";
@@ -7,40 +10,43 @@ import { fileURLToPath } from "node:url";
 import { TRANSPORT } from "./transport.ts";
 import "./untracked.js";
 
+/** The part of a tap test that these helpers use. */
 export interface Test {
   teardown(work: () => Promise<void> | void): void;
 }
 
 export const BIN = fileURLToPath(new URL("../../bin/icfs", import.meta.url));
 
-/** Beyond this, in milliseconds, something hangs: nothing here takes a tenth of it. */
+/** Milliseconds after which a process is taken to have hung: nothing here takes a tenth of that. */
 export const HUNG = 60_000;
+/** The same for a process that works all the time, on a machine that has much else to do. */
+const HUNG_AT_WORK = 3 * HUNG;
 
 export interface Result {
-  /** The exit code; as in a shell, 128 and the signal's number when a signal ended it. */
+  /** The exit code; 128 plus the signal's number when a signal ended it, as in a shell. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 export interface RunOptions {
-  /** The whole environment. */
+  /** The complete environment. */
   readonly env: NodeJS.ProcessEnv;
   readonly cwd?: string;
-  /** Milliseconds after which it hangs. Default: HUNG. */
+  /** Milliseconds after which it is killed. Default: three times HUNG, since it may have work to do. */
   readonly limit?: number;
-  /** Gets the child once it runs. */
+  /** Called with the child once it runs. */
   readonly started?: (child: ChildProcess) => void;
 }
 
-/** Runs a program to its end; it is killed when it hangs. Rejects only when it cannot be started. */
+/** Runs a program to its end, and kills it if it takes too long. Rejects only when it cannot be started. */
 export function run(program: string, args: readonly string[], options: RunOptions): Promise<Result> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       env: options.env,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       stdio: ["ignore", "pipe", "pipe"],
-      timeout: options.limit ?? HUNG,
+      timeout: options.limit ?? HUNG_AT_WORK,
       killSignal: "SIGKILL",
     });
     let stdout = "";
@@ -64,10 +70,10 @@ export async function temporaryDirectory(t: Test): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "icfs-test-"));
   t.teardown(async () => {
     try {
-      // Again when it is not empty: the daemon of a mount that was taken away a moment ago may be writing its last.
+      // Retried while it is not empty: the daemon of a mount that has just been unmounted may still be writing.
       await rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     } catch (error) {
-      // tap does not say what was wrong.
+      // tap would not show the error.
       console.error(error);
       throw error;
     }
@@ -75,7 +81,7 @@ export async function temporaryDirectory(t: Test): Promise<string> {
   return directory;
 }
 
-/** An environment without any option of icfs in it but the transport, with `home` in place of the user's directories. */
+/** An environment without any options of icfs except the transport, and with `home` instead of the user's directories. */
 export function cleanEnvironment(home: string): NodeJS.ProcessEnv {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("ICFS_")));
   return {

@@ -1,4 +1,4 @@
-/** What the modules of the program import of one another: read off their sources, types included. */
+/** Reads the imports between the program's modules from their sources, including types. */
 import { glob, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,7 +13,7 @@ export interface Import {
   readonly isType: boolean;
 }
 
-/** As Biome formats them; an import in parentheses is a type, or loads it late. */
+/** In Biome's format. An import in parentheses is a type, or loads the module late. */
 const IMPORT =
   /\b(import|export)( type)?\b[^;"'`()]*?\bfrom "(\.[^"]+)"|^import "(\.[^"]+)"|\bimport\("(\.[^"]+)"\)/gm;
 
@@ -26,7 +26,7 @@ export function importsIn(path: string, source: string): Import[] {
   }));
 }
 
-/** Of all modules below these directories, which are paths from the repository's root. */
+/** The imports of all modules below these directories, which are relative to the repository's root. */
 export async function importsBelow(directories: readonly string[]): Promise<Import[]> {
   const imports: Import[] = [];
   for await (const path of glob(
@@ -38,7 +38,7 @@ export async function importsBelow(directories: readonly string[]): Promise<Impo
   return imports;
 }
 
-/** Files that import one another in a circle: for each circle one way around. */
+/** Import cycles: one path around each cycle. */
 export function circlesIn(imports: readonly Import[]): string[][] {
   const next = Map.groupBy(imports, ({ from }) => from);
   const circles: string[][] = [];

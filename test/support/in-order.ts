@@ -1,16 +1,16 @@
-/** Tests that go on from one another. tap's own `bail` would end the whole run, and the other files in it. */
+/** Tests that depend on each other. tap's own `bail` would end the whole run with its other files. */
 import type { Test } from "tap";
 
-/** t.test() for tests each of which needs what came before: once one has failed, those after it fail at once. */
+/** t.test() for tests that need the results of the previous ones: once one has failed, the following ones fail at once. */
 export function inOrder(t: Test): (name: string, work: (t: Test) => Promise<unknown>) => Promise<unknown> {
   let isBroken = false;
   return (name, work) =>
     t.test(name, async (t) => {
       if (isBroken) {
-        t.fail("what it needs has failed");
+        t.fail("an earlier test, which this one needs, has failed");
         return;
       }
-      // Also if it throws.
+      // Until the test has ended: it may throw.
       isBroken = true;
       await work(t);
       isBroken = !t.passing();

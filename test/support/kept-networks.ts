@@ -1,6 +1,6 @@
 /**
- * Local networks on which a canister is installed already. To make one takes a second of the processor's time, so one is made for
- * each Wasm, and kept in build/; every test has a copy of its own, with root and node keys of its own.
+ * Local networks with an installed canister. Making one takes a second of processor time, so one is made for each Wasm and kept
+ * in build/; every test gets a copy with root and node keys of its own.
  */
 import { createHash, createPrivateKey } from "node:crypto";
 import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
@@ -19,7 +19,7 @@ import { installCanister, REQUEST_TIMEOUT } from "./networks.ts";
 
 const BUILD = fileURLToPath(new URL("../../build/test-networks", import.meta.url));
 const LOCALNET = fileURLToPath(new URL("../../localnet", import.meta.url));
-/** Further files that say what a kept network is like. */
+/** Further sources that determine the content of a kept network. */
 const MAKERS = [
   fileURLToPath(import.meta.url),
   fileURLToPath(new URL("../../package-lock.json", import.meta.url)),
@@ -31,7 +31,7 @@ const FIRST = Principal.fromText("lxzze-o7777-77777-aaaaa-cai");
 const ED25519_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
 const OWNERS_KEY = new Uint8Array(32).fill(1);
 
-/** Who has installed every canister that is kept. */
+/** The identity that installed every kept canister. */
 export const OWNER = Ed25519KeyIdentity.fromSecretKey(OWNERS_KEY);
 /** The owner's key, as `icfs` reads it. */
 export const OWNER_PEM = createPrivateKey({
@@ -41,10 +41,10 @@ export const OWNER_PEM = createPrivateKey({
 }).export({ format: "pem", type: "pkcs8" });
 
 /**
- * Makes a network's state in which OWNER has installed a canister, for `startLocalNetwork({ state })`.
+ * Makes the state of a network in which OWNER has installed a canister, for `startLocalNetwork({ state })`.
  *
  * @param args Candid
- * @param state a directory that is empty or not there; default: one that is removed at the end of the test
+ * @param state a directory that is empty or missing; default: one that is removed at the end of the test
  */
 export async function installedState(
   t: Test,
@@ -59,7 +59,7 @@ export async function installedState(
   return { state: copy, canister: FIRST };
 }
 
-/** The state directory that is kept for this canister, made if there is none. */
+/** The kept state directory for this canister, made if it is missing. */
 async function keptNetwork(wasm: Uint8Array, args: Uint8Array): Promise<string> {
   const kept = join(BUILD, await hashOf(wasm, args));
   const found = await readdir(kept).catch(() => []);
@@ -83,14 +83,14 @@ async function keptNetwork(wasm: Uint8Array, args: Uint8Array): Promise<string> 
   try {
     await rename(made, kept);
   } catch (error) {
-    // Another test's process has made the same meanwhile.
+    // Another test's process has made the same one meanwhile.
     if ((error as NodeJS.ErrnoException).code !== "ENOTEMPTY") throw error;
     await rm(made, { recursive: true });
   }
   return kept;
 }
 
-/** Of all that decides what the network's state is: it is made anew when the canister or the local network has changed. */
+/** The hash of everything that determines the network's state, so that a changed canister or local network makes a new one. */
 async function hashOf(wasm: Uint8Array, args: Uint8Array): Promise<string> {
   const sources = (await readdir(LOCALNET))
     .filter((name) => name.endsWith(".ts"))

@@ -1,5 +1,4 @@
-/// A canister that certifies whatever header it is told to, and serves any chunks: for tests of readers, who do not trust
-/// a canister.
+/// A canister that certifies any header it is given, and serves any chunks: for tests of readers, which do not trust canisters.
 import Blob "mo:core/Blob";
 import CertifiedData "mo:core/CertifiedData";
 import Map "mo:core/Map";
@@ -18,12 +17,12 @@ persistent actor Liar {
   ignore Region.grow(desk, 1);
   HashTree.prepare desk;
 
-  /// In the place of what a canister serves over HTTP.
+  /// Replaces what a canister serves over HTTP.
   func pages() : Blob = Certified.pagesPart(desk, Sha256.ofBlob "no pages");
 
   func head() : Blob = if (header == "") "" else Sha256.ofBlob(header);
 
-  /// The newest header; and what `headers` answers, whatever it is asked.
+  /// Sets the newest header, and the answer of `headers` to any request.
   public func tell(newest : Blob, page : [Blob]) : async () {
     header := newest;
     older := page;

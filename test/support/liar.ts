@@ -1,4 +1,4 @@
-/** A lying canister (liar.mo) on a local network: what it certifies and serves is up to the test. */
+/** Runs a lying canister (liar.mo) on a local network: the test decides what it certifies and serves. */
 import { fileURLToPath } from "node:url";
 import { Actor } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";
@@ -19,7 +19,7 @@ import { type EmptyNetwork, startEmptyNetwork } from "./networks.ts";
 
 const MAIN = fileURLToPath(new URL("liar.mo", import.meta.url));
 const LIBRARIES = [fileURLToPath(new URL("../../canister", import.meta.url))];
-/** Bytes of a manifest's piece; most of what the network takes at once. */
+/** Bytes of a manifest's piece; the network does not accept much more at once. */
 const PIECE_BYTES = 1024 * 1024;
 
 interface LiarCanister {
@@ -32,12 +32,15 @@ export interface Liar extends LiarCanister {
   readonly id: Principal;
   readonly source: ReleaseReader;
   /**
-   * Makes a manifest, good or bad, the newest release; its pieces are served, its files' chunks are not.
-   * @param fields of the header, in place of the right ones. Returns the header's bytes.
+   * Makes a manifest, valid or not, the newest release. Its pieces are served, its files' chunks are not.
+   *
+   * @param fields of the header that replace the true ones
+   * @returns the header's bytes
    */
   release(manifest: Manifest | Uint8Array, fields?: HeaderFields): Promise<Buffer>;
 }
 
+/** Starts a network with the canister; it ends with the test. */
 export async function startLiar(t: Test): Promise<Liar> {
   const { state, canister: id } = await installedState(t, compiled(MAIN, LIBRARIES), NO_ARGUMENTS);
   const network = await startEmptyNetwork(t, { state }, OWNER);
@@ -69,12 +72,13 @@ export async function startLiar(t: Test): Promise<Liar> {
 }
 
 export interface Reader {
-  /** bin/icfs, on a host of its own that has accepted nothing yet. */
+  /** Runs bin/icfs on a host of its own that has not accepted anything yet. */
   icfs(...args: string[]): Promise<Result>;
   /** The canister. */
   readonly id: string;
 }
 
+/** A new host. Its files are removed at the end of the test. */
 export async function readerOf(t: Test, { network, id }: Liar): Promise<Reader> {
   const env = { ...cleanEnvironment(await temporaryDirectory(t)), ICFS_NETWORK: network.url };
   return { icfs: (...args) => run(BIN, args, { env }), id: id.toText() };

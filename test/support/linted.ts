@@ -1,4 +1,4 @@
-/** Trees in memory, for lint. */
+/** Makes trees in memory for lint. */
 import { BootTree, type ReadFile } from "../../lib/lint/boot-tree.ts";
 import type { Finding } from "../../lib/lint/finding.ts";
 import { lint } from "../../lib/lint/lint.ts";
@@ -6,14 +6,16 @@ import { comparePaths } from "../../lib/tree/manifest.ts";
 import { parentPath } from "../../lib/tree/rules.ts";
 import { Tree, type TreeEntry } from "../../lib/tree/tree.ts";
 
-/** A file's content by its path; a link where it is an object. */
+/** A file's content by its path; an object is a link. */
 export type Files = Readonly<Record<string, string | Uint8Array | { readonly link: string }>>;
 
+/** Lint's findings in a tree. */
 export async function linted(files: Files): Promise<Finding[]> {
   const { tree, read } = contentOf(files);
   return lint(tree, read);
 }
 
+/** A tree as lint reads it. */
 export function treeOf(files: Files): BootTree {
   const { tree, read } = contentOf(files);
   return new BootTree(tree, read);
@@ -43,7 +45,7 @@ function contentOf(files: Files): { tree: Tree; read: ReadFile } {
     });
   }
   const sorted = [...entries.values()].sort((a, b) => comparePaths(a.path, b.path));
-  // In small pieces, so that nothing relies on how they are cut.
+  // In small pieces, so that no code relies on where the bytes are split.
   const read = async function* ({ path }: { readonly path: string }, from: number) {
     const bytes = contents.get(path)!;
     for (let at = from; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
@@ -51,13 +53,13 @@ function contentOf(files: Files): { tree: Tree; read: ReadFile } {
   return { tree: Tree.of({ chunks: [], entries: sorted }, 0n), read };
 }
 
-/** Kind, file and line of each finding, in a line. */
+/** The kind, file and line of each finding, one finding per line. */
 export async function places(files: Files): Promise<string[]> {
   const findings = await linted(files);
   return findings.map(({ kind, file, line }) => `${kind} ${file}${line === undefined ? "" : `:${line}`}`);
 }
 
-/** The beginning of a bzImage that is as long as it says. */
+/** The beginning of a bzImage with a consistent length. */
 export function kernel(version: string, paragraphs = 64): Buffer {
   const image = Buffer.alloc(2 * 512 + paragraphs * 16);
   image[0x1f1] = 1;
@@ -84,7 +86,7 @@ function padded(bytes: Buffer): Buffer {
   return Buffer.concat([bytes, Buffer.alloc((4 - (bytes.length % 4)) % 4)]);
 }
 
-/** An EFI program; signed where `signature` has bytes, with one section at most. */
+/** An EFI program, signed if `signature` has bytes, with at most one section. */
 export function efiProgram(
   machine: number,
   {
@@ -119,7 +121,7 @@ export function efiProgram(
   return image;
 }
 
-/** A GRUB for x64 that looks in `prefix`. @param config its first commands @param memdisk what is on its disk */
+/** A GRUB for x64 that looks in `prefix`. @param config its first commands @param memdisk the content of its disk */
 export function grubImage(prefix: string, config = "", memdisk = ""): Buffer {
   const kinds = [
     ["ELF", 0],
@@ -144,7 +146,7 @@ export function grubImage(prefix: string, config = "", memdisk = ""): Buffer {
   return efiProgram(0x8664, { mods });
 }
 
-/** The beginning of an ELF file of 32 or 64 bits, and what it names. */
+/** The beginning of an ELF file of 32 or 64 bits that contains these names. */
 export function elf(bits: 32 | 64, names: readonly string[] = []): Buffer {
   const head = Buffer.alloc(64);
   head.writeUInt32BE(0x7f454c46, 0);

@@ -1,12 +1,12 @@
-/** What tests do to a canister as its controller, and icfs does not. */
+/** Actions of a canister's controller that tests need and icfs does not have. */
 import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 
-/** Candid of (null): whoever installs owns. */
+/** Candid of (null): the caller becomes the owner. */
 const NOTHING = new Uint8Array(Buffer.from("4449444c00017f", "hex"));
 
-/** Installs `wasm` from scratch: everything that the canister had is gone. */
+/** Installs `wasm` from scratch: the canister loses all its data. */
 export async function reinstall(agent: HttpAgent, canister: Principal, wasm: Uint8Array): Promise<void> {
   await managementOf(agent, canister).install_code!({
     mode: { reinstall: null },
@@ -16,7 +16,7 @@ export async function reinstall(agent: HttpAgent, canister: Principal, wasm: Uin
   });
 }
 
-/** Says how many seconds its cycles must last: with more than they do, it is frozen. */
+/** Sets for how many seconds its cycles must last. If they do not, it is frozen. */
 export async function setFreezingThreshold(
   agent: HttpAgent,
   canister_id: Principal,
@@ -26,7 +26,7 @@ export async function setFreezingThreshold(
   await managementOf(agent, canister_id).update_settings!({ canister_id, settings });
 }
 
-/** Gives it cycles, as anybody may on a test network. */
+/** Gives it cycles, which anybody can do on a test network. */
 export async function topUp(agent: HttpAgent, canister_id: Principal, amount: bigint): Promise<void> {
   await managementOf(agent, canister_id).provisional_top_up_canister!({ canister_id, amount });
 }

@@ -1,9 +1,9 @@
-/** Manifests for tests: good ones, and one for each rule that can be broken. */
+/** Manifests for tests: valid ones, and one for each rule that can be broken. */
 import type { Entry, Extent, FileEntry, Manifest } from "../../lib/tree/manifest.ts";
 import { LINK_CASES, PATH_CASES } from "./rule-cases.ts";
 
 export const HASH = Buffer.alloc(32, 7);
-/** What the table's one chunk has. */
+/** The size of the only chunk in the table. */
 export const CHUNK_SIZE = 5;
 
 export function file(path: string, extents: readonly Extent[], size: number): FileEntry {
@@ -22,11 +22,11 @@ export function manifestOf(entries: readonly Entry[], sha256: Uint8Array = HASH)
 export interface BrokenManifest {
   readonly name: string;
   readonly manifest: Manifest;
-  /** What both the decoder and the canister say, word for word. */
+  /** The identical error of the decoder and the canister. */
   readonly message: string;
 }
 
-/** One manifest for each rule, otherwise good. @param sha256 of the chunk (5 bytes) that they name */
+/** One manifest for each broken rule, valid otherwise. @param sha256 of the chunk (5 bytes) that they name */
 export function brokenManifests(sha256: Uint8Array = HASH): BrokenManifest[] {
   const broken: BrokenManifest[] = [];
   const add = (
@@ -50,7 +50,7 @@ export function brokenManifests(sha256: Uint8Array = HASH): BrokenManifest[] {
         if (what === "directory") return directory(path);
         return what === "file" ? file(path, [], 0) : symlink(path, what.slice(2));
       })
-      // One file names the chunk: in a manifest every chunk is named.
+      // This file names the chunk, because a manifest must name every chunk.
       .concat(file("~", [whole], CHUNK_SIZE))
       .sort((x, y) => (x.path < y.path ? -1 : 1));
     const first = entries.find(({ path, kind }) => kind === "symlink" && isBroken(tree, path))!.path;
@@ -96,7 +96,7 @@ export function brokenManifests(sha256: Uint8Array = HASH): BrokenManifest[] {
   return broken;
 }
 
-/** Whether a link of the tree is broken, as far as the cases need: all whose chain ends where the tested one does. */
+/** Whether a link of the tree is broken: it is a case with a problem, or its chain loops. */
 function isBroken(tree: Readonly<Record<string, string>>, path: string): boolean {
   return (
     LINK_CASES.some((c) => c.tree === tree && c.link === path && c.problem !== undefined) || loops(tree, path)

@@ -1,11 +1,14 @@
-/** A web server with a mirror's files, which answers as a test has it. */
+/** A web server with a mirror's files, whose answers a test can spoil. */
 import { readFile } from "node:fs/promises";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Test } from "./icfs.ts";
 
-/** What happens to a request. `lie`: other bytes, as many. `silence`: no answer, and the connection stays open. A function answers by itself. */
+/**
+ * What happens to a request. `lie`: an answer with one wrong bit. `silence`: no answer, and the connection stays open. `drop`: the
+ * connection ends. A function answers by itself.
+ */
 export type MirrorFault =
   | "none"
   | "lie"
@@ -17,7 +20,7 @@ export type MirrorFault =
 export interface MirrorServer {
   readonly url: string;
   fault: (path: string) => MirrorFault;
-  /** Paths that were asked for, and the requests' Cache-Control. */
+  /** The requested paths, with the requests' Cache-Control. */
   readonly asked: { readonly path: string; readonly cacheControl: string | undefined }[];
 }
 

@@ -1,13 +1,13 @@
 /**
- * A canister behind a fault proxy, and ways to fill it and to mount it. Only mounting starts bin/icfs: publishing, asking a mount and
- * taking it away are done by the functions that its commands call, which test/cli and test/mount/canister.test.ts have as commands.
+ * A canister behind a fault proxy, with ways to fill and mount it. Only mounting runs bin/icfs: publishing, status and unmounting
+ * call the functions behind the commands, which test/cli and test/mount/canister.test.ts test as commands.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Principal } from "@icp-sdk/core/principal";
 import { unmount } from "../../lib/fs/mounting/unmount.ts";
-import { askStatus } from "../../lib/mount/report/control.ts";
-import type { MountStatus } from "../../lib/mount/report/status.ts";
+import { askStatus } from "../../lib/live/report/control.ts";
+import type { MountStatus } from "../../lib/live/report/status.ts";
 import { publish as publishDirectory } from "../../lib/publish/publish.ts";
 import { mountedAt, mountpointFor, sh } from "../mount/mounts.ts";
 import { PLAINLY } from "../publish/trees.ts";
@@ -19,12 +19,12 @@ import type { Result, Test } from "./icfs.ts";
 
 export interface Mounted {
   readonly mountpoint: string;
-  /** What `icfs mount` has said. */
+  /** The output of `icfs mount`. */
   readonly said: Result;
   status(): Promise<MountStatus>;
-  /** What the daemon has logged so far. */
+  /** The daemon's log so far. */
   log(): Promise<string>;
-  /** What a reader would take for the path of a file in it. */
+  /** The path of a file in the mount. */
   at(name: string): string;
   umount(): Promise<void>;
 }
@@ -34,28 +34,31 @@ type Files = Readonly<Record<string, string | Buffer>>;
 /** A canister of any kind, behind a proxy. */
 export interface AnyMountable extends TestNetwork {
   readonly id: string;
-  /** What the canister has. */
+  /** The directory with the canister's content. */
   readonly tree: string;
   readonly proxy: FaultProxy;
-  /** Writes files into the tree, and gives them to the canister. */
+  /** Writes files into the tree, and stores them in the canister. */
   fill(files: Files): Promise<void>;
-  /** Mounts it through the proxy. @throws Error with what icfs has said when that fails */
+  /** Mounts it through the proxy. @throws Error with the output of icfs when that fails */
   mount(...options: string[]): Promise<Mounted>;
-  /** The same of `CANISTER@NAME`: a release, or what a channel stands for. */
+  /** Mounts `CANISTER@NAME`: a release, or what a channel points to. */
   mountNamed(name: string, ...options: string[]): Promise<Mounted>;
-  /** The same, for those that may fail. */
+  /** Mounts it, and may fail. */
   tryMount(...options: string[]): Promise<Result & { readonly mountpoint: string }>;
-  /** Whether what is mounted is the tree. */
+  /** Whether the mount shows the tree. */
   same(mountpoint: string): Promise<boolean>;
 }
 
 /** An icfs canister. */
 export interface Mountable extends AnyMountable, TestCanister {
-  /** Writes files into the tree and publishes it; the release's number. What the mounting host has accepted stays as it is. */
+  /**
+   * Writes files into the tree, publishes it, and resolves to the release's number. What the mounting host has accepted stays the
+   * same.
+   */
   publish(files: Files): Promise<number>;
 }
 
-/** @param options of the local network */
+/** An icfs canister without releases. @param options of the local network */
 export async function startMountable(
   t: Test,
   options: Parameters<typeof startCanister>[1] = {},
@@ -87,7 +90,7 @@ export async function startMountable(
   };
 }
 
-/** The twin of the original's canister. */
+/** The twin of the original's canister (icboot.mo). */
 export async function startMountableIcboot(t: Test): Promise<AnyMountable & Pick<Icboot, "put" | "setlen">> {
   const canister = await startIcboot(t);
   return filledBy(t, canister, canister.put);
@@ -103,7 +106,7 @@ export async function startMountableAssets(
   return filledBy(t, canister, (name, content) => canister.store(`/${name}`, content));
 }
 
-/** @param store gives the canister a file */
+/** @param store stores a file in the canister */
 async function filledBy<T extends TestNetwork & { readonly canister: Principal }>(
   t: Test,
   canister: T,
@@ -149,7 +152,8 @@ async function behindProxy(
 
   const mountSpec = async (spec: string, more: readonly string[]): Promise<Mounted> => {
     const logFile = nextLog();
-    const said = await mountAt(await mountpointFor(t), logFile, more, spec);
+    // With a short --read-timeout, a busy machine may take the network to be away.
+    const said = await mountAt(await mountpointFor(t), logFile, ["--retry", "30s", ...more], spec);
     if (said.code !== 0) throw new Error(said.stderr);
     const { mountpoint } = said;
     return {

@@ -1,6 +1,6 @@
 /**
- * Namespaces that are a test's own: a first process makes what is in them, and waits. With it everything in them ends, and it ends with
- * the test, also with one that is killed.
+ * Namespaces for a test: their first process prepares them, and waits. Everything in them ends with it, and it ends with the
+ * test, even if that is killed.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,11 +9,11 @@ import type { Socket } from "node:net";
 import type { Test } from "./icfs.ts";
 
 /**
- * Namespaces for mounts and processes, and those that are asked for besides.
+ * Makes namespaces for mounts and processes, and others as requested.
  *
- * @param script bash, which prepares them, to its first error
- * @param root the first process's root from then on, from the directory in which the script ends: before it has that, nobody is told that it
- * is ready. Who entered earlier would have this machine's own files
+ * @param script bash, which prepares them, up to the first error
+ * @param root the first process's new root, relative to the directory in which the script ends. Only then are the namespaces
+ * reported as ready: a process that entered earlier would have this machine's own files
  * @returns the first process's id, as nsenter takes it
  */
 export async function makeNamespaces(
@@ -21,7 +21,7 @@ export async function makeNamespaces(
   script: string,
   { more = [], root = "/" }: { more?: readonly string[]; root?: string } = {},
 ): Promise<string> {
-  // The machine's own mounts of ours would be kept from ending by a namespace that has them, too.
+  // A namespace with this machine's own icfs mounts would keep them alive.
   const all = `umount --all --types fuse.icfs --lazy || :
     set -e
     ${script}
@@ -32,7 +32,7 @@ export async function makeNamespaces(
   let isMade = false;
   t.teardown(async () => {
     holder.ref();
-    // The first process finds that there is no line; unshare(1) ends when all that was in there has ended, and not before.
+    // At the end of its input the first process ends; unshare(1) ends once everything in the namespaces has ended.
     if (isMade) holder.stdin.end();
     else holder.kill("SIGKILL");
     await ended;
@@ -40,8 +40,8 @@ export async function makeNamespaces(
   const [said] = await Promise.race([once(holder.stdout, "data"), ended]);
   if (String(said) !== "ready\n") throw new Error("the namespaces could not be made");
   isMade = true;
-  // A test that throws before its teardown gets here must not wait for the namespaces: they end with its process, whose end of the pipe
-  // closes.
+  // A test's process that ends without a teardown must not wait for the namespaces. They end with it, since it closes its end of
+  // the pipe.
   holder.unref();
   for (const pipe of [holder.stdin, holder.stdout]) (pipe as Socket).unref();
   return (await readFile(`/proc/${holder.pid}/task/${holder.pid}/children`, "utf8")).trim();

@@ -1,4 +1,4 @@
-/** A local network in the test's own process, and canisters installed through the management canister. */
+/** Starts a local network in the test's own process, and installs canisters through the management canister. */
 import type { HttpAgent, SignIdentity } from "@icp-sdk/core/agent";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -13,23 +13,23 @@ import { TEST_API } from "./api.ts";
 
 /** Milliseconds for one request of the tests' own agents. */
 export const REQUEST_TIMEOUT = 60_000;
-/** Milliseconds that a message of a test may take. A large one takes seconds, on a quiet machine. */
+/** Milliseconds for one message. A large one takes seconds even on a quiet machine. */
 export const MESSAGE_TIME_LIMIT = 120_000;
 
-/** Candid of the icfs canister's, which is installed without arguments, or with a null. */
+/** Candid for the icfs canister, which is installed without arguments, or with a null. */
 export const NO_INSTALL_ARGUMENTS = Buffer.from("4449444c00017f", "hex");
 
 export interface EmptyNetwork {
   readonly url: string;
   readonly rootKey: Uint8Array;
-  /** With the identity that owns what is installed. */
+  /** Signs as the owner of installed canisters. */
   readonly agent: HttpAgent;
   readonly identity: SignIdentity;
   /** An agent for another identity. */
   agentFor(identity?: SignIdentity): HttpAgent;
   /** Installs `wasm` in a new canister. */
   install(wasm: Uint8Array, args?: Uint8Array): Promise<Principal>;
-  /** Upgrades a canister, or throws away all that it has and installs it again. */
+  /** Upgrades a canister, or reinstalls it without its data. */
   replace(canister: Principal, mode: "upgrade" | "reinstall", wasm: Uint8Array): Promise<void>;
 }
 
@@ -66,7 +66,7 @@ export async function startEmptyNetwork(
   };
 }
 
-/** Installs `wasm` in a new canister, which whoever signs for `agent` controls. */
+/** Installs `wasm` in a new canister that `agent`'s identity controls. */
 export async function installCanister(
   agent: HttpAgent,
   wasm: Uint8Array,
@@ -88,7 +88,7 @@ export async function installCanister(
   return canister_id;
 }
 
-/** Upgrades a canister, or throws away all that it has and installs it again. */
+/** Upgrades a canister, or reinstalls it without its data. */
 export async function replaceCanister(
   agent: HttpAgent,
   canister_id: Principal,
@@ -106,11 +106,11 @@ export async function replaceCanister(
       arg: NO_INSTALL_ARGUMENTS,
       sender_canister_version: [],
     });
-  // While a timer's call is under way Motoko allows no upgrade; `icfs deploy` tries again as well.
+  // During a timer's call Motoko allows no upgrade; `icfs deploy` retries as well. How long that call takes is up to the machine.
   const isBusy = (error: unknown) => /outstanding message callbacks/.test(messageOf(error));
   await retrying(replaced, {
     firstPause: 50,
     longestPause: 500,
-    again: (error, n) => isBusy(error) && n < 20,
+    again: isBusy,
   });
 }

@@ -1,4 +1,4 @@
-/** Several people with keys of their own, and a canister that one of them owns. */
+/** Several users with keys of their own, and a canister that one of them owns. */
 import { generateKeyPairSync } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,9 +8,9 @@ import { startCanister, type TestCanister } from "./canister-network.ts";
 
 export interface Person {
   readonly principal: string;
-  /** Holds the private key, mode 0600. */
+  /** The file of the private key, mode 0600. */
   readonly pem: string;
-  /** Runs icfs with this one's key. */
+  /** Runs icfs with this user's key. */
   icfs(...args: string[]): ReturnType<TestCanister["icfs"]>;
 }
 
@@ -18,13 +18,17 @@ export interface OwnedCanister extends TestCanister {
   readonly id: string;
   /** A directory to publish, with one file. */
   readonly tree: string;
-  /** Runs icfs as the owner and returns its stdout; the test fails when that fails. */
+  /** Runs icfs as the owner and resolves to its stdout; a failure fails the test. */
   owner(...args: string[]): Promise<string>;
-  /** Publishes a tree of one file as the owner. @param options of `icfs publish`, beside --json, whose object it returns */
+  /**
+   * Publishes a tree with one file as the owner, and resolves to the JSON output.
+   *
+   * @param options of `icfs publish`, besides --json
+   */
   publish(content: string, ...options: string[]): Promise<{ release: number; header: string }>;
-  /** What `icfs releases --json` lists. */
+  /** The list of `icfs releases --json`. */
   releases(): Promise<{ release: number; header: string; state: string }[]>;
-  /** Somebody new, whose key is given with --identity: in PKCS#8 (ed25519) or SEC1 (secp256k1). */
+  /** A new user, whose key is given with --identity: in PKCS#8 (ed25519) or SEC1 (secp256k1). */
   person(name: string, curve: "ed25519" | "secp256k1"): Promise<Person>;
 }
 

@@ -1,4 +1,4 @@
-/** A company's certificate authority, and what it has certified. */
+/** A company's certificate authority, and the certificates that it issues. */
 import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,10 +8,10 @@ const openssl = promisify(execFile);
 const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 
 export interface Authority {
-  /** Its certificate in PEM, and the file that has it. */
+  /** Its certificate in PEM, and the path of that. */
   readonly certificate: string;
   readonly file: string;
-  /** A server's key and certificate in PEM, and the files that have them. */
+  /** Issues a server's key and certificate in PEM, and returns them with their paths. */
   certify(host: string): Promise<{ key: string; cert: string; keyFile: string; certFile: string }>;
 }
 

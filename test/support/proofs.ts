@@ -1,4 +1,4 @@
-/** What `release()` answers, made by the test instead of a canister, and a source that is given it. */
+/** Makes answers of `release()`, in place of a canister, and a source that receives them. */
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
 import { IcfsReader } from "../../lib/source/icfs/query-reader.ts";
@@ -22,7 +22,7 @@ export function proofOf(parts: {
   return Buffer.concat([hex("a3"), ...fields]);
 }
 
-/** A source for which every query is answered with this blob. */
+/** A source that gets this blob as the answer to every query. */
 export function sourceOfReply(reply: Uint8Array, canister: Principal, rootKey: Uint8Array): IcfsReader {
   const query = async () => ({ status: "replied", reply: { arg: candidBlob(reply) } });
   return new IcfsReader({ query } as unknown as HttpAgent, canister, rootKey);

@@ -1,10 +1,12 @@
-/** Random numbers that come again: a test has the seed in its name, and one that failed fails again with that in the environment. */
+/**
+ * Reproducible random numbers: a test has the seed in its name, and a failed test fails again with SEED set to that seed.
+ */
 import { randomInt } from "node:crypto";
 
 /** A whole number from 0 to below this. */
 export type Random = (below: number) => number;
 
-/** Another seed each time, unless the environment has one as SEED. */
+/** A new seed each time, unless the environment has one as SEED. */
 export const newSeed = (): number => Number(process.env.SEED ?? randomInt(2 ** 32));
 
 /** Numbers that depend on the seed alone (xorshift). */

@@ -1,4 +1,4 @@
-/** Paths and symlinks with what is wrong with them: the reader's rules and the canister's are held to the same cases. */
+/** Paths and symlinks with the problems they have: the same cases test the reader's rules and the canister's. */
 
 export const PATH_CASES: readonly { path: string; problem: string | undefined }[] = [
   { path: "a", problem: undefined },
@@ -25,7 +25,7 @@ export const PATH_CASES: readonly { path: string; problem: string | undefined }[
   { path: `${"d/".repeat(2048)}x`, problem: "the path is longer than 4096 bytes" },
 ];
 
-/** What stands at each path: "file", "directory", or a symlink's "->" and target. */
+/** The kind of each path: "file", "directory", or a symlink's "->" and target. */
 export type CaseTree = Readonly<Record<string, string>>;
 
 const chain = (length: number): CaseTree => {
@@ -59,7 +59,7 @@ export const LINK_CASES: readonly { tree: CaseTree; link: string; problem: strin
   { tree: { l: "->l" }, link: "l", problem: "the symlink takes more than 40 hops" },
   { tree: { l: "->m", m: "->l" }, link: "m", problem: "the symlink takes more than 40 hops" },
   {
-    // As text it stays inside; walked, `up` is the root, and `..` leaves it.
+    // As text the path stays inside; when walked, `up` is the root, and `..` leaves it.
     tree: {
       p: "directory",
       "p/q": "directory",

@@ -1,41 +1,44 @@
 /**
- * A host to try things on, which is thrown away: this machine's own files under an overlay, with mounts, network, devices and processes
- * of its own. What is installed, written or mounted in it is gone with the test, and so is whatever still runs. This checkout is in
- * /opt/icfs.
+ * A disposable host: this machine's own files under an overlay, with mounts, network, devices and processes of its own.
+ * Everything installed, written or mounted in it disappears with the test, and its processes end. This checkout is in /opt/icfs.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Result, run, type Test, temporaryDirectory } from "./icfs.ts";
+import { HUNG, type Result, run, type Test, temporaryDirectory } from "./icfs.ts";
 import { makeNamespaces } from "./namespaces.ts";
 import { plain } from "./plain.ts";
 
 const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url));
 
 export interface Sandbox {
-  /** Its files, as this machine sees them while the test runs: to put something there, or to look. */
+  /** Its root directory, accessible from this machine while the test runs. */
   readonly root: string;
-  /** Runs bash on `script` in it, to its end. @param limit milliseconds */
+  /** Runs `script` with bash in it, to its end. @param limit milliseconds; default: five minutes */
   sh(script: string, limit?: number): Promise<Result>;
-  /** Starts `icfs localnet` in it, by what icfs it has. */
+  /** Starts `icfs localnet` in it, with the icfs that is installed there. */
   startNetwork(): Promise<Result>;
   /** The command line that runs `command` in its network, with this machine's files. */
   inside(command: string, args: string[]): [string, string[]];
 }
 
-/** Nothing of this machine's environment, but for these. */
+/** Milliseconds: a script may be a dozen commands, of which each starts icfs. */
+const LONG = 5 * HUNG;
+
+/** The only variables that it takes from this machine's environment. */
 const BARE = {
   PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
   HOME: "/root",
   LC_ALL: "C.UTF-8",
 };
 
-/** @param env what commands have in their environment besides */
+/** @param env additional variables for its commands */
 export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () => ({})): Promise<Sandbox> {
   const directory = await temporaryDirectory(t);
   const [layers, root] = [join(directory, "layers"), join(directory, "root")];
   await Promise.all([mkdir(layers), mkdir(root)]);
-  // Who types commands in it says yes to apt, but has no network: what is installed on this machine is new enough. /dev is its own: who makes /dev/fuse readable for all in it changes nothing here.
+  // As on a user's terminal, apt's questions are answered with yes; but there is no network, so the packages of this machine must
+  // be new enough. /dev is separate, so that making /dev/fuse readable inside changes nothing here.
   const script = `mount -t tmpfs tmpfs ${layers}
     mkdir ${layers}/upper ${layers}/work
     mount -t overlay overlay -o lowerdir=/,upperdir=${layers}/upper,workdir=${layers}/work ${root}
@@ -64,10 +67,10 @@ export async function startSandbox(t: Test, env: () => NodeJS.ProcessEnv = () =>
     ip link set lo up`;
   const init = await makeNamespaces(t, script, { more: ["--net"], root: "." });
   const within = ["--target", init, "--mount", "--net", "--pid", "--root", "--wdns=/root"];
-  const sh: Sandbox["sh"] = (text, limit) =>
+  const sh: Sandbox["sh"] = (text, limit = LONG) =>
     run(...plain("nsenter", [...within, "--", "bash", "-euo", "pipefail", "-c", text]), {
       env: { ...BARE, ...env() },
-      ...(limit !== undefined && { limit }),
+      limit,
     });
   return {
     root: `/proc/${init}/root`,

@@ -1,4 +1,4 @@
-/** A canister's files over HTTP, as a gateway gets and checks them, and trees of files for it. */
+/** Reads a canister's files over HTTP as a gateway does, with verification, and makes trees for that. */
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,10 +11,10 @@ import { type StartedCanister, sha256, startIcfsCanister } from "./icfs-canister
 
 const MIB = 1024 * 1024;
 
-/** A directory (null), a symlink's target, or a file's bytes. */
+/** null: a directory; a symlink with its target; or a file's bytes. */
 export type Content = null | { readonly link: string } | Buffer;
 
-/** A tree whose files are in chunks of at most `chunkBytes`, and its chunks. */
+/** A tree with its chunks; files are split into chunks of at most `chunkBytes`. */
 export function treeWith(contents: Readonly<Record<string, Content>>, chunkBytes = MIB) {
   const chunks: Buffer[] = [];
   const paths = Object.keys(contents).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -41,7 +41,7 @@ export async function publishTree(
   chunkBytes?: number,
 ): Promise<bigint> {
   const { manifest, chunks } = treeWith(contents, chunkBytes);
-  // The long ones each in a call of its own.
+  // Each long chunk in a call of its own.
   for (const chunk of chunks.filter(({ length }) => length > 1000)) await canister.owner.put([chunk]);
   await canister.owner.put(chunks.filter(({ length }) => length <= 1000));
   const result = await canister.publish(manifest);
@@ -50,13 +50,15 @@ export async function publishTree(
 }
 
 export interface Site {
-  /** Asks and verifies: an answer that does not verify is an error. */
+  /** Sends a request and verifies the answer; an error if that fails. */
   get(url: string, asked?: HttpAsked): Promise<HttpAnswer>;
-  /** Asks, and takes the answer for what it is. */
+  /** Sends a request without verifying the answer. */
   ask(url: string, asked?: HttpAsked): Promise<HttpAnswer>;
+  /** The verified body of the answer to a GET, as UTF-8. */
   text(url: string): Promise<string>;
 }
 
+/** A canister's files over HTTP. */
 export function siteOf({ network, id }: StartedCanister): Site {
   const agent = gatewayAgent(network);
   const ask = (url: string, asked?: HttpAsked) => askHttp(agent, id, url, asked);
@@ -77,13 +79,14 @@ export async function ready({ owner }: StartedCanister): Promise<void> {
   }
 }
 
+/** startIcfsCanister(), with its files over HTTP. */
 export async function startSite(t: Test): Promise<StartedCanister & Site> {
-  // With the older endpoints as well, whatever the others have: see gatewayAgent.
+  // With the older endpoints as well, whatever the other networks have: see gatewayAgent.
   const canister = await startIcfsCanister(t, { api: "both" });
   return { ...canister, ...siteOf(canister) };
 }
 
-/** Reads a file of more than 1 MiB piece after piece, and compares it. */
+/** Reads a file of more than 1 MiB piece by piece, and compares it. */
 export async function readPieces(t: Test, site: Site, url: string, bytes: Buffer): Promise<void> {
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < bytes.length; at += MIB) {
@@ -97,17 +100,17 @@ export async function readPieces(t: Test, site: Site, url: string, bytes: Buffer
   t.ok(Buffer.concat(pieces).equals(bytes), url);
 }
 
-/** Of a canister whose limits are small, by the module that has them: which, and what they are instead. */
+/** The limits to lower, by module: a pattern and its replacement. */
 const SMALL_LIMITS: Record<string, readonly [RegExp, string]> = {
-  // A message makes pages for some 40 new files, not 3,000.
+  // A message makes pages for about 40 new files instead of 3,000.
   "siteupdate.mo": [/(publishBudget|sliceBudget) = [\d_]+;/g, "$1 = 20_000_000;"],
-  // Manifests are large from here on, and not from 4 MiB.
+  // Manifests count as large from here on, instead of from 4 MiB.
   "main.mo": [/(largeBytes) = [\d_]+;/g, "$1 = 100_000;"],
   // A tenth of each.
   "chunks.mo": [/(maxLoose|maxPut) : Nat = (\d+)0_000;/g, "$1 : Nat = $2_000;"],
 };
 
-/** The canister with limits that small trees reach: what comes in between two messages of one job is tested with those. */
+/** The canister with lowered limits, which small trees reach: for tests of what happens between two messages of one job. */
 export function smallLimits(t: Test): Uint8Array<ArrayBuffer> {
   const directory = t.testdir();
   cpSync(fileURLToPath(new URL("../../canister", import.meta.url)), directory, { recursive: true });

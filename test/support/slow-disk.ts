@@ -1,22 +1,24 @@
-/** For `node --import`: a disk that takes its time to write, to sync and to rename, each time another, so that others come in between. */
+/**
+ * For `node --import`: simulates a disk whose writes, syncs and renames take random times, so that other work happens in between.
+ */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Milliseconds at most. */
-const SLOW = 15;
+/** The longest delay. */
+const MAX_DELAY_MS = 15;
 
 type Work = (...args: unknown[]) => Promise<unknown>;
 
-/** The methods of these names are late before and after what they do. */
+/** Delays methods of these names, before and after their work. */
 function slow(object: object, names: readonly string[]): void {
   const methods = object as Record<string, Work>;
   for (const name of names) {
     const work = methods[name]!;
     methods[name] = async function late(...args) {
-      await sleep(SLOW * Math.random());
+      await sleep(MAX_DELAY_MS * Math.random());
       const result = await work.apply(this, args);
-      await sleep(SLOW * Math.random());
+      await sleep(MAX_DELAY_MS * Math.random());
       return result;
     };
   }

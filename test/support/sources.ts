@@ -1,4 +1,4 @@
-/** Sources of canisters, opened as commands open them, and what they say. */
+/** Opens sources of canisters as commands do, and collects their log. */
 
 import { createHash } from "node:crypto";
 import { FileReader } from "../../lib/cache/file-reader.ts";
@@ -13,11 +13,11 @@ const REQUEST_TIMEOUT = 30_000;
 
 export interface OpenedSource {
   readonly source: Source;
-  /** What it has logged. */
+  /** The messages that it has logged. */
   readonly logged: string[];
 }
 
-/** @param through another URL of the network, such as a fault proxy's */
+/** Opens a canister's source. @param through another URL of the network, such as a fault proxy's */
 export async function sourceOf(
   {
     network,
@@ -40,11 +40,11 @@ export async function sourceOf(
 /** A tree's file. @throws Error when there is none */
 export function fileAt(tree: Tree, path: string): TreeFile {
   const entry = tree.find(path)?.entry;
-  if (entry?.kind !== "file") throw new Error(`${path} is no file`);
+  if (entry?.kind !== "file") throw new Error(`${path} is not a file`);
   return entry;
 }
 
-/** All of a file, straight from the source. */
+/** The content of a file, directly from the source. */
 export async function contentOf(source: Source, tree: Tree, path: string): Promise<Buffer> {
   const chunks = { get: async (chunk: Chunk) => (await source.chunk(chunk)).bytes, prefetch: () => {} };
   const parts: Buffer[] = [];
@@ -58,7 +58,7 @@ export function filesIn(tree: Tree): string[] {
   return tree.nodes.filter(({ entry }) => entry.kind === "file").map(({ entry }) => entry.path);
 }
 
-/** A disk in memory, which finds out what is damaged as the real one does. */
+/** Simulates a disk in memory, which detects damage like the real one. */
 export function piecesInMemory(): Pieces & { readonly held: Map<string, Buffer> } {
   const held = new Map<string, Buffer>();
   return {

@@ -1,4 +1,4 @@
-/** A process that a test talks to: what it writes on stderr is kept, and it is killed when the test ends. */
+/** A process that a test communicates with: its stderr is kept, and it is killed when the test ends. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
@@ -8,10 +8,11 @@ export interface Spawned {
   readonly child: ChildProcessByStdio<null, Readable, Readable>;
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | string>;
-  /** What it has written on stderr so far. */
+  /** Its stderr so far. */
   stderr(): string;
 }
 
+/** Starts a program. */
 export function spawned(
   t: Test,
   program: string,

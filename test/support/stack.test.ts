@@ -1,7 +1,7 @@
 import t from "tap";
 import { stackOf } from "./stack.ts";
 
-t.test("each that fails at its end says so", async (t) => {
+t.test("every error of the clean-up is reported", async (t) => {
   const ends: (() => unknown)[] = [];
   const stack = stackOf({ teardown: (handler: () => unknown) => void ends.push(handler) });
   for (const what of ["one", "two", "three"]) {

@@ -1,10 +1,10 @@
-/** What ends with a test, in the reverse of the order in which it began. */
+/** Resources that end with a test, in reverse order. */
 import type { Test } from "tap";
 
 /**
  * A stack that is disposed of when the test ends. Not `await using`: a test that times out never leaves its block.
  *
- * When several of its things fail at their end, the test says what each of them said.
+ * When several resources fail to end, the test reports each error.
  */
 export function stackOf(t: Pick<Test, "teardown">): AsyncDisposableStack {
   const stack = new AsyncDisposableStack();
@@ -16,7 +16,7 @@ export function stackOf(t: Pick<Test, "teardown">): AsyncDisposableStack {
   return stack;
 }
 
-/** The newest first. */
+/** The messages of an error and of those that it suppressed, the newest first. */
 function messages(error: unknown): string[] {
   if (error instanceof SuppressedError) return [...messages(error.error), ...messages(error.suppressed)];
   return [error instanceof Error ? error.message : String(error)];

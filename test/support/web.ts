@@ -1,12 +1,12 @@
-/** HTTP requests as a client makes them who puts in any Host. */
+/** Sends HTTP requests with any Host header. */
 import { type IncomingHttpHeaders, request } from "node:http";
 
 export interface Received {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** What has come of it. */
+  /** The answer. */
   readonly body: Buffer;
-  /** Whether the connection held to the body's end. */
+  /** Whether the connection lasted to the end of the body. */
   readonly complete: boolean;
 }
 
@@ -15,11 +15,11 @@ export interface Asking {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
-  /** Told how many bytes of the body have come so far; no more are read until what it returns has resolved. */
+  /** Called with the number of bytes of the body so far; reading continues once the returned promise resolves. */
   readonly received?: (bytes: number) => Promise<void> | undefined;
 }
 
-/** @param path as it stands in the request line, encoded. @throws Error when there is no answer at all */
+/** Sends a request. @param path as in the request line, encoded @throws Error when there is no answer at all */
 export function ask(server: string, host: string, path: string, asking: Asking = {}): Promise<Received> {
   const { hostname, port } = new URL(server);
   const { method = "GET", headers = {}, body, received } = asking;
@@ -35,7 +35,7 @@ export function ask(server: string, host: string, path: string, asking: Asking =
         response.pause();
         wait.then(() => response.resume(), reject);
       });
-      // It ends too early: `close` follows.
+      // If the body ends too early, `close` follows.
       response.on("error", () => {});
       response.once("close", () =>
         resolve({

@@ -1,6 +1,6 @@
 /**
- * icfs@.service and icfs-serve@.service by systemd's own verifier, and what systemd makes of the documentation's lines for fstab. Nothing is started here;
- * test/boot/host.boot.ts boots with them.
+ * systemd's own verifier checks icfs@.service and icfs-serve@.service, and the documentation's lines for fstab go through its generator.
+ * Nothing is started here: started.long.ts does that, and test/boot/host.boot.ts boots with them.
  */
 import { chmod, copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -15,7 +15,7 @@ const GENERATOR = "/usr/lib/systemd/system-generators/systemd-fstab-generator";
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
 
-/** What gives a unit a mount namespace of its own, by systemd.exec(5), or may come to do so in another version of systemd. */
+/** The options that give a unit a mount namespace of its own, by systemd.exec(5), or may do so in another version of systemd. */
 const NAMESPACES =
   /^(Bind(ReadOnly)?Paths|DynamicUser|Extension(Directories|Images)|(In)?[Aa]ccessiblePaths|JoinsNamespaceOf|LogNamespace|Mount(APIVFS|Flags|Images)|(No)?ExecPaths|Private\w+|Proc(Subset)|Protect\w+|Read(Only|Write)Paths|Root(Directory|Image\w*|Hash\w*|Verity)|TemporaryFileSystem)=/m;
 
@@ -28,7 +28,7 @@ for (const file of [MOUNTS, SERVES])
     await mkdir(commands);
     await writeFile(join(commands, "icfs"), "#!/bin/sh\n");
     await chmod(join(commands, "icfs"), 0o755);
-    // As if it were installed; its manual page is another test's.
+    // As if icfs were installed. Another test checks its manual page.
     const script = `mount -t overlay overlay -o lowerdir=${commands}:/usr/bin /usr/bin && systemd-analyze verify --man=no ${unit}`;
     const verify = () => run("unshare", ["--mount", "--propagation", "private", "sh", "-c", script], { env });
     t.same(await verify(), { code: 0, stdout: "", stderr: "" });
@@ -45,7 +45,7 @@ t.test("what it mounts is the host's: nothing makes a mount namespace", async (t
 t.test("what serves without a mount can do little else", async (t) => {
   const unit = join(await temporaryDirectory(t), "icfs-serve@test.service");
   await copyFile(SERVES, unit);
-  // Of 100, where 0 is best: what is left is the network, and reading what the host shows to all.
+  // systemd rates from 0, the best, to 100. The unit's points are for the network, and for reading what the host shows to all.
   const analyze = () =>
     run("systemd-analyze", ["security", "--offline=true", "--threshold=20", unit], { env });
   t.match(await analyze(), { code: 0 });
@@ -56,7 +56,7 @@ t.test("what serves without a mount can do little else", async (t) => {
   t.match(await analyze(), { code: 1 }, "it would say so");
 });
 
-/** What the generator makes of lines of fstab: its files, by their names. */
+/** The files that the generator makes of lines of fstab, by their names. */
 async function generated(t: Test, ...lines: string[]): Promise<Map<string, string>> {
   const directory = await temporaryDirectory(t);
   const file = join(directory, "fstab");
@@ -70,7 +70,7 @@ async function generated(t: Test, ...lines: string[]): Promise<Map<string, strin
   const made = (await readdir(units))
     .filter((name) => /\.(auto)?mount$/.test(name))
     .map((name) => join(units, name));
-  // Ordinary output is for what else is loaded.
+  // Other units that are loaded write to the output.
   const verified = await run("systemd-analyze", ["verify", "--man=no", "--recursive-errors=no", ...made], {
     env,
   });

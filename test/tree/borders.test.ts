@@ -1,4 +1,4 @@
-/** Numbers at the borders, in each number field of a manifest and a header: right, or refused in our own words. */
+/** Extreme values in each number field of a manifest and a header: each is accepted, or refused in icfs's own words. */
 import t from "tap";
 import { FormatError } from "../../lib/errors.ts";
 import { decodeHeader, HEADER_PREFIX } from "../../lib/tree/header.ts";
@@ -14,7 +14,7 @@ const NAT64 = [0n, 1n, 2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 63n, 2n ** 64
 const manifest = Buffer.concat(encodeManifest(treeOf({ a: "1" }).manifest));
 const header = encodeHeader({ publisher: Buffer.of(4), note: "" });
 
-/** Where each number stands, in the manifest of one file of one byte, and in a header; and what is right. */
+/** Where each number stands, in the manifest of one file of one byte and in a header, and which values are right. */
 const inManifest = MANIFEST_PREFIX.length + 1;
 const inHeader = HEADER_PREFIX.length + 4;
 type Field = readonly [string, Buffer, number, 4 | 8, (value: bigint) => boolean];

@@ -72,7 +72,7 @@ t.test("two bytes that differ while the size is the same", async (t) => {
 });
 
 t.test("paths are in the order of their bytes, not of UTF-16", async (t) => {
-  // U+FF5E is before U+1F97E in UTF-8, and behind its surrogates in UTF-16.
+  // U+FF5E is before U+1F97E in UTF-8, and after its surrogates in UTF-16.
   const tree = [file("\uff5e"), file("\u{1f97e}")];
   t.ok(areNone(differences(tree, tree)));
   t.same(differences(tree, [tree[1]!]).removed, [{ path: "\uff5e", kind: "file" }]);

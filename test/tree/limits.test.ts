@@ -1,4 +1,4 @@
-/** Limits that the canister and its readers share stand twice, in Motoko and here: both must say the same. */
+/** The limits that the canister and its readers share are written twice, in Motoko and here: both must be the same. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -9,7 +9,7 @@ import { canistersBudget, readersBudget } from "../../lib/tree/rules.ts";
 
 const CANISTER = join(import.meta.dirname, "../../canister");
 
-/** Where the canister has each: FILE.NAME. */
+/** The name of each in the canister's sources: FILE.NAME. */
 const SHARED = {
   "store.maxChunkBytes": limits.MAX_CHUNK_BYTES,
   "manifest.maxBytes": limits.MAX_MANIFEST_BYTES,
@@ -24,9 +24,10 @@ const SHARED = {
   "paths.maxHops": limits.MAX_HOPS,
   "paths.maxLinkWork": limits.MAX_LINK_WORK,
 };
-/** The canister's alone: how much it answers with, or does, at once. */
+/** The canister's own limits: how much it answers with, or does, at once. */
 const OWN = [
   "channels.maxNames",
+  "channels.maxShownChars",
   "chunks.maxChunks",
   "chunks.maxLoose",
   "chunks.maxPut",
@@ -47,7 +48,7 @@ const OWN = [
   "sitebuild.maxPieces",
 ];
 
-/** `let maxName : Nat = 1_000;` of all modules. */
+/** Finds lines such as `let maxName : Nat = 1_000;` in all modules. */
 async function limitsOfCanister(): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   for (const file of (await readdir(CANISTER)).filter((name) => name.endsWith(".mo"))) {

@@ -101,7 +101,7 @@ t.test("a chunk added in front changes only the bytes next to it", async (t) => 
     chunks: [{ sha256: HASH, size: 10 }, ...chunks],
     entries: [added, ...later],
   });
-  // The entries' pieces stand behind the prefix, the table's behind its length.
+  // The entries' pieces come after the prefix, and the table's pieces after its length.
   t.strictSame(after.slice(2, 102), before.slice(1, 101));
   t.strictSame(after.slice(-100), before.slice(-100));
 });
@@ -167,7 +167,7 @@ t.test("no flipped byte makes the decoder do anything but refuse or decode", asy
 });
 
 t.test("links made to be slow are refused, and soon", async (t) => {
-  // Each leads through the one before, and every component of "./" costs a step.
+  // Each link leads through the one before, and every component of "./" costs a step.
   const slow = "./".repeat(2040);
   const entries: Entry[] = [file("0", [{ chunk: 0, offset: 0, length: 5 }], 5)];
   for (let i = 0; i < 38; i++) {

@@ -1,5 +1,4 @@
-/// Calls any method of any canister with any Candid, for whoever asks: what comes to a canister from another one is not shown to
-/// its inspect_message.
+/// Calls any method of any canister with any Candid, for anybody. A canister's inspect_message does not see calls from other canisters.
 import InternetComputer "mo:core/InternetComputer";
 
 persistent actor {

@@ -1,4 +1,4 @@
-/// Pages of trees, made out of those of the tree before in three ways, so that the results can be held against one another.
+/// Makes the pages of trees from those of the tree before in three ways, so that a test can compare the results.
 import Blob "mo:core/Blob";
 import List "mo:core/List";
 import Nat "mo:core/Nat";
@@ -27,7 +27,7 @@ persistent actor {
   transient let tools : SiteBuild.Tools = { kit = Responses.prepare(nodes.region, "aaaaa-aa"); nodes; store; scratch };
   transient var index = Index.within(one);
   transient var before = Index.within(other);
-  /// What a tree has below /.icfs/at/, what it has at /, and the pages of its directories.
+  /// A tree's pages below /.icfs/at/, its pages at /, and the pages of its directories.
   var pinned = Nodes.none;
   var live = Nodes.none;
   var listings = Nodes.none;
@@ -52,7 +52,7 @@ persistent actor {
 
   func isSame(one : Made, other : Made) : Bool = one.sendsOn == other.sendsOn and isSameTree(one.root, other.root) and isSameTree(one.listing, other.listing);
 
-  /// Whether two trees have the same hashes, and say the same of where files' bytes are.
+  /// Whether two trees have the same hashes, and the same places of files' bytes.
   func isSameTree(one : Nodes.Node, other : Nodes.Node) : Bool {
     if (one == other) return true;
     if (one == Nodes.none or other == Nodes.none) return false;
@@ -73,9 +73,9 @@ persistent actor {
     same(Nodes.flag, Nat8.equal) and same(Nodes.fileSize, Nat.equal) and same(Nodes.fileHash, Blob.equal) and same(Nodes.location, Blob.equal);
   };
 
-  /// Makes the pages of the tree in a manifest, and tells in which ways they come out otherwise than when they are made from nothing.
+  /// Makes the pages of a manifest's tree in each way, and returns the ways whose pages differ from those made from nothing.
   public func next(manifest : Blob, budget : Nat) : async [Text] {
-    let ?tree = Assembly.decode(scratch, manifest) else Runtime.trap("this is no manifest");
+    let ?tree = Assembly.decode(scratch, manifest) else Runtime.trap("this is not a manifest");
     number += 1;
     let last = index;
     index := before;
@@ -107,7 +107,7 @@ persistent actor {
     Nodes.drop(nodes, listings);
   };
 
-  /// Forgets all pages, so that the next tree is the first again, and tells how many bytes are left.
+  /// Forgets all pages, so that the next tree is the first again, and returns how many bytes are left.
   public func clear() : async Nat {
     forget();
     pinned := Nodes.none;

@@ -1,4 +1,4 @@
-/// A tree of names on request, so that it can be held against what it should be.
+/// Keeps a tree of names, so that a test can compare it with the expected tree.
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import Nat "mo:core/Nat";
@@ -39,10 +39,10 @@ persistent actor {
     HashTree.encode(Trie.witness(nodes, root, contents, absent, func _ = HashTree.emptyLeaf));
   };
 
-  /// Bytes of all nodes that somebody refers to.
+  /// The bytes of all nodes that are referred to.
   public query func bytes() : async Nat { nodes.bytes };
 
-  /// Makes so many nodes without a name, and reads their names: some of them at the end of the region.
+  /// Makes `count` nodes without a name, and reads their names. One of the nodes is at the end of the region.
   public func nameless(count : Nat) : async Bool {
     for (_ in Nat.range(0, count)) {
       if (Nodes.name(nodes, Nodes.newOpaque(nodes, "", 0, HashTree.emptyLeaf)) != ("" : Blob)) return false;

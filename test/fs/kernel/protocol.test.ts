@@ -1,4 +1,4 @@
-/** The kernel's structures as bytes: what is written can be read again at the places that linux/fuse.h says, and nothing that is read can throw. */
+/** The kernel's structures as bytes: each field is written at the offset that linux/fuse.h gives it, and no bytes make the decoders throw. */
 import fc from "fast-check";
 import t from "tap";
 import {
@@ -96,7 +96,7 @@ t.test("listings", async (t) => {
         end = at;
         written += 1;
       }
-      // Read as the kernel does: FUSE_DIRENT_SIZE.
+      // Steps to the next entry as the kernel does, by FUSE_DIRENT_SIZE.
       const found = [];
       for (let at = 0; at < end; ) {
         const length = target.readUInt32LE(at + 16);
@@ -125,7 +125,7 @@ t.test("names", async (t) => {
   );
   t.equal(decodeName(Buffer.from("no end")), undefined);
   t.equal(decodeName(Buffer.alloc(0)), undefined);
-  // A byte that is no UTF-8, a code point in too many bytes, half of a surrogate pair.
+  // A byte that is not UTF-8, a code point in too many bytes, half of a surrogate pair.
   for (const bytes of ["ff00", "c08000", "eda08000"]) {
     t.equal(decodeName(Buffer.from(bytes, "hex")), undefined, bytes);
   }

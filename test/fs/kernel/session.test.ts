@@ -1,4 +1,4 @@
-/** The kernel's requests, without a kernel: what is malformed gets an error, and everything exactly one answer. */
+/** The kernel's requests, without a kernel: a malformed request gets an error, and every request gets exactly one answer. */
 import { setTimeout as sleep } from "node:timers/promises";
 import fc from "fast-check";
 import t from "tap";
@@ -104,7 +104,7 @@ function startReading() {
   return { session, answers, reading };
 }
 
-/** struct fuse_in_header and what comes behind it. */
+/** struct fuse_in_header and the body behind it. */
 function request(opcode: number, nodeid: bigint | number, body: Uint8Array, unique = 1n): Buffer {
   const header = Buffer.alloc(40);
   header.writeUInt32LE(40 + body.length, 0);
@@ -142,7 +142,7 @@ t.test("a lookup, an open, a read", async (t) => {
   session.handle(request(Opcode.READ, FILE, numbers(7, 4, 6, 0, 0)));
   await settled();
   t.equal(answers.pop()!.body.toString(), "file's");
-  // Behind what JavaScript counts exactly, and behind the end.
+  // An offset beyond JavaScript's safe integers, past the end of the file.
   session.handle(request(Opcode.READ, FILE, numbers(7, 2n ** 63n - 1n, 6, 0, 0)));
   await settled();
   t.match(answers.pop(), { error: 0, body: Buffer.alloc(0) });
@@ -166,7 +166,7 @@ t.test("an inode is retained until it has been forgotten as often as it was look
   t.equal(answers.length, before, "forgetting has no answer");
 });
 
-t.test("the dots, for who has a file handle of an inode that the kernel has forgotten", async (t) => {
+t.test("the dots, for a caller with a file handle of an inode that the kernel has forgotten", async (t) => {
   const { session, answers, fileSystem } = start();
   const found = (inode: number, name: string) => {
     session.handle(request(Opcode.LOOKUP, inode, Buffer.from(`${name}\0`)));
@@ -266,7 +266,7 @@ t.test("bytes that are no requests", async (t) => {
       const { session, answers } = start();
       for (const message of messages) {
         const bytes = Buffer.from(message);
-        // Half of them speak of the right length.
+        // Half of the messages state their length correctly.
         if (bytes.length >= 4 && bytes[0]! % 2 === 0) bytes.writeUInt32LE(bytes.length, 0);
         session.handle(bytes);
       }

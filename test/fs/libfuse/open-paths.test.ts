@@ -1,6 +1,6 @@
 /**
- * Paths that are open while releases change, over a model of what libfuse 2 does with them: it keeps a path's pages from one
- * open to the next unless the size or the time that it was told has changed (auto_cache).
+ * Paths that are open while releases change, over a model of libfuse 2 with auto_cache: it keeps a path's pages from one
+ * open to the next, unless the path's size or time has changed.
  */
 import fc from "fast-check";
 import t from "tap";
@@ -22,7 +22,7 @@ interface Version {
   readonly modified: bigint;
 }
 
-/** One file, `file`, which changes; a content has its inode for ever. Undefined: there is none. */
+/** One file, `file`, which changes. Each content has one inode, for ever. `current` is undefined while there is no file. */
 class OneFile implements Pick<FileSystem, "lookup" | "getattr" | "retain" | "forget"> {
   current: Version | undefined;
   readonly retained = new Set<Inode>();
@@ -53,12 +53,12 @@ class OneFile implements Pick<FileSystem, "lookup" | "getattr" | "retain" | "for
 
 const inodeOf = ({ content }: Version): Inode => ROOT_INODE + 1 + content;
 
-/** libfuse 2 and the kernel behind it, for one path. Times reach it in milliseconds. */
+/** libfuse 2 and the kernel behind it, for one path. libfuse gets times in milliseconds. */
 class Libfuse {
   readonly #paths: OpenPaths;
   #seen: { readonly size: number; readonly time: bigint } | undefined;
   #valid = false;
-  /** The inodes whose pages the kernel has of this path. */
+  /** The inodes of which the kernel has pages under this path. */
   readonly pages = new Set<Inode>();
   readonly open: Inode[] = [];
 
@@ -77,7 +77,7 @@ class Libfuse {
   openAndRead(): void {
     this.getattr();
     const inode = this.#paths.opening("/file");
-    // It looks again before it decides whether to keep the pages.
+    // libfuse asks for the attributes again before it decides whether to keep the pages.
     this.getattr();
     if (!this.#valid) this.pages.clear();
     this.#valid = true;
@@ -93,7 +93,7 @@ class Libfuse {
 function start(first: Version) {
   const fileSystem = new OneFile();
   fileSystem.set(first);
-  // What it does not have is not asked for.
+  // OpenPaths calls only the methods that OneFile has.
   const paths = new OpenPaths(fileSystem as unknown as FileSystem);
   return { fileSystem, paths, libfuse: new Libfuse(paths) };
 }
@@ -125,7 +125,7 @@ t.test("an open path outlives its release; a closed one does not", async (t) => 
   paths.closed("/file");
   t.throws(() => paths.getattr("/file"), { message: /^ENOENT/ });
   t.throws(() => paths.opening("/file"), { message: /^ENOENT/ });
-  paths.closed("/file"); // of a path that is not open: nothing
+  paths.closed("/file"); // the path is not open: nothing happens
 });
 
 t.test("another content of the same size and time is shown with another time, and back again", async (t) => {
@@ -147,10 +147,10 @@ t.test("whatever happens to a path, the kernel has pages of one version", async 
   const version = fc.record({
     content: fc.integer({ min: 0, max: 4 }),
     size: fc.constantFrom(10, 11),
-    // Less than a millisecond apart, one, two.
+    // The same millisecond (twice), the next one, and the one after it.
     modified: fc.constantFrom(0n, 1n, MILLISECOND, 2n * MILLISECOND),
   });
-  // A content has a size: the same bytes are as many.
+  // The same content always has the same size.
   const fitting = version.map((v) => ({ ...v, size: v.content % 2 === 0 ? 10 : 11 }));
   const steps = fc.array(
     fc.oneof(

@@ -1,4 +1,4 @@
-/** fuse-native's operations without a mount: which errnos they answer with, and that each answers once, whatever happens. */
+/** fuse-native's operations without a mount: the errnos that they answer with. Each operation answers once, whatever happens. */
 import { constants as files } from "node:fs";
 import { constants } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,7 +18,7 @@ function start(root: Record<string, Node>) {
     options: defaultMountOptions("canister"),
     log: createLog("debug", (line) => logged.push(line)),
   });
-  /** What an operation answers, once it has; it must not answer again. */
+  /** An operation's answer. The operation must not answer again. */
   const ask = async (name: string, ...args: unknown[]): Promise<unknown[]> => {
     const answers: unknown[][] = [];
     const answered = Promise.withResolvers<void>();

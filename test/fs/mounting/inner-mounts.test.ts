@@ -1,4 +1,4 @@
-/** Which paths of a mount something is mounted on, as the kernel's tables say it; test/semantics/others.test.ts has real ones. */
+/** The paths of a mount on which something else is mounted, by the kernel's tables. test/semantics/others.test.ts has real ones. */
 import t from "tap";
 import { pathsWithin } from "../../../lib/fs/mounting/inner-mounts.ts";
 import { parseMountinfo } from "../../../lib/fs/mounting/mountinfo.ts";
@@ -24,7 +24,7 @@ t.test("paths from the root of the file system, wherever it is mounted", async (
   t.same(pathsWithin(mounts, "0:39"), [
     { id: 31, path: "local files", what: "0:50 /" },
     { id: 35, path: "boot/amd64/home", what: "8:1 /home" },
-    // On the root of a bind mount, which is no root in the file system.
+    // On the root of a bind mount, which is not the root of its file system.
     { id: 36, path: "boot/amd64", what: "0:53 /" },
     { id: 41, path: "gone/deleted/local", what: "0:56 /" },
   ]);

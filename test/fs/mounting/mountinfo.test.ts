@@ -13,7 +13,7 @@ const TEXT = `21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remou
 43 21 0:39 / /srv/my\\040tftp\\134x ro,nosuid,nodev,noexec,relatime shared:5 master:2 - fuse.icfs aaaaa-aa\\04012 rw,user_id=0
 50 21 0:40 / /a rw - tmpfs one rw
 51 50 0:41 / /a rw - fuse.icfs two rw
-this is no mount
+this is not a mount
 52 21 0:42 / /gr\u00f6\u00dfe rw - tmpfs \\043 rw
 `;
 

@@ -1,10 +1,10 @@
-/** What is at a mountpoint before it is used: dead mounts, of ours and of others, and what is no directory. */
+/** Mountpoints before they are used: dead mounts, icfs's own and others, and mountpoints that are not directories. */
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { MOUNT_TYPE, mountAt, readMounts } from "../../../lib/fs/mounting/mountinfo.ts";
-import { prepareMountpoint } from "../../../lib/fs/mounting/mountpoint.ts";
+import { checkFree, prepareMountpoint } from "../../../lib/fs/mounting/mountpoint.ts";
 import { inspect, locate } from "../../../lib/fs/mounting/probe.ts";
 import { createLog } from "../../../lib/log.ts";
 import { run } from "../../../lib/process/command.ts";
@@ -16,7 +16,7 @@ async function deadMount(t: Test, type: string, source: string): Promise<string>
   const path = await mountpointFor(t);
   const descriptor = openSync("/dev/fuse", "r+");
   const options = "fd=3,rootmode=40000,user_id=0,group_id=0";
-  // A source that happens to be a file's name is not to be made an absolute path (-c).
+  // The source may be a file's name: -c keeps mount from making it an absolute path.
   const command = ["-i", "-c", "-t", type, "-o", options, source, path];
   const { code, stderr } = await run("mount", command, HUNG, { descriptor });
   closeSync(descriptor);
@@ -34,19 +34,19 @@ t.test("a dead mount of ours is taken away", async (t) => {
   const { lines, log } = logged();
   t.match(await prepareMountpoint(path, log), { path, entries: 0 });
   t.equal(mountAt(await readMounts(), path), undefined);
-  t.match(lines, [/taking away a dead mount of canister/]);
+  t.match(lines, [/removing a dead mount of canister/]);
 });
 
 t.test("a dead mount of something else is left alone", async (t) => {
   const path = await deadMount(t, "fuse.sshfs", "host:/files");
   await t.rejects(prepareMountpoint(path, logged().log), {
     name: "UserError",
-    message: /is a dead mount of something else than icfs; umount -l takes it away$/,
+    message: /is a dead mount, but not of icfs; umount -l removes it$/,
   });
   t.equal(mountAt(await readMounts(), path)?.type, "fuse.sshfs", "it is there as before");
 });
 
-t.test("what is mounted there and lives, and what is no directory", async (t) => {
+t.test("what is mounted there and lives, and what is not a directory", async (t) => {
   const { log } = logged();
   const path = await mountpointFor(t);
   await run("mount", ["-t", "tmpfs", "other", path], HUNG);
@@ -74,7 +74,18 @@ t.test("a directory that is relative to one that is gone", async (t) => {
   process.chdir(before);
   const why = {
     name: "UserError",
-    message: "the directory that mnt would be in is gone: name it with its whole path",
+    message: "the current directory, in which mnt would be, is gone: give the full path",
   };
   t.match(said, [why, why, { path: "/tmp" }]);
+});
+
+t.test("what was mounted there between the examination and the mount", async (t) => {
+  const path = await mountpointFor(t);
+  const mountpoint = await prepareMountpoint(path, logged().log);
+  await checkFree(mountpoint);
+  await run("mount", ["-t", "tmpfs", "other", path], HUNG);
+  await t.rejects(checkFree(mountpoint), {
+    name: "UserError",
+    message: /in use: a file system of type tmpfs/,
+  });
 });

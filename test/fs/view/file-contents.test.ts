@@ -1,4 +1,4 @@
-/** Files that are cut very small, and open often, or for long: what that takes, and that they are read right. */
+/** Files that are cut into very small extents, opened often, or open for long: their memory and time, and that reads are right. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import t from "tap";
@@ -10,7 +10,7 @@ import { type Chunk, type Chunks, Tree, type TreeContent } from "../../../lib/tr
 import { served } from "../../support/served.ts";
 import { fileSystemOver, open } from "./over-tree.ts";
 
-/** A file of so many extents of a byte each, in as many chunks as given, in turn. */
+/** A file of `extents` extents of one byte each, which take the given chunks in turn. */
 function crumbs(extents: number, chunks: readonly Chunk[]): TreeContent {
   const file: Entry = {
     kind: "file",
@@ -50,7 +50,7 @@ t.test("however often a file is open, what depends on the file is there once", a
   const first = open(fileSystem, inode);
   const before = taken();
   const handles = Array.from({ length: 200 }, () => open(fileSystem, inode));
-  // A number for each extent and handle would be 320 MB.
+  // One number for each extent and handle would take 320 MB.
   t.ok(taken() - before < 80e6, `${taken() - before} bytes for 200 handles`);
   fileSystem.release(first);
   for (const handle of handles.splice(1)) fileSystem.release(handle);
@@ -109,7 +109,7 @@ t.test("a chunk that is needed again and again in one read is asked for a few ti
 t.test("a read ends in time, into however many chunks its bytes are cut", async (t) => {
   let asked = 0;
   const chunks: Chunks = {
-    // Each in time, and all together not.
+    // Each chunk comes within the read's time limit, but all of them together do not.
     async get() {
       asked += 1;
       await new Promise((resolve) => setTimeout(resolve, 15));

@@ -1,4 +1,4 @@
-/** Inodes across releases: what has not changed keeps its number, and what somebody holds is answered for. */
+/** Inodes across releases: an unchanged file keeps its number, and an inode that is held stays readable. */
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import t from "tap";
@@ -9,7 +9,7 @@ import type { ChunkReference, Entry, Manifest } from "../../../lib/tree/manifest
 import { type Chunk, Tree, type TreeFile } from "../../../lib/tree/tree.ts";
 import { served } from "../../support/served.ts";
 
-/** Files by path: their content in a letter. */
+/** Files by path. A letter stands for a file's content. */
 type Files = Readonly<Record<string, string>>;
 
 function release(files: Files, number: number): ServedRelease {
@@ -50,7 +50,7 @@ t.test("across random releases", async (t) => {
   const files = fc.dictionary(path, fc.constantFrom("x", "y", "z"));
   const numbersKeepTheirMeaning = fc.property(fc.array(files, { minLength: 2, maxLength: 8 }), (releases) => {
     const inodes = new Inodes(release(releases[0]!, 0));
-    /** Which path and content a number has stood for. */
+    /** The path and content that each number has stood for. */
     const meaning = new Map<number, string>();
     let before: Files = {};
     let numbers = new Map<string, number>();

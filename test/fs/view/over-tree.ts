@@ -1,4 +1,4 @@
-/** A file system over a tree that is not any canister's. */
+/** A file system over a tree that belongs to no canister. */
 import type { FileSystem } from "../../../lib/fs/view/filesystem.ts";
 import { TreeFileSystem } from "../../../lib/fs/view/tree-filesystem.ts";
 import { type Chunks, Tree, type TreeContent } from "../../../lib/tree/tree.ts";
@@ -11,7 +11,7 @@ export function fileSystemOver(manifest: TreeContent, chunks: Chunks): TreeFileS
   });
 }
 
-/** What opening a file gives where it waits for nothing. */
+/** Opens a file, which must not have to wait for anything. @returns the handle */
 export function open(fileSystem: FileSystem, inode: number): number {
   const handle = fileSystem.open(inode);
   if (typeof handle !== "number") throw new Error("open waits");

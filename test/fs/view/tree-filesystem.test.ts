@@ -1,4 +1,4 @@
-/** The file system over a tree, held against a plain model: buffers by path. */
+/** The file system over a tree, compared with a plain model: buffers by path. */
 import fc from "fast-check";
 import t from "tap";
 import { type FileSystem, FsError, ROOT_INODE } from "../../../lib/fs/view/filesystem.ts";
@@ -95,7 +95,7 @@ t.test("any read of any file gives what a buffer would", async (t) => {
         );
         const { fileSystem } = make(Object.fromEntries(model.map((pieces, i) => [`f${i}`, pieces])));
         const handles = model.map((_, i) => open(fileSystem, fileSystem.lookup(ROOT_INODE, `f${i}`)));
-        // All at once, as the kernel does.
+        // All reads at once, as the kernel sends them.
         await Promise.all(
           reads.map(async ([file, { offset, length }]) => {
             const i = file % model.length;
@@ -249,7 +249,7 @@ t.test("a sequential reader is read ahead for, one who jumps is not", async (t) 
   t.same(numbers(), [], "another, to the end");
   const other = open(fileSystem, inode);
   await fileSystem.read(other, 0, 300);
-  t.same(numbers(), [], "there is nothing behind the end");
+  t.same(numbers(), [], "there is nothing past the end");
 });
 
 t.test("who reads files one after the other is read ahead for past their ends", async (t) => {

@@ -1,4 +1,4 @@
-/** Which extended attributes there are, by the kind of canister and of inode; test/semantics/attributes.test.ts has them on mounts. */
+/** The extended attributes of each kind of canister and inode. test/semantics/attributes.test.ts reads them on mounts. */
 import t from "tap";
 import type { Located } from "../../../lib/fs/view/inodes.ts";
 import { attributeNames, attributeValue } from "../../../lib/fs/view/xattrs.ts";

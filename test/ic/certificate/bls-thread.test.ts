@@ -1,4 +1,4 @@
-/** Signatures checked on another thread: the same answers as on this one, and an error where there is none. */
+/** Signatures checked on another thread: the same answers as on this thread, and an error where there is no answer. */
 import { blsVerify } from "@icp-sdk/core/agent";
 import { bls12_381 } from "@noble/curves/bls12-381.js";
 import t from "tap";
@@ -10,7 +10,7 @@ const PUBLIC_KEY = getPublicKey(KEY).toBytes();
 const MESSAGE = Buffer.from("a message");
 const SIGNATURE = Signature.toBytes(sign(hash(MESSAGE), KEY));
 
-/** The thread does not keep a process: something else must, while it is waited for. */
+/** The worker thread does not keep the process alive: while the test waits for it, this timer does. */
 async function kept<T>(work: Promise<T> | T): Promise<T> {
   const timer = setInterval(() => {}, 1000);
   try {
@@ -29,7 +29,7 @@ t.test("says what core says, several at once", async (t) => {
   t.equal(await kept(verify(PUBLIC_KEY, SIGNATURE, MESSAGE)), true);
 });
 
-t.test("what is no signature is an error, and the next is checked all the same", async (t) => {
+t.test("what is not a signature is an error, and the next is checked anyway", async (t) => {
   const { verify } = new BlsThread();
   const spoiled = Uint8Array.from(SIGNATURE);
   spoiled[5]! ^= 1;

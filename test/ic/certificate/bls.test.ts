@@ -1,6 +1,6 @@
 /**
- * That checking a signature for the first time makes no table of the generator's multiples (some thousand additions), and
- * that nothing else has become of it.
+ * The first check of a signature makes no table of the generator's multiples (a few thousand additions), and all else
+ * is as in the library.
  */
 import { Session } from "node:inspector";
 import { blsVerify } from "@icp-sdk/core/agent";
@@ -8,14 +8,14 @@ import { bls12_381 } from "@noble/curves/bls12-381.js";
 import t from "tap";
 import { verifySignature } from "../../../lib/ic/certificate/bls.ts";
 
-// Of 32 bytes 7. Made once: who makes one needs the table.
+// The key of a secret of 32 bytes 7. It is written out because making it needs the table.
 const PUBLIC_KEY =
   "b14466b22870b52ee1ddc2b1d8d8cdd76be2e914b79fa9fb884163d9d554535a2e32b0be3b91b10a12a3a979b09df06b058da18e5756bba8843dca0669c5ff885e7023d34f8596370ad795c0008c91039241e4a0bf0632d39e1660fda4af4424";
 const SIGNATURE =
   "ade9b525878a08d744742eb0696560fffdd313cb649979fb8b0f3a66a02dd4742081e6be25cde8beeb290e22b77f2be3";
 const MESSAGE = Buffer.alloc(32, 7);
 
-/** How often points are added and doubled in `work`, as V8 counts calls: the library's objects are frozen. */
+/** How often points are added and doubled in `work`. V8 counts the calls, because the library's objects are frozen. */
 function additionsIn(work: () => void): number {
   const session = new Session();
   session.connect();
@@ -68,7 +68,7 @@ t.test("signatures and keys that are wrong, or in no group, are refused as befor
   const generator = G2.Point.BASE.toHex(true);
   t.equal(check(generator, SIGNATURE), false, "by another key");
   t.equal(check(PUBLIC_KEY, G1.Point.BASE.toHex(true)), false, "another signature");
-  // With 1 as a secret key a message's own point is its signature: the generator itself is multiplied and paired rightly.
+  // With the secret key 1, the message's own point is its signature: the check must multiply and pair the generator itself correctly.
   const own = bls12_381.shortSignatures.hash(MESSAGE).toHex(true);
   t.equal(check(generator, own), true);
   t.ok(G2.Point.BASE.isTorsionFree());

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import t from "tap";
 import { CborReader, checkCbor } from "../../../lib/ic/certificate/cbor-reader.ts";
 
-/** Bytes of the tag that the agent puts before everything. */
+/** The length of the tag that the agent puts before everything. */
 const SELF_DESCRIBING_TAG = 3;
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");

@@ -1,4 +1,4 @@
-/** What has the form of a certificate, and no more parts: the rest is refused before anybody hashes it. */
+/** The form of certificates, and how many parts they may have: anything else is refused before a hash is computed. */
 import * as cbor from "@dfinity/cbor";
 import t from "tap";
 import { verifyCertificate } from "../../../lib/ic/certificate/certificate.ts";
@@ -18,7 +18,7 @@ function bushy(leaves: number): unknown {
 const encoded = (tree: unknown, more: object = {}) =>
   cbor.encodeWithSelfDescribedTag({ tree, signature: new Uint8Array(48), ...more } as never);
 
-/** Verified by nobody. @returns what is said of it, and how many signatures were looked at by then */
+/** Verifies a certificate, which must fail. @returns the error's message, and how many signatures had been checked by then */
 async function refused(certificate: Uint8Array): Promise<[string, number]> {
   let looked = 0;
   const look = () => {
@@ -60,7 +60,7 @@ t.test("trees of too many parts, and too many bytes, with and without a delegati
       inside(encoded([3, new Uint8Array(257 * 1024)])),
       /a delegation of 263\d+ bytes/,
     ],
-    ["the delegation is no CBOR", inside(Buffer.from([0x9f])), /indefinite length/],
+    ["the delegation is not CBOR", inside(Buffer.from([0x9f])), /indefinite length/],
     ["a delegation that is none", encoded(bushy(10), { delegation: [1] }), /major type/],
   ];
   for (const [name, certificate, message] of cases) {

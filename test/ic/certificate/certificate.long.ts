@@ -1,6 +1,6 @@
 /**
- * icfs's check of certificates beside @icp-sdk/core's, over thousands that are made at random: with each of the faults that a certificate
- * may have, and what both should say of it known beforehand. Where they differ, core refuses what is good, and why is known.
+ * Compares icfs's check of certificates with @icp-sdk/core's, over thousands of random certificates with each of the faults that a
+ * certificate may have. The right verdict is known beforehand. Where the two differ, core refuses a good certificate, for a known reason.
  */
 import { createHash } from "node:crypto";
 import { Certificate, type LookupResult } from "@icp-sdk/core/agent";
@@ -19,7 +19,7 @@ import {
   type Shard,
 } from "../../support/certificates.ts";
 
-t.setTimeout(600_000);
+t.setTimeout(1_800_000);
 
 const DATA = Buffer.from("certified");
 const SECOND = 1000;
@@ -27,7 +27,7 @@ const MINUTE = 60 * SECOND;
 const MONTH = 30 * 24 * 60 * MINUTE;
 const DER_PREFIX_BYTES = 37;
 
-/** What each makes of a certificate: the certified data, or why there is none. */
+/** The verdicts of icfs and of core: the certified data, or why the certificate is refused. */
 interface Verdicts {
   readonly ours: string;
   readonly cores: string;
@@ -60,7 +60,7 @@ async function verdicts(
   };
 }
 
-/** A key whose signatures cost nothing: for those of many certificates the curve does not matter. */
+/** A key whose signatures cost nothing. Most of the certificates here do not need real ones. */
 function cheapKey(name: string): BlsKey {
   const { publicKey } = REAL;
   const own = createHash("sha384").update(name).digest();
@@ -82,11 +82,11 @@ const REAL_SUBNET = newBlsKey();
 /** A certificate to make: of a canister between 0 and 99, with faults. */
 const cases = fc.record({
   canister: fc.integer({ min: 0, max: 99 }),
-  /** The ends of ranges: sorted, each pair is one. */
+  /** The ends of ranges. Sorted, each two in turn make a range. */
   ends: fc.uniqueArray(fc.integer({ min: 0, max: 99 }), { minLength: 2, maxLength: 24 }),
   shardSize: fc.integer({ min: 1, max: 5 }),
   form: fc.constantFrom("flat", "sharded", "both"),
-  /** Of the shards, only the one that may have it, as the IC does; else all. */
+  /** Whether only the one shard that may have the canister is shown, as on the IC, or all shards. */
   oneShown: fc.oneof(
     { weight: 3, arbitrary: fc.constant(true) },
     { weight: 1, arbitrary: fc.constant(false) },
@@ -157,7 +157,7 @@ function made(given: Case, root: BlsKey, subnet: BlsKey, keyOf: (name: string) =
   };
 }
 
-/** The delegation of another key, under the right root: who has signed is not whom it is for. */
+/** A delegation to another subnet's key, signed by the right root key. The certificate itself is not signed with that key. */
 function delegationToAnother(fields: CertificateFields, keyOf: (name: string) => BlsKey) {
   let theirs = new Uint8Array();
   certify({
@@ -189,7 +189,7 @@ async function compared(t: Test, runs: number, isCheap: boolean) {
     count[isGood ? "good" : "bad"] += 1;
     if (!ours.startsWith(wanted)) t.fail(`icfs, not ${wanted}: ${text}`);
     if (cores.startsWith(wanted)) continue;
-    // Of several shards core looks into the wrong one. The main network shows one.
+    // Where several shards are shown, core looks into the wrong one. The main network shows only one.
     if (!isGood || !manyShown || given.form === "flat") t.fail(`core, not ${wanted}: ${text}`);
     count.refusedByCore += 1;
   }

@@ -1,4 +1,4 @@
-/** Which certificates are believed: by delegation, canister ranges in either form, time, and signatures. */
+/** Which certificates are accepted: by delegation, canister ranges in both forms, time, and signatures. */
 import t from "tap";
 import { verifyCertificate } from "../../../lib/ic/certificate/certificate.ts";
 import {
@@ -86,7 +86,7 @@ t.test("who has signed, and when", async (t) => {
     [{ root: newBlsKey() }, /does not verify by the network's root key/],
     [{ root: newBlsKey(), withoutDelegation: true }, /does not verify by the network's root key/],
     [{ delegation: () => certify({ canister: CANISTER, data: DATA, root: ROOT }) }, /too many delegations/],
-    [{ delegation: () => new Uint8Array([0xa0]) }, /it is no certificate/],
+    [{ delegation: () => new Uint8Array([0xa0]) }, /it is not a certificate/],
     [{ time: now - 6 * MINUTE }, /more than 5 minutes in the past \(this host's clock says/],
     [{ time: now + 6 * MINUTE }, /more than 5 minutes in the future \(this host's clock says/],
     [{ delegationTime: now - 31 * 24 * 60 * MINUTE }, /more than 43200 minutes in the past/],
@@ -101,7 +101,7 @@ t.test("who has signed, and when", async (t) => {
   t.same([data, time], [DATA, new Date(0)], "of any age, for what was verified before");
 });
 
-t.test("what is no certificate", async (t) => {
+t.test("what is not a certificate", async (t) => {
   for (const hex of ["", "a0", "80", "d9d9f7a0", "a1647472656581", "a26474726565810064747265658100", "ff"]) {
     const read = verifyCertificate(Buffer.from(hex, "hex"), ROOT.publicKey, CANISTER);
     await t.rejects(read, { name: "VerificationError", message: /the certificate is refused: / }, hex);

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import t from "tap";
 import { decodeHashTree, lookupLeaf, rootHash } from "../../../lib/ic/certificate/hash-tree.ts";
 
-/** As the IC encodes it: arrays that begin with their kind. */
+/** A hash tree as the IC encodes it: arrays that begin with their kind. */
 type Node =
   | readonly [0]
   | readonly [1, Node, Node]
@@ -65,7 +65,7 @@ t.test("a leaf is found where it is, and nowhere else", async (t) => {
   t.equal(lookupLeaf(decodeHashTree(encode(leaf("bare"))), [])?.toString(), "bare");
 });
 
-t.test("what is no hash tree", async (t) => {
+t.test("what is not a hash tree", async (t) => {
   const nested = (depth: number): Node => {
     let tree: Node = [0];
     for (let i = 0; i < depth; i++) tree = labelled("", tree);

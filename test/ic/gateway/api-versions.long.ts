@@ -1,6 +1,6 @@
 /**
- * The commands, and the tests of who reads and publishes once more, on networks that have only the deprecated versions of the IC's
- * HTTP interface, and on networks without those. (In all other tests networks have both.)
+ * Runs the commands, and the tests of readers and publishers once more, on networks that have only the deprecated versions of the
+ * IC's HTTP interface, and on networks without those. (In all other tests the networks have both.)
  */
 import { join } from "node:path";
 import { Principal } from "@icp-sdk/core/principal";
@@ -11,7 +11,7 @@ import { ROOT } from "../../support/imports.ts";
 
 const READER = Principal.selfAuthenticating(new Uint8Array(44)).toText();
 
-/** Each kind of request is in one of them: queries that are signed, certified or hashed, calls, the state of canisters, mounts. */
+/** Together these make each kind of request: queries that are signed, certified or hashed, calls, the state of canisters, mounts. */
 const FILES = [
   "test/source/icfs/source.test.ts",
   "test/source/icboot/source.test.ts",

@@ -1,11 +1,11 @@
-/** Which versions of an endpoint are asked for, in which order, and for how long that is remembered. */
+/** Which versions of an endpoint icfs asks for, in which order, and for how long it remembers the answer. */
 import t from "tap";
 import { ApiVersions } from "../../../lib/ic/gateway/api-versions.ts";
 
 const MINUTE = 60_000;
 const CANISTER = "oeagv-5qaaa-aaaah-aar4q-cai";
 
-/** A gateway of which `statusOf` says what each version of an endpoint answers, as "v3/query". */
+/** A gateway. `statusOf` gives its status for each version of an endpoint, such as "v3/query". */
 function gateway(statusOf: (form: string) => number) {
   const asked: string[] = [];
   let now = 0;
@@ -18,7 +18,7 @@ function gateway(statusOf: (form: string) => number) {
   });
   return {
     pass: (ms: number) => (now += ms),
-    /** Asks as the agent does. @returns what was asked of the gateway, and what it answered */
+    /** Asks as the agent does. @returns the requests that the gateway got, and its answer */
     async ask(endpoint: string, origin = "https://one.example", where = "canister") {
       asked.length = 0;
       const version = endpoint === "call" ? 4 : 3;
@@ -91,7 +91,7 @@ t.test("404 as an answer: that of the newest, and nothing is remembered", async 
   t.equal(await ask("query"), "v3/query: 200 v3/query");
 });
 
-t.test("an older one that does not answer well is handed on, but not remembered", async (t) => {
+t.test("an older one that does not answer well is passed on, but not remembered", async (t) => {
   let status = 503;
   const { ask } = gateway((form) => (form === "v2/query" ? status : 404));
   for (status of [503, 429, 403, 400]) {

@@ -1,4 +1,4 @@
-/** Which gateway is asked, when another one is asked as well, and for how long one is put aside. Nothing waits for a clock. */
+/** Which gateway is asked, when another one is asked as well, and for how long one is put aside. The clock is the test's own. */
 import t, { type Test } from "tap";
 import { NoAnswerError, NoWayError } from "../../../lib/ic/call-errors.ts";
 import type { RequestKind } from "../../../lib/ic/gateway/gateway.ts";
@@ -8,13 +8,13 @@ import { resolveNetwork } from "../../../lib/ic/network.ts";
 import { Urgency } from "../../../lib/urgency.ts";
 import { stopClock } from "../../support/clock.ts";
 
-/** What a gateway does with a request: it answers after so many milliseconds, with a status; fails after them; or never answers. */
+/** How a gateway treats a request: it answers after so many milliseconds, with a status; fails after them; or never answers. */
 type Behaviour =
   | { readonly after: number; readonly status?: number; readonly headers?: Record<string, string> }
   | { readonly fails: string | Error; readonly after?: number }
   /** Something comes after so many milliseconds, and then nothing. */
   | { readonly stalls: number }
-  /** Something comes each time that so many milliseconds have passed, and there is no end to it. */
+  /** Something comes each time that so many milliseconds have passed, without end. */
   | { readonly drips: number }
   | "silent";
 
@@ -57,7 +57,7 @@ function stage(t: Test, behaviours: Record<string, Behaviour>, options?: Gateway
     clock,
     behaviours,
     ended,
-    /** Who was asked since the last time, and has answered. */
+    /** The gateways that were asked since the last time, and the one that has answered. */
     async ask({
       kind = "query" as RequestKind,
       last = new Map<string, number>(),
@@ -146,7 +146,7 @@ t.test("a busy gateway is given longer than a silent one", async (t) => {
   const { ask, behaviours, gateways, clock } = stage(t, { a: { after: 10 }, b: { after: 50 } });
   await ask();
   behaviours.a = { after: 500 };
-  // Somebody else gets something from it all the time.
+  // Another request gets bytes from the gateway all the time.
   let receive: () => void = () => {};
   const other = gateways.ask({ kind: "query", limit: LIMIT }, (_url, _signal, received) => {
     receive = received;
@@ -182,7 +182,7 @@ t.test("one that fails is put aside, longer each time, and asked when nobody els
     clock.skip(1000 * seconds - 60);
     t.match(await ask(), { by: "b", asked: ["b"] }, `aside for ${seconds} s`);
     clock.skip(60);
-    // b fails now, so that a is asked whatever is known of it.
+    // b fails now, so a is asked, whatever is known of it.
     behaviours.b = { fails: "b, too" };
     t.match(await ask(), { error: { name: "NoAnswerError", message: /^no gateway answers: / } });
     behaviours.b = { after: 30 };
@@ -244,7 +244,7 @@ t.test("one that lies is asked last, for minutes", async (t) => {
     clock.skip(61);
     pause = Math.min(2 * pause, 600);
     if (times === 1) {
-      // It is worse than who fails, and than who limits.
+      // The gateway that was wrong comes after one that fails, and after one that limits its clients.
       gateways.wrong("a", "again");
       behaviours.b = { fails: "gone" };
       behaviours.c = { after: 1, status: 429, headers: { "retry-after": "1" } };
@@ -356,7 +356,7 @@ t.test(
     const { ask, behaviours, clock } = stage(t, { a: { after: 1 }, b: slow }, MIRRORS);
     const get = () => ask({ kind: "get", whole: LIMIT });
     await get();
-    // As a cache is that has to fetch it: far later than usual.
+    // Like a cache that has to fetch first: far later than usual.
     behaviours.a = { after: 1900 };
     t.match(await get(), { by: "a", asked: ["a"], took: 1900 }, "not late");
     behaviours.a = { after: 4900 };
@@ -404,7 +404,11 @@ t.test("what nobody waits for is late for nobody, until somebody does", async (t
   t.match(await load(new Urgency()), { by: "a", asked: ["a"], took: 6 * LIMIT });
   const urgency = new Urgency();
   setTimeout(() => urgency.rise(), 3 * LIMIT);
-  t.match(await load(urgency), { by: "b", asked: ["a", "b"], took: 3.5 * LIMIT + 5 }, "as ever from then on");
+  t.match(
+    await load(urgency),
+    { by: "b", asked: ["a", "b"], took: 3.5 * LIMIT + 5 },
+    "as usual from then on",
+  );
   await clock.pass(1001);
   behaviours.a = { after: 1 };
   await load(new Urgency());
@@ -418,7 +422,7 @@ t.test("what nobody waits for is late for nobody, until somebody does", async (t
   t.match(await load(new Urgency()), { by: "b", asked: ["a", "b"] }, "it has wasted such time");
 });
 
-t.test("who has not got something is no worse for it; who was wrong is", async (t) => {
+t.test("who does not have something is no worse for it; who was wrong is", async (t) => {
   const missing = { fails: new NotHereError("it has none") };
   const { ask, behaviours, clock, health, gateways } = stage(t, { a: missing, b: { after: 5 } }, MIRRORS);
   const told: string[] = [];

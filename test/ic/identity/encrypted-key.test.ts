@@ -1,4 +1,4 @@
-/** Keys that a passphrase encrypts, as openssl and icp-cli write them. */
+/** Keys that are encrypted with a passphrase, as openssl and icp-cli write them. */
 import { execFileSync } from "node:child_process";
 import { createCipheriv, randomBytes, scryptSync } from "node:crypto";
 import { writeFileSync } from "node:fs";
@@ -12,7 +12,7 @@ const directory = await temporaryDirectory(t);
 const openssl = (...args: string[]) =>
   execFileSync("openssl", args, { cwd: directory, stdio: ["ignore", "pipe", "ignore"] }).toString();
 
-/** The key in kind.pem, and what openssl makes of it, encrypted. */
+/** Makes a key in kind.pem. @returns the file's path */
 function keyOf(kind: string, generate: string[]): string {
   const pem = openssl("genpkey", ...generate);
   writeFileSync(join(directory, `${kind}.pem`), pem, { mode: 0o600 });
@@ -25,7 +25,7 @@ const KINDS = {
   p256: keyOf("p256", ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]),
 };
 const SECRET = ["-passout", "pass:a secret"];
-/** Of a key's file, in PKCS#8. */
+/** The ways to encrypt the PKCS#8 file of a key. */
 const WAYS: Record<string, (plain: string) => string> = {
   "PBKDF2, AES-256": (plain) => pkcs8(plain, "-v2", "aes-256-cbc"),
   "PBKDF2, AES-128": (plain) => pkcs8(plain, "-v2", "aes-128-cbc"),
@@ -49,7 +49,7 @@ function der(tag: number, ...content: Uint8Array[]): Buffer {
 const [INTEGER, OCTETS, OID, SEQUENCE] = [0x02, 0x04, 0x06, 0x30];
 const hex = (digits: string) => Buffer.from(digits, "hex");
 
-/** With scrypt that takes 128 MiB, which openssl neither opens nor writes (test/ic/identity/tool-identities.test.ts has one of the real icp-cli). */
+/** With scrypt that takes 128 MiB, which openssl does not support (test/ic/identity/tool-identities.test.ts has one of the real icp-cli). */
 function asIcpCli(plain: string): string {
   const salt = randomBytes(16);
   const vector = randomBytes(16);
@@ -78,7 +78,7 @@ t.test("each kind of key, in each way", async (t) => {
     const expected = (await loadIdentity(plain)).getPrincipal().toText();
     const encrypted: Record<string, string> = {};
     for (const [name, way] of Object.entries(WAYS)) {
-      // What takes half a second each time, once.
+      // icp-cli's way takes half a second each time: one kind of key is enough.
       if (way !== asIcpCli || kind === "secp256k1") encrypted[name] = way(plain);
     }
     if (kind !== "ed25519") {
@@ -100,7 +100,7 @@ t.test("each kind of key, in each way", async (t) => {
         loadIdentity(file, async () => "another"),
         {
           name: "UserError",
-          message: `the passphrase does not open ${file}: it is another, or the file is damaged (\`openssl pkey -noout -in ${file}\` asks for it as well)`,
+          message: `the passphrase does not open ${file}: it is wrong, or the file is damaged (\`openssl pkey -noout -in ${file}\` asks for it as well)`,
         },
       );
       await t.rejects(loadIdentity(file), { message: `${file} is encrypted, and there is no passphrase` });
@@ -119,7 +119,7 @@ t.test("an encrypted file of which nothing, or another thing, is left", async (t
     other[1] = length;
     t.throws(() => decryptKey(asPem(other), "a secret"), `a length that begins with ${length}`);
   }
-  // So much memory that no host should take it for a key: N is a number of three bytes.
+  // An N of three bytes: scrypt would take more memory than any host should give it.
   const N = Buffer.from("0203020000", "hex");
   const greedy = Buffer.from(whole);
   greedy.set(Buffer.from("02034000", "hex"), whole.indexOf(N));

@@ -10,7 +10,7 @@ import { BIN, run, temporaryDirectory } from "../../support/icfs.ts";
 
 const directory = await temporaryDirectory(t);
 
-/** What openssl writes, in a file that only its owner reads. */
+/** Writes openssl's output to a file that only its owner can read. */
 async function pem(name: string, command: string, input?: string): Promise<string> {
   const file = join(directory, `${name}.pem`);
   const [program, ...args] = command.split(" ");
@@ -61,7 +61,7 @@ t.test("signatures verify", async (t) => {
   }
 });
 
-t.test("keys of other kinds, and what is no key", async (t) => {
+t.test("keys of other kinds, and what is not a key", async (t) => {
   const cases: Record<string, [file: string, message: RegExp]> = {
     RSA: [
       await pem("rsa", "openssl genrsa -traditional 2048"),
@@ -82,9 +82,9 @@ t.test("keys of other kinds, and what is no key", async (t) => {
         "cat",
         "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
       ),
-      /holds a key as OpenSSH writes it, which icfs does not read: make one with `/,
+      /holds a key in OpenSSH's format, which icfs does not read: make one with `/,
     ],
-    garbage: [await pem("garbage", "echo hello"), /holds no private key: it is no PEM file$/],
+    garbage: [await pem("garbage", "echo hello"), /holds no private key: it is not a PEM file$/],
     "an empty file": [
       await pem("empty", "true"),
       /holds no private key: it is empty: restore it from a copy\./,
@@ -117,7 +117,7 @@ t.test("keys of other kinds, and what is no key", async (t) => {
   });
   const folder = join(directory, "folder");
   await mkdir(folder, { mode: 0o700 });
-  // As most directories are, and as few are: it is not a matter of who may read it.
+  // Most directories are 0755, and a few 0700: the message must not be about the mode.
   for (const mode of [0o755, 0o700]) {
     await chmod(folder, mode);
     await t.rejects(loadIdentity(folder), {
@@ -135,14 +135,17 @@ t.test("keys of other kinds, and what is no key", async (t) => {
   });
 });
 
-t.test("what is no file is not read, and nobody is told to change the mode of what is no key", async (t) => {
+t.test("only files are read, and nobody is told to change the mode of what is not a key", async (t) => {
   const pipe = join(directory, "pipe");
   execFileSync("mkfifo", ["-m", "644", pipe]);
   for (const file of [pipe, "/dev/null", "/dev/zero"]) {
-    await t.rejects(loadIdentity(file), { name: "UserError", message: /^\S+ is no file: name a PEM file/ });
+    await t.rejects(loadIdentity(file), {
+      name: "UserError",
+      message: /^\S+ is not a file: name a PEM file/,
+    });
   }
   await t.rejects(loadIdentity("/etc/passwd"), {
-    message: "/etc/passwd holds no private key: it is no PEM file",
+    message: "/etc/passwd holds no private key: it is not a PEM file",
   });
   const endless = join(directory, "endless");
   await symlink("/proc/self/pagemap", endless);
@@ -166,7 +169,7 @@ t.test("a key that others can read is refused", async (t) => {
     await chmod(file, mode);
     await t.rejects(loadIdentity(file), {
       name: "UserError",
-      message: `${file} can be read by others than its owner: run \`chmod 600 ${file}\``,
+      message: `${file} can be read by users other than its owner: run \`chmod 600 ${file}\``,
     });
   }
   await chmod(file, 0o400);
@@ -184,11 +187,11 @@ t.test("the default identity is made once, for its owner alone", async (t) => {
   const first = principal(await defaultIdentity());
   t.equal((await stat(file)).mode & 0o777, 0o600);
   t.equal((await stat(join(directory, "config/icfs"))).mode & 0o777, 0o700);
-  t.same(messages, [`icfs: made a new identity, ${file}: keep it, it is who owns what you deploy`]);
+  t.same(messages, [`icfs: made a new identity, ${file}: keep it, since it owns what you deploy`]);
   t.equal(principal(await defaultIdentity()), first);
   t.equal(messages.length, 1, "once");
   await chmod(file, 0o644);
-  await t.rejects(defaultIdentity(), /can be read by others/);
+  await t.rejects(defaultIdentity(), /can be read by users other/);
   process.env.XDG_CONFIG_HOME = join(file, "not-a-directory");
   await t.rejects(defaultIdentity(), {
     name: "UserError",

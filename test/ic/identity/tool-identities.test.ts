@@ -1,4 +1,4 @@
-/** Identities as dfx and icp-cli keep them: icp-cli's are made by the real one, dfx's laid out as dfx does. */
+/** Identities as dfx and icp-cli keep them. The real icp-cli makes its own; dfx's are laid out here as dfx does. */
 import { execFile } from "node:child_process";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ const home = await temporaryDirectory(t);
 process.env.HOME = home;
 for (const name of ["XDG_DATA_HOME", "ICP_HOME", "DFX_CONFIG_ROOT"]) delete process.env[name];
 
-/** Runs icp-cli at home; what it prints. */
+/** Runs icp-cli at home. @returns what it prints */
 async function icp(...args: string[]): Promise<string> {
   const env = { PATH: process.env.PATH, HOME: home, DO_NOT_TRACK: "1", NO_COLOR: "1" };
   return (await promisify(execFile)(ICP, args, { env })).stdout.trim();
@@ -32,10 +32,10 @@ t.test("icp-cli's", async (t) => {
   const keys = join(home, ".local/share/icp-cli/identity/keys");
   t.equal(toolIdentityFile("icp:plain"), join(keys, "plain.pem"));
 
-  // It leaves the mode to the umask.
+  // icp-cli leaves the mode to the umask.
   await chmod(join(keys, "plain.pem"), 0o644);
   await t.rejects(loadIdentity("icp:plain"), {
-    message: `${join(keys, "plain.pem")} can be read by others than its owner: run \`chmod 600 ${join(keys, "plain.pem")}\``,
+    message: `${join(keys, "plain.pem")} can be read by users other than its owner: run \`chmod 600 ${join(keys, "plain.pem")}\``,
   });
   for (const name of ["plain", "encrypted"]) {
     await chmod(join(keys, `${name}.pem`), 0o600);
@@ -57,7 +57,7 @@ t.test("icp-cli's", async (t) => {
   });
   delete process.env.ICP_HOME;
 
-  // What it writes for those that need a keyring, a module or a browser (icp/src/identity/manifest.rs).
+  // What icp-cli writes for identities that need a keyring, a module or a browser (icp/src/identity/manifest.rs).
   const list = join(home, ".local/share/icp-cli/identity/identity_list.json");
   const known = JSON.parse(await readFile(list, "utf8"));
   const principal = "aaaaa-aa";
@@ -70,13 +70,13 @@ t.test("icp-cli's", async (t) => {
   const refused: Record<string, RegExp> = {
     ring: /^the key of icp:ring is in the system's keyring, .*`\(umask 077; icp identity export ring >ring.pem\)`, and give that with --identity ring.pem$/,
     module: /is on a hardware module, .*`icp canister call --network ic --identity module CANISTER grant /,
-    web: /is of a kind \(web-auth\) that icfs cannot sign with: let it give a role to a key of icfs's own/,
+    web: /is of a kind \(web-auth\) that icfs cannot sign with: use it to give a role to icfs's own key/,
     anonymous: /^the anonymous identity has no key/,
     nobody:
       /^there is no identity "nobody" of icp in \S+, only encrypted, module, plain, ring, web: `icp identity list`/,
     __proto__: /^there is no identity "__proto__"/,
-    "": /has no identity's name behind the colon$/,
-    "../plain": /has no identity's name behind the colon$/,
+    "": /has no identity name after the colon$/,
+    "../plain": /has no identity name after the colon$/,
   };
   for (const [name, message] of Object.entries(refused)) {
     t.throws(() => toolIdentityFile(`icp:${name}`), { name: "UserError", message }, name);
@@ -118,18 +118,18 @@ t.test("dfx's", async (t) => {
   await lay("module", { ...none, hsm: { pkcs11_lib_path: "/usr/lib/opensc-pkcs11.so", key_id: "00" } }, {});
   const whose = async (named: string) => (await loadIdentity(named)).getPrincipal().toText();
   t.equal(await whose("dfx:plain"), await whose(join(all, "plain/identity.pem")));
-  // The default one of older versions has no identity.json.
+  // Older versions of dfx made the default identity without an identity.json.
   await mkdir(join(all, "default"));
   await writeFile(join(all, "default/identity.pem"), pem, { mode: 0o400 });
   t.equal(toolIdentityFile("dfx:default"), join(all, "default/identity.pem"));
   const refused: Record<string, RegExp> = {
     encrypted:
       /^the key of dfx:encrypted is encrypted in a form of dfx's own, .*`\(umask 077; dfx identity export encrypted >encrypted.pem\)`/,
-    ring: /is in the system's keyring, where icfs does not read: .*dfx identity export ring/,
+    ring: /is in the system's keyring, where icfs cannot read it: .*dfx identity export ring/,
     module: /is on a hardware module, .*`dfx canister call --network ic --identity module CANISTER grant /,
     anonymous: /^the anonymous identity has no key/,
     nobody: /^there is no identity "nobody" of dfx in \S+, only default, encrypted, module, plain, ring:/,
-    "..": /has no identity's name behind the colon$/,
+    "..": /has no identity name after the colon$/,
   };
   for (const [name, message] of Object.entries(refused)) {
     t.throws(() => toolIdentityFile(`dfx:${name}`), { name: "UserError", message }, name);

@@ -34,5 +34,5 @@ t.test("what is none is said at once", async (t) => {
     t.throws(() => readBundle(file), { name: "UserError", message }, name);
   }
   await mkdir(join(directory, "directory"));
-  t.throws(() => readBundle(join(directory, "directory")), { message: /is no file/ });
+  t.throws(() => readBundle(join(directory, "directory")), { message: /is not a file/ });
 });

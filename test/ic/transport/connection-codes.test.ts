@@ -1,8 +1,8 @@
-/** Which failures of connections pass by themselves, by the codes that Node gives them. */
+/** Which failures of connections pass by themselves, by Node's error codes. */
 import t from "tap";
 import { codeOf, isLastingCode } from "../../../lib/ic/transport/connection-codes.ts";
 
-t.test("what another attempt would not mend", (t) => {
+t.test("what another attempt would not fix", (t) => {
   const lasting = [
     "ENOTFOUND",
     "SELF_SIGNED_CERT_IN_CHAIN",
@@ -13,7 +13,7 @@ t.test("what another attempt would not mend", (t) => {
     "CERT_REVOKED",
   ];
   const passing = ["EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "EPROTO"];
-  // By a clock that is not set yet.
+  // This host's clock may not be set yet.
   const clocks = ["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"];
   for (const code of lasting) t.equal(isLastingCode(code), true, code);
   for (const code of [...passing, ...clocks]) t.equal(isLastingCode(code), false, code);

@@ -1,4 +1,4 @@
-/** Requests through proxies, good and bad ones, and TLS by authorities of one's own. What only squid can show is in test/cli/proxy.long.ts. */
+/** Requests through proxies, good and bad, and TLS with authorities of one's own. test/cli/proxy.long.ts has what only squid can show. */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
@@ -11,11 +11,11 @@ import { useConnections } from "../../../lib/ic/transport/connections.ts";
 import { temporaryDirectory } from "../../support/icfs.ts";
 import { makeAuthority } from "../../support/private-authority.ts";
 
-/** Nobody but the proxies here knows it. */
+/** Only the proxies here know this name. */
 const HOST = "gateway.test";
 /** CBOR: a byte string. */
 const ANSWER = Buffer.from("43010203", "hex");
-/** Milliseconds for what must come: a busy machine is late. */
+/** Milliseconds to wait for something that must come: a busy machine is late. */
 const LONG = 30_000;
 
 const directory = await temporaryDirectory(t);
@@ -39,7 +39,7 @@ async function listen(
   return (server.address() as AddressInfo).port;
 }
 
-/** A network that answers anything by TLS, and how many requests it has had. */
+/** A network that gives every request the same answer by TLS, and counts its requests. */
 async function startTls(t: Pick<Test, "teardown">, certified = server) {
   let requests = 0;
   const tls = createSecureServer({ key: certified.key, cert: certified.cert }, (_, response) => {
@@ -64,7 +64,7 @@ const tunnel: Connected = (socket, authority) => {
   socket.on("error", () => there.destroy()).on("close", () => there.destroy());
 };
 
-/** A proxy that does as it is told with who asks for a tunnel, or for a page. */
+/** A proxy that does as it is told when a client asks for a tunnel or a page. */
 async function startProxy(
   t: Pick<Test, "teardown">,
   connected: Connected,
@@ -75,7 +75,7 @@ async function startProxy(
   const proxy = createServer(listener);
   proxy.on("connect", (request, socket) => {
     open.add(socket);
-    // Its other end is gone: nobody here has more to say.
+    // When the client has ended, the proxy has nothing more to send.
     socket.on("close", () => open.delete(socket)).on("end", () => socket.destroy());
     socket.resume();
     const { "proxy-authorization": authorization } = request.headers;
@@ -85,7 +85,7 @@ async function startProxy(
   return { url: `http://127.0.0.1:${await listen(t, proxy)}`, asked, open };
 }
 
-/** Goes by these options, and by nothing else, to the end of the test. */
+/** Uses these options, and no others, to the end of the test. */
 function through(
   t: Pick<Test, "teardown">,
   proxy: string,
@@ -95,7 +95,7 @@ function through(
   t.teardown(() => useConnections({}, false));
 }
 
-/** What a request ends with. */
+/** The error with which a request ends. */
 async function failure(url = network.url, idle = LONG): Promise<NoAnswerError> {
   return boundedFetch(url, undefined, { idle }).then(
     () => {
@@ -105,7 +105,7 @@ async function failure(url = network.url, idle = LONG): Promise<NoAnswerError> {
   );
 }
 
-/** What people read of it. */
+/** The message that people read about it. */
 function said(error: Error, url = network.url): string {
   const { message, advice } = networkProblem({ url, loopback: false }, error);
   return `${message}: ${advice}`;
@@ -124,7 +124,7 @@ t.test("one tunnel for many requests, with the login", async (t) => {
   t.same(proxy.asked, [{ authority: new URL(network.url).host, authorization }]);
 });
 
-t.test("by the environment, but for what NO_PROXY has", async (t) => {
+t.test("by the environment, except for what NO_PROXY has", async (t) => {
   const proxy = await startProxy(t, tunnel);
   const set = (env: Record<string, string>) => {
     for (const name of ["HTTPS_PROXY", "NO_PROXY"]) delete process.env[name];
@@ -139,7 +139,10 @@ t.test("by the environment, but for what NO_PROXY has", async (t) => {
   t.match(await failure(), { cause: { code: /^(ENOTFOUND|EAI_AGAIN)$/ } });
   t.equal(proxy.asked.length, 1);
   set({ HTTPS_PROXY: "ftp://user:secret@proxy" });
-  t.match(await failure(), { name: "UserError", message: /^HTTPS_PROXY: ftp:\/\/proxy is no HTTP proxy/ });
+  t.match(await failure(), {
+    name: "UserError",
+    message: /^HTTPS_PROXY: ftp:\/\/proxy is not an HTTP proxy/,
+  });
 });
 
 t.test("without TLS the proxy gets the request itself", async (t) => {
@@ -179,7 +182,7 @@ t.test("a proxy that says no, and what to do", async (t) => {
       "forbidden",
       "403 Forbidden",
       true,
-      /opens no tunnel to gateway\.test:\d+: HTTP status 403 Forbidden\): have who runs it/,
+      /opens no tunnel to gateway\.test:\d+: HTTP status 403 Forbidden\): have whoever runs it/,
     ],
     [
       "no proxy",
@@ -220,7 +223,7 @@ t.test("a proxy that says no, and what to do", async (t) => {
   }
 });
 
-t.test("what comes through is no TLS, or by an authority that nobody knows", async (t) => {
+t.test("what comes through is not TLS, or by an authority that nobody knows", async (t) => {
   const page = await startProxy(t, (socket) => {
     socket.write("HTTP/1.1 200 OK\r\n\r\n");
     socket.once("data", () => socket.end("HTTP/1.1 200 OK\r\n\r\n<html>"));
@@ -228,7 +231,7 @@ t.test("what comes through is no TLS, or by an authority that nobody knows", asy
   through(t, page.url);
   t.match(
     said(await failure()),
-    /\(TLS: .*, through the proxy http:\/\/127\.0\.0\.1:\d+\): what comes through the proxy is no TLS/,
+    /\(TLS: .*, through the proxy http:\/\/127\.0\.0\.1:\d+\): what comes through the proxy is not TLS/,
   );
 
   const proxy = await startProxy(t, tunnel);
@@ -250,7 +253,7 @@ t.test("a proxy that is down, or none, or says half of something", async (t) => 
   t.notOk(isHopeless(down), "it may be started soon");
   t.match(
     said(down),
-    /the proxy http:\/\/127\.0\.0\.1:1 \(--proxy\) does not answer: connect ECONNREFUSED .*\): look whether it runs/,
+    /the proxy http:\/\/127\.0\.0\.1:1 \(--proxy\) does not answer: connect ECONNREFUSED .*\): check whether it runs/,
   );
   through(t, "http://no-such-proxy.invalid:3128");
   t.match(

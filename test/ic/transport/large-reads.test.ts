@@ -1,18 +1,18 @@
 import { once } from "node:events";
 import { createServer, get, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import t, { type Test } from "tap";
 import { LargeReadsAgent } from "../../../lib/ic/transport/large-reads.ts";
 import { letOthers } from "../../../lib/steps.ts";
 
 const BYTES = 2 * 1024 * 1024;
 
-/** As many bytes of each answer as its path says, all of them the same. */
+/** Serves answers of BYTES bytes. Each byte is the number in the request's path. */
 async function serve(t: Test): Promise<number> {
   const server = createServer(({ url }, response) =>
     response.end(Buffer.alloc(BYTES, Number(url!.slice(1)))),
   );
-  // Readers may take longer, and ask by the same connections then.
+  // Readers may take longer, and use the same connections again then.
   server.keepAliveTimeout = 0;
   await once(server.listen(0, "127.0.0.1"), "listening");
   t.teardown(() => server.close());
@@ -40,7 +40,7 @@ t.test(
       return Buffer.concat(parts).equals(Buffer.alloc(BYTES, byte));
     };
     t.strictSame(await Promise.all([1, 2, 3, 4, 5].map(read)), [true, true, true, true, true]);
-    // By the connections that were kept.
+    // Over the connections that were kept.
     t.strictSame(await Promise.all([6, 7].map(read)), [true, true]);
   },
 );
@@ -58,4 +58,26 @@ t.test("a reader who stops again and again gets all of it", async (t) => {
   });
   await once(incoming, "end");
   t.equal(length, BYTES);
+});
+
+t.test("what nobody takes yet is kept while others read", async (t) => {
+  let connections = 0;
+  const server = createTcpServer((socket) => {
+    connections += 1;
+    socket.end(`connection ${connections}`);
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.teardown(() => server.close());
+  const agent = new LargeReadsAgent();
+  const connect = async () => {
+    const { port } = server.address() as AddressInfo;
+    const socket = agent.createConnection({ host: "127.0.0.1", port });
+    await once(socket, "readable");
+    return socket;
+  };
+  const first = await connect();
+  const second = await connect();
+  t.strictSame([String(first.read()), String(second.read())], ["connection 1", "connection 2"]);
+  first.destroy();
+  second.destroy();
 });

@@ -1,4 +1,4 @@
-/** Which proxy a request goes through, and what is no proxy. */
+/** Which proxy a request goes through, and which values are refused as proxies. */
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -104,7 +104,7 @@ t.test("a login, and where it may stand", async (t) => {
   t.match(proxy, { url: new URL("http://proxy.example:3128"), from: `--proxy ${file}` });
   await chmod(file, 0o640);
   t.throws(() => proxyOption(file, true), {
-    message: /can be read by others than its owner: run `chmod 600 /,
+    message: /can be read by users other than its owner: run `chmod 600 /,
   });
   await writeFile(file, "http://proxy.example:3128");
   t.equal(loginOf(proxyOption(file, true)!), undefined, "no secret in it");
@@ -117,15 +117,15 @@ t.test("a login, and where it may stand", async (t) => {
   await mkdir(join(directory, "d"));
   for (const [name, message] of [
     ["gone", /^--proxy: cannot read .*ENOENT/],
-    ["d", /is no file with a proxy's URL/],
+    ["d", /is not a file with a proxy's URL/],
   ] as const) {
     t.throws(() => proxyOption(join(directory, name), true), { name: "UserError", message });
   }
   await writeFile(file, "first\nsecond\n");
-  t.throws(() => proxyOption(file, true), { message: /is no proxy: use a URL such as/ });
+  t.throws(() => proxyOption(file, true), { message: /is not a proxy: use a URL such as/ });
 });
 
-t.test("what is no proxy, without its login in the message", (t) => {
+t.test("what is not a proxy, without its login in the message", (t) => {
   const wrong = [
     "",
     "http://",
@@ -135,7 +135,7 @@ t.test("what is no proxy, without its login in the message", (t) => {
     "http://us er:secret@proxy",
     "http://user:sec%ret@proxy",
     "http://user:sec/ret@pro xy",
-    // A slash ends the host: all before it would be asked for, and shown.
+    // A slash ends the host: "user" would be looked up as a host's name, and shown in messages.
     "http://user:1/secret@proxy:3128",
   ];
   for (const text of wrong) {

@@ -5,7 +5,7 @@ import { targetOf } from "../../../localnet/gateway/canister-address.ts";
 
 const ID = "oeagv-5qaaa-aaaah-aar4q-cai";
 
-/** The canister, as text, and the URL that it gets. */
+/** The canister, as text, and the URL that the canister gets. */
 function target(host: string | undefined, url: string) {
   const { canister, url: rest } = targetOf({ url, headers: { host } } as IncomingMessage);
   return [canister && Principal.fromUint8Array(canister).toText(), rest];
@@ -26,9 +26,9 @@ t.test("the query, where the host names none", async (t) => {
     t.strictSame(target(host, `/x?a=b&canisterId=${ID}`), [ID, `/x?a=b&canisterId=${ID}`], `${host}`);
     t.strictSame(target(host, "/x?canister=y"), [undefined, "/x?canister=y"]);
   }
-  // With one letter wrong, its checksum is.
+  // One wrong letter makes the checksum wrong.
   const wrong = `/?canisterId=${ID.replace("oeagv", "oeagw")}`;
-  t.throws(() => target("localhost", wrong), /is no canister id/);
+  t.throws(() => target("localhost", wrong), /is not a canister id/);
   t.strictSame(target(`${ID.replace("oeagv", "oeagw")}.localhost`, "/"), [undefined, "/"]);
 });
 
@@ -38,6 +38,6 @@ t.test("the whole URL in the request line counts more than Host", async (t) => {
 });
 
 t.test("what makes no sense, and what is not offered", async (t) => {
-  t.throws(() => target(`${ID}.localhost`, "*"), /is no path/);
+  t.throws(() => target(`${ID}.localhost`, "*"), /is not a path/);
   t.throws(() => target(`${ID}.raw.icp0.io`, "/"), /verified answers only/);
 });

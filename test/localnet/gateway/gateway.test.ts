@@ -1,4 +1,4 @@
-/** The gateway in front of a canister that certifies what a test says, on a local network. */
+/** The gateway in front of a canister that certifies whatever a test wants, on a local network. */
 import { randomBytes } from "node:crypto";
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -243,7 +243,7 @@ t.test("a canister that certifies wrongly gets the error page", async (t) => {
   t.match(log.join("\n"), "gateway: GET /good: The response failed verification");
 });
 
-/** Certificates (base64) with which other canisters prove this: one beside ours, and one on another network, by the same id. */
+/** Certificates (base64) of other canisters over the same data: one beside ours, and one with our id on another network. */
 async function certificatesElsewhere(t: Test, site: Site, good: HttpAnswer) {
   const foreign = await startNetwork(t);
   const beside = await deploy(certifier.agent, certifierWasm());

@@ -1,5 +1,5 @@
 /**
- * Long files, which a gateway puts together from pieces. The certificate is a real one, which says that nothing is certified below /;
+ * Long files, which a gateway puts together from pieces. The certificate is a real one: it says that nothing below / is certified;
  * the calls are the test's own.
  */
 import { createServer, get, type IncomingMessage } from "node:http";
@@ -24,7 +24,7 @@ const { canister, rootKey } = certifier;
 const HOST = `${canister}.localhost`;
 const FINE_WEATHER = { latency: 0, updateLatency: 0, bandwidth: Number.POSITIVE_INFINITY };
 
-/** The headers of an answer to any path, of which it is certified that nothing of it is. */
+/** The headers of an answer to any path. They prove that nothing of the answer is certified. */
 const certified: Header[] = await (async () => {
   const site = certifiedSite([{ path: "/<*>", answer: "anything" }]);
   await certifier.actor.certify(site.root);
@@ -43,19 +43,19 @@ interface Piece {
   /** Content-Range; undefined: none. */
   readonly range: string | undefined;
   readonly body: Uint8Array;
-  /** Default: those of an answer that may be anything. */
+  /** By default, the headers of an answer that may be anything. */
   readonly proof?: Header[];
 }
 
 interface Served {
   ask(asking?: Asking): ReturnType<typeof ask>;
   readonly url: string;
-  /** `Range` of the calls, in order; of the first there is none. */
+  /** The `Range` headers of the calls, in order. The first call has none. */
   readonly asked: (string | undefined)[];
   readonly log: string[];
 }
 
-/** A gateway in front of a canister that answers `pieceOf`. @param pieceOf the first byte that is wanted; undefined: no range */
+/** A gateway in front of a canister that answers with `pieceOf`. @param pieceOf gets the first byte that is wanted; undefined: no range */
 async function serve(
   t: Test,
   pieceOf: (from: number | undefined) => Piece | Promise<Piece>,
@@ -93,7 +93,7 @@ async function serve(
   return { url, asked, log, ask: (asking) => ask(url, HOST, "/file", asking) };
 }
 
-/** The connection ends before the answer does, if not before it begins. @returns what has come of the body */
+/** The connection must end before the answer does, or even before it begins. @returns the part of the body that came */
 async function cutShort(t: Test, asked: ReturnType<typeof ask>, what = "cut short"): Promise<Buffer> {
   try {
     const { status, complete, body } = await asked;
@@ -106,7 +106,7 @@ async function cutShort(t: Test, asked: ReturnType<typeof ask>, what = "cut shor
 }
 
 const FILE = Buffer.from("abcdefghij");
-/** Bytes `begin` to `end`, with both. */
+/** Bytes `begin` to `end`, inclusive. */
 const piece = (begin: number, end: number, total = FILE.length): Piece => ({
   range: `bytes ${begin}-${end}/${total}`,
   body: FILE.subarray(begin, end + 1),
@@ -206,7 +206,7 @@ t.test("at most 1,000 pieces", async (t) => {
   t.match(log.join(), "more than 1000 pieces");
 });
 
-/** One MiB of a file of `count` of them. */
+/** One MiB of a file of `count` MiB. */
 const MEBIBYTE = 1 << 20;
 const mebibyte = (count: number) => {
   const body = Buffer.alloc(MEBIBYTE, "x");
@@ -223,7 +223,7 @@ function begun(url: string): Promise<IncomingMessage> {
   });
 }
 
-/** Resolves when nothing has been asked for a while. */
+/** Resolves when nothing has been requested for a while. */
 async function silence(asked: readonly unknown[]): Promise<void> {
   for (let quiet = 0, before = -1; quiet < 20; quiet = asked.length === before ? quiet + 1 : 0) {
     before = asked.length;
@@ -236,7 +236,7 @@ t.test("who does not read makes the gateway wait, and who goes away ends its ask
   const { url, asked } = await serve(t, mebibyte(count));
   const incoming = await begun(url);
   await silence(asked);
-  // What the system's buffers hold of one connection is some megabytes.
+  // The system's buffers hold some megabytes of one connection.
   t.ok(asked.length < count / 2, `${asked.length} pieces for nobody`);
   incoming.destroy();
   await silence(asked);

@@ -1,8 +1,8 @@
 /**
- * A hundred releases while a file of 64 MiB is downloaded through the gateway, again and again: each download is of one release, the one that
- * its URL names, or ends with an error. The releases go back and forth between two trees, so that nothing has to be uploaded meanwhile. Their
- * files differ in the first and in the last piece: a download that goes on with another release has the wrong end. Whether it is the next
- * release that comes in the middle of a download, which must not disturb it, or several, after which its own is gone, is arranged here.
+ * A hundred releases while a file of 64 MiB is downloaded through the gateway, again and again: each download is of the release that its
+ * URL names, or ends with an error. The releases go back and forth between two trees, so that nothing has to be uploaded meanwhile. Their
+ * files differ in the first and in the last piece: a download that went on with another release would have the wrong end. In the middle of a
+ * download comes either one release, which must not disturb it, or several, after which the download's own release is gone.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ const MIB = 1 << 20;
 const MEBIBYTES = 64;
 const SWITCHES = 100;
 
-t.setTimeout(1_200_000);
+t.setTimeout(1_800_000);
 
 t.test("each download is of one release", async (t) => {
   const c = await startCanister(t);
@@ -26,7 +26,7 @@ t.test("each download is of one release", async (t) => {
   await mkdir(tree);
   const middle = bytesOf(0, (MEBIBYTES - 2) * MIB);
   const contentWith = (seed: number) => Buffer.concat([bytesOf(seed, MIB), middle, bytesOf(seed + 1, MIB)]);
-  /** Of the even and of the odd releases. */
+  /** The contents in the even and in the odd releases. */
   const contents = [contentWith(1), contentWith(3)] as const;
   const contentOf = (release: number) => contents[release % 2]!;
   for (const release of [1, 2]) {
@@ -47,8 +47,8 @@ t.test("each download is of one release", async (t) => {
   /**
    * Downloads the file of the newest release.
    *
-   * @param releases so many are made meanwhile, one after the other, the first when byte `from` has arrived
-   * @returns whether all of it came; an error otherwise
+   * @param releases how many are made meanwhile, one after the other, the first when byte `from` has arrived
+   * @returns true when the whole file came, false after an error
    */
   const download = async (releases: number, from: number): Promise<boolean> => {
     const redirect = await ask(c.url, host, "/image");
@@ -80,7 +80,7 @@ t.test("each download is of one release", async (t) => {
 
   const half = (MEBIBYTES * MIB) / 2;
   t.equal(await download(1, half), true, "the release after it does not disturb a download");
-  // Begun at the first byte, at the second piece, ...: by the end the release is gone.
+  // The releases begin at the first byte, during the second piece, and so on: by the end the download's own release is gone.
   const failed: boolean[] = [];
   const last = 2 + SWITCHES;
   for (let i = 0; newest < last - 1; i++)

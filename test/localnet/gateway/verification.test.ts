@@ -1,4 +1,4 @@
-/** When an answer is too old, or too new; gateway.test.ts has what else may be wrong with one. */
+/** Answers that are too old, or too new. gateway.test.ts has other faults of answers. */
 import t from "tap";
 import { type CanisterAnswer, type Header, queryHttp } from "../../../localnet/gateway/http-canister.ts";
 import { verify } from "../../../localnet/gateway/verification.ts";
@@ -37,8 +37,8 @@ t.test("for five minutes before and after", async (t) => {
   await t.rejects(at(0n, otherKey), /failed verification/);
 });
 
-t.test("what is no HTTP response", async (t) => {
+t.test("what is not an HTTP response", async (t) => {
   const request = { method: "GET", url: "/", headers: [], body: new Uint8Array() };
   const asked = queryHttp(async () => Buffer.from("DIDL\0\0"), new Uint8Array(), request);
-  await t.rejects(asked, /is no HTTP response/);
+  await t.rejects(asked, /is not an HTTP response/);
 });

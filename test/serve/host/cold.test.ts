@@ -1,14 +1,14 @@
 /**
- * Hosts that ask an `icfs serve` which is still fetching what they ask for. Requests wait here for as long as the test wants, so that nothing
- * depends on how quick this machine is; and the network gives out chunks when the test says so.
+ * Hosts that ask an `icfs serve` for chunks which it is still fetching. Requests wait for as long as the test wants, so that nothing
+ * depends on the speed of this machine; and the network gives out chunks only when the test lets it.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { openDiskStore } from "../../../lib/cache/disk-store.ts";
 import { resolveNetwork } from "../../../lib/ic/network.ts";
-import { openFirst } from "../../../lib/mount/first-release.ts";
-import { openKnown } from "../../../lib/mount/open-known.ts";
+import { openFirst } from "../../../lib/live/first-release.ts";
+import { openKnown } from "../../../lib/live/open-known.ts";
 import { CacheHost } from "../../../lib/serve/host/cache-host.ts";
 import { listenForSite, SITE } from "../../../lib/serve/server.ts";
 import { Waits } from "../../../lib/serve/waits.ts";
@@ -17,7 +17,7 @@ import { HUNG } from "../../support/icfs.ts";
 import { inOrder } from "../../support/in-order.ts";
 import { startMountable } from "../../support/mountable.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 const step = inOrder(t);
 
 const MiB = 1024 * 1024;
@@ -26,7 +26,7 @@ const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("he
 const log = { debug() {}, info() {}, warn() {}, error() {} };
 const c = await startMountable(t);
 
-/** How often the network has given out each chunk; it gives out none while it is held. */
+/** How often the network has given out each chunk. It gives out none while it is held. */
 const given = new Map<string, number>();
 let isHeld = true;
 c.proxy.fault = (_, body) => {
@@ -37,7 +37,7 @@ c.proxy.fault = (_, body) => {
   return "none";
 };
 
-/** Publishes a large file, of which the network gives out nothing yet. @returns its chunks' hashes */
+/** Publishes a large file, while the network gives out none of it. @returns its chunks' hashes */
 async function publishHeld(): Promise<string[]> {
   const large = randomBytes(5 * MiB + 5);
   await c.publish({ large });
@@ -56,7 +56,7 @@ const waits = new Waits({ most: 100, limit: HUNG });
 let host: CacheHost | undefined;
 const server = await listenForSite({ host: "127.0.0.1", port: 0 }, "--listen", () => host?.site, log, waits);
 
-/** Asks for all chunks, as so many hosts. @returns what they get, when they get it */
+/** Asks for all chunks, like so many hosts. @returns their answers, when they have come */
 function askForAll(hashes: readonly string[]): Promise<{ status: number; hash: string }[]> {
   const all = Array.from({ length: HOSTS }, () => hashes).flat();
   return Promise.all(

@@ -1,4 +1,4 @@
-/** icfs serve among clients that mean ill, and one behind the other. */
+/** icfs serve with hostile clients, and one icfs serve behind another. */
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -7,12 +7,12 @@ import { HUNG } from "../../support/icfs.ts";
 import { startMountable } from "../../support/mountable.ts";
 import { startServe } from "../serves.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(30 * HUNG);
 
 const MiB = 1024 * 1024;
 const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 const c = await startMountable(t);
-// More than a socket's buffers take.
+// More than a socket's buffers hold.
 const large = randomBytes(24 * MiB);
 await c.publish({ "pxelinux.0": "loader\n", large });
 
@@ -25,8 +25,8 @@ async function connected(t: Test, url: string, said: string): Promise<Socket> {
   return socket.pause();
 }
 
-t.test("who reads nothing, and who never ends his request, keep nobody waiting for long", async (t) => {
-  // Two chunks in hand, for all.
+t.test("who reads nothing, and who never ends a request, keep nobody waiting for long", async (t) => {
+  // Memory for two chunks, for all clients.
   const { url, process } = await startServe(t, c, "--memory", "2");
   const sockets: Socket[] = [];
   for (let i = 0; i < 20; i++)
@@ -40,7 +40,7 @@ t.test("who reads nothing, and who never ends his request, keep nobody waiting f
   process.kill("SIGTERM");
 });
 
-t.test("a tree of them: what stands behind asks only the one before it", async (t) => {
+t.test("a tree of them: what is after asks only the one before it", async (t) => {
   const first = await startServe(t, c);
   const key = ["--root-key", Buffer.from(c.rootKey).toString("hex")];
   const own = (name: string) => ["--cache-dir", `${c.directory}/${name}`];

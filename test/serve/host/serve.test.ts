@@ -1,9 +1,10 @@
-/** icfs serve while it lives: a damaged disk, another release, its end, and a network that is away. */
+/** icfs serve while it runs: a damaged disk, another release, its end, and a network that is away. */
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import t from "tap";
+import type { AnyStatus } from "../../../lib/live/report/status.ts";
 import { decodeHeaders } from "../../../lib/source/icfs/header-list.ts";
 import { eventually } from "../../mount/mounts.ts";
 import { HUNG } from "../../support/icfs.ts";
@@ -11,7 +12,7 @@ import { inOrder } from "../../support/in-order.ts";
 import { startMountable } from "../../support/mountable.ts";
 import { chunkFiles, startServe } from "../serves.ts";
 
-t.setTimeout(5 * HUNG);
+t.setTimeout(10 * HUNG);
 const step = inOrder(t);
 
 const MiB = 1024 * 1024;
@@ -22,7 +23,7 @@ await c.publish({ large });
 const sha = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
 step("what was altered on the disk is never served, and fetched again", async (t) => {
-  // With so little memory that what is served is read from the disk.
+  // The memory is so small that chunks are read from the disk.
   const small = await startServe(t, c, "--memory", "1");
   const hash = sha(large.subarray(MiB, 2 * MiB));
   const file = (await chunkFiles(c)).find((name) => name.endsWith(hash))!;
@@ -66,12 +67,48 @@ step("a download that runs while another release goes live is of one release", a
   t.same(decodeHeaders(Buffer.from(await headers.arrayBuffer())), await c.source().headers(2, 2));
 });
 
+step("who says that no more will come is answered to the end", async (t) => {
+  const { url } = await startServe(t, c, "--refresh", "0", "--memory", "1");
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  socket.end("GET /large HTTP/1.0\r\n\r\n");
+  const parts: Buffer[] = [];
+  for await (const part of socket) parts.push(part);
+  const answer = Buffer.concat(parts);
+  const whole = await (await fetch(`${url}/large`)).arrayBuffer();
+  t.equal(sha(answer.subarray(answer.indexOf("\r\n\r\n") + 4)), sha(Buffer.from(whole)));
+});
+
+step("icfs status lists it, for people and for scripts", async (t) => {
+  const served = await startServe(t, c, "--refresh", "0");
+  const { pid } = served.process;
+  const listed = async () => {
+    const { stdout } = await c.icfs(["status", "--json"]);
+    return (JSON.parse(stdout) as AnyStatus[]).filter((one) => one.pid === pid);
+  };
+  await fetch(`${served.url}/absent`);
+  const [status, ...more] = await listed();
+  t.match(status, { canister: c.id, hydrated: true, site: { url: served.url, missing: 1 } });
+  t.same([more, status!.mountpoint, status!.readers], [[], undefined, undefined]);
+  const { stdout } = await c.icfs(["status"]);
+  const [, text] = stdout.split(`${served.url} (icfs serve)\n`);
+  t.match(text, new RegExp(`^  release +\\d of ${c.id} `));
+  t.match(text, /\n {2}serves +http:.* 1 missing, /);
+  served.process.kill("SIGTERM");
+  await served.ended;
+  t.same(await listed(), [], "not once it has ended");
+  const killed = await startServe(t, c, "--refresh", "0");
+  killed.process.kill("SIGKILL");
+  await killed.ended;
+  const { stderr } = await c.icfs(["status", "--json"]);
+  t.notMatch(stderr, new RegExp(`serve-${killed.process.pid}\\b`), "one that was killed has gone as well");
+});
+
 step("it ends gracefully", async (t) => {
   const served = await startServe(t, c);
   const { port } = new URL(served.url);
   const socket = connect(Number(port), "127.0.0.1");
   await once(socket, "connect");
-  // Its answer is under way: of a client who takes his time.
+  // An answer to a slow client is under way.
   socket.write("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
   const [begun] = await once(socket, "data");
   socket.pause();
@@ -93,5 +130,12 @@ step("without the network, from what is kept", async (t) => {
   const offline = await startServe(t, c, "--max-stale", "1d");
   t.match(offline.said, { warning: /what was kept on this host/ });
   t.match(await fetch(`${offline.url}/pxelinux.0`).then((answer) => answer.text()), "loader\n");
+  const number = Number(offline.said.release);
+  const headers = await fetch(`${offline.url}/.icfs/headers/${number - 1}`);
+  t.equal(
+    decodeHeaders(Buffer.from(await headers.arrayBuffer())).length,
+    number - 1,
+    "for those who come from before",
+  );
   c.proxy.down = false;
 });

@@ -1,4 +1,4 @@
-/** The tree of an asset canister and the certificate over it: made here, so that each can be another one's. */
+/** The tree of an asset canister and the certificate over it. They are made here, so that each can belong to another canister. */
 import { createHash } from "node:crypto";
 import { Cbor } from "@icp-sdk/core/agent";
 import t from "tap";

@@ -1,4 +1,4 @@
-/** The walk over an asset canister's hash tree: the root is what a decoder of whole trees says, and so are the assets. */
+/** The walk over an asset canister's hash tree finds the same root and the same assets as a decoder of whole trees. */
 import { createHash } from "node:crypto";
 import { Cbor } from "@icp-sdk/core/agent";
 import fc from "fast-check";
@@ -15,7 +15,7 @@ type Node =
 
 const utf8 = (text: string) => new Uint8Array(Buffer.from(text));
 const hash = (text: string) => new Uint8Array(createHash("sha256").update(text).digest());
-/** With the tag that says "this is CBOR", as asset canisters write it. */
+/** With the self-describing tag of CBOR, as asset canisters write it. */
 const encode = (tree: Node) => new Uint8Array(Cbor.encode(tree as never));
 
 /** Labels side by side, as a balanced tree. */
@@ -37,7 +37,7 @@ t.test("root and assets, for any", async (t) => {
       const tree: Node = [
         1,
         [2, utf8("http_assets"), forked(assets)],
-        // The same labels elsewhere mean something else.
+        // The same labels mean something else in other places.
         [2, utf8("http_expr"), [2, utf8("http_assets"), [2, utf8("/other"), [3, hash("other")]]]],
       ];
       const walked = atOnce(walkingTree(encode(tree)));
@@ -50,11 +50,17 @@ t.test("root and assets, for any", async (t) => {
   );
 });
 
-t.test("nothing, other things, and what is no tree", async (t) => {
+t.test("nothing, other things, and what is not a tree", async (t) => {
   t.match(atOnce(walkingTree(encode([0]))), { isEmpty: true, hashes: undefined });
   const other = atOnce(walkingTree(encode([2, utf8("http_expr"), [0]])));
   t.match(other, { isEmpty: false, hashes: undefined });
-  // A label in a label in a label ...
+  const hidden = atOnce(walkingTree(encode([4, other.root])));
+  t.match(
+    hidden,
+    { root: other.root, isEmpty: false, hashes: undefined },
+    "a pruned tree may have anything in it",
+  );
+  // A label within a label within a label, and so on.
   const deep = Buffer.from(`${"83024161".repeat(100_000)}8100`, "hex");
   t.throws(() => atOnce(walkingTree(deep)), { name: "FormatError" });
   for (const bytes of ["", "80", "8105", "83010203", "820400"]) {

@@ -1,4 +1,4 @@
-/** All pages of a list, while it changes. */
+/** All pages of a list that changes while it is read. */
 import { IDL } from "@icp-sdk/core/candid";
 import t from "tap";
 import { listAll } from "../../../lib/source/assets/listing.ts";
@@ -12,7 +12,7 @@ const ENCODING = IDL.Record({
 const LIST = IDL.Vec(IDL.Record({ key: IDL.Text, encodings: IDL.Vec(ENCODING) }));
 const PAGE = IDL.Record({ start: IDL.Opt(IDL.Nat), length: IDL.Opt(IDL.Nat) });
 
-/** Answers as the canister does, a hundred at a time. @param after called when a page has been made */
+/** Answers as the canister does, a hundred keys at a time. @param after called when a page has been made */
 function paging(keys: () => readonly string[], after: (pages: number) => void = () => {}, most = 100) {
   let pages = 0;
   return async (_: string, arg: Uint8Array) => {

@@ -1,4 +1,4 @@
-/** The standard asset canister as a source: what is certified, what is shown, and what is refused. */
+/** The standard asset canister as a source: what is certified, what is listed, and what is refused. */
 import { createHash, randomBytes } from "node:crypto";
 import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
 import t from "tap";
@@ -67,7 +67,7 @@ t.test("keys, aliases and encodings", async (t) => {
     '"a/b": a is a file',
     '"../up"',
     "cannot decode compress",
-    '"/no-gzip": it is no gzip',
+    '"/no-gzip": it is not gzip',
   ]) {
     t.ok(
       leftOut.some((line) => line.includes(said)),
@@ -113,7 +113,7 @@ t.test("pieces of any size, and a file is handed over only when all of it is rig
   }
 });
 
-t.test("what has been read once is had again chunk by chunk, each checked", async (t) => {
+t.test("a file that has been read once is fetched again chunk by chunk, each checked", async (t) => {
   const c = await startAssets(t);
   const large = randomBytes(40 * MiB);
   await c.store("/large", large, { sha256: sha256(large) });
@@ -137,7 +137,7 @@ t.test("what has been read once is had again chunk by chunk, each checked", asyn
   );
 });
 
-t.test("an asset that is replaced: the old one is not to be had any more, the new one is", async (t) => {
+t.test("an asset that is replaced: the old one is no longer available, the new one is", async (t) => {
   const c = await startAssets(t);
   await c.store("/file", Buffer.alloc(2_500_000, 1));
   const { source } = await sourceOf(c);

@@ -1,4 +1,4 @@
-/** Files that are read whole: in chunks of our own, whatever the pieces are, and none that is not what is certified. */
+/** Files that are read whole, into icfs's own chunks, whatever the pieces: no chunk is kept unless the file has its certified hash. */
 import { createHash } from "node:crypto";
 import { brotliCompressSync, constants, deflateSync, gzipSync } from "node:zlib";
 import t from "tap";
@@ -15,7 +15,7 @@ const ENCODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
 };
 const PIECE_BYTES = 700_000;
 
-/** Reads content that is said to hash to this. @returns what it says of the file, and the chunks that were taken */
+/** Reads content that should have this hash. @returns what it says of the file, and the chunks that were kept */
 async function read(content: Buffer, encoding: string, expected = sha256(content), most = 10_000_000) {
   const pieces = async function* () {
     for (let at = 0; at < content.length; at += PIECE_BYTES) yield content.subarray(at, at + PIECE_BYTES);

@@ -1,4 +1,4 @@
-/** The original's canister as a source: what it lists, what it hides, and what changes under its readers. */
+/** The original's canister as a source: what it lists, what it hides, and how it changes under its readers. */
 import { randomBytes } from "node:crypto";
 import { IDL } from "@icp-sdk/core/candid";
 import t from "tap";
@@ -13,7 +13,7 @@ const MiB = 1024 * 1024;
 const c = await startIcboot(t);
 const before = new Set<string>();
 
-/** What is new since the last time it was asked. */
+/** The files that are new since the last call. */
 async function newFiles(paths: readonly string[]): Promise<string[]> {
   const found = paths.filter((path) => !before.has(path));
   for (const path of found) before.add(path);
@@ -96,7 +96,7 @@ t.test(
     await c.put("changes", now);
     const second = await source.newest();
     t.notOk(second.hash.equals(first.hash));
-    t.equal(logged.filter((line) => line.includes("changes: the canister has other bytes")).length, 1);
+    t.equal(logged.filter((line) => line.includes("changes: the canister's bytes have changed")).length, 1);
     t.ok((await contentOf(source, await source.tree(second), "changes")).equals(now));
     await t.rejects(contentOf(source, tree, "changes"), { message: /changes has changed on the canister/ });
     t.ok((await source.newest()).hash.equals(second.hash));

@@ -1,4 +1,4 @@
-/** What this host has accepted, over readers of the test's own; test/cli/trust.long.ts has canisters that were reinstalled. */
+/** The releases that this host has accepted, over readers of the test's own. test/cli/trust.long.ts has canisters that were reinstalled. */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import {
@@ -39,7 +39,7 @@ const network = resolveNetwork("http://192.0.2.1:8080");
 const trusting = (headers: readonly Buffer[], remember = true) =>
   trustingReader(readerOf(headers), { canister, rootKey, network }, remember);
 
-/** A host that has accepted nothing. @returns where it keeps what it accepts */
+/** A host that has accepted nothing. @returns the path where it records accepted releases */
 async function newHost(t: Test): Promise<string> {
   const directory = await temporaryDirectory(t);
   process.env.XDG_STATE_HOME = directory;
@@ -154,19 +154,19 @@ t.test("a damaged file is no reason to accept anything", async (t) => {
     writeFileSync(join(directory, name!), damaged);
     await t.rejects(trusting(chain).head(), { name: "UserError", message: /cannot be read.*trust reset/ });
   }
-  t.same(await resetTrust(canister), [undefined], "which may be forgotten all the same");
+  t.same(await resetTrust(canister), [undefined], "which may be forgotten anyway");
   for (const program of ["mkfifo", "mkdir", "ln -s /dev/zero"]) {
     execFileSync("sh", ["-c", `${program} "$1"`, "sh", join(directory, name!)]);
     await t.rejects(
       trusting(chain).head(),
-      { name: "UserError", message: /is no file.*trust reset/ },
+      { name: "UserError", message: /is not a file.*trust reset/ },
       program,
     );
     t.same(await resetTrust(canister), [undefined], `${program}: forgotten`);
   }
 });
 
-/** A reader whose first answer to one of its questions is held up. */
+/** A reader that holds up its first answer to one of its questions. */
 function heldUp(reader: ReleaseReader, what: "head" | "headers") {
   const asked = Promise.withResolvers<void>();
   const goOn = Promise.withResolvers<void>();
@@ -241,7 +241,7 @@ t.test("several containers, over one slow disk: only forwards, and nobody's is l
   const directory = await newHost(t);
   const LENGTH = 12;
   let isOver = false;
-  /** What a reader of the file sees, all the time. */
+  /** All states of the file that a reader sees. */
   const watched = (async () => {
     const seen: number[] = [];
     while (!isOver) {
@@ -268,7 +268,7 @@ t.test("several containers, over one slow disk: only forwards, and nobody's is l
   t.strictSame(
     seen,
     [...seen].sort((a, b) => a - b),
-    "and to who looks on",
+    "and to an onlooker",
   );
   t.strictSame(
     acceptedReleases().map((accepted) => accepted.number),
@@ -318,7 +318,7 @@ t.test("what a mount has kept: nothing before it is mounted by itself", async (t
   t.equal(acceptedAfter(address, { number: 6 }), undefined);
   await t.rejects(
     restore(chain.slice(0, 2)),
-    refused(/release 2 was kept, and this host has mounted release 3 since.*--cache-dir.*@2$/),
+    refused(/release 2 was kept, and this host has served release 3 since.*--cache-dir.*@2$/),
   );
   t.equal((await restore(chain.slice(0, 2), 2)).header.number, 2, "unless it is asked for by its number");
   t.equal((await readdir(directory)).filter((name) => name.endsWith(".json")).length, 1);
@@ -339,12 +339,12 @@ t.test("a directory that somebody else can write to is not believed, nor written
   };
   for (const place of [directory, parent]) {
     for (const mode of [0o777, 0o770, 0o702]) {
-      // Older versions made that as the umask had it: the next test.
+      // Older versions made this directory with the umask's mode: the next test.
       if (place === parent && mode === 0o770) continue;
       await chmod(place, mode);
       await refusals(
         `mode ${mode.toString(8)}`,
-        /others may write in \S+: chmod 700 it, or set XDG_STATE_HOME/,
+        /others can write to \S+: chmod 700 it, or set XDG_STATE_HOME/,
       );
     }
     await chmod(place, 0o700);

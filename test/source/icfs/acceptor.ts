@@ -1,6 +1,6 @@
 /**
- * One of several processes of a host that accept releases: `acceptor.ts CANISTER LENGTH`. Each time it sees a release of the chain that
- * is as new as what has been accepted, or newer, up to the last; then the one of a canister that nobody else looks at.
+ * One of several processes of a host that accept releases: `acceptor.ts CANISTER LENGTH`. Step by step it accepts newer releases of the
+ * chain, up to the last; then a release of a canister that no other process reads.
  */
 
 import { resolveNetwork } from "../../../lib/ic/network.ts";
@@ -24,7 +24,7 @@ for (let seen = 0; seen < length!; ) {
   try {
     await accept(1, seen);
   } catch (error) {
-    // Others were quicker, and it is a replay by now.
+    // Another process was quicker: for this host the release is a replay by now.
     if (!/is older than release/.test((error as Error).message)) throw error;
     seen = acceptedReleases().find(({ canister }) => canister === shared)!.number;
   }

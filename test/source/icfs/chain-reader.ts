@@ -1,8 +1,8 @@
-/** A reader of a canister that a test has made up. */
+/** A reader of a made-up canister. */
 import type { Head, ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
 import { decodeHeader, headerHash } from "../../../lib/tree/header.ts";
 
-/** Of a canister with these releases, the last of which is the newest. */
+/** The reader of a canister with these releases. The last one is the newest. */
 export function readerOf(headers: readonly Buffer[]): ReleaseReader {
   const newest = headers.at(-1);
   const head = async (): Promise<Head | undefined> =>

@@ -1,4 +1,4 @@
-/** The walk from a verified head down: whole, in pages, and refused wherever somebody changes a header. */
+/** The walk from a verified head down: complete, in pages, and refused wherever a header was changed. */
 import t from "tap";
 import { ancestors } from "../../../lib/source/icfs/chain.ts";
 import type { VerifiedHeader } from "../../../lib/source/icfs/release-reader.ts";
@@ -10,7 +10,7 @@ const verified = (bytes: Uint8Array): VerifiedHeader => ({
   hash: headerHash(bytes),
 });
 
-/** A source with these headers (release n at n - 1) that gives at most `page` at once, and what it was asked for. */
+/** A source with these headers (release n at n - 1) that gives at most `page` at once, and the requests that it got. */
 function sourceOf(headers: readonly Uint8Array[], page = 1000) {
   const asked: [number, number][] = [];
   return {
@@ -37,7 +37,7 @@ t.test("down to release 1, a page at a time", async (t) => {
   const chain = encodeChain(2500);
   const head = verified(chain.at(-1)!);
   t.strictSame(await walk(head, sourceOf(chain)), down(2499, 1));
-  // Half a megabyte is a page that is full.
+  // Half a megabyte fills a page.
   const large = encodeChain(900, "x".repeat(1024));
   t.strictSame(await walk(verified(large.at(-1)!), sourceOf(large, 450)), down(899, 1));
   t.strictSame(await walk(verified(chain[0]!), sourceOf([])), [], "nothing is below release 1");
@@ -91,7 +91,7 @@ t.test("who gives few headers at a time is not asked for ever", async (t) => {
   const source = sourceOf(chain, 333);
   await t.rejects(walk(verified(chain.at(-1)!), source), {
     name: "VerificationError",
-    message: /gives only 333 of the 1000 headers asked for at once: .*would be too many requests/,
+    message: /gives only 333 of the 1000 headers asked for at once: .*would take too many requests/,
   });
   t.equal(source.asked.length, 1);
 });

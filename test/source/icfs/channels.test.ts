@@ -1,4 +1,4 @@
-/** Channels as hosts read them: what of a record is believed, and what is refused, over real answers that somebody changes on the way. */
+/** Channels as hosts read them: which records are accepted, and which refused, over real answers that are changed on the way. */
 import { randomInt } from "node:crypto";
 import type { HttpAgent } from "@icp-sdk/core/agent";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -44,7 +44,7 @@ async function newHost(t: Test): Promise<void> {
 
 t.beforeEach(newHost);
 
-/** What an error is, by its class. */
+/** The class of an error. */
 const failure = (work: Promise<unknown>): Promise<unknown> =>
   work.then(
     () => undefined,
@@ -54,14 +54,14 @@ const failure = (work: Promise<unknown>): Promise<unknown> =>
 const CANARY = Buffer.from("4449444c016e71010001", "hex");
 const named = (name: string) => Buffer.concat([CANARY, Buffer.from([name.length]), Buffer.from(name)]);
 
-/** What a canister answers for a channel, in Candid. */
+/** A canister's answer for a channel, in Candid. */
 async function answered({ network, id }: StartedCanister, name: string): Promise<Buffer> {
   const response = await network.agent.query(id, { methodName: "channels", arg: named(name) });
   if (response.status !== "replied") throw new Error(JSON.stringify(response));
   return Buffer.from(response.reply.arg);
 }
 
-/** A reader for which every question has this answer. @param verify who checks signatures; default: as ever */
+/** A reader that gets this answer to every question. @param verify checks signatures; default: as usual */
 function readerOfAnswer(
   answer: Uint8Array,
   { id, network }: StartedCanister,
@@ -84,7 +84,7 @@ t.test("ten thousand corruptions: each is refused, or means nothing", async (t) 
   await canister.owner.promote(set("stable", 1n, undefined, "the good one"));
   await canister.owner.promote(set("canary", 2n));
   const answer = await answered(canister, "stable");
-  // Checked once: what has other bytes is signed by nobody.
+  // Signatures are really checked only here. Later a signature over other bytes counts as invalid without a check.
   const signed: string[] = [];
   const textOf = (parts: readonly unknown[]) =>
     parts.map((part) => Buffer.from(part as Uint8Array).toString("hex")).join(" ");
@@ -159,7 +159,7 @@ t.test("a record of another canister, of another channel, or of another time is 
     (await failure(stable(older))) instanceof CorruptedChannelError,
     "an older one beside a new certificate",
   );
-  // A proof of no records shows which channels there are.
+  // An answer without the record is refused: its certificate shows which channels there are.
   t.ok((await failure(stable(withRecord(newer, undefined)))) instanceof CorruptedChannelError);
   const absent = await answered(canister, "beta");
   const beta = readerOfAnswer(absent, canister, { channel: "beta" }).head();
@@ -167,7 +167,7 @@ t.test("a record of another canister, of another channel, or of another time is 
   t.ok((await failure(stable(absent))) instanceof CorruptedChannelError, "which there is");
 });
 
-/** Where the one record of an answer lies: behind `records`, an array of one, whose lengths have four bytes. */
+/** Where the only record of an answer lies: behind `records`, in an array of one, whose lengths have four bytes. */
 function placeOf(answer: Buffer): { start: number; at: number; end: number } {
   const start = answer.indexOf("records") + "records".length;
   const at = answer.indexOf(RECORD_PREFIX);
@@ -179,7 +179,7 @@ function recordIn(answer: Buffer): Buffer {
   return answer.subarray(at, end);
 }
 
-/** The answer, with another record in it, or none. */
+/** The answer with another record in it, or none. */
 function withRecord(answer: Buffer, record: Buffer | undefined): Buffer {
   const { start, end } = placeOf(answer);
   const head = (type: number, length: number) => {
@@ -205,13 +205,13 @@ const address = {
   channel: "stable",
 };
 
-/** The last record of a channel, made up. */
+/** A made-up last record of a channel. */
 function recordOf(serial: number, number: number, hash = serial): VerifiedRecord {
   const release = number === 0 ? undefined : { number, header: headerHash(chain[number - 1]!) };
   return { record: { serial, release, name: "stable" } as ChannelRecord, hash: Buffer.alloc(32, hash) };
 }
 
-/** A canister with these releases, of which a channel has this last record. */
+/** A canister with these releases, and a channel whose last record is this one. */
 function canisterWith(record: VerifiedRecord, headers = chain) {
   const reader = readerOf(headers);
   const head = async () => ({ ...(await reader.head())!, channels: new Map([["stable", record]]) });
@@ -256,7 +256,7 @@ t.test("of what was kept nothing from before what a mount has kept is mounted", 
   await t.rejects(restore(recordOf(7, 1)), { message: /record 7 .* is not what it has accepted/ });
   await t.rejects(restore(recordOf(6, 1, 9)), { message: /record 6 .* is not what it has accepted/ });
   await rememberKept(address, { number: 1, channel: channel(6) });
-  await t.rejects(restore(recordOf(5, 3)), { message: /has mounted .*@stable by record 6 since/ });
+  await t.rejects(restore(recordOf(5, 3)), { message: /has served .*@stable by record 6 since/ });
 });
 
 t.test("the release that a channel stands for is proved by the chain", async (t) => {
@@ -300,6 +300,19 @@ t.test("a host reads a channel, and its release's files", async (t) => {
   const tree = await source.tree(release);
   t.strictSame((await source.chunk(tree.chunks[0]!)).bytes.toString(), "one");
   t.match(acceptedReleases(), [{ number: 2, channels: { stable: { serial: 1, release: 1 } } }]);
+});
+
+t.test("what proves all channels proves each of them, and no other", async (t) => {
+  const canister = await publishedTwice(t);
+  const { network, id, owner } = canister;
+  await owner.promote(set("stable", 1n));
+  await owner.promote(set("canary", 2n));
+  const address = { network: resolveNetwork(network.url), rootKey: network.rootKey, canister: id };
+  const { proof } = (await openReader(address, 10_000, undefined, "channels").head())!;
+  const of = (channel: string) => openReader({ ...address, channel }, 10_000).restore(proof);
+  t.strictSame([...(await of("stable")).channels!.keys()], ["stable"]);
+  t.match((await of("canary")).channels!.get("canary"), { record: { serial: 1, release: { number: 2 } } });
+  t.ok((await failure(of("beta"))) instanceof ForeignChannelError);
 });
 
 t.test("a channel's history is proved by its last record", async (t) => {

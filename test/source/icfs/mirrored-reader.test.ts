@@ -1,9 +1,10 @@
-/** A canister by its mirrors, which are directories here: whose word counts, and who is asked next. */
+/** A canister by its mirrors, which are directories here: which mirror is believed, and which is asked next. */
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { decodeHashTree, rootHash } from "../../../lib/ic/certificate/hash-tree.ts";
+import { absent } from "../../../lib/source/icfs/channels.ts";
 import { releasePath } from "../../../lib/source/icfs/mirror-paths.ts";
 import { MirroredReader } from "../../../lib/source/icfs/mirrored-reader.ts";
 import { Mirrors } from "../../../lib/source/icfs/mirrors.ts";
@@ -19,7 +20,7 @@ const canister = canisterId(1);
 const LIMIT = 10_000;
 const HOUR = 3_600_000;
 
-/** What proves a release, so many milliseconds old. */
+/** A proof of a release that is so many milliseconds old. */
 function proof(note: string, age = 0, key = root): Buffer {
   const header = encodeHeader({ note });
   const witness = witnessOf(header);
@@ -37,7 +38,7 @@ interface Stage {
   readonly network?: Partial<NetworkReader>;
 }
 
-/** @param mirrors what each of them has */
+/** @param mirrors the files of each */
 async function stage(t: Test, mirrors: readonly Record<string, Buffer | string>[], options: Stage = {}) {
   const directory = await temporaryDirectory(t);
   const urls: string[] = [];
@@ -97,10 +98,22 @@ t.test("an old proof", async (t) => {
     message: /ago, which --max-stale does not allow/,
   });
   const silent = await stage(t, both, { only: true });
-  await t.rejects(silent.reader.head(), { message: /ago: --max-stale TIME, such as 7d, takes one so old/ });
+  await t.rejects(silent.reader.head(), {
+    message: /ago: --max-stale TIME, such as 7d, accepts one that old/,
+  });
   t.same([...strict.asked, ...silent.asked], [], "the network is not asked");
   const ahead = await stage(t, [{ release: proof("ahead", -HOUR) }], { only: true, maxStale: 9 * HOUR });
   await t.rejects(ahead.reader.head(), { message: /no mirror has the newest release: .*its proof is of/ });
+});
+
+t.test("a proof that is fresh, and older than is allowed", async (t) => {
+  const mirrors = [{ release: proof("minutes", HOUR / 20) }, { release: proof("now") }];
+  t.equal(await noteOf((await stage(t, mirrors)).reader), "minutes");
+  const strict = await stage(t, mirrors, { maxStale: HOUR / 60 });
+  t.equal(await noteOf(strict.reader), "now");
+  t.match(strict.mirrors.health(), [{ missing: 1, wrong: 0, aside: undefined }, { answers: 1 }]);
+  const only = await stage(t, mirrors.slice(0, 1), { maxStale: HOUR / 60, only: true });
+  await t.rejects(only.reader.head(), { message: /certified .* ago, which --max-stale does not allow/ });
 });
 
 t.test("a proof by another key is wrong", async (t) => {
@@ -152,7 +165,7 @@ t.test("chunks", async (t) => {
   const lying = await stage(t, [bad], { only: true });
   await t.rejects(lying.reader.chunk(reference), {
     name: "VerificationError",
-    message: /^no mirror has a right answer: \S+: .* arrived with other bytes$/,
+    message: /^no mirror has a right answer: \S+: chunk [0-9a-f]{64} arrived with other bytes$/,
   });
   const without = await stage(t, [{}, {}], { only: true });
   await t.rejects(without.reader.chunk(reference), { message: /^no mirror has chunk \w+ of a file: / });
@@ -164,7 +177,7 @@ t.test("chunks", async (t) => {
   const path = join(fileURLToPath(long.urls[0]!), ".icfs", name);
   await rm(path);
   await mkdir(path);
-  await refused(/ is no file$/);
+  await refused(/ is not a file$/);
   await rm(path, { recursive: true });
   await symlink(path, path);
   await refused(/ELOOP/);
@@ -173,4 +186,14 @@ t.test("chunks", async (t) => {
     message: /another size than the manifest says/,
   });
   t.match(wrongSize.mirrors.health(), [{ wrong: 0 }], "the manifest lies, not the mirror");
+});
+
+t.test("the kind, by what proves a release, or that a channel does not exist", async (t) => {
+  const detected = async () => "icboot" as const;
+  t.equal(await (await stage(t, [{ release: proof("any", HOUR) }])).reader.kind(detected), "icfs");
+  t.equal(await (await stage(t, [{}])).reader.kind(detected), "icboot");
+  const restore = async () => Promise.reject(absent(canister, "nosuch"));
+  const { reader, mirrors } = await stage(t, [{ release: proof("any") }], { network: { restore } });
+  t.equal(await reader.kind(detected), "icfs");
+  t.match(mirrors.health(), [{ missing: 0, aside: undefined }]);
 });

@@ -1,4 +1,4 @@
-/** Who among mirrors is asked, and how often: web servers with faults, and the order of those that are equal. */
+/** Which mirrors are asked, and how often: web servers with faults, and the order of equal ones. */
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
@@ -7,7 +7,8 @@ import t, { type Test } from "tap";
 import { VerificationError } from "../../../lib/ic/certificate/certificate.ts";
 import { type EqualMirrors, Mirrors, type Question } from "../../../lib/source/icfs/mirrors.ts";
 import { Urgency } from "../../../lib/urgency.ts";
-import { temporaryDirectory } from "../../support/icfs.ts";
+import { stillClock } from "../../support/clock.ts";
+import { HUNG, temporaryDirectory } from "../../support/icfs.ts";
 import { type MirrorServer, startMirrorServer } from "../../support/mirror-server.ts";
 
 const LIMIT = 10_000;
@@ -19,7 +20,7 @@ await mkdir(dirname(join(directory, PATH)), { recursive: true });
 await writeFile(join(directory, PATH), RIGHT);
 const start = (t: Test) => startMirrorServer(t, directory);
 
-/** For those bytes, which the network has not got. */
+/** A question for those bytes, which the network does not have. */
 function question(more: Partial<Question<Buffer>> = {}): Question<Buffer> {
   return {
     path: PATH,
@@ -39,16 +40,32 @@ function question(more: Partial<Question<Buffer>> = {}): Question<Buffer> {
 const mirrorsOf = (named: readonly EqualMirrors[], only = true) => new Mirrors(named, { only, maxStale: 0 });
 const controls = ({ asked }: MirrorServer) => asked.map(({ cacheControl }) => cacheControl);
 
+t.test("who brings a chunk asks what goes first, whether somebody will wait for it or nobody", async (t) => {
+  const path = ".icfs/chunk/large";
+  await writeFile(join(directory, path), Buffer.alloc(700_000));
+  const mirrors = mirrorsOf([(await start(t)).url]);
+  for (const isUrgent of [false, true]) {
+    let asked = 0;
+    const urgency = new Urgency(() => {
+      asked += 1;
+      return undefined;
+    });
+    if (isUrgent) urgency.rise();
+    await mirrors.ask(question({ path, most: 1_000_000, urgency, verify: async (bytes) => bytes }));
+    t.ok(asked >= 1);
+  }
+});
+
 t.test("a wrong answer is asked for once more, past all caches", async (t) => {
   const [cached, liar, last] = [await start(t), await start(t), await start(t)];
   cached.fault = () => (cached.asked.length === 1 ? "lie" : "none");
   liar.fault = () => "lie";
   const told: string[] = [];
-  const mended = mirrorsOf([cached.url, last.url]);
-  mended.tell = (event) => told.push(event);
-  t.same(await mended.ask(question()), RIGHT);
+  const fixed = mirrorsOf([cached.url, last.url]);
+  fixed.tell = (event) => told.push(event);
+  t.same(await fixed.ask(question()), RIGHT);
   t.same(controls(cached), [undefined, "no-cache"]);
-  t.match(mended.health(), [{ wrong: 1, chunks: 1, bytes: RIGHT.length, aside: undefined }, { answers: 0 }]);
+  t.match(fixed.health(), [{ wrong: 1, chunks: 1, bytes: RIGHT.length, aside: undefined }, { answers: 0 }]);
   t.match(told, [/^the mirror http:\S+ has given a wrong answer \(other bytes\), and the right one when /]);
 
   const lied = mirrorsOf([liar.url, last.url]);
@@ -70,6 +87,36 @@ t.test("what is wrong the second time counts as wrong, however it fails then", a
     failures: 0,
     aside: { why: /its answer was wrong: other bytes/ },
   });
+});
+
+t.test("an error names each mirror with what it did, and is a lie only when all have lied", async (t) => {
+  const [liar, other] = [await start(t), await start(t)];
+  for (const one of [liar, other]) one.fault = () => "lie";
+  const DEAD = "http://127.0.0.1:9";
+  const EMPTY = `file://${join(directory, "empty")}`;
+  const lie = (mirror: MirrorServer) => `${mirror.url}: other bytes`;
+  for (const [named, isLie] of [
+    [[liar.url, other.url], true],
+    [[liar.url, DEAD], false],
+    [[DEAD, liar.url], false],
+    [[liar.url, EMPTY], false],
+    [[EMPTY, DEAD, liar.url], false],
+  ] as const) {
+    const error = await mirrorsOf(named)
+      .ask(question())
+      .catch((error) => error);
+    t.equal(error instanceof VerificationError, isLie, named.join(" "));
+    t.match(error.message, /^no mirror has a right answer: /);
+    t.ok(error.message.includes(lie(liar)), "the liar by its name");
+    t.equal(
+      error.message.includes(`${DEAD}: connect ECONNREFUSED`),
+      named.includes(DEAD),
+      "and the dead one",
+    );
+    t.equal(error.message.includes(`${EMPTY}: there is no `), named.includes(EMPTY), "and what it lacks");
+  }
+  const dead = mirrorsOf([DEAD, EMPTY]).ask(question());
+  await t.rejects(dead, { name: "NoAnswerError", message: /^no mirror answers: / });
 });
 
 t.test("the network's chunks are counted", async (t) => {
@@ -158,6 +205,13 @@ t.test("those that drip leave time for the last", async (t) => {
   };
   t.same(await mirrors.ask(question({ limit: 1500, most: 1e6, network })), RIGHT);
   t.equal(together, 2, "before the first one's own time is up");
+  const named = dripping.map(({ url }) => url);
+  const hasty = new Mirrors(named, { only: false, maxStale: 0, whole: 1500 });
+  t.same(
+    await hasty.ask(question({ limit: 10 * HUNG, most: 1e6, network })),
+    RIGHT,
+    "however long they may be silent",
+  );
   await Promise.all([...open].map((response) => once(response, "close")));
 });
 
@@ -199,6 +253,7 @@ t.test(
   "one that has none of the chunks is asked for them last; one that has some is asked for all",
   async (t) => {
     const [empty, partial] = [await start(t), await start(t)];
+    stillClock(t);
     const network = async () => RIGHT;
     empty.fault = () => ({ status: 404 });
     const told: string[] = [];
@@ -209,7 +264,7 @@ t.test(
     t.match(mirrors.health(), [{ missing: 8, failures: 0, aside: { why: /^it had none of the chunks/ } }]);
     t.match(told, [/^the mirror http:\S+ is put aside: it had none /]);
     await mirrors.ask(question({ network, isChunk: false }));
-    t.equal(empty.asked.length, 9, "it may know of the newest release all the same");
+    t.equal(empty.asked.length, 9, "it may know of the newest release anyway");
     empty.fault = () => "none";
     t.same(await mirrors.ask(question()), RIGHT, "where nobody else has a chunk, it is asked");
     t.equal(empty.asked.length, 10);
@@ -239,21 +294,16 @@ t.test("a mirror that was put aside, as it had none of the chunks, is asked agai
   const mirror = await start(t);
   mirror.fault = () => ({ status: 404 });
   const mirrors = mirrorsOf([mirror.url], false);
+  const skip = stillClock(t);
   const ask = () => mirrors.ask(question({ network: async () => RIGHT }));
   for (let i = 0; i < 9; i++) await ask();
-  const { now } = performance;
-  t.teardown(() => {
-    performance.now = now;
-  });
-  let skipped = 0;
-  performance.now = () => now.call(performance) + skipped;
   for (const [i, pause] of [1000, 2000, 4000].entries()) {
-    skipped += pause;
+    skip(pause);
     await ask();
     await ask();
     t.equal(mirror.asked.length, 9 + i, "once, and is put aside for longer");
   }
-  skipped += 8000;
+  skip(8000);
   mirror.fault = () => "none";
   await ask();
   await ask();

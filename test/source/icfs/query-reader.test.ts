@@ -16,10 +16,10 @@ import {
 import { NO_INSTALL_ARGUMENTS, startEmptyNetwork } from "../../support/networks.ts";
 import { proofOf, sourceOfReply } from "../../support/proofs.ts";
 
-/** What stands between the canister's reply (a method's Candid) and the reader. */
+/** May change the canister's reply (a method's Candid) before the reader gets it. */
 type Tamper = (method: string, reply: Uint8Array) => Uint8Array;
 
-/** The source over an agent whose replies somebody changes on the way. */
+/** The source over an agent whose replies are changed on the way. */
 function tampered({ network, id }: StartedCanister, tamper: Tamper): IcfsReader {
   const { url, rootKey } = network;
   const agent = createAgent({
@@ -106,7 +106,7 @@ t.test("flipped bits are never believed", async (t) => {
   for (let i = 0; i < 150; i++) {
     const result = await release.head().catch((error: unknown) => error);
     if (result instanceof Error) t.match(result.name, REFUSAL, result.message);
-    // Some bits of a certificate mean nothing: then it is the same head that is believed.
+    // Some bits of a certificate mean nothing: the head is then accepted as it is.
     else t.strictSame((result as typeof head).hash, head.hash);
   }
   const chunk = tampered(canister, flipBit("chunk"));
@@ -148,7 +148,7 @@ t.test("what is not the canister's is refused", async (t) => {
 
   t.test("an older header and witness beside the newest certificate", async (t) => {
     let old: Uint8Array | undefined;
-    // Header and witness stand before the certificate, whose length is always the same.
+    // The header and the witness stand before the certificate, whose length is always the same.
     const before = (reply: Uint8Array) => reply.subarray(0, Buffer.from(reply).indexOf("certificate"));
     const replaying = tampered(canister, (method, reply) => {
       if (method !== "release") return reply;
@@ -180,7 +180,7 @@ t.test("what is not the canister's is refused", async (t) => {
         }),
       ),
     );
-    // Beside the chunk an answer has a signature, and what says what is what.
+    // Beside the chunk an answer has a signature and the names of its fields.
     for (const [i, { size }] of manifest.chunks.entries()) {
       t.ok(received[i]! > size && received[i]! < size + 1000, `${received[i]} bytes for ${size}`);
     }
@@ -188,7 +188,7 @@ t.test("what is not the canister's is refused", async (t) => {
 
   t.test("a chunk that is not there", async (t) => {
     const absent = { sha256: sha256(Buffer.from("absent")), size: 1 };
-    await t.rejects(canister.source.chunk(absent), { message: /the canister has not got chunk/ });
+    await t.rejects(canister.source.chunk(absent), { message: /the canister does not have chunk/ });
   });
 });
 
@@ -198,7 +198,7 @@ t.test("a certificate counts for five minutes around this host's clock", async (
   await canister.owner.put(chunks);
   await canister.publish(manifest);
   const { network, id } = canister;
-  // A gateway that always gives the same answer; it is asked for nothing else, the time least of all.
+  // A gateway that always gives the same answer. Nothing else is asked of it, not even the time.
   const answer = await network.agent.query(id, { methodName: "release", arg: NO_ARGUMENTS });
   const asked: string[] = [];
   const query = (_: unknown, { methodName }: { methodName: string }) => {

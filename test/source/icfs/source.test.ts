@@ -1,4 +1,4 @@
-/** Older releases under long chains of headers: what proving them again costs, and what of it is held. */
+/** Older releases under long chains of headers: what a second proof costs, and how much of it is held. */
 import { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import type { ReleaseReader } from "../../../lib/source/icfs/release-reader.ts";
@@ -86,7 +86,7 @@ t.test("headers that are too many are read, and not held or kept", async (t) => 
   t.equal(release.number, 1);
   t.equal(await canister.source.evidence(release), undefined, "33 MB");
   await canister.source.newest();
-  t.match(canister, { given: 999 }, "it is proved all the same, once");
+  t.match(canister, { given: 999 }, "it is proved anyway, once");
 });
 
 t.test("megabytes of headers are made evidence a little at a time", async (t) => {

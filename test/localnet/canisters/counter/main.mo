@@ -66,7 +66,7 @@ persistent actor class Counter() = self {
 
   public func ping() : async () { sinceUpgrade += 1 };
 
-  /// Makes a call whose answer nobody takes, and waits for another one's.
+  /// Makes one call without awaiting its answer, and awaits another call.
   public func tellThenAwait() : async Nat {
     tell();
     await ping();

@@ -42,7 +42,7 @@ class Note {
 
 const notes = new Map<string, Note>();
 const ballast = new Array<Uint8Array>();
-// Globals of each type of number; set before the first message, by the start function.
+// Globals of each number type. The start function sets them, before the first message.
 let fired: i32 = 0;
 let lastWrite: i64 = -1;
 let mean: f64 = f64(notes.size) + 0.5;
@@ -71,7 +71,7 @@ function trap(message: string): void {
   ic0Trap(at(bytes), bytes.byteLength);
 }
 
-/** What the compiler has called when the program fails. */
+/** The compiler calls this when the program fails. */
 export function onAbort(message: string | null, file: string | null, line: u32, column: u32): void {
   trap("aborted: " + (message === null ? "" : message));
 }
@@ -108,7 +108,7 @@ export function canister_update_plain(): void {
   replyText("");
 }
 
-/** Keeps as many MiB more as the argument says, and answers with the pages of memory. */
+/** Allocates as many MiB more as the argument says, and replies with the number of memory pages. */
 export function canister_update_fill(): void {
   for (let left = i32.parse(argumentText()); left > 0; left--) ballast.push(new Uint8Array(1 << 20).fill(u8(left)));
   replyText(memory.size().toString());
@@ -179,7 +179,7 @@ export function canister_query_cycles(): void {
   replyText(load<i64>(at(balance)).toString());
 }
 
-/** The main memory does not survive an upgrade, as is the rule; the notes do, as text in stable memory. */
+/** An upgrade clears the main memory, as usual. The notes survive as text in stable memory. */
 export function canister_pre_upgrade(): void {
   const keys = notes.keys();
   const lines = new Array<string>();

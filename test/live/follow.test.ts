@@ -1,0 +1,172 @@
+/** The follower, with sources and hydrators of the test's own: real ones would show these cases only by luck. */
+import { setTimeout as sleep } from "node:timers/promises";
+import t from "tap";
+import { WrongFileError } from "../../lib/cache/file-reader.ts";
+import { UntimelyError } from "../../lib/ic/certificate/certificate.ts";
+import { Follower, type FollowerOptions } from "../../lib/live/follow.ts";
+import { Quiet } from "../../lib/live/quiet.ts";
+import type { Release } from "../../lib/source/source.ts";
+import { keyOf } from "../../lib/tree/tree.ts";
+import { chunkOf, liveOf, mountedOf, releaseOf, treeOf } from "./live.ts";
+
+const tree = treeOf(chunkOf("a"));
+const A = releaseOf("A");
+const B = releaseOf("B");
+
+/** Follows a source from release A on. Its newest release is `newest.release`. */
+function following(hydrate: FollowerOptions["hydrator"]["hydrate"], fixture = {}) {
+  const newest = {
+    release: A,
+    looks: 0,
+    refuse: undefined as (() => Error) | undefined,
+    /** The source's answer is held back until this is settled. */
+    answer: undefined as Promise<void> | undefined,
+  };
+  const mounted = liveOf(mountedOf(A, tree), fixture);
+  const source = {
+    async newest(): Promise<Release> {
+      newest.looks += 1;
+      await newest.answer;
+      if (newest.refuse !== undefined) throw newest.refuse();
+      return newest.release;
+    },
+    tree: async () => tree,
+  };
+  const follower = new Follower(source, mounted.live, true, {
+    refresh: 20,
+    hydrate: true,
+    hydrator: { hydrate },
+    quiet: new Quiet(0, 0),
+    pieces: undefined,
+    log: mounted.log,
+  });
+  t.teardown(() => follower.end());
+  return { ...mounted, newest, follower };
+}
+
+t.test("what is live goes on being fetched when the next release is abandoned", async (t) => {
+  let begun = 0;
+  const mayEnd = Promise.withResolvers<void>();
+  const { live, onDisk, newest, follower } = following(async (_tree, progress, signal) => {
+    begun += 1;
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+    });
+    await Promise.race([mayEnd.promise, aborted]);
+    onDisk.add(keyOf(chunkOf("a")));
+    progress.filesDone = progress.files;
+  });
+  let isHydrated = false;
+  void follower.hydrated.then(() => {
+    isHydrated = true;
+  });
+  void follower.run();
+  newest.release = B;
+  while (begun < 2) await sleep(5);
+  t.match(follower.status().next, { release: B, state: "hydrating" });
+  newest.release = A;
+  while (begun < 3) await sleep(5);
+  const { looks } = newest;
+  while (newest.looks < looks + 3) await sleep(5);
+  t.notOk(isHydrated, "nothing is here yet");
+  mayEnd.resolve();
+  await follower.hydrated;
+  t.match(live.now, { release: A, hydration: { filesDone: 1 } });
+});
+
+t.test("a release that is not what it says does not go live, and is not fetched again", async (t) => {
+  let fetched = 0;
+  const { live, logged, newest, follower } = following(async (_tree, progress) => {
+    fetched += 1;
+    if (fetched > 1) throw new WrongFileError("0: lies");
+    progress.filesDone = progress.files;
+  });
+  void follower.run();
+  await follower.hydrated;
+  newest.release = B;
+  while (!logged.some((line) => /does not go live: 0: lies/.test(line))) await sleep(5);
+  const { looks } = newest;
+  while (newest.looks < looks + 3) await sleep(5);
+  t.equal(logged.filter((line) => /is out/.test(line)).length, 1);
+  t.equal(live.now.release, A);
+  t.equal(follower.status().next, undefined);
+});
+
+t.test("what cannot be kept goes live anyway, to be read on demand", async (t) => {
+  const { live, logged, newest, follower } = following(async (_tree, progress) => {
+    progress.filesDone = progress.files;
+  });
+  void follower.run();
+  await follower.hydrated;
+  t.equal(live.now.hydration, undefined, "it is not here");
+  newest.release = B;
+  while (live.now.release !== B) await sleep(5);
+  t.ok(logged.some((line) => /is live \(it is read on demand\)/.test(line)));
+});
+
+t.test("a release whose proof could not be kept does not count as here, and that is said", async (t) => {
+  const { live, logged, broken, onDisk, follower } = following(async (_tree, progress) => {
+    onDisk.add(keyOf(chunkOf("a")));
+    progress.filesDone = progress.files;
+  });
+  broken.add("proof");
+  void follower.run();
+  await follower.hydrated;
+  t.equal(live.isKept, false);
+  t.match(
+    logged.join("\n"),
+    /what proves .* could not be kept: it cannot be served again without the network/,
+  );
+  t.notMatch(logged.join("\n"), /it needs no network/);
+});
+
+t.test(
+  "a newest release that is withheld: what is live stays, the status says why, and the log once",
+  async (t) => {
+    const { live, logged, newest, follower } = following(async () => {});
+    void follower.run();
+    const lookAgain = async () => {
+      const { looks } = newest;
+      while (newest.looks < looks + 3) await sleep(5);
+    };
+    let seconds = 0;
+    newest.refuse = () => {
+      seconds += 61;
+      const clock = new Date(seconds * 1000).toISOString();
+      return new UntimelyError(
+        `it is signed more than 5 minutes in the past (this host's clock says ${clock})`,
+      );
+    };
+    await lookAgain();
+    const said = () => logged.filter((line) => line.includes("cannot ask for the newest release"));
+    t.match(said(), [/signed more than 5 minutes in the past.*goes on with snapshot/]);
+    t.equal(said().length, 1);
+    t.match(follower.status(), { problem: /signed more than 5 minutes in the past/ });
+    t.equal(live.now.release, A);
+    newest.refuse = () => new Error("nobody answers");
+    await lookAgain();
+    t.equal(said().length, 2, "and what is another reason");
+    newest.refuse = undefined;
+    await lookAgain();
+    t.equal(follower.status().problem, undefined);
+  },
+);
+
+t.test("a check that is under way at the end changes nothing", async (t) => {
+  let fetches = 0;
+  const { live, newest, follower } = following(async () => {
+    fetches += 1;
+  });
+  const answer = Promise.withResolvers<void>();
+  newest.answer = answer.promise;
+  newest.release = B;
+  const running = follower.run();
+  while (newest.looks === 0) await sleep(5);
+  const before = fetches;
+  follower.end();
+  answer.resolve();
+  await running;
+  t.equal(follower.status().next, undefined);
+  t.match(live.now, { release: A });
+  t.equal(fetches, before);
+});

@@ -1,0 +1,368 @@
+/** A mount of all channels over a made-up canister and transport: its directories, and when each of them switches, comes or goes. */
+import { setTimeout as sleep } from "node:timers/promises";
+import t, { type Test } from "tap";
+import { openDiskStore } from "../../lib/cache/disk-store.ts";
+import { defaultMountOptions } from "../../lib/fs/mounting/fuse-options.ts";
+import type { Mount } from "../../lib/fs/mounting/mountinfo.ts";
+import type { MountedTransport } from "../../lib/fs/transport.ts";
+import { type FileSystem, ROOT_INODE } from "../../lib/fs/view/filesystem.ts";
+import { metricsOf } from "../../lib/live/report/metrics.ts";
+import { createLog } from "../../lib/log.ts";
+import { ChannelsMount } from "../../lib/mount/channels-mount.ts";
+import { openFirstChannels } from "../../lib/mount/first-channels.ts";
+import type { CanisterMountOptions } from "../../lib/mount/options.ts";
+import { AllChannels } from "../../lib/source/icfs/all-channels.ts";
+import { open } from "../fs/view/over-tree.ts";
+import { temporaryDirectory } from "../support/icfs.ts";
+import { type MadeUpChannels, madeUpChannels, versionOf } from "../support/made-up-channels.ts";
+
+const HOUR = 3_600_000;
+const BLOCK = 4096;
+let mounts = 0;
+
+/** Waits for something that takes a few turns of the event loop. */
+async function until(what: string, condition: () => boolean): Promise<void> {
+  for (let i = 0; i < 6000; i++) {
+    if (condition()) return;
+    await sleep(5);
+  }
+  throw new Error(`it did not happen: ${what}`);
+}
+
+interface Host {
+  readonly cache: string;
+  readonly canister: MadeUpChannels;
+}
+
+/** A host, and a canister of three releases with two channels: stable is release 1, and canary is release 2. */
+async function newHost(t: Test): Promise<Host> {
+  process.env.XDG_STATE_HOME = await temporaryDirectory(t);
+  const canister = madeUpChannels();
+  canister.publish(3);
+  canister.promote("stable", 1);
+  canister.promote("canary", 2);
+  return { cache: await temporaryDirectory(t), canister };
+}
+
+/** @param capacity the disk cache's */
+async function mounted(
+  t: Test,
+  { cache, canister }: Host,
+  given: Partial<CanisterMountOptions> = {},
+  capacity = 1000 * BLOCK,
+) {
+  const logged: string[] = [];
+  const log = createLog("info", (line) => logged.push(line.replace(/^\S+ /, "").trimEnd()));
+  const store = openDiskStore(cache, capacity, log);
+  let fileSystem: FileSystem | undefined;
+  mounts += 1;
+  const device = `0:${process.pid}${mounts}`;
+  const options: CanisterMountOptions = {
+    mountpoint: "/srv/tftp",
+    mount: defaultMountOptions("canister"),
+    allChannels: true,
+    accessLog: undefined,
+    source: undefined,
+    listXattrs: false,
+    trust: "query",
+    transport: async (request) => {
+      fileSystem = request.fileSystem;
+      const mount = { device, mountpoint: "/srv/tftp" } as Mount;
+      const switchTo = async (swap: () => void) => swap();
+      return { mount, openFiles: () => 0, switchTo } as Partial<MountedTransport> as MountedTransport;
+    },
+    memory: 1_000_000,
+    store,
+    readTimeout: 1000,
+    refresh: 0,
+    quiet: 0,
+    switchWithin: HOUR,
+    maxStale: Number.POSITIVE_INFINITY,
+    prefetch: "all",
+    ready: "verified",
+    openWhole: undefined,
+    retry: 0,
+    waiting: undefined,
+    mirrors: undefined,
+    offline: false,
+    statsFile: undefined,
+    metrics: undefined,
+    serve: undefined,
+    notifySocket: undefined,
+    log,
+    ...given,
+  };
+  const channels = new AllChannels(canister.address, canister.readers);
+  const first = await openFirstChannels(canister.address, channels, options);
+  const mount = new ChannelsMount(canister.address, channels, first, options);
+  await mount.mount({ path: "/srv/tftp", name: "/srv/tftp", entries: 0 });
+  mount.follow();
+  let isOver = false;
+  const end = async () => {
+    if (isOver) return;
+    isOver = true;
+    mount.end();
+    await store.close();
+  };
+  t.teardown(end);
+
+  const root = fileSystem!;
+  const names = () => root.readdir(ROOT_INODE).map(({ name }) => name);
+  const inodeOf = (path: string) =>
+    path.split("/").reduce((inode, name) => root.lookup(inode, name), ROOT_INODE);
+  const read = async (handle: number) => Buffer.concat(await root.read(handle, 0, 100)).toString();
+  const text = async (path: string) => {
+    const handle = open(root, inodeOf(path));
+    const content = await read(handle);
+    root.release(handle);
+    return content;
+  };
+  /** The channels with the numbers of their releases, by the mount's status. */
+  const shown = () =>
+    Object.fromEntries(mount.status().channels!.map(({ channel, release }) => [channel, release]));
+  const shows = async (wanted: Record<string, number>) => {
+    await until(JSON.stringify(wanted), () => JSON.stringify(shown()) === JSON.stringify(wanted));
+    t.same(names(), Object.keys(wanted));
+    for (const [name, number] of Object.entries(wanted)) {
+      t.equal(await text(`${name}/version`), versionOf(number), name);
+    }
+  };
+  let looks = 0;
+  const look = channels.look.bind(channels);
+  channels.look = () =>
+    look().finally(() => {
+      // By then the caller of look() has its result.
+      setImmediate(() => {
+        looks += 1;
+      });
+    });
+  const looked = async () => {
+    const before = looks;
+    mount.refresh();
+    await until("it has looked", () => looks > before);
+  };
+  return { mount, root, inodeOf, read, text, shown, shows, names, looked, logged, end };
+}
+
+t.test("each directory follows its channel, forth and back, by one question for all", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const { mount, root, inodeOf, read, shows, looked, logged } = await mounted(t, host);
+  t.match(mount.describe(), {
+    mountpoint: "/srv/tftp",
+    files: 4,
+    warning: undefined,
+    channels: [
+      { channel: "canary", serial: 1, release: 2, files: 2 },
+      { channel: "stable", serial: 1, release: 1, files: 2 },
+    ],
+  });
+  await shows({ canary: 2, stable: 1 });
+  const metrics = await metricsOf(mount.status());
+  t.match(metrics, /^icfs_release\{channel="canary",canister="[^"]+",mountpoint="\/srv\/tftp"\} 2$/m);
+  t.match(metrics, /^icfs_channel_serial\{channel="stable",.*\} 1$/m);
+  t.match(
+    metrics,
+    /^icfs_opens_total\{canister="[^"]+",mountpoint="\/srv\/tftp"\} 2$/m,
+    "of the whole mount",
+  );
+  await mount.hydrated;
+  t.match(mount.status(), { hydrated: true, hydration: { files: 4, filesDone: 4 }, readers: { opens: 2 } });
+  t.equal(canister.asked.chunks, 3, "what they have in common is fetched once");
+
+  const old = open(root, inodeOf("stable/version"));
+  root.retain(inodeOf("stable/version"));
+  const same = inodeOf("stable/same");
+  for (const number of [3, 1]) {
+    canister.promote("stable", number);
+    await looked();
+    await shows({ canary: 2, stable: number });
+  }
+  const { manifests } = canister.asked;
+  canister.promote("stable", 2);
+  await looked();
+  await shows({ canary: 2, stable: 2 });
+  t.equal(canister.asked.manifests, manifests, "it has the tree that is here");
+  t.equal(inodeOf("stable/same"), same);
+  t.not(inodeOf("canary/same"), same);
+  t.equal(await read(old), versionOf(1), "what is open stays what it was");
+  t.equal(canister.asked.heads, 4);
+  t.same(
+    logged.filter((line) => /^(warn|error)/.test(line)),
+    [],
+  );
+  t.ok(logged.some((line) => /^info stable: release 3 is live/.test(line)));
+});
+
+t.test("a directory waits for quiet by itself", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const { mount, root, inodeOf, shown, shows, looked } = await mounted(t, host, { quiet: 20 });
+  await mount.hydrated;
+  const handle = open(root, inodeOf("stable/same"));
+  canister.promote("stable", 3);
+  canister.promote("canary", 3);
+  await looked();
+  await until("stable waits", () => mount.status().channels![1]!.next?.state === "waiting for quiet");
+  await until("canary does not", () => shown().canary === 3);
+  for (let i = 0; i < 10; i++) await sleep(20);
+  t.same(shown(), { canary: 3, stable: 1 });
+  root.release(handle);
+  await shows({ canary: 3, stable: 3 });
+});
+
+t.test("one that is new appears, and one that was deleted goes, when nobody has a file open", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const { mount, root, inodeOf, read, names, shows, looked, logged } = await mounted(t, host, { quiet: 20 });
+  canister.promote("beta", 3);
+  await looked();
+  await shows({ beta: 3, canary: 2, stable: 1 });
+  await until("it is said", () => logged.includes("info channel beta is here: release 3"));
+  await until("it is here", () => mount.status().hydrated);
+
+  const directory = inodeOf("canary");
+  const file = inodeOf("canary/version");
+  root.retain(directory);
+  root.retain(file);
+  const handle = open(root, file);
+  canister.promote("canary", undefined);
+  await looked();
+  for (let i = 0; i < 5; i++) await sleep(20);
+  await looked();
+  t.same(names(), ["beta", "canary", "stable"], "somebody boots from it");
+  const canary = { channel: "canary", release: 2, problem: undefined };
+  t.match(mount.status().channels, [{ channelDeleted: undefined }, { ...canary, channelDeleted: true }, {}]);
+  canister.promote("canary", 1);
+  await looked();
+  t.match(mount.status().channels![1], { channelDeleted: undefined });
+  root.release(handle);
+  await shows({ beta: 3, canary: 1, stable: 1 });
+  t.equal(inodeOf("canary"), directory, "it never went");
+
+  const other = open(root, inodeOf("canary/version"));
+  root.release(other);
+  const last = inodeOf("canary/version");
+  root.retain(last);
+  canister.promote("canary", undefined);
+  await looked();
+  await shows({ beta: 3, stable: 1 });
+  await until("it is said", () => logged.at(-1) === "info channel canary was deleted: its directory is gone");
+  t.throws(() => inodeOf("canary"), /ENOENT/);
+  t.same(root.readdir(directory), [], "who works in it sees nothing");
+  const late = open(root, last);
+  t.equal(await read(late), versionOf(1), "who has it still can read it");
+  root.release(late);
+  canister.promote("canary", 2);
+  await looked();
+  await shows({ beta: 3, canary: 2, stable: 1 });
+  t.not(inodeOf("canary"), directory);
+});
+
+t.test("without the network: what was kept of each, and the others when it is back", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  const before = await mounted(t, host);
+  await before.mount.hydrated;
+  await before.end();
+  canister.promote("stable", 3);
+  canister.promote("beta", 2);
+  const { chunks } = canister.asked;
+  canister.failure = new Error("no answer");
+  const { mount, shows, looked, logged } = await mounted(t, host);
+  await shows({ canary: 2, stable: 1 });
+  t.match(mount.describe(), {
+    warning: /^canary: serves what was kept on this host, certified .* ago: no answer; stable: /,
+  });
+  const problem = { problem: "no answer", checkedAt: undefined };
+  t.match(mount.status(), { ...problem, channels: [problem, problem] });
+  await mount.hydrated;
+  t.equal(mount.status().hydrated, true);
+  t.equal(canister.asked.chunks, chunks);
+  await looked();
+  const goesOn =
+    /cannot ask for the newest release: no answer; goes on with canary \(release 2\), stable \(release 1\)/;
+  t.equal(logged.filter((line) => goesOn.test(line)).length, 1, "said once");
+  canister.failure = undefined;
+  await looked();
+  await shows({ beta: 2, canary: 2, stable: 3 });
+  t.match(mount.status(), {
+    problem: undefined,
+    checkedAt: String,
+    channels: [{}, { problem: undefined }, {}],
+  });
+});
+
+t.test(
+  "of what was never kept nothing can be mounted offline; what was accepted as deleted is not",
+  async (t) => {
+    const host = await newHost(t);
+    const { canister } = host;
+    await t.rejects(mounted(t, host, { offline: true }), /nothing of .* is kept on this host/);
+    canister.failure = new Error("no answer");
+    await t.rejects(mounted(t, host), /no answer/);
+    canister.failure = undefined;
+    const before = await mounted(t, host);
+    await before.mount.hydrated;
+    canister.promote("stable", undefined);
+    await before.looked();
+    await before.shows({ canary: 2 });
+    await before.end();
+    const { heads } = canister.asked;
+    const offline = await mounted(t, host, { offline: true });
+    await offline.shows({ canary: 2 });
+    offline.mount.refresh();
+    t.equal(canister.asked.heads, heads);
+  },
+);
+
+t.test("one that cannot be read is left out, and tried again; none at all is an error", async (t) => {
+  const host = await newHost(t);
+  const { canister } = host;
+  canister.beforeManifest = async (number) => {
+    if (number === 2) throw new Error("torn");
+  };
+  const { shows, looked, logged } = await mounted(t, host);
+  await shows({ stable: 1 });
+  t.match(logged.join("\n"), /warn channel canary cannot be shown: torn/);
+  await looked();
+  await shows({ stable: 1 });
+  canister.beforeManifest = async () => {};
+  await looked();
+  await shows({ canary: 2, stable: 1 });
+  canister.beforeManifest = () => Promise.reject(new Error("torn"));
+  const cache = await temporaryDirectory(t);
+  await t.rejects(mounted(t, { canister, cache }), /torn/);
+});
+
+t.test("a canister without channels: an empty directory, and what to do", async (t) => {
+  const host = { ...(await newHost(t)), canister: madeUpChannels() };
+  const { mount, names, shows, looked, logged } = await mounted(t, host);
+  t.same(names(), []);
+  t.match(mount.describe(), { files: 0, channels: [], warning: /has no channel yet.*`icfs promote/ });
+  t.match(logged.join("\n"), /warn .* has no channel yet/);
+  t.match(mount.status(), {
+    hydrated: true,
+    verified: "certified",
+    proofAge: Number,
+    certifiedAt: /^\d{4}-/,
+  });
+  t.ok(mount.status().proofAge < 3600);
+  host.canister.promote("stable", 1);
+  await looked();
+  await shows({ stable: 1 });
+});
+
+// A release takes six blocks, with the directories of its two chunks. Both releases together take eight.
+t.test("there has to be room for all of them", async (t) => {
+  const host = await newHost(t);
+  const small = await mounted(t, host, {}, 7 * BLOCK);
+  await small.mount.hydrated;
+  t.equal(small.mount.status().hydrated, false);
+  t.match(small.logged.join("\n"), /does not fit the cache/);
+  await small.end();
+  const cache = await temporaryDirectory(t);
+  const { mount } = await mounted(t, { ...host, cache }, {}, 8 * BLOCK);
+  await mount.hydrated;
+  t.equal(mount.status().hydrated, true);
+});
