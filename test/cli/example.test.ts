@@ -131,7 +131,7 @@ t.test("alerts: each fires when it is to, and the document has the same", async 
   await writeFile(rules, text);
   const tests = join(directory, "tests.yml");
   const cases = await readFile(new URL("alerts.yml", import.meta.url), "utf8");
-  await writeFile(tests, cases.replace("ALERTS", rules));
+  await writeFile(tests, cases.replaceAll("ALERTS", rules));
   t.match(await run(PROMTOOL, ["test", "rules", tests], { env }), { code: 0 });
   const names = [...text.matchAll(/alert: (\w+)/g)].map(([, name]) => name!);
   for (const name of names) t.match(cases, new RegExp(`alertname: ${name}\n +exp_alerts`), name);
