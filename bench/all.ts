@@ -1,6 +1,6 @@
 /**
- * Runs every measurement, one after another, and writes bench/RESULTS.md: `node bench/all.ts [--runs N] [NAME...]`, as root;
- * `make bench`. With names, only those are run, and the page keeps the earlier results of the others. bench/results keeps each
+ * Runs every measurement, one after another, and writes bench/RESULTS.md: `node bench/all.ts [--runs N] [--minutes
+ * N] [NAME...]`, as root; `make bench`. --minutes is how long the soak takes. With names, only those are run, and the page keeps the earlier results of the others. bench/results keeps each
  * result, with the machine, the commit and the command.
  */
 import { spawn } from "node:child_process";
@@ -40,7 +40,7 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const resultFile = (name: string) => at(`results/${name}.json`);
 
 const { values, positionals } = parseArgs({
-  options: { runs: { type: "string" } },
+  options: { runs: { type: "string" }, minutes: { type: "string" } },
   allowPositionals: true,
 });
 const unknown = positionals.find((name) => !(NAMES as readonly string[]).includes(name));
@@ -50,6 +50,7 @@ if (unknown !== undefined)
 /** Runs one measurement in a process of its own. @throws Error when it fails; the signal's reason, once the process has cleaned up */
 async function measure(name: string, signal: AbortSignal): Promise<Measurement> {
   const options = values.runs === undefined || ONCE.includes(name) ? [] : ["--runs", values.runs];
+  if (name === "soak" && values.minutes !== undefined) options.push("--minutes", values.minutes);
   const started = new Date();
   // In a process group of its own: Ctrl-C in a terminal reaches this process, which ends that one and waits for it.
   const child = spawn(process.execPath, [at(`${name}.ts`), ...options, "--json"], {

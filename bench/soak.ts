@@ -189,9 +189,9 @@ function report(
   const silent = outages.reduce((sum, { from, to }) => sum + (to - from) / 1000, 0);
   print(
     {
-      title: "Half an hour under readers",
+      title: "A soak under readers",
       about: [
-        `${minutes} minutes, a sample every ${sampleSeconds} s, ${releases}, ${outages.length} silences of ${silent.toFixed(0)} s together.`,
+        `${minutes} min, a sample every ${sampleSeconds} s, ${releases}, ${outages.length} silences of ${silent.toFixed(0)} s together.`,
         `The first third is warm-up. Of the rest, the table shows the medians of its first and last third, the most, and what the rule needs: ${RULE}.`,
       ].join(" "),
       tables: [
