@@ -1,7 +1,8 @@
 /**
- * Runs every measurement, one after another, and writes bench/RESULTS.md: `node bench/all.ts [--runs N] [--minutes
- * N] [NAME...]`, as root; `make bench`. --minutes is how long the soak takes. With names, only those are run, and the page keeps the earlier results of the others. bench/results keeps each
- * result, with the machine, the commit and the command.
+ * Runs every measurement, one after another, and writes bench/RESULTS.md:
+ * `node bench/all.ts [--runs N] [--minutes N] [NAME...]`, as root; `make bench`. --minutes is how long the soak takes. With names, only
+ * those are run, and the page keeps the earlier results of the others. bench/results keeps each result, with the machine, the commit
+ * and the command.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
