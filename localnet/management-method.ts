@@ -30,6 +30,8 @@ export interface Method {
   callers: "controllers" | "controllers and itself" | "canisters" | "anyone";
   /** Whether the canister in question pays for a user's call. */
   paid?: boolean;
+  /** Whether the method keeps the cycles that come with a call; otherwise they go back. */
+  keepsCycles?: boolean;
   // biome-ignore lint/suspicious/noExplicitAny: what Candid has decoded has the type that `argument` describes.
   run(argument: any, call: ManagementCall): Promise<unknown> | unknown;
 }

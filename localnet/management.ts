@@ -54,13 +54,14 @@ export class ManagementCanister {
   /**
    * Executes a call.
    *
-   * @returns the reply, in Candid
+   * @returns the reply, in Candid, and the cycles that go back to the caller
    * @throws RejectError
    */
-  async execute(call: ManagementCall): Promise<Uint8Array> {
+  async execute(call: ManagementCall): Promise<{ reply: Uint8Array; refund: bigint }> {
     const { method, argument } = this.#prepare(call);
     const result = await method.run(argument, call);
-    return method.result === undefined ? IDL.encode([], []) : IDL.encode([method.result], [result]);
+    const reply = method.result === undefined ? IDL.encode([], []) : IDL.encode([method.result], [result]);
+    return { reply, refund: method.keepsCycles === true ? 0n : call.cycles };
   }
 
   #prepare(call: ManagementCall): { method: Method; argument: unknown } {
@@ -112,6 +113,7 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       argument: types.create,
       result: types.onCanister,
       callers: "canisters",
+      keepsCycles: true,
       run({ settings }, { caller, cycles }) {
         const canister = create(settings[0], caller, cycles, undefined);
         return { canister_id: Principal.fromUint8Array(canister.id) };
@@ -202,6 +204,7 @@ function methodsOn(host: ManagementHost): Record<string, Method> {
       argument: types.onCanister,
       result: undefined,
       callers: "canisters",
+      keepsCycles: true,
       run({ canister_id }, { cycles }) {
         addCycles(find(canister_id), cycles);
       },

@@ -173,7 +173,8 @@ export class Network implements CanisterHost, ManagementHost {
     const { method, argument, cycles } = call;
     if (call.callee.length === 0) {
       const request = { method, argument, caller, fromCanister: true, cycles };
-      return { response: { reply: await this.#management.execute(request) }, refund: 0n };
+      const { reply, refund } = await this.#management.execute(request);
+      return { response: { reply }, refund };
     }
     return this.canister(call.callee).update(method, argument, caller, cycles);
   }
@@ -251,7 +252,7 @@ export class Network implements CanisterHost, ManagementHost {
       this.#management.inspect(call, cost);
       return async () => {
         await this.#consensus();
-        return { reply: await this.#management.execute(call) };
+        return { reply: (await this.#management.execute(call)).reply };
       };
     }
     await this.canister(canister_id).inspect(method, argument, caller, cost);

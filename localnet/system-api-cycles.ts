@@ -30,15 +30,15 @@ export function cyclesApi(host: ApiHost): Record<string, ApiFunction> {
     return cycles;
   };
   const join = (high: bigint, low: bigint): bigint => (high << 64n) | low;
-  const burn = (wanted: bigint): bigint => {
-    const burnt = wanted < context().balance ? wanted : context().balance;
-    context().spend(burnt);
-    return burnt;
-  };
-
   const liquid = (): bigint => {
     const { freezingLimit } = context().task.environment;
     return context().balance > freezingLimit ? context().balance - freezingLimit : 0n;
+  };
+  // A canister cannot freeze itself by burning cycles.
+  const burn = (wanted: bigint): bigint => {
+    const burnt = wanted < liquid() ? wanted : liquid();
+    context().spend(burnt);
+    return burnt;
   };
 
   const free = (at: number): void => storeCycles(at, 0n);

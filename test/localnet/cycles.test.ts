@@ -1,9 +1,14 @@
 /** What calls cost a canister. A frozen canister does nothing until somebody tops it up. */
+import { fileURLToPath } from "node:url";
+import { Actor } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
 import type { Principal } from "@icp-sdk/core/principal";
 import t from "tap";
 import { executionCost, ingressCost, PRICES } from "../../localnet/prices.ts";
+import { compiled } from "../support/compiled.ts";
 import { TINY } from "./assemble.ts";
 import {
+  type AnyActor,
   agentFor,
   deploy,
   freezingAfter,
@@ -21,6 +26,7 @@ const agent = await agentFor(network);
 const ic = management(agent);
 /** No canister here has cycles for so many seconds. */
 const FOR_EVER = 1n << 60n;
+const T = 1_000_000_000_000n;
 
 interface Status {
   readonly cycles: bigint;
@@ -101,4 +107,27 @@ t.test("a canister is made with a threshold, and what is none is refused", async
   t.match(await rejection(make(freezingAfter(1n << 64n), [])), { errorCode: "IC0408" });
   const install = { canister_id, wasm_module: TINY, arg: NO_ARGUMENT, mode: { install: null } };
   t.match(await rejection(ic.install_code!(install)), { errorCode: "IC0207" }, "too poor for any code");
+});
+
+t.test("a canister spends cycles", async (t) => {
+  const spender = fileURLToPath(new URL("./canisters/spender/main.mo", import.meta.url));
+  const id = await deploy(agent, compiled(spender));
+  const { burn, attach, deposit } = Actor.createActor(
+    () =>
+      IDL.Service({
+        burn: IDL.Func([IDL.Nat], [IDL.Nat], []),
+        attach: IDL.Func([IDL.Nat], [IDL.Nat], []),
+        deposit: IDL.Func([IDL.Nat, IDL.Principal], [IDL.Nat], []),
+      }),
+    { agent, canisterId: id },
+  ) as AnyActor;
+  const other = await deploy(agent, TINY);
+  const had = (await statusOf(other)).cycles;
+  t.equal(await deposit!(T, other), 0n, "deposit_cycles takes them");
+  t.ok((await statusOf(other)).cycles > had + T - 1_000_000_000n, "and another canister has them");
+  t.equal(await attach!(T), T, "raw_rand gives them back");
+  t.equal(await burn!(T), T, "burnt as told");
+  t.ok((await burn!((await statusOf(id)).cycles)) > 90n * T, "and nearly all");
+  const { cycles, idle_cycles_burned_per_day: day } = await statusOf(id);
+  t.ok(cycles > 29n * day, `but not the ${cycles} that pay for its memory until the freezing threshold`);
 });
